@@ -1,0 +1,50 @@
+//! The errors reported to a process, and the namespace `lunatic::error` (ABI §2).
+
+use wasmtime::{Caller, Linker, Result};
+
+use crate::memory::{AbiHost, Guest};
+use crate::table::{Resource, Table};
+
+/// The sentence of one failure, outermost error first, all causes behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestError(pub String);
+
+impl Resource for GuestError {
+    const KIND: &'static str = "error";
+    const LIMIT: usize = 1 << 14;
+}
+
+/// The errors that a process has been told of and has not dropped.
+pub type ErrorTable = Table<GuestError>;
+
+pub(crate) fn add_to_linker<T: AbiHost>(linker: &mut Linker<T>) -> Result<()> {
+    const NAMESPACE: &str = "lunatic::error";
+    linker.func_wrap(NAMESPACE, "string_size", string_size)?;
+    linker.func_wrap(NAMESPACE, "to_string", to_string)?;
+    linker.func_wrap(NAMESPACE, "drop", drop)?;
+    Ok(())
+}
+
+/// `lunatic::error::string_size` (ABI §2): the length of an error's text in bytes.
+///
+/// Traps on an unknown id.
+fn string_size<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64) -> Result<u32> {
+    let error = caller.data_mut().errors().get(error_id)?;
+    Ok(error.0.len() as u32)
+}
+
+/// `lunatic::error::to_string` (ABI §2): writes exactly that many bytes to `ptr`.
+///
+/// Traps on an unknown id or a bad address.
+fn to_string<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64, ptr: u32) -> Result<()> {
+    let text = caller.data_mut().errors().get(error_id)?.0.clone();
+    caller.write(ptr, text.as_bytes())
+}
+
+/// `lunatic::error::drop` (ABI §2).
+///
+/// Traps on an unknown id.
+fn drop<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64) -> Result<()> {
+    caller.data_mut().errors().remove(error_id)?;
+    Ok(())
+}

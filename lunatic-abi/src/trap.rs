@@ -1,0 +1,92 @@
+//! Why a host function refused what a guest gave it.
+
+use std::error::Error;
+use std::fmt;
+
+/// A guest broke the rules of the host interface; the call traps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The module exports no memory called `memory`.
+    NoMemory,
+    /// A range is not fully inside the guest's memory.
+    OutOfBounds {
+        /// First address of the range.
+        address: u64,
+        /// Length of the range in bytes.
+        length: u64,
+        /// Size of the memory in bytes.
+        memory: u64,
+    },
+    /// Bytes that must be text are not UTF-8.
+    NotUtf8 {
+        /// Address of the text.
+        address: u32,
+        /// Length of the text in bytes.
+        length: u32,
+    },
+    /// An id is not in the caller's table.
+    UnknownId {
+        /// What the table holds, for example `module`.
+        kind: &'static str,
+        /// The id that was asked for.
+        id: u64,
+    },
+    /// A table holds as many resources as it may.
+    TableFull(TableLimit),
+    /// An argument record has a length or a type that `spawn` does not take.
+    BadParameters(String),
+    /// The process lacks the right that a call needs.
+    Denied(&'static str),
+    /// The call makes no sense in the state that the process is in.
+    Refused(String),
+}
+
+/// How many resources of one kind a process may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableLimit {
+    /// What the table holds, for example `module`.
+    pub kind: &'static str,
+    /// The highest number of entries.
+    pub limit: usize,
+}
+
+impl Misuse {
+    /// A refusal that only this call can explain.
+    pub fn refused(reason: impl Into<String>) -> Misuse {
+        Misuse::Refused(reason.into())
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misuse::NoMemory => {
+                write!(f, "the module exports no memory named `memory`")
+            }
+            Misuse::OutOfBounds {
+                address,
+                length,
+                memory,
+            } => write!(
+                f,
+                "{length} bytes at address {address:#x} are outside of the memory of {memory} bytes"
+            ),
+            Misuse::NotUtf8 { address, length } => {
+                write!(
+                    f,
+                    "the {length} bytes at address {address:#x} are not UTF-8"
+                )
+            }
+            Misuse::UnknownId { kind, id } => write!(f, "there is no {kind} with id {id}"),
+            Misuse::TableFull(TableLimit { kind, limit }) => {
+                write!(f, "a process may hold at most {limit} {kind}s at once")
+            }
+            Misuse::BadParameters(reason) => write!(f, "bad argument records: {reason}"),
+            Misuse::Denied(right) => write!(f, "permission denied: this process may not {right}"),
+            Misuse::Refused(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl Error for Misuse {}

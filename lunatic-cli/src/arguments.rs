@@ -1,0 +1,132 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::grants::Grants;
+use crate::testing;
+
+/// An Erlang-inspired runtime for WebAssembly.
+///
+/// `lunatic PATH` is short for `lunatic run PATH`.
+#[derive(Debug, Parser)]
+#[command(name = "lunatic", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a module: its `_start` is the first process.
+    Run(Run),
+    /// Run the tests of a module.
+    Test(Test),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+
+    /// Pass `--bench` to the guest, as cargo does for benchmarks.
+    #[arg(long)]
+    pub(crate) bench: bool,
+
+    /// A `.wasm` or `.wat` file; everything after it is the guest's.
+    #[arg(
+        value_names = ["PATH", "ARGS"],
+        num_args = 1..,
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    path_and_args: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+
+    /// A `.wasm` or `.wat` file with test exports.
+    pub(crate) path: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) options: testing::Options,
+}
+
+impl Arguments {
+    /// Reads the command line; ends the program on a mistake, or on `--help`.
+    pub(crate) fn from_command_line() -> Arguments {
+        Arguments::parse_from(with_command(std::env::args_os().collect()))
+    }
+}
+
+/// Inserts `run` where no command is named.
+fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
+    let names_command = words.get(1).is_none_or(|first| {
+        let first = first.to_string_lossy();
+        let general = ["help", "-h", "--help", "-V", "--version"];
+        general.contains(&&*first) || Arguments::command().find_subcommand(&*first).is_some()
+    });
+    if !names_command {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
+impl Run {
+    /// The file to run.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(&self.path_and_args[0])
+    }
+
+    /// What the guest is given as its own arguments, without the name.
+    pub(crate) fn guest_args(&self) -> impl Iterator<Item = OsString> {
+        let bench = self.bench.then(|| OsString::from("--bench"));
+        self.path_and_args.iter().skip(1).cloned().chain(bench)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    fn run(line: &[&str]) -> Run {
+        match Arguments::parse_from(with_command(words(line))).command {
+            Command::Run(run) => run,
+            other => panic!("expected run, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_path_alone_is_run() {
+        assert_eq!(run(&["lunatic", "app.wat"]).path(), PathBuf::from("app.wat"));
+    }
+
+    #[test]
+    fn everything_after_the_path_is_the_guests() {
+        let run = run(&["lunatic", "--dir", ".", "app.wasm", "--dir", "x", "--help"]);
+        let args: Vec<_> = run.guest_args().collect();
+        assert_eq!(args, words(&["--dir", "x", "--help"]));
+    }
+
+    #[test]
+    fn bench_is_passed_on() {
+        let run = run(&["lunatic", "run", "--bench", "app.wasm", "filter"]);
+        let args: Vec<_> = run.guest_args().collect();
+        assert_eq!(args, words(&["filter", "--bench"]));
+    }
+}

@@ -1,0 +1,182 @@
+//! What the command line gives to a program: directories and environment.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use lunatic_wasi::{Access, WasiConfig};
+
+use crate::problem::Problem;
+
+#[derive(Debug, Args)]
+pub(crate) struct Grants {
+    /// Give access to a directory, under the name GUEST; `:ro` is read-only.
+    ///
+    /// Can be given several times. Without any, the current directory is given
+    /// as `.`; with one or more, exactly those are.
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
+    dirs: Vec<Dir>,
+
+    /// Set an environment variable, or pass the one of this name on.
+    ///
+    /// Can be given several times. Without any `--env…`, the whole environment
+    /// is passed on; with one, exactly what is named is.
+    #[arg(long = "env", value_name = "K[=V]")]
+    env: Vec<String>,
+
+    /// Set the environment variables in a file with a line K=V each.
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+
+    /// Pass the whole environment on, beside what `--env` sets.
+    #[arg(long)]
+    inherit_env: bool,
+}
+
+/// A directory and how it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Dir {
+    host: PathBuf,
+    guest: String,
+    access: Access,
+}
+
+/// A `--dir` that names nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct EmptyDir;
+
+impl Grants {
+    /// Puts what is granted into a configuration.
+    pub(crate) fn apply(&self, wasi: &mut WasiConfig) -> Result<(), Problem> {
+        for dir in self.dirs() {
+            wasi.add_dir(dir.host, dir.guest, dir.access)
+                .map_err(|error| Problem::new(format!("--dir: {error}")))?;
+        }
+        for (key, value) in self.variables()? {
+            wasi.add_env(&key, &value)
+                .map_err(|error| Problem::new(format!("environment variable {key}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    fn dirs(&self) -> Vec<Dir> {
+        match self.dirs.is_empty() {
+            true => vec![Dir {
+                host: ".".into(),
+                guest: ".".into(),
+                access: Access::ReadWrite,
+            }],
+            false => self.dirs.clone(),
+        }
+    }
+
+    /// Later ones win.
+    fn variables(&self) -> Result<Vec<(String, String)>, Problem> {
+        let mut variables = Vec::new();
+        if self.inherit_env || (self.env.is_empty() && self.env_file.is_empty()) {
+            // What is not UTF-8 cannot be passed on.
+            variables.extend(std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?, value.into_string().ok()?))
+            }));
+        }
+        for file in &self.env_file {
+            variables.extend(read_env_file(file)?);
+        }
+        for variable in &self.env {
+            variables.extend(named(variable));
+        }
+        let mut unique: Vec<(String, String)> = Vec::new();
+        for (key, value) in variables {
+            match unique.iter_mut().find(|(known, _)| *known == key) {
+                Some(known) => known.1 = value,
+                None => unique.push((key, value)),
+            }
+        }
+        Ok(unique)
+    }
+}
+
+/// `K=V`, or `K` with its value here; nothing if there is none.
+fn named(variable: &str) -> Option<(String, String)> {
+    match variable.split_once('=') {
+        Some((key, value)) => Some((key.into(), value.into())),
+        None => Some((variable.into(), std::env::var(variable).ok()?)),
+    }
+}
+
+fn read_env_file(path: &PathBuf) -> Result<Vec<(String, String)>, Problem> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(format!("cannot read --env-file `{shown}`: {error}")))?;
+    let mut variables = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').ok_or_else(|| {
+            Problem::new(format!("`{shown}` line {}: no `=` in {line:?}", number + 1))
+                .help("each line is K=V, empty, or a comment that begins with #")
+        })?;
+        variables.push((key.trim().into(), value.trim().into()));
+    }
+    Ok(variables)
+}
+
+impl FromStr for Dir {
+    type Err = EmptyDir;
+
+    fn from_str(text: &str) -> Result<Dir, EmptyDir> {
+        let (paths, access) = match text.strip_suffix(":ro") {
+            Some(paths) => (paths, Access::ReadOnly),
+            None => (text, Access::ReadWrite),
+        };
+        let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
+        if host.is_empty() || guest.is_empty() {
+            return Err(EmptyDir);
+        }
+        Ok(Dir {
+            host: host.into(),
+            guest: guest.into(),
+            access,
+        })
+    }
+}
+
+impl fmt::Display for EmptyDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected HOST, HOST::GUEST, or either with :ro behind it")
+    }
+}
+
+impl Error for EmptyDir {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dir(host: &str, guest: &str, access: Access) -> Result<Dir, EmptyDir> {
+        Ok(Dir {
+            host: host.into(),
+            guest: guest.into(),
+            access,
+        })
+    }
+
+    #[test]
+    fn a_directory_has_its_own_name_unless_it_is_given_another() {
+        assert_eq!("data".parse(), dir("data", "data", Access::ReadWrite));
+        assert_eq!("/srv::data".parse(), dir("/srv", "data", Access::ReadWrite));
+        assert_eq!("/srv::data:ro".parse(), dir("/srv", "data", Access::ReadOnly));
+        assert_eq!("data:ro".parse(), dir("data", "data", Access::ReadOnly));
+    }
+
+    #[test]
+    fn a_directory_without_a_name_is_a_mistake() {
+        for text in ["", ":ro", "::", "a::", "::b"] {
+            assert_eq!(text.parse::<Dir>(), Err(EmptyDir), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What is said when something cannot be done: what, and what to do about it.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+
+/// A message for the user, who gets exit code 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    what: String,
+    help: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(what: impl fmt::Display) -> Problem {
+        Problem {
+            what: what.to_string(),
+            help: None,
+        }
+    }
+
+    /// Adds the next step.
+    pub(crate) fn help(self, help: impl fmt::Display) -> Problem {
+        Problem {
+            help: Some(help.to_string()),
+            ..self
+        }
+    }
+
+    /// Tells the user.
+    pub(crate) fn print(&self) -> ExitCode {
+        const ERROR: Style = AnsiColor::Red.on_default().bold();
+        const HELP: Style = AnsiColor::Cyan.on_default().bold();
+        anstream::eprintln!("{ERROR}error{ERROR:#}: {}", self.what);
+        if let Some(help) = &self.help {
+            anstream::eprintln!("{HELP}help{HELP:#}: {help}");
+        }
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,138 @@
+//! `lunatic run`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{StreamExt, future};
+use lunatic_cli::{Config, Root, Runtime, State};
+use lunatic_engine::Module;
+use lunatic_process::guest::{GuestFailure, ProcessHost};
+use lunatic_process::{ExitReason, Process};
+
+use crate::arguments::Run;
+use crate::problem::Problem;
+use crate::{diagnosis, logging, test, testing};
+
+/// The entry of a program (ABI §16.1).
+const START: &str = "_start";
+
+/// Runs a program; or its tests, if cargo runs a test binary.
+pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
+    let path = run.path();
+    let bytes = diagnosis::read(&path)?;
+    let runtime = start_runtime()?;
+    future::block_on(async {
+        let module = diagnosis::load(&runtime, &path, bytes).await?;
+        if is_test_run(&run, &module) {
+            return test::run_by_cargo(&runtime, &module, &run).await;
+        }
+        logging::start("warn")?;
+        run_program(&runtime, &module, &path, &run).await
+    })
+}
+
+pub(crate) fn start_runtime() -> Result<Runtime, Problem> {
+    Runtime::builder().start().map_err(Problem::new)
+}
+
+/// Whether this is cargo running a binary that has tests: then, and not for
+/// benchmarks, the arguments are for the test runner.
+fn is_test_run(run: &Run, module: &Module<State>) -> bool {
+    std::env::var_os("CARGO_MANIFEST_DIR").is_some()
+        && !run.guest_args().any(|arg| arg == "--bench")
+        && testing::has_tests(module)
+}
+
+async fn run_program(
+    runtime: &Runtime,
+    module: &Module<State>,
+    path: &Path,
+    run: &Run,
+) -> Result<ExitCode, Problem> {
+    if !module.exported_functions().any(|(name, _)| name == START) {
+        return Err(diagnosis::no_start(path, module));
+    }
+    let signals = Signals::new([Signal::Int, Signal::Term])
+        .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
+    let root = Root::new(START).config(config(path, run)?);
+    let process = runtime
+        .spawn(module, root)
+        .await
+        .map_err(|failure| diagnosis::not_started(path, &failure))?;
+    match future::or(ended(&process), interrupted(signals)).await {
+        Ended::ByItself(reason) => Ok(report(path, &reason)),
+        Ended::BySignal(code) => {
+            shut_down(runtime).await;
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
+    let mut config = Config::trusted();
+    let wasi = config.wasi_mut();
+    run.grants.apply(wasi)?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
+    for arg in std::iter::once(name).chain(run.guest_args()) {
+        let arg = arg
+            .into_string()
+            .map_err(|arg| Problem::new(format!("the argument {arg:?} is not UTF-8")))?;
+        wasi.add_arg(&arg)
+            .map_err(|error| Problem::new(format!("the argument {arg:?}: {error}")))?;
+    }
+    Ok(config)
+}
+
+enum Ended {
+    ByItself(ExitReason),
+    /// With the exit code that tells of it.
+    BySignal(u8),
+}
+
+async fn ended(process: &Process) -> Ended {
+    Ended::ByItself(process.wait().await)
+}
+
+async fn interrupted(mut signals: Signals) -> Ended {
+    /// What a shell adds to the number of a signal.
+    const SIGNALLED: u8 = 128;
+    const INTERRUPT: u8 = 2;
+    const TERMINATE: u8 = 15;
+    match signals.next().await {
+        Some(Ok(Signal::Term)) => Ended::BySignal(SIGNALLED + TERMINATE),
+        Some(_) => Ended::BySignal(SIGNALLED + INTERRUPT),
+        None => future::pending().await,
+    }
+}
+
+/// Ends all processes, but does not wait for ever.
+async fn shut_down(runtime: &Runtime) {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let impatient = async {
+        async_io::Timer::after(PATIENCE).await;
+    };
+    future::or(runtime.shut_down(), impatient).await;
+}
+
+/// Tells how the first process ended, and the exit code for that.
+fn report(path: &Path, reason: &ExitReason) -> ExitCode {
+    let Some(failure) = reason.failure() else {
+        return match reason {
+            ExitReason::Normal => ExitCode::SUCCESS,
+            reason => Problem::new(format!("`{}` ended: {reason}", path.display())).print(),
+        };
+    };
+    let guest = failure.downcast_ref::<GuestFailure>();
+    if let Some(status) = guest.and_then(|guest| State::exit_status(guest.error())) {
+        // The system passes the low eight bits on.
+        return ExitCode::from(status as u8);
+    }
+    let mut what = format!("`{}` failed: {failure}", path.display());
+    if let Some(backtrace) = guest.and_then(GuestFailure::backtrace) {
+        what.push('\n');
+        what.push_str(backtrace.to_string().trim_end());
+    }
+    Problem::new(what).print()
+}

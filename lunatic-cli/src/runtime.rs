@@ -1,0 +1,268 @@
+//! The runtime: started, given modules, shut down.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
+use lunatic_process::guest::{Spawn, StartError, StartFailure, spawn};
+use lunatic_process::{Environment, Process};
+use lunatic_registry::Registry;
+use lunatic_scheduler::Scheduler;
+use lunatic_timer::Timers;
+use lunatic_wasi::{OpenError, Stdio, WasiCtx};
+use wasmtime::{Linker, Val};
+
+use crate::config::Config;
+use crate::state::{self, Inheritance, State};
+
+/// A runtime for processes, wasm and native; clone it freely.
+///
+/// It runs until [`shut_down`](Runtime::shut_down) is called.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    loader: Loader<State>,
+    scheduler: Scheduler,
+    environment: Environment,
+    timers: Timers,
+}
+
+/// How a [`Runtime`] is to be started.
+#[derive(Default)]
+pub struct Builder {
+    workers: Option<NonZeroUsize>,
+    host_functions: Vec<HostFunctions>,
+}
+
+type HostFunctions = Box<dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync>;
+
+/// A process that no other process spawns: how it starts.
+#[derive(Debug)]
+pub struct Root {
+    export: String,
+    params: Vec<Val>,
+    config: Config,
+    stdio: Stdio,
+    environment: Option<Environment>,
+}
+
+/// Why the runtime did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The engine.
+    Engine(EngineError),
+    /// A host function could not be registered.
+    HostFunction(wasmtime::Error),
+    /// The system gave us no threads.
+    Threads(io::Error),
+}
+
+/// Why a root process did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnFailure {
+    /// A directory that it is given cannot be opened.
+    Directory(OpenError),
+    /// The environment takes no more, or the instance cannot be made.
+    Start(StartError),
+    /// The start function failed.
+    StartFunction(StartFailure),
+}
+
+impl Runtime {
+    /// Settings for a new runtime.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Compiles a module, binary or text, and links it against the host
+    /// functions. A worker is not kept busy by that.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub async fn load(&self, bytes: Vec<u8>) -> Result<Module<State>, LoadError> {
+        self.loader.load_async(bytes).await
+    }
+
+    /// Starts a root process with a registry of its own, and waits until its
+    /// instance is made. Its failure is told by [`Process::wait`] and not logged
+    /// as a warning.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnFailure`].
+    pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
+        let wasi =
+            WasiCtx::new(root.config.wasi.clone(), root.stdio).map_err(SpawnFailure::Directory)?;
+        let process = Spawn {
+            module: module.clone(),
+            config: Arc::new(root.config),
+            export: root.export,
+            params: root.params,
+            inheritance: Inheritance {
+                registry: Registry::new(),
+                timers: self.timers.clone(),
+                wasi,
+            },
+            link: None,
+            awaited: true,
+        };
+        let environment = root.environment.as_ref().unwrap_or(&self.environment);
+        let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
+        spawned.started().await.map_err(SpawnFailure::StartFunction)
+    }
+
+    /// Where its processes live, native ones too.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Another environment, whose processes are not seen from this one. Whoever
+    /// makes it shuts it down.
+    pub fn new_environment(&self, id: u64) -> Environment {
+        Environment::new(id, self.scheduler.clone())
+    }
+
+    /// Kills all processes of the runtime's environment, waits until they are
+    /// gone, and stops the threads.
+    pub async fn shut_down(&self) {
+        self.environment.shut_down().await;
+        self.scheduler.stop();
+    }
+}
+
+impl Builder {
+    /// The number of worker threads; by default one for each core.
+    pub fn workers(mut self, workers: NonZeroUsize) -> Builder {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Adds host functions of the embedding program.
+    ///
+    /// `register` is called again for modules that are compiled to count fuel.
+    pub fn host_functions(
+        mut self,
+        register: impl Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync + 'static,
+    ) -> Builder {
+        self.host_functions.push(Box::new(register));
+        self
+    }
+
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`].
+    pub fn start(self) -> Result<Runtime, RuntimeError> {
+        /// The environment of `run` (ABI §15.1).
+        const ENVIRONMENT: u64 = 1;
+
+        let engine = Engine::new(&EngineConfig::default()).map_err(RuntimeError::Engine)?;
+        let host_functions = self.host_functions;
+        let loader = Loader::new(&engine, move |linker| {
+            state::add_to_linker(linker)?;
+            host_functions.iter().try_for_each(|add| add(linker))
+        })
+        .map_err(RuntimeError::HostFunction)?;
+        let scheduler = start_scheduler(&engine, self.workers).map_err(RuntimeError::Threads)?;
+        let timers = Timers::new();
+        let clock = timers.clone();
+        scheduler.spawn(async move { clock.run().await });
+        Ok(Runtime {
+            loader,
+            environment: Environment::new(ENVIRONMENT, scheduler.clone()),
+            scheduler,
+            timers,
+        })
+    }
+}
+
+/// Workers that keep the clock of preemption going while they work.
+fn start_scheduler(engine: &Engine, workers: Option<NonZeroUsize>) -> io::Result<Scheduler> {
+    let (works, rests) = (engine.clone(), engine.clone());
+    let mut builder = Scheduler::builder()
+        .on_work(move || works.ticker().enter())
+        .on_rest(move || rests.ticker().leave());
+    if let Some(workers) = workers {
+        builder = builder.workers(workers);
+    }
+    builder.start()
+}
+
+impl Root {
+    /// A process whose body is this export, with all rights.
+    pub fn new(export: impl Into<String>) -> Root {
+        Root {
+            export: export.into(),
+            params: Vec::new(),
+            config: Config::trusted(),
+            stdio: Stdio::default(),
+            environment: None,
+        }
+    }
+
+    /// The arguments of the export.
+    pub fn params(mut self, params: impl Into<Vec<Val>>) -> Root {
+        self.params = params.into();
+        self
+    }
+
+    /// What the process may do and what it is given.
+    pub fn config(mut self, config: Config) -> Root {
+        self.config = config;
+        self
+    }
+
+    /// Where it reads and prints.
+    pub fn stdio(mut self, stdio: Stdio) -> Root {
+        self.stdio = stdio;
+        self
+    }
+
+    /// Where it lives, if not in the runtime's environment.
+    pub fn environment(mut self, environment: Environment) -> Root {
+        self.environment = Some(environment);
+        self
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for RuntimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RuntimeError::Engine(error) => error.fmt(f),
+            RuntimeError::HostFunction(error) => {
+                write!(f, "cannot register a host function: {error:#}")
+            }
+            RuntimeError::Threads(error) => write!(f, "cannot start worker threads: {error}"),
+        }
+    }
+}
+
+impl Error for RuntimeError {}
+
+impl fmt::Display for SpawnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SpawnFailure::Directory(error) => error.fmt(f),
+            SpawnFailure::Start(error) => error.fmt(f),
+            SpawnFailure::StartFunction(error) => {
+                write!(f, "the start function of the module failed: {error}")
+            }
+        }
+    }
+}
+
+impl Error for SpawnFailure {}

@@ -1,0 +1,148 @@
+//! What a wasm process is made of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lunatic_abi::{AbiHost, ErrorTable, Misuse};
+use lunatic_engine::{InstanceState, MemoryLimits};
+use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
+use lunatic_process::Process;
+use lunatic_process::guest::{GuestProcess, ProcessHost};
+use lunatic_registry::Registry;
+use lunatic_registry::guest::RegistryHost;
+use lunatic_timer::Timers;
+use lunatic_timer::guest::{GuestTimers, TimerHost};
+use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
+use wasmtime::{Linker, Memory};
+
+use crate::config::Config;
+
+/// The state of a wasm process: one part for each feature crate.
+pub struct State {
+    process: GuestProcess<State>,
+    mailbox: GuestMailbox<Process>,
+    errors: ErrorTable,
+    timers: GuestTimers,
+    registry: Registry,
+    wasi: WasiCtx,
+}
+
+/// What a process has from its parent, or, a root, from the runtime.
+#[derive(Debug)]
+pub struct Inheritance {
+    pub(crate) registry: Registry,
+    pub(crate) timers: Timers,
+    pub(crate) wasi: WasiCtx,
+}
+
+/// Registers every host function there is.
+///
+/// # Errors
+///
+/// Fails if two crates register the same name.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    lunatic_abi::add_to_linker(linker)?;
+    lunatic_mailbox::guest::add_to_linker(linker)?;
+    lunatic_process::guest::add_to_linker(linker)?;
+    lunatic_timer::guest::add_to_linker(linker)?;
+    lunatic_registry::guest::add_to_linker(linker)?;
+    lunatic_distributed::guest::add_to_linker(linker)?;
+    lunatic_wasi::add_to_linker(linker)
+}
+
+impl AbiHost for State {
+    fn memory(&self) -> Option<Memory> {
+        self.process.memory()
+    }
+
+    fn errors(&mut self) -> &mut ErrorTable {
+        &mut self.errors
+    }
+}
+
+impl InstanceState for State {
+    fn limits(&mut self) -> &mut MemoryLimits {
+        self.process.limits()
+    }
+}
+
+impl MailboxHost for State {
+    type Post = Process;
+
+    fn mailbox(&mut self) -> &mut GuestMailbox<Process> {
+        &mut self.mailbox
+    }
+}
+
+impl ProcessHost for State {
+    type Config = Config;
+    type Inheritance = Inheritance;
+
+    fn new(
+        process: GuestProcess<State>,
+        mailbox: GuestMailbox<Process>,
+        inheritance: Inheritance,
+    ) -> State {
+        State {
+            process,
+            mailbox,
+            errors: ErrorTable::new(),
+            timers: GuestTimers::new(inheritance.timers),
+            registry: inheritance.registry,
+            wasi: inheritance.wasi,
+        }
+    }
+
+    fn process(&self) -> &GuestProcess<State> {
+        &self.process
+    }
+
+    fn process_mut(&mut self) -> &mut GuestProcess<State> {
+        &mut self.process
+    }
+
+    fn inherit(&self, config: &Arc<Config>) -> Result<Inheritance, Misuse> {
+        let stdio = self.wasi.stdio().for_child();
+        let wasi = WasiCtx::new(config.wasi.clone(), stdio)
+            .map_err(|error| Misuse::refused(error.to_string()))?;
+        Ok(Inheritance {
+            registry: self.registry.clone(),
+            timers: self.timers.timers().clone(),
+            wasi,
+        })
+    }
+
+    fn exit_status(error: &wasmtime::Error) -> Option<u32> {
+        error.downcast_ref::<ProcExit>().map(|exit| exit.0)
+    }
+}
+
+impl TimerHost for State {
+    fn timers(&mut self) -> &mut GuestTimers {
+        &mut self.timers
+    }
+}
+
+impl RegistryHost for State {
+    fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl WasiHost for State {
+    fn wasi(&mut self) -> &mut WasiCtx {
+        &mut self.wasi
+    }
+
+    fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse> {
+        Ok(self.process.config_mut(config_id)?.wasi_mut())
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("process", &self.process)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! `lunatic test`, and `lunatic run` as cargo's test runner.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use futures_lite::future;
+use lunatic_cli::{Config, Runtime, State};
+use lunatic_engine::Module;
+
+use crate::arguments::{Run, Test};
+use crate::grants::Grants;
+use crate::problem::Problem;
+use crate::run::start_runtime;
+use crate::{diagnosis, logging, testing};
+
+/// Test failures are told by the runner; a test that makes processes fail on
+/// purpose is not to be told of as well.
+const LOG_FILTER: &str = "error";
+
+/// Runs the tests of a file.
+pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
+    let bytes = diagnosis::read(&test.path)?;
+    let runtime = start_runtime()?;
+    future::block_on(async {
+        let module = diagnosis::load(&runtime, &test.path, bytes).await?;
+        run_tests(&runtime, &module, &test.grants, &test.options).await
+    })
+}
+
+/// Runs the tests of a binary for cargo; what follows the path are options of
+/// the test runner.
+pub(crate) async fn run_by_cargo(
+    runtime: &Runtime,
+    module: &Module<State>,
+    run: &Run,
+) -> Result<ExitCode, Problem> {
+    #[derive(Debug, Parser)]
+    #[command(name = "lunatic run <test binary>")]
+    struct Line {
+        #[command(flatten)]
+        options: testing::Options,
+    }
+    let name = OsString::from("lunatic");
+    let line = Line::parse_from(std::iter::once(name).chain(run.guest_args()));
+    run_tests(runtime, module, &run.grants, &line.options).await
+}
+
+async fn run_tests(
+    runtime: &Runtime,
+    module: &Module<State>,
+    grants: &Grants,
+    options: &testing::Options,
+) -> Result<ExitCode, Problem> {
+    logging::start(LOG_FILTER)?;
+    let mut config = Config::trusted();
+    grants.apply(config.wasi_mut())?;
+    let code = testing::run(runtime, module, &config, options).await;
+    Ok(ExitCode::from(code))
+}

@@ -1,0 +1,122 @@
+//! One body that is being run.
+
+use std::error::Error;
+use std::fmt;
+use std::num::NonZeroU64;
+
+use wasmtime::{InstancePre, Memory, Store, Val};
+
+use crate::limits::MemoryLimits;
+
+/// What the state of an instance must offer.
+pub trait InstanceState: Send + 'static {
+    /// How far the instance may grow.
+    fn limits(&mut self) -> &mut MemoryLimits;
+}
+
+/// An instance with its state. Dropping it gives everything back.
+pub struct Instance<T: 'static> {
+    store: Store<T>,
+    instance: wasmtime::Instance,
+}
+
+/// Why no instance was made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InstantiateError {
+    /// The module needs more than the limits of the process allow.
+    Limits(String),
+    /// The start function, or a segment that does not fit, trapped.
+    Trap(wasmtime::Error),
+}
+
+impl<T: InstanceState> Instance<T> {
+    /// An instance that yields at every tick.
+    pub(crate) async fn ticked(
+        module: &InstancePre<T>,
+        state: T,
+    ) -> Result<Instance<T>, InstantiateError> {
+        let mut store = Store::new(module.module().engine(), state);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        Instance::start(module, store).await
+    }
+
+    /// An instance that traps when its fuel is used up.
+    pub(crate) async fn metered(
+        module: &InstancePre<T>,
+        state: T,
+        fuel: NonZeroU64,
+    ) -> Result<Instance<T>, InstantiateError> {
+        /// Fuel between two yields; roughly a tenth of a tick.
+        const SLICE: u64 = 100_000;
+        let mut store = Store::new(module.module().engine(), state);
+        store
+            .set_fuel(fuel.get())
+            .and_then(|()| store.fuel_async_yield_interval(Some(SLICE)))
+            .map_err(InstantiateError::Trap)?;
+        Instance::start(module, store).await
+    }
+
+    async fn start(
+        module: &InstancePre<T>,
+        mut store: Store<T>,
+    ) -> Result<Instance<T>, InstantiateError> {
+        store.limiter(|state| state.limits());
+        let instance = module
+            .instantiate_async(&mut store)
+            .await
+            .map_err(InstantiateError::Trap)?;
+        Ok(Instance { store, instance })
+    }
+
+    /// Calls an exported function that returns nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such function, it takes other parameters or returns
+    /// something, or it traps.
+    pub async fn call(&mut self, export: &str, params: &[Val]) -> wasmtime::Result<()> {
+        let function = self
+            .instance
+            .get_func(&mut self.store, export)
+            .ok_or_else(|| {
+                wasmtime::Error::msg(format!("the module exports no function `{export}`"))
+            })?;
+        function.call_async(&mut self.store, params, &mut []).await
+    }
+
+    /// The memory that is exported as `memory`, if there is one.
+    pub fn memory(&mut self) -> Option<Memory> {
+        self.instance.get_memory(&mut self.store, "memory")
+    }
+
+    /// The state.
+    pub fn state(&mut self) -> &mut T {
+        self.store.data_mut()
+    }
+}
+
+impl<T> fmt::Debug for Instance<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Instance")
+    }
+}
+
+impl fmt::Display for InstantiateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InstantiateError::Limits(reason) => f.write_str(reason),
+            InstantiateError::Trap(_) => f.write_str("the module could not be started"),
+        }
+    }
+}
+
+impl Error for InstantiateError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            InstantiateError::Limits(_) => None,
+            InstantiateError::Trap(error) => Some(error.as_ref()),
+        }
+    }
+}

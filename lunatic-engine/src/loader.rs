@@ -1,0 +1,316 @@
+//! From bytes to a module, and all that can be wrong with them.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use wasm_encoder::{EntityType, ImportSection, TypeSection};
+use wasmtime::{ExternType, FuncType, ImportType, InstancePre, Linker, ValType};
+
+use crate::engine::Engine;
+use crate::facts::Facts;
+use crate::instance::InstanceState;
+use crate::module::Module;
+
+/// Links modules against the host functions of one kind of state; clone it freely.
+pub struct Loader<T: 'static> {
+    engine: Engine,
+    linker: Arc<Linker<T>>,
+    metered_linker: MeteredLinker<T>,
+}
+
+/// Makes the linker for bodies with a budget.
+type MeteredLinker<T> = Arc<dyn Fn() -> wasmtime::Result<Linker<T>> + Send + Sync + 'static>;
+
+/// Why bytes did not become a module.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// They are neither a wasm module nor its text.
+    NotWasm,
+    /// They are text, and wrong.
+    Text(String),
+    /// They begin like a module, and are not a valid one.
+    Invalid(String),
+    /// The module imports what is not offered.
+    Imports(Vec<ImportProblem>),
+    /// The compiler gave up.
+    Compile(String),
+}
+
+/// An import that cannot be satisfied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportProblem {
+    /// The namespace, for example `lunatic::process`.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// What the module wants, in the text format: `(func (param i64))`.
+    pub wanted: String,
+    /// What is offered under this name instead, if anything, in the same form.
+    pub offered: Option<String>,
+}
+
+impl<T: InstanceState> Loader<T> {
+    /// A loader for modules that import what `imports` registers.
+    ///
+    /// `imports` is called again if a body with a budget is asked for.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `imports` does.
+    pub fn new(
+        engine: &Engine,
+        imports: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
+    ) -> wasmtime::Result<Loader<T>> {
+        let mut linker = Linker::new(engine.ticked());
+        imports(&mut linker)?;
+        let metered_engine = engine.clone();
+        let metered_linker = move || {
+            let mut linker = Linker::new(metered_engine.metered()?);
+            imports(&mut linker)?;
+            Ok(linker)
+        };
+        Ok(Loader {
+            engine: engine.clone(),
+            linker: Arc::new(linker),
+            metered_linker: Arc::new(metered_linker),
+        })
+    }
+
+    /// Compiles and links a module, binary or text. This takes a while; see
+    /// [`load_async`](Loader::load_async).
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
+        let wasm = binary(bytes)?;
+        let engine = self.engine.ticked();
+        wasmtime::Module::validate(engine, &wasm)
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let facts =
+            Facts::of(&wasm).map_err(|error| LoadError::Invalid(error.message().to_string()))?;
+        let module = wasmtime::Module::from_binary(engine, &wasm)
+            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let linked = self.link(&module)?;
+        Ok(Module::new(wasm, facts, linked, self.clone()))
+    }
+
+    /// [`load`](Loader::load) on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub async fn load_async(&self, bytes: Vec<u8>) -> Result<Module<T>, LoadError> {
+        let loader = self.clone();
+        blocking::unblock(move || loader.load(&bytes)).await
+    }
+
+    /// The variant of a loaded module that counts fuel.
+    pub(crate) fn link_metered(&self, wasm: &[u8]) -> wasmtime::Result<InstancePre<T>> {
+        let module = wasmtime::Module::from_binary(self.engine.metered()?, wasm)?;
+        (self.metered_linker)()?.instantiate_pre(&module)
+    }
+
+    fn link(&self, module: &wasmtime::Module) -> Result<InstancePre<T>, LoadError> {
+        self.linker.instantiate_pre(module).map_err(|error| {
+            let problems: Vec<_> = module
+                .imports()
+                .filter_map(|import| self.problem(&import))
+                .collect();
+            match problems.is_empty() {
+                true => LoadError::Compile(format!("{error:#}")),
+                false => LoadError::Imports(problems),
+            }
+        })
+    }
+
+    fn problem(&self, import: &ImportType<'_>) -> Option<ImportProblem> {
+        let problem = |wanted, offered| ImportProblem {
+            namespace: import.module().to_string(),
+            name: import.name().to_string(),
+            wanted,
+            offered,
+        };
+        match import.ty() {
+            ExternType::Func(wanted) => match self.offer(import, &wanted) {
+                Offer::AsWanted => None,
+                Offer::Otherwise(offered) => Some(problem(signature(&wanted), Some(offered))),
+                Offer::Nothing => Some(problem(signature(&wanted), None)),
+            },
+            other => Some(problem(kind(&other).to_string(), None)),
+        }
+    }
+
+    /// Whether anything is registered as this import, found out by linking a
+    /// module that imports it and nothing else: a linker cannot be asked.
+    fn offer(&self, import: &ImportType<'_>, wanted: &FuncType) -> Offer {
+        if self.accepts(import, wanted) {
+            return Offer::AsWanted;
+        }
+        let engine = self.engine.ticked();
+        // A name is taken if it cannot be defined once more.
+        let mut linker = Linker::clone(&self.linker);
+        let nothing = FuncType::new(engine, [], []);
+        let defined = linker.func_new(import.module(), import.name(), nothing, |_, _, _| Ok(()));
+        match defined {
+            Ok(_) => Offer::Nothing,
+            Err(_) => Offer::Otherwise(self.registered_type(import)),
+        }
+    }
+
+    fn accepts(&self, import: &ImportType<'_>, ty: &FuncType) -> bool {
+        let wasm = module_with_one_import(import, ty);
+        wasmtime::Module::from_binary(self.engine.ticked(), &wasm)
+            .is_ok_and(|module| self.linker.instantiate_pre(&module).is_ok())
+    }
+
+    /// The type of a registered function, as the linker's complaint words it.
+    fn registered_type(&self, import: &ImportType<'_>) -> String {
+        let unlikely = FuncType::new(self.engine.ticked(), [ValType::V128], []);
+        let wasm = module_with_one_import(import, &unlikely);
+        let complaint = wasmtime::Module::from_binary(self.engine.ticked(), &wasm)
+            .and_then(|module| self.linker.instantiate_pre(&module).map(|_| ()))
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
+        complaint
+            .rsplit_once("found type `")
+            .and_then(|(_, rest)| rest.split_once('`'))
+            .map_or_else(|| "another type".to_string(), |(ty, _)| ty.to_string())
+    }
+}
+
+enum Offer {
+    AsWanted,
+    Otherwise(String),
+    Nothing,
+}
+
+/// The wasm of `bytes`, which may be text.
+fn binary(bytes: &[u8]) -> Result<Box<[u8]>, LoadError> {
+    const MAGIC: &[u8] = b"\0asm";
+    if bytes.starts_with(MAGIC) {
+        return Ok(bytes.into());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| LoadError::NotWasm)?;
+    if !text.contains('(') {
+        return Err(LoadError::NotWasm);
+    }
+    let wasm = wat::parse_str(text).map_err(|error| LoadError::Text(error.to_string()))?;
+    Ok(wasm.into())
+}
+
+fn module_with_one_import(import: &ImportType<'_>, ty: &FuncType) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types
+        .ty()
+        .function(ty.params().map(encoded), ty.results().map(encoded));
+    let mut imports = ImportSection::new();
+    imports.import(import.module(), import.name(), EntityType::Function(0));
+    let mut module = wasm_encoder::Module::new();
+    module.section(&types).section(&imports);
+    module.finish()
+}
+
+fn encoded(ty: ValType) -> wasm_encoder::ValType {
+    match ty {
+        ValType::I32 => wasm_encoder::ValType::I32,
+        ValType::I64 => wasm_encoder::ValType::I64,
+        ValType::F32 => wasm_encoder::ValType::F32,
+        ValType::F64 => wasm_encoder::ValType::F64,
+        ValType::V128 => wasm_encoder::ValType::V128,
+        ValType::Ref(_) => wasm_encoder::ValType::FUNCREF,
+    }
+}
+
+/// A function type in the text format.
+fn signature(ty: &FuncType) -> String {
+    let mut text = String::from("(func");
+    write_types(&mut text, "param", ty.params());
+    write_types(&mut text, "result", ty.results());
+    text.push(')');
+    text
+}
+
+fn write_types(text: &mut String, what: &str, types: impl ExactSizeIterator<Item = ValType>) {
+    if types.len() == 0 {
+        return;
+    }
+    let _ = write!(text, " ({what}");
+    for ty in types {
+        let _ = write!(text, " {ty}");
+    }
+    text.push(')');
+}
+
+fn kind(ty: &ExternType) -> &'static str {
+    match ty {
+        ExternType::Func(_) => "function",
+        ExternType::Global(_) => "global",
+        ExternType::Table(_) => "table",
+        ExternType::Memory(_) => "memory",
+        ExternType::Tag(_) => "tag",
+    }
+}
+
+impl<T> Clone for Loader<T> {
+    fn clone(&self) -> Self {
+        Loader {
+            engine: self.engine.clone(),
+            linker: self.linker.clone(),
+            metered_linker: self.metered_linker.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Loader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Loader")
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::NotWasm => f.write_str("this is neither a wasm module nor its text format"),
+            LoadError::Text(reason) => write!(f, "the text format is wrong: {reason}"),
+            LoadError::Invalid(reason) => write!(f, "the module is not valid: {reason}"),
+            LoadError::Imports(problems) => {
+                for (number, problem) in problems.iter().enumerate() {
+                    if number > 0 {
+                        f.write_str("; ")?;
+                    }
+                    write!(f, "{problem}")?;
+                }
+                Ok(())
+            }
+            LoadError::Compile(reason) => write!(f, "the module cannot be compiled: {reason}"),
+        }
+    }
+}
+
+impl Error for LoadError {}
+
+impl fmt::Display for ImportProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ImportProblem {
+            namespace,
+            name,
+            wanted,
+            offered,
+        } = self;
+        match offered {
+            None => write!(
+                f,
+                "unknown import: `{namespace}::{name}` has not been defined"
+            ),
+            Some(offered) => write!(
+                f,
+                "incompatible import type for `{namespace}::{name}`: the module wants {wanted}, offered is {offered}"
+            ),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A module, compiled and linked.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use async_lock::OnceCell;
+use wasmtime::{ExternType, InstancePre};
+
+use crate::facts::Facts;
+use crate::instance::{Instance, InstanceState, InstantiateError};
+use crate::loader::Loader;
+
+/// A module that is ready to be instantiated, on any thread and any number of
+/// times at once; clone it freely.
+pub struct Module<T: 'static> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T: 'static> {
+    wasm: Box<[u8]>,
+    facts: Facts,
+    ticked: InstancePre<T>,
+    metered: OnceCell<InstancePre<T>>,
+    loader: Loader<T>,
+}
+
+/// How much a body may execute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metering {
+    /// As much as it wants; it shares the cores by time.
+    Unlimited,
+    /// So many units of fuel, about one for each wasm instruction; then it traps.
+    Fuel(NonZeroU64),
+}
+
+impl<T: InstanceState> Module<T> {
+    pub(crate) fn new(
+        wasm: Box<[u8]>,
+        facts: Facts,
+        ticked: InstancePre<T>,
+        loader: Loader<T>,
+    ) -> Module<T> {
+        Module {
+            inner: Arc::new(Inner {
+                wasm,
+                facts,
+                ticked,
+                metered: OnceCell::new(),
+                loader,
+            }),
+        }
+    }
+
+    /// The loader that made it.
+    pub fn loader(&self) -> &Loader<T> {
+        &self.inner.loader
+    }
+
+    /// What is known of the module before it runs.
+    pub fn facts(&self) -> &Facts {
+        &self.inner.facts
+    }
+
+    /// The names of the exported functions, and whether each takes and returns
+    /// nothing.
+    pub fn exported_functions(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.inner
+            .ticked
+            .module()
+            .exports()
+            .filter_map(|export| match export.ty() {
+                ExternType::Func(ty) => {
+                    let plain = ty.params().len() == 0 && ty.results().len() == 0;
+                    Some((export.name(), plain))
+                }
+                _ => None,
+            })
+    }
+
+    /// Makes an instance: its memory, tables and globals, then its start function.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError`] if the limits of `state` do not allow it, or the
+    /// start function traps.
+    pub async fn instantiate(
+        &self,
+        mut state: T,
+        metering: Metering,
+    ) -> Result<Instance<T>, InstantiateError> {
+        if let Some(reason) = self.inner.facts.exceeds(state.limits()) {
+            return Err(InstantiateError::Limits(reason));
+        }
+        match metering {
+            Metering::Unlimited => Instance::ticked(&self.inner.ticked, state).await,
+            Metering::Fuel(fuel) => {
+                let metered = self.inner.metered().await.map_err(InstantiateError::Trap)?;
+                Instance::metered(metered, state, fuel).await
+            }
+        }
+    }
+}
+
+impl<T: InstanceState> Inner<T> {
+    /// The variant that counts fuel, compiled when it is first asked for.
+    async fn metered(self: &Arc<Self>) -> wasmtime::Result<&InstancePre<T>> {
+        let compile = || {
+            let inner = self.clone();
+            blocking::unblock(move || inner.loader.link_metered(&inner.wasm))
+        };
+        self.metered.get_or_try_init(compile).await
+    }
+}
+
+impl<T> Clone for Module<T> {
+    fn clone(&self) -> Self {
+        Module {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Module<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("facts", &self.inner.facts)
+            .finish_non_exhaustive()
+    }
+}

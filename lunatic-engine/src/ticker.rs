@@ -1,0 +1,79 @@
+//! The clock of preemption.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::Engine;
+
+/// How long a body runs before others get their turn.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// Moves the engine's epoch on while somebody runs bodies, and sleeps when
+/// nobody does.
+///
+/// Every thread that runs bodies calls [`enter`](Ticker::enter) before and
+/// [`leave`](Ticker::leave) after.
+#[derive(Debug)]
+pub struct Ticker {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    running: AtomicUsize,
+    asleep: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: Engine) -> io::Result<Ticker> {
+        let shared = Arc::new(Shared::default());
+        let clock = shared.clone();
+        let handle = thread::Builder::new()
+            .name("lunatic-ticker".into())
+            .spawn(move || tick(&clock, &engine))?;
+        Ok(Ticker {
+            shared,
+            thread: handle.thread().clone(),
+        })
+    }
+
+    /// A thread begins to run bodies.
+    pub fn enter(&self) {
+        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+    }
+
+    /// The thread has nothing to run for now.
+    pub fn leave(&self) {
+        self.shared.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+fn tick(shared: &Shared, engine: &Engine) {
+    while !shared.ended.load(Ordering::SeqCst) {
+        // `asleep` is set before `running` is read and `enter` does it the
+        // other way round, so one of the two sees the other.
+        shared.asleep.store(true, Ordering::SeqCst);
+        if shared.running.load(Ordering::SeqCst) == 0 {
+            thread::park();
+            continue;
+        }
+        shared.asleep.store(false, Ordering::SeqCst);
+        thread::sleep(TICK);
+        engine.increment_epoch();
+    }
+}

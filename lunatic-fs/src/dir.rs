@@ -1,0 +1,284 @@
+//! A directory that nothing can leave.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cap_fs_ext::DirExt;
+use cap_std::ambient_authority;
+use rustix::fs::{Mode, OFlags, fdatasync, fsync, openat};
+
+use crate::access::Access;
+use crate::entry::{self, Entry};
+use crate::file::File;
+use crate::metadata::Metadata;
+use crate::open::{Node, OpenOptions};
+use crate::pool;
+use crate::times::{NewTime, Times};
+
+/// An open directory. Every path given to it is resolved inside of it.
+///
+/// A path that leads outside fails with
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied), as does every change
+/// below a directory that is read-only. A clone is the same open directory.
+#[derive(Clone)]
+pub struct Dir {
+    host: Arc<cap_std::fs::Dir>,
+    access: Access,
+}
+
+impl Dir {
+    /// Opens a directory of the host by its ordinary path.
+    ///
+    /// This is the one place where authority comes from; it blocks for as long
+    /// as the operating system takes to open a directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, for example that there is no directory.
+    pub fn open_host(path: impl AsRef<Path>, access: Access) -> io::Result<Dir> {
+        let dir = cap_std::fs::Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(Dir::new(dir, access))
+    }
+
+    /// Opens a directory below this one, with the same access. It blocks as
+    /// [`Dir::open_host`] does.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, or that the path leads outside.
+    pub fn open_dir_now(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
+        Ok(Dir::new(self.host.open_dir(path)?, self.access))
+    }
+
+    fn new(dir: cap_std::fs::Dir, access: Access) -> Dir {
+        Dir {
+            host: Arc::new(dir),
+            access,
+        }
+    }
+
+    /// What may be done below this directory.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Opens what `path` names.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that the path leads outside, or that the
+    /// directory is read-only and the options are not.
+    pub async fn open(&self, path: impl Into<PathBuf>, options: OpenOptions) -> io::Result<Node> {
+        if options.changes() {
+            self.access.check_change()?;
+        }
+        let access = self.access;
+        self.run(path, move |dir, path| {
+            let file = dir.open_with(path, &options.to_host())?;
+            let kind = Metadata::from(file.metadata()?).kind;
+            let file = file.into_std();
+            Ok(match kind {
+                crate::Kind::Dir => {
+                    Node::Dir(Dir::new(cap_std::fs::Dir::from_std_file(file), access))
+                }
+                kind => Node::File(File::new(file, kind, access)),
+            })
+        })
+        .await
+    }
+
+    /// Creates a directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that the path leads outside, or that the
+    /// directory is read-only.
+    pub async fn create_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
+        self.change(path, |dir, path| dir.create_dir(path)).await
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that the path leads outside, or that the
+    /// directory is read-only.
+    pub async fn remove_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
+        self.change(path, |dir, path| dir.remove_dir(path)).await
+    }
+
+    /// Removes a name that is not a directory's.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that the path leads outside, or that the
+    /// directory is read-only.
+    pub async fn remove_file(&self, path: impl Into<PathBuf>) -> io::Result<()> {
+        self.change(path, |dir, path| dir.remove_file(path)).await
+    }
+
+    /// Makes a symbolic link at `path` that contains `target`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that the path leads outside or the target
+    /// is absolute, or that the directory is read-only.
+    pub async fn symlink(
+        &self,
+        target: impl Into<PathBuf>,
+        path: impl Into<PathBuf>,
+    ) -> io::Result<()> {
+        let target = target.into();
+        self.change(path, move |dir, path| dir.symlink(&target, path))
+            .await
+    }
+
+    /// What a symbolic link contains.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, or that the path leads outside.
+    pub async fn read_link(&self, path: impl Into<PathBuf>) -> io::Result<PathBuf> {
+        self.run(path, |dir, path| dir.read_link(path)).await
+    }
+
+    /// Gives the file at `path` the name `new_path` in `new_dir`, which may be
+    /// another directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that a path leads outside, or that one
+    /// of the directories is read-only.
+    pub async fn rename(
+        &self,
+        path: impl Into<PathBuf>,
+        new_dir: &Dir,
+        new_path: impl Into<PathBuf>,
+    ) -> io::Result<()> {
+        new_dir.access.check_change()?;
+        let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
+        self.change(path, move |dir, path| dir.rename(path, &new_dir, &new_path))
+            .await
+    }
+
+    /// Gives the file at `path` the further name `new_path` in `new_dir`, which
+    /// may be another directory. A symbolic link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that a path leads outside, or that one
+    /// of the directories is read-only: through its new name the file could be
+    /// changed.
+    pub async fn hard_link(
+        &self,
+        path: impl Into<PathBuf>,
+        new_dir: &Dir,
+        new_path: impl Into<PathBuf>,
+    ) -> io::Result<()> {
+        new_dir.access.check_change()?;
+        let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
+        self.change(path, move |dir, path| {
+            dir.hard_link(path, &new_dir, &new_path)
+        })
+        .await
+    }
+
+    /// What is known of the file at `path`, or of the symbolic link itself if
+    /// that is not to be followed.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, or that the path leads outside.
+    pub async fn metadata(&self, path: impl Into<PathBuf>, follow: bool) -> io::Result<Metadata> {
+        self.run(path, move |dir, path| {
+            let metadata = match follow {
+                true => dir.metadata(path)?,
+                false => dir.symlink_metadata(path)?,
+            };
+            Ok(metadata.into())
+        })
+        .await
+    }
+
+    /// Changes the times of the file at `path`, or of the symbolic link itself
+    /// if that is not to be followed.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, that the path leads outside, or that the
+    /// directory is read-only.
+    pub async fn set_times(
+        &self,
+        path: impl Into<PathBuf>,
+        times: Times,
+        follow: bool,
+    ) -> io::Result<()> {
+        let accessed = times.accessed.map(NewTime::to_spec);
+        let modified = times.modified.map(NewTime::to_spec);
+        self.change(path, move |dir, path| match follow {
+            true => DirExt::set_times(dir, path, accessed, modified),
+            false => dir.set_symlink_times(path, accessed, modified),
+        })
+        .await
+    }
+
+    /// At most `max` entries of this directory from the place `from` on, where
+    /// 0 is its start; fewer mean that it has no more.
+    ///
+    /// An entry whose name is not UTF-8 is left out.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub async fn entries(&self, from: u64, max: usize) -> io::Result<Vec<Entry>> {
+        self.run(".", move |dir, _| entry::list(dir, from, max))
+            .await
+    }
+
+    /// Waits until this directory, and all metadata too if `metadata`, is on the
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub async fn sync(&self, metadata: bool) -> io::Result<()> {
+        self.run(".", move |dir, _| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let dir = openat(dir, c".", flags, Mode::empty())?;
+            match metadata {
+                true => fsync(dir)?,
+                false => fdatasync(dir)?,
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change<R: Send + 'static>(
+        &self,
+        path: impl Into<PathBuf>,
+        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        self.access.check_change()?;
+        self.run(path, operation).await
+    }
+
+    async fn run<R: Send + 'static>(
+        &self,
+        path: impl Into<PathBuf>,
+        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        let (dir, path) = (self.host.clone(), path.into());
+        pool::run(move || operation(&dir, &path)).await
+    }
+}
+
+impl fmt::Debug for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dir")
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

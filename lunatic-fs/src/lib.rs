@@ -1,0 +1,47 @@
+//! Reads and writes files inside directories that nothing can leave.
+//!
+//! A [`Dir`] is an open directory of the host. Every path given to it is
+//! resolved inside of it: `..`, absolute paths, symbolic links, links that
+//! change during the call, `/proc` and the like lead to an error and never
+//! outside. What can be done below it is said once, by its [`Access`].
+//!
+//! # Layout
+//!
+//! - [`Dir`]: everything that takes a path.
+//! - [`File`]: everything that takes an open file.
+//! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: what goes in and comes out.
+//! - `pool`, `closing`: where the work is done.
+//!
+//! # Invariants
+//!
+//! - No path is ever opened but by `cap-std`, beneath an open directory.
+//!   [`Dir::open_host`] is the only exception, and guests have no way to it.
+//! - A future of this crate never blocks the thread that polls it, and can be
+//!   dropped at any point. An operation that has begun then runs to its end.
+//!
+//! # Why not `async-fs`
+//!
+//! Its files could be made of the files that `cap-std` opens, but they read
+//! ahead and write behind: the position of the file and the errors of a write
+//! come later than the guest is told of them, and there is no reading or
+//! writing at an offset. So each operation is one call on the blocking pool,
+//! at most eight at a time: more threads would only fight for the cores with
+//! the threads that run processes.
+
+mod access;
+mod closing;
+mod dir;
+mod entry;
+mod file;
+mod metadata;
+mod open;
+mod pool;
+mod times;
+
+pub use access::Access;
+pub use dir::Dir;
+pub use entry::Entry;
+pub use file::{Advice, File};
+pub use metadata::{Kind, Metadata};
+pub use open::{Durability, Node, OpenOptions};
+pub use times::{NewTime, Times};

@@ -1,0 +1,56 @@
+//! Messages, tags and selective receive.
+//!
+//! A mailbox has one owner, who receives, and any number of [`Sender`]s. A
+//! message may carry a tag; the owner can wait for the next message of any kind,
+//! for one of a set of tags, or for the answer to a request it is about to send.
+//! Waiting for a tag stays fast when a hundred thousand other messages are
+//! queued.
+//!
+//! ```
+//! use lunatic_mailbox::{DataMessage, Mailbox, Message, Tag, Wanted};
+//!
+//! let (sender, mut mailbox) = Mailbox::new(Default::default());
+//! let tag = Tag::new(64);
+//! sender.send(Message::Data(DataMessage::new(None, b"first".to_vec()))).unwrap();
+//! sender.send(Message::Data(DataMessage::new(tag, b"second".to_vec()))).unwrap();
+//!
+//! futures_lite::future::block_on(async {
+//!     let second = mailbox.receive(Wanted::tags(tag)).await;
+//!     assert_eq!(second.tag(), tag);
+//!     let first = mailbox.receive(Wanted::Any).await;
+//!     assert_eq!(first.tag(), None);
+//! });
+//! ```
+//!
+//! # Layout
+//!
+//! - [`message`]: what travels: [`Message`], [`DataMessage`], [`Tag`].
+//! - [`queue`]: [`Queue`], the messages in arrival order and the index by tag.
+//! - [`mailbox`]: [`Mailbox`] and [`Sender`], the queue shared between tasks.
+//! - `guest`: the namespace `lunatic::message` (feature `guest`, on by default).
+//!
+//! # Invariants
+//!
+//! - A message is in the queue until the moment it is received. A waiting owner
+//!   is told *which* queued message is its own, it is never handed one outside
+//!   of the queue; so a wait that is given up (timeout, kill inside
+//!   `trap::catch`) loses nothing and changes no order.
+//! - No lock is held while a waker runs or a message is dropped.
+//! - Nothing here knows wasmtime (outside of `guest`), processes or sockets:
+//!   what a message carries beside bytes is a `Box<dyn Any + Send>`.
+//!
+//! # Limits
+//!
+//! A mailbox holds at most [`Limits::messages`] messages of [`Limits::bytes`]
+//! bytes in all; sending to a full one fails with [`SendError::Full`], and the
+//! sender decides what that means.
+
+#[cfg(feature = "guest")]
+pub mod guest;
+pub mod mailbox;
+pub mod message;
+pub mod queue;
+
+pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender};
+pub use message::{DataMessage, Message, ResourceSlot, Tag};
+pub use queue::{Queue, Wanted};

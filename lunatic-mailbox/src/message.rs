@@ -1,0 +1,186 @@
+//! What travels between processes.
+
+use std::any::Any;
+use std::fmt;
+use std::num::NonZeroI64;
+
+/// A number that a receiver can wait for.
+///
+/// 0 stands for "no tag" in the host interface, so there is no tag 0: an absent
+/// tag is `None` and matches no wait for a tag (ABI §15.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(NonZeroI64);
+
+impl Tag {
+    /// The tag with this value; `None` for 0.
+    pub const fn new(value: i64) -> Option<Tag> {
+        match NonZeroI64::new(value) {
+            Some(value) => Some(Tag(value)),
+            None => None,
+        }
+    }
+
+    /// The value as the host interface writes it.
+    pub const fn get(self) -> i64 {
+        self.0.get()
+    }
+}
+
+/// One entry of a mailbox.
+#[derive(Debug)]
+pub enum Message {
+    /// What a process sent.
+    Data(DataMessage),
+    /// A linked process ended abnormally, and the receiver traps link deaths.
+    LinkDied {
+        /// The tag of the link.
+        tag: Option<Tag>,
+    },
+    /// A monitored process ended.
+    ProcessDied {
+        /// Its id.
+        process: u64,
+    },
+}
+
+impl Message {
+    /// The tag a selective receive looks at.
+    pub fn tag(&self) -> Option<Tag> {
+        match self {
+            Message::Data(data) => data.tag,
+            Message::LinkDied { tag } => *tag,
+            Message::ProcessDied { .. } => None,
+        }
+    }
+
+    /// What the message counts against the limits of a mailbox, in bytes.
+    pub fn size(&self) -> usize {
+        size_of::<Message>()
+            + match self {
+                Message::Data(data) => data.size(),
+                Message::LinkDied { .. } | Message::ProcessDied { .. } => 0,
+            }
+    }
+}
+
+impl From<DataMessage> for Message {
+    fn from(data: DataMessage) -> Message {
+        Message::Data(data)
+    }
+}
+
+/// A place for something that travels inside a message and is not bytes: a
+/// module, a socket. Only who put it in and who takes it out know the type.
+pub type ResourceSlot = Option<Box<dyn Any + Send>>;
+
+/// Bytes with a read cursor, a tag, and resources by index.
+#[derive(Default)]
+pub struct DataMessage {
+    tag: Option<Tag>,
+    buffer: Vec<u8>,
+    cursor: usize,
+    resources: Vec<ResourceSlot>,
+}
+
+/// The cursor of a message was set behind the end of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CursorBehindEnd {
+    /// Where the cursor is, in bytes from the start.
+    pub cursor: usize,
+    /// How long the message is, in bytes.
+    pub length: usize,
+}
+
+impl DataMessage {
+    /// What a resource is reckoned to weigh against limits, wherever it lives.
+    pub const RESOURCE_BYTES: usize = 128;
+
+    /// A message of these bytes.
+    pub fn new(tag: Option<Tag>, bytes: impl Into<Vec<u8>>) -> DataMessage {
+        DataMessage {
+            tag,
+            buffer: bytes.into(),
+            ..DataMessage::default()
+        }
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> Option<Tag> {
+        self.tag
+    }
+
+    /// All bytes, wherever the cursor is.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Appends bytes at the end.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Copies as many bytes as there are from the cursor on and `target` takes,
+    /// moves the cursor behind them, and returns how many; 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`CursorBehindEnd`] after a [`seek`](DataMessage::seek) too far.
+    pub fn read(&mut self, target: &mut [u8]) -> Result<usize, CursorBehindEnd> {
+        let rest = self.buffer.get(self.cursor..).ok_or(CursorBehindEnd {
+            cursor: self.cursor,
+            length: self.buffer.len(),
+        })?;
+        let count = rest.len().min(target.len());
+        target[..count].copy_from_slice(&rest[..count]);
+        self.cursor += count;
+        Ok(count)
+    }
+
+    /// Sets the read cursor, counted from the start. It is looked at by the next
+    /// [`read`](DataMessage::read) only.
+    pub fn seek(&mut self, cursor: usize) {
+        self.cursor = cursor;
+    }
+
+    /// Adds a resource and returns its index.
+    pub fn push(&mut self, resource: impl Any + Send) -> usize {
+        self.resources.push(Some(Box::new(resource)));
+        self.resources.len() - 1
+    }
+
+    /// Takes the resource at `index` out, if it is there and of this type.
+    ///
+    /// Taking leaves a hole, so other indexes stay what they are; asking for
+    /// another type leaves the resource in its place.
+    pub fn take<R: Any + Send>(&mut self, index: usize) -> Option<R> {
+        let slot = self.resources.get_mut(index)?;
+        match slot.take()?.downcast::<R>() {
+            Ok(resource) => Some(*resource),
+            Err(other) => {
+                *slot = Some(other);
+                None
+            }
+        }
+    }
+
+    /// Whether a resource was ever pushed, taken out since or not.
+    pub fn had_resources(&self) -> bool {
+        !self.resources.is_empty()
+    }
+
+    /// What the content counts against limits, in bytes.
+    pub fn size(&self) -> usize {
+        self.buffer.len() + self.resources.len() * DataMessage::RESOURCE_BYTES
+    }
+}
+
+impl fmt::Debug for DataMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataMessage")
+            .field("tag", &self.tag)
+            .field("bytes", &self.buffer.len())
+            .field("cursor", &self.cursor)
+            .field("resources", &self.resources.len())
+            .finish()
+    }
+}

@@ -1,0 +1,97 @@
+//! Processes that are wasm instances, and the host functions they call:
+//! `lunatic::process` (ABI §3), `lunatic::trap` (ABI §11) and the modules in
+//! messages (ABI §4).
+
+mod body;
+mod catch;
+mod configs;
+mod identity;
+mod modules;
+mod spawn;
+mod state;
+
+use std::sync::Arc;
+
+use lunatic_abi::Misuse;
+use lunatic_engine::InstanceState;
+use lunatic_mailbox::Message;
+use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
+use wasmtime::Linker;
+
+pub use crate::guest::body::{GuestFailure, Spawn, Spawned, StartError, StartFailure, spawn};
+pub use crate::guest::modules::GuestModule;
+pub use crate::guest::spawn::{Begun, SpawnArguments, begin, check_right_to_spawn};
+pub use crate::guest::state::{GuestConfig, GuestProcess};
+
+use crate::config::ProcessConfig;
+use crate::process::Process;
+use crate::relations::ProcessId;
+
+/// The namespace of functions on processes.
+pub const NAMESPACE: &str = "lunatic::process";
+
+/// What the state of a process offers to `lunatic::process`, and how such a
+/// state is made.
+pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
+    /// The configuration of a process: [`ProcessConfig`] and what other crates
+    /// have to configure.
+    type Config: Config;
+
+    /// What a child has from its parent beside module and config, the registry
+    /// for example.
+    type Inheritance: Send + 'static;
+
+    /// A state for a new instance.
+    fn new(
+        process: GuestProcess<Self>,
+        mailbox: GuestMailbox<Process>,
+        inheritance: Self::Inheritance,
+    ) -> Self;
+
+    /// The part of the state that is this crate's.
+    fn process(&self) -> &GuestProcess<Self>;
+
+    /// The part of the state that is this crate's, to change.
+    fn process_mut(&mut self) -> &mut GuestProcess<Self>;
+
+    /// What a child with this config inherits.
+    ///
+    /// # Errors
+    ///
+    /// Fails if something named in the config cannot be had, a directory for
+    /// example; the spawn traps.
+    fn inherit(&self, config: &Arc<Self::Config>) -> Result<Self::Inheritance, Misuse>;
+
+    /// The status with which the guest asked to exit, if that is what the error
+    /// says; 0 is a normal end.
+    fn exit_status(error: &wasmtime::Error) -> Option<u32>;
+}
+
+/// The configuration of processes of one kind.
+pub trait Config: Clone + Default + Send + Sync + 'static {
+    /// Rights and limits.
+    fn process(&self) -> &ProcessConfig;
+
+    /// Rights and limits, to change.
+    fn process_mut(&mut self) -> &mut ProcessConfig;
+}
+
+/// Registers `lunatic::process` but `get_or_spawn`, `lunatic::trap`, and
+/// `lunatic::message::{push_module, take_module}`.
+///
+/// # Errors
+///
+/// Fails if the linker already has a function of one of these names.
+pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    modules::add_to_linker(linker)?;
+    configs::add_to_linker(linker)?;
+    spawn::add_to_linker(linker)?;
+    identity::add_to_linker(linker)?;
+    catch::add_to_linker(linker)
+}
+
+impl Post for Process {
+    fn deliver(&self, process_id: u64, message: Message) {
+        self.environment().send(ProcessId(process_id), message);
+    }
+}

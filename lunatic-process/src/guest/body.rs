@@ -1,0 +1,249 @@
+//! The body of a process that is a wasm instance.
+
+use std::error::Error;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+use lunatic_engine::{Instance, InstantiateError, Metering, Module};
+use lunatic_mailbox::guest::GuestMailbox;
+use wasmtime::{Val, WasmBacktrace};
+
+use crate::config::FUEL_UNIT;
+use crate::environment::{Context, Environment, SpawnError, SpawnLink, SpawnOptions};
+use crate::exit::Failure;
+use crate::guest::state::GuestProcess;
+use crate::guest::{Config, ProcessHost};
+use crate::process::Process;
+
+/// Everything a new wasm process starts with.
+pub struct Spawn<T: ProcessHost> {
+    /// What it is an instance of.
+    pub module: Module<T>,
+    /// Its rights and limits.
+    pub config: Arc<T::Config>,
+    /// The exported function that is its body. It must return nothing.
+    pub export: String,
+    /// The arguments of that function.
+    pub params: Vec<Val>,
+    /// What it has from its parent.
+    pub inheritance: T::Inheritance,
+    /// A link to its parent.
+    pub link: Option<SpawnLink>,
+    /// Whether somebody waits for it; see [`SpawnOptions::awaited`].
+    pub awaited: bool,
+}
+
+/// A process that was spawned.
+#[derive(Debug)]
+pub struct Spawned {
+    process: Process,
+    /// Only where making the instance may fail.
+    start: Option<Receiver<Result<(), StartFailure>>>,
+}
+
+/// Why a spawned process has no instance; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StartFailure(String);
+
+/// Why a process was not spawned.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The environment takes no more.
+    Spawn(SpawnError),
+    /// The instance cannot be made.
+    Instance(StartFailure),
+}
+
+/// Spawns a wasm process and returns at once. The new process makes its own
+/// instance, on whichever core is free.
+///
+/// # Errors
+///
+/// [`StartError`] if it is known beforehand that there can be no instance.
+pub fn spawn<T: ProcessHost>(
+    environment: &Environment,
+    spawn: Spawn<T>,
+) -> Result<Spawned, StartError> {
+    let facts = spawn.module.facts();
+    let config = spawn.config.process();
+    let limits = lunatic_engine::MemoryLimits {
+        max_memory: config.max_memory,
+    };
+    if let Some(reason) = facts.exceeds(&limits) {
+        return Err(StartError::Instance(StartFailure(reason)));
+    }
+    let options = SpawnOptions {
+        link: spawn.link.clone(),
+        mailbox: config.mailbox,
+        awaited: spawn.awaited,
+    };
+    let (report, start) = match facts.start_may_fail {
+        true => {
+            let (sender, receiver) = async_channel::bounded(1);
+            (Some(sender), Some(receiver))
+        }
+        false => (None, None),
+    };
+    let process = environment
+        .spawn(options, |context| run(context, spawn, report))
+        .map_err(StartError::Spawn)?;
+    Ok(Spawned { process, start })
+}
+
+impl Spawned {
+    /// The process, started or not.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Waits until the instance is made. That takes no time at all unless the
+    /// module has a start function, or segments that may not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFailure`] if there is none; the process has ended then.
+    pub async fn started(self) -> Result<Process, StartFailure> {
+        let Some(start) = self.start else {
+            return Ok(self.process);
+        };
+        match start.recv().await {
+            Ok(Ok(())) => Ok(self.process),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(StartFailure("the process ended while it started".into())),
+        }
+    }
+}
+
+type Report = Option<Sender<Result<(), StartFailure>>>;
+
+async fn run<T: ProcessHost>(
+    context: Context,
+    spawn: Spawn<T>,
+    report: Report,
+) -> Result<(), Failure> {
+    let outcome = match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
+        Ok(mut instance) => {
+            tell(&report, Ok(()));
+            instance.call(&spawn.export, &spawn.params).await
+        }
+        Err(InstantiateError::Limits(reason)) => {
+            tell(&report, Err(StartFailure(reason.clone())));
+            Err(wasmtime::Error::msg(reason))
+        }
+        Err(InstantiateError::Trap(error)) => {
+            tell(&report, Err(StartFailure(cause_of(&error))));
+            Err(error)
+        }
+        Err(other) => {
+            tell(&report, Err(StartFailure(other.to_string())));
+            Err(other.into())
+        }
+    };
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
+        Err(error) => Err(Failure::new(GuestFailure { error })),
+    }
+}
+
+async fn start<T: ProcessHost>(
+    context: Context,
+    module: &Module<T>,
+    config: Arc<T::Config>,
+    inheritance: T::Inheritance,
+) -> Result<Instance<T>, InstantiateError> {
+    let Context { process, mailbox } = context;
+    let metering = metering(config.process().max_fuel);
+    let mailbox = GuestMailbox::new(mailbox, process.clone());
+    let guest = GuestProcess::new(process, module.clone(), config);
+    let state = T::new(guest, mailbox, inheritance);
+    let mut instance = module.instantiate(state, metering).await?;
+    let memory = instance.memory();
+    instance.state().process_mut().start(memory);
+    Ok(instance)
+}
+
+fn metering(max_fuel: Option<NonZeroU64>) -> Metering {
+    match max_fuel {
+        Some(units) => {
+            let unit = NonZeroU64::MIN.saturating_add(FUEL_UNIT - 1);
+            Metering::Fuel(units.saturating_mul(unit))
+        }
+        None => Metering::Unlimited,
+    }
+}
+
+fn tell(report: &Report, outcome: Result<(), StartFailure>) {
+    if let Some(report) = report {
+        // Whoever asked may have died meanwhile.
+        report.try_send(outcome).ok();
+    }
+}
+
+/// A guest trapped, or exited with a status that is not 0.
+#[derive(Debug)]
+pub struct GuestFailure {
+    error: wasmtime::Error,
+}
+
+impl GuestFailure {
+    /// The error as the engine gave it.
+    pub fn error(&self) -> &wasmtime::Error {
+        &self.error
+    }
+
+    /// Where in the guest it happened.
+    pub fn backtrace(&self) -> Option<&WasmBacktrace> {
+        self.error.downcast_ref()
+    }
+}
+
+impl fmt::Display for GuestFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&cause_of(&self.error))
+    }
+}
+
+impl Error for GuestFailure {}
+
+/// What went wrong, without the backtrace that the engine puts before it.
+pub(super) fn cause_of(error: &wasmtime::Error) -> String {
+    let backtraces = usize::from(error.is::<WasmBacktrace>());
+    let causes: Vec<_> = error
+        .chain()
+        .skip(backtraces)
+        .map(ToString::to_string)
+        .collect();
+    causes.join(": ")
+}
+
+impl<T: ProcessHost> fmt::Debug for Spawn<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawn")
+            .field("export", &self.export)
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for StartFailure {}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Spawn(error) => error.fmt(f),
+            StartError::Instance(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl Error for StartError {}

@@ -1,0 +1,52 @@
+//! `lunatic::trap` (ABI §11).
+
+use lunatic_abi::Misuse;
+use wasmtime::{Caller, Extern, Linker, Result};
+
+use crate::guest::ProcessHost;
+use crate::guest::body::cause_of;
+
+/// The export that calls the function to be guarded.
+const TRAMPOLINE: &str = "_lunatic_catch_trap";
+
+/// Every open catch has a stack of its own; a guest may hold so many.
+const MAX_DEPTH: u32 = 64;
+
+pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async("lunatic::trap", "catch", |caller, (function, pointer)| {
+        Box::new(catch(caller, function, pointer))
+    })?;
+    Ok(())
+}
+
+/// `lunatic::trap::catch` (ABI §11): calls the caller's own `_lunatic_catch_trap`
+/// with the same two values and returns its result; 0 if it traps, whatever the
+/// trap. A kill is not a trap.
+///
+/// Traps if there is no such export or it has another type, and on too many
+/// catches inside each other.
+async fn catch<T: ProcessHost>(
+    mut caller: Caller<'_, T>,
+    function: u32,
+    pointer: u32,
+) -> Result<u32> {
+    let trampoline = caller
+        .get_export(TRAMPOLINE)
+        .and_then(Extern::into_func)
+        .ok_or_else(|| Misuse::refused(format!("the module exports no function `{TRAMPOLINE}`")))?
+        .typed::<(u32, u32), u32>(&caller)?;
+    let depth = caller.data().process().catches + 1;
+    if depth > MAX_DEPTH {
+        return Err(Misuse::refused(format!("more than {MAX_DEPTH} catches are open")).into());
+    }
+    caller.data_mut().process_mut().catches = depth;
+    let outcome = trampoline
+        .call_async(&mut caller, (function, pointer))
+        .await;
+    caller.data_mut().process_mut().catches = depth - 1;
+    Ok(outcome.unwrap_or_else(|error| {
+        let process = caller.data().process().handle().id().0;
+        tracing::debug!(process, "caught: {}", cause_of(&error));
+        0
+    }))
+}

@@ -1,0 +1,187 @@
+//! Configurations as resources: create, drop, edit (ABI §3.2).
+//!
+//! A process cannot grant what it does not have. A right beyond its own traps;
+//! a limit beyond its own is cut to its own, which a guest can read back.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use lunatic_abi::Misuse;
+use wasmtime::{Caller, Linker, Result};
+
+use crate::config::ProcessConfig;
+use crate::guest::state::GuestConfig;
+use crate::guest::{Config, NAMESPACE, ProcessHost};
+
+pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap(NAMESPACE, "create_config", create_config)?;
+    linker.func_wrap(NAMESPACE, "drop_config", drop_config)?;
+    linker.func_wrap(NAMESPACE, "config_set_max_memory", set_max_memory)?;
+    linker.func_wrap(NAMESPACE, "config_get_max_memory", get_max_memory)?;
+    linker.func_wrap(NAMESPACE, "config_set_max_fuel", set_max_fuel)?;
+    linker.func_wrap(NAMESPACE, "config_get_max_fuel", get_max_fuel)?;
+    add_right(linker, "compile_modules", &COMPILE_MODULES)?;
+    add_right(linker, "create_configs", &CREATE_CONFIGS)?;
+    add_right(linker, "spawn_processes", &SPAWN_PROCESSES)
+}
+
+/// A right that a process has or has not.
+struct Right {
+    name: &'static str,
+    of: fn(&mut ProcessConfig) -> &mut bool,
+}
+
+const COMPILE_MODULES: Right = Right {
+    name: "grant the right to compile modules",
+    of: |config| &mut config.can_compile_modules,
+};
+
+const CREATE_CONFIGS: Right = Right {
+    name: "grant the right to create configs",
+    of: |config| &mut config.can_create_configs,
+};
+
+const SPAWN_PROCESSES: Right = Right {
+    name: "grant the right to spawn processes",
+    of: |config| &mut config.can_spawn_processes,
+};
+
+/// Registers `config_can_<name>` and `config_set_can_<name>`.
+fn add_right<T: ProcessHost>(
+    linker: &mut Linker<T>,
+    name: &str,
+    right: &'static Right,
+) -> Result<()> {
+    linker.func_wrap(
+        NAMESPACE,
+        &format!("config_can_{name}"),
+        |caller: Caller<'_, T>, config_id: u64| has_right(caller, config_id, right),
+    )?;
+    linker.func_wrap(
+        NAMESPACE,
+        &format!("config_set_can_{name}"),
+        |caller: Caller<'_, T>, config_id: u64, can: u32| {
+            set_right(caller, config_id, right, can != 0)
+        },
+    )?;
+    Ok(())
+}
+
+/// `lunatic::process::create_config` (ABI §3.2): a config without rights and with
+/// the default limits, or the caller's where those are lower. Returns its id, or
+/// -1 without the right to.
+///
+/// Traps if the config table is full.
+fn create_config<T: ProcessHost>(mut caller: Caller<'_, T>) -> Result<i64> {
+    const DENIED: i64 = -1;
+    let process = caller.data_mut().process_mut();
+    let own = process.config.process();
+    if !own.can_create_configs {
+        return Ok(DENIED);
+    }
+    let mut config = T::Config::default();
+    *config.process_mut() = config.process().capped(own);
+    let id = process
+        .configs
+        .insert(GuestConfig(Arc::new(config)))
+        .map_err(Misuse::from)?;
+    Ok(id as i64)
+}
+
+/// `lunatic::process::drop_config` (ABI §3.2). Processes keep theirs.
+///
+/// Traps on an unknown id.
+fn drop_config<T: ProcessHost>(mut caller: Caller<'_, T>, config_id: u64) -> Result<()> {
+    caller.data_mut().process_mut().configs.remove(config_id)?;
+    Ok(())
+}
+
+/// `lunatic::process::config_set_max_memory` (ABI §3.2), in bytes.
+///
+/// Traps on an unknown id.
+fn set_max_memory<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+    max_memory: u64,
+) -> Result<()> {
+    edit(caller, config_id, |config| config.max_memory = max_memory)
+}
+
+/// `lunatic::process::config_get_max_memory` (ABI §3.2), in bytes.
+///
+/// Traps on an unknown id.
+fn get_max_memory<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u64> {
+    Ok(config(&caller, config_id)?.max_memory)
+}
+
+/// `lunatic::process::config_set_max_fuel` (ABI §3.2), in units of 100 000 fuel;
+/// 0 is no limit.
+///
+/// Traps on an unknown id.
+fn set_max_fuel<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+    max_fuel: u64,
+) -> Result<()> {
+    edit(caller, config_id, |config| {
+        config.max_fuel = NonZeroU64::new(max_fuel);
+    })
+}
+
+/// `lunatic::process::config_get_max_fuel` (ABI §3.2), in units of 100 000 fuel;
+/// 0 is no limit.
+///
+/// Traps on an unknown id.
+fn get_max_fuel<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u64> {
+    let max_fuel = config(&caller, config_id)?.max_fuel;
+    Ok(max_fuel.map_or(0, NonZeroU64::get))
+}
+
+/// `lunatic::process::config_can_…` (ABI §3.2): 1 if the config has the right.
+///
+/// Traps on an unknown id.
+fn has_right<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64, right: &Right) -> Result<u32> {
+    let mut config = config(&caller, config_id)?.clone();
+    Ok(u32::from(*(right.of)(&mut config)))
+}
+
+/// `lunatic::process::config_set_can_…` (ABI §3.2).
+///
+/// Traps on an unknown id, and on a grant of what the caller does not have.
+fn set_right<T: ProcessHost>(
+    mut caller: Caller<'_, T>,
+    config_id: u64,
+    right: &Right,
+    can: bool,
+) -> Result<()> {
+    let process = caller.data_mut().process_mut();
+    let mut own = process.config.process().clone();
+    let config = process.config_mut(config_id)?.process_mut();
+    if can && !*(right.of)(&mut own) {
+        return Err(Misuse::Denied(right.name).into());
+    }
+    *(right.of)(config) = can;
+    Ok(())
+}
+
+fn config<'a, T: ProcessHost>(
+    caller: &'a Caller<'_, T>,
+    config_id: u64,
+) -> Result<&'a ProcessConfig> {
+    let config = caller.data().process().configs.get(config_id)?;
+    Ok(config.0.process())
+}
+
+/// Changes a config and cuts it to what the caller has.
+fn edit<T: ProcessHost>(
+    mut caller: Caller<'_, T>,
+    config_id: u64,
+    change: impl FnOnce(&mut ProcessConfig),
+) -> Result<()> {
+    let process = caller.data_mut().process_mut();
+    let own = process.config.clone();
+    let config = process.config_mut(config_id)?.process_mut();
+    change(config);
+    *config = config.capped(own.process());
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Modules as resources: compile, drop, send (ABI §3.1 and §4).
+
+use std::fmt;
+
+use lunatic_abi::{Guest, Misuse, Resource};
+use lunatic_engine::Module;
+use lunatic_mailbox::guest as messages;
+use wasmtime::{Caller, Linker, Result};
+
+use crate::guest::{Config, NAMESPACE, ProcessHost};
+
+/// A module that a guest holds an id of.
+pub struct GuestModule<T: ProcessHost>(pub(super) Module<T>);
+
+impl<T: ProcessHost> Resource for GuestModule<T> {
+    const KIND: &'static str = "module";
+}
+
+pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(NAMESPACE, "compile_module", |caller, (ptr, len, id_ptr)| {
+        Box::new(compile_module(caller, ptr, len, id_ptr))
+    })?;
+    linker.func_wrap(NAMESPACE, "drop_module", drop_module)?;
+    linker.func_wrap(messages::NAMESPACE, "push_module", push_module)?;
+    linker.func_wrap(messages::NAMESPACE, "take_module", take_module)?;
+    Ok(())
+}
+
+/// `lunatic::process::compile_module` (ABI §3.1): compiles `len` bytes, binary
+/// or text. Returns 0 with a module id or 1 with an error id at `id_ptr`, or -1
+/// without the right to.
+///
+/// Traps on a bad address.
+async fn compile_module<T: ProcessHost>(
+    mut caller: Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+    id_ptr: u32,
+) -> Result<i32> {
+    const DENIED: i32 = -1;
+    if !own_config(&caller).process().can_compile_modules {
+        return Ok(DENIED);
+    }
+    caller.check_id_ptr(id_ptr)?;
+    let bytes = caller.bytes(ptr, len)?.to_vec();
+    let loader = caller.data().process().module().loader().clone();
+    match loader.load_async(bytes).await {
+        Ok(module) => {
+            let id = keep(&mut caller, module)?;
+            caller.write_u64(id_ptr, id)?;
+            Ok(0)
+        }
+        Err(error) => Ok(caller.report(id_ptr, &error)? as i32),
+    }
+}
+
+/// `lunatic::process::drop_module` (ABI §3.1). Processes and messages keep theirs.
+///
+/// Traps on an unknown id.
+fn drop_module<T: ProcessHost>(mut caller: Caller<'_, T>, module_id: u64) -> Result<()> {
+    caller.data_mut().process_mut().modules.remove(module_id)?;
+    Ok(())
+}
+
+/// `lunatic::message::push_module` (ABI §4): puts a reference to a module into
+/// the message, returns its index. -1 is the caller's own module.
+///
+/// Traps on an unknown id, and without a data message.
+fn push_module<T: ProcessHost>(mut caller: Caller<'_, T>, module_id: u64) -> Result<u64> {
+    const OWN: u64 = u64::MAX;
+    let process = caller.data().process();
+    let module = match module_id {
+        OWN => process.module.clone(),
+        id => process.modules.get(id)?.0.clone(),
+    };
+    let index = messages::push(&mut caller, GuestModule(module));
+    Ok(index.map_err(|(misuse, _)| misuse)?)
+}
+
+/// `lunatic::message::take_module` (ABI §4): moves a module out of the message,
+/// returns its new id.
+///
+/// Traps if there is none at that index.
+fn take_module<T: ProcessHost>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
+    let module: GuestModule<T> = messages::take(&mut caller, index, "module")?;
+    keep(&mut caller, module.0)
+}
+
+fn keep<T: ProcessHost>(caller: &mut Caller<'_, T>, module: Module<T>) -> Result<u64> {
+    let modules = &mut caller.data_mut().process_mut().modules;
+    Ok(modules.insert(GuestModule(module)).map_err(Misuse::from)?)
+}
+
+fn own_config<'a, T: ProcessHost>(caller: &'a Caller<'_, T>) -> &'a T::Config {
+    caller.data().process().config()
+}
+
+impl<T: ProcessHost> fmt::Debug for GuestModule<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GuestModule").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,134 @@
+//! `lunatic::process::spawn` (ABI §3.3).
+
+use std::sync::Arc;
+
+use lunatic_abi::{Guest, Misuse, params};
+use lunatic_mailbox::Tag;
+use wasmtime::{Caller, Linker, Result};
+
+use crate::environment::SpawnLink;
+use crate::guest::body::{self, Spawn, Spawned, StartError};
+use crate::guest::{Config, NAMESPACE, ProcessHost};
+
+pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(
+        NAMESPACE,
+        "spawn",
+        |caller, (link, config, module, name, name_len, params, params_len, id_ptr)| {
+            let spawn = SpawnArguments {
+                link,
+                config,
+                module,
+                name: (name, name_len),
+                params: (params, params_len),
+            };
+            Box::new(spawn_process(caller, spawn, id_ptr))
+        },
+    )?;
+    Ok(())
+}
+
+/// The arguments that `spawn` and `get_or_spawn` have in common, as the guest
+/// gave them.
+#[derive(Debug, Clone, Copy)]
+pub struct SpawnArguments {
+    /// The tag the parent sees when the child dies; 0 for no link.
+    pub link: i64,
+    /// An id from the config table; -1 for the caller's own.
+    pub config: i64,
+    /// An id from the module table; -1 for the caller's own.
+    pub module: i64,
+    /// Address and length of the name of the export.
+    pub name: (u32, u32),
+    /// Address and length of the argument records.
+    pub params: (u32, u32),
+}
+
+/// Stands for the caller's own config or module.
+const OWN: i64 = -1;
+
+/// What came of a request to spawn that was in order.
+pub type Begun = Result<Spawned, StartError>;
+
+/// `lunatic::process::spawn` (ABI §3.3): starts a process. Returns 0 with its
+/// id, or 1 with an error id, at `id_ptr`.
+///
+/// Traps as [`begin`] does, and on a bad `id_ptr`.
+async fn spawn_process<T: ProcessHost>(
+    mut caller: Caller<'_, T>,
+    arguments: SpawnArguments,
+    id_ptr: u32,
+) -> Result<u32> {
+    check_right_to_spawn(caller.data())?;
+    caller.check_id_ptr(id_ptr)?;
+    let spawned = match begin(&mut caller, arguments)? {
+        Ok(spawned) => spawned,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    match spawned.started().await {
+        Ok(process) => {
+            caller.write_u64(id_ptr, process.id().0)?;
+            Ok(0)
+        }
+        Err(failure) => caller.report(id_ptr, &failure),
+    }
+}
+
+/// Checks that the caller may spawn.
+///
+/// # Errors
+///
+/// [`Misuse::Denied`] without the right, [`Misuse::Refused`] while the caller's
+/// own instance is being made.
+pub fn check_right_to_spawn<T: ProcessHost>(state: &T) -> Result<(), Misuse> {
+    let process = state.process();
+    if !process.config().process().can_spawn_processes {
+        return Err(Misuse::Denied("spawn processes"));
+    }
+    if !process.has_started() {
+        return Err(Misuse::refused(
+            "a process cannot spawn others while its own start function runs",
+        ));
+    }
+    Ok(())
+}
+
+/// Starts a process; the body of every host function that does. It does not
+/// wait, so a lock may be held over it.
+///
+/// # Errors
+///
+/// Traps on an unknown config or module, a config that names something that
+/// cannot be had, bad addresses, text that is not UTF-8, and bad records.
+pub fn begin<T: ProcessHost>(
+    caller: &mut Caller<'_, T>,
+    arguments: SpawnArguments,
+) -> Result<Begun> {
+    let parent = caller.data().process();
+    let config = match arguments.config {
+        OWN => parent.config.clone(),
+        id => parent.configs.get(id as u64)?.0.clone(),
+    };
+    let module = match arguments.module {
+        OWN => parent.module.clone(),
+        id => parent.modules.get(id as u64)?.0.clone(),
+    };
+    let link = Tag::new(arguments.link).map(|tag| SpawnLink {
+        parent: parent.process.clone(),
+        tag: Some(tag),
+    });
+    let inheritance = caller.data().inherit(&config)?;
+    let export = caller.text(arguments.name.0, arguments.name.1)?.to_owned();
+    let params = params::parse(caller.bytes(arguments.params.0, arguments.params.1)?)?;
+    let environment = caller.data().process().process.environment().clone();
+    let spawn = Spawn {
+        module,
+        config: Arc::clone(&config),
+        export,
+        params,
+        inheritance,
+        link,
+        awaited: false,
+    };
+    Ok(body::spawn(&environment, spawn))
+}

@@ -1,0 +1,109 @@
+//! The part of a guest's state that belongs to this crate.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lunatic_abi::{Misuse, Resource, Table};
+use lunatic_engine::{MemoryLimits, Module};
+use wasmtime::Memory;
+
+use crate::guest::modules::GuestModule;
+use crate::guest::{Config, ProcessHost};
+use crate::process::Process;
+
+/// What a wasm process is and holds.
+pub struct GuestProcess<T: ProcessHost> {
+    pub(super) process: Process,
+    pub(super) module: Module<T>,
+    pub(super) config: Arc<T::Config>,
+    pub(super) modules: Table<GuestModule<T>>,
+    pub(super) configs: Table<GuestConfig<T::Config>>,
+    /// `None` until the instance is made.
+    memory: Option<Memory>,
+    started: bool,
+    limits: MemoryLimits,
+    /// How many calls of `trap::catch` are open.
+    pub(super) catches: u32,
+}
+
+/// A configuration that a guest holds an id of; clone on write.
+#[derive(Debug, Clone)]
+pub struct GuestConfig<C>(pub(super) Arc<C>);
+
+impl<C> Resource for GuestConfig<C> {
+    const KIND: &'static str = "config";
+}
+
+impl<T: ProcessHost> GuestProcess<T> {
+    pub(super) fn new(
+        process: Process,
+        module: Module<T>,
+        config: Arc<T::Config>,
+    ) -> GuestProcess<T> {
+        let limits = MemoryLimits {
+            max_memory: config.process().max_memory,
+        };
+        GuestProcess {
+            process,
+            module,
+            config,
+            modules: Table::new(),
+            configs: Table::new(),
+            memory: None,
+            started: false,
+            limits,
+            catches: 0,
+        }
+    }
+
+    /// The process.
+    pub fn handle(&self) -> &Process {
+        &self.process
+    }
+
+    /// The module it was made from.
+    pub fn module(&self) -> &Module<T> {
+        &self.module
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Arc<T::Config> {
+        &self.config
+    }
+
+    /// A configuration that the guest holds, to change.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`].
+    pub fn config_mut(&mut self, config_id: u64) -> Result<&mut T::Config, Misuse> {
+        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.0))
+    }
+
+    /// How far its memory may grow.
+    pub fn limits(&mut self) -> &mut MemoryLimits {
+        &mut self.limits
+    }
+
+    /// Its memory; `None` while the instance is being made.
+    pub fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    /// The instance is made.
+    pub(super) fn start(&mut self, memory: Option<Memory>) {
+        self.memory = memory;
+        self.started = true;
+    }
+
+    /// Whether the instance is made.
+    pub(super) fn has_started(&self) -> bool {
+        self.started
+    }
+}
+
+impl<T: ProcessHost> fmt::Debug for GuestProcess<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuestProcess({})", self.process.id())
+    }
+}

@@ -1,0 +1,72 @@
+//! The life of a process: signals, links, monitors, kill, environment, config.
+//!
+//! A process is a task with an id, a mailbox and relations to other processes.
+//! What it runs is a future: an `async` block of a Rust program, or (feature
+//! `guest`) a wasm instance. Both kinds are linked, monitored, killed and sent
+//! messages in the same way, and to each other.
+//!
+//! ```
+//! use lunatic_mailbox::{DataMessage, Wanted};
+//! use lunatic_process::{Environment, SpawnOptions};
+//!
+//! let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+//! let environment = Environment::new(1, scheduler);
+//!
+//! let echo = environment.spawn(SpawnOptions::default(), |mut context| async move {
+//!     let message = context.mailbox.receive(Wanted::Any).await;
+//!     println!("got {message:?}");
+//!     Ok(())
+//! })?;
+//! echo.send(DataMessage::new(None, b"hello".to_vec()).into()).ok();
+//! let reason = futures_lite::future::block_on(echo.wait());
+//! assert!(reason.is_normal());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Layout
+//!
+//! - [`environment`]: [`Environment`], where processes live and are found.
+//! - [`process`]: [`Process`], the handle to one.
+//! - [`relations`]: links and monitors as a pure state machine.
+//! - [`exit`]: [`ExitReason`], how a process ended.
+//! - [`config`]: [`ProcessConfig`], what a process may do and how much it may use.
+//! - `life`: the task that runs a body and, in one place, its death.
+//! - `table`: the processes of an environment by id.
+//! - `guest`: processes that are wasm instances, `lunatic::process`,
+//!   `lunatic::trap` (feature `guest`, on by default).
+//!
+//! # Invariants
+//!
+//! - Every process that was put into the table leaves it through `life`'s one
+//!   `die`: return, failure, kill, link death, panic, or a task that is thrown
+//!   away. No death is silent.
+//! - The order of a death: out of the table, body dropped (its sockets and files
+//!   are closed), mailbox closed, exit hooks (its names are gone), links,
+//!   monitors, waiters.
+//! - No two control locks are ever held at once, and none while foreign code runs.
+//! - A signal is applied by whoever sends it, at once and under the receiver's
+//!   lock: there is no signal queue that could grow.
+//!
+//! # Limits
+//!
+//! An environment holds at most [`EnvironmentConfig::max_processes`] processes.
+//! A process whose mailbox overflows fails with [`MailboxFull`], as OTP's does
+//! with `max_heap_size`.
+
+pub mod config;
+pub mod environment;
+pub mod exit;
+#[cfg(feature = "guest")]
+pub mod guest;
+mod life;
+pub mod process;
+pub mod relations;
+mod table;
+
+pub use config::ProcessConfig;
+pub use environment::{
+    Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
+};
+pub use exit::{ExitReason, Failure, LinkDeath, MailboxFull, Panicked};
+pub use process::Process;
+pub use relations::{ProcessId, Reaction, Relations, Signal};

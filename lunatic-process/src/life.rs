@@ -1,0 +1,168 @@
+//! The task that runs the body of a process and, in one place, its death.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::exit::{ExitReason, Failure, LinkDeath, Panicked};
+use crate::process::{Estate, Process};
+use crate::relations::Signal;
+
+/// A process as a task.
+pub(crate) struct Life<F> {
+    process: Process,
+    /// The body, until the process dies.
+    body: Option<Pin<Box<F>>>,
+    /// Who is woken for a sentence; kept to see cheaply whether it changed.
+    waker: Option<Waker>,
+    /// Somebody else tells of its failure.
+    awaited: bool,
+}
+
+impl<F: Future<Output = Result<(), Failure>>> Life<F> {
+    pub(crate) fn new(process: Process, body: F, awaited: bool) -> Life<F> {
+        Life {
+            process,
+            body: Some(Box::pin(body)),
+            waker: None,
+            awaited,
+        }
+    }
+
+    /// Lets the body run; why it is over, if it is.
+    fn live(&mut self, cx: &mut Context<'_>) -> Poll<ExitReason> {
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
+        if let Some(reason) = self.process.doom() {
+            return Poll::Ready(reason);
+        }
+        match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => self.process.doom().map_or(Poll::Pending, Poll::Ready),
+            Ok(Poll::Ready(Ok(()))) => Poll::Ready(ExitReason::Normal),
+            Ok(Poll::Ready(Err(failure))) => Poll::Ready(ExitReason::Failed(failure)),
+            Err(panic) => {
+                let message = panic_message(&*panic);
+                Poll::Ready(ExitReason::Failed(Failure::new(Panicked { message })))
+            }
+        }
+    }
+
+    fn keep_waker(&mut self, waker: &Waker) {
+        let known = self
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker));
+        if !known {
+            self.process.wake_with(waker);
+            self.waker = Some(waker.clone());
+        }
+    }
+}
+
+impl<F: Future<Output = Result<(), Failure>>> Future for Life<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.keep_waker(cx.waker());
+        let Poll::Ready(reason) = self.live(cx) else {
+            return Poll::Pending;
+        };
+        let body = self.body.take();
+        die(&self.process, body, &reason, self.awaited);
+        Poll::Ready(())
+    }
+}
+
+/// A task that is thrown away is a process that is killed.
+impl<F> Drop for Life<F> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            die(&self.process, Some(body), &ExitReason::Killed, self.awaited);
+        }
+    }
+}
+
+/// Everything that happens when a process ends, in this order.
+fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
+    process.environment().remove(process.id());
+    undisturbed(process, || drop(body));
+    let Estate {
+        relations,
+        at_exit,
+        label,
+    } = process.end(reason);
+    log_death(
+        process,
+        label.as_deref(),
+        reason,
+        relations.link_count(),
+        awaited,
+    );
+    for hook in at_exit {
+        undisturbed(process, || hook(reason));
+    }
+    let environment = process.environment();
+    for (peer, tag) in relations.links() {
+        if let Some(other) = environment.process(peer) {
+            let signal = Signal::LinkDied {
+                peer: process.id(),
+                tag,
+                reason: reason.clone(),
+            };
+            other.signal(signal).ok();
+        }
+    }
+    for watcher in relations.watchers() {
+        if let Some(watcher) = environment.process(watcher) {
+            let signal = Signal::ProcessDied {
+                process: process.id(),
+            };
+            watcher.signal(signal).ok();
+        }
+    }
+    process.announce_end();
+    environment.release();
+}
+
+/// Runs foreign code whose panic must not keep a death from being told.
+fn undisturbed(process: &Process, foreign: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
+        tracing::error!(
+            process = process.id().0,
+            "a panic while the process ended: {}",
+            panic_message(&*panic)
+        );
+    }
+}
+
+/// A failure is worth a warning where it began, not again for every process
+/// that it takes along, nor where somebody else tells of it.
+fn log_death(
+    process: &Process,
+    label: Option<&str>,
+    reason: &ExitReason,
+    links: usize,
+    awaited: bool,
+) {
+    let is_origin = |failure: &Failure| failure.downcast_ref::<LinkDeath>().is_none();
+
+    let id = process.id().0;
+    let name = label.unwrap_or("unnamed");
+    match reason {
+        ExitReason::Normal => tracing::trace!(process = id, name, "ended"),
+        ExitReason::Failed(failure) if !awaited && is_origin(failure) => {
+            tracing::warn!(process = id, name, links, "failed: {reason}");
+        }
+        _ => tracing::info!(process = id, name, links, "ended: {reason}"),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_string())
+}

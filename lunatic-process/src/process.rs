@@ -1,0 +1,289 @@
+//! The handle to one process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+
+use event_listener::Event;
+use lunatic_mailbox::{Message, SendError, Sender, Tag};
+use parking_lot::Mutex;
+
+use crate::environment::Environment;
+use crate::exit::{ExitReason, Failure, MailboxFull};
+use crate::relations::{ProcessId, Reaction, Relations, Signal};
+
+/// A process, alive or dead; clone it freely.
+///
+/// What is done through a handle, [`link`](Process::link) for example, is done
+/// in the name of that process.
+#[derive(Clone)]
+pub struct Process {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: ProcessId,
+    environment: Environment,
+    mailbox: Sender,
+    /// Set when [`Control::sentence`] is, so that the task need not lock to see
+    /// that it may go on.
+    doomed: AtomicBool,
+    control: Mutex<Control>,
+    ended: Event,
+}
+
+struct Control {
+    relations: Relations,
+    /// Why the process has to die at its next suspension point.
+    sentence: Option<ExitReason>,
+    /// Why it has died.
+    ended: Option<ExitReason>,
+    /// Wakes the task to let it see the sentence.
+    waker: Option<Waker>,
+    label: Option<Arc<str>>,
+    at_exit: Vec<ExitHook>,
+}
+
+/// What is to be done when a process has ended.
+pub(crate) type ExitHook = Box<dyn FnOnce(&ExitReason) + Send>;
+
+/// What a process leaves behind; see [`Process::end`].
+pub(crate) struct Estate {
+    pub(crate) relations: Relations,
+    pub(crate) at_exit: Vec<ExitHook>,
+    pub(crate) label: Option<Arc<str>>,
+}
+
+impl Process {
+    pub(crate) fn new(id: ProcessId, environment: Environment, mailbox: Sender) -> Process {
+        Process {
+            inner: Arc::new(Inner {
+                id,
+                environment,
+                mailbox,
+                doomed: AtomicBool::new(false),
+                control: Mutex::new(Control {
+                    relations: Relations::new(),
+                    sentence: None,
+                    ended: None,
+                    waker: None,
+                    label: None,
+                    at_exit: Vec::new(),
+                }),
+                ended: Event::new(),
+            }),
+        }
+    }
+
+    /// The id.
+    pub fn id(&self) -> ProcessId {
+        self.inner.id
+    }
+
+    /// Where the process lives.
+    pub fn environment(&self) -> &Environment {
+        &self.inner.environment
+    }
+
+    /// Queues a message for this process. A process whose mailbox is full fails.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the process has ended, or fails now.
+    pub fn send(&self, message: Message) -> Result<(), SendError> {
+        let sent = self.inner.mailbox.send(message);
+        if let Err(SendError::Full(_)) = sent {
+            let messages = self.inner.mailbox.len();
+            self.sentence(ExitReason::Failed(Failure::new(MailboxFull { messages })));
+        }
+        sent
+    }
+
+    /// How many messages wait in the mailbox.
+    pub fn queued_messages(&self) -> usize {
+        self.inner.mailbox.len()
+    }
+
+    /// Ends the process at its next suspension point.
+    pub fn kill(&self) {
+        self.signal(Signal::Kill).ok();
+    }
+
+    /// From now on, link deaths kill this process (the initial state), or become
+    /// messages.
+    pub fn die_when_link_dies(&self, die: bool) {
+        self.signal(Signal::DieWhenLinkDies(die)).ok();
+    }
+
+    /// Links this process and another, both ways; replaces the tag if they are
+    /// linked. If there is no such process, this one is told of a link death
+    /// with [`ExitReason::NoProcess`].
+    ///
+    /// - `tag`: what either end is told when the other dies.
+    pub fn link(&self, peer: ProcessId, tag: Option<Tag>) {
+        if peer == self.id() {
+            return;
+        }
+        self.signal(Signal::Link { peer, tag }).ok();
+        let own_id = self.id();
+        let other_end = Signal::Link { peer: own_id, tag };
+        let Some(other) = self.environment().process(peer) else {
+            return self.link_died(peer, tag, ExitReason::NoProcess);
+        };
+        if other.signal(other_end).is_err() {
+            return self.link_died(peer, tag, ExitReason::NoProcess);
+        }
+        // If this process has died since, it could not tell the other end.
+        if let Some(reason) = self.exit_reason() {
+            other.link_died(own_id, tag, reason);
+        }
+    }
+
+    /// Removes a link, both ways.
+    pub fn unlink(&self, peer: ProcessId) {
+        self.signal(Signal::Unlink { peer }).ok();
+        let own_id = self.id();
+        self.tell(peer, Signal::Unlink { peer: own_id });
+    }
+
+    /// Asks to be told when another process ends. If there is none, nothing
+    /// ever comes (ABI §3.5).
+    pub fn monitor(&self, process: ProcessId) {
+        let watcher = self.id();
+        self.tell(process, Signal::Monitor { watcher });
+    }
+
+    /// Undoes [`monitor`](Process::monitor).
+    pub fn stop_monitoring(&self, process: ProcessId) {
+        let watcher = self.id();
+        self.tell(process, Signal::StopMonitoring { watcher });
+    }
+
+    /// Why the process has ended; `None` while it lives.
+    pub fn exit_reason(&self) -> Option<ExitReason> {
+        self.inner.control.lock().ended.clone()
+    }
+
+    /// Whether the process has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.exit_reason().is_none()
+    }
+
+    /// Waits until the process has ended.
+    pub async fn wait(&self) -> ExitReason {
+        loop {
+            let listener = self.inner.ended.listen();
+            if let Some(reason) = self.exit_reason() {
+                return reason;
+            }
+            listener.await;
+        }
+    }
+
+    /// A name for people, in logs.
+    pub fn label(&self) -> Option<Arc<str>> {
+        self.inner.control.lock().label.clone()
+    }
+
+    /// Sets the name for people, as OTP's `proc_lib:set_label` does.
+    pub fn set_label(&self, label: &str) {
+        self.inner.control.lock().label = Some(label.into());
+    }
+
+    /// Calls `hook` when the process ends, before its links are told; at once if
+    /// it has ended.
+    pub fn at_exit(&self, hook: impl FnOnce(&ExitReason) + Send + 'static) {
+        let mut control = self.inner.control.lock();
+        match control.ended.clone() {
+            None => control.at_exit.push(Box::new(hook)),
+            Some(reason) => {
+                drop(control);
+                hook(&reason);
+            }
+        }
+    }
+
+    /// Applies a signal.
+    ///
+    /// # Errors
+    ///
+    /// The reason of its end, if the process has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), ExitReason> {
+        let mut control = self.inner.control.lock();
+        if let Some(reason) = &control.ended {
+            return Err(reason.clone());
+        }
+        let reaction = control.relations.apply(signal);
+        drop(control);
+        match reaction {
+            Reaction::None => {}
+            Reaction::Deliver(message) => drop(self.send(message)),
+            Reaction::Die(reason) => self.sentence(reason),
+        }
+        Ok(())
+    }
+
+    fn tell(&self, process: ProcessId, signal: Signal) {
+        if let Some(process) = self.environment().process(process) {
+            // Who has ended needs to know nothing more.
+            process.signal(signal).ok();
+        }
+    }
+
+    fn link_died(&self, peer: ProcessId, tag: Option<Tag>, reason: ExitReason) {
+        self.signal(Signal::LinkDied { peer, tag, reason }).ok();
+    }
+
+    /// The process has to die; the first reason counts.
+    fn sentence(&self, reason: ExitReason) {
+        let mut control = self.inner.control.lock();
+        control.sentence.get_or_insert(reason);
+        self.inner.doomed.store(true, Ordering::Release);
+        let waker = control.waker.clone();
+        drop(control);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Why the process has to die now, if it has to.
+    pub(crate) fn doom(&self) -> Option<ExitReason> {
+        if !self.inner.doomed.load(Ordering::Acquire) {
+            return None;
+        }
+        self.inner.control.lock().sentence.clone()
+    }
+
+    /// Whom to wake when there is a sentence.
+    pub(crate) fn wake_with(&self, waker: &Waker) {
+        self.inner.control.lock().waker = Some(waker.clone());
+    }
+
+    /// Marks the process as ended and takes out what its death has to see to.
+    /// From here on it accepts no signals and no messages.
+    pub(crate) fn end(&self, reason: &ExitReason) -> Estate {
+        let mut control = self.inner.control.lock();
+        control.ended = Some(reason.clone());
+        control.waker = None;
+        let estate = Estate {
+            relations: std::mem::take(&mut control.relations),
+            at_exit: std::mem::take(&mut control.at_exit),
+            label: control.label.clone(),
+        };
+        drop(control);
+        self.inner.mailbox.close();
+        estate
+    }
+
+    /// Tells whoever waits that the process has ended.
+    pub(crate) fn announce_end(&self) {
+        self.inner.ended.notify(usize::MAX);
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Process({})", self.id())
+    }
+}

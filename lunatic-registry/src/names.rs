@@ -1,0 +1,118 @@
+//! The map from names to processes and its way back. Pure data.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use lunatic_process::ProcessId;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// The highest number of names in one registry.
+pub const MAX_NAMES: usize = 1 << 20;
+
+/// The longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 1 << 16;
+
+/// Where a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The node; 0 if there is only one.
+    pub node: u64,
+    /// The process on that node.
+    pub process: ProcessId,
+}
+
+/// Why a name was not registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameError {
+    /// There are [`MAX_NAMES`] names.
+    TooMany,
+    /// The name is longer than [`MAX_NAME_BYTES`].
+    TooLong {
+        /// So long, in bytes.
+        length: usize,
+    },
+}
+
+/// Names and processes, both ways.
+#[derive(Debug, Default)]
+pub struct Names {
+    by_name: FxHashMap<Arc<str>, Address>,
+    by_address: FxHashMap<Address, FxHashSet<Arc<str>>>,
+}
+
+impl Names {
+    /// No names.
+    pub fn new() -> Names {
+        Names::default()
+    }
+
+    /// Gives a name to a process, taking it from whoever had it. Whether the
+    /// process is known here for the first time since it was
+    /// [forgotten](Names::forget).
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`].
+    pub fn put(&mut self, name: &str, address: Address) -> Result<bool, NameError> {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(NameError::TooLong { length: name.len() });
+        }
+        if self.by_name.len() >= MAX_NAMES && !self.by_name.contains_key(name) {
+            return Err(NameError::TooMany);
+        }
+        self.remove(name);
+        let name: Arc<str> = name.into();
+        self.by_name.insert(name.clone(), address);
+        let is_new = !self.by_address.contains_key(&address);
+        self.by_address.entry(address).or_default().insert(name);
+        Ok(is_new)
+    }
+
+    /// Who has this name.
+    pub fn get(&self, name: &str) -> Option<Address> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Takes a name away. The process stays known.
+    pub fn remove(&mut self, name: &str) {
+        let Some((name, address)) = self.by_name.remove_entry(name) else {
+            return;
+        };
+        if let Some(names) = self.by_address.get_mut(&address) {
+            names.remove(&name);
+        }
+    }
+
+    /// Takes all names of a process away, and what is known of it.
+    pub fn forget(&mut self, address: Address) {
+        for name in self.by_address.remove(&address).unwrap_or_default() {
+            self.by_name.remove(&name);
+        }
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there are no names.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NameError::TooMany => write!(f, "there are {MAX_NAMES} names, as many as may be"),
+            NameError::TooLong { length } => write!(
+                f,
+                "a name of {length} bytes is longer than the {MAX_NAME_BYTES} that a name may have"
+            ),
+        }
+    }
+}
+
+impl Error for NameError {}

@@ -1,0 +1,99 @@
+//! The namespace `lunatic::timer` (ABI §5).
+
+use std::time::Duration;
+
+use lunatic_abi::{Misuse, Resource, Table};
+use lunatic_mailbox::guest::{MailboxHost, Post};
+use wasmtime::{Caller, Linker, Result};
+
+use crate::timers::{Timer, Timers};
+
+const NAMESPACE: &str = "lunatic::timer";
+
+/// What the state of a process offers to `lunatic::timer`.
+pub trait TimerHost: MailboxHost {
+    /// The timers of this process.
+    fn timers(&mut self) -> &mut GuestTimers;
+}
+
+/// The timers that a process has started. They go on when it ends.
+#[derive(Debug)]
+pub struct GuestTimers {
+    timers: Timers,
+    started: Table<GuestTimer>,
+    /// Fired timers are swept out of the table when it has grown to this.
+    sweep_at: usize,
+}
+
+/// A timer that a guest holds an id of.
+#[derive(Debug)]
+struct GuestTimer(Timer);
+
+impl Resource for GuestTimer {
+    const KIND: &'static str = "timer";
+    const LIMIT: usize = 1 << 22;
+}
+
+/// Tables smaller than this are not swept.
+const FIRST_SWEEP: usize = 64;
+
+impl GuestTimers {
+    /// No timers yet.
+    pub fn new(timers: Timers) -> GuestTimers {
+        GuestTimers {
+            timers,
+            started: Table::new(),
+            sweep_at: FIRST_SWEEP,
+        }
+    }
+
+    /// What the timers run on.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn insert(&mut self, timer: Timer) -> Result<u64, Misuse> {
+        if self.started.len() >= self.sweep_at {
+            self.started.retain(|timer| timer.0.is_pending());
+            self.sweep_at = FIRST_SWEEP.max(self.started.len() * 2);
+        }
+        Ok(self.started.insert(GuestTimer(timer))?)
+    }
+}
+
+/// Registers `lunatic::timer`.
+///
+/// # Errors
+///
+/// Fails if the linker already has a function of one of these names.
+pub fn add_to_linker<T: TimerHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap(NAMESPACE, "send_after", send_after)?;
+    linker.func_wrap(NAMESPACE, "cancel_timer", cancel_timer)?;
+    Ok(())
+}
+
+/// `lunatic::timer::send_after` (ABI §5): takes the scratch message and sends it
+/// later. Returns a timer id.
+///
+/// - `delay`: milliseconds.
+///
+/// Traps if scratch is empty, or there are too many timers.
+fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u64) -> Result<u64> {
+    let mailbox = caller.data_mut().mailbox();
+    let message = mailbox.take()?;
+    let post = mailbox.post().clone();
+    let timers = caller.data_mut().timers();
+    let send = move || post.deliver(process_id, message);
+    let timer = timers
+        .timers
+        .after(Duration::from_millis(delay), send)
+        .map_err(|full| Misuse::refused(full.to_string()))?;
+    Ok(timers.insert(timer)?)
+}
+
+/// `lunatic::timer::cancel_timer` (ABI §5): 1 if the message will not be sent
+/// now, 0 if it has been, or there is no such timer.
+fn cancel_timer<T: TimerHost>(mut caller: Caller<'_, T>, timer_id: u64) -> u32 {
+    let timer = caller.data_mut().timers().started.remove(timer_id);
+    u32::from(timer.is_ok_and(|timer| timer.0.cancel()))
+}

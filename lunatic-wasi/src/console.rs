@@ -1,0 +1,54 @@
+//! The runtime's own standard output and standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use async_lock::Mutex;
+
+/// One of the two streams that the runtime prints to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Console {
+    Stdout,
+    Stderr,
+}
+
+/// Whoever prints holds one of these. Without them, processes that print to a
+/// pipe nobody reads would fill the blocking pool and stop all file access.
+static STDOUT_TURN: Mutex<()> = Mutex::new(());
+static STDERR_TURN: Mutex<()> = Mutex::new(());
+
+impl Console {
+    /// Prints all of `bytes` in one piece; they are out when this returns.
+    ///
+    /// If the future is dropped the bytes are either not printed at all, or all
+    /// of them are.
+    pub(crate) async fn print(self, bytes: Vec<u8>) -> io::Result<()> {
+        let turn = match self {
+            Console::Stdout => STDOUT_TURN.lock().await,
+            Console::Stderr => STDERR_TURN.lock().await,
+        };
+        blocking::unblock(move || {
+            let printed = self.print_now(&bytes);
+            drop(turn);
+            printed
+        })
+        .await
+    }
+
+    pub(crate) fn is_terminal(self) -> bool {
+        match self {
+            Console::Stdout => io::stdout().is_terminal(),
+            Console::Stderr => io::stderr().is_terminal(),
+        }
+    }
+
+    fn print_now(self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Console::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes)?;
+                stdout.flush()
+            }
+            Console::Stderr => io::stderr().lock().write_all(bytes),
+        }
+    }
+}

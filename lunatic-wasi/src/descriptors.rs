@@ -1,0 +1,238 @@
+//! The file descriptors of a process.
+
+use lunatic_fs::{Dir, File, Node};
+
+use crate::config::WasiConfig;
+use crate::errno::Errno;
+use crate::fdflags::FdFlags;
+use crate::filetype::FileType;
+use crate::input::Input;
+use crate::rights::Rights;
+use crate::stdio::{Printer, Stdio};
+
+/// The file descriptors of a process: 0 to 2 are the standard streams, then
+/// come the preopened directories. A new one gets the lowest free number.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    slots: Vec<Option<Descriptor>>,
+}
+
+/// An open file descriptor.
+#[derive(Debug)]
+pub(crate) struct Descriptor {
+    pub(crate) kind: Kind,
+    /// What may be done with it.
+    pub(crate) rights: Rights,
+    /// What may be done with those that are opened through it.
+    pub(crate) inheriting: Rights,
+}
+
+/// What a file descriptor stands for.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Input(Input),
+    Printer(Printer),
+    Dir(OpenDir),
+    File(OpenFile),
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct OpenDir {
+    pub(crate) dir: Dir,
+    /// The name of a directory that was open from the start.
+    pub(crate) preopened_as: Option<String>,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    pub(crate) flags: FdFlags,
+}
+
+impl Descriptors {
+    /// The highest number of descriptors that one process may have open.
+    pub(crate) const LIMIT: usize = 1024;
+
+    /// The descriptors that a new process finds.
+    pub(crate) fn new(config: &WasiConfig, stdio: &Stdio) -> Descriptors {
+        let input = Kind::Input(stdio.input().clone());
+        let mut slots = vec![Some(Descriptor::new(input))];
+        for printer in stdio.printers() {
+            slots.push(Some(Descriptor::new(Kind::Printer(printer))));
+        }
+        for preopen in config.preopens() {
+            // It was opened before the process was made, so this cannot fail;
+            // if it did, the others would still have their numbers.
+            let slot = preopen.open().ok().map(|dir| {
+                Descriptor::new(Kind::Dir(OpenDir {
+                    dir,
+                    preopened_as: Some(preopen.guest().to_owned()),
+                }))
+            });
+            slots.push(slot);
+        }
+        Descriptors { slots }
+    }
+
+    /// The descriptor with this number.
+    pub(crate) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
+        self.slots
+            .get(fd as usize)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::BadDescriptor)
+    }
+
+    /// The descriptor with this number, if it has all the rights `wanted`.
+    ///
+    /// What is not open for reading or writing is a bad descriptor to read or
+    /// to write, as in POSIX.
+    pub(crate) fn allowed(&self, fd: u32, wanted: Rights) -> Result<&Descriptor, Errno> {
+        let descriptor = self.get(fd)?;
+        if descriptor.rights.contain(wanted) {
+            return Ok(descriptor);
+        }
+        match wanted & (Rights::FD_READ | Rights::FD_WRITE) {
+            Rights::NONE => Err(Errno::NotCapable),
+            _ => Err(Errno::BadDescriptor),
+        }
+    }
+
+    /// The open file with this number, if it has all the rights `wanted`.
+    pub(crate) fn file(&self, fd: u32, wanted: Rights) -> Result<&OpenFile, Errno> {
+        match &self.get(fd)?.kind {
+            Kind::Input(_) | Kind::Printer(_) => Err(Errno::IllegalSeek),
+            Kind::Dir(_) => Err(Errno::IsDirectory),
+            Kind::File(file) => self.allowed(fd, wanted).map(|_| file),
+        }
+    }
+
+    /// The open directory with this number, if it has all the rights `wanted`.
+    pub(crate) fn dir(&self, fd: u32, wanted: Rights) -> Result<&Dir, Errno> {
+        match &self.get(fd)?.kind {
+            Kind::Dir(OpenDir { dir, .. }) => self.allowed(fd, wanted).map(|_| dir),
+            _ => Err(Errno::NotDirectory),
+        }
+    }
+
+    /// The open file or directory with this number, if it has all the rights
+    /// `wanted`; none if it is a standard stream.
+    pub(crate) fn node(&self, fd: u32, wanted: Rights) -> Result<Option<Node>, Errno> {
+        let node = match &self.get(fd)?.kind {
+            Kind::Input(_) | Kind::Printer(_) => return Ok(None),
+            Kind::Dir(OpenDir { dir, .. }) => Node::Dir(dir.clone()),
+            Kind::File(OpenFile { file, .. }) => Node::File(file.clone()),
+        };
+        self.allowed(fd, wanted).map(|_| Some(node))
+    }
+
+    /// Whether one more can be open.
+    pub(crate) fn check_room(&self) -> Result<(), Errno> {
+        match self.slots.iter().flatten().count() < Descriptors::LIMIT {
+            true => Ok(()),
+            false => Err(Errno::TooManyOpenHere),
+        }
+    }
+
+    /// Adds a descriptor and returns its number, the lowest that is free.
+    pub(crate) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
+        self.check_room()?;
+        let free = self.slots.iter().position(Option::is_none);
+        let fd = free.unwrap_or(self.slots.len());
+        match free {
+            Some(fd) => self.slots[fd] = Some(descriptor),
+            None => self.slots.push(Some(descriptor)),
+        }
+        Ok(fd as u32)
+    }
+
+    /// The descriptor with this number, to change.
+    pub(crate) fn get_mut(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
+        self.slots
+            .get_mut(fd as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::BadDescriptor)
+    }
+
+    /// Closes a descriptor.
+    pub(crate) fn remove(&mut self, fd: u32) -> Result<Descriptor, Errno> {
+        self.slots
+            .get_mut(fd as usize)
+            .and_then(Option::take)
+            .ok_or(Errno::BadDescriptor)
+    }
+
+    /// Gives `from` the number `to`, which is closed first.
+    pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
+        self.get(to)?;
+        let descriptor = self.remove(from)?;
+        self.slots[to as usize] = Some(descriptor);
+        Ok(())
+    }
+}
+
+impl Descriptor {
+    /// What opening a path gave, with those of the `rights` and `inheriting`
+    /// ones that make sense for its kind.
+    pub(crate) fn opened(
+        node: Node,
+        rights: Rights,
+        inheriting: Rights,
+        flags: FdFlags,
+    ) -> Descriptor {
+        let kind = match node {
+            Node::File(file) => Kind::File(OpenFile { file, flags }),
+            Node::Dir(dir) => Kind::Dir(OpenDir {
+                dir,
+                preopened_as: None,
+            }),
+        };
+        let all = Descriptor::new(kind);
+        Descriptor {
+            rights: all.rights & rights,
+            inheriting: all.inheriting & inheriting,
+            ..all
+        }
+    }
+
+    /// A descriptor with all the rights that make sense for its kind.
+    fn new(kind: Kind) -> Descriptor {
+        let (rights, inheriting) = kind.rights();
+        Descriptor {
+            kind,
+            rights,
+            inheriting,
+        }
+    }
+}
+
+impl Kind {
+    /// What the guest is told it is.
+    pub(crate) fn file_type(&self) -> FileType {
+        match self {
+            Kind::Input(input) => FileType::of_stream(input.is_terminal()),
+            Kind::Printer(printer) => FileType::of_stream(printer.is_terminal()),
+            Kind::Dir(_) => FileType::Directory,
+            Kind::File(OpenFile { file, .. }) => file.kind().into(),
+        }
+    }
+
+    /// The flags that it was opened with, or that were set since.
+    pub(crate) fn flags(&self) -> FdFlags {
+        match self {
+            Kind::Input(_) | Kind::Dir(_) => FdFlags::NONE,
+            Kind::Printer(_) => FdFlags::APPEND,
+            Kind::File(OpenFile { flags, .. }) => *flags,
+        }
+    }
+
+    fn rights(&self) -> (Rights, Rights) {
+        match self {
+            Kind::Input(_) => (Rights::INPUT, Rights::NONE),
+            Kind::Printer(_) => (Rights::PRINTER, Rights::NONE),
+            Kind::Dir(_) => (Rights::DIRECTORY, Rights::DIRECTORY | Rights::FILE),
+            Kind::File(_) => (Rights::FILE, Rights::NONE),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The namespace `lunatic::wasi` (ABI §13): what a process grants to those that
+//! it will spawn.
+
+use std::env;
+use std::path::PathBuf;
+
+use lunatic_abi::{Guest, Misuse};
+use wasmtime::{Caller, Linker, Result};
+
+use crate::WasiHost;
+use crate::config::ConfigError;
+
+pub(crate) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    const NAMESPACE: &str = "lunatic::wasi";
+    linker.func_wrap(
+        NAMESPACE,
+        "config_add_environment_variable",
+        config_add_environment_variable,
+    )?;
+    linker.func_wrap(
+        NAMESPACE,
+        "config_add_command_line_argument",
+        config_add_command_line_argument,
+    )?;
+    linker.func_wrap(NAMESPACE, "config_preopen_dir", config_preopen_dir)?;
+    Ok(())
+}
+
+/// `lunatic::wasi::config_add_environment_variable` (ABI §13): appends a
+/// variable, and keeps one of the same name.
+///
+/// Traps on an unknown id, a bad address, text that is not UTF-8, a byte 0 in
+/// it, or when the environment is too long.
+fn config_add_environment_variable<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    config_id: u64,
+    key_ptr: u32,
+    key_len: u32,
+    value_ptr: u32,
+    value_len: u32,
+) -> Result<()> {
+    let key = caller.text(key_ptr, key_len)?.to_owned();
+    let value = caller.text(value_ptr, value_len)?.to_owned();
+    let config = caller.data_mut().wasi_config(config_id)?;
+    Ok(config.add_env(&key, &value).map_err(Misuse::from)?)
+}
+
+/// `lunatic::wasi::config_add_command_line_argument` (ABI §13): appends an
+/// argument; the first one is the program's name.
+///
+/// Traps on an unknown id, a bad address, text that is not UTF-8, a byte 0 in
+/// it, or when the arguments are too long.
+fn config_add_command_line_argument<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    config_id: u64,
+    argument_ptr: u32,
+    argument_len: u32,
+) -> Result<()> {
+    let argument = caller.text(argument_ptr, argument_len)?.to_owned();
+    let config = caller.data_mut().wasi_config(config_id)?;
+    Ok(config.add_arg(&argument).map_err(Misuse::from)?)
+}
+
+/// `lunatic::wasi::config_preopen_dir` (ABI §13): appends a directory under the
+/// name that it is given by; `~` is the home directory.
+///
+/// The directory must be one of the caller's own or lie below one, and it is
+/// read-only if that is. Whether it exists is found out by `spawn`.
+///
+/// Traps on an unknown id, a bad address, text that is not UTF-8, a directory
+/// that the caller does not have itself, or when there are too many.
+fn config_preopen_dir<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    config_id: u64,
+    dir_ptr: u32,
+    dir_len: u32,
+) -> Result<()> {
+    let name = caller.text(dir_ptr, dir_len)?.to_owned();
+    let host = host_path(&name)?;
+    let own = caller.data_mut().wasi().config().clone();
+    let preopen = own
+        .preopens()
+        .iter()
+        .find_map(|preopen| preopen.narrowed(&host, &name))
+        .ok_or(Misuse::Denied(
+            "grant a directory that is not below one of its own",
+        ))?;
+    let config = caller.data_mut().wasi_config(config_id)?;
+    Ok(config.add_preopen(preopen).map_err(Misuse::from)?)
+}
+
+fn host_path(name: &str) -> Result<PathBuf, Misuse> {
+    match name {
+        "~" => env::home_dir().ok_or_else(|| Misuse::refused("there is no home directory")),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+impl From<ConfigError> for Misuse {
+    fn from(error: ConfigError) -> Misuse {
+        Misuse::refused(error.to_string())
+    }
+}

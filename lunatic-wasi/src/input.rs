@@ -1,0 +1,164 @@
+//! Standard input, which many processes may read.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IsTerminal, Read};
+use std::sync::{Arc, LazyLock};
+
+use event_listener::Event;
+use parking_lot::Mutex;
+
+/// What processes read as standard input: the runtime's own, or any reader.
+///
+/// A clone is the same input: what one process has read, no other gets. Nothing
+/// is read before a process asks, and then one chunk at a time on the blocking
+/// pool. A chunk that arrives when the process that asked is gone is kept for
+/// the next one.
+#[derive(Debug, Clone, Default)]
+pub struct Input(Source);
+
+#[derive(Debug, Clone, Default)]
+enum Source {
+    /// The runtime's own. Having no reference count, it costs nothing to hand
+    /// to every process.
+    #[default]
+    Stdin,
+    Reader(Arc<Shared>),
+}
+
+static STDIN: LazyLock<Arc<Shared>> = LazyLock::new(|| Shared::new(io::stdin()));
+
+impl Input {
+    /// Processes read what `reader` reads.
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Input {
+        Input(Source::Reader(Shared::new(reader)))
+    }
+
+    /// At least one byte and at most `max`, or nothing at the end.
+    ///
+    /// No byte is lost if the future is dropped.
+    pub(crate) async fn read(&self, max: usize) -> io::Result<Vec<u8>> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
+            let available = self.readable().await?;
+            let bytes = self.shared().take(max);
+            if available == 0 || !bytes.is_empty() {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// Waits until something can be read, and returns how many bytes; 0 is the end.
+    pub(crate) async fn readable(&self) -> io::Result<usize> {
+        let shared = self.shared();
+        loop {
+            let arrival = shared.arrived.listen();
+            if let Some(available) = shared.available_or_fetch() {
+                return available;
+            }
+            arrival.await;
+        }
+    }
+
+    /// How many bytes can be read now, if that is known; 0 is the end.
+    pub(crate) fn available(&self) -> Option<io::Result<usize>> {
+        self.shared().available_or_fetch()
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self.0, Source::Stdin) && io::stdin().is_terminal()
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        match &self.0 {
+            Source::Stdin => &STDIN,
+            Source::Reader(shared) => shared,
+        }
+    }
+}
+
+/// Bytes taken from a reader at a time.
+const CHUNK: usize = 8 << 10;
+
+struct Shared {
+    state: Mutex<State>,
+    /// A chunk, the end, or an error has arrived.
+    arrived: Event,
+}
+
+struct State {
+    buffer: VecDeque<u8>,
+    /// Absent while a chunk is being fetched.
+    reader: Option<Box<dyn Read + Send>>,
+    end: Option<End>,
+}
+
+/// Nothing comes any more.
+enum End {
+    Reached,
+    Failed(io::ErrorKind),
+}
+
+impl Shared {
+    fn new(reader: impl Read + Send + 'static) -> Arc<Shared> {
+        Arc::new(Shared {
+            state: Mutex::new(State {
+                buffer: VecDeque::new(),
+                reader: Some(Box::new(reader)),
+                end: None,
+            }),
+            arrived: Event::new(),
+        })
+    }
+
+    fn take(&self, max: usize) -> Vec<u8> {
+        let mut state = self.state.lock();
+        let count = state.buffer.len().min(max);
+        state.buffer.drain(..count).collect()
+    }
+
+    /// What can be read now; otherwise sees to it that a chunk is on its way.
+    fn available_or_fetch(self: &Arc<Shared>) -> Option<io::Result<usize>> {
+        let mut state = self.state.lock();
+        if !state.buffer.is_empty() {
+            return Some(Ok(state.buffer.len()));
+        }
+        match state.end {
+            Some(End::Reached) => return Some(Ok(0)),
+            Some(End::Failed(kind)) => return Some(Err(kind.into())),
+            None => {}
+        }
+        if let Some(reader) = state.reader.take() {
+            let shared = self.clone();
+            blocking::unblock(move || shared.fetch(reader)).detach();
+        }
+        None
+    }
+
+    fn fetch(&self, mut reader: Box<dyn Read + Send>) {
+        let mut chunk = vec![0; CHUNK];
+        let outcome = loop {
+            match reader.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome,
+            }
+        };
+        let mut state = self.state.lock();
+        match outcome {
+            Ok(0) => state.end = Some(End::Reached),
+            Ok(count) => state.buffer.extend(&chunk[..count]),
+            Err(error) => state.end = Some(End::Failed(error.kind())),
+        }
+        state.reader = Some(reader);
+        drop(state);
+        self.arrived.notify(usize::MAX);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! Answers the functions of WASI preview 1.
+//!
+//! A program compiled for `wasm32-wasip1` by any toolchain finds here its
+//! arguments, environment, clocks, random numbers, standard streams and files.
+//! Each process has a [`WasiCtx`]; the host functions reach it through
+//! [`WasiHost`] and are registered by [`add_to_linker`].
+//!
+//! # Layout
+//!
+//! - [`config`], [`preopen`], `strings`: what a process is given.
+//! - [`context`]: [`WasiCtx`], the state of one process.
+//! - [`stdio`], [`input`], [`capture`], `console`: where it reads and prints.
+//! - `descriptors`, `rights`: its file descriptors.
+//! - `preview1`: the host functions, one file per group of them.
+//! - `grants`: the namespace `lunatic::wasi`.
+//! - `clock`, `fdflags`, `filestat`, `filetype`, `iovec`, `opening`,
+//!   `subscription`: values of the interface.
+//! - `outcome`, [`errno`]: how a host function ends.
+//!
+//! # Invariants
+//!
+//! - No host function blocks a worker thread. What may block runs on the
+//!   blocking pool; dropping the future of a host function is safe at any point.
+//! - An address or a length from a guest is checked before anything is
+//!   allocated or done for it.
+//! - Nothing here opens a path by itself: `lunatic-fs` does.
+//!
+//! # What guests can rely on
+//!
+//! - An address outside of the memory is a trap, as the specification and the
+//!   reference runtime have it, and never `errno::fault`. Nothing needs to be
+//!   aligned (ABI §0).
+//! - `fd_write` to standard output or standard error has printed when it
+//!   returns, and never mixes with another process's output.
+//! - A call reads or writes at most 1 MiB; it then reports how much that was,
+//!   as POSIX allows.
+//! - A process may have 1024 file descriptors open at once.
+
+pub mod capture;
+mod clock;
+pub mod config;
+mod console;
+pub mod context;
+mod descriptors;
+pub mod errno;
+mod fdflags;
+mod filestat;
+mod filetype;
+mod grants;
+pub mod input;
+mod iovec;
+mod opening;
+mod outcome;
+pub mod preopen;
+mod preview1;
+mod rights;
+pub mod stdio;
+mod strings;
+mod subscription;
+
+pub use capture::Capture;
+pub use config::{ConfigError, WasiConfig};
+pub use context::WasiCtx;
+pub use errno::Errno;
+pub use input::Input;
+pub use lunatic_fs::Access;
+pub use preopen::{OpenError, Preopen};
+pub use preview1::process::ProcExit;
+pub use stdio::{Output, Stdio};
+
+use lunatic_abi::{AbiHost, Misuse};
+use wasmtime::Linker;
+
+/// What the state of a process must offer to these host functions.
+pub trait WasiHost: AbiHost {
+    /// The WASI state of this process.
+    fn wasi(&mut self) -> &mut WasiCtx;
+
+    /// The WASI part of a configuration in this process's table.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`].
+    fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
+}
+
+/// Registers `wasi_snapshot_preview1` and `lunatic::wasi`.
+///
+/// # Errors
+///
+/// Fails if the linker already has a function of one of these names.
+pub fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    preview1::add_to_linker(linker)?;
+    grants::add_to_linker(linker)
+}

@@ -1,0 +1,85 @@
+//! Arguments and environment.
+
+use lunatic_abi::Guest;
+use wasmtime::{Caller, Linker, Result};
+
+use super::functions;
+use crate::WasiHost;
+use crate::config::WasiConfig;
+use crate::outcome::Outcome;
+use crate::strings::Strings;
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    functions! { linker:
+        args_get(argv: u32, argv_buf: u32);
+        args_sizes_get(argc_ptr: u32, argv_buf_size_ptr: u32);
+        environ_get(environ: u32, environ_buf: u32);
+        environ_sizes_get(environc_ptr: u32, environ_buf_size_ptr: u32);
+    }
+    Ok(())
+}
+
+/// `args_get`: writes the arguments to `argv_buf` and their addresses to `argv`.
+fn args_get<T: WasiHost>(caller: Caller<'_, T>, argv: u32, argv_buf: u32) -> Outcome {
+    write_strings(caller, WasiConfig::arg_strings, argv, argv_buf)
+}
+
+/// `args_sizes_get`: how many arguments there are and how many bytes they take.
+fn args_sizes_get<T: WasiHost>(
+    caller: Caller<'_, T>,
+    argc_ptr: u32,
+    argv_buf_size_ptr: u32,
+) -> Outcome {
+    write_sizes(caller, WasiConfig::arg_strings, argc_ptr, argv_buf_size_ptr)
+}
+
+/// `environ_get`: writes the environment to `environ_buf` and the addresses of
+/// its entries to `environ`.
+fn environ_get<T: WasiHost>(caller: Caller<'_, T>, environ: u32, environ_buf: u32) -> Outcome {
+    write_strings(caller, WasiConfig::env_strings, environ, environ_buf)
+}
+
+/// `environ_sizes_get`: how many entries there are and how many bytes they take.
+fn environ_sizes_get<T: WasiHost>(
+    caller: Caller<'_, T>,
+    environc_ptr: u32,
+    environ_buf_size_ptr: u32,
+) -> Outcome {
+    write_sizes(
+        caller,
+        WasiConfig::env_strings,
+        environc_ptr,
+        environ_buf_size_ptr,
+    )
+}
+
+fn write_strings<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    choose: fn(&WasiConfig) -> &Strings,
+    addresses_ptr: u32,
+    buffer_ptr: u32,
+) -> Outcome {
+    let config = caller.data_mut().wasi().config().clone();
+    let strings = choose(&config);
+    caller.write(buffer_ptr, strings.bytes())?;
+    let addresses: Vec<u8> = strings
+        .starts()
+        .iter()
+        .flat_map(|start| (buffer_ptr + start).to_le_bytes())
+        .collect();
+    caller.write(addresses_ptr, &addresses)?;
+    Ok(())
+}
+
+fn write_sizes<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    choose: fn(&WasiConfig) -> &Strings,
+    count_ptr: u32,
+    size_ptr: u32,
+) -> Outcome {
+    let strings = choose(caller.data_mut().wasi().config());
+    let (count, size) = (strings.starts().len(), strings.bytes().len());
+    caller.write_u32(count_ptr, count as u32)?;
+    caller.write_u32(size_ptr, size as u32)?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Listing a directory.
+
+use lunatic_abi::Guest;
+use lunatic_fs::Entry;
+use wasmtime::{Caller, Linker, Result};
+
+use super::async_functions;
+use crate::WasiHost;
+use crate::filetype::FileType;
+use crate::outcome::Outcome;
+use crate::rights::Rights;
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    async_functions! { linker:
+        fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used_ptr: u32);
+    }
+    Ok(())
+}
+
+/// Size of a `dirent` record, which the name follows.
+const RECORD: usize = 24;
+
+/// `fd_readdir`: writes the entries of a directory from `cookie` on, as many as
+/// there is room for, the last one cut off. Less than `buf_len` bytes mean that
+/// there are no more.
+///
+/// `notdir` if it is no directory.
+async fn fd_readdir<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    buf: u32,
+    buf_len: u32,
+    cookie: u64,
+    used_ptr: u32,
+) -> Outcome {
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let dir = descriptors.dir(fd, Rights::FD_READDIR)?.clone();
+    let room = caller.bytes(buf, buf_len)?.len();
+    caller.bytes(used_ptr, 4)?;
+    let entries = dir.entries(cookie, room.div_ceil(RECORD)).await?;
+    let mut records: Vec<u8> = entries.iter().flat_map(record).collect();
+    records.truncate(room);
+    caller.write(buf, &records)?;
+    Ok(caller.write_u32(used_ptr, records.len() as u32)?)
+}
+
+/// Next cookie at 0, file number at 8, length of the name at 16, type at 20,
+/// the name at 24.
+fn record(entry: &Entry) -> Vec<u8> {
+    let mut record = Vec::with_capacity(RECORD + entry.name.len());
+    record.extend(entry.next.to_le_bytes());
+    record.extend(entry.inode.to_le_bytes());
+    record.extend((entry.name.len() as u32).to_le_bytes());
+    record.extend(u32::from(FileType::from(entry.kind) as u8).to_le_bytes());
+    record.extend(entry.name.as_bytes());
+    record
+}

@@ -1,0 +1,261 @@
+//! Everything that takes a path.
+//!
+//! All of these answer `notdir` if the descriptor is no directory, `ilseq` if a
+//! path is not UTF-8, `nametoolong` if it is too long, `perm` if it leads
+//! outside of the directory or would change one that is read-only, `notcapable`
+//! if the descriptor lacks the right, and what the operating system says.
+
+use std::path::Path;
+
+use lunatic_abi::Guest;
+use lunatic_fs::Dir;
+use wasmtime::{Caller, Linker, Result};
+
+use super::async_functions;
+use crate::WasiHost;
+use crate::descriptors::Descriptor;
+use crate::errno::Errno;
+use crate::filestat;
+use crate::opening::{Opening, follows};
+use crate::outcome::{Failure, Outcome};
+use crate::rights::Rights;
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    async_functions! { linker:
+        path_create_directory(fd: u32, path: u32, path_len: u32);
+        path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, buf: u32);
+        path_filestat_set_times(
+            fd: u32, flags: u32, path: u32, path_len: u32, atim: u64, mtim: u64, fst_flags: u32
+        );
+        path_link(
+            old_fd: u32, old_flags: u32, old_path: u32, old_path_len: u32,
+            new_fd: u32, new_path: u32, new_path_len: u32
+        );
+        path_open(
+            fd: u32, lookup: u32, path: u32, path_len: u32, oflags: u32,
+            rights_base: u64, rights_inheriting: u64, fdflags: u32, fd_ptr: u32
+        );
+        path_readlink(fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, used_ptr: u32);
+        path_remove_directory(fd: u32, path: u32, path_len: u32);
+        path_rename(
+            old_fd: u32, old_path: u32, old_path_len: u32,
+            new_fd: u32, new_path: u32, new_path_len: u32
+        );
+        path_symlink(old_path: u32, old_path_len: u32, fd: u32, new_path: u32, new_path_len: u32);
+        path_unlink_file(fd: u32, path: u32, path_len: u32);
+    }
+    Ok(())
+}
+
+/// `path_create_directory`: creates a directory.
+async fn path_create_directory<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_CREATE_DIRECTORY)?;
+    Ok(dir.create_dir(path).await?)
+}
+
+/// `path_filestat_get`: writes the 64-byte record of a file.
+async fn path_filestat_get<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    flags: u32,
+    path: u32,
+    path_len: u32,
+    buf: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_FILESTAT_GET)?;
+    let metadata = dir.metadata(path, follows(flags)?).await?;
+    Ok(caller.write(buf, &filestat::of_file(&metadata))?)
+}
+
+/// `path_filestat_set_times`: changes the times of a file.
+///
+/// `inval` for flags that contradict each other.
+async fn path_filestat_set_times<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    flags: u32,
+    path: u32,
+    path_len: u32,
+    atim: u64,
+    mtim: u64,
+    fst_flags: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_FILESTAT_SET_TIMES)?;
+    let times = filestat::new_times(atim, mtim, fst_flags)?;
+    Ok(dir.set_times(path, times, follows(flags)?).await?)
+}
+
+/// `path_link`: gives a file a further name.
+///
+/// `inval` if a symbolic link is to be followed, as the reference runtime does.
+async fn path_link<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    old_fd: u32,
+    old_flags: u32,
+    old_path: u32,
+    old_path_len: u32,
+    new_fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> Outcome {
+    let old_path = read_path(&mut caller, old_path, old_path_len)?;
+    let new_path = read_path(&mut caller, new_path, new_path_len)?;
+    let old_dir = dir(&mut caller, old_fd, Rights::PATH_LINK_SOURCE)?;
+    let new_dir = dir(&mut caller, new_fd, Rights::PATH_LINK_TARGET)?;
+    if follows(old_flags)? {
+        return Err(Errno::Invalid.into());
+    }
+    Ok(old_dir.hard_link(old_path, &new_dir, new_path).await?)
+}
+
+/// `path_open`: opens what a path names and writes the new descriptor.
+///
+/// The new descriptor gets those of the rights that the directory passes on and
+/// that make sense for what was opened.
+///
+/// `inval` for flags that do not exist, `mfile` if too many are open.
+async fn path_open<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    lookup: u32,
+    path: u32,
+    path_len: u32,
+    oflags: u32,
+    rights_base: u64,
+    rights_inheriting: u64,
+    fdflags: u32,
+    fd_ptr: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    caller.bytes(fd_ptr, 4)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_OPEN)?;
+    let descriptors = caller.data_mut().wasi().descriptors();
+    descriptors.check_room()?;
+    let through = descriptors.get(fd)?;
+    let granted = through.inheriting & Rights::from_bits(rights_base);
+    let inheriting = through.inheriting & Rights::from_bits(rights_inheriting);
+    let opening = Opening::parse(lookup, oflags, fdflags, granted)?;
+    opening.check(through.rights)?;
+    let node = dir.open(path, opening.options).await?;
+    let opened = Descriptor::opened(node, opening.rights, inheriting, opening.flags);
+    let fd = caller.data_mut().wasi().descriptors().insert(opened)?;
+    Ok(caller.write_u32(fd_ptr, fd)?)
+}
+
+/// `path_readlink`: writes what a symbolic link contains, cut off where there
+/// is no more room.
+async fn path_readlink<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+    buf: u32,
+    buf_len: u32,
+    used_ptr: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    let room = caller.bytes(buf, buf_len)?.len();
+    caller.bytes(used_ptr, 4)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_READLINK)?;
+    let target = dir.read_link(path).await?;
+    let target = text(&target)?.as_bytes();
+    let written = &target[..target.len().min(room)];
+    caller.write(buf, written)?;
+    Ok(caller.write_u32(used_ptr, written.len() as u32)?)
+}
+
+/// `path_remove_directory`: removes an empty directory.
+async fn path_remove_directory<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_REMOVE_DIRECTORY)?;
+    Ok(dir.remove_dir(path).await?)
+}
+
+/// `path_rename`: gives a file or a directory another name.
+async fn path_rename<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    old_fd: u32,
+    old_path: u32,
+    old_path_len: u32,
+    new_fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> Outcome {
+    let old_path = read_path(&mut caller, old_path, old_path_len)?;
+    let new_path = read_path(&mut caller, new_path, new_path_len)?;
+    let old_dir = dir(&mut caller, old_fd, Rights::PATH_RENAME_SOURCE)?;
+    let new_dir = dir(&mut caller, new_fd, Rights::PATH_RENAME_TARGET)?;
+    Ok(old_dir.rename(old_path, &new_dir, new_path).await?)
+}
+
+/// `path_symlink`: makes a symbolic link at `new_path` that contains `old_path`.
+///
+/// `perm` if `old_path` is absolute.
+async fn path_symlink<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    old_path: u32,
+    old_path_len: u32,
+    fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> Outcome {
+    let target = read_path(&mut caller, old_path, old_path_len)?;
+    let path = read_path(&mut caller, new_path, new_path_len)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_SYMLINK)?;
+    Ok(dir.symlink(target, path).await?)
+}
+
+/// `path_unlink_file`: removes a name that is not a directory's.
+///
+/// `isdir` for a directory.
+async fn path_unlink_file<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Outcome {
+    let path = read_path(&mut caller, path, path_len)?;
+    let dir = dir(&mut caller, fd, Rights::PATH_UNLINK_FILE)?;
+    Ok(dir.remove_file(path).await?)
+}
+
+fn dir<T: WasiHost>(caller: &mut Caller<'_, T>, fd: u32, wanted: Rights) -> Result<Dir, Errno> {
+    caller
+        .data_mut()
+        .wasi()
+        .descriptors()
+        .dir(fd, wanted)
+        .cloned()
+}
+
+fn read_path<T: WasiHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> Result<String, Failure> {
+    /// More than any operating system takes.
+    const LONGEST: usize = 64 << 10;
+    let bytes = caller.bytes(ptr, len)?;
+    if bytes.len() > LONGEST {
+        return Err(Errno::NameTooLong.into());
+    }
+    let path = std::str::from_utf8(bytes).map_err(|_| Errno::IllegalSequence)?;
+    Ok(path.to_owned())
+}
+
+fn text(path: &Path) -> Result<&str, Errno> {
+    path.to_str().ok_or(Errno::IllegalSequence)
+}

@@ -1,0 +1,88 @@
+//! Waiting for a time or for a descriptor.
+
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::future;
+use lunatic_abi::Guest;
+use wasmtime::{Caller, Linker, Result};
+
+use super::async_functions;
+use crate::WasiHost;
+use crate::errno::Errno;
+use crate::outcome::Outcome;
+use crate::subscription::{Event, Subscription};
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    async_functions! { linker:
+        poll_oneoff(subscriptions: u32, events: u32, count: u32, nevents_ptr: u32);
+    }
+    Ok(())
+}
+
+/// The highest number of subscriptions in one call.
+const MAX_SUBSCRIPTIONS: u32 = 4096;
+
+/// `poll_oneoff`: waits until at least one of `count` subscriptions has
+/// happened, and writes an event for each that has.
+///
+/// `inval` for no subscriptions, too many, or a malformed one; `badf` for a
+/// descriptor that is not open.
+async fn poll_oneoff<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    nevents_ptr: u32,
+) -> Outcome {
+    caller.records::<{ Event::BYTES }>(events, count)?;
+    caller.bytes(nevents_ptr, 4)?;
+    let records = caller.records::<{ Subscription::BYTES }>(subscriptions, count)?;
+    if count == 0 || count > MAX_SUBSCRIPTIONS {
+        return Err(Errno::Invalid.into());
+    }
+    let records = records.to_vec();
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let subscriptions = records
+        .iter()
+        .map(|record| Subscription::parse(record, descriptors))
+        .collect::<Result<Vec<_>, Errno>>()?;
+    let happened = wait(&subscriptions).await;
+    caller.write(events, happened.as_flattened())?;
+    Ok(caller.write_u32(nevents_ptr, happened.len() as u32)?)
+}
+
+/// The events of the subscriptions that have happened, at least one.
+async fn wait(subscriptions: &[Subscription]) -> Vec<[u8; Event::BYTES]> {
+    loop {
+        let happened: Vec<_> = subscriptions
+            .iter()
+            .filter_map(Subscription::happened)
+            .map(Event::into_record)
+            .collect();
+        if !happened.is_empty() {
+            return happened;
+        }
+        future::or(a_time(subscriptions), an_input(subscriptions)).await;
+    }
+}
+
+/// Waits for the earliest of the times.
+async fn a_time(subscriptions: &[Subscription]) {
+    let times = subscriptions.iter().filter_map(Subscription::remaining);
+    match times.min() {
+        Some(nanoseconds) => {
+            Timer::after(Duration::from_nanos(nanoseconds)).await;
+        }
+        None => future::pending().await,
+    }
+}
+
+/// Waits for input. Whatever number its descriptor has, a process has one.
+async fn an_input(subscriptions: &[Subscription]) {
+    match subscriptions.iter().find_map(Subscription::input) {
+        // An error is found when the subscriptions are looked at again.
+        Some(input) => drop(input.readable().await),
+        None => future::pending().await,
+    }
+}

@@ -1,0 +1,52 @@
+//! Ending, and letting others run.
+
+use std::error::Error;
+use std::fmt;
+
+use futures_lite::future;
+use lunatic_abi::Misuse;
+use wasmtime::{Caller, Linker, Result};
+
+use super::{NAMESPACE, async_functions, functions};
+use crate::WasiHost;
+use crate::outcome::Outcome;
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap(NAMESPACE, "proc_exit", proc_exit)?;
+    functions! { linker:
+        proc_raise(signal: u32);
+    }
+    async_functions! { linker:
+        sched_yield();
+    }
+    Ok(())
+}
+
+/// The error that ends a process which called `proc_exit`, with the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcExit(pub u32);
+
+impl fmt::Display for ProcExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the process ended itself with exit code {}", self.0)
+    }
+}
+
+impl Error for ProcExit {}
+
+/// `proc_exit`: ends the process; what the code means is for the caller of the
+/// guest to say (ABI §14.1).
+fn proc_exit(code: u32) -> Result<()> {
+    Err(ProcExit(code).into())
+}
+
+/// `proc_raise`: there are no signals, so this traps (ABI §14.1).
+fn proc_raise<T: WasiHost>(_caller: Caller<'_, T>, signal: u32) -> Outcome {
+    Err(Misuse::refused(format!("the process raised signal {signal}")).into())
+}
+
+/// `sched_yield`: lets every other process that is ready run first.
+async fn sched_yield<T: WasiHost>(_caller: Caller<'_, T>) -> Outcome {
+    future::yield_now().await;
+    Ok(())
+}

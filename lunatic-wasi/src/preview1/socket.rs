@@ -1,0 +1,60 @@
+//! Sockets, of which a process never has any: nothing preopens one.
+//!
+//! `lunatic::networking` is how a process reaches the network.
+
+use wasmtime::{Caller, Linker, Result};
+
+use super::functions;
+use crate::WasiHost;
+use crate::errno::Errno;
+use crate::outcome::Outcome;
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    functions! { linker:
+        sock_accept(fd: u32, flags: u32, fd_ptr: u32);
+        sock_recv(fd: u32, iovs: u32, iovs_len: u32, flags: u32, nread_ptr: u32, roflags_ptr: u32);
+        sock_send(fd: u32, iovs: u32, iovs_len: u32, flags: u32, nwritten_ptr: u32);
+        sock_shutdown(fd: u32, how: u32);
+    }
+    Ok(())
+}
+
+/// `sock_accept`: `notsock` on any descriptor, `badf` if there is none.
+fn sock_accept<T: WasiHost>(caller: Caller<'_, T>, fd: u32, _flags: u32, _fd_ptr: u32) -> Outcome {
+    no_socket(caller, fd)
+}
+
+/// `sock_recv`: `notsock` on any descriptor, `badf` if there is none.
+fn sock_recv<T: WasiHost>(
+    caller: Caller<'_, T>,
+    fd: u32,
+    _iovs: u32,
+    _iovs_len: u32,
+    _flags: u32,
+    _nread_ptr: u32,
+    _roflags_ptr: u32,
+) -> Outcome {
+    no_socket(caller, fd)
+}
+
+/// `sock_send`: `notsock` on any descriptor, `badf` if there is none.
+fn sock_send<T: WasiHost>(
+    caller: Caller<'_, T>,
+    fd: u32,
+    _iovs: u32,
+    _iovs_len: u32,
+    _flags: u32,
+    _nwritten_ptr: u32,
+) -> Outcome {
+    no_socket(caller, fd)
+}
+
+/// `sock_shutdown`: `notsock` on any descriptor, `badf` if there is none.
+fn sock_shutdown<T: WasiHost>(caller: Caller<'_, T>, fd: u32, _how: u32) -> Outcome {
+    no_socket(caller, fd)
+}
+
+fn no_socket<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32) -> Outcome {
+    caller.data_mut().wasi().descriptors().get(fd)?;
+    Err(Errno::NotSocket.into())
+}

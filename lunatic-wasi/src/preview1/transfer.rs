@@ -1,0 +1,214 @@
+//! Reading and writing what a descriptor stands for.
+
+use std::io::{self, SeekFrom};
+
+use lunatic_abi::Guest;
+use lunatic_fs::File;
+use wasmtime::{Caller, Linker, Result};
+
+use super::{async_functions, functions};
+use crate::WasiHost;
+use crate::descriptors::{Descriptors, Kind};
+use crate::errno::Errno;
+use crate::input::Input;
+use crate::iovec::Buffers;
+use crate::outcome::Outcome;
+use crate::rights::Rights;
+use crate::stdio::Printer;
+
+pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
+    async_functions! { linker:
+        fd_read(fd: u32, iovs: u32, iovs_len: u32, nread_ptr: u32);
+        fd_write(fd: u32, iovs: u32, iovs_len: u32, nwritten_ptr: u32);
+        fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nread_ptr: u32);
+        fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nwritten_ptr: u32);
+        fd_seek(fd: u32, offset: i64, whence: u32, new_offset_ptr: u32);
+    }
+    functions! { linker:
+        fd_tell(fd: u32, offset_ptr: u32);
+    }
+    Ok(())
+}
+
+/// `fd_read`: reads into a vector of buffers; 0 bytes mean the end.
+///
+/// `badf` if the descriptor cannot be read, `isdir` for a directory.
+async fn fd_read<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    iovs: u32,
+    iovs_len: u32,
+    nread_ptr: u32,
+) -> Outcome {
+    let source = Source::of(caller.data_mut().wasi().descriptors(), fd)?;
+    let buffers = Buffers::read(&mut caller, iovs, iovs_len)?;
+    caller.bytes(nread_ptr, 4)?;
+    let bytes = source.read(buffers.len()).await?;
+    buffers.scatter(&mut caller, &bytes)?;
+    Ok(caller.write_u32(nread_ptr, bytes.len() as u32)?)
+}
+
+/// `fd_write`: writes a vector of buffers.
+///
+/// `badf` if the descriptor cannot be written, `isdir` for a directory.
+async fn fd_write<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    iovs: u32,
+    iovs_len: u32,
+    nwritten_ptr: u32,
+) -> Outcome {
+    let sink = Sink::of(caller.data_mut().wasi().descriptors(), fd)?;
+    let bytes = Buffers::read(&mut caller, iovs, iovs_len)?.gather(&mut caller)?;
+    caller.bytes(nwritten_ptr, 4)?;
+    let written = sink.write(bytes).await?;
+    Ok(caller.write_u32(nwritten_ptr, written as u32)?)
+}
+
+/// `fd_pread`: reads at an offset, and leaves the descriptor's own where it is.
+///
+/// `badf` if the descriptor cannot be read, `isdir` for a directory, `spipe`
+/// for a standard stream.
+async fn fd_pread<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    iovs: u32,
+    iovs_len: u32,
+    offset: u64,
+    nread_ptr: u32,
+) -> Outcome {
+    let wanted = Rights::FD_READ | Rights::FD_SEEK;
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let file = descriptors.file(fd, wanted)?.file.clone();
+    let buffers = Buffers::read(&mut caller, iovs, iovs_len)?;
+    caller.bytes(nread_ptr, 4)?;
+    let bytes = file.read_at(buffers.len(), offset).await?;
+    buffers.scatter(&mut caller, &bytes)?;
+    Ok(caller.write_u32(nread_ptr, bytes.len() as u32)?)
+}
+
+/// `fd_pwrite`: writes at an offset, and leaves the descriptor's own where it is.
+///
+/// `badf` if the descriptor cannot be written, `isdir` for a directory, `spipe`
+/// for a standard stream.
+async fn fd_pwrite<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    iovs: u32,
+    iovs_len: u32,
+    offset: u64,
+    nwritten_ptr: u32,
+) -> Outcome {
+    let wanted = Rights::FD_WRITE | Rights::FD_SEEK;
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let file = descriptors.file(fd, wanted)?.file.clone();
+    let bytes = Buffers::read(&mut caller, iovs, iovs_len)?.gather(&mut caller)?;
+    caller.bytes(nwritten_ptr, 4)?;
+    let written = file.write_at(bytes, offset).await?;
+    Ok(caller.write_u32(nwritten_ptr, written as u32)?)
+}
+
+/// `fd_seek`: moves the offset and writes the new one; `whence` is 0 from the
+/// start, 1 from here, 2 from the end.
+///
+/// `inval` for another `whence` or a place before the start, `isdir` for a
+/// directory, `spipe` for a standard stream.
+async fn fd_seek<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    fd: u32,
+    offset: i64,
+    whence: u32,
+    new_offset_ptr: u32,
+) -> Outcome {
+    let to = place(offset, whence);
+    let wanted = match to {
+        Ok(SeekFrom::Current(0)) => Rights::FD_TELL,
+        _ => Rights::FD_SEEK,
+    };
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let file = descriptors.file(fd, wanted)?.file.clone();
+    caller.bytes(new_offset_ptr, 8)?;
+    let offset = file.seek(to?).await?;
+    Ok(caller.write_u64(new_offset_ptr, offset)?)
+}
+
+/// `fd_tell`: writes the offset.
+///
+/// `isdir` for a directory, `spipe` for a standard stream.
+fn fd_tell<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, offset_ptr: u32) -> Outcome {
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let offset = descriptors.file(fd, Rights::FD_TELL)?.file.position()?;
+    Ok(caller.write_u64(offset_ptr, offset)?)
+}
+
+/// What can be read.
+enum Source {
+    Input(Input),
+    File(File),
+}
+
+impl Source {
+    fn of(descriptors: &Descriptors, fd: u32) -> Result<Source, Errno> {
+        match &descriptors.get(fd)?.kind {
+            Kind::Printer(_) => Err(Errno::BadDescriptor),
+            Kind::Input(input) => {
+                let source = Source::Input(input.clone());
+                descriptors.allowed(fd, Rights::FD_READ).map(|_| source)
+            }
+            Kind::Dir(_) | Kind::File(_) => {
+                let file = descriptors.file(fd, Rights::FD_READ)?;
+                Ok(Source::File(file.file.clone()))
+            }
+        }
+    }
+
+    async fn read(&self, max: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Source::Input(input) => input.read(max).await,
+            Source::File(file) => file.read(max).await,
+        }
+    }
+}
+
+/// What can be written.
+enum Sink {
+    Printer(Printer),
+    File(File),
+}
+
+impl Sink {
+    fn of(descriptors: &Descriptors, fd: u32) -> Result<Sink, Errno> {
+        match &descriptors.get(fd)?.kind {
+            Kind::Input(_) => Err(Errno::BadDescriptor),
+            Kind::Printer(printer) => {
+                let sink = Sink::Printer(printer.clone());
+                descriptors.allowed(fd, Rights::FD_WRITE).map(|_| sink)
+            }
+            Kind::Dir(_) | Kind::File(_) => {
+                let file = descriptors.file(fd, Rights::FD_WRITE)?;
+                Ok(Sink::File(file.file.clone()))
+            }
+        }
+    }
+
+    /// Writes at least a part of `bytes`, and says how much.
+    async fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
+        let length = bytes.len();
+        match self {
+            Sink::Printer(printer) => printer.print(bytes).await.map(|()| length),
+            Sink::File(file) => file.write(bytes).await,
+        }
+    }
+}
+
+fn place(offset: i64, whence: u32) -> Result<SeekFrom, Errno> {
+    match whence {
+        0 => match u64::try_from(offset) {
+            Ok(offset) => Ok(SeekFrom::Start(offset)),
+            Err(_) => Err(Errno::Invalid),
+        },
+        1 => Ok(SeekFrom::Current(offset)),
+        2 => Ok(SeekFrom::End(offset)),
+        _ => Err(Errno::Invalid),
+    }
+}

@@ -1,0 +1,124 @@
+//! Where a process reads and prints.
+
+use std::io;
+
+use crate::capture::Capture;
+use crate::console::Console;
+use crate::input::Input;
+
+/// The three standard streams of a process.
+///
+/// The default is the runtime's own.
+#[derive(Debug, Clone, Default)]
+pub struct Stdio {
+    input: Input,
+    output: Output,
+    error: Output,
+}
+
+/// Where a process prints to.
+///
+/// The default is the runtime's own standard output or standard error.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Output {
+    /// The runtime's own.
+    #[default]
+    Inherit,
+    /// Memory.
+    Capture(Capture),
+}
+
+impl Stdio {
+    /// Standard output and standard error both go to `capture`.
+    pub fn captured(capture: Capture) -> Stdio {
+        let capture = Output::Capture(capture);
+        Stdio::default().with_outputs(capture.clone(), capture)
+    }
+
+    /// The same, reading from `input`.
+    pub fn with_input(self, input: Input) -> Stdio {
+        Stdio { input, ..self }
+    }
+
+    /// The same, printing to `output` and `error`.
+    pub fn with_outputs(self, output: Output, error: Output) -> Stdio {
+        Stdio {
+            output,
+            error,
+            ..self
+        }
+    }
+
+    /// What a child of the process gets: the same, but with streams of its own
+    /// where these are captured. If they are one, so are the child's.
+    pub fn for_child(&self) -> Stdio {
+        let output = self.output.for_child();
+        let error = match (&self.output, &self.error) {
+            (Output::Capture(out), Output::Capture(err)) if out.is_same(err) => output.clone(),
+            _ => self.error.for_child(),
+        };
+        Stdio {
+            input: self.input.clone(),
+            output,
+            error,
+        }
+    }
+
+    pub(crate) fn input(&self) -> &Input {
+        &self.input
+    }
+
+    pub(crate) fn printers(&self) -> [Printer; 2] {
+        [
+            Printer::new(Console::Stdout, &self.output),
+            Printer::new(Console::Stderr, &self.error),
+        ]
+    }
+}
+
+impl Output {
+    fn for_child(&self) -> Output {
+        match self {
+            Output::Inherit => Output::Inherit,
+            Output::Capture(capture) => Output::Capture(capture.for_child()),
+        }
+    }
+}
+
+/// What file descriptor 1 or 2 stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Printer {
+    Console(Console),
+    Capture(Capture),
+}
+
+impl Printer {
+    fn new(console: Console, output: &Output) -> Printer {
+        match output {
+            Output::Inherit => Printer::Console(console),
+            Output::Capture(capture) => Printer::Capture(capture.clone()),
+        }
+    }
+
+    /// Prints all of `bytes` in one piece.
+    pub(crate) async fn print(&self, bytes: Vec<u8>) -> io::Result<()> {
+        match self {
+            Printer::Console(console) => console.print(bytes).await,
+            Printer::Capture(capture) => {
+                capture.append(&bytes);
+                match capture.echoes() {
+                    true => Console::Stdout.print(bytes).await,
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        match self {
+            Printer::Console(console) => console.is_terminal(),
+            Printer::Capture(_) => false,
+        }
+    }
+}

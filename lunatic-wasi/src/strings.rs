@@ -1,0 +1,57 @@
+//! The arguments or the environment, laid out as preview 1 hands them over.
+
+use crate::config::ConfigError;
+
+/// Texts one behind the other, each ended by a byte 0.
+///
+/// This is the layout of `args_get` and `environ_get`, so that a process which
+/// asks for its arguments costs one copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Strings {
+    bytes: Vec<u8>,
+    /// Where each text begins.
+    starts: Vec<u32>,
+}
+
+impl Strings {
+    /// The most that one list may take, ended texts and addresses together;
+    /// Linux gives a new program as much.
+    const LIMIT: usize = 2 << 20;
+
+    /// Appends one text, which may come in parts.
+    pub(crate) fn push(&mut self, parts: &[&str]) -> Result<(), ConfigError> {
+        if parts.iter().any(|part| part.contains('\0')) {
+            return Err(ConfigError::ZeroByte(parts.concat()));
+        }
+        let start = self.bytes.len();
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
+        let addresses = (self.starts.len() + 1) * size_of::<u32>();
+        if start + length + addresses > Strings::LIMIT {
+            return Err(ConfigError::TooLong {
+                limit: Strings::LIMIT,
+            });
+        }
+        for part in parts {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.push(0);
+        self.starts.push(start as u32);
+        Ok(())
+    }
+
+    /// The texts with their final zeros.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where in [`Strings::bytes`] each text begins.
+    pub(crate) fn starts(&self) -> &[u32] {
+        &self.starts
+    }
+
+    /// The texts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let texts = self.bytes.split_inclusive(|byte| *byte == 0);
+        texts.filter_map(|text| std::str::from_utf8(&text[..text.len() - 1]).ok())
+    }
+}

@@ -1,0 +1,345 @@
+//! A guest that tests steer: it calls the functions of preview 1 one by one.
+//!
+//! The module imports all 46 functions and exports a wrapper for each, so that
+//! a test calls the host through real WebAssembly code and real guest memory.
+
+#![allow(dead_code)] // Each test file uses another part of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_lite::future::block_on;
+use lunatic_abi::{AbiHost, ErrorTable, Misuse};
+use lunatic_wasi::{Access, Stdio};
+use lunatic_wasi::{WasiConfig, WasiCtx, WasiHost, add_to_linker};
+use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
+
+/// Name and parameters of each function: `i` is an `i32`, `I` an `i64`.
+pub const FUNCTIONS: [(&str, &str); 45] = [
+    ("args_get", "ii"),
+    ("args_sizes_get", "ii"),
+    ("clock_res_get", "ii"),
+    ("clock_time_get", "iIi"),
+    ("environ_get", "ii"),
+    ("environ_sizes_get", "ii"),
+    ("fd_advise", "iIIi"),
+    ("fd_allocate", "iII"),
+    ("fd_close", "i"),
+    ("fd_datasync", "i"),
+    ("fd_fdstat_get", "ii"),
+    ("fd_fdstat_set_flags", "ii"),
+    ("fd_fdstat_set_rights", "iII"),
+    ("fd_filestat_get", "ii"),
+    ("fd_filestat_set_size", "iI"),
+    ("fd_filestat_set_times", "iIIi"),
+    ("fd_pread", "iiiIi"),
+    ("fd_prestat_dir_name", "iii"),
+    ("fd_prestat_get", "ii"),
+    ("fd_pwrite", "iiiIi"),
+    ("fd_read", "iiii"),
+    ("fd_readdir", "iiiIi"),
+    ("fd_renumber", "ii"),
+    ("fd_seek", "iIii"),
+    ("fd_sync", "i"),
+    ("fd_tell", "ii"),
+    ("fd_write", "iiii"),
+    ("path_create_directory", "iii"),
+    ("path_filestat_get", "iiiii"),
+    ("path_filestat_set_times", "iiiiIIi"),
+    ("path_link", "iiiiiii"),
+    ("path_open", "iiiiiIIii"),
+    ("path_readlink", "iiiiii"),
+    ("path_remove_directory", "iii"),
+    ("path_rename", "iiiiii"),
+    ("path_symlink", "iiiii"),
+    ("path_unlink_file", "iii"),
+    ("poll_oneoff", "iiii"),
+    ("proc_raise", "i"),
+    ("random_get", "ii"),
+    ("sched_yield", ""),
+    ("sock_accept", "iii"),
+    ("sock_recv", "iiiiii"),
+    ("sock_send", "iiiii"),
+    ("sock_shutdown", "ii"),
+];
+
+/// Error numbers as the specification has them.
+pub mod errno {
+    pub const AGAIN: i32 = 6;
+    pub const BADF: i32 = 8;
+    pub const EXIST: i32 = 20;
+    pub const FBIG: i32 = 22;
+    pub const ILSEQ: i32 = 25;
+    pub const INVAL: i32 = 28;
+    pub const ISDIR: i32 = 31;
+    pub const LOOP: i32 = 32;
+    pub const MFILE: i32 = 33;
+    pub const NAMETOOLONG: i32 = 37;
+    pub const NOENT: i32 = 44;
+    pub const NOSPC: i32 = 51;
+    pub const NOTDIR: i32 = 54;
+    pub const NOTEMPTY: i32 = 55;
+    pub const NOTSOCK: i32 = 57;
+    pub const NOTSUP: i32 = 58;
+    pub const PERM: i32 = 63;
+    pub const SPIPE: i32 = 70;
+    pub const NOTCAPABLE: i32 = 76;
+}
+
+/// Flags of `path_open`.
+pub mod oflags {
+    pub const CREAT: u32 = 1;
+    pub const DIRECTORY: u32 = 2;
+    pub const EXCL: u32 = 4;
+    pub const TRUNC: u32 = 8;
+}
+
+/// Flags of a descriptor.
+pub mod fdflags {
+    pub const APPEND: u32 = 1;
+    pub const DSYNC: u32 = 2;
+    pub const NONBLOCK: u32 = 4;
+    pub const RSYNC: u32 = 8;
+    pub const SYNC: u32 = 16;
+}
+
+/// Rights of a descriptor.
+pub mod rights {
+    pub const READ: u64 = 1 << 1;
+    pub const SEEK: u64 = 1 << 2;
+    pub const WRITE: u64 = 1 << 6;
+    pub const ALL: u64 = (1 << 29) - 1;
+}
+
+/// Where the wrappers of this file keep what they pass: results, vectors,
+/// paths, data. Nothing overlaps.
+pub mod at {
+    pub const RESULT: u32 = 0;
+    pub const RESULT_2: u32 = 8;
+    pub const IOVS: u32 = 16;
+    pub const RECORDS: u32 = 1024;
+    pub const PATH: u32 = 16 << 10;
+    pub const PATH_2: u32 = 32 << 10;
+    pub const DATA: u32 = 64 << 10;
+    pub const MEMORY_PAGES: u32 = 64;
+}
+
+/// The state of the test's one process.
+pub struct Host {
+    pub wasi: WasiCtx,
+    pub configs: HashMap<u64, WasiConfig>,
+    memory: Option<Memory>,
+    errors: ErrorTable,
+}
+
+impl AbiHost for Host {
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    fn errors(&mut self) -> &mut ErrorTable {
+        &mut self.errors
+    }
+}
+
+impl WasiHost for Host {
+    fn wasi(&mut self) -> &mut WasiCtx {
+        &mut self.wasi
+    }
+
+    fn wasi_config(&mut self, id: u64) -> Result<&mut WasiConfig, Misuse> {
+        let kind = "config";
+        let config = self.configs.get_mut(&id);
+        config.ok_or(Misuse::UnknownId { kind, id })
+    }
+}
+
+/// A process.
+pub struct Guest {
+    pub store: Store<Host>,
+    instance: Instance,
+    memory: Memory,
+}
+
+/// The text of the module described above.
+fn steered() -> String {
+    let mut text = String::from("(module ");
+    for (name, params) in FUNCTIONS {
+        let types: String = params.chars().map(value_type).collect();
+        text += &format!(
+            "(import \"wasi_snapshot_preview1\" \"{name}\"
+                (func ${name} (param{types}) (result i32)))"
+        );
+    }
+    text += "(import \"wasi_snapshot_preview1\" \"proc_exit\" (func $proc_exit (param i32)))";
+    for (name, params) in FUNCTIONS {
+        let types: String = params.chars().map(value_type).collect();
+        let gets: String = (0..params.len())
+            .map(|i| format!("(local.get {i})"))
+            .collect();
+        text += &format!(
+            "(func (export \"{name}\") (param{types}) (result i32) (call ${name} {gets}))"
+        );
+    }
+    let pages = at::MEMORY_PAGES;
+    text += "(func (export \"proc_exit\") (param i32) (call $proc_exit (local.get 0)))";
+    text + &format!("(memory (export \"memory\") {pages}))")
+}
+
+fn value_type(letter: char) -> &'static str {
+    match letter {
+        'i' => " i32",
+        'I' => " i64",
+        other => panic!("{other} is no parameter"),
+    }
+}
+
+/// Makes a process of `module` and returns it before anything of it has run.
+pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
+    let engine = Engine::default();
+    let module = Module::new(&engine, module).expect("a valid module");
+    let mut linker = Linker::new(&engine);
+    add_to_linker(&mut linker).expect("no name is registered twice");
+    let host = Host {
+        wasi: WasiCtx::new(Arc::new(config), stdio).expect("all directories exist"),
+        configs: HashMap::new(),
+        memory: None,
+        errors: ErrorTable::new(),
+    };
+    let mut store = Store::new(&engine, host);
+    let instance =
+        block_on(linker.instantiate_async(&mut store, &module)).expect("all imports exist");
+    let memory = instance
+        .get_memory(&mut store, "memory")
+        .expect("a memory is exported");
+    store.data_mut().memory = Some(memory);
+    Guest {
+        store,
+        instance,
+        memory,
+    }
+}
+
+impl Guest {
+    /// A process with these settings.
+    pub fn new(config: WasiConfig, stdio: Stdio) -> Guest {
+        instantiate(&steered(), config, stdio)
+    }
+
+    /// A process without anything.
+    pub fn bare() -> Guest {
+        Guest::new(WasiConfig::default(), Stdio::default())
+    }
+
+    /// A process that has `host` as descriptor 3.
+    pub fn in_dir(host: &std::path::Path, access: Access) -> Guest {
+        let mut config = WasiConfig::default();
+        config.add_dir(host, "/", access).expect("there is room");
+        Guest::new(config, Stdio::default())
+    }
+
+    /// Calls an export; `Err` is a trap.
+    pub fn try_call(&mut self, name: &str, params: &[Val]) -> wasmtime::Result<i32> {
+        block_on(self.call_async(name, params))
+    }
+
+    /// Calls an export as a future that can be dropped; `Err` is a trap.
+    pub async fn call_async(&mut self, name: &str, params: &[Val]) -> wasmtime::Result<i32> {
+        let function = self
+            .instance
+            .get_func(&mut self.store, name)
+            .unwrap_or_else(|| panic!("{name} is exported"));
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        function
+            .call_async(&mut self.store, params, &mut results)
+            .await?;
+        Ok(results.first().map_or(0, |value| value.unwrap_i32()))
+    }
+
+    /// Calls an export that does not trap, and turns errno 0 into `Ok`.
+    pub fn call(&mut self, name: &str, params: &[Val]) -> Result<(), i32> {
+        match self.try_call(name, params).expect("no trap") {
+            0 => Ok(()),
+            errno => Err(errno),
+        }
+    }
+
+    /// Puts bytes into memory.
+    pub fn put(&mut self, address: u32, bytes: &[u8]) {
+        self.memory
+            .write(&mut self.store, address as usize, bytes)
+            .expect("inside of the memory");
+    }
+
+    /// Takes bytes out of memory.
+    pub fn take(&mut self, address: u32, length: u32) -> Vec<u8> {
+        let start = address as usize;
+        self.memory.data(&self.store)[start..start + length as usize].to_vec()
+    }
+
+    pub fn take_u16(&mut self, address: u32) -> u16 {
+        u16::from_le_bytes(self.take(address, 2).try_into().expect("two bytes"))
+    }
+
+    pub fn take_u32(&mut self, address: u32) -> u32 {
+        u32::from_le_bytes(self.take(address, 4).try_into().expect("four bytes"))
+    }
+
+    pub fn take_u64(&mut self, address: u32) -> u64 {
+        u64::from_le_bytes(self.take(address, 8).try_into().expect("eight bytes"))
+    }
+
+    /// Puts a vector with one buffer into memory and returns its address.
+    pub fn put_iovec(&mut self, address: u32, length: u32) -> u32 {
+        self.put(at::IOVS, &address.to_le_bytes());
+        self.put(at::IOVS + 4, &length.to_le_bytes());
+        at::IOVS
+    }
+
+    pub fn write(&mut self, fd: u32, data: &[u8]) -> Result<u32, i32> {
+        self.put(at::DATA, data);
+        let iovs = self.put_iovec(at::DATA, data.len() as u32);
+        self.call("fd_write", &args![fd, iovs, 1, at::RESULT])?;
+        Ok(self.take_u32(at::RESULT))
+    }
+
+    pub fn read(&mut self, fd: u32, length: u32) -> Result<Vec<u8>, i32> {
+        let iovs = self.put_iovec(at::DATA, length);
+        self.call("fd_read", &args![fd, iovs, 1, at::RESULT])?;
+        let count = self.take_u32(at::RESULT);
+        Ok(self.take(at::DATA, count))
+    }
+}
+
+/// The parameters of a call: each an unsigned number as wide as it is, an
+/// unsuffixed one 32 bits.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => {[$(crate::guest::Param::from($value).0),*]};
+}
+pub(crate) use args;
+
+pub struct Param(pub Val);
+
+impl From<i32> for Param {
+    fn from(value: i32) -> Param {
+        Param(Val::I32(value))
+    }
+}
+
+impl From<u32> for Param {
+    fn from(value: u32) -> Param {
+        Param(Val::I32(value as i32))
+    }
+}
+
+impl From<i64> for Param {
+    fn from(value: i64) -> Param {
+        Param(Val::I64(value))
+    }
+}
+
+impl From<u64> for Param {
+    fn from(value: u64) -> Param {
+        Param(Val::I64(value as i64))
+    }
+}

@@ -1,0 +1,202 @@
+//! The examples of the `lunatic` crate that need no network.
+//!
+//! They check themselves with assertions: a failed one shows in the exit
+//! code or as a panic on standard error.
+
+use anyhow::{Context, Result};
+
+use super::{Report, Runner, Status, ending, print_output, program};
+use crate::cargo::Artifact;
+use crate::command::Outcome;
+use crate::tally::Tally;
+
+/// What a guest writes to standard error when one of its processes panics.
+const PANIC: &str = "panicked at";
+
+/// An example, how it is started, and what it prints.
+struct Example {
+    name: &'static str,
+    status: Status,
+    arguments: &'static [&'static str],
+    variables: &'static [(&'static str, &'static str)],
+    prints: &'static [&'static str],
+    never_prints: &'static [&'static str],
+}
+
+/// An example that runs and prints nothing.
+const SILENT: Example = Example {
+    name: "",
+    status: Status::Runs,
+    arguments: &[],
+    variables: &[],
+    prints: &[],
+    never_prints: &[],
+};
+
+const EXAMPLES: [Example; 11] = [
+    Example {
+        name: "abstract_process",
+        never_prints: &["Link trapped"],
+        ..SILENT
+    },
+    Example {
+        // Its two children run into their limits, and it doesn't mind.
+        name: "configs",
+        prints: &["trying to allocate 2MB", "going into infinite loop"],
+        never_prints: &["Succeeded"],
+        ..SILENT
+    },
+    Example {
+        name: "metrics",
+        status: Status::Waits("lunatic::metrics isn't there yet"),
+        ..SILENT
+    },
+    Example {
+        name: "monitor",
+        prints: &["Hello\n", " died\n"],
+        ..SILENT
+    },
+    Example {
+        name: "print_env",
+        arguments: &["first", "--second"],
+        variables: &[("LUNATIC_COMPAT", "from the host")],
+        prints: &[
+            "\"first\", \"--second\"]\n",
+            "LUNATIC_COMPAT: from the host\n",
+        ],
+        ..SILENT
+    },
+    Example {
+        name: "process_local",
+        ..SILENT
+    },
+    Example {
+        name: "process_name",
+        prints: &["Received message!\n"],
+        ..SILENT
+    },
+    Example {
+        name: "request_response",
+        ..SILENT
+    },
+    Example {
+        name: "spawn_macro",
+        prints: &["Hello! I'm a string.\n", "Hello non-capturing closure!\n"],
+        ..SILENT
+    },
+    Example {
+        name: "spawn_task",
+        prints: &["Hello world from a process!\nHello world from a 2nd process!\n"],
+        ..SILENT
+    },
+    Example {
+        name: "supervised_abstract_process",
+        never_prints: &["Link trapped"],
+        ..SILENT
+    },
+];
+
+/// The names of all examples.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    EXAMPLES.iter().map(|example| example.name)
+}
+
+/// Runs the selected examples and prints a line about each.
+pub(super) fn run(
+    runner: &Runner,
+    artifacts: &[Artifact],
+    selected: impl Fn(&str) -> bool,
+) -> Result<Report> {
+    println!("\nexample");
+    let mut report = Report::default();
+    for example in EXAMPLES.iter().filter(|example| selected(example.name)) {
+        report += match example.status {
+            Status::Runs => example.run(runner, artifacts)?,
+            Status::Waits(reason) => example.wait(reason),
+        };
+    }
+    Ok(report)
+}
+
+impl Example {
+    fn run(&self, runner: &Runner, artifacts: &[Artifact]) -> Result<Report> {
+        let program = program(artifacts, "example", self.name)
+            .with_context(|| format!("cargo built no example `{}`", self.name))?;
+        let outcome = runner.run(program, self.arguments, self.variables)?;
+        let complaints = self.complaints(&outcome);
+        let passed = complaints.is_empty();
+        println!("{:<30}{}", self.name, if passed { "ok" } else { "FAILED" });
+        if !passed {
+            for complaint in complaints {
+                println!("    {complaint}");
+            }
+            print_output(&outcome);
+        }
+        let tally = Tally {
+            passed: usize::from(passed),
+            failed: usize::from(!passed),
+        };
+        Ok(Report { tally, waiting: 0 })
+    }
+
+    fn wait(&self, reason: &str) -> Report {
+        println!("{:<30}NOT RUN: {reason}", self.name);
+        Report {
+            tally: Tally::default(),
+            waiting: 1,
+        }
+    }
+
+    /// What is wrong with how it went.
+    fn complaints(&self, outcome: &Outcome) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if outcome.code != Some(0) {
+            complaints.push(format!("{} instead of exit code 0", ending(outcome)));
+        }
+        for text in self.prints {
+            if !outcome.stdout.contains(text) {
+                complaints.push(format!("it doesn't print {text:?}"));
+            }
+        }
+        for text in self.never_prints {
+            if outcome.stdout.contains(text) {
+                complaints.push(format!("it prints {text:?}"));
+            }
+        }
+        if outcome.stderr.contains(PANIC) {
+            complaints.push("one of its processes panicked".to_owned());
+        }
+        complaints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Example, SILENT};
+    use crate::command::Outcome;
+
+    const EXAMPLE: Example = Example {
+        prints: &["done"],
+        never_prints: &["oops"],
+        ..SILENT
+    };
+
+    fn complaints(code: i32, stdout: &str, stderr: &str) -> usize {
+        let outcome = Outcome {
+            code: Some(code),
+            timed_out: false,
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+        };
+        EXAMPLE.complaints(&outcome).len()
+    }
+
+    #[test]
+    fn only_the_right_output_with_exit_code_0_passes() {
+        assert_eq!(complaints(0, "done", ""), 0);
+        assert_eq!(complaints(1, "done", ""), 1);
+        assert_eq!(complaints(0, "", ""), 1);
+        assert_eq!(complaints(0, "done, oops", ""), 1);
+        assert_eq!(complaints(0, "done", "thread 'main' panicked at a.rs:1"), 1);
+    }
+}

@@ -1,0 +1,200 @@
+//! The test files of the `lunatic` crate.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Report, Runner, Status, ending, exports, print_output, program};
+use crate::cargo::Artifact;
+use crate::command::Outcome;
+use crate::tally::Tally;
+
+/// What the exports that are tests begin with.
+const TEST_EXPORT: &str = "#lunatic_test_";
+
+/// The name of the crate's own unit tests in the table.
+const UNIT_TESTS: &str = "lib";
+
+/// A test file, and how many tests it has.
+struct File {
+    name: &'static str,
+    tests: usize,
+    status: Status,
+}
+
+const fn runs(name: &'static str, tests: usize) -> File {
+    let status = Status::Runs;
+    File {
+        name,
+        tests,
+        status,
+    }
+}
+
+const fn waits(name: &'static str, tests: usize, reason: &'static str) -> File {
+    let status = Status::Waits(reason);
+    File {
+        name,
+        tests,
+        status,
+    }
+}
+
+const FILES: [File; 18] = [
+    runs(UNIT_TESTS, 6),
+    runs("abstract_process", 16),
+    runs("abstract_process_macro", 16),
+    runs("catch_panic", 3),
+    runs("config", 9),
+    runs("func_ref", 1),
+    runs("macros", 8),
+    runs("mailbox", 3),
+    runs("messaging", 7),
+    runs("process", 14),
+    runs("process_local", 5),
+    runs("protocol", 3),
+    runs("supervisor", 10),
+    runs("task", 5),
+    runs("timer", 3),
+    waits("udp", 8, "lunatic::networking isn't there yet"),
+    waits("serializers", 3, "it looks up a public host name"),
+    waits("sqlite", 3, "lunatic::sqlite isn't there yet"),
+];
+
+/// The names of all test files.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|file| file.name)
+}
+
+/// Runs the selected files and prints a line about each.
+pub(super) fn run(
+    runner: &Runner,
+    artifacts: &[Artifact],
+    selected: impl Fn(&str) -> bool,
+) -> Result<Report> {
+    println!(
+        "\n{:<30}{:>8}{:>8}{:>8}",
+        "test file", "tests", "passed", "failed"
+    );
+    let mut report = Report::default();
+    for file in FILES.iter().filter(|file| selected(file.name)) {
+        let program = file.program(artifacts)?;
+        file.check_number_of_tests(program)?;
+        report += match file.status {
+            Status::Runs => file.run(runner, program)?,
+            Status::Waits(reason) => file.wait(reason),
+        };
+    }
+    Ok(report)
+}
+
+impl File {
+    fn program<'a>(&self, artifacts: &'a [Artifact]) -> Result<&'a Path> {
+        let program = match self.name {
+            UNIT_TESTS => program(artifacts, "lib", "lunatic"),
+            name => program(artifacts, "test", name),
+        };
+        program.with_context(|| format!("cargo built no tests `{}`", self.name))
+    }
+
+    /// Makes sure that the table is right, whatever the runner finds.
+    fn check_number_of_tests(&self, program: &Path) -> Result<()> {
+        let cannot_read = || format!("cannot read {}", program.display());
+        let module = fs::read(program).with_context(cannot_read)?;
+        let exports = exports::names(&module).with_context(cannot_read)?;
+        let tests = exports
+            .iter()
+            .filter(|export| export.starts_with(TEST_EXPORT))
+            .count();
+        if tests != self.tests {
+            bail!(
+                "`{}` exports {tests} tests, and the table in {} says {}",
+                self.name,
+                file!(),
+                self.tests
+            );
+        }
+        Ok(())
+    }
+
+    fn run(&self, runner: &Runner, program: &Path) -> Result<Report> {
+        let outcome = runner.run(program, &[], &[])?;
+        let tally = tally(&outcome, self.tests);
+        println!(
+            "{:<30}{:>8}{:>8}{:>8}",
+            self.name, self.tests, tally.passed, tally.failed
+        );
+        if tally.failed > 0 {
+            println!("    {}", ending(&outcome));
+            print_output(&outcome);
+        }
+        Ok(Report { tally, waiting: 0 })
+    }
+
+    fn wait(&self, reason: &str) -> Report {
+        println!(
+            "{:<30}{:>8}{:>8}{:>8}  NOT RUN: {reason}",
+            self.name, self.tests, "-", "-"
+        );
+        Report {
+            tally: Tally::default(),
+            waiting: self.tests,
+        }
+    }
+}
+
+/// Counts the tests of a file. A test of which nothing was heard failed, and
+/// so did at least one if the file says they passed and the exit code doesn't.
+fn tally(outcome: &Outcome, expected: usize) -> Tally {
+    let passed = outcome
+        .stdout
+        .lines()
+        .rev()
+        .find_map(Tally::from_libtest)
+        .map_or(0, |tally| tally.passed.min(expected));
+    let missing = expected - passed;
+    let failed_as_a_whole = usize::from(outcome.code != Some(0));
+    Tally {
+        passed,
+        failed: missing.max(failed_as_a_whole),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tally;
+    use crate::command::Outcome;
+    use crate::tally::Tally;
+
+    fn outcome(code: i32, stdout: &str) -> Outcome {
+        Outcome {
+            code: Some(code),
+            timed_out: false,
+            stdout: stdout.to_owned(),
+            stderr: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_test_that_is_not_heard_of_failed() {
+        let output = outcome(0, "test result: ok. 2 passed; 0 failed; 0 ignored\n");
+        let tally = tally(&output, 3);
+        assert_eq!((tally.passed, tally.failed), (2, 1));
+    }
+
+    #[test]
+    fn a_file_without_a_closing_line_failed() {
+        let failed = Tally {
+            passed: 0,
+            failed: 3,
+        };
+        assert_eq!(tally(&outcome(0, ""), 3), failed);
+    }
+
+    #[test]
+    fn a_wrong_exit_code_is_a_failure() {
+        let output = outcome(1, "test result: ok. 3 passed; 0 failed; 0 ignored\n");
+        assert_eq!(tally(&output, 3).failed, 1);
+    }
+}

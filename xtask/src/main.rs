@@ -1,0 +1,69 @@
+//! `cargo xtask`: builds the guests, and drives demos, tests and checks.
+#![allow(
+    clippy::print_stdout,
+    reason = "a command line tool talks to whoever started it"
+)]
+
+mod cargo;
+mod command;
+mod compat;
+mod demo;
+mod guests;
+mod runtime;
+mod tally;
+mod test;
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Finds or fetches what compiles guests to wasm32-wasip1
+    Toolchain,
+    /// Builds the guest programs in `guests/`
+    Guests,
+    /// Builds the runtime and a demo guest, and runs it
+    Demo {
+        /// What follows is handed to the guest
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs everything CI runs
+    Test,
+    /// Runs the tests and examples of the published `lunatic` crate
+    Compat {
+        /// Runs only the test file or example of this name
+        #[arg(long, value_name = "NAME")]
+        filter: Option<String>,
+    },
+    /// Checks what neither the compiler nor clippy checks
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Toolchain => toolchain::main(),
+        Task::Guests => guests::main(),
+        Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
+        Task::Test => test::main(),
+        Task::Compat { filter } => compat::main(filter.as_deref()),
+        Task::Tidy => tidy::main(),
+    };
+    done.map_or_else(report, |()| ExitCode::SUCCESS)
+}
+
+fn report(error: anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,173 @@
+//! Runs everything CI runs, step by step.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::tally::Tally;
+use crate::{cargo, command, compat, guests, tidy, workspace};
+
+/// The packages whose examples are run, one after the other.
+const PACKAGES_WITH_EXAMPLES: [&str; 2] = ["lunatic-process", "lunatic-cli"];
+
+/// Tells tests where the guests' modules are.
+const GUESTS_VARIABLE: &str = "LUNATIC_GUESTS";
+
+/// Runs all steps up to the first that fails, and sums up.
+pub(crate) fn main() -> Result<()> {
+    let mut run = Run::default();
+    let result = run.all();
+    run.print_summary();
+    result
+}
+
+/// The steps done so far.
+#[derive(Debug, Default)]
+struct Run {
+    steps: Vec<Step>,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    passed: bool,
+    took: Duration,
+}
+
+impl Run {
+    fn all(&mut self) -> Result<()> {
+        self.step("format", |_| format())?;
+        self.step("clippy", |_| clippy())?;
+        self.step("tidy", |_| tidy::main())?;
+        self.step("guests", |_| guests::main())?;
+        if has_nextest() {
+            self.step("tests", nextest)?;
+            self.step("doc tests", |tally| libtest(&["--doc"], tally))?;
+        } else {
+            self.step("tests", |tally| libtest(&[], tally))?;
+        }
+        self.step("examples", |_| examples())?;
+        self.step("compat", compat)
+    }
+
+    fn step(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut Tally) -> Result<()>,
+    ) -> Result<()> {
+        println!("\n=== {name}");
+        let start = Instant::now();
+        let result = work(&mut self.tally);
+        let took = start.elapsed();
+        let passed = result.is_ok();
+        println!("=== {name}: {} after {took:.1?}", verdict(passed));
+        self.steps.push(Step { name, passed, took });
+        result.with_context(|| format!("the step `{name}` failed"))
+    }
+
+    fn print_summary(&self) {
+        println!();
+        for step in &self.steps {
+            let verdict = verdict(step.passed);
+            println!("{:<12}{verdict:<8}{:>8.1?}", step.name, step.took);
+        }
+        println!("\n{}", self.tally);
+    }
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "ok" } else { "FAILED" }
+}
+
+fn format() -> Result<()> {
+    let guests = guests::workspace().join("Cargo.toml");
+    command::run(cargo::new("fmt").args(["--all", "--check"]))?;
+    command::run(
+        cargo::new("fmt")
+            .args(["--all", "--check", "--manifest-path"])
+            .arg(guests),
+    )
+}
+
+fn clippy() -> Result<()> {
+    command::run(cargo::new("clippy").args([
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny=warnings",
+    ]))
+}
+
+fn has_nextest() -> bool {
+    command::capture(cargo::new("nextest").arg("--version")).is_ok()
+}
+
+fn nextest(tally: &mut Tally) -> Result<()> {
+    let mut nextest = with_guests(cargo::new("nextest"));
+    nextest.args(["run", "--workspace", "--no-fail-fast"]);
+    command::watch(&mut nextest, |line| {
+        *tally += Tally::from_nextest(line).unwrap_or_default();
+    })
+}
+
+fn libtest(options: &[&str], tally: &mut Tally) -> Result<()> {
+    let mut test = with_guests(cargo::new("test"));
+    test.args(["--workspace", "--no-fail-fast"]).args(options);
+    command::watch(&mut test, |line| {
+        *tally += Tally::from_libtest(line).unwrap_or_default();
+    })
+}
+
+fn examples() -> Result<()> {
+    for package in PACKAGES_WITH_EXAMPLES {
+        for example in examples_of(package)? {
+            println!("--- {package}: {example}");
+            command::run(
+                with_guests(cargo::new("run"))
+                    .args(["--quiet", "--package", package, "--example"])
+                    .arg(&example),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of the files and folders in a package's `examples/`.
+fn examples_of(package: &str) -> Result<Vec<String>> {
+    let folder = workspace::root().join(package).join("examples");
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") || path.is_dir() {
+            names.extend(
+                path.file_stem()
+                    .map(|name| name.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn compat(tally: &mut Tally) -> Result<()> {
+    let report = compat::run(None)?;
+    *tally += report.tally;
+    if report.tally.failed > 0 {
+        bail!("tests of the published `lunatic` crate failed");
+    }
+    Ok(())
+}
+
+fn with_guests(mut command: Command) -> Command {
+    command.env(GUESTS_VARIABLE, guests::modules());
+    command
+}

@@ -1,0 +1,71 @@
+//! Checks what neither the compiler nor clippy checks.
+
+mod code;
+mod dependencies;
+mod licences;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cargo, command, workspace};
+
+/// Checks all files git knows or would take, and the packages cargo knows.
+pub(crate) fn main() -> Result<()> {
+    let root = workspace::root();
+    let metadata = cargo::metadata(&root.join("Cargo.toml"))?;
+    let crates = dependencies::crates(&metadata);
+
+    let mut problems = sources()?;
+    problems.extend(missing_readmes(root, &crates));
+    problems.extend(dependencies::misdirected(&crates));
+    problems.extend(dependencies::unwanted(&metadata));
+    problems.extend(licences::refused(&metadata));
+    for problem in &problems {
+        println!("{problem}");
+    }
+    match problems.len() {
+        0 => Ok(()),
+        1 => bail!("tidy found a problem"),
+        number => bail!("tidy found {number} problems"),
+    }
+}
+
+fn sources() -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for path in rust_files()? {
+        let text = fs::read_to_string(workspace::root().join(&path))
+            .with_context(|| format!("cannot read {path}"))?;
+        problems.extend(source::problems(&path, &text));
+    }
+    Ok(problems)
+}
+
+/// The paths of all Rust files that git tracks or doesn't ignore.
+fn rust_files() -> Result<BTreeSet<String>> {
+    let mut list = command::new("git");
+    list.current_dir(workspace::root()).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "*.rs",
+    ]);
+    Ok(command::capture(&mut list)?
+        .lines()
+        .filter(|path| workspace::root().join(path).exists())
+        .map(str::to_owned)
+        .collect())
+}
+
+fn missing_readmes(root: &Path, crates: &[dependencies::Crate]) -> Vec<String> {
+    crates
+        .iter()
+        .map(|member| format!("{}/README.md", member.name))
+        .filter(|readme| !root.join(readme).exists())
+        .map(|readme| format!("{readme}: missing; every crate says what it is for"))
+        .collect()
+}
