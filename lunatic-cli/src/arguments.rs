@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn a_path_alone_is_run() {
-        assert_eq!(run(&["lunatic", "app.wat"]).path(), PathBuf::from("app.wat"));
+        assert_eq!(
+            run(&["lunatic", "app.wat"]).path(),
+            PathBuf::from("app.wat")
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
             ErrorKind::NotFound if path.extension().is_none() => problem.help(format!(
                 "`{shown}` is no command of lunatic either; see `lunatic help`"
             )),
-            ErrorKind::NotFound => problem.help("check the path; it is taken from the current directory"),
+            ErrorKind::NotFound => {
+                problem.help("check the path; it is taken from the current directory")
+            }
             ErrorKind::IsADirectory => problem.help("name the .wasm or .wat file inside of it"),
             _ => problem,
         }

@@ -169,7 +169,10 @@ mod tests {
     fn a_directory_has_its_own_name_unless_it_is_given_another() {
         assert_eq!("data".parse(), dir("data", "data", Access::ReadWrite));
         assert_eq!("/srv::data".parse(), dir("/srv", "data", Access::ReadWrite));
-        assert_eq!("/srv::data:ro".parse(), dir("/srv", "data", Access::ReadOnly));
+        assert_eq!(
+            "/srv::data:ro".parse(),
+            dir("/srv", "data", Access::ReadOnly)
+        );
         assert_eq!("data:ro".parse(), dir("data", "data", Access::ReadOnly));
     }
 

@@ -4,14 +4,7 @@ use std::fmt;
 
 /// The functions of the interface (ABI §1.1, §14.1) by namespace.
 pub(crate) const INTERFACE: &[(&str, &[&str])] = &[
-    (
-        "lunatic::error",
-        &[
-            "string_size",
-            "to_string",
-            "drop",
-        ],
-    ),
+    ("lunatic::error", &["string_size", "to_string", "drop"]),
     (
         "lunatic::process",
         &[
@@ -66,13 +59,7 @@ pub(crate) const INTERFACE: &[(&str, &[&str])] = &[
             "receive",
         ],
     ),
-    (
-        "lunatic::timer",
-        &[
-            "send_after",
-            "cancel_timer",
-        ],
-    ),
+    ("lunatic::timer", &["send_after", "cancel_timer"]),
     (
         "lunatic::networking",
         &[
@@ -127,14 +114,7 @@ pub(crate) const INTERFACE: &[(&str, &[&str])] = &[
             "get_udp_socket_ttl",
         ],
     ),
-    (
-        "lunatic::registry",
-        &[
-            "put",
-            "get",
-            "remove",
-        ],
-    ),
+    ("lunatic::registry", &["put", "get", "remove"]),
     (
         "lunatic::distributed",
         &[
@@ -182,20 +162,8 @@ pub(crate) const INTERFACE: &[(&str, &[&str])] = &[
             "last_error",
         ],
     ),
-    (
-        "lunatic::trap",
-        &[
-            "catch",
-        ],
-    ),
-    (
-        "lunatic::version",
-        &[
-            "major",
-            "minor",
-            "patch",
-        ],
-    ),
+    ("lunatic::trap", &["catch"]),
+    ("lunatic::version", &["major", "minor", "patch"]),
     (
         "lunatic::wasi",
         &[
@@ -368,7 +336,8 @@ impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, similar) = match self {
             Absence::NotYet => {
-                return f.write_str("part of the interface, but not in this version of the runtime");
+                return f
+                    .write_str("part of the interface, but not in this version of the runtime");
             }
             Absence::NoSuchName { similar } => ("there is no such function", similar),
             Absence::NoSuchNamespace { similar } => ("there is no such namespace", similar),

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
-use lunatic_process::guest::{Spawn, StartError, StartFailure, spawn};
+use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
 use lunatic_process::{Environment, Process};
 use lunatic_registry::Registry;
 use lunatic_scheduler::Scheduler;
@@ -164,11 +164,12 @@ impl Builder {
 
         let engine = Engine::new(&EngineConfig::default()).map_err(RuntimeError::Engine)?;
         let host_functions = self.host_functions;
-        let loader = Loader::new(&engine, move |linker| {
+        let imports = move |linker: &mut Linker<State>| {
             state::add_to_linker(linker)?;
             host_functions.iter().try_for_each(|add| add(linker))
-        })
-        .map_err(RuntimeError::HostFunction)?;
+        };
+        let loader = Loader::with_budget_function(&engine, imports, SET_MAX_FUEL)
+            .map_err(RuntimeError::HostFunction)?;
         let scheduler = start_scheduler(&engine, self.workers).map_err(RuntimeError::Threads)?;
         let timers = Timers::new();
         let clock = timers.clone();

@@ -2,25 +2,40 @@
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasm_encoder::{EntityType, ImportSection, TypeSection};
+use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, FuncType, ImportType, InstancePre, Linker, ValType};
 
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::instance::InstanceState;
-use crate::module::Module;
+use crate::module::{Body, Module};
 
 /// Links modules against the host functions of one kind of state; clone it freely.
 pub struct Loader<T: 'static> {
-    engine: Engine,
-    linker: Arc<Linker<T>>,
-    metered_linker: MeteredLinker<T>,
+    shared: Arc<Shared<T>>,
 }
 
-/// Makes the linker for bodies with a budget.
-type MeteredLinker<T> = Arc<dyn Fn() -> wasmtime::Result<Linker<T>> + Send + Sync + 'static>;
+struct Shared<T: 'static> {
+    engine: Engine,
+    imports: Imports<T>,
+    /// Who imports this function is compiled to count fuel from the first.
+    budget_function: Option<(&'static str, &'static str)>,
+    ticked: Variant<T>,
+    /// Made when it is first asked for.
+    metered: OnceLock<Variant<T>>,
+}
+
+/// Registers the host functions.
+type Imports<T> = Box<dyn Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync>;
+
+/// One of the two ways to compile, with the host functions for it.
+struct Variant<T: 'static> {
+    engine: wasmtime::Engine,
+    linker: Linker<T>,
+}
 
 /// Why bytes did not become a module.
 #[derive(Debug)]
@@ -64,18 +79,40 @@ impl<T: InstanceState> Loader<T> {
         engine: &Engine,
         imports: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> wasmtime::Result<Loader<T>> {
-        let mut linker = Linker::new(engine.ticked());
-        imports(&mut linker)?;
-        let metered_engine = engine.clone();
-        let metered_linker = move || {
-            let mut linker = Linker::new(metered_engine.metered()?);
-            imports(&mut linker)?;
-            Ok(linker)
-        };
+        Loader::build(engine, imports, None)
+    }
+
+    /// A loader that knows the function by which a module gives others a budget.
+    ///
+    /// A module that imports it will need the variant that counts fuel, so it is
+    /// compiled to that variant and no other, and has not to be compiled again
+    /// when the first budget is given.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `imports` does.
+    pub fn with_budget_function(
+        engine: &Engine,
+        imports: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
+        (namespace, name): (&'static str, &'static str),
+    ) -> wasmtime::Result<Loader<T>> {
+        Loader::build(engine, imports, Some((namespace, name)))
+    }
+
+    fn build(
+        engine: &Engine,
+        imports: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
+        budget_function: Option<(&'static str, &'static str)>,
+    ) -> wasmtime::Result<Loader<T>> {
+        let ticked = Variant::new(engine.ticked(), &imports)?;
         Ok(Loader {
-            engine: engine.clone(),
-            linker: Arc::new(linker),
-            metered_linker: Arc::new(metered_linker),
+            shared: Arc::new(Shared {
+                engine: engine.clone(),
+                imports: Box::new(imports),
+                budget_function,
+                ticked,
+                metered: OnceLock::new(),
+            }),
         })
     }
 
@@ -87,15 +124,24 @@ impl<T: InstanceState> Loader<T> {
     /// [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
         let wasm = binary(bytes)?;
-        let engine = self.engine.ticked();
-        wasmtime::Module::validate(engine, &wasm)
+        wasmtime::Module::validate(&self.shared.ticked.engine, &wasm)
             .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let facts =
             Facts::of(&wasm).map_err(|error| LoadError::Invalid(error.message().to_string()))?;
-        let module = wasmtime::Module::from_binary(engine, &wasm)
-            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        let linked = self.link(&module)?;
-        Ok(Module::new(wasm, facts, linked, self.clone()))
+        let budget_function = self.shared.budget_function;
+        let is_metered = budget_function.is_some_and(|function| imports(&wasm, function));
+        let variant = match is_metered {
+            true => self.metered().map_err(compile_error)?,
+            false => &self.shared.ticked,
+        };
+        let module =
+            wasmtime::Module::from_binary(&variant.engine, &wasm).map_err(compile_error)?;
+        let linked = variant.link(&module)?;
+        let body = match is_metered {
+            true => Body::Metered(linked),
+            false => Body::Ticked(linked),
+        };
+        Ok(Module::new(wasm, facts, body, self.clone()))
     }
 
     /// [`load`](Loader::load) on a thread that may block.
@@ -110,8 +156,32 @@ impl<T: InstanceState> Loader<T> {
 
     /// The variant of a loaded module that counts fuel.
     pub(crate) fn link_metered(&self, wasm: &[u8]) -> wasmtime::Result<InstancePre<T>> {
-        let module = wasmtime::Module::from_binary(self.engine.metered()?, wasm)?;
-        (self.metered_linker)()?.instantiate_pre(&module)
+        let metered = self.metered()?;
+        let module = wasmtime::Module::from_binary(&metered.engine, wasm)?;
+        metered.linker.instantiate_pre(&module)
+    }
+
+    fn metered(&self) -> wasmtime::Result<&Variant<T>> {
+        if let Some(variant) = self.shared.metered.get() {
+            return Ok(variant);
+        }
+        let engine = self.shared.engine.metered()?;
+        let variant = Variant::new(engine, &self.shared.imports)?;
+        Ok(self.shared.metered.get_or_init(|| variant))
+    }
+}
+
+impl<T: 'static> Variant<T> {
+    fn new(
+        engine: &wasmtime::Engine,
+        imports: impl Fn(&mut Linker<T>) -> wasmtime::Result<()>,
+    ) -> wasmtime::Result<Variant<T>> {
+        let mut linker = Linker::new(engine);
+        imports(&mut linker)?;
+        Ok(Variant {
+            engine: engine.clone(),
+            linker,
+        })
     }
 
     fn link(&self, module: &wasmtime::Module) -> Result<InstancePre<T>, LoadError> {
@@ -121,7 +191,7 @@ impl<T: InstanceState> Loader<T> {
                 .filter_map(|import| self.problem(&import))
                 .collect();
             match problems.is_empty() {
-                true => LoadError::Compile(format!("{error:#}")),
+                true => compile_error(error),
                 false => LoadError::Imports(problems),
             }
         })
@@ -150,10 +220,9 @@ impl<T: InstanceState> Loader<T> {
         if self.accepts(import, wanted) {
             return Offer::AsWanted;
         }
-        let engine = self.engine.ticked();
         // A name is taken if it cannot be defined once more.
-        let mut linker = Linker::clone(&self.linker);
-        let nothing = FuncType::new(engine, [], []);
+        let mut linker = self.linker.clone();
+        let nothing = FuncType::new(&self.engine, [], []);
         let defined = linker.func_new(import.module(), import.name(), nothing, |_, _, _| Ok(()));
         match defined {
             Ok(_) => Offer::Nothing,
@@ -163,15 +232,15 @@ impl<T: InstanceState> Loader<T> {
 
     fn accepts(&self, import: &ImportType<'_>, ty: &FuncType) -> bool {
         let wasm = module_with_one_import(import, ty);
-        wasmtime::Module::from_binary(self.engine.ticked(), &wasm)
+        wasmtime::Module::from_binary(&self.engine, &wasm)
             .is_ok_and(|module| self.linker.instantiate_pre(&module).is_ok())
     }
 
     /// The type of a registered function, as the linker's complaint words it.
     fn registered_type(&self, import: &ImportType<'_>) -> String {
-        let unlikely = FuncType::new(self.engine.ticked(), [ValType::V128], []);
+        let unlikely = FuncType::new(&self.engine, [ValType::V128], []);
         let wasm = module_with_one_import(import, &unlikely);
-        let complaint = wasmtime::Module::from_binary(self.engine.ticked(), &wasm)
+        let complaint = wasmtime::Module::from_binary(&self.engine, &wasm)
             .and_then(|module| self.linker.instantiate_pre(&module).map(|_| ()))
             .err()
             .map(|error| format!("{error:#}"))
@@ -181,6 +250,23 @@ impl<T: InstanceState> Loader<T> {
             .and_then(|(_, rest)| rest.split_once('`'))
             .map_or_else(|| "another type".to_string(), |(ty, _)| ty.to_string())
     }
+}
+
+fn compile_error(error: wasmtime::Error) -> LoadError {
+    LoadError::Compile(format!("{error:#}"))
+}
+
+/// Whether a valid module imports a function.
+fn imports(wasm: &[u8], function: (&str, &str)) -> bool {
+    Parser::new(0)
+        .parse_all(wasm)
+        .filter_map(Result::ok)
+        .filter_map(|payload| match payload {
+            Payload::ImportSection(imports) => Some(imports),
+            _ => None,
+        })
+        .flat_map(|imports| imports.into_imports().filter_map(Result::ok))
+        .any(|import| (import.module, import.name) == function)
 }
 
 enum Offer {
@@ -259,9 +345,7 @@ fn kind(ty: &ExternType) -> &'static str {
 impl<T> Clone for Loader<T> {
     fn clone(&self) -> Self {
         Loader {
-            engine: self.engine.clone(),
-            linker: self.linker.clone(),
-            metered_linker: self.metered_linker.clone(),
+            shared: self.shared.clone(),
         }
     }
 }

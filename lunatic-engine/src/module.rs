@@ -20,9 +20,17 @@ pub struct Module<T: 'static> {
 struct Inner<T: 'static> {
     wasm: Box<[u8]>,
     facts: Facts,
-    ticked: InstancePre<T>,
+    body: Body<T>,
+    /// The variant that counts fuel, if `body` is not, compiled when it is
+    /// first asked for.
     metered: OnceCell<InstancePre<T>>,
     loader: Loader<T>,
+}
+
+/// What a module was compiled to when it was loaded.
+pub(crate) enum Body<T: 'static> {
+    Ticked(InstancePre<T>),
+    Metered(InstancePre<T>),
 }
 
 /// How much a body may execute.
@@ -38,14 +46,14 @@ impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
         wasm: Box<[u8]>,
         facts: Facts,
-        ticked: InstancePre<T>,
+        body: Body<T>,
         loader: Loader<T>,
     ) -> Module<T> {
         Module {
             inner: Arc::new(Inner {
                 wasm,
                 facts,
-                ticked,
+                body,
                 metered: OnceCell::new(),
                 loader,
             }),
@@ -65,8 +73,8 @@ impl<T: InstanceState> Module<T> {
     /// The names of the exported functions, and whether each takes and returns
     /// nothing.
     pub fn exported_functions(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.inner
-            .ticked
+        let (Body::Ticked(linked) | Body::Metered(linked)) = &self.inner.body;
+        linked
             .module()
             .exports()
             .filter_map(|export| match export.ty() {
@@ -92,9 +100,15 @@ impl<T: InstanceState> Module<T> {
         if let Some(reason) = self.inner.facts.exceeds(state.limits()) {
             return Err(InstantiateError::Limits(reason));
         }
-        match metering {
-            Metering::Unlimited => Instance::ticked(&self.inner.ticked, state).await,
-            Metering::Fuel(fuel) => {
+        match (metering, &self.inner.body) {
+            (Metering::Unlimited, Body::Ticked(ticked)) => Instance::ticked(ticked, state).await,
+            (Metering::Unlimited, Body::Metered(metered)) => {
+                Instance::metered(metered, state, NonZeroU64::MAX).await
+            }
+            (Metering::Fuel(fuel), Body::Metered(metered)) => {
+                Instance::metered(metered, state, fuel).await
+            }
+            (Metering::Fuel(fuel), Body::Ticked(_)) => {
                 let metered = self.inner.metered().await.map_err(InstantiateError::Trap)?;
                 Instance::metered(metered, state, fuel).await
             }
@@ -103,7 +117,6 @@ impl<T: InstanceState> Module<T> {
 }
 
 impl<T: InstanceState> Inner<T> {
-    /// The variant that counts fuel, compiled when it is first asked for.
     async fn metered(self: &Arc<Self>) -> wasmtime::Result<&InstancePre<T>> {
         let compile = || {
             let inner = self.clone();

@@ -1,7 +1,9 @@
 //! A directory that nothing can leave.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use rustix::fs::{Mode, OFlags, fdatasync, fsync, openat};
 use crate::access::Access;
 use crate::entry::{self, Entry};
 use crate::file::File;
-use crate::metadata::Metadata;
+use crate::metadata::{Kind, Metadata};
 use crate::open::{Node, OpenOptions};
 use crate::pool;
 use crate::times::{NewTime, Times};
@@ -80,9 +82,7 @@ impl Dir {
             let kind = Metadata::from(file.metadata()?).kind;
             let file = file.into_std();
             Ok(match kind {
-                crate::Kind::Dir => {
-                    Node::Dir(Dir::new(cap_std::fs::Dir::from_std_file(file), access))
-                }
+                Kind::Dir => Node::Dir(Dir::new(cap_std::fs::Dir::from_std_file(file), access)),
                 kind => Node::File(File::new(file, kind, access)),
             })
         })
@@ -106,7 +106,8 @@ impl Dir {
     /// What the operating system says, that the path leads outside, or that the
     /// directory is read-only.
     pub async fn remove_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.change(path, |dir, path| dir.remove_dir(path)).await
+        self.change(path, |dir, path| dir.remove_dir(without_slashes(path)))
+            .await
     }
 
     /// Removes a name that is not a directory's.
@@ -273,6 +274,15 @@ impl Dir {
         let (dir, path) = (self.host.clone(), path.into());
         pool::run(move || operation(&dir, &path)).await
     }
+}
+
+/// The path without the slashes at its end, which `cap-std` would take for a
+/// `.`, and that cannot be removed.
+fn without_slashes(path: &Path) -> &Path {
+    let bytes = path.as_os_str().as_bytes();
+    let kept = bytes.iter().rposition(|byte| *byte != b'/');
+    // A path of nothing but slashes leads outside, so it stays as it is.
+    kept.map_or(path, |last| Path::new(OsStr::from_bytes(&bytes[..=last])))
 }
 
 impl fmt::Debug for Dir {

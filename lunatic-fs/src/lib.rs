@@ -45,3 +45,8 @@ pub use file::{Advice, File};
 pub use metadata::{Kind, Metadata};
 pub use open::{Durability, Node, OpenOptions};
 pub use times::{NewTime, Times};
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

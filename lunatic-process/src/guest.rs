@@ -30,6 +30,10 @@ use crate::relations::ProcessId;
 /// The namespace of functions on processes.
 pub const NAMESPACE: &str = "lunatic::process";
 
+/// The function by which a process gives others a budget; who imports it is best
+/// compiled to count fuel (see [`lunatic_engine::Loader::with_budget_function`]).
+pub const SET_MAX_FUEL: (&str, &str) = (NAMESPACE, "config_set_max_fuel");
+
 /// What the state of a process offers to `lunatic::process`, and how such a
 /// state is made.
 pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {

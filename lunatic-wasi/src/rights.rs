@@ -99,9 +99,14 @@ impl Rights {
         self.0
     }
 
-    /// Whether all of `wanted` is there.
+    /// Whether all of `wanted` is there. The right to move the offset implies
+    /// the one to ask for it.
     pub(crate) fn contain(self, wanted: Rights) -> bool {
-        self & wanted == wanted
+        let held = match self & Rights::FD_SEEK {
+            Rights::FD_SEEK => self | Rights::FD_TELL,
+            _ => self,
+        };
+        held & wanted == wanted
     }
 }
 

@@ -97,6 +97,9 @@ impl Runner {
         lunatic
             .current_dir(&self.package)
             .env("CARGO_MANIFEST_DIR", &self.package)
+            // The tests wait 10 ms for a child to panic and be started again; a
+            // debug build takes that long for the backtrace alone.
+            .env_remove("RUST_BACKTRACE")
             .envs(variables.iter().copied())
             .arg("run")
             .arg(program)

@@ -9,7 +9,9 @@ use crate::cargo;
 /// Builds the `lunatic` binary and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
     let mut build = cargo::new("build");
-    build.args(["--package", "lunatic-cli", "--bin", "lunatic"]);
+    // With the whole workspace, features are resolved as for the tests, and
+    // nothing is compiled twice.
+    build.args(["--workspace", "--bins"]);
     cargo::build(&mut build)?
         .into_iter()
         .find(|artifact| artifact.name == "lunatic")

@@ -11,14 +11,14 @@ use wasmtime::{Caller, Linker, Result};
 
 use crate::config::ProcessConfig;
 use crate::guest::state::GuestConfig;
-use crate::guest::{Config, NAMESPACE, ProcessHost};
+use crate::guest::{Config, NAMESPACE, ProcessHost, SET_MAX_FUEL};
 
 pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_wrap(NAMESPACE, "create_config", create_config)?;
     linker.func_wrap(NAMESPACE, "drop_config", drop_config)?;
     linker.func_wrap(NAMESPACE, "config_set_max_memory", set_max_memory)?;
     linker.func_wrap(NAMESPACE, "config_get_max_memory", get_max_memory)?;
-    linker.func_wrap(NAMESPACE, "config_set_max_fuel", set_max_fuel)?;
+    linker.func_wrap(SET_MAX_FUEL.0, SET_MAX_FUEL.1, set_max_fuel)?;
     linker.func_wrap(NAMESPACE, "config_get_max_fuel", get_max_fuel)?;
     add_right(linker, "compile_modules", &COMPILE_MODULES)?;
     add_right(linker, "create_configs", &CREATE_CONFIGS)?;

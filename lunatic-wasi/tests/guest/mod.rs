@@ -3,7 +3,7 @@
 //! The module imports all 46 functions and exports a wrapper for each, so that
 //! a test calls the host through real WebAssembly code and real guest memory.
 
-#![allow(dead_code)] // Each test file uses another part of it.
+#![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,6 +122,29 @@ pub mod at {
     pub const PATH_2: u32 = 32 << 10;
     pub const DATA: u32 = 64 << 10;
     pub const MEMORY_PAGES: u32 = 64;
+}
+
+/// The lookup flag that follows a symbolic link at the end of a path.
+pub const FOLLOW: u32 = 1;
+
+/// Types of files.
+pub mod filetype {
+    pub const UNKNOWN: u8 = 0;
+    pub const CHARACTER_DEVICE: u8 = 2;
+    pub const DIRECTORY: u8 = 3;
+    pub const REGULAR_FILE: u8 = 4;
+    pub const SYMBOLIC_LINK: u8 = 7;
+}
+
+/// The parts of a `filestat` record that tests look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filestat {
+    pub inode: u64,
+    pub file_type: u8,
+    pub links: u64,
+    pub size: u64,
+    pub accessed: u64,
+    pub modified: u64,
 }
 
 /// The state of the test's one process.
@@ -287,6 +310,162 @@ impl Guest {
 
     pub fn take_u64(&mut self, address: u32) -> u64 {
         u64::from_le_bytes(self.take(address, 8).try_into().expect("eight bytes"))
+    }
+
+    /// Puts a path into memory; gives its address and length.
+    pub fn put_path(&mut self, address: u32, path: &str) -> (u32, u32) {
+        self.put(address, path.as_bytes());
+        (address, path.len() as u32)
+    }
+
+    /// Opens a path with all rights but the ones to read or write that are not
+    /// in `rights`, following links.
+    pub fn open_with(
+        &mut self,
+        dir: u32,
+        path: &str,
+        oflags: u32,
+        rights: u64,
+        fdflags: u32,
+    ) -> Result<u32, i32> {
+        let (path, length) = self.put_path(at::PATH, path);
+        self.call(
+            "path_open",
+            &args![
+                dir,
+                FOLLOW,
+                path,
+                length,
+                oflags,
+                rights,
+                rights::ALL,
+                fdflags,
+                at::RESULT
+            ],
+        )?;
+        Ok(self.take_u32(at::RESULT))
+    }
+
+    /// Opens an existing file to read and write.
+    pub fn open(&mut self, dir: u32, path: &str) -> Result<u32, i32> {
+        self.open_with(dir, path, 0, rights::ALL, 0)
+    }
+
+    /// Opens an existing file or directory to look at it.
+    pub fn open_to_read(&mut self, dir: u32, path: &str) -> Result<u32, i32> {
+        self.open_with(dir, path, 0, rights::ALL & !rights::WRITE, 0)
+    }
+
+    /// Creates a file, or opens it if it exists.
+    pub fn create(&mut self, dir: u32, path: &str) -> Result<u32, i32> {
+        self.open_with(dir, path, oflags::CREAT, rights::ALL, 0)
+    }
+
+    /// Calls a function that takes a directory and a path.
+    pub fn on_path(&mut self, function: &str, dir: u32, path: &str) -> Result<(), i32> {
+        let (path, length) = self.put_path(at::PATH, path);
+        self.call(function, &args![dir, path, length])
+    }
+
+    pub fn mkdir(&mut self, dir: u32, path: &str) -> Result<(), i32> {
+        self.on_path("path_create_directory", dir, path)
+    }
+
+    pub fn rmdir(&mut self, dir: u32, path: &str) -> Result<(), i32> {
+        self.on_path("path_remove_directory", dir, path)
+    }
+
+    pub fn unlink(&mut self, dir: u32, path: &str) -> Result<(), i32> {
+        self.on_path("path_unlink_file", dir, path)
+    }
+
+    pub fn symlink(&mut self, target: &str, dir: u32, path: &str) -> Result<(), i32> {
+        let (target, target_length) = self.put_path(at::PATH, target);
+        let (path, length) = self.put_path(at::PATH_2, path);
+        self.call(
+            "path_symlink",
+            &args![target, target_length, dir, path, length],
+        )
+    }
+
+    pub fn readlink(&mut self, dir: u32, path: &str, room: u32) -> Result<Vec<u8>, i32> {
+        let (path, length) = self.put_path(at::PATH, path);
+        let parameters = args![dir, path, length, at::DATA, room, at::RESULT];
+        self.call("path_readlink", &parameters)?;
+        let used = self.take_u32(at::RESULT);
+        Ok(self.take(at::DATA, used))
+    }
+
+    pub fn link(&mut self, dir: u32, old: &str, new_dir: u32, new: &str) -> Result<(), i32> {
+        let (old, old_length) = self.put_path(at::PATH, old);
+        let (new, new_length) = self.put_path(at::PATH_2, new);
+        let parameters = args![dir, 0, old, old_length, new_dir, new, new_length];
+        self.call("path_link", &parameters)
+    }
+
+    pub fn rename(&mut self, dir: u32, old: &str, new_dir: u32, new: &str) -> Result<(), i32> {
+        let (old, old_length) = self.put_path(at::PATH, old);
+        let (new, new_length) = self.put_path(at::PATH_2, new);
+        let parameters = args![dir, old, old_length, new_dir, new, new_length];
+        self.call("path_rename", &parameters)
+    }
+
+    pub fn stat(&mut self, dir: u32, lookup: u32, path: &str) -> Result<Filestat, i32> {
+        let (path, length) = self.put_path(at::PATH, path);
+        let parameters = args![dir, lookup, path, length, at::RECORDS];
+        self.call("path_filestat_get", &parameters)?;
+        Ok(self.take_filestat())
+    }
+
+    pub fn fd_stat(&mut self, fd: u32) -> Result<Filestat, i32> {
+        self.call("fd_filestat_get", &args![fd, at::RECORDS])?;
+        Ok(self.take_filestat())
+    }
+
+    fn take_filestat(&mut self) -> Filestat {
+        Filestat {
+            inode: self.take_u64(at::RECORDS + 8),
+            file_type: self.take(at::RECORDS + 16, 1)[0],
+            links: self.take_u64(at::RECORDS + 24),
+            size: self.take_u64(at::RECORDS + 32),
+            accessed: self.take_u64(at::RECORDS + 40),
+            modified: self.take_u64(at::RECORDS + 48),
+        }
+    }
+
+    pub fn seek(&mut self, fd: u32, offset: i64, whence: i32) -> Result<u64, i32> {
+        self.call("fd_seek", &args![fd, offset, whence, at::RESULT])?;
+        Ok(self.take_u64(at::RESULT))
+    }
+
+    pub fn close(&mut self, fd: u32) -> Result<(), i32> {
+        self.call("fd_close", &args![fd])
+    }
+
+    /// The names in a directory and the cookie behind each, from `cookie` on, as
+    /// far as they are complete in `room` bytes; and how many bytes were used.
+    pub fn readdir(
+        &mut self,
+        fd: u32,
+        cookie: u64,
+        room: u32,
+    ) -> Result<(Vec<(String, u64)>, u32), i32> {
+        let parameters = args![fd, at::DATA, room, cookie, at::RESULT];
+        self.call("fd_readdir", &parameters)?;
+        let used = self.take_u32(at::RESULT);
+        let mut bytes = self.take(at::DATA, used);
+        let mut names = Vec::new();
+        while bytes.len() >= 24 {
+            let next = u64::from_le_bytes(bytes[0..8].try_into().expect("eight bytes"));
+            let length = u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes"));
+            let end = 24 + length as usize;
+            if bytes.len() < end {
+                break;
+            }
+            names.push((String::from_utf8_lossy(&bytes[24..end]).into_owned(), next));
+            bytes.drain(..end);
+        }
+        Ok((names, used))
     }
 
     /// Puts a vector with one buffer into memory and returns its address.

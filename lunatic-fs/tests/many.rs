@@ -1,0 +1,90 @@
+//! Many operations at once, and operations that nobody waits for any more.
+
+use std::fs;
+use std::time::Duration;
+
+use futures_lite::future::{block_on, poll_once};
+use futures_lite::{StreamExt, stream};
+use lunatic_fs::{Access, Dir, Node, OpenOptions};
+
+const CREATE: OpenOptions = OpenOptions {
+    read: true,
+    write: true,
+    append: false,
+    create: true,
+    create_new: false,
+    truncate: false,
+    directory: false,
+    nofollow: false,
+    durability: lunatic_fs::Durability::None,
+};
+
+#[test]
+fn a_thousand_tasks_read_and_write_at_once() {
+    let host = tempfile::tempdir().expect("a directory");
+    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let tasks: Vec<_> = (0..1000)
+        .map(|i| {
+            let dir = dir.clone();
+            async move {
+                let node = dir.open(format!("{}", i % 50), CREATE).await;
+                let Ok(Node::File(file)) = node else {
+                    panic!("{node:?}")
+                };
+                file.write_at(vec![7; 4096], 0).await.expect("room");
+                let read = file.read_at(4096, 0).await.expect("data");
+                assert_eq!(read, [7; 4096]);
+                file.close().await;
+            }
+        })
+        .collect();
+    let mut running: Vec<_> = tasks.into_iter().map(Box::pin).collect();
+    block_on(async {
+        // All of them are begun before the first one is waited for.
+        let mut open = Vec::new();
+        for mut task in running.drain(..) {
+            if poll_once(&mut task).await.is_none() {
+                open.push(task);
+            }
+        }
+        stream::iter(open).for_each(|task| block_on(task)).await;
+    });
+}
+
+#[test]
+fn dropped_operations_leave_the_others_their_turn() {
+    let host = tempfile::tempdir().expect("a directory");
+    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    block_on(async {
+        for i in 0..1000 {
+            let mut creating = Box::pin(dir.create_dir(i.to_string()));
+            let _ = poll_once(&mut creating).await;
+        }
+        dir.create_dir("last").await.expect("its turn comes");
+    });
+    assert!(host.path().join("last").exists());
+}
+
+#[test]
+fn files_that_are_dropped_are_closed() {
+    let open_files = || fs::read_dir("/proc/self/fd").map(Iterator::count);
+    let host = tempfile::tempdir().expect("a directory");
+    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let path = host.path().join("watched");
+    block_on(async {
+        for _ in 0..100 {
+            drop(dir.open("watched", CREATE).await.expect("a file"));
+        }
+    });
+    if open_files().is_err() {
+        return;
+    }
+    let is_open = || {
+        let links = fs::read_dir("/proc/self/fd").expect("it exists");
+        let mut targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+        targets.any(|target| target == path)
+    };
+    while is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

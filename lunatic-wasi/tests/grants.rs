@@ -1,0 +1,160 @@
+//! What a process grants to those that it will spawn (`lunatic::wasi`).
+
+mod guest;
+
+use std::fs;
+
+use guest::{Guest, args, errno, instantiate};
+use lunatic_wasi::{Access, Stdio, WasiConfig};
+
+/// A module that passes its parameters on to the three functions.
+const GRANTING: &str = r#"
+    (module
+      (import "lunatic::wasi" "config_add_environment_variable"
+        (func $env (param i64 i32 i32 i32 i32)))
+      (import "lunatic::wasi" "config_add_command_line_argument"
+        (func $arg (param i64 i32 i32)))
+      (import "lunatic::wasi" "config_preopen_dir" (func $dir (param i64 i32 i32)))
+      (memory (export "memory") 1)
+      (func (export "env") (param i64 i32 i32 i32 i32)
+        (call $env (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4)))
+      (func (export "arg") (param i64 i32 i32)
+        (call $arg (local.get 0) (local.get 1) (local.get 2)))
+      (func (export "dir") (param i64 i32 i32)
+        (call $dir (local.get 0) (local.get 1) (local.get 2))))"#;
+
+const CONFIG: u64 = 7;
+
+fn granting(own: WasiConfig) -> Guest {
+    let mut guest = instantiate(GRANTING, own, Stdio::default());
+    let configs = &mut guest.store.data_mut().configs;
+    configs.insert(CONFIG, WasiConfig::default());
+    guest
+}
+
+fn granted(guest: &mut Guest) -> WasiConfig {
+    guest.store.data_mut().configs[&CONFIG].clone()
+}
+
+fn grant_dir(guest: &mut Guest, dir: &str) -> wasmtime::Result<i32> {
+    guest.put(0, dir.as_bytes());
+    guest.try_call("dir", &args![CONFIG, 0, dir.len() as u32])
+}
+
+#[test]
+fn arguments_and_variables_are_appended() {
+    let mut guest = granting(WasiConfig::default());
+    guest.put(0, b"keyvalue");
+    for _ in 0..2 {
+        let env = guest.try_call("env", &args![CONFIG, 0, 3, 3, 5]);
+        env.expect("no trap");
+    }
+    let arg = guest.try_call("arg", &args![CONFIG, 3, 5]);
+    arg.expect("no trap");
+    let config = granted(&mut guest);
+    assert_eq!(
+        config.env().collect::<Vec<_>>(),
+        [("key", "value"), ("key", "value")]
+    );
+    assert_eq!(config.args().collect::<Vec<_>>(), ["value"]);
+}
+
+#[test]
+fn wrong_parameters_are_traps() {
+    let mut guest = granting(WasiConfig::default());
+    guest.put(0, b"\xffa\0b");
+    let unknown = 99u64;
+    assert!(guest.try_call("arg", &args![unknown, 1, 1]).is_err());
+    assert!(guest.try_call("arg", &args![CONFIG, 0, 1]).is_err());
+    assert!(guest.try_call("arg", &args![CONFIG, 1, 3]).is_err());
+    assert!(guest.try_call("arg", &args![CONFIG, 65_535, 2]).is_err());
+    assert!(guest.try_call("arg", &args![CONFIG, 0, -1]).is_err());
+    assert!(guest.try_call("env", &args![unknown, 1, 1, 1, 1]).is_err());
+    assert!(guest.try_call("env", &args![CONFIG, 1, 1, 0, 1]).is_err());
+    assert!(guest.try_call("dir", &args![unknown, 1, 1]).is_err());
+    assert!(guest.try_call("dir", &args![CONFIG, 0, 1]).is_err());
+}
+
+#[test]
+fn a_directory_below_an_own_one_can_be_granted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir(dir.path().join("sub")).expect("a directory");
+    let mut own = WasiConfig::default();
+    own.add_dir(dir.path(), "/", Access::ReadWrite)
+        .expect("there is room");
+    let mut guest = granting(own);
+    let sub = dir.path().join("sub");
+    let name = sub.to_str().expect("UTF-8");
+    grant_dir(&mut guest, name).expect("it is below");
+    grant_dir(&mut guest, dir.path().to_str().expect("UTF-8")).expect("it is the same");
+    let config = granted(&mut guest);
+    assert_eq!(config.preopens()[0].guest(), name);
+    let mut child = Guest::new(config, Stdio::default());
+    child.create(3, "file").expect("a file");
+    assert!(sub.join("file").exists());
+}
+
+#[test]
+fn a_directory_elsewhere_cannot_be_granted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut own = WasiConfig::default();
+    own.add_dir(dir.path(), "/", Access::ReadWrite)
+        .expect("there is room");
+    let mut guest = granting(own);
+    for elsewhere in ["/", "/etc", "~", "..", "."] {
+        let error = grant_dir(&mut guest, elsewhere).expect_err(elsewhere);
+        let root = error.root_cause().to_string();
+        assert!(root.contains("permission denied"), "{root}");
+    }
+    assert!(granted(&mut guest).preopens().is_empty());
+    assert!(grant_dir(&mut granting(WasiConfig::default()), "/tmp").is_err());
+}
+
+#[test]
+fn no_path_and_no_link_grants_what_lies_outside() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = dir.path().join("inside");
+    fs::create_dir(&inside).expect("a directory");
+    std::os::unix::fs::symlink("..", inside.join("link")).expect("a link");
+    std::os::unix::fs::symlink("/etc", inside.join("absolute")).expect("a link");
+    for path in ["..", "a/../..", "link", "absolute", "link/inside/.."] {
+        let mut own = WasiConfig::default();
+        own.add_dir(&inside, "/", Access::ReadWrite)
+            .expect("there is room");
+        let mut guest = granting(own);
+        let path = inside.join(path);
+        let grant = grant_dir(&mut guest, path.to_str().expect("UTF-8"));
+        // It may be refused at once, or when a process is to have it.
+        if grant.is_ok() {
+            let config = std::sync::Arc::new(granted(&mut guest));
+            let ctx = lunatic_wasi::WasiCtx::new(config, Stdio::default());
+            assert!(ctx.is_err(), "{path:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_only_is_granted_read_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut own = WasiConfig::default();
+    own.add_dir(dir.path(), "/", Access::ReadOnly)
+        .expect("there is room");
+    let mut guest = granting(own);
+    let name = dir.path().to_str().expect("UTF-8");
+    grant_dir(&mut guest, name).expect("it is its own");
+    let mut child = Guest::new(granted(&mut guest), Stdio::default());
+    assert_eq!(child.create(3, "file"), Err(errno::PERM));
+}
+
+#[test]
+fn a_directory_that_does_not_exist_is_found_out_later() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut own = WasiConfig::default();
+    own.add_dir(dir.path(), "/", Access::ReadWrite)
+        .expect("there is room");
+    let mut guest = granting(own);
+    let missing = dir.path().join("missing");
+    grant_dir(&mut guest, missing.to_str().expect("UTF-8")).expect("it may come");
+    let config = std::sync::Arc::new(granted(&mut guest));
+    assert!(lunatic_wasi::WasiCtx::new(config, Stdio::default()).is_err());
+}
