@@ -14,6 +14,12 @@ use std::process::ExitCode;
 
 use crate::arguments::{Arguments, Command};
 
+/// The system's allocator calls the kernel for every 128 KiB that a thread's heap
+/// grows by, which was a sixth of the time of spawning a hundred thousand
+/// processes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
     let done = match arguments.command {

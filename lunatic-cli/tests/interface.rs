@@ -82,7 +82,11 @@ fn all_unknown_and_mistyped_imports_are_listed() {
         ("send", "global", None),
     ];
     let expected = expected.map(|(name, wanted, offered)| {
-        (name.to_string(), wanted.to_string(), offered.map(str::to_string))
+        (
+            name.to_string(),
+            wanted.to_string(),
+            offered.map(str::to_string),
+        )
     });
     assert_eq!(found, expected);
 }

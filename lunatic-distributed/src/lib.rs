@@ -7,13 +7,6 @@
 //! # Layout
 //!
 //! - `guest`: the namespace `lunatic::distributed` (feature `guest`, on by default).
-//!
-//! # Limits
-//!
-//! No second node can join yet. The three functions that sign certificates for a
-//! control server inside a guest (`test_root_cert`,
-//! `default_server_certificates`, `sign_node`) are not offered; no guest crate
-//! that is in use imports them.
 
 #[cfg(feature = "guest")]
 pub mod guest;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::Config;
 
+use crate::arena::{Arena, STACK_BYTES, WASM_STACK_BYTES};
 use crate::ticker::Ticker;
 
 /// Settings of an [`Engine`].
@@ -77,20 +78,18 @@ impl Engine {
 
 /// What both compilers have in common.
 fn base_config() -> Config {
-    /// Stack of guest code (ABI §15.6).
-    const WASM_STACK_BYTES: usize = 512 << 10;
-    /// Room for host functions, which run on the same stack.
-    const HOST_STACK_BYTES: usize = 256 << 10;
-
     let mut config = Config::new();
     config
         .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
+        .async_stack_size(STACK_BYTES)
         .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .wasm_tail_call(false)
         .wasm_extended_const(false);
+    if let Some(arena) = Arena::get() {
+        arena.furnish(&mut config);
+    }
     config
 }
 

@@ -5,7 +5,7 @@ use wasmparser::{
     TypeRef,
 };
 
-use crate::limits::MemoryLimits;
+use crate::limits::{MemoryLimits, TABLE_ELEMENTS};
 
 /// Bytes of a wasm page.
 const PAGE_BYTES: u64 = 1 << 16;
@@ -62,6 +62,12 @@ impl Facts {
                 "memory minimum size of {} pages exceeds memory limits ({} bytes)",
                 self.memory_minimum / PAGE_BYTES,
                 limits.max_memory
+            ));
+        }
+        if self.table_minimum >= TABLE_ELEMENTS as u64 {
+            return Some(format!(
+                "table minimum size of {} elements exceeds table limits (fewer than {TABLE_ELEMENTS})",
+                self.table_minimum
             ));
         }
         None

@@ -2,10 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
+use std::pin::pin;
+use std::sync::Arc;
 
 use wasmtime::{InstancePre, Memory, Store, Val};
 
+use crate::arena::Image;
 use crate::limits::MemoryLimits;
 
 /// What the state of an instance must offer.
@@ -34,17 +38,19 @@ impl<T: InstanceState> Instance<T> {
     /// An instance that yields at every tick.
     pub(crate) async fn ticked(
         module: &InstancePre<T>,
+        image: Option<&Arc<Image>>,
         state: T,
     ) -> Result<Instance<T>, InstantiateError> {
         let mut store = Store::new(module.module().engine(), state);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        Instance::start(module, store).await
+        Instance::start(module, image, store).await
     }
 
     /// An instance that traps when its fuel is used up.
     pub(crate) async fn metered(
         module: &InstancePre<T>,
+        image: Option<&Arc<Image>>,
         state: T,
         fuel: NonZeroU64,
     ) -> Result<Instance<T>, InstantiateError> {
@@ -55,18 +61,21 @@ impl<T: InstanceState> Instance<T> {
             .set_fuel(fuel.get())
             .and_then(|()| store.fuel_async_yield_interval(Some(SLICE)))
             .map_err(InstantiateError::Trap)?;
-        Instance::start(module, store).await
+        Instance::start(module, image, store).await
     }
 
     async fn start(
         module: &InstancePre<T>,
+        image: Option<&Arc<Image>>,
         mut store: Store<T>,
     ) -> Result<Instance<T>, InstantiateError> {
         store.limiter(|state| state.limits());
-        let instance = module
-            .instantiate_async(&mut store)
-            .await
-            .map_err(InstantiateError::Trap)?;
+        let instance = {
+            let mut instantiate = pin!(module.instantiate_async(&mut store));
+            // The memory is asked for in here, on whichever thread that is.
+            poll_fn(|cx| Image::during(image, || instantiate.as_mut().poll(cx))).await
+        }
+        .map_err(InstantiateError::Trap)?;
         Ok(Instance { store, instance })
     }
 

@@ -4,27 +4,6 @@
 //! [`Module`] is the result, ready to be instantiated on any thread; an
 //! [`Instance`] is one body that is being run.
 //!
-//! ```
-//! use lunatic_engine::{Engine, EngineConfig, InstanceState, Loader, MemoryLimits, Metering};
-//!
-//! struct State(MemoryLimits);
-//! impl InstanceState for State {
-//!     fn limits(&mut self) -> &mut MemoryLimits {
-//!         &mut self.0
-//!     }
-//! }
-//!
-//! let engine = Engine::new(&EngineConfig::default())?;
-//! let loader = Loader::new(&engine, |_linker| Ok(()))?;
-//! let module = loader.load(br#"(module (func (export "main")))"#)?;
-//! futures_lite::future::block_on(async {
-//!     let state = State(MemoryLimits::default());
-//!     let mut instance = module.instantiate(state, Metering::Unlimited).await?;
-//!     instance.call("main", &[]).await
-//! })?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
 //! # Layout
 //!
 //! - [`engine`]: [`Engine`], what is compiled how.
@@ -34,6 +13,8 @@
 //! - [`facts`]: what a module says of itself before it runs.
 //! - [`instance`]: [`Instance`], one body.
 //! - [`limits`]: [`MemoryLimits`], how far a body may grow.
+//! - [`segments`]: data segments, taken out of a module before it is compiled.
+//! - `arena`: the stacks and memories of bodies (Linux).
 //!
 //! # Invariants
 //!
@@ -42,19 +23,19 @@
 //! - Compiling is the only thing here that blocks; [`Loader::load_async`] does
 //!   it on another thread pool.
 //! - Nothing here knows of processes or messages.
-//!
-//! # Limits
-//!
-//! One memory of up to 4 GiB and one table per body. Accepted are WebAssembly's
-//! MVP, sign extension, saturating conversions, multi-value, bulk memory,
-//! reference types, SIMD and, as far as it is not used, multi-memory.
 
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod arena;
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[path = "no_arena.rs"]
+mod arena;
 pub mod engine;
 pub mod facts;
 pub mod instance;
 pub mod limits;
 pub mod loader;
 pub mod module;
+pub mod segments;
 pub mod ticker;
 
 pub use engine::{Engine, EngineConfig, EngineError};
@@ -64,3 +45,8 @@ pub use limits::MemoryLimits;
 pub use loader::{ImportProblem, LoadError, Loader};
 pub use module::{Metering, Module};
 pub use ticker::Ticker;
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -3,7 +3,7 @@
 use wasmtime::{ResourceLimiter, Result};
 
 /// Tables have fewer elements than this (ABI §15.6).
-const TABLE_ELEMENTS: usize = 100_000;
+pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
 /// The limits of one body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,12 @@ use wasm_encoder::{EntityType, ImportSection, TypeSection};
 use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, FuncType, ImportType, InstancePre, Linker, ValType};
 
+use crate::arena::{Arena, Image};
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::instance::InstanceState;
 use crate::module::{Body, Module};
+use crate::segments;
 
 /// Links modules against the host functions of one kind of state; clone it freely.
 pub struct Loader<T: 'static> {
@@ -134,6 +136,7 @@ impl<T: InstanceState> Loader<T> {
             true => self.metered().map_err(compile_error)?,
             false => &self.shared.ticked,
         };
+        let (wasm, image) = take_image(wasm);
         let module =
             wasmtime::Module::from_binary(&variant.engine, &wasm).map_err(compile_error)?;
         let linked = variant.link(&module)?;
@@ -141,7 +144,7 @@ impl<T: InstanceState> Loader<T> {
             true => Body::Metered(linked),
             false => Body::Ticked(linked),
         };
-        Ok(Module::new(wasm, facts, body, self.clone()))
+        Ok(Module::new(wasm, facts, image, body, self.clone()))
     }
 
     /// [`load`](Loader::load) on a thread that may block.
@@ -249,6 +252,16 @@ impl<T: 'static> Variant<T> {
             .rsplit_once("found type `")
             .and_then(|(_, rest)| rest.split_once('`'))
             .map_or_else(|| "another type".to_string(), |(ty, _)| ty.to_string())
+    }
+}
+
+/// Takes out of a module what its memories hold at first, if there is an arena
+/// that puts it there.
+fn take_image(wasm: Box<[u8]>) -> (Box<[u8]>, Option<Arc<Image>>) {
+    let taken = Arena::get().and_then(|_| segments::take(&wasm));
+    match taken {
+        Some((rest, contents)) => (rest.into(), Some(Arc::new(Image::new(&contents)))),
+        None => (wasm, None),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_lock::OnceCell;
 use wasmtime::{ExternType, InstancePre};
 
+use crate::arena::Image;
 use crate::facts::Facts;
 use crate::instance::{Instance, InstanceState, InstantiateError};
 use crate::loader::Loader;
@@ -20,6 +21,8 @@ pub struct Module<T: 'static> {
 struct Inner<T: 'static> {
     wasm: Box<[u8]>,
     facts: Facts,
+    /// What the memory holds at first, if the module does not say so any more.
+    image: Option<Arc<Image>>,
     body: Body<T>,
     /// The variant that counts fuel, if `body` is not, compiled when it is
     /// first asked for.
@@ -46,6 +49,7 @@ impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
         wasm: Box<[u8]>,
         facts: Facts,
+        image: Option<Arc<Image>>,
         body: Body<T>,
         loader: Loader<T>,
     ) -> Module<T> {
@@ -53,6 +57,7 @@ impl<T: InstanceState> Module<T> {
             inner: Arc::new(Inner {
                 wasm,
                 facts,
+                image,
                 body,
                 metered: OnceCell::new(),
                 loader,
@@ -100,17 +105,20 @@ impl<T: InstanceState> Module<T> {
         if let Some(reason) = self.inner.facts.exceeds(state.limits()) {
             return Err(InstantiateError::Limits(reason));
         }
+        let image = self.inner.image.as_ref();
         match (metering, &self.inner.body) {
-            (Metering::Unlimited, Body::Ticked(ticked)) => Instance::ticked(ticked, state).await,
+            (Metering::Unlimited, Body::Ticked(ticked)) => {
+                Instance::ticked(ticked, image, state).await
+            }
             (Metering::Unlimited, Body::Metered(metered)) => {
-                Instance::metered(metered, state, NonZeroU64::MAX).await
+                Instance::metered(metered, image, state, NonZeroU64::MAX).await
             }
             (Metering::Fuel(fuel), Body::Metered(metered)) => {
-                Instance::metered(metered, state, fuel).await
+                Instance::metered(metered, image, state, fuel).await
             }
             (Metering::Fuel(fuel), Body::Ticked(_)) => {
                 let metered = self.inner.metered().await.map_err(InstantiateError::Trap)?;
-                Instance::metered(metered, state, fuel).await
+                Instance::metered(metered, image, state, fuel).await
             }
         }
     }

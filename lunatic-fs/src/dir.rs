@@ -16,7 +16,7 @@ use crate::entry::{self, Entry};
 use crate::file::File;
 use crate::metadata::{Kind, Metadata};
 use crate::open::{Node, OpenOptions};
-use crate::pool;
+use crate::pool::{DISK, QUICK};
 use crate::times::{NewTime, Times};
 
 /// An open directory. Every path given to it is resolved inside of it.
@@ -245,9 +245,10 @@ impl Dir {
     ///
     /// What the operating system says.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
-        self.run(".", move |dir, _| {
+        let dir = self.host.clone();
+        DISK.run(move || {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let dir = openat(dir, c".", flags, Mode::empty())?;
+            let dir = openat(&*dir, c".", flags, Mode::empty())?;
             match metadata {
                 true => fsync(dir)?,
                 false => fdatasync(dir)?,
@@ -272,7 +273,7 @@ impl Dir {
         operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let (dir, path) = (self.host.clone(), path.into());
-        pool::run(move || operation(&dir, &path)).await
+        QUICK.run(move || operation(&dir, &path)).await
     }
 }
 

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl, futimens};
 
 use crate::access::Access;
-use crate::closing::close_soon;
 use crate::metadata::{Kind, Metadata};
-use crate::pool;
+use crate::pool::{DISK, Pool, QUICK};
 use crate::times::Times;
 
 /// An open file. A clone is the same open file, with the same position.
@@ -161,7 +160,7 @@ impl File {
     ///
     /// What the operating system says.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
-        self.run(move |file| match metadata {
+        self.run_on(&DISK, move |file| match metadata {
             true => file.sync_all(),
             false => file.sync_data(),
         })
@@ -175,8 +174,10 @@ impl File {
     ///
     /// What the operating system says, for example that the disk is full.
     pub async fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.run(move |file| Ok(fallocate(file, FallocateFlags::empty(), offset, length)?))
-            .await
+        self.run_on(&DISK, move |file| {
+            Ok(fallocate(file, FallocateFlags::empty(), offset, length)?)
+        })
+        .await
     }
 
     /// Tells the operating system what will be done with a part of the file; a
@@ -194,7 +195,7 @@ impl File {
     /// Closes the file, if this is its last clone.
     pub async fn close(self) {
         if let Some(file) = Arc::into_inner(self.handle).and_then(Handle::into_inner) {
-            pool::run(move || drop(file)).await;
+            QUICK.run(move || drop(file)).await;
         }
     }
 
@@ -202,12 +203,21 @@ impl File {
         &self,
         operation: impl FnOnce(&fs::File) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
+        self.run_on(&QUICK, operation).await
+    }
+
+    async fn run_on<R: Send + 'static>(
+        &self,
+        pool: &'static Pool,
+        operation: impl FnOnce(&fs::File) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
         let handle = self.handle.clone();
-        pool::run(move || operation(handle.get()?)).await
+        pool.run(move || operation(handle.get()?)).await
     }
 }
 
-/// A file that is closed where closing may take long.
+/// A file that is closed where that may take long: the last descriptor of a
+/// deleted file frees its blocks, and a network file system writes back.
 #[derive(Debug)]
 struct Handle(Option<fs::File>);
 
@@ -225,7 +235,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(file) = self.0.take() {
-            close_soon(file);
+            QUICK.run_later(move || drop(file));
         }
     }
 }

@@ -10,7 +10,7 @@
 //! - [`Dir`]: everything that takes a path.
 //! - [`File`]: everything that takes an open file.
 //! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: what goes in and comes out.
-//! - `pool`, `closing`: where the work is done.
+//! - `pool`: where the work is done.
 //!
 //! # Invariants
 //!
@@ -24,12 +24,11 @@
 //! Its files could be made of the files that `cap-std` opens, but they read
 //! ahead and write behind: the position of the file and the errors of a write
 //! come later than the guest is told of them, and there is no reading or
-//! writing at an offset. So each operation is one call on the blocking pool,
-//! at most eight at a time: more threads would only fight for the cores with
-//! the threads that run processes.
+//! writing at an offset. So each operation is one call on the blocking pool, on
+//! as many threads as there are cores, and on eight further ones for what waits
+//! for the disk.
 
 mod access;
-mod closing;
 mod dir;
 mod entry;
 mod file;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use async_executor::Executor;
 use futures_lite::future::{block_on, poll_once};
-use futures_lite::{StreamExt, stream};
 use lunatic_fs::{Access, Dir, Node, OpenOptions};
 
 const CREATE: OpenOptions = OpenOptions {
@@ -23,10 +23,11 @@ const CREATE: OpenOptions = OpenOptions {
 fn a_thousand_tasks_read_and_write_at_once() {
     let host = tempfile::tempdir().expect("a directory");
     let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let executor = Executor::new();
     let tasks: Vec<_> = (0..1000)
         .map(|i| {
             let dir = dir.clone();
-            async move {
+            executor.spawn(async move {
                 let node = dir.open(format!("{}", i % 50), CREATE).await;
                 let Ok(Node::File(file)) = node else {
                     panic!("{node:?}")
@@ -35,20 +36,14 @@ fn a_thousand_tasks_read_and_write_at_once() {
                 let read = file.read_at(4096, 0).await.expect("data");
                 assert_eq!(read, [7; 4096]);
                 file.close().await;
-            }
+            })
         })
         .collect();
-    let mut running: Vec<_> = tasks.into_iter().map(Box::pin).collect();
-    block_on(async {
-        // All of them are begun before the first one is waited for.
-        let mut open = Vec::new();
-        for mut task in running.drain(..) {
-            if poll_once(&mut task).await.is_none() {
-                open.push(task);
-            }
+    block_on(executor.run(async {
+        for task in tasks {
+            task.await;
         }
-        stream::iter(open).for_each(|task| block_on(task)).await;
-    });
+    }));
 }
 
 #[test]

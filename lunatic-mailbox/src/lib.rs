@@ -6,22 +6,6 @@
 //! Waiting for a tag stays fast when a hundred thousand other messages are
 //! queued.
 //!
-//! ```
-//! use lunatic_mailbox::{DataMessage, Mailbox, Message, Tag, Wanted};
-//!
-//! let (sender, mut mailbox) = Mailbox::new(Default::default());
-//! let tag = Tag::new(64);
-//! sender.send(Message::Data(DataMessage::new(None, b"first".to_vec()))).unwrap();
-//! sender.send(Message::Data(DataMessage::new(tag, b"second".to_vec()))).unwrap();
-//!
-//! futures_lite::future::block_on(async {
-//!     let second = mailbox.receive(Wanted::tags(tag)).await;
-//!     assert_eq!(second.tag(), tag);
-//!     let first = mailbox.receive(Wanted::Any).await;
-//!     assert_eq!(first.tag(), None);
-//! });
-//! ```
-//!
 //! # Layout
 //!
 //! - [`message`]: what travels: [`Message`], [`DataMessage`], [`Tag`].
@@ -38,12 +22,6 @@
 //! - No lock is held while a waker runs or a message is dropped.
 //! - Nothing here knows wasmtime (outside of `guest`), processes or sockets:
 //!   what a message carries beside bytes is a `Box<dyn Any + Send>`.
-//!
-//! # Limits
-//!
-//! A mailbox holds at most [`Limits::messages`] messages of [`Limits::bytes`]
-//! bytes in all; sending to a full one fails with [`SendError::Full`], and the
-//! sender decides what that means.
 
 #[cfg(feature = "guest")]
 pub mod guest;
@@ -54,3 +32,8 @@ pub mod queue;
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender};
 pub use message::{DataMessage, Message, ResourceSlot, Tag};
 pub use queue::{Queue, Wanted};
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -5,24 +5,6 @@
 //! `guest`) a wasm instance. Both kinds are linked, monitored, killed and sent
 //! messages in the same way, and to each other.
 //!
-//! ```
-//! use lunatic_mailbox::{DataMessage, Wanted};
-//! use lunatic_process::{Environment, SpawnOptions};
-//!
-//! let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
-//! let environment = Environment::new(1, scheduler);
-//!
-//! let echo = environment.spawn(SpawnOptions::default(), |mut context| async move {
-//!     let message = context.mailbox.receive(Wanted::Any).await;
-//!     println!("got {message:?}");
-//!     Ok(())
-//! })?;
-//! echo.send(DataMessage::new(None, b"hello".to_vec()).into()).ok();
-//! let reason = futures_lite::future::block_on(echo.wait());
-//! assert!(reason.is_normal());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
 //! # Layout
 //!
 //! - [`environment`]: [`Environment`], where processes live and are found.
@@ -46,12 +28,6 @@
 //! - No two control locks are ever held at once, and none while foreign code runs.
 //! - A signal is applied by whoever sends it, at once and under the receiver's
 //!   lock: there is no signal queue that could grow.
-//!
-//! # Limits
-//!
-//! An environment holds at most [`EnvironmentConfig::max_processes`] processes.
-//! A process whose mailbox overflows fails with [`MailboxFull`], as OTP's does
-//! with `max_heap_size`.
 
 pub mod config;
 pub mod environment;
@@ -70,3 +46,8 @@ pub use environment::{
 pub use exit::{ExitReason, Failure, LinkDeath, MailboxFull, Panicked};
 pub use process::Process;
 pub use relations::{ProcessId, Reaction, Relations, Signal};
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

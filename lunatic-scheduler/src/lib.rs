@@ -3,20 +3,12 @@
 //! A [`Scheduler`] owns a fixed number of worker threads. A task is a future; it
 //! runs on whichever worker is free, and what it is nobody here knows.
 //!
-//! ```
-//! let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
-//! let (sender, receiver) = async_channel::bounded(1);
-//! scheduler.spawn(async move {
-//!     sender.send(6 * 7).await.ok();
-//! });
-//! assert_eq!(receiver.recv_blocking(), Ok(42));
-//! # Ok::<(), std::io::Error>(())
-//! ```
-//!
 //! # Layout
 //!
 //! - [`scheduler`]: [`Scheduler`], [`Builder`].
 //! - `worker`: the loop of one worker thread.
+//! - `queues`: where tasks wait, and from where they are stolen.
+//! - `idle`: who sleeps, and who is woken.
 //!
 //! # Invariants
 //!
@@ -24,13 +16,15 @@
 //!   pool before it gets here.
 //! - The hooks of [`Builder::on_work`] and [`Builder::on_rest`] come in pairs,
 //!   worker by worker; an idle scheduler uses no CPU time.
-//!
-//! # Limits
-//!
-//! A task that panics takes nothing with it but itself: the panic is caught,
-//! and the worker goes on.
 
+mod idle;
+mod queues;
 pub mod scheduler;
 mod worker;
 
 pub use scheduler::{Builder, Scheduler};
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -4,14 +4,16 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
 
-use async_executor::Executor;
-use event_listener::Event;
+use async_task::{Runnable, ScheduleInfo, WithInfo};
+use crossbeam_deque::Worker as Queue;
 use futures_lite::FutureExt;
 
+use crate::idle::Idle;
+use crate::queues::{Own, Queues};
 use crate::worker;
 
 /// A pool of worker threads that run tasks; clone it freely.
@@ -32,18 +34,20 @@ pub struct Builder {
 /// Called by every worker whenever it finds something to do, or nothing more.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    pub(crate) on_work: Option<Hook>,
-    pub(crate) on_rest: Option<Hook>,
+    on_work: Option<Hook>,
+    on_rest: Option<Hook>,
 }
 
 type Hook = Box<dyn Fn() + Send + Sync>;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) executor: Executor<'static>,
+    pub(crate) queues: Queues,
+    pub(crate) idle: Idle,
     pub(crate) hooks: Hooks,
     stopped: AtomicBool,
-    stop: Event,
+    /// All workers; set before anything is spawned.
+    threads: OnceLock<Box<[Thread]>>,
 }
 
 impl Scheduler {
@@ -56,19 +60,54 @@ impl Scheduler {
     /// the task goes nowhere.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = AssertUnwindSafe(task).catch_unwind();
-        self.shared
-            .executor
-            .spawn(async move {
-                task.await.ok();
-            })
-            .detach();
+        let task = async move {
+            task.await.ok();
+        };
+        let shared = self.shared.clone();
+        let schedule = move |task, info| Shared::schedule(&shared, task, info);
+        let (task, handle) = async_task::spawn(task, WithInfo(schedule));
+        handle.detach();
+        task.schedule();
     }
 
-    /// Tells the workers to end after the task they are in. Tasks that have not
-    /// run to their end stay where they are.
+    /// Tells the workers to end after the task they are in. Tasks that are ready,
+    /// or become it later, are dropped.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        self.shared.stop.notify(usize::MAX);
+        for thread in self.shared.threads.get().into_iter().flatten() {
+            thread.unpark();
+        }
+        self.shared.queues.clear();
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Wakes a sleeping worker, if one is needed.
+    pub(crate) fn wake_someone(&self) {
+        if let Some(worker) = self.idle.someone_to_wake()
+            && let Some(threads) = self.threads.get()
+        {
+            threads[worker].unpark();
+        }
+    }
+
+    fn schedule(shared: &Arc<Shared>, task: Runnable, info: ScheduleInfo) {
+        if shared.is_stopped() {
+            drop(task);
+            return;
+        }
+        let others_can_help =
+            Own::push(shared, task, info.woken_while_running).unwrap_or_else(|task| {
+                shared.queues.push(task);
+                true
+            });
+        if others_can_help {
+            shared.wake_someone();
+        }
     }
 }
 
@@ -101,19 +140,49 @@ impl Builder {
             .workers
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
+        let (queues, own) = Queues::new(workers);
         let shared = Arc::new(Shared {
-            executor: Executor::new(),
+            queues,
+            idle: Idle::new(workers),
             hooks: self.hooks,
             stopped: AtomicBool::new(false),
-            stop: Event::new(),
+            threads: OnceLock::new(),
         });
-        for number in 0..workers {
-            let shared = shared.clone();
-            thread::Builder::new()
-                .name(format!("lunatic-{number}"))
-                .spawn(move || worker::work(&shared))?;
+        let scheduler = Scheduler { shared };
+        let threads = own
+            .into_iter()
+            .enumerate()
+            .map(|(number, queue)| start_worker(number, queue, scheduler.shared.clone()))
+            .collect::<std::io::Result<Box<[Thread]>>>()
+            .inspect_err(|_| scheduler.stop())?;
+        // There is one `start` for each scheduler, and nobody could spawn yet.
+        scheduler.shared.threads.set(threads).ok();
+        Ok(scheduler)
+    }
+}
+
+fn start_worker(
+    number: usize,
+    queue: Queue<Runnable>,
+    shared: Arc<Shared>,
+) -> std::io::Result<Thread> {
+    let worker = thread::Builder::new()
+        .name(format!("lunatic-{number}"))
+        .spawn(move || worker::work(number, queue, shared))?;
+    Ok(worker.thread().clone())
+}
+
+impl Hooks {
+    pub(crate) fn work(&self) {
+        if let Some(hook) = &self.on_work {
+            hook();
         }
-        Ok(Scheduler { shared })
+    }
+
+    pub(crate) fn rest(&self) {
+        if let Some(hook) = &self.on_rest {
+            hook();
+        }
     }
 }
 
@@ -128,15 +197,5 @@ impl fmt::Debug for Builder {
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hooks")
-    }
-}
-
-impl Shared {
-    /// Ready when the scheduler is to stop.
-    pub(crate) async fn stopped(&self) {
-        let listener = self.stop.listen();
-        if !self.stopped.load(Ordering::SeqCst) {
-            listener.await;
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lunatic_fs::Access;
 
-use crate::preopen::Preopen;
+use crate::preopen::{OpenError, Preopen};
 use crate::strings::Strings;
 
 /// What a new process gets: arguments, environment, directories.
@@ -72,6 +72,25 @@ impl WasiConfig {
     /// The directories in their order.
     pub fn preopens(&self) -> &[Preopen] {
         &self.preopens
+    }
+
+    /// Opens those directories that have not been opened yet, without blocking
+    /// the thread; making a process then needs no system call for them.
+    ///
+    /// # Errors
+    ///
+    /// The first directory that cannot be opened.
+    pub async fn open_dirs(&self) -> Result<(), OpenError> {
+        if self.preopens.iter().all(Preopen::is_open) {
+            return Ok(());
+        }
+        let preopens = self.preopens.clone();
+        blocking::unblock(move || {
+            preopens
+                .iter()
+                .try_for_each(|preopen| preopen.open().map(drop))
+        })
+        .await
     }
 
     pub(crate) fn arg_strings(&self) -> &Strings {

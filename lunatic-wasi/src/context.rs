@@ -22,7 +22,8 @@ pub struct WasiCtx {
 impl WasiCtx {
     /// The state of a new process.
     ///
-    /// Opens those directories of `config` that no process has opened before.
+    /// Opens those directories of `config` that no process has opened before,
+    /// which may block; [`WasiConfig::open_dirs`] does so beforehand.
     ///
     /// # Errors
     ///

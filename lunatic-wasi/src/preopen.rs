@@ -17,16 +17,10 @@ pub struct Preopen {
     host: PathBuf,
     guest: String,
     access: Access,
-    /// The directory that it must lie in, if another process granted it.
-    outer: Option<Outer>,
+    /// The directory that it must lie in and the path from there, if another
+    /// process granted it.
+    outer: Option<(Dir, PathBuf)>,
     dir: Arc<OnceLock<Dir>>,
-}
-
-/// A place in a directory.
-#[derive(Debug, Clone)]
-struct Outer {
-    preopen: Box<Preopen>,
-    path: PathBuf,
 }
 
 impl Preopen {
@@ -62,14 +56,16 @@ impl Preopen {
         let own = path::absolute(&self.host).ok()?;
         let wanted = path::absolute(host).ok()?;
         let rest = wanted.strip_prefix(own).ok()?;
-        let outer = Outer {
-            preopen: Box::new(self.clone()),
-            path: Path::new(".").join(rest),
-        };
+        let outer = self.open().ok()?;
         Some(Preopen {
-            outer: Some(outer),
+            outer: Some((outer, Path::new(".").join(rest))),
             ..Preopen::new(host.into(), guest.to_owned(), self.access)
         })
+    }
+
+    /// Whether it has been opened.
+    pub(crate) fn is_open(&self) -> bool {
+        self.dir.get().is_some()
     }
 
     /// The open directory; opens it if that has not been done yet.
@@ -77,21 +73,15 @@ impl Preopen {
         if let Some(dir) = self.dir.get() {
             return Ok(dir.clone());
         }
-        let dir = match &self.outer {
-            None => Dir::open_host(&self.host, self.access).map_err(|error| self.error(error))?,
-            Some(Outer { preopen, path }) => preopen
-                .open()?
-                .open_dir_now(path)
-                .map_err(|error| self.error(error))?,
+        let opened = match &self.outer {
+            None => Dir::open_host(&self.host, self.access),
+            Some((outer, path)) => outer.open_dir_now(path),
         };
-        Ok(self.dir.get_or_init(|| dir).clone())
-    }
-
-    fn error(&self, source: io::Error) -> OpenError {
-        OpenError {
+        let dir = opened.map_err(|source| OpenError {
             host: self.host.clone(),
             source,
-        }
+        })?;
+        Ok(self.dir.get_or_init(|| dir).clone())
     }
 }
 

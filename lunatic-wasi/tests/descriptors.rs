@@ -5,6 +5,7 @@ mod guest;
 use std::fs;
 use std::sync::Arc;
 
+use futures_lite::future::block_on;
 use guest::{Guest, args, at, errno, filetype, oflags, rights};
 use lunatic_wasi::{Access, Stdio, WasiConfig, WasiCtx};
 use tempfile::TempDir;
@@ -82,6 +83,25 @@ fn preopened_directories_are_opened_once_for_all_processes() {
     let mut guest = Guest::new(config, Stdio::default());
     guest.create(3, "file").expect("a file");
     assert!(dir.path().join("renamed/file").exists());
+}
+
+#[test]
+fn directories_can_be_opened_before_there_is_a_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = WasiConfig::default();
+    config
+        .add_dir(dir.path(), "/", Access::ReadWrite)
+        .expect("there is room");
+    block_on(config.open_dirs()).expect("it exists");
+    drop(dir);
+    block_on(config.open_dirs()).expect("it is open");
+    assert!(WasiCtx::new(Arc::new(config), Stdio::default()).is_ok());
+    let mut config = WasiConfig::default();
+    config
+        .add_dir("/does/not/exist", "/", Access::ReadWrite)
+        .expect("there is room");
+    let error = block_on(config.open_dirs()).expect_err("it does not exist");
+    assert_eq!(error.host().to_str(), Some("/does/not/exist"));
 }
 
 #[test]

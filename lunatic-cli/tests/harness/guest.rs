@@ -92,10 +92,7 @@ const LIBRARY: &[(&str, &str)] = &[
         r#"(func $ok (param $code i32) (if (local.get $code) (then unreachable)))"#,
     ),
     // Waits for ever.
-    (
-        "$sleep",
-        r#"(func $sleep (call $sleep_ms (i64.const -1)))"#,
-    ),
+    ("$sleep", r#"(func $sleep (call $sleep_ms (i64.const -1)))"#),
     // Works for ever.
     ("$spin", r#"(func $spin (loop $again (br $again)))"#),
 ];

@@ -243,7 +243,9 @@ impl Probe {
         linker.func_wrap("test", "set", move |value: i64| {
             setting.store(value, Ordering::SeqCst);
         })?;
-        linker.func_wrap("test", "panic", || -> () { panic!("a host function broke") })?;
+        linker.func_wrap("test", "panic", || -> () {
+            panic!("a host function broke")
+        })?;
         Ok(())
     }
 }
@@ -328,7 +330,10 @@ pub fn send(to: &Process, tag: i64, bytes: &[u8]) {
 /// How a process ended.
 #[track_caller]
 pub fn end_of(process: &Process) -> ExitReason {
-    wait(&format!("the end of process {}", process.id()), process.wait())
+    wait(
+        &format!("the end of process {}", process.id()),
+        process.wait(),
+    )
 }
 
 #[track_caller]

@@ -124,22 +124,25 @@ async fn run<T: ProcessHost>(
     spawn: Spawn<T>,
     report: Report,
 ) -> Result<(), Failure> {
+    let process = context.process.clone();
     let outcome = match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
         Ok(mut instance) => {
             tell(&report, Ok(()));
             instance.call(&spawn.export, &spawn.params).await
         }
-        Err(InstantiateError::Limits(reason)) => {
-            tell(&report, Err(StartFailure(reason.clone())));
-            Err(wasmtime::Error::msg(reason))
-        }
-        Err(InstantiateError::Trap(error)) => {
-            tell(&report, Err(StartFailure(cause_of(&error))));
+        Err(failure) => {
+            // The parent has its result code; no link is made to what did not
+            // start (ABI §3.3).
+            if let Some(link) = &spawn.link {
+                process.unlink(link.parent.id());
+            }
+            let (reason, error) = match failure {
+                InstantiateError::Limits(reason) => (reason.clone(), wasmtime::Error::msg(reason)),
+                InstantiateError::Trap(error) => (cause_of(&error), error),
+                other => (other.to_string(), other.into()),
+            };
+            tell(&report, Err(StartFailure(reason)));
             Err(error)
-        }
-        Err(other) => {
-            tell(&report, Err(StartFailure(other.to_string())));
-            Err(other.into())
         }
     };
     match outcome {

@@ -1,0 +1,170 @@
+%% Does in Erlang what guests/bench does in Rust: `erl -run beam main MODE COUNT`.
+%%
+%% What one of them changes, the other has to follow.
+-module(beam).
+-export([main/1]).
+
+-define(RING_LINKS, 999).
+-define(MEMBERS, 100).
+-define(SPINNERS, 4).
+-define(NAP_MS, 1).
+
+main([Mode, Count]) ->
+    run(Mode, list_to_integer(Count)),
+    halt().
+
+%% Says just anything; the time that matters is taken from outside.
+run("cold", Count) ->
+    print("cold", Count, 0);
+
+%% Spawns a process and hears one message from it, again and again.
+run("spawn", Count) ->
+    Start = now_ns(),
+    repeat(Count, fun() -> spawn_greeter(self()), receive 0 -> ok end end),
+    since(Start, "spawn", Count);
+
+%% Spawns all at once, each saying something; then wakes all, each saying
+%% something once more and ending.
+run("burst", Count) ->
+    Start = now_ns(),
+    Members = [spawn_member(self()) || _ <- lists:seq(1, Count)],
+    repeat(Count, fun() -> receive 0 -> ok end end),
+    since(Start, "burst", Count),
+
+    Woken = now_ns(),
+    [Member ! 1 || Member <- Members],
+    repeat(Count, fun() -> receive 1 -> ok end end),
+    since(Woken, "wake", Count);
+
+%% Keeps processes alive until somebody ends the standard input.
+run("live", Count) ->
+    Start = now_ns(),
+    repeat(Count, fun() -> spawn_member(self()), receive 0 -> ok end end),
+    since(Start, "ready", Count),
+    io:get_line("");
+
+%% Sends a number to and fro.
+run("ping", Count) ->
+    Self = self(),
+    Partner = spawn(fun() -> pass_on(Self) end),
+    Start = now_ns(),
+    send_and_hear(0, Count, Partner),
+    since(Start, "ping", Count);
+
+%% Takes what another process sends as fast as it can.
+run("flood", Count) ->
+    Self = self(),
+    Source = spawn(fun() -> receive Number -> send_numbers(0, Number, Self) end end),
+    Start = now_ns(),
+    Source ! Count,
+    hear_numbers(0, Count),
+    since(Start, "flood", Count);
+
+%% Hands a number round until it took Count hops, to a full round.
+run("ring", Count) ->
+    First = lists:foldl(
+        fun(_, Next) -> spawn(fun() -> pass_on(Next) end) end,
+        self(),
+        lists:seq(1, ?RING_LINKS)
+    ),
+    Rounds = div_ceil(Count, ?RING_LINKS + 1),
+    Start = now_ns(),
+    send_and_hear(0, Rounds, First),
+    since(Start, "ring", Rounds * (?RING_LINKS + 1));
+
+%% Members greet each other until Count messages went round, to a full round.
+run("big", Count) ->
+    Messages = ?MEMBERS * (?MEMBERS - 1),
+    Rounds = div_ceil(Count, Messages),
+    Self = self(),
+    Members = [spawn(fun() -> everyone(Self, Rounds) end) || _ <- lists:seq(1, ?MEMBERS)],
+    Start = now_ns(),
+    [Member ! {'begin', lists:delete(Member, Members)} || Member <- Members],
+    repeat(?MEMBERS, fun() -> receive 0 -> ok end end),
+    since(Start, "big", Rounds * Messages);
+
+%% Sleeps a short time again and again beside processes that never stop.
+run("fair", Count) ->
+    [spawn(fun() -> spin(0) end) || _ <- lists:seq(1, ?SPINNERS)],
+    Naps = lists:sort([nap() || _ <- lists:seq(1, Count)]),
+    At = fun(Percent) -> lists:nth(1 + (Count - 1) * Percent div 100, Naps) end,
+    print("fair-p50", 1, At(50)),
+    print("fair-p99", 1, At(99)),
+    print("fair-max", 1, At(100));
+
+%% Computes the Fibonacci number in the slowest way there is.
+run("fib", Index) ->
+    Start = now_ns(),
+    fibonacci(Index),
+    since(Start, "fib", 1).
+
+spawn_greeter(Parent) ->
+    spawn(fun() -> Parent ! 0 end).
+
+spawn_member(Parent) ->
+    spawn(fun() ->
+        Parent ! 0,
+        receive Number -> Parent ! Number end
+    end).
+
+pass_on(Next) ->
+    receive Number -> Next ! Number end,
+    pass_on(Next).
+
+send_and_hear(Count, Count, _) ->
+    ok;
+send_and_hear(Number, Count, Partner) ->
+    Partner ! Number,
+    receive Number -> ok end,
+    send_and_hear(Number + 1, Count, Partner).
+
+send_numbers(Count, Count, _) ->
+    ok;
+send_numbers(Number, Count, Sink) ->
+    Sink ! Number,
+    send_numbers(Number + 1, Count, Sink).
+
+hear_numbers(Count, Count) ->
+    ok;
+hear_numbers(Number, Count) ->
+    receive Number -> ok end,
+    hear_numbers(Number + 1, Count).
+
+everyone(Parent, Rounds) ->
+    receive {'begin', Peers} -> ok end,
+    repeat(Rounds, fun() ->
+        [Peer ! hello || Peer <- Peers],
+        repeat(?MEMBERS - 1, fun() -> receive hello -> ok end end)
+    end),
+    Parent ! 0.
+
+nap() ->
+    Start = now_ns(),
+    receive after ?NAP_MS -> ok end,
+    now_ns() - Start.
+
+spin(Number) ->
+    spin((Number + 1) band 16#ffff).
+
+fibonacci(Index) when Index < 2 ->
+    Index;
+fibonacci(Index) ->
+    fibonacci(Index - 1) + fibonacci(Index - 2).
+
+repeat(0, _) ->
+    ok;
+repeat(Count, Do) ->
+    Do(),
+    repeat(Count - 1, Do).
+
+div_ceil(Dividend, Divisor) ->
+    (Dividend + Divisor - 1) div Divisor.
+
+since(Start, Name, Count) ->
+    print(Name, Count, now_ns() - Start).
+
+print(Name, Count, Nanoseconds) ->
+    io:format("~s ~b ~b~n", [Name, Count, Nanoseconds]).
+
+now_ns() ->
+    erlang:monotonic_time(nanosecond).

@@ -1,0 +1,173 @@
+//! Budgets, and sharing the cores without one (ABI §15.6).
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use harness::{World, assert_failed, assert_killed, assert_normal};
+use lunatic_process::ProcessConfig;
+
+fn budget(units: u64) -> ProcessConfig {
+    ProcessConfig {
+        max_fuel: NonZeroU64::new(units),
+        ..ProcessConfig::trusted()
+    }
+}
+
+#[test]
+fn a_spinning_child_with_a_budget_traps_once() {
+    let world = World::new();
+    world.run_main(
+        r#"(func (export "main") (local $config i64)
+            (call $die_when_link_dies (i32.const 0))
+            (local.set $config (call $create_config))
+            (call $config_set_max_fuel (local.get $config) (i64.const 3))
+            (call $monitor (call $spawn_with (i64.const 5) (local.get $config) @child))
+            (call $report (i64.extend_i32_u (call $next)))
+            (call $report (call $get_tag))
+            (call $report (i64.extend_i32_u (call $next)))
+            (call $report (i64.extend_i32_u
+                (call $receive (i32.const 0) (i32.const 0) (i64.const 10)))))
+        (func (export "child") (call $spin))"#,
+    );
+    assert_eq!(world.reports(), [1, 5, 2, 9027]);
+}
+
+#[test]
+fn a_root_can_have_a_budget() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func (export "main") (call $report (i64.const 1)) (call $spin))
+        (func (export "short") (call $report (i64.const 2)))"#,
+    );
+    assert_failed(
+        &world.spawn_with(&module, "main", budget(1)),
+        "all fuel consumed",
+    );
+    assert_normal(&world.spawn_with(&module, "short", budget(1)));
+    assert_eq!(world.reports(), [1, 2]);
+}
+
+/// Counts down from a number; a round takes some units of fuel.
+const COUNTS: &str = r#"
+    (func $count (param $rounds i64)
+        (loop $again
+            (br_if $again (i64.ne (i64.const 0)
+                (local.tee $rounds (i64.sub (local.get $rounds) (i64.const 1)))))))"#;
+
+#[test]
+fn a_budget_is_about_an_instruction_for_a_unit_and_100_000_units_for_1() {
+    let world = World::new();
+    let module = world.load(&format!(
+        r#"{COUNTS}
+        (func (export "less") (call $count (i64.const 10000)))
+        (func (export "more") (call $count (i64.const 100000)))"#
+    ));
+    assert_normal(&world.spawn_with(&module, "less", budget(1)));
+    assert_failed(&world.spawn_with(&module, "more", budget(1)), "fuel");
+    assert_normal(&world.spawn_with(&module, "more", budget(10)));
+}
+
+#[test]
+fn a_childs_budget_is_its_own_and_not_its_parents() {
+    // Each takes more than half of a budget; all share one config.
+    let world = World::new();
+    let module = world.load(&format!(
+        r#"{COUNTS}
+        (func (export "main")
+            (call $monitor (call $spawn_own (i64.const 5) @child))
+            (drop (call $next))
+            (call $monitor (call $spawn_own (i64.const 5) @child))
+            (drop (call $next))
+            (call $count (i64.const 10000)))
+        (func (export "child")
+            (call $count (i64.const 10000))
+            (call $report (i64.const 1)))"#
+    ));
+    assert_normal(&world.spawn_with(&module, "main", budget(1)));
+    assert_eq!(world.reports(), [1, 1]);
+}
+
+#[test]
+fn a_module_that_knows_of_no_budgets_can_be_given_one() {
+    let world = World::new();
+    world.give(harness::module(
+        r#"(func (export "child") (call $report (i64.const 1)) (call $spin))"#,
+    ));
+    world.run_main(
+        r#"(func (export "main") (local $config i64)
+            (call $die_when_link_dies (i32.const 0))
+            (local.set $config (call $create_config))
+            (call $config_set_max_fuel (local.get $config) (i64.const 1))
+            (call $ok (call $spawn (i64.const 5) (local.get $config) (call $compile_given)
+                @child (i32.const 0) (i32.const 0) (i32.const 0x100)))
+            (call $report (i64.extend_i32_u (call $next)))
+            (call $report (call $get_tag)))"#,
+    );
+    assert_eq!(world.reports(), [1, 1, 5]);
+}
+
+#[test]
+fn a_start_function_has_the_budget_too() {
+    let world = World::new();
+    world.give("(module (start $spin) (func $spin (loop (br 0))) (func (export \"child\")))");
+    world.run_main(
+        r#"(func (export "main") (local $config i64)
+            (local.set $config (call $create_config))
+            (call $config_set_max_fuel (local.get $config) (i64.const 1))
+            (call $report (i64.extend_i32_u (call $spawn
+                (i64.const 5) (local.get $config) (call $compile_given)
+                @child (i32.const 0) (i32.const 0) (i32.const 0x100))))
+            (call $say_error (i64.load (i32.const 0x100)))
+            (call $sleep_ms (i64.const 2)))"#,
+    );
+    assert_eq!(world.report(), 1);
+    assert!(world.text().contains("fuel"));
+}
+
+#[test]
+fn waiting_takes_no_fuel() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func (export "main") (call $sleep_ms (i64.const 50)) (call $report (i64.const 1)))"#,
+    );
+    assert_normal(&world.spawn_with(&module, "main", budget(1)));
+    assert_eq!(world.report(), 1);
+}
+
+/// Others run on the one core beside a process that never waits.
+#[track_caller]
+fn shares_its_core(spinner: &str) {
+    let world = World::with_workers(NonZeroUsize::MIN);
+    let spinner = world.load(spinner);
+    let other = world.load(r#"(func (export "main") (call $report (i64.const 2)))"#);
+    let spinning = world.spawn(&spinner, "main");
+    assert_eq!(world.report(), 1);
+    world.run(&other, "main");
+    assert_eq!(world.report(), 2);
+    spinning.kill();
+    assert_killed(&spinning);
+}
+
+#[test]
+fn a_spinning_process_without_a_budget_shares_its_core() {
+    shares_its_core(r#"(func (export "main") (call $report (i64.const 1)) (call $spin))"#);
+}
+
+#[test]
+fn a_spinning_process_that_counts_fuel_shares_its_core() {
+    shares_its_core(
+        r#"(func (export "main") (call $report (i64.const 1)) (call $spin))
+        (func (call $config_set_max_fuel (i64.const 0) (i64.const 0)))"#,
+    );
+}
+
+#[test]
+fn a_process_that_calls_the_host_for_ever_shares_its_core() {
+    shares_its_core(
+        r#"(func (export "main")
+            (call $report (i64.const 1))
+            (loop $again (drop (call $process_id)) (br $again)))"#,
+    );
+}

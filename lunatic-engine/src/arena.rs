@@ -1,0 +1,94 @@
+//! Stacks and memories of bodies, out of a few large mappings.
+//!
+//! A wasm instance needs a stack and a memory. Mapped one by one they cost
+//! system calls on every spawn, and four entries each in the kernel's list of
+//! mappings, of which a process has 65 530. Here each comes out of one large
+//! mapping that is divided into slots by arithmetic: making an instance makes no
+//! system call but the page faults of the pages it touches.
+//!
+//! This module and its parts are the only ones in Lunatic with `unsafe` code.
+//!
+//! # Layout
+//!
+//! - [`Arena`]: what an engine is given.
+//! - `system`: the calls of the kernel, with safe signatures where that is true.
+//! - `pagemap`: which pages of a range have been written.
+//! - `slab`: one mapping and its slots.
+//! - `image`: what the memory of a module holds at first.
+//! - `shelf`: slots that are free, and what they hold.
+//! - `stacks`, `memories`: what the engine asks for.
+//!
+//! # Invariants
+//!
+//! - A slot belongs to one body or lies on one shelf, never both.
+//! - A slot on a shelf holds exactly the image it is shelved under and zeros, or
+//!   nothing at all: no byte of one process is ever seen by another.
+//! - A memory lies inside of its slot. Compiled code checks every address
+//!   against the size of the memory, so it cannot reach the next slot.
+
+mod image;
+mod memories;
+mod pagemap;
+mod shelf;
+mod slab;
+mod stacks;
+mod system;
+
+use std::io;
+use std::sync::{Arc, LazyLock};
+
+use wasmtime::Config;
+
+pub(crate) use crate::arena::image::Image;
+use crate::arena::memories::Memories;
+use crate::arena::stacks::Stacks;
+
+/// The stacks and memories of all bodies of this program.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    stacks: Arc<Stacks>,
+    memories: Arc<Memories>,
+}
+
+/// Room for guest code (ABI §15.6).
+pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
+
+/// Room for guest code and the host functions that run on the same stack.
+pub(crate) const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
+
+impl Arena {
+    /// The arena; `None` where the kernel does not give that much address space.
+    /// It is reserved once, and costs no memory until it is used.
+    pub(crate) fn get() -> Option<&'static Arena> {
+        static ARENA: LazyLock<io::Result<Arena>> = LazyLock::new(Arena::reserve);
+        match &*ARENA {
+            Ok(arena) => Some(arena),
+            Err(error) => {
+                tracing::warn!("no address space for an arena, so processes cost more: {error}");
+                None
+            }
+        }
+    }
+
+    fn reserve() -> io::Result<Arena> {
+        Ok(Arena {
+            stacks: Arc::new(Stacks::new(STACK_BYTES)?),
+            memories: Arc::new(Memories::new()),
+        })
+    }
+
+    /// Has an engine take its stacks and memories from here.
+    pub(crate) fn furnish(&self, config: &mut Config) {
+        config
+            .with_host_stack(self.stacks.clone())
+            .with_host_memory(self.memories.clone())
+            // No room beyond its size is promised to a memory, so every access
+            // is checked, and it may move when it grows.
+            .memory_reservation(0)
+            .memory_guard_size(0)
+            .memory_reservation_for_growth(0)
+            .guard_before_linear_memory(false)
+            .memory_may_move(true)
+            .memory_init_cow(false);
+    }
+}

@@ -1,0 +1,67 @@
+//! One large mapping and its slots.
+#![allow(unsafe_code, reason = "each block says why it is sound")]
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::arena::system;
+
+/// A mapping that is divided into slots of one size. It is never unmapped.
+#[derive(Debug)]
+pub(super) struct Slab {
+    base: *mut u8,
+    slot_bytes: usize,
+    slots: usize,
+    /// The first slot that has never been used.
+    fresh: AtomicUsize,
+}
+
+// SAFETY: `base` is the address of a mapping that is there for good and belongs
+// to no thread; the slab itself never reads or writes through it.
+unsafe impl Send for Slab {}
+// SAFETY: as above.
+unsafe impl Sync for Slab {}
+
+impl Slab {
+    /// Reserves address space for slots of `slot_bytes`, as many as asked for, or
+    /// as the kernel gives.
+    pub(super) fn reserve(slot_bytes: usize, slots: usize) -> io::Result<Slab> {
+        /// Fewer are not worth the trouble.
+        const FEWEST: usize = 16;
+        let mut slots = slots;
+        loop {
+            // One more, so that the first slot can begin at a multiple of its size.
+            match system::reserve(slot_bytes * (slots + 1)) {
+                Ok(base) => {
+                    let gap = base.addr().next_multiple_of(slot_bytes) - base.addr();
+                    return Ok(Slab {
+                        base: base.wrapping_add(gap),
+                        slot_bytes,
+                        slots,
+                        fresh: AtomicUsize::new(0),
+                    });
+                }
+                Err(error) if slots / 2 < FEWEST => return Err(error),
+                Err(_) => slots /= 2,
+            }
+        }
+    }
+
+    pub(super) fn slot_bytes(&self) -> usize {
+        self.slot_bytes
+    }
+
+    /// A slot that has never been used.
+    pub(super) fn fresh(&self) -> Option<usize> {
+        self.fresh
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fresh| {
+                (fresh < self.slots).then_some(fresh + 1)
+            })
+            .ok()
+    }
+
+    /// The first byte of a slot.
+    pub(super) fn address(&self, slot: usize) -> *mut u8 {
+        self.base.wrapping_add(slot * self.slot_bytes)
+    }
+}

@@ -1,0 +1,66 @@
+//! Accepting TCP connections.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use rustix::io::Errno;
+
+use crate::connecting::do_not_delay;
+use crate::errors::AcceptError;
+
+/// How long to wait for a file descriptor at first, and at last: each wait is
+/// twice as long as the one before. Whoever accepts in a loop, whatever the
+/// error, asks the system no more than a few times a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_millis(320);
+
+/// Waits for a connection.
+pub(crate) async fn accept(
+    listener: &Async<TcpListener>,
+) -> Result<(Async<TcpStream>, SocketAddr), AcceptError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match listener.accept().await {
+            Ok((socket, peer)) => {
+                do_not_delay(&socket);
+                return Ok((socket, peer));
+            }
+            Err(error) => error,
+        };
+        if is_the_peers(&error) {
+            continue;
+        }
+        if !is_lack_of_descriptors(&error) {
+            return Err(AcceptError::Io(error));
+        }
+        if pause > LAST_PAUSE {
+            return Err(AcceptError::NoDescriptors(error));
+        }
+        Timer::after(pause).await;
+        pause *= 2;
+    }
+}
+
+/// Errors of a connection that broke before it was accepted; the next one may
+/// be better.
+fn is_the_peers(error: &io::Error) -> bool {
+    const BROKEN: [Errno; 9] = [
+        Errno::CONNABORTED,
+        Errno::CONNRESET,
+        Errno::PROTO,
+        Errno::NOPROTOOPT,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::INTR,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| BROKEN.contains(&errno))
+}
+
+fn is_lack_of_descriptors(error: &io::Error) -> bool {
+    const FULL: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| FULL.contains(&errno))
+}

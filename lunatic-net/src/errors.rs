@@ -1,0 +1,174 @@
+//! What goes wrong with sockets.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::tls::HandshakeError;
+
+/// A name could not be resolved.
+#[derive(Debug)]
+pub struct ResolveError {
+    /// The name, with its port if it had one.
+    pub name: String,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// A socket could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// A connection could not be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The system could not connect to the address.
+    Unreachable {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// TLS cannot verify a certificate for this name: it is neither a host name
+    /// nor an address.
+    BadServerName(String),
+    /// The other side was reached, and no TLS connection came of it.
+    Handshake {
+        /// The address.
+        address: SocketAddr,
+        /// What went wrong.
+        source: HandshakeError,
+    },
+}
+
+/// A listener could not accept a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// There are no file descriptors left; this was waited for for a while.
+    NoDescriptors(io::Error),
+    /// The system says.
+    Io(io::Error),
+}
+
+/// An operation on a stream failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The time limit of the stream was over first.
+    TimedOut,
+    /// The TLS handshake, done by the first operation on a stream, failed.
+    Handshake(HandshakeError),
+    /// The other side broke the TLS protocol, or ended it with an alert.
+    Tls(rustls::Error),
+    /// The system says.
+    Io(io::Error),
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot resolve `{}`", self.name)
+    }
+}
+
+impl Error for ResolveError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot bind {}", self.address)
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Unreachable { address, .. } => write!(f, "cannot connect to {address}"),
+            ConnectError::BadServerName(name) => {
+                write!(f, "`{name}` is neither a host name nor an address")
+            }
+            ConnectError::Handshake { address, .. } => {
+                write!(f, "no TLS connection to {address}")
+            }
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ConnectError::Unreachable { source, .. } => Some(source),
+            ConnectError::BadServerName(_) => None,
+            ConnectError::Handshake { source, .. } => Some(source),
+        }
+    }
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AcceptError::NoDescriptors(_) => f.write_str(
+                "cannot accept a connection: all file descriptors that the runtime may have \
+                 are in use (`ulimit -n` is the limit)",
+            ),
+            AcceptError::Io(_) => f.write_str("cannot accept a connection"),
+        }
+    }
+}
+
+impl Error for AcceptError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            AcceptError::NoDescriptors(source) | AcceptError::Io(source) => Some(source),
+        }
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StreamError::TimedOut => f.write_str("the time limit of the stream is over"),
+            StreamError::Handshake(error) => error.fmt(f),
+            StreamError::Tls(error) => write!(f, "TLS: {error}"),
+            StreamError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for StreamError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            StreamError::TimedOut | StreamError::Tls(_) => None,
+            StreamError::Handshake(error) => error.source(),
+            StreamError::Io(error) => error.source(),
+        }
+    }
+}
+
+impl From<io::Error> for StreamError {
+    fn from(error: io::Error) -> StreamError {
+        StreamError::Io(error)
+    }
+}
+
+impl From<HandshakeError> for StreamError {
+    fn from(error: HandshakeError) -> StreamError {
+        StreamError::Handshake(error)
+    }
+}

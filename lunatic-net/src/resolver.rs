@@ -1,0 +1,62 @@
+//! Names to addresses.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+use async_lock::Semaphore;
+use blocking::unblock;
+
+use crate::errors::ResolveError;
+
+/// The longest name that is looked up, with its port.
+const MAX_NAME: usize = 512;
+
+/// The system blocks a thread for each lookup; so many may be blocked at once,
+/// so that files and compilation always find one. The others wait.
+static LOOKUPS: Semaphore = Semaphore::new(64);
+
+/// Resolves `host:port`.
+///
+/// # Errors
+///
+/// [`ResolveError`], also if there is no port.
+pub async fn resolve(name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    lookup(name, name.to_owned()).await
+}
+
+/// Resolves a host without a port.
+///
+/// # Errors
+///
+/// [`ResolveError`].
+pub async fn resolve_host(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![(ip, port).into()]);
+    }
+    lookup(host, (host.to_owned(), port)).await
+}
+
+async fn lookup<N>(name: &str, query: N) -> Result<Vec<SocketAddr>, ResolveError>
+where
+    N: ToSocketAddrs<Iter = std::vec::IntoIter<SocketAddr>> + Send + 'static,
+{
+    let failed = |source| ResolveError {
+        name: name.chars().take(MAX_NAME).collect(),
+        source,
+    };
+    if name.len() > MAX_NAME {
+        let reason = format!("a name has at most {MAX_NAME} bytes");
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, reason)));
+    }
+    let place = LOOKUPS.acquire().await;
+    // The place is taken as long as the thread is, even if nobody waits any more.
+    let addresses = unblock(move || {
+        let addresses = query.to_socket_addrs();
+        drop(place);
+        addresses
+    });
+    Ok(addresses.await.map_err(failed)?.collect())
+}

@@ -1,0 +1,84 @@
+//! A host name in a rule, and the addresses that it is known to lead to.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::resolver::resolve_host;
+use crate::time_limit::within;
+
+/// A host name, and every address that it was seen to lead to.
+#[derive(Debug)]
+pub(super) struct Host {
+    name: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    addresses: HashSet<IpAddr>,
+    looked_up: Option<Instant>,
+}
+
+/// A name is not looked up again before this.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// A lookup for a rule takes at most this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names with more addresses than this are not served well by a rule.
+const MAX_ADDRESSES: usize = 4096;
+
+impl Host {
+    pub(super) fn new(name: String) -> Host {
+        Host {
+            name,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether that is the name.
+    pub(super) fn is(&self, name: &str) -> bool {
+        name.strip_suffix('.')
+            .unwrap_or(name)
+            .eq_ignore_ascii_case(&self.name)
+    }
+
+    /// Whether the name leads to the address. A name that cannot be looked up
+    /// leads nowhere.
+    pub(super) async fn leads_to(&self, ip: IpAddr) -> bool {
+        if self.knows(ip) || !self.is_stale() {
+            return self.knows(ip);
+        }
+        if let Some(Ok(addresses)) = within(Some(PATIENCE), resolve_host(&self.name, 0)).await {
+            self.learn(&addresses);
+        }
+        self.known.lock().looked_up = Some(Instant::now());
+        self.knows(ip)
+    }
+
+    /// Remembers where the name leads to.
+    pub(super) fn learn(&self, addresses: &[SocketAddr]) {
+        let mut known = self.known.lock();
+        for address in addresses {
+            if known.addresses.len() < MAX_ADDRESSES {
+                known.addresses.insert(address.ip().to_canonical());
+            }
+        }
+    }
+
+    fn knows(&self, ip: IpAddr) -> bool {
+        self.known.lock().addresses.contains(&ip)
+    }
+
+    fn is_stale(&self) -> bool {
+        let looked_up = self.known.lock().looked_up;
+        looked_up.is_none_or(|at| at.elapsed() > FRESH)
+    }
+}

@@ -1,0 +1,92 @@
+//! A certificate and its private key.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::tls::provider;
+
+/// The certificate of a server, those that vouch for it, and its private key.
+#[derive(Debug, Clone)]
+pub struct TlsIdentity {
+    pub(super) config: Arc<ServerConfig>,
+}
+
+/// Certificate and key are not usable.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// There is no certificate in the PEM text, or it is broken.
+    BadCertificates(pem::Error),
+    /// There is no private key in the PEM text, or it is broken.
+    BadKey(pem::Error),
+    /// There is more than one private key.
+    SeveralKeys,
+    /// The two do not belong together, or are of a kind that TLS has no use for.
+    Unusable(rustls::Error),
+}
+
+impl TlsIdentity {
+    /// Reads PEM text.
+    ///
+    /// - `certificates`: the server's own, then those that vouch for it.
+    /// - `key`: PKCS#8, PKCS#1 (RSA) or SEC1 (elliptic curves).
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`].
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<TlsIdentity, IdentityError> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
+            .collect::<Result<_, _>>()
+            .map_err(IdentityError::BadCertificates)?;
+        if chain.is_empty() {
+            return Err(IdentityError::BadCertificates(pem::Error::NoItemsFound));
+        }
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(IdentityError::Unusable)?
+            .with_no_client_auth()
+            .with_single_cert(chain, only_key(key)?)
+            .map_err(IdentityError::Unusable)?;
+        Ok(TlsIdentity {
+            config: Arc::new(config),
+        })
+    }
+}
+
+fn only_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    let mut keys = PrivateKeyDer::pem_slice_iter(text);
+    let key = keys
+        .next()
+        .unwrap_or(Err(pem::Error::NoItemsFound))
+        .map_err(IdentityError::BadKey)?;
+    match keys.next() {
+        None => Ok(key),
+        Some(_) => Err(IdentityError::SeveralKeys),
+    }
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IdentityError::BadCertificates(error) => {
+                write!(f, "no certificate can be read from the PEM text: {error}")
+            }
+            IdentityError::BadKey(error) => {
+                write!(f, "no private key can be read from the PEM text: {error}")
+            }
+            IdentityError::SeveralKeys => {
+                f.write_str("the PEM text has more than one private key")
+            }
+            IdentityError::Unusable(error) => {
+                write!(f, "certificate and private key are not usable: {error}")
+            }
+        }
+    }
+}
+
+impl Error for IdentityError {}

@@ -1,0 +1,173 @@
+//! One TLS connection as far as it goes without waiting.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustls::Connection;
+
+use crate::errors::StreamError;
+use crate::tls::handshake::HandshakeError;
+
+/// The state of a connection. None of its methods waits: each does what can be
+/// done now, and says what to wait for before it is called again.
+#[derive(Debug)]
+pub(super) struct Session {
+    connection: Connection,
+    handshake: Handshake,
+    /// How long the handshake may take; `None` is as long as it wants.
+    limit: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum Handshake {
+    NotBegun,
+    Begun(Instant),
+    Done,
+    Failed(HandshakeError),
+}
+
+/// Whether something could be done.
+#[derive(Debug)]
+pub(super) enum Step<R> {
+    /// It is done.
+    Done(R),
+    /// The socket must become readable first.
+    Readable,
+    /// The socket must become writable first.
+    Writable,
+    /// The socket must become one of the two first.
+    Either,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, limit: Option<Duration>) -> Session {
+        Session {
+            connection,
+            handshake: Handshake::NotBegun,
+            limit,
+        }
+    }
+
+    /// Begins the handshake if nobody has; how much time is left for it.
+    pub(super) fn begin_handshake(&mut self) -> Result<Option<Duration>, HandshakeError> {
+        let began = match &self.handshake {
+            Handshake::Done => return Ok(None),
+            Handshake::Failed(error) => return Err(error.clone()),
+            Handshake::Begun(began) => *began,
+            Handshake::NotBegun => {
+                let now = Instant::now();
+                self.handshake = Handshake::Begun(now);
+                now
+            }
+        };
+        Ok(self.limit.map(|limit| limit.saturating_sub(began.elapsed())))
+    }
+
+    /// Goes on with the handshake.
+    pub(super) fn shake_hands(&mut self, socket: &TcpStream) -> Result<Step<()>, HandshakeError> {
+        loop {
+            if !self.send(socket)? {
+                return Ok(Step::Writable);
+            }
+            if !self.connection.is_handshaking() {
+                self.handshake = Handshake::Done;
+                return Ok(Step::Done(()));
+            }
+            match self.connection.read_tls(&mut &*socket) {
+                Ok(0) => return Err(HandshakeError::Closed),
+                Ok(_) => self.process(socket)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Step::Readable),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The time for the handshake is over.
+    pub(super) fn too_late(&self) -> HandshakeError {
+        HandshakeError::TimedOut(self.limit.unwrap_or_default())
+    }
+
+    /// The handshake failed, for good; the other side need not wait any longer.
+    pub(super) fn fail(&mut self, socket: &TcpStream, error: HandshakeError) {
+        self.handshake = Handshake::Failed(error);
+        // It may be closed already.
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+
+    /// Lets `read` take plaintext that has arrived.
+    pub(super) fn read(
+        &mut self,
+        socket: &TcpStream,
+        read: &mut dyn FnMut(&mut dyn Read) -> io::Result<usize>,
+    ) -> Result<Step<usize>, StreamError> {
+        loop {
+            match read(&mut self.connection.reader()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return Ok(Step::Done(done?)),
+            }
+            match self.connection.read_tls(&mut &*socket) {
+                // At the end the reader knows what to say.
+                Ok(_) => self.process(socket).map_err(StreamError::Tls)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Bytes that a writer had to leave behind, or that answer what was read.
+        // An error is the next writer's: here may still be something to read.
+        match self.send(socket) {
+            Ok(false) => Ok(Step::Either),
+            Ok(true) | Err(_) => Ok(Step::Readable),
+        }
+    }
+
+    /// Lets `write` put plaintext in, once all from before is with the system.
+    pub(super) fn write(
+        &mut self,
+        socket: &TcpStream,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<usize>,
+    ) -> Result<Step<usize>, StreamError> {
+        match self.send(socket)? {
+            true => Ok(Step::Done(write(&mut self.connection.writer())?)),
+            false => Ok(Step::Writable),
+        }
+    }
+
+    /// Gives everything that was written to the system.
+    pub(super) fn flush(&mut self, socket: &TcpStream) -> Result<Step<()>, StreamError> {
+        match self.send(socket)? {
+            true => Ok(Step::Done(())),
+            false => Ok(Step::Writable),
+        }
+    }
+
+    /// Says goodbye, if the other side can hear it without anybody waiting.
+    pub(super) fn close(&mut self, socket: &TcpStream) {
+        if matches!(self.handshake, Handshake::Done) {
+            self.connection.send_close_notify();
+            let _ = self.send(socket);
+        }
+    }
+
+    fn process(&mut self, socket: &TcpStream) -> Result<(), rustls::Error> {
+        let processed = self.connection.process_new_packets();
+        if processed.is_err() {
+            // The alert that tells the other side; it may be gone already.
+            let _ = self.send(socket);
+        }
+        processed.map(|_| ())
+    }
+
+    /// Gives ciphertext to the system; whether that was all.
+    fn send(&mut self, socket: &TcpStream) -> io::Result<bool> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut &*socket) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,218 @@
+//! What happens when a process ends, and in which order.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::panic::panic_any;
+use std::sync::mpsc;
+
+use futures_lite::future::{self, block_on, poll_once};
+use harness::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
+use lunatic_mailbox::{DataMessage, Message, Wanted};
+use lunatic_process::{Environment, ExitReason, Panicked, Process, SpawnOptions};
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Links and monitors a process.
+fn watcher(environment: &Environment, process: &Process) -> Process {
+    let watcher = idle(environment);
+    watcher.link(process.id(), tag(5));
+    watcher.monitor(process.id());
+    watcher
+}
+
+#[test]
+fn out_of_the_table_then_body_then_hooks_then_links_and_monitors() {
+    let environment = environment();
+    let (seen, order) = mpsc::channel();
+    let (in_drop, lookup) = (seen.clone(), environment.clone());
+    let process = spawn(&environment, move |mut own| async move {
+        let id = own.process.id();
+        let _guard = OnDrop(move || {
+            in_drop
+                .send(("body", lookup.exists(id), own.process.is_alive()))
+                .unwrap();
+        });
+        own.mailbox.receive(Wanted::Any).await;
+        Err("it broke".into())
+    });
+    let watcher = watcher(&environment, &process);
+    let (dying, unaware) = (process.clone(), watcher.clone());
+    process.at_exit(move |reason| {
+        assert_eq!(reason.to_string(), "it broke");
+        // Neither signals nor messages are accepted any more.
+        assert!(dying.send(DataMessage::default().into()).is_err());
+        let told = unaware.queued_messages() > 0;
+        seen.send(("hook", told, dying.is_alive())).unwrap();
+    });
+    wake(&process);
+    end_of(&process);
+    let order: Vec<_> = order.try_iter().collect();
+    assert_eq!(order, [("body", false, true), ("hook", false, false)]);
+    wait_until("links and monitors to be told", || {
+        watcher.queued_messages() == 2
+    });
+}
+
+#[test]
+fn links_are_told_before_monitors() {
+    let environment = environment();
+    let (sender, told) = async_channel::unbounded();
+    let process = ends(&environment, Err("it broke"));
+    let watcher = spawn(&environment, |mut own| async move {
+        own.process.die_when_link_dies(false);
+        sender.send(None).await?;
+        loop {
+            let message = own.mailbox.receive(Wanted::Any).await;
+            sender.send(Some(message)).await.ok();
+        }
+    });
+    let next = || wait("a message", told.recv()).unwrap();
+    assert!(next().is_none());
+    watcher.monitor(process.id());
+    watcher.link(process.id(), tag(5));
+    wake(&process);
+    assert!(matches!(next(), Some(Message::LinkDied { tag: told }) if told == tag(5)));
+    assert!(matches!(next(), Some(Message::ProcessDied { process: told }) if told == process.id().0));
+}
+
+#[test]
+fn who_waits_is_told_last() {
+    let environment = environment();
+    let (entered, in_hook) = mpsc::channel();
+    let (resume, resumed) = mpsc::channel::<()>();
+    let process = ends(&environment, Ok(()));
+    process.at_exit(move |_| {
+        entered.send(()).unwrap();
+        resumed.recv().ok();
+    });
+    wake(&process);
+    in_hook.recv().unwrap();
+    // The hook has not returned, so the death is not over.
+    let early = block_on(poll_once(process.wait()));
+    assert!(early.is_none(), "{early:?}");
+    drop(resume);
+    assert!(end_of(&process).is_normal());
+}
+
+#[test]
+fn a_hook_for_the_dead_is_called_at_once() {
+    let environment = environment();
+    let process = ends(&environment, Ok(()));
+    wake(&process);
+    end_of(&process);
+    let (seen, called) = mpsc::channel();
+    process.at_exit(move |reason| seen.send(reason.is_normal()).unwrap());
+    assert_eq!(called.try_recv(), Ok(true));
+}
+
+/// It fails with this panic, and that is told.
+#[track_caller]
+fn panicked(environment: &Environment, process: &Process, watcher: &Process, message: &str) {
+    let reason = end_of(process);
+    let message = message.to_string();
+    let panic = reason.failure().unwrap().downcast_ref();
+    assert_eq!(panic, Some(&Panicked { message }));
+    wait_until("the death to be told", || watcher.queued_messages() == 2);
+    assert!(!environment.exists(process.id()));
+}
+
+#[test]
+fn a_panic_in_a_body_is_a_failure() {
+    let environment = environment();
+    for (panic, message) in [
+        ((|| panic!("as text")) as fn(), "as text"),
+        (|| panic!("as {}", "format"), "as format"),
+        (|| panic_any(42), "without a message"),
+    ] {
+        let process = spawn(&environment, move |mut own| async move {
+            own.mailbox.receive(Wanted::Any).await;
+            panic();
+            Ok(())
+        });
+        let watcher = watcher(&environment, &process);
+        wake(&process);
+        panicked(&environment, &process, &watcher, message);
+    }
+}
+
+#[test]
+fn a_panic_before_the_first_await_is_a_failure_too() {
+    let environment = environment();
+    let process = environment
+        .spawn(SpawnOptions::default(), |_| -> future::Pending<_> {
+            panic!("too early")
+        })
+        .unwrap();
+    let reason = end_of(&process);
+    let message = "too early".to_string();
+    let panic = reason.failure().unwrap().downcast_ref();
+    assert_eq!(panic, Some(&Panicked { message }));
+    assert!(!environment.exists(process.id()));
+    wait_until("nobody to be left", || environment.process_count() == 0);
+}
+
+#[test]
+fn a_panic_while_a_body_is_dropped_keeps_nothing_from_being_told() {
+    let environment = environment();
+    let process = spawn(&environment, |mut own| async move {
+        let _guard = OnDrop(|| panic!("in drop"));
+        own.mailbox.receive(Wanted::Any).await;
+        future::pending().await
+    });
+    let watcher = watcher(&environment, &process);
+    // So that it is inside of its body.
+    wake(&process);
+    wait_until("the message to be taken", || process.queued_messages() == 0);
+    process.kill();
+    assert!(matches!(end_of(&process), ExitReason::Killed));
+    wait_until("the death to be told", || watcher.queued_messages() == 2);
+    assert!(!environment.exists(process.id()));
+}
+
+#[test]
+fn a_panic_in_a_hook_keeps_nothing_from_being_told() {
+    let environment = environment();
+    let process = ends(&environment, Err("it broke"));
+    let (seen, called) = mpsc::channel();
+    process.at_exit(|_| panic!("in a hook"));
+    process.at_exit(move |_| seen.send(()).unwrap());
+    let watcher = watcher(&environment, &process);
+    wake(&process);
+    assert_eq!(end_of(&process).to_string(), "it broke");
+    assert_eq!(called.try_recv(), Ok(()));
+    wait_until("the death to be told", || watcher.queued_messages() == 2);
+}
+
+#[test]
+fn what_a_body_holds_is_dropped_before_who_waits_is_told() {
+    let environment = environment();
+    let (held, open) = async_channel::bounded::<()>(1);
+    let process = spawn(&environment, |own| async move {
+        let _held = (held, own);
+        future::pending().await
+    });
+    process.kill();
+    end_of(&process);
+    assert!(open.is_closed());
+}
+
+#[test]
+fn messages_that_nobody_received_are_dropped_with_the_process() {
+    let environment = environment();
+    let process = idle(&environment);
+    let (held, open) = async_channel::bounded::<()>(1);
+    let mut message = DataMessage::default();
+    message.push(held);
+    process.send(message.into()).unwrap();
+    process.kill();
+    end_of(&process);
+    assert!(open.is_closed());
+}

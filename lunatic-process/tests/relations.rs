@@ -1,0 +1,139 @@
+//! Links and monitors as a pure state machine.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use lunatic_mailbox::{Message, Tag};
+use lunatic_process::{ExitReason, Failure, LinkDeath, ProcessId, Reaction, Relations, Signal};
+
+const PEER: ProcessId = ProcessId(7);
+const OTHER: ProcessId = ProcessId(8);
+
+fn link(peer: ProcessId, tag: i64) -> Signal {
+    let tag = Tag::new(tag);
+    Signal::Link { peer, tag }
+}
+
+fn link_died(peer: ProcessId, tag: i64, reason: ExitReason) -> Signal {
+    let tag = Tag::new(tag);
+    Signal::LinkDied { peer, tag, reason }
+}
+
+fn failed() -> ExitReason {
+    ExitReason::Failed(Failure::new("it broke"))
+}
+
+/// Relations that are linked to `PEER` with tag 5.
+fn linked() -> Relations {
+    let mut relations = Relations::new();
+    assert!(matches!(relations.apply(link(PEER, 5)), Reaction::None));
+    relations
+}
+
+#[test]
+fn a_kill_is_death_whatever_the_flag_says() {
+    for die_when_link_dies in [true, false] {
+        let mut relations = Relations::new();
+        relations.apply(Signal::DieWhenLinkDies(die_when_link_dies));
+        let reaction = relations.apply(Signal::Kill);
+        assert!(matches!(reaction, Reaction::Die(ExitReason::Killed)));
+    }
+}
+
+#[test]
+fn at_first_the_death_of_a_link_is_death() {
+    for reason in [failed(), ExitReason::Killed, ExitReason::NoProcess] {
+        let reaction = linked().apply(link_died(PEER, 5, reason));
+        let Reaction::Die(ExitReason::Failed(failure)) = reaction else {
+            panic!("{reaction:?}");
+        };
+        assert_eq!(failure.downcast_ref(), Some(&LinkDeath { peer: PEER }));
+    }
+}
+
+#[test]
+fn the_death_of_a_link_is_a_message_to_who_traps_it() {
+    for reason in [failed(), ExitReason::Killed, ExitReason::NoProcess] {
+        let mut relations = linked();
+        relations.apply(Signal::DieWhenLinkDies(false));
+        let reaction = relations.apply(link_died(PEER, 6, reason));
+        let Reaction::Deliver(Message::LinkDied { tag }) = reaction else {
+            panic!("{reaction:?}");
+        };
+        // The tag of the dying end counts.
+        assert_eq!(tag, Tag::new(6));
+        assert_eq!(relations.link_count(), 0);
+    }
+}
+
+#[test]
+fn the_normal_end_of_a_link_is_nothing_and_ends_the_link() {
+    for die_when_link_dies in [true, false] {
+        let mut relations = linked();
+        relations.apply(Signal::DieWhenLinkDies(die_when_link_dies));
+        let reaction = relations.apply(link_died(PEER, 5, ExitReason::Normal));
+        assert!(matches!(reaction, Reaction::None));
+        assert_eq!(relations.link_count(), 0);
+    }
+}
+
+#[test]
+fn the_death_of_who_is_not_linked_is_nothing() {
+    let mut relations = linked();
+    let reaction = relations.apply(link_died(OTHER, 5, failed()));
+    assert!(matches!(reaction, Reaction::None));
+    relations.apply(Signal::Unlink { peer: PEER });
+    let reaction = relations.apply(link_died(PEER, 5, failed()));
+    assert!(matches!(reaction, Reaction::None));
+}
+
+#[test]
+fn a_link_dies_once() {
+    let mut relations = linked();
+    relations.apply(Signal::DieWhenLinkDies(false));
+    let first = relations.apply(link_died(PEER, 5, failed()));
+    let second = relations.apply(link_died(PEER, 5, failed()));
+    assert!(matches!(first, Reaction::Deliver(_)));
+    assert!(matches!(second, Reaction::None));
+}
+
+#[test]
+fn the_flag_can_be_set_both_ways() {
+    let mut relations = linked();
+    relations.apply(Signal::DieWhenLinkDies(false));
+    relations.apply(Signal::DieWhenLinkDies(true));
+    let reaction = relations.apply(link_died(PEER, 5, failed()));
+    assert!(matches!(reaction, Reaction::Die(_)));
+}
+
+#[test]
+fn there_is_one_link_for_each_pair_and_the_last_tag_counts() {
+    let mut relations = linked();
+    relations.apply(link(PEER, 6));
+    relations.apply(link(OTHER, 0));
+    let mut links: Vec<_> = relations.links().collect();
+    links.sort();
+    assert_eq!(links, [(PEER, Tag::new(6)), (OTHER, None)]);
+}
+
+#[test]
+fn there_is_one_monitor_for_each_watcher() {
+    let mut relations = Relations::new();
+    for watcher in [PEER, PEER, OTHER] {
+        relations.apply(Signal::Monitor { watcher });
+    }
+    relations.apply(Signal::StopMonitoring { watcher: OTHER });
+    relations.apply(Signal::StopMonitoring { watcher: ProcessId(9) });
+    assert_eq!(relations.watchers().collect::<Vec<_>>(), [PEER]);
+}
+
+#[test]
+fn the_end_of_who_is_monitored_is_a_message_whatever_the_flag_says() {
+    let mut relations = Relations::new();
+    for die_when_link_dies in [true, false] {
+        relations.apply(Signal::DieWhenLinkDies(die_when_link_dies));
+        let reaction = relations.apply(Signal::ProcessDied { process: PEER });
+        assert!(matches!(
+            reaction,
+            Reaction::Deliver(Message::ProcessDied { process: 7 })
+        ));
+    }
+}
