@@ -56,10 +56,7 @@ impl TimeLimit {
 ///
 /// The operation is polled once before the clock is looked at, so that even a
 /// limit of 0 succeeds if the result is there already.
-pub(crate) async fn within<F: Future>(
-    limit: Option<Duration>,
-    operation: F,
-) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(limit: Option<Duration>, operation: F) -> Option<F::Output> {
     let Some(limit) = limit else {
         return Some(operation.await);
     };

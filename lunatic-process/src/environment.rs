@@ -11,7 +11,7 @@ use lunatic_mailbox::{Limits, Mailbox, Message, Tag};
 use lunatic_scheduler::Scheduler;
 
 use crate::exit::{ExitReason, Failure};
-use crate::life::Life;
+use crate::life::{self, Life};
 use crate::process::Process;
 use crate::relations::{ProcessId, Signal};
 use crate::table::ProcessTable;
@@ -142,13 +142,14 @@ impl Environment {
         if let Some(link) = &options.link {
             link_at_birth(link, &process);
         }
-        let body = body(Context {
+        let context = Context {
             process: process.clone(),
             mailbox,
-        });
-        self.inner
-            .scheduler
-            .spawn(Life::new(process.clone(), body, options.awaited));
+        };
+        if let Some(body) = life::begin(&process, options.awaited, || body(context)) {
+            let life = Life::new(process.clone(), body, options.awaited);
+            self.inner.scheduler.spawn(life);
+        }
         if self.inner.closing.load(Ordering::SeqCst) {
             process.kill();
         }

@@ -42,10 +42,7 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             Ok(Poll::Pending) => self.process.doom().map_or(Poll::Pending, Poll::Ready),
             Ok(Poll::Ready(Ok(()))) => Poll::Ready(ExitReason::Normal),
             Ok(Poll::Ready(Err(failure))) => Poll::Ready(ExitReason::Failed(failure)),
-            Err(panic) => {
-                let message = panic_message(&*panic);
-                Poll::Ready(ExitReason::Failed(Failure::new(Panicked { message })))
-            }
+            Err(panic) => Poll::Ready(panicked(&*panic)),
         }
     }
 
@@ -82,6 +79,13 @@ impl<F> Drop for Life<F> {
             die(&self.process, Some(body), &ExitReason::Killed, self.awaited);
         }
     }
+}
+
+/// Makes the body of a process; if that panics, the process has failed.
+pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> F) -> Option<F> {
+    catch_unwind(AssertUnwindSafe(make))
+        .inspect_err(|panic| die::<F>(process, None, &panicked(&**panic), awaited))
+        .ok()
 }
 
 /// Everything that happens when a process ends, in this order.
@@ -157,6 +161,11 @@ fn log_death(
         }
         _ => tracing::info!(process = id, name, links, "ended: {reason}"),
     }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> ExitReason {
+    let message = panic_message(panic);
+    ExitReason::Failed(Failure::new(Panicked { message }))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

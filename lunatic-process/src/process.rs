@@ -30,6 +30,8 @@ struct Inner {
     /// that it may go on.
     doomed: AtomicBool,
     control: Mutex<Control>,
+    /// Set when the death is over: everybody else has been told.
+    over: AtomicBool,
     ended: Event,
 }
 
@@ -71,6 +73,7 @@ impl Process {
                     label: None,
                     at_exit: Vec::new(),
                 }),
+                over: AtomicBool::new(false),
                 ended: Event::new(),
             }),
         }
@@ -170,11 +173,12 @@ impl Process {
         self.exit_reason().is_none()
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has ended, and its links and monitors are told.
     pub async fn wait(&self) -> ExitReason {
         loop {
             let listener = self.inner.ended.listen();
-            if let Some(reason) = self.exit_reason() {
+            let is_over = self.inner.over.load(Ordering::SeqCst);
+            if let (true, Some(reason)) = (is_over, self.exit_reason()) {
                 return reason;
             }
             listener.await;
@@ -278,6 +282,7 @@ impl Process {
 
     /// Tells whoever waits that the process has ended.
     pub(crate) fn announce_end(&self) {
+        self.inner.over.store(true, Ordering::SeqCst);
         self.inner.ended.notify(usize::MAX);
     }
 }

@@ -11,13 +11,20 @@
 //!
 //! All of that is sequentially consistent, so one of the two sees the other.
 
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
-
-use parking_lot::Mutex;
+#[cfg(lunatic_loom)]
+use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering, fence},
+};
+#[cfg(not(lunatic_loom))]
+use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering, fence},
+};
 
 /// The sleeping and searching workers.
 #[derive(Debug)]
-pub(crate) struct Idle {
+pub struct Idle {
     searching: AtomicUsize,
     /// How many sleep; the length of `sleepers`, to be read without the lock.
     sleeping: AtomicUsize,
@@ -26,7 +33,7 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    pub(crate) fn new(workers: usize) -> Idle {
+    pub fn new(workers: usize) -> Idle {
         Idle {
             searching: AtomicUsize::new(0),
             sleeping: AtomicUsize::new(0),
@@ -37,12 +44,12 @@ impl Idle {
 
     /// A task was queued: the worker to be woken for it, who is searching from now
     /// on.
-    pub(crate) fn someone_to_wake(&self) -> Option<usize> {
+    pub fn someone_to_wake(&self) -> Option<usize> {
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::SeqCst) == 0 || self.searching.load(Ordering::SeqCst) > 0 {
             return None;
         }
-        let mut sleepers = self.sleepers.lock();
+        let mut sleepers = self.sleepers();
         // Looked at again under the lock, or two tasks would wake two.
         if self.searching.load(Ordering::SeqCst) > 0 {
             return None;
@@ -55,7 +62,7 @@ impl Idle {
 
     /// A worker begins to search; not if half of them do already, as they would
     /// only be in each other's way.
-    pub(crate) fn begin_search(&self) -> bool {
+    pub fn begin_search(&self) -> bool {
         if 2 * self.searching.load(Ordering::SeqCst) >= self.workers {
             return false;
         }
@@ -65,14 +72,14 @@ impl Idle {
 
     /// A searching worker has found something. Whether it was the only one
     /// searching: then it has to see whether there is more, and somebody to wake.
-    pub(crate) fn end_search(&self) -> bool {
+    pub fn end_search(&self) -> bool {
         self.searching.fetch_sub(1, Ordering::SeqCst) == 1
     }
 
     /// A worker goes to sleep. It has to look once more for tasks after this, and
     /// to [`stay_awake`](Idle::stay_awake) if there are some.
-    pub(crate) fn sleep(&self, worker: usize, was_searching: bool) {
-        let mut sleepers = self.sleepers.lock();
+    pub fn sleep(&self, worker: usize, was_searching: bool) {
+        let mut sleepers = self.sleepers();
         sleepers.push(worker);
         self.sleeping.fetch_add(1, Ordering::SeqCst);
         drop(sleepers);
@@ -85,8 +92,8 @@ impl Idle {
     /// A worker does not sleep after all, or has been woken for another reason
     /// than a task. Whether somebody has woken it for a task meanwhile: then it is
     /// searching.
-    pub(crate) fn stay_awake(&self, worker: usize) -> bool {
-        let mut sleepers = self.sleepers.lock();
+    pub fn stay_awake(&self, worker: usize) -> bool {
+        let mut sleepers = self.sleepers();
         let Some(position) = sleepers.iter().position(|sleeper| *sleeper == worker) else {
             return true;
         };
@@ -95,8 +102,13 @@ impl Idle {
         false
     }
 
+    /// Nothing panics while the lock is held.
+    fn sleepers(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.sleepers.lock().expect("the lock is not poisoned")
+    }
+
     /// Whether a worker still counts as sleeping.
-    pub(crate) fn is_asleep(&self, worker: usize) -> bool {
-        self.sleepers.lock().contains(&worker)
+    pub fn is_asleep(&self, worker: usize) -> bool {
+        self.sleepers().contains(&worker)
     }
 }

@@ -17,11 +17,21 @@
 //! - The hooks of [`Builder::on_work`] and [`Builder::on_rest`] come in pairs,
 //!   worker by worker; an idle scheduler uses no CPU time.
 
+#[cfg(not(lunatic_loom))]
+#[allow(unreachable_pub, reason = "the model check is outside of the crate")]
 mod idle;
+#[cfg(lunatic_loom)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "only the model check sees this")]
+pub mod idle;
+#[cfg(not(lunatic_loom))]
 mod queues;
+#[cfg(not(lunatic_loom))]
 pub mod scheduler;
+#[cfg(not(lunatic_loom))]
 mod worker;
 
+#[cfg(not(lunatic_loom))]
 pub use scheduler::{Builder, Scheduler};
 
 /// The examples in the README, as tests.

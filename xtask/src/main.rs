@@ -4,6 +4,7 @@
     reason = "a command line tool talks to whoever started it"
 )]
 
+mod bench;
 mod cargo;
 mod command;
 mod compat;
@@ -39,6 +40,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measures the runtime in whole programs and writes BENCHMARKS.md
+    Bench(bench::Options),
     /// Runs everything CI runs
     Test,
     /// Runs the tests and examples of the published `lunatic` crate
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Toolchain => toolchain::main(),
         Task::Guests => guests::main(),
         Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
+        Task::Bench(options) => bench::main(&options),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),
         Task::Tidy => tidy::main(),

@@ -107,7 +107,7 @@ const WORDS: usize = 0xe000;
 /// page is added if there is none.
 pub fn module(body: &str) -> String {
     let (mut text, words) = place_words(body);
-    if !text.contains("(memory") {
+    if !text.contains("(memory (") {
         text += "(memory (export \"memory\") 1)\n";
     }
     if !words.is_empty() {

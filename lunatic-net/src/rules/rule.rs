@@ -177,7 +177,10 @@ fn target(host: &str) -> Result<Target, &'static str> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_name = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     // What looks like an address and is none must not be taken for a name.
-    let is_number = |name: &str| name.chars().all(|char| char.is_ascii_digit() || char == '.');
+    let is_number = |name: &str| {
+        name.chars()
+            .all(|char| char.is_ascii_digit() || char == '.')
+    };
     if !name.chars().all(is_name) || is_number(name) {
         return Err(BAD_HOST);
     }

@@ -79,9 +79,7 @@ impl fmt::Display for IdentityError {
             IdentityError::BadKey(error) => {
                 write!(f, "no private key can be read from the PEM text: {error}")
             }
-            IdentityError::SeveralKeys => {
-                f.write_str("the PEM text has more than one private key")
-            }
+            IdentityError::SeveralKeys => f.write_str("the PEM text has more than one private key"),
             IdentityError::Unusable(error) => {
                 write!(f, "certificate and private key are not usable: {error}")
             }

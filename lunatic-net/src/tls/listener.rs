@@ -29,7 +29,10 @@ impl TlsListener {
     /// # Errors
     ///
     /// [`BindError`].
-    pub async fn bind(address: SocketAddr, identity: TlsIdentity) -> Result<TlsListener, BindError> {
+    pub async fn bind(
+        address: SocketAddr,
+        identity: TlsIdentity,
+    ) -> Result<TlsListener, BindError> {
         let socket = Async::<net::TcpListener>::bind(address)
             .map_err(|source| BindError { address, source })?;
         Ok(TlsListener {

@@ -61,7 +61,9 @@ impl Session {
                 now
             }
         };
-        Ok(self.limit.map(|limit| limit.saturating_sub(began.elapsed())))
+        Ok(self
+            .limit
+            .map(|limit| limit.saturating_sub(began.elapsed())))
     }
 
     /// Goes on with the handshake.

@@ -87,11 +87,7 @@ impl TlsStream {
 
     async fn shake_hands(&self) -> Result<(), HandshakeError> {
         loop {
-            let step = self
-                .0
-                .session
-                .lock()
-                .shake_hands(self.0.socket.get_ref())?;
+            let step = self.0.session.lock().shake_hands(self.0.socket.get_ref())?;
             match step {
                 Step::Done(()) => return Ok(()),
                 step => self.wait(&step).await?,

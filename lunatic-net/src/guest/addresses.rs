@@ -1,0 +1,112 @@
+//! Addresses as guests give them (ABI §6).
+
+use std::error::Error;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use lunatic_abi::{Guest, Misuse};
+use wasmtime::{Caller, Result};
+
+use crate::guest::NetHost;
+use crate::rules::{Action, Denied};
+
+/// The five arguments of an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AddressArguments {
+    /// 4 or 6.
+    pub(super) kind: u32,
+    pub(super) ptr: u32,
+    pub(super) port: u32,
+    pub(super) flow_info: u32,
+    pub(super) scope_id: u32,
+}
+
+/// An address is not used.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    BadPort(BadPort),
+    Denied(Denied),
+}
+
+/// A number is not a port. It is not cut to 16 bits: another port is not what
+/// the guest wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadPort(u32);
+
+pub(super) const V4: u32 = 4;
+pub(super) const V6: u32 = 6;
+
+/// Reads an address and checks that the process may do this with it.
+///
+/// Traps as [`read`] does.
+pub(super) async fn permitted<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    action: Action,
+    arguments: AddressArguments,
+) -> Result<Result<SocketAddr, Refusal>> {
+    let address = match read(caller, arguments)? {
+        Ok(address) => address,
+        Err(bad_port) => return Ok(Err(Refusal::BadPort(bad_port))),
+    };
+    let config = caller.data_mut().net().config().clone();
+    match config.check(action, address, None).await {
+        Ok(()) => Ok(Ok(address)),
+        Err(denied) => Ok(Err(Refusal::Denied(denied))),
+    }
+}
+
+/// Reads an address.
+///
+/// Traps on another kind than 4 and 6, and on a bad address of the octets.
+fn read<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    arguments: AddressArguments,
+) -> Result<Result<SocketAddr, BadPort>> {
+    let AddressArguments {
+        kind,
+        ptr,
+        port,
+        flow_info,
+        scope_id,
+    } = arguments;
+    let ip: IpAddr = match kind {
+        V4 => octets::<4, T>(caller, ptr)?.into(),
+        V6 => octets::<16, T>(caller, ptr)?.into(),
+        other => {
+            let reason = format!("{other} is not a kind of address; there are 4 and 6");
+            return Err(Misuse::refused(reason).into());
+        }
+    };
+    Ok(read_port(port).map(|port| match ip {
+        IpAddr::V4(ip) => SocketAddrV4::new(ip, port).into(),
+        IpAddr::V6(ip) => SocketAddrV6::new(ip, port, flow_info, scope_id).into(),
+    }))
+}
+
+/// Reads a port.
+pub(super) fn read_port(port: u32) -> Result<u16, BadPort> {
+    port.try_into().map_err(|_| BadPort(port))
+}
+
+fn octets<const N: usize, T: NetHost>(caller: &mut Caller<'_, T>, ptr: u32) -> Result<[u8; N]> {
+    Ok(caller.records::<N>(ptr, 1)?[0])
+}
+
+impl fmt::Display for BadPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not a port; the highest is {}", self.0, u16::MAX)
+    }
+}
+
+impl Error for BadPort {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::BadPort(error) => error.fmt(f),
+            Refusal::Denied(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for Refusal {}

@@ -1,0 +1,155 @@
+//! Names, and addresses as iterators (ABI §6.1).
+
+use std::io;
+use std::net::SocketAddr;
+use std::vec;
+
+use lunatic_abi::{Guest, Misuse, Resource, Timeout};
+use wasmtime::{Caller, Linker, Result};
+
+use crate::guest::addresses::{V4, V6};
+use crate::guest::reports::timed_out;
+use crate::guest::{NAMESPACE, NetHost};
+use crate::resolver::resolve;
+
+/// Addresses that a guest takes one by one.
+#[derive(Debug)]
+pub(super) struct DnsIterator {
+    /// Most iterators are the one address of a socket, so this allocates nothing.
+    first: Option<SocketAddr>,
+    rest: vec::IntoIter<SocketAddr>,
+}
+
+impl Resource for DnsIterator {
+    const KIND: &'static str = "DNS iterator";
+}
+
+pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(
+        NAMESPACE,
+        "resolve",
+        |caller, (ptr, len, timeout, id_ptr)| {
+            Box::new(resolve_name(caller, ptr, len, timeout, id_ptr))
+        },
+    )?;
+    linker.func_wrap(NAMESPACE, "resolve_next", resolve_next)?;
+    linker.func_wrap(NAMESPACE, "drop_dns_iterator", drop_dns_iterator)?;
+    Ok(())
+}
+
+/// `lunatic::networking::resolve` (ABI §6.1): looks `host:port` up. Returns 0
+/// with an iterator id, or 1 or 9027 with an error id at `id_ptr`.
+///
+/// Traps on a bad address, or text that is not UTF-8.
+async fn resolve_name<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+    timeout: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let name = caller.text(ptr, len)?.to_owned();
+    let host = name.rsplit_once(':').map_or(&*name, |(host, _)| host);
+    let config = caller.data_mut().net().config().clone();
+    let is_address = name.parse::<SocketAddr>().is_ok();
+    if !is_address && let Err(denied) = config.check_lookup(host) {
+        return caller.report(id_ptr, &denied);
+    }
+    match Timeout::from_millis(timeout).limit(resolve(&name)).await {
+        Some(Ok(addresses)) => {
+            config.learn(host, &addresses);
+            let iterator = DnsIterator {
+                first: None,
+                rest: addresses.into_iter(),
+            };
+            keep(&mut caller, iterator, id_ptr)
+        }
+        Some(Err(error)) => caller.report(id_ptr, &error),
+        None => timed_out(&mut caller, format!("resolve `{host}`"), id_ptr),
+    }
+}
+
+/// `lunatic::networking::resolve_next` (ABI §6.1): takes an address out of an
+/// iterator. Returns 0, or 1 at the end.
+///
+/// - `kind_ptr`: 4 or 6, a `u32`.
+/// - `address_ptr`: 4 or 16 octets.
+/// - `port_ptr`: a `u16`.
+/// - `flow_info_ptr`, `scope_id_ptr`: each a `u32`, for IPv6 only.
+///
+/// Traps on an unknown id, or a bad address.
+fn resolve_next<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    kind_ptr: u32,
+    address_ptr: u32,
+    port_ptr: u32,
+    flow_info_ptr: u32,
+    scope_id_ptr: u32,
+) -> Result<u32> {
+    const END: u32 = 1;
+    let iterators = &mut caller.data_mut().net().tables().dns_iterators;
+    let address = iterators.get_mut(id)?.next();
+    match address {
+        None => return Ok(END),
+        Some(SocketAddr::V4(address)) => {
+            caller.write_u32(kind_ptr, V4)?;
+            caller.write(address_ptr, &address.ip().octets())?;
+            caller.write(port_ptr, &address.port().to_le_bytes())?;
+        }
+        Some(SocketAddr::V6(address)) => {
+            caller.write_u32(kind_ptr, V6)?;
+            caller.write(address_ptr, &address.ip().octets())?;
+            caller.write(port_ptr, &address.port().to_le_bytes())?;
+            caller.write_u32(flow_info_ptr, address.flowinfo())?;
+            caller.write_u32(scope_id_ptr, address.scope_id())?;
+        }
+    }
+    Ok(0)
+}
+
+/// `lunatic::networking::drop_dns_iterator` (ABI §6.1).
+///
+/// Traps on an unknown id.
+fn drop_dns_iterator<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
+    caller.data_mut().net().tables().dns_iterators.remove(id)?;
+    Ok(())
+}
+
+/// Makes an iterator of one address and writes its id to `id_ptr`; returns 0,
+/// or 1 with an error id there. The body of every function that tells an address.
+pub(super) fn tell<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    address: io::Result<SocketAddr>,
+    id_ptr: u32,
+) -> Result<u32> {
+    match address {
+        Ok(address) => keep(caller, DnsIterator::of(address), id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+fn keep<T: NetHost>(caller: &mut Caller<'_, T>, iterator: DnsIterator, id_ptr: u32) -> Result<u32> {
+    let iterators = &mut caller.data_mut().net().tables().dns_iterators;
+    let id = iterators.insert(iterator).map_err(Misuse::from)?;
+    caller.write_u64(id_ptr, id)?;
+    Ok(0)
+}
+
+impl DnsIterator {
+    fn of(address: SocketAddr) -> DnsIterator {
+        DnsIterator {
+            first: Some(address),
+            rest: vec::IntoIter::default(),
+        }
+    }
+}
+
+impl Iterator for DnsIterator {
+    type Item = SocketAddr;
+
+    fn next(&mut self) -> Option<SocketAddr> {
+        self.first.take().or_else(|| self.rest.next())
+    }
+}

@@ -1,0 +1,101 @@
+//! What TCP and TLS listeners have in common (ABI §6.2, §6.4).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_io::Timer;
+use lunatic_abi::Guest;
+use wasmtime::{Caller, Result};
+
+use crate::errors::AcceptError;
+use crate::guest::NetHost;
+use crate::guest::dns::tell;
+use crate::guest::reports::keep;
+use crate::guest::sockets::Socket;
+use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
+
+/// A socket that connections come in on.
+pub(super) trait Listener: Socket {
+    type Stream: Socket;
+
+    fn accept(
+        &self,
+    ) -> impl Future<Output = Result<(Self::Stream, SocketAddr), AcceptError>> + Send;
+
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// The body of `tcp_accept` and `tls_accept`: waits for a connection. Returns 0
+/// with a stream id at `id_ptr` and the other side's address, as an iterator, at
+/// `peer_ptr`; or 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
+///
+/// Whoever accepts in a loop and takes no notice of errors is slowed down.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) async fn accept<T: NetHost, L: Listener>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    id_ptr: u32,
+    peer_ptr: u32,
+) -> Result<u32> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let net = caller.data_mut().net();
+    let listener: L = net.socket(id)?;
+    let room = net.check_room();
+    caller.check_id_ptr(id_ptr)?;
+    caller.check_id_ptr(peer_ptr)?;
+    if let Err(error) = room {
+        Timer::after(PAUSE).await;
+        caller.write_u64(peer_ptr, 0)?;
+        return caller.report(id_ptr, &error);
+    }
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            tell(&mut caller, Ok(peer), peer_ptr)?;
+            keep(&mut caller, stream, id_ptr)
+        }
+        Err(error) => {
+            caller.write_u64(peer_ptr, 0)?;
+            caller.report(id_ptr, &error)
+        }
+    }
+}
+
+/// The body of `tcp_local_addr` and `tls_local_addr`. Returns 0 with an iterator
+/// id, or 1 with an error id, at `id_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) fn local_addr<T: NetHost, L: Listener>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    let address = caller.data_mut().net().table::<L>().get(id)?.local_addr();
+    tell(&mut caller, address, id_ptr)
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
+        TcpListener::accept(self).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpListener::local_addr(self)
+    }
+}
+
+impl Listener for TlsListener {
+    type Stream = TlsStream;
+
+    async fn accept(&self) -> Result<(TlsStream, SocketAddr), AcceptError> {
+        TlsListener::accept(self).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TlsListener::local_addr(self)
+    }
+}

@@ -1,0 +1,74 @@
+//! How a host function tells what came of it.
+
+use std::error::Error;
+use std::fmt;
+
+use lunatic_abi::{Guest, GuestError, Resource, TIMED_OUT};
+use wasmtime::{Caller, Result};
+
+use crate::errors::StreamError;
+use crate::guest::NetHost;
+use crate::guest::sockets::Socket;
+
+/// Something did not happen in the time that the guest gave it.
+#[derive(Debug)]
+pub(super) struct TimedOut {
+    /// What it was: "connect to 10.0.0.1:80".
+    pub(super) what: String,
+}
+
+/// Keeps a socket and writes its id to `id_ptr`; returns 0, or 1 with an error
+/// id there if the process has as many sockets as it may.
+pub(super) fn keep<T: NetHost, S: Socket>(
+    caller: &mut Caller<'_, T>,
+    socket: S,
+    id_ptr: u32,
+) -> Result<u32> {
+    match caller.data_mut().net().keep(socket) {
+        Ok(id) => {
+            caller.write_u64(id_ptr, id)?;
+            Ok(0)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// Writes a number to `opaque_ptr` and returns 0, or 1 with an error id there,
+/// or 9027 and writes nothing.
+pub(super) fn counted<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    outcome: Result<usize, StreamError>,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    match outcome {
+        Ok(count) => {
+            caller.write_u64(opaque_ptr, count as u64)?;
+            Ok(0)
+        }
+        Err(StreamError::TimedOut) => Ok(TIMED_OUT),
+        Err(error) => caller.report(opaque_ptr, &error),
+    }
+}
+
+/// Returns 9027, with an error id at `id_ptr`: guests of the Rust library take
+/// whatever is there for one (ABI §1.3, M8). Those that do not look never drop
+/// it either, so it is left out before the error table is full.
+pub(super) fn timed_out<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    what: String,
+    id_ptr: u32,
+) -> Result<u32> {
+    const KEPT: usize = GuestError::LIMIT / 2;
+    if caller.data_mut().errors().len() < KEPT {
+        caller.report(id_ptr, &TimedOut { what })?;
+    }
+    Ok(TIMED_OUT)
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out: {}", self.what)
+    }
+}
+
+impl Error for TimedOut {}

@@ -1,0 +1,215 @@
+//! The sockets of a process, and what is done with all kinds of them.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use lunatic_abi::{Misuse, Resource, Table};
+use lunatic_mailbox::guest as messages;
+use wasmtime::{Caller, Result};
+
+use crate::config::NetConfig;
+use crate::guest::NetHost;
+use crate::guest::dns::DnsIterator;
+use crate::{TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
+
+/// The sockets of a process, and what it may do with the network.
+///
+/// A process that has never had a socket has allocated nothing here.
+#[derive(Debug)]
+pub struct GuestNet {
+    config: Arc<NetConfig>,
+    tables: Option<Box<Tables>>,
+}
+
+/// The sockets that a process holds ids of, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) dns_iterators: Table<DnsIterator>,
+    tcp_listeners: Table<TcpListener>,
+    tcp_streams: Table<TcpStream>,
+    tls_listeners: Table<TlsListener>,
+    tls_streams: Table<TlsStream>,
+    udp_sockets: Table<UdpSocket>,
+}
+
+/// A process has as many sockets as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManySockets {
+    /// How many it may have.
+    pub limit: usize,
+}
+
+/// A kind of socket, a handle of one.
+pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
+    fn table(tables: &mut Tables) -> &mut Table<Self>;
+}
+
+impl GuestNet {
+    /// No sockets yet.
+    pub fn new(config: Arc<NetConfig>) -> GuestNet {
+        GuestNet {
+            config,
+            tables: None,
+        }
+    }
+
+    /// What the process may do with the network.
+    pub fn config(&self) -> &Arc<NetConfig> {
+        &self.config
+    }
+
+    pub(super) fn tables(&mut self) -> &mut Tables {
+        self.tables.get_or_insert_default()
+    }
+
+    pub(super) fn table<S: Socket>(&mut self) -> &mut Table<S> {
+        S::table(self.tables())
+    }
+
+    /// A handle of the socket with this id.
+    pub(super) fn socket<S: Socket>(&mut self, id: u64) -> Result<S, Misuse> {
+        self.table::<S>().get(id).cloned()
+    }
+
+    /// Checks that there is room for one socket more.
+    pub(super) fn check_room(&mut self) -> Result<(), TooManySockets> {
+        let limit = self.config.max_sockets;
+        match self.tables().sockets() < limit {
+            true => Ok(()),
+            false => Err(TooManySockets { limit }),
+        }
+    }
+
+    /// Keeps a socket and returns its new id.
+    pub(super) fn keep<S: Socket>(&mut self, socket: S) -> Result<u64, TooManySockets> {
+        self.check_room()?;
+        let limit = self.config.max_sockets;
+        let kept = self.table::<S>().insert(socket);
+        kept.map_err(|_| TooManySockets { limit })
+    }
+}
+
+impl Tables {
+    fn sockets(&self) -> usize {
+        self.tcp_listeners.len()
+            + self.tcp_streams.len()
+            + self.tls_listeners.len()
+            + self.tls_streams.len()
+            + self.udp_sockets.len()
+    }
+}
+
+/// The body of every `drop_…` function on sockets.
+///
+/// Traps on an unknown id.
+pub(super) fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
+    caller.data_mut().net().table::<S>().remove(id)?;
+    Ok(())
+}
+
+/// The body of every `clone_…` function: a new handle of the same socket,
+/// returns its id.
+///
+/// Traps on an unknown id, and if the process has as many sockets as it may.
+pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    let net = caller.data_mut().net();
+    let socket: S = net.socket(id)?;
+    Ok(net.keep(socket).map_err(Misuse::from)?)
+}
+
+/// The body of every `lunatic::message::push_…` function on sockets (ABI §4):
+/// moves a socket into the message, returns its index.
+///
+/// Traps on an unknown id, and without a data message; the socket stays then.
+pub(super) fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    let socket: S = caller.data_mut().net().socket(id)?;
+    let index = messages::push(&mut caller, socket).map_err(|(misuse, _)| misuse)?;
+    caller.data_mut().net().table::<S>().remove(id)?;
+    Ok(index)
+}
+
+/// The body of every `lunatic::message::take_…` function on sockets (ABI §4):
+/// moves a socket out of the message, returns its new id.
+///
+/// Traps if there is none at that index, and if the process has as many sockets
+/// as it may; the socket stays then.
+pub(super) fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
+    let net = caller.data_mut().net();
+    net.check_room().map_err(Misuse::from)?;
+    let socket: S = messages::take(&mut caller, index, S::KIND)?;
+    Ok(caller.data_mut().net().keep(socket).map_err(Misuse::from)?)
+}
+
+impl Resource for TcpListener {
+    const KIND: &'static str = "TCP listener";
+    const LIMIT: usize = usize::MAX;
+}
+
+impl Socket for TcpListener {
+    fn table(tables: &mut Tables) -> &mut Table<TcpListener> {
+        &mut tables.tcp_listeners
+    }
+}
+
+impl Resource for TcpStream {
+    const KIND: &'static str = "TCP stream";
+    const LIMIT: usize = usize::MAX;
+}
+
+impl Socket for TcpStream {
+    fn table(tables: &mut Tables) -> &mut Table<TcpStream> {
+        &mut tables.tcp_streams
+    }
+}
+
+impl Resource for TlsListener {
+    const KIND: &'static str = "TLS listener";
+    const LIMIT: usize = usize::MAX;
+}
+
+impl Socket for TlsListener {
+    fn table(tables: &mut Tables) -> &mut Table<TlsListener> {
+        &mut tables.tls_listeners
+    }
+}
+
+impl Resource for TlsStream {
+    const KIND: &'static str = "TLS stream";
+    const LIMIT: usize = usize::MAX;
+}
+
+impl Socket for TlsStream {
+    fn table(tables: &mut Tables) -> &mut Table<TlsStream> {
+        &mut tables.tls_streams
+    }
+}
+
+impl Resource for UdpSocket {
+    const KIND: &'static str = "UDP socket";
+    const LIMIT: usize = usize::MAX;
+}
+
+impl Socket for UdpSocket {
+    fn table(tables: &mut Tables) -> &mut Table<UdpSocket> {
+        &mut tables.udp_sockets
+    }
+}
+
+impl fmt::Display for TooManySockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this process has {} sockets, as many as it may",
+            self.limit
+        )
+    }
+}
+
+impl Error for TooManySockets {}
+
+impl From<TooManySockets> for Misuse {
+    fn from(error: TooManySockets) -> Misuse {
+        Misuse::refused(error.to_string())
+    }
+}

@@ -1,0 +1,208 @@
+//! What TCP and TLS streams have in common (ABI §6.3, §6.4).
+
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use lunatic_abi::Guest;
+use wasmtime::{Caller, Linker, Result};
+
+use crate::errors::StreamError;
+use crate::guest::reports::counted;
+use crate::guest::sockets::Socket;
+use crate::guest::vectors::Buffers;
+use crate::guest::{NAMESPACE, NetHost};
+use crate::{TcpStream, TlsStream};
+
+/// A stream of bytes.
+pub(super) trait Stream: Socket {
+    fn read_with(
+        &self,
+        read: impl FnMut(&mut dyn Read) -> io::Result<usize> + Send,
+    ) -> impl Future<Output = Result<usize, StreamError>> + Send;
+
+    fn write_with(
+        &self,
+        write: impl FnMut(&mut dyn Write) -> io::Result<usize> + Send,
+    ) -> impl Future<Output = Result<usize, StreamError>> + Send;
+
+    fn flush(&self) -> impl Future<Output = Result<(), StreamError>> + Send;
+}
+
+/// How long an operation of a stream may take: how it is read and set.
+pub(super) struct Limit<S> {
+    pub(super) get: fn(&S) -> Option<Duration>,
+    pub(super) set: fn(&S, Option<Duration>),
+}
+
+/// The body of `tcp_read` and `tls_read`: waits for bytes and takes what fits.
+/// Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or 9027.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) async fn read<T: NetHost, S: Stream>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    ptr: u32,
+    len: u32,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    let stream: S = caller.data_mut().net().socket(id)?;
+    caller.bytes(ptr, len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    let outcome = stream
+        .read_with(|source| source.read(buffer(&mut caller, ptr, len)?))
+        .await;
+    counted(&mut caller, outcome, opaque_ptr)
+}
+
+/// A buffer that was there when the host function was called. The memory has
+/// not become smaller since, but it may be elsewhere.
+pub(super) fn buffer<'a, T: NetHost>(
+    caller: &'a mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> io::Result<&'a mut [u8]> {
+    caller
+        .bytes_mut(ptr, len)
+        .map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// The body of `tcp_write_vectored` and `tls_write_vectored`: writes some of the
+/// bytes. Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or
+/// 9027.
+///
+/// - `vector_ptr`, `vector_len`: records of address and length, each a `u32`.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) async fn write_vectored<T: NetHost, S: Stream>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    vector_ptr: u32,
+    vector_len: u32,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    let stream: S = caller.data_mut().net().socket(id)?;
+    let buffers = Buffers::read(&mut caller, vector_ptr, vector_len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    let outcome = stream
+        .write_with(|sink| {
+            let (memory, _) = caller
+                .memory_and_state()
+                .map_err(|error| io::Error::other(error.to_string()))?;
+            buffers.write(memory, sink)
+        })
+        .await;
+    counted(&mut caller, outcome, opaque_ptr)
+}
+
+/// The body of `tcp_flush` and `tls_flush`: waits until all that was written is
+/// with the system, for as long as a write may take. Returns 0 with a 0, or 1 with
+/// an error id, at `error_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) async fn flush<T: NetHost, S: Stream>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    error_ptr: u32,
+) -> Result<u32> {
+    let stream: S = caller.data_mut().net().socket(id)?;
+    caller.check_id_ptr(error_ptr)?;
+    match stream.flush().await {
+        Ok(()) => {
+            caller.write_u64(error_ptr, 0)?;
+            Ok(0)
+        }
+        Err(error) => caller.report(error_ptr, &error),
+    }
+}
+
+/// Registers `set_<name>` and `get_<name>`.
+pub(super) fn add_limit<T: NetHost, S: Socket>(
+    linker: &mut Linker<T>,
+    name: &str,
+    limit: &'static Limit<S>,
+) -> Result<()> {
+    linker.func_wrap(
+        NAMESPACE,
+        &format!("set_{name}"),
+        |caller: Caller<'_, T>, id: u64, millis: u64| set_limit(caller, id, millis, limit),
+    )?;
+    linker.func_wrap(
+        NAMESPACE,
+        &format!("get_{name}"),
+        |caller: Caller<'_, T>, id: u64| get_limit(caller, id, limit),
+    )?;
+    Ok(())
+}
+
+/// `lunatic::networking::set_…_timeout` (ABI §6.3, §6.4): in milliseconds; all
+/// bits set is no limit. All handles of the stream have the same.
+///
+/// Traps on an unknown id.
+fn set_limit<T: NetHost, S: Socket>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    millis: u64,
+    limit: &Limit<S>,
+) -> Result<()> {
+    let stream = caller.data_mut().net().table::<S>().get(id)?;
+    let time = (millis != NO_LIMIT).then(|| Duration::from_millis(millis));
+    (limit.set)(stream, time);
+    Ok(())
+}
+
+/// `lunatic::networking::get_…_timeout` (ABI §6.3, §6.4).
+///
+/// Traps on an unknown id.
+fn get_limit<T: NetHost, S: Socket>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    limit: &Limit<S>,
+) -> Result<u64> {
+    let stream = caller.data_mut().net().table::<S>().get(id)?;
+    let time = (limit.get)(stream);
+    Ok(time.map_or(NO_LIMIT, |time| time.as_millis() as u64))
+}
+
+const NO_LIMIT: u64 = u64::MAX;
+
+impl Stream for TcpStream {
+    async fn read_with(
+        &self,
+        read: impl FnMut(&mut dyn Read) -> io::Result<usize> + Send,
+    ) -> Result<usize, StreamError> {
+        TcpStream::read_with(self, read).await
+    }
+
+    async fn write_with(
+        &self,
+        write: impl FnMut(&mut dyn Write) -> io::Result<usize> + Send,
+    ) -> Result<usize, StreamError> {
+        TcpStream::write_with(self, write).await
+    }
+
+    /// Nothing that was written waits here.
+    async fn flush(&self) -> Result<(), StreamError> {
+        Ok(())
+    }
+}
+
+impl Stream for TlsStream {
+    async fn read_with(
+        &self,
+        read: impl FnMut(&mut dyn Read) -> io::Result<usize> + Send,
+    ) -> Result<usize, StreamError> {
+        TlsStream::read_with(self, read).await
+    }
+
+    async fn write_with(
+        &self,
+        write: impl FnMut(&mut dyn Write) -> io::Result<usize> + Send,
+    ) -> Result<usize, StreamError> {
+        TlsStream::write_with(self, write).await
+    }
+
+    async fn flush(&self) -> Result<(), StreamError> {
+        TlsStream::flush(self).await
+    }
+}

@@ -1,0 +1,328 @@
+//! UDP sockets (ABI §6.5, §4).
+
+use std::io::{self, ErrorKind};
+
+use lunatic_abi::{Guest, Misuse, Timeout};
+use lunatic_mailbox::guest as messages;
+use wasmtime::{Caller, Linker, Result};
+
+use crate::guest::addresses::{self, AddressArguments};
+use crate::guest::dns::tell;
+use crate::guest::reports::{counted, keep, timed_out};
+use crate::guest::streams::buffer;
+use crate::guest::{NAMESPACE, NetHost, sockets};
+use crate::{Action, UdpSocket};
+
+pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    add_sockets(linker)?;
+    add_addresses(linker)?;
+    add_sending(linker)?;
+    add_receiving(linker)?;
+    linker.func_wrap(NAMESPACE, "set_udp_socket_broadcast", set_broadcast)?;
+    linker.func_wrap(NAMESPACE, "get_udp_socket_broadcast", get_broadcast)?;
+    linker.func_wrap(NAMESPACE, "set_udp_socket_ttl", set_ttl)?;
+    linker.func_wrap(NAMESPACE, "get_udp_socket_ttl", get_ttl)?;
+    Ok(())
+}
+
+fn add_sockets<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(
+        NAMESPACE,
+        "udp_bind",
+        |caller, (kind, ptr, port, flow_info, scope_id, id_ptr)| {
+            let address = AddressArguments {
+                kind,
+                ptr,
+                port,
+                flow_info,
+                scope_id,
+            };
+            Box::new(udp_bind(caller, address, id_ptr))
+        },
+    )?;
+    let drop = sockets::drop::<T, UdpSocket>;
+    linker.func_wrap(NAMESPACE, "drop_udp_socket", drop)?;
+    let clone = sockets::clone::<T, UdpSocket>;
+    linker.func_wrap(NAMESPACE, "clone_udp_socket", clone)?;
+    let push = sockets::push::<T, UdpSocket>;
+    linker.func_wrap(messages::NAMESPACE, "push_udp_socket", push)?;
+    let take = sockets::take::<T, UdpSocket>;
+    linker.func_wrap(messages::NAMESPACE, "take_udp_socket", take)?;
+    Ok(())
+}
+
+fn add_addresses<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap(NAMESPACE, "udp_local_addr", udp_local_addr)?;
+    linker.func_wrap(NAMESPACE, "udp_peer_addr", udp_peer_addr)?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "udp_connect",
+        |caller, (id, kind, ptr, port, flow_info, scope_id, timeout, id_ptr)| {
+            let address = AddressArguments {
+                kind,
+                ptr,
+                port,
+                flow_info,
+                scope_id,
+            };
+            Box::new(udp_connect(caller, id, address, timeout, id_ptr))
+        },
+    )?;
+    Ok(())
+}
+
+fn add_sending<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(NAMESPACE, "udp_send", |caller, (id, ptr, len, opaque)| {
+        Box::new(udp_send(caller, id, ptr, len, opaque))
+    })?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "udp_send_to",
+        |caller, (id, data, len, kind, ptr, port, flow_info, scope_id, opaque)| {
+            let address = AddressArguments {
+                kind,
+                ptr,
+                port,
+                flow_info,
+                scope_id,
+            };
+            Box::new(udp_send_to(caller, id, (data, len), address, opaque))
+        },
+    )?;
+    Ok(())
+}
+
+fn add_receiving<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(
+        NAMESPACE,
+        "udp_receive",
+        |caller, (id, ptr, len, opaque)| Box::new(udp_receive(caller, id, ptr, len, opaque)),
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "udp_receive_from",
+        |caller, (id, ptr, len, opaque, peer_ptr)| {
+            Box::new(udp_receive_from(caller, id, ptr, len, opaque, peer_ptr))
+        },
+    )?;
+    Ok(())
+}
+
+/// `lunatic::networking::udp_bind` (ABI §6.5). Returns 0 with a socket id, or 1
+/// with an error id, at `id_ptr`.
+///
+/// Traps on a bad kind of address, or a bad address in memory.
+async fn udp_bind<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    address: AddressArguments,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
+        Ok(address) => address,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
+    match UdpSocket::bind(address).await {
+        Ok(socket) => keep(&mut caller, socket, id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::networking::udp_local_addr` (ABI §6.5). Returns 0 with an iterator
+/// id, or 1 with an error id, at `id_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+fn udp_local_addr<T: NetHost>(mut caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    tell(&mut caller, socket.local_addr(), id_ptr)
+}
+
+/// `lunatic::networking::udp_peer_addr` (ABI §6.5). Returns 0 with an iterator
+/// id, or 1 if it is not connected, or 2, with an error id, at `id_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+fn udp_peer_addr<T: NetHost>(mut caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Result<u32> {
+    const OTHER_ERROR: u32 = 2;
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    match socket.peer_addr() {
+        Err(error) if error.kind() != ErrorKind::NotConnected => {
+            caller.report(id_ptr, &error)?;
+            Ok(OTHER_ERROR)
+        }
+        address => tell(&mut caller, address, id_ptr),
+    }
+}
+
+/// `lunatic::networking::udp_connect` (ABI §6.5): sets whom `udp_send` sends to.
+/// Returns 0 with a 0, or 1 or 9027 with an error id, at `id_ptr`.
+///
+/// Traps on an unknown id, a bad kind of address, or a bad address in memory.
+async fn udp_connect<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    address: AddressArguments,
+    timeout: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    caller.check_id_ptr(id_ptr)?;
+    let permitted = addresses::permitted(&mut caller, Action::Connect, address);
+    let address = match Timeout::from_millis(timeout).limit(permitted).await {
+        Some(permitted) => permitted?,
+        None => return timed_out(&mut caller, "connect a UDP socket".into(), id_ptr),
+    };
+    let address = match address {
+        Ok(address) => address,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
+    match socket.connect(address) {
+        Ok(()) => {
+            caller.write_u64(id_ptr, 0)?;
+            Ok(0)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::networking::udp_send` (ABI §6.5): sends a datagram to the peer that
+/// the socket is connected to. Returns 0 with its length, or 1 with an error id,
+/// at `opaque_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+async fn udp_send<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    ptr: u32,
+    len: u32,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    caller.bytes(ptr, len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    let outcome = socket
+        .send_with(|socket| socket.send(buffer(&mut caller, ptr, len)?))
+        .await;
+    counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
+}
+
+/// `lunatic::networking::udp_send_to` (ABI §6.5): sends a datagram. Returns 0
+/// with its length, or 1 with an error id, at `opaque_ptr`.
+///
+/// - `datagram`: its address in memory and its length.
+///
+/// Traps on an unknown id, a bad kind of address, or a bad address in memory.
+async fn udp_send_to<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    datagram: (u32, u32),
+    peer: AddressArguments,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    let (ptr, len) = datagram;
+    caller.bytes(ptr, len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    let peer = match addresses::permitted(&mut caller, Action::Connect, peer).await? {
+        Ok(peer) => peer,
+        Err(refusal) => return caller.report(opaque_ptr, &refusal),
+    };
+    let outcome = socket
+        .send_with(|socket| socket.send_to(buffer(&mut caller, ptr, len)?, peer))
+        .await;
+    counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
+}
+
+/// `lunatic::networking::udp_receive` (ABI §6.5): waits for a datagram; what
+/// does not fit is cut off. Returns 0 with how many bytes came, or 1 with an
+/// error id, at `opaque_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+async fn udp_receive<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    ptr: u32,
+    len: u32,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    caller.bytes(ptr, len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    let outcome = socket
+        .receive_with(|socket| socket.recv(buffer(&mut caller, ptr, len)?))
+        .await;
+    counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
+}
+
+/// `lunatic::networking::udp_receive_from` (ABI §6.5): as `udp_receive`, and
+/// with the sender's address, as an iterator, at `peer_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+async fn udp_receive_from<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    ptr: u32,
+    len: u32,
+    opaque_ptr: u32,
+    peer_ptr: u32,
+) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    caller.bytes(ptr, len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    caller.check_id_ptr(peer_ptr)?;
+    let received = socket
+        .receive_with(|socket| socket.recv_from(buffer(&mut caller, ptr, len)?))
+        .await;
+    match received {
+        Ok((count, peer)) => {
+            tell(&mut caller, Ok(peer), peer_ptr)?;
+            counted(&mut caller, Ok(count), opaque_ptr)
+        }
+        Err(error) => caller.report(opaque_ptr, &error),
+    }
+}
+
+/// `lunatic::networking::set_udp_socket_broadcast` (ABI §6.5): 0 is off.
+///
+/// Traps on an unknown id, and if the system refuses.
+fn set_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64, broadcast: u32) -> Result<()> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    socket
+        .set_broadcast(broadcast != 0)
+        .map_err(|error| option_refused("broadcast", &error))
+}
+
+/// `lunatic::networking::get_udp_socket_broadcast` (ABI §6.5): 1 is on.
+///
+/// Traps on an unknown id, and if the system refuses.
+fn get_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    match socket.broadcast() {
+        Ok(broadcast) => Ok(u32::from(broadcast)),
+        Err(error) => Err(option_refused("broadcast", &error)),
+    }
+}
+
+/// `lunatic::networking::set_udp_socket_ttl` (ABI §6.5): how many hops a
+/// datagram may take.
+///
+/// Traps on an unknown id, and if the system refuses, as it does above 255.
+fn set_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64, ttl: u32) -> Result<()> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    socket
+        .set_ttl(ttl)
+        .map_err(|error| option_refused("time to live", &error))
+}
+
+/// `lunatic::networking::get_udp_socket_ttl` (ABI §6.5).
+///
+/// Traps on an unknown id, and if the system refuses.
+fn get_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> {
+    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
+    socket
+        .ttl()
+        .map_err(|error| option_refused("time to live", &error))
+}
+
+fn option_refused(option: &str, error: &io::Error) -> wasmtime::Error {
+    Misuse::refused(format!("the {option} of a UDP socket: {error}")).into()
+}

@@ -1,0 +1,167 @@
+//! Runs a workload on all subjects in turns, and keeps what came of it.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::number::{self, Value};
+use super::plan::{Method, Row, Workload};
+use super::subject::Subject;
+use super::{Options, live, measurement};
+use crate::command;
+
+/// How long a program may run. The longest takes a few seconds.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How often a whole program is run: it is short, and its time varies.
+const WHOLE_RUNS: usize = 20;
+
+/// Memory varies little.
+const IDLE_RUNS: usize = 1;
+
+/// Named values, each of one run.
+type Samples = Vec<(String, Value)>;
+
+/// What came of one workload on each subject, in the order of the subjects.
+#[derive(Debug)]
+pub(super) struct Results {
+    pub(super) workload: &'static Workload,
+    /// The guest's second argument.
+    pub(super) count: u64,
+    pub(super) of_subjects: Vec<Result<Samples>>,
+}
+
+impl Results {
+    /// What came of it on the runtime of this tree.
+    pub(super) fn ours(&self) -> &Result<Samples> {
+        &self.of_subjects[0]
+    }
+
+    /// The median in `row` for each subject, unless it failed.
+    pub(super) fn medians(&self, row: &Row) -> Vec<Option<Value>> {
+        self.of_subjects
+            .iter()
+            .map(|samples| median_of(row.name, samples.as_ref().ok()?))
+            .collect()
+    }
+}
+
+fn median_of(name: &str, samples: &Samples) -> Option<Value> {
+    let values: Vec<Value> = samples
+        .iter()
+        .filter(|(sample, _)| sample == name)
+        .map(|(_, value)| *value)
+        .collect();
+    number::median(&values)
+}
+
+impl Workload {
+    pub(super) fn run(&'static self, subjects: &[Subject], options: &Options) -> Results {
+        let mut results = Results {
+            workload: self,
+            count: match options.quick {
+                true => self.quick_count,
+                false => self.count,
+            },
+            of_subjects: subjects.iter().map(|_| Ok(Samples::new())).collect(),
+        };
+        for _ in 0..self.runs(options.runs.get()) {
+            for (subject, samples) in subjects.iter().zip(&mut results.of_subjects) {
+                self.run_once(subject, results.count, samples);
+            }
+        }
+        results
+    }
+
+    fn runs(&self, asked_for: usize) -> usize {
+        match self.method {
+            Method::Inside => asked_for,
+            Method::Whole => WHOLE_RUNS,
+            Method::Idle => IDLE_RUNS,
+        }
+    }
+
+    /// Adds to the samples, or takes a failure in their place. Who failed once
+    /// isn't asked again.
+    fn run_once(&self, subject: &Subject, count: u64, samples: &mut Result<Samples>) {
+        let Ok(earlier) = samples else { return };
+        print!(
+            "{:<4} {} {count} on {}:",
+            self.guest.name(),
+            self.mode,
+            subject.name
+        );
+        // Who waits for a slow one wants to know which.
+        let _ = io::stdout().flush();
+        match self.measure(subject, count) {
+            Ok(new) => {
+                self.print(&new);
+                earlier.extend(new);
+            }
+            Err(error) => {
+                println!(" {error:#}");
+                *samples = Err(error);
+            }
+        }
+    }
+
+    fn print(&self, samples: &Samples) {
+        for row in self.rows {
+            if let Some(value) = median_of(row.name, samples) {
+                print!(" {} {}", row.name, row.unit.show(value));
+            }
+        }
+        println!();
+    }
+
+    fn measure(&self, subject: &Subject, count: u64) -> Result<Samples> {
+        match self.method {
+            Method::Inside => self.measure_inside(subject, count),
+            Method::Whole => self.measure_whole(subject, count),
+            Method::Idle => self.measure_idle(subject, count),
+        }
+    }
+
+    fn measure_inside(&self, subject: &Subject, count: u64) -> Result<Samples> {
+        let mut command = subject.command(self.guest, self.mode, count);
+        let outcome = command::run_for(&mut command, LIMIT)?;
+        match outcome.code {
+            Some(0) => {}
+            _ if outcome.timed_out => bail!("stopped after {LIMIT:?}"),
+            Some(code) => bail!("exit code {code}: {}", outcome.stderr.trim()),
+            None => bail!("ended by a signal: {}", outcome.stderr.trim()),
+        }
+        let measurements = measurement::all(&outcome.stdout)?;
+        Ok(measurements
+            .into_iter()
+            .map(|measurement| {
+                let each = measurement.each();
+                (measurement.name, each)
+            })
+            .collect())
+    }
+
+    fn measure_whole(&self, subject: &Subject, count: u64) -> Result<Samples> {
+        let mut command = subject.command(self.guest, self.mode, count);
+        let start = Instant::now();
+        command::capture(&mut command)?;
+        Ok(vec![(
+            self.mode.to_owned(),
+            number::seconds(start.elapsed()),
+        )])
+    }
+
+    /// What one process has is what all have beyond a program that has none.
+    fn measure_idle(&self, subject: &Subject, count: u64) -> Result<Samples> {
+        let none = live::look_at(&mut subject.command(self.guest, self.mode, 0))
+            .context("with no process")?;
+        let all = live::look_at(&mut subject.command(self.guest, self.mode, count))?;
+        let each = (all.memory - none.memory) / count as f64;
+        Ok(vec![
+            ("ready".to_owned(), all.ready.each()),
+            ("memory".to_owned(), each),
+            ("idle".to_owned(), all.idle),
+        ])
+    }
+}
