@@ -96,8 +96,9 @@ impl Runtime {
     ///
     /// [`SpawnFailure`].
     pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
-        let wasi =
-            WasiCtx::new(root.config.wasi.clone(), root.stdio).map_err(SpawnFailure::Directory)?;
+        let given = root.config.wasi.clone();
+        given.open_dirs().await.map_err(SpawnFailure::Directory)?;
+        let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),

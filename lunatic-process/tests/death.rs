@@ -32,33 +32,36 @@ fn watcher(environment: &Environment, process: &Process) -> Process {
 fn out_of_the_table_then_body_then_hooks_then_links_and_monitors() {
     let environment = environment();
     let (seen, order) = mpsc::channel();
+    let (begun, has_begun) = mpsc::channel();
     let (in_drop, lookup) = (seen.clone(), environment.clone());
-    let process = spawn(&environment, move |mut own| async move {
-        let id = own.process.id();
+    let process = spawn(&environment, move |own| async move {
+        let (id, process) = (own.process.id(), own.process.clone());
         let _guard = OnDrop(move || {
             in_drop
-                .send(("body", lookup.exists(id), own.process.is_alive()))
+                .send(("body", lookup.exists(id), process.is_alive()))
                 .unwrap();
         });
-        own.mailbox.receive(Wanted::Any).await;
-        Err("it broke".into())
+        begun.send(()).unwrap();
+        let _kept = own;
+        future::pending().await
     });
     let watcher = watcher(&environment, &process);
     let (dying, unaware) = (process.clone(), watcher.clone());
     process.at_exit(move |reason| {
-        assert_eq!(reason.to_string(), "it broke");
+        assert!(matches!(reason, ExitReason::Killed));
         // Neither signals nor messages are accepted any more.
         assert!(dying.send(DataMessage::default().into()).is_err());
         let told = unaware.queued_messages() > 0;
         seen.send(("hook", told, dying.is_alive())).unwrap();
     });
-    wake(&process);
+    has_begun.recv().unwrap();
+    process.kill();
     end_of(&process);
+    assert_eq!(watcher.queued_messages(), 2);
+    // It is out of the table before its body is dropped; nobody has been told
+    // before the hooks are called.
     let order: Vec<_> = order.try_iter().collect();
     assert_eq!(order, [("body", false, true), ("hook", false, false)]);
-    wait_until("links and monitors to be told", || {
-        watcher.queued_messages() == 2
-    });
 }
 
 #[test]

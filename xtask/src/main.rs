@@ -10,6 +10,7 @@ mod command;
 mod compat;
 mod demo;
 mod guests;
+mod loom;
 mod runtime;
 mod tally;
 mod test;
@@ -42,6 +43,8 @@ enum Task {
     },
     /// Measures the runtime in whole programs and writes BENCHMARKS.md
     Bench(bench::Options),
+    /// Model-checks how workers sleep and wake
+    Loom,
     /// Runs everything CI runs
     Test,
     /// Runs the tests and examples of the published `lunatic` crate
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Guests => guests::main(),
         Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
         Task::Bench(options) => bench::main(&options),
+        Task::Loom => loom::main(),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),
         Task::Tidy => tidy::main(),

@@ -1,16 +1,12 @@
 //! Runs everything CI runs, step by step.
 
-use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{cargo, command, compat, guests, tidy, workspace};
-
-/// The packages whose examples are run, one after the other.
-const PACKAGES_WITH_EXAMPLES: [&str; 2] = ["lunatic-process", "lunatic-cli"];
+use crate::{cargo, command, compat, guests, loom, tidy};
 
 /// Tells tests where the guests' modules are.
 const GUESTS_VARIABLE: &str = "LUNATIC_GUESTS";
@@ -50,6 +46,7 @@ impl Run {
             self.step("tests", |tally| libtest(&[], tally))?;
         }
         self.step("examples", |_| examples())?;
+        self.step("loom", |_| loom::main())?;
         self.step("compat", compat)
     }
 
@@ -122,40 +119,16 @@ fn libtest(options: &[&str], tally: &mut Tally) -> Result<()> {
     })
 }
 
+/// Runs the examples of all packages, built with the features that the tests have.
 fn examples() -> Result<()> {
-    for package in PACKAGES_WITH_EXAMPLES {
-        for example in examples_of(package)? {
-            println!("--- {package}: {example}");
-            command::run(
-                with_guests(cargo::new("run"))
-                    .args(["--quiet", "--package", package, "--example"])
-                    .arg(&example),
-            )?;
-        }
+    let mut build = cargo::new("build");
+    build.args(["--workspace", "--examples"]);
+    let examples = cargo::build(&mut build)?;
+    for example in examples.iter().filter(|built| built.kind == "example") {
+        println!("--- {}", example.name);
+        command::run(&mut with_guests(command::new(&example.path)))?;
     }
     Ok(())
-}
-
-/// The names of the files and folders in a package's `examples/`.
-fn examples_of(package: &str) -> Result<Vec<String>> {
-    let folder = workspace::root().join(package).join("examples");
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    let mut names = Vec::new();
-    for entry in
-        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?
-    {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") || path.is_dir() {
-            names.extend(
-                path.file_stem()
-                    .map(|name| name.to_string_lossy().into_owned()),
-            );
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 fn compat(tally: &mut Tally) -> Result<()> {

@@ -2,9 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -26,7 +24,7 @@ impl Authority {
 
     /// What a client must trust.
     pub fn root(&self) -> String {
-        self.0.pem()
+        self.0.as_ref().pem()
     }
 
     /// A certificate for a name.

@@ -1,0 +1,485 @@
+//! The program `lunatic`: exit codes, and what it says.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A directory with guests.
+struct Guests(TempDir);
+
+/// What a run of the program came to.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Guests {
+    fn new() -> Guests {
+        Guests(TempDir::new().unwrap())
+    }
+
+    /// Writes a file.
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The program, in the directory.
+    fn lunatic(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lunatic"));
+        for variable in ["RUST_LOG", "CLICOLOR_FORCE", "CARGO_MANIFEST_DIR"] {
+            command.env_remove(variable);
+        }
+        command.current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let mut command = self.lunatic();
+        command.args(args);
+        ran(&mut command)
+    }
+
+    /// Writes a guest, see [`harness::module`], and runs it.
+    fn run_guest(&self, body: &str) -> Ran {
+        self.file("guest.wat", harness::module(body));
+        self.run(&["run", "guest.wat"])
+    }
+}
+
+fn ran(command: &mut Command) -> Ran {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    Ran {
+        code: status.code(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn code(&self, code: i32) -> &Ran {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// All of this is on standard error.
+    #[track_caller]
+    fn says(&self, parts: &[&str]) -> &Ran {
+        for part in parts {
+            assert!(self.err.contains(part), "no {part:?} in\n{}", self.err);
+        }
+        self
+    }
+
+    #[track_caller]
+    fn is_silent(&self) -> &Ran {
+        assert_eq!((self.out.as_str(), self.err.as_str()), ("", ""));
+        self
+    }
+}
+
+const RETURNS: &str = r#"(func (export "_start"))"#;
+
+/// Prints `hello` to standard output.
+const HELLO: &str = r#"
+    (data (i32.const 0x200) "hello\n")
+    (data (i32.const 0x100) "\00\02\00\00\06\00\00\00")
+    (func $hello
+        (drop (call $fd_write (i32.const 1) (i32.const 0x100) (i32.const 1) (i32.const 0x300))))"#;
+
+// ABI §21 C1
+#[test]
+fn the_exit_code_is_that_of_the_first_process() {
+    let guests = Guests::new();
+    guests.run_guest(RETURNS).code(0).is_silent();
+    for code in [0, 3, 125, 126, 255] {
+        let exits =
+            format!(r#"(func (export "_start") (call $proc_exit (i32.const {code})))"#);
+        guests.run_guest(&exits).code(code).is_silent();
+    }
+}
+
+#[test]
+fn a_trap_is_exit_code_1_with_its_cause_and_the_functions_of_the_guest() {
+    Guests::new()
+        .run_guest(
+            r#"(func (export "_start") (call $outer))
+            (func $outer (call $inner))
+            (func $inner unreachable)"#,
+        )
+        .code(1)
+        .says(&["guest.wat", "unreachable", "inner", "outer"]);
+}
+
+#[test]
+fn a_trap_of_the_host_names_its_cause_and_the_functions_of_the_guest() {
+    Guests::new()
+        .run_guest(
+            r#"(func (export "_start") (call $outer))
+            (func $outer (call $drop_config (i64.const 7)))"#,
+        )
+        .code(1)
+        .says(&["there is no config with id 7", "outer"]);
+}
+
+#[test]
+fn a_root_that_is_killed_or_dies_of_a_link_is_exit_code_1() {
+    let guests = Guests::new();
+    guests
+        .run_guest(r#"(func (export "_start") (call $kill (call $process_id)) (call $sleep))"#)
+        .code(1)
+        .says(&["killed"]);
+    guests
+        .run_guest(
+            r#"(func (export "_start") (drop (call $spawn_own (i64.const 1) @child)) (call $sleep))
+            (func (export "child") (call $fails))
+            (func $fails unreachable)"#,
+        )
+        .code(1)
+        .says(&["the linked process 2 died", "unreachable"]);
+}
+
+#[test]
+fn the_failure_of_another_process_is_a_warning() {
+    Guests::new()
+        .run_guest(
+            r#"(func (export "_start")
+                (call $monitor (call $spawn_own (i64.const 0) @child))
+                (call $sleep_ms (i64.const 50)))
+            (func (export "child") (call $sleep_ms (i64.const 1)) (call $fails))
+            (func $fails unreachable)"#,
+        )
+        .code(0)
+        .says(&["WARN", "failed", "unreachable"]);
+}
+
+#[test]
+fn what_a_guest_prints_is_printed() {
+    let ran = Guests::new().run_guest(&format!(
+        r#"{HELLO} (func (export "_start") (call $hello))"#
+    ));
+    assert_eq!(ran.code(0).out, "hello\n");
+}
+
+#[test]
+fn run_is_implied() {
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(RETURNS));
+    guests.file("no extension", harness::module(RETURNS));
+    guests.run(&["guest.wat"]).code(0).is_silent();
+    guests.run(&["no extension"]).code(0).is_silent();
+    guests.run(&["--dir", ".", "guest.wat"]).code(0).is_silent();
+    guests.run(&["run", "guest.wat"]).code(0).is_silent();
+}
+
+/// Prints its arguments, each with a 0 behind it.
+const PRINTS_ARGS: &str = r#"
+    (func (export "_start")
+        (drop (call $args_sizes_get (i32.const 0x100) (i32.const 0x104)))
+        (drop (call $args_get (i32.const 0x200) (i32.const 0x1000)))
+        (i32.store (i32.const 0x100) (i32.const 0x1000))
+        (drop (call $fd_write (i32.const 1) (i32.const 0x100) (i32.const 1) (i32.const 0x300))))"#;
+
+#[test]
+fn everything_after_the_path_is_the_guests() {
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(PRINTS_ARGS));
+    let args = ["--dir", "x", "--help", "-v", "--", "test", ""];
+    for before in [&["run", "guest.wat"][..], &["guest.wat"]] {
+        let ran = guests.run(&[before, &args].concat());
+        let words: Vec<_> = ran.code(0).out.split_terminator('\0').collect();
+        assert_eq!(words[0], "guest.wat");
+        assert_eq!(words[1..], args);
+    }
+}
+
+#[test]
+fn the_first_argument_is_the_name_of_the_file() {
+    let guests = Guests::new();
+    let path = guests.file("guest.wat", harness::module(PRINTS_ARGS));
+    let ran = guests.run(&["run", path.to_str().unwrap()]);
+    assert_eq!(ran.code(0).out, "guest.wat\0");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let guests = Guests::new();
+    guests
+        .run(&["run", "missing.wasm"])
+        .code(1)
+        .says(&["error", "missing.wasm", "help"]);
+    guests
+        .run(&["rnu"])
+        .code(1)
+        .says(&["rnu", "lunatic help"]);
+}
+
+#[test]
+fn a_directory_is_no_module() {
+    let guests = Guests::new();
+    fs::create_dir(guests.0.path().join("directory")).unwrap();
+    guests
+        .run(&["run", "directory"])
+        .code(1)
+        .says(&["directory", "name the .wasm or .wat file"]);
+}
+
+#[test]
+fn what_is_not_wasm_is_told_apart() {
+    let guests = Guests::new();
+    guests.file("text.wasm", "hello");
+    guests.file("binary.wasm", [0xff, 0x00, 0x80]);
+    guests.file("empty.wasm", "");
+    for name in ["text.wasm", "binary.wasm", "empty.wasm"] {
+        guests
+            .run(&["run", name])
+            .code(1)
+            .says(&[name, "neither a wasm module nor text format", "help"]);
+    }
+    guests.file("wrong.wat", "(module (func $f i32.cons))");
+    guests
+        .run(&["run", "wrong.wat"])
+        .code(1)
+        .says(&["wrong.wat", "text format", "i32.cons"]);
+    guests.file("component.wasm", b"\0asm\x0d\0\x01\0");
+    guests
+        .run(&["run", "component.wasm"])
+        .code(1)
+        .says(&["component", "wasm32-wasip1"]);
+}
+
+#[test]
+fn a_module_that_is_cut_off_is_not_valid() {
+    let guests = Guests::new();
+    // A type section of five bytes, of which one is there.
+    guests.file("cut.wasm", b"\0asm\x01\0\0\0\x01\x05\x01");
+    guests
+        .run(&["run", "cut.wasm"])
+        .code(1)
+        .says(&["cut.wasm", "not a valid module", "cut off"]);
+}
+
+#[test]
+fn all_imports_that_are_not_offered_are_listed_with_what_is() {
+    let guests = Guests::new();
+    guests.file(
+        "imports.wat",
+        r#"(module
+            (import "lunatic::process" "fork" (func (param i32)))
+            (import "lunatic::process" "kill" (func (param i32)))
+            (import "env" "abort" (func))
+            (func (export "_start")))"#,
+    );
+    guests.run(&["run", "imports.wat"]).code(1).says(&[
+        "imports.wat",
+        "lunatic::process::fork (func (param i32))",
+        "lunatic::process::kill (func (param i32))",
+        "(func (param i64))",
+        "env::abort (func)",
+        "help",
+    ]);
+}
+
+#[test]
+fn a_module_without_start_is_told_what_it_has() {
+    let guests = Guests::new();
+    guests.file(
+        "library.wat",
+        r#"(module (func (export "one")) (func (export "two")))"#,
+    );
+    guests
+        .run(&["run", "library.wat"])
+        .code(1)
+        .says(&["library.wat", "_start", "`one`", "`two`"]);
+}
+
+#[test]
+fn a_start_function_that_traps_is_told() {
+    let guests = Guests::new();
+    guests.file(
+        "start.wat",
+        r#"(module (start $begin) (func $begin unreachable) (func (export "_start")))"#,
+    );
+    guests
+        .run(&["run", "start.wat"])
+        .code(1)
+        .says(&["start.wat", "start function", "unreachable"]);
+}
+
+#[test]
+fn more_than_a_process_may_have_is_told() {
+    let guests = Guests::new();
+    guests.file(
+        "memories.wat",
+        r#"(module (memory 1) (memory 1) (func (export "_start")))"#,
+    );
+    guests
+        .run(&["run", "memories.wat"])
+        .code(1)
+        .says(&["memories.wat", "2 memories"]);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(RETURNS));
+    for args in [
+        &[][..],
+        &["run"],
+        &["run", "--nonsense", "guest.wat"],
+        &["run", "--dir"],
+        &["run", "--dir", "", "guest.wat"],
+    ] {
+        let ran = guests.run(args);
+        ran.code(2).says(&["Usage"]);
+    }
+}
+
+#[test]
+fn help_and_version_are_exit_code_0() {
+    let guests = Guests::new();
+    for args in [&["--help"][..], &["help"], &["--version"], &["run", "--help"]] {
+        assert!(guests.run(args).code(0).out.contains("lunatic"));
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_given_is_named() {
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(RETURNS));
+    guests
+        .run(&["run", "--dir", "missing", "guest.wat"])
+        .code(1)
+        .says(&["missing", "--dir"]);
+}
+
+#[test]
+fn a_log_filter_that_is_none_is_told() {
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(RETURNS));
+    let mut command = guests.lunatic();
+    command.args(["run", "guest.wat"]).env("RUST_LOG", "a=b=c");
+    ran(&mut command).code(1).says(&["RUST_LOG", "help"]);
+}
+
+#[test]
+fn the_log_filter_makes_more_or_less_visible() {
+    let guests = Guests::new();
+    let text = harness::module(
+        r#"(func (export "_start")
+            (call $monitor (call $spawn_own (i64.const 0) @child))
+            (drop (call $next)))
+        (func (export "child") (call $sleep_ms (i64.const 5)) unreachable)"#,
+    );
+    guests.file("guest.wat", text);
+    for (filter, is_visible) in [("error", false), ("warn", true), ("debug", true)] {
+        let mut command = guests.lunatic();
+        command.args(["run", "guest.wat"]).env("RUST_LOG", filter);
+        let ran = ran(&mut command);
+        let shown = ran.code(0).err.contains("unreachable");
+        assert_eq!(shown, is_visible, "{filter}: {}", ran.err);
+    }
+}
+
+// ABI §21 A1
+#[test]
+fn a_root_that_returns_while_others_are_inside_catches_ends_the_program() {
+    let ran = Guests::new().run_guest(
+        r#"(table funcref (elem $sleeps $spins))
+        (func $sleeps (result i32) (call $sleep) (i32.const 1))
+        (func $spins (result i32) (call $spin) (i32.const 1))
+        (func (export "sleeper") (drop (call $guarded (i32.const 0))))
+        (func (export "spinner") (drop (call $guarded (i32.const 1))))
+        (func (export "_start")
+            (drop (call $spawn_own (i64.const 0) @sleeper))
+            (drop (call $spawn_own (i64.const 0) @spinner))
+            (call $sleep_ms (i64.const 20)))"#,
+    );
+    ran.code(0).is_silent();
+}
+
+/// Runs a guest that prints a line when it is ready, sends it a signal, and
+/// gives its exit code.
+#[track_caller]
+fn signalled(body: &str, signal: &str) -> Option<i32> {
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(&format!("{HELLO} {body}")));
+    let mut child = guests
+        .lunatic()
+        .args(["run", "guest.wat"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "hello\n");
+    let killed = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    exit_code(&mut child)
+}
+
+#[track_caller]
+fn exit_code(child: &mut Child) -> Option<i32> {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(60) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    panic!("the program did not end in time");
+}
+
+#[test]
+fn ctrl_c_ends_a_program_that_sleeps() {
+    let sleeps = r#"(func (export "_start") (call $hello) (call $sleep))"#;
+    assert_eq!(signalled(sleeps, "-INT"), Some(130));
+}
+
+#[test]
+fn ctrl_c_ends_a_program_that_spins() {
+    let spins = r#"(func (export "_start") (call $hello) (call $spin))"#;
+    assert_eq!(signalled(spins, "-INT"), Some(130));
+}
+
+#[test]
+fn ctrl_c_ends_all_processes() {
+    let many = r#"
+        (table funcref (elem $spins))
+        (func $spins (result i32) (call $spin) (i32.const 1))
+        (func (export "child") (drop (call $guarded (i32.const 0))))
+        (func (export "_start") (local $rest i32)
+            (local.set $rest (i32.const 20))
+            (loop $again
+                (drop (call $spawn_own (i64.const 0) @child))
+                (br_if $again (local.tee $rest (i32.sub (local.get $rest) (i32.const 1)))))
+            (call $hello)
+            (call $sleep))"#;
+    assert_eq!(signalled(many, "-INT"), Some(130));
+}
+
+#[test]
+fn a_request_to_terminate_ends_a_program() {
+    let sleeps = r#"(func (export "_start") (call $hello) (call $sleep))"#;
+    assert_eq!(signalled(sleeps, "-TERM"), Some(143));
+}
