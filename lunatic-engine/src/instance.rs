@@ -100,6 +100,11 @@ impl<T: InstanceState> Instance<T> {
         self.instance.get_memory(&mut self.store, "memory")
     }
 
+    /// The store, for what an embedder does with memories and globals.
+    pub fn store(&mut self) -> &mut Store<T> {
+        &mut self.store
+    }
+
     /// The state.
     pub fn state(&mut self) -> &mut T {
         self.store.data_mut()

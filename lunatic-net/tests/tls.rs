@@ -260,6 +260,16 @@ fn a_self_signed_certificate_is_refused_unless_it_is_trusted_itself() {
     let identity = self_signed("localhost");
     let (client, _) = outcome(&identity, &Authority::new().root(), "localhost");
     assert!(client.contains("UnknownIssuer"), "{client}");
+
+    block_on(async {
+        let listener = listener(&identity).await;
+        let connector = TlsConnector::with_roots(&[&identity.certificate]).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = async { listener.accept().await.unwrap().0.handshake().await };
+        let (client, server) = future::zip(connector.connect("localhost", address), serving).await;
+        client.unwrap();
+        server.unwrap();
+    });
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -17,6 +19,8 @@ pub struct Identity {
 impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new([]).expect("no names");
+        let name = "an authority of the tests";
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Authority(CertifiedIssuer::self_signed(params, key).expect("a certificate"))

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::grants::Grants;
@@ -61,7 +62,23 @@ pub(crate) struct Test {
 impl Arguments {
     /// Reads the command line; ends the program on a mistake, or on `--help`.
     pub(crate) fn from_command_line() -> Arguments {
-        Arguments::parse_from(with_command(std::env::args_os().collect()))
+        let arguments = Arguments::parse_from(with_command(std::env::args_os().collect()));
+        if let Some(flag) = arguments.unknown_flag() {
+            let what = format!("unexpected argument '{flag}' found");
+            let mut command = Arguments::command();
+            command.error(ErrorKind::UnknownArgument, what).exit();
+        }
+        arguments
+    }
+
+    /// A flag where a path should be: because the guest may be given any flag,
+    /// clap takes one that it does not know for a path.
+    fn unknown_flag(&self) -> Option<String> {
+        let Command::Run(run) = &self.command else {
+            return None;
+        };
+        let first = run.path_and_args[0].to_string_lossy();
+        first.starts_with('-').then(|| first.into_owned())
     }
 }
 
@@ -124,6 +141,14 @@ mod tests {
         let run = run(&["lunatic", "--dir", ".", "app.wasm", "--dir", "x", "--help"]);
         let args: Vec<_> = run.guest_args().collect();
         assert_eq!(args, words(&["--dir", "x", "--help"]));
+    }
+
+    #[test]
+    fn an_unknown_flag_is_not_a_path() {
+        let parse = |line| Arguments::parse_from(with_command(words(line)));
+        let flag = parse(&["lunatic", "run", "--nonsense", "app.wasm"]).unknown_flag();
+        assert_eq!(flag.as_deref(), Some("--nonsense"));
+        assert_eq!(parse(&["lunatic", "app.wasm", "--own"]).unknown_flag(), None);
     }
 
     #[test]

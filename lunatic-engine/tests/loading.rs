@@ -1,0 +1,224 @@
+//! What is known of a module before it runs, and what can be wrong with it.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use lunatic_engine::{
+    Engine, EngineConfig, Facts, InstanceState, LoadError, Loader, MemoryLimits, Module,
+};
+use wasmtime::Caller;
+
+struct State(MemoryLimits);
+
+impl InstanceState for State {
+    fn limits(&mut self) -> &mut MemoryLimits {
+        &mut self.0
+    }
+}
+
+/// Offers `test::known (param i64) (result i32)`.
+fn loader() -> Loader<State> {
+    let engine = Engine::new(&EngineConfig::default()).unwrap();
+    Loader::new(&engine, |linker| {
+        linker.func_wrap("test", "known", |_: Caller<'_, State>, _: i64| 0i32)?;
+        Ok(())
+    })
+    .unwrap()
+}
+
+fn facts(fields: &str) -> Facts {
+    let wasm = wat::parse_str(format!("(module {fields})")).unwrap();
+    Facts::of(&wasm).unwrap()
+}
+
+#[track_caller]
+fn may_fail(fields: &str, expected: bool) {
+    assert_eq!(facts(fields).start_may_fail, expected, "{fields}");
+}
+
+#[test]
+fn a_module_without_start_function_and_segments_starts() {
+    may_fail("", false);
+    may_fail(r#"(memory 1) (table 1 funcref) (func (export "f"))"#, false);
+}
+
+#[test]
+fn a_start_function_may_fail() {
+    may_fail("(start $f) (func $f)", true);
+}
+
+#[test]
+fn a_segment_that_is_known_to_fit_does_not_fail() {
+    may_fail(r#"(memory 1) (data (i32.const 0) "a")"#, false);
+    may_fail(r#"(memory 1) (data (i32.const 65535) "a")"#, false);
+    may_fail(r#"(memory 1) (data (i32.const 65536) "")"#, false);
+    may_fail("(table 2 funcref) (elem (i32.const 1) $f) (func $f)", false);
+    may_fail(
+        "(table 1 funcref) (elem (i32.const 0) funcref (ref.null func))",
+        false,
+    );
+}
+
+#[test]
+fn a_segment_that_is_not_known_to_fit_may_fail() {
+    may_fail(r#"(memory 1) (data (i32.const 65536) "a")"#, true);
+    may_fail(r#"(memory 1) (data (i32.const -1) "ab")"#, true);
+    may_fail(r#"(memory 0) (data (i32.const 0) "a")"#, true);
+    may_fail("(table 1 funcref) (elem (i32.const 1) $f) (func $f)", true);
+    may_fail(
+        "(table 1 funcref) (elem (i32.const -1) funcref (ref.null func) (ref.null func))",
+        true,
+    );
+    // A global's value is not looked up.
+    may_fail(
+        r#"(import "test" "global" (global i32)) (memory 1) (data (global.get 0) "a")"#,
+        true,
+    );
+}
+
+#[test]
+fn a_passive_segment_does_nothing_at_the_start() {
+    may_fail(r#"(memory 0) (data "a")"#, false);
+    may_fail("(elem funcref (ref.func $f)) (func $f)", false);
+    may_fail("(elem declare func $f) (func $f)", false);
+}
+
+#[test]
+fn memories_and_tables_are_counted_imported_ones_too() {
+    let facts = facts(
+        r#"(import "test" "memory" (memory 1)) (import "test" "table" (table 3 funcref))
+        (memory 2) (table 4 funcref)"#,
+    );
+    assert_eq!((facts.memories, facts.memory_minimum), (2, 3 << 16));
+    assert_eq!((facts.tables, facts.table_minimum), (2, 7));
+}
+
+#[test]
+fn what_exceeds_limits_is_known_beforehand() {
+    let limits = MemoryLimits { max_memory: 65536 };
+    let reason = |fields| facts(fields).exceeds(&limits);
+    assert_eq!(reason("(memory 1) (table 99999 funcref)"), None);
+    assert_eq!(
+        reason("(memory 2)").unwrap(),
+        "memory minimum size of 2 pages exceeds memory limits (65536 bytes)"
+    );
+    assert!(
+        reason("(memory 0) (memory 0)")
+            .unwrap()
+            .contains("2 memories")
+    );
+    assert!(
+        reason("(table 0 funcref) (table 0 funcref)")
+            .unwrap()
+            .contains("2 tables")
+    );
+    assert!(reason("(table 100000 funcref)").unwrap().contains("table"));
+}
+
+#[track_caller]
+fn error(bytes: impl AsRef<[u8]>) -> LoadError {
+    loader()
+        .load(bytes.as_ref())
+        .map(|_: Module<State>| ())
+        .unwrap_err()
+}
+
+#[test]
+fn bytes_that_are_neither_wasm_nor_text_are_told_apart() {
+    for bytes in [&b""[..], b"hello", b"\xff\xfe", b"\0as", b"\xff("] {
+        let error = error(bytes);
+        assert!(matches!(error, LoadError::NotWasm), "{bytes:?}: {error}");
+    }
+}
+
+#[test]
+fn text_that_is_wrong_is_told_with_its_place() {
+    let LoadError::Text(reason) = error("(module\n  (nonsense))") else {
+        panic!("expected wrong text");
+    };
+    assert!(reason.contains(":2:"), "{reason}");
+}
+
+#[test]
+fn what_is_no_valid_module_is_told_why() {
+    let whole = wat::parse_str(r#"(module (func (export "f") (nop)))"#).unwrap();
+    // Cut inside of each section; cut between two, it may be a whole module.
+    let sections = wasmparser::Parser::new(0).parse_all(&whole);
+    let ends: Vec<_> = sections
+        .filter_map(|payload| payload.unwrap().as_section().map(|(_, range)| range.end))
+        .collect();
+    let cuts = (9..whole.len()).filter(|length| !ends.contains(length));
+    for length in (4..8).chain(cuts) {
+        let error = error(&whole[..length]);
+        assert!(matches!(error, LoadError::Invalid(_)), "{length}: {error}");
+    }
+    for text in [
+        "(module (func (result i32)))",
+        "(module (memory 65537))",
+        "(module (func (export \"a\")) (func (export \"a\")))",
+    ] {
+        let error = error(text);
+        assert!(matches!(error, LoadError::Invalid(_)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn proposals_that_are_not_offered_are_not_valid() {
+    for text in [
+        "(module (memory i64 1))",
+        "(module (memory 1 1 shared))",
+        "(module (func (return_call 0)))",
+        "(module (tag))",
+        "(module (type (struct)))",
+    ] {
+        let error = error(text);
+        assert!(matches!(error, LoadError::Invalid(_)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn proposals_that_guests_use_are_offered() {
+    for text in [
+        // Sign extension, saturating conversion, multi-value.
+        "(module (func (result i32 i64)
+            (i32.extend8_s (i32.const 0)) (i64.trunc_sat_f64_s (f64.const 0))))",
+        // Bulk memory, reference types, SIMD.
+        "(module (memory 1) (table 1 externref)
+            (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))
+            (func (param externref) (table.set (i32.const 0) (local.get 0)))
+            (func (result v128) (i32x4.splat (i32.const 0))))",
+        "(module (memory 0) (memory 0))",
+    ] {
+        assert!(loader().load(text.as_bytes()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn imports_that_are_not_offered_are_all_named_with_their_types() {
+    let LoadError::Imports(problems) = error(
+        r#"(module
+            (import "test" "known" (func (param i64) (result i32)))
+            (import "test" "known" (func (param i32)))
+            (import "test" "unknown" (func))
+            (import "other" "known" (func (param i64) (result i32)))
+            (import "test" "memory" (memory 1)))"#,
+    ) else {
+        panic!("expected import problems");
+    };
+    let problems: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            let names = format!("{}::{}", problem.namespace, problem.name);
+            (names, problem.wanted.as_str(), problem.offered.as_deref())
+        })
+        .collect();
+    let offered = Some("(func (param i64) (result i32))");
+    let expected = [
+        ("test::known", "(func (param i32))", offered),
+        ("test::unknown", "(func)", None),
+        ("other::known", "(func (param i64) (result i32))", None),
+        ("test::memory", "memory", None),
+    ];
+    assert_eq!(
+        problems,
+        expected.map(|(names, wanted, offered)| (names.to_string(), wanted, offered))
+    );
+}

@@ -1,0 +1,263 @@
+//! What a memory holds at first, and what it keeps when it grows.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use futures_lite::future::block_on;
+use lunatic_engine::{
+    Engine, EngineConfig, Instance, InstanceState, Loader, MemoryLimits, Metering, Module,
+};
+use wasmtime::{Caller, Val};
+
+#[derive(Default)]
+struct State {
+    limits: MemoryLimits,
+    seen: Vec<i64>,
+}
+
+impl InstanceState for State {
+    fn limits(&mut self) -> &mut MemoryLimits {
+        &mut self.limits
+    }
+}
+
+fn load(wat: &str) -> Module<State> {
+    let engine = Engine::new(&EngineConfig::default()).unwrap();
+    let loader = Loader::new(&engine, |linker| {
+        linker.func_wrap(
+            "test",
+            "see",
+            |mut caller: Caller<'_, State>, value: i64| {
+                caller.data_mut().seen.push(value);
+            },
+        )?;
+        Ok(())
+    })
+    .unwrap();
+    loader.load(wat.as_bytes()).unwrap()
+}
+
+fn instantiate(module: &Module<State>) -> Instance<State> {
+    block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap()
+}
+
+/// What an export shows of a new instance.
+fn seen(module: &Module<State>, export: &str) -> Vec<i64> {
+    let mut instance = instantiate(module);
+    block_on(instance.call(export, &[])).unwrap();
+    std::mem::take(&mut instance.state().seen)
+}
+
+const IMPORT: &str = r#"(import "test" "see" (func $see (param i64)))"#;
+
+/// Sums up every byte of the memory, and fills it.
+const SPY: &str = r#"
+    (func (export "sum") (local $at i32) (local $sum i64)
+        (loop $next
+            (local.set $sum (i64.add (local.get $sum)
+                (i64.load8_u (local.get $at))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $at)
+                (i32.mul (memory.size) (i32.const 65536)))))
+        (call $see (local.get $sum)))
+    (func (export "fill")
+        (memory.fill (i32.const 0) (i32.const 255)
+            (i32.mul (memory.size) (i32.const 65536))))
+    (func (export "touch")
+        (i64.store (i32.const 5000) (i64.const -1))
+        (i64.store (i32.const 60000) (i64.const -1)))
+    (func (export "grow_and_fill") (param $pages i32)
+        (call $see (i64.extend_i32_s (memory.grow (local.get $pages))))
+        (memory.fill (i32.const 0) (i32.const 255)
+            (i32.mul (memory.size) (i32.const 65536))))"#;
+
+#[test]
+fn a_memory_shows_nothing_of_the_one_before_it() {
+    let module = load(&format!(
+        "(module {IMPORT} (memory (export \"memory\") 2) {SPY})"
+    ));
+    for export in ["touch", "fill", "touch"] {
+        for _ in 0..4 {
+            let mut instance = instantiate(&module);
+            block_on(instance.call(export, &[])).unwrap();
+        }
+        assert_eq!(seen(&module, "sum"), [0], "after `{export}`");
+    }
+}
+
+#[test]
+fn a_grown_memory_leaves_nothing_behind() {
+    let module = load(&format!(
+        "(module {IMPORT} (memory (export \"memory\") 1) {SPY})"
+    ));
+    // Out of its slot, and out of the next, where pages are moved.
+    for pages in [1, 40, 300] {
+        let mut instance = instantiate(&module);
+        block_on(instance.call("grow_and_fill", &[Val::I32(pages)])).unwrap();
+        drop(instance);
+        for _ in 0..2 {
+            assert_eq!(seen(&module, "sum"), [0]);
+            let mut instance = instantiate(&module);
+            let memory = instance.memory().unwrap();
+            assert_eq!(memory.grow(instance.store(), pages as u64).unwrap(), 1);
+            let data = memory.data(instance.store());
+            assert!(data.iter().all(|byte| *byte == 0), "after {pages} pages");
+        }
+    }
+}
+
+#[test]
+fn what_a_process_writes_over_its_data_is_not_seen_by_the_next() {
+    // 20 KiB of ones, so that the image is mapped, and a memory without.
+    let ones = "\\01".repeat(20 << 10);
+    let module = load(&format!(
+        "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 300) \"{ones}\") {SPY})"
+    ));
+    let other = load(&format!(
+        "(module {IMPORT} (memory (export \"memory\") 1) {SPY})"
+    ));
+    for export in ["touch", "fill", "touch", "touch"] {
+        let mut instance = instantiate(&module);
+        block_on(instance.call(export, &[])).unwrap();
+        drop(instance);
+        assert_eq!(seen(&module, "sum"), [20 << 10], "after `{export}`");
+        assert_eq!(seen(&other, "sum"), [0], "after `{export}`");
+    }
+}
+
+#[test]
+fn many_at_once_have_their_own() {
+    let module = load(&format!(
+        "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 0) \"\\07\") {SPY})"
+    ));
+    let mut instances: Vec<_> = (0..200).map(|_| instantiate(&module)).collect();
+    for (number, instance) in instances.iter_mut().enumerate() {
+        let memory = instance.memory().unwrap();
+        memory.data_mut(instance.store())[number] = 100;
+    }
+    for (number, instance) in instances.iter_mut().enumerate() {
+        block_on(instance.call("sum", &[])).unwrap();
+        let expected = if number == 0 { 100 } else { 107 };
+        assert_eq!(instance.state().seen, [expected]);
+    }
+}
+
+#[test]
+fn later_segments_lie_over_earlier_ones() {
+    let module = load(&format!(
+        r#"(module {IMPORT} (memory 1)
+            (data (i32.const 0) "\01\01\01\01") (data (i32.const 2) "\02\02\02")
+            (func (export "look") (call $see (i64.load (i32.const 0)))))"#
+    ));
+    assert_eq!(seen(&module, "look"), [0x0000_0002_0202_0101]);
+}
+
+#[test]
+fn a_start_function_sees_the_data() {
+    let module = load(&format!(
+        r#"(module {IMPORT} (memory 1) (data (i32.const 8) "\2a")
+            (func $start (call $see (i64.load (i32.const 8)))) (start $start)
+            (func (export "nothing")))"#
+    ));
+    assert_eq!(seen(&module, "nothing"), [42]);
+}
+
+#[test]
+fn a_passive_segment_can_be_copied_until_it_is_dropped() {
+    let module = load(&format!(
+        r#"(module {IMPORT} (memory 1)
+            (data (i32.const 0) "\01") (data $passive "\02\03")
+            (func (export "copy")
+                (memory.init $passive (i32.const 16) (i32.const 0) (i32.const 2))
+                (call $see (i64.load (i32.const 16))))
+            (func (export "copy_dropped")
+                (data.drop $passive)
+                (memory.init $passive (i32.const 16) (i32.const 0) (i32.const 1))))"#
+    ));
+    assert_eq!(seen(&module, "copy"), [0x0302]);
+    let mut instance = instantiate(&module);
+    block_on(instance.call("copy_dropped", &[])).unwrap_err();
+}
+
+#[test]
+fn an_active_segment_counts_as_dropped_once_it_is_applied() {
+    let module = load(
+        r#"(module (memory 1) (data $active (i32.const 0) "\01")
+            (func (export "nothing_of_it")
+                (memory.init $active (i32.const 16) (i32.const 0) (i32.const 0))
+                (data.drop $active))
+            (func (export "something_of_it")
+                (memory.init $active (i32.const 16) (i32.const 0) (i32.const 1))))"#,
+    );
+    block_on(instantiate(&module).call("nothing_of_it", &[])).unwrap();
+    block_on(instantiate(&module).call("something_of_it", &[])).unwrap_err();
+}
+
+#[test]
+fn a_segment_that_does_not_fit_traps() {
+    let module = load(r#"(module (memory 1) (data (i32.const 65535) "ab"))"#);
+    assert!(module.facts().start_may_fail);
+    block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap_err();
+}
+
+#[test]
+fn a_memory_keeps_its_contents_wherever_it_grows_to() {
+    let module = load(&format!(
+        r#"(module {IMPORT} (memory (export "memory") 1)
+            (data (i32.const 100) "\0b")
+            (func (export "grow")
+                (i64.store (i32.const 65528) (i64.const 22))
+                ;; 128 KiB, 2 MiB, 8 MiB, 32 MiB, and a little further each time
+                (call $grow_to (i32.const 3)) (call $grow_to (i32.const 33))
+                (call $grow_to (i32.const 129)) (call $grow_to (i32.const 300))
+                (call $grow_to (i32.const 600)))
+            (func $grow_to (param $pages i32)
+                (drop (memory.grow (i32.sub (local.get $pages) (memory.size))))
+                (call $see (i64.load8_u (i32.const 100)))
+                (call $see (i64.load (i32.const 65528)))
+                ;; the last bytes are zeros, and then they are not
+                (call $see (i64.load (i32.sub
+                    (i32.mul (local.get $pages) (i32.const 65536)) (i32.const 8))))
+                (i64.store (i32.sub
+                    (i32.mul (local.get $pages) (i32.const 65536)) (i32.const 8))
+                    (i64.const 1))))"#
+    ));
+    for _ in 0..3 {
+        assert_eq!(seen(&module, "grow"), [11, 22, 0].repeat(5));
+    }
+}
+
+#[test]
+fn a_memory_does_not_grow_beyond_its_limit() {
+    let module = load(&format!(
+        r#"(module {IMPORT} (memory 1)
+            (func (export "grow")
+                (call $see (i64.extend_i32_s (memory.grow (i32.const 1))))
+                (call $see (i64.extend_i32_s (memory.grow (i32.const 1))))))"#
+    ));
+    let limits = MemoryLimits {
+        max_memory: 2 << 16,
+    };
+    let state = State {
+        limits,
+        ..State::default()
+    };
+    let mut instance = block_on(module.instantiate(state, Metering::Unlimited)).unwrap();
+    block_on(instance.call("grow", &[])).unwrap();
+    assert_eq!(instance.state().seen, [1, -1]);
+}
+
+#[test]
+fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour() {
+    let module = load(&format!(
+        r#"(module {IMPORT} (memory (export "memory") 1)
+            (func (export "beyond") (i32.store8 (i32.const 65536) (i32.const 1)))
+            (func (export "far_beyond") (i32.store8 offset=4294967295 (i32.const -1) (i32.const 1))))"#
+    ));
+    let mut neighbours: Vec<_> = (0..16).map(|_| instantiate(&module)).collect();
+    for export in ["beyond", "far_beyond"] {
+        block_on(instantiate(&module).call(export, &[])).unwrap_err();
+    }
+    for neighbour in &mut neighbours {
+        let memory = neighbour.memory().unwrap();
+        assert!(memory.data(neighbour.store()).iter().all(|byte| *byte == 0));
+    }
+}

@@ -1,0 +1,241 @@
+//! Bodies: called, metered, limited.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_lite::future::{block_on, poll_once};
+use lunatic_engine::{
+    Engine, EngineConfig, InstanceState, InstantiateError, Loader, MemoryLimits, Metering, Module,
+};
+use wasmtime::{Linker, Trap, Val};
+
+#[derive(Default)]
+struct State(MemoryLimits);
+
+impl InstanceState for State {
+    fn limits(&mut self) -> &mut MemoryLimits {
+        &mut self.0
+    }
+}
+
+fn engine() -> Engine {
+    Engine::new(&EngineConfig::default()).unwrap()
+}
+
+fn module(text: &str) -> Module<State> {
+    let loader = Loader::new(&engine(), |_| Ok(())).unwrap();
+    loader.load(text.as_bytes()).unwrap()
+}
+
+fn fuel(units: u64) -> Metering {
+    Metering::Fuel(NonZeroU64::new(units).unwrap())
+}
+
+/// Calls an export of a new instance.
+fn call(
+    module: &Module<State>,
+    metering: Metering,
+    export: &str,
+    params: &[Val],
+) -> wasmtime::Result<()> {
+    block_on(async {
+        let mut instance = module.instantiate(State::default(), metering).await?;
+        instance.call(export, params).await
+    })
+}
+
+/// Runs through a loop as often as it is told; a round is a few instructions.
+const LOOP: &str = r#"(module (func (export "loop") (param i64)
+    (loop $again
+        (br_if $again (i64.ne (i64.const 0)
+            (local.tee 0 (i64.sub (local.get 0) (i64.const 1))))))))"#;
+
+#[test]
+fn an_export_is_called_with_its_parameters() {
+    let module = module(
+        r#"(module (func (export "traps unless 42") (param i32)
+            (if (i32.ne (local.get 0) (i32.const 42)) (then unreachable))))"#,
+    );
+    let call = |value| call(&module, Metering::Unlimited, "traps unless 42", &[value]);
+    call(Val::I32(42)).unwrap();
+    let trap = call(Val::I32(41)).unwrap_err();
+    assert_eq!(
+        trap.downcast_ref::<Trap>(),
+        Some(&Trap::UnreachableCodeReached)
+    );
+}
+
+#[test]
+fn what_cannot_be_called_is_an_error() {
+    let module = module(
+        r#"(module (func (export "wants") (param i32)) (func (export "gives") (result i32) (i32.const 1))
+            (memory (export "memory") 0))"#,
+    );
+    for (export, params) in [
+        ("missing", &[][..]),
+        ("memory", &[]),
+        ("wants", &[]),
+        ("wants", &[Val::I64(1)]),
+        ("wants", &[Val::I32(1), Val::I32(1)]),
+        ("gives", &[]),
+    ] {
+        assert!(call(&module, Metering::Unlimited, export, params).is_err());
+    }
+}
+
+#[test]
+fn a_body_without_a_budget_runs_as_long_as_it_wants() {
+    call(
+        &module(LOOP),
+        Metering::Unlimited,
+        "loop",
+        &[Val::I64(5_000_000)],
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_budget_is_exact() {
+    let module = module(LOOP);
+    let enough = |units| call(&module, fuel(units), "loop", &[Val::I64(1000)]).is_ok();
+    // Find the border by halving, then it is the same every time.
+    let (mut less, mut more) = (1, 1_000_000);
+    assert!(!enough(less) && enough(more));
+    while more - less > 1 {
+        let middle = (less + more) / 2;
+        match enough(middle) {
+            true => more = middle,
+            false => less = middle,
+        }
+    }
+    for _ in 0..10 {
+        assert!(enough(more));
+        assert!(!enough(less));
+    }
+    // A thousand rounds of a few instructions each.
+    assert!((2_000..20_000).contains(&more), "{more}");
+}
+
+#[test]
+fn a_budget_that_is_used_up_is_its_own_trap() {
+    let error = call(&module(LOOP), fuel(1000), "loop", &[Val::I64(0)]).unwrap_err();
+    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::OutOfFuel));
+}
+
+#[test]
+fn a_metered_body_yields_on_its_way() {
+    let module = module(LOOP);
+    block_on(async {
+        let mut instance = module
+            .instantiate(State::default(), fuel(100_000_000))
+            .await
+            .unwrap();
+        let params = [Val::I64(1_000_000)];
+        let mut running = Box::pin(instance.call("loop", &params));
+        assert!(poll_once(&mut running).await.is_none());
+        running.await.unwrap();
+    });
+}
+
+#[test]
+fn a_body_can_be_thrown_away_while_it_runs() {
+    let module = module(LOOP);
+    block_on(async {
+        for _ in 0..100 {
+            let mut instance = module
+                .instantiate(State::default(), fuel(u64::MAX))
+                .await
+                .unwrap();
+            let params = [Val::I64(0)];
+            let mut running = Box::pin(instance.call("loop", &params));
+            assert!(poll_once(&mut running).await.is_none());
+        }
+    });
+}
+
+/// A loader that counts how often host functions are registered: once for each
+/// of the two ways to compile.
+fn counting_loader() -> (Loader<State>, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let imports = move |linker: &mut Linker<State>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        linker.func_wrap("test", "set_budget", || {})?;
+        Ok(())
+    };
+    let loader = Loader::with_budget_function(&engine(), imports, ("test", "set_budget"));
+    (loader.unwrap(), count)
+}
+
+const GIVES_BUDGETS: &str = r#"(module (import "test" "set_budget" (func))
+    (func (export "loop") (loop $again (br $again))))"#;
+
+#[test]
+fn who_can_give_budgets_is_compiled_to_count_fuel() {
+    let (loader, variants) = counting_loader();
+    loader.load(LOOP.as_bytes()).unwrap();
+    assert_eq!(variants.load(Ordering::SeqCst), 1);
+    let module = loader.load(GIVES_BUDGETS.as_bytes()).unwrap();
+    assert_eq!(variants.load(Ordering::SeqCst), 2);
+    // Without a budget it runs for ever, but yields: nobody ticks here.
+    block_on(async {
+        let mut instance = module
+            .instantiate(State::default(), Metering::Unlimited)
+            .await
+            .unwrap();
+        let mut running = Box::pin(instance.call("loop", &[]));
+        for _ in 0..10 {
+            assert!(poll_once(&mut running).await.is_none());
+        }
+    });
+    let error = call(&module, fuel(1000), "loop", &[]).unwrap_err();
+    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::OutOfFuel));
+}
+
+#[test]
+fn who_cannot_is_compiled_to_count_fuel_when_it_is_given_a_budget() {
+    let (loader, variants) = counting_loader();
+    let module = loader.load(LOOP.as_bytes()).unwrap();
+    call(&module, Metering::Unlimited, "loop", &[Val::I64(10)]).unwrap();
+    assert_eq!(variants.load(Ordering::SeqCst), 1);
+    call(&module, fuel(1000), "loop", &[Val::I64(10)]).unwrap();
+    call(&module, fuel(1000), "loop", &[Val::I64(10)]).unwrap();
+    assert_eq!(variants.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn limits_and_traps_of_the_start_are_told_apart() {
+    let start = |text: &str, max_memory| {
+        let state = State(MemoryLimits { max_memory });
+        let module = module(text);
+        block_on(module.instantiate(state, Metering::Unlimited)).unwrap_err()
+    };
+    let limits = start("(module (memory 2))", 65536);
+    assert!(matches!(limits, InstantiateError::Limits(_)), "{limits:?}");
+    let trap = start("(module (start $f) (func $f unreachable))", 65536);
+    assert!(matches!(trap, InstantiateError::Trap(_)), "{trap:?}");
+}
+
+#[test]
+fn a_very_deep_recursion_traps_and_hurts_nobody() {
+    let module = module(r#"(module (func $f (export "f") (call $f) (call $f)))"#);
+    for metering in [Metering::Unlimited, fuel(u64::MAX)] {
+        let error = call(&module, metering, "f", &[]).unwrap_err();
+        assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::StackOverflow));
+    }
+}
+
+#[test]
+fn exported_functions_are_known_by_name_and_whether_they_are_plain() {
+    let module = module(
+        r#"(module (func (export "plain")) (func (export "wants") (param i32))
+            (func (export "gives") (result i32) (i32.const 0)) (memory (export "memory") 0))"#,
+    );
+    let exports: Vec<_> = module.exported_functions().collect();
+    assert_eq!(
+        exports,
+        [("plain", true), ("wants", false), ("gives", false)]
+    );
+}

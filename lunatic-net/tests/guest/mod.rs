@@ -1,0 +1,449 @@
+//! A guest that tests steer: it calls the host functions one by one.
+//!
+//! The module imports all of them and exports a wrapper for each, so that a test
+//! calls the host through real WebAssembly code and real guest memory.
+
+#![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use futures_lite::future::block_on;
+use lunatic_abi::{AbiHost, ErrorTable};
+use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
+use lunatic_mailbox::{Limits, Mailbox, Message};
+use lunatic_net::NetConfig;
+use lunatic_net::guest::{GuestNet, NetHost};
+use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
+
+/// The parameters of a call: each an unsigned number as wide as it is, an
+/// unsuffixed one 32 bits.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => {[$(crate::guest::Param::from($value).0),*]};
+}
+pub(crate) use args;
+
+const NETWORKING: &str = "lunatic::networking";
+const MESSAGE: &str = "lunatic::message";
+const ERROR: &str = "lunatic::error";
+
+/// Namespace, name, parameters and result of each function: `i` is an `i32`,
+/// `I` an `i64` (ABI §6, §4).
+pub const FUNCTIONS: [(&str, &str, &str, &str); 60] = [
+    (NETWORKING, "resolve", "iiIi", "i"),
+    (NETWORKING, "resolve_next", "Iiiiii", "i"),
+    (NETWORKING, "drop_dns_iterator", "I", ""),
+    (NETWORKING, "tcp_bind", "iiiiii", "i"),
+    (NETWORKING, "drop_tcp_listener", "I", ""),
+    (NETWORKING, "tcp_local_addr", "Ii", "i"),
+    (NETWORKING, "tcp_accept", "Iii", "i"),
+    (NETWORKING, "tcp_connect", "iiiiiIi", "i"),
+    (NETWORKING, "tcp_peer_addr", "Ii", "i"),
+    (NETWORKING, "drop_tcp_stream", "I", ""),
+    (NETWORKING, "clone_tcp_stream", "I", "I"),
+    (NETWORKING, "tcp_write_vectored", "Iiii", "i"),
+    (NETWORKING, "tcp_read", "Iiii", "i"),
+    (NETWORKING, "tcp_peek", "Iiii", "i"),
+    (NETWORKING, "set_read_timeout", "II", ""),
+    (NETWORKING, "set_write_timeout", "II", ""),
+    (NETWORKING, "set_peek_timeout", "II", ""),
+    (NETWORKING, "get_read_timeout", "I", "I"),
+    (NETWORKING, "get_write_timeout", "I", "I"),
+    (NETWORKING, "get_peek_timeout", "I", "I"),
+    (NETWORKING, "tcp_flush", "Ii", "i"),
+    (NETWORKING, "tls_bind", "iiiiiiiiii", "i"),
+    (NETWORKING, "drop_tls_listener", "I", ""),
+    (NETWORKING, "tls_local_addr", "Ii", "i"),
+    (NETWORKING, "tls_accept", "Iii", "i"),
+    (NETWORKING, "tls_connect", "iiiIiii", "i"),
+    (NETWORKING, "drop_tls_stream", "I", ""),
+    (NETWORKING, "clone_tls_stream", "I", "I"),
+    (NETWORKING, "tls_write_vectored", "Iiii", "i"),
+    (NETWORKING, "tls_read", "Iiii", "i"),
+    (NETWORKING, "set_tls_read_timeout", "II", ""),
+    (NETWORKING, "set_tls_write_timeout", "II", ""),
+    (NETWORKING, "get_tls_read_timeout", "I", "I"),
+    (NETWORKING, "get_tls_write_timeout", "I", "I"),
+    (NETWORKING, "tls_flush", "Ii", "i"),
+    (NETWORKING, "udp_bind", "iiiiii", "i"),
+    (NETWORKING, "drop_udp_socket", "I", ""),
+    (NETWORKING, "clone_udp_socket", "I", "I"),
+    (NETWORKING, "udp_local_addr", "Ii", "i"),
+    (NETWORKING, "udp_peer_addr", "Ii", "i"),
+    (NETWORKING, "udp_connect", "IiiiiiIi", "i"),
+    (NETWORKING, "udp_send", "Iiii", "i"),
+    (NETWORKING, "udp_send_to", "Iiiiiiiii", "i"),
+    (NETWORKING, "udp_receive", "Iiii", "i"),
+    (NETWORKING, "udp_receive_from", "Iiiii", "i"),
+    (NETWORKING, "set_udp_socket_broadcast", "Ii", ""),
+    (NETWORKING, "get_udp_socket_broadcast", "I", "i"),
+    (NETWORKING, "set_udp_socket_ttl", "Ii", ""),
+    (NETWORKING, "get_udp_socket_ttl", "I", "i"),
+    (MESSAGE, "push_tcp_stream", "I", "I"),
+    (MESSAGE, "take_tcp_stream", "I", "I"),
+    (MESSAGE, "push_tls_stream", "I", "I"),
+    (MESSAGE, "take_tls_stream", "I", "I"),
+    (MESSAGE, "push_udp_socket", "I", "I"),
+    (MESSAGE, "take_udp_socket", "I", "I"),
+    (MESSAGE, "create_data", "II", ""),
+    (MESSAGE, "send", "I", "i"),
+    (ERROR, "string_size", "I", "i"),
+    (ERROR, "to_string", "Ii", ""),
+    (ERROR, "drop", "I", ""),
+];
+
+/// How many of [`FUNCTIONS`] are those of this crate.
+pub const OWN_FUNCTIONS: usize = 55;
+
+/// Where tests put things in guest memory.
+pub mod at {
+    pub const ID: u32 = 0;
+    pub const PEER: u32 = 8;
+    pub const ADDRESS: u32 = 16;
+    pub const PORT: u32 = 40;
+    pub const FLOW_INFO: u32 = 44;
+    pub const SCOPE_ID: u32 = 48;
+    pub const KIND: u32 = 52;
+    pub const RECORDS: u32 = 64;
+    pub const NAME: u32 = 512;
+    pub const DATA: u32 = 1024;
+    pub const TEXT: u32 = 40_000;
+    pub const PAGES: u32 = 2;
+    pub const END: u32 = PAGES * 65536;
+}
+
+pub const NEVER: u64 = u64::MAX;
+pub const TIMED_OUT: i32 = 9027;
+
+/// The state of a process in a test.
+pub struct Host {
+    net: GuestNet,
+    mailbox: GuestMailbox<Outbox>,
+    memory: Option<Memory>,
+    errors: ErrorTable,
+}
+
+/// Keeps what is sent.
+#[derive(Clone, Default)]
+pub struct Outbox(Arc<Mutex<Vec<Message>>>);
+
+impl Post for Outbox {
+    fn deliver(&self, _process_id: u64, message: Message) {
+        self.0.lock().expect("no panic").push(message);
+    }
+}
+
+impl AbiHost for Host {
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    fn errors(&mut self) -> &mut ErrorTable {
+        &mut self.errors
+    }
+}
+
+impl MailboxHost for Host {
+    type Post = Outbox;
+
+    fn mailbox(&mut self) -> &mut GuestMailbox<Outbox> {
+        &mut self.mailbox
+    }
+}
+
+impl NetHost for Host {
+    fn net(&mut self) -> &mut GuestNet {
+        &mut self.net
+    }
+}
+
+/// A process.
+pub struct Guest {
+    pub store: Store<Host>,
+    instance: Instance,
+    memory: Memory,
+    outbox: Outbox,
+}
+
+fn module() -> String {
+    let mut text = String::from("(module");
+    for (namespace, name, params, result) in FUNCTIONS {
+        let (params, result) = (types("param", params), types("result", result));
+        text += &format!("(import \"{namespace}\" \"{name}\" (func ${name} {params} {result}))\n");
+    }
+    for (_, name, params, result) in FUNCTIONS {
+        let gets: String = (0..params.len())
+            .map(|index| format!("(local.get {index})"))
+            .collect();
+        let (params, result) = (types("param", params), types("result", result));
+        text += &format!("(func (export \"{name}\") {params} {result} (call ${name} {gets}))\n");
+    }
+    text + &format!("(memory (export \"memory\") {}))", at::PAGES)
+}
+
+fn types(keyword: &str, letters: &str) -> String {
+    let types: String = letters
+        .chars()
+        .map(|letter| match letter {
+            'i' => " i32",
+            'I' => " i64",
+            other => panic!("{other} is no type"),
+        })
+        .collect();
+    format!("({keyword}{types})")
+}
+
+impl Guest {
+    /// A process that may do everything.
+    pub fn new() -> Guest {
+        Guest::with(NetConfig::default())
+    }
+
+    /// A process with this config.
+    pub fn with(config: NetConfig) -> Guest {
+        let engine = Engine::default();
+        let module = Module::new(&engine, module()).expect("a valid module");
+        let mut linker = Linker::new(&engine);
+        lunatic_abi::add_to_linker(&mut linker).expect("no name is registered twice");
+        lunatic_mailbox::guest::add_to_linker(&mut linker).expect("no name is registered twice");
+        lunatic_net::guest::add_to_linker(&mut linker).expect("no name is registered twice");
+        let outbox = Outbox::default();
+        let (_, mailbox) = Mailbox::new(Limits::default());
+        let host = Host {
+            net: GuestNet::new(Arc::new(config)),
+            mailbox: GuestMailbox::new(mailbox, outbox.clone()),
+            memory: None,
+            errors: ErrorTable::new(),
+        };
+        let mut store = Store::new(&engine, host);
+        let instance =
+            block_on(linker.instantiate_async(&mut store, &module)).expect("all imports exist");
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .expect("a memory is exported");
+        store.data_mut().memory = Some(memory);
+        Guest {
+            store,
+            instance,
+            memory,
+            outbox,
+        }
+    }
+
+    /// Calls an export as a future that can be dropped; `Err` is a trap.
+    pub async fn call_async(
+        &mut self,
+        name: &str,
+        params: &[Val],
+    ) -> wasmtime::Result<Option<Val>> {
+        let function = self
+            .instance
+            .get_func(&mut self.store, name)
+            .unwrap_or_else(|| panic!("{name} is exported"));
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        function
+            .call_async(&mut self.store, params, &mut results)
+            .await?;
+        Ok(results.into_iter().next())
+    }
+
+    /// Calls an export that returns an `i32` and does not trap.
+    pub async fn code_async(&mut self, name: &str, params: &[Val]) -> i32 {
+        let result = self.call_async(name, params).await.expect("no trap");
+        result.expect("a result").unwrap_i32()
+    }
+
+    /// Calls an export that returns an `i32` and does not trap.
+    pub fn code(&mut self, name: &str, params: &[Val]) -> i32 {
+        block_on(self.code_async(name, params))
+    }
+
+    /// Calls an export that returns an `i64` and does not trap.
+    pub fn number(&mut self, name: &str, params: &[Val]) -> u64 {
+        let result = block_on(self.call_async(name, params)).expect("no trap");
+        result.expect("a result").unwrap_i64() as u64
+    }
+
+    /// Calls an export that returns nothing and does not trap.
+    pub fn run(&mut self, name: &str, params: &[Val]) {
+        block_on(self.call_async(name, params)).expect("no trap");
+    }
+
+    /// Calls an export that traps; why it does.
+    #[track_caller]
+    pub fn trap(&mut self, name: &str, params: &[Val]) -> String {
+        let error = block_on(self.call_async(name, params)).expect_err("a trap");
+        format!("{error:#}")
+    }
+
+    /// Puts bytes into memory.
+    pub fn put(&mut self, address: u32, bytes: &[u8]) {
+        self.memory
+            .write(&mut self.store, address as usize, bytes)
+            .expect("inside of the memory");
+    }
+
+    /// Takes bytes out of memory.
+    pub fn take(&mut self, address: u32, length: u32) -> Vec<u8> {
+        let start = address as usize;
+        self.memory.data(&self.store)[start..start + length as usize].to_vec()
+    }
+
+    pub fn take_u64(&mut self, address: u32) -> u64 {
+        u64::from_le_bytes(self.take(address, 8).try_into().expect("eight bytes"))
+    }
+
+    pub fn take_u32(&mut self, address: u32) -> u32 {
+        u32::from_le_bytes(self.take(address, 4).try_into().expect("four bytes"))
+    }
+
+    /// The id that the last call wrote.
+    pub fn id(&mut self) -> u64 {
+        self.take_u64(at::ID)
+    }
+
+    /// The text of the error whose id the last call wrote; it is dropped.
+    pub fn error(&mut self) -> String {
+        let id = self.id();
+        let size = self.code("string_size", &args![id]) as u32;
+        self.run("to_string", &args![id, at::TEXT]);
+        self.run("drop", &args![id]);
+        String::from_utf8(self.take(at::TEXT, size)).expect("UTF-8")
+    }
+
+    /// Puts an address into memory; the five arguments for it.
+    pub fn address(&mut self, address: SocketAddr) -> [Val; 5] {
+        let kind = match address.ip() {
+            IpAddr::V4(ip) => {
+                self.put(at::ADDRESS, &ip.octets());
+                4
+            }
+            IpAddr::V6(ip) => {
+                self.put(at::ADDRESS, &ip.octets());
+                6
+            }
+        };
+        args![kind, at::ADDRESS, u32::from(address.port()), 0, 0]
+    }
+
+    /// Takes all addresses out of an iterator and drops it.
+    pub fn addresses(&mut self, iterator: u64) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        let params = args![
+            iterator,
+            at::KIND,
+            at::ADDRESS,
+            at::PORT,
+            at::FLOW_INFO,
+            at::SCOPE_ID
+        ];
+        while self.code("resolve_next", &params) == 0 {
+            let octets = self.take(at::ADDRESS, 16);
+            let ip: IpAddr = match self.take_u32(at::KIND) {
+                4 => <[u8; 4]>::try_from(&octets[..4]).expect("four").into(),
+                6 => <[u8; 16]>::try_from(&octets[..]).expect("sixteen").into(),
+                other => panic!("kind {other}"),
+            };
+            let port = u16::from_le_bytes(self.take(at::PORT, 2).try_into().expect("two"));
+            addresses.push((ip, port).into());
+        }
+        self.run("drop_dns_iterator", &args![iterator]);
+        addresses
+    }
+
+    /// Calls a function on an id that writes the id of an iterator.
+    pub fn address_of(&mut self, function: &str, id: u64) -> SocketAddr {
+        assert_eq!(self.code(function, &args![id, at::ID]), 0);
+        let iterator = self.id();
+        self.addresses(iterator)[0]
+    }
+
+    /// Binds 127.0.0.1; the id, and where it is.
+    pub fn bind(&mut self, kind: &str) -> (u64, SocketAddr) {
+        let mut params = self
+            .address("127.0.0.1:0".parse().expect("an address"))
+            .to_vec();
+        params.extend(args![at::ID]);
+        assert_eq!(self.code(&format!("{kind}_bind"), &params), 0);
+        let id = self.id();
+        (id, self.address_of(&format!("{kind}_local_addr"), id))
+    }
+
+    /// Connects a TCP stream; what comes of it.
+    pub fn connect(&mut self, address: SocketAddr, timeout: u64) -> i32 {
+        let mut params = self.address(address).to_vec();
+        params.extend(args![timeout, at::ID]);
+        self.code("tcp_connect", &params)
+    }
+
+    /// Accepts a connection; the id of the stream.
+    pub fn accept(&mut self, kind: &str, listener: u64) -> u64 {
+        let params = args![listener, at::ID, at::PEER];
+        assert_eq!(self.code(&format!("{kind}_accept"), &params), 0);
+        let peer = self.take_u64(at::PEER);
+        self.addresses(peer);
+        self.id()
+    }
+
+    /// Puts buffers and a vector of them into memory; its address and length.
+    pub fn vector(&mut self, buffers: &[&[u8]]) -> (u32, u32) {
+        let mut address = at::DATA;
+        for (index, buffer) in buffers.iter().enumerate() {
+            self.put(address, buffer);
+            let record = at::RECORDS + index as u32 * 8;
+            self.put(record, &address.to_le_bytes());
+            self.put(record + 4, &(buffer.len() as u32).to_le_bytes());
+            address += buffer.len() as u32;
+        }
+        (at::RECORDS, buffers.len() as u32)
+    }
+
+    /// Writes; what comes of it.
+    pub fn write(&mut self, kind: &str, stream: u64, buffers: &[&[u8]]) -> i32 {
+        let (vector, length) = self.vector(buffers);
+        let params = args![stream, vector, length, at::ID];
+        self.code(&format!("{kind}_write_vectored"), &params)
+    }
+
+    /// Reads; the bytes, or what else comes of it.
+    pub fn read(&mut self, function: &str, id: u64, length: u32) -> Result<Vec<u8>, i32> {
+        match self.code(function, &args![id, at::DATA, length, at::ID]) {
+            0 => {
+                let count = self.id() as u32;
+                Ok(self.take(at::DATA, count))
+            }
+            code => Err(code),
+        }
+    }
+
+    /// Sends the message in scratch to another process, into its scratch.
+    pub fn send_to(&mut self, other: &mut Guest) {
+        assert_eq!(self.code("send", &args![1_u64]), 0);
+        let message = self.outbox.0.lock().expect("no panic").pop();
+        other
+            .store
+            .data_mut()
+            .mailbox
+            .put(message.expect("a message"));
+    }
+}
+
+pub struct Param(pub Val);
+
+impl From<i32> for Param {
+    fn from(value: i32) -> Param {
+        Param(Val::I32(value))
+    }
+}
+
+impl From<u32> for Param {
+    fn from(value: u32) -> Param {
+        Param(Val::I32(value as i32))
+    }
+}
+
+impl From<u64> for Param {
+    fn from(value: u64) -> Param {
+        Param(Val::I64(value as i64))
+    }
+}

@@ -1,0 +1,151 @@
+//! Names without guests.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use futures_lite::future::{self, block_on};
+use lunatic_process::{Environment, Process, ProcessId, SpawnOptions};
+use lunatic_registry::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, Names, Registry};
+use lunatic_scheduler::Scheduler;
+
+fn address(process: u64) -> Address {
+    Address {
+        node: 0,
+        process: ProcessId(process),
+    }
+}
+
+fn environment() -> Environment {
+    Environment::new(1, Scheduler::builder().start().unwrap())
+}
+
+fn idle(environment: &Environment) -> Process {
+    environment
+        .spawn(SpawnOptions::default(), |_| future::pending())
+        .unwrap()
+}
+
+#[test]
+fn a_name_has_one_process_and_a_process_many_names() {
+    let mut names = Names::new();
+    names.put("a", address(1)).unwrap();
+    names.put("b", address(1)).unwrap();
+    names.put("a", address(2)).unwrap();
+    assert_eq!(names.get("a"), Some(address(2)));
+    assert_eq!(names.get("b"), Some(address(1)));
+    names.forget(address(1));
+    assert_eq!(names.get("a"), Some(address(2)));
+    assert_eq!(names.get("b"), None);
+    names.remove("a");
+    names.remove("a");
+    assert!(names.is_empty());
+}
+
+#[test]
+fn a_process_is_new_until_it_is_forgotten() {
+    let mut names = Names::new();
+    assert_eq!(names.put("a", address(1)), Ok(true));
+    assert_eq!(names.put("b", address(1)), Ok(false));
+    names.remove("a");
+    names.remove("b");
+    assert_eq!(names.put("a", address(1)), Ok(false));
+    names.forget(address(1));
+    assert_eq!(names.put("a", address(1)), Ok(true));
+}
+
+// ABI §21 A4
+#[test]
+fn names_are_limited_in_length_and_number() {
+    let mut names = Names::new();
+    let longest = "n".repeat(MAX_NAME_BYTES);
+    names.put(&longest, address(1)).unwrap();
+    let longer = "n".repeat(MAX_NAME_BYTES + 1);
+    let length = longer.len();
+    assert_eq!(
+        names.put(&longer, address(1)),
+        Err(NameError::TooLong { length })
+    );
+    for number in 1..MAX_NAMES {
+        names.put(&number.to_string(), address(1)).unwrap();
+    }
+    assert_eq!(names.len(), MAX_NAMES);
+    assert_eq!(names.put("one more", address(1)), Err(NameError::TooMany));
+    // What is there can still change hands, and be taken away.
+    names.put("1", address(2)).unwrap();
+    names.remove("1");
+    names.put("one more", address(1)).unwrap();
+}
+
+#[test]
+fn a_name_is_gone_when_who_waits_for_its_process_is_told() {
+    let environment = environment();
+    let registry = Registry::new();
+    for _ in 0..200 {
+        let process = idle(&environment);
+        registry.put_local("name", &process).unwrap();
+        process.kill();
+        block_on(process.wait());
+        assert_eq!(registry.get("name"), None);
+    }
+}
+
+#[test]
+fn the_death_of_who_had_a_name_before_takes_it_from_nobody() {
+    let environment = environment();
+    let registry = Registry::new();
+    let (first, second) = (idle(&environment), idle(&environment));
+    registry.put_local("name", &first).unwrap();
+    registry.put_local("name", &second).unwrap();
+    first.kill();
+    block_on(first.wait());
+    assert_eq!(registry.get("name"), Some(address(second.id().0)));
+}
+
+#[test]
+fn the_dead_get_no_name() {
+    let environment = environment();
+    let registry = Registry::new();
+    let process = idle(&environment);
+    process.kill();
+    block_on(process.wait());
+    registry.put_local("name", &process).unwrap();
+    assert_eq!(registry.get("name"), None);
+}
+
+#[test]
+fn who_is_asked_for_is_spawned_once() {
+    let environment = environment();
+    let registry = Registry::new();
+    let get_or_spawn = || {
+        registry.get_or_put(
+            "name",
+            |address| environment.exists(address.process),
+            || Ok::<_, NameError>(idle(&environment)),
+        )
+    };
+    assert_eq!(get_or_spawn().unwrap(), None);
+    let first = registry.get("name").unwrap();
+    assert_eq!(get_or_spawn().unwrap(), Some(first));
+    let process = environment.process(first.process).unwrap();
+    process.kill();
+    block_on(process.wait());
+    assert_eq!(get_or_spawn().unwrap(), None);
+}
+
+// ABI §21 C4
+#[test]
+fn a_spawn_that_fails_leaves_the_name_free() {
+    let registry = Registry::new();
+    let failed = registry.get_or_put("name", |_| true, || Err(NameError::TooMany));
+    assert_eq!(failed, Err(NameError::TooMany));
+    assert_eq!(registry.get("name"), None);
+}
+
+#[test]
+fn the_label_of_a_process_is_the_part_of_its_name_that_its_user_chose() {
+    let environment = environment();
+    let registry = Registry::new();
+    for (name, label) in [("plain", "plain"), ("a/b/Process/my/name", "my/name")] {
+        let process = idle(&environment);
+        registry.put_local(name, &process).unwrap();
+        assert_eq!(process.label().as_deref(), Some(label));
+    }
+}
