@@ -33,7 +33,10 @@ fn ids_start_at_0_go_up_by_1_and_are_never_used_again() {
 #[test]
 fn an_unknown_id_is_named_with_its_kind() {
     let mut table = Table::<Thing>::new();
-    let unknown = Misuse::UnknownId { kind: "thing", id: 7 };
+    let unknown = Misuse::UnknownId {
+        kind: "thing",
+        id: 7,
+    };
     assert_eq!(table.get(7).unwrap_err(), unknown);
     assert_eq!(table.get_mut(7).unwrap_err(), unknown);
     assert_eq!(table.remove(7).unwrap_err(), unknown);
@@ -138,11 +141,17 @@ fn a_timeout_of_0_polls_once() {
 
 #[test]
 fn a_timeout_ends_a_wait() {
-    assert_eq!(block_on(Timeout::from_millis(2).limit(pending::<()>())), None);
+    assert_eq!(
+        block_on(Timeout::from_millis(2).limit(pending::<()>())),
+        None
+    );
 }
 
 #[test]
 fn the_longest_timeout_is_not_over_at_once() {
     let timeout = Timeout::from_millis(u64::MAX - 1);
-    assert_eq!(block_on(timeout.limit(futures_lite::future::yield_now())), Some(()));
+    assert_eq!(
+        block_on(timeout.limit(futures_lite::future::yield_now())),
+        Some(())
+    );
 }

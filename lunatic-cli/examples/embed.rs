@@ -67,7 +67,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
         println!("the client ended: {}", client.wait().await);
         runtime.shut_down().await;
-        println!("shut down, {} processes left", runtime.environment().process_count());
+        println!(
+            "shut down, {} processes left",
+            runtime.environment().process_count()
+        );
         Ok(())
     })
 }
@@ -77,7 +80,9 @@ async fn client(mut own: Context, adder: Process) -> Result<(), Failure> {
     own.process.monitor(adder.id());
     for number in [40, 2, 0u64] {
         let message = DataMessage::new(None, number.to_le_bytes());
-        adder.send(message.into()).map_err(|error| error.to_string())?;
+        adder
+            .send(message.into())
+            .map_err(|error| error.to_string())?;
         let answer = own.mailbox.receive(Wanted::tags(Tag::new(SUM))).await;
         let Message::Data(sum) = answer else {
             return Err("an answer has data".into());

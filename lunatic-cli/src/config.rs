@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use lunatic_net::NetConfig;
 use lunatic_process::{ProcessConfig, guest};
 use lunatic_wasi::WasiConfig;
 
-/// The configuration of a process. The default allows and gives nothing.
+/// The configuration of a process. The default allows and gives nothing but the
+/// network, of which every process has what its parent has (ABI §6).
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Rights and limits.
     pub process: ProcessConfig,
     /// Arguments, environment, directories.
     pub wasi: Arc<WasiConfig>,
+    /// What it may do with the network.
+    pub net: Arc<NetConfig>,
 }
 
 impl Config {

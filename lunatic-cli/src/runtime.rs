@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
@@ -33,6 +34,7 @@ pub struct Runtime {
 #[derive(Default)]
 pub struct Builder {
     workers: Option<NonZeroUsize>,
+    compile_cache: Option<PathBuf>,
     host_functions: Vec<HostFunctions>,
 }
 
@@ -99,6 +101,7 @@ impl Runtime {
         let given = root.config.wasi.clone();
         given.open_dirs().await.map_err(SpawnFailure::Directory)?;
         let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
+        let net = root.config.net.clone();
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
@@ -108,6 +111,7 @@ impl Runtime {
                 registry: Registry::new(),
                 timers: self.timers.clone(),
                 wasi,
+                net,
             },
             link: None,
             awaited: true,
@@ -143,6 +147,13 @@ impl Builder {
         self
     }
 
+    /// Keeps compiled modules in a directory, so that the same module is loaded
+    /// in milliseconds the next time. By default they are not kept.
+    pub fn compile_cache(mut self, directory: impl Into<PathBuf>) -> Builder {
+        self.compile_cache = Some(directory.into());
+        self
+    }
+
     /// Adds host functions of the embedding program.
     ///
     /// `register` is called again for modules that are compiled to count fuel.
@@ -163,7 +174,9 @@ impl Builder {
         /// The environment of `run` (ABI §15.1).
         const ENVIRONMENT: u64 = 1;
 
-        let engine = Engine::new(&EngineConfig::default()).map_err(RuntimeError::Engine)?;
+        let mut config = EngineConfig::default();
+        config.cache = self.compile_cache;
+        let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let host_functions = self.host_functions;
         let imports = move |linker: &mut Linker<State>| {
             state::add_to_linker(linker)?;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use lunatic_abi::{AbiHost, ErrorTable, Misuse};
 use lunatic_engine::{InstanceState, MemoryLimits};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
+use lunatic_net::NetConfig;
+use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::Process;
 use lunatic_process::guest::{GuestProcess, ProcessHost};
 use lunatic_registry::Registry;
@@ -25,6 +27,7 @@ pub struct State {
     timers: GuestTimers,
     registry: Registry,
     wasi: WasiCtx,
+    net: GuestNet,
 }
 
 /// What a process has from its parent, or, a root, from the runtime.
@@ -33,6 +36,7 @@ pub struct Inheritance {
     pub(crate) registry: Registry,
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
+    pub(crate) net: Arc<NetConfig>,
 }
 
 /// Registers every host function there is.
@@ -47,7 +51,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     lunatic_timer::guest::add_to_linker(linker)?;
     lunatic_registry::guest::add_to_linker(linker)?;
     lunatic_distributed::guest::add_to_linker(linker)?;
-    lunatic_wasi::add_to_linker(linker)
+    lunatic_wasi::add_to_linker(linker)?;
+    lunatic_net::guest::add_to_linker(linker)
 }
 
 impl AbiHost for State {
@@ -90,6 +95,7 @@ impl ProcessHost for State {
             timers: GuestTimers::new(inheritance.timers),
             registry: inheritance.registry,
             wasi: inheritance.wasi,
+            net: GuestNet::new(inheritance.net),
         }
     }
 
@@ -109,11 +115,24 @@ impl ProcessHost for State {
             registry: self.registry.clone(),
             timers: self.timers.timers().clone(),
             wasi,
+            net: self.net_for(config),
         })
     }
 
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
         error.downcast_ref::<ProcExit>().map(|exit| exit.0)
+    }
+}
+
+impl State {
+    /// What a child with this config may do with the network: no more than its
+    /// parent.
+    fn net_for(&self, config: &Config) -> Arc<NetConfig> {
+        let own = self.net.config();
+        match Arc::ptr_eq(own, &config.net) {
+            true => own.clone(),
+            false => Arc::new(config.net.capped(own)),
+        }
     }
 }
 
@@ -136,6 +155,12 @@ impl WasiHost for State {
 
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse> {
         Ok(self.process.config_mut(config_id)?.wasi_mut())
+    }
+}
+
+impl NetHost for State {
+    fn net(&mut self) -> &mut GuestNet {
+        &mut self.net
     }
 }
 

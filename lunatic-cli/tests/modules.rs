@@ -128,8 +128,7 @@ fn what_a_process_runs_is_kept_when_its_module_is_dropped() {
             (call $ok (call $spawn (i64.const 1) (i64.const -1) (local.get $module)
                 @child (i32.const 0) (i32.const 0) (i32.const 0x100)))
             (call $drop_module (local.get $module))
-            (call $monitor (i64.load (i32.const 0x100)))
-            (drop (call $next)))"#,
+            (call $await (i64.load (i32.const 0x100))))"#,
     );
     assert_eq!(world.report(), 42);
 }

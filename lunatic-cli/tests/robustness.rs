@@ -203,7 +203,13 @@ fn a_host_function_that_panics_fails_the_process_and_that_is_told() {
     send(&process, 0, b"");
     assert_failed(&process, "the host panicked: a host function broke");
     let reason = process.exit_reason().unwrap();
-    assert!(reason.failure().unwrap().downcast_ref::<Panicked>().is_some());
+    assert!(
+        reason
+            .failure()
+            .unwrap()
+            .downcast_ref::<Panicked>()
+            .is_some()
+    );
     observer.is_told_of_failure(&process, 5);
     assert!(!world.runtime.environment().exists(process.id()));
     world.no_more_reports();

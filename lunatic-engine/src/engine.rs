@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::Config;
+use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::arena::{Arena, STACK_BYTES, WASM_STACK_BYTES};
 use crate::ticker::Ticker;
@@ -12,7 +13,10 @@ use crate::ticker::Ticker;
 /// Settings of an [`Engine`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct EngineConfig {}
+pub struct EngineConfig {
+    /// Where compiled modules are kept for the next time, if they are.
+    pub cache: Option<PathBuf>,
+}
 
 /// The engine could not be set up.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub struct Engine {
 struct Inner {
     ticked: wasmtime::Engine,
     metered: OnceLock<wasmtime::Engine>,
+    cache: Option<Cache>,
     ticker: Ticker,
 }
 
@@ -42,8 +47,9 @@ impl Engine {
     ///
     /// Fails if this machine cannot run compiled WebAssembly, or gives us no
     /// thread for the ticker.
-    pub fn new(_config: &EngineConfig) -> Result<Engine, EngineError> {
-        let mut config = base_config();
+    pub fn new(config: &EngineConfig) -> Result<Engine, EngineError> {
+        let cache = config.cache.as_deref().and_then(open_cache);
+        let mut config = base_config(cache.clone());
         config.epoch_interruption(true);
         let ticked = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let ticker = Ticker::start(ticked.clone()).map_err(|error| EngineError(error.into()))?;
@@ -51,6 +57,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 ticked,
                 metered: OnceLock::new(),
+                cache,
                 ticker,
             }),
         })
@@ -69,23 +76,39 @@ impl Engine {
         if let Some(engine) = self.inner.metered.get() {
             return Ok(engine);
         }
-        let mut config = base_config();
+        let mut config = base_config(self.inner.cache.clone());
         config.consume_fuel(true);
         let engine = wasmtime::Engine::new(&config)?;
         Ok(self.inner.metered.get_or_init(|| engine))
     }
 }
 
+/// A cache that cannot be used is no reason not to run.
+fn open_cache(directory: &Path) -> Option<Cache> {
+    let mut config = CacheConfig::new();
+    config.with_directory(directory);
+    Cache::new(config)
+        .inspect_err(|error| {
+            let directory = directory.display();
+            tracing::warn!("compiled modules are not kept in {directory}: {error:#}");
+        })
+        .ok()
+}
+
 /// What both compilers have in common.
-fn base_config() -> Config {
+fn base_config(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config
+        .cache(cache)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(STACK_BYTES)
         .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .wasm_tail_call(false)
+        .wasm_exceptions(false)
+        .wasm_gc(false)
+        .wasm_function_references(false)
         .wasm_extended_const(false);
     if let Some(arena) = Arena::get() {
         arena.furnish(&mut config);

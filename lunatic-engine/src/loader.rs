@@ -126,8 +126,6 @@ impl<T: InstanceState> Loader<T> {
     /// [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
         let wasm = binary(bytes)?;
-        wasmtime::Module::validate(&self.shared.ticked.engine, &wasm)
-            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let facts =
             Facts::of(&wasm).map_err(|error| LoadError::Invalid(error.message().to_string()))?;
         let budget_function = self.shared.budget_function;
@@ -137,9 +135,7 @@ impl<T: InstanceState> Loader<T> {
             false => &self.shared.ticked,
         };
         let (wasm, image) = take_image(wasm);
-        let module =
-            wasmtime::Module::from_binary(&variant.engine, &wasm).map_err(compile_error)?;
-        let linked = variant.link(&module)?;
+        let linked = variant.link(&variant.compile(&wasm)?)?;
         let body = match is_metered {
             true => Body::Metered(linked),
             false => Body::Ticked(linked),
@@ -184,6 +180,17 @@ impl<T: 'static> Variant<T> {
         Ok(Variant {
             engine: engine.clone(),
             linker,
+        })
+    }
+
+    fn compile(&self, wasm: &[u8]) -> Result<wasmtime::Module, LoadError> {
+        wasmtime::Module::from_binary(&self.engine, wasm).map_err(|error| {
+            // The compiler validates too, but does not tell its errors apart; a
+            // module that is in the cache is not validated again.
+            match wasmtime::Module::validate(&self.engine, wasm) {
+                Err(invalid) => LoadError::Invalid(format!("{invalid:#}")),
+                Ok(()) => compile_error(error),
+            }
         })
     }
 

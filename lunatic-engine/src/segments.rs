@@ -24,10 +24,10 @@ pub struct Contents {
 /// Memories with segments further apart than this are left to the engine.
 const MAX_SPAN: usize = 16 << 20;
 
-/// Takes the data segments out of a valid module.
+/// Takes the data segments out of a module.
 ///
-/// `None` if there are none, or it is not certain that all of them fit: then the
-/// engine has to apply them, and trap where they do not.
+/// `None` if there are none, or it is not certain that all of them are valid and
+/// fit: then it is the engine that refuses or applies them, and traps.
 pub fn take(wasm: &[u8]) -> Option<(Vec<u8>, Contents)> {
     let contents = contents(wasm)?;
     let mut module = wasm_encoder::Module::new();
@@ -56,7 +56,11 @@ fn contents(wasm: &[u8]) -> Option<Contents> {
             }
             Payload::MemorySection(section) => {
                 for memory in section {
-                    memories.push(memory.ok()?.initial.checked_mul(PAGE_BYTES)?);
+                    let memory = memory.ok()?;
+                    if memory.memory64 {
+                        return None;
+                    }
+                    memories.push(memory.initial.checked_mul(PAGE_BYTES)?);
                 }
             }
             Payload::DataSection(section) => {
@@ -77,9 +81,16 @@ fn contents(wasm: &[u8]) -> Option<Contents> {
 /// The place and bytes of an active segment, nothing for a passive one; `None`
 /// if the place is not a plain constant.
 fn active<'a>(segment: &Data<'a>) -> Option<Option<(usize, &'a [u8])>> {
-    let DataKind::Active { offset_expr, .. } = &segment.kind else {
-        return Some(None);
+    let (memory, offset_expr) = match &segment.kind {
+        DataKind::Active {
+            memory_index,
+            offset_expr,
+        } => (*memory_index, offset_expr),
+        DataKind::Passive => return Some(None),
     };
+    if memory != 0 {
+        return None;
+    }
     let mut operators = offset_expr.get_operators_reader();
     let Operator::I32Const { value } = operators.read().ok()? else {
         return None;

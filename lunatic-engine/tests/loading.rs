@@ -115,10 +115,9 @@ fn what_exceeds_limits_is_known_beforehand() {
 
 #[track_caller]
 fn error(bytes: impl AsRef<[u8]>) -> LoadError {
-    loader()
-        .load(bytes.as_ref())
-        .map(|_: Module<State>| ())
-        .unwrap_err()
+    let bytes = bytes.as_ref();
+    let loaded = loader().load(bytes).map(|_: Module<State>| ());
+    loaded.expect_err(&String::from_utf8_lossy(bytes))
 }
 
 #[test]

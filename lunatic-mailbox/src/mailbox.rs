@@ -115,6 +115,20 @@ impl Sender {
     ///
     /// Hands the message back if the mailbox is closed or full.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
+        if let Some(waker) = self.queue(message)? {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// [`send`](Sender::send), but leaves it to the caller to wake the owner, who
+    /// may hold a lock that must not be held while a waker runs.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox is closed or full.
+    #[must_use = "the owner sleeps on unless it is woken"]
+    pub fn queue(&self, message: Message) -> Result<Option<Waker>, SendError> {
         let mut state = self.shared.state.lock();
         if state.closed {
             drop(state);
@@ -125,12 +139,7 @@ impl Sender {
             drop(state);
             return Err(SendError::Full(message));
         }
-        let waker = state.accept(message);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(())
+        Ok(state.accept(message))
     }
 
     /// Closes the mailbox and drops what is queued; later messages come back as

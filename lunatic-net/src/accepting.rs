@@ -1,4 +1,4 @@
-//! Accepting TCP connections.
+//! Listening for TCP connections and accepting them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,13 +8,26 @@ use async_io::{Async, Timer};
 use rustix::io::Errno;
 
 use crate::connecting::do_not_delay;
-use crate::errors::AcceptError;
+use crate::errors::{AcceptError, BindError};
 
 /// How long to wait for a file descriptor at first, and at last: each wait is
 /// twice as long as the one before. Whoever accepts in a loop, whatever the
 /// error, asks the system no more than a few times a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(320);
+
+/// How many connections may wait to be accepted, if the system allows it. The
+/// standard library asks for 128, and a client that finds the queue full tries
+/// again only a second later.
+const BACKLOG: i32 = 4096;
+
+/// Listens at an address.
+pub(crate) fn listen(address: SocketAddr) -> Result<Async<TcpListener>, BindError> {
+    let failed = |source| BindError { address, source };
+    let listener = Async::<TcpListener>::bind(address).map_err(failed)?;
+    rustix::net::listen(&listener, BACKLOG).map_err(|errno| failed(errno.into()))?;
+    Ok(listener)
+}
 
 /// Waits for a connection.
 pub(crate) async fn accept(

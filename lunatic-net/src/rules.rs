@@ -155,7 +155,8 @@ fn only(allow: &[Rule]) -> String {
         true => " and others",
         false => "",
     };
-    format!("only {}{more} are allowed", shown.join(", "))
+    let verb = if allow.len() == 1 { "is" } else { "are" };
+    format!("only {}{more} {verb} allowed", shown.join(", "))
 }
 
 impl fmt::Display for Action {

@@ -20,9 +20,7 @@ impl TcpListener {
     ///
     /// [`BindError`].
     pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-        let listener = Async::<net::TcpListener>::bind(address)
-            .map_err(|source| BindError { address, source })?;
-        Ok(TcpListener(listener.into()))
+        Ok(TcpListener(accepting::listen(address)?.into()))
     }
 
     /// Waits for a connection; returns it and the address of the other side.

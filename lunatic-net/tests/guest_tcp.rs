@@ -335,7 +335,7 @@ fn what_the_rules_deny_is_an_error_with_a_sentence() {
         guest.error(),
         format!(
             "permission denied: this process may not connect to 127.0.0.1:1: \
-             only `connect:{allowed}` are allowed"
+             only `connect:{allowed}` is allowed"
         )
     );
     let mut params = guest.address("127.0.0.1:0".parse().unwrap()).to_vec();

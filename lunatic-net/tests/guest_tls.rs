@@ -336,7 +336,7 @@ fn a_server_that_the_rules_do_not_allow_is_not_connected_to() {
         1
     );
     let error = guest.error();
-    assert!(error.contains("only `localhost:1` are allowed"), "{error}");
+    assert!(error.contains("only `localhost:1` is allowed"), "{error}");
     guest.put(at::NAME, b"elsewhere");
     let params = args![at::NAME, 9, 1, NEVER, at::ID, at::RECORDS, 1];
     assert_eq!(guest.code("tls_connect", &params), 1);

@@ -233,6 +233,23 @@ fn a_port_in_use_and_a_port_without_a_listener_are_errors_with_the_address() {
 }
 
 #[test]
+fn many_clients_may_connect_before_one_is_accepted() {
+    const COUNT: usize = 1000;
+    block_on(async {
+        let listener = TcpListener::bind(local()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limit = Duration::from_millis(500);
+        let clients: Vec<_> = (0..COUNT)
+            .map(|_| std::net::TcpStream::connect_timeout(&address, limit).unwrap())
+            .collect();
+        for client in clients {
+            let (_, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+    });
+}
+
+#[test]
 fn a_thousand_connections_at_once_are_served() {
     const COUNT: usize = 1000;
     block_on(async {

@@ -11,9 +11,7 @@ use std::error::Error;
 
 use futures_lite::future::block_on;
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
-use lunatic_process::{
-    Context, Environment, Failure, Process, ProcessId, SpawnLink, SpawnOptions,
-};
+use lunatic_process::{Context, Environment, Failure, Process, ProcessId, SpawnLink, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 
 /// Tells the counter to count.
@@ -40,7 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("the user ended: {reason}");
     println!("the supervisor is alive: {}", supervisor.is_alive());
     block_on(environment.shut_down());
-    println!("and now nobody is: {} processes", environment.process_count());
+    println!(
+        "and now nobody is: {} processes",
+        environment.process_count()
+    );
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use event_listener::Event;
-use lunatic_mailbox::{Limits, Mailbox, Message, Tag};
+use lunatic_mailbox::{Limits, Mailbox, Message, SendError, Tag};
 use lunatic_scheduler::Scheduler;
 
 use crate::exit::{ExitReason, Failure};
@@ -179,12 +179,21 @@ impl Environment {
     /// Queues a message for a process; drops it if there is none.
     pub fn send(&self, id: ProcessId, message: Message) {
         // A receiver that is gone, or dies of this, is not the sender's concern.
-        // What is dropped is dropped outside of the table's lock.
-        let undelivered = self
+        // Nothing is woken or dropped under the table's lock: it may be a process
+        // that ends by that, and leaves the table.
+        let queued = self
             .inner
             .processes
-            .with(id, |process| process.send(message));
-        drop(undelivered);
+            .with(id, |process| process.queue(message));
+        match queued {
+            Some(Ok(Some(waker))) => waker.wake(),
+            Some(Err(SendError::Full(_))) => {
+                if let Some(process) = self.process(id) {
+                    process.overflow();
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Kills all processes and waits until the last is gone. From now on, no

@@ -97,10 +97,21 @@ impl Process {
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         let sent = self.inner.mailbox.send(message);
         if let Err(SendError::Full(_)) = sent {
-            let messages = self.inner.mailbox.len();
-            self.sentence(ExitReason::Failed(Failure::new(MailboxFull { messages })));
+            self.overflow();
         }
         sent
+    }
+
+    /// Queues a message for this process, but leaves what follows to the caller:
+    /// to wake the process, or to let it [`overflow`](Process::overflow).
+    pub(crate) fn queue(&self, message: Message) -> Result<Option<Waker>, SendError> {
+        self.inner.mailbox.queue(message)
+    }
+
+    /// The process fails, because its mailbox is full.
+    pub(crate) fn overflow(&self) {
+        let messages = self.inner.mailbox.len();
+        self.sentence(ExitReason::Failed(Failure::new(MailboxFull { messages })));
     }
 
     /// How many messages wait in the mailbox.

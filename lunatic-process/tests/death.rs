@@ -83,7 +83,9 @@ fn links_are_told_before_monitors() {
     watcher.link(process.id(), tag(5));
     wake(&process);
     assert!(matches!(next(), Some(Message::LinkDied { tag: told }) if told == tag(5)));
-    assert!(matches!(next(), Some(Message::ProcessDied { process: told }) if told == process.id().0));
+    assert!(
+        matches!(next(), Some(Message::ProcessDied { process: told }) if told == process.id().0)
+    );
 }
 
 #[test]
@@ -218,4 +220,55 @@ fn messages_that_nobody_received_are_dropped_with_the_process() {
     process.kill();
     end_of(&process);
     assert!(open.is_closed());
+}
+
+/// A process that waits at its second message; it has begun to.
+fn waits(environment: &Environment) -> Process {
+    let process = spawn(environment, |mut own| async move {
+        own.mailbox.receive(Wanted::Any).await;
+        own.mailbox.receive(Wanted::Any).await;
+        Ok(())
+    });
+    process.die_when_link_dies(false);
+    wake(&process);
+    wait_until("the first to be taken", || process.queued_messages() == 0);
+    process
+}
+
+#[test]
+fn a_task_that_a_stopped_scheduler_throws_away_is_a_process_that_is_killed() {
+    let environment = environment();
+    let process = waits(&environment);
+    let (seen, called) = mpsc::channel();
+    process.at_exit(move |reason| seen.send(reason.to_string()).unwrap());
+    environment.scheduler().stop();
+    process.kill();
+    assert!(matches!(end_of(&process), ExitReason::Killed));
+    assert_eq!(called.try_recv().as_deref(), Ok("killed"));
+    assert!(!environment.exists(process.id()));
+    wait_until("nobody to be left", || environment.process_count() == 0);
+}
+
+#[test]
+fn a_process_that_is_spawned_on_a_stopped_scheduler_ends_without_having_run() {
+    let environment = environment();
+    environment.scheduler().stop();
+    let process = spawn(&environment, |_| async { unreachable!() });
+    assert!(matches!(end_of(&process), ExitReason::Killed));
+    wait_until("nobody to be left", || environment.process_count() == 0);
+}
+
+#[test]
+fn a_message_to_a_process_that_a_stopped_scheduler_throws_away_returns() {
+    let environment = environment();
+    let process = waits(&environment);
+    environment.scheduler().stop();
+    let (returned, has_returned) = async_channel::bounded(1);
+    let id = process.id();
+    std::thread::spawn(move || {
+        environment.send(id, DataMessage::default().into());
+        returned.try_send(()).unwrap();
+    });
+    assert_eq!(wait("send to return", has_returned.recv()), Ok(()));
+    end_of(&process);
 }

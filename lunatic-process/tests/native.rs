@@ -200,9 +200,7 @@ fn a_child_is_linked_before_it_runs() {
     // Of a parent that is dead, the child dies.
     parent.kill();
     end_of(&parent);
-    let orphan = environment
-        .spawn(options, |_| future::pending())
-        .unwrap();
+    let orphan = environment.spawn(options, |_| future::pending()).unwrap();
     assert!(end_of(&orphan).failure().is_some());
 }
 

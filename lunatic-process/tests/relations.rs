@@ -121,7 +121,9 @@ fn there_is_one_monitor_for_each_watcher() {
         relations.apply(Signal::Monitor { watcher });
     }
     relations.apply(Signal::StopMonitoring { watcher: OTHER });
-    relations.apply(Signal::StopMonitoring { watcher: ProcessId(9) });
+    relations.apply(Signal::StopMonitoring {
+        watcher: ProcessId(9),
+    });
     assert_eq!(relations.watchers().collect::<Vec<_>>(), [PEER]);
 }
 

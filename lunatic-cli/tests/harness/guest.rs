@@ -60,6 +60,15 @@ const LIBRARY: &[(&str, &str)] = &[
             (i64.store (i32.const 0xff00) (local.get $value))
             (drop (call $write_data (i32.const 0xff00) (i32.const 8))))"#,
     ),
+    // Waits until a process has ended.
+    (
+        "$await",
+        r#"(func $await (param $process i64)
+            (loop $again
+                (if (call $exists (local.get $process)) (then
+                    (call $sleep_ms (i64.const 1))
+                    (br $again)))))"#,
+    ),
     // Waits for a message with this tag; its kind.
     (
         "$next_tagged",

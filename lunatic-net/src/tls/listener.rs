@@ -33,10 +33,8 @@ impl TlsListener {
         address: SocketAddr,
         identity: TlsIdentity,
     ) -> Result<TlsListener, BindError> {
-        let socket = Async::<net::TcpListener>::bind(address)
-            .map_err(|source| BindError { address, source })?;
         Ok(TlsListener {
-            socket: socket.into(),
+            socket: accepting::listen(address)?.into(),
             identity,
             handshake_limit: DEFAULT_HANDSHAKE_LIMIT,
         })

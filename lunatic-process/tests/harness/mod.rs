@@ -25,7 +25,10 @@ pub fn environment() -> Environment {
 
 pub fn scheduler() -> Scheduler {
     let workers = NonZeroUsize::MIN.saturating_add(2);
-    Scheduler::builder().workers(workers).start().expect("threads")
+    Scheduler::builder()
+        .workers(workers)
+        .start()
+        .expect("threads")
 }
 
 /// Starts a process.
@@ -67,7 +70,10 @@ pub fn tag(value: i64) -> Option<Tag> {
 
 #[track_caller]
 pub fn end_of(process: &Process) -> ExitReason {
-    wait(&format!("the end of process {}", process.id()), process.wait())
+    wait(
+        &format!("the end of process {}", process.id()),
+        process.wait(),
+    )
 }
 
 /// Waits, but not for ever.

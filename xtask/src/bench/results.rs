@@ -66,7 +66,7 @@ impl Workload {
             },
             of_subjects: subjects.iter().map(|_| Ok(Samples::new())).collect(),
         };
-        for _ in 0..self.runs(options.runs.get()) {
+        for _ in 0..self.runs(options) {
             for (subject, samples) in subjects.iter().zip(&mut results.of_subjects) {
                 self.run_once(subject, results.count, samples);
             }
@@ -74,10 +74,10 @@ impl Workload {
         results
     }
 
-    fn runs(&self, asked_for: usize) -> usize {
+    fn runs(&self, options: &Options) -> usize {
         match self.method {
-            Method::Inside => asked_for,
-            Method::Whole => WHOLE_RUNS,
+            Method::Whole if !options.quick => WHOLE_RUNS,
+            Method::Inside | Method::Whole => options.runs.get(),
             Method::Idle => IDLE_RUNS,
         }
     }

@@ -57,7 +57,7 @@ const FILES: [File; 18] = [
     runs("supervisor", 10),
     runs("task", 5),
     runs("timer", 3),
-    waits("udp", 8, "lunatic::networking isn't there yet"),
+    runs("udp", 8),
     waits("serializers", 3, "it looks up a public host name"),
     waits("sqlite", 3, "lunatic::sqlite isn't there yet"),
 ];

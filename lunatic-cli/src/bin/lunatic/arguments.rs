@@ -25,12 +25,33 @@ pub(crate) enum Command {
     Run(Run),
     /// Run the tests of a module.
     Test(Test),
+    /// Show or clear what is kept of compiled modules.
+    Cache(Cache),
+}
+
+/// What is to be done with the compiled modules.
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    pub(crate) action: CacheAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheAction {
+    /// Delete all compiled modules.
+    Clear,
+    /// Print the directory they are in.
+    Dir,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) grants: Grants,
+
+    /// Compile the module anew, and do not keep the result.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
     #[arg(long)]
@@ -51,6 +72,10 @@ pub(crate) struct Run {
 pub(crate) struct Test {
     #[command(flatten)]
     pub(crate) grants: Grants,
+
+    /// Compile the module anew, and do not keep the result.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
 
     /// A `.wasm` or `.wat` file with test exports.
     pub(crate) path: PathBuf,
@@ -148,7 +173,10 @@ mod tests {
         let parse = |line| Arguments::parse_from(with_command(words(line)));
         let flag = parse(&["lunatic", "run", "--nonsense", "app.wasm"]).unknown_flag();
         assert_eq!(flag.as_deref(), Some("--nonsense"));
-        assert_eq!(parse(&["lunatic", "app.wasm", "--own"]).unknown_flag(), None);
+        assert_eq!(
+            parse(&["lunatic", "app.wasm", "--own"]).unknown_flag(),
+            None
+        );
     }
 
     #[test]

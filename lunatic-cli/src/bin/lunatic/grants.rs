@@ -1,4 +1,4 @@
-//! What the command line gives to a program: directories and environment.
+//! What the command line gives to a program: directories, environment, network.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use lunatic_wasi::{Access, WasiConfig};
+use lunatic_cli::Config;
+use lunatic_net::{Rule, Rules};
+use lunatic_wasi::Access;
 
 use crate::problem::Problem;
 
@@ -33,6 +35,20 @@ pub(crate) struct Grants {
     /// Pass the whole environment on, beside what `--env` sets.
     #[arg(long)]
     inherit_env: bool,
+
+    /// Allow to connect to and to bind what the rule names, and nothing else.
+    ///
+    /// HOST is a name, an address, a network such as `10.0.0.0/8`, or `*`; PORTS
+    /// is a port, a range such as `8000-8999`, or `*`. Can be given several
+    /// times. Without any, the whole network is allowed.
+    #[arg(long = "allow-net", value_name = "[connect:|bind:]HOST[:PORTS]")]
+    allow_net: Vec<Rule>,
+
+    /// Deny to connect to and to bind what the rule names, even if it is allowed.
+    ///
+    /// Can be given several times; `*` denies the whole network.
+    #[arg(long = "deny-net", value_name = "[connect:|bind:]HOST[:PORTS]")]
+    deny_net: Vec<Rule>,
 }
 
 /// A directory and how it is given.
@@ -49,7 +65,12 @@ struct EmptyDir;
 
 impl Grants {
     /// Puts what is granted into a configuration.
-    pub(crate) fn apply(&self, wasi: &mut WasiConfig) -> Result<(), Problem> {
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<(), Problem> {
+        if let Some(rules) = self.rules() {
+            let net = config.net.as_ref().clone().narrowed(rules);
+            config.net = net.into();
+        }
+        let wasi = config.wasi_mut();
         for dir in self.dirs() {
             wasi.add_dir(dir.host, dir.guest, dir.access)
                 .map_err(|error| Problem::new(format!("--dir: {error}")))?;
@@ -59,6 +80,17 @@ impl Grants {
                 .map_err(|error| Problem::new(format!("environment variable {key}: {error}")))?;
         }
         Ok(())
+    }
+
+    /// None if nothing is said of the network.
+    fn rules(&self) -> Option<Rules> {
+        if self.allow_net.is_empty() && self.deny_net.is_empty() {
+            return None;
+        }
+        Some(Rules {
+            allow: (!self.allow_net.is_empty()).then(|| self.allow_net.clone()),
+            deny: self.deny_net.clone(),
+        })
     }
 
     fn dirs(&self) -> Vec<Dir> {

@@ -1,6 +1,7 @@
 //! The program `lunatic`.
 
 mod arguments;
+mod cache;
 mod diagnosis;
 mod grants;
 mod interface;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(run) => run::run(run),
         Command::Test(test) => test::test(test),
+        Command::Cache(cache) => cache::cache(&cache),
     };
     done.unwrap_or_else(|problem| problem.print())
 }

@@ -13,7 +13,7 @@ use lunatic_process::{ExitReason, Process};
 
 use crate::arguments::Run;
 use crate::problem::Problem;
-use crate::{diagnosis, logging, test, testing};
+use crate::{cache, diagnosis, logging, test, testing};
 
 /// The entry of a program (ABI §16.1).
 const START: &str = "_start";
@@ -22,7 +22,7 @@ const START: &str = "_start";
 pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     let path = run.path();
     let bytes = diagnosis::read(&path)?;
-    let runtime = start_runtime()?;
+    let runtime = start_runtime(run.no_cache)?;
     future::block_on(async {
         let module = diagnosis::load(&runtime, &path, bytes).await?;
         if is_test_run(&run, &module) {
@@ -33,8 +33,13 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     })
 }
 
-pub(crate) fn start_runtime() -> Result<Runtime, Problem> {
-    Runtime::builder().start().map_err(Problem::new)
+pub(crate) fn start_runtime(no_cache: bool) -> Result<Runtime, Problem> {
+    let builder = Runtime::builder();
+    let builder = match cache::directory() {
+        Some(directory) if !no_cache => builder.compile_cache(directory),
+        _ => builder,
+    };
+    builder.start().map_err(Problem::new)
 }
 
 /// Whether this is cargo running a binary that has tests: then, and not for
@@ -72,8 +77,8 @@ async fn run_program(
 
 fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     let mut config = Config::trusted();
+    run.grants.apply(&mut config)?;
     let wasi = config.wasi_mut();
-    run.grants.apply(wasi)?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
     for arg in std::iter::once(name).chain(run.guest_args()) {
         let arg = arg

@@ -21,7 +21,7 @@ const LOG_FILTER: &str = "error";
 /// Runs the tests of a file.
 pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
     let bytes = diagnosis::read(&test.path)?;
-    let runtime = start_runtime()?;
+    let runtime = start_runtime(test.no_cache)?;
     future::block_on(async {
         let module = diagnosis::load(&runtime, &test.path, bytes).await?;
         run_tests(&runtime, &module, &test.grants, &test.options).await
@@ -54,7 +54,7 @@ async fn run_tests(
 ) -> Result<ExitCode, Problem> {
     logging::start(LOG_FILTER)?;
     let mut config = Config::trusted();
-    grants.apply(config.wasi_mut())?;
+    grants.apply(&mut config)?;
     let code = testing::run(runtime, module, &config, options).await;
     Ok(ExitCode::from(code))
 }
