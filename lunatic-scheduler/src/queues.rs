@@ -135,6 +135,16 @@ impl Own {
         self.queue.pop().or_else(|| self.next.take())
     }
 
+    /// A task from the common queue, without any others that would then wait
+    /// behind what is queued here.
+    pub(crate) fn pop_one_common(&self) -> Option<Runnable> {
+        let common = &self.shared.queues.common;
+        if common.is_empty() {
+            return None;
+        }
+        retry(|| common.steal())
+    }
+
     /// A task from the common queue, and some more for later.
     pub(crate) fn pop_common(&self) -> Option<Runnable> {
         let common = &self.shared.queues.common;

@@ -10,9 +10,10 @@ use crossbeam_deque::Worker as Queue;
 use crate::queues::Own;
 use crate::scheduler::Shared;
 
-/// Every so many tasks the common queue is looked at first, or tasks that come
-/// from elsewhere would wait for ever behind busy ones.
-const COMMON_FIRST_EVERY: u32 = 61;
+/// Every so many tasks the common queue is looked at first. A task that is busy
+/// runs for a whole tick of preemption, so what a timer or a socket wakes waits for
+/// one or two of those.
+const COMMON_FIRST_EVERY: u32 = 2;
 
 /// Runs tasks on this thread until the scheduler stops.
 pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
@@ -55,7 +56,7 @@ impl Worker {
     fn find(&mut self) -> Option<Runnable> {
         self.turn = self.turn.wrapping_add(1);
         if self.turn.is_multiple_of(COMMON_FIRST_EVERY) {
-            let task = self.own.pop_common();
+            let task = self.own.pop_one_common();
             if task.is_some() {
                 return task;
             }
