@@ -9,9 +9,9 @@ use crate::cargo;
 /// Builds the `lunatic` binary and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
     let mut build = cargo::new("build");
-    // With the whole workspace, features are resolved as for the tests, and
-    // nothing is compiled twice.
-    build.args(["--workspace", "--bins"]);
+    // With the whole workspace and the examples, features are resolved as they are
+    // for the tests, and nothing is compiled twice.
+    build.args(["--workspace", "--bins", "--examples"]);
     cargo::build(&mut build)?
         .into_iter()
         .find(|artifact| artifact.name == "lunatic")
