@@ -3,8 +3,10 @@
 //! A wasm instance needs a stack and a memory. Mapped one by one they cost
 //! system calls on every spawn, and four entries each in the kernel's list of
 //! mappings, of which a process has 65 530. Here each comes out of one large
-//! mapping that is divided into slots by arithmetic: making an instance makes no
-//! system call but the page faults of the pages it touches.
+//! mapping that is divided into slots by arithmetic. A slot that was used before
+//! is taken without a system call, and put back with one, which tells what has to
+//! be cleaned; a fresh one costs a guard page, page faults, and, while mappings
+//! last, the mapping of its image.
 //!
 //! This module and its parts are the only ones in Lunatic with `unsafe` code.
 //!
