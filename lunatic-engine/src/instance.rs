@@ -7,10 +7,11 @@ use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Memory, Store, Val};
+use wasmtime::{Func, InstancePre, Memory, Store, UpdateDeadline, Val};
 
 use crate::arena::Image;
 use crate::limits::MemoryLimits;
+use crate::ticker::Turns;
 
 /// What the state of an instance must offer.
 pub trait InstanceState: Send + 'static {
@@ -22,6 +23,14 @@ pub trait InstanceState: Send + 'static {
 pub struct Instance<T: 'static> {
     store: Store<T>,
     instance: wasmtime::Instance,
+    turns: Turns,
+}
+
+/// A call of an exported function, to be made.
+#[derive(Debug)]
+pub struct Call {
+    function: Func,
+    params: Vec<Val>,
 }
 
 /// Why no instance was made.
@@ -40,11 +49,16 @@ impl<T: InstanceState> Instance<T> {
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
+        turns: &Turns,
     ) -> Result<Instance<T>, InstantiateError> {
         let mut store = Store::new(module.module().engine(), state);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        Instance::start(module, image, store).await
+        let its = turns.clone();
+        store.epoch_deadline_callback(move |_| match its.is_over() {
+            true => Ok(UpdateDeadline::Yield(1)),
+            false => Ok(UpdateDeadline::Continue(1)),
+        });
+        Instance::start(module, image, store, turns).await
     }
 
     /// An instance that traps when its fuel is used up.
@@ -52,6 +66,7 @@ impl<T: InstanceState> Instance<T> {
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
+        turns: &Turns,
         fuel: NonZeroU64,
     ) -> Result<Instance<T>, InstantiateError> {
         /// Fuel between two yields; roughly a tenth of a tick.
@@ -61,38 +76,73 @@ impl<T: InstanceState> Instance<T> {
             .set_fuel(fuel.get())
             .and_then(|()| store.fuel_async_yield_interval(Some(SLICE)))
             .map_err(InstantiateError::Trap)?;
-        Instance::start(module, image, store).await
+        Instance::start(module, image, store, turns).await
     }
 
     async fn start(
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         mut store: Store<T>,
+        turns: &Turns,
     ) -> Result<Instance<T>, InstantiateError> {
         store.limiter(|state| state.limits());
         let instance = {
             let mut instantiate = pin!(module.instantiate_async(&mut store));
             // The memory is asked for in here, on whichever thread that is.
-            poll_fn(|cx| Image::during(image, || instantiate.as_mut().poll(cx))).await
+            poll_fn(|cx| {
+                turns.begin();
+                Image::during(image, || instantiate.as_mut().poll(cx))
+            })
+            .await
         }
         .map_err(InstantiateError::Trap)?;
-        Ok(Instance { store, instance })
+        Ok(Instance {
+            store,
+            instance,
+            turns: turns.clone(),
+        })
     }
 
     /// Calls an exported function that returns nothing.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such function, it takes other parameters or returns
-    /// something, or it traps.
+    /// Those of [`prepare`](Instance::prepare) and [`run`](Instance::run).
     pub async fn call(&mut self, export: &str, params: &[Val]) -> wasmtime::Result<()> {
+        let call = self.prepare(export, params.to_vec())?;
+        self.run(call).await
+    }
+
+    /// Finds an exported function, to [`run`](Instance::run) it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such function.
+    pub fn prepare(&mut self, export: &str, params: Vec<Val>) -> wasmtime::Result<Call> {
         let function = self
             .instance
             .get_func(&mut self.store, export)
             .ok_or_else(|| {
                 wasmtime::Error::msg(format!("the module exports no function `{export}`"))
             })?;
-        function.call_async(&mut self.store, params, &mut []).await
+        Ok(Call { function, params })
+    }
+
+    /// Makes a call.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the function takes other parameters or returns something, or if it
+    /// traps.
+    pub async fn run(&mut self, call: Call) -> wasmtime::Result<()> {
+        let Call { function, params } = call;
+        let turns = &self.turns;
+        let mut running = pin!(function.call_async(&mut self.store, &params, &mut []));
+        poll_fn(|cx| {
+            turns.begin();
+            running.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// The memory that is exported as `memory`, if there is one.

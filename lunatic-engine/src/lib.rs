@@ -40,7 +40,7 @@ pub mod ticker;
 
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use facts::Facts;
-pub use instance::{Instance, InstanceState, InstantiateError};
+pub use instance::{Call, Instance, InstanceState, InstantiateError};
 pub use limits::MemoryLimits;
 pub use loader::{ImportProblem, LoadError, Loader};
 pub use module::{Metering, Module};

@@ -118,6 +118,11 @@ impl<T: InstanceState> Loader<T> {
         })
     }
 
+    /// The engine that compiles.
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
     /// Compiles and links a module, binary or text. This takes a while; see
     /// [`load_async`](Loader::load_async).
     ///

@@ -106,19 +106,20 @@ impl<T: InstanceState> Module<T> {
             return Err(InstantiateError::Limits(reason));
         }
         let image = self.inner.image.as_ref();
+        let turns = self.inner.loader.engine().ticker().turns();
         match (metering, &self.inner.body) {
             (Metering::Unlimited, Body::Ticked(ticked)) => {
-                Instance::ticked(ticked, image, state).await
+                Instance::ticked(ticked, image, state, turns).await
             }
             (Metering::Unlimited, Body::Metered(metered)) => {
-                Instance::metered(metered, image, state, NonZeroU64::MAX).await
+                Instance::metered(metered, image, state, turns, NonZeroU64::MAX).await
             }
             (Metering::Fuel(fuel), Body::Metered(metered)) => {
-                Instance::metered(metered, image, state, fuel).await
+                Instance::metered(metered, image, state, turns, fuel).await
             }
             (Metering::Fuel(fuel), Body::Ticked(_)) => {
                 let metered = self.inner.metered().await.map_err(InstantiateError::Trap)?;
-                Instance::metered(metered, image, state, fuel).await
+                Instance::metered(metered, image, state, turns, fuel).await
             }
         }
     }

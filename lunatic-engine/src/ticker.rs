@@ -1,8 +1,9 @@
 //! The clock of preemption.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -27,6 +28,33 @@ struct Shared {
     running: AtomicUsize,
     asleep: AtomicBool,
     ended: AtomicBool,
+    turns: Turns,
+}
+
+/// Tells a body that has just got its turn from one that has had it for a tick.
+///
+/// The epoch alone does not: it has moved on while a body waited, which is then
+/// told to yield as soon as it goes on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Turns {
+    ticks: Arc<AtomicU64>,
+}
+
+thread_local! {
+    /// The tick at which the body on this thread got its turn.
+    static BEGAN_AT: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Turns {
+    /// The body on this thread gets its turn.
+    pub(crate) fn begin(&self) {
+        BEGAN_AT.set(self.ticks.load(Ordering::Relaxed));
+    }
+
+    /// Whether there was a tick since.
+    pub(crate) fn is_over(&self) -> bool {
+        BEGAN_AT.get() != self.ticks.load(Ordering::Relaxed)
+    }
 }
 
 impl Ticker {
@@ -40,6 +68,10 @@ impl Ticker {
             shared,
             thread: handle.thread().clone(),
         })
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.shared.turns
     }
 
     /// A thread begins to run bodies.
@@ -74,6 +106,24 @@ fn tick(shared: &Shared, engine: &Engine) {
         }
         shared.asleep.store(false, Ordering::SeqCst);
         thread::sleep(TICK);
+        shared.turns.ticks.fetch_add(1, Ordering::Relaxed);
         engine.increment_epoch();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_over_with_the_next_tick_however_many_passed_before() {
+        let turns = Turns::default();
+        turns.ticks.fetch_add(7, Ordering::Relaxed);
+        turns.begin();
+        assert!(!turns.is_over());
+        turns.ticks.fetch_add(1, Ordering::Relaxed);
+        assert!(turns.is_over());
+        turns.begin();
+        assert!(!turns.is_over());
     }
 }

@@ -103,10 +103,7 @@ impl Own {
             return Err(task);
         };
         match yields {
-            true => {
-                own.queue.push(task);
-                Ok(true)
-            }
+            true => Ok(own.push_last(task)),
             false => Ok(own.push_next(task)),
         }
     }
@@ -120,6 +117,16 @@ impl Own {
             }
             None => false,
         }
+    }
+
+    /// Whether something else is queued here, that somebody else could run. A task
+    /// that yields to nobody stays, and keeps its cache warm.
+    fn push_last(&self, task: Runnable) -> bool {
+        let next = self.next.take();
+        let is_alone = next.is_none() && self.queue.is_empty();
+        self.next.set(next);
+        self.queue.push(task);
+        !is_alone
     }
 
     /// The next task of this worker's own.

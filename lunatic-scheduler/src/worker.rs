@@ -10,11 +10,6 @@ use crossbeam_deque::Worker as Queue;
 use crate::queues::Own;
 use crate::scheduler::Shared;
 
-/// Every so many tasks the common queue is looked at first. A task that is busy
-/// runs for a whole tick of preemption, so what a timer or a socket wakes waits for
-/// one or two of those.
-const COMMON_FIRST_EVERY: u32 = 2;
-
 /// Runs tasks on this thread until the scheduler stops.
 pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
     let own = Own::install(queue, shared.clone());
@@ -22,7 +17,7 @@ pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
         number,
         own,
         shared,
-        turn: 0,
+        from_common: false,
         searching: false,
     }
     .run();
@@ -33,8 +28,8 @@ struct Worker {
     number: usize,
     own: Rc<Own>,
     shared: Arc<Shared>,
-    /// Counts tasks.
-    turn: u32,
+    /// The task before was from the common queue.
+    from_common: bool,
     searching: bool,
 }
 
@@ -53,14 +48,18 @@ impl Worker {
         self.shared.hooks.rest();
     }
 
+    /// The next task. What a timer or a socket wakes is in the common queue, and
+    /// takes turns with the tasks of this worker: it waits for one of them, which
+    /// is a tick of preemption if all are busy.
     fn find(&mut self) -> Option<Runnable> {
-        self.turn = self.turn.wrapping_add(1);
-        if self.turn.is_multiple_of(COMMON_FIRST_EVERY) {
+        if !self.from_common {
             let task = self.own.pop_one_common();
+            self.from_common = task.is_some();
             if task.is_some() {
                 return task;
             }
         }
+        self.from_common = false;
         self.own
             .pop()
             .or_else(|| self.own.pop_common())

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use lunatic_engine::{Instance, InstantiateError, Metering, Module};
+use lunatic_engine::{Call, Instance, InstantiateError, Metering, Module};
 use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{Val, WasmBacktrace};
 
@@ -119,16 +120,39 @@ impl Spawned {
 
 type Report = Option<Sender<Result<(), StartFailure>>>;
 
-async fn run<T: ProcessHost>(
+/// The body. A process waits most of its life in its export, so what is needed to
+/// get there lies in a box of its own, and is gone then.
+fn run<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
     report: Report,
-) -> Result<(), Failure> {
+) -> impl Future<Output = Result<(), Failure>> + Send {
+    let begin = Box::pin(begin(context, spawn, report));
+    async move {
+        let outcome = match begin.await {
+            Ok((mut instance, call)) => instance.run(call).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
+            Err(error) => Err(Failure::new(GuestFailure { error })),
+        }
+    }
+}
+
+/// Makes the instance and finds its export.
+async fn begin<T: ProcessHost>(
+    context: Context,
+    spawn: Spawn<T>,
+    report: Report,
+) -> wasmtime::Result<(Instance<T>, Call)> {
     let process = context.process.clone();
-    let outcome = match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
+    match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
         Ok(mut instance) => {
             tell(&report, Ok(()));
-            instance.call(&spawn.export, &spawn.params).await
+            let call = instance.prepare(&spawn.export, spawn.params)?;
+            Ok((instance, call))
         }
         Err(failure) => {
             // The parent has its result code; no link is made to what did not
@@ -144,11 +168,6 @@ async fn run<T: ProcessHost>(
             tell(&report, Err(StartFailure(reason)));
             Err(error)
         }
-    };
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
-        Err(error) => Err(Failure::new(GuestFailure { error })),
     }
 }
 
