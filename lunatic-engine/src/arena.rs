@@ -19,15 +19,19 @@
 //! - `image`: what the memory of a module holds at first.
 //! - `shelf`: slots that are free, and what they hold.
 //! - `stacks`, `memories`: what the engine asks for.
+//! - `fences`: what of a slot can be accessed, in the guarded geometry.
 //!
 //! # Invariants
 //!
 //! - A slot belongs to one body or lies on one shelf, never both.
 //! - A slot on a shelf holds exactly the image it is shelved under and zeros, or
 //!   nothing at all: no byte of one process is ever seen by another.
-//! - A memory lies inside of its slot. Compiled code checks every address
-//!   against the size of the memory, so it cannot reach the next slot.
+//! - A memory lies inside of its slot. In the dense geometry compiled code checks
+//!   every address against the size of the memory, so it cannot reach the next
+//!   slot. In the guarded one it can add at most 4 GiB and the guard to the start
+//!   of its slot, of which nothing can be accessed but the memory.
 
+mod fences;
 mod image;
 mod memories;
 mod pagemap;
@@ -36,18 +40,19 @@ mod slab;
 mod stacks;
 mod system;
 
-use std::io;
 use std::sync::{Arc, LazyLock};
 
 use wasmtime::Config;
 
 pub(crate) use crate::arena::image::Image;
-use crate::arena::memories::Memories;
+use crate::arena::memories::{GUARD_BYTES, GUARDED_BYTES, Memories};
 use crate::arena::stacks::Stacks;
+use crate::geometry::Geometry;
 
 /// The stacks and memories of all bodies of this program.
 #[derive(Debug)]
 pub(crate) struct Arena {
+    geometry: Geometry,
     stacks: Arc<Stacks>,
     memories: Arc<Memories>,
 }
@@ -61,22 +66,13 @@ pub(crate) const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
 impl Arena {
     /// The arena; `None` where the kernel does not give that much address space.
     /// It is reserved once, and costs no memory until it is used.
-    pub(crate) fn get() -> Option<&'static Arena> {
-        static ARENA: LazyLock<io::Result<Arena>> = LazyLock::new(Arena::reserve);
-        match &*ARENA {
-            Ok(arena) => Some(arena),
-            Err(error) => {
-                tracing::warn!("no address space for an arena, so processes cost more: {error}");
-                None
-            }
+    pub(crate) fn get(geometry: Geometry) -> Option<&'static Arena> {
+        static DENSE: LazyLock<Option<Arena>> = LazyLock::new(|| reserve(Geometry::Dense));
+        static GUARDED: LazyLock<Option<Arena>> = LazyLock::new(|| reserve(Geometry::Guarded));
+        match geometry {
+            Geometry::Dense => DENSE.as_ref(),
+            Geometry::Guarded => GUARDED.as_ref(),
         }
-    }
-
-    fn reserve() -> io::Result<Arena> {
-        Ok(Arena {
-            stacks: Arc::new(Stacks::new(STACK_BYTES)?),
-            memories: Arc::new(Memories::new()),
-        })
     }
 
     /// Has an engine take its stacks and memories from here.
@@ -84,13 +80,33 @@ impl Arena {
         config
             .with_host_stack(self.stacks.clone())
             .with_host_memory(self.memories.clone())
-            // No room beyond its size is promised to a memory, so every access
-            // is checked, and it may move when it grows.
-            .memory_reservation(0)
-            .memory_guard_size(0)
             .memory_reservation_for_growth(0)
             .guard_before_linear_memory(false)
-            .memory_may_move(true)
             .memory_init_cow(false);
+        match self.geometry {
+            // No room beyond its size is promised to a memory, so every access is
+            // checked, and it may move when it grows.
+            Geometry::Dense => config
+                .memory_reservation(0)
+                .memory_guard_size(0)
+                .memory_may_move(true),
+            Geometry::Guarded => config
+                .memory_reservation(GUARDED_BYTES as u64)
+                .memory_guard_size(GUARD_BYTES as u64)
+                .memory_may_move(false),
+        };
     }
+}
+
+fn reserve(geometry: Geometry) -> Option<Arena> {
+    Stacks::new(STACK_BYTES)
+        .map(|stacks| Arena {
+            geometry,
+            stacks: Arc::new(stacks),
+            memories: Arc::new(Memories::new(geometry)),
+        })
+        .inspect_err(|error| {
+            tracing::warn!("no address space for an arena, so processes cost more: {error}");
+        })
+        .ok()
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::arena::{Arena, STACK_BYTES, WASM_STACK_BYTES};
+use crate::geometry::Geometry;
 use crate::ticker::Ticker;
 
 /// Settings of an [`Engine`].
@@ -16,6 +17,9 @@ use crate::ticker::Ticker;
 pub struct EngineConfig {
     /// Where compiled modules are kept for the next time, if they are.
     pub cache: Option<PathBuf>,
+    /// How memories lie in the address space. Where there is no arena, the engine
+    /// maps them one by one, and guards them.
+    pub geometry: Geometry,
 }
 
 /// The engine could not be set up.
@@ -37,6 +41,7 @@ struct Inner {
     ticked: wasmtime::Engine,
     metered: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
+    geometry: Geometry,
     ticker: Ticker,
 }
 
@@ -49,7 +54,8 @@ impl Engine {
     /// thread for the ticker.
     pub fn new(config: &EngineConfig) -> Result<Engine, EngineError> {
         let cache = config.cache.as_deref().and_then(open_cache);
-        let mut config = base_config(cache.clone());
+        let geometry = config.geometry;
+        let mut config = base_config(cache.clone(), geometry);
         config.epoch_interruption(true);
         let ticked = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let ticker = Ticker::start(ticked.clone()).map_err(|error| EngineError(error.into()))?;
@@ -58,6 +64,7 @@ impl Engine {
                 ticked,
                 metered: OnceLock::new(),
                 cache,
+                geometry,
                 ticker,
             }),
         })
@@ -68,6 +75,11 @@ impl Engine {
         &self.inner.ticker
     }
 
+    /// Where its stacks and memories come from, if it is not the engine itself.
+    pub(crate) fn arena(&self) -> Option<&'static Arena> {
+        Arena::get(self.inner.geometry)
+    }
+
     pub(crate) fn ticked(&self) -> &wasmtime::Engine {
         &self.inner.ticked
     }
@@ -76,7 +88,7 @@ impl Engine {
         if let Some(engine) = self.inner.metered.get() {
             return Ok(engine);
         }
-        let mut config = base_config(self.inner.cache.clone());
+        let mut config = base_config(self.inner.cache.clone(), self.inner.geometry);
         config.consume_fuel(true);
         let engine = wasmtime::Engine::new(&config)?;
         Ok(self.inner.metered.get_or_init(|| engine))
@@ -96,7 +108,7 @@ fn open_cache(directory: &Path) -> Option<Cache> {
 }
 
 /// What both compilers have in common.
-fn base_config(cache: Option<Cache>) -> Config {
+fn base_config(cache: Option<Cache>, geometry: Geometry) -> Config {
     let mut config = Config::new();
     config
         .cache(cache)
@@ -110,7 +122,7 @@ fn base_config(cache: Option<Cache>) -> Config {
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_extended_const(false);
-    if let Some(arena) = Arena::get() {
+    if let Some(arena) = Arena::get(geometry) {
         arena.furnish(&mut config);
     }
     config

@@ -7,6 +7,7 @@
 //! # Layout
 //!
 //! - [`engine`]: [`Engine`], what is compiled how.
+//! - [`geometry`]: [`Geometry`], how memories lie in the address space.
 //! - [`ticker`]: [`Ticker`], the clock of preemption.
 //! - [`loader`]: [`Loader`], from bytes to a module, and all that can be wrong.
 //! - [`module`]: [`Module`], compiled and linked.
@@ -31,6 +32,7 @@ mod arena;
 mod arena;
 pub mod engine;
 pub mod facts;
+pub mod geometry;
 pub mod instance;
 pub mod limits;
 pub mod loader;
@@ -40,6 +42,7 @@ pub mod ticker;
 
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use facts::Facts;
+pub use geometry::Geometry;
 pub use instance::{Call, Instance, InstanceState, InstantiateError};
 pub use limits::MemoryLimits;
 pub use loader::{ImportProblem, LoadError, Loader};

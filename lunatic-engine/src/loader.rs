@@ -8,7 +8,7 @@ use wasm_encoder::{EntityType, ImportSection, TypeSection};
 use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, FuncType, ImportType, InstancePre, Linker, ValType};
 
-use crate::arena::{Arena, Image};
+use crate::arena::Image;
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::instance::InstanceState;
@@ -139,7 +139,7 @@ impl<T: InstanceState> Loader<T> {
             true => self.metered().map_err(compile_error)?,
             false => &self.shared.ticked,
         };
-        let (wasm, image) = take_image(wasm);
+        let (wasm, image) = take_image(&self.shared.engine, wasm);
         let linked = variant.link(&variant.compile(&wasm)?)?;
         let body = match is_metered {
             true => Body::Metered(linked),
@@ -269,9 +269,8 @@ impl<T: 'static> Variant<T> {
 
 /// Takes out of a module what its memories hold at first, if there is an arena
 /// that puts it there.
-fn take_image(wasm: Box<[u8]>) -> (Box<[u8]>, Option<Arc<Image>>) {
-    let taken = Arena::get().and_then(|_| segments::take(&wasm));
-    match taken {
+fn take_image(engine: &Engine, wasm: Box<[u8]>) -> (Box<[u8]>, Option<Arc<Image>>) {
+    match engine.arena().and_then(|_| segments::take(&wasm)) {
         Some((rest, contents)) => (rest.into(), Some(Arc::new(Image::new(&contents)))),
         None => (wasm, None),
     }

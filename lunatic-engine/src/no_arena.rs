@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wasmtime::Config;
 
+use crate::geometry::Geometry;
 use crate::segments::Contents;
 
 /// There is none.
@@ -23,7 +24,7 @@ pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
 pub(crate) const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
 
 impl Arena {
-    pub(crate) fn get() -> Option<&'static Arena> {
+    pub(crate) fn get(_: Geometry) -> Option<&'static Arena> {
         None
     }
 

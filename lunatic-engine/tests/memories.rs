@@ -3,9 +3,37 @@
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Engine, EngineConfig, Instance, InstanceState, Loader, MemoryLimits, Metering, Module,
+    Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Metering, Module,
 };
 use wasmtime::{Caller, Val};
+
+/// Runs every test in both geometries.
+macro_rules! in_each_geometry {
+    ($($test:ident),+ $(,)?) => {
+        mod dense {
+            $(#[test] fn $test() { super::$test(super::Geometry::Dense) })+
+        }
+        mod guarded {
+            $(#[test] fn $test() { super::$test(super::Geometry::Guarded) })+
+        }
+    };
+}
+
+in_each_geometry!(
+    an_access_outside_of_a_memory_is_a_trap,
+    a_memory_shows_nothing_of_the_one_before_it,
+    a_grown_memory_leaves_nothing_behind,
+    what_a_process_writes_over_its_data_is_not_seen_by_the_next,
+    many_at_once_have_their_own,
+    later_segments_lie_over_earlier_ones,
+    a_start_function_sees_the_data,
+    a_passive_segment_can_be_copied_until_it_is_dropped,
+    an_active_segment_counts_as_dropped_once_it_is_applied,
+    a_segment_that_does_not_fit_traps,
+    a_memory_keeps_its_contents_wherever_it_grows_to,
+    a_memory_does_not_grow_beyond_its_limit,
+    an_access_outside_of_the_memory_traps_and_touches_no_neighbour,
+);
 
 #[derive(Default)]
 struct State {
@@ -19,8 +47,10 @@ impl InstanceState for State {
     }
 }
 
-fn load(wat: &str) -> Module<State> {
-    let engine = Engine::new(&EngineConfig::default()).unwrap();
+fn load(geometry: Geometry, wat: &str) -> Module<State> {
+    let mut config = EngineConfig::default();
+    config.geometry = geometry;
+    let engine = Engine::new(&config).unwrap();
     let loader = Loader::new(&engine, |linker| {
         linker.func_wrap(
             "test",
@@ -69,11 +99,11 @@ const SPY: &str = r#"
         (memory.fill (i32.const 0) (i32.const 255)
             (i32.mul (memory.size) (i32.const 65536))))"#;
 
-#[test]
-fn a_memory_shows_nothing_of_the_one_before_it() {
-    let module = load(&format!(
-        "(module {IMPORT} (memory (export \"memory\") 2) {SPY})"
-    ));
+fn a_memory_shows_nothing_of_the_one_before_it(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!("(module {IMPORT} (memory (export \"memory\") 2) {SPY})"),
+    );
     for export in ["touch", "fill", "touch"] {
         for _ in 0..4 {
             let mut instance = instantiate(&module);
@@ -83,11 +113,11 @@ fn a_memory_shows_nothing_of_the_one_before_it() {
     }
 }
 
-#[test]
-fn a_grown_memory_leaves_nothing_behind() {
-    let module = load(&format!(
-        "(module {IMPORT} (memory (export \"memory\") 1) {SPY})"
-    ));
+fn a_grown_memory_leaves_nothing_behind(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!("(module {IMPORT} (memory (export \"memory\") 1) {SPY})"),
+    );
     // Out of its slot, and out of the next, where pages are moved.
     for pages in [1, 40, 300] {
         let mut instance = instantiate(&module);
@@ -104,16 +134,19 @@ fn a_grown_memory_leaves_nothing_behind() {
     }
 }
 
-#[test]
-fn what_a_process_writes_over_its_data_is_not_seen_by_the_next() {
+fn what_a_process_writes_over_its_data_is_not_seen_by_the_next(geometry: Geometry) {
     // 20 KiB of ones, so that the image is mapped, and a memory without.
     let ones = "\\01".repeat(20 << 10);
-    let module = load(&format!(
-        "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 300) \"{ones}\") {SPY})"
-    ));
-    let other = load(&format!(
-        "(module {IMPORT} (memory (export \"memory\") 1) {SPY})"
-    ));
+    let module = load(
+        geometry,
+        &format!(
+            "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 300) \"{ones}\") {SPY})"
+        ),
+    );
+    let other = load(
+        geometry,
+        &format!("(module {IMPORT} (memory (export \"memory\") 1) {SPY})"),
+    );
     for export in ["touch", "fill", "touch", "touch"] {
         let mut instance = instantiate(&module);
         block_on(instance.call(export, &[])).unwrap();
@@ -123,11 +156,13 @@ fn what_a_process_writes_over_its_data_is_not_seen_by_the_next() {
     }
 }
 
-#[test]
-fn many_at_once_have_their_own() {
-    let module = load(&format!(
-        "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 0) \"\\07\") {SPY})"
-    ));
+fn many_at_once_have_their_own(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 0) \"\\07\") {SPY})"
+        ),
+    );
     let mut instances: Vec<_> = (0..200).map(|_| instantiate(&module)).collect();
     for (number, instance) in instances.iter_mut().enumerate() {
         let memory = instance.memory().unwrap();
@@ -140,30 +175,35 @@ fn many_at_once_have_their_own() {
     }
 }
 
-#[test]
-fn later_segments_lie_over_earlier_ones() {
-    let module = load(&format!(
-        r#"(module {IMPORT} (memory 1)
+fn later_segments_lie_over_earlier_ones(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            r#"(module {IMPORT} (memory 1)
             (data (i32.const 0) "\01\01\01\01") (data (i32.const 2) "\02\02\02")
             (func (export "look") (call $see (i64.load (i32.const 0)))))"#
-    ));
+        ),
+    );
     assert_eq!(seen(&module, "look"), [0x0000_0002_0202_0101]);
 }
 
-#[test]
-fn a_start_function_sees_the_data() {
-    let module = load(&format!(
-        r#"(module {IMPORT} (memory 1) (data (i32.const 8) "\2a")
+fn a_start_function_sees_the_data(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            r#"(module {IMPORT} (memory 1) (data (i32.const 8) "\2a")
             (func $start (call $see (i64.load (i32.const 8)))) (start $start)
             (func (export "nothing")))"#
-    ));
+        ),
+    );
     assert_eq!(seen(&module, "nothing"), [42]);
 }
 
-#[test]
-fn a_passive_segment_can_be_copied_until_it_is_dropped() {
-    let module = load(&format!(
-        r#"(module {IMPORT} (memory 1)
+fn a_passive_segment_can_be_copied_until_it_is_dropped(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            r#"(module {IMPORT} (memory 1)
             (data (i32.const 0) "\01") (data $passive "\02\03")
             (func (export "copy")
                 (memory.init $passive (i32.const 16) (i32.const 0) (i32.const 2))
@@ -171,15 +211,16 @@ fn a_passive_segment_can_be_copied_until_it_is_dropped() {
             (func (export "copy_dropped")
                 (data.drop $passive)
                 (memory.init $passive (i32.const 16) (i32.const 0) (i32.const 1))))"#
-    ));
+        ),
+    );
     assert_eq!(seen(&module, "copy"), [0x0302]);
     let mut instance = instantiate(&module);
     block_on(instance.call("copy_dropped", &[])).unwrap_err();
 }
 
-#[test]
-fn an_active_segment_counts_as_dropped_once_it_is_applied() {
+fn an_active_segment_counts_as_dropped_once_it_is_applied(geometry: Geometry) {
     let module = load(
+        geometry,
         r#"(module (memory 1) (data $active (i32.const 0) "\01")
             (func (export "nothing_of_it")
                 (memory.init $active (i32.const 16) (i32.const 0) (i32.const 0))
@@ -191,17 +232,20 @@ fn an_active_segment_counts_as_dropped_once_it_is_applied() {
     block_on(instantiate(&module).call("something_of_it", &[])).unwrap_err();
 }
 
-#[test]
-fn a_segment_that_does_not_fit_traps() {
-    let module = load(r#"(module (memory 1) (data (i32.const 65535) "ab"))"#);
+fn a_segment_that_does_not_fit_traps(geometry: Geometry) {
+    let module = load(
+        geometry,
+        r#"(module (memory 1) (data (i32.const 65535) "ab"))"#,
+    );
     assert!(module.facts().start_may_fail);
     block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap_err();
 }
 
-#[test]
-fn a_memory_keeps_its_contents_wherever_it_grows_to() {
-    let module = load(&format!(
-        r#"(module {IMPORT} (memory (export "memory") 1)
+fn a_memory_keeps_its_contents_wherever_it_grows_to(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            r#"(module {IMPORT} (memory (export "memory") 1)
             (data (i32.const 100) "\0b")
             (func (export "grow")
                 (i64.store (i32.const 65528) (i64.const 22))
@@ -219,20 +263,23 @@ fn a_memory_keeps_its_contents_wherever_it_grows_to() {
                 (i64.store (i32.sub
                     (i32.mul (local.get $pages) (i32.const 65536)) (i32.const 8))
                     (i64.const 1))))"#
-    ));
+        ),
+    );
     for _ in 0..3 {
         assert_eq!(seen(&module, "grow"), [11, 22, 0].repeat(5));
     }
 }
 
-#[test]
-fn a_memory_does_not_grow_beyond_its_limit() {
-    let module = load(&format!(
-        r#"(module {IMPORT} (memory 1)
+fn a_memory_does_not_grow_beyond_its_limit(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            r#"(module {IMPORT} (memory 1)
             (func (export "grow")
                 (call $see (i64.extend_i32_s (memory.grow (i32.const 1))))
                 (call $see (i64.extend_i32_s (memory.grow (i32.const 1))))))"#
-    ));
+        ),
+    );
     let limits = MemoryLimits {
         max_memory: 2 << 16,
     };
@@ -245,13 +292,15 @@ fn a_memory_does_not_grow_beyond_its_limit() {
     assert_eq!(instance.state().seen, [1, -1]);
 }
 
-#[test]
-fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour() {
-    let module = load(&format!(
-        r#"(module {IMPORT} (memory (export "memory") 1)
+fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(geometry: Geometry) {
+    let module = load(
+        geometry,
+        &format!(
+            r#"(module {IMPORT} (memory (export "memory") 1)
             (func (export "beyond") (i32.store8 (i32.const 65536) (i32.const 1)))
             (func (export "far_beyond") (i32.store8 offset=4294967295 (i32.const -1) (i32.const 1))))"#
-    ));
+        ),
+    );
     let mut neighbours: Vec<_> = (0..16).map(|_| instantiate(&module)).collect();
     for export in ["beyond", "far_beyond"] {
         block_on(instantiate(&module).call(export, &[])).unwrap_err();
@@ -259,5 +308,31 @@ fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour() {
     for neighbour in &mut neighbours {
         let memory = neighbour.memory().unwrap();
         assert!(memory.data(neighbour.store()).iter().all(|byte| *byte == 0));
+    }
+}
+
+fn an_access_outside_of_a_memory_is_a_trap(geometry: Geometry) {
+    let module = load(
+        geometry,
+        r#"(module (memory (export "memory") 1 3)
+            (func (export "load") (param i32) (drop (i32.load8_u (local.get 0))))
+            (func (export "far") (param i32)
+                (drop (i64.load offset=4294967288 (local.get 0))))
+            (func (export "grow") (drop (memory.grow (i32.const 1)))))"#,
+    );
+    let load = |instance: &mut Instance<State>, export, address: u32| {
+        block_on(instance.call(export, &[Val::I32(address as i32)]))
+    };
+    for _ in 0..2 {
+        let mut instance = instantiate(&module);
+        load(&mut instance, "load", 65_535).unwrap();
+        for outside in [65_536, 131_071, 131_072, 1 << 31, u32::MAX] {
+            load(&mut instance, "load", outside).unwrap_err();
+        }
+        load(&mut instance, "far", 0).unwrap_err();
+        load(&mut instance, "far", u32::MAX).unwrap_err();
+        block_on(instance.call("grow", &[])).unwrap();
+        load(&mut instance, "load", 131_071).unwrap();
+        load(&mut instance, "load", 131_072).unwrap_err();
     }
 }

@@ -9,16 +9,18 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
+use crate::arena::fences::Fences;
 use crate::arena::image::{Image, ImageId};
 use crate::arena::pagemap;
 use crate::arena::shelf::{FreeSlot, Shelves};
 use crate::arena::slab::Slab;
-use crate::arena::system::{self, PAGE};
+use crate::arena::system::{self, Access, PAGE};
+use crate::geometry::Geometry;
 
-/// The sizes of slots, and the most slots of each size. A slot that a memory
+/// The sizes of dense slots, and the most slots of each size. A slot that a memory
 /// outgrows is exchanged for one four times as large. The small ones share pages
 /// of the kernel's page tables; the largest holds any memory there can be.
-const CLASSES: [(usize, usize); 9] = [
+const DENSE: [(usize, usize); 9] = [
     (128 << 10, 1 << 22),
     (512 << 10, 1 << 22),
     (2 << 20, 1 << 22),
@@ -29,6 +31,12 @@ const CLASSES: [(usize, usize); 9] = [
     (2 << 30, 1 << 12),
     (8 << 30, 1 << 10),
 ];
+
+/// What a guarded memory can grow to: all that 32 bits can address.
+pub(super) const GUARDED_BYTES: usize = 4 << 30;
+
+/// What compiled code may add to an address without asking.
+pub(super) const GUARD_BYTES: usize = 32 << 20;
 
 /// Pages of memories smaller than this are copied when it grows out of its slot;
 /// pages of larger ones are moved, which costs mappings.
@@ -42,7 +50,10 @@ pub(super) struct Memories {
 
 #[derive(Debug)]
 struct Inner {
-    classes: [OnceLock<Class>; CLASSES.len()],
+    geometry: Geometry,
+    /// The sizes of slots, and the most slots of each size.
+    sizes: Box<[(usize, usize)]>,
+    classes: Box<[OnceLock<Class>]>,
     /// How many more mappings may be made.
     mappings: AtomicUsize,
 }
@@ -51,6 +62,8 @@ struct Inner {
 struct Class {
     slab: Slab,
     shelves: Shelves,
+    /// Only where compiled code relies on them.
+    fences: Option<Fences>,
 }
 
 /// One memory; dropping it puts its slot back.
@@ -65,18 +78,30 @@ struct Memory {
 }
 
 impl Memories {
-    pub(super) fn new() -> Memories {
+    pub(super) fn new(geometry: Geometry) -> Memories {
+        let spare = spare_mappings();
+        // A fence costs a mapping on either side of it, and then none are left for
+        // images.
+        let (sizes, mappings): (Box<[_]>, _) = match geometry {
+            Geometry::Dense => (Box::from(DENSE), spare),
+            Geometry::Guarded => {
+                let slots = spare / MAPPINGS_PER_FENCE;
+                (Box::from([(GUARDED_BYTES + GUARD_BYTES, slots)]), 0)
+            }
+        };
         Memories {
             inner: Arc::new(Inner {
-                classes: Default::default(),
-                mappings: AtomicUsize::new(spare_mappings()),
+                geometry,
+                classes: sizes.iter().map(|_| OnceLock::new()).collect(),
+                sizes,
+                mappings: AtomicUsize::new(mappings),
             }),
         }
     }
 }
 
-/// How many mappings the images may use: half of what the kernel allows, as the
-/// rest of the program needs some too.
+/// How many mappings images or fences may use: most of what the kernel allows, as
+/// the rest of the program needs some too.
 fn spare_mappings() -> usize {
     /// The kernel's default.
     const DEFAULT: usize = 65_530;
@@ -90,10 +115,14 @@ fn spare_mappings() -> usize {
 /// A mapped image splits the mapping of its slab in two places.
 const MAPPINGS_PER_IMAGE: usize = 2;
 
+/// What can be accessed is one mapping, and what cannot another.
+const MAPPINGS_PER_FENCE: usize = 2;
+
 // SAFETY: every memory is a range of readable and writable memory that belongs to
 // it alone, page-aligned, and zeros but for the image, which is what the data
-// segments that were taken out of the module would have written. The engine is
-// told to check all addresses, so it needs no guard.
+// segments that were taken out of the module would have written. Dense ones need
+// no guard, as the engine is told to check all addresses; of the slot of a guarded
+// one, which has room for all it is told to rely on, the rest cannot be accessed.
 unsafe impl MemoryCreator for Memories {
     fn new_memory(
         &self,
@@ -103,7 +132,14 @@ unsafe impl MemoryCreator for Memories {
         _reserved: Option<usize>,
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
-        debug_assert_eq!(guard, 0, "the engine was told to need no guard");
+        debug_assert_eq!(
+            guard,
+            match self.inner.geometry {
+                Geometry::Dense => 0,
+                Geometry::Guarded => GUARD_BYTES,
+            },
+            "the engine was told what there is"
+        );
         let image = Image::take_next();
         Memory::new(&self.inner, minimum, image)
             .map(|memory| Box::new(memory) as Box<dyn LinearMemory>)
@@ -114,7 +150,7 @@ unsafe impl MemoryCreator for Memories {
 impl Inner {
     /// The smallest class with room for so many bytes.
     fn class_for(&self, bytes: usize) -> io::Result<usize> {
-        CLASSES
+        self.sizes
             .iter()
             .position(|(slot_bytes, _)| *slot_bytes >= bytes)
             .ok_or_else(|| io::Error::other("no memory can be that large"))
@@ -124,10 +160,21 @@ impl Inner {
         if let Some(class) = self.classes[number].get() {
             return Ok(class);
         }
-        let (slot_bytes, slots) = CLASSES[number];
-        let class = Class {
-            slab: Slab::reserve(slot_bytes, slots)?,
-            shelves: Shelves::new(),
+        let (slot_bytes, slots) = self.sizes[number];
+        let class = match self.geometry {
+            Geometry::Dense => Class {
+                slab: Slab::reserve(slot_bytes, slots, Access::ReadWrite)?,
+                shelves: Shelves::new(),
+                fences: None,
+            },
+            Geometry::Guarded => {
+                let slab = Slab::reserve(slot_bytes, slots, Access::None)?;
+                Class {
+                    fences: Some(Fences::new(slab.slots())),
+                    slab,
+                    shelves: Shelves::new(),
+                }
+            }
         };
         // If another thread was faster, its slab is used, and this one is address
         // space that is not.
@@ -162,7 +209,23 @@ impl Class {
                     pages: 0,
                 })
             })
-            .ok_or_else(|| io::Error::other("all memories are in use"))
+            .ok_or_else(|| {
+                let slots = self.slab.slots();
+                io::Error::other(format!("all {slots} memories are in use"))
+            })
+    }
+
+    /// Lets so many bytes of a slot be accessed, and no more if that is relied on.
+    ///
+    /// # Safety
+    ///
+    /// The slot is the caller's, and nobody uses what is beyond.
+    unsafe fn set_open(&self, slot: usize, bytes: usize) -> io::Result<()> {
+        match &self.fences {
+            // SAFETY: the caller's.
+            Some(fences) => unsafe { fences.set(&self.slab, slot, bytes) },
+            None => Ok(()),
+        }
     }
 
     /// Gives all pages of a slot back. A mapped image stays, as it was.
@@ -234,6 +297,8 @@ impl Memory {
         let number = memories.class_for(needed)?;
         let class = memories.class(number)?;
         let free = class.take(image.as_ref().map_or(ImageId::NONE, |image| image.id()))?;
+        // SAFETY: the slot was taken: nobody uses it.
+        unsafe { class.set_open(free.slot, size) }?;
         let mapped = fill(memories, class, free, image.as_deref())?;
         Ok(Memory {
             memories: memories.clone(),
@@ -389,13 +454,16 @@ unsafe impl LinearMemory for Memory {
     }
 
     fn byte_capacity(&self) -> usize {
-        CLASSES[self.class].0
+        self.memories.sizes[self.class].0
     }
 
     fn grow_to(&mut self, new_size: usize) -> wasmtime::Result<()> {
         let class = self.memories.class_for(new_size)?;
         if class > self.class {
             self.move_to(class)?;
+        } else if new_size > self.size {
+            // SAFETY: the slot is this memory's; it grows.
+            unsafe { self.class()?.set_open(self.slot, new_size) }?;
         }
         self.size = self.size.max(new_size);
         Ok(())

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::arena::system;
+use crate::arena::system::{self, Access};
 
 /// A mapping that is divided into slots of one size. It is never unmapped.
 #[derive(Debug)]
@@ -25,13 +25,13 @@ unsafe impl Sync for Slab {}
 impl Slab {
     /// Reserves address space for slots of `slot_bytes`, as many as asked for, or
     /// as the kernel gives.
-    pub(super) fn reserve(slot_bytes: usize, slots: usize) -> io::Result<Slab> {
+    pub(super) fn reserve(slot_bytes: usize, slots: usize, access: Access) -> io::Result<Slab> {
         /// Fewer are not worth the trouble.
         const FEWEST: usize = 16;
         let mut slots = slots;
         loop {
             // One more, so that the first slot can begin at a multiple of its size.
-            match system::reserve(slot_bytes * (slots + 1)) {
+            match system::reserve(slot_bytes * (slots + 1), access) {
                 Ok(base) => {
                     let gap = base.addr().next_multiple_of(slot_bytes) - base.addr();
                     return Ok(Slab {
@@ -49,6 +49,11 @@ impl Slab {
 
     pub(super) fn slot_bytes(&self) -> usize {
         self.slot_bytes
+    }
+
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
     }
 
     /// A slot that has never been used.

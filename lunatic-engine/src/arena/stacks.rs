@@ -10,7 +10,7 @@ use wasmtime::{StackCreator, StackMemory};
 use crate::arena::image::ImageId;
 use crate::arena::shelf::{FreeSlot, Shelves};
 use crate::arena::slab::Slab;
-use crate::arena::system::{self, PAGE};
+use crate::arena::system::{self, Access, PAGE};
 
 /// The most stacks there can be.
 const MOST: usize = 1 << 22;
@@ -40,7 +40,7 @@ impl Stacks {
         let slot_bytes = (stack_bytes + PAGE).next_multiple_of(PAGE);
         Ok(Stacks {
             inner: Arc::new(Inner {
-                slab: Slab::reserve(slot_bytes, MOST)?,
+                slab: Slab::reserve(slot_bytes, MOST, Access::ReadWrite)?,
                 shelves: Shelves::new(),
                 stack_bytes,
             }),

@@ -14,13 +14,29 @@ const MADV_GUARD_INSTALL: libc::c_int = 102;
 
 const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 
-/// Reserves address space that is all zeros, can be read and written, and costs
-/// nothing until it is. It is never given back.
-pub(super) fn reserve(bytes: usize) -> io::Result<*mut u8> {
+/// Whether memory can be read and written, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    ReadWrite,
+    None,
+}
+
+impl Access {
+    fn bits(self) -> libc::c_int {
+        match self {
+            Access::ReadWrite => READ_WRITE,
+            Access::None => libc::PROT_NONE,
+        }
+    }
+}
+
+/// Reserves address space that is all zeros and costs nothing until it is used. It
+/// is never given back.
+pub(super) fn reserve(bytes: usize, access: Access) -> io::Result<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new private mapping at an address that the kernel chooses touches
     // nothing that exists.
-    let base = unsafe { libc::mmap(ptr::null_mut(), bytes, READ_WRITE, flags, -1, 0) };
+    let base = unsafe { libc::mmap(ptr::null_mut(), bytes, access.bits(), flags, -1, 0) };
     if base == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
@@ -29,6 +45,20 @@ pub(super) fn reserve(bytes: usize) -> io::Result<*mut u8> {
     // SAFETY: advice on a mapping that was just made; contents do not change.
     unsafe { libc::madvise(base, bytes, libc::MADV_NOHUGEPAGE) };
     Ok(base.cast())
+}
+
+/// Allows or forbids every access to a range, whose contents stay.
+///
+/// # Safety
+///
+/// The range is whole pages of a mapping from [`reserve`], and nobody uses what is
+/// forbidden.
+pub(super) unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> io::Result<()> {
+    // SAFETY: the caller's.
+    match unsafe { libc::mprotect(start.cast(), bytes, access.bits()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Gives the pages of a range back; it is all zeros afterwards, or, where a file
@@ -57,10 +87,7 @@ pub(super) unsafe fn guard(start: *mut u8, bytes: usize) -> io::Result<()> {
     // Older kernels; this splits the mapping, so there can be as many stacks as
     // half of vm.max_map_count.
     // SAFETY: the caller's.
-    match unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_NONE) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    unsafe { protect(start, bytes, Access::None) }
 }
 
 /// Maps a file over a range, privately: what is written is seen here alone.

@@ -1,0 +1,16 @@
+//! How memories lie in the address space.
+
+/// What keeps a body inside of its memory, and what that costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Geometry {
+    /// Memories lie close together, and compiled code compares every address with
+    /// the size of the memory: a million processes, which compute up to one and a
+    /// half times as long.
+    #[default]
+    Dense,
+    /// Every memory has 4 GiB of address space to itself, of which the processor
+    /// refuses what the memory has not grown to: nothing is compared, and there is
+    /// room for some 28 000 memories.
+    Guarded,
+}
