@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use rustix::fs::{Mode, OFlags, fdatasync, fsync, openat};
+use rustix::io::Errno;
 
 use crate::access::Access;
 use crate::entry::{self, Entry};
@@ -160,8 +161,14 @@ impl Dir {
     ) -> io::Result<()> {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
-        self.change(path, move |dir, path| dir.rename(path, &new_dir, &new_path))
-            .await
+        self.change(path, move |dir, path| {
+            // Only a directory may get a name that ends like one's.
+            if ends_in_slash(&new_path) && !dir.symlink_metadata(path)?.is_dir() {
+                return Err(Errno::NOTDIR.into());
+            }
+            dir.rename(path, &new_dir, &new_path)
+        })
+        .await
     }
 
     /// Gives the file at `path` the further name `new_path` in `new_dir`, which
@@ -284,6 +291,10 @@ fn without_slashes(path: &Path) -> &Path {
     let kept = bytes.iter().rposition(|byte| *byte != b'/');
     // A path of nothing but slashes leads outside, so it stays as it is.
     kept.map_or(path, |last| Path::new(OsStr::from_bytes(&bytes[..=last])))
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 impl fmt::Debug for Dir {

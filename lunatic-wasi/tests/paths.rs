@@ -298,6 +298,24 @@ fn renaming_replaces_what_may_be_replaced() {
         Err(errno::INVAL)
     );
     assert_eq!(guest.rename(3, "target/", 3, "new"), Err(errno::NOTDIR));
+    assert_eq!(guest.rename(3, "target", 3, "new/"), Err(errno::NOTDIR));
+    assert_eq!(guest.rename(3, "target/", 3, "new/"), Err(errno::NOTDIR));
+    assert_eq!(guest.rename(3, "nothing", 3, "new/"), Err(errno::NOENT));
+    assert_eq!(guest.rename(3, "empty", 3, "new/"), Ok(()));
+}
+
+#[test]
+fn a_directory_opened_without_asking_for_rights_can_be_used() {
+    let (mut guest, _dir) = furnished();
+    let sub = guest
+        .open_with(3, "dir", oflags::DIRECTORY, 0, 0)
+        .expect("it exists");
+    assert_eq!(guest.link(3, "file", sub, "second"), Ok(()));
+    assert_eq!(guest.stat(sub, 0, "second").map(|stat| stat.links), Ok(2));
+    assert!(guest.readdir(sub, 0, 100).is_ok());
+    let file = guest.create(sub, "new").expect("a file");
+    assert_eq!(guest.write(file, b"x"), Ok(1));
+    assert_eq!(guest.unlink(sub, "new"), Ok(()));
 }
 
 #[test]
