@@ -194,14 +194,15 @@ impl Dir {
     }
 
     /// What is known of the file at `path`, or of the symbolic link itself if
-    /// that is not to be followed.
+    /// that is not to be followed. A path with a slash at its end names a
+    /// directory, and a link to it is followed.
     ///
     /// # Errors
     ///
     /// What the operating system says, or that the path leads outside.
     pub async fn metadata(&self, path: impl Into<PathBuf>, follow: bool) -> io::Result<Metadata> {
         self.run(path, move |dir, path| {
-            let metadata = match follow {
+            let metadata = match follow || names_directory(path) {
                 true => dir.metadata(path)?,
                 false => dir.symlink_metadata(path)?,
             };
@@ -225,9 +226,11 @@ impl Dir {
     ) -> io::Result<()> {
         let accessed = times.accessed.map(NewTime::to_spec);
         let modified = times.modified.map(NewTime::to_spec);
-        self.change(path, move |dir, path| match follow {
-            true => DirExt::set_times(dir, path, accessed, modified),
-            false => dir.set_symlink_times(path, accessed, modified),
+        self.change(path, move |dir, path| {
+            match follow || names_directory(path) {
+                true => DirExt::set_times(dir, path, accessed, modified),
+                false => dir.set_symlink_times(path, accessed, modified),
+            }
         })
         .await
     }
@@ -295,6 +298,12 @@ fn without_slashes(path: &Path) -> &Path {
 
 fn ends_in_slash(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// Whether the path ends in a slash, or in a dot behind one: it can then only be
+/// a directory.
+fn names_directory(path: &Path) -> bool {
+    ends_in_slash(path) || path.as_os_str().as_bytes().ends_with(b"/.")
 }
 
 impl fmt::Debug for Dir {

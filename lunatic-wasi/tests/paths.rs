@@ -215,6 +215,25 @@ fn links_are_followed_only_if_asked() {
 }
 
 #[test]
+fn a_path_that_ends_like_a_directorys_names_one() {
+    let (mut guest, _dir) = furnished();
+    for end in ["/", "//", "/."] {
+        for lookup in [0, FOLLOW] {
+            let mut kind = |path: &str| {
+                let stat = guest.stat(3, lookup, &format!("{path}{end}"));
+                stat.map(|stat| stat.file_type)
+            };
+            assert_eq!(kind("dir"), Ok(filetype::DIRECTORY));
+            assert_eq!(kind("dir-link"), Ok(filetype::DIRECTORY));
+            assert_eq!(kind("file"), Err(errno::NOTDIR));
+            assert_eq!(kind("file-link"), Err(errno::NOTDIR));
+            assert_eq!(kind("dangling"), Err(errno::NOENT));
+            assert_eq!(kind("loop"), Err(errno::LOOP));
+        }
+    }
+}
+
+#[test]
 fn a_link_tells_what_it_contains() {
     let (mut guest, _dir) = furnished();
     assert_eq!(guest.readlink(3, "file-link", 100), Ok(b"file".to_vec()));
