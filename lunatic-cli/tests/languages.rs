@@ -91,6 +91,37 @@ fn a_program_in_c_prints_the_same_as_natively() {
 }
 
 #[test]
+fn random_calls_in_c_end_as_they_do_natively() {
+    let guests = Guests::new();
+    let mut cc = Command::new("cc");
+    cc.args(["-std=gnu17", "-O2"]);
+    let Some(module) = built("LUNATIC_C_GUESTS", "chaos.wasm") else {
+        return;
+    };
+    let Some(native) = natively(&mut cc, "c/chaos.c", &guests) else {
+        return;
+    };
+    for seed in ["1", "2", "3", "4", "5"] {
+        let arguments = [".", seed, "2000"];
+        let run = |command: &mut Command, name: &str| {
+            let dir = guests.path().join(format!("{name} {seed}"));
+            fs::create_dir(&dir).unwrap();
+            ran(command.args(arguments).current_dir(dir))
+        };
+        let native = run(&mut Command::new(&native), "natively");
+        let mut lunatic = guests.lunatic();
+        let lunatic = run(
+            lunatic.args(["run", "--dir", "."]).arg(&module),
+            "as a guest",
+        );
+        assert_eq!(native.code(0).out.lines().count(), 2000);
+        for (guest, native) in lunatic.code(0).out.lines().zip(native.out.lines()) {
+            assert_eq!(guest, native, "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn a_program_in_rust_prints_the_same_as_natively() {
     let guests = Guests::new();
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()));
