@@ -34,6 +34,13 @@ fn built(variable: &str, name: &str) -> Option<PathBuf> {
     module
 }
 
+/// The native compiler of C.
+fn cc() -> Command {
+    let mut cc = Command::new("cc");
+    cc.args(["-std=gnu17", "-O2"]);
+    cc
+}
+
 /// Compiles a source natively, if there is a compiler.
 fn natively(compiler: &mut Command, source: &str, guests: &Guests) -> Option<PathBuf> {
     let program = guests.path().join("native");
@@ -80,12 +87,10 @@ fn assert_same(native: &Path, module: &Path, guests: &Guests, code: i32) {
 #[test]
 fn a_program_in_c_prints_the_same_as_natively() {
     let guests = Guests::new();
-    let mut cc = Command::new("cc");
-    cc.args(["-std=gnu17", "-O2"]);
     let Some(module) = built("LUNATIC_C_GUESTS", "files.wasm") else {
         return;
     };
-    if let Some(native) = natively(&mut cc, "c/files.c", &guests) {
+    if let Some(native) = natively(&mut cc(), "c/files.c", &guests) {
         assert_same(&native, &module, &guests, 7);
     }
 }
@@ -93,12 +98,10 @@ fn a_program_in_c_prints_the_same_as_natively() {
 #[test]
 fn random_calls_in_c_end_as_they_do_natively() {
     let guests = Guests::new();
-    let mut cc = Command::new("cc");
-    cc.args(["-std=gnu17", "-O2"]);
     let Some(module) = built("LUNATIC_C_GUESTS", "chaos.wasm") else {
         return;
     };
-    let Some(native) = natively(&mut cc, "c/chaos.c", &guests) else {
+    let Some(native) = natively(&mut cc(), "c/chaos.c", &guests) else {
         return;
     };
     for seed in ["1", "2", "3", "4", "5"] {
