@@ -8,6 +8,8 @@
 -define(MEMBERS, 100).
 -define(SPINNERS, 4).
 -define(NAP_MS, 1).
+-define(CLERKS, 1000).
+-define(CONTENT_BYTES, 4096).
 
 main([Mode, Count]) ->
     run(Mode, list_to_integer(Count)),
@@ -86,11 +88,15 @@ run("big", Count) ->
 %% Sleeps a short time again and again beside processes that never stop.
 run("fair", Count) ->
     [spawn(fun() -> spin(0) end) || _ <- lists:seq(1, ?SPINNERS)],
-    Naps = lists:sort([nap() || _ <- lists:seq(1, Count)]),
-    At = fun(Percent) -> lists:nth(1 + (Count - 1) * Percent div 100, Naps) end,
-    print("fair-p50", 1, At(50)),
-    print("fair-p99", 1, At(99)),
-    print("fair-max", 1, At(100));
+    percentiles("fair", [nap() || _ <- lists:seq(1, Count)]);
+
+%% Sends a number to and fro beside processes that read and write files.
+run("files", Count) ->
+    Self = self(),
+    Partner = spawn(fun() -> pass_on(Self) end),
+    [spawn(fun() -> file(Self, Clerk) end) || Clerk <- lists:seq(1, ?CLERKS)],
+    repeat(?CLERKS, fun() -> receive ready -> ok end end),
+    percentiles("files", [round_trip(Number, Partner) || Number <- lists:seq(1, Count)]);
 
 %% Computes the Fibonacci number in the slowest way there is.
 run("fib", Index) ->
@@ -143,6 +149,28 @@ nap() ->
     receive after ?NAP_MS -> ok end,
     now_ns() - Start.
 
+round_trip(Number, Partner) ->
+    receive after ?NAP_MS -> ok end,
+    Start = now_ns(),
+    Partner ! Number,
+    receive Number -> ok end,
+    now_ns() - Start.
+
+file(Parent, Clerk) ->
+    Path = "bench-" ++ integer_to_list(Clerk) ++ ".tmp",
+    write_and_read(Path),
+    Parent ! ready,
+    write_and_read_for_ever(Path).
+
+write_and_read_for_ever(Path) ->
+    write_and_read(Path),
+    write_and_read_for_ever(Path).
+
+write_and_read(Path) ->
+    Content = binary:copy(<<"x">>, ?CONTENT_BYTES),
+    ok = file:write_file(Path, Content),
+    {ok, Content} = file:read_file(Path).
+
 spin(Number) ->
     spin((Number + 1) band 16#ffff).
 
@@ -156,6 +184,13 @@ repeat(0, _) ->
 repeat(Count, Do) ->
     Do(),
     repeat(Count - 1, Do).
+
+percentiles(Name, Times) ->
+    Sorted = lists:sort(Times),
+    At = fun(Percent) -> lists:nth(1 + (length(Sorted) - 1) * Percent div 100, Sorted) end,
+    print(Name ++ "-p50", 1, At(50)),
+    print(Name ++ "-p99", 1, At(99)),
+    print(Name ++ "-max", 1, At(100)).
 
 div_ceil(Dividend, Divisor) ->
     (Dividend + Divisor - 1) div Divisor.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use rustix::fs::{Mode, OFlags, fdatasync, fsync, openat};
+use rustix::io::Errno;
 
 use crate::access::Access;
 use crate::entry::{self, Entry};
@@ -160,8 +161,14 @@ impl Dir {
     ) -> io::Result<()> {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
-        self.change(path, move |dir, path| dir.rename(path, &new_dir, &new_path))
-            .await
+        self.change(path, move |dir, path| {
+            // Only a directory may get a name that ends like one's.
+            if ends_in_slash(&new_path) && !dir.symlink_metadata(path)?.is_dir() {
+                return Err(Errno::NOTDIR.into());
+            }
+            dir.rename(path, &new_dir, &new_path)
+        })
+        .await
     }
 
     /// Gives the file at `path` the further name `new_path` in `new_dir`, which
@@ -187,14 +194,15 @@ impl Dir {
     }
 
     /// What is known of the file at `path`, or of the symbolic link itself if
-    /// that is not to be followed.
+    /// that is not to be followed. A path with a slash at its end names a
+    /// directory, and a link to it is followed.
     ///
     /// # Errors
     ///
     /// What the operating system says, or that the path leads outside.
     pub async fn metadata(&self, path: impl Into<PathBuf>, follow: bool) -> io::Result<Metadata> {
         self.run(path, move |dir, path| {
-            let metadata = match follow {
+            let metadata = match follow || names_directory(path) {
                 true => dir.metadata(path)?,
                 false => dir.symlink_metadata(path)?,
             };
@@ -218,9 +226,11 @@ impl Dir {
     ) -> io::Result<()> {
         let accessed = times.accessed.map(NewTime::to_spec);
         let modified = times.modified.map(NewTime::to_spec);
-        self.change(path, move |dir, path| match follow {
-            true => DirExt::set_times(dir, path, accessed, modified),
-            false => dir.set_symlink_times(path, accessed, modified),
+        self.change(path, move |dir, path| {
+            match follow || names_directory(path) {
+                true => DirExt::set_times(dir, path, accessed, modified),
+                false => dir.set_symlink_times(path, accessed, modified),
+            }
         })
         .await
     }
@@ -284,6 +294,16 @@ fn without_slashes(path: &Path) -> &Path {
     let kept = bytes.iter().rposition(|byte| *byte != b'/');
     // A path of nothing but slashes leads outside, so it stays as it is.
     kept.map_or(path, |last| Path::new(OsStr::from_bytes(&bytes[..=last])))
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// Whether the path ends in a slash, or in a dot behind one: it can then only be
+/// a directory.
+fn names_directory(path: &Path) -> bool {
+    ends_in_slash(path) || path.as_os_str().as_bytes().ends_with(b"/.")
 }
 
 impl fmt::Debug for Dir {

@@ -100,10 +100,13 @@ impl Descriptors {
     }
 
     /// The open file with this number, if it has all the rights `wanted`.
+    ///
+    /// What is for files takes a directory for a bad descriptor, as the
+    /// reference runtime does.
     pub(crate) fn file(&self, fd: u32, wanted: Rights) -> Result<&OpenFile, Errno> {
         match &self.get(fd)?.kind {
             Kind::Input(_) | Kind::Printer(_) => Err(Errno::IllegalSeek),
-            Kind::Dir(_) => Err(Errno::IsDirectory),
+            Kind::Dir(_) => Err(Errno::BadDescriptor),
             Kind::File(file) => self.allowed(fd, wanted).map(|_| file),
         }
     }
@@ -173,8 +176,8 @@ impl Descriptors {
 }
 
 impl Descriptor {
-    /// What opening a path gave, with those of the `rights` and `inheriting`
-    /// ones that make sense for its kind.
+    /// What opening a path gave, with those of the rights that make sense for
+    /// its kind. It passes on whatever the directory does that it was opened in.
     pub(crate) fn opened(
         node: Node,
         rights: Rights,

@@ -99,6 +99,12 @@ impl Rights {
         self.0
     }
 
+    /// These, but those to read and to write only as far as they are `asked` for.
+    pub(crate) fn opened_for(self, asked: Rights) -> Rights {
+        let modes = Rights::FD_READ | Rights::FD_WRITE;
+        Rights(self.0 & (asked.0 | !modes.0))
+    }
+
     /// Whether all of `wanted` is there. The right to move the offset implies
     /// the one to ask for it.
     pub(crate) fn contain(self, wanted: Rights) -> bool {

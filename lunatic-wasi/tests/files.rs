@@ -268,15 +268,21 @@ fn times_change_as_the_flags_say() {
 #[test]
 fn a_directory_cannot_be_read_or_written_like_a_file() {
     let (mut guest, _dir) = in_new_dir();
-    assert_eq!(guest.read(3, 1), Err(errno::ISDIR));
-    assert_eq!(guest.write(3, b"x"), Err(errno::ISDIR));
-    assert_eq!(pread(&mut guest, 3, 1, 0), Err(errno::ISDIR));
-    assert_eq!(pwrite(&mut guest, 3, b"x", 0), Err(errno::ISDIR));
-    assert_eq!(guest.seek(3, 0, 1), Err(errno::ISDIR));
+    assert_eq!(guest.read(3, 1), Err(errno::BADF));
+    assert_eq!(guest.write(3, b"x"), Err(errno::BADF));
+    assert_eq!(pread(&mut guest, 3, 1, 0), Err(errno::BADF));
+    assert_eq!(pwrite(&mut guest, 3, b"x", 0), Err(errno::BADF));
+    assert_eq!(guest.seek(3, 0, 1), Err(errno::BADF));
     let allocate = guest.call("fd_allocate", &args![3, 0u64, 1u64]);
-    assert_eq!(allocate, Err(errno::ISDIR));
+    assert_eq!(allocate, Err(errno::BADF));
+    let advise = guest.call("fd_advise", &args![3, 0u64, 0u64, 0]);
+    assert_eq!(advise, Err(errno::BADF));
+    assert_eq!(
+        guest.call("fd_tell", &args![3, at::RESULT]),
+        Err(errno::BADF)
+    );
     let size = guest.call("fd_filestat_set_size", &args![3, 0u64]);
-    assert_eq!(size, Err(errno::ISDIR));
+    assert_eq!(size, Err(errno::BADF));
 }
 
 #[test]
@@ -296,9 +302,37 @@ fn a_file_that_is_open_for_one_thing_refuses_the_other() {
     let neither = guest.open_with(3, "file", 0, 0, 0).expect("it exists");
     assert_eq!(guest.read(neither, 1), Err(errno::BADF));
     assert_eq!(guest.write(neither, b"x"), Err(errno::BADF));
-    assert_eq!(guest.seek(read, 0, 0), Err(errno::NOTCAPABLE));
-    let sync = guest.call("fd_sync", &args![read]);
-    assert_eq!(sync, Err(errno::NOTCAPABLE));
+}
+
+#[test]
+fn a_file_opened_only_to_read_or_to_write_can_still_seek_and_tell_its_size() {
+    let (mut guest, dir) = in_new_dir();
+    fs::write(dir.path().join("file"), b"data").expect("a file");
+    for wanted in [rights::READ, rights::WRITE, 0] {
+        let open = guest.open_with(3, "file", 0, wanted, 0);
+        let fd = open.expect("it exists");
+        assert_eq!(guest.seek(fd, 1, 0), Ok(1));
+        assert!(guest.fd_stat(fd).is_ok());
+        assert_eq!(guest.call("fd_sync", &args![fd]), Ok(()));
+        assert_eq!(guest.call("fd_tell", &args![fd, at::RESULT]), Ok(()));
+    }
+}
+
+#[test]
+fn a_file_whose_rights_were_dropped_refuses_what_needs_them() {
+    let (mut guest, _dir) = in_new_dir();
+    let fd = guest.create(3, "file").expect("a file");
+    let drop = guest.call("fd_fdstat_set_rights", &args![fd, rights::READ, 0u64]);
+    assert_eq!(drop, Ok(()));
+    assert_eq!(guest.read(fd, 1), Ok(Vec::new()));
+    assert_eq!(guest.write(fd, b"x"), Err(errno::BADF));
+    assert_eq!(guest.seek(fd, 0, 0), Err(errno::NOTCAPABLE));
+    assert_eq!(guest.fd_stat(fd), Err(errno::NOTCAPABLE));
+    for sync in ["fd_sync", "fd_datasync"] {
+        assert_eq!(guest.call(sync, &args![fd]), Err(errno::NOTCAPABLE));
+    }
+    let allocate = guest.call("fd_allocate", &args![fd, 0u64, 1u64]);
+    assert_eq!(allocate, Err(errno::NOTCAPABLE));
 }
 
 #[test]

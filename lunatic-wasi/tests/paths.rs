@@ -215,6 +215,25 @@ fn links_are_followed_only_if_asked() {
 }
 
 #[test]
+fn a_path_that_ends_like_a_directorys_names_one() {
+    let (mut guest, _dir) = furnished();
+    for end in ["/", "//", "/."] {
+        for lookup in [0, FOLLOW] {
+            let mut kind = |path: &str| {
+                let stat = guest.stat(3, lookup, &format!("{path}{end}"));
+                stat.map(|stat| stat.file_type)
+            };
+            assert_eq!(kind("dir"), Ok(filetype::DIRECTORY));
+            assert_eq!(kind("dir-link"), Ok(filetype::DIRECTORY));
+            assert_eq!(kind("file"), Err(errno::NOTDIR));
+            assert_eq!(kind("file-link"), Err(errno::NOTDIR));
+            assert_eq!(kind("dangling"), Err(errno::NOENT));
+            assert_eq!(kind("loop"), Err(errno::LOOP));
+        }
+    }
+}
+
+#[test]
 fn a_link_tells_what_it_contains() {
     let (mut guest, _dir) = furnished();
     assert_eq!(guest.readlink(3, "file-link", 100), Ok(b"file".to_vec()));
@@ -298,6 +317,24 @@ fn renaming_replaces_what_may_be_replaced() {
         Err(errno::INVAL)
     );
     assert_eq!(guest.rename(3, "target/", 3, "new"), Err(errno::NOTDIR));
+    assert_eq!(guest.rename(3, "target", 3, "new/"), Err(errno::NOTDIR));
+    assert_eq!(guest.rename(3, "target/", 3, "new/"), Err(errno::NOTDIR));
+    assert_eq!(guest.rename(3, "nothing", 3, "new/"), Err(errno::NOENT));
+    assert_eq!(guest.rename(3, "empty", 3, "new/"), Ok(()));
+}
+
+#[test]
+fn a_directory_opened_without_asking_for_rights_can_be_used() {
+    let (mut guest, _dir) = furnished();
+    let sub = guest
+        .open_with(3, "dir", oflags::DIRECTORY, 0, 0)
+        .expect("it exists");
+    assert_eq!(guest.link(3, "file", sub, "second"), Ok(()));
+    assert_eq!(guest.stat(sub, 0, "second").map(|stat| stat.links), Ok(2));
+    assert!(guest.readdir(sub, 0, 100).is_ok());
+    let file = guest.create(sub, "new").expect("a file");
+    assert_eq!(guest.write(file, b"x"), Ok(1));
+    assert_eq!(guest.unlink(sub, "new"), Ok(()));
 }
 
 #[test]

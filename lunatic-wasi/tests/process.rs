@@ -206,8 +206,12 @@ fn proc_raise_is_a_trap() {
 
 #[test]
 fn there_are_no_sockets() {
-    let mut guest = Guest::bare();
-    for (fd, expected) in [(1, errno::NOTSOCK), (77, errno::BADF)] {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut guest = Guest::in_dir(dir.path(), Access::ReadWrite);
+    let file = guest.create(3, "file").expect("a file");
+    let no_socket = [0, 1, file].map(|fd| (fd, errno::NOTSOCK));
+    let no_data = [3, 77].map(|fd| (fd, errno::BADF));
+    for (fd, expected) in no_socket.into_iter().chain(no_data) {
         let accept = guest.call("sock_accept", &args![fd, 0, at::RESULT]);
         assert_eq!(accept, Err(expected));
         let parameters = args![fd, at::IOVS, 0, 0, at::RESULT, at::RESULT_2];

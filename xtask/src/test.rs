@@ -8,9 +8,6 @@ use anyhow::{Context, Result, bail};
 use crate::tally::Tally;
 use crate::{cargo, command, compat, guests, loom, tidy};
 
-/// Tells tests where the guests' modules are.
-const GUESTS_VARIABLE: &str = "LUNATIC_GUESTS";
-
 /// Runs all steps up to the first that fails, and sums up.
 pub(crate) fn main() -> Result<()> {
     let mut run = Run::default();
@@ -141,6 +138,6 @@ fn compat(tally: &mut Tally) -> Result<()> {
 }
 
 fn with_guests(mut command: Command) -> Command {
-    command.env(GUESTS_VARIABLE, guests::modules());
+    guests::pass_to(&mut command);
     command
 }

@@ -10,25 +10,17 @@ use crate::measurement;
 /// How many processes spin.
 const SPINNERS: usize = 4;
 
-/// How long a sleep shall be.
-const NAP: Duration = Duration::from_millis(1);
-
 /// Prints the median, the 99th percentile and the longest of `count` sleeps.
 pub fn fair(count: u64, _: Mailbox<u64>) {
     for _ in 0..SPINNERS {
         Process::spawn((), spin);
     }
-    let mut naps: Vec<Duration> = (0..count).map(|_| nap()).collect();
-    naps.sort_unstable();
-    let at_percent = |percent: usize| naps[(naps.len() - 1) * percent / 100];
-    measurement::print("fair-p50", 1, at_percent(50));
-    measurement::print("fair-p99", 1, at_percent(99));
-    measurement::print("fair-max", 1, at_percent(100));
+    measurement::percentiles("fair", (0..count).map(|_| nap()).collect());
 }
 
 fn nap() -> Duration {
     let start = Instant::now();
-    sleep(NAP);
+    sleep(measurement::NAP);
     start.elapsed()
 }
 

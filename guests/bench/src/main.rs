@@ -7,6 +7,7 @@ mod crowd;
 mod everyone;
 mod fairness;
 mod fibonacci;
+mod files;
 mod measurement;
 mod pair;
 mod ring;
@@ -18,12 +19,13 @@ use lunatic::Mailbox;
 /// Does something as often as it is told to, and prints how long that took.
 type Mode = fn(u64, Mailbox<u64>);
 
-const MODES: [(&str, Mode); 10] = [
+const MODES: [(&str, Mode); 11] = [
     ("big", everyone::big),
     ("burst", crowd::burst),
     ("cold", measurement::cold),
     ("fair", fairness::fair),
     ("fib", fibonacci::fib),
+    ("files", files::files),
     ("flood", pair::flood),
     ("live", crowd::live),
     ("ping", pair::ping),

@@ -28,7 +28,8 @@ pub fn flood(count: u64, mailbox: Mailbox<u64>) {
     measurement::since(start, "flood", count);
 }
 
-fn echo(partner: Process<u64>, mailbox: Mailbox<u64>) {
+/// Sends back whatever comes.
+pub fn echo(partner: Process<u64>, mailbox: Mailbox<u64>) {
     loop {
         partner.send(mailbox.receive());
     }

@@ -26,7 +26,7 @@ pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
 
 /// `fd_advise`: says what will be done with a part of a file.
 ///
-/// `inval` for advice that does not exist, `isdir` for a directory, `spipe` for
+/// `inval` for advice that does not exist, `badf` for a directory, `spipe` for
 /// a standard stream.
 async fn fd_advise<T: WasiHost>(
     mut caller: Caller<'_, T>,
@@ -51,7 +51,7 @@ async fn fd_advise<T: WasiHost>(
 
 /// `fd_allocate`: makes room for a part of a file.
 ///
-/// `inval` for no bytes, `nospc` if the disk is full, `isdir` for a directory,
+/// `inval` for no bytes, `nospc` if the disk is full, `badf` for a directory,
 /// `spipe` for a standard stream.
 async fn fd_allocate<T: WasiHost>(
     mut caller: Caller<'_, T>,
@@ -82,7 +82,7 @@ async fn fd_filestat_get<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, buf: u
 
 /// `fd_filestat_set_size`: cuts a file off or fills it up with zeros.
 ///
-/// `isdir` for a directory, `spipe` for a standard stream.
+/// `badf` for a directory, `spipe` for a standard stream.
 async fn fd_filestat_set_size<T: WasiHost>(
     mut caller: Caller<'_, T>,
     fd: u32,

@@ -118,8 +118,9 @@ async fn path_link<T: WasiHost>(
 
 /// `path_open`: opens what a path names and writes the new descriptor.
 ///
-/// The new descriptor gets those of the rights that the directory passes on and
-/// that make sense for what was opened.
+/// The new descriptor gets the rights that the directory passes on and that make
+/// sense for what was opened; of those to read and to write, only what is asked
+/// for. Guests written for the reference runtime count on the others.
 ///
 /// `inval` for flags that do not exist, `mfile` if too many are open.
 async fn path_open<T: WasiHost>(
@@ -130,7 +131,7 @@ async fn path_open<T: WasiHost>(
     path_len: u32,
     oflags: u32,
     rights_base: u64,
-    rights_inheriting: u64,
+    _rights_inheriting: u64,
     fdflags: u32,
     fd_ptr: u32,
 ) -> Outcome {
@@ -140,8 +141,8 @@ async fn path_open<T: WasiHost>(
     let descriptors = caller.data_mut().wasi().descriptors();
     descriptors.check_room()?;
     let through = descriptors.get(fd)?;
-    let granted = through.inheriting & Rights::from_bits(rights_base);
-    let inheriting = through.inheriting & Rights::from_bits(rights_inheriting);
+    let inheriting = through.inheriting;
+    let granted = inheriting.opened_for(Rights::from_bits(rights_base));
     let opening = Opening::parse(lookup, oflags, fdflags, granted)?;
     opening.check(through.rights)?;
     let node = dir.open(path, opening.options).await?;

@@ -6,6 +6,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use super::functions;
 use crate::WasiHost;
+use crate::descriptors::Kind;
 use crate::errno::Errno;
 use crate::outcome::Outcome;
 
@@ -19,12 +20,12 @@ pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
     Ok(())
 }
 
-/// `sock_accept`: `notsock` on any descriptor, `badf` if there is none.
+/// `sock_accept`: `notsock` on a file or a stream, `badf` on all else.
 fn sock_accept<T: WasiHost>(caller: Caller<'_, T>, fd: u32, _flags: u32, _fd_ptr: u32) -> Outcome {
     no_socket(caller, fd)
 }
 
-/// `sock_recv`: `notsock` on any descriptor, `badf` if there is none.
+/// `sock_recv`: `notsock` on a file or a stream, `badf` on all else.
 fn sock_recv<T: WasiHost>(
     caller: Caller<'_, T>,
     fd: u32,
@@ -37,7 +38,7 @@ fn sock_recv<T: WasiHost>(
     no_socket(caller, fd)
 }
 
-/// `sock_send`: `notsock` on any descriptor, `badf` if there is none.
+/// `sock_send`: `notsock` on a file or a stream, `badf` on all else.
 fn sock_send<T: WasiHost>(
     caller: Caller<'_, T>,
     fd: u32,
@@ -49,12 +50,14 @@ fn sock_send<T: WasiHost>(
     no_socket(caller, fd)
 }
 
-/// `sock_shutdown`: `notsock` on any descriptor, `badf` if there is none.
+/// `sock_shutdown`: `notsock` on a file or a stream, `badf` on all else.
 fn sock_shutdown<T: WasiHost>(caller: Caller<'_, T>, fd: u32, _how: u32) -> Outcome {
     no_socket(caller, fd)
 }
 
 fn no_socket<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32) -> Outcome {
-    caller.data_mut().wasi().descriptors().get(fd)?;
-    Err(Errno::NotSocket.into())
+    match caller.data_mut().wasi().descriptors().get(fd)?.kind {
+        Kind::Dir(_) => Err(Errno::BadDescriptor.into()),
+        _ => Err(Errno::NotSocket.into()),
+    }
 }

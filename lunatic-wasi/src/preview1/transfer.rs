@@ -32,7 +32,7 @@ pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
 
 /// `fd_read`: reads into a vector of buffers; 0 bytes mean the end.
 ///
-/// `badf` if the descriptor cannot be read, `isdir` for a directory.
+/// `badf` if the descriptor cannot be read, as a directory cannot.
 async fn fd_read<T: WasiHost>(
     mut caller: Caller<'_, T>,
     fd: u32,
@@ -50,7 +50,7 @@ async fn fd_read<T: WasiHost>(
 
 /// `fd_write`: writes a vector of buffers.
 ///
-/// `badf` if the descriptor cannot be written, `isdir` for a directory.
+/// `badf` if the descriptor cannot be written, as a directory cannot.
 async fn fd_write<T: WasiHost>(
     mut caller: Caller<'_, T>,
     fd: u32,
@@ -67,8 +67,7 @@ async fn fd_write<T: WasiHost>(
 
 /// `fd_pread`: reads at an offset, and leaves the descriptor's own where it is.
 ///
-/// `badf` if the descriptor cannot be read, `isdir` for a directory, `spipe`
-/// for a standard stream.
+/// `badf` if the descriptor cannot be read, `spipe` for a standard stream.
 async fn fd_pread<T: WasiHost>(
     mut caller: Caller<'_, T>,
     fd: u32,
@@ -89,8 +88,7 @@ async fn fd_pread<T: WasiHost>(
 
 /// `fd_pwrite`: writes at an offset, and leaves the descriptor's own where it is.
 ///
-/// `badf` if the descriptor cannot be written, `isdir` for a directory, `spipe`
-/// for a standard stream.
+/// `badf` if the descriptor cannot be written, `spipe` for a standard stream.
 async fn fd_pwrite<T: WasiHost>(
     mut caller: Caller<'_, T>,
     fd: u32,
@@ -111,7 +109,7 @@ async fn fd_pwrite<T: WasiHost>(
 /// `fd_seek`: moves the offset and writes the new one; `whence` is 0 from the
 /// start, 1 from here, 2 from the end.
 ///
-/// `inval` for another `whence` or a place before the start, `isdir` for a
+/// `inval` for another `whence` or a place before the start, `badf` for a
 /// directory, `spipe` for a standard stream.
 async fn fd_seek<T: WasiHost>(
     mut caller: Caller<'_, T>,
@@ -134,7 +132,7 @@ async fn fd_seek<T: WasiHost>(
 
 /// `fd_tell`: writes the offset.
 ///
-/// `isdir` for a directory, `spipe` for a standard stream.
+/// `badf` for a directory, `spipe` for a standard stream.
 fn fd_tell<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, offset_ptr: u32) -> Outcome {
     let descriptors = caller.data_mut().wasi().descriptors();
     let offset = descriptors.file(fd, Rights::FD_TELL)?.file.position()?;

@@ -166,6 +166,16 @@ pub(super) const PLAN: &[Workload] = &[
         ],
     ),
     Workload::new(
+        "files",
+        1_000,
+        20,
+        &[
+            milli("files-p50", "ping beside 1000 using files: median", None),
+            milli("files-p99", "ping beside 1000 using files: p99", Some(5.0)),
+            milli("files-max", "ping beside 1000 using files: longest", None),
+        ],
+    ),
+    Workload::new(
         "cold",
         1,
         1,

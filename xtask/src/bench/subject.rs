@@ -28,6 +28,8 @@ pub(super) struct Subject {
     /// What it is called in the table.
     pub(super) name: String,
     kind: Kind,
+    /// Where its files are.
+    files: PathBuf,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ fn this_tree(rust_guest: &Path) -> Result<Subject> {
             binary: set_aside(&lunatic.path)?,
             rust_guest: rust_guest.to_owned(),
         },
+        files: files()?,
     })
 }
 
@@ -103,6 +106,7 @@ fn other(binary: &Path, rust_guest: &Path) -> Result<Subject> {
             binary,
             rust_guest: rust_guest.to_owned(),
         },
+        files: files()?,
     })
 }
 
@@ -126,6 +130,7 @@ fn build_beam(release: &str) -> Result<Subject> {
     Ok(Subject {
         name: format!("BEAM (OTP {release})"),
         kind: Kind::Beam { modules },
+        files: files()?,
     })
 }
 
@@ -136,14 +141,23 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Where those that are measured may leave files.
+fn files() -> Result<PathBuf> {
+    let folder = folder()?.join("files");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
 impl Subject {
-    /// The program that does `mode` with `count`.
+    /// The program that does `mode` with `count`, in a directory for its files.
     pub(super) fn command(&self, guest: Guest, mode: &str, count: u64) -> Command {
         let mut command = match &self.kind {
             Kind::Runtime { binary, rust_guest } => runtime(binary, guest, rust_guest),
             Kind::Beam { modules } => erl(modules),
         };
-        command.args([mode, &count.to_string()]);
+        command
+            .args([mode, &count.to_string()])
+            .current_dir(&self.files);
         command
     }
 }
