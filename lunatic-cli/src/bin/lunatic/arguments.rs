@@ -91,7 +91,10 @@ impl Arguments {
         if let Some(flag) = arguments.unknown_flag() {
             let what = format!("unexpected argument '{flag}' found");
             let mut command = Arguments::command();
-            command.error(ErrorKind::UnknownArgument, what).exit();
+            command.build();
+            let run = command.find_subcommand_mut("run");
+            let run = run.expect("there is a command `run`");
+            run.error(ErrorKind::UnknownArgument, what).exit();
         }
         arguments
     }
