@@ -17,9 +17,11 @@ use crate::ticker::Ticker;
 pub struct EngineConfig {
     /// Where compiled modules are kept for the next time, if they are.
     pub cache: Option<PathBuf>,
-    /// How memories lie in the address space. Where there is no arena, the engine
-    /// maps them one by one, and guards them.
+    /// How memories lie in the address space of the arena.
     pub geometry: Geometry,
+    /// Maps every stack and memory by itself, and guards it, as on systems that have
+    /// no arena: some 16 000 processes.
+    pub without_arena: bool,
 }
 
 /// The engine could not be set up.
@@ -41,7 +43,7 @@ struct Inner {
     ticked: wasmtime::Engine,
     metered: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
-    geometry: Geometry,
+    arena: Option<&'static Arena>,
     ticker: Ticker,
 }
 
@@ -54,8 +56,11 @@ impl Engine {
     /// thread for the ticker.
     pub fn new(config: &EngineConfig) -> Result<Engine, EngineError> {
         let cache = config.cache.as_deref().and_then(open_cache);
-        let geometry = config.geometry;
-        let mut config = base_config(cache.clone(), geometry);
+        let arena = match config.without_arena {
+            true => None,
+            false => Arena::get(config.geometry),
+        };
+        let mut config = base_config(cache.clone(), arena);
         config.epoch_interruption(true);
         let ticked = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let ticker = Ticker::start(ticked.clone()).map_err(|error| EngineError(error.into()))?;
@@ -64,7 +69,7 @@ impl Engine {
                 ticked,
                 metered: OnceLock::new(),
                 cache,
-                geometry,
+                arena,
                 ticker,
             }),
         })
@@ -77,7 +82,7 @@ impl Engine {
 
     /// Where its stacks and memories come from, if it is not the engine itself.
     pub(crate) fn arena(&self) -> Option<&'static Arena> {
-        Arena::get(self.inner.geometry)
+        self.inner.arena
     }
 
     pub(crate) fn ticked(&self) -> &wasmtime::Engine {
@@ -88,7 +93,7 @@ impl Engine {
         if let Some(engine) = self.inner.metered.get() {
             return Ok(engine);
         }
-        let mut config = base_config(self.inner.cache.clone(), self.inner.geometry);
+        let mut config = base_config(self.inner.cache.clone(), self.inner.arena);
         config.consume_fuel(true);
         let engine = wasmtime::Engine::new(&config)?;
         Ok(self.inner.metered.get_or_init(|| engine))
@@ -108,7 +113,7 @@ fn open_cache(directory: &Path) -> Option<Cache> {
 }
 
 /// What both compilers have in common.
-fn base_config(cache: Option<Cache>, geometry: Geometry) -> Config {
+fn base_config(cache: Option<Cache>, arena: Option<&Arena>) -> Config {
     let mut config = Config::new();
     config
         .cache(cache)
@@ -122,7 +127,7 @@ fn base_config(cache: Option<Cache>, geometry: Geometry) -> Config {
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_extended_const(false);
-    if let Some(arena) = Arena::get(geometry) {
+    if let Some(arena) = arena {
         arena.furnish(&mut config);
     }
     config

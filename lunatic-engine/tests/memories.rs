@@ -7,19 +7,33 @@ use lunatic_engine::{
 };
 use wasmtime::{Caller, Val};
 
-/// Runs every test in both geometries.
-macro_rules! in_each_geometry {
+/// Where memories come from.
+#[derive(Clone, Copy)]
+enum Source {
+    Arena(Geometry),
+    /// The engine itself, as on systems without an arena.
+    Engine,
+}
+
+/// Runs every test with memories from each source.
+macro_rules! from_each_source {
     ($($test:ident),+ $(,)?) => {
         mod dense {
-            $(#[test] fn $test() { super::$test(super::Geometry::Dense) })+
+            use super::{Geometry, Source};
+            $(#[test] fn $test() { super::$test(Source::Arena(Geometry::Dense)) })+
         }
         mod guarded {
-            $(#[test] fn $test() { super::$test(super::Geometry::Guarded) })+
+            use super::{Geometry, Source};
+            $(#[test] fn $test() { super::$test(Source::Arena(Geometry::Guarded)) })+
+        }
+        mod without_arena {
+            use super::Source;
+            $(#[test] fn $test() { super::$test(Source::Engine) })+
         }
     };
 }
 
-in_each_geometry!(
+from_each_source!(
     an_access_outside_of_a_memory_is_a_trap,
     a_memory_shows_nothing_of_the_one_before_it,
     a_grown_memory_leaves_nothing_behind,
@@ -47,9 +61,12 @@ impl InstanceState for State {
     }
 }
 
-fn load(geometry: Geometry, wat: &str) -> Module<State> {
+fn load(source: Source, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
-    config.geometry = geometry;
+    match source {
+        Source::Arena(geometry) => config.geometry = geometry,
+        Source::Engine => config.without_arena = true,
+    }
     let engine = Engine::new(&config).unwrap();
     let loader = Loader::new(&engine, |linker| {
         linker.func_wrap(
@@ -99,9 +116,9 @@ const SPY: &str = r#"
         (memory.fill (i32.const 0) (i32.const 255)
             (i32.mul (memory.size) (i32.const 65536))))"#;
 
-fn a_memory_shows_nothing_of_the_one_before_it(geometry: Geometry) {
+fn a_memory_shows_nothing_of_the_one_before_it(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!("(module {IMPORT} (memory (export \"memory\") 2) {SPY})"),
     );
     for export in ["touch", "fill", "touch"] {
@@ -113,9 +130,9 @@ fn a_memory_shows_nothing_of_the_one_before_it(geometry: Geometry) {
     }
 }
 
-fn a_grown_memory_leaves_nothing_behind(geometry: Geometry) {
+fn a_grown_memory_leaves_nothing_behind(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!("(module {IMPORT} (memory (export \"memory\") 1) {SPY})"),
     );
     // Out of its slot, and out of the next, where pages are moved.
@@ -134,17 +151,17 @@ fn a_grown_memory_leaves_nothing_behind(geometry: Geometry) {
     }
 }
 
-fn what_a_process_writes_over_its_data_is_not_seen_by_the_next(geometry: Geometry) {
+fn what_a_process_writes_over_its_data_is_not_seen_by_the_next(source: Source) {
     // 20 KiB of ones, so that the image is mapped, and a memory without.
     let ones = "\\01".repeat(20 << 10);
     let module = load(
-        geometry,
+        source,
         &format!(
             "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 300) \"{ones}\") {SPY})"
         ),
     );
     let other = load(
-        geometry,
+        source,
         &format!("(module {IMPORT} (memory (export \"memory\") 1) {SPY})"),
     );
     for export in ["touch", "fill", "touch", "touch"] {
@@ -156,9 +173,9 @@ fn what_a_process_writes_over_its_data_is_not_seen_by_the_next(geometry: Geometr
     }
 }
 
-fn many_at_once_have_their_own(geometry: Geometry) {
+fn many_at_once_have_their_own(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             "(module {IMPORT} (memory (export \"memory\") 1) (data (i32.const 0) \"\\07\") {SPY})"
         ),
@@ -175,9 +192,9 @@ fn many_at_once_have_their_own(geometry: Geometry) {
     }
 }
 
-fn later_segments_lie_over_earlier_ones(geometry: Geometry) {
+fn later_segments_lie_over_earlier_ones(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             r#"(module {IMPORT} (memory 1)
             (data (i32.const 0) "\01\01\01\01") (data (i32.const 2) "\02\02\02")
@@ -187,9 +204,9 @@ fn later_segments_lie_over_earlier_ones(geometry: Geometry) {
     assert_eq!(seen(&module, "look"), [0x0000_0002_0202_0101]);
 }
 
-fn a_start_function_sees_the_data(geometry: Geometry) {
+fn a_start_function_sees_the_data(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             r#"(module {IMPORT} (memory 1) (data (i32.const 8) "\2a")
             (func $start (call $see (i64.load (i32.const 8)))) (start $start)
@@ -199,9 +216,9 @@ fn a_start_function_sees_the_data(geometry: Geometry) {
     assert_eq!(seen(&module, "nothing"), [42]);
 }
 
-fn a_passive_segment_can_be_copied_until_it_is_dropped(geometry: Geometry) {
+fn a_passive_segment_can_be_copied_until_it_is_dropped(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             r#"(module {IMPORT} (memory 1)
             (data (i32.const 0) "\01") (data $passive "\02\03")
@@ -218,9 +235,9 @@ fn a_passive_segment_can_be_copied_until_it_is_dropped(geometry: Geometry) {
     block_on(instance.call("copy_dropped", &[])).unwrap_err();
 }
 
-fn an_active_segment_counts_as_dropped_once_it_is_applied(geometry: Geometry) {
+fn an_active_segment_counts_as_dropped_once_it_is_applied(source: Source) {
     let module = load(
-        geometry,
+        source,
         r#"(module (memory 1) (data $active (i32.const 0) "\01")
             (func (export "nothing_of_it")
                 (memory.init $active (i32.const 16) (i32.const 0) (i32.const 0))
@@ -232,18 +249,18 @@ fn an_active_segment_counts_as_dropped_once_it_is_applied(geometry: Geometry) {
     block_on(instantiate(&module).call("something_of_it", &[])).unwrap_err();
 }
 
-fn a_segment_that_does_not_fit_traps(geometry: Geometry) {
+fn a_segment_that_does_not_fit_traps(source: Source) {
     let module = load(
-        geometry,
+        source,
         r#"(module (memory 1) (data (i32.const 65535) "ab"))"#,
     );
     assert!(module.facts().start_may_fail);
     block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap_err();
 }
 
-fn a_memory_keeps_its_contents_wherever_it_grows_to(geometry: Geometry) {
+fn a_memory_keeps_its_contents_wherever_it_grows_to(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             r#"(module {IMPORT} (memory (export "memory") 1)
             (data (i32.const 100) "\0b")
@@ -270,9 +287,9 @@ fn a_memory_keeps_its_contents_wherever_it_grows_to(geometry: Geometry) {
     }
 }
 
-fn a_memory_does_not_grow_beyond_its_limit(geometry: Geometry) {
+fn a_memory_does_not_grow_beyond_its_limit(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             r#"(module {IMPORT} (memory 1)
             (func (export "grow")
@@ -292,9 +309,9 @@ fn a_memory_does_not_grow_beyond_its_limit(geometry: Geometry) {
     assert_eq!(instance.state().seen, [1, -1]);
 }
 
-fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(geometry: Geometry) {
+fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(source: Source) {
     let module = load(
-        geometry,
+        source,
         &format!(
             r#"(module {IMPORT} (memory (export "memory") 1)
             (func (export "beyond") (i32.store8 (i32.const 65536) (i32.const 1)))
@@ -311,9 +328,9 @@ fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(geometry: Geom
     }
 }
 
-fn an_access_outside_of_a_memory_is_a_trap(geometry: Geometry) {
+fn an_access_outside_of_a_memory_is_a_trap(source: Source) {
     let module = load(
-        geometry,
+        source,
         r#"(module (memory (export "memory") 1 3)
             (func (export "load") (param i32) (drop (i32.load8_u (local.get 0))))
             (func (export "far") (param i32)
