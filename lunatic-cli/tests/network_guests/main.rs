@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod chat;
+mod descriptors;
 mod echo;
 mod http;
 mod server;

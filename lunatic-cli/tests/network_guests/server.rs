@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 /// How long a test waits for an event that must come.
@@ -24,13 +24,29 @@ impl Server {
 
     /// Starts a guest that sees a directory.
     pub(crate) fn start_in(directory: &Path, guest: &str, more: &[&str]) -> Server {
-        let mut child = lunatic(directory, guest)
+        let mut command = lunatic(directory, guest);
+        command.arg("127.0.0.1:0").args(more).stderr(Stdio::null());
+        Server::spawn(&mut command)
+    }
+
+    /// Starts a guest after a command of the shell that limits it; its standard
+    /// error can be read.
+    pub(crate) fn start_limited(limit: &str, guest: &str) -> (Server, ChildStderr) {
+        let lunatic = lunatic(Path::new("."), guest);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("{limit} && exec \"$@\""), "sh"])
+            .arg(lunatic.get_program())
+            .args(lunatic.get_args())
             .arg("127.0.0.1:0")
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut server = Server::spawn(&mut command);
+        let stderr = server.child.stderr.take().unwrap();
+        (server, stderr)
+    }
+
+    fn spawn(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
