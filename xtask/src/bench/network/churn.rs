@@ -19,9 +19,17 @@ pub(super) fn one_after_another(count: u64) -> Measurement {
     Measurement {
         count,
         rows: vec![
-            row("HTTP, one connection after another: each", Unit::Microseconds, NONE),
+            row(
+                "HTTP, one connection after another: each",
+                Unit::Microseconds,
+                NONE,
+            ),
             row("… descriptors left over", Unit::Count, Target::AtMost(0.0)),
-            row("… memory left over by each", Unit::Bytes, Target::AtMost(16.0)),
+            row(
+                "… memory left over by each",
+                Unit::Bytes,
+                Target::AtMost(16.0),
+            ),
         ],
         measure: Box::new(move |stage| measure(stage, count)),
     }

@@ -18,8 +18,16 @@ pub(super) fn open(count: u64) -> Measurement {
     Measurement {
         count,
         rows: vec![
-            row("TCP, all open: connecting, one echo", Unit::Microseconds, NONE),
-            row("TCP, all open: one more echo of each", Unit::Microseconds, NONE),
+            row(
+                "TCP, all open: connecting, one echo",
+                Unit::Microseconds,
+                NONE,
+            ),
+            row(
+                "TCP, all open: one more echo of each",
+                Unit::Microseconds,
+                NONE,
+            ),
             row("TCP, all open: memory of each", Unit::Kibibytes, NONE),
         ],
         measure: Box::new(move |stage| measure(stage, count)),

@@ -27,7 +27,11 @@ pub(super) fn loris(count: u64) -> Measurement {
         count,
         rows: vec![
             row("HTTP, a good client alone: p99", Unit::Milliseconds, NONE),
-            row("… beside clients of a byte a second: p99", Unit::Milliseconds, NONE),
+            row(
+                "… beside clients of a byte a second: p99",
+                Unit::Milliseconds,
+                NONE,
+            ),
             row("… the same: longest", Unit::Milliseconds, NONE),
         ],
         measure: Box::new(move |stage| measure(stage, count)),
