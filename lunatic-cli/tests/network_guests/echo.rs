@@ -1,8 +1,8 @@
 //! `tcp_echo` and `udp_echo`.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream, UdpSocket};
-use std::process::Stdio;
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::server::{PATIENCE, Server, echoed, lunatic};
@@ -66,4 +66,27 @@ fn a_port_in_use_ends_the_program_with_a_sentence() {
     let said = String::from_utf8(output.stderr).unwrap();
     let sentence = format!("cannot bind {}: Address already in use", server.address);
     assert!(said.contains(&sentence), "{said}");
+}
+
+#[test]
+fn a_privileged_port_ends_the_program_with_a_sentence() {
+    const ADDRESS: &str = "127.0.0.1:1";
+    let lunatic = lunatic(".".as_ref(), "tcp_echo");
+    let mut command = Command::new(lunatic.get_program());
+    if TcpListener::bind(ADDRESS).is_ok() {
+        // Whoever runs this may do it, so the program gets less.
+        if Command::new("setpriv").arg("--version").output().is_err() {
+            eprintln!("SKIPPED: `setpriv` (util-linux) isn't there to take the privilege away");
+            return;
+        }
+        command = Command::new("setpriv");
+        command.arg("--bounding-set=-net_bind_service");
+        command.arg(lunatic.get_program());
+    }
+    command.args(lunatic.get_args()).arg(ADDRESS);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let sentence = "cannot bind 127.0.0.1:1: Permission denied";
+    assert!(said.contains(sentence), "{said}");
 }

@@ -136,7 +136,7 @@ fn the_client_decides_when_the_connection_is_over() {
 
     let mut client = Client::connect(&server);
     client.sends("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.answer().field("connection"), Some("keep-alive"));
     assert_eq!(client.get("/").status, 200);
 }
 

@@ -7,7 +7,7 @@ use lunatic::net::TcpStream;
 use lunatic::Mailbox;
 
 use super::request::{self, Progress};
-use super::response::{Output, Response, Status};
+use super::response::{Output, Response, Status, CLOSE};
 use super::site;
 
 /// How much is read at once.
@@ -68,7 +68,7 @@ impl Connection {
                 Received::TooLate if self.filled == 0 => return Ok(()),
                 Received::TooLate => {
                     let response = Response::error(Status::RequestTimeout);
-                    self.output.push(&response, false, true);
+                    self.output.push(&response, CLOSE, true);
                     self.send()?;
                     Next::Refuse
                 }
@@ -132,7 +132,7 @@ impl Connection {
                 Progress::Complete(request) => {
                     let response = site::answer(&request, self.process);
                     let has_body = request.method != "HEAD";
-                    self.output.push(&response, request.keep_alive, has_body);
+                    self.output.push(&response, request.connection, has_body);
                     used += request.len;
                     match (request.keep_alive, used == self.filled) {
                         (true, false) => {}
@@ -147,7 +147,7 @@ impl Connection {
                     break Next::Read;
                 }
                 Progress::Refused(status) => {
-                    self.output.push(&Response::error(status), false, true);
+                    self.output.push(&Response::error(status), CLOSE, true);
                     break Next::Refuse;
                 }
             }

@@ -2,7 +2,7 @@
 
 use httparse::{Error, Header, Status as Parsed, EMPTY_HEADER};
 
-use super::response::Status;
+use super::response::{Status, CLOSE};
 
 /// The longest head and body that are read.
 pub(super) const MAX_HEAD: usize = 8 << 10;
@@ -19,6 +19,8 @@ pub(super) struct Request<'a> {
     pub(super) body: &'a [u8],
     /// Whether the connection goes on after it.
     pub(super) keep_alive: bool,
+    /// What the answer says of that.
+    pub(super) connection: &'static str,
     /// How many bytes it takes.
     pub(super) len: usize,
 }
@@ -61,6 +63,11 @@ pub(super) fn parse(bytes: &[u8]) -> Progress<'_> {
             path: path(target),
             body,
             keep_alive: fields.keep_alive,
+            connection: match (fields.keep_alive, minor) {
+                (true, 0) => "Connection: keep-alive\r\n",
+                (true, _) => "",
+                (false, _) => CLOSE,
+            },
             len,
         }),
         None if fields.awaits_continue && bytes.len() == head_len => Progress::AwaitsContinue,

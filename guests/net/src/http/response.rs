@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The field of an answer that is the last one.
+pub(super) const CLOSE: &str = "Connection: close\r\n";
+
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Status {
@@ -74,12 +77,8 @@ pub(super) struct Output {
 
 impl Output {
     /// Adds an answer; without its body if the client asked for that.
-    pub(super) fn push(&mut self, response: &Response, keep_alive: bool, has_body: bool) {
+    pub(super) fn push(&mut self, response: &Response, connection: &str, has_body: bool) {
         self.look_at_the_clock();
-        let connection = match keep_alive {
-            true => "",
-            false => "Connection: close\r\n",
-        };
         // Writing to memory cannot fail.
         let _ = write!(
             self.bytes,
