@@ -49,8 +49,10 @@ struct Stage {
 struct Measurement {
     count: u64,
     rows: Vec<Row>,
-    measure: Box<dyn Fn(&Stage) -> Result<Measured>>,
+    measure: Measure,
 }
+
+type Measure = Box<dyn Fn(&Stage) -> Result<Measured>>;
 
 enum Measured {
     /// One for each row.
