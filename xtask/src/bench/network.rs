@@ -93,8 +93,9 @@ pub(super) fn main(quick: bool) -> Result<()> {
     println!("\n{table}");
     if !quick {
         document::NETWORK.write(&format!(
-            "{machine}\nWritten by `cargo xtask bench --network`; the load generator shares the \
-             cores.\n\n{table}"
+            "{machine}\nWritten by `cargo xtask bench --network`. The load generator shares the \
+             cores; n is the number of connections; rows of `wrk` are medians of three runs; \
+             memory is that of the program, without the kernel's buffers.\n\n{table}"
         ))?;
     }
     match lines.iter().filter(|line| line.has_failed()).count() {

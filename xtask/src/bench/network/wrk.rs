@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::number::{Unit, Value};
+use super::super::number::{self, Unit, Value};
 use super::server::Server;
 use super::{Measured, Measurement, NONE, Stage, Target, row};
 use crate::command;
+
+/// How often the load is repeated; the table shows medians.
+const RUNS: usize = 3;
 
 const SECONDS: u64 = 10;
 const QUICK_SECONDS: u64 = 1;
@@ -50,6 +53,19 @@ fn measure(stage: &Stage, connections: u64, options: &[&str]) -> Result<Measured
     if !is_installed() {
         return Ok(not_installed());
     }
+    let runs = if stage.quick { 1 } else { RUNS };
+    let runs = (0..runs)
+        .map(|_| run_once(stage, connections, options))
+        .collect::<Result<Vec<_>>>()?;
+    let medians = (0..runs[0].len()).filter_map(|column| {
+        let values: Vec<Value> = runs.iter().map(|run| run[column]).collect();
+        number::median(&values)
+    });
+    Ok(Measured::Values(medians.collect()))
+}
+
+/// Puts a new server under load.
+fn run_once(stage: &Stage, connections: u64, options: &[&str]) -> Result<[Value; 4]> {
     let server = Server::start(stage, "http_server")?;
     let seconds = if stage.quick { QUICK_SECONDS } else { SECONDS };
     let mut wrk = load(&server, connections, seconds);
@@ -59,8 +75,7 @@ fn measure(stage: &Stage, connections: u64, options: &[&str]) -> Result<Measured
     for bad in ["Non-2xx", "Socket errors"] {
         ensure!(!report.contains(bad), "{report}");
     }
-    let values = read(&report).with_context(|| format!("wrk says: {report}"))?;
-    Ok(Measured::Values(values.to_vec()))
+    read(&report).with_context(|| format!("wrk says: {report}"))
 }
 
 /// `wrk` with so many connections, for so long.
