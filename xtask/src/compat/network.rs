@@ -5,7 +5,7 @@
 //! those names lead to this machine; without namespaces they are not run.
 
 mod clients;
-mod namespace;
+pub(super) mod namespace;
 mod servers;
 
 use std::path::Path;

@@ -12,22 +12,23 @@ use crate::command::{self, Outcome};
 use crate::workspace;
 
 /// The names that examples look up.
-const HOSTS: &str = "127.0.0.1 localhost www.rust-lang.org wikipedia.org\n";
+const HOSTS: &str = "127.0.0.1 localhost google.com www.rust-lang.org wikipedia.org\n";
 
-const NEEDED: &str = "needs public DNS, or network namespaces (`unshare` of util-linux, `ip`)";
+/// Why what asks public servers is not run.
+pub(crate) const NEEDED: &str = "needs public DNS, or namespaces (`unshare`, `ip`) and `openssl`";
 
 /// Has loopback, and `/etc/hosts` from the first argument; runs the rest.
 const SET_UP: &str = r#"ip link set lo up && mount --bind "$1" /etc/hosts && shift && exec "$@""#;
 
-/// Serves pages at port 443 with the certificate and key of a folder, the first
-/// argument, until the rest of the arguments has run.
+/// Serves pages at a port, the first argument, with the certificate and key of a
+/// folder, the second one, until the rest of the arguments has run in another
+/// folder, the third one.
 const WITH_SERVER: &str = r#"
-    cd "$1" && shift
-    openssl s_server -accept 127.0.0.1:443 -www -cert certificate.pem -key key.pem \
+    cd "$2"
+    openssl s_server -accept "127.0.0.1:$1" -www -cert certificate.pem -key key.pem \
         > server.log 2>&1 &
     until grep -q ACCEPT server.log || ! kill -0 $!; do sleep 0.1; done
-    cd "$1" && shift
-    "$@""#;
+    cd "$3" && shift 3 && "$@""#;
 
 /// `resolve` looks `wikipedia.org` up.
 pub(super) fn resolve(runner: &Runner, program: &Path) -> Result<Verdict> {
@@ -43,23 +44,40 @@ pub(super) fn resolve(runner: &Runner, program: &Path) -> Result<Verdict> {
 /// `tls_client` asks `www.rust-lang.org` for a page, and trusts whom the system
 /// trusts.
 pub(super) fn tls_client(runner: &Runner, program: &Path) -> Result<Verdict> {
-    let Some(mut command) = namespaced()? else {
-        return Ok(Verdict::NotRun(NEEDED.to_owned()));
-    };
+    Ok(match run_with_server(runner, 443, program, &[])? {
+        None => Verdict::NotRun(NEEDED.to_owned()),
+        Some(outcome) => {
+            let expected = "Got response from rust-lang.org Ok(\"HTTP/1.0 200 ok";
+            Verdict::Ran(complaints(&outcome, expected))
+        }
+    })
+}
+
+/// Runs a program that connects to a public server, which is one of this machine
+/// that listens at `port`; none if this machine cannot do that.
+pub(crate) fn run_with_server(
+    runner: &Runner,
+    port: u16,
+    program: &Path,
+    arguments: &[&str],
+) -> Result<Option<Outcome>> {
     let folder = folder()?;
-    if let Err(error) = make_certificate(&folder) {
-        return Ok(Verdict::NotRun(format!("needs openssl: {error:#}")));
+    let Some(mut command) = namespaced()? else {
+        return Ok(None);
+    };
+    if make_certificate(&folder).is_err() {
+        return Ok(None);
     }
     command
         .args(["sh", "-c", WITH_SERVER, "sh"])
+        .arg(port.to_string())
         .args([&folder, &runner.package])
         .arg(&runner.lunatic)
         .arg("run")
         .arg(program)
+        .args(arguments)
         .env("SSL_CERT_FILE", folder.join("certificate.pem"));
-    let outcome = command::run_for(runner.settle(&mut command), LIMIT)?;
-    let expected = "Got response from rust-lang.org Ok(\"HTTP/1.0 200 ok";
-    Ok(Verdict::Ran(complaints(&outcome, expected)))
+    command::run_for(runner.settle(&mut command), LIMIT).map(Some)
 }
 
 /// A command that runs its arguments in namespaces of their own, with all
