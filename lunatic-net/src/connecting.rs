@@ -1,10 +1,17 @@
 //! Making a TCP connection.
 
+use std::future::{self, Future};
 use std::net::{SocketAddr, TcpStream};
+use std::task::Poll;
+use std::time::Duration;
 
 use async_io::Async;
 
 use crate::errors::ConnectError;
+use crate::time_limit::within;
+
+/// How long an address has before the next one is tried beside it (RFC 8305).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects without a limit but the system's.
 pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, ConnectError> {
@@ -13,6 +20,42 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
         .map_err(|source| ConnectError::Unreachable { address, source })?;
     do_not_delay(&socket);
     Ok(socket)
+}
+
+/// Connects to the one of several addresses that answers first. They are tried in
+/// turn; one that says nothing keeps the next one waiting for a short while only.
+/// `None` if there is no address; else, if all fail, the last failure.
+pub(crate) async fn connect_any(
+    addresses: &[SocketAddr],
+) -> Option<Result<(Async<TcpStream>, SocketAddr), ConnectError>> {
+    let mut waiting = addresses.iter().copied();
+    let mut attempts = Vec::new();
+    let mut failure = None;
+    loop {
+        if let Some(address) = waiting.next() {
+            let attempt = async move { Ok((connect(address).await?, address)) };
+            attempts.push(Box::pin(attempt));
+        } else if attempts.is_empty() {
+            return failure.map(Err);
+        }
+        let limit = (waiting.len() > 0).then_some(HEAD_START);
+        let first = future::poll_fn(|context| {
+            let mut attempts = attempts.iter_mut().enumerate();
+            let done = attempts.find_map(|(index, attempt)| match attempt.as_mut().poll(context) {
+                Poll::Ready(outcome) => Some((index, outcome)),
+                Poll::Pending => None,
+            });
+            done.map_or(Poll::Pending, Poll::Ready)
+        });
+        match within(limit, first).await {
+            Some((_, Ok(connected))) => return Some(Ok(connected)),
+            Some((index, Err(error))) => {
+                drop(attempts.swap_remove(index));
+                failure = Some(error);
+            }
+            None => {}
+        }
+    }
 }
 
 /// Guests cannot ask for it, and a small answer must not wait for the other

@@ -39,6 +39,8 @@ pub enum ConnectError {
     /// TLS cannot verify a certificate for this name: it is neither a host name
     /// nor an address.
     BadServerName(String),
+    /// The server with this name has no address.
+    NoAddress(String),
     /// The other side was reached, and no TLS connection came of it.
     Handshake {
         /// The address.
@@ -103,6 +105,7 @@ impl fmt::Display for ConnectError {
             ConnectError::BadServerName(name) => {
                 write!(f, "`{name}` is neither a host name nor an address")
             }
+            ConnectError::NoAddress(name) => write!(f, "`{name}` has no address"),
             ConnectError::Handshake { address, .. } => {
                 write!(f, "no TLS connection to {address}")
             }
@@ -114,7 +117,7 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ConnectError::Unreachable { source, .. } => Some(source),
-            ConnectError::BadServerName(_) => None,
+            ConnectError::BadServerName(_) | ConnectError::NoAddress(_) => None,
             ConnectError::Handshake { source, .. } => Some(source),
         }
     }

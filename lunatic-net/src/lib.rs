@@ -27,7 +27,7 @@
 //! - [`tls`]: listener, connector and stream on rustls.
 //! - [`rules`], [`config`]: what a process may connect to and bind, and how
 //!   many sockets it may have.
-//! - `accepting`, `connecting`, `time_limit`: what the sockets share.
+//! - `accepting`, `connecting`, `time_limit`, `turn`: what the sockets share.
 //! - [`errors`]: what goes wrong.
 //! - `guest`: the namespace `lunatic::networking` (feature `guest`, on by
 //!   default).
@@ -60,6 +60,7 @@ pub mod tcp_listener;
 pub mod tcp_stream;
 mod time_limit;
 pub mod tls;
+mod turn;
 pub mod udp_socket;
 
 pub use config::NetConfig;

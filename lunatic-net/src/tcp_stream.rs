@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Async;
-use async_lock::Mutex;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
 use crate::time_limit::TimeLimit;
+use crate::turn::Turn;
 
 /// A TCP connection; clone it freely, it closes with its last handle.
 ///
@@ -23,9 +23,9 @@ pub struct TcpStream(Arc<Shared>);
 struct Shared {
     socket: Async<net::TcpStream>,
     /// Held by whoever reads or peeks.
-    reading: Mutex<()>,
+    reading: Turn,
     /// Held by whoever writes.
-    writing: Mutex<()>,
+    writing: Turn,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
     peek_limit: TimeLimit,
@@ -44,8 +44,8 @@ impl TcpStream {
     pub(crate) fn new(socket: Async<net::TcpStream>) -> TcpStream {
         TcpStream(Arc::new(Shared {
             socket,
-            reading: Mutex::new(()),
-            writing: Mutex::new(()),
+            reading: Turn::new(),
+            writing: Turn::new(),
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
             peek_limit: TimeLimit::none(),
@@ -93,11 +93,10 @@ impl TcpStream {
         mut read: impl FnMut(&mut dyn Read) -> io::Result<usize>,
     ) -> Result<usize, StreamError> {
         let operation = async {
-            let _turn = self.0.reading.lock().await;
             let attempt = |mut socket: &net::TcpStream| read(&mut socket);
             Ok(self.0.socket.read_with(attempt).await?)
         };
-        self.0.read_limit.run(operation).await
+        self.0.reading.run(&self.0.read_limit, operation).await
     }
 
     /// Waits for bytes and copies what fits, for the next read to find it still.
@@ -119,11 +118,10 @@ impl TcpStream {
         mut peek: impl FnMut(&mut dyn Read) -> io::Result<usize>,
     ) -> Result<usize, StreamError> {
         let operation = async {
-            let _turn = self.0.reading.lock().await;
             let attempt = |socket: &net::TcpStream| peek(&mut Peeker(socket));
             Ok(self.0.socket.read_with(attempt).await?)
         };
-        self.0.peek_limit.run(operation).await
+        self.0.reading.run(&self.0.peek_limit, operation).await
     }
 
     /// Writes some of the bytes and returns how many.
@@ -159,11 +157,10 @@ impl TcpStream {
         mut write: impl FnMut(&mut dyn Write) -> io::Result<usize>,
     ) -> Result<usize, StreamError> {
         let operation = async {
-            let _turn = self.0.writing.lock().await;
             let attempt = |mut socket: &net::TcpStream| write(&mut socket);
             Ok(self.0.socket.write_with(attempt).await?)
         };
-        self.0.write_limit.run(operation).await
+        self.0.writing.run(&self.0.write_limit, operation).await
     }
 
     /// How long a read may take.

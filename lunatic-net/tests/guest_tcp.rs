@@ -132,6 +132,19 @@ fn a_connection_that_cannot_be_made_is_an_error_with_a_sentence() {
 }
 
 #[test]
+fn an_address_that_cannot_be_reached_is_an_error_with_a_sentence() {
+    // No connection leads to all machines, so the system says no at once.
+    let address = "255.255.255.255:80".parse().unwrap();
+    let mut guest = Guest::new();
+    assert_eq!(guest.connect(address, NEVER), 1);
+    let error = guest.error();
+    assert!(
+        error.starts_with("cannot connect to 255.255.255.255:80: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_connection_that_takes_too_long_is_9027_with_an_error_id() {
     // Nobody answers on a listener whose queue is full.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

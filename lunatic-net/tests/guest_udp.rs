@@ -53,6 +53,16 @@ fn a_name_without_a_port_is_an_error() {
 }
 
 #[test]
+fn a_name_that_leads_nowhere_is_an_error_with_a_sentence() {
+    // No name ends like this (RFC 6761).
+    let mut guest = Guest::new();
+    assert_eq!(resolve(&mut guest, "no-such-name.invalid:80"), 1);
+    let error = guest.error();
+    let sentence = "cannot resolve `no-such-name.invalid:80`: ";
+    assert!(error.starts_with(sentence), "{error}");
+}
+
+#[test]
 fn a_name_that_is_not_text_or_not_in_memory_traps() {
     let mut guest = Guest::new();
     guest.put(at::NAME, &[0xFF]);

@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::{self, block_on, poll_once};
 use lunatic_net::{BindError, ConnectError, StreamError, TcpListener, TcpStream, UdpSocket};
@@ -161,6 +161,47 @@ fn what_is_there_already_is_read_with_no_time_at_all() {
         assert_eq!(server.peek(&mut buffer).await.unwrap(), 1);
         server.set_read_timeout(Some(Duration::ZERO));
         assert_eq!(server.read(&mut buffer).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_limit_that_becomes_shorter_or_longer_is_kept() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let timed_out = |outcome| matches!(outcome, Err(StreamError::TimedOut));
+        // Each of the reads leaves a timer behind, for the next one to use.
+        for millis in [3_600_000, 20, 3_600_000, 5, 40, 0] {
+            server.set_read_timeout(Some(Duration::from_millis(millis)));
+            let start = Instant::now();
+            if millis > 1000 {
+                let (count, _) = future::zip(server.read(&mut [0; 8]), async {
+                    // The read waits by now.
+                    client.write_all(b"x").await.unwrap();
+                })
+                .await;
+                assert_eq!(count.unwrap(), 1);
+            } else {
+                assert!(timed_out(server.read(&mut [0; 8]).await));
+                assert!(start.elapsed() >= Duration::from_millis(millis));
+            }
+        }
+        server.set_read_timeout(None);
+        client.write_all(b"y").await.unwrap();
+        assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn who_waits_too_long_for_the_turn_of_another_times_out() {
+    block_on(async {
+        let (_client, server) = pair().await;
+        let mut buffer = [0; 8];
+        let mut first = Box::pin(server.read(&mut buffer));
+        blocked(&mut first).await;
+        server.set_read_timeout(Some(Duration::from_millis(20)));
+        let second = server.clone();
+        let outcome = second.read(&mut [0; 8]).await;
+        assert!(matches!(outcome, Err(StreamError::TimedOut)));
     });
 }
 

@@ -4,7 +4,7 @@
 mod certificates;
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
@@ -291,6 +291,52 @@ fn a_certificate_may_be_for_an_address() {
         let (client, server) = future::zip(connector.connect("127.0.0.1", address), serving).await;
         client.unwrap();
         server.unwrap();
+    });
+}
+
+/// An address that nobody listens at, and one at which nobody ever answers: a
+/// listener whose queue is full. What is returned with them keeps it so.
+fn refused_and_silent() -> (SocketAddr, SocketAddr, impl Sized) {
+    let refused = net::TcpListener::bind(local()).unwrap();
+    let silent = net::TcpListener::bind(local()).unwrap();
+    rustix::net::listen(&silent, 0).unwrap();
+    let address = silent.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = net::TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
+        queued.push(stream);
+    }
+    (refused.local_addr().unwrap(), address, (silent, queued))
+}
+
+#[test]
+fn of_several_addresses_the_one_that_answers_is_taken() {
+    let authority = Authority::new();
+    let (refused, silent, _queue) = refused_and_silent();
+    block_on(async {
+        let listener = listener(&authority.vouch_for("localhost")).await;
+        let good = listener.local_addr().unwrap();
+        let connector = TlsConnector::with_roots(&[authority.root()]).unwrap();
+        let serving = async {
+            let (server, _) = listener.accept().await.unwrap();
+            server.handshake().await.unwrap();
+        };
+        let addresses = [refused, silent, refused, good];
+        let connecting = connector.connect_any("localhost", &addresses);
+        let (client, ()) = future::zip(connecting, serving).await;
+        assert_eq!(client.unwrap().peer_addr().unwrap(), good);
+    });
+}
+
+#[test]
+fn if_no_address_answers_the_failure_names_one_of_them() {
+    let (refused, ..) = refused_and_silent();
+    let connector = TlsConnector::with_roots(&[Authority::new().root()]).unwrap();
+    block_on(async {
+        let error = connector.connect_any("localhost", &[refused; 2]).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot connect to {refused}"));
+        let error = connector.connect_any("localhost", &[]).await.unwrap_err();
+        assert_eq!(error.to_string(), "`localhost` has no address");
     });
 }
 

@@ -8,6 +8,7 @@ mod document;
 mod live;
 mod machine;
 mod measurement;
+mod network;
 mod number;
 mod plan;
 mod proc;
@@ -42,6 +43,9 @@ pub(crate) struct Options {
     /// Runs only this mode, and writes no file
     #[arg(long, value_name = "MODE", value_parser = plan::modes())]
     only: Option<String>,
+    /// Measures the network guests under load instead of all else
+    #[arg(long, conflicts_with_all = ["against", "beam", "huge", "only", "runs"])]
+    network: bool,
     /// How often all that is not memory is measured
     #[arg(long, value_name = "N", default_value = "5")]
     runs: NonZeroUsize,
@@ -49,6 +53,9 @@ pub(crate) struct Options {
 
 /// Runs the plan, and fails if the runtime of this tree did anywhere.
 pub(crate) fn main(options: &Options) -> Result<()> {
+    if options.network {
+        return network::main(options.quick);
+    }
     let machine = Machine::here()?;
     let subjects = subject::prepare(options.against.as_deref(), options.beam)?;
     let results: Vec<Results> = options
@@ -59,7 +66,7 @@ pub(crate) fn main(options: &Options) -> Result<()> {
     let report = table::markdown(&results, &subjects);
     println!("\n{report}");
     if options.is_complete() {
-        document::write(&format!(
+        document::MAIN.write(&format!(
             "{machine}\nWritten by `{}`.\n\n{report}",
             options.command_line()
         ))?;

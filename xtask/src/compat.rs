@@ -5,12 +5,14 @@
 
 mod examples;
 mod exports;
+mod network;
 mod package;
 mod suite;
 
 use std::fmt;
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -65,12 +67,16 @@ pub(crate) fn run(filter: Option<&str>) -> Result<Report> {
     };
     let mut report = suite::run(&runner, &artifacts, selected)?;
     report += examples::run(&runner, &artifacts, selected)?;
+    report += network::run(&runner, &artifacts, selected)?;
     println!("\ncompat: {report}");
     Ok(report)
 }
 
 fn check_filter(filter: Option<&str>) -> Result<()> {
-    let names: Vec<&str> = suite::names().chain(examples::names()).collect();
+    let names: Vec<&str> = suite::names()
+        .chain(examples::names())
+        .chain(network::names())
+        .collect();
     match filter {
         Some(filter) if !names.contains(&filter) => bail!(
             "there is no test file or example `{filter}`; there are {}",
@@ -94,17 +100,19 @@ impl Runner {
         variables: &[(&str, &str)],
     ) -> Result<Outcome> {
         let mut lunatic = command::new(&self.lunatic);
-        lunatic
+        lunatic.arg("run").arg(program).args(arguments);
+        self.settle(&mut lunatic).envs(variables.iter().copied());
+        command::run_for(&mut lunatic, LIMIT)
+    }
+
+    /// Gives a command that runs a program its folder and environment.
+    fn settle<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .current_dir(&self.package)
             .env("CARGO_MANIFEST_DIR", &self.package)
             // The tests wait 10 ms for a child to panic and be started again; a
             // debug build takes that long for the backtrace alone.
             .env_remove("RUST_BACKTRACE")
-            .envs(variables.iter().copied())
-            .arg("run")
-            .arg(program)
-            .args(arguments);
-        command::run_for(&mut lunatic, LIMIT)
     }
 }
 

@@ -7,6 +7,7 @@ mod links;
 mod monitors;
 mod narrator;
 mod supervision;
+mod web;
 
 use std::time::Instant;
 
@@ -32,6 +33,10 @@ fn main(mailbox: Mailbox<()>) {
 
     narrator::chapter("Supervision: a crashed child goes back to work");
     Process::spawn_link(this, supervision::tell);
+    mailbox.receive();
+
+    narrator::chapter("Web: a server with a process for each connection");
+    Process::spawn_link(this, web::tell);
     mailbox.receive();
 
     narrator::closing(start.elapsed());

@@ -14,11 +14,30 @@ use crate::rules::{Action, Denied};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AddressArguments {
     /// 4 or 6.
-    pub(super) kind: u32,
-    pub(super) ptr: u32,
-    pub(super) port: u32,
-    pub(super) flow_info: u32,
-    pub(super) scope_id: u32,
+    kind: u32,
+    ptr: u32,
+    port: u32,
+    flow_info: u32,
+    scope_id: u32,
+}
+
+impl AddressArguments {
+    /// In the order in which all functions take them.
+    pub(super) fn new(
+        kind: u32,
+        ptr: u32,
+        port: u32,
+        flow_info: u32,
+        scope_id: u32,
+    ) -> AddressArguments {
+        AddressArguments {
+            kind,
+            ptr,
+            port,
+            flow_info,
+            scope_id,
+        }
+    }
 }
 
 /// An address is not used.

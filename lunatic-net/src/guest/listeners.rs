@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use async_io::Timer;
 use lunatic_abi::Guest;
-use wasmtime::{Caller, Result};
+use wasmtime::{Caller, Linker, Result};
 
 use crate::errors::AcceptError;
-use crate::guest::NetHost;
 use crate::guest::dns::tell;
 use crate::guest::reports::keep;
-use crate::guest::sockets::Socket;
+use crate::guest::sockets::{self, Socket};
+use crate::guest::{NAMESPACE, NetHost};
 use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
 
 /// A socket that connections come in on.
@@ -27,6 +27,27 @@ pub(super) trait Listener: Socket {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
+/// Registers `drop_<kind>_listener`, `<kind>_local_addr` and `<kind>_accept`.
+pub(super) fn add_to_linker<T: NetHost, L: Listener>(
+    linker: &mut Linker<T>,
+    kind: &str,
+) -> Result<()> {
+    sockets::add_drop::<T, L>(linker, &format!("{kind}_listener"))?;
+    linker.func_wrap(
+        NAMESPACE,
+        &format!("{kind}_local_addr"),
+        |caller: Caller<'_, T>, id: u64, id_ptr: u32| {
+            sockets::tell_address::<T, L>(caller, id, id_ptr, L::local_addr)
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        &format!("{kind}_accept"),
+        |caller, (id, id_ptr, peer_ptr)| Box::new(accept::<T, L>(caller, id, id_ptr, peer_ptr)),
+    )?;
+    Ok(())
+}
+
 /// The body of `tcp_accept` and `tls_accept`: waits for a connection. Returns 0
 /// with a stream id at `id_ptr` and the other side's address, as an iterator, at
 /// `peer_ptr`; or 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
@@ -34,7 +55,7 @@ pub(super) trait Listener: Socket {
 /// Whoever accepts in a loop and takes no notice of errors is slowed down.
 ///
 /// Traps on an unknown id, or a bad address.
-pub(super) async fn accept<T: NetHost, L: Listener>(
+async fn accept<T: NetHost, L: Listener>(
     mut caller: Caller<'_, T>,
     id: u64,
     id_ptr: u32,
@@ -61,19 +82,6 @@ pub(super) async fn accept<T: NetHost, L: Listener>(
             caller.report(id_ptr, &error)
         }
     }
-}
-
-/// The body of `tcp_local_addr` and `tls_local_addr`. Returns 0 with an iterator
-/// id, or 1 with an error id, at `id_ptr`.
-///
-/// Traps on an unknown id, or a bad address.
-pub(super) fn local_addr<T: NetHost, L: Listener>(
-    mut caller: Caller<'_, T>,
-    id: u64,
-    id_ptr: u32,
-) -> Result<u32> {
-    let address = caller.data_mut().net().table::<L>().get(id)?.local_addr();
-    tell(&mut caller, address, id_ptr)
 }
 
 impl Listener for TcpListener {

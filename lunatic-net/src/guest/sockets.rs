@@ -2,16 +2,22 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lunatic_abi::{Misuse, Resource, Table};
+use lunatic_abi::{Guest, Misuse, Resource, Table};
 use lunatic_mailbox::guest as messages;
-use wasmtime::{Caller, Result};
+use wasmtime::{Caller, Linker, Result};
 
 use crate::config::NetConfig;
-use crate::guest::NetHost;
-use crate::guest::dns::DnsIterator;
-use crate::{TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
+use crate::errors::BindError;
+use crate::guest::addresses::{self, AddressArguments};
+use crate::guest::dns::{DnsIterator, tell};
+use crate::guest::reports::keep;
+use crate::guest::{NAMESPACE, NetHost};
+use crate::{Action, TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
 
 /// The sockets of a process, and what it may do with the network.
 ///
@@ -43,6 +49,11 @@ pub struct TooManySockets {
 /// A kind of socket, a handle of one.
 pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
+}
+
+/// A kind of socket that needs nothing but an address.
+pub(super) trait Bind: Socket {
+    fn bind(address: SocketAddr) -> impl Future<Output = Result<Self, BindError>> + Send;
 }
 
 impl GuestNet {
@@ -100,10 +111,78 @@ impl Tables {
     }
 }
 
+/// Registers `drop_<name>`.
+pub(super) fn add_drop<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &str) -> Result<()> {
+    linker.func_wrap(NAMESPACE, &format!("drop_{name}"), drop::<T, S>)?;
+    Ok(())
+}
+
+/// Registers what is done with handles: `drop_<name>`, `clone_<name>`, and for
+/// messages `push_<name>` and `take_<name>`.
+pub(super) fn add_handles<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &str) -> Result<()> {
+    add_drop::<T, S>(linker, name)?;
+    linker.func_wrap(NAMESPACE, &format!("clone_{name}"), clone::<T, S>)?;
+    let push_name = format!("push_{name}");
+    linker.func_wrap(messages::NAMESPACE, &push_name, push::<T, S>)?;
+    let take_name = format!("take_{name}");
+    linker.func_wrap(messages::NAMESPACE, &take_name, take::<T, S>)?;
+    Ok(())
+}
+
+/// The body of every `…_bind` function but that of TLS: returns 0 with an id, or 1
+/// with an error id, at `id_ptr`.
+///
+/// Traps on a bad kind of address, or a bad address in memory.
+pub(super) async fn bind<T: NetHost, S: Bind>(
+    mut caller: Caller<'_, T>,
+    address: AddressArguments,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
+        Ok(address) => address,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
+    match S::bind(address).await {
+        Ok(socket) => keep(&mut caller, socket, id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// The socket with this id, for an operation with a buffer and a result in memory.
+///
+/// Traps on an unknown id, and if one of the two is not in memory.
+pub(super) fn with_buffer<T: NetHost, S: Socket>(
+    caller: &mut Caller<'_, T>,
+    id: u64,
+    ptr: u32,
+    len: u32,
+    opaque_ptr: u32,
+) -> Result<S> {
+    let socket: S = caller.data_mut().net().socket(id)?;
+    caller.bytes(ptr, len)?;
+    caller.check_id_ptr(opaque_ptr)?;
+    Ok(socket)
+}
+
+/// The body of every function that tells an address of a socket. Returns 0 with an
+/// iterator id, or 1 with an error id, at `id_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) fn tell_address<T: NetHost, S: Socket>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    id_ptr: u32,
+    address: fn(&S) -> io::Result<SocketAddr>,
+) -> Result<u32> {
+    let address = address(caller.data_mut().net().table::<S>().get(id)?);
+    tell(&mut caller, address, id_ptr)
+}
+
 /// The body of every `drop_…` function on sockets.
 ///
 /// Traps on an unknown id.
-pub(super) fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
+fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
     caller.data_mut().net().table::<S>().remove(id)?;
     Ok(())
 }
@@ -112,7 +191,7 @@ pub(super) fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) ->
 /// returns its id.
 ///
 /// Traps on an unknown id, and if the process has as many sockets as it may.
-pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
     let net = caller.data_mut().net();
     let socket: S = net.socket(id)?;
     Ok(net.keep(socket).map_err(Misuse::from)?)
@@ -122,7 +201,7 @@ pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -
 /// moves a socket into the message, returns its index.
 ///
 /// Traps on an unknown id, and without a data message; the socket stays then.
-pub(super) fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
     let socket: S = caller.data_mut().net().socket(id)?;
     let index = messages::push(&mut caller, socket).map_err(|(misuse, _)| misuse)?;
     caller.data_mut().net().table::<S>().remove(id)?;
@@ -134,7 +213,7 @@ pub(super) fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) ->
 ///
 /// Traps if there is none at that index, and if the process has as many sockets
 /// as it may; the socket stays then.
-pub(super) fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
+fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
     let net = caller.data_mut().net();
     net.check_room().map_err(Misuse::from)?;
     let socket: S = messages::take(&mut caller, index, S::KIND)?;
@@ -149,6 +228,12 @@ impl Resource for TcpListener {
 impl Socket for TcpListener {
     fn table(tables: &mut Tables) -> &mut Table<TcpListener> {
         &mut tables.tcp_listeners
+    }
+}
+
+impl Bind for TcpListener {
+    async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+        TcpListener::bind(address).await
     }
 }
 
@@ -193,6 +278,12 @@ impl Resource for UdpSocket {
 impl Socket for UdpSocket {
     fn table(tables: &mut Tables) -> &mut Table<UdpSocket> {
         &mut tables.udp_sockets
+    }
+}
+
+impl Bind for UdpSocket {
+    async fn bind(address: SocketAddr) -> Result<UdpSocket, BindError> {
+        UdpSocket::bind(address).await
     }
 }
 

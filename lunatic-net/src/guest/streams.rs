@@ -9,7 +9,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use crate::errors::StreamError;
 use crate::guest::reports::counted;
-use crate::guest::sockets::Socket;
+use crate::guest::sockets::{Socket, with_buffer};
 use crate::guest::vectors::Buffers;
 use crate::guest::{NAMESPACE, NetHost};
 use crate::{TcpStream, TlsStream};
@@ -35,20 +35,43 @@ pub(super) struct Limit<S> {
     pub(super) set: fn(&S, Option<Duration>),
 }
 
+/// Registers `<kind>_read`, `<kind>_write_vectored` and `<kind>_flush`.
+pub(super) fn add_to_linker<T: NetHost, S: Stream>(
+    linker: &mut Linker<T>,
+    kind: &str,
+) -> Result<()> {
+    linker.func_wrap_async(
+        NAMESPACE,
+        &format!("{kind}_read"),
+        |caller, (id, ptr, len, opaque)| Box::new(read::<T, S>(caller, id, ptr, len, opaque)),
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        &format!("{kind}_write_vectored"),
+        |caller, (id, ptr, len, opaque)| {
+            Box::new(write_vectored::<T, S>(caller, id, ptr, len, opaque))
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        &format!("{kind}_flush"),
+        |caller, (id, error_ptr)| Box::new(flush::<T, S>(caller, id, error_ptr)),
+    )?;
+    Ok(())
+}
+
 /// The body of `tcp_read` and `tls_read`: waits for bytes and takes what fits.
 /// Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or 9027.
 ///
 /// Traps on an unknown id, or a bad address.
-pub(super) async fn read<T: NetHost, S: Stream>(
+async fn read<T: NetHost, S: Stream>(
     mut caller: Caller<'_, T>,
     id: u64,
     ptr: u32,
     len: u32,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let stream: S = caller.data_mut().net().socket(id)?;
-    caller.bytes(ptr, len)?;
-    caller.check_id_ptr(opaque_ptr)?;
+    let stream: S = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     let outcome = stream
         .read_with(|source| source.read(buffer(&mut caller, ptr, len)?))
         .await;
@@ -74,7 +97,7 @@ pub(super) fn buffer<'a, T: NetHost>(
 /// - `vector_ptr`, `vector_len`: records of address and length, each a `u32`.
 ///
 /// Traps on an unknown id, or a bad address.
-pub(super) async fn write_vectored<T: NetHost, S: Stream>(
+async fn write_vectored<T: NetHost, S: Stream>(
     mut caller: Caller<'_, T>,
     id: u64,
     vector_ptr: u32,
@@ -100,7 +123,7 @@ pub(super) async fn write_vectored<T: NetHost, S: Stream>(
 /// an error id, at `error_ptr`.
 ///
 /// Traps on an unknown id, or a bad address.
-pub(super) async fn flush<T: NetHost, S: Stream>(
+async fn flush<T: NetHost, S: Stream>(
     mut caller: Caller<'_, T>,
     id: u64,
     error_ptr: u32,

@@ -1,12 +1,11 @@
 //! TCP listeners and streams (ABI §6.2, §6.3, §4).
 
 use lunatic_abi::{Guest, Timeout};
-use lunatic_mailbox::guest as messages;
 use wasmtime::{Caller, Linker, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
-use crate::guest::dns::tell;
 use crate::guest::reports::{counted, keep, timed_out};
+use crate::guest::sockets::with_buffer;
 use crate::guest::streams::{self, Limit, add_limit};
 use crate::guest::{NAMESPACE, NetHost, listeners, sockets};
 use crate::{Action, TcpListener, TcpStream};
@@ -27,108 +26,32 @@ const PEEK: Limit<TcpStream> = Limit {
 };
 
 pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    add_listeners(linker)?;
-    add_streams(linker)?;
-    add_transfers(linker)?;
-    add_limit(linker, "read_timeout", &READ)?;
-    add_limit(linker, "write_timeout", &WRITE)?;
-    add_limit(linker, "peek_timeout", &PEEK)
-}
-
-fn add_listeners<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_wrap_async(
         NAMESPACE,
         "tcp_bind",
         |caller, (kind, ptr, port, flow_info, scope_id, id_ptr)| {
-            let address = AddressArguments {
-                kind,
-                ptr,
-                port,
-                flow_info,
-                scope_id,
-            };
-            Box::new(tcp_bind(caller, address, id_ptr))
+            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
+            Box::new(sockets::bind::<T, TcpListener>(caller, address, id_ptr))
         },
     )?;
-    let drop = sockets::drop::<T, TcpListener>;
-    linker.func_wrap(NAMESPACE, "drop_tcp_listener", drop)?;
-    let local_addr = listeners::local_addr::<T, TcpListener>;
-    linker.func_wrap(NAMESPACE, "tcp_local_addr", local_addr)?;
-    linker.func_wrap_async(NAMESPACE, "tcp_accept", |caller, (id, id_ptr, peer_ptr)| {
-        Box::new(listeners::accept::<T, TcpListener>(
-            caller, id, id_ptr, peer_ptr,
-        ))
-    })?;
-    Ok(())
-}
-
-fn add_streams<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    listeners::add_to_linker::<T, TcpListener>(linker, "tcp")?;
     linker.func_wrap_async(
         NAMESPACE,
         "tcp_connect",
         |caller, (kind, ptr, port, flow_info, scope_id, timeout, id_ptr)| {
-            let address = AddressArguments {
-                kind,
-                ptr,
-                port,
-                flow_info,
-                scope_id,
-            };
+            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
             Box::new(tcp_connect(caller, address, timeout, id_ptr))
         },
     )?;
     linker.func_wrap(NAMESPACE, "tcp_peer_addr", tcp_peer_addr)?;
-    let drop = sockets::drop::<T, TcpStream>;
-    linker.func_wrap(NAMESPACE, "drop_tcp_stream", drop)?;
-    let clone = sockets::clone::<T, TcpStream>;
-    linker.func_wrap(NAMESPACE, "clone_tcp_stream", clone)?;
-    let push = sockets::push::<T, TcpStream>;
-    linker.func_wrap(messages::NAMESPACE, "push_tcp_stream", push)?;
-    let take = sockets::take::<T, TcpStream>;
-    linker.func_wrap(messages::NAMESPACE, "take_tcp_stream", take)?;
-    Ok(())
-}
-
-fn add_transfers<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "tcp_write_vectored",
-        |caller, (id, vector_ptr, vector_len, opaque_ptr)| {
-            Box::new(streams::write_vectored::<T, TcpStream>(
-                caller, id, vector_ptr, vector_len, opaque_ptr,
-            ))
-        },
-    )?;
-    linker.func_wrap_async(NAMESPACE, "tcp_read", |caller, (id, ptr, len, opaque)| {
-        Box::new(streams::read::<T, TcpStream>(caller, id, ptr, len, opaque))
-    })?;
+    sockets::add_handles::<T, TcpStream>(linker, "tcp_stream")?;
+    streams::add_to_linker::<T, TcpStream>(linker, "tcp")?;
     linker.func_wrap_async(NAMESPACE, "tcp_peek", |caller, (id, ptr, len, opaque)| {
         Box::new(tcp_peek(caller, id, ptr, len, opaque))
     })?;
-    linker.func_wrap_async(NAMESPACE, "tcp_flush", |caller, (id, error_ptr)| {
-        Box::new(streams::flush::<T, TcpStream>(caller, id, error_ptr))
-    })?;
-    Ok(())
-}
-
-/// `lunatic::networking::tcp_bind` (ABI §6.2): listens at an address. Returns 0
-/// with a listener id, or 1 with an error id, at `id_ptr`.
-///
-/// Traps on a bad kind of address, or a bad address in memory.
-async fn tcp_bind<T: NetHost>(
-    mut caller: Caller<'_, T>,
-    address: AddressArguments,
-    id_ptr: u32,
-) -> Result<u32> {
-    caller.check_id_ptr(id_ptr)?;
-    let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
-        Ok(address) => address,
-        Err(refusal) => return caller.report(id_ptr, &refusal),
-    };
-    match TcpListener::bind(address).await {
-        Ok(listener) => keep(&mut caller, listener, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    add_limit(linker, "read_timeout", &READ)?;
+    add_limit(linker, "write_timeout", &WRITE)?;
+    add_limit(linker, "peek_timeout", &PEEK)
 }
 
 /// `lunatic::networking::tcp_connect` (ABI §6.3). Returns 0 with a stream id, or
@@ -161,9 +84,8 @@ async fn tcp_connect<T: NetHost>(
 /// id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps on an unknown id, or a bad address.
-fn tcp_peer_addr<T: NetHost>(mut caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Result<u32> {
-    let stream: TcpStream = caller.data_mut().net().socket(id)?;
-    tell(&mut caller, stream.peer_addr(), id_ptr)
+fn tcp_peer_addr<T: NetHost>(caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Result<u32> {
+    sockets::tell_address(caller, id, id_ptr, TcpStream::peer_addr)
 }
 
 /// `lunatic::networking::tcp_peek` (ABI §6.3): waits for bytes and copies what
@@ -178,9 +100,7 @@ async fn tcp_peek<T: NetHost>(
     len: u32,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let stream: TcpStream = caller.data_mut().net().socket(id)?;
-    caller.bytes(ptr, len)?;
-    caller.check_id_ptr(opaque_ptr)?;
+    let stream: TcpStream = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     let outcome = stream
         .peek_with(|source| source.read(streams::buffer(&mut caller, ptr, len)?))
         .await;

@@ -4,11 +4,9 @@ use std::error::Error;
 use std::net::IpAddr;
 
 use lunatic_abi::{Guest, Misuse, Timeout};
-use lunatic_mailbox::guest as messages;
 use wasmtime::{Caller, Linker, Result};
 
 use crate::config::NetConfig;
-use crate::errors::ConnectError;
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::certificates;
 use crate::guest::reports::{keep, timed_out};
@@ -29,42 +27,16 @@ const WRITE: Limit<TlsStream> = Limit {
 };
 
 pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    add_listeners(linker)?;
-    add_streams(linker)?;
-    add_transfers(linker)?;
-    add_limit(linker, "tls_read_timeout", &READ)?;
-    add_limit(linker, "tls_write_timeout", &WRITE)
-}
-
-fn add_listeners<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_wrap_async(
         NAMESPACE,
         "tls_bind",
         |caller, (kind, ptr, port, flow_info, scope_id, id_ptr, certs, certs_len, key, key_len)| {
-            let address = AddressArguments {
-                kind,
-                ptr,
-                port,
-                flow_info,
-                scope_id,
-            };
+            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
             let identity = [(certs, certs_len), (key, key_len)];
             Box::new(tls_bind(caller, address, id_ptr, identity))
         },
     )?;
-    let drop = sockets::drop::<T, TlsListener>;
-    linker.func_wrap(NAMESPACE, "drop_tls_listener", drop)?;
-    let local_addr = listeners::local_addr::<T, TlsListener>;
-    linker.func_wrap(NAMESPACE, "tls_local_addr", local_addr)?;
-    linker.func_wrap_async(NAMESPACE, "tls_accept", |caller, (id, id_ptr, peer_ptr)| {
-        Box::new(listeners::accept::<T, TlsListener>(
-            caller, id, id_ptr, peer_ptr,
-        ))
-    })?;
-    Ok(())
-}
-
-fn add_streams<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
+    listeners::add_to_linker::<T, TlsListener>(linker, "tls")?;
     linker.func_wrap_async(
         NAMESPACE,
         "tls_connect",
@@ -74,34 +46,10 @@ fn add_streams<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
             Box::new(tls_connect(caller, server, timeout, id_ptr, certs))
         },
     )?;
-    let drop = sockets::drop::<T, TlsStream>;
-    linker.func_wrap(NAMESPACE, "drop_tls_stream", drop)?;
-    let clone = sockets::clone::<T, TlsStream>;
-    linker.func_wrap(NAMESPACE, "clone_tls_stream", clone)?;
-    let push = sockets::push::<T, TlsStream>;
-    linker.func_wrap(messages::NAMESPACE, "push_tls_stream", push)?;
-    let take = sockets::take::<T, TlsStream>;
-    linker.func_wrap(messages::NAMESPACE, "take_tls_stream", take)?;
-    Ok(())
-}
-
-fn add_transfers<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "tls_write_vectored",
-        |caller, (id, vector_ptr, vector_len, opaque_ptr)| {
-            Box::new(streams::write_vectored::<T, TlsStream>(
-                caller, id, vector_ptr, vector_len, opaque_ptr,
-            ))
-        },
-    )?;
-    linker.func_wrap_async(NAMESPACE, "tls_read", |caller, (id, ptr, len, opaque)| {
-        Box::new(streams::read::<T, TlsStream>(caller, id, ptr, len, opaque))
-    })?;
-    linker.func_wrap_async(NAMESPACE, "tls_flush", |caller, (id, error_ptr)| {
-        Box::new(streams::flush::<T, TlsStream>(caller, id, error_ptr))
-    })?;
-    Ok(())
+    sockets::add_handles::<T, TlsStream>(linker, "tls_stream")?;
+    streams::add_to_linker::<T, TlsStream>(linker, "tls")?;
+    add_limit(linker, "tls_read_timeout", &READ)?;
+    add_limit(linker, "tls_write_timeout", &WRITE)
 }
 
 /// `lunatic::networking::tls_bind` (ABI §6.4): listens at an address. Returns 0
@@ -201,7 +149,8 @@ async fn tls_connect<T: NetHost>(
     }
 }
 
-/// Connects to the first of a server's addresses that can be connected to.
+/// Connects to the one of a server's addresses that answers first, among those
+/// that the rules allow.
 async fn connect(
     config: &NetConfig,
     name: &str,
@@ -217,17 +166,16 @@ async fn connect(
     }
     let addresses = resolve_host(name, port).await?;
     config.learn(name, &addresses);
-    let mut failure = format!("`{name}` has no address").into();
+    let mut allowed = Vec::with_capacity(addresses.len());
+    let mut refusal = None;
     for address in addresses {
-        if let Err(denied) = config.check(Action::Connect, address, Some(name)).await {
-            failure = denied.into();
-            continue;
-        }
-        match connector.connect(name, address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error @ ConnectError::Unreachable { .. }) => failure = error.into(),
-            Err(error) => return Err(error.into()),
+        match config.check(Action::Connect, address, Some(name)).await {
+            Ok(()) => allowed.push(address),
+            Err(denied) => refusal = Some(denied),
         }
     }
-    Err(failure)
+    match refusal {
+        Some(denied) if allowed.is_empty() => Err(denied.into()),
+        _ => Ok(connector.connect_any(name, &allowed).await?),
+    }
 }

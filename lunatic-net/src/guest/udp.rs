@@ -3,12 +3,12 @@
 use std::io::{self, ErrorKind};
 
 use lunatic_abi::{Guest, Misuse, Timeout};
-use lunatic_mailbox::guest as messages;
 use wasmtime::{Caller, Linker, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::dns::tell;
-use crate::guest::reports::{counted, keep, timed_out};
+use crate::guest::reports::{counted, timed_out};
+use crate::guest::sockets::with_buffer;
 use crate::guest::streams::buffer;
 use crate::guest::{NAMESPACE, NetHost, sockets};
 use crate::{Action, UdpSocket};
@@ -30,25 +30,11 @@ fn add_sockets<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
         NAMESPACE,
         "udp_bind",
         |caller, (kind, ptr, port, flow_info, scope_id, id_ptr)| {
-            let address = AddressArguments {
-                kind,
-                ptr,
-                port,
-                flow_info,
-                scope_id,
-            };
-            Box::new(udp_bind(caller, address, id_ptr))
+            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
+            Box::new(sockets::bind::<T, UdpSocket>(caller, address, id_ptr))
         },
     )?;
-    let drop = sockets::drop::<T, UdpSocket>;
-    linker.func_wrap(NAMESPACE, "drop_udp_socket", drop)?;
-    let clone = sockets::clone::<T, UdpSocket>;
-    linker.func_wrap(NAMESPACE, "clone_udp_socket", clone)?;
-    let push = sockets::push::<T, UdpSocket>;
-    linker.func_wrap(messages::NAMESPACE, "push_udp_socket", push)?;
-    let take = sockets::take::<T, UdpSocket>;
-    linker.func_wrap(messages::NAMESPACE, "take_udp_socket", take)?;
-    Ok(())
+    sockets::add_handles::<T, UdpSocket>(linker, "udp_socket")
 }
 
 fn add_addresses<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
@@ -58,13 +44,7 @@ fn add_addresses<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
         NAMESPACE,
         "udp_connect",
         |caller, (id, kind, ptr, port, flow_info, scope_id, timeout, id_ptr)| {
-            let address = AddressArguments {
-                kind,
-                ptr,
-                port,
-                flow_info,
-                scope_id,
-            };
+            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
             Box::new(udp_connect(caller, id, address, timeout, id_ptr))
         },
     )?;
@@ -79,13 +59,7 @@ fn add_sending<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
         NAMESPACE,
         "udp_send_to",
         |caller, (id, data, len, kind, ptr, port, flow_info, scope_id, opaque)| {
-            let address = AddressArguments {
-                kind,
-                ptr,
-                port,
-                flow_info,
-                scope_id,
-            };
+            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
             Box::new(udp_send_to(caller, id, (data, len), address, opaque))
         },
     )?;
@@ -108,33 +82,12 @@ fn add_receiving<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
     Ok(())
 }
 
-/// `lunatic::networking::udp_bind` (ABI §6.5). Returns 0 with a socket id, or 1
-/// with an error id, at `id_ptr`.
-///
-/// Traps on a bad kind of address, or a bad address in memory.
-async fn udp_bind<T: NetHost>(
-    mut caller: Caller<'_, T>,
-    address: AddressArguments,
-    id_ptr: u32,
-) -> Result<u32> {
-    caller.check_id_ptr(id_ptr)?;
-    let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
-        Ok(address) => address,
-        Err(refusal) => return caller.report(id_ptr, &refusal),
-    };
-    match UdpSocket::bind(address).await {
-        Ok(socket) => keep(&mut caller, socket, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
-}
-
 /// `lunatic::networking::udp_local_addr` (ABI §6.5). Returns 0 with an iterator
 /// id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps on an unknown id, or a bad address.
-fn udp_local_addr<T: NetHost>(mut caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Result<u32> {
-    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
-    tell(&mut caller, socket.local_addr(), id_ptr)
+fn udp_local_addr<T: NetHost>(caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Result<u32> {
+    sockets::tell_address(caller, id, id_ptr, UdpSocket::local_addr)
 }
 
 /// `lunatic::networking::udp_peer_addr` (ABI §6.5). Returns 0 with an iterator
@@ -196,9 +149,7 @@ async fn udp_send<T: NetHost>(
     len: u32,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
-    caller.bytes(ptr, len)?;
-    caller.check_id_ptr(opaque_ptr)?;
+    let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     let outcome = socket
         .send_with(|socket| socket.send(buffer(&mut caller, ptr, len)?))
         .await;
@@ -218,10 +169,8 @@ async fn udp_send_to<T: NetHost>(
     peer: AddressArguments,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
     let (ptr, len) = datagram;
-    caller.bytes(ptr, len)?;
-    caller.check_id_ptr(opaque_ptr)?;
+    let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     let peer = match addresses::permitted(&mut caller, Action::Connect, peer).await? {
         Ok(peer) => peer,
         Err(refusal) => return caller.report(opaque_ptr, &refusal),
@@ -244,9 +193,7 @@ async fn udp_receive<T: NetHost>(
     len: u32,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
-    caller.bytes(ptr, len)?;
-    caller.check_id_ptr(opaque_ptr)?;
+    let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     let outcome = socket
         .receive_with(|socket| socket.recv(buffer(&mut caller, ptr, len)?))
         .await;
@@ -265,9 +212,7 @@ async fn udp_receive_from<T: NetHost>(
     opaque_ptr: u32,
     peer_ptr: u32,
 ) -> Result<u32> {
-    let socket: UdpSocket = caller.data_mut().net().socket(id)?;
-    caller.bytes(ptr, len)?;
-    caller.check_id_ptr(opaque_ptr)?;
+    let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     caller.check_id_ptr(peer_ptr)?;
     let received = socket
         .receive_with(|socket| socket.recv_from(buffer(&mut caller, ptr, len)?))

@@ -66,10 +66,27 @@ impl TlsConnector {
         name: &str,
         address: SocketAddr,
     ) -> Result<TlsStream, ConnectError> {
+        self.connect_any(name, &[address]).await
+    }
+
+    /// As [`connect`](TlsConnector::connect), to the one of a server's addresses
+    /// that answers first. They are tried in turn, a quarter of a second apart or
+    /// as soon as one has failed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; if no address can be connected to, the last failure.
+    pub async fn connect_any(
+        &self,
+        name: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<TlsStream, ConnectError> {
         let server = ServerName::try_from(name)
             .map_err(|_| ConnectError::BadServerName(name.to_owned()))?
             .to_owned();
-        let socket = connecting::connect(address).await?;
+        let connected = connecting::connect_any(addresses).await;
+        let no_address = || Err(ConnectError::NoAddress(name.to_owned()));
+        let (socket, address) = connected.unwrap_or_else(no_address)?;
         let failed = |source| ConnectError::Handshake { address, source };
         let client = ClientConnection::new(self.config.clone(), server)
             .map_err(|error| failed(error.into()))?;

@@ -15,6 +15,7 @@ use crate::errors::StreamError;
 use crate::time_limit::{TimeLimit, within};
 use crate::tls::handshake::HandshakeError;
 use crate::tls::session::{Session, Step};
+use crate::turn::Turn;
 
 /// A TLS connection; clone it freely, it closes with its last handle.
 ///
@@ -33,9 +34,9 @@ struct Shared {
     /// Held by whoever drives the handshake.
     shaking: Mutex<()>,
     /// Held by whoever reads.
-    reading: Mutex<()>,
+    reading: Turn,
     /// Held by whoever writes.
-    writing: Mutex<()>,
+    writing: Turn,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
 }
@@ -51,8 +52,8 @@ impl TlsStream {
             session: parking_lot::Mutex::new(Session::new(connection, handshake_limit)),
             ready: AtomicBool::new(false),
             shaking: Mutex::new(()),
-            reading: Mutex::new(()),
-            writing: Mutex::new(()),
+            reading: Turn::new(),
+            writing: Turn::new(),
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
         }))
@@ -138,7 +139,6 @@ impl TlsStream {
     ) -> Result<usize, StreamError> {
         let operation = async {
             self.handshake().await?;
-            let _turn = self.0.reading.lock().await;
             loop {
                 let socket = self.0.socket.get_ref();
                 let step = self.0.session.lock().read(socket, &mut read)?;
@@ -148,7 +148,7 @@ impl TlsStream {
                 }
             }
         };
-        self.0.read_limit.run(operation).await
+        self.0.reading.run(&self.0.read_limit, operation).await
     }
 
     /// Writes some of the bytes and returns how many.
@@ -189,7 +189,6 @@ impl TlsStream {
         let mut taken = None;
         let operation = async {
             self.handshake().await?;
-            let _turn = self.0.writing.lock().await;
             loop {
                 let socket = self.0.socket.get_ref();
                 let step = self.0.session.lock().write(socket, &mut write)?;
@@ -203,7 +202,7 @@ impl TlsStream {
             }
             self.send_all().await
         };
-        let outcome = self.0.write_limit.run(operation).await;
+        let outcome = self.0.writing.run(&self.0.write_limit, operation).await;
         match (outcome, taken) {
             (Ok(()) | Err(StreamError::TimedOut), Some(count)) => Ok(count),
             (Err(error), _) => Err(error),
@@ -219,10 +218,9 @@ impl TlsStream {
     pub async fn flush(&self) -> Result<(), StreamError> {
         let operation = async {
             self.handshake().await?;
-            let _turn = self.0.writing.lock().await;
             self.send_all().await
         };
-        self.0.write_limit.run(operation).await
+        self.0.writing.run(&self.0.write_limit, operation).await
     }
 
     async fn send_all(&self) -> Result<(), StreamError> {

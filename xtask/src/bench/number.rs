@@ -7,10 +7,14 @@ use std::time::Duration;
 pub(super) enum Unit {
     Microseconds,
     Milliseconds,
+    Bytes,
     Kibibytes,
+    PerSecond,
+    Percent,
+    Count,
 }
 
-/// A time in seconds or a size in bytes.
+/// A time in seconds, a size in bytes, a rate in 1/s, a share of 1, or a number.
 pub(super) type Value = f64;
 
 pub(super) fn seconds(time: Duration) -> Value {
@@ -28,18 +32,23 @@ impl Unit {
         let number = value / self.factor();
         let decimals = match number.abs() {
             0.0 => 0,
+            _ if self == Unit::Count => 0,
             ..10.0 => 2,
             ..100.0 => 1,
             _ => 0,
         };
         format!("{number:.decimals$} {}", self.symbol())
+            .trim_end()
+            .to_owned()
     }
 
     fn factor(self) -> f64 {
         match self {
             Unit::Microseconds => 1e-6,
             Unit::Milliseconds => 1e-3,
+            Unit::Bytes | Unit::PerSecond | Unit::Count => 1.0,
             Unit::Kibibytes => 1024.0,
+            Unit::Percent => 0.01,
         }
     }
 
@@ -47,7 +56,11 @@ impl Unit {
         match self {
             Unit::Microseconds => "µs",
             Unit::Milliseconds => "ms",
+            Unit::Bytes => "B",
             Unit::Kibibytes => "KiB",
+            Unit::PerSecond => "/s",
+            Unit::Percent => "%",
+            Unit::Count => "",
         }
     }
 }
@@ -112,6 +125,9 @@ mod tests {
             (Unit::Milliseconds, 1.234_56, "1235 ms"),
             (Unit::Milliseconds, 0.0, "0 ms"),
             (Unit::Kibibytes, 2048.0, "2.00 KiB"),
+            (Unit::Percent, 0.5, "50.0 %"),
+            (Unit::Count, 3.0, "3"),
+            (Unit::Count, -3.0, "-3"),
         ];
         for (unit, value, shown) in cases {
             assert_eq!(unit.show(value), shown);

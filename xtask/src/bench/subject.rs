@@ -71,20 +71,25 @@ fn build_guest() -> Result<PathBuf> {
 }
 
 fn this_tree(rust_guest: &Path) -> Result<Subject> {
+    Ok(Subject {
+        name: "this tree".to_owned(),
+        kind: Kind::Runtime {
+            binary: build_runtime()?,
+            rust_guest: rust_guest.to_owned(),
+        },
+        files: files()?,
+    })
+}
+
+/// Builds the runtime of this tree as it is shipped.
+pub(super) fn build_runtime() -> Result<PathBuf> {
     let mut build = cargo::new("build");
     build.args(["--release", "--workspace", "--bins"]);
     let lunatic = cargo::build(&mut build)?
         .into_iter()
         .find(|artifact| artifact.name == "lunatic")
         .context("cargo built lunatic-cli but no program called `lunatic`")?;
-    Ok(Subject {
-        name: "this tree".to_owned(),
-        kind: Kind::Runtime {
-            binary: set_aside(&lunatic.path)?,
-            rust_guest: rust_guest.to_owned(),
-        },
-        files: files()?,
-    })
+    set_aside(&lunatic.path)
 }
 
 /// A copy that stays the same if somebody builds the tree meanwhile.
@@ -135,7 +140,7 @@ fn build_beam(release: &str) -> Result<Subject> {
 }
 
 /// Where all that is only for measuring lies.
-fn folder() -> Result<PathBuf> {
+pub(super) fn folder() -> Result<PathBuf> {
     let folder = workspace::target_dir().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)

@@ -95,7 +95,8 @@ fn failures(results: &[Results], names: &[&str]) -> String {
     }
 }
 
-fn cells(cells: &[impl AsRef<str>]) -> String {
+/// A line of a Markdown table.
+pub(super) fn cells(cells: &[impl AsRef<str>]) -> String {
     let mut line = String::from("|");
     for cell in cells {
         line.push_str(&format!(" {} |", cell.as_ref()));

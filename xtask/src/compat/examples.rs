@@ -112,10 +112,33 @@ pub(super) fn run(
     for example in EXAMPLES.iter().filter(|example| selected(example.name)) {
         report += match example.status {
             Status::Runs => example.run(runner, artifacts)?,
-            Status::Waits(reason) => example.wait(reason),
+            Status::Waits(reason) => not_run(example.name, reason),
         };
     }
     Ok(report)
+}
+
+/// Prints whether an example passed, which it did if nobody complains.
+pub(super) fn judged(name: &str, complaints: &[String]) -> Report {
+    let passed = complaints.is_empty();
+    println!("{name:<30}{}", if passed { "ok" } else { "FAILED" });
+    for complaint in complaints {
+        println!("    {complaint}");
+    }
+    let tally = Tally {
+        passed: usize::from(passed),
+        failed: usize::from(!passed),
+    };
+    Report { tally, waiting: 0 }
+}
+
+/// Prints why an example is not run.
+pub(super) fn not_run(name: &str, reason: &str) -> Report {
+    println!("{name:<30}NOT RUN: {reason}");
+    Report {
+        tally: Tally::default(),
+        waiting: 1,
+    }
 }
 
 impl Example {
@@ -124,27 +147,11 @@ impl Example {
             .with_context(|| format!("cargo built no example `{}`", self.name))?;
         let outcome = runner.run(program, self.arguments, self.variables)?;
         let complaints = self.complaints(&outcome);
-        let passed = complaints.is_empty();
-        println!("{:<30}{}", self.name, if passed { "ok" } else { "FAILED" });
-        if !passed {
-            for complaint in complaints {
-                println!("    {complaint}");
-            }
+        let report = judged(self.name, &complaints);
+        if report.tally.failed > 0 {
             print_output(&outcome);
         }
-        let tally = Tally {
-            passed: usize::from(passed),
-            failed: usize::from(!passed),
-        };
-        Ok(Report { tally, waiting: 0 })
-    }
-
-    fn wait(&self, reason: &str) -> Report {
-        println!("{:<30}NOT RUN: {reason}", self.name);
-        Report {
-            tally: Tally::default(),
-            waiting: 1,
-        }
+        Ok(report)
     }
 
     /// What is wrong with how it went.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cache;
+mod descriptors;
 mod diagnosis;
 mod grants;
 mod interface;
@@ -23,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
+    descriptors::raise_limit();
     let done = match arguments.command {
         Command::Run(run) => run::run(run),
         Command::Test(test) => test::test(test),
