@@ -19,7 +19,7 @@ use lunatic_wasi::{OpenError, Stdio, WasiCtx};
 use wasmtime::{Linker, Val};
 
 use crate::config::Config;
-use crate::state::{self, Inheritance, State};
+use crate::state::{self, Inheritance, Legacy, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -147,17 +147,14 @@ impl Runtime {
         } = root;
         let dirs = config.wasi.open_dirs().await;
         dirs.map_err(SpawnFailure::Directory)?;
-        let (registry, timers) = (registry.clone(), self.timers.clone());
-        let (given, net) = (config.wasi.clone(), config.net.clone());
-        let inherit = move || {
-            let wasi = WasiCtx::new(given.clone(), stdio.for_child()).map_err(Failure::new)?;
-            Ok(Inheritance {
-                registry: registry.clone(),
-                timers: timers.clone(),
-                wasi,
-                net: net.clone(),
-            })
+        let legacy = Legacy {
+            registry: registry.clone(),
+            timers: self.timers.clone(),
+            wasi: config.wasi.clone(),
+            stdio,
+            net: config.net.clone(),
         };
+        let inherit = move || legacy.clone().inherit().map_err(Failure::new);
         let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
         Ok(child.export(export).params(params).into_start())
     }
