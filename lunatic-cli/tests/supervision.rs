@@ -9,6 +9,9 @@ use harness::{Told, World, assert_normal, end_of, wait};
 use lunatic_cli::{Config, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{ExitReason, Process, ProcessConfig};
+use lunatic_registry::Registry;
+use lunatic_supervisor::{ChildSpec, Event, Spec, Strategy, Supervisor};
+use wasmtime::Val;
 
 /// What the guests of this file share: `$spec` makes a specification named by a
 /// letter, `$child` a child record at 0x100 for the export `worker`, whose
@@ -117,7 +120,7 @@ fn failing_child_in_a_nested_tree(variable: &str) {
     let folder = std::env::var_os(variable).map(PathBuf::from);
     let path = folder.map(|folder| folder.join("supervision.wasm"));
     let Some(path) = path.filter(|path| path.is_file()) else {
-        println!(
+        eprintln!(
             "SKIPPED: {variable} names no folder with supervision.wasm; see xtask/src/test.rs"
         );
         return;
@@ -531,4 +534,56 @@ fn a_guest_that_is_killed_while_a_supervisor_starts_takes_it_along() {
     main.kill();
     assert!(matches!(end_of(&main), ExitReason::Killed));
     world.wait_until_empty();
+}
+
+#[test]
+fn a_native_tree_of_wasm_processes_is_built_from_data_restarted_and_stopped() {
+    let world = World::new();
+    let module = load(
+        &world,
+        r#"(func (export "main") (param $number i64)
+            (call $report (local.get $number))
+            (drop (call $next))
+            unreachable)"#,
+    );
+    let registry = Registry::new();
+    let child = |name: &str, number: i64| {
+        let root = Root::new("main").params([Val::I64(number)]);
+        let start = wait("the child", world.runtime.child(&module, root, &registry));
+        ChildSpec::new(name, start.unwrap())
+    };
+    let (events, told) = async_channel::unbounded();
+    let inner = Spec::new("inner")
+        .strategy(Strategy::RestForOne)
+        .child(child("second", 2))
+        .child(child("third", 3));
+    let tree = Spec::new("root")
+        .child(child("first", 1))
+        .child(inner.into_child())
+        .observer(move |supervisor, event| {
+            if let Event::Restarting { child, reason, .. } = event {
+                let line = format!("{supervisor} restarts {child}: {reason}");
+                events.try_send(line).unwrap();
+            }
+        });
+    let environment = world.runtime.environment().clone();
+    let root = wait("the start", tree.start(&environment, None)).unwrap();
+    let mut reports: [i64; 3] = world.reports();
+    reports.sort_unstable();
+    assert_eq!(reports, [1, 2, 3]);
+
+    let children = wait("the children", root.which_children()).unwrap();
+    let inner = Supervisor::of(children[1].process.clone().unwrap()).unwrap();
+    let children = wait("the children", inner.which_children()).unwrap();
+    harness::send(children[0].process.as_ref().unwrap(), 0, b"");
+    let mut reports: [i64; 2] = world.reports();
+    reports.sort_unstable();
+    assert_eq!(reports, [2, 3]);
+    let line = wait("an event", told.recv()).unwrap();
+    assert!(line.starts_with("root/inner restarts second: "), "{line}");
+    assert!(line.contains("unreachable"), "{line}");
+
+    assert!(wait("the end", root.shut_down()).is_normal());
+    world.wait_until_empty();
+    world.no_more_reports();
 }
