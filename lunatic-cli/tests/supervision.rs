@@ -243,30 +243,48 @@ fn a_killed_supervisor_takes_wasm_children_along() {
     main.kill();
 }
 
-#[test]
-fn a_wasm_child_that_traps_link_deaths_is_told_with_the_tag_0_and_killed_when_it_is_late() {
-    let world = World::new();
+/// Starts a child that traps link deaths, stops it, and reports how its
+/// supervisor ended.
+///
+/// - `time`: what the child has to end, as a record has it.
+/// - `then`: what the child does when it is told to end.
+fn stops_a_child_that_traps(world: &World, time: i64, then: &str) {
     let module = load(
-        &world,
-        r#"(func (export "main") (local $spec i64)
-            (local.set $spec (call $spec (i32.const 114) (i32.const 0) (i32.const 0)))
-            (drop (call $child (i32.const 97) (i32.const 1) (i64.const 1) (i32.const 0)))
-            (call $pair (i32.const 0x118) @stubborn)
-            (call $add (local.get $spec) (i32.const 0x100))
-            (local.set $spec (call $begin (local.get $spec)))
-            (drop (call $next_tagged (i64.const 9)))
-            (call $report (call $end (local.get $spec))))
-        (func (export "stubborn") (param i32) (param $parent i64)
-            (call $die_when_link_dies (i32.const 0))
-            (call $post (i64.const 9) (i64.const 0) (local.get $parent))
-            (call $report (i64.extend_i32_u (call $next)))
-            (call $report (call $get_tag))
-            (call $sleep))"#,
+        world,
+        &format!(
+            r#"(func (export "main") (local $spec i64)
+                (local.set $spec (call $spec (i32.const 114) (i32.const 0) (i32.const 0)))
+                (drop (call $child (i32.const 97) (i32.const 1) (i64.const {time}) (i32.const 0)))
+                (call $pair (i32.const 0x118) @trapper)
+                (call $add (local.get $spec) (i32.const 0x100))
+                (local.set $spec (call $begin (local.get $spec)))
+                (drop (call $next_tagged (i64.const 9)))
+                (call $report (call $end (local.get $spec))))
+            (func (export "trapper") (param i32) (param $parent i64) (local $kind i32)
+                (call $die_when_link_dies (i32.const 0))
+                (call $post (i64.const 9) (i64.const 0) (local.get $parent))
+                (local.set $kind (call $next))
+                {then})"#
+        ),
     );
     assert_normal(&world.spawn(&module, "main"));
-    let mut reports: Vec<i64> = world.reports::<3>().into();
-    reports.sort_unstable();
-    assert_eq!(reports, [0, 0, 1]);
+}
+
+#[test]
+fn a_wasm_child_that_traps_link_deaths_is_told_of_one_with_the_tag_0_and_has_time() {
+    let world = World::new();
+    let says_so_and_ends = "(call $report (i64.extend_i32_u (local.get $kind)))
+        (call $report (call $get_tag))";
+    stops_a_child_that_traps(&world, -1, says_so_and_ends);
+    assert_eq!(world.reports(), [1, 0, 0]);
+}
+
+#[test]
+fn a_wasm_child_that_traps_link_deaths_and_does_not_end_in_time_is_killed() {
+    let world = World::new();
+    stops_a_child_that_traps(&world, 1, "(call $sleep)");
+    assert_eq!(world.report(), 0);
+    world.wait_until_empty();
 }
 
 #[test]
