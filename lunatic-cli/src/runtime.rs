@@ -9,15 +9,17 @@ use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Process};
+use lunatic_process::{Environment, Failure, Process};
 use lunatic_registry::Registry;
 use lunatic_scheduler::Scheduler;
+use lunatic_supervisor::Start;
+use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, Stdio, WasiCtx};
 use wasmtime::{Linker, Val};
 
 use crate::config::Config;
-use crate::state::{self, Inheritance, State};
+use crate::state::{self, Inheritance, Legacy, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -119,6 +121,42 @@ impl Runtime {
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
         spawned.started().await.map_err(SpawnFailure::StartFunction)
+    }
+
+    /// How a supervisor starts this process; see [`lunatic_supervisor::Spec`].
+    /// The directories it is given are opened here, once.
+    ///
+    /// - `root`: its environment is that of the supervisor.
+    /// - `registry`: the names that it and its descendants see.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnFailure::Directory`].
+    pub async fn child(
+        &self,
+        module: &Module<State>,
+        root: Root,
+        registry: &Registry,
+    ) -> Result<Start, SpawnFailure> {
+        let Root {
+            export,
+            params,
+            config,
+            stdio,
+            environment: _,
+        } = root;
+        let dirs = config.wasi.open_dirs().await;
+        dirs.map_err(SpawnFailure::Directory)?;
+        let legacy = Legacy {
+            registry: registry.clone(),
+            timers: self.timers.clone(),
+            wasi: config.wasi.clone(),
+            stdio,
+            net: config.net.clone(),
+        };
+        let inherit = move || legacy.clone().inherit().map_err(Failure::new);
+        let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
+        Ok(child.export(export).params(params).into_start())
     }
 
     /// Where its processes live, native ones too.
