@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
+use lunatic_groups::Groups;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
 use lunatic_process::{Environment, Process};
 use lunatic_registry::Registry;
@@ -102,6 +103,7 @@ impl Runtime {
         given.open_dirs().await.map_err(SpawnFailure::Directory)?;
         let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
         let net = root.config.net.clone();
+        let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
@@ -109,6 +111,7 @@ impl Runtime {
             params: root.params,
             inheritance: Inheritance {
                 registry: Registry::new(),
+                groups: Groups::new(environment),
                 timers: self.timers.clone(),
                 wasi,
                 net,
@@ -116,7 +119,6 @@ impl Runtime {
             link: None,
             awaited: true,
         };
-        let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
         spawned.started().await.map_err(SpawnFailure::StartFunction)
     }

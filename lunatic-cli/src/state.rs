@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse};
 use lunatic_engine::{InstanceState, MemoryLimits};
+use lunatic_groups::Groups;
+use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
@@ -26,6 +28,7 @@ pub struct State {
     errors: ErrorTable,
     timers: GuestTimers,
     registry: Registry,
+    groups: Groups,
     wasi: WasiCtx,
     net: GuestNet,
 }
@@ -34,6 +37,7 @@ pub struct State {
 #[derive(Debug)]
 pub struct Inheritance {
     pub(crate) registry: Registry,
+    pub(crate) groups: Groups,
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
     pub(crate) net: Arc<NetConfig>,
@@ -50,6 +54,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     lunatic_process::guest::add_to_linker(linker)?;
     lunatic_timer::guest::add_to_linker(linker)?;
     lunatic_registry::guest::add_to_linker(linker)?;
+    lunatic_groups::guest::add_to_linker(linker)?;
     lunatic_distributed::guest::add_to_linker(linker)?;
     lunatic_wasi::add_to_linker(linker)?;
     lunatic_net::guest::add_to_linker(linker)
@@ -94,6 +99,7 @@ impl ProcessHost for State {
             errors: ErrorTable::new(),
             timers: GuestTimers::new(inheritance.timers),
             registry: inheritance.registry,
+            groups: inheritance.groups,
             wasi: inheritance.wasi,
             net: GuestNet::new(inheritance.net),
         }
@@ -113,6 +119,7 @@ impl ProcessHost for State {
             .map_err(|error| Misuse::refused(error.to_string()))?;
         Ok(Inheritance {
             registry: self.registry.clone(),
+            groups: self.groups.clone(),
             timers: self.timers.timers().clone(),
             wasi,
             net: self.net_for(config),
@@ -145,6 +152,12 @@ impl TimerHost for State {
 impl RegistryHost for State {
     fn registry(&self) -> &Registry {
         &self.registry
+    }
+}
+
+impl GroupHost for State {
+    fn groups(&self) -> &Groups {
+        &self.groups
     }
 }
 
