@@ -8,16 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
-use lunatic_groups::Groups;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Process};
-use lunatic_registry::Registry;
+use lunatic_process::{Environment, Failure, Process};
 use lunatic_scheduler::Scheduler;
+use lunatic_supervisor::Start;
+use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, Stdio, WasiCtx};
 use wasmtime::{Linker, Val};
 
 use crate::config::Config;
+use crate::names::Names;
 use crate::state::{self, Inheritance, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
@@ -110,8 +111,7 @@ impl Runtime {
             export: root.export,
             params: root.params,
             inheritance: Inheritance {
-                registry: Registry::new(),
-                groups: Groups::new(environment),
+                names: Names::new(environment),
                 timers: self.timers.clone(),
                 wasi,
                 net,
@@ -121,6 +121,45 @@ impl Runtime {
         };
         let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
         spawned.started().await.map_err(SpawnFailure::StartFunction)
+    }
+
+    /// How a supervisor starts this process; see [`lunatic_supervisor::Spec`].
+    /// The directories it is given are opened here, once.
+    ///
+    /// - `root`: its environment is that of the supervisor.
+    /// - `names`: what it and its descendants find others by.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnFailure::Directory`].
+    pub async fn child(
+        &self,
+        module: &Module<State>,
+        root: Root,
+        names: &Names,
+    ) -> Result<Start, SpawnFailure> {
+        let Root {
+            export,
+            params,
+            config,
+            stdio,
+            environment: _,
+        } = root;
+        let dirs = config.wasi.open_dirs().await;
+        dirs.map_err(SpawnFailure::Directory)?;
+        let (names, timers) = (names.clone(), self.timers.clone());
+        let (given, net) = (config.wasi.clone(), config.net.clone());
+        let inherit = move || {
+            let wasi = WasiCtx::new(given.clone(), stdio.for_child()).map_err(Failure::new)?;
+            Ok(Inheritance {
+                names: names.clone(),
+                timers: timers.clone(),
+                wasi,
+                net: net.clone(),
+            })
+        };
+        let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
+        Ok(child.export(export).params(params).into_start())
     }
 
     /// Where its processes live, native ones too.

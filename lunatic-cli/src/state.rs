@@ -20,6 +20,7 @@ use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Linker, Memory};
 
 use crate::config::Config;
+use crate::names::Names;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
@@ -27,8 +28,7 @@ pub struct State {
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
     timers: GuestTimers,
-    registry: Registry,
-    groups: Groups,
+    names: Names,
     wasi: WasiCtx,
     net: GuestNet,
 }
@@ -36,8 +36,7 @@ pub struct State {
 /// What a process has from its parent, or, a root, from the runtime.
 #[derive(Debug)]
 pub struct Inheritance {
-    pub(crate) registry: Registry,
-    pub(crate) groups: Groups,
+    pub(crate) names: Names,
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
     pub(crate) net: Arc<NetConfig>,
@@ -98,8 +97,7 @@ impl ProcessHost for State {
             mailbox,
             errors: ErrorTable::new(),
             timers: GuestTimers::new(inheritance.timers),
-            registry: inheritance.registry,
-            groups: inheritance.groups,
+            names: inheritance.names,
             wasi: inheritance.wasi,
             net: GuestNet::new(inheritance.net),
         }
@@ -118,8 +116,7 @@ impl ProcessHost for State {
         let wasi = WasiCtx::new(config.wasi.clone(), stdio)
             .map_err(|error| Misuse::refused(error.to_string()))?;
         Ok(Inheritance {
-            registry: self.registry.clone(),
-            groups: self.groups.clone(),
+            names: self.names.clone(),
             timers: self.timers.timers().clone(),
             wasi,
             net: self.net_for(config),
@@ -151,13 +148,13 @@ impl TimerHost for State {
 
 impl RegistryHost for State {
     fn registry(&self) -> &Registry {
-        &self.registry
+        &self.names.registry
     }
 }
 
 impl GroupHost for State {
     fn groups(&self) -> &Groups {
-        &self.groups
+        &self.names.groups
     }
 }
 

@@ -16,6 +16,9 @@ pub enum ExitReason {
     Failed(Failure),
     /// Somebody killed it.
     Killed,
+    /// It was asked to end in good order, or its body failed with [`Shutdown`];
+    /// OTP's `shutdown`.
+    Shutdown,
     /// There is no such process; what a link to nobody is told.
     NoProcess,
 }
@@ -24,6 +27,15 @@ impl ExitReason {
     /// Whether links are left alone.
     pub fn is_normal(&self) -> bool {
         matches!(self, ExitReason::Normal)
+    }
+
+    /// Why a process linked to one that ended for this reason ends, if it does
+    /// not trap that.
+    pub(crate) fn passed_on_by(&self, peer: ProcessId) -> ExitReason {
+        match self {
+            ExitReason::Shutdown => ExitReason::Shutdown,
+            _ => ExitReason::Failed(Failure::new(LinkDeath { peer })),
+        }
     }
 
     /// The failure, if it was one.
@@ -41,7 +53,18 @@ impl fmt::Display for ExitReason {
             ExitReason::Normal => f.write_str("normal"),
             ExitReason::Failed(failure) => failure.fmt(f),
             ExitReason::Killed => f.write_str("killed"),
+            ExitReason::Shutdown => f.write_str("shutdown"),
             ExitReason::NoProcess => f.write_str("no such process"),
+        }
+    }
+}
+
+/// How a body that returned with this failure has ended.
+impl From<Failure> for ExitReason {
+    fn from(failure: Failure) -> ExitReason {
+        match failure.downcast_ref::<Shutdown>() {
+            Some(Shutdown) => ExitReason::Shutdown,
+            None => ExitReason::Failed(failure),
         }
     }
 }
@@ -89,6 +112,18 @@ impl<E: Into<Box<dyn Error + Send + Sync + 'static>>> From<E> for Failure {
         Failure::new(cause)
     }
 }
+
+/// A body that fails with this ends in good order: [`ExitReason::Shutdown`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown;
+
+impl fmt::Display for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("shutdown")
+    }
+}
+
+impl Error for Shutdown {}
 
 /// The process died because a process linked to it did, and it did not trap that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,9 +43,9 @@ pub use config::ProcessConfig;
 pub use environment::{
     Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
 };
-pub use exit::{ExitReason, Failure, LinkDeath, MailboxFull, Panicked};
+pub use exit::{ExitReason, Failure, LinkDeath, MailboxFull, Panicked, Shutdown};
 pub use process::Process;
-pub use relations::{ProcessId, Reaction, Relations, Signal};
+pub use relations::{LinkNotice, ProcessId, Reaction, Relations, Signal};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

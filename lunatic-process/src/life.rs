@@ -41,7 +41,7 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
             Ok(Poll::Pending) => self.process.doom().map_or(Poll::Pending, Poll::Ready),
             Ok(Poll::Ready(Ok(()))) => Poll::Ready(ExitReason::Normal),
-            Ok(Poll::Ready(Err(failure))) => Poll::Ready(ExitReason::Failed(failure)),
+            Ok(Poll::Ready(Err(failure))) => Poll::Ready(failure.into()),
             Err(panic) => Poll::Ready(panicked(&*panic)),
         }
     }

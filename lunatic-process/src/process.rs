@@ -130,6 +130,28 @@ impl Process {
         self.signal(Signal::DieWhenLinkDies(die)).ok();
     }
 
+    /// From now on, what happens to links becomes messages with a
+    /// [`LinkNotice`](crate::LinkNotice): for supervisors.
+    pub fn trap_exits(&self) {
+        self.signal(Signal::TrapExits).ok();
+    }
+
+    /// Asks another process to end, in the name of this one; OTP's `exit/2`. It
+    /// ends with this reason, unless it traps link deaths: then it is told of
+    /// one, and does what it likes. If there is no such process, nothing happens.
+    pub fn exit(&self, process: ProcessId, reason: ExitReason) {
+        let from = self.id();
+        let tag = self.inner.control.lock().relations.link_to(process);
+        let tag = tag.flatten();
+        self.tell(process, Signal::Exit { from, tag, reason });
+    }
+
+    /// Whether this process is linked to another.
+    pub fn is_linked(&self, peer: ProcessId) -> bool {
+        let control = self.inner.control.lock();
+        control.relations.link_to(peer).is_some()
+    }
+
     /// Links this process and another, both ways; replaces the tag if they are
     /// linked. If there is no such process, this one is told of a link death
     /// with [`ExitReason::NoProcess`].

@@ -99,6 +99,12 @@ impl Spawned {
         &self.process
     }
 
+    /// Whether nothing can keep the instance from being made: there is nothing to
+    /// wait for.
+    pub fn is_certain(&self) -> bool {
+        self.start.is_none()
+    }
+
     /// Waits until the instance is made. That takes no time at all unless the
     /// module has a start function, or segments that may not fit.
     ///

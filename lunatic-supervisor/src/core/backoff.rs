@@ -1,0 +1,116 @@
+//! Delays before restarts that grow with every failure.
+
+use std::time::Duration;
+
+use crate::core::spec::SpecError;
+
+/// How long a supervisor waits before it restarts a child: at first `first`,
+/// then twice as long each time, up to `longest`.
+///
+/// The delays begin anew for a child that has lived for at least `longest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first delay.
+    pub first: Duration,
+    /// The longest delay.
+    pub longest: Duration,
+    /// How much of a delay is left to chance, in percent: of many children that
+    /// fail together, not all come back together.
+    pub jitter: u8,
+}
+
+impl Backoff {
+    /// Delays between these two, a tenth of each left to chance.
+    pub fn new(first: Duration, longest: Duration) -> Backoff {
+        const JITTER: u8 = 10;
+        Backoff {
+            first,
+            longest,
+            jitter: JITTER,
+        }
+    }
+
+    /// Checks that the numbers make sense.
+    pub(super) fn check(&self) -> Result<(), SpecError> {
+        const ALL: u8 = 100;
+        if self.first > self.longest {
+            return Err(SpecError::BackoffBeyondMaximum);
+        }
+        match self.jitter > ALL {
+            true => Err(SpecError::JitterAboveAll(self.jitter)),
+            false => Ok(()),
+        }
+    }
+
+    /// The delay before a restart.
+    ///
+    /// - `failures`: how many there were in a row before this one.
+    /// - `chance`: any number.
+    pub(super) fn delay(&self, failures: u32, chance: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+        let delay = self.first.saturating_mul(factor).min(self.longest);
+        let share = f64::from(self.jitter) / 100.0 * f64::from(chance) / f64::from(u32::MAX);
+        delay.mul_f64(1.0 - share.min(1.0))
+    }
+}
+
+/// Numbers that are random enough to spread delays: xorshift.
+#[derive(Debug)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) fn new(seed: u64) -> Chance {
+        Chance(seed | 1)
+    }
+
+    pub(super) fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Backoff, Chance};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        let backoff = Backoff {
+            jitter: 0,
+            ..Backoff::new(SECOND, 5 * SECOND)
+        };
+        let delays: Vec<_> = [0, 1, 2, 3, 31, 32, u32::MAX]
+            .iter()
+            .map(|failures| backoff.delay(*failures, 7).as_secs())
+            .collect();
+        assert_eq!(delays, [1, 2, 4, 5, 5, 5, 5]);
+    }
+
+    #[test]
+    fn chance_shortens_a_delay_by_its_share_at_most() {
+        let backoff = Backoff {
+            jitter: 50,
+            ..Backoff::new(SECOND, SECOND)
+        };
+        let mut chance = Chance::new(42);
+        for _ in 0..1000 {
+            let delay = backoff.delay(0, chance.next());
+            assert!(delay >= SECOND / 2 && delay <= SECOND, "{delay:?}");
+        }
+        assert_eq!(backoff.delay(0, 0), SECOND);
+        assert_eq!(backoff.delay(0, u32::MAX), SECOND / 2);
+    }
+
+    #[test]
+    fn the_longest_delay_there_is_does_not_overflow() {
+        let backoff = Backoff::new(Duration::MAX, Duration::MAX);
+        assert!(backoff.delay(u32::MAX, u32::MAX) > Duration::MAX / 2);
+        assert_eq!(backoff.delay(0, 0), Duration::MAX);
+    }
+}

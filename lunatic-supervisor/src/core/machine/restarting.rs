@@ -1,0 +1,184 @@
+//! A child has ended: whether it is restarted, and who else with it.
+
+use std::time::{Duration, Instant};
+
+use lunatic_process::ExitReason;
+
+use crate::core::action::End;
+use crate::core::backoff::Backoff;
+use crate::core::child::{ChildKey, State};
+use crate::core::event::Event;
+use crate::core::intensity::RestartCount;
+use crate::core::machine::{Machine, Then, Why};
+use crate::core::spec::{AutoShutdown, Restart, Strategy};
+
+/// Whether a transient child that ended like this has done its work.
+fn is_orderly(reason: &ExitReason) -> bool {
+    matches!(reason, ExitReason::Normal | ExitReason::Shutdown)
+}
+
+impl<S> Machine<S> {
+    /// Does what is to be done about a child that has ended on its own.
+    pub(super) fn after_exit(&mut self, key: ChildKey, now: Instant) {
+        let Some(child) = self.children.get(&key) else {
+            return;
+        };
+        let State::Dead(reason) = &child.state else {
+            return;
+        };
+        let reason = reason.clone();
+        match child.spec().restart {
+            Restart::Permanent => self.restart(key, reason, now),
+            Restart::Transient if !is_orderly(&reason) => self.restart(key, reason, now),
+            Restart::Transient | Restart::Temporary => self.give_up_child(key, reason, now),
+        }
+    }
+
+    /// A restart has failed; unless somebody has stopped the child meanwhile, it
+    /// is tried again.
+    pub(super) fn retry(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
+        let state = self.children.get(&key).map(|child| &child.state);
+        if let Some(State::Waiting(None)) = state {
+            self.restart(key, reason, now);
+        }
+    }
+
+    /// The delay before a restart is over; unless somebody has stopped the child
+    /// meanwhile, it is started, and those that were stopped with it.
+    pub(super) fn resume(&mut self, key: ChildKey) {
+        let state = self.children.get(&key).map(|child| &child.state);
+        if let Some(State::Waiting(None)) = state {
+            self.start_group(key);
+        }
+    }
+
+    /// The child stays where it is.
+    fn give_up_child(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
+        let Some(child) = self.children.get(&key) else {
+            return;
+        };
+        let is_significant = child.spec().significant;
+        let is_forgotten = child.spec().restart == Restart::Temporary || self.template.is_some();
+        let child = self.child_ref(key);
+        self.set_state(key, State::Stopped);
+        if is_forgotten {
+            self.remove(key);
+        }
+        self.tell(Event::Ended {
+            child: child.clone(),
+            reason,
+        });
+        let shuts_down = match self.flags.auto_shutdown {
+            AutoShutdown::Never => false,
+            AutoShutdown::AnySignificant => is_significant,
+            AutoShutdown::AllSignificant => is_significant && self.significant == 0,
+        };
+        if shuts_down {
+            self.tell(Event::AutoShutdown {
+                child: child.clone(),
+            });
+            self.end(End::AutoShutdown(child), now);
+        }
+    }
+
+    /// Counts a restart, and does it unless it is one too many.
+    fn restart(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
+        match self.window.add(now) {
+            Ok(count) => self.restart_counted(key, reason, count, now),
+            Err(count) => {
+                let child = self.child_ref(key);
+                self.set_state(key, State::Stopped);
+                self.tell(Event::GivingUp {
+                    child: child.clone(),
+                    reason,
+                    count,
+                });
+                self.end(End::GaveUp(child, count), now);
+            }
+        }
+    }
+
+    fn restart_counted(
+        &mut self,
+        key: ChildKey,
+        reason: ExitReason,
+        count: RestartCount,
+        now: Instant,
+    ) {
+        let delay = self.next_delay(key, now);
+        let child_ref = self.child_ref(key);
+        let Some(child) = self.children.get_mut(&key) else {
+            return;
+        };
+        child.restarts += 1;
+        let event = Event::Restarting {
+            child: child_ref,
+            reason,
+            restarts: child.restarts,
+            count,
+            delay,
+        };
+        self.tell(event);
+        let group = self.group_of(key);
+        self.stop_all(group, Then::Restart(key, delay), now);
+    }
+
+    /// The group of a child is stopped; it is started again, now or later.
+    pub(super) fn after_stop(&mut self, cause: ChildKey, delay: Duration, now: Instant) {
+        self.forget_temporary(&self.group_of(cause));
+        match delay.is_zero() {
+            true => self.start_group(cause),
+            // A delay beyond what the clock can count is never over.
+            false => drop(self.set_state(cause, State::Waiting(now.checked_add(delay)))),
+        }
+    }
+
+    /// Temporary children do not come back when others do.
+    fn forget_temporary(&mut self, group: &[ChildKey]) {
+        for key in group {
+            let restart = self.children.get(key).map(|child| child.spec().restart);
+            if restart == Some(Restart::Temporary) {
+                self.remove(*key);
+            }
+        }
+    }
+
+    /// Starts a child, and those that are restarted with it.
+    fn start_group(&mut self, cause: ChildKey) {
+        let mut group = self.group_of(cause);
+        group.retain(|key| {
+            let child = self.children.get(key);
+            child.is_some_and(|child| !child.state.has_process())
+        });
+        self.start_all(group, Why::Restart);
+    }
+
+    /// A child, and those that are restarted with it.
+    fn group_of(&self, key: ChildKey) -> Vec<ChildKey> {
+        match self.flags.strategy {
+            Strategy::OneForOne | Strategy::SimpleOneForOne => vec![key],
+            Strategy::OneForAll => self.all_keys(),
+            Strategy::RestForOne => self.children.range(key..).map(|(key, _)| *key).collect(),
+        }
+    }
+
+    fn next_delay(&mut self, key: ChildKey, now: Instant) -> Duration {
+        let Some(backoff) = self.flags.backoff else {
+            return Duration::ZERO;
+        };
+        let chance = self.chance.next();
+        let Some(child) = self.children.get_mut(&key) else {
+            return Duration::ZERO;
+        };
+        if lived_long(child.started.take(), now, &backoff) {
+            child.failures = 0;
+        }
+        let delay = backoff.delay(child.failures, chance);
+        child.failures = child.failures.saturating_add(1);
+        delay
+    }
+}
+
+fn lived_long(started: Option<Instant>, now: Instant, backoff: &Backoff) -> bool {
+    started.is_some_and(|started| now.saturating_duration_since(started) >= backoff.longest)
+}

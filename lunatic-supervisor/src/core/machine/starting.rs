@@ -1,0 +1,95 @@
+//! Children are started, one after the other.
+
+use std::time::Instant;
+
+use lunatic_process::ExitReason;
+
+use crate::core::action::{Action, End};
+use crate::core::child::{ChildKey, State};
+use crate::core::event::Event;
+use crate::core::input::RequestError;
+use crate::core::machine::{Machine, Pending, Task, Why};
+
+impl<S> Machine<S> {
+    /// Starts these children in this order.
+    pub(super) fn start_all(&mut self, mut keys: Vec<ChildKey>, why: Why) {
+        keys.reverse();
+        self.start_next(keys, why);
+    }
+
+    /// - `rest`: the next is the last.
+    pub(super) fn start_next(&mut self, mut rest: Vec<ChildKey>, why: Why) {
+        match rest.pop() {
+            Some(current) => {
+                self.set_state(current, State::Starting);
+                self.actions.push_back(Action::Start(current));
+                self.task = Task::Start { rest, why };
+            }
+            None => {
+                self.task = Task::None;
+                if let Why::Begin = why {
+                    self.actions.push_back(Action::Ready);
+                    self.tell(Event::Ready);
+                }
+            }
+        }
+    }
+
+    pub(super) fn started(&mut self, key: ChildKey, now: Instant) {
+        let Some(child) = self.children.get_mut(&key) else {
+            return;
+        };
+        let State::Starting = child.state else {
+            return;
+        };
+        child.started = Some(now);
+        self.set_state(key, State::Running);
+        if let Task::Start { rest, why } = std::mem::replace(&mut self.task, Task::None) {
+            if let Why::Added(id) | Why::Requested(id) = why {
+                self.reply(id, Ok(key));
+            }
+            self.start_next(rest, why);
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
+        match self.children.get(&key).map(|child| &child.state) {
+            Some(State::Starting) => {}
+            // It was told to end before it was there.
+            Some(State::Stopping(_)) => return self.stopped(key, now),
+            _ => return,
+        }
+        let Task::Start { why, .. } = std::mem::replace(&mut self.task, Task::None) else {
+            unreachable!("a child is started by a task only");
+        };
+        let child = self.child_ref(key);
+        match why {
+            Why::Begin => {
+                self.set_state(key, State::Stopped);
+                self.tell(Event::StartFailed {
+                    child: child.clone(),
+                    reason: reason.clone(),
+                });
+                self.end(End::StartFailed(child, reason), now);
+            }
+            // As OTP does: it is tried again when it is its turn, and counts again.
+            Why::Restart => {
+                self.set_state(key, State::Waiting(None));
+                let event_reason = reason.clone();
+                self.tell(Event::StartFailed {
+                    child,
+                    reason: event_reason,
+                });
+                self.pending.push_back(Pending::Retry(key, reason));
+            }
+            Why::Added(id) => {
+                self.remove(key);
+                self.reply(id, Err(RequestError::StartFailed(reason)));
+            }
+            Why::Requested(id) => {
+                self.set_state(key, State::Stopped);
+                self.reply(id, Err(RequestError::StartFailed(reason)));
+            }
+        }
+    }
+}

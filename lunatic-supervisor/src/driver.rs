@@ -1,0 +1,372 @@
+//! The process that does what the state machine decides.
+
+use std::collections::hash_map::RandomState;
+use std::error::Error;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_channel::Sender;
+use async_io::Timer;
+use futures_lite::future;
+use lunatic_mailbox::{Mailbox, Message, Wanted};
+use lunatic_process::{
+    Context, ExitReason, Failure, LinkDeath, LinkNotice, Process, ProcessId, Shutdown,
+};
+use rustc_hash::FxHashMap;
+
+use crate::core::{
+    Action, ChildInfo, ChildKey, ChildRef, End, Event, Input, Machine, Request, RequestError,
+    RequestId,
+};
+use crate::log::Log;
+use crate::spec::Observer;
+use crate::start::{ChildContext, Ready, Start, Starting};
+use crate::supervisor::{Answer, Call, ChildId, ChildProcess};
+
+/// So many steps, then others get their turn on this core.
+const STEPS: u32 = 64;
+
+/// A supervisor as the body of a process.
+pub(crate) struct Driver {
+    own: Process,
+    mailbox: Mailbox,
+    machine: Machine<Start>,
+    /// Processes that may be alive, both ways.
+    processes: FxHashMap<ChildKey, Process>,
+    keys: FxHashMap<ProcessId, ChildKey>,
+    /// The one child that is not there yet.
+    starting: Option<(ChildKey, Ready)>,
+    answers: FxHashMap<RequestId, Answer>,
+    next_request: u64,
+    parent: Option<ProcessId>,
+    path: Arc<str>,
+    observer: Option<Observer>,
+    /// Who waits for the children to be started.
+    report: Sender<Result<(), Failure>>,
+    log: Log,
+    steps: u32,
+}
+
+/// A child could not be started when its supervisor was.
+#[derive(Debug)]
+struct ChildNotStarted {
+    child: ChildRef,
+    reason: ExitReason,
+}
+
+/// What a supervisor wakes up for.
+enum Woken {
+    Message(Message),
+    Ready(ChildKey, Result<(), Failure>),
+    Late,
+}
+
+/// A number that is another each time.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl Driver {
+    pub(crate) fn new(
+        own: Context,
+        machine: Machine<Start>,
+        parent: Option<ProcessId>,
+        path: Arc<str>,
+        observer: Option<Observer>,
+        report: Sender<Result<(), Failure>>,
+    ) -> Driver {
+        Driver {
+            own: own.process,
+            mailbox: own.mailbox,
+            machine,
+            processes: FxHashMap::default(),
+            keys: FxHashMap::default(),
+            starting: None,
+            answers: FxHashMap::default(),
+            next_request: 0,
+            parent,
+            log: Log::new(path.clone()),
+            path,
+            observer,
+            report,
+            steps: 0,
+        }
+    }
+
+    /// Runs until the supervisor ends.
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        self.own.trap_exits();
+        self.feed(Input::Begin);
+        loop {
+            while let Some(action) = self.machine.next_action() {
+                if let Action::End(end) = action {
+                    return self.finish(end);
+                }
+                self.act(action);
+                self.take_turns().await;
+            }
+            match self.next().await {
+                Woken::Message(message) => self.hear(message),
+                Woken::Ready(key, Ok(())) => self.feed(Input::Started(key)),
+                Woken::Ready(key, Err(failure)) => self.start_failed(key, failure),
+                Woken::Late => self.feed(Input::Timeout),
+            }
+            self.take_turns().await;
+        }
+    }
+
+    fn feed(&mut self, input: Input<Start>) {
+        self.machine.handle(input, Instant::now());
+    }
+
+    /// The next thing that happens. What is there already is taken without
+    /// waiting, but nothing is starved by it.
+    async fn next(&mut self) -> Woken {
+        let due = earlier(self.machine.next_timeout(), self.log.next_flush());
+        if due.is_some_and(|due| due <= Instant::now()) {
+            self.log.flush_if_due(Instant::now());
+            return Woken::Late;
+        }
+        if self.starting.is_none()
+            && let Some(message) = self.mailbox.try_receive(&Wanted::Any)
+        {
+            return Woken::Message(message);
+        }
+        let starting = &mut self.starting;
+        let ready = async {
+            match starting {
+                Some((key, ready)) => Woken::Ready(*key, ready.await),
+                None => future::pending().await,
+            }
+        };
+        let message = async { Woken::Message(self.mailbox.receive(Wanted::Any).await) };
+        let late = async {
+            match due {
+                Some(due) => drop(Timer::at(due).await),
+                None => future::pending().await,
+            }
+            Woken::Late
+        };
+        let event = future::or(ready, future::or(message, late)).await;
+        match &event {
+            Woken::Ready(..) => self.starting = None,
+            Woken::Late => self.log.flush_if_due(Instant::now()),
+            Woken::Message(_) => {}
+        }
+        event
+    }
+
+    fn hear(&mut self, mut message: Message) {
+        match LinkNotice::take(&mut message) {
+            Some(LinkNotice::Exit { from, reason }) => self.hear_exit(from, reason),
+            // A child does not leave its supervisor.
+            Some(LinkNotice::Unlinked { peer }) if self.keys.contains_key(&peer) => {
+                self.own.link(peer, None);
+            }
+            Some(_) => {}
+            None => {
+                if let Message::Data(mut data) = message
+                    && let Some(call) = data.take::<Call>(0)
+                {
+                    self.answer(call);
+                }
+            }
+        }
+    }
+
+    fn hear_exit(&mut self, from: ProcessId, reason: ExitReason) {
+        if let Some(key) = self.keys.get(&from).copied() {
+            let process = self.processes.get(&key);
+            // Who links itself again too late is told that there is nobody.
+            let Some(reason) = process.and_then(Process::exit_reason) else {
+                return;
+            };
+            self.forget_process(key);
+            self.feed(Input::Exited(key, reason));
+        } else if Some(from) == self.parent {
+            let reason = match reason {
+                ExitReason::Normal | ExitReason::Shutdown => reason,
+                _ => ExitReason::Failed(Failure::new(LinkDeath { peer: from })),
+            };
+            self.feed(Input::ShutDown(End::Asked(reason)));
+        }
+    }
+
+    fn start_failed(&mut self, key: ChildKey, failure: Failure) {
+        self.forget_process(key);
+        self.feed(Input::StartFailed(key, failure.into()));
+    }
+
+    fn forget_process(&mut self, key: ChildKey) {
+        if let Some(process) = self.processes.remove(&key) {
+            self.keys.remove(&process.id());
+        }
+        if self
+            .starting
+            .as_ref()
+            .is_some_and(|(starting, _)| *starting == key)
+        {
+            self.starting = None;
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Start(key) => self.start(key),
+            Action::Kill(key) => {
+                if let Some(process) = self.processes.get(&key) {
+                    process.kill();
+                }
+            }
+            Action::AskToEnd(key) => {
+                if let Some(process) = self.processes.get(&key) {
+                    self.own.exit(process.id(), ExitReason::Shutdown);
+                }
+            }
+            Action::Ready => drop(self.report.try_send(Ok(()))),
+            Action::Reply(id, result) => self.reply(id, result),
+            Action::Tell(event) => self.tell(&event),
+            Action::End(_) => {}
+        }
+    }
+
+    fn start(&mut self, key: ChildKey) {
+        let (Some(start), Some(child)) = (self.machine.start(key), self.machine.child(key)) else {
+            return;
+        };
+        let context = ChildContext {
+            supervisor: &self.own,
+            path: &self.path,
+            child: &child,
+            observer: self.observer.as_ref(),
+        };
+        match start.start(&context) {
+            Ok(Starting { process, ready }) => {
+                if !child.from_template && process.label().is_none() {
+                    process.set_label(&child.name);
+                }
+                self.keys.insert(process.id(), key);
+                if !self.own.is_linked(process.id()) {
+                    self.own.link(process.id(), None);
+                }
+                self.processes.insert(key, process);
+                match ready {
+                    Some(ready) => self.starting = Some((key, ready)),
+                    None => self.feed(Input::Started(key)),
+                }
+            }
+            Err(failure) => self.feed(Input::StartFailed(key, failure.into())),
+        }
+    }
+
+    fn answer(&mut self, call: Call) {
+        match call {
+            Call::Add(spec, answer) => self.request(Request::Add(spec), answer),
+            Call::AddFromTemplate(start, answer) => {
+                self.request(Request::AddFromTemplate(start), answer);
+            }
+            Call::Restart(child, answer) => self.request_of(child, Request::Restart, answer),
+            Call::Terminate(child, answer) => self.request_of(child, Request::Terminate, answer),
+            Call::Delete(child, answer) => self.request_of(child, Request::Delete, answer),
+            // Who has asked may have died meanwhile.
+            Call::List(answer) => drop(answer.try_send(self.list())),
+            Call::Count(answer) => drop(answer.try_send(self.machine.counts())),
+            Call::ShutDown => self.feed(Input::ShutDown(End::Asked(ExitReason::Normal))),
+        }
+    }
+
+    fn request_of(
+        &mut self,
+        child: ChildId,
+        request: impl FnOnce(ChildKey) -> Request<Start>,
+        answer: Answer,
+    ) {
+        let key = match child {
+            ChildId::Key(key) => Some(key),
+            ChildId::Process(process) => self.keys.get(&process).copied(),
+            ChildId::Name(name) => self.machine.find(&name),
+        };
+        match key {
+            Some(key) => self.request(request(key), answer),
+            None => drop(answer.try_send(Err(RequestError::NotFound))),
+        }
+    }
+
+    fn request(&mut self, request: Request<Start>, answer: Answer) {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.answers.insert(id, answer);
+        self.feed(Input::Request(id, request));
+    }
+
+    fn reply(&mut self, id: RequestId, result: Result<ChildKey, RequestError>) {
+        if let Some(answer) = self.answers.remove(&id) {
+            let result = result.map(|key| (key, self.processes.get(&key).cloned()));
+            answer.try_send(result).ok();
+        }
+    }
+
+    fn list(&self) -> Vec<ChildProcess> {
+        let with_process = |info: ChildInfo| ChildProcess {
+            process: self.processes.get(&info.key).cloned(),
+            info,
+        };
+        self.machine.children().map(with_process).collect()
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.log.tell(event, Instant::now());
+        if let Some(observer) = &self.observer {
+            observer.tell(&self.path, event);
+        }
+    }
+
+    /// All children are stopped; what the process ends with.
+    fn finish(&mut self, end: End) -> Result<(), Failure> {
+        self.log.flush(Instant::now());
+        let failure = match end {
+            End::Asked(ExitReason::Normal) => return Ok(()),
+            End::Asked(ExitReason::Failed(failure)) => failure,
+            End::StartFailed(child, reason) => {
+                let failure = Failure::new(ChildNotStarted { child, reason });
+                self.report.try_send(Err(failure.clone())).ok();
+                // No link is made to what did not start.
+                if let Some(parent) = self.parent {
+                    self.own.unlink(parent);
+                }
+                failure
+            }
+            _ => Failure::new(Shutdown),
+        };
+        Err(failure)
+    }
+
+    async fn take_turns(&mut self) {
+        self.steps += 1;
+        if self.steps >= STEPS {
+            self.steps = 0;
+            future::yield_now().await;
+        }
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl fmt::Display for ChildNotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the child `{}` did not start: {}",
+            self.child, self.reason
+        )
+    }
+}
+
+impl Error for ChildNotStarted {}

@@ -1,0 +1,123 @@
+//! A child that is a wasm instance.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lunatic_engine::Module;
+use lunatic_process::Failure;
+use lunatic_process::guest::{ProcessHost, Spawn, spawn};
+use wasmtime::Val;
+
+use crate::start::{ChildContext, Start, StartChild, Starting};
+
+/// A child that is a wasm instance: a new one for every start.
+pub struct WasmChild<T: ProcessHost> {
+    template: Arc<Template<T>>,
+    export: Arc<str>,
+    params: Vec<Val>,
+}
+
+/// What children that differ in their parameters share.
+struct Template<T: ProcessHost> {
+    module: Module<T>,
+    config: Arc<T::Config>,
+    inherit: Box<Inherit<T>>,
+}
+
+type Inherit<T> =
+    dyn Fn() -> Result<<T as ProcessHost>::Inheritance, Failure> + Send + Sync + 'static;
+
+impl<T: ProcessHost> WasmChild<T> {
+    /// An instance of this module that runs `_start`.
+    ///
+    /// - `config`: its rights and limits.
+    /// - `inherit`: makes what it has beside, for every start anew.
+    pub fn new(
+        module: Module<T>,
+        config: Arc<T::Config>,
+        inherit: impl Fn() -> Result<T::Inheritance, Failure> + Send + Sync + 'static,
+    ) -> WasmChild<T> {
+        let template = Template {
+            module,
+            config,
+            inherit: Box::new(inherit),
+        };
+        WasmChild {
+            template: Arc::new(template),
+            export: "_start".into(),
+            params: Vec::new(),
+        }
+    }
+
+    /// The exported function that is its body. It must return nothing.
+    pub fn export(mut self, export: impl Into<Arc<str>>) -> WasmChild<T> {
+        self.export = export.into();
+        self
+    }
+
+    /// The arguments of that function.
+    pub fn params(mut self, params: Vec<Val>) -> WasmChild<T> {
+        self.params = params;
+        self
+    }
+
+    /// The same child with more arguments after its own.
+    pub fn with_more_params(&self, more: &[Val]) -> WasmChild<T> {
+        let mut child = self.clone();
+        child.params.extend_from_slice(more);
+        child
+    }
+
+    /// How a supervisor starts it.
+    pub fn into_start(self) -> Start {
+        Arc::new(self)
+    }
+}
+
+impl<T: ProcessHost> StartChild for WasmChild<T> {
+    fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
+        let Template {
+            module,
+            config,
+            inherit,
+        } = &*self.template;
+        let spawned = spawn(
+            context.environment(),
+            Spawn {
+                module: module.clone(),
+                config: config.clone(),
+                export: self.export.to_string(),
+                params: self.params.clone(),
+                inheritance: inherit()?,
+                link: Some(context.link()),
+                awaited: true,
+            },
+        )?;
+        let process = spawned.process().clone();
+        if spawned.is_certain() {
+            return Ok(Starting::at_once(process));
+        }
+        Ok(Starting::when(process, async {
+            Ok(spawned.started().await.map(|_| ())?)
+        }))
+    }
+}
+
+impl<T: ProcessHost> Clone for WasmChild<T> {
+    fn clone(&self) -> WasmChild<T> {
+        WasmChild {
+            template: self.template.clone(),
+            export: self.export.clone(),
+            params: self.params.clone(),
+        }
+    }
+}
+
+impl<T: ProcessHost> fmt::Debug for WasmChild<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasmChild")
+            .field("export", &self.export)
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
+}

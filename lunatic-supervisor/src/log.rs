@@ -1,0 +1,208 @@
+//! What is logged of restarts, and how a storm of them stays readable.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::core::{Event, Intensity, RestartCount};
+
+/// So many lines are written in a [`SPAN`]; the others are counted.
+const LINES: u32 = 5;
+
+/// How long lines are counted together.
+const SPAN: Duration = Duration::from_secs(1);
+
+/// The log of one supervisor.
+#[derive(Debug)]
+pub(crate) struct Log {
+    path: Arc<str>,
+    storm: Storm,
+}
+
+/// Decides, without a clock of its own, which lines are written.
+#[derive(Debug, Default)]
+struct Storm {
+    since: Option<Instant>,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Log {
+    pub(crate) fn new(path: Arc<str>) -> Log {
+        Log {
+            path,
+            storm: Storm::default(),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, event: &Event, now: Instant) {
+        if is_end(event) {
+            self.flush(now);
+        } else if is_noisy(event) {
+            self.flush_if_due(now);
+            if !self.storm.admits(now) {
+                return;
+            }
+        }
+        write(&self.path, event);
+    }
+
+    /// When the lines that were left out are to be summed up.
+    pub(crate) fn next_flush(&self) -> Option<Instant> {
+        self.storm.next_flush()
+    }
+
+    /// Sums up what was left out, if its time has come.
+    pub(crate) fn flush_if_due(&mut self, now: Instant) {
+        if self.next_flush().is_some_and(|due| due <= now) {
+            self.flush(now);
+        }
+    }
+
+    /// Sums up what was left out.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        let supervisor = &*self.path;
+        if let Some((left_out, time)) = self.storm.flush(now) {
+            tracing::warn!(
+                supervisor,
+                "{left_out} more restarts, ends and failed starts of children in {time:.1?}"
+            );
+        }
+    }
+}
+
+impl Storm {
+    fn admits(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        if self.left_out == 0 && now.saturating_duration_since(since) >= SPAN {
+            self.since = Some(now);
+            self.lines = 0;
+        }
+        if self.lines < LINES {
+            self.lines += 1;
+            return true;
+        }
+        self.left_out += 1;
+        false
+    }
+
+    fn next_flush(&self) -> Option<Instant> {
+        match self.left_out {
+            0 => None,
+            _ => self.since.and_then(|since| since.checked_add(SPAN)),
+        }
+    }
+
+    /// How many lines were left out, in how much time.
+    fn flush(&mut self, now: Instant) -> Option<(u64, Duration)> {
+        let Storm {
+            since, left_out, ..
+        } = std::mem::take(self);
+        let since = since.filter(|_| left_out > 0)?;
+        Some((left_out, now.saturating_duration_since(since)))
+    }
+}
+
+/// Whether an event is the last one of a supervisor that ends by itself.
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::GivingUp { .. } | Event::AutoShutdown { .. })
+}
+
+/// Whether an event may come in great numbers.
+fn is_noisy(event: &Event) -> bool {
+    match event {
+        Event::Restarting { .. } | Event::StartFailed { .. } | Event::Overdue { .. } => true,
+        Event::Ended { reason, .. } => !reason.is_normal(),
+        _ => false,
+    }
+}
+
+fn write(supervisor: &str, event: &Event) {
+    match event {
+        Event::Ready => tracing::debug!(supervisor, "all children are started"),
+        Event::Restarting {
+            child,
+            reason,
+            restarts,
+            count,
+            delay,
+        } => tracing::warn!(
+            supervisor,
+            child = %child,
+            restarts,
+            "restarting after: {reason} ({}{})",
+            of_limit(count),
+            after(*delay),
+        ),
+        Event::Ended { child, reason } if reason.is_normal() => {
+            tracing::debug!(supervisor, child = %child, "ended, and stays ended");
+        }
+        Event::Ended { child, reason } => {
+            tracing::warn!(supervisor, child = %child, "ended, and stays ended: {reason}");
+        }
+        Event::StartFailed { child, reason } => {
+            tracing::warn!(supervisor, child = %child, "did not start: {reason}");
+        }
+        Event::Overdue { child, timeout } => {
+            tracing::warn!(supervisor, child = %child, "did not end within {timeout:?}, is killed");
+        }
+        Event::GivingUp {
+            child,
+            reason,
+            count,
+        } => tracing::error!(
+            supervisor,
+            child = %child,
+            "gives up after: {reason} ({})",
+            of_limit(count),
+        ),
+        Event::AutoShutdown { child } => {
+            tracing::info!(supervisor, child = %child, "shuts down, because a significant child ended");
+        }
+    }
+}
+
+/// `restart 2 of 3 in 5s, the count falls again in 4.1s`.
+fn of_limit(count: &RestartCount) -> String {
+    let RestartCount {
+        count,
+        limit,
+        clears_in,
+    } = count;
+    let Intensity { restarts, period } = limit;
+    format!("restart {count} of {restarts} in {period:?}, the count falls again in {clears_in:.1?}")
+}
+
+fn after(delay: Duration) -> String {
+    match delay.is_zero() {
+        true => String::new(),
+        false => format!(", after a delay of {delay:.1?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{LINES, SPAN, Storm};
+
+    #[test]
+    fn a_few_lines_are_written_and_the_others_counted_and_summed_up() {
+        let start = Instant::now();
+        let mut storm = Storm::default();
+        let written = (0..1000).filter(|_| storm.admits(start)).count();
+        assert_eq!(written as u32, LINES);
+        assert_eq!(storm.next_flush(), Some(start + SPAN));
+        assert_eq!(storm.flush(start + SPAN), Some((995, SPAN)));
+        assert_eq!(storm.next_flush(), None);
+    }
+
+    #[test]
+    fn slow_restarts_are_all_written() {
+        let start = Instant::now();
+        let mut storm = Storm::default();
+        for second in 0..100 {
+            assert!(storm.admits(start + Duration::from_secs(second)));
+        }
+        assert_eq!(storm.flush(start + Duration::from_secs(100)), None);
+    }
+}

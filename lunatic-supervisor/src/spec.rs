@@ -1,0 +1,188 @@
+//! A supervisor and its children as data.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lunatic_process::{Environment, Failure, SpawnLink, SpawnOptions};
+
+use crate::core::{
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Event, Flags, Intensity, Machine, ShutdownPolicy,
+    SpecError, Strategy,
+};
+use crate::driver::{self, Driver};
+use crate::start::{ChildContext, Start, StartChild, Starting};
+use crate::supervisor::{StartError, Supervisor};
+
+/// Told what happens in a tree of supervisors; cheap to clone.
+///
+/// It is called by the supervisor's own task and must be quick. It gets the path
+/// of the supervisor, `root/web`, and the event. All events are logged too.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(&str, &Event) + Send + Sync>);
+
+/// A supervisor and its children as data; it can be started many times.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    name: Arc<str>,
+    flags: Flags,
+    children: Vec<ChildSpec<Start>>,
+    observer: Option<Observer>,
+}
+
+impl Spec {
+    /// A supervisor with OTP's defaults and without children.
+    ///
+    /// - `name`: for logs.
+    pub fn new(name: impl Into<Arc<str>>) -> Spec {
+        Spec {
+            name: name.into(),
+            flags: Flags::default(),
+            children: Vec::new(),
+            observer: None,
+        }
+    }
+
+    /// Which children are restarted.
+    pub fn strategy(mut self, strategy: Strategy) -> Spec {
+        self.flags.strategy = strategy;
+        self
+    }
+
+    /// How many restarts there may be in how much time, before it gives up.
+    pub fn intensity(mut self, restarts: u32, period: Duration) -> Spec {
+        self.flags.intensity = Intensity { restarts, period };
+        self
+    }
+
+    /// Whether it ends with its significant children.
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Spec {
+        self.flags.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// How long it waits before a restart.
+    pub fn backoff(mut self, backoff: Backoff) -> Spec {
+        self.flags.backoff = Some(backoff);
+        self
+    }
+
+    /// All flags at once.
+    pub fn flags(mut self, flags: Flags) -> Spec {
+        self.flags = flags;
+        self
+    }
+
+    /// Adds a child; they are started in the order in which they are added.
+    pub fn child(mut self, child: ChildSpec<Start>) -> Spec {
+        self.children.push(child);
+        self
+    }
+
+    /// Whom to tell what happens to it and, unless they have their own, to the
+    /// supervisors below.
+    pub fn observer(mut self, observer: impl Fn(&str, &Event) + Send + Sync + 'static) -> Spec {
+        self.observer = Some(Observer(Arc::new(observer)));
+        self
+    }
+
+    /// A child specification for this supervisor under another: permanent, with
+    /// all the time it wants to stop its own children.
+    pub fn into_child(self) -> ChildSpec<Start> {
+        let name = self.name.to_string();
+        let start: Start = Arc::new(self);
+        ChildSpec {
+            kind: ChildKind::Supervisor,
+            shutdown: ShutdownPolicy::Infinity,
+            ..ChildSpec::new(name, start)
+        }
+    }
+
+    /// Checks it, and all that can be seen of it: flags and names.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`].
+    pub fn check(&self) -> Result<(), SpecError> {
+        self.machine(0).map(|_| ())
+    }
+
+    /// Starts it, and waits until all its children are started.
+    ///
+    /// - `link`: a link to its parent, with which it ends. The parent is told of
+    ///   its end, unless that is normal.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; then nothing is left of it.
+    pub async fn start(
+        &self,
+        environment: &Environment,
+        link: Option<SpawnLink>,
+    ) -> Result<Supervisor, StartError> {
+        let Starting { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
+        if let Some(ready) = ready {
+            ready.await.map_err(StartError::Child)?;
+        }
+        Ok(Supervisor::new(process))
+    }
+
+    pub(crate) fn spawn(
+        &self,
+        environment: &Environment,
+        link: Option<SpawnLink>,
+        path: Arc<str>,
+        inherited: Option<&Observer>,
+    ) -> Result<Starting, StartError> {
+        let machine = self.machine(driver::seed()).map_err(StartError::Spec)?;
+        let observer = self.observer.as_ref().or(inherited).cloned();
+        let parent = link.as_ref().map(|link| link.parent.id());
+        let options = SpawnOptions {
+            link,
+            awaited: true,
+            ..SpawnOptions::default()
+        };
+        let (report, ready) = async_channel::bounded(1);
+        let label = path.clone();
+        let process = environment
+            .spawn(options, |own| {
+                Driver::new(own, machine, parent, path, observer, report).run()
+            })
+            .map_err(StartError::Spawn)?;
+        process.set_label(&label);
+        Ok(Starting::when(process, async move {
+            let ended = || Err(Failure::new("the supervisor ended while it started"));
+            ready.recv().await.unwrap_or_else(|_| ended())
+        }))
+    }
+
+    fn machine(&self, seed: u64) -> Result<Machine<Start>, SpecError> {
+        Machine::new(self.flags, self.children.clone(), seed)
+    }
+}
+
+/// A supervisor under a supervisor.
+impl StartChild for Spec {
+    fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
+        let path = context.path().into();
+        let started = self.spawn(
+            context.environment(),
+            Some(context.link()),
+            path,
+            context.observer(),
+        );
+        Ok(started?)
+    }
+}
+
+impl Observer {
+    pub(crate) fn tell(&self, path: &str, event: &Event) {
+        (self.0)(path, event);
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}

@@ -1,0 +1,250 @@
+//! The handle to a running supervisor.
+
+use std::error::Error;
+use std::fmt;
+
+use async_channel::Sender;
+use lunatic_mailbox::DataMessage;
+use lunatic_process::{ExitReason, Failure, Process, ProcessId, SpawnError};
+
+use crate::core::{ChildCounts, ChildInfo, ChildKey, ChildSpec, RequestError, SpecError};
+use crate::start::Start;
+
+/// A supervisor, alive or dead; clone it freely.
+///
+/// Dropping the handle does nothing. What is asked of a supervisor is done when
+/// it is done with what it does, a restart for example.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    process: Process,
+}
+
+/// One child among those of a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChildId {
+    /// By its name; those made from a template have none.
+    Name(String),
+    /// By its process, while that lives.
+    Process(ProcessId),
+    /// By its number.
+    Key(ChildKey),
+}
+
+/// A child that was started.
+#[derive(Debug, Clone)]
+pub struct StartedChild {
+    /// Which one.
+    pub key: ChildKey,
+    /// Its process; it may have ended already.
+    pub process: Process,
+}
+
+/// A child, as it is listed.
+#[derive(Debug, Clone)]
+pub struct ChildProcess {
+    /// What there is to say of it.
+    pub info: ChildInfo,
+    /// Its process, if there is one.
+    pub process: Option<Process>,
+}
+
+/// Why a supervisor was not started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It cannot be as it is specified.
+    Spec(SpecError),
+    /// The environment takes no more.
+    Spawn(SpawnError),
+    /// A child could not be started; those before it were stopped again.
+    Child(Failure),
+}
+
+/// What is sent to a supervisor as the resource of a message.
+pub(crate) enum Call {
+    Add(ChildSpec<Start>, Answer),
+    AddFromTemplate(Option<Start>, Answer),
+    Restart(ChildId, Answer),
+    Terminate(ChildId, Answer),
+    Delete(ChildId, Answer),
+    List(Sender<Vec<ChildProcess>>),
+    Count(Sender<ChildCounts>),
+    ShutDown,
+}
+
+/// Where the answer to a change goes: the child, and its process if it has one.
+pub(crate) type Answer = Sender<Result<Changed, RequestError>>;
+
+pub(crate) type Changed = (ChildKey, Option<Process>);
+
+impl Supervisor {
+    pub(crate) fn new(process: Process) -> Supervisor {
+        Supervisor { process }
+    }
+
+    /// Its process: to be killed, monitored, linked to.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Adds a child and starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; then there is no such child.
+    pub async fn start_child(&self, child: ChildSpec<Start>) -> Result<StartedChild, RequestError> {
+        let changed = self.change(|answer| Call::Add(child, answer)).await?;
+        started(changed)
+    }
+
+    /// Starts another child from the template.
+    ///
+    /// - `start`: how, if it is to be another way than the template's.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; then there is no such child.
+    pub async fn start_from_template(
+        &self,
+        start: Option<Start>,
+    ) -> Result<StartedChild, RequestError> {
+        let changed = self
+            .change(|answer| Call::AddFromTemplate(start, answer))
+            .await?;
+        started(changed)
+    }
+
+    /// Starts a child that is stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn restart_child(
+        &self,
+        child: impl Into<ChildId>,
+    ) -> Result<StartedChild, RequestError> {
+        let child = child.into();
+        let changed = self.change(|answer| Call::Restart(child, answer)).await?;
+        started(changed)
+    }
+
+    /// Stops a child. Its specification stays, unless it is temporary or made
+    /// from a template.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn terminate_child(&self, child: impl Into<ChildId>) -> Result<(), RequestError> {
+        let child = child.into();
+        let changed = self.change(|answer| Call::Terminate(child, answer));
+        changed.await.map(|_| ())
+    }
+
+    /// Removes a child that is stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn delete_child(&self, child: impl Into<ChildId>) -> Result<(), RequestError> {
+        let child = child.into();
+        let changed = self.change(|answer| Call::Delete(child, answer));
+        changed.await.map(|_| ())
+    }
+
+    /// Lists the children in the order in which they were added, even while the
+    /// supervisor is busy.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ShuttingDown`] if it has ended.
+    pub async fn which_children(&self) -> Result<Vec<ChildProcess>, RequestError> {
+        self.call(Call::List).await
+    }
+
+    /// Counts the children, even while the supervisor is busy.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ShuttingDown`] if it has ended.
+    pub async fn count_children(&self) -> Result<ChildCounts, RequestError> {
+        self.call(Call::Count).await
+    }
+
+    /// Asks it to stop its children, the last first, and then to end normally.
+    /// It says yes or no to nobody: [`wait`](Supervisor::wait) for it.
+    pub fn stop(&self) {
+        // Who has ended need not be stopped.
+        self.send(Call::ShutDown).ok();
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn shut_down(&self) -> ExitReason {
+        self.stop();
+        self.wait().await
+    }
+
+    /// Waits until it has ended; [`ExitReason::Shutdown`] if it gave up.
+    pub async fn wait(&self) -> ExitReason {
+        self.process.wait().await
+    }
+
+    async fn change(&self, call: impl FnOnce(Answer) -> Call) -> Result<Changed, RequestError> {
+        self.call(call).await?
+    }
+
+    async fn call<R>(&self, call: impl FnOnce(Sender<R>) -> Call) -> Result<R, RequestError> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.send(call(sender))?;
+        let answer = receiver.recv().await;
+        answer.map_err(|_| RequestError::ShuttingDown)
+    }
+
+    fn send(&self, call: Call) -> Result<(), RequestError> {
+        let mut message = DataMessage::default();
+        message.push(call);
+        let sent = self.process.send(message.into());
+        sent.map_err(|_| RequestError::ShuttingDown)
+    }
+}
+
+fn started((key, process): Changed) -> Result<StartedChild, RequestError> {
+    // A child that was started and has died since is one that is restarted.
+    let process = process.ok_or(RequestError::Restarting)?;
+    Ok(StartedChild { key, process })
+}
+
+impl From<&str> for ChildId {
+    fn from(name: &str) -> ChildId {
+        ChildId::Name(name.to_owned())
+    }
+}
+
+impl From<String> for ChildId {
+    fn from(name: String) -> ChildId {
+        ChildId::Name(name)
+    }
+}
+
+impl From<ProcessId> for ChildId {
+    fn from(process: ProcessId) -> ChildId {
+        ChildId::Process(process)
+    }
+}
+
+impl From<ChildKey> for ChildId {
+    fn from(key: ChildKey) -> ChildId {
+        ChildId::Key(key)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Spec(error) => error.fmt(f),
+            StartError::Spawn(error) => error.fmt(f),
+            StartError::Child(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl Error for StartError {}
