@@ -5,93 +5,9 @@ mod harness;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use tempfile::TempDir;
-
-/// A directory with guests.
-struct Guests(TempDir);
-
-/// What a run of the program came to.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Guests {
-    fn new() -> Guests {
-        Guests(TempDir::new().unwrap())
-    }
-
-    /// Writes a file.
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.path().join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// The program, in the directory.
-    fn lunatic(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lunatic"));
-        for variable in ["RUST_LOG", "CLICOLOR_FORCE", "CARGO_MANIFEST_DIR"] {
-            command.env_remove(variable);
-        }
-        command.current_dir(self.0.path()).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        let mut command = self.lunatic();
-        command.args(args);
-        ran(&mut command)
-    }
-
-    /// Writes a guest, see [`harness::module`], and runs it.
-    fn run_guest(&self, body: &str) -> Ran {
-        self.file("guest.wat", harness::module(body));
-        self.run(&["run", "guest.wat"])
-    }
-}
-
-fn ran(command: &mut Command) -> Ran {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    Ran {
-        code: status.code(),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn code(&self, code: i32) -> &Ran {
-        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
-        self
-    }
-
-    /// All of this is on standard error.
-    #[track_caller]
-    fn says(&self, parts: &[&str]) -> &Ran {
-        for part in parts {
-            assert!(self.err.contains(part), "no {part:?} in\n{}", self.err);
-        }
-        self
-    }
-
-    #[track_caller]
-    fn is_silent(&self) -> &Ran {
-        assert_eq!((self.out.as_str(), self.err.as_str()), ("", ""));
-        self
-    }
-}
+use harness::program::{self, Guests, exit_code, ran};
 
 const RETURNS: &str = r#"(func (export "_start"))"#;
 
@@ -437,24 +353,8 @@ fn signalled(body: &str, signal: &str) -> Option<i32> {
         .read_line(&mut line)
         .unwrap();
     assert_eq!(line, "hello\n");
-    let killed = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
-    assert!(killed.unwrap().success());
+    program::signal(&child, signal);
     exit_code(&mut child)
-}
-
-#[track_caller]
-fn exit_code(child: &mut Child) -> Option<i32> {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(60) {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    panic!("the program did not end in time");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod guest;
 pub mod interface;
+pub mod program;
 
 use std::future::Future;
 use std::num::NonZeroUsize;

@@ -2,12 +2,15 @@
 
 mod arguments;
 mod cache;
+mod check;
 mod diagnosis;
 mod grants;
 mod interface;
 mod logging;
+mod manifest;
 mod problem;
 mod run;
+mod start;
 mod test;
 mod testing;
 
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(run) => run::run(run),
         Command::Test(test) => test::test(test),
+        Command::Start(start) => start::start(&start),
+        Command::Check(check) => check::check(&check),
         Command::Cache(cache) => cache::cache(&cache),
     };
     done.unwrap_or_else(|problem| problem.print())
