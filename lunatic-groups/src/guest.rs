@@ -31,6 +31,7 @@ pub fn add_to_linker<T: GroupHost>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_wrap(NAMESPACE, "members", members)?;
     linker.func_wrap(NAMESPACE, "local_members", local_members)?;
     linker.func_wrap(NAMESPACE, "groups", groups)?;
+    linker.func_wrap(NAMESPACE, "next", next)?;
     linker.func_wrap(NAMESPACE, "dispatch", dispatch)?;
     linker.func_wrap_async(
         NAMESPACE,
@@ -46,6 +47,7 @@ pub fn add_to_linker<T: GroupHost>(linker: &mut Linker<T>) -> Result<()> {
 }
 
 const DONE: u32 = 0;
+const NOBODY: u32 = 1;
 
 /// `lunatic::group::join` (process groups): takes a process of this node into a
 /// group, once more if it is there. Returns 0, or 1 with an error id at `id_ptr`.
@@ -184,6 +186,32 @@ fn groups<T: GroupHost>(
     Ok(size)
 }
 
+/// `lunatic::group::next` (process groups): one member of a group, another one
+/// the next time. Returns 0 with node and process written, or 1 if there are
+/// none.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn next<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    node_id_ptr: u32,
+    process_id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(node_id_ptr)?;
+    caller.check_id_ptr(process_id_ptr)?;
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let group = caller.text(group_ptr, group_len)?;
+    let Some(member) = scope.and_then(|scope| scope.next_member(group)) else {
+        return Ok(NOBODY);
+    };
+    caller.write_u64(node_id_ptr, member.node)?;
+    caller.write_u64(process_id_ptr, member.process.0)?;
+    Ok(DONE)
+}
+
 /// `lunatic::group::dispatch` (process groups): sends the scratch message to one
 /// member of a group, to another one the next time. Returns 0 with node and
 /// process written; or 1 if there are none, and the message stays.
@@ -198,7 +226,6 @@ fn dispatch<T: GroupHost>(
     node_id_ptr: u32,
     process_id_ptr: u32,
 ) -> Result<u32> {
-    const NOBODY: u32 = 1;
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(process_id_ptr)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;

@@ -131,6 +131,7 @@ pub const INTERFACE: &[(&str, &[(&str, &str)])] = &[
             ("members", "iiiiii>i"),
             ("local_members", "iiiiii>i"),
             ("groups", "iiii>i"),
+            ("next", "iiiiii>i"),
             ("dispatch", "iiiiii>i"),
             ("broadcast", "iiii>i"),
             ("monitor", "iiiiIi>i"),

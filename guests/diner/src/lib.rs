@@ -1,0 +1,29 @@
+//! What waiter and cook agree on.
+
+pub mod group;
+
+use lunatic::Process;
+use serde::{Deserialize, Serialize};
+
+use crate::group::Group;
+
+/// A dish that somebody wants.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    pub dish: String,
+    /// Who waits for it.
+    pub guest: Process<Meal>,
+}
+
+/// A dish as it comes from the kitchen.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Meal {
+    pub dish: String,
+    /// The process that made it.
+    pub cook: u64,
+}
+
+/// The group in which cooks are found.
+pub fn kitchen() -> Group {
+    Group::new("kitchen")
+}
