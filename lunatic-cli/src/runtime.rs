@@ -19,7 +19,7 @@ use wasmtime::{Linker, Val};
 
 use crate::config::Config;
 use crate::names::Names;
-use crate::state::{self, Inheritance, State};
+use crate::state::{self, Inheritance, Legacy, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -147,17 +147,14 @@ impl Runtime {
         } = root;
         let dirs = config.wasi.open_dirs().await;
         dirs.map_err(SpawnFailure::Directory)?;
-        let (names, timers) = (names.clone(), self.timers.clone());
-        let (given, net) = (config.wasi.clone(), config.net.clone());
-        let inherit = move || {
-            let wasi = WasiCtx::new(given.clone(), stdio.for_child()).map_err(Failure::new)?;
-            Ok(Inheritance {
-                names: names.clone(),
-                timers: timers.clone(),
-                wasi,
-                net: net.clone(),
-            })
+        let legacy = Legacy {
+            names: names.clone(),
+            timers: self.timers.clone(),
+            wasi: config.wasi.clone(),
+            stdio,
+            net: config.net.clone(),
         };
+        let inherit = move || legacy.clone().inherit().map_err(Failure::new);
         let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
         Ok(child.export(export).params(params).into_start())
     }

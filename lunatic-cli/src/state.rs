@@ -10,13 +10,14 @@ use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
-use lunatic_process::Process;
 use lunatic_process::guest::{GuestProcess, ProcessHost};
+use lunatic_process::{Failure, Process};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
+use lunatic_supervisor::guest::{GuestSupervisors, Inherit, SupervisorHost};
 use lunatic_timer::Timers;
 use lunatic_timer::guest::{GuestTimers, TimerHost};
-use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
+use lunatic_wasi::{OpenError, ProcExit, Stdio, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Linker, Memory};
 
 use crate::config::Config;
@@ -29,6 +30,7 @@ pub struct State {
     errors: ErrorTable,
     timers: GuestTimers,
     names: Names,
+    supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
 }
@@ -40,6 +42,32 @@ pub struct Inheritance {
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
     pub(crate) net: Arc<NetConfig>,
+}
+
+/// What is handed down; cloned for every child but the last.
+#[derive(Debug, Clone)]
+pub(crate) struct Legacy {
+    pub(crate) names: Names,
+    pub(crate) timers: Timers,
+    pub(crate) wasi: Arc<WasiConfig>,
+    pub(crate) stdio: Stdio,
+    pub(crate) net: Arc<NetConfig>,
+}
+
+impl Legacy {
+    /// What one child inherits.
+    ///
+    /// # Errors
+    ///
+    /// The first directory that cannot be opened.
+    pub(crate) fn inherit(self) -> Result<Inheritance, OpenError> {
+        Ok(Inheritance {
+            names: self.names,
+            timers: self.timers,
+            wasi: WasiCtx::new(self.wasi, self.stdio.for_child())?,
+            net: self.net,
+        })
+    }
 }
 
 /// Registers every host function there is.
@@ -54,6 +82,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     lunatic_timer::guest::add_to_linker(linker)?;
     lunatic_registry::guest::add_to_linker(linker)?;
     lunatic_groups::guest::add_to_linker(linker)?;
+    lunatic_supervisor::guest::add_to_linker(linker)?;
     lunatic_distributed::guest::add_to_linker(linker)?;
     lunatic_wasi::add_to_linker(linker)?;
     lunatic_net::guest::add_to_linker(linker)
@@ -98,6 +127,7 @@ impl ProcessHost for State {
             errors: ErrorTable::new(),
             timers: GuestTimers::new(inheritance.timers),
             names: inheritance.names,
+            supervisors: GuestSupervisors::new(),
             wasi: inheritance.wasi,
             net: GuestNet::new(inheritance.net),
         }
@@ -112,15 +142,9 @@ impl ProcessHost for State {
     }
 
     fn inherit(&self, config: &Arc<Config>) -> Result<Inheritance, Misuse> {
-        let stdio = self.wasi.stdio().for_child();
-        let wasi = WasiCtx::new(config.wasi.clone(), stdio)
-            .map_err(|error| Misuse::refused(error.to_string()))?;
-        Ok(Inheritance {
-            names: self.names.clone(),
-            timers: self.timers.timers().clone(),
-            wasi,
-            net: self.net_for(config),
-        })
+        self.legacy(config)
+            .inherit()
+            .map_err(|error| Misuse::refused(error.to_string()))
     }
 
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
@@ -128,7 +152,29 @@ impl ProcessHost for State {
     }
 }
 
+impl SupervisorHost for State {
+    fn supervisors(&mut self) -> &mut GuestSupervisors {
+        &mut self.supervisors
+    }
+
+    fn inherit_later(&self, config: &Arc<Config>) -> Box<Inherit<State>> {
+        let legacy = self.legacy(config);
+        Box::new(move || legacy.clone().inherit().map_err(Failure::new))
+    }
+}
+
 impl State {
+    /// What children with this config have from this process.
+    fn legacy(&self, config: &Config) -> Legacy {
+        Legacy {
+            names: self.names.clone(),
+            timers: self.timers.timers().clone(),
+            wasi: config.wasi.clone(),
+            stdio: self.wasi.stdio().clone(),
+            net: self.net_for(config),
+        }
+    }
+
     /// What a child with this config may do with the network: no more than its
     /// parent.
     fn net_for(&self, config: &Config) -> Arc<NetConfig> {

@@ -20,7 +20,9 @@ use wasmtime::Linker;
 
 pub use crate::guest::body::{GuestFailure, Spawn, Spawned, StartError, StartFailure, spawn};
 pub use crate::guest::modules::GuestModule;
-pub use crate::guest::spawn::{Begun, SpawnArguments, begin, check_right_to_spawn};
+pub use crate::guest::spawn::{
+    Begun, Resolved, SpawnArguments, begin, check_right_to_spawn, resolve,
+};
 pub use crate::guest::state::{GuestConfig, GuestProcess};
 
 use crate::config::ProcessConfig;

@@ -136,6 +136,13 @@ impl Process {
         self.signal(Signal::TrapExits).ok();
     }
 
+    /// Whether the process lives and traps exits: a native process that knows
+    /// what to do with resources in messages.
+    pub fn traps_exits(&self) -> bool {
+        let control = self.inner.control.lock();
+        control.ended.is_none() && control.relations.traps_exits()
+    }
+
     /// Asks another process to end, in the name of this one; OTP's `exit/2`. It
     /// ends with this reason, unless it traps link deaths: then it is told of
     /// one, and does what it likes. If there is no such process, nothing happens.

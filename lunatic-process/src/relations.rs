@@ -204,6 +204,11 @@ impl Relations {
         self.watchers.iter().copied()
     }
 
+    /// Whether what happens to links becomes a [`LinkNotice`].
+    pub fn traps_exits(&self) -> bool {
+        self.on_link_death == OnLinkDeath::Notice
+    }
+
     /// What the other end of a link is told when this process dies; `None` if
     /// there is no link.
     pub fn link_to(&self, peer: ProcessId) -> Option<Option<Tag>> {

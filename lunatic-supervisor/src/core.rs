@@ -17,6 +17,6 @@ pub use input::{Input, Request, RequestError, RequestId};
 pub use intensity::{Intensity, RestartCount};
 pub use machine::Machine;
 pub use spec::{
-    AutoShutdown, ChildKind, ChildSpec, Flags, MAX_RESTARTS, Restart, ShutdownPolicy, SpecError,
-    Strategy,
+    AutoShutdown, ChildKind, ChildSpec, Flags, MAX_CHILDREN, MAX_RESTARTS, Restart, ShutdownPolicy,
+    SpecError, Strategy,
 };

@@ -23,7 +23,7 @@ use crate::core::{
 use crate::log::Log;
 use crate::spec::Observer;
 use crate::start::{ChildContext, Ready, Start, Starting};
-use crate::supervisor::{Answer, Call, ChildId, ChildProcess};
+use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
 
 /// So many steps, then others get their turn on this core.
 const STEPS: u32 = 64;
@@ -264,9 +264,7 @@ impl Driver {
     fn answer(&mut self, call: Call) {
         match call {
             Call::Add(spec, answer) => self.request(Request::Add(spec), answer),
-            Call::AddFromTemplate(start, answer) => {
-                self.request(Request::AddFromTemplate(start), answer);
-            }
+            Call::AddFromTemplate(adapt, answer) => self.add_from_template(adapt, answer),
             Call::Restart(child, answer) => self.request_of(child, Request::Restart, answer),
             Call::Terminate(child, answer) => self.request_of(child, Request::Terminate, answer),
             Call::Delete(child, answer) => self.request_of(child, Request::Delete, answer),
@@ -291,6 +289,15 @@ impl Driver {
         match key {
             Some(key) => self.request(request(key), answer),
             None => drop(answer.try_send(Err(RequestError::NotFound))),
+        }
+    }
+
+    fn add_from_template(&mut self, adapt: Box<Adapt>, answer: Answer) {
+        let template = self.machine.template();
+        let start = template.ok_or(RequestError::WrongStrategy).and_then(adapt);
+        match start {
+            Ok(start) => self.request(Request::AddFromTemplate(Some(start)), answer),
+            Err(error) => drop(answer.try_send(Err(error))),
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use lunatic_process::{Environment, Failure, SpawnLink, SpawnOptions};
 
 use crate::core::{
-    AutoShutdown, Backoff, ChildKind, ChildSpec, Event, Flags, Intensity, Machine, ShutdownPolicy,
-    SpecError, Strategy,
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Event, Flags, Intensity, MAX_CHILDREN, Machine,
+    ShutdownPolicy, SpecError, Strategy,
 };
 use crate::driver::{self, Driver};
 use crate::start::{ChildContext, Start, StartChild, Starting};
@@ -71,6 +71,26 @@ impl Spec {
     pub fn flags(mut self, flags: Flags) -> Spec {
         self.flags = flags;
         self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds a child, if it can be added to those that are there. Names are
+    /// compared when the supervisor is started or [checked](Spec::check).
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`].
+    pub fn add(&mut self, child: ChildSpec<Start>) -> Result<(), SpecError> {
+        self.flags.check_child(&child)?;
+        if self.children.len() >= MAX_CHILDREN {
+            return Err(SpecError::TooManyChildren);
+        }
+        self.children.push(child);
+        Ok(())
     }
 
     /// Adds a child; they are started in the order in which they are added.
@@ -149,6 +169,8 @@ impl Spec {
                 Driver::new(own, machine, parent, path, observer, report).run()
             })
             .map_err(StartError::Spawn)?;
+        // Now, so that whoever gets the handle knows what it is.
+        process.trap_exits();
         process.set_label(&label);
         Ok(Starting::when(process, async move {
             let ended = || Err(Failure::new("the supervisor ended while it started"));

@@ -1,5 +1,6 @@
 //! How a child is started.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use crate::spec::Observer;
 pub type Start = Arc<dyn StartChild>;
 
 /// Starts the process of a child.
-pub trait StartChild: Send + Sync + 'static {
+pub trait StartChild: Any + Send + Sync {
     /// Spawns the child, without waiting for anything.
     ///
     /// The child should be spawned with [`ChildContext::options`]; one that is

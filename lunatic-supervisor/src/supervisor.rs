@@ -63,7 +63,7 @@ pub enum StartError {
 /// What is sent to a supervisor as the resource of a message.
 pub(crate) enum Call {
     Add(ChildSpec<Start>, Answer),
-    AddFromTemplate(Option<Start>, Answer),
+    AddFromTemplate(Box<Adapt>, Answer),
     Restart(ChildId, Answer),
     Terminate(ChildId, Answer),
     Delete(ChildId, Answer),
@@ -71,6 +71,9 @@ pub(crate) enum Call {
     Count(Sender<ChildCounts>),
     ShutDown,
 }
+
+/// Makes a start from that of the template.
+pub(crate) type Adapt = dyn FnOnce(&Start) -> Result<Start, RequestError> + Send;
 
 /// Where the answer to a change goes: the child, and its process if it has one.
 pub(crate) type Answer = Sender<Result<Changed, RequestError>>;
@@ -80,6 +83,11 @@ pub(crate) type Changed = (ChildKey, Option<Process>);
 impl Supervisor {
     pub(crate) fn new(process: Process) -> Supervisor {
         Supervisor { process }
+    }
+
+    /// The supervisor that is this process; `None` if it has ended, or is none.
+    pub fn of(process: Process) -> Option<Supervisor> {
+        process.traps_exits().then_some(Supervisor { process })
     }
 
     /// Its process: to be killed, monitored, linked to.
@@ -99,17 +107,27 @@ impl Supervisor {
 
     /// Starts another child from the template.
     ///
-    /// - `start`: how, if it is to be another way than the template's.
-    ///
     /// # Errors
     ///
     /// [`RequestError`]; then there is no such child.
-    pub async fn start_from_template(
+    pub async fn start_from_template(&self) -> Result<StartedChild, RequestError> {
+        self.start_like_template(|template| Ok(template.clone()))
+            .await
+    }
+
+    /// Starts another child in a way that is made from the template's, with
+    /// further arguments for example.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`], what `adapt` fails with too; then there is no such child.
+    pub async fn start_like_template(
         &self,
-        start: Option<Start>,
+        adapt: impl FnOnce(&Start) -> Result<Start, RequestError> + Send + 'static,
     ) -> Result<StartedChild, RequestError> {
+        let adapt = Box::new(adapt);
         let changed = self
-            .change(|answer| Call::AddFromTemplate(start, answer))
+            .change(|answer| Call::AddFromTemplate(adapt, answer))
             .await?;
         started(changed)
     }

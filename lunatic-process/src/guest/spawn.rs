@@ -1,10 +1,12 @@
 //! `lunatic::process::spawn` (ABI §3.3).
 
+use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, params};
+use lunatic_engine::Module;
 use lunatic_mailbox::Tag;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Linker, Result, Val};
 
 use crate::environment::SpawnLink;
 use crate::guest::body::{self, Spawn, Spawned, StartError};
@@ -93,17 +95,28 @@ pub fn check_right_to_spawn<T: ProcessHost>(state: &T) -> Result<(), Misuse> {
     Ok(())
 }
 
-/// Starts a process; the body of every host function that does. It does not
-/// wait, so a lock may be held over it.
+/// What a new process is to be, found in the caller's tables and memory.
+pub struct Resolved<T: ProcessHost> {
+    /// What it is an instance of.
+    pub module: Module<T>,
+    /// Its rights and limits.
+    pub config: Arc<T::Config>,
+    /// The exported function that is its body.
+    pub export: String,
+    /// The arguments of that function.
+    pub params: Vec<Val>,
+}
+
+/// Finds what the arguments of a guest stand for.
 ///
 /// # Errors
 ///
-/// Traps on an unknown config or module, a config that names something that
-/// cannot be had, bad addresses, text that is not UTF-8, and bad records.
-pub fn begin<T: ProcessHost>(
+/// Traps on an unknown config or module, bad addresses, text that is not UTF-8,
+/// and bad records.
+pub fn resolve<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,
-) -> Result<Begun> {
+) -> Result<Resolved<T>> {
     let parent = caller.data().process();
     let config = match arguments.config {
         OWN => parent.config.clone(),
@@ -113,17 +126,43 @@ pub fn begin<T: ProcessHost>(
         OWN => parent.module.clone(),
         id => parent.modules.get(id as u64)?.0.clone(),
     };
-    let link = Tag::new(arguments.link).map(|tag| SpawnLink {
-        parent: parent.process.clone(),
-        tag: Some(tag),
-    });
-    let inheritance = caller.data().inherit(&config)?;
     let export = caller.text(arguments.name.0, arguments.name.1)?.to_owned();
     let params = params::parse(caller.bytes(arguments.params.0, arguments.params.1)?)?;
-    let environment = caller.data().process().process.environment().clone();
+    Ok(Resolved {
+        module,
+        config,
+        export,
+        params,
+    })
+}
+
+/// Starts a process; the body of every host function that does. It does not
+/// wait, so a lock may be held over it.
+///
+/// # Errors
+///
+/// Traps as [`resolve`] does, and on a config that names something that cannot
+/// be had.
+pub fn begin<T: ProcessHost>(
+    caller: &mut Caller<'_, T>,
+    arguments: SpawnArguments,
+) -> Result<Begun> {
+    let Resolved {
+        module,
+        config,
+        export,
+        params,
+    } = resolve(caller, arguments)?;
+    let inheritance = caller.data().inherit(&config)?;
+    let parent = &caller.data().process().process;
+    let link = Tag::new(arguments.link).map(|tag| SpawnLink {
+        parent: parent.clone(),
+        tag: Some(tag),
+    });
+    let environment = parent.environment().clone();
     let spawn = Spawn {
         module,
-        config: Arc::clone(&config),
+        config,
         export,
         params,
         inheritance,
@@ -131,4 +170,13 @@ pub fn begin<T: ProcessHost>(
         awaited: false,
     };
     Ok(body::spawn(&environment, spawn))
+}
+
+impl<T: ProcessHost> fmt::Debug for Resolved<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolved")
+            .field("export", &self.export)
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
 }

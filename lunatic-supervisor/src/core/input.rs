@@ -66,6 +66,8 @@ pub enum RequestError {
     /// A supervisor with a template has no other children, and one that has none
     /// makes none from it.
     WrongStrategy,
+    /// The template takes no further arguments.
+    NoArguments,
     /// The child cannot be as it is specified.
     Spec(SpecError),
     /// The child did not start.
@@ -89,6 +91,7 @@ impl fmt::Display for RequestError {
             RequestError::WrongStrategy => {
                 f.write_str("simple_one_for_one, and only that, makes children from a template")
             }
+            RequestError::NoArguments => f.write_str("the template takes no further arguments"),
             RequestError::Spec(error) => error.fmt(f),
             RequestError::StartFailed(reason) => write!(f, "the child did not start: {reason}"),
             RequestError::ShuttingDown => f.write_str("the supervisor has ended, or is about to"),

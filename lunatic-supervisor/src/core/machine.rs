@@ -22,7 +22,7 @@ use crate::core::child::{Child, ChildCounts, ChildInfo, ChildKey, Shared, State}
 use crate::core::event::{ChildRef, Event};
 use crate::core::input::{Input, Request, RequestError, RequestId};
 use crate::core::intensity::Window;
-use crate::core::spec::{ChildKind, ChildSpec, Flags, SpecError, Strategy};
+use crate::core::spec::{ChildKind, ChildSpec, Flags, MAX_CHILDREN, SpecError, Strategy};
 
 /// A supervisor without its processes.
 ///
@@ -151,6 +151,7 @@ impl<S> Machine<S> {
     fn set_children(&mut self, children: Vec<ChildSpec<S>>) -> Result<(), SpecError> {
         for child in children {
             self.flags.check_child(&child)?;
+            self.check_room()?;
             if self.names.contains_key(child.name.as_str()) {
                 return Err(SpecError::DuplicateName(child.name));
             }
@@ -273,6 +274,13 @@ impl<S> Machine<S> {
                 }
                 _ => unreachable!("a timer belongs to a child that waits for it"),
             }
+        }
+    }
+
+    fn check_room(&self) -> Result<(), SpecError> {
+        match self.children.len() < MAX_CHILDREN {
+            true => Ok(()),
+            false => Err(SpecError::TooManyChildren),
         }
     }
 

@@ -11,6 +11,9 @@ use crate::core::intensity::Intensity;
 /// remembered for the whole period.
 pub const MAX_RESTARTS: u32 = 1_000_000;
 
+/// The highest number of children of one supervisor, running or not.
+pub const MAX_CHILDREN: usize = 1 << 20;
+
 /// Which children are restarted when one has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strategy {
@@ -158,6 +161,8 @@ pub enum SpecError {
     SignificantAndPermanent(String),
     /// [`Strategy::SimpleOneForOne`] takes one child, the template.
     NotOneTemplate(usize),
+    /// There are [`MAX_CHILDREN`] already.
+    TooManyChildren,
 }
 
 impl Flags {
@@ -222,6 +227,9 @@ impl fmt::Display for SpecError {
                 f,
                 "the child `{name}` is significant and permanent, so it would never end for good"
             ),
+            SpecError::TooManyChildren => {
+                write!(f, "a supervisor has at most {MAX_CHILDREN} children")
+            }
             SpecError::NotOneTemplate(count) => write!(
                 f,
                 "simple_one_for_one takes one child, its template, and not {count}"

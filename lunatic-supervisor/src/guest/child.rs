@@ -24,7 +24,8 @@ struct Template<T: ProcessHost> {
     inherit: Box<Inherit<T>>,
 }
 
-type Inherit<T> =
+/// Makes what a child has from whoever specified it, beside module and config.
+pub type Inherit<T> =
     dyn Fn() -> Result<<T as ProcessHost>::Inheritance, Failure> + Send + Sync + 'static;
 
 impl<T: ProcessHost> WasmChild<T> {
@@ -59,6 +60,11 @@ impl<T: ProcessHost> WasmChild<T> {
     pub fn params(mut self, params: Vec<Val>) -> WasmChild<T> {
         self.params = params;
         self
+    }
+
+    /// How many arguments that function gets.
+    pub(super) fn param_count(&self) -> usize {
+        self.params.len()
     }
 
     /// The same child with more arguments after its own.

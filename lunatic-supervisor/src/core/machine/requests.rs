@@ -49,6 +49,7 @@ impl<S> Machine<S> {
                 false => RequestError::AlreadyStarted(key),
             });
         }
+        self.check_room().map_err(RequestError::Spec)?;
         let key = self.insert(Shared::new(spec), None);
         self.start_all(vec![key], Why::Added(id));
         Ok(())
@@ -60,6 +61,7 @@ impl<S> Machine<S> {
         own_start: Option<S>,
     ) -> Result<(), RequestError> {
         let template = self.template.clone().ok_or(RequestError::WrongStrategy)?;
+        self.check_room().map_err(RequestError::Spec)?;
         let key = self.insert(template, own_start);
         self.start_all(vec![key], Why::Added(id));
         Ok(())

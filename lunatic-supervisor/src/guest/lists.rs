@@ -1,0 +1,172 @@
+//! The children of a running supervisor, listed and counted
+//! (docs/abi-extensions.md §1.4).
+
+use lunatic_abi::{Guest, Misuse};
+use wasmtime::{Caller, Linker, Result};
+
+use crate::core::{ChildCounts, ChildKind, ChildStatus, Restart};
+use crate::guest::state::GuestList;
+use crate::guest::{NAMESPACE, SupervisorHost, running};
+use crate::supervisor::ChildProcess;
+
+/// Bytes of a listed child before its name.
+const LISTED_BYTES: usize = 32;
+
+/// Bytes of the counts.
+const COUNT_BYTES: u32 = 32;
+
+pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(
+        NAMESPACE,
+        "which_children",
+        |caller, (supervisor, id_ptr)| Box::new(which_children(caller, supervisor, id_ptr)),
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "count_children",
+        |caller, (supervisor, counts_ptr, id_ptr)| {
+            Box::new(count_children(caller, supervisor, counts_ptr, id_ptr))
+        },
+    )?;
+    linker.func_wrap(NAMESPACE, "list_size", list_size)?;
+    linker.func_wrap(NAMESPACE, "list_read", list_read)?;
+    linker.func_wrap(NAMESPACE, "list_drop", list_drop)?;
+    Ok(())
+}
+
+/// `lunatic::supervisor::which_children` (extensions §1.4): lists the children in
+/// the order in which they were added. Returns 0 with a list id, or 1 with an
+/// error id, at `id_ptr`.
+///
+/// Traps on a bad address, and if the caller holds too many lists.
+async fn which_children<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let supervisor = match running::find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    match supervisor.which_children().await {
+        Ok(children) => {
+            let list = GuestList(encode(&children));
+            let tables = caller.data_mut().supervisors().tables();
+            let id = tables.lists.insert(list).map_err(Misuse::from)?;
+            caller.write_u64(id_ptr, id)?;
+            Ok(0)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::count_children` (extensions §1.4): writes how many
+/// children there are to `counts_ptr`. Returns 0, or 1 with an error id at
+/// `id_ptr`.
+///
+/// Traps on a bad address.
+async fn count_children<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    counts_ptr: u32,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    caller.bytes(counts_ptr, COUNT_BYTES)?;
+    let supervisor = match running::find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    match supervisor.count_children().await {
+        Ok(ChildCounts {
+            specs,
+            active,
+            supervisors,
+            workers,
+        }) => {
+            let counts = [specs, active, supervisors, workers].map(u64::to_le_bytes);
+            caller.write(counts_ptr, counts.as_flattened())?;
+            Ok(0)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::list_size` (extensions §1.4): the length of a list in
+/// bytes.
+///
+/// Traps on an unknown id.
+fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Result<u32> {
+    let tables = caller.data_mut().supervisors().tables();
+    let size = tables.lists.get(list_id)?.0.len();
+    u32::try_from(size).map_err(|_| Misuse::refused("the list is too long").into())
+}
+
+/// `lunatic::supervisor::list_read` (extensions §1.4): writes exactly that many
+/// bytes to `ptr`.
+///
+/// Traps on an unknown id or a bad address.
+fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u32) -> Result<()> {
+    let (memory, state) = caller.memory_and_state()?;
+    let list = &state.supervisors().tables().lists.get(list_id)?.0;
+    lunatic_abi::memory::slice_mut(memory, ptr, list.len() as u64)?.copy_from_slice(list);
+    Ok(())
+}
+
+/// `lunatic::supervisor::list_drop` (extensions §1.4).
+///
+/// Traps on an unknown id.
+fn list_drop<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Result<()> {
+    caller
+        .data_mut()
+        .supervisors()
+        .tables()
+        .lists
+        .remove(list_id)?;
+    Ok(())
+}
+
+fn encode(children: &[ChildProcess]) -> Vec<u8> {
+    let names: usize = children.iter().map(|child| child.info.name.len()).sum();
+    let mut list = Vec::with_capacity(children.len() * LISTED_BYTES + names);
+    for ChildProcess { info, process } in children {
+        let process = process.as_ref().map_or(0, |process| process.id().0);
+        let name = info.name.as_bytes();
+        list.extend_from_slice(&info.key.0.to_le_bytes());
+        list.extend_from_slice(&process.to_le_bytes());
+        list.extend_from_slice(&info.restarts.to_le_bytes());
+        list.extend_from_slice(&[
+            status_code(info.status),
+            kind_code(info.kind),
+            restart_code(info.restart),
+            0,
+        ]);
+        list.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        list.extend_from_slice(name);
+    }
+    list
+}
+
+fn status_code(status: ChildStatus) -> u8 {
+    match status {
+        ChildStatus::Stopped => 0,
+        ChildStatus::Running => 1,
+        ChildStatus::Restarting => 2,
+    }
+}
+
+fn kind_code(kind: ChildKind) -> u8 {
+    match kind {
+        ChildKind::Worker => 0,
+        ChildKind::Supervisor => 1,
+    }
+}
+
+fn restart_code(restart: Restart) -> u8 {
+    match restart {
+        Restart::Permanent => 0,
+        Restart::Transient => 1,
+        Restart::Temporary => 2,
+    }
+}

@@ -1,0 +1,345 @@
+//! Running supervisors (docs/abi-extensions.md §1.3).
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+use lunatic_abi::timeout::Timeout;
+use lunatic_abi::{Guest, params, timeout};
+use lunatic_mailbox::Tag;
+use lunatic_process::guest::check_right_to_spawn;
+use lunatic_process::{ExitReason, Process, ProcessId, SpawnLink};
+use wasmtime::{Caller, Linker, Result, Val};
+
+use crate::core::RequestError;
+use crate::guest::child::WasmChild;
+use crate::guest::{NAMESPACE, SupervisorHost, reading, specs};
+use crate::start::Start;
+use crate::supervisor::{ChildId, StartedChild, Supervisor};
+
+pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap_async(NAMESPACE, "start", |caller, (spec, tag, id_ptr)| {
+        Box::new(start(caller, spec, tag, id_ptr))
+    })?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "start_child",
+        |caller, (supervisor, child, id_ptr)| {
+            Box::new(start_child(caller, supervisor, child, id_ptr))
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "start_from_template",
+        |caller, (supervisor, ptr, len, id_ptr)| {
+            Box::new(start_from_template(caller, supervisor, (ptr, len), id_ptr))
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "restart_child",
+        |caller, (supervisor, ptr, len, id_ptr)| {
+            Box::new(restart_child(caller, supervisor, (ptr, len), id_ptr))
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "terminate_child",
+        |caller, (supervisor, ptr, len, id_ptr)| {
+            Box::new(terminate_child(caller, supervisor, (ptr, len), id_ptr))
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "terminate_process",
+        |caller, (supervisor, process, id_ptr)| {
+            Box::new(terminate_process(caller, supervisor, process, id_ptr))
+        },
+    )?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "delete_child",
+        |caller, (supervisor, ptr, len, id_ptr)| {
+            Box::new(delete_child(caller, supervisor, (ptr, len), id_ptr))
+        },
+    )?;
+    linker.func_wrap(NAMESPACE, "stop", stop)?;
+    linker.func_wrap_async(NAMESPACE, "wait", |caller, (process, timeout, id_ptr)| {
+        Box::new(wait(caller, process, timeout, id_ptr))
+    })?;
+    Ok(())
+}
+
+/// There is no supervisor with this id.
+#[derive(Debug)]
+pub(super) struct NoSupervisor(u64);
+
+/// `lunatic::supervisor::start` (extensions §1.3): starts a supervisor that is
+/// linked to the caller, and waits until all its children are started. Returns 0
+/// with its process id, or 1 with an error id, at `id_ptr`.
+///
+/// - `tag`: what the caller is told when it dies; 0 for none.
+///
+/// Traps without the right to spawn, on an unknown id and a bad address.
+async fn start<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    spec_id: u64,
+    tag: i64,
+    id_ptr: u32,
+) -> Result<u32> {
+    check_right_to_spawn(caller.data())?;
+    caller.check_id_ptr(id_ptr)?;
+    let spec = specs::spec_mut(&mut caller, spec_id)?.clone();
+    let parent = caller.data().process().handle().clone();
+    let environment = parent.environment().clone();
+    let link = SpawnLink {
+        parent,
+        tag: Tag::new(tag),
+    };
+    match spec.start(&environment, Some(link)).await {
+        Ok(supervisor) => {
+            caller.write_u64(id_ptr, supervisor.process().id().0)?;
+            Ok(0)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::start_child` (extensions §1.3): adds a wasm child and
+/// starts it. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
+///
+/// - `child`: the address of a child record.
+///
+/// Traps without the right to spawn, and as `add_child` does.
+async fn start_child<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    child: u32,
+    id_ptr: u32,
+) -> Result<u32> {
+    check_right_to_spawn(caller.data())?;
+    caller.check_id_ptr(id_ptr)?;
+    let child = reading::child(&mut caller, child)?;
+    match find(&caller, supervisor) {
+        Ok(supervisor) => answer(caller, supervisor.start_child(child).await, id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::start_from_template` (extensions §1.3): starts another
+/// child from the template, with these arguments after its own. Returns 0 with
+/// its process id, or 1 with an error id, at `id_ptr`.
+///
+/// Traps without the right to spawn, on a bad address and bad records.
+async fn start_from_template<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    (ptr, len): (u32, u32),
+    id_ptr: u32,
+) -> Result<u32> {
+    check_right_to_spawn(caller.data())?;
+    caller.check_id_ptr(id_ptr)?;
+    let params = params::parse(caller.bytes(ptr, len)?)?;
+    reading::check_params(&params)?;
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let started = match params.is_empty() {
+        true => supervisor.start_from_template().await,
+        false => {
+            let with_params = move |template: &Start| add_params::<T>(template, &params);
+            supervisor.start_like_template(with_params).await
+        }
+    };
+    answer(caller, started, id_ptr)
+}
+
+/// `lunatic::supervisor::restart_child` (extensions §1.3): starts a child that is
+/// stopped. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
+///
+/// Traps without the right to spawn, on a bad address and text that is not UTF-8.
+async fn restart_child<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    (name_ptr, name_len): (u32, u32),
+    id_ptr: u32,
+) -> Result<u32> {
+    check_right_to_spawn(caller.data())?;
+    caller.check_id_ptr(id_ptr)?;
+    let name = reading::name(&mut caller, name_ptr, name_len)?;
+    match find(&caller, supervisor) {
+        Ok(supervisor) => answer(caller, supervisor.restart_child(name).await, id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::terminate_child` (extensions §1.3): stops a child and
+/// waits for its end. Returns 0, or 1 with an error id at `id_ptr`.
+///
+/// Traps on a bad address and text that is not UTF-8.
+async fn terminate_child<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    (name_ptr, name_len): (u32, u32),
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let name = reading::name(&mut caller, name_ptr, name_len)?;
+    terminate(caller, supervisor, name.into(), id_ptr).await
+}
+
+/// `lunatic::supervisor::terminate_process` (extensions §1.3): the same for the
+/// child that is this process.
+///
+/// Traps on a bad address.
+async fn terminate_process<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    process_id: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    terminate(caller, supervisor, ProcessId(process_id).into(), id_ptr).await
+}
+
+async fn terminate<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    child: ChildId,
+    id_ptr: u32,
+) -> Result<u32> {
+    match find(&caller, supervisor) {
+        Ok(supervisor) => done(caller, supervisor.terminate_child(child).await, id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::delete_child` (extensions §1.3): removes a child that is
+/// stopped. Returns 0, or 1 with an error id at `id_ptr`.
+///
+/// Traps on a bad address and text that is not UTF-8.
+async fn delete_child<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    supervisor: u64,
+    (name_ptr, name_len): (u32, u32),
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let name = reading::name(&mut caller, name_ptr, name_len)?;
+    match find(&caller, supervisor) {
+        Ok(supervisor) => done(caller, supervisor.delete_child(name).await, id_ptr),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::supervisor::stop` (extensions §1.3): asks a supervisor to stop its
+/// children, the last first, and to end normally. Nothing happens if there is
+/// none.
+fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
+    if let Ok(supervisor) = find(&caller, supervisor) {
+        supervisor.stop();
+    }
+}
+
+/// `lunatic::supervisor::wait` (extensions §1.3): waits until a process has ended
+/// and returns how: 0 normally, 1 by a failure with its error id at `id_ptr`, 2
+/// killed, 3 shut down, 4 if there is no such process, 9027 if it still lives.
+///
+/// - `timeout`: milliseconds; -1 for ever.
+///
+/// Traps on a bad address.
+async fn wait<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    process_id: u64,
+    timeout: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let Some(process) = process(&caller, process_id) else {
+        return Ok(NO_PROCESS);
+    };
+    let ended = Timeout::from_millis(timeout).limit(process.wait()).await;
+    match ended {
+        None => Ok(timeout::TIMED_OUT),
+        Some(ExitReason::Normal) => Ok(NORMAL),
+        Some(ExitReason::Failed(failure)) => caller.report(id_ptr, &EndedBy(failure.to_string())),
+        Some(ExitReason::Killed) => Ok(KILLED),
+        Some(ExitReason::Shutdown) => Ok(SHUTDOWN),
+        Some(_) => Ok(NO_PROCESS),
+    }
+}
+
+const NORMAL: u32 = 0;
+const KILLED: u32 = 2;
+const SHUTDOWN: u32 = 3;
+const NO_PROCESS: u32 = 4;
+
+/// A failure, as text with all its causes.
+#[derive(Debug)]
+struct EndedBy(String);
+
+fn add_params<T: SupervisorHost>(template: &Start, params: &[Val]) -> Result<Start, RequestError> {
+    let template: &dyn Any = &**template;
+    let child = template.downcast_ref::<WasmChild<T>>();
+    let child = child.ok_or(RequestError::NoArguments)?;
+    match child.param_count() + params.len() <= reading::MAX_PARAMS {
+        true => Ok(child.with_more_params(params).into_start()),
+        false => Err(RequestError::NoArguments),
+    }
+}
+
+fn answer<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    started: Result<StartedChild, RequestError>,
+    id_ptr: u32,
+) -> Result<u32> {
+    match started {
+        Ok(child) => {
+            caller.write_u64(id_ptr, child.process.id().0)?;
+            Ok(0)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+fn done<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    done: Result<(), RequestError>,
+    id_ptr: u32,
+) -> Result<u32> {
+    match done {
+        Ok(()) => Ok(0),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+pub(super) fn find<T: SupervisorHost>(
+    caller: &Caller<'_, T>,
+    supervisor: u64,
+) -> Result<Supervisor, NoSupervisor> {
+    process(caller, supervisor)
+        .and_then(Supervisor::of)
+        .ok_or(NoSupervisor(supervisor))
+}
+
+fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option<Process> {
+    let own = caller.data().process().handle();
+    own.environment().process(ProcessId(process_id))
+}
+
+impl fmt::Display for NoSupervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no supervisor with the process id {}", self.0)
+    }
+}
+
+impl Error for NoSupervisor {}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for EndedBy {}

@@ -1,0 +1,139 @@
+//! Specifications of supervisors (docs/abi-extensions.md §1.2).
+
+use lunatic_abi::{Guest, Misuse};
+use wasmtime::{Caller, Linker, Result};
+
+use crate::core::{Backoff, ChildSpec, Flags, Intensity};
+use crate::guest::state::GuestSpec;
+use crate::guest::{NAMESPACE, SupervisorHost, reading};
+use crate::spec::Spec;
+use crate::start::Start;
+
+pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap(NAMESPACE, "create_spec", create_spec)?;
+    linker.func_wrap(NAMESPACE, "drop_spec", drop_spec)?;
+    linker.func_wrap(NAMESPACE, "set_backoff", set_backoff)?;
+    linker.func_wrap(NAMESPACE, "add_child", add_child)?;
+    linker.func_wrap(NAMESPACE, "add_supervisor", add_supervisor)?;
+    Ok(())
+}
+
+/// `lunatic::supervisor::create_spec` (extensions §1.2): a supervisor without
+/// children; its id.
+///
+/// Traps on a bad address, text that is not UTF-8, a long name, an unknown
+/// strategy or kind of auto-shutdown, and a negative period.
+fn create_spec<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    name_ptr: u32,
+    name_len: u32,
+    strategy: u32,
+    restarts: u32,
+    period: i64,
+    auto_shutdown: u32,
+) -> Result<u64> {
+    let name = reading::name(&mut caller, name_ptr, name_len)?;
+    let flags = Flags {
+        strategy: reading::strategy(strategy)?,
+        intensity: Intensity {
+            restarts,
+            period: reading::duration(period)?,
+        },
+        auto_shutdown: reading::auto_shutdown(auto_shutdown)?,
+        backoff: None,
+    };
+    let spec = GuestSpec(Spec::new(name).flags(flags));
+    let tables = caller.data_mut().supervisors().tables();
+    Ok(tables.specs.insert(spec).map_err(Misuse::from)?)
+}
+
+/// `lunatic::supervisor::drop_spec` (extensions §1.2). Supervisors that were
+/// started from it go on.
+///
+/// Traps on an unknown id.
+fn drop_spec<T: SupervisorHost>(mut caller: Caller<'_, T>, spec_id: u64) -> Result<()> {
+    let tables = caller.data_mut().supervisors().tables();
+    tables.specs.remove(spec_id)?;
+    Ok(())
+}
+
+/// `lunatic::supervisor::set_backoff` (extensions §1.2): delays before restarts,
+/// in milliseconds, and the share of chance in them, in percent.
+///
+/// Traps on an unknown id, and negative times.
+fn set_backoff<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    spec_id: u64,
+    first: i64,
+    longest: i64,
+    jitter: u32,
+) -> Result<()> {
+    let backoff = Backoff {
+        first: reading::duration(first)?,
+        longest: reading::duration(longest)?,
+        jitter: u8::try_from(jitter).unwrap_or(u8::MAX),
+    };
+    let spec = spec_mut(&mut caller, spec_id)?;
+    *spec = spec.clone().backoff(backoff);
+    Ok(())
+}
+
+/// `lunatic::supervisor::add_child` (extensions §1.2): adds a wasm child. Returns
+/// 0, or 1 with an error id at `id_ptr`.
+///
+/// - `child`: the address of a child record.
+///
+/// Traps on unknown ids, bad addresses, text that is not UTF-8, and numbers in
+/// the record that stand for nothing.
+fn add_child<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    spec_id: u64,
+    child: u32,
+    id_ptr: u32,
+) -> Result<u32> {
+    let child = reading::child(&mut caller, child)?;
+    add(caller, spec_id, child, id_ptr)
+}
+
+/// `lunatic::supervisor::add_supervisor` (extensions §1.2): adds a supervisor, as
+/// it is specified now, as a child under its own name. Returns 0, or 1 with an
+/// error id at `id_ptr`.
+///
+/// Traps on unknown ids, bad addresses, and numbers that stand for nothing.
+fn add_supervisor<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    spec_id: u64,
+    nested_id: u64,
+    restart: u32,
+    shutdown: i64,
+    significant: u32,
+    id_ptr: u32,
+) -> Result<u32> {
+    let mut child = spec_mut(&mut caller, nested_id)?.clone().into_child();
+    child.restart = reading::restart(restart)?;
+    child.shutdown = reading::shutdown(shutdown)?;
+    child.significant = significant != 0;
+    add(caller, spec_id, child, id_ptr)
+}
+
+fn add<T: SupervisorHost>(
+    mut caller: Caller<'_, T>,
+    spec_id: u64,
+    child: ChildSpec<Start>,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let spec = spec_mut(&mut caller, spec_id)?;
+    match spec.add(child) {
+        Ok(()) => Ok(0),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+pub(super) fn spec_mut<'a, T: SupervisorHost>(
+    caller: &'a mut Caller<'_, T>,
+    spec_id: u64,
+) -> Result<&'a mut Spec, Misuse> {
+    let tables = caller.data_mut().supervisors().tables();
+    Ok(&mut tables.specs.get_mut(spec_id)?.0)
+}
