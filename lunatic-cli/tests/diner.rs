@@ -1,19 +1,17 @@
 //! The example `examples/diner`, started as its manifest says: a web front, and
 //! workers behind it that crash and come back.
 //!
-//! Its modules are built by `cargo xtask guests`; `cargo xtask test` does that.
-//! Without them the test says so and does nothing.
+//! Without the modules that `cargo xtask guests` builds, it is skipped loudly.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::program::{Guests, exit_code, signal};
+use harness::program::{Guests, exit_code, rust_guests, signal};
 
 /// So long everything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,28 +24,9 @@ struct Diner {
     address: String,
 }
 
-/// The folder with the modules of the example.
-fn modules() -> Option<PathBuf> {
-    let modules = match std::env::var_os("LUNATIC_GUESTS") {
-        Some(modules) => PathBuf::from(modules),
-        None => {
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guests/wasm32-wasip1/release")
-        }
-    };
-    let is_there = modules.join("waiter.wasm").exists() && modules.join("cook.wasm").exists();
-    is_there.then_some(modules)
-}
-
 impl Diner {
     fn open() -> Option<Diner> {
-        let Some(modules) = modules() else {
-            assert!(
-                std::env::var_os("LUNATIC_GUESTS").is_none(),
-                "LUNATIC_GUESTS has no waiter.wasm and cook.wasm"
-            );
-            eprintln!("SKIPPED: there are no guests; run cargo xtask guests");
-            return None;
-        };
+        let modules = rust_guests(&["waiter.wasm", "cook.wasm"])?;
         let manifest = include_str!("../../examples/diner/app.toml");
         let written = "../../target/guests/wasm32-wasip1/release";
         assert_eq!(manifest.matches(written).count(), 2);

@@ -4,6 +4,7 @@
 mod harness;
 
 use harness::World;
+use harness::program::{Guests, rust_guests};
 
 /// Joins `@group` of the default scope; the result.
 const JOIN: &str = r#"
@@ -231,4 +232,14 @@ fn a_message_with_a_resource_is_not_broadcast() {
     );
     world.fails(&module, "main", "one process only");
     world.fails(&module, "empty", "no message");
+}
+
+#[test]
+fn rust_guests_have_all_of_it_through_lunatic_guest() {
+    let Some(modules) = rust_guests(&["groups.wasm"]) else {
+        return;
+    };
+    let module = modules.join("groups.wasm");
+    let ran = Guests::new().run(&["run", module.to_str().unwrap()]);
+    assert_eq!(ran.code(0).out, "all is well\n");
 }

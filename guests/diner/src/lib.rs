@@ -1,11 +1,8 @@
 //! What waiter and cook agree on.
 
-pub mod group;
-
 use lunatic::Process;
+use lunatic_guest::group::Group;
 use serde::{Deserialize, Serialize};
-
-use crate::group::Group;
 
 /// A dish that somebody wants.
 #[derive(Debug, Serialize, Deserialize)]

@@ -120,6 +120,30 @@ pub const INTERFACE: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "lunatic::supervisor",
+        &[
+            ("create_spec", "iiiiIi>I"),
+            ("drop_spec", "I>"),
+            ("set_backoff", "IIIi>"),
+            ("add_child", "Iii>i"),
+            ("add_supervisor", "IIiIii>i"),
+            ("start", "IIi>i"),
+            ("start_child", "Iii>i"),
+            ("start_from_template", "Iiii>i"),
+            ("restart_child", "Iiii>i"),
+            ("terminate_child", "Iiii>i"),
+            ("terminate_process", "IIi>i"),
+            ("delete_child", "Iiii>i"),
+            ("stop", "I>"),
+            ("wait", "IIi>i"),
+            ("which_children", "Ii>i"),
+            ("count_children", "Iii>i"),
+            ("list_size", "I>i"),
+            ("list_read", "Ii>"),
+            ("list_drop", "I>"),
+        ],
+    ),
+    (
         "lunatic::registry",
         &[("put", "iiII>"), ("get", "iiii>i"), ("remove", "ii>")],
     ),
@@ -238,6 +262,7 @@ pub fn alias(namespace: &str, name: &str) -> String {
         "lunatic::registry" => format!("$registry_{name}"),
         "lunatic::group" => format!("$group_{name}"),
         "lunatic::distributed" => format!("$distributed_{name}"),
+        "lunatic::supervisor" => format!("$supervisor_{name}"),
         _ => format!("${name}"),
     }
 }

@@ -1,7 +1,7 @@
 //! The program `lunatic`, run on guests in a directory of their own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -110,4 +110,25 @@ pub fn signal(child: &Child, signal: &str) {
         .args([signal, &child.id().to_string()])
         .status();
     assert!(killed.unwrap().success());
+}
+
+/// The folder with the modules that `cargo xtask guests` builds: the one that
+/// `LUNATIC_GUESTS` names, where all of these have to be, or else the usual one.
+/// If they are not there either, this says so.
+#[track_caller]
+pub fn rust_guests(names: &[&str]) -> Option<PathBuf> {
+    let named = std::env::var_os("LUNATIC_GUESTS").map(PathBuf::from);
+    let usual = || {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        own.join("../target/guests/wasm32-wasip1/release")
+    };
+    let is_named = named.is_some();
+    let folder = named.unwrap_or_else(usual);
+    let missing = names.iter().find(|name| !folder.join(name).is_file());
+    let Some(missing) = missing else {
+        return Some(folder);
+    };
+    assert!(!is_named, "LUNATIC_GUESTS has no {missing}");
+    eprintln!("SKIPPED: there is no {missing}; run cargo xtask guests");
+    None
 }

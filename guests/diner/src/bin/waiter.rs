@@ -5,10 +5,10 @@ use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
-use diner::group::Member;
 use diner::{kitchen, Meal, Order};
 use lunatic::net::{TcpListener, TcpStream};
 use lunatic::{Mailbox, MessageSignal, Process, ProcessDiedSignal};
+use lunatic_guest::group::Member;
 
 const MENU: &str = "the diner\n\n  /cook/DISH  to order; everything but fugu is safe\n  /cooks      who is in the kitchen\n";
 
@@ -76,7 +76,7 @@ fn cook(dish: &str, this: Process<Meal>, mailbox: &Inbox) -> Response {
         return Response::new("503 Service Unavailable", "there is no cook\n");
     };
     // Only cooks join the kitchen, and they receive orders.
-    let cook: Process<Order> = unsafe { Process::new(member.node, member.process) };
+    let cook: Process<Order> = unsafe { Process::new(member.node, member.process.0) };
     mailbox.monitor(cook);
     if !cook.is_alive() {
         return Response::new("503 Service Unavailable", "the cook has just left\n");

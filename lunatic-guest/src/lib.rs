@@ -1,0 +1,33 @@
+//! Safe bindings for Rust guests to what Lunatic offers beyond the `lunatic`
+//! crate: docs/abi-extensions.md.
+//!
+//! It is compiled for `wasm32-wasip1` and can be used beside the `lunatic` crate,
+//! or alone.
+//!
+//! # Layout
+//!
+//! - [`supervisor`]: OTP's supervisors.
+//! - [`group`]: OTP's process groups.
+//! - [`process`]: as much of processes and messages as supervised programs need
+//!   that do without the `lunatic` crate.
+//! - [`param`]: the arguments of functions that processes run.
+//! - [`error`]: what the host reports.
+//! - `sys`: the imported functions.
+//!
+//! # Invariants
+//!
+//! - Only `sys` contains `unsafe`: it hands out addresses of nothing but the
+//!   slices and variables it is given.
+
+#![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+
+pub mod error;
+pub mod group;
+pub mod param;
+pub mod process;
+pub mod supervisor;
+mod sys;
+
+pub use error::Error;
+pub use param::Param;
+pub use process::ProcessId;

@@ -1,0 +1,125 @@
+//! As much of processes and messages as supervised programs need that do without
+//! the `lunatic` crate.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error;
+use crate::sys;
+
+/// The id of a process on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId(pub u64);
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// Its function returned.
+    Normal,
+    /// It trapped, or somebody linked to it did.
+    Failed(error::Error),
+    /// Somebody killed it.
+    Killed,
+    /// It ended in good order because it was told to, or a supervisor gave up.
+    Shutdown,
+    /// There is no such process, perhaps no longer.
+    NoProcess,
+}
+
+/// What a process finds in its mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// What a process has sent.
+    Data {
+        /// Its tag; 0 for none.
+        tag: i64,
+        /// What it says.
+        bytes: Vec<u8>,
+    },
+    /// A linked process has ended, or the supervisor wants this one to.
+    LinkDied {
+        /// The tag of the link; 0 for that to the supervisor.
+        tag: i64,
+    },
+    /// A monitored process has ended.
+    ProcessDied {
+        /// Which one.
+        process: ProcessId,
+    },
+}
+
+/// The calling process.
+pub fn this() -> ProcessId {
+    ProcessId(sys::process_id())
+}
+
+/// Ends a process.
+pub fn kill(process: ProcessId) {
+    sys::kill(process.0);
+}
+
+/// Whether a process lives.
+pub fn exists(process: ProcessId) -> bool {
+    sys::exists(process.0)
+}
+
+/// Makes link deaths, and the order to end, messages: from now on this process
+/// has to end by itself when it is told to.
+pub fn trap_link_deaths() {
+    sys::die_when_link_dies(false);
+}
+
+/// Sends bytes to a process; nothing happens if there is none.
+///
+/// - `tag`: what the receiver can wait for; 0 for none.
+pub fn send(process: ProcessId, tag: i64, bytes: &[u8]) {
+    sys::send(process.0, tag, bytes);
+}
+
+/// Waits for the oldest message, or the oldest with one of these tags.
+pub fn receive(tags: &[i64]) -> Message {
+    const DATA: u32 = 0;
+    const LINK_DIED: u32 = 1;
+    match sys::receive(tags) {
+        DATA => Message::Data {
+            tag: sys::message_tag(),
+            bytes: sys::message_bytes(),
+        },
+        LINK_DIED => Message::LinkDied {
+            tag: sys::message_tag(),
+        },
+        _ => Message::ProcessDied {
+            process: ProcessId(sys::message_process()),
+        },
+    }
+}
+
+/// Waits until a process has ended; `None` if it still lives after this time.
+///
+/// - `timeout`: no limit if there is none.
+pub fn wait(process: ProcessId, timeout: Option<Duration>) -> Option<ExitReason> {
+    const NORMAL: u32 = 0;
+    const FAILED: u32 = 1;
+    const KILLED: u32 = 2;
+    const SHUTDOWN: u32 = 3;
+    const TIMED_OUT: u32 = 9027;
+    let timeout = timeout.map_or(u64::MAX, |timeout| {
+        u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+    });
+    let ended = sys::wait(process.0, timeout);
+    match ended.0 {
+        TIMED_OUT => None,
+        NORMAL => Some(ExitReason::Normal),
+        FAILED => error::check(ended).err().map(ExitReason::Failed),
+        KILLED => Some(ExitReason::Killed),
+        SHUTDOWN => Some(ExitReason::Shutdown),
+        _ => Some(ExitReason::NoProcess),
+    }
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
