@@ -2,12 +2,14 @@
 %%
 %% What one of them changes, the other has to follow.
 -module(beam).
--export([main/1]).
+-behaviour(supervisor).
+-export([main/1, init/1, start_child/1]).
 
 -define(RING_LINKS, 999).
 -define(MEMBERS, 100).
 -define(SPINNERS, 4).
 -define(NAP_MS, 1).
+-define(KILLED, 10).
 
 main([Mode, Count]) ->
     run(Mode, list_to_integer(Count)),
@@ -92,11 +94,81 @@ run("fair", Count) ->
     print("fair-p99", 1, At(99)),
     print("fair-max", 1, At(100));
 
+%% Starts children from a template, kills a tenth of them at random, waits until
+%% as many are there again, and stops all.
+run("supervise", Count) ->
+    Start = now_ns(),
+    Supervisor = start_supervisor(simple_one_for_one, [
+        #{id => member, start => {?MODULE, start_child, []}}
+    ]),
+    Children = [start_member(Supervisor) || _ <- lists:seq(1, Count)],
+    hear_hellos(Count),
+    since(Start, "supervise-start", Count),
+
+    Killed = div_ceil(Count, ?KILLED),
+    Shuffled = [Child || {_, Child} <- lists:sort([{rand:uniform(), Child} || Child <- Children])],
+    Victims = lists:sublist(Shuffled, Killed),
+    Restart = now_ns(),
+    [exit(Child, kill) || Child <- Victims],
+    hear_hellos(Killed),
+    since(Restart, "supervise-restart", Killed),
+
+    Stop = now_ns(),
+    stop_supervisor(Supervisor),
+    since(Stop, "supervise-stop", Count);
+
+%% Starts children and kills one, so that all are stopped and started again.
+run("one_for_all", Count) ->
+    Self = self(),
+    Start = now_ns(),
+    Supervisor = start_supervisor(one_for_all, [
+        #{id => Number, start => {?MODULE, start_child, [Self]}, shutdown => brutal_kill}
+     || Number <- lists:seq(1, Count)
+    ]),
+    hear_hellos(Count),
+    since(Start, "one-for-all-start", Count),
+
+    Children = supervisor:which_children(Supervisor),
+    {_, Middle, _, _} = lists:nth(1 + Count div 2, Children),
+    Restart = now_ns(),
+    exit(Middle, kill),
+    hear_hellos(Count),
+    since(Restart, "one-for-all-restart", Count),
+    stop_supervisor(Supervisor);
+
 %% Computes the Fibonacci number in the slowest way there is.
 run("fib", Index) ->
     Start = now_ns(),
     fibonacci(Index),
     since(Start, "fib", 1).
+
+init({Strategy, Children}) ->
+    {ok, {#{strategy => Strategy, intensity => 1000000, period => 1}, Children}}.
+
+start_child(Parent) ->
+    {ok, spawn_link(fun() ->
+        Parent ! hello,
+        receive _ -> ok end
+    end)}.
+
+start_supervisor(Strategy, Children) ->
+    %% Its reports of restarts would be most of the work.
+    logger:set_primary_config(level, none),
+    {ok, Supervisor} = supervisor:start_link(?MODULE, {Strategy, Children}),
+    Supervisor.
+
+start_member(Supervisor) ->
+    {ok, Child} = supervisor:start_child(Supervisor, [self()]),
+    Child.
+
+stop_supervisor(Supervisor) ->
+    unlink(Supervisor),
+    Monitor = monitor(process, Supervisor),
+    exit(Supervisor, shutdown),
+    receive {'DOWN', Monitor, _, _, _} -> ok end.
+
+hear_hellos(Count) ->
+    repeat(Count, fun() -> receive hello -> ok end end).
 
 spawn_greeter(Parent) ->
     spawn(fun() -> Parent ! 0 end).

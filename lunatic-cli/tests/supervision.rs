@@ -225,6 +225,7 @@ fn a_killed_supervisor_takes_wasm_children_along() {
             (call $add (local.get $spec)
                 (call $child (i32.const 97) (i32.const 1) (i64.const -1) (i32.const 0)))
             (local.set $spec (call $begin (local.get $spec)))
+            (drop (call $next_tagged (i64.const 1)))
             (call $report (call $process_id))
             (call $kill (local.get $spec))
             (call $report (i64.extend_i32_u

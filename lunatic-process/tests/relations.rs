@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use lunatic_mailbox::{Message, Tag};
-use lunatic_process::{ExitReason, Failure, LinkDeath, ProcessId, Reaction, Relations, Signal};
+use lunatic_process::{
+    ExitReason, Failure, LinkDeath, LinkNotice, ProcessId, Reaction, Relations, Signal,
+};
 
 const PEER: ProcessId = ProcessId(7);
 const OTHER: ProcessId = ProcessId(8);
@@ -138,4 +140,65 @@ fn the_end_of_who_is_monitored_is_a_message_whatever_the_flag_says() {
             Reaction::Deliver(Message::ProcessDied { process: 7 })
         ));
     }
+}
+
+fn exit(reason: ExitReason) -> Signal {
+    Signal::Exit {
+        from: PEER,
+        tag: Tag::new(5),
+        reason,
+    }
+}
+
+#[test]
+fn who_is_asked_to_end_ends_for_that_reason_unless_it_is_normal() {
+    let reaction = linked().apply(exit(ExitReason::Shutdown));
+    assert!(matches!(reaction, Reaction::Die(ExitReason::Shutdown)));
+    let reaction = linked().apply(exit(ExitReason::Normal));
+    assert!(matches!(reaction, Reaction::None));
+}
+
+#[test]
+fn who_is_asked_to_end_and_traps_is_told_of_a_link_death_and_stays_linked() {
+    let mut relations = linked();
+    relations.apply(Signal::DieWhenLinkDies(false));
+    let reaction = relations.apply(exit(ExitReason::Shutdown));
+    let Reaction::Deliver(Message::LinkDied { tag }) = reaction else {
+        panic!("{reaction:?}");
+    };
+    assert_eq!(tag, Tag::new(5));
+    assert_eq!(relations.link_count(), 1);
+}
+
+#[test]
+fn shutdown_is_passed_on_along_links_as_what_it_is() {
+    let reaction = linked().apply(link_died(PEER, 5, ExitReason::Shutdown));
+    assert!(matches!(reaction, Reaction::Die(ExitReason::Shutdown)));
+}
+
+fn notice(reaction: Reaction) -> Option<LinkNotice> {
+    match reaction {
+        Reaction::Deliver(mut message) => LinkNotice::take(&mut message),
+        _ => None,
+    }
+}
+
+#[test]
+fn who_traps_exits_is_told_of_every_end_with_its_reason_and_of_lost_links() {
+    for reason in [ExitReason::Normal, ExitReason::Killed, ExitReason::Shutdown] {
+        let expected = reason.to_string();
+        for signal in [link_died(PEER, 5, reason.clone()), exit(reason)] {
+            let mut relations = linked();
+            relations.apply(Signal::TrapExits);
+            let notice = notice(relations.apply(signal));
+            let Some(LinkNotice::Exit { from, reason }) = notice else {
+                panic!("{notice:?}");
+            };
+            assert_eq!((from, reason.to_string()), (PEER, expected.clone()));
+        }
+    }
+    let mut relations = linked();
+    relations.apply(Signal::TrapExits);
+    let notice = notice(relations.apply(Signal::Unlink { peer: PEER }));
+    assert!(matches!(notice, Some(LinkNotice::Unlinked { peer }) if peer == PEER));
 }

@@ -1,12 +1,19 @@
 //! A supervisor and its children as native processes.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{Tale, end_of, environment, wait, wait_until, wake, worker};
-use lunatic_process::{Environment, ExitReason, Process, SpawnLink};
-use lunatic_supervisor::{ChildSpec, ShutdownPolicy, Spec, Strategy, Supervisor};
+use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
+use lunatic_process::{Environment, ExitReason, Failure, Process, SpawnLink};
+use lunatic_supervisor::{
+    ChildContext, ChildCounts, ChildSpec, ChildStatus, Event, RequestError, Restart,
+    ShutdownPolicy, Spec, SpecError, Start, StartChild, StartError, Starting, Strategy, Supervisor,
+    native,
+};
 
 #[track_caller]
 fn start(environment: &Environment, spec: &Spec) -> Supervisor {
@@ -97,13 +104,292 @@ fn a_supervisor_ends_with_its_parent() {
     wait_until("nobody to be left", || environment.process_count() == 0);
 }
 
+/// A child that says that it was told to end, and does not.
+fn stubborn(tale: &Tale) -> Start {
+    let tale = tale.clone();
+    native(move |mut own| {
+        own.process.die_when_link_dies(false);
+        let tale = tale.clone();
+        async move {
+            loop {
+                let message = own.mailbox.receive(Wanted::Any).await;
+                assert!(matches!(message, Message::LinkDied { tag: None }));
+                tale.say("told to end");
+            }
+        }
+    })
+}
+
+/// A child that cannot be started.
+fn broken() -> Start {
+    struct Broken;
+    impl StartChild for Broken {
+        fn start(&self, _: &ChildContext<'_>) -> Result<Starting, Failure> {
+            Err(Failure::new("there is nothing to start"))
+        }
+    }
+    Arc::new(Broken)
+}
+
 #[test]
 fn a_child_that_ignores_its_order_to_end_is_killed_after_its_timeout() {
     let (environment, tale) = (environment(), Tale::new());
     let timeout = ShutdownPolicy::Timeout(Duration::from_millis(1));
-    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &tale)).shutdown(timeout));
+    let spec = Spec::new("root").child(ChildSpec::new("a", stubborn(&tale)).shutdown(timeout));
     let supervisor = start(&environment, &spec);
-    let stubborn = harness::idle(&environment);
-    let _ = stubborn;
+    let a = child(&supervisor, "a");
     assert!(wait("the end", supervisor.shut_down()).is_normal());
+    assert!(matches!(end_of(&a), ExitReason::Killed));
+    tale.next_are(&["told to end"]);
+    tale.is_over();
+}
+
+#[test]
+fn a_child_without_limit_keeps_nobody_from_killing_a_supervisor_that_stops_it() {
+    let (environment, tale) = (environment(), Tale::new());
+    for policy in [
+        ShutdownPolicy::Infinity,
+        ShutdownPolicy::Timeout(Duration::MAX),
+    ] {
+        let child = ChildSpec::new("a", stubborn(&tale)).shutdown(policy);
+        let supervisor = start(&environment, &Spec::new("root").child(child));
+        supervisor.stop();
+        tale.next_are(&["told to end"]);
+        supervisor.process().kill();
+        assert!(matches!(end_of(supervisor.process()), ExitReason::Killed));
+        tale.next_are(&["told to end"]);
+    }
+}
+
+#[test]
+fn a_child_that_fails_at_start_ends_the_supervisor_of_any_strategy_and_those_before_it() {
+    let (environment, tale) = (environment(), Tale::new());
+    for strategy in [
+        Strategy::OneForOne,
+        Strategy::OneForAll,
+        Strategy::RestForOne,
+    ] {
+        let spec = Spec::new("root")
+            .strategy(strategy)
+            .child(ChildSpec::new("a", worker("a", &tale)))
+            .child(ChildSpec::new("b", broken()))
+            .child(ChildSpec::new("c", worker("c", &tale)));
+        let parent = harness::idle(&environment);
+        parent.die_when_link_dies(true);
+        let link = SpawnLink {
+            parent: parent.clone(),
+            tag: None,
+        };
+        let error = wait("the start", spec.start(&environment, Some(link))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the child `b` did not start: there is nothing to start"
+        );
+        tale.next_are(&["a starts", "a ends"]);
+        tale.is_over();
+        wait_until("the supervisor to be gone", || {
+            environment.process_count() == 1
+        });
+        assert!(parent.is_alive(), "no link is made to what did not start");
+        parent.kill();
+        end_of(&parent);
+    }
+}
+
+#[test]
+fn a_nested_supervisor_that_does_not_start_fails_the_outer_one_with_the_whole_story() {
+    let environment = environment();
+    let inner = Spec::new("inner").child(ChildSpec::new("a", broken()));
+    let spec = Spec::new("root").child(inner.into_child());
+    let error = wait("the start", spec.start(&environment, None)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the child `inner` did not start: the child `a` did not start: there is nothing to start"
+    );
+}
+
+#[test]
+fn an_inner_supervisor_that_gives_up_is_restarted_by_the_outer_one() {
+    let (environment, tale) = (environment(), Tale::new());
+    let events = tale.clone();
+    let inner = Spec::new("inner")
+        .intensity(0, Duration::from_secs(5))
+        .child(ChildSpec::new("a", worker("a", &tale)));
+    let spec =
+        Spec::new("root")
+            .child(inner.into_child())
+            .observer(move |path, event| match event {
+                Event::Restarting {
+                    child,
+                    reason,
+                    count,
+                    ..
+                } => events.say(format!(
+                    "{path} restarts {child}: {reason}, {}",
+                    count.count
+                )),
+                Event::GivingUp { child, reason, .. } => {
+                    events.say(format!("{path} gives up {child}: {reason}"));
+                }
+                _ => {}
+            });
+    let root = start(&environment, &spec);
+    tale.next_are(&["a starts"]);
+    let inner = Supervisor::of(child(&root, "inner")).expect("it is a supervisor");
+    wake(&child(&inner, "a"));
+    tale.next_are(&[
+        "a ends",
+        "root/inner gives up a: as it was told",
+        "root restarts inner: shutdown, 1",
+        "a starts",
+    ]);
+    assert!(matches!(end_of(inner.process()), ExitReason::Shutdown));
+    assert!(root.process().is_alive());
+    wait("the end", root.shut_down());
+    tale.next_are(&["a ends"]);
+}
+
+#[test]
+fn an_order_to_end_goes_down_the_tree_and_everybody_has_time() {
+    let (environment, tale) = (environment(), Tale::new());
+    let inner = Spec::new("inner")
+        .child(ChildSpec::new("b", worker("b", &tale)))
+        .child(ChildSpec::new("c", worker("c", &tale)));
+    let spec = Spec::new("root")
+        .child(ChildSpec::new("a", worker("a", &tale)))
+        .child(inner.into_child())
+        .child(ChildSpec::new("d", worker("d", &tale)));
+    let root = start(&environment, &spec);
+    tale.next_are(&["a starts", "b starts", "c starts", "d starts"]);
+    wait("the end", root.shut_down());
+    tale.next_are(&["d ends", "c ends", "b ends", "a ends"]);
+}
+
+#[test]
+fn a_supervisor_without_children_runs_until_it_is_stopped() {
+    let environment = environment();
+    let supervisor = start(&environment, &Spec::new("root"));
+    let counts = wait("the counts", supervisor.count_children()).unwrap();
+    assert_eq!(counts, ChildCounts::default());
+    assert!(wait("the end", supervisor.shut_down()).is_normal());
+    let late = wait("an answer", supervisor.which_children());
+    assert!(matches!(late, Err(RequestError::ShuttingDown)));
+}
+
+#[test]
+fn two_children_of_one_name_are_refused_before_anything_is_started() {
+    let (environment, tale) = (environment(), Tale::new());
+    let spec = Spec::new("root")
+        .child(ChildSpec::new("a", worker("a", &tale)))
+        .child(ChildSpec::new("a", worker("a", &tale)));
+    let error = wait("the start", spec.start(&environment, None)).unwrap_err();
+    assert!(matches!(
+        error,
+        StartError::Spec(SpecError::DuplicateName(name)) if name == "a"
+    ));
+    tale.is_over();
+    assert_eq!(environment.process_count(), 0);
+}
+
+#[test]
+fn children_are_added_terminated_restarted_and_deleted_by_name_process_and_key() {
+    let (environment, tale) = (environment(), Tale::new());
+    let supervisor = start(&environment, &Spec::new("root"));
+    let a = ChildSpec::new("a", worker("a", &tale));
+    let started = wait("a", supervisor.start_child(a.clone())).unwrap();
+    assert!(matches!(
+        wait("an answer", supervisor.start_child(a)),
+        Err(RequestError::AlreadyStarted(key)) if key == started.key
+    ));
+    wait(
+        "an answer",
+        supervisor.terminate_child(started.process.id()),
+    )
+    .unwrap();
+    assert!(matches!(end_of(&started.process), ExitReason::Shutdown));
+    let again = wait("a", supervisor.restart_child(started.key)).unwrap();
+    assert_ne!(again.process.id(), started.process.id());
+    wait("an answer", supervisor.terminate_child("a")).unwrap();
+    wait("an answer", supervisor.delete_child("a")).unwrap();
+    assert!(matches!(
+        wait("an answer", supervisor.delete_child("a")),
+        Err(RequestError::NotFound)
+    ));
+    tale.next_are(&["a starts", "a ends", "a starts", "a ends"]);
+}
+
+#[test]
+fn a_transient_child_that_ends_normally_stays_stopped_and_one_that_fails_does_not() {
+    let (environment, tale) = (environment(), Tale::new());
+    let spec = Spec::new("root")
+        .child(ChildSpec::new("a", worker("a", &tale)).restart(Restart::Transient));
+    let supervisor = start(&environment, &spec);
+    wake(&child(&supervisor, "a"));
+    tale.next_are(&["a starts", "a ends", "a starts"]);
+    let status = || {
+        let children = wait("the children", supervisor.which_children()).unwrap();
+        (children[0].info.status, children[0].process.clone())
+    };
+    wait_until("the restart", || {
+        status().1.is_some_and(|process| process.is_alive())
+    });
+    let normally = DataMessage::new(Tag::new(1), Vec::new());
+    child(&supervisor, "a").send(normally.into()).unwrap();
+    tale.next_are(&["a ends"]);
+    wait_until("the end to be heard", || status().0 == ChildStatus::Stopped);
+}
+
+#[test]
+fn a_hundred_thousand_dynamic_children_start_come_back_and_stop() {
+    const CHILDREN: usize = 100_000;
+    const KILLED: usize = 10_000;
+    let environment = environment();
+    let idle = native(|own| async move {
+        let _kept = own;
+        futures_lite::future::pending().await
+    });
+    let spec = Spec::new("root")
+        .strategy(Strategy::SimpleOneForOne)
+        .intensity(KILLED as u32, Duration::from_secs(600))
+        .child(ChildSpec::new("idle", idle));
+    let supervisor = start(&environment, &spec);
+    let children: Vec<Process> = (0..CHILDREN)
+        .map(|_| {
+            wait("a child", supervisor.start_from_template())
+                .unwrap()
+                .process
+        })
+        .collect();
+    for child in children.iter().step_by(CHILDREN / KILLED) {
+        child.kill();
+    }
+    wait_until("all to be back", || {
+        let children = wait("the children", supervisor.which_children()).unwrap();
+        let restarts: u64 = children.iter().map(|child| child.info.restarts).sum();
+        restarts == KILLED as u64 && environment.process_count() == CHILDREN + 1
+    });
+    assert!(wait("the end", supervisor.shut_down()).is_normal());
+    wait_until("nobody to be left", || environment.process_count() == 0);
+}
+
+#[test]
+fn a_child_that_unlinks_itself_is_linked_again() {
+    let (environment, tale) = (environment(), Tale::new());
+    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &tale)));
+    let supervisor = start(&environment, &spec);
+    let a = child(&supervisor, "a");
+    a.unlink(supervisor.process().id());
+    wake(&a);
+    tale.next_are(&["a starts", "a ends", "a starts"]);
+}
+
+#[test]
+fn a_stranger_that_dies_linked_to_a_supervisor_does_not_end_it() {
+    let environment = environment();
+    let supervisor = start(&environment, &Spec::new("root"));
+    let stranger = harness::idle(&environment);
+    stranger.link(supervisor.process().id(), None);
+    stranger.kill();
+    end_of(&stranger);
+    assert!(wait("an answer", supervisor.which_children()).is_ok());
 }

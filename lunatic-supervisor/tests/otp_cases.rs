@@ -1,4 +1,5 @@
 //! What OTP's documentation of `supervisor` says, case by case.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod rig;
 

@@ -23,6 +23,8 @@ pub(super) struct Workload {
 pub(super) enum Guest {
     /// `guests/bench`, which has the standard library.
     Rust,
+    /// The program of `guests/bench` that imports supervisors.
+    Supervision,
     /// `bench/minimal.wat`, which has no library.
     Wat,
 }
@@ -93,6 +95,13 @@ impl Workload {
         }
     }
 
+    const fn of_supervision(self) -> Workload {
+        Workload {
+            guest: Guest::Supervision,
+            ..self
+        }
+    }
+
     const fn taken_whole(self) -> Workload {
         Workload {
             method: Method::Whole,
@@ -105,7 +114,7 @@ impl Guest {
     /// What it is called in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Guest::Rust => "Rust",
+            Guest::Rust | Guest::Supervision => "Rust",
             Guest::Wat => "WAT",
         }
     }
@@ -154,6 +163,39 @@ pub(super) const PLAN: &[Workload] = &[
         9_900,
         &[micro("big", "100 all to all: one message", None)],
     ),
+    Workload::new(
+        "supervise",
+        100_000,
+        200,
+        &[
+            micro(
+                "supervise-start",
+                "supervisor: start a child, hear from it",
+                None,
+            ),
+            micro(
+                "supervise-restart",
+                "supervisor: a tenth killed, each back",
+                None,
+            ),
+            micro("supervise-stop", "supervisor: stop a child", None),
+        ],
+    )
+    .of_supervision(),
+    Workload::new(
+        "one_for_all",
+        10_000,
+        200,
+        &[
+            micro("one-for-all-start", "one_for_all: start a child", None),
+            micro(
+                "one-for-all-restart",
+                "one_for_all: stop and start each",
+                None,
+            ),
+        ],
+    )
+    .of_supervision(),
     Workload::new("fib", 35, 20, &[milli("fib", "fib(n)", None)]),
     Workload::new(
         "fair",

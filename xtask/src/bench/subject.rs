@@ -12,6 +12,9 @@ use crate::{cargo, command, guests, toolchain, workspace};
 /// The Rust guest's package in `guests/`.
 const RUST_GUEST: &str = "bench";
 
+/// Its program that imports supervisors.
+const SUPERVISION_GUEST: &str = "bench_supervision.wasm";
+
 /// The WAT guest.
 const WAT_GUEST: &str = "bench/minimal.wat";
 
@@ -152,6 +155,7 @@ fn runtime(binary: &Path, guest: Guest, rust_guest: &Path) -> Command {
     let mut command = command::new(binary);
     command.arg("run").arg(match guest {
         Guest::Rust => rust_guest.to_owned(),
+        Guest::Supervision => rust_guest.with_file_name(SUPERVISION_GUEST),
         Guest::Wat => workspace::root().join(WAT_GUEST),
     });
     command
