@@ -9,6 +9,7 @@ use diner::{kitchen, Meal, Order};
 use lunatic::net::{TcpListener, TcpStream};
 use lunatic::{Mailbox, MessageSignal, Process, ProcessDiedSignal};
 use lunatic_guest::group::Member;
+use lunatic_guest::process;
 
 const MENU: &str = "the diner\n\n  /cook/DISH  to order; everything but fugu is safe\n  /cooks      who is in the kitchen\n";
 
@@ -40,9 +41,9 @@ fn serve(mut stream: TcpStream, mailbox: Mailbox<Meal>) {
     let mut reader = BufReader::new(stream.clone());
     // An error means that the guest is gone, or does not speak HTTP.
     while let Ok(Some(request)) = Request::read(&mut reader) {
-        let response = answer(&request, this, &mailbox);
-        let sent = response.write(&mut stream, request.keeps_connection);
-        if sent.is_err() || !request.keeps_connection {
+        let mut response = answer(&request, this, &mailbox);
+        response.is_last |= !request.keeps_connection;
+        if response.write(&mut stream).is_err() || response.is_last {
             return;
         }
     }
@@ -72,29 +73,32 @@ fn cooks() -> String {
 /// Lets the next cook make a dish.
 fn cook(dish: &str, this: Process<Meal>, mailbox: &Inbox) -> Response {
     const PATIENCE: Duration = Duration::from_secs(10);
-    let Some(member) = kitchen().next() else {
+    let Some(cook) = kitchen().next() else {
         return Response::new("503 Service Unavailable", "there is no cook\n");
     };
-    // Only cooks join the kitchen, and they receive orders.
-    let cook: Process<Order> = unsafe { Process::new(member.node, member.process.0) };
-    mailbox.monitor(cook);
-    if !cook.is_alive() {
+    process::monitor(cook.process);
+    if !process::exists(cook.process) {
         return Response::new("503 Service Unavailable", "the cook has just left\n");
     }
-    cook.send(Order {
-        dish: dish.to_owned(),
-        guest: this,
-    });
-    let response = match mailbox.receive_timeout(PATIENCE) {
-        Ok(MessageSignal::Message(Meal { dish, cook })) => {
-            Response::new("200 OK", format!("{dish}, by cook {cook}\n"))
+    let dish = dish.to_owned();
+    Order { dish, guest: this }.send(cook);
+    let response = loop {
+        match mailbox.receive_timeout(PATIENCE) {
+            Ok(MessageSignal::Message(Meal { dish, cook })) => {
+                break Response::new("200 OK", format!("{dish}, by cook {cook}\n"));
+            }
+            // A cook of an earlier order may have died since.
+            Ok(MessageSignal::Signal(ProcessDiedSignal(dead))) if dead != cook.process.0 => {}
+            Ok(MessageSignal::Signal(ProcessDiedSignal(dead))) => {
+                break Response::new("502 Bad Gateway", format!("cook {dead} has died of it\n"));
+            }
+            // The meal may come later, and is not the answer to another order.
+            Err(_) => {
+                break Response::new("504 Gateway Timeout", "the cook takes too long\n").last();
+            }
         }
-        Ok(MessageSignal::Signal(ProcessDiedSignal(cook))) => {
-            Response::new("502 Bad Gateway", format!("cook {cook} has died of it\n"))
-        }
-        Err(_) => Response::new("504 Gateway Timeout", "the cook takes too long\n"),
     };
-    mailbox.stop_monitoring(cook);
+    process::stop_monitoring(cook.process);
     response
 }
 
@@ -148,21 +152,33 @@ impl Request {
 struct Response {
     status: &'static str,
     body: String,
+    /// The connection ends with it.
+    is_last: bool,
 }
 
 impl Response {
     fn new(status: &'static str, body: impl Into<String>) -> Response {
-        let body = body.into();
-        Response { status, body }
+        Response {
+            status,
+            body: body.into(),
+            is_last: false,
+        }
     }
 
-    fn write(&self, stream: &mut TcpStream, keeps_connection: bool) -> io::Result<()> {
-        let Response { status, body } = self;
-        let connection = if keeps_connection {
-            "keep-alive"
-        } else {
-            "close"
-        };
+    fn last(self) -> Response {
+        Response {
+            is_last: true,
+            ..self
+        }
+    }
+
+    fn write(&self, stream: &mut TcpStream) -> io::Result<()> {
+        let Response {
+            status,
+            body,
+            is_last,
+        } = self;
+        let connection = if *is_last { "close" } else { "keep-alive" };
         let length = body.len();
         let response = format!(
             "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n\
