@@ -4,7 +4,7 @@
 mod harness;
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};
 
 use harness::module;
@@ -75,7 +75,7 @@ struct Running {
     /// Keeps its directory.
     _guests: Guests,
     child: Child,
-    out: ChildStdout,
+    out: BufReader<ChildStdout>,
 }
 
 impl Running {
@@ -88,7 +88,7 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let out = child.stdout.take().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
         Running {
             _guests: guests,
             child,
@@ -109,11 +109,9 @@ impl Running {
     #[track_caller]
     fn word(&mut self) -> String {
         let mut word = Vec::new();
-        for byte in (&mut self.out).bytes() {
-            match byte.unwrap() {
-                0 => return String::from_utf8(word).unwrap(),
-                byte => word.push(byte),
-            }
+        self.out.read_until(0, &mut word).unwrap();
+        if word.pop() == Some(0) {
+            return String::from_utf8(word).unwrap();
         }
         panic!("it ended after {word:?}: {}", self.said());
     }
