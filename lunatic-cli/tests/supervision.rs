@@ -6,9 +6,11 @@ mod harness;
 use std::path::PathBuf;
 
 use harness::{Told, World, assert_normal, end_of, wait};
-use lunatic_cli::{Config, Root, State};
+use lunatic_cli::{Config, Names, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{ExitReason, Process, ProcessConfig};
+use lunatic_supervisor::{ChildSpec, Event, Spec, Strategy, Supervisor};
+use wasmtime::Val;
 
 /// What the guests of this file share: `$spec` makes a specification named by a
 /// letter, `$child` a child record at 0x100 for the export `worker`, whose
@@ -117,7 +119,7 @@ fn failing_child_in_a_nested_tree(variable: &str) {
     let folder = std::env::var_os(variable).map(PathBuf::from);
     let path = folder.map(|folder| folder.join("supervision.wasm"));
     let Some(path) = path.filter(|path| path.is_file()) else {
-        println!(
+        eprintln!(
             "SKIPPED: {variable} names no folder with supervision.wasm; see xtask/src/test.rs"
         );
         return;
@@ -240,30 +242,48 @@ fn a_killed_supervisor_takes_wasm_children_along() {
     main.kill();
 }
 
-#[test]
-fn a_wasm_child_that_traps_link_deaths_is_told_with_the_tag_0_and_killed_when_it_is_late() {
-    let world = World::new();
+/// Starts a child that traps link deaths, stops it, and reports how its
+/// supervisor ended.
+///
+/// - `time`: what the child has to end, as a record has it.
+/// - `then`: what the child does when it is told to end.
+fn stops_a_child_that_traps(world: &World, time: i64, then: &str) {
     let module = load(
-        &world,
-        r#"(func (export "main") (local $spec i64)
-            (local.set $spec (call $spec (i32.const 114) (i32.const 0) (i32.const 0)))
-            (drop (call $child (i32.const 97) (i32.const 1) (i64.const 1) (i32.const 0)))
-            (call $pair (i32.const 0x118) @stubborn)
-            (call $add (local.get $spec) (i32.const 0x100))
-            (local.set $spec (call $begin (local.get $spec)))
-            (drop (call $next_tagged (i64.const 9)))
-            (call $report (call $end (local.get $spec))))
-        (func (export "stubborn") (param i32) (param $parent i64)
-            (call $die_when_link_dies (i32.const 0))
-            (call $post (i64.const 9) (i64.const 0) (local.get $parent))
-            (call $report (i64.extend_i32_u (call $next)))
-            (call $report (call $get_tag))
-            (call $sleep))"#,
+        world,
+        &format!(
+            r#"(func (export "main") (local $spec i64)
+                (local.set $spec (call $spec (i32.const 114) (i32.const 0) (i32.const 0)))
+                (drop (call $child (i32.const 97) (i32.const 1) (i64.const {time}) (i32.const 0)))
+                (call $pair (i32.const 0x118) @trapper)
+                (call $add (local.get $spec) (i32.const 0x100))
+                (local.set $spec (call $begin (local.get $spec)))
+                (drop (call $next_tagged (i64.const 9)))
+                (call $report (call $end (local.get $spec))))
+            (func (export "trapper") (param i32) (param $parent i64) (local $kind i32)
+                (call $die_when_link_dies (i32.const 0))
+                (call $post (i64.const 9) (i64.const 0) (local.get $parent))
+                (local.set $kind (call $next))
+                {then})"#
+        ),
     );
     assert_normal(&world.spawn(&module, "main"));
-    let mut reports: Vec<i64> = world.reports::<3>().into();
-    reports.sort_unstable();
-    assert_eq!(reports, [0, 0, 1]);
+}
+
+#[test]
+fn a_wasm_child_that_traps_link_deaths_is_told_of_one_with_the_tag_0_and_has_time() {
+    let world = World::new();
+    let says_so_and_ends = "(call $report (i64.extend_i32_u (local.get $kind)))
+        (call $report (call $get_tag))";
+    stops_a_child_that_traps(&world, -1, says_so_and_ends);
+    assert_eq!(world.reports(), [1, 0, 0]);
+}
+
+#[test]
+fn a_wasm_child_that_traps_link_deaths_and_does_not_end_in_time_is_killed() {
+    let world = World::new();
+    stops_a_child_that_traps(&world, 1, "(call $sleep)");
+    assert_eq!(world.report(), 0);
+    world.wait_until_empty();
 }
 
 #[test]
@@ -531,4 +551,56 @@ fn a_guest_that_is_killed_while_a_supervisor_starts_takes_it_along() {
     main.kill();
     assert!(matches!(end_of(&main), ExitReason::Killed));
     world.wait_until_empty();
+}
+
+#[test]
+fn a_native_tree_of_wasm_processes_is_built_from_data_restarted_and_stopped() {
+    let world = World::new();
+    let module = load(
+        &world,
+        r#"(func (export "main") (param $number i64)
+            (call $report (local.get $number))
+            (drop (call $next))
+            unreachable)"#,
+    );
+    let names = Names::new(world.runtime.environment());
+    let child = |name: &str, number: i64| {
+        let root = Root::new("main").params([Val::I64(number)]);
+        let start = wait("the child", world.runtime.child(&module, root, &names));
+        ChildSpec::new(name, start.unwrap())
+    };
+    let (events, told) = async_channel::unbounded();
+    let inner = Spec::new("inner")
+        .strategy(Strategy::RestForOne)
+        .child(child("second", 2))
+        .child(child("third", 3));
+    let tree = Spec::new("root")
+        .child(child("first", 1))
+        .child(inner.into_child())
+        .observer(move |supervisor, event| {
+            if let Event::Restarting { child, reason, .. } = event {
+                let line = format!("{supervisor} restarts {child}: {reason}");
+                events.try_send(line).unwrap();
+            }
+        });
+    let environment = world.runtime.environment().clone();
+    let root = wait("the start", tree.start(&environment, None)).unwrap();
+    let mut reports: [i64; 3] = world.reports();
+    reports.sort_unstable();
+    assert_eq!(reports, [1, 2, 3]);
+
+    let children = wait("the children", root.which_children()).unwrap();
+    let inner = Supervisor::of(children[1].process.clone().unwrap()).unwrap();
+    let children = wait("the children", inner.which_children()).unwrap();
+    harness::send(children[0].process.as_ref().unwrap(), 0, b"");
+    let mut reports: [i64; 2] = world.reports();
+    reports.sort_unstable();
+    assert_eq!(reports, [2, 3]);
+    let line = wait("an event", told.recv()).unwrap();
+    assert!(line.starts_with("root/inner restarts second: "), "{line}");
+    assert!(line.contains("unreachable"), "{line}");
+
+    assert!(wait("the end", root.shut_down()).is_normal());
+    world.wait_until_empty();
+    world.no_more_reports();
 }

@@ -19,7 +19,9 @@ use crate::supervisor::{StartError, Supervisor};
 /// It is called by the supervisor's own task and must be quick. It gets the path
 /// of the supervisor, `root/web`, and the event. All events are logged too.
 #[derive(Clone)]
-pub struct Observer(Arc<dyn Fn(&str, &Event) + Send + Sync>);
+pub struct Observer(Arc<Observe>);
+
+type Observe = dyn Fn(&str, &Event) + Send + Sync;
 
 /// A supervisor and its children as data; it can be started many times.
 #[derive(Debug, Clone)]

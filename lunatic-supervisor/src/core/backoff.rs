@@ -49,9 +49,17 @@ impl Backoff {
     pub(super) fn delay(&self, failures: u32, chance: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
         let delay = self.first.saturating_mul(factor).min(self.longest);
-        let share = f64::from(self.jitter) / 100.0 * f64::from(chance) / f64::from(u32::MAX);
-        delay.mul_f64(1.0 - share.min(1.0))
+        let all = 100 * u128::from(u16::MAX);
+        let share = u128::from(self.jitter) * u128::from(chance >> 16);
+        let nanos = delay.as_nanos();
+        from_nanos(nanos - nanos * share.min(all) / all)
     }
+}
+
+fn from_nanos(nanos: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    // Nothing is lost: it is no longer than the duration it was made from.
+    Duration::new((nanos / SECOND) as u64, (nanos % SECOND) as u32)
 }
 
 /// Numbers that are random enough to spread delays: xorshift.

@@ -297,10 +297,9 @@ impl<S> Machine<S> {
     /// Takes a stopped child out.
     fn remove(&mut self, key: ChildKey) {
         self.set_state(key, State::Stopped);
-        if let Some(child) = self.children.remove(&key) {
-            if self.template.is_none() {
-                self.names.remove(&child.shared.name);
-            }
+        let removed = self.children.remove(&key);
+        if let (Some(child), None) = (removed, &self.template) {
+            self.names.remove(&child.shared.name);
         }
     }
 
