@@ -142,6 +142,25 @@ run("one_for_all", Count) ->
     since(Restart, "one-for-all-restart", Count),
     stop_supervisor(Supervisor);
 
+%% Takes processes into a group one after the other, sends something to all of
+%% them, which each answers, and takes them out again.
+run("groups", Count) ->
+    {ok, _} = pg:start_link(),
+    Members = [spawn_answering(self()) || _ <- lists:seq(1, Count)],
+    hear_hellos(Count),
+    Start = now_ns(),
+    [ok = pg:join(bench, Member) || Member <- Members],
+    since(Start, "group-join", Count),
+
+    Broadcast = now_ns(),
+    [Member ! hello || Member <- pg:get_members(bench)],
+    hear_hellos(Count),
+    since(Broadcast, "group-broadcast", Count),
+
+    Leave = now_ns(),
+    [ok = pg:leave(bench, Member) || Member <- Members],
+    since(Leave, "group-leave", Count);
+
 %% Computes the Fibonacci number in the slowest way there is.
 run("fib", Index) ->
     Start = now_ns(),
@@ -156,6 +175,14 @@ start_child(Parent) ->
         Parent ! hello,
         receive _ -> ok end
     end)}.
+
+%% Says that it is there, and answers every message.
+spawn_answering(Parent) ->
+    spawn(fun() -> answer(Parent) end).
+
+answer(Parent) ->
+    Parent ! hello,
+    receive _ -> answer(Parent) end.
 
 start_supervisor(Strategy, Children) ->
     %% Its reports of restarts would be most of the work.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
 use lunatic_process::{Environment, Failure, Process};
-use lunatic_registry::Registry;
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::Start;
 use lunatic_supervisor::guest::WasmChild;
@@ -19,6 +18,7 @@ use lunatic_wasi::{OpenError, Stdio, WasiCtx};
 use wasmtime::{Linker, Val};
 
 use crate::config::Config;
+use crate::names::Names;
 use crate::state::{self, Inheritance, Legacy, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
@@ -104,13 +104,14 @@ impl Runtime {
         given.open_dirs().await.map_err(SpawnFailure::Directory)?;
         let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
         let net = root.config.net.clone();
+        let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
             export: root.export,
             params: root.params,
             inheritance: Inheritance {
-                registry: Registry::new(),
+                names: Names::new(environment),
                 timers: self.timers.clone(),
                 wasi,
                 net,
@@ -118,7 +119,6 @@ impl Runtime {
             link: None,
             awaited: true,
         };
-        let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
         spawned.started().await.map_err(SpawnFailure::StartFunction)
     }
@@ -127,7 +127,7 @@ impl Runtime {
     /// The directories it is given are opened here, once.
     ///
     /// - `root`: its environment is that of the supervisor.
-    /// - `registry`: the names that it and its descendants see.
+    /// - `names`: what it and its descendants find others by.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Runtime {
         &self,
         module: &Module<State>,
         root: Root,
-        registry: &Registry,
+        names: &Names,
     ) -> Result<Start, SpawnFailure> {
         let Root {
             export,
@@ -148,7 +148,7 @@ impl Runtime {
         let dirs = config.wasi.open_dirs().await;
         dirs.map_err(SpawnFailure::Directory)?;
         let legacy = Legacy {
-            registry: registry.clone(),
+            names: names.clone(),
             timers: self.timers.clone(),
             wasi: config.wasi.clone(),
             stdio,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse};
 use lunatic_engine::{InstanceState, MemoryLimits};
+use lunatic_groups::Groups;
+use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
@@ -19,6 +21,7 @@ use lunatic_wasi::{OpenError, ProcExit, Stdio, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Linker, Memory};
 
 use crate::config::Config;
+use crate::names::Names;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
@@ -26,7 +29,7 @@ pub struct State {
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
     timers: GuestTimers,
-    registry: Registry,
+    names: Names,
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
@@ -35,7 +38,7 @@ pub struct State {
 /// What a process has from its parent, or, a root, from the runtime.
 #[derive(Debug)]
 pub struct Inheritance {
-    pub(crate) registry: Registry,
+    pub(crate) names: Names,
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
     pub(crate) net: Arc<NetConfig>,
@@ -44,7 +47,7 @@ pub struct Inheritance {
 /// What is handed down; cloned for every child but the last.
 #[derive(Debug, Clone)]
 pub(crate) struct Legacy {
-    pub(crate) registry: Registry,
+    pub(crate) names: Names,
     pub(crate) timers: Timers,
     pub(crate) wasi: Arc<WasiConfig>,
     pub(crate) stdio: Stdio,
@@ -59,7 +62,7 @@ impl Legacy {
     /// The first directory that cannot be opened.
     pub(crate) fn inherit(self) -> Result<Inheritance, OpenError> {
         Ok(Inheritance {
-            registry: self.registry,
+            names: self.names,
             timers: self.timers,
             wasi: WasiCtx::new(self.wasi, self.stdio.for_child())?,
             net: self.net,
@@ -78,6 +81,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     lunatic_process::guest::add_to_linker(linker)?;
     lunatic_timer::guest::add_to_linker(linker)?;
     lunatic_registry::guest::add_to_linker(linker)?;
+    lunatic_groups::guest::add_to_linker(linker)?;
     lunatic_supervisor::guest::add_to_linker(linker)?;
     lunatic_distributed::guest::add_to_linker(linker)?;
     lunatic_wasi::add_to_linker(linker)?;
@@ -122,7 +126,7 @@ impl ProcessHost for State {
             mailbox,
             errors: ErrorTable::new(),
             timers: GuestTimers::new(inheritance.timers),
-            registry: inheritance.registry,
+            names: inheritance.names,
             supervisors: GuestSupervisors::new(),
             wasi: inheritance.wasi,
             net: GuestNet::new(inheritance.net),
@@ -163,7 +167,7 @@ impl State {
     /// What children with this config have from this process.
     fn legacy(&self, config: &Config) -> Legacy {
         Legacy {
-            registry: self.registry.clone(),
+            names: self.names.clone(),
             timers: self.timers.timers().clone(),
             wasi: config.wasi.clone(),
             stdio: self.wasi.stdio().clone(),
@@ -190,7 +194,13 @@ impl TimerHost for State {
 
 impl RegistryHost for State {
     fn registry(&self) -> &Registry {
-        &self.registry
+        &self.names.registry
+    }
+}
+
+impl GroupHost for State {
+    fn groups(&self) -> &Groups {
+        &self.names.groups
     }
 }
 

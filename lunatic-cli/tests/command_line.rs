@@ -4,10 +4,9 @@
 mod harness;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use harness::program::{Guests, ran};
+use harness::program::{self, Guests, exit_code, ran};
 
 const RETURNS: &str = r#"(func (export "_start"))"#;
 
@@ -344,24 +343,8 @@ fn signalled(body: &str, signal: &str) -> Option<i32> {
         .read_line(&mut line)
         .unwrap();
     assert_eq!(line, "hello\n");
-    let killed = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
-    assert!(killed.unwrap().success());
+    program::signal(&child, signal);
     exit_code(&mut child)
-}
-
-#[track_caller]
-fn exit_code(child: &mut Child) -> Option<i32> {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(60) {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    panic!("the program did not end in time");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn the_namespaces_have_as_many_functions_as_the_interface() {
     assert_eq!(count("lunatic::networking"), Some(49));
     // docs/abi-extensions.md.
     assert_eq!(count("lunatic::supervisor"), Some(19));
+    assert_eq!(count("lunatic::group"), Some(11));
     assert_eq!(count("lunatic::distributed"), Some(12 - 3));
     assert_eq!(count("wasi_snapshot_preview1"), Some(46));
 }

@@ -6,10 +6,9 @@ mod harness;
 use std::path::PathBuf;
 
 use harness::{Told, World, assert_normal, end_of, wait};
-use lunatic_cli::{Config, Root, State};
+use lunatic_cli::{Config, Names, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{ExitReason, Process, ProcessConfig};
-use lunatic_registry::Registry;
 use lunatic_supervisor::{ChildSpec, Event, Spec, Strategy, Supervisor};
 use wasmtime::Val;
 
@@ -564,10 +563,10 @@ fn a_native_tree_of_wasm_processes_is_built_from_data_restarted_and_stopped() {
             (drop (call $next))
             unreachable)"#,
     );
-    let registry = Registry::new();
+    let names = Names::new(world.runtime.environment());
     let child = |name: &str, number: i64| {
         let root = Root::new("main").params([Val::I64(number)]);
-        let start = wait("the child", world.runtime.child(&module, root, &registry));
+        let start = wait("the child", world.runtime.child(&module, root, &names));
         ChildSpec::new(name, start.unwrap())
     };
     let (events, told) = async_channel::unbounded();

@@ -7,6 +7,7 @@
 //! # Layout
 //!
 //! - [`supervisor`]: OTP's supervisors.
+//! - [`group`]: OTP's process groups.
 //! - [`process`]: as much of processes and messages as supervised programs need
 //!   that do without the `lunatic` crate.
 //! - [`param`]: the arguments of functions that processes run.
@@ -21,6 +22,7 @@
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 
 pub mod error;
+pub mod group;
 pub mod param;
 pub mod process;
 pub mod supervisor;

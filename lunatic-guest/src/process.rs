@@ -64,6 +64,17 @@ pub fn exists(process: ProcessId) -> bool {
     sys::exists(process.0)
 }
 
+/// Asks to be told, by [`Message::ProcessDied`], when a process ends. If there is
+/// none, nothing ever comes: look whether it [`exists`] afterwards.
+pub fn monitor(process: ProcessId) {
+    sys::monitor(process.0);
+}
+
+/// Undoes [`monitor`]; what was told before stays in the mailbox.
+pub fn stop_monitoring(process: ProcessId) {
+    sys::stop_monitoring(process.0);
+}
+
 /// Makes link deaths, and the order to end, messages: from now on this process
 /// has to end by itself when it is told to.
 pub fn trap_link_deaths() {

@@ -4,6 +4,8 @@
 //! the ABI says; all that has to hold here is that there is as much memory as it
 //! is told of, and that it is not borrowed elsewhere.
 
+pub(crate) mod group;
+
 use std::mem;
 
 use crate::param::Param;
@@ -82,6 +84,8 @@ mod host {
             pub(crate) fn kill(process: u64);
             pub(crate) fn exists(process: u64) -> u32;
             pub(crate) fn die_when_link_dies(die: u32);
+            pub(crate) fn monitor(process: u64);
+            pub(crate) fn stop_monitoring(process: u64);
         }
     }
 
@@ -302,6 +306,16 @@ pub(crate) fn kill(process: u64) {
 pub(crate) fn exists(process: u64) -> bool {
     // SAFETY: no memory is touched.
     unsafe { process::exists(process) != 0 }
+}
+
+pub(crate) fn monitor(process: u64) {
+    // SAFETY: no address is handed out.
+    unsafe { process::monitor(process) }
+}
+
+pub(crate) fn stop_monitoring(process: u64) {
+    // SAFETY: no address is handed out.
+    unsafe { process::stop_monitoring(process) }
 }
 
 pub(crate) fn die_when_link_dies(die: bool) {

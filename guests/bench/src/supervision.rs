@@ -1,8 +1,10 @@
-//! Does what `cargo xtask bench` times of supervision: `bench_supervision MODE
-//! COUNT`.
+//! Does what `cargo xtask bench` times of supervision and process groups:
+//! `bench_supervision MODE COUNT`.
 //!
 //! `bench/beam.erl` does the same in Erlang; what one of them changes, the other
 //! has to follow.
+
+mod groups;
 
 use std::env;
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ fn main() {
     match mode.as_str() {
         "supervise" => supervise(count),
         "one_for_all" => one_for_all(count),
+        "groups" => groups::groups(count),
         _ => panic!("there is no mode `{mode}`"),
     }
 }

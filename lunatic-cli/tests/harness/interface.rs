@@ -148,6 +148,22 @@ pub const INTERFACE: &[(&str, &[(&str, &str)])] = &[
         &[("put", "iiII>"), ("get", "iiii>i"), ("remove", "ii>")],
     ),
     (
+        "lunatic::group",
+        &[
+            ("join", "iiiiIi>i"),
+            ("leave", "iiiiI>i"),
+            ("members", "iiiiii>i"),
+            ("local_members", "iiiiii>i"),
+            ("groups", "iiii>i"),
+            ("next", "iiiiii>i"),
+            ("dispatch", "iiiiii>i"),
+            ("broadcast", "iiii>i"),
+            ("monitor", "iiiiIi>i"),
+            ("monitor_scope", "iiIi>i"),
+            ("stop_monitoring", "iiI>i"),
+        ],
+    ),
+    (
         "lunatic::distributed",
         &[
             ("nodes_count", ">i"),
@@ -244,6 +260,7 @@ pub fn alias(namespace: &str, name: &str) -> String {
     match namespace {
         "lunatic::error" => format!("$error_{name}"),
         "lunatic::registry" => format!("$registry_{name}"),
+        "lunatic::group" => format!("$group_{name}"),
         "lunatic::distributed" => format!("$distributed_{name}"),
         "lunatic::supervisor" => format!("$supervisor_{name}"),
         _ => format!("${name}"),

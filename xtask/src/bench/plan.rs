@@ -196,6 +196,21 @@ pub(super) const PLAN: &[Workload] = &[
         ],
     )
     .of_supervision(),
+    Workload::new(
+        "groups",
+        20_000,
+        200,
+        &[
+            micro("group-join", "group of many: join", None),
+            micro(
+                "group-broadcast",
+                "group of many: broadcast, each answering",
+                None,
+            ),
+            micro("group-leave", "group of many: leave", None),
+        ],
+    )
+    .of_supervision(),
     Workload::new("fib", 35, 20, &[milli("fib", "fib(n)", None)]),
     Workload::new(
         "fair",

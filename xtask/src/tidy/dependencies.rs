@@ -29,7 +29,7 @@ const FOUNDATION: Allowed = Allowed::These(&[
 /// Crates that nothing may depend on.
 const TOPMOST: [&str; 2] = ["lunatic-cli", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 17] = [
+const ALLOWED: [(&str, Allowed); 18] = [
     ("lunatic-abi", Allowed::These(&[])),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-engine", Allowed::These(&[])),
@@ -45,6 +45,7 @@ const ALLOWED: [(&str, Allowed); 17] = [
     ),
     ("lunatic-timer", FOUNDATION),
     ("lunatic-registry", FOUNDATION),
+    ("lunatic-groups", FOUNDATION),
     ("lunatic-supervisor", FOUNDATION),
     ("lunatic-net", FOUNDATION),
     ("lunatic-fs", FOUNDATION),

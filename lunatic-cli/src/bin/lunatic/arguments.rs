@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Run the tests of a module.
     Test(Test),
+    /// Start an application: the supervision tree that a manifest describes.
+    Start(Start),
+    /// Look for mistakes in a manifest, and in what it names, without running it.
+    Check(Check),
     /// Show or clear what is kept of compiled modules.
     Cache(Cache),
 }
@@ -66,6 +70,26 @@ pub(crate) struct Run {
         allow_hyphen_values = true
     )]
     path_and_args: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// Compile the modules anew, and do not keep the results.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// The manifest, `app.toml` for example.
+    pub(crate) manifest: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Compile the modules anew, and do not keep the results.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// The manifest, `app.toml` for example.
+    pub(crate) manifest: PathBuf,
 }
 
 #[derive(Debug, Args)]

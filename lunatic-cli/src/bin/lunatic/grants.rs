@@ -51,24 +51,23 @@ pub(crate) struct Grants {
     deny_net: Vec<Rule>,
 }
 
-/// A directory and how it is given.
+/// A directory and how it is given: `HOST[::GUEST][:ro]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Dir {
-    host: PathBuf,
-    guest: String,
-    access: Access,
+pub(crate) struct Dir {
+    pub(crate) host: PathBuf,
+    pub(crate) guest: String,
+    pub(crate) access: Access,
 }
 
 /// A `--dir` that names nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct EmptyDir;
+pub(crate) struct EmptyDir;
 
 impl Grants {
     /// Puts what is granted into a configuration.
     pub(crate) fn apply(&self, config: &mut Config) -> Result<(), Problem> {
         if let Some(rules) = self.rules() {
-            let net = config.net.as_ref().clone().narrowed(rules);
-            config.net = net.into();
+            narrow(config, rules);
         }
         let wasi = config.wasi_mut();
         for dir in self.dirs() {
@@ -108,10 +107,7 @@ impl Grants {
     fn variables(&self) -> Result<Vec<(String, String)>, Problem> {
         let mut variables = Vec::new();
         if self.inherit_env || (self.env.is_empty() && self.env_file.is_empty()) {
-            // What is not UTF-8 cannot be passed on.
-            variables.extend(std::env::vars_os().filter_map(|(key, value)| {
-                Some((key.into_string().ok()?, value.into_string().ok()?))
-            }));
+            variables.extend(inherited_variables());
         }
         for file in &self.env_file {
             variables.extend(read_env_file(file)?);
@@ -119,15 +115,33 @@ impl Grants {
         for variable in &self.env {
             variables.extend(named(variable));
         }
-        let mut unique: Vec<(String, String)> = Vec::new();
-        for (key, value) in variables {
-            match unique.iter_mut().find(|(known, _)| *known == key) {
-                Some(known) => known.1 = value,
-                None => unique.push((key, value)),
-            }
-        }
-        Ok(unique)
+        Ok(last_of_each(variables))
     }
+}
+
+/// Allows nothing of the network that `rules` do not allow.
+pub(crate) fn narrow(config: &mut Config, rules: Rules) {
+    let net = config.net.as_ref().clone().narrowed(rules);
+    config.net = net.into();
+}
+
+/// The environment of this program. What is not UTF-8 cannot be passed on.
+pub(crate) fn inherited_variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Each variable once, with its last value.
+pub(crate) fn last_of_each(variables: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut unique: Vec<(String, String)> = Vec::new();
+    for (key, value) in variables {
+        match unique.iter_mut().find(|(known, _)| *known == key) {
+            Some(known) => known.1 = value,
+            None => unique.push((key, value)),
+        }
+    }
+    unique
 }
 
 /// `K=V`, or `K` with its value here; nothing if there is none.

@@ -2,13 +2,16 @@
 
 mod arguments;
 mod cache;
+mod check;
 mod descriptors;
 mod diagnosis;
 mod grants;
 mod interface;
 mod logging;
+mod manifest;
 mod problem;
 mod run;
+mod start;
 mod test;
 mod testing;
 
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(run) => run::run(run),
         Command::Test(test) => test::test(test),
+        Command::Start(start) => start::start(&start),
+        Command::Check(check) => check::check(&check),
         Command::Cache(cache) => cache::cache(&cache),
     };
     done.unwrap_or_else(|problem| problem.print())

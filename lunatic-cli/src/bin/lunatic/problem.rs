@@ -28,6 +28,11 @@ impl Problem {
         }
     }
 
+    /// What it is, and what to do about it.
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
+        (self.what, self.help)
+    }
+
     /// Tells the user.
     pub(crate) fn print(&self) -> ExitCode {
         const ERROR: Style = AnsiColor::Red.on_default().bold();

@@ -59,14 +59,13 @@ async fn run_program(
     if !module.exported_functions().any(|(name, _)| name == START) {
         return Err(diagnosis::no_start(path, module));
     }
-    let signals = Signals::new([Signal::Int, Signal::Term])
-        .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
+    let mut signals = signals()?;
     let root = Root::new(START).config(config(path, run)?);
     let process = runtime
         .spawn(module, root)
         .await
         .map_err(|failure| diagnosis::not_started(path, &failure))?;
-    match future::or(ended(&process), interrupted(signals)).await {
+    match future::or(ended(&process), told_to_end(&mut signals)).await {
         Ended::ByItself(reason) => Ok(report(path, &reason)),
         Ended::BySignal(code) => {
             shut_down(runtime).await;
@@ -100,20 +99,31 @@ async fn ended(process: &Process) -> Ended {
     Ended::ByItself(process.wait().await)
 }
 
-async fn interrupted(mut signals: Signals) -> Ended {
+async fn told_to_end(signals: &mut Signals) -> Ended {
+    Ended::BySignal(interrupted(signals).await)
+}
+
+/// The signals that tell this program to end.
+pub(crate) fn signals() -> Result<Signals, Problem> {
+    Signals::new([Signal::Int, Signal::Term])
+        .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))
+}
+
+/// Waits for a signal; the exit code that tells of it.
+pub(crate) async fn interrupted(signals: &mut Signals) -> u8 {
     /// What a shell adds to the number of a signal.
     const SIGNALLED: u8 = 128;
     const INTERRUPT: u8 = 2;
     const TERMINATE: u8 = 15;
     match signals.next().await {
-        Some(Ok(Signal::Term)) => Ended::BySignal(SIGNALLED + TERMINATE),
-        Some(_) => Ended::BySignal(SIGNALLED + INTERRUPT),
+        Some(Ok(Signal::Term)) => SIGNALLED + TERMINATE,
+        Some(_) => SIGNALLED + INTERRUPT,
         None => future::pending().await,
     }
 }
 
 /// Ends all processes, but does not wait for ever.
-async fn shut_down(runtime: &Runtime) {
+pub(crate) async fn shut_down(runtime: &Runtime) {
     const PATIENCE: Duration = Duration::from_secs(5);
     let impatient = async {
         async_io::Timer::after(PATIENCE).await;

@@ -1,0 +1,32 @@
+//! `lunatic check`.
+
+use std::process::ExitCode;
+
+use futures_lite::future;
+
+use crate::arguments::Check;
+use crate::manifest::{self, Manifest};
+use crate::problem::Problem;
+use crate::run;
+
+/// Says what is wrong with a manifest, or what it describes.
+pub(crate) fn check(check: &Check) -> Result<ExitCode, Problem> {
+    let manifest = Manifest::read(&check.manifest)?;
+    let application = manifest.parse()?;
+    let runtime = run::start_runtime(check.no_cache)?;
+    let modules = future::block_on(manifest::check(&manifest, &application, &runtime))?;
+    let (supervisors, programs) = application.top.counts();
+    anstream::println!(
+        "`{}` is in order: {}, {} of {}",
+        check.manifest.display(),
+        number(supervisors + 1, "supervisor"),
+        number(programs, "program"),
+        number(modules.len(), "module"),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn number(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

@@ -1,0 +1,135 @@
+//! Looks at what a manifest names: modules, their exports, directories.
+
+use std::path::{Path, PathBuf};
+
+use lunatic_cli::{Runtime, State};
+use lunatic_engine::{MemoryLimits, Module};
+use lunatic_wasi::{Access, WasiConfig};
+use rustc_hash::FxHashMap;
+
+use crate::diagnosis;
+use crate::manifest::Manifest;
+use crate::manifest::application::{Application, Program};
+use crate::manifest::complaint::{Complaint, Complaints, Located};
+use crate::manifest::table::nearest;
+use crate::problem::Problem;
+
+/// The modules of an application by their files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Modules(FxHashMap<PathBuf, Option<Module<State>>>);
+
+impl Modules {
+    /// The module of this file.
+    pub(crate) fn get(&self, path: &Path) -> Option<&Module<State>> {
+        self.0.get(path)?.as_ref()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Compiles all modules, looks for what they are to export, and opens all
+/// directories.
+pub(crate) async fn check(
+    manifest: &Manifest<'_>,
+    application: &Application,
+    runtime: &Runtime,
+) -> Result<Modules, Problem> {
+    let mut modules = Modules::default();
+    let mut complaints = Complaints::default();
+    let mut dirs: Vec<&Located<PathBuf>> = Vec::new();
+    let programs = application.top.programs();
+    for program in &programs {
+        load(&program.module, runtime, &mut modules, &mut complaints).await;
+        // A directory that several are given is complained of once for each place.
+        let new = |dir: &&Located<PathBuf>| !dirs.contains(dir);
+        let new: Vec<_> = program.dirs.iter().filter(new).collect();
+        dirs.extend(new);
+    }
+    let mut seen = Vec::new();
+    for program in programs {
+        if seen.contains(&&program.export) {
+            continue;
+        }
+        seen.push(&program.export);
+        if let Some(module) = modules.get(&program.module.value) {
+            check_export(program, module, &mut complaints);
+            check_memory(program, module, &mut complaints);
+        }
+    }
+    for dir in dirs {
+        check_dir(dir, &mut complaints).await;
+    }
+    match complaints.is_empty() {
+        true => Ok(modules),
+        false => Err(manifest.tell(complaints)),
+    }
+}
+
+async fn load(
+    module: &Located<PathBuf>,
+    runtime: &Runtime,
+    modules: &mut Modules,
+    complaints: &mut Complaints,
+) {
+    let path = &module.value;
+    if modules.0.contains_key(path) {
+        return;
+    }
+    let loaded = match diagnosis::read(path) {
+        Ok(bytes) => diagnosis::load(runtime, path, bytes).await,
+        // The path is taken from the manifest, and not from here.
+        Err(problem) => Err(problem.help("the path is taken from the directory of the manifest")),
+    };
+    let about = |problem| Complaint::about(module.span.clone(), problem);
+    let loaded = complaints.take(loaded.map_err(about));
+    modules.0.insert(path.clone(), loaded);
+}
+
+fn check_export(program: &Program, module: &Module<State>, complaints: &mut Complaints) {
+    let Located { value, span } = &program.export;
+    let shown = program.module.value.display();
+    let mut exports = module.exported_functions();
+    let what = match exports.find(|(name, _)| name == value) {
+        Some((_, true)) => return,
+        Some((_, false)) => format!(
+            "the function `{value}` of `{shown}` takes arguments or returns something; a process \
+             begins with one that does neither"
+        ),
+        None => format!("`{shown}` exports no function `{value}`"),
+    };
+    let complaint = Complaint::new(span.clone(), what);
+    let plain = module.exported_functions().filter(|(_, plain)| *plain);
+    let similar = nearest(value, plain.map(|(name, _)| name));
+    complaints.push(match similar.filter(|similar| similar != value) {
+        Some(similar) => complaint.help(format!("did you mean `{similar}`?")),
+        None => complaint,
+    });
+}
+
+fn check_memory(program: &Program, module: &Module<State>, complaints: &mut Complaints) {
+    let max_memory = program.config.process.max_memory;
+    let limits = MemoryLimits { max_memory };
+    if let Some(reason) = module.facts().exceeds(&limits) {
+        let set = program.max_memory.as_ref().map(|limit| &limit.span);
+        let span = set.unwrap_or(&program.module.span);
+        complaints.push(Complaint::new(span.clone(), reason));
+    }
+}
+
+async fn check_dir(dir: &Located<PathBuf>, complaints: &mut Complaints) {
+    let mut config = WasiConfig::default();
+    let added = config.add_dir(&dir.value, ".", Access::ReadOnly);
+    let span = || dir.span.clone();
+    complaints.take(added.map_err(|error| Complaint::new(span(), error)));
+    if let Err(error) = config.open_dirs().await {
+        let mut what = error.to_string();
+        if let Some(cause) = std::error::Error::source(&error) {
+            what = format!("{what}: {cause}");
+        }
+        let help = "the path is taken from the directory of the manifest";
+        complaints.push(Complaint::new(span(), what).help(help));
+    }
+}

@@ -1,0 +1,140 @@
+//! A table of the manifest that is being read.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::manifest::complaint::{Complaint, Complaints, Span};
+
+/// A value and where it is.
+pub(super) type Value<'t> = &'t Spanned<DeValue<'t>>;
+
+/// The keys of a table; what nobody asks for is unknown.
+pub(super) struct Table<'t> {
+    entries: &'t DeTable<'t>,
+    span: Span,
+    asked: Vec<&'static str>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn new(entries: &'t DeTable<'t>, span: Span) -> Table<'t> {
+        Table {
+            entries,
+            span,
+            asked: Vec::new(),
+        }
+    }
+
+    /// The table that a value is.
+    pub(super) fn of(what: &str, value: Value<'t>) -> Result<Table<'t>, Complaint> {
+        match value.get_ref() {
+            DeValue::Table(entries) => Ok(Table::new(entries, value.span())),
+            other => Err(wrong_type(what, "a table", other, value.span())),
+        }
+    }
+
+    /// Where the table begins.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Whether a key is there; it may still be unknown.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Where a key is.
+    pub(super) fn key_span(&self, key: &str) -> Option<Span> {
+        let (found, _) = self.entries.get_key_value(key)?;
+        Some(found.span())
+    }
+
+    /// The value of a key.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'t>> {
+        self.asked.push(key);
+        self.entries.get(key)
+    }
+
+    /// What the value of a key is read as.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        complaints: &mut Complaints,
+        read: impl FnOnce(&str, Value<'t>) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        complaints.take(read(key, value))
+    }
+
+    /// Complains of keys that belong elsewhere.
+    ///
+    /// - `why`: what is said of such a key, after its name.
+    pub(super) fn refuse(
+        &mut self,
+        keys: &'static [&'static str],
+        why: &str,
+        complaints: &mut Complaints,
+    ) {
+        for key in keys {
+            self.asked.push(key);
+            if let Some(span) = self.key_span(key) {
+                complaints.push(Complaint::new(span, format!("`{key}` {why}")));
+            }
+        }
+    }
+
+    /// Complains of what nobody asked for.
+    pub(super) fn finish(self, complaints: &mut Complaints) {
+        for key in self.entries.keys() {
+            let name = key.get_ref().as_ref();
+            if !self.asked.contains(&name) {
+                complaints.push(self.unknown(name, key.span()));
+            }
+        }
+    }
+
+    fn unknown(&self, name: &str, span: Span) -> Complaint {
+        let complaint = Complaint::new(span, format!("unknown key `{name}`"));
+        match nearest(name, self.asked.iter().copied()) {
+            Some(known) => complaint.help(format!("did you mean `{known}`?")),
+            None => {
+                let mut keys = self.asked.clone();
+                keys.sort_unstable();
+                keys.dedup();
+                complaint.help(format!("the keys are {}", listed(&keys)))
+            }
+        }
+    }
+}
+
+/// The word that somebody may have meant.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const SIMILAR: f64 = 0.8;
+    known
+        .map(|known| (strsim::jaro_winkler(word, known), known))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
+}
+
+/// Words one after the other.
+pub(super) fn listed(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}
+
+/// A value of another type than it should be.
+pub(super) fn wrong_type(what: &str, wanted: &str, found: &DeValue<'_>, span: Span) -> Complaint {
+    let found = match found {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    Complaint::new(
+        span,
+        format!("`{what}` must be {wanted}, and this is {found}"),
+    )
+}

@@ -1,0 +1,131 @@
+//! `lunatic start`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use futures_lite::future;
+use lunatic_cli::{Names, Runtime};
+use lunatic_process::ExitReason;
+use lunatic_supervisor::{Event, Spec, StartError};
+
+use crate::arguments::Start;
+use crate::manifest::{self, Forge, Manifest};
+use crate::problem::Problem;
+use crate::{logging, run};
+
+/// Runs an application until it ends or is told to.
+pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
+    let manifest = Manifest::read(&start.manifest)?;
+    let application = manifest.parse()?;
+    let runtime = run::start_runtime(start.no_cache)?;
+    future::block_on(async {
+        let modules = manifest::check(&manifest, &application, &runtime).await?;
+        logging::start("warn")?;
+        let forge = Forge {
+            runtime: runtime.clone(),
+            modules,
+            names: Names::new(runtime.environment()),
+        };
+        let spec = forge.spec(name(&start.manifest), application.top).await?;
+        let ended = supervise(&runtime, spec).await?;
+        run::shut_down(&runtime).await;
+        ended.exit_code(&start.manifest)
+    })
+}
+
+/// The name of the tree in logs; what is below is behind a `/`.
+fn name(manifest: &Path) -> String {
+    let stem = manifest.file_stem().unwrap_or(manifest.as_os_str());
+    stem.to_string_lossy().replace('/', "-")
+}
+
+/// How an application ended.
+enum Ended {
+    /// Its supervisor has, for this reason; and what made it give up, if it has.
+    ByItself(ExitReason, Option<Event>),
+    /// A child did not start.
+    AtStart(StartError),
+    /// It was killed before all children had stopped in order; the exit code for
+    /// that.
+    BySignal(u8),
+}
+
+/// Starts a tree and waits for its end. The first signal lets the supervisors
+/// stop their children in order, the second one does not wait for that.
+async fn supervise(runtime: &Runtime, spec: Spec) -> Result<Ended, Problem> {
+    let mut signals = run::signals()?;
+    let gave_up: Arc<OnceLock<Event>> = Arc::default();
+    let spec = watched(spec, &gave_up);
+    let started = async { Ok(spec.start(runtime.environment(), None).await) };
+    let interrupted = async { Err(run::interrupted(&mut signals).await) };
+    let supervisor = match future::or(started, interrupted).await {
+        Ok(Ok(supervisor)) => supervisor,
+        Ok(Err(error)) => return Ok(Ended::AtStart(error)),
+        Err(code) => return Ok(Ended::BySignal(code)),
+    };
+    let ended = async {
+        let reason = supervisor.wait().await;
+        Ended::ByItself(reason, gave_up.get().cloned())
+    };
+    let interrupted = async {
+        run::interrupted(&mut signals).await;
+        tracing::info!("asked to end: the children are stopped, the last one first");
+        supervisor.stop();
+        Ended::BySignal(run::interrupted(&mut signals).await)
+    };
+    Ok(future::or(ended, interrupted).await)
+}
+
+/// The tree, with an eye on whether its root gives up.
+fn watched(spec: Spec, gave_up: &Arc<OnceLock<Event>>) -> Spec {
+    let gave_up = gave_up.clone();
+    spec.observer(move |path, event| {
+        let is_root = !path.contains('/');
+        if is_root && matches!(event, Event::GivingUp { .. }) {
+            gave_up.set(event.clone()).ok();
+        }
+    })
+}
+
+impl Ended {
+    /// Success is a tree that has ended by its own rules, or in order when it was
+    /// told to.
+    fn exit_code(self, manifest: &Path) -> Result<ExitCode, Problem> {
+        let shown = manifest.display();
+        match self {
+            Ended::BySignal(code) => Ok(ExitCode::from(code)),
+            Ended::AtStart(error) => Err(Problem::new(format!("cannot start `{shown}`: {error}"))),
+            Ended::ByItself(_, Some(event)) => Err(given_up(manifest, &event)),
+            Ended::ByItself(ExitReason::Normal | ExitReason::Shutdown, None) => {
+                Ok(ExitCode::SUCCESS)
+            }
+            Ended::ByItself(reason, None) => Err(Problem::new(format!(
+                "the supervisor of `{shown}` ended: {reason}"
+            ))),
+        }
+    }
+}
+
+fn given_up(manifest: &Path, event: &Event) -> Problem {
+    let shown = manifest.display();
+    let Event::GivingUp {
+        child,
+        reason,
+        count,
+    } = event
+    else {
+        return Problem::new(format!("`{shown}` gave up"));
+    };
+    let limit = count.limit;
+    let restarts = match limit.restarts {
+        1 => "1 restart".to_owned(),
+        restarts => format!("{restarts} restarts"),
+    };
+    let period = limit.period;
+    Problem::new(format!(
+        "`{shown}` gave up: more than {restarts} in {period:?}; the last child to end was \
+         `{child}`: {reason}"
+    ))
+    .help("the warnings above tell of each restart; `intensity` and `period` set the limit")
+}

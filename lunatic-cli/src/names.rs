@@ -1,0 +1,27 @@
+//! What processes find each other by.
+
+use lunatic_groups::Groups;
+use lunatic_process::Environment;
+use lunatic_registry::Registry;
+
+/// The names and groups that a root process and its descendants share, or all
+/// processes of a supervision tree; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Names for processes.
+    pub registry: Registry,
+    /// Groups of processes.
+    pub groups: Groups,
+}
+
+impl Names {
+    /// No names and no groups.
+    ///
+    /// - `environment`: where the processes live.
+    pub fn new(environment: &Environment) -> Names {
+        Names {
+            registry: Registry::new(),
+            groups: Groups::new(environment),
+        }
+    }
+}

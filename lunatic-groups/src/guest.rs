@@ -1,0 +1,381 @@
+//! The namespace `lunatic::group` (docs/abi-extensions.md §2).
+
+use lunatic_abi::{Guest, Misuse};
+use lunatic_mailbox::Tag;
+use lunatic_process::guest::ProcessHost;
+use lunatic_process::{Process, ProcessId};
+use wasmtime::{Caller, Linker, Result};
+
+use crate::book::GroupError;
+use crate::event::MEMBER_BYTES;
+use crate::groups::Groups;
+use crate::members::Member;
+use crate::scope::Scope;
+
+const NAMESPACE: &str = "lunatic::group";
+
+/// What the state of a process offers to `lunatic::group`.
+pub trait GroupHost: ProcessHost {
+    /// The groups that this process sees.
+    fn groups(&self) -> &Groups;
+}
+
+/// Registers `lunatic::group`.
+///
+/// # Errors
+///
+/// Fails if the linker already has a function of one of these names.
+pub fn add_to_linker<T: GroupHost>(linker: &mut Linker<T>) -> Result<()> {
+    linker.func_wrap(NAMESPACE, "join", join)?;
+    linker.func_wrap(NAMESPACE, "leave", leave)?;
+    linker.func_wrap(NAMESPACE, "members", members)?;
+    linker.func_wrap(NAMESPACE, "local_members", local_members)?;
+    linker.func_wrap(NAMESPACE, "groups", groups)?;
+    linker.func_wrap(NAMESPACE, "next", next)?;
+    linker.func_wrap(NAMESPACE, "dispatch", dispatch)?;
+    linker.func_wrap_async(
+        NAMESPACE,
+        "broadcast",
+        |caller, (scope, scope_len, group, group_len)| {
+            Box::new(broadcast(caller, (scope, scope_len), (group, group_len)))
+        },
+    )?;
+    linker.func_wrap(NAMESPACE, "monitor", monitor)?;
+    linker.func_wrap(NAMESPACE, "monitor_scope", monitor_scope)?;
+    linker.func_wrap(NAMESPACE, "stop_monitoring", stop_monitoring)?;
+    Ok(())
+}
+
+const DONE: u32 = 0;
+const NOBODY: u32 = 1;
+
+/// `lunatic::group::join` (extensions §2): takes a process of this node into a
+/// group, once more if it is there. Returns 0, or 1 with an error id at `id_ptr`.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn join<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    process_id: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let process = own(&caller).environment().process(ProcessId(process_id));
+    let joined = scope(&mut caller, scope_ptr, scope_len)?.and_then(|scope| {
+        let process = process.ok_or(GroupError::NoProcess)?;
+        scope.join(&group, &process)
+    });
+    match joined {
+        Ok(()) => Ok(DONE),
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::group::leave` (extensions §2): takes one membership of a process
+/// away. Returns 0, or 1 if it is not in the group.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn leave<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    process_id: u64,
+) -> Result<u32> {
+    const NOT_JOINED: u32 = 1;
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let process = own(&caller).environment().process(ProcessId(process_id));
+    let left = match (scope, process) {
+        (Some(scope), Some(process)) => scope.leave(&group, &process).is_ok(),
+        _ => false,
+    };
+    Ok(if left { DONE } else { NOT_JOINED })
+}
+
+/// `lunatic::group::members` (extensions §2): how many memberships a group
+/// has. If that is not more than `max`, node and process of each are at `ptr`.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn members<T: GroupHost>(
+    caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    ptr: u32,
+    max: u32,
+) -> Result<u32> {
+    let names = (scope_ptr, scope_len, group_ptr, group_len);
+    list(caller, names, ptr, max, Scope::members)
+}
+
+/// `lunatic::group::local_members` (extensions §2): as `members`, but only of
+/// this node.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn local_members<T: GroupHost>(
+    caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    ptr: u32,
+    max: u32,
+) -> Result<u32> {
+    let names = (scope_ptr, scope_len, group_ptr, group_len);
+    list(caller, names, ptr, max, Scope::local_members)
+}
+
+fn list<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    (scope_ptr, scope_len, group_ptr, group_len): (u32, u32, u32, u32),
+    ptr: u32,
+    max: u32,
+    members: impl FnOnce(&Scope, &str) -> Vec<Member>,
+) -> Result<u32> {
+    caller.records::<MEMBER_BYTES>(ptr, max)?;
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let group = caller.text(group_ptr, group_len)?;
+    let members = scope.map_or_else(Vec::new, |scope| members(&scope, group));
+    if members.len() <= max as usize {
+        let room = caller.bytes_mut(ptr, (members.len() * MEMBER_BYTES) as u32)?;
+        let (records, _) = room.as_chunks_mut::<MEMBER_BYTES>();
+        for (record, member) in records.iter_mut().zip(&members) {
+            *record = member.to_bytes();
+        }
+    }
+    Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
+}
+
+/// `lunatic::group::groups` (extensions §2): how many bytes the list of all
+/// groups of a scope has. If that is not more than `len`, the list is at `ptr`:
+/// for each its length, a `u32`, and its name.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn groups<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    ptr: u32,
+    len: u32,
+) -> Result<u32> {
+    caller.bytes(ptr, len)?;
+    let Some(scope) = existing_scope(&mut caller, scope_ptr, scope_len)? else {
+        return Ok(0);
+    };
+    let book = scope.book();
+    // Not more than the limits of names and groups allow.
+    let size = (book.len() * size_of::<u32>() + book.name_bytes()) as u32;
+    if size <= len {
+        let mut rest = caller.bytes_mut(ptr, size)?;
+        for name in book.groups() {
+            let length = (name.len() as u32).to_le_bytes();
+            for part in [&length[..], name.as_bytes()] {
+                let (room, behind) = rest.split_at_mut(part.len());
+                room.copy_from_slice(part);
+                rest = behind;
+            }
+        }
+    }
+    Ok(size)
+}
+
+/// `lunatic::group::next` (extensions §2): one member of a group, another one
+/// the next time. Returns 0 with node and process written, or 1 if there are
+/// none.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn next<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    node_id_ptr: u32,
+    process_id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(node_id_ptr)?;
+    caller.check_id_ptr(process_id_ptr)?;
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let group = caller.text(group_ptr, group_len)?;
+    let Some(member) = scope.and_then(|scope| scope.next_member(group)) else {
+        return Ok(NOBODY);
+    };
+    caller.write_u64(node_id_ptr, member.node)?;
+    caller.write_u64(process_id_ptr, member.process.0)?;
+    Ok(DONE)
+}
+
+/// `lunatic::group::dispatch` (extensions §2): sends the scratch message to one
+/// member of a group, to another one the next time. Returns 0 with node and
+/// process written; or 1 if there are none, and the message stays.
+///
+/// Traps on a bad address, text that is not UTF-8, and if scratch is empty.
+fn dispatch<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    node_id_ptr: u32,
+    process_id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(node_id_ptr)?;
+    caller.check_id_ptr(process_id_ptr)?;
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let message = caller.data_mut().mailbox().take()?;
+    let sent = match scope {
+        Some(scope) => scope.dispatch(&group, message),
+        None => Err(message),
+    };
+    match sent {
+        Ok(member) => {
+            caller.write_u64(node_id_ptr, member.node)?;
+            caller.write_u64(process_id_ptr, member.process.0)?;
+            Ok(DONE)
+        }
+        Err(message) => {
+            caller.data_mut().mailbox().put(message);
+            Ok(NOBODY)
+        }
+    }
+}
+
+/// `lunatic::group::broadcast` (extensions §2): sends the scratch message to
+/// each process of a group once. Returns to how many.
+///
+/// Traps on a bad address, text that is not UTF-8, without a data message, and
+/// if there was a resource in it: there is only one of that.
+async fn broadcast<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    (scope_ptr, scope_len): (u32, u32),
+    (group_ptr, group_len): (u32, u32),
+) -> Result<u32> {
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let (tag, bytes) = take_bytes(&mut caller)?;
+    let count = match scope {
+        Some(scope) => scope.broadcast(&group, tag, &bytes).await,
+        None => 0,
+    };
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// `lunatic::group::monitor` (extensions §2): lets the caller be told who is
+/// in a group, and of everyone who joins and leaves it. Returns 0 with the id of
+/// the monitor, or 1 with an error id, at `id_ptr`.
+///
+/// - `tag`: of the messages; 0 for none.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn monitor<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
+    tag: i64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let watcher = own(&caller).clone();
+    let monitor = scope(&mut caller, scope_ptr, scope_len)?
+        .and_then(|scope| scope.monitor(&group, &watcher, Tag::new(tag)));
+    monitored(&mut caller, monitor, id_ptr)
+}
+
+/// `lunatic::group::monitor_scope` (extensions §2): as `monitor`, for all
+/// groups of a scope.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn monitor_scope<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    tag: i64,
+    id_ptr: u32,
+) -> Result<u32> {
+    caller.check_id_ptr(id_ptr)?;
+    let watcher = own(&caller).clone();
+    let monitor = scope(&mut caller, scope_ptr, scope_len)?
+        .and_then(|scope| scope.monitor_scope(&watcher, Tag::new(tag)));
+    monitored(&mut caller, monitor, id_ptr)
+}
+
+fn monitored<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    monitor: Result<u64, GroupError>,
+    id_ptr: u32,
+) -> Result<u32> {
+    match monitor {
+        Ok(monitor) => {
+            caller.write_u64(id_ptr, monitor)?;
+            Ok(DONE)
+        }
+        Err(error) => caller.report(id_ptr, &error),
+    }
+}
+
+/// `lunatic::group::stop_monitoring` (extensions §2): takes a monitor of the
+/// caller away; what was told before stays in the mailbox. Returns 0, or 1 if
+/// there is none.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn stop_monitoring<T: GroupHost>(
+    mut caller: Caller<'_, T>,
+    scope_ptr: u32,
+    scope_len: u32,
+    monitor_id: u64,
+) -> Result<u32> {
+    const NO_MONITOR: u32 = 1;
+    let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
+    let watcher = own(&caller).clone();
+    let was_there = scope.is_some_and(|scope| scope.stop_monitoring(&watcher, monitor_id));
+    Ok(if was_there { DONE } else { NO_MONITOR })
+}
+
+/// Tag and bytes of the data message in scratch, if that is all of it.
+fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, Vec<u8>), Misuse> {
+    let mailbox = caller.data_mut().mailbox();
+    if mailbox.data()?.had_resources() {
+        return Err(Misuse::refused(
+            "a message with resources can be sent to one process only",
+        ));
+    }
+    let message = mailbox.data()?;
+    let taken = (message.tag(), message.bytes().to_vec());
+    mailbox.take()?;
+    Ok(taken)
+}
+
+fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {
+    caller.data().process().handle()
+}
+
+/// The scope of this name, which from now on exists.
+fn scope<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> Result<Result<Scope, GroupError>> {
+    let name = caller.text(ptr, len)?.to_owned();
+    Ok(caller.data().groups().scope(&name))
+}
+
+/// The scope of this name, if it exists.
+fn existing_scope<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> Result<Option<Scope>> {
+    let name = caller.text(ptr, len)?.to_owned();
+    Ok(caller.data().groups().existing_scope(&name))
+}

@@ -1,0 +1,223 @@
+//! A book of groups that is shared, and tied to the life of processes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_lite::future;
+use lunatic_mailbox::{DataMessage, Message, Tag};
+use lunatic_process::{Environment, Process};
+use parking_lot::RwLock;
+
+use crate::book::{Book, GroupError, NotJoined};
+use crate::members::Member;
+use crate::outbox::Outbox;
+
+/// Groups that know nothing of those in other scopes; clone it freely, all
+/// clones are one scope.
+#[derive(Clone)]
+pub struct Scope {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The number of the node whose processes are local.
+    node: u64,
+    environment: Environment,
+    book: RwLock<Book>,
+    outbox: Outbox,
+}
+
+impl Scope {
+    pub(crate) fn new(node: u64, environment: Environment) -> Scope {
+        Scope {
+            inner: Arc::new(Inner {
+                node,
+                environment,
+                book: RwLock::default(),
+                outbox: Outbox::default(),
+            }),
+        }
+    }
+
+    /// Takes a process into a group until it leaves or ends. A process can join
+    /// several times, and then leaves as often.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError`].
+    pub fn join(&self, group: &str, process: &Process) -> Result<(), GroupError> {
+        if !process.is_alive() {
+            return Err(GroupError::NoProcess);
+        }
+        let member = self.member(process);
+        let is_new = self.inner.change(|book| book.join(group, member))?;
+        self.follow(process, is_new);
+        Ok(())
+    }
+
+    /// Takes one membership of a process away.
+    ///
+    /// # Errors
+    ///
+    /// [`NotJoined`].
+    pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
+        let member = self.member(process);
+        self.inner.change(|book| book.leave(group, member))
+    }
+
+    /// Who is in a group, each as often as it joined, in no order.
+    pub fn members(&self, group: &str) -> Vec<Member> {
+        let book = self.inner.book.read();
+        let members = book.members(group);
+        members.map_or_else(Vec::new, |members| members.iter().collect())
+    }
+
+    /// The processes of this node that are in a group, each as often as it
+    /// joined, in no order.
+    pub fn local_members(&self, group: &str) -> Vec<Member> {
+        let mut members = self.members(group);
+        members.retain(|member| member.node == self.inner.node);
+        members
+    }
+
+    /// The names of the groups that have members, in no order.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        self.inner.book.read().groups().cloned().collect()
+    }
+
+    /// The members of a group one after the other, each once in a round.
+    pub fn next_member(&self, group: &str) -> Option<Member> {
+        self.inner.book.read().members(group)?.next()
+    }
+
+    /// Sends a message to one member of a group, to another one the next time.
+    /// To whom.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the group has no members.
+    pub fn dispatch(&self, group: &str, message: Message) -> Result<Member, Message> {
+        let Some(member) = self.next_member(group) else {
+            return Err(message);
+        };
+        self.inner.environment.send(member.process, message);
+        Ok(member)
+    }
+
+    /// Sends a message of these bytes to each process of a group once. To how
+    /// many.
+    pub async fn broadcast(&self, group: &str, tag: Option<Tag>, bytes: &[u8]) -> usize {
+        /// So many messages are sent before others may run.
+        const SLICE: usize = 256;
+        let members: Vec<Member> = {
+            let book = self.inner.book.read();
+            let members = book.members(group);
+            members.map_or_else(Vec::new, |members| members.distinct().collect())
+        };
+        for slice in members.chunks(SLICE) {
+            for member in slice {
+                let copy = DataMessage::new(tag, bytes);
+                self.inner.environment.send(member.process, copy.into());
+            }
+            future::yield_now().await;
+        }
+        members.len()
+    }
+
+    /// Lets a process be told, by an [`Event`](crate::Event), who is in a group,
+    /// and then of everyone who joins and leaves it. The id of the monitor.
+    ///
+    /// - `tag`: of the messages.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError`].
+    pub fn monitor(
+        &self,
+        group: &str,
+        watcher: &Process,
+        tag: Option<Tag>,
+    ) -> Result<u64, GroupError> {
+        let member = self.member(watcher);
+        let begun = self.inner.change(|book| book.monitor(group, member, tag));
+        self.watched(watcher, begun)
+    }
+
+    /// As [`monitor`](Scope::monitor), for all groups of the scope, those to
+    /// come too. The first messages tell of one group each.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError`].
+    pub fn monitor_scope(&self, watcher: &Process, tag: Option<Tag>) -> Result<u64, GroupError> {
+        let member = self.member(watcher);
+        let begun = self.inner.change(|book| book.monitor_scope(member, tag));
+        self.watched(watcher, begun)
+    }
+
+    /// Takes a monitor of a process away. What was told before stays in its
+    /// mailbox. Whether there was such a monitor.
+    pub fn stop_monitoring(&self, watcher: &Process, monitor: u64) -> bool {
+        let member = self.member(watcher);
+        self.inner
+            .change(|book| book.stop_monitoring(member, monitor))
+    }
+
+    /// Looks at the groups.
+    #[cfg(feature = "guest")]
+    pub(crate) fn book(&self) -> parking_lot::RwLockReadGuard<'_, Book> {
+        self.inner.book.read()
+    }
+
+    fn watched(
+        &self,
+        watcher: &Process,
+        begun: Result<(u64, bool), GroupError>,
+    ) -> Result<u64, GroupError> {
+        let (monitor, is_new) = begun?;
+        self.follow(watcher, is_new);
+        Ok(monitor)
+    }
+
+    /// Ties what is known of a process to its life. No lock is held: if the
+    /// process has ended, the hook runs here and now.
+    fn follow(&self, process: &Process, is_new: bool) {
+        if is_new {
+            let scope = Arc::downgrade(&self.inner);
+            let member = self.member(process);
+            process.at_exit(move |_| {
+                if let Some(scope) = scope.upgrade() {
+                    scope.change(|book| book.forget(member));
+                }
+            });
+        }
+    }
+
+    fn member(&self, process: &Process) -> Member {
+        Member {
+            node: self.inner.node,
+            process: process.id(),
+        }
+    }
+}
+
+impl Inner {
+    /// Changes the book, and tells of it whoever has to know.
+    fn change<R>(&self, change: impl FnOnce(&mut Book) -> R) -> R {
+        let mut book = self.book.write();
+        let result = change(&mut book);
+        // Under the lock, so that notices are in the order of the changes.
+        self.outbox.put(book.take_notices());
+        drop(book);
+        self.outbox.send(&self.environment);
+        result
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("groups", &self.inner.book.read().len())
+            .finish_non_exhaustive()
+    }
+}

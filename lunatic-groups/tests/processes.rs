@@ -1,0 +1,224 @@
+//! Groups of native processes.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use futures_lite::future::{self, block_on};
+use lunatic_groups::{Change, Event, GroupError, Groups, MAX_SCOPES, Member, Scope};
+use lunatic_mailbox::{DataMessage, Mailbox, Message, Tag, Wanted};
+use lunatic_process::{Environment, Process, SpawnOptions};
+use lunatic_scheduler::Scheduler;
+
+fn environment() -> Environment {
+    Environment::new(1, Scheduler::builder().start().unwrap())
+}
+
+fn scope(environment: &Environment) -> Scope {
+    Groups::new(environment).scope("").unwrap()
+}
+
+fn idle(environment: &Environment) -> Process {
+    environment
+        .spawn(SpawnOptions::default(), |_| future::pending())
+        .unwrap()
+}
+
+/// A process whose mailbox is the test's.
+fn open(environment: &Environment) -> (Process, Mailbox) {
+    let mut mailbox = None;
+    let process = environment
+        .spawn(SpawnOptions::default(), |own| {
+            mailbox = Some(own.mailbox);
+            future::pending()
+        })
+        .unwrap();
+    (process, mailbox.unwrap())
+}
+
+fn next_event(mailbox: &mut Mailbox) -> (Option<Tag>, Event) {
+    match block_on(mailbox.receive(Wanted::Any)) {
+        Message::Data(data) => (data.tag(), Event::from_bytes(data.bytes()).unwrap()),
+        other => panic!("expected an event, got {other:?}"),
+    }
+}
+
+fn member(process: &Process) -> Member {
+    Member {
+        node: 0,
+        process: process.id(),
+    }
+}
+
+#[test]
+fn a_process_has_left_all_groups_when_who_waits_for_it_is_told() {
+    let environment = environment();
+    let scope = scope(&environment);
+    for _ in 0..200 {
+        let process = idle(&environment);
+        scope.join("g", &process).unwrap();
+        scope.join("g", &process).unwrap();
+        scope.join("h", &process).unwrap();
+        assert_eq!(scope.members("g").len(), 2);
+        process.kill();
+        block_on(process.wait());
+        assert_eq!(scope.members("g"), []);
+        assert!(scope.groups().is_empty());
+    }
+}
+
+#[test]
+fn the_dead_join_nothing() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let process = idle(&environment);
+    process.kill();
+    block_on(process.wait());
+    assert_eq!(scope.join("g", &process), Err(GroupError::NoProcess));
+    // They may be found dead only after the first look.
+    scope.monitor("g", &process, None).unwrap();
+    scope.join("g", &idle(&environment)).unwrap();
+    assert_eq!(scope.members("g").len(), 1);
+}
+
+#[test]
+fn scopes_know_nothing_of_each_other_and_are_limited_in_number() {
+    let environment = environment();
+    let groups = Groups::new(&environment);
+    let process = idle(&environment);
+    groups.scope("a").unwrap().join("g", &process).unwrap();
+    assert_eq!(groups.scope("a").unwrap().members("g").len(), 1);
+    assert_eq!(groups.scope("b").unwrap().members("g").len(), 0);
+    assert!(groups.existing_scope("c").is_none());
+    for number in 2..MAX_SCOPES {
+        groups.scope(&number.to_string()).unwrap();
+    }
+    let full = groups.scope("one more").unwrap_err();
+    assert_eq!(full, GroupError::TooManyScopes);
+    assert_eq!(groups.scope("a").unwrap().members("g").len(), 1);
+}
+
+#[test]
+fn a_monitor_hears_of_joins_leaves_and_deaths_in_order() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let (watcher, mut mailbox) = open(&environment);
+    let (one, other) = (idle(&environment), idle(&environment));
+    scope.join("g", &one).unwrap();
+    let monitor = scope.monitor("g", &watcher, Tag::new(5)).unwrap();
+    scope.join("g", &other).unwrap();
+    scope.leave("g", &one).unwrap();
+    other.kill();
+    let expected = [
+        (Change::Present, &one),
+        (Change::Joined, &other),
+        (Change::Left, &one),
+        (Change::Left, &other),
+    ];
+    for (change, process) in expected {
+        let event = Event {
+            monitor,
+            change,
+            group: "g".into(),
+            members: vec![member(process)],
+        };
+        assert_eq!(next_event(&mut mailbox), (Tag::new(5), event));
+    }
+}
+
+/// Each event has to fit to what was there before it: whatever the threads do,
+/// the sum of what is told is what is.
+#[test]
+fn what_a_monitor_is_told_by_many_threads_adds_up() {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 500;
+    let environment = environment();
+    let scope = scope(&environment);
+    let (watcher, mut mailbox) = open(&environment);
+    scope.monitor("g", &watcher, None).unwrap();
+    let shared = idle(&environment);
+    std::thread::scope(|threads| {
+        for _ in 0..THREADS {
+            threads.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let process = idle(&environment);
+                    scope.join("g", &process).unwrap();
+                    scope.join("g", &shared).unwrap();
+                    process.kill();
+                    scope.leave("g", &shared).unwrap();
+                    block_on(process.wait());
+                }
+            });
+        }
+    });
+    let mut members = Vec::new();
+    next_event(&mut mailbox);
+    for _ in 0..4 * THREADS * ROUNDS {
+        let (_, event) = next_event(&mut mailbox);
+        for changed in event.members {
+            match event.change {
+                Change::Joined => members.push(changed),
+                _ => {
+                    let at = members.iter().position(|known| *known == changed);
+                    members.swap_remove(at.expect("nobody leaves before joining"));
+                }
+            }
+        }
+    }
+    assert_eq!(members, scope.members("g"));
+    assert_eq!(members, []);
+}
+
+#[test]
+fn a_broadcast_reaches_each_process_once_however_often_it_joined() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let mut all: Vec<_> = (0..300).map(|_| open(&environment)).collect();
+    for (process, _) in &all {
+        scope.join("g", process).unwrap();
+        scope.join("g", process).unwrap();
+    }
+    assert_eq!(block_on(scope.broadcast("g", Tag::new(3), b"hello")), 300);
+    assert_eq!(block_on(scope.broadcast("nobody", None, b"hello")), 0);
+    for (process, mailbox) in &mut all {
+        match block_on(mailbox.receive(Wanted::Any)) {
+            Message::Data(data) => {
+                assert_eq!((data.tag(), data.bytes()), (Tag::new(3), &b"hello"[..]))
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(process.queued_messages(), 0);
+    }
+}
+
+#[test]
+fn a_message_is_dispatched_to_each_member_in_turn() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let message = || Message::from(DataMessage::new(None, *b"work"));
+    assert!(scope.dispatch("g", message()).is_err());
+    let workers: Vec<_> = (0..3).map(|_| open(&environment)).collect();
+    for (process, _) in &workers {
+        scope.join("g", process).unwrap();
+    }
+    for _ in 0..9 {
+        scope.dispatch("g", message()).unwrap();
+    }
+    for (process, _) in &workers {
+        assert_eq!(process.queued_messages(), 3);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_members_join_and_leave() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let processes: Vec<_> = (0..100_000).map(|_| idle(&environment)).collect();
+    for process in &processes {
+        scope.join("g", process).unwrap();
+    }
+    assert_eq!(scope.members("g").len(), processes.len());
+    for process in processes.iter().step_by(2) {
+        scope.leave("g", process).unwrap();
+    }
+    assert_eq!(scope.local_members("g").len(), processes.len() / 2);
+    block_on(environment.shut_down());
+    assert_eq!(scope.members("g"), []);
+}
