@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lunatic_engine::{Engine, EngineConfig, EngineError, LoadError, Loader, Module};
+use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
 use lunatic_process::{Environment, Failure, Process};
 use lunatic_scheduler::Scheduler;
@@ -37,6 +37,7 @@ pub struct Runtime {
 pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
+    geometry: Geometry,
     host_functions: Vec<HostFunctions>,
 }
 
@@ -192,6 +193,13 @@ impl Builder {
         self
     }
 
+    /// How the memories of wasm processes lie in the address space; by default
+    /// densely.
+    pub fn geometry(mut self, geometry: Geometry) -> Builder {
+        self.geometry = geometry;
+        self
+    }
+
     /// Adds host functions of the embedding program.
     ///
     /// `register` is called again for modules that are compiled to count fuel.
@@ -214,6 +222,7 @@ impl Builder {
 
         let mut config = EngineConfig::default();
         config.cache = self.compile_cache;
+        config.geometry = self.geometry;
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let host_functions = self.host_functions;
         let imports = move |linker: &mut Linker<State>| {

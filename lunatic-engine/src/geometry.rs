@@ -11,6 +11,6 @@ pub enum Geometry {
     Dense,
     /// Every memory has 4 GiB of address space to itself, of which the processor
     /// refuses what the memory has not grown to: nothing is compared, and there is
-    /// room for some 28 000 memories.
+    /// room for some 20 000 memories.
     Guarded,
 }

@@ -211,7 +211,11 @@ impl Class {
             })
             .ok_or_else(|| {
                 let slots = self.slab.slots();
-                io::Error::other(format!("all {slots} memories are in use"))
+                let remedy = match self.fences {
+                    Some(_) => "; dense ones take less room",
+                    None => "",
+                };
+                io::Error::other(format!("all {slots} memories are in use{remedy}"))
             })
     }
 

@@ -41,8 +41,8 @@ impl Slab {
                         fresh: AtomicUsize::new(0),
                     });
                 }
-                Err(error) if slots / 2 < FEWEST => return Err(error),
-                Err(_) => slots /= 2,
+                Err(error) if slots <= FEWEST => return Err(error),
+                Err(_) => slots -= slots / 4,
             }
         }
     }

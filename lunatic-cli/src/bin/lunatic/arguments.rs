@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use lunatic_engine::Geometry;
 
 use crate::grants::Grants;
 use crate::testing;
@@ -48,14 +49,42 @@ pub(crate) enum CacheAction {
     Dir,
 }
 
+/// How modules are compiled, and what keeps their processes in their memories.
+#[derive(Debug, Args)]
+pub(crate) struct Engine {
+    /// Compile anew, and do not keep the result.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// What keeps processes inside of their memories.
+    #[arg(long, value_enum, default_value_t = Memory::Dense)]
+    pub(crate) memory: Memory,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Memory {
+    /// Checks in the code: a million processes.
+    Dense,
+    /// The processor: faster code, some 20 000 processes.
+    Guarded,
+}
+
+impl From<Memory> for Geometry {
+    fn from(memory: Memory) -> Geometry {
+        match memory {
+            Memory::Dense => Geometry::Dense,
+            Memory::Guarded => Geometry::Guarded,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) grants: Grants,
 
-    /// Compile the module anew, and do not keep the result.
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) engine: Engine,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
     #[arg(long)]
@@ -74,9 +103,8 @@ pub(crate) struct Run {
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Compile the modules anew, and do not keep the results.
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) engine: Engine,
 
     /// The manifest, `app.toml` for example.
     pub(crate) manifest: PathBuf,
@@ -84,9 +112,8 @@ pub(crate) struct Start {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Compile the modules anew, and do not keep the results.
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) engine: Engine,
 
     /// The manifest, `app.toml` for example.
     pub(crate) manifest: PathBuf,
@@ -97,9 +124,8 @@ pub(crate) struct Test {
     #[command(flatten)]
     pub(crate) grants: Grants,
 
-    /// Compile the module anew, and do not keep the result.
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) engine: Engine,
 
     /// A `.wasm` or `.wat` file with test exports.
     pub(crate) path: PathBuf,

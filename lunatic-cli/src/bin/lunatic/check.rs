@@ -13,7 +13,7 @@ use crate::run;
 pub(crate) fn check(check: &Check) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(&check.manifest)?;
     let application = manifest.parse()?;
-    let runtime = run::start_runtime(check.no_cache)?;
+    let runtime = run::start_runtime(&check.engine)?;
     let modules = future::block_on(manifest::check(&manifest, &application, &runtime))?;
     let (supervisors, programs) = application.top.counts();
     anstream::println!(

@@ -11,7 +11,7 @@ use lunatic_engine::Module;
 use lunatic_process::guest::{GuestFailure, ProcessHost};
 use lunatic_process::{ExitReason, Process};
 
-use crate::arguments::Run;
+use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
 use crate::{cache, diagnosis, logging, test, testing};
 
@@ -22,7 +22,7 @@ const START: &str = "_start";
 pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     let path = run.path();
     let bytes = diagnosis::read(&path)?;
-    let runtime = start_runtime(run.no_cache)?;
+    let runtime = start_runtime(&run.engine)?;
     future::block_on(async {
         let module = diagnosis::load(&runtime, &path, bytes).await?;
         if is_test_run(&run, &module) {
@@ -33,10 +33,10 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     })
 }
 
-pub(crate) fn start_runtime(no_cache: bool) -> Result<Runtime, Problem> {
-    let builder = Runtime::builder();
+pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
+    let builder = Runtime::builder().geometry(engine.memory.into());
     let builder = match cache::directory() {
-        Some(directory) if !no_cache => builder.compile_cache(directory),
+        Some(directory) if !engine.no_cache => builder.compile_cache(directory),
         _ => builder,
     };
     builder.start().map_err(Problem::new)

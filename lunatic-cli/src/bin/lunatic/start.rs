@@ -18,7 +18,7 @@ use crate::{logging, run};
 pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(&start.manifest)?;
     let application = manifest.parse()?;
-    let runtime = run::start_runtime(start.no_cache)?;
+    let runtime = run::start_runtime(&start.engine)?;
     future::block_on(async {
         let modules = manifest::check(&manifest, &application, &runtime).await?;
         logging::start("warn")?;

@@ -21,7 +21,7 @@ const LOG_FILTER: &str = "error";
 /// Runs the tests of a file.
 pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
     let bytes = diagnosis::read(&test.path)?;
-    let runtime = start_runtime(test.no_cache)?;
+    let runtime = start_runtime(&test.engine)?;
     future::block_on(async {
         let module = diagnosis::load(&runtime, &test.path, bytes).await?;
         run_tests(&runtime, &module, &test.grants, &test.options).await
