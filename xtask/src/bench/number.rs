@@ -11,7 +11,7 @@ pub(super) enum Unit {
 }
 
 /// A time in seconds or a size in bytes.
-pub(super) type Value = f64;
+pub(crate) type Value = f64;
 
 pub(super) fn seconds(time: Duration) -> Value {
     time.as_secs_f64()
@@ -73,7 +73,7 @@ pub(super) fn times(ratio: f64) -> String {
 }
 
 /// `count` with its digits in groups of three.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
