@@ -8,9 +8,11 @@ pub(super) enum Unit {
     Microseconds,
     Milliseconds,
     Kibibytes,
+    /// A ratio.
+    Times,
 }
 
-/// A time in seconds or a size in bytes.
+/// A time in seconds, a size in bytes, or a ratio.
 pub(crate) type Value = f64;
 
 pub(super) fn seconds(time: Duration) -> Value {
@@ -40,6 +42,7 @@ impl Unit {
             Unit::Microseconds => 1e-6,
             Unit::Milliseconds => 1e-3,
             Unit::Kibibytes => 1024.0,
+            Unit::Times => 1.0,
         }
     }
 
@@ -48,6 +51,7 @@ impl Unit {
             Unit::Microseconds => "µs",
             Unit::Milliseconds => "ms",
             Unit::Kibibytes => "KiB",
+            Unit::Times => "×",
         }
     }
 }
@@ -112,6 +116,7 @@ mod tests {
             (Unit::Milliseconds, 1.234_56, "1235 ms"),
             (Unit::Milliseconds, 0.0, "0 ms"),
             (Unit::Kibibytes, 2048.0, "2.00 KiB"),
+            (Unit::Times, 1.234, "1.23 ×"),
         ];
         for (unit, value, shown) in cases {
             assert_eq!(unit.show(value), shown);

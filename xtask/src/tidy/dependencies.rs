@@ -27,9 +27,9 @@ const FOUNDATION: Allowed = Allowed::These(&[
 ]);
 
 /// Crates that nothing may depend on.
-const TOPMOST: [&str; 2] = ["lunatic-cli", "xtask"];
+const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 17] = [
+const ALLOWED: [(&str, Allowed); 18] = [
     ("lunatic-abi", Allowed::These(&[])),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-engine", Allowed::These(&[])),
@@ -57,6 +57,7 @@ const ALLOWED: [(&str, Allowed); 17] = [
         Allowed::These(&["lunatic-abi", "lunatic-fs"]),
     ),
     ("lunatic-cli", Allowed::All),
+    ("lunatic-bench", Allowed::All),
     ("xtask", Allowed::These(&[])),
 ];
 
@@ -184,6 +185,7 @@ mod tests {
     fn nothing_depends_on_the_tools() {
         assert_eq!(problems("lunatic-cli", "lunatic-timer"), 0);
         assert_eq!(problems("lunatic-cli", "xtask"), 1);
+        assert_eq!(problems("lunatic-cli", "lunatic-bench"), 1);
         assert_eq!(problems("xtask", "lunatic-cli"), 1);
     }
 
