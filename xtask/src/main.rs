@@ -46,7 +46,7 @@ enum Task {
     Bench(bench::Options),
     /// Has processes come and go, and sees whether memory stays what it was
     Soak(soak::Options),
-    /// Model-checks how workers sleep and wake
+    /// Model-checks what workers, mailboxes and the arena share between threads
     Loom,
     /// Runs everything CI runs
     Test,

@@ -10,9 +10,9 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 use crate::arena::fences::Fences;
-use crate::arena::image::{Image, ImageId};
+use crate::arena::image::Image;
 use crate::arena::pagemap;
-use crate::arena::shelf::{FreeSlot, Shelves};
+use crate::arena::shelf::{FreeSlot, ImageId, Shelves};
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access, PAGE};
 use crate::geometry::Geometry;
@@ -164,7 +164,7 @@ impl Inner {
         let class = match self.geometry {
             Geometry::Dense => Class {
                 slab: Slab::reserve(slot_bytes, slots, Access::ReadWrite)?,
-                shelves: Shelves::new(),
+                shelves: super::shelves(),
                 fences: None,
             },
             Geometry::Guarded => {
@@ -172,7 +172,7 @@ impl Inner {
                 Class {
                     fences: Some(Fences::new(slab.slots())),
                     slab,
-                    shelves: Shelves::new(),
+                    shelves: super::shelves(),
                 }
             }
         };
