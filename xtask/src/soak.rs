@@ -31,7 +31,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// How much more memory there may be at the end: a part, and what an allocator
 /// keeps for itself.
 const GROWTH: f64 = 0.05;
-const ALLOWANCE: Value = 8.0 * BYTES_PER_MIB;
+const ALLOWANCE: Value = 4.0 * BYTES_PER_MIB;
 
 /// How many more descriptors, threads and mappings there may be at the end.
 /// Threads that wait for the disk come and go, and have mappings.
