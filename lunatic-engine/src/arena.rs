@@ -41,11 +41,13 @@ mod stacks;
 mod system;
 
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use wasmtime::Config;
 
 pub(crate) use crate::arena::image::Image;
 use crate::arena::memories::{GUARD_BYTES, GUARDED_BYTES, Memories};
+use crate::arena::shelf::Shelves;
 use crate::arena::stacks::Stacks;
 use crate::geometry::Geometry;
 
@@ -109,4 +111,12 @@ fn reserve(geometry: Geometry) -> Option<Arena> {
             tracing::warn!("no address space for an arena, so processes cost more: {error}");
         })
         .ok()
+}
+
+/// Shelves for the free slots of one slab.
+fn shelves() -> Shelves {
+    /// What the warm slots may occupy: 128 MiB.
+    const WARM_PAGES: usize = (128 << 20) / system::PAGE;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Shelves::new(cores, WARM_PAGES)
 }

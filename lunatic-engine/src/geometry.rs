@@ -5,12 +5,11 @@
 #[non_exhaustive]
 pub enum Geometry {
     /// Memories lie close together, and compiled code compares every address with
-    /// the size of the memory: a million processes, which compute up to one and a
-    /// half times as long.
+    /// the size of the memory: a million processes.
     #[default]
     Dense,
     /// Every memory has 4 GiB of address space to itself, of which the processor
     /// refuses what the memory has not grown to: nothing is compared, and there is
-    /// room for some 20 000 memories.
+    /// room for some 16 000 memories.
     Guarded,
 }

@@ -25,6 +25,8 @@
 
 #[cfg(feature = "guest")]
 pub mod guest;
+#[cfg(lunatic_loom)]
+mod loom_lock;
 pub mod mailbox;
 pub mod message;
 pub mod queue;

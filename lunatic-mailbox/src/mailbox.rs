@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+#[cfg(not(lunatic_loom))]
 use parking_lot::Mutex;
 
+#[cfg(lunatic_loom)]
+use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
 use crate::queue::{Queue, Wanted};
 

@@ -9,21 +9,22 @@ mod live;
 mod machine;
 mod measurement;
 mod network;
-mod number;
+pub(crate) mod number;
 mod plan;
-mod proc;
+pub(crate) mod proc;
 mod results;
 mod subject;
 mod table;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use machine::Machine;
-use plan::{PLAN, Size, Workload};
+use plan::{Guest, PLAN, Size, Workload};
 use results::Results;
 
 #[derive(Args, Debug)]
@@ -75,6 +76,14 @@ pub(crate) fn main(options: &Options) -> Result<()> {
         0 => Ok(()),
         number => bail!("{number} of the measurements of this tree failed"),
     }
+}
+
+/// Builds all that is needed to have processes come and go for so many seconds.
+pub(crate) fn churn(seconds: u64) -> Result<Command> {
+    let [this_tree, ..] = &subject::prepare(None, false)?[..] else {
+        bail!("there is no runtime of this tree");
+    };
+    Ok(this_tree.command(Guest::Rust, "churn", seconds))
 }
 
 fn failures(results: &[Results]) -> usize {

@@ -12,6 +12,7 @@ mod demo;
 mod guests;
 mod loom;
 mod runtime;
+mod soak;
 mod tally;
 mod test;
 mod tidy;
@@ -43,7 +44,9 @@ enum Task {
     },
     /// Measures the runtime in whole programs and writes BENCHMARKS.md
     Bench(bench::Options),
-    /// Model-checks how workers sleep and wake
+    /// Has processes come and go, and sees whether memory stays what it was
+    Soak(soak::Options),
+    /// Model-checks what workers, mailboxes and the arena share between threads
     Loom,
     /// Runs everything CI runs
     Test,
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Guests => guests::main(),
         Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
         Task::Bench(options) => bench::main(&options),
+        Task::Soak(options) => soak::main(&options),
         Task::Loom => loom::main(),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),

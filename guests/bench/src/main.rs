@@ -1,8 +1,9 @@
 //! Does what `cargo xtask bench` times: `bench MODE COUNT`.
 //!
 //! `bench/beam.erl` does the same in Erlang; what one of them changes, the
-//! other has to follow.
+//! other has to follow. Only `churn` is for `cargo xtask soak`.
 
+mod churn;
 mod crowd;
 mod everyone;
 mod fairness;
@@ -22,6 +23,7 @@ type Mode = fn(u64, Mailbox<u64>);
 const MODES: [(&str, Mode); 11] = [
     ("big", everyone::big),
     ("burst", crowd::burst),
+    ("churn", churn::churn),
     ("cold", measurement::cold),
     ("fair", fairness::fair),
     ("fib", fibonacci::fib),

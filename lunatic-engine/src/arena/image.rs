@@ -10,6 +10,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::arena::shelf::ImageId;
 use crate::arena::system::{self, PAGE};
 use crate::segments::Contents;
 
@@ -21,15 +22,6 @@ pub(crate) struct Image {
     bytes: Box<[u8]>,
     /// The same bytes, to be mapped.
     file: Option<File>,
-}
-
-/// Tells images apart; a memory without one has number 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ImageId(u64);
-
-impl ImageId {
-    /// Nothing but zeros.
-    pub(super) const NONE: ImageId = ImageId(0);
 }
 
 thread_local! {

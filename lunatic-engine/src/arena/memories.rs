@@ -10,9 +10,9 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 use crate::arena::fences::Fences;
-use crate::arena::image::{Image, ImageId};
+use crate::arena::image::Image;
 use crate::arena::pagemap;
-use crate::arena::shelf::{FreeSlot, Shelves};
+use crate::arena::shelf::{FreeSlot, ImageId, Shelves};
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access, PAGE};
 use crate::geometry::Geometry;
@@ -34,6 +34,10 @@ const DENSE: [(usize, usize); 9] = [
 
 /// What a guarded memory can grow to: all that 32 bits can address.
 pub(super) const GUARDED_BYTES: usize = 4 << 30;
+
+/// The most guarded memories: about half of all addresses there are, which is what
+/// lies in one piece.
+const GUARDED_SLOTS: usize = 1 << 14;
 
 /// What compiled code may add to an address without asking.
 pub(super) const GUARD_BYTES: usize = 32 << 20;
@@ -80,13 +84,13 @@ struct Memory {
 impl Memories {
     pub(super) fn new(geometry: Geometry) -> Memories {
         let spare = spare_mappings();
-        // A fence costs a mapping on either side of it, and then none are left for
-        // images.
         let (sizes, mappings): (Box<[_]>, _) = match geometry {
             Geometry::Dense => (Box::from(DENSE), spare),
             Geometry::Guarded => {
-                let slots = spare / MAPPINGS_PER_FENCE;
-                (Box::from([(GUARDED_BYTES + GUARD_BYTES, slots)]), 0)
+                // Images have what the fences leave.
+                let slots = GUARDED_SLOTS.min(spare / MAPPINGS_PER_FENCE);
+                let sizes = Box::from([(GUARDED_BYTES + GUARD_BYTES, slots)]);
+                (sizes, spare - slots * MAPPINGS_PER_FENCE)
             }
         };
         Memories {
@@ -164,7 +168,7 @@ impl Inner {
         let class = match self.geometry {
             Geometry::Dense => Class {
                 slab: Slab::reserve(slot_bytes, slots, Access::ReadWrite)?,
-                shelves: Shelves::new(),
+                shelves: super::shelves(),
                 fences: None,
             },
             Geometry::Guarded => {
@@ -172,7 +176,7 @@ impl Inner {
                 Class {
                     fences: Some(Fences::new(slab.slots())),
                     slab,
-                    shelves: Shelves::new(),
+                    shelves: super::shelves(),
                 }
             }
         };

@@ -1,15 +1,29 @@
 //! Slots that are free, and what they hold.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::arena::image::ImageId;
+#[cfg(not(lunatic_loom))]
+use parking_lot::Mutex;
+#[cfg(not(lunatic_loom))]
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+// The model check compiles this file alone.
+#[cfg(lunatic_loom)]
+use crate::Mutex;
+#[cfg(lunatic_loom)]
+use loom::sync::atomic::{AtomicUsize, Ordering};
+
+/// Tells images apart; a memory without one has number 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ImageId(pub(super) u64);
+
+impl ImageId {
+    /// Nothing but zeros.
+    pub(super) const NONE: ImageId = ImageId(0);
+}
 
 /// Free slots of one slab, in a part for each core.
 #[derive(Debug)]
@@ -17,6 +31,8 @@ pub(super) struct Shelves {
     parts: Box<[Mutex<Shelf>]>,
     /// How many slots there are in all parts; a hint that spares the search.
     free: AtomicUsize,
+    /// How many pages the warm slots of a part may occupy.
+    warm_pages: usize,
 }
 
 /// A free slot.
@@ -40,15 +56,16 @@ struct Shelf {
     cold: Vec<FreeSlot>,
 }
 
-/// What the warm slots of one slab may occupy, in pages: 128 MiB.
-const WARM_PAGES: usize = (128 << 20) / crate::arena::system::PAGE;
-
 impl Shelves {
-    pub(super) fn new() -> Shelves {
-        let parts = thread::available_parallelism().map_or(1, usize::from);
+    /// Nothing yet.
+    ///
+    /// - `parts`: how many threads do not get into each other's way.
+    /// - `warm_pages`: what the warm slots of all parts may occupy.
+    pub(super) fn new(parts: usize, warm_pages: usize) -> Shelves {
         Shelves {
             parts: (0..parts).map(|_| Mutex::default()).collect(),
             free: AtomicUsize::new(0),
+            warm_pages: warm_pages / parts,
         }
     }
 
@@ -74,8 +91,9 @@ impl Shelves {
     /// and put back by [`put_emptied`](Shelves::put_emptied).
     #[must_use]
     pub(super) fn put(&self, slot: FreeSlot) -> Option<FreeSlot> {
-        let most = WARM_PAGES / self.parts.len();
-        let too_much = self.parts[self.own_part()].lock().put(slot, most);
+        let mut part = self.parts[self.own_part()].lock();
+        let too_much = part.put(slot, self.warm_pages);
+        drop(part);
         if too_much.is_none() {
             self.free.fetch_add(1, Ordering::Relaxed);
         }
@@ -96,17 +114,37 @@ impl Shelves {
 
     /// The part that this thread uses first.
     fn own_part(&self) -> usize {
-        thread_local! {
-            static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-        }
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.get().unwrap_or_else(|| {
-            let number = THREADS.fetch_add(1, Ordering::Relaxed);
-            NUMBER.set(Some(number));
-            number
-        });
-        number % self.parts.len()
+        thread_number() % self.parts.len()
     }
+}
+
+/// Numbers the threads that ask.
+#[cfg(not(lunatic_loom))]
+fn thread_number() -> usize {
+    use std::cell::Cell;
+
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    NUMBER.get().unwrap_or_else(|| {
+        let number = THREADS.fetch_add(1, Ordering::Relaxed);
+        NUMBER.set(Some(number));
+        number
+    })
+}
+
+/// The same in the model, where the threads of one execution are not those of
+/// another.
+#[cfg(lunatic_loom)]
+fn thread_number() -> usize {
+    loom::lazy_static! {
+        static ref THREADS: AtomicUsize = AtomicUsize::new(0);
+    }
+    loom::thread_local! {
+        static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }
 
 impl Shelf {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use wasmtime::{StackCreator, StackMemory};
 
-use crate::arena::image::ImageId;
-use crate::arena::shelf::{FreeSlot, Shelves};
+use crate::arena::shelf::{FreeSlot, ImageId, Shelves};
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access, PAGE};
 
@@ -41,7 +40,7 @@ impl Stacks {
         Ok(Stacks {
             inner: Arc::new(Inner {
                 slab: Slab::reserve(slot_bytes, MOST, Access::ReadWrite)?,
-                shelves: Shelves::new(),
+                shelves: super::shelves(),
                 stack_bytes,
             }),
         })

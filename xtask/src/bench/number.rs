@@ -12,10 +12,13 @@ pub(super) enum Unit {
     PerSecond,
     Percent,
     Count,
+    /// A ratio.
+    Times,
 }
 
-/// A time in seconds, a size in bytes, a rate in 1/s, a share of 1, or a number.
-pub(super) type Value = f64;
+/// A time in seconds, a size in bytes, a rate in 1/s, a share of 1, a ratio, or a
+/// number.
+pub(crate) type Value = f64;
 
 pub(super) fn seconds(time: Duration) -> Value {
     time.as_secs_f64()
@@ -49,6 +52,7 @@ impl Unit {
             Unit::Bytes | Unit::PerSecond | Unit::Count => 1.0,
             Unit::Kibibytes => 1024.0,
             Unit::Percent => 0.01,
+            Unit::Times => 1.0,
         }
     }
 
@@ -61,6 +65,7 @@ impl Unit {
             Unit::PerSecond => "/s",
             Unit::Percent => "%",
             Unit::Count => "",
+            Unit::Times => "×",
         }
     }
 }
@@ -86,7 +91,7 @@ pub(super) fn times(ratio: f64) -> String {
 }
 
 /// `count` with its digits in groups of three.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -128,6 +133,7 @@ mod tests {
             (Unit::Percent, 0.5, "50.0 %"),
             (Unit::Count, 3.0, "3"),
             (Unit::Count, -3.0, "-3"),
+            (Unit::Times, 1.234, "1.23 ×"),
         ];
         for (unit, value, shown) in cases {
             assert_eq!(unit.show(value), shown);

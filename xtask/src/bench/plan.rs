@@ -46,6 +46,9 @@ pub(super) enum Method {
     Whole,
     /// The guest waits, and xtask looks at it.
     Idle,
+    /// `lunatic-bench` computes on our engine and on plain wasmtime; only of this
+    /// tree.
+    Beside,
 }
 
 /// A line of the table.
@@ -98,6 +101,14 @@ impl Workload {
     const fn of_supervision(self) -> Workload {
         Workload {
             guest: Guest::Supervision,
+            ..self
+        }
+    }
+
+    const fn beside_plain_wasmtime(self) -> Workload {
+        Workload {
+            guest: Guest::Wat,
+            method: Method::Beside,
             ..self
         }
     }
@@ -212,6 +223,7 @@ pub(super) const PLAN: &[Workload] = &[
     )
     .of_supervision(),
     Workload::new("fib", 35, 20, &[milli("fib", "fib(n)", None)]),
+    Workload::new("compute", 5, 1, &COMPUTE).beside_plain_wasmtime(),
     Workload::new(
         "fair",
         1_000,
@@ -271,6 +283,33 @@ pub(super) const PLAN: &[Workload] = &[
     ),
 ];
 
+/// What a kernel takes on our engine, of what it takes on plain wasmtime. Fib has
+/// no memory, so that guards gain it nothing.
+const COMPUTE: [Row; 6] = [
+    times(
+        "fib-dense",
+        "fib(35), dense: times plain wasmtime",
+        Some(1.3),
+    ),
+    times(
+        "fib-guarded",
+        "fib(35), guarded: times plain wasmtime",
+        Some(1.3),
+    ),
+    times("sieve-dense", "sieve, dense: times plain wasmtime", None),
+    times(
+        "sieve-guarded",
+        "sieve, guarded: times plain wasmtime",
+        None,
+    ),
+    times("matmul-dense", "matmul, dense: times plain wasmtime", None),
+    times(
+        "matmul-guarded",
+        "matmul, guarded: times plain wasmtime",
+        None,
+    ),
+];
+
 const SPAWN: Row = micro("spawn", "spawn one, hear one message", Some(6.0));
 const PING: Row = micro("ping", "ping-pong: round trip", Some(0.7));
 const FLOOD: Row = micro("flood", "one-way message into one mailbox", Some(0.15));
@@ -287,6 +326,10 @@ const fn micro(name: &'static str, title: &'static str, target: Option<f64>) -> 
 
 const fn milli(name: &'static str, title: &'static str, target: Option<f64>) -> Row {
     row(name, title, Unit::Milliseconds, target)
+}
+
+const fn times(name: &'static str, title: &'static str, target: Option<f64>) -> Row {
+    row(name, title, Unit::Times, target)
 }
 
 const fn row(name: &'static str, title: &'static str, unit: Unit, target: Option<f64>) -> Row {

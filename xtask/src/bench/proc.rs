@@ -17,7 +17,7 @@ const BYTES_PER_KB: f64 = 1024.0;
 
 /// The bytes of memory that process `id` uses, page tables included. A page
 /// that is mapped several times counts once.
-pub(super) fn memory(id: u32) -> Result<Value> {
+pub(crate) fn memory(id: u32) -> Result<Value> {
     let pages = kilobytes(&format!("/proc/{id}/smaps_rollup"), "Pss:")?;
     let tables = kilobytes(&format!("/proc/{id}/status"), "VmPTE:")?;
     Ok(pages + tables)
@@ -29,6 +29,25 @@ pub(super) fn cpu_time(id: u32) -> Result<Value> {
     let text = read(&path)?;
     let ticks = ticks(&text).with_context(|| format!("{path} is not as expected"))?;
     Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// How many descriptors process `id` has open.
+pub(crate) fn descriptors(id: u32) -> Result<usize> {
+    let path = format!("/proc/{id}/fd");
+    let open = fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
+    Ok(open.count())
+}
+
+/// How many threads process `id` has.
+pub(crate) fn threads(id: u32) -> Result<usize> {
+    let path = format!("/proc/{id}/task");
+    let threads = fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
+    Ok(threads.count())
+}
+
+/// How many mappings process `id` has.
+pub(crate) fn mappings(id: u32) -> Result<usize> {
+    Ok(read(&format!("/proc/{id}/maps"))?.lines().count())
 }
 
 /// The bytes of memory the machine could still give to programs.

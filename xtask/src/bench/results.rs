@@ -1,6 +1,7 @@
 //! Runs a workload on all subjects in turns, and keeps what came of it.
 
 use std::io::{self, Write};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How often a whole program is run: it is short, and its time varies.
 const WHOLE_RUNS: usize = 20;
 
+/// What the program that computes calls wasmtime with nothing switched on.
+const PLAIN: &str = "plain";
+
 /// Memory varies little.
 const IDLE_RUNS: usize = 1;
 
@@ -29,6 +33,7 @@ pub(super) struct Results {
     pub(super) workload: &'static Workload,
     /// The guest's second argument.
     pub(super) count: u64,
+    /// Without those at the end who have no such workload.
     pub(super) of_subjects: Vec<Result<Samples>>,
 }
 
@@ -58,6 +63,10 @@ fn median_of(name: &str, samples: &Samples) -> Option<Value> {
 
 impl Workload {
     pub(super) fn run(&'static self, subjects: &[Subject], options: &Options) -> Results {
+        let subjects = match self.method {
+            Method::Beside => &subjects[..1],
+            Method::Inside | Method::Whole | Method::Idle => subjects,
+        };
         let mut results = Results {
             workload: self,
             count: match options.quick {
@@ -77,7 +86,7 @@ impl Workload {
     fn runs(&self, options: &Options) -> usize {
         match self.method {
             Method::Whole if !options.quick => WHOLE_RUNS,
-            Method::Inside | Method::Whole => options.runs.get(),
+            Method::Inside | Method::Whole | Method::Beside => options.runs.get(),
             Method::Idle => IDLE_RUNS,
         }
     }
@@ -120,26 +129,26 @@ impl Workload {
             Method::Inside => self.measure_inside(subject, count),
             Method::Whole => self.measure_whole(subject, count),
             Method::Idle => self.measure_idle(subject, count),
+            Method::Beside => self.measure_beside(subject, count),
         }
     }
 
     fn measure_inside(&self, subject: &Subject, count: u64) -> Result<Samples> {
-        let mut command = subject.command(self.guest, self.mode, count);
-        let outcome = command::run_for(&mut command, LIMIT)?;
-        match outcome.code {
-            Some(0) => {}
-            _ if outcome.timed_out => bail!("stopped after {LIMIT:?}"),
-            Some(code) => bail!("exit code {code}: {}", outcome.stderr.trim()),
-            None => bail!("ended by a signal: {}", outcome.stderr.trim()),
-        }
-        let measurements = measurement::all(&outcome.stdout)?;
-        Ok(measurements
-            .into_iter()
-            .map(|measurement| {
-                let each = measurement.each();
-                (measurement.name, each)
-            })
-            .collect())
+        measure(&mut subject.command(self.guest, self.mode, count))
+    }
+
+    /// How many times what it takes on plain wasmtime each kernel takes elsewhere.
+    fn measure_beside(&self, subject: &Subject, count: u64) -> Result<Samples> {
+        let mut command = subject
+            .compute(count)
+            .context("there is no such program for it")?;
+        let samples = measure(&mut command)?;
+        let ratio = |(name, value): &(String, Value)| {
+            let (kernel, _) = name.split_once('-')?;
+            let plain = median_of(&format!("{kernel}-{PLAIN}"), &samples)?;
+            Some((name.clone(), number::ratio(*value, plain)?))
+        };
+        Ok(samples.iter().filter_map(ratio).collect())
     }
 
     fn measure_whole(&self, subject: &Subject, count: u64) -> Result<Samples> {
@@ -164,4 +173,23 @@ impl Workload {
             ("idle".to_owned(), all.idle),
         ])
     }
+}
+
+/// Runs a program that measures itself.
+fn measure(command: &mut Command) -> Result<Samples> {
+    let outcome = command::run_for(command, LIMIT)?;
+    match outcome.code {
+        Some(0) => {}
+        _ if outcome.timed_out => bail!("stopped after {LIMIT:?}"),
+        Some(code) => bail!("exit code {code}: {}", outcome.stderr.trim()),
+        None => bail!("ended by a signal: {}", outcome.stderr.trim()),
+    }
+    let measurements = measurement::all(&outcome.stdout)?;
+    Ok(measurements
+        .into_iter()
+        .map(|measurement| {
+            let each = measurement.each();
+            (measurement.name, each)
+        })
+        .collect())
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::plan::Guest;
-use crate::{cargo, command, guests, toolchain, workspace};
+use crate::cargo::{self, Artifact};
+use crate::{command, guests, toolchain, workspace};
 
 /// The Rust guest's package in `guests/`.
 const RUST_GUEST: &str = "bench";
@@ -40,6 +41,8 @@ enum Kind {
     Runtime {
         binary: PathBuf,
         rust_guest: PathBuf,
+        /// What computes on the engine of this tree and beside it.
+        compute: Option<PathBuf>,
     },
     Beam {
         modules: PathBuf,
@@ -74,31 +77,38 @@ fn build_guest() -> Result<PathBuf> {
 }
 
 fn this_tree(rust_guest: &Path) -> Result<Subject> {
+    let built = build_programs()?;
     Ok(Subject {
         name: "this tree".to_owned(),
         kind: Kind::Runtime {
-            binary: build_runtime()?,
+            binary: set_aside(&built, "lunatic")?,
             rust_guest: rust_guest.to_owned(),
+            compute: Some(set_aside(&built, "compute")?),
         },
         files: files()?,
     })
 }
 
-/// Builds the runtime of this tree as it is shipped.
-pub(super) fn build_runtime() -> Result<PathBuf> {
+/// Builds the programs of this tree as they are shipped.
+fn build_programs() -> Result<Vec<Artifact>> {
     let mut build = cargo::new("build");
     build.args(["--release", "--workspace", "--bins"]);
-    let lunatic = cargo::build(&mut build)?
-        .into_iter()
-        .find(|artifact| artifact.name == "lunatic")
-        .context("cargo built lunatic-cli but no program called `lunatic`")?;
-    set_aside(&lunatic.path)
+    cargo::build(&mut build)
+}
+
+/// The runtime of this tree, as it is shipped.
+pub(super) fn build_runtime() -> Result<PathBuf> {
+    set_aside(&build_programs()?, "lunatic")
 }
 
 /// A copy that stays the same if somebody builds the tree meanwhile.
-fn set_aside(binary: &Path) -> Result<PathBuf> {
-    let copy = folder()?.join("lunatic");
-    fs::copy(binary, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+fn set_aside(built: &[Artifact], name: &str) -> Result<PathBuf> {
+    let binary = built
+        .iter()
+        .find(|artifact| artifact.name == name)
+        .with_context(|| format!("cargo built no program called `{name}`"))?;
+    let copy = folder()?.join(name);
+    fs::copy(&binary.path, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
     Ok(copy)
 }
 
@@ -113,6 +123,7 @@ fn other(binary: &Path, rust_guest: &Path) -> Result<Subject> {
         kind: Kind::Runtime {
             binary,
             rust_guest: rust_guest.to_owned(),
+            compute: None,
         },
         files: files()?,
     })
@@ -160,13 +171,30 @@ impl Subject {
     /// The program that does `mode` with `count`, in a directory for its files.
     pub(super) fn command(&self, guest: Guest, mode: &str, count: u64) -> Command {
         let mut command = match &self.kind {
-            Kind::Runtime { binary, rust_guest } => runtime(binary, guest, rust_guest),
+            Kind::Runtime {
+                binary, rust_guest, ..
+            } => runtime(binary, guest, rust_guest),
             Kind::Beam { modules } => erl(modules),
         };
         command
             .args([mode, &count.to_string()])
             .current_dir(&self.files);
         command
+    }
+
+    /// The program that computes on its engine and on plain wasmtime, if it has
+    /// one.
+    pub(super) fn compute(&self, rounds: u64) -> Option<Command> {
+        let Kind::Runtime {
+            compute: Some(compute),
+            ..
+        } = &self.kind
+        else {
+            return None;
+        };
+        let mut command = command::new(compute);
+        command.arg(rounds.to_string());
+        Some(command)
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) fn markdown(results: &[Results], subjects: &[Subject]) -> String {
                 result.count,
                 row,
                 &result.medians(row),
+                subjects.len(),
             );
         }
     }
@@ -41,7 +42,7 @@ fn head(names: &[&str]) -> String {
     cells(&titles) + &cells(&rules)
 }
 
-fn line(title: &str, count: u64, row: &Row, medians: &[Option<Value>]) -> String {
+fn line(title: &str, count: u64, row: &Row, medians: &[Option<Value>], subjects: usize) -> String {
     let ours = medians.first().copied().flatten();
     let mut columns = vec![title.to_owned(), number::grouped(count)];
     for (index, median) in medians.iter().enumerate() {
@@ -49,6 +50,9 @@ fn line(title: &str, count: u64, row: &Row, medians: &[Option<Value>]) -> String
         if index > 0 {
             columns.push(ratio(*median, ours));
         }
+    }
+    for _ in medians.len()..subjects {
+        columns.extend([NOTHING.to_owned(), NOTHING.to_owned()]);
     }
     columns.extend(target(row.unit, row.target, ours));
     cells(&columns)
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn a_line_has_medians_ratios_and_the_target() {
         assert_eq!(
-            line("spawn", 20, &ROW, &[Some(4e-6), Some(2e-6)]),
+            line("spawn", 20, &ROW, &[Some(4e-6), Some(2e-6)], 2),
             "| spawn | 20 | 4.00 µs | 2.00 µs | 0.50 × | ≤ 6.00 µs | yes |\n"
         );
     }
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn a_missed_target_says_by_how_much() {
         assert_eq!(
-            line("spawn", 20, &ROW, &[Some(9e-6)]),
+            line("spawn", 20, &ROW, &[Some(9e-6)], 1),
             "| spawn | 20 | 9.00 µs | ≤ 6.00 µs | no: 1.50 × |\n"
         );
         let none = Row {
@@ -146,7 +150,7 @@ mod tests {
             ..ROW
         };
         assert_eq!(
-            line("idle", 20, &none, &[Some(1e-6)]),
+            line("idle", 20, &none, &[Some(1e-6)], 1),
             "| idle | 20 | 1.00 µs | ≤ 0 µs | no |\n"
         );
     }
@@ -158,12 +162,20 @@ mod tests {
             ..ROW
         };
         assert_eq!(
-            line("spawn", 20, &row, &[Some(9e-6), None]),
+            line("spawn", 20, &row, &[Some(9e-6), None], 2),
             "| spawn | 20 | 9.00 µs | failed | – | – | – |\n"
         );
         assert_eq!(
-            line("spawn", 20, &ROW, &[None, Some(9e-6)]),
+            line("spawn", 20, &ROW, &[None, Some(9e-6)], 2),
             "| spawn | 20 | failed | 9.00 µs | – | ≤ 6.00 µs | no |\n"
+        );
+    }
+
+    #[test]
+    fn who_has_no_such_workload_has_no_median() {
+        assert_eq!(
+            line("spawn", 20, &ROW, &[Some(4e-6)], 2),
+            "| spawn | 20 | 4.00 µs | – | – | ≤ 6.00 µs | yes |\n"
         );
     }
 }

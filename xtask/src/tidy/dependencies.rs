@@ -27,9 +27,9 @@ const FOUNDATION: Allowed = Allowed::These(&[
 ]);
 
 /// Crates that nothing may depend on.
-const TOPMOST: [&str; 2] = ["lunatic-cli", "xtask"];
+const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 18] = [
+const ALLOWED: [(&str, Allowed); 19] = [
     ("lunatic-abi", Allowed::These(&[])),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-engine", Allowed::These(&[])),
@@ -58,6 +58,7 @@ const ALLOWED: [(&str, Allowed); 18] = [
         Allowed::These(&["lunatic-abi", "lunatic-fs"]),
     ),
     ("lunatic-cli", Allowed::All),
+    ("lunatic-bench", Allowed::All),
     ("xtask", Allowed::These(&[])),
 ];
 
@@ -185,6 +186,7 @@ mod tests {
     fn nothing_depends_on_the_tools() {
         assert_eq!(problems("lunatic-cli", "lunatic-timer"), 0);
         assert_eq!(problems("lunatic-cli", "xtask"), 1);
+        assert_eq!(problems("lunatic-cli", "lunatic-bench"), 1);
         assert_eq!(problems("xtask", "lunatic-cli"), 1);
     }
 

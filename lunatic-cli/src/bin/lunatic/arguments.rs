@@ -65,7 +65,7 @@ pub(crate) struct Engine {
 pub(crate) enum Memory {
     /// Checks in the code: a million processes.
     Dense,
-    /// The processor: faster code, some 20 000 processes.
+    /// The processor: somewhat faster code, some 16 000 processes.
     Guarded,
 }
 

@@ -1,0 +1,25 @@
+//! What the kernels compute.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use lunatic_bench::compute::{Body, Ground, Kernel};
+
+#[test]
+fn all_grounds_compute_what_is_right() {
+    for ground in Ground::ALL {
+        let mut body = Body::new(ground).unwrap();
+        let mut run = |kernel, parameter| body.run(kernel, parameter).unwrap();
+        assert_eq!(run(Kernel::Fib, 20), 6765, "{ground}");
+        assert_eq!(run(Kernel::Sieve, 1_000_000), 78_498, "{ground}");
+        assert_eq!(run(Kernel::Sieve, 100), 25, "again, {ground}");
+        for size in [1, 2, 64] {
+            assert_eq!(run(Kernel::Matmul, size), product(size.into()), "{ground}");
+        }
+    }
+}
+
+/// The sum of the product of the matrices `i + j` and `i - j`.
+fn product(size: i64) -> i64 {
+    let columns = |k| (0..size).map(|i| i + k).sum::<i64>();
+    let rows = |k| (0..size).map(|j| k - j).sum::<i64>();
+    (0..size).map(|k| columns(k) * rows(k)).sum()
+}
