@@ -20,7 +20,7 @@ use lunatic::Mailbox;
 /// Does something as often as it is told to, and prints how long that took.
 type Mode = fn(u64, Mailbox<u64>);
 
-const MODES: [(&str, Mode); 11] = [
+const MODES: [(&str, Mode); 12] = [
     ("big", everyone::big),
     ("burst", crowd::burst),
     ("churn", churn::churn),
