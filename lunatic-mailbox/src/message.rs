@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::num::NonZeroI64;
 
+use smallvec::SmallVec;
+
 /// A number that a receiver can wait for.
 ///
 /// 0 stands for "no tag" in the host interface, so there is no tag 0: an absent
@@ -73,13 +75,26 @@ impl From<DataMessage> for Message {
 /// module, a socket. Only who put it in and who takes it out know the type.
 pub type ResourceSlot = Option<Box<dyn Any + Send>>;
 
+/// A message of so many bytes needs no memory of its own: most are a number or an
+/// id, and a queue of them is all there is to be allocated.
+const INLINE_BYTES: usize = 16;
+
 /// Bytes with a read cursor, a tag, and resources by index.
 #[derive(Default)]
 pub struct DataMessage {
     tag: Option<Tag>,
-    buffer: Vec<u8>,
+    buffer: SmallVec<[u8; INLINE_BYTES]>,
     cursor: usize,
-    resources: Vec<ResourceSlot>,
+    /// Most messages have none.
+    resources: Option<Box<Resources>>,
+}
+
+// A long queue is read and written from end to end, so its messages are kept small.
+const _: () = assert!(size_of::<DataMessage>() <= 48);
+
+#[derive(Default)]
+struct Resources {
+    slots: Vec<ResourceSlot>,
 }
 
 /// The cursor of a message was set behind the end of its bytes.
@@ -99,7 +114,7 @@ impl DataMessage {
     pub fn new(tag: Option<Tag>, bytes: impl Into<Vec<u8>>) -> DataMessage {
         DataMessage {
             tag,
-            buffer: bytes.into(),
+            buffer: SmallVec::from_vec(bytes.into()),
             ..DataMessage::default()
         }
     }
@@ -144,8 +159,9 @@ impl DataMessage {
 
     /// Adds a resource and returns its index.
     pub fn push(&mut self, resource: impl Any + Send) -> usize {
-        self.resources.push(Some(Box::new(resource)));
-        self.resources.len() - 1
+        let slots = &mut self.resources.get_or_insert_default().slots;
+        slots.push(Some(Box::new(resource)));
+        slots.len() - 1
     }
 
     /// Takes the resource at `index` out, if it is there and of this type.
@@ -153,7 +169,7 @@ impl DataMessage {
     /// Taking leaves a hole, so other indexes stay what they are; asking for
     /// another type leaves the resource in its place.
     pub fn take<R: Any + Send>(&mut self, index: usize) -> Option<R> {
-        let slot = self.resources.get_mut(index)?;
+        let slot = self.resources.as_mut()?.slots.get_mut(index)?;
         match slot.take()?.downcast::<R>() {
             Ok(resource) => Some(*resource),
             Err(other) => {
@@ -165,12 +181,18 @@ impl DataMessage {
 
     /// Whether a resource was ever pushed, taken out since or not.
     pub fn had_resources(&self) -> bool {
-        !self.resources.is_empty()
+        self.resource_count() > 0
+    }
+
+    fn resource_count(&self) -> usize {
+        self.resources
+            .as_ref()
+            .map_or(0, |resources| resources.slots.len())
     }
 
     /// What the content counts against limits, in bytes.
     pub fn size(&self) -> usize {
-        self.buffer.len() + self.resources.len() * DataMessage::RESOURCE_BYTES
+        self.buffer.len() + self.resource_count() * DataMessage::RESOURCE_BYTES
     }
 }
 
@@ -180,7 +202,7 @@ impl fmt::Debug for DataMessage {
             .field("tag", &self.tag)
             .field("bytes", &self.buffer.len())
             .field("cursor", &self.cursor)
-            .field("resources", &self.resources.len())
+            .field("resources", &self.resource_count())
             .finish()
     }
 }
