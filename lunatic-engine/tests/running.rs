@@ -239,3 +239,28 @@ fn exported_functions_are_known_by_name_and_whether_they_are_plain() {
         [("plain", true), ("wants", false), ("gives", false)]
     );
 }
+
+#[test]
+fn a_stack_shows_nothing_of_the_one_before_it() {
+    // Every local of every call is looked at before it is written to, and is still
+    // needed after, so it lies on the stack.
+    let module = module(
+        r#"(module
+        (func $down (export "fill") (param i64)
+            (local $a i64) (local $b i64) (local $c v128)
+            (if (i64.ne (local.get $a) (i64.const 0)) (then unreachable))
+            (if (i64.ne (local.get $b) (i64.const 0)) (then unreachable))
+            (if (v128.any_true (local.get $c)) (then unreachable))
+            (local.set $a (i64.const -1))
+            (local.set $b (i64.const -1))
+            (local.set $c (v128.const i64x2 -1 -1))
+            (if (i64.eqz (local.get 0)) (then return))
+            (call $down (i64.sub (local.get 0) (i64.const 1)))
+            (if (i64.eqz (i64.and (local.get $a) (local.get $b)))
+                (then unreachable))
+            (if (i32.eqz (v128.any_true (local.get $c))) (then unreachable))))"#,
+    );
+    for _ in 0..4 {
+        call(&module, Metering::Unlimited, "fill", &[Val::I64(2000)]).unwrap();
+    }
+}
