@@ -44,7 +44,7 @@ pub enum InstantiateError {
 }
 
 impl<T: InstanceState> Instance<T> {
-    /// An instance that yields at every tick.
+    /// An instance that yields at a tick that finds it running.
     pub(crate) async fn ticked(
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,

@@ -19,8 +19,9 @@
 //!
 //! # Invariants
 //!
-//! - Guest code never holds a worker: it yields at every tick of the
-//!   [`Ticker`], or, metered, whenever it has used up a slice of fuel.
+//! - Guest code never holds a worker: a tick of the [`Ticker`] that finds it
+//!   running makes it yield; metered, it yields whenever it has used up a slice of
+//!   fuel.
 //! - Compiling is the only thing here that blocks; [`Loader::load_async`] does
 //!   it on another thread pool.
 //! - Nothing here knows of processes or messages.
