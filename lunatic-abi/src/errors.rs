@@ -5,7 +5,7 @@ use wasmtime::{Caller, Linker, Result};
 use crate::memory::{AbiHost, Guest};
 use crate::table::{Resource, Table};
 
-/// The sentence of one failure, outermost error first, all causes behind it.
+/// The text of one failure, outermost error first, all causes behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestError(pub String);
 

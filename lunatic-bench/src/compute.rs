@@ -28,7 +28,7 @@ pub enum Kernel {
 
 /// What it is computed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
+pub enum Backend {
     /// Wasmtime with nothing switched on.
     Plain,
     /// Our engine, preemption and all, memories close together.
@@ -38,7 +38,7 @@ pub enum Ground {
 }
 
 /// An instance of the kernels.
-pub struct Body {
+pub struct Program {
     kind: Kind,
 }
 
@@ -80,24 +80,24 @@ impl Kernel {
     }
 }
 
-impl Ground {
+impl Backend {
     /// All of them.
-    pub const ALL: [Ground; 3] = [Ground::Plain, Ground::Dense, Ground::Guarded];
+    pub const ALL: [Backend; 3] = [Backend::Plain, Backend::Dense, Backend::Guarded];
 }
 
-impl Body {
+impl Program {
     /// Compiles the kernels, and makes an instance.
     ///
     /// # Errors
     ///
     /// Fails if the machine cannot run them.
-    pub fn new(ground: Ground) -> Result<Body, Box<dyn Error>> {
-        let kind = match ground {
-            Ground::Plain => plain()?,
-            Ground::Dense => ours(Geometry::Dense)?,
-            Ground::Guarded => ours(Geometry::Guarded)?,
+    pub fn new(backend: Backend) -> Result<Program, Box<dyn Error>> {
+        let kind = match backend {
+            Backend::Plain => plain()?,
+            Backend::Dense => ours(Geometry::Dense)?,
+            Backend::Guarded => ours(Geometry::Guarded)?,
         };
-        Ok(Body { kind })
+        Ok(Program { kind })
     }
 
     /// Runs a kernel, and returns what it computed.
@@ -153,9 +153,9 @@ fn result<T>(memory: Option<Memory>, store: &Store<T>) -> wasmtime::Result<i64> 
         .ok_or_else(|| wasmtime::Error::msg("the kernels have no memory"))
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Body")
+        f.write_str("Program")
     }
 }
 
@@ -165,12 +165,12 @@ impl fmt::Display for Kernel {
     }
 }
 
-impl fmt::Display for Ground {
+impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Ground::Plain => "plain",
-            Ground::Dense => "dense",
-            Ground::Guarded => "guarded",
+            Backend::Plain => "plain",
+            Backend::Dense => "dense",
+            Backend::Guarded => "guarded",
         })
     }
 }

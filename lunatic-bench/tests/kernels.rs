@@ -1,18 +1,18 @@
 //! What the kernels compute.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use lunatic_bench::compute::{Body, Ground, Kernel};
+use lunatic_bench::compute::{Backend, Kernel, Program};
 
 #[test]
 fn all_grounds_compute_what_is_right() {
-    for ground in Ground::ALL {
-        let mut body = Body::new(ground).unwrap();
-        let mut run = |kernel, parameter| body.run(kernel, parameter).unwrap();
-        assert_eq!(run(Kernel::Fib, 20), 6765, "{ground}");
-        assert_eq!(run(Kernel::Sieve, 1_000_000), 78_498, "{ground}");
-        assert_eq!(run(Kernel::Sieve, 100), 25, "again, {ground}");
+    for backend in Backend::ALL {
+        let mut program = Program::new(backend).unwrap();
+        let mut run = |kernel, parameter| program.run(kernel, parameter).unwrap();
+        assert_eq!(run(Kernel::Fib, 20), 6765, "{backend}");
+        assert_eq!(run(Kernel::Sieve, 1_000_000), 78_498, "{backend}");
+        assert_eq!(run(Kernel::Sieve, 100), 25, "again, {backend}");
         for size in [1, 2, 64] {
-            assert_eq!(run(Kernel::Matmul, size), product(size.into()), "{ground}");
+            assert_eq!(run(Kernel::Matmul, size), product(size.into()), "{backend}");
         }
     }
 }

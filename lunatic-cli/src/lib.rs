@@ -11,7 +11,7 @@
 //! - [`state`]: [`State`], what a wasm process is made of, and which host
 //!   functions it can call.
 //! - [`config`]: [`Config`], what a process may do and what it is given.
-//! - [`names`]: [`Names`], what processes find each other by.
+//! - [`names`]: [`NameScope`], what processes find each other by.
 //!
 //! # Invariants
 //!
@@ -19,12 +19,12 @@
 //! - Nothing is decided here that a feature crate could decide.
 
 pub mod config;
-pub mod names;
+pub mod name_scope;
 pub mod runtime;
 pub mod state;
 
 pub use config::Config;
-pub use names::Names;
+pub use name_scope::NameScope;
 pub use runtime::{Builder, Root, Runtime, RuntimeError, SpawnFailure};
 pub use state::State;
 

@@ -11,14 +11,14 @@ use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loa
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
 use lunatic_process::{Environment, Failure, Process};
 use lunatic_scheduler::Scheduler;
-use lunatic_supervisor::Start;
+use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, Stdio, WasiCtx};
 use wasmtime::{Linker, Val};
 
 use crate::config::Config;
-use crate::names::Names;
+use crate::name_scope::NameScope;
 use crate::state::{self, Inheritance, Legacy, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
@@ -112,7 +112,7 @@ impl Runtime {
             export: root.export,
             params: root.params,
             inheritance: Inheritance {
-                names: Names::new(environment),
+                names: NameScope::new(environment),
                 timers: self.timers.clone(),
                 wasi,
                 net,
@@ -137,8 +137,8 @@ impl Runtime {
         &self,
         module: &Module<State>,
         root: Root,
-        names: &Names,
-    ) -> Result<Start, SpawnFailure> {
+        names: &NameScope,
+    ) -> Result<ChildStart, SpawnFailure> {
         let Root {
             export,
             params,

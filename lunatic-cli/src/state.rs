@@ -21,7 +21,7 @@ use lunatic_wasi::{OpenError, ProcExit, Stdio, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Linker, Memory};
 
 use crate::config::Config;
-use crate::names::Names;
+use crate::name_scope::NameScope;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
@@ -29,7 +29,7 @@ pub struct State {
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
     timers: GuestTimers,
-    names: Names,
+    names: NameScope,
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
@@ -38,7 +38,7 @@ pub struct State {
 /// What a process has from its parent, or, a root, from the runtime.
 #[derive(Debug)]
 pub struct Inheritance {
-    pub(crate) names: Names,
+    pub(crate) names: NameScope,
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
     pub(crate) net: Arc<NetConfig>,
@@ -47,7 +47,7 @@ pub struct Inheritance {
 /// What is handed down; cloned for every child but the last.
 #[derive(Debug, Clone)]
 pub(crate) struct Legacy {
-    pub(crate) names: Names,
+    pub(crate) names: NameScope,
     pub(crate) timers: Timers,
     pub(crate) wasi: Arc<WasiConfig>,
     pub(crate) stdio: Stdio,

@@ -128,7 +128,7 @@ fn cooks_crash_and_come_back_while_the_waiter_answers() {
     assert_eq!(diner.get("/pie").0, 404);
     assert_eq!(diner.cooks().len(), 3);
 
-    // Each cook has a turn.
+    // The cooks are asked round robin.
     let mut guest = diner.connect();
     let mut served: Vec<String> = (0..3).map(|_| guest.get("/cook/soup").1).collect();
     served.sort_unstable();

@@ -141,18 +141,18 @@ fn members_are_taken_in_turn() {
     let world = World::new();
     world.run_main(&guest(&[
         JOIN,
-        r#"(func $turn (result i64)
+        r#"(func $next_member (result i64)
             (i64.store (i32.const 0x108) (i64.const -1))
             (call $report (i64.extend_i32_u (call $group_next (i32.const 0) (i32.const 0) @group
                 (i32.const 0x100) (i32.const 0x108))))
             (i64.load (i32.const 0x108)))
         (func (export "child") (call $sleep))
         (func (export "main") (local $sum i64)
-            (call $report (call $turn))
+            (call $report (call $next_member))
             (call $ok (call $join (call $process_id)))
             (call $ok (call $join (call $spawn_own (i64.const 0) @child)))
-            (local.set $sum (call $turn))
-            (local.set $sum (i64.add (local.get $sum) (call $turn)))
+            (local.set $sum (call $next_member))
+            (local.set $sum (i64.add (local.get $sum) (call $next_member)))
             (call $report (local.get $sum)))"#,
     ]));
     assert_eq!(world.reports(), [1, -1, 0, 0, 1 + 2]);

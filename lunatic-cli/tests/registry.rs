@@ -1,4 +1,4 @@
-//! Names for processes, and `get_or_spawn` (ABI §7, §3.3).
+//! NameScope for processes, and `get_or_spawn` (ABI §7, §3.3).
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;

@@ -6,10 +6,10 @@ mod harness;
 use std::path::PathBuf;
 
 use harness::{Told, World, assert_normal, end_of, wait};
-use lunatic_cli::{Config, Names, Root, State};
+use lunatic_cli::{Config, NameScope, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{ExitReason, Process, ProcessConfig};
-use lunatic_supervisor::{ChildSpec, Event, Spec, Strategy, Supervisor};
+use lunatic_supervisor::{ChildSpec, Spec, Strategy, Supervisor, SupervisorEvent};
 use wasmtime::Val;
 
 /// What the guests of this file share: `$spec` makes a specification named by a
@@ -563,7 +563,7 @@ fn a_native_tree_of_wasm_processes_is_built_from_data_restarted_and_stopped() {
             (drop (call $next))
             unreachable)"#,
     );
-    let names = Names::new(world.runtime.environment());
+    let names = NameScope::new(world.runtime.environment());
     let child = |name: &str, number: i64| {
         let root = Root::new("main").params([Val::I64(number)]);
         let start = wait("the child", world.runtime.child(&module, root, &names));
@@ -578,7 +578,7 @@ fn a_native_tree_of_wasm_processes_is_built_from_data_restarted_and_stopped() {
         .child(child("first", 1))
         .child(inner.into_child())
         .observer(move |supervisor, event| {
-            if let Event::Restarting { child, reason, .. } = event {
+            if let SupervisorEvent::Restarting { child, reason, .. } = event {
                 let line = format!("{supervisor} restarts {child}: {reason}");
                 events.try_send(line).unwrap();
             }

@@ -1,4 +1,4 @@
-//! Stacks and memories of bodies, out of a few large mappings.
+//! Stacks and memories of instances, out of a few large mappings.
 //!
 //! A wasm instance needs a stack and a memory. Mapped one by one they cost
 //! system calls on every spawn, and four entries each in the kernel's list of
@@ -17,13 +17,13 @@
 //! - `pagemap`: which pages of a range have been written.
 //! - `slab`: one mapping and its slots.
 //! - `image`: what the memory of a module holds at first.
-//! - `shelf`: slots that are free, and what they hold.
+//! - `free_list`: slots that are free, and what they hold.
 //! - `stacks`, `memories`: what the engine asks for.
-//! - `fences`: what of a slot can be accessed, in the guarded geometry.
+//! - `accessible_ranges`: what of a slot can be accessed, in the guarded geometry.
 //!
 //! # Invariants
 //!
-//! - A slot belongs to one body or lies on one shelf, never both.
+//! - A slot belongs to one instance or to one free list, never to both.
 //! - A slot on a shelf holds exactly the image it is shelved under and zeros, or
 //!   nothing at all: no byte of one process is ever seen by another.
 //! - A memory lies inside of its slot. In the dense geometry compiled code checks
@@ -31,11 +31,11 @@
 //!   slot. In the guarded one it can add at most 4 GiB and the guard to the start
 //!   of its slot, of which nothing can be accessed but the memory.
 
-mod fences;
+mod accessible_ranges;
+mod free_list;
 mod image;
 mod memories;
 mod pagemap;
-mod shelf;
 mod slab;
 mod stacks;
 mod system;
@@ -45,13 +45,13 @@ use std::thread;
 
 use wasmtime::Config;
 
+use crate::arena::free_list::FreeLists;
 pub(crate) use crate::arena::image::Image;
 use crate::arena::memories::{GUARD_BYTES, GUARDED_BYTES, Memories};
-use crate::arena::shelf::Shelves;
 use crate::arena::stacks::Stacks;
 use crate::geometry::Geometry;
 
-/// The stacks and memories of all bodies of this program.
+/// The stacks and memories of all instances of this program.
 #[derive(Debug)]
 pub(crate) struct Arena {
     geometry: Geometry,
@@ -78,7 +78,7 @@ impl Arena {
     }
 
     /// Has an engine take its stacks and memories from here.
-    pub(crate) fn furnish(&self, config: &mut Config) {
+    pub(crate) fn configure(&self, config: &mut Config) {
         config
             .with_host_stack(self.stacks.clone())
             .with_host_memory(self.memories.clone())
@@ -113,10 +113,10 @@ fn reserve(geometry: Geometry) -> Option<Arena> {
         .ok()
 }
 
-/// Shelves for the free slots of one slab.
-fn shelves() -> Shelves {
+/// FreeLists for the free slots of one slab.
+fn free_lists() -> FreeLists {
     /// What the warm slots may occupy: 128 MiB.
     const WARM_PAGES: usize = (128 << 20) / system::PAGE;
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    Shelves::new(cores, WARM_PAGES)
+    FreeLists::new(cores, WARM_PAGES)
 }

@@ -30,8 +30,8 @@ pub struct EngineError(wasmtime::Error);
 
 /// Compiles modules; clone it freely.
 ///
-/// There are two ways to make guest code stop in time. Ordinary bodies look at
-/// the ticker's epoch, which costs little; bodies with a budget count fuel,
+/// There are two ways to make guest code stop in time. Ordinary instances look at
+/// the ticker's epoch, which costs little; instances with a budget count fuel,
 /// which is exact and dearer. Both are decided at compile time, so there are
 /// two compilers, and the second is made when the first budget is asked for.
 #[derive(Clone)]
@@ -75,7 +75,7 @@ impl Engine {
         })
     }
 
-    /// The clock of preemption; whoever runs bodies tells it when.
+    /// The clock of preemption; whoever runs instances tells it when.
     pub fn ticker(&self) -> &Ticker {
         &self.inner.ticker
     }
@@ -128,7 +128,7 @@ fn base_config(cache: Option<Cache>, arena: Option<&Arena>) -> Config {
         .wasm_function_references(false)
         .wasm_extended_const(false);
     if let Some(arena) = arena {
-        arena.furnish(&mut config);
+        arena.configure(&mut config);
     }
     config
 }

@@ -1,6 +1,6 @@
 //! How memories lie in the address space.
 
-/// What keeps a body inside of its memory, and what that costs.
+/// What keeps an instance inside of its memory, and what that costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Geometry {

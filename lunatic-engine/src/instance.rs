@@ -1,4 +1,4 @@
-//! One body that is being run.
+//! One instance with its state.
 
 use std::error::Error;
 use std::fmt;
@@ -11,7 +11,7 @@ use wasmtime::{Func, InstancePre, Memory, Store, UpdateDeadline, Val};
 
 use crate::arena::Image;
 use crate::limits::MemoryLimits;
-use crate::ticker::Turns;
+use crate::ticker::TimeSlice;
 
 /// What the state of an instance must offer.
 pub trait InstanceState: Send + 'static {
@@ -23,7 +23,7 @@ pub trait InstanceState: Send + 'static {
 pub struct Instance<T: 'static> {
     store: Store<T>,
     instance: wasmtime::Instance,
-    turns: Turns,
+    time_slice: TimeSlice,
 }
 
 /// A call of an exported function, to be made.
@@ -49,16 +49,16 @@ impl<T: InstanceState> Instance<T> {
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
-        turns: &Turns,
+        time_slice: &TimeSlice,
     ) -> Result<Instance<T>, InstantiateError> {
         let mut store = Store::new(module.module().engine(), state);
         store.set_epoch_deadline(1);
-        let its = turns.clone();
+        let its = time_slice.clone();
         store.epoch_deadline_callback(move |_| match its.is_over() {
             true => Ok(UpdateDeadline::Yield(1)),
             false => Ok(UpdateDeadline::Continue(1)),
         });
-        Instance::start(module, image, store, turns).await
+        Instance::start(module, image, store, time_slice).await
     }
 
     /// An instance that traps when its fuel is used up.
@@ -66,7 +66,7 @@ impl<T: InstanceState> Instance<T> {
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
-        turns: &Turns,
+        time_slice: &TimeSlice,
         fuel: NonZeroU64,
     ) -> Result<Instance<T>, InstantiateError> {
         /// Fuel between two yields; roughly a tenth of a tick.
@@ -76,21 +76,21 @@ impl<T: InstanceState> Instance<T> {
             .set_fuel(fuel.get())
             .and_then(|()| store.fuel_async_yield_interval(Some(SLICE)))
             .map_err(InstantiateError::Trap)?;
-        Instance::start(module, image, store, turns).await
+        Instance::start(module, image, store, time_slice).await
     }
 
     async fn start(
         module: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         mut store: Store<T>,
-        turns: &Turns,
+        time_slice: &TimeSlice,
     ) -> Result<Instance<T>, InstantiateError> {
         store.limiter(|state| state.limits());
         let instance = {
             let mut instantiate = pin!(module.instantiate_async(&mut store));
             // The memory is asked for in here, on whichever thread that is.
             poll_fn(|cx| {
-                turns.begin();
+                time_slice.begin();
                 Image::during(image, || instantiate.as_mut().poll(cx))
             })
             .await
@@ -99,7 +99,7 @@ impl<T: InstanceState> Instance<T> {
         Ok(Instance {
             store,
             instance,
-            turns: turns.clone(),
+            time_slice: time_slice.clone(),
         })
     }
 
@@ -136,10 +136,10 @@ impl<T: InstanceState> Instance<T> {
     /// traps.
     pub async fn run(&mut self, call: Call) -> wasmtime::Result<()> {
         let Call { function, params } = call;
-        let turns = &self.turns;
+        let time_slice = &self.time_slice;
         let mut running = pin!(function.call_async(&mut self.store, &params, &mut []));
         poll_fn(|cx| {
-            turns.begin();
+            time_slice.begin();
             running.as_mut().poll(cx)
         })
         .await

@@ -1,8 +1,8 @@
-//! Turns a module into a body that can be run a million times.
+//! Compiles WebAssembly modules and makes instances of them, a million at once if need be.
 //!
 //! An [`Engine`] compiles; a [`Loader`] links modules against host functions; a
 //! [`Module`] is the result, ready to be instantiated on any thread; an
-//! [`Instance`] is one body that is being run.
+//! [`Instance`] is one instance with its state.
 //!
 //! # Layout
 //!
@@ -11,11 +11,11 @@
 //! - [`ticker`]: [`Ticker`], the clock of preemption.
 //! - [`loader`]: [`Loader`], from bytes to a module, and all that can be wrong.
 //! - [`module`]: [`Module`], compiled and linked.
-//! - [`facts`]: what a module says of itself before it runs.
-//! - [`instance`]: [`Instance`], one body.
-//! - [`limits`]: [`MemoryLimits`], how far a body may grow.
+//! - [`info`]: what a module says of itself before it runs.
+//! - [`instance`]: [`Instance`], one instance with its state.
+//! - [`limits`]: [`MemoryLimits`], how far an instance may grow.
 //! - [`segments`]: data segments, taken out of a module before it is compiled.
-//! - `arena`: the stacks and memories of bodies (Linux).
+//! - `arena`: the stacks and memories of instances (Linux).
 //!
 //! # Invariants
 //!
@@ -35,22 +35,22 @@ mod arena;
 #[path = "no_arena.rs"]
 mod arena;
 pub mod engine;
-pub mod facts;
 pub mod geometry;
 pub mod instance;
 pub mod limits;
 pub mod loader;
 pub mod module;
+pub mod module_info;
 pub mod segments;
 pub mod ticker;
 
 pub use engine::{Engine, EngineConfig, EngineError};
-pub use facts::Facts;
 pub use geometry::Geometry;
 pub use instance::{Call, Instance, InstanceState, InstantiateError};
 pub use limits::MemoryLimits;
 pub use loader::{ImportProblem, LoadError, Loader};
 pub use module::{Metering, Module};
+pub use module_info::ModuleInfo;
 pub use ticker::Ticker;
 
 /// The examples in the README, as tests.

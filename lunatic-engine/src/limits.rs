@@ -1,11 +1,11 @@
-//! How far a body may grow.
+//! How far an instance may grow.
 
 use wasmtime::{ResourceLimiter, Result};
 
 /// Tables have fewer elements than this (ABI §15.6).
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
-/// The limits of one body.
+/// The limits of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// The most bytes its memory may have.

@@ -10,9 +10,9 @@ use wasmtime::{ExternType, FuncType, ImportType, InstancePre, Linker, ValType};
 
 use crate::arena::Image;
 use crate::engine::Engine;
-use crate::facts::Facts;
 use crate::instance::InstanceState;
-use crate::module::{Body, Module};
+use crate::module::{Compiled, Module};
+use crate::module_info::ModuleInfo;
 use crate::segments;
 
 /// Links modules against the host functions of one kind of state; clone it freely.
@@ -72,7 +72,7 @@ pub struct ImportProblem {
 impl<T: InstanceState> Loader<T> {
     /// A loader for modules that import what `imports` registers.
     ///
-    /// `imports` is called again if a body with a budget is asked for.
+    /// `imports` is called again if an instance with a budget is asked for.
     ///
     /// # Errors
     ///
@@ -131,8 +131,8 @@ impl<T: InstanceState> Loader<T> {
     /// [`LoadError`].
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
         let wasm = binary(bytes)?;
-        let facts =
-            Facts::of(&wasm).map_err(|error| LoadError::Invalid(error.message().to_string()))?;
+        let info = ModuleInfo::of(&wasm)
+            .map_err(|error| LoadError::Invalid(error.message().to_string()))?;
         let budget_function = self.shared.budget_function;
         let is_metered = budget_function.is_some_and(|function| imports(&wasm, function));
         let variant = match is_metered {
@@ -141,11 +141,11 @@ impl<T: InstanceState> Loader<T> {
         };
         let (wasm, image) = take_image(&self.shared.engine, wasm);
         let linked = variant.link(&variant.compile(&wasm)?)?;
-        let body = match is_metered {
-            true => Body::Metered(linked),
-            false => Body::Ticked(linked),
+        let compiled = match is_metered {
+            true => Compiled::Metered(linked),
+            false => Compiled::Ticked(linked),
         };
-        Ok(Module::new(wasm, facts, image, body, self.clone()))
+        Ok(Module::new(wasm, info, image, compiled, self.clone()))
     }
 
     /// [`load`](Loader::load) on a thread that may block.
@@ -251,16 +251,16 @@ impl<T: 'static> Variant<T> {
             .is_ok_and(|module| self.linker.instantiate_pre(&module).is_ok())
     }
 
-    /// The type of a registered function, as the linker's complaint words it.
+    /// The type of a registered function, as the linker's message words it.
     fn registered_type(&self, import: &ImportType<'_>) -> String {
         let unlikely = FuncType::new(&self.engine, [ValType::V128], []);
         let wasm = module_with_one_import(import, &unlikely);
-        let complaint = wasmtime::Module::from_binary(&self.engine, &wasm)
+        let message = wasmtime::Module::from_binary(&self.engine, &wasm)
             .and_then(|module| self.linker.instantiate_pre(&module).map(|_| ()))
             .err()
             .map(|error| format!("{error:#}"))
             .unwrap_or_default();
-        complaint
+        message
             .rsplit_once("found type `")
             .and_then(|(_, rest)| rest.split_once('`'))
             .map_or_else(|| "another type".to_string(), |(ty, _)| ty.to_string())

@@ -8,9 +8,9 @@ use async_lock::OnceCell;
 use wasmtime::{ExternType, InstancePre};
 
 use crate::arena::Image;
-use crate::facts::Facts;
 use crate::instance::{Instance, InstanceState, InstantiateError};
 use crate::loader::Loader;
+use crate::module_info::ModuleInfo;
 
 /// A module that is ready to be instantiated, on any thread and any number of
 /// times at once; clone it freely.
@@ -20,23 +20,23 @@ pub struct Module<T: 'static> {
 
 struct Inner<T: 'static> {
     wasm: Box<[u8]>,
-    facts: Facts,
+    info: ModuleInfo,
     /// What the memory holds at first, if the module does not say so any more.
     image: Option<Arc<Image>>,
-    body: Body<T>,
-    /// The variant that counts fuel, if `body` is not, compiled when it is
+    compiled: Compiled<T>,
+    /// The variant that counts fuel, if `compiled` is not, compiled when it is
     /// first asked for.
     metered: OnceCell<InstancePre<T>>,
     loader: Loader<T>,
 }
 
 /// What a module was compiled to when it was loaded.
-pub(crate) enum Body<T: 'static> {
+pub(crate) enum Compiled<T: 'static> {
     Ticked(InstancePre<T>),
     Metered(InstancePre<T>),
 }
 
-/// How much a body may execute.
+/// How much an instance may execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metering {
     /// As much as it wants; it shares the cores by time.
@@ -48,17 +48,17 @@ pub enum Metering {
 impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
         wasm: Box<[u8]>,
-        facts: Facts,
+        info: ModuleInfo,
         image: Option<Arc<Image>>,
-        body: Body<T>,
+        compiled: Compiled<T>,
         loader: Loader<T>,
     ) -> Module<T> {
         Module {
             inner: Arc::new(Inner {
                 wasm,
-                facts,
+                info,
                 image,
-                body,
+                compiled,
                 metered: OnceCell::new(),
                 loader,
             }),
@@ -71,14 +71,14 @@ impl<T: InstanceState> Module<T> {
     }
 
     /// What is known of the module before it runs.
-    pub fn facts(&self) -> &Facts {
-        &self.inner.facts
+    pub fn info(&self) -> &ModuleInfo {
+        &self.inner.info
     }
 
     /// The names of the exported functions, and whether each takes and returns
     /// nothing.
     pub fn exported_functions(&self) -> impl Iterator<Item = (&str, bool)> {
-        let (Body::Ticked(linked) | Body::Metered(linked)) = &self.inner.body;
+        let (Compiled::Ticked(linked) | Compiled::Metered(linked)) = &self.inner.compiled;
         linked
             .module()
             .exports()
@@ -102,24 +102,24 @@ impl<T: InstanceState> Module<T> {
         mut state: T,
         metering: Metering,
     ) -> Result<Instance<T>, InstantiateError> {
-        if let Some(reason) = self.inner.facts.exceeds(state.limits()) {
+        if let Some(reason) = self.inner.info.exceeds(state.limits()) {
             return Err(InstantiateError::Limits(reason));
         }
         let image = self.inner.image.as_ref();
-        let turns = self.inner.loader.engine().ticker().turns();
-        match (metering, &self.inner.body) {
-            (Metering::Unlimited, Body::Ticked(ticked)) => {
-                Instance::ticked(ticked, image, state, turns).await
+        let time_slice = self.inner.loader.engine().ticker().time_slice();
+        match (metering, &self.inner.compiled) {
+            (Metering::Unlimited, Compiled::Ticked(ticked)) => {
+                Instance::ticked(ticked, image, state, time_slice).await
             }
-            (Metering::Unlimited, Body::Metered(metered)) => {
-                Instance::metered(metered, image, state, turns, NonZeroU64::MAX).await
+            (Metering::Unlimited, Compiled::Metered(metered)) => {
+                Instance::metered(metered, image, state, time_slice, NonZeroU64::MAX).await
             }
-            (Metering::Fuel(fuel), Body::Metered(metered)) => {
-                Instance::metered(metered, image, state, turns, fuel).await
+            (Metering::Fuel(fuel), Compiled::Metered(metered)) => {
+                Instance::metered(metered, image, state, time_slice, fuel).await
             }
-            (Metering::Fuel(fuel), Body::Ticked(_)) => {
+            (Metering::Fuel(fuel), Compiled::Ticked(_)) => {
                 let metered = self.inner.metered().await.map_err(InstantiateError::Trap)?;
-                Instance::metered(metered, image, state, turns, fuel).await
+                Instance::metered(metered, image, state, time_slice, fuel).await
             }
         }
     }
@@ -146,7 +146,7 @@ impl<T> Clone for Module<T> {
 impl<T> fmt::Debug for Module<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module")
-            .field("facts", &self.inner.facts)
+            .field("info", &self.inner.info)
             .finish_non_exhaustive()
     }
 }

@@ -28,7 +28,7 @@ impl Arena {
         None
     }
 
-    pub(crate) fn furnish(&self, _: &mut Config) {
+    pub(crate) fn configure(&self, _: &mut Config) {
         match self.0 {}
     }
 }

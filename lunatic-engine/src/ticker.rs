@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long a body runs before others get their turn.
+/// How long an instance runs before it yields to others.
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// Moves the engine's epoch on while somebody runs bodies, and sleeps when
+/// Moves the engine's epoch on while somebody runs instances, and sleeps when
 /// nobody does.
 ///
-/// Every thread that runs bodies calls [`enter`](Ticker::enter) before and
+/// Every thread that runs instances calls [`enter`](Ticker::enter) before and
 /// [`leave`](Ticker::leave) after.
 #[derive(Debug)]
 pub struct Ticker {
@@ -28,25 +28,25 @@ struct Shared {
     running: AtomicUsize,
     asleep: AtomicBool,
     ended: AtomicBool,
-    turns: Turns,
+    time_slice: TimeSlice,
 }
 
-/// Tells a body that has just got its turn from one that has had it for a tick.
+/// Tells an instance that has just been resumed from one that has run for a tick.
 ///
-/// The epoch alone does not: it has moved on while a body waited, which is then
+/// The epoch alone does not: it has moved on while an instance waited, which is then
 /// told to yield as soon as it goes on.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns {
+pub(crate) struct TimeSlice {
     ticks: Arc<AtomicU64>,
 }
 
 thread_local! {
-    /// The tick at which the body on this thread got its turn.
+    /// The tick at which the instance on this thread was resumed.
     static BEGAN_AT: Cell<u64> = const { Cell::new(0) };
 }
 
-impl Turns {
-    /// The body on this thread gets its turn.
+impl TimeSlice {
+    /// The instance on this thread is resumed.
     pub(crate) fn begin(&self) {
         BEGAN_AT.set(self.ticks.load(Ordering::Relaxed));
     }
@@ -70,11 +70,11 @@ impl Ticker {
         })
     }
 
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.shared.turns
+    pub(crate) fn time_slice(&self) -> &TimeSlice {
+        &self.shared.time_slice
     }
 
-    /// A thread begins to run bodies.
+    /// A thread begins to run instances.
     pub fn enter(&self) {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
@@ -106,7 +106,7 @@ fn tick(shared: &Shared, engine: &Engine) {
         }
         shared.asleep.store(false, Ordering::SeqCst);
         thread::sleep(TICK);
-        shared.turns.ticks.fetch_add(1, Ordering::Relaxed);
+        shared.time_slice.ticks.fetch_add(1, Ordering::Relaxed);
         engine.increment_epoch();
     }
 }
@@ -117,13 +117,13 @@ mod tests {
 
     #[test]
     fn a_turn_is_over_with_the_next_tick_however_many_passed_before() {
-        let turns = Turns::default();
-        turns.ticks.fetch_add(7, Ordering::Relaxed);
-        turns.begin();
-        assert!(!turns.is_over());
-        turns.ticks.fetch_add(1, Ordering::Relaxed);
-        assert!(turns.is_over());
-        turns.begin();
-        assert!(!turns.is_over());
+        let time_slice = TimeSlice::default();
+        time_slice.ticks.fetch_add(7, Ordering::Relaxed);
+        time_slice.begin();
+        assert!(!time_slice.is_over());
+        time_slice.ticks.fetch_add(1, Ordering::Relaxed);
+        assert!(time_slice.is_over());
+        time_slice.begin();
+        assert!(!time_slice.is_over());
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use lunatic_engine::{
-    Engine, EngineConfig, Facts, InstanceState, LoadError, Loader, MemoryLimits, Module,
+    Engine, EngineConfig, InstanceState, LoadError, Loader, MemoryLimits, Module, ModuleInfo,
 };
 use wasmtime::Caller;
 
@@ -24,14 +24,14 @@ fn loader() -> Loader<State> {
     .unwrap()
 }
 
-fn facts(fields: &str) -> Facts {
+fn info(fields: &str) -> ModuleInfo {
     let wasm = wat::parse_str(format!("(module {fields})")).unwrap();
-    Facts::of(&wasm).unwrap()
+    ModuleInfo::of(&wasm).unwrap()
 }
 
 #[track_caller]
 fn may_fail(fields: &str, expected: bool) {
-    assert_eq!(facts(fields).start_may_fail, expected, "{fields}");
+    assert_eq!(info(fields).start_may_fail, expected, "{fields}");
 }
 
 #[test]
@@ -83,18 +83,18 @@ fn a_passive_segment_does_nothing_at_the_start() {
 
 #[test]
 fn memories_and_tables_are_counted_imported_ones_too() {
-    let facts = facts(
+    let info = info(
         r#"(import "test" "memory" (memory 1)) (import "test" "table" (table 3 funcref))
         (memory 2) (table 4 funcref)"#,
     );
-    assert_eq!((facts.memories, facts.memory_minimum), (2, 3 << 16));
-    assert_eq!((facts.tables, facts.table_minimum), (2, 7));
+    assert_eq!((info.memories, info.memory_minimum), (2, 3 << 16));
+    assert_eq!((info.tables, info.table_minimum), (2, 7));
 }
 
 #[test]
 fn what_exceeds_limits_is_known_beforehand() {
     let limits = MemoryLimits { max_memory: 65536 };
-    let reason = |fields| facts(fields).exceeds(&limits);
+    let reason = |fields| info(fields).exceeds(&limits);
     assert_eq!(reason("(memory 1) (table 99999 funcref)"), None);
     assert_eq!(
         reason("(memory 2)").unwrap(),

@@ -254,7 +254,7 @@ fn a_segment_that_does_not_fit_traps(source: Source) {
         source,
         r#"(module (memory 1) (data (i32.const 65535) "ab"))"#,
     );
-    assert!(module.facts().start_may_fail);
+    assert!(module.info().start_may_fail);
     block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap_err();
 }
 

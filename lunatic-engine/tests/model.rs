@@ -2,14 +2,14 @@
 //! loom: `cargo xtask loom`.
 #![cfg(lunatic_loom)]
 
-#[path = "../src/arena/shelf.rs"]
-mod shelf;
+#[path = "../src/arena/free_list.rs"]
+mod free_list;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 
-use shelf::{FreeSlot, ImageId, Shelves};
+use free_list::{FreeLists, FreeSlot, ImageId};
 
 /// A lock of loom's with the interface of parking_lot's.
 #[derive(Debug, Default)]
@@ -27,10 +27,10 @@ const SLOTS: usize = 4;
 /// As many as one thread uses at the same time.
 const AT_ONCE: usize = 2;
 
-/// A slab without memory: its slots, and who knows better than the shelves which
+/// A slab without memory: its slots, and who knows better than the free_lists which
 /// are in use.
 struct Model {
-    shelves: Shelves,
+    free_lists: FreeLists,
     fresh: AtomicUsize,
     in_use: [AtomicBool; SLOTS],
 }
@@ -38,7 +38,7 @@ struct Model {
 impl Model {
     fn new(warm_pages: usize) -> Arc<Model> {
         Arc::new(Model {
-            shelves: Shelves::new(2, warm_pages),
+            free_lists: FreeLists::new(2, warm_pages),
             fresh: AtomicUsize::new(0),
             in_use: Default::default(),
         })
@@ -46,7 +46,7 @@ impl Model {
 
     /// As `memories.rs` has it.
     fn take(&self, image: ImageId) -> FreeSlot {
-        let free = self.shelves.take(image).unwrap_or_else(|| FreeSlot {
+        let free = self.free_lists.take(image).unwrap_or_else(|| FreeSlot {
             slot: self.fresh.fetch_add(1, Ordering::Relaxed),
             image: ImageId::NONE,
             mapped: false,
@@ -65,11 +65,11 @@ impl Model {
             pages: 1,
             ..slot
         };
-        if let Some(emptied) = self.shelves.put(used) {
+        if let Some(emptied) = self.free_lists.put(used) {
             let was_in_use = self.in_use[emptied.slot].swap(true, Ordering::Relaxed);
             assert!(!was_in_use, "slot {} is emptied in use", emptied.slot);
             self.in_use[emptied.slot].store(false, Ordering::Relaxed);
-            self.shelves.put_emptied(FreeSlot {
+            self.free_lists.put_emptied(FreeSlot {
                 image: ImageId::NONE,
                 pages: 0,
                 ..emptied
@@ -90,11 +90,14 @@ impl Model {
         let slots = self.fresh.load(Ordering::Relaxed);
         for _ in 0..slots {
             let image = ImageId::NONE;
-            let free = self.shelves.take(image).expect("no slot is lost or hidden");
+            let free = self
+                .free_lists
+                .take(image)
+                .expect("no slot is lost or hidden");
             let was_in_use = self.in_use[free.slot].swap(true, Ordering::Relaxed);
             assert!(!was_in_use, "slot {} is there twice", free.slot);
         }
-        assert_eq!(self.shelves.take(ImageId::NONE), None);
+        assert_eq!(self.free_lists.take(ImageId::NONE), None);
     }
 }
 

@@ -46,7 +46,7 @@ impl Pool {
         }
     }
 
-    /// Runs `operation` when it is its turn.
+    /// Runs `operation` when a thread is free.
     ///
     /// If the future is dropped before, it never runs; after that, it runs to
     /// its end.
@@ -69,7 +69,7 @@ impl Pool {
         result.expect("the operation panicked, which was reported where it did")
     }
 
-    /// Runs `operation` when it is its turn, without anyone waiting for it.
+    /// Runs `operation` when a thread is free, without anyone waiting for it.
     pub(crate) fn run_later(&'static self, operation: impl FnOnce() + Send + 'static) {
         let mut queue = self.queue.lock();
         queue.waiting.push_back(Box::new(operation));
@@ -86,7 +86,7 @@ impl Pool {
         }
     }
 
-    /// The operation whose turn it is; without one, this thread leaves.
+    /// The next operation; if there is none, this thread ends.
     fn next(&self) -> Option<Operation> {
         let mut queue = self.queue.lock();
         let operation = queue.waiting.pop_front();

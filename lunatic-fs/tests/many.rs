@@ -55,7 +55,7 @@ fn dropped_operations_leave_the_others_their_turn() {
             let mut creating = Box::pin(dir.create_dir(i.to_string()));
             let _ = poll_once(&mut creating).await;
         }
-        dir.create_dir("last").await.expect("its turn comes");
+        dir.create_dir("last").await.expect("it is done in the end");
     });
     assert!(host.path().join("last").exists());
 }

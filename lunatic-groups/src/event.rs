@@ -26,7 +26,7 @@ pub enum Change {
 /// `u64`; the name; and to the end, for each member, node and process, a `u64`
 /// each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct GroupEvent {
     /// The monitor that asked for it.
     pub monitor: u64,
     /// What happened.
@@ -59,7 +59,7 @@ impl Member {
     }
 }
 
-impl Event {
+impl GroupEvent {
     /// The event as bytes of a message.
     pub fn to_bytes(&self) -> Vec<u8> {
         let members = self.members.len() * MEMBER_BYTES;
@@ -73,7 +73,7 @@ impl Event {
     }
 
     /// The event that a message holds; `None` if these bytes are none.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Event> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<GroupEvent> {
         let (change, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (monitor, rest) = rest.split_first_chunk()?;
@@ -81,7 +81,7 @@ impl Event {
         let (members, []) = rest.as_chunks() else {
             return None;
         };
-        Some(Event {
+        Some(GroupEvent {
             monitor: u64::from_le_bytes(*monitor),
             change: Change::from_code(u32::from_le_bytes(*change))?,
             group: std::str::from_utf8(name).ok()?.into(),

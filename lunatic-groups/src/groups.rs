@@ -6,7 +6,7 @@ use lunatic_process::Environment;
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
-use crate::book::{GroupError, check_name};
+use crate::group_table::{GroupError, check_name};
 use crate::scope::Scope;
 
 /// The highest number of scopes.

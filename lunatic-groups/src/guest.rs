@@ -6,8 +6,8 @@ use lunatic_process::guest::ProcessHost;
 use lunatic_process::{Process, ProcessId};
 use wasmtime::{Caller, Linker, Result};
 
-use crate::book::GroupError;
 use crate::event::MEMBER_BYTES;
+use crate::group_table::GroupError;
 use crate::groups::Groups;
 use crate::members::Member;
 use crate::scope::Scope;
@@ -169,12 +169,12 @@ fn groups<T: GroupHost>(
     let Some(scope) = existing_scope(&mut caller, scope_ptr, scope_len)? else {
         return Ok(0);
     };
-    let book = scope.book();
+    let table = scope.table();
     // Not more than the limits of names and groups allow.
-    let size = (book.len() * size_of::<u32>() + book.name_bytes()) as u32;
+    let size = (table.len() * size_of::<u32>() + table.name_bytes()) as u32;
     if size <= len {
         let mut rest = caller.bytes_mut(ptr, size)?;
-        for name in book.groups() {
+        for name in table.groups() {
             let length = (name.len() as u32).to_le_bytes();
             for part in [&length[..], name.as_bytes()] {
                 let (room, behind) = rest.split_at_mut(part.len());

@@ -7,11 +7,11 @@
 //! # Layout
 //!
 //! - [`members`]: [`Members`], the processes of one group, pure data.
-//! - [`book`]: [`Book`], who is in which group and who watches, pure data.
-//! - [`event`]: [`Event`], what a monitor is told, and its bytes.
-//! - [`scope`]: [`Scope`], a book that is shared, and tied to the life of processes.
+//! - [`table`]: [`GroupTable`], who is in which group and who watches, pure data.
+//! - [`event`]: [`GroupEvent`], what a monitor is told, and its bytes.
+//! - [`scope`]: [`Scope`], a table that is shared, and tied to the life of processes.
 //! - [`groups`]: [`Groups`], the scopes by name.
-//! - `outbox`: what is still to be told, in order.
+//! - `notifications`: what is still to be told, in order.
 //! - `guest`: the namespace `lunatic::group` (feature `guest`, on by default).
 //!
 //! # Invariants
@@ -23,19 +23,19 @@
 //!   the order in which they happened, none left out.
 //! - No lock is held while a message is sent, or over a wait.
 
-pub mod book;
 pub mod event;
+pub mod group_table;
 pub mod groups;
 #[cfg(feature = "guest")]
 pub mod guest;
 pub mod members;
-mod outbox;
+mod notification_queue;
 pub mod scope;
 
-pub use book::{
-    Book, GroupError, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES, NotJoined,
+pub use event::{Change, GroupEvent};
+pub use group_table::{
+    GroupError, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES, NotJoined,
 };
-pub use event::{Change, Event};
 pub use groups::{Groups, MAX_SCOPES};
 pub use members::{Member, Members};
 pub use scope::Scope;

@@ -24,7 +24,7 @@ pub struct Members {
     places: FxHashMap<Member, usize>,
     /// How often anybody joined and has not left.
     joins: usize,
-    turn: AtomicUsize,
+    next: AtomicUsize,
 }
 
 impl Members {
@@ -94,8 +94,8 @@ impl Members {
 
     /// The processes one after the other, each once in a round.
     pub fn next(&self) -> Option<Member> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let place = turn.checked_rem(self.list.len())?;
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let place = next.checked_rem(self.list.len())?;
         Some(self.list[place].0)
     }
 

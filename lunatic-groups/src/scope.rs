@@ -1,4 +1,4 @@
-//! A book of groups that is shared, and tied to the life of processes.
+//! A table of groups that is shared, and tied to the life of processes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use lunatic_mailbox::{DataMessage, Message, Tag};
 use lunatic_process::{Environment, Process};
 use parking_lot::RwLock;
 
-use crate::book::{Book, GroupError, NotJoined};
+use crate::group_table::{GroupError, GroupTable, NotJoined};
 use crate::members::Member;
-use crate::outbox::Outbox;
+use crate::notification_queue::NotificationQueue;
 
 /// Groups that know nothing of those in other scopes; clone it freely, all
 /// clones are one scope.
@@ -23,8 +23,8 @@ struct Inner {
     /// The number of the node whose processes are local.
     node: u64,
     environment: Environment,
-    book: RwLock<Book>,
-    outbox: Outbox,
+    table: RwLock<GroupTable>,
+    notifications: NotificationQueue,
 }
 
 impl Scope {
@@ -33,8 +33,8 @@ impl Scope {
             inner: Arc::new(Inner {
                 node,
                 environment,
-                book: RwLock::default(),
-                outbox: Outbox::default(),
+                table: RwLock::default(),
+                notifications: NotificationQueue::default(),
             }),
         }
     }
@@ -50,7 +50,7 @@ impl Scope {
             return Err(GroupError::NoProcess);
         }
         let member = self.member(process);
-        let is_new = self.inner.change(|book| book.join(group, member))?;
+        let is_new = self.inner.change(|table| table.join(group, member))?;
         self.follow(process, is_new);
         Ok(())
     }
@@ -62,13 +62,13 @@ impl Scope {
     /// [`NotJoined`].
     pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
         let member = self.member(process);
-        self.inner.change(|book| book.leave(group, member))
+        self.inner.change(|table| table.leave(group, member))
     }
 
     /// Who is in a group, each as often as it joined, in no order.
     pub fn members(&self, group: &str) -> Vec<Member> {
-        let book = self.inner.book.read();
-        let members = book.members(group);
+        let table = self.inner.table.read();
+        let members = table.members(group);
         members.map_or_else(Vec::new, |members| members.iter().collect())
     }
 
@@ -82,12 +82,12 @@ impl Scope {
 
     /// The names of the groups that have members, in no order.
     pub fn groups(&self) -> Vec<Arc<str>> {
-        self.inner.book.read().groups().cloned().collect()
+        self.inner.table.read().groups().cloned().collect()
     }
 
     /// The members of a group one after the other, each once in a round.
     pub fn next_member(&self, group: &str) -> Option<Member> {
-        self.inner.book.read().members(group)?.next()
+        self.inner.table.read().members(group)?.next()
     }
 
     /// Sends a message to one member of a group, to another one the next time.
@@ -110,8 +110,8 @@ impl Scope {
         /// So many messages are sent before others may run.
         const SLICE: usize = 256;
         let members: Vec<Member> = {
-            let book = self.inner.book.read();
-            let members = book.members(group);
+            let table = self.inner.table.read();
+            let members = table.members(group);
             members.map_or_else(Vec::new, |members| members.distinct().collect())
         };
         for slice in members.chunks(SLICE) {
@@ -124,7 +124,7 @@ impl Scope {
         members.len()
     }
 
-    /// Lets a process be told, by an [`Event`](crate::Event), who is in a group,
+    /// Lets a process be told, by an [`GroupEvent`](crate::GroupEvent), who is in a group,
     /// and then of everyone who joins and leaves it. The id of the monitor.
     ///
     /// - `tag`: of the messages.
@@ -139,7 +139,7 @@ impl Scope {
         tag: Option<Tag>,
     ) -> Result<u64, GroupError> {
         let member = self.member(watcher);
-        let begun = self.inner.change(|book| book.monitor(group, member, tag));
+        let begun = self.inner.change(|table| table.monitor(group, member, tag));
         self.watched(watcher, begun)
     }
 
@@ -151,7 +151,7 @@ impl Scope {
     /// [`GroupError`].
     pub fn monitor_scope(&self, watcher: &Process, tag: Option<Tag>) -> Result<u64, GroupError> {
         let member = self.member(watcher);
-        let begun = self.inner.change(|book| book.monitor_scope(member, tag));
+        let begun = self.inner.change(|table| table.monitor_scope(member, tag));
         self.watched(watcher, begun)
     }
 
@@ -160,13 +160,13 @@ impl Scope {
     pub fn stop_monitoring(&self, watcher: &Process, monitor: u64) -> bool {
         let member = self.member(watcher);
         self.inner
-            .change(|book| book.stop_monitoring(member, monitor))
+            .change(|table| table.stop_monitoring(member, monitor))
     }
 
     /// Looks at the groups.
     #[cfg(feature = "guest")]
-    pub(crate) fn book(&self) -> parking_lot::RwLockReadGuard<'_, Book> {
-        self.inner.book.read()
+    pub(crate) fn table(&self) -> parking_lot::RwLockReadGuard<'_, GroupTable> {
+        self.inner.table.read()
     }
 
     fn watched(
@@ -187,7 +187,7 @@ impl Scope {
             let member = self.member(process);
             process.at_exit(move |_| {
                 if let Some(scope) = scope.upgrade() {
-                    scope.change(|book| book.forget(member));
+                    scope.change(|table| table.forget(member));
                 }
             });
         }
@@ -202,14 +202,14 @@ impl Scope {
 }
 
 impl Inner {
-    /// Changes the book, and tells of it whoever has to know.
-    fn change<R>(&self, change: impl FnOnce(&mut Book) -> R) -> R {
-        let mut book = self.book.write();
-        let result = change(&mut book);
+    /// Changes the table, and tells of it whoever has to know.
+    fn change<R>(&self, change: impl FnOnce(&mut GroupTable) -> R) -> R {
+        let mut table = self.table.write();
+        let result = change(&mut table);
         // Under the lock, so that notices are in the order of the changes.
-        self.outbox.put(book.take_notices());
-        drop(book);
-        self.outbox.send(&self.environment);
+        self.notifications.put(table.take_notices());
+        drop(table);
+        self.notifications.send(&self.environment);
         result
     }
 }
@@ -217,7 +217,7 @@ impl Inner {
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("groups", &self.inner.book.read().len())
+            .field("groups", &self.inner.table.read().len())
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::{self, block_on};
-use lunatic_groups::{Change, Event, GroupError, Groups, MAX_SCOPES, Member, Scope};
+use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, Member, Scope};
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Tag, Wanted};
 use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
@@ -33,9 +33,9 @@ fn open(environment: &Environment) -> (Process, Mailbox) {
     (process, mailbox.unwrap())
 }
 
-fn next_event(mailbox: &mut Mailbox) -> (Option<Tag>, Event) {
+fn next_event(mailbox: &mut Mailbox) -> (Option<Tag>, GroupEvent) {
     match block_on(mailbox.receive(Wanted::Any)) {
-        Message::Data(data) => (data.tag(), Event::from_bytes(data.bytes()).unwrap()),
+        Message::Data(data) => (data.tag(), GroupEvent::from_bytes(data.bytes()).unwrap()),
         other => panic!("expected an event, got {other:?}"),
     }
 }
@@ -113,7 +113,7 @@ fn a_monitor_hears_of_joins_leaves_and_deaths_in_order() {
         (Change::Left, &other),
     ];
     for (change, process) in expected {
-        let event = Event {
+        let event = GroupEvent {
             monitor,
             change,
             group: "g".into(),

@@ -113,7 +113,7 @@ impl Group {
         list.into_iter().map(Member::from).collect()
     }
 
-    /// One member, another one the next time: each has its turn.
+    /// One member, another one the next time, round robin.
     pub fn next(&self) -> Option<Member> {
         member(sys::next(self.names()))
     }

@@ -192,7 +192,7 @@ fn wanted_tags(tags: &[[u8; size_of::<i64>()]]) -> Wanted {
     )
 }
 
-/// Puts a resource of the caller's into the message in scratch; the body of
+/// Puts a resource of the caller's into the message in scratch; shared by
 /// every `push_…` function. Returns its index.
 ///
 /// # Errors
@@ -205,7 +205,7 @@ pub fn push<T: MailboxHost, R: Any + Send>(
     caller.data_mut().mailbox().push(resource)
 }
 
-/// Takes a resource out of the message in scratch; the body of every `take_…`
+/// Takes a resource out of the message in scratch; shared by every `take_…`
 /// function.
 ///
 /// # Errors

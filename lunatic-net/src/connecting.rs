@@ -23,7 +23,7 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
 }
 
 /// Connects to the one of several addresses that answers first. They are tried in
-/// turn; one that says nothing keeps the next one waiting for a short while only.
+/// after the other; one that says nothing keeps the next one waiting for a short while only.
 /// `None` if there is no address; else, if all fail, the last failure.
 pub(crate) async fn connect_any(
     addresses: &[SocketAddr],

@@ -27,7 +27,7 @@
 //! - [`tls`]: listener, connector and stream on rustls.
 //! - [`rules`], [`config`]: what a process may connect to and bind, and how
 //!   many sockets it may have.
-//! - `accepting`, `connecting`, `time_limit`, `turn`: what the sockets share.
+//! - `accepting`, `connecting`, `time_limit`, `operation_lock`: what the sockets share.
 //! - [`errors`]: what goes wrong.
 //! - `guest`: the namespace `lunatic::networking` (feature `guest`, on by
 //!   default).
@@ -54,13 +54,13 @@ mod connecting;
 pub mod errors;
 #[cfg(feature = "guest")]
 pub mod guest;
+mod operation_lock;
 pub mod resolver;
 pub mod rules;
 pub mod tcp_listener;
 pub mod tcp_stream;
 mod time_limit;
 pub mod tls;
-mod turn;
 pub mod udp_socket;
 
 pub use config::NetConfig;

@@ -9,8 +9,8 @@ use async_io::Async;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
+use crate::operation_lock::OperationLock;
 use crate::time_limit::TimeLimit;
-use crate::turn::Turn;
 
 /// A TCP connection; clone it freely, it closes with its last handle.
 ///
@@ -23,9 +23,9 @@ pub struct TcpStream(Arc<Shared>);
 struct Shared {
     socket: Async<net::TcpStream>,
     /// Held by whoever reads or peeks.
-    reading: Turn,
+    reading: OperationLock,
     /// Held by whoever writes.
-    writing: Turn,
+    writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
     peek_limit: TimeLimit,
@@ -44,8 +44,8 @@ impl TcpStream {
     pub(crate) fn new(socket: Async<net::TcpStream>) -> TcpStream {
         TcpStream(Arc::new(Shared {
             socket,
-            reading: Turn::new(),
-            writing: Turn::new(),
+            reading: OperationLock::new(),
+            writing: OperationLock::new(),
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
             peek_limit: TimeLimit::none(),

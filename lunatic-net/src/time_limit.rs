@@ -41,11 +41,11 @@ impl TimeLimit {
 }
 
 /// Runs an operation for at most this long; `None` if the time was over first.
-/// For what it promises see [`Alarm::within`].
+/// For what it promises see [`ReusableTimer::within`].
 pub(crate) async fn within<F: Future>(limit: Option<Duration>, operation: F) -> Option<F::Output> {
     match limit {
         None => Some(operation.await),
-        Some(limit) => Alarm::default().within(limit, operation).await,
+        Some(limit) => ReusableTimer::default().within(limit, operation).await,
     }
 }
 
@@ -57,12 +57,12 @@ pub(crate) async fn within<F: Future>(limit: Option<Duration>, operation: F) -> 
 /// kept; when it rings, the operation of that moment sets it again for the rest of
 /// its time.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm {
+pub(crate) struct ReusableTimer {
     /// When it rings; never later than what it is for.
     set: Option<(Instant, Timer)>,
 }
 
-impl Alarm {
+impl ReusableTimer {
     /// Runs an operation for at most this long; `None` if the time was over first.
     ///
     /// The operation is polled once before the clock is looked at, so that even a
@@ -75,7 +75,7 @@ impl Alarm {
     ) -> Option<F::Output> {
         let mut operation = pin!(operation);
         let mut deadline = None;
-        let mut alarm = Alarm {
+        let mut timer = ReusableTimer {
             set: self.set.take(),
         };
         let outcome = future::poll_fn(|context| {
@@ -84,12 +84,12 @@ impl Alarm {
             }
             // A limit beyond what the clock can show is none.
             match *deadline.get_or_insert_with(|| Instant::now().checked_add(limit)) {
-                Some(deadline) => alarm.poll(deadline, context).map(|()| None),
+                Some(deadline) => timer.poll(deadline, context).map(|()| None),
                 None => Poll::Pending,
             }
         })
         .await;
-        *self = alarm;
+        *self = timer;
         outcome
     }
 

@@ -58,8 +58,8 @@ fn a_name_that_leads_nowhere_is_an_error_with_a_sentence() {
     let mut guest = Guest::new();
     assert_eq!(resolve(&mut guest, "no-such-name.invalid:80"), 1);
     let error = guest.error();
-    let sentence = "cannot resolve `no-such-name.invalid:80`: ";
-    assert!(error.starts_with(sentence), "{error}");
+    let expected = "cannot resolve `no-such-name.invalid:80`: ";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]

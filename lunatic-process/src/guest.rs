@@ -2,12 +2,12 @@
 //! `lunatic::process` (ABI §3), `lunatic::trap` (ABI §11) and the modules in
 //! messages (ABI §4).
 
-mod body;
 mod catch;
 mod configs;
 mod identity;
 mod modules;
 mod spawn;
+mod start;
 mod state;
 
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use lunatic_mailbox::Message;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use wasmtime::Linker;
 
-pub use crate::guest::body::{GuestFailure, Spawn, Spawned, StartError, StartFailure, spawn};
 pub use crate::guest::modules::GuestModule;
 pub use crate::guest::spawn::{
     Begun, Resolved, SpawnArguments, begin, check_right_to_spawn, resolve,
 };
+pub use crate::guest::start::{GuestFailure, Spawn, Spawned, StartError, StartFailure, spawn};
 pub use crate::guest::state::{GuestConfig, GuestProcess};
 
 use crate::config::ProcessConfig;

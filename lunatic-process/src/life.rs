@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::exit::{ExitReason, Failure, LinkDeath, Panicked};
-use crate::process::{Estate, Process};
+use crate::process::{Process, Teardown};
 use crate::relations::Signal;
 
 /// A process as a task.
@@ -14,7 +14,7 @@ pub(crate) struct Life<F> {
     process: Process,
     /// The body, until the process dies.
     body: Option<Pin<Box<F>>>,
-    /// Who is woken for a sentence; kept to see cheaply whether it changed.
+    /// Who is woken for a request to exit; kept to see cheaply whether it changed.
     waker: Option<Waker>,
     /// Somebody else tells of its failure.
     awaited: bool,
@@ -35,11 +35,14 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         let Some(body) = &mut self.body else {
             return Poll::Pending;
         };
-        if let Some(reason) = self.process.doom() {
+        if let Some(reason) = self.process.pending_exit() {
             return Poll::Ready(reason);
         }
         match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => self.process.doom().map_or(Poll::Pending, Poll::Ready),
+            Ok(Poll::Pending) => self
+                .process
+                .pending_exit()
+                .map_or(Poll::Pending, Poll::Ready),
             Ok(Poll::Ready(Ok(()))) => Poll::Ready(ExitReason::Normal),
             Ok(Poll::Ready(Err(failure))) => Poll::Ready(failure.into()),
             Err(panic) => Poll::Ready(panicked(&*panic)),
@@ -92,7 +95,7 @@ pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> 
 fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
     process.environment().remove(process.id());
     undisturbed(process, || drop(body));
-    let Estate {
+    let Teardown {
         relations,
         at_exit,
         label,

@@ -26,9 +26,9 @@ struct Inner {
     id: ProcessId,
     environment: Environment,
     mailbox: Sender,
-    /// Set when [`Control::sentence`] is, so that the task need not lock to see
+    /// Set when [`Control::pending_exit`] is, so that the task need not lock to see
     /// that it may go on.
-    doomed: AtomicBool,
+    exit_requested: AtomicBool,
     control: Mutex<Control>,
     /// Set when the death is over: everybody else has been told.
     over: AtomicBool,
@@ -38,10 +38,10 @@ struct Inner {
 struct Control {
     relations: Relations,
     /// Why the process has to die at its next suspension point.
-    sentence: Option<ExitReason>,
+    pending_exit: Option<ExitReason>,
     /// Why it has died.
     ended: Option<ExitReason>,
-    /// Wakes the task to let it see the sentence.
+    /// Wakes the task to let it see that it has to exit.
     waker: Option<Waker>,
     label: Option<Arc<str>>,
     at_exit: Vec<ExitHook>,
@@ -51,7 +51,7 @@ struct Control {
 pub(crate) type ExitHook = Box<dyn FnOnce(&ExitReason) + Send>;
 
 /// What a process leaves behind; see [`Process::end`].
-pub(crate) struct Estate {
+pub(crate) struct Teardown {
     pub(crate) relations: Relations,
     pub(crate) at_exit: Vec<ExitHook>,
     pub(crate) label: Option<Arc<str>>,
@@ -64,10 +64,10 @@ impl Process {
                 id,
                 environment,
                 mailbox,
-                doomed: AtomicBool::new(false),
+                exit_requested: AtomicBool::new(false),
                 control: Mutex::new(Control {
                     relations: Relations::new(),
-                    sentence: None,
+                    pending_exit: None,
                     ended: None,
                     waker: None,
                     label: None,
@@ -111,7 +111,7 @@ impl Process {
     /// The process fails, because its mailbox is full.
     pub(crate) fn overflow(&self) {
         let messages = self.inner.mailbox.len();
-        self.sentence(ExitReason::Failed(Failure::new(MailboxFull { messages })));
+        self.request_exit(ExitReason::Failed(Failure::new(MailboxFull { messages })));
     }
 
     /// How many messages wait in the mailbox.
@@ -263,7 +263,7 @@ impl Process {
         match reaction {
             Reaction::None => {}
             Reaction::Deliver(message) => drop(self.send(message)),
-            Reaction::Die(reason) => self.sentence(reason),
+            Reaction::Die(reason) => self.request_exit(reason),
         }
         Ok(())
     }
@@ -280,10 +280,10 @@ impl Process {
     }
 
     /// The process has to die; the first reason counts.
-    fn sentence(&self, reason: ExitReason) {
+    fn request_exit(&self, reason: ExitReason) {
         let mut control = self.inner.control.lock();
-        control.sentence.get_or_insert(reason);
-        self.inner.doomed.store(true, Ordering::Release);
+        control.pending_exit.get_or_insert(reason);
+        self.inner.exit_requested.store(true, Ordering::Release);
         let waker = control.waker.clone();
         drop(control);
         if let Some(waker) = waker {
@@ -292,32 +292,32 @@ impl Process {
     }
 
     /// Why the process has to die now, if it has to.
-    pub(crate) fn doom(&self) -> Option<ExitReason> {
-        if !self.inner.doomed.load(Ordering::Acquire) {
+    pub(crate) fn pending_exit(&self) -> Option<ExitReason> {
+        if !self.inner.exit_requested.load(Ordering::Acquire) {
             return None;
         }
-        self.inner.control.lock().sentence.clone()
+        self.inner.control.lock().pending_exit.clone()
     }
 
-    /// Whom to wake when there is a sentence.
+    /// Whom to wake when it has to exit.
     pub(crate) fn wake_with(&self, waker: &Waker) {
         self.inner.control.lock().waker = Some(waker.clone());
     }
 
     /// Marks the process as ended and takes out what its death has to see to.
     /// From here on it accepts no signals and no messages.
-    pub(crate) fn end(&self, reason: &ExitReason) -> Estate {
+    pub(crate) fn end(&self, reason: &ExitReason) -> Teardown {
         let mut control = self.inner.control.lock();
         control.ended = Some(reason.clone());
         control.waker = None;
-        let estate = Estate {
+        let teardown = Teardown {
             relations: std::mem::take(&mut control.relations),
             at_exit: std::mem::take(&mut control.at_exit),
             label: control.label.clone(),
         };
         drop(control);
         self.inner.mailbox.close();
-        estate
+        teardown
     }
 
     /// Tells whoever waits that the process has ended.

@@ -1,11 +1,11 @@
-//! Names for processes.
+//! NameTable for processes.
 //!
 //! A [`Registry`] maps names to processes, of this node or another. A name ends
 //! with its process: nobody is handed the id of the dead.
 //!
 //! # Layout
 //!
-//! - [`names`]: [`Names`], the map and its way back, pure data.
+//! - [`names`]: [`NameTable`], the map and its way back, pure data.
 //! - [`registry`]: [`Registry`], shared, and tied to the life of processes.
 //! - `guest`: the namespace `lunatic::registry` and
 //!   `lunatic::process::get_or_spawn` (feature `guest`, on by default).
@@ -21,7 +21,7 @@ pub mod guest;
 pub mod names;
 pub mod registry;
 
-pub use names::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, Names};
+pub use names::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable};
 pub use registry::Registry;
 
 /// The examples in the README, as tests.

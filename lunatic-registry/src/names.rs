@@ -35,22 +35,22 @@ pub enum NameError {
     },
 }
 
-/// Names and processes, both ways.
+/// NameTable and processes, both ways.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NameTable {
     by_name: FxHashMap<Arc<str>, Address>,
     by_address: FxHashMap<Address, FxHashSet<Arc<str>>>,
 }
 
-impl Names {
+impl NameTable {
     /// No names.
-    pub fn new() -> Names {
-        Names::default()
+    pub fn new() -> NameTable {
+        NameTable::default()
     }
 
     /// Gives a name to a process, taking it from whoever had it. Whether the
     /// process is known here for the first time since it was
-    /// [forgotten](Names::forget).
+    /// [forgotten](NameTable::forget).
     ///
     /// # Errors
     ///

@@ -1,18 +1,18 @@
-//! Names that are shared, and tied to the life of processes.
+//! NameTable that are shared, and tied to the life of processes.
 
 use std::sync::Arc;
 
 use lunatic_process::Process;
 use parking_lot::Mutex;
 
-use crate::names::{Address, NameError, Names};
+use crate::names::{Address, NameError, NameTable};
 
-/// Names for processes; clone it freely, all clones are one registry.
+/// NameTable for processes; clone it freely, all clones are one registry.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     /// The number of the node whose processes are local.
     node: u64,
-    names: Arc<Mutex<Names>>,
+    names: Arc<Mutex<NameTable>>,
 }
 
 impl Registry {

@@ -1,9 +1,9 @@
-//! Names without guests.
+//! NameTable without guests.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::{self, block_on};
 use lunatic_process::{Environment, Process, ProcessId, SpawnOptions};
-use lunatic_registry::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, Names, Registry};
+use lunatic_registry::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
 use lunatic_scheduler::Scheduler;
 
 fn address(process: u64) -> Address {
@@ -25,7 +25,7 @@ fn idle(environment: &Environment) -> Process {
 
 #[test]
 fn a_name_has_one_process_and_a_process_many_names() {
-    let mut names = Names::new();
+    let mut names = NameTable::new();
     names.put("a", address(1)).unwrap();
     names.put("b", address(1)).unwrap();
     names.put("a", address(2)).unwrap();
@@ -41,7 +41,7 @@ fn a_name_has_one_process_and_a_process_many_names() {
 
 #[test]
 fn a_process_is_new_until_it_is_forgotten() {
-    let mut names = Names::new();
+    let mut names = NameTable::new();
     assert_eq!(names.put("a", address(1)), Ok(true));
     assert_eq!(names.put("b", address(1)), Ok(false));
     names.remove("a");
@@ -54,7 +54,7 @@ fn a_process_is_new_until_it_is_forgotten() {
 // ABI §21 A4
 #[test]
 fn names_are_limited_in_length_and_number() {
-    let mut names = Names::new();
+    let mut names = NameTable::new();
     let longest = "n".repeat(MAX_NAME_BYTES);
     names.put(&longest, address(1)).unwrap();
     let longer = "n".repeat(MAX_NAME_BYTES + 1);

@@ -49,7 +49,7 @@ impl Worker {
     }
 
     /// The next task. What a timer or a socket wakes is in the common queue, and
-    /// takes turns with the tasks of this worker: it waits for one of them, which
+    /// alternates with the tasks of this worker: it waits for one of them, which
     /// is a tick of preemption if all are busy.
     fn find(&mut self) -> Option<Runnable> {
         if !self.from_common {

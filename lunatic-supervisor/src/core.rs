@@ -12,7 +12,7 @@ mod spec;
 pub use action::{Action, End};
 pub use backoff::Backoff;
 pub use child::{ChildCounts, ChildInfo, ChildKey, ChildStatus};
-pub use event::{ChildRef, Event};
+pub use event::{ChildRef, SupervisorEvent};
 pub use input::{Input, Request, RequestError, RequestId};
 pub use intensity::{Intensity, RestartCount};
 pub use machine::Machine;

@@ -17,22 +17,22 @@ use lunatic_process::{
 use rustc_hash::FxHashMap;
 
 use crate::core::{
-    Action, ChildInfo, ChildKey, ChildRef, End, Event, Input, Machine, Request, RequestError,
-    RequestId,
+    Action, ChildInfo, ChildKey, ChildRef, End, Input, Machine, Request, RequestError, RequestId,
+    SupervisorEvent,
 };
 use crate::log::Log;
 use crate::spec::Observer;
-use crate::start::{ChildContext, Ready, Start, Starting};
+use crate::start::{ChildContext, ChildStart, Ready, Starting};
 use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
 
-/// So many steps, then others get their turn on this core.
+/// So many steps, then other tasks run on this core.
 const STEPS: u32 = 64;
 
 /// A supervisor as the body of a process.
 pub(crate) struct Driver {
     own: Process,
     mailbox: Mailbox,
-    machine: Machine<Start>,
+    machine: Machine<ChildStart>,
     /// Processes that may be alive, both ways.
     processes: FxHashMap<ChildKey, Process>,
     keys: FxHashMap<ProcessId, ChildKey>,
@@ -71,7 +71,7 @@ pub(crate) fn seed() -> u64 {
 impl Driver {
     pub(crate) fn new(
         own: Context,
-        machine: Machine<Start>,
+        machine: Machine<ChildStart>,
         parent: Option<ProcessId>,
         path: Arc<str>,
         observer: Option<Observer>,
@@ -117,7 +117,7 @@ impl Driver {
         }
     }
 
-    fn feed(&mut self, input: Input<Start>) {
+    fn feed(&mut self, input: Input<ChildStart>) {
         self.machine.handle(input, Instant::now());
     }
 
@@ -278,7 +278,7 @@ impl Driver {
     fn request_of(
         &mut self,
         child: ChildId,
-        request: impl FnOnce(ChildKey) -> Request<Start>,
+        request: impl FnOnce(ChildKey) -> Request<ChildStart>,
         answer: Answer,
     ) {
         let key = match child {
@@ -301,7 +301,7 @@ impl Driver {
         }
     }
 
-    fn request(&mut self, request: Request<Start>, answer: Answer) {
+    fn request(&mut self, request: Request<ChildStart>, answer: Answer) {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.answers.insert(id, answer);
@@ -323,7 +323,7 @@ impl Driver {
         self.machine.children().map(with_process).collect()
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn tell(&mut self, event: &SupervisorEvent) {
         self.log.tell(event, Instant::now());
         if let Some(observer) = &self.observer {
             observer.tell(&self.path, event);

@@ -35,11 +35,11 @@ pub mod supervisor;
 
 pub use core::{
     AutoShutdown, Backoff, ChildCounts, ChildInfo, ChildKey, ChildKind, ChildRef, ChildSpec,
-    ChildStatus, Event, Flags, Intensity, RequestError, Restart, RestartCount, ShutdownPolicy,
-    SpecError, Strategy,
+    ChildStatus, Flags, Intensity, RequestError, Restart, RestartCount, ShutdownPolicy, SpecError,
+    Strategy, SupervisorEvent,
 };
 pub use spec::{Observer, Spec};
-pub use start::{ChildContext, Start, StartChild, Starting, native};
+pub use start::{ChildContext, ChildStart, StartChild, Starting, native};
 pub use supervisor::{ChildId, ChildProcess, StartError, StartedChild, Supervisor};
 
 /// The examples in the README, as tests.

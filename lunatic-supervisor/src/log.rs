@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::core::{Event, Intensity, RestartCount};
+use crate::core::{Intensity, RestartCount, SupervisorEvent};
 
 /// So many lines are written in a [`SPAN`]; the others are counted.
 const LINES: u32 = 5;
@@ -34,7 +34,7 @@ impl Log {
         }
     }
 
-    pub(crate) fn tell(&mut self, event: &Event, now: Instant) {
+    pub(crate) fn tell(&mut self, event: &SupervisorEvent, now: Instant) {
         if is_end(event) {
             self.flush(now);
         } else if is_noisy(event) {
@@ -103,23 +103,28 @@ impl Storm {
 }
 
 /// Whether an event is the last one of a supervisor that ends by itself.
-fn is_end(event: &Event) -> bool {
-    matches!(event, Event::GivingUp { .. } | Event::AutoShutdown { .. })
+fn is_end(event: &SupervisorEvent) -> bool {
+    matches!(
+        event,
+        SupervisorEvent::GivingUp { .. } | SupervisorEvent::AutoShutdown { .. }
+    )
 }
 
 /// Whether an event may come in great numbers.
-fn is_noisy(event: &Event) -> bool {
+fn is_noisy(event: &SupervisorEvent) -> bool {
     match event {
-        Event::Restarting { .. } | Event::StartFailed { .. } | Event::Overdue { .. } => true,
-        Event::Ended { reason, .. } => !reason.is_normal(),
+        SupervisorEvent::Restarting { .. }
+        | SupervisorEvent::StartFailed { .. }
+        | SupervisorEvent::Overdue { .. } => true,
+        SupervisorEvent::Ended { reason, .. } => !reason.is_normal(),
         _ => false,
     }
 }
 
-fn write(supervisor: &str, event: &Event) {
+fn write(supervisor: &str, event: &SupervisorEvent) {
     match event {
-        Event::Ready => tracing::debug!(supervisor, "all children are started"),
-        Event::Restarting {
+        SupervisorEvent::Ready => tracing::debug!(supervisor, "all children are started"),
+        SupervisorEvent::Restarting {
             child,
             reason,
             restarts,
@@ -133,19 +138,19 @@ fn write(supervisor: &str, event: &Event) {
             of_limit(count),
             after(*delay),
         ),
-        Event::Ended { child, reason } if reason.is_normal() => {
+        SupervisorEvent::Ended { child, reason } if reason.is_normal() => {
             tracing::debug!(supervisor, child = %child, "ended, and stays ended");
         }
-        Event::Ended { child, reason } => {
+        SupervisorEvent::Ended { child, reason } => {
             tracing::warn!(supervisor, child = %child, "ended, and stays ended: {reason}");
         }
-        Event::StartFailed { child, reason } => {
+        SupervisorEvent::StartFailed { child, reason } => {
             tracing::warn!(supervisor, child = %child, "did not start: {reason}");
         }
-        Event::Overdue { child, timeout } => {
+        SupervisorEvent::Overdue { child, timeout } => {
             tracing::warn!(supervisor, child = %child, "did not end within {timeout:?}, is killed");
         }
-        Event::GivingUp {
+        SupervisorEvent::GivingUp {
             child,
             reason,
             count,
@@ -155,7 +160,7 @@ fn write(supervisor: &str, event: &Event) {
             "gives up after: {reason} ({})",
             of_limit(count),
         ),
-        Event::AutoShutdown { child } => {
+        SupervisorEvent::AutoShutdown { child } => {
             tracing::info!(supervisor, child = %child, "shuts down, because a significant child ended");
         }
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use lunatic_process::{Environment, Failure, SpawnLink, SpawnOptions};
 
 use crate::core::{
-    AutoShutdown, Backoff, ChildKind, ChildSpec, Event, Flags, Intensity, MAX_CHILDREN, Machine,
-    ShutdownPolicy, SpecError, Strategy,
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, Machine,
+    ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
 use crate::driver::{self, Driver};
-use crate::start::{ChildContext, Start, StartChild, Starting};
+use crate::start::{ChildContext, ChildStart, StartChild, Starting};
 use crate::supervisor::{StartError, Supervisor};
 
 /// Told what happens in a tree of supervisors; cheap to clone.
@@ -21,14 +21,14 @@ use crate::supervisor::{StartError, Supervisor};
 #[derive(Clone)]
 pub struct Observer(Arc<Observe>);
 
-type Observe = dyn Fn(&str, &Event) + Send + Sync;
+type Observe = dyn Fn(&str, &SupervisorEvent) + Send + Sync;
 
 /// A supervisor and its children as data; it can be started many times.
 #[derive(Debug, Clone)]
 pub struct Spec {
     name: Arc<str>,
     flags: Flags,
-    children: Vec<ChildSpec<Start>>,
+    children: Vec<ChildSpec<ChildStart>>,
     observer: Option<Observer>,
 }
 
@@ -86,7 +86,7 @@ impl Spec {
     /// # Errors
     ///
     /// [`SpecError`].
-    pub fn add(&mut self, child: ChildSpec<Start>) -> Result<(), SpecError> {
+    pub fn add(&mut self, child: ChildSpec<ChildStart>) -> Result<(), SpecError> {
         self.flags.check_child(&child)?;
         if self.children.len() >= MAX_CHILDREN {
             return Err(SpecError::TooManyChildren);
@@ -96,23 +96,26 @@ impl Spec {
     }
 
     /// Adds a child; they are started in the order in which they are added.
-    pub fn child(mut self, child: ChildSpec<Start>) -> Spec {
+    pub fn child(mut self, child: ChildSpec<ChildStart>) -> Spec {
         self.children.push(child);
         self
     }
 
     /// Whom to tell what happens to it and, unless they have their own, to the
     /// supervisors below.
-    pub fn observer(mut self, observer: impl Fn(&str, &Event) + Send + Sync + 'static) -> Spec {
+    pub fn observer(
+        mut self,
+        observer: impl Fn(&str, &SupervisorEvent) + Send + Sync + 'static,
+    ) -> Spec {
         self.observer = Some(Observer(Arc::new(observer)));
         self
     }
 
     /// A child specification for this supervisor under another: permanent, with
     /// all the time it wants to stop its own children.
-    pub fn into_child(self) -> ChildSpec<Start> {
+    pub fn into_child(self) -> ChildSpec<ChildStart> {
         let name = self.name.to_string();
-        let start: Start = Arc::new(self);
+        let start: ChildStart = Arc::new(self);
         ChildSpec {
             kind: ChildKind::Supervisor,
             shutdown: ShutdownPolicy::Infinity,
@@ -180,7 +183,7 @@ impl Spec {
         }))
     }
 
-    fn machine(&self, seed: u64) -> Result<Machine<Start>, SpecError> {
+    fn machine(&self, seed: u64) -> Result<Machine<ChildStart>, SpecError> {
         Machine::new(self.flags, self.children.clone(), seed)
     }
 }
@@ -200,7 +203,7 @@ impl StartChild for Spec {
 }
 
 impl Observer {
-    pub(crate) fn tell(&self, path: &str, event: &Event) {
+    pub(crate) fn tell(&self, path: &str, event: &SupervisorEvent) {
         (self.0)(path, event);
     }
 }

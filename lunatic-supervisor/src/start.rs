@@ -12,7 +12,7 @@ use crate::core::ChildRef;
 use crate::spec::Observer;
 
 /// How a child is started, again and again; cheap to clone.
-pub type Start = Arc<dyn StartChild>;
+pub type ChildStart = Arc<dyn StartChild>;
 
 /// Starts the process of a child.
 pub trait StartChild: Any + Send + Sync {
@@ -110,7 +110,7 @@ impl Starting {
 /// A child that runs an `async` block of this program.
 ///
 /// - `body`: makes the block, for every start anew.
-pub fn native<B, F>(body: B) -> Start
+pub fn native<B, F>(body: B) -> ChildStart
 where
     B: Fn(Context) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure>> + Send + 'static,

@@ -8,7 +8,7 @@ use lunatic_mailbox::DataMessage;
 use lunatic_process::{ExitReason, Failure, Process, ProcessId, SpawnError};
 
 use crate::core::{ChildCounts, ChildInfo, ChildKey, ChildSpec, RequestError, SpecError};
-use crate::start::Start;
+use crate::start::ChildStart;
 
 /// A supervisor, alive or dead; clone it freely.
 ///
@@ -62,7 +62,7 @@ pub enum StartError {
 
 /// What is sent to a supervisor as the resource of a message.
 pub(crate) enum Call {
-    Add(ChildSpec<Start>, Answer),
+    Add(ChildSpec<ChildStart>, Answer),
     AddFromTemplate(Box<Adapt>, Answer),
     Restart(ChildId, Answer),
     Terminate(ChildId, Answer),
@@ -73,7 +73,7 @@ pub(crate) enum Call {
 }
 
 /// Makes a start from that of the template.
-pub(crate) type Adapt = dyn FnOnce(&Start) -> Result<Start, RequestError> + Send;
+pub(crate) type Adapt = dyn FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send;
 
 /// Where the answer to a change goes: the child, and its process if it has one.
 pub(crate) type Answer = Sender<Result<Changed, RequestError>>;
@@ -100,7 +100,10 @@ impl Supervisor {
     /// # Errors
     ///
     /// [`RequestError`]; then there is no such child.
-    pub async fn start_child(&self, child: ChildSpec<Start>) -> Result<StartedChild, RequestError> {
+    pub async fn start_child(
+        &self,
+        child: ChildSpec<ChildStart>,
+    ) -> Result<StartedChild, RequestError> {
         let changed = self.change(|answer| Call::Add(child, answer)).await?;
         started(changed)
     }
@@ -123,7 +126,7 @@ impl Supervisor {
     /// [`RequestError`], what `adapt` fails with too; then there is no such child.
     pub async fn start_like_template(
         &self,
-        adapt: impl FnOnce(&Start) -> Result<Start, RequestError> + Send + 'static,
+        adapt: impl FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send + 'static,
     ) -> Result<StartedChild, RequestError> {
         let adapt = Box::new(adapt);
         let changed = self

@@ -10,9 +10,9 @@ use harness::{Tale, end_of, environment, wait, wait_until, wake, worker};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, Process, SpawnLink};
 use lunatic_supervisor::{
-    ChildContext, ChildCounts, ChildSpec, ChildStatus, Event, RequestError, Restart,
-    ShutdownPolicy, Spec, SpecError, Start, StartChild, StartError, Starting, Strategy, Supervisor,
-    native,
+    ChildContext, ChildCounts, ChildSpec, ChildStart, ChildStatus, RequestError, Restart,
+    ShutdownPolicy, Spec, SpecError, StartChild, StartError, Starting, Strategy, Supervisor,
+    SupervisorEvent, native,
 };
 
 #[track_caller]
@@ -105,7 +105,7 @@ fn a_supervisor_ends_with_its_parent() {
 }
 
 /// A child that says that it was told to end, and does not.
-fn stubborn(tale: &Tale) -> Start {
+fn stubborn(tale: &Tale) -> ChildStart {
     let tale = tale.clone();
     native(move |mut own| {
         own.process.die_when_link_dies(false);
@@ -121,7 +121,7 @@ fn stubborn(tale: &Tale) -> Start {
 }
 
 /// A child that cannot be started.
-fn broken() -> Start {
+fn broken() -> ChildStart {
     struct Broken;
     impl StartChild for Broken {
         fn start(&self, _: &ChildContext<'_>) -> Result<Starting, Failure> {
@@ -217,7 +217,7 @@ fn an_inner_supervisor_that_gives_up_is_restarted_by_the_outer_one() {
         Spec::new("root")
             .child(inner.into_child())
             .observer(move |path, event| match event {
-                Event::Restarting {
+                SupervisorEvent::Restarting {
                     child,
                     reason,
                     count,
@@ -226,7 +226,7 @@ fn an_inner_supervisor_that_gives_up_is_restarted_by_the_outer_one() {
                     "{path} restarts {child}: {reason}, {}",
                     count.count
                 )),
-                Event::GivingUp { child, reason, .. } => {
+                SupervisorEvent::GivingUp { child, reason, .. } => {
                     events.say(format!("{path} gives up {child}: {reason}"));
                 }
                 _ => {}

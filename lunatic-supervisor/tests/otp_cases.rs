@@ -8,8 +8,8 @@ use std::time::Duration;
 use lunatic_process::ExitReason;
 use lunatic_supervisor::core::{End, Input, Request};
 use lunatic_supervisor::{
-    AutoShutdown, Backoff, ChildKind, ChildSpec, ChildStatus, Event, Flags, Intensity,
-    RequestError, Restart, ShutdownPolicy, SpecError, Strategy,
+    AutoShutdown, Backoff, ChildKind, ChildSpec, ChildStatus, Flags, Intensity, RequestError,
+    Restart, ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
 use rig::{Rig, failed};
 
@@ -130,7 +130,7 @@ fn a_child_that_is_killed_for_being_late_is_told_of() {
     rig.feed(Input::ShutDown(End::Asked(ExitReason::Shutdown)));
     rig.pass(5 * SECOND);
     let overdue = rig.events.iter().any(|event| {
-        matches!(event, Event::Overdue { child, timeout } if &*child.name == "c" && *timeout == 5 * SECOND)
+        matches!(event, SupervisorEvent::Overdue { child, timeout } if &*child.name == "c" && *timeout == 5 * SECOND)
     });
     assert!(overdue);
 }
@@ -237,7 +237,7 @@ fn an_event_tells_child_reason_count_and_the_time_to_the_limit() {
     rig.exit("a", failed());
     rig.pass(2 * SECOND);
     rig.exit("b", failed());
-    let Some(Event::Restarting {
+    let Some(SupervisorEvent::Restarting {
         child,
         reason,
         restarts,

@@ -104,7 +104,7 @@ impl Timers {
     }
 
     async fn fire_due(&self) {
-        /// So many actions, then others get their turn on this core.
+        /// So many actions, then other tasks run on this core.
         const BATCH: usize = 256;
         loop {
             let now = Instant::now();

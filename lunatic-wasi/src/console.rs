@@ -22,13 +22,13 @@ impl Console {
     /// If the future is dropped the bytes are either not printed at all, or all
     /// of them are.
     pub(crate) async fn print(self, bytes: Vec<u8>) -> io::Result<()> {
-        let turn = match self {
+        let guard = match self {
             Console::Stdout => STDOUT_TURN.lock().await,
             Console::Stderr => STDERR_TURN.lock().await,
         };
         blocking::unblock(move || {
             let printed = self.print_now(&bytes);
-            drop(turn);
+            drop(guard);
             printed
         })
         .await

@@ -28,7 +28,7 @@ enum Awaited {
 
 /// Something that a guest waited for has happened.
 #[derive(Debug)]
-pub(crate) struct Event {
+pub(crate) struct PollEvent {
     userdata: [u8; 8],
     error: Option<Errno>,
     event: EventType,
@@ -65,18 +65,18 @@ impl Subscription {
     }
 
     /// What the guest is told, if it has happened.
-    pub(crate) fn happened(&self) -> Option<Event> {
+    pub(crate) fn happened(&self) -> Option<PollEvent> {
         match &self.awaited {
             Awaited::Time { clock, time } => {
                 (clock.now() >= *time).then(|| self.event(EventType::Clock, 0))
             }
             Awaited::Ready(event) => Some(self.event(*event, 1)),
             Awaited::Input(input) => Some(match input.available()? {
-                Ok(bytes) => Event {
+                Ok(bytes) => PollEvent {
                     hangup: bytes == 0,
                     ..self.event(EventType::FdRead, bytes as u64)
                 },
-                Err(error) => Event {
+                Err(error) => PollEvent {
                     error: Some(error.into()),
                     ..self.event(EventType::FdRead, 0)
                 },
@@ -100,8 +100,8 @@ impl Subscription {
         }
     }
 
-    fn event(&self, event: EventType, bytes: u64) -> Event {
-        Event {
+    fn event(&self, event: EventType, bytes: u64) -> PollEvent {
+        PollEvent {
             userdata: self.userdata,
             error: None,
             event,
@@ -111,13 +111,13 @@ impl Subscription {
     }
 }
 
-impl Event {
+impl PollEvent {
     /// Size of a record in the guest's memory.
     pub(crate) const BYTES: usize = 32;
 
     /// User data at 0, error at 8, type at 10, bytes at 16, flags at 24.
-    pub(crate) fn into_record(self) -> [u8; Event::BYTES] {
-        let mut record = [0; Event::BYTES];
+    pub(crate) fn into_record(self) -> [u8; PollEvent::BYTES] {
+        let mut record = [0; PollEvent::BYTES];
         record[0..8].copy_from_slice(&self.userdata);
         let error = self.error.map_or(0, |errno| errno as u16);
         record[8..10].copy_from_slice(&error.to_le_bytes());

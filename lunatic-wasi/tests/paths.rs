@@ -15,7 +15,7 @@ fn in_new_dir() -> (Guest, TempDir) {
 }
 
 /// A directory with a file, an empty directory, and links to both.
-fn furnished() -> (Guest, TempDir) {
+fn with_files() -> (Guest, TempDir) {
     let (mut guest, dir) = in_new_dir();
     guest.create(3, "file").expect("a file");
     guest.close(4).expect("it is open");
@@ -36,7 +36,7 @@ fn open_nofollow(guest: &mut Guest, path: &str, oflags: u32) -> Result<u32, i32>
 
 #[test]
 fn what_is_missing_is_not_found() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(guest.open(3, "nothing"), Err(errno::NOENT));
     assert_eq!(guest.open(3, ""), Err(errno::NOENT));
     assert_eq!(guest.open(3, "nothing/file"), Err(errno::NOENT));
@@ -54,7 +54,7 @@ fn what_is_missing_is_not_found() {
 
 #[test]
 fn what_exists_is_not_created_again() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     let exclusive = oflags::CREAT | oflags::EXCL;
     for existing in ["file", "dir", "file-link", "dangling"] {
         let create = guest.open_with(3, existing, exclusive, rights::READ, 0);
@@ -68,7 +68,7 @@ fn what_exists_is_not_created_again() {
 
 #[test]
 fn a_directory_is_not_opened_to_write() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(guest.open(3, "dir"), Err(errno::ISDIR));
     assert_eq!(guest.create(3, "dir"), Err(errno::ISDIR));
     let truncate = guest.open_with(3, "dir", oflags::TRUNC, 0, 0);
@@ -82,7 +82,7 @@ fn a_directory_is_not_opened_to_write() {
 
 #[test]
 fn a_file_is_not_a_directory() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     let directory = guest.open_with(3, "file", oflags::DIRECTORY, 0, 0);
     assert_eq!(directory, Err(errno::NOTDIR));
     let link = guest.open_with(3, "file-link", oflags::DIRECTORY, 0, 0);
@@ -98,7 +98,7 @@ fn a_file_is_not_a_directory() {
 
 #[test]
 fn a_file_cannot_stand_for_the_directory_of_a_path() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     let file = guest.open(3, "file").expect("it exists");
     for fd in [0, 1, file] {
         assert_eq!(guest.open(fd, "x"), Err(errno::NOTDIR));
@@ -119,7 +119,7 @@ fn a_file_cannot_stand_for_the_directory_of_a_path() {
 
 #[test]
 fn a_directory_that_is_not_empty_stays() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     guest.create(3, "dir/file").expect("a file");
     assert_eq!(guest.rmdir(3, "dir"), Err(errno::NOTEMPTY));
     guest.mkdir(3, "other").expect("a directory");
@@ -143,7 +143,7 @@ fn a_path_can_be_too_long() {
 
 #[test]
 fn a_path_must_be_utf_8_and_have_no_zero_byte() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     guest.put(at::PATH, b"a\xff");
     let create = guest.call("path_create_directory", &args![3, at::PATH, 2]);
     assert_eq!(create, Err(errno::ILSEQ));
@@ -156,7 +156,7 @@ fn a_path_must_be_utf_8_and_have_no_zero_byte() {
 
 #[test]
 fn flags_that_do_not_exist_are_refused() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(guest.open_with(3, "file", 16, 0, 0), Err(errno::INVAL));
     assert_eq!(guest.open_with(3, "file", 0, 0, 32), Err(errno::INVAL));
     let create_directory = oflags::CREAT | oflags::DIRECTORY;
@@ -170,7 +170,7 @@ fn flags_that_do_not_exist_are_refused() {
 
 #[test]
 fn paths_may_wind_inside_of_the_directory() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     guest.mkdir(3, "dir/nested").expect("a directory");
     guest.create(3, "dir/nested/file").expect("a file");
     let winding = "dir/.//nested/../../dir/nested/../nested///./file";
@@ -200,7 +200,7 @@ fn a_file_can_be_created_just_to_read_it() {
 
 #[test]
 fn links_are_followed_only_if_asked() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(open_nofollow(&mut guest, "file-link", 0), Err(errno::LOOP));
     let directory = open_nofollow(&mut guest, "dir-link", oflags::DIRECTORY);
     assert!(matches!(directory, Err(errno::LOOP | errno::NOTDIR)));
@@ -216,7 +216,7 @@ fn links_are_followed_only_if_asked() {
 
 #[test]
 fn a_path_that_ends_like_a_directorys_names_one() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     for end in ["/", "//", "/."] {
         for lookup in [0, FOLLOW] {
             let mut kind = |path: &str| {
@@ -235,7 +235,7 @@ fn a_path_that_ends_like_a_directorys_names_one() {
 
 #[test]
 fn a_link_tells_what_it_contains() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(guest.readlink(3, "file-link", 100), Ok(b"file".to_vec()));
     assert_eq!(guest.readlink(3, "file-link", 2), Ok(b"fi".to_vec()));
     assert_eq!(guest.readlink(3, "file-link", 0), Ok(Vec::new()));
@@ -246,7 +246,7 @@ fn a_link_tells_what_it_contains() {
 #[test]
 fn the_times_of_a_link_and_of_its_file_are_two_things() {
     const MODIFIED: u32 = 4;
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     let mut set = |lookup: u32, time: u64| {
         let (path, length) = guest.put_path(at::PATH, "file-link");
         let parameters = args![3, lookup, path, length, 0u64, time, MODIFIED];
@@ -268,7 +268,7 @@ fn the_times_of_a_link_and_of_its_file_are_two_things() {
 
 #[test]
 fn a_file_can_have_two_names() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(guest.link(3, "file", 3, "dir/other"), Ok(()));
     let (a, b) = (guest.stat(3, 0, "file"), guest.stat(3, 0, "dir/other"));
     assert_eq!(a, b);
@@ -288,7 +288,7 @@ fn a_file_can_have_two_names() {
 
 #[test]
 fn a_link_needs_a_name_of_its_own() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     assert_eq!(guest.symlink("x", 3, "new/"), Err(errno::NOENT));
     assert_eq!(guest.symlink("x", 3, "dir/"), Err(errno::EXIST));
     assert_eq!(guest.symlink("", 3, "new"), Err(errno::NOENT));
@@ -299,7 +299,7 @@ fn a_link_needs_a_name_of_its_own() {
 
 #[test]
 fn renaming_replaces_what_may_be_replaced() {
-    let (mut guest, dir) = furnished();
+    let (mut guest, dir) = with_files();
     fs::write(dir.path().join("file"), b"content").expect("a file");
     assert_eq!(guest.rename(3, "file", 3, "dir/new"), Ok(()));
     assert_eq!(guest.open(3, "file"), Err(errno::NOENT));
@@ -325,7 +325,7 @@ fn renaming_replaces_what_may_be_replaced() {
 
 #[test]
 fn a_directory_opened_without_asking_for_rights_can_be_used() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     let sub = guest
         .open_with(3, "dir", oflags::DIRECTORY, 0, 0)
         .expect("it exists");
@@ -339,7 +339,7 @@ fn a_directory_opened_without_asking_for_rights_can_be_used() {
 
 #[test]
 fn a_file_moves_between_two_open_directories() {
-    let (mut guest, dir) = furnished();
+    let (mut guest, dir) = with_files();
     let sub = guest.open_to_read(3, "dir").expect("it exists");
     assert_eq!(guest.rename(3, "file", sub, "moved"), Ok(()));
     assert!(dir.path().join("dir/moved").exists());
@@ -349,7 +349,7 @@ fn a_file_moves_between_two_open_directories() {
 
 #[test]
 fn a_directory_is_listed_completely() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     let (entries, used) = guest.readdir(3, 0, 10_000).expect("it is a directory");
     assert!(used < 10_000);
     let mut names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
@@ -411,7 +411,7 @@ fn cookies_go_on_where_the_last_call_stopped() {
 
 #[test]
 fn a_buffer_that_is_too_small_is_filled_to_its_end() {
-    let (mut guest, _dir) = furnished();
+    let (mut guest, _dir) = with_files();
     for room in [0, 1, 24, 25, 60] {
         let (_, used) = guest.readdir(3, 0, room).expect("it is a directory");
         assert_eq!(used, room);

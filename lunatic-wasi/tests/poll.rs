@@ -44,7 +44,7 @@ fn writable(userdata: u64, fd: u32) -> Record {
 }
 
 /// User data, error, type, bytes and flags of an event.
-type Event = (u64, u16, u8, u64, u16);
+type PollEvent = (u64, u16, u8, u64, u16);
 
 fn put(guest: &mut Guest, subscriptions: &[Record]) -> [wasmtime::Val; 4] {
     guest.put(at::DATA, subscriptions.as_flattened());
@@ -56,7 +56,7 @@ fn put(guest: &mut Guest, subscriptions: &[Record]) -> [wasmtime::Val; 4] {
     ]
 }
 
-fn events(guest: &mut Guest) -> Vec<Event> {
+fn events(guest: &mut Guest) -> Vec<PollEvent> {
     let count = guest.take_u32(at::RESULT);
     (0..count)
         .map(|i| {
@@ -72,7 +72,7 @@ fn events(guest: &mut Guest) -> Vec<Event> {
         .collect()
 }
 
-fn poll(guest: &mut Guest, subscriptions: &[Record]) -> Result<Vec<Event>, i32> {
+fn poll(guest: &mut Guest, subscriptions: &[Record]) -> Result<Vec<PollEvent>, i32> {
     let parameters = put(guest, subscriptions);
     guest.call("poll_oneoff", &parameters)?;
     Ok(events(guest))

@@ -314,7 +314,7 @@ fn a_link_that_changes_during_the_call_leads_nowhere() {
     let swapping = thread::spawn({
         let stop = stop.clone();
         move || {
-            // `swap` is in turn a directory and a link to the outside.
+            // `swap` alternates between a directory and a link to the outside.
             while !stop.load(Ordering::Relaxed) {
                 let _ = fs::rename(inside.join("real"), inside.join("swap"));
                 let _ = fs::rename(inside.join("swap"), inside.join("real"));

@@ -2,7 +2,7 @@
 //!
 //! A guest is told what to do and how often, and prints how long it took;
 //! memory and idle CPU time are read from outside. Others than the runtime of
-//! this tree do the same in turns with it, so that noise hits all alike.
+//! this tree do the same interleaved with it, so that noise hits all alike.
 
 mod document;
 mod live;

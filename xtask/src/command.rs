@@ -1,4 +1,4 @@
-//! Starts programs, and turns their failure into an error that names them.
+//! Starts programs, and makes their failure an error that names them.
 
 use std::env;
 use std::ffi::OsStr;

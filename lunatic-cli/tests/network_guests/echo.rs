@@ -64,8 +64,8 @@ fn a_port_in_use_ends_the_program_with_a_sentence() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    let sentence = format!("cannot bind {}: Address already in use", server.address);
-    assert!(said.contains(&sentence), "{said}");
+    let expected = format!("cannot bind {}: Address already in use", server.address);
+    assert!(said.contains(&expected), "{said}");
 }
 
 #[test]
@@ -87,6 +87,6 @@ fn a_privileged_port_ends_the_program_with_a_sentence() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    let sentence = "cannot bind 127.0.0.1:1: Permission denied";
-    assert!(said.contains(sentence), "{said}");
+    let expected = "cannot bind 127.0.0.1:1: Permission denied";
+    assert!(said.contains(expected), "{said}");
 }

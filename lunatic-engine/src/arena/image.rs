@@ -10,7 +10,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::arena::shelf::ImageId;
+use crate::arena::free_list::ImageId;
 use crate::arena::system::{self, PAGE};
 use crate::segments::Contents;
 

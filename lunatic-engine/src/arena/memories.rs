@@ -1,4 +1,4 @@
-//! The memories of bodies.
+//! The memories of instances.
 #![allow(unsafe_code, reason = "each block says why it is sound")]
 
 use std::io;
@@ -9,10 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-use crate::arena::fences::Fences;
+use crate::arena::accessible_ranges::AccessibleRanges;
+use crate::arena::free_list::{FreeLists, FreeSlot, ImageId};
 use crate::arena::image::Image;
 use crate::arena::pagemap;
-use crate::arena::shelf::{FreeSlot, ImageId, Shelves};
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access, PAGE};
 use crate::geometry::Geometry;
@@ -65,9 +65,9 @@ struct Inner {
 #[derive(Debug)]
 struct Class {
     slab: Slab,
-    shelves: Shelves,
+    free_lists: FreeLists,
     /// Only where compiled code relies on them.
-    fences: Option<Fences>,
+    accessible: Option<AccessibleRanges>,
 }
 
 /// One memory; dropping it puts its slot back.
@@ -87,7 +87,7 @@ impl Memories {
         let (sizes, mappings): (Box<[_]>, _) = match geometry {
             Geometry::Dense => (Box::from(DENSE), spare),
             Geometry::Guarded => {
-                // Images have what the fences leave.
+                // Images have what the accessible leave.
                 let slots = GUARDED_SLOTS.min(spare / MAPPINGS_PER_FENCE);
                 let sizes = Box::from([(GUARDED_BYTES + GUARD_BYTES, slots)]);
                 (sizes, spare - slots * MAPPINGS_PER_FENCE)
@@ -104,7 +104,7 @@ impl Memories {
     }
 }
 
-/// How many mappings images or fences may use: most of what the kernel allows, as
+/// How many mappings images or accessible may use: most of what the kernel allows, as
 /// the rest of the program needs some too.
 fn spare_mappings() -> usize {
     /// The kernel's default.
@@ -168,15 +168,15 @@ impl Inner {
         let class = match self.geometry {
             Geometry::Dense => Class {
                 slab: Slab::reserve(slot_bytes, slots, Access::ReadWrite)?,
-                shelves: super::shelves(),
-                fences: None,
+                free_lists: super::free_lists(),
+                accessible: None,
             },
             Geometry::Guarded => {
                 let slab = Slab::reserve(slot_bytes, slots, Access::None)?;
                 Class {
-                    fences: Some(Fences::new(slab.slots())),
+                    accessible: Some(AccessibleRanges::new(slab.slots())),
                     slab,
-                    shelves: super::shelves(),
+                    free_lists: super::free_lists(),
                 }
             }
         };
@@ -203,7 +203,7 @@ impl Inner {
 impl Class {
     /// A slot, free or fresh.
     fn take(&self, image: ImageId) -> io::Result<FreeSlot> {
-        self.shelves
+        self.free_lists
             .take(image)
             .or_else(|| {
                 Some(FreeSlot {
@@ -215,7 +215,7 @@ impl Class {
             })
             .ok_or_else(|| {
                 let slots = self.slab.slots();
-                let remedy = match self.fences {
+                let remedy = match self.accessible {
                     Some(_) => "; dense ones take less room",
                     None => "",
                 };
@@ -229,9 +229,9 @@ impl Class {
     ///
     /// The slot is the caller's, and nobody uses what is beyond.
     unsafe fn set_open(&self, slot: usize, bytes: usize) -> io::Result<()> {
-        match &self.fences {
+        match &self.accessible {
             // SAFETY: the caller's.
-            Some(fences) => unsafe { fences.set(&self.slab, slot, bytes) },
+            Some(accessible) => unsafe { accessible.set(&self.slab, slot, bytes) },
             None => Ok(()),
         }
     }
@@ -276,7 +276,7 @@ fn fill(
         return Ok(free.mapped);
     }
     if free.image != ImageId::NONE {
-        // SAFETY: the slot was taken from a shelf: nobody uses it.
+        // SAFETY: the slot was taken from a free list: nobody uses it.
         unsafe { class.clear(free) }?;
         if free.mapped {
             memories.give_mappings_back();
@@ -433,17 +433,17 @@ impl Memory {
             pages: 0,
         };
         let too_much = match self.clean() {
-            Some(pages) => class.shelves.put(FreeSlot { pages, ..free }),
+            Some(pages) => class.free_lists.put(FreeSlot { pages, ..free }),
             None => Some(free),
         };
         if let Some(emptied) = too_much {
-            // SAFETY: the slot is on no shelf, and nobody uses it.
+            // SAFETY: the slot is in no free list, and nobody uses it.
             unsafe { class.discard(emptied.slot) };
             let image = match emptied.mapped {
                 true => emptied.image,
                 false => ImageId::NONE,
             };
-            class.shelves.put_emptied(FreeSlot {
+            class.free_lists.put_emptied(FreeSlot {
                 image,
                 pages: 0,
                 ..emptied
@@ -485,7 +485,7 @@ unsafe impl LinearMemory for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if let Err(error) = self.put_back() {
-            // The slot is on no shelf and is never used again.
+            // The slot is in no free list and is never used again.
             tracing::error!("a memory could not be emptied: {error}");
         }
     }

@@ -1,4 +1,4 @@
-//! The stacks of bodies.
+//! The stacks of instances.
 #![allow(unsafe_code, reason = "each block says why it is sound")]
 
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmtime::{StackCreator, StackMemory};
 
-use crate::arena::shelf::{FreeSlot, ImageId, Shelves};
+use crate::arena::free_list::{FreeLists, FreeSlot, ImageId};
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access, PAGE};
 
@@ -23,7 +23,7 @@ pub(super) struct Stacks {
 #[derive(Debug)]
 struct Inner {
     slab: Slab,
-    shelves: Shelves,
+    free_lists: FreeLists,
     /// What the engine expects of a stack.
     stack_bytes: usize,
 }
@@ -40,7 +40,7 @@ impl Stacks {
         Ok(Stacks {
             inner: Arc::new(Inner {
                 slab: Slab::reserve(slot_bytes, MOST, Access::ReadWrite)?,
-                shelves: super::shelves(),
+                free_lists: super::free_lists(),
                 stack_bytes,
             }),
         })
@@ -56,7 +56,7 @@ unsafe impl StackCreator for Stacks {
         if size > self.inner.stack_bytes {
             wasmtime::bail!("a stack of {size} bytes is larger than a slot");
         }
-        let slot = match self.inner.shelves.take(ImageId::NONE) {
+        let slot = match self.inner.free_lists.take(ImageId::NONE) {
             Some(free) => free.slot,
             None => self.inner.fresh()?,
         };
@@ -108,13 +108,13 @@ impl Drop for Stack {
             mapped: false,
             pages: PAGES,
         };
-        if let Some(cold) = self.stacks.shelves.put(free) {
+        if let Some(cold) = self.stacks.free_lists.put(free) {
             let slab = &self.stacks.slab;
             let start = slab.address(cold.slot).wrapping_add(PAGE);
-            // SAFETY: the slot was on a shelf and no longer is: nobody uses it.
+            // SAFETY: the slot was in a free list and no longer is: nobody uses it.
             unsafe { system::discard(start, slab.slot_bytes() - PAGE) };
             self.stacks
-                .shelves
+                .free_lists
                 .put_emptied(FreeSlot { pages: 0, ..cold });
         }
     }

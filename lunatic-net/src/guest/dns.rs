@@ -118,7 +118,7 @@ fn drop_dns_iterator<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<(
 }
 
 /// Makes an iterator of one address and writes its id to `id_ptr`; returns 0,
-/// or 1 with an error id there. The body of every function that tells an address.
+/// or 1 with an error id there. Shared by every function that tells an address.
 pub(super) fn tell<T: NetHost>(
     caller: &mut Caller<'_, T>,
     address: io::Result<SocketAddr>,

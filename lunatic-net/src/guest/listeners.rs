@@ -48,7 +48,7 @@ pub(super) fn add_to_linker<T: NetHost, L: Listener>(
     Ok(())
 }
 
-/// The body of `tcp_accept` and `tls_accept`: waits for a connection. Returns 0
+/// Shared by `tcp_accept` and `tls_accept`: waits for a connection. Returns 0
 /// with a stream id at `id_ptr` and the other side's address, as an iterator, at
 /// `peer_ptr`; or 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
 ///

@@ -129,7 +129,7 @@ pub(super) fn add_handles<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &
     Ok(())
 }
 
-/// The body of every `…_bind` function but that of TLS: returns 0 with an id, or 1
+/// Shared by the `…_bind` functions but that of TLS: returns 0 with an id, or 1
 /// with an error id, at `id_ptr`.
 ///
 /// Traps on a bad kind of address, or a bad address in memory.
@@ -165,7 +165,7 @@ pub(super) fn with_buffer<T: NetHost, S: Socket>(
     Ok(socket)
 }
 
-/// The body of every function that tells an address of a socket. Returns 0 with an
+/// Shared by every function that tells an address of a socket. Returns 0 with an
 /// iterator id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps on an unknown id, or a bad address.
@@ -179,7 +179,7 @@ pub(super) fn tell_address<T: NetHost, S: Socket>(
     tell(&mut caller, address, id_ptr)
 }
 
-/// The body of every `drop_…` function on sockets.
+/// Shared by every `drop_…` function on sockets.
 ///
 /// Traps on an unknown id.
 fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
@@ -187,7 +187,7 @@ fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()>
     Ok(())
 }
 
-/// The body of every `clone_…` function: a new handle of the same socket,
+/// Shared by every `clone_…` function: a new handle of the same socket,
 /// returns its id.
 ///
 /// Traps on an unknown id, and if the process has as many sockets as it may.
@@ -197,7 +197,7 @@ fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u6
     Ok(net.keep(socket).map_err(Misuse::from)?)
 }
 
-/// The body of every `lunatic::message::push_…` function on sockets (ABI §4):
+/// Shared by every `lunatic::message::push_…` function on sockets (ABI §4):
 /// moves a socket into the message, returns its index.
 ///
 /// Traps on an unknown id, and without a data message; the socket stays then.
@@ -208,7 +208,7 @@ fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64
     Ok(index)
 }
 
-/// The body of every `lunatic::message::take_…` function on sockets (ABI §4):
+/// Shared by every `lunatic::message::take_…` function on sockets (ABI §4):
 /// moves a socket out of the message, returns its new id.
 ///
 /// Traps if there is none at that index, and if the process has as many sockets

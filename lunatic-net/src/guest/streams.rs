@@ -60,7 +60,7 @@ pub(super) fn add_to_linker<T: NetHost, S: Stream>(
     Ok(())
 }
 
-/// The body of `tcp_read` and `tls_read`: waits for bytes and takes what fits.
+/// Shared by `tcp_read` and `tls_read`: waits for bytes and takes what fits.
 /// Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or 9027.
 ///
 /// Traps on an unknown id, or a bad address.
@@ -90,7 +90,7 @@ pub(super) fn buffer<'a, T: NetHost>(
         .map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// The body of `tcp_write_vectored` and `tls_write_vectored`: writes some of the
+/// Shared by `tcp_write_vectored` and `tls_write_vectored`: writes some of the
 /// bytes. Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or
 /// 9027.
 ///
@@ -118,7 +118,7 @@ async fn write_vectored<T: NetHost, S: Stream>(
     counted(&mut caller, outcome, opaque_ptr)
 }
 
-/// The body of `tcp_flush` and `tls_flush`: waits until all that was written is
+/// Shared by `tcp_flush` and `tls_flush`: waits until all that was written is
 /// with the system, for as long as a write may take. Returns 0 with a 0, or 1 with
 /// an error id, at `error_ptr`.
 ///

@@ -70,7 +70,7 @@ impl TlsConnector {
     }
 
     /// As [`connect`](TlsConnector::connect), to the one of a server's addresses
-    /// that answers first. They are tried in turn, a quarter of a second apart or
+    /// that answers first. They are tried one after the other, a quarter of a second apart or
     /// as soon as one has failed.
     ///
     /// # Errors

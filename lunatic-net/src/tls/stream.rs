@@ -12,10 +12,10 @@ use futures_lite::future;
 use rustls::Connection;
 
 use crate::errors::StreamError;
+use crate::operation_lock::OperationLock;
 use crate::time_limit::{TimeLimit, within};
 use crate::tls::handshake::HandshakeError;
 use crate::tls::session::{Session, Step};
-use crate::turn::Turn;
 
 /// A TLS connection; clone it freely, it closes with its last handle.
 ///
@@ -34,9 +34,9 @@ struct Shared {
     /// Held by whoever drives the handshake.
     shaking: Mutex<()>,
     /// Held by whoever reads.
-    reading: Turn,
+    reading: OperationLock,
     /// Held by whoever writes.
-    writing: Turn,
+    writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
 }
@@ -52,8 +52,8 @@ impl TlsStream {
             session: parking_lot::Mutex::new(Session::new(connection, handshake_limit)),
             ready: AtomicBool::new(false),
             shaking: Mutex::new(()),
-            reading: Turn::new(),
-            writing: Turn::new(),
+            reading: OperationLock::new(),
+            writing: OperationLock::new(),
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
         }))

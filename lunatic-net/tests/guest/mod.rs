@@ -118,16 +118,16 @@ pub const TIMED_OUT: i32 = 9027;
 /// The state of a process in a test.
 pub struct Host {
     net: GuestNet,
-    mailbox: GuestMailbox<Outbox>,
+    mailbox: GuestMailbox<SentMessages>,
     memory: Option<Memory>,
     errors: ErrorTable,
 }
 
 /// Keeps what is sent.
 #[derive(Clone, Default)]
-pub struct Outbox(Arc<Mutex<Vec<Message>>>);
+pub struct SentMessages(Arc<Mutex<Vec<Message>>>);
 
-impl Post for Outbox {
+impl Post for SentMessages {
     fn deliver(&self, _process_id: u64, message: Message) {
         self.0.lock().expect("no panic").push(message);
     }
@@ -144,9 +144,9 @@ impl AbiHost for Host {
 }
 
 impl MailboxHost for Host {
-    type Post = Outbox;
+    type Post = SentMessages;
 
-    fn mailbox(&mut self) -> &mut GuestMailbox<Outbox> {
+    fn mailbox(&mut self) -> &mut GuestMailbox<SentMessages> {
         &mut self.mailbox
     }
 }
@@ -162,7 +162,7 @@ pub struct Guest {
     pub store: Store<Host>,
     instance: Instance,
     memory: Memory,
-    outbox: Outbox,
+    sent: SentMessages,
 }
 
 fn module() -> String {
@@ -207,11 +207,11 @@ impl Guest {
         lunatic_abi::add_to_linker(&mut linker).expect("no name is registered twice");
         lunatic_mailbox::guest::add_to_linker(&mut linker).expect("no name is registered twice");
         lunatic_net::guest::add_to_linker(&mut linker).expect("no name is registered twice");
-        let outbox = Outbox::default();
+        let sent = SentMessages::default();
         let (_, mailbox) = Mailbox::new(Limits::default());
         let host = Host {
             net: GuestNet::new(Arc::new(config)),
-            mailbox: GuestMailbox::new(mailbox, outbox.clone()),
+            mailbox: GuestMailbox::new(mailbox, sent.clone()),
             memory: None,
             errors: ErrorTable::new(),
         };
@@ -226,7 +226,7 @@ impl Guest {
             store,
             instance,
             memory,
-            outbox,
+            sent,
         }
     }
 
@@ -419,7 +419,7 @@ impl Guest {
     /// Sends the message in scratch to another process, into its scratch.
     pub fn send_to(&mut self, other: &mut Guest) {
         assert_eq!(self.code("send", &args![1_u64]), 0);
-        let message = self.outbox.0.lock().expect("no panic").pop();
+        let message = self.sent.0.lock().expect("no panic").pop();
         other
             .store
             .data_mut()

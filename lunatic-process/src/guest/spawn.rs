@@ -9,7 +9,7 @@ use lunatic_mailbox::Tag;
 use wasmtime::{Caller, Linker, Result, Val};
 
 use crate::environment::SpawnLink;
-use crate::guest::body::{self, Spawn, Spawned, StartError};
+use crate::guest::start::{self, Spawn, Spawned, StartError};
 use crate::guest::{Config, NAMESPACE, ProcessHost};
 
 pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
@@ -136,7 +136,7 @@ pub fn resolve<T: ProcessHost>(
     })
 }
 
-/// Starts a process; the body of every host function that does. It does not
+/// Starts a process; shared by every host function that does. It does not
 /// wait, so a lock may be held over it.
 ///
 /// # Errors
@@ -169,7 +169,7 @@ pub fn begin<T: ProcessHost>(
         link,
         awaited: false,
     };
-    Ok(body::spawn(&environment, spawn))
+    Ok(start::spawn(&environment, spawn))
 }
 
 impl<T: ProcessHost> fmt::Debug for Resolved<T> {

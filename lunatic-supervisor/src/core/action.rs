@@ -3,7 +3,7 @@
 use lunatic_process::ExitReason;
 
 use crate::core::child::ChildKey;
-use crate::core::event::{ChildRef, Event};
+use crate::core::event::{ChildRef, SupervisorEvent};
 use crate::core::input::{RequestError, RequestId};
 use crate::core::intensity::RestartCount;
 
@@ -24,7 +24,7 @@ pub enum Action {
     /// Answer a request.
     Reply(RequestId, Result<ChildKey, RequestError>),
     /// Tell whoever wants to know.
-    Tell(Event),
+    Tell(SupervisorEvent),
     /// All children are stopped, and this is the end.
     End(End),
 }

@@ -98,7 +98,7 @@ pub(super) enum State {
     Stopping(Option<Instant>),
     /// It has ended on its own, and nothing was done about that yet.
     Dead(ExitReason),
-    /// It is to be started again: at this time, or as soon as it is its turn.
+    /// It is to be started again: at this time, or as soon as the children before it have started.
     Waiting(Option<Instant>),
 }
 

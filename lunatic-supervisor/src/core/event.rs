@@ -9,7 +9,7 @@ use lunatic_process::ExitReason;
 use crate::core::child::ChildKey;
 use crate::core::intensity::RestartCount;
 
-/// A child in an [`Event`].
+/// A child in an [`SupervisorEvent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildRef {
     /// Which one.
@@ -23,7 +23,7 @@ pub struct ChildRef {
 /// Something worth a line in a log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Event {
+pub enum SupervisorEvent {
     /// All children were started for the first time.
     Ready,
     /// A child has ended, or did not start, and is started again.

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use crate::core::action::{Action, End};
 use crate::core::backoff::Chance;
 use crate::core::child::{Child, ChildCounts, ChildInfo, ChildKey, Shared, State};
-use crate::core::event::{ChildRef, Event};
+use crate::core::event::{ChildRef, SupervisorEvent};
 use crate::core::input::{Input, Request, RequestError, RequestId};
 use crate::core::intensity::Window;
 use crate::core::spec::{ChildKind, ChildSpec, Flags, MAX_CHILDREN, SpecError, Strategy};
@@ -342,7 +342,7 @@ impl<S> Machine<S> {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: SupervisorEvent) {
         self.actions.push_back(Action::Tell(event));
     }
 

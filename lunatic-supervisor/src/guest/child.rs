@@ -8,7 +8,7 @@ use lunatic_process::Failure;
 use lunatic_process::guest::{ProcessHost, Spawn, spawn};
 use wasmtime::Val;
 
-use crate::start::{ChildContext, Start, StartChild, Starting};
+use crate::start::{ChildContext, ChildStart, StartChild, Starting};
 
 /// A child that is a wasm instance: a new one for every start.
 pub struct WasmChild<T: ProcessHost> {
@@ -75,7 +75,7 @@ impl<T: ProcessHost> WasmChild<T> {
     }
 
     /// How a supervisor starts it.
-    pub fn into_start(self) -> Start {
+    pub fn into_start(self) -> ChildStart {
         Arc::new(self)
     }
 }

@@ -9,7 +9,7 @@ use wasmtime::{Caller, Result, Val};
 use crate::core::{AutoShutdown, ChildSpec, Restart, ShutdownPolicy, Strategy};
 use crate::guest::SupervisorHost;
 use crate::guest::child::WasmChild;
-use crate::start::Start;
+use crate::start::ChildStart;
 
 /// Bytes of a child record (docs/abi-extensions.md §1.2).
 const CHILD_BYTES: u32 = 56;
@@ -82,7 +82,7 @@ pub(super) fn name<T: SupervisorHost>(
 pub(super) fn child<T: SupervisorHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,
-) -> Result<ChildSpec<Start>> {
+) -> Result<ChildSpec<ChildStart>> {
     let record = Record(caller.bytes(ptr, CHILD_BYTES)?.to_vec());
     let restart = restart(record.u32(48))?;
     let shutdown = shutdown(record.i64(40))?;

@@ -14,7 +14,7 @@ use wasmtime::{Caller, Linker, Result, Val};
 use crate::core::RequestError;
 use crate::guest::child::WasmChild;
 use crate::guest::{NAMESPACE, SupervisorHost, reading, specs};
-use crate::start::Start;
+use crate::start::ChildStart;
 use crate::supervisor::{ChildId, StartedChild, Supervisor};
 
 pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
@@ -148,7 +148,7 @@ async fn start_from_template<T: SupervisorHost>(
     let started = match params.is_empty() {
         true => supervisor.start_from_template().await,
         false => {
-            let with_params = move |template: &Start| add_params::<T>(template, &params);
+            let with_params = move |template: &ChildStart| add_params::<T>(template, &params);
             supervisor.start_like_template(with_params).await
         }
     };
@@ -279,7 +279,10 @@ const NO_PROCESS: u32 = 4;
 #[derive(Debug)]
 struct EndedBy(String);
 
-fn add_params<T: SupervisorHost>(template: &Start, params: &[Val]) -> Result<Start, RequestError> {
+fn add_params<T: SupervisorHost>(
+    template: &ChildStart,
+    params: &[Val],
+) -> Result<ChildStart, RequestError> {
     let template: &dyn Any = &**template;
     let child = template.downcast_ref::<WasmChild<T>>();
     let child = child.ok_or(RequestError::NoArguments)?;

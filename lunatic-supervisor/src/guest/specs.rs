@@ -7,7 +7,7 @@ use crate::core::{Backoff, ChildSpec, Flags, Intensity};
 use crate::guest::state::GuestSpec;
 use crate::guest::{NAMESPACE, SupervisorHost, reading};
 use crate::spec::Spec;
-use crate::start::Start;
+use crate::start::ChildStart;
 
 pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_wrap(NAMESPACE, "create_spec", create_spec)?;
@@ -119,7 +119,7 @@ fn add_supervisor<T: SupervisorHost>(
 fn add<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     spec_id: u64,
-    child: ChildSpec<Start>,
+    child: ChildSpec<ChildStart>,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;

@@ -137,7 +137,7 @@ impl Tale {
 
 /// A child that says when it starts and when it ends, and fails at the first
 /// message, or ends normally if that message has the tag 1.
-pub fn worker(name: &'static str, tale: &Tale) -> lunatic_supervisor::Start {
+pub fn worker(name: &'static str, tale: &Tale) -> lunatic_supervisor::ChildStart {
     let tale = tale.clone();
     lunatic_supervisor::native(move |mut own| {
         tale.say(format!("{name} starts"));

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use lunatic_process::{ExitReason, Failure};
 use lunatic_supervisor::core::{Action, End, Input, Machine, Request, RequestId};
-use lunatic_supervisor::{ChildKey, ChildSpec, ChildStatus, Event, Flags, RequestError, SpecError};
+use lunatic_supervisor::{
+    ChildKey, ChildSpec, ChildStatus, Flags, RequestError, SpecError, SupervisorEvent,
+};
 
 pub struct Rig {
     pub machine: Machine<()>,
@@ -26,7 +28,7 @@ pub struct Rig {
     names: HashMap<ChildKey, String>,
     /// What was done since the last look.
     done: Vec<String>,
-    pub events: Vec<Event>,
+    pub events: Vec<SupervisorEvent>,
     pub replies: Vec<Result<ChildKey, RequestError>>,
     pub end: Option<End>,
     requests: u64,

@@ -11,7 +11,7 @@ use super::async_functions;
 use crate::WasiHost;
 use crate::errno::Errno;
 use crate::outcome::Outcome;
-use crate::subscription::{Event, Subscription};
+use crate::subscription::{PollEvent, Subscription};
 
 pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
     async_functions! { linker:
@@ -35,7 +35,7 @@ async fn poll_oneoff<T: WasiHost>(
     count: u32,
     nevents_ptr: u32,
 ) -> Outcome {
-    caller.records::<{ Event::BYTES }>(events, count)?;
+    caller.records::<{ PollEvent::BYTES }>(events, count)?;
     caller.bytes(nevents_ptr, 4)?;
     let records = caller.records::<{ Subscription::BYTES }>(subscriptions, count)?;
     if count == 0 || count > MAX_SUBSCRIPTIONS {
@@ -53,12 +53,12 @@ async fn poll_oneoff<T: WasiHost>(
 }
 
 /// The events of the subscriptions that have happened, at least one.
-async fn wait(subscriptions: &[Subscription]) -> Vec<[u8; Event::BYTES]> {
+async fn wait(subscriptions: &[Subscription]) -> Vec<[u8; PollEvent::BYTES]> {
     loop {
         let happened: Vec<_> = subscriptions
             .iter()
             .filter_map(Subscription::happened)
-            .map(Event::into_record)
+            .map(PollEvent::into_record)
             .collect();
         if !happened.is_empty() {
             return happened;

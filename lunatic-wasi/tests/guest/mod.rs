@@ -279,7 +279,7 @@ impl Guest {
         Ok(results.first().map_or(0, |value| value.unwrap_i32()))
     }
 
-    /// Calls an export that does not trap, and turns errno 0 into `Ok`.
+    /// Calls an export that does not trap, and makes errno 0 into `Ok`.
     pub fn call(&mut self, name: &str, params: &[Val]) -> Result<(), i32> {
         match self.try_call(name, params).expect("no trap") {
             0 => Ok(()),

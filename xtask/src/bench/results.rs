@@ -1,4 +1,4 @@
-//! Runs a workload on all subjects in turns, and keeps what came of it.
+//! Runs a workload on all subjects, interleaved, and keeps what came of it.
 
 use std::io::{self, Write};
 use std::process::Command;

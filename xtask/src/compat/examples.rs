@@ -119,11 +119,11 @@ pub(super) fn run(
 }
 
 /// Prints whether an example passed, which it did if nobody complains.
-pub(super) fn judged(name: &str, complaints: &[String]) -> Report {
-    let passed = complaints.is_empty();
+pub(super) fn judged(name: &str, problems: &[String]) -> Report {
+    let passed = problems.is_empty();
     println!("{name:<30}{}", if passed { "ok" } else { "FAILED" });
-    for complaint in complaints {
-        println!("    {complaint}");
+    for problem in problems {
+        println!("    {problem}");
     }
     let tally = Tally {
         passed: usize::from(passed),
@@ -146,8 +146,8 @@ impl Example {
         let program = program(artifacts, "example", self.name)
             .with_context(|| format!("cargo built no example `{}`", self.name))?;
         let outcome = runner.run(program, self.arguments, self.variables)?;
-        let complaints = self.complaints(&outcome);
-        let report = judged(self.name, &complaints);
+        let problems = self.problems(&outcome);
+        let report = judged(self.name, &problems);
         if report.tally.failed > 0 {
             print_output(&outcome);
         }
@@ -155,25 +155,25 @@ impl Example {
     }
 
     /// What is wrong with how it went.
-    fn complaints(&self, outcome: &Outcome) -> Vec<String> {
-        let mut complaints = Vec::new();
+    fn problems(&self, outcome: &Outcome) -> Vec<String> {
+        let mut problems = Vec::new();
         if outcome.code != Some(0) {
-            complaints.push(format!("{} instead of exit code 0", ending(outcome)));
+            problems.push(format!("{} instead of exit code 0", ending(outcome)));
         }
         for text in self.prints {
             if !outcome.stdout.contains(text) {
-                complaints.push(format!("it doesn't print {text:?}"));
+                problems.push(format!("it doesn't print {text:?}"));
             }
         }
         for text in self.never_prints {
             if outcome.stdout.contains(text) {
-                complaints.push(format!("it prints {text:?}"));
+                problems.push(format!("it prints {text:?}"));
             }
         }
         if outcome.stderr.contains(PANIC) {
-            complaints.push("one of its processes panicked".to_owned());
+            problems.push("one of its processes panicked".to_owned());
         }
-        complaints
+        problems
     }
 }
 
@@ -188,22 +188,22 @@ mod tests {
         ..SILENT
     };
 
-    fn complaints(code: i32, stdout: &str, stderr: &str) -> usize {
+    fn problems(code: i32, stdout: &str, stderr: &str) -> usize {
         let outcome = Outcome {
             code: Some(code),
             timed_out: false,
             stdout: stdout.to_owned(),
             stderr: stderr.to_owned(),
         };
-        EXAMPLE.complaints(&outcome).len()
+        EXAMPLE.problems(&outcome).len()
     }
 
     #[test]
     fn only_the_right_output_with_exit_code_0_passes() {
-        assert_eq!(complaints(0, "done", ""), 0);
-        assert_eq!(complaints(1, "done", ""), 1);
-        assert_eq!(complaints(0, "", ""), 1);
-        assert_eq!(complaints(0, "done, oops", ""), 1);
-        assert_eq!(complaints(0, "done", "thread 'main' panicked at a.rs:1"), 1);
+        assert_eq!(problems(0, "done", ""), 0);
+        assert_eq!(problems(1, "done", ""), 1);
+        assert_eq!(problems(0, "", ""), 1);
+        assert_eq!(problems(0, "done, oops", ""), 1);
+        assert_eq!(problems(0, "done", "thread 'main' panicked at a.rs:1"), 1);
     }
 }

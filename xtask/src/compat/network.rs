@@ -69,7 +69,7 @@ pub(super) fn run(
         let program = program(artifacts, "example", example.name)
             .with_context(|| format!("cargo built no example `{}`", example.name))?;
         report += match (example.run)(runner, program)? {
-            Verdict::Ran(complaints) => judged(example.name, &complaints),
+            Verdict::Ran(problems) => judged(example.name, &problems),
             Verdict::NotRun(reason) => not_run(example.name, &reason),
         };
     }
@@ -82,14 +82,14 @@ fn echo(runner: &Runner, program: &Path, ports: &[u16]) -> Result<Verdict> {
         return Ok(Verdict::NotRun(reason));
     }
     let server = Server::start(runner, program, ports.len().max(1))?;
-    let mut complaints = Vec::new();
+    let mut problems = Vec::new();
     for address in &server.addresses {
         // Two at once: the first says nothing until the second has been served.
         let silent = clients::connect(*address)?;
-        complaints.extend(clients::echo(*address)?);
-        complaints.extend(clients::echo_over(silent)?);
+        problems.extend(clients::echo(*address)?);
+        problems.extend(clients::echo_over(silent)?);
     }
-    Ok(Verdict::Ran(complaints))
+    Ok(Verdict::Ran(problems))
 }
 
 /// A server that answers each TLS connection once.

@@ -21,7 +21,7 @@ const LEFT_OUT: [&str; 3] = ["benches", "Cargo.lock", ".cargo-ok"];
 const BENCH_TABLES: [&str; 2] = ["[[bench]]", "[dev-dependencies.criterion]"];
 
 /// Publishing drops a development dependency on the package itself, which
-/// turns on what its tests need. The package lies in this repository's folder
+/// enables what its tests need. The package lies in this repository's folder
 /// and isn't part of its workspace.
 const ADDED_TABLES: &str = r#"
 [dev-dependencies.lunatic]

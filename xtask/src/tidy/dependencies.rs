@@ -100,12 +100,12 @@ impl Crate {
     }
 }
 
-/// A complaint about each dependency that points the wrong way.
+/// A problem about each dependency that points the wrong way.
 pub(super) fn misdirected(crates: &[Crate]) -> Vec<String> {
-    crates.iter().flat_map(complaints).collect()
+    crates.iter().flat_map(problems).collect()
 }
 
-fn complaints(member: &Crate) -> Vec<String> {
+fn problems(member: &Crate) -> Vec<String> {
     let name = &member.name;
     let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| known == name) else {
         return vec![format!(
@@ -130,7 +130,7 @@ impl Allowed {
     }
 }
 
-/// A complaint about each package in `cargo metadata` that brings another
+/// A problem about each package in `cargo metadata` that brings another
 /// asynchronous runtime along.
 pub(super) fn unwanted(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().into_iter().flatten();

@@ -22,13 +22,13 @@ const ALLOWED: [&str; 14] = [
     "Zlib",
 ];
 
-/// A complaint about each package in `cargo metadata` that may not be used.
+/// A problem about each package in `cargo metadata` that may not be used.
 pub(super) fn refused(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
-    packages.filter_map(complaint).collect()
+    packages.filter_map(problem).collect()
 }
 
-fn complaint(package: &Value) -> Option<String> {
+fn problem(package: &Value) -> Option<String> {
     let name = package["name"].as_str().unwrap_or_default();
     let version = package["version"].as_str().unwrap_or_default();
     let Some(licence) = package["license"].as_str() else {

@@ -31,13 +31,13 @@ pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
         ));
     }
     for (number, line) in (1..).zip(code::only(source).lines()) {
-        let complaints = complaints(path, line);
-        problems.extend(complaints.map(|complaint| format!("{path}:{number}: {complaint}")));
+        let found = problems_in_line(path, line);
+        problems.extend(found.map(|problem| format!("{path}:{number}: {problem}")));
     }
     problems
 }
 
-fn complaints(path: &str, line: &str) -> impl Iterator<Item = String> {
+fn problems_in_line(path: &str, line: &str) -> impl Iterator<Item = String> {
     let unfinished =
         calls(line, &UNFINISHED).map(|name| format!("`{name}!` is for unfinished code"));
     let printing = (!is_program(path))

@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Run the tests of a module.
     Test(Test),
     /// Start an application: the supervision tree that a manifest describes.
-    Start(Start),
+    Start(StartApplication),
     /// Look for mistakes in a manifest, and in what it names, without running it.
     Check(Check),
     /// Show or clear what is kept of compiled modules.
@@ -102,7 +102,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Start {
+pub(crate) struct StartApplication {
     #[command(flatten)]
     pub(crate) engine: Engine,
 

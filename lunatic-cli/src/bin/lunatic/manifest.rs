@@ -7,7 +7,7 @@
 mod application;
 mod check;
 mod child;
-mod complaint;
+mod diagnostic;
 mod parse;
 mod program;
 mod supervisor;
@@ -22,13 +22,13 @@ use std::path::Path;
 
 pub(crate) use application::Application;
 pub(crate) use check::check;
-use complaint::Complaints;
-pub(crate) use tree::Forge;
+use diagnostic::Diagnostics;
+pub(crate) use tree::TreeBuilder;
 
 use crate::problem::Problem;
 
 /// What a manifest is read with.
-struct Surroundings<'a> {
+struct ParseContext<'a> {
     /// The directory that its paths are taken from.
     directory: &'a Path,
     /// The environment that it may pass on.
@@ -63,19 +63,19 @@ impl<'a> Manifest<'a> {
 
     /// What it says; nothing that it names is looked at.
     pub(crate) fn parse(&self) -> Result<Application, Problem> {
-        let surroundings = Surroundings {
+        let context = ParseContext {
             directory: self.path.parent().unwrap_or(Path::new("")),
             variables: crate::grants::inherited_variables(),
         };
-        parse::parse(&self.text, &surroundings).map_err(|complaints| self.tell(complaints))
+        parse::parse(&self.text, &context).map_err(|diagnostics| self.tell(diagnostics))
     }
 
-    /// Prints all complaints but the sum of them.
-    fn tell(&self, complaints: Complaints) -> Problem {
-        let complaints = complaints.sorted();
-        let number = complaints.len();
-        for complaint in complaints {
-            complaint.explain(self.path, &self.text).print();
+    /// Prints all diagnostics but the sum of them.
+    fn tell(&self, diagnostics: Diagnostics) -> Problem {
+        let diagnostics = diagnostics.sorted();
+        let number = diagnostics.len();
+        for diagnostic in diagnostics {
+            diagnostic.explain(self.path, &self.text).print();
         }
         let errors = if number == 1 { "error" } else { "errors" };
         Problem::new(format!("`{}` has {number} {errors}", self.path.display()))

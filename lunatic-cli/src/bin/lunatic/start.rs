@@ -5,29 +5,29 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
-use lunatic_cli::{Names, Runtime};
+use lunatic_cli::{NameScope, Runtime};
 use lunatic_process::ExitReason;
-use lunatic_supervisor::{Event, Spec, StartError};
+use lunatic_supervisor::{Spec, StartError, SupervisorEvent};
 
-use crate::arguments::Start;
-use crate::manifest::{self, Forge, Manifest};
+use crate::arguments::StartApplication;
+use crate::manifest::{self, Manifest, TreeBuilder};
 use crate::problem::Problem;
 use crate::{logging, run};
 
 /// Runs an application until it ends or is told to.
-pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
+pub(crate) fn start(start: &StartApplication) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(&start.manifest)?;
     let application = manifest.parse()?;
     let runtime = run::start_runtime(&start.engine)?;
     future::block_on(async {
         let modules = manifest::check(&manifest, &application, &runtime).await?;
         logging::start("warn")?;
-        let forge = Forge {
+        let builder = TreeBuilder {
             runtime: runtime.clone(),
             modules,
-            names: Names::new(runtime.environment()),
+            names: NameScope::new(runtime.environment()),
         };
-        let spec = forge.spec(name(&start.manifest), application.top).await?;
+        let spec = builder.spec(name(&start.manifest), application.top).await?;
         let ended = supervise(&runtime, spec).await?;
         run::shut_down(&runtime).await;
         ended.exit_code(&start.manifest)
@@ -43,7 +43,7 @@ fn name(manifest: &Path) -> String {
 /// How an application ended.
 enum Ended {
     /// Its supervisor has, for this reason; and what made it give up, if it has.
-    ByItself(ExitReason, Option<Event>),
+    ByItself(ExitReason, Option<SupervisorEvent>),
     /// A child did not start.
     AtStart(StartError),
     /// It was killed before all children had stopped in order; the exit code for
@@ -55,7 +55,7 @@ enum Ended {
 /// stop their children in order, the second one does not wait for that.
 async fn supervise(runtime: &Runtime, spec: Spec) -> Result<Ended, Problem> {
     let mut signals = run::signals()?;
-    let gave_up: Arc<OnceLock<Event>> = Arc::default();
+    let gave_up: Arc<OnceLock<SupervisorEvent>> = Arc::default();
     let spec = watched(spec, &gave_up);
     let started = async { Ok(spec.start(runtime.environment(), None).await) };
     let interrupted = async { Err(run::interrupted(&mut signals).await) };
@@ -78,11 +78,11 @@ async fn supervise(runtime: &Runtime, spec: Spec) -> Result<Ended, Problem> {
 }
 
 /// The tree, with an eye on whether its root gives up.
-fn watched(spec: Spec, gave_up: &Arc<OnceLock<Event>>) -> Spec {
+fn watched(spec: Spec, gave_up: &Arc<OnceLock<SupervisorEvent>>) -> Spec {
     let gave_up = gave_up.clone();
     spec.observer(move |path, event| {
         let is_root = !path.contains('/');
-        if is_root && matches!(event, Event::GivingUp { .. }) {
+        if is_root && matches!(event, SupervisorEvent::GivingUp { .. }) {
             gave_up.set(event.clone()).ok();
         }
     })
@@ -107,9 +107,9 @@ impl Ended {
     }
 }
 
-fn given_up(manifest: &Path, event: &Event) -> Problem {
+fn given_up(manifest: &Path, event: &SupervisorEvent) -> Problem {
     let shown = manifest.display();
-    let Event::GivingUp {
+    let SupervisorEvent::GivingUp {
         child,
         reason,
         count,

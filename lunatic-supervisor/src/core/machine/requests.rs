@@ -8,7 +8,7 @@ use crate::core::machine::{Machine, Pending, Task, Then, Why};
 use crate::core::spec::ChildSpec;
 
 impl<S> Machine<S> {
-    /// A request waits for its turn, but not for the end.
+    /// A request waits for those before it, but not for the end.
     pub(super) fn requested(&mut self, id: RequestId, request: Request<S>) {
         let is_ending = matches!(
             self.task,

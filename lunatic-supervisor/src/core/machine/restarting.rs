@@ -7,7 +7,7 @@ use lunatic_process::ExitReason;
 use crate::core::action::End;
 use crate::core::backoff::Backoff;
 use crate::core::child::{ChildKey, State};
-use crate::core::event::Event;
+use crate::core::event::SupervisorEvent;
 use crate::core::intensity::RestartCount;
 use crate::core::machine::{Machine, Then, Why};
 use crate::core::spec::{AutoShutdown, Restart, Strategy};
@@ -64,7 +64,7 @@ impl<S> Machine<S> {
         if is_forgotten {
             self.remove(key);
         }
-        self.tell(Event::Ended {
+        self.tell(SupervisorEvent::Ended {
             child: child.clone(),
             reason,
         });
@@ -74,7 +74,7 @@ impl<S> Machine<S> {
             AutoShutdown::AllSignificant => is_significant && self.significant == 0,
         };
         if shuts_down {
-            self.tell(Event::AutoShutdown {
+            self.tell(SupervisorEvent::AutoShutdown {
                 child: child.clone(),
             });
             self.end(End::AutoShutdown(child), now);
@@ -88,7 +88,7 @@ impl<S> Machine<S> {
             Err(count) => {
                 let child = self.child_ref(key);
                 self.set_state(key, State::Stopped);
-                self.tell(Event::GivingUp {
+                self.tell(SupervisorEvent::GivingUp {
                     child: child.clone(),
                     reason,
                     count,
@@ -111,7 +111,7 @@ impl<S> Machine<S> {
             return;
         };
         child.restarts += 1;
-        let event = Event::Restarting {
+        let event = SupervisorEvent::Restarting {
             child: child_ref,
             reason,
             restarts: child.restarts,

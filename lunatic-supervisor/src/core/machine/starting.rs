@@ -6,7 +6,7 @@ use lunatic_process::ExitReason;
 
 use crate::core::action::{Action, End};
 use crate::core::child::{ChildKey, State};
-use crate::core::event::Event;
+use crate::core::event::SupervisorEvent;
 use crate::core::input::RequestError;
 use crate::core::machine::{Machine, Pending, Task, Why};
 
@@ -29,7 +29,7 @@ impl<S> Machine<S> {
                 self.task = Task::None;
                 if let Why::Begin = why {
                     self.actions.push_back(Action::Ready);
-                    self.tell(Event::Ready);
+                    self.tell(SupervisorEvent::Ready);
                 }
             }
         }
@@ -66,17 +66,17 @@ impl<S> Machine<S> {
         match why {
             Why::Begin => {
                 self.set_state(key, State::Stopped);
-                self.tell(Event::StartFailed {
+                self.tell(SupervisorEvent::StartFailed {
                     child: child.clone(),
                     reason: reason.clone(),
                 });
                 self.end(End::StartFailed(child, reason), now);
             }
-            // As OTP does: it is tried again when it is its turn, and counts again.
+            // As OTP does: it is tried again when the children before it have started, and counts again.
             Why::Restart => {
                 self.set_state(key, State::Waiting(None));
                 let event_reason = reason.clone();
-                self.tell(Event::StartFailed {
+                self.tell(SupervisorEvent::StartFailed {
                     child,
                     reason: event_reason,
                 });

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::core::action::{Action, End};
 use crate::core::child::{ChildKey, State};
-use crate::core::event::Event;
+use crate::core::event::SupervisorEvent;
 use crate::core::input::RequestError;
 use crate::core::machine::{Machine, Pending, Task, Then, Why};
 use crate::core::spec::{Restart, ShutdownPolicy, Strategy};
@@ -75,7 +75,7 @@ impl<S> Machine<S> {
         let policy = self.children.get(&key).map(|child| child.spec().shutdown);
         if let Some(ShutdownPolicy::Timeout(timeout)) = policy {
             let child = self.child_ref(key);
-            self.tell(Event::Overdue { child, timeout });
+            self.tell(SupervisorEvent::Overdue { child, timeout });
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn resolve(runner: &Runner, program: &Path) -> Result<Verdict> {
     command.arg(&runner.lunatic).arg("run").arg(program);
     let outcome = command::run_for(runner.settle(&mut command), LIMIT)?;
     let expected = "wikipedia.org resolves to 127.0.0.1:80";
-    Ok(Verdict::Ran(complaints(&outcome, expected)))
+    Ok(Verdict::Ran(problems(&outcome, expected)))
 }
 
 /// `tls_client` asks `www.rust-lang.org` for a page, and trusts whom the system
@@ -48,7 +48,7 @@ pub(super) fn tls_client(runner: &Runner, program: &Path) -> Result<Verdict> {
         None => Verdict::NotRun(NEEDED.to_owned()),
         Some(outcome) => {
             let expected = "Got response from rust-lang.org Ok(\"HTTP/1.0 200 ok";
-            Verdict::Ran(complaints(&outcome, expected))
+            Verdict::Ran(problems(&outcome, expected))
         }
     })
 }
@@ -116,18 +116,18 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn complaints(outcome: &Outcome, expected: &str) -> Vec<String> {
-    let mut complaints = Vec::new();
+fn problems(outcome: &Outcome, expected: &str) -> Vec<String> {
+    let mut problems = Vec::new();
     if outcome.code != Some(0) {
         let stderr = outcome.stderr.trim();
-        complaints.push(format!(
+        problems.push(format!(
             "{} instead of exit code 0: {stderr}",
             ending(outcome)
         ));
     }
     if !outcome.stdout.contains(expected) {
         let stdout = &outcome.stdout;
-        complaints.push(format!("it prints {stdout:?} and no {expected:?}"));
+        problems.push(format!("it prints {stdout:?} and no {expected:?}"));
     }
-    complaints
+    problems
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lunatic_cli::Config;
 use lunatic_supervisor::{ChildSpec, Flags};
 
-use crate::manifest::complaint::Located;
+use crate::manifest::diagnostic::Located;
 
 /// A supervision tree.
 #[derive(Debug, Clone)]
@@ -18,12 +18,12 @@ pub(crate) struct Application {
 #[derive(Debug, Clone)]
 pub(crate) struct Supervisor {
     pub(crate) flags: Flags,
-    pub(crate) children: Vec<ChildSpec<Start>>,
+    pub(crate) children: Vec<ChildSpec<ProgramOrSupervisor>>,
 }
 
 /// How a child is started.
 #[derive(Debug, Clone)]
-pub(crate) enum Start {
+pub(crate) enum ProgramOrSupervisor {
     /// It is an instance of a module.
     Program(Box<Program>),
     /// It supervises others.
@@ -48,9 +48,9 @@ pub(crate) struct Program {
 impl Supervisor {
     /// All supervisors of the tree but this one, and all programs.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let of_child = |child: &ChildSpec<Start>| match &child.start {
-            Start::Program(_) => (0, 1),
-            Start::Supervisor(supervisor) => {
+        let of_child = |child: &ChildSpec<ProgramOrSupervisor>| match &child.start {
+            ProgramOrSupervisor::Program(_) => (0, 1),
+            ProgramOrSupervisor::Supervisor(supervisor) => {
                 let (supervisors, programs) = supervisor.counts();
                 (supervisors + 1, programs)
             }
@@ -63,10 +63,10 @@ impl Supervisor {
 
     /// All programs of the tree, in the order in which they are started.
     pub(crate) fn programs(&self) -> Vec<&Program> {
-        fn of_child(child: &ChildSpec<Start>) -> Vec<&Program> {
+        fn of_child(child: &ChildSpec<ProgramOrSupervisor>) -> Vec<&Program> {
             match &child.start {
-                Start::Program(program) => vec![program],
-                Start::Supervisor(supervisor) => supervisor.programs(),
+                ProgramOrSupervisor::Program(program) => vec![program],
+                ProgramOrSupervisor::Supervisor(supervisor) => supervisor.programs(),
             }
         }
         self.children.iter().flat_map(of_child).collect()

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::diagnosis;
 use crate::manifest::Manifest;
 use crate::manifest::application::{Application, Program};
-use crate::manifest::complaint::{Complaint, Complaints, Located};
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located};
 use crate::manifest::table::nearest;
 use crate::problem::Problem;
 
@@ -38,11 +38,11 @@ pub(crate) async fn check(
     runtime: &Runtime,
 ) -> Result<Modules, Problem> {
     let mut modules = Modules::default();
-    let mut complaints = Complaints::default();
+    let mut diagnostics = Diagnostics::default();
     let mut dirs: Vec<&Located<PathBuf>> = Vec::new();
     let programs = application.top.programs();
     for program in &programs {
-        load(&program.module, runtime, &mut modules, &mut complaints).await;
+        load(&program.module, runtime, &mut modules, &mut diagnostics).await;
         // A directory that several are given is complained of once for each place.
         let new = |dir: &&Located<PathBuf>| !dirs.contains(dir);
         let new: Vec<_> = program.dirs.iter().filter(new).collect();
@@ -55,16 +55,16 @@ pub(crate) async fn check(
         }
         seen.push(&program.export);
         if let Some(module) = modules.get(&program.module.value) {
-            check_export(program, module, &mut complaints);
-            check_memory(program, module, &mut complaints);
+            check_export(program, module, &mut diagnostics);
+            check_memory(program, module, &mut diagnostics);
         }
     }
     for dir in dirs {
-        check_dir(dir, &mut complaints).await;
+        check_dir(dir, &mut diagnostics).await;
     }
-    match complaints.is_empty() {
+    match diagnostics.is_empty() {
         true => Ok(modules),
-        false => Err(manifest.tell(complaints)),
+        false => Err(manifest.tell(diagnostics)),
     }
 }
 
@@ -72,7 +72,7 @@ async fn load(
     module: &Located<PathBuf>,
     runtime: &Runtime,
     modules: &mut Modules,
-    complaints: &mut Complaints,
+    diagnostics: &mut Diagnostics,
 ) {
     let path = &module.value;
     if modules.0.contains_key(path) {
@@ -83,12 +83,12 @@ async fn load(
         // The path is taken from the manifest, and not from here.
         Err(problem) => Err(problem.help("the path is taken from the directory of the manifest")),
     };
-    let about = |problem| Complaint::about(module.span.clone(), problem);
-    let loaded = complaints.take(loaded.map_err(about));
+    let about = |problem| Diagnostic::about(module.span.clone(), problem);
+    let loaded = diagnostics.take(loaded.map_err(about));
     modules.0.insert(path.clone(), loaded);
 }
 
-fn check_export(program: &Program, module: &Module<State>, complaints: &mut Complaints) {
+fn check_export(program: &Program, module: &Module<State>, diagnostics: &mut Diagnostics) {
     let Located { value, span } = &program.export;
     let shown = program.module.value.display();
     let mut exports = module.exported_functions();
@@ -100,36 +100,36 @@ fn check_export(program: &Program, module: &Module<State>, complaints: &mut Comp
         ),
         None => format!("`{shown}` exports no function `{value}`"),
     };
-    let complaint = Complaint::new(span.clone(), what);
+    let diagnostic = Diagnostic::new(span.clone(), what);
     let plain = module.exported_functions().filter(|(_, plain)| *plain);
     let similar = nearest(value, plain.map(|(name, _)| name));
-    complaints.push(match similar.filter(|similar| similar != value) {
-        Some(similar) => complaint.help(format!("did you mean `{similar}`?")),
-        None => complaint,
+    diagnostics.push(match similar.filter(|similar| similar != value) {
+        Some(similar) => diagnostic.help(format!("did you mean `{similar}`?")),
+        None => diagnostic,
     });
 }
 
-fn check_memory(program: &Program, module: &Module<State>, complaints: &mut Complaints) {
+fn check_memory(program: &Program, module: &Module<State>, diagnostics: &mut Diagnostics) {
     let max_memory = program.config.process.max_memory;
     let limits = MemoryLimits { max_memory };
-    if let Some(reason) = module.facts().exceeds(&limits) {
+    if let Some(reason) = module.info().exceeds(&limits) {
         let set = program.max_memory.as_ref().map(|limit| &limit.span);
         let span = set.unwrap_or(&program.module.span);
-        complaints.push(Complaint::new(span.clone(), reason));
+        diagnostics.push(Diagnostic::new(span.clone(), reason));
     }
 }
 
-async fn check_dir(dir: &Located<PathBuf>, complaints: &mut Complaints) {
+async fn check_dir(dir: &Located<PathBuf>, diagnostics: &mut Diagnostics) {
     let mut config = WasiConfig::default();
     let added = config.add_dir(&dir.value, ".", Access::ReadOnly);
     let span = || dir.span.clone();
-    complaints.take(added.map_err(|error| Complaint::new(span(), error)));
+    diagnostics.take(added.map_err(|error| Diagnostic::new(span(), error)));
     if let Err(error) = config.open_dirs().await {
         let mut what = error.to_string();
         if let Some(cause) = std::error::Error::source(&error) {
             what = format!("{what}: {cause}");
         }
         let help = "the path is taken from the directory of the manifest";
-        complaints.push(Complaint::new(span(), what).help(help));
+        diagnostics.push(Diagnostic::new(span(), what).help(help));
     }
 }

@@ -2,9 +2,9 @@
 
 use lunatic_supervisor::{ChildKind, ChildSpec, Flags, Restart, ShutdownPolicy, SpecError};
 
-use crate::manifest::Surroundings;
-use crate::manifest::application::Start;
-use crate::manifest::complaint::{Complaint, Complaints, Located};
+use crate::manifest::ParseContext;
+use crate::manifest::application::ProgramOrSupervisor;
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located};
 use crate::manifest::table::{Table, Value};
 use crate::manifest::value::{boolean, choice, duration, integer, name, text};
 use crate::manifest::{program, supervisor};
@@ -24,25 +24,25 @@ const MAX_COUNT: u64 = 100_000;
 pub(super) fn read(
     mut table: Table<'_>,
     flags: &Flags,
-    surroundings: &Surroundings<'_>,
-    complaints: &mut Complaints,
-) -> Option<Vec<Located<ChildSpec<Start>>>> {
-    let name = read_name(&mut table, complaints);
-    let restart = table.read("restart", complaints, |key, value| {
+    context: &ParseContext<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Located<ChildSpec<ProgramOrSupervisor>>>> {
+    let name = read_name(&mut table, diagnostics);
+    let restart = table.read("restart", diagnostics, |key, value| {
         choice(key, value, &RESTARTS)
     });
-    let shutdown = table.read("shutdown", complaints, shutdown);
-    let significant = table.read("significant", complaints, boolean);
-    let count = table.read("count", complaints, |key, value| {
+    let shutdown = table.read("shutdown", diagnostics, shutdown);
+    let significant = table.read("significant", diagnostics, boolean);
+    let count = table.read("count", diagnostics, |key, value| {
         integer(key, value, 1, MAX_COUNT)
     });
-    let start = start(&mut table, surroundings, complaints);
+    let start = start(&mut table, context, diagnostics);
     let significant_span = table.key_span("significant");
-    table.finish(complaints);
+    table.finish(diagnostics);
 
     let name = name?;
     let mut spec = ChildSpec::new(&name.value, start?);
-    if matches!(spec.start, Start::Supervisor(_)) {
+    if matches!(spec.start, ProgramOrSupervisor::Supervisor(_)) {
         spec.kind = ChildKind::Supervisor;
         spec.shutdown = ShutdownPolicy::Infinity;
     }
@@ -57,24 +57,24 @@ pub(super) fn read(
             }
             _ => "make it `transient` or `temporary`",
         };
-        complaints.push(Complaint::new(span, error).help(help));
+        diagnostics.push(Diagnostic::new(span, error).help(help));
     }
     Some(numbered(spec, &name, count))
 }
 
-fn read_name(table: &mut Table<'_>, complaints: &mut Complaints) -> Option<Located<String>> {
+fn read_name(table: &mut Table<'_>, diagnostics: &mut Diagnostics) -> Option<Located<String>> {
     if !table.has("name") {
-        complaints.push(Complaint::new(table.span(), "this child has no `name`"));
+        diagnostics.push(Diagnostic::new(table.span(), "this child has no `name`"));
     }
-    table.read("name", complaints, name)
+    table.read("name", diagnostics, name)
 }
 
 /// One child for each number.
 fn numbered(
-    spec: ChildSpec<Start>,
+    spec: ChildSpec<ProgramOrSupervisor>,
     name: &Located<String>,
     count: Option<u64>,
-) -> Vec<Located<ChildSpec<Start>>> {
+) -> Vec<Located<ChildSpec<ProgramOrSupervisor>>> {
     let located = |value| Located {
         value,
         span: name.span.clone(),
@@ -94,46 +94,46 @@ fn numbered(
 /// Who has a `module` is a program, who has `children` a supervisor.
 fn start(
     table: &mut Table<'_>,
-    surroundings: &Surroundings<'_>,
-    complaints: &mut Complaints,
-) -> Option<Start> {
+    context: &ParseContext<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<ProgramOrSupervisor> {
     match (table.has("module"), table.has("children")) {
         (false, true) => {
-            let supervisor = supervisor::read(table, surroundings, complaints);
+            let supervisor = supervisor::read(table, context, diagnostics);
             let why = "is for a child with a `module`, and this one has `children`";
-            table.refuse(program::KEYS, why, complaints);
-            Some(Start::Supervisor(supervisor))
+            table.refuse(program::KEYS, why, diagnostics);
+            Some(ProgramOrSupervisor::Supervisor(supervisor))
         }
         (true, has_children) => {
-            let program = program::read(table, surroundings, complaints);
+            let program = program::read(table, context, diagnostics);
             let why = match has_children {
                 true => "is for a supervisor, and this child has a `module`; it cannot be both",
                 false => "is for a supervisor, and this child has a `module`",
             };
-            table.refuse(supervisor::KEYS, why, complaints);
-            Some(Start::Program(Box::new(program?)))
+            table.refuse(supervisor::KEYS, why, diagnostics);
+            Some(ProgramOrSupervisor::Program(Box::new(program?)))
         }
         (false, false) => {
             let what = "this child has neither a `module` nor `children`";
-            complaints.push(Complaint::new(table.span(), what));
+            diagnostics.push(Diagnostic::new(table.span(), what));
             // A key that either of them has is not unknown.
-            program::read(table, surroundings, &mut Complaints::default());
-            supervisor::read(table, surroundings, &mut Complaints::default());
+            program::read(table, context, &mut Diagnostics::default());
+            supervisor::read(table, context, &mut Diagnostics::default());
             None
         }
     }
 }
 
 /// `brutal_kill`, `infinity`, or a time.
-fn shutdown(key: &str, value: Value<'_>) -> Result<ShutdownPolicy, Complaint> {
+fn shutdown(key: &str, value: Value<'_>) -> Result<ShutdownPolicy, Diagnostic> {
     let word = text(key, value).ok();
     match word.as_ref().map(|word| word.value.as_str()) {
         Some("brutal_kill") => Ok(ShutdownPolicy::BrutalKill),
         Some("infinity") => Ok(ShutdownPolicy::Infinity),
         _ => duration(key, value)
             .map(ShutdownPolicy::Timeout)
-            .map_err(|complaint| {
-                complaint
+            .map_err(|diagnostic| {
+                diagnostic
                     .help("it can be a time, as \"5s\" or \"500ms\", `brutal_kill` or `infinity`")
             }),
     }

@@ -8,9 +8,9 @@ use lunatic_net::{Rule, Rules};
 use toml::de::DeValue;
 
 use crate::grants::{self, Dir};
-use crate::manifest::Surroundings;
+use crate::manifest::ParseContext;
 use crate::manifest::application::Program;
-use crate::manifest::complaint::{Complaint, Complaints, Located};
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located};
 use crate::manifest::table::{Table, Value, wrong_type};
 use crate::manifest::value::{integer, memory, name, parsed, text, texts};
 
@@ -37,23 +37,23 @@ const START: &str = "_start";
 /// command line it has no directory, no environment and no network by itself.
 pub(super) fn read(
     table: &mut Table<'_>,
-    surroundings: &Surroundings<'_>,
-    complaints: &mut Complaints,
+    context: &ParseContext<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Program> {
-    let module = table.read("module", complaints, name);
-    let export = table.read("export", complaints, name);
+    let module = table.read("module", diagnostics, name);
+    let export = table.read("export", diagnostics, name);
     let mut config = Config::trusted();
-    read_args(table, module.as_ref(), &mut config, complaints);
-    read_environment(table, surroundings, &mut config, complaints);
-    let dirs = read_dirs(table, surroundings, &mut config, complaints);
-    read_network(table, &mut config, complaints);
-    let max_memory = table.read("max_memory", complaints, memory);
+    read_args(table, module.as_ref(), &mut config, diagnostics);
+    read_environment(table, context, &mut config, diagnostics);
+    let dirs = read_dirs(table, context, &mut config, diagnostics);
+    read_network(table, &mut config, diagnostics);
+    let max_memory = table.read("max_memory", diagnostics, memory);
     if let Some(max_memory) = &max_memory {
         let default = config.process.max_memory;
         config.process.max_memory = max_memory.value.min(default);
     }
     config.process.max_fuel = table
-        .read("max_fuel", complaints, |key, value| {
+        .read("max_fuel", diagnostics, |key, value| {
             integer(key, value, 1, u64::MAX)
         })
         .and_then(NonZeroU64::new);
@@ -65,7 +65,7 @@ pub(super) fn read(
     });
     Some(Program {
         module: Located {
-            value: surroundings.directory.join(&module.value),
+            value: context.directory.join(&module.value),
             span: module.span,
         },
         export,
@@ -80,7 +80,7 @@ fn read_args(
     table: &mut Table<'_>,
     module: Option<&Located<String>>,
     config: &mut Config,
-    complaints: &mut Complaints,
+    diagnostics: &mut Diagnostics,
 ) {
     let name = module.map(|module| {
         let path = Path::new(&module.value);
@@ -90,10 +90,10 @@ fn read_args(
             span: module.span.clone(),
         }
     });
-    let args = list(table, "args", complaints);
+    let args = list(table, "args", diagnostics);
     for arg in name.into_iter().chain(args) {
         let added = config.wasi_mut().add_arg(&arg.value);
-        complaints.take(added.map_err(|error| Complaint::new(arg.span, error)));
+        diagnostics.take(added.map_err(|error| Diagnostic::new(arg.span, error)));
     }
 }
 
@@ -101,43 +101,43 @@ fn read_args(
 /// `true` for all.
 fn read_environment(
     table: &mut Table<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &ParseContext<'_>,
     config: &mut Config,
-    complaints: &mut Complaints,
+    diagnostics: &mut Diagnostics,
 ) {
     let mut variables = Vec::new();
     if let Some(value) = table.value("inherit_env") {
-        let read = inherited(value, surroundings, complaints);
-        variables.extend(complaints.take(read).unwrap_or_default());
+        let read = inherited(value, context, diagnostics);
+        variables.extend(diagnostics.take(read).unwrap_or_default());
     }
     if let Some(value) = table.value("env") {
-        let read = environment(value, complaints);
-        variables.extend(complaints.take(read).unwrap_or_default());
+        let read = environment(value, diagnostics);
+        variables.extend(diagnostics.take(read).unwrap_or_default());
     }
     let span = table.key_span("env").or(table.key_span("inherit_env"));
     for (key, value) in grants::last_of_each(variables) {
         let added = config.wasi_mut().add_env(&key, &value);
         let span = span.clone().unwrap_or_default();
-        complaints.take(added.map_err(|error| Complaint::new(span, error)));
+        diagnostics.take(added.map_err(|error| Diagnostic::new(span, error)));
     }
 }
 
 fn inherited(
     value: Value<'_>,
-    surroundings: &Surroundings<'_>,
-    complaints: &mut Complaints,
-) -> Result<Vec<(String, String)>, Complaint> {
+    context: &ParseContext<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<(String, String)>, Diagnostic> {
     let names = match value.get_ref() {
-        DeValue::Boolean(true) => return Ok(surroundings.variables.clone()),
+        DeValue::Boolean(true) => return Ok(context.variables.clone()),
         DeValue::Boolean(false) => return Ok(Vec::new()),
-        DeValue::Array(_) => texts("inherit_env", value, complaints)?,
+        DeValue::Array(_) => texts("inherit_env", value, diagnostics)?,
         other => {
             let wanted = "true, false, or a list of names";
             return Err(wrong_type("inherit_env", wanted, other, value.span()));
         }
     };
     let is_named = |key: &str| names.iter().any(|name| name.value == key);
-    let variables = surroundings.variables.iter();
+    let variables = context.variables.iter();
     Ok(variables
         .filter(|(key, _)| is_named(key))
         .cloned()
@@ -146,20 +146,20 @@ fn inherited(
 
 fn environment(
     value: Value<'_>,
-    complaints: &mut Complaints,
-) -> Result<Vec<(String, String)>, Complaint> {
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<(String, String)>, Diagnostic> {
     let DeValue::Table(entries) = value.get_ref() else {
-        let complaint = wrong_type("env", "a table", value.get_ref(), value.span());
-        return Err(complaint.help("write env = { KEY = \"value\" }"));
+        let diagnostic = wrong_type("env", "a table", value.get_ref(), value.span());
+        return Err(diagnostic.help("write env = { KEY = \"value\" }"));
     };
     let mut variables = Vec::new();
     for (key, value) in entries.iter() {
         let name = key.get_ref().as_ref();
         if name.is_empty() || name.contains('=') {
             let what = format!("`{name}` cannot be the name of an environment variable");
-            complaints.push(Complaint::new(key.span(), what));
+            diagnostics.push(Diagnostic::new(key.span(), what));
         }
-        if let Some(text) = complaints.take(text(name, value)) {
+        if let Some(text) = diagnostics.take(text(name, value)) {
             variables.push((name.to_owned(), text.value));
         }
     }
@@ -169,20 +169,20 @@ fn environment(
 /// As `--dir`; the path of the host begins at the manifest.
 fn read_dirs(
     table: &mut Table<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &ParseContext<'_>,
     config: &mut Config,
-    complaints: &mut Complaints,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<Located<PathBuf>> {
     let mut dirs = Vec::new();
-    for text in list(table, "dirs", complaints) {
-        let Some(dir) = complaints.take(parsed::<Dir>(&text)) else {
+    for text in list(table, "dirs", diagnostics) {
+        let Some(dir) = diagnostics.take(parsed::<Dir>(&text)) else {
             continue;
         };
-        let host = surroundings.directory.join(&dir.host);
+        let host = context.directory.join(&dir.host);
         let added = config
             .wasi_mut()
             .add_dir(host.clone(), dir.guest, dir.access);
-        complaints.take(added.map_err(|error| Complaint::new(text.span.clone(), error)));
+        diagnostics.take(added.map_err(|error| Diagnostic::new(text.span.clone(), error)));
         dirs.push(Located {
             value: host,
             span: text.span,
@@ -192,11 +192,11 @@ fn read_dirs(
 }
 
 /// As `--allow-net` and `--deny-net`, but without either nothing is allowed.
-fn read_network(table: &mut Table<'_>, config: &mut Config, complaints: &mut Complaints) {
+fn read_network(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut Diagnostics) {
     let mut rules = |key| -> Vec<Rule> {
-        list(table, key, complaints)
+        list(table, key, diagnostics)
             .iter()
-            .filter_map(|text| complaints.take(parsed(text)))
+            .filter_map(|text| diagnostics.take(parsed(text)))
             .collect()
     };
     let allow = Some(rules("allow_net"));
@@ -207,11 +207,11 @@ fn read_network(table: &mut Table<'_>, config: &mut Config, complaints: &mut Com
 fn list(
     table: &mut Table<'_>,
     key: &'static str,
-    complaints: &mut Complaints,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<Located<String>> {
     let Some(value) = table.value(key) else {
         return Vec::new();
     };
-    let read = texts(key, value, complaints);
-    complaints.take(read).unwrap_or_default()
+    let read = texts(key, value, diagnostics);
+    diagnostics.take(read).unwrap_or_default()
 }

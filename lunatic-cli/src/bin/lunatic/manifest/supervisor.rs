@@ -8,10 +8,10 @@ use lunatic_supervisor::{
 use rustc_hash::FxHashMap;
 use toml::de::DeValue;
 
-use crate::manifest::Surroundings;
-use crate::manifest::application::{Start, Supervisor};
+use crate::manifest::ParseContext;
+use crate::manifest::application::{ProgramOrSupervisor, Supervisor};
 use crate::manifest::child;
-use crate::manifest::complaint::{Complaint, Complaints, Located, Span};
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located, Span};
 use crate::manifest::table::{Table, Value, wrong_type};
 use crate::manifest::value::{choice, duration, integer};
 
@@ -40,46 +40,46 @@ const AUTO_SHUTDOWNS: [(&str, AutoShutdown); 3] = [
 /// Reads what a table says of a supervisor.
 pub(super) fn read(
     table: &mut Table<'_>,
-    surroundings: &Surroundings<'_>,
-    complaints: &mut Complaints,
+    context: &ParseContext<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Supervisor {
-    let flags = flags(table, complaints);
+    let flags = flags(table, diagnostics);
     let value = table.value("children");
     let children = value
         .and_then(|value| {
-            let children = children(value, &flags, surroundings, complaints);
-            complaints.take(children)
+            let children = children(value, &flags, context, diagnostics);
+            diagnostics.take(children)
         })
         .unwrap_or_default();
     Supervisor { flags, children }
 }
 
-fn flags(table: &mut Table<'_>, complaints: &mut Complaints) -> Flags {
-    let strategy = table.read("strategy", complaints, |key, value| {
+fn flags(table: &mut Table<'_>, diagnostics: &mut Diagnostics) -> Flags {
+    let strategy = table.read("strategy", diagnostics, |key, value| {
         choice(key, value, &STRATEGIES)
     });
-    let auto_shutdown = table.read("auto_shutdown", complaints, |key, value| {
+    let auto_shutdown = table.read("auto_shutdown", diagnostics, |key, value| {
         choice(key, value, &AUTO_SHUTDOWNS)
     });
     let backoff = table.value("backoff");
-    let backoff = backoff.and_then(|value| read_backoff(value, complaints));
+    let backoff = backoff.and_then(|value| read_backoff(value, diagnostics));
     Flags {
         strategy: strategy.unwrap_or_default(),
-        intensity: intensity(table, complaints),
+        intensity: intensity(table, diagnostics),
         auto_shutdown: auto_shutdown.unwrap_or_default(),
         backoff,
     }
 }
 
-fn intensity(table: &mut Table<'_>, complaints: &mut Complaints) -> Intensity {
+fn intensity(table: &mut Table<'_>, diagnostics: &mut Diagnostics) -> Intensity {
     let default = Intensity::default();
-    let restarts = table.read("intensity", complaints, |key, value| {
+    let restarts = table.read("intensity", diagnostics, |key, value| {
         integer(key, value, 0, u64::from(MAX_RESTARTS))
     });
-    let period = table.read("period", complaints, |key, value| {
+    let period = table.read("period", diagnostics, |key, value| {
         let period = duration(key, value)?;
         match period.is_zero() {
-            true => Err(Complaint::new(value.span(), SpecError::ZeroPeriod)),
+            true => Err(Diagnostic::new(value.span(), SpecError::ZeroPeriod)),
             false => Ok(period),
         }
     });
@@ -90,18 +90,18 @@ fn intensity(table: &mut Table<'_>, complaints: &mut Complaints) -> Intensity {
 }
 
 /// `{ first = "100ms", longest = "5s", jitter = 10 }`
-fn read_backoff(value: Value<'_>, complaints: &mut Complaints) -> Option<Backoff> {
+fn read_backoff(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Backoff> {
     const ALL: u64 = 100;
-    let mut table = complaints.take(Table::of("backoff", value))?;
-    let first = required_duration(&mut table, "first", complaints);
-    let longest = required_duration(&mut table, "longest", complaints);
-    let jitter = table.read("jitter", complaints, |key, value| {
+    let mut table = diagnostics.take(Table::of("backoff", value))?;
+    let first = required_duration(&mut table, "first", diagnostics);
+    let longest = required_duration(&mut table, "longest", diagnostics);
+    let jitter = table.read("jitter", diagnostics, |key, value| {
         integer(key, value, 0, ALL)
     });
-    table.finish(complaints);
+    table.finish(diagnostics);
     let (first, longest) = (first?, longest?);
     if first > longest {
-        complaints.push(Complaint::new(
+        diagnostics.push(Diagnostic::new(
             value.span(),
             SpecError::BackoffBeyondMaximum,
         ));
@@ -116,21 +116,21 @@ fn read_backoff(value: Value<'_>, complaints: &mut Complaints) -> Option<Backoff
 fn required_duration(
     table: &mut Table<'_>,
     key: &'static str,
-    complaints: &mut Complaints,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Duration> {
     if !table.has(key) {
         let what = format!("`backoff` needs `{key}`");
-        complaints.push(Complaint::new(table.span(), what));
+        diagnostics.push(Diagnostic::new(table.span(), what));
     }
-    table.read(key, complaints, duration)
+    table.read(key, diagnostics, duration)
 }
 
 fn children(
     value: Value<'_>,
     flags: &Flags,
-    surroundings: &Surroundings<'_>,
-    complaints: &mut Complaints,
-) -> Result<Vec<ChildSpec<Start>>, Complaint> {
+    context: &ParseContext<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<ChildSpec<ProgramOrSupervisor>>, Diagnostic> {
     let DeValue::Array(values) = value.get_ref() else {
         let found = value.get_ref();
         return Err(
@@ -138,13 +138,13 @@ fn children(
                 .help("begin each child with [[children]]"),
         );
     };
-    let mut names = Names::default();
+    let mut names = ChildNames::default();
     let mut children = Vec::new();
     for value in values.iter() {
-        let table = complaints.take(Table::of("children", value));
-        let child = table.and_then(|table| child::read(table, flags, surroundings, complaints));
+        let table = diagnostics.take(Table::of("children", value));
+        let child = table.and_then(|table| child::read(table, flags, context, diagnostics));
         for Located { value, span } in child.into_iter().flatten() {
-            names.add(&value.name, span, complaints);
+            names.add(&value.name, span, diagnostics);
             children.push(value);
         }
     }
@@ -153,14 +153,15 @@ fn children(
 
 /// The names of the children so far.
 #[derive(Default)]
-struct Names(FxHashMap<String, Span>);
+struct ChildNames(FxHashMap<String, Span>);
 
-impl Names {
-    fn add(&mut self, name: &str, span: Span, complaints: &mut Complaints) {
+impl ChildNames {
+    fn add(&mut self, name: &str, span: Span, diagnostics: &mut Diagnostics) {
         if self.0.insert(name.to_owned(), span.clone()).is_some() {
             let what = SpecError::DuplicateName(name.to_owned());
-            let complaint = Complaint::new(span, what);
-            complaints.push(complaint.help("names may occur again only below another supervisor"));
+            let diagnostic = Diagnostic::new(span, what);
+            diagnostics
+                .push(diagnostic.help("names may occur again only below another supervisor"));
         }
     }
 }

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::manifest::complaint::{Complaint, Complaints, Span};
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Span};
 
 /// A value and where it is.
 pub(super) type Value<'t> = &'t Spanned<DeValue<'t>>;
@@ -25,7 +25,7 @@ impl<'t> Table<'t> {
     }
 
     /// The table that a value is.
-    pub(super) fn of(what: &str, value: Value<'t>) -> Result<Table<'t>, Complaint> {
+    pub(super) fn of(what: &str, value: Value<'t>) -> Result<Table<'t>, Diagnostic> {
         match value.get_ref() {
             DeValue::Table(entries) => Ok(Table::new(entries, value.span())),
             other => Err(wrong_type(what, "a table", other, value.span())),
@@ -58,11 +58,11 @@ impl<'t> Table<'t> {
     pub(super) fn read<T>(
         &mut self,
         key: &'static str,
-        complaints: &mut Complaints,
-        read: impl FnOnce(&str, Value<'t>) -> Result<T, Complaint>,
+        diagnostics: &mut Diagnostics,
+        read: impl FnOnce(&str, Value<'t>) -> Result<T, Diagnostic>,
     ) -> Option<T> {
         let value = self.value(key)?;
-        complaints.take(read(key, value))
+        diagnostics.take(read(key, value))
     }
 
     /// Complains of keys that belong elsewhere.
@@ -72,35 +72,35 @@ impl<'t> Table<'t> {
         &mut self,
         keys: &'static [&'static str],
         why: &str,
-        complaints: &mut Complaints,
+        diagnostics: &mut Diagnostics,
     ) {
         for key in keys {
             self.asked.push(key);
             if let Some(span) = self.key_span(key) {
-                complaints.push(Complaint::new(span, format!("`{key}` {why}")));
+                diagnostics.push(Diagnostic::new(span, format!("`{key}` {why}")));
             }
         }
     }
 
     /// Complains of what nobody asked for.
-    pub(super) fn finish(self, complaints: &mut Complaints) {
+    pub(super) fn finish(self, diagnostics: &mut Diagnostics) {
         for key in self.entries.keys() {
             let name = key.get_ref().as_ref();
             if !self.asked.contains(&name) {
-                complaints.push(self.unknown(name, key.span()));
+                diagnostics.push(self.unknown(name, key.span()));
             }
         }
     }
 
-    fn unknown(&self, name: &str, span: Span) -> Complaint {
-        let complaint = Complaint::new(span, format!("unknown key `{name}`"));
+    fn unknown(&self, name: &str, span: Span) -> Diagnostic {
+        let diagnostic = Diagnostic::new(span, format!("unknown key `{name}`"));
         match nearest(name, self.asked.iter().copied()) {
-            Some(known) => complaint.help(format!("did you mean `{known}`?")),
+            Some(known) => diagnostic.help(format!("did you mean `{known}`?")),
             None => {
                 let mut keys = self.asked.clone();
                 keys.sort_unstable();
                 keys.dedup();
-                complaint.help(format!("the keys are {}", listed(&keys)))
+                diagnostic.help(format!("the keys are {}", listed(&keys)))
             }
         }
     }
@@ -123,7 +123,7 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// A value of another type than it should be.
-pub(super) fn wrong_type(what: &str, wanted: &str, found: &DeValue<'_>, span: Span) -> Complaint {
+pub(super) fn wrong_type(what: &str, wanted: &str, found: &DeValue<'_>, span: Span) -> Diagnostic {
     let found = match found {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",
@@ -133,7 +133,7 @@ pub(super) fn wrong_type(what: &str, wanted: &str, found: &DeValue<'_>, span: Sp
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     };
-    Complaint::new(
+    Diagnostic::new(
         span,
         format!("`{what}` must be {wanted}, and this is {found}"),
     )

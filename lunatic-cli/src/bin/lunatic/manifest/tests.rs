@@ -8,13 +8,13 @@ use lunatic_supervisor::{
 };
 use lunatic_wasi::Access;
 
-use super::Surroundings;
-use super::application::{Program, Start, Supervisor};
+use super::ParseContext;
+use super::application::{Program, ProgramOrSupervisor, Supervisor};
 use super::parse::parse;
 
-fn surroundings() -> Surroundings<'static> {
+fn context() -> ParseContext<'static> {
     let variable = |key: &str| (key.to_owned(), format!("{key} from outside"));
-    Surroundings {
+    ParseContext {
         directory: Path::new("apps/shop"),
         variables: vec![variable("LANG"), variable("HOME"), variable("PORT")],
     }
@@ -22,22 +22,22 @@ fn surroundings() -> Surroundings<'static> {
 
 #[track_caller]
 fn read(text: &str) -> Supervisor {
-    match parse(text, &surroundings()) {
+    match parse(text, &context()) {
         Ok(application) => application.top,
-        Err(complaints) => panic!("{complaints:?}"),
+        Err(diagnostics) => panic!("{diagnostics:?}"),
     }
 }
 
 /// What is wrong with a manifest, as it is shown.
 #[track_caller]
 fn wrong(text: &str) -> Vec<String> {
-    let complaints = parse(text, &surroundings()).expect_err("something is wrong");
-    let shown = |complaint: super::complaint::Complaint| {
-        let problem = complaint.explain(Path::new("app.toml"), text);
+    let diagnostics = parse(text, &context()).expect_err("something is wrong");
+    let shown = |diagnostic: super::diagnostic::Diagnostic| {
+        let problem = diagnostic.explain(Path::new("app.toml"), text);
         let (what, help) = problem.into_parts();
         what + "\n" + &help.unwrap_or_default()
     };
-    complaints.sorted().into_iter().map(shown).collect()
+    diagnostics.sorted().into_iter().map(shown).collect()
 }
 
 /// A child with these lines has one mistake, and all of this is said of it.
@@ -51,10 +51,10 @@ fn wrong_child(lines: &str, says: &[&str]) {
     }
 }
 
-fn program(child: &ChildSpec<Start>) -> &Program {
+fn program(child: &ChildSpec<ProgramOrSupervisor>) -> &Program {
     match &child.start {
-        Start::Program(program) => program,
-        Start::Supervisor(_) => panic!("{} is a supervisor", child.name),
+        ProgramOrSupervisor::Program(program) => program,
+        ProgramOrSupervisor::Supervisor(_) => panic!("{} is a supervisor", child.name),
     }
 }
 
@@ -176,7 +176,7 @@ fn everything_can_be_said() {
         pool.shutdown,
         ShutdownPolicy::Timeout(Duration::from_secs(10))
     );
-    let Start::Supervisor(pool) = &pool.start else {
+    let ProgramOrSupervisor::Supervisor(pool) = &pool.start else {
         panic!("{pool:?}");
     };
     assert_eq!(pool.flags.strategy, Strategy::OneForAll);

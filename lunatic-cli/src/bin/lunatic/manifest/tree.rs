@@ -1,24 +1,24 @@
 //! From what a manifest says to what a supervisor is started with.
 
 use futures_lite::future::{Boxed, FutureExt};
-use lunatic_cli::{Names, Root, Runtime};
+use lunatic_cli::{NameScope, Root, Runtime};
 use lunatic_supervisor::{ChildSpec, Spec};
 
 use crate::diagnosis;
-use crate::manifest::application::{Program, Start, Supervisor};
+use crate::manifest::application::{Program, ProgramOrSupervisor, Supervisor};
 use crate::manifest::check::Modules;
 use crate::problem::Problem;
 
 /// Everything that the children of a tree are made from.
 #[derive(Debug, Clone)]
-pub(crate) struct Forge {
+pub(crate) struct TreeBuilder {
     pub(crate) runtime: Runtime,
     pub(crate) modules: Modules,
     /// All processes of the tree find each other.
-    pub(crate) names: Names,
+    pub(crate) names: NameScope,
 }
 
-impl Forge {
+impl TreeBuilder {
     /// The supervisor and all below it.
     pub(crate) fn spec(self, name: String, supervisor: Supervisor) -> Boxed<Result<Spec, Problem>> {
         async move {
@@ -33,11 +33,11 @@ impl Forge {
 
     async fn child(
         &self,
-        child: ChildSpec<Start>,
-    ) -> Result<ChildSpec<lunatic_supervisor::Start>, Problem> {
+        child: ChildSpec<ProgramOrSupervisor>,
+    ) -> Result<ChildSpec<lunatic_supervisor::ChildStart>, Problem> {
         let start = match child.start {
-            Start::Program(program) => self.program(*program).await?,
-            Start::Supervisor(supervisor) => {
+            ProgramOrSupervisor::Program(program) => self.program(*program).await?,
+            ProgramOrSupervisor::Supervisor(supervisor) => {
                 let spec = self.clone().spec(child.name.clone(), supervisor).await?;
                 spec.into_child().start
             }
@@ -52,7 +52,7 @@ impl Forge {
         })
     }
 
-    async fn program(&self, program: Program) -> Result<lunatic_supervisor::Start, Problem> {
+    async fn program(&self, program: Program) -> Result<lunatic_supervisor::ChildStart, Problem> {
         let path = &program.module.value;
         let Some(module) = self.modules.get(path) else {
             let shown = path.display();

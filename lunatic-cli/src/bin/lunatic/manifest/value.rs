@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::manifest::complaint::{Complaint, Complaints, Located, Span};
+use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located, Span};
 use crate::manifest::table::{Value, listed, nearest, wrong_type};
 
 /// A string.
-pub(super) fn text(key: &str, value: Value<'_>) -> Result<Located<String>, Complaint> {
+pub(super) fn text(key: &str, value: Value<'_>) -> Result<Located<String>, Diagnostic> {
     match value.get_ref() {
         DeValue::String(text) => Ok(Located {
             value: text.clone().into_owned(),
@@ -20,16 +20,16 @@ pub(super) fn text(key: &str, value: Value<'_>) -> Result<Located<String>, Compl
 }
 
 /// A string that is not empty.
-pub(super) fn name(key: &str, value: Value<'_>) -> Result<Located<String>, Complaint> {
+pub(super) fn name(key: &str, value: Value<'_>) -> Result<Located<String>, Diagnostic> {
     let name = text(key, value)?;
     match name.value.is_empty() {
-        true => Err(Complaint::new(name.span, format!("`{key}` is empty"))),
+        true => Err(Diagnostic::new(name.span, format!("`{key}` is empty"))),
         false => Ok(name),
     }
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(key: &str, value: Value<'_>) -> Result<bool, Complaint> {
+pub(super) fn boolean(key: &str, value: Value<'_>) -> Result<bool, Diagnostic> {
     match value.get_ref() {
         DeValue::Boolean(boolean) => Ok(*boolean),
         other => Err(wrong_type(key, "true or false", other, value.span())),
@@ -40,16 +40,16 @@ pub(super) fn boolean(key: &str, value: Value<'_>) -> Result<bool, Complaint> {
 pub(super) fn texts(
     key: &str,
     value: Value<'_>,
-    complaints: &mut Complaints,
-) -> Result<Vec<Located<String>>, Complaint> {
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<Located<String>>, Diagnostic> {
     match value.get_ref() {
         DeValue::Array(values) => Ok(values
             .iter()
             .filter_map(|value| match value.get_ref() {
-                DeValue::String(_) => complaints.take(text(key, value)),
+                DeValue::String(_) => diagnostics.take(text(key, value)),
                 other => {
                     let span = value.span();
-                    complaints.push(wrong_type(key, "a list of strings", other, span));
+                    diagnostics.push(wrong_type(key, "a list of strings", other, span));
                     None
                 }
             })
@@ -64,19 +64,19 @@ pub(super) fn integer(
     value: Value<'_>,
     lowest: u64,
     highest: u64,
-) -> Result<u64, Complaint> {
+) -> Result<u64, Diagnostic> {
     let span = value.span();
     let DeValue::Integer(integer) = value.get_ref() else {
         return Err(wrong_type(key, "an integer", value.get_ref(), span));
     };
     let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
     if number.is_some_and(|number| number < 0) {
-        return Err(Complaint::new(span, format!("`{key}` is negative")));
+        return Err(Diagnostic::new(span, format!("`{key}` is negative")));
     }
     let number = number.and_then(|number| u64::try_from(number).ok());
     match number.filter(|number| (lowest..=highest).contains(number)) {
         Some(number) => Ok(number),
-        None => Err(Complaint::new(
+        None => Err(Diagnostic::new(
             span,
             format!("`{key}` must be from {lowest} to {highest}"),
         )),
@@ -88,26 +88,26 @@ pub(super) fn choice<T: Clone>(
     key: &str,
     value: Value<'_>,
     choices: &[(&str, T)],
-) -> Result<T, Complaint> {
+) -> Result<T, Diagnostic> {
     let word = text(key, value)?;
     if let Some((_, chosen)) = choices.iter().find(|(known, _)| *known == word.value) {
         return Ok(chosen.clone());
     }
     let words: Vec<_> = choices.iter().map(|(known, _)| *known).collect();
-    let complaint = Complaint::new(word.span, format!("`{key}` cannot be `{}`", word.value));
+    let diagnostic = Diagnostic::new(word.span, format!("`{key}` cannot be `{}`", word.value));
     Err(match nearest(&word.value, words.iter().copied()) {
-        Some(known) => complaint.help(format!("did you mean `{known}`?")),
-        None => complaint.help(format!("it can be {}", listed(&words))),
+        Some(known) => diagnostic.help(format!("did you mean `{known}`?")),
+        None => diagnostic.help(format!("it can be {}", listed(&words))),
     })
 }
 
 /// What has a form of its own, a network rule for example.
 pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
     text: &Located<String>,
-) -> Result<T, Complaint> {
+) -> Result<T, Diagnostic> {
     text.value
         .parse()
-        .map_err(|error| Complaint::new(text.span.clone(), error))
+        .map_err(|error| Diagnostic::new(text.span.clone(), error))
 }
 
 /// The units of times, in milliseconds.
@@ -116,10 +116,10 @@ const TIME_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h
 const TIME_HELP: &str = "a time is a whole number and a unit, ms, s, m or h: \"500ms\", \"5s\"";
 
 /// A time: `5s`, `500ms`.
-pub(super) fn duration(key: &str, value: Value<'_>) -> Result<Duration, Complaint> {
+pub(super) fn duration(key: &str, value: Value<'_>) -> Result<Duration, Diagnostic> {
     if let DeValue::Integer(number) = value.get_ref() {
         let what = format!("`{key}` has no unit");
-        return Err(Complaint::new(value.span(), what)
+        return Err(Diagnostic::new(value.span(), what)
             .help(format!("write \"{number}s\" or \"{number}ms\"")));
     }
     let text = text(key, value)?;
@@ -139,7 +139,7 @@ const MEMORY_HELP: &str =
     "memory is a whole number and a unit, B, KiB, MiB or GiB: \"64MiB\", or a number of bytes";
 
 /// An amount of memory: `64MiB`, or a number of bytes.
-pub(super) fn memory(key: &str, value: Value<'_>) -> Result<Located<u64>, Complaint> {
+pub(super) fn memory(key: &str, value: Value<'_>) -> Result<Located<u64>, Diagnostic> {
     let span = value.span();
     let value = match value.get_ref() {
         DeValue::Integer(_) => integer(key, value, 0, u64::MAX)?,
@@ -154,10 +154,10 @@ fn quantity(
     text: &Located<String>,
     units: &[(&str, u64)],
     help: &str,
-) -> Result<u64, Complaint> {
+) -> Result<u64, Diagnostic> {
     let complain = |what: String| {
         let span: Span = text.span.clone();
-        Err(Complaint::new(span, what).help(help))
+        Err(Diagnostic::new(span, what).help(help))
     };
     let trimmed = text.value.trim();
     if trimmed.starts_with('-') {

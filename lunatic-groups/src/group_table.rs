@@ -9,7 +9,7 @@ use lunatic_mailbox::Tag;
 use lunatic_process::ProcessId;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::event::{Change, Event};
+use crate::event::{Change, GroupEvent};
 use crate::members::{Member, Members};
 
 /// The longest name of a group or a scope, in bytes.
@@ -58,12 +58,12 @@ pub struct Notice {
     /// With this tag.
     pub tag: Option<Tag>,
     /// What it says.
-    pub event: Event,
+    pub event: GroupEvent,
 }
 
 /// The groups of a scope.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct GroupTable {
     groups: FxHashMap<Arc<str>, Group>,
     /// The bytes of the names of all groups that have members.
     name_bytes: usize,
@@ -97,14 +97,14 @@ struct Record {
     monitors: FxHashMap<u64, Option<Arc<str>>>,
 }
 
-impl Book {
+impl GroupTable {
     /// No groups.
-    pub fn new() -> Book {
-        Book::default()
+    pub fn new() -> GroupTable {
+        GroupTable::default()
     }
 
     /// Takes a process into a group, once more if it is there. Whether it is
-    /// known here for the first time since it was [forgotten](Book::forget).
+    /// known here for the first time since it was [forgotten](GroupTable::forget).
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Book {
         Ok((monitor, is_new))
     }
 
-    /// As [`monitor`](Book::monitor), for all groups of the scope, those to come
+    /// As [`monitor`](GroupTable::monitor), for all groups of the scope, those to come
     /// too. The first messages tell of one group each.
     ///
     /// # Errors
@@ -356,7 +356,7 @@ fn notice(
     Notice {
         watcher: watcher.process,
         tag: watcher.tag,
-        event: Event {
+        event: GroupEvent {
             monitor,
             change,
             group: group.clone(),

@@ -18,7 +18,7 @@ pub(crate) struct Located<T> {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(super) struct Diagnostic {
     pub(super) span: Span,
     pub(super) what: String,
     pub(super) help: Option<String>,
@@ -26,11 +26,11 @@ pub(super) struct Complaint {
 
 /// All that is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Vec<Complaint>);
+pub(super) struct Diagnostics(Vec<Diagnostic>);
 
-impl Complaint {
-    pub(super) fn new(span: Span, what: impl fmt::Display) -> Complaint {
-        Complaint {
+impl Diagnostic {
+    pub(super) fn new(span: Span, what: impl fmt::Display) -> Diagnostic {
+        Diagnostic {
             span,
             what: what.to_string(),
             help: None,
@@ -38,20 +38,20 @@ impl Complaint {
     }
 
     /// Adds the next step.
-    pub(super) fn help(self, help: impl fmt::Display) -> Complaint {
-        Complaint {
+    pub(super) fn help(self, help: impl fmt::Display) -> Diagnostic {
+        Diagnostic {
             help: Some(help.to_string()),
             ..self
         }
     }
 
     /// A problem with something that the manifest names.
-    pub(super) fn about(span: Span, problem: Problem) -> Complaint {
+    pub(super) fn about(span: Span, problem: Problem) -> Diagnostic {
         let (what, help) = problem.into_parts();
-        Complaint { span, what, help }
+        Diagnostic { span, what, help }
     }
 
-    /// The complaint with the place, its line, and a mark below it.
+    /// The diagnostic with the place, its line, and a mark below it.
     pub(super) fn explain(&self, path: &Path, text: &str) -> Problem {
         let place = Place::of(&self.span, text);
         let Place { line, column, .. } = place;
@@ -72,14 +72,14 @@ impl Complaint {
     }
 }
 
-impl Complaints {
-    pub(super) fn push(&mut self, complaint: Complaint) {
-        self.0.push(complaint);
+impl Diagnostics {
+    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
     }
 
-    /// What was read, or nothing and one complaint more.
-    pub(super) fn take<T>(&mut self, read: Result<T, Complaint>) -> Option<T> {
-        read.map_err(|complaint| self.push(complaint)).ok()
+    /// What was read, or nothing and one diagnostic more.
+    pub(super) fn take<T>(&mut self, read: Result<T, Diagnostic>) -> Option<T> {
+        read.map_err(|diagnostic| self.push(diagnostic)).ok()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,8 +87,8 @@ impl Complaints {
     }
 
     /// In the order of the text.
-    pub(super) fn sorted(mut self) -> Vec<Complaint> {
-        self.0.sort_by_key(|complaint| complaint.span.start);
+    pub(super) fn sorted(mut self) -> Vec<Diagnostic> {
+        self.0.sort_by_key(|diagnostic| diagnostic.span.start);
         self.0
     }
 }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, span: Span) -> String {
-        let problem = Complaint::new(span, "wrong").explain(Path::new("app.toml"), text);
+        let problem = Diagnostic::new(span, "wrong").explain(Path::new("app.toml"), text);
         problem.into_parts().0
     }
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use lunatic_groups::book::Notice;
+use lunatic_groups::group_table::Notice;
 use lunatic_groups::{
-    Book, Change, Event, GroupError, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES,
-    Member, Members, NotJoined,
+    Change, GroupError, GroupEvent, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS,
+    MAX_NAME_BYTES, Member, Members, NotJoined,
 };
 use lunatic_mailbox::Tag;
 use lunatic_process::ProcessId;
@@ -19,8 +19,8 @@ fn member(process: u64) -> Member {
     }
 }
 
-fn sorted(book: &Book, group: &str) -> Vec<u64> {
-    let members = book.members(group);
+fn sorted(table: &GroupTable, group: &str) -> Vec<u64> {
+    let members = table.members(group);
     let mut found: Vec<u64> = members
         .map(|members| members.iter().map(|member| member.process.0).collect())
         .unwrap_or_default();
@@ -32,7 +32,7 @@ fn notice(watcher: u64, monitor: u64, change: Change, group: &str, processes: &[
     Notice {
         watcher: ProcessId(watcher),
         tag: Tag::new(7),
-        event: Event {
+        event: GroupEvent {
             monitor,
             change,
             group: group.into(),
@@ -43,79 +43,82 @@ fn notice(watcher: u64, monitor: u64, change: Change, group: &str, processes: &[
 
 #[test]
 fn a_process_that_joins_twice_leaves_twice() {
-    let mut book = Book::new();
-    assert_eq!(book.join("g", member(1)), Ok(true));
-    assert_eq!(book.join("g", member(1)), Ok(false));
-    assert_eq!(book.join("g", member(2)), Ok(true));
-    assert_eq!(sorted(&book, "g"), [1, 1, 2]);
-    assert_eq!(book.leave("g", member(1)), Ok(()));
-    assert_eq!(sorted(&book, "g"), [1, 2]);
-    assert_eq!(book.leave("g", member(1)), Ok(()));
-    assert_eq!(book.leave("g", member(1)), Err(NotJoined));
-    assert_eq!(book.leave("h", member(1)), Err(NotJoined));
-    assert_eq!(sorted(&book, "g"), [2]);
+    let mut table = GroupTable::new();
+    assert_eq!(table.join("g", member(1)), Ok(true));
+    assert_eq!(table.join("g", member(1)), Ok(false));
+    assert_eq!(table.join("g", member(2)), Ok(true));
+    assert_eq!(sorted(&table, "g"), [1, 1, 2]);
+    assert_eq!(table.leave("g", member(1)), Ok(()));
+    assert_eq!(sorted(&table, "g"), [1, 2]);
+    assert_eq!(table.leave("g", member(1)), Ok(()));
+    assert_eq!(table.leave("g", member(1)), Err(NotJoined));
+    assert_eq!(table.leave("h", member(1)), Err(NotJoined));
+    assert_eq!(sorted(&table, "g"), [2]);
 }
 
 #[test]
 fn a_group_is_there_while_somebody_is_in_it() {
-    let mut book = Book::new();
-    book.join("g", member(1)).unwrap();
-    book.join("h", member(1)).unwrap();
-    assert_eq!((book.len(), book.name_bytes()), (2, 2));
-    book.leave("g", member(1)).unwrap();
-    assert_eq!(book.groups().map(|name| &**name).collect::<Vec<_>>(), ["h"]);
-    assert_eq!((book.len(), book.name_bytes()), (1, 1));
-    book.forget(member(1));
-    assert!(book.is_empty() && book.members("h").is_none());
-    assert_eq!(book.name_bytes(), 0);
+    let mut table = GroupTable::new();
+    table.join("g", member(1)).unwrap();
+    table.join("h", member(1)).unwrap();
+    assert_eq!((table.len(), table.name_bytes()), (2, 2));
+    table.leave("g", member(1)).unwrap();
+    assert_eq!(
+        table.groups().map(|name| &**name).collect::<Vec<_>>(),
+        ["h"]
+    );
+    assert_eq!((table.len(), table.name_bytes()), (1, 1));
+    table.forget(member(1));
+    assert!(table.is_empty() && table.members("h").is_none());
+    assert_eq!(table.name_bytes(), 0);
 }
 
 #[test]
 fn a_monitor_is_told_who_is_there_and_then_of_each_change() {
-    let mut book = Book::new();
-    book.join("g", member(1)).unwrap();
-    let (monitor, _) = book.monitor("g", member(9), Tag::new(7)).unwrap();
-    book.join("g", member(2)).unwrap();
-    book.join("h", member(2)).unwrap();
-    book.leave("g", member(1)).unwrap();
+    let mut table = GroupTable::new();
+    table.join("g", member(1)).unwrap();
+    let (monitor, _) = table.monitor("g", member(9), Tag::new(7)).unwrap();
+    table.join("g", member(2)).unwrap();
+    table.join("h", member(2)).unwrap();
+    table.leave("g", member(1)).unwrap();
     let told = |change, process| notice(9, monitor, change, "g", &[process]);
     assert_eq!(
-        book.take_notices(),
+        table.take_notices(),
         [
             told(Change::Present, 1),
             told(Change::Joined, 2),
             told(Change::Left, 1)
         ]
     );
-    assert!(book.stop_monitoring(member(9), monitor));
-    assert!(!book.stop_monitoring(member(9), monitor));
-    book.join("g", member(3)).unwrap();
-    assert_eq!(book.take_notices(), []);
+    assert!(table.stop_monitoring(member(9), monitor));
+    assert!(!table.stop_monitoring(member(9), monitor));
+    table.join("g", member(3)).unwrap();
+    assert_eq!(table.take_notices(), []);
 }
 
 #[test]
 fn the_end_of_a_process_is_as_many_departures_as_it_had_memberships() {
-    let mut book = Book::new();
-    let (monitor, _) = book.monitor("g", member(9), Tag::new(7)).unwrap();
+    let mut table = GroupTable::new();
+    let (monitor, _) = table.monitor("g", member(9), Tag::new(7)).unwrap();
     for _ in 0..3 {
-        book.join("g", member(1)).unwrap();
+        table.join("g", member(1)).unwrap();
     }
-    book.take_notices();
-    book.forget(member(1));
+    table.take_notices();
+    table.forget(member(1));
     let left = notice(9, monitor, Change::Left, "g", &[1, 1, 1]);
-    assert_eq!(book.take_notices(), [left]);
+    assert_eq!(table.take_notices(), [left]);
 }
 
 #[test]
 fn a_monitor_of_a_scope_is_told_of_groups_to_come() {
-    let mut book = Book::new();
-    book.join("g", member(1)).unwrap();
-    book.monitor("empty", member(8), None).unwrap();
-    book.take_notices();
-    let (monitor, _) = book.monitor_scope(member(9), Tag::new(7)).unwrap();
-    book.join("new", member(2)).unwrap();
+    let mut table = GroupTable::new();
+    table.join("g", member(1)).unwrap();
+    table.monitor("empty", member(8), None).unwrap();
+    table.take_notices();
+    let (monitor, _) = table.monitor_scope(member(9), Tag::new(7)).unwrap();
+    table.join("new", member(2)).unwrap();
     assert_eq!(
-        book.take_notices(),
+        table.take_notices(),
         [
             notice(9, monitor, Change::Present, "g", &[1]),
             notice(9, monitor, Change::Joined, "new", &[2])
@@ -125,68 +128,68 @@ fn a_monitor_of_a_scope_is_told_of_groups_to_come() {
 
 #[test]
 fn the_dead_watch_nothing() {
-    let mut book = Book::new();
-    let (group, _) = book.monitor("g", member(9), None).unwrap();
-    let (scope, _) = book.monitor_scope(member(9), None).unwrap();
-    book.take_notices();
-    book.forget(member(9));
-    book.join("g", member(1)).unwrap();
-    assert_eq!(book.take_notices(), []);
-    assert!(!book.stop_monitoring(member(9), group) && !book.stop_monitoring(member(9), scope));
+    let mut table = GroupTable::new();
+    let (group, _) = table.monitor("g", member(9), None).unwrap();
+    let (scope, _) = table.monitor_scope(member(9), None).unwrap();
+    table.take_notices();
+    table.forget(member(9));
+    table.join("g", member(1)).unwrap();
+    assert_eq!(table.take_notices(), []);
+    assert!(!table.stop_monitoring(member(9), group) && !table.stop_monitoring(member(9), scope));
 }
 
 #[test]
 fn a_monitor_can_be_taken_away_only_by_its_owner() {
-    let mut book = Book::new();
-    let (monitor, _) = book.monitor("g", member(9), None).unwrap();
-    assert!(!book.stop_monitoring(member(8), monitor));
-    assert!(book.stop_monitoring(member(9), monitor));
+    let mut table = GroupTable::new();
+    let (monitor, _) = table.monitor("g", member(9), None).unwrap();
+    assert!(!table.stop_monitoring(member(8), monitor));
+    assert!(table.stop_monitoring(member(9), monitor));
 }
 
 #[test]
 fn names_are_limited_in_length() {
-    let mut book = Book::new();
-    book.join(&"n".repeat(MAX_NAME_BYTES), member(1)).unwrap();
+    let mut table = GroupTable::new();
+    table.join(&"n".repeat(MAX_NAME_BYTES), member(1)).unwrap();
     let length = MAX_NAME_BYTES + 1;
     let longer = "n".repeat(length);
     let refused = Err(GroupError::NameTooLong { length });
-    assert_eq!(book.join(&longer, member(1)), refused);
-    let refused = book.monitor(&longer, member(1), None);
+    assert_eq!(table.join(&longer, member(1)), refused);
+    let refused = table.monitor(&longer, member(1), None);
     assert_eq!(refused, Err(GroupError::NameTooLong { length }));
 }
 
 #[test]
 fn groups_are_limited_in_number_and_monitored_ones_count() {
-    let mut book = Book::new();
-    let (monitor, _) = book.monitor("watched", member(9), None).unwrap();
+    let mut table = GroupTable::new();
+    let (monitor, _) = table.monitor("watched", member(9), None).unwrap();
     for number in 1..MAX_GROUPS {
         let of_many = member(number as u64 / 1000);
-        book.join(&number.to_string(), of_many).unwrap();
+        table.join(&number.to_string(), of_many).unwrap();
     }
     let full = Err(GroupError::TooManyGroups);
-    assert_eq!(book.join("one more", member(1)), full);
+    assert_eq!(table.join("one more", member(1)), full);
     // What is there can still be joined.
-    book.join("1", member(2)).unwrap();
-    book.stop_monitoring(member(9), monitor);
-    book.join("one more", member(1)).unwrap();
+    table.join("1", member(2)).unwrap();
+    table.stop_monitoring(member(9), monitor);
+    table.join("one more", member(1)).unwrap();
 }
 
 #[test]
 fn memberships_and_monitors_of_a_process_are_limited() {
-    let mut book = Book::new();
+    let mut table = GroupTable::new();
     for _ in 0..MAX_MEMBERSHIPS {
-        book.join("g", member(1)).unwrap();
+        table.join("g", member(1)).unwrap();
     }
     let full = Err(GroupError::TooManyMemberships);
-    assert_eq!(book.join("g", member(1)), full);
-    book.leave("g", member(1)).unwrap();
-    book.join("g", member(1)).unwrap();
+    assert_eq!(table.join("g", member(1)), full);
+    table.leave("g", member(1)).unwrap();
+    table.join("g", member(1)).unwrap();
     for _ in 0..MAX_MONITORS {
-        book.monitor("g", member(2), None).unwrap();
+        table.monitor("g", member(2), None).unwrap();
     }
     let full = Err(GroupError::TooManyMonitors);
-    assert_eq!(book.monitor("g", member(2), None), full);
-    assert_eq!(book.monitor_scope(member(2), None), full);
+    assert_eq!(table.monitor("g", member(2), None), full);
+    assert_eq!(table.monitor_scope(member(2), None), full);
 }
 
 #[test]
@@ -231,24 +234,26 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..200)
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = GroupEvent> {
     let change = prop_oneof![
         Just(Change::Present),
         Just(Change::Joined),
         Just(Change::Left)
     ];
     let members = proptest::collection::vec((any::<u64>(), any::<u64>()), 0..20);
-    (any::<u64>(), change, ".{0,40}", members).prop_map(|(monitor, change, group, members)| Event {
-        monitor,
-        change,
-        group: group.into(),
-        members: members
-            .into_iter()
-            .map(|(node, process)| Member {
-                node,
-                process: ProcessId(process),
-            })
-            .collect(),
+    (any::<u64>(), change, ".{0,40}", members).prop_map(|(monitor, change, group, members)| {
+        GroupEvent {
+            monitor,
+            change,
+            group: group.into(),
+            members: members
+                .into_iter()
+                .map(|(node, process)| Member {
+                    node,
+                    process: ProcessId(process),
+                })
+                .collect(),
+        }
     })
 }
 
@@ -256,29 +261,29 @@ proptest! {
     /// A list of pairs, and who watches counts along.
     #[test]
     fn groups_are_as_a_list_of_memberships(steps in steps()) {
-        let mut book = Book::new();
-        book.monitor_scope(member(99), None).unwrap();
+        let mut table = GroupTable::new();
+        table.monitor_scope(member(99), None).unwrap();
         let mut model: Vec<(String, u64)> = Vec::new();
         let mut watched: BTreeMap<String, i64> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Join(group, process) => {
-                    book.join(&group.to_string(), member(process)).unwrap();
+                    table.join(&group.to_string(), member(process)).unwrap();
                     model.push((group.to_string(), process));
                 }
                 Step::Leave(group, process) => {
                     let membership = (group.to_string(), process);
                     let at = model.iter().position(|known| *known == membership);
-                    let left = book.leave(&membership.0, member(process));
+                    let left = table.leave(&membership.0, member(process));
                     prop_assert_eq!(left.is_ok(), at.is_some());
                     at.map(|at| model.swap_remove(at));
                 }
                 Step::Forget(process) => {
-                    book.forget(member(process));
+                    table.forget(member(process));
                     model.retain(|(_, known)| *known != process);
                 }
             }
-            for notice in book.take_notices() {
+            for notice in table.take_notices() {
                 let sign = if notice.event.change == Change::Left { -1 } else { 1 };
                 *watched.entry(notice.event.group.to_string()).or_default() +=
                     sign * notice.event.members.len() as i64;
@@ -293,23 +298,23 @@ proptest! {
                 expected.sort_unstable();
                 names += usize::from(!expected.is_empty());
                 prop_assert_eq!(watched.get(group).copied().unwrap_or(0), expected.len() as i64);
-                let joins = book.members(group).map_or(0, Members::len);
+                let joins = table.members(group).map_or(0, Members::len);
                 prop_assert_eq!(joins, expected.len());
-                prop_assert_eq!(sorted(&book, group), expected);
+                prop_assert_eq!(sorted(&table, group), expected);
             }
-            prop_assert_eq!((book.len(), book.name_bytes()), (names, names));
-            prop_assert_eq!(book.groups().count(), names);
+            prop_assert_eq!((table.len(), table.name_bytes()), (names, names));
+            prop_assert_eq!(table.groups().count(), names);
         }
     }
 
     #[test]
     fn an_event_is_read_as_it_was_written(event in event()) {
-        prop_assert_eq!(Event::from_bytes(&event.to_bytes()), Some(event));
+        prop_assert_eq!(GroupEvent::from_bytes(&event.to_bytes()), Some(event));
     }
 
     #[test]
     fn bytes_that_are_no_event_are_none(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-        if let Some(event) = Event::from_bytes(&bytes) {
+        if let Some(event) = GroupEvent::from_bytes(&bytes) {
             prop_assert_eq!(event.to_bytes(), bytes);
         }
     }

@@ -6,19 +6,19 @@ use std::time::Instant;
 use async_lock::Mutex;
 
 use crate::errors::StreamError;
-use crate::time_limit::{Alarm, TimeLimit, within};
+use crate::time_limit::{ReusableTimer, TimeLimit, within};
 
 /// One direction of a stream. Operations on it queue up; one that is dropped gives
-/// up its turn, or its place in the queue.
+/// up the lock, or its place in the queue.
 #[derive(Debug)]
-pub(crate) struct Turn(Mutex<Alarm>);
+pub(crate) struct OperationLock(Mutex<ReusableTimer>);
 
-impl Turn {
-    pub(crate) fn new() -> Turn {
-        Turn(Mutex::new(Alarm::default()))
+impl OperationLock {
+    pub(crate) fn new() -> OperationLock {
+        OperationLock(Mutex::new(ReusableTimer::default()))
     }
 
-    /// Waits for the turn and runs an operation, both together for no longer than
+    /// Takes the lock and runs an operation, both together for no longer than
     /// the limit.
     pub(crate) async fn run<R>(
         &self,
@@ -29,16 +29,16 @@ impl Turn {
             let _turn = self.0.lock().await;
             return operation.await;
         };
-        let (mut alarm, left) = match self.0.try_lock() {
-            Some(alarm) => (alarm, limit),
+        let (mut timer, left) = match self.0.try_lock() {
+            Some(timer) => (timer, limit),
             None => {
                 let start = Instant::now();
-                let turn = within(Some(limit), self.0.lock()).await;
-                let alarm = turn.ok_or(StreamError::TimedOut)?;
-                (alarm, limit.saturating_sub(start.elapsed()))
+                let timer = within(Some(limit), self.0.lock()).await;
+                let timer = timer.ok_or(StreamError::TimedOut)?;
+                (timer, limit.saturating_sub(start.elapsed()))
             }
         };
-        alarm
+        timer
             .within(left, operation)
             .await
             .unwrap_or(Err(StreamError::TimedOut))

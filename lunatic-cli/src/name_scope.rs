@@ -7,19 +7,19 @@ use lunatic_registry::Registry;
 /// The names and groups that a root process and its descendants share, or all
 /// processes of a supervision tree; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Names {
-    /// Names for processes.
+pub struct NameScope {
+    /// NameScope for processes.
     pub registry: Registry,
     /// Groups of processes.
     pub groups: Groups,
 }
 
-impl Names {
+impl NameScope {
     /// No names and no groups.
     ///
     /// - `environment`: where the processes live.
-    pub fn new(environment: &Environment) -> Names {
-        Names {
+    pub fn new(environment: &Environment) -> NameScope {
+        NameScope {
             registry: Registry::new(),
             groups: Groups::new(environment),
         }

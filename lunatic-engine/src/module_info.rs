@@ -12,7 +12,7 @@ const PAGE_BYTES: u64 = 1 << 16;
 
 /// What can be told of a module without running it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ModuleInfo {
     /// How many memories an instance has.
     pub memories: usize,
     /// What the memory has at first, in bytes.
@@ -29,18 +29,18 @@ pub struct Facts {
     pub start_may_fail: bool,
 }
 
-impl Facts {
-    /// Reads the facts of a module that is valid.
+impl ModuleInfo {
+    /// Reads the info of a module that is valid.
     ///
     /// # Errors
     ///
     /// Fails where the binary format is broken.
-    pub fn of(wasm: &[u8]) -> Result<Facts, BinaryReaderError> {
-        let mut facts = Facts::default();
+    pub fn of(wasm: &[u8]) -> Result<ModuleInfo, BinaryReaderError> {
+        let mut info = ModuleInfo::default();
         for payload in Parser::new(0).parse_all(wasm) {
-            facts.note(&payload?)?;
+            info.note(&payload?)?;
         }
-        Ok(facts)
+        Ok(info)
     }
 
     /// Why no instance can be made within these limits, if so.

@@ -1,4 +1,4 @@
-//! How much of each slot can be accessed, where the processor keeps bodies in.
+//! How much of each slot can be accessed, where the processor keeps instances in.
 #![allow(unsafe_code, reason = "each block says why it is sound")]
 
 use std::io;
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access, PAGE};
 
-/// The fences of all slots of one slab. A slot that nobody uses keeps its fence:
+/// The accessible of all slots of one slab. A slot that nobody uses keeps its fence:
 /// the next memory is most often of the same size.
 #[derive(Debug)]
-pub(super) struct Fences {
+pub(super) struct AccessibleRanges {
     /// How many bytes from its start on can be accessed, by slot.
     open: Box<[AtomicUsize]>,
 }
 
-impl Fences {
+impl AccessibleRanges {
     /// No slot can be accessed, as it was reserved.
-    pub(super) fn new(slots: usize) -> Fences {
-        Fences {
+    pub(super) fn new(slots: usize) -> AccessibleRanges {
+        AccessibleRanges {
             open: (0..slots).map(|_| AtomicUsize::new(0)).collect(),
         }
     }

@@ -68,12 +68,12 @@ pub fn spawn<T: ProcessHost>(
     environment: &Environment,
     spawn: Spawn<T>,
 ) -> Result<Spawned, StartError> {
-    let facts = spawn.module.facts();
+    let info = spawn.module.info();
     let config = spawn.config.process();
     let limits = lunatic_engine::MemoryLimits {
         max_memory: config.max_memory,
     };
-    if let Some(reason) = facts.exceeds(&limits) {
+    if let Some(reason) = info.exceeds(&limits) {
         return Err(StartError::Instance(StartFailure(reason)));
     }
     let options = SpawnOptions {
@@ -81,7 +81,7 @@ pub fn spawn<T: ProcessHost>(
         mailbox: config.mailbox,
         awaited: spawn.awaited,
     };
-    let (report, start) = match facts.start_may_fail {
+    let (report, start) = match info.start_may_fail {
         true => {
             let (sender, receiver) = async_channel::bounded(1);
             (Some(sender), Some(receiver))

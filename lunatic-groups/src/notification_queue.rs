@@ -6,11 +6,11 @@ use lunatic_mailbox::DataMessage;
 use lunatic_process::Environment;
 use parking_lot::Mutex;
 
-use crate::book::Notice;
+use crate::group_table::Notice;
 
 /// Notices that leave one after the other, whoever puts them in.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct NotificationQueue {
     queue: Mutex<Queue>,
 }
 
@@ -21,7 +21,7 @@ struct Queue {
     sending: bool,
 }
 
-impl Outbox {
+impl NotificationQueue {
     /// Puts notices in behind those that are there.
     pub(crate) fn put(&self, notices: Vec<Notice>) {
         if !notices.is_empty() {

@@ -27,8 +27,8 @@ impl ImageId {
 
 /// Free slots of one slab, in a part for each core.
 #[derive(Debug)]
-pub(super) struct Shelves {
-    parts: Box<[Mutex<Shelf>]>,
+pub(super) struct FreeLists {
+    parts: Box<[Mutex<FreeList>]>,
     /// How many slots there are in all parts; a hint that spares the search.
     free: AtomicUsize,
     /// How many pages the warm slots of a part may occupy.
@@ -48,7 +48,7 @@ pub(super) struct FreeSlot {
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct FreeList {
     /// Slots that occupy memory, by what they hold, the last used at the back.
     warm: FxHashMap<ImageId, VecDeque<FreeSlot>>,
     warm_pages: usize,
@@ -56,13 +56,13 @@ struct Shelf {
     cold: Vec<FreeSlot>,
 }
 
-impl Shelves {
+impl FreeLists {
     /// Nothing yet.
     ///
     /// - `parts`: how many threads do not get into each other's way.
     /// - `warm_pages`: what the warm slots of all parts may occupy.
-    pub(super) fn new(parts: usize, warm_pages: usize) -> Shelves {
-        Shelves {
+    pub(super) fn new(parts: usize, warm_pages: usize) -> FreeLists {
+        FreeLists {
             parts: (0..parts).map(|_| Mutex::default()).collect(),
             free: AtomicUsize::new(0),
             warm_pages: warm_pages / parts,
@@ -88,7 +88,7 @@ impl Shelves {
 
     /// Puts a slot back. If the warm ones occupy too much memory then, the one
     /// that was used longest ago is taken out and returned: it is to be emptied
-    /// and put back by [`put_emptied`](Shelves::put_emptied).
+    /// and put back by [`put_emptied`](FreeLists::put_emptied).
     #[must_use]
     pub(super) fn put(&self, slot: FreeSlot) -> Option<FreeSlot> {
         let mut part = self.parts[self.own_part()].lock();
@@ -147,7 +147,7 @@ fn thread_number() -> usize {
     NUMBER.with(|number| *number)
 }
 
-impl Shelf {
+impl FreeList {
     fn take_holding(&mut self, image: ImageId) -> Option<FreeSlot> {
         let Entry::Occupied(mut slots) = self.warm.entry(image) else {
             return None;
