@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use wasmtime::{Caller, Extern, Memory, Result};
+use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
 use crate::errors::{ErrorTable, GuestError};
 use crate::trap::Misuse;
@@ -19,6 +19,20 @@ pub trait AbiHost: Send + Sized + 'static {
 
     /// The errors that were reported to this process.
     fn errors(&mut self) -> &mut ErrorTable;
+
+    /// Whether the runtime asks something of the process; see
+    /// [`answer_requests`](AbiHost::answer_requests).
+    fn has_requests(&self) -> bool {
+        false
+    }
+
+    /// Answers what the runtime asks of the process. It is called where a host
+    /// function waits, whenever it is woken.
+    ///
+    /// - `function`: the name of the host function.
+    fn answer_requests(store: StoreContextMut<'_, Self>, function: &'static str) {
+        let _ = (store, function);
+    }
 }
 
 /// Reading and writing the memory of the guest that called.
@@ -33,6 +47,12 @@ pub trait Guest<T: 'static> {
     ///
     /// [`Misuse::NoMemory`].
     fn memory_and_state(&mut self) -> Result<(&mut [u8], &mut T)>;
+
+    /// Answers what the runtime asks of the process, if it asks anything. A host
+    /// function that waits calls it each time it is polled.
+    ///
+    /// - `function`: the name of the host function.
+    fn answer_requests(&mut self, function: &'static str);
 
     /// Reports a failure the ABI's way: keeps `error` with all its causes in the
     /// caller's error table, writes its id to `id_ptr`, and returns `1`.
@@ -134,6 +154,12 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
             None => exported_memory(self)?,
         };
         Ok(memory.data_and_store_mut(self))
+    }
+
+    fn answer_requests(&mut self, function: &'static str) {
+        if self.data().has_requests() {
+            T::answer_requests(self.as_context_mut(), function);
+        }
     }
 
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32> {

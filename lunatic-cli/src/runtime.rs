@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Failure, Process};
+use lunatic_process::{Environment, Failure, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
@@ -117,8 +117,10 @@ impl Runtime {
                 wasi,
                 net,
             },
-            link: None,
-            awaited: true,
+            options: SpawnOptions {
+                awaited: true,
+                ..SpawnOptions::default()
+            },
         };
         let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
         spawned.started().await.map_err(SpawnFailure::StartFunction)

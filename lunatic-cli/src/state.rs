@@ -10,7 +10,7 @@ use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
-use lunatic_process::guest::{GuestProcess, ProcessHost};
+use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
 use lunatic_process::{Failure, Process};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
@@ -18,7 +18,7 @@ use lunatic_supervisor::guest::{GuestSupervisors, Inherit, SupervisorHost};
 use lunatic_timer::Timers;
 use lunatic_timer::guest::{GuestTimers, TimerHost};
 use lunatic_wasi::{OpenError, ProcExit, Stdio, WasiConfig, WasiCtx, WasiHost};
-use wasmtime::{Linker, Memory};
+use wasmtime::{Linker, Memory, StoreContextMut};
 
 use crate::config::Config;
 use crate::name_scope::NameScope;
@@ -90,17 +90,31 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 impl AbiHost for State {
     fn memory(&self) -> Option<Memory> {
-        self.process.memory()
+        self.process.incarnation().memory()
     }
 
     fn errors(&mut self) -> &mut ErrorTable {
         &mut self.errors
     }
+
+    fn has_requests(&self) -> bool {
+        self.process.handle().has_requests()
+    }
+
+    fn answer_requests(store: StoreContextMut<'_, State>, function: &'static str) {
+        answer_requests(store, Some(function));
+    }
 }
 
 impl InstanceState for State {
     fn limits(&mut self) -> &mut MemoryLimits {
-        self.process.limits()
+        self.process.incarnation_mut().limits()
+    }
+
+    fn on_preemption(store: StoreContextMut<'_, State>) {
+        if store.data().process.handle().has_requests() {
+            answer_requests(store, None);
+        }
     }
 }
 

@@ -123,7 +123,7 @@ fn children_share_the_registry_and_roots_do_not() {
         (func (export "child") (call $look_up @name))"#,
     ]));
     let main = world.spawn(&module, "main");
-    assert_eq!(world.reports(), [0, 0, main.id().0 as i64]);
+    assert_eq!(world.reports(), [0, 0, main.id().to_bits() as i64]);
     world.run(&module, "child");
     assert_eq!(world.reports(), [1, -1, -1]);
     send(&main, 0, b"");

@@ -6,9 +6,6 @@ use wasmtime::{Caller, Linker, Result};
 
 const NAMESPACE: &str = "lunatic::distributed";
 
-/// The number of a node that is alone.
-pub const ALONE: u64 = 0;
-
 /// The number of a module that no other node knows.
 const LOCAL_MODULE: u64 = 0;
 
@@ -24,7 +21,7 @@ pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
         "get_nodes",
         |_nodes_ptr: u32, _nodes_len: u32| 0u32,
     )?;
-    linker.func_wrap(NAMESPACE, "node_id", || ALONE)?;
+    linker.func_wrap(NAMESPACE, "node_id", node_id)?;
     linker.func_wrap(NAMESPACE, "module_id", || LOCAL_MODULE)?;
     linker.func_wrap(NAMESPACE, "exec_lookup_nodes", exec_lookup_nodes)?;
     linker.func_wrap(
@@ -40,6 +37,12 @@ pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
         send_receive_skip_search,
     )?;
     Ok(())
+}
+
+/// `lunatic::distributed::node_id` (ABI §8): the id of this node, 0 while it is alone.
+fn node_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
+    let own = caller.data().process().handle();
+    own.environment().node().to_bits()
 }
 
 /// `lunatic::distributed::exec_lookup_nodes` (ABI §8). Traps: not distributed.

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 
-use wasmtime::{Func, InstancePre, Memory, Store, UpdateDeadline, Val};
+use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
 
 use crate::arena::Image;
 use crate::limits::MemoryLimits;
@@ -17,6 +17,15 @@ use crate::ticker::TimeSlice;
 pub trait InstanceState: Send + 'static {
     /// How far the instance may grow.
     fn limits(&mut self) -> &mut MemoryLimits;
+
+    /// Called when the instance is preempted at a tick, before it yields. An
+    /// instance that counts fuel yields without this call.
+    fn on_preemption(store: StoreContextMut<'_, Self>)
+    where
+        Self: Sized,
+    {
+        let _ = store;
+    }
 }
 
 /// An instance with its state. Dropping it gives everything back.
@@ -54,9 +63,12 @@ impl<T: InstanceState> Instance<T> {
         let mut store = Store::new(module.module().engine(), state);
         store.set_epoch_deadline(1);
         let its = time_slice.clone();
-        store.epoch_deadline_callback(move |_| match its.is_over() {
-            true => Ok(UpdateDeadline::Yield(1)),
-            false => Ok(UpdateDeadline::Continue(1)),
+        store.epoch_deadline_callback(move |store| {
+            if !its.is_over() {
+                return Ok(UpdateDeadline::Continue(1));
+            }
+            T::on_preemption(store);
+            Ok(UpdateDeadline::Yield(1))
         });
         Instance::start(module, image, store, time_slice).await
     }

@@ -1,15 +1,14 @@
 //! The namespace `lunatic::group` (docs/abi-extensions.md §2).
 
 use lunatic_abi::{Guest, Misuse};
-use lunatic_mailbox::Tag;
+use lunatic_mailbox::{Pid, Tag};
+use lunatic_process::Process;
 use lunatic_process::guest::ProcessHost;
-use lunatic_process::{Process, ProcessId};
 use wasmtime::{Caller, Linker, Result};
 
-use crate::event::MEMBER_BYTES;
+use crate::event::{MEMBER_BYTES, member_bytes};
 use crate::group_table::GroupError;
 use crate::groups::Groups;
-use crate::members::Member;
 use crate::scope::Scope;
 
 const NAMESPACE: &str = "lunatic::group";
@@ -64,7 +63,9 @@ fn join<T: GroupHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
-    let process = own(&caller).environment().process(ProcessId(process_id));
+    let process = own(&caller)
+        .environment()
+        .process(Pid::from_bits(process_id));
     let joined = scope(&mut caller, scope_ptr, scope_len)?.and_then(|scope| {
         let process = process.ok_or(GroupError::NoProcess)?;
         scope.join(&group, &process)
@@ -90,7 +91,9 @@ fn leave<T: GroupHost>(
     const NOT_JOINED: u32 = 1;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
-    let process = own(&caller).environment().process(ProcessId(process_id));
+    let process = own(&caller)
+        .environment()
+        .process(Pid::from_bits(process_id));
     let left = match (scope, process) {
         (Some(scope), Some(process)) => scope.leave(&group, &process).is_ok(),
         _ => false,
@@ -137,17 +140,18 @@ fn list<T: GroupHost>(
     (scope_ptr, scope_len, group_ptr, group_len): (u32, u32, u32, u32),
     ptr: u32,
     max: u32,
-    members: impl FnOnce(&Scope, &str) -> Vec<Member>,
+    members: impl FnOnce(&Scope, &str) -> Vec<Pid>,
 ) -> Result<u32> {
     caller.records::<MEMBER_BYTES>(ptr, max)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?;
     let members = scope.map_or_else(Vec::new, |scope| members(&scope, group));
     if members.len() <= max as usize {
+        let environment = own(&caller).environment().clone();
         let room = caller.bytes_mut(ptr, (members.len() * MEMBER_BYTES) as u32)?;
         let (records, _) = room.as_chunks_mut::<MEMBER_BYTES>();
         for (record, member) in records.iter_mut().zip(&members) {
-            *record = member.to_bytes();
+            *record = member_bytes(*member, environment.node_of(*member));
         }
     }
     Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
@@ -207,8 +211,7 @@ fn next<T: GroupHost>(
     let Some(member) = scope.and_then(|scope| scope.next_member(group)) else {
         return Ok(NOBODY);
     };
-    caller.write_u64(node_id_ptr, member.node)?;
-    caller.write_u64(process_id_ptr, member.process.0)?;
+    write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
     Ok(DONE)
 }
 
@@ -237,8 +240,7 @@ fn dispatch<T: GroupHost>(
     };
     match sent {
         Ok(member) => {
-            caller.write_u64(node_id_ptr, member.node)?;
-            caller.write_u64(process_id_ptr, member.process.0)?;
+            write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
             Ok(DONE)
         }
         Err(message) => {
@@ -354,6 +356,17 @@ fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, 
     let taken = (message.tag(), message.bytes().to_vec());
     mailbox.take()?;
     Ok(taken)
+}
+
+fn write_member<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    member: Pid,
+    node_id_ptr: u32,
+    process_id_ptr: u32,
+) -> Result<()> {
+    let node = own(caller).environment().node_of(member);
+    caller.write_u64(node_id_ptr, node.to_bits())?;
+    caller.write_u64(process_id_ptr, member.to_bits())
 }
 
 fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {

@@ -6,6 +6,7 @@ mod catch;
 mod configs;
 mod identity;
 mod modules;
+mod requests;
 mod spawn;
 mod start;
 mod state;
@@ -14,20 +15,20 @@ use std::sync::Arc;
 
 use lunatic_abi::Misuse;
 use lunatic_engine::InstanceState;
-use lunatic_mailbox::Message;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
+use lunatic_mailbox::{Message, Pid};
 use wasmtime::Linker;
 
 pub use crate::guest::modules::GuestModule;
+pub use crate::guest::requests::answer_requests;
 pub use crate::guest::spawn::{
     Begun, Resolved, SpawnArguments, begin, check_right_to_spawn, resolve,
 };
-pub use crate::guest::start::{GuestFailure, Spawn, Spawned, StartError, StartFailure, spawn};
-pub use crate::guest::state::{GuestConfig, GuestProcess};
+pub use crate::guest::start::{Spawn, Spawned, StartError, StartFailure, spawn};
+pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 
 use crate::config::ProcessConfig;
 use crate::process::Process;
-use crate::relations::ProcessId;
 
 /// The namespace of functions on processes.
 pub const NAMESPACE: &str = "lunatic::process";
@@ -97,7 +98,7 @@ pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> wasmtime::Result
 }
 
 impl Post for Process {
-    fn deliver(&self, process_id: u64, message: Message) {
-        self.environment().send(ProcessId(process_id), message);
+    fn deliver(&self, to: Pid, message: Message) {
+        self.environment().send(to, message);
     }
 }

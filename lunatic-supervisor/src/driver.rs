@@ -10,10 +10,8 @@ use std::time::Instant;
 use async_channel::Sender;
 use async_io::Timer;
 use futures_lite::future;
-use lunatic_mailbox::{Mailbox, Message, Wanted};
-use lunatic_process::{
-    Context, ExitReason, Failure, LinkDeath, LinkNotice, Process, ProcessId, Shutdown,
-};
+use lunatic_mailbox::{Mailbox, Message, Pid, Wanted};
+use lunatic_process::{Context, ExitReason, Failure, LinkNotice, Process, Shutdown};
 use rustc_hash::FxHashMap;
 
 use crate::core::{
@@ -35,12 +33,12 @@ pub(crate) struct Driver {
     machine: Machine<ChildStart>,
     /// Processes that may be alive, both ways.
     processes: FxHashMap<ChildKey, Process>,
-    keys: FxHashMap<ProcessId, ChildKey>,
+    keys: FxHashMap<Pid, ChildKey>,
     /// The one child that is not there yet.
     starting: Option<(ChildKey, Ready)>,
     answers: FxHashMap<RequestId, Answer>,
     next_request: u64,
-    parent: Option<ProcessId>,
+    parent: Option<Pid>,
     path: Arc<str>,
     observer: Option<Observer>,
     /// Who waits for the children to be started.
@@ -72,7 +70,7 @@ impl Driver {
     pub(crate) fn new(
         own: Context,
         machine: Machine<ChildStart>,
-        parent: Option<ProcessId>,
+        parent: Option<Pid>,
         path: Arc<str>,
         observer: Option<Observer>,
         report: Sender<Result<(), Failure>>,
@@ -97,7 +95,6 @@ impl Driver {
 
     /// Runs until the supervisor ends.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
-        self.own.trap_exits();
         self.feed(Input::Begin);
         loop {
             while let Some(action) = self.machine.next_action() {
@@ -176,7 +173,7 @@ impl Driver {
         }
     }
 
-    fn hear_exit(&mut self, from: ProcessId, reason: ExitReason) {
+    fn hear_exit(&mut self, from: Pid, reason: ExitReason) {
         if let Some(key) = self.keys.get(&from).copied() {
             let process = self.processes.get(&key);
             // Who links itself again too late is told that there is nobody.
@@ -188,7 +185,7 @@ impl Driver {
         } else if Some(from) == self.parent {
             let reason = match reason {
                 ExitReason::Normal | ExitReason::Shutdown => reason,
-                _ => ExitReason::Failed(Failure::new(LinkDeath { peer: from })),
+                _ => ExitReason::link_death(from),
             };
             self.feed(Input::ShutDown(End::Asked(reason)));
         }

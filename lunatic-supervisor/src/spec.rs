@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lunatic_process::{Environment, Failure, SpawnLink, SpawnOptions};
+use lunatic_process::{Environment, Failure, Role, SpawnLink, SpawnOptions};
 
 use crate::core::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, Machine,
@@ -165,18 +165,18 @@ impl Spec {
         let options = SpawnOptions {
             link,
             awaited: true,
+            parent,
+            role: Role::Supervisor,
+            trap_exits: true,
+            label: Some(path.clone()),
             ..SpawnOptions::default()
         };
         let (report, ready) = async_channel::bounded(1);
-        let label = path.clone();
         let process = environment
             .spawn(options, |own| {
                 Driver::new(own, machine, parent, path, observer, report).run()
             })
             .map_err(StartError::Spawn)?;
-        // Now, so that whoever gets the handle knows what it is.
-        process.trap_exits();
-        process.set_label(&label);
         Ok(Starting::when(process, async move {
             let ended = || Err(Failure::new("the supervisor ended while it started"));
             ready.recv().await.unwrap_or_else(|_| ended())

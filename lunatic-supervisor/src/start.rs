@@ -75,6 +75,7 @@ impl ChildContext<'_> {
         SpawnOptions {
             link: Some(self.link()),
             awaited: true,
+            parent: Some(self.supervisor.id()),
             ..SpawnOptions::default()
         }
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, Resource, Table};
-use lunatic_mailbox::guest as messages;
+use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Linker, Result};
 
 use crate::config::NetConfig;
@@ -119,7 +119,10 @@ pub(super) fn add_drop<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &str
 
 /// Registers what is done with handles: `drop_<name>`, `clone_<name>`, and for
 /// messages `push_<name>` and `take_<name>`.
-pub(super) fn add_handles<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &str) -> Result<()> {
+pub(super) fn add_handles<T: NetHost, S: Socket + MessageResource>(
+    linker: &mut Linker<T>,
+    name: &str,
+) -> Result<()> {
     add_drop::<T, S>(linker, name)?;
     linker.func_wrap(NAMESPACE, &format!("clone_{name}"), clone::<T, S>)?;
     let push_name = format!("push_{name}");
@@ -201,7 +204,10 @@ fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u6
 /// moves a socket into the message, returns its index.
 ///
 /// Traps on an unknown id, and without a data message; the socket stays then.
-fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+fn push<T: NetHost, S: Socket + MessageResource>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+) -> Result<u64> {
     let socket: S = caller.data_mut().net().socket(id)?;
     let index = messages::push(&mut caller, socket).map_err(|(misuse, _)| misuse)?;
     caller.data_mut().net().table::<S>().remove(id)?;
@@ -213,7 +219,10 @@ fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64
 ///
 /// Traps if there is none at that index, and if the process has as many sockets
 /// as it may; the socket stays then.
-fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
+fn take<T: NetHost, S: Socket + MessageResource>(
+    mut caller: Caller<'_, T>,
+    index: u64,
+) -> Result<u64> {
     let net = caller.data_mut().net();
     net.check_room().map_err(Misuse::from)?;
     let socket: S = messages::take(&mut caller, index, S::KIND)?;
@@ -302,5 +311,26 @@ impl Error for TooManySockets {}
 impl From<TooManySockets> for Misuse {
     fn from(error: TooManySockets) -> Misuse {
         Misuse::refused(error.to_string())
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for TcpStream {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for TlsStream {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for UdpSocket {
+    fn kind(&self) -> &'static str {
+        Self::KIND
     }
 }

@@ -8,7 +8,7 @@ use lunatic_engine::Module;
 use lunatic_mailbox::Tag;
 use wasmtime::{Caller, Linker, Result, Val};
 
-use crate::environment::SpawnLink;
+use crate::environment::{SpawnLink, SpawnOptions};
 use crate::guest::start::{self, Spawn, Spawned, StartError};
 use crate::guest::{Config, NAMESPACE, ProcessHost};
 
@@ -69,7 +69,7 @@ async fn spawn_process<T: ProcessHost>(
     };
     match spawned.started().await {
         Ok(process) => {
-            caller.write_u64(id_ptr, process.id().0)?;
+            caller.write_u64(id_ptr, process.id().to_bits())?;
             Ok(0)
         }
         Err(failure) => caller.report(id_ptr, &failure),
@@ -87,7 +87,7 @@ pub fn check_right_to_spawn<T: ProcessHost>(state: &T) -> Result<(), Misuse> {
     if !process.config().process().can_spawn_processes {
         return Err(Misuse::Denied("spawn processes"));
     }
-    if !process.has_started() {
+    if !process.incarnation.has_started() {
         return Err(Misuse::refused(
             "a process cannot spawn others while its own start function runs",
         ));
@@ -123,7 +123,7 @@ pub fn resolve<T: ProcessHost>(
         id => parent.configs.get(id as u64)?.0.clone(),
     };
     let module = match arguments.module {
-        OWN => parent.module.clone(),
+        OWN => parent.incarnation.module.clone(),
         id => parent.modules.get(id as u64)?.0.clone(),
     };
     let export = caller.text(arguments.name.0, arguments.name.1)?.to_owned();
@@ -159,6 +159,11 @@ pub fn begin<T: ProcessHost>(
         parent: parent.clone(),
         tag: Some(tag),
     });
+    let options = SpawnOptions {
+        link,
+        parent: Some(parent.id()),
+        ..SpawnOptions::default()
+    };
     let environment = parent.environment().clone();
     let spawn = Spawn {
         module,
@@ -166,8 +171,7 @@ pub fn begin<T: ProcessHost>(
         export,
         params,
         inheritance,
-        link,
-        awaited: false,
+        options,
     };
     Ok(start::spawn(&environment, spawn))
 }

@@ -12,8 +12,8 @@ use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{Val, WasmBacktrace};
 
 use crate::config::FUEL_UNIT;
-use crate::environment::{Context, Environment, SpawnError, SpawnLink, SpawnOptions};
-use crate::exit::Failure;
+use crate::environment::{Context, Environment, SpawnError, SpawnOptions};
+use crate::failure::{Failure, FailureKind};
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
@@ -30,10 +30,8 @@ pub struct Spawn<T: ProcessHost> {
     pub params: Vec<Val>,
     /// What it has from its parent.
     pub inheritance: T::Inheritance,
-    /// A link to its parent.
-    pub link: Option<SpawnLink>,
-    /// Whether somebody waits for it; see [`SpawnOptions::awaited`].
-    pub awaited: bool,
+    /// Its links, its label and so on; the mailbox is limited by `config`.
+    pub options: SpawnOptions,
 }
 
 /// A process that was spawned.
@@ -77,9 +75,8 @@ pub fn spawn<T: ProcessHost>(
         return Err(StartError::Instance(StartFailure(reason)));
     }
     let options = SpawnOptions {
-        link: spawn.link.clone(),
         mailbox: config.mailbox,
-        awaited: spawn.awaited,
+        ..spawn.options.clone()
     };
     let (report, start) = match info.start_may_fail {
         true => {
@@ -142,7 +139,7 @@ fn run<T: ProcessHost>(
         match outcome {
             Ok(()) => Ok(()),
             Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
-            Err(error) => Err(Failure::new(GuestFailure { error })),
+            Err(error) => Err(failure::<T>(&error)),
         }
     }
 }
@@ -163,7 +160,7 @@ async fn begin<T: ProcessHost>(
         Err(failure) => {
             // The parent has its result code; no link is made to what did not
             // start (ABI §3.3).
-            if let Some(link) = &spawn.link {
+            if let Some(link) = &spawn.options.link {
                 process.unlink(link.parent.id());
             }
             let (reason, error) = match failure {
@@ -190,7 +187,7 @@ async fn start<T: ProcessHost>(
     let state = T::new(guest, mailbox, inheritance);
     let mut instance = module.instantiate(state, metering).await?;
     let memory = instance.memory();
-    instance.state().process_mut().start(memory);
+    instance.state().process_mut().incarnation.start(memory);
     Ok(instance)
 }
 
@@ -211,31 +208,18 @@ fn tell(report: &Report, outcome: Result<(), StartFailure>) {
     }
 }
 
-/// A guest trapped, or exited with a status that is not 0.
-#[derive(Debug)]
-pub struct GuestFailure {
-    error: wasmtime::Error,
-}
-
-impl GuestFailure {
-    /// The error as the engine gave it.
-    pub fn error(&self) -> &wasmtime::Error {
-        &self.error
-    }
-
-    /// Where in the guest it happened.
-    pub fn backtrace(&self) -> Option<&WasmBacktrace> {
-        self.error.downcast_ref()
+/// A guest that trapped, or exited with a status that is not 0.
+fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
+    let kind = match T::exit_status(error) {
+        Some(status) => FailureKind::ExitStatus(status),
+        None => FailureKind::Trap,
+    };
+    let failure = Failure::with_message(kind, cause_of(error));
+    match error.downcast_ref::<WasmBacktrace>() {
+        Some(backtrace) => failure.with_backtrace(backtrace.to_string()),
+        None => failure,
     }
 }
-
-impl fmt::Display for GuestFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&cause_of(&self.error))
-    }
-}
-
-impl Error for GuestFailure {}
 
 /// What went wrong, without the backtrace that the engine puts before it.
 pub(super) fn cause_of(error: &wasmtime::Error) -> String {

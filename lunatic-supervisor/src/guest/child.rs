@@ -95,8 +95,7 @@ impl<T: ProcessHost> StartChild for WasmChild<T> {
                 export: self.export.to_string(),
                 params: self.params.clone(),
                 inheritance: inherit()?,
-                link: Some(context.link()),
-                awaited: true,
+                options: context.options(),
             },
         )?;
         let process = spawned.process().clone();

@@ -131,7 +131,7 @@ fn encode(children: &[ChildProcess]) -> Vec<u8> {
     let names: usize = children.iter().map(|child| child.info.name.len()).sum();
     let mut list = Vec::with_capacity(children.len() * LISTED_BYTES + names);
     for ChildProcess { info, process } in children {
-        let process = process.as_ref().map_or(0, |process| process.id().0);
+        let process = process.as_ref().map_or(0, |process| process.id().to_bits());
         let name = info.name.as_bytes();
         list.extend_from_slice(&info.key.0.to_le_bytes());
         list.extend_from_slice(&process.to_le_bytes());

@@ -6,9 +6,9 @@ use std::fmt;
 
 use lunatic_abi::timeout::Timeout;
 use lunatic_abi::{Guest, params, timeout};
-use lunatic_mailbox::Tag;
+use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::check_right_to_spawn;
-use lunatic_process::{ExitReason, Process, ProcessId, SpawnLink};
+use lunatic_process::{ExitReason, Process, SpawnLink};
 use wasmtime::{Caller, Linker, Result, Val};
 
 use crate::core::RequestError;
@@ -98,7 +98,7 @@ async fn start<T: SupervisorHost>(
     };
     match spec.start(&environment, Some(link)).await {
         Ok(supervisor) => {
-            caller.write_u64(id_ptr, supervisor.process().id().0)?;
+            caller.write_u64(id_ptr, supervisor.process().id().to_bits())?;
             Ok(0)
         }
         Err(error) => caller.report(id_ptr, &error),
@@ -200,7 +200,13 @@ async fn terminate_process<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    terminate(caller, supervisor, ProcessId(process_id).into(), id_ptr).await
+    terminate(
+        caller,
+        supervisor,
+        Pid::from_bits(process_id).into(),
+        id_ptr,
+    )
+    .await
 }
 
 async fn terminate<T: SupervisorHost>(
@@ -244,7 +250,8 @@ fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
 
 /// `lunatic::supervisor::wait` (extensions §1.3): waits until a process has ended
 /// and returns how: 0 normally, 1 by a failure with its error id at `id_ptr`, 2
-/// killed, 3 shut down, 4 if there is no such process, 9027 if it still lives.
+/// killed, 3 shut down, 4 if there is no such process, 5 if its node cannot be
+/// reached, 9027 if it still lives.
 ///
 /// - `timeout`: milliseconds; -1 for ever.
 ///
@@ -256,16 +263,23 @@ async fn wait<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let Some(process) = process(&caller, process_id) else {
+    let environment = caller.data().process().handle().environment();
+    let process_id = Pid::from_bits(process_id);
+    if !environment.is_local(process_id) {
+        return Ok(NO_CONNECTION);
+    }
+    let Some(process) = environment.process(process_id) else {
         return Ok(NO_PROCESS);
     };
-    let ended = Timeout::from_millis(timeout).limit(process.wait()).await;
+    let ended = Timeout::from_millis(timeout).limit(process.wait());
+    let ended = timeout::wait(&mut caller, "wait", ended).await;
     match ended {
         None => Ok(timeout::TIMED_OUT),
         Some(ExitReason::Normal) => Ok(NORMAL),
         Some(ExitReason::Failed(failure)) => caller.report(id_ptr, &EndedBy(failure.to_string())),
         Some(ExitReason::Killed) => Ok(KILLED),
         Some(ExitReason::Shutdown) => Ok(SHUTDOWN),
+        Some(ExitReason::NoConnection) => Ok(NO_CONNECTION),
         Some(_) => Ok(NO_PROCESS),
     }
 }
@@ -274,6 +288,7 @@ const NORMAL: u32 = 0;
 const KILLED: u32 = 2;
 const SHUTDOWN: u32 = 3;
 const NO_PROCESS: u32 = 4;
+const NO_CONNECTION: u32 = 5;
 
 /// A failure, as text with all its causes.
 #[derive(Debug)]
@@ -299,7 +314,7 @@ fn answer<T: SupervisorHost>(
 ) -> Result<u32> {
     match started {
         Ok(child) => {
-            caller.write_u64(id_ptr, child.process.id().0)?;
+            caller.write_u64(id_ptr, child.process.id().to_bits())?;
             Ok(0)
         }
         Err(error) => caller.report(id_ptr, &error),
@@ -328,7 +343,7 @@ pub(super) fn find<T: SupervisorHost>(
 
 fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option<Process> {
     let own = caller.data().process().handle();
-    own.environment().process(ProcessId(process_id))
+    own.environment().process(Pid::from_bits(process_id))
 }
 
 impl fmt::Display for NoSupervisor {
