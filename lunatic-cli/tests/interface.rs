@@ -50,7 +50,7 @@ fn every_function_is_offered_with_no_other_type() {
 
 #[test]
 fn the_namespaces_have_as_many_functions_as_the_interface() {
-    // ABI §1.1, without certificates (3); §14.1.
+    // ABI §1.1 and §14.1, without certificates (3).
     let count = |wanted: &str| {
         let namespace = INTERFACE.iter().find(|(name, _)| *name == wanted);
         namespace.map(|(_, functions)| functions.len())
@@ -58,7 +58,7 @@ fn the_namespaces_have_as_many_functions_as_the_interface() {
     assert_eq!(count("lunatic::process"), Some(26));
     assert_eq!(count("lunatic::message"), Some(18));
     assert_eq!(count("lunatic::networking"), Some(49));
-    // docs/abi-extensions.md.
+    // ABI §23 and §24.
     assert_eq!(count("lunatic::supervisor"), Some(19));
     assert_eq!(count("lunatic::group"), Some(11));
     assert_eq!(count("lunatic::distributed"), Some(12 - 3));

@@ -1,4 +1,4 @@
-//! The namespace `lunatic::group` (docs/abi-extensions.md §2).
+//! The namespace `lunatic::group` (ABI §24).
 
 use lunatic_abi::{Guest, Misuse};
 use lunatic_mailbox::{Pid, Tag};
@@ -48,7 +48,7 @@ pub fn add_to_linker<T: GroupHost>(linker: &mut Linker<T>) -> Result<()> {
 const DONE: u32 = 0;
 const NOBODY: u32 = 1;
 
-/// `lunatic::group::join` (extensions §2): takes a process of this node into a
+/// `lunatic::group::join` (ABI §24): takes a process of this node into a
 /// group, once more if it is there. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -76,7 +76,7 @@ fn join<T: GroupHost>(
     }
 }
 
-/// `lunatic::group::leave` (extensions §2): takes one membership of a process
+/// `lunatic::group::leave` (ABI §24): takes one membership of a process
 /// away. Returns 0, or 1 if it is not in the group.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -101,7 +101,7 @@ fn leave<T: GroupHost>(
     Ok(if left { DONE } else { NOT_JOINED })
 }
 
-/// `lunatic::group::members` (extensions §2): how many memberships a group
+/// `lunatic::group::members` (ABI §24): how many memberships a group
 /// has. If that is not more than `max`, node and process of each are at `ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -118,7 +118,7 @@ fn members<T: GroupHost>(
     list(caller, names, ptr, max, Scope::members)
 }
 
-/// `lunatic::group::local_members` (extensions §2): as `members`, but only of
+/// `lunatic::group::local_members` (ABI §24): as `members`, but only of
 /// this node.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -157,7 +157,7 @@ fn list<T: GroupHost>(
     Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::groups` (extensions §2): how many bytes the list of all
+/// `lunatic::group::groups` (ABI §24): how many bytes the list of all
 /// groups of a scope has. If that is not more than `len`, the list is at `ptr`:
 /// for each its length, a `u32`, and its name.
 ///
@@ -190,7 +190,7 @@ fn groups<T: GroupHost>(
     Ok(size)
 }
 
-/// `lunatic::group::next` (extensions §2): one member of a group, another one
+/// `lunatic::group::next` (ABI §24): one member of a group, another one
 /// the next time. Returns 0 with node and process written, or 1 if there are
 /// none.
 ///
@@ -215,7 +215,7 @@ fn next<T: GroupHost>(
     Ok(DONE)
 }
 
-/// `lunatic::group::dispatch` (extensions §2): sends the scratch message to one
+/// `lunatic::group::dispatch` (ABI §24): sends the scratch message to one
 /// member of a group, to another one the next time. Returns 0 with node and
 /// process written; or 1 if there are none, and the message stays.
 ///
@@ -250,7 +250,7 @@ fn dispatch<T: GroupHost>(
     }
 }
 
-/// `lunatic::group::broadcast` (extensions §2): sends the scratch message to
+/// `lunatic::group::broadcast` (ABI §24): sends the scratch message to
 /// each process of a group once. Returns to how many.
 ///
 /// Traps on a bad address, text that is not UTF-8, without a data message, and
@@ -270,7 +270,7 @@ async fn broadcast<T: GroupHost>(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::monitor` (extensions §2): lets the caller be told who is
+/// `lunatic::group::monitor` (ABI §24): lets the caller be told who is
 /// in a group, and of everyone who joins and leaves it. Returns 0 with the id of
 /// the monitor, or 1 with an error id, at `id_ptr`.
 ///
@@ -294,7 +294,7 @@ fn monitor<T: GroupHost>(
     monitored(&mut caller, monitor, id_ptr)
 }
 
-/// `lunatic::group::monitor_scope` (extensions §2): as `monitor`, for all
+/// `lunatic::group::monitor_scope` (ABI §24): as `monitor`, for all
 /// groups of a scope.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -326,7 +326,7 @@ fn monitored<T: GroupHost>(
     }
 }
 
-/// `lunatic::group::stop_monitoring` (extensions §2): takes a monitor of the
+/// `lunatic::group::stop_monitoring` (ABI §24): takes a monitor of the
 /// caller away; what was told before stays in the mailbox. Returns 0, or 1 if
 /// there is none.
 ///

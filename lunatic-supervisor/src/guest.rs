@@ -1,5 +1,5 @@
 //! Children that are wasm instances, and the namespace `lunatic::supervisor`
-//! (docs/abi-extensions.md §1).
+//! (ABI §23).
 
 mod child;
 mod lists;

@@ -1,5 +1,5 @@
 //! The children of a running supervisor, listed and counted
-//! (docs/abi-extensions.md §1.4).
+//! (ABI §23.4).
 
 use lunatic_abi::{Guest, Misuse};
 use wasmtime::{Caller, Linker, Result};
@@ -34,7 +34,7 @@ pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result
     Ok(())
 }
 
-/// `lunatic::supervisor::which_children` (extensions §1.4): lists the children in
+/// `lunatic::supervisor::which_children` (ABI §23.4): lists the children in
 /// the order in which they were added. Returns 0 with a list id, or 1 with an
 /// error id, at `id_ptr`.
 ///
@@ -61,7 +61,7 @@ async fn which_children<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::count_children` (extensions §1.4): writes how many
+/// `lunatic::supervisor::count_children` (ABI §23.4): writes how many
 /// children there are to `counts_ptr`. Returns 0, or 1 with an error id at
 /// `id_ptr`.
 ///
@@ -93,7 +93,7 @@ async fn count_children<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::list_size` (extensions §1.4): the length of a list in
+/// `lunatic::supervisor::list_size` (ABI §23.4): the length of a list in
 /// bytes.
 ///
 /// Traps on an unknown id.
@@ -103,7 +103,7 @@ fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
     u32::try_from(size).map_err(|_| Misuse::refused("the list is too long").into())
 }
 
-/// `lunatic::supervisor::list_read` (extensions §1.4): writes exactly that many
+/// `lunatic::supervisor::list_read` (ABI §23.4): writes exactly that many
 /// bytes to `ptr`.
 ///
 /// Traps on an unknown id or a bad address.
@@ -114,7 +114,7 @@ fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u3
     Ok(())
 }
 
-/// `lunatic::supervisor::list_drop` (extensions §1.4).
+/// `lunatic::supervisor::list_drop` (ABI §23.4).
 ///
 /// Traps on an unknown id.
 fn list_drop<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Result<()> {

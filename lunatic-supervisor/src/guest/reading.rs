@@ -11,7 +11,7 @@ use crate::guest::SupervisorHost;
 use crate::guest::child::WasmChild;
 use crate::start::ChildStart;
 
-/// Bytes of a child record (docs/abi-extensions.md §1.2).
+/// Bytes of a child record (ABI §23.2).
 const CHILD_BYTES: u32 = 56;
 
 /// The longest name of a child or supervisor, in bytes.

@@ -1,4 +1,4 @@
-//! Running supervisors (docs/abi-extensions.md §1.3).
+//! Running supervisors (ABI §23.3).
 
 use std::any::Any;
 use std::error::Error;
@@ -74,7 +74,7 @@ pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result
 #[derive(Debug)]
 pub(super) struct NoSupervisor(u64);
 
-/// `lunatic::supervisor::start` (extensions §1.3): starts a supervisor that is
+/// `lunatic::supervisor::start` (ABI §23.3): starts a supervisor that is
 /// linked to the caller, and waits until all its children are started. Returns 0
 /// with its process id, or 1 with an error id, at `id_ptr`.
 ///
@@ -105,7 +105,7 @@ async fn start<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::start_child` (extensions §1.3): adds a wasm child and
+/// `lunatic::supervisor::start_child` (ABI §23.3): adds a wasm child and
 /// starts it. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
 /// - `child`: the address of a child record.
@@ -126,7 +126,7 @@ async fn start_child<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::start_from_template` (extensions §1.3): starts another
+/// `lunatic::supervisor::start_from_template` (ABI §23.3): starts another
 /// child from the template, with these arguments after its own. Returns 0 with
 /// its process id, or 1 with an error id, at `id_ptr`.
 ///
@@ -155,7 +155,7 @@ async fn start_from_template<T: SupervisorHost>(
     answer(caller, started, id_ptr)
 }
 
-/// `lunatic::supervisor::restart_child` (extensions §1.3): starts a child that is
+/// `lunatic::supervisor::restart_child` (ABI §23.3): starts a child that is
 /// stopped. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps without the right to spawn, on a bad address and text that is not UTF-8.
@@ -174,7 +174,7 @@ async fn restart_child<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::terminate_child` (extensions §1.3): stops a child and
+/// `lunatic::supervisor::terminate_child` (ABI §23.3): stops a child and
 /// waits for its end. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -189,7 +189,7 @@ async fn terminate_child<T: SupervisorHost>(
     terminate(caller, supervisor, name.into(), id_ptr).await
 }
 
-/// `lunatic::supervisor::terminate_process` (extensions §1.3): the same for the
+/// `lunatic::supervisor::terminate_process` (ABI §23.3): the same for the
 /// child that is this process.
 ///
 /// Traps on a bad address.
@@ -221,7 +221,7 @@ async fn terminate<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::delete_child` (extensions §1.3): removes a child that is
+/// `lunatic::supervisor::delete_child` (ABI §23.3): removes a child that is
 /// stopped. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -239,7 +239,7 @@ async fn delete_child<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::stop` (extensions §1.3): asks a supervisor to stop its
+/// `lunatic::supervisor::stop` (ABI §23.3): asks a supervisor to stop its
 /// children, the last first, and to end normally. Nothing happens if there is
 /// none.
 fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
@@ -248,7 +248,7 @@ fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
     }
 }
 
-/// `lunatic::supervisor::wait` (extensions §1.3): waits until a process has ended
+/// `lunatic::supervisor::wait` (ABI §23.3): waits until a process has ended
 /// and returns how: 0 normally, 1 by a failure with its error id at `id_ptr`, 2
 /// killed, 3 shut down, 4 if there is no such process, 5 if its node cannot be
 /// reached, 9027 if it still lives.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The functions of the interface (ABI §1.1, §14.1; `docs/abi-extensions.md`) by
+/// The functions of the interface (ABI §1.1, §14.1, §23, §24) by
 /// namespace.
 pub(crate) const INTERFACE: &[(&str, &[&str])] = &[
     ("lunatic::error", &["string_size", "to_string", "drop"]),
