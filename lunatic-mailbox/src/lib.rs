@@ -36,7 +36,7 @@ pub mod queue;
 mod resource;
 
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
-pub use message::{DataMessage, Message, Tag};
+pub use message::{DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, Pid};
 pub use queue::{Queue, Wanted};
 pub use resource::{EncodedResource, MessageResource, NotTransferable};

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 #[cfg(not(lunatic_loom))]
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
@@ -16,7 +17,7 @@ use crate::message::{Message, Tag};
 use crate::queue::{Queue, Wanted};
 
 /// How much a mailbox holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The highest number of queued messages.
     pub messages: usize,

@@ -100,6 +100,40 @@ struct Resources {
     slots: Vec<ResourceSlot>,
 }
 
+/// A data message in the form in which it crosses to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireMessage {
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// All bytes.
+    pub bytes: Vec<u8>,
+    /// The resources by index; `None` where one was taken out.
+    pub resources: Vec<Option<EncodedResource>>,
+}
+
+impl WireMessage {
+    /// The message, on the node at which it arrived.
+    ///
+    /// - `decode`: makes a resource of its encoded form.
+    ///
+    /// # Errors
+    ///
+    /// What `decode` fails with.
+    pub fn into_message<E>(
+        self,
+        mut decode: impl FnMut(EncodedResource) -> Result<Box<dyn MessageResource>, E>,
+    ) -> Result<DataMessage, E> {
+        let mut message = DataMessage::new(self.tag, self.bytes);
+        if !self.resources.is_empty() {
+            let slots = self.resources.into_iter();
+            let slots = slots.map(|slot| slot.map(&mut decode).transpose());
+            let slots = slots.collect::<Result<_, _>>()?;
+            message.resources = Some(Box::new(Resources { slots }));
+        }
+        Ok(message)
+    }
+}
+
 /// The cursor of a message was set behind the end of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CursorBehindEnd {
@@ -181,17 +215,23 @@ impl DataMessage {
         resource.downcast().ok().map(|resource| *resource)
     }
 
-    /// The resources in the form in which they cross to another node, by index;
-    /// `None` where one was taken out.
+    /// The message in the form in which it crosses to another node. The read cursor
+    /// does not cross.
     ///
     /// # Errors
     ///
-    /// [`NotTransferable`] names the first that cannot leave this node.
-    pub fn encode_resources(&self) -> Result<Vec<Option<EncodedResource>>, NotTransferable> {
+    /// [`NotTransferable`] names the first resource that cannot leave this node.
+    pub fn to_wire(&self) -> Result<WireMessage, NotTransferable> {
         let slots = self.resources.iter().flat_map(|resources| &resources.slots);
-        slots
-            .map(|slot| slot.as_ref().map(|resource| resource.encode()).transpose())
-            .collect()
+        let encoded = |slot: &ResourceSlot| {
+            let resource = slot.as_ref().map(|resource| resource.encode());
+            resource.transpose()
+        };
+        Ok(WireMessage {
+            tag: self.tag,
+            bytes: self.buffer.to_vec(),
+            resources: slots.map(encoded).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether a resource was ever pushed, taken out since or not.

@@ -1,10 +1,11 @@
 //! What travels inside a message and is not bytes.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Something that travels inside a message beside its bytes: a module, a socket.
 ///
@@ -25,10 +26,10 @@ pub trait MessageResource: Any + Send {
 }
 
 /// A resource in the form in which it crosses to another node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedResource {
     /// The kind, by which the other node knows how to decode it.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The content.
     pub bytes: Vec<u8>,
 }
@@ -51,7 +52,10 @@ impl EncodedResource {
         kind: &'static str,
     ) -> Result<EncodedResource, NotTransferable> {
         let bytes = postcard::to_allocvec(value).map_err(|_| NotTransferable { kind })?;
-        Ok(EncodedResource { kind, bytes })
+        Ok(EncodedResource {
+            kind: kind.into(),
+            bytes,
+        })
     }
 }
 
