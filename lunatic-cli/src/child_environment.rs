@@ -40,7 +40,7 @@ impl ChildEnvironment {
         Ok(ChildEnvironment {
             wasi,
             stdio: self.stdio.for_child(),
-            net: capped(&config.net, &self.net),
+            net: capped(self.net, &config.net),
             ..self
         })
     }
@@ -58,9 +58,9 @@ impl ChildEnvironment {
 }
 
 /// What a config allows to do with the network, but no more than `own` does.
-fn capped(config: &Arc<NetConfig>, own: &Arc<NetConfig>) -> Arc<NetConfig> {
-    match Arc::ptr_eq(own, config) {
-        true => own.clone(),
-        false => Arc::new(config.capped(own)),
+fn capped(own: Arc<NetConfig>, config: &Arc<NetConfig>) -> Arc<NetConfig> {
+    match Arc::ptr_eq(&own, config) {
+        true => own,
+        false => Arc::new(config.capped(&own)),
     }
 }
