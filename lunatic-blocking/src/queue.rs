@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 /// something to do and given back when there is nothing.
 ///
 /// All operations wait in one line, whoever they are for. Should each owner get
-/// an equal share, there would be one line for each, and [`next`](Shared::next),
-/// the only place that chooses, would take from them in rotation.
+/// an equal share, there would be one line for each, and `Shared::next`, the only
+/// place that chooses, would take from them in rotation.
 #[derive(Clone)]
 pub struct Queue {
     shared: Arc<Shared>,
