@@ -9,17 +9,18 @@ use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Failure, Process, SpawnOptions};
+use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
-use lunatic_wasi::{OpenError, Stdio, WasiCtx};
+use lunatic_wasi::{OpenError, Stdio};
 use wasmtime::{Linker, Val};
 
+use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
 use crate::name_scope::NameScope;
-use crate::state::{self, Inheritance, Legacy, State};
+use crate::state::{self, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -101,22 +102,15 @@ impl Runtime {
     ///
     /// [`SpawnFailure`].
     pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
-        let given = root.config.wasi.clone();
-        given.open_dirs().await.map_err(SpawnFailure::Directory)?;
-        let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
-        let net = root.config.net.clone();
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
+        let names = NameScope::new(environment);
+        let opened = self.environment_of(&root.config, root.stdio, names).await;
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
             export: root.export,
             params: root.params,
-            inheritance: Inheritance {
-                names: NameScope::new(environment),
-                timers: self.timers.clone(),
-                wasi,
-                net,
-            },
+            child_environment: opened.map_err(SpawnFailure::Directory)?,
             options: SpawnOptions {
                 awaited: true,
                 ..SpawnOptions::default()
@@ -148,18 +142,27 @@ impl Runtime {
             stdio,
             environment: _,
         } = root;
-        let dirs = config.wasi.open_dirs().await;
-        dirs.map_err(SpawnFailure::Directory)?;
-        let legacy = Legacy {
-            names: names.clone(),
+        let opened = self.environment_of(&config, stdio, names.clone()).await;
+        let own = opened.map_err(SpawnFailure::Directory)?;
+        let config = Arc::new(config);
+        let child = WasmChild::new(module.clone(), config.clone(), own.for_children(config));
+        Ok(child.export(export).params(params).into_start())
+    }
+
+    /// What a process has that no other process spawns.
+    async fn environment_of(
+        &self,
+        config: &Config,
+        stdio: Stdio,
+        names: NameScope,
+    ) -> Result<ChildEnvironment, OpenError> {
+        Ok(ChildEnvironment {
+            names,
             timers: self.timers.clone(),
-            wasi: config.wasi.clone(),
+            wasi: config.wasi.clone().open().await?,
             stdio,
             net: config.net.clone(),
-        };
-        let inherit = move || legacy.clone().inherit().map_err(Failure::new);
-        let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
-        Ok(child.export(export).params(params).into_start())
+        })
     }
 
     /// Where its processes live, native ones too.

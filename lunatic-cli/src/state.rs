@@ -8,18 +8,17 @@ use lunatic_engine::{InstanceState, MemoryLimits};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
-use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
+use lunatic_process::Process;
 use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
-use lunatic_process::{Failure, Process};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
-use lunatic_supervisor::guest::{GuestSupervisors, Inherit, SupervisorHost};
-use lunatic_timer::Timers;
+use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::guest::{GuestTimers, TimerHost};
-use lunatic_wasi::{OpenError, ProcExit, Stdio, WasiConfig, WasiCtx, WasiHost};
+use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Linker, Memory, StoreContextMut};
 
+use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
 use crate::name_scope::NameScope;
 
@@ -33,41 +32,6 @@ pub struct State {
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
-}
-
-/// What a process has from its parent, or, a root, from the runtime.
-#[derive(Debug)]
-pub struct Inheritance {
-    pub(crate) names: NameScope,
-    pub(crate) timers: Timers,
-    pub(crate) wasi: WasiCtx,
-    pub(crate) net: Arc<NetConfig>,
-}
-
-/// What is handed down; cloned for every child but the last.
-#[derive(Debug, Clone)]
-pub(crate) struct Legacy {
-    pub(crate) names: NameScope,
-    pub(crate) timers: Timers,
-    pub(crate) wasi: Arc<WasiConfig>,
-    pub(crate) stdio: Stdio,
-    pub(crate) net: Arc<NetConfig>,
-}
-
-impl Legacy {
-    /// What one child inherits.
-    ///
-    /// # Errors
-    ///
-    /// The first directory that cannot be opened.
-    pub(crate) fn inherit(self) -> Result<Inheritance, OpenError> {
-        Ok(Inheritance {
-            names: self.names,
-            timers: self.timers,
-            wasi: WasiCtx::new(self.wasi, self.stdio.for_child())?,
-            net: self.net,
-        })
-    }
 }
 
 /// Registers every host function there is.
@@ -128,22 +92,22 @@ impl MailboxHost for State {
 
 impl ProcessHost for State {
     type Config = Config;
-    type Inheritance = Inheritance;
+    type ChildEnvironment = ChildEnvironment;
 
     fn new(
         process: GuestProcess<State>,
         mailbox: GuestMailbox<Process>,
-        inheritance: Inheritance,
+        environment: ChildEnvironment,
     ) -> State {
         State {
             process,
             mailbox,
             errors: ErrorTable::new(),
-            timers: GuestTimers::new(inheritance.timers),
-            names: inheritance.names,
+            timers: GuestTimers::new(environment.timers),
+            names: environment.names,
             supervisors: GuestSupervisors::new(),
-            wasi: inheritance.wasi,
-            net: GuestNet::new(inheritance.net),
+            wasi: WasiCtx::new(environment.wasi, environment.stdio),
+            net: GuestNet::new(environment.net),
         }
     }
 
@@ -155,10 +119,15 @@ impl ProcessHost for State {
         &mut self.process
     }
 
-    fn inherit(&self, config: &Arc<Config>) -> Result<Inheritance, Misuse> {
-        self.legacy(config)
-            .inherit()
-            .map_err(|error| Misuse::refused(error.to_string()))
+    fn child_environment(
+        &self,
+        config: &Arc<Config>,
+    ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
+        let (own, config) = (self.environment(), config.clone());
+        async move {
+            let environment = own.for_child(&config).await;
+            environment.map_err(|error| Misuse::refused(error.to_string()))
+        }
     }
 
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
@@ -171,31 +140,20 @@ impl SupervisorHost for State {
         &mut self.supervisors
     }
 
-    fn inherit_later(&self, config: &Arc<Config>) -> Box<Inherit<State>> {
-        let legacy = self.legacy(config);
-        Box::new(move || legacy.clone().inherit().map_err(Failure::new))
+    fn child_environments(&self, config: &Arc<Config>) -> Box<ChildEnvironments<State>> {
+        Box::new(self.environment().for_children(config.clone()))
     }
 }
 
 impl State {
-    /// What children with this config have from this process.
-    fn legacy(&self, config: &Config) -> Legacy {
-        Legacy {
+    /// What this process has itself.
+    fn environment(&self) -> ChildEnvironment {
+        ChildEnvironment {
             names: self.names.clone(),
             timers: self.timers.timers().clone(),
-            wasi: config.wasi.clone(),
+            wasi: self.wasi.opened_config().clone(),
             stdio: self.wasi.stdio().clone(),
-            net: self.net_for(config),
-        }
-    }
-
-    /// What a child with this config may do with the network: no more than its
-    /// parent.
-    fn net_for(&self, config: &Config) -> Arc<NetConfig> {
-        let own = self.net.config();
-        match Arc::ptr_eq(own, &config.net) {
-            true => own.clone(),
-            false => Arc::new(config.net.capped(own)),
+            net: self.net.config().clone(),
         }
     }
 }

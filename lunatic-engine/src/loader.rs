@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 
+use lunatic_blocking::Class;
 use wasm_encoder::{EntityType, ImportSection, TypeSection};
 use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, FuncType, ImportType, InstancePre, Linker, ValType};
@@ -155,7 +156,7 @@ impl<T: InstanceState> Loader<T> {
     /// [`LoadError`].
     pub async fn load_async(&self, bytes: Vec<u8>) -> Result<Module<T>, LoadError> {
         let loader = self.clone();
-        blocking::unblock(move || loader.load(&bytes)).await
+        Class::Cpu.queue().run(move || loader.load(&bytes)).await
     }
 
     /// The variant of a loaded module that counts fuel.

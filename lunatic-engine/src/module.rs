@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_lock::OnceCell;
+use lunatic_blocking::Class;
 use wasmtime::{ExternType, InstancePre};
 
 use crate::arena::Image;
@@ -129,7 +130,8 @@ impl<T: InstanceState> Inner<T> {
     async fn metered(self: &Arc<Self>) -> wasmtime::Result<&InstancePre<T>> {
         let compile = || {
             let inner = self.clone();
-            blocking::unblock(move || inner.loader.link_metered(&inner.wasm))
+            let compile = move || inner.loader.link_metered(&inner.wasm);
+            Class::Cpu.queue().run(compile)
         };
         self.metered.get_or_try_init(compile).await
     }

@@ -5,8 +5,8 @@ use lunatic_abi::{Guest, Misuse};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::Environment;
 use lunatic_process::guest::{
-    NAMESPACE as PROCESS_NAMESPACE, ProcessHost, SpawnArguments, Spawned, StartError, begin,
-    check_right_to_spawn,
+    NAMESPACE as PROCESS_NAMESPACE, ProcessHost, SpawnArguments, Spawned, StartError,
+    check_right_to_spawn, prepare, spawn,
 };
 use wasmtime::{Caller, Linker, Result};
 
@@ -47,7 +47,7 @@ pub fn add_to_linker<T: RegistryHost>(linker: &mut Linker<T>) -> Result<()> {
             node_id_ptr,
             id_ptr,
         )| {
-            let spawn = SpawnArguments {
+            let arguments = SpawnArguments {
                 link,
                 config,
                 module,
@@ -57,7 +57,7 @@ pub fn add_to_linker<T: RegistryHost>(linker: &mut Linker<T>) -> Result<()> {
             Box::new(get_or_spawn(
                 caller,
                 (name, name_len),
-                spawn,
+                arguments,
                 node_id_ptr,
                 id_ptr,
             ))
@@ -133,7 +133,7 @@ fn remove<T: RegistryHost>(mut caller: Caller<'_, T>, name_ptr: u32, name_len: u
 async fn get_or_spawn<T: RegistryHost>(
     mut caller: Caller<'_, T>,
     (name_ptr, name_len): (u32, u32),
-    spawn: SpawnArguments,
+    arguments: SpawnArguments,
     node_id_ptr: u32,
     id_ptr: u32,
 ) -> Result<u32> {
@@ -142,7 +142,7 @@ async fn get_or_spawn<T: RegistryHost>(
     let name = caller.text(name_ptr, name_len)?.to_owned();
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(id_ptr)?;
-    let started = match find_or_begin(&mut caller, &name, spawn) {
+    let started = match find_or_begin(&mut caller, &name, arguments).await {
         Ok(Found::Taken(process)) => {
             write_process(&mut caller, process, node_id_ptr, id_ptr)?;
             return Ok(TAKEN);
@@ -176,26 +176,48 @@ enum Failed {
     Trap(wasmtime::Error),
 }
 
-impl From<NameError> for Failed {
-    fn from(error: NameError) -> Failed {
-        Failed::Trap(refusal(error).into())
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Failed {
+        Failed::Start(error)
     }
 }
 
-fn find_or_begin<T: RegistryHost>(
+impl From<wasmtime::Error> for Failed {
+    fn from(trap: wasmtime::Error) -> Failed {
+        Failed::Trap(trap)
+    }
+}
+
+impl From<Misuse> for Failed {
+    fn from(misuse: Misuse) -> Failed {
+        Failed::Trap(misuse.into())
+    }
+}
+
+impl From<NameError> for Failed {
+    fn from(error: NameError) -> Failed {
+        refusal(error).into()
+    }
+}
+
+/// Looks the name up before it does what a spawn has to wait for, and again, with
+/// the registry locked, to spawn.
+async fn find_or_begin<T: RegistryHost>(
     caller: &mut Caller<'_, T>,
     name: &str,
     arguments: SpawnArguments,
 ) -> Result<Found, Failed> {
     let registry = caller.data().registry().clone();
     let environment = environment(caller).clone();
-    let is_alive = |process: Pid| may_live(&environment, process);
+    let may_live = |process: Pid| may_live(&environment, process);
+    if let Some(process) = registry.get(name).filter(|process| may_live(*process)) {
+        return Ok(Found::Taken(process));
+    }
+    check_right_to_spawn(caller.data())?;
+    let prepared = prepare(caller, arguments).await?;
     let mut begun = None;
-    let taken = registry.get_or_put(name, is_alive, || {
-        check_right_to_spawn(caller.data()).map_err(|misuse| Failed::Trap(misuse.into()))?;
-        let spawned = begin(caller, arguments)
-            .map_err(Failed::Trap)?
-            .map_err(Failed::Start)?;
+    let taken = registry.get_or_put(name, may_live, || {
+        let spawned = spawn(&environment, prepared)?;
         let process = spawned.process().clone();
         begun = Some(spawned);
         Ok::<_, Failed>(process)

@@ -20,7 +20,7 @@ use crate::core::{
 };
 use crate::log::Log;
 use crate::spec::Observer;
-use crate::start::{ChildContext, ChildStart, Ready, Starting};
+use crate::start::{ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting};
 use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
 
 /// So many steps, then other tasks run on this core.
@@ -34,8 +34,8 @@ pub(crate) struct Driver {
     /// Processes that may be alive, both ways.
     processes: FxHashMap<ChildKey, Process>,
     keys: FxHashMap<Pid, ChildKey>,
-    /// The one child that is not there yet.
-    starting: Option<(ChildKey, Ready)>,
+    /// The one child that has not started yet, and what it waits for.
+    starting: Option<(ChildKey, Awaited)>,
     answers: FxHashMap<RequestId, Answer>,
     next_request: u64,
     parent: Option<Pid>,
@@ -54,9 +54,16 @@ struct ChildNotStarted {
     reason: ExitReason,
 }
 
+/// What a child that is started waits for.
+enum Awaited {
+    Process(Preparation),
+    Ready(Ready),
+}
+
 /// What a supervisor wakes up for.
 enum Woken {
     Message(Message),
+    Prepared(ChildKey, Result<Starting, Failure>),
     Ready(ChildKey, Result<(), Failure>),
     Late,
 }
@@ -106,6 +113,7 @@ impl Driver {
             }
             match self.next().await {
                 Woken::Message(message) => self.hear(message),
+                Woken::Prepared(key, starting) => self.go_on_starting(key, starting),
                 Woken::Ready(key, Ok(())) => self.feed(Input::Started(key)),
                 Woken::Ready(key, Err(failure)) => self.start_failed(key, failure),
                 Woken::Late => self.feed(Input::Timeout),
@@ -134,7 +142,10 @@ impl Driver {
         let starting = &mut self.starting;
         let ready = async {
             match starting {
-                Some((key, ready)) => Woken::Ready(*key, ready.await),
+                Some((key, Awaited::Process(preparation))) => {
+                    Woken::Prepared(*key, preparation.await)
+                }
+                Some((key, Awaited::Ready(ready))) => Woken::Ready(*key, ready.await),
                 None => future::pending().await,
             }
         };
@@ -148,7 +159,7 @@ impl Driver {
         };
         let event = future::or(ready, future::or(message, late)).await;
         match &event {
-            Woken::Ready(..) => self.starting = None,
+            Woken::Prepared(..) | Woken::Ready(..) => self.starting = None,
             Woken::Late => self.log.flush_if_due(Instant::now()),
             Woken::Message(_) => {}
         }
@@ -212,16 +223,14 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Start(key) => self.start(key),
-            Action::Kill(key) => {
-                if let Some(process) = self.processes.get(&key) {
-                    process.kill();
-                }
-            }
-            Action::AskToEnd(key) => {
-                if let Some(process) = self.processes.get(&key) {
-                    self.own.exit(process.id(), ExitReason::Shutdown);
-                }
-            }
+            Action::Kill(key) => match self.processes.get(&key) {
+                Some(process) => process.kill(),
+                None => self.give_up_start(key, ExitReason::Killed),
+            },
+            Action::AskToEnd(key) => match self.processes.get(&key) {
+                Some(process) => self.own.exit(process.id(), ExitReason::Shutdown),
+                None => self.give_up_start(key, ExitReason::Shutdown),
+            },
             Action::Ready => drop(self.report.try_send(Ok(()))),
             Action::Reply(id, result) => self.reply(id, result),
             Action::Tell(event) => self.tell(&event),
@@ -239,22 +248,46 @@ impl Driver {
             child: &child,
             observer: self.observer.as_ref(),
         };
-        match start.start(&context) {
-            Ok(Starting { process, ready }) => {
-                if !child.from_template && process.label().is_none() {
-                    process.set_label(&child.name);
-                }
-                self.keys.insert(process.id(), key);
-                if !self.own.is_linked(process.id()) {
-                    self.own.link(process.id(), None);
-                }
-                self.processes.insert(key, process);
-                match ready {
-                    Some(ready) => self.starting = Some((key, ready)),
-                    None => self.feed(Input::Started(key)),
-                }
+        let starting = start.start(&context);
+        self.go_on_starting(key, starting);
+    }
+
+    fn go_on_starting(&mut self, key: ChildKey, starting: Result<Starting, Failure>) {
+        match starting {
+            Ok(Starting(Stage::Preparing(preparation))) => {
+                self.starting = Some((key, Awaited::Process(preparation)));
             }
+            Ok(Starting(Stage::Spawned(spawned))) => self.spawned(key, spawned),
             Err(failure) => self.feed(Input::StartFailed(key, failure.into())),
+        }
+    }
+
+    fn spawned(&mut self, key: ChildKey, Spawned { process, ready }: Spawned) {
+        if process.label().is_none()
+            && let Some(child) = self.machine.child(key)
+            && !child.from_template
+        {
+            process.set_label(&child.name);
+        }
+        self.keys.insert(process.id(), key);
+        if !self.own.is_linked(process.id()) {
+            self.own.link(process.id(), None);
+        }
+        self.processes.insert(key, process);
+        match ready {
+            Some(ready) => self.starting = Some((key, Awaited::Ready(ready))),
+            None => self.feed(Input::Started(key)),
+        }
+    }
+
+    /// Does not spawn a child that has no process yet.
+    fn give_up_start(&mut self, key: ChildKey, reason: ExitReason) {
+        if self
+            .starting
+            .take_if(|(starting, _)| *starting == key)
+            .is_some()
+        {
+            self.feed(Input::StartFailed(key, reason));
         }
     }
 

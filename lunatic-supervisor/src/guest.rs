@@ -13,7 +13,7 @@ use std::sync::Arc;
 use lunatic_process::guest::ProcessHost;
 use wasmtime::{Linker, Result};
 
-pub use crate::guest::child::{Inherit, WasmChild};
+pub use crate::guest::child::{ChildEnvironmentFuture, ChildEnvironments, WasmChild};
 pub use crate::guest::state::GuestSupervisors;
 
 /// The namespace of functions on supervisors.
@@ -24,9 +24,10 @@ pub trait SupervisorHost: ProcessHost {
     /// The specifications and lists that the process holds.
     fn supervisors(&mut self) -> &mut GuestSupervisors;
 
-    /// Makes what children with this config inherit from the process, as
-    /// [`ProcessHost::inherit`] does, for as long as there is a supervisor.
-    fn inherit_later(&self, config: &Arc<Self::Config>) -> Box<Inherit<Self>>;
+    /// Makes what a child with this config has from this process, as
+    /// [`ProcessHost::child_environment`] does, for each start anew, for as long
+    /// as there is a supervisor.
+    fn child_environments(&self, config: &Arc<Self::Config>) -> Box<ChildEnvironments<Self>>;
 }
 
 /// Registers `lunatic::supervisor`.

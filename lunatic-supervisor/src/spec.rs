@@ -11,7 +11,7 @@ use crate::core::{
     ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
 use crate::driver::{self, Driver};
-use crate::start::{ChildContext, ChildStart, StartChild, Starting};
+use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting};
 use crate::supervisor::{StartError, Supervisor};
 
 /// Told what happens in a tree of supervisors; cheap to clone.
@@ -145,7 +145,7 @@ impl Spec {
         environment: &Environment,
         link: Option<SpawnLink>,
     ) -> Result<Supervisor, StartError> {
-        let Starting { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
+        let Spawned { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
         if let Some(ready) = ready {
             ready.await.map_err(StartError::Child)?;
         }
@@ -158,7 +158,7 @@ impl Spec {
         link: Option<SpawnLink>,
         path: Arc<str>,
         inherited: Option<&Observer>,
-    ) -> Result<Starting, StartError> {
+    ) -> Result<Spawned, StartError> {
         let machine = self.machine(driver::seed()).map_err(StartError::Spec)?;
         let observer = self.observer.as_ref().or(inherited).cloned();
         let parent = link.as_ref().map(|link| link.parent.id());
@@ -177,10 +177,14 @@ impl Spec {
                 Driver::new(own, machine, parent, path, observer, report).run()
             })
             .map_err(StartError::Spawn)?;
-        Ok(Starting::when(process, async move {
+        let ready = async move {
             let ended = || Err(Failure::new("the supervisor ended while it started"));
             ready.recv().await.unwrap_or_else(|_| ended())
-        }))
+        };
+        Ok(Spawned {
+            process,
+            ready: Some(Box::pin(ready)),
+        })
     }
 
     fn machine(&self, seed: u64) -> Result<Machine<ChildStart>, SpecError> {
@@ -192,13 +196,13 @@ impl Spec {
 impl StartChild for Spec {
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
         let path = context.path().into();
-        let started = self.spawn(
+        let spawned = self.spawn(
             context.environment(),
             Some(context.link()),
             path,
             context.observer(),
-        );
-        Ok(started?)
+        )?;
+        Ok(Starting(Stage::Spawned(spawned)))
     }
 }
 

@@ -9,7 +9,7 @@ use lunatic_mailbox::Tag;
 use wasmtime::{Caller, Linker, Result, Val};
 
 use crate::environment::{SpawnLink, SpawnOptions};
-use crate::guest::start::{self, Spawn, Spawned, StartError};
+use crate::guest::start::{self, Spawn};
 use crate::guest::{Config, NAMESPACE, ProcessHost};
 
 pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
@@ -49,13 +49,10 @@ pub struct SpawnArguments {
 /// Stands for the caller's own config or module.
 const OWN: i64 = -1;
 
-/// What came of a request to spawn that was in order.
-pub type Begun = Result<Spawned, StartError>;
-
 /// `lunatic::process::spawn` (ABI §3.3): starts a process. Returns 0 with its
 /// id, or 1 with an error id, at `id_ptr`.
 ///
-/// Traps as [`begin`] does, and on a bad `id_ptr`.
+/// Traps without the right to spawn, as [`prepare`] does, and on a bad `id_ptr`.
 async fn spawn_process<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     arguments: SpawnArguments,
@@ -63,7 +60,9 @@ async fn spawn_process<T: ProcessHost>(
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let spawned = match begin(&mut caller, arguments)? {
+    let environment = caller.data().process().process.environment().clone();
+    let prepared = prepare(&mut caller, arguments).await?;
+    let spawned = match start::spawn(&environment, prepared) {
         Ok(spawned) => spawned,
         Err(error) => return caller.report(id_ptr, &error),
     };
@@ -136,24 +135,24 @@ pub fn resolve<T: ProcessHost>(
     })
 }
 
-/// Starts a process; shared by every host function that does. It does not
-/// wait, so a lock may be held over it.
+/// Everything a child of the caller starts with. It waits only if something that
+/// the config names must be opened first.
 ///
 /// # Errors
 ///
 /// Traps as [`resolve`] does, and on a config that names something that cannot
 /// be had.
-pub fn begin<T: ProcessHost>(
+pub async fn prepare<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,
-) -> Result<Begun> {
+) -> Result<Spawn<T>> {
     let Resolved {
         module,
         config,
         export,
         params,
     } = resolve(caller, arguments)?;
-    let inheritance = caller.data().inherit(&config)?;
+    let child_environment = caller.data().child_environment(&config).await?;
     let parent = &caller.data().process().process;
     let link = Tag::new(arguments.link).map(|tag| SpawnLink {
         parent: parent.clone(),
@@ -164,16 +163,14 @@ pub fn begin<T: ProcessHost>(
         parent: Some(parent.id()),
         ..SpawnOptions::default()
     };
-    let environment = parent.environment().clone();
-    let spawn = Spawn {
+    Ok(Spawn {
         module,
         config,
         export,
         params,
-        inheritance,
+        child_environment,
         options,
-    };
-    Ok(start::spawn(&environment, spawn))
+    })
 }
 
 impl<T: ProcessHost> fmt::Debug for Resolved<T> {

@@ -29,7 +29,7 @@ pub struct Spawn<T: ProcessHost> {
     /// The arguments of that function.
     pub params: Vec<Val>,
     /// What it has from its parent.
-    pub inheritance: T::Inheritance,
+    pub child_environment: T::ChildEnvironment,
     /// Its links, its label and so on; the mailbox is limited by `config`.
     pub options: SpawnOptions,
 }
@@ -56,8 +56,8 @@ pub enum StartError {
     Instance(StartFailure),
 }
 
-/// Spawns a wasm process and returns at once. The new process makes its own
-/// instance, on whichever core is free.
+/// Spawns a wasm process and returns at once, so that a lock may be held over it.
+/// The new process makes its own instance, on whichever core is free.
 ///
 /// # Errors
 ///
@@ -151,7 +151,14 @@ async fn begin<T: ProcessHost>(
     report: Report,
 ) -> wasmtime::Result<(Instance<T>, Call)> {
     let process = context.process.clone();
-    match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
+    match start(
+        context,
+        &spawn.module,
+        spawn.config,
+        spawn.child_environment,
+    )
+    .await
+    {
         Ok(mut instance) => {
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
@@ -178,13 +185,13 @@ async fn start<T: ProcessHost>(
     context: Context,
     module: &Module<T>,
     config: Arc<T::Config>,
-    inheritance: T::Inheritance,
+    child_environment: T::ChildEnvironment,
 ) -> Result<Instance<T>, InstantiateError> {
     let Context { process, mailbox } = context;
     let metering = metering(config.process().max_fuel);
     let mailbox = GuestMailbox::new(mailbox, process.clone());
     let guest = GuestProcess::new(process, module.clone(), config);
-    let state = T::new(guest, mailbox, inheritance);
+    let state = T::new(guest, mailbox, child_environment);
     let mut instance = module.instantiate(state, metering).await?;
     let memory = instance.memory();
     instance.state().process_mut().incarnation.start(memory);

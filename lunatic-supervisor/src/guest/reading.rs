@@ -102,8 +102,8 @@ pub(super) fn child<T: SupervisorHost>(
         params,
     } = resolve(caller, arguments)?;
     check_params(&params)?;
-    let inherit = caller.data().inherit_later(&config);
-    let start = WasmChild::new(module, config, inherit)
+    let environments = caller.data().child_environments(&config);
+    let start = WasmChild::new(module, config, environments)
         .export(export)
         .params(params)
         .into_start();

@@ -24,15 +24,17 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-mailbox",
     "lunatic-abi",
     "lunatic-engine",
+    "lunatic-blocking",
 ]);
 
 /// Crates that nothing may depend on.
 const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 19] = [
+const ALLOWED: [(&str, Allowed); 20] = [
     ("lunatic-abi", Allowed::These(&[])),
     ("lunatic-scheduler", Allowed::These(&[])),
-    ("lunatic-engine", Allowed::These(&[])),
+    ("lunatic-blocking", Allowed::These(&[])),
+    ("lunatic-engine", Allowed::These(&["lunatic-blocking"])),
     ("lunatic-mailbox", Allowed::These(&["lunatic-abi"])),
     (
         "lunatic-process",
@@ -55,7 +57,7 @@ const ALLOWED: [(&str, Allowed); 19] = [
     ("lunatic-distributed", FOUNDATION),
     (
         "lunatic-wasi",
-        Allowed::These(&["lunatic-abi", "lunatic-fs"]),
+        Allowed::These(&["lunatic-abi", "lunatic-blocking", "lunatic-fs"]),
     ),
     ("lunatic-cli", Allowed::All),
     ("lunatic-bench", Allowed::All),

@@ -1,6 +1,7 @@
 //! Looks at what a manifest names: modules, their exports, directories.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lunatic_cli::{Runtime, State};
 use lunatic_engine::{MemoryLimits, Module};
@@ -124,7 +125,7 @@ async fn check_dir(dir: &Located<PathBuf>, diagnostics: &mut Diagnostics) {
     let added = config.add_dir(&dir.value, ".", Access::ReadOnly);
     let span = || dir.span.clone();
     diagnostics.take(added.map_err(|error| Diagnostic::new(span(), error)));
-    if let Err(error) = config.open_dirs().await {
+    if let Err(error) = Arc::new(config).open().await {
         let mut what = error.to_string();
         if let Some(cause) = std::error::Error::source(&error) {
             what = format!("{what}: {cause}");
