@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use lunatic_error::with_causes;
+
 use crate::relations::ProcessId;
 
 /// Why a process ended.
@@ -97,13 +99,7 @@ impl Failure {
 /// The cause and its causes, on one line.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.cause)?;
-        let mut cause = self.cause.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        with_causes(&*self.cause).fmt(f)
     }
 }
 

@@ -24,15 +24,17 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-mailbox",
     "lunatic-abi",
     "lunatic-engine",
+    "lunatic-error",
 ]);
 
 /// Crates that nothing may depend on.
 const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 19] = [
-    ("lunatic-abi", Allowed::These(&[])),
+const ALLOWED: [(&str, Allowed); 20] = [
+    ("lunatic-error", Allowed::These(&[])),
+    ("lunatic-abi", Allowed::These(&["lunatic-error"])),
     ("lunatic-scheduler", Allowed::These(&[])),
-    ("lunatic-engine", Allowed::These(&[])),
+    ("lunatic-engine", Allowed::These(&["lunatic-error"])),
     ("lunatic-mailbox", Allowed::These(&["lunatic-abi"])),
     (
         "lunatic-process",
@@ -41,6 +43,7 @@ const ALLOWED: [(&str, Allowed); 19] = [
             "lunatic-mailbox",
             "lunatic-abi",
             "lunatic-engine",
+            "lunatic-error",
         ]),
     ),
     ("lunatic-timer", FOUNDATION),
