@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse};
-use lunatic_engine::{InstanceState, MemoryLimits};
+use lunatic_engine::{InstanceState, Loader, MemoryLimits};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
@@ -26,6 +26,7 @@ use crate::name_scope::NameScope;
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
     process: GuestProcess<State>,
+    loader: Loader<State>,
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
     timers: GuestTimers,
@@ -38,6 +39,7 @@ pub struct State {
 /// What a process has from its parent, or, a root, from the runtime.
 #[derive(Debug)]
 pub struct Inheritance {
+    pub(crate) loader: Loader<State>,
     pub(crate) names: NameScope,
     pub(crate) timers: Timers,
     pub(crate) wasi: WasiCtx,
@@ -47,6 +49,7 @@ pub struct Inheritance {
 /// What is handed down; cloned for every child but the last.
 #[derive(Debug, Clone)]
 pub(crate) struct Legacy {
+    pub(crate) loader: Loader<State>,
     pub(crate) names: NameScope,
     pub(crate) timers: Timers,
     pub(crate) wasi: Arc<WasiConfig>,
@@ -62,6 +65,7 @@ impl Legacy {
     /// The first directory that cannot be opened.
     pub(crate) fn inherit(self) -> Result<Inheritance, OpenError> {
         Ok(Inheritance {
+            loader: self.loader,
             names: self.names,
             timers: self.timers,
             wasi: WasiCtx::new(self.wasi, self.stdio.for_child())?,
@@ -123,6 +127,7 @@ impl ProcessHost for State {
     ) -> State {
         State {
             process,
+            loader: inheritance.loader,
             mailbox,
             errors: ErrorTable::new(),
             timers: GuestTimers::new(inheritance.timers),
@@ -139,6 +144,10 @@ impl ProcessHost for State {
 
     fn process_mut(&mut self) -> &mut GuestProcess<State> {
         &mut self.process
+    }
+
+    fn loader(&self) -> &Loader<State> {
+        &self.loader
     }
 
     fn inherit(&self, config: &Arc<Config>) -> Result<Inheritance, Misuse> {
@@ -167,6 +176,7 @@ impl State {
     /// What children with this config have from this process.
     fn legacy(&self, config: &Config) -> Legacy {
         Legacy {
+            loader: self.loader.clone(),
             names: self.names.clone(),
             timers: self.timers.timers().clone(),
             wasi: config.wasi.clone(),

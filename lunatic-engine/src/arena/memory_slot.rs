@@ -1,0 +1,234 @@
+//! The slot of one memory: taken, filled, outgrown and put back.
+#![allow(unsafe_code, reason = "reads and writes its slot")]
+
+use std::io;
+use std::mem;
+use std::ops::Range;
+use std::ptr;
+use std::sync::Arc;
+
+use crate::arena::free_list::FreeSlot;
+use crate::arena::image::Image;
+use crate::arena::page_size::PageSize;
+use crate::arena::size_class::{MemoryContents, SizeClass};
+use crate::arena::size_classes::SizeClasses;
+use crate::arena::system;
+
+/// A slot that belongs to one memory. Dropping it puts it back.
+pub(super) struct MemorySlot {
+    classes: &'static SizeClasses,
+    class: &'static SizeClass,
+    number: usize,
+    /// How many bytes from its start on the memory uses.
+    used: usize,
+    /// What it held at first, and holds again before it is put back.
+    contents: MemoryContents,
+    /// The image that this is, if it is not zeros.
+    image: Option<Arc<Image>>,
+}
+
+impl MemorySlot {
+    /// A slot with at least so many bytes that holds an image, if there is one, and
+    /// zeros.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no slot that large, all are in use, or the kernel does not do
+    /// its part.
+    pub(super) fn take(
+        classes: &'static SizeClasses,
+        bytes: usize,
+        image: Option<Arc<Image>>,
+    ) -> io::Result<MemorySlot> {
+        let class = classes.for_bytes(bytes)?;
+        let free = class.take(image.as_deref().map(Image::id))?;
+        // SAFETY: the slot was just taken from this class, whose slots have so many
+        // bytes.
+        let contents = unsafe { class.fill(free, image.as_deref(), bytes) }?;
+        Ok(MemorySlot {
+            classes,
+            class,
+            number: free.slot,
+            used: bytes,
+            contents,
+            image,
+        })
+    }
+
+    /// The first byte.
+    pub(super) fn start(&self) -> *mut u8 {
+        self.class.address(self.number)
+    }
+
+    /// How many bytes it has.
+    pub(super) fn capacity(&self) -> usize {
+        self.class.slot_bytes()
+    }
+
+    /// Lets the memory use so many bytes, up to its capacity.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it has not as many, or there are as many mappings as the kernel allows.
+    pub(super) fn use_more(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes > self.capacity() {
+            return Err(io::Error::other("a slot is too small for its memory"));
+        }
+        if bytes > self.used {
+            // SAFETY: the slot is ours and has so many bytes; none in use is taken away.
+            unsafe { self.class.set_accessible(self.number, bytes) }?;
+            self.used = bytes;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the slot for one that has at least so many bytes, with the same
+    /// contents and zeros after them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take`](MemorySlot::take); the slot is the same as before then.
+    ///
+    /// # Safety
+    ///
+    /// Nobody reads or writes the memory meanwhile, or uses its old address later.
+    pub(super) unsafe fn move_to_larger(&mut self, bytes: usize) -> io::Result<()> {
+        let larger = MemorySlot::take(self.classes, bytes.max(self.used), None)?;
+        // SAFETY: as the caller promises; the new slot is as large, and was just taken.
+        match unsafe { self.move_pages(larger.start()) } {
+            Ok(()) => {
+                *self = larger;
+                Ok(())
+            }
+            Err(error) => {
+                // Nothing is mapped there, so it must not be used again.
+                mem::forget(larger);
+                Err(error)
+            }
+        }
+    }
+
+    /// Moves or copies all contents to another slot.
+    ///
+    /// # Errors
+    ///
+    /// Fails if nothing is mapped at the other slot any more. This one is what it was.
+    ///
+    /// # Safety
+    ///
+    /// `to` is a slot of zeros, of which as many bytes can be accessed as are used
+    /// here, and nobody uses either slot.
+    unsafe fn move_pages(&mut self, to: *mut u8) -> io::Result<()> {
+        /// Fewer bytes are copied: to move them costs mappings.
+        const MIN_MOVED: usize = 8 << 20;
+        let bytes = self.used_pages();
+        let is_mapped = matches!(self.contents, MemoryContents::Mapped(_));
+        if bytes >= MIN_MOVED && !is_mapped {
+            // SAFETY: as the caller promises; slots do not overlap, and no image is
+            // mapped into this one.
+            if unsafe { system::move_pages(self.start(), to, bytes) }? {
+                // The pages are gone, and with them a copy of an image.
+                self.used = 0;
+                self.contents = MemoryContents::Zeros;
+                self.image = None;
+                return Ok(());
+            }
+        }
+        // SAFETY: as the caller promises.
+        unsafe { self.copy_pages(to) };
+        Ok(())
+    }
+
+    /// Copies what was written, and the image, to another slot.
+    ///
+    /// # Safety
+    ///
+    /// As for [`move_pages`](MemorySlot::move_pages).
+    unsafe fn copy_pages(&self, to: *mut u8) {
+        let from = self.start();
+        if let Some(image) = &self.image {
+            // Pages of a mapped image that were only read are not told of.
+            // SAFETY: as the caller promises; the image lies in what is used.
+            unsafe { image.copy(to) };
+        }
+        let copy = |part: Range<usize>| {
+            let (from, to) = (from.wrapping_add(part.start), to.wrapping_add(part.start));
+            // SAFETY: as the caller promises; the part lies in what is used.
+            unsafe { ptr::copy_nonoverlapping(from, to, part.len()) };
+        };
+        if self.for_each_written(copy).is_none() {
+            copy(0..self.used_pages());
+        }
+    }
+
+    /// Makes the slot hold what it held at first and puts it back.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not take pages back. A slot is not used again then.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot any more, through this value or otherwise.
+    unsafe fn put_back(&mut self) -> io::Result<()> {
+        let free = FreeSlot {
+            slot: self.number,
+            contents: self.contents,
+        };
+        // SAFETY: as the caller promises; the slot was taken from this class, and holds
+        // what it held at first, or is emptied.
+        unsafe {
+            match self.restore() {
+                Some(pages) => self.class.put(free, pages),
+                None => self.class.empty_and_put(free),
+            }
+        }
+    }
+
+    /// Makes the slot hold what it held at first. Returns how many pages it occupies;
+    /// `None` if it is better emptied, and may hold anything.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot.
+    unsafe fn restore(&mut self) -> Option<usize> {
+        let mut bytes = 0;
+        self.for_each_written(|part| {
+            bytes += part.len();
+            // SAFETY: as the caller promises; the part lies in what can be accessed.
+            unsafe { Image::restore(self.image.as_deref(), self.start(), part) };
+        })?;
+        Some(self.page().pages(bytes))
+    }
+
+    /// Calls `each` with every part of what is used that has been written, in whole
+    /// pages. `None` as of [`Pagemap::for_each_written`].
+    ///
+    /// [`Pagemap::for_each_written`]: crate::arena::pagemap::Pagemap::for_each_written
+    fn for_each_written(&self, mut each: impl FnMut(Range<usize>)) -> Option<()> {
+        let start = self.start().addr();
+        let all = start..start + self.used_pages();
+        self.classes
+            .pagemap()?
+            .for_each_written(all, |run| each(run.start - start..run.end - start))
+    }
+
+    /// As many bytes as the pages have that are used.
+    fn used_pages(&self) -> usize {
+        self.page().round_up(self.used)
+    }
+
+    fn page(&self) -> PageSize {
+        self.classes.machine().page
+    }
+}
+
+impl Drop for MemorySlot {
+    fn drop(&mut self) {
+        // SAFETY: whoever owned the slot is done with it.
+        if let Err(error) = unsafe { self.put_back() } {
+            // The slot is in no free list and is never used again.
+            tracing::error!("a memory could not be emptied: {error}");
+        }
+    }
+}
