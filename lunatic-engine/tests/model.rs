@@ -12,10 +12,14 @@ use loom::thread;
 use free_list::{Contents, FreeLists, FreeSlot};
 
 /// A lock of loom's with the interface of parking_lot's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
     pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
         self.0.lock().expect("nothing panics under the lock")
     }

@@ -26,6 +26,7 @@ pub(crate) struct Image {
     bytes: Box<[u8]>,
     /// The same bytes, to be mapped; without a file they are copied.
     file: Option<File>,
+    page: PageSize,
 }
 
 thread_local! {
@@ -46,6 +47,7 @@ impl Image {
             file: file_to_map(&bytes, page),
             place,
             bytes,
+            page,
         }
     }
 
@@ -101,7 +103,7 @@ impl Image {
         let start = memory.wrapping_add(self.place.start);
         // SAFETY: as the caller promises; the file is ours, as long as the place, and
         // nobody writes to it.
-        unsafe { system::map_over(start, self.place.len(), file) }
+        unsafe { system::map_over(start, self.place.len(), file, self.page) }
     }
 
     /// Copies the image into a memory.

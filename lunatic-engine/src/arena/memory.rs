@@ -13,7 +13,6 @@ use crate::arena::size_classes::SizeClasses;
 /// One memory, in a slot that is its own.
 pub(super) struct Memory {
     slot: MemorySlot,
-    size: usize,
 }
 
 impl Memory {
@@ -28,7 +27,7 @@ impl Memory {
         image: Option<Arc<Image>>,
     ) -> io::Result<Memory> {
         let slot = MemorySlot::take(classes, size, image)?;
-        Ok(Memory { slot, size })
+        Ok(Memory { slot })
     }
 }
 
@@ -39,7 +38,7 @@ impl Memory {
 // memories may move.
 unsafe impl LinearMemory for Memory {
     fn byte_size(&self) -> usize {
-        self.size
+        self.slot.used()
     }
 
     fn byte_capacity(&self) -> usize {
@@ -53,7 +52,6 @@ unsafe impl LinearMemory for Memory {
             true => unsafe { self.slot.move_to_larger(new_size) }?,
             false => self.slot.use_more(new_size)?,
         }
-        self.size = self.size.max(new_size);
         Ok(())
     }
 

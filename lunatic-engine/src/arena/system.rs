@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr;
 
+use crate::arena::page_size::PageSize;
+
 /// Guard pages without a mapping of their own (Linux 6.13).
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 
@@ -120,14 +122,20 @@ pub(super) unsafe fn guard(start: *mut u8, bytes: usize) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Fails if the file was not mapped, and nothing else is mapped there any more.
+/// Fails if the file was not mapped, and the kernel does not let all of the range be
+/// accessed any more.
 ///
 /// # Safety
 ///
 /// The range is whole pages of a mapping from [`reserve`], can be read and written,
 /// holds zeros, and nobody uses it. The file is as long as the range and is never
 /// changed or made shorter.
-pub(super) unsafe fn map_over(start: *mut u8, bytes: usize, file: &File) -> io::Result<bool> {
+pub(super) unsafe fn map_over(
+    start: *mut u8,
+    bytes: usize,
+    file: &File,
+    page: PageSize,
+) -> io::Result<bool> {
     let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
     // SAFETY: as the caller promises; a fixed mapping replaces what is in the range,
     // which nobody uses.
@@ -136,7 +144,7 @@ pub(super) unsafe fn map_over(start: *mut u8, bytes: usize, file: &File) -> io::
         return Ok(true);
     }
     // SAFETY: as the caller promises.
-    unsafe { map_zeros_where_nothing_is(start, bytes) }.map(|()| false)
+    unsafe { map_zeros_where_nothing_is(start, bytes, page) }.map(|()| false)
 }
 
 /// Maps zeros over a range, as it was when it was reserved.
@@ -166,22 +174,28 @@ pub(super) unsafe fn map_zeros_over(
 }
 
 /// Moves the pages of one range into another without copying them; returns whether
-/// that was done.
+/// all of them were moved.
 ///
-/// If so, the old range is all zeros afterwards. If not, which is so where the kernel
-/// keeps the old range as more than one mapping, or allows no more mappings, both
-/// ranges are what they were.
+/// If not, which is so where the kernel keeps the old range as more than one mapping,
+/// or allows no more mappings, none or some were moved. A page that was moved has left
+/// zeros behind, and where one was not, the new range holds zeros.
 ///
 /// # Errors
 ///
-/// Fails if the pages were not moved, and nothing is mapped at the new range any more.
+/// Fails if not all pages were moved, and the kernel does not let all of the new range
+/// be accessed any more.
 ///
 /// # Safety
 ///
 /// Both ranges are whole pages of mappings from [`reserve`], can be read and written,
 /// do not overlap, and nobody uses either. No file is mapped into the old one, and
 /// the new one holds zeros.
-pub(super) unsafe fn move_pages(from: *mut u8, to: *mut u8, bytes: usize) -> io::Result<bool> {
+pub(super) unsafe fn move_pages(
+    from: *mut u8,
+    to: *mut u8,
+    bytes: usize,
+    page: PageSize,
+) -> io::Result<bool> {
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
     // SAFETY: as the caller promises; what was mapped at `to` is not in use.
     let moved = unsafe { libc::mremap(from.cast(), bytes, bytes, flags, to) };
@@ -189,22 +203,40 @@ pub(super) unsafe fn move_pages(from: *mut u8, to: *mut u8, bytes: usize) -> io:
         return Ok(true);
     }
     // SAFETY: as the caller promises.
-    unsafe { map_zeros_where_nothing_is(to, bytes) }.map(|()| false)
+    unsafe { map_zeros_where_nothing_is(to, bytes, page) }.map(|()| false)
 }
 
-/// Maps zeros over a range that the kernel may have unmapped before it found that it
-/// could not map something else there; where it has not, the range stays what it was.
+/// Maps zeros into a range wherever nothing is mapped: the kernel may have unmapped a
+/// part of it before it found that it could not map something else there. The rest of
+/// the range stays what it is.
+///
+/// # Errors
+///
+/// Fails if there are as many mappings as the kernel allows.
 ///
 /// # Safety
 ///
 /// The range is whole pages that were part of a mapping from [`reserve`], could be
 /// read and written, and nobody uses it.
-unsafe fn map_zeros_where_nothing_is(start: *mut u8, bytes: usize) -> io::Result<()> {
+unsafe fn map_zeros_where_nothing_is(
+    start: *mut u8,
+    bytes: usize,
+    page: PageSize,
+) -> io::Result<()> {
     // This changes nothing, and fails if a part of the range is not mapped.
     // SAFETY: as the caller promises.
+    if unsafe { protect(start, bytes, Access::ReadWrite) }.is_ok() {
+        return Ok(());
+    }
+    if bytes <= page.bytes() {
+        // SAFETY: as the caller promises.
+        return unsafe { map_zeros_over(start, bytes, Access::ReadWrite) };
+    }
+    let half = page.round_up(bytes / 2);
+    // SAFETY: as the caller promises; both halves are whole pages.
     unsafe {
-        protect(start, bytes, Access::ReadWrite)
-            .or_else(|_| map_zeros_over(start, bytes, Access::ReadWrite))
+        map_zeros_where_nothing_is(start, half, page)?;
+        map_zeros_where_nothing_is(start.wrapping_add(half), bytes - half, page)
     }
 }
 
@@ -229,12 +261,13 @@ mod tests {
 
     const PAGES: usize = 4;
 
-    fn page() -> usize {
-        page_bytes().expect("a page size")
+    fn page() -> PageSize {
+        let bytes = page_bytes().expect("the kernel tells");
+        PageSize::new(bytes).expect("a page size")
     }
 
     fn reserved() -> *mut u8 {
-        reserve(PAGES * page(), Access::ReadWrite).expect("address space")
+        reserve(PAGES * page().bytes(), Access::ReadWrite).expect("address space")
     }
 
     /// Whether a range that can be read holds zeros.
@@ -251,38 +284,49 @@ mod tests {
     #[test]
     fn pages_are_moved_and_leave_zeros() {
         let (from, to) = (reserved(), reserved());
+        let bytes = PAGES * page().bytes();
         // SAFETY: both ranges were just reserved.
         unsafe {
             from.write(7);
-            assert!(move_pages(from, to, PAGES * page()).expect("it is mapped"));
+            assert!(move_pages(from, to, bytes, page()).expect("it is mapped"));
             assert_eq!(to.read(), 7);
-            assert!(is_zeros(from, PAGES * page()));
+            assert!(is_zeros(from, bytes));
         }
     }
 
     #[test]
-    fn where_pages_cannot_be_moved_both_ranges_stay() {
-        let (from, to) = (reserved(), reserved());
-        // SAFETY: both ranges were just reserved, and what is unmapped is not used.
-        unsafe {
-            from.write(7);
-            // There is a hole in it.
-            assert_eq!(libc::munmap(from.wrapping_add(page()).cast(), page()), 0);
-            assert!(!move_pages(from, to, PAGES * page()).expect("it is mapped"));
-            assert_eq!(from.read(), 7);
-            assert!(is_zeros(to, PAGES * page()));
+    fn zeros_are_mapped_where_nothing_is_and_nowhere_else() {
+        for hole in [0..PAGES, 0..1, 1..3, 3..PAGES, 2..2] {
+            let range = reserved();
+            let at = |number: usize| range.wrapping_add(number * page().bytes());
+            // SAFETY: the range was just reserved; what is unmapped is not used.
+            unsafe {
+                (0..PAGES).for_each(|number| at(number).write(7));
+                if !hole.is_empty() {
+                    let bytes = hole.len() * page().bytes();
+                    assert_eq!(libc::munmap(at(hole.start).cast(), bytes), 0);
+                }
+                map_zeros_where_nothing_is(range, PAGES * page().bytes(), page())
+                    .expect("there are mappings left");
+                for number in 0..PAGES {
+                    let expected = if hole.contains(&number) { 0 } else { 7 };
+                    assert_eq!(at(number).read(), expected, "page {number} of {hole:?}");
+                    at(number).write(1);
+                }
+            }
         }
     }
 
     #[test]
     fn where_a_file_cannot_be_mapped_the_range_stays() {
         let range = reserved();
+        let bytes = PAGES * page().bytes();
         let device = File::options().write(true).open("/dev/null");
         let device = device.expect("what every machine has");
         // SAFETY: the range was just reserved; the device cannot be mapped.
         unsafe {
-            assert!(!map_over(range, PAGES * page(), &device).expect("it is mapped"));
-            assert!(is_zeros(range, PAGES * page()));
+            assert!(!map_over(range, bytes, &device, page()).expect("it is mapped"));
+            assert!(is_zeros(range, bytes));
             range.write(7);
         }
     }
