@@ -1,9 +1,9 @@
 //! The bounds-checked view a host function has of its caller.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::ops::Range;
 
+use lunatic_error::with_causes;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
 use crate::errors::{ErrorTable, GuestError};
@@ -164,7 +164,7 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
 
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32> {
         self.check_id_ptr(id_ptr)?;
-        let error = GuestError(chain(error));
+        let error = GuestError(with_causes(error).to_string());
         let id = self
             .data_mut()
             .errors()
@@ -212,15 +212,4 @@ fn range(memory: &[u8], ptr: u32, len: u64) -> Result<Range<usize>, Misuse> {
         });
     }
     Ok(ptr as usize..end as usize)
-}
-
-/// An error and all its causes on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

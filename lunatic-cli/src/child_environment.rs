@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lunatic_engine::Loader;
 use lunatic_net::NetConfig;
 use lunatic_process::Failure;
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
@@ -16,6 +17,8 @@ use crate::state::State;
 /// root process, from the runtime.
 #[derive(Debug, Clone)]
 pub struct ChildEnvironment {
+    /// What compiles and links the modules that it loads.
+    pub(crate) loader: Loader<State>,
     /// What it finds other processes by.
     pub(crate) names: NameScope,
     /// Where its timers run.

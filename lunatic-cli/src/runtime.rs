@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
+use lunatic_error::with_causes;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
 use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
@@ -157,6 +158,7 @@ impl Runtime {
         names: NameScope,
     ) -> Result<ChildEnvironment, OpenError> {
         Ok(ChildEnvironment {
+            loader: self.loader.clone(),
             names,
             timers: self.timers.clone(),
             wasi: config.wasi.clone().open().await?,
@@ -309,9 +311,10 @@ impl fmt::Debug for Builder {
 impl fmt::Display for RuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RuntimeError::Engine(error) => error.fmt(f),
+            RuntimeError::Engine(error) => with_causes(error).fmt(f),
             RuntimeError::HostFunction(error) => {
-                write!(f, "cannot register a host function: {error:#}")
+                let error = with_causes(error.as_ref());
+                write!(f, "cannot register a host function: {error}")
             }
             RuntimeError::Threads(error) => write!(f, "cannot start worker threads: {error}"),
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse};
-use lunatic_engine::{InstanceState, MemoryLimits};
+use lunatic_engine::{InstanceState, Loader, MemoryLimits};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
@@ -25,6 +25,7 @@ use crate::name_scope::NameScope;
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
     process: GuestProcess<State>,
+    loader: Loader<State>,
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
     timers: GuestTimers,
@@ -101,6 +102,7 @@ impl ProcessHost for State {
     ) -> State {
         State {
             process,
+            loader: environment.loader,
             mailbox,
             errors: ErrorTable::new(),
             timers: GuestTimers::new(environment.timers),
@@ -117,6 +119,10 @@ impl ProcessHost for State {
 
     fn process_mut(&mut self) -> &mut GuestProcess<State> {
         &mut self.process
+    }
+
+    fn loader(&self) -> &Loader<State> {
+        &self.loader
     }
 
     fn child_environment(
@@ -149,6 +155,7 @@ impl State {
     /// What this process has itself.
     fn environment(&self) -> ChildEnvironment {
         ChildEnvironment {
+            loader: self.loader.clone(),
             names: self.names.clone(),
             timers: self.timers.timers().clone(),
             wasi: self.wasi.opened_config().clone(),

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -76,7 +77,7 @@ impl Failure {
         let error = error.into();
         match error.is::<Shutdown>() {
             true => Failure::from_kind(FailureKind::Shutdown),
-            false => Failure::with_message(FailureKind::Error, chain(&*error)),
+            false => Failure::with_message(FailureKind::Error, with_causes(&*error).to_string()),
         }
     }
 
@@ -181,12 +182,6 @@ impl fmt::Display for Shutdown {
 }
 
 impl Error for Shutdown {}
-
-/// An error and all its causes on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |error| (*error).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 /// The text, or so much of its beginning that it has at most `limit` bytes with
 /// the mark that something is missing.

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use lunatic_abi::Misuse;
-use lunatic_engine::InstanceState;
+use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid};
 use wasmtime::Linker;
@@ -59,6 +59,9 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
 
     /// The part of the state that is this crate's, to change.
     fn process_mut(&mut self) -> &mut GuestProcess<Self>;
+
+    /// What compiles and links the modules that the process loads.
+    fn loader(&self) -> &Loader<Self>;
 
     /// What a child with this config has from this process. It waits only if
     /// something that the config names must be opened first.

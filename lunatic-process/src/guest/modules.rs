@@ -49,13 +49,7 @@ async fn compile_module<T: ProcessHost>(
     }
     caller.check_id_ptr(id_ptr)?;
     let bytes = caller.bytes(ptr, len)?.to_vec();
-    let loader = caller
-        .data()
-        .process()
-        .incarnation()
-        .module()
-        .loader()
-        .clone();
+    let loader = caller.data().loader().clone();
     match loader.load_async(bytes).await {
         Ok(module) => {
             let id = keep(&mut caller, module)?;

@@ -7,7 +7,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use lunatic_engine::{Call, Instance, InstantiateError, Metering, Module};
+use lunatic_engine::{Budget, Call, Instance, InstantiateError, Module};
+use lunatic_error::with_causes;
 use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{Val, WasmBacktrace};
 
@@ -71,9 +72,8 @@ pub fn spawn<T: ProcessHost>(
     let limits = lunatic_engine::MemoryLimits {
         max_memory: config.max_memory,
     };
-    if let Some(reason) = info.exceeds(&limits) {
-        return Err(StartError::Instance(StartFailure(reason)));
-    }
+    info.check_limits(&limits)
+        .map_err(|exceeded| StartError::Instance(StartFailure(exceeded.to_string())))?;
     let options = SpawnOptions {
         mailbox: config.mailbox,
         ..spawn.options.clone()
@@ -171,9 +171,8 @@ async fn begin<T: ProcessHost>(
                 process.unlink(link.parent.id());
             }
             let (reason, error) = match failure {
-                InstantiateError::Limits(reason) => (reason.clone(), wasmtime::Error::msg(reason)),
-                InstantiateError::Trap(error) => (cause_of(&error), error),
-                other => (other.to_string(), other.into()),
+                InstantiateError::Start(error) => (cause_of(&error), error),
+                other => (with_causes(&other).to_string(), other.into()),
             };
             tell(&report, Err(StartFailure(reason)));
             Err(error)
@@ -188,23 +187,23 @@ async fn start<T: ProcessHost>(
     child_environment: T::ChildEnvironment,
 ) -> Result<Instance<T>, InstantiateError> {
     let Context { process, mailbox } = context;
-    let metering = metering(config.process().max_fuel);
+    let budget = budget(config.process().max_fuel);
     let mailbox = GuestMailbox::new(mailbox, process.clone());
     let guest = GuestProcess::new(process, module.clone(), config);
     let state = T::new(guest, mailbox, child_environment);
-    let mut instance = module.instantiate(state, metering).await?;
+    let mut instance = module.instantiate(state, budget).await?;
     let memory = instance.memory();
     instance.state().process_mut().incarnation.start(memory);
     Ok(instance)
 }
 
-fn metering(max_fuel: Option<NonZeroU64>) -> Metering {
+fn budget(max_fuel: Option<NonZeroU64>) -> Budget {
     match max_fuel {
         Some(units) => {
             let unit = NonZeroU64::MIN.saturating_add(FUEL_UNIT - 1);
-            Metering::Fuel(units.saturating_mul(unit))
+            Budget::Fuel(units.saturating_mul(unit))
         }
-        None => Metering::Unlimited,
+        None => Budget::Unlimited,
     }
 }
 
@@ -231,12 +230,8 @@ fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
 /// What went wrong, without the backtrace that the engine puts before it.
 pub(super) fn cause_of(error: &wasmtime::Error) -> String {
     let backtraces = usize::from(error.is::<WasmBacktrace>());
-    let causes: Vec<_> = error
-        .chain()
-        .skip(backtraces)
-        .map(ToString::to_string)
-        .collect();
-    causes.join(": ")
+    let cause = error.chain().nth(backtraces);
+    cause.map_or_else(String::new, |cause| with_causes(cause).to_string())
 }
 
 impl<T: ProcessHost> fmt::Debug for Spawn<T> {

@@ -25,16 +25,21 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-abi",
     "lunatic-engine",
     "lunatic-blocking",
+    "lunatic-error",
 ]);
 
 /// Crates that nothing may depend on.
 const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 20] = [
-    ("lunatic-abi", Allowed::These(&[])),
+const ALLOWED: [(&str, Allowed); 21] = [
+    ("lunatic-error", Allowed::These(&[])),
+    ("lunatic-abi", Allowed::These(&["lunatic-error"])),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-blocking", Allowed::These(&[])),
-    ("lunatic-engine", Allowed::These(&["lunatic-blocking"])),
+    (
+        "lunatic-engine",
+        Allowed::These(&["lunatic-blocking", "lunatic-error"]),
+    ),
     ("lunatic-mailbox", Allowed::These(&["lunatic-abi"])),
     (
         "lunatic-process",
@@ -43,6 +48,7 @@ const ALLOWED: [(&str, Allowed); 20] = [
             "lunatic-mailbox",
             "lunatic-abi",
             "lunatic-engine",
+            "lunatic-error",
         ]),
     ),
     ("lunatic-timer", FOUNDATION),
