@@ -111,6 +111,11 @@ pub enum SpawnError {
     ShuttingDown,
     /// All ids were used.
     OutOfIds,
+    /// The module needs more than the limits of the process allow.
+    ExceedsLimits(Failure),
+    /// The process was spawned and has ended, because its instance could not be
+    /// made: its start function failed, for example.
+    StartFailed(Failure),
 }
 
 impl Environment {
@@ -337,6 +342,7 @@ impl fmt::Display for SpawnError {
                 write!(f, "there are {limit} processes already, as many as may be")
             }
             SpawnError::ShuttingDown => f.write_str("the environment is being shut down"),
+            SpawnError::ExceedsLimits(failure) | SpawnError::StartFailed(failure) => failure.fmt(f),
             SpawnError::OutOfIds => f.write_str("all process ids of this node were used"),
         }
     }

@@ -9,7 +9,8 @@ use lunatic_mailbox::Tag;
 use wasmtime::{Caller, Linker, Result, Val};
 
 use crate::environment::{SpawnLink, SpawnOptions};
-use crate::guest::start::{self, Spawn};
+use crate::guest::run::Spawn;
+use crate::guest::start;
 use crate::guest::{Config, NAMESPACE, ProcessHost};
 
 pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
