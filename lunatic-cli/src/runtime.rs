@@ -10,12 +10,13 @@ use std::sync::Arc;
 use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
 use lunatic_error::with_causes;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
-use lunatic_process::{Environment, Process, SpawnError, SpawnOptions};
+use lunatic_process::{Environment, Process, SpawnError, SpawnOptions, WeakEnvironment};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, Stdio};
+use parking_lot::Mutex;
 use wasmtime::{Linker, Val};
 
 use crate::child_environment::ChildEnvironment;
@@ -31,6 +32,8 @@ pub struct Runtime {
     loader: Loader<State>,
     scheduler: Scheduler,
     environment: Environment,
+    /// All environments that were made, those that are gone among them.
+    environments: Arc<Mutex<Vec<WeakEnvironment>>>,
     timers: Timers,
 }
 
@@ -173,7 +176,22 @@ impl Runtime {
     /// Another environment, whose processes are not seen from this one. Whoever
     /// makes it shuts it down.
     pub fn new_environment(&self, id: u64) -> Environment {
-        Environment::new(id, self.scheduler.clone())
+        let environment = Environment::new(id, self.scheduler.clone());
+        let mut environments = self.environments.lock();
+        environments.retain(|environment| environment.upgrade().is_some());
+        environments.push(environment.downgrade());
+        environment
+    }
+
+    /// All environments of the runtime, the one of its own first. Their
+    /// [`processes`](Environment::processes) can be described with
+    /// [`info`](Process::info) and [`inspect`](Process::inspect).
+    pub fn environments(&self) -> Vec<Environment> {
+        let environments = self.environments.lock();
+        let others = environments.iter().filter_map(WeakEnvironment::upgrade);
+        std::iter::once(self.environment.clone())
+            .chain(others)
+            .collect()
     }
 
     /// Kills all processes of the runtime's environment, waits until they are
@@ -244,6 +262,7 @@ impl Builder {
             loader,
             environment: Environment::new(ENVIRONMENT, scheduler.clone()),
             scheduler,
+            environments: Arc::default(),
             timers,
         })
     }

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use event_listener::Event;
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, Tag};
@@ -23,6 +23,12 @@ use crate::table::ProcessTable;
 #[derive(Clone)]
 pub struct Environment {
     inner: Arc<Inner>,
+}
+
+/// An [`Environment`] that this reference does not keep alive.
+#[derive(Clone)]
+pub struct WeakEnvironment {
+    inner: Weak<Inner>,
 }
 
 struct Inner {
@@ -137,6 +143,13 @@ impl Environment {
                 closing: AtomicBool::new(false),
                 emptied: Event::new(),
             }),
+        }
+    }
+
+    /// A reference that does not keep the environment alive. Its processes do.
+    pub fn downgrade(&self) -> WeakEnvironment {
+        WeakEnvironment {
+            inner: Arc::downgrade(&self.inner),
         }
     }
 
@@ -304,6 +317,14 @@ impl Environment {
     }
 }
 
+impl WeakEnvironment {
+    /// The environment, if it is still there.
+    pub fn upgrade(&self) -> Option<Environment> {
+        let inner = self.inner.upgrade()?;
+        Some(Environment { inner })
+    }
+}
+
 /// Links parent and child before the child runs (ABI §3.3).
 fn link_at_birth(link: &SpawnLink, child: &Process) {
     let SpawnLink { parent, tag } = link;
@@ -332,6 +353,12 @@ impl fmt::Debug for Environment {
             .field("id", &self.id())
             .field("processes", &self.process_count())
             .finish()
+    }
+}
+
+impl fmt::Debug for WeakEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEnvironment")
     }
 }
 
