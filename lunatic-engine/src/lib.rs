@@ -15,14 +15,15 @@
 //! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
 //!   when the second is used.
 //! - `imports`: why imports cannot be satisfied.
-//! - `text_format`: modules as text.
-//! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
-//!   compiled.
-//! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
+//! - `instantiate_error`, `load_error`, `import_problem`, `invalid_module`: what can go
 //!   wrong.
+//! - `text_format`: modules as text.
+//! - `data_segments`: takes what memories hold at first out of a module, before it is
+//!   compiled.
 //! - `engine`: [`Engine`], what is compiled how.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
+//! - `initial_memory`: what the data segments of a module leave in its memory.
 //! - `limits`: [`MemoryLimits`], how far an instance may grow.
 //! - `geometry`: [`Geometry`], how memories lie in the address space.
 //!
