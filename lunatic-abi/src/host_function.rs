@@ -1,6 +1,6 @@
 //! What is known of a host function without calling it.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// A function that guests can import: its name and its type.
 ///
@@ -51,22 +51,20 @@ pub trait HostResult {
 }
 
 impl HostFunction {
-    /// The type in the text format: `(func (param i64 i64) (result i32))`.
-    pub fn signature(&self) -> String {
-        let mut text = String::from("(func");
-        // Writing to a string does not fail.
-        if !self.params.is_empty() {
-            text.push_str(" (param");
-            for param in self.params {
-                let _ = write!(text, " {}", param.ty);
-            }
-            text.push(')');
+    /// Its type as it stands in the text format behind `func`:
+    /// `(param i64 i64) (result i32)`.
+    pub fn type_use(&self) -> String {
+        let params: String = self
+            .params
+            .iter()
+            .map(|param| format!(" {}", param.ty))
+            .collect();
+        let result = self.result.map(|result| format!("(result {result})"));
+        match (params.is_empty(), result) {
+            (true, result) => result.unwrap_or_default(),
+            (false, None) => format!("(param{params})"),
+            (false, Some(result)) => format!("(param{params}) {result}"),
         }
-        if let Some(result) = self.result {
-            let _ = write!(text, " (result {result})");
-        }
-        text.push(')');
-        text
     }
 }
 

@@ -35,7 +35,7 @@
 /// }
 ///
 /// assert_eq!(HOST_FUNCTIONS[0].name, "length");
-/// assert_eq!(HOST_FUNCTIONS[0].signature(), "(func (param i32 i32) (result i64))");
+/// assert_eq!(HOST_FUNCTIONS[0].type_use(), "(param i32 i32) (result i64)");
 /// ```
 ///
 /// First come the two things that are made, with their visibility: the function,
