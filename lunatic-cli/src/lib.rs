@@ -26,7 +26,7 @@ pub mod state;
 pub use config::Config;
 pub use name_scope::NameScope;
 pub use runtime::{Builder, Root, Runtime, RuntimeError, SpawnFailure};
-pub use state::State;
+pub use state::{HOST_FUNCTIONS, State};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

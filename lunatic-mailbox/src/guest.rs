@@ -14,9 +14,6 @@ pub use crate::guest::scratch::GuestMailbox;
 use crate::message::{DataMessage, Message, Tag};
 use crate::queue::Wanted;
 
-/// The namespace of all functions that work on messages.
-pub const NAMESPACE: &str = "lunatic::message";
-
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
     /// The way messages leave the process.
