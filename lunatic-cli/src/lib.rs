@@ -10,19 +10,22 @@
 //! - [`runtime`]: [`Runtime`], started, given modules, shut down.
 //! - [`state`]: [`State`], what a wasm process is made of, and which host
 //!   functions it can call.
+//! - [`child_environment`]: [`ChildEnvironment`], what a process has from its parent.
 //! - [`config`]: [`Config`], what a process may do and what it is given.
-//! - [`names`]: [`NameScope`], what processes find each other by.
+//! - [`name_scope`]: [`NameScope`], what processes find each other by.
 //!
 //! # Invariants
 //!
 //! - This is the only crate that knows all others; none knows this one.
 //! - Nothing is decided here that a feature crate could decide.
 
+pub mod child_environment;
 pub mod config;
 pub mod name_scope;
 pub mod runtime;
 pub mod state;
 
+pub use child_environment::ChildEnvironment;
 pub use config::Config;
 pub use name_scope::NameScope;
 pub use runtime::{Builder, Root, Runtime, RuntimeError, SpawnFailure};

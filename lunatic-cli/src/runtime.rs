@@ -8,18 +8,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
+use lunatic_error::with_causes;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Failure, Process};
+use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
-use lunatic_wasi::{OpenError, Stdio, WasiCtx};
+use lunatic_wasi::{OpenError, Stdio};
 use wasmtime::{Linker, Val};
 
+use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
 use crate::name_scope::NameScope;
-use crate::state::{self, Inheritance, Legacy, State};
+use crate::state::{self, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -101,24 +103,19 @@ impl Runtime {
     ///
     /// [`SpawnFailure`].
     pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
-        let given = root.config.wasi.clone();
-        given.open_dirs().await.map_err(SpawnFailure::Directory)?;
-        let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
-        let net = root.config.net.clone();
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
+        let names = NameScope::new(environment);
+        let opened = self.environment_of(&root.config, root.stdio, names).await;
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
             export: root.export,
             params: root.params,
-            inheritance: Inheritance {
-                names: NameScope::new(environment),
-                timers: self.timers.clone(),
-                wasi,
-                net,
+            child_environment: opened.map_err(SpawnFailure::Directory)?,
+            options: SpawnOptions {
+                awaited: true,
+                ..SpawnOptions::default()
             },
-            link: None,
-            awaited: true,
         };
         let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
         spawned.started().await.map_err(SpawnFailure::StartFunction)
@@ -146,18 +143,28 @@ impl Runtime {
             stdio,
             environment: _,
         } = root;
-        let dirs = config.wasi.open_dirs().await;
-        dirs.map_err(SpawnFailure::Directory)?;
-        let legacy = Legacy {
-            names: names.clone(),
+        let opened = self.environment_of(&config, stdio, names.clone()).await;
+        let own = opened.map_err(SpawnFailure::Directory)?;
+        let config = Arc::new(config);
+        let child = WasmChild::new(module.clone(), config.clone(), own.for_children(config));
+        Ok(child.export(export).params(params).into_start())
+    }
+
+    /// What a process has that no other process spawns.
+    async fn environment_of(
+        &self,
+        config: &Config,
+        stdio: Stdio,
+        names: NameScope,
+    ) -> Result<ChildEnvironment, OpenError> {
+        Ok(ChildEnvironment {
+            loader: self.loader.clone(),
+            names,
             timers: self.timers.clone(),
-            wasi: config.wasi.clone(),
+            wasi: config.wasi.clone().open().await?,
             stdio,
             net: config.net.clone(),
-        };
-        let inherit = move || legacy.clone().inherit().map_err(Failure::new);
-        let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
-        Ok(child.export(export).params(params).into_start())
+        })
     }
 
     /// Where its processes live, native ones too.
@@ -304,9 +311,10 @@ impl fmt::Debug for Builder {
 impl fmt::Display for RuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RuntimeError::Engine(error) => error.fmt(f),
+            RuntimeError::Engine(error) => with_causes(error).fmt(f),
             RuntimeError::HostFunction(error) => {
-                write!(f, "cannot register a host function: {error:#}")
+                let error = with_causes(error.as_ref());
+                write!(f, "cannot register a host function: {error}")
             }
             RuntimeError::Threads(error) => write!(f, "cannot start worker threads: {error}"),
         }

@@ -44,7 +44,7 @@ fn every_function_is_offered_with_no_other_type() {
 
 #[test]
 fn the_namespaces_have_as_many_functions_as_the_interface() {
-    // ABI §1.1, without certificates (3); §14.1.
+    // ABI §1.1 and §14.1, without certificates (3).
     let count = |namespace: &str| {
         interface()
             .filter(|function| function.namespace == namespace)
@@ -53,7 +53,7 @@ fn the_namespaces_have_as_many_functions_as_the_interface() {
     assert_eq!(count("lunatic::process"), 26);
     assert_eq!(count("lunatic::message"), 18);
     assert_eq!(count("lunatic::networking"), 49);
-    // docs/abi-extensions.md.
+    // ABI §23 and §24.
     assert_eq!(count("lunatic::supervisor"), 19);
     assert_eq!(count("lunatic::group"), 11);
     assert_eq!(count("lunatic::distributed"), 12 - 3);

@@ -386,7 +386,7 @@ fn a_child_that_never_started_ends_with_the_parent_that_waited_for_it() {
     let observer = world.observer();
     observer
         .process
-        .monitor(lunatic_process::ProcessId(child as u64));
+        .monitor(lunatic_mailbox::Pid::from_bits(child as u64));
     parent.kill();
     assert_killed(&parent);
     assert_eq!(observer.told(), Told::ProcessDied(child as u64));

@@ -4,9 +4,6 @@ use lunatic_abi::{Misuse, host_functions};
 use lunatic_process::guest::{ProcessHost, check_right_to_spawn};
 use wasmtime::{Caller, Result};
 
-/// The number of a node that is alone.
-pub const ALONE: u64 = 0;
-
 /// The number of a module that no other node knows.
 const LOCAL_MODULE: u64 = 0;
 
@@ -48,14 +45,15 @@ fn get_nodes<T: ProcessHost>(_: Caller<'_, T>, _nodes_ptr: u32, _nodes_len: u32)
     0
 }
 
-/// `lunatic::distributed::node_id` (ABI §8).
-fn node_id<T: ProcessHost>(_: Caller<'_, T>) -> u64 {
-    ALONE
-}
-
 /// `lunatic::distributed::module_id` (ABI §8).
 fn module_id<T: ProcessHost>(_: Caller<'_, T>) -> u64 {
     LOCAL_MODULE
+}
+
+/// `lunatic::distributed::node_id` (ABI §8): the id of this node, 0 while it is alone.
+fn node_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
+    let own = caller.data().process().handle();
+    own.environment().node().to_bits()
 }
 
 /// `lunatic::distributed::exec_lookup_nodes` (ABI §8). Traps: not distributed.

@@ -6,11 +6,11 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lunatic_blocking::Class;
 use rustix::fs::{FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl, futimens};
 
 use crate::access::Access;
 use crate::metadata::{Kind, Metadata};
-use crate::pool::{DISK, Pool, QUICK};
 use crate::times::Times;
 
 /// An open file. A clone is the same open file, with the same position.
@@ -160,7 +160,7 @@ impl File {
     ///
     /// What the operating system says.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
-        self.run_on(&DISK, move |file| match metadata {
+        self.run_on(Class::Disk, move |file| match metadata {
             true => file.sync_all(),
             false => file.sync_data(),
         })
@@ -174,7 +174,7 @@ impl File {
     ///
     /// What the operating system says, for example that the disk is full.
     pub async fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.run_on(&DISK, move |file| {
+        self.run_on(Class::Disk, move |file| {
             Ok(fallocate(file, FallocateFlags::empty(), offset, length)?)
         })
         .await
@@ -195,7 +195,7 @@ impl File {
     /// Closes the file, if this is its last clone.
     pub async fn close(self) {
         if let Some(file) = Arc::into_inner(self.handle).and_then(Handle::into_inner) {
-            QUICK.run(move || drop(file)).await;
+            Class::Cache.queue().run(move || drop(file)).await;
         }
     }
 
@@ -203,16 +203,17 @@ impl File {
         &self,
         operation: impl FnOnce(&fs::File) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
-        self.run_on(&QUICK, operation).await
+        self.run_on(Class::Cache, operation).await
     }
 
     async fn run_on<R: Send + 'static>(
         &self,
-        pool: &'static Pool,
+        class: Class,
         operation: impl FnOnce(&fs::File) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let handle = self.handle.clone();
-        pool.run(move || operation(handle.get()?)).await
+        let operation = move || operation(handle.get()?);
+        class.queue().run(operation).await
     }
 }
 
@@ -235,7 +236,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(file) = self.0.take() {
-            QUICK.run_later(move || drop(file));
+            Class::Cache.queue().run_detached(move || drop(file));
         }
     }
 }

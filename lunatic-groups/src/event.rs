@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use lunatic_process::ProcessId;
-
-use crate::members::Member;
+use lunatic_mailbox::{NodeId, Pid};
 
 /// What happened to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,41 +32,41 @@ pub struct GroupEvent {
     /// The name of the group.
     pub group: Arc<str>,
     /// To whom; a process as often as it joined or left.
-    pub members: Vec<Member>,
+    pub members: Vec<Pid>,
 }
 
-/// What a [`Member`] takes, in bytes.
+/// A member in bytes: its node and the process, a `u64` each.
 pub const MEMBER_BYTES: usize = 16;
 
-impl Member {
-    /// Node and process, as the host interface writes them.
-    pub fn to_bytes(self) -> [u8; MEMBER_BYTES] {
-        let mut bytes = [0; MEMBER_BYTES];
-        bytes[..8].copy_from_slice(&self.node.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.process.0.to_le_bytes());
-        bytes
-    }
+/// A member as the host interface writes it.
+///
+/// - `node`: the node of the process.
+pub(crate) fn member_bytes(member: Pid, node: NodeId) -> [u8; MEMBER_BYTES] {
+    let mut bytes = [0; MEMBER_BYTES];
+    bytes[..8].copy_from_slice(&node.to_bits().to_le_bytes());
+    bytes[8..].copy_from_slice(&member.to_bits().to_le_bytes());
+    bytes
+}
 
-    /// Node and process from what the host interface writes.
-    pub fn from_bytes(bytes: &[u8; MEMBER_BYTES]) -> Member {
-        let (words, _) = bytes.as_chunks::<8>();
-        Member {
-            node: u64::from_le_bytes(words[0]),
-            process: ProcessId(u64::from_le_bytes(words[1])),
-        }
-    }
+/// Reads a member. Its id says on which node it is.
+fn member_from_bytes(bytes: &[u8; MEMBER_BYTES]) -> Pid {
+    let (words, _) = bytes.as_chunks::<8>();
+    Pid::from_bits(u64::from_le_bytes(words[1]))
 }
 
 impl GroupEvent {
     /// The event as bytes of a message.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// - `node_of`: the node of a process.
+    pub fn to_bytes(&self, node_of: impl Fn(Pid) -> NodeId) -> Vec<u8> {
         let members = self.members.len() * MEMBER_BYTES;
         let mut bytes = Vec::with_capacity(16 + self.group.len() + members);
         bytes.extend((self.change as u32).to_le_bytes());
         bytes.extend((self.group.len() as u32).to_le_bytes());
         bytes.extend(self.monitor.to_le_bytes());
         bytes.extend(self.group.as_bytes());
-        bytes.extend(self.members.iter().flat_map(|member| member.to_bytes()));
+        let members = self.members.iter();
+        bytes.extend(members.flat_map(|member| member_bytes(*member, node_of(*member))));
         bytes
     }
 
@@ -85,7 +83,7 @@ impl GroupEvent {
             monitor: u64::from_le_bytes(*monitor),
             change: Change::from_code(u32::from_le_bytes(*change))?,
             group: std::str::from_utf8(name).ok()?.into(),
-            members: members.iter().map(Member::from_bytes).collect(),
+            members: members.iter().map(member_from_bytes).collect(),
         })
     }
 }

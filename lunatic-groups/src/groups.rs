@@ -21,7 +21,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// No groups, on a node that is alone and has the number 0.
+    /// No groups.
     pub fn new(environment: &Environment) -> Groups {
         Groups {
             environment: environment.clone(),
@@ -36,7 +36,6 @@ impl Groups {
     ///
     /// [`GroupError::NameTooLong`] and [`GroupError::TooManyScopes`].
     pub fn scope(&self, name: &str) -> Result<Scope, GroupError> {
-        const NODE: u64 = 0;
         if let Some(scope) = self.existing_scope(name) {
             return Ok(scope);
         }
@@ -47,7 +46,7 @@ impl Groups {
         }
         let scope = scopes
             .entry(name.into())
-            .or_insert_with(|| Scope::new(NODE, self.environment.clone()));
+            .or_insert_with(|| Scope::new(self.environment.clone()));
         Ok(scope.clone())
     }
 

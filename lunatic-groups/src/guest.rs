@@ -1,15 +1,14 @@
-//! The namespace `lunatic::group` (docs/abi-extensions.md §2).
+//! The namespace `lunatic::group` (ABI §24).
 
 use lunatic_abi::{Guest, Misuse, host_functions};
-use lunatic_mailbox::Tag;
+use lunatic_mailbox::{Pid, Tag};
+use lunatic_process::Process;
 use lunatic_process::guest::ProcessHost;
-use lunatic_process::{Process, ProcessId};
 use wasmtime::{Caller, Result};
 
-use crate::event::MEMBER_BYTES;
+use crate::event::{MEMBER_BYTES, member_bytes};
 use crate::group_table::GroupError;
 use crate::groups::Groups;
-use crate::members::Member;
 use crate::scope::Scope;
 
 /// What the state of a process offers to `lunatic::group`.
@@ -62,7 +61,7 @@ host_functions! {
 const DONE: u32 = 0;
 const NOBODY: u32 = 1;
 
-/// `lunatic::group::join` (extensions §2): takes a process of this node into a
+/// `lunatic::group::join` (ABI §24): takes a process of this node into a
 /// group, once more if it is there. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -77,7 +76,9 @@ fn join<T: GroupHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
-    let process = own(&caller).environment().process(ProcessId(process_id));
+    let process = own(&caller)
+        .environment()
+        .process(Pid::from_bits(process_id));
     let joined = scope(&mut caller, scope_ptr, scope_len)?.and_then(|scope| {
         let process = process.ok_or(GroupError::NoProcess)?;
         scope.join(&group, &process)
@@ -85,7 +86,7 @@ fn join<T: GroupHost>(
     caller.answer(id_ptr, joined)
 }
 
-/// `lunatic::group::leave` (extensions §2): takes one membership of a process
+/// `lunatic::group::leave` (ABI §24): takes one membership of a process
 /// away. Returns 0, or 1 if it is not in the group.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -100,7 +101,9 @@ fn leave<T: GroupHost>(
     const NOT_JOINED: u32 = 1;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
-    let process = own(&caller).environment().process(ProcessId(process_id));
+    let process = own(&caller)
+        .environment()
+        .process(Pid::from_bits(process_id));
     let left = match (scope, process) {
         (Some(scope), Some(process)) => scope.leave(&group, &process).is_ok(),
         _ => false,
@@ -108,7 +111,7 @@ fn leave<T: GroupHost>(
     Ok(if left { DONE } else { NOT_JOINED })
 }
 
-/// `lunatic::group::members` (extensions §2): how many memberships a group
+/// `lunatic::group::members` (ABI §24): how many memberships a group
 /// has. If that is not more than `max`, node and process of each are at `ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -125,7 +128,7 @@ fn members<T: GroupHost>(
     list(caller, names, ptr, max, Scope::members)
 }
 
-/// `lunatic::group::local_members` (extensions §2): as `members`, but only of
+/// `lunatic::group::local_members` (ABI §24): as `members`, but only of
 /// this node.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -147,23 +150,24 @@ fn list<T: GroupHost>(
     [scope_ptr, scope_len, group_ptr, group_len]: [u32; 4],
     ptr: u32,
     max: u32,
-    members: impl FnOnce(&Scope, &str) -> Vec<Member>,
+    members: impl FnOnce(&Scope, &str) -> Vec<Pid>,
 ) -> Result<u32> {
     caller.records::<MEMBER_BYTES>(ptr, max)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?;
     let members = scope.map_or_else(Vec::new, |scope| members(&scope, group));
     if members.len() <= max as usize {
+        let environment = own(&caller).environment().clone();
         let room = caller.bytes_mut(ptr, (members.len() * MEMBER_BYTES) as u32)?;
         let (records, _) = room.as_chunks_mut::<MEMBER_BYTES>();
         for (record, member) in records.iter_mut().zip(&members) {
-            *record = member.to_bytes();
+            *record = member_bytes(*member, environment.node_of(*member));
         }
     }
     Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::groups` (extensions §2): how many bytes the list of all
+/// `lunatic::group::groups` (ABI §24): how many bytes the list of all
 /// groups of a scope has. If that is not more than `len`, the list is at `ptr`:
 /// for each its length, a `u32`, and its name.
 ///
@@ -196,7 +200,7 @@ fn groups<T: GroupHost>(
     Ok(size)
 }
 
-/// `lunatic::group::next` (extensions §2): one member of a group, another one
+/// `lunatic::group::next` (ABI §24): one member of a group, another one
 /// the next time. Returns 0 with node and process written, or 1 if there are
 /// none.
 ///
@@ -217,12 +221,11 @@ fn next<T: GroupHost>(
     let Some(member) = scope.and_then(|scope| scope.next_member(group)) else {
         return Ok(NOBODY);
     };
-    caller.write_u64(node_id_ptr, member.node)?;
-    caller.write_u64(process_id_ptr, member.process.0)?;
+    write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
     Ok(DONE)
 }
 
-/// `lunatic::group::dispatch` (extensions §2): sends the scratch message to one
+/// `lunatic::group::dispatch` (ABI §24): sends the scratch message to one
 /// member of a group, to another one the next time. Returns 0 with node and
 /// process written; or 1 if there are none, and the message stays.
 ///
@@ -247,8 +250,7 @@ fn dispatch<T: GroupHost>(
     };
     match sent {
         Ok(member) => {
-            caller.write_u64(node_id_ptr, member.node)?;
-            caller.write_u64(process_id_ptr, member.process.0)?;
+            write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
             Ok(DONE)
         }
         Err(message) => {
@@ -258,7 +260,7 @@ fn dispatch<T: GroupHost>(
     }
 }
 
-/// `lunatic::group::broadcast` (extensions §2): sends the scratch message to
+/// `lunatic::group::broadcast` (ABI §24): sends the scratch message to
 /// each process of a group once. Returns to how many.
 ///
 /// Traps on a bad address, text that is not UTF-8, without a data message, and
@@ -280,7 +282,7 @@ async fn broadcast<T: GroupHost>(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::monitor` (extensions §2): lets the caller be told who is
+/// `lunatic::group::monitor` (ABI §24): lets the caller be told who is
 /// in a group, and of everyone who joins and leaves it. Returns 0 with the id of
 /// the monitor, or 1 with an error id, at `id_ptr`.
 ///
@@ -304,7 +306,7 @@ fn monitor<T: GroupHost>(
     caller.answer_id(id_ptr, monitor)
 }
 
-/// `lunatic::group::monitor_scope` (extensions §2): as `monitor`, for all
+/// `lunatic::group::monitor_scope` (ABI §24): as `monitor`, for all
 /// groups of a scope.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -322,7 +324,7 @@ fn monitor_scope<T: GroupHost>(
     caller.answer_id(id_ptr, monitor)
 }
 
-/// `lunatic::group::stop_monitoring` (extensions §2): takes a monitor of the
+/// `lunatic::group::stop_monitoring` (ABI §24): takes a monitor of the
 /// caller away; what was told before stays in the mailbox. Returns 0, or 1 if
 /// there is none.
 ///
@@ -352,6 +354,17 @@ fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, 
     let taken = (message.tag(), message.bytes().to_vec());
     mailbox.take()?;
     Ok(taken)
+}
+
+fn write_member<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    member: Pid,
+    node_id_ptr: u32,
+    process_id_ptr: u32,
+) -> Result<()> {
+    let node = own(caller).environment().node_of(member);
+    caller.write_u64(node_id_ptr, node.to_bits())?;
+    caller.write_u64(process_id_ptr, member.to_bits())
 }
 
 fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {

@@ -37,7 +37,7 @@ pub use group_table::{
     GroupError, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES, NotJoined,
 };
 pub use groups::{Groups, MAX_SCOPES};
-pub use members::{Member, Members};
+pub use members::Members;
 pub use scope::Scope;
 
 /// The examples in the README, as tests.

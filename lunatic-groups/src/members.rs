@@ -2,26 +2,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lunatic_process::ProcessId;
+use lunatic_mailbox::Pid;
 use rustc_hash::FxHashMap;
-
-/// A process in a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Member {
-    /// The node it is on; 0 if there is only one.
-    pub node: u64,
-    /// The process on that node.
-    pub process: ProcessId,
-}
 
 /// Who is in a group, each as often as it joined; joining, leaving and taking
 /// the next one do not depend on how many there are.
 #[derive(Debug, Default)]
 pub struct Members {
     /// Each process once, with how often it joined.
-    list: Vec<(Member, u32)>,
+    list: Vec<(Pid, u32)>,
     /// Where a process is in the list.
-    places: FxHashMap<Member, usize>,
+    places: FxHashMap<Pid, usize>,
     /// How often anybody joined and has not left.
     joins: usize,
     next: AtomicUsize,
@@ -34,7 +25,7 @@ impl Members {
     }
 
     /// Takes a process in, once more if it is there.
-    pub fn join(&mut self, member: Member) {
+    pub fn join(&mut self, member: Pid) {
         let place = *self.places.entry(member).or_insert_with(|| {
             self.list.push((member, 0));
             self.list.len() - 1
@@ -44,7 +35,7 @@ impl Members {
     }
 
     /// Takes one membership of a process away. Whether it had any.
-    pub fn leave(&mut self, member: Member) -> bool {
+    pub fn leave(&mut self, member: Pid) -> bool {
         let Some(&place) = self.places.get(&member) else {
             return false;
         };
@@ -61,7 +52,7 @@ impl Members {
     }
 
     /// Takes all memberships of a process away. How many it had.
-    pub fn remove(&mut self, member: Member) -> u32 {
+    pub fn remove(&mut self, member: Pid) -> u32 {
         let Some(place) = self.places.remove(&member) else {
             return 0;
         };
@@ -74,26 +65,26 @@ impl Members {
     }
 
     /// How often this process is in the group.
-    pub fn times(&self, member: Member) -> u32 {
+    pub fn times(&self, member: Pid) -> u32 {
         self.places
             .get(&member)
             .map_or(0, |place| self.list[*place].1)
     }
 
     /// Each process as often as it joined, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = Member> {
+    pub fn iter(&self) -> impl Iterator<Item = Pid> {
         self.list
             .iter()
             .flat_map(|(member, times)| std::iter::repeat_n(*member, *times as usize))
     }
 
     /// Each process once, in no order.
-    pub fn distinct(&self) -> impl ExactSizeIterator<Item = Member> {
+    pub fn distinct(&self) -> impl ExactSizeIterator<Item = Pid> {
         self.list.iter().map(|(member, _)| *member)
     }
 
     /// The processes one after the other, each once in a round.
-    pub fn next(&self) -> Option<Member> {
+    pub fn next(&self) -> Option<Pid> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let place = next.checked_rem(self.list.len())?;
         Some(self.list[place].0)

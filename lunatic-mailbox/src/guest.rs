@@ -5,14 +5,17 @@
 
 mod scratch;
 
-use std::any::Any;
+use std::future::poll_fn;
 
 use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 pub use crate::guest::scratch::GuestMailbox;
+use crate::mailbox::Wait;
 use crate::message::{DataMessage, Message, Tag};
+use crate::pid::Pid;
 use crate::queue::Wanted;
+use crate::resource::MessageResource;
 
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
@@ -26,7 +29,7 @@ pub trait MailboxHost: AbiHost {
 /// Brings messages to other processes.
 pub trait Post: Clone + Send + Sync + 'static {
     /// Queues a message for a process; silently drops it if there is none.
-    fn deliver(&self, process_id: u64, message: Message);
+    fn deliver(&self, to: Pid, message: Message);
 }
 
 host_functions! {
@@ -112,7 +115,7 @@ fn get_tag<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<i64> {
 /// Traps if scratch is empty.
 fn get_process_id<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
     match caller.data_mut().mailbox().message()? {
-        Message::ProcessDied { process } => Ok(*process),
+        Message::ProcessDied { process } => Ok(process.to_bits()),
         Message::Data(_) | Message::LinkDied { .. } => Ok(0),
     }
 }
@@ -128,7 +131,8 @@ fn data_size<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
 ///
 /// Traps if scratch is empty.
 fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u32> {
-    caller.data_mut().mailbox().send(process_id)?;
+    let to = Pid::from_bits(process_id);
+    caller.data_mut().mailbox().send(to)?;
     Ok(0)
 }
 
@@ -143,12 +147,10 @@ async fn send_receive_skip_search<T: MailboxHost>(
     wait_on_tag: i64,
     timeout: u64,
 ) -> Result<u32> {
+    let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
-    let reply = mailbox.request(process_id, Tag::new(wait_on_tag))?;
-    match Timeout::from_millis(timeout).limit(reply).await {
-        Some(message) => Ok(mailbox.accept(message)),
-        None => Ok(TIMED_OUT),
-    }
+    let reply = mailbox.request(to, Tag::new(wait_on_tag))?;
+    wait_for_message(caller, reply, timeout, "send_receive_skip_search").await
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
@@ -166,11 +168,29 @@ async fn receive<T: MailboxHost>(
         0 => Wanted::Any,
         _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
+    let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
+    wait_for_message(caller, message, timeout, "receive").await
+}
+
+/// Waits for a message and puts it into scratch. Returns its kind, or 9027.
+async fn wait_for_message<T: MailboxHost>(
+    mut caller: Caller<'_, T>,
+    mut wait: Wait,
+    timeout: u64,
+    function: &'static str,
+) -> Result<u32> {
+    let message = poll_fn(|cx| {
+        caller.answer_requests(function);
+        caller.data_mut().mailbox().inbox().poll(&mut wait, cx)
+    });
+    let received = Timeout::from_millis(timeout).limit(message).await;
     let mailbox = caller.data_mut().mailbox();
-    let message = mailbox.inbox().receive(wanted);
-    match Timeout::from_millis(timeout).limit(message).await {
+    match received {
         Some(message) => Ok(mailbox.accept(message)),
-        None => Ok(TIMED_OUT),
+        None => {
+            mailbox.inbox().end(wait);
+            Ok(TIMED_OUT)
+        }
     }
 }
 
@@ -188,7 +208,7 @@ fn wanted_tags(tags: &[[u8; size_of::<i64>()]]) -> Wanted {
 /// # Errors
 ///
 /// Hands the resource back beside the trap if there is no data message.
-pub fn push<T: MailboxHost, R: Any + Send>(
+pub fn push<T: MailboxHost, R: MessageResource>(
     caller: &mut Caller<'_, T>,
     resource: R,
 ) -> Result<u64, (Misuse, R)> {
@@ -201,7 +221,7 @@ pub fn push<T: MailboxHost, R: Any + Send>(
 /// # Errors
 ///
 /// [`Misuse::Refused`] if there is no data message, or no such resource in it.
-pub fn take<T: MailboxHost, R: Any + Send>(
+pub fn take<T: MailboxHost, R: MessageResource>(
     caller: &mut Caller<'_, T>,
     index: u64,
     kind: &str,

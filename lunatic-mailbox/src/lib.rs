@@ -9,6 +9,8 @@
 //! # Layout
 //!
 //! - [`message`]: what travels: [`Message`], [`DataMessage`], [`Tag`].
+//! - [`pid`]: [`Pid`], [`NodeId`], the ids of processes and nodes.
+//! - `resource`: [`MessageResource`], what a message carries beside bytes.
 //! - [`queue`]: [`Queue`], the messages in arrival order and the index by tag.
 //! - [`mailbox`]: [`Mailbox`] and [`Sender`], the queue shared between tasks.
 //! - `guest`: the namespace `lunatic::message` (feature `guest`, on by default).
@@ -21,7 +23,7 @@
 //!   `trap::catch`) loses nothing and changes no order.
 //! - No lock is held while a waker runs or a message is dropped.
 //! - Nothing here knows wasmtime (outside of `guest`), processes or sockets:
-//!   what a message carries beside bytes is a `Box<dyn Any + Send>`.
+//!   what a message carries beside bytes is a [`MessageResource`].
 
 #[cfg(feature = "guest")]
 pub mod guest;
@@ -29,11 +31,15 @@ pub mod guest;
 mod loom_lock;
 pub mod mailbox;
 pub mod message;
+pub mod pid;
 pub mod queue;
+mod resource;
 
-pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender};
-pub use message::{DataMessage, Message, ResourceSlot, Tag};
+pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
+pub use message::{DataMessage, Message, Tag, WireMessage};
+pub use pid::{NodeId, NodeNumber, Pid};
 pub use queue::{Queue, Wanted};
+pub use resource::{EncodedResource, MessageResource, NotTransferable};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -4,13 +4,17 @@ use std::any::Any;
 use std::fmt;
 use std::num::NonZeroI64;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+
+use crate::pid::Pid;
+use crate::resource::{EncodedResource, MessageResource, NotTransferable};
 
 /// A number that a receiver can wait for.
 ///
 /// 0 stands for "no tag" in the host interface, so there is no tag 0: an absent
 /// tag is `None` and matches no wait for a tag (ABI §15.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tag(NonZeroI64);
 
 impl Tag {
@@ -41,7 +45,7 @@ pub enum Message {
     /// A monitored process ended.
     ProcessDied {
         /// Its id.
-        process: u64,
+        process: Pid,
     },
 }
 
@@ -71,9 +75,8 @@ impl From<DataMessage> for Message {
     }
 }
 
-/// A place for something that travels inside a message and is not bytes: a
-/// module, a socket. Only who put it in and who takes it out know the type.
-pub type ResourceSlot = Option<Box<dyn Any + Send>>;
+/// A place for a resource of a message; empty once the resource is taken out.
+type ResourceSlot = Option<Box<dyn MessageResource>>;
 
 /// A message of so many bytes needs no memory of its own: most are a number or an
 /// id, and a queue of them is all there is to be allocated.
@@ -95,6 +98,40 @@ const _: () = assert!(size_of::<DataMessage>() <= 48);
 #[derive(Default)]
 struct Resources {
     slots: Vec<ResourceSlot>,
+}
+
+/// A data message in the form in which it crosses to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireMessage {
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// All bytes.
+    pub bytes: Vec<u8>,
+    /// The resources by index; `None` where one was taken out.
+    pub resources: Vec<Option<EncodedResource>>,
+}
+
+impl WireMessage {
+    /// The message, on the node at which it arrived.
+    ///
+    /// - `decode`: makes a resource of its encoded form.
+    ///
+    /// # Errors
+    ///
+    /// What `decode` fails with.
+    pub fn into_message<E>(
+        self,
+        mut decode: impl FnMut(EncodedResource) -> Result<Box<dyn MessageResource>, E>,
+    ) -> Result<DataMessage, E> {
+        let mut message = DataMessage::new(self.tag, self.bytes);
+        if !self.resources.is_empty() {
+            let slots = self.resources.into_iter();
+            let slots = slots.map(|slot| slot.map(&mut decode).transpose());
+            let slots = slots.collect::<Result<_, _>>()?;
+            message.resources = Some(Box::new(Resources { slots }));
+        }
+        Ok(message)
+    }
 }
 
 /// The cursor of a message was set behind the end of its bytes.
@@ -158,7 +195,7 @@ impl DataMessage {
     }
 
     /// Adds a resource and returns its index.
-    pub fn push(&mut self, resource: impl Any + Send) -> usize {
+    pub fn push(&mut self, resource: impl MessageResource) -> usize {
         let slots = &mut self.resources.get_or_insert_default().slots;
         slots.push(Some(Box::new(resource)));
         slots.len() - 1
@@ -168,15 +205,33 @@ impl DataMessage {
     ///
     /// Taking leaves a hole, so other indexes stay what they are; asking for
     /// another type leaves the resource in its place.
-    pub fn take<R: Any + Send>(&mut self, index: usize) -> Option<R> {
+    pub fn take<R: MessageResource>(&mut self, index: usize) -> Option<R> {
         let slot = self.resources.as_mut()?.slots.get_mut(index)?;
-        match slot.take()?.downcast::<R>() {
-            Ok(resource) => Some(*resource),
-            Err(other) => {
-                *slot = Some(other);
-                None
-            }
-        }
+        let is_wanted = slot.as_deref().is_some_and(|resource| {
+            let resource: &dyn Any = resource;
+            resource.is::<R>()
+        });
+        let resource: Box<dyn Any> = is_wanted.then(|| slot.take())??;
+        resource.downcast().ok().map(|resource| *resource)
+    }
+
+    /// The message in the form in which it crosses to another node. The read cursor
+    /// does not cross.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTransferable`] names the first resource that cannot leave this node.
+    pub fn to_wire(&self) -> Result<WireMessage, NotTransferable> {
+        let slots = self.resources.iter().flat_map(|resources| &resources.slots);
+        let encoded = |slot: &ResourceSlot| {
+            let resource = slot.as_ref().map(|resource| resource.encode());
+            resource.transpose()
+        };
+        Ok(WireMessage {
+            tag: self.tag,
+            bytes: self.buffer.to_vec(),
+            resources: slots.map(encoded).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether a resource was ever pushed, taken out since or not.

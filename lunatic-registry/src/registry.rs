@@ -1,29 +1,23 @@
-//! NameTable that are shared, and tied to the life of processes.
+//! Names that are shared, and tied to the life of processes.
 
 use std::sync::Arc;
 
+use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use parking_lot::Mutex;
 
-use crate::names::{Address, NameError, NameTable};
+use crate::names::{NameError, NameTable};
 
-/// NameTable for processes; clone it freely, all clones are one registry.
+/// Names for processes; clone it freely, all clones are one registry.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    /// The number of the node whose processes are local.
-    node: u64,
     names: Arc<Mutex<NameTable>>,
 }
 
 impl Registry {
-    /// No names, on a node that is alone and has the number 0.
+    /// No names.
     pub fn new() -> Registry {
         Registry::default()
-    }
-
-    /// The number of the node whose processes are local.
-    pub fn node(&self) -> u64 {
-        self.node
     }
 
     /// Gives a name to a process of this node, taking it from whoever had it,
@@ -33,7 +27,7 @@ impl Registry {
     ///
     /// [`NameError`].
     pub fn put_local(&self, name: &str, process: &Process) -> Result<(), NameError> {
-        let is_new = self.names.lock().put(name, self.local(process))?;
+        let is_new = self.names.lock().put(name, process.id())?;
         self.follow(name, process, is_new);
         Ok(())
     }
@@ -43,12 +37,12 @@ impl Registry {
     /// # Errors
     ///
     /// [`NameError`].
-    pub fn put_remote(&self, name: &str, address: Address) -> Result<(), NameError> {
-        self.names.lock().put(name, address).map(|_| ())
+    pub fn put_remote(&self, name: &str, process: Pid) -> Result<(), NameError> {
+        self.names.lock().put(name, process).map(|_| ())
     }
 
     /// Who has this name.
-    pub fn get(&self, name: &str) -> Option<Address> {
+    pub fn get(&self, name: &str) -> Option<Pid> {
         self.names.lock().get(name)
     }
 
@@ -66,16 +60,16 @@ impl Registry {
     pub fn get_or_put<E: From<NameError>>(
         &self,
         name: &str,
-        is_alive: impl FnOnce(Address) -> bool,
+        is_alive: impl FnOnce(Pid) -> bool,
         spawn: impl FnOnce() -> Result<Process, E>,
-    ) -> Result<Option<Address>, E> {
+    ) -> Result<Option<Pid>, E> {
         let mut names = self.names.lock();
-        if let Some(address) = names.get(name).filter(|address| is_alive(*address)) {
-            return Ok(Some(address));
+        if let Some(process) = names.get(name).filter(|process| is_alive(*process)) {
+            return Ok(Some(process));
         }
         let process = spawn()?;
         let is_new = names
-            .put(name, self.local(&process))
+            .put(name, process.id())
             .inspect_err(|_| process.kill())?;
         drop(names);
         self.follow(name, &process, is_new);
@@ -88,19 +82,12 @@ impl Registry {
         process.set_label(short(name));
         if is_new {
             let names = Arc::downgrade(&self.names);
-            let address = self.local(process);
+            let id = process.id();
             process.at_exit(move |_| {
                 if let Some(names) = names.upgrade() {
-                    names.lock().forget(address);
+                    names.lock().forget(id);
                 }
             });
-        }
-    }
-
-    fn local(&self, process: &Process) -> Address {
-        Address {
-            node: self.node,
-            process: process.id(),
         }
     }
 }

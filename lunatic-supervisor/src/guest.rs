@@ -1,5 +1,5 @@
 //! Children that are wasm instances, and the namespace `lunatic::supervisor`
-//! (docs/abi-extensions.md §1).
+//! (ABI §23).
 
 mod child;
 mod lists;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use lunatic_abi::host_functions;
 use lunatic_process::guest::ProcessHost;
 
-pub use crate::guest::child::{Inherit, WasmChild};
+pub use crate::guest::child::{ChildEnvironmentFuture, ChildEnvironments, WasmChild};
 pub use crate::guest::state::GuestSupervisors;
 
 /// What the state of a process offers to `lunatic::supervisor`.
@@ -21,9 +21,10 @@ pub trait SupervisorHost: ProcessHost {
     /// The specifications and lists that the process holds.
     fn supervisors(&mut self) -> &mut GuestSupervisors;
 
-    /// Makes what children with this config inherit from the process, as
-    /// [`ProcessHost::inherit`] does, for as long as there is a supervisor.
-    fn inherit_later(&self, config: &Arc<Self::Config>) -> Box<Inherit<Self>>;
+    /// Makes what a child with this config has from this process, as
+    /// [`ProcessHost::child_environment`] does, for each start anew, for as long
+    /// as there is a supervisor.
+    fn child_environments(&self, config: &Arc<Self::Config>) -> Box<ChildEnvironments<Self>>;
 }
 
 host_functions! {

@@ -16,7 +16,8 @@ pub type ChildStart = Arc<dyn StartChild>;
 
 /// Starts the process of a child.
 pub trait StartChild: Any + Send + Sync {
-    /// Spawns the child, without waiting for anything.
+    /// Spawns the child, without waiting for anything. If something has to be
+    /// waited for first, [`Starting::after`] does that.
     ///
     /// The child should be spawned with [`ChildContext::options`]; one that is
     /// not linked to the supervisor is linked to it afterwards.
@@ -38,12 +39,26 @@ pub struct ChildContext<'a> {
 }
 
 /// A child that is being started.
-pub struct Starting {
+pub struct Starting(pub(crate) Stage);
+
+/// How far the start of a child has come.
+pub(crate) enum Stage {
+    /// It has no process yet.
+    Preparing(Preparation),
+    /// It has a process.
+    Spawned(Spawned),
+}
+
+/// What is waited for before a child is spawned, and the spawn.
+pub(crate) type Preparation = Pin<Box<dyn Future<Output = Result<Starting, Failure>> + Send>>;
+
+/// The process of a child, and what the child does before it counts as started.
+pub(crate) struct Spawned {
     pub(crate) process: Process,
     pub(crate) ready: Option<Ready>,
 }
 
-/// The wait until a child is there, or is known not to be.
+/// The wait until a child has started, or is known not to.
 pub(crate) type Ready = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 impl ChildContext<'_> {
@@ -75,6 +90,7 @@ impl ChildContext<'_> {
         SpawnOptions {
             link: Some(self.link()),
             awaited: true,
+            parent: Some(self.supervisor.id()),
             ..SpawnOptions::default()
         }
     }
@@ -88,10 +104,10 @@ impl ChildContext<'_> {
 impl Starting {
     /// A child that is there as soon as it is spawned.
     pub fn at_once(process: Process) -> Starting {
-        Starting {
+        Starting(Stage::Spawned(Spawned {
             process,
             ready: None,
-        }
+        }))
     }
 
     /// A child that is there when `ready` is over without an error; until then,
@@ -100,10 +116,19 @@ impl Starting {
         process: Process,
         ready: impl Future<Output = Result<(), Failure>> + Send + 'static,
     ) -> Starting {
-        Starting {
+        Starting(Stage::Spawned(Spawned {
             process,
             ready: Some(Box::pin(ready)),
-        }
+        }))
+    }
+
+    /// A child that is spawned by `preparation`, which may wait before it does
+    /// that; until then, the supervisor starts no other. If the child is told to
+    /// end meanwhile, `preparation` is dropped and there is no child.
+    pub fn after(
+        preparation: impl Future<Output = Result<Starting, Failure>> + Send + 'static,
+    ) -> Starting {
+        Starting(Stage::Preparing(Box::pin(preparation)))
     }
 }
 
@@ -140,9 +165,13 @@ impl fmt::Debug for dyn StartChild {
 
 impl fmt::Debug for Starting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Starting")
-            .field("process", &self.process)
-            .field("at_once", &self.ready.is_none())
-            .finish()
+        match &self.0 {
+            Stage::Preparing(_) => f.write_str("Starting"),
+            Stage::Spawned(Spawned { process, ready }) => f
+                .debug_struct("Starting")
+                .field("process", process)
+                .field("at_once", &ready.is_none())
+                .finish(),
+        }
     }
 }

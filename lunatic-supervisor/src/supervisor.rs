@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use async_channel::Sender;
-use lunatic_mailbox::DataMessage;
-use lunatic_process::{ExitReason, Failure, Process, ProcessId, SpawnError};
+use lunatic_mailbox::{DataMessage, MessageResource, Pid};
+use lunatic_process::{ExitReason, Failure, Process, Role, SpawnError};
 
 use crate::core::{ChildCounts, ChildInfo, ChildKey, ChildSpec, RequestError, SpecError};
 use crate::start::ChildStart;
@@ -25,7 +25,7 @@ pub enum ChildId {
     /// By its name; those made from a template have none.
     Name(String),
     /// By its process, while that lives.
-    Process(ProcessId),
+    Process(Pid),
     /// By its number.
     Key(ChildKey),
 }
@@ -72,6 +72,12 @@ pub(crate) enum Call {
     ShutDown,
 }
 
+impl MessageResource for Call {
+    fn kind(&self) -> &'static str {
+        "request to a supervisor"
+    }
+}
+
 /// Makes a start from that of the template.
 pub(crate) type Adapt = dyn FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send;
 
@@ -87,7 +93,8 @@ impl Supervisor {
 
     /// The supervisor that is this process; `None` if it has ended, or is none.
     pub fn of(process: Process) -> Option<Supervisor> {
-        process.traps_exits().then_some(Supervisor { process })
+        let is_supervisor = process.role() == Role::Supervisor && process.is_alive();
+        is_supervisor.then_some(Supervisor { process })
     }
 
     /// Its process: to be killed, monitored, linked to.
@@ -246,8 +253,8 @@ impl From<String> for ChildId {
     }
 }
 
-impl From<ProcessId> for ChildId {
-    fn from(process: ProcessId) -> ChildId {
+impl From<Pid> for ChildId {
+    fn from(process: Pid) -> ChildId {
         ChildId::Process(process)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lunatic_abi::{Misuse, Resource, Table, host_functions};
+use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{MailboxHost, Post};
 use wasmtime::{Caller, Result};
 
@@ -78,11 +79,12 @@ host_functions! {
 ///
 /// Traps if scratch is empty, or there are too many timers.
 fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u64) -> Result<u64> {
+    let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
     let message = mailbox.take()?;
     let post = mailbox.post().clone();
     let timers = caller.data_mut().timers();
-    let send = move || post.deliver(process_id, message);
+    let send = move || post.deliver(to, message);
     let timer = timers
         .timers
         .after(Duration::from_millis(delay), send)

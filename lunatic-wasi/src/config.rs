@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lunatic_fs::Access;
 
+use crate::opened_config::OpenedConfig;
 use crate::preopen::{OpenError, Preopen};
 use crate::strings::Strings;
 
@@ -45,7 +47,7 @@ impl WasiConfig {
     /// Appends a directory: `host` is its path here, `guest` is the name that
     /// the process sees.
     ///
-    /// It is opened when the first process with this configuration is made.
+    /// It is opened by [`open`](WasiConfig::open).
     ///
     /// # Errors
     ///
@@ -74,23 +76,14 @@ impl WasiConfig {
         &self.preopens
     }
 
-    /// Opens those directories that have not been opened yet, without blocking
-    /// the thread; making a process then needs no system call for them.
+    /// Opens those directories that have not been opened yet. If all have, it
+    /// does not wait.
     ///
     /// # Errors
     ///
     /// The first directory that cannot be opened.
-    pub async fn open_dirs(&self) -> Result<(), OpenError> {
-        if self.preopens.iter().all(Preopen::is_open) {
-            return Ok(());
-        }
-        let preopens = self.preopens.clone();
-        blocking::unblock(move || {
-            preopens
-                .iter()
-                .try_for_each(|preopen| preopen.open().map(drop))
-        })
-        .await
+    pub async fn open(self: Arc<Self>) -> Result<OpenedConfig, OpenError> {
+        OpenedConfig::open(self).await
     }
 
     pub(crate) fn arg_strings(&self) -> &Strings {

@@ -76,11 +76,10 @@ fn config_preopen_dir<T: WasiHost>(
 ) -> Result<()> {
     let name = caller.text(dir_ptr, dir_len)?.to_owned();
     let host = host_path(&name)?;
-    let own = caller.data_mut().wasi().config().clone();
+    let own = caller.data_mut().wasi().opened_config().clone();
     let preopen = own
-        .preopens()
-        .iter()
-        .find_map(|preopen| preopen.narrowed(&host, &name))
+        .dirs()
+        .find_map(|(preopen, dir)| preopen.narrowed(dir, &host, &name))
         .ok_or(Misuse::Denied(
             "grant a directory that is not below one of its own",
         ))?;

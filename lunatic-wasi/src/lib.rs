@@ -8,6 +8,7 @@
 //! # Layout
 //!
 //! - [`config`], [`preopen`], `strings`: what a process is given.
+//! - [`opened_config`]: [`OpenedConfig`], the same with its directories open.
 //! - [`context`]: [`WasiCtx`], the state of one process.
 //! - [`stdio`], [`input`], [`capture`], `console`: where it reads and prints.
 //! - `descriptors`, `rights`: its file descriptors.
@@ -19,8 +20,10 @@
 //!
 //! # Invariants
 //!
-//! - No host function blocks a worker thread. What may block runs on the
-//!   blocking pool; dropping the future of a host function is safe at any point.
+//! - No host function blocks a worker thread, and neither does making a
+//!   process: a [`WasiCtx`] is made of a configuration whose directories are
+//!   open. What may block runs on threads of `lunatic-blocking`; dropping the
+//!   future of a host function is safe at any point.
 //! - An address or a length from a guest is checked before anything is
 //!   allocated or done for it.
 //! - Nothing here opens a path by itself: `lunatic-fs` does.
@@ -49,6 +52,7 @@ mod filetype;
 mod grants;
 pub mod input;
 mod iovec;
+pub mod opened_config;
 mod opening;
 mod outcome;
 pub mod preopen;
@@ -64,6 +68,7 @@ pub use context::WasiCtx;
 pub use errno::Errno;
 pub use input::Input;
 pub use lunatic_fs::Access;
+pub use opened_config::OpenedConfig;
 pub use preopen::{OpenError, Preopen};
 pub use preview1::process::ProcExit;
 pub use stdio::{Output, Stdio};

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use futures_lite::future::{block_on, poll_once};
 use guest::{Guest, args, at, errno, instantiate, preview1};
-use lunatic_wasi::{
-    Access, Capture, ConfigError, ProcExit, Stdio, WasiConfig, WasiCtx, add_to_linker,
-};
+use lunatic_wasi::{Access, Capture, ConfigError, ProcExit, Stdio, WasiConfig, add_to_linker};
 use wasmtime::{Engine, Linker};
 
 /// The strings that `args_get` or `environ_get` hands over.
@@ -95,7 +93,7 @@ fn a_directory_that_cannot_be_opened_is_named() {
     config
         .add_dir("/does/not/exist", "x", Access::ReadWrite)
         .expect("there is room");
-    let error = WasiCtx::new(Arc::new(config), Stdio::default()).expect_err("it does not exist");
+    let error = block_on(Arc::new(config).open()).expect_err("it does not exist");
     assert_eq!(
         error.to_string(),
         "cannot open the directory `/does/not/exist`"

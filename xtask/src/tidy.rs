@@ -1,5 +1,6 @@
 //! Checks what neither the compiler nor clippy checks.
 
+mod citations;
 mod code;
 mod dependencies;
 mod licences;
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::tidy::citations::Interface;
 use crate::{cargo, command, workspace};
 
 /// Checks all files git knows or would take, and the packages cargo knows.
@@ -20,6 +22,7 @@ pub(crate) fn main() -> Result<()> {
     let crates = dependencies::crates(&metadata);
 
     let mut problems = sources()?;
+    problems.extend(cited()?);
     problems.extend(missing_readmes(root, &crates));
     problems.extend(dependencies::misdirected(&crates));
     problems.extend(dependencies::unwanted(&metadata));
@@ -36,24 +39,37 @@ pub(crate) fn main() -> Result<()> {
 
 fn sources() -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    for path in rust_files()? {
-        let text = fs::read_to_string(workspace::root().join(&path))
-            .with_context(|| format!("cannot read {path}"))?;
-        problems.extend(source::problems(&path, &text));
+    for path in files(&["*.rs"])? {
+        problems.extend(source::problems(&path, &read(&path)?));
     }
     Ok(problems)
 }
 
-/// The paths of all Rust files that git tracks or doesn't ignore.
-fn rust_files() -> Result<BTreeSet<String>> {
+fn cited() -> Result<Vec<String>> {
+    let documents: Vec<_> = citations::DOCUMENTS
+        .into_iter()
+        .map(read)
+        .collect::<Result<_>>()?;
+    let interface = Interface::of(&documents);
+    let mut problems = Vec::new();
+    for path in files(&citations::FILES)? {
+        problems.extend(interface.problems(&path, &read(&path)?));
+    }
+    Ok(problems)
+}
+
+/// The text of a file, whose path begins at the root of the workspace.
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(workspace::root().join(path)).with_context(|| format!("cannot read {path}"))
+}
+
+/// The paths of all files that git tracks or doesn't ignore, and whose names are
+/// as one of `patterns`.
+fn files(patterns: &[&str]) -> Result<BTreeSet<String>> {
     let mut list = command::new("git");
-    list.current_dir(workspace::root()).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "*.rs",
-    ]);
+    list.current_dir(workspace::root())
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .args(patterns);
     Ok(command::capture(&mut list)?
         .lines()
         .filter(|path| workspace::root().join(path).exists())

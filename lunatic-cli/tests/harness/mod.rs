@@ -271,7 +271,7 @@ impl From<Message> for Told {
         match message {
             Message::Data(data) => Told::Data(tag, data.bytes().to_vec()),
             Message::LinkDied { .. } => Told::LinkDied(tag),
-            Message::ProcessDied { process } => Told::ProcessDied(process),
+            Message::ProcessDied { process } => Told::ProcessDied(process.to_bits()),
         }
     }
 }
@@ -303,13 +303,13 @@ impl Observer {
     #[track_caller]
     pub fn is_told_of_failure(&self, process: &Process, tag: i64) {
         assert_eq!(self.told(), Told::LinkDied(tag));
-        assert_eq!(self.told(), Told::ProcessDied(process.id().0));
+        assert_eq!(self.told(), Told::ProcessDied(process.id().to_bits()));
     }
 
     /// It is told of a normal end, which is nothing to links.
     #[track_caller]
     pub fn is_told_of_normal_end(&self, process: &Process) {
-        assert_eq!(self.told(), Told::ProcessDied(process.id().0));
+        assert_eq!(self.told(), Told::ProcessDied(process.id().to_bits()));
     }
 
     /// All that it was told up to now has been looked at.

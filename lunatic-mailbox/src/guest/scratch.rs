@@ -1,13 +1,13 @@
 //! The mailbox of a wasm process and its scratch area: the one message it reads
 //! or writes.
 
-use std::any::Any;
-
 use lunatic_abi::Misuse;
 
 use crate::guest::Post;
-use crate::mailbox::{Mailbox, Receive};
+use crate::mailbox::{Mailbox, Wait};
 use crate::message::{DataMessage, Message, Tag};
+use crate::pid::Pid;
+use crate::resource::MessageResource;
 
 /// Result codes of `receive`: the kind of message that is now in scratch.
 const DATA: u32 = 0;
@@ -110,7 +110,7 @@ impl<P: Post> GuestMailbox<P> {
     /// # Errors
     ///
     /// As [`write`](GuestMailbox::write); hands the resource back.
-    pub fn push<R: Any + Send>(&mut self, resource: R) -> Result<u64, (Misuse, R)> {
+    pub fn push<R: MessageResource>(&mut self, resource: R) -> Result<u64, (Misuse, R)> {
         let limit = self.inbox.limits().bytes;
         let allowed = self.data().and_then(|message| {
             check_growth(message, DataMessage::RESOURCE_BYTES, limit)?;
@@ -127,26 +127,22 @@ impl<P: Post> GuestMailbox<P> {
     /// # Errors
     ///
     /// [`Misuse::Refused`] if there is none.
-    pub fn send(&mut self, process_id: u64) -> Result<(), Misuse> {
+    pub fn send(&mut self, to: Pid) -> Result<(), Misuse> {
         let message = self.take()?;
-        self.post.deliver(process_id, message);
+        self.post.deliver(to, message);
         Ok(())
     }
 
-    /// Sends the message in scratch and waits for the answer to it; the wait
-    /// begins before the message leaves.
+    /// Sends the message in scratch and begins to wait for the answer to it, before
+    /// the message leaves.
     ///
     /// # Errors
     ///
     /// [`Misuse::Refused`] if scratch is empty.
-    pub fn request(
-        &mut self,
-        process_id: u64,
-        reply_tag: Option<Tag>,
-    ) -> Result<Receive<'_>, Misuse> {
+    pub fn request(&mut self, to: Pid, reply_tag: Option<Tag>) -> Result<Wait, Misuse> {
         let message = self.take()?;
-        let reply = self.inbox.expect_reply(reply_tag);
-        self.post.deliver(process_id, message);
+        let reply = self.inbox.begin_reply(reply_tag);
+        self.post.deliver(to, message);
         Ok(reply)
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, Resource, Table};
-use lunatic_mailbox::guest as messages;
+use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Result};
 
 use crate::config::NetConfig;
@@ -188,7 +188,10 @@ pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -
 /// moves a socket into the message, returns its index.
 ///
 /// Traps on an unknown id, and without a data message; the socket stays then.
-pub(super) fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+pub(super) fn push<T: NetHost, S: Socket + MessageResource>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+) -> Result<u64> {
     let socket: S = caller.data_mut().net().socket(id)?;
     let index = messages::push(&mut caller, socket).map_err(|(misuse, _)| misuse)?;
     caller.data_mut().net().table::<S>().remove(id)?;
@@ -200,7 +203,10 @@ pub(super) fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) ->
 ///
 /// Traps if there is none at that index, and if the process has as many sockets
 /// as it may; the socket stays then.
-pub(super) fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
+pub(super) fn take<T: NetHost, S: Socket + MessageResource>(
+    mut caller: Caller<'_, T>,
+    index: u64,
+) -> Result<u64> {
     let net = caller.data_mut().net();
     net.check_room().map_err(Misuse::from)?;
     let socket: S = messages::take(&mut caller, index, S::KIND)?;
@@ -289,5 +295,26 @@ impl Error for TooManySockets {}
 impl From<TooManySockets> for Misuse {
     fn from(error: TooManySockets) -> Misuse {
         Misuse::refused(error.to_string())
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for TcpStream {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for TlsStream {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for UdpSocket {
+    fn kind(&self) -> &'static str {
+        Self::KIND
     }
 }

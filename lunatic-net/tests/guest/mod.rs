@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, HostFunction};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use lunatic_mailbox::{Limits, Mailbox, Message};
+use lunatic_mailbox::{Limits, Mailbox, Message, Pid};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
@@ -68,7 +68,7 @@ pub struct Host {
 pub struct SentMessages(Arc<Mutex<Vec<Message>>>);
 
 impl Post for SentMessages {
-    fn deliver(&self, _process_id: u64, message: Message) {
+    fn deliver(&self, _: Pid, message: Message) {
         self.0.lock().expect("no panic").push(message);
     }
 }

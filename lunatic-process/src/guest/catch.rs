@@ -37,18 +37,18 @@ async fn catch<T: ProcessHost>(
         .and_then(Extern::into_func)
         .ok_or_else(|| Misuse::refused(format!("the module exports no function `{TRAMPOLINE}`")))?
         .typed::<(u32, u32), u32>(&caller)?;
-    let depth = caller.data().process().catches + 1;
+    let depth = caller.data().process().incarnation.catches + 1;
     if depth > MAX_DEPTH {
         return Err(Misuse::refused(format!("more than {MAX_DEPTH} catches are open")).into());
     }
-    caller.data_mut().process_mut().catches = depth;
+    caller.data_mut().process_mut().incarnation.catches = depth;
     let outcome = trampoline
         .call_async(&mut caller, (function, pointer))
         .await;
-    caller.data_mut().process_mut().catches = depth - 1;
+    caller.data_mut().process_mut().incarnation.catches = depth - 1;
     Ok(outcome.unwrap_or_else(|error| {
-        let process = caller.data().process().handle().id().0;
-        tracing::debug!(process, "caught: {}", cause_of(&error));
+        let process = caller.data().process().handle().id();
+        tracing::debug!(%process, "caught: {}", cause_of(&error));
         0
     }))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use lunatic_abi::{Guest, Misuse, Resource, host_functions};
 use lunatic_engine::Module;
-use lunatic_mailbox::guest as messages;
+use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Result};
 
 use crate::guest::{Config, ProcessHost};
@@ -14,6 +14,12 @@ pub struct GuestModule<T: ProcessHost>(pub(super) Module<T>);
 
 impl<T: ProcessHost> Resource for GuestModule<T> {
     const KIND: &'static str = "module";
+}
+
+impl<T: ProcessHost> MessageResource for GuestModule<T> {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
 }
 
 host_functions! {
@@ -47,7 +53,7 @@ async fn compile_module<T: ProcessHost>(
     }
     caller.check_id_ptr(id_ptr)?;
     let bytes = caller.bytes(ptr, len)?.to_vec();
-    let loader = caller.data().process().module().loader().clone();
+    let loader = caller.data().loader().clone();
     let module = match loader.load_async(bytes).await {
         Ok(module) => Ok(keep(&mut caller, module)?),
         Err(error) => Err(error),
@@ -71,7 +77,7 @@ fn push_module<T: ProcessHost>(mut caller: Caller<'_, T>, module_id: u64) -> Res
     const OWN: u64 = u64::MAX;
     let process = caller.data().process();
     let module = match module_id {
-        OWN => process.module.clone(),
+        OWN => process.incarnation.module.clone(),
         id => process.modules.get(id)?.0.clone(),
     };
     let index = messages::push(&mut caller, GuestModule(module));

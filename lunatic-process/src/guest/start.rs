@@ -7,13 +7,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use lunatic_engine::{Call, Instance, InstantiateError, Metering, Module};
+use lunatic_engine::{Budget, Call, Instance, InstantiateError, Module};
+use lunatic_error::with_causes;
 use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{Val, WasmBacktrace};
 
 use crate::config::FUEL_UNIT;
-use crate::environment::{Context, Environment, SpawnError, SpawnLink, SpawnOptions};
-use crate::exit::Failure;
+use crate::environment::{Context, Environment, SpawnError, SpawnOptions};
+use crate::failure::{Failure, FailureKind};
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
@@ -29,11 +30,9 @@ pub struct Spawn<T: ProcessHost> {
     /// The arguments of that function.
     pub params: Vec<Val>,
     /// What it has from its parent.
-    pub inheritance: T::Inheritance,
-    /// A link to its parent.
-    pub link: Option<SpawnLink>,
-    /// Whether somebody waits for it; see [`SpawnOptions::awaited`].
-    pub awaited: bool,
+    pub child_environment: T::ChildEnvironment,
+    /// Its links, its label and so on; the mailbox is limited by `config`.
+    pub options: SpawnOptions,
 }
 
 /// A process that was spawned.
@@ -58,8 +57,8 @@ pub enum StartError {
     Instance(StartFailure),
 }
 
-/// Spawns a wasm process and returns at once. The new process makes its own
-/// instance, on whichever core is free.
+/// Spawns a wasm process and returns at once, so that a lock may be held over it.
+/// The new process makes its own instance, on whichever core is free.
 ///
 /// # Errors
 ///
@@ -73,13 +72,11 @@ pub fn spawn<T: ProcessHost>(
     let limits = lunatic_engine::MemoryLimits {
         max_memory: config.max_memory,
     };
-    if let Some(reason) = info.exceeds(&limits) {
-        return Err(StartError::Instance(StartFailure(reason)));
-    }
+    info.check_limits(&limits)
+        .map_err(|exceeded| StartError::Instance(StartFailure(exceeded.to_string())))?;
     let options = SpawnOptions {
-        link: spawn.link.clone(),
         mailbox: config.mailbox,
-        awaited: spawn.awaited,
+        ..spawn.options.clone()
     };
     let (report, start) = match info.start_may_fail {
         true => {
@@ -142,7 +139,7 @@ fn run<T: ProcessHost>(
         match outcome {
             Ok(()) => Ok(()),
             Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
-            Err(error) => Err(Failure::new(GuestFailure { error })),
+            Err(error) => Err(failure::<T>(&error)),
         }
     }
 }
@@ -154,7 +151,14 @@ async fn begin<T: ProcessHost>(
     report: Report,
 ) -> wasmtime::Result<(Instance<T>, Call)> {
     let process = context.process.clone();
-    match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
+    match start(
+        context,
+        &spawn.module,
+        spawn.config,
+        spawn.child_environment,
+    )
+    .await
+    {
         Ok(mut instance) => {
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
@@ -163,13 +167,12 @@ async fn begin<T: ProcessHost>(
         Err(failure) => {
             // The parent has its result code; no link is made to what did not
             // start (ABI §3.3).
-            if let Some(link) = &spawn.link {
+            if let Some(link) = &spawn.options.link {
                 process.unlink(link.parent.id());
             }
             let (reason, error) = match failure {
-                InstantiateError::Limits(reason) => (reason.clone(), wasmtime::Error::msg(reason)),
-                InstantiateError::Trap(error) => (cause_of(&error), error),
-                other => (other.to_string(), other.into()),
+                InstantiateError::Start(error) => (cause_of(&error), error),
+                other => (with_causes(&other).to_string(), other.into()),
             };
             tell(&report, Err(StartFailure(reason)));
             Err(error)
@@ -181,26 +184,26 @@ async fn start<T: ProcessHost>(
     context: Context,
     module: &Module<T>,
     config: Arc<T::Config>,
-    inheritance: T::Inheritance,
+    child_environment: T::ChildEnvironment,
 ) -> Result<Instance<T>, InstantiateError> {
     let Context { process, mailbox } = context;
-    let metering = metering(config.process().max_fuel);
+    let budget = budget(config.process().max_fuel);
     let mailbox = GuestMailbox::new(mailbox, process.clone());
     let guest = GuestProcess::new(process, module.clone(), config);
-    let state = T::new(guest, mailbox, inheritance);
-    let mut instance = module.instantiate(state, metering).await?;
+    let state = T::new(guest, mailbox, child_environment);
+    let mut instance = module.instantiate(state, budget).await?;
     let memory = instance.memory();
-    instance.state().process_mut().start(memory);
+    instance.state().process_mut().incarnation.start(memory);
     Ok(instance)
 }
 
-fn metering(max_fuel: Option<NonZeroU64>) -> Metering {
+fn budget(max_fuel: Option<NonZeroU64>) -> Budget {
     match max_fuel {
         Some(units) => {
             let unit = NonZeroU64::MIN.saturating_add(FUEL_UNIT - 1);
-            Metering::Fuel(units.saturating_mul(unit))
+            Budget::Fuel(units.saturating_mul(unit))
         }
-        None => Metering::Unlimited,
+        None => Budget::Unlimited,
     }
 }
 
@@ -211,41 +214,24 @@ fn tell(report: &Report, outcome: Result<(), StartFailure>) {
     }
 }
 
-/// A guest trapped, or exited with a status that is not 0.
-#[derive(Debug)]
-pub struct GuestFailure {
-    error: wasmtime::Error,
-}
-
-impl GuestFailure {
-    /// The error as the engine gave it.
-    pub fn error(&self) -> &wasmtime::Error {
-        &self.error
-    }
-
-    /// Where in the guest it happened.
-    pub fn backtrace(&self) -> Option<&WasmBacktrace> {
-        self.error.downcast_ref()
+/// A guest that trapped, or exited with a status that is not 0.
+fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
+    let kind = match T::exit_status(error) {
+        Some(status) => FailureKind::ExitStatus(status),
+        None => FailureKind::Trap,
+    };
+    let failure = Failure::with_message(kind, cause_of(error));
+    match error.downcast_ref::<WasmBacktrace>() {
+        Some(backtrace) => failure.with_backtrace(backtrace.to_string()),
+        None => failure,
     }
 }
-
-impl fmt::Display for GuestFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&cause_of(&self.error))
-    }
-}
-
-impl Error for GuestFailure {}
 
 /// What went wrong, without the backtrace that the engine puts before it.
 pub(super) fn cause_of(error: &wasmtime::Error) -> String {
     let backtraces = usize::from(error.is::<WasmBacktrace>());
-    let causes: Vec<_> = error
-        .chain()
-        .skip(backtraces)
-        .map(ToString::to_string)
-        .collect();
-    causes.join(": ")
+    let cause = error.chain().nth(backtraces);
+    cause.map_or_else(String::new, |cause| with_causes(cause).to_string())
 }
 
 impl<T: ProcessHost> fmt::Debug for Spawn<T> {

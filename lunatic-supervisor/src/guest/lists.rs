@@ -1,5 +1,5 @@
 //! The children of a running supervisor, listed and counted
-//! (docs/abi-extensions.md §1.4).
+//! (ABI §23.4).
 
 use lunatic_abi::{Guest, Misuse, host_functions};
 use wasmtime::{Caller, Result};
@@ -28,7 +28,7 @@ host_functions! {
     }
 }
 
-/// `lunatic::supervisor::which_children` (extensions §1.4): lists the children in
+/// `lunatic::supervisor::which_children` (ABI §23.4): lists the children in
 /// the order in which they were added. Returns 0 with a list id, or 1 with an
 /// error id, at `id_ptr`.
 ///
@@ -54,7 +54,7 @@ async fn which_children<T: SupervisorHost>(
     caller.answer_id(id_ptr, list)
 }
 
-/// `lunatic::supervisor::count_children` (extensions §1.4): writes how many
+/// `lunatic::supervisor::count_children` (ABI §23.4): writes how many
 /// children there are to `counts_ptr`. Returns 0, or 1 with an error id at
 /// `id_ptr`.
 ///
@@ -86,7 +86,7 @@ async fn count_children<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::list_size` (extensions §1.4): the length of a list in
+/// `lunatic::supervisor::list_size` (ABI §23.4): the length of a list in
 /// bytes.
 ///
 /// Traps on an unknown id.
@@ -96,7 +96,7 @@ fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
     u32::try_from(size).map_err(|_| Misuse::refused("the list is too long").into())
 }
 
-/// `lunatic::supervisor::list_read` (extensions §1.4): writes exactly that many
+/// `lunatic::supervisor::list_read` (ABI §23.4): writes exactly that many
 /// bytes to `ptr`.
 ///
 /// Traps on an unknown id or a bad address.
@@ -107,7 +107,7 @@ fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u3
     Ok(())
 }
 
-/// `lunatic::supervisor::list_drop` (extensions §1.4).
+/// `lunatic::supervisor::list_drop` (ABI §23.4).
 ///
 /// Traps on an unknown id.
 fn list_drop<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Result<()> {
@@ -124,7 +124,7 @@ fn encode(children: &[ChildProcess]) -> Vec<u8> {
     let names: usize = children.iter().map(|child| child.info.name.len()).sum();
     let mut list = Vec::with_capacity(children.len() * LISTED_BYTES + names);
     for ChildProcess { info, process } in children {
-        let process = process.as_ref().map_or(0, |process| process.id().0);
+        let process = process.as_ref().map_or(0, |process| process.id().to_bits());
         let name = info.name.as_bytes();
         list.extend_from_slice(&info.key.0.to_le_bytes());
         list.extend_from_slice(&process.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Running supervisors (docs/abi-extensions.md §1.3).
+//! Running supervisors (ABI §23.3).
 
 use std::any::Any;
 use std::error::Error;
@@ -6,9 +6,9 @@ use std::fmt;
 
 use lunatic_abi::timeout::Timeout;
 use lunatic_abi::{Guest, host_functions, params, timeout};
-use lunatic_mailbox::Tag;
+use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::check_right_to_spawn;
-use lunatic_process::{ExitReason, Process, ProcessId, SpawnLink};
+use lunatic_process::{ExitReason, Process, SpawnLink};
 use wasmtime::{Caller, Result, Val};
 
 use crate::core::RequestError;
@@ -46,7 +46,7 @@ host_functions! {
 #[derive(Debug)]
 pub(super) struct NoSupervisor(u64);
 
-/// `lunatic::supervisor::start` (extensions §1.3): starts a supervisor that is
+/// `lunatic::supervisor::start` (ABI §23.3): starts a supervisor that is
 /// linked to the caller, and waits until all its children are started. Returns 0
 /// with its process id, or 1 with an error id, at `id_ptr`.
 ///
@@ -69,13 +69,11 @@ async fn start<T: SupervisorHost>(
         tag: Tag::new(tag),
     };
     let started = spec.start(&environment, Some(link)).await;
-    caller.answer_id(
-        id_ptr,
-        started.map(|supervisor| supervisor.process().id().0),
-    )
+    let started = started.map(|supervisor| supervisor.process().id().to_bits());
+    caller.answer_id(id_ptr, started)
 }
 
-/// `lunatic::supervisor::start_child` (extensions §1.3): adds a wasm child and
+/// `lunatic::supervisor::start_child` (ABI §23.3): adds a wasm child and
 /// starts it. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
 /// - `child_ptr`: the address of a child record.
@@ -98,7 +96,7 @@ async fn start_child<T: SupervisorHost>(
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
-/// `lunatic::supervisor::start_from_template` (extensions §1.3): starts another
+/// `lunatic::supervisor::start_from_template` (ABI §23.3): starts another
 /// child from the template, with these arguments after its own. Returns 0 with
 /// its process id, or 1 with an error id, at `id_ptr`.
 ///
@@ -128,7 +126,7 @@ async fn start_from_template<T: SupervisorHost>(
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
-/// `lunatic::supervisor::restart_child` (extensions §1.3): starts a child that is
+/// `lunatic::supervisor::restart_child` (ABI §23.3): starts a child that is
 /// stopped. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps without the right to spawn, on a bad address and text that is not UTF-8.
@@ -150,7 +148,7 @@ async fn restart_child<T: SupervisorHost>(
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
-/// `lunatic::supervisor::terminate_child` (extensions §1.3): stops a child and
+/// `lunatic::supervisor::terminate_child` (ABI §23.3): stops a child and
 /// waits for its end. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -166,7 +164,7 @@ async fn terminate_child<T: SupervisorHost>(
     terminate(caller, supervisor, name.into(), id_ptr).await
 }
 
-/// `lunatic::supervisor::terminate_process` (extensions §1.3): the same for the
+/// `lunatic::supervisor::terminate_process` (ABI §23.3): the same for the
 /// child that is this process.
 ///
 /// Traps on a bad address.
@@ -177,7 +175,13 @@ async fn terminate_process<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    terminate(caller, supervisor, ProcessId(process_id).into(), id_ptr).await
+    terminate(
+        caller,
+        supervisor,
+        Pid::from_bits(process_id).into(),
+        id_ptr,
+    )
+    .await
 }
 
 async fn terminate<T: SupervisorHost>(
@@ -194,7 +198,7 @@ async fn terminate<T: SupervisorHost>(
     caller.answer(id_ptr, terminated)
 }
 
-/// `lunatic::supervisor::delete_child` (extensions §1.3): removes a child that is
+/// `lunatic::supervisor::delete_child` (ABI §23.3): removes a child that is
 /// stopped. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -215,7 +219,7 @@ async fn delete_child<T: SupervisorHost>(
     caller.answer(id_ptr, deleted)
 }
 
-/// `lunatic::supervisor::stop` (extensions §1.3): asks a supervisor to stop its
+/// `lunatic::supervisor::stop` (ABI §23.3): asks a supervisor to stop its
 /// children, the last first, and to end normally. Nothing happens if there is
 /// none.
 fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
@@ -224,9 +228,10 @@ fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
     }
 }
 
-/// `lunatic::supervisor::wait` (extensions §1.3): waits until a process has ended
+/// `lunatic::supervisor::wait` (ABI §23.3): waits until a process has ended
 /// and returns how: 0 normally, 1 by a failure with its error id at `id_ptr`, 2
-/// killed, 3 shut down, 4 if there is no such process, 9027 if it still lives.
+/// killed, 3 shut down, 4 if there is no such process, 5 if its node cannot be
+/// reached, 9027 if it still lives.
 ///
 /// - `timeout`: milliseconds; -1 for ever.
 ///
@@ -238,16 +243,23 @@ async fn wait<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let Some(process) = process(&caller, process_id) else {
+    let environment = caller.data().process().handle().environment();
+    let process_id = Pid::from_bits(process_id);
+    if !environment.is_local(process_id) {
+        return Ok(NO_CONNECTION);
+    }
+    let Some(process) = environment.process(process_id) else {
         return Ok(NO_PROCESS);
     };
-    let ended = Timeout::from_millis(timeout).limit(process.wait()).await;
+    let ended = Timeout::from_millis(timeout).limit(process.wait());
+    let ended = timeout::wait(&mut caller, "wait", ended).await;
     match ended {
         None => Ok(timeout::TIMED_OUT),
         Some(ExitReason::Normal) => Ok(NORMAL),
         Some(ExitReason::Failed(failure)) => caller.report(id_ptr, &EndedBy(failure.to_string())),
         Some(ExitReason::Killed) => Ok(KILLED),
         Some(ExitReason::Shutdown) => Ok(SHUTDOWN),
+        Some(ExitReason::NoConnection) => Ok(NO_CONNECTION),
         Some(_) => Ok(NO_PROCESS),
     }
 }
@@ -256,6 +268,7 @@ const NORMAL: u32 = 0;
 const KILLED: u32 = 2;
 const SHUTDOWN: u32 = 3;
 const NO_PROCESS: u32 = 4;
+const NO_CONNECTION: u32 = 5;
 
 /// A failure, as text with all its causes.
 #[derive(Debug)]
@@ -275,7 +288,7 @@ fn add_params<T: SupervisorHost>(
 }
 
 fn process_id(child: StartedChild) -> u64 {
-    child.process.id().0
+    child.process.id().to_bits()
 }
 
 pub(super) fn find<T: SupervisorHost>(
@@ -289,7 +302,7 @@ pub(super) fn find<T: SupervisorHost>(
 
 fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option<Process> {
     let own = caller.data().process().handle();
-    own.environment().process(ProcessId(process_id))
+    own.environment().process(Pid::from_bits(process_id))
 }
 
 impl fmt::Display for NoSupervisor {

@@ -1,4 +1,4 @@
-//! Specifications of supervisors (docs/abi-extensions.md §1.2).
+//! Specifications of supervisors (ABI §23.2).
 
 use lunatic_abi::{Guest, Misuse, host_functions};
 use wasmtime::{Caller, Result};
@@ -28,7 +28,7 @@ host_functions! {
     }
 }
 
-/// `lunatic::supervisor::create_spec` (extensions §1.2): a supervisor without
+/// `lunatic::supervisor::create_spec` (ABI §23.2): a supervisor without
 /// children; its id.
 ///
 /// Traps on a bad address, text that is not UTF-8, a long name, an unknown
@@ -57,7 +57,7 @@ fn create_spec<T: SupervisorHost>(
     Ok(tables.specs.insert(spec).map_err(Misuse::from)?)
 }
 
-/// `lunatic::supervisor::drop_spec` (extensions §1.2). Supervisors that were
+/// `lunatic::supervisor::drop_spec` (ABI §23.2). Supervisors that were
 /// started from it go on.
 ///
 /// Traps on an unknown id.
@@ -67,7 +67,7 @@ fn drop_spec<T: SupervisorHost>(mut caller: Caller<'_, T>, spec_id: u64) -> Resu
     Ok(())
 }
 
-/// `lunatic::supervisor::set_backoff` (extensions §1.2): delays before restarts,
+/// `lunatic::supervisor::set_backoff` (ABI §23.2): delays before restarts,
 /// in milliseconds, and the share of chance in them, in percent.
 ///
 /// Traps on an unknown id, and negative times.
@@ -88,7 +88,7 @@ fn set_backoff<T: SupervisorHost>(
     Ok(())
 }
 
-/// `lunatic::supervisor::add_child` (extensions §1.2): adds a wasm child. Returns
+/// `lunatic::supervisor::add_child` (ABI §23.2): adds a wasm child. Returns
 /// 0, or 1 with an error id at `id_ptr`.
 ///
 /// - `child_ptr`: the address of a child record.
@@ -105,7 +105,7 @@ fn add_child<T: SupervisorHost>(
     add(caller, spec_id, child, id_ptr)
 }
 
-/// `lunatic::supervisor::add_supervisor` (extensions §1.2): adds a supervisor, as
+/// `lunatic::supervisor::add_supervisor` (ABI §23.2): adds a supervisor, as
 /// it is specified now, as a child under its own name. Returns 0, or 1 with an
 /// error id at `id_ptr`.
 ///

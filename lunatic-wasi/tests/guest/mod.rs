@@ -170,8 +170,9 @@ pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
     let module = Module::new(&engine, module).expect("a valid module");
     let mut linker = Linker::new(&engine);
     add_to_linker(&mut linker).expect("no name is registered twice");
+    let config = block_on(Arc::new(config).open()).expect("all directories exist");
     let host = Host {
-        wasi: WasiCtx::new(Arc::new(config), stdio).expect("all directories exist"),
+        wasi: WasiCtx::new(config, stdio),
         configs: HashMap::new(),
         memory: None,
         errors: ErrorTable::new(),

@@ -16,8 +16,7 @@ use clap::{ColorChoice, ValueEnum};
 use futures_lite::future;
 use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
-use lunatic_process::ExitReason;
-use lunatic_process::guest::GuestFailure;
+use lunatic_process::{ExitReason, Failure};
 use lunatic_wasi::{Capture, Stdio};
 
 use crate::testing::name::TestCase;
@@ -212,12 +211,8 @@ fn how_ended(reason: &ExitReason) -> Ended {
     if reason.is_normal() {
         return Ended::Returned;
     }
-    let backtrace = reason
-        .failure()
-        .and_then(|failure| failure.downcast_ref::<GuestFailure>())
-        .and_then(GuestFailure::backtrace);
-    Ended::Failed(match backtrace {
-        Some(backtrace) => format!("{reason}\n{}", backtrace.to_string().trim_end()),
+    Ended::Failed(match reason.failure().and_then(Failure::backtrace) {
+        Some(backtrace) => format!("{reason}\n{}", backtrace.trim_end()),
         None => reason.to_string(),
     })
 }

@@ -1,0 +1,39 @@
+//! A configuration whose directories are open.
+
+use std::sync::Arc;
+
+use lunatic_fs::Dir;
+
+use crate::config::WasiConfig;
+use crate::preopen::{OpenError, Preopen};
+
+/// A configuration whose directories are open: all that it takes to make the
+/// WASI state of a process. A clone is the same configuration.
+#[derive(Debug, Clone, Default)]
+pub struct OpenedConfig(Arc<WasiConfig>);
+
+impl OpenedConfig {
+    pub(crate) async fn open(config: Arc<WasiConfig>) -> Result<OpenedConfig, OpenError> {
+        for preopen in config.preopens() {
+            if preopen.dir().is_none() {
+                // In a box of its own, since it is rarely needed and the future
+                // of each spawn would have to have room for it.
+                Box::pin(preopen.open()).await?;
+            }
+        }
+        Ok(OpenedConfig(config))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Arc<WasiConfig> {
+        &self.0
+    }
+
+    /// The directories in their order.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = (&Preopen, &Dir)> {
+        self.0.preopens().iter().map(|preopen| {
+            let dir = preopen.dir();
+            (preopen, dir.expect("they were opened when this was made"))
+        })
+    }
+}
