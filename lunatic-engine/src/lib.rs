@@ -14,7 +14,8 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
 //!   when the second is used.
-//! - `imports`: why imports cannot be satisfied.
+//! - `imports`: why imports cannot be satisfied; `host_function_type`:
+//!   [`HostFunctionType`], what is offered.
 //! - `text_format`: modules as text.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
@@ -50,6 +51,7 @@ mod engine;
 mod fuel_compiler;
 mod fuel_variant;
 mod geometry;
+mod host_function_type;
 mod import_problem;
 mod imports;
 mod initial_memory;
@@ -69,6 +71,7 @@ mod time_slice;
 pub use budget::Budget;
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use geometry::Geometry;
+pub use host_function_type::HostFunctionType;
 pub use import_problem::ImportProblem;
 pub use instance::{Call, Instance, InstanceState};
 pub use instantiate_error::InstantiateError;
