@@ -63,6 +63,39 @@ pub trait Guest<T: 'static> {
     /// [`Misuse::TableFull`] if the guest never drops its errors.
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32>;
 
+    /// Ends a host function that returns `0` with an id at `id_ptr`, or `1` with
+    /// an error id there.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Guest::report).
+    fn answer_id<E: Error + 'static>(
+        &mut self,
+        id_ptr: u32,
+        outcome: Result<u64, E>,
+    ) -> Result<u32> {
+        match outcome {
+            Ok(id) => {
+                self.write_u64(id_ptr, id)?;
+                Ok(0)
+            }
+            Err(error) => self.report(id_ptr, &error),
+        }
+    }
+
+    /// Ends a host function that returns `0` and writes nothing, or `1` with an
+    /// error id at `id_ptr`.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Guest::report).
+    fn answer<E: Error + 'static>(&mut self, id_ptr: u32, outcome: Result<(), E>) -> Result<u32> {
+        match outcome {
+            Ok(()) => Ok(0),
+            Err(error) => self.report(id_ptr, &error),
+        }
+    }
+
     /// The bytes at `ptr`.
     ///
     /// # Errors

@@ -140,7 +140,7 @@ fn ours(geometry: Geometry) -> Result<Kind, Box<dyn Error>> {
     let engine = Engine::new(&config)?;
     // As if this thread were a worker: from now on, the clock ticks.
     engine.ticker().enter();
-    let loader = Loader::new(&engine, |_| Ok(()))?;
+    let loader = Loader::new(&engine, [], |_| Ok(()))?;
     let module = loader.load(KERNELS.as_bytes())?;
     let instance = block_on(module.instantiate(State::default(), Budget::Unlimited))?;
     Ok(Kind::Ours(instance))

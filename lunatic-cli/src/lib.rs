@@ -29,7 +29,7 @@ pub use child_environment::ChildEnvironment;
 pub use config::Config;
 pub use name_scope::NameScope;
 pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
-pub use state::State;
+pub use state::{HOST_FUNCTIONS, State};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -3,11 +3,15 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
+use lunatic_abi::{HostFunction, ValueType};
+use lunatic_engine::{
+    Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
+};
 use lunatic_error::with_causes;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
 use lunatic_process::{Environment, Process, SpawnError, SpawnOptions, WeakEnvironment};
@@ -17,12 +21,12 @@ use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, Stdio};
 use parking_lot::Mutex;
-use wasmtime::{Linker, Val};
+use wasmtime::{Linker, Val, ValType};
 
 use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
 use crate::name_scope::NameScope;
-use crate::state::{self, State};
+use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -43,10 +47,12 @@ pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
-    host_functions: Vec<HostFunctions>,
+    host_functions: Vec<&'static [HostFunction]>,
+    register: Vec<Box<Register>>,
 }
 
-type HostFunctions = Box<dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync>;
+/// Registers host functions.
+type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync;
 
 /// A process that no other process spawns: how it starts.
 #[derive(Debug)]
@@ -223,14 +229,49 @@ impl Builder {
         self
     }
 
-    /// Adds host functions of the embedding program.
+    /// Adds host functions of the embedding program, as [`host_functions!`] makes
+    /// them.
     ///
-    /// `register` is called again for modules that are compiled to count fuel.
+    /// - `functions`: what they are. An import of what is not among them is said to
+    ///   be unknown when a module cannot be linked.
+    /// - `register`: registers them; it is called again for modules that are compiled
+    ///   to count fuel.
+    ///
+    /// ```
+    /// use lunatic_abi::{Guest, host_functions};
+    /// use lunatic_cli::{Runtime, State};
+    /// use wasmtime::{Caller, Result};
+    ///
+    /// host_functions! {
+    ///     fn add_to_linker(Linker<State>);
+    ///     const HOST_FUNCTIONS;
+    ///
+    ///     in "greeter" {
+    ///         fn greet(name_ptr: u32, name_len: u32);
+    ///     }
+    /// }
+    ///
+    /// /// Traps on a bad address and text that is not UTF-8.
+    /// fn greet(mut caller: Caller<'_, State>, name_ptr: u32, name_len: u32) -> Result<()> {
+    ///     println!("hello, {}", caller.text(name_ptr, name_len)?);
+    ///     Ok(())
+    /// }
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .host_functions(HOST_FUNCTIONS, add_to_linker)
+    ///     .start()?;
+    /// # futures_lite::future::block_on(runtime.shut_down());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`host_functions!`]: lunatic_abi::host_functions
     pub fn host_functions(
         mut self,
+        functions: &'static [HostFunction],
         register: impl Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> Builder {
-        self.host_functions.push(Box::new(register));
+        self.host_functions.push(functions);
+        self.register.push(Box::new(register));
         self
     }
 
@@ -247,12 +288,13 @@ impl Builder {
         config.cache = self.compile_cache;
         config.geometry = self.geometry;
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
-        let host_functions = self.host_functions;
-        let imports = move |linker: &mut Linker<State>| {
+        let lists = iter::once(HOST_FUNCTIONS).chain(self.host_functions);
+        let functions: Vec<_> = lists.flatten().map(type_of).collect();
+        let register = move |linker: &mut Linker<State>| {
             state::add_to_linker(linker)?;
-            host_functions.iter().try_for_each(|add| add(linker))
+            self.register.iter().try_for_each(|add| add(linker))
         };
-        let loader = Loader::with_budget_function(&engine, imports, SET_MAX_FUEL)
+        let loader = Loader::with_budget_function(&engine, functions, register, SET_MAX_FUEL)
             .map_err(RuntimeError::HostFunction)?;
         let scheduler = start_scheduler(&engine, self.workers).map_err(RuntimeError::Threads)?;
         let timers = Timers::new();
@@ -265,6 +307,22 @@ impl Builder {
             environments: Arc::default(),
             timers,
         })
+    }
+}
+
+/// A host function as the engine knows it.
+fn type_of(function: &HostFunction) -> HostFunctionType {
+    let value_type = |ty| match ty {
+        ValueType::I32 => ValType::I32,
+        ValueType::I64 => ValType::I64,
+        ValueType::F64 => ValType::F64,
+    };
+    let params = function.params.iter();
+    HostFunctionType {
+        namespace: function.namespace,
+        name: function.name,
+        params: params.map(|param| value_type(param.ty)).collect(),
+        results: function.result.map(value_type).into_iter().collect(),
     }
 }
 

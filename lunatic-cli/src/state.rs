@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_abi::{AbiHost, ErrorTable, Misuse};
+use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
 use lunatic_engine::{InstanceState, Loader, MemoryLimits};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
@@ -16,7 +16,7 @@ use lunatic_registry::guest::RegistryHost;
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::guest::{GuestTimers, TimerHost};
 use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
-use wasmtime::{Linker, Memory, StoreContextMut};
+use wasmtime::{Memory, StoreContextMut};
 
 use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
@@ -35,22 +35,15 @@ pub struct State {
     net: GuestNet,
 }
 
-/// Registers every host function there is.
-///
-/// # Errors
-///
-/// Fails if two crates register the same name.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    lunatic_abi::add_to_linker(linker)?;
-    lunatic_mailbox::guest::add_to_linker(linker)?;
-    lunatic_process::guest::add_to_linker(linker)?;
-    lunatic_timer::guest::add_to_linker(linker)?;
-    lunatic_registry::guest::add_to_linker(linker)?;
-    lunatic_groups::guest::add_to_linker(linker)?;
-    lunatic_supervisor::guest::add_to_linker(linker)?;
-    lunatic_distributed::guest::add_to_linker(linker)?;
-    lunatic_wasi::add_to_linker(linker)?;
-    lunatic_net::guest::add_to_linker(linker)
+host_functions! {
+    /// Registers every host function there is.
+    pub(crate) fn add_to_linker(Linker<State>);
+    /// Every host function there is.
+    pub const HOST_FUNCTIONS;
+
+    use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
+        lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
+        lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest;
 }
 
 impl AbiHost for State {

@@ -164,7 +164,7 @@ impl<T: InstanceState> Instance<T> {
     /// }
     ///
     /// let engine = Engine::new(&EngineConfig::default())?;
-    /// let loader = Loader::new(&engine, |_| Ok(()))?;
+    /// let loader = Loader::new(&engine, [], |_| Ok(()))?;
     /// let module = loader.load(
     ///     br#"(module (func (export "check") (param i32)
     ///         (if (i32.eqz (local.get 0)) (then unreachable))))"#,

@@ -14,16 +14,16 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
 //!   when the second is used.
-//! - `imports`: why imports cannot be satisfied.
-//! - `instantiate_error`, `load_error`, `import_problem`, `invalid_module`: what can go
-//!   wrong.
+//! - `imports`: why imports cannot be satisfied; `host_function_type`:
+//!   [`HostFunctionType`], what is offered.
 //! - `text_format`: modules as text.
-//! - `data_segments`: takes what memories hold at first out of a module, before it is
+//! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
+//! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
+//!   wrong.
 //! - `engine`: [`Engine`], what is compiled how.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
-//! - `initial_memory`: what the data segments of a module leave in its memory.
 //! - `limits`: [`MemoryLimits`], how far an instance may grow.
 //! - `geometry`: [`Geometry`], how memories lie in the address space.
 //!
@@ -51,6 +51,7 @@ mod engine;
 mod fuel_compiler;
 mod fuel_variant;
 mod geometry;
+mod host_function_type;
 mod import_problem;
 mod imports;
 mod initial_memory;
@@ -70,6 +71,7 @@ mod time_slice;
 pub use budget::Budget;
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use geometry::Geometry;
+pub use host_function_type::HostFunctionType;
 pub use import_problem::ImportProblem;
 pub use instance::{Call, Instance, InstanceState};
 pub use instantiate_error::InstantiateError;

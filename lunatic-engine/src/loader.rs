@@ -14,6 +14,7 @@ use crate::data_segments;
 use crate::engine::Engine;
 use crate::fuel_compiler::FuelCompiler;
 use crate::fuel_variant::FuelVariant;
+use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
 use crate::load_error::LoadError;
 use crate::module::{Code, Module};
@@ -38,16 +39,19 @@ struct Shared<T: 'static> {
 impl<T: InstanceState> Loader<T> {
     /// A loader for modules that import what `register` registers.
     ///
-    /// `register` is called again if an instance with a budget is asked for.
+    /// - `host_functions`: what that is. An import of what is not among them is said
+    ///   to be unknown when a module cannot be linked.
+    /// - `register`: is called again if an instance with a budget is asked for.
     ///
     /// # Errors
     ///
     /// Fails if `register` does.
     pub fn new(
         engine: &Engine,
+        host_functions: impl Into<Arc<[HostFunctionType]>>,
         register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> wasmtime::Result<Loader<T>> {
-        Loader::build(engine, register, None)
+        Loader::build(engine, host_functions.into(), register, None)
     }
 
     /// A loader that knows the function by which a module gives others a budget.
@@ -61,23 +65,33 @@ impl<T: InstanceState> Loader<T> {
     /// Fails if `register` does.
     pub fn with_budget_function(
         engine: &Engine,
+        host_functions: impl Into<Arc<[HostFunctionType]>>,
         register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
         (namespace, name): (&'static str, &'static str),
     ) -> wasmtime::Result<Loader<T>> {
-        Loader::build(engine, register, Some((namespace, name)))
+        Loader::build(
+            engine,
+            host_functions.into(),
+            register,
+            Some((namespace, name)),
+        )
     }
 
     fn build(
         engine: &Engine,
+        host_functions: Arc<[HostFunctionType]>,
         register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
         budget_function: Option<(&'static str, &'static str)>,
     ) -> wasmtime::Result<Loader<T>> {
+        let epoch_engine = engine.epoch_engine();
+        let epoch_compiler = Compiler::new(epoch_engine, host_functions.clone(), &register)?;
+        let fuel_compiler = FuelCompiler::new(engine.clone(), host_functions, register);
         Ok(Loader {
             shared: Arc::new(Shared {
                 engine: engine.clone(),
                 budget_function,
-                epoch_compiler: Compiler::new(engine.epoch_engine(), &register)?,
-                fuel_compiler: Arc::new(FuelCompiler::new(engine.clone(), register)),
+                epoch_compiler,
+                fuel_compiler: Arc::new(fuel_compiler),
             }),
         })
     }
@@ -98,8 +112,9 @@ impl<T: InstanceState> Loader<T> {
     ///
     /// ```
     /// use lunatic_engine::{
-    ///     Engine, EngineConfig, InstanceState, LoadError, Loader, MemoryLimits,
+    ///     Engine, EngineConfig, HostFunctionType, InstanceState, LoadError, Loader, MemoryLimits,
     /// };
+    /// use wasmtime::ValType;
     ///
     /// struct State(MemoryLimits);
     ///
@@ -110,7 +125,13 @@ impl<T: InstanceState> Loader<T> {
     /// }
     ///
     /// let engine = Engine::new(&EngineConfig::default())?;
-    /// let loader: Loader<State> = Loader::new(&engine, |linker| {
+    /// let answer = HostFunctionType {
+    ///     namespace: "host",
+    ///     name: "answer",
+    ///     params: vec![],
+    ///     results: vec![ValType::I32],
+    /// };
+    /// let loader: Loader<State> = Loader::new(&engine, [answer], |linker| {
     ///     linker.func_wrap("host", "answer", || 42)?;
     ///     Ok(())
     /// })?;

@@ -113,7 +113,7 @@ impl<T: InstanceState> Module<T> {
     /// }
     ///
     /// let engine = Engine::new(&EngineConfig::default())?;
-    /// let loader = Loader::new(&engine, |_| Ok(()))?;
+    /// let loader = Loader::new(&engine, [], |_| Ok(()))?;
     /// let module = loader.load(b"(module (memory 2))")?;
     /// futures_lite::future::block_on(async {
     ///     // Two pages of 64 KiB are too much for this one.

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use lunatic_engine::{
-    Engine, EngineConfig, ExceedsLimits, InstanceState, LoadError, Loader, MemoryLimits, Module,
-    ModuleHash, ModuleInfo,
+    Engine, EngineConfig, ExceedsLimits, HostFunctionType, InstanceState, LoadError, Loader,
+    MemoryLimits, Module, ModuleHash, ModuleInfo,
 };
 use lunatic_error::with_causes;
-use wasmtime::Caller;
+use wasmtime::{Caller, ValType};
 
 struct State(MemoryLimits);
 
@@ -17,9 +17,16 @@ impl InstanceState for State {
 }
 
 /// Offers `test::known (param i64) (result i32)`.
+#[expect(clippy::disallowed_methods, reason = "one function, for tests")]
 fn loader() -> Loader<State> {
     let engine = Engine::new(&EngineConfig::default()).unwrap();
-    Loader::new(&engine, |linker| {
+    let known = HostFunctionType {
+        namespace: "test",
+        name: "known",
+        params: vec![ValType::I64],
+        results: vec![ValType::I32],
+    };
+    Loader::new(&engine, [known], |linker| {
         linker.func_wrap("test", "known", |_: Caller<'_, State>, _: i64| 0i32)?;
         Ok(())
     })

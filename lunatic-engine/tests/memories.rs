@@ -62,6 +62,7 @@ impl InstanceState for State {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "one function, for tests")]
 fn load(source: Source, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
     match source {
@@ -69,7 +70,7 @@ fn load(source: Source, wat: &str) -> Module<State> {
         Source::Engine => config.without_arena = true,
     }
     let engine = Engine::new(&config).unwrap();
-    let loader = Loader::new(&engine, |linker| {
+    let loader = Loader::new(&engine, [], |linker| {
         linker.func_wrap(
             "test",
             "see",

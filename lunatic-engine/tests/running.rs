@@ -26,7 +26,7 @@ fn engine() -> Engine {
 }
 
 fn module(text: &str) -> Module<State> {
-    let loader = Loader::new(&engine(), |_| Ok(())).unwrap();
+    let loader = Loader::new(&engine(), [], |_| Ok(())).unwrap();
     loader.load(text.as_bytes()).unwrap()
 }
 
@@ -161,7 +161,7 @@ fn an_instance_yields_at_a_tick_although_nothing_else_is_left_of_its_engine() {
     let mut instance = {
         let engine = engine();
         engine.ticker().enter();
-        let loader = Loader::new(&engine, |_| Ok(())).unwrap();
+        let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
         let module = loader.load(LOOP.as_bytes()).unwrap();
         block_on(module.instantiate(State::default(), Budget::Unlimited)).unwrap()
     };
@@ -175,6 +175,7 @@ fn an_instance_yields_at_a_tick_although_nothing_else_is_left_of_its_engine() {
 
 /// A loader that counts how often host functions are registered: once for each
 /// of the two ways to compile.
+#[expect(clippy::disallowed_methods, reason = "one function, for tests")]
 fn counting_loader() -> (Loader<State>, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
@@ -183,7 +184,7 @@ fn counting_loader() -> (Loader<State>, Arc<AtomicUsize>) {
         linker.func_wrap("test", "set_budget", || {})?;
         Ok(())
     };
-    let loader = Loader::with_budget_function(&engine(), imports, ("test", "set_budget"));
+    let loader = Loader::with_budget_function(&engine(), [], imports, ("test", "set_budget"));
     (loader.unwrap(), count)
 }
 

@@ -1,17 +1,15 @@
 //! The namespace `lunatic::group` (ABI §24).
 
-use lunatic_abi::{Guest, Misuse};
+use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::Process;
 use lunatic_process::guest::ProcessHost;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
 use crate::event::{MEMBER_BYTES, member_bytes};
 use crate::group_table::GroupError;
 use crate::groups::Groups;
 use crate::scope::Scope;
-
-const NAMESPACE: &str = "lunatic::group";
 
 /// What the state of a process offers to `lunatic::group`.
 pub trait GroupHost: ProcessHost {
@@ -19,30 +17,45 @@ pub trait GroupHost: ProcessHost {
     fn groups(&self) -> &Groups;
 }
 
-/// Registers `lunatic::group`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: GroupHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "join", join)?;
-    linker.func_wrap(NAMESPACE, "leave", leave)?;
-    linker.func_wrap(NAMESPACE, "members", members)?;
-    linker.func_wrap(NAMESPACE, "local_members", local_members)?;
-    linker.func_wrap(NAMESPACE, "groups", groups)?;
-    linker.func_wrap(NAMESPACE, "next", next)?;
-    linker.func_wrap(NAMESPACE, "dispatch", dispatch)?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "broadcast",
-        |caller, (scope, scope_len, group, group_len)| {
-            Box::new(broadcast(caller, (scope, scope_len), (group, group_len)))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "monitor", monitor)?;
-    linker.func_wrap(NAMESPACE, "monitor_scope", monitor_scope)?;
-    linker.func_wrap(NAMESPACE, "stop_monitoring", stop_monitoring)?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::group`.
+    pub fn add_to_linker<T: GroupHost>(Linker<T>);
+    /// The functions of `lunatic::group`.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::group" {
+        fn join(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            process_id: u64, id_ptr: u32
+        ) -> u32;
+        fn leave(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32, process_id: u64
+        ) -> u32;
+        fn members(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32, ptr: u32, max: u32
+        ) -> u32;
+        fn local_members(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32, ptr: u32, max: u32
+        ) -> u32;
+        fn groups(scope_ptr: u32, scope_len: u32, ptr: u32, len: u32) -> u32;
+        fn next(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            node_id_ptr: u32, process_id_ptr: u32
+        ) -> u32;
+        fn dispatch(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            node_id_ptr: u32, process_id_ptr: u32
+        ) -> u32;
+        async fn broadcast(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32
+        ) -> u32;
+        fn monitor(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            tag: i64, id_ptr: u32
+        ) -> u32;
+        fn monitor_scope(scope_ptr: u32, scope_len: u32, tag: i64, id_ptr: u32) -> u32;
+        fn stop_monitoring(scope_ptr: u32, scope_len: u32, monitor_id: u64) -> u32;
+    }
 }
 
 const DONE: u32 = 0;
@@ -70,10 +83,7 @@ fn join<T: GroupHost>(
         let process = process.ok_or(GroupError::NoProcess)?;
         scope.join(&group, &process)
     });
-    match joined {
-        Ok(()) => Ok(DONE),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    caller.answer(id_ptr, joined)
 }
 
 /// `lunatic::group::leave` (ABI §24): takes one membership of a process
@@ -114,7 +124,7 @@ fn members<T: GroupHost>(
     ptr: u32,
     max: u32,
 ) -> Result<u32> {
-    let names = (scope_ptr, scope_len, group_ptr, group_len);
+    let names = [scope_ptr, scope_len, group_ptr, group_len];
     list(caller, names, ptr, max, Scope::members)
 }
 
@@ -131,13 +141,13 @@ fn local_members<T: GroupHost>(
     ptr: u32,
     max: u32,
 ) -> Result<u32> {
-    let names = (scope_ptr, scope_len, group_ptr, group_len);
+    let names = [scope_ptr, scope_len, group_ptr, group_len];
     list(caller, names, ptr, max, Scope::local_members)
 }
 
 fn list<T: GroupHost>(
     mut caller: Caller<'_, T>,
-    (scope_ptr, scope_len, group_ptr, group_len): (u32, u32, u32, u32),
+    [scope_ptr, scope_len, group_ptr, group_len]: [u32; 4],
     ptr: u32,
     max: u32,
     members: impl FnOnce(&Scope, &str) -> Vec<Pid>,
@@ -257,8 +267,10 @@ fn dispatch<T: GroupHost>(
 /// if there was a resource in it: there is only one of that.
 async fn broadcast<T: GroupHost>(
     mut caller: Caller<'_, T>,
-    (scope_ptr, scope_len): (u32, u32),
-    (group_ptr, group_len): (u32, u32),
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
 ) -> Result<u32> {
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
@@ -291,7 +303,7 @@ fn monitor<T: GroupHost>(
     let watcher = own(&caller).clone();
     let monitor = scope(&mut caller, scope_ptr, scope_len)?
         .and_then(|scope| scope.monitor(&group, &watcher, Tag::new(tag)));
-    monitored(&mut caller, monitor, id_ptr)
+    caller.answer_id(id_ptr, monitor)
 }
 
 /// `lunatic::group::monitor_scope` (ABI §24): as `monitor`, for all
@@ -309,21 +321,7 @@ fn monitor_scope<T: GroupHost>(
     let watcher = own(&caller).clone();
     let monitor = scope(&mut caller, scope_ptr, scope_len)?
         .and_then(|scope| scope.monitor_scope(&watcher, Tag::new(tag)));
-    monitored(&mut caller, monitor, id_ptr)
-}
-
-fn monitored<T: GroupHost>(
-    caller: &mut Caller<'_, T>,
-    monitor: Result<u64, GroupError>,
-    id_ptr: u32,
-) -> Result<u32> {
-    match monitor {
-        Ok(monitor) => {
-            caller.write_u64(id_ptr, monitor)?;
-            Ok(DONE)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    caller.answer_id(id_ptr, monitor)
 }
 
 /// `lunatic::group::stop_monitoring` (ABI §24): takes a monitor of the

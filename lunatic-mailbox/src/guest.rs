@@ -7,8 +7,8 @@ mod scratch;
 
 use std::future::poll_fn;
 
-use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
+use wasmtime::{Caller, Result};
 
 pub use crate::guest::scratch::GuestMailbox;
 use crate::mailbox::Wait;
@@ -16,9 +16,6 @@ use crate::message::{DataMessage, Message, Tag};
 use crate::pid::Pid;
 use crate::queue::Wanted;
 use crate::resource::MessageResource;
-
-/// The namespace of all functions that work on messages.
-pub const NAMESPACE: &str = "lunatic::message";
 
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
@@ -35,31 +32,24 @@ pub trait Post: Clone + Send + Sync + 'static {
     fn deliver(&self, to: Pid, message: Message);
 }
 
-/// Registers `lunatic::message`, but for modules and sockets.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: MailboxHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "create_data", create_data)?;
-    linker.func_wrap(NAMESPACE, "write_data", write_data)?;
-    linker.func_wrap(NAMESPACE, "read_data", read_data)?;
-    linker.func_wrap(NAMESPACE, "seek_data", seek_data)?;
-    linker.func_wrap(NAMESPACE, "get_tag", get_tag)?;
-    linker.func_wrap(NAMESPACE, "get_process_id", get_process_id)?;
-    linker.func_wrap(NAMESPACE, "data_size", data_size)?;
-    linker.func_wrap(NAMESPACE, "send", send)?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "send_receive_skip_search",
-        |caller, (process, tag, timeout)| {
-            Box::new(send_receive_skip_search(caller, process, tag, timeout))
-        },
-    )?;
-    linker.func_wrap_async(NAMESPACE, "receive", |caller, (ptr, len, timeout)| {
-        Box::new(receive(caller, ptr, len, timeout))
-    })?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::message`, but for modules and sockets.
+    pub fn add_to_linker<T: MailboxHost>(Linker<T>);
+    /// The functions of `lunatic::message`, but for modules and sockets.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::message" {
+        fn create_data(tag: i64, capacity: u64);
+        fn write_data(ptr: u32, len: u32) -> u32;
+        fn read_data(ptr: u32, len: u32) -> u32;
+        fn seek_data(index: u64);
+        fn get_tag() -> i64;
+        fn get_process_id() -> u64;
+        fn data_size() -> u64;
+        fn send(process_id: u64) -> u32;
+        async fn send_receive_skip_search(process_id: u64, wait_on_tag: i64, timeout: u64) -> u32;
+        async fn receive(tags_ptr: u32, tags_len: u32, timeout: u64) -> u32;
+    }
 }
 
 /// `lunatic::message::create_data` (ABI §4): puts a new empty data message into
@@ -164,19 +154,19 @@ async fn send_receive_skip_search<T: MailboxHost>(
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
-/// one of `len` tags at `ptr`, or for any if `len` is 0. Returns its kind with
-/// the message in scratch, or 9027 with scratch unchanged.
+/// one of `tags_len` tags at `tags_ptr`, or for any if `tags_len` is 0. Returns its
+/// kind with the message in scratch, or 9027 with scratch unchanged.
 ///
 /// Traps on a bad address.
 async fn receive<T: MailboxHost>(
     mut caller: Caller<'_, T>,
-    ptr: u32,
-    len: u32,
+    tags_ptr: u32,
+    tags_len: u32,
     timeout: u64,
 ) -> Result<u32> {
-    let wanted = match len {
+    let wanted = match tags_len {
         0 => Wanted::Any,
-        _ => wanted_tags(caller.records(ptr, len)?),
+        _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
     let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
     wait_for_message(caller, message, timeout, "receive").await

@@ -15,11 +15,10 @@ mod state;
 use std::future::Future;
 use std::sync::Arc;
 
-use lunatic_abi::Misuse;
+use lunatic_abi::{Misuse, host_functions};
 use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid};
-use wasmtime::Linker;
 
 pub use crate::guest::modules::GuestModule;
 pub use crate::guest::requests::answer_requests;
@@ -31,12 +30,9 @@ pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 use crate::config::ProcessConfig;
 use crate::process::Process;
 
-/// The namespace of functions on processes.
-pub const NAMESPACE: &str = "lunatic::process";
-
 /// The function by which a process gives others a budget; who imports it is best
 /// compiled to count fuel (see [`lunatic_engine::Loader::with_budget_function`]).
-pub const SET_MAX_FUEL: (&str, &str) = (NAMESPACE, "config_set_max_fuel");
+pub const SET_MAX_FUEL: (&str, &str) = ("lunatic::process", "config_set_max_fuel");
 
 /// What the state of a process offers to `lunatic::process`, and how such a
 /// state is made.
@@ -91,18 +87,14 @@ pub trait Config: Clone + Default + Send + Sync + 'static {
     fn process_mut(&mut self) -> &mut ProcessConfig;
 }
 
-/// Registers `lunatic::process` but `get_or_spawn`, `lunatic::trap`, and
-/// `lunatic::message::{push_module, take_module}`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    modules::add_to_linker(linker)?;
-    configs::add_to_linker(linker)?;
-    spawn::add_to_linker(linker)?;
-    identity::add_to_linker(linker)?;
-    catch::add_to_linker(linker)
+host_functions! {
+    /// Registers `lunatic::process` but `get_or_spawn`, `lunatic::trap`, and
+    /// `lunatic::message::{push_module, take_module}`.
+    pub fn add_to_linker<T: ProcessHost>(Linker<T>);
+    /// The functions that [`add_to_linker`] registers.
+    pub const HOST_FUNCTIONS;
+
+    use modules, configs, spawn, identity, catch;
 }
 
 impl Post for Process {

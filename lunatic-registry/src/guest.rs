@@ -1,19 +1,16 @@
 //! The namespace `lunatic::registry` (ABI §7), and `get_or_spawn` of
 //! `lunatic::process` (ABI §3.3).
 
-use lunatic_abi::{Guest, Misuse};
+use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::guest::{
-    NAMESPACE as PROCESS_NAMESPACE, ProcessHost, SpawnArguments, Spawned, check_right_to_spawn,
-    prepare, spawn,
+    ProcessHost, SpawnArguments, Spawned, check_right_to_spawn, prepare, spawn,
 };
 use lunatic_process::{Environment, SpawnError};
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
 use crate::names::NameError;
 use crate::registry::Registry;
-
-const NAMESPACE: &str = "lunatic::registry";
 
 /// What the state of a process offers to `lunatic::registry`.
 pub trait RegistryHost: ProcessHost {
@@ -21,49 +18,24 @@ pub trait RegistryHost: ProcessHost {
     fn registry(&self) -> &Registry;
 }
 
-/// Registers `lunatic::registry` and `lunatic::process::get_or_spawn`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: RegistryHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "put", put)?;
-    linker.func_wrap(NAMESPACE, "get", get)?;
-    linker.func_wrap(NAMESPACE, "remove", remove)?;
-    linker.func_wrap_async(
-        PROCESS_NAMESPACE,
-        "get_or_spawn",
-        |caller,
-         (
-            name,
-            name_len,
-            link,
-            config,
-            module,
-            export,
-            export_len,
-            params,
-            params_len,
-            node_id_ptr,
-            id_ptr,
-        )| {
-            let arguments = SpawnArguments {
-                link,
-                config,
-                module,
-                name: (export, export_len),
-                params: (params, params_len),
-            };
-            Box::new(get_or_spawn(
-                caller,
-                (name, name_len),
-                arguments,
-                node_id_ptr,
-                id_ptr,
-            ))
-        },
-    )?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::registry` and `lunatic::process::get_or_spawn`.
+    pub fn add_to_linker<T: RegistryHost>(Linker<T>);
+    /// The functions of `lunatic::registry`, and `lunatic::process::get_or_spawn`.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::registry" {
+        fn put(name_ptr: u32, name_len: u32, node_id: u64, process_id: u64);
+        fn get(name_ptr: u32, name_len: u32, node_id_ptr: u32, process_id_ptr: u32) -> u32;
+        fn remove(name_ptr: u32, name_len: u32);
+    }
+    in "lunatic::process" {
+        async fn get_or_spawn(
+            name_ptr: u32, name_len: u32, link: i64, config_id: i64, module_id: i64,
+            export_ptr: u32, export_len: u32, params_ptr: u32, params_len: u32,
+            node_id_ptr: u32, id_ptr: u32
+        ) -> u32;
+    }
 }
 
 /// `lunatic::registry::put` (ABI §7): gives a name to a process, taking it from
@@ -132,16 +104,29 @@ fn remove<T: RegistryHost>(mut caller: Caller<'_, T>, name_ptr: u32, name_len: u
 /// Traps as `spawn` does, but needs the right to spawn only if it does.
 async fn get_or_spawn<T: RegistryHost>(
     mut caller: Caller<'_, T>,
-    (name_ptr, name_len): (u32, u32),
-    arguments: SpawnArguments,
+    name_ptr: u32,
+    name_len: u32,
+    link: i64,
+    config_id: i64,
+    module_id: i64,
+    export_ptr: u32,
+    export_len: u32,
+    params_ptr: u32,
+    params_len: u32,
     node_id_ptr: u32,
     id_ptr: u32,
 ) -> Result<u32> {
-    const SPAWNED: u32 = 0;
     const TAKEN: u32 = 2;
     let name = caller.text(name_ptr, name_len)?.to_owned();
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(id_ptr)?;
+    let arguments = SpawnArguments {
+        link,
+        config: config_id,
+        module: module_id,
+        name: (export_ptr, export_len),
+        params: (params_ptr, params_len),
+    };
     let started = match find_or_begin(&mut caller, &name, arguments).await {
         Ok(Found::Taken(process)) => {
             write_process(&mut caller, process, node_id_ptr, id_ptr)?;
@@ -153,17 +138,9 @@ async fn get_or_spawn<T: RegistryHost>(
         Err(Failed::Start(error)) => Err(error),
         Err(Failed::Trap(trap)) => return Err(trap),
     };
-    match started {
-        Ok(process) => {
-            write_process(&mut caller, process.id(), node_id_ptr, id_ptr)?;
-            Ok(SPAWNED)
-        }
-        Err(error) => {
-            let node = environment(&caller).node();
-            caller.write_u64(node_id_ptr, node.to_bits())?;
-            caller.report(id_ptr, &error)
-        }
-    }
+    let node = environment(&caller).node();
+    caller.write_u64(node_id_ptr, node.to_bits())?;
+    caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
 }
 
 enum Found {

@@ -10,14 +10,11 @@ mod state;
 
 use std::sync::Arc;
 
+use lunatic_abi::host_functions;
 use lunatic_process::guest::ProcessHost;
-use wasmtime::{Linker, Result};
 
 pub use crate::guest::child::{ChildEnvironmentFuture, ChildEnvironments, WasmChild};
 pub use crate::guest::state::GuestSupervisors;
-
-/// The namespace of functions on supervisors.
-pub const NAMESPACE: &str = "lunatic::supervisor";
 
 /// What the state of a process offers to `lunatic::supervisor`.
 pub trait SupervisorHost: ProcessHost {
@@ -30,13 +27,11 @@ pub trait SupervisorHost: ProcessHost {
     fn child_environments(&self, config: &Arc<Self::Config>) -> Box<ChildEnvironments<Self>>;
 }
 
-/// Registers `lunatic::supervisor`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
-    specs::add_to_linker(linker)?;
-    running::add_to_linker(linker)?;
-    lists::add_to_linker(linker)
+host_functions! {
+    /// Registers `lunatic::supervisor`.
+    pub fn add_to_linker<T: SupervisorHost>(Linker<T>);
+    /// The functions of `lunatic::supervisor`.
+    pub const HOST_FUNCTIONS;
+
+    use specs, running, lists;
 }

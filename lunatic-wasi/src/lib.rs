@@ -73,8 +73,7 @@ pub use preopen::{OpenError, Preopen};
 pub use preview1::process::ProcExit;
 pub use stdio::{Output, Stdio};
 
-use lunatic_abi::{AbiHost, Misuse};
-use wasmtime::Linker;
+use lunatic_abi::{AbiHost, Misuse, host_functions};
 
 /// What the state of a process must offer to these host functions.
 pub trait WasiHost: AbiHost {
@@ -89,14 +88,13 @@ pub trait WasiHost: AbiHost {
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
 }
 
-/// Registers `wasi_snapshot_preview1` and `lunatic::wasi`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    preview1::add_to_linker(linker)?;
-    grants::add_to_linker(linker)
+host_functions! {
+    /// Registers `wasi_snapshot_preview1` and `lunatic::wasi`.
+    pub fn add_to_linker<T: WasiHost>(Linker<T>);
+    /// The functions of `wasi_snapshot_preview1` and `lunatic::wasi`.
+    pub const HOST_FUNCTIONS;
+
+    use preview1, grants;
 }
 
 /// Runs the example of the README as a test.

@@ -3,6 +3,7 @@
 mod citations;
 mod code;
 mod dependencies;
+mod host_functions;
 mod licences;
 mod source;
 
@@ -23,6 +24,7 @@ pub(crate) fn main() -> Result<()> {
 
     let mut problems = sources()?;
     problems.extend(cited()?);
+    problems.extend(host_functions::problems(&interface_files()?)?);
     problems.extend(missing_readmes(root, &crates));
     problems.extend(dependencies::misdirected(&crates));
     problems.extend(dependencies::unwanted(&metadata));
@@ -56,6 +58,17 @@ fn cited() -> Result<Vec<String>> {
         problems.extend(interface.problems(&path, &read(&path)?));
     }
     Ok(problems)
+}
+
+/// All files that may name host functions.
+fn interface_files() -> Result<Vec<host_functions::File>> {
+    let paths = files(&["*.rs", "docs/*.md", "guests/c/*.h"])?.into_iter();
+    paths
+        .map(|path| {
+            let text = read(&path)?;
+            Ok(host_functions::File { path, text })
+        })
+        .collect()
 }
 
 /// The text of a file, whose path begins at the root of the workspace.

@@ -46,7 +46,7 @@ fn load(geometry: Geometry, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
     config.geometry = geometry;
     let engine = Engine::new(&config).unwrap();
-    let loader = Loader::new(&engine, |_| Ok(())).unwrap();
+    let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
     loader.load(wat.as_bytes()).unwrap()
 }
 

@@ -27,6 +27,7 @@ use lunatic_process::{ExitReason, Process, ProcessConfig, SpawnOptions};
 use wasmtime::{Caller, Linker};
 
 pub use guest::module;
+use interface::TEST_FUNCTIONS;
 
 /// So long everything may take; nothing takes long, but a hang must end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,7 +70,9 @@ impl World {
         let registered = probe.clone();
         let runtime = Runtime::builder()
             .workers(workers)
-            .host_functions(move |linker| registered.add_to_linker(linker))
+            .host_functions(TEST_FUNCTIONS, move |linker| {
+                registered.add_to_linker(linker)
+            })
             .start()
             .expect("a runtime");
         World {
@@ -212,6 +215,10 @@ impl Drop for World {
 }
 
 impl Probe {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "they work on what the test holds"
+    )]
     fn add_to_linker(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let Probe {
             report,

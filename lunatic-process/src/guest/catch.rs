@@ -1,7 +1,7 @@
 //! `lunatic::trap` (ABI §11).
 
-use lunatic_abi::Misuse;
-use wasmtime::{Caller, Extern, Linker, Result};
+use lunatic_abi::{Misuse, host_functions};
+use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::ProcessHost;
 use crate::guest::run::cause_of;
@@ -12,11 +12,13 @@ const TRAMPOLINE: &str = "_lunatic_catch_trap";
 /// Every open catch has a stack of its own; a guest may hold so many.
 const MAX_DEPTH: u32 = 64;
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async("lunatic::trap", "catch", |caller, (function, pointer)| {
-        Box::new(catch(caller, function, pointer))
-    })?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::trap" {
+        async fn catch(function: u32, pointer: u32) -> u32;
+    }
 }
 
 /// `lunatic::trap::catch` (ABI §11): calls the caller's own `_lunatic_catch_trap`

@@ -1,27 +1,29 @@
 //! Who a process is, links, monitors, kill (ABI §3.5).
 
-use lunatic_abi::timeout;
+use lunatic_abi::{host_functions, timeout};
 use lunatic_mailbox::{Pid, Tag};
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::Caller;
 
-use crate::guest::{NAMESPACE, ProcessHost};
+use crate::guest::ProcessHost;
 use crate::process::Process;
 use crate::signal::Signal;
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "process_id", process_id)?;
-    linker.func_wrap(NAMESPACE, "environment_id", environment_id)?;
-    linker.func_wrap_async(NAMESPACE, "sleep_ms", |caller, (millis,)| {
-        Box::new(sleep_ms(caller, millis))
-    })?;
-    linker.func_wrap(NAMESPACE, "die_when_link_dies", die_when_link_dies)?;
-    linker.func_wrap(NAMESPACE, "link", link)?;
-    linker.func_wrap(NAMESPACE, "unlink", unlink)?;
-    linker.func_wrap(NAMESPACE, "monitor", monitor)?;
-    linker.func_wrap(NAMESPACE, "stop_monitoring", stop_monitoring)?;
-    linker.func_wrap(NAMESPACE, "kill", kill)?;
-    linker.func_wrap(NAMESPACE, "exists", exists)?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::process" {
+        fn process_id() -> u64;
+        fn environment_id() -> u64;
+        async fn sleep_ms(millis: u64);
+        fn die_when_link_dies(die: u32);
+        fn link(tag: i64, process_id: u64);
+        fn unlink(process_id: u64);
+        fn monitor(process_id: u64);
+        fn stop_monitoring(process_id: u64);
+        fn kill(process_id: u64);
+        fn exists(process_id: u64) -> u32;
+    }
 }
 
 fn own<'a, T: ProcessHost>(caller: &'a Caller<'_, T>) -> &'a Process {

@@ -3,32 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_abi::{Guest, Misuse, params};
+use lunatic_abi::{Guest, Misuse, host_functions, params};
 use lunatic_engine::Module;
 use lunatic_mailbox::Tag;
-use wasmtime::{Caller, Linker, Result, Val};
+use wasmtime::{Caller, Result, Val};
 
 use crate::environment::{SpawnLink, SpawnOptions};
 use crate::guest::run::Spawn;
 use crate::guest::start;
-use crate::guest::{Config, NAMESPACE, ProcessHost};
+use crate::guest::{Config, ProcessHost};
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "spawn",
-        |caller, (link, config, module, name, name_len, params, params_len, id_ptr)| {
-            let spawn = SpawnArguments {
-                link,
-                config,
-                module,
-                name: (name, name_len),
-                params: (params, params_len),
-            };
-            Box::new(spawn_process(caller, spawn, id_ptr))
-        },
-    )?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::process" {
+        async fn spawn(
+            link: i64, config_id: i64, module_id: i64, export_ptr: u32, export_len: u32,
+            params_ptr: u32, params_len: u32, id_ptr: u32
+        ) -> u32;
+    }
 }
 
 /// The arguments that `spawn` and `get_or_spawn` have in common, as the guest
@@ -54,26 +48,34 @@ const OWN: i64 = -1;
 /// id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps without the right to spawn, as [`prepare`] does, and on a bad `id_ptr`.
-async fn spawn_process<T: ProcessHost>(
+async fn spawn<T: ProcessHost>(
     mut caller: Caller<'_, T>,
-    arguments: SpawnArguments,
+    link: i64,
+    config_id: i64,
+    module_id: i64,
+    export_ptr: u32,
+    export_len: u32,
+    params_ptr: u32,
+    params_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
+    let arguments = SpawnArguments {
+        link,
+        config: config_id,
+        module: module_id,
+        name: (export_ptr, export_len),
+        params: (params_ptr, params_len),
+    };
     let environment = caller.data().process().process.environment().clone();
     let prepared = prepare(&mut caller, arguments).await?;
     let spawned = match start::spawn(&environment, prepared) {
         Ok(spawned) => spawned,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    match spawned.started().await {
-        Ok(process) => {
-            caller.write_u64(id_ptr, process.id().to_bits())?;
-            Ok(0)
-        }
-        Err(failure) => caller.report(id_ptr, &failure),
-    }
+    let started = spawned.started().await;
+    caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
 }
 
 /// Checks that the caller may spawn.

@@ -1,12 +1,12 @@
 //! The children of a running supervisor, listed and counted
 //! (ABI §23.4).
 
-use lunatic_abi::{Guest, Misuse};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::core::{ChildCounts, ChildKind, ChildStatus, Restart};
 use crate::guest::state::GuestList;
-use crate::guest::{NAMESPACE, SupervisorHost, running};
+use crate::guest::{SupervisorHost, running};
 use crate::supervisor::ChildProcess;
 
 /// Bytes of a listed child before its name.
@@ -15,23 +15,17 @@ const LISTED_BYTES: usize = 32;
 /// Bytes of the counts.
 const COUNT_BYTES: u32 = 32;
 
-pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "which_children",
-        |caller, (supervisor, id_ptr)| Box::new(which_children(caller, supervisor, id_ptr)),
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "count_children",
-        |caller, (supervisor, counts_ptr, id_ptr)| {
-            Box::new(count_children(caller, supervisor, counts_ptr, id_ptr))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "list_size", list_size)?;
-    linker.func_wrap(NAMESPACE, "list_read", list_read)?;
-    linker.func_wrap(NAMESPACE, "list_drop", list_drop)?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: SupervisorHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::supervisor" {
+        async fn which_children(supervisor: u64, id_ptr: u32) -> u32;
+        async fn count_children(supervisor: u64, counts_ptr: u32, id_ptr: u32) -> u32;
+        fn list_size(list_id: u64) -> u32;
+        fn list_read(list_id: u64, ptr: u32);
+        fn list_drop(list_id: u64);
+    }
 }
 
 /// `lunatic::supervisor::which_children` (ABI §23.4): lists the children in
@@ -49,16 +43,15 @@ async fn which_children<T: SupervisorHost>(
         Ok(supervisor) => supervisor,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    match supervisor.which_children().await {
+    let list = match supervisor.which_children().await {
         Ok(children) => {
             let list = GuestList(encode(&children));
             let tables = caller.data_mut().supervisors().tables();
-            let id = tables.lists.insert(list).map_err(Misuse::from)?;
-            caller.write_u64(id_ptr, id)?;
-            Ok(0)
+            Ok(tables.lists.insert(list).map_err(Misuse::from)?)
         }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+        Err(error) => Err(error),
+    };
+    caller.answer_id(id_ptr, list)
 }
 
 /// `lunatic::supervisor::count_children` (ABI §23.4): writes how many

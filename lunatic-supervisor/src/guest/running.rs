@@ -5,69 +5,41 @@ use std::error::Error;
 use std::fmt;
 
 use lunatic_abi::timeout::Timeout;
-use lunatic_abi::{Guest, params, timeout};
+use lunatic_abi::{Guest, host_functions, params, timeout};
 use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::check_right_to_spawn;
 use lunatic_process::{ExitReason, Process, SpawnLink};
-use wasmtime::{Caller, Linker, Result, Val};
+use wasmtime::{Caller, Result, Val};
 
 use crate::core::RequestError;
 use crate::guest::child::WasmChild;
-use crate::guest::{NAMESPACE, SupervisorHost, reading, specs};
+use crate::guest::{SupervisorHost, reading, specs};
 use crate::start::ChildStart;
 use crate::supervisor::{ChildId, StartedChild, Supervisor};
 
-pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(NAMESPACE, "start", |caller, (spec, tag, id_ptr)| {
-        Box::new(start(caller, spec, tag, id_ptr))
-    })?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "start_child",
-        |caller, (supervisor, child, id_ptr)| {
-            Box::new(start_child(caller, supervisor, child, id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "start_from_template",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(start_from_template(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "restart_child",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(restart_child(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "terminate_child",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(terminate_child(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "terminate_process",
-        |caller, (supervisor, process, id_ptr)| {
-            Box::new(terminate_process(caller, supervisor, process, id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "delete_child",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(delete_child(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "stop", stop)?;
-    linker.func_wrap_async(NAMESPACE, "wait", |caller, (process, timeout, id_ptr)| {
-        Box::new(wait(caller, process, timeout, id_ptr))
-    })?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: SupervisorHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::supervisor" {
+        async fn start(spec_id: u64, tag: i64, id_ptr: u32) -> u32;
+        async fn start_child(supervisor: u64, child_ptr: u32, id_ptr: u32) -> u32;
+        async fn start_from_template(
+            supervisor: u64, params_ptr: u32, params_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn restart_child(
+            supervisor: u64, name_ptr: u32, name_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn terminate_child(
+            supervisor: u64, name_ptr: u32, name_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn terminate_process(supervisor: u64, process_id: u64, id_ptr: u32) -> u32;
+        async fn delete_child(
+            supervisor: u64, name_ptr: u32, name_len: u32, id_ptr: u32
+        ) -> u32;
+        fn stop(supervisor: u64);
+        async fn wait(process_id: u64, timeout: u64, id_ptr: u32) -> u32;
+    }
 }
 
 /// There is no supervisor with this id.
@@ -96,34 +68,32 @@ async fn start<T: SupervisorHost>(
         parent,
         tag: Tag::new(tag),
     };
-    match spec.start(&environment, Some(link)).await {
-        Ok(supervisor) => {
-            caller.write_u64(id_ptr, supervisor.process().id().to_bits())?;
-            Ok(0)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let started = spec.start(&environment, Some(link)).await;
+    let started = started.map(|supervisor| supervisor.process().id().to_bits());
+    caller.answer_id(id_ptr, started)
 }
 
 /// `lunatic::supervisor::start_child` (ABI §23.3): adds a wasm child and
 /// starts it. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
-/// - `child`: the address of a child record.
+/// - `child_ptr`: the address of a child record.
 ///
 /// Traps without the right to spawn, and as `add_child` does.
 async fn start_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    child: u32,
+    child_ptr: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let child = reading::child(&mut caller, child)?;
-    match find(&caller, supervisor) {
-        Ok(supervisor) => answer(caller, supervisor.start_child(child).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let child = reading::child(&mut caller, child_ptr)?;
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let started = supervisor.start_child(child).await;
+    caller.answer_id(id_ptr, started.map(process_id))
 }
 
 /// `lunatic::supervisor::start_from_template` (ABI §23.3): starts another
@@ -134,12 +104,13 @@ async fn start_child<T: SupervisorHost>(
 async fn start_from_template<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (ptr, len): (u32, u32),
+    params_ptr: u32,
+    params_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let params = params::parse(caller.bytes(ptr, len)?)?;
+    let params = params::parse(caller.bytes(params_ptr, params_len)?)?;
     reading::check_params(&params)?;
     let supervisor = match find(&caller, supervisor) {
         Ok(supervisor) => supervisor,
@@ -152,7 +123,7 @@ async fn start_from_template<T: SupervisorHost>(
             supervisor.start_like_template(with_params).await
         }
     };
-    answer(caller, started, id_ptr)
+    caller.answer_id(id_ptr, started.map(process_id))
 }
 
 /// `lunatic::supervisor::restart_child` (ABI §23.3): starts a child that is
@@ -162,16 +133,19 @@ async fn start_from_template<T: SupervisorHost>(
 async fn restart_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (name_ptr, name_len): (u32, u32),
+    name_ptr: u32,
+    name_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let name = reading::name(&mut caller, name_ptr, name_len)?;
-    match find(&caller, supervisor) {
-        Ok(supervisor) => answer(caller, supervisor.restart_child(name).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let started = supervisor.restart_child(name).await;
+    caller.answer_id(id_ptr, started.map(process_id))
 }
 
 /// `lunatic::supervisor::terminate_child` (ABI §23.3): stops a child and
@@ -181,7 +155,8 @@ async fn restart_child<T: SupervisorHost>(
 async fn terminate_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (name_ptr, name_len): (u32, u32),
+    name_ptr: u32,
+    name_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
@@ -215,10 +190,12 @@ async fn terminate<T: SupervisorHost>(
     child: ChildId,
     id_ptr: u32,
 ) -> Result<u32> {
-    match find(&caller, supervisor) {
-        Ok(supervisor) => done(caller, supervisor.terminate_child(child).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let terminated = supervisor.terminate_child(child).await;
+    caller.answer(id_ptr, terminated)
 }
 
 /// `lunatic::supervisor::delete_child` (ABI §23.3): removes a child that is
@@ -228,15 +205,18 @@ async fn terminate<T: SupervisorHost>(
 async fn delete_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (name_ptr, name_len): (u32, u32),
+    name_ptr: u32,
+    name_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let name = reading::name(&mut caller, name_ptr, name_len)?;
-    match find(&caller, supervisor) {
-        Ok(supervisor) => done(caller, supervisor.delete_child(name).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let deleted = supervisor.delete_child(name).await;
+    caller.answer(id_ptr, deleted)
 }
 
 /// `lunatic::supervisor::stop` (ABI §23.3): asks a supervisor to stop its
@@ -307,29 +287,8 @@ fn add_params<T: SupervisorHost>(
     }
 }
 
-fn answer<T: SupervisorHost>(
-    mut caller: Caller<'_, T>,
-    started: Result<StartedChild, RequestError>,
-    id_ptr: u32,
-) -> Result<u32> {
-    match started {
-        Ok(child) => {
-            caller.write_u64(id_ptr, child.process.id().to_bits())?;
-            Ok(0)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
-}
-
-fn done<T: SupervisorHost>(
-    mut caller: Caller<'_, T>,
-    done: Result<(), RequestError>,
-    id_ptr: u32,
-) -> Result<u32> {
-    match done {
-        Ok(()) => Ok(0),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+fn process_id(child: StartedChild) -> u64 {
+    child.process.id().to_bits()
 }
 
 pub(super) fn find<T: SupervisorHost>(

@@ -2,6 +2,7 @@
 //!
 //! The module imports all 46 functions and exports a wrapper for each, so that
 //! a test calls the host through real WebAssembly code and real guest memory.
+//! Whether they have the types of the ABI, `cargo xtask tidy` finds out.
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
@@ -9,59 +10,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use lunatic_abi::{AbiHost, ErrorTable, Misuse};
+use lunatic_abi::{AbiHost, ErrorTable, HostFunction, Misuse};
 use lunatic_wasi::{Access, Stdio};
-use lunatic_wasi::{WasiConfig, WasiCtx, WasiHost, add_to_linker};
+use lunatic_wasi::{HOST_FUNCTIONS, WasiConfig, WasiCtx, WasiHost, add_to_linker};
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
 
-/// Name and parameters of each function: `i` is an `i32`, `I` an `i64`.
-pub const FUNCTIONS: [(&str, &str); 45] = [
-    ("args_get", "ii"),
-    ("args_sizes_get", "ii"),
-    ("clock_res_get", "ii"),
-    ("clock_time_get", "iIi"),
-    ("environ_get", "ii"),
-    ("environ_sizes_get", "ii"),
-    ("fd_advise", "iIIi"),
-    ("fd_allocate", "iII"),
-    ("fd_close", "i"),
-    ("fd_datasync", "i"),
-    ("fd_fdstat_get", "ii"),
-    ("fd_fdstat_set_flags", "ii"),
-    ("fd_fdstat_set_rights", "iII"),
-    ("fd_filestat_get", "ii"),
-    ("fd_filestat_set_size", "iI"),
-    ("fd_filestat_set_times", "iIIi"),
-    ("fd_pread", "iiiIi"),
-    ("fd_prestat_dir_name", "iii"),
-    ("fd_prestat_get", "ii"),
-    ("fd_pwrite", "iiiIi"),
-    ("fd_read", "iiii"),
-    ("fd_readdir", "iiiIi"),
-    ("fd_renumber", "ii"),
-    ("fd_seek", "iIii"),
-    ("fd_sync", "i"),
-    ("fd_tell", "ii"),
-    ("fd_write", "iiii"),
-    ("path_create_directory", "iii"),
-    ("path_filestat_get", "iiiii"),
-    ("path_filestat_set_times", "iiiiIIi"),
-    ("path_link", "iiiiiii"),
-    ("path_open", "iiiiiIIii"),
-    ("path_readlink", "iiiiii"),
-    ("path_remove_directory", "iii"),
-    ("path_rename", "iiiiii"),
-    ("path_symlink", "iiiii"),
-    ("path_unlink_file", "iii"),
-    ("poll_oneoff", "iiii"),
-    ("proc_raise", "i"),
-    ("random_get", "ii"),
-    ("sched_yield", ""),
-    ("sock_accept", "iii"),
-    ("sock_recv", "iiiiii"),
-    ("sock_send", "iiiii"),
-    ("sock_shutdown", "ii"),
-];
+/// The functions of preview 1.
+pub fn preview1() -> impl Iterator<Item = &'static HostFunction> {
+    let functions = HOST_FUNCTIONS.iter();
+    functions.filter(|function| function.namespace == "wasi_snapshot_preview1")
+}
 
 /// Error numbers as the specification has them.
 pub mod errno {
@@ -187,34 +145,23 @@ pub struct Guest {
 /// The text of the module described above.
 fn steered() -> String {
     let mut text = String::from("(module ");
-    for (name, params) in FUNCTIONS {
-        let types: String = params.chars().map(value_type).collect();
-        text += &format!(
-            "(import \"wasi_snapshot_preview1\" \"{name}\"
-                (func ${name} (param{types}) (result i32)))"
-        );
+    for function in preview1() {
+        let HostFunction {
+            namespace, name, ..
+        } = function;
+        let ty = function.type_use();
+        text += &format!("(import \"{namespace}\" \"{name}\" (func ${name} {ty}))");
     }
-    text += "(import \"wasi_snapshot_preview1\" \"proc_exit\" (func $proc_exit (param i32)))";
-    for (name, params) in FUNCTIONS {
-        let types: String = params.chars().map(value_type).collect();
+    for function in preview1() {
+        let HostFunction { name, params, .. } = function;
+        let ty = function.type_use();
         let gets: String = (0..params.len())
             .map(|i| format!("(local.get {i})"))
             .collect();
-        text += &format!(
-            "(func (export \"{name}\") (param{types}) (result i32) (call ${name} {gets}))"
-        );
+        text += &format!("(func (export \"{name}\") {ty} (call ${name} {gets}))");
     }
     let pages = at::MEMORY_PAGES;
-    text += "(func (export \"proc_exit\") (param i32) (call $proc_exit (local.get 0)))";
     text + &format!("(memory (export \"memory\") {pages}))")
-}
-
-fn value_type(letter: char) -> &'static str {
-    match letter {
-        'i' => " i32",
-        'I' => " i64",
-        other => panic!("{other} is no parameter"),
-    }
 }
 
 /// Makes a process of `module` and returns it before anything of it has run.
