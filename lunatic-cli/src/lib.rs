@@ -28,7 +28,7 @@ pub mod state;
 pub use child_environment::ChildEnvironment;
 pub use config::Config;
 pub use name_scope::NameScope;
-pub use runtime::{Builder, Root, Runtime, RuntimeError, SpawnFailure};
+pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
 pub use state::{HOST_FUNCTIONS, State};
 
 /// The examples in the README, as tests.

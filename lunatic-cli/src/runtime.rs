@@ -13,13 +13,14 @@ use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
 };
 use lunatic_error::with_causes;
-use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Process, SpawnOptions};
+use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
+use lunatic_process::{Environment, Process, SpawnError, SpawnOptions, WeakEnvironment};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, Stdio};
+use parking_lot::Mutex;
 use wasmtime::{Linker, Val, ValType};
 
 use crate::child_environment::ChildEnvironment;
@@ -35,6 +36,8 @@ pub struct Runtime {
     loader: Loader<State>,
     scheduler: Scheduler,
     environment: Environment,
+    /// All environments that were made, those that are gone among them.
+    environments: Arc<Mutex<Vec<WeakEnvironment>>>,
     timers: Timers,
 }
 
@@ -76,13 +79,11 @@ pub enum RuntimeError {
 /// Why a root process did not start.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum SpawnFailure {
+pub enum RootError {
     /// A directory that it is given cannot be opened.
     Directory(OpenError),
     /// The environment takes no more, or the instance cannot be made.
-    Start(StartError),
-    /// The start function failed.
-    StartFunction(StartFailure),
+    Spawn(SpawnError),
 }
 
 impl Runtime {
@@ -107,8 +108,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SpawnFailure`].
-    pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
+    /// [`RootError`].
+    pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let names = NameScope::new(environment);
         let opened = self.environment_of(&root.config, root.stdio, names).await;
@@ -117,14 +118,14 @@ impl Runtime {
             config: Arc::new(root.config),
             export: root.export,
             params: root.params,
-            child_environment: opened.map_err(SpawnFailure::Directory)?,
+            child_environment: opened.map_err(RootError::Directory)?,
             options: SpawnOptions {
                 awaited: true,
                 ..SpawnOptions::default()
             },
         };
-        let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
-        spawned.started().await.map_err(SpawnFailure::StartFunction)
+        let spawned = spawn(environment, process).map_err(RootError::Spawn)?;
+        spawned.started().await.map_err(RootError::Spawn)
     }
 
     /// How a supervisor starts this process; see [`lunatic_supervisor::Spec`].
@@ -135,13 +136,13 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SpawnFailure::Directory`].
+    /// [`RootError::Directory`].
     pub async fn child(
         &self,
         module: &Module<State>,
         root: Root,
         names: &NameScope,
-    ) -> Result<ChildStart, SpawnFailure> {
+    ) -> Result<ChildStart, RootError> {
         let Root {
             export,
             params,
@@ -150,7 +151,7 @@ impl Runtime {
             environment: _,
         } = root;
         let opened = self.environment_of(&config, stdio, names.clone()).await;
-        let own = opened.map_err(SpawnFailure::Directory)?;
+        let own = opened.map_err(RootError::Directory)?;
         let config = Arc::new(config);
         let child = WasmChild::new(module.clone(), config.clone(), own.for_children(config));
         Ok(child.export(export).params(params).into_start())
@@ -181,7 +182,22 @@ impl Runtime {
     /// Another environment, whose processes are not seen from this one. Whoever
     /// makes it shuts it down.
     pub fn new_environment(&self, id: u64) -> Environment {
-        Environment::new(id, self.scheduler.clone())
+        let environment = Environment::new(id, self.scheduler.clone());
+        let mut environments = self.environments.lock();
+        environments.retain(|environment| environment.upgrade().is_some());
+        environments.push(environment.downgrade());
+        environment
+    }
+
+    /// All environments of the runtime, the one of its own first. Their
+    /// [`processes`](Environment::processes) can be described with
+    /// [`info`](Process::info) and [`inspect`](Process::inspect).
+    pub fn environments(&self) -> Vec<Environment> {
+        let environments = self.environments.lock();
+        let others = environments.iter().filter_map(WeakEnvironment::upgrade);
+        std::iter::once(self.environment.clone())
+            .chain(others)
+            .collect()
     }
 
     /// Kills all processes of the runtime's environment, waits until they are
@@ -288,6 +304,7 @@ impl Builder {
             loader,
             environment: Environment::new(ENVIRONMENT, scheduler.clone()),
             scheduler,
+            environments: Arc::default(),
             timers,
         })
     }
@@ -381,16 +398,16 @@ impl fmt::Display for RuntimeError {
 
 impl Error for RuntimeError {}
 
-impl fmt::Display for SpawnFailure {
+impl fmt::Display for RootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SpawnFailure::Directory(error) => error.fmt(f),
-            SpawnFailure::Start(error) => error.fmt(f),
-            SpawnFailure::StartFunction(error) => {
-                write!(f, "the start function of the module failed: {error}")
+            RootError::Directory(error) => error.fmt(f),
+            RootError::Spawn(SpawnError::StartFailed(failure)) => {
+                write!(f, "the start function of the module failed: {failure}")
             }
+            RootError::Spawn(error) => error.fmt(f),
         }
     }
 }
 
-impl Error for SpawnFailure {}
+impl Error for RootError {}

@@ -171,6 +171,11 @@ fn what_is_not_wasm_is_told_apart() {
         .run(&["run", "wrong.wat"])
         .code(1)
         .says(&["wrong.wat", "text format", "i32.cons"]);
+    guests.file("place.wat", "(module\n  (nonsense))");
+    guests
+        .run(&["run", "place.wat"])
+        .code(1)
+        .says(&["--> place.wat:2:4\n  |\n2 |   (nonsense))\n  |    ^"]);
     guests.file("component.wasm", b"\0asm\x0d\0\x01\0");
     guests
         .run(&["run", "component.wasm"])
@@ -187,6 +192,17 @@ fn a_module_that_is_cut_off_is_not_valid() {
         .run(&["run", "cut.wasm"])
         .code(1)
         .says(&["cut.wasm", "not a valid module", "cut off"]);
+}
+
+#[test]
+fn a_proposal_that_is_not_enabled_is_named() {
+    let guests = Guests::new();
+    guests.file("tail.wat", "(module (func (return_call 0)))");
+    guests.run(&["run", "tail.wat"]).code(1).says(&[
+        "tail.wat",
+        "not a valid module",
+        "proposal `tail-call`",
+    ]);
 }
 
 #[test]

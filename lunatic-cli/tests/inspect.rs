@@ -3,6 +3,7 @@
 mod harness;
 
 use harness::{World, send};
+use lunatic_cli::Root;
 use lunatic_process::Inspection;
 
 fn inspect(process: &lunatic_process::Process) -> Inspection {
@@ -60,7 +61,7 @@ fn a_wait_for_a_reply_survives_the_question() {
     let observer = world.observer();
     let to = wasmtime::Val::I64(observer.process.id().to_bits() as i64);
     let process = world
-        .root(&module, lunatic_cli::Root::new("main").params([to]))
+        .root(&module, Root::new("main").params([to]))
         .expect("a process");
     for _ in 0..3 {
         assert_eq!(
@@ -70,4 +71,36 @@ fn a_wait_for_a_reply_survives_the_question() {
     }
     send(&process, 7, b"");
     assert_eq!(world.report(), 0);
+}
+
+#[test]
+fn a_runtime_lists_its_environments_and_their_processes() {
+    let world = World::new();
+    let module = world.load(r#"(func (export "main") (call $sleep))"#);
+    let process = world.spawn(&module, "main");
+    let other = world.runtime.new_environment(7);
+    let root = Root::new("main").environment(other.clone());
+    let elsewhere = world.root(&module, root).expect("a process");
+
+    let environments = world.runtime.environments();
+    let ids: Vec<_> = environments
+        .iter()
+        .map(|environment| environment.id())
+        .collect();
+    assert_eq!(ids, [world.runtime.environment().id(), 7]);
+    let listed = |number: usize| {
+        let processes = environments[number].processes();
+        processes
+            .iter()
+            .map(|process| process.info().id)
+            .collect::<Vec<_>>()
+    };
+    assert!(listed(0).contains(&process.id()));
+    assert_eq!(listed(1), [elsewhere.id()]);
+
+    harness::wait("the end", other.shut_down());
+    drop((elsewhere, environments, other));
+    let last = world.runtime.new_environment(8);
+    assert_eq!(world.runtime.environments().len(), 2);
+    assert_eq!(last.processes().len(), 0);
 }

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use harness::{Told, World, assert_failed, assert_killed, send};
-use lunatic_cli::{Root, SpawnFailure};
-use lunatic_process::FailureKind;
+use lunatic_cli::{Root, RootError};
+use lunatic_process::{FailureKind, SpawnError};
 use lunatic_wasi::{Input, Stdio};
 
 /// One export for each way to wait, or not to; each reports 1 before, and 2 if
@@ -233,7 +233,7 @@ fn a_panic_in_a_start_function_is_a_failed_start() {
     );
     let failure = world.root(&module, Root::new("main")).unwrap_err();
     assert!(
-        matches!(failure, SpawnFailure::StartFunction(_)),
+        matches!(failure, RootError::Spawn(SpawnError::StartFailed(_))),
         "{failure}"
     );
     world.wait_until_empty();

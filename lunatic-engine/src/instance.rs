@@ -141,8 +141,8 @@ impl<T: InstanceState> Instance<T> {
         Ok(Call { function, params })
     }
 
-    /// Makes a call. Between two polls of the future the instance waits, for its turn
-    /// or for a host function.
+    /// Makes a call. The future is pending whenever the instance yields to others, or
+    /// waits for a host function.
     ///
     /// # Errors
     ///

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use event_listener::Event;
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, Tag};
@@ -23,6 +23,12 @@ use crate::table::ProcessTable;
 #[derive(Clone)]
 pub struct Environment {
     inner: Arc<Inner>,
+}
+
+/// An [`Environment`] that this reference does not keep alive.
+#[derive(Clone)]
+pub struct WeakEnvironment {
+    inner: Weak<Inner>,
 }
 
 struct Inner {
@@ -111,6 +117,11 @@ pub enum SpawnError {
     ShuttingDown,
     /// All ids were used.
     OutOfIds,
+    /// The module needs more than the limits of the process allow.
+    ExceedsLimits(Failure),
+    /// The process was spawned and has ended, because its instance could not be
+    /// made: its start function failed, for example.
+    StartFailed(Failure),
 }
 
 impl Environment {
@@ -132,6 +143,13 @@ impl Environment {
                 closing: AtomicBool::new(false),
                 emptied: Event::new(),
             }),
+        }
+    }
+
+    /// A reference that does not keep the environment alive. Its processes do.
+    pub fn downgrade(&self) -> WeakEnvironment {
+        WeakEnvironment {
+            inner: Arc::downgrade(&self.inner),
         }
     }
 
@@ -299,6 +317,14 @@ impl Environment {
     }
 }
 
+impl WeakEnvironment {
+    /// The environment, if it is still there.
+    pub fn upgrade(&self) -> Option<Environment> {
+        let inner = self.inner.upgrade()?;
+        Some(Environment { inner })
+    }
+}
+
 /// Links parent and child before the child runs (ABI §3.3).
 fn link_at_birth(link: &SpawnLink, child: &Process) {
     let SpawnLink { parent, tag } = link;
@@ -330,6 +356,12 @@ impl fmt::Debug for Environment {
     }
 }
 
+impl fmt::Debug for WeakEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEnvironment")
+    }
+}
+
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -337,6 +369,7 @@ impl fmt::Display for SpawnError {
                 write!(f, "there are {limit} processes already, as many as may be")
             }
             SpawnError::ShuttingDown => f.write_str("the environment is being shut down"),
+            SpawnError::ExceedsLimits(failure) | SpawnError::StartFailed(failure) => failure.fmt(f),
             SpawnError::OutOfIds => f.write_str("all process ids of this node were used"),
         }
     }

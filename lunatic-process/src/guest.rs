@@ -7,6 +7,7 @@ mod configs;
 mod identity;
 mod modules;
 mod requests;
+mod run;
 mod spawn;
 mod start;
 mod state;
@@ -21,8 +22,9 @@ use lunatic_mailbox::{Message, Pid};
 
 pub use crate::guest::modules::GuestModule;
 pub use crate::guest::requests::answer_requests;
+pub use crate::guest::run::Spawn;
 pub use crate::guest::spawn::{Resolved, SpawnArguments, check_right_to_spawn, prepare, resolve};
-pub use crate::guest::start::{Spawn, Spawned, StartError, StartFailure, spawn};
+pub use crate::guest::start::{Spawned, spawn};
 pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 
 use crate::config::ProcessConfig;

@@ -52,8 +52,8 @@ pub struct ProcessInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The name of its module, if the module has one.
-    pub module: Option<String>,
+    /// The name of its module, or the beginning of the hash of a module without one.
+    pub module: String,
     /// The size of its linear memory, in bytes.
     pub memory: u64,
     /// The host function it waits in; `None` if it was running.
@@ -64,7 +64,7 @@ pub struct Inspection {
 
 impl Inspection {
     /// An answer to [`Request::Inspect`](crate::Request::Inspect).
-    pub fn new(module: Option<String>, memory: u64) -> Inspection {
+    pub fn new(module: String, memory: u64) -> Inspection {
         Inspection {
             module,
             memory,

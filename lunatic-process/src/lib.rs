@@ -49,7 +49,7 @@ mod table;
 
 pub use config::ProcessConfig;
 pub use environment::{
-    Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
+    Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions, WeakEnvironment,
 };
 pub use exit::ExitReason;
 pub use failure::{Failure, FailureKind, Shutdown};

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::environment::{Environment, SpawnOptions};
 use crate::exit::ExitReason;
 use crate::failure::{Failure, FailureKind};
-use crate::info::{ProcessInfo, Role};
+use crate::info::{Inspection, ProcessInfo, Role};
 use crate::relations::{Reaction, Relations};
 use crate::request::{Request, RequestQueue};
 use crate::signal::Signal;
@@ -391,6 +391,17 @@ impl Process {
             waker.wake();
         }
         Ok(())
+    }
+
+    /// Asks the process what only its body knows: its module, its memory, what it
+    /// waits in. The answer comes from its next suspension point; a wasm process is
+    /// at one at least once in a millisecond of running. `None` if the process
+    /// ends before, does not answer requests (native ones do not), or has too
+    /// many of them waiting.
+    pub async fn inspect(&self) -> Option<Inspection> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.request(Request::Inspect(sender)).ok()?;
+        receiver.recv().await.ok()
     }
 
     /// Whether there are requests for the body; for bodies that see to them.

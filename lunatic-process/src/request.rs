@@ -5,7 +5,6 @@ use std::fmt;
 use async_channel::Sender;
 
 use crate::info::Inspection;
-use crate::process::Process;
 
 /// Something that the body of a process sees to at its next suspension point: where
 /// it waits, or where it is preempted. Messages are for the program, requests for
@@ -35,19 +34,6 @@ impl RequestQueue {
 
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Request> + use<> {
         std::mem::take(&mut self.0).into_iter()
-    }
-}
-
-impl Process {
-    /// Asks the process what only its body knows: its module, its memory, what it
-    /// waits in. The answer comes from its next suspension point; a wasm process is
-    /// at one at least once in a millisecond of running. `None` if the process
-    /// ends before, does not answer requests (native ones do not), or has too
-    /// many of them waiting.
-    pub async fn inspect(&self) -> Option<Inspection> {
-        let (sender, receiver) = async_channel::bounded(1);
-        self.request(Request::Inspect(sender)).ok()?;
-        receiver.recv().await.ok()
     }
 }
 

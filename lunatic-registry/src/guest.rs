@@ -3,10 +3,10 @@
 
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
-use lunatic_process::Environment;
 use lunatic_process::guest::{
-    ProcessHost, SpawnArguments, Spawned, StartError, check_right_to_spawn, prepare, spawn,
+    ProcessHost, SpawnArguments, Spawned, check_right_to_spawn, prepare, spawn,
 };
+use lunatic_process::{Environment, SpawnError};
 use wasmtime::{Caller, Result};
 
 use crate::names::NameError;
@@ -134,7 +134,7 @@ async fn get_or_spawn<T: RegistryHost>(
         }
         // The name is held already while the start function runs; if that
         // fails, the name goes with the process.
-        Ok(Found::Begun(spawned)) => spawned.started().await.map_err(StartError::Instance),
+        Ok(Found::Begun(spawned)) => spawned.started().await,
         Err(Failed::Start(error)) => Err(error),
         Err(Failed::Trap(trap)) => return Err(trap),
     };
@@ -149,12 +149,12 @@ enum Found {
 }
 
 enum Failed {
-    Start(StartError),
+    Start(SpawnError),
     Trap(wasmtime::Error),
 }
 
-impl From<StartError> for Failed {
-    fn from(error: StartError) -> Failed {
+impl From<SpawnError> for Failed {
+    fn from(error: SpawnError) -> Failed {
         Failed::Start(error)
     }
 }

@@ -12,7 +12,7 @@ use crate::core::{
 };
 use crate::driver::{self, Driver};
 use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting};
-use crate::supervisor::{StartError, Supervisor};
+use crate::supervisor::{Supervisor, SupervisorError};
 
 /// Told what happens in a tree of supervisors; cheap to clone.
 ///
@@ -139,15 +139,15 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// [`StartError`]; then nothing is left of it.
+    /// [`SupervisorError`]; then nothing is left of it.
     pub async fn start(
         &self,
         environment: &Environment,
         link: Option<SpawnLink>,
-    ) -> Result<Supervisor, StartError> {
+    ) -> Result<Supervisor, SupervisorError> {
         let Spawned { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
         if let Some(ready) = ready {
-            ready.await.map_err(StartError::Child)?;
+            ready.await.map_err(SupervisorError::Child)?;
         }
         Ok(Supervisor::new(process))
     }
@@ -158,8 +158,10 @@ impl Spec {
         link: Option<SpawnLink>,
         path: Arc<str>,
         inherited: Option<&Observer>,
-    ) -> Result<Spawned, StartError> {
-        let machine = self.machine(driver::seed()).map_err(StartError::Spec)?;
+    ) -> Result<Spawned, SupervisorError> {
+        let machine = self
+            .machine(driver::seed())
+            .map_err(SupervisorError::Spec)?;
         let observer = self.observer.as_ref().or(inherited).cloned();
         let parent = link.as_ref().map(|link| link.parent.id());
         let options = SpawnOptions {
@@ -176,7 +178,7 @@ impl Spec {
             .spawn(options, |own| {
                 Driver::new(own, machine, parent, path, observer, report).run()
             })
-            .map_err(StartError::Spawn)?;
+            .map_err(SupervisorError::Spawn)?;
         let ready = async move {
             let ended = || Err(Failure::new("the supervisor ended while it started"));
             ready.recv().await.unwrap_or_else(|_| ended())

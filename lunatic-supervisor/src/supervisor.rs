@@ -51,7 +51,7 @@ pub struct ChildProcess {
 /// Why a supervisor was not started.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum SupervisorError {
     /// It cannot be as it is specified.
     Spec(SpecError),
     /// The environment takes no more.
@@ -265,14 +265,14 @@ impl From<ChildKey> for ChildId {
     }
 }
 
-impl fmt::Display for StartError {
+impl fmt::Display for SupervisorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Spec(error) => error.fmt(f),
-            StartError::Spawn(error) => error.fmt(f),
-            StartError::Child(failure) => failure.fmt(f),
+            SupervisorError::Spec(error) => error.fmt(f),
+            SupervisorError::Spawn(error) => error.fmt(f),
+            SupervisorError::Child(failure) => failure.fmt(f),
         }
     }
 }
 
-impl Error for StartError {}
+impl Error for SupervisorError {}

@@ -14,7 +14,7 @@ use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, Process, SpawnLink};
 use lunatic_supervisor::{
     ChildContext, ChildCounts, ChildSpec, ChildStart, ChildStatus, RequestError, Restart,
-    ShutdownPolicy, Spec, SpecError, StartChild, StartError, Starting, Strategy, Supervisor,
+    ShutdownPolicy, Spec, SpecError, StartChild, Starting, Strategy, Supervisor, SupervisorError,
     SupervisorEvent, native,
 };
 
@@ -286,7 +286,7 @@ fn two_children_of_one_name_are_refused_before_anything_is_started() {
     let error = wait("the start", spec.start(&environment, None)).unwrap_err();
     assert!(matches!(
         error,
-        StartError::Spec(SpecError::DuplicateName(name)) if name == "a"
+        SupervisorError::Spec(SpecError::DuplicateName(name)) if name == "a"
     ));
     tale.is_over();
     assert_eq!(environment.process_count(), 0);

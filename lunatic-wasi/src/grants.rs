@@ -8,7 +8,7 @@ use lunatic_abi::{Guest, Misuse, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::WasiHost;
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 
 host_functions! {
     pub(crate) fn add_to_linker<T: WasiHost>(Linker<T>);

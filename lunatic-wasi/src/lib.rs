@@ -42,6 +42,7 @@
 pub mod capture;
 mod clock;
 pub mod config;
+mod config_error;
 mod console;
 pub mod context;
 mod descriptors;
@@ -63,7 +64,8 @@ mod strings;
 mod subscription;
 
 pub use capture::Capture;
-pub use config::{ConfigError, WasiConfig};
+pub use config::WasiConfig;
+pub use config_error::ConfigError;
 pub use context::WasiCtx;
 pub use errno::Errno;
 pub use input::Input;

@@ -12,18 +12,26 @@ use crate::preopen::{OpenError, Preopen};
 #[derive(Debug, Clone, Default)]
 pub struct OpenedConfig(Arc<WasiConfig>);
 
-impl OpenedConfig {
-    pub(crate) async fn open(config: Arc<WasiConfig>) -> Result<OpenedConfig, OpenError> {
-        for preopen in config.preopens() {
+impl WasiConfig {
+    /// Opens those directories that have not been opened yet. If all have, it
+    /// does not wait.
+    ///
+    /// # Errors
+    ///
+    /// The first directory that cannot be opened.
+    pub async fn open(self: Arc<Self>) -> Result<OpenedConfig, OpenError> {
+        for preopen in self.preopens() {
             if preopen.dir().is_none() {
                 // In a box of its own, since it is rarely needed and the future
                 // of each spawn would have to have room for it.
                 Box::pin(preopen.open()).await?;
             }
         }
-        Ok(OpenedConfig(config))
+        Ok(OpenedConfig(self))
     }
+}
 
+impl OpenedConfig {
     /// The configuration.
     pub fn config(&self) -> &Arc<WasiConfig> {
         &self.0

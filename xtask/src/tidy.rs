@@ -4,6 +4,7 @@ mod citations;
 mod code;
 mod dependencies;
 mod host_functions;
+mod imports;
 mod licences;
 mod source;
 
@@ -24,6 +25,7 @@ pub(crate) fn main() -> Result<()> {
 
     let mut problems = sources()?;
     problems.extend(cited()?);
+    problems.extend(circles()?);
     problems.extend(host_functions::problems(&interface_files()?)?);
     problems.extend(missing_readmes(root, &crates));
     problems.extend(dependencies::misdirected(&crates));
@@ -45,6 +47,12 @@ fn sources() -> Result<Vec<String>> {
         problems.extend(source::problems(&path, &read(&path)?));
     }
     Ok(problems)
+}
+
+fn circles() -> Result<Vec<String>> {
+    let with_text = |path: String| Ok((path.clone(), read(&path)?));
+    let sources = files(&["*.rs"])?.into_iter().map(with_text);
+    Ok(imports::circles(&sources.collect::<Result<Vec<_>>>()?))
 }
 
 fn cited() -> Result<Vec<String>> {

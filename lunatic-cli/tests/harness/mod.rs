@@ -20,7 +20,7 @@ use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_abi::Guest as _;
-use lunatic_cli::{Config, Root, Runtime, SpawnFailure, State};
+use lunatic_cli::{Config, Root, RootError, Runtime, State};
 use lunatic_engine::{LoadError, Module};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{ExitReason, Process, ProcessConfig, SpawnOptions};
@@ -120,7 +120,7 @@ impl World {
 
     /// Starts a root process.
     #[track_caller]
-    pub fn root(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
+    pub fn root(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         wait("the start", self.runtime.spawn(module, root))
     }
 

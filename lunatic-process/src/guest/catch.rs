@@ -4,7 +4,7 @@ use lunatic_abi::{Misuse, host_functions};
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::ProcessHost;
-use crate::guest::start::cause_of;
+use crate::guest::run::cause_of;
 
 /// The export that calls the function to be guarded.
 const TRAMPOLINE: &str = "_lunatic_catch_trap";

@@ -1,5 +1,6 @@
 //! How a wasm process answers what the runtime asks of it.
 
+use lunatic_engine::Module;
 use wasmtime::{StoreContextMut, WasmBacktrace};
 
 use crate::guest::ProcessHost;
@@ -33,14 +34,23 @@ fn inspection<T: ProcessHost>(
     store: &mut StoreContextMut<'_, T>,
     waiting_in: Option<&'static str>,
 ) -> Inspection {
-    let memory = store.data().process().incarnation().memory();
+    let incarnation = store.data().process().incarnation();
+    let module = name(incarnation.module());
+    let memory = incarnation.memory();
     let bytes = memory.map_or(0, |memory| memory.data_size(&*store) as u64);
     let backtrace = WasmBacktrace::force_capture(&*store);
     Inspection {
         waiting_in,
         backtrace: backtrace.frames().iter().map(function_name).collect(),
-        ..Inspection::new(None, bytes)
+        ..Inspection::new(module, bytes)
     }
+}
+
+/// The name that the module gives itself, or else the beginning of its hash.
+fn name<T: ProcessHost>(module: &Module<T>) -> String {
+    const SHOWN: usize = 12;
+    let hash = || module.hash().to_string().chars().take(SHOWN).collect();
+    module.name().map_or_else(hash, str::to_owned)
 }
 
 fn function_name(frame: &wasmtime::FrameInfo) -> String {

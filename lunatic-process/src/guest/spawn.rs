@@ -9,7 +9,8 @@ use lunatic_mailbox::Tag;
 use wasmtime::{Caller, Result, Val};
 
 use crate::environment::{SpawnLink, SpawnOptions};
-use crate::guest::start::{self, Spawn};
+use crate::guest::run::Spawn;
+use crate::guest::start;
 use crate::guest::{Config, ProcessHost};
 
 host_functions! {

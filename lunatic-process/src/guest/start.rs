@@ -1,60 +1,20 @@
-//! The body of a process that is a wasm instance.
+//! How a wasm process is spawned.
 
-use std::error::Error;
-use std::fmt;
-use std::future::Future;
-use std::num::NonZeroU64;
-use std::sync::Arc;
+use async_channel::Receiver;
+use lunatic_engine::MemoryLimits;
 
-use async_channel::{Receiver, Sender};
-use lunatic_engine::{Budget, Call, Instance, InstantiateError, Module};
-use lunatic_error::with_causes;
-use lunatic_mailbox::guest::GuestMailbox;
-use wasmtime::{Val, WasmBacktrace};
-
-use crate::config::FUEL_UNIT;
-use crate::environment::{Context, Environment, SpawnError, SpawnOptions};
-use crate::failure::{Failure, FailureKind};
-use crate::guest::state::GuestProcess;
+use crate::environment::{Environment, SpawnError, SpawnOptions};
+use crate::failure::Failure;
+use crate::guest::run::{Spawn, run};
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
-
-/// Everything a new wasm process starts with.
-pub struct Spawn<T: ProcessHost> {
-    /// What it is an instance of.
-    pub module: Module<T>,
-    /// Its rights and limits.
-    pub config: Arc<T::Config>,
-    /// The exported function that is its body. It must return nothing.
-    pub export: String,
-    /// The arguments of that function.
-    pub params: Vec<Val>,
-    /// What it has from its parent.
-    pub child_environment: T::ChildEnvironment,
-    /// Its links, its label and so on; the mailbox is limited by `config`.
-    pub options: SpawnOptions,
-}
 
 /// A process that was spawned.
 #[derive(Debug)]
 pub struct Spawned {
     process: Process,
     /// Only where making the instance may fail.
-    start: Option<Receiver<Result<(), StartFailure>>>,
-}
-
-/// Why a spawned process has no instance; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct StartFailure(String);
-
-/// Why a process was not spawned.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The environment takes no more.
-    Spawn(SpawnError),
-    /// The instance cannot be made.
-    Instance(StartFailure),
+    start: Option<Receiver<Result<(), SpawnError>>>,
 }
 
 /// Spawns a wasm process and returns at once, so that a lock may be held over it.
@@ -62,18 +22,18 @@ pub enum StartError {
 ///
 /// # Errors
 ///
-/// [`StartError`] if it is known beforehand that there can be no instance.
+/// [`SpawnError`] if it is known beforehand that there can be no instance.
 pub fn spawn<T: ProcessHost>(
     environment: &Environment,
     spawn: Spawn<T>,
-) -> Result<Spawned, StartError> {
+) -> Result<Spawned, SpawnError> {
     let info = spawn.module.info();
     let config = spawn.config.process();
-    let limits = lunatic_engine::MemoryLimits {
+    let limits = MemoryLimits {
         max_memory: config.max_memory,
     };
     info.check_limits(&limits)
-        .map_err(|exceeded| StartError::Instance(StartFailure(exceeded.to_string())))?;
+        .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
     let options = SpawnOptions {
         mailbox: config.mailbox,
         ..spawn.options.clone()
@@ -85,9 +45,7 @@ pub fn spawn<T: ProcessHost>(
         }
         false => (None, None),
     };
-    let process = environment
-        .spawn(options, |context| run(context, spawn, report))
-        .map_err(StartError::Spawn)?;
+    let process = environment.spawn(options, |context| run(context, spawn, report))?;
     Ok(Spawned { process, start })
 }
 
@@ -108,156 +66,17 @@ impl Spawned {
     ///
     /// # Errors
     ///
-    /// [`StartFailure`] if there is none; the process has ended then.
-    pub async fn started(self) -> Result<Process, StartFailure> {
+    /// [`SpawnError::StartFailed`] if there is none; the process has ended then.
+    pub async fn started(self) -> Result<Process, SpawnError> {
         let Some(start) = self.start else {
             return Ok(self.process);
         };
         match start.recv().await {
             Ok(Ok(())) => Ok(self.process),
             Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(StartFailure("the process ended while it started".into())),
+            Err(_) => Err(SpawnError::StartFailed(Failure::new(
+                "the process ended while it started",
+            ))),
         }
     }
 }
-
-type Report = Option<Sender<Result<(), StartFailure>>>;
-
-/// The body. A process waits most of its life in its export, so what is needed to
-/// get there lies in a box of its own, and is gone then.
-fn run<T: ProcessHost>(
-    context: Context,
-    spawn: Spawn<T>,
-    report: Report,
-) -> impl Future<Output = Result<(), Failure>> + Send {
-    let begin = Box::pin(begin(context, spawn, report));
-    async move {
-        let outcome = match begin.await {
-            Ok((mut instance, call)) => instance.run(call).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
-            Err(error) => Err(failure::<T>(&error)),
-        }
-    }
-}
-
-/// Makes the instance and finds its export.
-async fn begin<T: ProcessHost>(
-    context: Context,
-    spawn: Spawn<T>,
-    report: Report,
-) -> wasmtime::Result<(Instance<T>, Call)> {
-    let process = context.process.clone();
-    match start(
-        context,
-        &spawn.module,
-        spawn.config,
-        spawn.child_environment,
-    )
-    .await
-    {
-        Ok(mut instance) => {
-            tell(&report, Ok(()));
-            let call = instance.prepare(&spawn.export, spawn.params)?;
-            Ok((instance, call))
-        }
-        Err(failure) => {
-            // The parent has its result code; no link is made to what did not
-            // start (ABI §3.3).
-            if let Some(link) = &spawn.options.link {
-                process.unlink(link.parent.id());
-            }
-            let (reason, error) = match failure {
-                InstantiateError::Start(error) => (cause_of(&error), error),
-                other => (with_causes(&other).to_string(), other.into()),
-            };
-            tell(&report, Err(StartFailure(reason)));
-            Err(error)
-        }
-    }
-}
-
-async fn start<T: ProcessHost>(
-    context: Context,
-    module: &Module<T>,
-    config: Arc<T::Config>,
-    child_environment: T::ChildEnvironment,
-) -> Result<Instance<T>, InstantiateError> {
-    let Context { process, mailbox } = context;
-    let budget = budget(config.process().max_fuel);
-    let mailbox = GuestMailbox::new(mailbox, process.clone());
-    let guest = GuestProcess::new(process, module.clone(), config);
-    let state = T::new(guest, mailbox, child_environment);
-    let mut instance = module.instantiate(state, budget).await?;
-    let memory = instance.memory();
-    instance.state().process_mut().incarnation.start(memory);
-    Ok(instance)
-}
-
-fn budget(max_fuel: Option<NonZeroU64>) -> Budget {
-    match max_fuel {
-        Some(units) => {
-            let unit = NonZeroU64::MIN.saturating_add(FUEL_UNIT - 1);
-            Budget::Fuel(units.saturating_mul(unit))
-        }
-        None => Budget::Unlimited,
-    }
-}
-
-fn tell(report: &Report, outcome: Result<(), StartFailure>) {
-    if let Some(report) = report {
-        // Whoever asked may have died meanwhile.
-        report.try_send(outcome).ok();
-    }
-}
-
-/// A guest that trapped, or exited with a status that is not 0.
-fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
-    let kind = match T::exit_status(error) {
-        Some(status) => FailureKind::ExitStatus(status),
-        None => FailureKind::Trap,
-    };
-    let failure = Failure::with_message(kind, cause_of(error));
-    match error.downcast_ref::<WasmBacktrace>() {
-        Some(backtrace) => failure.with_backtrace(backtrace.to_string()),
-        None => failure,
-    }
-}
-
-/// What went wrong, without the backtrace that the engine puts before it.
-pub(super) fn cause_of(error: &wasmtime::Error) -> String {
-    let backtraces = usize::from(error.is::<WasmBacktrace>());
-    let cause = error.chain().nth(backtraces);
-    cause.map_or_else(String::new, |cause| with_causes(cause).to_string())
-}
-
-impl<T: ProcessHost> fmt::Debug for Spawn<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawn")
-            .field("export", &self.export)
-            .field("params", &self.params)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for StartFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for StartFailure {}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Spawn(error) => error.fmt(f),
-            StartError::Instance(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl Error for StartError {}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use lunatic_cli::{Runtime, SpawnFailure, State};
+use lunatic_cli::{RootError, Runtime, State};
 use lunatic_engine::{ImportProblem, InvalidModule, LoadError, Module, TextError};
 use lunatic_error::with_causes;
 
@@ -73,10 +73,10 @@ pub(crate) fn no_start(path: &Path, module: &Module<State>) -> Problem {
 }
 
 /// A first process that did not start.
-pub(crate) fn not_started(path: &Path, failure: &SpawnFailure) -> Problem {
+pub(crate) fn not_started(path: &Path, failure: &RootError) -> Problem {
     let problem = Problem::new(format!("cannot start `{}`: {failure}", path.display()));
     match failure {
-        SpawnFailure::Directory(_) => problem.help("name an existing directory with --dir"),
+        RootError::Directory(_) => problem.help("name an existing directory with --dir"),
         _ => problem,
     }
 }

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use anstream::AutoStream;
-use clap::{ColorChoice, ValueEnum};
+use clap::ColorChoice;
 use futures_lite::future;
 use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
@@ -20,7 +20,7 @@ use lunatic_process::{ExitReason, Failure};
 use lunatic_wasi::{Capture, Stdio};
 
 use crate::testing::name::TestCase;
-use crate::testing::report::{Finished, Report};
+use crate::testing::report::{Finished, Format, Report};
 use crate::testing::verdict::{Ended, judge};
 
 /// Which tests to run, and how; named as the test runner of Rust names them.
@@ -73,15 +73,6 @@ pub(crate) struct Options {
     /// When to print in colour.
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One line for each test.
-    Pretty,
-    /// One character for each test.
-    Terse,
 }
 
 /// Whether any export of the module is a test.
