@@ -40,8 +40,8 @@
 ///
 /// First come the two things that are made, with their visibility: the function,
 /// for every type of state that meets a bound as above or for one type
-/// (`fn add_to_linker(Linker<State>);`), and the constant, a
-/// `&'static [`[`HostFunction`](crate::HostFunction)`]`.
+/// (`fn add_to_linker(Linker<State>);`), and the constant, a list of
+/// [`HostFunction`](crate::HostFunction)s.
 ///
 /// Then, for each namespace, the host functions as a guest sees them. One is
 /// implemented by the Rust function of the same name in the same scope, or by the
