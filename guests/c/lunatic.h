@@ -13,6 +13,10 @@
 /* Processes and messages. */
 LUNATIC_IMPORT("lunatic::process", "process_id")
 uint64_t lunatic_process_id(void);
+
+/* Gives the calling process a name for people, of at most 255 bytes (ABI §25). */
+LUNATIC_IMPORT("lunatic::process", "set_label")
+void lunatic_set_label(const char *label, uint32_t len);
 LUNATIC_IMPORT("lunatic::message", "create_data")
 void lunatic_create_data(int64_t tag, uint64_t capacity);
 LUNATIC_IMPORT("lunatic::message", "write_data")

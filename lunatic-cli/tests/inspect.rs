@@ -104,3 +104,28 @@ fn a_runtime_lists_its_environments_and_their_processes() {
     assert_eq!(world.runtime.environments().len(), 2);
     assert_eq!(last.processes().len(), 0);
 }
+
+#[test]
+fn a_process_can_name_itself_for_people() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func (export "main") (call $set_label @kitchen) (call $sleep))
+        (func (export "too long") (call $set_label (i32.const 0) (i32.const 256)))
+        (func (export "not text")
+            (i32.store (i32.const 0) (i32.const 0xff))
+            (call $set_label (i32.const 0) (i32.const 1)))
+        (func (export "outside") (call $set_label (i32.const -1) (i32.const 2)))"#,
+    );
+    let process = world.spawn(&module, "main");
+    assert_eq!(inspect(&process).waiting_in, Some("sleep_ms"));
+    assert_eq!(process.info().label.as_deref(), Some("kitchen"));
+    process.kill();
+    for (export, cause) in [
+        ("too long", "a label of 256 bytes is longer"),
+        ("not text", "not UTF-8"),
+        ("outside", "outside of the memory"),
+    ] {
+        let process = world.spawn(&module, export);
+        harness::assert_failed(&process, cause);
+    }
+}

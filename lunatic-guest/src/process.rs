@@ -54,6 +54,16 @@ pub fn this() -> ProcessId {
     ProcessId(sys::process_id())
 }
 
+/// Gives the calling process a name for people, which stands in the log and in what
+/// the runtime tells of its processes.
+///
+/// # Panics
+///
+/// The process traps if the label has more than 255 bytes.
+pub fn set_label(label: &str) {
+    sys::set_label(label);
+}
+
 /// Ends a process.
 pub fn kill(process: ProcessId) {
     sys::kill(process.0);

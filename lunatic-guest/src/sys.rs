@@ -86,6 +86,7 @@ mod host {
             pub(crate) fn die_when_link_dies(die: u32);
             pub(crate) fn monitor(process: u64);
             pub(crate) fn stop_monitoring(process: u64);
+            pub(crate) fn set_label(label: *const u8, len: usize);
         }
     }
 
@@ -296,6 +297,11 @@ pub(crate) fn list_drop(list: u64) {
 pub(crate) fn process_id() -> u64 {
     // SAFETY: no memory is touched.
     unsafe { process::process_id() }
+}
+
+pub(crate) fn set_label(label: &str) {
+    // SAFETY: the text is there for the time of the call.
+    unsafe { process::set_label(label.as_ptr(), label.len()) }
 }
 
 pub(crate) fn kill(process: u64) {

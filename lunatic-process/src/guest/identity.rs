@@ -1,8 +1,8 @@
 //! Who a process is, links, monitors, kill (ABI §3.5).
 
-use lunatic_abi::{host_functions, timeout};
+use lunatic_abi::{Guest, Misuse, host_functions, timeout};
 use lunatic_mailbox::{Pid, Tag};
-use wasmtime::Caller;
+use wasmtime::{Caller, Result};
 
 use crate::guest::ProcessHost;
 use crate::process::Process;
@@ -23,6 +23,7 @@ host_functions! {
         fn stop_monitoring(process_id: u64);
         fn kill(process_id: u64);
         fn exists(process_id: u64) -> u32;
+        fn set_label(label_ptr: u32, label_len: u32);
     }
 }
 
@@ -93,3 +94,26 @@ fn exists<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> u32 {
         .exists(Pid::from_bits(process_id));
     u32::from(exists)
 }
+
+/// `lunatic::process::set_label` (ABI §25): gives the caller a name for people.
+///
+/// Traps on a bad address, text that is not UTF-8, and more than
+/// [`MAX_LABEL_BYTES`].
+fn set_label<T: ProcessHost>(
+    mut caller: Caller<'_, T>,
+    label_ptr: u32,
+    label_len: u32,
+) -> Result<()> {
+    if label_len > MAX_LABEL_BYTES {
+        let reason = format!(
+            "a label of {label_len} bytes is longer than the {MAX_LABEL_BYTES} that a label may have"
+        );
+        return Err(Misuse::refused(reason).into());
+    }
+    let label = caller.text(label_ptr, label_len)?.to_owned();
+    own(&caller).set_label(&label);
+    Ok(())
+}
+
+/// The longest label that a guest gives itself, in bytes.
+const MAX_LABEL_BYTES: u32 = 255;
