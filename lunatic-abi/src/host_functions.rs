@@ -40,8 +40,8 @@
 ///
 /// First come the two things that are made, with their visibility: the function,
 /// for every type of state that meets a bound as above or for one type
-/// (`fn add_to_linker(Linker<State>);`), and the constant, a
-/// `&'static [`[`HostFunction`](crate::HostFunction)`]`.
+/// (`fn add_to_linker(Linker<State>);`), and the constant, a list of
+/// [`HostFunction`](crate::HostFunction)s.
 ///
 /// Then, for each namespace, the host functions as a guest sees them. One is
 /// implemented by the Rust function of the same name in the same scope, or by the
@@ -162,18 +162,20 @@ macro_rules! host_functions {
     ) => {$(
         $crate::host_functions!(
             @register $linker, $state, $namespace, $answer,
-            [$($word)+], ($($param: $ty),*), [$($result)?], [$($function)?]
+            [$($word)+], ($($param: $ty),*),
+            [$crate::host_functions!(@result $($result)?)], [$($function)?]
         );
     )*};
     (
         @register $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
-        [fn $name:ident], ($($param:ident: $ty:ty),*), [$($result:ty)?], [$($function:path)?]
+        [fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap(
             $namespace,
             stringify!($name),
             |caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
-                $crate::expansion::returns::<$crate::host_functions!(@result $($result)?), _>(
+                $crate::host_functions!(@label $name);
+                $crate::expansion::returns::<$name, $result, _>(
                     $($answer)? ($crate::host_functions!(@function $name $($function)?)(
                         caller, $($param),*
                     ))
@@ -183,14 +185,15 @@ macro_rules! host_functions {
     };
     (
         @register $linker:ident, $state:ty, $namespace:literal, [],
-        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$($result:ty)?], [$($function:path)?]
+        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap_async(
             $namespace,
             stringify!($name),
             |caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+                $crate::host_functions!(@label $name);
                 Box::new(
-                    $crate::expansion::resolves::<$crate::host_functions!(@result $($result)?), _>(
+                    $crate::expansion::resolves::<$name, $result, _>(
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
                         )
@@ -201,14 +204,15 @@ macro_rules! host_functions {
     };
     (
         @register $linker:ident, $state:ty, $namespace:literal, [$answer:path],
-        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$($result:ty)?], [$($function:path)?]
+        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap_async(
             $namespace,
             stringify!($name),
             |caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+                $crate::host_functions!(@label $name);
                 Box::new(async move {
-                    $crate::expansion::returns::<$crate::host_functions!(@result $($result)?), _>(
+                    $crate::expansion::returns::<$name, $result, _>(
                         $answer($crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
                         ).await)
@@ -238,6 +242,12 @@ macro_rules! host_functions {
     (@name fn $name:ident) => { stringify!($name) };
     (@name async fn $name:ident) => { stringify!($name) };
 
+    // A type that stands for the function in messages of the compiler.
+    (@label $name:ident) => {
+        #[allow(non_camel_case_types, reason = "it has the name of the function")]
+        enum $name {}
+    };
+
     (@function $name:ident) => { $name };
     (@function $name:ident $function:path) => { $function };
 
@@ -255,24 +265,33 @@ pub mod expansion {
 
     use crate::HostFunction;
 
-    /// What a function that is declared to return `R` may return.
+    /// What the host function `Name` may return, which is declared to return `R`.
     #[diagnostic::on_unimplemented(
-        message = "a host function that is declared to return `{R}` returns `{Self}`",
-        label = "this has to return `{R}` or `wasmtime::Result<{R}>`"
+        message = "the host function `{Name}` is declared to return `{R}`, and returns `{Self}`",
+        label = "`{Name}` has to return `{R}` or `wasmtime::Result<{R}>`"
     )]
-    pub trait Returns<R> {}
+    pub trait Returns<Name, R> {}
 
-    impl<R> Returns<R> for R {}
+    impl<Name, R> Returns<Name, R> for R {}
 
-    impl<R> Returns<R> for Result<R> {}
+    impl<Name, R> Returns<Name, R> for Result<R> {}
+
+    /// What the host function `Name` may return, which is declared as an `async fn`.
+    #[diagnostic::on_unimplemented(
+        message = "the host function `{Name}` is declared as an `async fn`, and is none",
+        label = "`{Name}` has to be an `async fn`"
+    )]
+    pub trait Resolves<Name, R>: Future {}
+
+    impl<Name, R, F: Future<Output: Returns<Name, R>>> Resolves<Name, R> for F {}
 
     /// Its argument, if that is what is declared.
-    pub fn returns<R, O: Returns<R>>(outcome: O) -> O {
+    pub fn returns<Name, R, O: Returns<Name, R>>(outcome: O) -> O {
         outcome
     }
 
     /// Its argument, if that resolves to what is declared.
-    pub fn resolves<R, F: Future<Output: Returns<R>>>(future: F) -> F {
+    pub fn resolves<Name, R, F: Resolves<Name, R>>(future: F) -> F {
         future
     }
 

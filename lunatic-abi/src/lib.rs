@@ -3,7 +3,8 @@
 //! Every host function of Lunatic does the same few things: it reads its
 //! arguments out of the guest's memory, does its work, and writes results back.
 //! This crate is the one place that knows how, so that no other crate computes
-//! an address.
+//! an address. A host function is declared once, by [`host_functions!`], with the
+//! types that guests see.
 //!
 //! # Layout
 //!

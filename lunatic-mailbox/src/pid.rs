@@ -140,6 +140,8 @@ impl fmt::Display for NodeId {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
     use super::*;
 
     #[test]

@@ -196,6 +196,8 @@ fn cut(mut text: String, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
     use super::*;
 
     #[test]
