@@ -1,12 +1,12 @@
 //! Says on what machine, when and with what code something was measured.
 
 use std::fmt;
+use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result};
 
-use super::proc;
-use crate::{command, workspace};
+use crate::{place, proc, program};
 
 const BYTES_PER_GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
@@ -49,8 +49,8 @@ impl fmt::Display for Machine {
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
-    let mut command = command::new(program);
-    command.current_dir(workspace::root()).args(arguments);
-    let output = command::capture(&mut command)?;
+    let mut command = Command::new(program);
+    command.current_dir(place::root()).args(arguments);
+    let output = program::capture(&mut command)?;
     Ok(output.lines().next().unwrap_or_default().to_owned())
 }

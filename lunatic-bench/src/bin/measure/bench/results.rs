@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::number::{self, Value};
 use super::plan::{Method, Row, Workload};
 use super::subject::Subject;
 use super::{Options, live, measurement};
-use crate::command;
+use crate::number::{self, Value};
+use crate::program;
 
 /// How long a program may run. The longest takes a few seconds.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -134,7 +134,7 @@ impl Workload {
     }
 
     fn measure_inside(&self, subject: &Subject, count: u64) -> Result<Samples> {
-        measure(&mut subject.command(self.guest, self.mode, count))
+        measure(&mut subject.command(self.guest, self.mode, count)?)
     }
 
     /// How many times what it takes on plain wasmtime each kernel takes elsewhere.
@@ -152,9 +152,9 @@ impl Workload {
     }
 
     fn measure_whole(&self, subject: &Subject, count: u64) -> Result<Samples> {
-        let mut command = subject.command(self.guest, self.mode, count);
+        let mut command = subject.command(self.guest, self.mode, count)?;
         let start = Instant::now();
-        command::capture(&mut command)?;
+        program::capture(&mut command)?;
         Ok(vec![(
             self.mode.to_owned(),
             number::seconds(start.elapsed()),
@@ -163,9 +163,9 @@ impl Workload {
 
     /// What one process has is what all have beyond a program that has none.
     fn measure_idle(&self, subject: &Subject, count: u64) -> Result<Samples> {
-        let none = live::look_at(&mut subject.command(self.guest, self.mode, 0))
+        let none = live::look_at(&mut subject.command(self.guest, self.mode, 0)?)
             .context("with no process")?;
-        let all = live::look_at(&mut subject.command(self.guest, self.mode, count))?;
+        let all = live::look_at(&mut subject.command(self.guest, self.mode, count)?)?;
         let each = (all.memory - none.memory) / count as f64;
         Ok(vec![
             ("ready".to_owned(), all.ready.each()),
@@ -177,14 +177,7 @@ impl Workload {
 
 /// Runs a program that measures itself.
 fn measure(command: &mut Command) -> Result<Samples> {
-    let outcome = command::run_for(command, LIMIT)?;
-    match outcome.code {
-        Some(0) => {}
-        _ if outcome.timed_out => bail!("stopped after {LIMIT:?}"),
-        Some(code) => bail!("exit code {code}: {}", outcome.stderr.trim()),
-        None => bail!("ended by a signal: {}", outcome.stderr.trim()),
-    }
-    let measurements = measurement::all(&outcome.stdout)?;
+    let measurements = measurement::all(&program::capture_within(command, LIMIT)?)?;
     Ok(measurements
         .into_iter()
         .map(|measurement| {

@@ -1,6 +1,6 @@
 //! What is measured, how often, and what is aimed at.
 
-use super::number::Unit;
+use crate::number::Unit;
 
 /// One mode of a guest with a count.
 #[derive(Debug)]
@@ -42,12 +42,12 @@ pub(super) enum Size {
 pub(super) enum Method {
     /// The guest does.
     Inside,
-    /// xtask does, from the start of the program to its end.
+    /// `measure` does, from the start of the program to its end.
     Whole,
-    /// The guest waits, and xtask looks at it.
+    /// The guest waits, and `measure` looks at it.
     Idle,
-    /// `lunatic-bench` computes on our engine and on plain wasmtime; only of this
-    /// tree.
+    /// The program `compute` computes on our engine and on plain wasmtime; only of
+    /// this tree.
     Beside,
 }
 

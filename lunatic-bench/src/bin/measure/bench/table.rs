@@ -1,9 +1,9 @@
 //! Puts results side by side in a Markdown table.
 
-use super::number::{self, Unit, Value};
 use super::plan::Row;
 use super::results::Results;
 use super::subject::Subject;
+use crate::number::{self, Unit, Value};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "–";
@@ -111,9 +111,9 @@ pub(super) fn cells(cells: &[impl AsRef<str>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::number::Unit;
     use super::super::plan::Row;
     use super::{head, line};
+    use crate::number::Unit;
 
     const ROW: Row = Row {
         name: "spawn",

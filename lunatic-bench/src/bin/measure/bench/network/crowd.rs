@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::number::{self, Unit};
 use super::server::Server;
-use super::{Measured, Measurement, NONE, Stage, row};
+use super::{Measured, Measurement, NONE, row};
+use crate::number::{self, Unit};
 
 /// How long the runtime gets to come to rest before its memory is read.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -30,12 +30,12 @@ pub(super) fn open(count: u64) -> Measurement {
             ),
             row("TCP, all open: memory of each", Unit::Kibibytes, NONE),
         ],
-        measure: Box::new(move |stage| measure(stage, count)),
+        measure: Box::new(move || measure(count)),
     }
 }
 
-fn measure(stage: &Stage, count: u64) -> Result<Measured> {
-    let server = Server::start(stage, "tcp_echo")?;
+fn measure(count: u64) -> Result<Measured> {
+    let server = Server::start("tcp_echo")?;
     // What the first connection alone sets up is not a connection's.
     let first = server.connect()?;
     echo(&first)?;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::super::number::{self, Unit};
 use super::server::Server;
-use super::{Measured, Measurement, NONE, Stage, Target, http, row};
+use super::{Measured, Measurement, NONE, Target, http, row};
+use crate::number::{self, Unit};
 
 /// Pools and caches are as large as they get after so many.
 const WARM_UP: u64 = 2000;
@@ -31,12 +31,12 @@ pub(super) fn one_after_another(count: u64) -> Measurement {
                 Target::AtMost(16.0),
             ),
         ],
-        measure: Box::new(move |stage| measure(stage, count)),
+        measure: Box::new(move || measure(count)),
     }
 }
 
-fn measure(stage: &Stage, count: u64) -> Result<Measured> {
-    let server = Server::start(stage, "http_server")?;
+fn measure(count: u64) -> Result<Measured> {
+    let server = Server::start("http_server")?;
     connect(&server, WARM_UP)?;
     thread::sleep(SETTLING);
     let (descriptors, memory) = (server.descriptors()?, server.memory()?);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a value is shown in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Microseconds,
     Milliseconds,
     Bytes,
@@ -20,18 +20,18 @@ pub(super) enum Unit {
 /// number.
 pub(crate) type Value = f64;
 
-pub(super) fn seconds(time: Duration) -> Value {
+pub(crate) fn seconds(time: Duration) -> Value {
     time.as_secs_f64()
 }
 
 impl Unit {
     /// The value of `number` of this unit.
-    pub(super) fn value(self, number: f64) -> Value {
+    pub(crate) fn value(self, number: f64) -> Value {
         number * self.factor()
     }
 
     /// `value` as it stands in a table.
-    pub(super) fn show(self, value: Value) -> String {
+    pub(crate) fn show(self, value: Value) -> String {
         let number = value / self.factor();
         let decimals = match number.abs() {
             0.0 => 0,
@@ -71,7 +71,7 @@ impl Unit {
 }
 
 /// The value in the middle, or between the two in the middle.
-pub(super) fn median(values: &[Value]) -> Option<Value> {
+pub(crate) fn median(values: &[Value]) -> Option<Value> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;
@@ -80,12 +80,12 @@ pub(super) fn median(values: &[Value]) -> Option<Value> {
 }
 
 /// How many times `ours` goes into `theirs`, if it does.
-pub(super) fn ratio(theirs: Value, ours: Value) -> Option<f64> {
+pub(crate) fn ratio(theirs: Value, ours: Value) -> Option<f64> {
     (ours > 0.0).then(|| theirs / ours)
 }
 
 /// A ratio as it stands in a table.
-pub(super) fn times(ratio: f64) -> String {
+pub(crate) fn times(ratio: f64) -> String {
     let decimals = if ratio < 10.0 { 2 } else { 0 };
     format!("{ratio:.decimals$} ×")
 }

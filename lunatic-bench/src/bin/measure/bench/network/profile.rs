@@ -1,14 +1,13 @@
 //! Whose the time of the HTTP server under load is, as `perf` sees it.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::number::{Unit, Value};
-use super::super::subject;
 use super::server::Server;
-use super::{Measured, Measurement, NONE, Stage, row, wrk};
-use crate::command;
+use super::{Measured, Measurement, NONE, row, wrk};
+use crate::number::{Unit, Value};
+use crate::{place, program};
 
 const CONNECTIONS: u64 = 32;
 
@@ -32,38 +31,38 @@ pub(super) fn shares() -> Measurement {
     }
 }
 
-fn measure(stage: &Stage) -> Result<Measured> {
-    if command::new("perf").arg("--version").output().is_err() {
+fn measure() -> Result<Measured> {
+    if Command::new("perf").arg("--version").output().is_err() {
         let reason = "`perf` isn't installed; on Debian it is in the package linux-perf";
         return Ok(Measured::Skipped(reason.to_owned()));
     }
     if !wrk::is_installed() {
         return Ok(wrk::not_installed());
     }
-    let server = Server::start(stage, "http_server")?;
+    let server = Server::start("http_server")?;
     let mut load = wrk::load(&server, CONNECTIONS, LOAD_SECONDS)
         .stdout(Stdio::null())
         .spawn()
         .context("cannot start wrk")?;
-    let samples = subject::folder()?.join("perf.data");
-    let mut record = command::new("perf");
+    let samples = place::folder("samples")?.join("perf.data");
+    let mut record = Command::new("perf");
     record
         .args(["record", "--quiet", "--freq=999", "--pid"])
         .arg(server.id().to_string())
         .arg("--output")
         .arg(&samples)
         .args(["--", "sleep", LOOK_SECONDS]);
-    let recorded = command::capture(&mut record);
+    let recorded = program::capture(&mut record);
     load.wait()?;
     if let Err(error) = recorded {
         return Ok(Measured::Skipped(format!("perf may not look: {error:#}")));
     }
-    let mut report = command::new("perf");
+    let mut report = Command::new("perf");
     report
         .args(["report", "--stdio", "--sort=dso", "--field-separator=,"])
         .arg("--input")
         .arg(&samples);
-    let shares = read(&command::capture(&mut report)?);
+    let shares = read(&program::capture(&mut report)?);
     ensure!(shares.iter().sum::<Value>() > 0.9, "perf saw nothing");
     Ok(Measured::Values(shares.to_vec()))
 }

@@ -13,15 +13,12 @@ mod slow;
 mod table;
 mod wrk;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::document;
 use super::machine::Machine;
-use super::number::{Unit, Value};
-use super::{document, subject};
-use crate::{guests, toolchain};
+use crate::number::{Unit, Value};
 use table::{Line, Outcome};
 
 /// What is measured, and what is aimed at.
@@ -38,13 +35,6 @@ enum Target {
     AtMost(f64),
 }
 
-/// What all measurements need.
-struct Stage {
-    lunatic: PathBuf,
-    guests: PathBuf,
-    quick: bool,
-}
-
 /// A measurement: its rows, and the values for them, or why there are none.
 struct Measurement {
     count: u64,
@@ -52,7 +42,7 @@ struct Measurement {
     measure: Measure,
 }
 
-type Measure = Box<dyn Fn(&Stage) -> Result<Measured>>;
+type Measure = Box<dyn Fn() -> Result<Measured>>;
 
 enum Measured {
     /// One for each row.
@@ -65,15 +55,10 @@ enum Measured {
 pub(super) fn main(quick: bool) -> Result<()> {
     raise_limit_of_descriptors();
     let machine = Machine::here()?;
-    let stage = Stage {
-        lunatic: subject::build_runtime()?,
-        guests: built_guests()?,
-        quick,
-    };
     let mut lines = Vec::new();
     for measurement in plan(quick) {
         println!("{} …", measurement.rows[0].title);
-        let outcome = match (measurement.measure)(&stage) {
+        let outcome = match (measurement.measure)() {
             Ok(Measured::Values(values)) => Outcome::Values(values),
             Ok(Measured::Skipped(reason)) => {
                 println!("SKIPPED: {reason}");
@@ -107,32 +92,21 @@ pub(super) fn main(quick: bool) -> Result<()> {
 fn plan(quick: bool) -> Vec<Measurement> {
     let sized = |usual, small| if quick { small } else { usual };
     vec![
-        wrk::keep_alive(32, [Target::AtLeast(25_000.0), NONE, NONE, NONE]),
+        wrk::keep_alive(32, quick, [Target::AtLeast(25_000.0), NONE, NONE, NONE]),
         wrk::keep_alive(
             500,
+            quick,
             [NONE, NONE, Target::AtMost(60.0), Target::AtMost(250.0)],
         ),
-        wrk::closing(32),
+        wrk::closing(32, quick),
         profile::shares(),
         crowd::open(sized(10_000, 200)),
         churn::one_after_another(sized(100_000, 500)),
-        slow::loris(sized(1000, 50)),
+        slow::loris(sized(1000, 50), quick),
     ]
 }
 
 const NONE: Target = Target::None;
-
-impl Stage {
-    fn guest(&self, name: &str) -> PathBuf {
-        self.guests.join(name).with_extension("wasm")
-    }
-}
-
-fn built_guests() -> Result<PathBuf> {
-    let built = guests::build(&toolchain::ensure()?)?;
-    let module = built.first().context("there are no guests")?;
-    Ok(module.path.parent().unwrap_or(Path::new(".")).to_owned())
-}
 
 /// This program has as many sockets as the one it looks at. Where the system does
 /// not let us, the measurement fails and says why.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::super::number::{Unit, Value};
 use super::server::Server;
-use super::{Measured, Measurement, NONE, Stage, http, row};
+use super::{Measured, Measurement, NONE, http, row};
+use crate::number::{Unit, Value};
 
 /// How long it goes on: less than the server's patience with a request.
 const TIME: Duration = Duration::from_secs(8);
@@ -22,7 +22,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often the good client asks.
 const GOOD_PAUSE: Duration = Duration::from_millis(1);
 
-pub(super) fn loris(count: u64) -> Measurement {
+pub(super) fn loris(count: u64, quick: bool) -> Measurement {
+    let time = if quick { QUICK_TIME } else { TIME };
     Measurement {
         count,
         rows: vec![
@@ -34,13 +35,12 @@ pub(super) fn loris(count: u64) -> Measurement {
             ),
             row("… the same: longest", Unit::Milliseconds, NONE),
         ],
-        measure: Box::new(move |stage| measure(stage, count)),
+        measure: Box::new(move || measure(count, time)),
     }
 }
 
-fn measure(stage: &Stage, count: u64) -> Result<Measured> {
-    let time = if stage.quick { QUICK_TIME } else { TIME };
-    let server = Server::start(stage, "http_server")?;
+fn measure(count: u64, time: Duration) -> Result<Measured> {
+    let server = Server::start("http_server")?;
     let mut good = server.connect()?;
     let mut alone = ask_for(&mut good, time)?;
     let slow = (0..count)

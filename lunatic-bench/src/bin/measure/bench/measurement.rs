@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 
-use super::number::{self, Value};
+use crate::number::{self, Value};
 
 /// A line `NAME COUNT NANOSECONDS`.
 #[derive(Debug, PartialEq)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::number::{self, Value};
+use crate::number::{self, Value};
 
 const KEEP: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
 const CLOSE: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";

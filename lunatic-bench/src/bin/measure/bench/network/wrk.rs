@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::number::{self, Unit, Value};
 use super::server::Server;
-use super::{Measured, Measurement, NONE, Stage, Target, row};
-use crate::command;
+use super::{Measured, Measurement, NONE, Target, row};
+use crate::number::{self, Unit, Value};
+use crate::program;
 
 /// How often the load is repeated; the table shows medians.
 const RUNS: usize = 3;
 
+/// How long it is under load each time.
 const SECONDS: u64 = 10;
 const QUICK_SECONDS: u64 = 1;
 
@@ -20,18 +21,19 @@ const QUICK_SECONDS: u64 = 1;
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Clients that ask as fast as they are answered.
-pub(super) fn keep_alive(connections: u64, targets: [Target; 4]) -> Measurement {
-    under_load(connections, "keep-alive", targets, &[])
+pub(super) fn keep_alive(connections: u64, quick: bool, targets: [Target; 4]) -> Measurement {
+    under_load(connections, quick, "keep-alive", targets, &[])
 }
 
 /// Clients that make a connection for each request.
-pub(super) fn closing(connections: u64) -> Measurement {
+pub(super) fn closing(connections: u64, quick: bool) -> Measurement {
     let header = &["-H", "Connection: close"];
-    under_load(connections, "a connection each", [NONE; 4], header)
+    under_load(connections, quick, "a connection each", [NONE; 4], header)
 }
 
 fn under_load(
     connections: u64,
+    quick: bool,
     kind: &str,
     targets: [Target; 4],
     options: &'static [&'static str],
@@ -45,17 +47,20 @@ fn under_load(
             row("… p99", Unit::Milliseconds, p99),
             row("… longest", Unit::Milliseconds, longest),
         ],
-        measure: Box::new(move |stage| measure(stage, connections, options)),
+        measure: Box::new(move || measure(connections, quick, options)),
     }
 }
 
-fn measure(stage: &Stage, connections: u64, options: &[&str]) -> Result<Measured> {
+fn measure(connections: u64, quick: bool, options: &[&str]) -> Result<Measured> {
     if !is_installed() {
         return Ok(not_installed());
     }
-    let runs = if stage.quick { 1 } else { RUNS };
+    let (runs, seconds) = match quick {
+        true => (1, QUICK_SECONDS),
+        false => (RUNS, SECONDS),
+    };
     let runs = (0..runs)
-        .map(|_| run_once(stage, connections, options))
+        .map(|_| run_once(connections, seconds, options))
         .collect::<Result<Vec<_>>>()?;
     let medians = (0..runs[0].len()).filter_map(|column| {
         let values: Vec<Value> = runs.iter().map(|run| run[column]).collect();
@@ -65,13 +70,11 @@ fn measure(stage: &Stage, connections: u64, options: &[&str]) -> Result<Measured
 }
 
 /// Puts a new server under load.
-fn run_once(stage: &Stage, connections: u64, options: &[&str]) -> Result<[Value; 4]> {
-    let server = Server::start(stage, "http_server")?;
-    let seconds = if stage.quick { QUICK_SECONDS } else { SECONDS };
+fn run_once(connections: u64, seconds: u64, options: &[&str]) -> Result<[Value; 4]> {
+    let server = Server::start("http_server")?;
     let mut wrk = load(&server, connections, seconds);
-    let outcome = command::run_for(wrk.args(options), Duration::from_secs(seconds) + GRACE)?;
-    ensure!(outcome.code == Some(0), "wrk failed: {}", outcome.stderr);
-    let report = outcome.stdout;
+    let limit = Duration::from_secs(seconds) + GRACE;
+    let report = program::capture_within(wrk.args(options), limit).context("wrk failed")?;
     for bad in ["Non-2xx", "Socket errors"] {
         ensure!(!report.contains(bad), "{report}");
     }
@@ -80,7 +83,7 @@ fn run_once(stage: &Stage, connections: u64, options: &[&str]) -> Result<[Value;
 
 /// `wrk` with so many connections, for so long.
 pub(super) fn load(server: &Server, connections: u64, seconds: u64) -> Command {
-    let mut wrk = command::new("wrk");
+    let mut wrk = Command::new("wrk");
     wrk.args(["-t2", "--latency"])
         .arg(format!("-c{connections}"))
         .arg(format!("-d{seconds}s"))
@@ -90,7 +93,7 @@ pub(super) fn load(server: &Server, connections: u64, seconds: u64) -> Command {
 
 pub(super) fn is_installed() -> bool {
     // It has no option that only tells whether it is there, and fails.
-    command::new("wrk").arg("-v").output().is_ok()
+    Command::new("wrk").arg("-v").output().is_ok()
 }
 
 pub(super) fn not_installed() -> Measured {

@@ -1,16 +1,15 @@
 //! Has processes come and go at full speed, and sees from outside whether what
 //! they occupied is given back.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::bench::{self, number, number::Value, proc};
+use crate::number::Value;
+use crate::program::{Next, Running};
+use crate::{bench, number, proc, program};
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -58,8 +57,8 @@ struct Look {
 /// Runs the soak, and fails if anything grew.
 pub(crate) fn main(options: &Options) -> Result<()> {
     let time = options.minutes;
-    let mut program = Program::start(&mut bench::churn(time.as_secs())?)?;
-    let rests = program.watch(LOOK_INTERVAL.max(time / LOOKS))?;
+    let mut soak = Soak::start(time)?;
+    let rests = soak.watch(LOOK_INTERVAL.max(time / LOOKS))?;
     let verdict = Verdict::of(&rests).context("the program never came to rest twice")?;
     println!("\n{verdict}");
     match verdict.problems()[..] {
@@ -68,73 +67,56 @@ pub(crate) fn main(options: &Options) -> Result<()> {
     }
 }
 
-/// A running program, which doesn't outlive this.
-struct Program {
-    child: Child,
+/// The program whose processes come and go.
+struct Soak {
+    program: Running,
     start: Instant,
-    lines: Receiver<String>,
     /// How many processes it says there were.
     churned: u64,
 }
 
-impl Program {
-    fn start(command: &mut Command) -> Result<Program> {
-        let mut child = command
-            // Those that panic do it on purpose.
-            .env("RUST_LOG", "error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the program")?;
-        let stdout = child.stdout.take().context("the program has no output")?;
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens any more once something is wrong.
-                let _ = sender.send(line);
-            }
-        });
-        Ok(Program {
-            child,
+impl Soak {
+    fn start(time: Duration) -> Result<Soak> {
+        // Those that panic do it on purpose.
+        let program = Running::start(bench::churn(time.as_secs())?.env("RUST_LOG", "error"))?;
+        Ok(Soak {
+            program,
             start: Instant::now(),
-            lines,
             churned: 0,
         })
     }
 
     /// Looks at the program again and again until it ends, and prints what it
-    /// sees; what it is at rest.
+    /// sees; returns what it saw at rest.
     fn watch(&mut self, interval: Duration) -> Result<Vec<Look>> {
         let mut rests = Vec::new();
         let mut looked = self.start;
         loop {
-            match self.lines.recv_timeout(SILENCE_LIMIT) {
-                Ok(line) => {
-                    let said = Said::from_line(&line)
-                        .with_context(|| format!("the program said `{line}`"))?;
-                    self.churned = said.churned;
-                    if said.at_rest {
-                        thread::sleep(SETTLING);
-                        let look = self.look()?;
-                        println!("{look}, at rest");
-                        rests.push(look);
-                    } else if looked.elapsed() >= interval {
-                        looked = Instant::now();
-                        println!("{}", self.look()?);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => bail!("it said nothing for {SILENCE_LIMIT:?}"),
-                Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.child.wait()?;
-                    ensure!(status.success(), "ended badly ({status})");
+            let line = match self.program.next(SILENCE_LIMIT)? {
+                Next::Line(line) => line,
+                Next::Silence => bail!("it said nothing for {SILENCE_LIMIT:?}"),
+                Next::End(status) => {
+                    program::ended_well(status)?;
                     return Ok(rests);
                 }
+            };
+            let said =
+                Said::from_line(&line).with_context(|| format!("the program said `{line}`"))?;
+            self.churned = said.churned;
+            if said.at_rest {
+                thread::sleep(SETTLING);
+                let look = self.look()?;
+                println!("{look}, at rest");
+                rests.push(look);
+            } else if looked.elapsed() >= interval {
+                looked = Instant::now();
+                println!("{}", self.look()?);
             }
         }
     }
 
     fn look(&self) -> Result<Look> {
-        let id = self.child.id();
+        let id = self.program.id();
         Ok(Look {
             after: self.start.elapsed(),
             churned: self.churned,
@@ -143,14 +125,6 @@ impl Program {
             threads: proc::threads(id)?,
             mappings: proc::mappings(id)?,
         })
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It fails if the program has ended, which is what this is for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Puts what was measured into a Markdown table.
 
-use super::super::number::{self, Value};
 use super::super::table::cells;
 use super::{Measurement, Row, Target};
+use crate::number::{self, Value};
 
 /// A measurement and what came of it.
 pub(super) struct Line {
@@ -81,8 +81,8 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::number::Unit;
     use super::super::{Target, row};
+    use crate::number::Unit;
 
     #[test]
     fn a_target_is_a_floor_or_a_ceiling() {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 
-use crate::workspace;
+use crate::place;
 
 const FILE: &str = "BENCHMARKS.md";
 
@@ -36,7 +36,7 @@ impl Section {
     /// Puts `measured` between the section's two markers, and leaves the rest of
     /// the file alone. A section that isn't there yet comes last.
     pub(super) fn write(&self, measured: &str) -> Result<()> {
-        let path = workspace::root().join(FILE);
+        let path = place::root().join(FILE);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(INTRODUCTION.to_owned()),
             read => read,

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::number::Value;
+use crate::number::Value;
 
 /// What Linux tells of the memory of the machine.
 const MEMORY: &str = "/proc/meminfo";
@@ -24,7 +24,7 @@ pub(crate) fn memory(id: u32) -> Result<Value> {
 }
 
 /// The seconds of CPU time that process `id` used until now.
-pub(super) fn cpu_time(id: u32) -> Result<Value> {
+pub(crate) fn cpu_time(id: u32) -> Result<Value> {
     let path = format!("/proc/{id}/stat");
     let text = read(&path)?;
     let ticks = ticks(&text).with_context(|| format!("{path} is not as expected"))?;
@@ -51,17 +51,17 @@ pub(crate) fn mappings(id: u32) -> Result<usize> {
 }
 
 /// The bytes of memory the machine could still give to programs.
-pub(super) fn available_memory() -> Result<Value> {
+pub(crate) fn available_memory() -> Result<Value> {
     kilobytes(MEMORY, "MemAvailable:")
 }
 
 /// The bytes of memory the machine has.
-pub(super) fn total_memory() -> Result<Value> {
+pub(crate) fn total_memory() -> Result<Value> {
     kilobytes(MEMORY, "MemTotal:")
 }
 
 /// The name of the machine's processor.
-pub(super) fn processor() -> Result<String> {
+pub(crate) fn processor() -> Result<String> {
     let text = read("/proc/cpuinfo")?;
     let name = text
         .lines()
@@ -71,7 +71,7 @@ pub(super) fn processor() -> Result<String> {
 }
 
 /// The version of Linux.
-pub(super) fn kernel() -> Result<String> {
+pub(crate) fn kernel() -> Result<String> {
     Ok(read("/proc/sys/kernel/osrelease")?.trim().to_owned())
 }
 

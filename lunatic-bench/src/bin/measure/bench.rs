@@ -9,9 +9,7 @@ mod live;
 mod machine;
 mod measurement;
 mod network;
-pub(crate) mod number;
 mod plan;
-pub(crate) mod proc;
 mod results;
 mod subject;
 mod table;
@@ -26,6 +24,7 @@ use clap::Args;
 use machine::Machine;
 use plan::{Guest, PLAN, Size, Workload};
 use results::Results;
+use subject::Subject;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -78,12 +77,9 @@ pub(crate) fn main(options: &Options) -> Result<()> {
     }
 }
 
-/// Builds all that is needed to have processes come and go for so many seconds.
+/// The program of this tree whose processes come and go for so many seconds.
 pub(crate) fn churn(seconds: u64) -> Result<Command> {
-    let [this_tree, ..] = &subject::prepare(None, false)?[..] else {
-        bail!("there is no runtime of this tree");
-    };
-    Ok(this_tree.command(Guest::Rust, "churn", seconds))
+    Subject::this_tree()?.command(Guest::Rust, "churn", seconds)
 }
 
 fn failures(results: &[Results]) -> usize {
