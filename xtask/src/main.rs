@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds the guests, and drives demos, tests and checks.
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a command line tool talks to whoever started it"
 )]
 

@@ -1,6 +1,5 @@
 //! Checks what neither the compiler nor clippy checks.
 
-mod code;
 mod dependencies;
 mod licences;
 mod source;
@@ -36,24 +35,27 @@ pub(crate) fn main() -> Result<()> {
 
 fn sources() -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    for path in rust_files()? {
-        let text = fs::read_to_string(workspace::root().join(&path))
-            .with_context(|| format!("cannot read {path}"))?;
-        problems.extend(source::problems(&path, &text));
+    for path in files(&["*.rs"])? {
+        problems.extend(source::problems(&path, &read(&path)?));
+    }
+    for path in files(&["*Cargo.toml"])? {
+        problems.extend(source::manifest_problem(&path, &read(&path)?));
     }
     Ok(problems)
 }
 
-/// The paths of all Rust files that git tracks or doesn't ignore.
-fn rust_files() -> Result<BTreeSet<String>> {
+/// The text of a file, whose path begins at the root of the workspace.
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(workspace::root().join(path)).with_context(|| format!("cannot read {path}"))
+}
+
+/// The paths of all files that git tracks or doesn't ignore, and whose names are
+/// as one of `patterns`.
+fn files(patterns: &[&str]) -> Result<BTreeSet<String>> {
     let mut list = command::new("git");
-    list.current_dir(workspace::root()).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "*.rs",
-    ]);
+    list.current_dir(workspace::root())
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .args(patterns);
     Ok(command::capture(&mut list)?
         .lines()
         .filter(|path| workspace::root().join(path).exists())

@@ -1,28 +1,22 @@
-//! What one Rust file must not contain.
+//! What one Rust file or manifest must have or must not have, so that the lints of
+//! rustc and clippy do the rest.
 
-use super::code;
+/// The lint that denies `unsafe` everywhere.
+const LINT: &str = concat!("unsafe", "_code");
 
-/// Macros of code that isn't finished.
-const UNFINISHED: [&str; 3] = ["dbg", "todo", "unimplemented"];
-
-/// Macros that print, which is the business of programs and not of libraries.
-const PRINTING: [&str; 4] = ["print", "println", "eprint", "eprintln"];
-
-/// What may contain `unsafe`: the crate that deals in memory, and the file in
-/// which guests import functions.
-const UNSAFE: [&str; 3] = [
+/// What may allow `unsafe`: the crate that deals in memory, the file in which guests
+/// import functions, and the guest that exports a function under a name of its own.
+const UNSAFE: [&str; 4] = [
     "lunatic-engine/",
     "lunatic-guest/src/sys.rs",
     "lunatic-guest/src/sys/",
+    "guests/supervision/",
 ];
 
-/// Programs, which may print.
-const PROGRAMS: [&str; 2] = ["xtask/", "guests/"];
+/// What has a package inherit the lints of its workspace.
+const INHERITANCE: &str = "\n[lints]\nworkspace = true\n";
 
-/// Folders of programs in any crate.
-const PROGRAM_FOLDERS: [&str; 4] = ["/src/bin", "/examples/", "/tests/", "/benches/"];
-
-/// All that is wrong with the file at `path`.
+/// All that is wrong with the Rust file at `path`.
 pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if !source.starts_with("//!") {
@@ -30,98 +24,55 @@ pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
             "{path}:1: the first line must say in `//!` what this is"
         ));
     }
-    for (number, line) in (1..).zip(code::only(source).lines()) {
-        let found = problems_in_line(path, line);
-        problems.extend(found.map(|problem| format!("{path}:{number}: {problem}")));
+    let may_allow = UNSAFE.iter().any(|place| path.starts_with(place));
+    if !may_allow && source.contains(LINT) {
+        let places = UNSAFE.join(" and ");
+        problems.push(format!("{path}: names the lint `{LINT}` outside {places}"));
     }
     problems
 }
 
-fn problems_in_line(path: &str, line: &str) -> impl Iterator<Item = String> {
-    let unfinished =
-        calls(line, &UNFINISHED).map(|name| format!("`{name}!` is for unfinished code"));
-    let printing = (!is_program(path))
-        .then(|| calls(line, &PRINTING))
-        .into_iter()
-        .flatten()
-        .map(|name| format!("`{name}!` in a library; use `tracing`"));
-    let may_be_unsafe = UNSAFE.iter().any(|place| path.starts_with(place));
-    let unsafe_code = (!may_be_unsafe && words(line).any(|word| word == "unsafe"))
-        .then(|| format!("`unsafe` outside {}", UNSAFE.join(" and ")));
-    unfinished.chain(printing).chain(unsafe_code)
-}
-
-fn is_program(path: &str) -> bool {
-    path.ends_with("/main.rs")
-        || PROGRAMS.iter().any(|program| path.starts_with(program))
-        || PROGRAM_FOLDERS.iter().any(|folder| path.contains(folder))
-}
-
-/// The macros of `names` that `line` calls.
-fn calls(line: &str, names: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
-    let called: Vec<_> = line
-        .match_indices('!')
-        .filter_map(|(position, _)| words(&line[..position]).next_back())
-        .collect();
-    names
-        .iter()
-        .copied()
-        .filter(move |name| called.contains(name))
-}
-
-fn words(line: &str) -> impl DoubleEndedIterator<Item = &str> {
-    line.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+/// What is wrong with the manifest at `path`, if it is that of a package.
+pub(super) fn manifest_problem(path: &str, manifest: &str) -> Option<String> {
+    let is_package = manifest.contains("[package]");
+    let has_lints = manifest.contains(INHERITANCE);
+    (is_package && !has_lints).then(|| {
+        let lines = INHERITANCE.trim().replace('\n', " ");
+        format!("{path}: has no `{lines}`")
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::problems;
+    use super::{LINT, manifest_problem, problems};
 
     const LIBRARY: &str = "lunatic-abi/src/lib.rs";
 
     #[test]
-    fn a_clean_file_has_no_problems() {
-        let source = "//! A file.\nfn f() { write!(x); unsafe_code(\"unsafe\"); } // todo!()\n";
-        assert!(problems(LIBRARY, source).is_empty());
-    }
-
-    #[test]
     fn a_file_says_what_it_is_first() {
+        assert!(problems(LIBRARY, "//! A file.\nuse std::io;\n").is_empty());
         let problems = problems(LIBRARY, "use std::io;\n//! A file.\n");
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("lunatic-abi/src/lib.rs:1:"));
     }
 
     #[test]
-    fn unfinished_code_is_found_with_its_line_everywhere() {
-        let source = "//! A file.\n\nfn f() { todo!() }\n";
-        let problems = problems("xtask/src/main.rs", source);
-        assert_eq!(problems.len(), 1);
-        assert!(problems[0].starts_with("xtask/src/main.rs:3: `todo!`"));
-    }
-
-    #[test]
-    fn only_programs_print() {
-        let source = "//! A file.\nfn f() { eprintln!(\"x\") }\n";
-        assert_eq!(problems(LIBRARY, source).len(), 1);
-        for program in [
-            "lunatic-cli/src/bin/lunatic.rs",
-            "lunatic-cli/src/main.rs",
-            "lunatic-abi/examples/a.rs",
-            "guests/demo/src/links.rs",
-        ] {
-            assert!(problems(program, source).is_empty(), "{program}");
-        }
-    }
-
-    #[test]
-    fn one_crate_and_the_imports_of_guests_may_be_unsafe() {
-        let source = "//! A file.\nunsafe fn f() {}\n";
+    fn one_crate_and_the_imports_of_guests_may_allow_what_is_unsafe() {
+        let source = format!("//! A file.\n#![allow(dead_code, {LINT})]\nfn f() {{}}\n");
         for path in [LIBRARY, "lunatic-guest/src/lib.rs"] {
-            assert_eq!(problems(path, source).len(), 1);
+            assert_eq!(problems(path, &source).len(), 1);
         }
         for path in ["lunatic-engine/src/arena.rs", "lunatic-guest/src/sys.rs"] {
-            assert!(problems(path, source).is_empty());
+            assert!(problems(path, &source).is_empty());
         }
+    }
+
+    #[test]
+    fn a_package_has_the_lints_of_its_workspace() {
+        let package = "[package]\nname = \"a\"\n";
+        assert!(manifest_problem("a/Cargo.toml", package).is_some());
+        let inherits = format!("{package}\n[lints]\nworkspace = true\n");
+        assert_eq!(manifest_problem("a/Cargo.toml", &inherits), None);
+        assert_eq!(manifest_problem("Cargo.toml", "[workspace]\n"), None);
     }
 }

@@ -3,7 +3,11 @@
 //!
 //! The programs of this tree lie in the folder of this one, and `LUNATIC_GUESTS`
 //! names the folder of the guests.
-#![allow(clippy::print_stdout, reason = "it shows what it measures")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it shows what it measures"
+)]
 
 mod bench;
 mod number;
