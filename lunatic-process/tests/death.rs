@@ -1,15 +1,13 @@
 //! What happens when a process ends, and in which order.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-mod harness;
-
 use std::panic::panic_any;
 use std::sync::mpsc;
 
 use futures_lite::future::{self, block_on, poll_once};
-use harness::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 use lunatic_mailbox::{DataMessage, Message, Wanted};
 use lunatic_process::{Environment, ExitReason, Panicked, Process, SpawnOptions};
+use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 
 /// Calls a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);

@@ -1,26 +1,16 @@
-//! NameTable without guests.
+//! Names of native processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use futures_lite::future::{self, block_on};
-use lunatic_process::{Environment, Process, ProcessId, SpawnOptions};
+use futures_lite::future::block_on;
+use lunatic_process::ProcessId;
 use lunatic_registry::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
-use lunatic_scheduler::Scheduler;
+use lunatic_testkit::{environment, idle};
 
 fn address(process: u64) -> Address {
     Address {
         node: 0,
         process: ProcessId(process),
     }
-}
-
-fn environment() -> Environment {
-    Environment::new(1, Scheduler::builder().start().unwrap())
-}
-
-fn idle(environment: &Environment) -> Process {
-    environment
-        .spawn(SpawnOptions::default(), |_| future::pending())
-        .unwrap()
 }
 
 #[test]

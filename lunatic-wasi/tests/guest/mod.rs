@@ -6,13 +6,16 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, Misuse};
+use lunatic_testkit::guest;
+pub use lunatic_testkit::guest::args;
 use lunatic_wasi::{Access, Stdio};
 use lunatic_wasi::{WasiConfig, WasiCtx, WasiHost, add_to_linker};
-use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
+use wasmtime::{Memory, Val};
 
 /// Name and parameters of each function: `i` is an `i32`, `I` an `i64`.
 pub const FUNCTIONS: [(&str, &str); 45] = [
@@ -178,69 +181,42 @@ impl WasiHost for Host {
 }
 
 /// A process.
-pub struct Guest {
-    pub store: Store<Host>,
-    instance: Instance,
-    memory: Memory,
+pub struct Guest(guest::Guest<Host>);
+
+impl Deref for Guest {
+    type Target = guest::Guest<Host>;
+
+    fn deref(&self) -> &guest::Guest<Host> {
+        &self.0
+    }
+}
+
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut guest::Guest<Host> {
+        &mut self.0
+    }
 }
 
 /// The text of the module described above.
 fn steered() -> String {
-    let mut text = String::from("(module ");
-    for (name, params) in FUNCTIONS {
-        let types: String = params.chars().map(value_type).collect();
-        text += &format!(
-            "(import \"wasi_snapshot_preview1\" \"{name}\"
-                (func ${name} (param{types}) (result i32)))"
-        );
-    }
-    text += "(import \"wasi_snapshot_preview1\" \"proc_exit\" (func $proc_exit (param i32)))";
-    for (name, params) in FUNCTIONS {
-        let types: String = params.chars().map(value_type).collect();
-        let gets: String = (0..params.len())
-            .map(|i| format!("(local.get {i})"))
-            .collect();
-        text += &format!(
-            "(func (export \"{name}\") (param{types}) (result i32) (call ${name} {gets}))"
-        );
-    }
-    let pages = at::MEMORY_PAGES;
-    text += "(func (export \"proc_exit\") (param i32) (call $proc_exit (local.get 0)))";
-    text + &format!("(memory (export \"memory\") {pages}))")
-}
-
-fn value_type(letter: char) -> &'static str {
-    match letter {
-        'i' => " i32",
-        'I' => " i64",
-        other => panic!("{other} is no parameter"),
-    }
+    const NAMESPACE: &str = "wasi_snapshot_preview1";
+    let functions = FUNCTIONS.map(|(name, params)| (NAMESPACE, name, params, "i"));
+    let proc_exit = (NAMESPACE, "proc_exit", "i", "");
+    guest::forwarding(functions.into_iter().chain([proc_exit]), at::MEMORY_PAGES)
 }
 
 /// Makes a process of `module` and returns it before anything of it has run.
 pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
-    let engine = Engine::default();
-    let module = Module::new(&engine, module).expect("a valid module");
-    let mut linker = Linker::new(&engine);
-    add_to_linker(&mut linker).expect("no name is registered twice");
     let host = Host {
         wasi: WasiCtx::new(Arc::new(config), stdio).expect("all directories exist"),
         configs: HashMap::new(),
         memory: None,
         errors: ErrorTable::new(),
     };
-    let mut store = Store::new(&engine, host);
-    let instance =
-        block_on(linker.instantiate_async(&mut store, &module)).expect("all imports exist");
-    let memory = instance
-        .get_memory(&mut store, "memory")
-        .expect("a memory is exported");
-    store.data_mut().memory = Some(memory);
-    Guest {
-        store,
-        instance,
-        memory,
-    }
+    let instance = guest::Guest::new(module, host, add_to_linker, |host, memory| {
+        host.memory = Some(memory);
+    });
+    Guest(instance)
 }
 
 impl Guest {
@@ -268,15 +244,8 @@ impl Guest {
 
     /// Calls an export as a future that can be dropped; `Err` is a trap.
     pub async fn call_async(&mut self, name: &str, params: &[Val]) -> wasmtime::Result<i32> {
-        let function = self
-            .instance
-            .get_func(&mut self.store, name)
-            .unwrap_or_else(|| panic!("{name} is exported"));
-        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        function
-            .call_async(&mut self.store, params, &mut results)
-            .await?;
-        Ok(results.first().map_or(0, |value| value.unwrap_i32()))
+        let result = self.invoke(name, params).await?;
+        Ok(result.map_or(0, |value| value.unwrap_i32()))
     }
 
     /// Calls an export that does not trap, and makes errno 0 into `Ok`.
@@ -285,31 +254,6 @@ impl Guest {
             0 => Ok(()),
             errno => Err(errno),
         }
-    }
-
-    /// Puts bytes into memory.
-    pub fn put(&mut self, address: u32, bytes: &[u8]) {
-        self.memory
-            .write(&mut self.store, address as usize, bytes)
-            .expect("inside of the memory");
-    }
-
-    /// Takes bytes out of memory.
-    pub fn take(&mut self, address: u32, length: u32) -> Vec<u8> {
-        let start = address as usize;
-        self.memory.data(&self.store)[start..start + length as usize].to_vec()
-    }
-
-    pub fn take_u16(&mut self, address: u32) -> u16 {
-        u16::from_le_bytes(self.take(address, 2).try_into().expect("two bytes"))
-    }
-
-    pub fn take_u32(&mut self, address: u32) -> u32 {
-        u32::from_le_bytes(self.take(address, 4).try_into().expect("four bytes"))
-    }
-
-    pub fn take_u64(&mut self, address: u32) -> u64 {
-        u64::from_le_bytes(self.take(address, 8).try_into().expect("eight bytes"))
     }
 
     /// Puts a path into memory; gives its address and length.
@@ -487,38 +431,5 @@ impl Guest {
         self.call("fd_read", &args![fd, iovs, 1, at::RESULT])?;
         let count = self.take_u32(at::RESULT);
         Ok(self.take(at::DATA, count))
-    }
-}
-
-/// The parameters of a call: each an unsigned number as wide as it is, an
-/// unsuffixed one 32 bits.
-macro_rules! args {
-    ($($value:expr),* $(,)?) => {[$(crate::guest::Param::from($value).0),*]};
-}
-pub(crate) use args;
-
-pub struct Param(pub Val);
-
-impl From<i32> for Param {
-    fn from(value: i32) -> Param {
-        Param(Val::I32(value))
-    }
-}
-
-impl From<u32> for Param {
-    fn from(value: u32) -> Param {
-        Param(Val::I32(value as i32))
-    }
-}
-
-impl From<i64> for Param {
-    fn from(value: i64) -> Param {
-        Param(Val::I64(value))
-    }
-}
-
-impl From<u64> for Param {
-    fn from(value: u64) -> Param {
-        Param(Val::I64(value as i64))
     }
 }

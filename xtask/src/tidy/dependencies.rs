@@ -26,10 +26,10 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-engine",
 ]);
 
-/// Crates that nothing may depend on.
-const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
+/// Crates that nothing may depend on, but for tests.
+const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 19] = [
+const ALLOWED: [(&str, Allowed); 20] = [
     ("lunatic-abi", Allowed::These(&[])),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-engine", Allowed::These(&[])),
@@ -56,6 +56,10 @@ const ALLOWED: [(&str, Allowed); 19] = [
     (
         "lunatic-wasi",
         Allowed::These(&["lunatic-abi", "lunatic-fs"]),
+    ),
+    (
+        "lunatic-testkit",
+        Allowed::These(&["lunatic-scheduler", "lunatic-mailbox", "lunatic-process"]),
     ),
     ("lunatic-cli", Allowed::All),
     ("lunatic-bench", Allowed::All),
@@ -187,6 +191,8 @@ mod tests {
         assert_eq!(problems("lunatic-cli", "lunatic-timer"), 0);
         assert_eq!(problems("lunatic-cli", "xtask"), 1);
         assert_eq!(problems("lunatic-cli", "lunatic-bench"), 1);
+        assert_eq!(problems("lunatic-cli", "lunatic-testkit"), 1);
+        assert_eq!(problems("lunatic-timer", "lunatic-testkit"), 1);
         assert_eq!(problems("xtask", "lunatic-cli"), 1);
     }
 

@@ -1,28 +1,29 @@
-//! An environment for native processes.
-
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses another part of it"
-)]
+//! Native processes.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
-use async_io::Timer;
 use futures_lite::future;
-use lunatic_mailbox::{DataMessage, Tag, Wanted};
+use lunatic_mailbox::{DataMessage, Mailbox, Tag, Wanted};
 use lunatic_process::{Context, Environment, ExitReason, Failure, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 
-/// So long everything may take; nothing takes long, but a hang must end.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::wait;
 
+/// An environment with a scheduler of its own.
+///
+/// # Panics
+///
+/// Panics if the system has no threads left.
 pub fn environment() -> Environment {
     Environment::new(1, scheduler())
 }
 
+/// A scheduler with three workers.
+///
+/// # Panics
+///
+/// Panics if the system has no threads left.
 pub fn scheduler() -> Scheduler {
     let workers = NonZeroUsize::MIN.saturating_add(2);
     Scheduler::builder()
@@ -31,7 +32,12 @@ pub fn scheduler() -> Scheduler {
         .expect("threads")
 }
 
-/// Starts a process.
+/// Starts a process with the default options.
+///
+/// # Panics
+///
+/// Panics if the environment is full.
+#[track_caller]
 pub fn spawn<F>(environment: &Environment, body: impl FnOnce(Context) -> F) -> Process
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -41,7 +47,12 @@ where
         .expect("an environment with room")
 }
 
-/// A process that does nothing, and traps link deaths.
+/// Starts a process that does nothing, and traps link deaths.
+///
+/// # Panics
+///
+/// Panics if the environment is full.
+#[track_caller]
 pub fn idle(environment: &Environment) -> Process {
     let process = spawn(environment, |own| async move {
         let _kept = own;
@@ -51,7 +62,27 @@ pub fn idle(environment: &Environment) -> Process {
     process
 }
 
-/// A process that ends, in this way, at the first message.
+/// Starts a process that does nothing, and returns it with its mailbox.
+///
+/// # Panics
+///
+/// Panics if the environment is full.
+#[track_caller]
+pub fn open(environment: &Environment) -> (Process, Mailbox) {
+    let mut mailbox = None;
+    let process = spawn(environment, |own| {
+        mailbox = Some(own.mailbox);
+        future::pending()
+    });
+    (process, mailbox.expect("a body gets its mailbox"))
+}
+
+/// Starts a process that ends with `outcome` at the first message.
+///
+/// # Panics
+///
+/// Panics if the environment is full.
+#[track_caller]
 pub fn ends(environment: &Environment, outcome: Result<(), &'static str>) -> Process {
     spawn(environment, move |mut own| async move {
         own.mailbox.receive(Wanted::Any).await;
@@ -59,41 +90,30 @@ pub fn ends(environment: &Environment, outcome: Result<(), &'static str>) -> Pro
     })
 }
 
-/// Sends a message without anything in it.
+/// Sends an empty message.
+///
+/// # Panics
+///
+/// Panics if the process has ended.
+#[track_caller]
 pub fn wake(process: &Process) {
     process.send(DataMessage::default().into()).expect("alive");
 }
 
+/// The tag with this number; nothing for 0, which is no tag.
 pub fn tag(value: i64) -> Option<Tag> {
     Tag::new(value)
 }
 
+/// Waits for the end of a process, and returns how it ended.
+///
+/// # Panics
+///
+/// Panics if the process runs longer than [`PATIENCE`](crate::PATIENCE).
 #[track_caller]
 pub fn end_of(process: &Process) -> ExitReason {
     wait(
         &format!("the end of process {}", process.id()),
         process.wait(),
     )
-}
-
-/// Waits, but not for ever.
-#[track_caller]
-pub fn wait<T>(what: &str, event: impl Future<Output = T>) -> T {
-    let event = async { Some(event.await) };
-    let end_of_patience = async {
-        Timer::after(PATIENCE).await;
-        None
-    };
-    future::block_on(future::or(event, end_of_patience))
-        .unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {what}"))
-}
-
-/// Waits until something is so.
-#[track_caller]
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    wait(what, async {
-        while !is_so() {
-            Timer::after(Duration::from_millis(1)).await;
-        }
-    });
 }
