@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::similar::most_similar;
+
 /// The functions of the interface (ABI §1.1, §14.1; `docs/abi-extensions.md`) by
 /// namespace.
 pub(crate) const INTERFACE: &[(&str, &[&str])] = &[
@@ -323,7 +325,7 @@ pub(crate) fn absence(namespace: &str, name: &str) -> Absence {
     let Some((_, names)) = INTERFACE.iter().find(|(known, _)| *known == namespace) else {
         let namespaces = INTERFACE.iter().map(|(known, _)| *known);
         return Absence::NoSuchNamespace {
-            similar: most_similar(namespace, namespaces),
+            similar: most_similar(namespace, namespaces).map(str::to_owned),
         };
     };
     match names.contains(&name) {
@@ -362,15 +364,6 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
     bytes
         .windows(text.len())
         .position(|window| window == text.as_bytes())
-}
-
-fn most_similar<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    const SIMILAR: f64 = 0.8;
-    known
-        .map(|known| (strsim::jaro_winkler(word, known), known))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, known)| known.to_string())
 }
 
 impl fmt::Display for Absence {
