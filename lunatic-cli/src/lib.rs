@@ -11,7 +11,7 @@
 //! - [`state`]: [`State`], what a wasm process is made of, and which host
 //!   functions it can call.
 //! - [`config`]: [`Config`], what a process may do and what it is given.
-//! - [`names`]: [`NameScope`], what processes find each other by.
+//! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
 //!

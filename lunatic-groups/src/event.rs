@@ -1,4 +1,4 @@
-//! What a monitor is told, and its bytes.
+//! The content of the messages to monitors.
 
 use std::sync::Arc;
 
@@ -9,39 +9,54 @@ use crate::members::Member;
 /// What happened to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: these are the members now that monitoring begins.
+    /// Nothing. This is the first event of a monitor, and has the members at that time.
     Present,
-    /// These joined.
+    /// Processes joined.
     Joined,
-    /// These left, or ended.
+    /// Processes left or ended.
     Left,
 }
 
-/// One message to one monitor.
+/// The content of one message to one monitor.
 ///
 /// # Bytes
 ///
-/// All numbers are little-endian: the change, a `u32` (0 present, 1 joined, 2
-/// left); the length of the group's name, a `u32`; the id of the monitor, a
-/// `u64`; the name; and to the end, for each member, node and process, a `u64`
-/// each.
+/// All numbers are little-endian: the change, a `u32` (0 present, 1 joined, 2 left);
+/// the length of the name of the group, a `u32`; the id of the monitor, a `u64`; the
+/// name; and up to the end of the message two `u64` for each member, its node and its
+/// process.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_groups::{Change, GroupEvent, Member};
+/// use lunatic_process::ProcessId;
+///
+/// let event = GroupEvent {
+///     monitor: 1,
+///     change: Change::Joined,
+///     group: "workers".into(),
+///     members: vec![Member { node: 0, process: ProcessId(5) }],
+/// };
+/// assert_eq!(GroupEvent::from_bytes(&event.to_bytes()), Some(event));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupEvent {
-    /// The monitor that asked for it.
+    /// The id of the monitor.
     pub monitor: u64,
     /// What happened.
     pub change: Change,
     /// The name of the group.
     pub group: Arc<str>,
-    /// To whom; a process as often as it joined or left.
+    /// The processes, each as often as it joined or left.
     pub members: Vec<Member>,
 }
 
-/// What a [`Member`] takes, in bytes.
+/// The size of a [`Member`] in a message, in bytes.
 pub const MEMBER_BYTES: usize = 16;
 
 impl Member {
-    /// Node and process, as the host interface writes them.
+    /// Returns node and process as bytes, as they are in a [`GroupEvent`].
     pub fn to_bytes(self) -> [u8; MEMBER_BYTES] {
         let mut bytes = [0; MEMBER_BYTES];
         bytes[..8].copy_from_slice(&self.node.to_le_bytes());
@@ -49,7 +64,7 @@ impl Member {
         bytes
     }
 
-    /// Node and process from what the host interface writes.
+    /// Reads node and process from the bytes of [`to_bytes`](Member::to_bytes).
     pub fn from_bytes(bytes: &[u8; MEMBER_BYTES]) -> Member {
         let (words, _) = bytes.as_chunks::<8>();
         Member {
@@ -60,7 +75,7 @@ impl Member {
 }
 
 impl GroupEvent {
-    /// The event as bytes of a message.
+    /// Returns the event as the bytes of a message.
     pub fn to_bytes(&self) -> Vec<u8> {
         let members = self.members.len() * MEMBER_BYTES;
         let mut bytes = Vec::with_capacity(16 + self.group.len() + members);
@@ -72,7 +87,8 @@ impl GroupEvent {
         bytes
     }
 
-    /// The event that a message holds; `None` if these bytes are none.
+    /// Reads an event from the bytes of a message, or returns `None` if they are not
+    /// those of an event.
     pub fn from_bytes(bytes: &[u8]) -> Option<GroupEvent> {
         let (change, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
