@@ -1,5 +1,5 @@
 /* The host functions that the guests in this folder use, as
- * docs/abi-extensions.md and the ABI have them. */
+ * docs/abi.md and docs/abi-extensions.md have them. */
 #ifndef LUNATIC_H
 #define LUNATIC_H
 
@@ -24,7 +24,7 @@ uint32_t lunatic_send(uint64_t process);
 LUNATIC_IMPORT("lunatic::message", "receive")
 uint32_t lunatic_receive(const int64_t *tags, size_t count, uint64_t timeout_ms);
 
-/* Supervisors: docs/abi-extensions.md §1. */
+/* Supervisors: ABI §23. */
 enum lunatic_strategy {
     LUNATIC_ONE_FOR_ONE,
     LUNATIC_ONE_FOR_ALL,

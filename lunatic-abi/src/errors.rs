@@ -1,7 +1,8 @@
 //! The errors reported to a process, and the namespace `lunatic::error` (ABI §2).
 
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
+use crate::host_functions;
 use crate::memory::{AbiHost, Guest};
 use crate::table::{Resource, Table};
 
@@ -17,12 +18,15 @@ impl Resource for GuestError {
 /// The errors that a process has been told of and has not dropped.
 pub type ErrorTable = Table<GuestError>;
 
-pub(crate) fn add_to_linker<T: AbiHost>(linker: &mut Linker<T>) -> Result<()> {
-    const NAMESPACE: &str = "lunatic::error";
-    linker.func_wrap(NAMESPACE, "string_size", string_size)?;
-    linker.func_wrap(NAMESPACE, "to_string", to_string)?;
-    linker.func_wrap(NAMESPACE, "drop", drop)?;
-    Ok(())
+host_functions! {
+    pub(crate) fn add_to_linker<T: AbiHost>(Linker<T>);
+    pub(crate) const HOST_FUNCTIONS;
+
+    in "lunatic::error" {
+        fn string_size(error_id: u64) -> u32;
+        fn to_string(error_id: u64, error_str_ptr: u32);
+        fn drop(error_id: u64);
+    }
 }
 
 /// `lunatic::error::string_size` (ABI §2): the length of an error's text in bytes.
@@ -33,12 +37,17 @@ fn string_size<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64) -> Result<u
     Ok(error.0.len() as u32)
 }
 
-/// `lunatic::error::to_string` (ABI §2): writes exactly that many bytes to `ptr`.
+/// `lunatic::error::to_string` (ABI §2): writes exactly that many bytes to
+/// `error_str_ptr`.
 ///
 /// Traps on an unknown id or a bad address.
-fn to_string<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64, ptr: u32) -> Result<()> {
+fn to_string<T: AbiHost>(
+    mut caller: Caller<'_, T>,
+    error_id: u64,
+    error_str_ptr: u32,
+) -> Result<()> {
     let text = caller.data_mut().errors().get(error_id)?.0.clone();
-    caller.write(ptr, text.as_bytes())
+    caller.write(error_str_ptr, text.as_bytes())
 }
 
 /// `lunatic::error::drop` (ABI §2).

@@ -7,6 +7,8 @@
 //!
 //! # Layout
 //!
+//! - [`host_functions!`]: the macro that declares host functions.
+//! - [`host_function`]: [`HostFunction`], what is known of one without calling it.
 //! - [`memory`]: [`Guest`], the bounds-checked view a host function has of its caller.
 //! - [`table`]: [`Table`], the ids a guest holds for host resources.
 //! - [`errors`]: the error table and the namespace `lunatic::error`.
@@ -22,6 +24,8 @@
 //! - Nothing here knows what a resource means.
 
 pub mod errors;
+pub mod host_function;
+mod host_functions;
 pub mod memory;
 pub mod params;
 pub mod table;
@@ -30,19 +34,19 @@ pub mod trap;
 pub mod version;
 
 pub use errors::{ErrorTable, GuestError};
+pub use host_function::{HostFunction, Param, ValueType};
+#[doc(hidden)]
+pub use host_functions::expansion;
 pub use memory::{AbiHost, Guest};
 pub use table::{Resource, Table, TableFull};
 pub use timeout::{TIMED_OUT, Timeout};
 pub use trap::Misuse;
 
-use wasmtime::Linker;
+host_functions! {
+    /// Registers `lunatic::error` and `lunatic::version`.
+    pub fn add_to_linker<T: AbiHost>(Linker<T>);
+    /// The functions of `lunatic::error` and `lunatic::version`.
+    pub const HOST_FUNCTIONS;
 
-/// Registers `lunatic::error` and `lunatic::version`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: AbiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    errors::add_to_linker(linker)?;
-    version::add_to_linker(linker)
+    use errors, version;
 }

@@ -1,10 +1,10 @@
 //! The bounds-checked view a host function has of its caller.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::ops::Range;
 
-use wasmtime::{Caller, Extern, Memory, Result};
+use lunatic_error::with_causes;
+use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
 use crate::errors::{ErrorTable, GuestError};
 use crate::trap::Misuse;
@@ -19,6 +19,20 @@ pub trait AbiHost: Send + Sized + 'static {
 
     /// The errors that were reported to this process.
     fn errors(&mut self) -> &mut ErrorTable;
+
+    /// Whether the runtime asks something of the process; see
+    /// [`answer_requests`](AbiHost::answer_requests).
+    fn has_requests(&self) -> bool {
+        false
+    }
+
+    /// Answers what the runtime asks of the process. It is called where a host
+    /// function waits, whenever it is woken.
+    ///
+    /// - `function`: the name of the host function.
+    fn answer_requests(store: StoreContextMut<'_, Self>, function: &'static str) {
+        let _ = (store, function);
+    }
 }
 
 /// Reading and writing the memory of the guest that called.
@@ -34,6 +48,12 @@ pub trait Guest<T: 'static> {
     /// [`Misuse::NoMemory`].
     fn memory_and_state(&mut self) -> Result<(&mut [u8], &mut T)>;
 
+    /// Answers what the runtime asks of the process, if it asks anything. A host
+    /// function that waits calls it each time it is polled.
+    ///
+    /// - `function`: the name of the host function.
+    fn answer_requests(&mut self, function: &'static str);
+
     /// Reports a failure the ABI's way: keeps `error` with all its causes in the
     /// caller's error table, writes its id to `id_ptr`, and returns `1`.
     ///
@@ -42,6 +62,39 @@ pub trait Guest<T: 'static> {
     /// [`Misuse::OutOfBounds`] if there are not 8 bytes at `id_ptr`,
     /// [`Misuse::TableFull`] if the guest never drops its errors.
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32>;
+
+    /// Ends a host function that returns `0` with an id at `id_ptr`, or `1` with
+    /// an error id there.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Guest::report).
+    fn answer_id<E: Error + 'static>(
+        &mut self,
+        id_ptr: u32,
+        outcome: Result<u64, E>,
+    ) -> Result<u32> {
+        match outcome {
+            Ok(id) => {
+                self.write_u64(id_ptr, id)?;
+                Ok(0)
+            }
+            Err(error) => self.report(id_ptr, &error),
+        }
+    }
+
+    /// Ends a host function that returns `0` and writes nothing, or `1` with an
+    /// error id at `id_ptr`.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Guest::report).
+    fn answer<E: Error + 'static>(&mut self, id_ptr: u32, outcome: Result<(), E>) -> Result<u32> {
+        match outcome {
+            Ok(()) => Ok(0),
+            Err(error) => self.report(id_ptr, &error),
+        }
+    }
 
     /// The bytes at `ptr`.
     ///
@@ -136,9 +189,15 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
         Ok(memory.data_and_store_mut(self))
     }
 
+    fn answer_requests(&mut self, function: &'static str) {
+        if self.data().has_requests() {
+            T::answer_requests(self.as_context_mut(), function);
+        }
+    }
+
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32> {
         self.check_id_ptr(id_ptr)?;
-        let error = GuestError(chain(error));
+        let error = GuestError(with_causes(error).to_string());
         let id = self
             .data_mut()
             .errors()
@@ -186,15 +245,4 @@ fn range(memory: &[u8], ptr: u32, len: u64) -> Result<Range<usize>, Misuse> {
         });
     }
     Ok(ptr as usize..end as usize)
-}
-
-/// An error and all its causes on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,23 +1,17 @@
 //! The timeout argument of host functions.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::future;
+use wasmtime::Caller;
+
+use crate::memory::{AbiHost, Guest};
 
 /// The result code for "the time is over" everywhere in the interface.
 pub const TIMED_OUT: u32 = 9027;
-
-/// Waits.
-///
-/// - `millis`: milliseconds; `u64::MAX` means for ever.
-pub async fn sleep(millis: u64) {
-    Timeout::from_millis(millis)
-        .limit(future::pending::<()>())
-        .await;
-}
 
 /// A timeout as guests give it: milliseconds, all bits set means never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,4 +53,30 @@ impl Timeout {
         };
         future::or(async { Some(operation.await) }, expired).await
     }
+}
+
+/// Waits for `future` on behalf of a guest, and answers meanwhile what the runtime
+/// asks of the process.
+///
+/// - `function`: the name of the host function that waits.
+pub async fn wait<T: AbiHost, F: Future>(
+    caller: &mut Caller<'_, T>,
+    function: &'static str,
+    future: F,
+) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        caller.answer_requests(function);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Waits for so long on behalf of a guest.
+///
+/// - `millis`: milliseconds; `u64::MAX` means for ever.
+/// - `function`: the name of the host function that waits.
+pub async fn sleep<T: AbiHost>(caller: &mut Caller<'_, T>, function: &'static str, millis: u64) {
+    let timeout = Timeout::from_millis(millis);
+    wait(caller, function, timeout.limit(future::pending::<()>())).await;
 }

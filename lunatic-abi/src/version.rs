@@ -3,16 +3,37 @@
 //! It answers with the version of the *interface*, which is what guests ask
 //! for, and not with the version of these crates.
 
-use wasmtime::{Linker, Result};
+use wasmtime::Caller;
+
+use crate::host_functions;
+use crate::memory::AbiHost;
+
+host_functions! {
+    pub(crate) fn add_to_linker<T: AbiHost>(Linker<T>);
+    pub(crate) const HOST_FUNCTIONS;
+
+    in "lunatic::version" {
+        fn major() -> u32;
+        fn minor() -> u32;
+        fn patch() -> u32;
+    }
+}
 
 const MAJOR: u32 = 0;
 const MINOR: u32 = 13;
 const PATCH: u32 = 2;
 
-pub(crate) fn add_to_linker<T: 'static>(linker: &mut Linker<T>) -> Result<()> {
-    const NAMESPACE: &str = "lunatic::version";
-    linker.func_wrap(NAMESPACE, "major", || MAJOR)?;
-    linker.func_wrap(NAMESPACE, "minor", || MINOR)?;
-    linker.func_wrap(NAMESPACE, "patch", || PATCH)?;
-    Ok(())
+/// `lunatic::version::major` (ABI §12).
+fn major<T: AbiHost>(_: Caller<'_, T>) -> u32 {
+    MAJOR
+}
+
+/// `lunatic::version::minor` (ABI §12).
+fn minor<T: AbiHost>(_: Caller<'_, T>) -> u32 {
+    MINOR
+}
+
+/// `lunatic::version::patch` (ABI §12).
+fn patch<T: AbiHost>(_: Caller<'_, T>) -> u32 {
+    PATCH
 }

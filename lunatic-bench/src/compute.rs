@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Metering,
+    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits,
 };
 use wasmtime::{Memory, Store, Val};
 
@@ -140,9 +140,9 @@ fn ours(geometry: Geometry) -> Result<Kind, Box<dyn Error>> {
     let engine = Engine::new(&config)?;
     // As if this thread were a worker: from now on, the clock ticks.
     engine.ticker().enter();
-    let loader = Loader::new(&engine, |_| Ok(()))?;
+    let loader = Loader::new(&engine, [], |_| Ok(()))?;
     let module = loader.load(KERNELS.as_bytes())?;
-    let instance = block_on(module.instantiate(State::default(), Metering::Unlimited))?;
+    let instance = block_on(module.instantiate(State::default(), Budget::Unlimited))?;
     Ok(Kind::Ours(instance))
 }
 

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 };
                 let root = Root::new("add")
                     .config(config)
-                    .params([Val::I64(own.process.id().0 as i64)]);
+                    .params([Val::I64(own.process.id().to_bits() as i64)]);
                 let adder = inner.spawn(&module, root).await?;
                 println!("spawned it as {adder:?}, without rights and with 1 MiB of memory");
                 client(own, adder).await

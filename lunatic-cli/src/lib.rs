@@ -10,23 +10,26 @@
 //! - [`runtime`]: [`Runtime`], started, given modules, shut down.
 //! - [`state`]: [`State`], what a wasm process is made of, and which host
 //!   functions it can call.
+//! - [`child_environment`]: [`ChildEnvironment`], what a process has from its parent.
 //! - [`config`]: [`Config`], what a process may do and what it is given.
-//! - `name_scope`: [`NameScope`], the names and groups that processes share.
+//! - [`name_scope`]: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
 //!
 //! - This is the only crate that knows all others; none knows this one.
 //! - Nothing is decided here that a feature crate could decide.
 
+pub mod child_environment;
 pub mod config;
 pub mod name_scope;
 pub mod runtime;
 pub mod state;
 
+pub use child_environment::ChildEnvironment;
 pub use config::Config;
 pub use name_scope::NameScope;
-pub use runtime::{Builder, Root, Runtime, RuntimeError, SpawnFailure};
-pub use state::State;
+pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
+pub use state::{HOST_FUNCTIONS, State};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -3,23 +3,30 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lunatic_engine::{Engine, EngineConfig, EngineError, Geometry, LoadError, Loader, Module};
-use lunatic_process::guest::{SET_MAX_FUEL, Spawn, StartError, StartFailure, spawn};
-use lunatic_process::{Environment, Failure, Process};
+use lunatic_abi::{HostFunction, ValueType};
+use lunatic_engine::{
+    Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
+};
+use lunatic_error::with_causes;
+use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
+use lunatic_process::{Environment, Process, SpawnError, SpawnOptions, WeakEnvironment};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
 use lunatic_timer::Timers;
-use lunatic_wasi::{OpenError, Stdio, WasiCtx};
-use wasmtime::{Linker, Val};
+use lunatic_wasi::{OpenError, Stdio};
+use parking_lot::Mutex;
+use wasmtime::{Linker, Val, ValType};
 
+use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
 use crate::name_scope::NameScope;
-use crate::state::{self, Inheritance, Legacy, State};
+use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -29,6 +36,8 @@ pub struct Runtime {
     loader: Loader<State>,
     scheduler: Scheduler,
     environment: Environment,
+    /// All environments that were made, those that are gone among them.
+    environments: Arc<Mutex<Vec<WeakEnvironment>>>,
     timers: Timers,
 }
 
@@ -38,10 +47,12 @@ pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
-    host_functions: Vec<HostFunctions>,
+    host_functions: Vec<&'static [HostFunction]>,
+    register: Vec<Box<Register>>,
 }
 
-type HostFunctions = Box<dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync>;
+/// Registers host functions.
+type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync;
 
 /// A process that no other process spawns: how it starts.
 #[derive(Debug)]
@@ -68,13 +79,11 @@ pub enum RuntimeError {
 /// Why a root process did not start.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum SpawnFailure {
+pub enum RootError {
     /// A directory that it is given cannot be opened.
     Directory(OpenError),
     /// The environment takes no more, or the instance cannot be made.
-    Start(StartError),
-    /// The start function failed.
-    StartFunction(StartFailure),
+    Spawn(SpawnError),
 }
 
 impl Runtime {
@@ -99,29 +108,24 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SpawnFailure`].
-    pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
-        let given = root.config.wasi.clone();
-        given.open_dirs().await.map_err(SpawnFailure::Directory)?;
-        let wasi = WasiCtx::new(given, root.stdio).map_err(SpawnFailure::Directory)?;
-        let net = root.config.net.clone();
+    /// [`RootError`].
+    pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
+        let names = NameScope::new(environment);
+        let opened = self.environment_of(&root.config, root.stdio, names).await;
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
             export: root.export,
             params: root.params,
-            inheritance: Inheritance {
-                names: NameScope::new(environment),
-                timers: self.timers.clone(),
-                wasi,
-                net,
+            child_environment: opened.map_err(RootError::Directory)?,
+            options: SpawnOptions {
+                awaited: true,
+                ..SpawnOptions::default()
             },
-            link: None,
-            awaited: true,
         };
-        let spawned = spawn(environment, process).map_err(SpawnFailure::Start)?;
-        spawned.started().await.map_err(SpawnFailure::StartFunction)
+        let spawned = spawn(environment, process).map_err(RootError::Spawn)?;
+        spawned.started().await.map_err(RootError::Spawn)
     }
 
     /// How a supervisor starts this process; see [`lunatic_supervisor::Spec`].
@@ -132,13 +136,13 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SpawnFailure::Directory`].
+    /// [`RootError::Directory`].
     pub async fn child(
         &self,
         module: &Module<State>,
         root: Root,
         names: &NameScope,
-    ) -> Result<ChildStart, SpawnFailure> {
+    ) -> Result<ChildStart, RootError> {
         let Root {
             export,
             params,
@@ -146,18 +150,28 @@ impl Runtime {
             stdio,
             environment: _,
         } = root;
-        let dirs = config.wasi.open_dirs().await;
-        dirs.map_err(SpawnFailure::Directory)?;
-        let legacy = Legacy {
-            names: names.clone(),
+        let opened = self.environment_of(&config, stdio, names.clone()).await;
+        let own = opened.map_err(RootError::Directory)?;
+        let config = Arc::new(config);
+        let child = WasmChild::new(module.clone(), config.clone(), own.for_children(config));
+        Ok(child.export(export).params(params).into_start())
+    }
+
+    /// What a process has that no other process spawns.
+    async fn environment_of(
+        &self,
+        config: &Config,
+        stdio: Stdio,
+        names: NameScope,
+    ) -> Result<ChildEnvironment, OpenError> {
+        Ok(ChildEnvironment {
+            loader: self.loader.clone(),
+            names,
             timers: self.timers.clone(),
-            wasi: config.wasi.clone(),
+            wasi: config.wasi.clone().open().await?,
             stdio,
             net: config.net.clone(),
-        };
-        let inherit = move || legacy.clone().inherit().map_err(Failure::new);
-        let child = WasmChild::new(module.clone(), Arc::new(config), inherit);
-        Ok(child.export(export).params(params).into_start())
+        })
     }
 
     /// Where its processes live, native ones too.
@@ -168,7 +182,22 @@ impl Runtime {
     /// Another environment, whose processes are not seen from this one. Whoever
     /// makes it shuts it down.
     pub fn new_environment(&self, id: u64) -> Environment {
-        Environment::new(id, self.scheduler.clone())
+        let environment = Environment::new(id, self.scheduler.clone());
+        let mut environments = self.environments.lock();
+        environments.retain(|environment| environment.upgrade().is_some());
+        environments.push(environment.downgrade());
+        environment
+    }
+
+    /// All environments of the runtime, the one of its own first. Their
+    /// [`processes`](Environment::processes) can be described with
+    /// [`info`](Process::info) and [`inspect`](Process::inspect).
+    pub fn environments(&self) -> Vec<Environment> {
+        let environments = self.environments.lock();
+        let others = environments.iter().filter_map(WeakEnvironment::upgrade);
+        std::iter::once(self.environment.clone())
+            .chain(others)
+            .collect()
     }
 
     /// Kills all processes of the runtime's environment, waits until they are
@@ -200,14 +229,49 @@ impl Builder {
         self
     }
 
-    /// Adds host functions of the embedding program.
+    /// Adds host functions of the embedding program, as [`host_functions!`] makes
+    /// them.
     ///
-    /// `register` is called again for modules that are compiled to count fuel.
+    /// - `functions`: what they are. An import of what is not among them is said to
+    ///   be unknown when a module cannot be linked.
+    /// - `register`: registers them; it is called again for modules that are compiled
+    ///   to count fuel.
+    ///
+    /// ```
+    /// use lunatic_abi::{Guest, host_functions};
+    /// use lunatic_cli::{Runtime, State};
+    /// use wasmtime::{Caller, Result};
+    ///
+    /// host_functions! {
+    ///     fn add_to_linker(Linker<State>);
+    ///     const HOST_FUNCTIONS;
+    ///
+    ///     in "greeter" {
+    ///         fn greet(name_ptr: u32, name_len: u32);
+    ///     }
+    /// }
+    ///
+    /// /// Traps on a bad address and text that is not UTF-8.
+    /// fn greet(mut caller: Caller<'_, State>, name_ptr: u32, name_len: u32) -> Result<()> {
+    ///     println!("hello, {}", caller.text(name_ptr, name_len)?);
+    ///     Ok(())
+    /// }
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .host_functions(HOST_FUNCTIONS, add_to_linker)
+    ///     .start()?;
+    /// # futures_lite::future::block_on(runtime.shut_down());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`host_functions!`]: lunatic_abi::host_functions
     pub fn host_functions(
         mut self,
+        functions: &'static [HostFunction],
         register: impl Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> Builder {
-        self.host_functions.push(Box::new(register));
+        self.host_functions.push(functions);
+        self.register.push(Box::new(register));
         self
     }
 
@@ -224,12 +288,13 @@ impl Builder {
         config.cache = self.compile_cache;
         config.geometry = self.geometry;
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
-        let host_functions = self.host_functions;
-        let imports = move |linker: &mut Linker<State>| {
+        let lists = iter::once(HOST_FUNCTIONS).chain(self.host_functions);
+        let functions: Vec<_> = lists.flatten().map(type_of).collect();
+        let register = move |linker: &mut Linker<State>| {
             state::add_to_linker(linker)?;
-            host_functions.iter().try_for_each(|add| add(linker))
+            self.register.iter().try_for_each(|add| add(linker))
         };
-        let loader = Loader::with_budget_function(&engine, imports, SET_MAX_FUEL)
+        let loader = Loader::with_budget_function(&engine, functions, register, SET_MAX_FUEL)
             .map_err(RuntimeError::HostFunction)?;
         let scheduler = start_scheduler(&engine, self.workers).map_err(RuntimeError::Threads)?;
         let timers = Timers::new();
@@ -239,8 +304,25 @@ impl Builder {
             loader,
             environment: Environment::new(ENVIRONMENT, scheduler.clone()),
             scheduler,
+            environments: Arc::default(),
             timers,
         })
+    }
+}
+
+/// A host function as the engine knows it.
+fn type_of(function: &HostFunction) -> HostFunctionType {
+    let value_type = |ty| match ty {
+        ValueType::I32 => ValType::I32,
+        ValueType::I64 => ValType::I64,
+        ValueType::F64 => ValType::F64,
+    };
+    let params = function.params.iter();
+    HostFunctionType {
+        namespace: function.namespace,
+        name: function.name,
+        params: params.map(|param| value_type(param.ty)).collect(),
+        results: function.result.map(value_type).into_iter().collect(),
     }
 }
 
@@ -304,9 +386,10 @@ impl fmt::Debug for Builder {
 impl fmt::Display for RuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RuntimeError::Engine(error) => error.fmt(f),
+            RuntimeError::Engine(error) => with_causes(error).fmt(f),
             RuntimeError::HostFunction(error) => {
-                write!(f, "cannot register a host function: {error:#}")
+                let error = with_causes(error.as_ref());
+                write!(f, "cannot register a host function: {error}")
             }
             RuntimeError::Threads(error) => write!(f, "cannot start worker threads: {error}"),
         }
@@ -315,16 +398,16 @@ impl fmt::Display for RuntimeError {
 
 impl Error for RuntimeError {}
 
-impl fmt::Display for SpawnFailure {
+impl fmt::Display for RootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SpawnFailure::Directory(error) => error.fmt(f),
-            SpawnFailure::Start(error) => error.fmt(f),
-            SpawnFailure::StartFunction(error) => {
-                write!(f, "the start function of the module failed: {error}")
+            RootError::Directory(error) => error.fmt(f),
+            RootError::Spawn(SpawnError::StartFailed(failure)) => {
+                write!(f, "the start function of the module failed: {failure}")
             }
+            RootError::Spawn(error) => error.fmt(f),
         }
     }
 }
 
-impl Error for SpawnFailure {}
+impl Error for RootError {}

@@ -3,29 +3,29 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_abi::{AbiHost, ErrorTable, Misuse};
-use lunatic_engine::{InstanceState, MemoryLimits};
+use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
+use lunatic_engine::{InstanceState, Loader, MemoryLimits};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
-use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
-use lunatic_process::guest::{GuestProcess, ProcessHost};
-use lunatic_process::{Failure, Process};
+use lunatic_process::Process;
+use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
-use lunatic_supervisor::guest::{GuestSupervisors, Inherit, SupervisorHost};
-use lunatic_timer::Timers;
+use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::guest::{GuestTimers, TimerHost};
-use lunatic_wasi::{OpenError, ProcExit, Stdio, WasiConfig, WasiCtx, WasiHost};
-use wasmtime::{Linker, Memory};
+use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
+use wasmtime::{Memory, StoreContextMut};
 
+use crate::child_environment::ChildEnvironment;
 use crate::config::Config;
 use crate::name_scope::NameScope;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
     process: GuestProcess<State>,
+    loader: Loader<State>,
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
     timers: GuestTimers,
@@ -35,72 +35,44 @@ pub struct State {
     net: GuestNet,
 }
 
-/// What a process has from its parent, or, a root, from the runtime.
-#[derive(Debug)]
-pub struct Inheritance {
-    pub(crate) names: NameScope,
-    pub(crate) timers: Timers,
-    pub(crate) wasi: WasiCtx,
-    pub(crate) net: Arc<NetConfig>,
-}
+host_functions! {
+    /// Registers every host function there is.
+    pub(crate) fn add_to_linker(Linker<State>);
+    /// Every host function there is.
+    pub const HOST_FUNCTIONS;
 
-/// What is handed down; cloned for every child but the last.
-#[derive(Debug, Clone)]
-pub(crate) struct Legacy {
-    pub(crate) names: NameScope,
-    pub(crate) timers: Timers,
-    pub(crate) wasi: Arc<WasiConfig>,
-    pub(crate) stdio: Stdio,
-    pub(crate) net: Arc<NetConfig>,
-}
-
-impl Legacy {
-    /// What one child inherits.
-    ///
-    /// # Errors
-    ///
-    /// The first directory that cannot be opened.
-    pub(crate) fn inherit(self) -> Result<Inheritance, OpenError> {
-        Ok(Inheritance {
-            names: self.names,
-            timers: self.timers,
-            wasi: WasiCtx::new(self.wasi, self.stdio.for_child())?,
-            net: self.net,
-        })
-    }
-}
-
-/// Registers every host function there is.
-///
-/// # Errors
-///
-/// Fails if two crates register the same name.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    lunatic_abi::add_to_linker(linker)?;
-    lunatic_mailbox::guest::add_to_linker(linker)?;
-    lunatic_process::guest::add_to_linker(linker)?;
-    lunatic_timer::guest::add_to_linker(linker)?;
-    lunatic_registry::guest::add_to_linker(linker)?;
-    lunatic_groups::guest::add_to_linker(linker)?;
-    lunatic_supervisor::guest::add_to_linker(linker)?;
-    lunatic_distributed::guest::add_to_linker(linker)?;
-    lunatic_wasi::add_to_linker(linker)?;
-    lunatic_net::guest::add_to_linker(linker)
+    use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
+        lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
+        lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest;
 }
 
 impl AbiHost for State {
     fn memory(&self) -> Option<Memory> {
-        self.process.memory()
+        self.process.incarnation().memory()
     }
 
     fn errors(&mut self) -> &mut ErrorTable {
         &mut self.errors
     }
+
+    fn has_requests(&self) -> bool {
+        self.process.handle().has_requests()
+    }
+
+    fn answer_requests(store: StoreContextMut<'_, State>, function: &'static str) {
+        answer_requests(store, Some(function));
+    }
 }
 
 impl InstanceState for State {
     fn limits(&mut self) -> &mut MemoryLimits {
-        self.process.limits()
+        self.process.incarnation_mut().limits()
+    }
+
+    fn on_preemption(store: StoreContextMut<'_, State>) {
+        if store.data().process.handle().has_requests() {
+            answer_requests(store, None);
+        }
     }
 }
 
@@ -114,22 +86,23 @@ impl MailboxHost for State {
 
 impl ProcessHost for State {
     type Config = Config;
-    type Inheritance = Inheritance;
+    type ChildEnvironment = ChildEnvironment;
 
     fn new(
         process: GuestProcess<State>,
         mailbox: GuestMailbox<Process>,
-        inheritance: Inheritance,
+        environment: ChildEnvironment,
     ) -> State {
         State {
             process,
+            loader: environment.loader,
             mailbox,
             errors: ErrorTable::new(),
-            timers: GuestTimers::new(inheritance.timers),
-            names: inheritance.names,
+            timers: GuestTimers::new(environment.timers),
+            names: environment.names,
             supervisors: GuestSupervisors::new(),
-            wasi: inheritance.wasi,
-            net: GuestNet::new(inheritance.net),
+            wasi: WasiCtx::new(environment.wasi, environment.stdio),
+            net: GuestNet::new(environment.net),
         }
     }
 
@@ -141,10 +114,19 @@ impl ProcessHost for State {
         &mut self.process
     }
 
-    fn inherit(&self, config: &Arc<Config>) -> Result<Inheritance, Misuse> {
-        self.legacy(config)
-            .inherit()
-            .map_err(|error| Misuse::refused(error.to_string()))
+    fn loader(&self) -> &Loader<State> {
+        &self.loader
+    }
+
+    fn child_environment(
+        &self,
+        config: &Arc<Config>,
+    ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
+        let (own, config) = (self.environment(), config.clone());
+        async move {
+            let environment = own.for_child(&config).await;
+            environment.map_err(|error| Misuse::refused(error.to_string()))
+        }
     }
 
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
@@ -157,31 +139,21 @@ impl SupervisorHost for State {
         &mut self.supervisors
     }
 
-    fn inherit_later(&self, config: &Arc<Config>) -> Box<Inherit<State>> {
-        let legacy = self.legacy(config);
-        Box::new(move || legacy.clone().inherit().map_err(Failure::new))
+    fn child_environments(&self, config: &Arc<Config>) -> Box<ChildEnvironments<State>> {
+        Box::new(self.environment().for_children(config.clone()))
     }
 }
 
 impl State {
-    /// What children with this config have from this process.
-    fn legacy(&self, config: &Config) -> Legacy {
-        Legacy {
+    /// What this process has itself.
+    fn environment(&self) -> ChildEnvironment {
+        ChildEnvironment {
+            loader: self.loader.clone(),
             names: self.names.clone(),
             timers: self.timers.timers().clone(),
-            wasi: config.wasi.clone(),
+            wasi: self.wasi.opened_config().clone(),
             stdio: self.wasi.stdio().clone(),
-            net: self.net_for(config),
-        }
-    }
-
-    /// What a child with this config may do with the network: no more than its
-    /// parent.
-    fn net_for(&self, config: &Config) -> Arc<NetConfig> {
-        let own = self.net.config();
-        match Arc::ptr_eq(own, &config.net) {
-            true => own.clone(),
-            false => Arc::new(config.net.capped(own)),
+            net: self.net.config().clone(),
         }
     }
 }

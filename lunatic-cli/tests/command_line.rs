@@ -3,7 +3,11 @@
 
 mod harness;
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use harness::program::Guests;
 use lunatic_testkit::program::{self, exit_code, first_line, ran};
@@ -168,6 +172,11 @@ fn what_is_not_wasm_is_told_apart() {
         .run(&["run", "wrong.wat"])
         .code(1)
         .says(&["wrong.wat", "text format", "i32.cons"]);
+    guests.file("place.wat", "(module\n  (nonsense))");
+    guests
+        .run(&["run", "place.wat"])
+        .code(1)
+        .says(&["--> place.wat:2:4\n  |\n2 |   (nonsense))\n  |    ^"]);
     guests.file("component.wasm", b"\0asm\x0d\0\x01\0");
     guests
         .run(&["run", "component.wasm"])
@@ -184,6 +193,17 @@ fn a_module_that_is_cut_off_is_not_valid() {
         .run(&["run", "cut.wasm"])
         .code(1)
         .says(&["cut.wasm", "not a valid module", "cut off"]);
+}
+
+#[test]
+fn a_proposal_that_is_not_enabled_is_named() {
+    let guests = Guests::new();
+    guests.file("tail.wat", "(module (func (return_call 0)))");
+    guests.run(&["run", "tail.wat"]).code(1).says(&[
+        "tail.wat",
+        "not a valid module",
+        "proposal `tail-call`",
+    ]);
 }
 
 #[test]
@@ -375,4 +395,83 @@ fn ctrl_c_ends_all_processes() {
 fn a_request_to_terminate_ends_a_program() {
     let sleeps = r#"(func (export "_start") (call $hello) (call $sleep))"#;
     assert_eq!(signalled(sleeps, "-TERM"), Some(143));
+}
+
+/// So many processes that fail; when all have, it prints `hello`.
+fn fails_often(count: u32) -> String {
+    let guest = format!(
+        r#"{HELLO}
+        (memory (export "memory") 4)
+        (func (export "fails") unreachable)
+        (func (export "_start") (local $number i32)
+            (loop $spawns
+                (i64.store offset=0x10000 (i32.shl (local.get $number) (i32.const 3))
+                    (call $spawn_own (i64.const 0) @fails))
+                (local.set $number (i32.add (local.get $number) (i32.const 1)))
+                (br_if $spawns (i32.lt_u (local.get $number) (i32.const {count}))))
+            (loop $awaits
+                (local.set $number (i32.sub (local.get $number) (i32.const 1)))
+                (call $await (i64.load offset=0x10000 (i32.shl (local.get $number) (i32.const 3))))
+                (br_if $awaits (local.get $number)))
+            (call $hello))"#
+    );
+    harness::module(&guest)
+}
+
+/// Runs a guest whose log is not read before it prints `hello`; the log.
+fn read_too_late(guest: String) -> Vec<String> {
+    let guests = Guests::new();
+    guests.file("guest.wat", guest);
+    let mut child = guests
+        .lunatic()
+        .args(["run", "guest.wat"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (tell, first) = mpsc::channel();
+    thread::spawn(move || tell.send(lines.next().unwrap().unwrap()));
+    let first = first.recv_timeout(Duration::from_secs(60));
+    if first.is_err() {
+        child.kill().unwrap();
+    }
+    assert_eq!(first.as_deref(), Ok("hello"));
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let log = log.map(Result::unwrap).collect();
+    assert_eq!(exit_code(&mut child), Some(0));
+    log
+}
+
+fn warnings(log: &[String]) -> usize {
+    log.iter().filter(|line| line.contains("WARN")).count()
+}
+
+#[test]
+fn who_does_not_read_the_log_holds_up_no_process_and_misses_nothing() {
+    // More than a pipe holds.
+    let log = read_too_late(fails_often(1000));
+    assert_eq!(warnings(&log), 1000);
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_grow_without_end() {
+    let log = read_too_late(fails_often(20_000));
+    let kept = warnings(&log);
+    assert!((1000..20_000).contains(&kept), "{kept}");
+    let last = log.last().unwrap();
+    assert!(last.contains("lines of the log were dropped"), "{last}");
+}
+
+#[test]
+fn what_was_logged_stands_before_the_problem_that_ends_the_program() {
+    let guests = Guests::new();
+    let ran = guests.run_guest(
+        r#"(func (export "fails") unreachable)
+        (func (export "_start")
+            (call $await (call $spawn_own (i64.const 0) @fails))
+            unreachable)"#,
+    );
+    let logged = ran.code(1).err.find("WARN").unwrap();
+    assert!(logged < ran.err.find("error:").unwrap(), "{}", ran.err);
 }

@@ -1,4 +1,4 @@
-//! Process groups of guests (docs/abi-extensions.md §2).
+//! Process groups of guests (ABI §24).
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;

@@ -4,8 +4,9 @@
 mod harness;
 
 use harness::World;
-use harness::interface::{INTERFACE, import, signature};
+use harness::interface::{import, import_as, interface};
 use lunatic_engine::{ImportProblem, LoadError};
+use lunatic_process::guest::SET_MAX_FUEL;
 
 /// A module that imports what it is told to and nothing else.
 fn importer(imports: &str) -> String {
@@ -22,47 +23,48 @@ fn problems(world: &World, imports: &str) -> Vec<ImportProblem> {
 #[test]
 fn every_function_of_the_interface_links_with_exactly_its_type() {
     let world = World::new();
-    let imports: String = INTERFACE
-        .iter()
-        .flat_map(|(namespace, functions)| {
-            functions
-                .iter()
-                .map(move |(name, ty)| import(namespace, name, "", ty))
-        })
-        .collect();
+    let imports: String = interface().map(|function| import(function, "")).collect();
     world.try_load(&importer(&imports)).unwrap();
 }
 
 #[test]
 fn every_function_is_offered_with_no_other_type() {
     let world = World::new();
-    for (namespace, functions) in INTERFACE {
-        for (name, ty) in *functions {
-            // One parameter more.
-            let found = problems(&world, &import(namespace, name, "", &format!("I{ty}")));
-            let [problem] = &found[..] else {
-                panic!("{namespace}::{name}: {found:?}");
-            };
-            assert_eq!(problem.offered.as_ref(), Some(&signature(ty)), "{name}");
-        }
+    for function in interface() {
+        let ty = function.type_use();
+        let one_more = format!("(param i64) {ty}");
+        let found = problems(&world, &import_as(function, &one_more));
+        let [problem] = &found[..] else {
+            panic!("{function:?}: {found:?}");
+        };
+        let offered = format!("(func {ty})").replace(" )", ")");
+        assert_eq!(problem.offered, Some(offered), "{function:?}");
     }
 }
 
 #[test]
 fn the_namespaces_have_as_many_functions_as_the_interface() {
-    // ABI §1.1, without certificates (3); §14.1.
-    let count = |wanted: &str| {
-        let namespace = INTERFACE.iter().find(|(name, _)| *name == wanted);
-        namespace.map(|(_, functions)| functions.len())
+    // ABI §1.1 and §14.1, without certificates (3).
+    let count = |namespace: &str| {
+        interface()
+            .filter(|function| function.namespace == namespace)
+            .count()
     };
-    assert_eq!(count("lunatic::process"), Some(26));
-    assert_eq!(count("lunatic::message"), Some(18));
-    assert_eq!(count("lunatic::networking"), Some(49));
-    // docs/abi-extensions.md.
-    assert_eq!(count("lunatic::supervisor"), Some(19));
-    assert_eq!(count("lunatic::group"), Some(11));
-    assert_eq!(count("lunatic::distributed"), Some(12 - 3));
-    assert_eq!(count("wasi_snapshot_preview1"), Some(46));
+    assert_eq!(count("lunatic::process"), 26);
+    assert_eq!(count("lunatic::message"), 18);
+    assert_eq!(count("lunatic::networking"), 49);
+    // ABI §23 and §24.
+    assert_eq!(count("lunatic::supervisor"), 19);
+    assert_eq!(count("lunatic::group"), 11);
+    assert_eq!(count("lunatic::distributed"), 12 - 3);
+    assert_eq!(count("wasi_snapshot_preview1"), 46);
+}
+
+#[test]
+fn the_function_that_decides_how_a_module_is_compiled_is_offered() {
+    let set_max_fuel =
+        interface().find(|function| (function.namespace, function.name) == SET_MAX_FUEL);
+    assert!(set_max_fuel.is_some());
 }
 
 #[test]

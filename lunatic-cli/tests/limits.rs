@@ -6,7 +6,7 @@ mod harness;
 use harness::{World, assert_failed, assert_normal, send};
 use lunatic_cli::Root;
 use lunatic_mailbox::{DataMessage, Limits};
-use lunatic_process::{Environment, EnvironmentConfig, MailboxFull, ProcessConfig};
+use lunatic_process::{Environment, EnvironmentConfig, FailureKind, ProcessConfig};
 use lunatic_testkit::wait;
 
 #[test]
@@ -148,9 +148,9 @@ fn a_process_whose_mailbox_overflows_fails_and_its_links_are_told() {
     let fifth = DataMessage::default().into();
     assert!(process.send(fifth).is_err());
     assert_failed(&process, "the mailbox is full");
-    let full = MailboxFull { messages: 4 };
+    let full = FailureKind::MailboxFull { messages: 4 };
     let reason = process.exit_reason().unwrap();
-    assert_eq!(reason.failure().unwrap().downcast_ref(), Some(&full));
+    assert_eq!(reason.failure().unwrap().kind(), &full);
     observer.is_told_of_failure(&process, 5);
 }
 
@@ -207,7 +207,10 @@ fn the_bytes_of_a_mailbox_are_limited_too() {
 fn a_full_environment_is_result_1() {
     let world = World::new();
     let scheduler = world.runtime.environment().scheduler().clone();
-    let full = EnvironmentConfig { max_processes: 3 };
+    let full = EnvironmentConfig {
+        max_processes: 3,
+        ..EnvironmentConfig::default()
+    };
     let environment = Environment::with_config(7, scheduler, full);
     let module = world.load(
         r#"(func (export "main")

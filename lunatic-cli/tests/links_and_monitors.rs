@@ -5,7 +5,7 @@ mod harness;
 
 use harness::{Told, World, assert_failed, assert_killed, assert_normal, send};
 use lunatic_mailbox::Wanted;
-use lunatic_process::{ExitReason, LinkDeath, SpawnLink, SpawnOptions};
+use lunatic_process::{ExitReason, SpawnLink, SpawnOptions};
 use lunatic_testkit::end_of;
 
 /// Waits for a message, then ends in the way of its export.
@@ -120,7 +120,7 @@ const CHAIN: &str = r#"
 fn a_failure_spreads_along_links_and_each_names_who_died_before() {
     let world = World::new();
     let a = world.spawn(&world.load(CHAIN), "a");
-    let c = lunatic_process::ProcessId(world.report() as u64);
+    let c = lunatic_mailbox::Pid::from_bits(world.report() as u64);
     let c = world.runtime.environment().process(c).unwrap();
     send(&c, 0, b"");
     assert_failed(&c, "unreachable");
@@ -215,7 +215,7 @@ fn a_link_that_is_undone_tells_nothing() {
     observer.watch(&process, 5);
     process.unlink(observer.process.id());
     send(&process, 0, b"");
-    assert_eq!(observer.told(), Told::ProcessDied(process.id().0));
+    assert_eq!(observer.told(), Told::ProcessDied(process.id().to_bits()));
     observer.is_told_nothing_more();
 }
 
@@ -417,8 +417,7 @@ fn the_failure_of_a_native_process_kills_the_guest_linked_to_it() {
     send(&native, 0, b"");
     assert_failed(&native, "it broke");
     let reason = end_of(&guest);
-    let death = reason.failure().and_then(|failure| failure.downcast_ref());
-    assert_eq!(death, Some(&LinkDeath { peer: native.id() }));
+    assert_eq!(reason, ExitReason::link_death(native.id()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod harness;
 
 use harness::{Told, World, assert_failed, assert_normal, send};
 use lunatic_cli::Root;
+use lunatic_mailbox::MessageResource;
 use lunatic_testkit::wait;
 use wasmtime::Val;
 
@@ -27,7 +28,7 @@ fn a_message_carries_tag_and_bytes() {
             (call $report (call $get_process_id))
             (call $report (i64.extend_i32_u (call $send (local.get $to)))))"#,
     );
-    let to = Val::I64(observer.process.id().0 as i64);
+    let to = Val::I64(observer.process.id().to_bits() as i64);
     world.root(&module, Root::new("main").params([to])).unwrap();
     assert_eq!(world.reports(), [2, 0, 3, 5, -5, 0, 0]);
     assert_eq!(observer.told(), Told::Data(-5, b"hello".to_vec()));
@@ -485,7 +486,7 @@ fn messages_of_deaths_can_be_sent_on() {
             (call $report (local.get $child)))
         (func (export "child") (drop (call $next)) unreachable)"#,
     );
-    let to = Val::I64(observer.process.id().0 as i64);
+    let to = Val::I64(observer.process.id().to_bits() as i64);
     world.root(&module, Root::new("main").params([to])).unwrap();
     let child = world.report() as u64;
     assert_eq!(observer.told(), Told::LinkDied(5));
@@ -584,6 +585,11 @@ fn a_resource_of_another_kind_stays_in_its_place() {
     );
     // Not a module, nor anything that a guest can name.
     struct Thing;
+    impl MessageResource for Thing {
+        fn kind(&self) -> &'static str {
+            "thing"
+        }
+    }
     let (sender, back) = async_channel::bounded(1);
     let native = world
         .runtime
@@ -594,7 +600,7 @@ fn a_resource_of_another_kind_stays_in_its_place() {
             Ok(())
         })
         .unwrap();
-    let to = Val::I64(native.id().0 as i64);
+    let to = Val::I64(native.id().to_bits() as i64);
     let process = world.root(&module, Root::new("main").params([to])).unwrap();
     let mut message = lunatic_mailbox::DataMessage::default();
     message.push(Thing);

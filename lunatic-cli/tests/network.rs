@@ -37,7 +37,7 @@ fn codes_of_root_and_children(net: NetConfig) -> [i64; 3] {
     config.net = Arc::new(net);
     let root = Root::new("main").config(config);
     let process = world.root(&module, root).unwrap();
-    assert_eq!(process.id().0, 1);
+    assert_eq!(process.id().to_bits(), 1);
     let codes = world.reports();
     harness::assert_normal(&process);
     codes

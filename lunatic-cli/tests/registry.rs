@@ -72,10 +72,15 @@ fn a_name_may_be_of_another_node() {
     world.run_main(&guest(&[
         LOOK_UP,
         r#"(func (export "main")
+            ;; The id says on which node it is: 7 << 44 | 1000000.
+            (call $registry_put @name (i64.const 7) (i64.const 123145303310912))
+            (call $look_up @name)
+            ;; One without a node number is of the node that is named.
             (call $registry_put @name (i64.const 7) (i64.const 1000000))
             (call $look_up @name))"#,
     ]));
-    assert_eq!(world.reports(), [0, 7, 1_000_000]);
+    let id = 7 << 44 | 1_000_000;
+    assert_eq!(world.reports(), [0, 7, id, 0, 7, id]);
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn children_share_the_registry_and_roots_do_not() {
         (func (export "child") (call $look_up @name))"#,
     ]));
     let main = world.spawn(&module, "main");
-    assert_eq!(world.reports(), [0, 0, main.id().0 as i64]);
+    assert_eq!(world.reports(), [0, 0, main.id().to_bits() as i64]);
     world.run(&module, "child");
     assert_eq!(world.reports(), [1, -1, -1]);
     send(&main, 0, b"");

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use harness::{Told, World, assert_failed, assert_killed, send};
-use lunatic_cli::{Root, SpawnFailure};
-use lunatic_process::Panicked;
+use lunatic_cli::{Root, RootError};
+use lunatic_process::{FailureKind, SpawnError};
 use lunatic_wasi::{Input, Stdio};
 
 /// One export for each way to wait, or not to; each reports 1 before, and 2 if
@@ -203,13 +203,7 @@ fn a_host_function_that_panics_fails_the_process_and_that_is_told() {
     send(&process, 0, b"");
     assert_failed(&process, "the host panicked: a host function broke");
     let reason = process.exit_reason().unwrap();
-    assert!(
-        reason
-            .failure()
-            .unwrap()
-            .downcast_ref::<Panicked>()
-            .is_some()
-    );
+    assert_eq!(reason.failure().unwrap().kind(), &FailureKind::Panicked);
     observer.is_told_of_failure(&process, 5);
     assert!(!world.runtime.environment().exists(process.id()));
     world.no_more_reports();
@@ -239,7 +233,7 @@ fn a_panic_in_a_start_function_is_a_failed_start() {
     );
     let failure = world.root(&module, Root::new("main")).unwrap_err();
     assert!(
-        matches!(failure, SpawnFailure::StartFunction(_)),
+        matches!(failure, RootError::Spawn(SpawnError::StartFailed(_))),
         "{failure}"
     );
     world.wait_until_empty();
@@ -291,7 +285,7 @@ fn a_monitor_hears_of_each_of_a_thousand_deaths() {
             let process = world.spawn(&module, "main");
             observer.monitor(&process);
             send(&process, 0, b"");
-            process.id().0
+            process.id().to_bits()
         })
         .collect();
     let mut told: Vec<_> = (0..1000)

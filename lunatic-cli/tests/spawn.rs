@@ -4,8 +4,8 @@
 mod harness;
 
 use harness::{Told, World, assert_failed, assert_killed, assert_normal, send};
-use lunatic_cli::{Root, SpawnFailure};
-use lunatic_process::ProcessConfig;
+use lunatic_cli::{Root, RootError};
+use lunatic_process::{ProcessConfig, SpawnError};
 
 #[test]
 fn a_child_runs_and_its_id_is_written() {
@@ -306,7 +306,7 @@ fn spawning_inside_a_start_function_traps() {
     );
     let failure = world.root(&module, Root::new("main")).unwrap_err();
     assert!(
-        matches!(failure, SpawnFailure::StartFunction(_)),
+        matches!(failure, RootError::Spawn(SpawnError::StartFailed(_))),
         "{failure}"
     );
     assert!(failure.to_string().contains("start function"), "{failure}");
@@ -386,7 +386,7 @@ fn a_child_that_never_started_ends_with_the_parent_that_waited_for_it() {
     let observer = world.observer();
     observer
         .process
-        .monitor(lunatic_process::ProcessId(child as u64));
+        .monitor(lunatic_mailbox::Pid::from_bits(child as u64));
     parent.kill();
     assert_killed(&parent);
     assert_eq!(observer.told(), Told::ProcessDied(child as u64));

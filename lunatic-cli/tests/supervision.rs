@@ -1,4 +1,4 @@
-//! `lunatic::supervisor` (docs/abi-extensions.md §1), for guests in any language.
+//! `lunatic::supervisor` (ABI §23), for guests in any language.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;

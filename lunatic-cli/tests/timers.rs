@@ -102,7 +102,7 @@ fn a_timer_outlives_who_started_it() {
             (call $write (i64.const 5) (i64.const 0))
             (drop (call $send_after (local.get $to) (i64.const 20))))"#,
     );
-    let to = Val::I64(observer.process.id().0 as i64);
+    let to = Val::I64(observer.process.id().to_bits() as i64);
     let root = Root::new("main").params([to]);
     assert_normal(&world.root(&module, root).unwrap());
     assert_eq!(observer.told(), Told::Data(5, vec![0; 8]));

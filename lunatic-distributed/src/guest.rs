@@ -1,55 +1,82 @@
 //! The namespace `lunatic::distributed` (ABI §8) on a node that is alone.
 
-use lunatic_abi::Misuse;
+use lunatic_abi::{Misuse, host_functions};
 use lunatic_process::guest::{ProcessHost, check_right_to_spawn};
-use wasmtime::{Caller, Linker, Result};
-
-const NAMESPACE: &str = "lunatic::distributed";
-
-/// The number of a node that is alone.
-pub const ALONE: u64 = 0;
+use wasmtime::{Caller, Result};
 
 /// The number of a module that no other node knows.
 const LOCAL_MODULE: u64 = 0;
 
-/// Registers `lunatic::distributed`, but for the signing of certificates.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "nodes_count", || 0u32)?;
-    linker.func_wrap(
-        NAMESPACE,
-        "get_nodes",
-        |_nodes_ptr: u32, _nodes_len: u32| 0u32,
-    )?;
-    linker.func_wrap(NAMESPACE, "node_id", || ALONE)?;
-    linker.func_wrap(NAMESPACE, "module_id", || LOCAL_MODULE)?;
-    linker.func_wrap(NAMESPACE, "exec_lookup_nodes", exec_lookup_nodes)?;
-    linker.func_wrap(
-        NAMESPACE,
-        "copy_lookup_nodes_results",
-        copy_lookup_nodes_results,
-    )?;
-    linker.func_wrap(NAMESPACE, "spawn", spawn::<T>)?;
-    linker.func_wrap(NAMESPACE, "send", send)?;
-    linker.func_wrap(
-        NAMESPACE,
-        "send_receive_skip_search",
-        send_receive_skip_search,
-    )?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::distributed`, but for the signing of certificates.
+    pub fn add_to_linker<T: ProcessHost>(Linker<T>);
+    /// The functions of `lunatic::distributed`, but for the signing of certificates.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::distributed" {
+        fn nodes_count() -> u32;
+        fn get_nodes(nodes_ptr: u32, nodes_len: u32) -> u32;
+        fn node_id() -> u64;
+        fn module_id() -> u64;
+        fn exec_lookup_nodes(
+            query_ptr: u32, query_len: u32, query_id_ptr: u32, nodes_len_ptr: u32, error_ptr: u32
+        ) -> u32;
+        fn copy_lookup_nodes_results(
+            query_id: u64, nodes_ptr: u32, nodes_len: u32, error_ptr: u32
+        ) -> i32;
+        fn spawn(
+            node_id: u64, config_id: i64, module_id: u64, name_ptr: u32, name_len: u32,
+            params_ptr: u32, params_len: u32, id_ptr: u32
+        ) -> u32;
+        fn send(node_id: u64, process_id: u64) -> u32;
+        fn send_receive_skip_search(
+            node_id: u64, process_id: u64, wait_on_tag: i64, timeout: u64
+        ) -> u32;
+    }
+}
+
+/// `lunatic::distributed::nodes_count` (ABI §8): 0.
+fn nodes_count<T: ProcessHost>(_: Caller<'_, T>) -> u32 {
+    0
+}
+
+/// `lunatic::distributed::get_nodes` (ABI §8): writes nothing, returns 0.
+fn get_nodes<T: ProcessHost>(_: Caller<'_, T>, _nodes_ptr: u32, _nodes_len: u32) -> u32 {
+    0
+}
+
+/// `lunatic::distributed::module_id` (ABI §8).
+fn module_id<T: ProcessHost>(_: Caller<'_, T>) -> u64 {
+    LOCAL_MODULE
+}
+
+/// `lunatic::distributed::node_id` (ABI §8): the id of this node, 0 while it is alone.
+fn node_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
+    let own = caller.data().process().handle();
+    own.environment().node().to_bits()
 }
 
 /// `lunatic::distributed::exec_lookup_nodes` (ABI §8). Traps: not distributed.
-fn exec_lookup_nodes(_query: u32, _len: u32, _id: u32, _count: u32, _error: u32) -> Result<u32> {
+fn exec_lookup_nodes<T: ProcessHost>(
+    _: Caller<'_, T>,
+    _query_ptr: u32,
+    _query_len: u32,
+    _query_id_ptr: u32,
+    _nodes_len_ptr: u32,
+    _error_ptr: u32,
+) -> Result<u32> {
     not_distributed()
 }
 
 /// `lunatic::distributed::copy_lookup_nodes_results` (ABI §8). Traps: not
 /// distributed.
-fn copy_lookup_nodes_results(_query: u64, _nodes: u32, _len: u32, _error: u32) -> Result<i32> {
+fn copy_lookup_nodes_results<T: ProcessHost>(
+    _: Caller<'_, T>,
+    _query_id: u64,
+    _nodes_ptr: u32,
+    _nodes_len: u32,
+    _error_ptr: u32,
+) -> Result<i32> {
     not_distributed()
 }
 
@@ -71,13 +98,14 @@ fn spawn<T: ProcessHost>(
 }
 
 /// `lunatic::distributed::send` (ABI §8). Traps: not distributed.
-fn send(_node_id: u64, _process_id: u64) -> Result<u32> {
+fn send<T: ProcessHost>(_: Caller<'_, T>, _node_id: u64, _process_id: u64) -> Result<u32> {
     not_distributed()
 }
 
 /// `lunatic::distributed::send_receive_skip_search` (ABI §8). Traps: not
 /// distributed.
-fn send_receive_skip_search(
+fn send_receive_skip_search<T: ProcessHost>(
+    _: Caller<'_, T>,
     _node_id: u64,
     _process_id: u64,
     _wait_on_tag: i64,

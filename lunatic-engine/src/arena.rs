@@ -8,66 +8,79 @@
 //! be cleaned; a fresh one costs a guard page, page faults, and, while mappings
 //! last, the mapping of its image.
 //!
-//! This module and its parts are the only ones in Lunatic with `unsafe` code.
+//! The parts of this module are the only ones in Lunatic's host with `unsafe` code.
 //!
 //! # Layout
 //!
 //! - [`Arena`]: what an engine is given.
-//! - `system`: the calls of the kernel, with safe signatures where that is true.
-//! - `pagemap`: which pages of a range have been written.
-//! - `slab`: one mapping and its slots.
-//! - `image`: what the memory of a module holds at first.
-//! - `free_list`: slots that are free, and what they hold.
 //! - `stacks`, `memories`: what the engine asks for.
+//! - `memory`: one memory, as the engine sees it.
+//! - `memory_slot`: the slot that a memory has, and how it is cleaned and outgrown.
+//! - `size_classes`, `size_class`: the slots for memories, by their size.
 //! - `accessible_ranges`: what of a slot can be accessed, in the guarded geometry.
+//! - `image`: what the memory of a module holds at first.
+//! - `mappings`: how many images may be mapped.
+//! - `free_list`: slots that are free, and what they hold.
+//! - `slab`: one mapping and its slots.
+//! - `pagemap`: which pages of a range have been written.
+//! - `machine`, `page_size`: what has to be known of the machine.
+//! - `system`: the calls of the kernel.
 //!
 //! # Invariants
 //!
 //! - A slot belongs to one instance or to one free list, never to both.
-//! - A slot on a shelf holds exactly the image it is shelved under and zeros, or
-//!   nothing at all: no byte of one process is ever seen by another.
+//! - A free slot for memories holds exactly the image that its list entry names, and
+//!   zeros: no byte of one process is ever seen by another.
 //! - A memory lies inside of its slot. In the dense geometry compiled code checks
 //!   every address against the size of the memory, so it cannot reach the next
 //!   slot. In the guarded one it can add at most 4 GiB and the guard to the start
 //!   of its slot, of which nothing can be accessed but the memory.
+//! - What is reserved is never given back, so an address in a slot stays valid.
 
 mod accessible_ranges;
 mod free_list;
 mod image;
+mod machine;
+mod mappings;
 mod memories;
+mod memory;
+mod memory_slot;
+mod page_size;
 mod pagemap;
+mod size_class;
+mod size_classes;
 mod slab;
 mod stacks;
 mod system;
 
+use std::io;
 use std::sync::{Arc, LazyLock};
-use std::thread;
 
 use wasmtime::Config;
 
-use crate::arena::free_list::FreeLists;
 pub(crate) use crate::arena::image::Image;
-use crate::arena::memories::{GUARD_BYTES, GUARDED_BYTES, Memories};
+use crate::arena::machine::Machine;
+use crate::arena::memories::Memories;
+use crate::arena::page_size::PageSize;
+use crate::arena::size_classes::{GUARD_BYTES, GUARDED_BYTES};
 use crate::arena::stacks::Stacks;
 use crate::geometry::Geometry;
+use crate::initial_memory::InitialMemory;
+use crate::limits::STACK_BYTES;
 
 /// The stacks and memories of all instances of this program.
 #[derive(Debug)]
 pub(crate) struct Arena {
     geometry: Geometry,
+    page: PageSize,
     stacks: Arc<Stacks>,
     memories: Arc<Memories>,
 }
 
-/// Room for guest code (ABI §15.6).
-pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
-
-/// Room for guest code and the host functions that run on the same stack.
-pub(crate) const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
-
 impl Arena {
-    /// The arena; `None` where the kernel does not give that much address space.
-    /// It is reserved once, and costs no memory until it is used.
+    /// The arena; `None` where its pages are too large, or the kernel does not give
+    /// that much address space. It is reserved once, and costs no memory until it is
+    /// used.
     pub(crate) fn get(geometry: Geometry) -> Option<&'static Arena> {
         static DENSE: LazyLock<Option<Arena>> = LazyLock::new(|| reserve(Geometry::Dense));
         static GUARDED: LazyLock<Option<Arena>> = LazyLock::new(|| reserve(Geometry::Guarded));
@@ -98,25 +111,31 @@ impl Arena {
                 .memory_may_move(false),
         };
     }
+
+    /// The image of what a module's memory holds at first.
+    pub(crate) fn image(&self, memory: &InitialMemory) -> Image {
+        Image::new(memory, self.page)
+    }
 }
 
+/// The arena, or a line in the log that says why there is none.
 fn reserve(geometry: Geometry) -> Option<Arena> {
-    Stacks::new(STACK_BYTES)
-        .map(|stacks| Arena {
-            geometry,
-            stacks: Arc::new(stacks),
-            memories: Arc::new(Memories::new(geometry)),
-        })
+    try_reserve(geometry)
         .inspect_err(|error| {
-            tracing::warn!("no address space for an arena, so processes cost more: {error}");
+            tracing::warn!(
+                "there is no arena, so the engine maps every stack and memory by itself \
+                 and processes cost more: {error}"
+            );
         })
         .ok()
 }
 
-/// FreeLists for the free slots of one slab.
-fn free_lists() -> FreeLists {
-    /// What the warm slots may occupy: 128 MiB.
-    const WARM_PAGES: usize = (128 << 20) / system::PAGE;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    FreeLists::new(cores, WARM_PAGES)
+fn try_reserve(geometry: Geometry) -> io::Result<Arena> {
+    let machine = Machine::detect()?;
+    Ok(Arena {
+        geometry,
+        page: machine.page,
+        stacks: Arc::new(Stacks::new(STACK_BYTES, &machine)?),
+        memories: Arc::new(Memories::new(geometry, machine)),
+    })
 }

@@ -7,15 +7,17 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Cache, CacheConfig, Config};
 
-use crate::arena::{Arena, STACK_BYTES, WASM_STACK_BYTES};
+use crate::arena::Arena;
 use crate::geometry::Geometry;
+use crate::limits::{STACK_BYTES, WASM_STACK_BYTES};
 use crate::ticker::Ticker;
 
 /// Settings of an [`Engine`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// Where compiled modules are kept for the next time, if they are.
+    /// The directory in which compiled modules are kept for the next time; `None` if
+    /// they are not kept.
     pub cache: Option<PathBuf>,
     /// How memories lie in the address space of the arena.
     pub geometry: Geometry,
@@ -24,36 +26,47 @@ pub struct EngineConfig {
     pub without_arena: bool,
 }
 
-/// The engine could not be set up.
+/// Why an engine could not be set up.
 #[derive(Debug)]
 pub struct EngineError(wasmtime::Error);
 
 /// Compiles modules; clone it freely.
 ///
-/// There are two ways to make guest code stop in time. Ordinary instances look at
-/// the ticker's epoch, which costs little; instances with a budget count fuel,
-/// which is exact and dearer. Both are decided at compile time, so there are
-/// two compilers, and the second is made when the first budget is asked for.
+/// There are two ways to make guest code stop in time. Instances without a budget look
+/// at the epoch, which the [`Ticker`] moves on; that costs little. Instances with a
+/// budget count fuel, which is exact and dearer. Which of the two is decided at compile
+/// time, so there are two compilers, and the second is made when the first budget is
+/// asked for.
+///
+/// ```
+/// use lunatic_engine::{Engine, EngineConfig, Geometry};
+///
+/// let mut config = EngineConfig::default();
+/// config.geometry = Geometry::Guarded;
+/// let engine = Engine::new(&config)?;
+/// # Ok::<(), lunatic_engine::EngineError>(())
+/// ```
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    ticked: wasmtime::Engine,
-    metered: OnceLock<wasmtime::Engine>,
+    epoch: wasmtime::Engine,
+    fuel: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
     arena: Option<&'static Arena>,
     ticker: Ticker,
 }
 
 impl Engine {
-    /// A new engine.
+    /// A new engine. If compiled modules cannot be kept where the config says, that is
+    /// logged, and they are not kept.
     ///
     /// # Errors
     ///
-    /// Fails if this machine cannot run compiled WebAssembly, or gives us no
-    /// thread for the ticker.
+    /// Fails if this machine cannot run compiled WebAssembly, or gives no thread for
+    /// the ticker.
     pub fn new(config: &EngineConfig) -> Result<Engine, EngineError> {
         let cache = config.cache.as_deref().and_then(open_cache);
         let arena = match config.without_arena {
@@ -62,12 +75,12 @@ impl Engine {
         };
         let mut config = base_config(cache.clone(), arena);
         config.epoch_interruption(true);
-        let ticked = wasmtime::Engine::new(&config).map_err(EngineError)?;
-        let ticker = Ticker::start(ticked.clone()).map_err(|error| EngineError(error.into()))?;
+        let epoch = wasmtime::Engine::new(&config).map_err(EngineError)?;
+        let ticker = Ticker::start(epoch.clone()).map_err(|error| EngineError(error.into()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
-                ticked,
-                metered: OnceLock::new(),
+                epoch,
+                fuel: OnceLock::new(),
                 cache,
                 arena,
                 ticker,
@@ -75,28 +88,34 @@ impl Engine {
         })
     }
 
-    /// The clock of preemption; whoever runs instances tells it when.
+    /// The clock of preemption. Threads that run instances tell it when they do.
     pub fn ticker(&self) -> &Ticker {
         &self.inner.ticker
     }
 
-    /// Where its stacks and memories come from, if it is not the engine itself.
+    /// Where stacks and memories come from; `None` if the engine maps them itself.
     pub(crate) fn arena(&self) -> Option<&'static Arena> {
         self.inner.arena
     }
 
-    pub(crate) fn ticked(&self) -> &wasmtime::Engine {
-        &self.inner.ticked
+    /// The engine whose code looks at the epoch.
+    pub(crate) fn epoch_engine(&self) -> &wasmtime::Engine {
+        &self.inner.epoch
     }
 
-    pub(crate) fn metered(&self) -> wasmtime::Result<&wasmtime::Engine> {
-        if let Some(engine) = self.inner.metered.get() {
+    /// The engine whose code counts fuel, made when it is first asked for.
+    ///
+    /// # Errors
+    ///
+    /// Fails if this machine cannot run compiled WebAssembly.
+    pub(crate) fn fuel_engine(&self) -> wasmtime::Result<&wasmtime::Engine> {
+        if let Some(engine) = self.inner.fuel.get() {
             return Ok(engine);
         }
         let mut config = base_config(self.inner.cache.clone(), self.inner.arena);
         config.consume_fuel(true);
         let engine = wasmtime::Engine::new(&config)?;
-        Ok(self.inner.metered.get_or_init(|| engine))
+        Ok(self.inner.fuel.get_or_init(|| engine))
     }
 }
 
@@ -107,7 +126,8 @@ fn open_cache(directory: &Path) -> Option<Cache> {
     Cache::new(config)
         .inspect_err(|error| {
             let directory = directory.display();
-            tracing::warn!("compiled modules are not kept in {directory}: {error:#}");
+            let error = lunatic_error::with_causes(error.as_ref());
+            tracing::warn!("compiled modules are not kept in {directory}: {error}");
         })
         .ok()
 }
@@ -141,8 +161,12 @@ impl fmt::Debug for Engine {
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot set up the WebAssembly engine: {:#}", self.0)
+        f.write_str("cannot set up the WebAssembly engine")
     }
 }
 
-impl Error for EngineError {}
+impl Error for EngineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.0.as_ref())
+    }
+}

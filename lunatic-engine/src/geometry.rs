@@ -1,6 +1,7 @@
 //! How memories lie in the address space.
 
-/// What keeps an instance inside of its memory, and what that costs.
+/// How memories lie in the address space, and so what keeps an instance inside of its
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Geometry {

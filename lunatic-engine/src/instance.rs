@@ -1,22 +1,30 @@
 //! One instance with its state.
 
-use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 
-use wasmtime::{Func, InstancePre, Memory, Store, UpdateDeadline, Val};
+use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
 
 use crate::arena::Image;
 use crate::limits::MemoryLimits;
-use crate::ticker::TimeSlice;
+use crate::time_slice::TimeSlice;
 
 /// What the state of an instance must offer.
 pub trait InstanceState: Send + 'static {
     /// How far the instance may grow.
     fn limits(&mut self) -> &mut MemoryLimits;
+
+    /// Called when the instance is preempted at a tick, before it yields. An
+    /// instance that counts fuel yields without this call.
+    fn on_preemption(store: StoreContextMut<'_, Self>)
+    where
+        Self: Sized,
+    {
+        let _ = store;
+    }
 }
 
 /// An instance with its state. Dropping it gives everything back.
@@ -33,69 +41,74 @@ pub struct Call {
     params: Vec<Val>,
 }
 
-/// Why no instance was made.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum InstantiateError {
-    /// The module needs more than the limits of the process allow.
-    Limits(String),
-    /// The start function, or a segment that does not fit, trapped.
-    Trap(wasmtime::Error),
-}
-
 impl<T: InstanceState> Instance<T> {
     /// An instance that yields at a tick that finds it running.
-    pub(crate) async fn ticked(
-        module: &InstancePre<T>,
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Instance::start).
+    pub(crate) async fn until_tick(
+        linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
         time_slice: &TimeSlice,
-    ) -> Result<Instance<T>, InstantiateError> {
-        let mut store = Store::new(module.module().engine(), state);
+    ) -> wasmtime::Result<Instance<T>> {
+        let mut store = Store::new(linked.module().engine(), state);
         store.set_epoch_deadline(1);
         let its = time_slice.clone();
-        store.epoch_deadline_callback(move |_| match its.is_over() {
-            true => Ok(UpdateDeadline::Yield(1)),
-            false => Ok(UpdateDeadline::Continue(1)),
+        store.epoch_deadline_callback(move |store| {
+            if !its.is_over() {
+                return Ok(UpdateDeadline::Continue(1));
+            }
+            T::on_preemption(store);
+            Ok(UpdateDeadline::Yield(1))
         });
-        Instance::start(module, image, store, time_slice).await
+        Instance::start(linked, image, store, time_slice).await
     }
 
-    /// An instance that traps when its fuel is used up.
-    pub(crate) async fn metered(
-        module: &InstancePre<T>,
+    /// An instance that yields whenever it has used up a slice of fuel, and traps when
+    /// all of its fuel is used up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Instance::start).
+    pub(crate) async fn with_fuel(
+        linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
         time_slice: &TimeSlice,
         fuel: NonZeroU64,
-    ) -> Result<Instance<T>, InstantiateError> {
+    ) -> wasmtime::Result<Instance<T>> {
         /// Fuel between two yields; roughly a tenth of a tick.
         const SLICE: u64 = 100_000;
-        let mut store = Store::new(module.module().engine(), state);
-        store
-            .set_fuel(fuel.get())
-            .and_then(|()| store.fuel_async_yield_interval(Some(SLICE)))
-            .map_err(InstantiateError::Trap)?;
-        Instance::start(module, image, store, time_slice).await
+        let mut store = Store::new(linked.module().engine(), state);
+        store.set_fuel(fuel.get())?;
+        store.fuel_async_yield_interval(Some(SLICE))?;
+        Instance::start(linked, image, store, time_slice).await
     }
 
+    /// Makes the instance of a store.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no stack or memory left, or a segment or the start function
+    /// traps.
     async fn start(
-        module: &InstancePre<T>,
+        linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         mut store: Store<T>,
         time_slice: &TimeSlice,
-    ) -> Result<Instance<T>, InstantiateError> {
+    ) -> wasmtime::Result<Instance<T>> {
         store.limiter(|state| state.limits());
         let instance = {
-            let mut instantiate = pin!(module.instantiate_async(&mut store));
+            let mut instantiate = pin!(linked.instantiate_async(&mut store));
             // The memory is asked for in here, on whichever thread that is.
             poll_fn(|cx| {
                 time_slice.begin();
                 Image::during(image, || instantiate.as_mut().poll(cx))
             })
-            .await
-        }
-        .map_err(InstantiateError::Trap)?;
+            .await?
+        };
         Ok(Instance {
             store,
             instance,
@@ -113,7 +126,7 @@ impl<T: InstanceState> Instance<T> {
         self.run(call).await
     }
 
-    /// Finds an exported function, to [`run`](Instance::run) it.
+    /// Finds an exported function, for [`run`](Instance::run) to call it.
     ///
     /// # Errors
     ///
@@ -128,12 +141,47 @@ impl<T: InstanceState> Instance<T> {
         Ok(Call { function, params })
     }
 
-    /// Makes a call.
+    /// Makes a call. The future is pending whenever the instance yields to others, or
+    /// waits for a host function.
     ///
     /// # Errors
     ///
     /// Fails if the function takes other parameters or returns something, or if it
     /// traps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lunatic_engine::{Budget, Engine, EngineConfig, InstanceState, Loader, MemoryLimits};
+    /// use wasmtime::{Trap, Val};
+    ///
+    /// struct State(MemoryLimits);
+    ///
+    /// impl InstanceState for State {
+    ///     fn limits(&mut self) -> &mut MemoryLimits {
+    ///         &mut self.0
+    ///     }
+    /// }
+    ///
+    /// let engine = Engine::new(&EngineConfig::default())?;
+    /// let loader = Loader::new(&engine, [], |_| Ok(()))?;
+    /// let module = loader.load(
+    ///     br#"(module (func (export "check") (param i32)
+    ///         (if (i32.eqz (local.get 0)) (then unreachable))))"#,
+    /// )?;
+    /// futures_lite::future::block_on(async {
+    ///     let state = State(MemoryLimits::default());
+    ///     let mut instance = module.instantiate(state, Budget::Unlimited).await?;
+    ///     let call = instance.prepare("check", vec![Val::I32(1)])?;
+    ///     instance.run(call).await?;
+    ///
+    ///     let call = instance.prepare("check", vec![Val::I32(0)])?;
+    ///     let error = instance.run(call).await.unwrap_err();
+    ///     assert_eq!(error.downcast_ref(), Some(&Trap::UnreachableCodeReached));
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn run(&mut self, call: Call) -> wasmtime::Result<()> {
         let Call { function, params } = call;
         let time_slice = &self.time_slice;
@@ -164,23 +212,5 @@ impl<T: InstanceState> Instance<T> {
 impl<T> fmt::Debug for Instance<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Instance")
-    }
-}
-
-impl fmt::Display for InstantiateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InstantiateError::Limits(reason) => f.write_str(reason),
-            InstantiateError::Trap(_) => f.write_str("the module could not be started"),
-        }
-    }
-}
-
-impl Error for InstantiateError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            InstantiateError::Limits(_) => None,
-            InstantiateError::Trap(error) => Some(error.as_ref()),
-        }
     }
 }

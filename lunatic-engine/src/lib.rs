@@ -6,22 +6,32 @@
 //!
 //! # Layout
 //!
-//! - [`engine`]: [`Engine`], what is compiled how.
-//! - [`geometry`]: [`Geometry`], how memories lie in the address space.
-//! - [`ticker`]: [`Ticker`], the clock of preemption.
-//! - [`loader`]: [`Loader`], from bytes to a module, and all that can be wrong.
-//! - [`module`]: [`Module`], compiled and linked.
-//! - [`info`]: what a module says of itself before it runs.
-//! - [`instance`]: [`Instance`], one instance with its state.
-//! - [`limits`]: [`MemoryLimits`], how far an instance may grow.
-//! - [`segments`]: data segments, taken out of a module before it is compiled.
+//! From the top down; no file imports from one above it.
+//!
+//! - `loader`: [`Loader`], from bytes to a module.
+//! - `module`: [`Module`], compiled and linked; `module_info` and `module_hash`: what is
+//!   known of it before it runs; `budget`: [`Budget`], how much its instances may execute.
+//! - `instance`: [`Instance`], one instance with its state.
+//! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
+//!   when the second is used.
+//! - `imports`: why imports cannot be satisfied; `host_function_type`:
+//!   [`HostFunctionType`], what is offered.
+//! - `text_format`: modules as text.
+//! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
+//!   compiled.
+//! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
+//!   wrong.
+//! - `engine`: [`Engine`], what is compiled how.
+//! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
+//! - `limits`: [`MemoryLimits`], how far an instance may grow.
+//! - `geometry`: [`Geometry`], how memories lie in the address space.
 //!
 //! # Invariants
 //!
 //! - Guest code never holds a worker: a tick of the [`Ticker`] that finds it
-//!   running makes it yield; metered, it yields whenever it has used up a slice of
-//!   fuel.
+//!   running makes it yield; if it counts fuel, it yields whenever it has used up a
+//!   slice.
 //! - Compiling is the only thing here that blocks; [`Loader::load_async`] does
 //!   it on another thread pool.
 //! - Nothing here knows of processes or messages.
@@ -34,23 +44,45 @@ mod arena;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 #[path = "no_arena.rs"]
 mod arena;
-pub mod engine;
-pub mod geometry;
-pub mod instance;
-pub mod limits;
-pub mod loader;
-pub mod module;
-pub mod module_info;
-pub mod segments;
-pub mod ticker;
+mod budget;
+mod compiler;
+mod data_segments;
+mod engine;
+mod fuel_compiler;
+mod fuel_variant;
+mod geometry;
+mod host_function_type;
+mod import_problem;
+mod imports;
+mod initial_memory;
+mod instance;
+mod instantiate_error;
+mod invalid_module;
+mod limits;
+mod load_error;
+mod loader;
+mod module;
+mod module_hash;
+mod module_info;
+mod text_format;
+mod ticker;
+mod time_slice;
 
+pub use budget::Budget;
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use geometry::Geometry;
-pub use instance::{Call, Instance, InstanceState, InstantiateError};
-pub use limits::MemoryLimits;
-pub use loader::{ImportProblem, LoadError, Loader};
-pub use module::{Metering, Module};
+pub use host_function_type::HostFunctionType;
+pub use import_problem::ImportProblem;
+pub use instance::{Call, Instance, InstanceState};
+pub use instantiate_error::InstantiateError;
+pub use invalid_module::InvalidModule;
+pub use limits::{ExceedsLimits, MemoryLimits};
+pub use load_error::LoadError;
+pub use loader::Loader;
+pub use module::Module;
+pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;
+pub use text_format::TextError;
 pub use ticker::Ticker;
 
 /// The examples in the README, as tests.

@@ -1,15 +1,57 @@
 //! How far an instance may grow.
 
+use std::error::Error;
+use std::fmt;
+
 use wasmtime::{ResourceLimiter, Result};
 
 /// Tables have fewer elements than this (ABI §15.6).
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
+
+/// Stack for guest code (ABI §15.6).
+pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
+
+/// Stack for guest code and the host functions that run on the same stack.
+pub(crate) const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
+
+/// Bytes of a page of WebAssembly.
+pub(crate) const WASM_PAGE_BYTES: u64 = 1 << 16;
 
 /// The limits of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// The most bytes its memory may have.
     pub max_memory: u64,
+}
+
+/// Why a module cannot have an instance: it needs more than the limits allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExceedsLimits {
+    /// It has more than one memory.
+    Memories {
+        /// How many it has.
+        needed: usize,
+    },
+    /// It has more than one table.
+    Tables {
+        /// How many it has.
+        needed: usize,
+    },
+    /// Its memory begins with more bytes than a memory may have.
+    Memory {
+        /// What it begins with, in bytes.
+        needed: u64,
+        /// The most bytes it may have: [`MemoryLimits::max_memory`].
+        limit: u64,
+    },
+    /// Its table begins with more elements than a table may have.
+    TableElements {
+        /// What it begins with.
+        needed: u64,
+        /// It must have fewer than this.
+        limit: u64,
+    },
 }
 
 impl MemoryLimits {
@@ -46,3 +88,32 @@ impl ResourceLimiter for MemoryLimits {
         1
     }
 }
+
+impl fmt::Display for ExceedsLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExceedsLimits::Memories { needed } => {
+                write!(
+                    f,
+                    "the module has {needed} memories, a process can have one"
+                )
+            }
+            ExceedsLimits::Tables { needed } => {
+                write!(f, "the module has {needed} tables, a process can have one")
+            }
+            ExceedsLimits::Memory { needed, limit } => {
+                let pages = needed / WASM_PAGE_BYTES;
+                write!(
+                    f,
+                    "memory minimum size of {pages} pages exceeds memory limits ({limit} bytes)"
+                )
+            }
+            ExceedsLimits::TableElements { needed, limit } => write!(
+                f,
+                "table minimum size of {needed} elements exceeds table limits (fewer than {limit})"
+            ),
+        }
+    }
+}
+
+impl Error for ExceedsLimits {}

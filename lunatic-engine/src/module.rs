@@ -4,13 +4,16 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use async_lock::OnceCell;
 use wasmtime::{ExternType, InstancePre};
 
 use crate::arena::Image;
-use crate::instance::{Instance, InstanceState, InstantiateError};
-use crate::loader::Loader;
+use crate::budget::Budget;
+use crate::fuel_variant::FuelVariant;
+use crate::instance::{Instance, InstanceState};
+use crate::instantiate_error::InstantiateError;
+use crate::module_hash::ModuleHash;
 use crate::module_info::ModuleInfo;
+use crate::time_slice::TimeSlice;
 
 /// A module that is ready to be instantiated, on any thread and any number of
 /// times at once; clone it freely.
@@ -19,55 +22,39 @@ pub struct Module<T: 'static> {
 }
 
 struct Inner<T: 'static> {
-    wasm: Box<[u8]>,
+    hash: ModuleHash,
     info: ModuleInfo,
     /// What the memory holds at first, if the module does not say so any more.
     image: Option<Arc<Image>>,
-    compiled: Compiled<T>,
-    /// The variant that counts fuel, if `compiled` is not, compiled when it is
-    /// first asked for.
-    metered: OnceCell<InstancePre<T>>,
-    loader: Loader<T>,
+    code: Code<T>,
+    time_slice: TimeSlice,
 }
 
 /// What a module was compiled to when it was loaded.
-pub(crate) enum Compiled<T: 'static> {
-    Ticked(InstancePre<T>),
-    Metered(InstancePre<T>),
-}
-
-/// How much an instance may execute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metering {
-    /// As much as it wants; it shares the cores by time.
-    Unlimited,
-    /// So many units of fuel, about one for each wasm instruction; then it traps.
-    Fuel(NonZeroU64),
+pub(crate) enum Code<T: 'static> {
+    /// It looks at the epoch; instances with a budget run the variant.
+    Epoch(InstancePre<T>, FuelVariant<T>),
+    /// It counts fuel, and all instances run it.
+    Fuel(InstancePre<T>),
 }
 
 impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
-        wasm: Box<[u8]>,
+        hash: ModuleHash,
         info: ModuleInfo,
-        image: Option<Arc<Image>>,
-        compiled: Compiled<T>,
-        loader: Loader<T>,
+        image: Option<Image>,
+        code: Code<T>,
+        time_slice: TimeSlice,
     ) -> Module<T> {
         Module {
             inner: Arc::new(Inner {
-                wasm,
+                hash,
                 info,
-                image,
-                compiled,
-                metered: OnceCell::new(),
-                loader,
+                image: image.map(Arc::new),
+                code,
+                time_slice,
             }),
         }
-    }
-
-    /// The loader that made it.
-    pub fn loader(&self) -> &Loader<T> {
-        &self.inner.loader
     }
 
     /// What is known of the module before it runs.
@@ -75,63 +62,111 @@ impl<T: InstanceState> Module<T> {
         &self.inner.info
     }
 
+    /// The hash of the bytes that it was loaded from.
+    pub fn hash(&self) -> ModuleHash {
+        self.inner.hash
+    }
+
+    /// The name that it gives itself in its name section; `None` if it gives none.
+    pub fn name(&self) -> Option<&str> {
+        self.inner.code.linked().module().name()
+    }
+
     /// The names of the exported functions, and whether each takes and returns
     /// nothing.
     pub fn exported_functions(&self) -> impl Iterator<Item = (&str, bool)> {
-        let (Compiled::Ticked(linked) | Compiled::Metered(linked)) = &self.inner.compiled;
-        linked
-            .module()
-            .exports()
-            .filter_map(|export| match export.ty() {
-                ExternType::Func(ty) => {
-                    let plain = ty.params().len() == 0 && ty.results().len() == 0;
-                    Some((export.name(), plain))
-                }
-                _ => None,
-            })
+        let exports = self.inner.code.linked().module().exports();
+        exports.filter_map(|export| match export.ty() {
+            ExternType::Func(ty) => {
+                let plain = ty.params().len() == 0 && ty.results().len() == 0;
+                Some((export.name(), plain))
+            }
+            _ => None,
+        })
     }
 
     /// Makes an instance: its memory, tables and globals, then its start function.
+    ///
+    /// The first instance with a budget may take long: the module is compiled again
+    /// then, on another thread.
     ///
     /// # Errors
     ///
     /// [`InstantiateError`] if the limits of `state` do not allow it, or the
     /// start function traps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroU64;
+    ///
+    /// use lunatic_engine::{
+    ///     Budget, Engine, EngineConfig, InstanceState, InstantiateError, Loader, MemoryLimits,
+    /// };
+    ///
+    /// struct State(MemoryLimits);
+    ///
+    /// impl InstanceState for State {
+    ///     fn limits(&mut self) -> &mut MemoryLimits {
+    ///         &mut self.0
+    ///     }
+    /// }
+    ///
+    /// let engine = Engine::new(&EngineConfig::default())?;
+    /// let loader = Loader::new(&engine, [], |_| Ok(()))?;
+    /// let module = loader.load(b"(module (memory 2))")?;
+    /// futures_lite::future::block_on(async {
+    ///     // Two pages of 64 KiB are too much for this one.
+    ///     let state = State(MemoryLimits { max_memory: 100_000 });
+    ///     let error = module.instantiate(state, Budget::Unlimited).await.unwrap_err();
+    ///     assert!(matches!(error, InstantiateError::Limits(_)));
+    ///
+    ///     let state = State(MemoryLimits::default());
+    ///     let budget = Budget::Fuel(NonZeroU64::new(1_000_000).unwrap());
+    ///     module.instantiate(state, budget).await?;
+    ///     Ok::<(), InstantiateError>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn instantiate(
         &self,
         mut state: T,
-        metering: Metering,
+        budget: Budget,
     ) -> Result<Instance<T>, InstantiateError> {
-        if let Some(reason) = self.inner.info.exceeds(state.limits()) {
-            return Err(InstantiateError::Limits(reason));
-        }
-        let image = self.inner.image.as_ref();
-        let time_slice = self.inner.loader.engine().ticker().time_slice();
-        match (metering, &self.inner.compiled) {
-            (Metering::Unlimited, Compiled::Ticked(ticked)) => {
-                Instance::ticked(ticked, image, state, time_slice).await
+        let Inner {
+            info,
+            image,
+            code,
+            time_slice,
+            ..
+        } = &*self.inner;
+        let image = image.as_ref();
+        info.check_limits(state.limits())
+            .map_err(InstantiateError::Limits)?;
+        let instance = match (budget, code) {
+            (Budget::Unlimited, Code::Epoch(linked, _)) => {
+                Instance::until_tick(linked, image, state, time_slice).await
             }
-            (Metering::Unlimited, Compiled::Metered(metered)) => {
-                Instance::metered(metered, image, state, time_slice, NonZeroU64::MAX).await
+            (Budget::Unlimited, Code::Fuel(linked)) => {
+                Instance::with_fuel(linked, image, state, time_slice, NonZeroU64::MAX).await
             }
-            (Metering::Fuel(fuel), Compiled::Metered(metered)) => {
-                Instance::metered(metered, image, state, time_slice, fuel).await
+            (Budget::Fuel(fuel), Code::Fuel(linked)) => {
+                Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
-            (Metering::Fuel(fuel), Compiled::Ticked(_)) => {
-                let metered = self.inner.metered().await.map_err(InstantiateError::Trap)?;
-                Instance::metered(metered, image, state, time_slice, fuel).await
+            (Budget::Fuel(fuel), Code::Epoch(_, variant)) => {
+                let linked = variant.get().await.map_err(InstantiateError::FuelVariant)?;
+                Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
-        }
+        };
+        instance.map_err(InstantiateError::Start)
     }
 }
 
-impl<T: InstanceState> Inner<T> {
-    async fn metered(self: &Arc<Self>) -> wasmtime::Result<&InstancePre<T>> {
-        let compile = || {
-            let inner = self.clone();
-            blocking::unblock(move || inner.loader.link_metered(&inner.wasm))
-        };
-        self.metered.get_or_try_init(compile).await
+impl<T: 'static> Code<T> {
+    fn linked(&self) -> &InstancePre<T> {
+        match self {
+            Code::Epoch(linked, _) | Code::Fuel(linked) => linked,
+        }
     }
 }
 
@@ -146,6 +181,7 @@ impl<T> Clone for Module<T> {
 impl<T> fmt::Debug for Module<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module")
+            .field("hash", &self.inner.hash)
             .field("info", &self.inner.info)
             .finish_non_exhaustive()
     }

@@ -1,14 +1,12 @@
 //! What a module says of itself before it runs.
 
 use wasmparser::{
-    BinaryReaderError, ConstExpr, DataKind, ElementItems, ElementKind, Operator, Parser, Payload,
-    TypeRef,
+    BinaryReaderError, ConstExpr, DataKind, DataSectionReader, ElementItems, ElementKind,
+    ElementSectionReader, ImportSectionReader, Operator, Parser, Payload, TypeRef,
 };
 
-use crate::limits::{MemoryLimits, TABLE_ELEMENTS};
-
-/// Bytes of a wasm page.
-const PAGE_BYTES: u64 = 1 << 16;
+use crate::invalid_module::InvalidModule;
+use crate::limits::{ExceedsLimits, MemoryLimits, TABLE_ELEMENTS, WASM_PAGE_BYTES};
 
 /// What can be told of a module without running it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,120 +28,145 @@ pub struct ModuleInfo {
 }
 
 impl ModuleInfo {
-    /// Reads the info of a module that is valid.
+    /// Reads the info of a module. What it says of one that is not valid has no
+    /// meaning.
     ///
     /// # Errors
     ///
     /// Fails where the binary format is broken.
-    pub fn of(wasm: &[u8]) -> Result<ModuleInfo, BinaryReaderError> {
+    pub fn of(wasm: &[u8]) -> Result<ModuleInfo, InvalidModule> {
         let mut info = ModuleInfo::default();
         for payload in Parser::new(0).parse_all(wasm) {
-            info.note(&payload?)?;
+            payload
+                .and_then(|payload| info.read(payload))
+                .map_err(|error| InvalidModule::new(&error))?;
         }
         Ok(info)
     }
 
-    /// Why no instance can be made within these limits, if so.
-    pub fn exceeds(&self, limits: &MemoryLimits) -> Option<String> {
+    /// Checks whether the limits allow an instance.
+    ///
+    /// # Errors
+    ///
+    /// The first limit that the module exceeds.
+    pub fn check_limits(&self, limits: &MemoryLimits) -> Result<(), ExceedsLimits> {
         if self.memories > 1 {
-            return Some(format!(
-                "the module has {} memories, a process can have one",
-                self.memories
-            ));
+            return Err(ExceedsLimits::Memories {
+                needed: self.memories,
+            });
         }
         if self.tables > 1 {
-            return Some(format!(
-                "the module has {} tables, a process can have one",
-                self.tables
-            ));
+            return Err(ExceedsLimits::Tables {
+                needed: self.tables,
+            });
         }
         if self.memory_minimum > limits.max_memory {
-            return Some(format!(
-                "memory minimum size of {} pages exceeds memory limits ({} bytes)",
-                self.memory_minimum / PAGE_BYTES,
-                limits.max_memory
-            ));
+            return Err(ExceedsLimits::Memory {
+                needed: self.memory_minimum,
+                limit: limits.max_memory,
+            });
         }
         if self.table_minimum >= TABLE_ELEMENTS as u64 {
-            return Some(format!(
-                "table minimum size of {} elements exceeds table limits (fewer than {TABLE_ELEMENTS})",
-                self.table_minimum
-            ));
+            return Err(ExceedsLimits::TableElements {
+                needed: self.table_minimum,
+                limit: TABLE_ELEMENTS as u64,
+            });
         }
-        None
+        Ok(())
     }
 
-    fn note(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+    fn read(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
         match payload {
-            Payload::ImportSection(imports) => {
-                for import in imports.clone().into_imports() {
-                    match import?.ty {
-                        TypeRef::Memory(memory) => self.add_memory(memory.initial),
-                        TypeRef::Table(table) => self.add_table(table.initial),
-                        _ => {}
-                    }
-                }
-            }
+            Payload::ImportSection(imports) => self.read_imports(imports)?,
             Payload::MemorySection(memories) => {
-                for memory in memories.clone() {
+                for memory in memories {
                     self.add_memory(memory?.initial);
                 }
             }
             Payload::TableSection(tables) => {
-                for table in tables.clone() {
+                for table in tables {
                     self.add_table(table?.ty.initial);
                 }
             }
             Payload::StartSection { .. } => self.start_may_fail = true,
-            Payload::ElementSection(elements) => {
-                for element in elements.clone() {
-                    let element = element?;
-                    let length = match element.items {
-                        ElementItems::Functions(items) => items.count(),
-                        ElementItems::Expressions(_, items) => items.count(),
-                    };
-                    if let ElementKind::Active { offset_expr, .. } = element.kind {
-                        let end = constant(&offset_expr)?.map(|at| at + u64::from(length));
-                        self.note_segment(end, self.table_minimum);
-                    }
-                }
-            }
-            Payload::DataSection(segments) => {
-                for segment in segments.clone() {
-                    let segment = segment?;
-                    if let DataKind::Active { offset_expr, .. } = segment.kind {
-                        let end = constant(&offset_expr)?.map(|at| at + segment.data.len() as u64);
-                        self.note_segment(end, self.memory_minimum);
-                    }
-                }
-            }
+            Payload::ElementSection(elements) => self.read_elements(elements)?,
+            Payload::DataSection(segments) => self.read_data(segments)?,
             _ => {}
         }
         Ok(())
     }
 
+    fn read_imports(&mut self, imports: ImportSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        for import in imports.into_imports() {
+            match import?.ty {
+                TypeRef::Memory(memory) => self.add_memory(memory.initial),
+                TypeRef::Table(table) => self.add_table(table.initial),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_elements(
+        &mut self,
+        elements: ElementSectionReader<'_>,
+    ) -> Result<(), BinaryReaderError> {
+        for element in elements {
+            let element = element?;
+            let length = match element.items {
+                ElementItems::Functions(items) => items.count(),
+                ElementItems::Expressions(_, items) => items.count(),
+            };
+            if let ElementKind::Active { offset_expr, .. } = element.kind {
+                self.add_segment(&offset_expr, u64::from(length), self.table_minimum)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_data(&mut self, segments: DataSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        for segment in segments {
+            let segment = segment?;
+            if let DataKind::Active { offset_expr, .. } = segment.kind {
+                self.add_segment(&offset_expr, segment.data.len() as u64, self.memory_minimum)?;
+            }
+        }
+        Ok(())
+    }
+
+    // The module may not be valid, and say numbers that cannot be.
+
     fn add_memory(&mut self, pages: u64) {
         self.memories += 1;
-        self.memory_minimum += pages * PAGE_BYTES;
+        let bytes = pages.saturating_mul(WASM_PAGE_BYTES);
+        self.memory_minimum = self.memory_minimum.saturating_add(bytes);
     }
 
     fn add_table(&mut self, elements: u64) {
         self.tables += 1;
-        self.table_minimum += elements;
+        self.table_minimum = self.table_minimum.saturating_add(elements);
     }
 
-    fn note_segment(&mut self, end: Option<u64>, room: u64) {
-        if end.is_none_or(|end| end > room) {
+    /// Adds an active segment of what has `minimum` bytes or elements at first.
+    fn add_segment(
+        &mut self,
+        offset: &ConstExpr<'_>,
+        length: u64,
+        minimum: u64,
+    ) -> Result<(), BinaryReaderError> {
+        let end = constant(offset)?.map(|offset| u64::from(offset) + length);
+        if end.is_none_or(|end| end > minimum) {
             self.start_may_fail = true;
         }
+        Ok(())
     }
 }
 
 /// The value of an offset that is a plain constant.
-fn constant(expression: &ConstExpr<'_>) -> Result<Option<u64>, BinaryReaderError> {
+fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>, BinaryReaderError> {
     let mut operators = expression.get_operators_reader();
     let value = match operators.read()? {
-        Operator::I32Const { value } => u64::from(value.cast_unsigned()),
+        Operator::I32Const { value } => value.cast_unsigned(),
         _ => return Ok(None),
     };
     let ends = matches!(operators.read()?, Operator::End);

@@ -1,113 +1,138 @@
 //! The clock of preemption.
 
-use std::cell::Cell;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long an instance runs before it yields to others.
-pub const TICK: Duration = Duration::from_millis(1);
-
-/// Moves the engine's epoch on while somebody runs instances, and sleeps when
-/// nobody does.
+/// Moves an engine's epoch on, once in each [`PERIOD`](Ticker::PERIOD), while any
+/// thread runs instances; sleeps while none does. Clone it freely.
 ///
 /// Every thread that runs instances calls [`enter`](Ticker::enter) before and
-/// [`leave`](Ticker::leave) after.
-#[derive(Debug)]
+/// [`leave`](Ticker::leave) after. The ticker goes on as long as there is an engine,
+/// a loader, a module or an instance that it belongs to.
+///
+/// ```
+/// use lunatic_engine::{Engine, EngineConfig};
+///
+/// let engine = Engine::new(&EngineConfig::default())?;
+/// engine.ticker().enter();
+/// // From here on, an instance that runs on this thread yields in time.
+/// engine.ticker().leave();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
 pub struct Ticker {
     shared: Arc<Shared>,
-    thread: Thread,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
+    ticks: Ticks,
+    /// How many threads run instances.
     running: AtomicUsize,
     asleep: AtomicBool,
-    ended: AtomicBool,
-    time_slice: TimeSlice,
+    /// The thread that ticks, once it was started.
+    thread: OnceLock<Thread>,
 }
 
-/// Tells an instance that has just been resumed from one that has run for a tick.
-///
-/// The epoch alone does not: it has moved on while an instance waited, which is then
-/// told to yield as soon as it goes on.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TimeSlice {
-    ticks: Arc<AtomicU64>,
-}
-
-thread_local! {
-    /// The tick at which the instance on this thread was resumed.
-    static BEGAN_AT: Cell<u64> = const { Cell::new(0) };
-}
-
-impl TimeSlice {
-    /// The instance on this thread is resumed.
-    pub(crate) fn begin(&self) {
-        BEGAN_AT.set(self.ticks.load(Ordering::Relaxed));
-    }
-
-    /// Whether there was a tick since.
-    pub(crate) fn is_over(&self) -> bool {
-        BEGAN_AT.get() != self.ticks.load(Ordering::Relaxed)
-    }
-}
+/// How many ticks there were. It is read whenever an instance is resumed, so it lies
+/// on a cache line that nothing else is written to.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Ticks(AtomicU64);
 
 impl Ticker {
+    /// How long an instance runs before it yields to others.
+    pub const PERIOD: Duration = Duration::from_millis(1);
+
+    /// Starts the thread that ticks. It ends when the last clone of the ticker is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system gives no thread.
     pub(crate) fn start(engine: Engine) -> io::Result<Ticker> {
         let shared = Arc::new(Shared::default());
-        let clock = shared.clone();
+        let weak = Arc::downgrade(&shared);
         let handle = thread::Builder::new()
             .name("lunatic-ticker".into())
-            .spawn(move || tick(&clock, &engine))?;
-        Ok(Ticker {
-            shared,
-            thread: handle.thread().clone(),
-        })
+            .spawn(move || run(&weak, &engine))?;
+        // Nobody but this function sets it.
+        shared.thread.set(handle.thread().clone()).ok();
+        Ok(Ticker { shared })
     }
 
-    pub(crate) fn time_slice(&self) -> &TimeSlice {
-        &self.shared.time_slice
-    }
-
-    /// A thread begins to run instances.
+    /// Notes that a thread begins to run instances.
     pub fn enter(&self) {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
-            self.thread.unpark();
+            self.shared.wake();
         }
     }
 
-    /// The thread has nothing to run for now.
+    /// Notes that a thread has nothing to run for now.
     pub fn leave(&self) {
         self.shared.running.fetch_sub(1, Ordering::SeqCst);
     }
-}
 
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        self.thread.unpark();
+    /// How many ticks there were so far.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.shared.ticks.0.load(Ordering::Relaxed)
     }
 }
 
-fn tick(shared: &Shared, engine: &Engine) {
-    while !shared.ended.load(Ordering::SeqCst) {
+impl Shared {
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    fn tick(&self) {
+        self.ticks.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // It finds that nothing is left to tick for.
+        self.wake();
+    }
+}
+
+/// What the thread does.
+fn run(shared: &Weak<Shared>, engine: &Engine) {
+    while let Some(shared) = shared.upgrade() {
         // `asleep` is set before `running` is read and `enter` does it the
         // other way round, so one of the two sees the other.
         shared.asleep.store(true, Ordering::SeqCst);
         if shared.running.load(Ordering::SeqCst) == 0 {
+            drop(shared);
             thread::park();
             continue;
         }
         shared.asleep.store(false, Ordering::SeqCst);
-        thread::sleep(TICK);
-        shared.time_slice.ticks.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(Ticker::PERIOD);
+        shared.tick();
         engine.increment_epoch();
+    }
+}
+
+#[cfg(test)]
+impl Ticker {
+    /// One that ticks when it is told to.
+    pub(crate) fn by_hand() -> Ticker {
+        Ticker {
+            shared: Arc::default(),
+        }
+    }
+
+    pub(crate) fn tick(&self) {
+        self.shared.tick();
     }
 }
 
@@ -116,14 +141,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_over_with_the_next_tick_however_many_passed_before() {
-        let time_slice = TimeSlice::default();
-        time_slice.ticks.fetch_add(7, Ordering::Relaxed);
-        time_slice.begin();
-        assert!(!time_slice.is_over());
-        time_slice.ticks.fetch_add(1, Ordering::Relaxed);
-        assert!(time_slice.is_over());
-        time_slice.begin();
-        assert!(!time_slice.is_over());
+    fn it_ticks_while_a_thread_runs_instances_and_ends_with_its_last_clone() {
+        let engine = Engine::default();
+        let weak = engine.weak();
+        let ticker = Ticker::start(engine).expect("a thread");
+        let clone = ticker.clone();
+        ticker.enter();
+        drop(ticker);
+        let before = clone.ticks();
+        while clone.ticks() < before + 2 {
+            thread::yield_now();
+        }
+        clone.leave();
+        drop(clone);
+        // The thread has the only engine.
+        while weak.upgrade().is_some() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn it_ends_although_it_sleeps() {
+        let engine = Engine::default();
+        let weak = engine.weak();
+        let ticker = Ticker::start(engine).expect("a thread");
+        while !ticker.shared.asleep.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        drop(ticker);
+        while weak.upgrade().is_some() {
+            thread::yield_now();
+        }
     }
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use lunatic_engine::{
-    Engine, EngineConfig, InstanceState, LoadError, Loader, MemoryLimits, Module, ModuleInfo,
+    Engine, EngineConfig, ExceedsLimits, HostFunctionType, InstanceState, LoadError, Loader,
+    MemoryLimits, Module, ModuleHash, ModuleInfo,
 };
-use wasmtime::Caller;
+use lunatic_error::with_causes;
+use wasmtime::{Caller, ValType};
 
 struct State(MemoryLimits);
 
@@ -15,9 +17,16 @@ impl InstanceState for State {
 }
 
 /// Offers `test::known (param i64) (result i32)`.
+#[expect(clippy::disallowed_methods, reason = "one function, for tests")]
 fn loader() -> Loader<State> {
     let engine = Engine::new(&EngineConfig::default()).unwrap();
-    Loader::new(&engine, |linker| {
+    let known = HostFunctionType {
+        namespace: "test",
+        name: "known",
+        params: vec![ValType::I64],
+        results: vec![ValType::I32],
+    };
+    Loader::new(&engine, [known], |linker| {
         linker.func_wrap("test", "known", |_: Caller<'_, State>, _: i64| 0i32)?;
         Ok(())
     })
@@ -94,23 +103,35 @@ fn memories_and_tables_are_counted_imported_ones_too() {
 #[test]
 fn what_exceeds_limits_is_known_beforehand() {
     let limits = MemoryLimits { max_memory: 65536 };
-    let reason = |fields| info(fields).exceeds(&limits);
-    assert_eq!(reason("(memory 1) (table 99999 funcref)"), None);
+    let checked = |fields| info(fields).check_limits(&limits);
+    assert_eq!(checked("(memory 1) (table 99999 funcref)"), Ok(()));
+    let exceeded = |fields| checked(fields).unwrap_err();
     assert_eq!(
-        reason("(memory 2)").unwrap(),
+        exceeded("(memory 2)"),
+        ExceedsLimits::Memory {
+            needed: 2 << 16,
+            limit: 65536
+        }
+    );
+    assert_eq!(
+        exceeded("(memory 2)").to_string(),
         "memory minimum size of 2 pages exceeds memory limits (65536 bytes)"
     );
-    assert!(
-        reason("(memory 0) (memory 0)")
-            .unwrap()
-            .contains("2 memories")
+    assert_eq!(
+        exceeded("(memory 0) (memory 0)"),
+        ExceedsLimits::Memories { needed: 2 }
     );
-    assert!(
-        reason("(table 0 funcref) (table 0 funcref)")
-            .unwrap()
-            .contains("2 tables")
+    assert_eq!(
+        exceeded("(table 0 funcref) (table 0 funcref)"),
+        ExceedsLimits::Tables { needed: 2 }
     );
-    assert!(reason("(table 100000 funcref)").unwrap().contains("table"));
+    assert_eq!(
+        exceeded("(table 100000 funcref)"),
+        ExceedsLimits::TableElements {
+            needed: 100_000,
+            limit: 100_000
+        }
+    );
 }
 
 #[track_caller]
@@ -130,10 +151,35 @@ fn bytes_that_are_neither_wasm_nor_text_are_told_apart() {
 
 #[test]
 fn text_that_is_wrong_is_told_with_its_place() {
-    let LoadError::Text(reason) = error("(module\n  (nonsense))") else {
+    let LoadError::Text(text) = error("(module\n  (nonsense))") else {
         panic!("expected wrong text");
     };
-    assert!(reason.contains(":2:"), "{reason}");
+    assert_eq!((text.line, text.column), (2, 4));
+    assert_eq!(text.excerpt, "  (nonsense))");
+}
+
+#[test]
+fn a_component_is_not_a_module() {
+    for bytes in [&b"\0asm\x0d\0\x01\0"[..], b"(component)"] {
+        let error = error(bytes);
+        assert!(matches!(error, LoadError::Component), "{bytes:?}: {error}");
+    }
+}
+
+#[test]
+fn an_error_has_its_cause_as_its_source() {
+    for (bytes, expected) in [
+        (
+            "(module\n  (nonsense))",
+            "the text format is wrong: expected valid module field (at line 2, column 4)",
+        ),
+        (
+            "\0asm\u{1}\0\0\0\u{1}",
+            "the module is not valid: unexpected end-of-file (at offset 0x9)",
+        ),
+    ] {
+        assert_eq!(with_causes(&error(bytes)).to_string(), expected);
+    }
 }
 
 #[test]
@@ -152,6 +198,9 @@ fn what_is_no_valid_module_is_told_why() {
     for text in [
         "(module (func (result i32)))",
         "(module (memory 65537))",
+        // Sizes that are not to be computed with.
+        "(module (memory i64 0x1000000000001) (memory i64 0x1000000000001))",
+        "(module (table i64 0xffffffffffffffff funcref) (table i64 2 funcref))",
         "(module (func (export \"a\")) (func (export \"a\")))",
     ] {
         let error = error(text);
@@ -161,15 +210,18 @@ fn what_is_no_valid_module_is_told_why() {
 
 #[test]
 fn proposals_that_are_not_offered_are_not_valid() {
-    for text in [
-        "(module (memory i64 1))",
-        "(module (memory 1 1 shared))",
-        "(module (func (return_call 0)))",
-        "(module (tag))",
-        "(module (type (struct)))",
+    for (text, proposal) in [
+        ("(module (memory i64 1))", "memory64"),
+        ("(module (memory 1 1 shared))", "threads"),
+        ("(module (func (return_call 0)))", "tail-call"),
+        ("(module (tag))", "exceptions"),
+        ("(module (type (struct)))", "gc"),
     ] {
-        let error = error(text);
-        assert!(matches!(error, LoadError::Invalid(_)), "{text}: {error}");
+        let LoadError::Invalid(invalid) = error(text) else {
+            panic!("expected that this is not valid: {text}");
+        };
+        let missing = invalid.missing_feature.as_deref();
+        assert_eq!(missing, Some(proposal), "{text}: {invalid}");
     }
 }
 
@@ -220,4 +272,33 @@ fn imports_that_are_not_offered_are_all_named_with_their_types() {
         problems,
         expected.map(|(names, wanted, offered)| (names.to_string(), wanted, offered))
     );
+}
+
+#[test]
+fn a_module_keeps_the_hash_of_what_it_was_loaded_from() {
+    let hash = |bytes: &[u8]| loader().load(bytes).unwrap().hash();
+    let text = hash(b"(module)");
+    assert_eq!(
+        text.to_string(),
+        "1885772b94ca41b360d9bd07535547f4c8ef16cbe7e49d2c8e9780247e26c4de"
+    );
+    assert_eq!(text, ModuleHash::of(b"(module)"));
+    assert_eq!(text.as_bytes().len(), 32);
+    // The same module, and other bytes.
+    let binary = hash(b"\0asm\x01\0\0\0");
+    assert_ne!(text, binary);
+    assert_eq!(hash(b"\0asm\x01\0\0\0"), binary);
+}
+
+#[test]
+fn a_module_has_the_name_that_its_name_section_gives_it() {
+    let name = |text: &str| {
+        let module = loader().load(text.as_bytes()).unwrap();
+        module.name().map(str::to_string)
+    };
+    assert_eq!(name("(module $shop)").as_deref(), Some("shop"));
+    assert_eq!(name("(module)"), None);
+    // Its data segments are taken out, and its name stays.
+    let with_data = r#"(module $shop (memory 1) (data (i32.const 0) "a"))"#;
+    assert_eq!(name(with_data).as_deref(), Some("shop"));
 }

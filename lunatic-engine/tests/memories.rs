@@ -3,7 +3,7 @@
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Metering, Module,
+    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Module,
 };
 use wasmtime::{Caller, Val};
 
@@ -47,6 +47,7 @@ from_each_source!(
     a_memory_keeps_its_contents_wherever_it_grows_to,
     a_memory_does_not_grow_beyond_its_limit,
     an_access_outside_of_the_memory_traps_and_touches_no_neighbour,
+    an_access_outside_of_a_memory_traps_where_another_image_was_before,
 );
 
 #[derive(Default)]
@@ -61,6 +62,7 @@ impl InstanceState for State {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "one function, for tests")]
 fn load(source: Source, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
     match source {
@@ -68,7 +70,7 @@ fn load(source: Source, wat: &str) -> Module<State> {
         Source::Engine => config.without_arena = true,
     }
     let engine = Engine::new(&config).unwrap();
-    let loader = Loader::new(&engine, |linker| {
+    let loader = Loader::new(&engine, [], |linker| {
         linker.func_wrap(
             "test",
             "see",
@@ -83,7 +85,7 @@ fn load(source: Source, wat: &str) -> Module<State> {
 }
 
 fn instantiate(module: &Module<State>) -> Instance<State> {
-    block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap()
+    block_on(module.instantiate(State::default(), Budget::Unlimited)).unwrap()
 }
 
 /// What an export shows of a new instance.
@@ -255,7 +257,7 @@ fn a_segment_that_does_not_fit_traps(source: Source) {
         r#"(module (memory 1) (data (i32.const 65535) "ab"))"#,
     );
     assert!(module.info().start_may_fail);
-    block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap_err();
+    block_on(module.instantiate(State::default(), Budget::Unlimited)).unwrap_err();
 }
 
 fn a_memory_keeps_its_contents_wherever_it_grows_to(source: Source) {
@@ -304,7 +306,7 @@ fn a_memory_does_not_grow_beyond_its_limit(source: Source) {
         limits,
         ..State::default()
     };
-    let mut instance = block_on(module.instantiate(state, Metering::Unlimited)).unwrap();
+    let mut instance = block_on(module.instantiate(state, Budget::Unlimited)).unwrap();
     block_on(instance.call("grow", &[])).unwrap();
     assert_eq!(instance.state().seen, [1, -1]);
 }
@@ -325,6 +327,30 @@ fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(source: Source
     for neighbour in &mut neighbours {
         let memory = neighbour.memory().unwrap();
         assert!(memory.data(neighbour.store()).iter().all(|byte| *byte == 0));
+    }
+}
+
+fn an_access_outside_of_a_memory_traps_where_another_image_was_before(source: Source) {
+    let ones = "\\01".repeat(40 << 10);
+    let before = load(
+        source,
+        &format!(
+            r#"(module (memory 2) (data (i32.const 60000) "{ones}") (func (export "nothing")))"#
+        ),
+    );
+    let after = load(
+        source,
+        &format!(
+            r#"(module {IMPORT} (memory 1)
+            (func (export "outside") (i32.store8 (i32.const 65536) (i32.const 1)))
+            (func (export "grow") (drop (memory.grow (i32.const 1)))
+                (call $see (i64.load (i32.const 65536)))))"#
+        ),
+    );
+    for _ in 0..3 {
+        block_on(instantiate(&before).call("nothing", &[])).unwrap();
+        block_on(instantiate(&after).call("outside", &[])).unwrap_err();
+        assert_eq!(seen(&after, "grow"), [0]);
     }
 }
 

@@ -9,13 +9,17 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 
-use free_list::{FreeLists, FreeSlot, ImageId};
+use free_list::{Contents, FreeLists, FreeSlot};
 
 /// A lock of loom's with the interface of parking_lot's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
     pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
         self.0.lock().expect("nothing panics under the lock")
     }
@@ -27,10 +31,22 @@ const SLOTS: usize = 4;
 /// As many as one thread uses at the same time.
 const AT_ONCE: usize = 2;
 
-/// A slab without memory: its slots, and who knows better than the free_lists which
-/// are in use.
+/// What a slot holds: an image, by its number, or 0 for zeros. As in `size_class.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Image(u64);
+
+impl Contents for Image {
+    type Key = u64;
+
+    fn key(self) -> u64 {
+        self.0
+    }
+}
+
+/// A slab without memory: its slots, and which of them are in use, kept apart from the
+/// free lists.
 struct Model {
-    free_lists: FreeLists,
+    free_lists: FreeLists<Image>,
     fresh: AtomicUsize,
     in_use: [AtomicBool; SLOTS],
 }
@@ -44,41 +60,34 @@ impl Model {
         })
     }
 
-    /// As `memories.rs` has it.
-    fn take(&self, image: ImageId) -> FreeSlot {
-        let free = self.free_lists.take(image).unwrap_or_else(|| FreeSlot {
-            slot: self.fresh.fetch_add(1, Ordering::Relaxed),
-            image: ImageId::NONE,
-            mapped: false,
-            pages: 0,
-        });
-        let was_in_use = self.in_use[free.slot].swap(true, Ordering::Relaxed);
-        assert!(!was_in_use, "slot {} has two users", free.slot);
-        free
+    /// As `SizeClass::take` does it. Returns the number of the slot.
+    fn take(&self, image: Image) -> usize {
+        let free = self.free_lists.take(image.key());
+        let slot = match free {
+            Some(free) => free.slot,
+            None => self.fresh.fetch_add(1, Ordering::Relaxed),
+        };
+        let was_in_use = self.in_use[slot].swap(true, Ordering::Relaxed);
+        assert!(!was_in_use, "slot {slot} has two users");
+        slot
     }
 
-    /// As `memories.rs` has it.
-    fn put(&self, slot: FreeSlot, image: ImageId) {
-        self.in_use[slot.slot].store(false, Ordering::Relaxed);
-        let used = FreeSlot {
-            image,
-            pages: 1,
-            ..slot
-        };
-        if let Some(emptied) = self.free_lists.put(used) {
+    /// As `SizeClass::put` does it.
+    fn put(&self, slot: usize, contents: Image) {
+        self.in_use[slot].store(false, Ordering::Relaxed);
+        if let Some(emptied) = self.free_lists.put(FreeSlot { slot, contents }, 1) {
             let was_in_use = self.in_use[emptied.slot].swap(true, Ordering::Relaxed);
             assert!(!was_in_use, "slot {} is emptied in use", emptied.slot);
             self.in_use[emptied.slot].store(false, Ordering::Relaxed);
             self.free_lists.put_emptied(FreeSlot {
-                image: ImageId::NONE,
-                pages: 0,
+                contents: Image::default(),
                 ..emptied
             });
         }
     }
 
     /// Takes some slots at once and puts them back.
-    fn work(&self, images: [ImageId; AT_ONCE]) {
+    fn work(&self, images: [Image; AT_ONCE]) {
         let taken = images.map(|image| self.take(image));
         for (slot, image) in taken.into_iter().zip(images) {
             self.put(slot, image);
@@ -89,20 +98,17 @@ impl Model {
     fn assert_all_there(&self) {
         let slots = self.fresh.load(Ordering::Relaxed);
         for _ in 0..slots {
-            let image = ImageId::NONE;
-            let free = self
-                .free_lists
-                .take(image)
-                .expect("no slot is lost or hidden");
+            let free = self.free_lists.take(Image::default().key());
+            let free = free.expect("no slot is lost or hidden");
             let was_in_use = self.in_use[free.slot].swap(true, Ordering::Relaxed);
             assert!(!was_in_use, "slot {} is there twice", free.slot);
         }
-        assert_eq!(self.free_lists.take(ImageId::NONE), None);
+        assert_eq!(self.free_lists.take(Image::default().key()), None);
     }
 }
 
 /// Two threads work at the same time, after something was used already or not.
-fn check(warm_pages: usize, used_before: bool, images: [[ImageId; AT_ONCE]; 2]) {
+fn check(warm_pages: usize, used_before: bool, images: [[Image; AT_ONCE]; 2]) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(move || {
@@ -121,8 +127,8 @@ fn check(warm_pages: usize, used_before: bool, images: [[ImageId; AT_ONCE]; 2]) 
     });
 }
 
-const ONE: ImageId = ImageId(1);
-const TWO: ImageId = ImageId(2);
+const ONE: Image = Image(1);
+const TWO: Image = Image(2);
 
 /// More pages than all slots have.
 const ENOUGH: usize = 100;

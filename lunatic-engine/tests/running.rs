@@ -1,4 +1,4 @@
-//! Bodies: called, metered, limited.
+//! Instances: called, given budgets, limited.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::num::NonZeroU64;
@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future::{block_on, poll_once};
 use lunatic_engine::{
-    Engine, EngineConfig, InstanceState, InstantiateError, Loader, MemoryLimits, Metering, Module,
+    Budget, Engine, EngineConfig, ExceedsLimits, InstanceState, InstantiateError, Loader,
+    MemoryLimits, Module,
 };
 use wasmtime::{Linker, Trap, Val};
 
@@ -25,23 +26,23 @@ fn engine() -> Engine {
 }
 
 fn module(text: &str) -> Module<State> {
-    let loader = Loader::new(&engine(), |_| Ok(())).unwrap();
+    let loader = Loader::new(&engine(), [], |_| Ok(())).unwrap();
     loader.load(text.as_bytes()).unwrap()
 }
 
-fn fuel(units: u64) -> Metering {
-    Metering::Fuel(NonZeroU64::new(units).unwrap())
+fn fuel(units: u64) -> Budget {
+    Budget::Fuel(NonZeroU64::new(units).unwrap())
 }
 
 /// Calls an export of a new instance.
 fn call(
     module: &Module<State>,
-    metering: Metering,
+    budget: Budget,
     export: &str,
     params: &[Val],
 ) -> wasmtime::Result<()> {
     block_on(async {
-        let mut instance = module.instantiate(State::default(), metering).await?;
+        let mut instance = module.instantiate(State::default(), budget).await?;
         instance.call(export, params).await
     })
 }
@@ -58,7 +59,7 @@ fn an_export_is_called_with_its_parameters() {
         r#"(module (func (export "traps unless 42") (param i32)
             (if (i32.ne (local.get 0) (i32.const 42)) (then unreachable))))"#,
     );
-    let call = |value| call(&module, Metering::Unlimited, "traps unless 42", &[value]);
+    let call = |value| call(&module, Budget::Unlimited, "traps unless 42", &[value]);
     call(Val::I32(42)).unwrap();
     let trap = call(Val::I32(41)).unwrap_err();
     assert_eq!(
@@ -81,15 +82,15 @@ fn what_cannot_be_called_is_an_error() {
         ("wants", &[Val::I32(1), Val::I32(1)]),
         ("gives", &[]),
     ] {
-        assert!(call(&module, Metering::Unlimited, export, params).is_err());
+        assert!(call(&module, Budget::Unlimited, export, params).is_err());
     }
 }
 
 #[test]
-fn a_body_without_a_budget_runs_as_long_as_it_wants() {
+fn an_instance_without_a_budget_runs_as_long_as_it_wants() {
     call(
         &module(LOOP),
-        Metering::Unlimited,
+        Budget::Unlimited,
         "loop",
         &[Val::I64(5_000_000)],
     )
@@ -125,7 +126,7 @@ fn a_budget_that_is_used_up_is_its_own_trap() {
 }
 
 #[test]
-fn a_metered_body_yields_on_its_way() {
+fn an_instance_with_a_budget_yields_on_its_way() {
     let module = module(LOOP);
     block_on(async {
         let mut instance = module
@@ -140,7 +141,7 @@ fn a_metered_body_yields_on_its_way() {
 }
 
 #[test]
-fn a_body_can_be_thrown_away_while_it_runs() {
+fn an_instance_can_be_dropped_while_it_runs() {
     let module = module(LOOP);
     block_on(async {
         for _ in 0..100 {
@@ -155,8 +156,26 @@ fn a_body_can_be_thrown_away_while_it_runs() {
     });
 }
 
+#[test]
+fn an_instance_yields_at_a_tick_although_nothing_else_is_left_of_its_engine() {
+    let mut instance = {
+        let engine = engine();
+        engine.ticker().enter();
+        let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
+        let module = loader.load(LOOP.as_bytes()).unwrap();
+        block_on(module.instantiate(State::default(), Budget::Unlimited)).unwrap()
+    };
+    block_on(async {
+        // Some seconds, unless it yields.
+        let params = [Val::I64(10_000_000_000)];
+        let mut running = Box::pin(instance.call("loop", &params));
+        assert!(poll_once(&mut running).await.is_none());
+    });
+}
+
 /// A loader that counts how often host functions are registered: once for each
 /// of the two ways to compile.
+#[expect(clippy::disallowed_methods, reason = "one function, for tests")]
 fn counting_loader() -> (Loader<State>, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
@@ -165,7 +184,7 @@ fn counting_loader() -> (Loader<State>, Arc<AtomicUsize>) {
         linker.func_wrap("test", "set_budget", || {})?;
         Ok(())
     };
-    let loader = Loader::with_budget_function(&engine(), imports, ("test", "set_budget"));
+    let loader = Loader::with_budget_function(&engine(), [], imports, ("test", "set_budget"));
     (loader.unwrap(), count)
 }
 
@@ -173,7 +192,7 @@ const GIVES_BUDGETS: &str = r#"(module (import "test" "set_budget" (func))
     (func (export "loop") (loop $again (br $again))))"#;
 
 #[test]
-fn who_can_give_budgets_is_compiled_to_count_fuel() {
+fn a_module_that_can_give_budgets_is_compiled_to_count_fuel() {
     let (loader, variants) = counting_loader();
     loader.load(LOOP.as_bytes()).unwrap();
     assert_eq!(variants.load(Ordering::SeqCst), 1);
@@ -182,7 +201,7 @@ fn who_can_give_budgets_is_compiled_to_count_fuel() {
     // Without a budget it runs for ever, but yields: nobody ticks here.
     block_on(async {
         let mut instance = module
-            .instantiate(State::default(), Metering::Unlimited)
+            .instantiate(State::default(), Budget::Unlimited)
             .await
             .unwrap();
         let mut running = Box::pin(instance.call("loop", &[]));
@@ -195,10 +214,10 @@ fn who_can_give_budgets_is_compiled_to_count_fuel() {
 }
 
 #[test]
-fn who_cannot_is_compiled_to_count_fuel_when_it_is_given_a_budget() {
+fn a_module_that_cannot_is_compiled_to_count_fuel_when_it_is_given_a_budget() {
     let (loader, variants) = counting_loader();
     let module = loader.load(LOOP.as_bytes()).unwrap();
-    call(&module, Metering::Unlimited, "loop", &[Val::I64(10)]).unwrap();
+    call(&module, Budget::Unlimited, "loop", &[Val::I64(10)]).unwrap();
     assert_eq!(variants.load(Ordering::SeqCst), 1);
     call(&module, fuel(1000), "loop", &[Val::I64(10)]).unwrap();
     call(&module, fuel(1000), "loop", &[Val::I64(10)]).unwrap();
@@ -210,19 +229,26 @@ fn limits_and_traps_of_the_start_are_told_apart() {
     let start = |text: &str, max_memory| {
         let state = State(MemoryLimits { max_memory });
         let module = module(text);
-        block_on(module.instantiate(state, Metering::Unlimited)).unwrap_err()
+        block_on(module.instantiate(state, Budget::Unlimited)).unwrap_err()
     };
     let limits = start("(module (memory 2))", 65536);
-    assert!(matches!(limits, InstantiateError::Limits(_)), "{limits:?}");
+    let exceeded = ExceedsLimits::Memory {
+        needed: 2 << 16,
+        limit: 65536,
+    };
+    assert!(
+        matches!(limits, InstantiateError::Limits(limits) if limits == exceeded),
+        "{limits:?}"
+    );
     let trap = start("(module (start $f) (func $f unreachable))", 65536);
-    assert!(matches!(trap, InstantiateError::Trap(_)), "{trap:?}");
+    assert!(matches!(trap, InstantiateError::Start(_)), "{trap:?}");
 }
 
 #[test]
 fn a_very_deep_recursion_traps_and_hurts_nobody() {
     let module = module(r#"(module (func $f (export "f") (call $f) (call $f)))"#);
-    for metering in [Metering::Unlimited, fuel(u64::MAX)] {
-        let error = call(&module, metering, "f", &[]).unwrap_err();
+    for budget in [Budget::Unlimited, fuel(u64::MAX)] {
+        let error = call(&module, budget, "f", &[]).unwrap_err();
         assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::StackOverflow));
     }
 }
@@ -261,6 +287,6 @@ fn a_stack_shows_nothing_of_the_one_before_it() {
             (if (i32.eqz (v128.any_true (local.get $c))) (then unreachable))))"#,
     );
     for _ in 0..4 {
-        call(&module, Metering::Unlimited, "fill", &[Val::I64(2000)]).unwrap();
+        call(&module, Budget::Unlimited, "fill", &[Val::I64(2000)]).unwrap();
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
+use lunatic_blocking::Class;
 use rustix::fs::{Mode, OFlags, fdatasync, fsync, openat};
 use rustix::io::Errno;
 
@@ -17,7 +18,6 @@ use crate::entry::{self, Entry};
 use crate::file::File;
 use crate::metadata::{Kind, Metadata};
 use crate::open::{Node, OpenOptions};
-use crate::pool::{DISK, QUICK};
 use crate::times::{NewTime, Times};
 
 /// An open directory. Every path given to it is resolved inside of it.
@@ -32,7 +32,7 @@ use crate::times::{NewTime, Times};
 /// use lunatic_fs::{Access, Dir};
 ///
 /// # futures_lite::future::block_on(async {
-/// let dir = Dir::open_host(std::env::temp_dir(), Access::ReadWrite)?;
+/// let dir = Dir::open_host(std::env::temp_dir(), Access::ReadWrite).await?;
 /// let name = format!("lunatic-fs-{}", std::process::id());
 /// dir.create_dir(&*name).await?;
 /// assert!(dir.metadata(&*name, true).await?.links > 0);
@@ -51,25 +51,26 @@ pub struct Dir {
 impl Dir {
     /// Opens a directory of the host by its ordinary path.
     ///
-    /// This is the one place where authority comes from; it blocks for as long
-    /// as the operating system takes to open a directory.
+    /// This is the one place where authority comes from.
     ///
     /// # Errors
     ///
     /// What the operating system says, for example that there is no directory.
-    pub fn open_host(path: impl AsRef<Path>, access: Access) -> io::Result<Dir> {
-        let dir = cap_std::fs::Dir::open_ambient_dir(path, ambient_authority())?;
+    pub async fn open_host(path: impl Into<PathBuf>, access: Access) -> io::Result<Dir> {
+        let path = path.into();
+        let open = || cap_std::fs::Dir::open_ambient_dir(path, ambient_authority());
+        let dir = Class::Cache.queue().run(open).await?;
         Ok(Dir::new(dir, access))
     }
 
-    /// Opens a directory below this one, with the same access. It blocks as
-    /// [`Dir::open_host`] does.
+    /// Opens a directory below this one, with the same access.
     ///
     /// # Errors
     ///
     /// What the operating system says, or that the path leads outside.
-    pub fn open_dir_now(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
-        Ok(Dir::new(self.host.open_dir(path)?, self.access))
+    pub async fn open_dir(&self, path: impl Into<PathBuf>) -> io::Result<Dir> {
+        let dir = self.run(path, |dir, path| dir.open_dir(path)).await?;
+        Ok(Dir::new(dir, self.access))
     }
 
     fn new(dir: cap_std::fs::Dir, access: Access) -> Dir {
@@ -276,7 +277,7 @@ impl Dir {
     /// Fails if the operating system does.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
         let dir = self.host.clone();
-        DISK.run(move || {
+        let sync = move || {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let dir = openat(&*dir, c".", flags, Mode::empty())?;
             match metadata {
@@ -284,8 +285,8 @@ impl Dir {
                 false => fdatasync(dir)?,
             }
             Ok(())
-        })
-        .await
+        };
+        Class::Disk.queue().run(sync).await
     }
 
     async fn change<R: Send + 'static>(
@@ -303,7 +304,8 @@ impl Dir {
         operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let (dir, path) = (self.host.clone(), path.into());
-        QUICK.run(move || operation(&dir, &path)).await
+        let operation = move || operation(&dir, &path);
+        Class::Cache.queue().run(operation).await
     }
 }
 

@@ -6,11 +6,11 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lunatic_blocking::Class;
 use rustix::fs::{FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl, futimens};
 
 use crate::access::Access;
 use crate::metadata::{Kind, Metadata};
-use crate::pool::{DISK, Pool, QUICK};
 use crate::times::Times;
 
 /// An open file. All clones are the same open file, with the same position.
@@ -21,7 +21,7 @@ use crate::times::Times;
 /// use lunatic_fs::{Access, Dir, Node, OpenOptions};
 ///
 /// # futures_lite::future::block_on(async {
-/// let dir = Dir::open_host(std::env::temp_dir(), Access::ReadWrite)?;
+/// let dir = Dir::open_host(std::env::temp_dir(), Access::ReadWrite).await?;
 /// let name = format!("lunatic-fs-{}.txt", std::process::id());
 /// let options = OpenOptions {
 ///     read: true,
@@ -190,7 +190,7 @@ impl File {
     ///
     /// Fails if the operating system does.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
-        self.run_on(&DISK, move |file| match metadata {
+        self.run_on(Class::Disk, move |file| match metadata {
             true => file.sync_all(),
             false => file.sync_data(),
         })
@@ -204,7 +204,7 @@ impl File {
     ///
     /// Fails if the operating system does, for example because the disk is full.
     pub async fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.run_on(&DISK, move |file| {
+        self.run_on(Class::Disk, move |file| {
             Ok(fallocate(file, FallocateFlags::empty(), offset, length)?)
         })
         .await
@@ -225,7 +225,7 @@ impl File {
     /// Closes the file, if this is its last clone.
     pub async fn close(self) {
         if let Some(file) = Arc::into_inner(self.handle).and_then(Handle::into_inner) {
-            QUICK.run(move || drop(file)).await;
+            Class::Cache.queue().run(move || drop(file)).await;
         }
     }
 
@@ -233,16 +233,17 @@ impl File {
         &self,
         operation: impl FnOnce(&fs::File) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
-        self.run_on(&QUICK, operation).await
+        self.run_on(Class::Cache, operation).await
     }
 
     async fn run_on<R: Send + 'static>(
         &self,
-        pool: &'static Pool,
+        class: Class,
         operation: impl FnOnce(&fs::File) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let handle = self.handle.clone();
-        pool.run(move || operation(handle.get()?)).await
+        let operation = move || operation(handle.get()?);
+        class.queue().run(operation).await
     }
 }
 
@@ -266,7 +267,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(file) = self.0.take() {
-            QUICK.run_later(move || drop(file));
+            Class::Cache.queue().run_detached(move || drop(file));
         }
     }
 }

@@ -10,7 +10,6 @@
 //! - [`Dir`]: operations that take a path.
 //! - [`File`]: operations on an open file.
 //! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: their parameters and results.
-//! - `pool`: where the work is done.
 //!
 //! # Invariants
 //!
@@ -24,9 +23,9 @@
 //! Its files could be made of the files that `cap-std` opens, but they read
 //! ahead and write behind: the position of the file and the errors of a write
 //! come later than the guest is told of them, and there is no reading or
-//! writing at an offset. So each operation is one call on the blocking pool, on
-//! as many threads as there are cores, and on eight further ones for what waits
-//! for the disk.
+//! writing at an offset. So each operation is one call on a thread of
+//! `lunatic-blocking`, of the class [`Cache`](lunatic_blocking::Class::Cache), or
+//! of [`Disk`](lunatic_blocking::Class::Disk) if it waits for the disk.
 
 mod access;
 mod dir;
@@ -34,7 +33,6 @@ mod entry;
 mod file;
 mod metadata;
 mod open;
-mod pool;
 mod times;
 
 pub use access::Access;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 fn new_dir() -> (Dir, TempDir) {
     let host = tempfile::tempdir().expect("a directory");
-    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let dir = block_on(Dir::open_host(host.path(), Access::ReadWrite)).expect("it exists");
     (dir, host)
 }
 

@@ -1,9 +1,12 @@
 //! Many operations at once, and operations that nobody waits for any more.
 
 use std::fs;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
 
 use async_executor::Executor;
 use futures_lite::future::{block_on, poll_once};
+use lunatic_blocking::Class;
 use lunatic_fs::{Access, Dir, Node, OpenOptions};
 use lunatic_testkit::wait_until;
 
@@ -22,7 +25,7 @@ const CREATE: OpenOptions = OpenOptions {
 #[test]
 fn a_thousand_tasks_read_and_write_at_once() {
     let host = tempfile::tempdir().expect("a directory");
-    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let dir = block_on(Dir::open_host(host.path(), Access::ReadWrite)).expect("it exists");
     let executor = Executor::new();
     let tasks: Vec<_> = (0..1000)
         .map(|i| {
@@ -49,7 +52,7 @@ fn a_thousand_tasks_read_and_write_at_once() {
 #[test]
 fn dropped_operations_leave_the_others_their_turn() {
     let host = tempfile::tempdir().expect("a directory");
-    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let dir = block_on(Dir::open_host(host.path(), Access::ReadWrite)).expect("it exists");
     block_on(async {
         for i in 0..1000 {
             let mut creating = Box::pin(dir.create_dir(i.to_string()));
@@ -64,7 +67,7 @@ fn dropped_operations_leave_the_others_their_turn() {
 fn files_that_are_dropped_are_closed() {
     let open_files = || fs::read_dir("/proc/self/fd").map(Iterator::count);
     let host = tempfile::tempdir().expect("a directory");
-    let dir = Dir::open_host(host.path(), Access::ReadWrite).expect("it exists");
+    let dir = block_on(Dir::open_host(host.path(), Access::ReadWrite)).expect("it exists");
     let path = host.path().join("watched");
     block_on(async {
         for _ in 0..100 {
@@ -80,4 +83,24 @@ fn files_that_are_dropped_are_closed() {
         targets.any(|target| target == path)
     };
     wait_until("the file to be closed", || !is_open());
+}
+
+#[test]
+fn whoever_opens_a_directory_waits_for_a_thread_and_blocks_none() {
+    let host = tempfile::tempdir().expect("a directory");
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let queue = Class::Cache.queue();
+    for _ in 0..queue.max_threads().get() {
+        let released = released.clone();
+        queue.run_detached(move || {
+            let _ = released.lock().expect("no panic").recv();
+        });
+    }
+    let mut opening = pin!(Dir::open_host(host.path(), Access::ReadWrite));
+    // Other tests of this program use the same threads, but they do not free them.
+    assert!(block_on(poll_once(&mut opening)).is_none());
+    drop(release);
+    let dir = block_on(opening).expect("it exists");
+    assert!(block_on(dir.open_dir("missing")).is_err());
 }

@@ -9,7 +9,7 @@ use lunatic_fs::{Access, Dir, OpenOptions, Times};
 use tempfile::TempDir;
 
 /// `inside` is open; `outside` holds `secret`.
-fn prison(access: Access) -> (Dir, TempDir) {
+async fn prison(access: Access) -> (Dir, TempDir) {
     let host = tempfile::tempdir().expect("a directory");
     let inside = host.path().join("inside");
     fs::create_dir_all(inside.join("a")).expect("directories");
@@ -18,7 +18,7 @@ fn prison(access: Access) -> (Dir, TempDir) {
     fs::write(host.path().join("outside/secret"), b"secret").expect("a file");
     symlink("../outside", inside.join("link")).expect("a link");
     symlink("/", inside.join("root")).expect("a link");
-    let dir = Dir::open_host(&inside, access).expect("it exists");
+    let dir = Dir::open_host(&inside, access).await.expect("it exists");
     (dir, host)
 }
 
@@ -29,7 +29,7 @@ fn denied<T>(outcome: io::Result<T>) -> bool {
 #[test]
 fn no_path_leads_outside() {
     block_on(async {
-        let (dir, host) = prison(Access::ReadWrite);
+        let (dir, host) = prison(Access::ReadWrite).await;
         let look = OpenOptions::default();
         let create = OpenOptions {
             create: true,
@@ -59,7 +59,7 @@ fn no_path_leads_outside() {
             assert!(denied(dir.rename(path, &dir, "got").await), "{path}");
             assert!(denied(dir.hard_link("file", &dir, path).await), "{path}");
             assert!(denied(dir.hard_link(path, &dir, "got").await), "{path}");
-            assert!(denied(dir.open_dir_now(path)), "{path}");
+            assert!(denied(dir.open_dir(path).await), "{path}");
         }
         assert!(denied(dir.symlink("/etc", "mine").await));
         let secret = fs::read(host.path().join("outside/secret")).expect("it exists");
@@ -70,9 +70,10 @@ fn no_path_leads_outside() {
 #[test]
 fn nothing_changes_what_is_read_only() {
     block_on(async {
-        let (dir, _host) = prison(Access::ReadOnly);
+        let (dir, _host) = prison(Access::ReadOnly).await;
         let other = tempfile::tempdir().expect("a directory");
-        let writable = Dir::open_host(other.path(), Access::ReadWrite).expect("it exists");
+        let writable = Dir::open_host(other.path(), Access::ReadWrite).await;
+        let writable = writable.expect("it exists");
         let look = OpenOptions::default();
         for options in [
             OpenOptions {
@@ -94,7 +95,7 @@ fn nothing_changes_what_is_read_only() {
         ] {
             assert!(denied(dir.open("file", options).await), "{options:?}");
         }
-        let below = dir.open_dir_now("a").expect("it can be opened");
+        let below = dir.open_dir("a").await.expect("it can be opened");
         assert_eq!(below.access(), Access::ReadOnly);
         for dir in [&dir, &below] {
             assert!(denied(dir.create_dir("new").await));

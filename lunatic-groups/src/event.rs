@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use lunatic_process::ProcessId;
-
-use crate::members::Member;
+use lunatic_mailbox::{NodeId, Pid};
 
 /// What happened to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +27,17 @@ pub enum Change {
 /// # Examples
 ///
 /// ```
-/// use lunatic_groups::{Change, GroupEvent, Member};
-/// use lunatic_process::ProcessId;
+/// use lunatic_groups::{Change, GroupEvent};
+/// use lunatic_mailbox::{NodeId, Pid};
 ///
 /// let event = GroupEvent {
 ///     monitor: 1,
 ///     change: Change::Joined,
 ///     group: "workers".into(),
-///     members: vec![Member { node: 0, process: ProcessId(5) }],
+///     members: vec![Pid::from_bits(5)],
 /// };
-/// assert_eq!(GroupEvent::from_bytes(&event.to_bytes()), Some(event));
+/// let bytes = event.to_bytes(|_| NodeId::ALONE);
+/// assert_eq!(GroupEvent::from_bytes(&bytes), Some(event));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupEvent {
@@ -49,41 +48,41 @@ pub struct GroupEvent {
     /// The name of the group.
     pub group: Arc<str>,
     /// The processes, each as often as it joined or left.
-    pub members: Vec<Member>,
+    pub members: Vec<Pid>,
 }
 
-/// The size of a [`Member`] in a message, in bytes.
+/// The size of a member in a message, in bytes: its node and its process, a `u64` each.
 pub const MEMBER_BYTES: usize = 16;
 
-impl Member {
-    /// Returns node and process as bytes, as they are in a [`GroupEvent`].
-    pub fn to_bytes(self) -> [u8; MEMBER_BYTES] {
-        let mut bytes = [0; MEMBER_BYTES];
-        bytes[..8].copy_from_slice(&self.node.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.process.0.to_le_bytes());
-        bytes
-    }
+/// Returns a member as it is in a [`GroupEvent`].
+///
+/// - `node`: the node of the process.
+pub(crate) fn member_bytes(member: Pid, node: NodeId) -> [u8; MEMBER_BYTES] {
+    let mut bytes = [0; MEMBER_BYTES];
+    bytes[..8].copy_from_slice(&node.to_bits().to_le_bytes());
+    bytes[8..].copy_from_slice(&member.to_bits().to_le_bytes());
+    bytes
+}
 
-    /// Reads node and process from the bytes of [`to_bytes`](Member::to_bytes).
-    pub fn from_bytes(bytes: &[u8; MEMBER_BYTES]) -> Member {
-        let (words, _) = bytes.as_chunks::<8>();
-        Member {
-            node: u64::from_le_bytes(words[0]),
-            process: ProcessId(u64::from_le_bytes(words[1])),
-        }
-    }
+/// Reads a member, whose id contains the number of its node.
+fn member_from_bytes(bytes: &[u8; MEMBER_BYTES]) -> Pid {
+    let (words, _) = bytes.as_chunks::<8>();
+    Pid::from_bits(u64::from_le_bytes(words[1]))
 }
 
 impl GroupEvent {
     /// Returns the event as the bytes of a message.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// - `node_of`: returns the node of a process.
+    pub fn to_bytes(&self, node_of: impl Fn(Pid) -> NodeId) -> Vec<u8> {
         let members = self.members.len() * MEMBER_BYTES;
         let mut bytes = Vec::with_capacity(16 + self.group.len() + members);
         bytes.extend((self.change as u32).to_le_bytes());
         bytes.extend((self.group.len() as u32).to_le_bytes());
         bytes.extend(self.monitor.to_le_bytes());
         bytes.extend(self.group.as_bytes());
-        bytes.extend(self.members.iter().flat_map(|member| member.to_bytes()));
+        let members = self.members.iter();
+        bytes.extend(members.flat_map(|member| member_bytes(*member, node_of(*member))));
         bytes
     }
 
@@ -101,7 +100,7 @@ impl GroupEvent {
             monitor: u64::from_le_bytes(*monitor),
             change: Change::from_code(u32::from_le_bytes(*change))?,
             group: std::str::from_utf8(name).ok()?.into(),
-            members: members.iter().map(Member::from_bytes).collect(),
+            members: members.iter().map(member_from_bytes).collect(),
         })
     }
 }

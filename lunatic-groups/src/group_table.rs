@@ -5,12 +5,11 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_mailbox::Tag;
-use lunatic_process::ProcessId;
+use lunatic_mailbox::{Pid, Tag};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{Change, GroupEvent};
-use crate::members::{Member, Members};
+use crate::members::Members;
 
 /// The longest name of a group or a scope, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -54,7 +53,7 @@ pub struct NotJoined;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The process that it is sent to.
-    pub watcher: ProcessId,
+    pub watcher: Pid,
     /// The tag of the message.
     pub tag: Option<Tag>,
     /// Its content.
@@ -69,13 +68,13 @@ pub struct Notice {
 /// # Examples
 ///
 /// ```
-/// use lunatic_groups::{Change, GroupTable, Member};
-/// use lunatic_process::ProcessId;
+/// use lunatic_groups::{Change, GroupTable};
+/// use lunatic_mailbox::Pid;
 ///
-/// let member = |process| Member { node: 0, process: ProcessId(process) };
+/// let (watcher, worker) = (Pid::from_bits(1), Pid::from_bits(2));
 /// let mut table = GroupTable::new();
-/// table.monitor("workers", member(1), None)?;
-/// table.join("workers", member(2))?;
+/// table.monitor("workers", watcher, None)?;
+/// table.join("workers", worker)?;
 ///
 /// let changes: Vec<_> = table.take_notices().iter().map(|notice| notice.event.change).collect();
 /// assert_eq!(changes, [Change::Present, Change::Joined]);
@@ -89,7 +88,7 @@ pub struct GroupTable {
     name_bytes: usize,
     /// The number of groups that have members.
     inhabited: usize,
-    records: FxHashMap<Member, Record>,
+    records: FxHashMap<Pid, Record>,
     scope_monitors: BTreeMap<u64, Watcher>,
     last_monitor: u64,
     notices: Vec<Notice>,
@@ -104,7 +103,7 @@ struct Group {
 
 #[derive(Debug, Clone, Copy)]
 struct Watcher {
-    process: ProcessId,
+    process: Pid,
     tag: Option<Tag>,
 }
 
@@ -130,7 +129,7 @@ impl GroupTable {
     /// # Errors
     ///
     /// [`GroupError`].
-    pub fn join(&mut self, group: &str, member: Member) -> Result<bool, GroupError> {
+    pub fn join(&mut self, group: &str, member: Pid) -> Result<bool, GroupError> {
         let record = self.records.get(&member);
         if record.is_some_and(|record| record.memberships >= MAX_MEMBERSHIPS) {
             return Err(GroupError::TooManyMemberships);
@@ -155,7 +154,7 @@ impl GroupTable {
     /// # Errors
     ///
     /// [`NotJoined`] if it has none.
-    pub fn leave(&mut self, group: &str, member: Member) -> Result<(), NotJoined> {
+    pub fn leave(&mut self, group: &str, member: Pid) -> Result<(), NotJoined> {
         let (name, entry) = self.groups.get_key_value(group).ok_or(NotJoined)?;
         let name = name.clone();
         if entry.members.times(member) == 0 {
@@ -169,7 +168,7 @@ impl GroupTable {
     }
 
     /// Removes a process with all of its memberships and monitors.
-    pub fn forget(&mut self, member: Member) {
+    pub fn forget(&mut self, member: Pid) {
         let Some(record) = self.records.remove(&member) else {
             return;
         };
@@ -221,15 +220,17 @@ impl GroupTable {
     pub fn monitor(
         &mut self,
         group: &str,
-        watcher: Member,
+        watcher: Pid,
         tag: Option<Tag>,
     ) -> Result<(u64, bool), GroupError> {
         self.check_monitors(watcher)?;
         let name = self.name(group)?;
         let (monitor, is_new) = self.new_monitor(watcher, Some(name.clone()));
-        let process = watcher.process;
         let entry = self.groups.entry(name.clone()).or_default();
-        let watcher = Watcher { process, tag };
+        let watcher = Watcher {
+            process: watcher,
+            tag,
+        };
         entry.monitors.insert(monitor, watcher);
         let members = entry.members.iter().collect();
         let notice = notice(monitor, &watcher, Change::Present, &name, members);
@@ -245,13 +246,15 @@ impl GroupTable {
     /// [`GroupError`].
     pub fn monitor_scope(
         &mut self,
-        watcher: Member,
+        watcher: Pid,
         tag: Option<Tag>,
     ) -> Result<(u64, bool), GroupError> {
         self.check_monitors(watcher)?;
         let (monitor, is_new) = self.new_monitor(watcher, None);
-        let process = watcher.process;
-        let watcher = Watcher { process, tag };
+        let watcher = Watcher {
+            process: watcher,
+            tag,
+        };
         self.scope_monitors.insert(monitor, watcher);
         for (name, group) in &self.groups {
             if !group.members.is_empty() {
@@ -264,7 +267,7 @@ impl GroupTable {
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id.
-    pub fn stop_monitoring(&mut self, watcher: Member, monitor: u64) -> bool {
+    pub fn stop_monitoring(&mut self, watcher: Pid, monitor: u64) -> bool {
         let record = self.records.get_mut(&watcher);
         let Some(group) = record.and_then(|record| record.monitors.remove(&monitor)) else {
             return false;
@@ -290,7 +293,7 @@ impl GroupTable {
 
     /// Removes memberships of a process in a group: as many as it has, but not more than
     /// `times`.
-    fn remove_memberships(&mut self, name: &Arc<str>, member: Member, times: u32) {
+    fn remove_memberships(&mut self, name: &Arc<str>, member: Pid, times: u32) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -320,7 +323,7 @@ impl GroupTable {
     }
 
     /// Adds a notice for each monitor of a group and of the scope.
-    fn notify(&mut self, name: &Arc<str>, change: Change, members: &[Member]) {
+    fn notify(&mut self, name: &Arc<str>, change: Change, members: &[Pid]) {
         let of_group = self.groups.get(name).map(|group| &group.monitors);
         let monitors = of_group.into_iter().flatten().chain(&self.scope_monitors);
         self.notices.extend(
@@ -329,7 +332,7 @@ impl GroupTable {
         );
     }
 
-    fn check_monitors(&self, watcher: Member) -> Result<(), GroupError> {
+    fn check_monitors(&self, watcher: Pid) -> Result<(), GroupError> {
         let record = self.records.get(&watcher);
         match record.is_some_and(|record| record.monitors.len() >= MAX_MONITORS) {
             true => Err(GroupError::TooManyMonitors),
@@ -337,7 +340,7 @@ impl GroupTable {
         }
     }
 
-    fn new_monitor(&mut self, watcher: Member, group: Option<Arc<str>>) -> (u64, bool) {
+    fn new_monitor(&mut self, watcher: Pid, group: Option<Arc<str>>) -> (u64, bool) {
         self.last_monitor += 1;
         let is_new = !self.records.contains_key(&watcher);
         let record = self.records.entry(watcher).or_default();
@@ -374,7 +377,7 @@ fn notice(
     watcher: &Watcher,
     change: Change,
     group: &Arc<str>,
-    members: Vec<Member>,
+    members: Vec<Pid>,
 ) -> Notice {
     Notice {
         watcher: watcher.process,

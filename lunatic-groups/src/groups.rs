@@ -38,8 +38,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Returns a set of scopes, which is empty, for a node that is the only one and has
-    /// the number 0.
+    /// Returns a set of scopes, which is empty.
     pub fn new(environment: &Environment) -> Groups {
         Groups {
             environment: environment.clone(),
@@ -55,7 +54,6 @@ impl Groups {
     /// [`GroupError::NameTooLong`] or [`GroupError::TooManyScopes`] if it cannot be
     /// created.
     pub fn scope(&self, name: &str) -> Result<Scope, GroupError> {
-        const NODE: u64 = 0;
         if let Some(scope) = self.existing_scope(name) {
             return Ok(scope);
         }
@@ -66,7 +64,7 @@ impl Groups {
         }
         let scope = scopes
             .entry(name.into())
-            .or_insert_with(|| Scope::new(NODE, self.environment.clone()));
+            .or_insert_with(|| Scope::new(self.environment.clone()));
         Ok(scope.clone())
     }
 

@@ -1,18 +1,15 @@
-//! The namespace `lunatic::group` (docs/abi-extensions.md §2).
+//! The namespace `lunatic::group` (ABI §24).
 
-use lunatic_abi::{Guest, Misuse};
-use lunatic_mailbox::Tag;
+use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_mailbox::{Pid, Tag};
+use lunatic_process::Process;
 use lunatic_process::guest::ProcessHost;
-use lunatic_process::{Process, ProcessId};
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
-use crate::event::MEMBER_BYTES;
+use crate::event::{MEMBER_BYTES, member_bytes};
 use crate::group_table::GroupError;
 use crate::groups::Groups;
-use crate::members::Member;
 use crate::scope::Scope;
-
-const NAMESPACE: &str = "lunatic::group";
 
 /// What the state of a process offers to `lunatic::group`.
 pub trait GroupHost: ProcessHost {
@@ -20,36 +17,51 @@ pub trait GroupHost: ProcessHost {
     fn groups(&self) -> &Groups;
 }
 
-/// Registers `lunatic::group`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: GroupHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "join", join)?;
-    linker.func_wrap(NAMESPACE, "leave", leave)?;
-    linker.func_wrap(NAMESPACE, "members", members)?;
-    linker.func_wrap(NAMESPACE, "local_members", local_members)?;
-    linker.func_wrap(NAMESPACE, "groups", groups)?;
-    linker.func_wrap(NAMESPACE, "next", next)?;
-    linker.func_wrap(NAMESPACE, "dispatch", dispatch)?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "broadcast",
-        |caller, (scope, scope_len, group, group_len)| {
-            Box::new(broadcast(caller, (scope, scope_len), (group, group_len)))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "monitor", monitor)?;
-    linker.func_wrap(NAMESPACE, "monitor_scope", monitor_scope)?;
-    linker.func_wrap(NAMESPACE, "stop_monitoring", stop_monitoring)?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::group`.
+    pub fn add_to_linker<T: GroupHost>(Linker<T>);
+    /// The functions of `lunatic::group`.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::group" {
+        fn join(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            process_id: u64, id_ptr: u32
+        ) -> u32;
+        fn leave(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32, process_id: u64
+        ) -> u32;
+        fn members(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32, ptr: u32, max: u32
+        ) -> u32;
+        fn local_members(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32, ptr: u32, max: u32
+        ) -> u32;
+        fn groups(scope_ptr: u32, scope_len: u32, ptr: u32, len: u32) -> u32;
+        fn next(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            node_id_ptr: u32, process_id_ptr: u32
+        ) -> u32;
+        fn dispatch(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            node_id_ptr: u32, process_id_ptr: u32
+        ) -> u32;
+        async fn broadcast(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32
+        ) -> u32;
+        fn monitor(
+            scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
+            tag: i64, id_ptr: u32
+        ) -> u32;
+        fn monitor_scope(scope_ptr: u32, scope_len: u32, tag: i64, id_ptr: u32) -> u32;
+        fn stop_monitoring(scope_ptr: u32, scope_len: u32, monitor_id: u64) -> u32;
+    }
 }
 
 const DONE: u32 = 0;
 const NOBODY: u32 = 1;
 
-/// `lunatic::group::join` (extensions §2): takes a process of this node into a
+/// `lunatic::group::join` (ABI §24): takes a process of this node into a
 /// group, once more if it is there. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -64,18 +76,17 @@ fn join<T: GroupHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
-    let process = own(&caller).environment().process(ProcessId(process_id));
+    let process = own(&caller)
+        .environment()
+        .process(Pid::from_bits(process_id));
     let joined = scope(&mut caller, scope_ptr, scope_len)?.and_then(|scope| {
         let process = process.ok_or(GroupError::NoProcess)?;
         scope.join(&group, &process)
     });
-    match joined {
-        Ok(()) => Ok(DONE),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    caller.answer(id_ptr, joined)
 }
 
-/// `lunatic::group::leave` (extensions §2): takes one membership of a process
+/// `lunatic::group::leave` (ABI §24): takes one membership of a process
 /// away. Returns 0, or 1 if it is not in the group.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -90,7 +101,9 @@ fn leave<T: GroupHost>(
     const NOT_JOINED: u32 = 1;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
-    let process = own(&caller).environment().process(ProcessId(process_id));
+    let process = own(&caller)
+        .environment()
+        .process(Pid::from_bits(process_id));
     let left = match (scope, process) {
         (Some(scope), Some(process)) => scope.leave(&group, &process).is_ok(),
         _ => false,
@@ -98,7 +111,7 @@ fn leave<T: GroupHost>(
     Ok(if left { DONE } else { NOT_JOINED })
 }
 
-/// `lunatic::group::members` (extensions §2): how many memberships a group
+/// `lunatic::group::members` (ABI §24): how many memberships a group
 /// has. If that is not more than `max`, node and process of each are at `ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -111,11 +124,11 @@ fn members<T: GroupHost>(
     ptr: u32,
     max: u32,
 ) -> Result<u32> {
-    let names = (scope_ptr, scope_len, group_ptr, group_len);
+    let names = [scope_ptr, scope_len, group_ptr, group_len];
     list(caller, names, ptr, max, Scope::members)
 }
 
-/// `lunatic::group::local_members` (extensions §2): as `members`, but only of
+/// `lunatic::group::local_members` (ABI §24): as `members`, but only of
 /// this node.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -128,32 +141,33 @@ fn local_members<T: GroupHost>(
     ptr: u32,
     max: u32,
 ) -> Result<u32> {
-    let names = (scope_ptr, scope_len, group_ptr, group_len);
+    let names = [scope_ptr, scope_len, group_ptr, group_len];
     list(caller, names, ptr, max, Scope::local_members)
 }
 
 fn list<T: GroupHost>(
     mut caller: Caller<'_, T>,
-    (scope_ptr, scope_len, group_ptr, group_len): (u32, u32, u32, u32),
+    [scope_ptr, scope_len, group_ptr, group_len]: [u32; 4],
     ptr: u32,
     max: u32,
-    members: impl FnOnce(&Scope, &str) -> Vec<Member>,
+    members: impl FnOnce(&Scope, &str) -> Vec<Pid>,
 ) -> Result<u32> {
     caller.records::<MEMBER_BYTES>(ptr, max)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?;
     let members = scope.map_or_else(Vec::new, |scope| members(&scope, group));
     if members.len() <= max as usize {
+        let environment = own(&caller).environment().clone();
         let room = caller.bytes_mut(ptr, (members.len() * MEMBER_BYTES) as u32)?;
         let (records, _) = room.as_chunks_mut::<MEMBER_BYTES>();
         for (record, member) in records.iter_mut().zip(&members) {
-            *record = member.to_bytes();
+            *record = member_bytes(*member, environment.node_of(*member));
         }
     }
     Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::groups` (extensions §2): how many bytes the list of all
+/// `lunatic::group::groups` (ABI §24): how many bytes the list of all
 /// groups of a scope has. If that is not more than `len`, the list is at `ptr`:
 /// for each its length, a `u32`, and its name.
 ///
@@ -186,7 +200,7 @@ fn groups<T: GroupHost>(
     Ok(size)
 }
 
-/// `lunatic::group::next` (extensions §2): one member of a group, another one
+/// `lunatic::group::next` (ABI §24): one member of a group, another one
 /// the next time. Returns 0 with node and process written, or 1 if there are
 /// none.
 ///
@@ -207,12 +221,11 @@ fn next<T: GroupHost>(
     let Some(member) = scope.and_then(|scope| scope.next_member(group)) else {
         return Ok(NOBODY);
     };
-    caller.write_u64(node_id_ptr, member.node)?;
-    caller.write_u64(process_id_ptr, member.process.0)?;
+    write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
     Ok(DONE)
 }
 
-/// `lunatic::group::dispatch` (extensions §2): sends the scratch message to one
+/// `lunatic::group::dispatch` (ABI §24): sends the scratch message to one
 /// member of a group, to another one the next time. Returns 0 with node and
 /// process written; or 1 if there are none, and the message stays.
 ///
@@ -237,8 +250,7 @@ fn dispatch<T: GroupHost>(
     };
     match sent {
         Ok(member) => {
-            caller.write_u64(node_id_ptr, member.node)?;
-            caller.write_u64(process_id_ptr, member.process.0)?;
+            write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
             Ok(DONE)
         }
         Err(message) => {
@@ -248,15 +260,17 @@ fn dispatch<T: GroupHost>(
     }
 }
 
-/// `lunatic::group::broadcast` (extensions §2): sends the scratch message to
+/// `lunatic::group::broadcast` (ABI §24): sends the scratch message to
 /// each process of a group once. Returns to how many.
 ///
 /// Traps on a bad address, text that is not UTF-8, without a data message, and
 /// if there was a resource in it: there is only one of that.
 async fn broadcast<T: GroupHost>(
     mut caller: Caller<'_, T>,
-    (scope_ptr, scope_len): (u32, u32),
-    (group_ptr, group_len): (u32, u32),
+    scope_ptr: u32,
+    scope_len: u32,
+    group_ptr: u32,
+    group_len: u32,
 ) -> Result<u32> {
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = caller.text(group_ptr, group_len)?.to_owned();
@@ -268,7 +282,7 @@ async fn broadcast<T: GroupHost>(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::monitor` (extensions §2): lets the caller be told who is
+/// `lunatic::group::monitor` (ABI §24): lets the caller be told who is
 /// in a group, and of everyone who joins and leaves it. Returns 0 with the id of
 /// the monitor, or 1 with an error id, at `id_ptr`.
 ///
@@ -289,10 +303,10 @@ fn monitor<T: GroupHost>(
     let watcher = own(&caller).clone();
     let monitor = scope(&mut caller, scope_ptr, scope_len)?
         .and_then(|scope| scope.monitor(&group, &watcher, Tag::new(tag)));
-    monitored(&mut caller, monitor, id_ptr)
+    caller.answer_id(id_ptr, monitor)
 }
 
-/// `lunatic::group::monitor_scope` (extensions §2): as `monitor`, for all
+/// `lunatic::group::monitor_scope` (ABI §24): as `monitor`, for all
 /// groups of a scope.
 ///
 /// Traps on a bad address and text that is not UTF-8.
@@ -307,24 +321,10 @@ fn monitor_scope<T: GroupHost>(
     let watcher = own(&caller).clone();
     let monitor = scope(&mut caller, scope_ptr, scope_len)?
         .and_then(|scope| scope.monitor_scope(&watcher, Tag::new(tag)));
-    monitored(&mut caller, monitor, id_ptr)
+    caller.answer_id(id_ptr, monitor)
 }
 
-fn monitored<T: GroupHost>(
-    caller: &mut Caller<'_, T>,
-    monitor: Result<u64, GroupError>,
-    id_ptr: u32,
-) -> Result<u32> {
-    match monitor {
-        Ok(monitor) => {
-            caller.write_u64(id_ptr, monitor)?;
-            Ok(DONE)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
-}
-
-/// `lunatic::group::stop_monitoring` (extensions §2): takes a monitor of the
+/// `lunatic::group::stop_monitoring` (ABI §24): takes a monitor of the
 /// caller away; what was told before stays in the mailbox. Returns 0, or 1 if
 /// there is none.
 ///
@@ -354,6 +354,17 @@ fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, 
     let taken = (message.tag(), message.bytes().to_vec());
     mailbox.take()?;
     Ok(taken)
+}
+
+fn write_member<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    member: Pid,
+    node_id_ptr: u32,
+    process_id_ptr: u32,
+) -> Result<()> {
+    let node = own(caller).environment().node_of(member);
+    caller.write_u64(node_id_ptr, node.to_bits())?;
+    caller.write_u64(process_id_ptr, member.to_bits())
 }
 
 fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {

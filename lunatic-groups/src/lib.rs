@@ -39,7 +39,7 @@ pub use group_table::{
     Notice,
 };
 pub use groups::{Groups, MAX_SCOPES};
-pub use members::{Member, Members};
+pub use members::Members;
 pub use scope::Scope;
 
 /// The examples in the README, as tests.

@@ -2,17 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lunatic_process::ProcessId;
+use lunatic_mailbox::Pid;
 use rustc_hash::FxHashMap;
-
-/// A process in a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Member {
-    /// The number of the node that it runs on, which is 0 if there is only one.
-    pub node: u64,
-    /// The process on that node.
-    pub process: ProcessId,
-}
 
 /// The processes of a group, each as often as it joined.
 ///
@@ -22,14 +13,14 @@ pub struct Member {
 /// # Examples
 ///
 /// ```
-/// use lunatic_groups::{Member, Members};
-/// use lunatic_process::ProcessId;
+/// use lunatic_groups::Members;
+/// use lunatic_mailbox::Pid;
 ///
-/// let member = |process| Member { node: 0, process: ProcessId(process) };
+/// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
 /// let mut members = Members::new();
-/// members.join(member(1));
-/// members.join(member(1));
-/// members.join(member(2));
+/// members.join(one);
+/// members.join(one);
+/// members.join(other);
 /// assert_eq!((members.len(), members.distinct().len()), (3, 2));
 ///
 /// // Each process is the next one as often as any other.
@@ -38,9 +29,9 @@ pub struct Member {
 #[derive(Debug, Default)]
 pub struct Members {
     /// Each process once, with the number of its memberships.
-    list: Vec<(Member, u32)>,
+    list: Vec<(Pid, u32)>,
     /// The index of each process in the list.
-    places: FxHashMap<Member, usize>,
+    places: FxHashMap<Pid, usize>,
     /// The number of memberships of all processes.
     joins: usize,
     next: AtomicUsize,
@@ -53,7 +44,7 @@ impl Members {
     }
 
     /// Adds a membership of a process, even if it has one.
-    pub fn join(&mut self, member: Member) {
+    pub fn join(&mut self, member: Pid) {
         let place = *self.places.entry(member).or_insert_with(|| {
             self.list.push((member, 0));
             self.list.len() - 1
@@ -63,7 +54,7 @@ impl Members {
     }
 
     /// Removes one membership of a process. Returns whether it had one.
-    pub fn leave(&mut self, member: Member) -> bool {
+    pub fn leave(&mut self, member: Pid) -> bool {
         let Some(&place) = self.places.get(&member) else {
             return false;
         };
@@ -80,7 +71,7 @@ impl Members {
     }
 
     /// Removes all memberships of a process, and returns their number.
-    pub fn remove(&mut self, member: Member) -> u32 {
+    pub fn remove(&mut self, member: Pid) -> u32 {
         let Some(place) = self.places.remove(&member) else {
             return 0;
         };
@@ -93,27 +84,27 @@ impl Members {
     }
 
     /// Returns the number of memberships of a process.
-    pub fn times(&self, member: Member) -> u32 {
+    pub fn times(&self, member: Pid) -> u32 {
         self.places
             .get(&member)
             .map_or(0, |place| self.list[*place].1)
     }
 
     /// Returns each process as often as it joined, in any order.
-    pub fn iter(&self) -> impl Iterator<Item = Member> {
+    pub fn iter(&self) -> impl Iterator<Item = Pid> {
         self.list
             .iter()
             .flat_map(|(member, times)| std::iter::repeat_n(*member, *times as usize))
     }
 
     /// Returns each process once, in any order.
-    pub fn distinct(&self) -> impl ExactSizeIterator<Item = Member> {
+    pub fn distinct(&self) -> impl ExactSizeIterator<Item = Pid> {
         self.list.iter().map(|(member, _)| *member)
     }
 
     /// Returns another process with each call. Each one is returned once before the
     /// first one is returned again, as long as none joins or leaves.
-    pub fn next(&self) -> Option<Member> {
+    pub fn next(&self) -> Option<Pid> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let place = next.checked_rem(self.list.len())?;
         Some(self.list[place].0)

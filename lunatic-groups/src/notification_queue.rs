@@ -37,7 +37,10 @@ impl NotificationQueue {
     pub(crate) fn send(&self, environment: &Environment) {
         let mut is_sending = false;
         while let Some(notice) = self.next(&mut is_sending) {
-            let message = DataMessage::new(notice.tag, notice.event.to_bytes());
+            let event = notice
+                .event
+                .to_bytes(|process| environment.node_of(process));
+            let message = DataMessage::new(notice.tag, event);
             environment.send(notice.watcher, message.into());
         }
     }

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_lite::future;
-use lunatic_mailbox::{DataMessage, Message, Tag};
+use lunatic_mailbox::{DataMessage, Message, Pid, Tag};
 use lunatic_process::{Environment, Process};
 use parking_lot::RwLock;
 
 use crate::group_table::{GroupError, GroupTable, NotJoined};
-use crate::members::Member;
 use crate::notification_queue::NotificationQueue;
 
 /// A set of groups, which is independent of the groups in other scopes. All clones
@@ -51,18 +50,15 @@ pub struct Scope {
 }
 
 struct Inner {
-    /// The number of the node whose processes are local.
-    node: u64,
     environment: Environment,
     table: RwLock<GroupTable>,
     notifications: NotificationQueue,
 }
 
 impl Scope {
-    pub(crate) fn new(node: u64, environment: Environment) -> Scope {
+    pub(crate) fn new(environment: Environment) -> Scope {
         Scope {
             inner: Arc::new(Inner {
-                node,
                 environment,
                 table: RwLock::default(),
                 notifications: NotificationQueue::default(),
@@ -80,7 +76,7 @@ impl Scope {
         if !process.is_alive() {
             return Err(GroupError::NoProcess);
         }
-        let member = self.member(process);
+        let member = process.id();
         let is_new = self.inner.change(|table| table.join(group, member))?;
         self.follow(process, is_new);
         Ok(())
@@ -92,12 +88,12 @@ impl Scope {
     ///
     /// [`NotJoined`] if it has none.
     pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
-        let member = self.member(process);
+        let member = process.id();
         self.inner.change(|table| table.leave(group, member))
     }
 
     /// Returns the members of a group, each as often as it joined, in any order.
-    pub fn members(&self, group: &str) -> Vec<Member> {
+    pub fn members(&self, group: &str) -> Vec<Pid> {
         let table = self.inner.table.read();
         let members = table.members(group);
         members.map_or_else(Vec::new, |members| members.iter().collect())
@@ -105,9 +101,9 @@ impl Scope {
 
     /// Returns the members of a group that run on this node, each as often as it
     /// joined, in any order.
-    pub fn local_members(&self, group: &str) -> Vec<Member> {
+    pub fn local_members(&self, group: &str) -> Vec<Pid> {
         let mut members = self.members(group);
-        members.retain(|member| member.node == self.inner.node);
+        members.retain(|member| self.inner.environment.is_local(*member));
         members
     }
 
@@ -119,7 +115,7 @@ impl Scope {
     /// Returns another member of a group with each call; see [`Members::next`].
     ///
     /// [`Members::next`]: crate::Members::next
-    pub fn next_member(&self, group: &str) -> Option<Member> {
+    pub fn next_member(&self, group: &str) -> Option<Pid> {
         self.inner.table.read().members(group)?.next()
     }
 
@@ -129,11 +125,11 @@ impl Scope {
     /// # Errors
     ///
     /// Returns the message if the group has no members.
-    pub fn dispatch(&self, group: &str, message: Message) -> Result<Member, Message> {
+    pub fn dispatch(&self, group: &str, message: Message) -> Result<Pid, Message> {
         let Some(member) = self.next_member(group) else {
             return Err(message);
         };
-        self.inner.environment.send(member.process, message);
+        self.inner.environment.send(member, message);
         Ok(member)
     }
 
@@ -142,7 +138,7 @@ impl Scope {
     pub async fn broadcast(&self, group: &str, tag: Option<Tag>, bytes: &[u8]) -> usize {
         /// After so many messages, other tasks may run on this core.
         const SLICE: usize = 256;
-        let members: Vec<Member> = {
+        let members: Vec<Pid> = {
             let table = self.inner.table.read();
             let members = table.members(group);
             members.map_or_else(Vec::new, |members| members.distinct().collect())
@@ -150,7 +146,7 @@ impl Scope {
         for slice in members.chunks(SLICE) {
             for member in slice {
                 let copy = DataMessage::new(tag, bytes);
-                self.inner.environment.send(member.process, copy.into());
+                self.inner.environment.send(*member, copy.into());
             }
             future::yield_now().await;
         }
@@ -172,7 +168,7 @@ impl Scope {
         watcher: &Process,
         tag: Option<Tag>,
     ) -> Result<u64, GroupError> {
-        let member = self.member(watcher);
+        let member = watcher.id();
         let begun = self.inner.change(|table| table.monitor(group, member, tag));
         self.watched(watcher, begun)
     }
@@ -184,7 +180,7 @@ impl Scope {
     ///
     /// [`GroupError`].
     pub fn monitor_scope(&self, watcher: &Process, tag: Option<Tag>) -> Result<u64, GroupError> {
-        let member = self.member(watcher);
+        let member = watcher.id();
         let begun = self.inner.change(|table| table.monitor_scope(member, tag));
         self.watched(watcher, begun)
     }
@@ -192,7 +188,7 @@ impl Scope {
     /// Removes a monitor of a process. Returns whether there was one with this id. The
     /// messages that were sent before stay in the mailbox of the process.
     pub fn stop_monitoring(&self, watcher: &Process, monitor: u64) -> bool {
-        let member = self.member(watcher);
+        let member = watcher.id();
         self.inner
             .change(|table| table.stop_monitoring(member, monitor))
     }
@@ -220,19 +216,12 @@ impl Scope {
     fn follow(&self, process: &Process, is_new: bool) {
         if is_new {
             let scope = Arc::downgrade(&self.inner);
-            let member = self.member(process);
+            let member = process.id();
             process.at_exit(move |_| {
                 if let Some(scope) = scope.upgrade() {
                     scope.change(|table| table.forget(member));
                 }
             });
-        }
-    }
-
-    fn member(&self, process: &Process) -> Member {
-        Member {
-            node: self.inner.node,
-            process: process.id(),
         }
     }
 }

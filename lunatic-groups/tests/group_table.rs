@@ -5,23 +5,19 @@ use std::collections::BTreeMap;
 
 use lunatic_groups::{
     Change, GroupError, GroupEvent, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS,
-    MAX_NAME_BYTES, Member, Members, NotJoined, Notice,
+    MAX_NAME_BYTES, Members, NotJoined, Notice,
 };
-use lunatic_mailbox::Tag;
-use lunatic_process::ProcessId;
+use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use proptest::prelude::*;
 
-fn member(process: u64) -> Member {
-    Member {
-        node: 0,
-        process: ProcessId(process),
-    }
+fn member(process: u64) -> Pid {
+    Pid::from_bits(process)
 }
 
 fn sorted(table: &GroupTable, group: &str) -> Vec<u64> {
     let members = table.members(group);
     let mut found: Vec<u64> = members
-        .map(|members| members.iter().map(|member| member.process.0).collect())
+        .map(|members| members.iter().map(|member| member.to_bits()).collect())
         .unwrap_or_default();
     found.sort_unstable();
     found
@@ -29,7 +25,7 @@ fn sorted(table: &GroupTable, group: &str) -> Vec<u64> {
 
 fn notice(watcher: u64, monitor: u64, change: Change, group: &str, processes: &[u64]) -> Notice {
     Notice {
-        watcher: ProcessId(watcher),
+        watcher: Pid::from_bits(watcher),
         tag: Tag::new(7),
         event: GroupEvent {
             monitor,
@@ -206,10 +202,7 @@ fn each_member_has_its_turn_once_in_a_round() {
 #[test]
 fn members_of_other_nodes_are_told_apart() {
     let mut members = Members::new();
-    let elsewhere = Member {
-        node: 3,
-        process: ProcessId(1),
-    };
+    let elsewhere = Pid::new(NodeNumber::new(3).unwrap(), 1).unwrap();
     members.join(member(1));
     members.join(elsewhere);
     assert!(members.leave(elsewhere));
@@ -233,25 +226,23 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..200)
 }
 
+fn node_of(process: Pid) -> NodeId {
+    NodeId::from_bits(process.node().get().into())
+}
+
 fn event() -> impl Strategy<Value = GroupEvent> {
     let change = prop_oneof![
         Just(Change::Present),
         Just(Change::Joined),
         Just(Change::Left)
     ];
-    let members = proptest::collection::vec((any::<u64>(), any::<u64>()), 0..20);
+    let members = proptest::collection::vec(any::<u64>(), 0..20);
     (any::<u64>(), change, ".{0,40}", members).prop_map(|(monitor, change, group, members)| {
         GroupEvent {
             monitor,
             change,
             group: group.into(),
-            members: members
-                .into_iter()
-                .map(|(node, process)| Member {
-                    node,
-                    process: ProcessId(process),
-                })
-                .collect(),
+            members: members.into_iter().map(Pid::from_bits).collect(),
         }
     })
 }
@@ -308,13 +299,15 @@ proptest! {
 
     #[test]
     fn an_event_is_read_as_it_was_written(event in event()) {
-        prop_assert_eq!(GroupEvent::from_bytes(&event.to_bytes()), Some(event));
+        prop_assert_eq!(GroupEvent::from_bytes(&event.to_bytes(node_of)), Some(event));
     }
 
     #[test]
     fn bytes_that_are_no_event_are_none(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         if let Some(event) = GroupEvent::from_bytes(&bytes) {
-            prop_assert_eq!(event.to_bytes(), bytes);
+            let written = event.to_bytes(node_of);
+            prop_assert_eq!(written.len(), bytes.len());
+            prop_assert_eq!(GroupEvent::from_bytes(&written), Some(event));
         }
     }
 }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::block_on;
-use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, Member, Scope};
-use lunatic_mailbox::{DataMessage, Mailbox, Message, Tag, Wanted};
+use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, Scope};
+use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
 use lunatic_process::{Environment, Process};
 use lunatic_testkit::{environment, idle, open};
 
@@ -18,11 +18,8 @@ fn next_event(mailbox: &mut Mailbox) -> (Option<Tag>, GroupEvent) {
     }
 }
 
-fn member(process: &Process) -> Member {
-    Member {
-        node: 0,
-        process: process.id(),
-    }
+fn member(process: &Process) -> Pid {
+    process.id()
 }
 
 #[test]

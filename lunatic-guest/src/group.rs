@@ -1,4 +1,4 @@
-//! OTP's process groups (docs/abi-extensions.md §2).
+//! OTP's process groups (ABI §24).
 //!
 //! A process joins a [`Group`] by its name and is found through it, until it
 //! leaves or ends. Whoever watches a group is told, by a [`Change`], of everyone

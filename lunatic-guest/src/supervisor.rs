@@ -1,4 +1,4 @@
-//! OTP's supervisors (docs/abi-extensions.md §1).
+//! OTP's supervisors (ABI §23).
 //!
 //! ```no_run
 //! use lunatic_guest::process;

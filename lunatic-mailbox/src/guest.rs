@@ -5,17 +5,17 @@
 
 mod scratch;
 
-use std::any::Any;
+use std::future::poll_fn;
 
-use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
+use wasmtime::{Caller, Result};
 
 pub use crate::guest::scratch::GuestMailbox;
+use crate::mailbox::Wait;
 use crate::message::{DataMessage, Message, Tag};
+use crate::pid::Pid;
 use crate::queue::Wanted;
-
-/// The namespace of all functions that work on messages.
-pub const NAMESPACE: &str = "lunatic::message";
+use crate::resource::MessageResource;
 
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
@@ -29,34 +29,27 @@ pub trait MailboxHost: AbiHost {
 /// Brings messages to other processes.
 pub trait Post: Clone + Send + Sync + 'static {
     /// Queues a message for a process; silently drops it if there is none.
-    fn deliver(&self, process_id: u64, message: Message);
+    fn deliver(&self, to: Pid, message: Message);
 }
 
-/// Registers `lunatic::message`, but for modules and sockets.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: MailboxHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "create_data", create_data)?;
-    linker.func_wrap(NAMESPACE, "write_data", write_data)?;
-    linker.func_wrap(NAMESPACE, "read_data", read_data)?;
-    linker.func_wrap(NAMESPACE, "seek_data", seek_data)?;
-    linker.func_wrap(NAMESPACE, "get_tag", get_tag)?;
-    linker.func_wrap(NAMESPACE, "get_process_id", get_process_id)?;
-    linker.func_wrap(NAMESPACE, "data_size", data_size)?;
-    linker.func_wrap(NAMESPACE, "send", send)?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "send_receive_skip_search",
-        |caller, (process, tag, timeout)| {
-            Box::new(send_receive_skip_search(caller, process, tag, timeout))
-        },
-    )?;
-    linker.func_wrap_async(NAMESPACE, "receive", |caller, (ptr, len, timeout)| {
-        Box::new(receive(caller, ptr, len, timeout))
-    })?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::message`, but for modules and sockets.
+    pub fn add_to_linker<T: MailboxHost>(Linker<T>);
+    /// The functions of `lunatic::message`, but for modules and sockets.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::message" {
+        fn create_data(tag: i64, capacity: u64);
+        fn write_data(ptr: u32, len: u32) -> u32;
+        fn read_data(ptr: u32, len: u32) -> u32;
+        fn seek_data(index: u64);
+        fn get_tag() -> i64;
+        fn get_process_id() -> u64;
+        fn data_size() -> u64;
+        fn send(process_id: u64) -> u32;
+        async fn send_receive_skip_search(process_id: u64, wait_on_tag: i64, timeout: u64) -> u32;
+        async fn receive(tags_ptr: u32, tags_len: u32, timeout: u64) -> u32;
+    }
 }
 
 /// `lunatic::message::create_data` (ABI §4): puts a new empty data message into
@@ -122,7 +115,7 @@ fn get_tag<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<i64> {
 /// Traps if scratch is empty.
 fn get_process_id<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
     match caller.data_mut().mailbox().message()? {
-        Message::ProcessDied { process } => Ok(*process),
+        Message::ProcessDied { process } => Ok(process.to_bits()),
         Message::Data(_) | Message::LinkDied { .. } => Ok(0),
     }
 }
@@ -138,7 +131,8 @@ fn data_size<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
 ///
 /// Traps if scratch is empty.
 fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u32> {
-    caller.data_mut().mailbox().send(process_id)?;
+    let to = Pid::from_bits(process_id);
+    caller.data_mut().mailbox().send(to)?;
     Ok(0)
 }
 
@@ -153,34 +147,50 @@ async fn send_receive_skip_search<T: MailboxHost>(
     wait_on_tag: i64,
     timeout: u64,
 ) -> Result<u32> {
+    let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
-    let reply = mailbox.request(process_id, Tag::new(wait_on_tag))?;
-    match Timeout::from_millis(timeout).limit(reply).await {
-        Some(message) => Ok(mailbox.accept(message)),
-        None => Ok(TIMED_OUT),
-    }
+    let reply = mailbox.request(to, Tag::new(wait_on_tag))?;
+    wait_for_message(caller, reply, timeout, "send_receive_skip_search").await
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
-/// one of `len` tags at `ptr`, or for any if `len` is 0. Returns its kind with
-/// the message in scratch, or 9027 with scratch unchanged.
+/// one of `tags_len` tags at `tags_ptr`, or for any if `tags_len` is 0. Returns its
+/// kind with the message in scratch, or 9027 with scratch unchanged.
 ///
 /// Traps on a bad address.
 async fn receive<T: MailboxHost>(
     mut caller: Caller<'_, T>,
-    ptr: u32,
-    len: u32,
+    tags_ptr: u32,
+    tags_len: u32,
     timeout: u64,
 ) -> Result<u32> {
-    let wanted = match len {
+    let wanted = match tags_len {
         0 => Wanted::Any,
-        _ => wanted_tags(caller.records(ptr, len)?),
+        _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
+    let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
+    wait_for_message(caller, message, timeout, "receive").await
+}
+
+/// Waits for a message and puts it into scratch. Returns its kind, or 9027.
+async fn wait_for_message<T: MailboxHost>(
+    mut caller: Caller<'_, T>,
+    mut wait: Wait,
+    timeout: u64,
+    function: &'static str,
+) -> Result<u32> {
+    let message = poll_fn(|cx| {
+        caller.answer_requests(function);
+        caller.data_mut().mailbox().inbox().poll(&mut wait, cx)
+    });
+    let received = Timeout::from_millis(timeout).limit(message).await;
     let mailbox = caller.data_mut().mailbox();
-    let message = mailbox.inbox().receive(wanted);
-    match Timeout::from_millis(timeout).limit(message).await {
+    match received {
         Some(message) => Ok(mailbox.accept(message)),
-        None => Ok(TIMED_OUT),
+        None => {
+            mailbox.inbox().end(wait);
+            Ok(TIMED_OUT)
+        }
     }
 }
 
@@ -198,7 +208,7 @@ fn wanted_tags(tags: &[[u8; size_of::<i64>()]]) -> Wanted {
 /// # Errors
 ///
 /// Hands the resource back beside the trap if there is no data message.
-pub fn push<T: MailboxHost, R: Any + Send>(
+pub fn push<T: MailboxHost, R: MessageResource>(
     caller: &mut Caller<'_, T>,
     resource: R,
 ) -> Result<u64, (Misuse, R)> {
@@ -211,7 +221,7 @@ pub fn push<T: MailboxHost, R: Any + Send>(
 /// # Errors
 ///
 /// [`Misuse::Refused`] if there is no data message, or no such resource in it.
-pub fn take<T: MailboxHost, R: Any + Send>(
+pub fn take<T: MailboxHost, R: MessageResource>(
     caller: &mut Caller<'_, T>,
     index: u64,
     kind: &str,

@@ -9,6 +9,8 @@
 //! # Layout
 //!
 //! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
+//! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
+//! - `resource`: [`MessageResource`], what a message carries besides bytes.
 //! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
 //! - `mailbox`: [`Mailbox`] and [`Sender`], a queue that is shared between tasks.
 //! - `guest`: the namespace `lunatic::message` (feature `guest`, on by default).
@@ -21,7 +23,7 @@
 //!   message and changes no order.
 //! - No lock is held while a waker runs or a message is dropped.
 //! - Only `guest` knows wasmtime, and nothing here knows processes or sockets: what a
-//!   message carries besides bytes is a `Box<dyn Any + Send>`.
+//!   message carries besides bytes is a [`MessageResource`].
 
 #[cfg(feature = "guest")]
 pub mod guest;
@@ -29,11 +31,15 @@ pub mod guest;
 mod loom_lock;
 mod mailbox;
 mod message;
+mod pid;
 mod queue;
+mod resource;
 
-pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender};
-pub use message::{CursorBehindEnd, DataMessage, Message, ResourceSlot, Tag};
+pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
+pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
+pub use pid::{NodeId, NodeNumber, Pid};
 pub use queue::{Queue, Wanted};
+pub use resource::{EncodedResource, MessageResource, NotTransferable};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 #[cfg(not(lunatic_loom))]
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
@@ -16,7 +17,7 @@ use crate::message::{Message, Tag};
 use crate::queue::{Queue, Wanted};
 
 /// How much a [`Mailbox`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The highest number of queued messages.
     pub messages: usize,
@@ -255,9 +256,10 @@ impl Mailbox {
     ///
     /// Dropping the future loses no message and changes no order.
     pub fn receive(&mut self, wanted: Wanted) -> Receive<'_> {
+        let wait = self.begin_receive(wanted);
         Receive {
-            shared: &self.shared,
-            step: Step::Begin(wanted),
+            mailbox: self,
+            wait,
         }
     }
 
@@ -268,14 +270,68 @@ impl Mailbox {
     /// then send the request, then await, the reply cannot be missed. Dropping the
     /// future loses no message and changes no order.
     pub fn expect_reply(&mut self, tag: Option<Tag>) -> Receive<'_> {
+        let wait = self.begin_reply(tag);
+        Receive {
+            mailbox: self,
+            wait,
+        }
+    }
+
+    /// Like [`receive`](Mailbox::receive), but does not borrow the mailbox during the
+    /// wait. The owner has to [`poll`](Mailbox::poll) the wait, and to
+    /// [`end`](Mailbox::end) it if it gives up before there is a message.
+    pub fn begin_receive(&mut self, wanted: Wanted) -> Wait {
+        Wait {
+            step: Step::Begin(wanted),
+        }
+    }
+
+    /// Like [`expect_reply`](Mailbox::expect_reply), but does not borrow the mailbox
+    /// during the wait; see [`begin_receive`](Mailbox::begin_receive).
+    pub fn begin_reply(&mut self, tag: Option<Tag>) -> Wait {
         self.shared.state.lock().waiting = Some(Waiting {
             awaited: Awaited::Reply(tag),
             waker: None,
             found: None,
         });
-        Receive {
-            shared: &self.shared,
+        Wait {
             step: Step::Waiting,
+        }
+    }
+
+    /// Takes the message that a wait is for. If there is none yet, the task of `cx` is
+    /// woken when there is.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this has returned the message already.
+    pub fn poll(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<Message> {
+        let mut state = self.shared.state.lock();
+        let message = match std::mem::replace(&mut wait.step, Step::Waiting) {
+            Step::Begin(wanted) => state.begin(wanted),
+            Step::Waiting => state.found(),
+            Step::Done => panic!("a wait was polled after it was ready"),
+        };
+        match message {
+            Some(message) => {
+                state.waiting = None;
+                wait.step = Step::Done;
+                Poll::Ready(message)
+            }
+            None => {
+                state.wake_later(cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ends a wait for which there is no message yet. This loses no message and changes
+    /// no order.
+    pub fn end(&mut self, wait: Wait) {
+        if matches!(wait.step, Step::Waiting) {
+            let ended = self.shared.state.lock().waiting.take();
+            // Outside of the lock: it holds a waker.
+            drop(ended);
         }
     }
 
@@ -291,19 +347,27 @@ impl Drop for Mailbox {
     }
 }
 
+/// A wait for a message that does not borrow the mailbox; see
+/// [`Mailbox::begin_receive`].
+#[derive(Debug)]
+#[must_use = "a wait that is not polled receives nothing"]
+pub struct Wait {
+    step: Step,
+}
+
 /// A wait for a message; see [`Mailbox::receive`] and [`Mailbox::expect_reply`].
 #[derive(Debug)]
 #[must_use = "a receive that is not awaited receives nothing"]
 pub struct Receive<'a> {
-    shared: &'a Shared,
-    step: Step,
+    mailbox: &'a mut Mailbox,
+    wait: Wait,
 }
 
 #[derive(Debug)]
 enum Step {
     /// The queue has not been searched yet.
     Begin(Wanted),
-    /// [`State::waiting`] belongs to this wait.
+    /// [`State::waiting`] is that of this wait.
     Waiting,
     /// The message was received.
     Done,
@@ -313,31 +377,17 @@ impl Future for Receive<'_> {
     type Output = Message;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
-        let mut state = self.shared.state.lock();
-        let message = match std::mem::replace(&mut self.step, Step::Waiting) {
-            Step::Begin(wanted) => state.begin(wanted),
-            Step::Waiting => state.found(),
-            Step::Done => panic!("a Receive was polled after it was ready"),
-        };
-        match message {
-            Some(message) => {
-                state.waiting = None;
-                self.step = Step::Done;
-                Poll::Ready(message)
-            }
-            None => {
-                state.wake_later(cx.waker());
-                Poll::Pending
-            }
-        }
+        let Receive { mailbox, wait } = &mut *self;
+        mailbox.poll(wait, cx)
     }
 }
 
 impl Drop for Receive<'_> {
     fn drop(&mut self) {
-        if matches!(self.step, Step::Waiting) {
-            self.shared.state.lock().waiting = None;
-        }
+        let wait = Wait {
+            step: std::mem::replace(&mut self.wait.step, Step::Done),
+        };
+        self.mailbox.end(wait);
     }
 }
 

@@ -4,13 +4,17 @@ use std::any::Any;
 use std::fmt;
 use std::num::NonZeroI64;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+
+use crate::pid::Pid;
+use crate::resource::{EncodedResource, MessageResource, NotTransferable};
 
 /// A number by which a receiver can select messages.
 ///
 /// In the host interface 0 means "no tag", so there is no tag 0. A message without a
 /// tag has `None`, and does not end a wait for a tag (ABI §15.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tag(NonZeroI64);
 
 impl Tag {
@@ -41,7 +45,7 @@ pub enum Message {
     /// A monitored process ended.
     ProcessDied {
         /// The id of the process that ended.
-        process: u64,
+        process: Pid,
     },
 }
 
@@ -71,10 +75,8 @@ impl From<DataMessage> for Message {
     }
 }
 
-/// A slot for a resource that is sent in a message besides its bytes, for example a
-/// module or a socket. It is `None` after the resource was taken out. Only the code
-/// that puts a resource in and the code that takes it out know its type.
-pub type ResourceSlot = Option<Box<dyn Any + Send>>;
+/// A slot for a resource of a message. It is empty after the resource was taken out.
+type ResourceSlot = Option<Box<dyn MessageResource>>;
 
 /// Up to so many bytes are stored in the message itself, without an allocation: most
 /// messages are a number or an id.
@@ -89,16 +91,15 @@ const INLINE_BYTES: usize = 16;
 ///
 /// let mut message = DataMessage::new(Tag::new(1), *b"hello ");
 /// message.write(b"world");
-/// let index = message.push(String::from("any type that is Send"));
 ///
 /// let mut buffer = [0; 8];
 /// assert_eq!(message.read(&mut buffer), Ok(8));
 /// assert_eq!(&buffer, b"hello wo");
 /// assert_eq!(message.read(&mut buffer), Ok(3));
-///
-/// assert_eq!(message.take::<u32>(index), None);
-/// assert!(message.take::<String>(index).is_some());
+/// assert_eq!(message.read(&mut buffer), Ok(0));
 /// ```
+///
+/// See [`MessageResource`] for resources.
 #[derive(Default)]
 pub struct DataMessage {
     tag: Option<Tag>,
@@ -114,6 +115,40 @@ const _: () = assert!(size_of::<DataMessage>() <= 48);
 #[derive(Default)]
 struct Resources {
     slots: Vec<ResourceSlot>,
+}
+
+/// A data message in the form in which it is sent to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireMessage {
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// All bytes.
+    pub bytes: Vec<u8>,
+    /// The resources by index, `None` for those that were taken out.
+    pub resources: Vec<Option<EncodedResource>>,
+}
+
+impl WireMessage {
+    /// Returns the message on the node that received it.
+    ///
+    /// - `decode`: makes a resource from its encoded form.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `decode` does.
+    pub fn into_message<E>(
+        self,
+        mut decode: impl FnMut(EncodedResource) -> Result<Box<dyn MessageResource>, E>,
+    ) -> Result<DataMessage, E> {
+        let mut message = DataMessage::new(self.tag, self.bytes);
+        if !self.resources.is_empty() {
+            let slots = self.resources.into_iter();
+            let slots = slots.map(|slot| slot.map(&mut decode).transpose());
+            let slots = slots.collect::<Result<_, _>>()?;
+            message.resources = Some(Box::new(Resources { slots }));
+        }
+        Ok(message)
+    }
 }
 
 /// The error of [`DataMessage::read`] when the cursor is behind the end of the bytes.
@@ -179,7 +214,7 @@ impl DataMessage {
     }
 
     /// Adds a resource and returns its index.
-    pub fn push(&mut self, resource: impl Any + Send) -> usize {
+    pub fn push(&mut self, resource: impl MessageResource) -> usize {
         let slots = &mut self.resources.get_or_insert_default().slots;
         slots.push(Some(Box::new(resource)));
         slots.len() - 1
@@ -189,15 +224,33 @@ impl DataMessage {
     /// in its place, if it has another type; and `None` if there is no resource.
     ///
     /// The indexes of the other resources do not change.
-    pub fn take<R: Any + Send>(&mut self, index: usize) -> Option<R> {
+    pub fn take<R: MessageResource>(&mut self, index: usize) -> Option<R> {
         let slot = self.resources.as_mut()?.slots.get_mut(index)?;
-        match slot.take()?.downcast::<R>() {
-            Ok(resource) => Some(*resource),
-            Err(other) => {
-                *slot = Some(other);
-                None
-            }
-        }
+        let is_wanted = slot.as_deref().is_some_and(|resource| {
+            let resource: &dyn Any = resource;
+            resource.is::<R>()
+        });
+        let resource: Box<dyn Any> = is_wanted.then(|| slot.take())??;
+        resource.downcast().ok().map(|resource| *resource)
+    }
+
+    /// The message in the form in which it crosses to another node. The read cursor
+    /// does not cross.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTransferable`] names the first resource that cannot leave this node.
+    pub fn to_wire(&self) -> Result<WireMessage, NotTransferable> {
+        let slots = self.resources.iter().flat_map(|resources| &resources.slots);
+        let encoded = |slot: &ResourceSlot| {
+            let resource = slot.as_ref().map(|resource| resource.encode());
+            resource.transpose()
+        };
+        Ok(WireMessage {
+            tag: self.tag,
+            bytes: self.buffer.to_vec(),
+            resources: slots.map(encoded).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Returns whether a resource was ever pushed, even if it was taken out since.

@@ -5,7 +5,18 @@
 use futures_lite::future::poll_once;
 use loom::future::block_on;
 use loom::thread;
-use lunatic_mailbox::{DataMessage, Limits, Mailbox, Message, Sender, Tag, Wanted};
+use lunatic_mailbox::{
+    DataMessage, Limits, Mailbox, Message, MessageResource, Sender, Tag, Wanted,
+};
+
+/// A resource that is gone when it is dropped.
+struct Held(#[expect(dead_code, reason = "it is dropped with the message")] loom::sync::Arc<()>);
+
+impl MessageResource for Held {
+    fn kind(&self) -> &'static str {
+        "held"
+    }
+}
 
 /// A receiver that sleeps on is a deadlock, which loom reports.
 fn check(model: impl Fn() + Send + Sync + 'static) {
@@ -163,7 +174,7 @@ fn a_message_to_who_goes_away_comes_back_or_goes_with_them() {
         let watched = owned.clone();
         let sends = thread::spawn(move || {
             let mut message = DataMessage::new(None, [1]);
-            message.push(owned);
+            message.push(Held(owned));
             drop(sender.send(message.into()));
         });
         drop(mailbox);

@@ -4,8 +4,19 @@
 use std::collections::VecDeque;
 
 use futures_lite::future::{block_on, poll_once};
-use lunatic_mailbox::{DataMessage, Limits, Mailbox, Message, Queue, SendError, Tag, Wanted};
+use lunatic_mailbox::{
+    DataMessage, Limits, Mailbox, Message, MessageResource, Pid, Queue, SendError, Tag, Wanted,
+};
 use proptest::prelude::*;
+
+/// A resource that is gone when it is dropped.
+struct Held(#[expect(dead_code, reason = "it is dropped with the message")] std::sync::Arc<()>);
+
+impl MessageResource for Held {
+    fn kind(&self) -> &'static str {
+        "held"
+    }
+}
 
 fn data(tag: i64, number: u8) -> Message {
     DataMessage::new(Tag::new(tag), vec![number]).into()
@@ -45,7 +56,11 @@ fn queue_order_decides_and_not_the_order_of_the_tag_list() {
 fn an_untagged_message_matches_no_tag_list() {
     let (sender, mut mailbox) = Mailbox::new(Limits::default());
     sender.send(data(0, 1)).unwrap();
-    sender.send(Message::ProcessDied { process: 9 }).unwrap();
+    sender
+        .send(Message::ProcessDied {
+            process: Pid::from_bits(9),
+        })
+        .unwrap();
     assert!(block_on(poll_once(mailbox.receive(tags(&[0, 1])))).is_none());
     assert_eq!(mailbox.sender().len(), 2);
 }
@@ -152,7 +167,7 @@ fn a_dropped_mailbox_is_closed_and_drops_its_messages() {
     let (sender, mailbox) = Mailbox::new(Limits::default());
     let token = std::sync::Arc::new(());
     let mut message = DataMessage::new(None, []);
-    message.push(token.clone());
+    message.push(Held(token.clone()));
     sender.send(message.into()).unwrap();
     drop(mailbox);
     assert_eq!(std::sync::Arc::strong_count(&token), 1);

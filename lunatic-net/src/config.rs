@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rules::{Action, Denied, Rules};
+use serde::{Deserialize, Serialize};
+
+use crate::rules::{Action, BadRule, Denied, Rule, Rules};
 use crate::tls::DEFAULT_HANDSHAKE_LIMIT;
 
 /// What a process may do with the network, and its limits.
@@ -29,7 +31,8 @@ use crate::tls::DEFAULT_HANDSHAKE_LIMIT;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "WireConfig", into = "WireConfig")]
 pub struct NetConfig {
     /// Something is allowed if all of these allow it.
     rules: Vec<Arc<Rules>>,
@@ -112,5 +115,57 @@ impl Default for NetConfig {
             max_sockets: DEFAULT_MAX_SOCKETS,
             handshake_limit: DEFAULT_HANDSHAKE_LIMIT,
         }
+    }
+}
+
+/// The form of a config that crosses to another node: rules as they are written.
+/// Where names lead to is found out anew there.
+#[derive(Serialize, Deserialize)]
+struct WireConfig {
+    rules: Vec<WireRules>,
+    max_sockets: u64,
+    handshake_limit: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireRules {
+    allow: Option<Vec<String>>,
+    deny: Vec<String>,
+}
+
+impl From<NetConfig> for WireConfig {
+    fn from(config: NetConfig) -> WireConfig {
+        let texts = |rules: &Vec<Rule>| rules.iter().map(ToString::to_string).collect();
+        let wire = |rules: &Arc<Rules>| WireRules {
+            allow: rules.allow.as_ref().map(texts),
+            deny: texts(&rules.deny),
+        };
+        WireConfig {
+            rules: config.rules.iter().map(wire).collect(),
+            max_sockets: config.max_sockets as u64,
+            handshake_limit: config.handshake_limit,
+        }
+    }
+}
+
+impl TryFrom<WireConfig> for NetConfig {
+    type Error = BadRule;
+
+    fn try_from(wire: WireConfig) -> Result<NetConfig, BadRule> {
+        let parsed = |texts: Vec<String>| texts.iter().map(|text| text.parse()).collect();
+        let rules = |wire: WireRules| {
+            let allow = wire.allow.map(parsed).transpose()?;
+            let deny = parsed(wire.deny)?;
+            Ok(Arc::new(Rules { allow, deny }))
+        };
+        Ok(NetConfig {
+            rules: wire
+                .rules
+                .into_iter()
+                .map(rules)
+                .collect::<Result<_, BadRule>>()?,
+            max_sockets: usize::try_from(wire.max_sockets).unwrap_or(usize::MAX),
+            handshake_limit: wire.handshake_limit,
+        })
     }
 }

@@ -17,13 +17,10 @@ mod tls;
 mod udp;
 mod vectors;
 
+use lunatic_abi::host_functions;
 use lunatic_mailbox::guest::MailboxHost;
-use wasmtime::{Linker, Result};
 
 pub use sockets::{GuestNet, TooManySockets};
-
-/// The namespace of all functions of this crate but those on messages.
-pub const NAMESPACE: &str = "lunatic::networking";
 
 /// What the state of a process offers to `lunatic::networking`.
 pub trait NetHost: MailboxHost {
@@ -31,15 +28,13 @@ pub trait NetHost: MailboxHost {
     fn net(&mut self) -> &mut GuestNet;
 }
 
-/// Registers `lunatic::networking`, and the functions of `lunatic::message` that
-/// move sockets.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    dns::add_to_linker(linker)?;
-    tcp::add_to_linker(linker)?;
-    tls::add_to_linker(linker)?;
-    udp::add_to_linker(linker)
+host_functions! {
+    /// Registers `lunatic::networking`, and the functions of `lunatic::message` that
+    /// move sockets.
+    pub fn add_to_linker<T: NetHost>(Linker<T>);
+    /// The functions of `lunatic::networking`, and those of `lunatic::message` that
+    /// move sockets.
+    pub const HOST_FUNCTIONS;
+
+    use dns, tcp, tls, udp;
 }

@@ -3,17 +3,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use async_lock::Semaphore;
-use blocking::unblock;
+use lunatic_blocking::Class;
 
 use crate::errors::ResolveError;
 
 /// The longest name that is looked up, with its port.
 const MAX_NAME: usize = 512;
-
-/// The system blocks a thread for each lookup; so many may be blocked at once,
-/// so that files and compilation always find one. The others wait.
-static LOOKUPS: Semaphore = Semaphore::new(64);
 
 /// Looks up the addresses of `host:port`.
 ///
@@ -61,12 +56,8 @@ where
         let reason = format!("a name has at most {MAX_NAME} bytes");
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, reason)));
     }
-    let place = LOOKUPS.acquire().await;
-    // The place is taken as long as the thread is, even if nobody waits any more.
-    let addresses = unblock(move || {
-        let addresses = query.to_socket_addrs();
-        drop(place);
-        addresses
-    });
-    Ok(addresses.await.map_err(failed)?.collect())
+    // The system blocks a thread for each lookup.
+    let lookup = move || query.to_socket_addrs();
+    let addresses = Class::Lookup.queue().run(lookup).await;
+    Ok(addresses.map_err(failed)?.collect())
 }

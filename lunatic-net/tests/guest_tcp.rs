@@ -8,7 +8,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use futures_lite::future::{block_on, poll_once};
-use guest::{FUNCTIONS, Guest, Host, NEVER, OWN_FUNCTIONS, TIMED_OUT, args, at};
+use guest::{Guest, Host, NEVER, TIMED_OUT, args, at};
+use lunatic_abi::{HostFunction, ValueType};
+use lunatic_net::guest::HOST_FUNCTIONS;
 use lunatic_net::{NetConfig, Rules};
 use wasmtime::{Engine, Linker, Val};
 
@@ -16,16 +18,15 @@ use wasmtime::{Engine, Linker, Val};
 fn all_49_functions_and_the_6_on_messages_are_there_with_exactly_their_types() {
     // Making the guest links all of them.
     Guest::new();
-    let own = FUNCTIONS
-        .iter()
-        .filter(|(namespace, name, ..)| {
-            *namespace == "lunatic::networking"
-                || name.starts_with("push_")
-                || name.starts_with("take_")
-        })
-        .count();
-    assert_eq!(own, OWN_FUNCTIONS);
-    assert_eq!(OWN_FUNCTIONS, 49 + 6);
+    let count = |namespace| {
+        let functions = HOST_FUNCTIONS.iter();
+        functions
+            .filter(|function| function.namespace == namespace)
+            .count()
+    };
+    assert_eq!(count("lunatic::networking"), 49);
+    assert_eq!(count("lunatic::message"), 6);
+    assert_eq!(HOST_FUNCTIONS.len(), 49 + 6);
 }
 
 #[test]
@@ -208,14 +209,15 @@ fn a_kind_of_address_that_does_not_exist_traps() {
 #[test]
 fn unknown_ids_trap() {
     let mut guest = Guest::new();
-    for (_, name, params, _) in FUNCTIONS.iter().take(OWN_FUNCTIONS) {
-        if !params.starts_with('I') || name.starts_with("take_") {
+    for HostFunction { name, params, .. } in HOST_FUNCTIONS {
+        let takes_id = params.first().is_some_and(|id| id.ty == ValueType::I64);
+        if !takes_id || name.starts_with("take_") {
             continue;
         }
         let params: Vec<Val> = params
-            .chars()
-            .map(|letter| match letter {
-                'i' => Val::I32(4),
+            .iter()
+            .map(|param| match param.ty {
+                ValueType::I32 => Val::I32(4),
                 _ => Val::I64(5),
             })
             .collect();

@@ -187,3 +187,41 @@ fn what_is_not_a_rule_is_refused_with_a_reason() {
         assert!(error.contains("is not a network rule: "), "{error}");
     }
 }
+
+#[test]
+fn a_config_is_the_same_on_another_node() {
+    let config = allowing(&["connect:10.0.0.0/8:80-90", "bind:127.0.0.1"])
+        .capped(&denying(&["10.1.2.3", "[fd00::/8]:443"]));
+    let bytes = postcard::to_allocvec(&config).unwrap();
+    let there: NetConfig = postcard::from_bytes(&bytes).unwrap();
+    for (action, address, allowed) in [
+        (Connect, "10.9.9.9:80", true),
+        (Connect, "10.1.2.3:80", false),
+        (Connect, "10.9.9.9:91", false),
+        (Bind, "10.9.9.9:80", false),
+        (Bind, "127.0.0.1:0", true),
+    ] {
+        assert_eq!(
+            check(&config, action, address).is_ok(),
+            allowed,
+            "{address}"
+        );
+        assert_eq!(check(&there, action, address).is_ok(), allowed, "{address}");
+    }
+    assert_eq!(there.max_sockets, config.max_sockets);
+    assert_eq!(there.handshake_limit, config.handshake_limit);
+}
+
+#[test]
+fn a_config_with_a_bad_rule_does_not_arrive() {
+    let config = allowing(&["localhost"]);
+    let bytes = postcard::to_allocvec(&config).unwrap();
+    let mut bad = bytes.clone();
+    let at = bad
+        .windows(9)
+        .position(|text| text == b"localhost")
+        .unwrap();
+    bad[at] = b'[';
+    assert!(postcard::from_bytes::<NetConfig>(&bytes).is_ok());
+    assert!(postcard::from_bytes::<NetConfig>(&bad).is_err());
+}

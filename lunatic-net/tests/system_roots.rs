@@ -7,10 +7,12 @@ mod certificates;
 use std::env;
 use std::fs;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::Command;
 
 use certificates::Authority;
 use futures_lite::future::{block_on, zip};
+use lunatic_blocking::Queue;
 use lunatic_net::{TlsConnector, TlsIdentity, TlsListener};
 
 const SERVER: &str = "LUNATIC_NET_TEST_SERVER";
@@ -31,7 +33,8 @@ fn what_the_system_trusts_is_trusted() {
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = TlsListener::bind(address, identity.unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let client = blocking::unblock(move || {
+        let queue = Queue::new(NonZeroUsize::MIN);
+        let client = queue.run(move || {
             Command::new(env::current_exe().unwrap())
                 .args(["--exact", "what_the_system_trusts_is_trusted"])
                 .env(SERVER, address.to_string())

@@ -10,8 +10,8 @@
 use std::error::Error;
 
 use futures_lite::future::block_on;
-use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
-use lunatic_process::{Context, Environment, Failure, Process, ProcessId, SpawnLink, SpawnOptions};
+use lunatic_mailbox::{DataMessage, Message, Pid, Tag, Wanted};
+use lunatic_process::{Context, Environment, Failure, Process, SpawnLink, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 
 /// Tells the counter to count.
@@ -59,7 +59,7 @@ async fn supervisor(mut own: Context, user: Process) -> Result<(), Failure> {
         };
         let counter = own.process.environment().spawn(options, counter)?;
         println!("supervisor: counter number {generation} is {counter:?}");
-        send(&user, COUNTER, counter.id().0);
+        send(&user, COUNTER, counter.id().to_bits());
         receive(&mut own, COUNTER_DIED).await;
         println!("supervisor: it died, a new one begins at 0");
     }
@@ -74,7 +74,7 @@ async fn counter(mut own: Context) -> Result<(), Failure> {
         match message.tag().map(Tag::get) {
             Some(INCREMENT) => count += 1,
             Some(ASK) => {
-                let asks = ProcessId(number(&message));
+                let asks = Pid::from_bits(number(&message));
                 let answer = DataMessage::new(Tag::new(COUNT), u64::to_le_bytes(count));
                 own.process.environment().send(asks, answer.into());
             }
@@ -111,13 +111,13 @@ async fn user(mut own: Context) -> Result<(), Failure> {
 
 /// Waits for the supervisor's word.
 async fn next_counter(own: &mut Context) -> Result<Process, Failure> {
-    let id = ProcessId(receive(own, COUNTER).await);
+    let id = Pid::from_bits(receive(own, COUNTER).await);
     let counter = own.process.environment().process(id);
     counter.ok_or_else(|| "the counter has died already".into())
 }
 
 async fn ask(own: &mut Context, counter: &Process) -> u64 {
-    send(counter, ASK, own.process.id().0);
+    send(counter, ASK, own.process.id().to_bits());
     receive(own, COUNT).await
 }
 

@@ -3,12 +3,13 @@
 use std::num::NonZeroU64;
 
 use lunatic_mailbox::Limits;
+use serde::{Deserialize, Serialize};
 
 /// The rights and limits of a process.
 ///
-/// A process can never give another more than it has itself: see
+/// It is plain data, the same on every node. A process can never give another more than it has itself: see
 /// [`capped`](ProcessConfig::capped).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessConfig {
     /// May compile modules.
     pub can_compile_modules: bool,

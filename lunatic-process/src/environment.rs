@@ -3,17 +3,20 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use event_listener::Event;
-use lunatic_mailbox::{Limits, Mailbox, Message, SendError, Tag};
+use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, Tag};
 use lunatic_scheduler::Scheduler;
 
-use crate::exit::{ExitReason, Failure};
+use crate::exit::ExitReason;
+use crate::failure::Failure;
+use crate::info::Role;
 use crate::life::{self, Life};
+use crate::peers::{NoConnection, NoPeers, Peers};
 use crate::process::Process;
-use crate::relations::{ProcessId, Signal};
+use crate::signal::Signal;
 use crate::table::ProcessTable;
 
 /// The processes that can see each other, and their ids; clone it freely.
@@ -22,29 +25,42 @@ pub struct Environment {
     inner: Arc<Inner>,
 }
 
+/// An [`Environment`] that this reference does not keep alive.
+#[derive(Clone)]
+pub struct WeakEnvironment {
+    inner: Weak<Inner>,
+}
+
 struct Inner {
     id: u64,
     config: EnvironmentConfig,
     scheduler: Scheduler,
     processes: ProcessTable,
-    next_id: AtomicU64,
+    /// The counter of the next [`Pid`].
+    next: AtomicU64,
     count: AtomicUsize,
     closing: AtomicBool,
     emptied: Event,
 }
 
-/// Limits of an [`Environment`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an [`Environment`] is to be.
+#[derive(Debug, Clone)]
 pub struct EnvironmentConfig {
     /// The highest number of processes alive at once.
     pub max_processes: usize,
+    /// The node whose processes are local; its number is part of their ids.
+    pub node: NodeId,
+    /// How the processes of other nodes are reached.
+    pub peers: Arc<dyn Peers>,
 }
 
 impl Default for EnvironmentConfig {
-    /// 4 Mi processes.
+    /// 4 Mi processes, on a node that is alone.
     fn default() -> EnvironmentConfig {
         EnvironmentConfig {
             max_processes: 1 << 22,
+            node: NodeId::ALONE,
+            peers: Arc::new(NoPeers),
         }
     }
 }
@@ -59,6 +75,15 @@ pub struct SpawnOptions {
     /// Whoever spawns it waits for it and tells of its failure: it is not logged
     /// as a warning too.
     pub awaited: bool,
+    /// The process that spawns it, for information.
+    pub parent: Option<Pid>,
+    /// What it is for.
+    pub role: Role,
+    /// What happens to its links becomes messages from the start; see
+    /// [`Process::trap_exits`].
+    pub trap_exits: bool,
+    /// The name for people, in logs.
+    pub label: Option<Arc<str>>,
 }
 
 /// A link between a process and the one it spawns.
@@ -90,6 +115,13 @@ pub enum SpawnError {
     },
     /// The environment is being shut down.
     ShuttingDown,
+    /// All ids were used.
+    OutOfIds,
+    /// The module needs more than the limits of the process allow.
+    ExceedsLimits(Failure),
+    /// The process was spawned and has ended, because its instance could not be
+    /// made: its start function failed, for example.
+    StartFailed(Failure),
 }
 
 impl Environment {
@@ -106,7 +138,7 @@ impl Environment {
                 config,
                 scheduler,
                 processes: ProcessTable::new(),
-                next_id: AtomicU64::new(1),
+                next: AtomicU64::new(1),
                 count: AtomicUsize::new(0),
                 closing: AtomicBool::new(false),
                 emptied: Event::new(),
@@ -114,9 +146,39 @@ impl Environment {
         }
     }
 
+    /// A reference that does not keep the environment alive. Its processes do.
+    pub fn downgrade(&self) -> WeakEnvironment {
+        WeakEnvironment {
+            inner: Arc::downgrade(&self.inner),
+        }
+    }
+
     /// The id of the environment.
     pub fn id(&self) -> u64 {
         self.inner.id
+    }
+
+    /// The node whose processes are local.
+    pub fn node(&self) -> NodeId {
+        self.inner.config.node
+    }
+
+    /// The node of a process, as the host interface writes it: the id of the node
+    /// where that is known, otherwise its number.
+    pub fn node_of(&self, process: Pid) -> NodeId {
+        let number = process.node();
+        match self.is_local(process) {
+            true => self.node(),
+            false => {
+                let known = self.inner.config.peers.node_id(number);
+                known.unwrap_or(NodeId::from_bits(number.get().into()))
+            }
+        }
+    }
+
+    /// Whether a process of this id would live on this node.
+    pub fn is_local(&self, process: Pid) -> bool {
+        process.node() == self.node().number()
     }
 
     /// What its processes run on.
@@ -134,10 +196,9 @@ impl Environment {
         B: FnOnce(Context) -> F,
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        self.reserve()?;
-        let id = ProcessId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
+        let id = self.reserve()?;
         let (sender, mailbox) = Mailbox::new(options.mailbox);
-        let process = Process::new(id, self.clone(), sender);
+        let process = Process::new(id, self.clone(), sender, &options);
         self.inner.processes.insert(process.clone());
         if let Some(link) = &options.link {
             link_at_birth(link, &process);
@@ -156,13 +217,13 @@ impl Environment {
         Ok(process)
     }
 
-    /// The process with this id, while it lives.
-    pub fn process(&self, id: ProcessId) -> Option<Process> {
+    /// The process of this node with this id, while it lives.
+    pub fn process(&self, id: Pid) -> Option<Process> {
         self.inner.processes.get(id)
     }
 
-    /// Whether a process with this id lives.
-    pub fn exists(&self, id: ProcessId) -> bool {
+    /// Whether a process of this node with this id lives.
+    pub fn exists(&self, id: Pid) -> bool {
         self.inner.processes.contains(id)
     }
 
@@ -176,24 +237,37 @@ impl Environment {
         self.inner.count.load(Ordering::Relaxed)
     }
 
-    /// Queues a message for a process; drops it if there is none.
-    pub fn send(&self, id: ProcessId, message: Message) {
-        // A receiver that is gone, or dies of this, is not the sender's concern.
+    /// Queues a message for a process, of this node or another; drops it if there
+    /// is no such process. This is the one way by which messages leave a process.
+    pub fn send(&self, to: Pid, message: Message) {
+        if !self.is_local(to) {
+            // A receiver that cannot be reached is like one that has ended.
+            self.inner.config.peers.send(to, message).ok();
+            return;
+        }
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
-        let queued = self
-            .inner
-            .processes
-            .with(id, |process| process.queue(message));
-        match queued {
-            Some(Ok(Some(waker))) => waker.wake(),
-            Some(Err(SendError::Full(_))) => {
-                if let Some(process) = self.process(id) {
-                    process.overflow();
-                }
-            }
-            _ => {}
+        let processes = &self.inner.processes;
+        let delivered = processes.with(to, |process| process.deliver(message));
+        if let Some((_, Some(waker))) = delivered {
+            waker.wake();
         }
+    }
+
+    /// Applies a signal to a process, of this node or another. This is the one way
+    /// by which signals leave a process.
+    ///
+    /// # Errors
+    ///
+    /// [`ExitReason::NoProcess`] if there is no such process, or it has ended;
+    /// [`ExitReason::NoConnection`] if its node cannot be reached.
+    pub fn signal(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+        if !self.is_local(to) {
+            let sent = self.inner.config.peers.signal(to, signal);
+            return sent.map_err(|NoConnection| ExitReason::NoConnection);
+        }
+        let process = self.process(to).ok_or(ExitReason::NoProcess)?;
+        process.signal(signal).map_err(|_| ExitReason::NoProcess)
     }
 
     /// Kills all processes and waits until the last is gone. From now on, no
@@ -213,7 +287,7 @@ impl Environment {
         }
     }
 
-    pub(crate) fn remove(&self, id: ProcessId) {
+    pub(crate) fn remove(&self, id: Pid) {
         self.inner.processes.remove(id);
     }
 
@@ -224,8 +298,8 @@ impl Environment {
         }
     }
 
-    /// Counts a process that is to be.
-    fn reserve(&self) -> Result<(), SpawnError> {
+    /// Counts a process that is to be, and draws its id.
+    fn reserve(&self) -> Result<Pid, SpawnError> {
         if self.inner.closing.load(Ordering::SeqCst) {
             return Err(SpawnError::ShuttingDown);
         }
@@ -235,7 +309,19 @@ impl Environment {
             self.release();
             return Err(SpawnError::TooManyProcesses { limit });
         }
-        Ok(())
+        let counter = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        Pid::new(self.node().number(), counter).ok_or_else(|| {
+            self.release();
+            SpawnError::OutOfIds
+        })
+    }
+}
+
+impl WeakEnvironment {
+    /// The environment, if it is still there.
+    pub fn upgrade(&self) -> Option<Environment> {
+        let inner = self.inner.upgrade()?;
+        Some(Environment { inner })
     }
 }
 
@@ -270,6 +356,12 @@ impl fmt::Debug for Environment {
     }
 }
 
+impl fmt::Debug for WeakEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEnvironment")
+    }
+}
+
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -277,6 +369,8 @@ impl fmt::Display for SpawnError {
                 write!(f, "there are {limit} processes already, as many as may be")
             }
             SpawnError::ShuttingDown => f.write_str("the environment is being shut down"),
+            SpawnError::ExceedsLimits(failure) | SpawnError::StartFailed(failure) => failure.fmt(f),
+            SpawnError::OutOfIds => f.write_str("all process ids of this node were used"),
         }
     }
 }

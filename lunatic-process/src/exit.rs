@@ -1,26 +1,31 @@
 //! How a process ended.
 
-use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 
-use crate::relations::ProcessId;
+use lunatic_mailbox::Pid;
+use serde::{Deserialize, Serialize};
 
-/// Why a process ended.
-#[derive(Debug, Clone)]
+use crate::failure::{Failure, FailureKind};
+
+/// Why a process ended. It is plain data: cheap to clone, and the same on every
+/// node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ExitReason {
     /// Its body returned.
     Normal,
     /// Something went wrong, in it or in a process linked to it.
     Failed(Failure),
-    /// Somebody killed it.
+    /// It was killed.
     Killed,
-    /// It was asked to end in good order, or its body failed with [`Shutdown`];
-    /// OTP's `shutdown`.
+    /// It was asked to end in good order, or its body failed with
+    /// [`Shutdown`](crate::Shutdown); OTP's `shutdown`.
     Shutdown,
-    /// There is no such process; what a link to nobody is told.
+    /// There is no such process; what a process that links to it is told. OTP's
+    /// `noproc`.
     NoProcess,
+    /// There is no connection to the node of the process; OTP's `noconnection`.
+    NoConnection,
 }
 
 impl ExitReason {
@@ -29,13 +34,21 @@ impl ExitReason {
         matches!(self, ExitReason::Normal)
     }
 
-    /// Why a process linked to one that ended for this reason ends, if it does
-    /// not trap that.
-    pub(crate) fn passed_on_by(&self, peer: ProcessId) -> ExitReason {
+    /// Why a process that is linked to `peer`, which ended for this reason, ends
+    /// if it does not trap link deaths.
+    pub(crate) fn passed_on_by(&self, peer: Pid) -> ExitReason {
         match self {
             ExitReason::Shutdown => ExitReason::Shutdown,
-            _ => ExitReason::Failed(Failure::new(LinkDeath { peer })),
+            ExitReason::NoConnection => ExitReason::NoConnection,
+            _ => ExitReason::link_death(peer),
         }
+    }
+
+    /// The reason of a process that ends because one linked to it did.
+    ///
+    /// - `peer`: the process that ended first.
+    pub fn link_death(peer: Pid) -> ExitReason {
+        ExitReason::Failed(Failure::from_kind(FailureKind::LinkDied { peer }))
     }
 
     /// The failure, if it was one.
@@ -55,6 +68,7 @@ impl fmt::Display for ExitReason {
             ExitReason::Killed => f.write_str("killed"),
             ExitReason::Shutdown => f.write_str("shutdown"),
             ExitReason::NoProcess => f.write_str("no such process"),
+            ExitReason::NoConnection => f.write_str("no connection"),
         }
     }
 }
@@ -62,114 +76,9 @@ impl fmt::Display for ExitReason {
 /// How a body that returned with this failure has ended.
 impl From<Failure> for ExitReason {
     fn from(failure: Failure) -> ExitReason {
-        match failure.downcast_ref::<Shutdown>() {
-            Some(Shutdown) => ExitReason::Shutdown,
-            None => ExitReason::Failed(failure),
+        match failure.kind() {
+            FailureKind::Shutdown => ExitReason::Shutdown,
+            _ => ExitReason::Failed(failure),
         }
     }
 }
-
-/// What went wrong; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    cause: Arc<dyn Error + Send + Sync + 'static>,
-}
-
-impl Failure {
-    /// A failure with this cause.
-    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync + 'static>>) -> Failure {
-        Failure {
-            cause: Arc::from(cause.into()),
-        }
-    }
-
-    /// The cause.
-    pub fn cause(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.cause
-    }
-
-    /// The cause, if it is of this type.
-    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
-        self.cause.downcast_ref()
-    }
-}
-
-/// The cause and its causes, on one line.
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.cause)?;
-        let mut cause = self.cause.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-impl<E: Into<Box<dyn Error + Send + Sync + 'static>>> From<E> for Failure {
-    fn from(cause: E) -> Failure {
-        Failure::new(cause)
-    }
-}
-
-/// A body that fails with this ends in good order: [`ExitReason::Shutdown`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shutdown;
-
-impl fmt::Display for Shutdown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("shutdown")
-    }
-}
-
-impl Error for Shutdown {}
-
-/// The process died because a process linked to it did, and it did not trap that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkDeath {
-    /// The process that died first.
-    pub peer: ProcessId,
-}
-
-impl fmt::Display for LinkDeath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the linked process {} died", self.peer)
-    }
-}
-
-impl Error for LinkDeath {}
-
-/// The body of the process panicked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Panicked {
-    /// What the panic said.
-    pub message: String,
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the host panicked: {}", self.message)
-    }
-}
-
-impl Error for Panicked {}
-
-/// The process did not receive, and its mailbox reached its limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MailboxFull {
-    /// How many messages were queued.
-    pub messages: usize,
-}
-
-impl fmt::Display for MailboxFull {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the mailbox is full with {} messages waiting",
-            self.messages
-        )
-    }
-}
-
-impl Error for MailboxFull {}

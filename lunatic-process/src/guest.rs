@@ -6,35 +6,33 @@ mod catch;
 mod configs;
 mod identity;
 mod modules;
+mod requests;
+mod run;
 mod spawn;
 mod start;
 mod state;
 
+use std::future::Future;
 use std::sync::Arc;
 
-use lunatic_abi::Misuse;
-use lunatic_engine::InstanceState;
-use lunatic_mailbox::Message;
+use lunatic_abi::{Misuse, host_functions};
+use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use wasmtime::Linker;
+use lunatic_mailbox::{Message, Pid};
 
 pub use crate::guest::modules::GuestModule;
-pub use crate::guest::spawn::{
-    Begun, Resolved, SpawnArguments, begin, check_right_to_spawn, resolve,
-};
-pub use crate::guest::start::{GuestFailure, Spawn, Spawned, StartError, StartFailure, spawn};
-pub use crate::guest::state::{GuestConfig, GuestProcess};
+pub use crate::guest::requests::answer_requests;
+pub use crate::guest::run::Spawn;
+pub use crate::guest::spawn::{Resolved, SpawnArguments, check_right_to_spawn, prepare, resolve};
+pub use crate::guest::start::{Spawned, spawn};
+pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 
 use crate::config::ProcessConfig;
 use crate::process::Process;
-use crate::relations::ProcessId;
-
-/// The namespace of functions on processes.
-pub const NAMESPACE: &str = "lunatic::process";
 
 /// The function by which a process gives others a budget; who imports it is best
 /// compiled to count fuel (see [`lunatic_engine::Loader::with_budget_function`]).
-pub const SET_MAX_FUEL: (&str, &str) = (NAMESPACE, "config_set_max_fuel");
+pub const SET_MAX_FUEL: (&str, &str) = ("lunatic::process", "config_set_max_fuel");
 
 /// What the state of a process offers to `lunatic::process`, and how such a
 /// state is made.
@@ -43,15 +41,15 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
     /// have to configure.
     type Config: Config;
 
-    /// What a child has from its parent beside module and config, the registry
-    /// for example.
-    type Inheritance: Send + 'static;
+    /// What a child has from its parent beside module and config: the registry
+    /// for example, and open directories.
+    type ChildEnvironment: Send + 'static;
 
     /// A state for a new instance.
     fn new(
         process: GuestProcess<Self>,
         mailbox: GuestMailbox<Process>,
-        inheritance: Self::Inheritance,
+        environment: Self::ChildEnvironment,
     ) -> Self;
 
     /// The part of the state that is this crate's.
@@ -60,13 +58,20 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
     /// The part of the state that is this crate's, to change.
     fn process_mut(&mut self) -> &mut GuestProcess<Self>;
 
-    /// What a child with this config inherits.
+    /// What compiles and links the modules that the process loads.
+    fn loader(&self) -> &Loader<Self>;
+
+    /// What a child with this config has from this process. It waits only if
+    /// something that the config names must be opened first.
     ///
     /// # Errors
     ///
     /// Fails if something named in the config cannot be had, a directory for
     /// example; the spawn traps.
-    fn inherit(&self, config: &Arc<Self::Config>) -> Result<Self::Inheritance, Misuse>;
+    fn child_environment(
+        &self,
+        config: &Arc<Self::Config>,
+    ) -> impl Future<Output = Result<Self::ChildEnvironment, Misuse>> + Send + 'static;
 
     /// The status with which the guest asked to exit, if that is what the error
     /// says; 0 is a normal end.
@@ -82,22 +87,18 @@ pub trait Config: Clone + Default + Send + Sync + 'static {
     fn process_mut(&mut self) -> &mut ProcessConfig;
 }
 
-/// Registers `lunatic::process` but `get_or_spawn`, `lunatic::trap`, and
-/// `lunatic::message::{push_module, take_module}`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    modules::add_to_linker(linker)?;
-    configs::add_to_linker(linker)?;
-    spawn::add_to_linker(linker)?;
-    identity::add_to_linker(linker)?;
-    catch::add_to_linker(linker)
+host_functions! {
+    /// Registers `lunatic::process` but `get_or_spawn`, `lunatic::trap`, and
+    /// `lunatic::message::{push_module, take_module}`.
+    pub fn add_to_linker<T: ProcessHost>(Linker<T>);
+    /// The functions that [`add_to_linker`] registers.
+    pub const HOST_FUNCTIONS;
+
+    use modules, configs, spawn, identity, catch;
 }
 
 impl Post for Process {
-    fn deliver(&self, process_id: u64, message: Message) {
-        self.environment().send(ProcessId(process_id), message);
+    fn deliver(&self, to: Pid, message: Message) {
+        self.environment().send(to, message);
     }
 }

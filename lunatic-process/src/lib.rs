@@ -10,7 +10,10 @@
 //! - [`environment`]: [`Environment`], where processes live and are found.
 //! - [`process`]: [`Process`], the handle to one.
 //! - [`relations`]: links and monitors as a pure state machine.
-//! - [`exit`]: [`ExitReason`], how a process ended.
+//! - [`exit`]: [`ExitReason`], how a process ended; [`failure`]: [`Failure`], what went wrong.
+//! - [`info`]: what there is to say of a process; [`request`]: what is asked of its body.
+//! - [`peers`]: [`Peers`], how the processes of other nodes are reached.
+//! - [`signal`]: [`Signal`], what processes tell each other beside messages.
 //! - [`config`]: [`ProcessConfig`], what a process may do and how much it may use.
 //! - `life`: the task that runs a body and, in one place, its death.
 //! - `table`: the processes of an environment by id.
@@ -32,20 +35,30 @@
 pub mod config;
 pub mod environment;
 pub mod exit;
+pub mod failure;
 #[cfg(feature = "guest")]
 pub mod guest;
+pub mod info;
 mod life;
+pub mod peers;
 pub mod process;
 pub mod relations;
+pub mod request;
+pub mod signal;
 mod table;
 
 pub use config::ProcessConfig;
 pub use environment::{
-    Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
+    Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions, WeakEnvironment,
 };
-pub use exit::{ExitReason, Failure, LinkDeath, MailboxFull, Panicked, Shutdown};
+pub use exit::ExitReason;
+pub use failure::{Failure, FailureKind, Shutdown};
+pub use info::{Inspection, ProcessInfo, Role};
+pub use peers::{NoConnection, NoPeers, Peers};
 pub use process::Process;
-pub use relations::{LinkNotice, ProcessId, Reaction, Relations, Signal};
+pub use relations::{Reaction, Relations};
+pub use request::Request;
+pub use signal::{LinkNotice, Signal};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

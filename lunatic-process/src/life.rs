@@ -4,10 +4,12 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
-use crate::exit::{ExitReason, Failure, LinkDeath, Panicked};
+use crate::exit::ExitReason;
+use crate::failure::{Failure, FailureKind};
 use crate::process::{Process, Teardown};
-use crate::relations::Signal;
+use crate::signal::Signal;
 
 /// A process as a task.
 pub(crate) struct Life<F> {
@@ -38,7 +40,12 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         if let Some(reason) = self.process.pending_exit() {
             return Poll::Ready(reason);
         }
-        match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
+        let started = self.process.is_measured().then(Instant::now);
+        let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
+        if let Some(started) = started {
+            self.process.add_cpu_time(started.elapsed());
+        }
+        match polled {
             Ok(Poll::Pending) => self
                 .process
                 .pending_exit()
@@ -99,6 +106,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
         relations,
         at_exit,
         label,
+        ..
     } = process.end(reason);
     log_death(
         process,
@@ -112,22 +120,19 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
     }
     let environment = process.environment();
     for (peer, tag) in relations.links() {
-        if let Some(other) = environment.process(peer) {
-            let signal = Signal::LinkDied {
-                peer: process.id(),
-                tag,
-                reason: reason.clone(),
-            };
-            other.signal(signal).ok();
-        }
+        let died = Signal::LinkDied {
+            peer: process.id(),
+            tag,
+            reason: reason.clone(),
+        };
+        // A process that has ended meanwhile need not be told.
+        environment.signal(peer, died).ok();
     }
     for watcher in relations.watchers() {
-        if let Some(watcher) = environment.process(watcher) {
-            let signal = Signal::ProcessDied {
-                process: process.id(),
-            };
-            watcher.signal(signal).ok();
-        }
+        let died = Signal::ProcessDied {
+            process: process.id(),
+        };
+        environment.signal(watcher, died).ok();
     }
     process.announce_end();
     environment.release();
@@ -137,7 +142,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
 fn undisturbed(process: &Process, foreign: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
         tracing::error!(
-            process = process.id().0,
+            process = %process.id(),
             "a panic while the process ended: {}",
             panic_message(&*panic)
         );
@@ -153,22 +158,21 @@ fn log_death(
     links: usize,
     awaited: bool,
 ) {
-    let is_origin = |failure: &Failure| failure.downcast_ref::<LinkDeath>().is_none();
-
-    let id = process.id().0;
+    let is_origin = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
+    let id = process.id();
     let name = label.unwrap_or("unnamed");
     match reason {
-        ExitReason::Normal => tracing::trace!(process = id, name, "ended"),
+        ExitReason::Normal => tracing::trace!(process = %id, name, "ended"),
         ExitReason::Failed(failure) if !awaited && is_origin(failure) => {
-            tracing::warn!(process = id, name, links, "failed: {reason}");
+            tracing::warn!(process = %id, name, links, "failed: {reason}");
         }
-        _ => tracing::info!(process = id, name, links, "ended: {reason}"),
+        _ => tracing::info!(process = %id, name, links, "ended: {reason}"),
     }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> ExitReason {
     let message = panic_message(panic);
-    ExitReason::Failed(Failure::new(Panicked { message }))
+    ExitReason::Failed(Failure::with_message(FailureKind::Panicked, message))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

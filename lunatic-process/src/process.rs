@@ -2,46 +2,87 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use event_listener::Event;
-use lunatic_mailbox::{Message, SendError, Sender, Tag};
+use lunatic_mailbox::{Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
-use crate::environment::Environment;
-use crate::exit::{ExitReason, Failure, MailboxFull};
-use crate::relations::{ProcessId, Reaction, Relations, Signal};
+use crate::environment::{Environment, SpawnOptions};
+use crate::exit::ExitReason;
+use crate::failure::{Failure, FailureKind};
+use crate::info::{Inspection, ProcessInfo, Role};
+use crate::relations::{Reaction, Relations};
+use crate::request::{Request, RequestQueue};
+use crate::signal::Signal;
 
 /// A process, alive or dead; clone it freely.
 ///
 /// What is done through a handle, [`link`](Process::link) for example, is done
 /// in the name of that process.
+///
+/// ```
+/// use lunatic_mailbox::Wanted;
+/// use lunatic_process::{Environment, ExitReason, SpawnOptions};
+/// use lunatic_scheduler::Scheduler;
+///
+/// let scheduler = Scheduler::builder().start().unwrap();
+/// let environment = Environment::new(1, scheduler.clone());
+/// let echo = environment
+///     .spawn(SpawnOptions::default(), |mut own| async move {
+///         own.mailbox.receive(Wanted::Any).await;
+///         Ok(())
+///     })
+///     .unwrap();
+/// assert!(echo.is_alive());
+/// echo.kill();
+/// assert_eq!(futures_lite::future::block_on(echo.wait()), ExitReason::Killed);
+/// scheduler.stop();
+/// ```
 #[derive(Clone)]
 pub struct Process {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    id: ProcessId,
+    id: Pid,
+    parent: Option<Pid>,
+    role: Role,
     environment: Environment,
     mailbox: Sender,
-    /// Set when [`Control::pending_exit`] is, so that the task need not lock to see
-    /// that it may go on.
-    exit_requested: AtomicBool,
+    /// What the task has to see to, as a set of [`attention`] bits: it looks
+    /// here without a lock before and after it polls the body.
+    attention: AtomicU8,
+    /// CPU time in nanoseconds, as far as it was measured.
+    cpu_time: AtomicU64,
     control: Mutex<Control>,
     /// Set when the death is over: everybody else has been told.
     over: AtomicBool,
     ended: Event,
 }
 
+/// The bits of [`Inner::attention`].
+mod attention {
+    /// There is a [`Control::pending_exit`](super::Control::pending_exit).
+    pub(super) const EXIT: u8 = 1;
+    /// There are [`Control::requests`](super::Control::requests).
+    pub(super) const REQUEST: u8 = 2;
+    /// The CPU time is to be measured.
+    pub(super) const MEASURE: u8 = 4;
+}
+
+/// What signals change. No value of foreign code is dropped, and no foreign code
+/// runs, under its lock.
 struct Control {
     relations: Relations,
-    /// Why the process has to die at its next suspension point.
+    /// Why the process has to exit at its next suspension point.
     pending_exit: Option<ExitReason>,
-    /// Why it has died.
+    /// Why it has ended.
     ended: Option<ExitReason>,
-    /// Wakes the task to let it see that it has to exit.
+    requests: RequestQueue,
+    /// Wakes the task to let it see to what needs its attention.
     waker: Option<Waker>,
     label: Option<Arc<str>>,
     at_exit: Vec<ExitHook>,
@@ -50,27 +91,38 @@ struct Control {
 /// What is to be done when a process has ended.
 pub(crate) type ExitHook = Box<dyn FnOnce(&ExitReason) + Send>;
 
-/// What a process leaves behind; see [`Process::end`].
+/// What is left to do for a process that has ended; see [`Process::end`].
 pub(crate) struct Teardown {
     pub(crate) relations: Relations,
     pub(crate) at_exit: Vec<ExitHook>,
     pub(crate) label: Option<Arc<str>>,
+    /// To be dropped outside of all locks.
+    _leftovers: (RequestQueue, Option<Waker>),
 }
 
 impl Process {
-    pub(crate) fn new(id: ProcessId, environment: Environment, mailbox: Sender) -> Process {
+    pub(crate) fn new(
+        id: Pid,
+        environment: Environment,
+        mailbox: Sender,
+        options: &SpawnOptions,
+    ) -> Process {
         Process {
             inner: Arc::new(Inner {
                 id,
+                parent: options.parent,
+                role: options.role,
                 environment,
                 mailbox,
-                exit_requested: AtomicBool::new(false),
+                attention: AtomicU8::new(0),
+                cpu_time: AtomicU64::new(0),
                 control: Mutex::new(Control {
-                    relations: Relations::new(),
+                    relations: Relations::new(options.trap_exits),
                     pending_exit: None,
                     ended: None,
+                    requests: RequestQueue::default(),
                     waker: None,
-                    label: None,
+                    label: options.label.clone(),
                     at_exit: Vec::new(),
                 }),
                 over: AtomicBool::new(false),
@@ -80,7 +132,7 @@ impl Process {
     }
 
     /// The id.
-    pub fn id(&self) -> ProcessId {
+    pub fn id(&self) -> Pid {
         self.inner.id
     }
 
@@ -89,29 +141,37 @@ impl Process {
         &self.inner.environment
     }
 
+    /// What the process is for, as its spawner declared it.
+    pub fn role(&self) -> Role {
+        self.inner.role
+    }
+
     /// Queues a message for this process. A process whose mailbox is full fails.
     ///
     /// # Errors
     ///
     /// Hands the message back if the process has ended, or fails now.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        let sent = self.inner.mailbox.send(message);
-        if let Err(SendError::Full(_)) = sent {
-            self.overflow();
+        let (sent, waker) = self.deliver(message);
+        if let Some(waker) = waker {
+            waker.wake();
         }
         sent
     }
 
-    /// Queues a message for this process, but leaves what follows to the caller:
-    /// to wake the process, or to let it [`overflow`](Process::overflow).
-    pub(crate) fn queue(&self, message: Message) -> Result<Option<Waker>, SendError> {
-        self.inner.mailbox.queue(message)
-    }
-
-    /// The process fails, because its mailbox is full.
-    pub(crate) fn overflow(&self) {
-        let messages = self.inner.mailbox.len();
-        self.request_exit(ExitReason::Failed(Failure::new(MailboxFull { messages })));
+    /// Queues a message, and returns the waker that the caller has to wake
+    /// outside of its locks. If the mailbox is full, the process has to exit.
+    pub(crate) fn deliver(&self, message: Message) -> (Result<(), SendError>, Option<Waker>) {
+        match self.inner.mailbox.queue(message) {
+            Ok(waker) => (Ok(()), waker),
+            Err(SendError::Full(message)) => {
+                let messages = self.inner.mailbox.len() as u64;
+                let failure = Failure::from_kind(FailureKind::MailboxFull { messages });
+                let waker = self.set_pending_exit(ExitReason::Failed(failure));
+                (Err(SendError::Full(message)), waker)
+            }
+            Err(closed) => (Err(closed), None),
+        }
     }
 
     /// How many messages wait in the mailbox.
@@ -131,76 +191,79 @@ impl Process {
     }
 
     /// From now on, what happens to links becomes messages with a
-    /// [`LinkNotice`](crate::LinkNotice): for supervisors.
+    /// [`LinkNotice`](crate::LinkNotice), as OTP's `trap_exit` does. See also
+    /// [`SpawnOptions::trap_exits`].
     pub fn trap_exits(&self) {
         self.signal(Signal::TrapExits).ok();
-    }
-
-    /// Whether the process lives and traps exits: a native process that knows
-    /// what to do with resources in messages.
-    pub fn traps_exits(&self) -> bool {
-        let control = self.inner.control.lock();
-        control.ended.is_none() && control.relations.traps_exits()
     }
 
     /// Asks another process to end, in the name of this one; OTP's `exit/2`. It
     /// ends with this reason, unless it traps link deaths: then it is told of
     /// one, and does what it likes. If there is no such process, nothing happens.
-    pub fn exit(&self, process: ProcessId, reason: ExitReason) {
+    pub fn exit(&self, process: Pid, reason: ExitReason) {
         let from = self.id();
         let tag = self.inner.control.lock().relations.link_to(process);
         let tag = tag.flatten();
-        self.tell(process, Signal::Exit { from, tag, reason });
+        self.signal_to(process, Signal::Exit { from, tag, reason });
     }
 
     /// Whether this process is linked to another.
-    pub fn is_linked(&self, peer: ProcessId) -> bool {
+    pub fn is_linked(&self, peer: Pid) -> bool {
         let control = self.inner.control.lock();
         control.relations.link_to(peer).is_some()
     }
 
     /// Links this process and another, both ways; replaces the tag if they are
-    /// linked. If there is no such process, this one is told of a link death
-    /// with [`ExitReason::NoProcess`].
+    /// linked. If there is no such process, this one is told of a link death with
+    /// [`ExitReason::NoProcess`]; if its node cannot be reached, with
+    /// [`ExitReason::NoConnection`].
     ///
     /// - `tag`: what either end is told when the other dies.
-    pub fn link(&self, peer: ProcessId, tag: Option<Tag>) {
+    pub fn link(&self, peer: Pid, tag: Option<Tag>) {
         if peer == self.id() {
             return;
         }
         self.signal(Signal::Link { peer, tag }).ok();
         let own_id = self.id();
         let other_end = Signal::Link { peer: own_id, tag };
-        let Some(other) = self.environment().process(peer) else {
-            return self.link_died(peer, tag, ExitReason::NoProcess);
-        };
-        if other.signal(other_end).is_err() {
-            return self.link_died(peer, tag, ExitReason::NoProcess);
-        }
-        // If this process has died since, it could not tell the other end.
-        if let Some(reason) = self.exit_reason() {
-            other.link_died(own_id, tag, reason);
+        if let Err(reason) = self.environment().signal(peer, other_end) {
+            self.link_died(peer, tag, reason);
+        } else if let Some(reason) = self.exit_reason() {
+            // It has ended since, and could not tell the other end.
+            let peer_of_peer = own_id;
+            let died = Signal::LinkDied {
+                peer: peer_of_peer,
+                tag,
+                reason,
+            };
+            self.signal_to(peer, died);
         }
     }
 
     /// Removes a link, both ways.
-    pub fn unlink(&self, peer: ProcessId) {
+    pub fn unlink(&self, peer: Pid) {
         self.signal(Signal::Unlink { peer }).ok();
         let own_id = self.id();
-        self.tell(peer, Signal::Unlink { peer: own_id });
+        self.signal_to(peer, Signal::Unlink { peer: own_id });
     }
 
-    /// Asks to be told when another process ends. If there is none, nothing
-    /// ever comes (ABI §3.5).
-    pub fn monitor(&self, process: ProcessId) {
+    /// Asks to be told when another process ends. If there is no such process on
+    /// this node, nothing ever comes (ABI §3.5). If its node cannot be reached, the
+    /// caller is told at once, as if the process had ended.
+    pub fn monitor(&self, process: Pid) {
         let watcher = self.id();
-        self.tell(process, Signal::Monitor { watcher });
+        let monitored = self
+            .environment()
+            .signal(process, Signal::Monitor { watcher });
+        if monitored == Err(ExitReason::NoConnection) {
+            self.signal(Signal::ProcessDied { process }).ok();
+        }
     }
 
     /// Undoes [`monitor`](Process::monitor).
-    pub fn stop_monitoring(&self, process: ProcessId) {
+    pub fn stop_monitoring(&self, process: Pid) {
         let watcher = self.id();
-        self.tell(process, Signal::StopMonitoring { watcher });
+        self.signal_to(process, Signal::StopMonitoring { watcher });
     }
 
     /// Why the process has ended; `None` while it lives.
@@ -210,7 +273,7 @@ impl Process {
 
     /// Whether the process has not ended.
     pub fn is_alive(&self) -> bool {
-        self.exit_reason().is_none()
+        self.inner.control.lock().ended.is_none()
     }
 
     /// Waits until the process has ended, and its links and monitors are told.
@@ -233,6 +296,47 @@ impl Process {
     /// Sets the name for people, as OTP's `proc_lib:set_label` does.
     pub fn set_label(&self, label: &str) {
         self.inner.control.lock().label = Some(label.into());
+    }
+
+    /// What there is to say of the process now. Nothing is asked of the process
+    /// itself; see [`inspect`](Process::inspect) for what only it knows.
+    pub fn info(&self) -> ProcessInfo {
+        let queued_messages = self.queued_messages();
+        let control = self.inner.control.lock();
+        ProcessInfo {
+            id: self.id(),
+            parent: self.inner.parent,
+            role: self.inner.role,
+            label: control.label.clone(),
+            exit_reason: control.ended.clone(),
+            is_exiting: control.pending_exit.is_some(),
+            queued_messages,
+            links: control.relations.link_count(),
+            watchers: control.relations.watcher_count(),
+            cpu_time: Duration::from_nanos(self.inner.cpu_time.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// The processes that this one is linked to, in no order.
+    pub fn links(&self) -> Vec<Pid> {
+        let control = self.inner.control.lock();
+        control.relations.links().map(|(peer, _)| peer).collect()
+    }
+
+    /// The processes that monitor this one, in no order.
+    pub fn watchers(&self) -> Vec<Pid> {
+        self.inner.control.lock().relations.watchers().collect()
+    }
+
+    /// Begins or ends to measure the CPU time of the process, which
+    /// [`info`](Process::info) tells. Nothing is measured unless this is asked for,
+    /// since reading the clock costs as much as a short message does.
+    pub fn measure_cpu_time(&self, measure: bool) {
+        let attention = &self.inner.attention;
+        match measure {
+            true => attention.fetch_or(attention::MEASURE, Ordering::Relaxed),
+            false => attention.fetch_and(!attention::MEASURE, Ordering::Relaxed),
+        };
     }
 
     /// Calls `hook` when the process ends, before its links are told; at once if
@@ -268,52 +372,117 @@ impl Process {
         Ok(())
     }
 
-    fn tell(&self, process: ProcessId, signal: Signal) {
-        if let Some(process) = self.environment().process(process) {
-            // Who has ended needs to know nothing more.
-            process.signal(signal).ok();
-        }
-    }
-
-    fn link_died(&self, peer: ProcessId, tag: Option<Tag>, reason: ExitReason) {
-        self.signal(Signal::LinkDied { peer, tag, reason }).ok();
-    }
-
-    /// The process has to die; the first reason counts.
-    fn request_exit(&self, reason: ExitReason) {
+    /// Asks the body of the process for something, to be seen to at its next
+    /// suspension point; the process is woken for it.
+    ///
+    /// # Errors
+    ///
+    /// Hands the request back if the process has ended, or has many requests
+    /// waiting already.
+    pub fn request(&self, request: Request) -> Result<(), Request> {
         let mut control = self.inner.control.lock();
-        control.pending_exit.get_or_insert(reason);
-        self.inner.exit_requested.store(true, Ordering::Release);
-        let waker = control.waker.clone();
+        if control.ended.is_some() {
+            return Err(request);
+        }
+        control.requests.push(request)?;
+        let waker = self.call_attention(&control, attention::REQUEST);
         drop(control);
         if let Some(waker) = waker {
             waker.wake();
         }
+        Ok(())
     }
 
-    /// Why the process has to die now, if it has to.
+    /// Asks the process what only its body knows: its module, its memory, what it
+    /// waits in. The answer comes from its next suspension point; a wasm process is
+    /// at one at least once in a millisecond of running. `None` if the process
+    /// ends before, does not answer requests (native ones do not), or has too
+    /// many of them waiting.
+    pub async fn inspect(&self) -> Option<Inspection> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.request(Request::Inspect(sender)).ok()?;
+        receiver.recv().await.ok()
+    }
+
+    /// Whether there are requests for the body; for bodies that see to them.
+    pub fn has_requests(&self) -> bool {
+        self.inner.attention.load(Ordering::Relaxed) & attention::REQUEST != 0
+    }
+
+    /// Takes the requests for the body out, the oldest first; for bodies that see
+    /// to them.
+    pub fn take_requests(&self) -> impl Iterator<Item = Request> + use<> {
+        let mut control = self.inner.control.lock();
+        let attention = &self.inner.attention;
+        attention.fetch_and(!attention::REQUEST, Ordering::Relaxed);
+        control.requests.take()
+    }
+
+    /// Sends a signal to another process. What cannot be delivered is of no
+    /// further concern.
+    fn signal_to(&self, process: Pid, signal: Signal) {
+        self.environment().signal(process, signal).ok();
+    }
+
+    fn link_died(&self, peer: Pid, tag: Option<Tag>, reason: ExitReason) {
+        self.signal(Signal::LinkDied { peer, tag, reason }).ok();
+    }
+
+    /// The process has to exit; the first reason counts.
+    fn request_exit(&self, reason: ExitReason) {
+        if let Some(waker) = self.set_pending_exit(reason) {
+            waker.wake();
+        }
+    }
+
+    fn set_pending_exit(&self, reason: ExitReason) -> Option<Waker> {
+        let mut control = self.inner.control.lock();
+        control.pending_exit.get_or_insert(reason);
+        self.call_attention(&control, attention::EXIT)
+    }
+
+    /// Lets the task see to something; returns whom to wake outside of the lock.
+    fn call_attention(&self, control: &Control, bit: u8) -> Option<Waker> {
+        self.inner.attention.fetch_or(bit, Ordering::Release);
+        control.waker.clone()
+    }
+
+    /// Why the process has to exit now, if it has to.
     pub(crate) fn pending_exit(&self) -> Option<ExitReason> {
-        if !self.inner.exit_requested.load(Ordering::Acquire) {
+        if self.inner.attention.load(Ordering::Acquire) & attention::EXIT == 0 {
             return None;
         }
         self.inner.control.lock().pending_exit.clone()
     }
 
-    /// Whom to wake when it has to exit.
+    /// Whether the CPU time is to be measured.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.inner.attention.load(Ordering::Relaxed) & attention::MEASURE != 0
+    }
+
+    /// The body has run for so long.
+    pub(crate) fn add_cpu_time(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.inner.cpu_time.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Whom to wake when something needs the attention of the task.
     pub(crate) fn wake_with(&self, waker: &Waker) {
-        self.inner.control.lock().waker = Some(waker.clone());
+        let replaced = self.inner.control.lock().waker.replace(waker.clone());
+        // Outside of the lock: it may be the last reference to a task.
+        drop(replaced);
     }
 
     /// Marks the process as ended and takes out what its death has to see to.
-    /// From here on it accepts no signals and no messages.
+    /// From here on it accepts no signals, no requests and no messages.
     pub(crate) fn end(&self, reason: &ExitReason) -> Teardown {
         let mut control = self.inner.control.lock();
         control.ended = Some(reason.clone());
-        control.waker = None;
         let teardown = Teardown {
             relations: std::mem::take(&mut control.relations),
             at_exit: std::mem::take(&mut control.at_exit),
             label: control.label.clone(),
+            _leftovers: (std::mem::take(&mut control.requests), control.waker.take()),
         };
         drop(control);
         self.inner.mailbox.close();

@@ -1,113 +1,10 @@
 //! Links and monitors of one process as a pure state machine.
 
-use std::fmt;
-
-use lunatic_mailbox::{DataMessage, Message, Tag};
+use lunatic_mailbox::{DataMessage, Message, Pid, Tag};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::exit::ExitReason;
-
-/// The id of a process in its environment: from 1 up, never used again; 0 is
-/// never a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProcessId(pub u64);
-
-impl fmt::Display for ProcessId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What processes tell each other beside messages.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Signal {
-    /// End, whatever you do.
-    Kill,
-    /// From now on, link deaths kill (`true`, the initial state) or become
-    /// messages (`false`).
-    DieWhenLinkDies(bool),
-    /// From now on, whatever happens to links becomes a message with a
-    /// [`LinkNotice`]; OTP's `trap_exit`.
-    TrapExits,
-    /// `from` wants you to end for this reason; OTP's `exit/2`. Who traps link
-    /// deaths is told as if `from` had died, and the link stays.
-    Exit {
-        /// Who asks.
-        from: ProcessId,
-        /// What you are told if you trap link deaths.
-        tag: Option<Tag>,
-        /// Why you are to end; nothing happens if it is normal.
-        reason: ExitReason,
-    },
-    /// `peer` is linked to you; replaces an earlier link to it.
-    Link {
-        /// The other end.
-        peer: ProcessId,
-        /// What the other end is told when you die.
-        tag: Option<Tag>,
-    },
-    /// `peer` is no longer linked to you.
-    Unlink {
-        /// The other end.
-        peer: ProcessId,
-    },
-    /// `peer`, linked to you, has ended.
-    LinkDied {
-        /// The other end.
-        peer: ProcessId,
-        /// The tag of the link.
-        tag: Option<Tag>,
-        /// Why it ended.
-        reason: ExitReason,
-    },
-    /// `watcher` wants to be told when you end.
-    Monitor {
-        /// Who asks.
-        watcher: ProcessId,
-    },
-    /// `watcher` no longer wants to be told.
-    StopMonitoring {
-        /// Who asks.
-        watcher: ProcessId,
-    },
-    /// `process`, monitored by you, has ended.
-    ProcessDied {
-        /// Who has ended.
-        process: ProcessId,
-    },
-}
-
-/// What a process that traps exits is told of a link: the resource at index 0 of
-/// a message.
-///
-/// A normal end is told too, and also that somebody undid a link.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum LinkNotice {
-    /// A linked process has ended, or somebody asks the receiver to end.
-    Exit {
-        /// Who has ended, or asks.
-        from: ProcessId,
-        /// Why.
-        reason: ExitReason,
-    },
-    /// The link to a process is undone.
-    Unlinked {
-        /// The other end.
-        peer: ProcessId,
-    },
-}
-
-impl LinkNotice {
-    /// Takes the notice out of a message, if that is what it is.
-    pub fn take(message: &mut Message) -> Option<LinkNotice> {
-        match message {
-            Message::Data(data) => data.take(0),
-            _ => None,
-        }
-    }
-}
+use crate::signal::{LinkNotice, Signal};
 
 impl From<LinkNotice> for Reaction {
     fn from(notice: LinkNotice) -> Reaction {
@@ -133,8 +30,8 @@ pub enum Reaction {
 /// Allocates nothing until there is a link or a monitor.
 #[derive(Debug)]
 pub struct Relations {
-    links: FxHashMap<ProcessId, Option<Tag>>,
-    watchers: FxHashSet<ProcessId>,
+    links: FxHashMap<Pid, Option<Tag>>,
+    watchers: FxHashSet<Pid>,
     on_link_death: OnLinkDeath,
 }
 
@@ -149,12 +46,18 @@ enum OnLinkDeath {
 }
 
 impl Relations {
-    /// No links, no monitors; link deaths kill.
-    pub fn new() -> Relations {
+    /// No links, no monitors.
+    ///
+    /// - `trap_exits`: what happens to links becomes a [`LinkNotice`]; otherwise,
+    ///   link deaths kill.
+    pub fn new(trap_exits: bool) -> Relations {
         Relations {
             links: FxHashMap::default(),
             watchers: FxHashSet::default(),
-            on_link_death: OnLinkDeath::Die,
+            on_link_death: match trap_exits {
+                true => OnLinkDeath::Notice,
+                false => OnLinkDeath::Die,
+            },
         }
     }
 
@@ -183,14 +86,14 @@ impl Relations {
                 self.watchers.remove(&watcher);
             }
             Signal::ProcessDied { process } => {
-                return Reaction::Deliver(Message::ProcessDied { process: process.0 });
+                return Reaction::Deliver(Message::ProcessDied { process });
             }
         }
         Reaction::None
     }
 
     /// The linked processes, each with the tag it is to be told.
-    pub fn links(&self) -> impl Iterator<Item = (ProcessId, Option<Tag>)> {
+    pub fn links(&self) -> impl Iterator<Item = (Pid, Option<Tag>)> {
         self.links.iter().map(|(peer, tag)| (*peer, *tag))
     }
 
@@ -200,22 +103,22 @@ impl Relations {
     }
 
     /// The processes that monitor this one.
-    pub fn watchers(&self) -> impl Iterator<Item = ProcessId> {
+    pub fn watchers(&self) -> impl Iterator<Item = Pid> {
         self.watchers.iter().copied()
     }
 
-    /// Whether what happens to links becomes a [`LinkNotice`].
-    pub fn traps_exits(&self) -> bool {
-        self.on_link_death == OnLinkDeath::Notice
+    /// How many processes monitor this one.
+    pub fn watcher_count(&self) -> usize {
+        self.watchers.len()
     }
 
     /// What the other end of a link is told when this process dies; `None` if
     /// there is no link.
-    pub fn link_to(&self, peer: ProcessId) -> Option<Option<Tag>> {
+    pub fn link_to(&self, peer: Pid) -> Option<Option<Tag>> {
         self.links.get(&peer).copied()
     }
 
-    fn link_died(&mut self, peer: ProcessId, tag: Option<Tag>, reason: ExitReason) -> Reaction {
+    fn link_died(&mut self, peer: Pid, tag: Option<Tag>, reason: ExitReason) -> Reaction {
         // A link that was undone meanwhile has nothing to tell.
         if self.links.remove(&peer).is_none() {
             return Reaction::None;
@@ -228,7 +131,7 @@ impl Relations {
         }
     }
 
-    fn asked_to_end(&self, from: ProcessId, tag: Option<Tag>, reason: ExitReason) -> Reaction {
+    fn asked_to_end(&self, from: Pid, tag: Option<Tag>, reason: ExitReason) -> Reaction {
         match self.on_link_death {
             OnLinkDeath::Notice => LinkNotice::Exit { from, reason }.into(),
             _ if reason.is_normal() => Reaction::None,
@@ -240,6 +143,6 @@ impl Relations {
 
 impl Default for Relations {
     fn default() -> Relations {
-        Relations::new()
+        Relations::new(false)
     }
 }

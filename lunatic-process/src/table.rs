@@ -1,17 +1,17 @@
 //! The processes of an environment by id.
 
+use lunatic_mailbox::Pid;
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
 use crate::process::Process;
-use crate::relations::ProcessId;
 
 /// So many parts with a lock each that cores rarely meet at one.
 const SHARDS: usize = 64;
 
 /// A map from ids to processes that all cores use at once.
 pub(crate) struct ProcessTable {
-    shards: [RwLock<FxHashMap<ProcessId, Process>>; SHARDS],
+    shards: [RwLock<FxHashMap<Pid, Process>>; SHARDS],
 }
 
 impl ProcessTable {
@@ -26,21 +26,21 @@ impl ProcessTable {
         self.shard(id).write().insert(id, process);
     }
 
-    pub(crate) fn remove(&self, id: ProcessId) -> Option<Process> {
+    pub(crate) fn remove(&self, id: Pid) -> Option<Process> {
         self.shard(id).write().remove(&id)
     }
 
-    pub(crate) fn get(&self, id: ProcessId) -> Option<Process> {
+    pub(crate) fn get(&self, id: Pid) -> Option<Process> {
         self.shard(id).read().get(&id).cloned()
     }
 
     /// Calls `look` with the process, if there is one. Spares the clone of
     /// [`get`](ProcessTable::get); `look` must not touch the table.
-    pub(crate) fn with<R>(&self, id: ProcessId, look: impl FnOnce(&Process) -> R) -> Option<R> {
+    pub(crate) fn with<R>(&self, id: Pid, look: impl FnOnce(&Process) -> R) -> Option<R> {
         self.shard(id).read().get(&id).map(look)
     }
 
-    pub(crate) fn contains(&self, id: ProcessId) -> bool {
+    pub(crate) fn contains(&self, id: Pid) -> bool {
         self.shard(id).read().contains_key(&id)
     }
 
@@ -51,7 +51,7 @@ impl ProcessTable {
             .collect()
     }
 
-    fn shard(&self, id: ProcessId) -> &RwLock<FxHashMap<ProcessId, Process>> {
-        &self.shards[id.0 as usize % SHARDS]
+    fn shard(&self, id: Pid) -> &RwLock<FxHashMap<Pid, Process>> {
+        &self.shards[id.counter() as usize % SHARDS]
     }
 }

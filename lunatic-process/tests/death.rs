@@ -5,9 +5,20 @@ use std::panic::panic_any;
 use std::sync::mpsc;
 
 use futures_lite::future::{self, block_on, poll_once};
-use lunatic_mailbox::{DataMessage, Message, Wanted};
-use lunatic_process::{Environment, ExitReason, Panicked, Process, SpawnOptions};
+use lunatic_mailbox::{DataMessage, Message, MessageResource, Wanted};
+use lunatic_process::{Environment, ExitReason, Failure, FailureKind, Process, SpawnOptions};
 use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
+
+/// A resource that is gone when it is dropped.
+struct Held(
+    #[expect(dead_code, reason = "it is dropped with the message")] async_channel::Sender<()>,
+);
+
+impl MessageResource for Held {
+    fn kind(&self) -> &'static str {
+        "held"
+    }
+}
 
 /// Calls a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);
@@ -81,9 +92,7 @@ fn links_are_told_before_monitors() {
     watcher.link(process.id(), tag(5));
     wake(&process);
     assert!(matches!(next(), Some(Message::LinkDied { tag: told }) if told == tag(5)));
-    assert!(
-        matches!(next(), Some(Message::ProcessDied { process: told }) if told == process.id().0)
-    );
+    assert!(matches!(next(), Some(Message::ProcessDied { process: told }) if told == process.id()));
 }
 
 #[test]
@@ -121,8 +130,8 @@ fn a_hook_for_the_dead_is_called_at_once() {
 fn panicked(environment: &Environment, process: &Process, watcher: &Process, message: &str) {
     let reason = end_of(process);
     let message = message.to_string();
-    let panic = reason.failure().unwrap().downcast_ref();
-    assert_eq!(panic, Some(&Panicked { message }));
+    let panic = Failure::with_message(FailureKind::Panicked, message);
+    assert_eq!(reason, ExitReason::Failed(panic));
     wait_until("the death to be told", || watcher.queued_messages() == 2);
     assert!(!environment.exists(process.id()));
 }
@@ -156,8 +165,8 @@ fn a_panic_before_the_first_await_is_a_failure_too() {
         .unwrap();
     let reason = end_of(&process);
     let message = "too early".to_string();
-    let panic = reason.failure().unwrap().downcast_ref();
-    assert_eq!(panic, Some(&Panicked { message }));
+    let panic = Failure::with_message(FailureKind::Panicked, message);
+    assert_eq!(reason, ExitReason::Failed(panic));
     assert!(!environment.exists(process.id()));
     wait_until("nobody to be left", || environment.process_count() == 0);
 }
@@ -213,7 +222,7 @@ fn messages_that_nobody_received_are_dropped_with_the_process() {
     let process = idle(&environment);
     let (held, open) = async_channel::bounded::<()>(1);
     let mut message = DataMessage::default();
-    message.push(held);
+    message.push(Held(held));
     process.send(message.into()).unwrap();
     process.kill();
     end_of(&process);

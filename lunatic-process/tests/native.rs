@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future;
-use lunatic_mailbox::{DataMessage, Limits, Message, SendError, Wanted};
+use lunatic_mailbox::{DataMessage, Limits, Message, Pid, SendError, Wanted};
 use lunatic_process::{
-    Environment, EnvironmentConfig, ExitReason, LinkDeath, MailboxFull, ProcessId, SpawnError,
-    SpawnLink, SpawnOptions,
+    Environment, EnvironmentConfig, ExitReason, FailureKind, SpawnError, SpawnLink, SpawnOptions,
 };
 use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 
@@ -35,7 +34,7 @@ fn a_process_receives_what_is_sent_to_it_and_ends() {
 #[test]
 fn ids_start_at_1_and_go_up() {
     let environment = environment();
-    let ids: Vec<_> = (0..3).map(|_| idle(&environment).id().0).collect();
+    let ids: Vec<_> = (0..3).map(|_| idle(&environment).id().to_bits()).collect();
     assert_eq!(ids, [1, 2, 3]);
 }
 
@@ -48,7 +47,7 @@ fn a_process_is_found_while_it_lives() {
     assert!(environment.process(id).is_some());
     assert_eq!(environment.processes().len(), 1);
     assert_eq!(environment.process_count(), 1);
-    assert!(!environment.exists(ProcessId(0)));
+    assert!(!environment.exists(Pid::from_bits(0)));
     process.kill();
     end_of(&process);
     assert!(!environment.exists(id));
@@ -102,7 +101,7 @@ fn of_two_reasons_to_die_the_first_counts() {
     let environment = environment();
     let process = idle(&environment);
     process.die_when_link_dies(true);
-    process.link(ProcessId(1_000_000), None);
+    process.link(Pid::from_bits(1_000_000), None);
     process.kill();
     let reason = end_of(&process);
     assert!(reason.failure().is_some(), "{reason}");
@@ -118,8 +117,7 @@ fn a_failure_kills_who_is_linked_and_names_the_first_dead() {
     wake(&fails);
     assert_eq!(end_of(&fails).to_string(), "it broke");
     let reason = end_of(&linked);
-    let death = reason.failure().unwrap().downcast_ref();
-    assert_eq!(death, Some(&LinkDeath { peer: fails.id() }));
+    assert_eq!(reason, ExitReason::link_death(fails.id()));
 }
 
 #[test]
@@ -223,13 +221,16 @@ fn a_full_mailbox_fails_its_owner() {
     let third = process.send(DataMessage::default().into());
     assert!(matches!(third, Err(SendError::Full(_))));
     let reason = end_of(&process);
-    let full = reason.failure().unwrap().downcast_ref();
-    assert_eq!(full, Some(&MailboxFull { messages: 2 }));
+    let full = FailureKind::MailboxFull { messages: 2 };
+    assert_eq!(reason.failure().unwrap().kind(), &full);
 }
 
 #[test]
 fn an_environment_holds_so_many_processes_and_no_more() {
-    let config = EnvironmentConfig { max_processes: 2 };
+    let config = EnvironmentConfig {
+        max_processes: 2,
+        ..EnvironmentConfig::default()
+    };
     let environment = Environment::with_config(1, lunatic_testkit::scheduler(), config);
     let first = idle(&environment);
     idle(&environment);

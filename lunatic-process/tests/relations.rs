@@ -1,20 +1,18 @@
 //! Links and monitors as a pure state machine.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use lunatic_mailbox::{Message, Tag};
-use lunatic_process::{
-    ExitReason, Failure, LinkDeath, LinkNotice, ProcessId, Reaction, Relations, Signal,
-};
+use lunatic_mailbox::{Message, Pid, Tag};
+use lunatic_process::{ExitReason, Failure, FailureKind, LinkNotice, Reaction, Relations, Signal};
 
-const PEER: ProcessId = ProcessId(7);
-const OTHER: ProcessId = ProcessId(8);
+const PEER: Pid = Pid::from_bits(7);
+const OTHER: Pid = Pid::from_bits(8);
 
-fn link(peer: ProcessId, tag: i64) -> Signal {
+fn link(peer: Pid, tag: i64) -> Signal {
     let tag = Tag::new(tag);
     Signal::Link { peer, tag }
 }
 
-fn link_died(peer: ProcessId, tag: i64, reason: ExitReason) -> Signal {
+fn link_died(peer: Pid, tag: i64, reason: ExitReason) -> Signal {
     let tag = Tag::new(tag);
     Signal::LinkDied { peer, tag, reason }
 }
@@ -25,7 +23,7 @@ fn failed() -> ExitReason {
 
 /// Relations that are linked to `PEER` with tag 5.
 fn linked() -> Relations {
-    let mut relations = Relations::new();
+    let mut relations = Relations::default();
     assert!(matches!(relations.apply(link(PEER, 5)), Reaction::None));
     relations
 }
@@ -33,7 +31,7 @@ fn linked() -> Relations {
 #[test]
 fn a_kill_is_death_whatever_the_flag_says() {
     for die_when_link_dies in [true, false] {
-        let mut relations = Relations::new();
+        let mut relations = Relations::default();
         relations.apply(Signal::DieWhenLinkDies(die_when_link_dies));
         let reaction = relations.apply(Signal::Kill);
         assert!(matches!(reaction, Reaction::Die(ExitReason::Killed)));
@@ -47,7 +45,7 @@ fn at_first_the_death_of_a_link_is_death() {
         let Reaction::Die(ExitReason::Failed(failure)) = reaction else {
             panic!("{reaction:?}");
         };
-        assert_eq!(failure.downcast_ref(), Some(&LinkDeath { peer: PEER }));
+        assert_eq!(failure.kind(), &FailureKind::LinkDied { peer: PEER });
     }
 }
 
@@ -118,26 +116,26 @@ fn there_is_one_link_for_each_pair_and_the_last_tag_counts() {
 
 #[test]
 fn there_is_one_monitor_for_each_watcher() {
-    let mut relations = Relations::new();
+    let mut relations = Relations::default();
     for watcher in [PEER, PEER, OTHER] {
         relations.apply(Signal::Monitor { watcher });
     }
     relations.apply(Signal::StopMonitoring { watcher: OTHER });
     relations.apply(Signal::StopMonitoring {
-        watcher: ProcessId(9),
+        watcher: Pid::from_bits(9),
     });
     assert_eq!(relations.watchers().collect::<Vec<_>>(), [PEER]);
 }
 
 #[test]
 fn the_end_of_who_is_monitored_is_a_message_whatever_the_flag_says() {
-    let mut relations = Relations::new();
+    let mut relations = Relations::default();
     for die_when_link_dies in [true, false] {
         relations.apply(Signal::DieWhenLinkDies(die_when_link_dies));
         let reaction = relations.apply(Signal::ProcessDied { process: PEER });
         assert!(matches!(
             reaction,
-            Reaction::Deliver(Message::ProcessDied { process: 7 })
+            Reaction::Deliver(Message::ProcessDied { process: PEER })
         ));
     }
 }

@@ -1,18 +1,16 @@
 //! The namespace `lunatic::registry` (ABI §7), and `get_or_spawn` of
 //! `lunatic::process` (ABI §3.3).
 
-use lunatic_abi::{Guest, Misuse};
-use lunatic_process::ProcessId;
+use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::guest::{
-    NAMESPACE as PROCESS_NAMESPACE, ProcessHost, SpawnArguments, Spawned, StartError, begin,
-    check_right_to_spawn,
+    ProcessHost, SpawnArguments, Spawned, check_right_to_spawn, prepare, spawn,
 };
-use wasmtime::{Caller, Linker, Result};
+use lunatic_process::{Environment, SpawnError};
+use wasmtime::{Caller, Result};
 
-use crate::names::{Address, NameError};
+use crate::names::NameError;
 use crate::registry::Registry;
-
-const NAMESPACE: &str = "lunatic::registry";
 
 /// What the state of a process offers to `lunatic::registry`.
 pub trait RegistryHost: ProcessHost {
@@ -20,53 +18,31 @@ pub trait RegistryHost: ProcessHost {
     fn registry(&self) -> &Registry;
 }
 
-/// Registers `lunatic::registry` and `lunatic::process::get_or_spawn`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: RegistryHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "put", put)?;
-    linker.func_wrap(NAMESPACE, "get", get)?;
-    linker.func_wrap(NAMESPACE, "remove", remove)?;
-    linker.func_wrap_async(
-        PROCESS_NAMESPACE,
-        "get_or_spawn",
-        |caller,
-         (
-            name,
-            name_len,
-            link,
-            config,
-            module,
-            export,
-            export_len,
-            params,
-            params_len,
-            node_id_ptr,
-            id_ptr,
-        )| {
-            let spawn = SpawnArguments {
-                link,
-                config,
-                module,
-                name: (export, export_len),
-                params: (params, params_len),
-            };
-            Box::new(get_or_spawn(
-                caller,
-                (name, name_len),
-                spawn,
-                node_id_ptr,
-                id_ptr,
-            ))
-        },
-    )?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::registry` and `lunatic::process::get_or_spawn`.
+    pub fn add_to_linker<T: RegistryHost>(Linker<T>);
+    /// The functions of `lunatic::registry`, and `lunatic::process::get_or_spawn`.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::registry" {
+        fn put(name_ptr: u32, name_len: u32, node_id: u64, process_id: u64);
+        fn get(name_ptr: u32, name_len: u32, node_id_ptr: u32, process_id_ptr: u32) -> u32;
+        fn remove(name_ptr: u32, name_len: u32);
+    }
+    in "lunatic::process" {
+        async fn get_or_spawn(
+            name_ptr: u32, name_len: u32, link: i64, config_id: i64, module_id: i64,
+            export_ptr: u32, export_len: u32, params_ptr: u32, params_len: u32,
+            node_id_ptr: u32, id_ptr: u32
+        ) -> u32;
+    }
 }
 
 /// `lunatic::registry::put` (ABI §7): gives a name to a process, and takes it from
 /// the process that had it. A process of this node that has ended gets no name.
+///
+/// - `node_id`: of no concern if the process id has a node number, as those of other
+///   nodes have.
 ///
 /// Traps on a bad address, text that is not UTF-8, and names without limit.
 fn put<T: RegistryHost>(
@@ -77,21 +53,16 @@ fn put<T: RegistryHost>(
     process_id: u64,
 ) -> Result<()> {
     let name = caller.text(name_ptr, name_len)?.to_owned();
-    let process = ProcessId(process_id);
+    let process = process_on(NodeId::from_bits(node_id), Pid::from_bits(process_id));
+    let environment = environment(&caller);
     let registry = caller.data().registry();
-    let put = match (
-        node_id == caller.data().registry().node(),
-        find(&caller, process),
-    ) {
+    let put = match (environment.is_local(process), environment.process(process)) {
         (true, Some(process)) => registry.put_local(&name, &process),
         (true, None) => {
             registry.remove(&name);
             Ok(())
         }
-        (false, _) => {
-            let node = node_id;
-            registry.put_remote(&name, Address { node, process })
-        }
+        (false, _) => registry.put_remote(&name, process),
     };
     Ok(put.map_err(refusal)?)
 }
@@ -110,10 +81,10 @@ fn get<T: RegistryHost>(
     const NOT_FOUND: u32 = 1;
     let name = caller.text(name_ptr, name_len)?.to_owned();
     let found = caller.data().registry().get(&name);
-    let Some(address) = found.filter(|address| is_alive(&caller, *address)) else {
+    let Some(process) = found.filter(|process| may_live(environment(&caller), *process)) else {
         return Ok(NOT_FOUND);
     };
-    write_address(&mut caller, address, node_id_ptr, process_id_ptr)?;
+    write_process(&mut caller, process, node_id_ptr, process_id_ptr)?;
     Ok(FOUND)
 }
 
@@ -133,103 +104,135 @@ fn remove<T: RegistryHost>(mut caller: Caller<'_, T>, name_ptr: u32, name_len: u
 /// Traps as `spawn` does, but needs the right to spawn only if it does.
 async fn get_or_spawn<T: RegistryHost>(
     mut caller: Caller<'_, T>,
-    (name_ptr, name_len): (u32, u32),
-    spawn: SpawnArguments,
+    name_ptr: u32,
+    name_len: u32,
+    link: i64,
+    config_id: i64,
+    module_id: i64,
+    export_ptr: u32,
+    export_len: u32,
+    params_ptr: u32,
+    params_len: u32,
     node_id_ptr: u32,
     id_ptr: u32,
 ) -> Result<u32> {
-    const SPAWNED: u32 = 0;
     const TAKEN: u32 = 2;
     let name = caller.text(name_ptr, name_len)?.to_owned();
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(id_ptr)?;
-    let node = caller.data().registry().node();
-    let started = match find_or_begin(&mut caller, &name, spawn) {
-        Ok(Found::Taken(address)) => {
-            write_address(&mut caller, address, node_id_ptr, id_ptr)?;
+    let arguments = SpawnArguments {
+        link,
+        config: config_id,
+        module: module_id,
+        name: (export_ptr, export_len),
+        params: (params_ptr, params_len),
+    };
+    let started = match find_or_begin(&mut caller, &name, arguments).await {
+        Ok(Found::Taken(process)) => {
+            write_process(&mut caller, process, node_id_ptr, id_ptr)?;
             return Ok(TAKEN);
         }
         // The name is held already while the start function runs; if that
         // fails, the name goes with the process.
-        Ok(Found::Begun(spawned)) => spawned.started().await.map_err(StartError::Instance),
+        Ok(Found::Begun(spawned)) => spawned.started().await,
         Err(Failed::Start(error)) => Err(error),
         Err(Failed::Trap(trap)) => return Err(trap),
     };
-    match started {
-        Ok(process) => {
-            let process = process.id();
-            write_address(&mut caller, Address { node, process }, node_id_ptr, id_ptr)?;
-            Ok(SPAWNED)
-        }
-        Err(error) => {
-            caller.write_u64(node_id_ptr, node)?;
-            caller.report(id_ptr, &error)
-        }
-    }
+    let node = environment(&caller).node();
+    caller.write_u64(node_id_ptr, node.to_bits())?;
+    caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
 }
 
 enum Found {
-    Taken(Address),
+    Taken(Pid),
     Begun(Spawned),
 }
 
 enum Failed {
-    Start(StartError),
+    Start(SpawnError),
     Trap(wasmtime::Error),
+}
+
+impl From<SpawnError> for Failed {
+    fn from(error: SpawnError) -> Failed {
+        Failed::Start(error)
+    }
+}
+
+impl From<wasmtime::Error> for Failed {
+    fn from(trap: wasmtime::Error) -> Failed {
+        Failed::Trap(trap)
+    }
+}
+
+impl From<Misuse> for Failed {
+    fn from(misuse: Misuse) -> Failed {
+        Failed::Trap(misuse.into())
+    }
 }
 
 impl From<NameError> for Failed {
     fn from(error: NameError) -> Failed {
-        Failed::Trap(refusal(error).into())
+        refusal(error).into()
     }
 }
 
-fn find_or_begin<T: RegistryHost>(
+/// Looks the name up before it does what a spawn has to wait for, and again, with
+/// the registry locked, to spawn.
+async fn find_or_begin<T: RegistryHost>(
     caller: &mut Caller<'_, T>,
     name: &str,
     arguments: SpawnArguments,
 ) -> Result<Found, Failed> {
     let registry = caller.data().registry().clone();
-    let node = caller.data().registry().node();
-    let environment = caller.data().process().handle().environment().clone();
-    let is_alive = |address: Address| address.node != node || environment.exists(address.process);
+    let environment = environment(caller).clone();
+    let may_live = |process: Pid| may_live(&environment, process);
+    if let Some(process) = registry.get(name).filter(|process| may_live(*process)) {
+        return Ok(Found::Taken(process));
+    }
+    check_right_to_spawn(caller.data())?;
+    let prepared = prepare(caller, arguments).await?;
     let mut begun = None;
-    let taken = registry.get_or_put(name, is_alive, || {
-        check_right_to_spawn(caller.data()).map_err(|misuse| Failed::Trap(misuse.into()))?;
-        let spawned = begin(caller, arguments)
-            .map_err(Failed::Trap)?
-            .map_err(Failed::Start)?;
+    let taken = registry.get_or_put(name, may_live, || {
+        let spawned = spawn(&environment, prepared)?;
         let process = spawned.process().clone();
         begun = Some(spawned);
         Ok::<_, Failed>(process)
     })?;
     match (taken, begun) {
-        (Some(address), _) => Ok(Found::Taken(address)),
+        (Some(process), _) => Ok(Found::Taken(process)),
         (None, Some(spawned)) => Ok(Found::Begun(spawned)),
         (None, None) => unreachable!("a name that was free is given to who was spawned"),
     }
 }
 
-fn write_address<T: RegistryHost>(
+fn write_process<T: RegistryHost>(
     caller: &mut Caller<'_, T>,
-    address: Address,
+    process: Pid,
     node_id_ptr: u32,
     id_ptr: u32,
 ) -> Result<()> {
-    caller.write_u64(node_id_ptr, address.node)?;
-    caller.write_u64(id_ptr, address.process.0)
+    let node = environment(caller).node_of(process);
+    caller.write_u64(node_id_ptr, node.to_bits())?;
+    caller.write_u64(id_ptr, process.to_bits())
 }
 
-fn is_alive<T: RegistryHost>(caller: &Caller<'_, T>, address: Address) -> bool {
-    address.node != caller.data().registry().node() || find(caller, address.process).is_some()
+/// The process that a guest means by a node and an id: the id alone says it, unless
+/// it has no node number.
+fn process_on(node: NodeId, process: Pid) -> Pid {
+    match process.node() {
+        NodeNumber::ALONE => Pid::new(node.number(), process.counter()).unwrap_or(process),
+        _ => process,
+    }
 }
 
-fn find<T: RegistryHost>(
-    caller: &Caller<'_, T>,
-    process: ProcessId,
-) -> Option<lunatic_process::Process> {
-    let own = caller.data().process().handle();
-    own.environment().process(process)
+/// Whether the process lives, or is on another node, where nobody knows.
+fn may_live(environment: &Environment, process: Pid) -> bool {
+    !environment.is_local(process) || environment.exists(process)
+}
+
+fn environment<'a, T: RegistryHost>(caller: &'a Caller<'_, T>) -> &'a Environment {
+    caller.data().process().handle().environment()
 }
 
 fn refusal(error: NameError) -> Misuse {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_process::ProcessId;
+use lunatic_mailbox::Pid;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The highest number of names in one registry.
@@ -12,15 +12,6 @@ pub const MAX_NAMES: usize = 1 << 20;
 
 /// The longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 1 << 16;
-
-/// A process, and the node that it runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// The number of the node, which is 0 if there is only one.
-    pub node: u64,
-    /// The process on that node.
-    pub process: ProcessId,
-}
 
 /// Why a name was not registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,24 +31,24 @@ pub enum NameError {
 /// # Examples
 ///
 /// ```
-/// use lunatic_process::ProcessId;
-/// use lunatic_registry::{Address, NameTable};
+/// use lunatic_mailbox::Pid;
+/// use lunatic_registry::NameTable;
 ///
-/// let address = |process| Address { node: 0, process: ProcessId(process) };
+/// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
 /// let mut names = NameTable::new();
-/// names.put("logger", address(1))?;
-/// names.put("printer", address(1))?;
-/// names.put("logger", address(2))?;
-/// assert_eq!(names.get("logger"), Some(address(2)));
+/// names.put("logger", one)?;
+/// names.put("printer", one)?;
+/// names.put("logger", other)?;
+/// assert_eq!(names.get("logger"), Some(other));
 ///
-/// names.forget(address(1));
+/// names.forget(one);
 /// assert_eq!(names.get("printer"), None);
 /// # Ok::<(), lunatic_registry::NameError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct NameTable {
-    by_name: FxHashMap<Arc<str>, Address>,
-    by_address: FxHashMap<Address, FxHashSet<Arc<str>>>,
+    by_name: FxHashMap<Arc<str>, Pid>,
+    by_process: FxHashMap<Pid, FxHashSet<Arc<str>>>,
 }
 
 impl NameTable {
@@ -73,7 +64,7 @@ impl NameTable {
     /// # Errors
     ///
     /// [`NameError`].
-    pub fn put(&mut self, name: &str, address: Address) -> Result<bool, NameError> {
+    pub fn put(&mut self, name: &str, process: Pid) -> Result<bool, NameError> {
         if name.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong { length: name.len() });
         }
@@ -82,30 +73,30 @@ impl NameTable {
         }
         self.remove(name);
         let name: Arc<str> = name.into();
-        self.by_name.insert(name.clone(), address);
-        let is_new = !self.by_address.contains_key(&address);
-        self.by_address.entry(address).or_default().insert(name);
+        self.by_name.insert(name.clone(), process);
+        let is_new = !self.by_process.contains_key(&process);
+        self.by_process.entry(process).or_default().insert(name);
         Ok(is_new)
     }
 
     /// Returns the process that has this name.
-    pub fn get(&self, name: &str) -> Option<Address> {
+    pub fn get(&self, name: &str) -> Option<Pid> {
         self.by_name.get(name).copied()
     }
 
     /// Removes a name, if it is there. Its process stays in the table.
     pub fn remove(&mut self, name: &str) {
-        let Some((name, address)) = self.by_name.remove_entry(name) else {
+        let Some((name, process)) = self.by_name.remove_entry(name) else {
             return;
         };
-        if let Some(names) = self.by_address.get_mut(&address) {
+        if let Some(names) = self.by_process.get_mut(&process) {
             names.remove(&name);
         }
     }
 
     /// Removes a process and all of its names.
-    pub fn forget(&mut self, address: Address) {
-        for name in self.by_address.remove(&address).unwrap_or_default() {
+    pub fn forget(&mut self, process: Pid) {
+        for name in self.by_process.remove(&process).unwrap_or_default() {
             self.by_name.remove(&name);
         }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use parking_lot::Mutex;
 
-use crate::names::{Address, NameError, NameTable};
+use crate::names::{NameError, NameTable};
 
 /// Names for processes. All clones are the same registry.
 ///
@@ -21,7 +22,7 @@ use crate::names::{Address, NameError, NameTable};
 ///
 /// let registry = Registry::new();
 /// registry.put_local("logger", &process)?;
-/// assert_eq!(registry.get("logger").map(|found| found.process), Some(process.id()));
+/// assert_eq!(registry.get("logger"), Some(process.id()));
 ///
 /// process.kill();
 /// futures_lite::future::block_on(process.wait());
@@ -30,20 +31,13 @@ use crate::names::{Address, NameError, NameTable};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    /// The number of the node whose processes are local.
-    node: u64,
     names: Arc<Mutex<NameTable>>,
 }
 
 impl Registry {
-    /// Returns an empty registry for a node that is the only one and has the number 0.
+    /// Returns an empty registry.
     pub fn new() -> Registry {
         Registry::default()
-    }
-
-    /// Returns the number of the node whose processes are local.
-    pub fn node(&self) -> u64 {
-        self.node
     }
 
     /// Gives a name to a process of this node, and takes it from the process that had
@@ -53,7 +47,7 @@ impl Registry {
     ///
     /// [`NameError`].
     pub fn put_local(&self, name: &str, process: &Process) -> Result<(), NameError> {
-        let is_new = self.names.lock().put(name, self.local(process))?;
+        let is_new = self.names.lock().put(name, process.id())?;
         self.follow(name, process, is_new);
         Ok(())
     }
@@ -64,12 +58,12 @@ impl Registry {
     /// # Errors
     ///
     /// [`NameError`].
-    pub fn put_remote(&self, name: &str, address: Address) -> Result<(), NameError> {
-        self.names.lock().put(name, address).map(|_| ())
+    pub fn put_remote(&self, name: &str, process: Pid) -> Result<(), NameError> {
+        self.names.lock().put(name, process).map(|_| ())
     }
 
     /// Returns the process that has this name.
-    pub fn get(&self, name: &str) -> Option<Address> {
+    pub fn get(&self, name: &str) -> Option<Pid> {
         self.names.lock().get(name)
     }
 
@@ -92,16 +86,16 @@ impl Registry {
     pub fn get_or_put<E: From<NameError>>(
         &self,
         name: &str,
-        is_alive: impl FnOnce(Address) -> bool,
+        is_alive: impl FnOnce(Pid) -> bool,
         spawn: impl FnOnce() -> Result<Process, E>,
-    ) -> Result<Option<Address>, E> {
+    ) -> Result<Option<Pid>, E> {
         let mut names = self.names.lock();
-        if let Some(address) = names.get(name).filter(|address| is_alive(*address)) {
-            return Ok(Some(address));
+        if let Some(process) = names.get(name).filter(|process| is_alive(*process)) {
+            return Ok(Some(process));
         }
         let process = spawn()?;
         let is_new = names
-            .put(name, self.local(&process))
+            .put(name, process.id())
             .inspect_err(|_| process.kill())?;
         drop(names);
         self.follow(name, &process, is_new);
@@ -115,19 +109,12 @@ impl Registry {
         process.set_label(short(name));
         if is_new {
             let names = Arc::downgrade(&self.names);
-            let address = self.local(process);
+            let id = process.id();
             process.at_exit(move |_| {
                 if let Some(names) = names.upgrade() {
-                    names.lock().forget(address);
+                    names.lock().forget(id);
                 }
             });
-        }
-    }
-
-    fn local(&self, process: &Process) -> Address {
-        Address {
-            node: self.node,
-            process: process.id(),
         }
     }
 }

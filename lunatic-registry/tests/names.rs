@@ -2,27 +2,24 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::block_on;
-use lunatic_process::ProcessId;
-use lunatic_registry::{Address, MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
+use lunatic_mailbox::Pid;
+use lunatic_registry::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
 use lunatic_testkit::{environment, idle};
 
-fn address(process: u64) -> Address {
-    Address {
-        node: 0,
-        process: ProcessId(process),
-    }
+fn pid(process: u64) -> Pid {
+    Pid::from_bits(process)
 }
 
 #[test]
 fn a_name_has_one_process_and_a_process_many_names() {
     let mut names = NameTable::new();
-    names.put("a", address(1)).unwrap();
-    names.put("b", address(1)).unwrap();
-    names.put("a", address(2)).unwrap();
-    assert_eq!(names.get("a"), Some(address(2)));
-    assert_eq!(names.get("b"), Some(address(1)));
-    names.forget(address(1));
-    assert_eq!(names.get("a"), Some(address(2)));
+    names.put("a", pid(1)).unwrap();
+    names.put("b", pid(1)).unwrap();
+    names.put("a", pid(2)).unwrap();
+    assert_eq!(names.get("a"), Some(pid(2)));
+    assert_eq!(names.get("b"), Some(pid(1)));
+    names.forget(pid(1));
+    assert_eq!(names.get("a"), Some(pid(2)));
     assert_eq!(names.get("b"), None);
     names.remove("a");
     names.remove("a");
@@ -32,13 +29,13 @@ fn a_name_has_one_process_and_a_process_many_names() {
 #[test]
 fn a_process_is_new_until_it_is_forgotten() {
     let mut names = NameTable::new();
-    assert_eq!(names.put("a", address(1)), Ok(true));
-    assert_eq!(names.put("b", address(1)), Ok(false));
+    assert_eq!(names.put("a", pid(1)), Ok(true));
+    assert_eq!(names.put("b", pid(1)), Ok(false));
     names.remove("a");
     names.remove("b");
-    assert_eq!(names.put("a", address(1)), Ok(false));
-    names.forget(address(1));
-    assert_eq!(names.put("a", address(1)), Ok(true));
+    assert_eq!(names.put("a", pid(1)), Ok(false));
+    names.forget(pid(1));
+    assert_eq!(names.put("a", pid(1)), Ok(true));
 }
 
 // ABI §21 A4
@@ -46,22 +43,22 @@ fn a_process_is_new_until_it_is_forgotten() {
 fn names_are_limited_in_length_and_number() {
     let mut names = NameTable::new();
     let longest = "n".repeat(MAX_NAME_BYTES);
-    names.put(&longest, address(1)).unwrap();
+    names.put(&longest, pid(1)).unwrap();
     let longer = "n".repeat(MAX_NAME_BYTES + 1);
     let length = longer.len();
     assert_eq!(
-        names.put(&longer, address(1)),
+        names.put(&longer, pid(1)),
         Err(NameError::TooLong { length })
     );
     for number in 1..MAX_NAMES {
-        names.put(&number.to_string(), address(1)).unwrap();
+        names.put(&number.to_string(), pid(1)).unwrap();
     }
     assert_eq!(names.len(), MAX_NAMES);
-    assert_eq!(names.put("one more", address(1)), Err(NameError::TooMany));
+    assert_eq!(names.put("one more", pid(1)), Err(NameError::TooMany));
     // What is there can still change hands, and be taken away.
-    names.put("1", address(2)).unwrap();
+    names.put("1", pid(2)).unwrap();
     names.remove("1");
-    names.put("one more", address(1)).unwrap();
+    names.put("one more", pid(1)).unwrap();
 }
 
 #[test]
@@ -86,7 +83,7 @@ fn the_death_of_who_had_a_name_before_takes_it_from_nobody() {
     registry.put_local("name", &second).unwrap();
     first.kill();
     block_on(first.wait());
-    assert_eq!(registry.get("name"), Some(address(second.id().0)));
+    assert_eq!(registry.get("name"), Some(pid(second.id().to_bits())));
 }
 
 #[test]
@@ -107,14 +104,14 @@ fn who_is_asked_for_is_spawned_once() {
     let get_or_spawn = || {
         registry.get_or_put(
             "name",
-            |address| environment.exists(address.process),
+            |process| environment.exists(process),
             || Ok::<_, NameError>(idle(&environment)),
         )
     };
     assert_eq!(get_or_spawn().unwrap(), None);
     let first = registry.get("name").unwrap();
     assert_eq!(get_or_spawn().unwrap(), Some(first));
-    let process = environment.process(first.process).unwrap();
+    let process = environment.process(first).unwrap();
     process.kill();
     block_on(process.wait());
     assert_eq!(get_or_spawn().unwrap(), None);

@@ -10,10 +10,8 @@ use std::time::Instant;
 use async_channel::Sender;
 use async_io::Timer;
 use futures_lite::future;
-use lunatic_mailbox::{Mailbox, Message, Wanted};
-use lunatic_process::{
-    Context, ExitReason, Failure, LinkDeath, LinkNotice, Process, ProcessId, Shutdown,
-};
+use lunatic_mailbox::{Mailbox, Message, Pid, Wanted};
+use lunatic_process::{Context, ExitReason, Failure, LinkNotice, Process, Shutdown};
 use rustc_hash::FxHashMap;
 
 use crate::core::{
@@ -22,7 +20,7 @@ use crate::core::{
 };
 use crate::log::Log;
 use crate::spec::Observer;
-use crate::start::{ChildContext, ChildStart, Ready, Starting};
+use crate::start::{ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting};
 use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
 
 /// After so many steps, other tasks may run on this core.
@@ -35,12 +33,12 @@ pub(crate) struct Driver {
     machine: Machine<ChildStart>,
     /// The processes of children that may be alive, and the other way round.
     processes: FxHashMap<ChildKey, Process>,
-    keys: FxHashMap<ProcessId, ChildKey>,
-    /// The one child that is being started.
-    starting: Option<(ChildKey, Ready)>,
+    keys: FxHashMap<Pid, ChildKey>,
+    /// The one child that has not started yet, and what it waits for.
+    starting: Option<(ChildKey, Awaited)>,
     answers: FxHashMap<RequestId, Answer>,
     next_request: u64,
-    parent: Option<ProcessId>,
+    parent: Option<Pid>,
     path: Arc<str>,
     observer: Option<Observer>,
     /// Told when all children are started, or that one could not be.
@@ -56,9 +54,16 @@ struct ChildNotStarted {
     reason: ExitReason,
 }
 
+/// What a child that is started waits for.
+enum Awaited {
+    Process(Preparation),
+    Ready(Ready),
+}
+
 /// What a supervisor waits for.
 enum Woken {
     Message(Message),
+    Prepared(ChildKey, Result<Starting, Failure>),
     Ready(ChildKey, Result<(), Failure>),
     Late,
 }
@@ -72,7 +77,7 @@ impl Driver {
     pub(crate) fn new(
         own: Context,
         machine: Machine<ChildStart>,
-        parent: Option<ProcessId>,
+        parent: Option<Pid>,
         path: Arc<str>,
         observer: Option<Observer>,
         report: Sender<Result<(), Failure>>,
@@ -97,7 +102,6 @@ impl Driver {
 
     /// Runs until the supervisor ends.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
-        self.own.trap_exits();
         self.feed(Input::Begin);
         loop {
             while let Some(action) = self.machine.next_action() {
@@ -109,6 +113,7 @@ impl Driver {
             }
             match self.next().await {
                 Woken::Message(message) => self.hear(message),
+                Woken::Prepared(key, starting) => self.go_on_starting(key, starting),
                 Woken::Ready(key, Ok(())) => self.feed(Input::Started(key)),
                 Woken::Ready(key, Err(failure)) => self.start_failed(key, failure),
                 Woken::Late => self.feed(Input::Timeout),
@@ -137,7 +142,10 @@ impl Driver {
         let starting = &mut self.starting;
         let ready = async {
             match starting {
-                Some((key, ready)) => Woken::Ready(*key, ready.await),
+                Some((key, Awaited::Process(preparation))) => {
+                    Woken::Prepared(*key, preparation.await)
+                }
+                Some((key, Awaited::Ready(ready))) => Woken::Ready(*key, ready.await),
                 None => future::pending().await,
             }
         };
@@ -151,7 +159,7 @@ impl Driver {
         };
         let event = future::or(ready, future::or(message, late)).await;
         match &event {
-            Woken::Ready(..) => self.starting = None,
+            Woken::Prepared(..) | Woken::Ready(..) => self.starting = None,
             Woken::Late => self.log.flush_if_due(Instant::now()),
             Woken::Message(_) => {}
         }
@@ -176,7 +184,7 @@ impl Driver {
         }
     }
 
-    fn hear_exit(&mut self, from: ProcessId, reason: ExitReason) {
+    fn hear_exit(&mut self, from: Pid, reason: ExitReason) {
         if let Some(key) = self.keys.get(&from).copied() {
             let process = self.processes.get(&key);
             // A child that is linked again after its end is reported as ended once more.
@@ -188,7 +196,7 @@ impl Driver {
         } else if Some(from) == self.parent {
             let reason = match reason {
                 ExitReason::Normal | ExitReason::Shutdown => reason,
-                _ => ExitReason::Failed(Failure::new(LinkDeath { peer: from })),
+                _ => ExitReason::link_death(from),
             };
             self.feed(Input::ShutDown(End::Asked(reason)));
         }
@@ -215,16 +223,14 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Start(key) => self.start(key),
-            Action::Kill(key) => {
-                if let Some(process) = self.processes.get(&key) {
-                    process.kill();
-                }
-            }
-            Action::AskToEnd(key) => {
-                if let Some(process) = self.processes.get(&key) {
-                    self.own.exit(process.id(), ExitReason::Shutdown);
-                }
-            }
+            Action::Kill(key) => match self.processes.get(&key) {
+                Some(process) => process.kill(),
+                None => self.give_up_start(key, ExitReason::Killed),
+            },
+            Action::AskToEnd(key) => match self.processes.get(&key) {
+                Some(process) => self.own.exit(process.id(), ExitReason::Shutdown),
+                None => self.give_up_start(key, ExitReason::Shutdown),
+            },
             Action::Ready => drop(self.report.try_send(Ok(()))),
             Action::Reply(id, result) => self.reply(id, result),
             Action::Tell(event) => self.tell(&event),
@@ -242,22 +248,46 @@ impl Driver {
             child: &child,
             observer: self.observer.as_ref(),
         };
-        match start.start(&context) {
-            Ok(Starting { process, ready }) => {
-                if !child.from_template && process.label().is_none() {
-                    process.set_label(&child.name);
-                }
-                self.keys.insert(process.id(), key);
-                if !self.own.is_linked(process.id()) {
-                    self.own.link(process.id(), None);
-                }
-                self.processes.insert(key, process);
-                match ready {
-                    Some(ready) => self.starting = Some((key, ready)),
-                    None => self.feed(Input::Started(key)),
-                }
+        let starting = start.start(&context);
+        self.go_on_starting(key, starting);
+    }
+
+    fn go_on_starting(&mut self, key: ChildKey, starting: Result<Starting, Failure>) {
+        match starting {
+            Ok(Starting(Stage::Preparing(preparation))) => {
+                self.starting = Some((key, Awaited::Process(preparation)));
             }
+            Ok(Starting(Stage::Spawned(spawned))) => self.spawned(key, spawned),
             Err(failure) => self.feed(Input::StartFailed(key, failure.into())),
+        }
+    }
+
+    fn spawned(&mut self, key: ChildKey, Spawned { process, ready }: Spawned) {
+        if process.label().is_none()
+            && let Some(child) = self.machine.child(key)
+            && !child.from_template
+        {
+            process.set_label(&child.name);
+        }
+        self.keys.insert(process.id(), key);
+        if !self.own.is_linked(process.id()) {
+            self.own.link(process.id(), None);
+        }
+        self.processes.insert(key, process);
+        match ready {
+            Some(ready) => self.starting = Some((key, Awaited::Ready(ready))),
+            None => self.feed(Input::Started(key)),
+        }
+    }
+
+    /// Does not spawn a child that has no process yet.
+    fn give_up_start(&mut self, key: ChildKey, reason: ExitReason) {
+        if self
+            .starting
+            .take_if(|(starting, _)| *starting == key)
+            .is_some()
+        {
+            self.feed(Input::StartFailed(key, reason));
         }
     }
 

@@ -46,7 +46,7 @@ pub use crate::core::spec::{
 };
 pub use spec::{Observer, Spec};
 pub use start::{ChildContext, ChildStart, StartChild, Starting, native};
-pub use supervisor::{ChildId, ChildProcess, StartError, StartedChild, Supervisor};
+pub use supervisor::{ChildId, ChildProcess, StartedChild, Supervisor, SupervisorError};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

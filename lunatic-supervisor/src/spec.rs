@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lunatic_process::{Environment, Failure, SpawnLink, SpawnOptions};
+use lunatic_process::{Environment, Failure, Role, SpawnLink, SpawnOptions};
 
 use crate::core::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, Machine,
     ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
 use crate::driver::{self, Driver};
-use crate::start::{ChildContext, ChildStart, StartChild, Starting};
-use crate::supervisor::{StartError, Supervisor};
+use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting};
+use crate::supervisor::{Supervisor, SupervisorError};
 
 /// A function that is called with each event in a tree of supervisors. It is cheap to
 /// clone.
@@ -173,16 +173,16 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if it is not valid or a child could not be started. All children
-    /// are stopped then.
+    /// [`SupervisorError`] if it is not valid or a child could not be started. All
+    /// children are stopped then.
     pub async fn start(
         &self,
         environment: &Environment,
         link: Option<SpawnLink>,
-    ) -> Result<Supervisor, StartError> {
-        let Starting { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
+    ) -> Result<Supervisor, SupervisorError> {
+        let Spawned { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
         if let Some(ready) = ready {
-            ready.await.map_err(StartError::Child)?;
+            ready.await.map_err(SupervisorError::Child)?;
         }
         Ok(Supervisor::new(process))
     }
@@ -193,29 +193,35 @@ impl Spec {
         link: Option<SpawnLink>,
         path: Arc<str>,
         inherited: Option<&Observer>,
-    ) -> Result<Starting, StartError> {
-        let machine = self.machine(driver::seed()).map_err(StartError::Spec)?;
+    ) -> Result<Spawned, SupervisorError> {
+        let machine = self
+            .machine(driver::seed())
+            .map_err(SupervisorError::Spec)?;
         let observer = self.observer.as_ref().or(inherited).cloned();
         let parent = link.as_ref().map(|link| link.parent.id());
         let options = SpawnOptions {
             link,
             awaited: true,
+            parent,
+            role: Role::Supervisor,
+            trap_exits: true,
+            label: Some(path.clone()),
             ..SpawnOptions::default()
         };
         let (report, ready) = async_channel::bounded(1);
-        let label = path.clone();
         let process = environment
             .spawn(options, |own| {
                 Driver::new(own, machine, parent, path, observer, report).run()
             })
-            .map_err(StartError::Spawn)?;
-        // At once, so that the caller gets a process that is known as a supervisor.
-        process.trap_exits();
-        process.set_label(&label);
-        Ok(Starting::when(process, async move {
+            .map_err(SupervisorError::Spawn)?;
+        let ready = async move {
             let ended = || Err(Failure::new("the supervisor ended while it started"));
             ready.recv().await.unwrap_or_else(|_| ended())
-        }))
+        };
+        Ok(Spawned {
+            process,
+            ready: Some(Box::pin(ready)),
+        })
     }
 
     fn machine(&self, seed: u64) -> Result<Machine<ChildStart>, SpecError> {
@@ -227,13 +233,13 @@ impl Spec {
 impl StartChild for Spec {
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
         let path = context.path().into();
-        let started = self.spawn(
+        let spawned = self.spawn(
             context.environment(),
             Some(context.link()),
             path,
             context.observer(),
-        );
-        Ok(started?)
+        )?;
+        Ok(Starting(Stage::Spawned(spawned)))
     }
 }
 

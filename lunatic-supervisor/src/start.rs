@@ -56,7 +56,8 @@ pub type ChildStart = Arc<dyn StartChild>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait StartChild: Any + Send + Sync {
-    /// Spawns the child, without blocking.
+    /// Spawns the child, without blocking. [`Starting::after`] waits for something
+    /// before that.
     ///
     /// The child should be spawned with [`ChildContext::options`]. If it is not linked
     /// to the supervisor, it is linked afterwards.
@@ -78,7 +79,21 @@ pub struct ChildContext<'a> {
 }
 
 /// The process of a child that is being started.
-pub struct Starting {
+pub struct Starting(pub(crate) Stage);
+
+/// How far the start of a child has come.
+pub(crate) enum Stage {
+    /// It has no process yet.
+    Preparing(Preparation),
+    /// It has a process.
+    Spawned(Spawned),
+}
+
+/// What is waited for before a child is spawned, and the spawn.
+pub(crate) type Preparation = Pin<Box<dyn Future<Output = Result<Starting, Failure>> + Send>>;
+
+/// The process of a child, and what the child does before it counts as started.
+pub(crate) struct Spawned {
     pub(crate) process: Process,
     pub(crate) ready: Option<Ready>,
 }
@@ -116,6 +131,7 @@ impl ChildContext<'_> {
         SpawnOptions {
             link: Some(self.link()),
             awaited: true,
+            parent: Some(self.supervisor.id()),
             ..SpawnOptions::default()
         }
     }
@@ -129,10 +145,10 @@ impl ChildContext<'_> {
 impl Starting {
     /// Returns a child that is started as soon as it is spawned.
     pub fn at_once(process: Process) -> Starting {
-        Starting {
+        Starting(Stage::Spawned(Spawned {
             process,
             ready: None,
-        }
+        }))
     }
 
     /// Returns a child that is started when `ready` completes without an error. Until
@@ -141,10 +157,19 @@ impl Starting {
         process: Process,
         ready: impl Future<Output = Result<(), Failure>> + Send + 'static,
     ) -> Starting {
-        Starting {
+        Starting(Stage::Spawned(Spawned {
             process,
             ready: Some(Box::pin(ready)),
-        }
+        }))
+    }
+
+    /// A child that is spawned by `preparation`, which may wait before it does
+    /// that; until then, the supervisor starts no other. If the child is told to
+    /// end meanwhile, `preparation` is dropped and there is no child.
+    pub fn after(
+        preparation: impl Future<Output = Result<Starting, Failure>> + Send + 'static,
+    ) -> Starting {
+        Starting(Stage::Preparing(Box::pin(preparation)))
     }
 }
 
@@ -196,9 +221,13 @@ impl fmt::Debug for dyn StartChild {
 
 impl fmt::Debug for Starting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Starting")
-            .field("process", &self.process)
-            .field("at_once", &self.ready.is_none())
-            .finish()
+        match &self.0 {
+            Stage::Preparing(_) => f.write_str("Starting"),
+            Stage::Spawned(Spawned { process, ready }) => f
+                .debug_struct("Starting")
+                .field("process", process)
+                .field("at_once", &ready.is_none())
+                .finish(),
+        }
     }
 }

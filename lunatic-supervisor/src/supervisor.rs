@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use async_channel::Sender;
-use lunatic_mailbox::DataMessage;
-use lunatic_process::{ExitReason, Failure, Process, ProcessId, SpawnError};
+use lunatic_mailbox::{DataMessage, MessageResource, Pid};
+use lunatic_process::{ExitReason, Failure, Process, Role, SpawnError};
 
 use crate::core::{ChildCounts, ChildInfo, ChildKey, ChildSpec, RequestError, SpecError};
 use crate::start::ChildStart;
@@ -49,7 +49,7 @@ pub enum ChildId {
     /// By its name. Children that are made from a template have none.
     Name(String),
     /// By its process, as long as that has not ended.
-    Process(ProcessId),
+    Process(Pid),
     /// By its number.
     Key(ChildKey),
 }
@@ -75,7 +75,7 @@ pub struct ChildProcess {
 /// Why a supervisor was not started.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum SupervisorError {
     /// Its specification is not valid.
     Spec(SpecError),
     /// Its process could not be spawned.
@@ -96,6 +96,12 @@ pub(crate) enum Call {
     ShutDown,
 }
 
+impl MessageResource for Call {
+    fn kind(&self) -> &'static str {
+        "request to a supervisor"
+    }
+}
+
 /// Makes a way to start a child from that of the template.
 pub(crate) type Adapt = dyn FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send;
 
@@ -113,7 +119,8 @@ impl Supervisor {
     /// Returns the handle to the supervisor that runs as this process, or `None` if the
     /// process has ended or is no supervisor.
     pub fn of(process: Process) -> Option<Supervisor> {
-        process.traps_exits().then_some(Supervisor { process })
+        let is_supervisor = process.role() == Role::Supervisor && process.is_alive();
+        is_supervisor.then_some(Supervisor { process })
     }
 
     /// Returns its process, which can be monitored, linked to or killed.
@@ -274,8 +281,8 @@ impl From<String> for ChildId {
     }
 }
 
-impl From<ProcessId> for ChildId {
-    fn from(process: ProcessId) -> ChildId {
+impl From<Pid> for ChildId {
+    fn from(process: Pid) -> ChildId {
         ChildId::Process(process)
     }
 }
@@ -286,14 +293,14 @@ impl From<ChildKey> for ChildId {
     }
 }
 
-impl fmt::Display for StartError {
+impl fmt::Display for SupervisorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Spec(error) => error.fmt(f),
-            StartError::Spawn(error) => error.fmt(f),
-            StartError::Child(failure) => failure.fmt(f),
+            SupervisorError::Spec(error) => error.fmt(f),
+            SupervisorError::Spawn(error) => error.fmt(f),
+            SupervisorError::Child(failure) => failure.fmt(f),
         }
     }
 }
 
-impl Error for StartError {}
+impl Error for SupervisorError {}

@@ -3,15 +3,18 @@
 
 mod event_log;
 
+use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_channel::Receiver;
 use event_log::{EventLog, worker};
+use futures_lite::future::{block_on, poll_once};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, Process, SpawnLink};
 use lunatic_supervisor::{
     ChildContext, ChildCounts, ChildSpec, ChildStart, ChildStatus, RequestError, Restart,
-    ShutdownPolicy, Spec, SpecError, StartChild, StartError, Starting, Strategy, Supervisor,
+    ShutdownPolicy, Spec, SpecError, StartChild, Starting, Strategy, Supervisor, SupervisorError,
     SupervisorEvent, native,
 };
 use lunatic_testkit::{end_of, environment, idle, wait, wait_until, wake};
@@ -284,7 +287,7 @@ fn two_children_of_one_name_are_refused_before_anything_is_started() {
     let error = wait("the start", spec.start(&environment, None)).unwrap_err();
     assert!(matches!(
         error,
-        StartError::Spec(SpecError::DuplicateName(name)) if name == "a"
+        SupervisorError::Spec(SpecError::DuplicateName(name)) if name == "a"
     ));
     log.is_over();
     assert_eq!(environment.process_count(), 0);
@@ -391,4 +394,95 @@ fn a_stranger_that_dies_linked_to_a_supervisor_does_not_end_it() {
     stranger.kill();
     end_of(&stranger);
     assert!(wait("an answer", supervisor.which_children()).is_ok());
+}
+
+/// A child that is spawned when there is something in `gate`, and cannot be
+/// started if that is closed.
+fn prepared(log: &EventLog, gate: &Receiver<()>) -> ChildStart {
+    struct Prepared(EventLog, Receiver<()>);
+    impl StartChild for Prepared {
+        fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
+            let Prepared(log, gate) = self;
+            let (log, gate) = (log.clone(), gate.clone());
+            let (environment, options) = (context.environment().clone(), context.options());
+            Ok(Starting::after(async move {
+                log.add("prepares");
+                gate.recv().await?;
+                let process = environment.spawn(options, |own| async move {
+                    log.add("starts");
+                    let _kept = own;
+                    future::pending().await
+                })?;
+                Ok(Starting::at_once(process))
+            }))
+        }
+    }
+    Arc::new(Prepared(log.clone(), gate.clone()))
+}
+
+#[test]
+fn a_child_that_has_to_be_prepared_keeps_nobody_waiting_but_who_starts_it() {
+    let (environment, log) = (environment(), EventLog::new());
+    let (open, gate) = async_channel::unbounded();
+    let supervisor = start(&environment, &Spec::new("root"));
+    let mut adding = Box::pin(supervisor.start_child(ChildSpec::new("a", prepared(&log, &gate))));
+    assert!(block_on(poll_once(&mut adding)).is_none());
+    log.next_are(&["prepares"]);
+    let children = wait("the children", supervisor.which_children()).unwrap();
+    assert_eq!(&*children[0].info.name, "a");
+    assert!(children[0].process.is_none());
+    log.is_over();
+
+    open.try_send(()).unwrap();
+    let started = wait("the start", adding).unwrap();
+    log.next_are(&["starts"]);
+    assert_eq!(started.process.label().as_deref(), Some("a"));
+
+    // Each start is prepared anew.
+    started.process.kill();
+    log.next_are(&["prepares"]);
+    open.try_send(()).unwrap();
+    log.next_are(&["starts"]);
+    assert!(wait("the end", supervisor.shut_down()).is_normal());
+}
+
+#[test]
+fn a_child_that_is_still_prepared_when_its_supervisor_ends_is_never_spawned() {
+    let (environment, log) = (environment(), EventLog::new());
+    let (_open, gate) = async_channel::unbounded();
+    for policy in [
+        ShutdownPolicy::BrutalKill,
+        ShutdownPolicy::Infinity,
+        ShutdownPolicy::Timeout(Duration::MAX),
+    ] {
+        let supervisor = start(&environment, &Spec::new("root"));
+        let child = ChildSpec::new("a", prepared(&log, &gate)).shutdown(policy);
+        let mut adding = Box::pin(supervisor.start_child(child));
+        assert!(block_on(poll_once(&mut adding)).is_none());
+        log.next_are(&["prepares"]);
+        assert!(wait("the end", supervisor.shut_down()).is_normal());
+        let refused = wait("an answer", adding);
+        assert!(matches!(refused, Err(RequestError::ShuttingDown)));
+        wait_until("nobody to be left", || environment.process_count() == 0);
+    }
+    log.is_over();
+}
+
+#[test]
+fn a_preparation_that_fails_is_a_start_that_failed() {
+    let (environment, log) = (environment(), EventLog::new());
+    let (open, gate) = async_channel::unbounded();
+    drop(open);
+    let spec = Spec::new("root")
+        .child(ChildSpec::new("a", worker("a", &log)))
+        .child(ChildSpec::new("b", prepared(&log, &gate)));
+    let error = wait("the start", spec.start(&environment, None)).unwrap_err();
+    assert!(error.to_string().starts_with("the child `b` did not start"));
+    log.next_are(&["a starts", "prepares", "a ends"]);
+    wait_until("nobody to be left", || environment.process_count() == 0);
+
+    let supervisor = start(&environment, &Spec::new("root"));
+    let child = ChildSpec::new("b", prepared(&log, &gate));
+    let refused = wait("an answer", supervisor.start_child(child));
+    assert!(matches!(refused, Err(RequestError::StartFailed(_))));
 }

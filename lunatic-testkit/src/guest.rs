@@ -5,43 +5,25 @@
 //! reaches the host through real WebAssembly code and real guest memory.
 
 use futures_lite::future::block_on;
+use lunatic_abi::HostFunction;
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
-
-/// A host function: its namespace, its name, and the types of its parameters and of
-/// its result, where `i` is an `i32` and `I` an `i64`.
-pub type Function<'a> = (&'a str, &'a str, &'a str, &'a str);
 
 /// The text of a module that exports each of `functions` and a memory of so many
 /// pages.
-///
-/// # Panics
-///
-/// Panics if a type is another letter than `i` and `I`.
-pub fn forwarding<'a>(functions: impl IntoIterator<Item = Function<'a>>, pages: u32) -> String {
+pub fn forwarding<'a>(functions: impl IntoIterator<Item = &'a HostFunction>, pages: u32) -> String {
     let (mut imports, mut exports) = (String::new(), String::new());
-    for (namespace, name, params, result) in functions {
-        let own_params: String = (0..params.len())
+    for function in functions {
+        let HostFunction {
+            namespace, name, ..
+        } = function;
+        let ty = function.type_use();
+        let params: String = (0..function.params.len())
             .map(|index| format!("(local.get {index})"))
             .collect();
-        let (params, result) = (types("param", params), types("result", result));
-        imports +=
-            &format!("(import \"{namespace}\" \"{name}\" (func ${name} {params} {result}))\n");
-        exports +=
-            &format!("(func (export \"{name}\") {params} {result} (call ${name} {own_params}))\n");
+        imports += &format!("(import \"{namespace}\" \"{name}\" (func ${name} {ty}))\n");
+        exports += &format!("(func (export \"{name}\") {ty} (call ${name} {params}))\n");
     }
     format!("(module {imports}{exports}(memory (export \"memory\") {pages}))")
-}
-
-fn types(keyword: &str, letters: &str) -> String {
-    let types: String = letters
-        .chars()
-        .map(|letter| match letter {
-            'i' => " i32",
-            'I' => " i64",
-            other => panic!("{other} is no type"),
-        })
-        .collect();
-    format!("({keyword}{types})")
 }
 
 /// An instance with a memory, and the state `T` of its process.

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use lunatic_abi::{Misuse, Resource, Table};
+use lunatic_abi::{Misuse, Resource, Table, host_functions};
+use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{MailboxHost, Post};
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
 use crate::timers::{Timer, Timers};
-
-const NAMESPACE: &str = "lunatic::timer";
 
 /// What the state of a process offers to `lunatic::timer`.
 pub trait TimerHost: MailboxHost {
@@ -62,15 +61,16 @@ impl GuestTimers {
     }
 }
 
-/// Registers `lunatic::timer`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: TimerHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "send_after", send_after)?;
-    linker.func_wrap(NAMESPACE, "cancel_timer", cancel_timer)?;
-    Ok(())
+host_functions! {
+    /// Registers `lunatic::timer`.
+    pub fn add_to_linker<T: TimerHost>(Linker<T>);
+    /// The functions of `lunatic::timer`.
+    pub const HOST_FUNCTIONS;
+
+    in "lunatic::timer" {
+        fn send_after(process_id: u64, delay: u64) -> u64;
+        fn cancel_timer(timer_id: u64) -> u32;
+    }
 }
 
 /// `lunatic::timer::send_after` (ABI §5): takes the scratch message and sends it
@@ -80,11 +80,12 @@ pub fn add_to_linker<T: TimerHost>(linker: &mut Linker<T>) -> Result<()> {
 ///
 /// Traps if scratch is empty, or there are too many timers.
 fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u64) -> Result<u64> {
+    let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
     let message = mailbox.take()?;
     let post = mailbox.post().clone();
     let timers = caller.data_mut().timers();
-    let send = move || post.deliver(process_id, message);
+    let send = move || post.deliver(to, message);
     let timer = timers
         .timers
         .after(Duration::from_millis(delay), send)

@@ -1,12 +1,11 @@
 //! What a new process gets: arguments, environment, directories.
 
-use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 
 use lunatic_fs::Access;
 
-use crate::preopen::{OpenError, Preopen};
+use crate::config_error::{self, ConfigError};
+use crate::preopen::Preopen;
 use crate::strings::Strings;
 
 /// What a new process gets: arguments, environment, directories.
@@ -22,7 +21,7 @@ pub struct WasiConfig {
 
 impl WasiConfig {
     /// The highest number of directories.
-    pub const MAX_PREOPENS: usize = 256;
+    pub const MAX_PREOPENS: usize = config_error::MAX_PREOPENS;
 
     /// Appends a command line argument; the first one is the program's name.
     ///
@@ -45,7 +44,7 @@ impl WasiConfig {
     /// Appends a directory: `host` is its path here, `guest` is the name that
     /// the process sees.
     ///
-    /// It is opened when the first process with this configuration is made.
+    /// It is opened by [`open`](WasiConfig::open).
     ///
     /// # Errors
     ///
@@ -74,25 +73,6 @@ impl WasiConfig {
         &self.preopens
     }
 
-    /// Opens those directories that have not been opened yet, without blocking
-    /// the thread; making a process then needs no system call for them.
-    ///
-    /// # Errors
-    ///
-    /// The first directory that cannot be opened.
-    pub async fn open_dirs(&self) -> Result<(), OpenError> {
-        if self.preopens.iter().all(Preopen::is_open) {
-            return Ok(());
-        }
-        let preopens = self.preopens.clone();
-        blocking::unblock(move || {
-            preopens
-                .iter()
-                .try_for_each(|preopen| preopen.open().map(drop))
-        })
-        .await
-    }
-
     pub(crate) fn arg_strings(&self) -> &Strings {
         &self.args
     }
@@ -109,37 +89,3 @@ impl WasiConfig {
         Ok(())
     }
 }
-
-/// A configuration cannot take what was to be added to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// Arguments and environment variables end at a byte 0, so none can be inside.
-    ZeroByte(String),
-    /// All arguments, or all environment variables, are too long together.
-    TooLong {
-        /// The highest number of bytes.
-        limit: usize,
-    },
-    /// There are [`WasiConfig::MAX_PREOPENS`] directories already.
-    TooManyDirs,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConfigError::ZeroByte(text) => write!(f, "{text:?} contains a byte 0"),
-            ConfigError::TooLong { limit } => write!(
-                f,
-                "all arguments or all environment variables together take more than {limit} bytes"
-            ),
-            ConfigError::TooManyDirs => write!(
-                f,
-                "a process may have at most {} preopened directories",
-                WasiConfig::MAX_PREOPENS
-            ),
-        }
-    }
-}
-
-impl Error for ConfigError {}

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use async_lock::Mutex;
+use lunatic_blocking::Class;
 
 /// One of the two streams that the runtime prints to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,27 +11,17 @@ pub(crate) enum Console {
     Stderr,
 }
 
-/// Whoever prints holds one of these. Without them, processes that print to a
-/// pipe nobody reads would fill the blocking pool and stop all file access.
-static STDOUT_TURN: Mutex<()> = Mutex::new(());
-static STDERR_TURN: Mutex<()> = Mutex::new(());
-
 impl Console {
     /// Prints all of `bytes` in one piece; they are out when this returns.
     ///
     /// If the future is dropped the bytes are either not printed at all, or all
     /// of them are.
     pub(crate) async fn print(self, bytes: Vec<u8>) -> io::Result<()> {
-        let guard = match self {
-            Console::Stdout => STDOUT_TURN.lock().await,
-            Console::Stderr => STDERR_TURN.lock().await,
+        let class = match self {
+            Console::Stdout => Class::Stdout,
+            Console::Stderr => Class::Stderr,
         };
-        blocking::unblock(move || {
-            let printed = self.print_now(&bytes);
-            drop(guard);
-            printed
-        })
-        .await
+        class.queue().run(move || self.print_now(&bytes)).await
     }
 
     pub(crate) fn is_terminal(self) -> bool {

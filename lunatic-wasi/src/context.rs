@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::WasiConfig;
 use crate::descriptors::{Descriptors, Kind, OpenDir};
 use crate::errno::Errno;
-use crate::preopen::OpenError;
+use crate::opened_config::OpenedConfig;
 use crate::stdio::Stdio;
 
 /// The WASI state of one process.
@@ -14,33 +14,28 @@ use crate::stdio::Stdio;
 /// The file descriptors come into being when the process first uses one, so
 /// that a process which uses none has allocated nothing.
 pub struct WasiCtx {
-    config: Arc<WasiConfig>,
+    config: OpenedConfig,
     stdio: Stdio,
     descriptors: Option<Box<Descriptors>>,
 }
 
 impl WasiCtx {
     /// The state of a new process.
-    ///
-    /// Opens those directories of `config` that no process has opened before,
-    /// which may block; [`WasiConfig::open_dirs`] does so beforehand.
-    ///
-    /// # Errors
-    ///
-    /// The first directory that cannot be opened.
-    pub fn new(config: Arc<WasiConfig>, stdio: Stdio) -> Result<WasiCtx, OpenError> {
-        for preopen in config.preopens() {
-            preopen.open()?;
-        }
-        Ok(WasiCtx {
+    pub fn new(config: OpenedConfig, stdio: Stdio) -> WasiCtx {
+        WasiCtx {
             config,
             stdio,
             descriptors: None,
-        })
+        }
     }
 
     /// What the process was given.
     pub fn config(&self) -> &Arc<WasiConfig> {
+        self.config.config()
+    }
+
+    /// The same with its open directories.
+    pub fn opened_config(&self) -> &OpenedConfig {
         &self.config
     }
 

@@ -2,11 +2,11 @@
 
 use lunatic_fs::{Dir, File, Node};
 
-use crate::config::WasiConfig;
 use crate::errno::Errno;
 use crate::fdflags::FdFlags;
 use crate::filetype::FileType;
 use crate::input::Input;
+use crate::opened_config::OpenedConfig;
 use crate::rights::Rights;
 use crate::stdio::{Printer, Stdio};
 
@@ -56,22 +56,18 @@ impl Descriptors {
     pub(crate) const LIMIT: usize = 1024;
 
     /// The descriptors that a new process finds.
-    pub(crate) fn new(config: &WasiConfig, stdio: &Stdio) -> Descriptors {
+    pub(crate) fn new(config: &OpenedConfig, stdio: &Stdio) -> Descriptors {
         let input = Kind::Input(stdio.input().clone());
         let mut slots = vec![Some(Descriptor::new(input))];
         for printer in stdio.printers() {
             slots.push(Some(Descriptor::new(Kind::Printer(printer))));
         }
-        for preopen in config.preopens() {
-            // It was opened before the process was made, so this cannot fail;
-            // if it did, the others would still have their numbers.
-            let slot = preopen.open().ok().map(|dir| {
-                Descriptor::new(Kind::Dir(OpenDir {
-                    dir,
-                    preopened_as: Some(preopen.guest().to_owned()),
-                }))
+        for (preopen, dir) in config.dirs() {
+            let dir = Kind::Dir(OpenDir {
+                dir: dir.clone(),
+                preopened_as: Some(preopen.guest().to_owned()),
             });
-            slots.push(slot);
+            slots.push(Some(Descriptor::new(dir)));
         }
         Descriptors { slots }
     }

@@ -4,26 +4,25 @@
 use std::env;
 use std::path::PathBuf;
 
-use lunatic_abi::{Guest, Misuse};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::WasiHost;
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 
-pub(crate) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    const NAMESPACE: &str = "lunatic::wasi";
-    linker.func_wrap(
-        NAMESPACE,
-        "config_add_environment_variable",
-        config_add_environment_variable,
-    )?;
-    linker.func_wrap(
-        NAMESPACE,
-        "config_add_command_line_argument",
-        config_add_command_line_argument,
-    )?;
-    linker.func_wrap(NAMESPACE, "config_preopen_dir", config_preopen_dir)?;
-    Ok(())
+host_functions! {
+    pub(crate) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(crate) const HOST_FUNCTIONS;
+
+    in "lunatic::wasi" {
+        fn config_add_environment_variable(
+            config_id: u64, key_ptr: u32, key_len: u32, value_ptr: u32, value_len: u32
+        );
+        fn config_add_command_line_argument(
+            config_id: u64, argument_ptr: u32, argument_len: u32
+        );
+        fn config_preopen_dir(config_id: u64, dir_ptr: u32, dir_len: u32);
+    }
 }
 
 /// `lunatic::wasi::config_add_environment_variable` (ABI §13): appends a
@@ -77,11 +76,10 @@ fn config_preopen_dir<T: WasiHost>(
 ) -> Result<()> {
     let name = caller.text(dir_ptr, dir_len)?.to_owned();
     let host = host_path(&name)?;
-    let own = caller.data_mut().wasi().config().clone();
+    let own = caller.data_mut().wasi().opened_config().clone();
     let preopen = own
-        .preopens()
-        .iter()
-        .find_map(|preopen| preopen.narrowed(&host, &name))
+        .dirs()
+        .find_map(|(preopen, dir)| preopen.narrowed(dir, &host, &name))
         .ok_or(Misuse::Denied(
             "grant a directory that is not below one of its own",
         ))?;

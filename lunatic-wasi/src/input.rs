@@ -3,16 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IsTerminal, Read};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
 use event_listener::Event;
+use lunatic_blocking::Queue;
 use parking_lot::Mutex;
 
 /// What processes read as standard input: the runtime's own, or any reader.
 ///
 /// A clone is the same input: what one process has read, no other gets. Nothing
-/// is read before a process asks, and then one chunk at a time on the blocking
-/// pool. A chunk that arrives when the process that asked is gone is kept for
+/// is read before a process asks, and then one chunk at a time on a thread that
+/// may block. A chunk that arrives when the process that asked is gone is kept for
 /// the next one.
 #[derive(Debug, Clone, Default)]
 pub struct Input(Source);
@@ -86,6 +88,8 @@ struct Shared {
     state: Mutex<State>,
     /// A chunk, the end, or an error has arrived.
     arrived: Event,
+    /// Of this input alone: a read may take for ever.
+    queue: Queue,
 }
 
 struct State {
@@ -110,6 +114,7 @@ impl Shared {
                 end: None,
             }),
             arrived: Event::new(),
+            queue: Queue::new(NonZeroUsize::MIN),
         })
     }
 
@@ -132,7 +137,7 @@ impl Shared {
         }
         if let Some(reader) = state.reader.take() {
             let shared = self.clone();
-            blocking::unblock(move || shared.fetch(reader)).detach();
+            self.queue.run_detached(move || shared.fetch(reader));
         }
         None
     }

@@ -8,6 +8,7 @@
 //! # Layout
 //!
 //! - [`config`], [`preopen`], `strings`: what a process is given.
+//! - [`opened_config`]: [`OpenedConfig`], the same with its directories open.
 //! - [`context`]: [`WasiCtx`], the state of one process.
 //! - [`stdio`], [`input`], [`capture`], `console`: where it reads and prints.
 //! - `descriptors`, `rights`: its file descriptors.
@@ -19,8 +20,10 @@
 //!
 //! # Invariants
 //!
-//! - No host function blocks a worker thread. What may block runs on the
-//!   blocking pool; dropping the future of a host function is safe at any point.
+//! - No host function blocks a worker thread, and neither does making a
+//!   process: a [`WasiCtx`] is made of a configuration whose directories are
+//!   open. What may block runs on threads of `lunatic-blocking`; dropping the
+//!   future of a host function is safe at any point.
 //! - An address or a length from a guest is checked before anything is
 //!   allocated or done for it.
 //! - Nothing here opens a path by itself: `lunatic-fs` does.
@@ -39,6 +42,7 @@
 pub mod capture;
 mod clock;
 pub mod config;
+mod config_error;
 mod console;
 pub mod context;
 mod descriptors;
@@ -49,6 +53,7 @@ mod filetype;
 mod grants;
 pub mod input;
 mod iovec;
+pub mod opened_config;
 mod opening;
 mod outcome;
 pub mod preopen;
@@ -59,17 +64,18 @@ mod strings;
 mod subscription;
 
 pub use capture::Capture;
-pub use config::{ConfigError, WasiConfig};
+pub use config::WasiConfig;
+pub use config_error::ConfigError;
 pub use context::WasiCtx;
 pub use errno::Errno;
 pub use input::Input;
 pub use lunatic_fs::Access;
+pub use opened_config::OpenedConfig;
 pub use preopen::{OpenError, Preopen};
 pub use preview1::process::ProcExit;
 pub use stdio::{Output, Stdio};
 
-use lunatic_abi::{AbiHost, Misuse};
-use wasmtime::Linker;
+use lunatic_abi::{AbiHost, Misuse, host_functions};
 
 /// What the state of a process must offer to these host functions.
 pub trait WasiHost: AbiHost {
@@ -84,14 +90,13 @@ pub trait WasiHost: AbiHost {
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
 }
 
-/// Registers `wasi_snapshot_preview1` and `lunatic::wasi`.
-///
-/// # Errors
-///
-/// Fails if the linker already has a function of one of these names.
-pub fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    preview1::add_to_linker(linker)?;
-    grants::add_to_linker(linker)
+host_functions! {
+    /// Registers `wasi_snapshot_preview1` and `lunatic::wasi`.
+    pub fn add_to_linker<T: WasiHost>(Linker<T>);
+    /// The functions of `wasi_snapshot_preview1` and `lunatic::wasi`.
+    pub const HOST_FUNCTIONS;
+
+    use preview1, grants;
 }
 
 /// Runs the example of the README as a test.

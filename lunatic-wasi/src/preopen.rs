@@ -10,8 +10,9 @@ use lunatic_fs::{Access, Dir};
 
 /// A directory that a process finds open when it starts.
 ///
-/// It is opened at its first use. All clones share the open directory, and with
-/// them all the processes that share a configuration.
+/// It is opened before the first process with its configuration is made. All
+/// clones share the open directory, and with them all the processes that share a
+/// configuration.
 #[derive(Debug, Clone)]
 pub struct Preopen {
     host: PathBuf,
@@ -49,39 +50,41 @@ impl Preopen {
         self.access
     }
 
-    /// The directory `host`, if it is this one or below it, under a new name.
-    ///
-    /// It is opened from this one, so that no link can lead outside.
-    pub(crate) fn narrowed(&self, host: &Path, guest: &str) -> Option<Preopen> {
-        let own = path::absolute(&self.host).ok()?;
-        let wanted = path::absolute(host).ok()?;
-        let rest = wanted.strip_prefix(own).ok()?;
-        let outer = self.open().ok()?;
-        Some(Preopen {
-            outer: Some((outer, Path::new(".").join(rest))),
-            ..Preopen::new(host.into(), guest.to_owned(), self.access)
-        })
+    /// The open directory; none if it has not been opened yet.
+    pub(crate) fn dir(&self) -> Option<&Dir> {
+        self.dir.get()
     }
 
-    /// Whether it has been opened.
-    pub(crate) fn is_open(&self) -> bool {
-        self.dir.get().is_some()
-    }
-
-    /// The open directory; opens it if that has not been done yet.
-    pub(crate) fn open(&self) -> Result<Dir, OpenError> {
-        if let Some(dir) = self.dir.get() {
-            return Ok(dir.clone());
+    /// Opens the directory, if that has not been done yet.
+    pub(crate) async fn open(&self) -> Result<(), OpenError> {
+        if self.dir.get().is_some() {
+            return Ok(());
         }
         let opened = match &self.outer {
-            None => Dir::open_host(&self.host, self.access),
-            Some((outer, path)) => outer.open_dir_now(path),
+            None => Dir::open_host(&self.host, self.access).await,
+            Some((outer, path)) => outer.open_dir(path).await,
         };
         let dir = opened.map_err(|source| OpenError {
             host: self.host.clone(),
             source,
         })?;
-        Ok(self.dir.get_or_init(|| dir).clone())
+        // If another process was faster, its directory is kept.
+        self.dir.get_or_init(|| dir);
+        Ok(())
+    }
+
+    /// The directory `host`, if it is this one or below it, under a new name.
+    ///
+    /// It will be opened from `dir`, which is this one, so that no link can lead
+    /// outside.
+    pub(crate) fn narrowed(&self, dir: &Dir, host: &Path, guest: &str) -> Option<Preopen> {
+        let own = path::absolute(&self.host).ok()?;
+        let wanted = path::absolute(host).ok()?;
+        let rest = wanted.strip_prefix(own).ok()?;
+        Some(Preopen {
+            outer: Some((dir.clone(), Path::new(".").join(rest))),
+            ..Preopen::new(host.into(), guest.to_owned(), self.access)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The arguments or the environment, laid out as preview 1 hands them over.
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 
 /// Texts one behind the other, each ended by a byte 0.
 ///

@@ -5,7 +5,7 @@ mod guest;
 use std::fs;
 use std::sync::Arc;
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 use guest::{Guest, args, at, errno, filetype, oflags, rights};
 use lunatic_wasi::{Access, Stdio, WasiConfig, WasiCtx};
 use tempfile::TempDir;
@@ -76,7 +76,7 @@ fn preopened_directories_are_opened_once_for_all_processes() {
         .add_dir(&path, "/", Access::ReadWrite)
         .expect("there is room");
     let shared = Arc::new(config.clone());
-    WasiCtx::new(shared, Stdio::default()).expect("it exists");
+    block_on(shared.open()).expect("it exists");
     // The directory is open, so neither its name nor another one matters.
     fs::rename(&path, dir.path().join("renamed")).expect("a new name");
     fs::create_dir(&path).expect("another directory");
@@ -92,15 +92,17 @@ fn directories_can_be_opened_before_there_is_a_process() {
     config
         .add_dir(dir.path(), "/", Access::ReadWrite)
         .expect("there is room");
-    block_on(config.open_dirs()).expect("it exists");
+    let config = Arc::new(config);
+    block_on(config.clone().open()).expect("it exists");
     drop(dir);
-    block_on(config.open_dirs()).expect("it is open");
-    assert!(WasiCtx::new(Arc::new(config), Stdio::default()).is_ok());
+    // It is open, so there is nothing to wait for.
+    let opened = block_on(poll_once(config.open())).expect("it does not wait");
+    WasiCtx::new(opened.expect("it is open"), Stdio::default());
     let mut config = WasiConfig::default();
     config
         .add_dir("/does/not/exist", "/", Access::ReadWrite)
         .expect("there is room");
-    let error = block_on(config.open_dirs()).expect_err("it does not exist");
+    let error = block_on(Arc::new(config).open()).expect_err("it does not exist");
     assert_eq!(error.host().to_str(), Some("/does/not/exist"));
 }
 

@@ -3,7 +3,9 @@
 mod guest;
 
 use std::fs;
+use std::sync::Arc;
 
+use futures_lite::future::block_on;
 use guest::{Guest, args, errno, instantiate};
 use lunatic_wasi::{Access, Stdio, WasiConfig};
 
@@ -126,9 +128,8 @@ fn no_path_and_no_link_grants_what_lies_outside() {
         let grant = grant_dir(&mut guest, path.to_str().expect("UTF-8"));
         // It may be refused at once, or when a process is to have it.
         if grant.is_ok() {
-            let config = std::sync::Arc::new(granted(&mut guest));
-            let ctx = lunatic_wasi::WasiCtx::new(config, Stdio::default());
-            assert!(ctx.is_err(), "{path:?}");
+            let opened = block_on(Arc::new(granted(&mut guest)).open());
+            assert!(opened.is_err(), "{path:?}");
         }
     }
 }
@@ -155,6 +156,7 @@ fn a_directory_that_does_not_exist_is_found_out_later() {
     let mut guest = granting(own);
     let missing = dir.path().join("missing");
     grant_dir(&mut guest, missing.to_str().expect("UTF-8")).expect("it may come");
-    let config = std::sync::Arc::new(granted(&mut guest));
-    assert!(lunatic_wasi::WasiCtx::new(config, Stdio::default()).is_err());
+    assert!(block_on(Arc::new(granted(&mut guest)).open()).is_err());
+    fs::create_dir(&missing).expect("a directory");
+    assert!(block_on(Arc::new(granted(&mut guest)).open()).is_ok());
 }

@@ -1,6 +1,9 @@
 //! Checks what neither the compiler nor clippy checks.
 
+mod citations;
 mod dependencies;
+mod host_functions;
+mod imports;
 mod licences;
 mod source;
 
@@ -10,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::tidy::citations::Interface;
 use crate::{cargo, command, workspace};
 
 /// Checks all files git knows or would take, and the packages cargo knows.
@@ -19,6 +23,9 @@ pub(crate) fn main() -> Result<()> {
     let crates = dependencies::crates(&metadata);
 
     let mut problems = sources()?;
+    problems.extend(cited()?);
+    problems.extend(circles()?);
+    problems.extend(host_functions::problems(&interface_files()?)?);
     problems.extend(missing_readmes(root, &crates));
     problems.extend(dependencies::misdirected(&crates));
     problems.extend(dependencies::unwanted(&metadata));
@@ -42,6 +49,36 @@ fn sources() -> Result<Vec<String>> {
         problems.extend(source::manifest_problem(&path, &read(&path)?));
     }
     Ok(problems)
+}
+
+fn circles() -> Result<Vec<String>> {
+    let with_text = |path: String| Ok((path.clone(), read(&path)?));
+    let sources = files(&["*.rs"])?.into_iter().map(with_text);
+    Ok(imports::circles(&sources.collect::<Result<Vec<_>>>()?))
+}
+
+fn cited() -> Result<Vec<String>> {
+    let documents: Vec<_> = citations::DOCUMENTS
+        .into_iter()
+        .map(read)
+        .collect::<Result<_>>()?;
+    let interface = Interface::of(&documents);
+    let mut problems = Vec::new();
+    for path in files(&citations::FILES)? {
+        problems.extend(interface.problems(&path, &read(&path)?));
+    }
+    Ok(problems)
+}
+
+/// All files that may name host functions.
+fn interface_files() -> Result<Vec<host_functions::File>> {
+    let paths = files(&["*.rs", "docs/*.md", "guests/c/*.h"])?.into_iter();
+    paths
+        .map(|path| {
+            let text = read(&path)?;
+            Ok(host_functions::File { path, text })
+        })
+        .collect()
 }
 
 /// The text of a file, whose path begins at the root of the workspace.

@@ -3,7 +3,7 @@
 use divan::Bencher;
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Metering, Module,
+    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Module,
 };
 use wasmtime::Val;
 
@@ -46,12 +46,12 @@ fn load(geometry: Geometry, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
     config.geometry = geometry;
     let engine = Engine::new(&config).unwrap();
-    let loader = Loader::new(&engine, |_| Ok(())).unwrap();
+    let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
     loader.load(wat.as_bytes()).unwrap()
 }
 
 fn instantiate(module: &Module<State>) -> Instance<State> {
-    block_on(module.instantiate(State::default(), Metering::Unlimited)).unwrap()
+    block_on(module.instantiate(State::default(), Budget::Unlimited)).unwrap()
 }
 
 fn make_and_drop(bencher: Bencher<'_, '_>, module: &Module<State>) {

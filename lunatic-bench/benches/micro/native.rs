@@ -1,8 +1,8 @@
 //! Processes that are plain Rust.
 
 use divan::{Bencher, counter::ItemsCount};
-use lunatic_mailbox::{DataMessage, Message, Wanted};
-use lunatic_process::{Environment, ProcessId, SpawnOptions};
+use lunatic_mailbox::{DataMessage, Message, Pid, Wanted};
+use lunatic_process::{Environment, SpawnOptions};
 use lunatic_scheduler::Scheduler;
 
 use crate::scheduler::run;
@@ -40,7 +40,7 @@ fn ping_pong(bencher: Bencher<'_, '_>) {
         let echo = environment.clone();
         let partner = environment.spawn(SpawnOptions::default(), move |mut own| async move {
             // Its ids go up: the next one is that of the other.
-            let other = ProcessId(own.process.id().0 + 1);
+            let other = Pid::from_bits(own.process.id().to_bits() + 1);
             for _ in 0..TIMES {
                 let message = own.mailbox.receive(Wanted::Any).await;
                 echo.send(other, message);

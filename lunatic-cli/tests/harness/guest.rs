@@ -1,6 +1,6 @@
 //! From the short text of a test to a module.
 
-use super::interface::{INTERFACE, alias, import};
+use super::interface::{alias, import, interface};
 
 /// Functions that tests would otherwise write again and again; one that is
 /// called by another stands behind it.
@@ -128,12 +128,10 @@ pub fn module(body: &str) -> String {
         }
     }
     let mut imports = String::new();
-    for (namespace, functions) in INTERFACE {
-        for (name, ty) in *functions {
-            let alias = alias(namespace, name);
-            if text.contains(&alias) {
-                imports += &import(namespace, name, &alias, ty);
-            }
+    for function in interface() {
+        let alias = alias(function);
+        if text.contains(&alias) {
+            imports += &import(function, &alias);
         }
     }
     format!("(module\n{imports}{text})")

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use async_channel::{Receiver, Sender};
 use lunatic_abi::Guest as _;
-use lunatic_cli::{Config, Root, Runtime, SpawnFailure, State};
+use lunatic_cli::{Config, Root, RootError, Runtime, State};
 use lunatic_engine::{LoadError, Module};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{ExitReason, Process, ProcessConfig, SpawnOptions};
@@ -24,6 +24,7 @@ use lunatic_testkit::{end_of, wait, wait_until};
 use wasmtime::{Caller, Linker};
 
 pub use guest::module;
+use interface::TEST_FUNCTIONS;
 
 /// A runtime with host functions for tests:
 ///
@@ -63,7 +64,9 @@ impl World {
         let registered = probe.clone();
         let runtime = Runtime::builder()
             .workers(workers)
-            .host_functions(move |linker| registered.add_to_linker(linker))
+            .host_functions(TEST_FUNCTIONS, move |linker| {
+                registered.add_to_linker(linker)
+            })
             .start()
             .expect("a runtime");
         World {
@@ -111,7 +114,7 @@ impl World {
 
     /// Starts a root process.
     #[track_caller]
-    pub fn root(&self, module: &Module<State>, root: Root) -> Result<Process, SpawnFailure> {
+    pub fn root(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         wait("the start", self.runtime.spawn(module, root))
     }
 
@@ -204,6 +207,10 @@ impl Drop for World {
 }
 
 impl Probe {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "they work on what the test holds"
+    )]
     fn add_to_linker(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let Probe {
             report,
@@ -263,7 +270,7 @@ impl From<Message> for Told {
         match message {
             Message::Data(data) => Told::Data(tag, data.bytes().to_vec()),
             Message::LinkDied { .. } => Told::LinkDied(tag),
-            Message::ProcessDied { process } => Told::ProcessDied(process),
+            Message::ProcessDied { process } => Told::ProcessDied(process.to_bits()),
         }
     }
 }
@@ -295,13 +302,13 @@ impl Observer {
     #[track_caller]
     pub fn is_told_of_failure(&self, process: &Process, tag: i64) {
         assert_eq!(self.told(), Told::LinkDied(tag));
-        assert_eq!(self.told(), Told::ProcessDied(process.id().0));
+        assert_eq!(self.told(), Told::ProcessDied(process.id().to_bits()));
     }
 
     /// It is told of a normal end, which is nothing to links.
     #[track_caller]
     pub fn is_told_of_normal_end(&self, process: &Process) {
-        assert_eq!(self.told(), Told::ProcessDied(process.id().0));
+        assert_eq!(self.told(), Told::ProcessDied(process.id().to_bits()));
     }
 
     /// All that it was told up to now has been looked at.

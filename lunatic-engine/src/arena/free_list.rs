@@ -1,7 +1,9 @@
-//! Slots that are free, and what they hold.
+//! Free slots, and what they hold.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
+use std::fmt::Debug;
+use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
@@ -16,84 +18,92 @@ use crate::Mutex;
 #[cfg(lunatic_loom)]
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// Tells images apart; a memory without one has number 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ImageId(pub(super) u64);
+/// What a free slot holds. The default is what a slot holds whose pages have been
+/// given back to the kernel.
+pub(super) trait Contents: Copy + Debug + Default + PartialEq {
+    /// What slots are asked for by.
+    type Key: Copy + Debug + Eq + Hash;
 
-impl ImageId {
-    /// Nothing but zeros.
-    pub(super) const NONE: ImageId = ImageId(0);
-}
-
-/// Free slots of one slab, in a part for each core.
-#[derive(Debug)]
-pub(super) struct FreeLists {
-    parts: Box<[Mutex<FreeList>]>,
-    /// How many slots there are in all parts; a hint that spares the search.
-    free: AtomicUsize,
-    /// How many pages the warm slots of a part may occupy.
-    warm_pages: usize,
+    /// What a slot with these contents is asked for by.
+    fn key(self) -> Self::Key;
 }
 
 /// A free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FreeSlot {
+pub(super) struct FreeSlot<C> {
+    /// Its number in the slab.
     pub(super) slot: usize,
-    /// What it holds beside zeros.
-    pub(super) image: ImageId,
-    /// Whether the image is mapped, and not copied.
-    pub(super) mapped: bool,
-    /// How many pages of memory it occupies.
-    pub(super) pages: usize,
+    /// What it holds.
+    pub(super) contents: C,
 }
 
-#[derive(Debug, Default)]
-struct FreeList {
-    /// Slots that occupy memory, by what they hold, the last used at the back.
-    warm: FxHashMap<ImageId, VecDeque<FreeSlot>>,
+/// The free slots of one slab, in a list for each core.
+#[derive(Debug)]
+pub(super) struct FreeLists<C: Contents> {
+    lists: Box<[Mutex<FreeList<C>>]>,
+    /// How many slots there are in all lists; a hint that spares the search.
+    free: AtomicUsize,
+    /// How many pages the warm slots of one list may occupy.
     warm_pages: usize,
-    /// Slots that occupy none.
-    cold: Vec<FreeSlot>,
 }
 
-impl FreeLists {
-    /// Nothing yet.
+#[derive(Debug)]
+struct FreeList<C: Contents> {
+    /// Slots that may occupy memory, by what they are asked for, the last used at
+    /// the back.
+    warm: FxHashMap<C::Key, VecDeque<WarmSlot<C>>>,
+    warm_pages: usize,
+    /// Slots that occupy no memory and hold the default.
+    cold: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct WarmSlot<C> {
+    free: FreeSlot<C>,
+    /// How many pages of memory it occupies.
+    pages: usize,
+}
+
+impl<C: Contents> FreeLists<C> {
+    /// No free slots.
     ///
-    /// - `parts`: how many threads do not get into each other's way.
-    /// - `warm_pages`: what the warm slots of all parts may occupy.
-    pub(super) fn new(parts: usize, warm_pages: usize) -> FreeLists {
+    /// - `lists`: how many threads do not get into each other's way.
+    /// - `warm_pages`: how many pages the warm slots of all lists may occupy.
+    pub(super) fn new(lists: usize, warm_pages: usize) -> FreeLists<C> {
         FreeLists {
-            parts: (0..parts).map(|_| Mutex::default()).collect(),
+            lists: (0..lists).map(|_| Mutex::new(FreeList::new())).collect(),
             free: AtomicUsize::new(0),
-            warm_pages: warm_pages / parts,
+            warm_pages: warm_pages / lists,
         }
     }
 
-    /// A free slot: best one that holds the image, else one that holds nothing,
-    /// else any.
-    pub(super) fn take(&self, image: ImageId) -> Option<FreeSlot> {
+    /// Takes a free slot: best one that is asked for by `key`, else one that
+    /// occupies no memory, else any. `None` if there is no free slot.
+    pub(super) fn take(&self, key: C::Key) -> Option<FreeSlot<C>> {
         if self.free.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let own = self.own_part();
-        let (before, from_own) = self.parts.split_at(own);
-        let parts = || from_own.iter().chain(before);
-        let slot = parts()
-            .find_map(|part| part.lock().take_holding(image))
-            .or_else(|| parts().find_map(|part| part.lock().cold.pop()))
-            .or_else(|| parts().find_map(|part| part.lock().take_any()))?;
+        let own = self.own_list();
+        let (before, from_own) = self.lists.split_at(own);
+        let lists = || from_own.iter().chain(before);
+        let free = lists()
+            .find_map(|list| list.lock().take_warm(key))
+            .or_else(|| lists().find_map(|list| list.lock().take_cold()))
+            .or_else(|| lists().find_map(|list| list.lock().take_any()))?;
         self.free.fetch_sub(1, Ordering::Relaxed);
-        Some(slot)
+        Some(free)
     }
 
-    /// Puts a slot back. If the warm ones occupy too much memory then, the one
-    /// that was used longest ago is taken out and returned: it is to be emptied
-    /// and put back by [`put_emptied`](FreeLists::put_emptied).
+    /// Puts a slot back that occupies `pages` pages of memory.
+    ///
+    /// If the warm slots occupy too much memory then, the one that was used longest
+    /// ago is taken out and returned. Its pages are to be given back to the kernel,
+    /// and then it is put back by [`put_emptied`](FreeLists::put_emptied).
     #[must_use]
-    pub(super) fn put(&self, slot: FreeSlot) -> Option<FreeSlot> {
-        let mut part = self.parts[self.own_part()].lock();
-        let too_much = part.put(slot, self.warm_pages);
-        drop(part);
+    pub(super) fn put(&self, free: FreeSlot<C>, pages: usize) -> Option<FreeSlot<C>> {
+        let mut list = self.lists[self.own_list()].lock();
+        let too_much = list.put(free, pages, self.warm_pages);
+        drop(list);
         if too_much.is_none() {
             self.free.fetch_add(1, Ordering::Relaxed);
         }
@@ -101,20 +111,14 @@ impl FreeLists {
     }
 
     /// Puts a slot back that occupies no memory.
-    pub(super) fn put_emptied(&self, slot: FreeSlot) {
-        let mut part = self.parts[self.own_part()].lock();
-        match slot.image == ImageId::NONE {
-            true => part.cold.push(slot),
-            // Its image is mapped, and still there.
-            false => part.warm.entry(slot.image).or_default().push_back(slot),
-        }
-        drop(part);
+    pub(super) fn put_emptied(&self, free: FreeSlot<C>) {
+        self.lists[self.own_list()].lock().put_emptied(free);
         self.free.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The part that this thread uses first.
-    fn own_part(&self) -> usize {
-        thread_number() % self.parts.len()
+    /// The list that this thread uses first.
+    fn own_list(&self) -> usize {
+        thread_number() % self.lists.len()
     }
 }
 
@@ -147,42 +151,72 @@ fn thread_number() -> usize {
     NUMBER.with(|number| *number)
 }
 
-impl FreeList {
-    fn take_holding(&mut self, image: ImageId) -> Option<FreeSlot> {
-        let Entry::Occupied(mut slots) = self.warm.entry(image) else {
+impl<C: Contents> FreeList<C> {
+    fn new() -> FreeList<C> {
+        FreeList {
+            warm: FxHashMap::default(),
+            warm_pages: 0,
+            cold: Vec::new(),
+        }
+    }
+
+    fn take_warm(&mut self, key: C::Key) -> Option<FreeSlot<C>> {
+        let Entry::Occupied(mut slots) = self.warm.entry(key) else {
             return None;
         };
-        let slot = slots.get_mut().pop_back();
+        let warm = slots.get_mut().pop_back();
         if slots.get().is_empty() {
             slots.remove();
         }
-        let slot = slot?;
-        self.warm_pages -= slot.pages;
-        Some(slot)
+        let warm = warm?;
+        self.warm_pages -= warm.pages;
+        Some(warm.free)
     }
 
-    fn take_any(&mut self) -> Option<FreeSlot> {
-        let image = *self.warm.keys().next()?;
-        self.take_holding(image)
+    fn take_cold(&mut self) -> Option<FreeSlot<C>> {
+        let slot = self.cold.pop()?;
+        Some(FreeSlot {
+            slot,
+            contents: C::default(),
+        })
     }
 
-    fn put(&mut self, slot: FreeSlot, most_pages: usize) -> Option<FreeSlot> {
-        self.warm_pages += slot.pages;
-        self.warm.entry(slot.image).or_default().push_back(slot);
-        (self.warm_pages > most_pages).then(|| self.take_oldest(slot.image))?
+    fn take_any(&mut self) -> Option<FreeSlot<C>> {
+        let key = *self.warm.keys().next()?;
+        self.take_warm(key)
     }
 
-    /// The slot that was used longest ago, best of another image than `kept`.
-    fn take_oldest(&mut self, kept: ImageId) -> Option<FreeSlot> {
-        let other = self.warm.keys().find(|image| **image != kept);
-        let image = *other.unwrap_or(&kept);
-        let slots = self.warm.get_mut(&image)?;
-        let slot = slots.pop_front();
-        if slots.is_empty() {
-            self.warm.remove(&image);
+    fn put(&mut self, free: FreeSlot<C>, pages: usize, most_pages: usize) -> Option<FreeSlot<C>> {
+        let key = free.contents.key();
+        self.put_warm(free, pages);
+        (self.warm_pages > most_pages).then(|| self.take_oldest(key))?
+    }
+
+    fn put_emptied(&mut self, free: FreeSlot<C>) {
+        match free.contents == C::default() {
+            true => self.cold.push(free.slot),
+            false => self.put_warm(free, 0),
         }
-        let slot = slot?;
-        self.warm_pages -= slot.pages;
-        Some(slot)
+    }
+
+    fn put_warm(&mut self, free: FreeSlot<C>, pages: usize) {
+        self.warm_pages += pages;
+        let slots = self.warm.entry(free.contents.key()).or_default();
+        slots.push_back(WarmSlot { free, pages });
+    }
+
+    /// The slot that was used longest ago, best one that is asked for by another
+    /// key than `kept`.
+    fn take_oldest(&mut self, kept: C::Key) -> Option<FreeSlot<C>> {
+        let other = self.warm.keys().find(|key| **key != kept);
+        let key = *other.unwrap_or(&kept);
+        let slots = self.warm.get_mut(&key)?;
+        let warm = slots.pop_front();
+        if slots.is_empty() {
+            self.warm.remove(&key);
+        }
+        let warm = warm?;
+        self.warm_pages -= warm.pages;
+        Some(warm.free)
     }
 }

@@ -1,18 +1,22 @@
 //! What the memory of a module holds at first.
-#![allow(unsafe_code, reason = "each block says why it is sound")]
+#![allow(unsafe_code, reason = "writes to slots")]
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::arena::free_list::ImageId;
-use crate::arena::system::{self, PAGE};
-use crate::segments::Contents;
+use crate::arena::page_size::PageSize;
+use crate::arena::system;
+use crate::initial_memory::InitialMemory;
+
+/// Tells images apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ImageId(u64);
 
 /// The first contents of a memory, in whole pages.
 pub(crate) struct Image {
@@ -20,39 +24,46 @@ pub(crate) struct Image {
     /// Where in the memory it is; both ends are multiples of a page.
     place: Range<usize>,
     bytes: Box<[u8]>,
-    /// The same bytes, to be mapped.
+    /// The same bytes, to be mapped; without a file they are copied.
     file: Option<File>,
+    page: PageSize,
 }
 
 thread_local! {
     /// The image of the memory that is about to be asked for on this thread.
-    static NEXT: RefCell<Option<Arc<Image>>> = const { RefCell::new(None) };
+    static NEXT: Cell<Option<Arc<Image>>> = const { Cell::new(None) };
 }
 
 impl Image {
     /// The image of these contents.
-    pub(crate) fn new(contents: &Contents) -> Image {
-        static LAST_ID: AtomicU64 = AtomicU64::new(ImageId::NONE.0);
-        let start = contents.offset / PAGE * PAGE;
-        let end = (contents.offset + contents.bytes.len()).next_multiple_of(PAGE);
-        let mut bytes = vec![0; end - start].into_boxed_slice();
-        bytes[contents.offset - start..][..contents.bytes.len()].copy_from_slice(&contents.bytes);
+    pub(super) fn new(memory: &InitialMemory, page: PageSize) -> Image {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        let place =
+            page.round_down(memory.offset)..page.round_up(memory.offset + memory.bytes.len());
+        let mut bytes = vec![0; place.len()].into_boxed_slice();
+        bytes[memory.offset - place.start..][..memory.bytes.len()].copy_from_slice(&memory.bytes);
         Image {
             id: ImageId(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1),
-            place: start..end,
-            // Without a file, images are copied.
-            file: file_of(&bytes).ok(),
+            file: file_to_map(&bytes, page),
+            place,
             bytes,
+            page,
         }
     }
 
     /// Calls `make`, which may make an instance; if it asks for a memory, that
     /// holds this image.
     pub(crate) fn during<R>(image: Option<&Arc<Image>>, make: impl FnOnce() -> R) -> R {
+        /// Takes it back even if `make` panics.
+        struct TakeBack;
+        impl Drop for TakeBack {
+            fn drop(&mut self) {
+                NEXT.set(None);
+            }
+        }
         NEXT.set(image.cloned());
-        let made = make();
-        NEXT.set(None);
-        made
+        let _take_back = TakeBack;
+        make()
     }
 
     /// The image for the memory that is being made on this thread.
@@ -69,50 +80,108 @@ impl Image {
         self.place.end
     }
 
-    /// Whether mapping saves more than it costs; a few pages are copied faster.
-    pub(super) fn is_worth_mapping(&self) -> bool {
-        const MAPPED_FROM: usize = 4 * PAGE;
-        self.bytes.len() >= MAPPED_FROM
+    /// Whether it can be mapped, which saves more than it costs then.
+    pub(super) fn can_be_mapped(&self) -> bool {
+        self.file.is_some()
     }
 
-    /// Maps the image into a memory, if that can be done.
+    /// Maps the image into a memory; returns whether that was done. If not, the memory
+    /// holds zeros as before.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not let a part of the memory be accessed any more.
     ///
     /// # Safety
     ///
-    /// `memory` is the start of a slot that nobody uses and that has room for it.
-    pub(super) unsafe fn map(&self, memory: *mut u8) -> bool {
+    /// `memory` is the start of a slot that holds zeros, of which the first
+    /// [`end`](Image::end) bytes can be accessed, and that nobody uses.
+    pub(super) unsafe fn map(&self, memory: *mut u8) -> io::Result<bool> {
         let Some(file) = &self.file else {
-            return false;
+            return Ok(false);
         };
         let start = memory.wrapping_add(self.place.start);
-        // SAFETY: the caller's; the file is ours, and nobody writes to it.
-        unsafe { system::map_over(start, self.place.len(), file) }.is_ok()
+        // SAFETY: as the caller promises; the file is ours, as long as the place, and
+        // nobody writes to it.
+        unsafe { system::map_over(start, self.place.len(), file, self.page) }
     }
 
     /// Copies the image into a memory.
     ///
     /// # Safety
     ///
-    /// `memory` is the start of a slot that nobody uses and that has room for it.
+    /// As for [`map`](Image::map).
     pub(super) unsafe fn copy(&self, memory: *mut u8) {
-        let start = memory.wrapping_add(self.place.start);
-        // SAFETY: the caller's; a slot and a box do not overlap.
-        unsafe { ptr::copy_nonoverlapping(self.bytes.as_ptr(), start, self.bytes.len()) };
+        // SAFETY: as the caller promises.
+        unsafe { self.copy_part(memory, 0..self.bytes.len()) };
     }
 
-    /// What a page of a memory holds at first; `None` for zeros.
+    /// Makes a part of a memory hold again what it held at first: what this image, if
+    /// there is one, has there, and zeros.
     ///
-    /// - `offset`: where in the memory the page begins.
-    pub(super) fn page(&self, offset: usize) -> Option<&[u8]> {
-        let start = offset.checked_sub(self.place.start)?;
-        self.bytes.get(start..start + PAGE)
+    /// - `part`: from where to where in the memory.
+    ///
+    /// # Safety
+    ///
+    /// `memory` is the start of a slot of which the bytes of `part` can be accessed,
+    /// and that nobody uses.
+    pub(super) unsafe fn restore(image: Option<&Image>, memory: *mut u8, part: Range<usize>) {
+        let overlap = image.and_then(|image| Some((image, image.overlap(&part)?)));
+        // SAFETY: as the caller promises; all that is written is inside of the part.
+        unsafe {
+            match overlap {
+                Some((image, overlap)) => {
+                    clear(memory, part.start..overlap.start);
+                    clear(memory, overlap.end..part.end);
+                    let start = image.place.start;
+                    image.copy_part(memory, overlap.start - start..overlap.end - start);
+                }
+                None => clear(memory, part),
+            }
+        }
+    }
+
+    /// What of a part of a memory the image covers.
+    fn overlap(&self, part: &Range<usize>) -> Option<Range<usize>> {
+        let overlap = part.start.max(self.place.start)..part.end.min(self.place.end);
+        (!overlap.is_empty()).then_some(overlap)
+    }
+
+    /// Copies a part of the image, counted from its own start, to its place in a memory.
+    ///
+    /// # Safety
+    ///
+    /// `memory` is the start of a slot of which these bytes can be accessed, and that
+    /// nobody uses.
+    unsafe fn copy_part(&self, memory: *mut u8, part: Range<usize>) {
+        let to = memory.wrapping_add(self.place.start + part.start);
+        let bytes = &self.bytes[part];
+        // SAFETY: as the caller promises; a slot and a box do not overlap.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 }
 
-fn file_of(bytes: &[u8]) -> std::io::Result<File> {
-    let mut file = system::memory_file()?;
-    file.write_all(bytes)?;
-    Ok(file)
+/// Writes zeros to a part of a memory.
+///
+/// # Safety
+///
+/// `memory` is the start of a slot of which these bytes can be accessed, and that
+/// nobody uses.
+unsafe fn clear(memory: *mut u8, part: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { ptr::write_bytes(memory.wrapping_add(part.start), 0, part.len()) };
+}
+
+/// A file with these bytes, if mapping it saves more than it costs: a few pages are
+/// copied faster.
+fn file_to_map(bytes: &[u8], page: PageSize) -> Option<File> {
+    const MIN_PAGES: usize = 4;
+    if page.pages(bytes.len()) < MIN_PAGES {
+        return None;
+    }
+    let mut file = system::memory_file().ok()?;
+    file.write_all(bytes).ok()?;
+    Some(file)
 }
 
 impl fmt::Debug for Image {
@@ -121,5 +190,72 @@ impl fmt::Debug for Image {
             .field("id", &self.id)
             .field("place", &self.place)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(offset: usize, bytes: &[u8], page: PageSize) -> Image {
+        let bytes = bytes.to_vec();
+        Image::new(&InitialMemory { offset, bytes }, page)
+    }
+
+    #[test]
+    fn an_image_is_whole_pages_with_zeros_around_the_bytes() {
+        for page in PageSize::all() {
+            let size = page.bytes();
+            let image = image(3 * size - 1, &[7, 8], page);
+            assert_eq!(image.place, 2 * size..4 * size);
+            assert_eq!(image.bytes[size - 1..=size], [7, 8]);
+            let others = image.bytes.iter().filter(|byte| **byte == 0);
+            assert_eq!(others.count(), 2 * size - 2);
+        }
+    }
+
+    #[test]
+    fn an_image_at_the_start_ends_with_its_last_page() {
+        for page in PageSize::all() {
+            assert_eq!(image(0, &[1], page).place, 0..page.bytes());
+            let whole = vec![1; page.bytes()];
+            assert_eq!(image(0, &whole, page).place, 0..page.bytes());
+        }
+    }
+
+    #[test]
+    fn images_of_a_few_pages_are_not_mapped() {
+        for page in PageSize::all() {
+            let three = vec![1; 3 * page.bytes()];
+            assert!(!image(0, &three, page).can_be_mapped());
+            assert!(image(1, &three, page).can_be_mapped());
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_memory_is_restored_and_nothing_else() {
+        let page = PageSize::all()[0];
+        let size = page.bytes();
+        let image = image(2 * size, &vec![1; size], page);
+        for part in [
+            0..size,
+            size..2 * size + 10,
+            2 * size + 10..2 * size + 20,
+            3 * size - 1..3 * size + 1,
+            size..4 * size,
+            3 * size..4 * size,
+        ] {
+            let mut memory = vec![9u8; 4 * size];
+            // SAFETY: all parts lie in the vector, which nobody else uses.
+            unsafe { Image::restore(Some(&image), memory.as_mut_ptr(), part.clone()) };
+            for (at, byte) in memory.into_iter().enumerate() {
+                let expected = match (part.contains(&at), image.place.contains(&at)) {
+                    (false, _) => 9,
+                    (true, true) => 1,
+                    (true, false) => 0,
+                };
+                assert_eq!(byte, expected, "at {at} of {part:?}");
+            }
+        }
     }
 }

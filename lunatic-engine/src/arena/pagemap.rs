@@ -1,35 +1,16 @@
 //! Which pages of a range have been written.
-#![allow(unsafe_code, reason = "each block says why it is sound")]
+#![allow(unsafe_code, reason = "asks the kernel for a list of pages")]
 
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::sync::LazyLock;
 
-use crate::arena::system::PAGE;
+use crate::arena::page_size::PageSize;
 
-/// Ranges are told up to this number of pages; more is a slot that is cheaper to
-/// throw away than to clean.
-pub(super) const MOST_PAGES: usize = 128;
-
-/// So many runs of pages are told in one call.
-const MOST_RUNS: usize = 32;
-
-/// The pages of the process, if the kernel can tell of them (Linux 6.7).
-static PAGEMAP: LazyLock<Option<File>> = LazyLock::new(|| {
-    let pagemap = File::open("/proc/self/pagemap").ok()?;
-    let probe = [0u8; 2 * PAGE];
-    let page = probe.as_ptr().addr().next_multiple_of(PAGE);
-    scan(&pagemap, page..page + PAGE, |_| ()).map(|()| pagemap)
-});
-
-/// Calls `each` with every run of pages in a range of whole pages that has been
-/// written since it was mapped, in memory or swapped out.
-///
-/// `None` if that cannot be told, or there are more than [`MOST_PAGES`]; then
-/// some runs may have been told.
-pub(super) fn written(range: Range<usize>, each: impl FnMut(Range<usize>)) -> Option<()> {
-    scan(PAGEMAP.as_ref()?, range, each)
+/// The pages of this program, as the kernel tells of them (Linux 6.7).
+#[derive(Debug)]
+pub(super) struct Pagemap {
+    file: File,
 }
 
 /// `struct pm_scan_arg` of the kernel.
@@ -68,19 +49,63 @@ const SWAPPED: u64 = 1 << 4;
 /// The page is the one page of zeros that all share: it has only been read.
 const SHARED_ZERO: u64 = 1 << 5;
 
-fn scan(pagemap: &File, range: Range<usize>, mut each: impl FnMut(Range<usize>)) -> Option<()> {
-    let mut runs = [Run::default(); MOST_RUNS];
-    let mut pages = 0;
-    let mut start = range.start;
-    while start < range.end {
+/// So many runs of pages are told in one call.
+const MAX_RUNS: usize = 32;
+
+impl Pagemap {
+    /// `None` if the kernel cannot tell of pages.
+    pub(super) fn open(page: PageSize) -> Option<Pagemap> {
+        let file = File::open("/proc/self/pagemap").ok()?;
+        let pagemap = Pagemap { file };
+        let probe = vec![0u8; 2 * page.bytes()];
+        let start = page.round_up(probe.as_ptr().addr());
+        pagemap
+            .for_each_written(start..start + page.bytes(), |_| ())
+            .map(|()| pagemap)
+    }
+
+    /// Calls `each` with every run of pages in a range of whole pages that has been
+    /// written since it was mapped, in memory or swapped out. All runs lie in the
+    /// range.
+    ///
+    /// `None` if that cannot be told, or it is more than 512 KiB; then `each` may
+    /// have been called with some runs. A slot with more is cheaper to throw away
+    /// than to clean.
+    pub(super) fn for_each_written(
+        &self,
+        range: Range<usize>,
+        mut each: impl FnMut(Range<usize>),
+    ) -> Option<()> {
+        const MAX_BYTES: usize = 512 << 10;
+        let mut runs = [Run::default(); MAX_RUNS];
+        let mut bytes = 0;
+        let mut start = range.start;
+        while start < range.end {
+            let (found, walk_end) = self.scan(start..range.end, &mut runs)?;
+            for run in &runs[..found] {
+                let run = run.start as usize..run.end as usize;
+                bytes += run.len();
+                if bytes > MAX_BYTES {
+                    return None;
+                }
+                each(run);
+            }
+            start = walk_end;
+        }
+        Some(())
+    }
+
+    /// Asks for as many runs as `runs` has room for. Returns how many there are, and
+    /// how far the kernel has looked; `None` if it does not tell.
+    fn scan(&self, range: Range<usize>, runs: &mut [Run; MAX_RUNS]) -> Option<(usize, usize)> {
         let mut arguments = ScanArguments {
             size: size_of::<ScanArguments>() as u64,
             flags: 0,
-            start: start as u64,
+            start: range.start as u64,
             end: range.end as u64,
             walk_end: 0,
-            runs: runs.as_mut_ptr().addr() as u64,
-            runs_len: MOST_RUNS as u64,
+            runs: runs.as_mut_ptr().expose_provenance() as u64,
+            runs_len: MAX_RUNS as u64,
             max_pages: 0,
             category_inverted: FILE | SHARED_ZERO,
             category_mask: FILE | SHARED_ZERO,
@@ -91,21 +116,12 @@ fn scan(pagemap: &File, range: Range<usize>, mut each: impl FnMut(Range<usize>))
         // entries of `runs`; both outlive the call. It only looks at the range.
         let found = unsafe {
             libc::ioctl(
-                pagemap.as_raw_fd(),
+                self.file.as_raw_fd(),
                 PAGEMAP_SCAN as libc::Ioctl,
                 &raw mut arguments,
             )
         };
         let found = usize::try_from(found).ok()?;
-        for run in &runs[..found] {
-            let run = run.start as usize..run.end as usize;
-            pages += run.len() / PAGE;
-            if pages > MOST_PAGES {
-                return None;
-            }
-            each(run);
-        }
-        start = arguments.walk_end as usize;
+        Some((found, arguments.walk_end as usize))
     }
-    Some(())
 }

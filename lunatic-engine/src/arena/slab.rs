@@ -1,5 +1,8 @@
 //! One large mapping and its slots.
-#![allow(unsafe_code, reason = "each block says why it is sound")]
+#![allow(
+    unsafe_code,
+    reason = "lets threads share a pointer that nothing is read through"
+)]
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,8 +28,12 @@ unsafe impl Sync for Slab {}
 impl Slab {
     /// Reserves address space for slots of `slot_bytes`, as many as asked for, or
     /// as the kernel gives.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not give address space for a few slots.
     pub(super) fn reserve(slot_bytes: usize, slots: usize, access: Access) -> io::Result<Slab> {
-        /// Fewer are not worth the trouble.
+        /// With fewer there is no use for a slab.
         const FEWEST: usize = 16;
         let mut slots = slots;
         loop {
@@ -47,6 +54,7 @@ impl Slab {
         }
     }
 
+    /// The bytes of one slot.
     pub(super) fn slot_bytes(&self) -> usize {
         self.slot_bytes
     }
@@ -56,8 +64,8 @@ impl Slab {
         self.slots
     }
 
-    /// A slot that has never been used.
-    pub(super) fn fresh(&self) -> Option<usize> {
+    /// Takes a slot that has never been used; `None` if all have been.
+    pub(super) fn take_fresh(&self) -> Option<usize> {
         self.fresh
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fresh| {
                 (fresh < self.slots).then_some(fresh + 1)

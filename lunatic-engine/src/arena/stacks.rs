@@ -1,48 +1,66 @@
 //! The stacks of instances.
-#![allow(unsafe_code, reason = "each block says why it is sound")]
+#![allow(
+    unsafe_code,
+    reason = "promises the engine what its stacks are, and guards them"
+)]
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
 use wasmtime::{StackCreator, StackMemory};
 
-use crate::arena::free_list::{FreeLists, FreeSlot, ImageId};
+use crate::arena::free_list::{Contents, FreeLists, FreeSlot};
+use crate::arena::machine::Machine;
+use crate::arena::page_size::PageSize;
 use crate::arena::slab::Slab;
-use crate::arena::system::{self, Access, PAGE};
-
-/// The most stacks there can be.
-const MOST: usize = 1 << 22;
+use crate::arena::system::{self, Access};
 
 /// Hands out stacks, each with a guard page below.
 #[derive(Debug)]
 pub(super) struct Stacks {
-    inner: Arc<Inner>,
+    slots: &'static StackSlots,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct StackSlots {
     slab: Slab,
-    free_lists: FreeLists,
+    free: FreeLists<()>,
     /// What the engine expects of a stack.
     stack_bytes: usize,
+    page: PageSize,
 }
 
-/// One stack; dropping it puts it back.
+/// One stack. Dropping it puts its slot back.
 struct Stack {
-    stacks: Arc<Inner>,
+    slots: &'static StackSlots,
     slot: usize,
 }
 
+/// A free stack is as good as any other: what an earlier one left is not looked at.
+impl Contents for () {
+    type Key = ();
+
+    fn key(self) {}
+}
+
 impl Stacks {
-    pub(super) fn new(stack_bytes: usize) -> io::Result<Stacks> {
-        let slot_bytes = (stack_bytes + PAGE).next_multiple_of(PAGE);
+    /// Stacks of so many bytes, and a page below each. They are never given back.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not give the address space.
+    pub(super) fn new(stack_bytes: usize, machine: &Machine) -> io::Result<Stacks> {
+        /// The most stacks there can be.
+        const MAX_STACKS: usize = 1 << 22;
+        let page = machine.page;
+        let slot_bytes = page.round_up(stack_bytes) + page.bytes();
         Ok(Stacks {
-            inner: Arc::new(Inner {
-                slab: Slab::reserve(slot_bytes, MOST, Access::ReadWrite)?,
-                free_lists: super::free_lists(),
+            slots: Box::leak(Box::new(StackSlots {
+                slab: Slab::reserve(slot_bytes, MAX_STACKS, Access::ReadWrite)?,
+                free: machine.free_lists(),
                 stack_bytes,
-            }),
+                page,
+            })),
         })
     }
 }
@@ -53,69 +71,138 @@ impl Stacks {
 // locals that it has written, so nothing of that can be seen.
 unsafe impl StackCreator for Stacks {
     fn new_stack(&self, size: usize, _zeroed: bool) -> wasmtime::Result<Box<dyn StackMemory>> {
-        if size > self.inner.stack_bytes {
+        if size > self.slots.stack_bytes {
             wasmtime::bail!("a stack of {size} bytes is larger than a slot");
         }
-        let slot = match self.inner.free_lists.take(ImageId::NONE) {
+        let slot = match self.slots.free.take(()) {
             Some(free) => free.slot,
-            None => self.inner.fresh()?,
+            None => self.slots.take_fresh()?,
         };
         Ok(Box::new(Stack {
-            stacks: self.inner.clone(),
+            slots: self.slots,
             slot,
         }))
     }
 }
 
-impl Inner {
-    fn fresh(&self) -> wasmtime::Result<usize> {
+impl StackSlots {
+    /// Takes a slot that has never been used, and guards it.
+    fn take_fresh(&self) -> wasmtime::Result<usize> {
         let slot = self
             .slab
-            .fresh()
+            .take_fresh()
             .ok_or_else(|| wasmtime::Error::msg("all stacks are in use"))?;
         // SAFETY: the slot is fresh, so nobody uses it.
-        unsafe { system::guard(self.slab.address(slot), PAGE) }?;
+        unsafe { system::guard(self.slab.address(slot), self.page.bytes()) }?;
         Ok(slot)
+    }
+
+    /// Puts a slot back.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not take back the pages of another slot, for which
+    /// there is no room now. That one is not used again.
+    ///
+    /// # Safety
+    ///
+    /// The slot was taken from here, and nobody uses it.
+    unsafe fn put(&self, slot: usize) -> io::Result<()> {
+        /// What a stack is reckoned to have written; most are about as deep, and to
+        /// look would cost more than to be wrong.
+        const WRITTEN: usize = 16 << 10;
+        let free = FreeSlot { slot, contents: () };
+        let Some(oldest) = self.free.put(free, self.page.pages(WRITTEN)) else {
+            return Ok(());
+        };
+        let guard = self.page.bytes();
+        let start = self.slab.address(oldest.slot).wrapping_add(guard);
+        // SAFETY: the slot was in a free list and no longer is: nobody uses it.
+        unsafe { system::discard(start, self.slab.slot_bytes() - guard) }?;
+        self.free.put_emptied(oldest);
+        Ok(())
+    }
+}
+
+impl Stack {
+    /// The lowest byte, which is the first of the guard page.
+    fn start(&self) -> *mut u8 {
+        self.slots.slab.address(self.slot)
     }
 }
 
 // SAFETY: the ranges are those of the slot, as `StackCreator` promises.
 unsafe impl StackMemory for Stack {
     fn top(&self) -> *mut u8 {
-        let slab = &self.stacks.slab;
-        slab.address(self.slot).wrapping_add(slab.slot_bytes())
+        self.start().wrapping_add(self.slots.slab.slot_bytes())
     }
 
     fn range(&self) -> Range<usize> {
-        let start = self.stacks.slab.address(self.slot).addr();
-        start + PAGE..start + self.stacks.slab.slot_bytes()
+        self.guard_range().end.addr()..self.top().addr()
     }
 
     fn guard_range(&self) -> Range<*mut u8> {
-        let start = self.stacks.slab.address(self.slot);
-        start..start.wrapping_add(PAGE)
+        self.start()..self.start().wrapping_add(self.slots.page.bytes())
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        /// What a stack is reckoned to have used; most use three pages, and to
-        /// look would cost more than to be wrong.
-        const PAGES: usize = 4;
-        let free = FreeSlot {
-            slot: self.slot,
-            image: ImageId::NONE,
-            mapped: false,
-            pages: PAGES,
-        };
-        if let Some(cold) = self.stacks.free_lists.put(free) {
-            let slab = &self.stacks.slab;
-            let start = slab.address(cold.slot).wrapping_add(PAGE);
-            // SAFETY: the slot was in a free list and no longer is: nobody uses it.
-            unsafe { system::discard(start, slab.slot_bytes() - PAGE) };
-            self.stacks
-                .free_lists
-                .put_emptied(FreeSlot { pages: 0, ..cold });
+        // SAFETY: the slot is this stack's, and the engine is done with it.
+        if let Err(error) = unsafe { self.slots.put(self.slot) } {
+            tracing::error!("a stack could not be emptied: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: usize = 100_000;
+
+    #[test]
+    fn a_stack_is_whole_pages_above_a_guard_page_and_can_be_written() {
+        for page in PageSize::all() {
+            let stacks = Stacks::new(BYTES, &Machine::with_pages(page)).expect("stacks");
+            let all: Vec<_> = (0..3)
+                .map(|_| stacks.new_stack(BYTES, false).expect("a stack"))
+                .collect();
+            for stack in &all {
+                let (range, guard) = (stack.range(), stack.guard_range());
+                assert!(range.len() >= BYTES);
+                assert_eq!(guard.end.addr() - guard.start.addr(), page.bytes());
+                for end in [guard.start.addr(), range.start, range.end] {
+                    assert_eq!(end, page.round_up(end));
+                }
+                assert_eq!(
+                    (guard.end.addr(), stack.top().addr()),
+                    (range.start, range.end)
+                );
+                // SAFETY: both bytes are in the range of the stack.
+                unsafe {
+                    guard.end.write(1);
+                    stack.top().wrapping_sub(1).write(1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stack_that_was_put_back_is_taken_again() {
+        let machine = Machine::detect().expect("this machine has an arena");
+        let stacks = Stacks::new(BYTES, &machine).expect("stacks");
+        let first = stacks.new_stack(BYTES, false).expect("a stack").range();
+        assert_eq!(
+            stacks.new_stack(BYTES, false).expect("a stack").range(),
+            first
+        );
+    }
+
+    #[test]
+    fn a_stack_that_is_too_large_is_refused() {
+        let machine = Machine::detect().expect("this machine has an arena");
+        let stacks = Stacks::new(BYTES, &machine).expect("stacks");
+        assert!(stacks.new_stack(BYTES + 1, false).is_err());
     }
 }

@@ -1,13 +1,13 @@
 //! The mailbox of a wasm process, and its scratch area, which holds the one message
 //! that the process reads or writes.
 
-use std::any::Any;
-
 use lunatic_abi::Misuse;
 
 use crate::guest::Post;
-use crate::mailbox::{Mailbox, Receive};
+use crate::mailbox::{Mailbox, Wait};
 use crate::message::{DataMessage, Message, Tag};
+use crate::pid::Pid;
+use crate::resource::MessageResource;
 
 /// Result codes of `receive`: the kind of message that is now in scratch.
 const DATA: u32 = 0;
@@ -113,7 +113,7 @@ impl<P: Post> GuestMailbox<P> {
     /// # Errors
     ///
     /// As [`write`](GuestMailbox::write), together with the resource.
-    pub fn push<R: Any + Send>(&mut self, resource: R) -> Result<u64, (Misuse, R)> {
+    pub fn push<R: MessageResource>(&mut self, resource: R) -> Result<u64, (Misuse, R)> {
         let limit = self.inbox.limits().bytes;
         let allowed = self.data().and_then(|message| {
             check_growth(message, DataMessage::RESOURCE_BYTES, limit)?;
@@ -130,9 +130,9 @@ impl<P: Post> GuestMailbox<P> {
     /// # Errors
     ///
     /// [`Misuse::Refused`] if there is none.
-    pub fn send(&mut self, process_id: u64) -> Result<(), Misuse> {
+    pub fn send(&mut self, to: Pid) -> Result<(), Misuse> {
         let message = self.take()?;
-        self.post.deliver(process_id, message);
+        self.post.deliver(to, message);
         Ok(())
     }
 
@@ -142,14 +142,10 @@ impl<P: Post> GuestMailbox<P> {
     /// # Errors
     ///
     /// [`Misuse::Refused`] if the scratch area is empty.
-    pub fn request(
-        &mut self,
-        process_id: u64,
-        reply_tag: Option<Tag>,
-    ) -> Result<Receive<'_>, Misuse> {
+    pub fn request(&mut self, to: Pid, reply_tag: Option<Tag>) -> Result<Wait, Misuse> {
         let message = self.take()?;
-        let reply = self.inbox.expect_reply(reply_tag);
-        self.post.deliver(process_id, message);
+        let reply = self.inbox.begin_reply(reply_tag);
+        self.post.deliver(to, message);
         Ok(reply)
     }
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::vec;
 
-use lunatic_abi::{Guest, Misuse, Resource, Timeout};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, Resource, Timeout, host_functions};
+use wasmtime::{Caller, Result};
 
+use crate::guest::NetHost;
 use crate::guest::addresses::{V4, V6};
 use crate::guest::reports::timed_out;
-use crate::guest::{NAMESPACE, NetHost};
-use crate::resolver::resolve;
+use crate::resolver;
 
 /// Addresses that a guest takes one by one.
 #[derive(Debug)]
@@ -24,50 +24,49 @@ impl Resource for DnsIterator {
     const KIND: &'static str = "DNS iterator";
 }
 
-pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "resolve",
-        |caller, (ptr, len, timeout, id_ptr)| {
-            Box::new(resolve_name(caller, ptr, len, timeout, id_ptr))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "resolve_next", resolve_next)?;
-    linker.func_wrap(NAMESPACE, "drop_dns_iterator", drop_dns_iterator)?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: NetHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::networking" {
+        async fn resolve(name_ptr: u32, name_len: u32, timeout: u64, id_ptr: u32) -> u32;
+        fn resolve_next(
+            id: u64, kind_ptr: u32, address_ptr: u32, port_ptr: u32, flow_info_ptr: u32,
+            scope_id_ptr: u32
+        ) -> u32;
+        fn drop_dns_iterator(id: u64);
+    }
 }
 
 /// `lunatic::networking::resolve` (ABI §6.1): looks `host:port` up. Returns 0
 /// with an iterator id, or 1 or 9027 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address, or text that is not UTF-8.
-async fn resolve_name<T: NetHost>(
+async fn resolve<T: NetHost>(
     mut caller: Caller<'_, T>,
-    ptr: u32,
-    len: u32,
+    name_ptr: u32,
+    name_len: u32,
     timeout: u64,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let name = caller.text(ptr, len)?.to_owned();
+    let name = caller.text(name_ptr, name_len)?.to_owned();
     let host = name.rsplit_once(':').map_or(&*name, |(host, _)| host);
     let config = caller.data_mut().net().config().clone();
     let is_address = name.parse::<SocketAddr>().is_ok();
     if !is_address && let Err(denied) = config.check_lookup(host) {
         return caller.report(id_ptr, &denied);
     }
-    match Timeout::from_millis(timeout).limit(resolve(&name)).await {
+    let resolving = resolver::resolve(&name);
+    let iterator = match Timeout::from_millis(timeout).limit(resolving).await {
         Some(Ok(addresses)) => {
             config.learn(host, &addresses);
-            let iterator = DnsIterator {
-                first: None,
-                rest: addresses.into_iter(),
-            };
-            keep(&mut caller, iterator, id_ptr)
+            Ok(keep(&mut caller, DnsIterator::of_all(addresses))?)
         }
-        Some(Err(error)) => caller.report(id_ptr, &error),
-        None => timed_out(&mut caller, format!("resolve `{host}`"), id_ptr),
-    }
+        Some(Err(error)) => Err(error),
+        None => return timed_out(&mut caller, format!("resolve `{host}`"), id_ptr),
+    };
+    caller.answer_id(id_ptr, iterator)
 }
 
 /// `lunatic::networking::resolve_next` (ABI §6.1): takes an address out of an
@@ -124,17 +123,17 @@ pub(super) fn tell<T: NetHost>(
     address: io::Result<SocketAddr>,
     id_ptr: u32,
 ) -> Result<u32> {
-    match address {
-        Ok(address) => keep(caller, DnsIterator::of(address), id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let iterator = match address {
+        Ok(address) => Ok(keep(caller, DnsIterator::of(address))?),
+        Err(error) => Err(error),
+    };
+    caller.answer_id(id_ptr, iterator)
 }
 
-fn keep<T: NetHost>(caller: &mut Caller<'_, T>, iterator: DnsIterator, id_ptr: u32) -> Result<u32> {
+/// Keeps an iterator; its id. Traps if there are too many.
+fn keep<T: NetHost>(caller: &mut Caller<'_, T>, iterator: DnsIterator) -> Result<u64, Misuse> {
     let iterators = &mut caller.data_mut().net().tables().dns_iterators;
-    let id = iterators.insert(iterator).map_err(Misuse::from)?;
-    caller.write_u64(id_ptr, id)?;
-    Ok(0)
+    Ok(iterators.insert(iterator)?)
 }
 
 impl DnsIterator {
@@ -142,6 +141,13 @@ impl DnsIterator {
         DnsIterator {
             first: Some(address),
             rest: vec::IntoIter::default(),
+        }
+    }
+
+    fn of_all(addresses: Vec<SocketAddr>) -> DnsIterator {
+        DnsIterator {
+            first: None,
+            rest: addresses.into_iter(),
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use async_io::Timer;
 use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
 use crate::errors::AcceptError;
+use crate::guest::NetHost;
 use crate::guest::dns::tell;
 use crate::guest::reports::keep;
 use crate::guest::sockets::{self, Socket};
-use crate::guest::{NAMESPACE, NetHost};
 use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
 
 /// A socket that connections come in on.
@@ -27,25 +27,16 @@ pub(super) trait Listener: Socket {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// Registers `drop_<kind>_listener`, `<kind>_local_addr` and `<kind>_accept`.
-pub(super) fn add_to_linker<T: NetHost, L: Listener>(
-    linker: &mut Linker<T>,
-    kind: &str,
-) -> Result<()> {
-    sockets::add_drop::<T, L>(linker, &format!("{kind}_listener"))?;
-    linker.func_wrap(
-        NAMESPACE,
-        &format!("{kind}_local_addr"),
-        |caller: Caller<'_, T>, id: u64, id_ptr: u32| {
-            sockets::tell_address::<T, L>(caller, id, id_ptr, L::local_addr)
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        &format!("{kind}_accept"),
-        |caller, (id, id_ptr, peer_ptr)| Box::new(accept::<T, L>(caller, id, id_ptr, peer_ptr)),
-    )?;
-    Ok(())
+/// Shared by `tcp_local_addr` and `tls_local_addr`. Returns 0 with an iterator id,
+/// or 1 with an error id, at `id_ptr`.
+///
+/// Traps on an unknown id, or a bad address.
+pub(super) fn local_addr<T: NetHost, L: Listener>(
+    caller: Caller<'_, T>,
+    id: u64,
+    id_ptr: u32,
+) -> Result<u32> {
+    sockets::tell_address(caller, id, id_ptr, L::local_addr)
 }
 
 /// Shared by `tcp_accept` and `tls_accept`: waits for a connection. Returns 0
@@ -55,7 +46,7 @@ pub(super) fn add_to_linker<T: NetHost, L: Listener>(
 /// Whoever accepts in a loop and takes no notice of errors is slowed down.
 ///
 /// Traps on an unknown id, or a bad address.
-async fn accept<T: NetHost, L: Listener>(
+pub(super) async fn accept<T: NetHost, L: Listener>(
     mut caller: Caller<'_, T>,
     id: u64,
     id_ptr: u32,

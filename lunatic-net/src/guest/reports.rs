@@ -24,13 +24,8 @@ pub(super) fn keep<T: NetHost, S: Socket>(
     socket: S,
     id_ptr: u32,
 ) -> Result<u32> {
-    match caller.data_mut().net().keep(socket) {
-        Ok(id) => {
-            caller.write_u64(id_ptr, id)?;
-            Ok(0)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let kept = caller.data_mut().net().keep(socket);
+    caller.answer_id(id_ptr, kept)
 }
 
 /// Writes a number to `opaque_ptr` and returns 0, or 1 with an error id there,
@@ -41,12 +36,8 @@ pub(super) fn counted<T: NetHost>(
     opaque_ptr: u32,
 ) -> Result<u32> {
     match outcome {
-        Ok(count) => {
-            caller.write_u64(opaque_ptr, count as u64)?;
-            Ok(0)
-        }
         Err(StreamError::TimedOut) => Ok(TIMED_OUT),
-        Err(error) => caller.report(opaque_ptr, &error),
+        outcome => caller.answer_id(opaque_ptr, outcome.map(|count| count as u64)),
     }
 }
 

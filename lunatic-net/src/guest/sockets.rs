@@ -8,15 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, Resource, Table};
-use lunatic_mailbox::guest as messages;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_mailbox::{MessageResource, guest as messages};
+use wasmtime::{Caller, Result};
 
 use crate::config::NetConfig;
 use crate::errors::BindError;
+use crate::guest::NetHost;
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::dns::{DnsIterator, tell};
 use crate::guest::reports::keep;
-use crate::guest::{NAMESPACE, NetHost};
 use crate::{Action, TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
 
 /// The sockets of a process, and what it may do with the network.
@@ -111,34 +111,21 @@ impl Tables {
     }
 }
 
-/// Registers `drop_<name>`.
-pub(super) fn add_drop<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &str) -> Result<()> {
-    linker.func_wrap(NAMESPACE, &format!("drop_{name}"), drop::<T, S>)?;
-    Ok(())
-}
-
-/// Registers what is done with handles: `drop_<name>`, `clone_<name>`, and for
-/// messages `push_<name>` and `take_<name>`.
-pub(super) fn add_handles<T: NetHost, S: Socket>(linker: &mut Linker<T>, name: &str) -> Result<()> {
-    add_drop::<T, S>(linker, name)?;
-    linker.func_wrap(NAMESPACE, &format!("clone_{name}"), clone::<T, S>)?;
-    let push_name = format!("push_{name}");
-    linker.func_wrap(messages::NAMESPACE, &push_name, push::<T, S>)?;
-    let take_name = format!("take_{name}");
-    linker.func_wrap(messages::NAMESPACE, &take_name, take::<T, S>)?;
-    Ok(())
-}
-
 /// Shared by the `…_bind` functions but that of TLS: returns 0 with an id, or 1
 /// with an error id, at `id_ptr`.
 ///
 /// Traps on a bad kind of address, or a bad address in memory.
 pub(super) async fn bind<T: NetHost, S: Bind>(
     mut caller: Caller<'_, T>,
-    address: AddressArguments,
+    kind: u32,
+    address_ptr: u32,
+    port: u32,
+    flow_info: u32,
+    scope_id: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
+    let address = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
     let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
@@ -182,7 +169,7 @@ pub(super) fn tell_address<T: NetHost, S: Socket>(
 /// Shared by every `drop_…` function on sockets.
 ///
 /// Traps on an unknown id.
-fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
+pub(super) fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()> {
     caller.data_mut().net().table::<S>().remove(id)?;
     Ok(())
 }
@@ -191,7 +178,7 @@ fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<()>
 /// returns its id.
 ///
 /// Traps on an unknown id, and if the process has as many sockets as it may.
-fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
     let net = caller.data_mut().net();
     let socket: S = net.socket(id)?;
     Ok(net.keep(socket).map_err(Misuse::from)?)
@@ -201,7 +188,10 @@ fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u6
 /// moves a socket into the message, returns its index.
 ///
 /// Traps on an unknown id, and without a data message; the socket stays then.
-fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+pub(super) fn push<T: NetHost, S: Socket + MessageResource>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+) -> Result<u64> {
     let socket: S = caller.data_mut().net().socket(id)?;
     let index = messages::push(&mut caller, socket).map_err(|(misuse, _)| misuse)?;
     caller.data_mut().net().table::<S>().remove(id)?;
@@ -213,7 +203,10 @@ fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64
 ///
 /// Traps if there is none at that index, and if the process has as many sockets
 /// as it may; the socket stays then.
-fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
+pub(super) fn take<T: NetHost, S: Socket + MessageResource>(
+    mut caller: Caller<'_, T>,
+    index: u64,
+) -> Result<u64> {
     let net = caller.data_mut().net();
     net.check_room().map_err(Misuse::from)?;
     let socket: S = messages::take(&mut caller, index, S::KIND)?;
@@ -302,5 +295,26 @@ impl Error for TooManySockets {}
 impl From<TooManySockets> for Misuse {
     fn from(error: TooManySockets) -> Misuse {
         Misuse::refused(error.to_string())
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for TcpStream {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for TlsStream {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+/// A connection of this node: it cannot cross to another.
+impl MessageResource for UdpSocket {
+    fn kind(&self) -> &'static str {
+        Self::KIND
     }
 }

@@ -5,13 +5,13 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
 use crate::errors::StreamError;
+use crate::guest::NetHost;
 use crate::guest::reports::counted;
 use crate::guest::sockets::{Socket, with_buffer};
 use crate::guest::vectors::Buffers;
-use crate::guest::{NAMESPACE, NetHost};
 use crate::{TcpStream, TlsStream};
 
 /// A stream of bytes.
@@ -29,42 +29,11 @@ pub(super) trait Stream: Socket {
     fn flush(&self) -> impl Future<Output = Result<(), StreamError>> + Send;
 }
 
-/// How long an operation of a stream may take: how it is read and set.
-pub(super) struct Limit<S> {
-    pub(super) get: fn(&S) -> Option<Duration>,
-    pub(super) set: fn(&S, Option<Duration>),
-}
-
-/// Registers `<kind>_read`, `<kind>_write_vectored` and `<kind>_flush`.
-pub(super) fn add_to_linker<T: NetHost, S: Stream>(
-    linker: &mut Linker<T>,
-    kind: &str,
-) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        &format!("{kind}_read"),
-        |caller, (id, ptr, len, opaque)| Box::new(read::<T, S>(caller, id, ptr, len, opaque)),
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        &format!("{kind}_write_vectored"),
-        |caller, (id, ptr, len, opaque)| {
-            Box::new(write_vectored::<T, S>(caller, id, ptr, len, opaque))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        &format!("{kind}_flush"),
-        |caller, (id, error_ptr)| Box::new(flush::<T, S>(caller, id, error_ptr)),
-    )?;
-    Ok(())
-}
-
 /// Shared by `tcp_read` and `tls_read`: waits for bytes and takes what fits.
 /// Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or 9027.
 ///
 /// Traps on an unknown id, or a bad address.
-async fn read<T: NetHost, S: Stream>(
+pub(super) async fn read<T: NetHost, S: Stream>(
     mut caller: Caller<'_, T>,
     id: u64,
     ptr: u32,
@@ -97,7 +66,7 @@ pub(super) fn buffer<'a, T: NetHost>(
 /// - `vector_ptr`, `vector_len`: records of address and length, each a `u32`.
 ///
 /// Traps on an unknown id, or a bad address.
-async fn write_vectored<T: NetHost, S: Stream>(
+pub(super) async fn write_vectored<T: NetHost, S: Stream>(
     mut caller: Caller<'_, T>,
     id: u64,
     vector_ptr: u32,
@@ -123,68 +92,43 @@ async fn write_vectored<T: NetHost, S: Stream>(
 /// an error id, at `error_ptr`.
 ///
 /// Traps on an unknown id, or a bad address.
-async fn flush<T: NetHost, S: Stream>(
+pub(super) async fn flush<T: NetHost, S: Stream>(
     mut caller: Caller<'_, T>,
     id: u64,
     error_ptr: u32,
 ) -> Result<u32> {
     let stream: S = caller.data_mut().net().socket(id)?;
     caller.check_id_ptr(error_ptr)?;
-    match stream.flush().await {
-        Ok(()) => {
-            caller.write_u64(error_ptr, 0)?;
-            Ok(0)
-        }
-        Err(error) => caller.report(error_ptr, &error),
-    }
+    let flushed = stream.flush().await;
+    caller.answer_id(error_ptr, flushed.map(|()| 0))
 }
 
-/// Registers `set_<name>` and `get_<name>`.
-pub(super) fn add_limit<T: NetHost, S: Socket>(
-    linker: &mut Linker<T>,
-    name: &str,
-    limit: &'static Limit<S>,
-) -> Result<()> {
-    linker.func_wrap(
-        NAMESPACE,
-        &format!("set_{name}"),
-        |caller: Caller<'_, T>, id: u64, millis: u64| set_limit(caller, id, millis, limit),
-    )?;
-    linker.func_wrap(
-        NAMESPACE,
-        &format!("get_{name}"),
-        |caller: Caller<'_, T>, id: u64| get_limit(caller, id, limit),
-    )?;
-    Ok(())
-}
-
-/// `lunatic::networking::set_…_timeout` (ABI §6.3, §6.4): in milliseconds; all
+/// Shared by every `set_…_timeout` function (ABI §6.3, §6.4): in milliseconds; all
 /// bits set is no limit. All handles of the stream have the same.
 ///
 /// Traps on an unknown id.
-fn set_limit<T: NetHost, S: Socket>(
+pub(super) fn set_timeout<T: NetHost, S: Socket>(
     mut caller: Caller<'_, T>,
     id: u64,
     millis: u64,
-    limit: &Limit<S>,
+    set: fn(&S, Option<Duration>),
 ) -> Result<()> {
     let stream = caller.data_mut().net().table::<S>().get(id)?;
     let time = (millis != NO_LIMIT).then(|| Duration::from_millis(millis));
-    (limit.set)(stream, time);
+    set(stream, time);
     Ok(())
 }
 
-/// `lunatic::networking::get_…_timeout` (ABI §6.3, §6.4).
+/// Shared by every `get_…_timeout` function (ABI §6.3, §6.4).
 ///
 /// Traps on an unknown id.
-fn get_limit<T: NetHost, S: Socket>(
+pub(super) fn get_timeout<T: NetHost, S: Socket>(
     mut caller: Caller<'_, T>,
     id: u64,
-    limit: &Limit<S>,
+    get: fn(&S) -> Option<Duration>,
 ) -> Result<u64> {
     let stream = caller.data_mut().net().table::<S>().get(id)?;
-    let time = (limit.get)(stream);
-    Ok(time.map_or(NO_LIMIT, |time| time.as_millis() as u64))
+    Ok(get(stream).map_or(NO_LIMIT, |time| time.as_millis() as u64))
 }
 
 const NO_LIMIT: u64 = u64::MAX;

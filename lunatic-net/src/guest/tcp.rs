@@ -1,57 +1,52 @@
 //! TCP listeners and streams (ABI §6.2, §6.3, §4).
 
-use lunatic_abi::{Guest, Timeout};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Timeout, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::reports::{counted, keep, timed_out};
 use crate::guest::sockets::with_buffer;
-use crate::guest::streams::{self, Limit, add_limit};
-use crate::guest::{NAMESPACE, NetHost, listeners, sockets};
+use crate::guest::{NetHost, listeners, sockets, streams};
 use crate::{Action, TcpListener, TcpStream};
 
-const READ: Limit<TcpStream> = Limit {
-    get: TcpStream::read_timeout,
-    set: TcpStream::set_read_timeout,
-};
+host_functions! {
+    pub(super) fn add_to_linker<T: NetHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
 
-const WRITE: Limit<TcpStream> = Limit {
-    get: TcpStream::write_timeout,
-    set: TcpStream::set_write_timeout,
-};
+    in "lunatic::networking" {
+        async fn tcp_bind(
+            kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32, id_ptr: u32
+        ) -> u32 = sockets::bind::<T, TcpListener>;
+        fn drop_tcp_listener(id: u64) = sockets::drop::<T, TcpListener>;
+        fn tcp_local_addr(id: u64, id_ptr: u32) -> u32 = listeners::local_addr::<T, TcpListener>;
+        async fn tcp_accept(id: u64, id_ptr: u32, peer_ptr: u32) -> u32
+            = listeners::accept::<T, TcpListener>;
 
-const PEEK: Limit<TcpStream> = Limit {
-    get: TcpStream::peek_timeout,
-    set: TcpStream::set_peek_timeout,
-};
-
-pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "tcp_bind",
-        |caller, (kind, ptr, port, flow_info, scope_id, id_ptr)| {
-            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
-            Box::new(sockets::bind::<T, TcpListener>(caller, address, id_ptr))
-        },
-    )?;
-    listeners::add_to_linker::<T, TcpListener>(linker, "tcp")?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "tcp_connect",
-        |caller, (kind, ptr, port, flow_info, scope_id, timeout, id_ptr)| {
-            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
-            Box::new(tcp_connect(caller, address, timeout, id_ptr))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "tcp_peer_addr", tcp_peer_addr)?;
-    sockets::add_handles::<T, TcpStream>(linker, "tcp_stream")?;
-    streams::add_to_linker::<T, TcpStream>(linker, "tcp")?;
-    linker.func_wrap_async(NAMESPACE, "tcp_peek", |caller, (id, ptr, len, opaque)| {
-        Box::new(tcp_peek(caller, id, ptr, len, opaque))
-    })?;
-    add_limit(linker, "read_timeout", &READ)?;
-    add_limit(linker, "write_timeout", &WRITE)?;
-    add_limit(linker, "peek_timeout", &PEEK)
+        async fn tcp_connect(
+            kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32,
+            timeout: u64, id_ptr: u32
+        ) -> u32;
+        fn tcp_peer_addr(id: u64, id_ptr: u32) -> u32;
+        fn drop_tcp_stream(id: u64) = sockets::drop::<T, TcpStream>;
+        fn clone_tcp_stream(id: u64) -> u64 = sockets::clone::<T, TcpStream>;
+        async fn tcp_read(id: u64, ptr: u32, len: u32, opaque_ptr: u32) -> u32
+            = streams::read::<T, TcpStream>;
+        async fn tcp_write_vectored(
+            id: u64, vector_ptr: u32, vector_len: u32, opaque_ptr: u32
+        ) -> u32 = streams::write_vectored::<T, TcpStream>;
+        async fn tcp_flush(id: u64, error_ptr: u32) -> u32 = streams::flush::<T, TcpStream>;
+        async fn tcp_peek(id: u64, ptr: u32, len: u32, opaque_ptr: u32) -> u32;
+        fn set_read_timeout(id: u64, millis: u64);
+        fn get_read_timeout(id: u64) -> u64;
+        fn set_write_timeout(id: u64, millis: u64);
+        fn get_write_timeout(id: u64) -> u64;
+        fn set_peek_timeout(id: u64, millis: u64);
+        fn get_peek_timeout(id: u64) -> u64;
+    }
+    in "lunatic::message" {
+        fn push_tcp_stream(id: u64) -> u64 = sockets::push::<T, TcpStream>;
+        fn take_tcp_stream(index: u64) -> u64 = sockets::take::<T, TcpStream>;
+    }
 }
 
 /// `lunatic::networking::tcp_connect` (ABI §6.3). Returns 0 with a stream id, or
@@ -60,11 +55,16 @@ pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
 /// Traps on a bad kind of address, or a bad address in memory.
 async fn tcp_connect<T: NetHost>(
     mut caller: Caller<'_, T>,
-    address: AddressArguments,
+    kind: u32,
+    address_ptr: u32,
+    port: u32,
+    flow_info: u32,
+    scope_id: u32,
     timeout: u64,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
+    let address = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
     let address = match addresses::permitted(&mut caller, Action::Connect, address).await? {
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
@@ -105,4 +105,34 @@ async fn tcp_peek<T: NetHost>(
         .peek_with(|source| source.read(streams::buffer(&mut caller, ptr, len)?))
         .await;
     counted(&mut caller, outcome, opaque_ptr)
+}
+
+/// `lunatic::networking::set_read_timeout` (ABI §6.3).
+fn set_read_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64, millis: u64) -> Result<()> {
+    streams::set_timeout(caller, id, millis, TcpStream::set_read_timeout)
+}
+
+/// `lunatic::networking::get_read_timeout` (ABI §6.3).
+fn get_read_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    streams::get_timeout(caller, id, TcpStream::read_timeout)
+}
+
+/// `lunatic::networking::set_write_timeout` (ABI §6.3).
+fn set_write_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64, millis: u64) -> Result<()> {
+    streams::set_timeout(caller, id, millis, TcpStream::set_write_timeout)
+}
+
+/// `lunatic::networking::get_write_timeout` (ABI §6.3).
+fn get_write_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    streams::get_timeout(caller, id, TcpStream::write_timeout)
+}
+
+/// `lunatic::networking::set_peek_timeout` (ABI §6.3).
+fn set_peek_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64, millis: u64) -> Result<()> {
+    streams::set_timeout(caller, id, millis, TcpStream::set_peek_timeout)
+}
+
+/// `lunatic::networking::get_peek_timeout` (ABI §6.3).
+fn get_peek_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    streams::get_timeout(caller, id, TcpStream::peek_timeout)
 }

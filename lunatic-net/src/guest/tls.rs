@@ -3,74 +3,81 @@
 use std::error::Error;
 use std::net::IpAddr;
 
-use lunatic_abi::{Guest, Misuse, Timeout};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::config::NetConfig;
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::certificates;
 use crate::guest::reports::{keep, timed_out};
-use crate::guest::streams::{self, Limit, add_limit};
-use crate::guest::{NAMESPACE, NetHost, listeners, sockets};
+use crate::guest::{NetHost, listeners, sockets, streams};
 use crate::resolver::resolve_host;
 use crate::tls::IdentityError;
 use crate::{Action, TlsConnector, TlsIdentity, TlsListener, TlsStream};
 
-const READ: Limit<TlsStream> = Limit {
-    get: TlsStream::read_timeout,
-    set: TlsStream::set_read_timeout,
-};
+host_functions! {
+    pub(super) fn add_to_linker<T: NetHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
 
-const WRITE: Limit<TlsStream> = Limit {
-    get: TlsStream::write_timeout,
-    set: TlsStream::set_write_timeout,
-};
+    in "lunatic::networking" {
+        async fn tls_bind(
+            kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32, id_ptr: u32,
+            certs_ptr: u32, certs_len: u32, key_ptr: u32, key_len: u32
+        ) -> u32;
+        fn drop_tls_listener(id: u64) = sockets::drop::<T, TlsListener>;
+        fn tls_local_addr(id: u64, id_ptr: u32) -> u32 = listeners::local_addr::<T, TlsListener>;
+        async fn tls_accept(id: u64, id_ptr: u32, peer_ptr: u32) -> u32
+            = listeners::accept::<T, TlsListener>;
 
-pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "tls_bind",
-        |caller, (kind, ptr, port, flow_info, scope_id, id_ptr, certs, certs_len, key, key_len)| {
-            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
-            let identity = [(certs, certs_len), (key, key_len)];
-            Box::new(tls_bind(caller, address, id_ptr, identity))
-        },
-    )?;
-    listeners::add_to_linker::<T, TlsListener>(linker, "tls")?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "tls_connect",
-        |caller, (ptr, len, port, timeout, id_ptr, certs, certs_len)| {
-            let server = Server { ptr, len, port };
-            let certs = (certs, certs_len);
-            Box::new(tls_connect(caller, server, timeout, id_ptr, certs))
-        },
-    )?;
-    sockets::add_handles::<T, TlsStream>(linker, "tls_stream")?;
-    streams::add_to_linker::<T, TlsStream>(linker, "tls")?;
-    add_limit(linker, "tls_read_timeout", &READ)?;
-    add_limit(linker, "tls_write_timeout", &WRITE)
+        async fn tls_connect(
+            name_ptr: u32, name_len: u32, port: u32, timeout: u64, id_ptr: u32,
+            certs_ptr: u32, certs_len: u32
+        ) -> u32;
+        fn drop_tls_stream(id: u64) = sockets::drop::<T, TlsStream>;
+        fn clone_tls_stream(id: u64) -> u64 = sockets::clone::<T, TlsStream>;
+        async fn tls_read(id: u64, ptr: u32, len: u32, opaque_ptr: u32) -> u32
+            = streams::read::<T, TlsStream>;
+        async fn tls_write_vectored(
+            id: u64, vector_ptr: u32, vector_len: u32, opaque_ptr: u32
+        ) -> u32 = streams::write_vectored::<T, TlsStream>;
+        async fn tls_flush(id: u64, error_ptr: u32) -> u32 = streams::flush::<T, TlsStream>;
+        fn set_tls_read_timeout(id: u64, millis: u64);
+        fn get_tls_read_timeout(id: u64) -> u64;
+        fn set_tls_write_timeout(id: u64, millis: u64);
+        fn get_tls_write_timeout(id: u64) -> u64;
+    }
+    in "lunatic::message" {
+        fn push_tls_stream(id: u64) -> u64 = sockets::push::<T, TlsStream>;
+        fn take_tls_stream(index: u64) -> u64 = sockets::take::<T, TlsStream>;
+    }
 }
 
 /// `lunatic::networking::tls_bind` (ABI §6.4): listens at an address. Returns 0
 /// with a listener id, or 1 with an error id, at `id_ptr`; also 1 if certificate
 /// and key do not belong together.
 ///
-/// - `identity`: address and length of the PEM text of the certificate and those
-///   that vouch for it, and of its private key.
+/// - `certs_ptr`: the PEM text of the certificate and those that vouch for it.
+/// - `key_ptr`: the PEM text of its private key.
 ///
 /// Traps on a bad kind of address, a bad address in memory, or PEM text that
 /// cannot be read.
 async fn tls_bind<T: NetHost>(
     mut caller: Caller<'_, T>,
-    address: AddressArguments,
+    kind: u32,
+    address_ptr: u32,
+    port: u32,
+    flow_info: u32,
+    scope_id: u32,
     id_ptr: u32,
-    identity: [(u32, u32); 2],
+    certs_ptr: u32,
+    certs_len: u32,
+    key_ptr: u32,
+    key_len: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let [certificates, key] = identity;
-    let certificates = pem(&mut caller, certificates)?;
-    let key = pem(&mut caller, key)?;
+    let certificates = pem(&mut caller, certs_ptr, certs_len)?;
+    let key = pem(&mut caller, key_ptr, key_len)?;
+    let address = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
     let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
@@ -91,7 +98,7 @@ async fn tls_bind<T: NetHost>(
 }
 
 /// Copies PEM text.
-fn pem<T: NetHost>(caller: &mut Caller<'_, T>, (ptr, len): (u32, u32)) -> Result<Vec<u8>> {
+fn pem<T: NetHost>(caller: &mut Caller<'_, T>, ptr: u32, len: u32) -> Result<Vec<u8>> {
     const MAX_BYTES: usize = 1 << 20;
     let text = caller.bytes(ptr, len)?;
     if text.len() > MAX_BYTES {
@@ -101,38 +108,33 @@ fn pem<T: NetHost>(caller: &mut Caller<'_, T>, (ptr, len): (u32, u32)) -> Result
     Ok(text.to_vec())
 }
 
-/// Where the name of a server is, and its port.
-#[derive(Debug, Clone, Copy)]
-struct Server {
-    ptr: u32,
-    len: u32,
-    port: u32,
-}
-
 /// `lunatic::networking::tls_connect` (ABI §6.4): resolves, connects and does
 /// the handshake. Returns 0 with a stream id, or 1 or 9027 with an error id, at
 /// `id_ptr`.
 ///
-/// - `server`: the name, which the certificate of the server must be for.
+/// - `name_ptr`: the name, which the certificate of the server must be for.
 /// - `timeout`: milliseconds, for all of it.
-/// - `certs`: address and number of records, each of which leads to PEM text
-///   with root certificates; none for those of the system.
+/// - `certs_ptr`, `certs_len`: address and number of records, each of which leads
+///   to PEM text with root certificates; none for those of the system.
 ///
 /// Traps on a bad address, or a name that is not UTF-8.
 async fn tls_connect<T: NetHost>(
     mut caller: Caller<'_, T>,
-    server: Server,
+    name_ptr: u32,
+    name_len: u32,
+    port: u32,
     timeout: u64,
     id_ptr: u32,
-    (certs_ptr, certs_len): (u32, u32),
+    certs_ptr: u32,
+    certs_len: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let name = caller.text(server.ptr, server.len)?.to_owned();
+    let name = caller.text(name_ptr, name_len)?.to_owned();
     let roots = match certificates::read(&mut caller, certs_ptr, certs_len)? {
         Ok(roots) => roots,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    let port = match addresses::read_port(server.port) {
+    let port = match addresses::read_port(port) {
         Ok(port) => port,
         Err(error) => return caller.report(id_ptr, &error),
     };
@@ -178,4 +180,24 @@ async fn connect(
         Some(denied) if allowed.is_empty() => Err(denied.into()),
         _ => Ok(connector.connect_any(name, &allowed).await?),
     }
+}
+
+/// `lunatic::networking::set_tls_read_timeout` (ABI §6.4).
+fn set_tls_read_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64, millis: u64) -> Result<()> {
+    streams::set_timeout(caller, id, millis, TlsStream::set_read_timeout)
+}
+
+/// `lunatic::networking::get_tls_read_timeout` (ABI §6.4).
+fn get_tls_read_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    streams::get_timeout(caller, id, TlsStream::read_timeout)
+}
+
+/// `lunatic::networking::set_tls_write_timeout` (ABI §6.4).
+fn set_tls_write_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64, millis: u64) -> Result<()> {
+    streams::set_timeout(caller, id, millis, TlsStream::set_write_timeout)
+}
+
+/// `lunatic::networking::get_tls_write_timeout` (ABI §6.4).
+fn get_tls_write_timeout<T: NetHost>(caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    streams::get_timeout(caller, id, TlsStream::write_timeout)
 }

@@ -2,84 +2,51 @@
 
 use std::io::{self, ErrorKind};
 
-use lunatic_abi::{Guest, Misuse, Timeout};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::dns::tell;
 use crate::guest::reports::{counted, timed_out};
 use crate::guest::sockets::with_buffer;
 use crate::guest::streams::buffer;
-use crate::guest::{NAMESPACE, NetHost, sockets};
+use crate::guest::{NetHost, sockets};
 use crate::{Action, UdpSocket};
 
-pub(super) fn add_to_linker<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    add_sockets(linker)?;
-    add_addresses(linker)?;
-    add_sending(linker)?;
-    add_receiving(linker)?;
-    linker.func_wrap(NAMESPACE, "set_udp_socket_broadcast", set_broadcast)?;
-    linker.func_wrap(NAMESPACE, "get_udp_socket_broadcast", get_broadcast)?;
-    linker.func_wrap(NAMESPACE, "set_udp_socket_ttl", set_ttl)?;
-    linker.func_wrap(NAMESPACE, "get_udp_socket_ttl", get_ttl)?;
-    Ok(())
-}
+host_functions! {
+    pub(super) fn add_to_linker<T: NetHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
 
-fn add_sockets<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "udp_bind",
-        |caller, (kind, ptr, port, flow_info, scope_id, id_ptr)| {
-            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
-            Box::new(sockets::bind::<T, UdpSocket>(caller, address, id_ptr))
-        },
-    )?;
-    sockets::add_handles::<T, UdpSocket>(linker, "udp_socket")
-}
-
-fn add_addresses<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "udp_local_addr", udp_local_addr)?;
-    linker.func_wrap(NAMESPACE, "udp_peer_addr", udp_peer_addr)?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "udp_connect",
-        |caller, (id, kind, ptr, port, flow_info, scope_id, timeout, id_ptr)| {
-            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
-            Box::new(udp_connect(caller, id, address, timeout, id_ptr))
-        },
-    )?;
-    Ok(())
-}
-
-fn add_sending<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(NAMESPACE, "udp_send", |caller, (id, ptr, len, opaque)| {
-        Box::new(udp_send(caller, id, ptr, len, opaque))
-    })?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "udp_send_to",
-        |caller, (id, data, len, kind, ptr, port, flow_info, scope_id, opaque)| {
-            let address = AddressArguments::new(kind, ptr, port, flow_info, scope_id);
-            Box::new(udp_send_to(caller, id, (data, len), address, opaque))
-        },
-    )?;
-    Ok(())
-}
-
-fn add_receiving<T: NetHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "udp_receive",
-        |caller, (id, ptr, len, opaque)| Box::new(udp_receive(caller, id, ptr, len, opaque)),
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "udp_receive_from",
-        |caller, (id, ptr, len, opaque, peer_ptr)| {
-            Box::new(udp_receive_from(caller, id, ptr, len, opaque, peer_ptr))
-        },
-    )?;
-    Ok(())
+    in "lunatic::networking" {
+        async fn udp_bind(
+            kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32, id_ptr: u32
+        ) -> u32 = sockets::bind::<T, UdpSocket>;
+        fn drop_udp_socket(id: u64) = sockets::drop::<T, UdpSocket>;
+        fn clone_udp_socket(id: u64) -> u64 = sockets::clone::<T, UdpSocket>;
+        fn udp_local_addr(id: u64, id_ptr: u32) -> u32;
+        fn udp_peer_addr(id: u64, id_ptr: u32) -> u32;
+        async fn udp_connect(
+            id: u64, kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32,
+            timeout: u64, id_ptr: u32
+        ) -> u32;
+        async fn udp_send(id: u64, ptr: u32, len: u32, opaque_ptr: u32) -> u32;
+        async fn udp_send_to(
+            id: u64, ptr: u32, len: u32, kind: u32, address_ptr: u32, port: u32,
+            flow_info: u32, scope_id: u32, opaque_ptr: u32
+        ) -> u32;
+        async fn udp_receive(id: u64, ptr: u32, len: u32, opaque_ptr: u32) -> u32;
+        async fn udp_receive_from(
+            id: u64, ptr: u32, len: u32, opaque_ptr: u32, peer_ptr: u32
+        ) -> u32;
+        fn set_udp_socket_broadcast(id: u64, broadcast: u32);
+        fn get_udp_socket_broadcast(id: u64) -> u32;
+        fn set_udp_socket_ttl(id: u64, ttl: u32);
+        fn get_udp_socket_ttl(id: u64) -> u32;
+    }
+    in "lunatic::message" {
+        fn push_udp_socket(id: u64) -> u64 = sockets::push::<T, UdpSocket>;
+        fn take_udp_socket(index: u64) -> u64 = sockets::take::<T, UdpSocket>;
+    }
 }
 
 /// `lunatic::networking::udp_local_addr` (ABI §6.5). Returns 0 with an iterator
@@ -113,12 +80,17 @@ fn udp_peer_addr<T: NetHost>(mut caller: Caller<'_, T>, id: u64, id_ptr: u32) ->
 async fn udp_connect<T: NetHost>(
     mut caller: Caller<'_, T>,
     id: u64,
-    address: AddressArguments,
+    kind: u32,
+    address_ptr: u32,
+    port: u32,
+    flow_info: u32,
+    scope_id: u32,
     timeout: u64,
     id_ptr: u32,
 ) -> Result<u32> {
     let socket: UdpSocket = caller.data_mut().net().socket(id)?;
     caller.check_id_ptr(id_ptr)?;
+    let address = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
     let permitted = addresses::permitted(&mut caller, Action::Connect, address);
     let address = match Timeout::from_millis(timeout).limit(permitted).await {
         Some(permitted) => permitted?,
@@ -128,13 +100,7 @@ async fn udp_connect<T: NetHost>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
-    match socket.connect(address) {
-        Ok(()) => {
-            caller.write_u64(id_ptr, 0)?;
-            Ok(0)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    caller.answer_id(id_ptr, socket.connect(address).map(|()| 0))
 }
 
 /// `lunatic::networking::udp_send` (ABI §6.5): sends a datagram to the peer that
@@ -159,18 +125,21 @@ async fn udp_send<T: NetHost>(
 /// `lunatic::networking::udp_send_to` (ABI §6.5): sends a datagram. Returns 0
 /// with its length, or 1 with an error id, at `opaque_ptr`.
 ///
-/// - `datagram`: its address in memory and its length.
-///
 /// Traps on an unknown id, a bad kind of address, or a bad address in memory.
 async fn udp_send_to<T: NetHost>(
     mut caller: Caller<'_, T>,
     id: u64,
-    datagram: (u32, u32),
-    peer: AddressArguments,
+    ptr: u32,
+    len: u32,
+    kind: u32,
+    address_ptr: u32,
+    port: u32,
+    flow_info: u32,
+    scope_id: u32,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let (ptr, len) = datagram;
     let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
+    let peer = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
     let peer = match addresses::permitted(&mut caller, Action::Connect, peer).await? {
         Ok(peer) => peer,
         Err(refusal) => return caller.report(opaque_ptr, &refusal),
@@ -229,7 +198,11 @@ async fn udp_receive_from<T: NetHost>(
 /// `lunatic::networking::set_udp_socket_broadcast` (ABI §6.5): 0 is off.
 ///
 /// Traps on an unknown id, and if the system refuses.
-fn set_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64, broadcast: u32) -> Result<()> {
+fn set_udp_socket_broadcast<T: NetHost>(
+    mut caller: Caller<'_, T>,
+    id: u64,
+    broadcast: u32,
+) -> Result<()> {
     let socket: UdpSocket = caller.data_mut().net().socket(id)?;
     socket
         .set_broadcast(broadcast != 0)
@@ -239,7 +212,7 @@ fn set_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64, broadcast: u32)
 /// `lunatic::networking::get_udp_socket_broadcast` (ABI §6.5): 1 is on.
 ///
 /// Traps on an unknown id, and if the system refuses.
-fn get_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> {
+fn get_udp_socket_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> {
     let socket: UdpSocket = caller.data_mut().net().socket(id)?;
     match socket.broadcast() {
         Ok(broadcast) => Ok(u32::from(broadcast)),
@@ -251,7 +224,7 @@ fn get_broadcast<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> 
 /// datagram may take.
 ///
 /// Traps on an unknown id, and if the system refuses, as it does above 255.
-fn set_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64, ttl: u32) -> Result<()> {
+fn set_udp_socket_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64, ttl: u32) -> Result<()> {
     let socket: UdpSocket = caller.data_mut().net().socket(id)?;
     socket
         .set_ttl(ttl)
@@ -261,7 +234,7 @@ fn set_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64, ttl: u32) -> Result<(
 /// `lunatic::networking::get_udp_socket_ttl` (ABI §6.5).
 ///
 /// Traps on an unknown id, and if the system refuses.
-fn get_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> {
+fn get_udp_socket_ttl<T: NetHost>(mut caller: Caller<'_, T>, id: u64) -> Result<u32> {
     let socket: UdpSocket = caller.data_mut().net().socket(id)?;
     socket
         .ttl()

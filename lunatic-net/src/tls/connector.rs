@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_lock::OnceCell;
-use blocking::unblock;
+use lunatic_blocking::Class;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
@@ -60,7 +60,10 @@ impl TlsConnector {
     /// [`RootsError::Unusable`] if TLS cannot be set up with them.
     pub async fn with_system_roots() -> Result<TlsConnector, RootsError> {
         static SYSTEM: OnceCell<TlsConnector> = OnceCell::new();
-        let read = || async { TlsConnector::new(unblock(roots::of_system).await) };
+        let read = || async {
+            let roots = Class::Cache.queue().run(roots::of_system).await;
+            TlsConnector::new(roots)
+        };
         SYSTEM.get_or_try_init(read).await.cloned()
     }
 

@@ -1,7 +1,8 @@
 //! A guest that tests steer: it calls the host functions one by one.
 //!
 //! The module imports all of them and exports a wrapper for each, so that a test
-//! calls the host through real WebAssembly code and real guest memory.
+//! calls the host through real WebAssembly code and real guest memory. Whether
+//! they have the types of the ABI, `cargo xtask tidy` finds out.
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
@@ -10,86 +11,25 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
-use lunatic_abi::{AbiHost, ErrorTable};
+use lunatic_abi::{AbiHost, ErrorTable, HostFunction};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use lunatic_mailbox::{Limits, Mailbox, Message};
+use lunatic_mailbox::{Limits, Mailbox, Message, Pid};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_testkit::guest;
 pub use lunatic_testkit::guest::args;
 use wasmtime::{Linker, Memory, Val};
 
-const NETWORKING: &str = "lunatic::networking";
-const MESSAGE: &str = "lunatic::message";
-const ERROR: &str = "lunatic::error";
-
-/// Namespace, name, parameters and result of each function: `i` is an `i32`,
-/// `I` an `i64` (ABI §6, §4).
-pub const FUNCTIONS: [(&str, &str, &str, &str); 60] = [
-    (NETWORKING, "resolve", "iiIi", "i"),
-    (NETWORKING, "resolve_next", "Iiiiii", "i"),
-    (NETWORKING, "drop_dns_iterator", "I", ""),
-    (NETWORKING, "tcp_bind", "iiiiii", "i"),
-    (NETWORKING, "drop_tcp_listener", "I", ""),
-    (NETWORKING, "tcp_local_addr", "Ii", "i"),
-    (NETWORKING, "tcp_accept", "Iii", "i"),
-    (NETWORKING, "tcp_connect", "iiiiiIi", "i"),
-    (NETWORKING, "tcp_peer_addr", "Ii", "i"),
-    (NETWORKING, "drop_tcp_stream", "I", ""),
-    (NETWORKING, "clone_tcp_stream", "I", "I"),
-    (NETWORKING, "tcp_write_vectored", "Iiii", "i"),
-    (NETWORKING, "tcp_read", "Iiii", "i"),
-    (NETWORKING, "tcp_peek", "Iiii", "i"),
-    (NETWORKING, "set_read_timeout", "II", ""),
-    (NETWORKING, "set_write_timeout", "II", ""),
-    (NETWORKING, "set_peek_timeout", "II", ""),
-    (NETWORKING, "get_read_timeout", "I", "I"),
-    (NETWORKING, "get_write_timeout", "I", "I"),
-    (NETWORKING, "get_peek_timeout", "I", "I"),
-    (NETWORKING, "tcp_flush", "Ii", "i"),
-    (NETWORKING, "tls_bind", "iiiiiiiiii", "i"),
-    (NETWORKING, "drop_tls_listener", "I", ""),
-    (NETWORKING, "tls_local_addr", "Ii", "i"),
-    (NETWORKING, "tls_accept", "Iii", "i"),
-    (NETWORKING, "tls_connect", "iiiIiii", "i"),
-    (NETWORKING, "drop_tls_stream", "I", ""),
-    (NETWORKING, "clone_tls_stream", "I", "I"),
-    (NETWORKING, "tls_write_vectored", "Iiii", "i"),
-    (NETWORKING, "tls_read", "Iiii", "i"),
-    (NETWORKING, "set_tls_read_timeout", "II", ""),
-    (NETWORKING, "set_tls_write_timeout", "II", ""),
-    (NETWORKING, "get_tls_read_timeout", "I", "I"),
-    (NETWORKING, "get_tls_write_timeout", "I", "I"),
-    (NETWORKING, "tls_flush", "Ii", "i"),
-    (NETWORKING, "udp_bind", "iiiiii", "i"),
-    (NETWORKING, "drop_udp_socket", "I", ""),
-    (NETWORKING, "clone_udp_socket", "I", "I"),
-    (NETWORKING, "udp_local_addr", "Ii", "i"),
-    (NETWORKING, "udp_peer_addr", "Ii", "i"),
-    (NETWORKING, "udp_connect", "IiiiiiIi", "i"),
-    (NETWORKING, "udp_send", "Iiii", "i"),
-    (NETWORKING, "udp_send_to", "Iiiiiiiii", "i"),
-    (NETWORKING, "udp_receive", "Iiii", "i"),
-    (NETWORKING, "udp_receive_from", "Iiiii", "i"),
-    (NETWORKING, "set_udp_socket_broadcast", "Ii", ""),
-    (NETWORKING, "get_udp_socket_broadcast", "I", "i"),
-    (NETWORKING, "set_udp_socket_ttl", "Ii", ""),
-    (NETWORKING, "get_udp_socket_ttl", "I", "i"),
-    (MESSAGE, "push_tcp_stream", "I", "I"),
-    (MESSAGE, "take_tcp_stream", "I", "I"),
-    (MESSAGE, "push_tls_stream", "I", "I"),
-    (MESSAGE, "take_tls_stream", "I", "I"),
-    (MESSAGE, "push_udp_socket", "I", "I"),
-    (MESSAGE, "take_udp_socket", "I", "I"),
-    (MESSAGE, "create_data", "II", ""),
-    (MESSAGE, "send", "I", "i"),
-    (ERROR, "string_size", "I", "i"),
-    (ERROR, "to_string", "Ii", ""),
-    (ERROR, "drop", "I", ""),
-];
-
-/// How many of [`FUNCTIONS`] are those of this crate.
-pub const OWN_FUNCTIONS: usize = 55;
+/// The functions that the module imports: those of this crate, and those on
+/// messages and errors.
+fn imports() -> impl Iterator<Item = &'static HostFunction> {
+    let lists = [
+        lunatic_net::guest::HOST_FUNCTIONS,
+        lunatic_mailbox::guest::HOST_FUNCTIONS,
+        lunatic_abi::HOST_FUNCTIONS,
+    ];
+    lists.into_iter().flatten()
+}
 
 /// Where tests put things in guest memory.
 pub mod at {
@@ -124,7 +64,7 @@ pub struct Host {
 pub struct SentMessages(Arc<Mutex<Vec<Message>>>);
 
 impl Post for SentMessages {
-    fn deliver(&self, _process_id: u64, message: Message) {
+    fn deliver(&self, _: Pid, message: Message) {
         self.0.lock().expect("no panic").push(message);
     }
 }
@@ -194,7 +134,7 @@ impl Guest {
             lunatic_mailbox::guest::add_to_linker(linker)?;
             lunatic_net::guest::add_to_linker(linker)
         };
-        let module = guest::forwarding(FUNCTIONS, at::PAGES);
+        let module = guest::forwarding(imports(), at::PAGES);
         let instance = guest::Guest::new(&module, host, register, |host, memory| {
             host.memory = Some(memory);
         });

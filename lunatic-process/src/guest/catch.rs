@@ -1,10 +1,10 @@
 //! `lunatic::trap` (ABI §11).
 
-use lunatic_abi::Misuse;
-use wasmtime::{Caller, Extern, Linker, Result};
+use lunatic_abi::{Misuse, host_functions};
+use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::ProcessHost;
-use crate::guest::start::cause_of;
+use crate::guest::run::cause_of;
 
 /// The export that calls the function to be guarded.
 const TRAMPOLINE: &str = "_lunatic_catch_trap";
@@ -12,11 +12,13 @@ const TRAMPOLINE: &str = "_lunatic_catch_trap";
 /// Every open catch has a stack of its own; a guest may hold so many.
 const MAX_DEPTH: u32 = 64;
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async("lunatic::trap", "catch", |caller, (function, pointer)| {
-        Box::new(catch(caller, function, pointer))
-    })?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::trap" {
+        async fn catch(function: u32, pointer: u32) -> u32;
+    }
 }
 
 /// `lunatic::trap::catch` (ABI §11): calls the caller's own `_lunatic_catch_trap`
@@ -35,18 +37,18 @@ async fn catch<T: ProcessHost>(
         .and_then(Extern::into_func)
         .ok_or_else(|| Misuse::refused(format!("the module exports no function `{TRAMPOLINE}`")))?
         .typed::<(u32, u32), u32>(&caller)?;
-    let depth = caller.data().process().catches + 1;
+    let depth = caller.data().process().incarnation.catches + 1;
     if depth > MAX_DEPTH {
         return Err(Misuse::refused(format!("more than {MAX_DEPTH} catches are open")).into());
     }
-    caller.data_mut().process_mut().catches = depth;
+    caller.data_mut().process_mut().incarnation.catches = depth;
     let outcome = trampoline
         .call_async(&mut caller, (function, pointer))
         .await;
-    caller.data_mut().process_mut().catches = depth - 1;
+    caller.data_mut().process_mut().incarnation.catches = depth - 1;
     Ok(outcome.unwrap_or_else(|error| {
-        let process = caller.data().process().handle().id().0;
-        tracing::debug!(process, "caught: {}", cause_of(&error));
+        let process = caller.data().process().handle().id();
+        tracing::debug!(%process, "caught: {}", cause_of(&error));
         0
     }))
 }

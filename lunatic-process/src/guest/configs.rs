@@ -6,23 +6,31 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use lunatic_abi::Misuse;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Misuse, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::config::ProcessConfig;
 use crate::guest::state::GuestConfig;
-use crate::guest::{Config, NAMESPACE, ProcessHost, SET_MAX_FUEL};
+use crate::guest::{Config, ProcessHost};
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "create_config", create_config)?;
-    linker.func_wrap(NAMESPACE, "drop_config", drop_config)?;
-    linker.func_wrap(NAMESPACE, "config_set_max_memory", set_max_memory)?;
-    linker.func_wrap(NAMESPACE, "config_get_max_memory", get_max_memory)?;
-    linker.func_wrap(SET_MAX_FUEL.0, SET_MAX_FUEL.1, set_max_fuel)?;
-    linker.func_wrap(NAMESPACE, "config_get_max_fuel", get_max_fuel)?;
-    add_right(linker, "compile_modules", &COMPILE_MODULES)?;
-    add_right(linker, "create_configs", &CREATE_CONFIGS)?;
-    add_right(linker, "spawn_processes", &SPAWN_PROCESSES)
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::process" {
+        fn create_config() -> i64;
+        fn drop_config(config_id: u64);
+        fn config_set_max_memory(config_id: u64, max_memory: u64);
+        fn config_get_max_memory(config_id: u64) -> u64;
+        fn config_set_max_fuel(config_id: u64, max_fuel: u64);
+        fn config_get_max_fuel(config_id: u64) -> u64;
+        fn config_can_compile_modules(config_id: u64) -> u32;
+        fn config_set_can_compile_modules(config_id: u64, can: u32);
+        fn config_can_create_configs(config_id: u64) -> u32;
+        fn config_set_can_create_configs(config_id: u64, can: u32);
+        fn config_can_spawn_processes(config_id: u64) -> u32;
+        fn config_set_can_spawn_processes(config_id: u64, can: u32);
+    }
 }
 
 /// A right that a process has or has not.
@@ -45,27 +53,6 @@ const SPAWN_PROCESSES: Right = Right {
     name: "grant the right to spawn processes",
     of: |config| &mut config.can_spawn_processes,
 };
-
-/// Registers `config_can_<name>` and `config_set_can_<name>`.
-fn add_right<T: ProcessHost>(
-    linker: &mut Linker<T>,
-    name: &str,
-    right: &'static Right,
-) -> Result<()> {
-    linker.func_wrap(
-        NAMESPACE,
-        &format!("config_can_{name}"),
-        |caller: Caller<'_, T>, config_id: u64| has_right(caller, config_id, right),
-    )?;
-    linker.func_wrap(
-        NAMESPACE,
-        &format!("config_set_can_{name}"),
-        |caller: Caller<'_, T>, config_id: u64, can: u32| {
-            set_right(caller, config_id, right, can != 0)
-        },
-    )?;
-    Ok(())
-}
 
 /// `lunatic::process::create_config` (ABI §3.2): a config without rights and with
 /// the default limits, or the caller's where those are lower. Returns its id, or
@@ -99,7 +86,7 @@ fn drop_config<T: ProcessHost>(mut caller: Caller<'_, T>, config_id: u64) -> Res
 /// `lunatic::process::config_set_max_memory` (ABI §3.2), in bytes.
 ///
 /// Traps on an unknown id.
-fn set_max_memory<T: ProcessHost>(
+fn config_set_max_memory<T: ProcessHost>(
     caller: Caller<'_, T>,
     config_id: u64,
     max_memory: u64,
@@ -110,7 +97,7 @@ fn set_max_memory<T: ProcessHost>(
 /// `lunatic::process::config_get_max_memory` (ABI §3.2), in bytes.
 ///
 /// Traps on an unknown id.
-fn get_max_memory<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u64> {
+fn config_get_max_memory<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u64> {
     Ok(config(&caller, config_id)?.max_memory)
 }
 
@@ -118,7 +105,7 @@ fn get_max_memory<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Resu
 /// 0 is no limit.
 ///
 /// Traps on an unknown id.
-fn set_max_fuel<T: ProcessHost>(
+fn config_set_max_fuel<T: ProcessHost>(
     caller: Caller<'_, T>,
     config_id: u64,
     max_fuel: u64,
@@ -132,22 +119,79 @@ fn set_max_fuel<T: ProcessHost>(
 /// 0 is no limit.
 ///
 /// Traps on an unknown id.
-fn get_max_fuel<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u64> {
+fn config_get_max_fuel<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u64> {
     let max_fuel = config(&caller, config_id)?.max_fuel;
     Ok(max_fuel.map_or(0, NonZeroU64::get))
 }
 
-/// `lunatic::process::config_can_…` (ABI §3.2): 1 if the config has the right.
+/// `lunatic::process::config_can_compile_modules` (ABI §3.2): 1 if the config has the
+/// right.
 ///
 /// Traps on an unknown id.
+fn config_can_compile_modules<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+) -> Result<u32> {
+    has_right(caller, config_id, &COMPILE_MODULES)
+}
+
+/// `lunatic::process::config_set_can_compile_modules` (ABI §3.2).
+///
+/// Traps on an unknown id, and on a grant of what the caller does not have.
+fn config_set_can_compile_modules<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+    can: u32,
+) -> Result<()> {
+    set_right(caller, config_id, &COMPILE_MODULES, can != 0)
+}
+
+/// `lunatic::process::config_can_create_configs` (ABI §3.2): 1 if the config has the
+/// right.
+///
+/// Traps on an unknown id.
+fn config_can_create_configs<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64) -> Result<u32> {
+    has_right(caller, config_id, &CREATE_CONFIGS)
+}
+
+/// `lunatic::process::config_set_can_create_configs` (ABI §3.2).
+///
+/// Traps on an unknown id, and on a grant of what the caller does not have.
+fn config_set_can_create_configs<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+    can: u32,
+) -> Result<()> {
+    set_right(caller, config_id, &CREATE_CONFIGS, can != 0)
+}
+
+/// `lunatic::process::config_can_spawn_processes` (ABI §3.2): 1 if the config has the
+/// right.
+///
+/// Traps on an unknown id.
+fn config_can_spawn_processes<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+) -> Result<u32> {
+    has_right(caller, config_id, &SPAWN_PROCESSES)
+}
+
+/// `lunatic::process::config_set_can_spawn_processes` (ABI §3.2).
+///
+/// Traps on an unknown id, and on a grant of what the caller does not have.
+fn config_set_can_spawn_processes<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+    can: u32,
+) -> Result<()> {
+    set_right(caller, config_id, &SPAWN_PROCESSES, can != 0)
+}
+
 fn has_right<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64, right: &Right) -> Result<u32> {
     let mut config = config(&caller, config_id)?.clone();
     Ok(u32::from(*(right.of)(&mut config)))
 }
 
-/// `lunatic::process::config_set_can_…` (ABI §3.2).
-///
-/// Traps on an unknown id, and on a grant of what the caller does not have.
 fn set_right<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,

@@ -1,27 +1,29 @@
 //! Who a process is, links, monitors, kill (ABI §3.5).
 
-use lunatic_abi::timeout;
-use lunatic_mailbox::Tag;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{host_functions, timeout};
+use lunatic_mailbox::{Pid, Tag};
+use wasmtime::Caller;
 
-use crate::guest::{NAMESPACE, ProcessHost};
+use crate::guest::ProcessHost;
 use crate::process::Process;
-use crate::relations::ProcessId;
+use crate::signal::Signal;
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "process_id", process_id)?;
-    linker.func_wrap(NAMESPACE, "environment_id", environment_id)?;
-    linker.func_wrap_async(NAMESPACE, "sleep_ms", |_, (millis,)| {
-        Box::new(timeout::sleep(millis))
-    })?;
-    linker.func_wrap(NAMESPACE, "die_when_link_dies", die_when_link_dies)?;
-    linker.func_wrap(NAMESPACE, "link", link)?;
-    linker.func_wrap(NAMESPACE, "unlink", unlink)?;
-    linker.func_wrap(NAMESPACE, "monitor", monitor)?;
-    linker.func_wrap(NAMESPACE, "stop_monitoring", stop_monitoring)?;
-    linker.func_wrap(NAMESPACE, "kill", kill)?;
-    linker.func_wrap(NAMESPACE, "exists", exists)?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::process" {
+        fn process_id() -> u64;
+        fn environment_id() -> u64;
+        async fn sleep_ms(millis: u64);
+        fn die_when_link_dies(die: u32);
+        fn link(tag: i64, process_id: u64);
+        fn unlink(process_id: u64);
+        fn monitor(process_id: u64);
+        fn stop_monitoring(process_id: u64);
+        fn kill(process_id: u64);
+        fn exists(process_id: u64) -> u32;
+    }
 }
 
 fn own<'a, T: ProcessHost>(caller: &'a Caller<'_, T>) -> &'a Process {
@@ -30,12 +32,19 @@ fn own<'a, T: ProcessHost>(caller: &'a Caller<'_, T>) -> &'a Process {
 
 /// `lunatic::process::process_id` (ABI §3.5): the caller's own id.
 fn process_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
-    own(&caller).id().0
+    own(&caller).id().to_bits()
 }
 
 /// `lunatic::process::environment_id` (ABI §3.5).
 fn environment_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
     own(&caller).environment().id()
+}
+
+/// `lunatic::process::sleep_ms` (ABI §3.5): waits.
+///
+/// - `millis`: milliseconds; -1 for ever.
+async fn sleep_ms<T: ProcessHost>(mut caller: Caller<'_, T>, millis: u64) {
+    timeout::sleep(&mut caller, "sleep_ms", millis).await;
 }
 
 /// `lunatic::process::die_when_link_dies` (ABI §3.5): 0 makes link deaths
@@ -48,35 +57,39 @@ fn die_when_link_dies<T: ProcessHost>(caller: Caller<'_, T>, die: u32) {
 ///
 /// - `tag`: what either is told when the other dies; 0 for none.
 fn link<T: ProcessHost>(caller: Caller<'_, T>, tag: i64, process_id: u64) {
-    own(&caller).link(ProcessId(process_id), Tag::new(tag));
+    own(&caller).link(Pid::from_bits(process_id), Tag::new(tag));
 }
 
 /// `lunatic::process::unlink` (ABI §3.5).
 fn unlink<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    own(&caller).unlink(ProcessId(process_id));
+    own(&caller).unlink(Pid::from_bits(process_id));
 }
 
 /// `lunatic::process::monitor` (ABI §3.5): asks to be told when a process ends.
 fn monitor<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    own(&caller).monitor(ProcessId(process_id));
+    own(&caller).monitor(Pid::from_bits(process_id));
 }
 
 /// `lunatic::process::stop_monitoring` (ABI §3.5).
 fn stop_monitoring<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    own(&caller).stop_monitoring(ProcessId(process_id));
+    own(&caller).stop_monitoring(Pid::from_bits(process_id));
 }
 
 /// `lunatic::process::kill` (ABI §3.5): ends a process, the caller too, at its
 /// next suspension point.
 fn kill<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    let process = own(&caller).environment().process(ProcessId(process_id));
-    if let Some(process) = process {
-        process.kill();
-    }
+    let environment = own(&caller).environment();
+    // A process that has ended, or cannot be reached, need not be killed.
+    environment
+        .signal(Pid::from_bits(process_id), Signal::Kill)
+        .ok();
 }
 
-/// `lunatic::process::exists` (ABI §3.5): 1 if there is such a process, else 0.
+/// `lunatic::process::exists` (ABI §3.5): 1 if there is such a process on this node,
+/// else 0.
 fn exists<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> u32 {
-    let exists = own(&caller).environment().exists(ProcessId(process_id));
+    let exists = own(&caller)
+        .environment()
+        .exists(Pid::from_bits(process_id));
     u32::from(exists)
 }

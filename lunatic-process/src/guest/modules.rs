@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use lunatic_abi::{Guest, Misuse, Resource};
+use lunatic_abi::{Guest, Misuse, Resource, host_functions};
 use lunatic_engine::Module;
-use lunatic_mailbox::guest as messages;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_mailbox::{MessageResource, guest as messages};
+use wasmtime::{Caller, Result};
 
-use crate::guest::{Config, NAMESPACE, ProcessHost};
+use crate::guest::{Config, ProcessHost};
 
 /// A module that a guest holds an id of.
 pub struct GuestModule<T: ProcessHost>(pub(super) Module<T>);
@@ -16,14 +16,24 @@ impl<T: ProcessHost> Resource for GuestModule<T> {
     const KIND: &'static str = "module";
 }
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(NAMESPACE, "compile_module", |caller, (ptr, len, id_ptr)| {
-        Box::new(compile_module(caller, ptr, len, id_ptr))
-    })?;
-    linker.func_wrap(NAMESPACE, "drop_module", drop_module)?;
-    linker.func_wrap(messages::NAMESPACE, "push_module", push_module)?;
-    linker.func_wrap(messages::NAMESPACE, "take_module", take_module)?;
-    Ok(())
+impl<T: ProcessHost> MessageResource for GuestModule<T> {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+}
+
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::process" {
+        async fn compile_module(ptr: u32, len: u32, id_ptr: u32) -> i32;
+        fn drop_module(module_id: u64);
+    }
+    in "lunatic::message" {
+        fn push_module(module_id: u64) -> u64;
+        fn take_module(index: u64) -> u64;
+    }
 }
 
 /// `lunatic::process::compile_module` (ABI §3.1): compiles `len` bytes, binary
@@ -43,15 +53,12 @@ async fn compile_module<T: ProcessHost>(
     }
     caller.check_id_ptr(id_ptr)?;
     let bytes = caller.bytes(ptr, len)?.to_vec();
-    let loader = caller.data().process().module().loader().clone();
-    match loader.load_async(bytes).await {
-        Ok(module) => {
-            let id = keep(&mut caller, module)?;
-            caller.write_u64(id_ptr, id)?;
-            Ok(0)
-        }
-        Err(error) => Ok(caller.report(id_ptr, &error)? as i32),
-    }
+    let loader = caller.data().loader().clone();
+    let module = match loader.load_async(bytes).await {
+        Ok(module) => Ok(keep(&mut caller, module)?),
+        Err(error) => Err(error),
+    };
+    Ok(caller.answer_id(id_ptr, module)? as i32)
 }
 
 /// `lunatic::process::drop_module` (ABI §3.1). Processes and messages keep theirs.
@@ -70,7 +77,7 @@ fn push_module<T: ProcessHost>(mut caller: Caller<'_, T>, module_id: u64) -> Res
     const OWN: u64 = u64::MAX;
     let process = caller.data().process();
     let module = match module_id {
-        OWN => process.module.clone(),
+        OWN => process.incarnation.module.clone(),
         id => process.modules.get(id)?.0.clone(),
     };
     let index = messages::push(&mut caller, GuestModule(module));

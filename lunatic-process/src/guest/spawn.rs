@@ -3,31 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_abi::{Guest, Misuse, params};
+use lunatic_abi::{Guest, Misuse, host_functions, params};
 use lunatic_engine::Module;
 use lunatic_mailbox::Tag;
-use wasmtime::{Caller, Linker, Result, Val};
+use wasmtime::{Caller, Result, Val};
 
-use crate::environment::SpawnLink;
-use crate::guest::start::{self, Spawn, Spawned, StartError};
-use crate::guest::{Config, NAMESPACE, ProcessHost};
+use crate::environment::{SpawnLink, SpawnOptions};
+use crate::guest::run::Spawn;
+use crate::guest::start;
+use crate::guest::{Config, ProcessHost};
 
-pub(super) fn add_to_linker<T: ProcessHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "spawn",
-        |caller, (link, config, module, name, name_len, params, params_len, id_ptr)| {
-            let spawn = SpawnArguments {
-                link,
-                config,
-                module,
-                name: (name, name_len),
-                params: (params, params_len),
-            };
-            Box::new(spawn_process(caller, spawn, id_ptr))
-        },
-    )?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::process" {
+        async fn spawn(
+            link: i64, config_id: i64, module_id: i64, export_ptr: u32, export_len: u32,
+            params_ptr: u32, params_len: u32, id_ptr: u32
+        ) -> u32;
+    }
 }
 
 /// The arguments that `spawn` and `get_or_spawn` have in common, as the guest
@@ -49,31 +44,38 @@ pub struct SpawnArguments {
 /// Stands for the caller's own config or module.
 const OWN: i64 = -1;
 
-/// What came of a request to spawn that was in order.
-pub type Begun = Result<Spawned, StartError>;
-
 /// `lunatic::process::spawn` (ABI §3.3): starts a process. Returns 0 with its
 /// id, or 1 with an error id, at `id_ptr`.
 ///
-/// Traps as [`begin`] does, and on a bad `id_ptr`.
-async fn spawn_process<T: ProcessHost>(
+/// Traps without the right to spawn, as [`prepare`] does, and on a bad `id_ptr`.
+async fn spawn<T: ProcessHost>(
     mut caller: Caller<'_, T>,
-    arguments: SpawnArguments,
+    link: i64,
+    config_id: i64,
+    module_id: i64,
+    export_ptr: u32,
+    export_len: u32,
+    params_ptr: u32,
+    params_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let spawned = match begin(&mut caller, arguments)? {
+    let arguments = SpawnArguments {
+        link,
+        config: config_id,
+        module: module_id,
+        name: (export_ptr, export_len),
+        params: (params_ptr, params_len),
+    };
+    let environment = caller.data().process().process.environment().clone();
+    let prepared = prepare(&mut caller, arguments).await?;
+    let spawned = match start::spawn(&environment, prepared) {
         Ok(spawned) => spawned,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    match spawned.started().await {
-        Ok(process) => {
-            caller.write_u64(id_ptr, process.id().0)?;
-            Ok(0)
-        }
-        Err(failure) => caller.report(id_ptr, &failure),
-    }
+    let started = spawned.started().await;
+    caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
 }
 
 /// Checks that the caller may spawn.
@@ -87,7 +89,7 @@ pub fn check_right_to_spawn<T: ProcessHost>(state: &T) -> Result<(), Misuse> {
     if !process.config().process().can_spawn_processes {
         return Err(Misuse::Denied("spawn processes"));
     }
-    if !process.has_started() {
+    if !process.incarnation.has_started() {
         return Err(Misuse::refused(
             "a process cannot spawn others while its own start function runs",
         ));
@@ -123,7 +125,7 @@ pub fn resolve<T: ProcessHost>(
         id => parent.configs.get(id as u64)?.0.clone(),
     };
     let module = match arguments.module {
-        OWN => parent.module.clone(),
+        OWN => parent.incarnation.module.clone(),
         id => parent.modules.get(id as u64)?.0.clone(),
     };
     let export = caller.text(arguments.name.0, arguments.name.1)?.to_owned();
@@ -136,40 +138,42 @@ pub fn resolve<T: ProcessHost>(
     })
 }
 
-/// Starts a process; shared by every host function that does. It does not
-/// wait, so a lock may be held over it.
+/// Everything a child of the caller starts with. It waits only if something that
+/// the config names must be opened first.
 ///
 /// # Errors
 ///
 /// Traps as [`resolve`] does, and on a config that names something that cannot
 /// be had.
-pub fn begin<T: ProcessHost>(
+pub async fn prepare<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,
-) -> Result<Begun> {
+) -> Result<Spawn<T>> {
     let Resolved {
         module,
         config,
         export,
         params,
     } = resolve(caller, arguments)?;
-    let inheritance = caller.data().inherit(&config)?;
+    let child_environment = caller.data().child_environment(&config).await?;
     let parent = &caller.data().process().process;
     let link = Tag::new(arguments.link).map(|tag| SpawnLink {
         parent: parent.clone(),
         tag: Some(tag),
     });
-    let environment = parent.environment().clone();
-    let spawn = Spawn {
+    let options = SpawnOptions {
+        link,
+        parent: Some(parent.id()),
+        ..SpawnOptions::default()
+    };
+    Ok(Spawn {
         module,
         config,
         export,
         params,
-        inheritance,
-        link,
-        awaited: false,
-    };
-    Ok(start::spawn(&environment, spawn))
+        child_environment,
+        options,
+    })
 }
 
 impl<T: ProcessHost> fmt::Debug for Resolved<T> {

@@ -1,85 +1,42 @@
-//! The body of a process that is a wasm instance.
+//! How a wasm process is spawned.
 
-use std::error::Error;
-use std::fmt;
-use std::future::Future;
-use std::num::NonZeroU64;
-use std::sync::Arc;
+use async_channel::Receiver;
+use lunatic_engine::MemoryLimits;
 
-use async_channel::{Receiver, Sender};
-use lunatic_engine::{Call, Instance, InstantiateError, Metering, Module};
-use lunatic_mailbox::guest::GuestMailbox;
-use wasmtime::{Val, WasmBacktrace};
-
-use crate::config::FUEL_UNIT;
-use crate::environment::{Context, Environment, SpawnError, SpawnLink, SpawnOptions};
-use crate::exit::Failure;
-use crate::guest::state::GuestProcess;
+use crate::environment::{Environment, SpawnError, SpawnOptions};
+use crate::failure::Failure;
+use crate::guest::run::{Spawn, run};
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
-
-/// Everything a new wasm process starts with.
-pub struct Spawn<T: ProcessHost> {
-    /// What it is an instance of.
-    pub module: Module<T>,
-    /// Its rights and limits.
-    pub config: Arc<T::Config>,
-    /// The exported function that is its body. It must return nothing.
-    pub export: String,
-    /// The arguments of that function.
-    pub params: Vec<Val>,
-    /// What it has from its parent.
-    pub inheritance: T::Inheritance,
-    /// A link to its parent.
-    pub link: Option<SpawnLink>,
-    /// Whether somebody waits for it; see [`SpawnOptions::awaited`].
-    pub awaited: bool,
-}
 
 /// A process that was spawned.
 #[derive(Debug)]
 pub struct Spawned {
     process: Process,
     /// Only where making the instance may fail.
-    start: Option<Receiver<Result<(), StartFailure>>>,
+    start: Option<Receiver<Result<(), SpawnError>>>,
 }
 
-/// Why a spawned process has no instance; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct StartFailure(String);
-
-/// Why a process was not spawned.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The environment takes no more.
-    Spawn(SpawnError),
-    /// The instance cannot be made.
-    Instance(StartFailure),
-}
-
-/// Spawns a wasm process and returns at once. The new process makes its own
-/// instance, on whichever core is free.
+/// Spawns a wasm process and returns at once, so that a lock may be held over it.
+/// The new process makes its own instance, on whichever core is free.
 ///
 /// # Errors
 ///
-/// [`StartError`] if it is known beforehand that there can be no instance.
+/// [`SpawnError`] if it is known beforehand that there can be no instance.
 pub fn spawn<T: ProcessHost>(
     environment: &Environment,
     spawn: Spawn<T>,
-) -> Result<Spawned, StartError> {
+) -> Result<Spawned, SpawnError> {
     let info = spawn.module.info();
     let config = spawn.config.process();
-    let limits = lunatic_engine::MemoryLimits {
+    let limits = MemoryLimits {
         max_memory: config.max_memory,
     };
-    if let Some(reason) = info.exceeds(&limits) {
-        return Err(StartError::Instance(StartFailure(reason)));
-    }
+    info.check_limits(&limits)
+        .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
     let options = SpawnOptions {
-        link: spawn.link.clone(),
         mailbox: config.mailbox,
-        awaited: spawn.awaited,
+        ..spawn.options.clone()
     };
     let (report, start) = match info.start_may_fail {
         true => {
@@ -88,9 +45,7 @@ pub fn spawn<T: ProcessHost>(
         }
         false => (None, None),
     };
-    let process = environment
-        .spawn(options, |context| run(context, spawn, report))
-        .map_err(StartError::Spawn)?;
+    let process = environment.spawn(options, |context| run(context, spawn, report))?;
     Ok(Spawned { process, start })
 }
 
@@ -111,167 +66,17 @@ impl Spawned {
     ///
     /// # Errors
     ///
-    /// [`StartFailure`] if there is none; the process has ended then.
-    pub async fn started(self) -> Result<Process, StartFailure> {
+    /// [`SpawnError::StartFailed`] if there is none; the process has ended then.
+    pub async fn started(self) -> Result<Process, SpawnError> {
         let Some(start) = self.start else {
             return Ok(self.process);
         };
         match start.recv().await {
             Ok(Ok(())) => Ok(self.process),
             Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(StartFailure("the process ended while it started".into())),
+            Err(_) => Err(SpawnError::StartFailed(Failure::new(
+                "the process ended while it started",
+            ))),
         }
     }
 }
-
-type Report = Option<Sender<Result<(), StartFailure>>>;
-
-/// The body. A process waits most of its life in its export, so what is needed to
-/// get there lies in a box of its own, and is gone then.
-fn run<T: ProcessHost>(
-    context: Context,
-    spawn: Spawn<T>,
-    report: Report,
-) -> impl Future<Output = Result<(), Failure>> + Send {
-    let begin = Box::pin(begin(context, spawn, report));
-    async move {
-        let outcome = match begin.await {
-            Ok((mut instance, call)) => instance.run(call).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
-            Err(error) => Err(Failure::new(GuestFailure { error })),
-        }
-    }
-}
-
-/// Makes the instance and finds its export.
-async fn begin<T: ProcessHost>(
-    context: Context,
-    spawn: Spawn<T>,
-    report: Report,
-) -> wasmtime::Result<(Instance<T>, Call)> {
-    let process = context.process.clone();
-    match start(context, &spawn.module, spawn.config, spawn.inheritance).await {
-        Ok(mut instance) => {
-            tell(&report, Ok(()));
-            let call = instance.prepare(&spawn.export, spawn.params)?;
-            Ok((instance, call))
-        }
-        Err(failure) => {
-            // The parent has its result code; no link is made to what did not
-            // start (ABI §3.3).
-            if let Some(link) = &spawn.link {
-                process.unlink(link.parent.id());
-            }
-            let (reason, error) = match failure {
-                InstantiateError::Limits(reason) => (reason.clone(), wasmtime::Error::msg(reason)),
-                InstantiateError::Trap(error) => (cause_of(&error), error),
-                other => (other.to_string(), other.into()),
-            };
-            tell(&report, Err(StartFailure(reason)));
-            Err(error)
-        }
-    }
-}
-
-async fn start<T: ProcessHost>(
-    context: Context,
-    module: &Module<T>,
-    config: Arc<T::Config>,
-    inheritance: T::Inheritance,
-) -> Result<Instance<T>, InstantiateError> {
-    let Context { process, mailbox } = context;
-    let metering = metering(config.process().max_fuel);
-    let mailbox = GuestMailbox::new(mailbox, process.clone());
-    let guest = GuestProcess::new(process, module.clone(), config);
-    let state = T::new(guest, mailbox, inheritance);
-    let mut instance = module.instantiate(state, metering).await?;
-    let memory = instance.memory();
-    instance.state().process_mut().start(memory);
-    Ok(instance)
-}
-
-fn metering(max_fuel: Option<NonZeroU64>) -> Metering {
-    match max_fuel {
-        Some(units) => {
-            let unit = NonZeroU64::MIN.saturating_add(FUEL_UNIT - 1);
-            Metering::Fuel(units.saturating_mul(unit))
-        }
-        None => Metering::Unlimited,
-    }
-}
-
-fn tell(report: &Report, outcome: Result<(), StartFailure>) {
-    if let Some(report) = report {
-        // Whoever asked may have died meanwhile.
-        report.try_send(outcome).ok();
-    }
-}
-
-/// A guest trapped, or exited with a status that is not 0.
-#[derive(Debug)]
-pub struct GuestFailure {
-    error: wasmtime::Error,
-}
-
-impl GuestFailure {
-    /// The error as the engine gave it.
-    pub fn error(&self) -> &wasmtime::Error {
-        &self.error
-    }
-
-    /// Where in the guest it happened.
-    pub fn backtrace(&self) -> Option<&WasmBacktrace> {
-        self.error.downcast_ref()
-    }
-}
-
-impl fmt::Display for GuestFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&cause_of(&self.error))
-    }
-}
-
-impl Error for GuestFailure {}
-
-/// What went wrong, without the backtrace that the engine puts before it.
-pub(super) fn cause_of(error: &wasmtime::Error) -> String {
-    let backtraces = usize::from(error.is::<WasmBacktrace>());
-    let causes: Vec<_> = error
-        .chain()
-        .skip(backtraces)
-        .map(ToString::to_string)
-        .collect();
-    causes.join(": ")
-}
-
-impl<T: ProcessHost> fmt::Debug for Spawn<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawn")
-            .field("export", &self.export)
-            .field("params", &self.params)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for StartFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for StartFailure {}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Spawn(error) => error.fmt(f),
-            StartError::Instance(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl Error for StartError {}

@@ -11,13 +11,19 @@ use crate::guest::modules::GuestModule;
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 
-/// What a wasm process is and holds.
+/// What a wasm process is and holds, whatever instance runs its code: it stays
+/// while the code of a process is exchanged.
 pub struct GuestProcess<T: ProcessHost> {
     pub(super) process: Process,
-    pub(super) module: Module<T>,
     pub(super) config: Arc<T::Config>,
     pub(super) modules: Table<GuestModule<T>>,
     pub(super) configs: Table<GuestConfig<T::Config>>,
+    pub(super) incarnation: Incarnation<T>,
+}
+
+/// What belongs to one instance: it ends with the instance.
+pub struct Incarnation<T: ProcessHost> {
+    pub(super) module: Module<T>,
     /// `None` until the instance is made.
     memory: Option<Memory>,
     started: bool,
@@ -40,19 +46,13 @@ impl<T: ProcessHost> GuestProcess<T> {
         module: Module<T>,
         config: Arc<T::Config>,
     ) -> GuestProcess<T> {
-        let limits = MemoryLimits {
-            max_memory: config.process().max_memory,
-        };
+        let max_memory = config.process().max_memory;
         GuestProcess {
             process,
-            module,
             config,
             modules: Table::new(),
             configs: Table::new(),
-            memory: None,
-            started: false,
-            limits,
-            catches: 0,
+            incarnation: Incarnation::new(module, MemoryLimits { max_memory }),
         }
     }
 
@@ -61,9 +61,14 @@ impl<T: ProcessHost> GuestProcess<T> {
         &self.process
     }
 
-    /// The module it was made from.
-    pub fn module(&self) -> &Module<T> {
-        &self.module
+    /// The instance that runs its code.
+    pub fn incarnation(&self) -> &Incarnation<T> {
+        &self.incarnation
+    }
+
+    /// The instance that runs its code, to change.
+    pub fn incarnation_mut(&mut self) -> &mut Incarnation<T> {
+        &mut self.incarnation
     }
 
     /// Its configuration.
@@ -79,13 +84,30 @@ impl<T: ProcessHost> GuestProcess<T> {
     pub fn config_mut(&mut self, config_id: u64) -> Result<&mut T::Config, Misuse> {
         Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.0))
     }
+}
+
+impl<T: ProcessHost> Incarnation<T> {
+    fn new(module: Module<T>, limits: MemoryLimits) -> Incarnation<T> {
+        Incarnation {
+            module,
+            memory: None,
+            started: false,
+            limits,
+            catches: 0,
+        }
+    }
+
+    /// The module it is an instance of.
+    pub fn module(&self) -> &Module<T> {
+        &self.module
+    }
 
     /// How far its memory may grow.
     pub fn limits(&mut self) -> &mut MemoryLimits {
         &mut self.limits
     }
 
-    /// Its memory; `None` while the instance is being made.
+    /// Its memory; `None` while the instance is being made, or if it has none.
     pub fn memory(&self) -> Option<Memory> {
         self.memory
     }
@@ -105,5 +127,13 @@ impl<T: ProcessHost> GuestProcess<T> {
 impl<T: ProcessHost> fmt::Debug for GuestProcess<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GuestProcess({})", self.process.id())
+    }
+}
+
+impl<T: ProcessHost> fmt::Debug for Incarnation<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incarnation")
+            .field("module", &self.module)
+            .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,13 @@
 //! A child that is a wasm instance.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use lunatic_engine::Module;
-use lunatic_process::Failure;
 use lunatic_process::guest::{ProcessHost, Spawn, spawn};
+use lunatic_process::{Environment, Failure, SpawnOptions};
 use wasmtime::Val;
 
 use crate::start::{ChildContext, ChildStart, StartChild, Starting};
@@ -21,27 +23,30 @@ pub struct WasmChild<T: ProcessHost> {
 struct Template<T: ProcessHost> {
     module: Module<T>,
     config: Arc<T::Config>,
-    inherit: Box<Inherit<T>>,
+    environments: Box<ChildEnvironments<T>>,
 }
 
 /// Makes what a child has from whoever specified it, beside module and config.
-pub type Inherit<T> =
-    dyn Fn() -> Result<<T as ProcessHost>::Inheritance, Failure> + Send + Sync + 'static;
+pub type ChildEnvironments<T> = dyn Fn() -> ChildEnvironmentFuture<T> + Send + Sync;
+
+/// What a child has, when everything in it is open; or why it cannot be had.
+pub type ChildEnvironmentFuture<T> =
+    Pin<Box<dyn Future<Output = Result<<T as ProcessHost>::ChildEnvironment, Failure>> + Send>>;
 
 impl<T: ProcessHost> WasmChild<T> {
     /// An instance of this module that runs `_start`.
     ///
     /// - `config`: its rights and limits.
-    /// - `inherit`: makes what it has beside, for every start anew.
+    /// - `environments`: makes what it has beside, for every start anew.
     pub fn new(
         module: Module<T>,
         config: Arc<T::Config>,
-        inherit: impl Fn() -> Result<T::Inheritance, Failure> + Send + Sync + 'static,
+        environments: impl Fn() -> ChildEnvironmentFuture<T> + Send + Sync + 'static,
     ) -> WasmChild<T> {
         let template = Template {
             module,
             config,
-            inherit: Box::new(inherit),
+            environments: Box::new(environments),
         };
         WasmChild {
             template: Arc::new(template),
@@ -82,21 +87,32 @@ impl<T: ProcessHost> WasmChild<T> {
 
 impl<T: ProcessHost> StartChild for WasmChild<T> {
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
-        let Template {
-            module,
-            config,
-            inherit,
-        } = &*self.template;
+        let child = self.clone();
+        let (environment, options) = (context.environment().clone(), context.options());
+        Ok(Starting::after(async move {
+            let child_environment = (child.template.environments)().await?;
+            child.spawn(&environment, options, child_environment)
+        }))
+    }
+}
+
+impl<T: ProcessHost> WasmChild<T> {
+    fn spawn(
+        self,
+        environment: &Environment,
+        options: SpawnOptions,
+        child_environment: T::ChildEnvironment,
+    ) -> Result<Starting, Failure> {
+        let Template { module, config, .. } = &*self.template;
         let spawned = spawn(
-            context.environment(),
+            environment,
             Spawn {
                 module: module.clone(),
                 config: config.clone(),
                 export: self.export.to_string(),
-                params: self.params.clone(),
-                inheritance: inherit()?,
-                link: Some(context.link()),
-                awaited: true,
+                params: self.params,
+                child_environment,
+                options,
             },
         )?;
         let process = spawned.process().clone();

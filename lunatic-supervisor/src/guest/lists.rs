@@ -1,12 +1,12 @@
 //! The children of a running supervisor, listed and counted
-//! (docs/abi-extensions.md §1.4).
+//! (ABI §23.4).
 
-use lunatic_abi::{Guest, Misuse};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::core::{ChildCounts, ChildKind, ChildStatus, Restart};
 use crate::guest::state::GuestList;
-use crate::guest::{NAMESPACE, SupervisorHost, running};
+use crate::guest::{SupervisorHost, running};
 use crate::supervisor::ChildProcess;
 
 /// Bytes of a listed child before its name.
@@ -15,26 +15,20 @@ const LISTED_BYTES: usize = 32;
 /// Bytes of the counts.
 const COUNT_BYTES: u32 = 32;
 
-pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(
-        NAMESPACE,
-        "which_children",
-        |caller, (supervisor, id_ptr)| Box::new(which_children(caller, supervisor, id_ptr)),
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "count_children",
-        |caller, (supervisor, counts_ptr, id_ptr)| {
-            Box::new(count_children(caller, supervisor, counts_ptr, id_ptr))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "list_size", list_size)?;
-    linker.func_wrap(NAMESPACE, "list_read", list_read)?;
-    linker.func_wrap(NAMESPACE, "list_drop", list_drop)?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: SupervisorHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::supervisor" {
+        async fn which_children(supervisor: u64, id_ptr: u32) -> u32;
+        async fn count_children(supervisor: u64, counts_ptr: u32, id_ptr: u32) -> u32;
+        fn list_size(list_id: u64) -> u32;
+        fn list_read(list_id: u64, ptr: u32);
+        fn list_drop(list_id: u64);
+    }
 }
 
-/// `lunatic::supervisor::which_children` (extensions §1.4): lists the children in
+/// `lunatic::supervisor::which_children` (ABI §23.4): lists the children in
 /// the order in which they were added. Returns 0 with a list id, or 1 with an
 /// error id, at `id_ptr`.
 ///
@@ -49,19 +43,18 @@ async fn which_children<T: SupervisorHost>(
         Ok(supervisor) => supervisor,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    match supervisor.which_children().await {
+    let list = match supervisor.which_children().await {
         Ok(children) => {
             let list = GuestList(encode(&children));
             let tables = caller.data_mut().supervisors().tables();
-            let id = tables.lists.insert(list).map_err(Misuse::from)?;
-            caller.write_u64(id_ptr, id)?;
-            Ok(0)
+            Ok(tables.lists.insert(list).map_err(Misuse::from)?)
         }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+        Err(error) => Err(error),
+    };
+    caller.answer_id(id_ptr, list)
 }
 
-/// `lunatic::supervisor::count_children` (extensions §1.4): writes how many
+/// `lunatic::supervisor::count_children` (ABI §23.4): writes how many
 /// children there are to `counts_ptr`. Returns 0, or 1 with an error id at
 /// `id_ptr`.
 ///
@@ -93,7 +86,7 @@ async fn count_children<T: SupervisorHost>(
     }
 }
 
-/// `lunatic::supervisor::list_size` (extensions §1.4): the length of a list in
+/// `lunatic::supervisor::list_size` (ABI §23.4): the length of a list in
 /// bytes.
 ///
 /// Traps on an unknown id.
@@ -103,7 +96,7 @@ fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
     u32::try_from(size).map_err(|_| Misuse::refused("the list is too long").into())
 }
 
-/// `lunatic::supervisor::list_read` (extensions §1.4): writes exactly that many
+/// `lunatic::supervisor::list_read` (ABI §23.4): writes exactly that many
 /// bytes to `ptr`.
 ///
 /// Traps on an unknown id or a bad address.
@@ -114,7 +107,7 @@ fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u3
     Ok(())
 }
 
-/// `lunatic::supervisor::list_drop` (extensions §1.4).
+/// `lunatic::supervisor::list_drop` (ABI §23.4).
 ///
 /// Traps on an unknown id.
 fn list_drop<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Result<()> {
@@ -131,7 +124,7 @@ fn encode(children: &[ChildProcess]) -> Vec<u8> {
     let names: usize = children.iter().map(|child| child.info.name.len()).sum();
     let mut list = Vec::with_capacity(children.len() * LISTED_BYTES + names);
     for ChildProcess { info, process } in children {
-        let process = process.as_ref().map_or(0, |process| process.id().0);
+        let process = process.as_ref().map_or(0, |process| process.id().to_bits());
         let name = info.name.as_bytes();
         list.extend_from_slice(&info.key.0.to_le_bytes());
         list.extend_from_slice(&process.to_le_bytes());

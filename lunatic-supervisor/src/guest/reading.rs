@@ -11,7 +11,7 @@ use crate::guest::SupervisorHost;
 use crate::guest::child::WasmChild;
 use crate::start::ChildStart;
 
-/// Bytes of a child record (docs/abi-extensions.md §1.2).
+/// Bytes of a child record (ABI §23.2).
 const CHILD_BYTES: u32 = 56;
 
 /// The longest name of a child or supervisor, in bytes.
@@ -102,8 +102,8 @@ pub(super) fn child<T: SupervisorHost>(
         params,
     } = resolve(caller, arguments)?;
     check_params(&params)?;
-    let inherit = caller.data().inherit_later(&config);
-    let start = WasmChild::new(module, config, inherit)
+    let environments = caller.data().child_environments(&config);
+    let start = WasmChild::new(module, config, environments)
         .export(export)
         .params(params)
         .into_start();

@@ -1,80 +1,52 @@
-//! Running supervisors (docs/abi-extensions.md §1.3).
+//! Running supervisors (ABI §23.3).
 
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 
 use lunatic_abi::timeout::Timeout;
-use lunatic_abi::{Guest, params, timeout};
-use lunatic_mailbox::Tag;
+use lunatic_abi::{Guest, host_functions, params, timeout};
+use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::check_right_to_spawn;
-use lunatic_process::{ExitReason, Process, ProcessId, SpawnLink};
-use wasmtime::{Caller, Linker, Result, Val};
+use lunatic_process::{ExitReason, Process, SpawnLink};
+use wasmtime::{Caller, Result, Val};
 
 use crate::core::RequestError;
 use crate::guest::child::WasmChild;
-use crate::guest::{NAMESPACE, SupervisorHost, reading, specs};
+use crate::guest::{SupervisorHost, reading, specs};
 use crate::start::ChildStart;
 use crate::supervisor::{ChildId, StartedChild, Supervisor};
 
-pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap_async(NAMESPACE, "start", |caller, (spec, tag, id_ptr)| {
-        Box::new(start(caller, spec, tag, id_ptr))
-    })?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "start_child",
-        |caller, (supervisor, child, id_ptr)| {
-            Box::new(start_child(caller, supervisor, child, id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "start_from_template",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(start_from_template(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "restart_child",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(restart_child(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "terminate_child",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(terminate_child(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "terminate_process",
-        |caller, (supervisor, process, id_ptr)| {
-            Box::new(terminate_process(caller, supervisor, process, id_ptr))
-        },
-    )?;
-    linker.func_wrap_async(
-        NAMESPACE,
-        "delete_child",
-        |caller, (supervisor, ptr, len, id_ptr)| {
-            Box::new(delete_child(caller, supervisor, (ptr, len), id_ptr))
-        },
-    )?;
-    linker.func_wrap(NAMESPACE, "stop", stop)?;
-    linker.func_wrap_async(NAMESPACE, "wait", |caller, (process, timeout, id_ptr)| {
-        Box::new(wait(caller, process, timeout, id_ptr))
-    })?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: SupervisorHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::supervisor" {
+        async fn start(spec_id: u64, tag: i64, id_ptr: u32) -> u32;
+        async fn start_child(supervisor: u64, child_ptr: u32, id_ptr: u32) -> u32;
+        async fn start_from_template(
+            supervisor: u64, params_ptr: u32, params_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn restart_child(
+            supervisor: u64, name_ptr: u32, name_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn terminate_child(
+            supervisor: u64, name_ptr: u32, name_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn terminate_process(supervisor: u64, process_id: u64, id_ptr: u32) -> u32;
+        async fn delete_child(
+            supervisor: u64, name_ptr: u32, name_len: u32, id_ptr: u32
+        ) -> u32;
+        fn stop(supervisor: u64);
+        async fn wait(process_id: u64, timeout: u64, id_ptr: u32) -> u32;
+    }
 }
 
 /// There is no supervisor with this id.
 #[derive(Debug)]
 pub(super) struct NoSupervisor(u64);
 
-/// `lunatic::supervisor::start` (extensions §1.3): starts a supervisor that is
+/// `lunatic::supervisor::start` (ABI §23.3): starts a supervisor that is
 /// linked to the caller, and waits until all its children are started. Returns 0
 /// with its process id, or 1 with an error id, at `id_ptr`.
 ///
@@ -96,37 +68,35 @@ async fn start<T: SupervisorHost>(
         parent,
         tag: Tag::new(tag),
     };
-    match spec.start(&environment, Some(link)).await {
-        Ok(supervisor) => {
-            caller.write_u64(id_ptr, supervisor.process().id().0)?;
-            Ok(0)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let started = spec.start(&environment, Some(link)).await;
+    let started = started.map(|supervisor| supervisor.process().id().to_bits());
+    caller.answer_id(id_ptr, started)
 }
 
-/// `lunatic::supervisor::start_child` (extensions §1.3): adds a wasm child and
+/// `lunatic::supervisor::start_child` (ABI §23.3): adds a wasm child and
 /// starts it. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
-/// - `child`: the address of a child record.
+/// - `child_ptr`: the address of a child record.
 ///
 /// Traps without the right to spawn, and as `add_child` does.
 async fn start_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    child: u32,
+    child_ptr: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let child = reading::child(&mut caller, child)?;
-    match find(&caller, supervisor) {
-        Ok(supervisor) => answer(caller, supervisor.start_child(child).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let child = reading::child(&mut caller, child_ptr)?;
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let started = supervisor.start_child(child).await;
+    caller.answer_id(id_ptr, started.map(process_id))
 }
 
-/// `lunatic::supervisor::start_from_template` (extensions §1.3): starts another
+/// `lunatic::supervisor::start_from_template` (ABI §23.3): starts another
 /// child from the template, with these arguments after its own. Returns 0 with
 /// its process id, or 1 with an error id, at `id_ptr`.
 ///
@@ -134,12 +104,13 @@ async fn start_child<T: SupervisorHost>(
 async fn start_from_template<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (ptr, len): (u32, u32),
+    params_ptr: u32,
+    params_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let params = params::parse(caller.bytes(ptr, len)?)?;
+    let params = params::parse(caller.bytes(params_ptr, params_len)?)?;
     reading::check_params(&params)?;
     let supervisor = match find(&caller, supervisor) {
         Ok(supervisor) => supervisor,
@@ -152,36 +123,40 @@ async fn start_from_template<T: SupervisorHost>(
             supervisor.start_like_template(with_params).await
         }
     };
-    answer(caller, started, id_ptr)
+    caller.answer_id(id_ptr, started.map(process_id))
 }
 
-/// `lunatic::supervisor::restart_child` (extensions §1.3): starts a child that is
+/// `lunatic::supervisor::restart_child` (ABI §23.3): starts a child that is
 /// stopped. Returns 0 with its process id, or 1 with an error id, at `id_ptr`.
 ///
 /// Traps without the right to spawn, on a bad address and text that is not UTF-8.
 async fn restart_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (name_ptr, name_len): (u32, u32),
+    name_ptr: u32,
+    name_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let name = reading::name(&mut caller, name_ptr, name_len)?;
-    match find(&caller, supervisor) {
-        Ok(supervisor) => answer(caller, supervisor.restart_child(name).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let started = supervisor.restart_child(name).await;
+    caller.answer_id(id_ptr, started.map(process_id))
 }
 
-/// `lunatic::supervisor::terminate_child` (extensions §1.3): stops a child and
+/// `lunatic::supervisor::terminate_child` (ABI §23.3): stops a child and
 /// waits for its end. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
 async fn terminate_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (name_ptr, name_len): (u32, u32),
+    name_ptr: u32,
+    name_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
@@ -189,7 +164,7 @@ async fn terminate_child<T: SupervisorHost>(
     terminate(caller, supervisor, name.into(), id_ptr).await
 }
 
-/// `lunatic::supervisor::terminate_process` (extensions §1.3): the same for the
+/// `lunatic::supervisor::terminate_process` (ABI §23.3): the same for the
 /// child that is this process.
 ///
 /// Traps on a bad address.
@@ -200,7 +175,13 @@ async fn terminate_process<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    terminate(caller, supervisor, ProcessId(process_id).into(), id_ptr).await
+    terminate(
+        caller,
+        supervisor,
+        Pid::from_bits(process_id).into(),
+        id_ptr,
+    )
+    .await
 }
 
 async fn terminate<T: SupervisorHost>(
@@ -209,31 +190,36 @@ async fn terminate<T: SupervisorHost>(
     child: ChildId,
     id_ptr: u32,
 ) -> Result<u32> {
-    match find(&caller, supervisor) {
-        Ok(supervisor) => done(caller, supervisor.terminate_child(child).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let terminated = supervisor.terminate_child(child).await;
+    caller.answer(id_ptr, terminated)
 }
 
-/// `lunatic::supervisor::delete_child` (extensions §1.3): removes a child that is
+/// `lunatic::supervisor::delete_child` (ABI §23.3): removes a child that is
 /// stopped. Returns 0, or 1 with an error id at `id_ptr`.
 ///
 /// Traps on a bad address and text that is not UTF-8.
 async fn delete_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     supervisor: u64,
-    (name_ptr, name_len): (u32, u32),
+    name_ptr: u32,
+    name_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let name = reading::name(&mut caller, name_ptr, name_len)?;
-    match find(&caller, supervisor) {
-        Ok(supervisor) => done(caller, supervisor.delete_child(name).await, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let supervisor = match find(&caller, supervisor) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let deleted = supervisor.delete_child(name).await;
+    caller.answer(id_ptr, deleted)
 }
 
-/// `lunatic::supervisor::stop` (extensions §1.3): asks a supervisor to stop its
+/// `lunatic::supervisor::stop` (ABI §23.3): asks a supervisor to stop its
 /// children, the last first, and to end normally. Nothing happens if there is
 /// none.
 fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
@@ -242,9 +228,10 @@ fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
     }
 }
 
-/// `lunatic::supervisor::wait` (extensions §1.3): waits until a process has ended
+/// `lunatic::supervisor::wait` (ABI §23.3): waits until a process has ended
 /// and returns how: 0 normally, 1 by a failure with its error id at `id_ptr`, 2
-/// killed, 3 shut down, 4 if there is no such process, 9027 if it still lives.
+/// killed, 3 shut down, 4 if there is no such process, 5 if its node cannot be
+/// reached, 9027 if it still lives.
 ///
 /// - `timeout`: milliseconds; -1 for ever.
 ///
@@ -256,16 +243,23 @@ async fn wait<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let Some(process) = process(&caller, process_id) else {
+    let environment = caller.data().process().handle().environment();
+    let process_id = Pid::from_bits(process_id);
+    if !environment.is_local(process_id) {
+        return Ok(NO_CONNECTION);
+    }
+    let Some(process) = environment.process(process_id) else {
         return Ok(NO_PROCESS);
     };
-    let ended = Timeout::from_millis(timeout).limit(process.wait()).await;
+    let ended = Timeout::from_millis(timeout).limit(process.wait());
+    let ended = timeout::wait(&mut caller, "wait", ended).await;
     match ended {
         None => Ok(timeout::TIMED_OUT),
         Some(ExitReason::Normal) => Ok(NORMAL),
         Some(ExitReason::Failed(failure)) => caller.report(id_ptr, &EndedBy(failure.to_string())),
         Some(ExitReason::Killed) => Ok(KILLED),
         Some(ExitReason::Shutdown) => Ok(SHUTDOWN),
+        Some(ExitReason::NoConnection) => Ok(NO_CONNECTION),
         Some(_) => Ok(NO_PROCESS),
     }
 }
@@ -274,6 +268,7 @@ const NORMAL: u32 = 0;
 const KILLED: u32 = 2;
 const SHUTDOWN: u32 = 3;
 const NO_PROCESS: u32 = 4;
+const NO_CONNECTION: u32 = 5;
 
 /// A failure, as text with all its causes.
 #[derive(Debug)]
@@ -292,29 +287,8 @@ fn add_params<T: SupervisorHost>(
     }
 }
 
-fn answer<T: SupervisorHost>(
-    mut caller: Caller<'_, T>,
-    started: Result<StartedChild, RequestError>,
-    id_ptr: u32,
-) -> Result<u32> {
-    match started {
-        Ok(child) => {
-            caller.write_u64(id_ptr, child.process.id().0)?;
-            Ok(0)
-        }
-        Err(error) => caller.report(id_ptr, &error),
-    }
-}
-
-fn done<T: SupervisorHost>(
-    mut caller: Caller<'_, T>,
-    done: Result<(), RequestError>,
-    id_ptr: u32,
-) -> Result<u32> {
-    match done {
-        Ok(()) => Ok(0),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+fn process_id(child: StartedChild) -> u64 {
+    child.process.id().to_bits()
 }
 
 pub(super) fn find<T: SupervisorHost>(
@@ -328,7 +302,7 @@ pub(super) fn find<T: SupervisorHost>(
 
 fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option<Process> {
     let own = caller.data().process().handle();
-    own.environment().process(ProcessId(process_id))
+    own.environment().process(Pid::from_bits(process_id))
 }
 
 impl fmt::Display for NoSupervisor {

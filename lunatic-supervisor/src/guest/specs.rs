@@ -1,24 +1,34 @@
-//! Specifications of supervisors (docs/abi-extensions.md §1.2).
+//! Specifications of supervisors (ABI §23.2).
 
-use lunatic_abi::{Guest, Misuse};
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, Misuse, host_functions};
+use wasmtime::{Caller, Result};
 
 use crate::core::{Backoff, ChildSpec, Flags, Intensity};
 use crate::guest::state::GuestSpec;
-use crate::guest::{NAMESPACE, SupervisorHost, reading};
+use crate::guest::{SupervisorHost, reading};
 use crate::spec::Spec;
 use crate::start::ChildStart;
 
-pub(super) fn add_to_linker<T: SupervisorHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "create_spec", create_spec)?;
-    linker.func_wrap(NAMESPACE, "drop_spec", drop_spec)?;
-    linker.func_wrap(NAMESPACE, "set_backoff", set_backoff)?;
-    linker.func_wrap(NAMESPACE, "add_child", add_child)?;
-    linker.func_wrap(NAMESPACE, "add_supervisor", add_supervisor)?;
-    Ok(())
+host_functions! {
+    pub(super) fn add_to_linker<T: SupervisorHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "lunatic::supervisor" {
+        fn create_spec(
+            name_ptr: u32, name_len: u32, strategy: u32, restarts: u32, period: i64,
+            auto_shutdown: u32
+        ) -> u64;
+        fn drop_spec(spec_id: u64);
+        fn set_backoff(spec_id: u64, first: i64, longest: i64, jitter: u32);
+        fn add_child(spec_id: u64, child_ptr: u32, id_ptr: u32) -> u32;
+        fn add_supervisor(
+            spec_id: u64, nested_id: u64, restart: u32, shutdown: i64, significant: u32,
+            id_ptr: u32
+        ) -> u32;
+    }
 }
 
-/// `lunatic::supervisor::create_spec` (extensions §1.2): a supervisor without
+/// `lunatic::supervisor::create_spec` (ABI §23.2): a supervisor without
 /// children; its id.
 ///
 /// Traps on a bad address, text that is not UTF-8, a long name, an unknown
@@ -47,7 +57,7 @@ fn create_spec<T: SupervisorHost>(
     Ok(tables.specs.insert(spec).map_err(Misuse::from)?)
 }
 
-/// `lunatic::supervisor::drop_spec` (extensions §1.2). Supervisors that were
+/// `lunatic::supervisor::drop_spec` (ABI §23.2). Supervisors that were
 /// started from it go on.
 ///
 /// Traps on an unknown id.
@@ -57,7 +67,7 @@ fn drop_spec<T: SupervisorHost>(mut caller: Caller<'_, T>, spec_id: u64) -> Resu
     Ok(())
 }
 
-/// `lunatic::supervisor::set_backoff` (extensions §1.2): delays before restarts,
+/// `lunatic::supervisor::set_backoff` (ABI §23.2): delays before restarts,
 /// in milliseconds, and the share of chance in them, in percent.
 ///
 /// Traps on an unknown id, and negative times.
@@ -78,24 +88,24 @@ fn set_backoff<T: SupervisorHost>(
     Ok(())
 }
 
-/// `lunatic::supervisor::add_child` (extensions §1.2): adds a wasm child. Returns
+/// `lunatic::supervisor::add_child` (ABI §23.2): adds a wasm child. Returns
 /// 0, or 1 with an error id at `id_ptr`.
 ///
-/// - `child`: the address of a child record.
+/// - `child_ptr`: the address of a child record.
 ///
 /// Traps on unknown ids, bad addresses, text that is not UTF-8, and numbers in
 /// the record that stand for nothing.
 fn add_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     spec_id: u64,
-    child: u32,
+    child_ptr: u32,
     id_ptr: u32,
 ) -> Result<u32> {
-    let child = reading::child(&mut caller, child)?;
+    let child = reading::child(&mut caller, child_ptr)?;
     add(caller, spec_id, child, id_ptr)
 }
 
-/// `lunatic::supervisor::add_supervisor` (extensions §1.2): adds a supervisor, as
+/// `lunatic::supervisor::add_supervisor` (ABI §23.2): adds a supervisor, as
 /// it is specified now, as a child under its own name. Returns 0, or 1 with an
 /// error id at `id_ptr`.
 ///
@@ -123,11 +133,8 @@ fn add<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let spec = spec_mut(&mut caller, spec_id)?;
-    match spec.add(child) {
-        Ok(()) => Ok(0),
-        Err(error) => caller.report(id_ptr, &error),
-    }
+    let added = spec_mut(&mut caller, spec_id)?.add(child);
+    caller.answer(id_ptr, added)
 }
 
 pub(super) fn spec_mut<'a, T: SupervisorHost>(

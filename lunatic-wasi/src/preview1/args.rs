@@ -1,22 +1,23 @@
 //! Arguments and environment.
 
-use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, host_functions};
+use wasmtime::Caller;
 
-use super::functions;
 use crate::WasiHost;
 use crate::config::WasiConfig;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 use crate::strings::Strings;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    functions! { linker:
-        args_get(argv: u32, argv_buf: u32);
-        args_sizes_get(argc_ptr: u32, argv_buf_size_ptr: u32);
-        environ_get(environ: u32, environ_buf: u32);
-        environ_sizes_get(environc_ptr: u32, environ_buf_size_ptr: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        fn args_get(argv: u32, argv_buf: u32) -> i32;
+        fn args_sizes_get(argc_ptr: u32, argv_buf_size_ptr: u32) -> i32;
+        fn environ_get(environ: u32, environ_buf: u32) -> i32;
+        fn environ_sizes_get(environc_ptr: u32, environ_buf_size_ptr: u32) -> i32;
     }
-    Ok(())
 }
 
 /// `args_get`: writes the arguments to `argv_buf` and their addresses to `argv`.

@@ -1,19 +1,20 @@
 //! Reading clocks.
 
-use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, host_functions};
+use wasmtime::Caller;
 
-use super::functions;
 use crate::WasiHost;
 use crate::clock::Clock;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    functions! { linker:
-        clock_res_get(id: u32, resolution_ptr: u32);
-        clock_time_get(id: u32, precision: u64, time_ptr: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        fn clock_res_get(id: u32, resolution_ptr: u32) -> i32;
+        fn clock_time_get(id: u32, precision: u64, time_ptr: u32) -> i32;
     }
-    Ok(())
 }
 
 /// `clock_res_get`: the resolution of a clock in nanoseconds.

@@ -1,20 +1,21 @@
 //! Listing a directory.
 
-use lunatic_abi::Guest;
+use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::Entry;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::Caller;
 
-use super::async_functions;
 use crate::WasiHost;
 use crate::filetype::FileType;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 use crate::rights::Rights;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used_ptr: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used_ptr: u32) -> i32;
     }
-    Ok(())
 }
 
 /// Size of a `dirent` record, which the name follows.

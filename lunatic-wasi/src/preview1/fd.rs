@@ -1,29 +1,28 @@
 //! The table of file descriptors and what it says of each.
 
-use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, host_functions};
+use wasmtime::Caller;
 
-use super::{async_functions, functions};
 use crate::WasiHost;
 use crate::descriptors::{Descriptor, Kind, OpenFile};
 use crate::errno::Errno;
 use crate::fdflags::FdFlags;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 use crate::rights::Rights;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        fd_close(fd: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn fd_close(fd: u32) -> i32;
+        fn fd_fdstat_get(fd: u32, stat_ptr: u32) -> i32;
+        fn fd_fdstat_set_flags(fd: u32, flags: u32) -> i32;
+        fn fd_fdstat_set_rights(fd: u32, rights_base: u64, rights_inheriting: u64) -> i32;
+        fn fd_prestat_get(fd: u32, prestat_ptr: u32) -> i32;
+        fn fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) -> i32;
+        fn fd_renumber(fd: u32, to: u32) -> i32;
     }
-    functions! { linker:
-        fd_fdstat_get(fd: u32, stat_ptr: u32);
-        fd_fdstat_set_flags(fd: u32, flags: u32);
-        fd_fdstat_set_rights(fd: u32, rights_base: u64, rights_inheriting: u64);
-        fd_prestat_get(fd: u32, prestat_ptr: u32);
-        fd_prestat_dir_name(fd: u32, path: u32, path_len: u32);
-        fd_renumber(fd: u32, to: u32);
-    }
-    Ok(())
 }
 
 /// `fd_close`: closes a descriptor, be it preopened or not.

@@ -1,27 +1,28 @@
 //! What can be asked of an open file beside reading and writing.
 
-use lunatic_abi::Guest;
+use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::{Advice, Node};
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::Caller;
 
-use super::async_functions;
 use crate::WasiHost;
 use crate::errno::Errno;
 use crate::filestat;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 use crate::rights::Rights;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        fd_advise(fd: u32, offset: u64, len: u64, advice: u32);
-        fd_allocate(fd: u32, offset: u64, len: u64);
-        fd_datasync(fd: u32);
-        fd_filestat_get(fd: u32, buf: u32);
-        fd_filestat_set_size(fd: u32, size: u64);
-        fd_filestat_set_times(fd: u32, atim: u64, mtim: u64, fst_flags: u32);
-        fd_sync(fd: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn fd_advise(fd: u32, offset: u64, len: u64, advice: u32) -> i32;
+        async fn fd_allocate(fd: u32, offset: u64, len: u64) -> i32;
+        async fn fd_datasync(fd: u32) -> i32;
+        async fn fd_filestat_get(fd: u32, buf: u32) -> i32;
+        async fn fd_filestat_set_size(fd: u32, size: u64) -> i32;
+        async fn fd_filestat_set_times(fd: u32, atim: u64, mtim: u64, fst_flags: u32) -> i32;
+        async fn fd_sync(fd: u32) -> i32;
     }
-    Ok(())
 }
 
 /// `fd_advise`: says what will be done with a part of a file.

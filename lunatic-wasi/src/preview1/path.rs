@@ -7,44 +7,50 @@
 
 use std::path::Path;
 
-use lunatic_abi::Guest;
+use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::Dir;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
-use super::async_functions;
 use crate::WasiHost;
 use crate::descriptors::Descriptor;
 use crate::errno::Errno;
 use crate::filestat;
 use crate::opening::{Opening, follows};
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, answer};
 use crate::rights::Rights;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        path_create_directory(fd: u32, path: u32, path_len: u32);
-        path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, buf: u32);
-        path_filestat_set_times(
-            fd: u32, flags: u32, path: u32, path_len: u32, atim: u64, mtim: u64, fst_flags: u32
-        );
-        path_link(
-            old_fd: u32, old_flags: u32, old_path: u32, old_path_len: u32,
-            new_fd: u32, new_path: u32, new_path_len: u32
-        );
-        path_open(
-            fd: u32, lookup: u32, path: u32, path_len: u32, oflags: u32,
-            rights_base: u64, rights_inheriting: u64, fdflags: u32, fd_ptr: u32
-        );
-        path_readlink(fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, used_ptr: u32);
-        path_remove_directory(fd: u32, path: u32, path_len: u32);
-        path_rename(
-            old_fd: u32, old_path: u32, old_path_len: u32,
-            new_fd: u32, new_path: u32, new_path_len: u32
-        );
-        path_symlink(old_path: u32, old_path_len: u32, fd: u32, new_path: u32, new_path_len: u32);
-        path_unlink_file(fd: u32, path: u32, path_len: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn path_create_directory(fd: u32, path: u32, path_len: u32) -> i32;
+        async fn path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, buf: u32) -> i32;
+        async fn path_filestat_set_times(
+            fd: u32, flags: u32, path: u32, path_len: u32, atim: u64, mtim: u64,
+            fst_flags: u32
+        ) -> i32;
+        async fn path_link(
+            old_fd: u32, old_flags: u32, old_path: u32, old_path_len: u32, new_fd: u32,
+            new_path: u32, new_path_len: u32
+        ) -> i32;
+        async fn path_open(
+            fd: u32, lookup: u32, path: u32, path_len: u32, oflags: u32, rights_base: u64,
+            rights_inheriting: u64, fdflags: u32, fd_ptr: u32
+        ) -> i32;
+        async fn path_readlink(
+            fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, used_ptr: u32
+        ) -> i32;
+        async fn path_remove_directory(fd: u32, path: u32, path_len: u32) -> i32;
+        async fn path_rename(
+            old_fd: u32, old_path: u32, old_path_len: u32, new_fd: u32, new_path: u32,
+            new_path_len: u32
+        ) -> i32;
+        async fn path_symlink(
+            old_path: u32, old_path_len: u32, fd: u32, new_path: u32, new_path_len: u32
+        ) -> i32;
+        async fn path_unlink_file(fd: u32, path: u32, path_len: u32) -> i32;
     }
-    Ok(())
 }
 
 /// `path_create_directory`: creates a directory.

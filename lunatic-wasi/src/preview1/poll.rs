@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::future;
-use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, host_functions};
+use wasmtime::{Caller, Result};
 
-use super::async_functions;
 use crate::WasiHost;
 use crate::errno::Errno;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 use crate::subscription::{PollEvent, Subscription};
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        poll_oneoff(subscriptions: u32, events: u32, count: u32, nevents_ptr: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn poll_oneoff(subscriptions: u32, events: u32, count: u32, nevents_ptr: u32) -> i32;
     }
-    Ok(())
 }
 
 /// The highest number of subscriptions in one call.

@@ -4,22 +4,23 @@ use std::error::Error;
 use std::fmt;
 
 use futures_lite::future;
-use lunatic_abi::Misuse;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Misuse, host_functions};
+use wasmtime::{Caller, Result};
 
-use super::{NAMESPACE, async_functions, functions};
 use crate::WasiHost;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    linker.func_wrap(NAMESPACE, "proc_exit", proc_exit)?;
-    functions! { linker:
-        proc_raise(signal: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" {
+        fn proc_exit(code: u32);
     }
-    async_functions! { linker:
-        sched_yield();
+    in "wasi_snapshot_preview1" via answer {
+        fn proc_raise(signal: u32) -> i32;
+        async fn sched_yield() -> i32;
     }
-    Ok(())
 }
 
 /// The error that ends a process which called `proc_exit`, with the exit code.
@@ -36,17 +37,17 @@ impl Error for ProcExit {}
 
 /// `proc_exit`: ends the process; what the code means is for the caller of the
 /// guest to say (ABI §14.1).
-fn proc_exit(code: u32) -> Result<()> {
+fn proc_exit<T: WasiHost>(_: Caller<'_, T>, code: u32) -> Result<()> {
     Err(ProcExit(code).into())
 }
 
 /// `proc_raise`: there are no signals, so this traps (ABI §14.1).
-fn proc_raise<T: WasiHost>(_caller: Caller<'_, T>, signal: u32) -> Outcome {
+fn proc_raise<T: WasiHost>(_: Caller<'_, T>, signal: u32) -> Outcome {
     Err(Misuse::refused(format!("the process raised signal {signal}")).into())
 }
 
 /// `sched_yield`: lets every other process that is ready run first.
-async fn sched_yield<T: WasiHost>(_caller: Caller<'_, T>) -> Outcome {
+async fn sched_yield<T: WasiHost>(_: Caller<'_, T>) -> Outcome {
     future::yield_now().await;
     Ok(())
 }

@@ -1,22 +1,23 @@
 //! Random bytes.
 
 use futures_lite::future;
-use lunatic_abi::Guest;
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::{Guest, host_functions};
+use wasmtime::Caller;
 
-use super::async_functions;
 use crate::WasiHost;
 use crate::errno::Errno;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 
 /// Bytes made between two looks at whether another process wants to run.
 const CHUNK: usize = 64 << 10;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        random_get(buf: u32, buf_len: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn random_get(buf: u32, buf_len: u32) -> i32;
     }
-    Ok(())
 }
 
 /// `random_get`: fills a range with random bytes of the operating system's

@@ -2,22 +2,27 @@
 //!
 //! `lunatic::networking` is how a process reaches the network.
 
-use wasmtime::{Caller, Linker, Result};
+use lunatic_abi::host_functions;
+use wasmtime::Caller;
 
-use super::functions;
 use crate::WasiHost;
 use crate::descriptors::Kind;
 use crate::errno::Errno;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    functions! { linker:
-        sock_accept(fd: u32, flags: u32, fd_ptr: u32);
-        sock_recv(fd: u32, iovs: u32, iovs_len: u32, flags: u32, nread_ptr: u32, roflags_ptr: u32);
-        sock_send(fd: u32, iovs: u32, iovs_len: u32, flags: u32, nwritten_ptr: u32);
-        sock_shutdown(fd: u32, how: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        fn sock_accept(fd: u32, flags: u32, fd_ptr: u32) -> i32;
+        fn sock_recv(
+            fd: u32, iovs: u32, iovs_len: u32, flags: u32, nread_ptr: u32,
+            roflags_ptr: u32
+        ) -> i32;
+        fn sock_send(fd: u32, iovs: u32, iovs_len: u32, flags: u32, nwritten_ptr: u32) -> i32;
+        fn sock_shutdown(fd: u32, how: u32) -> i32;
     }
-    Ok(())
 }
 
 /// `sock_accept`: `notsock` on a file or a stream, `badf` on all else.

@@ -2,32 +2,33 @@
 
 use std::io::{self, SeekFrom};
 
-use lunatic_abi::Guest;
+use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::File;
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Result};
 
-use super::{async_functions, functions};
 use crate::WasiHost;
 use crate::descriptors::{Descriptors, Kind};
 use crate::errno::Errno;
 use crate::input::Input;
 use crate::iovec::Buffers;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, answer};
 use crate::rights::Rights;
 use crate::stdio::Printer;
 
-pub(super) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> Result<()> {
-    async_functions! { linker:
-        fd_read(fd: u32, iovs: u32, iovs_len: u32, nread_ptr: u32);
-        fd_write(fd: u32, iovs: u32, iovs_len: u32, nwritten_ptr: u32);
-        fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nread_ptr: u32);
-        fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nwritten_ptr: u32);
-        fd_seek(fd: u32, offset: i64, whence: u32, new_offset_ptr: u32);
+host_functions! {
+    pub(super) fn add_to_linker<T: WasiHost>(Linker<T>);
+    pub(super) const HOST_FUNCTIONS;
+
+    in "wasi_snapshot_preview1" via answer {
+        async fn fd_read(fd: u32, iovs: u32, iovs_len: u32, nread_ptr: u32) -> i32;
+        async fn fd_write(fd: u32, iovs: u32, iovs_len: u32, nwritten_ptr: u32) -> i32;
+        async fn fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nread_ptr: u32) -> i32;
+        async fn fd_pwrite(
+            fd: u32, iovs: u32, iovs_len: u32, offset: u64, nwritten_ptr: u32
+        ) -> i32;
+        async fn fd_seek(fd: u32, offset: i64, whence: u32, new_offset_ptr: u32) -> i32;
+        fn fd_tell(fd: u32, offset_ptr: u32) -> i32;
     }
-    functions! { linker:
-        fd_tell(fd: u32, offset_ptr: u32);
-    }
-    Ok(())
 }
 
 /// `fd_read`: reads into a vector of buffers; 0 bytes mean the end.

@@ -2,6 +2,7 @@
 //!
 //! The module imports all 46 functions and exports a wrapper for each, so that
 //! a test calls the host through real WebAssembly code and real guest memory.
+//! Whether they have the types of the ABI, `cargo xtask tidy` finds out.
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
@@ -10,61 +11,18 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use lunatic_abi::{AbiHost, ErrorTable, Misuse};
+use lunatic_abi::{AbiHost, ErrorTable, HostFunction, Misuse};
 use lunatic_testkit::guest;
 pub use lunatic_testkit::guest::args;
 use lunatic_wasi::{Access, Stdio};
-use lunatic_wasi::{WasiConfig, WasiCtx, WasiHost, add_to_linker};
+use lunatic_wasi::{HOST_FUNCTIONS, WasiConfig, WasiCtx, WasiHost, add_to_linker};
 use wasmtime::{Memory, Val};
 
-/// Name and parameters of each function: `i` is an `i32`, `I` an `i64`.
-pub const FUNCTIONS: [(&str, &str); 45] = [
-    ("args_get", "ii"),
-    ("args_sizes_get", "ii"),
-    ("clock_res_get", "ii"),
-    ("clock_time_get", "iIi"),
-    ("environ_get", "ii"),
-    ("environ_sizes_get", "ii"),
-    ("fd_advise", "iIIi"),
-    ("fd_allocate", "iII"),
-    ("fd_close", "i"),
-    ("fd_datasync", "i"),
-    ("fd_fdstat_get", "ii"),
-    ("fd_fdstat_set_flags", "ii"),
-    ("fd_fdstat_set_rights", "iII"),
-    ("fd_filestat_get", "ii"),
-    ("fd_filestat_set_size", "iI"),
-    ("fd_filestat_set_times", "iIIi"),
-    ("fd_pread", "iiiIi"),
-    ("fd_prestat_dir_name", "iii"),
-    ("fd_prestat_get", "ii"),
-    ("fd_pwrite", "iiiIi"),
-    ("fd_read", "iiii"),
-    ("fd_readdir", "iiiIi"),
-    ("fd_renumber", "ii"),
-    ("fd_seek", "iIii"),
-    ("fd_sync", "i"),
-    ("fd_tell", "ii"),
-    ("fd_write", "iiii"),
-    ("path_create_directory", "iii"),
-    ("path_filestat_get", "iiiii"),
-    ("path_filestat_set_times", "iiiiIIi"),
-    ("path_link", "iiiiiii"),
-    ("path_open", "iiiiiIIii"),
-    ("path_readlink", "iiiiii"),
-    ("path_remove_directory", "iii"),
-    ("path_rename", "iiiiii"),
-    ("path_symlink", "iiiii"),
-    ("path_unlink_file", "iii"),
-    ("poll_oneoff", "iiii"),
-    ("proc_raise", "i"),
-    ("random_get", "ii"),
-    ("sched_yield", ""),
-    ("sock_accept", "iii"),
-    ("sock_recv", "iiiiii"),
-    ("sock_send", "iiiii"),
-    ("sock_shutdown", "ii"),
-];
+/// The functions of preview 1.
+pub fn preview1() -> impl Iterator<Item = &'static HostFunction> {
+    let functions = HOST_FUNCTIONS.iter();
+    functions.filter(|function| function.namespace == "wasi_snapshot_preview1")
+}
 
 /// Error numbers as the specification has them.
 pub mod errno {
@@ -197,18 +155,11 @@ impl DerefMut for Guest {
     }
 }
 
-/// The text of the module described above.
-fn steered() -> String {
-    const NAMESPACE: &str = "wasi_snapshot_preview1";
-    let functions = FUNCTIONS.map(|(name, params)| (NAMESPACE, name, params, "i"));
-    let proc_exit = (NAMESPACE, "proc_exit", "i", "");
-    guest::forwarding(functions.into_iter().chain([proc_exit]), at::MEMORY_PAGES)
-}
-
 /// Makes a process of `module` and returns it before anything of it has run.
 pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
+    let config = block_on(Arc::new(config).open()).expect("all directories exist");
     let host = Host {
-        wasi: WasiCtx::new(Arc::new(config), stdio).expect("all directories exist"),
+        wasi: WasiCtx::new(config, stdio),
         configs: HashMap::new(),
         memory: None,
         errors: ErrorTable::new(),
@@ -222,7 +173,11 @@ pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
 impl Guest {
     /// A process with these settings.
     pub fn new(config: WasiConfig, stdio: Stdio) -> Guest {
-        instantiate(&steered(), config, stdio)
+        instantiate(
+            &guest::forwarding(preview1(), at::MEMORY_PAGES),
+            config,
+            stdio,
+        )
     }
 
     /// A process without anything.

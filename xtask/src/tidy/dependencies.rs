@@ -24,15 +24,22 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-mailbox",
     "lunatic-abi",
     "lunatic-engine",
+    "lunatic-blocking",
+    "lunatic-error",
 ]);
 
 /// Crates that nothing may depend on, but for tests.
 const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 20] = [
-    ("lunatic-abi", Allowed::These(&[])),
+const ALLOWED: [(&str, Allowed); 22] = [
+    ("lunatic-error", Allowed::These(&[])),
+    ("lunatic-abi", Allowed::These(&["lunatic-error"])),
     ("lunatic-scheduler", Allowed::These(&[])),
-    ("lunatic-engine", Allowed::These(&[])),
+    ("lunatic-blocking", Allowed::These(&[])),
+    (
+        "lunatic-engine",
+        Allowed::These(&["lunatic-blocking", "lunatic-error"]),
+    ),
     ("lunatic-mailbox", Allowed::These(&["lunatic-abi"])),
     (
         "lunatic-process",
@@ -41,6 +48,7 @@ const ALLOWED: [(&str, Allowed); 20] = [
             "lunatic-mailbox",
             "lunatic-abi",
             "lunatic-engine",
+            "lunatic-error",
         ]),
     ),
     ("lunatic-timer", FOUNDATION),
@@ -55,11 +63,16 @@ const ALLOWED: [(&str, Allowed); 20] = [
     ("lunatic-distributed", FOUNDATION),
     (
         "lunatic-wasi",
-        Allowed::These(&["lunatic-abi", "lunatic-fs"]),
+        Allowed::These(&["lunatic-abi", "lunatic-blocking", "lunatic-fs"]),
     ),
     (
         "lunatic-testkit",
-        Allowed::These(&["lunatic-scheduler", "lunatic-mailbox", "lunatic-process"]),
+        Allowed::These(&[
+            "lunatic-scheduler",
+            "lunatic-mailbox",
+            "lunatic-process",
+            "lunatic-abi",
+        ]),
     ),
     ("lunatic-cli", Allowed::All),
     ("lunatic-bench", Allowed::All),

@@ -1,16 +1,23 @@
 //! What one Rust file or manifest must have or must not have, so that the lints of
 //! rustc and clippy do the rest.
 
-/// The lint that denies `unsafe` everywhere.
-const LINT: &str = concat!("unsafe", "_code");
+use proc_macro2::{LexError, TokenStream, TokenTree};
 
-/// What may allow `unsafe`: the crate that deals in memory, the file in which guests
-/// import functions, and the guest that exports a function under a name of its own.
-const UNSAFE: [&str; 4] = [
-    "lunatic-engine/",
+/// What may contain `unsafe`: the files that deal in memory, and those in which guests
+/// import functions.
+const UNSAFE: [&str; 12] = [
+    "lunatic-engine/src/arena/accessible_ranges.rs",
+    "lunatic-engine/src/arena/image.rs",
+    "lunatic-engine/src/arena/memories.rs",
+    "lunatic-engine/src/arena/memory.rs",
+    "lunatic-engine/src/arena/memory_slot.rs",
+    "lunatic-engine/src/arena/pagemap.rs",
+    "lunatic-engine/src/arena/size_class.rs",
+    "lunatic-engine/src/arena/slab.rs",
+    "lunatic-engine/src/arena/stacks.rs",
+    "lunatic-engine/src/arena/system.rs",
     "lunatic-guest/src/sys.rs",
-    "lunatic-guest/src/sys/",
-    "guests/supervision/",
+    "lunatic-guest/src/sys/group.rs",
 ];
 
 /// What has a package inherit the lints of its workspace.
@@ -24,10 +31,13 @@ pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
             "{path}:1: the first line must say in `//!` what this is"
         ));
     }
-    let may_allow = UNSAFE.iter().any(|place| path.starts_with(place));
-    if !may_allow && source.contains(LINT) {
-        let places = UNSAFE.join(" and ");
-        problems.push(format!("{path}: names the lint `{LINT}` outside {places}"));
+    match is_unsafe(source) {
+        Ok(true) if !UNSAFE.contains(&path) => problems.push(format!(
+            "{path}: `unsafe` in a file that {} doesn't name",
+            file!()
+        )),
+        Ok(_) => {}
+        Err(error) => problems.push(format!("{path}: {error}")),
     }
     problems
 }
@@ -42,28 +52,66 @@ pub(super) fn manifest_problem(path: &str, manifest: &str) -> Option<String> {
     })
 }
 
+/// Returns whether the keyword `unsafe` is anywhere in `source`.
+fn is_unsafe(source: &str) -> Result<bool, LexError> {
+    fn contains(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(name) => name == "unsafe",
+            TokenTree::Group(group) => contains(group.stream()),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    source.parse().map(contains)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LINT, manifest_problem, problems};
+    use super::{UNSAFE, is_unsafe, manifest_problem, problems};
 
     const LIBRARY: &str = "lunatic-abi/src/lib.rs";
 
     #[test]
+    fn a_clean_file_has_no_problems() {
+        let source = "//! A file.\nfn f() { write!(x); unsafe_code(\"unsafe\"); } // unsafe\n";
+        assert!(problems(LIBRARY, source).is_empty());
+    }
+
+    #[test]
     fn a_file_says_what_it_is_first() {
-        assert!(problems(LIBRARY, "//! A file.\nuse std::io;\n").is_empty());
         let problems = problems(LIBRARY, "use std::io;\n//! A file.\n");
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("lunatic-abi/src/lib.rs:1:"));
     }
 
     #[test]
-    fn one_crate_and_the_imports_of_guests_may_allow_what_is_unsafe() {
-        let source = format!("//! A file.\n#![allow(dead_code, {LINT})]\nfn f() {{}}\n");
-        for path in [LIBRARY, "lunatic-guest/src/lib.rs"] {
-            assert_eq!(problems(path, &source).len(), 1);
+    fn only_the_named_files_may_be_unsafe() {
+        let source = "//! A file.\nunsafe fn f() {}\n";
+        for path in [
+            LIBRARY,
+            "lunatic-engine/src/arena.rs",
+            "lunatic-engine/src/arena/free_list.rs",
+            "lunatic-guest/src/lib.rs",
+        ] {
+            assert_eq!(problems(path, source).len(), 1, "{path}");
         }
-        for path in ["lunatic-engine/src/arena.rs", "lunatic-guest/src/sys.rs"] {
-            assert!(problems(path, &source).is_empty());
+        for path in UNSAFE {
+            assert!(problems(path, source).is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_files_that_may_be_unsafe_are() {
+        for path in UNSAFE {
+            let source = std::fs::read_to_string(crate::workspace::root().join(path));
+            let source = source.expect("the file is there");
+            assert!(is_unsafe(&source).expect("Rust"), "{path}");
+        }
+    }
+
+    #[test]
+    fn unsafe_code_is_found_inside_of_blocks_and_macros() {
+        for source in ["fn f() { if true { unsafe {} } }", "m! { [unsafe fn f()] }"] {
+            assert!(is_unsafe(source).expect("Rust"), "{source}");
         }
     }
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use lunatic_cli::{Runtime, SpawnFailure, State};
-use lunatic_engine::{ImportProblem, LoadError, Module};
+use lunatic_cli::{RootError, Runtime, State};
+use lunatic_engine::{ImportProblem, InvalidModule, LoadError, Module, TextError};
+use lunatic_error::with_causes;
 
 use crate::interface;
 use crate::problem::Problem;
@@ -34,21 +35,17 @@ pub(crate) async fn load(
     path: &Path,
     bytes: Vec<u8>,
 ) -> Result<Module<State>, Problem> {
-    let is_component = is_component(&bytes);
     let guest = interface::guest_library(&bytes);
     let shown = path.display();
     runtime.load(bytes).await.map_err(|error| match error {
-        LoadError::Invalid(_) if is_component => {
-            Problem::new(format!("`{shown}` is a component, not a module"))
-                .help("build for wasm32-wasip1, not for wasm32-wasip2 or later")
-        }
+        LoadError::Component => Problem::new(format!("`{shown}` is a component, not a module"))
+            .help("build for wasm32-wasip1, not for wasm32-wasip2 or later"),
         LoadError::NotWasm => Problem::new(format!("`{shown}` is neither a wasm module nor text format"))
             .help("for a Rust crate: cargo build --target wasm32-wasip1, then run target/wasm32-wasip1/debug/<name>.wasm"),
-        LoadError::Text(reason) => Problem::new(format!("`{shown}` is not valid text format:\n{reason}")),
-        LoadError::Invalid(reason) => Problem::new(format!("`{shown}` is not a valid module: {reason}"))
-            .help("the file may be cut off, or use a proposal that is not enabled here; build it again"),
+        LoadError::Text(error) => text(path, &error),
+        LoadError::Invalid(error) => invalid(path, &error),
         LoadError::Imports(problems) => imports(path, &problems, guest.as_deref()),
-        other => Problem::new(format!("`{shown}`: {other}")),
+        other => Problem::new(format!("`{shown}`: {}", with_causes(&other))),
     })
 }
 
@@ -76,11 +73,51 @@ pub(crate) fn no_start(path: &Path, module: &Module<State>) -> Problem {
 }
 
 /// A first process that did not start.
-pub(crate) fn not_started(path: &Path, failure: &SpawnFailure) -> Problem {
+pub(crate) fn not_started(path: &Path, failure: &RootError) -> Problem {
     let problem = Problem::new(format!("cannot start `{}`: {failure}", path.display()));
     match failure {
-        SpawnFailure::Directory(_) => problem.help("name an existing directory with --dir"),
+        RootError::Directory(_) => problem.help("name an existing directory with --dir"),
         _ => problem,
+    }
+}
+
+/// What is wrong with a text, with its line and a mark below it.
+fn text(path: &Path, error: &TextError) -> Problem {
+    let TextError {
+        message,
+        line,
+        column,
+        excerpt,
+        ..
+    } = error;
+    let shown = path.display();
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let mut what = format!(
+        "`{shown}` is not valid text format:\n{message}\n{margin}--> {shown}:{line}:{column}"
+    );
+    if !excerpt.is_empty() {
+        let before = " ".repeat(column - 1);
+        let _ = write!(
+            what,
+            "\n{margin} |\n{number} | {excerpt}\n{margin} | {before}^"
+        );
+    }
+    Problem::new(what)
+}
+
+fn invalid(path: &Path, error: &InvalidModule) -> Problem {
+    let problem = Problem::new(format!(
+        "`{}` is not a valid module: {error}",
+        path.display()
+    ));
+    match &error.missing_feature {
+        Some(feature) => problem.help(format!(
+            "it uses the proposal `{feature}`, which is not enabled here; build it without"
+        )),
+        None => problem.help(
+            "the file may be cut off, or use a proposal that is not enabled here; build it again",
+        ),
     }
 }
 
@@ -113,10 +150,4 @@ fn imports(path: &Path, problems: &[ImportProblem], guest: Option<&str>) -> Prob
     Problem::new(what).help(format!(
         "{built_with}; this runtime offers the interface of version 0.13"
     ))
-}
-
-/// Components begin like modules, with another version.
-fn is_component(bytes: &[u8]) -> bool {
-    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-    bytes.starts_with(COMPONENT)
 }

@@ -4,11 +4,13 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::log_writer::LogWriter;
 use crate::problem::Problem;
 
 const VARIABLE: &str = "RUST_LOG";
 
-/// Sends log lines to standard error, filtered by `RUST_LOG`.
+/// Sends log lines to standard error, filtered by `RUST_LOG`. They are written by
+/// the time [`log_writer::flush`](crate::log_writer::flush) returns.
 ///
 /// - `default`: the filter if `RUST_LOG` is not set.
 pub(crate) fn start(default: &str) -> Result<(), Problem> {
@@ -22,7 +24,7 @@ pub(crate) fn start(default: &str) -> Result<(), Problem> {
     let is_terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogWriter)
         .with_target(false)
         .with_ansi(is_terminal);
     match is_terminal {

@@ -7,6 +7,7 @@ mod descriptors;
 mod diagnosis;
 mod grants;
 mod interface;
+mod log_writer;
 mod logging;
 mod manifest;
 mod problem;
@@ -36,5 +37,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::check(&check),
         Command::Cache(cache) => cache::cache(&cache),
     };
-    done.unwrap_or_else(|problem| problem.print())
+    let code = done.unwrap_or_else(|problem| problem.print());
+    log_writer::flush();
+    code
 }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::log_writer;
+
 /// A message for the user, who gets exit code 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -33,10 +35,11 @@ impl Problem {
         (self.what, self.help)
     }
 
-    /// Tells the user.
+    /// Tells the user, after what has been logged up to now.
     pub(crate) fn print(&self) -> ExitCode {
         const ERROR: Style = AnsiColor::Red.on_default().bold();
         const HELP: Style = AnsiColor::Cyan.on_default().bold();
+        log_writer::flush();
         anstream::eprintln!("{ERROR}error{ERROR:#}: {}", self.what);
         if let Some(help) = &self.help {
             anstream::eprintln!("{HELP}help{HELP:#}: {help}");

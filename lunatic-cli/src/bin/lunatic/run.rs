@@ -8,8 +8,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
-use lunatic_process::guest::{GuestFailure, ProcessHost};
-use lunatic_process::{ExitReason, Process};
+use lunatic_process::{ExitReason, FailureKind, Process};
 
 use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
@@ -139,15 +138,14 @@ fn report(path: &Path, reason: &ExitReason) -> ExitCode {
             reason => Problem::new(format!("`{}` ended: {reason}", path.display())).print(),
         };
     };
-    let guest = failure.downcast_ref::<GuestFailure>();
-    if let Some(status) = guest.and_then(|guest| State::exit_status(guest.error())) {
+    if let FailureKind::ExitStatus(status) = failure.kind() {
         // The system passes the low eight bits on.
-        return ExitCode::from(status as u8);
+        return ExitCode::from(*status as u8);
     }
     let mut what = format!("`{}` failed: {failure}", path.display());
-    if let Some(backtrace) = guest.and_then(GuestFailure::backtrace) {
+    if let Some(backtrace) = failure.backtrace() {
         what.push('\n');
-        what.push_str(backtrace.to_string().trim_end());
+        what.push_str(backtrace.trim_end());
     }
     Problem::new(what).print()
 }

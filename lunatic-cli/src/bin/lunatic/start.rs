@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use futures_lite::future;
 use lunatic_cli::{NameScope, Runtime};
 use lunatic_process::ExitReason;
-use lunatic_supervisor::{Spec, StartError, SupervisorEvent};
+use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
 use crate::arguments::Application;
 use crate::manifest::{self, Manifest, TreeBuilder};
@@ -47,7 +47,7 @@ enum Ended {
     /// Its supervisor has, for this reason; and what made it give up, if it has.
     ByItself(ExitReason, Option<SupervisorEvent>),
     /// A child did not start.
-    AtStart(StartError),
+    AtStart(SupervisorError),
     /// It was killed before all children had stopped in order; the exit code for
     /// that.
     BySignal(u8),

@@ -12,16 +12,15 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use anstream::AutoStream;
-use clap::{ColorChoice, ValueEnum};
+use clap::ColorChoice;
 use futures_lite::future;
 use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
-use lunatic_process::ExitReason;
-use lunatic_process::guest::GuestFailure;
+use lunatic_process::{ExitReason, Failure};
 use lunatic_wasi::{Capture, Stdio};
 
 use crate::testing::name::TestCase;
-use crate::testing::report::{Finished, Report};
+use crate::testing::report::{Finished, Format, Report};
 use crate::testing::verdict::{Ended, judge};
 
 /// Which tests to run, and how; named as the test runner of Rust names them.
@@ -74,15 +73,6 @@ pub(crate) struct Options {
     /// When to print in colour.
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One line for each test.
-    Pretty,
-    /// One character for each test.
-    Terse,
 }
 
 /// Whether any export of the module is a test.
@@ -212,12 +202,8 @@ fn how_ended(reason: &ExitReason) -> Ended {
     if reason.is_normal() {
         return Ended::Returned;
     }
-    let backtrace = reason
-        .failure()
-        .and_then(|failure| failure.downcast_ref::<GuestFailure>())
-        .and_then(GuestFailure::backtrace);
-    Ended::Failed(match backtrace {
-        Some(backtrace) => format!("{reason}\n{}", backtrace.to_string().trim_end()),
+    Ended::Failed(match reason.failure().and_then(Failure::backtrace) {
+        Some(backtrace) => format!("{reason}\n{}", backtrace.trim_end()),
         None => reason.to_string(),
     })
 }

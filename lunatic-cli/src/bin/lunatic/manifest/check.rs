@@ -1,9 +1,11 @@
 //! Looks at what a manifest names: modules, their exports, directories.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lunatic_cli::{Runtime, State};
 use lunatic_engine::{MemoryLimits, Module};
+use lunatic_error::with_causes;
 use lunatic_wasi::{Access, WasiConfig};
 use rustc_hash::FxHashMap;
 
@@ -112,10 +114,10 @@ fn check_export(program: &Program, module: &Module<State>, diagnostics: &mut Dia
 fn check_memory(program: &Program, module: &Module<State>, diagnostics: &mut Diagnostics) {
     let max_memory = program.config.process.max_memory;
     let limits = MemoryLimits { max_memory };
-    if let Some(reason) = module.info().exceeds(&limits) {
+    if let Err(exceeded) = module.info().check_limits(&limits) {
         let set = program.max_memory.as_ref().map(|limit| &limit.span);
         let span = set.unwrap_or(&program.module.span);
-        diagnostics.push(Diagnostic::new(span.clone(), reason));
+        diagnostics.push(Diagnostic::new(span.clone(), exceeded.to_string()));
     }
 }
 
@@ -124,11 +126,8 @@ async fn check_dir(dir: &Located<PathBuf>, diagnostics: &mut Diagnostics) {
     let added = config.add_dir(&dir.value, ".", Access::ReadOnly);
     let span = || dir.span.clone();
     diagnostics.take(added.map_err(|error| Diagnostic::new(span(), error)));
-    if let Err(error) = config.open_dirs().await {
-        let mut what = error.to_string();
-        if let Some(cause) = std::error::Error::source(&error) {
-            what = format!("{what}: {cause}");
-        }
+    if let Err(error) = Arc::new(config).open().await {
+        let what = with_causes(&error).to_string();
         let help = "the path is taken from the directory of the manifest";
         diagnostics.push(Diagnostic::new(span(), what).help(help));
     }

@@ -5,14 +5,23 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 
-use crate::testing::Format;
 use crate::testing::name::TestCase;
 use crate::testing::verdict::Verdict;
 
 const OK: Style = AnsiColor::Green.on_default();
 const FAILED: Style = AnsiColor::Red.on_default();
 const IGNORED: Style = AnsiColor::Yellow.on_default();
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line for each test.
+    Pretty,
+    /// One character for each test.
+    Terse,
+}
 
 /// A test that was run.
 #[derive(Debug)]

@@ -1,0 +1,312 @@
+//! The macro that declares host functions, each in one place.
+
+/// Declares host functions: makes the function that registers them in a linker,
+/// and the list of them.
+///
+/// ```
+/// use lunatic_abi::{AbiHost, Guest, host_functions};
+/// use wasmtime::{Caller, Result};
+///
+/// host_functions! {
+///     /// Registers `example`.
+///     pub fn add_to_linker<T: AbiHost>(Linker<T>);
+///     /// The functions of `example`.
+///     pub const HOST_FUNCTIONS;
+///
+///     in "example" {
+///         fn length(ptr: u32, len: u32) -> u64;
+///         async fn rest();
+///         fn double(number: u64) -> u64 = multiply::<T, 2>;
+///     }
+/// }
+///
+/// /// Counts characters; traps on a bad address and text that is not UTF-8.
+/// fn length<T: AbiHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> Result<u64> {
+///     Ok(caller.text(ptr, len)?.chars().count() as u64)
+/// }
+///
+/// /// Lets other processes run.
+/// async fn rest<T: AbiHost>(_: Caller<'_, T>) {
+///     futures_lite::future::yield_now().await;
+/// }
+///
+/// fn multiply<T: AbiHost, const BY: u64>(_: Caller<'_, T>, number: u64) -> u64 {
+///     number.wrapping_mul(BY)
+/// }
+///
+/// assert_eq!(HOST_FUNCTIONS[0].name, "length");
+/// assert_eq!(HOST_FUNCTIONS[0].type_use(), "(param i32 i32) (result i64)");
+/// ```
+///
+/// First come the two things that are made, with their visibility: the function,
+/// for every type of state that meets a bound as above or for one type
+/// (`fn add_to_linker(Linker<State>);`), and the constant, a
+/// `&'static [`[`HostFunction`](crate::HostFunction)`]`.
+///
+/// Then, for each namespace, the host functions as a guest sees them. One is
+/// implemented by the Rust function of the same name in the same scope, or by the
+/// one behind `=`. That takes a `Caller` and what is declared, and returns what is
+/// declared, or a `wasmtime::Result` of it, whose error is a trap. If it does
+/// neither, this does not compile:
+///
+/// ```compile_fail,E0308
+/// # use lunatic_abi::{AbiHost, host_functions};
+/// # use wasmtime::Caller;
+/// host_functions! {
+///     pub fn add_to_linker<T: AbiHost>(Linker<T>);
+///     pub const HOST_FUNCTIONS;
+///     in "example" {
+///         fn negate(number: u64) -> u32;
+///     }
+/// }
+/// fn negate<T: AbiHost>(_: Caller<'_, T>, number: u32) -> u32 { !number }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use lunatic_abi::{AbiHost, host_functions};
+/// # use wasmtime::Caller;
+/// host_functions! {
+///     pub fn add_to_linker<T: AbiHost>(Linker<T>);
+///     pub const HOST_FUNCTIONS;
+///     in "example" {
+///         fn negate(number: u32) -> u64;
+///     }
+/// }
+/// fn negate<T: AbiHost>(_: Caller<'_, T>, number: u32) -> u32 { !number }
+/// ```
+///
+/// `in "example" via answer { … }` puts what each of them returns through the
+/// function `answer`, which returns what is declared.
+///
+/// A module whose submodules declare host functions puts them together, each by an
+/// `add_to_linker` and a `HOST_FUNCTIONS`:
+///
+/// ```
+/// # use lunatic_abi::{AbiHost, host_functions};
+/// # mod clocks {
+/// #     use lunatic_abi::{AbiHost, host_functions};
+/// #     use wasmtime::Caller;
+/// #     host_functions! {
+/// #         pub(super) fn add_to_linker<T: AbiHost>(Linker<T>);
+/// #         pub(super) const HOST_FUNCTIONS;
+/// #         in "clocks" { fn now() -> u64; }
+/// #     }
+/// #     fn now<T: AbiHost>(_: Caller<'_, T>) -> u64 { 0 }
+/// # }
+/// # mod dice {
+/// #     use lunatic_abi::{AbiHost, host_functions};
+/// #     use wasmtime::Caller;
+/// #     host_functions! {
+/// #         pub(super) fn add_to_linker<T: AbiHost>(Linker<T>);
+/// #         pub(super) const HOST_FUNCTIONS;
+/// #         in "dice" { fn roll() -> u32; fn lucky() -> u32 = roll; }
+/// #     }
+/// #     fn roll<T: AbiHost>(_: Caller<'_, T>) -> u32 { 6 }
+/// # }
+/// host_functions! {
+///     /// Registers `clocks` and `dice`.
+///     pub fn add_to_linker<T: AbiHost>(Linker<T>);
+///     /// The functions of `clocks` and `dice`.
+///     pub const HOST_FUNCTIONS;
+///
+///     use clocks, dice;
+/// }
+/// # let names: Vec<_> = HOST_FUNCTIONS.iter().map(|function| function.name).collect();
+/// # assert_eq!(names, ["now", "roll", "lucky"]);
+/// ```
+#[macro_export]
+macro_rules! host_functions {
+    (
+        $(#[$add_attribute:meta])*
+        $add_visibility:vis fn $add:ident $(<$generic:ident: $bound:path>)? (Linker<$state:ty>);
+        $(#[$list_attribute:meta])*
+        $list_visibility:vis const $list:ident;
+
+        $(use $($($module:ident)::+),+ $(,)?;)?
+        $(in $namespace:literal $(via $answer:path)? { $($functions:tt)* })*
+    ) => {
+        $(#[$add_attribute])*
+        ///
+        /// # Errors
+        ///
+        /// Fails if the linker already has a function of one of these names.
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "here the host functions are registered that are declared"
+        )]
+        $add_visibility fn $add $(<$generic: $bound>)? (
+            linker: &mut $crate::expansion::Linker<$state>,
+        ) -> $crate::expansion::Result<()> {
+            $($($($module)::+::add_to_linker(linker)?;)+)?
+            $($crate::host_functions!(
+                @register_all linker, $state, $namespace, [$($answer)?], { $($functions)* }
+            );)*
+            Ok(())
+        }
+
+        $(#[$list_attribute])*
+        $list_visibility const $list: &[$crate::HostFunction] = {
+            const PARTS: &[&[$crate::HostFunction]] = &[
+                $($($($module)::+::HOST_FUNCTIONS,)+)?
+                $($crate::host_functions!(@list $namespace, { $($functions)* }),)*
+            ];
+            &$crate::expansion::joined::<{ $crate::expansion::count(PARTS) }>(PARTS)
+        };
+    };
+
+    (
+        @register_all $linker:ident, $state:ty, $namespace:literal, $answer:tt, {$(
+            $($word:ident)+ ($($param:ident: $ty:ty),* $(,)?)
+                $(-> $result:ty)? $(= $function:path)?;
+        )*}
+    ) => {$(
+        $crate::host_functions!(
+            @register $linker, $state, $namespace, $answer,
+            [$($word)+], ($($param: $ty),*), [$($result)?], [$($function)?]
+        );
+    )*};
+    (
+        @register $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
+        [fn $name:ident], ($($param:ident: $ty:ty),*), [$($result:ty)?], [$($function:path)?]
+    ) => {
+        $linker.func_wrap(
+            $namespace,
+            stringify!($name),
+            |caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
+                $crate::expansion::returns::<$crate::host_functions!(@result $($result)?), _>(
+                    $($answer)? ($crate::host_functions!(@function $name $($function)?)(
+                        caller, $($param),*
+                    ))
+                )
+            },
+        )?
+    };
+    (
+        @register $linker:ident, $state:ty, $namespace:literal, [],
+        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$($result:ty)?], [$($function:path)?]
+    ) => {
+        $linker.func_wrap_async(
+            $namespace,
+            stringify!($name),
+            |caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+                Box::new(
+                    $crate::expansion::resolves::<$crate::host_functions!(@result $($result)?), _>(
+                        $crate::host_functions!(@function $name $($function)?)(
+                            caller, $($param),*
+                        )
+                    )
+                )
+            },
+        )?
+    };
+    (
+        @register $linker:ident, $state:ty, $namespace:literal, [$answer:path],
+        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$($result:ty)?], [$($function:path)?]
+    ) => {
+        $linker.func_wrap_async(
+            $namespace,
+            stringify!($name),
+            |caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+                Box::new(async move {
+                    $crate::expansion::returns::<$crate::host_functions!(@result $($result)?), _>(
+                        $answer($crate::host_functions!(@function $name $($function)?)(
+                            caller, $($param),*
+                        ).await)
+                    )
+                })
+            },
+        )?
+    };
+
+    (
+        @list $namespace:literal, {$(
+            $($word:ident)+ ($($param:ident: $ty:ty),* $(,)?)
+                $(-> $result:ty)? $(= $function:path)?;
+        )*}
+    ) => {
+        &[$($crate::HostFunction {
+            namespace: $namespace,
+            name: $crate::host_functions!(@name $($word)+),
+            params: &[$($crate::Param {
+                name: stringify!($param),
+                ty: <$ty as $crate::host_function::HostValue>::TYPE,
+            }),*],
+            result: <$crate::host_functions!(@result $($result)?)
+                as $crate::host_function::HostResult>::TYPE,
+        }),*]
+    };
+    (@name fn $name:ident) => { stringify!($name) };
+    (@name async fn $name:ident) => { stringify!($name) };
+
+    (@function $name:ident) => { $name };
+    (@function $name:ident $function:path) => { $function };
+
+    (@result) => { () };
+    (@result $result:ty) => { $result };
+}
+
+/// What [`host_functions!`](crate::host_functions) expands to besides calls of
+/// wasmtime.
+#[doc(hidden)]
+pub mod expansion {
+    use std::future::Future;
+
+    pub use wasmtime::{Caller, Linker, Result};
+
+    use crate::HostFunction;
+
+    /// What a function that is declared to return `R` may return.
+    #[diagnostic::on_unimplemented(
+        message = "a host function that is declared to return `{R}` returns `{Self}`",
+        label = "this has to return `{R}` or `wasmtime::Result<{R}>`"
+    )]
+    pub trait Returns<R> {}
+
+    impl<R> Returns<R> for R {}
+
+    impl<R> Returns<R> for Result<R> {}
+
+    /// Its argument, if that is what is declared.
+    pub fn returns<R, O: Returns<R>>(outcome: O) -> O {
+        outcome
+    }
+
+    /// Its argument, if that resolves to what is declared.
+    pub fn resolves<R, F: Future<Output: Returns<R>>>(future: F) -> F {
+        future
+    }
+
+    /// How many functions lists have together.
+    pub const fn count(parts: &[&[HostFunction]]) -> usize {
+        let mut count = 0;
+        let mut part = 0;
+        while part < parts.len() {
+            count += parts[part].len();
+            part += 1;
+        }
+        count
+    }
+
+    /// One list of all of them; `N` is how many they are.
+    pub const fn joined<const N: usize>(parts: &[&[HostFunction]]) -> [HostFunction; N] {
+        const NONE: HostFunction = HostFunction {
+            namespace: "",
+            name: "",
+            params: &[],
+            result: None,
+        };
+        let mut all = [NONE; N];
+        let mut at = 0;
+        let mut part = 0;
+        while part < parts.len() {
+            let mut index = 0;
+            while index < parts[part].len() {
+                all[at] = parts[part][index];
+                at += 1;
+                index += 1;
+            }
+            part += 1;
+        }
+        all
+    }
+}

@@ -1,0 +1,61 @@
+//! What operations wait for, and how many threads that is worth.
+
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::thread;
+
+use crate::queue::Queue;
+
+/// What an operation waits for. Each class has one [`Queue`] for the whole
+/// program, so that operations of one class never hold up those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// Nothing: it computes for long, as a compiler does. One thread per core.
+    Cpu,
+    /// A file system, which mostly answers from its cache. Such an operation
+    /// needs a core rather than a disk, so there is one thread per core: more
+    /// would only keep the threads that run processes waiting. With a thousand
+    /// processes that read and write on two cores, eight threads make the worst
+    /// waits four times as long as two.
+    Cache,
+    /// A disk, as `sync` does. Eight threads.
+    Disk,
+    /// A name server. Sixty-four threads, so that one that does not answer takes
+    /// no thread from anything else.
+    Lookup,
+    /// Whoever reads the standard output of the program. One thread, so that what
+    /// is printed stays in order.
+    Stdout,
+    /// Whoever reads the standard error of the program. One thread, as above.
+    Stderr,
+}
+
+static CPU: LazyLock<Queue> = LazyLock::new(|| Queue::new(cores()));
+static CACHE: LazyLock<Queue> = LazyLock::new(|| Queue::new(cores()));
+static DISK: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
+static LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(64)));
+static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
+static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
+
+impl Class {
+    /// The queue that the whole program shares.
+    pub fn queue(self) -> &'static Queue {
+        match self {
+            Class::Cpu => &CPU,
+            Class::Cache => &CACHE,
+            Class::Disk => &DISK,
+            Class::Lookup => &LOOKUP,
+            Class::Stdout => &STDOUT,
+            Class::Stderr => &STDERR,
+        }
+    }
+}
+
+fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(threads(2))
+}
+
+fn threads(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
+}

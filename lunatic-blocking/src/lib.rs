@@ -1,0 +1,41 @@
+//! Runs operations that may block the thread, a bounded number at once.
+//!
+//! An operation is a closure that makes system calls which may wait, or that
+//! computes for long. It is put into a [`Queue`] and run by one of the few
+//! threads of that queue; the task that wants its result is suspended meanwhile.
+//! The queues that the whole program shares are named by [`Class`].
+//!
+//! # Layout
+//!
+//! - [`queue`]: [`Queue`], the operations that wait and the threads that run them.
+//! - [`class`]: [`Class`], what operations wait for, and how many threads that is
+//!   worth.
+//!
+//! # Invariants
+//!
+//! - Operations of one queue begin in the order in which they came.
+//! - No operation of one queue waits for a thread of another.
+//! - An operation whose future is dropped before it has begun is dropped there
+//!   and then, and never runs. One that has begun runs to its end.
+//! - A panic in an operation ends neither a thread nor a queue.
+//! - No foreign value is dropped, and no foreign code runs, while a queue is
+//!   locked.
+//!
+//! # Why queues, and not a semaphore
+//!
+//! A semaphore before an unbounded pool gives a permit to a task that waits, and
+//! nobody else gets that permit until the task is polled. A task that is woken
+//! but not polled, because its process does something else first, would keep a
+//! thread idle, and two such tasks can wait for each other. Here the operation
+//! itself waits, and runs whether its task is polled or not.
+
+pub mod class;
+pub mod queue;
+
+pub use class::Class;
+pub use queue::Queue;
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

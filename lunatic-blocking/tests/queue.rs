@@ -1,0 +1,185 @@
+//! What becomes of an operation.
+
+mod gate;
+
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use futures_lite::future::{block_on, poll_once};
+use gate::Gate;
+use lunatic_blocking::Queue;
+
+fn queue(threads: usize) -> Queue {
+    Queue::new(NonZeroUsize::new(threads).expect("some threads"))
+}
+
+/// Sets a flag when it is dropped.
+struct SetsWhenDropped(Arc<AtomicBool>);
+
+impl Drop for SetsWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn an_operation_runs_on_another_thread_and_gives_its_result() {
+    let ran_on = block_on(queue(1).run(|| thread::current().id()));
+    assert_ne!(ran_on, thread::current().id());
+}
+
+#[test]
+fn no_more_run_at_once_than_there_are_threads() {
+    let queue = queue(3);
+    let (running, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let gate = Gate::closed();
+    for _ in 0..10 {
+        let (running, most, passes) = (running.clone(), most.clone(), gate.passes());
+        queue.run_detached(move || {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            passes.wait();
+            running.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+    gate.wait_for_arrivals(3);
+    assert_eq!(queue.waiting(), 7);
+    gate.open();
+    gate.wait_for_arrivals(10);
+    block_on(queue.run(|| ()));
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn operations_begin_in_the_order_in_which_they_came() {
+    let queue = queue(1);
+    let (sender, order) = channel();
+    for number in 0..1000 {
+        let sender = sender.clone();
+        queue.run_detached(move || sender.send(number).expect("the test waits"));
+    }
+    drop(sender);
+    assert!(order.iter().eq(0..1000));
+}
+
+#[test]
+fn who_drops_the_future_before_it_has_begun_drops_the_operation() {
+    let queue = queue(1);
+    let gate = Gate::closed();
+    gate.occupy(&queue);
+    let (ran, dropped) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let (runs, guard) = (ran.clone(), SetsWhenDropped(dropped.clone()));
+    let mut waiting = Box::pin(queue.run(move || {
+        runs.store(true, Ordering::SeqCst);
+        drop(guard);
+    }));
+    assert!(block_on(poll_once(&mut waiting)).is_none());
+    assert_eq!(queue.waiting(), 1);
+    drop(waiting);
+    // At once: the thread of the queue is still busy.
+    assert!(dropped.load(Ordering::SeqCst));
+    assert_eq!(queue.waiting(), 0);
+    gate.open();
+    block_on(queue.run(|| ()));
+    assert!(!ran.load(Ordering::SeqCst));
+}
+
+#[test]
+fn an_operation_that_has_begun_goes_on_and_its_result_is_dropped() {
+    let queue = queue(1);
+    let gate = Gate::closed();
+    let dropped = Arc::<AtomicBool>::default();
+    let (passes, result) = (gate.passes(), SetsWhenDropped(dropped.clone()));
+    let mut waiting = Box::pin(queue.run(move || {
+        passes.wait();
+        result
+    }));
+    assert!(block_on(poll_once(&mut waiting)).is_none());
+    gate.wait_for_arrivals(1);
+    drop(waiting);
+    assert!(!dropped.load(Ordering::SeqCst));
+    gate.open();
+    block_on(queue.run(|| ()));
+    assert!(dropped.load(Ordering::SeqCst));
+}
+
+#[test]
+fn what_is_dropped_with_an_operation_may_use_the_queue() {
+    struct RunsAnother(Queue);
+    impl Drop for RunsAnother {
+        fn drop(&mut self) {
+            self.0.run_detached(|| ());
+        }
+    }
+
+    let queue = queue(1);
+    let gate = Gate::closed();
+    gate.occupy(&queue);
+    let guard = RunsAnother(queue.clone());
+    let mut waiting = Box::pin(queue.run(move || drop(guard)));
+    assert!(block_on(poll_once(&mut waiting)).is_none());
+    drop(waiting);
+    assert_eq!(queue.waiting(), 1);
+    gate.open();
+    block_on(queue.run(|| ()));
+}
+
+#[test]
+fn a_panic_is_given_to_who_waits_and_the_queue_goes_on() {
+    let queue = queue(1);
+    for _ in 0..100 {
+        let waits = || block_on(queue.run(|| -> () { panic!("the operation broke") }));
+        let panic = catch_unwind(AssertUnwindSafe(waits)).expect_err("it panics");
+        assert_eq!(panic.downcast_ref(), Some(&"the operation broke"));
+    }
+    assert_eq!(block_on(queue.run(|| 1)), 1);
+}
+
+#[test]
+fn a_panic_that_nobody_waits_for_is_harmless() {
+    let queue = queue(1);
+    for _ in 0..100 {
+        queue.run_detached(|| panic!("the operation broke"));
+    }
+    assert_eq!(block_on(queue.run(|| 1)), 1);
+}
+
+#[test]
+fn a_result_that_panics_when_it_is_dropped_is_harmless() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("the result broke");
+        }
+    }
+
+    let queue = queue(1);
+    let gate = Gate::closed();
+    let passes = gate.passes();
+    let mut waiting = Box::pin(queue.run(move || {
+        passes.wait();
+        Panics
+    }));
+    assert!(block_on(poll_once(&mut waiting)).is_none());
+    gate.wait_for_arrivals(1);
+    drop(waiting);
+    gate.open();
+    assert_eq!(block_on(queue.run(|| 1)), 1);
+}
+
+#[test]
+fn dropped_operations_keep_no_place() {
+    let queue = queue(1);
+    let gate = Gate::closed();
+    gate.occupy(&queue);
+    for _ in 0..1000 {
+        let mut waiting = Box::pin(queue.run(|| ()));
+        assert!(block_on(poll_once(&mut waiting)).is_none());
+    }
+    assert_eq!(queue.waiting(), 0);
+    gate.open();
+    block_on(queue.run(|| ()));
+}

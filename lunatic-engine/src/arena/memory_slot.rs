@@ -1,0 +1,323 @@
+//! The slot of one memory: taken, filled, outgrown and put back.
+#![allow(unsafe_code, reason = "reads and writes its slot")]
+
+use std::io;
+use std::mem;
+use std::ops::Range;
+use std::ptr;
+use std::slice;
+use std::sync::Arc;
+
+use crate::arena::free_list::FreeSlot;
+use crate::arena::image::Image;
+use crate::arena::page_size::PageSize;
+use crate::arena::size_class::{MemoryContents, SizeClass};
+use crate::arena::size_classes::SizeClasses;
+use crate::arena::system;
+
+/// A slot that belongs to one memory. Dropping it puts it back.
+pub(super) struct MemorySlot {
+    classes: &'static SizeClasses,
+    class: &'static SizeClass,
+    number: usize,
+    /// How many bytes from its start on the memory uses.
+    used: usize,
+    /// What it holds again before it is put back.
+    contents: MemoryContents,
+    /// The image that this is, if it is not zeros.
+    image: Option<Arc<Image>>,
+}
+
+impl MemorySlot {
+    /// A slot with at least so many bytes that holds an image, if there is one, and
+    /// zeros.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no slot that large, all are in use, or the kernel does not do
+    /// its part.
+    pub(super) fn take(
+        classes: &'static SizeClasses,
+        bytes: usize,
+        image: Option<Arc<Image>>,
+    ) -> io::Result<MemorySlot> {
+        let class = classes.for_bytes(bytes)?;
+        let free = class.take(image.as_deref().map(Image::id))?;
+        // SAFETY: the slot was just taken from this class, whose slots have so many
+        // bytes.
+        let contents = unsafe { class.fill(free, image.as_deref(), bytes) }?;
+        Ok(MemorySlot {
+            classes,
+            class,
+            number: free.slot,
+            used: bytes,
+            contents,
+            image,
+        })
+    }
+
+    /// How many bytes the memory uses.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// The first byte.
+    pub(super) fn start(&self) -> *mut u8 {
+        self.class.address(self.number)
+    }
+
+    /// How many bytes it has.
+    pub(super) fn capacity(&self) -> usize {
+        self.class.slot_bytes()
+    }
+
+    /// Lets the memory use so many bytes, up to its capacity.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it has not as many, or there are as many mappings as the kernel allows.
+    pub(super) fn use_more(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes > self.capacity() {
+            return Err(io::Error::other("a slot is too small for its memory"));
+        }
+        if bytes > self.used {
+            // SAFETY: the slot is ours and has so many bytes; none in use is taken away.
+            unsafe { self.class.set_accessible(self.number, bytes) }?;
+            self.used = bytes;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the slot for one that has at least so many bytes, with the same
+    /// contents and zeros after them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take`](MemorySlot::take); the slot is the same as before then.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the kernel moves some pages and can do no more: the instance must not
+    /// go on without them.
+    ///
+    /// # Safety
+    ///
+    /// Nobody reads or writes the memory meanwhile, or uses its old address later.
+    pub(super) unsafe fn move_to_larger(&mut self, bytes: usize) -> io::Result<()> {
+        let larger = MemorySlot::take(self.classes, bytes.max(self.used), None)?;
+        // SAFETY: as the caller promises; the new slot is as large, and was just taken.
+        if let Err(error) = unsafe { self.move_pages(larger.start()) } {
+            // Not all of it can be accessed, so it must not be used again.
+            mem::forget(larger);
+            panic!("a part of a memory was moved, and the rest cannot be: {error}");
+        }
+        *self = larger;
+        Ok(())
+    }
+
+    /// Moves or copies all contents to another slot.
+    ///
+    /// # Errors
+    ///
+    /// Fails if not all of the other slot can be accessed any more. Pages that were
+    /// moved there are lost.
+    ///
+    /// # Safety
+    ///
+    /// `to` is a slot of zeros, of which as many bytes can be accessed as are used
+    /// here, and nobody uses either slot.
+    unsafe fn move_pages(&mut self, to: *mut u8) -> io::Result<()> {
+        /// Fewer bytes are copied: to move them costs mappings.
+        const MIN_MOVED: usize = 8 << 20;
+        let bytes = self.used_pages();
+        let page = self.page();
+        if let MemoryContents::Mapped(_) = self.contents {
+            // SAFETY: as the caller promises.
+            unsafe { self.copy_mapped(to) };
+            return Ok(());
+        }
+        if bytes >= MIN_MOVED {
+            // Pages that are moved leave zeros behind, and not their part of an image.
+            self.contents = MemoryContents::Zeros;
+            self.image = None;
+            // SAFETY: as the caller promises; slots do not overlap, and no image is
+            // mapped into this one.
+            if unsafe { system::move_pages(self.start(), to, bytes, page) }? {
+                self.used = 0;
+                return Ok(());
+            }
+        }
+        // SAFETY: as the caller promises.
+        unsafe { self.copy_pages(to) };
+        Ok(())
+    }
+
+    /// Copies every page that is not zeros to another slot, of a slot without a mapped
+    /// image.
+    ///
+    /// # Safety
+    ///
+    /// As for [`move_pages`](MemorySlot::move_pages), but `to` may hold pages already
+    /// where this slot has zeros.
+    unsafe fn copy_pages(&self, to: *mut u8) {
+        let page = self.page().bytes();
+        let copy = |part: Range<usize>| {
+            for offset in part.clone().step_by(page) {
+                let page = offset..part.end.min(offset + page);
+                // SAFETY: as the caller promises; the page lies in what is used.
+                unsafe {
+                    if !is_zeros(self.start().wrapping_add(offset), page.len()) {
+                        self.copy_part(to, page);
+                    }
+                }
+            }
+        };
+        self.for_each_written_or_all(copy);
+    }
+
+    /// Copies a mapped image, and what was written, to another slot.
+    ///
+    /// # Safety
+    ///
+    /// As for [`move_pages`](MemorySlot::move_pages).
+    unsafe fn copy_mapped(&self, to: *mut u8) {
+        if let Some(image) = &self.image {
+            // Pages of it that were only read are not told of as written.
+            // SAFETY: as the caller promises; the image lies in what is used.
+            unsafe { image.copy(to) };
+        }
+        // SAFETY: as the caller promises; the part lies in what is used.
+        self.for_each_written_or_all(|part| unsafe { self.copy_part(to, part) });
+    }
+
+    /// Copies a part to the same place of another slot.
+    ///
+    /// # Safety
+    ///
+    /// The part lies in what is used, `to` is a slot of which it can be accessed, and
+    /// nobody uses either slot.
+    unsafe fn copy_part(&self, to: *mut u8, part: Range<usize>) {
+        let from = self.start().wrapping_add(part.start);
+        // SAFETY: as the caller promises; slots do not overlap.
+        unsafe { ptr::copy_nonoverlapping(from, to.wrapping_add(part.start), part.len()) };
+    }
+
+    /// Makes the slot hold its contents and zeros, and puts it back.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not take pages back. A slot is not used again then.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot any more, through this value or otherwise.
+    unsafe fn put_back(&mut self) -> io::Result<()> {
+        let free = FreeSlot {
+            slot: self.number,
+            contents: self.contents,
+        };
+        // SAFETY: as the caller promises; the slot was taken from this class, and holds
+        // its contents and zeros, or is emptied.
+        unsafe {
+            match self.restore() {
+                Some(pages) => self.class.put(free, pages),
+                None => self.class.empty_and_put(free),
+            }
+        }
+    }
+
+    /// Makes the slot hold its contents and zeros. Returns how many pages it occupies;
+    /// `None` if it is better emptied, and may hold anything.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot.
+    unsafe fn restore(&mut self) -> Option<usize> {
+        let mut bytes = 0;
+        self.for_each_written(|part| {
+            bytes += part.len();
+            // SAFETY: as the caller promises; the part lies in what can be accessed.
+            unsafe { Image::restore(self.image.as_deref(), self.start(), part) };
+        })?;
+        Some(self.page().pages(bytes))
+    }
+
+    /// Calls `each` with every part of what is used that has been written, in whole
+    /// pages. `None` as of [`Pagemap::for_each_written`].
+    ///
+    /// [`Pagemap::for_each_written`]: crate::arena::pagemap::Pagemap::for_each_written
+    fn for_each_written(&self, mut each: impl FnMut(Range<usize>)) -> Option<()> {
+        let start = self.start().addr();
+        let all = start..start + self.used_pages();
+        self.classes
+            .pagemap()?
+            .for_each_written(all, |run| each(run.start - start..run.end - start))
+    }
+
+    /// Calls `each` with every part of what is used that has been written, or with all
+    /// of it, in whole pages.
+    fn for_each_written_or_all(&self, mut each: impl FnMut(Range<usize>)) {
+        if self.for_each_written(&mut each).is_none() {
+            each(0..self.used_pages());
+        }
+    }
+
+    /// As many bytes as the pages have that are used.
+    fn used_pages(&self) -> usize {
+        self.page().round_up(self.used)
+    }
+
+    fn page(&self) -> PageSize {
+        self.classes.machine().page
+    }
+}
+
+/// Whether a range holds nothing but zeros.
+///
+/// # Safety
+///
+/// The range can be read, and nobody writes to it.
+unsafe fn is_zeros(start: *const u8, bytes: usize) -> bool {
+    // SAFETY: as the caller promises.
+    let bytes = unsafe { slice::from_raw_parts(start, bytes) };
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    chunks.iter().all(|chunk| *chunk == [0; 64]) && rest.iter().all(|byte| *byte == 0)
+}
+
+impl Drop for MemorySlot {
+    fn drop(&mut self) {
+        // SAFETY: whoever owned the slot is done with it.
+        if let Err(error) = unsafe { self.put_back() } {
+            // The slot is in no free list and is never used again.
+            tracing::error!("a memory could not be emptied: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::machine::Machine;
+    use crate::geometry::Geometry;
+
+    #[test]
+    fn pages_that_were_moved_already_are_not_copied_over() {
+        const BYTES: usize = 1 << 20;
+        let page = PageSize::all()[0];
+        let classes = SizeClasses::leak(Geometry::Dense, Machine::with_pages(page));
+        let slot = || MemorySlot::take(classes, BYTES, None).expect("a slot");
+        let (old, new) = (slot(), slot());
+        let numbers = || (0..BYTES / page.bytes()).step_by(2);
+        let at = |slot: &MemorySlot, number| slot.start().wrapping_add(number * page.bytes());
+        // SAFETY: both slots have so many bytes and nobody else uses them.
+        unsafe {
+            // More than the kernel is asked to list: even pages here, odd ones there.
+            numbers().for_each(|even| at(&old, even).write(1));
+            numbers().for_each(|even| at(&new, even + 1).write(2));
+            old.copy_pages(new.start());
+            for even in numbers() {
+                assert_eq!((at(&new, even).read(), at(&new, even + 1).read()), (1, 2));
+            }
+        }
+    }
+}

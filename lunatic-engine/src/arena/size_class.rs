@@ -1,0 +1,262 @@
+//! The slots of one size, for memories.
+#![allow(unsafe_code, reason = "fills and clears slots")]
+
+use std::io;
+
+use crate::arena::accessible_ranges::AccessibleRanges;
+use crate::arena::free_list::{Contents, FreeLists, FreeSlot};
+use crate::arena::image::{Image, ImageId};
+use crate::arena::machine::Machine;
+use crate::arena::mappings::Mappings;
+use crate::arena::slab::Slab;
+use crate::arena::system::{self, Access};
+use crate::geometry::Geometry;
+
+/// The slots of one size, fresh and free.
+#[derive(Debug)]
+pub(super) struct SizeClass {
+    slab: Slab,
+    free: FreeLists<MemoryContents>,
+    /// Only in the guarded geometry, where compiled code relies on them.
+    accessible: Option<AccessibleRanges>,
+    mappings: &'static Mappings,
+}
+
+/// What a slot holds; all the rest of it is zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum MemoryContents {
+    /// Nothing but zeros.
+    #[default]
+    Zeros,
+    /// A copy of an image.
+    Copied(ImageId),
+    /// An image, mapped.
+    Mapped(ImageId),
+}
+
+impl Contents for MemoryContents {
+    type Key = Option<ImageId>;
+
+    fn key(self) -> Option<ImageId> {
+        match self {
+            MemoryContents::Zeros => None,
+            MemoryContents::Copied(image) | MemoryContents::Mapped(image) => Some(image),
+        }
+    }
+}
+
+impl SizeClass {
+    /// Reserves address space for slots of `slot_bytes`, at most `slots`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not give it.
+    pub(super) fn reserve(
+        slot_bytes: usize,
+        slots: usize,
+        geometry: Geometry,
+        machine: &Machine,
+        mappings: &'static Mappings,
+    ) -> io::Result<SizeClass> {
+        let access = match geometry {
+            Geometry::Dense => Access::ReadWrite,
+            Geometry::Guarded => Access::None,
+        };
+        let slab = Slab::reserve(slot_bytes, slots, access)?;
+        let accessible = match geometry {
+            Geometry::Dense => None,
+            Geometry::Guarded => Some(AccessibleRanges::new(slab.slots(), machine.page)),
+        };
+        Ok(SizeClass {
+            slab,
+            free: machine.free_lists(),
+            accessible,
+            mappings,
+        })
+    }
+
+    /// The bytes of one slot.
+    pub(super) fn slot_bytes(&self) -> usize {
+        self.slab.slot_bytes()
+    }
+
+    /// The first byte of a slot.
+    pub(super) fn address(&self, slot: usize) -> *mut u8 {
+        self.slab.address(slot)
+    }
+
+    /// Takes a slot, free or fresh: best one that holds the image.
+    ///
+    /// # Errors
+    ///
+    /// Fails if all slots are in use.
+    pub(super) fn take(&self, image: Option<ImageId>) -> io::Result<FreeSlot<MemoryContents>> {
+        let fresh = || {
+            Some(FreeSlot {
+                slot: self.slab.take_fresh()?,
+                contents: MemoryContents::Zeros,
+            })
+        };
+        self.free.take(image).or_else(fresh).ok_or_else(|| {
+            let slots = self.slab.slots();
+            let remedy = match self.accessible {
+                Some(_) => "; dense ones take less room",
+                None => "",
+            };
+            io::Error::other(format!("all {slots} memories are in use{remedy}"))
+        })
+    }
+
+    /// Makes a slot hold an image, or only zeros, and lets so many of its bytes be
+    /// accessed. Returns what it holds.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the image needs more than `bytes`, or the kernel does not do its part.
+    /// Nobody knows then what the slot holds, and it must not be used again.
+    ///
+    /// # Safety
+    ///
+    /// The slot was [taken](SizeClass::take) from this class, nobody uses it, and has
+    /// so many bytes.
+    pub(super) unsafe fn fill(
+        &self,
+        free: FreeSlot<MemoryContents>,
+        image: Option<&Image>,
+        bytes: usize,
+    ) -> io::Result<MemoryContents> {
+        let holds_it = free.contents.key() == image.map(Image::id);
+        if !holds_it {
+            // SAFETY: as the caller promises.
+            unsafe { self.clear(free) }?;
+        }
+        // SAFETY: as the caller promises.
+        unsafe { self.set_accessible(free.slot, bytes) }?;
+        match image {
+            _ if holds_it => Ok(free.contents),
+            None => Ok(MemoryContents::Zeros),
+            Some(image) if image.end() > bytes => {
+                Err(io::Error::other("an image does not fit into its memory"))
+            }
+            // SAFETY: as the caller promises; the image lies in what can be accessed.
+            Some(image) => unsafe { self.put_image(free.slot, image) },
+        }
+    }
+
+    /// Lets so many bytes of a slot be accessed, and in the guarded geometry no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are as many mappings as the kernel allows.
+    ///
+    /// # Safety
+    ///
+    /// The slot belongs to the caller and has so many bytes, and nobody uses those
+    /// beyond.
+    pub(super) unsafe fn set_accessible(&self, slot: usize, bytes: usize) -> io::Result<()> {
+        match &self.accessible {
+            // SAFETY: as the caller promises; the ranges are those of this slab.
+            Some(accessible) => unsafe { accessible.set(&self.slab, slot, bytes) },
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a slot back that holds its contents and zeros, and occupies `pages` pages.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not take back the pages of another slot, for which
+    /// there is no room now. That one is not used again.
+    ///
+    /// # Safety
+    ///
+    /// The slot was [taken](SizeClass::take) from this class, nobody uses it, and that
+    /// is what it holds.
+    pub(super) unsafe fn put(
+        &self,
+        free: FreeSlot<MemoryContents>,
+        pages: usize,
+    ) -> io::Result<()> {
+        match self.free.put(free, pages) {
+            // SAFETY: it was in a free list and no longer is: nobody uses it.
+            Some(oldest) => unsafe { self.empty_and_put(oldest) },
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the pages of a slot back to the kernel, and puts it back. A mapped image
+    /// stays, as it was.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not take them. The slot is not used again.
+    ///
+    /// # Safety
+    ///
+    /// The slot was [taken](SizeClass::take) from this class, nobody uses it, and no
+    /// image is mapped into it but that of its contents.
+    pub(super) unsafe fn empty_and_put(&self, free: FreeSlot<MemoryContents>) -> io::Result<()> {
+        // SAFETY: as the caller promises.
+        unsafe { system::discard(self.address(free.slot), self.slot_bytes()) }?;
+        let contents = match free.contents {
+            MemoryContents::Zeros | MemoryContents::Copied(_) => MemoryContents::Zeros,
+            mapped @ MemoryContents::Mapped(_) => mapped,
+        };
+        let slot = free.slot;
+        self.free.put_emptied(FreeSlot { slot, contents });
+        Ok(())
+    }
+
+    /// Makes a slot zeros.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not do its part. The slot may hold anything then.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot.
+    unsafe fn clear(&self, free: FreeSlot<MemoryContents>) -> io::Result<()> {
+        let start = self.address(free.slot);
+        let bytes = self.slot_bytes();
+        match free.contents {
+            MemoryContents::Zeros => Ok(()),
+            // SAFETY: as the caller promises.
+            MemoryContents::Copied(_) => unsafe { system::discard(start, bytes) },
+            MemoryContents::Mapped(_) => {
+                // SAFETY: as the caller promises; the ranges are those of this slab.
+                unsafe {
+                    match &self.accessible {
+                        Some(accessible) => accessible.map_zeros_over(&self.slab, free.slot),
+                        None => system::map_zeros_over(start, bytes, Access::ReadWrite),
+                    }
+                }?;
+                self.mappings.give_back_of_image();
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts an image into a slot of zeros. Returns what the slot holds then.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not do its part. The slot may hold anything then.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot, and the place of the image in it can be accessed.
+    unsafe fn put_image(&self, slot: usize, image: &Image) -> io::Result<MemoryContents> {
+        let start = self.address(slot);
+        if image.can_be_mapped() && self.mappings.take_for_image() {
+            // SAFETY: as the caller promises.
+            if unsafe { image.map(start) }? {
+                return Ok(MemoryContents::Mapped(image.id()));
+            }
+            self.mappings.give_back_of_image();
+        }
+        // SAFETY: as the caller promises.
+        unsafe { image.copy(start) };
+        Ok(MemoryContents::Copied(image.id()))
+    }
+}

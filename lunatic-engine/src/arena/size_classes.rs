@@ -1,0 +1,151 @@
+//! The sizes of slots for memories.
+
+use std::io;
+use std::sync::OnceLock;
+
+use crate::arena::machine::Machine;
+use crate::arena::mappings::Mappings;
+use crate::arena::pagemap::Pagemap;
+use crate::arena::size_class::SizeClass;
+use crate::geometry::Geometry;
+
+/// What a guarded memory can grow to: all that 32 bits can address.
+pub(super) const GUARDED_BYTES: usize = 4 << 30;
+
+/// What compiled code may add to an address without asking.
+pub(super) const GUARD_BYTES: usize = 32 << 20;
+
+/// The sizes of dense slots, and the most slots of each size. A slot that a memory
+/// outgrows is exchanged for one four times as large. The small ones share pages
+/// of the kernel's page tables; the largest holds any memory there can be.
+const DENSE: [(usize, usize); 9] = [
+    (128 << 10, 1 << 22),
+    (512 << 10, 1 << 22),
+    (2 << 20, 1 << 22),
+    (8 << 20, 1 << 20),
+    (32 << 20, 1 << 18),
+    (128 << 20, 1 << 16),
+    (512 << 20, 1 << 14),
+    (2 << 30, 1 << 12),
+    (8 << 30, 1 << 10),
+];
+
+/// The most guarded memories: about half of all addresses there are, which is what
+/// lies in one piece.
+const GUARDED_SLOTS: usize = 1 << 14;
+
+/// The slots for memories, by their size.
+#[derive(Debug)]
+pub(super) struct SizeClasses {
+    geometry: Geometry,
+    machine: Machine,
+    /// Smallest first.
+    classes: Box<[Lazy]>,
+    mappings: Mappings,
+    pagemap: Option<Pagemap>,
+}
+
+/// A class that is reserved when a memory first needs it.
+#[derive(Debug)]
+struct Lazy {
+    slot_bytes: usize,
+    max_slots: usize,
+    class: OnceLock<SizeClass>,
+}
+
+impl SizeClasses {
+    /// The classes of an arena, which is never given back.
+    pub(super) fn leak(geometry: Geometry, machine: Machine) -> &'static SizeClasses {
+        let allowed = Mappings::allowed(&machine);
+        let (sizes, mappings) = match geometry {
+            Geometry::Dense => (DENSE.to_vec(), allowed),
+            Geometry::Guarded => {
+                // Images have the mappings that the slots leave.
+                let slots = GUARDED_SLOTS.min(allowed / Mappings::PER_GUARDED_SLOT);
+                let left = allowed - slots * Mappings::PER_GUARDED_SLOT;
+                (vec![(GUARDED_BYTES + GUARD_BYTES, slots)], left)
+            }
+        };
+        Box::leak(Box::new(SizeClasses {
+            geometry,
+            machine,
+            classes: sizes.into_iter().map(Lazy::new).collect(),
+            mappings: Mappings::new(mappings),
+            pagemap: Pagemap::open(machine.page),
+        }))
+    }
+
+    /// The class of the smallest slots that have so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are no such slots, or the kernel gives no address space for
+    /// them.
+    pub(super) fn for_bytes(&'static self, bytes: usize) -> io::Result<&'static SizeClass> {
+        let lazy = self
+            .classes
+            .iter()
+            .find(|lazy| lazy.slot_bytes >= bytes)
+            .ok_or_else(|| io::Error::other("no memory can be that large"))?;
+        if let Some(class) = lazy.class.get() {
+            return Ok(class);
+        }
+        let class = SizeClass::reserve(
+            lazy.slot_bytes,
+            lazy.max_slots,
+            self.geometry,
+            &self.machine,
+            &self.mappings,
+        )?;
+        // If another thread was faster, its class is used, and this one is address
+        // space that is not.
+        Ok(lazy.class.get_or_init(|| class))
+    }
+
+    /// How memories lie in the address space.
+    pub(super) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The machine that they are made for.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// What tells which pages were written, if anything does.
+    pub(super) fn pagemap(&self) -> Option<&Pagemap> {
+        self.pagemap.as_ref()
+    }
+}
+
+impl Lazy {
+    fn new((slot_bytes, max_slots): (usize, usize)) -> Lazy {
+        Lazy {
+            slot_bytes,
+            max_slots,
+            class: OnceLock::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::page_size::PageSize;
+
+    #[test]
+    fn slots_are_whole_pages_on_every_machine() {
+        for page in PageSize::all() {
+            let guarded = [GUARDED_BYTES, GUARD_BYTES];
+            for bytes in DENSE.map(|(bytes, _)| bytes).into_iter().chain(guarded) {
+                assert_eq!(bytes, page.round_up(bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn classes_are_in_order_and_the_last_holds_any_memory() {
+        assert!(DENSE.is_sorted_by(|(smaller, _), (larger, _)| smaller < larger));
+        assert!(DENSE[DENSE.len() - 1].0 >= GUARDED_BYTES);
+    }
+}

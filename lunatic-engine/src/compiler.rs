@@ -1,0 +1,68 @@
+//! Compiles modules and links them.
+
+use std::sync::Arc;
+
+use wasmparser::BinaryReaderError;
+use wasmtime::{Engine, InstancePre, Linker, Module};
+
+use crate::host_function_type::HostFunctionType;
+use crate::imports;
+use crate::invalid_module::InvalidModule;
+use crate::load_error::LoadError;
+
+/// Compiles modules with one engine, and links them against host functions.
+pub(crate) struct Compiler<T: 'static> {
+    linker: Linker<T>,
+    /// What is in the linker.
+    host_functions: Arc<[HostFunctionType]>,
+}
+
+impl<T: 'static> Compiler<T> {
+    /// A compiler for modules that import what `register` registers, which is
+    /// `host_functions`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `register` does.
+    pub(crate) fn new(
+        engine: &Engine,
+        host_functions: Arc<[HostFunctionType]>,
+        register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()>,
+    ) -> wasmtime::Result<Compiler<T>> {
+        let mut linker = Linker::new(engine);
+        register(&mut linker)?;
+        Ok(Compiler {
+            linker,
+            host_functions,
+        })
+    }
+
+    /// Compiles and links a binary module. This takes a while.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the module is not valid, imports what is not offered, or
+    /// cannot be compiled.
+    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<InstancePre<T>, LoadError> {
+        let engine = self.linker.engine();
+        let module = Module::from_binary(engine, wasm)
+            .map_err(|error| invalid(engine, wasm).unwrap_or(LoadError::Compile(error)))?;
+        self.linker.instantiate_pre(&module).map_err(|error| {
+            let problems = imports::problems(&self.host_functions, &module);
+            match problems.is_empty() {
+                true => LoadError::Compile(error),
+                false => LoadError::Imports(problems),
+            }
+        })
+    }
+}
+
+/// Why a module that was not compiled is not valid, if that is the reason.
+///
+/// The compiler validates too, but does not tell its errors apart; a module that is in
+/// the cache is not validated again.
+fn invalid(engine: &Engine, wasm: &[u8]) -> Option<LoadError> {
+    let error = Module::validate(engine, wasm).err()?;
+    let error = error.downcast_ref::<BinaryReaderError>()?;
+    Some(LoadError::Invalid(InvalidModule::new(error)))
+}

@@ -1,0 +1,60 @@
+//! Why bytes did not become a module.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::import_problem::ImportProblem;
+use crate::invalid_module::InvalidModule;
+use crate::text_format::TextError;
+
+/// Why bytes did not become a module.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// They are neither a wasm module nor its text.
+    NotWasm,
+    /// They are text, and not that of a module.
+    Text(TextError),
+    /// They are a component, binary or text.
+    Component,
+    /// They begin like a module, and are not a valid one.
+    Invalid(InvalidModule),
+    /// The module imports what is not offered.
+    Imports(Vec<ImportProblem>),
+    /// The compiler cannot compile the module.
+    Compile(wasmtime::Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::NotWasm => f.write_str("this is neither a wasm module nor its text format"),
+            LoadError::Text(_) => f.write_str("the text format is wrong"),
+            LoadError::Component => f.write_str("this is a component, not a module"),
+            LoadError::Invalid(_) => f.write_str("the module is not valid"),
+            LoadError::Imports(problems) => write_list(f, problems),
+            LoadError::Compile(_) => f.write_str("the module cannot be compiled"),
+        }
+    }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, problems: &[ImportProblem]) -> fmt::Result {
+    for (number, problem) in problems.iter().enumerate() {
+        if number > 0 {
+            f.write_str("; ")?;
+        }
+        write!(f, "{problem}")?;
+    }
+    Ok(())
+}
+
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            LoadError::Text(error) => Some(error),
+            LoadError::Invalid(error) => Some(error),
+            LoadError::Compile(error) => Some(error.as_ref()),
+            LoadError::NotWasm | LoadError::Component | LoadError::Imports(_) => None,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The body of a process that is a wasm instance.
+
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use async_channel::Sender;
+use lunatic_engine::{Budget, Call, Instance, InstantiateError, Module};
+use lunatic_error::with_causes;
+use lunatic_mailbox::guest::GuestMailbox;
+use wasmtime::{Val, WasmBacktrace};
+
+use crate::config::FUEL_UNIT;
+use crate::environment::{Context, SpawnError, SpawnOptions};
+use crate::failure::{Failure, FailureKind};
+use crate::guest::state::GuestProcess;
+use crate::guest::{Config, ProcessHost};
+
+/// Everything a new wasm process starts with.
+pub struct Spawn<T: ProcessHost> {
+    /// What it is an instance of.
+    pub module: Module<T>,
+    /// Its rights and limits.
+    pub config: Arc<T::Config>,
+    /// The exported function that is its body. It must return nothing.
+    pub export: String,
+    /// The arguments of that function.
+    pub params: Vec<Val>,
+    /// What it has from its parent.
+    pub child_environment: T::ChildEnvironment,
+    /// Its links, its label and so on; the mailbox is limited by `config`.
+    pub options: SpawnOptions,
+}
+
+/// Where the parent is told whether there is an instance, if it waits for that.
+pub(super) type Report = Option<Sender<Result<(), SpawnError>>>;
+
+/// The body. A process waits most of its life in its export, so what is needed to
+/// get there lies in a box of its own, and is gone then.
+pub(super) fn run<T: ProcessHost>(
+    context: Context,
+    spawn: Spawn<T>,
+    report: Report,
+) -> impl Future<Output = Result<(), Failure>> + Send {
+    let begin = Box::pin(begin(context, spawn, report));
+    async move {
+        let outcome = match begin.await {
+            Ok((mut instance, call)) => instance.run(call).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) if T::exit_status(&error) == Some(0) => Ok(()),
+            Err(error) => Err(failure::<T>(&error)),
+        }
+    }
+}
+
+/// Makes the instance and finds its export.
+async fn begin<T: ProcessHost>(
+    context: Context,
+    spawn: Spawn<T>,
+    report: Report,
+) -> wasmtime::Result<(Instance<T>, Call)> {
+    let process = context.process.clone();
+    match start(
+        context,
+        &spawn.module,
+        spawn.config,
+        spawn.child_environment,
+    )
+    .await
+    {
+        Ok(mut instance) => {
+            tell(&report, Ok(()));
+            let call = instance.prepare(&spawn.export, spawn.params)?;
+            Ok((instance, call))
+        }
+        Err(error) => {
+            // The parent has its result code; no link is made to what did not
+            // start (ABI §3.3).
+            if let Some(link) = &spawn.options.link {
+                process.unlink(link.parent.id());
+            }
+            let error = match error {
+                InstantiateError::Start(error) => error,
+                other => other.into(),
+            };
+            let why = SpawnError::StartFailed(failure::<T>(&error));
+            tell(&report, Err(why));
+            Err(error)
+        }
+    }
+}
+
+async fn start<T: ProcessHost>(
+    context: Context,
+    module: &Module<T>,
+    config: Arc<T::Config>,
+    child_environment: T::ChildEnvironment,
+) -> Result<Instance<T>, InstantiateError> {
+    let Context { process, mailbox } = context;
+    let budget = budget(config.process().max_fuel);
+    let mailbox = GuestMailbox::new(mailbox, process.clone());
+    let guest = GuestProcess::new(process, module.clone(), config);
+    let state = T::new(guest, mailbox, child_environment);
+    let mut instance = module.instantiate(state, budget).await?;
+    let memory = instance.memory();
+    instance.state().process_mut().incarnation.start(memory);
+    Ok(instance)
+}
+
+fn budget(max_fuel: Option<NonZeroU64>) -> Budget {
+    match max_fuel {
+        Some(units) => {
+            let unit = NonZeroU64::MIN.saturating_add(FUEL_UNIT - 1);
+            Budget::Fuel(units.saturating_mul(unit))
+        }
+        None => Budget::Unlimited,
+    }
+}
+
+fn tell(report: &Report, outcome: Result<(), SpawnError>) {
+    if let Some(report) = report {
+        // Whoever asked may have died meanwhile.
+        report.try_send(outcome).ok();
+    }
+}
+
+/// A guest that trapped, or exited with a status that is not 0.
+fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
+    let kind = match T::exit_status(error) {
+        Some(status) => FailureKind::ExitStatus(status),
+        None => FailureKind::Trap,
+    };
+    let failure = Failure::with_message(kind, cause_of(error));
+    match error.downcast_ref::<WasmBacktrace>() {
+        Some(backtrace) => failure.with_backtrace(backtrace.to_string()),
+        None => failure,
+    }
+}
+
+/// What went wrong, without the backtrace that the engine puts before it.
+pub(super) fn cause_of(error: &wasmtime::Error) -> String {
+    let backtraces = usize::from(error.is::<WasmBacktrace>());
+    let cause = error.chain().nth(backtraces);
+    cause.map_or_else(String::new, |cause| with_causes(cause).to_string())
+}
+
+impl<T: ProcessHost> fmt::Debug for Spawn<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawn")
+            .field("export", &self.export)
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
+}

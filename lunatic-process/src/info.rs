@@ -1,0 +1,75 @@
+//! What there is to say of a process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lunatic_mailbox::Pid;
+
+use crate::exit::ExitReason;
+
+/// What a process is for. It is declared when the process is spawned and does not
+/// change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Role {
+    /// It does the work of a program.
+    #[default]
+    Worker,
+    /// It starts and restarts other processes, and answers requests about them.
+    Supervisor,
+}
+
+/// What is known of a process without asking it; see
+/// [`Process::info`](crate::Process::info).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// The id.
+    pub id: Pid,
+    /// The process that spawned it, if one did.
+    pub parent: Option<Pid>,
+    /// What it is for.
+    pub role: Role,
+    /// The name for people.
+    pub label: Option<Arc<str>>,
+    /// Why it has ended; `None` while it lives.
+    pub exit_reason: Option<ExitReason>,
+    /// Whether it lives, but has to exit at its next suspension point.
+    pub is_exiting: bool,
+    /// How many messages wait in its mailbox.
+    pub queued_messages: usize,
+    /// How many processes it is linked to.
+    pub links: usize,
+    /// How many processes monitor it.
+    pub watchers: usize,
+    /// How long its body has run, while that was measured; see
+    /// [`Process::measure_cpu_time`](crate::Process::measure_cpu_time).
+    pub cpu_time: Duration,
+}
+
+/// What only the body of a process knows; see
+/// [`Process::inspect`](crate::Process::inspect).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The name of its module, or the beginning of the hash of a module without one.
+    pub module: String,
+    /// The size of its linear memory, in bytes.
+    pub memory: u64,
+    /// The host function it waits in; `None` if it was running.
+    pub waiting_in: Option<&'static str>,
+    /// The functions of the guest that are active, the innermost first.
+    pub backtrace: Vec<String>,
+}
+
+impl Inspection {
+    /// An answer to [`Request::Inspect`](crate::Request::Inspect).
+    pub fn new(module: String, memory: u64) -> Inspection {
+        Inspection {
+            module,
+            memory,
+            waiting_in: None,
+            backtrace: Vec::new(),
+        }
+    }
+}

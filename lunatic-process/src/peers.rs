@@ -1,0 +1,68 @@
+//! What lies beyond this node.
+
+use std::error::Error;
+use std::fmt;
+
+use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid};
+
+use crate::signal::Signal;
+
+/// The connections of this node to others: how messages and signals reach the
+/// processes of other nodes.
+///
+/// A crate that connects nodes implements it; [`NoPeers`] is the one of a node that
+/// belongs to no cluster. An [`Environment`](crate::Environment) calls it for every
+/// [`Pid`] whose node number is not its own. No method may block or take long: they
+/// are called by worker threads, on behalf of the process that sends.
+pub trait Peers: fmt::Debug + Send + Sync {
+    /// Queues a message for a process of another node.
+    ///
+    /// # Errors
+    ///
+    /// [`NoConnection`] if it is known that it cannot arrive. As with a local process
+    /// that has ended, the message is dropped.
+    fn send(&self, to: Pid, message: Message) -> Result<(), NoConnection>;
+
+    /// Queues a signal for a process of another node, behind the messages and
+    /// signals that the same process has sent it before.
+    ///
+    /// # Errors
+    ///
+    /// [`NoConnection`] if it is known that it cannot arrive. If the connection
+    /// is lost later, the implementation itself tells the links and monitors of
+    /// this node.
+    fn signal(&self, to: Pid, signal: Signal) -> Result<(), NoConnection>;
+
+    /// The id of the node with this number, if there is a connection to it.
+    fn node_id(&self, number: NodeNumber) -> Option<NodeId>;
+}
+
+/// There is no connection to the node of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoConnection;
+
+/// The peers of a node that has none: nothing can be reached.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoPeers;
+
+impl Peers for NoPeers {
+    fn send(&self, _: Pid, _: Message) -> Result<(), NoConnection> {
+        Err(NoConnection)
+    }
+
+    fn signal(&self, _: Pid, _: Signal) -> Result<(), NoConnection> {
+        Err(NoConnection)
+    }
+
+    fn node_id(&self, _: NodeNumber) -> Option<NodeId> {
+        None
+    }
+}
+
+impl fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no connection to the node of the process")
+    }
+}
+
+impl Error for NoConnection {}

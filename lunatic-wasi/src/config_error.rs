@@ -1,0 +1,41 @@
+//! Why a configuration does not take something.
+
+use std::error::Error;
+use std::fmt;
+
+/// The highest number of directories of a configuration.
+pub(crate) const MAX_PREOPENS: usize = 256;
+
+/// A configuration cannot take what was to be added to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Arguments and environment variables end at a byte 0, so none can be inside.
+    ZeroByte(String),
+    /// All arguments, or all environment variables, are too long together.
+    TooLong {
+        /// The highest number of bytes.
+        limit: usize,
+    },
+    /// There are [`WasiConfig::MAX_PREOPENS`](crate::WasiConfig::MAX_PREOPENS) directories already.
+    TooManyDirs,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::ZeroByte(text) => write!(f, "{text:?} contains a byte 0"),
+            ConfigError::TooLong { limit } => write!(
+                f,
+                "all arguments or all environment variables together take more than {limit} bytes"
+            ),
+            ConfigError::TooManyDirs => write!(
+                f,
+                "a process may have at most {} preopened directories",
+                MAX_PREOPENS
+            ),
+        }
+    }
+}
+
+impl Error for ConfigError {}

@@ -1,0 +1,47 @@
+//! A configuration whose directories are open.
+
+use std::sync::Arc;
+
+use lunatic_fs::Dir;
+
+use crate::config::WasiConfig;
+use crate::preopen::{OpenError, Preopen};
+
+/// A configuration whose directories are open: all that it takes to make the
+/// WASI state of a process. A clone is the same configuration.
+#[derive(Debug, Clone, Default)]
+pub struct OpenedConfig(Arc<WasiConfig>);
+
+impl WasiConfig {
+    /// Opens those directories that have not been opened yet. If all have, it
+    /// does not wait.
+    ///
+    /// # Errors
+    ///
+    /// The first directory that cannot be opened.
+    pub async fn open(self: Arc<Self>) -> Result<OpenedConfig, OpenError> {
+        for preopen in self.preopens() {
+            if preopen.dir().is_none() {
+                // In a box of its own, since it is rarely needed and the future
+                // of each spawn would have to have room for it.
+                Box::pin(preopen.open()).await?;
+            }
+        }
+        Ok(OpenedConfig(self))
+    }
+}
+
+impl OpenedConfig {
+    /// The configuration.
+    pub fn config(&self) -> &Arc<WasiConfig> {
+        &self.0
+    }
+
+    /// The directories in their order.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = (&Preopen, &Dir)> {
+        self.0.preopens().iter().map(|preopen| {
+            let dir = preopen.dir();
+            (preopen, dir.expect("they were opened when this was made"))
+        })
+    }
+}
