@@ -1,10 +1,12 @@
-//! Micro-benchmarks of the parts of Lunatic.
+//! Benchmarks of Lunatic and of its parts.
 //!
 //! # Layout
 //!
 //! - [`compute`]: kernels that compute, on plain wasmtime and on our engine.
 //! - `benches/micro`: everything that is measured in parts, by divan.
-//! - `src/bin/compute.rs`: what `cargo xtask bench` runs.
+//! - `src/bin/measure`: measures whole programs, for `cargo xtask bench` and
+//!   `cargo xtask soak`.
+//! - `src/bin/compute.rs`: one of the programs that it runs.
 //!
 //! # Invariants
 //!

@@ -12,7 +12,7 @@
 //!   functions it can call.
 //! - [`child_environment`]: [`ChildEnvironment`], what a process has from its parent.
 //! - [`config`]: [`Config`], what a process may do and what it is given.
-//! - [`name_scope`]: [`NameScope`], what processes find each other by.
+//! - [`name_scope`]: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
 //!

@@ -1,14 +1,14 @@
-//! What processes find each other by.
+//! The names and groups by which processes find each other.
 
 use lunatic_groups::Groups;
 use lunatic_process::Environment;
 use lunatic_registry::Registry;
 
 /// The names and groups that a root process and its descendants share, or all
-/// processes of a supervision tree; cheap to clone.
+/// processes of a supervision tree. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct NameScope {
-    /// NameScope for processes.
+    /// Names of processes.
     pub registry: Registry,
     /// Groups of processes.
     pub groups: Groups,

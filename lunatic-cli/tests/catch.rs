@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 
 use harness::{World, assert_failed, assert_killed, assert_normal, send};
 use lunatic_process::ProcessConfig;
+use lunatic_testkit::{end_of, wait};
 
 #[test]
 fn the_export_is_called_with_both_values_and_its_result_returned() {
@@ -159,7 +160,7 @@ fn an_export_that_is_missing_or_of_another_type_traps() {
             r#"{export} (func (export "main") (drop (call $catch (i32.const 0) (i32.const 0))))"#
         ));
         let process = world.spawn(&module, "main");
-        let reason = harness::end_of(&process);
+        let reason = end_of(&process);
         assert!(reason.failure().is_some(), "{export}: {reason}");
     }
 }
@@ -235,7 +236,7 @@ fn the_runtime_shuts_down_while_processes_are_inside_catches() {
         world.spawn(&module, export);
         assert_eq!(world.report(), 1);
     }
-    harness::wait("the end", world.runtime.shut_down());
+    wait("the end", world.runtime.shut_down());
     assert_eq!(world.runtime.environment().process_count(), 0);
 }
 

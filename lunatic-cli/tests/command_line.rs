@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use harness::program::{self, Guests, exit_code, ran};
+use harness::program::Guests;
+use lunatic_testkit::program::{self, exit_code, first_line, ran};
 
 const RETURNS: &str = r#"(func (export "_start"))"#;
 
@@ -357,11 +358,7 @@ fn signalled(body: &str, signal: &str) -> Option<i32> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    assert_eq!(line, "hello\n");
+    assert_eq!(first_line(&mut child), "hello\n");
     program::signal(&child, signal);
     exit_code(&mut child)
 }

@@ -9,12 +9,11 @@ mod harness;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use harness::program::{Guests, exit_code, rust_guests, signal};
-
-/// So long everything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+use harness::program::Guests;
+use lunatic_testkit::built::rust_guests;
+use lunatic_testkit::program::{exit_code, first_line, signal};
+use lunatic_testkit::{PATIENCE, wait_until};
 
 /// The running example.
 struct Diner {
@@ -42,10 +41,7 @@ impl Diner {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let line = first_line(&mut child);
         let address = line
             .trim()
             .strip_prefix("the diner is open: http://")
@@ -78,15 +74,10 @@ impl Diner {
     /// the time.
     #[track_caller]
     fn wait_for_another(&self, dead: &str) {
-        let begin = Instant::now();
-        loop {
+        wait_until("three cooks without the dead one", || {
             let cooks = self.cooks();
-            if cooks.len() == 3 && !cooks.iter().any(|cook| cook == dead) {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "{cooks:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            cooks.len() == 3 && !cooks.iter().any(|cook| cook == dead)
+        });
     }
 }
 

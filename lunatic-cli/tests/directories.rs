@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use harness::module;
-use harness::program::{Guests, Ran, ran};
+use harness::program::Guests;
+use lunatic_testkit::program::{Ran, ran};
 
 /// Tries to make the directory `made` in each preopened directory, from
 /// descriptor 3 on, and prints name and result of each: `NAME NUMBER.`

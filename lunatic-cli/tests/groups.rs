@@ -4,7 +4,8 @@
 mod harness;
 
 use harness::World;
-use harness::program::{Guests, rust_guests};
+use harness::program::Guests;
+use lunatic_testkit::built::rust_guests;
 
 /// Joins `@group` of the default scope; the result.
 const JOIN: &str = r#"

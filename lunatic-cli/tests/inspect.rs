@@ -7,9 +7,10 @@ use std::time::Duration;
 use harness::{World, send};
 use lunatic_cli::Root;
 use lunatic_process::Inspection;
+use lunatic_testkit::wait;
 
 fn inspect(process: &lunatic_process::Process) -> Inspection {
-    harness::wait("an answer", async {
+    wait("an answer", async {
         process.inspect().await.ok_or("it has ended")
     })
     .expect("it lives")
@@ -100,10 +101,10 @@ fn a_runtime_lists_its_environments_and_their_processes() {
     assert!(listed(0).contains(&process.id()));
     assert_eq!(listed(1), [elsewhere.id()]);
 
-    harness::wait("the end", other.shut_down());
+    wait("the end", other.shut_down());
     drop((elsewhere, environments, other));
     // The task of the last process goes a moment after its end was told.
-    harness::wait("the environment to go", async {
+    lunatic_testkit::wait("the environment to go", async {
         while world.runtime.environments().len() > 1 {
             async_io::Timer::after(Duration::from_millis(1)).await;
         }

@@ -10,7 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::program::{Guests, Ran, ran};
+use harness::program::Guests;
+use lunatic_testkit::built::guest_in;
+use lunatic_testkit::program::{Ran, ran};
+use lunatic_testkit::skipped;
 
 /// What programs get as standard input.
 const INPUT: &str = "To be, or not to be,\n  that is the question:\n\nno newline here";
@@ -21,17 +24,6 @@ fn sources() -> PathBuf {
         .parent()
         .unwrap()
         .join("guests")
-}
-
-/// The module of this name, if `cargo xtask guests` built it.
-fn built(variable: &str, name: &str) -> Option<PathBuf> {
-    let module = std::env::var_os(variable)
-        .map(|folder| Path::new(&folder).join(name))
-        .filter(|module| module.exists());
-    if module.is_none() {
-        eprintln!("not tested: there is no {name} in {variable}; `cargo xtask test` builds it");
-    }
-    module
 }
 
 /// The native compiler of C.
@@ -50,7 +42,7 @@ fn natively(compiler: &mut Command, source: &str, guests: &Guests) -> Option<Pat
         .arg(&program)
         .status();
     let Ok(status) = done else {
-        eprintln!("not tested: {compiler:?} cannot be started");
+        skipped(&format!("{compiler:?} cannot be started"));
         return None;
     };
     assert!(status.success(), "{source} does not compile natively");
@@ -87,7 +79,7 @@ fn assert_same(native: &Path, module: &Path, guests: &Guests, code: i32) {
 #[test]
 fn a_program_in_c_prints_the_same_as_natively() {
     let guests = Guests::new();
-    let Some(module) = built("LUNATIC_C_GUESTS", "files.wasm") else {
+    let Some(module) = guest_in("LUNATIC_C_GUESTS", "files.wasm") else {
         return;
     };
     if let Some(native) = natively(&mut cc(), "c/files.c", &guests) {
@@ -98,7 +90,7 @@ fn a_program_in_c_prints_the_same_as_natively() {
 #[test]
 fn random_calls_in_c_end_as_they_do_natively() {
     let guests = Guests::new();
-    let Some(module) = built("LUNATIC_C_GUESTS", "chaos.wasm") else {
+    let Some(module) = guest_in("LUNATIC_C_GUESTS", "chaos.wasm") else {
         return;
     };
     let Some(native) = natively(&mut cc(), "c/chaos.c", &guests) else {
@@ -129,7 +121,7 @@ fn a_program_in_rust_prints_the_same_as_natively() {
     let guests = Guests::new();
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()));
     rustc.args(["--edition", "2021"]);
-    let Some(module) = built("LUNATIC_GUESTS", "files.wasm") else {
+    let Some(module) = guest_in("LUNATIC_GUESTS", "files.wasm") else {
         return;
     };
     if let Some(native) = natively(&mut rustc, "files/src/main.rs", &guests) {
@@ -139,7 +131,7 @@ fn a_program_in_rust_prints_the_same_as_natively() {
 
 #[test]
 fn a_program_in_assemblyscript_uses_files() {
-    let Some(module) = built("LUNATIC_ASSEMBLYSCRIPT_GUESTS", "files.wasm") else {
+    let Some(module) = guest_in("LUNATIC_ASSEMBLYSCRIPT_GUESTS", "files.wasm") else {
         return;
     };
     let guests = Guests::new();

@@ -7,6 +7,7 @@ use harness::{World, assert_failed, assert_normal, send};
 use lunatic_cli::Root;
 use lunatic_mailbox::{DataMessage, Limits};
 use lunatic_process::{Environment, EnvironmentConfig, FailureKind, ProcessConfig};
+use lunatic_testkit::wait;
 
 #[test]
 fn memory_grows_to_its_limit_and_not_beyond() {
@@ -235,6 +236,6 @@ fn a_full_environment_is_result_1() {
     assert_eq!(world.reports(), [7, 1]);
     assert!(world.text().contains("3 processes already"));
     assert_normal(&process);
-    harness::wait("the end", environment.shut_down());
+    wait("the end", environment.shut_down());
     assert_eq!(environment.process_count(), 0);
 }

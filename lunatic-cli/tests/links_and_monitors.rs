@@ -6,6 +6,7 @@ mod harness;
 use harness::{Told, World, assert_failed, assert_killed, assert_normal, send};
 use lunatic_mailbox::Wanted;
 use lunatic_process::{ExitReason, SpawnLink, SpawnOptions};
+use lunatic_testkit::end_of;
 
 /// Waits for a message, then ends in the way of its export.
 const ENDINGS: &str = r#"
@@ -415,7 +416,7 @@ fn the_failure_of_a_native_process_kills_the_guest_linked_to_it() {
         .unwrap();
     send(&native, 0, b"");
     assert_failed(&native, "it broke");
-    let reason = harness::end_of(&guest);
+    let reason = end_of(&guest);
     assert_eq!(reason, ExitReason::link_death(native.id()));
 }
 

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};
 
 use harness::module;
-use harness::program::{Guests, exit_code, signal};
+use harness::program::Guests;
+use lunatic_testkit::program::{exit_code, signal};
 
 /// Prints its arguments, each with a 0 behind it.
 const PRINT: &str = r#"

@@ -6,6 +6,7 @@ mod harness;
 use harness::{Told, World, assert_failed, assert_normal, send};
 use lunatic_cli::Root;
 use lunatic_mailbox::MessageResource;
+use lunatic_testkit::wait;
 use wasmtime::Val;
 
 /// `9027` everywhere in the interface.
@@ -605,8 +606,7 @@ fn a_resource_of_another_kind_stays_in_its_place() {
     message.push(Thing);
     process.send(message.into()).unwrap();
     assert_eq!(world.report(), 0);
-    let Ok(lunatic_mailbox::Message::Data(mut back)) = harness::wait("the message", back.recv())
-    else {
+    let Ok(lunatic_mailbox::Message::Data(mut back)) = wait("the message", back.recv()) else {
         panic!("expected data");
     };
     assert!(back.take::<Thing>(0).is_some());

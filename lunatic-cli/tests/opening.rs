@@ -8,10 +8,11 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, mpsc};
 
-use harness::{World, assert_failed, assert_normal, end_of, send};
+use harness::{World, assert_failed, assert_normal, send};
 use lunatic_blocking::Class;
 use lunatic_cli::{Config, Root};
 use lunatic_process::Process;
+use lunatic_testkit::end_of;
 use lunatic_wasi::Access;
 use tempfile::TempDir;
 

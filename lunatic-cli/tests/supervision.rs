@@ -3,13 +3,12 @@
 
 mod harness;
 
-use std::path::PathBuf;
-
-use harness::{Told, World, assert_normal, end_of, wait};
+use harness::{Told, World, assert_normal};
 use lunatic_cli::{Config, NameScope, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{ExitReason, Process, ProcessConfig};
 use lunatic_supervisor::{ChildSpec, Spec, Strategy, Supervisor, SupervisorEvent};
+use lunatic_testkit::{built, end_of, wait};
 use wasmtime::Val;
 
 /// What the guests of this file share: `$spec` makes a specification named by a
@@ -116,12 +115,7 @@ fn failing_child_in_a_nested_tree_in_wat() {
 /// Runs a guest that another compiler made, if it is in the folder that a
 /// variable names; it reports in messages to the process it is given the id of.
 fn failing_child_in_a_nested_tree(variable: &str) {
-    let folder = std::env::var_os(variable).map(PathBuf::from);
-    let path = folder.map(|folder| folder.join("supervision.wasm"));
-    let Some(path) = path.filter(|path| path.is_file()) else {
-        eprintln!(
-            "SKIPPED: {variable} names no folder with supervision.wasm; see xtask/src/test.rs"
-        );
+    let Some(path) = built::guest_in(variable, "supervision.wasm") else {
         return;
     };
     let world = World::new();

@@ -23,8 +23,25 @@ use crate::times::{NewTime, Times};
 /// An open directory. Every path given to it is resolved inside of it.
 ///
 /// A path that leads outside fails with
-/// [`PermissionDenied`](io::ErrorKind::PermissionDenied), as does every change
-/// below a directory that is read-only. A clone is the same open directory.
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and so does every change
+/// below a directory that is read-only. All clones are the same open directory.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_fs::{Access, Dir};
+///
+/// # futures_lite::future::block_on(async {
+/// let dir = Dir::open_host(std::env::temp_dir(), Access::ReadWrite).await?;
+/// let name = format!("lunatic-fs-{}", std::process::id());
+/// dir.create_dir(&*name).await?;
+/// assert!(dir.metadata(&*name, true).await?.links > 0);
+/// dir.remove_dir(&*name).await?;
+///
+/// assert!(dir.metadata("../etc", true).await.is_err());
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Dir {
     host: Arc<cap_std::fs::Dir>,
@@ -63,16 +80,16 @@ impl Dir {
         }
     }
 
-    /// What may be done below this directory.
+    /// Returns what may be done below this directory.
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// Opens what `path` names.
+    /// Opens a file or a directory; see [`std::fs::OpenOptions::open`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, that the path leads outside, or that the
+    /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only and the options are not.
     pub async fn open(&self, path: impl Into<PathBuf>, options: OpenOptions) -> io::Result<Node> {
         if options.changes() {
@@ -91,43 +108,44 @@ impl Dir {
         .await
     }
 
-    /// Creates a directory.
+    /// Creates a directory; see [`std::fs::create_dir`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, that the path leads outside, or that the
+    /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn create_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
         self.change(path, |dir, path| dir.create_dir(path)).await
     }
 
-    /// Removes an empty directory.
+    /// Removes an empty directory; see [`std::fs::remove_dir`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, that the path leads outside, or that the
+    /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn remove_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
         self.change(path, |dir, path| dir.remove_dir(without_slashes(path)))
             .await
     }
 
-    /// Removes a name that is not a directory's.
+    /// Removes a file that is not a directory; see [`std::fs::remove_file`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, that the path leads outside, or that the
+    /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn remove_file(&self, path: impl Into<PathBuf>) -> io::Result<()> {
         self.change(path, |dir, path| dir.remove_file(path)).await
     }
 
-    /// Makes a symbolic link at `path` that contains `target`.
+    /// Makes a symbolic link at `path` that contains `target`; see
+    /// [`std::os::unix::fs::symlink`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, that the path leads outside or the target
-    /// is absolute, or that the directory is read-only.
+    /// Fails if the operating system does, if the path leads outside or the target is
+    /// absolute, or if the directory is read-only.
     pub async fn symlink(
         &self,
         target: impl Into<PathBuf>,
@@ -138,22 +156,22 @@ impl Dir {
             .await
     }
 
-    /// What a symbolic link contains.
+    /// Returns what a symbolic link contains; see [`std::fs::read_link`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the path leads outside.
+    /// Fails if the operating system does, or if the path leads outside.
     pub async fn read_link(&self, path: impl Into<PathBuf>) -> io::Result<PathBuf> {
         self.run(path, |dir, path| dir.read_link(path)).await
     }
 
-    /// Gives the file at `path` the name `new_path` in `new_dir`, which may be
-    /// another directory.
+    /// Renames the file at `path` to `new_path` in `new_dir`, which may be another
+    /// directory; see [`std::fs::rename`].
     ///
     /// # Errors
     ///
-    /// What the operating system says, that a path leads outside, or that one
-    /// of the directories is read-only.
+    /// Fails if the operating system does, if a path leads outside, or if one of the
+    /// directories is read-only.
     pub async fn rename(
         &self,
         path: impl Into<PathBuf>,
@@ -163,7 +181,7 @@ impl Dir {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
         self.change(path, move |dir, path| {
-            // Only a directory may get a name that ends like one's.
+            // Only a directory may get a name that ends in a slash.
             if ends_in_slash(&new_path) && !dir.symlink_metadata(path)?.is_dir() {
                 return Err(Errno::NOTDIR.into());
             }
@@ -172,14 +190,13 @@ impl Dir {
         .await
     }
 
-    /// Gives the file at `path` the further name `new_path` in `new_dir`, which
-    /// may be another directory. A symbolic link is not followed.
+    /// Makes a hard link to the file at `path` at `new_path` in `new_dir`, which may be
+    /// another directory; see [`std::fs::hard_link`]. A symbolic link is not followed.
     ///
     /// # Errors
     ///
-    /// What the operating system says, that a path leads outside, or that one
-    /// of the directories is read-only: through its new name the file could be
-    /// changed.
+    /// Fails if the operating system does, if a path leads outside, or if one of the
+    /// directories is read-only: through the link the file could be changed.
     pub async fn hard_link(
         &self,
         path: impl Into<PathBuf>,
@@ -194,13 +211,14 @@ impl Dir {
         .await
     }
 
-    /// What is known of the file at `path`, or of the symbolic link itself if
-    /// that is not to be followed. A path with a slash at its end names a
-    /// directory, and a link to it is followed.
+    /// Returns the metadata of the file at `path`; see [`std::fs::metadata`].
+    ///
+    /// - `follow`: whether a symbolic link is followed at the end of the path. It
+    ///   always is if a slash is behind it.
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the path leads outside.
+    /// Fails if the operating system does, or if the path leads outside.
     pub async fn metadata(&self, path: impl Into<PathBuf>, follow: bool) -> io::Result<Metadata> {
         self.run(path, move |dir, path| {
             let metadata = match follow || names_directory(path) {
@@ -212,12 +230,13 @@ impl Dir {
         .await
     }
 
-    /// Changes the times of the file at `path`, or of the symbolic link itself
-    /// if that is not to be followed.
+    /// Changes the times of the file at `path`; see [`std::fs::File::set_times`].
+    ///
+    /// - `follow`: as for [`metadata`](Dir::metadata).
     ///
     /// # Errors
     ///
-    /// What the operating system says, that the path leads outside, or that the
+    /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn set_times(
         &self,
@@ -236,25 +255,26 @@ impl Dir {
         .await
     }
 
-    /// At most `max` entries of this directory from the place `from` on, where
-    /// 0 is its start; fewer mean that it has no more.
+    /// Returns at most `max` entries of this directory from a position on. If there are
+    /// fewer, it has no more. Entries whose names are not UTF-8 are left out.
     ///
-    /// An entry whose name is not UTF-8 is left out.
+    /// - `from`: 0 or the [`Entry::next`] of an entry.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn entries(&self, from: u64, max: usize) -> io::Result<Vec<Entry>> {
         self.run(".", move |dir, _| entry::list(dir, from, max))
             .await
     }
 
-    /// Waits until this directory, and all metadata too if `metadata`, is on the
-    /// disk.
+    /// Waits until this directory is on the disk.
+    ///
+    /// - `metadata`: whether to wait for its metadata too.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
         let dir = self.host.clone();
         let sync = move || {
@@ -289,8 +309,8 @@ impl Dir {
     }
 }
 
-/// The path without the slashes at its end, which `cap-std` would take for a
-/// `.`, and that cannot be removed.
+/// Returns the path without the slashes at its end. `cap-std` would take them for a
+/// `.`, which cannot be removed.
 fn without_slashes(path: &Path) -> &Path {
     let bytes = path.as_os_str().as_bytes();
     let kept = bytes.iter().rposition(|byte| *byte != b'/');
@@ -302,8 +322,8 @@ fn ends_in_slash(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
 }
 
-/// Whether the path ends in a slash, or in a dot behind one: it can then only be
-/// a directory.
+/// Returns whether the path ends in a slash, or in a dot behind one, so that it can only
+/// be that of a directory.
 fn names_directory(path: &Path) -> bool {
     ends_in_slash(path) || path.as_os_str().as_bytes().ends_with(b"/.")
 }

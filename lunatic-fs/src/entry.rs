@@ -1,4 +1,4 @@
-//! Listing a directory.
+//! The entries of a directory.
 
 use std::ffi::CStr;
 use std::io;
@@ -7,24 +7,25 @@ use rustix::fs::{Mode, OFlags, openat};
 
 use crate::metadata::Kind;
 
-/// One name in a directory.
+/// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The name; `.` and `..` are among them.
+    /// The name, which can be `.` or `..`.
     pub name: String,
     /// The number of the file on its device.
     pub inode: u64,
-    /// What it is.
+    /// The kind of file.
     pub kind: Kind,
-    /// The place behind this entry, to go on from there.
+    /// The position behind this entry, from which a listing can go on.
     pub next: u64,
 }
 
-/// Reads at most `max` entries from the place `from` on; fewer mean the end.
+/// Reads at most `max` entries from the position `from` on. If there are fewer, the
+/// directory has no more.
 ///
-/// A place is the file system's own, so that nothing has to be kept between two
-/// calls, and entries that come or go meanwhile disturb nobody.
+/// Positions are those of the file system, so nothing has to be kept between two calls,
+/// and entries that are added or removed meanwhile do not change the others.
 pub(crate) fn list(dir: &cap_std::fs::Dir, from: u64, max: usize) -> io::Result<Vec<Entry>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut dir = rustix::fs::Dir::new(openat(dir, c".", flags, Mode::empty())?)?;

@@ -13,7 +13,32 @@ use crate::access::Access;
 use crate::metadata::{Kind, Metadata};
 use crate::times::Times;
 
-/// An open file. A clone is the same open file, with the same position.
+/// An open file. All clones are the same open file, with the same position.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_fs::{Access, Dir, Node, OpenOptions};
+///
+/// # futures_lite::future::block_on(async {
+/// let dir = Dir::open_host(std::env::temp_dir(), Access::ReadWrite).await?;
+/// let name = format!("lunatic-fs-{}.txt", std::process::id());
+/// let options = OpenOptions {
+///     read: true,
+///     write: true,
+///     create_new: true,
+///     ..OpenOptions::default()
+/// };
+/// let Node::File(file) = dir.open(&*name, options).await? else {
+///     panic!("a new file is a file");
+/// };
+/// file.write(b"hello world".to_vec()).await?;
+/// assert_eq!(file.read_at(5, 6).await?, b"world");
+/// assert_eq!(file.position()?, 11);
+/// dir.remove_file(&*name).await?;
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct File {
     handle: Arc<Handle>,
@@ -21,7 +46,7 @@ pub struct File {
     access: Access,
 }
 
-/// What a program will do with a part of a file.
+/// How a part of a file will be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
     /// Nothing special.
@@ -47,46 +72,48 @@ impl File {
         }
     }
 
-    /// What it is.
+    /// Returns the kind of file.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Reads at most `max` bytes from the position on; none mean the end.
+    /// Reads at most `max` bytes from the position on. If there are none, the file has
+    /// no more.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn read(&self, max: usize) -> io::Result<Vec<u8>> {
         self.run(move |mut file| fill(max, |buffer| file.read(buffer)))
             .await
     }
 
-    /// Reads at most `max` bytes from `offset` on; the position stays.
+    /// Reads at most `max` bytes from `offset` on, and does not change the position.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn read_at(&self, max: usize, offset: u64) -> io::Result<Vec<u8>> {
         self.run(move |file| fill(max, |buffer| file.read_at(buffer, offset)))
             .await
     }
 
-    /// Writes at the position, or at the end if the file was opened to append,
-    /// and returns how many bytes it was.
+    /// Writes at the position, or at the end if the file was opened to append, and
+    /// returns how many of the bytes were written.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
         self.run(move |mut file| file.write(&bytes)).await
     }
 
-    /// Writes at `offset`; the position stays.
+    /// Writes at `offset`, and does not change the position. Returns how many of the
+    /// bytes were written.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn write_at(&self, bytes: Vec<u8>, offset: u64) -> io::Result<usize> {
         self.run(move |file| file.write_at(&bytes, offset)).await
     }
@@ -95,29 +122,29 @@ impl File {
     ///
     /// # Errors
     ///
-    /// What the operating system says, for example that it would be negative.
+    /// Fails if the operating system does, for example because it would be negative.
     pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
         match to {
-            // Where the end is, a network file system may have to ask.
+            // A network file system may have to ask where the end is.
             SeekFrom::End(_) => self.run(move |file| seek(file, to)).await,
             SeekFrom::Start(_) | SeekFrom::Current(_) => seek(self.handle.get()?, to),
         }
     }
 
-    /// The position.
+    /// Returns the position.
     ///
     /// # Errors
     ///
-    /// What the operating system says, for example that it is a pipe.
+    /// Fails if the operating system does, for example because it is a pipe.
     pub fn position(&self) -> io::Result<u64> {
         Ok(rustix::fs::tell(self.handle.get()?)?)
     }
 
-    /// Whether writes go to the end from now on.
+    /// Sets whether writes go to the end.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub fn set_append(&self, append: bool) -> io::Result<()> {
         let file = self.handle.get()?;
         let mut flags = fcntl_getfl(file)?;
@@ -125,20 +152,21 @@ impl File {
         Ok(fcntl_setfl(file, flags)?)
     }
 
-    /// What is known of the file.
+    /// Returns the metadata of the file.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn metadata(&self) -> io::Result<Metadata> {
         self.run(|file| file.metadata().map(Metadata::from)).await
     }
 
-    /// Cuts the file off or fills it up with zeros.
+    /// Sets the length of the file, which is cut off or filled up with zeros.
     ///
     /// # Errors
     ///
-    /// What the operating system says, for example that it is not open to write.
+    /// Fails if the operating system does, for example because the file was not opened
+    /// to write.
     pub async fn set_len(&self, length: u64) -> io::Result<()> {
         self.run(move |file| file.set_len(length)).await
     }
@@ -147,18 +175,20 @@ impl File {
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the directory is read-only.
+    /// Fails if the operating system does, or if the directory is read-only.
     pub async fn set_times(&self, times: Times) -> io::Result<()> {
         self.access.check_change()?;
         self.run(move |file| Ok(futimens(file, &times.into())?))
             .await
     }
 
-    /// Waits until the data, and all metadata too if `metadata`, is on the disk.
+    /// Waits until the data is on the disk.
+    ///
+    /// - `metadata`: whether to wait for the metadata too.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn sync(&self, metadata: bool) -> io::Result<()> {
         self.run_on(Class::Disk, move |file| match metadata {
             true => file.sync_all(),
@@ -167,12 +197,12 @@ impl File {
         .await
     }
 
-    /// Sees to it that there is room on the disk for a part of the file, which
-    /// grows if it ends before.
+    /// Allocates space on the disk for a part of the file, which grows if it ends
+    /// before.
     ///
     /// # Errors
     ///
-    /// What the operating system says, for example that the disk is full.
+    /// Fails if the operating system does, for example because the disk is full.
     pub async fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
         self.run_on(Class::Disk, move |file| {
             Ok(fallocate(file, FallocateFlags::empty(), offset, length)?)
@@ -180,12 +210,12 @@ impl File {
         .await
     }
 
-    /// Tells the operating system what will be done with a part of the file; a
-    /// length of 0 means up to its end.
+    /// Tells the operating system how a part of the file will be used. A length of 0
+    /// means up to its end.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// Fails if the operating system does.
     pub async fn advise(&self, offset: u64, length: u64, advice: Advice) -> io::Result<()> {
         let length = NonZeroU64::new(length);
         self.run(move |file| Ok(fadvise(file, offset, length, advice.into())?))
@@ -217,8 +247,9 @@ impl File {
     }
 }
 
-/// A file that is closed where that may take long: the last descriptor of a
-/// deleted file frees its blocks, and a network file system writes back.
+/// A file that is closed on another thread when it is dropped. Closing can take long:
+/// for the last descriptor of a deleted file its blocks are freed, and a network file
+/// system writes back.
 #[derive(Debug)]
 struct Handle(Option<fs::File>);
 
@@ -241,7 +272,7 @@ impl Drop for Handle {
     }
 }
 
-/// What one call of `read` gives.
+/// Returns the bytes that one call of `read` reads.
 fn fill(max: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; max];
     let count = read(&mut buffer)?;

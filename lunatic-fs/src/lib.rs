@@ -3,18 +3,18 @@
 //! A [`Dir`] is an open directory of the host. Every path given to it is
 //! resolved inside of it: `..`, absolute paths, symbolic links, links that
 //! change during the call, `/proc` and the like lead to an error and never
-//! outside. What can be done below it is said once, by its [`Access`].
+//! outside. Its [`Access`] says whether files below it can be changed.
 //!
 //! # Layout
 //!
-//! - [`Dir`]: everything that takes a path.
-//! - [`File`]: everything that takes an open file.
-//! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: what goes in and comes out.
+//! - [`Dir`]: operations that take a path.
+//! - [`File`]: operations on an open file.
+//! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: their parameters and results.
 //!
 //! # Invariants
 //!
-//! - No path is ever opened but by `cap-std`, beneath an open directory.
-//!   [`Dir::open_host`] is the only exception, and guests have no way to it.
+//! - Paths are only opened by `cap-std`, below an open directory.
+//!   [`Dir::open_host`] is the only exception, and guests cannot call it.
 //! - A future of this crate never blocks the thread that polls it, and can be
 //!   dropped at any point. An operation that has begun then runs to its end.
 //!

@@ -1,10 +1,10 @@
-//! What is known of a file without reading it.
+//! The metadata of a file.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cap_std::fs::{FileType, FileTypeExt, MetadataExt};
 
-/// What is known of a file without reading it.
+/// The metadata of a file; it corresponds to [`std::fs::Metadata`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -12,9 +12,9 @@ pub struct Metadata {
     pub device: u64,
     /// Its number on the device.
     pub inode: u64,
-    /// What it is.
+    /// The kind of file.
     pub kind: Kind,
-    /// How many names it has.
+    /// The number of its names.
     pub links: u64,
     /// Its size in bytes.
     pub size: u64,
@@ -22,15 +22,15 @@ pub struct Metadata {
     pub accessed: SystemTime,
     /// When its content was last changed.
     pub modified: SystemTime,
-    /// When anything of it was last changed.
+    /// When its content or its metadata were last changed.
     pub changed: SystemTime,
 }
 
-/// What something in a directory is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A file.
+    /// A regular file.
     File,
     /// A directory.
     Dir,
@@ -42,7 +42,7 @@ pub enum Kind {
     CharacterDevice,
     /// A socket.
     Socket,
-    /// A pipe, or something that is not known.
+    /// A pipe, or an unknown kind.
     Other,
 }
 
@@ -96,7 +96,7 @@ impl From<rustix::fs::FileType> for Kind {
     }
 }
 
-/// A time of the host; nanoseconds always count forward.
+/// Converts a time of the host, whose nanoseconds count forward even before 1970.
 fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let rest = Duration::from_nanos(nanoseconds.unsigned_abs());

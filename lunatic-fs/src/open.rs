@@ -1,4 +1,4 @@
-//! How something is opened, and what that gives.
+//! How a path is opened, and the result.
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::OpenOptionsExt;
@@ -7,33 +7,48 @@ use rustix::fs::OFlags;
 use crate::dir::Dir;
 use crate::file::File;
 
-/// What opening a path gives.
+/// An opened path.
 #[derive(Debug, Clone)]
 pub enum Node {
-    /// A file, or a device or the like.
+    /// A file, a device, a pipe or a socket.
     File(File),
     /// A directory.
     Dir(Dir),
 }
 
-/// How something is opened. The default opens for nothing but to look at it.
+/// How a path is opened. With the default an existing file or directory is opened, of
+/// which the metadata can be read.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_fs::OpenOptions;
+///
+/// let append = OpenOptions {
+///     write: true,
+///     append: true,
+///     create: true,
+///     ..OpenOptions::default()
+/// };
+/// assert!(!append.read);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// It will be read.
+    /// Whether it can be read.
     pub read: bool,
-    /// It will be written.
+    /// Whether it can be written.
     pub write: bool,
-    /// What is written goes to the end.
+    /// Whether writes go to the end.
     pub append: bool,
-    /// A file is created if there is none.
+    /// Whether a file is created if there is none.
     pub create: bool,
-    /// A file is created, and it is an error if there is one.
+    /// Whether a file is created, and opening fails if there is one.
     pub create_new: bool,
-    /// The file is made empty.
+    /// Whether the file is emptied.
     pub truncate: bool,
-    /// It is an error if it is not a directory.
+    /// Whether opening fails if it is not a directory.
     pub directory: bool,
-    /// It is an error if it is a symbolic link.
+    /// Whether opening fails if it is a symbolic link.
     pub nofollow: bool,
     /// What a write waits for.
     pub durability: Durability,
@@ -42,17 +57,17 @@ pub struct OpenOptions {
 /// What a write waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing.
+    /// It does not wait for the disk.
     #[default]
     None,
-    /// The data is on the disk.
+    /// It waits until the data is on the disk.
     Data,
-    /// The data and the metadata are on the disk.
+    /// It waits until the data and the metadata are on the disk.
     All,
 }
 
 impl OpenOptions {
-    /// Whether something could be changed.
+    /// Returns whether opening could change something, or allows changing something.
     pub(crate) fn changes(&self) -> bool {
         self.write || self.create || self.create_new || self.truncate
     }
@@ -72,10 +87,10 @@ impl OpenOptions {
         options
     }
 
-    /// The flags that POSIX allows together and `cap-std`'s own options do not:
-    /// creating without writing, truncating together with appending.
+    /// Returns the flags of POSIX. The options of `cap-std` do not allow all of their
+    /// combinations: creating without writing, and truncating together with appending.
     fn flags(&self) -> OFlags {
-        // A pipe that nobody writes to would keep the opening thread forever.
+        // Opening a pipe that has no writer would otherwise block the thread for ever.
         let mut flags = OFlags::NONBLOCK;
         flags.set(OFlags::APPEND, self.append);
         flags.set(OFlags::CREATE, self.create || self.create_new);

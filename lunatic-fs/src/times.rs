@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cap_fs_ext::SystemTimeSpec;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
-/// The times that a file is to get; what is absent stays.
+/// New times of a file. A time that is `None` is not changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
     /// When it was last read.
@@ -14,12 +14,12 @@ pub struct Times {
     pub modified: Option<NewTime>,
 }
 
-/// A time that a file is to get.
+/// A new time of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewTime {
     /// The time of the call.
     Now,
-    /// This time; a time before 1970 counts as 1970.
+    /// This time, or the beginning of 1970 if it is before.
     At(SystemTime),
 }
 

@@ -3,12 +3,12 @@
 use std::fs;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 
 use async_executor::Executor;
 use futures_lite::future::{block_on, poll_once};
 use lunatic_blocking::Class;
 use lunatic_fs::{Access, Dir, Node, OpenOptions};
+use lunatic_testkit::wait_until;
 
 const CREATE: OpenOptions = OpenOptions {
     read: true,
@@ -82,9 +82,7 @@ fn files_that_are_dropped_are_closed() {
         let mut targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
         targets.any(|target| target == path)
     };
-    while is_open() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("the file to be closed", || !is_open());
 }
 
 #[test]

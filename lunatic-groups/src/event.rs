@@ -1,4 +1,4 @@
-//! What a monitor is told, and its bytes.
+//! The content of the messages to monitors.
 
 use std::sync::Arc;
 
@@ -7,38 +7,54 @@ use lunatic_mailbox::{NodeId, Pid};
 /// What happened to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: these are the members now that monitoring begins.
+    /// Nothing. This is the first event of a monitor, and has the members at that time.
     Present,
-    /// These joined.
+    /// Processes joined.
     Joined,
-    /// These left, or ended.
+    /// Processes left or ended.
     Left,
 }
 
-/// One message to one monitor.
+/// The content of one message to one monitor.
 ///
 /// # Bytes
 ///
-/// All numbers are little-endian: the change, a `u32` (0 present, 1 joined, 2
-/// left); the length of the group's name, a `u32`; the id of the monitor, a
-/// `u64`; the name; and to the end, for each member, node and process, a `u64`
-/// each.
+/// All numbers are little-endian: the change, a `u32` (0 present, 1 joined, 2 left);
+/// the length of the name of the group, a `u32`; the id of the monitor, a `u64`; the
+/// name; and up to the end of the message two `u64` for each member, its node and its
+/// process.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_groups::{Change, GroupEvent};
+/// use lunatic_mailbox::{NodeId, Pid};
+///
+/// let event = GroupEvent {
+///     monitor: 1,
+///     change: Change::Joined,
+///     group: "workers".into(),
+///     members: vec![Pid::from_bits(5)],
+/// };
+/// let bytes = event.to_bytes(|_| NodeId::ALONE);
+/// assert_eq!(GroupEvent::from_bytes(&bytes), Some(event));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupEvent {
-    /// The monitor that asked for it.
+    /// The id of the monitor.
     pub monitor: u64,
     /// What happened.
     pub change: Change,
     /// The name of the group.
     pub group: Arc<str>,
-    /// To whom; a process as often as it joined or left.
+    /// The processes, each as often as it joined or left.
     pub members: Vec<Pid>,
 }
 
-/// A member in bytes: its node and the process, a `u64` each.
+/// The size of a member in a message, in bytes: its node and its process, a `u64` each.
 pub const MEMBER_BYTES: usize = 16;
 
-/// A member as the host interface writes it.
+/// Returns a member as it is in a [`GroupEvent`].
 ///
 /// - `node`: the node of the process.
 pub(crate) fn member_bytes(member: Pid, node: NodeId) -> [u8; MEMBER_BYTES] {
@@ -48,16 +64,16 @@ pub(crate) fn member_bytes(member: Pid, node: NodeId) -> [u8; MEMBER_BYTES] {
     bytes
 }
 
-/// Reads a member. Its id says on which node it is.
+/// Reads a member, whose id contains the number of its node.
 fn member_from_bytes(bytes: &[u8; MEMBER_BYTES]) -> Pid {
     let (words, _) = bytes.as_chunks::<8>();
     Pid::from_bits(u64::from_le_bytes(words[1]))
 }
 
 impl GroupEvent {
-    /// The event as bytes of a message.
+    /// Returns the event as the bytes of a message.
     ///
-    /// - `node_of`: the node of a process.
+    /// - `node_of`: returns the node of a process.
     pub fn to_bytes(&self, node_of: impl Fn(Pid) -> NodeId) -> Vec<u8> {
         let members = self.members.len() * MEMBER_BYTES;
         let mut bytes = Vec::with_capacity(16 + self.group.len() + members);
@@ -70,7 +86,8 @@ impl GroupEvent {
         bytes
     }
 
-    /// The event that a message holds; `None` if these bytes are none.
+    /// Reads an event from the bytes of a message, or returns `None` if they are not
+    /// those of an event.
     pub fn from_bytes(bytes: &[u8]) -> Option<GroupEvent> {
         let (change, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;

@@ -1,4 +1,4 @@
-//! Who is in which group, and who watches. Pure data.
+//! The groups of a scope and their monitors, without locks or tasks.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,8 +14,8 @@ use crate::members::Members;
 /// The longest name of a group or a scope, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// The highest number of groups in a scope, those counted that are only
-/// monitored.
+/// The highest number of groups in a scope, including groups without members that
+/// are monitored.
 pub const MAX_GROUPS: usize = 1 << 18;
 
 /// The highest number of memberships of a process in a scope.
@@ -24,49 +24,69 @@ pub const MAX_MEMBERSHIPS: u32 = 1 << 16;
 /// The highest number of monitors of a process in a scope.
 pub const MAX_MONITORS: usize = 1 << 10;
 
-/// Why a process did not join, or monitors nothing.
+/// Why a scope was not found, or why a process could not join or monitor a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupError {
     /// A name is longer than [`MAX_NAME_BYTES`].
     NameTooLong {
-        /// So long, in bytes.
+        /// The length of the name, in bytes.
         length: usize,
     },
     /// There are [`MAX_SCOPES`](crate::MAX_SCOPES) scopes.
     TooManyScopes,
     /// There are [`MAX_GROUPS`] groups in the scope.
     TooManyGroups,
-    /// The process has [`MAX_MEMBERSHIPS`] in the scope.
+    /// The process has [`MAX_MEMBERSHIPS`] memberships in the scope.
     TooManyMemberships,
-    /// The process has [`MAX_MONITORS`] in the scope.
+    /// The process has [`MAX_MONITORS`] monitors in the scope.
     TooManyMonitors,
-    /// There is no such process.
+    /// The process has ended.
     NoProcess,
 }
 
-/// A process leaves a group that it is not in.
+/// The error of leaving a group that the process is not in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotJoined;
 
-/// A message that is to be sent.
+/// A message that has to be sent to a monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// To whom.
+    /// The process that it is sent to.
     pub watcher: Pid,
-    /// With this tag.
+    /// The tag of the message.
     pub tag: Option<Tag>,
-    /// What it says.
+    /// Its content.
     pub event: GroupEvent,
 }
 
-/// The groups of a scope.
+/// The groups of a scope, and their monitors.
+///
+/// It sends nothing itself: the messages to monitors are collected until
+/// [`take_notices`](GroupTable::take_notices) is called.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_groups::{Change, GroupTable};
+/// use lunatic_mailbox::Pid;
+///
+/// let (watcher, worker) = (Pid::from_bits(1), Pid::from_bits(2));
+/// let mut table = GroupTable::new();
+/// table.monitor("workers", watcher, None)?;
+/// table.join("workers", worker)?;
+///
+/// let changes: Vec<_> = table.take_notices().iter().map(|notice| notice.event.change).collect();
+/// assert_eq!(changes, [Change::Present, Change::Joined]);
+/// assert_eq!(table.members("workers").map(|members| members.len()), Some(1));
+/// # Ok::<(), lunatic_groups::GroupError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct GroupTable {
     groups: FxHashMap<Arc<str>, Group>,
-    /// The bytes of the names of all groups that have members.
+    /// The sum of the lengths of the names of all groups that have members.
     name_bytes: usize,
-    /// How many groups have members.
+    /// The number of groups that have members.
     inhabited: usize,
     records: FxHashMap<Pid, Record>,
     scope_monitors: BTreeMap<u64, Watcher>,
@@ -87,23 +107,24 @@ struct Watcher {
     tag: Option<Tag>,
 }
 
-/// What a process has to be taken out of when it ends.
+/// The memberships and monitors of one process.
 #[derive(Debug, Default)]
 struct Record {
     memberships: u32,
     groups: FxHashSet<Arc<str>>,
-    /// The group of each of its monitors; `None` is the whole scope.
+    /// The group of each monitor, or `None` for the whole scope.
     monitors: FxHashMap<u64, Option<Arc<str>>>,
 }
 
 impl GroupTable {
-    /// No groups.
+    /// Returns a table without groups.
     pub fn new() -> GroupTable {
         GroupTable::default()
     }
 
-    /// Takes a process into a group, once more if it is there. Whether it is
-    /// known here for the first time since it was [forgotten](GroupTable::forget).
+    /// Adds a membership of a process in a group, even if it has one. Returns whether
+    /// the process was not in the table: it stays there, also without memberships,
+    /// until it is [forgotten](GroupTable::forget).
     ///
     /// # Errors
     ///
@@ -124,15 +145,15 @@ impl GroupTable {
         let record = self.records.entry(member).or_default();
         record.memberships += 1;
         record.groups.insert(name.clone());
-        self.tell(&name, Change::Joined, &[member]);
+        self.notify(&name, Change::Joined, &[member]);
         Ok(is_new)
     }
 
-    /// Takes one membership of a process away.
+    /// Removes one membership of a process in a group.
     ///
     /// # Errors
     ///
-    /// [`NotJoined`].
+    /// [`NotJoined`] if it has none.
     pub fn leave(&mut self, group: &str, member: Pid) -> Result<(), NotJoined> {
         let (name, entry) = self.groups.get_key_value(group).ok_or(NotJoined)?;
         let name = name.clone();
@@ -142,11 +163,11 @@ impl GroupTable {
         if let Some(record) = self.records.get_mut(&member) {
             record.memberships -= 1;
         }
-        self.withdraw(&name, member, 1);
+        self.remove_memberships(&name, member, 1);
         Ok(())
     }
 
-    /// Takes a process out of all groups, and its monitors away.
+    /// Removes a process with all of its memberships and monitors.
     pub fn forget(&mut self, member: Pid) {
         let Some(record) = self.records.remove(&member) else {
             return;
@@ -155,17 +176,17 @@ impl GroupTable {
             self.remove_monitor(monitor, group.as_deref());
         }
         for name in record.groups {
-            self.withdraw(&name, member, u32::MAX);
+            self.remove_memberships(&name, member, u32::MAX);
         }
     }
 
-    /// The members of a group; `None` if there are none.
+    /// Returns the members of a group, or `None` if there are none.
     pub fn members(&self, group: &str) -> Option<&Members> {
         let members = &self.groups.get(group)?.members;
         (!members.is_empty()).then_some(members)
     }
 
-    /// The names of the groups that have members, in no order.
+    /// Returns the names of the groups that have members, in any order.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
         self.groups
             .iter()
@@ -173,24 +194,25 @@ impl GroupTable {
             .map(|(name, _)| name)
     }
 
-    /// How many groups have members.
+    /// Returns the number of groups that have members.
     pub fn len(&self) -> usize {
         self.inhabited
     }
 
-    /// Whether no group has members.
+    /// Returns whether no group has members.
     pub fn is_empty(&self) -> bool {
         self.inhabited == 0
     }
 
-    /// How long the names of the groups that have members are together.
+    /// Returns the sum of the lengths of the names of the groups that have members, in
+    /// bytes.
     pub fn name_bytes(&self) -> usize {
         self.name_bytes
     }
 
-    /// Lets a process be told of who is in a group, and of everyone who joins
-    /// and leaves it from now on. The id of the monitor, and whether the process
-    /// is known here for the first time.
+    /// Has a process be sent the members of a group, and each process that joins or
+    /// leaves it from now on. Returns the id of the monitor, and whether the process
+    /// was not in the table; see [`join`](GroupTable::join).
     ///
     /// # Errors
     ///
@@ -216,8 +238,8 @@ impl GroupTable {
         Ok((monitor, is_new))
     }
 
-    /// As [`monitor`](GroupTable::monitor), for all groups of the scope, those to come
-    /// too. The first messages tell of one group each.
+    /// Like [`monitor`](GroupTable::monitor), for all groups that the scope has or will
+    /// have. There is a first message for each group that has members.
     ///
     /// # Errors
     ///
@@ -244,7 +266,7 @@ impl GroupTable {
         Ok((monitor, is_new))
     }
 
-    /// Takes a monitor of a process away. Whether it had that.
+    /// Removes a monitor of a process. Returns whether there was one with this id.
     pub fn stop_monitoring(&mut self, watcher: Pid, monitor: u64) -> bool {
         let record = self.records.get_mut(&watcher);
         let Some(group) = record.and_then(|record| record.monitors.remove(&monitor)) else {
@@ -254,12 +276,12 @@ impl GroupTable {
         true
     }
 
-    /// What is to be told since the last call.
+    /// Returns the messages to monitors that have to be sent since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
-    /// The name of a group that is there, or may be added.
+    /// Returns the name of a group that exists, or that may be added.
     fn name(&self, group: &str) -> Result<Arc<str>, GroupError> {
         check_name(group)?;
         match self.groups.get_key_value(group) {
@@ -269,9 +291,9 @@ impl GroupTable {
         }
     }
 
-    /// Takes memberships, as many as there are but not more than `times`, out of
-    /// a group.
-    fn withdraw(&mut self, name: &Arc<str>, member: Pid, times: u32) {
+    /// Removes memberships of a process in a group: as many as it has, but not more than
+    /// `times`.
+    fn remove_memberships(&mut self, name: &Arc<str>, member: Pid, times: u32) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -289,7 +311,7 @@ impl GroupTable {
             self.inhabited -= 1;
             self.name_bytes -= name.len();
         }
-        self.tell(name, Change::Left, &vec![member; gone as usize]);
+        self.notify(name, Change::Left, &vec![member; gone as usize]);
         self.drop_if_unused(name);
     }
 
@@ -300,7 +322,8 @@ impl GroupTable {
         }
     }
 
-    fn tell(&mut self, name: &Arc<str>, change: Change, members: &[Pid]) {
+    /// Adds a notice for each monitor of a group and of the scope.
+    fn notify(&mut self, name: &Arc<str>, change: Change, members: &[Pid]) {
         let of_group = self.groups.get(name).map(|group| &group.monitors);
         let monitors = of_group.into_iter().flatten().chain(&self.scope_monitors);
         self.notices.extend(

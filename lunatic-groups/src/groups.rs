@@ -12,8 +12,25 @@ use crate::scope::Scope;
 /// The highest number of scopes.
 pub const MAX_SCOPES: usize = 1 << 10;
 
-/// Groups of the processes of an environment; clone it freely, all clones are
-/// the same groups.
+/// The groups of the processes of an environment, in scopes. All clones are the same
+/// groups.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_groups::Groups;
+/// use lunatic_process::{Environment, SpawnOptions};
+///
+/// # let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+/// let environment = Environment::new(1, scheduler);
+/// let process = environment.spawn(SpawnOptions::default(), |_| std::future::pending())?;
+///
+/// let groups = Groups::new(&environment);
+/// groups.scope("shop")?.join("workers", &process)?;
+/// assert_eq!(groups.scope("shop")?.members("workers").len(), 1);
+/// assert_eq!(groups.scope("elsewhere")?.members("workers").len(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Groups {
     environment: Environment,
@@ -21,7 +38,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// No groups.
+    /// Returns a set of scopes, which is empty.
     pub fn new(environment: &Environment) -> Groups {
         Groups {
             environment: environment.clone(),
@@ -29,12 +46,13 @@ impl Groups {
         }
     }
 
-    /// The scope of this name, which from now on exists; the default one has the
-    /// empty name.
+    /// Returns the scope of this name, and creates it if it does not exist. The name of
+    /// the default scope is empty.
     ///
     /// # Errors
     ///
-    /// [`GroupError::NameTooLong`] and [`GroupError::TooManyScopes`].
+    /// [`GroupError::NameTooLong`] or [`GroupError::TooManyScopes`] if it cannot be
+    /// created.
     pub fn scope(&self, name: &str) -> Result<Scope, GroupError> {
         if let Some(scope) = self.existing_scope(name) {
             return Ok(scope);
@@ -50,7 +68,7 @@ impl Groups {
         Ok(scope.clone())
     }
 
-    /// The scope of this name, if it exists.
+    /// Returns the scope of this name, if it exists.
     pub fn existing_scope(&self, name: &str) -> Option<Scope> {
         self.scopes.read().get(name).cloned()
     }

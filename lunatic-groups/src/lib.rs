@@ -1,40 +1,42 @@
 //! Groups of processes, as OTP's `pg` has them.
 //!
-//! [`Groups`] has scopes; a [`Scope`] has groups by name, and a group the
-//! processes that joined it. Whoever monitors a group, or a scope, is told of
-//! everyone who joins and leaves.
+//! [`Groups`] contains scopes by name, a [`Scope`] groups by name, and a group the
+//! processes that joined it. A process that monitors a group, or a whole scope, is
+//! sent a message for each process that joins or leaves.
 //!
 //! # Layout
 //!
-//! - [`members`]: [`Members`], the processes of one group, pure data.
-//! - [`table`]: [`GroupTable`], who is in which group and who watches, pure data.
-//! - [`event`]: [`GroupEvent`], what a monitor is told, and its bytes.
-//! - [`scope`]: [`Scope`], a table that is shared, and tied to the life of processes.
-//! - [`groups`]: [`Groups`], the scopes by name.
-//! - `notifications`: what is still to be told, in order.
+//! - `members`: [`Members`], the processes of one group, without locks or tasks.
+//! - `group_table`: [`GroupTable`], the groups and monitors of one scope, without
+//!   locks or tasks.
+//! - `event`: [`GroupEvent`], the content of the messages to monitors.
+//! - `scope`: [`Scope`], a table that is shared and follows the life of processes.
+//! - `groups`: [`Groups`], the scopes by name.
+//! - `notification_queue`: the messages to monitors that are not sent yet, in order.
 //! - `guest`: the namespace `lunatic::group` (feature `guest`, on by default).
 //!
 //! # Invariants
 //!
-//! - A process is in no group any more when its links hear of its death.
-//! - Joining, leaving, and taking the next member do not depend on the size of
-//!   the group.
-//! - A monitor is told who is there when it begins, and then of each change in
-//!   the order in which they happened, none left out.
-//! - No lock is held while a message is sent, or over a wait.
+//! - A process that ends is out of all groups before its links and monitors are told.
+//! - The time to join, to leave, or to find the next member does not depend on the
+//!   size of the group.
+//! - A monitor is first sent the members, and then every change, in the order in which
+//!   the changes happened.
+//! - No lock is held while a message is sent, or over an `await`.
 
-pub mod event;
-pub mod group_table;
-pub mod groups;
+mod event;
+mod group_table;
+mod groups;
 #[cfg(feature = "guest")]
 pub mod guest;
-pub mod members;
+mod members;
 mod notification_queue;
-pub mod scope;
+mod scope;
 
-pub use event::{Change, GroupEvent};
+pub use event::{Change, GroupEvent, MEMBER_BYTES};
 pub use group_table::{
     GroupError, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES, NotJoined,
+    Notice,
 };
 pub use groups::{Groups, MAX_SCOPES};
 pub use members::Members;

@@ -1,30 +1,49 @@
-//! The processes of one group. Pure data.
+//! The processes of one group, without locks or tasks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lunatic_mailbox::Pid;
 use rustc_hash::FxHashMap;
 
-/// Who is in a group, each as often as it joined; joining, leaving and taking
-/// the next one do not depend on how many there are.
+/// The processes of a group, each as often as it joined.
+///
+/// The time to join, to leave, or to find the next one does not depend on their
+/// number.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_groups::Members;
+/// use lunatic_mailbox::Pid;
+///
+/// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
+/// let mut members = Members::new();
+/// members.join(one);
+/// members.join(one);
+/// members.join(other);
+/// assert_eq!((members.len(), members.distinct().len()), (3, 2));
+///
+/// // Each process is the next one as often as any other.
+/// assert_ne!(members.next(), members.next());
+/// ```
 #[derive(Debug, Default)]
 pub struct Members {
-    /// Each process once, with how often it joined.
+    /// Each process once, with the number of its memberships.
     list: Vec<(Pid, u32)>,
-    /// Where a process is in the list.
+    /// The index of each process in the list.
     places: FxHashMap<Pid, usize>,
-    /// How often anybody joined and has not left.
+    /// The number of memberships of all processes.
     joins: usize,
     next: AtomicUsize,
 }
 
 impl Members {
-    /// Nobody.
+    /// Returns a group without members.
     pub fn new() -> Members {
         Members::default()
     }
 
-    /// Takes a process in, once more if it is there.
+    /// Adds a membership of a process, even if it has one.
     pub fn join(&mut self, member: Pid) {
         let place = *self.places.entry(member).or_insert_with(|| {
             self.list.push((member, 0));
@@ -34,7 +53,7 @@ impl Members {
         self.joins += 1;
     }
 
-    /// Takes one membership of a process away. Whether it had any.
+    /// Removes one membership of a process. Returns whether it had one.
     pub fn leave(&mut self, member: Pid) -> bool {
         let Some(&place) = self.places.get(&member) else {
             return false;
@@ -51,7 +70,7 @@ impl Members {
         true
     }
 
-    /// Takes all memberships of a process away. How many it had.
+    /// Removes all memberships of a process, and returns their number.
     pub fn remove(&mut self, member: Pid) -> u32 {
         let Some(place) = self.places.remove(&member) else {
             return 0;
@@ -64,38 +83,39 @@ impl Members {
         times
     }
 
-    /// How often this process is in the group.
+    /// Returns the number of memberships of a process.
     pub fn times(&self, member: Pid) -> u32 {
         self.places
             .get(&member)
             .map_or(0, |place| self.list[*place].1)
     }
 
-    /// Each process as often as it joined, in no order.
+    /// Returns each process as often as it joined, in any order.
     pub fn iter(&self) -> impl Iterator<Item = Pid> {
         self.list
             .iter()
             .flat_map(|(member, times)| std::iter::repeat_n(*member, *times as usize))
     }
 
-    /// Each process once, in no order.
+    /// Returns each process once, in any order.
     pub fn distinct(&self) -> impl ExactSizeIterator<Item = Pid> {
         self.list.iter().map(|(member, _)| *member)
     }
 
-    /// The processes one after the other, each once in a round.
+    /// Returns another process with each call. Each one is returned once before the
+    /// first one is returned again, as long as none joins or leaves.
     pub fn next(&self) -> Option<Pid> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let place = next.checked_rem(self.list.len())?;
         Some(self.list[place].0)
     }
 
-    /// How many memberships there are.
+    /// Returns the number of memberships of all processes.
     pub fn len(&self) -> usize {
         self.joins
     }
 
-    /// Whether nobody is in it.
+    /// Returns whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.joins == 0
     }

@@ -1,4 +1,4 @@
-//! What is still to be told, in order.
+//! The messages to monitors that are not sent yet, in order.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 
 use crate::group_table::Notice;
 
-/// Notices that leave one after the other, whoever puts them in.
+/// Notices that are sent one after the other, in the order in which they were put in,
+/// whichever threads put and send them.
 #[derive(Debug, Default)]
 pub(crate) struct NotificationQueue {
     queue: Mutex<Queue>,
@@ -17,21 +18,22 @@ pub(crate) struct NotificationQueue {
 #[derive(Debug, Default)]
 struct Queue {
     notices: VecDeque<Notice>,
-    /// Somebody sends what is in the queue, and what is put in meanwhile.
+    /// Whether a call of [`NotificationQueue::send`] is sending the notices, including
+    /// those that are put in meanwhile.
     sending: bool,
 }
 
 impl NotificationQueue {
-    /// Puts notices in behind those that are there.
+    /// Appends notices.
     pub(crate) fn put(&self, notices: Vec<Notice>) {
         if !notices.is_empty() {
             self.queue.lock().notices.extend(notices);
         }
     }
 
-    /// Sends what is there, unless somebody else is doing so: that may be a
-    /// caller of this very function, since a message may end its receiver and
-    /// that be the end of memberships.
+    /// Sends the notices, unless another call is doing so. That may be a call further
+    /// up on the same stack: a message can end its receiver, whose memberships then
+    /// end, which calls this again.
     pub(crate) fn send(&self, environment: &Environment) {
         let mut is_sending = false;
         while let Some(notice) = self.next(&mut is_sending) {

@@ -1,4 +1,4 @@
-//! A table of groups that is shared, and tied to the life of processes.
+//! A table of groups that is shared and follows the life of processes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,39 @@ use parking_lot::RwLock;
 use crate::group_table::{GroupError, GroupTable, NotJoined};
 use crate::notification_queue::NotificationQueue;
 
-/// Groups that know nothing of those in other scopes; clone it freely, all
-/// clones are one scope.
+/// A set of groups, which is independent of the groups in other scopes. All clones
+/// are the same scope.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future::block_on;
+/// use lunatic_groups::{Change, GroupEvent, Groups};
+/// use lunatic_mailbox::{Message, Wanted};
+/// use lunatic_process::{Environment, SpawnOptions};
+///
+/// # let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+/// let environment = Environment::new(1, scheduler);
+/// let worker = environment.spawn(SpawnOptions::default(), |_| std::future::pending())?;
+/// let watcher = environment.spawn(SpawnOptions::default(), |mut own| async move {
+///     for expected in [Change::Present, Change::Joined, Change::Left] {
+///         let Message::Data(message) = own.mailbox.receive(Wanted::Any).await else {
+///             continue;
+///         };
+///         let event = GroupEvent::from_bytes(message.bytes());
+///         assert_eq!(event.map(|event| event.change), Some(expected));
+///     }
+///     Ok(())
+/// })?;
+///
+/// let scope = Groups::new(&environment).scope("shop")?;
+/// scope.monitor("workers", &watcher, None)?;
+/// scope.join("workers", &worker)?;
+/// worker.kill();
+/// assert!(block_on(watcher.wait()).is_normal());
+/// assert!(scope.members("workers").is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Scope {
     inner: Arc<Inner>,
@@ -35,8 +66,8 @@ impl Scope {
         }
     }
 
-    /// Takes a process into a group until it leaves or ends. A process can join
-    /// several times, and then leaves as often.
+    /// Adds a membership of a process in a group, which lasts until the process leaves
+    /// or ends. A process that joins several times has to leave as often.
     ///
     /// # Errors
     ///
@@ -51,47 +82,49 @@ impl Scope {
         Ok(())
     }
 
-    /// Takes one membership of a process away.
+    /// Removes one membership of a process in a group.
     ///
     /// # Errors
     ///
-    /// [`NotJoined`].
+    /// [`NotJoined`] if it has none.
     pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
         let member = process.id();
         self.inner.change(|table| table.leave(group, member))
     }
 
-    /// Who is in a group, each as often as it joined, in no order.
+    /// Returns the members of a group, each as often as it joined, in any order.
     pub fn members(&self, group: &str) -> Vec<Pid> {
         let table = self.inner.table.read();
         let members = table.members(group);
         members.map_or_else(Vec::new, |members| members.iter().collect())
     }
 
-    /// The processes of this node that are in a group, each as often as it
-    /// joined, in no order.
+    /// Returns the members of a group that run on this node, each as often as it
+    /// joined, in any order.
     pub fn local_members(&self, group: &str) -> Vec<Pid> {
         let mut members = self.members(group);
         members.retain(|member| self.inner.environment.is_local(*member));
         members
     }
 
-    /// The names of the groups that have members, in no order.
+    /// Returns the names of the groups that have members, in any order.
     pub fn groups(&self) -> Vec<Arc<str>> {
         self.inner.table.read().groups().cloned().collect()
     }
 
-    /// The members of a group one after the other, each once in a round.
+    /// Returns another member of a group with each call; see [`Members::next`].
+    ///
+    /// [`Members::next`]: crate::Members::next
     pub fn next_member(&self, group: &str) -> Option<Pid> {
         self.inner.table.read().members(group)?.next()
     }
 
-    /// Sends a message to one member of a group, to another one the next time.
-    /// To whom.
+    /// Sends a message to the [next member](Scope::next_member) of a group, and returns
+    /// that member.
     ///
     /// # Errors
     ///
-    /// Hands the message back if the group has no members.
+    /// Returns the message if the group has no members.
     pub fn dispatch(&self, group: &str, message: Message) -> Result<Pid, Message> {
         let Some(member) = self.next_member(group) else {
             return Err(message);
@@ -100,10 +133,10 @@ impl Scope {
         Ok(member)
     }
 
-    /// Sends a message of these bytes to each process of a group once. To how
-    /// many.
+    /// Sends a message with this tag and these bytes to each process in a group, once
+    /// however often it joined. Returns the number of processes.
     pub async fn broadcast(&self, group: &str, tag: Option<Tag>, bytes: &[u8]) -> usize {
-        /// So many messages are sent before others may run.
+        /// After so many messages, other tasks may run on this core.
         const SLICE: usize = 256;
         let members: Vec<Pid> = {
             let table = self.inner.table.read();
@@ -120,10 +153,11 @@ impl Scope {
         members.len()
     }
 
-    /// Lets a process be told, by an [`GroupEvent`](crate::GroupEvent), who is in a group,
-    /// and then of everyone who joins and leaves it. The id of the monitor.
+    /// Has a process be sent the members of a group, and then each process that joins
+    /// or leaves it, as a [`GroupEvent`](crate::GroupEvent) in a data message. Returns
+    /// the id of the monitor.
     ///
-    /// - `tag`: of the messages.
+    /// - `tag`: the tag of the messages.
     ///
     /// # Errors
     ///
@@ -139,8 +173,8 @@ impl Scope {
         self.watched(watcher, begun)
     }
 
-    /// As [`monitor`](Scope::monitor), for all groups of the scope, those to
-    /// come too. The first messages tell of one group each.
+    /// Like [`monitor`](Scope::monitor), for all groups that the scope has or will have.
+    /// There is a first message for each group that has members.
     ///
     /// # Errors
     ///
@@ -151,20 +185,22 @@ impl Scope {
         self.watched(watcher, begun)
     }
 
-    /// Takes a monitor of a process away. What was told before stays in its
-    /// mailbox. Whether there was such a monitor.
+    /// Removes a monitor of a process. Returns whether there was one with this id. The
+    /// messages that were sent before stay in the mailbox of the process.
     pub fn stop_monitoring(&self, watcher: &Process, monitor: u64) -> bool {
         let member = watcher.id();
         self.inner
             .change(|table| table.stop_monitoring(member, monitor))
     }
 
-    /// Looks at the groups.
+    /// Locks the table for reading.
     #[cfg(feature = "guest")]
     pub(crate) fn table(&self) -> parking_lot::RwLockReadGuard<'_, GroupTable> {
         self.inner.table.read()
     }
 
+    /// Follows the life of a process that began to monitor, and returns the id of the
+    /// monitor.
     fn watched(
         &self,
         watcher: &Process,
@@ -175,8 +211,8 @@ impl Scope {
         Ok(monitor)
     }
 
-    /// Ties what is known of a process to its life. No lock is held: if the
-    /// process has ended, the hook runs here and now.
+    /// Has a process that is new in the table be removed from it when it ends. The lock
+    /// must not be held: if the process has ended already, it is removed at once.
     fn follow(&self, process: &Process, is_new: bool) {
         if is_new {
             let scope = Arc::downgrade(&self.inner);
@@ -191,7 +227,7 @@ impl Scope {
 }
 
 impl Inner {
-    /// Changes the table, and tells of it whoever has to know.
+    /// Changes the table, and sends the resulting messages to monitors.
     fn change<R>(&self, change: impl FnOnce(&mut GroupTable) -> R) -> R {
         let mut table = self.table.write();
         let result = change(&mut table);

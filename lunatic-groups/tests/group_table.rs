@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use lunatic_groups::group_table::Notice;
 use lunatic_groups::{
     Change, GroupError, GroupEvent, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS,
-    MAX_NAME_BYTES, Members, NotJoined,
+    MAX_NAME_BYTES, Members, NotJoined, Notice,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use proptest::prelude::*;

@@ -1,36 +1,14 @@
 //! Groups of native processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use futures_lite::future::{self, block_on};
+use futures_lite::future::block_on;
 use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, Scope};
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
-use lunatic_process::{Environment, Process, SpawnOptions};
-use lunatic_scheduler::Scheduler;
-
-fn environment() -> Environment {
-    Environment::new(1, Scheduler::builder().start().unwrap())
-}
+use lunatic_process::{Environment, Process};
+use lunatic_testkit::{environment, idle, open};
 
 fn scope(environment: &Environment) -> Scope {
     Groups::new(environment).scope("").unwrap()
-}
-
-fn idle(environment: &Environment) -> Process {
-    environment
-        .spawn(SpawnOptions::default(), |_| future::pending())
-        .unwrap()
-}
-
-/// A process whose mailbox is the test's.
-fn open(environment: &Environment) -> (Process, Mailbox) {
-    let mut mailbox = None;
-    let process = environment
-        .spawn(SpawnOptions::default(), |own| {
-            mailbox = Some(own.mailbox);
-            future::pending()
-        })
-        .unwrap();
-    (process, mailbox.unwrap())
 }
 
 fn next_event(mailbox: &mut Mailbox) -> (Option<Tag>, GroupEvent) {

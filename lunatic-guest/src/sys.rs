@@ -3,6 +3,11 @@
 //! The host checks every address and number it is given, and writes only where
 //! the ABI says; all that has to hold here is that there is as much memory as it
 //! is told of, and that it is not borrowed elsewhere.
+#![allow(unsafe_code, reason = "what is imported is called nowhere else")]
+#![allow(
+    clashing_extern_declarations,
+    reason = "modules of imports have functions of the same name"
+)]
 
 pub(crate) mod group;
 

@@ -19,7 +19,7 @@ use crate::resource::MessageResource;
 
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
-    /// The way messages leave the process.
+    /// What brings its messages to other processes.
     type Post: Post;
 
     /// The mailbox and the scratch area of this process.
@@ -109,8 +109,8 @@ fn get_tag<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<i64> {
     Ok(message.tag().map_or(0, Tag::get))
 }
 
-/// `lunatic::message::get_process_id` (ABI §4): who died, 0 if the message does
-/// not tell of that.
+/// `lunatic::message::get_process_id` (ABI §4): the process that died, or 0 if the
+/// message is not about a death.
 ///
 /// Traps if scratch is empty.
 fn get_process_id<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {

@@ -1,42 +1,42 @@
 //! Messages, tags and selective receive.
 //!
-//! A mailbox has one owner, who receives, and any number of [`Sender`]s. A
-//! message may carry a tag; the owner can wait for the next message of any kind,
-//! for one of a set of tags, or for the answer to a request it is about to send.
-//! Waiting for a tag stays fast when a hundred thousand other messages are
-//! queued.
+//! A [`Mailbox`] has one owner, which receives, and any number of [`Sender`]s. A
+//! message may carry a [`Tag`]. The owner can wait for the next message of any kind,
+//! for the next with one of several tags, or for the reply to a request that it is
+//! about to send. Waiting for a tag stays fast when a hundred thousand other messages
+//! are queued.
 //!
 //! # Layout
 //!
-//! - [`message`]: what travels: [`Message`], [`DataMessage`], [`Tag`].
-//! - [`pid`]: [`Pid`], [`NodeId`], the ids of processes and nodes.
-//! - `resource`: [`MessageResource`], what a message carries beside bytes.
-//! - [`queue`]: [`Queue`], the messages in arrival order and the index by tag.
-//! - [`mailbox`]: [`Mailbox`] and [`Sender`], the queue shared between tasks.
+//! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
+//! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
+//! - `resource`: [`MessageResource`], what a message carries besides bytes.
+//! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
+//! - `mailbox`: [`Mailbox`] and [`Sender`], a queue that is shared between tasks.
 //! - `guest`: the namespace `lunatic::message` (feature `guest`, on by default).
 //!
 //! # Invariants
 //!
-//! - A message is in the queue until the moment it is received. A waiting owner
-//!   is told *which* queued message is its own, it is never handed one outside
-//!   of the queue; so a wait that is given up (timeout, kill inside
-//!   `trap::catch`) loses nothing and changes no order.
+//! - A message is in the queue until it is received. A waiting owner is told *which*
+//!   queued message ends its wait, and is never handed a message outside of the
+//!   queue. So dropping a wait (at a timeout, or when a process is killed) loses no
+//!   message and changes no order.
 //! - No lock is held while a waker runs or a message is dropped.
-//! - Nothing here knows wasmtime (outside of `guest`), processes or sockets:
-//!   what a message carries beside bytes is a [`MessageResource`].
+//! - Only `guest` knows wasmtime, and nothing here knows processes or sockets: what a
+//!   message carries besides bytes is a [`MessageResource`].
 
 #[cfg(feature = "guest")]
 pub mod guest;
 #[cfg(lunatic_loom)]
 mod loom_lock;
-pub mod mailbox;
-pub mod message;
-pub mod pid;
-pub mod queue;
+mod mailbox;
+mod message;
+mod pid;
+mod queue;
 mod resource;
 
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
-pub use message::{DataMessage, Message, Tag, WireMessage};
+pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, Pid};
 pub use queue::{Queue, Wanted};
 pub use resource::{EncodedResource, MessageResource, NotTransferable};

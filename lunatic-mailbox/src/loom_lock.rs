@@ -1,6 +1,6 @@
 //! The lock of the model check.
 
-/// A lock of loom's with the interface of parking_lot's.
+/// The lock of loom with the interface of the one of parking_lot.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 

@@ -1,4 +1,4 @@
-//! The queue shared between its owner and its senders.
+//! A queue that is shared between its owner and its senders.
 
 use std::error::Error;
 use std::fmt;
@@ -16,12 +16,13 @@ use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
 use crate::queue::{Queue, Wanted};
 
-/// How much a mailbox holds.
+/// How much a [`Mailbox`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The highest number of queued messages.
     pub messages: usize,
-    /// The highest weight of all queued messages, in bytes.
+    /// The highest sum of the sizes of all queued messages, in bytes; see
+    /// [`Message::size`].
     pub bytes: usize,
 }
 
@@ -35,13 +36,13 @@ impl Default for Limits {
     }
 }
 
-/// Why a message was not queued; it is handed back.
+/// Why a message was not queued. It contains the message.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The owner is gone.
+    /// The mailbox was closed or dropped.
     Closed(Message),
-    /// The mailbox is at its [`Limits`].
+    /// The message would exceed the [`Limits`] of the mailbox.
     Full(Message),
 }
 
@@ -56,15 +57,55 @@ impl fmt::Display for SendError {
 
 impl Error for SendError {}
 
-/// The receiving end; one per mailbox.
+/// The receiving end of a queue of messages.
 ///
-/// Dropping it closes the mailbox and drops what is queued.
+/// There is one for each queue, and any number of [`Sender`]s. Dropping it closes the
+/// queue and drops the messages in it.
+///
+/// # Examples
+///
+/// A request is sent, and its reply is received before the messages that came
+/// earlier:
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, Limits, Mailbox, Tag, Wanted};
+///
+/// # futures_lite::future::block_on(async {
+/// let (sender, mut mailbox) = Mailbox::new(Limits::default());
+/// let tag = Tag::new(1);
+/// sender.send(DataMessage::new(None, *b"earlier").into())?;
+///
+/// let reply = mailbox.expect_reply(tag);
+/// sender.send(DataMessage::new(tag, *b"reply").into())?;
+/// assert_eq!(reply.await.tag(), tag);
+///
+/// assert_eq!(mailbox.receive(Wanted::Any).await.tag(), None);
+/// assert!(mailbox.try_receive(&Wanted::Any).is_none());
+/// # Ok::<(), lunatic_mailbox::SendError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Mailbox {
     shared: Arc<Shared>,
 }
 
-/// The sending end; clone it freely.
+/// A sending end of a [`Mailbox`]. All clones send to the same one.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, Limits, Mailbox, SendError};
+///
+/// let limits = Limits { messages: 1, ..Limits::default() };
+/// let (sender, mailbox) = Mailbox::new(limits);
+/// assert!(sender.send(DataMessage::default().into()).is_ok());
+/// let full = sender.send(DataMessage::default().into());
+/// assert!(matches!(full, Err(SendError::Full(_))));
+///
+/// drop(mailbox);
+/// let closed = sender.send(DataMessage::default().into());
+/// assert!(matches!(closed, Err(SendError::Closed(_))));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sender {
     shared: Arc<Shared>,
@@ -83,24 +124,25 @@ struct State {
     closed: bool,
 }
 
-/// The owner's wait: what for, whom to wake, and which queued message ended it.
+/// A wait of the owner.
 #[derive(Debug)]
 struct Waiting {
     awaited: Awaited,
     waker: Option<Waker>,
+    /// The sequence number of the queued message that ended the wait.
     found: Option<u64>,
 }
 
 #[derive(Debug)]
 enum Awaited {
-    /// Whatever is wanted, queued already or arriving.
+    /// A message that is wanted, queued already or arriving.
     Message(Wanted),
     /// A data message with this tag that arrives after the wait has begun.
     Reply(Option<Tag>),
 }
 
 impl Awaited {
-    /// Whether an arriving message ends the wait.
+    /// Returns whether an arriving message ends the wait.
     fn matches(&self, message: &Message) -> bool {
         match (self, message) {
             (Awaited::Message(wanted), message) => wanted.matches(message),
@@ -111,13 +153,13 @@ impl Awaited {
 }
 
 impl Sender {
-    /// Queues a message, and wakes the owner if that is what it waits for.
+    /// Queues a message, and wakes the owner if it waits for such a message.
     ///
     /// Messages of one sender arrive in the order in which they were sent.
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox is closed or full.
+    /// Returns the message if the mailbox is closed or full.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if let Some(waker) = self.queue(message)? {
             waker.wake();
@@ -125,12 +167,15 @@ impl Sender {
         Ok(())
     }
 
-    /// [`send`](Sender::send), but leaves it to the caller to wake the owner, who
-    /// may hold a lock that must not be held while a waker runs.
+    /// Queues a message, and returns the waker that the caller has to wake, if the
+    /// owner waits for such a message.
+    ///
+    /// This is [`send`](Sender::send) for a caller that holds a lock which must not
+    /// be held while a waker runs.
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox is closed or full.
+    /// Returns the message if the mailbox is closed or full.
     #[must_use = "the owner sleeps on unless it is woken"]
     pub fn queue(&self, message: Message) -> Result<Option<Waker>, SendError> {
         let mut state = self.shared.state.lock();
@@ -146,8 +191,8 @@ impl Sender {
         Ok(state.accept(message))
     }
 
-    /// Closes the mailbox and drops what is queued; later messages come back as
-    /// [`SendError::Closed`].
+    /// Closes the mailbox and drops the queued messages. Sending fails with
+    /// [`SendError::Closed`] from now on.
     pub fn close(&self) {
         let mut state = self.shared.state.lock();
         state.closed = true;
@@ -157,19 +202,19 @@ impl Sender {
         drop((queued, waiting));
     }
 
-    /// How many messages are queued.
+    /// Returns the number of queued messages.
     pub fn len(&self) -> usize {
         self.shared.state.lock().queue.len()
     }
 
-    /// Whether no message is queued.
+    /// Returns whether no message is queued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl State {
-    /// Queues a message; returns whom to wake.
+    /// Queues a message, and returns the waker of the owner if this ends its wait.
     fn accept(&mut self, message: Message) -> Option<Waker> {
         let State { queue, waiting, .. } = self;
         let waiting = waiting
@@ -183,7 +228,7 @@ impl State {
 }
 
 impl Mailbox {
-    /// A new mailbox and a sender to it.
+    /// Returns a new mailbox and a sender to it.
     pub fn new(limits: Limits) -> (Sender, Mailbox) {
         let shared = Arc::new(Shared {
             limits,
@@ -195,12 +240,12 @@ impl Mailbox {
         (sender, Mailbox { shared })
     }
 
-    /// How much it holds.
+    /// Returns how much it holds.
     pub fn limits(&self) -> Limits {
         self.shared.limits
     }
 
-    /// Another sender to this mailbox.
+    /// Returns another sender to this mailbox.
     pub fn sender(&self) -> Sender {
         Sender {
             shared: self.shared.clone(),
@@ -218,11 +263,11 @@ impl Mailbox {
         }
     }
 
-    /// Waits for a data message with this tag that arrives from now on; what is
-    /// queued already is not looked at. `None` waits for ever.
+    /// Waits for a data message with this tag that arrives from now on. Messages that
+    /// are queued already do not end the wait. `None` waits for ever.
     ///
-    /// The wait begins with this call, not with the first poll: call it, send
-    /// the request, then await, and no answer can be too fast. Dropping the
+    /// The wait begins with this call, not with the first poll: if you call this,
+    /// then send the request, then await, the reply cannot be missed. Dropping the
     /// future loses no message and changes no order.
     pub fn expect_reply(&mut self, tag: Option<Tag>) -> Receive<'_> {
         let wait = self.begin_reply(tag);
@@ -232,17 +277,17 @@ impl Mailbox {
         }
     }
 
-    /// As [`receive`](Mailbox::receive), for owners that cannot lend the mailbox
-    /// for the time of the wait: they [`poll`](Mailbox::poll) it, and
-    /// [`end`](Mailbox::end) it unless that gave a message.
+    /// Like [`receive`](Mailbox::receive), but does not borrow the mailbox during the
+    /// wait. The owner has to [`poll`](Mailbox::poll) the wait, and to
+    /// [`end`](Mailbox::end) it if it gives up before there is a message.
     pub fn begin_receive(&mut self, wanted: Wanted) -> Wait {
         Wait {
             step: Step::Begin(wanted),
         }
     }
 
-    /// As [`expect_reply`](Mailbox::expect_reply), for owners that cannot lend the
-    /// mailbox for the time of the wait.
+    /// Like [`expect_reply`](Mailbox::expect_reply), but does not borrow the mailbox
+    /// during the wait; see [`begin_receive`](Mailbox::begin_receive).
     pub fn begin_reply(&mut self, tag: Option<Tag>) -> Wait {
         self.shared.state.lock().waiting = Some(Waiting {
             awaited: Awaited::Reply(tag),
@@ -254,12 +299,12 @@ impl Mailbox {
         }
     }
 
-    /// Takes the message that a wait is for; if there is none yet, `cx` is woken
-    /// when there is.
+    /// Takes the message that a wait is for. If there is none yet, the task of `cx` is
+    /// woken when there is.
     ///
     /// # Panics
     ///
-    /// Panics if the wait has given its message already.
+    /// Panics if this has returned the message already.
     pub fn poll(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<Message> {
         let mut state = self.shared.state.lock();
         let message = match std::mem::replace(&mut wait.step, Step::Waiting) {
@@ -280,7 +325,8 @@ impl Mailbox {
         }
     }
 
-    /// Gives a wait up. No message is lost and no order changed.
+    /// Ends a wait for which there is no message yet. This loses no message and changes
+    /// no order.
     pub fn end(&mut self, wait: Wait) {
         if matches!(wait.step, Step::Waiting) {
             let ended = self.shared.state.lock().waiting.take();
@@ -301,7 +347,8 @@ impl Drop for Mailbox {
     }
 }
 
-/// A wait for a message, apart from the mailbox; see [`Mailbox::begin_receive`].
+/// A wait for a message that does not borrow the mailbox; see
+/// [`Mailbox::begin_receive`].
 #[derive(Debug)]
 #[must_use = "a wait that is not polled receives nothing"]
 pub struct Wait {
@@ -345,7 +392,7 @@ impl Drop for Receive<'_> {
 }
 
 impl State {
-    /// Takes a wanted message, or begins to wait for one.
+    /// Takes a queued message that is wanted, or begins to wait for one.
     fn begin(&mut self, wanted: Wanted) -> Option<Message> {
         let message = self.queue.take_wanted(&wanted);
         if message.is_none() {

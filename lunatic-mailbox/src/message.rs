@@ -1,4 +1,4 @@
-//! What travels between processes.
+//! Messages, their tags and their contents.
 
 use std::any::Any;
 use std::fmt;
@@ -10,15 +10,15 @@ use smallvec::SmallVec;
 use crate::pid::Pid;
 use crate::resource::{EncodedResource, MessageResource, NotTransferable};
 
-/// A number that a receiver can wait for.
+/// A number by which a receiver can select messages.
 ///
-/// 0 stands for "no tag" in the host interface, so there is no tag 0: an absent
-/// tag is `None` and matches no wait for a tag (ABI §15.4).
+/// In the host interface 0 means "no tag", so there is no tag 0. A message without a
+/// tag has `None`, and does not end a wait for a tag (ABI §15.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tag(NonZeroI64);
 
 impl Tag {
-    /// The tag with this value; `None` for 0.
+    /// Returns the tag with this value, or `None` for 0.
     pub const fn new(value: i64) -> Option<Tag> {
         match NonZeroI64::new(value) {
             Some(value) => Some(Tag(value)),
@@ -26,7 +26,7 @@ impl Tag {
         }
     }
 
-    /// The value as the host interface writes it.
+    /// Returns the value of the tag.
     pub const fn get(self) -> i64 {
         self.0.get()
     }
@@ -35,7 +35,7 @@ impl Tag {
 /// One entry of a mailbox.
 #[derive(Debug)]
 pub enum Message {
-    /// What a process sent.
+    /// A message that a process sent.
     Data(DataMessage),
     /// A linked process ended abnormally, and the receiver traps link deaths.
     LinkDied {
@@ -44,13 +44,13 @@ pub enum Message {
     },
     /// A monitored process ended.
     ProcessDied {
-        /// Its id.
+        /// The id of the process that ended.
         process: Pid,
     },
 }
 
 impl Message {
-    /// The tag a selective receive looks at.
+    /// Returns the tag by which a receiver can select the message.
     pub fn tag(&self) -> Option<Tag> {
         match self {
             Message::Data(data) => data.tag,
@@ -59,7 +59,7 @@ impl Message {
         }
     }
 
-    /// What the message counts against the limits of a mailbox, in bytes.
+    /// Returns how much of [`Limits::bytes`](crate::Limits::bytes) the message takes.
     pub fn size(&self) -> usize {
         size_of::<Message>()
             + match self {
@@ -75,24 +75,41 @@ impl From<DataMessage> for Message {
     }
 }
 
-/// A place for a resource of a message; empty once the resource is taken out.
+/// A slot for a resource of a message. It is empty after the resource was taken out.
 type ResourceSlot = Option<Box<dyn MessageResource>>;
 
-/// A message of so many bytes needs no memory of its own: most are a number or an
-/// id, and a queue of them is all there is to be allocated.
+/// Up to so many bytes are stored in the message itself, without an allocation: most
+/// messages are a number or an id.
 const INLINE_BYTES: usize = 16;
 
 /// Bytes with a read cursor, a tag, and resources by index.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, Tag};
+///
+/// let mut message = DataMessage::new(Tag::new(1), *b"hello ");
+/// message.write(b"world");
+///
+/// let mut buffer = [0; 8];
+/// assert_eq!(message.read(&mut buffer), Ok(8));
+/// assert_eq!(&buffer, b"hello wo");
+/// assert_eq!(message.read(&mut buffer), Ok(3));
+/// assert_eq!(message.read(&mut buffer), Ok(0));
+/// ```
+///
+/// See [`MessageResource`] for resources.
 #[derive(Default)]
 pub struct DataMessage {
     tag: Option<Tag>,
     buffer: SmallVec<[u8; INLINE_BYTES]>,
     cursor: usize,
-    /// Most messages have none.
+    /// None for most messages.
     resources: Option<Box<Resources>>,
 }
 
-// A long queue is read and written from end to end, so its messages are kept small.
+// Small messages make long queues faster to fill and to empty.
 const _: () = assert!(size_of::<DataMessage>() <= 48);
 
 #[derive(Default)]
@@ -100,25 +117,25 @@ struct Resources {
     slots: Vec<ResourceSlot>,
 }
 
-/// A data message in the form in which it crosses to another node.
+/// A data message in the form in which it is sent to another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireMessage {
     /// The tag.
     pub tag: Option<Tag>,
     /// All bytes.
     pub bytes: Vec<u8>,
-    /// The resources by index; `None` where one was taken out.
+    /// The resources by index, `None` for those that were taken out.
     pub resources: Vec<Option<EncodedResource>>,
 }
 
 impl WireMessage {
-    /// The message, on the node at which it arrived.
+    /// Returns the message on the node that received it.
     ///
-    /// - `decode`: makes a resource of its encoded form.
+    /// - `decode`: makes a resource from its encoded form.
     ///
     /// # Errors
     ///
-    /// What `decode` fails with.
+    /// Fails if `decode` does.
     pub fn into_message<E>(
         self,
         mut decode: impl FnMut(EncodedResource) -> Result<Box<dyn MessageResource>, E>,
@@ -134,7 +151,7 @@ impl WireMessage {
     }
 }
 
-/// The cursor of a message was set behind the end of its bytes.
+/// The error of [`DataMessage::read`] when the cursor is behind the end of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CursorBehindEnd {
     /// Where the cursor is, in bytes from the start.
@@ -144,10 +161,10 @@ pub struct CursorBehindEnd {
 }
 
 impl DataMessage {
-    /// What a resource is reckoned to weigh against limits, wherever it lives.
+    /// How much of the limits of a mailbox a resource takes, whatever its real size.
     pub const RESOURCE_BYTES: usize = 128;
 
-    /// A message of these bytes.
+    /// Returns a message of these bytes, with the cursor at their start.
     pub fn new(tag: Option<Tag>, bytes: impl Into<Vec<u8>>) -> DataMessage {
         DataMessage {
             tag,
@@ -156,12 +173,12 @@ impl DataMessage {
         }
     }
 
-    /// The tag.
+    /// Returns the tag.
     pub fn tag(&self) -> Option<Tag> {
         self.tag
     }
 
-    /// All bytes, wherever the cursor is.
+    /// Returns all bytes, independently of the cursor.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer
     }
@@ -171,12 +188,14 @@ impl DataMessage {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Copies as many bytes as there are from the cursor on and `target` takes,
-    /// moves the cursor behind them, and returns how many; 0 at the end.
+    /// Copies bytes from the cursor on into `target`, until the target is full or the
+    /// message ends, and moves the cursor behind them. Returns their number, which is
+    /// 0 at the end of the message.
     ///
     /// # Errors
     ///
-    /// [`CursorBehindEnd`] after a [`seek`](DataMessage::seek) too far.
+    /// [`CursorBehindEnd`] if [`seek`](DataMessage::seek) moved the cursor behind the
+    /// end of the bytes.
     pub fn read(&mut self, target: &mut [u8]) -> Result<usize, CursorBehindEnd> {
         let rest = self.buffer.get(self.cursor..).ok_or(CursorBehindEnd {
             cursor: self.cursor,
@@ -188,8 +207,8 @@ impl DataMessage {
         Ok(count)
     }
 
-    /// Sets the read cursor, counted from the start. It is looked at by the next
-    /// [`read`](DataMessage::read) only.
+    /// Sets the read cursor, in bytes from the start. Whether it is inside of the
+    /// message is checked only by the next [`read`](DataMessage::read).
     pub fn seek(&mut self, cursor: usize) {
         self.cursor = cursor;
     }
@@ -201,10 +220,10 @@ impl DataMessage {
         slots.len() - 1
     }
 
-    /// Takes the resource at `index` out, if it is there and of this type.
+    /// Takes the resource at `index` out of the message. Returns `None`, and leaves it
+    /// in its place, if it has another type; and `None` if there is no resource.
     ///
-    /// Taking leaves a hole, so other indexes stay what they are; asking for
-    /// another type leaves the resource in its place.
+    /// The indexes of the other resources do not change.
     pub fn take<R: MessageResource>(&mut self, index: usize) -> Option<R> {
         let slot = self.resources.as_mut()?.slots.get_mut(index)?;
         let is_wanted = slot.as_deref().is_some_and(|resource| {
@@ -234,7 +253,7 @@ impl DataMessage {
         })
     }
 
-    /// Whether a resource was ever pushed, taken out since or not.
+    /// Returns whether a resource was ever pushed, even if it was taken out since.
     pub fn had_resources(&self) -> bool {
         self.resource_count() > 0
     }
@@ -245,7 +264,7 @@ impl DataMessage {
             .map_or(0, |resources| resources.slots.len())
     }
 
-    /// What the content counts against limits, in bytes.
+    /// Returns the size of the contents, as it counts against limits, in bytes.
     pub fn size(&self) -> usize {
         self.buffer.len() + self.resource_count() * DataMessage::RESOURCE_BYTES
     }

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// The id of a process.
 ///
-/// It is a node number in the upper 20 bits and a counter in the lower 44, so that
-/// it is unique in a cluster: guests link, monitor and kill by this id alone, and
-/// that must never reach a process of the same counter on another node. On a node
-/// that is alone the node number is 0, and ids are 1, 2, 3 and so on. 0 is the id
-/// of no process. An id is never used again.
+/// It is a node number in the upper 20 bits and a counter in the lower 44, so that it
+/// is unique in a cluster: guests link, monitor and kill by this id alone, and that
+/// must not reach a process with the same counter on another node. On a node that
+/// belongs to no cluster the node number is 0, and ids are 1, 2, 3 and so on. No
+/// process has the id 0, and no id is used again.
+///
+/// # Examples
 ///
 /// ```
 /// use lunatic_mailbox::{NodeNumber, Pid};
@@ -23,11 +25,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pid(u64);
 
-/// The number of a node, of 20 bits; unique among the nodes of a cluster.
+/// The number of a node, which has 20 bits and is unique in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeNumber(u32);
 
-/// The id of a node: 64 bits that are drawn anew at each start of the node. Its
+/// The id of a node: 64 random bits, which are others after each start of the node. The
 /// lower 20 bits are the number of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId(u64);
@@ -39,7 +41,7 @@ impl Pid {
     /// The highest counter.
     pub const MAX_COUNTER: u64 = (1 << COUNTER_BITS) - 1;
 
-    /// The id with this counter on this node; `None` if the counter is above
+    /// Returns the id with this counter on this node, or `None` if the counter is above
     /// [`MAX_COUNTER`](Pid::MAX_COUNTER).
     pub const fn new(node: NodeNumber, counter: u64) -> Option<Pid> {
         match counter <= Pid::MAX_COUNTER {
@@ -48,22 +50,22 @@ impl Pid {
         }
     }
 
-    /// Reads an id as the host interface writes it.
+    /// Returns the id that has these bits in the host interface.
     pub const fn from_bits(bits: u64) -> Pid {
         Pid(bits)
     }
 
-    /// The id as the host interface writes it.
+    /// Returns the bits of the id in the host interface.
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The node on which the process lives.
+    /// Returns the number of the node that the process runs on.
     pub const fn node(self) -> NodeNumber {
         NodeNumber((self.0 >> COUNTER_BITS) as u32)
     }
 
-    /// The part that tells the processes of one node apart.
+    /// Returns the counter, which is unique among the processes of one node.
     pub const fn counter(self) -> u64 {
         self.0 & Pid::MAX_COUNTER
     }
@@ -73,10 +75,10 @@ impl NodeNumber {
     /// The number of a node that belongs to no cluster.
     pub const ALONE: NodeNumber = NodeNumber(0);
 
-    /// Bits of a node number.
+    /// The number of bits of a node number.
     pub const BITS: u32 = u64::BITS - COUNTER_BITS;
 
-    /// The node number with this value; `None` above 20 bits.
+    /// Returns the node number with this value, or `None` if it has more than 20 bits.
     pub const fn new(value: u32) -> Option<NodeNumber> {
         match value >> NodeNumber::BITS {
             0 => Some(NodeNumber(value)),
@@ -84,7 +86,7 @@ impl NodeNumber {
         }
     }
 
-    /// The value.
+    /// Returns the value.
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -94,17 +96,17 @@ impl NodeId {
     /// The id of a node that belongs to no cluster.
     pub const ALONE: NodeId = NodeId(0);
 
-    /// Reads an id as the host interface writes it.
+    /// Returns the id that has these bits in the host interface.
     pub const fn from_bits(bits: u64) -> NodeId {
         NodeId(bits)
     }
 
-    /// The id as the host interface writes it.
+    /// Returns the bits of the id in the host interface.
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The number of the node, which the ids of its processes contain.
+    /// Returns the number of the node, which the ids of its processes contain.
     pub const fn number(self) -> NodeNumber {
         NodeNumber((self.0 & ((1 << NodeNumber::BITS) - 1)) as u32)
     }

@@ -1,25 +1,25 @@
 //! The messages of one mailbox in arrival order, with an index by tag.
 //!
-//! Pure data: no locks, no tasks. Every message gets a sequence number when it
-//! arrives; the numbers only go up, so the slots are sorted by them. A message
-//! taken from the middle leaves a hole, and holes are swept when they are more
-//! than the messages.
+//! There are no locks and no tasks here. Every message gets a sequence number when it
+//! arrives. The numbers increase, so the slots are sorted by them. Taking a message
+//! from the middle leaves an empty slot; empty slots are removed when there are more
+//! of them than messages.
 //!
-//! A short queue is searched for a tag from the front. Only when a search has
-//! passed over many messages is an index built, and it is forgotten when the
-//! queue runs empty: a mailbox that is received in order never pays for it.
+//! A search for a tag begins at the front. When it has passed over many messages, an
+//! index by tag is built, which is dropped when the queue is empty. So a mailbox whose
+//! messages are received in order never has an index.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::message::{Message, Tag};
 
-/// A search that has passed over so many messages builds the index.
+/// A search that has passed over so many messages builds an index.
 const SEARCH_LIMIT: usize = 64;
 
-/// Fewer holes than this are not worth a sweep.
-const HOLES_KEPT: usize = 64;
+/// Up to so many empty slots are never removed.
+const EMPTY_SLOTS_KEPT: usize = 64;
 
-/// What a receiver wants of the messages in its mailbox.
+/// Which message a receiver waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// The oldest message of any kind, tagged or not.
@@ -29,12 +29,12 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// A wait for any of these tags.
+    /// Returns a wait for the oldest message with one of these tags.
     pub fn tags(tags: impl IntoIterator<Item = Tag>) -> Wanted {
         Wanted::Tags(tags.into_iter().collect())
     }
 
-    /// Whether a message is wanted.
+    /// Returns whether a message ends the wait.
     pub fn matches(&self, message: &Message) -> bool {
         match self {
             Wanted::Any => true,
@@ -44,12 +44,29 @@ impl Wanted {
 }
 
 /// Messages in arrival order.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, Queue, Tag, Wanted};
+///
+/// let mut queue = Queue::new();
+/// queue.push(DataMessage::new(None, *b"first").into());
+/// let second = queue.push(DataMessage::new(Tag::new(5), *b"second").into());
+///
+/// let tagged = queue.take_wanted(&Wanted::tags(Tag::new(5)));
+/// assert_eq!(tagged.and_then(|message| message.tag()), Tag::new(5));
+/// assert!(queue.take(second).is_none());
+/// assert_eq!(queue.len(), 1);
+/// ```
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// Sorted by sequence; the first slot is never a hole.
+    /// Sorted by sequence number; the first one is never empty.
     slots: VecDeque<Slot>,
     next_sequence: u64,
+    /// The number of messages.
     live: usize,
+    /// The sum of their sizes.
     bytes: usize,
     by_tag: Option<TagIndex>,
 }
@@ -60,26 +77,27 @@ struct Slot {
     message: Option<Message>,
 }
 
-/// The sequences of the queued messages of each tag, oldest first.
+/// The sequence numbers of the queued messages of each tag, oldest first.
 type TagIndex = HashMap<Tag, VecDeque<u64>>;
 
 impl Queue {
-    /// An empty queue.
+    /// Returns an empty queue.
     pub fn new() -> Queue {
         Queue::default()
     }
 
-    /// How many messages are queued.
+    /// Returns the number of queued messages.
     pub fn len(&self) -> usize {
         self.live
     }
 
-    /// Whether no message is queued.
+    /// Returns whether no message is queued.
     pub fn is_empty(&self) -> bool {
         self.live == 0
     }
 
-    /// What the queued messages weigh, in bytes (see [`Message::size`]).
+    /// Returns the sum of the sizes of the queued messages, in bytes; see
+    /// [`Message::size`].
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -152,7 +170,7 @@ impl Queue {
         self.live -= 1;
         self.bytes -= message.size();
         self.unindex(&message, sequence);
-        self.sweep();
+        self.remove_empty_slots();
         Some(message)
     }
 
@@ -174,8 +192,9 @@ impl Queue {
         }
     }
 
-    /// Keeps the first slot filled, and the holes fewer than the messages.
-    fn sweep(&mut self) {
+    /// Removes empty slots at the front, and all of them if there are more than
+    /// messages.
+    fn remove_empty_slots(&mut self) {
         while self
             .slots
             .front()
@@ -183,15 +202,15 @@ impl Queue {
         {
             self.slots.pop_front();
         }
-        let holes = self.slots.len() - self.live;
-        if holes > HOLES_KEPT && holes > self.live {
+        let empty = self.slots.len() - self.live;
+        if empty > EMPTY_SLOTS_KEPT && empty > self.live {
             self.slots.retain(|slot| slot.message.is_some());
         }
-        self.give_back();
+        self.release_memory();
     }
 
-    /// A queue that was very long once does not keep its memory for ever.
-    fn give_back(&mut self) {
+    /// Gives the memory of a queue back that was very long and is empty now.
+    fn release_memory(&mut self) {
         const KEPT: usize = 1024;
         if self.slots.is_empty() && self.slots.capacity() > KEPT {
             self.slots = VecDeque::new();

@@ -1,4 +1,4 @@
-//! What travels inside a message and is not bytes.
+//! What a message carries besides bytes.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -7,37 +7,57 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that travels inside a message beside its bytes: a module, a socket.
+/// Something that a message carries besides its bytes, for example a module or a socket.
 ///
-/// Within a node it moves as it is. To another node it moves in its encoded form, if
-/// it has one; what is tied to this node, a socket for example, has none.
+/// Within a node it is moved. To another node its encoded form is sent, if it has one. A
+/// socket, for example, has none, as it belongs to this node.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, MessageResource};
+///
+/// struct Ticket(u32);
+///
+/// impl MessageResource for Ticket {
+///     fn kind(&self) -> &'static str {
+///         "ticket"
+///     }
+/// }
+///
+/// let mut message = DataMessage::default();
+/// let index = message.push(Ticket(7));
+/// let ticket: Option<Ticket> = message.take(index);
+/// assert_eq!(ticket.map(|ticket| ticket.0), Some(7));
+/// assert_eq!(Ticket(8).encode().unwrap_err().to_string(), "a ticket cannot leave its node");
+/// ```
 pub trait MessageResource: Any + Send {
-    /// What kind of thing it is, in the singular: `TCP stream`.
+    /// Returns the name of its kind in the singular, `TCP stream` for example.
     fn kind(&self) -> &'static str;
 
-    /// Its form for another node.
+    /// Returns its form for another node.
     ///
     /// # Errors
     ///
-    /// [`NotTransferable`], the default, if it cannot leave this node.
+    /// [`NotTransferable`] if it cannot leave this node, as by default.
     fn encode(&self) -> Result<EncodedResource, NotTransferable> {
         Err(NotTransferable { kind: self.kind() })
     }
 }
 
-/// A resource in the form in which it crosses to another node.
+/// A resource in the form in which it is sent to another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedResource {
-    /// The kind, by which the other node knows how to decode it.
+    /// The name of its kind, by which the other node knows how to decode it.
     pub kind: Cow<'static, str>,
     /// The content.
     pub bytes: Vec<u8>,
 }
 
-/// A resource cannot leave this node.
+/// The error of a resource that cannot leave its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotTransferable {
-    /// What kind of thing it is.
+    /// The name of its kind.
     pub kind: &'static str,
 }
 
@@ -46,7 +66,7 @@ impl EncodedResource {
     ///
     /// # Errors
     ///
-    /// [`NotTransferable`] if serde cannot.
+    /// [`NotTransferable`] if serde fails.
     pub fn of(
         value: &impl Serialize,
         kind: &'static str,

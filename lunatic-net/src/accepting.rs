@@ -10,15 +10,15 @@ use rustix::io::Errno;
 use crate::connecting::do_not_delay;
 use crate::errors::{AcceptError, BindError};
 
-/// How long to wait for a file descriptor at first, and at last: each wait is
-/// twice as long as the one before. Whoever accepts in a loop, whatever the
-/// error, asks the system no more than a few times a second.
+/// The first and the last time to wait for a file descriptor. Each wait is twice as
+/// long as the one before, so that a loop which accepts whatever the error calls the
+/// system only a few times in a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(320);
 
-/// How many connections may wait to be accepted, if the system allows it. The
-/// standard library asks for 128, and a client that finds the queue full tries
-/// again only a second later.
+/// How many connections may wait to be accepted, if the system allows that many. With
+/// the 128 of the standard library the queue is full sooner, and a client that finds it
+/// full tries again only after a second.
 const BACKLOG: i32 = 4096;
 
 /// Listens at an address.
@@ -56,8 +56,7 @@ pub(crate) async fn accept(
     }
 }
 
-/// Errors of a connection that broke before it was accepted; the next one may
-/// be better.
+/// Returns whether the error is that of a connection that broke before it was accepted.
 fn is_the_peers(error: &io::Error) -> bool {
     const BROKEN: [Errno; 9] = [
         Errno::CONNABORTED,

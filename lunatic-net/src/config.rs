@@ -1,4 +1,4 @@
-//! What a process may do with the network and how much of it.
+//! What a process may do with the network, and its limits.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,37 +9,56 @@ use serde::{Deserialize, Serialize};
 use crate::rules::{Action, BadRule, Denied, Rule, Rules};
 use crate::tls::DEFAULT_HANDSHAKE_LIMIT;
 
-/// What a process may do with the network and how much of it.
+/// What a process may do with the network, and its limits.
 ///
-/// The default allows everything, which is what guests expect. A process can
-/// give another no more than it has itself: see [`capped`](NetConfig::capped).
+/// The default allows everything, which is what guests expect. Rules can be added, but
+/// not removed.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::{Action, NetConfig, Rules};
+///
+/// # futures_lite::future::block_on(async {
+/// let config = NetConfig::default().narrowed(Rules {
+///     allow: Some(vec!["connect:127.0.0.0/8".parse()?]),
+///     deny: vec!["*:22".parse()?],
+/// });
+/// let web = "127.0.0.1:80".parse()?;
+/// assert!(config.check(Action::Connect, web, None).await.is_ok());
+/// assert!(config.check(Action::Bind, web, None).await.is_err());
+/// assert!(config.check(Action::Connect, "127.0.0.1:22".parse()?, None).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "WireConfig", into = "WireConfig")]
 pub struct NetConfig {
-    /// What every one of these allows is allowed.
+    /// Something is allowed if all of these allow it.
     rules: Vec<Arc<Rules>>,
-    /// How many sockets the process may have at once; each handle counts.
+    /// How many handles of sockets the process may have at once.
     pub max_sockets: usize,
     /// How long a client may take for a TLS handshake.
     pub handshake_limit: Duration,
 }
 
-/// How many sockets a process may have, if nothing else is said.
+/// The default of [`NetConfig::max_sockets`].
 pub const DEFAULT_MAX_SOCKETS: usize = 1 << 16;
 
 impl NetConfig {
-    /// Allows nothing.
+    /// Returns a config that allows nothing.
     pub fn nothing() -> NetConfig {
         NetConfig::default().narrowed(Rules::nothing())
     }
 
-    /// This config, with nothing in it that `rules` do not allow.
+    /// Returns this config with further rules: only what they allow too is allowed.
     pub fn narrowed(mut self, rules: Rules) -> NetConfig {
         self.rules.push(Arc::new(rules));
         self
     }
 
-    /// This config, with nothing in it that `ceiling` does not allow.
+    /// Returns this config with the rules and limits of `ceiling` added, so that it
+    /// allows nothing that `ceiling` does not.
     pub fn capped(&self, ceiling: &NetConfig) -> NetConfig {
         let mut rules = ceiling.rules.clone();
         let is_new = |own: &&Arc<Rules>| !ceiling.rules.iter().any(|rules| Arc::ptr_eq(rules, own));
@@ -51,13 +70,13 @@ impl NetConfig {
         }
     }
 
-    /// Checks what is to be done with an address.
+    /// Checks whether an action on an address is allowed.
     ///
     /// - `name`: the host name that the address was found by, if it is known.
     ///
     /// # Errors
     ///
-    /// [`Denied`].
+    /// [`Denied`] if it is not.
     pub async fn check(
         &self,
         action: Action,
@@ -70,18 +89,18 @@ impl NetConfig {
         Ok(())
     }
 
-    /// Checks a host name that is to be looked up.
+    /// Checks whether a host name may be looked up.
     ///
     /// # Errors
     ///
-    /// [`Denied`].
+    /// [`Denied`] if it may not.
     pub fn check_lookup(&self, host: &str) -> Result<(), Denied> {
         self.rules
             .iter()
             .try_for_each(|rules| rules.check_lookup(host))
     }
 
-    /// Remembers where a host name leads to, for the rules that name it.
+    /// Records the addresses of a host name, for the rules that name it.
     pub fn learn(&self, host: &str, addresses: &[SocketAddr]) {
         for rules in &self.rules {
             rules.learn(host, addresses);

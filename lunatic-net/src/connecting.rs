@@ -10,10 +10,11 @@ use async_io::Async;
 use crate::errors::ConnectError;
 use crate::time_limit::within;
 
-/// How long an address has before the next one is tried beside it (RFC 8305).
+/// How long one address is tried before the next one is tried at the same time
+/// (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects without a limit but the system's.
+/// Connects, with the time limit of the system only.
 pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, ConnectError> {
     let socket = Async::<TcpStream>::connect(address)
         .await
@@ -22,9 +23,9 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
     Ok(socket)
 }
 
-/// Connects to the one of several addresses that answers first. They are tried in
-/// after the other; one that says nothing keeps the next one waiting for a short while only.
-/// `None` if there is no address; else, if all fail, the last failure.
+/// Connects to the one of several addresses that answers first. They are tried one
+/// after the other, each after a short time or when those before have failed. Returns
+/// `None` if there is no address, and the last error if all fail.
 pub(crate) async fn connect_any(
     addresses: &[SocketAddr],
 ) -> Option<Result<(Async<TcpStream>, SocketAddr), ConnectError>> {
@@ -58,8 +59,8 @@ pub(crate) async fn connect_any(
     }
 }
 
-/// Guests cannot ask for it, and a small answer must not wait for the other
-/// side's delayed acknowledgement.
+/// Sets `TCP_NODELAY`, so that a small answer does not wait for a delayed
+/// acknowledgement of the other side. Guests have no function for that.
 pub(crate) fn do_not_delay(socket: &Async<TcpStream>) {
     if let Err(error) = socket.get_ref().set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");

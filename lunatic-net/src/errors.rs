@@ -1,4 +1,4 @@
-//! What goes wrong with sockets.
+//! Why operations on sockets fail.
 
 use std::error::Error;
 use std::fmt;
@@ -7,25 +7,25 @@ use std::net::SocketAddr;
 
 use crate::tls::HandshakeError;
 
-/// A name could not be resolved.
+/// The error of looking up a name.
 #[derive(Debug)]
 pub struct ResolveError {
     /// The name, with its port if it had one.
     pub name: String,
-    /// What the system says.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// A socket could not be bound.
+/// The error of binding a socket.
 #[derive(Debug)]
 pub struct BindError {
-    /// The address that was asked for.
+    /// The address.
     pub address: SocketAddr,
-    /// What the system says.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// A connection could not be made.
+/// Why a connection could not be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -33,44 +33,43 @@ pub enum ConnectError {
     Unreachable {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// TLS cannot verify a certificate for this name: it is neither a host name
-    /// nor an address.
+    /// This is neither a host name nor an address, so no certificate can be for it.
     BadServerName(String),
     /// The server with this name has no address.
     NoAddress(String),
-    /// The other side was reached, and no TLS connection came of it.
+    /// The server was connected to, but the TLS handshake failed.
     Handshake {
         /// The address.
         address: SocketAddr,
-        /// What went wrong.
+        /// Why it failed.
         source: HandshakeError,
     },
 }
 
-/// A listener could not accept a connection.
+/// Why a listener could not accept a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// There are no file descriptors left; this was waited for for a while.
+    /// There were no file descriptors left, for more than half a second.
     NoDescriptors(io::Error),
-    /// The system says.
+    /// The operating system failed.
     Io(io::Error),
 }
 
-/// An operation on a stream failed.
+/// Why an operation on a stream failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The time limit of the stream was over first.
+    /// It took longer than the time limit of the stream.
     TimedOut,
-    /// The TLS handshake, done by the first operation on a stream, failed.
+    /// The TLS handshake failed, which the first operation on a stream does.
     Handshake(HandshakeError),
-    /// The other side broke the TLS protocol, or ended it with an alert.
+    /// The other side violated the TLS protocol, or sent an alert.
     Tls(rustls::Error),
-    /// The system says.
+    /// The operating system failed.
     Io(io::Error),
 }
 

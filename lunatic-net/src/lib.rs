@@ -1,8 +1,8 @@
 //! DNS, TCP, UDP and TLS for processes.
 //!
-//! Sockets that many processes may hold at once: a handle is cloned freely, its
-//! read side and its write side work at the same time, each operation can be
-//! dropped at any moment, and the socket closes with its last handle.
+//! A socket can be used through several handles at the same time, by several processes
+//! for example. One handle can read while another one writes. Each operation can be
+//! dropped at any time. The socket is closed when the last handle is dropped.
 //!
 //! ```
 //! use lunatic_net::{TcpListener, TcpStream};
@@ -22,54 +22,55 @@
 //!
 //! # Layout
 //!
-//! - [`resolver`]: names to addresses.
-//! - [`tcp_listener`], [`tcp_stream`], [`udp_socket`]: the sockets.
-//! - [`tls`]: listener, connector and stream on rustls.
-//! - [`rules`], [`config`]: what a process may connect to and bind, and how
-//!   many sockets it may have.
+//! - `resolver`: [`resolve`], the addresses of a name.
+//! - `tcp_listener`, `tcp_stream`, `udp_socket`: the sockets.
+//! - `tls`: listener, connector and stream of TLS, on rustls.
+//! - `rules`, `config`: [`Rules`] and [`NetConfig`], what a process may connect to and
+//!   bind, and how many sockets it may have.
 //! - `accepting`, `connecting`, `time_limit`, `operation_lock`: what the sockets share.
-//! - [`errors`]: what goes wrong.
+//! - `errors`: why operations fail.
 //! - `guest`: the namespace `lunatic::networking` (feature `guest`, on by
 //!   default).
 //!
 //! # Invariants
 //!
-//! - No worker thread ever blocks: names are looked up, and the certificates of
-//!   the system read, on the blocking pool.
-//! - A dropped operation holds nothing: neither a lock nor a place in a queue.
+//! - No operation blocks its thread: names are looked up, and the certificates of the
+//!   system read, on other threads.
+//! - An operation that is dropped holds neither a lock nor a place in a queue.
 //! - Peeking consumes nothing.
-//! - A TLS handshake is driven by whoever first reads or writes, never by the
-//!   listener.
+//! - The first operation on a TLS stream does the handshake, never the listener.
 //! - Nothing here knows what a process is.
 //!
 //! # Limits
 //!
-//! Reads and writes go straight between the kernel and the buffer that they are
-//! given. Every TCP connection has `TCP_NODELAY` set. TLS is 1.2 and 1.3,
-//! without client certificates and without ALPN.
+//! Reads and writes are not buffered. Every TCP connection has `TCP_NODELAY` set. TLS
+//! is 1.2 and 1.3, without client certificates and without ALPN.
 
 mod accepting;
-pub mod config;
+mod config;
 mod connecting;
-pub mod errors;
+mod errors;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod operation_lock;
-pub mod resolver;
-pub mod rules;
-pub mod tcp_listener;
-pub mod tcp_stream;
+mod resolver;
+mod rules;
+mod tcp_listener;
+mod tcp_stream;
 mod time_limit;
-pub mod tls;
-pub mod udp_socket;
+mod tls;
+mod udp_socket;
 
-pub use config::NetConfig;
+pub use config::{DEFAULT_MAX_SOCKETS, NetConfig};
 pub use errors::{AcceptError, BindError, ConnectError, ResolveError, StreamError};
-pub use resolver::resolve;
-pub use rules::{Action, Denied, Rule, Rules};
+pub use resolver::{resolve, resolve_host};
+pub use rules::{Action, BadRule, Denied, Rule, Rules};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
-pub use tls::{HandshakeError, TlsConnector, TlsIdentity, TlsListener, TlsStream};
+pub use tls::{
+    DEFAULT_HANDSHAKE_LIMIT, HandshakeError, IdentityError, RootsError, TlsConnector, TlsIdentity,
+    TlsListener, TlsStream,
+};
 pub use udp_socket::UdpSocket;
 
 /// Runs the example of the README as a test.

@@ -1,4 +1,4 @@
-//! Who uses one direction of a stream: one operation at a time.
+//! Runs the operations on one direction of a stream one after the other.
 
 use std::future::Future;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use async_lock::Mutex;
 use crate::errors::StreamError;
 use crate::time_limit::{ReusableTimer, TimeLimit, within};
 
-/// One direction of a stream. Operations on it queue up; one that is dropped gives
-/// up the lock, or its place in the queue.
+/// A lock for one direction of a stream, which its operations hold one after the other.
+/// An operation that is dropped releases it, or leaves the queue for it.
 #[derive(Debug)]
 pub(crate) struct OperationLock(Mutex<ReusableTimer>);
 
@@ -18,15 +18,15 @@ impl OperationLock {
         OperationLock(Mutex::new(ReusableTimer::default()))
     }
 
-    /// Takes the lock and runs an operation, both together for no longer than
-    /// the limit.
+    /// Takes the lock and runs an operation. Both together may take no longer than the
+    /// limit.
     pub(crate) async fn run<R>(
         &self,
         limit: &TimeLimit,
         operation: impl Future<Output = Result<R, StreamError>>,
     ) -> Result<R, StreamError> {
         let Some(limit) = limit.get() else {
-            let _turn = self.0.lock().await;
+            let _guard = self.0.lock().await;
             return operation.await;
         };
         let (mut timer, left) = match self.0.try_lock() {

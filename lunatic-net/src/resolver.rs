@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Looks up the addresses of names.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -10,11 +10,21 @@ use crate::errors::ResolveError;
 /// The longest name that is looked up, with its port.
 const MAX_NAME: usize = 512;
 
-/// Resolves `host:port`.
+/// Looks up the addresses of `host:port`.
 ///
 /// # Errors
 ///
-/// [`ResolveError`], also if there is no port.
+/// [`ResolveError`] if the name cannot be resolved, or there is no port.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let addresses = lunatic_net::resolve("127.0.0.1:80").await?;
+/// assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);
+/// # Ok::<(), lunatic_net::ResolveError>(())
+/// # }).unwrap();
+/// ```
 pub async fn resolve(name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
     if let Ok(address) = name.parse() {
         return Ok(vec![address]);
@@ -22,11 +32,11 @@ pub async fn resolve(name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
     lookup(name, name.to_owned()).await
 }
 
-/// Resolves a host without a port.
+/// Looks up the addresses of a host, and returns them with this port.
 ///
 /// # Errors
 ///
-/// [`ResolveError`].
+/// [`ResolveError`] if the name cannot be resolved.
 pub async fn resolve_host(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![(ip, port).into()]);

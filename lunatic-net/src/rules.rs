@@ -1,4 +1,4 @@
-//! What may be connected to and bound.
+//! What a process may connect to and bind.
 
 mod host;
 mod rule;
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use rule::{BadRule, Rule};
 
-/// What a process wants to do with an address.
+/// What can be done with an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Connect to it, or send datagrams to it.
@@ -18,29 +18,46 @@ pub enum Action {
     Bind,
 }
 
-/// Rules of one origin, a command line for example.
+/// A set of rules, those of a command line for example.
 ///
-/// What a rule of `deny` names is denied. Of the rest, what a rule of `allow`
-/// names is allowed; everything, if there is no `allow`.
+/// An action is denied if a rule of `deny` matches. Otherwise it is allowed if a rule of
+/// `allow` matches, or if there is no `allow`.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::{Action, Rules};
+///
+/// # futures_lite::future::block_on(async {
+/// let rules = Rules {
+///     allow: None,
+///     deny: vec!["10.0.0.0/8".parse()?],
+/// };
+/// let denied = rules.check(Action::Connect, "10.0.0.1:80".parse()?, None).await;
+/// assert!(denied.is_err());
+/// assert!(rules.check(Action::Connect, "127.0.0.1:80".parse()?, None).await.is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// What is allowed; `None` is everything.
+    /// What is allowed, or `None` for everything.
     pub allow: Option<Vec<Rule>>,
-    /// What is denied all the same.
+    /// What is denied even if it is allowed.
     pub deny: Vec<Rule>,
 }
 
-/// Something was not allowed.
+/// The error of an action that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    /// What it was: "connect to 10.0.0.1:80".
+    /// The action, for example "connect to 10.0.0.1:80".
     what: String,
-    /// Why: "the rule `10.0.0.0/8` denies it".
+    /// The reason, for example "the rule `10.0.0.0/8` denies it".
     why: String,
 }
 
 impl Rules {
-    /// Rules that allow nothing.
+    /// Returns rules that allow nothing.
     pub fn nothing() -> Rules {
         Rules {
             allow: Some(Vec::new()),
@@ -48,13 +65,13 @@ impl Rules {
         }
     }
 
-    /// Checks what is to be done with an address.
+    /// Checks whether an action on an address is allowed.
     ///
     /// - `name`: the host name that the address was found by, if it is known.
     ///
     /// # Errors
     ///
-    /// [`Denied`].
+    /// [`Denied`] if it is not.
     pub async fn check(
         &self,
         action: Action,
@@ -87,12 +104,12 @@ impl Rules {
         Err(denied(only(allow)))
     }
 
-    /// Checks a host name that is to be looked up. An address that it leads to
-    /// is a matter of its own.
+    /// Checks whether a host name may be looked up. The addresses of the name have to be
+    /// checked as well before they are used.
     ///
     /// # Errors
     ///
-    /// [`Denied`].
+    /// [`Denied`] if it may not.
     pub fn check_lookup(&self, host: &str) -> Result<(), Denied> {
         let denied = |why| Denied {
             what: format!("look up `{host}`"),
@@ -109,7 +126,7 @@ impl Rules {
         }
     }
 
-    /// Remembers where a host name leads to, for the rules that name it.
+    /// Records the addresses of a host name, for the rules that name it.
     pub(crate) fn learn(&self, host: &str, addresses: &[SocketAddr]) {
         let allow = self.allow.iter().flatten();
         allow
@@ -118,7 +135,7 @@ impl Rules {
     }
 }
 
-/// What a rule is compared with.
+/// An action, which rules are compared with.
 struct Wanted<'a> {
     action: Action,
     ip: IpAddr,
@@ -126,8 +143,8 @@ struct Wanted<'a> {
     name: Option<&'a str>,
 }
 
-/// The address that the system will use for one that has another name: IPv4 in
-/// IPv6, and this host as a peer.
+/// Returns the address that the system will really use: that of IPv4 for one that is
+/// mapped into IPv6, and that of this host for connecting to the unspecified address.
 fn meant(action: Action, ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) if action == Action::Connect && ip.is_unspecified() => {
@@ -140,7 +157,7 @@ fn meant(action: Action, ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Says what is allowed.
+/// Returns a text that lists what is allowed.
 fn only(allow: &[Rule]) -> String {
     const SHOWN: usize = 8;
     if allow.is_empty() {

@@ -1,4 +1,4 @@
-//! A socket that TCP connections come in on.
+//! A socket that accepts TCP connections.
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -9,36 +9,51 @@ use crate::accepting;
 use crate::errors::{AcceptError, BindError};
 use crate::tcp_stream::TcpStream;
 
-/// A socket that TCP connections come in on; clone it freely.
+/// A socket that accepts TCP connections. All clones are the same socket.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::{TcpListener, TcpStream};
+///
+/// # futures_lite::future::block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0".parse()?).await?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, peer) = listener.accept().await?;
+/// assert_eq!(peer, client.local_addr()?);
+/// assert_eq!(server.peer_addr()?, peer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct TcpListener(std::sync::Arc<Async<net::TcpListener>>);
 
 impl TcpListener {
-    /// Listens at an address; port 0 lets the system choose one.
+    /// Listens at an address. With port 0 the system chooses one.
     ///
     /// # Errors
     ///
-    /// [`BindError`].
+    /// [`BindError`] if the operating system fails.
     pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         Ok(TcpListener(accepting::listen(address)?.into()))
     }
 
-    /// Waits for a connection; returns it and the address of the other side.
+    /// Waits for a connection, and returns it and the address of the other side.
     ///
     /// # Errors
     ///
-    /// [`AcceptError`]. If it is a lack of file descriptors, this has waited
-    /// for one for more than half a second.
+    /// [`AcceptError`] if the operating system fails. If there are no file descriptors
+    /// left, this first waits for one for more than half a second.
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
         let (socket, peer) = accepting::accept(&self.0).await?;
         Ok((TcpStream::new(socket), peer))
     }
 
-    /// The address it listens at.
+    /// Returns the address it listens at.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.get_ref().local_addr()
     }

@@ -12,19 +12,44 @@ use crate::errors::{ConnectError, StreamError};
 use crate::operation_lock::OperationLock;
 use crate::time_limit::TimeLimit;
 
-/// A TCP connection; clone it freely, it closes with its last handle.
+/// A TCP connection. All clones are handles of the same one, which is closed when the
+/// last one is dropped.
 ///
-/// One handle may read while another writes. Two that read queue up, and so do
-/// two that write. All handles share the time limits; none is set at first.
+/// One handle can read while another one writes. Two reads wait for each other, and so
+/// do two writes. The time limits are those of all handles; at first there are none.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lunatic_net::{StreamError, TcpListener, TcpStream};
+///
+/// # futures_lite::future::block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0".parse()?).await?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, _) = listener.accept().await?;
+///
+/// server.write_all(b"hello").await?;
+/// let mut buffer = [0; 16];
+/// let count = client.read(&mut buffer).await?;
+/// assert_eq!(&buffer[..count], b"hello");
+///
+/// client.set_read_timeout(Some(Duration::from_millis(1)));
+/// let late = client.read(&mut buffer).await;
+/// assert!(matches!(late, Err(StreamError::TimedOut)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct TcpStream(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     socket: Async<net::TcpStream>,
-    /// Held by whoever reads or peeks.
+    /// Held by the operation that reads or peeks.
     reading: OperationLock,
-    /// Held by whoever writes.
+    /// Held by the operation that writes.
     writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
@@ -32,11 +57,11 @@ struct Shared {
 }
 
 impl TcpStream {
-    /// Connects; there is no time limit but the system's.
+    /// Connects to an address, with the time limit of the system only.
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Unreachable`].
+    /// [`ConnectError::Unreachable`] if the operating system fails.
     pub async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
         Ok(TcpStream::new(connecting::connect(address).await?))
     }
@@ -52,42 +77,44 @@ impl TcpStream {
         }))
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.socket.get_ref().local_addr()
     }
 
-    /// The address of the other side.
+    /// Returns the address of the other side.
     ///
     /// # Errors
     ///
-    /// What the system says, for example that there is none any more.
+    /// Fails if the operating system does, for example because the connection is
+    /// closed.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.socket.get_ref().peer_addr()
     }
 
-    /// Waits for bytes and takes what fits; 0 is the end.
+    /// Waits for bytes, reads as many as fit into the buffer, and returns their number,
+    /// which is 0 at the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if the operating system fails, or the time limit is over.
     pub async fn read(&self, buffer: &mut [u8]) -> Result<usize, StreamError> {
         self.read_with(|source| source.read(buffer)).await
     }
 
-    /// Waits for bytes and lets `read` take them from the socket.
+    /// Waits for bytes, and has `read` read them from the socket.
     ///
-    /// It is called until it says other than [`io::ErrorKind::WouldBlock`], and
-    /// must read at most once each time. Nothing of it is used in between, so
-    /// the buffer may be another one each time.
+    /// `read` is called until it returns something else than
+    /// [`io::ErrorKind::WouldBlock`]. It must read at most once in each call, and may
+    /// use another buffer each time.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if `read` fails, or the time limit is over.
     pub async fn read_with(
         &self,
         mut read: impl FnMut(&mut dyn Read) -> io::Result<usize>,
@@ -99,11 +126,12 @@ impl TcpStream {
         self.0.reading.run(&self.0.read_limit, operation).await
     }
 
-    /// Waits for bytes and copies what fits, for the next read to find it still.
+    /// Like [`read`](TcpStream::read), but consumes nothing: the next read returns the
+    /// same bytes.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if the operating system fails, or the time limit is over.
     pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize, StreamError> {
         self.peek_with(|source| source.read(buffer)).await
     }
@@ -112,7 +140,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if `peek` fails, or the time limit is over.
     pub async fn peek_with(
         &self,
         mut peek: impl FnMut(&mut dyn Read) -> io::Result<usize>,
@@ -124,20 +152,20 @@ impl TcpStream {
         self.0.reading.run(&self.0.peek_limit, operation).await
     }
 
-    /// Writes some of the bytes and returns how many.
+    /// Writes some of the bytes, and returns how many.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if the operating system fails, or the time limit is over.
     pub async fn write(&self, bytes: &[u8]) -> Result<usize, StreamError> {
         self.write_with(|sink| sink.write(bytes)).await
     }
 
-    /// Writes all of the bytes; the time limit is for each part of them.
+    /// Writes all of the bytes. The time limit is that of each single write.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if the operating system fails, or the time limit is over.
     pub async fn write_all(&self, mut bytes: &[u8]) -> Result<(), StreamError> {
         while !bytes.is_empty() {
             let count = self.write(bytes).await?;
@@ -146,12 +174,14 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Waits for room and lets `write` put bytes into the socket; for what is
-    /// asked of it see [`read_with`](TcpStream::read_with).
+    /// Waits until the socket can be written, and has `write` write to it.
+    ///
+    /// `write` is called until it returns something else than
+    /// [`io::ErrorKind::WouldBlock`]. It must write at most once in each call.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if `write` fails, or the time limit is over.
     pub async fn write_with(
         &self,
         mut write: impl FnMut(&mut dyn Write) -> io::Result<usize>,
@@ -163,7 +193,7 @@ impl TcpStream {
         self.0.writing.run(&self.0.write_limit, operation).await
     }
 
-    /// How long a read may take.
+    /// Returns how long a read may take.
     pub fn read_timeout(&self) -> Option<Duration> {
         self.0.read_limit.get()
     }
@@ -173,7 +203,7 @@ impl TcpStream {
         self.0.read_limit.set(limit);
     }
 
-    /// How long a write may take.
+    /// Returns how long a write may take.
     pub fn write_timeout(&self) -> Option<Duration> {
         self.0.write_limit.get()
     }
@@ -183,7 +213,7 @@ impl TcpStream {
         self.0.write_limit.set(limit);
     }
 
-    /// How long a peek may take.
+    /// Returns how long a peek may take.
     pub fn peek_timeout(&self) -> Option<Duration> {
         self.0.peek_limit.get()
     }

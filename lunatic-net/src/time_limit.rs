@@ -40,8 +40,7 @@ impl TimeLimit {
     }
 }
 
-/// Runs an operation for at most this long; `None` if the time was over first.
-/// For what it promises see [`ReusableTimer::within`].
+/// Like [`ReusableTimer::within`], with a timer that is used once, or none.
 pub(crate) async fn within<F: Future>(limit: Option<Duration>, operation: F) -> Option<F::Output> {
     match limit {
         None => Some(operation.await),
@@ -51,23 +50,23 @@ pub(crate) async fn within<F: Future>(limit: Option<Duration>, operation: F) -> 
 
 /// A timer that is set once for many operations.
 ///
-/// To set a timer is a call of the kernel, to wake the thread that waits for the
-/// first one. A server that waits for each request no longer than ten seconds
-/// would do that for each request. So a timer that an operation leaves behind is
-/// kept; when it rings, the operation of that moment sets it again for the rest of
-/// its time.
+/// Setting a timer can take a system call, which wakes the thread that waits for
+/// timers. A server with a time limit for each request would make it for each request.
+/// So the timer of an operation that is done stays set. When it fires, the operation of
+/// that moment sets it again for the rest of its time.
 #[derive(Debug, Default)]
 pub(crate) struct ReusableTimer {
-    /// When it rings; never later than what it is for.
+    /// When it fires, which is never after the deadline of the operation.
     set: Option<(Instant, Timer)>,
 }
 
 impl ReusableTimer {
-    /// Runs an operation for at most this long; `None` if the time was over first.
+    /// Runs an operation, and returns its output, or `None` if it takes longer than
+    /// `limit`.
     ///
-    /// The operation is polled once before the clock is looked at, so that even a
-    /// limit of 0 succeeds if the result is there already. An operation that is
-    /// dropped leaves no timer behind.
+    /// The operation is polled once before the time is checked, so even with a limit of
+    /// 0 it succeeds if its output is there already. If the operation is dropped, the
+    /// timer is not kept.
     pub(crate) async fn within<F: Future>(
         &mut self,
         limit: Duration,
@@ -82,7 +81,7 @@ impl ReusableTimer {
             if let Poll::Ready(output) = operation.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
-            // A limit beyond what the clock can show is none.
+            // A limit beyond what the clock can represent is none.
             match *deadline.get_or_insert_with(|| Instant::now().checked_add(limit)) {
                 Some(deadline) => timer.poll(deadline, context).map(|()| None),
                 None => Poll::Pending,
@@ -93,7 +92,7 @@ impl ReusableTimer {
         outcome
     }
 
-    /// Whether the deadline is over; the task is woken when it is.
+    /// Is ready when the deadline is over.
     fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let (when, timer) = match &mut self.set {

@@ -1,6 +1,8 @@
-//! TLS on rustls, which is driven here directly: a connection is a state
-//! machine behind a lock that is held only while bytes move, so that one process
-//! reads while another writes, and a dropped operation leaves nothing half done.
+//! TLS, on the state machine of rustls.
+//!
+//! The state of a connection is behind a lock that is held only while bytes are copied.
+//! So one process can read while another one writes, and dropping an operation leaves
+//! the connection usable.
 
 mod connector;
 mod handshake;
@@ -21,7 +23,7 @@ pub use listener::{DEFAULT_HANDSHAKE_LIMIT, TlsListener};
 pub use roots::RootsError;
 pub use stream::TlsStream;
 
-/// The one crypto provider.
+/// Returns the crypto provider that all connections use.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER

@@ -8,74 +8,94 @@ use async_io::Async;
 
 use crate::errors::BindError;
 
-/// A socket for UDP datagrams; clone it freely, it closes with its last handle.
+/// A socket for UDP datagrams. All clones are handles of the same one, which is closed
+/// when the last one is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::UdpSocket;
+///
+/// # futures_lite::future::block_on(async {
+/// let server = UdpSocket::bind("127.0.0.1:0".parse()?).await?;
+/// let client = UdpSocket::bind("127.0.0.1:0".parse()?).await?;
+/// client.send_to(b"hello", server.local_addr()?).await?;
+///
+/// let mut buffer = [0; 16];
+/// let (count, sender) = server.receive_from(&mut buffer).await?;
+/// assert_eq!((&buffer[..count], sender), (&b"hello"[..], client.local_addr()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct UdpSocket(Arc<Async<net::UdpSocket>>);
 
 impl UdpSocket {
-    /// Binds an address; port 0 lets the system choose one.
+    /// Binds an address. With port 0 the system chooses one.
     ///
     /// # Errors
     ///
-    /// [`BindError`].
+    /// [`BindError`] if the operating system fails.
     pub async fn bind(address: SocketAddr) -> Result<UdpSocket, BindError> {
         let socket = Async::<net::UdpSocket>::bind(address)
             .map_err(|source| BindError { address, source })?;
         Ok(UdpSocket(socket.into()))
     }
 
-    /// Sets whom [`send`](UdpSocket::send) sends to; nobody else is heard then.
+    /// Sets the address that [`send`](UdpSocket::send) sends to. Datagrams from other
+    /// addresses are not received any more.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
         self.0.get_ref().connect(peer)
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.get_ref().local_addr()
     }
 
-    /// The address it is connected to.
+    /// Returns the address it is connected to.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotConnected`], or what else the system says.
+    /// Fails if the operating system does, with [`io::ErrorKind::NotConnected`] if it is
+    /// not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.get_ref().peer_addr()
     }
 
-    /// Sends a datagram to the peer it is connected to.
+    /// Sends a datagram to the address it is connected to, and returns its size.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub async fn send(&self, datagram: &[u8]) -> io::Result<usize> {
         self.send_with(|socket| socket.send(datagram)).await
     }
 
-    /// Sends a datagram.
+    /// Sends a datagram to an address, and returns its size.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub async fn send_to(&self, datagram: &[u8], peer: SocketAddr) -> io::Result<usize> {
         self.send_with(|socket| socket.send_to(datagram, peer))
             .await
     }
 
-    /// Waits for room and lets `send` use the socket, until it says other than
-    /// [`io::ErrorKind::WouldBlock`].
+    /// Waits until the socket can be written, and calls `send` with it, until that
+    /// returns something else than [`io::ErrorKind::WouldBlock`].
     ///
     /// # Errors
     ///
-    /// What `send` says.
+    /// Fails if `send` does.
     pub async fn send_with<R>(
         &self,
         send: impl FnMut(&net::UdpSocket) -> io::Result<R>,
@@ -83,30 +103,31 @@ impl UdpSocket {
         self.0.write_with(send).await
     }
 
-    /// Waits for a datagram; what does not fit is cut off.
+    /// Waits for a datagram, reads as much of it as fits into the buffer, and returns
+    /// the number of bytes. The rest is dropped.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.receive_with(|socket| socket.recv(buffer)).await
     }
 
-    /// Waits for a datagram and tells who sent it; what does not fit is cut off.
+    /// Like [`receive`](UdpSocket::receive), and also returns the address of the sender.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub async fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.receive_with(|socket| socket.recv_from(buffer)).await
     }
 
-    /// Waits for a datagram and lets `receive` take it, until it says other than
-    /// [`io::ErrorKind::WouldBlock`].
+    /// Waits for a datagram, and calls `receive` with the socket, until that returns
+    /// something else than [`io::ErrorKind::WouldBlock`].
     ///
     /// # Errors
     ///
-    /// What `receive` says.
+    /// Fails if `receive` does.
     pub async fn receive_with<R>(
         &self,
         receive: impl FnMut(&net::UdpSocket) -> io::Result<R>,
@@ -114,29 +135,29 @@ impl UdpSocket {
         self.0.read_with(receive).await
     }
 
-    /// Whether datagrams may go to a broadcast address.
+    /// Returns whether datagrams may be sent to a broadcast address.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn broadcast(&self) -> io::Result<bool> {
         self.0.get_ref().broadcast()
     }
 
-    /// Sets whether datagrams may go to a broadcast address.
+    /// Sets whether datagrams may be sent to a broadcast address.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.0.get_ref().set_broadcast(broadcast)
     }
 
-    /// How many hops a datagram may take.
+    /// Returns how many hops a datagram may take.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn ttl(&self) -> io::Result<u32> {
         self.0.get_ref().ttl()
     }
@@ -145,7 +166,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says, for example that it is more than 255.
+    /// Fails if the operating system does, for example because it is more than 255.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.0.get_ref().set_ttl(ttl)
     }

@@ -5,22 +5,13 @@
 mod guest;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use guest::{Guest, args};
 use lunatic_net::NetConfig;
 
-fn guest_with_stream() -> (Guest, u64, TcpStream) {
-    let mut guest = Guest::new();
-    let (listener, address) = guest.bind("tcp");
-    let peer = TcpStream::connect(address).unwrap();
-    let stream = guest.accept("tcp", listener);
-    (guest, stream, peer)
-}
-
 #[test]
 fn a_stream_moves_to_another_process_with_its_timeouts() {
-    let (mut one, stream, mut peer) = guest_with_stream();
+    let (mut one, stream, mut peer) = Guest::with_stream();
     let mut other = Guest::new();
     one.run("set_read_timeout", &args![stream, 60_000_u64]);
     one.run("create_data", &args![0_u64, 0_u64]);
@@ -47,7 +38,7 @@ fn a_udp_socket_moves_to_another_process() {
 
 #[test]
 fn taking_leaves_a_hole_and_another_kind_leaves_the_socket() {
-    let (mut guest, stream, _peer) = guest_with_stream();
+    let (mut guest, stream, _peer) = Guest::with_stream();
     let (socket, _) = guest.bind("udp");
     guest.run("create_data", &args![0_u64, 0_u64]);
     assert_eq!(guest.number("push_tcp_stream", &args![stream]), 0);
@@ -62,7 +53,7 @@ fn taking_leaves_a_hole_and_another_kind_leaves_the_socket() {
 
 #[test]
 fn a_push_without_a_message_traps_and_the_socket_stays() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     guest.trap("push_tcp_stream", &args![stream]);
     peer.write_all(b"x").unwrap();
     assert_eq!(guest.read("tcp_read", stream, 1).unwrap(), b"x");
@@ -70,7 +61,7 @@ fn a_push_without_a_message_traps_and_the_socket_stays() {
 
 #[test]
 fn a_take_without_room_traps_and_the_socket_stays() {
-    let (mut one, stream, _peer) = guest_with_stream();
+    let (mut one, stream, _peer) = Guest::with_stream();
     let mut config = NetConfig::default();
     config.max_sockets = 1;
     let mut other = Guest::with(config);
@@ -86,7 +77,7 @@ fn a_take_without_room_traps_and_the_socket_stays() {
 
 #[test]
 fn a_message_that_is_dropped_closes_the_stream_in_it() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     guest.run("create_data", &args![0_u64, 0_u64]);
     guest.number("push_tcp_stream", &args![stream]);
     guest.run("create_data", &args![0_u64, 0_u64]);

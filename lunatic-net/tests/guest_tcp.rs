@@ -14,15 +14,6 @@ use lunatic_net::guest::HOST_FUNCTIONS;
 use lunatic_net::{NetConfig, Rules};
 use wasmtime::{Engine, Linker, Val};
 
-/// A process with a stream, and the other end of it.
-fn guest_with_stream() -> (Guest, u64, TcpStream) {
-    let mut guest = Guest::new();
-    let (listener, address) = guest.bind("tcp");
-    let peer = TcpStream::connect(address).unwrap();
-    let stream = guest.accept("tcp", listener);
-    (guest, stream, peer)
-}
-
 #[test]
 fn all_49_functions_and_the_6_on_messages_are_there_with_exactly_their_types() {
     // Making the guest links all of them.
@@ -74,7 +65,7 @@ fn a_guest_connects_and_both_sides_know_each_other() {
 
 #[test]
 fn peeking_consumes_nothing() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     peer.write_all(b"abc").unwrap();
     assert_eq!(guest.read("tcp_peek", stream, 2).unwrap(), b"ab");
     guest.run("set_peek_timeout", &args![stream, 1000_u64]);
@@ -84,7 +75,7 @@ fn peeking_consumes_nothing() {
 
 #[test]
 fn timeouts_are_shared_by_clones_and_leave_the_out_pointer_alone() {
-    let (mut guest, stream, _peer) = guest_with_stream();
+    let (mut guest, stream, _peer) = Guest::with_stream();
     let clone = guest.number("clone_tcp_stream", &args![stream]);
     for limit in ["read", "write", "peek"] {
         let (get, set) = (
@@ -106,7 +97,7 @@ fn timeouts_are_shared_by_clones_and_leave_the_out_pointer_alone() {
 
 #[test]
 fn a_write_that_nobody_reads_times_out() {
-    let (mut guest, stream, _peer) = guest_with_stream();
+    let (mut guest, stream, _peer) = Guest::with_stream();
     guest.run("set_write_timeout", &args![stream, 20_u64]);
     let bytes = [0; 8192];
     let code = loop {
@@ -237,7 +228,7 @@ fn unknown_ids_trap() {
 
 #[test]
 fn addresses_outside_of_memory_trap_before_anything_happens() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     peer.write_all(b"kept").unwrap();
     assert_eq!(guest.read("tcp_peek", stream, 4).unwrap(), b"kept");
     let end = at::END;
@@ -276,7 +267,7 @@ fn addresses_outside_of_memory_trap_before_anything_happens() {
 
 #[test]
 fn the_last_byte_of_memory_and_address_0_can_be_used() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     peer.write_all(b"ab").unwrap();
     assert_eq!(guest.code("tcp_read", &args![stream, at::END - 1, 1, 8]), 0);
     assert_eq!(guest.take(at::END - 1, 1), b"a");
@@ -286,7 +277,7 @@ fn the_last_byte_of_memory_and_address_0_can_be_used() {
 
 #[test]
 fn a_long_vector_is_written_in_part() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     const RECORDS: u32 = 4000;
     for index in 0..RECORDS {
         let record = at::DATA + index * 8;
@@ -302,7 +293,7 @@ fn a_long_vector_is_written_in_part() {
 
 #[test]
 fn a_killed_process_leaves_a_stream_that_it_waited_for_to_others() {
-    let (mut guest, stream, mut peer) = guest_with_stream();
+    let (mut guest, stream, mut peer) = Guest::with_stream();
     let mut other = Guest::new();
     let clone = guest.number("clone_tcp_stream", &args![stream]);
     guest.run("create_data", &args![0_u64, 0_u64]);
@@ -311,7 +302,7 @@ fn a_killed_process_leaves_a_stream_that_it_waited_for_to_others() {
     let taken = other.number("take_tcp_stream", &args![0_u64]);
     block_on(async {
         let params = args![stream, at::DATA, 1, at::ID];
-        let mut reading = Box::pin(guest.call_async("tcp_read", &params));
+        let mut reading = Box::pin(guest.invoke("tcp_read", &params));
         for _ in 0..3 {
             assert!(poll_once(&mut reading).await.is_none());
         }
@@ -329,7 +320,7 @@ fn a_killed_process_gives_its_port_back() {
     let (listener, address) = guest.bind("tcp");
     block_on(async {
         let params = args![listener, at::ID, at::PEER];
-        let mut accepting = Box::pin(guest.call_async("tcp_accept", &params));
+        let mut accepting = Box::pin(guest.invoke("tcp_accept", &params));
         assert!(poll_once(&mut accepting).await.is_none());
     });
     drop(guest);

@@ -195,7 +195,7 @@ fn a_killed_receive_leaves_the_next_datagram_to_others() {
     let (socket, address) = guest.bind("udp");
     block_on(async {
         let params = args![socket, at::DATA, 1, at::ID];
-        let mut receiving = Box::pin(guest.call_async("udp_receive", &params));
+        let mut receiving = Box::pin(guest.invoke("udp_receive", &params));
         assert!(poll_once(&mut receiving).await.is_none());
     });
     let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

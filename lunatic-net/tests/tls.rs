@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use certificates::{Authority, Identity, self_signed};
 use futures_lite::future::{self, block_on, poll_once};
-use lunatic_net::tls::IdentityError;
 use lunatic_net::{
-    ConnectError, HandshakeError, StreamError, TlsConnector, TlsIdentity, TlsListener, TlsStream,
+    ConnectError, HandshakeError, IdentityError, StreamError, TlsConnector, TlsIdentity,
+    TlsListener, TlsStream,
 };
 
 fn local() -> SocketAddr {

@@ -1,15 +1,13 @@
 //! What happens when a process ends, and in which order.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-mod harness;
-
 use std::panic::panic_any;
 use std::sync::mpsc;
 
 use futures_lite::future::{self, block_on, poll_once};
-use harness::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 use lunatic_mailbox::{DataMessage, Message, MessageResource, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, FailureKind, Process, SpawnOptions};
+use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 
 /// A resource that is gone when it is dropped.
 struct Held(

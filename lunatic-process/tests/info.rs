@@ -1,15 +1,12 @@
 //! What there is to say of a process.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-mod harness;
-
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{self, block_on};
 use lunatic_mailbox::{DataMessage, Wanted};
 use lunatic_process::{ExitReason, Request, Role, SpawnOptions};
-
-use harness::environment;
+use lunatic_testkit::environment;
 
 #[test]
 fn a_process_is_described_by_what_it_was_spawned_with_and_what_it_has() {

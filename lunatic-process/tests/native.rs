@@ -1,17 +1,15 @@
 //! Processes that are plain Rust futures.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-mod harness;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future;
-use harness::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 use lunatic_mailbox::{DataMessage, Limits, Message, Pid, SendError, Wanted};
 use lunatic_process::{
     Environment, EnvironmentConfig, ExitReason, FailureKind, SpawnError, SpawnLink, SpawnOptions,
 };
+use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 
 #[test]
 fn a_process_receives_what_is_sent_to_it_and_ends() {
@@ -233,7 +231,7 @@ fn an_environment_holds_so_many_processes_and_no_more() {
         max_processes: 2,
         ..EnvironmentConfig::default()
     };
-    let environment = Environment::with_config(1, harness::scheduler(), config);
+    let environment = Environment::with_config(1, lunatic_testkit::scheduler(), config);
     let first = idle(&environment);
     idle(&environment);
     let third = environment.spawn(SpawnOptions::default(), |_| future::pending());

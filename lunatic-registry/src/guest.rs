@@ -38,8 +38,8 @@ host_functions! {
     }
 }
 
-/// `lunatic::registry::put` (ABI §7): gives a name to a process, taking it from
-/// whoever had it. A process of this node that has ended gets none.
+/// `lunatic::registry::put` (ABI §7): gives a name to a process, and takes it from
+/// the process that had it. A process of this node that has ended gets no name.
 ///
 /// - `node_id`: of no concern if the process id has a node number, as those of other
 ///   nodes have.
@@ -97,9 +97,9 @@ fn remove<T: RegistryHost>(mut caller: Caller<'_, T>, name_ptr: u32, name_len: u
     Ok(())
 }
 
-/// `lunatic::process::get_or_spawn` (ABI §3.3): 2 if the name is taken, with who
-/// has it, 0 if a process was spawned and has it now, 1 with an error id if that
-/// failed; then the name is free.
+/// `lunatic::process::get_or_spawn` (ABI §3.3): 2 with node and process written if a
+/// process has the name; 0 with the same if a process was spawned and has the name
+/// now; 1 with an error id if spawning failed, and the name is free then.
 ///
 /// Traps as `spawn` does, but needs the right to spawn only if it does.
 async fn get_or_spawn<T: RegistryHost>(

@@ -1,25 +1,27 @@
-//! NameTable for processes.
+//! Names for processes.
 //!
-//! A [`Registry`] maps names to processes, of this node or another. A name ends
-//! with its process: nobody is handed the id of the dead.
+//! A [`Registry`] maps names to processes, of this node or of others. The names of a
+//! local process are removed when it ends, so a look-up never finds one that has
+//! ended.
 //!
 //! # Layout
 //!
-//! - [`names`]: [`NameTable`], the map and its way back, pure data.
-//! - [`registry`]: [`Registry`], shared, and tied to the life of processes.
+//! - `names`: [`NameTable`], the names of processes, without locks or tasks.
+//! - `registry`: [`Registry`], a table that is shared and follows the life of
+//!   processes.
 //! - `guest`: the namespace `lunatic::registry` and
 //!   `lunatic::process::get_or_spawn` (feature `guest`, on by default).
 //!
 //! # Invariants
 //!
-//! - The names of a local process are gone before its links hear of its death, so
-//!   that who restarts it can use the name again.
-//! - The lock is never held over a wait.
+//! - The names of a local process are removed before its links and monitors are told
+//!   that it has ended, so that a supervisor can use the names again.
+//! - The lock is never held over an `await`.
 
 #[cfg(feature = "guest")]
 pub mod guest;
-pub mod names;
-pub mod registry;
+mod names;
+mod registry;
 
 pub use names::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable};
 pub use registry::Registry;

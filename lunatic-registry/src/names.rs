@@ -1,4 +1,4 @@
-//! The map from names to processes and its way back. Pure data.
+//! A table of names and the processes that have them, without locks or tasks.
 
 use std::error::Error;
 use std::fmt;
@@ -21,12 +21,30 @@ pub enum NameError {
     TooMany,
     /// The name is longer than [`MAX_NAME_BYTES`].
     TooLong {
-        /// So long, in bytes.
+        /// The length of the name, in bytes.
         length: usize,
     },
 }
 
-/// Names and processes, both ways.
+/// Names of processes: which process has a name, and which names a process has.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::Pid;
+/// use lunatic_registry::NameTable;
+///
+/// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
+/// let mut names = NameTable::new();
+/// names.put("logger", one)?;
+/// names.put("printer", one)?;
+/// names.put("logger", other)?;
+/// assert_eq!(names.get("logger"), Some(other));
+///
+/// names.forget(one);
+/// assert_eq!(names.get("printer"), None);
+/// # Ok::<(), lunatic_registry::NameError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct NameTable {
     by_name: FxHashMap<Arc<str>, Pid>,
@@ -34,14 +52,14 @@ pub struct NameTable {
 }
 
 impl NameTable {
-    /// No names.
+    /// Returns an empty table.
     pub fn new() -> NameTable {
         NameTable::default()
     }
 
-    /// Gives a name to a process, taking it from whoever had it. Whether the
-    /// process is known here for the first time since it was
-    /// [forgotten](NameTable::forget).
+    /// Gives a name to a process, and takes it from the process that had it. Returns
+    /// whether the process was not in the table: it stays there without names until
+    /// it is [forgotten](NameTable::forget).
     ///
     /// # Errors
     ///
@@ -61,12 +79,12 @@ impl NameTable {
         Ok(is_new)
     }
 
-    /// Who has this name.
+    /// Returns the process that has this name.
     pub fn get(&self, name: &str) -> Option<Pid> {
         self.by_name.get(name).copied()
     }
 
-    /// Takes a name away. The process stays known.
+    /// Removes a name, if it is there. Its process stays in the table.
     pub fn remove(&mut self, name: &str) {
         let Some((name, process)) = self.by_name.remove_entry(name) else {
             return;
@@ -76,19 +94,19 @@ impl NameTable {
         }
     }
 
-    /// Takes all names of a process away, and what is known of it.
+    /// Removes a process and all of its names.
     pub fn forget(&mut self, process: Pid) {
         for name in self.by_process.remove(&process).unwrap_or_default() {
             self.by_name.remove(&name);
         }
     }
 
-    /// How many names there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
 
-    /// Whether there are no names.
+    /// Returns whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Names that are shared, and tied to the life of processes.
+//! A table of names that is shared and follows the life of processes.
 
 use std::sync::Arc;
 
@@ -8,20 +8,40 @@ use parking_lot::Mutex;
 
 use crate::names::{NameError, NameTable};
 
-/// Names for processes; clone it freely, all clones are one registry.
+/// Names for processes. All clones are the same registry.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_process::{Environment, SpawnOptions};
+/// use lunatic_registry::Registry;
+///
+/// # let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+/// let environment = Environment::new(1, scheduler);
+/// let process = environment.spawn(SpawnOptions::default(), |_| std::future::pending())?;
+///
+/// let registry = Registry::new();
+/// registry.put_local("logger", &process)?;
+/// assert_eq!(registry.get("logger"), Some(process.id()));
+///
+/// process.kill();
+/// futures_lite::future::block_on(process.wait());
+/// assert_eq!(registry.get("logger"), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     names: Arc<Mutex<NameTable>>,
 }
 
 impl Registry {
-    /// No names.
+    /// Returns an empty registry.
     pub fn new() -> Registry {
         Registry::default()
     }
 
-    /// Gives a name to a process of this node, taking it from whoever had it,
-    /// until the process ends.
+    /// Gives a name to a process of this node, and takes it from the process that had
+    /// it. The name is removed when the process ends.
     ///
     /// # Errors
     ///
@@ -32,7 +52,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Gives a name to a process of another node, until it is removed.
+    /// Gives a name to a process of another node, and takes it from the process that
+    /// had it. The name stays until it is removed.
     ///
     /// # Errors
     ///
@@ -41,22 +62,27 @@ impl Registry {
         self.names.lock().put(name, process).map(|_| ())
     }
 
-    /// Who has this name.
+    /// Returns the process that has this name.
     pub fn get(&self, name: &str) -> Option<Pid> {
         self.names.lock().get(name)
     }
 
-    /// Takes a name away, if it is there.
+    /// Removes a name, if it is there.
     pub fn remove(&self, name: &str) {
         self.names.lock().remove(name);
     }
 
-    /// Who has this name, or else who `spawn` makes and gives it to; nobody else
-    /// can take it meanwhile. `spawn` must not touch the registry, nor wait.
+    /// Returns the process that has this name, if `is_alive` says that it has not
+    /// ended. Otherwise calls `spawn`, gives the name to the process that it returns,
+    /// and returns `None`.
+    ///
+    /// The registry is locked meanwhile, so no other process can get the name.
+    /// `spawn` and `is_alive` must not use the registry, and must not block.
     ///
     /// # Errors
     ///
-    /// What `spawn` fails with; then nothing is registered.
+    /// Fails if `spawn` fails, or the name cannot be registered; then the new process
+    /// is killed.
     pub fn get_or_put<E: From<NameError>>(
         &self,
         name: &str,
@@ -76,8 +102,9 @@ impl Registry {
         Ok(None)
     }
 
-    /// Ties a name to the life of a process. No lock is held: if the process has
-    /// ended, the hook runs here and now.
+    /// Labels a process with a name and, if it is new here, has its names removed when
+    /// it ends. The lock must not be held: if the process has ended already, they are
+    /// removed at once.
     fn follow(&self, name: &str, process: &Process, is_new: bool) {
         process.set_label(short(name));
         if is_new {
@@ -92,8 +119,8 @@ impl Registry {
     }
 }
 
-/// The part of a name that its user chose: guests of the `lunatic` crate put
-/// three types before it (ABI §7).
+/// The part of a name that its user chose: the `lunatic` crate puts three types
+/// before it (ABI §7).
 fn short(name: &str) -> &str {
     name.splitn(4, '/').nth(3).unwrap_or(name)
 }

@@ -1,24 +1,13 @@
-//! Names without guests.
+//! Names of native processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use futures_lite::future::{self, block_on};
+use futures_lite::future::block_on;
 use lunatic_mailbox::Pid;
-use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_registry::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
-use lunatic_scheduler::Scheduler;
+use lunatic_testkit::{environment, idle};
 
 fn pid(process: u64) -> Pid {
     Pid::from_bits(process)
-}
-
-fn environment() -> Environment {
-    Environment::new(1, Scheduler::builder().start().unwrap())
-}
-
-fn idle(environment: &Environment) -> Process {
-    environment
-        .spawn(SpawnOptions::default(), |_| future::pending())
-        .unwrap()
 }
 
 #[test]

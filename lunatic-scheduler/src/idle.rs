@@ -1,15 +1,17 @@
-//! Who sleeps, and who is woken: so that no task is left lying and no core is
-//! woken for nothing.
+//! Which workers sleep, and which one is woken for a task, so that each queued task
+//! is run and no worker is woken without need.
 //!
 //! A worker that has run out of tasks *searches* the queues of the others, then
-//! *sleeps*. Whoever queues a task wakes one sleeper, unless somebody searches
-//! already, who will find it. The protocol has two halves that must not miss each
-//! other:
+//! *sleeps*. A thread that queues a task wakes one sleeper, unless a worker searches
+//! already: that one will find the task. The protocol has two halves:
 //!
-//! - who queues a task: queue it, then look whether anybody searches or sleeps;
-//! - who goes to sleep: say so, then look once more whether anything is queued.
+//! - The thread that queues a task first queues it, then looks whether a worker
+//!   searches or sleeps.
+//! - A worker that goes to sleep first registers as a sleeper, then looks once more
+//!   whether a task is queued.
 //!
-//! All of that is sequentially consistent, so one of the two sees the other.
+//! All of these steps are sequentially consistent, so at least one of the two sees
+//! what the other did.
 
 #[cfg(lunatic_loom)]
 use loom::sync::{
@@ -26,7 +28,7 @@ use std::sync::{
 #[derive(Debug)]
 pub struct Idle {
     searching: AtomicUsize,
-    /// How many sleep; the length of `sleepers`, to be read without the lock.
+    /// The length of `sleepers`, to be read without the lock.
     sleeping: AtomicUsize,
     sleepers: Mutex<Vec<usize>>,
     workers: usize,
@@ -42,15 +44,15 @@ impl Idle {
         }
     }
 
-    /// A task was queued: the worker to be woken for it, who is searching from now
-    /// on.
+    /// Returns the worker to wake for a task that was just queued, if one has to be
+    /// woken. That worker counts as searching from now on.
     pub fn someone_to_wake(&self) -> Option<usize> {
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::SeqCst) == 0 || self.searching.load(Ordering::SeqCst) > 0 {
             return None;
         }
         let mut sleepers = self.sleepers();
-        // Looked at again under the lock, or two tasks would wake two.
+        // Checked again under the lock, or two tasks would wake two workers.
         if self.searching.load(Ordering::SeqCst) > 0 {
             return None;
         }
@@ -60,8 +62,8 @@ impl Idle {
         Some(worker)
     }
 
-    /// A worker begins to search; not if half of them do already, as they would
-    /// only be in each other's way.
+    /// Registers one more searching worker and returns true, or returns false if
+    /// half of the workers search already: more would only contend for the queues.
     pub fn begin_search(&self) -> bool {
         if 2 * self.searching.load(Ordering::SeqCst) >= self.workers {
             return false;
@@ -70,14 +72,14 @@ impl Idle {
         true
     }
 
-    /// A searching worker has found something. Whether it was the only one
-    /// searching: then it has to see whether there is more, and somebody to wake.
+    /// Records that a searching worker has found a task. Returns whether no other
+    /// worker searches; the caller then has to wake one if there are more tasks.
     pub fn end_search(&self) -> bool {
         self.searching.fetch_sub(1, Ordering::SeqCst) == 1
     }
 
-    /// A worker goes to sleep. It has to look once more for tasks after this, and
-    /// to [`stay_awake`](Idle::stay_awake) if there are some.
+    /// Registers a worker as a sleeper. After this it must look for tasks once more,
+    /// and call [`stay_awake`](Idle::stay_awake) if there are some.
     pub fn sleep(&self, worker: usize, was_searching: bool) {
         let mut sleepers = self.sleepers();
         sleepers.push(worker);
@@ -89,9 +91,9 @@ impl Idle {
         fence(Ordering::SeqCst);
     }
 
-    /// A worker does not sleep after all, or has been woken for another reason
-    /// than a task. Whether somebody has woken it for a task meanwhile: then it is
-    /// searching.
+    /// Takes a worker off the list of sleepers, because it does not sleep after all
+    /// or was woken for another reason than a task. Returns whether it had been
+    /// taken off already, to be woken for a task: then it counts as searching.
     pub fn stay_awake(&self, worker: usize) -> bool {
         let mut sleepers = self.sleepers();
         let Some(position) = sleepers.iter().position(|sleeper| *sleeper == worker) else {
@@ -102,12 +104,12 @@ impl Idle {
         false
     }
 
-    /// Nothing panics while the lock is held.
+    /// Locks the list of sleepers. Nothing panics while the lock is held.
     fn sleepers(&self) -> MutexGuard<'_, Vec<usize>> {
         self.sleepers.lock().expect("the lock is not poisoned")
     }
 
-    /// Whether a worker still counts as sleeping.
+    /// Returns whether a worker is on the list of sleepers.
     pub fn is_asleep(&self, worker: usize) -> bool {
         self.sleepers().contains(&worker)
     }

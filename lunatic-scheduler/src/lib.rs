@@ -1,21 +1,21 @@
 //! Runs tasks fairly on all cores.
 //!
-//! A [`Scheduler`] owns a fixed number of worker threads. A task is a future; it
-//! runs on whichever worker is free, and what it is nobody here knows.
+//! A [`Scheduler`] owns a fixed number of worker threads. A task is a future, and
+//! runs on any worker that is free.
 //!
 //! # Layout
 //!
-//! - [`scheduler`]: [`Scheduler`], [`Builder`].
+//! - `scheduler`: [`Scheduler`] and [`Builder`].
 //! - `worker`: the loop of one worker thread.
-//! - `queues`: where tasks wait, and from where they are stolen.
-//! - `idle`: who sleeps, and who is woken.
+//! - `queues`: the queues of tasks, from which workers take and steal.
+//! - `idle`: which workers sleep, and which one is woken for a task.
 //!
 //! # Invariants
 //!
-//! - A task never blocks its worker: whatever can block goes to another thread
-//!   pool before it gets here.
-//! - The hooks of [`Builder::on_work`] and [`Builder::on_rest`] come in pairs,
-//!   worker by worker; an idle scheduler uses no CPU time.
+//! - A task must not block its worker. Work that can block belongs in another
+//!   thread pool.
+//! - Each worker calls the hooks of [`Builder::on_work`] and [`Builder::on_rest`]
+//!   alternately. An idle scheduler uses no CPU time.
 
 #[cfg(not(lunatic_loom))]
 #[allow(unreachable_pub, reason = "the model check is outside of the crate")]
@@ -27,7 +27,7 @@ pub mod idle;
 #[cfg(not(lunatic_loom))]
 mod queues;
 #[cfg(not(lunatic_loom))]
-pub mod scheduler;
+mod scheduler;
 #[cfg(not(lunatic_loom))]
 mod worker;
 

@@ -1,9 +1,9 @@
 //! The queues that tasks wait in.
 //!
-//! Each worker has a queue of its own, in order of arrival, from which others
-//! steal, and one place for the task that was woken last: the receiver of a
-//! message runs next, on the same core, with the message still in its cache.
-//! Tasks that come from elsewhere wait in a queue for all.
+//! Each worker has a queue of its own, in order of arrival, from which other workers
+//! steal, and one slot for the task that was woken last. So the receiver of a message
+//! runs next, on the same core, with the message still in its cache. Tasks that are
+//! queued by other threads wait in a common queue.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,15 +14,16 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 use crate::scheduler::Shared;
 
-/// What all workers see.
+/// The queues that all workers see.
 #[derive(Debug)]
 pub(crate) struct Queues {
     common: Injector<Runnable>,
     stealers: Box<[Stealer<Runnable>]>,
 }
 
-/// What one worker has.
+/// The queue and the slot of one worker.
 pub(crate) struct Own {
+    /// The slot for the task that was woken last.
     next: Cell<Option<Runnable>>,
     /// How often in a row `next` was preferred to the queue.
     preferred: Cell<u32>,
@@ -31,12 +32,13 @@ pub(crate) struct Own {
 }
 
 thread_local! {
-    /// What the worker on this thread has, if one is.
+    /// The queue and the slot of the worker on this thread, if there is one.
     static OWN: RefCell<Option<Rc<Own>>> = const { RefCell::new(None) };
 }
 
 impl Queues {
-    /// The queues of so many workers, and what each has of its own.
+    /// Makes the queues for a number of workers, and the end of its own queue for
+    /// each.
     pub(crate) fn new(workers: usize) -> (Queues, Vec<Worker<Runnable>>) {
         let own: Vec<_> = (0..workers).map(|_| Worker::new_fifo()).collect();
         let queues = Queues {
@@ -46,17 +48,17 @@ impl Queues {
         (queues, own)
     }
 
-    /// Queues a task that is not from a worker.
+    /// Puts a task into the common queue.
     pub(crate) fn push(&self, task: Runnable) {
         self.common.push(task);
     }
 
-    /// Whether anything is queued that a worker could find.
+    /// Returns whether a task is queued that a worker could find.
     pub(crate) fn have_tasks(&self) -> bool {
         !self.common.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
     }
 
-    /// Throws away what is in the common queue.
+    /// Drops the tasks in the common queue.
     pub(crate) fn clear(&self) {
         while let Steal::Success(_) | Steal::Retry = self.common.steal() {}
     }
@@ -75,25 +77,26 @@ impl Own {
         own
     }
 
-    /// This thread is no worker any more; what is queued here is thrown away.
+    /// Ends what [`install`](Own::install) began, and drops the tasks that are queued
+    /// here.
     pub(crate) fn uninstall() {
         OWN.set(None);
     }
 
-    /// Queues a task at the worker on this thread: to run next, or, if it
-    /// `yields`, behind all others. Whether there is something for another worker
-    /// to take.
+    /// Queues a task at the worker on this thread, to run next or, if `yields`, after
+    /// all others. Returns whether there is now a task that another worker could
+    /// take.
     ///
     /// # Errors
     ///
-    /// Hands the task back if this thread is not a worker of this scheduler.
+    /// Returns the task if this thread is not a worker of this scheduler.
     pub(crate) fn push(
         shared: &Arc<Shared>,
         task: Runnable,
         yields: bool,
     ) -> Result<bool, Runnable> {
-        // When the thread ends, or a task is dropped while it is no worker any
-        // more, there is nobody.
+        // There is none when the thread ends, or when a task is dropped after
+        // `uninstall`.
         let own = OWN
             .try_with(|own| own.try_borrow().ok()?.clone())
             .ok()
@@ -108,7 +111,8 @@ impl Own {
         }
     }
 
-    /// Whether another task had to go to the queue.
+    /// Puts a task into the slot, and one that was there into the queue. Returns
+    /// whether there was one.
     fn push_next(&self, task: Runnable) -> bool {
         match self.next.replace(Some(task)) {
             Some(displaced) => {
@@ -119,8 +123,9 @@ impl Own {
         }
     }
 
-    /// Whether something else is queued here, that somebody else could run. A task
-    /// that yields to nobody stays, and keeps its cache warm.
+    /// Puts a task at the end of the queue. Returns whether other tasks are queued
+    /// here. A task that is alone is not offered to other workers, as it would lose
+    /// what is in the cache of this core.
     fn push_last(&self, task: Runnable) -> bool {
         let next = self.next.take();
         let is_alone = next.is_none() && self.queue.is_empty();
@@ -129,9 +134,10 @@ impl Own {
         !is_alone
     }
 
-    /// The next task of this worker's own.
+    /// Takes the next task from the slot or the queue of this worker.
     pub(crate) fn pop(&self) -> Option<Runnable> {
-        /// Two tasks that wake each other for ever still let others run.
+        /// After so many tasks from the slot, one from the queue runs, so that two
+        /// tasks that wake each other for ever do not keep the others from running.
         const PREFERRED: u32 = 8;
         let prefers = self.preferred.get() < PREFERRED || self.queue.is_empty();
         if prefers && let Some(task) = self.next.take() {
@@ -142,8 +148,7 @@ impl Own {
         self.queue.pop().or_else(|| self.next.take())
     }
 
-    /// A task from the common queue, without any others that would then wait
-    /// behind what is queued here.
+    /// Takes one task from the common queue.
     pub(crate) fn pop_one_common(&self) -> Option<Runnable> {
         let common = &self.shared.queues.common;
         if common.is_empty() {
@@ -152,15 +157,17 @@ impl Own {
         retry(|| common.steal())
     }
 
-    /// A task from the common queue, and some more for later.
+    /// Takes a task from the common queue, and moves some more to the queue of this
+    /// worker.
     pub(crate) fn pop_common(&self) -> Option<Runnable> {
         let common = &self.shared.queues.common;
         retry(|| common.steal_batch_and_pop(&self.queue))
     }
 
-    /// A task of another worker's, and some more for later.
+    /// Takes a task from the queue of another worker, and moves some more to the
+    /// queue of this one.
     ///
-    /// - `first`: whom to ask first.
+    /// - `first`: the worker to try first.
     pub(crate) fn steal(&self, first: usize) -> Option<Runnable> {
         let stealers = &self.shared.queues.stealers;
         let (before, after) = stealers.split_at(first % stealers.len());
@@ -170,7 +177,7 @@ impl Own {
             .find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&self.queue)))
     }
 
-    /// Whether more is queued here than runs next.
+    /// Returns whether there are tasks in the queue of this worker.
     pub(crate) fn has_more(&self) -> bool {
         !self.queue.is_empty()
     }

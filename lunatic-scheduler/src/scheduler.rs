@@ -1,4 +1,4 @@
-//! The scheduler and how it is started.
+//! The scheduler, and how it is started.
 
 use std::fmt;
 use std::future::Future;
@@ -16,22 +16,67 @@ use crate::idle::Idle;
 use crate::queues::{Own, Queues};
 use crate::worker;
 
-/// A pool of worker threads that run tasks; clone it freely.
+/// A pool of worker threads that run tasks.
 ///
-/// The workers run until [`stop`](Scheduler::stop) is called.
+/// All clones refer to the same pool. The workers run until
+/// [`stop`](Scheduler::stop) is called, also after the last clone is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_scheduler::Scheduler;
+///
+/// let scheduler = Scheduler::builder().start()?;
+/// let (sender, receiver) = async_channel::bounded(1);
+/// scheduler.spawn(async move {
+///     sender.send(6 * 7).await.ok();
+/// });
+/// assert_eq!(receiver.recv_blocking(), Ok(42));
+/// scheduler.stop();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Scheduler {
     shared: Arc<Shared>,
 }
 
-/// How a [`Scheduler`] is to be started.
+/// The settings of a new [`Scheduler`].
+///
+/// # Examples
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use lunatic_scheduler::Scheduler;
+///
+/// let begun = Arc::new(AtomicUsize::new(0));
+/// let counter = begun.clone();
+/// let scheduler = Scheduler::builder()
+///     .workers(NonZeroUsize::MIN)
+///     .on_work(move || {
+///         counter.fetch_add(1, Ordering::Relaxed);
+///     })
+///     .start()?;
+///
+/// let (sender, receiver) = async_channel::bounded(1);
+/// scheduler.spawn(async move {
+///     sender.send(()).await.ok();
+/// });
+/// receiver.recv_blocking().ok();
+/// assert!(begun.load(Ordering::Relaxed) > 0);
+/// # scheduler.stop();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Builder {
     workers: Option<NonZeroUsize>,
     hooks: Hooks,
 }
 
-/// Called by every worker whenever it finds something to do, or nothing more.
+/// What every worker calls when it finds a task after a rest, and when it finds none
+/// any more.
 #[derive(Default)]
 pub(crate) struct Hooks {
     on_work: Option<Hook>,
@@ -51,13 +96,13 @@ pub(crate) struct Shared {
 }
 
 impl Scheduler {
-    /// Settings for a new scheduler.
+    /// Returns the default settings for a new scheduler.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Queues a task; it runs to its end by itself. The result, or a panic, of
-    /// the task goes nowhere.
+    /// Queues a task, which is then run to its end. A panic of the task is caught and
+    /// dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = AssertUnwindSafe(task).catch_unwind();
         let task = async move {
@@ -70,8 +115,8 @@ impl Scheduler {
         task.schedule();
     }
 
-    /// Tells the workers to end after the task they are in. Tasks that are ready,
-    /// or become it later, are dropped.
+    /// Tells the workers to end. Each finishes polling the task that it polls now.
+    /// Tasks that are ready, or are woken later, are dropped.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         for thread in self.shared.threads.get().into_iter().flatten() {
@@ -112,19 +157,21 @@ impl Shared {
 }
 
 impl Builder {
-    /// The number of worker threads; by default one for each core.
+    /// Sets the number of worker threads; by default there is one for each core.
     pub fn workers(mut self, workers: NonZeroUsize) -> Builder {
         self.workers = Some(workers);
         self
     }
 
-    /// Calls `hook` whenever a worker finds something to do. It must be quick.
+    /// Has each worker call `hook` when it starts, and when it finds a task after it
+    /// had none. The worker runs no task meanwhile.
     pub fn on_work(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.hooks.on_work = Some(Box::new(hook));
         self
     }
 
-    /// Calls `hook` whenever a worker has nothing more to do. It must be quick.
+    /// Has each worker call `hook` when it finds no more tasks, and when it ends. The
+    /// worker runs no task meanwhile.
     pub fn on_rest(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.hooks.on_rest = Some(Box::new(hook));
         self
@@ -134,7 +181,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Fails if the system does not give us a thread.
+    /// Fails if the operating system cannot start a thread.
     pub fn start(self) -> std::io::Result<Scheduler> {
         let workers = self
             .workers
@@ -155,7 +202,7 @@ impl Builder {
             .map(|(number, queue)| start_worker(number, queue, scheduler.shared.clone()))
             .collect::<std::io::Result<Box<[Thread]>>>()
             .inspect_err(|_| scheduler.stop())?;
-        // There is one `start` for each scheduler, and nobody could spawn yet.
+        // Each scheduler is started once, and nothing could be spawned yet.
         scheduler.shared.threads.set(threads).ok();
         Ok(scheduler)
     }

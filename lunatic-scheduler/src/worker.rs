@@ -28,7 +28,7 @@ struct Worker {
     number: usize,
     own: Rc<Own>,
     shared: Arc<Shared>,
-    /// The task before was from the common queue.
+    /// Whether the previous task was from the common queue.
     from_common: bool,
     searching: bool,
 }
@@ -48,9 +48,9 @@ impl Worker {
         self.shared.hooks.rest();
     }
 
-    /// The next task. What a timer or a socket wakes is in the common queue, and
-    /// alternates with the tasks of this worker: it waits for one of them, which
-    /// is a tick of preemption if all are busy.
+    /// Finds the next task. Tasks from the common queue, where those are that a timer
+    /// or a socket woke, alternate with the tasks of this worker, so that they wait
+    /// for no more than one of them.
     fn find(&mut self) -> Option<Runnable> {
         if !self.from_common {
             let task = self.own.pop_one_common();
@@ -74,11 +74,11 @@ impl Worker {
         }
     }
 
-    /// There is something to run.
+    /// Prepares for running a task: if this worker searched, another may have to.
     fn found(&mut self) {
         if self.searching {
             self.searching = false;
-            // Nobody else searches now; if there is more, somebody should.
+            // No other worker searches now; if there are more tasks, one should.
             if self.shared.idle.end_search()
                 && (self.own.has_more() || self.shared.queues.have_tasks())
             {
@@ -87,7 +87,7 @@ impl Worker {
         }
     }
 
-    /// There is nothing to run.
+    /// Sleeps until this worker is woken.
     fn rest(&mut self) {
         self.shared.idle.sleep(self.number, self.searching);
         self.searching = false;

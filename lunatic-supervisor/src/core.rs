@@ -1,22 +1,27 @@
-//! What a supervisor decides, as a pure state machine: no IO, time passed in.
+//! The decisions of a supervisor as a state machine, without processes and without a
+//! clock of its own.
 
 mod action;
-mod backoff;
-mod child;
-mod event;
-mod input;
-mod intensity;
+pub(crate) mod backoff;
+pub(crate) mod child;
+pub(crate) mod event;
+pub(crate) mod input;
+pub(crate) mod intensity;
 mod machine;
-mod spec;
+pub(crate) mod spec;
 
 pub use action::{Action, End};
-pub use backoff::Backoff;
-pub use child::{ChildCounts, ChildInfo, ChildKey, ChildStatus};
-pub use event::{ChildRef, SupervisorEvent};
-pub use input::{Input, Request, RequestError, RequestId};
-pub use intensity::{Intensity, RestartCount};
+pub use input::{Input, Request, RequestId};
 pub use machine::Machine;
-pub use spec::{
-    AutoShutdown, ChildKind, ChildSpec, Flags, MAX_CHILDREN, MAX_RESTARTS, Restart, ShutdownPolicy,
-    SpecError, Strategy,
+
+// These are public at the root of the crate.
+pub(crate) use backoff::Backoff;
+pub(crate) use child::{ChildCounts, ChildInfo, ChildKey};
+pub(crate) use event::{ChildRef, SupervisorEvent};
+pub(crate) use input::RequestError;
+pub(crate) use intensity::{Intensity, RestartCount};
+pub(crate) use spec::{
+    AutoShutdown, ChildKind, ChildSpec, Flags, MAX_CHILDREN, ShutdownPolicy, SpecError, Strategy,
 };
+#[cfg(feature = "guest")]
+pub(crate) use {child::ChildStatus, spec::Restart};

@@ -1,4 +1,4 @@
-//! The process that does what the state machine decides.
+//! The process that carries out what the state machine decides.
 
 use std::collections::hash_map::RandomState;
 use std::error::Error;
@@ -23,7 +23,7 @@ use crate::spec::Observer;
 use crate::start::{ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting};
 use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
 
-/// So many steps, then other tasks run on this core.
+/// After so many steps, other tasks may run on this core.
 const STEPS: u32 = 64;
 
 /// A supervisor as the body of a process.
@@ -31,7 +31,7 @@ pub(crate) struct Driver {
     own: Process,
     mailbox: Mailbox,
     machine: Machine<ChildStart>,
-    /// Processes that may be alive, both ways.
+    /// The processes of children that may be alive, and the other way round.
     processes: FxHashMap<ChildKey, Process>,
     keys: FxHashMap<Pid, ChildKey>,
     /// The one child that has not started yet, and what it waits for.
@@ -41,13 +41,13 @@ pub(crate) struct Driver {
     parent: Option<Pid>,
     path: Arc<str>,
     observer: Option<Observer>,
-    /// Who waits for the children to be started.
+    /// Told when all children are started, or that one could not be.
     report: Sender<Result<(), Failure>>,
     log: Log,
     steps: u32,
 }
 
-/// A child could not be started when its supervisor was.
+/// The failure of a supervisor whose children could not all be started.
 #[derive(Debug)]
 struct ChildNotStarted {
     child: ChildRef,
@@ -60,7 +60,7 @@ enum Awaited {
     Ready(Ready),
 }
 
-/// What a supervisor wakes up for.
+/// What a supervisor waits for.
 enum Woken {
     Message(Message),
     Prepared(ChildKey, Result<Starting, Failure>),
@@ -68,7 +68,7 @@ enum Woken {
     Late,
 }
 
-/// A number that is another each time.
+/// Returns a random number.
 pub(crate) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -109,7 +109,7 @@ impl Driver {
                     return self.finish(end);
                 }
                 self.act(action);
-                self.take_turns().await;
+                self.yield_sometimes().await;
             }
             match self.next().await {
                 Woken::Message(message) => self.hear(message),
@@ -118,7 +118,7 @@ impl Driver {
                 Woken::Ready(key, Err(failure)) => self.start_failed(key, failure),
                 Woken::Late => self.feed(Input::Timeout),
             }
-            self.take_turns().await;
+            self.yield_sometimes().await;
         }
     }
 
@@ -126,8 +126,8 @@ impl Driver {
         self.machine.handle(input, Instant::now());
     }
 
-    /// The next thing that happens. What is there already is taken without
-    /// waiting, but nothing is starved by it.
+    /// Waits for what happens next. A message that is there already is taken at once,
+    /// unless a timeout is due or a child is being started.
     async fn next(&mut self) -> Woken {
         let due = earlier(self.machine.next_timeout(), self.log.next_flush());
         if due.is_some_and(|due| due <= Instant::now()) {
@@ -169,7 +169,7 @@ impl Driver {
     fn hear(&mut self, mut message: Message) {
         match LinkNotice::take(&mut message) {
             Some(LinkNotice::Exit { from, reason }) => self.hear_exit(from, reason),
-            // A child does not leave its supervisor.
+            // A child that removes its link to the supervisor is linked again.
             Some(LinkNotice::Unlinked { peer }) if self.keys.contains_key(&peer) => {
                 self.own.link(peer, None);
             }
@@ -187,7 +187,7 @@ impl Driver {
     fn hear_exit(&mut self, from: Pid, reason: ExitReason) {
         if let Some(key) = self.keys.get(&from).copied() {
             let process = self.processes.get(&key);
-            // Who links itself again too late is told that there is nobody.
+            // A child that is linked again after its end is reported as ended once more.
             let Some(reason) = process.and_then(Process::exit_reason) else {
                 return;
             };
@@ -298,7 +298,7 @@ impl Driver {
             Call::Restart(child, answer) => self.request_of(child, Request::Restart, answer),
             Call::Terminate(child, answer) => self.request_of(child, Request::Terminate, answer),
             Call::Delete(child, answer) => self.request_of(child, Request::Delete, answer),
-            // Who has asked may have died meanwhile.
+            // The caller may have ended meanwhile.
             Call::List(answer) => drop(answer.try_send(self.list())),
             Call::Count(answer) => drop(answer.try_send(self.machine.counts())),
             Call::ShutDown => self.feed(Input::ShutDown(End::Asked(ExitReason::Normal))),
@@ -360,7 +360,7 @@ impl Driver {
         }
     }
 
-    /// All children are stopped; what the process ends with.
+    /// Returns what the process ends with, after all children are stopped.
     fn finish(&mut self, end: End) -> Result<(), Failure> {
         self.log.flush(Instant::now());
         let failure = match end {
@@ -369,7 +369,7 @@ impl Driver {
             End::StartFailed(child, reason) => {
                 let failure = Failure::new(ChildNotStarted { child, reason });
                 self.report.try_send(Err(failure.clone())).ok();
-                // No link is made to what did not start.
+                // The link to the parent is only for a supervisor that has started.
                 if let Some(parent) = self.parent {
                     self.own.unlink(parent);
                 }
@@ -380,7 +380,8 @@ impl Driver {
         Err(failure)
     }
 
-    async fn take_turns(&mut self) {
+    /// Lets other tasks run after some steps.
+    async fn yield_sometimes(&mut self) {
         self.steps += 1;
         if self.steps >= STEPS {
             self.steps = 0;

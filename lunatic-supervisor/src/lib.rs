@@ -1,42 +1,48 @@
 //! OTP's supervisors for processes, native and wasm.
 //!
-//! A supervisor is a process that starts others, its children, and restarts
-//! those that end. Which, when, how often, and in what order they are stopped is
-//! what it is told by flags and child specifications, as in Erlang/OTP 24 and
-//! later, whose words are used here.
+//! A supervisor is a process that starts others, its children, and restarts those that
+//! end. Flags and child specifications say which children are restarted, when and how
+//! often, and in which order they are stopped. They are those of Erlang/OTP 24 and
+//! later, and have the same names.
 //!
 //! # Layout
 //!
-//! - [`core`]: the decisions as a pure state machine, [`core::Machine`].
-//! - [`spec`]: [`Spec`], a supervisor and its children as data.
-//! - [`start`]: [`StartChild`], how a child is started.
-//! - [`supervisor`]: [`Supervisor`], the handle to a running one.
-//! - `driver`: the process that does what the state machine decides.
-//! - `log`: what is told of restarts, and how a storm of them stays readable.
+//! - [`core`]: the decisions of a supervisor as a state machine, [`core::Machine`].
+//! - `spec`: [`Spec`], a supervisor and its children as data.
+//! - `start`: [`StartChild`], how a child is started.
+//! - `supervisor`: [`Supervisor`], the handle to a running one.
+//! - `driver`: the process that carries out what the state machine decides.
+//! - `log`: what is logged of restarts, and not more than a few lines in a second.
 //! - `guest`: children that are wasm instances, and `lunatic::supervisor`
 //!   (feature `guest`, on by default).
 //!
 //! # Invariants
 //!
-//! - A supervisor never dies of a child, and never outlives its parent.
-//! - A child is linked to its supervisor for all of its life: a supervisor that
-//!   is killed takes along whoever does not trap that.
-//! - The death of a child is heard once, and costs no search.
-//! - Nothing a child does or leaves undone keeps a supervisor from being killed.
+//! - The end of a child never ends its supervisor as a link would, and a supervisor
+//!   never outlives its parent.
+//! - A child is linked to its supervisor as long as it lives. So when the supervisor is
+//!   killed, its children end, except those that trap link deaths.
+//! - A supervisor learns of the end of each child exactly once, and finds the child
+//!   without a search.
+//! - Nothing that a child does or does not do prevents that its supervisor is killed.
 
 pub mod core;
 mod driver;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod log;
-pub mod spec;
-pub mod start;
-pub mod supervisor;
+mod spec;
+mod start;
+mod supervisor;
 
-pub use core::{
-    AutoShutdown, Backoff, ChildCounts, ChildInfo, ChildKey, ChildKind, ChildRef, ChildSpec,
-    ChildStatus, Flags, Intensity, RequestError, Restart, RestartCount, ShutdownPolicy, SpecError,
-    Strategy, SupervisorEvent,
+pub use crate::core::backoff::Backoff;
+pub use crate::core::child::{ChildCounts, ChildInfo, ChildKey, ChildStatus};
+pub use crate::core::event::{ChildRef, SupervisorEvent};
+pub use crate::core::input::RequestError;
+pub use crate::core::intensity::{Intensity, RestartCount};
+pub use crate::core::spec::{
+    AutoShutdown, ChildKind, ChildSpec, Flags, MAX_CHILDREN, MAX_RESTARTS, Restart, ShutdownPolicy,
+    SpecError, Strategy,
 };
 pub use spec::{Observer, Spec};
 pub use start::{ChildContext, ChildStart, StartChild, Starting, native};

@@ -1,26 +1,26 @@
-//! What is logged of restarts, and how a storm of them stays readable.
+//! Logs what happens to a supervisor, with a limit on the number of lines.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::{Intensity, RestartCount, SupervisorEvent};
 
-/// So many lines are written in a [`SPAN`]; the others are counted.
+/// So many lines are written in a [`SPAN`]. The others are only counted.
 const LINES: u32 = 5;
 
-/// How long lines are counted together.
+/// After so much time, a line with the number of the others is written.
 const SPAN: Duration = Duration::from_secs(1);
 
 /// The log of one supervisor.
 #[derive(Debug)]
 pub(crate) struct Log {
     path: Arc<str>,
-    storm: Storm,
+    limit: RateLimit,
 }
 
 /// Decides, without a clock of its own, which lines are written.
 #[derive(Debug, Default)]
-struct Storm {
+struct RateLimit {
     since: Option<Instant>,
     lines: u32,
     left_out: u64,
@@ -30,7 +30,7 @@ impl Log {
     pub(crate) fn new(path: Arc<str>) -> Log {
         Log {
             path,
-            storm: Storm::default(),
+            limit: RateLimit::default(),
         }
     }
 
@@ -39,29 +39,29 @@ impl Log {
             self.flush(now);
         } else if is_noisy(event) {
             self.flush_if_due(now);
-            if !self.storm.admits(now) {
+            if !self.limit.admits(now) {
                 return;
             }
         }
         write(&self.path, event);
     }
 
-    /// When the lines that were left out are to be summed up.
+    /// When the number of lines that were left out has to be written.
     pub(crate) fn next_flush(&self) -> Option<Instant> {
-        self.storm.next_flush()
+        self.limit.next_flush()
     }
 
-    /// Sums up what was left out, if its time has come.
+    /// Writes how many lines were left out, if it is time.
     pub(crate) fn flush_if_due(&mut self, now: Instant) {
         if self.next_flush().is_some_and(|due| due <= now) {
             self.flush(now);
         }
     }
 
-    /// Sums up what was left out.
+    /// Writes how many lines were left out.
     pub(crate) fn flush(&mut self, now: Instant) {
         let supervisor = &*self.path;
-        if let Some((left_out, time)) = self.storm.flush(now) {
+        if let Some((left_out, time)) = self.limit.flush(now) {
             tracing::warn!(
                 supervisor,
                 "{left_out} more restarts, ends and failed starts of children in {time:.1?}"
@@ -70,7 +70,7 @@ impl Log {
     }
 }
 
-impl Storm {
+impl RateLimit {
     fn admits(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         if self.left_out == 0 && now.saturating_duration_since(since) >= SPAN {
@@ -92,9 +92,9 @@ impl Storm {
         }
     }
 
-    /// How many lines were left out, in how much time.
+    /// Returns how many lines were left out, and in how much time, and starts anew.
     fn flush(&mut self, now: Instant) -> Option<(u64, Duration)> {
-        let Storm {
+        let RateLimit {
             since, left_out, ..
         } = std::mem::take(self);
         let since = since.filter(|_| left_out > 0)?;
@@ -102,7 +102,7 @@ impl Storm {
     }
 }
 
-/// Whether an event is the last one of a supervisor that ends by itself.
+/// Returns whether an event is the last one of a supervisor that ends by itself.
 fn is_end(event: &SupervisorEvent) -> bool {
     matches!(
         event,
@@ -110,7 +110,7 @@ fn is_end(event: &SupervisorEvent) -> bool {
     )
 }
 
-/// Whether an event may come in great numbers.
+/// Returns whether there may be many events of this kind.
 fn is_noisy(event: &SupervisorEvent) -> bool {
     match event {
         SupervisorEvent::Restarting { .. }
@@ -188,26 +188,26 @@ fn after(delay: Duration) -> String {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{LINES, SPAN, Storm};
+    use super::{LINES, RateLimit, SPAN};
 
     #[test]
     fn a_few_lines_are_written_and_the_others_counted_and_summed_up() {
         let start = Instant::now();
-        let mut storm = Storm::default();
-        let written = (0..1000).filter(|_| storm.admits(start)).count();
+        let mut limit = RateLimit::default();
+        let written = (0..1000).filter(|_| limit.admits(start)).count();
         assert_eq!(written as u32, LINES);
-        assert_eq!(storm.next_flush(), Some(start + SPAN));
-        assert_eq!(storm.flush(start + SPAN), Some((995, SPAN)));
-        assert_eq!(storm.next_flush(), None);
+        assert_eq!(limit.next_flush(), Some(start + SPAN));
+        assert_eq!(limit.flush(start + SPAN), Some((995, SPAN)));
+        assert_eq!(limit.next_flush(), None);
     }
 
     #[test]
     fn slow_restarts_are_all_written() {
         let start = Instant::now();
-        let mut storm = Storm::default();
+        let mut limit = RateLimit::default();
         for second in 0..100 {
-            assert!(storm.admits(start + Duration::from_secs(second)));
+            assert!(limit.admits(start + Duration::from_secs(second)));
         }
-        assert_eq!(storm.flush(start + Duration::from_secs(100)), None);
+        assert_eq!(limit.flush(start + Duration::from_secs(100)), None);
     }
 }

@@ -14,16 +14,46 @@ use crate::driver::{self, Driver};
 use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting};
 use crate::supervisor::{Supervisor, SupervisorError};
 
-/// Told what happens in a tree of supervisors; cheap to clone.
+/// A function that is called with each event in a tree of supervisors. It is cheap to
+/// clone.
 ///
-/// It is called by the supervisor's own task and must be quick. It gets the path
-/// of the supervisor, `root/web`, and the event. All events are logged too.
+/// It gets the path of the supervisor, `root/web` for example, and the event. The
+/// supervisor waits until it returns, so it must be quick.
 #[derive(Clone)]
 pub struct Observer(Arc<Observe>);
 
 type Observe = dyn Fn(&str, &SupervisorEvent) + Send + Sync;
 
-/// A supervisor and its children as data; it can be started many times.
+/// A supervisor and its children as data, which can be started many times.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future::block_on;
+/// use lunatic_mailbox::Wanted;
+/// use lunatic_process::Environment;
+/// use lunatic_supervisor::{ChildSpec, Spec, Strategy, native};
+///
+/// # let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+/// let environment = Environment::new(1, scheduler);
+/// let echo = native(|mut own| async move {
+///     own.mailbox.receive(Wanted::Any).await;
+///     Ok(())
+/// });
+/// let web = Spec::new("web").child(ChildSpec::new("listener", echo.clone()));
+/// let root = Spec::new("root")
+///     .strategy(Strategy::RestForOne)
+///     .child(ChildSpec::new("database", echo))
+///     .child(web.into_child());
+///
+/// block_on(async {
+///     let supervisor = root.start(&environment, None).await?;
+///     assert_eq!(supervisor.which_children().await?.len(), 2);
+///     assert!(supervisor.shut_down().await.is_normal());
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Spec {
     name: Arc<str>,
@@ -33,9 +63,9 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A supervisor with OTP's defaults and without children.
+    /// Returns a supervisor without children, with the default settings of OTP.
     ///
-    /// - `name`: for logs.
+    /// - `name`: names it in logs.
     pub fn new(name: impl Into<Arc<str>>) -> Spec {
         Spec {
             name: name.into(),
@@ -45,47 +75,47 @@ impl Spec {
         }
     }
 
-    /// Which children are restarted.
+    /// Sets which children are restarted when one has ended.
     pub fn strategy(mut self, strategy: Strategy) -> Spec {
         self.flags.strategy = strategy;
         self
     }
 
-    /// How many restarts there may be in how much time, before it gives up.
+    /// Sets how many restarts it does in a period before it gives up.
     pub fn intensity(mut self, restarts: u32, period: Duration) -> Spec {
         self.flags.intensity = Intensity { restarts, period };
         self
     }
 
-    /// Whether it ends with its significant children.
+    /// Sets whether it ends when its significant children have ended.
     pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Spec {
         self.flags.auto_shutdown = auto_shutdown;
         self
     }
 
-    /// How long it waits before a restart.
+    /// Sets how long it waits before a restart.
     pub fn backoff(mut self, backoff: Backoff) -> Spec {
         self.flags.backoff = Some(backoff);
         self
     }
 
-    /// All flags at once.
+    /// Sets all flags.
     pub fn flags(mut self, flags: Flags) -> Spec {
         self.flags = flags;
         self
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Adds a child, if it can be added to those that are there. Names are
-    /// compared when the supervisor is started or [checked](Spec::check).
+    /// Adds a child after checking it. Whether its name is unique is only checked when
+    /// the supervisor is started or [checked](Spec::check).
     ///
     /// # Errors
     ///
-    /// [`SpecError`].
+    /// [`SpecError`] if the child is not valid, or there are too many.
     pub fn add(&mut self, child: ChildSpec<ChildStart>) -> Result<(), SpecError> {
         self.flags.check_child(&child)?;
         if self.children.len() >= MAX_CHILDREN {
@@ -95,14 +125,17 @@ impl Spec {
         Ok(())
     }
 
-    /// Adds a child; they are started in the order in which they are added.
+    /// Adds a child. Children are started in the order in which they are added.
     pub fn child(mut self, child: ChildSpec<ChildStart>) -> Spec {
         self.children.push(child);
         self
     }
 
-    /// Whom to tell what happens to it and, unless they have their own, to the
-    /// supervisors below.
+    /// Sets a function that is called with each event of this supervisor, and of the
+    /// supervisors below it that have no observer of their own.
+    ///
+    /// It gets the path of the supervisor, `root/web` for example, and the event. The
+    /// supervisor waits until it returns, so it must be quick.
     pub fn observer(
         mut self,
         observer: impl Fn(&str, &SupervisorEvent) + Send + Sync + 'static,
@@ -111,8 +144,8 @@ impl Spec {
         self
     }
 
-    /// A child specification for this supervisor under another: permanent, with
-    /// all the time it wants to stop its own children.
+    /// Returns the specification of this supervisor as the child of another one: it is
+    /// permanent, and has unlimited time to stop its own children.
     pub fn into_child(self) -> ChildSpec<ChildStart> {
         let name = self.name.to_string();
         let start: ChildStart = Arc::new(self);
@@ -123,23 +156,25 @@ impl Spec {
         }
     }
 
-    /// Checks it, and all that can be seen of it: flags and names.
+    /// Checks the flags and the children.
     ///
     /// # Errors
     ///
-    /// [`SpecError`].
+    /// [`SpecError`] if they are not valid.
     pub fn check(&self) -> Result<(), SpecError> {
         self.machine(0).map(|_| ())
     }
 
-    /// Starts it, and waits until all its children are started.
+    /// Starts the supervisor, and waits until all of its children are started.
     ///
-    /// - `link`: a link to its parent, with which it ends. The parent is told of
-    ///   its end, unless that is normal.
+    /// - `link`: a link to a parent process. The supervisor ends when the parent does,
+    ///   and the parent gets a link death when the supervisor ends, unless it ends
+    ///   normally.
     ///
     /// # Errors
     ///
-    /// [`SupervisorError`]; then nothing is left of it.
+    /// [`SupervisorError`] if it is not valid or a child could not be started. All
+    /// children are stopped then.
     pub async fn start(
         &self,
         environment: &Environment,
@@ -194,7 +229,7 @@ impl Spec {
     }
 }
 
-/// A supervisor under a supervisor.
+/// Starts a supervisor as the child of another one.
 impl StartChild for Spec {
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
         let path = context.path().into();

@@ -11,25 +11,65 @@ use lunatic_process::{Context, Environment, Failure, Process, SpawnLink, SpawnOp
 use crate::core::ChildRef;
 use crate::spec::Observer;
 
-/// How a child is started, again and again; cheap to clone.
+/// How a child is started, each time. It is cheap to clone.
 pub type ChildStart = Arc<dyn StartChild>;
 
 /// Starts the process of a child.
+///
+/// It is implemented by [`native`] and by [`Spec`](crate::Spec).
+///
+/// # Examples
+///
+/// A child that is ready only after it has said so:
+///
+/// ```
+/// use std::future;
+/// use std::sync::Arc;
+///
+/// use lunatic_process::Failure;
+/// use lunatic_supervisor::{ChildContext, ChildSpec, Spec, StartChild, Starting};
+///
+/// struct Server;
+///
+/// impl StartChild for Server {
+///     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
+///         let (sender, ready) = async_channel::bounded(1);
+///         let process = context.environment().spawn(context.options(), |_| async move {
+///             sender.send(()).await.ok();
+///             future::pending().await
+///         })?;
+///         Ok(Starting::when(process, async move {
+///             ready.recv().await.map_err(Failure::new)
+///         }))
+///     }
+/// }
+///
+/// # let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+/// # let environment = lunatic_process::Environment::new(1, scheduler);
+/// let spec = Spec::new("root").child(ChildSpec::new("server", Arc::new(Server)));
+/// # futures_lite::future::block_on(async {
+/// let supervisor = spec.start(&environment, None).await?;
+/// assert_eq!(supervisor.count_children().await?.active, 1);
+/// # supervisor.shut_down().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait StartChild: Any + Send + Sync {
-    /// Spawns the child, without waiting for anything. If something has to be
-    /// waited for first, [`Starting::after`] does that.
+    /// Spawns the child, without blocking. [`Starting::after`] waits for something
+    /// before that.
     ///
-    /// The child should be spawned with [`ChildContext::options`]; one that is
-    /// not linked to the supervisor is linked to it afterwards.
+    /// The child should be spawned with [`ChildContext::options`]. If it is not linked
+    /// to the supervisor, it is linked afterwards.
     ///
     /// # Errors
     ///
-    /// Why there is no child. While the supervisor itself is started, that is
-    /// its end; later it counts as another restart.
+    /// Fails if the child cannot be started. That ends a supervisor that is starting
+    /// its first children; later the start is tried again, which counts as a restart.
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure>;
 }
 
-/// What a child gets to know when it is started.
+/// What [`StartChild::start`] knows of the child and its supervisor.
 #[derive(Debug)]
 pub struct ChildContext<'a> {
     pub(crate) supervisor: &'a Process,
@@ -38,7 +78,7 @@ pub struct ChildContext<'a> {
     pub(crate) observer: Option<&'a Observer>,
 }
 
-/// A child that is being started.
+/// The process of a child that is being started.
 pub struct Starting(pub(crate) Stage);
 
 /// How far the start of a child has come.
@@ -58,26 +98,26 @@ pub(crate) struct Spawned {
     pub(crate) ready: Option<Ready>,
 }
 
-/// The wait until a child has started, or is known not to.
+/// Completes when a child is started, or could not be.
 pub(crate) type Ready = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 impl ChildContext<'_> {
-    /// The process of the supervisor.
+    /// Returns the process of the supervisor.
     pub fn supervisor(&self) -> &Process {
         self.supervisor
     }
 
-    /// Where the child is to live.
+    /// Returns the environment to spawn the child in.
     pub fn environment(&self) -> &Environment {
         self.supervisor.environment()
     }
 
-    /// The name of the child in the tree: `root/web/worker`.
+    /// Returns the path of the child in the tree, `root/web/worker` for example.
     pub fn path(&self) -> String {
         format!("{}/{}", self.path, self.child)
     }
 
-    /// A link to the supervisor.
+    /// Returns a link to the supervisor.
     pub fn link(&self) -> SpawnLink {
         SpawnLink {
             parent: self.supervisor.clone(),
@@ -85,7 +125,8 @@ impl ChildContext<'_> {
         }
     }
 
-    /// Linked to the supervisor, which tells of its failure.
+    /// Returns options with which the child is linked to the supervisor, and its failure
+    /// is not logged, as the supervisor does that.
     pub fn options(&self) -> SpawnOptions {
         SpawnOptions {
             link: Some(self.link()),
@@ -95,14 +136,14 @@ impl ChildContext<'_> {
         }
     }
 
-    /// Who is told what happens in the tree.
+    /// Returns the function that is called with the events of the tree.
     pub(crate) fn observer(&self) -> Option<&Observer> {
         self.observer
     }
 }
 
 impl Starting {
-    /// A child that is there as soon as it is spawned.
+    /// Returns a child that is started as soon as it is spawned.
     pub fn at_once(process: Process) -> Starting {
         Starting(Stage::Spawned(Spawned {
             process,
@@ -110,8 +151,8 @@ impl Starting {
         }))
     }
 
-    /// A child that is there when `ready` is over without an error; until then,
-    /// the supervisor starts no other.
+    /// Returns a child that is started when `ready` completes without an error. Until
+    /// then the supervisor starts no other child.
     pub fn when(
         process: Process,
         ready: impl Future<Output = Result<(), Failure>> + Send + 'static,
@@ -132,9 +173,24 @@ impl Starting {
     }
 }
 
-/// A child that runs an `async` block of this program.
+/// Returns how to start a child that runs a future of this program.
 ///
-/// - `body`: makes the block, for every start anew.
+/// - `body`: makes the future, each time the child is started.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::Wanted;
+/// use lunatic_supervisor::{ChildSpec, native};
+///
+/// let echo = native(|mut own| async move {
+///     let message = own.mailbox.receive(Wanted::Any).await;
+///     println!("got {message:?}");
+///     Ok(())
+/// });
+/// let child = ChildSpec::new("echo", echo);
+/// # drop(child);
+/// ```
 pub fn native<B, F>(body: B) -> ChildStart
 where
     B: Fn(Context) -> F + Send + Sync + 'static,

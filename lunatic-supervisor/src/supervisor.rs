@@ -10,21 +10,45 @@ use lunatic_process::{ExitReason, Failure, Process, Role, SpawnError};
 use crate::core::{ChildCounts, ChildInfo, ChildKey, ChildSpec, RequestError, SpecError};
 use crate::start::ChildStart;
 
-/// A supervisor, alive or dead; clone it freely.
+/// A handle to a supervisor, which may have ended.
 ///
-/// Dropping the handle does nothing. What is asked of a supervisor is done when
-/// it is done with what it does, a restart for example.
+/// Dropping it does not stop the supervisor. Requests wait until the supervisor has
+/// finished what it does, a restart for example.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future::block_on;
+/// use lunatic_process::Environment;
+/// use lunatic_supervisor::{ChildSpec, Restart, Spec, native};
+///
+/// # let scheduler = lunatic_scheduler::Scheduler::builder().start()?;
+/// let environment = Environment::new(1, scheduler);
+/// block_on(async {
+///     let supervisor = Spec::new("root").start(&environment, None).await?;
+///     let idle = native(|_| std::future::pending());
+///     let child = ChildSpec::new("idle", idle).restart(Restart::Transient);
+///     supervisor.start_child(child).await?;
+///     assert_eq!(supervisor.count_children().await?.active, 1);
+///
+///     supervisor.terminate_child("idle").await?;
+///     supervisor.delete_child("idle").await?;
+///     assert!(supervisor.shut_down().await.is_normal());
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     process: Process,
 }
 
-/// One child among those of a supervisor.
+/// Names one child of a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChildId {
-    /// By its name; those made from a template have none.
+    /// By its name. Children that are made from a template have none.
     Name(String),
-    /// By its process, while that lives.
+    /// By its process, as long as that has not ended.
     Process(Pid),
     /// By its number.
     Key(ChildKey),
@@ -33,16 +57,16 @@ pub enum ChildId {
 /// A child that was started.
 #[derive(Debug, Clone)]
 pub struct StartedChild {
-    /// Which one.
+    /// Its number.
     pub key: ChildKey,
-    /// Its process; it may have ended already.
+    /// Its process, which may have ended already.
     pub process: Process,
 }
 
 /// A child, as it is listed.
 #[derive(Debug, Clone)]
 pub struct ChildProcess {
-    /// What there is to say of it.
+    /// Its name, state and settings.
     pub info: ChildInfo,
     /// Its process, if there is one.
     pub process: Option<Process>,
@@ -52,15 +76,15 @@ pub struct ChildProcess {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SupervisorError {
-    /// It cannot be as it is specified.
+    /// Its specification is not valid.
     Spec(SpecError),
-    /// The environment takes no more.
+    /// Its process could not be spawned.
     Spawn(SpawnError),
-    /// A child could not be started; those before it were stopped again.
+    /// A child could not be started. Those before it were stopped again.
     Child(Failure),
 }
 
-/// What is sent to a supervisor as the resource of a message.
+/// A request, which is sent to a supervisor as the resource of a message.
 pub(crate) enum Call {
     Add(ChildSpec<ChildStart>, Answer),
     AddFromTemplate(Box<Adapt>, Answer),
@@ -78,12 +102,13 @@ impl MessageResource for Call {
     }
 }
 
-/// Makes a start from that of the template.
+/// Makes a way to start a child from that of the template.
 pub(crate) type Adapt = dyn FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send;
 
-/// Where the answer to a change goes: the child, and its process if it has one.
+/// Where the answer to a request is sent.
 pub(crate) type Answer = Sender<Result<Changed, RequestError>>;
 
+/// The child that a request was about, and its process if it has one.
 pub(crate) type Changed = (ChildKey, Option<Process>);
 
 impl Supervisor {
@@ -91,13 +116,14 @@ impl Supervisor {
         Supervisor { process }
     }
 
-    /// The supervisor that is this process; `None` if it has ended, or is none.
+    /// Returns the handle to the supervisor that runs as this process, or `None` if the
+    /// process has ended or is no supervisor.
     pub fn of(process: Process) -> Option<Supervisor> {
         let is_supervisor = process.role() == Role::Supervisor && process.is_alive();
         is_supervisor.then_some(Supervisor { process })
     }
 
-    /// Its process: to be killed, monitored, linked to.
+    /// Returns its process, which can be monitored, linked to or killed.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -106,7 +132,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]; then there is no such child.
+    /// [`RequestError`] if it could not be started. It is not added then.
     pub async fn start_child(
         &self,
         child: ChildSpec<ChildStart>,
@@ -119,18 +145,18 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]; then there is no such child.
+    /// [`RequestError`] if it could not be started.
     pub async fn start_from_template(&self) -> Result<StartedChild, RequestError> {
         self.start_like_template(|template| Ok(template.clone()))
             .await
     }
 
-    /// Starts another child in a way that is made from the template's, with
+    /// Starts another child in a way that `adapt` makes from that of the template, with
     /// further arguments for example.
     ///
     /// # Errors
     ///
-    /// [`RequestError`], what `adapt` fails with too; then there is no such child.
+    /// [`RequestError`] if `adapt` fails, or the child could not be started.
     pub async fn start_like_template(
         &self,
         adapt: impl FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send + 'static,
@@ -146,7 +172,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`RequestError`].
+    /// [`RequestError`] if it is not stopped, or could not be started.
     pub async fn restart_child(
         &self,
         child: impl Into<ChildId>,
@@ -156,12 +182,12 @@ impl Supervisor {
         started(changed)
     }
 
-    /// Stops a child. Its specification stays, unless it is temporary or made
-    /// from a template.
+    /// Stops a child. Its specification is kept, unless the child is temporary or was
+    /// made from a template.
     ///
     /// # Errors
     ///
-    /// [`RequestError`].
+    /// [`RequestError`] if there is no such child.
     pub async fn terminate_child(&self, child: impl Into<ChildId>) -> Result<(), RequestError> {
         let child = child.into();
         let changed = self.change(|answer| Call::Terminate(child, answer));
@@ -172,7 +198,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`RequestError`].
+    /// [`RequestError`] if it is not stopped, or there is no such child.
     pub async fn delete_child(&self, child: impl Into<ChildId>) -> Result<(), RequestError> {
         let child = child.into();
         let changed = self.change(|answer| Call::Delete(child, answer));
@@ -198,20 +224,22 @@ impl Supervisor {
         self.call(Call::Count).await
     }
 
-    /// Asks it to stop its children, the last first, and then to end normally.
-    /// It says yes or no to nobody: [`wait`](Supervisor::wait) for it.
+    /// Asks it to stop its children, the last one first, and then to end normally. This
+    /// returns at once; see [`shut_down`](Supervisor::shut_down).
     pub fn stop(&self) {
-        // Who has ended need not be stopped.
+        // It fails if the supervisor has ended.
         self.send(Call::ShutDown).ok();
     }
 
-    /// Stops it, and waits until it has ended.
+    /// Asks it to stop its children and to end, waits until it has ended, and returns
+    /// for what reason.
     pub async fn shut_down(&self) -> ExitReason {
         self.stop();
         self.wait().await
     }
 
-    /// Waits until it has ended; [`ExitReason::Shutdown`] if it gave up.
+    /// Waits until it has ended, and returns for what reason, which is
+    /// [`ExitReason::Shutdown`] if it gave up.
     pub async fn wait(&self) -> ExitReason {
         self.process.wait().await
     }
@@ -236,7 +264,7 @@ impl Supervisor {
 }
 
 fn started((key, process): Changed) -> Result<StartedChild, RequestError> {
-    // A child that was started and has died since is one that is restarted.
+    // A child that was started and has ended since will be restarted.
     let process = process.ok_or(RequestError::Restarting)?;
     Ok(StartedChild { key, process })
 }

@@ -1,15 +1,15 @@
 //! A supervisor and its children as native processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-mod harness;
+mod event_log;
 
 use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Receiver;
+use event_log::{EventLog, worker};
 use futures_lite::future::{block_on, poll_once};
-use harness::{Tale, end_of, environment, wait, wait_until, wake, worker};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, Process, SpawnLink};
 use lunatic_supervisor::{
@@ -17,6 +17,7 @@ use lunatic_supervisor::{
     ShutdownPolicy, Spec, SpecError, StartChild, Starting, Strategy, Supervisor, SupervisorError,
     SupervisorEvent, native,
 };
+use lunatic_testkit::{end_of, environment, idle, wait, wait_until, wake};
 
 #[track_caller]
 fn start(environment: &Environment, spec: &Spec) -> Supervisor {
@@ -34,39 +35,39 @@ fn child(supervisor: &Supervisor, name: &str) -> Process {
 
 #[test]
 fn children_are_started_in_order_and_stopped_in_reverse() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let spec = ["a", "b", "c"]
         .iter()
         .fold(Spec::new("root"), |spec, name| {
-            spec.child(ChildSpec::new(*name, worker(name, &tale)))
+            spec.child(ChildSpec::new(*name, worker(name, &log)))
         });
     let supervisor = start(&environment, &spec);
-    tale.next_are(&["a starts", "b starts", "c starts"]);
+    log.next_are(&["a starts", "b starts", "c starts"]);
     assert!(wait("the end", supervisor.shut_down()).is_normal());
-    tale.next_are(&["c ends", "b ends", "a ends"]);
-    tale.is_over();
+    log.next_are(&["c ends", "b ends", "a ends"]);
+    log.is_over();
 }
 
 #[test]
 fn a_child_that_fails_is_restarted_and_another_is_left_alone() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let spec = Spec::new("root")
-        .child(ChildSpec::new("a", worker("a", &tale)))
-        .child(ChildSpec::new("b", worker("b", &tale)));
+        .child(ChildSpec::new("a", worker("a", &log)))
+        .child(ChildSpec::new("b", worker("b", &log)));
     let supervisor = start(&environment, &spec);
-    tale.next_are(&["a starts", "b starts"]);
+    log.next_are(&["a starts", "b starts"]);
     wake(&child(&supervisor, "a"));
-    tale.next_are(&["a ends", "a starts"]);
-    tale.is_over();
+    log.next_are(&["a ends", "a starts"]);
+    log.is_over();
 }
 
 #[test]
 fn too_many_restarts_end_the_supervisor_with_shutdown() {
-    let (environment, tale) = (environment(), Tale::new());
-    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &tale)));
+    let (environment, log) = (environment(), EventLog::new());
+    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &log)));
     let supervisor = start(&environment, &spec);
     wake(&child(&supervisor, "a"));
-    tale.next_are(&["a starts", "a ends", "a starts"]);
+    log.next_are(&["a starts", "a ends", "a starts"]);
     wait_until("the restart", || {
         wait("the children", supervisor.which_children())
             .is_ok_and(|children| children[0].process.as_ref().is_some_and(Process::is_alive))
@@ -77,13 +78,13 @@ fn too_many_restarts_end_the_supervisor_with_shutdown() {
 
 #[test]
 fn a_killed_supervisor_takes_its_children_along() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let spec = Spec::new("root")
         .strategy(Strategy::OneForAll)
-        .child(ChildSpec::new("a", worker("a", &tale)).shutdown(ShutdownPolicy::Infinity))
+        .child(ChildSpec::new("a", worker("a", &log)).shutdown(ShutdownPolicy::Infinity))
         .child(
             Spec::new("inner")
-                .child(ChildSpec::new("b", worker("b", &tale)))
+                .child(ChildSpec::new("b", worker("b", &log)))
                 .into_child(),
         );
     let supervisor = start(&environment, &spec);
@@ -94,13 +95,13 @@ fn a_killed_supervisor_takes_its_children_along() {
 
 #[test]
 fn a_supervisor_ends_with_its_parent() {
-    let (environment, tale) = (environment(), Tale::new());
-    let parent = harness::idle(&environment);
+    let (environment, log) = (environment(), EventLog::new());
+    let parent = idle(&environment);
     let link = SpawnLink {
         parent: parent.clone(),
         tag: None,
     };
-    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &tale)));
+    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &log)));
     let supervisor = wait("the start", spec.start(&environment, Some(link))).expect("it starts");
     parent.kill();
     assert!(end_of(supervisor.process()).failure().is_some());
@@ -108,16 +109,16 @@ fn a_supervisor_ends_with_its_parent() {
 }
 
 /// A child that says that it was told to end, and does not.
-fn stubborn(tale: &Tale) -> ChildStart {
-    let tale = tale.clone();
+fn stubborn(log: &EventLog) -> ChildStart {
+    let log = log.clone();
     native(move |mut own| {
         own.process.die_when_link_dies(false);
-        let tale = tale.clone();
+        let log = log.clone();
         async move {
             loop {
                 let message = own.mailbox.receive(Wanted::Any).await;
                 assert!(matches!(message, Message::LinkDied { tag: None }));
-                tale.say("told to end");
+                log.add("told to end");
             }
         }
     })
@@ -136,9 +137,9 @@ fn broken() -> ChildStart {
 
 #[test]
 fn a_child_that_ignores_its_order_to_end_is_killed_after_its_timeout() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let timeout = ShutdownPolicy::Timeout(Duration::from_millis(1));
-    let spec = Spec::new("root").child(ChildSpec::new("a", stubborn(&tale)).shutdown(timeout));
+    let spec = Spec::new("root").child(ChildSpec::new("a", stubborn(&log)).shutdown(timeout));
     let supervisor = start(&environment, &spec);
     let a = child(&supervisor, "a");
     assert!(wait("the end", supervisor.shut_down()).is_normal());
@@ -147,24 +148,24 @@ fn a_child_that_ignores_its_order_to_end_is_killed_after_its_timeout() {
 
 #[test]
 fn a_child_without_limit_keeps_nobody_from_killing_a_supervisor_that_stops_it() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     for policy in [
         ShutdownPolicy::Infinity,
         ShutdownPolicy::Timeout(Duration::MAX),
     ] {
-        let child = ChildSpec::new("a", stubborn(&tale)).shutdown(policy);
+        let child = ChildSpec::new("a", stubborn(&log)).shutdown(policy);
         let supervisor = start(&environment, &Spec::new("root").child(child));
         supervisor.stop();
-        tale.next_are(&["told to end"]);
+        log.next_are(&["told to end"]);
         supervisor.process().kill();
         assert!(matches!(end_of(supervisor.process()), ExitReason::Killed));
-        tale.next_are(&["told to end"]);
+        log.next_are(&["told to end"]);
     }
 }
 
 #[test]
 fn a_child_that_fails_at_start_ends_the_supervisor_of_any_strategy_and_those_before_it() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     for strategy in [
         Strategy::OneForOne,
         Strategy::OneForAll,
@@ -172,10 +173,10 @@ fn a_child_that_fails_at_start_ends_the_supervisor_of_any_strategy_and_those_bef
     ] {
         let spec = Spec::new("root")
             .strategy(strategy)
-            .child(ChildSpec::new("a", worker("a", &tale)))
+            .child(ChildSpec::new("a", worker("a", &log)))
             .child(ChildSpec::new("b", broken()))
-            .child(ChildSpec::new("c", worker("c", &tale)));
-        let parent = harness::idle(&environment);
+            .child(ChildSpec::new("c", worker("c", &log)));
+        let parent = idle(&environment);
         parent.die_when_link_dies(true);
         let link = SpawnLink {
             parent: parent.clone(),
@@ -186,8 +187,8 @@ fn a_child_that_fails_at_start_ends_the_supervisor_of_any_strategy_and_those_bef
             error.to_string(),
             "the child `b` did not start: there is nothing to start"
         );
-        tale.next_are(&["a starts", "a ends"]);
-        tale.is_over();
+        log.next_are(&["a starts", "a ends"]);
+        log.is_over();
         wait_until("the supervisor to be gone", || {
             environment.process_count() == 1
         });
@@ -211,11 +212,11 @@ fn a_nested_supervisor_that_does_not_start_fails_the_outer_one_with_the_whole_st
 
 #[test]
 fn an_inner_supervisor_that_gives_up_is_restarted_by_the_outer_one() {
-    let (environment, tale) = (environment(), Tale::new());
-    let events = tale.clone();
+    let (environment, log) = (environment(), EventLog::new());
+    let events = log.clone();
     let inner = Spec::new("inner")
         .intensity(0, Duration::from_secs(5))
-        .child(ChildSpec::new("a", worker("a", &tale)));
+        .child(ChildSpec::new("a", worker("a", &log)));
     let spec =
         Spec::new("root")
             .child(inner.into_child())
@@ -225,20 +226,20 @@ fn an_inner_supervisor_that_gives_up_is_restarted_by_the_outer_one() {
                     reason,
                     count,
                     ..
-                } => events.say(format!(
+                } => events.add(format!(
                     "{path} restarts {child}: {reason}, {}",
                     count.count
                 )),
                 SupervisorEvent::GivingUp { child, reason, .. } => {
-                    events.say(format!("{path} gives up {child}: {reason}"));
+                    events.add(format!("{path} gives up {child}: {reason}"));
                 }
                 _ => {}
             });
     let root = start(&environment, &spec);
-    tale.next_are(&["a starts"]);
+    log.next_are(&["a starts"]);
     let inner = Supervisor::of(child(&root, "inner")).expect("it is a supervisor");
     wake(&child(&inner, "a"));
-    tale.next_are(&[
+    log.next_are(&[
         "a ends",
         "root/inner gives up a: as it was told",
         "root restarts inner: shutdown, 1",
@@ -247,23 +248,23 @@ fn an_inner_supervisor_that_gives_up_is_restarted_by_the_outer_one() {
     assert!(matches!(end_of(inner.process()), ExitReason::Shutdown));
     assert!(root.process().is_alive());
     wait("the end", root.shut_down());
-    tale.next_are(&["a ends"]);
+    log.next_are(&["a ends"]);
 }
 
 #[test]
 fn an_order_to_end_goes_down_the_tree_and_everybody_has_time() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let inner = Spec::new("inner")
-        .child(ChildSpec::new("b", worker("b", &tale)))
-        .child(ChildSpec::new("c", worker("c", &tale)));
+        .child(ChildSpec::new("b", worker("b", &log)))
+        .child(ChildSpec::new("c", worker("c", &log)));
     let spec = Spec::new("root")
-        .child(ChildSpec::new("a", worker("a", &tale)))
+        .child(ChildSpec::new("a", worker("a", &log)))
         .child(inner.into_child())
-        .child(ChildSpec::new("d", worker("d", &tale)));
+        .child(ChildSpec::new("d", worker("d", &log)));
     let root = start(&environment, &spec);
-    tale.next_are(&["a starts", "b starts", "c starts", "d starts"]);
+    log.next_are(&["a starts", "b starts", "c starts", "d starts"]);
     wait("the end", root.shut_down());
-    tale.next_are(&["d ends", "c ends", "b ends", "a ends"]);
+    log.next_are(&["d ends", "c ends", "b ends", "a ends"]);
 }
 
 #[test]
@@ -279,24 +280,24 @@ fn a_supervisor_without_children_runs_until_it_is_stopped() {
 
 #[test]
 fn two_children_of_one_name_are_refused_before_anything_is_started() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let spec = Spec::new("root")
-        .child(ChildSpec::new("a", worker("a", &tale)))
-        .child(ChildSpec::new("a", worker("a", &tale)));
+        .child(ChildSpec::new("a", worker("a", &log)))
+        .child(ChildSpec::new("a", worker("a", &log)));
     let error = wait("the start", spec.start(&environment, None)).unwrap_err();
     assert!(matches!(
         error,
         SupervisorError::Spec(SpecError::DuplicateName(name)) if name == "a"
     ));
-    tale.is_over();
+    log.is_over();
     assert_eq!(environment.process_count(), 0);
 }
 
 #[test]
 fn children_are_added_terminated_restarted_and_deleted_by_name_process_and_key() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let supervisor = start(&environment, &Spec::new("root"));
-    let a = ChildSpec::new("a", worker("a", &tale));
+    let a = ChildSpec::new("a", worker("a", &log));
     let started = wait("a", supervisor.start_child(a.clone())).unwrap();
     assert!(matches!(
         wait("an answer", supervisor.start_child(a)),
@@ -316,17 +317,17 @@ fn children_are_added_terminated_restarted_and_deleted_by_name_process_and_key()
         wait("an answer", supervisor.delete_child("a")),
         Err(RequestError::NotFound)
     ));
-    tale.next_are(&["a starts", "a ends", "a starts", "a ends"]);
+    log.next_are(&["a starts", "a ends", "a starts", "a ends"]);
 }
 
 #[test]
 fn a_transient_child_that_ends_normally_stays_stopped_and_one_that_fails_does_not() {
-    let (environment, tale) = (environment(), Tale::new());
-    let spec = Spec::new("root")
-        .child(ChildSpec::new("a", worker("a", &tale)).restart(Restart::Transient));
+    let (environment, log) = (environment(), EventLog::new());
+    let spec =
+        Spec::new("root").child(ChildSpec::new("a", worker("a", &log)).restart(Restart::Transient));
     let supervisor = start(&environment, &spec);
     wake(&child(&supervisor, "a"));
-    tale.next_are(&["a starts", "a ends", "a starts"]);
+    log.next_are(&["a starts", "a ends", "a starts"]);
     let status = || {
         let children = wait("the children", supervisor.which_children()).unwrap();
         (children[0].info.status, children[0].process.clone())
@@ -336,7 +337,7 @@ fn a_transient_child_that_ends_normally_stays_stopped_and_one_that_fails_does_no
     });
     let normally = DataMessage::new(Tag::new(1), Vec::new());
     child(&supervisor, "a").send(normally.into()).unwrap();
-    tale.next_are(&["a ends"]);
+    log.next_are(&["a ends"]);
     wait_until("the end to be heard", || status().0 == ChildStatus::Stopped);
 }
 
@@ -375,20 +376,20 @@ fn a_hundred_thousand_dynamic_children_start_come_back_and_stop() {
 
 #[test]
 fn a_child_that_unlinks_itself_is_linked_again() {
-    let (environment, tale) = (environment(), Tale::new());
-    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &tale)));
+    let (environment, log) = (environment(), EventLog::new());
+    let spec = Spec::new("root").child(ChildSpec::new("a", worker("a", &log)));
     let supervisor = start(&environment, &spec);
     let a = child(&supervisor, "a");
     a.unlink(supervisor.process().id());
     wake(&a);
-    tale.next_are(&["a starts", "a ends", "a starts"]);
+    log.next_are(&["a starts", "a ends", "a starts"]);
 }
 
 #[test]
 fn a_stranger_that_dies_linked_to_a_supervisor_does_not_end_it() {
     let environment = environment();
     let supervisor = start(&environment, &Spec::new("root"));
-    let stranger = harness::idle(&environment);
+    let stranger = idle(&environment);
     stranger.link(supervisor.process().id(), None);
     stranger.kill();
     end_of(&stranger);
@@ -397,18 +398,18 @@ fn a_stranger_that_dies_linked_to_a_supervisor_does_not_end_it() {
 
 /// A child that is spawned when there is something in `gate`, and cannot be
 /// started if that is closed.
-fn prepared(tale: &Tale, gate: &Receiver<()>) -> ChildStart {
-    struct Prepared(Tale, Receiver<()>);
+fn prepared(log: &EventLog, gate: &Receiver<()>) -> ChildStart {
+    struct Prepared(EventLog, Receiver<()>);
     impl StartChild for Prepared {
         fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
-            let Prepared(tale, gate) = self;
-            let (tale, gate) = (tale.clone(), gate.clone());
+            let Prepared(log, gate) = self;
+            let (log, gate) = (log.clone(), gate.clone());
             let (environment, options) = (context.environment().clone(), context.options());
             Ok(Starting::after(async move {
-                tale.say("prepares");
+                log.add("prepares");
                 gate.recv().await?;
                 let process = environment.spawn(options, |own| async move {
-                    tale.say("starts");
+                    log.add("starts");
                     let _kept = own;
                     future::pending().await
                 })?;
@@ -416,38 +417,38 @@ fn prepared(tale: &Tale, gate: &Receiver<()>) -> ChildStart {
             }))
         }
     }
-    Arc::new(Prepared(tale.clone(), gate.clone()))
+    Arc::new(Prepared(log.clone(), gate.clone()))
 }
 
 #[test]
 fn a_child_that_has_to_be_prepared_keeps_nobody_waiting_but_who_starts_it() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let (open, gate) = async_channel::unbounded();
     let supervisor = start(&environment, &Spec::new("root"));
-    let mut adding = Box::pin(supervisor.start_child(ChildSpec::new("a", prepared(&tale, &gate))));
+    let mut adding = Box::pin(supervisor.start_child(ChildSpec::new("a", prepared(&log, &gate))));
     assert!(block_on(poll_once(&mut adding)).is_none());
-    tale.next_are(&["prepares"]);
+    log.next_are(&["prepares"]);
     let children = wait("the children", supervisor.which_children()).unwrap();
     assert_eq!(&*children[0].info.name, "a");
     assert!(children[0].process.is_none());
-    tale.is_over();
+    log.is_over();
 
     open.try_send(()).unwrap();
     let started = wait("the start", adding).unwrap();
-    tale.next_are(&["starts"]);
+    log.next_are(&["starts"]);
     assert_eq!(started.process.label().as_deref(), Some("a"));
 
     // Each start is prepared anew.
     started.process.kill();
-    tale.next_are(&["prepares"]);
+    log.next_are(&["prepares"]);
     open.try_send(()).unwrap();
-    tale.next_are(&["starts"]);
+    log.next_are(&["starts"]);
     assert!(wait("the end", supervisor.shut_down()).is_normal());
 }
 
 #[test]
 fn a_child_that_is_still_prepared_when_its_supervisor_ends_is_never_spawned() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let (_open, gate) = async_channel::unbounded();
     for policy in [
         ShutdownPolicy::BrutalKill,
@@ -455,33 +456,33 @@ fn a_child_that_is_still_prepared_when_its_supervisor_ends_is_never_spawned() {
         ShutdownPolicy::Timeout(Duration::MAX),
     ] {
         let supervisor = start(&environment, &Spec::new("root"));
-        let child = ChildSpec::new("a", prepared(&tale, &gate)).shutdown(policy);
+        let child = ChildSpec::new("a", prepared(&log, &gate)).shutdown(policy);
         let mut adding = Box::pin(supervisor.start_child(child));
         assert!(block_on(poll_once(&mut adding)).is_none());
-        tale.next_are(&["prepares"]);
+        log.next_are(&["prepares"]);
         assert!(wait("the end", supervisor.shut_down()).is_normal());
         let refused = wait("an answer", adding);
         assert!(matches!(refused, Err(RequestError::ShuttingDown)));
         wait_until("nobody to be left", || environment.process_count() == 0);
     }
-    tale.is_over();
+    log.is_over();
 }
 
 #[test]
 fn a_preparation_that_fails_is_a_start_that_failed() {
-    let (environment, tale) = (environment(), Tale::new());
+    let (environment, log) = (environment(), EventLog::new());
     let (open, gate) = async_channel::unbounded();
     drop(open);
     let spec = Spec::new("root")
-        .child(ChildSpec::new("a", worker("a", &tale)))
-        .child(ChildSpec::new("b", prepared(&tale, &gate)));
+        .child(ChildSpec::new("a", worker("a", &log)))
+        .child(ChildSpec::new("b", prepared(&log, &gate)));
     let error = wait("the start", spec.start(&environment, None)).unwrap_err();
     assert!(error.to_string().starts_with("the child `b` did not start"));
-    tale.next_are(&["a starts", "prepares", "a ends"]);
+    log.next_are(&["a starts", "prepares", "a ends"]);
     wait_until("nobody to be left", || environment.process_count() == 0);
 
     let supervisor = start(&environment, &Spec::new("root"));
-    let child = ChildSpec::new("b", prepared(&tale, &gate));
+    let child = ChildSpec::new("b", prepared(&log, &gate));
     let refused = wait("an answer", supervisor.start_child(child));
     assert!(matches!(refused, Err(RequestError::StartFailed(_))));
 }

@@ -15,12 +15,13 @@ pub trait TimerHost: MailboxHost {
     fn timers(&mut self) -> &mut GuestTimers;
 }
 
-/// The timers that a process has started. They go on when it ends.
+/// The timers that a process has started. They still fire after it has ended.
 #[derive(Debug)]
 pub struct GuestTimers {
     timers: Timers,
     started: Table<GuestTimer>,
-    /// Fired timers are swept out of the table when it has grown to this.
+    /// When the table has so many entries, those of timers that have fired are
+    /// removed.
     sweep_at: usize,
 }
 
@@ -33,11 +34,11 @@ impl Resource for GuestTimer {
     const LIMIT: usize = 1 << 22;
 }
 
-/// Tables smaller than this are not swept.
+/// Nothing is removed from a table that has fewer entries.
 const FIRST_SWEEP: usize = 64;
 
 impl GuestTimers {
-    /// No timers yet.
+    /// Returns the state of a new process, which has started no timers.
     pub fn new(timers: Timers) -> GuestTimers {
         GuestTimers {
             timers,
@@ -46,7 +47,7 @@ impl GuestTimers {
         }
     }
 
-    /// What the timers run on.
+    /// Returns what the timers of all processes run on.
     pub fn timers(&self) -> &Timers {
         &self.timers
     }

@@ -1,26 +1,23 @@
 //! Messages that arrive later.
 //!
-//! [`Timers`] run actions when their time has come. All of them share one
-//! queue and one task, so that a million pending timers are a million entries in
-//! a map and nothing more.
+//! [`Timers`] run actions at a later time. All timers share one queue and one task, so
+//! that each pending timer costs an entry in a map and nothing else.
 //!
 //! # Layout
 //!
-//! - [`queue`]: [`TimerQueue`], what is due when, with time passed in.
-//! - [`timers`]: [`Timers`], the queue with a clock.
+//! - `queue`: [`TimerQueue`], a queue sorted by time, which has no clock itself.
+//! - `timers`: [`Timers`], a queue with a clock.
 //! - `guest`: the namespace `lunatic::timer` (feature `guest`, on by default).
 //!
 //! # Invariants
 //!
-//! - Nothing here knows what a timer does when it fires, and no lock is held
-//!   while it does.
-//! - A timer fires or is cancelled, never both, and whoever cancels is told
-//!   which.
+//! - No lock is held while the action of a timer runs.
+//! - A timer either fires or is cancelled, and [`Timer::cancel`] returns which.
 
 #[cfg(feature = "guest")]
 pub mod guest;
-pub mod queue;
-pub mod timers;
+mod queue;
+mod timers;
 
 pub use queue::{TimerKey, TimerQueue};
 pub use timers::{MAX_TIMERS, Timer, Timers, TooManyTimers};

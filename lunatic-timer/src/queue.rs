@@ -1,17 +1,38 @@
-//! What is due when. Pure data: time is passed in.
+//! A queue sorted by time, which has no clock itself.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Things in the order in which they are due; of two that are due at the same
-/// time, the one that was inserted first.
+/// A queue of values, each of which is due at a time.
+///
+/// The value that is due first comes out first, and of two that are due at the same
+/// time the one that was inserted first.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use lunatic_timer::TimerQueue;
+///
+/// let now = Instant::now();
+/// let mut queue = TimerQueue::new();
+/// queue.insert(now + Duration::from_secs(2), "later");
+/// let cancelled = queue.insert(now, "never");
+/// queue.insert(now, "now");
+///
+/// assert_eq!(queue.remove(cancelled), Some("never"));
+/// assert_eq!(queue.pop_due(now), Some("now"));
+/// assert_eq!(queue.pop_due(now), None);
+/// assert_eq!(queue.next_due(), Some(now + Duration::from_secs(2)));
+/// ```
 #[derive(Debug)]
 pub struct TimerQueue<P> {
     entries: BTreeMap<TimerKey, P>,
     next: u64,
 }
 
-/// The place of one thing in a [`TimerQueue`]; never used again.
+/// The key of one value in a [`TimerQueue`]. Keys are not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerKey {
     due: Instant,
@@ -19,7 +40,7 @@ pub struct TimerKey {
 }
 
 impl<P> TimerQueue<P> {
-    /// An empty queue.
+    /// Returns an empty queue.
     pub fn new() -> TimerQueue<P> {
         TimerQueue {
             entries: BTreeMap::new(),
@@ -27,7 +48,7 @@ impl<P> TimerQueue<P> {
         }
     }
 
-    /// Adds something that is due at a time.
+    /// Adds a value that is due at a time, and returns its key.
     pub fn insert(&mut self, due: Instant, payload: P) -> TimerKey {
         let key = TimerKey {
             due,
@@ -38,33 +59,33 @@ impl<P> TimerQueue<P> {
         key
     }
 
-    /// Takes something out, if it is still there.
+    /// Takes the value with this key out, if it is still queued.
     pub fn remove(&mut self, key: TimerKey) -> Option<P> {
         self.entries.remove(&key)
     }
 
-    /// Whether something is still there.
+    /// Returns whether the value with this key is still queued.
     pub fn contains(&self, key: TimerKey) -> bool {
         self.entries.contains_key(&key)
     }
 
-    /// Takes the next thing that is due at `now`.
+    /// Takes the next value out, if it is due at `now` or before.
     pub fn pop_due(&mut self, now: Instant) -> Option<P> {
         let entry = self.entries.first_entry()?;
         (entry.key().due <= now).then(|| entry.remove())
     }
 
-    /// When the next thing is due.
+    /// Returns the time at which the next value is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.entries.first_key_value().map(|(key, _)| key.due)
     }
 
-    /// How many things are waiting.
+    /// Returns the number of queued values.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing is waiting.
+    /// Returns whether no value is queued.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

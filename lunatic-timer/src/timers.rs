@@ -1,4 +1,4 @@
-//! The queue with a clock.
+//! A queue of timers with a clock.
 
 use std::error::Error;
 use std::fmt;
@@ -14,9 +14,34 @@ use crate::queue::{TimerKey, TimerQueue};
 /// The highest number of pending timers.
 pub const MAX_TIMERS: usize = 1 << 24;
 
-/// Actions that are run later; clone it freely.
+/// Timers that run an action when they fire. All clones share the same timers.
 ///
-/// Somebody has to [`run`](Timers::run) it.
+/// They fire only while some task awaits [`run`](Timers::run).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use futures_lite::future;
+/// use lunatic_timer::Timers;
+///
+/// let timers = Timers::new();
+/// let (sender, receiver) = async_channel::bounded(1);
+/// timers.after(Duration::from_millis(1), move || {
+///     sender.try_send("now").ok();
+/// })?;
+/// let late = timers.after(Duration::from_secs(3600), || unreachable!())?;
+/// assert!(late.cancel());
+///
+/// let fired = async { receiver.recv().await.ok() };
+/// let never = async {
+///     timers.run().await;
+///     None
+/// };
+/// assert_eq!(future::block_on(future::or(fired, never)), Some("now"));
+/// # Ok::<(), lunatic_timer::TooManyTimers>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Timers {
     shared: Arc<Shared>,
@@ -25,30 +50,33 @@ pub struct Timers {
 #[derive(Default)]
 struct Shared {
     queue: Mutex<TimerQueue<Action>>,
-    /// There is something that is due earlier than all before.
+    /// Notified when a timer is started that is due before all others.
     earlier: Event,
 }
 
 type Action = Box<dyn FnOnce() + Send>;
 
-/// A timer, pending or not.
+/// A timer, which is pending, has fired or was cancelled.
+///
+/// Dropping it changes nothing: the timer still fires.
 pub struct Timer {
     timers: Timers,
-    /// `None` if it is due later than the clock goes.
+    /// `None` if it is due at a time that the clock cannot represent.
     key: Option<TimerKey>,
 }
 
-/// There are [`MAX_TIMERS`] pending timers.
+/// The error of [`Timers::after`] if there are [`MAX_TIMERS`] pending timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyTimers;
 
 impl Timers {
-    /// No timers.
+    /// Returns a new set of timers, which is empty.
     pub fn new() -> Timers {
         Timers::default()
     }
 
-    /// Calls `action` after a time. It must be quick: it runs on the timer task.
+    /// Starts a timer that calls `action` after `delay`. No other timer fires while the
+    /// action runs, so it should be short.
     ///
     /// # Errors
     ///
@@ -75,17 +103,17 @@ impl Timers {
         })
     }
 
-    /// How many timers are pending.
+    /// Returns the number of pending timers.
     pub fn len(&self) -> usize {
         self.shared.queue.lock().len()
     }
 
-    /// Whether no timer is pending.
+    /// Returns whether no timer is pending.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Fires timers when they are due, for ever.
+    /// Fires timers when they are due. The future never completes.
     pub async fn run(&self) {
         loop {
             let earlier = self.shared.earlier.listen();
@@ -104,7 +132,7 @@ impl Timers {
     }
 
     async fn fire_due(&self) {
-        /// So many actions, then other tasks run on this core.
+        /// After so many actions, other tasks may run on this core.
         const BATCH: usize = 256;
         loop {
             let now = Instant::now();
@@ -121,7 +149,7 @@ impl Timers {
 }
 
 impl Timer {
-    /// Keeps the timer from firing; whether it had not fired yet.
+    /// Cancels the timer. Returns whether it was still pending; it has fired otherwise.
     pub fn cancel(self) -> bool {
         match self.key {
             Some(key) => {
@@ -132,7 +160,7 @@ impl Timer {
         }
     }
 
-    /// Whether the timer has not fired yet.
+    /// Returns whether the timer has not fired yet.
     pub fn is_pending(&self) -> bool {
         self.key
             .is_none_or(|key| self.timers.shared.queue.lock().contains(key))

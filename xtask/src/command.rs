@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -48,8 +48,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     check(command, status)
 }
 
-/// Runs `command` on xtask's own terminal and returns how it ended.
-pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
+/// Runs `command` on xtask's own terminal and returns its exit code, or that of a
+/// failure if it was killed.
+pub(crate) fn exit_code(command: &mut Command) -> Result<ExitCode> {
+    Ok(status(command)?
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn status(command: &mut Command) -> Result<ExitStatus> {
     command.status().with_context(|| cannot_start(command))
 }
 

@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 use crate::cargo::Artifact;
 use crate::command::{self, Outcome};
 use crate::tally::Tally;
-use crate::{runtime, toolchain};
+use crate::{programs, toolchain};
 use package::Package;
 
 /// How long a program may run. The longest takes a few seconds.
@@ -62,7 +62,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<Report> {
     let package = Package::unpack()?;
     let artifacts = package.build(&toolchain::ensure()?)?;
     let runner = Runner {
-        lunatic: runtime::build()?,
+        lunatic: programs::build("lunatic")?,
         package: package.folder,
     };
     let mut report = suite::run(&runner, &artifacts, selected)?;

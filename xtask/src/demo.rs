@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::{command, guests, runtime, toolchain};
+use crate::{command, guests, programs, toolchain};
 
 /// The guest's package in `guests/`.
 const GUEST: &str = "demo";
@@ -17,15 +17,11 @@ pub(crate) fn main(arguments: &[String]) -> Result<ExitCode> {
         .into_iter()
         .find(|guest| guest.name == GUEST)
         .with_context(|| format!("the workspace `guests/` has no program `{GUEST}`"))?;
-    let mut lunatic = command::new(runtime::build()?);
+    let mut lunatic = command::new(programs::build("lunatic")?);
     lunatic.arg("run").arg(guest.path).args(arguments);
     if env::var_os("RUST_LOG").is_none() {
         // Its crashes are deliberate; the guest itself tells of them.
         lunatic.env("RUST_LOG", "error");
     }
-    let status = command::status(&mut lunatic)?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
+    command::exit_code(&mut lunatic)
 }

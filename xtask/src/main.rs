@@ -1,18 +1,18 @@
 //! `cargo xtask`: builds the guests, and drives demos, tests and checks.
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a command line tool talks to whoever started it"
 )]
 
-mod bench;
 mod cargo;
 mod command;
 mod compat;
 mod demo;
 mod guests;
 mod loom;
-mod runtime;
-mod soak;
+mod measure;
+mod programs;
 mod tally;
 mod test;
 mod tidy;
@@ -43,9 +43,19 @@ enum Task {
         arguments: Vec<String>,
     },
     /// Measures the runtime in whole programs and writes BENCHMARKS.md
-    Bench(bench::Options),
-    /// Has processes come and go, and sees whether memory stays what it was
-    Soak(soak::Options),
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What follows is handed to the program that measures
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Starts and ends processes for a while, and checks that memory does not grow
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// What follows is handed to the program that measures
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Model-checks what workers, mailboxes and the arena share between threads
     Loom,
     /// Runs everything CI runs
@@ -65,8 +75,12 @@ fn main() -> ExitCode {
         Task::Toolchain => toolchain::main(),
         Task::Guests => guests::main(),
         Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
-        Task::Bench(options) => bench::main(&options),
-        Task::Soak(options) => soak::main(&options),
+        Task::Bench { arguments } => {
+            return measure::main("bench", &arguments).unwrap_or_else(report);
+        }
+        Task::Soak { arguments } => {
+            return measure::main("soak", &arguments).unwrap_or_else(report);
+        }
         Task::Loom => loom::main(),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),

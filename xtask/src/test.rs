@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{cargo, command, compat, guests, loom, tidy};
+use crate::{cargo, command, compat, guests, loom, tidy, workspace};
 
 /// Runs all steps up to the first that fails, and sums up.
 pub(crate) fn main() -> Result<()> {
@@ -86,14 +86,24 @@ fn format() -> Result<()> {
     )
 }
 
+/// Checks the guests too, for the host: a toolchain for guests may have no clippy.
 fn clippy() -> Result<()> {
-    command::run(cargo::new("clippy").args([
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "--deny=warnings",
-    ]))
+    let mut host = cargo::new("clippy");
+    let mut guests = cargo::new("clippy");
+    guests
+        .current_dir(guests::workspace())
+        .arg("--target-dir")
+        .arg(workspace::target_dir().join("guests-check"));
+    for clippy in [&mut host, &mut guests] {
+        command::run(clippy.args([
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "--deny=warnings",
+        ]))?;
+    }
+    Ok(())
 }
 
 fn has_nextest() -> bool {

@@ -1,7 +1,6 @@
 //! Checks what neither the compiler nor clippy checks.
 
 mod citations;
-mod code;
 mod dependencies;
 mod host_functions;
 mod imports;
@@ -45,6 +44,9 @@ fn sources() -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for path in files(&["*.rs"])? {
         problems.extend(source::problems(&path, &read(&path)?));
+    }
+    for path in files(&["*Cargo.toml"])? {
+        problems.extend(source::manifest_problem(&path, &read(&path)?));
     }
     Ok(problems)
 }

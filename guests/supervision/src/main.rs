@@ -70,6 +70,7 @@ fn worker(name: &str, number: i64, observer: ProcessId) -> Child {
 
 /// Reports its number, says it and its own id to the parent, and fails at the
 /// first message.
+#[allow(unsafe_code, reason = "no other export has this name")]
 #[export_name = "worker"]
 extern "C" fn work(number: i64, parent: u64, observer: u64) {
     report(ProcessId(observer), number);

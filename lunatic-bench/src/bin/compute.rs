@@ -1,6 +1,6 @@
 //! Computes everything on every backend, interleaved, and prints how long it took.
 //!
-//! `compute ROUNDS` prints a line `KERNEL-GROUND 1 NANOSECONDS` for each, with
+//! `compute ROUNDS` prints a line `KERNEL-BACKEND 1 NANOSECONDS` for each, with
 //! the median of all rounds.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 

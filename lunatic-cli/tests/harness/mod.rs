@@ -10,27 +10,21 @@ mod guest;
 pub mod interface;
 pub mod program;
 
-use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use async_io::Timer;
-use futures_lite::future;
 use lunatic_abi::Guest as _;
 use lunatic_cli::{Config, Root, RootError, Runtime, State};
 use lunatic_engine::{LoadError, Module};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{ExitReason, Process, ProcessConfig, SpawnOptions};
+use lunatic_testkit::{end_of, wait, wait_until};
 use wasmtime::{Caller, Linker};
 
 pub use guest::module;
 use interface::TEST_FUNCTIONS;
-
-/// So long everything may take; nothing takes long, but a hang must end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A runtime with host functions for tests:
 ///
@@ -197,10 +191,8 @@ impl World {
     /// Waits until so many processes are left.
     #[track_caller]
     pub fn wait_for_count(&self, count: usize) {
-        wait(&format!("{count} processes to be left"), async {
-            while self.runtime.environment().process_count() != count {
-                Timer::after(Duration::from_millis(1)).await;
-            }
+        wait_until(&format!("{count} processes to be left"), || {
+            self.runtime.environment().process_count() == count
         });
     }
 }
@@ -335,15 +327,6 @@ pub fn send(to: &Process, tag: i64, bytes: &[u8]) {
     to.send(message.into()).expect("a living process");
 }
 
-/// How a process ended.
-#[track_caller]
-pub fn end_of(process: &Process) -> ExitReason {
-    wait(
-        &format!("the end of process {}", process.id()),
-        process.wait(),
-    )
-}
-
 #[track_caller]
 pub fn assert_normal(process: &Process) {
     let reason = end_of(process);
@@ -363,16 +346,4 @@ pub fn assert_failed(process: &Process, cause: &str) {
 pub fn assert_killed(process: &Process) {
     let reason = end_of(process);
     assert!(matches!(reason, ExitReason::Killed), "ended: {reason}");
-}
-
-/// Waits, but not for ever.
-#[track_caller]
-pub fn wait<T>(what: &str, event: impl Future<Output = T>) -> T {
-    let event = async { Some(event.await) };
-    let end_of_patience = async {
-        Timer::after(PATIENCE).await;
-        None
-    };
-    future::block_on(future::or(event, end_of_patience))
-        .unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {what}"))
 }

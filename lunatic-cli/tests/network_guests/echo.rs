@@ -5,7 +5,9 @@ use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::server::{PATIENCE, Server, echoed, lunatic};
+use lunatic_testkit::{PATIENCE, skipped};
+
+use crate::server::{Server, echoed, lunatic};
 
 #[test]
 fn bytes_come_back_to_many_who_are_connected_at_once() {
@@ -76,7 +78,7 @@ fn a_privileged_port_ends_the_program_with_a_sentence() {
     if TcpListener::bind(ADDRESS).is_ok() {
         // Whoever runs this may do it, so the program gets less.
         if Command::new("setpriv").arg("--version").output().is_err() {
-            eprintln!("SKIPPED: `setpriv` (util-linux) isn't there to take the privilege away");
+            skipped("`setpriv` (util-linux) isn't there to take the privilege away");
             return;
         }
         command = Command::new("setpriv");

@@ -1,14 +1,13 @@
 //! A guest that listens, and clients of it.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
 
-/// How long a test waits for an event that must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+use lunatic_testkit::PATIENCE;
+use lunatic_testkit::built::rust_guest;
+use lunatic_testkit::program::first_line;
 
 /// A running guest, which doesn't outlive this.
 pub(crate) struct Server {
@@ -47,9 +46,7 @@ impl Server {
 
     fn spawn(command: &mut Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
+        let line = first_line(&mut child);
         let address = line.trim().strip_prefix("listening on ").unwrap();
         Server {
             address: address.parse().unwrap(),
@@ -78,23 +75,11 @@ impl Drop for Server {
 pub(crate) fn lunatic(directory: &Path, guest: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lunatic"));
     command.env_remove("CARGO_MANIFEST_DIR");
-    command.current_dir(directory).arg("run").arg(module(guest));
     command
-}
-
-fn module(guest: &str) -> PathBuf {
-    let folder = std::env::var_os("LUNATIC_GUESTS").map_or_else(built, PathBuf::from);
-    let module = folder.join(guest).with_extension("wasm");
-    fs::canonicalize(&module).unwrap_or_else(|error| {
-        let module = module.display();
-        panic!("{module}: {error}; `cargo xtask guests` builds the guests")
-    })
-}
-
-/// Where `cargo xtask guests` leaves the modules.
-fn built() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    root.join("target/guests/wasm32-wasip1/release")
+        .current_dir(directory)
+        .arg("run")
+        .arg(rust_guest(guest));
+    command
 }
 
 /// Sends bytes, and returns as many.

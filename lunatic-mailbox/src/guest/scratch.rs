@@ -1,5 +1,5 @@
-//! The mailbox of a wasm process and its scratch area: the one message it reads
-//! or writes.
+//! The mailbox of a wasm process, and its scratch area, which holds the one message
+//! that the process reads or writes.
 
 use lunatic_abi::Misuse;
 
@@ -14,7 +14,7 @@ const DATA: u32 = 0;
 const LINK_DIED: u32 = 1;
 const PROCESS_DIED: u32 = 2;
 
-/// Where a process reads and writes messages.
+/// The mailbox, the scratch area and the way out of one process.
 #[derive(Debug)]
 pub struct GuestMailbox<P> {
     inbox: Mailbox,
@@ -23,7 +23,9 @@ pub struct GuestMailbox<P> {
 }
 
 impl<P: Post> GuestMailbox<P> {
-    /// The messaging state of a new process.
+    /// Returns the state of a new process, whose scratch area is empty.
+    ///
+    /// - `post`: what brings its messages to other processes.
     pub fn new(inbox: Mailbox, post: P) -> GuestMailbox<P> {
         GuestMailbox {
             inbox,
@@ -32,22 +34,23 @@ impl<P: Post> GuestMailbox<P> {
         }
     }
 
-    /// The queue of messages that have arrived.
+    /// Returns the mailbox that its messages arrive in.
     pub fn inbox(&mut self) -> &mut Mailbox {
         &mut self.inbox
     }
 
-    /// The way messages leave the process.
+    /// Returns what brings its messages to other processes.
     pub fn post(&self) -> &P {
         &self.post
     }
 
-    /// Puts a message into scratch, dropping what was there.
+    /// Puts a message into the scratch area, and drops the one that was there.
     pub fn put(&mut self, message: Message) {
         self.scratch = Some(message);
     }
 
-    /// Puts a received message into scratch, and returns the code of its kind.
+    /// Puts a received message into the scratch area, and returns the result code of
+    /// its kind.
     pub fn accept(&mut self, message: Message) -> u32 {
         let code = match message {
             Message::Data(_) => DATA,
@@ -58,7 +61,7 @@ impl<P: Post> GuestMailbox<P> {
         code
     }
 
-    /// The message in scratch.
+    /// Returns the message in the scratch area.
     ///
     /// # Errors
     ///
@@ -67,7 +70,7 @@ impl<P: Post> GuestMailbox<P> {
         self.scratch.as_ref().ok_or_else(empty)
     }
 
-    /// Takes the message out of scratch.
+    /// Takes the message out of the scratch area.
     ///
     /// # Errors
     ///
@@ -76,7 +79,7 @@ impl<P: Post> GuestMailbox<P> {
         self.scratch.take().ok_or_else(empty)
     }
 
-    /// The data message in scratch.
+    /// Returns the data message in the scratch area.
     ///
     /// # Errors
     ///
@@ -91,12 +94,12 @@ impl<P: Post> GuestMailbox<P> {
         }
     }
 
-    /// Appends to the data message in scratch.
+    /// Appends bytes to the data message in the scratch area.
     ///
     /// # Errors
     ///
-    /// [`Misuse::Refused`] if there is none, or it would outgrow the mailbox
-    /// limit and could reach nobody. The message stays as it was.
+    /// [`Misuse::Refused`] if there is none, or if it would exceed the limit of a
+    /// mailbox and could not be sent. The message is not changed then.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Misuse> {
         let limit = self.inbox.limits().bytes;
         let message = self.data()?;
@@ -105,11 +108,11 @@ impl<P: Post> GuestMailbox<P> {
         Ok(())
     }
 
-    /// Adds a resource to the data message in scratch and returns its index.
+    /// Adds a resource to the data message in the scratch area, and returns its index.
     ///
     /// # Errors
     ///
-    /// As [`write`](GuestMailbox::write); hands the resource back.
+    /// As [`write`](GuestMailbox::write), together with the resource.
     pub fn push<R: MessageResource>(&mut self, resource: R) -> Result<u64, (Misuse, R)> {
         let limit = self.inbox.limits().bytes;
         let allowed = self.data().and_then(|message| {
@@ -122,7 +125,7 @@ impl<P: Post> GuestMailbox<P> {
         }
     }
 
-    /// Sends the message in scratch.
+    /// Sends the message in the scratch area, which is empty then.
     ///
     /// # Errors
     ///
@@ -133,12 +136,12 @@ impl<P: Post> GuestMailbox<P> {
         Ok(())
     }
 
-    /// Sends the message in scratch and begins to wait for the answer to it, before
-    /// the message leaves.
+    /// Sends the message in the scratch area, and returns the wait for its reply,
+    /// which begins before the message is sent.
     ///
     /// # Errors
     ///
-    /// [`Misuse::Refused`] if scratch is empty.
+    /// [`Misuse::Refused`] if the scratch area is empty.
     pub fn request(&mut self, to: Pid, reply_tag: Option<Tag>) -> Result<Wait, Misuse> {
         let message = self.take()?;
         let reply = self.inbox.begin_reply(reply_tag);

@@ -1,4 +1,4 @@
-//! A host name in a rule, and the addresses that it is known to lead to.
+//! A host name in a rule, and its known addresses.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::resolver::resolve_host;
 use crate::time_limit::within;
 
-/// A host name, and every address that it was seen to lead to.
+/// A host name, and all addresses that looking it up has returned.
 #[derive(Debug)]
 pub(super) struct Host {
     name: String,
@@ -22,13 +22,13 @@ struct Known {
     looked_up: Option<Instant>,
 }
 
-/// A name is not looked up again before this.
+/// After a lookup, a name is not looked up again for so long.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A lookup for a rule takes at most this long.
+/// How long a lookup for a rule may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names with more addresses than this are not served well by a rule.
+/// More addresses of a name are not kept, and so do not match its rule.
 const MAX_ADDRESSES: usize = 4096;
 
 impl Host {
@@ -43,16 +43,16 @@ impl Host {
         &self.name
     }
 
-    /// Whether that is the name.
+    /// Returns whether `name` is the same name.
     pub(super) fn is(&self, name: &str) -> bool {
         name.strip_suffix('.')
             .unwrap_or(name)
             .eq_ignore_ascii_case(&self.name)
     }
 
-    /// Whether the name leads to the address. A name that cannot be looked up
-    /// leads nowhere.
-    pub(super) async fn leads_to(&self, ip: IpAddr) -> bool {
+    /// Returns whether the name has the address. A name that cannot be looked up has no
+    /// addresses.
+    pub(super) async fn has(&self, ip: IpAddr) -> bool {
         if self.knows(ip) || !self.is_stale() {
             return self.knows(ip);
         }
@@ -63,7 +63,7 @@ impl Host {
         self.knows(ip)
     }
 
-    /// Remembers where the name leads to.
+    /// Records addresses of the name.
     pub(super) fn learn(&self, addresses: &[SocketAddr]) {
         let mut known = self.known.lock();
         for address in addresses {

@@ -1,4 +1,4 @@
-//! One rule and its text.
+//! One rule, and its text.
 
 use std::error::Error;
 use std::fmt;
@@ -12,12 +12,14 @@ use ipnet::IpNet;
 use crate::rules::host::Host;
 use crate::rules::{Action, Wanted};
 
-/// Names addresses, and what may be done with them.
+/// A pattern that matches actions on addresses.
 ///
-/// The text is `[connect:|bind:]HOST[:PORTS]`. `HOST` is a host name, an
-/// address, a network such as `10.0.0.0/8`, or `*`; with ports, IPv6 stands in
-/// brackets. `PORTS` is a port, a range such as `8000-8999`, or `*`. Without an
-/// action both are meant, without ports all.
+/// Its text is `[connect:|bind:]HOST[:PORTS]`. `HOST` is a host name, an address, a
+/// network such as `10.0.0.0/8`, or `*`. `PORTS` is a port, a range such as
+/// `8000-8999`, or `*`; before ports, IPv6 is in brackets. Without an action the rule
+/// matches both, without ports it matches all.
+///
+/// # Examples
 ///
 /// ```
 /// use lunatic_net::Rule;
@@ -26,7 +28,7 @@ use crate::rules::{Action, Wanted};
 ///     let rule: Rule = text.parse()?;
 ///     assert_eq!(rule.to_string(), text);
 /// }
-/// # Ok::<(), lunatic_net::rules::BadRule>(())
+/// # Ok::<(), lunatic_net::BadRule>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -42,7 +44,7 @@ enum Target {
     Host(Arc<Host>),
 }
 
-/// A text is not a rule.
+/// The error of a text that is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRule {
     text: String,
@@ -52,7 +54,7 @@ pub struct BadRule {
 const ALL_PORTS: RangeInclusive<u16> = 0..=u16::MAX;
 
 impl Rule {
-    /// Whether the rule names this.
+    /// Returns whether the rule matches.
     pub(super) async fn names(&self, wanted: &Wanted<'_>) -> bool {
         if !self.names_action(wanted.action) || !self.ports.contains(&wanted.port) {
             return false;
@@ -61,13 +63,13 @@ impl Rule {
             Target::Any => true,
             Target::Net(net) => net.contains(&wanted.ip),
             Target::Host(host) => {
-                wanted.name.is_some_and(|name| host.is(name)) || host.leads_to(wanted.ip).await
+                wanted.name.is_some_and(|name| host.is(name)) || host.has(wanted.ip).await
             }
         }
     }
 
-    /// Whether all addresses of this machine are to be bound, and some of them
-    /// may be among those that the rule names.
+    /// Returns whether all addresses of this machine are to be bound, and the rule may
+    /// match some of them.
     pub(super) fn touches_wildcard(&self, wanted: &Wanted<'_>) -> bool {
         wanted.action == Action::Bind
             && wanted.ip.is_unspecified()
@@ -75,12 +77,12 @@ impl Rule {
             && self.ports.contains(&wanted.port)
             && match (&self.target, wanted.ip) {
                 (Target::Net(IpNet::V6(_)), IpAddr::V4(_)) => false,
-                // All of IPv6 can be all of IPv4 as well.
+                // All addresses of IPv6 can include all of IPv4.
                 (Target::Any | Target::Net(_) | Target::Host(_), _) => true,
             }
     }
 
-    /// Whether this, as a rule that denies, denies a lookup.
+    /// Returns whether this rule, if it is one that denies, denies a lookup.
     pub(super) fn denies_lookup(&self, host: &str) -> bool {
         let is_whole = self.names_action(Action::Connect) && self.ports == ALL_PORTS;
         is_whole
@@ -91,8 +93,8 @@ impl Rule {
             }
     }
 
-    /// Whether this, as a rule that allows, allows a lookup: addresses are
-    /// allowed, and one may be found by any name.
+    /// Returns whether this rule, if it is one that allows, allows a lookup. A rule that
+    /// allows addresses allows every lookup, as any name may have one of them.
     pub(super) fn allows_lookup(&self, host: &str) -> bool {
         match &self.target {
             Target::Any | Target::Net(_) => true,
@@ -176,7 +178,7 @@ fn target(host: &str) -> Result<Target, &'static str> {
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_name = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    // What looks like an address and is none must not be taken for a name.
+    // A mistyped address must not be taken for a name.
     let is_number = |name: &str| {
         name.chars()
             .all(|char| char.is_ascii_digit() || char == '.')

@@ -15,18 +15,49 @@ use crate::tls::roots::{self, RootsError};
 use crate::tls::{TlsStream, provider};
 
 /// Makes TLS connections to servers whose certificates it trusts.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future;
+/// use lunatic_net::{TlsConnector, TlsIdentity, TlsListener};
+/// use rcgen::{CertificateParams, KeyPair};
+///
+/// # future::block_on(async {
+/// let key = KeyPair::generate()?;
+/// let certificate = CertificateParams::new(["localhost".to_owned()])?.self_signed(&key)?.pem();
+/// let identity = TlsIdentity::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes())?;
+///
+/// let listener = TlsListener::bind("127.0.0.1:0".parse()?, identity).await?;
+/// let connector = TlsConnector::with_roots(&[certificate])?;
+/// let server = async {
+///     let (stream, _) = listener.accept().await?;
+///     stream.write_all(b"hello").await?;
+///     Ok::<_, Box<dyn std::error::Error>>(stream)
+/// };
+/// let client = async {
+///     let stream = connector.connect("localhost", listener.local_addr()?).await?;
+///     let mut buffer = [0; 16];
+///     let count = stream.read(&mut buffer).await?;
+///     Ok(buffer[..count].to_vec())
+/// };
+/// let (_stream, received) = future::try_zip(server, client).await?;
+/// assert_eq!(received, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct TlsConnector {
     config: Arc<ClientConfig>,
 }
 
 impl TlsConnector {
-    /// Trusts what the system trusts; if the system has no certificates, what
-    /// Mozilla trusts. They are read once.
+    /// Returns a connector that trusts the root certificates of the system, or those of
+    /// Mozilla if the system has none. They are read once.
     ///
     /// # Errors
     ///
-    /// [`RootsError::Unusable`].
+    /// [`RootsError::Unusable`] if TLS cannot be set up with them.
     pub async fn with_system_roots() -> Result<TlsConnector, RootsError> {
         static SYSTEM: OnceCell<TlsConnector> = OnceCell::new();
         let read = || async {
@@ -36,11 +67,12 @@ impl TlsConnector {
         SYSTEM.get_or_try_init(read).await.cloned()
     }
 
-    /// Trusts the certificates in some PEM texts, and none else.
+    /// Returns a connector that trusts only the root certificates in these PEM texts.
     ///
     /// # Errors
     ///
-    /// [`RootsError`], also if one of the texts has no certificate.
+    /// [`RootsError`] if a text cannot be read or has no certificate, or if TLS cannot
+    /// be set up with them.
     pub fn with_roots(texts: &[impl AsRef<[u8]>]) -> Result<TlsConnector, RootsError> {
         TlsConnector::new(roots::from_pem(texts)?)
     }
@@ -56,14 +88,16 @@ impl TlsConnector {
         })
     }
 
-    /// Connects and does the handshake; there is no time limit but the system's.
+    /// Connects to an address and does the handshake, with the time limit of the system
+    /// only.
     ///
-    /// - `name`: what the certificate of the server must be for, a host name or
-    ///   an address; the server is told a host name.
+    /// - `name`: the host name or address that the certificate of the server must be
+    ///   for. A host name is also sent to the server.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// [`ConnectError`] if the name is not valid, the address cannot be connected to, or
+    /// the handshake fails.
     pub async fn connect(
         &self,
         name: &str,
@@ -72,13 +106,14 @@ impl TlsConnector {
         self.connect_any(name, &[address]).await
     }
 
-    /// As [`connect`](TlsConnector::connect), to the one of a server's addresses
-    /// that answers first. They are tried one after the other, a quarter of a second apart or
-    /// as soon as one has failed.
+    /// Like [`connect`](TlsConnector::connect), to the one of several addresses that
+    /// answers first. They are tried one after the other, each after a quarter of a
+    /// second or when those before have failed.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; if no address can be connected to, the last failure.
+    /// As [`connect`](TlsConnector::connect). If no address can be connected to, it is
+    /// the error of the last one.
     pub async fn connect_any(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! How a TLS handshake fails.
+//! Why a TLS handshake fails.
 
 use std::error::Error;
 use std::fmt;
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use rustls::InvalidMessage;
 
-/// A TLS handshake failed; the stream is of no use any more, and every
-/// operation on it says why.
+/// Why a TLS handshake failed. The stream cannot be used any more, and every operation
+/// on it fails with this error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The other side took too long.
+    /// It took longer than this.
     TimedOut(Duration),
-    /// The other side closed the connection in the middle of it.
+    /// The other side closed the connection during the handshake.
     Closed,
-    /// Both sides do not agree, or one does not trust the other.
+    /// The two sides do not agree, or one does not trust the other.
     Tls(rustls::Error),
-    /// The system says.
+    /// The operating system failed.
     Io(Arc<io::Error>),
 }
 

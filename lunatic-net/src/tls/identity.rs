@@ -1,4 +1,4 @@
-//! A certificate and its private key.
+//! The certificate of a server and its private key.
 
 use std::error::Error;
 use std::fmt;
@@ -10,35 +10,49 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::tls::provider;
 
-/// The certificate of a server, those that vouch for it, and its private key.
+/// The certificate of a server with its chain, and its private key.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::TlsIdentity;
+/// use rcgen::{CertificateParams, KeyPair};
+///
+/// let key = KeyPair::generate()?;
+/// let certificate = CertificateParams::new(["localhost".to_owned()])?.self_signed(&key)?;
+/// let (certificate, key) = (certificate.pem(), key.serialize_pem());
+/// TlsIdentity::from_pem(certificate.as_bytes(), key.as_bytes())?;
+/// assert!(TlsIdentity::from_pem(key.as_bytes(), certificate.as_bytes()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TlsIdentity {
     pub(super) config: Arc<ServerConfig>,
 }
 
-/// Certificate and key are not usable.
+/// Why a certificate and a key cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// There is no certificate in the PEM text, or it is broken.
+    /// The PEM text has no certificate, or cannot be read.
     BadCertificates(pem::Error),
-    /// There is no private key in the PEM text, or it is broken.
+    /// The PEM text has no private key, or cannot be read.
     BadKey(pem::Error),
     /// There is more than one private key.
     SeveralKeys,
-    /// The two do not belong together, or are of a kind that TLS has no use for.
+    /// The two do not belong together, or are of a kind that TLS cannot use.
     Unusable(rustls::Error),
 }
 
 impl TlsIdentity {
-    /// Reads PEM text.
+    /// Reads a certificate and a key from PEM texts.
     ///
-    /// - `certificates`: the server's own, then those that vouch for it.
+    /// - `certificates`: the certificate of the server, followed by its chain.
     /// - `key`: PKCS#8, PKCS#1 (RSA) or SEC1 (elliptic curves).
     ///
     /// # Errors
     ///
-    /// [`IdentityError`].
+    /// [`IdentityError`] if they cannot be read or used.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<TlsIdentity, IdentityError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
             .collect::<Result<_, _>>()

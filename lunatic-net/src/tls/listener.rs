@@ -12,10 +12,34 @@ use crate::accepting;
 use crate::errors::{AcceptError, BindError};
 use crate::tls::{TlsIdentity, TlsStream};
 
-/// How long a client may take for the handshake, if nothing else is said.
+/// The default time limit of a handshake.
 pub const DEFAULT_HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// A socket that TLS connections come in on; clone it freely.
+/// A socket that accepts TLS connections. All clones are the same socket.
+///
+/// See [`TlsConnector`](crate::TlsConnector) for an example with both sides.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::{TcpStream, TlsIdentity, TlsListener};
+/// use rcgen::{CertificateParams, KeyPair};
+///
+/// # futures_lite::future::block_on(async {
+/// # let key = KeyPair::generate()?;
+/// # let certificate = CertificateParams::new(["localhost".to_owned()])?.self_signed(&key)?.pem();
+/// # let key = key.serialize_pem();
+/// let identity = TlsIdentity::from_pem(certificate.as_bytes(), key.as_bytes())?;
+/// let listener = TlsListener::bind("127.0.0.1:0".parse()?, identity).await?;
+///
+/// // It accepts a client that does not even speak TLS: reading does the handshake.
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, _) = listener.accept().await?;
+/// client.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+/// assert!(server.read(&mut [0; 16]).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct TlsListener {
     socket: Arc<Async<net::TcpListener>>,
@@ -24,11 +48,11 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    /// Listens at an address; port 0 lets the system choose one.
+    /// Listens at an address. With port 0 the system chooses one.
     ///
     /// # Errors
     ///
-    /// [`BindError`].
+    /// [`BindError`] if the operating system fails.
     pub async fn bind(
         address: SocketAddr,
         identity: TlsIdentity,
@@ -40,22 +64,20 @@ impl TlsListener {
         })
     }
 
-    /// Sets how long a client may take for the handshake, counted from the
-    /// first operation on its stream.
+    /// Sets how long the handshake may take, from the first operation on the stream on.
     pub fn set_handshake_limit(&mut self, limit: Duration) {
         self.handshake_limit = limit;
     }
 
-    /// Waits for a connection; returns it and the address of the other side.
+    /// Waits for a connection, and returns it and the address of the other side.
     ///
-    /// Nothing has been heard from the client then: the handshake is done by the
-    /// first operation on the stream, so that a client which is slow or does not
-    /// speak TLS keeps nobody else waiting.
+    /// The handshake is not done then, but by the first operation on the stream. So a
+    /// client that is slow or does not speak TLS does not delay the next ones.
     ///
     /// # Errors
     ///
-    /// [`AcceptError`]. If it is a lack of file descriptors, this has waited
-    /// for one for more than half a second.
+    /// [`AcceptError`] if the operating system fails. If there are no file descriptors
+    /// left, this first waits for one for more than half a second.
     pub async fn accept(&self) -> Result<(TlsStream, SocketAddr), AcceptError> {
         let (socket, peer) = accepting::accept(&self.socket).await?;
         let server = ServerConnection::new(self.identity.config.clone())
@@ -64,11 +86,11 @@ impl TlsListener {
         Ok((stream, peer))
     }
 
-    /// The address it listens at.
+    /// Returns the address it listens at.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.get_ref().local_addr()
     }

@@ -1,4 +1,4 @@
-//! The certificates that a client trusts.
+//! The root certificates that a client trusts.
 
 use std::error::Error;
 use std::fmt;
@@ -7,29 +7,29 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-/// The certificates that a client is to trust are not usable.
+/// Why root certificates cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RootsError {
-    /// A PEM text has no certificate, or a broken one.
+    /// A PEM text has no certificate, or cannot be read.
     BadPem {
-        /// Which of the texts.
+        /// The index of the text.
         index: usize,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         source: pem::Error,
     },
-    /// A certificate is not one.
+    /// A certificate cannot be read.
     BadCertificate {
-        /// Which of the texts it is in.
+        /// The index of the text that it is in.
         index: usize,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         source: rustls::Error,
     },
     /// TLS cannot be set up with them.
     Unusable(rustls::Error),
 }
 
-/// All certificates of some PEM texts, and none else.
+/// Reads all certificates from PEM texts.
 pub(super) fn from_pem(texts: &[impl AsRef<[u8]>]) -> Result<RootCertStore, RootsError> {
     let mut roots = RootCertStore::empty();
     for (index, text) in texts.iter().enumerate() {
@@ -48,7 +48,8 @@ pub(super) fn from_pem(texts: &[impl AsRef<[u8]>]) -> Result<RootCertStore, Root
     Ok(roots)
 }
 
-/// What the system trusts, or else what Mozilla does. Blocks.
+/// Reads the certificates that the system trusts, or returns those that Mozilla trusts
+/// if there are none. This blocks.
 pub(super) fn of_system() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

@@ -1,4 +1,4 @@
-//! One TLS connection as far as it goes without waiting.
+//! The state of one TLS connection, without waiting for the socket.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,13 +9,13 @@ use rustls::Connection;
 use crate::errors::StreamError;
 use crate::tls::handshake::HandshakeError;
 
-/// The state of a connection. None of its methods waits: each does what can be
-/// done now, and says what to wait for before it is called again.
+/// The state of a connection. None of its methods waits: each does what can be done
+/// now, and returns what to wait for before it is called again.
 #[derive(Debug)]
 pub(super) struct Session {
     connection: Connection,
     handshake: Handshake,
-    /// How long the handshake may take; `None` is as long as it wants.
+    /// How long the handshake may take, if that is limited.
     limit: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ enum Handshake {
     Failed(HandshakeError),
 }
 
-/// Whether something could be done.
+/// Whether an operation is done, or what it waits for.
 #[derive(Debug)]
 pub(super) enum Step<R> {
     /// It is done.
@@ -36,7 +36,7 @@ pub(super) enum Step<R> {
     Readable,
     /// The socket must become writable first.
     Writable,
-    /// The socket must become one of the two first.
+    /// The socket must become readable or writable first.
     Either,
 }
 
@@ -49,7 +49,8 @@ impl Session {
         }
     }
 
-    /// Begins the handshake if nobody has; how much time is left for it.
+    /// Begins the handshake if it has not begun, and returns how much time is left for
+    /// it, if that is limited.
     pub(super) fn begin_handshake(&mut self) -> Result<Option<Duration>, HandshakeError> {
         let began = match &self.handshake {
             Handshake::Done => return Ok(None),
@@ -66,7 +67,7 @@ impl Session {
             .map(|limit| limit.saturating_sub(began.elapsed())))
     }
 
-    /// Goes on with the handshake.
+    /// Continues the handshake.
     pub(super) fn shake_hands(&mut self, socket: &TcpStream) -> Result<Step<()>, HandshakeError> {
         loop {
             if !self.send(socket)? {
@@ -85,19 +86,19 @@ impl Session {
         }
     }
 
-    /// The time for the handshake is over.
+    /// Returns the error of a handshake that takes too long.
     pub(super) fn too_late(&self) -> HandshakeError {
         HandshakeError::TimedOut(self.limit.unwrap_or_default())
     }
 
-    /// The handshake failed, for good; the other side need not wait any longer.
+    /// Records that the handshake has failed, and closes the connection.
     pub(super) fn fail(&mut self, socket: &TcpStream, error: HandshakeError) {
         self.handshake = Handshake::Failed(error);
         // It may be closed already.
         let _ = socket.shutdown(Shutdown::Both);
     }
 
-    /// Lets `read` take plaintext that has arrived.
+    /// Has `read` read plaintext that has arrived.
     pub(super) fn read(
         &mut self,
         socket: &TcpStream,
@@ -109,21 +110,21 @@ impl Session {
                 done => return Ok(Step::Done(done?)),
             }
             match self.connection.read_tls(&mut &*socket) {
-                // At the end the reader knows what to say.
+                // The end of the stream is reported by the reader.
                 Ok(_) => self.process(socket).map_err(StreamError::Tls)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }
         }
-        // Bytes that a writer had to leave behind, or that answer what was read.
-        // An error is the next writer's: here may still be something to read.
+        // This sends what a writer could not, and answers to what was read. An error
+        // is left to the next writer, as there may still be something to read.
         match self.send(socket) {
             Ok(false) => Ok(Step::Either),
             Ok(true) | Err(_) => Ok(Step::Readable),
         }
     }
 
-    /// Lets `write` put plaintext in, once all from before is with the system.
+    /// Has `write` write plaintext, after all that was written before is sent.
     pub(super) fn write(
         &mut self,
         socket: &TcpStream,
@@ -135,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Gives everything that was written to the system.
+    /// Sends everything that was written.
     pub(super) fn flush(&mut self, socket: &TcpStream) -> Result<Step<()>, StreamError> {
         match self.send(socket)? {
             true => Ok(Step::Done(())),
@@ -143,7 +144,7 @@ impl Session {
         }
     }
 
-    /// Says goodbye, if the other side can hear it without anybody waiting.
+    /// Sends the alert that closes the connection, if that is possible without waiting.
     pub(super) fn close(&mut self, socket: &TcpStream) {
         if matches!(self.handshake, Handshake::Done) {
             self.connection.send_close_notify();
@@ -154,13 +155,13 @@ impl Session {
     fn process(&mut self, socket: &TcpStream) -> Result<(), rustls::Error> {
         let processed = self.connection.process_new_packets();
         if processed.is_err() {
-            // The alert that tells the other side; it may be gone already.
+            // The alert that tells the other side, which may have closed already.
             let _ = self.send(socket);
         }
         processed.map(|_| ())
     }
 
-    /// Gives ciphertext to the system; whether that was all.
+    /// Writes ciphertext to the socket, and returns whether all of it was written.
     fn send(&mut self, socket: &TcpStream) -> io::Result<bool> {
         while self.connection.wants_write() {
             match self.connection.write_tls(&mut &*socket) {

@@ -17,25 +17,29 @@ use crate::time_limit::{TimeLimit, within};
 use crate::tls::handshake::HandshakeError;
 use crate::tls::session::{Session, Step};
 
-/// A TLS connection; clone it freely, it closes with its last handle.
+/// A TLS connection. All clones are handles of the same one, which is closed when the
+/// last one is dropped.
 ///
-/// One handle may read while another writes. Two that read queue up, and so do
-/// two that write. All handles share the time limits; none is set at first.
+/// One handle can read while another one writes. Two reads wait for each other, and so
+/// do two writes. The time limits are those of all handles; at first there are none.
+///
+/// It is made by [`TlsConnector`](crate::TlsConnector), which has an example, and by
+/// [`TlsListener`](crate::TlsListener).
 #[derive(Debug, Clone)]
 pub struct TlsStream(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     socket: Async<net::TcpStream>,
-    /// Locked only while bytes move; nobody waits with it.
+    /// Locked only while bytes are copied, never over an `await`.
     session: parking_lot::Mutex<Session>,
-    /// The handshake is done. It is in the session as well; this costs less.
+    /// Whether the handshake is done. The session knows that too, but is locked.
     ready: AtomicBool,
-    /// Held by whoever drives the handshake.
-    shaking: Mutex<()>,
-    /// Held by whoever reads.
+    /// Held by the operation that does the handshake.
+    handshaking: Mutex<()>,
+    /// Held by the operation that reads.
     reading: OperationLock,
-    /// Held by whoever writes.
+    /// Held by the operation that writes.
     writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
@@ -51,7 +55,7 @@ impl TlsStream {
             socket,
             session: parking_lot::Mutex::new(Session::new(connection, handshake_limit)),
             ready: AtomicBool::new(false),
-            shaking: Mutex::new(()),
+            handshaking: Mutex::new(()),
             reading: OperationLock::new(),
             writing: OperationLock::new(),
             read_limit: TimeLimit::none(),
@@ -59,17 +63,17 @@ impl TlsStream {
         }))
     }
 
-    /// Does the handshake, or waits for who is doing it. Reading and writing do
-    /// this by themselves.
+    /// Does the handshake, or waits for the operation that is doing it. Reading and
+    /// writing do this themselves.
     ///
     /// # Errors
     ///
-    /// [`StreamError::Handshake`], and the same again each time.
+    /// [`StreamError::Handshake`] if it fails, with the same error in each call.
     pub async fn handshake(&self) -> Result<(), StreamError> {
         if self.0.ready.load(Ordering::Acquire) {
             return Ok(());
         }
-        let _turn = self.0.shaking.lock().await;
+        let _guard = self.0.handshaking.lock().await;
         let left = self.0.session.lock().begin_handshake()?;
         let socket = self.0.socket.get_ref();
         let outcome = match within(left, self.shake_hands()).await {
@@ -96,39 +100,42 @@ impl TlsStream {
         }
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.socket.get_ref().local_addr()
     }
 
-    /// The address of the other side.
+    /// Returns the address of the other side.
     ///
     /// # Errors
     ///
-    /// What the system says, for example that there is none any more.
+    /// Fails if the operating system does, for example because the connection is
+    /// closed.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.socket.get_ref().peer_addr()
     }
 
-    /// Waits for bytes and takes what fits; 0 is the end.
+    /// Waits for bytes, reads as many as fit into the buffer, and returns their number,
+    /// which is 0 at the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`StreamError`]; an end that the other side did not announce is
+    /// [`StreamError`] if TLS or the operating system fails, or the time limit is over.
+    /// If the other side closes the connection without an alert, it is
     /// [`io::ErrorKind::UnexpectedEof`].
     pub async fn read(&self, buffer: &mut [u8]) -> Result<usize, StreamError> {
         self.read_with(|source| source.read(buffer)).await
     }
 
-    /// Waits for bytes and lets `read` take them.
+    /// Waits for bytes, and has `read` read them.
     ///
-    /// It is called until it says other than [`io::ErrorKind::WouldBlock`], and
-    /// must read at most once each time. Nothing of it is used in between, so
-    /// the buffer may be another one each time.
+    /// `read` is called until it returns something else than
+    /// [`io::ErrorKind::WouldBlock`]. It must read at most once in each call, and may
+    /// use another buffer each time.
     ///
     /// # Errors
     ///
@@ -151,23 +158,25 @@ impl TlsStream {
         self.0.reading.run(&self.0.read_limit, operation).await
     }
 
-    /// Writes some of the bytes and returns how many.
+    /// Writes some of the bytes, and returns how many.
     ///
-    /// They are with the system then, unless the time limit was over: what has
-    /// been encrypted cannot be taken back, and is sent by what is done next.
+    /// They are given to the operating system then. If the time limit is over before
+    /// that, bytes that are encrypted already count as written, and the next operation
+    /// sends them.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if TLS or the operating system fails, or the time limit is over
+    /// and nothing was encrypted.
     pub async fn write(&self, bytes: &[u8]) -> Result<usize, StreamError> {
         self.write_with(|sink| sink.write(bytes)).await
     }
 
-    /// Writes all of the bytes; the time limit is for each part of them.
+    /// Writes all of the bytes. The time limit is that of each single write.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// As [`write`](TlsStream::write).
     pub async fn write_all(&self, mut bytes: &[u8]) -> Result<(), StreamError> {
         while !bytes.is_empty() {
             let count = self.write(bytes).await?;
@@ -176,12 +185,14 @@ impl TlsStream {
         Ok(())
     }
 
-    /// Waits for room and lets `write` put bytes in; for what is asked of it see
-    /// [`read_with`](TlsStream::read_with), for the rest [`write`](TlsStream::write).
+    /// Like [`write`](TlsStream::write), but has `write` write the bytes.
+    ///
+    /// `write` is called until it returns something else than
+    /// [`io::ErrorKind::WouldBlock`]. It must write at most once in each call.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// As [`write`](TlsStream::write), or if `write` fails.
     pub async fn write_with(
         &self,
         mut write: impl FnMut(&mut dyn Write) -> io::Result<usize>,
@@ -210,11 +221,11 @@ impl TlsStream {
         }
     }
 
-    /// Waits until everything that was written is with the system.
+    /// Waits until everything that was written is given to the operating system.
     ///
     /// # Errors
     ///
-    /// [`StreamError`].
+    /// [`StreamError`] if TLS or the operating system fails, or the time limit is over.
     pub async fn flush(&self) -> Result<(), StreamError> {
         let operation = async {
             self.handshake().await?;
@@ -233,7 +244,7 @@ impl TlsStream {
         }
     }
 
-    /// Waits for what a step needs.
+    /// Waits for what a step waits for.
     async fn wait<R>(&self, step: &Step<R>) -> io::Result<()> {
         let socket = &self.0.socket;
         match step {
@@ -244,7 +255,7 @@ impl TlsStream {
         }
     }
 
-    /// How long a read may take.
+    /// Returns how long a read may take.
     pub fn read_timeout(&self) -> Option<Duration> {
         self.0.read_limit.get()
     }
@@ -254,7 +265,7 @@ impl TlsStream {
         self.0.read_limit.set(limit);
     }
 
-    /// How long a write may take.
+    /// Returns how long a write may take.
     pub fn write_timeout(&self) -> Option<Duration> {
         self.0.write_limit.get()
     }

@@ -6,7 +6,8 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
@@ -15,14 +16,9 @@ use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Limits, Mailbox, Message, Pid};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
-use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
-
-/// The parameters of a call: each an unsigned number as wide as it is, an
-/// unsuffixed one 32 bits.
-macro_rules! args {
-    ($($value:expr),* $(,)?) => {[$(crate::guest::Param::from($value).0),*]};
-}
-pub(crate) use args;
+use lunatic_testkit::guest;
+pub use lunatic_testkit::guest::args;
+use wasmtime::{Linker, Memory, Val};
 
 /// The functions that the module imports: those of this crate, and those on
 /// messages and errors.
@@ -99,30 +95,22 @@ impl NetHost for Host {
 
 /// A process.
 pub struct Guest {
-    pub store: Store<Host>,
-    instance: Instance,
-    memory: Memory,
+    instance: guest::Guest<Host>,
     sent: SentMessages,
 }
 
-fn module() -> String {
-    let mut text = String::from("(module");
-    for function in imports() {
-        let HostFunction {
-            namespace, name, ..
-        } = function;
-        let ty = function.type_use();
-        text += &format!("(import \"{namespace}\" \"{name}\" (func ${name} {ty}))\n");
+impl Deref for Guest {
+    type Target = guest::Guest<Host>;
+
+    fn deref(&self) -> &guest::Guest<Host> {
+        &self.instance
     }
-    for function in imports() {
-        let HostFunction { name, params, .. } = function;
-        let ty = function.type_use();
-        let gets: String = (0..params.len())
-            .map(|index| format!("(local.get {index})"))
-            .collect();
-        text += &format!("(func (export \"{name}\") {ty} (call ${name} {gets}))\n");
+}
+
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut guest::Guest<Host> {
+        &mut self.instance
     }
-    text + &format!("(memory (export \"memory\") {}))", at::PAGES)
 }
 
 impl Guest {
@@ -133,12 +121,6 @@ impl Guest {
 
     /// A process with this config.
     pub fn with(config: NetConfig) -> Guest {
-        let engine = Engine::default();
-        let module = Module::new(&engine, module()).expect("a valid module");
-        let mut linker = Linker::new(&engine);
-        lunatic_abi::add_to_linker(&mut linker).expect("no name is registered twice");
-        lunatic_mailbox::guest::add_to_linker(&mut linker).expect("no name is registered twice");
-        lunatic_net::guest::add_to_linker(&mut linker).expect("no name is registered twice");
         let sent = SentMessages::default();
         let (_, mailbox) = Mailbox::new(Limits::default());
         let host = Host {
@@ -147,41 +129,30 @@ impl Guest {
             memory: None,
             errors: ErrorTable::new(),
         };
-        let mut store = Store::new(&engine, host);
-        let instance =
-            block_on(linker.instantiate_async(&mut store, &module)).expect("all imports exist");
-        let memory = instance
-            .get_memory(&mut store, "memory")
-            .expect("a memory is exported");
-        store.data_mut().memory = Some(memory);
-        Guest {
-            store,
-            instance,
-            memory,
-            sent,
-        }
+        let register = |linker: &mut Linker<Host>| {
+            lunatic_abi::add_to_linker(linker)?;
+            lunatic_mailbox::guest::add_to_linker(linker)?;
+            lunatic_net::guest::add_to_linker(linker)
+        };
+        let module = guest::forwarding(imports(), at::PAGES);
+        let instance = guest::Guest::new(&module, host, register, |host, memory| {
+            host.memory = Some(memory);
+        });
+        Guest { instance, sent }
     }
 
-    /// Calls an export as a future that can be dropped; `Err` is a trap.
-    pub async fn call_async(
-        &mut self,
-        name: &str,
-        params: &[Val],
-    ) -> wasmtime::Result<Option<Val>> {
-        let function = self
-            .instance
-            .get_func(&mut self.store, name)
-            .unwrap_or_else(|| panic!("{name} is exported"));
-        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        function
-            .call_async(&mut self.store, params, &mut results)
-            .await?;
-        Ok(results.into_iter().next())
+    /// A process with a TCP stream, and the other end of it.
+    pub fn with_stream() -> (Guest, u64, TcpStream) {
+        let mut guest = Guest::new();
+        let (listener, address) = guest.bind("tcp");
+        let peer = TcpStream::connect(address).expect("the guest listens");
+        let stream = guest.accept("tcp", listener);
+        (guest, stream, peer)
     }
 
     /// Calls an export that returns an `i32` and does not trap.
     pub async fn code_async(&mut self, name: &str, params: &[Val]) -> i32 {
-        let result = self.call_async(name, params).await.expect("no trap");
+        let result = self.invoke(name, params).await.expect("no trap");
         result.expect("a result").unwrap_i32()
     }
 
@@ -192,41 +163,20 @@ impl Guest {
 
     /// Calls an export that returns an `i64` and does not trap.
     pub fn number(&mut self, name: &str, params: &[Val]) -> u64 {
-        let result = block_on(self.call_async(name, params)).expect("no trap");
+        let result = block_on(self.invoke(name, params)).expect("no trap");
         result.expect("a result").unwrap_i64() as u64
     }
 
     /// Calls an export that returns nothing and does not trap.
     pub fn run(&mut self, name: &str, params: &[Val]) {
-        block_on(self.call_async(name, params)).expect("no trap");
+        block_on(self.invoke(name, params)).expect("no trap");
     }
 
     /// Calls an export that traps; why it does.
     #[track_caller]
     pub fn trap(&mut self, name: &str, params: &[Val]) -> String {
-        let error = block_on(self.call_async(name, params)).expect_err("a trap");
+        let error = block_on(self.invoke(name, params)).expect_err("a trap");
         format!("{error:#}")
-    }
-
-    /// Puts bytes into memory.
-    pub fn put(&mut self, address: u32, bytes: &[u8]) {
-        self.memory
-            .write(&mut self.store, address as usize, bytes)
-            .expect("inside of the memory");
-    }
-
-    /// Takes bytes out of memory.
-    pub fn take(&mut self, address: u32, length: u32) -> Vec<u8> {
-        let start = address as usize;
-        self.memory.data(&self.store)[start..start + length as usize].to_vec()
-    }
-
-    pub fn take_u64(&mut self, address: u32) -> u64 {
-        u64::from_le_bytes(self.take(address, 8).try_into().expect("eight bytes"))
-    }
-
-    pub fn take_u32(&mut self, address: u32) -> u32 {
-        u32::from_le_bytes(self.take(address, 4).try_into().expect("four bytes"))
     }
 
     /// The id that the last call wrote.
@@ -357,25 +307,5 @@ impl Guest {
             .data_mut()
             .mailbox
             .put(message.expect("a message"));
-    }
-}
-
-pub struct Param(pub Val);
-
-impl From<i32> for Param {
-    fn from(value: i32) -> Param {
-        Param(Val::I32(value))
-    }
-}
-
-impl From<u32> for Param {
-    fn from(value: u32) -> Param {
-        Param(Val::I32(value as i32))
-    }
-}
-
-impl From<u64> for Param {
-    fn from(value: u64) -> Param {
-        Param(Val::I64(value as i64))
     }
 }

@@ -1,4 +1,4 @@
-//! What a supervisor wants done.
+//! What a supervisor has to do.
 
 use lunatic_process::ExitReason;
 
@@ -7,25 +7,26 @@ use crate::core::event::{ChildRef, SupervisorEvent};
 use crate::core::input::{RequestError, RequestId};
 use crate::core::intensity::RestartCount;
 
-/// Something to be done, in the order in which it is asked for.
+/// Something that a supervisor has to do; see [`Machine`](crate::core::Machine).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Action {
-    /// Start a child; answered by [`Input::Started`](crate::core::Input::Started)
-    /// or [`Input::StartFailed`](crate::core::Input::StartFailed).
+    /// Start a child. [`Input::Started`](crate::core::Input::Started) or
+    /// [`Input::StartFailed`](crate::core::Input::StartFailed) has to follow.
     Start(ChildKey),
-    /// Kill the process of a child; answered by
-    /// [`Input::Exited`](crate::core::Input::Exited).
+    /// Kill the process of a child. [`Input::Exited`](crate::core::Input::Exited) has
+    /// to follow.
     Kill(ChildKey),
-    /// Ask a child to end; answered in the same way, but perhaps never.
+    /// Ask a child to end. [`Input::Exited`](crate::core::Input::Exited) follows when
+    /// it does.
     AskToEnd(ChildKey),
     /// All children were started for the first time.
     Ready,
     /// Answer a request.
     Reply(RequestId, Result<ChildKey, RequestError>),
-    /// Tell whoever wants to know.
+    /// Report an event to the log and to the observer.
     Tell(SupervisorEvent),
-    /// All children are stopped, and this is the end.
+    /// All children are stopped, and the supervisor ends.
     End(End),
 }
 
@@ -33,12 +34,15 @@ pub enum Action {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum End {
-    /// Somebody wants it to, for this reason.
+    /// It was asked to, for this reason.
     Asked(ExitReason),
     /// There were too many restarts.
     GaveUp(ChildRef, RestartCount),
-    /// A significant child has ended, or all have.
+    /// A significant child has ended and, with [`AutoShutdown::AllSignificant`], it was
+    /// the last of them.
+    ///
+    /// [`AutoShutdown::AllSignificant`]: crate::AutoShutdown::AllSignificant
     AutoShutdown(ChildRef),
-    /// A child could not be started when the supervisor was.
+    /// A child could not be started when the supervisor started.
     StartFailed(ChildRef, ExitReason),
 }

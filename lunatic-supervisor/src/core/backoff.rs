@@ -1,26 +1,41 @@
-//! Delays before restarts that grow with every failure.
+//! Delays before restarts, which grow with every failure.
 
 use std::time::Duration;
 
 use crate::core::spec::SpecError;
 
-/// How long a supervisor waits before it restarts a child: at first `first`,
-/// then twice as long each time, up to `longest`.
+/// How long a supervisor waits before it restarts a child: at first `first`, then twice
+/// as long each time, up to `longest`.
 ///
-/// The delays begin anew for a child that has lived for at least `longest`.
+/// The delays begin at `first` again for a child that has run for at least `longest`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lunatic_supervisor::{Backoff, Spec};
+///
+/// let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+/// let spec = Spec::new("patient").backoff(backoff);
+/// assert_eq!(spec.check(), Ok(()));
+///
+/// let turned_round = Backoff::new(Duration::from_secs(10), Duration::from_millis(100));
+/// assert!(Spec::new("impossible").backoff(turned_round).check().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The first delay.
     pub first: Duration,
     /// The longest delay.
     pub longest: Duration,
-    /// How much of a delay is left to chance, in percent: of many children that
-    /// fail together, not all come back together.
+    /// By how much a delay may be shortened at random, in percent, so that children that
+    /// fail at the same time are not all restarted at the same time.
     pub jitter: u8,
 }
 
 impl Backoff {
-    /// Delays between these two, a tenth of each left to chance.
+    /// Returns delays between these two, with a jitter of 10 percent.
     pub fn new(first: Duration, longest: Duration) -> Backoff {
         const JITTER: u8 = 10;
         Backoff {
@@ -30,7 +45,7 @@ impl Backoff {
         }
     }
 
-    /// Checks that the numbers make sense.
+    /// Checks that `first` is not above `longest`, and `jitter` not above 100.
     pub(super) fn check(&self) -> Result<(), SpecError> {
         const ALL: u8 = 100;
         if self.first > self.longest {
@@ -42,10 +57,10 @@ impl Backoff {
         }
     }
 
-    /// The delay before a restart.
+    /// Returns the delay before a restart.
     ///
-    /// - `failures`: how many there were in a row before this one.
-    /// - `chance`: any number.
+    /// - `failures`: the number of failures in a row before this one.
+    /// - `chance`: a random number.
     pub(super) fn delay(&self, failures: u32, chance: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
         let delay = self.first.saturating_mul(factor).min(self.longest);
@@ -58,11 +73,11 @@ impl Backoff {
 
 fn from_nanos(nanos: u128) -> Duration {
     const SECOND: u128 = 1_000_000_000;
-    // Nothing is lost: it is no longer than the duration it was made from.
+    // The seconds fit: the delay is not longer than the duration it was made from.
     Duration::new((nanos / SECOND) as u64, (nanos % SECOND) as u32)
 }
 
-/// Numbers that are random enough to spread delays: xorshift.
+/// A generator of random numbers for the jitter: xorshift.
 #[derive(Debug)]
 pub(super) struct Chance(u64);
 

@@ -1,4 +1,4 @@
-//! One child: what was said of it, and where it stands.
+//! One child: its specification and its state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use lunatic_process::ExitReason;
 
 use crate::core::spec::{ChildKind, ChildSpec, Restart};
 
-/// A child among those of its supervisor: numbers that go up in the order in
-/// which the children were added, and are never used again.
+/// The number of a child. The children of a supervisor are numbered in the order in
+/// which they are added, and no number is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildKey(pub u64);
 
@@ -19,7 +19,7 @@ impl fmt::Display for ChildKey {
     }
 }
 
-/// Where a child stands.
+/// The state of a child, as it is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChildStatus {
@@ -27,31 +27,31 @@ pub enum ChildStatus {
     Running,
     /// It has ended and will be started again.
     Restarting,
-    /// It has ended, and only its specification is there.
+    /// It has ended and will not be started again, but its specification is kept.
     Stopped,
 }
 
 /// One child, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildInfo {
-    /// Which one.
+    /// Its number.
     pub key: ChildKey,
-    /// Its name; that of the template for those who are made from it.
+    /// Its name, or that of the template that it was made from.
     pub name: Arc<str>,
-    /// Where it stands.
+    /// Its state.
     pub status: ChildStatus,
     /// Whether it supervises others.
     pub kind: ChildKind,
-    /// Whether it is started again.
+    /// Whether it is started again when it ends.
     pub restart: Restart,
     /// How often it was started again.
     pub restarts: u64,
 }
 
-/// How many children there are.
+/// The numbers of children of a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ChildCounts {
-    /// Specifications; a template is one.
+    /// Specifications. A template counts as one.
     pub specs: u64,
     /// Children that have a process.
     pub active: u64,
@@ -61,7 +61,8 @@ pub struct ChildCounts {
     pub workers: u64,
 }
 
-/// A specification that children made from it share, without the name twice.
+/// A specification, which all children that are made from a template share. Its name
+/// is kept once.
 #[derive(Debug)]
 pub(super) struct Shared<S> {
     pub(super) name: Arc<str>,
@@ -78,32 +79,33 @@ impl<S> Shared<S> {
 #[derive(Debug)]
 pub(super) struct Child<S> {
     pub(super) shared: Arc<Shared<S>>,
-    /// Instead of the template's.
+    /// How it is started, if that is not as the specification says.
     pub(super) own_start: Option<S>,
     pub(super) state: State,
-    /// How often it was started again, and how often in a row without living long.
+    /// How often it was started again.
     pub(super) restarts: u64,
+    /// How often in a row it ended soon after it was started.
     pub(super) failures: u32,
     pub(super) started: Option<Instant>,
 }
 
 #[derive(Debug)]
 pub(super) enum State {
-    /// There is no process, and none is to be.
+    /// There is no process, and none will be started.
     Stopped,
-    /// There will be a process.
+    /// Its process is being started.
     Starting,
     Running,
-    /// It was told to end, and is killed at this time.
+    /// It was asked to end, and will be killed at this time.
     Stopping(Option<Instant>),
-    /// It has ended on its own, and nothing was done about that yet.
+    /// It has ended on its own, and the machine has not reacted to that yet.
     Dead(ExitReason),
-    /// It is to be started again: at this time, or as soon as the children before it have started.
+    /// It will be started again, at this time or as soon as the machine has time for it.
     Waiting(Option<Instant>),
 }
 
 impl State {
-    /// When something is to happen with the child.
+    /// When the child is to be killed or started.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
             State::Stopping(due) | State::Waiting(due) => *due,

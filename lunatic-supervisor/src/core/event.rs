@@ -1,4 +1,4 @@
-//! What happens to a supervisor and its children, for logs.
+//! What happens to a supervisor and its children, for logs and observers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use lunatic_process::ExitReason;
 use crate::core::child::ChildKey;
 use crate::core::intensity::RestartCount;
 
-/// A child in an [`SupervisorEvent`].
+/// The child that a [`SupervisorEvent`] is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildRef {
-    /// Which one.
+    /// Its number.
     pub key: ChildKey,
-    /// Its name; that of the template for those who are made from it.
+    /// Its name, or that of the template that it was made from.
     pub name: Arc<str>,
     /// Whether it is one of many made from a template.
     pub from_template: bool,
 }
 
-/// Something worth a line in a log.
+/// Something that happened to a supervisor or to one of its children.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SupervisorEvent {
@@ -28,55 +28,55 @@ pub enum SupervisorEvent {
     Ready,
     /// A child has ended, or did not start, and is started again.
     Restarting {
-        /// Which one.
+        /// The child.
         child: ChildRef,
         /// Why it ended.
         reason: ExitReason,
-        /// How often it was started again, this time too.
+        /// How often it was started again, including this time.
         restarts: u64,
-        /// Where the supervisor stands against its limit.
+        /// How many restarts of all children there were lately.
         count: RestartCount,
-        /// How long it waits before.
+        /// How long the supervisor waits before it starts the child.
         delay: Duration,
     },
     /// A child has ended and is not started again.
     Ended {
-        /// Which one.
+        /// The child.
         child: ChildRef,
-        /// Why.
+        /// Why it ended.
         reason: ExitReason,
     },
     /// A child did not start.
     StartFailed {
-        /// Which one.
+        /// The child.
         child: ChildRef,
-        /// Why.
+        /// Why it did not start.
         reason: ExitReason,
     },
     /// A child did not end in time when it was asked to, and is killed.
     Overdue {
-        /// Which one.
+        /// The child.
         child: ChildRef,
         /// How much time it had.
         timeout: Duration,
     },
-    /// There were too many restarts; the supervisor ends.
+    /// There were too many restarts, and the supervisor ends.
     GivingUp {
-        /// Which child was one too many.
+        /// The child whose restart would have been one too many.
         child: ChildRef,
         /// Why it ended.
         reason: ExitReason,
-        /// Where the supervisor stands against its limit.
+        /// How many restarts of all children there were lately.
         count: RestartCount,
     },
     /// A significant child has ended, and the supervisor ends with it.
     AutoShutdown {
-        /// Which one.
+        /// The child.
         child: ChildRef,
     },
 }
 
-/// The name, and the number of one of many.
+/// The name, and for a child that was made from a template its number.
 impl fmt::Display for ChildRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;

@@ -1,4 +1,4 @@
-//! What a supervisor hears.
+//! What happens to a supervisor, and what it is asked to do.
 
 use std::error::Error;
 use std::fmt;
@@ -9,37 +9,38 @@ use crate::core::action::End;
 use crate::core::child::ChildKey;
 use crate::core::spec::{ChildSpec, SpecError};
 
-/// Something that has happened.
+/// Something that has happened; see [`Machine`](crate::core::Machine).
 #[derive(Debug)]
 pub enum Input<S> {
-    /// The supervisor begins: its children are to be started.
+    /// The supervisor begins to start its children.
     Begin,
-    /// A child that was to be started is there.
+    /// A child was started.
     Started(ChildKey),
-    /// A child that was to be started could not be.
+    /// A child could not be started.
     StartFailed(ChildKey, ExitReason),
     /// The process of a child has ended.
     Exited(ChildKey, ExitReason),
-    /// It is as late as [`Machine::next_timeout`](crate::core::Machine::next_timeout)
-    /// said, or later.
+    /// The time of [`Machine::next_timeout`](crate::core::Machine::next_timeout) has
+    /// come.
     Timeout,
-    /// Somebody wants something.
+    /// A request was made.
     Request(RequestId, Request<S>),
-    /// The supervisor is to end, for this reason.
+    /// The supervisor is asked to end, for this reason.
     ShutDown(End),
 }
 
-/// A request, to be told apart from others by whoever answers it.
+/// The number of a request, which its [`Action::Reply`](crate::core::Action::Reply)
+/// has too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
 
-/// What can be wanted of a running supervisor.
+/// What a running supervisor can be asked to do.
 #[derive(Debug)]
 pub enum Request<S> {
     /// Adds a child and starts it.
     Add(ChildSpec<S>),
-    /// Starts another child from the template, in this way if it is to be another
-    /// than the template's.
+    /// Starts another child from the template, in the way of the template or in this
+    /// one.
     AddFromTemplate(Option<S>),
     /// Starts a child that is stopped.
     Restart(ChildKey),
@@ -49,7 +50,7 @@ pub enum Request<S> {
     Delete(ChildKey),
 }
 
-/// Why a supervisor does not do what it is asked for.
+/// Why a supervisor does not do what it is asked to do.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -59,16 +60,16 @@ pub enum RequestError {
     Running,
     /// The child has ended and will be restarted.
     Restarting,
-    /// There is a running child of that name.
+    /// There is a running child with this name.
     AlreadyStarted(ChildKey),
-    /// There is a stopped child of that name.
+    /// There is a stopped child with this name.
     AlreadyPresent,
-    /// A supervisor with a template has no other children, and one that has none
-    /// makes none from it.
+    /// The request is one for children from a template, and the supervisor has none; or
+    /// the other way round.
     WrongStrategy,
-    /// The template takes no further arguments.
+    /// Children from this template take no further arguments.
     NoArguments,
-    /// The child cannot be as it is specified.
+    /// The specification of the child is not valid.
     Spec(SpecError),
     /// The child did not start.
     StartFailed(ExitReason),

@@ -1,4 +1,4 @@
-//! How many restarts there may be in how much time, over a sliding window.
+//! The number of restarts that a supervisor may do in a period.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 /// The most restarts that a supervisor does within a period, before it gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intensity {
-    /// How many.
+    /// The number of restarts.
     pub restarts: u32,
-    /// In how much time.
+    /// The length of the period.
     pub period: Duration,
 }
 
 impl Default for Intensity {
-    /// 1 in 5 seconds, as OTP.
+    /// One restart in 5 seconds, as in OTP.
     fn default() -> Intensity {
         Intensity {
             restarts: 1,
@@ -22,14 +22,14 @@ impl Default for Intensity {
     }
 }
 
-/// Where a supervisor stands against its [`Intensity`] after a restart.
+/// How many restarts a supervisor has done in the last period, after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartCount {
-    /// How many restarts there were in the last period, this one too.
+    /// The number of restarts in the last period, including this one.
     pub count: u32,
-    /// How many there may be, and in how much time.
+    /// The highest number that is allowed.
     pub limit: Intensity,
-    /// How long until the oldest of them is forgotten: with more than
+    /// When the oldest of them does not count any more. If there are more than
     /// `limit.restarts - count` further restarts before, the supervisor gives up.
     pub clears_in: Duration,
 }
@@ -49,7 +49,7 @@ impl Window {
         }
     }
 
-    /// Counts a restart; `Err` if it is one too many.
+    /// Counts a restart, and fails if it is one too many.
     pub(super) fn add(&mut self, now: Instant) -> Result<RestartCount, RestartCount> {
         let Intensity { restarts, period } = self.limit;
         while self

@@ -1,8 +1,8 @@
-//! The state machine: what follows from what.
+//! The state machine of a supervisor.
 //!
-//! At any time it does one [`Task`] or none. What happens meanwhile and is not
-//! part of the task waits in [`Machine::pending`]; only the order to end does
-//! not. A child's deadline or delay is an entry in [`Machine::timers`].
+//! At any time it does one [`Task`] or none. Events that are not part of that task wait
+//! in [`Machine::pending`], except for the order to end. Deadlines and delays of
+//! children are entries in [`Machine::timers`].
 
 mod requests;
 mod restarting;
@@ -24,17 +24,50 @@ use crate::core::input::{Input, Request, RequestError, RequestId};
 use crate::core::intensity::Window;
 use crate::core::spec::{ChildKind, ChildSpec, Flags, MAX_CHILDREN, SpecError, Strategy};
 
-/// A supervisor without its processes.
+/// The decisions of a supervisor, without its processes.
 ///
-/// Feed it with [`Input`]s, and do the [`Action`]s it asks for, in their order.
+/// It is given [`Input`]s, and returns the [`Action`]s that have to be carried out, in
+/// this order.
 ///
-/// - `S`: how a child is started; handed through.
+/// - `S`: how a child is started, which the machine only keeps.
+///
+/// # Examples
+///
+/// A child that fails is started again:
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use lunatic_process::{ExitReason, Failure};
+/// use lunatic_supervisor::core::{Action, Input, Machine};
+/// use lunatic_supervisor::{ChildSpec, Flags};
+///
+/// let children = vec![ChildSpec::new("database", "how it is started")];
+/// let mut machine = Machine::new(Flags::default(), children, 0)?;
+/// let mut starts = |machine: &mut Machine<&str>, input| {
+///     machine.handle(input, Instant::now());
+///     let mut started = Vec::new();
+///     while let Some(action) = machine.next_action() {
+///         if let Action::Start(child) = action {
+///             started.push(child);
+///         }
+///     }
+///     started
+/// };
+///
+/// let started = starts(&mut machine, Input::Begin);
+/// let [child] = started[..] else { panic!("there is one child") };
+/// assert!(starts(&mut machine, Input::Started(child)).is_empty());
+/// let reason = ExitReason::Failed(Failure::new("on purpose"));
+/// assert_eq!(starts(&mut machine, Input::Exited(child, reason)), [child]);
+/// # Ok::<(), lunatic_supervisor::SpecError>(())
+/// ```
 #[derive(Debug)]
 pub struct Machine<S> {
     flags: Flags,
-    /// In the order in which they were added, which is the order of starting.
+    /// In the order in which they were added, and in which they are started.
     children: BTreeMap<ChildKey, Child<S>>,
-    /// Empty where children are made from a template.
+    /// Empty if children are made from a template.
     names: FxHashMap<Arc<str>, ChildKey>,
     template: Option<Arc<Shared<S>>>,
     next_key: u64,
@@ -43,26 +76,26 @@ pub struct Machine<S> {
     task: Task,
     pending: VecDeque<Pending<S>>,
     timers: BTreeSet<(Instant, ChildKey)>,
-    /// How many significant children are not stopped.
+    /// The number of significant children that are not stopped.
     significant: usize,
-    /// How many children have a process.
+    /// The number of children that have a process.
     active: usize,
     actions: VecDeque<Action>,
 }
 
-/// What is being done.
+/// What the machine is doing.
 #[derive(Debug)]
 enum Task {
     None,
     Start {
-        /// The next is the last.
+        /// The children after the one that is being started, in reverse order.
         rest: Vec<ChildKey>,
         why: Why,
     },
     Stop {
-        /// How many were told to end and have not yet.
+        /// The number of children that were asked to end and have not yet.
         waiting: usize,
-        /// The next is the last.
+        /// The other children, in reverse order.
         rest: Vec<ChildKey>,
         then: Then,
     },
@@ -78,16 +111,16 @@ enum Why {
     Requested(RequestId),
 }
 
-/// What comes when children are stopped.
+/// What is done when children are stopped.
 #[derive(Debug)]
 enum Then {
-    /// They are started again after a delay, because this one has ended.
+    /// They are started again after a delay, because this child has ended.
     Restart(ChildKey, Duration),
     Reply(RequestId, ChildKey),
     End(End),
 }
 
-/// What waits for the end of a task.
+/// An event that waits for the end of a task.
 #[derive(Debug)]
 enum Pending<S> {
     /// A child has ended on its own.
@@ -100,15 +133,15 @@ enum Pending<S> {
 }
 
 impl<S> Machine<S> {
-    /// A supervisor that has not begun.
+    /// Returns the machine of a supervisor that has not begun.
     ///
-    /// - `children`: in the order in which they are to be started; only the
-    ///   template for [`Strategy::SimpleOneForOne`].
-    /// - `seed`: any number, for the jitter of a [`Backoff`](crate::Backoff).
+    /// - `children`: in the order in which they are started, or only the template for
+    ///   [`Strategy::SimpleOneForOne`].
+    /// - `seed`: a random number, for the jitter of a [`Backoff`](crate::Backoff).
     ///
     /// # Errors
     ///
-    /// [`SpecError`].
+    /// [`SpecError`] if the settings or the children are not valid.
     pub fn new(
         flags: Flags,
         children: Vec<ChildSpec<S>>,
@@ -160,7 +193,9 @@ impl<S> Machine<S> {
         Ok(())
     }
 
-    /// Takes in what has happened.
+    /// Decides what follows from an input.
+    ///
+    /// - `now`: the time, which must not go back from one call to the next.
     pub fn handle(&mut self, input: Input<S>, now: Instant) {
         match input {
             Input::Begin => self.start_all(self.all_keys(), Why::Begin),
@@ -174,39 +209,39 @@ impl<S> Machine<S> {
         self.go_on(now);
     }
 
-    /// The next thing to be done.
+    /// Returns the next action, if there is one.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When to come back with [`Input::Timeout`], unless something happens before.
+    /// Returns when [`Input::Timeout`] has to be given.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// How a child is started, while it is there.
+    /// Returns how a child is started, or `None` if it was removed.
     pub fn start(&self, key: ChildKey) -> Option<&S> {
         self.children.get(&key).map(Child::start)
     }
 
-    /// A child as events name it, while it is there.
+    /// Returns a child as events name it, or `None` if it was removed.
     pub fn child(&self, key: ChildKey) -> Option<ChildRef> {
         self.children
             .contains_key(&key)
             .then(|| self.child_ref(key))
     }
 
-    /// The child of this name.
+    /// Returns the child with this name.
     pub fn find(&self, name: &str) -> Option<ChildKey> {
         self.names.get(name).copied()
     }
 
-    /// How the children are started that are made from the template.
+    /// Returns how the children are started that are made from the template.
     pub fn template(&self) -> Option<&S> {
         self.template.as_ref().map(|shared| &shared.spec.start)
     }
 
-    /// All children, in the order in which they were added.
+    /// Returns all children, in the order in which they were added.
     pub fn children(&self) -> impl Iterator<Item = ChildInfo> {
         self.children.iter().map(|(key, child)| ChildInfo {
             key: *key,
@@ -218,7 +253,7 @@ impl<S> Machine<S> {
         })
     }
 
-    /// How many children there are.
+    /// Returns the numbers of children.
     pub fn counts(&self) -> ChildCounts {
         let all = self.children.len() as u64;
         let is_supervisor = |child: &&Child<S>| child.spec().kind == ChildKind::Supervisor;
@@ -235,7 +270,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Does what waits, as long as nothing is being done.
+    /// Handles the events that wait, as long as there is no task.
     fn go_on(&mut self, now: Instant) {
         while let Task::None = self.task {
             match self.pending.pop_front() {
@@ -294,7 +329,7 @@ impl<S> Machine<S> {
         key
     }
 
-    /// Takes a stopped child out.
+    /// Removes a child that has no process.
     fn remove(&mut self, key: ChildKey) {
         self.set_state(key, State::Stopped);
         let removed = self.children.remove(&key);
@@ -303,8 +338,8 @@ impl<S> Machine<S> {
         }
     }
 
-    /// The only place where states change: what is counted over all children
-    /// changes with them.
+    /// Changes the state of a child, and what is counted over all children. States are
+    /// changed nowhere else. Returns the old state.
     fn set_state(&mut self, key: ChildKey, state: State) -> Option<State> {
         let child = self.children.get_mut(&key)?;
         let is_significant = child.shared.spec.significant;

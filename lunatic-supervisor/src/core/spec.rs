@@ -1,4 +1,4 @@
-//! What a supervisor is to do: its flags and its children's specifications.
+//! The flags of a supervisor and the specifications of its children.
 
 use std::error::Error;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::core::backoff::Backoff;
 use crate::core::intensity::Intensity;
 
-/// The highest number of restarts that an [`Intensity`] may allow: each is
-/// remembered for the whole period.
+/// The highest number of restarts that an [`Intensity`] may allow. The time of each is
+/// kept for the whole period.
 pub const MAX_RESTARTS: u32 = 1_000_000;
 
 /// The highest number of children of one supervisor, running or not.
@@ -17,27 +17,27 @@ pub const MAX_CHILDREN: usize = 1 << 20;
 /// Which children are restarted when one has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strategy {
-    /// That one.
+    /// Only that child.
     #[default]
     OneForOne,
-    /// All.
+    /// All children.
     OneForAll,
-    /// That one, and those that were started after it.
+    /// That child, and those that were started after it.
     RestForOne,
-    /// That one. All children are made from one template, come and go, and have
-    /// no names; they are stopped all at once.
+    /// Only that child. All children are made from one template while the supervisor
+    /// runs, and have no names. They are stopped at the same time.
     SimpleOneForOne,
 }
 
-/// Whether a supervisor ends when its significant children have.
+/// Whether a supervisor ends when its significant children have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AutoShutdown {
     /// It does not.
     #[default]
     Never,
-    /// When one of them has ended on its own and is not restarted.
+    /// It ends when one of them has ended on its own and is not restarted.
     AnySignificant,
-    /// When the last of them has.
+    /// It ends when the last of them has ended on its own and is not restarted.
     AllSignificant,
 }
 
@@ -49,7 +49,7 @@ pub enum Restart {
     Permanent,
     /// Unless it ended normally or was shut down.
     Transient,
-    /// Never; its specification goes with it.
+    /// Never. Its specification is removed when it ends.
     Temporary,
 }
 
@@ -58,56 +58,73 @@ pub enum Restart {
 pub enum ShutdownPolicy {
     /// It is killed.
     BrutalKill,
-    /// It is asked to end, and killed if it has not after this time.
+    /// It is asked to end, and killed if it has not ended after this time.
     Timeout(Duration),
-    /// It is asked to end, and has all the time it wants.
+    /// It is asked to end, and the supervisor waits until it has.
     Infinity,
 }
 
 /// Whether a child supervises others; see [`ChildCounts`](crate::ChildCounts).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChildKind {
-    /// It does not.
+    /// It does not supervise others.
     #[default]
     Worker,
-    /// It does.
+    /// It supervises others.
     Supervisor,
 }
 
-/// What is said of a supervisor as a whole.
+/// The settings of a supervisor as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags {
     /// Which children are restarted.
     pub strategy: Strategy,
-    /// How many restarts there may be, before the supervisor gives up.
+    /// How many restarts it does before it gives up.
     pub intensity: Intensity,
     /// Whether it ends with its significant children.
     pub auto_shutdown: AutoShutdown,
-    /// How long it waits before a restart; by default not at all, as OTP.
+    /// How long it waits before a restart. By default it does not wait, as in OTP.
     pub backoff: Option<Backoff>,
 }
 
-/// What is said of one child.
+/// The specification of one child.
 ///
-/// - `S`: how it is started; nothing to the state machine.
+/// - `S`: how it is started. The state machine does not use that.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_mailbox::Wanted;
+/// use lunatic_supervisor::{ChildSpec, Restart, ShutdownPolicy, Spec, native};
+///
+/// let echo = native(|mut own| async move {
+///     own.mailbox.receive(Wanted::Any).await;
+///     Ok(())
+/// });
+/// let child = ChildSpec::new("echo", echo)
+///     .restart(Restart::Transient)
+///     .shutdown(ShutdownPolicy::BrutalKill);
+/// assert_eq!(Spec::new("root").child(child).check(), Ok(()));
+/// ```
 #[derive(Debug, Clone)]
 pub struct ChildSpec<S> {
     /// A name that no other child of the supervisor has.
     pub name: String,
-    /// Whether it is started again.
+    /// Whether it is started again when it ends.
     pub restart: Restart,
     /// How it is stopped.
     pub shutdown: ShutdownPolicy,
     /// Whether it supervises others.
     pub kind: ChildKind,
-    /// Whether its end may be the end of the supervisor; see [`AutoShutdown`].
+    /// Whether the supervisor may end when it ends; see [`AutoShutdown`].
     pub significant: bool,
     /// How it is started.
     pub start: S,
 }
 
 impl<S> ChildSpec<S> {
-    /// A permanent worker that has 5 seconds to end when it is asked to.
+    /// Returns the specification of a permanent worker that is killed if it does not end
+    /// within 5 seconds when it is asked to.
     pub fn new(name: impl Into<String>, start: S) -> ChildSpec<S> {
         const WORKER: Duration = Duration::from_secs(5);
         ChildSpec {
@@ -120,57 +137,58 @@ impl<S> ChildSpec<S> {
         }
     }
 
-    /// Whether it is started again.
+    /// Sets whether it is started again when it ends.
     pub fn restart(mut self, restart: Restart) -> ChildSpec<S> {
         self.restart = restart;
         self
     }
 
-    /// How it is stopped.
+    /// Sets how it is stopped.
     pub fn shutdown(mut self, shutdown: ShutdownPolicy) -> ChildSpec<S> {
         self.shutdown = shutdown;
         self
     }
 
-    /// Its end may be the end of the supervisor.
+    /// Has the supervisor possibly end when it ends; see [`AutoShutdown`].
     pub fn significant(mut self) -> ChildSpec<S> {
         self.significant = true;
         self
     }
 }
 
-/// What cannot be asked of a supervisor.
+/// Why the specification of a supervisor or of a child is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// Two children have one name.
+    /// Two children have the same name.
     DuplicateName(String),
     /// A child has no name.
     EmptyName,
-    /// Restarts are counted over no time at all.
+    /// The period in which restarts are counted is zero.
     ZeroPeriod,
     /// More restarts are allowed than [`MAX_RESTARTS`].
     TooManyRestarts(u32),
     /// The first delay is longer than the longest.
     BackoffBeyondMaximum,
-    /// The share of chance in a delay is more than 100 %.
+    /// The jitter is more than 100 percent.
     JitterAboveAll(u8),
-    /// A child is significant, and the supervisor never looks at that.
+    /// A child is significant, but the supervisor has [`AutoShutdown::Never`].
     SignificantForNothing(String),
-    /// A child is significant and always restarted, so it never ends for good.
+    /// A child is significant and permanent, so it would always be restarted.
     SignificantAndPermanent(String),
-    /// [`Strategy::SimpleOneForOne`] takes one child, the template.
+    /// A supervisor with [`Strategy::SimpleOneForOne`] has another number of children
+    /// than one, its template.
     NotOneTemplate(usize),
-    /// There are [`MAX_CHILDREN`] already.
+    /// There are [`MAX_CHILDREN`] children already.
     TooManyChildren,
 }
 
 impl Flags {
-    /// Checks what can be checked without children.
+    /// Checks the settings.
     ///
     /// # Errors
     ///
-    /// [`SpecError`].
+    /// [`SpecError`] if they are not valid.
     pub fn check(&self) -> Result<(), SpecError> {
         let Intensity { restarts, period } = self.intensity;
         if period.is_zero() {
@@ -182,11 +200,11 @@ impl Flags {
         self.backoff.map_or(Ok(()), |backoff| backoff.check())
     }
 
-    /// Checks a child against the flags.
+    /// Checks a child that a supervisor with these settings is to have.
     ///
     /// # Errors
     ///
-    /// [`SpecError`].
+    /// [`SpecError`] if it is not valid, or not together with the settings.
     pub fn check_child<S>(&self, child: &ChildSpec<S>) -> Result<(), SpecError> {
         if child.name.is_empty() {
             return Err(SpecError::EmptyName);

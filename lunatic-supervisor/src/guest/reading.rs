@@ -17,7 +17,7 @@ const CHILD_BYTES: u32 = 56;
 /// The longest name of a child or supervisor, in bytes.
 const MAX_NAME_BYTES: usize = 1024;
 
-/// The most arguments a child is started with: wasm functions take no more.
+/// The highest number of arguments of a child, which is that of a wasm function.
 pub(super) const MAX_PARAMS: usize = 1000;
 
 pub(super) fn strategy(code: u32) -> Result<Strategy, Misuse> {
@@ -58,7 +58,7 @@ pub(super) fn shutdown(millis: i64) -> Result<ShutdownPolicy, Misuse> {
     }
 }
 
-/// A time that is not negative.
+/// Reads a time, which must not be negative.
 pub(super) fn duration(millis: i64) -> Result<Duration, Misuse> {
     u64::try_from(millis)
         .map(Duration::from_millis)

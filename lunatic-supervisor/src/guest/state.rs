@@ -6,7 +6,8 @@ use lunatic_abi::{Resource, Table};
 
 use crate::spec::Spec;
 
-/// The specifications and lists that a process holds; nothing until it holds one.
+/// The specifications and lists that a process holds. It takes no memory until the
+/// process holds one.
 #[derive(Debug, Default)]
 pub struct GuestSupervisors {
     tables: Option<Box<Tables>>,
@@ -36,7 +37,7 @@ impl Resource for GuestList {
 }
 
 impl GuestSupervisors {
-    /// None yet.
+    /// Returns the state of a new process, which holds nothing.
     pub fn new() -> GuestSupervisors {
         GuestSupervisors::default()
     }

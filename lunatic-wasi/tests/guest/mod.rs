@@ -7,13 +7,16 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, HostFunction, Misuse};
+use lunatic_testkit::guest;
+pub use lunatic_testkit::guest::args;
 use lunatic_wasi::{Access, Stdio};
 use lunatic_wasi::{HOST_FUNCTIONS, WasiConfig, WasiCtx, WasiHost, add_to_linker};
-use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val};
+use wasmtime::{Memory, Val};
 
 /// The functions of preview 1.
 pub fn preview1() -> impl Iterator<Item = &'static HostFunction> {
@@ -136,40 +139,24 @@ impl WasiHost for Host {
 }
 
 /// A process.
-pub struct Guest {
-    pub store: Store<Host>,
-    instance: Instance,
-    memory: Memory,
+pub struct Guest(guest::Guest<Host>);
+
+impl Deref for Guest {
+    type Target = guest::Guest<Host>;
+
+    fn deref(&self) -> &guest::Guest<Host> {
+        &self.0
+    }
 }
 
-/// The text of the module described above.
-fn steered() -> String {
-    let mut text = String::from("(module ");
-    for function in preview1() {
-        let HostFunction {
-            namespace, name, ..
-        } = function;
-        let ty = function.type_use();
-        text += &format!("(import \"{namespace}\" \"{name}\" (func ${name} {ty}))");
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut guest::Guest<Host> {
+        &mut self.0
     }
-    for function in preview1() {
-        let HostFunction { name, params, .. } = function;
-        let ty = function.type_use();
-        let gets: String = (0..params.len())
-            .map(|i| format!("(local.get {i})"))
-            .collect();
-        text += &format!("(func (export \"{name}\") {ty} (call ${name} {gets}))");
-    }
-    let pages = at::MEMORY_PAGES;
-    text + &format!("(memory (export \"memory\") {pages}))")
 }
 
 /// Makes a process of `module` and returns it before anything of it has run.
 pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
-    let engine = Engine::default();
-    let module = Module::new(&engine, module).expect("a valid module");
-    let mut linker = Linker::new(&engine);
-    add_to_linker(&mut linker).expect("no name is registered twice");
     let config = block_on(Arc::new(config).open()).expect("all directories exist");
     let host = Host {
         wasi: WasiCtx::new(config, stdio),
@@ -177,24 +164,20 @@ pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
         memory: None,
         errors: ErrorTable::new(),
     };
-    let mut store = Store::new(&engine, host);
-    let instance =
-        block_on(linker.instantiate_async(&mut store, &module)).expect("all imports exist");
-    let memory = instance
-        .get_memory(&mut store, "memory")
-        .expect("a memory is exported");
-    store.data_mut().memory = Some(memory);
-    Guest {
-        store,
-        instance,
-        memory,
-    }
+    let instance = guest::Guest::new(module, host, add_to_linker, |host, memory| {
+        host.memory = Some(memory);
+    });
+    Guest(instance)
 }
 
 impl Guest {
     /// A process with these settings.
     pub fn new(config: WasiConfig, stdio: Stdio) -> Guest {
-        instantiate(&steered(), config, stdio)
+        instantiate(
+            &guest::forwarding(preview1(), at::MEMORY_PAGES),
+            config,
+            stdio,
+        )
     }
 
     /// A process without anything.
@@ -216,15 +199,8 @@ impl Guest {
 
     /// Calls an export as a future that can be dropped; `Err` is a trap.
     pub async fn call_async(&mut self, name: &str, params: &[Val]) -> wasmtime::Result<i32> {
-        let function = self
-            .instance
-            .get_func(&mut self.store, name)
-            .unwrap_or_else(|| panic!("{name} is exported"));
-        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        function
-            .call_async(&mut self.store, params, &mut results)
-            .await?;
-        Ok(results.first().map_or(0, |value| value.unwrap_i32()))
+        let result = self.invoke(name, params).await?;
+        Ok(result.map_or(0, |value| value.unwrap_i32()))
     }
 
     /// Calls an export that does not trap, and makes errno 0 into `Ok`.
@@ -233,31 +209,6 @@ impl Guest {
             0 => Ok(()),
             errno => Err(errno),
         }
-    }
-
-    /// Puts bytes into memory.
-    pub fn put(&mut self, address: u32, bytes: &[u8]) {
-        self.memory
-            .write(&mut self.store, address as usize, bytes)
-            .expect("inside of the memory");
-    }
-
-    /// Takes bytes out of memory.
-    pub fn take(&mut self, address: u32, length: u32) -> Vec<u8> {
-        let start = address as usize;
-        self.memory.data(&self.store)[start..start + length as usize].to_vec()
-    }
-
-    pub fn take_u16(&mut self, address: u32) -> u16 {
-        u16::from_le_bytes(self.take(address, 2).try_into().expect("two bytes"))
-    }
-
-    pub fn take_u32(&mut self, address: u32) -> u32 {
-        u32::from_le_bytes(self.take(address, 4).try_into().expect("four bytes"))
-    }
-
-    pub fn take_u64(&mut self, address: u32) -> u64 {
-        u64::from_le_bytes(self.take(address, 8).try_into().expect("eight bytes"))
     }
 
     /// Puts a path into memory; gives its address and length.
@@ -435,38 +386,5 @@ impl Guest {
         self.call("fd_read", &args![fd, iovs, 1, at::RESULT])?;
         let count = self.take_u32(at::RESULT);
         Ok(self.take(at::DATA, count))
-    }
-}
-
-/// The parameters of a call: each an unsigned number as wide as it is, an
-/// unsuffixed one 32 bits.
-macro_rules! args {
-    ($($value:expr),* $(,)?) => {[$(crate::guest::Param::from($value).0),*]};
-}
-pub(crate) use args;
-
-pub struct Param(pub Val);
-
-impl From<i32> for Param {
-    fn from(value: i32) -> Param {
-        Param(Val::I32(value))
-    }
-}
-
-impl From<u32> for Param {
-    fn from(value: u32) -> Param {
-        Param(Val::I32(value as i32))
-    }
-}
-
-impl From<i64> for Param {
-    fn from(value: i64) -> Param {
-        Param(Val::I64(value))
-    }
-}
-
-impl From<u64> for Param {
-    fn from(value: u64) -> Param {
-        Param(Val::I64(value as i64))
     }
 }

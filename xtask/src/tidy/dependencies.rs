@@ -28,10 +28,10 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-error",
 ]);
 
-/// Crates that nothing may depend on.
-const TOPMOST: [&str; 3] = ["lunatic-cli", "lunatic-bench", "xtask"];
+/// Crates that nothing may depend on, but for tests.
+const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 21] = [
+const ALLOWED: [(&str, Allowed); 22] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-abi", Allowed::These(&["lunatic-error"])),
     ("lunatic-scheduler", Allowed::These(&[])),
@@ -64,6 +64,15 @@ const ALLOWED: [(&str, Allowed); 21] = [
     (
         "lunatic-wasi",
         Allowed::These(&["lunatic-abi", "lunatic-blocking", "lunatic-fs"]),
+    ),
+    (
+        "lunatic-testkit",
+        Allowed::These(&[
+            "lunatic-scheduler",
+            "lunatic-mailbox",
+            "lunatic-process",
+            "lunatic-abi",
+        ]),
     ),
     ("lunatic-cli", Allowed::All),
     ("lunatic-bench", Allowed::All),
@@ -195,6 +204,8 @@ mod tests {
         assert_eq!(problems("lunatic-cli", "lunatic-timer"), 0);
         assert_eq!(problems("lunatic-cli", "xtask"), 1);
         assert_eq!(problems("lunatic-cli", "lunatic-bench"), 1);
+        assert_eq!(problems("lunatic-cli", "lunatic-testkit"), 1);
+        assert_eq!(problems("lunatic-timer", "lunatic-testkit"), 1);
         assert_eq!(problems("xtask", "lunatic-cli"), 1);
     }
 

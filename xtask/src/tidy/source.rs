@@ -1,12 +1,7 @@
-//! What one Rust file must not contain.
+//! What one Rust file or manifest must have or must not have, so that the lints of
+//! rustc and clippy do the rest.
 
-use super::code;
-
-/// Macros of code that isn't finished.
-const UNFINISHED: [&str; 3] = ["dbg", "todo", "unimplemented"];
-
-/// Macros that print, which is the business of programs and not of libraries.
-const PRINTING: [&str; 4] = ["print", "println", "eprint", "eprintln"];
+use proc_macro2::{LexError, TokenStream, TokenTree};
 
 /// What may contain `unsafe`: the files that deal in memory, and those in which guests
 /// import functions.
@@ -25,13 +20,10 @@ const UNSAFE: [&str; 12] = [
     "lunatic-guest/src/sys/group.rs",
 ];
 
-/// Programs, which may print.
-const PROGRAMS: [&str; 2] = ["xtask/", "guests/"];
+/// What has a package inherit the lints of its workspace.
+const INHERITANCE: &str = "\n[lints]\nworkspace = true\n";
 
-/// Folders of programs in any crate.
-const PROGRAM_FOLDERS: [&str; 4] = ["/src/bin", "/examples/", "/tests/", "/benches/"];
-
-/// All that is wrong with the file at `path`.
+/// All that is wrong with the Rust file at `path`.
 pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if !source.starts_with("//!") {
@@ -39,57 +31,48 @@ pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
             "{path}:1: the first line must say in `//!` what this is"
         ));
     }
-    for (number, line) in (1..).zip(code::only(source).lines()) {
-        let found = problems_in_line(path, line);
-        problems.extend(found.map(|problem| format!("{path}:{number}: {problem}")));
+    match is_unsafe(source) {
+        Ok(true) if !UNSAFE.contains(&path) => problems.push(format!(
+            "{path}: `unsafe` in a file that {} doesn't name",
+            file!()
+        )),
+        Ok(_) => {}
+        Err(error) => problems.push(format!("{path}: {error}")),
     }
     problems
 }
 
-fn problems_in_line(path: &str, line: &str) -> impl Iterator<Item = String> {
-    let unfinished =
-        calls(line, &UNFINISHED).map(|name| format!("`{name}!` is for unfinished code"));
-    let printing = (!is_program(path))
-        .then(|| calls(line, &PRINTING))
-        .into_iter()
-        .flatten()
-        .map(|name| format!("`{name}!` in a library; use `tracing`"));
-    let unsafe_code = (!UNSAFE.contains(&path) && words(line).any(|word| word == "unsafe"))
-        .then(|| format!("`unsafe` in a file that {} doesn't name", file!()));
-    unfinished.chain(printing).chain(unsafe_code)
+/// What is wrong with the manifest at `path`, if it is that of a package.
+pub(super) fn manifest_problem(path: &str, manifest: &str) -> Option<String> {
+    let is_package = manifest.contains("[package]");
+    let has_lints = manifest.contains(INHERITANCE);
+    (is_package && !has_lints).then(|| {
+        let lines = INHERITANCE.trim().replace('\n', " ");
+        format!("{path}: has no `{lines}`")
+    })
 }
 
-fn is_program(path: &str) -> bool {
-    path.ends_with("/main.rs")
-        || PROGRAMS.iter().any(|program| path.starts_with(program))
-        || PROGRAM_FOLDERS.iter().any(|folder| path.contains(folder))
-}
-
-/// The macros of `names` that `line` calls.
-fn calls(line: &str, names: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
-    let called: Vec<_> = line
-        .match_indices('!')
-        .filter_map(|(position, _)| words(&line[..position]).next_back())
-        .collect();
-    names
-        .iter()
-        .copied()
-        .filter(move |name| called.contains(name))
-}
-
-fn words(line: &str) -> impl DoubleEndedIterator<Item = &str> {
-    line.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+/// Returns whether the keyword `unsafe` is anywhere in `source`.
+fn is_unsafe(source: &str) -> Result<bool, LexError> {
+    fn contains(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(name) => name == "unsafe",
+            TokenTree::Group(group) => contains(group.stream()),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    source.parse().map(contains)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{UNSAFE, problems, words};
+    use super::{UNSAFE, is_unsafe, manifest_problem, problems};
 
     const LIBRARY: &str = "lunatic-abi/src/lib.rs";
 
     #[test]
     fn a_clean_file_has_no_problems() {
-        let source = "//! A file.\nfn f() { write!(x); unsafe_code(\"unsafe\"); } // todo!()\n";
+        let source = "//! A file.\nfn f() { write!(x); unsafe_code(\"unsafe\"); } // unsafe\n";
         assert!(problems(LIBRARY, source).is_empty());
     }
 
@@ -98,28 +81,6 @@ mod tests {
         let problems = problems(LIBRARY, "use std::io;\n//! A file.\n");
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("lunatic-abi/src/lib.rs:1:"));
-    }
-
-    #[test]
-    fn unfinished_code_is_found_with_its_line_everywhere() {
-        let source = "//! A file.\n\nfn f() { todo!() }\n";
-        let problems = problems("xtask/src/main.rs", source);
-        assert_eq!(problems.len(), 1);
-        assert!(problems[0].starts_with("xtask/src/main.rs:3: `todo!`"));
-    }
-
-    #[test]
-    fn only_programs_print() {
-        let source = "//! A file.\nfn f() { eprintln!(\"x\") }\n";
-        assert_eq!(problems(LIBRARY, source).len(), 1);
-        for program in [
-            "lunatic-cli/src/bin/lunatic.rs",
-            "lunatic-cli/src/main.rs",
-            "lunatic-abi/examples/a.rs",
-            "guests/demo/src/links.rs",
-        ] {
-            assert!(problems(program, source).is_empty(), "{program}");
-        }
     }
 
     #[test]
@@ -143,8 +104,23 @@ mod tests {
         for path in UNSAFE {
             let source = std::fs::read_to_string(crate::workspace::root().join(path));
             let source = source.expect("the file is there");
-            let mut words = source.lines().flat_map(words);
-            assert!(words.any(|word| word == "unsafe"), "{path}");
+            assert!(is_unsafe(&source).expect("Rust"), "{path}");
         }
+    }
+
+    #[test]
+    fn unsafe_code_is_found_inside_of_blocks_and_macros() {
+        for source in ["fn f() { if true { unsafe {} } }", "m! { [unsafe fn f()] }"] {
+            assert!(is_unsafe(source).expect("Rust"), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_package_has_the_lints_of_its_workspace() {
+        let package = "[package]\nname = \"a\"\n";
+        assert!(manifest_problem("a/Cargo.toml", package).is_some());
+        let inherits = format!("{package}\n[lints]\nworkspace = true\n");
+        assert_eq!(manifest_problem("a/Cargo.toml", &inherits), None);
+        assert_eq!(manifest_problem("Cargo.toml", "[workspace]\n"), None);
     }
 }

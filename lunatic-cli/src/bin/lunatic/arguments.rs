@@ -27,9 +27,9 @@ pub(crate) enum Command {
     /// Run the tests of a module.
     Test(Test),
     /// Start an application: the supervision tree that a manifest describes.
-    Start(StartApplication),
+    Start(Application),
     /// Look for mistakes in a manifest, and in what it names, without running it.
-    Check(Check),
+    Check(Application),
     /// Show or clear what is kept of compiled modules.
     Cache(Cache),
 }
@@ -101,17 +101,9 @@ pub(crate) struct Run {
     path_and_args: Vec<OsString>,
 }
 
+/// An application, and how its modules are compiled.
 #[derive(Debug, Args)]
-pub(crate) struct StartApplication {
-    #[command(flatten)]
-    pub(crate) engine: Engine,
-
-    /// The manifest, `app.toml` for example.
-    pub(crate) manifest: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Check {
+pub(crate) struct Application {
     #[command(flatten)]
     pub(crate) engine: Engine,
 

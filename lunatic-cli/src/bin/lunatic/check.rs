@@ -4,21 +4,21 @@ use std::process::ExitCode;
 
 use futures_lite::future;
 
-use crate::arguments::Check;
+use crate::arguments::Application;
 use crate::manifest::{self, Manifest};
 use crate::problem::Problem;
 use crate::run;
 
 /// Says what is wrong with a manifest, or what it describes.
-pub(crate) fn check(check: &Check) -> Result<ExitCode, Problem> {
-    let manifest = Manifest::read(&check.manifest)?;
+pub(crate) fn check(arguments: &Application) -> Result<ExitCode, Problem> {
+    let manifest = Manifest::read(&arguments.manifest)?;
     let application = manifest.parse()?;
-    let runtime = run::start_runtime(&check.engine)?;
+    let runtime = run::start_runtime(&arguments.engine)?;
     let modules = future::block_on(manifest::check(&manifest, &application, &runtime))?;
     let (supervisors, programs) = application.top.counts();
     anstream::println!(
         "`{}` is in order: {}, {} of {}",
-        check.manifest.display(),
+        arguments.manifest.display(),
         number(supervisors + 1, "supervisor"),
         number(programs, "program"),
         number(modules.len(), "module"),

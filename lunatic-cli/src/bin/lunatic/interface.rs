@@ -7,6 +7,7 @@ use std::fmt;
 use lunatic_cli::HOST_FUNCTIONS;
 
 use crate::interface::not_offered::NOT_OFFERED;
+use crate::similar::most_similar;
 
 /// Imports that a guest library declares otherwise than the interface has them
 /// (ABI §1.2), as the library declares them.
@@ -79,7 +80,8 @@ pub(crate) fn absence(namespace: &str, name: &str) -> Absence {
             similar: most_similar(name, names).map(|similar| format!("{namespace}::{similar}")),
         },
         None => Absence::NoSuchNamespace {
-            similar: most_similar(namespace, interface().map(|(known, _)| known)),
+            similar: most_similar(namespace, interface().map(|(known, _)| known))
+                .map(str::to_owned),
         },
     }
 }
@@ -123,15 +125,6 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
     bytes
         .windows(text.len())
         .position(|window| window == text.as_bytes())
-}
-
-fn most_similar<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    const SIMILAR: f64 = 0.8;
-    known
-        .map(|known| (strsim::jaro_winkler(word, known), known))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, known)| known.to_string())
 }
 
 impl fmt::Display for Absence {

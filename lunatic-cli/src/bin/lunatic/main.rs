@@ -12,6 +12,7 @@ mod logging;
 mod manifest;
 mod problem;
 mod run;
+mod similar;
 mod start;
 mod test;
 mod testing;

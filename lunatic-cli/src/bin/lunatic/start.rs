@@ -9,16 +9,16 @@ use lunatic_cli::{NameScope, Runtime};
 use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
-use crate::arguments::StartApplication;
+use crate::arguments::Application;
 use crate::manifest::{self, Manifest, TreeBuilder};
 use crate::problem::Problem;
 use crate::{logging, run};
 
 /// Runs an application until it ends or is told to.
-pub(crate) fn start(start: &StartApplication) -> Result<ExitCode, Problem> {
-    let manifest = Manifest::read(&start.manifest)?;
+pub(crate) fn start(arguments: &Application) -> Result<ExitCode, Problem> {
+    let manifest = Manifest::read(&arguments.manifest)?;
     let application = manifest.parse()?;
-    let runtime = run::start_runtime(&start.engine)?;
+    let runtime = run::start_runtime(&arguments.engine)?;
     future::block_on(async {
         let modules = manifest::check(&manifest, &application, &runtime).await?;
         logging::start("warn")?;
@@ -27,10 +27,12 @@ pub(crate) fn start(start: &StartApplication) -> Result<ExitCode, Problem> {
             modules,
             names: NameScope::new(runtime.environment()),
         };
-        let spec = builder.spec(name(&start.manifest), application.top).await?;
+        let spec = builder
+            .spec(name(&arguments.manifest), application.top)
+            .await?;
         let ended = supervise(&runtime, spec).await?;
         run::shut_down(&runtime).await;
-        ended.exit_code(&start.manifest)
+        ended.exit_code(&arguments.manifest)
     })
 }
 

@@ -1,4 +1,4 @@
-//! What somebody wants of a running supervisor.
+//! Requests to a running supervisor.
 
 use std::time::Instant;
 
@@ -8,7 +8,8 @@ use crate::core::machine::{Machine, Pending, Task, Then, Why};
 use crate::core::spec::ChildSpec;
 
 impl<S> Machine<S> {
-    /// A request waits for those before it, but not for the end.
+    /// Has a request wait for what happened before, or refuses it if the supervisor is
+    /// ending.
     pub(super) fn requested(&mut self, id: RequestId, request: Request<S>) {
         let is_ending = matches!(
             self.task,

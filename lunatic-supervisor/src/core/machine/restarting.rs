@@ -1,4 +1,4 @@
-//! A child has ended: whether it is restarted, and who else with it.
+//! Whether a child that has ended is restarted, and which others with it.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use crate::core::intensity::RestartCount;
 use crate::core::machine::{Machine, Then, Why};
 use crate::core::spec::{AutoShutdown, Restart, Strategy};
 
-/// Whether a transient child that ended like this has done its work.
+/// Returns whether a transient child that ended for this reason is not restarted.
 fn is_orderly(reason: &ExitReason) -> bool {
     matches!(reason, ExitReason::Normal | ExitReason::Shutdown)
 }
 
 impl<S> Machine<S> {
-    /// Does what is to be done about a child that has ended on its own.
+    /// Reacts to the end of a child that has ended on its own.
     pub(super) fn after_exit(&mut self, key: ChildKey, now: Instant) {
         let Some(child) = self.children.get(&key) else {
             return;
@@ -34,8 +34,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// A restart has failed; unless somebody has stopped the child meanwhile, it
-    /// is tried again.
+    /// Tries a restart again that has failed, unless the child was stopped meanwhile.
     pub(super) fn retry(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
         let state = self.children.get(&key).map(|child| &child.state);
         if let Some(State::Waiting(None)) = state {
@@ -43,8 +42,8 @@ impl<S> Machine<S> {
         }
     }
 
-    /// The delay before a restart is over; unless somebody has stopped the child
-    /// meanwhile, it is started, and those that were stopped with it.
+    /// Starts a child, and those that were stopped with it, after the delay before a
+    /// restart, unless the child was stopped meanwhile.
     pub(super) fn resume(&mut self, key: ChildKey) {
         let state = self.children.get(&key).map(|child| &child.state);
         if let Some(State::Waiting(None)) = state {
@@ -52,7 +51,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// The child stays where it is.
+    /// Leaves a child stopped, which may end the supervisor.
     fn give_up_child(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
         let Some(child) = self.children.get(&key) else {
             return;
@@ -81,7 +80,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Counts a restart, and does it unless it is one too many.
+    /// Counts a restart and does it, or ends the supervisor if it is one too many.
     fn restart(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
         match self.window.add(now) {
             Ok(count) => self.restart_counted(key, reason, count, now),
@@ -123,17 +122,18 @@ impl<S> Machine<S> {
         self.stop_all(group, Then::Restart(key, delay), now);
     }
 
-    /// The group of a child is stopped; it is started again, now or later.
+    /// Starts a child and those that were stopped with it, now or after a delay.
     pub(super) fn after_stop(&mut self, cause: ChildKey, delay: Duration, now: Instant) {
         self.forget_temporary(&self.group_of(cause));
         match delay.is_zero() {
             true => self.start_group(cause),
-            // A delay beyond what the clock can count is never over.
+            // A delay beyond what the clock can represent never ends.
             false => drop(self.set_state(cause, State::Waiting(now.checked_add(delay)))),
         }
     }
 
-    /// Temporary children do not come back when others do.
+    /// Removes the temporary children of a group, which are not started again with the
+    /// others.
     fn forget_temporary(&mut self, group: &[ChildKey]) {
         for key in group {
             let restart = self.children.get(key).map(|child| child.spec().restart);
@@ -153,7 +153,7 @@ impl<S> Machine<S> {
         self.start_all(group, Why::Restart);
     }
 
-    /// A child, and those that are restarted with it.
+    /// Returns a child and those that are restarted with it.
     fn group_of(&self, key: ChildKey) -> Vec<ChildKey> {
         match self.flags.strategy {
             Strategy::OneForOne | Strategy::SimpleOneForOne => vec![key],

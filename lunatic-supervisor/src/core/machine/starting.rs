@@ -1,4 +1,4 @@
-//! Children are started, one after the other.
+//! Starts children, one after the other.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ impl<S> Machine<S> {
         self.start_next(keys, why);
     }
 
-    /// - `rest`: the next is the last.
+    /// Starts the last of `rest`, or ends the task if there is none.
     pub(super) fn start_next(&mut self, mut rest: Vec<ChildKey>, why: Why) {
         match rest.pop() {
             Some(current) => {
@@ -55,7 +55,7 @@ impl<S> Machine<S> {
     pub(super) fn start_failed(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
         match self.children.get(&key).map(|child| &child.state) {
             Some(State::Starting) => {}
-            // It was told to end before it was there.
+            // It was asked to end before it was started.
             Some(State::Stopping(_)) => return self.stopped(key, now),
             _ => return,
         }
@@ -72,7 +72,7 @@ impl<S> Machine<S> {
                 });
                 self.end(End::StartFailed(child, reason), now);
             }
-            // As OTP does: it is tried again when the children before it have started, and counts again.
+            // As in OTP, it is tried again, which counts as another restart.
             Why::Restart => {
                 self.set_state(key, State::Waiting(None));
                 let event_reason = reason.clone();

@@ -1,5 +1,5 @@
-//! Children are stopped: the last first, or, those made from a template, all at
-//! once.
+//! Stops children one after the other, the last one first, or those made from a
+//! template at the same time.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::core::machine::{Machine, Pending, Task, Then, Why};
 use crate::core::spec::{Restart, ShutdownPolicy, Strategy};
 
 impl<S> Machine<S> {
-    /// Stops these children, the last first.
+    /// Stops these children, the last one first.
     pub(super) fn stop_all(&mut self, keys: Vec<ChildKey>, then: Then, now: Instant) {
         self.task = Task::Stop {
             waiting: 0,
@@ -21,7 +21,8 @@ impl<S> Machine<S> {
         self.stop_next(now);
     }
 
-    /// Stops everything and ends, whatever is being done. The first reason counts.
+    /// Gives up the current task, stops all children and ends. If this was called
+    /// before, nothing changes.
     pub(super) fn end(&mut self, end: End, now: Instant) {
         let then = Then::End(end);
         let waiting = match std::mem::replace(&mut self.task, Task::Ended) {
@@ -59,7 +60,7 @@ impl<S> Machine<S> {
         self.stop_next(now);
     }
 
-    /// A child that was told to end has.
+    /// Goes on after a child has ended that was asked to.
     pub(super) fn stopped(&mut self, key: ChildKey, now: Instant) {
         self.set_state(key, State::Stopped);
         if let Task::Stop { waiting, .. } = &mut self.task {
@@ -68,7 +69,7 @@ impl<S> Machine<S> {
         self.stop_next(now);
     }
 
-    /// A child that was told to end has not.
+    /// Kills a child that was asked to end and has not in time.
     pub(super) fn overdue(&mut self, key: ChildKey) {
         self.set_state(key, State::Stopping(None));
         self.actions.push_back(Action::Kill(key));
@@ -79,7 +80,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Stops as many of the rest as may be stopped at once.
+    /// Stops as many of the rest as may be stopped at the same time.
     fn stop_next(&mut self, now: Instant) {
         let all_at_once = self.flags.strategy == Strategy::SimpleOneForOne;
         while let Task::Stop { waiting, rest, .. } = &mut self.task {
@@ -98,7 +99,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Whether there is something to wait for.
+    /// Kills a child or asks it to end. Returns whether its end has to be waited for.
     fn tell_to_end(&mut self, key: ChildKey, now: Instant) -> bool {
         let Some(child) = self.children.get(&key) else {
             return false;
@@ -111,7 +112,7 @@ impl<S> Machine<S> {
             }
             (State::Starting | State::Running, policy) => {
                 let deadline = match policy {
-                    // A time that the clock does not reach is no deadline.
+                    // A time that the clock cannot represent is no deadline.
                     ShutdownPolicy::Timeout(timeout) => now.checked_add(timeout),
                     _ => None,
                 };
@@ -119,7 +120,7 @@ impl<S> Machine<S> {
                 self.actions.push_back(Action::AskToEnd(key));
                 true
             }
-            // Counted already, when it was told to.
+            // It is counted as waiting already.
             (State::Stopping(_), _) => false,
             (State::Stopped | State::Dead(_) | State::Waiting(_), _) => {
                 self.set_state(key, State::Stopped);

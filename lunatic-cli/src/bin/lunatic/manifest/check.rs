@@ -13,8 +13,8 @@ use crate::diagnosis;
 use crate::manifest::Manifest;
 use crate::manifest::application::{Application, Program};
 use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located};
-use crate::manifest::table::nearest;
 use crate::problem::Problem;
+use crate::similar::most_similar;
 
 /// The modules of an application by their files.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +104,7 @@ fn check_export(program: &Program, module: &Module<State>, diagnostics: &mut Dia
     };
     let diagnostic = Diagnostic::new(span.clone(), what);
     let plain = module.exported_functions().filter(|(_, plain)| *plain);
-    let similar = nearest(value, plain.map(|(name, _)| name));
+    let similar = most_similar(value, plain.map(|(name, _)| name));
     diagnostics.push(match similar.filter(|similar| similar != value) {
         Some(similar) => diagnostic.help(format!("did you mean `{similar}`?")),
         None => diagnostic,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lunatic_supervisor::{
-    AutoShutdown, Backoff, ChildSpec, Flags, Intensity, SpecError, Strategy, core::MAX_RESTARTS,
+    AutoShutdown, Backoff, ChildSpec, Flags, Intensity, MAX_RESTARTS, SpecError, Strategy,
 };
 use rustc_hash::FxHashMap;
 use toml::de::DeValue;

@@ -4,6 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::similar::most_similar;
 
 /// A value and where it is.
 pub(super) type Value<'t> = &'t Spanned<DeValue<'t>>;
@@ -94,7 +95,7 @@ impl<'t> Table<'t> {
 
     fn unknown(&self, name: &str, span: Span) -> Diagnostic {
         let diagnostic = Diagnostic::new(span, format!("unknown key `{name}`"));
-        match nearest(name, self.asked.iter().copied()) {
+        match most_similar(name, self.asked.iter().copied()) {
             Some(known) => diagnostic.help(format!("did you mean `{known}`?")),
             None => {
                 let mut keys = self.asked.clone();
@@ -104,16 +105,6 @@ impl<'t> Table<'t> {
             }
         }
     }
-}
-
-/// The word that somebody may have meant.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const SIMILAR: f64 = 0.8;
-    known
-        .map(|known| (strsim::jaro_winkler(word, known), known))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, known)| known)
 }
 
 /// Words one after the other.

@@ -213,7 +213,7 @@ fn the_whole_environment_can_be_passed_on() {
 #[test]
 fn a_child_has_no_network_unless_it_is_given_some() {
     use futures_lite::future::block_on;
-    use lunatic_net::rules::Action;
+    use lunatic_net::Action;
     let may_connect = |lines: &str| {
         let child = "[[children]]\nname = \"web\"\nmodule = \"web.wasm\"\n";
         let top = read(&format!("{child}{lines}"));

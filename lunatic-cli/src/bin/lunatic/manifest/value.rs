@@ -6,7 +6,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located, Span};
-use crate::manifest::table::{Value, listed, nearest, wrong_type};
+use crate::manifest::table::{Value, listed, wrong_type};
+use crate::similar::most_similar;
 
 /// A string.
 pub(super) fn text(key: &str, value: Value<'_>) -> Result<Located<String>, Diagnostic> {
@@ -95,7 +96,7 @@ pub(super) fn choice<T: Clone>(
     }
     let words: Vec<_> = choices.iter().map(|(known, _)| *known).collect();
     let diagnostic = Diagnostic::new(word.span, format!("`{key}` cannot be `{}`", word.value));
-    Err(match nearest(&word.value, words.iter().copied()) {
+    Err(match most_similar(&word.value, words.iter().copied()) {
         Some(known) => diagnostic.help(format!("did you mean `{known}`?")),
         None => diagnostic.help(format!("it can be {}", listed(&words))),
     })

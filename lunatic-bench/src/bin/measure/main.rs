@@ -1,0 +1,50 @@
+//! Measures whole programs: `cargo xtask bench` and `cargo xtask soak` build it
+//! and start it.
+//!
+//! The programs of this tree lie in the folder of this one, and `LUNATIC_GUESTS`
+//! names the folder of the guests.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it shows what it measures"
+)]
+
+mod bench;
+mod number;
+mod place;
+mod proc;
+mod program;
+mod soak;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Measures the runtime in whole programs and writes BENCHMARKS.md
+    Bench(bench::Options),
+    /// Starts and ends processes for a while, and checks that memory does not grow
+    Soak(soak::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Bench(options) => bench::main(&options),
+        Task::Soak(options) => soak::main(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

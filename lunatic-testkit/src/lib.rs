@@ -1,0 +1,31 @@
+//! What the tests of several crates of Lunatic need.
+//!
+//! # Layout
+//!
+//! - [`wait`], [`wait_until`]: wait for events, but not for ever.
+//! - [`environment`], [`spawn`], [`idle`] …: native processes.
+//! - [`program`]: programs that are run to their end.
+//! - [`built`]: guests that `cargo xtask guests` has built.
+//! - `guest`, with the feature of that name: a WebAssembly instance whose host
+//!   functions a test calls one by one.
+//!
+//! # Invariants
+//!
+//! - It is only ever a dev-dependency, and knows nothing of `lunatic-cli`.
+
+pub mod built;
+#[cfg(feature = "guest")]
+pub mod guest;
+mod processes;
+pub mod program;
+mod skipping;
+mod waiting;
+
+pub use processes::{end_of, ends, environment, idle, open, scheduler, spawn, tag, wake};
+pub use skipping::skipped;
+pub use waiting::{PATIENCE, in_time, wait, wait_until};
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

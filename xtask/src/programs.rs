@@ -1,0 +1,37 @@
+//! Builds the programs of this tree.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{cargo, workspace};
+
+/// Builds the programs as tests have them, and returns the path of the one called
+/// `name`.
+pub(crate) fn build(name: &str) -> Result<PathBuf> {
+    let mut build = cargo::new("build");
+    // With the whole workspace and the examples, features are resolved as they are
+    // for the tests, and nothing is compiled twice.
+    build.args(["--workspace", "--bins", "--examples"]);
+    cargo::build(&mut build)?
+        .into_iter()
+        .find(|artifact| artifact.name == name)
+        .map(|artifact| artifact.path)
+        .with_context(|| format!("cargo built no program called `{name}`"))
+}
+
+/// Builds the programs as they are shipped, and returns the folder with copies of
+/// them, which stay the same if the tree is built again meanwhile.
+pub(crate) fn build_release() -> Result<PathBuf> {
+    let mut build = cargo::new("build");
+    build.args(["--release", "--workspace", "--bins"]);
+    let folder = workspace::target_dir().join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for program in cargo::build(&mut build)? {
+        let copy = folder.join(&program.name);
+        fs::copy(&program.path, &copy)
+            .with_context(|| format!("cannot write {}", copy.display()))?;
+    }
+    Ok(folder)
+}
