@@ -447,6 +447,40 @@ fn two_children_of_one_name_and_other_nonsense_are_told_when_the_supervisor_is_s
     assert_eq!(world.report(), 9027);
 }
 
+// A chain of 50 000 would be dropped recursively, and end the runtime.
+#[test]
+fn supervisors_are_not_nested_without_limit() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func $new (result i64)
+            (call $supervisor_create_spec (i32.const 0) (i32.const 1)
+                (i32.const 0) (i32.const 1) (i64.const 5000) (i32.const 0)))
+        (func (export "main") (local $inner i64) (local $outer i64) (local $levels i64)
+            (i32.store8 (i32.const 0) (i32.const 97))
+            (local.set $inner (call $new))
+            (loop $deeper
+                (local.set $outer (call $new))
+                (if (i32.eqz (call $supervisor_add_supervisor
+                        (local.get $outer) (local.get $inner)
+                        (i32.const 0) (i64.const -1) (i32.const 0) (i32.const 0x100)))
+                    (then
+                        (call $supervisor_drop_spec (local.get $inner))
+                        (local.set $inner (local.get $outer))
+                        (local.set $levels (i64.add (local.get $levels) (i64.const 1)))
+                        (br_if $deeper (i64.lt_u (local.get $levels) (i64.const 50000))))))
+            (call $report (local.get $levels))
+            (call $say_error (i64.load (i32.const 0x100))))"#,
+    );
+    let main = world.spawn(&module, "main");
+    assert_normal(&main);
+    assert_eq!(world.report(), 64);
+    let error = world.text();
+    assert_eq!(
+        error,
+        "a supervisor has at most 64 levels of supervisors below it"
+    );
+}
+
 #[test]
 fn numbers_that_stand_for_nothing_trap() {
     let world = World::new();

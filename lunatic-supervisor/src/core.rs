@@ -24,6 +24,6 @@ pub(crate) use event::{ChildRef, SupervisorEvent};
 pub(crate) use input::RequestError;
 pub(crate) use intensity::{Intensity, RestartCount};
 pub(crate) use spec::{AutoShutdown, ChildKind, ChildSpec, Flags, ShutdownPolicy, Strategy};
-pub(crate) use spec_error::{MAX_CHILDREN, SpecError};
+pub(crate) use spec_error::{MAX_CHILDREN, MAX_LEVELS, SpecError};
 #[cfg(feature = "guest")]
 pub(crate) use {child::ChildStatus, spec::Restart};

@@ -43,7 +43,7 @@ pub use crate::core::intensity::{Intensity, RestartCount};
 pub use crate::core::spec::{
     AutoShutdown, ChildKind, ChildSpec, Flags, Restart, ShutdownPolicy, Strategy,
 };
-pub use crate::core::spec_error::{MAX_CHILDREN, MAX_RESTARTS, SpecError};
+pub use crate::core::spec_error::{MAX_CHILDREN, MAX_LEVELS, MAX_RESTARTS, SpecError};
 pub use spec::{Observer, Spec};
 pub use start::{ChildContext, ChildStart, StartChild, Starting, native};
 pub use supervisor::{ChildId, ChildProcess, StartedChild, Supervisor, SupervisorError};

@@ -1,5 +1,6 @@
 //! A supervisor and its children as data.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use lunatic_process::{Environment, Failure, Role, SpawnLink, SpawnOptions};
 
 use crate::core::{
-    AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, Machine,
-    ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, MAX_LEVELS,
+    Machine, ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
 use crate::driver::{self, Driver};
 use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting};
@@ -58,6 +59,8 @@ type Observe = dyn Fn(&str, &SupervisorEvent) + Send + Sync;
 pub struct Spec {
     name: Arc<str>,
     flags: Flags,
+    /// How many levels of supervisors are below this one.
+    levels: u32,
     children: Vec<ChildSpec<ChildStart>>,
     observer: Option<Observer>,
 }
@@ -70,6 +73,7 @@ impl Spec {
         Spec {
             name: name.into(),
             flags: Flags::default(),
+            levels: 0,
             children: Vec::new(),
             observer: None,
         }
@@ -121,12 +125,18 @@ impl Spec {
         if self.children.len() >= MAX_CHILDREN {
             return Err(SpecError::TooManyChildren);
         }
+        let levels = levels_below(&child).max(self.levels);
+        if levels > MAX_LEVELS {
+            return Err(SpecError::NestedTooDeep);
+        }
+        self.levels = levels;
         self.children.push(child);
         Ok(())
     }
 
     /// Adds a child. Children are started in the order in which they are added.
     pub fn child(mut self, child: ChildSpec<ChildStart>) -> Spec {
+        self.levels = self.levels.max(levels_below(&child));
         self.children.push(child);
         self
     }
@@ -225,8 +235,18 @@ impl Spec {
     }
 
     fn machine(&self, seed: u64) -> Result<Machine<ChildStart>, SpecError> {
+        if self.levels > MAX_LEVELS {
+            return Err(SpecError::NestedTooDeep);
+        }
         Machine::new(self.flags, self.children.clone(), seed)
     }
+}
+
+/// How many levels of supervisors a child adds below the one that it is a child of.
+fn levels_below(child: &ChildSpec<ChildStart>) -> u32 {
+    let start: &dyn Any = &*child.start;
+    let nested = start.downcast_ref::<Spec>();
+    nested.map_or(0, |spec| spec.levels + 1)
 }
 
 /// Starts a supervisor as the child of another one.

@@ -10,6 +10,10 @@ pub const MAX_RESTARTS: u32 = 1_000_000;
 /// The highest number of children of one supervisor, running or not.
 pub const MAX_CHILDREN: usize = 1 << 20;
 
+/// The highest number of levels of supervisors below one. Each level is started,
+/// stopped and dropped inside of the one above.
+pub const MAX_LEVELS: u32 = 64;
+
 /// Why the specification of a supervisor or of a child is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,6 +39,8 @@ pub enum SpecError {
     NotOneTemplate(usize),
     /// There are [`MAX_CHILDREN`] children already.
     TooManyChildren,
+    /// There are more than [`MAX_LEVELS`] levels of supervisors below one.
+    NestedTooDeep,
 }
 
 impl fmt::Display for SpecError {
@@ -62,6 +68,10 @@ impl fmt::Display for SpecError {
             SpecError::SignificantAndPermanent(name) => write!(
                 f,
                 "the child `{name}` is significant and permanent, so it would never end for good"
+            ),
+            SpecError::NestedTooDeep => write!(
+                f,
+                "a supervisor has at most {MAX_LEVELS} levels of supervisors below it"
             ),
             SpecError::TooManyChildren => {
                 write!(f, "a supervisor has at most {MAX_CHILDREN} children")
