@@ -17,7 +17,7 @@ use crate::access::Access;
 use crate::entry::{self, Entry};
 use crate::file::File;
 use crate::metadata::{Kind, Metadata};
-use crate::open::{Node, OpenOptions};
+use crate::open::OpenOptions;
 use crate::times::{NewTime, Times};
 
 /// An open directory. Every path given to it is resolved inside of it.
@@ -46,6 +46,15 @@ use crate::times::{NewTime, Times};
 pub struct Dir {
     host: Arc<cap_std::fs::Dir>,
     access: Access,
+}
+
+/// An opened path.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A file, a device, a pipe or a socket.
+    File(File),
+    /// A directory.
+    Dir(Dir),
 }
 
 impl Dir {

@@ -36,11 +36,11 @@ mod open;
 mod times;
 
 pub use access::Access;
-pub use dir::Dir;
+pub use dir::{Dir, Node};
 pub use entry::Entry;
 pub use file::{Advice, File};
 pub use metadata::{Kind, Metadata};
-pub use open::{Durability, Node, OpenOptions};
+pub use open::{Durability, OpenOptions};
 pub use times::{NewTime, Times};
 
 /// Runs the example of the README as a test.

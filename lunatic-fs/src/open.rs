@@ -1,20 +1,8 @@
-//! How a path is opened, and the result.
+//! How something is opened.
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::OpenOptionsExt;
 use rustix::fs::OFlags;
-
-use crate::dir::Dir;
-use crate::file::File;
-
-/// An opened path.
-#[derive(Debug, Clone)]
-pub enum Node {
-    /// A file, a device, a pipe or a socket.
-    File(File),
-    /// A directory.
-    Dir(Dir),
-}
 
 /// How a path is opened. With the default an existing file or directory is opened, of
 /// which the metadata can be read.

@@ -41,9 +41,9 @@ pub use crate::core::event::{ChildRef, SupervisorEvent};
 pub use crate::core::input::RequestError;
 pub use crate::core::intensity::{Intensity, RestartCount};
 pub use crate::core::spec::{
-    AutoShutdown, ChildKind, ChildSpec, Flags, MAX_CHILDREN, MAX_RESTARTS, Restart, ShutdownPolicy,
-    SpecError, Strategy,
+    AutoShutdown, ChildKind, ChildSpec, Flags, Restart, ShutdownPolicy, Strategy,
 };
+pub use crate::core::spec_error::{MAX_CHILDREN, MAX_RESTARTS, SpecError};
 pub use spec::{Observer, Spec};
 pub use start::{ChildContext, ChildStart, StartChild, Starting, native};
 pub use supervisor::{ChildId, ChildProcess, StartedChild, Supervisor, SupervisorError};

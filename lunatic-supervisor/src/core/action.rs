@@ -1,11 +1,9 @@
 //! What a supervisor has to do.
 
-use lunatic_process::ExitReason;
-
 use crate::core::child::ChildKey;
-use crate::core::event::{ChildRef, SupervisorEvent};
+use crate::core::end::End;
+use crate::core::event::SupervisorEvent;
 use crate::core::input::{RequestError, RequestId};
-use crate::core::intensity::RestartCount;
 
 /// Something that a supervisor has to do; see [`Machine`](crate::core::Machine).
 #[derive(Debug)]
@@ -28,21 +26,4 @@ pub enum Action {
     Tell(SupervisorEvent),
     /// All children are stopped, and the supervisor ends.
     End(End),
-}
-
-/// Why a supervisor ends.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum End {
-    /// It was asked to, for this reason.
-    Asked(ExitReason),
-    /// There were too many restarts.
-    GaveUp(ChildRef, RestartCount),
-    /// A significant child has ended and, with [`AutoShutdown::AllSignificant`], it was
-    /// the last of them.
-    ///
-    /// [`AutoShutdown::AllSignificant`]: crate::AutoShutdown::AllSignificant
-    AutoShutdown(ChildRef),
-    /// A child could not be started when the supervisor started.
-    StartFailed(ChildRef, ExitReason),
 }

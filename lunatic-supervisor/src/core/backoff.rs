@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::spec::SpecError;
+use crate::core::spec_error::SpecError;
 
 /// How long a supervisor waits before it restarts a child: at first `first`, then twice
 /// as long each time, up to `longest`.

@@ -5,9 +5,10 @@ use std::fmt;
 
 use lunatic_process::ExitReason;
 
-use crate::core::action::End;
 use crate::core::child::ChildKey;
-use crate::core::spec::{ChildSpec, SpecError};
+use crate::core::end::End;
+use crate::core::spec::ChildSpec;
+use crate::core::spec_error::SpecError;
 
 /// Something that has happened; see [`Machine`](crate::core::Machine).
 #[derive(Debug)]

@@ -16,13 +16,15 @@ use std::time::{Duration, Instant};
 use lunatic_process::ExitReason;
 use rustc_hash::FxHashMap;
 
-use crate::core::action::{Action, End};
+use crate::core::action::Action;
 use crate::core::backoff::Chance;
 use crate::core::child::{Child, ChildCounts, ChildInfo, ChildKey, Shared, State};
+use crate::core::end::End;
 use crate::core::event::{ChildRef, SupervisorEvent};
 use crate::core::input::{Input, Request, RequestError, RequestId};
 use crate::core::intensity::Window;
-use crate::core::spec::{ChildKind, ChildSpec, Flags, MAX_CHILDREN, SpecError, Strategy};
+use crate::core::spec::{ChildKind, ChildSpec, Flags, Strategy};
+use crate::core::spec_error::{MAX_CHILDREN, SpecError};
 
 /// The decisions of a supervisor, without its processes.
 ///

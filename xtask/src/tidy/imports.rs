@@ -42,7 +42,7 @@ const ALLOWED: [(&str, &[&str], &str); 8] = [
     ),
     (
         "lunatic-scheduler",
-        &["queues", "scheduler"],
+        &["queues", "scheduler", "worker"],
         "a worker that pushes into its own queue wakes others",
     ),
     (

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use lunatic_process::ExitReason;
 
-use crate::core::action::End;
 use crate::core::backoff::Backoff;
 use crate::core::child::{ChildKey, State};
+use crate::core::end::End;
 use crate::core::event::SupervisorEvent;
 use crate::core::intensity::RestartCount;
 use crate::core::machine::{Machine, Then, Why};

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use lunatic_process::ExitReason;
 
-use crate::core::action::{Action, End};
+use crate::core::action::Action;
 use crate::core::child::{ChildKey, State};
+use crate::core::end::End;
 use crate::core::event::SupervisorEvent;
 use crate::core::input::RequestError;
 use crate::core::machine::{Machine, Pending, Task, Why};
