@@ -9,13 +9,13 @@
 //! # Layout
 //!
 //! - [`host_functions!`]: the macro that declares host functions.
-//! - [`host_function`]: [`HostFunction`], what is known of one without calling it.
-//! - [`memory`]: [`Guest`], the bounds-checked view a host function has of its caller.
-//! - [`table`]: [`Table`], the ids a guest holds for host resources.
-//! - [`errors`]: the error table and the namespace `lunatic::error`.
+//! - `host_function`: [`HostFunction`], what is known of one without calling it.
+//! - `memory`: [`Guest`], the bounds-checked view a host function has of its caller.
+//! - `table`: [`Table`], the ids a guest holds for host resources.
+//! - `errors`: the error table and the namespace `lunatic::error`.
 //! - [`params`]: the 17-byte argument records of `spawn`.
-//! - [`timeout`]: the timeout argument and what `9027` means.
-//! - [`trap`]: [`Misuse`], why a host function refused its arguments.
+//! - `timeout`: the timeout argument and what `9027` means.
+//! - `trap`: [`Misuse`], why a host function refused its arguments.
 //! - [`version`]: the namespace `lunatic::version`.
 //!
 //! # Invariants
@@ -24,24 +24,24 @@
 //!   allocated, read or written for it.
 //! - Nothing here knows what a resource means.
 
-pub mod errors;
+mod errors;
 pub mod host_function;
 mod host_functions;
-pub mod memory;
+mod memory;
 pub mod params;
-pub mod table;
-pub mod timeout;
-pub mod trap;
+mod table;
+mod timeout;
+mod trap;
 pub mod version;
 
 pub use errors::{ErrorTable, GuestError};
 pub use host_function::{HostFunction, Param, ValueType};
 #[doc(hidden)]
 pub use host_functions::expansion;
-pub use memory::{AbiHost, Guest};
+pub use memory::{AbiHost, Guest, slice, slice_mut};
 pub use table::{Resource, Table, TableFull};
-pub use timeout::{TIMED_OUT, Timeout};
-pub use trap::Misuse;
+pub use timeout::{TIMED_OUT, Timeout, sleep, wait};
+pub use trap::{Misuse, TableLimit};
 
 host_functions! {
     /// Registers `lunatic::error` and `lunatic::version`.

@@ -1,10 +1,12 @@
 //! What a process may do and what it is given.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_net::NetConfig;
 use lunatic_process::{ProcessConfig, guest};
-use lunatic_wasi::WasiConfig;
+use lunatic_wasi::{Access, WasiConfig, WireConfigError};
+use serde::{Deserialize, Serialize};
 
 /// The configuration of a process. The default allows and gives nothing but the
 /// network, of which every process has what its parent has (ABI §6).
@@ -33,6 +35,52 @@ impl Config {
     }
 }
 
+/// A [`Config`] in the form in which it crosses to another node: plain data, with
+/// directories by the names that guests see.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WireConfig {
+    /// Rights and limits.
+    pub process: ProcessConfig,
+    /// Arguments, environment, directories.
+    pub wasi: lunatic_wasi::WireConfig,
+    /// What it may do with the network.
+    pub net: NetConfig,
+}
+
+impl Config {
+    /// The form in which it crosses to another node.
+    pub fn to_wire(&self) -> WireConfig {
+        WireConfig {
+            process: self.process.clone(),
+            wasi: self.wasi.to_wire(),
+            net: self.net.as_ref().clone(),
+        }
+    }
+}
+
+impl WireConfig {
+    /// The config on the node at which it arrived, with nothing in it that `ceiling`
+    /// does not allow.
+    ///
+    /// - `find_dir`: the directory of this host that stands for a guest's name, and what
+    ///   may be done in it.
+    ///
+    /// # Errors
+    ///
+    /// [`WireConfigError`] if a directory is not there.
+    pub fn into_config(
+        self,
+        ceiling: &Config,
+        find_dir: impl Fn(&str) -> Option<(PathBuf, Access)>,
+    ) -> Result<Config, WireConfigError> {
+        Ok(Config {
+            process: self.process.capped(&ceiling.process),
+            wasi: Arc::new(self.wasi.into_config(find_dir)?),
+            net: Arc::new(self.net.capped(&ceiling.net)),
+        })
+    }
+}
+
 impl guest::Config for Config {
     fn process(&self) -> &ProcessConfig {
         &self.process
@@ -40,5 +88,27 @@ impl guest::Config for Config {
 
     fn process_mut(&mut self) -> &mut ProcessConfig {
         &mut self.process
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_from_another_node_holds_no_more_than_this_node_allows() {
+        let mut config = Config::trusted();
+        config.wasi_mut().add_arg("app").unwrap();
+        config.process.max_memory = 1 << 30;
+        let bytes = postcard::to_allocvec(&config.to_wire()).unwrap();
+        let mut ceiling = Config::default();
+        ceiling.process.can_spawn_processes = true;
+        ceiling.process.max_memory = 1 << 20;
+        let wire: WireConfig = postcard::from_bytes(&bytes).unwrap();
+        let there = wire.into_config(&ceiling, |_| None).unwrap();
+        assert!(there.process.can_spawn_processes);
+        assert!(!there.process.can_compile_modules);
+        assert_eq!(there.process.max_memory, 1 << 20);
+        assert_eq!(there.wasi.args().collect::<Vec<_>>(), ["app"]);
     }
 }

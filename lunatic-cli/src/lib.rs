@@ -7,26 +7,26 @@
 //!
 //! # Layout
 //!
-//! - [`runtime`]: [`Runtime`], started, given modules, shut down.
-//! - [`state`]: [`State`], what a wasm process is made of, and which host
+//! - `runtime`: [`Runtime`], started, given modules, shut down.
+//! - `state`: [`State`], what a wasm process is made of, and which host
 //!   functions it can call.
-//! - [`child_environment`]: [`ChildEnvironment`], what a process has from its parent.
-//! - [`config`]: [`Config`], what a process may do and what it is given.
-//! - [`name_scope`]: [`NameScope`], the names and groups that processes share.
+//! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
+//! - `config`: [`Config`], what a process may do and what it is given.
+//! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
 //!
 //! - This is the only crate that knows all others; none knows this one.
 //! - Nothing is decided here that a feature crate could decide.
 
-pub mod child_environment;
-pub mod config;
-pub mod name_scope;
-pub mod runtime;
-pub mod state;
+mod child_environment;
+mod config;
+mod name_scope;
+mod runtime;
+mod state;
 
 pub use child_environment::ChildEnvironment;
-pub use config::Config;
+pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;
 pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
 pub use state::{HOST_FUNCTIONS, State};

@@ -70,7 +70,7 @@ fn create_data<T: MailboxHost>(mut caller: Caller<'_, T>, tag: i64, capacity: u6
 /// outgrow what a mailbox holds; the message stays in scratch.
 fn write_data<T: MailboxHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> Result<u32> {
     let (memory, state) = caller.memory_and_state()?;
-    let bytes = lunatic_abi::memory::slice(memory, ptr, u64::from(len))?;
+    let bytes = lunatic_abi::slice(memory, ptr, u64::from(len))?;
     state.mailbox().write(bytes)?;
     Ok(len)
 }
@@ -82,7 +82,7 @@ fn write_data<T: MailboxHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> 
 /// the end.
 fn read_data<T: MailboxHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> Result<u32> {
     let (memory, state) = caller.memory_and_state()?;
-    let target = lunatic_abi::memory::slice_mut(memory, ptr, u64::from(len))?;
+    let target = lunatic_abi::slice_mut(memory, ptr, u64::from(len))?;
     let message = state.mailbox().data()?;
     let count = message.read(target).map_err(|behind| {
         Misuse::refused(format!(

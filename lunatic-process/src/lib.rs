@@ -7,14 +7,14 @@
 //!
 //! # Layout
 //!
-//! - [`environment`]: [`Environment`], where processes live and are found.
-//! - [`process`]: [`Process`], the handle to one.
-//! - [`relations`]: links and monitors as a pure state machine.
-//! - [`exit`]: [`ExitReason`], how a process ended; [`failure`]: [`Failure`], what went wrong.
-//! - [`info`]: what there is to say of a process; [`request`]: what is asked of its body.
-//! - [`peers`]: [`Peers`], how the processes of other nodes are reached.
-//! - [`signal`]: [`Signal`], what processes tell each other beside messages.
-//! - [`config`]: [`ProcessConfig`], what a process may do and how much it may use.
+//! - `environment`: [`Environment`], where processes live and are found.
+//! - `process`: [`Process`], the handle to one.
+//! - `relations`: links and monitors as a pure state machine.
+//! - `exit`: [`ExitReason`], how a process ended; `failure`: [`Failure`], what went wrong.
+//! - `info`: what there is to say of a process; `request`: what is asked of its body.
+//! - `peers`: [`Peers`], how the processes of other nodes are reached.
+//! - `signal`: [`Signal`], what processes tell each other beside messages.
+//! - `config`: [`ProcessConfig`], what a process may do and how much it may use.
 //! - `life`: the task that runs a body and, in one place, its death.
 //! - `table`: the processes of an environment by id.
 //! - `guest`: processes that are wasm instances, `lunatic::process`,
@@ -32,27 +32,27 @@
 //! - A signal is applied by whoever sends it, at once and under the receiver's
 //!   lock: there is no signal queue that could grow.
 
-pub mod config;
-pub mod environment;
-pub mod exit;
-pub mod failure;
+mod config;
+mod environment;
+mod exit;
+mod failure;
 #[cfg(feature = "guest")]
 pub mod guest;
-pub mod info;
+mod info;
 mod life;
-pub mod peers;
-pub mod process;
-pub mod relations;
-pub mod request;
-pub mod signal;
+mod peers;
+mod process;
+mod relations;
+mod request;
+mod signal;
 mod table;
 
-pub use config::ProcessConfig;
+pub use config::{FUEL_UNIT, ProcessConfig};
 pub use environment::{
     Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions, WeakEnvironment,
 };
 pub use exit::ExitReason;
-pub use failure::{Failure, FailureKind, Shutdown};
+pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, Shutdown};
 pub use info::{Inspection, ProcessInfo, Role};
 pub use peers::{NoConnection, NoPeers, Peers};
 pub use process::Process;

@@ -1,7 +1,7 @@
 //! The vectors of buffers that reads and writes take.
 
 use lunatic_abi::Guest;
-use lunatic_abi::memory::{slice, slice_mut};
+use lunatic_abi::{slice, slice_mut};
 use wasmtime::Caller;
 
 use crate::WasiHost;

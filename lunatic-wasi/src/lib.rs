@@ -7,10 +7,10 @@
 //!
 //! # Layout
 //!
-//! - [`config`], [`preopen`], `strings`: what a process is given.
-//! - [`opened_config`]: [`OpenedConfig`], the same with its directories open.
-//! - [`context`]: [`WasiCtx`], the state of one process.
-//! - [`stdio`], [`input`], [`capture`], `console`: where it reads and prints.
+//! - `config`, [`preopen`], `strings`: what a process is given.
+//! - `opened_config`: [`OpenedConfig`], the same with its directories open.
+//! - `context`: [`WasiCtx`], the state of one process.
+//! - `stdio`, [`input`], [`capture`], `console`: where it reads and prints.
 //! - `descriptors`, `rights`: its file descriptors.
 //! - `preview1`: the host functions, one file per group of them.
 //! - `grants`: the namespace `lunatic::wasi`.
@@ -39,29 +39,30 @@
 //!   as POSIX allows.
 //! - A process may have 1024 file descriptors open at once.
 
-pub mod capture;
+mod capture;
 mod clock;
-pub mod config;
+mod config;
 mod config_error;
 mod console;
-pub mod context;
+mod context;
 mod descriptors;
-pub mod errno;
+mod errno;
 mod fdflags;
 mod filestat;
 mod filetype;
 mod grants;
-pub mod input;
+mod input;
 mod iovec;
-pub mod opened_config;
+mod opened_config;
 mod opening;
 mod outcome;
-pub mod preopen;
+mod preopen;
 mod preview1;
 mod rights;
-pub mod stdio;
+mod stdio;
 mod strings;
 mod subscription;
+mod wire_config;
 
 pub use capture::Capture;
 pub use config::WasiConfig;
@@ -74,6 +75,7 @@ pub use opened_config::OpenedConfig;
 pub use preopen::{OpenError, Preopen};
 pub use preview1::process::ProcExit;
 pub use stdio::{Output, Stdio};
+pub use wire_config::{WireConfig, WireConfigError, WireDir};
 
 use lunatic_abi::{AbiHost, Misuse, host_functions};
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use lunatic_abi::Guest;
-use lunatic_abi::memory::slice;
+use lunatic_abi::slice;
 use wasmtime::{Caller, Result};
 
 use crate::guest::NetHost;

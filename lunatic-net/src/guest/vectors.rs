@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, Write};
 
 use lunatic_abi::Guest;
-use lunatic_abi::memory::slice;
+use lunatic_abi::slice;
 use wasmtime::{Caller, Result};
 
 use crate::guest::NetHost;

@@ -103,7 +103,7 @@ fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
 fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u32) -> Result<()> {
     let (memory, state) = caller.memory_and_state()?;
     let list = &state.supervisors().tables().lists.get(list_id)?.0;
-    lunatic_abi::memory::slice_mut(memory, ptr, list.len() as u64)?.copy_from_slice(list);
+    lunatic_abi::slice_mut(memory, ptr, list.len() as u64)?.copy_from_slice(list);
     Ok(())
 }
 

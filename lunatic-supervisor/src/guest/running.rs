@@ -4,8 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 
-use lunatic_abi::timeout::Timeout;
-use lunatic_abi::{Guest, host_functions, params, timeout};
+use lunatic_abi::{Guest, TIMED_OUT, Timeout, host_functions, params};
 use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::check_right_to_spawn;
 use lunatic_process::{ExitReason, Process, SpawnLink};
@@ -252,9 +251,9 @@ async fn wait<T: SupervisorHost>(
         return Ok(NO_PROCESS);
     };
     let ended = Timeout::from_millis(timeout).limit(process.wait());
-    let ended = timeout::wait(&mut caller, "wait", ended).await;
+    let ended = lunatic_abi::wait(&mut caller, "wait", ended).await;
     match ended {
-        None => Ok(timeout::TIMED_OUT),
+        None => Ok(TIMED_OUT),
         Some(ExitReason::Normal) => Ok(NORMAL),
         Some(ExitReason::Failed(failure)) => caller.report(id_ptr, &EndedBy(failure.to_string())),
         Some(ExitReason::Killed) => Ok(KILLED),

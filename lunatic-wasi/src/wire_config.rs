@@ -1,0 +1,171 @@
+//! The form in which a configuration crosses to another node.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+
+use lunatic_fs::Access;
+use serde::{Deserialize, Serialize};
+
+use crate::config::WasiConfig;
+use crate::config_error::ConfigError;
+
+/// A [`WasiConfig`] in the form in which it crosses to another node. Directories are
+/// in it by the names that the guest sees: paths of one host mean nothing on another,
+/// and no node lets another choose its paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireConfig {
+    /// The arguments in their order.
+    pub args: Vec<String>,
+    /// The environment variables in their order.
+    pub env: Vec<(String, String)>,
+    /// The directories in their order.
+    pub dirs: Vec<WireDir>,
+}
+
+/// A directory by the name that the guest sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireDir {
+    /// The name.
+    pub guest: String,
+    /// Whether nothing may be changed in it.
+    pub read_only: bool,
+}
+
+/// A configuration of another node cannot be had on this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WireConfigError {
+    /// No directory of this node has that name.
+    NoSuchDir(String),
+    /// The directory of this node is read-only, and the configuration wants to write.
+    ReadOnlyDir(String),
+    /// The configuration is not valid.
+    Config(ConfigError),
+}
+
+impl WasiConfig {
+    /// The form in which it crosses to another node.
+    pub fn to_wire(&self) -> WireConfig {
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let dirs = self.preopens().iter().map(|preopen| WireDir {
+            guest: preopen.guest().to_owned(),
+            read_only: preopen.access() == Access::ReadOnly,
+        });
+        WireConfig {
+            args: self.args().map(str::to_owned).collect(),
+            env: self.env().map(owned).collect(),
+            dirs: dirs.collect(),
+        }
+    }
+}
+
+impl WireConfig {
+    /// The configuration on the node at which it arrived.
+    ///
+    /// - `find_dir`: the directory of this host that stands for a name, and what may be
+    ///   done in it.
+    ///
+    /// # Errors
+    ///
+    /// [`WireConfigError`] names the first directory that is not there or may not be
+    /// written, or what the configuration cannot hold.
+    pub fn into_config(
+        self,
+        find_dir: impl Fn(&str) -> Option<(PathBuf, Access)>,
+    ) -> Result<WasiConfig, WireConfigError> {
+        let mut config = WasiConfig::default();
+        for arg in &self.args {
+            config.add_arg(arg)?;
+        }
+        for (key, value) in &self.env {
+            config.add_env(key, value)?;
+        }
+        for WireDir { guest, read_only } in self.dirs {
+            let access = match read_only {
+                true => Access::ReadOnly,
+                false => Access::ReadWrite,
+            };
+            match find_dir(&guest) {
+                None => return Err(WireConfigError::NoSuchDir(guest)),
+                Some((_, Access::ReadOnly)) if !read_only => {
+                    return Err(WireConfigError::ReadOnlyDir(guest));
+                }
+                Some((host, _)) => config.add_dir(host, guest, access)?,
+            }
+        }
+        Ok(config)
+    }
+}
+
+impl From<ConfigError> for WireConfigError {
+    fn from(error: ConfigError) -> WireConfigError {
+        WireConfigError::Config(error)
+    }
+}
+
+impl fmt::Display for WireConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WireConfigError::NoSuchDir(guest) => {
+                write!(f, "this node has no directory named `{guest}`")
+            }
+            WireConfigError::ReadOnlyDir(guest) => {
+                write!(f, "the directory `{guest}` of this node is read-only")
+            }
+            WireConfigError::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for WireConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> WasiConfig {
+        let mut config = WasiConfig::default();
+        config.add_arg("app").unwrap();
+        config.add_env("KEY", "a=b").unwrap();
+        config
+            .add_dir("/secret/path", "/data", Access::ReadWrite)
+            .unwrap();
+        config
+            .add_dir("/other", "/static", Access::ReadOnly)
+            .unwrap();
+        config
+    }
+
+    #[test]
+    fn directories_travel_by_the_names_that_guests_see() {
+        let bytes = postcard::to_allocvec(&config().to_wire()).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"secret"));
+        let wire: WireConfig = postcard::from_bytes(&bytes).unwrap();
+        let there =
+            wire.into_config(|name| Some((format!("/srv{name}").into(), Access::ReadWrite)));
+        let there = there.unwrap();
+        assert_eq!(there.to_wire(), config().to_wire());
+        let hosts: Vec<_> = there
+            .preopens()
+            .iter()
+            .map(|dir| dir.host().to_owned())
+            .collect();
+        assert_eq!(hosts, [PathBuf::from("/srv/data"), "/srv/static".into()]);
+    }
+
+    #[test]
+    fn a_node_gives_no_more_than_it_has() {
+        let wire = config().to_wire();
+        let nothing = wire.clone().into_config(|_| None);
+        assert_eq!(
+            nothing.unwrap_err(),
+            WireConfigError::NoSuchDir("/data".into())
+        );
+        let read_only = wire.into_config(|name| Some((name.into(), Access::ReadOnly)));
+        assert_eq!(
+            read_only.unwrap_err(),
+            WireConfigError::ReadOnlyDir("/data".into())
+        );
+    }
+}
