@@ -93,6 +93,8 @@ impl guest::Config for Config {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
     use super::*;
 
     #[test]

@@ -122,6 +122,8 @@ impl Error for WireConfigError {}
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
     use super::*;
 
     fn config() -> WasiConfig {
