@@ -255,6 +255,7 @@ impl Mailbox {
     /// Waits for the oldest message that is wanted.
     ///
     /// Dropping the future loses no message and changes no order.
+    #[inline]
     pub fn receive(&mut self, wanted: Wanted) -> Receive<'_> {
         let wait = self.begin_receive(wanted);
         Receive {
@@ -280,6 +281,7 @@ impl Mailbox {
     /// Like [`receive`](Mailbox::receive), but does not borrow the mailbox during the
     /// wait. The owner has to [`poll`](Mailbox::poll) the wait, and to
     /// [`end`](Mailbox::end) it if it gives up before there is a message.
+    #[inline]
     pub fn begin_receive(&mut self, wanted: Wanted) -> Wait {
         Wait {
             step: Step::Begin(wanted),

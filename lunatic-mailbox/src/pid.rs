@@ -51,21 +51,25 @@ impl Pid {
     }
 
     /// Returns the id that has these bits in the host interface.
+    #[inline]
     pub const fn from_bits(bits: u64) -> Pid {
         Pid(bits)
     }
 
     /// Returns the bits of the id in the host interface.
+    #[inline]
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
     /// Returns the number of the node that the process runs on.
+    #[inline]
     pub const fn node(self) -> NodeNumber {
         NodeNumber((self.0 >> COUNTER_BITS) as u32)
     }
 
     /// Returns the counter, which is unique among the processes of one node.
+    #[inline]
     pub const fn counter(self) -> u64 {
         self.0 & Pid::MAX_COUNTER
     }
@@ -87,6 +91,7 @@ impl NodeNumber {
     }
 
     /// Returns the value.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -97,6 +102,7 @@ impl NodeId {
     pub const ALONE: NodeId = NodeId(0);
 
     /// Returns the id that has these bits in the host interface.
+    #[inline]
     pub const fn from_bits(bits: u64) -> NodeId {
         NodeId(bits)
     }
@@ -107,6 +113,7 @@ impl NodeId {
     }
 
     /// Returns the number of the node, which the ids of its processes contain.
+    #[inline]
     pub const fn number(self) -> NodeNumber {
         NodeNumber((self.0 & ((1 << NodeNumber::BITS) - 1)) as u32)
     }

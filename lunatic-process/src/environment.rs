@@ -159,6 +159,7 @@ impl Environment {
     }
 
     /// The node whose processes are local.
+    #[inline]
     pub fn node(&self) -> NodeId {
         self.inner.config.node
     }
@@ -177,6 +178,7 @@ impl Environment {
     }
 
     /// Whether a process of this id would live on this node.
+    #[inline]
     pub fn is_local(&self, process: Pid) -> bool {
         process.node() == self.node().number()
     }

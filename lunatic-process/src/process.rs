@@ -132,11 +132,13 @@ impl Process {
     }
 
     /// The id.
+    #[inline]
     pub fn id(&self) -> Pid {
         self.inner.id
     }
 
     /// Where the process lives.
+    #[inline]
     pub fn environment(&self) -> &Environment {
         &self.inner.environment
     }
@@ -405,6 +407,7 @@ impl Process {
     }
 
     /// Whether there are requests for the body; for bodies that see to them.
+    #[inline]
     pub fn has_requests(&self) -> bool {
         self.inner.attention.load(Ordering::Relaxed) & attention::REQUEST != 0
     }
