@@ -17,12 +17,8 @@ use crate::state::State;
 /// root process, from the runtime.
 #[derive(Debug, Clone)]
 pub struct ChildEnvironment {
-    /// What compiles and links the modules that it loads.
-    pub(crate) loader: Loader<State>,
-    /// What it finds other processes by.
-    pub(crate) names: NameScope,
-    /// Where its timers run.
-    pub(crate) timers: Timers,
+    /// What it shares with its parent.
+    pub(crate) services: Arc<Services>,
     /// Its arguments, environment variables and open directories.
     pub(crate) wasi: OpenedConfig,
     /// Where it reads and prints.
@@ -31,21 +27,42 @@ pub struct ChildEnvironment {
     pub(crate) net: Arc<NetConfig>,
 }
 
+/// What a root process and all its descendants share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// What compiles and links the modules that they load.
+    pub(crate) loader: Loader<State>,
+    /// What they find other processes by.
+    pub(crate) names: NameScope,
+    /// Where their timers run.
+    pub(crate) timers: Timers,
+}
+
 impl ChildEnvironment {
-    /// What a child with this config has from the process whose own environment
-    /// this is. It waits only if a directory of the config is not open yet.
+    /// What a child with this config has from a process that has `services`, `stdio`
+    /// and `net`. It waits only if a directory of the config is not open yet.
     ///
     /// # Errors
     ///
     /// The first directory that cannot be opened.
-    pub(crate) async fn for_child(self, config: &Config) -> Result<ChildEnvironment, OpenError> {
-        let wasi = config.wasi.clone().open().await?;
-        Ok(ChildEnvironment {
-            wasi,
-            stdio: self.stdio.for_child(),
-            net: capped(self.net, &config.net),
-            ..self
-        })
+    pub(crate) fn for_child(
+        services: &Arc<Services>,
+        stdio: &Stdio,
+        net: &Arc<NetConfig>,
+        config: &Config,
+    ) -> impl Future<Output = Result<ChildEnvironment, OpenError>> + Send + use<> {
+        let services = services.clone();
+        let stdio = stdio.for_child();
+        let net = capped(net, &config.net);
+        let wasi = config.wasi.clone().open();
+        async move {
+            Ok(ChildEnvironment {
+                services,
+                wasi: wasi.await?,
+                stdio,
+                net,
+            })
+        }
     }
 
     /// The same for each start of a supervised child anew.
@@ -54,16 +71,17 @@ impl ChildEnvironment {
         config: Arc<Config>,
     ) -> impl Fn() -> ChildEnvironmentFuture<State> + Send + Sync + 'static {
         move || {
-            let (own, config) = (self.clone(), config.clone());
-            Box::pin(async move { own.for_child(&config).await.map_err(Failure::new) })
+            let child =
+                ChildEnvironment::for_child(&self.services, &self.stdio, &self.net, &config);
+            Box::pin(async move { child.await.map_err(Failure::new) })
         }
     }
 }
 
 /// What a config allows to do with the network, but no more than `own` does.
-fn capped(own: Arc<NetConfig>, config: &Arc<NetConfig>) -> Arc<NetConfig> {
-    match Arc::ptr_eq(&own, config) {
-        true => own,
-        false => Arc::new(config.capped(&own)),
+fn capped(own: &Arc<NetConfig>, config: &Arc<NetConfig>) -> Arc<NetConfig> {
+    match Arc::ptr_eq(own, config) {
+        true => own.clone(),
+        false => Arc::new(config.capped(own)),
     }
 }

@@ -23,7 +23,7 @@ use lunatic_wasi::{OpenError, Stdio};
 use parking_lot::Mutex;
 use wasmtime::{Linker, Val, ValType};
 
-use crate::child_environment::ChildEnvironment;
+use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
 use crate::name_scope::NameScope;
 use crate::state::{self, HOST_FUNCTIONS, State};
@@ -164,10 +164,13 @@ impl Runtime {
         stdio: Stdio,
         names: NameScope,
     ) -> Result<ChildEnvironment, OpenError> {
-        Ok(ChildEnvironment {
+        let services = Services {
             loader: self.loader.clone(),
             names,
             timers: self.timers.clone(),
+        };
+        Ok(ChildEnvironment {
+            services: Arc::new(services),
             wasi: config.wasi.clone().open().await?,
             stdio,
             net: config.net.clone(),

@@ -14,22 +14,21 @@ use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
-use lunatic_timer::guest::{GuestTimers, TimerHost};
+use lunatic_timer::Timers;
+use lunatic_timer::guest::{StartedTimers, TimerHost};
 use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Memory, StoreContextMut};
 
-use crate::child_environment::ChildEnvironment;
+use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
-use crate::name_scope::NameScope;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
     process: GuestProcess<State>,
-    loader: Loader<State>,
+    services: Arc<Services>,
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
-    timers: GuestTimers,
-    names: NameScope,
+    timers: StartedTimers,
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
@@ -95,11 +94,10 @@ impl ProcessHost for State {
     ) -> State {
         State {
             process,
-            loader: environment.loader,
+            services: environment.services,
             mailbox,
             errors: ErrorTable::new(),
-            timers: GuestTimers::new(environment.timers),
-            names: environment.names,
+            timers: StartedTimers::new(),
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(environment.wasi, environment.stdio),
             net: GuestNet::new(environment.net),
@@ -115,17 +113,19 @@ impl ProcessHost for State {
     }
 
     fn loader(&self) -> &Loader<State> {
-        &self.loader
+        &self.services.loader
     }
 
     fn child_environment(
         &self,
         config: &Arc<Config>,
     ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
-        let (own, config) = (self.environment(), config.clone());
+        let net = self.net.config();
+        let child = ChildEnvironment::for_child(&self.services, self.wasi.stdio(), net, config);
         async move {
-            let environment = own.for_child(&config).await;
-            environment.map_err(|error| Misuse::refused(error.to_string()))
+            child
+                .await
+                .map_err(|error| Misuse::refused(error.to_string()))
         }
     }
 
@@ -148,9 +148,7 @@ impl State {
     /// What this process has itself.
     fn environment(&self) -> ChildEnvironment {
         ChildEnvironment {
-            loader: self.loader.clone(),
-            names: self.names.clone(),
-            timers: self.timers.timers().clone(),
+            services: self.services.clone(),
             wasi: self.wasi.opened_config().clone(),
             stdio: self.wasi.stdio().clone(),
             net: self.net.config().clone(),
@@ -159,20 +157,24 @@ impl State {
 }
 
 impl TimerHost for State {
-    fn timers(&mut self) -> &mut GuestTimers {
+    fn timers(&self) -> &Timers {
+        &self.services.timers
+    }
+
+    fn started_timers(&mut self) -> &mut StartedTimers {
         &mut self.timers
     }
 }
 
 impl RegistryHost for State {
     fn registry(&self) -> &Registry {
-        &self.names.registry
+        &self.services.names.registry
     }
 }
 
 impl GroupHost for State {
     fn groups(&self) -> &Groups {
-        &self.names.groups
+        &self.services.names.groups
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_channel::Sender;
 use lunatic_engine::{Budget, Call, Instance, InstantiateError, Module};
 use lunatic_error::with_causes;
+use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{Val, WasmBacktrace};
 
@@ -38,12 +39,16 @@ pub(super) type Report = Option<Sender<Result<(), SpawnError>>>;
 
 /// The body. A process waits most of its life in its export, so what is needed to
 /// get there lies in a box of its own, and is gone then.
+///
+/// - `spawn`: its options were used already.
+/// - `linked_to`: the parent, if the two are linked.
 pub(super) fn run<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
+    linked_to: Option<Pid>,
     report: Report,
 ) -> impl Future<Output = Result<(), Failure>> + Send {
-    let begin = Box::pin(begin(context, spawn, report));
+    let begin = Box::pin(begin(context, spawn, linked_to, report));
     async move {
         let outcome = match begin.await {
             Ok((mut instance, call)) => instance.run(call).await,
@@ -61,6 +66,7 @@ pub(super) fn run<T: ProcessHost>(
 async fn begin<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
+    linked_to: Option<Pid>,
     report: Report,
 ) -> wasmtime::Result<(Instance<T>, Call)> {
     let process = context.process.clone();
@@ -80,8 +86,8 @@ async fn begin<T: ProcessHost>(
         Err(error) => {
             // The parent has its result code; no link is made to what did not
             // start (ABI §3.3).
-            if let Some(link) = &spawn.options.link {
-                process.unlink(link.parent.id());
+            if let Some(parent) = linked_to {
+                process.unlink(parent);
             }
             let error = match error {
                 InstantiateError::Start(error) => error,

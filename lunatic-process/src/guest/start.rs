@@ -1,5 +1,7 @@
 //! How a wasm process is spawned.
 
+use std::mem;
+
 use async_channel::Receiver;
 use lunatic_engine::MemoryLimits;
 
@@ -25,7 +27,7 @@ pub struct Spawned {
 /// [`SpawnError`] if it is known beforehand that there can be no instance.
 pub fn spawn<T: ProcessHost>(
     environment: &Environment,
-    spawn: Spawn<T>,
+    mut spawn: Spawn<T>,
 ) -> Result<Spawned, SpawnError> {
     let info = spawn.module.info();
     let config = spawn.config.process();
@@ -36,8 +38,9 @@ pub fn spawn<T: ProcessHost>(
         .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
     let options = SpawnOptions {
         mailbox: config.mailbox,
-        ..spawn.options.clone()
+        ..mem::take(&mut spawn.options)
     };
+    let linked_to = options.link.as_ref().map(|link| link.parent.id());
     let (report, start) = match info.start_may_fail {
         true => {
             let (sender, receiver) = async_channel::bounded(1);
@@ -45,7 +48,7 @@ pub fn spawn<T: ProcessHost>(
         }
         false => (None, None),
     };
-    let process = environment.spawn(options, |context| run(context, spawn, report))?;
+    let process = environment.spawn(options, |context| run(context, spawn, linked_to, report))?;
     Ok(Spawned { process, start })
 }
 
