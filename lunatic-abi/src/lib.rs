@@ -39,7 +39,7 @@ pub use host_function::{HostFunction, Param, ValueType};
 #[doc(hidden)]
 pub use host_functions::expansion;
 pub use memory::{AbiHost, Guest, slice, slice_mut};
-pub use table::{Resource, Table, TableFull};
+pub use table::{NotInserted, Resource, Table};
 pub use timeout::{TIMED_OUT, Timeout, sleep, wait};
 pub use trap::{Misuse, TableLimit};
 

@@ -123,7 +123,7 @@ proptest! {
                 held.push((at, charge));
             }
             if drop_one && !held.is_empty() {
-                held.swap_remove(amount as usize % held.len());
+                drop(held.swap_remove(amount as usize % held.len()));
             }
             let own = |at| held.iter().filter(|held| held.0 == at).map(|held| held.1.amount()).sum::<u64>();
             // 512 bytes for each account below.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lunatic_engine::Loader;
 use lunatic_net::NetConfig;
-use lunatic_process::Failure;
+use lunatic_process::{Failure, ProcessConfig};
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
@@ -40,7 +40,10 @@ pub(crate) struct Services {
 
 impl ChildEnvironment {
     /// What a child with this config has from a process that has `services`, `stdio`
-    /// and `net`. It waits only if a directory of the config is not open yet.
+    /// and `net`. A child with an account of its own has names of its own too, unless
+    /// it may use those of others. It waits only if a directory of the config is not open yet.
+    ///
+    /// - `is_own_config`: whether the config is that of the process itself.
     ///
     /// # Errors
     ///
@@ -50,8 +53,9 @@ impl ChildEnvironment {
         stdio: &Stdio,
         net: &Arc<NetConfig>,
         config: &Config,
+        is_own_config: bool,
     ) -> impl Future<Output = Result<ChildEnvironment, OpenError>> + Send + use<> {
-        let services = services.clone();
+        let services = services.for_child(&config.process, is_own_config);
         let stdio = stdio.for_child();
         let net = capped(net, &config.net);
         let wasi = config.wasi.clone().open();
@@ -69,12 +73,32 @@ impl ChildEnvironment {
     pub(crate) fn for_children(
         self,
         config: Arc<Config>,
+        is_own_config: bool,
     ) -> impl Fn() -> ChildEnvironmentFuture<State> + Send + Sync + 'static {
         move || {
-            let child =
-                ChildEnvironment::for_child(&self.services, &self.stdio, &self.net, &config);
+            let ChildEnvironment {
+                services,
+                stdio,
+                net,
+                ..
+            } = &self;
+            let child = ChildEnvironment::for_child(services, stdio, net, &config, is_own_config);
             Box::pin(async move { child.await.map_err(Failure::new) })
         }
+    }
+}
+
+impl Services {
+    fn for_child(self: &Arc<Self>, config: &ProcessConfig, is_own_config: bool) -> Arc<Services> {
+        let has_own_account = config.account.is_some() && !is_own_config;
+        if !has_own_account || config.can_use_outside_names {
+            return self.clone();
+        }
+        Arc::new(Services {
+            loader: self.loader.clone(),
+            names: self.names.separate(),
+            timers: self.timers.clone(),
+        })
     }
 }
 

@@ -116,6 +116,7 @@ impl Runtime {
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
+            is_own_config: false,
             export: root.export,
             params: root.params,
             child_environment: opened.map_err(RootError::Directory)?,
@@ -153,7 +154,11 @@ impl Runtime {
         let opened = self.environment_of(&config, stdio, names.clone()).await;
         let own = opened.map_err(RootError::Directory)?;
         let config = Arc::new(config);
-        let child = WasmChild::new(module.clone(), config.clone(), own.for_children(config));
+        let child = WasmChild::new(
+            module.clone(),
+            config.clone(),
+            own.for_children(config, false),
+        );
         Ok(child.export(export).params(params).into_start())
     }
 

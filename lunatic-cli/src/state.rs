@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
-use lunatic_engine::{InstanceState, Loader, MemoryLimits};
+use lunatic_account::Account;
+use lunatic_engine::{InstanceState, Loader, MemoryLimiter};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
@@ -50,6 +51,10 @@ impl AbiHost for State {
         self.process.incarnation().memory()
     }
 
+    fn account(&self) -> &Account {
+        self.process.handle().account()
+    }
+
     fn errors(&mut self) -> &mut ErrorTable {
         &mut self.errors
     }
@@ -64,7 +69,7 @@ impl AbiHost for State {
 }
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         self.process.incarnation_mut().limits()
     }
 
@@ -121,7 +126,9 @@ impl ProcessHost for State {
         config: &Arc<Config>,
     ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
         let net = self.net.config();
-        let child = ChildEnvironment::for_child(&self.services, self.wasi.stdio(), net, config);
+        let is_own = self.is_own(config);
+        let child =
+            ChildEnvironment::for_child(&self.services, self.wasi.stdio(), net, config, is_own);
         async move {
             child
                 .await
@@ -140,11 +147,17 @@ impl SupervisorHost for State {
     }
 
     fn child_environments(&self, config: &Arc<Config>) -> Box<ChildEnvironments<State>> {
-        Box::new(self.environment().for_children(config.clone()))
+        let is_own = self.is_own(config);
+        Box::new(self.environment().for_children(config.clone(), is_own))
     }
 }
 
 impl State {
+    /// Whether a config is that of this process.
+    fn is_own(&self, config: &Arc<Config>) -> bool {
+        Arc::ptr_eq(config, self.process.config())
+    }
+
     /// What this process has itself.
     fn environment(&self) -> ChildEnvironment {
         ChildEnvironment {

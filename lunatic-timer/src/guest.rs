@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lunatic_abi::{Misuse, Resource, Table, host_functions};
+use lunatic_account::Account;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{MailboxHost, Post};
 use wasmtime::{Caller, Result};
@@ -48,12 +49,12 @@ impl StartedTimers {
         }
     }
 
-    fn insert(&mut self, timer: Timer) -> Result<u64, Misuse> {
+    fn insert(&mut self, timer: Timer, account: &Account) -> Result<u64, Misuse> {
         if self.table.len() >= self.sweep_at {
             self.table.retain(|timer| timer.0.is_pending());
             self.sweep_at = FIRST_SWEEP.max(self.table.len() * 2);
         }
-        Ok(self.table.insert(GuestTimer(timer))?)
+        Ok(self.table.insert(GuestTimer(timer), account)?)
     }
 }
 
@@ -92,7 +93,9 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
         .timers()
         .after(Duration::from_millis(delay), send)
         .map_err(|full| Misuse::refused(full.to_string()))?;
-    Ok(caller.data_mut().started_timers().insert(timer)?)
+    let account = caller.data().account().clone();
+    let started = caller.data_mut().started_timers();
+    Ok(started.insert(timer, &account)?)
 }
 
 /// `lunatic::timer::cancel_timer` (ABI §5): 1 if the message will not be sent

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, Resource, Table};
-use lunatic_engine::{MemoryLimits, Module};
+use lunatic_engine::{MemoryLimiter, Module};
 use wasmtime::Memory;
 
+use crate::guest::ProcessHost;
 use crate::guest::modules::GuestModule;
-use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 
 /// What a wasm process is and holds, whatever instance runs its code: it stays
@@ -27,7 +27,7 @@ pub struct Incarnation<T: ProcessHost> {
     /// `None` until the instance is made.
     memory: Option<Memory>,
     started: bool,
-    limits: MemoryLimits,
+    limits: MemoryLimiter,
     /// How many calls of `trap::catch` are open.
     pub(super) catches: u32,
 }
@@ -45,14 +45,14 @@ impl<T: ProcessHost> GuestProcess<T> {
         process: Process,
         module: Module<T>,
         config: Arc<T::Config>,
+        limits: MemoryLimiter,
     ) -> GuestProcess<T> {
-        let max_memory = config.process().max_memory;
         GuestProcess {
             process,
             config,
             modules: Table::new(),
             configs: Table::new(),
-            incarnation: Incarnation::new(module, MemoryLimits { max_memory }),
+            incarnation: Incarnation::new(module, limits),
         }
     }
 
@@ -87,7 +87,7 @@ impl<T: ProcessHost> GuestProcess<T> {
 }
 
 impl<T: ProcessHost> Incarnation<T> {
-    fn new(module: Module<T>, limits: MemoryLimits) -> Incarnation<T> {
+    fn new(module: Module<T>, limits: MemoryLimiter) -> Incarnation<T> {
         Incarnation {
             module,
             memory: None,
@@ -103,7 +103,7 @@ impl<T: ProcessHost> Incarnation<T> {
     }
 
     /// How far its memory may grow.
-    pub fn limits(&mut self) -> &mut MemoryLimits {
+    pub fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.limits
     }
 

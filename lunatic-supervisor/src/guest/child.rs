@@ -17,6 +17,7 @@ pub struct WasmChild<T: ProcessHost> {
     template: Arc<Template<T>>,
     export: Arc<str>,
     params: Vec<Val>,
+    is_own_config: bool,
 }
 
 /// What children that differ in their parameters share.
@@ -52,6 +53,7 @@ impl<T: ProcessHost> WasmChild<T> {
             template: Arc::new(template),
             export: "_start".into(),
             params: Vec::new(),
+            is_own_config: false,
         }
     }
 
@@ -64,6 +66,13 @@ impl<T: ProcessHost> WasmChild<T> {
     /// The arguments of that function.
     pub fn params(mut self, params: Vec<Val>) -> WasmChild<T> {
         self.params = params;
+        self
+    }
+
+    /// Whether the config is that of the supervisor's owner: then it shares the account of
+    /// the supervisor, whatever limits of an account are in the config.
+    pub fn own_config(mut self, is_own_config: bool) -> WasmChild<T> {
+        self.is_own_config = is_own_config;
         self
     }
 
@@ -109,6 +118,7 @@ impl<T: ProcessHost> WasmChild<T> {
             Spawn {
                 module: module.clone(),
                 config: config.clone(),
+                is_own_config: self.is_own_config,
                 export: self.export.to_string(),
                 params: self.params,
                 child_environment,
@@ -131,6 +141,7 @@ impl<T: ProcessHost> Clone for WasmChild<T> {
             template: self.template.clone(),
             export: self.export.clone(),
             params: self.params.clone(),
+            is_own_config: self.is_own_config,
         }
     }
 }

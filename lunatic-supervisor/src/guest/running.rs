@@ -6,7 +6,7 @@ use std::fmt;
 
 use lunatic_abi::{Guest, TIMED_OUT, Timeout, host_functions, params};
 use lunatic_mailbox::{Pid, Tag};
-use lunatic_process::guest::check_right_to_spawn;
+use lunatic_process::guest::{check_right_to_signal, check_right_to_spawn};
 use lunatic_process::{ExitReason, Process, SpawnLink};
 use wasmtime::{Caller, Result, Val};
 
@@ -41,9 +41,15 @@ host_functions! {
     }
 }
 
-/// There is no supervisor with this id.
+/// Why there is no supervisor that the caller can ask.
 #[derive(Debug)]
-pub(super) struct NoSupervisor(u64);
+pub(super) enum NoSupervisor {
+    /// There is none with this process id.
+    Unknown(u64),
+    /// It is outside of the caller's branch, and the caller has no right to signal
+    /// processes there.
+    Denied(u64),
+}
 
 /// `lunatic::supervisor::start` (ABI §23.3): starts a supervisor that is
 /// linked to the caller, and waits until all its children are started. Returns 0
@@ -234,7 +240,7 @@ fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
 ///
 /// - `timeout`: milliseconds; -1 for ever.
 ///
-/// Traps on a bad address.
+/// Traps on a bad address, and without the right to signal that process.
 async fn wait<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     process_id: u64,
@@ -250,6 +256,7 @@ async fn wait<T: SupervisorHost>(
     let Some(process) = environment.process(process_id) else {
         return Ok(NO_PROCESS);
     };
+    check_right_to_signal(caller.data(), process_id)?;
     let ended = Timeout::from_millis(timeout).limit(process.wait());
     let ended = lunatic_abi::wait(&mut caller, "wait", ended).await;
     match ended {
@@ -294,9 +301,12 @@ pub(super) fn find<T: SupervisorHost>(
     caller: &Caller<'_, T>,
     supervisor: u64,
 ) -> Result<Supervisor, NoSupervisor> {
-    process(caller, supervisor)
-        .and_then(Supervisor::of)
-        .ok_or(NoSupervisor(supervisor))
+    let process = process(caller, supervisor);
+    let found = process.and_then(Supervisor::of);
+    let found = found.ok_or(NoSupervisor::Unknown(supervisor))?;
+    check_right_to_signal(caller.data(), found.process().id())
+        .map_err(|_| NoSupervisor::Denied(supervisor))?;
+    Ok(found)
 }
 
 fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option<Process> {
@@ -306,7 +316,16 @@ fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option
 
 impl fmt::Display for NoSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no supervisor with the process id {}", self.0)
+        match self {
+            NoSupervisor::Unknown(id) => {
+                write!(f, "there is no supervisor with the process id {id}")
+            }
+            NoSupervisor::Denied(id) => write!(
+                f,
+                "permission denied: the supervisor with the process id {id} is outside of the \
+                 branch of this process"
+            ),
+        }
     }
 }
 
