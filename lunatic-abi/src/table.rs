@@ -14,8 +14,8 @@ pub trait Resource {
     /// The highest number a process may hold at once.
     const LIMIT: usize = 1 << 16;
 
-    /// The bytes that it takes beside itself, for the account of the process. It must
-    /// not change while the resource is in a table.
+    /// The bytes that it takes beside itself, for the account of the process. While the
+    /// resource is in a table, only [`Table::resize`] changes it.
     fn size(&self) -> usize {
         0
     }
@@ -102,6 +102,24 @@ impl<R: Resource> Table<R> {
         let entries = self.0.as_mut();
         let found = entries.and_then(|entries| entries.by_id.get_mut(&id));
         found.ok_or(unknown::<R>(id))
+    }
+
+    /// Changes the [size](Resource::size) of a resource, and charges it.
+    ///
+    /// - `change`: what changes the size.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`]; [`Misuse::Exceeded`] if the new size is refused, with the
+    /// resource changed nevertheless and charged as before.
+    pub fn resize(&mut self, id: u64, change: impl FnOnce(&mut R)) -> Result<(), Misuse> {
+        let entries = self.0.as_mut().ok_or(unknown::<R>(id))?;
+        let resource = entries.by_id.get_mut(&id).ok_or(unknown::<R>(id))?;
+        let before = size_of_entry(resource);
+        change(resource);
+        let after = size_of_entry(resource);
+        entries.subtract_size(before.saturating_sub(after));
+        entries.add_size(after.saturating_sub(before))
     }
 
     /// Takes the resource with this id out.

@@ -89,6 +89,10 @@ impl guest::Config for Config {
     fn process_mut(&mut self) -> &mut ProcessConfig {
         &mut self.process
     }
+
+    fn size(&self) -> usize {
+        size_of::<Config>() + self.wasi.size()
+    }
 }
 
 #[cfg(test)]

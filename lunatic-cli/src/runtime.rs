@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_abi::{HostFunction, ValueType};
+use lunatic_account::{Account, AccountLimits};
 use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
 };
 use lunatic_error::with_causes;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
-use lunatic_process::{Environment, Process, SpawnError, SpawnOptions, WeakEnvironment};
+use lunatic_process::{
+    Environment, EnvironmentConfig, Process, SpawnError, SpawnOptions, WeakEnvironment,
+};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
@@ -25,6 +28,7 @@ use wasmtime::{Linker, Val, ValType};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
@@ -38,6 +42,8 @@ pub struct Runtime {
     environment: Environment,
     /// All environments that were made, those that are gone among them.
     environments: Arc<Mutex<Vec<WeakEnvironment>>>,
+    /// Ends with the last clone of the runtime.
+    _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
 }
 
@@ -47,6 +53,7 @@ pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
+    max_memory: Option<u64>,
     host_functions: Vec<&'static [HostFunction]>,
     register: Vec<Box<Register>>,
 }
@@ -190,7 +197,11 @@ impl Runtime {
     /// Another environment, whose processes are not seen from this one. Whoever
     /// makes it shuts it down.
     pub fn new_environment(&self, id: u64) -> Environment {
-        let environment = Environment::new(id, self.scheduler.clone());
+        let config = EnvironmentConfig {
+            account: self.environment.account().clone(),
+            ..EnvironmentConfig::default()
+        };
+        let environment = Environment::with_config(id, self.scheduler.clone(), config);
         let mut environments = self.environments.lock();
         environments.retain(|environment| environment.upgrade().is_some());
         environments.push(environment.downgrade());
@@ -202,9 +213,9 @@ impl Runtime {
     /// [`info`](Process::info) and [`inspect`](Process::inspect).
     pub fn environments(&self) -> Vec<Environment> {
         let environments = self.environments.lock();
-        let others = environments.iter().filter_map(WeakEnvironment::upgrade);
-        std::iter::once(self.environment.clone())
-            .chain(others)
+        environments
+            .iter()
+            .filter_map(WeakEnvironment::upgrade)
             .collect()
     }
 
@@ -234,6 +245,14 @@ impl Builder {
     /// densely.
     pub fn geometry(mut self, geometry: Geometry) -> Builder {
         self.geometry = geometry;
+        self
+    }
+
+    /// The most memory that the program is to take, in bytes; by default four fifths of
+    /// what the machine, or the control group of the program, has. Shortly below it,
+    /// guests are refused more memory; above it, processes are killed.
+    pub fn max_memory(mut self, bytes: u64) -> Builder {
+        self.max_memory = Some(bytes);
         self
     }
 
@@ -308,12 +327,29 @@ impl Builder {
         let timers = Timers::new();
         let clock = timers.clone();
         scheduler.spawn(async move { clock.run().await });
+        let by_default = || memory_watch::available().map(|available| available / 5 * 4);
+        let max_memory = self.max_memory.or_else(by_default);
+        let account = Account::root(AccountLimits {
+            memory: max_memory.unwrap_or(u64::MAX),
+            ..AccountLimits::default()
+        });
+        let config = EnvironmentConfig {
+            account: account.clone(),
+            ..EnvironmentConfig::default()
+        };
+        let environment = Environment::with_config(ENVIRONMENT, scheduler.clone(), config);
+        let environments = Arc::new(Mutex::new(vec![environment.downgrade()]));
+        let memory_watch = max_memory
+            .map(|limit| MemoryWatch::start(limit, account, environments.clone()))
+            .transpose()
+            .map_err(RuntimeError::Threads)?;
         Ok(Runtime {
             loader,
-            environment: Environment::new(ENVIRONMENT, scheduler.clone()),
+            environment,
             scheduler,
-            environments: Arc::default(),
+            environments,
             timers,
+            _memory_watch: memory_watch.map(Arc::new),
         })
     }
 }

@@ -199,6 +199,10 @@ impl WasiHost for State {
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse> {
         Ok(self.process.config_mut(config_id)?.wasi_mut())
     }
+
+    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
+        self.process.charge_config(config_id)
+    }
 }
 
 impl NetHost for State {

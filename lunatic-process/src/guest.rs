@@ -87,6 +87,9 @@ pub trait Config: Clone + Default + Send + Sync + 'static {
 
     /// Rights and limits, to change.
     fn process_mut(&mut self) -> &mut ProcessConfig;
+
+    /// The bytes that it takes, for the account of who holds it.
+    fn size(&self) -> usize;
 }
 
 host_functions! {

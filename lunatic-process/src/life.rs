@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use async_io::Timer;
+
 use crate::exit::ExitReason;
 use crate::failure::{Failure, FailureKind};
 use crate::process::{Process, Teardown};
@@ -18,6 +20,8 @@ pub(crate) struct Life<F> {
     body: Option<Pin<Box<F>>>,
     /// Who is woken for a request to exit; kept to see cheaply whether it changed.
     waker: Option<Waker>,
+    /// Rings when the process may run again, if its account has used up its CPU time.
+    pause: Option<Box<Timer>>,
     /// Somebody else tells of its failure.
     awaited: bool,
 }
@@ -28,22 +32,26 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             process,
             body: Some(Box::pin(body)),
             waker: None,
+            pause: None,
             awaited,
         }
     }
 
     /// Lets the body run; why it is over, if it is.
     fn live(&mut self, cx: &mut Context<'_>) -> Poll<ExitReason> {
-        let Some(body) = &mut self.body else {
-            return Poll::Pending;
-        };
         if let Some(reason) = self.process.pending_exit() {
             return Poll::Ready(reason);
         }
         let started = self.process.is_measured().then(Instant::now);
+        if started.is_some_and(|now| self.is_paused(now, cx)) {
+            return Poll::Pending;
+        }
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
         if let Some(started) = started {
-            self.process.add_cpu_time(started.elapsed());
+            self.process.add_cpu_time(started);
         }
         match polled {
             Ok(Poll::Pending) => self
@@ -54,6 +62,21 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             Ok(Poll::Ready(Err(failure))) => Poll::Ready(failure.into()),
             Err(panic) => Poll::Ready(panicked(&*panic)),
         }
+    }
+
+    /// Whether the process has to wait until its account has CPU time again. The task
+    /// is woken then.
+    fn is_paused(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let delay = self.process.account().cpu_delay(now);
+        if delay.is_zero() {
+            self.pause = None;
+            return false;
+        }
+        let pause = self.pause.insert(Box::new(Timer::after(delay)));
+        if Pin::new(&mut **pause).poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        true
     }
 
     fn keep_waker(&mut self, waker: &Waker) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use lunatic_account::Account;
@@ -110,6 +110,10 @@ impl Process {
         mailbox: Sender,
         options: &SpawnOptions,
     ) -> Process {
+        let attention = match account.limits_cpu() {
+            true => attention::MEASURE,
+            false => 0,
+        };
         Process {
             inner: Arc::new(Inner {
                 id,
@@ -118,7 +122,7 @@ impl Process {
                 environment,
                 account,
                 mailbox,
-                attention: AtomicU8::new(0),
+                attention: AtomicU8::new(attention),
                 cpu_time: AtomicU64::new(0),
                 control: Mutex::new(Control {
                     relations: Relations::new(options.trap_exits),
@@ -347,6 +351,8 @@ impl Process {
         let attention = &self.inner.attention;
         match measure {
             true => attention.fetch_or(attention::MEASURE, Ordering::Relaxed),
+            // It is needed for the limit of the account.
+            false if self.account().limits_cpu() => return,
             false => attention.fetch_and(!attention::MEASURE, Ordering::Relaxed),
         };
     }
@@ -473,8 +479,11 @@ impl Process {
         self.inner.attention.load(Ordering::Relaxed) & attention::MEASURE != 0
     }
 
-    /// The body has run for so long.
-    pub(crate) fn add_cpu_time(&self, time: Duration) {
+    /// The body has run since `started`.
+    pub(crate) fn add_cpu_time(&self, started: Instant) {
+        let now = Instant::now();
+        let time = now.saturating_duration_since(started);
+        self.account().use_cpu(now, time);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.inner.cpu_time.fetch_add(nanos, Ordering::Relaxed);
     }

@@ -73,6 +73,14 @@ impl WasiConfig {
         &self.preopens
     }
 
+    /// The bytes that it takes, roughly.
+    pub fn size(&self) -> usize {
+        /// A directory with its two paths.
+        const PREOPEN: usize = 512;
+        let strings = self.args.size() + self.env.size();
+        size_of::<WasiConfig>() + strings + self.preopens.len() * PREOPEN
+    }
+
     pub(crate) fn arg_strings(&self) -> &Strings {
         &self.args
     }

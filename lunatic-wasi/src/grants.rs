@@ -41,7 +41,8 @@ fn config_add_environment_variable<T: WasiHost>(
     let key = caller.text(key_ptr, key_len)?.to_owned();
     let value = caller.text(value_ptr, value_len)?.to_owned();
     let config = caller.data_mut().wasi_config(config_id)?;
-    Ok(config.add_env(&key, &value).map_err(Misuse::from)?)
+    config.add_env(&key, &value).map_err(Misuse::from)?;
+    Ok(caller.data_mut().charge_config(config_id)?)
 }
 
 /// `lunatic::wasi::config_add_command_line_argument` (ABI §13): appends an
@@ -57,7 +58,8 @@ fn config_add_command_line_argument<T: WasiHost>(
 ) -> Result<()> {
     let argument = caller.text(argument_ptr, argument_len)?.to_owned();
     let config = caller.data_mut().wasi_config(config_id)?;
-    Ok(config.add_arg(&argument).map_err(Misuse::from)?)
+    config.add_arg(&argument).map_err(Misuse::from)?;
+    Ok(caller.data_mut().charge_config(config_id)?)
 }
 
 /// `lunatic::wasi::config_preopen_dir` (ABI §13): appends a directory under the
@@ -84,7 +86,8 @@ fn config_preopen_dir<T: WasiHost>(
             "grant a directory that is not below one of its own",
         ))?;
     let config = caller.data_mut().wasi_config(config_id)?;
-    Ok(config.add_preopen(preopen).map_err(Misuse::from)?)
+    config.add_preopen(preopen).map_err(Misuse::from)?;
+    Ok(caller.data_mut().charge_config(config_id)?)
 }
 
 fn host_path(name: &str) -> Result<PathBuf, Misuse> {

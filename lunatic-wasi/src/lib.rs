@@ -90,6 +90,17 @@ pub trait WasiHost: AbiHost {
     ///
     /// [`Misuse::UnknownId`].
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
+
+    /// Charges a configuration that has become longer to the account of the process.
+    /// Unless a host has accounts, that is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`].
+    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
+        let _ = config_id;
+        Ok(())
+    }
 }
 
 host_functions! {

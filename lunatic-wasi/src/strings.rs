@@ -49,6 +49,11 @@ impl Strings {
         &self.starts
     }
 
+    /// The bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity() + self.starts.capacity() * size_of::<u32>()
+    }
+
     /// The texts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let texts = self.bytes.split_inclusive(|byte| *byte == 0);

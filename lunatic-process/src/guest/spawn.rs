@@ -125,7 +125,7 @@ pub fn resolve<T: ProcessHost>(
     let is_own_config = arguments.config == OWN;
     let config = match arguments.config {
         OWN => parent.config.clone(),
-        id => parent.configs.get(id as u64)?.0.clone(),
+        id => parent.configs.get(id as u64)?.config.clone(),
     };
     let module = match arguments.module {
         OWN => parent.incarnation.module.clone(),

@@ -7,8 +7,8 @@ use lunatic_abi::{Misuse, Resource, Table};
 use lunatic_engine::{MemoryLimiter, Module};
 use wasmtime::Memory;
 
-use crate::guest::ProcessHost;
 use crate::guest::modules::GuestModule;
+use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 
 /// What a wasm process is and holds, whatever instance runs its code: it stays
@@ -34,10 +34,28 @@ pub struct Incarnation<T: ProcessHost> {
 
 /// A configuration that a guest holds an id of; clone on write.
 #[derive(Debug, Clone)]
-pub struct GuestConfig<C>(pub(super) Arc<C>);
+pub struct GuestConfig<C> {
+    pub(super) config: Arc<C>,
+    /// What it is charged with, in bytes.
+    size: usize,
+}
+
+impl<C: Config> GuestConfig<C> {
+    /// A configuration that a guest gets an id of.
+    pub(super) fn new(config: C) -> GuestConfig<C> {
+        GuestConfig {
+            size: config.size(),
+            config: Arc::new(config),
+        }
+    }
+}
 
 impl<C> Resource for GuestConfig<C> {
     const KIND: &'static str = "config";
+
+    fn size(&self) -> usize {
+        self.size
+    }
 }
 
 impl<T: ProcessHost> GuestProcess<T> {
@@ -82,7 +100,20 @@ impl<T: ProcessHost> GuestProcess<T> {
     ///
     /// [`Misuse::UnknownId`].
     pub fn config_mut(&mut self, config_id: u64) -> Result<&mut T::Config, Misuse> {
-        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.0))
+        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.config))
+    }
+}
+
+impl<T: ProcessHost> GuestProcess<T> {
+    /// Charges a configuration that has become longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`].
+    pub fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
+        self.configs.resize(config_id, |config| {
+            config.size = config.config.size();
+        })
     }
 }
 

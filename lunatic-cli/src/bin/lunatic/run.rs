@@ -34,6 +34,10 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
 
 pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
     let builder = Runtime::builder().geometry(engine.memory.into());
+    let builder = match engine.max_memory {
+        Some(bytes) => builder.max_memory(bytes),
+        None => builder,
+    };
     let builder = match cache::directory() {
         Some(directory) if !engine.no_cache => builder.compile_cache(directory),
         _ => builder,
