@@ -6,6 +6,7 @@
 mod scratch;
 
 use std::future::poll_fn;
+use std::task::Poll;
 
 use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
 use wasmtime::{Caller, Result};
@@ -14,8 +15,11 @@ pub use crate::guest::scratch::GuestMailbox;
 use crate::mailbox::Wait;
 use crate::message::{DataMessage, Message, Tag};
 use crate::pid::Pid;
-use crate::queue::Wanted;
 use crate::resource::MessageResource;
+use crate::wanted::Wanted;
+
+/// The highest number of tags of one [`receive`]: they are searched for each message.
+const MAX_TAGS: u32 = 1024;
 
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
@@ -157,7 +161,7 @@ async fn send_receive_skip_search<T: MailboxHost>(
 /// one of `tags_len` tags at `tags_ptr`, or for any if `tags_len` is 0. Returns its
 /// kind with the message in scratch, or 9027 with scratch unchanged.
 ///
-/// Traps on a bad address.
+/// Traps on a bad address, and on more than [`MAX_TAGS`] tags.
 async fn receive<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     tags_ptr: u32,
@@ -166,6 +170,10 @@ async fn receive<T: MailboxHost>(
 ) -> Result<u32> {
     let wanted = match tags_len {
         0 => Wanted::Any,
+        _ if tags_len > MAX_TAGS => {
+            let reason = format!("one can wait for at most {MAX_TAGS} tags, not {tags_len}");
+            return Err(Misuse::refused(reason).into());
+        }
         _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
     let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
@@ -183,7 +191,10 @@ async fn wait_for_message<T: MailboxHost>(
         caller.answer_requests(function);
         caller.data_mut().mailbox().inbox().poll(&mut wait, cx)
     });
-    let received = Timeout::from_millis(timeout).limit(message).await;
+    let mut received = Timeout::from_millis(timeout).limit(message).await;
+    if received.is_none() && wait.is_searching() {
+        received = finish_search(&mut caller, &mut wait, function).await;
+    }
     let mailbox = caller.data_mut().mailbox();
     match received {
         Some(message) => Ok(mailbox.accept(message)),
@@ -192,6 +203,27 @@ async fn wait_for_message<T: MailboxHost>(
             Ok(TIMED_OUT)
         }
     }
+}
+
+/// Searches the rest of a long queue: what is queued already is received even with a
+/// timeout of 0.
+async fn finish_search<T: MailboxHost>(
+    caller: &mut Caller<'_, T>,
+    wait: &mut Wait,
+    function: &'static str,
+) -> Option<Message> {
+    poll_fn(|cx| {
+        caller.answer_requests(function);
+        let polled = caller.data_mut().mailbox().inbox().poll(wait, cx);
+        match wait.is_searching() {
+            true => Poll::Pending,
+            false => Poll::Ready(match polled {
+                Poll::Ready(message) => Some(message),
+                Poll::Pending => None,
+            }),
+        }
+    })
+    .await
 }
 
 /// A 0 in the list matches nothing (ABI §15.4).

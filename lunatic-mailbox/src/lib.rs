@@ -11,8 +11,10 @@
 //! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
 //! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
 //! - `resource`: [`MessageResource`], what a message carries besides bytes.
+//! - `wanted`: [`Wanted`], which message a receiver waits for.
 //! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
 //! - `mailbox`: [`Mailbox`] and [`Sender`], a queue that is shared between tasks.
+//! - `leftover`: [`Leftover`], what was queued when a mailbox was closed.
 //! - `guest`: the namespace `lunatic::message` (feature `guest`, on by default).
 //!
 //! # Invariants
@@ -27,6 +29,7 @@
 
 #[cfg(feature = "guest")]
 pub mod guest;
+mod leftover;
 #[cfg(lunatic_loom)]
 mod loom_lock;
 mod mailbox;
@@ -34,12 +37,15 @@ mod message;
 mod pid;
 mod queue;
 mod resource;
+mod wanted;
 
+pub use leftover::Leftover;
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
 pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, Pid};
-pub use queue::{Queue, Wanted};
+pub use queue::Queue;
 pub use resource::{EncodedResource, MessageResource, NotTransferable};
+pub use wanted::{TagList, Wanted};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

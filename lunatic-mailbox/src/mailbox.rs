@@ -11,10 +11,12 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::leftover::Leftover;
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
-use crate::queue::{Queue, Wanted};
+use crate::queue::{Payer, Progress, Queue, Search, Taken};
+use crate::wanted::Wanted;
 
 /// How much a [`Mailbox`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,10 +128,14 @@ struct State {
 
 /// A wait of the owner.
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     awaited: Awaited,
+    /// The search among the messages that were queued when the wait began, until it is
+    /// over.
+    search: Option<Search>,
     waker: Option<Waker>,
-    /// The sequence number of the queued message that ended the wait.
+    /// The sequence number of the message that ended the wait: the oldest that matches
+    /// of those that arrived since it began.
     found: Option<u64>,
 }
 
@@ -191,15 +197,13 @@ impl Sender {
         Ok(state.accept(message))
     }
 
-    /// Closes the mailbox and drops the queued messages. Sending fails with
+    /// Closes the mailbox, and returns the messages in it. Sending fails with
     /// [`SendError::Closed`] from now on.
-    pub fn close(&self) {
+    pub fn close(&self) -> Leftover {
         let mut state = self.shared.state.lock();
         state.closed = true;
-        let (queued, waiting) = (std::mem::take(&mut state.queue), state.waiting.take());
-        drop(state);
-        // Outside of the lock: a message may own anything.
-        drop((queued, waiting));
+        // Dropped outside of the lock: a message may own anything.
+        Leftover::new(std::mem::take(&mut state.queue), state.waiting.take())
     }
 
     /// Returns the number of queued messages.
@@ -220,7 +224,7 @@ impl State {
         let waiting = waiting
             .as_mut()
             .filter(|waiting| waiting.found.is_none() && waiting.awaited.matches(&message));
-        let sequence = queue.push(message);
+        let sequence = queue.push_charged(message, Payer::NOBODY);
         let waiting = waiting?;
         waiting.found = Some(sequence);
         waiting.waker.take()
@@ -293,6 +297,7 @@ impl Mailbox {
     pub fn begin_reply(&mut self, tag: Option<Tag>) -> Wait {
         self.shared.state.lock().waiting = Some(Waiting {
             awaited: Awaited::Reply(tag),
+            search: None,
             waker: None,
             found: None,
         });
@@ -304,23 +309,34 @@ impl Mailbox {
     /// Takes the message that a wait is for. If there is none yet, the task of `cx` is
     /// woken when there is.
     ///
+    /// A long queue is searched in pieces: then the task is woken at once, to do the
+    /// next piece; see [`Wait::is_searching`].
+    ///
     /// # Panics
     ///
     /// Panics if this has returned the message already.
     pub fn poll(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<Message> {
         let mut state = self.shared.state.lock();
-        let message = match std::mem::replace(&mut wait.step, Step::Waiting) {
+        let outcome = match std::mem::replace(&mut wait.step, Step::Waiting) {
             Step::Begin(wanted) => state.begin(wanted),
-            Step::Waiting => state.found(),
+            Step::Searching | Step::Waiting => state.go_on(),
             Step::Done => panic!("a wait was polled after it was ready"),
         };
-        match message {
-            Some(message) => {
-                state.waiting = None;
+        match outcome {
+            Outcome::Received(taken) => {
+                let ended = state.waiting.take();
+                drop(state);
+                drop(ended);
                 wait.step = Step::Done;
-                Poll::Ready(message)
+                Poll::Ready(taken.message)
             }
-            None => {
+            Outcome::Searching => {
+                drop(state);
+                wait.step = Step::Searching;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Outcome::Waiting => {
                 state.wake_later(cx.waker());
                 Poll::Pending
             }
@@ -330,22 +346,40 @@ impl Mailbox {
     /// Ends a wait for which there is no message yet. This loses no message and changes
     /// no order.
     pub fn end(&mut self, wait: Wait) {
-        if matches!(wait.step, Step::Waiting) {
+        if matches!(wait.step, Step::Searching | Step::Waiting) {
             let ended = self.shared.state.lock().waiting.take();
             // Outside of the lock: it holds a waker.
             drop(ended);
         }
     }
 
-    /// Takes the oldest queued message that is wanted, without waiting.
+    /// Takes the oldest queued message that is wanted, without waiting. A long queue is
+    /// searched to its end; senders can send meanwhile.
     pub fn try_receive(&mut self, wanted: &Wanted) -> Option<Message> {
-        self.shared.state.lock().queue.take_wanted(wanted)
+        let mut search = None;
+        loop {
+            let mut state = self.shared.state.lock();
+            let queue = &mut state.queue;
+            let taken = match wanted {
+                Wanted::Any => queue.take_first(),
+                Wanted::Tags(tags) => {
+                    let search = search.get_or_insert_with(|| queue.begin_search());
+                    match queue.search(tags, search) {
+                        Progress::Found(sequence) => queue.take_sequence(sequence),
+                        Progress::Nothing => None,
+                        Progress::Unfinished => continue,
+                    }
+                }
+            };
+            drop(state);
+            return taken.map(|taken| taken.message);
+        }
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.sender().close();
+        drop(self.sender().close());
     }
 }
 
@@ -369,10 +403,21 @@ pub struct Receive<'a> {
 enum Step {
     /// The queue has not been searched yet.
     Begin(Wanted),
+    /// [`State::waiting`] is that of this wait, and its search is not over.
+    Searching,
     /// [`State::waiting`] is that of this wait.
     Waiting,
     /// The message was received.
     Done,
+}
+
+impl Wait {
+    /// Returns whether the messages that were queued when the wait began have not all
+    /// been searched: whoever gives up now may leave a wanted message in the queue.
+    #[inline]
+    pub fn is_searching(&self) -> bool {
+        matches!(self.step, Step::Searching)
+    }
 }
 
 impl Future for Receive<'_> {
@@ -393,24 +438,70 @@ impl Drop for Receive<'_> {
     }
 }
 
+/// What a poll of a wait has come to.
+enum Outcome {
+    /// The wait is over.
+    Received(Taken),
+    /// A piece of the queue was searched, in vain.
+    Searching,
+    /// Nothing that is queued is wanted.
+    Waiting,
+}
+
 impl State {
     /// Takes a queued message that is wanted, or begins to wait for one.
-    fn begin(&mut self, wanted: Wanted) -> Option<Message> {
-        let message = self.queue.take_wanted(&wanted);
-        if message.is_none() {
+    fn begin(&mut self, wanted: Wanted) -> Outcome {
+        let (outcome, search) = match &wanted {
+            Wanted::Any => match self.queue.take_first() {
+                Some(taken) => (Outcome::Received(taken), None),
+                None => (Outcome::Waiting, None),
+            },
+            Wanted::Tags(tags) => {
+                let mut search = self.queue.begin_search();
+                match self.queue.search(tags, &mut search) {
+                    Progress::Found(sequence) => (self.take(sequence), None),
+                    Progress::Nothing => (Outcome::Waiting, None),
+                    Progress::Unfinished => (Outcome::Searching, Some(search)),
+                }
+            }
+        };
+        if !matches!(outcome, Outcome::Received(_)) {
             self.waiting = Some(Waiting {
                 awaited: Awaited::Message(wanted),
+                search,
                 waker: None,
                 found: None,
             });
         }
-        message
+        outcome
     }
 
-    /// Takes the message that ended the wait.
-    fn found(&mut self) -> Option<Message> {
-        let sequence = self.waiting.as_ref()?.found?;
-        self.queue.take(sequence)
+    /// Does the next piece of the search; after that, takes the message that ended the
+    /// wait. What has arrived since the wait began is younger than all that is searched.
+    fn go_on(&mut self) -> Outcome {
+        let Some(waiting) = &mut self.waiting else {
+            return Outcome::Waiting;
+        };
+        if let (Some(search), Awaited::Message(Wanted::Tags(tags))) =
+            (&mut waiting.search, &waiting.awaited)
+        {
+            match self.queue.search(tags, search) {
+                Progress::Found(sequence) => return self.take(sequence),
+                Progress::Unfinished => return Outcome::Searching,
+                Progress::Nothing => waiting.search = None,
+            }
+        }
+        match waiting.found {
+            Some(sequence) => self.take(sequence),
+            None => Outcome::Waiting,
+        }
+    }
+
+    fn take(&mut self, sequence: u64) -> Outcome {
+        match self.queue.take_sequence(sequence) {
+            Some(taken) => Outcome::Received(taken),
+            None => Outcome::Waiting,
+        }
     }
 
     fn wake_later(&mut self, waker: &Waker) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use event_listener::Event;
 use lunatic_account::Account;
-use lunatic_mailbox::{Message, Pid, SendError, Sender, Tag};
+use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
 use crate::environment::{Environment, SpawnOptions};
@@ -486,8 +486,14 @@ impl Process {
         drop(replaced);
     }
 
+    /// Closes the mailbox and returns what was in it. From here on the process accepts
+    /// no messages.
+    pub(crate) fn close_mailbox(&self) -> Leftover {
+        self.inner.mailbox.close()
+    }
+
     /// Marks the process as ended and takes out what its death has to see to.
-    /// From here on it accepts no signals, no requests and no messages.
+    /// From here on it accepts no signals and no requests.
     pub(crate) fn end(&self, reason: &ExitReason) -> Teardown {
         let mut control = self.inner.control.lock();
         control.ended = Some(reason.clone());
@@ -498,7 +504,6 @@ impl Process {
             _leftovers: (std::mem::take(&mut control.requests), control.waker.take()),
         };
         drop(control);
-        self.inner.mailbox.close();
         teardown
     }
 
