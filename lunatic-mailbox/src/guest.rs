@@ -12,7 +12,7 @@ use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 pub use crate::guest::scratch::GuestMailbox;
-use crate::mailbox::Wait;
+use crate::mailbox::{SendError, Wait};
 use crate::message::{DataMessage, Message, Tag};
 use crate::pid::Pid;
 use crate::resource::MessageResource;
@@ -33,7 +33,12 @@ pub trait MailboxHost: AbiHost {
 /// Brings messages to other processes.
 pub trait Post: Clone + Send + Sync + 'static {
     /// Queues a message for a process; silently drops it if there is none.
-    fn deliver(&self, to: Pid, message: Message);
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox of the process is full, or the account of
+    /// the sender has no memory left.
+    fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError>;
 }
 
 host_functions! {
@@ -133,7 +138,8 @@ fn data_size<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
 
 /// `lunatic::message::send` (ABI §4): queues the scratch message, returns 0.
 ///
-/// Traps if scratch is empty.
+/// Traps if scratch is empty, if the mailbox of the process is full, and if the account
+/// of the caller has no memory left; scratch is not changed then.
 fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u32> {
     let to = Pid::from_bits(process_id);
     caller.data_mut().mailbox().send(to)?;
@@ -144,7 +150,7 @@ fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u3
 /// message and waits for a data message with tag `wait_on_tag` that arrives
 /// after that. Returns 0, or 9027 with an empty scratch.
 ///
-/// Traps if scratch is empty.
+/// Traps as [`send`] does.
 async fn send_receive_skip_search<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     process_id: u64,

@@ -1,7 +1,7 @@
 //! What was queued in a mailbox when it was closed.
 
 use crate::mailbox::Waiting;
-use crate::queue::Queue;
+use crate::queued::Queued;
 
 /// The messages of a mailbox that was closed. Dropping it drops all of them at once,
 /// which takes seconds for millions of messages; a task that must not run for so long
@@ -9,14 +9,14 @@ use crate::queue::Queue;
 #[derive(Debug, Default)]
 #[must_use = "dropping it may take long"]
 pub struct Leftover {
-    queue: Queue,
+    queued: Queued,
     _waiting: Option<Waiting>,
 }
 
 impl Leftover {
-    pub(crate) fn new(queue: Queue, waiting: Option<Waiting>) -> Leftover {
+    pub(crate) fn new(queued: Queued, waiting: Option<Waiting>) -> Leftover {
         Leftover {
-            queue,
+            queued,
             _waiting: waiting,
         }
     }
@@ -26,11 +26,11 @@ impl Leftover {
     /// - `count`: how many at most.
     pub fn drop_some(&mut self, count: usize) -> bool {
         for _ in 0..count {
-            let Some(taken) = self.queue.take_first() else {
+            let Some(taken) = self.queued.take_first() else {
                 return false;
             };
             drop(taken);
         }
-        !self.queue.is_empty()
+        !self.queued.queue.is_empty()
     }
 }

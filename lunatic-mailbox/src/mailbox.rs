@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use lunatic_account::{Account, Exceeded};
 #[cfg(not(lunatic_loom))]
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,9 @@ use crate::leftover::Leftover;
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
-use crate::queue::{Payer, Progress, Queue, Search, Taken};
+use crate::payers::Refusal;
+use crate::queue::{Payer, Progress, Search};
+use crate::queued::{Queued, Released};
 use crate::wanted::Wanted;
 
 /// How much a [`Mailbox`] holds.
@@ -46,14 +49,17 @@ pub enum SendError {
     Closed(Message),
     /// The message would exceed the [`Limits`] of the mailbox.
     Full(Message),
+    /// A limit of the account of the sender is reached.
+    Refused(Message, Exceeded),
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Closed(_) => "the mailbox is closed",
-            SendError::Full(_) => "the mailbox is full",
-        })
+        match self {
+            SendError::Closed(_) => f.write_str("the mailbox is closed"),
+            SendError::Full(_) => f.write_str("the mailbox is full"),
+            SendError::Refused(_, exceeded) => exceeded.fmt(f),
+        }
     }
 }
 
@@ -121,7 +127,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: Queue,
+    queued: Queued,
     waiting: Option<Waiting>,
     closed: bool,
 }
@@ -161,13 +167,14 @@ impl Awaited {
 impl Sender {
     /// Queues a message, and wakes the owner if it waits for such a message.
     ///
-    /// Messages of one sender arrive in the order in which they were sent.
+    /// Messages of one sender arrive in the order in which they were sent. It is the
+    /// host that sends: the message is charged to nobody.
     ///
     /// # Errors
     ///
     /// Returns the message if the mailbox is closed or full.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        if let Some(waker) = self.queue(message)? {
+        if let Some(waker) = self.queue(None, message)? {
             waker.wake();
         }
         Ok(())
@@ -179,22 +186,59 @@ impl Sender {
     /// This is [`send`](Sender::send) for a caller that holds a lock which must not
     /// be held while a waker runs.
     ///
+    /// - `from`: the account of the sender, to which the message is charged until it is
+    ///   received; `None` if it is sent by the host.
+    ///
     /// # Errors
     ///
-    /// Returns the message if the mailbox is closed or full.
+    /// Returns the message if the mailbox is closed or full, or the account has no
+    /// memory left.
     #[must_use = "the owner sleeps on unless it is woken"]
-    pub fn queue(&self, message: Message) -> Result<Option<Waker>, SendError> {
+    pub fn queue(
+        &self,
+        from: Option<&Account>,
+        message: Message,
+    ) -> Result<Option<Waker>, SendError> {
         let mut state = self.shared.state.lock();
         if state.closed {
             drop(state);
             return Err(SendError::Closed(message));
         }
         let Limits { messages, bytes } = self.shared.limits;
-        if state.queue.len() >= messages || state.queue.bytes() + message.size() > bytes {
+        let queue = &state.queued.queue;
+        let is_full = queue.len() >= messages
+            || queue.bytes() + message.size() > bytes
+            || queue.is_worn_out();
+        if is_full {
             drop(state);
             return Err(SendError::Full(message));
         }
-        Ok(state.accept(message))
+        match state.queued.charge(from, &message) {
+            Ok(payer) => Ok(state.accept(message, payer)),
+            Err(refusal) => {
+                drop(state);
+                Err(match refusal {
+                    Refusal::Exceeded(exceeded) => SendError::Refused(message, exceeded),
+                    Refusal::TooManyPayers => SendError::Full(message),
+                })
+            }
+        }
+    }
+
+    /// Queues a message of the host's that must not be lost, even if the mailbox is
+    /// full; otherwise like [`queue`](Sender::queue).
+    ///
+    /// # Errors
+    ///
+    /// Returns the message if the mailbox is closed.
+    #[must_use = "the owner sleeps on unless it is woken"]
+    pub fn queue_notice(&self, message: Message) -> Result<Option<Waker>, SendError> {
+        let mut state = self.shared.state.lock();
+        if state.closed {
+            drop(state);
+            return Err(SendError::Closed(message));
+        }
+        Ok(state.accept(message, Payer::NOBODY))
     }
 
     /// Closes the mailbox, and returns the messages in it. Sending fails with
@@ -203,12 +247,12 @@ impl Sender {
         let mut state = self.shared.state.lock();
         state.closed = true;
         // Dropped outside of the lock: a message may own anything.
-        Leftover::new(std::mem::take(&mut state.queue), state.waiting.take())
+        Leftover::new(std::mem::take(&mut state.queued), state.waiting.take())
     }
 
     /// Returns the number of queued messages.
     pub fn len(&self) -> usize {
-        self.shared.state.lock().queue.len()
+        self.shared.state.lock().queued.queue.len()
     }
 
     /// Returns whether no message is queued.
@@ -219,12 +263,14 @@ impl Sender {
 
 impl State {
     /// Queues a message, and returns the waker of the owner if this ends its wait.
-    fn accept(&mut self, message: Message) -> Option<Waker> {
-        let State { queue, waiting, .. } = self;
+    fn accept(&mut self, message: Message, payer: Payer) -> Option<Waker> {
+        let State {
+            queued, waiting, ..
+        } = self;
         let waiting = waiting
             .as_mut()
             .filter(|waiting| waiting.found.is_none() && waiting.awaited.matches(&message));
-        let sequence = queue.push_charged(message, Payer::NOBODY);
+        let sequence = queued.queue.push_charged(message, payer);
         let waiting = waiting?;
         waiting.found = Some(sequence);
         waiting.waker.take()
@@ -323,12 +369,12 @@ impl Mailbox {
             Step::Done => panic!("a wait was polled after it was ready"),
         };
         match outcome {
-            Outcome::Received(taken) => {
+            Outcome::Received(released) => {
                 let ended = state.waiting.take();
                 drop(state);
                 drop(ended);
                 wait.step = Step::Done;
-                Poll::Ready(taken.message)
+                Poll::Ready(released.message)
             }
             Outcome::Searching => {
                 drop(state);
@@ -359,20 +405,20 @@ impl Mailbox {
         let mut search = None;
         loop {
             let mut state = self.shared.state.lock();
-            let queue = &mut state.queue;
-            let taken = match wanted {
-                Wanted::Any => queue.take_first(),
+            let queued = &mut state.queued;
+            let released = match wanted {
+                Wanted::Any => queued.take_first(),
                 Wanted::Tags(tags) => {
-                    let search = search.get_or_insert_with(|| queue.begin_search());
-                    match queue.search(tags, search) {
-                        Progress::Found(sequence) => queue.take_sequence(sequence),
+                    let search = search.get_or_insert_with(|| queued.queue.begin_search());
+                    match queued.queue.search(tags, search) {
+                        Progress::Found(sequence) => queued.take(sequence),
                         Progress::Nothing => None,
                         Progress::Unfinished => continue,
                     }
                 }
             };
             drop(state);
-            return taken.map(|taken| taken.message);
+            return released.map(|released| released.message);
         }
     }
 }
@@ -441,7 +487,7 @@ impl Drop for Receive<'_> {
 /// What a poll of a wait has come to.
 enum Outcome {
     /// The wait is over.
-    Received(Taken),
+    Received(Released),
     /// A piece of the queue was searched, in vain.
     Searching,
     /// Nothing that is queued is wanted.
@@ -452,13 +498,13 @@ impl State {
     /// Takes a queued message that is wanted, or begins to wait for one.
     fn begin(&mut self, wanted: Wanted) -> Outcome {
         let (outcome, search) = match &wanted {
-            Wanted::Any => match self.queue.take_first() {
-                Some(taken) => (Outcome::Received(taken), None),
+            Wanted::Any => match self.queued.take_first() {
+                Some(released) => (Outcome::Received(released), None),
                 None => (Outcome::Waiting, None),
             },
             Wanted::Tags(tags) => {
-                let mut search = self.queue.begin_search();
-                match self.queue.search(tags, &mut search) {
+                let mut search = self.queued.queue.begin_search();
+                match self.queued.queue.search(tags, &mut search) {
                     Progress::Found(sequence) => (self.take(sequence), None),
                     Progress::Nothing => (Outcome::Waiting, None),
                     Progress::Unfinished => (Outcome::Searching, Some(search)),
@@ -485,7 +531,7 @@ impl State {
         if let (Some(search), Awaited::Message(Wanted::Tags(tags))) =
             (&mut waiting.search, &waiting.awaited)
         {
-            match self.queue.search(tags, search) {
+            match self.queued.queue.search(tags, search) {
                 Progress::Found(sequence) => return self.take(sequence),
                 Progress::Unfinished => return Outcome::Searching,
                 Progress::Nothing => waiting.search = None,
@@ -498,8 +544,8 @@ impl State {
     }
 
     fn take(&mut self, sequence: u64) -> Outcome {
-        match self.queue.take_sequence(sequence) {
-            Some(taken) => Outcome::Received(taken),
+        match self.queued.take(sequence) {
+            Some(released) => Outcome::Received(released),
             None => Outcome::Waiting,
         }
     }
