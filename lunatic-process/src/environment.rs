@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use event_listener::Event;
 use lunatic_account::{Account, BranchError, Exceeded, Kind};
-use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, Tag};
+use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
 
 use crate::exit::ExitReason;
@@ -258,19 +258,29 @@ impl Environment {
 
     /// Queues a message for a process, of this node or another; drops it if there
     /// is no such process. This is the one way by which messages leave a process.
-    pub fn send(&self, to: Pid, message: Message) {
+    ///
+    /// - `from`: the account of the sender, to which the message is charged until it is
+    ///   received; `None` if it is sent by the host.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox of the process is full, or the account has
+    /// no memory left.
+    pub fn send(&self, from: Option<&Account>, to: Pid, message: Message) -> Result<(), SendError> {
         if !self.is_local(to) {
             // A receiver that cannot be reached is like one that has ended.
             self.inner.config.peers.send(to, message).ok();
-            return;
+            return Ok(());
         }
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
         let processes = &self.inner.processes;
-        let delivered = processes.with(to, |process| process.deliver(message));
-        if let Some((_, Some(waker))) = delivered {
-            waker.wake();
+        match processes.with(to, |process| process.deliver(from, message)) {
+            None | Some(Ok(None) | Err(SendError::Closed(_))) => {}
+            Some(Ok(Some(waker))) => waker.wake(),
+            Some(Err(refused)) => return Err(refused),
         }
+        Ok(())
     }
 
     /// Applies a signal to a process, of this node or another. This is the one way

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use lunatic_abi::{Misuse, host_functions};
 use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use lunatic_mailbox::{Message, Pid};
+use lunatic_mailbox::{Message, Pid, SendError};
 
 pub use crate::guest::identity::check_right_to_signal;
 pub use crate::guest::modules::GuestModule;
@@ -103,7 +103,7 @@ host_functions! {
 }
 
 impl Post for Process {
-    fn deliver(&self, to: Pid, message: Message) {
-        self.environment().send(to, message);
+    fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError> {
+        self.environment().send(Some(self.account()), to, message)
     }
 }

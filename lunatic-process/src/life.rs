@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use async_io::Timer;
+use lunatic_mailbox::Leftover;
 
 use crate::exit::ExitReason;
 use crate::failure::{Failure, FailureKind};
@@ -18,6 +19,8 @@ pub(crate) struct Life<F> {
     process: Process,
     /// The body, until the process dies.
     body: Option<Pin<Box<F>>>,
+    /// Why it dies, while the messages of a long mailbox are being dropped.
+    ending: Option<Box<Ending>>,
     /// Who is woken for a request to exit; kept to see cheaply whether it changed.
     waker: Option<Waker>,
     /// Rings when the process may run again, if its account has used up its CPU time.
@@ -31,6 +34,7 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         Life {
             process,
             body: Some(Box::pin(body)),
+            ending: None,
             waker: None,
             pause: None,
             awaited,
@@ -96,12 +100,46 @@ impl<F: Future<Output = Result<(), Failure>>> Future for Life<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.keep_waker(cx.waker());
-        let Poll::Ready(reason) = self.live(cx) else {
-            return Poll::Pending;
+        let mut ending = match self.ending.take() {
+            Some(ending) => *ending,
+            None => match self.live(cx) {
+                Poll::Ready(reason) => Ending::begin(&self.process, reason),
+                Poll::Pending => return Poll::Pending,
+            },
         };
+        if ending.drop_some(&self.process) {
+            self.ending = Some(Box::new(ending));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let body = self.body.take();
-        die(&self.process, body, &reason, self.awaited);
+        die(&self.process, body, &ending.reason, self.awaited);
         Poll::Ready(())
+    }
+}
+
+/// The first part of a death, which may take several polls.
+struct Ending {
+    reason: ExitReason,
+    mailbox: Leftover,
+}
+
+impl Ending {
+    fn begin(process: &Process, reason: ExitReason) -> Ending {
+        process.environment().remove(process.id());
+        Ending {
+            reason,
+            mailbox: process.close_mailbox(),
+        }
+    }
+
+    /// Drops messages; whether there are more.
+    fn drop_some(&mut self, process: &Process) -> bool {
+        /// So many are dropped in one poll.
+        const PIECE: usize = 256;
+        let mut more = true;
+        undisturbed(process, || more = self.mailbox.drop_some(PIECE));
+        more
     }
 }
 
@@ -124,6 +162,7 @@ pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> 
 /// Everything that happens when a process ends, in this order.
 fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
     process.environment().remove(process.id());
+    undisturbed(process, || drop(process.close_mailbox()));
     undisturbed(process, || drop(body));
     let Teardown {
         relations,

@@ -273,7 +273,9 @@ fn a_message_to_a_process_that_a_stopped_scheduler_throws_away_returns() {
     let (returned, has_returned) = async_channel::bounded(1);
     let id = process.id();
     std::thread::spawn(move || {
-        environment.send(id, DataMessage::default().into());
+        environment
+            .send(None, id, DataMessage::default().into())
+            .ok();
         returned.try_send(()).unwrap();
     });
     assert_eq!(wait("send to return", has_returned.recv()), Ok(()));
