@@ -79,16 +79,17 @@ pub use wire_config::{WireConfig, WireConfigError, WireDir};
 
 use lunatic_abi::{AbiHost, Misuse, host_functions};
 
-/// What the state of a process must offer to these host functions.
+/// What the state of a process must offer to these host functions. The README of this
+/// crate has an example of such a state.
 pub trait WasiHost: AbiHost {
-    /// The WASI state of this process.
+    /// Returns the WASI state of this process.
     fn wasi(&mut self) -> &mut WasiCtx;
 
-    /// The WASI part of a configuration in this process's table.
+    /// Returns the WASI part of a configuration that this process has the id of.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`].
+    /// [`Misuse::UnknownId`] if there is none.
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
 }
 
