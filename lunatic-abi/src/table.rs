@@ -18,17 +18,34 @@ pub trait Resource {
 ///
 /// Ids start at 0, go up by one and are never used again (ABI §0). An empty
 /// table has allocated nothing, so that a process pays only for what it uses.
+///
+/// ```
+/// use lunatic_abi::{Misuse, Resource, Table};
+///
+/// struct Timer;
+///
+/// impl Resource for Timer {
+///     const KIND: &'static str = "timer";
+/// }
+///
+/// let mut timers = Table::new();
+/// let id = timers.insert(Timer).map_err(Misuse::from)?;
+/// timers.remove(id)?;
+/// let unknown = timers.get(id).err().unwrap();
+/// assert_eq!(unknown.to_string(), "there is no timer with id 0");
+/// # Ok::<(), Misuse>(())
+/// ```
 pub struct Table<R> {
     next: u64,
     entries: FxHashMap<u64, R>,
 }
 
-/// A table has reached [`Resource::LIMIT`]; the resource is handed back.
+/// The error of a table that has reached [`Resource::LIMIT`]. It has the resource.
 #[derive(Debug)]
 pub struct TableFull<R>(pub R);
 
 impl<R: Resource> Table<R> {
-    /// An empty table.
+    /// Returns an empty table.
     pub fn new() -> Table<R> {
         Table {
             next: 0,
@@ -40,7 +57,7 @@ impl<R: Resource> Table<R> {
     ///
     /// # Errors
     ///
-    /// Hands the resource back if the table is full.
+    /// [`TableFull`] with the resource, if the table is full.
     pub fn insert(&mut self, resource: R) -> Result<u64, TableFull<R>> {
         if self.entries.len() >= R::LIMIT {
             return Err(TableFull(resource));
@@ -51,7 +68,7 @@ impl<R: Resource> Table<R> {
         Ok(id)
     }
 
-    /// The resource with this id.
+    /// Returns the resource with this id.
     ///
     /// # Errors
     ///
@@ -60,7 +77,7 @@ impl<R: Resource> Table<R> {
         self.entries.get(&id).ok_or(unknown::<R>(id))
     }
 
-    /// The resource with this id, to change.
+    /// Returns the resource with this id, to change.
     ///
     /// # Errors
     ///
@@ -69,7 +86,7 @@ impl<R: Resource> Table<R> {
         self.entries.get_mut(&id).ok_or(unknown::<R>(id))
     }
 
-    /// Takes the resource with this id out.
+    /// Takes the resource with this id out of the table.
     ///
     /// # Errors
     ///
@@ -83,12 +100,12 @@ impl<R: Resource> Table<R> {
         self.entries.retain(|_, resource| keep(resource));
     }
 
-    /// How many resources the table holds.
+    /// Returns how many resources the table holds.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether the table holds nothing.
+    /// Returns whether the table holds nothing.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
