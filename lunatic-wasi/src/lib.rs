@@ -7,16 +7,16 @@
 //!
 //! # Layout
 //!
-//! - `config`, [`preopen`], `strings`: what a process is given.
+//! - `config`, `preopen`, `strings`: what a process is given.
 //! - `opened_config`: [`OpenedConfig`], the same with its directories open.
 //! - `context`: [`WasiCtx`], the state of one process.
-//! - `stdio`, [`input`], [`capture`], `console`: where it reads and prints.
+//! - `stdio`, `input`, `capture`, `console`: where it reads and prints.
 //! - `descriptors`, `rights`: its file descriptors.
 //! - `preview1`: the host functions, one file per group of them.
 //! - `grants`: the namespace `lunatic::wasi`.
 //! - `clock`, `fdflags`, `filestat`, `filetype`, `iovec`, `opening`,
 //!   `subscription`: values of the interface.
-//! - `outcome`, [`errno`]: how a host function ends.
+//! - `outcome`, `errno`: how a host function ends.
 //!
 //! # Invariants
 //!
