@@ -13,6 +13,10 @@ pub struct GuestError(pub String);
 impl Resource for GuestError {
     const KIND: &'static str = "error";
     const LIMIT: usize = 1 << 14;
+
+    fn size(&self) -> usize {
+        self.0.capacity()
+    }
 }
 
 /// The errors that were reported to a process and that it has not dropped.

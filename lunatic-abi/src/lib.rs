@@ -46,7 +46,7 @@ pub use host_function::{HostFunction, Param, ValueType};
 pub use host_functions::expansion;
 pub use memory::{AbiHost, Guest, slice, slice_mut};
 pub use shared_caller::SharedCaller;
-pub use table::{Resource, Table, TableFull};
+pub use table::{NotInserted, Resource, Table};
 pub use timeout::{TIMED_OUT, Timeout};
 pub use trap::{Misuse, TableLimit};
 

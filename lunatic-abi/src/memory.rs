@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::future::Future;
 use std::ops::Range;
+use std::sync::LazyLock;
 
+use lunatic_account::Account;
 use lunatic_error::with_causes;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
@@ -19,6 +21,13 @@ pub trait AbiHost: Send + Sized + 'static {
     /// is looked up by its name each time. That costs more than many host functions
     /// do.
     fn memory(&self) -> Option<Memory>;
+
+    /// Returns the account of the process, to which its tables and what is in them are
+    /// charged. By default it is one without limits.
+    fn account(&self) -> &Account {
+        static UNLIMITED: LazyLock<Account> = LazyLock::new(Account::default);
+        &UNLIMITED
+    }
 
     /// Returns the errors that were reported to this process.
     fn errors(&mut self) -> &mut ErrorTable;
@@ -75,7 +84,7 @@ pub trait Guest<T: 'static> {
     /// # Errors
     ///
     /// [`Misuse::OutOfBounds`] if there are not 8 bytes at `id_ptr`,
-    /// [`Misuse::TableFull`] if the guest never drops its errors.
+    /// [`Misuse::TableFull`] or [`Misuse::Exceeded`] if the guest never drops its errors.
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32>;
 
     /// Writes the id, or the id of the error, to `id_ptr`. Returns `0` if there is an
@@ -218,11 +227,9 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32> {
         self.check_id_ptr(id_ptr)?;
         let error = GuestError(with_causes(error).to_string());
-        let id = self
-            .data_mut()
-            .errors()
-            .insert(error)
-            .map_err(Misuse::from)?;
+        let account = self.data().account().clone();
+        let errors = self.data_mut().errors();
+        let id = errors.insert(error, &account).map_err(Misuse::from)?;
         self.write_u64(id_ptr, id)?;
         Ok(1)
     }

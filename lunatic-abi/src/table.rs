@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use lunatic_account::{Account, Charge, Kind};
 use rustc_hash::FxHashMap;
 
 use crate::trap::{Misuse, TableLimit};
@@ -12,15 +13,23 @@ pub trait Resource {
     const KIND: &'static str;
     /// The highest number a process may hold at once.
     const LIMIT: usize = 1 << 16;
+
+    /// The bytes that it takes beside itself, for the account of the process. It must
+    /// not change while the resource is in a table.
+    fn size(&self) -> usize {
+        0
+    }
 }
 
-/// The resources of one kind that one process holds, by id.
+/// The resources of one kind that one process holds, by id. Its memory is charged to
+/// the account of the process.
 ///
 /// Ids start at 0, go up by one and are never used again (ABI §0). An empty
 /// table has allocated nothing, so that a process pays only for what it uses.
 ///
 /// ```
 /// use lunatic_abi::{Misuse, Resource, Table};
+/// use lunatic_account::Account;
 ///
 /// struct Timer;
 ///
@@ -29,43 +38,66 @@ pub trait Resource {
 /// }
 ///
 /// let mut timers = Table::new();
-/// let id = timers.insert(Timer).map_err(Misuse::from)?;
+/// let id = timers.insert(Timer, &Account::default()).map_err(Misuse::from)?;
 /// timers.remove(id)?;
 /// let unknown = timers.get(id).err().unwrap();
 /// assert_eq!(unknown.to_string(), "there is no timer with id 0");
 /// # Ok::<(), Misuse>(())
 /// ```
-pub struct Table<R> {
+pub struct Table<R>(Option<Box<Entries<R>>>);
+
+struct Entries<R> {
     next: u64,
-    entries: FxHashMap<u64, R>,
+    by_id: FxHashMap<u64, R>,
+    /// What they take together, in bytes.
+    size: u64,
+    charge: Charge,
 }
 
-/// The error of a table that has reached [`Resource::LIMIT`]. It has the resource.
+/// The error of a resource that was not put into a table. It has the resource.
 #[derive(Debug)]
-pub struct TableFull<R>(pub R);
+pub struct NotInserted<R> {
+    /// The resource.
+    pub resource: R,
+    /// Why.
+    pub reason: Misuse,
+}
+
+/// What a table is charged in multiples of, in bytes, so that most insertions touch
+/// no account.
+const CHARGE_STEP: u64 = 1024;
+
+/// What an entry of a map takes beside what is in it, in bytes.
+const ENTRY_BYTES: usize = 32;
 
 impl<R: Resource> Table<R> {
     /// Returns an empty table.
     pub fn new() -> Table<R> {
-        Table {
-            next: 0,
-            entries: FxHashMap::default(),
-        }
+        Table(None)
     }
 
     /// Adds a resource and returns its new id.
     ///
+    /// - `account`: the account of the process; the same at each call.
+    ///
     /// # Errors
     ///
-    /// [`TableFull`] with the resource, if the table is full.
-    pub fn insert(&mut self, resource: R) -> Result<u64, TableFull<R>> {
-        if self.entries.len() >= R::LIMIT {
-            return Err(TableFull(resource));
+    /// [`NotInserted`] with the resource, if the table is full or a limit of the account
+    /// is reached.
+    pub fn insert(&mut self, resource: R, account: &Account) -> Result<u64, NotInserted<R>> {
+        if self.len() >= R::LIMIT {
+            let (kind, limit) = (R::KIND, R::LIMIT);
+            let reason = Misuse::TableFull(TableLimit { kind, limit });
+            return Err(NotInserted { resource, reason });
         }
-        let id = self.next;
-        self.next += 1;
-        self.entries.insert(id, resource);
-        Ok(id)
+        let added = match self.entries(account) {
+            Ok(entries) => entries.add_size(size_of_entry(&resource)).map(|()| entries),
+            Err(misuse) => Err(misuse),
+        };
+        match added {
+            Ok(entries) => Ok(entries.insert(resource)),
+            Err(reason) => Err(NotInserted { resource, reason }),
+        }
     }
 
     /// Returns the resource with this id.
@@ -74,7 +106,9 @@ impl<R: Resource> Table<R> {
     ///
     /// [`Misuse::UnknownId`] if there is none.
     pub fn get(&self, id: u64) -> Result<&R, Misuse> {
-        self.entries.get(&id).ok_or(unknown::<R>(id))
+        let entries = self.0.as_ref();
+        let found = entries.and_then(|entries| entries.by_id.get(&id));
+        found.ok_or(unknown::<R>(id))
     }
 
     /// Returns the resource with this id, to change.
@@ -83,7 +117,9 @@ impl<R: Resource> Table<R> {
     ///
     /// [`Misuse::UnknownId`] if there is none.
     pub fn get_mut(&mut self, id: u64) -> Result<&mut R, Misuse> {
-        self.entries.get_mut(&id).ok_or(unknown::<R>(id))
+        let entries = self.0.as_mut();
+        let found = entries.and_then(|entries| entries.by_id.get_mut(&id));
+        found.ok_or(unknown::<R>(id))
     }
 
     /// Takes the resource with this id out of the table.
@@ -92,23 +128,88 @@ impl<R: Resource> Table<R> {
     ///
     /// [`Misuse::UnknownId`] if there is none.
     pub fn remove(&mut self, id: u64) -> Result<R, Misuse> {
-        self.entries.remove(&id).ok_or(unknown::<R>(id))
+        let entries = self.0.as_mut();
+        let removed = entries.and_then(|entries| entries.remove(id));
+        removed.ok_or(unknown::<R>(id))
     }
 
     /// Drops every entry that `keep` does not want.
     pub fn retain(&mut self, mut keep: impl FnMut(&R) -> bool) {
-        self.entries.retain(|_, resource| keep(resource));
+        let Some(entries) = &mut self.0 else { return };
+        let mut removed = 0;
+        entries.by_id.retain(|_, resource| {
+            let kept = keep(resource);
+            if !kept {
+                removed += size_of_entry(resource);
+            }
+            kept
+        });
+        entries.subtract_size(removed);
     }
 
     /// Returns how many resources the table holds.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.0.as_ref().map_or(0, |entries| entries.by_id.len())
     }
 
     /// Returns whether the table holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
+
+    /// The entries, which there are from the first insertion on.
+    fn entries(&mut self, account: &Account) -> Result<&mut Entries<R>, Misuse> {
+        if self.0.is_none() {
+            self.0 = Some(Box::new(Entries {
+                next: 0,
+                by_id: FxHashMap::default(),
+                size: 0,
+                charge: Charge::new(account, Kind::Memory, 0).map_err(Misuse::Exceeded)?,
+            }));
+        }
+        match &mut self.0 {
+            Some(entries) => Ok(entries),
+            None => unreachable!("they were made"),
+        }
+    }
+}
+
+impl<R: Resource> Entries<R> {
+    fn insert(&mut self, resource: R) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.by_id.insert(id, resource);
+        id
+    }
+
+    fn remove(&mut self, id: u64) -> Option<R> {
+        let resource = self.by_id.remove(&id)?;
+        self.subtract_size(size_of_entry(&resource));
+        Some(resource)
+    }
+
+    fn add_size(&mut self, size: u64) -> Result<(), Misuse> {
+        let size = self.size.saturating_add(size);
+        if size > self.charge.amount() {
+            let stepped = size.next_multiple_of(CHARGE_STEP);
+            self.charge.set(stepped).map_err(Misuse::Exceeded)?;
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    fn subtract_size(&mut self, size: u64) {
+        self.size = self.size.saturating_sub(size);
+        let stepped = self.size.next_multiple_of(CHARGE_STEP);
+        if stepped + CHARGE_STEP < self.charge.amount() {
+            // Less is never refused.
+            self.charge.set(stepped).ok();
+        }
+    }
+}
+
+fn size_of_entry<R: Resource>(resource: &R) -> u64 {
+    (size_of::<R>() + ENTRY_BYTES + resource.size()) as u64
 }
 
 impl<R: Resource> Default for Table<R> {
@@ -119,16 +220,13 @@ impl<R: Resource> Default for Table<R> {
 
 impl<R: Resource> fmt::Debug for Table<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Table({} {}s)", self.entries.len(), R::KIND)
+        write!(f, "Table({} {}s)", self.len(), R::KIND)
     }
 }
 
-impl<R: Resource> From<TableFull<R>> for Misuse {
-    fn from(_: TableFull<R>) -> Misuse {
-        Misuse::TableFull(TableLimit {
-            kind: R::KIND,
-            limit: R::LIMIT,
-        })
+impl<R> From<NotInserted<R>> for Misuse {
+    fn from(refused: NotInserted<R>) -> Misuse {
+        refused.reason
     }
 }
 

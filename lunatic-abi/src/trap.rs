@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use lunatic_account::Exceeded;
+
 /// The error of a guest that broke the rules of the host interface. The call traps
 /// with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Misuse {
     },
     /// A table holds as many resources as it may.
     TableFull(TableLimit),
+    /// A limit of the account of the process is reached.
+    Exceeded(Exceeded),
     /// An argument record has a length or a type that `spawn` does not take.
     BadParameters(String),
     /// The process lacks the right that a call needs.
@@ -56,6 +60,12 @@ impl Misuse {
     /// Returns a [`Refused`](Misuse::Refused) with this reason.
     pub fn refused(reason: impl Into<String>) -> Misuse {
         Misuse::Refused(reason.into())
+    }
+}
+
+impl From<Exceeded> for Misuse {
+    fn from(exceeded: Exceeded) -> Misuse {
+        Misuse::Exceeded(exceeded)
     }
 }
 
@@ -83,6 +93,7 @@ impl fmt::Display for Misuse {
             Misuse::TableFull(TableLimit { kind, limit }) => {
                 write!(f, "a process may hold at most {limit} {kind}s at once")
             }
+            Misuse::Exceeded(exceeded) => exceeded.fmt(f),
             Misuse::BadParameters(reason) => write!(f, "bad argument records: {reason}"),
             Misuse::Denied(right) => write!(f, "permission denied: this process may not {right}"),
             Misuse::Refused(reason) => f.write_str(reason),

@@ -7,7 +7,8 @@ use std::task::Poll;
 
 use futures_lite::future::block_on;
 use lunatic_abi::params::parse;
-use lunatic_abi::{Misuse, Resource, Table, TableFull, Timeout};
+use lunatic_abi::{Misuse, Resource, Table, Timeout};
+use lunatic_account::{Account, AccountLimits, Kind};
 use wasmtime::Val;
 
 #[derive(Debug, PartialEq)]
@@ -20,13 +21,13 @@ impl Resource for Thing {
 
 #[test]
 fn ids_start_at_0_go_up_by_1_and_are_never_used_again() {
-    let mut table = Table::new();
-    assert_eq!(table.insert(Thing("a")).unwrap(), 0);
-    assert_eq!(table.insert(Thing("b")).unwrap(), 1);
+    let (mut table, account) = (Table::new(), Account::default());
+    assert_eq!(table.insert(Thing("a"), &account).unwrap(), 0);
+    assert_eq!(table.insert(Thing("b"), &account).unwrap(), 1);
     assert_eq!(table.remove(0).unwrap(), Thing("a"));
     assert_eq!(table.remove(1).unwrap(), Thing("b"));
     assert!(table.is_empty());
-    assert_eq!(table.insert(Thing("c")).unwrap(), 2);
+    assert_eq!(table.insert(Thing("c"), &account).unwrap(), 2);
     assert_eq!(table.get(2).unwrap(), &Thing("c"));
 }
 
@@ -45,30 +46,63 @@ fn an_unknown_id_is_named_with_its_kind() {
 
 #[test]
 fn a_full_table_hands_the_resource_back_and_takes_no_id_for_it() {
-    let mut table = Table::new();
+    let (mut table, account) = (Table::new(), Account::default());
     for name in ["a", "b", "c"] {
-        table.insert(Thing(name)).unwrap();
+        table.insert(Thing(name), &account).unwrap();
     }
-    let TableFull(back) = table.insert(Thing("d")).unwrap_err();
-    assert_eq!(back, Thing("d"));
+    let refused = table.insert(Thing("d"), &account).unwrap_err();
+    assert_eq!(refused.resource, Thing("d"));
     assert_eq!(
-        Misuse::from(TableFull(back)).to_string(),
+        Misuse::from(refused).to_string(),
         "a process may hold at most 3 things at once"
     );
     table.remove(1).unwrap();
-    assert_eq!(table.insert(Thing("e")).unwrap(), 3);
+    assert_eq!(table.insert(Thing("e"), &account).unwrap(), 3);
 }
 
 #[test]
 fn retain_drops_what_is_not_wanted() {
-    let mut table = Table::new();
+    let (mut table, account) = (Table::new(), Account::default());
     for name in ["a", "b", "c"] {
-        table.insert(Thing(name)).unwrap();
+        table.insert(Thing(name), &account).unwrap();
     }
     table.retain(|thing| thing.0 != "b");
     assert_eq!(table.len(), 2);
     assert!(table.get(1).is_err());
     assert_eq!(table.get(2).unwrap(), &Thing("c"));
+}
+
+#[derive(Debug)]
+struct Text(String);
+
+impl Resource for Text {
+    const KIND: &'static str = "text";
+
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[test]
+fn what_a_table_holds_is_charged_until_it_is_removed() {
+    let account = Account::root(AccountLimits {
+        memory: 10_000,
+        ..AccountLimits::default()
+    });
+    let mut table = Table::new();
+    let large = || Text("x".repeat(5_000));
+    let id = table.insert(large(), &account).unwrap();
+    assert!((5_000..10_000).contains(&account.used(Kind::Memory)));
+    let refused = table.insert(large(), &account).unwrap_err();
+    assert_eq!(refused.resource.0.len(), 5_000);
+    assert!(matches!(refused.reason, Misuse::Exceeded(_)));
+    table.remove(id).unwrap();
+    table.insert(large(), &account).unwrap();
+    table.retain(|_| false);
+    assert!(account.used(Kind::Memory) <= 2_048);
+    table.insert(large(), &account).unwrap();
+    drop(table);
+    assert_eq!(account.used(Kind::Memory), 0);
 }
 
 fn record(kind: u8, value: u128) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits,
+    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter,
 };
 use wasmtime::{Memory, Store, Val};
 
@@ -49,11 +49,11 @@ enum Kind {
 
 #[derive(Default)]
 struct State {
-    limits: MemoryLimits,
+    limits: MemoryLimiter,
 }
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.limits
     }
 }

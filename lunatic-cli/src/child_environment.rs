@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lunatic_engine::Loader;
 use lunatic_net::NetConfig;
-use lunatic_process::Failure;
+use lunatic_process::{Failure, ProcessConfig};
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
@@ -17,12 +17,8 @@ use crate::state::State;
 /// root process, from the runtime.
 #[derive(Debug, Clone)]
 pub struct ChildEnvironment {
-    /// What compiles and links the modules that it loads.
-    pub(crate) loader: Loader<State>,
-    /// What it finds other processes by.
-    pub(crate) names: NameScope,
-    /// Where its timers run.
-    pub(crate) timers: Timers,
+    /// What it shares with its parent.
+    pub(crate) services: Arc<Services>,
     /// Its arguments, environment variables and open directories.
     pub(crate) wasi: OpenedConfig,
     /// Where it reads and prints.
@@ -31,39 +27,85 @@ pub struct ChildEnvironment {
     pub(crate) net: Arc<NetConfig>,
 }
 
+/// What a root process and all its descendants share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// What compiles and links the modules that they load.
+    pub(crate) loader: Loader<State>,
+    /// What they find other processes by.
+    pub(crate) names: NameScope,
+    /// Where their timers run.
+    pub(crate) timers: Timers,
+}
+
 impl ChildEnvironment {
-    /// What a child with this config has from the process whose own environment
-    /// this is. It waits only if a directory of the config is not open yet.
+    /// What a child with this config has from a process that has `services`, `stdio`
+    /// and `net`. A child with an account of its own has names of its own too, unless
+    /// it may use those of others. It waits only if a directory of the config is not open yet.
+    ///
+    /// - `is_own_config`: whether the config is that of the process itself.
     ///
     /// # Errors
     ///
     /// The first directory that cannot be opened.
-    pub(crate) async fn for_child(self, config: &Config) -> Result<ChildEnvironment, OpenError> {
-        let wasi = config.wasi.clone().open().await?;
-        Ok(ChildEnvironment {
-            wasi,
-            stdio: self.stdio.for_child(),
-            net: capped(self.net, &config.net),
-            ..self
-        })
+    pub(crate) fn for_child(
+        services: &Arc<Services>,
+        stdio: &Stdio,
+        net: &Arc<NetConfig>,
+        config: &Config,
+        is_own_config: bool,
+    ) -> impl Future<Output = Result<ChildEnvironment, OpenError>> + Send + use<> {
+        let services = services.for_child(&config.process, is_own_config);
+        let stdio = stdio.for_child();
+        let net = capped(net, &config.net);
+        let wasi = config.wasi.clone().open();
+        async move {
+            Ok(ChildEnvironment {
+                services,
+                wasi: wasi.await?,
+                stdio,
+                net,
+            })
+        }
     }
 
     /// The same for each start of a supervised child anew.
     pub(crate) fn for_children(
         self,
         config: Arc<Config>,
+        is_own_config: bool,
     ) -> impl Fn() -> ChildEnvironmentFuture<State> + Send + Sync + 'static {
         move || {
-            let (own, config) = (self.clone(), config.clone());
-            Box::pin(async move { own.for_child(&config).await.map_err(Failure::new) })
+            let ChildEnvironment {
+                services,
+                stdio,
+                net,
+                ..
+            } = &self;
+            let child = ChildEnvironment::for_child(services, stdio, net, &config, is_own_config);
+            Box::pin(async move { child.await.map_err(Failure::new) })
         }
     }
 }
 
+impl Services {
+    fn for_child(self: &Arc<Self>, config: &ProcessConfig, is_own_config: bool) -> Arc<Services> {
+        let has_own_account = config.account.is_some() && !is_own_config;
+        if !has_own_account || config.can_use_outside_names {
+            return self.clone();
+        }
+        Arc::new(Services {
+            loader: self.loader.clone(),
+            names: self.names.separate(),
+            timers: self.timers.clone(),
+        })
+    }
+}
+
 /// What a config allows to do with the network, but no more than `own` does.
-fn capped(own: Arc<NetConfig>, config: &Arc<NetConfig>) -> Arc<NetConfig> {
-    match Arc::ptr_eq(&own, config) {
-        true => own,
-        false => Arc::new(config.capped(&own)),
+fn capped(own: &Arc<NetConfig>, config: &Arc<NetConfig>) -> Arc<NetConfig> {
+    match Arc::ptr_eq(own, config) {
+        true => own.clone(),
+        false => Arc::new(config.capped(own)),
     }
 }

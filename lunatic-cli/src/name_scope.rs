@@ -36,4 +36,9 @@ impl NameScope {
             groups: Groups::new(environment),
         }
     }
+
+    /// No names and no groups, for processes of the same environment.
+    pub(crate) fn separate(&self) -> NameScope {
+        NameScope::new(self.groups.environment())
+    }
 }

@@ -23,7 +23,7 @@ use lunatic_wasi::{OpenError, Stdio};
 use parking_lot::Mutex;
 use wasmtime::{Linker, Val, ValType};
 
-use crate::child_environment::ChildEnvironment;
+use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
 use crate::name_scope::NameScope;
 use crate::state::{self, HOST_FUNCTIONS, State};
@@ -183,6 +183,7 @@ impl Runtime {
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
+            is_own_config: false,
             export: root.export,
             params: root.params,
             child_environment: opened.map_err(RootError::Directory)?,
@@ -220,7 +221,11 @@ impl Runtime {
         let opened = self.environment_of(&config, stdio, names.clone()).await;
         let own = opened.map_err(RootError::Directory)?;
         let config = Arc::new(config);
-        let child = WasmChild::new(module.clone(), config.clone(), own.for_children(config));
+        let child = WasmChild::new(
+            module.clone(),
+            config.clone(),
+            own.for_children(config, false),
+        );
         Ok(child.export(export).params(params).into_start())
     }
 
@@ -231,10 +236,13 @@ impl Runtime {
         stdio: Stdio,
         names: NameScope,
     ) -> Result<ChildEnvironment, OpenError> {
-        Ok(ChildEnvironment {
+        let services = Services {
             loader: self.loader.clone(),
             names,
             timers: self.timers.clone(),
+        };
+        Ok(ChildEnvironment {
+            services: Arc::new(services),
             wasi: config.wasi.clone().open().await?,
             stdio,
             net: config.net.clone(),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
-use lunatic_engine::{InstanceState, Loader, MemoryLimits};
+use lunatic_account::Account;
+use lunatic_engine::{InstanceState, Loader, MemoryLimiter};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
@@ -14,22 +15,21 @@ use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
-use lunatic_timer::guest::{GuestTimers, TimerHost};
+use lunatic_timer::Timers;
+use lunatic_timer::guest::{StartedTimers, TimerHost};
 use lunatic_wasi::{ProcExit, WasiConfig, WasiCtx, WasiHost};
 use wasmtime::{Memory, StoreContextMut};
 
-use crate::child_environment::ChildEnvironment;
+use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
-use crate::name_scope::NameScope;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
     process: GuestProcess<State>,
-    loader: Loader<State>,
+    services: Arc<Services>,
     mailbox: GuestMailbox<Process>,
     errors: ErrorTable,
-    timers: GuestTimers,
-    names: NameScope,
+    timers: StartedTimers,
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
@@ -51,6 +51,10 @@ impl AbiHost for State {
         self.process.incarnation().memory()
     }
 
+    fn account(&self) -> &Account {
+        self.process.handle().account()
+    }
+
     fn errors(&mut self) -> &mut ErrorTable {
         &mut self.errors
     }
@@ -70,7 +74,7 @@ impl AbiHost for State {
 }
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         self.process.incarnation_mut().limits()
     }
 
@@ -100,11 +104,10 @@ impl ProcessHost for State {
     ) -> State {
         State {
             process,
-            loader: environment.loader,
+            services: environment.services,
             mailbox,
             errors: ErrorTable::new(),
-            timers: GuestTimers::new(environment.timers),
-            names: environment.names,
+            timers: StartedTimers::new(),
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(environment.wasi, environment.stdio),
             net: GuestNet::new(environment.net),
@@ -120,17 +123,21 @@ impl ProcessHost for State {
     }
 
     fn loader(&self) -> &Loader<State> {
-        &self.loader
+        &self.services.loader
     }
 
     fn child_environment(
         &self,
         config: &Arc<Config>,
     ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
-        let (own, config) = (self.environment(), config.clone());
+        let net = self.net.config();
+        let is_own = self.is_own(config);
+        let child =
+            ChildEnvironment::for_child(&self.services, self.wasi.stdio(), net, config, is_own);
         async move {
-            let environment = own.for_child(&config).await;
-            environment.map_err(|error| Misuse::refused(error.to_string()))
+            child
+                .await
+                .map_err(|error| Misuse::refused(error.to_string()))
         }
     }
 
@@ -145,17 +152,21 @@ impl SupervisorHost for State {
     }
 
     fn child_environments(&self, config: &Arc<Config>) -> Box<ChildEnvironments<State>> {
-        Box::new(self.environment().for_children(config.clone()))
+        let is_own = self.is_own(config);
+        Box::new(self.environment().for_children(config.clone(), is_own))
     }
 }
 
 impl State {
+    /// Whether a config is that of this process.
+    fn is_own(&self, config: &Arc<Config>) -> bool {
+        Arc::ptr_eq(config, self.process.config())
+    }
+
     /// What this process has itself.
     fn environment(&self) -> ChildEnvironment {
         ChildEnvironment {
-            loader: self.loader.clone(),
-            names: self.names.clone(),
-            timers: self.timers.timers().clone(),
+            services: self.services.clone(),
             wasi: self.wasi.opened_config().clone(),
             stdio: self.wasi.stdio().clone(),
             net: self.net.config().clone(),
@@ -164,20 +175,24 @@ impl State {
 }
 
 impl TimerHost for State {
-    fn timers(&mut self) -> &mut GuestTimers {
+    fn timers(&self) -> &Timers {
+        &self.services.timers
+    }
+
+    fn started_timers(&mut self) -> &mut StartedTimers {
         &mut self.timers
     }
 }
 
 impl RegistryHost for State {
     fn registry(&self) -> &Registry {
-        &self.names.registry
+        &self.services.names.registry
     }
 }
 
 impl GroupHost for State {
     fn groups(&self) -> &Groups {
-        &self.names.groups
+        &self.services.names.groups
     }
 }
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
 
 use crate::arena::Image;
-use crate::limits::MemoryLimits;
+use crate::limits::MemoryLimiter;
 use crate::time_slice::TimeSlice;
 
 /// What the state of an instance must offer.
 pub trait InstanceState: Send + 'static {
     /// How far the instance may grow.
-    fn limits(&mut self) -> &mut MemoryLimits;
+    fn limits(&mut self) -> &mut MemoryLimiter;
 
     /// Called when the instance is preempted at a tick, before it yields. An
     /// instance that counts fuel yields without this call.
@@ -152,13 +152,13 @@ impl<T: InstanceState> Instance<T> {
     /// # Examples
     ///
     /// ```
-    /// use lunatic_engine::{Budget, Engine, EngineConfig, InstanceState, Loader, MemoryLimits};
+    /// use lunatic_engine::{Budget, Engine, EngineConfig, InstanceState, Loader, MemoryLimiter};
     /// use wasmtime::{Trap, Val};
     ///
-    /// struct State(MemoryLimits);
+    /// struct State(MemoryLimiter);
     ///
     /// impl InstanceState for State {
-    ///     fn limits(&mut self) -> &mut MemoryLimits {
+    ///     fn limits(&mut self) -> &mut MemoryLimiter {
     ///         &mut self.0
     ///     }
     /// }
@@ -170,7 +170,7 @@ impl<T: InstanceState> Instance<T> {
     ///         (if (i32.eqz (local.get 0)) (then unreachable))))"#,
     /// )?;
     /// futures_lite::future::block_on(async {
-    ///     let state = State(MemoryLimits::default());
+    ///     let state = State(MemoryLimiter::default());
     ///     let mut instance = module.instantiate(state, Budget::Unlimited).await?;
     ///     let call = instance.prepare("check", vec![Val::I32(1)])?;
     ///     instance.run(call).await?;

@@ -24,7 +24,8 @@
 //! - `engine`: [`Engine`], what is compiled how.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
-//! - `limits`: [`MemoryLimits`], how far an instance may grow.
+//! - `limits`: [`MemoryLimits`], how far an instance may grow, and [`MemoryLimiter`],
+//!   which holds it to that.
 //! - `geometry`: [`Geometry`], how memories lie in the address space.
 //!
 //! # Invariants
@@ -76,7 +77,7 @@ pub use import_problem::ImportProblem;
 pub use instance::{Call, Instance, InstanceState};
 pub use instantiate_error::InstantiateError;
 pub use invalid_module::InvalidModule;
-pub use limits::{ExceedsLimits, MemoryLimits};
+pub use limits::{ExceedsLimits, MemoryLimiter, MemoryLimits};
 pub use load_error::LoadError;
 pub use loader::Loader;
 pub use module::Module;

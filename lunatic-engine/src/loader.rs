@@ -112,14 +112,14 @@ impl<T: InstanceState> Loader<T> {
     ///
     /// ```
     /// use lunatic_engine::{
-    ///     Engine, EngineConfig, HostFunctionType, InstanceState, LoadError, Loader, MemoryLimits,
+    ///     Engine, EngineConfig, HostFunctionType, InstanceState, LoadError, Loader, MemoryLimiter,
     /// };
     /// use wasmtime::ValType;
     ///
-    /// struct State(MemoryLimits);
+    /// struct State(MemoryLimiter);
     ///
     /// impl InstanceState for State {
-    ///     fn limits(&mut self) -> &mut MemoryLimits {
+    ///     fn limits(&mut self) -> &mut MemoryLimiter {
     ///         &mut self.0
     ///     }
     /// }

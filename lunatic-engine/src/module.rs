@@ -101,13 +101,14 @@ impl<T: InstanceState> Module<T> {
     /// use std::num::NonZeroU64;
     ///
     /// use lunatic_engine::{
-    ///     Budget, Engine, EngineConfig, InstanceState, InstantiateError, Loader, MemoryLimits,
+    ///     Budget, Engine, EngineConfig, InstanceState, InstantiateError, Loader, MemoryLimiter,
+    ///     MemoryLimits,
     /// };
     ///
-    /// struct State(MemoryLimits);
+    /// struct State(MemoryLimiter);
     ///
     /// impl InstanceState for State {
-    ///     fn limits(&mut self) -> &mut MemoryLimits {
+    ///     fn limits(&mut self) -> &mut MemoryLimiter {
     ///         &mut self.0
     ///     }
     /// }
@@ -117,11 +118,11 @@ impl<T: InstanceState> Module<T> {
     /// let module = loader.load(b"(module (memory 2))")?;
     /// futures_lite::future::block_on(async {
     ///     // Two pages of 64 KiB are too much for this one.
-    ///     let state = State(MemoryLimits { max_memory: 100_000 });
+    ///     let state = State(MemoryLimiter::new(MemoryLimits { max_memory: 100_000 }));
     ///     let error = module.instantiate(state, Budget::Unlimited).await.unwrap_err();
     ///     assert!(matches!(error, InstantiateError::Limits(_)));
     ///
-    ///     let state = State(MemoryLimits::default());
+    ///     let state = State(MemoryLimiter::default());
     ///     let budget = Budget::Fuel(NonZeroU64::new(1_000_000).unwrap());
     ///     module.instantiate(state, budget).await?;
     ///     Ok::<(), InstantiateError>(())
@@ -141,7 +142,7 @@ impl<T: InstanceState> Module<T> {
             ..
         } = &*self.inner;
         let image = image.as_ref();
-        info.check_limits(state.limits())
+        info.check_limits(state.limits().limits())
             .map_err(InstantiateError::Limits)?;
         let instance = match (budget, code) {
             (Budget::Unlimited, Code::Epoch(linked, _)) => {

@@ -6,7 +6,9 @@ use wasmparser::{
 };
 
 use crate::invalid_module::InvalidModule;
-use crate::limits::{ExceedsLimits, MemoryLimits, TABLE_ELEMENTS, WASM_PAGE_BYTES};
+use crate::limits::{
+    ExceedsLimits, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS, WASM_PAGE_BYTES,
+};
 
 /// What can be told of a module without running it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,9 @@ pub struct ModuleInfo {
     pub tables: usize,
     /// What the table has at first, in elements.
     pub table_minimum: u64,
+    /// How many functions, globals and segments the module has, each of which may take
+    /// some bytes in an instance.
+    pub items: u64,
     /// Whether making an instance runs guest code, or may trap.
     ///
     /// That is so with a start function, and with an active segment that is not
@@ -42,6 +47,20 @@ impl ModuleInfo {
                 .map_err(|error| InvalidModule::new(&error))?;
         }
         Ok(info)
+    }
+
+    /// What an instance takes at first, in bytes: its memory, its table, its stack, and
+    /// what there is for each of its functions and globals. It is never less than that.
+    pub fn instance_bytes(&self) -> u64 {
+        /// The state of the store and of the instance, and the used part of a stack.
+        const FIXED: u64 = 8 << 10;
+        /// A global, or a reference to a function.
+        const ITEM: u64 = 48;
+        let tables = self.table_minimum.saturating_mul(TABLE_ELEMENT_BYTES);
+        self.memory_minimum
+            .saturating_add(tables)
+            .saturating_add(self.items.saturating_mul(ITEM))
+            .saturating_add(FIXED)
     }
 
     /// Checks whether the limits allow an instance.
@@ -78,6 +97,8 @@ impl ModuleInfo {
     fn read(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::ImportSection(imports) => self.read_imports(imports)?,
+            Payload::FunctionSection(functions) => self.add_items(functions.count()),
+            Payload::GlobalSection(globals) => self.add_items(globals.count()),
             Payload::MemorySection(memories) => {
                 for memory in memories {
                     self.add_memory(memory?.initial);
@@ -89,11 +110,21 @@ impl ModuleInfo {
                 }
             }
             Payload::StartSection { .. } => self.start_may_fail = true,
-            Payload::ElementSection(elements) => self.read_elements(elements)?,
-            Payload::DataSection(segments) => self.read_data(segments)?,
+            Payload::ElementSection(elements) => {
+                self.add_items(elements.count());
+                self.read_elements(elements)?;
+            }
+            Payload::DataSection(segments) => {
+                self.add_items(segments.count());
+                self.read_data(segments)?;
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    fn add_items(&mut self, count: u32) {
+        self.items += u64::from(count);
     }
 
     fn read_imports(&mut self, imports: ImportSectionReader<'_>) -> Result<(), BinaryReaderError> {
@@ -101,7 +132,7 @@ impl ModuleInfo {
             match import?.ty {
                 TypeRef::Memory(memory) => self.add_memory(memory.initial),
                 TypeRef::Table(table) => self.add_table(table.initial),
-                _ => {}
+                _ => self.add_items(1),
             }
         }
         Ok(())

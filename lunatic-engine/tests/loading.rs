@@ -3,15 +3,15 @@
 
 use lunatic_engine::{
     Engine, EngineConfig, ExceedsLimits, HostFunctionType, InstanceState, LoadError, Loader,
-    MemoryLimits, Module, ModuleHash, ModuleInfo,
+    MemoryLimiter, MemoryLimits, Module, ModuleHash, ModuleInfo,
 };
 use lunatic_error::with_causes;
 use wasmtime::{Caller, ValType};
 
-struct State(MemoryLimits);
+struct State(MemoryLimiter);
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.0
     }
 }

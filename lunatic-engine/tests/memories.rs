@@ -3,7 +3,8 @@
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Module,
+    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter,
+    MemoryLimits, Module,
 };
 use wasmtime::{Caller, Val};
 
@@ -52,12 +53,12 @@ from_each_source!(
 
 #[derive(Default)]
 struct State {
-    limits: MemoryLimits,
+    limits: MemoryLimiter,
     seen: Vec<i64>,
 }
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.limits
     }
 }
@@ -299,9 +300,9 @@ fn a_memory_does_not_grow_beyond_its_limit(source: Source) {
                 (call $see (i64.extend_i32_s (memory.grow (i32.const 1))))))"#
         ),
     );
-    let limits = MemoryLimits {
+    let limits = MemoryLimiter::new(MemoryLimits {
         max_memory: 2 << 16,
-    };
+    });
     let state = State {
         limits,
         ..State::default()

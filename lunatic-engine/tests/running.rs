@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_lite::future::{block_on, poll_once};
 use lunatic_engine::{
     Budget, Engine, EngineConfig, ExceedsLimits, InstanceState, InstantiateError, Loader,
-    MemoryLimits, Module,
+    MemoryLimiter, MemoryLimits, Module,
 };
 use wasmtime::{Linker, Trap, Val};
 
 #[derive(Default)]
-struct State(MemoryLimits);
+struct State(MemoryLimiter);
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.0
     }
 }
@@ -227,7 +227,7 @@ fn a_module_that_cannot_is_compiled_to_count_fuel_when_it_is_given_a_budget() {
 #[test]
 fn limits_and_traps_of_the_start_are_told_apart() {
     let start = |text: &str, max_memory| {
-        let state = State(MemoryLimits { max_memory });
+        let state = State(MemoryLimiter::new(MemoryLimits { max_memory }));
         let module = module(text);
         block_on(module.instantiate(state, Budget::Unlimited)).unwrap_err()
     };

@@ -46,6 +46,11 @@ impl Groups {
         }
     }
 
+    /// Returns where the processes live.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Returns the scope of this name, and creates it if it does not exist. The name of
     /// the default scope is empty.
     ///

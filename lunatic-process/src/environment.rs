@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use event_listener::Event;
+use lunatic_account::{Account, BranchError, Exceeded, Kind};
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, Tag};
 use lunatic_scheduler::Scheduler;
 
@@ -72,15 +73,18 @@ pub struct EnvironmentConfig {
     pub node: NodeId,
     /// How the processes of other nodes are reached.
     pub peers: Arc<dyn Peers>,
+    /// The account of processes that are spawned without one.
+    pub account: Account,
 }
 
 impl Default for EnvironmentConfig {
-    /// 4 Mi processes, on a node that is alone.
+    /// 4 Mi processes, on a node that is alone, with an account without limits.
     fn default() -> EnvironmentConfig {
         EnvironmentConfig {
             max_processes: 1 << 22,
             node: NodeId::ALONE,
             peers: Arc::new(NoPeers),
+            account: Account::default(),
         }
     }
 }
@@ -90,6 +94,9 @@ impl Default for EnvironmentConfig {
 pub struct SpawnOptions {
     /// Links the new process to another before any of its code runs.
     pub link: Option<SpawnLink>,
+    /// To whom the process and what it makes the host keep is charged; `None` is the
+    /// account of the environment.
+    pub account: Option<Account>,
     /// How much its mailbox holds.
     pub mailbox: Limits,
     /// Whoever spawns it waits for it and tells of its failure: it is not logged
@@ -133,6 +140,10 @@ pub enum SpawnError {
         /// That many.
         limit: usize,
     },
+    /// A limit of the account is reached.
+    Exceeded(Exceeded),
+    /// There is no account for the limits that the process was to have.
+    Branch(BranchError),
     /// The environment is being shut down.
     ShuttingDown,
     /// All ids were used.
@@ -203,6 +214,11 @@ impl Environment {
         process.node() == self.node().number()
     }
 
+    /// The account of processes that are spawned without one.
+    pub fn account(&self) -> &Account {
+        &self.inner.config.account
+    }
+
     /// What its processes run on.
     pub fn scheduler(&self) -> &Scheduler {
         &self.inner.scheduler
@@ -218,9 +234,10 @@ impl Environment {
         B: FnOnce(Context) -> F,
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        let id = self.reserve()?;
+        let account = options.account.as_ref().unwrap_or(self.account()).clone();
+        let id = self.reserve(&account)?;
         let (sender, mailbox) = Mailbox::new(options.mailbox);
-        let process = Process::new(id, self.clone(), sender, &options);
+        let process = Process::new(id, self.clone(), account, sender, &options);
         self.inner.processes.insert(process.clone());
         if let Some(link) = &options.link {
             link_at_birth(link, &process);
@@ -314,26 +331,35 @@ impl Environment {
     }
 
     /// The death of a process is over.
-    pub(crate) fn release(&self) {
+    pub(crate) fn release(&self, account: &Account) {
+        account.release(Kind::Processes, 1);
+        self.count_down();
+    }
+
+    fn count_down(&self) {
         if self.inner.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.inner.emptied.notify(usize::MAX);
         }
     }
 
     /// Counts a process that is to be, and draws its id.
-    fn reserve(&self) -> Result<Pid, SpawnError> {
+    fn reserve(&self, account: &Account) -> Result<Pid, SpawnError> {
         if self.inner.closing.load(Ordering::SeqCst) {
             return Err(SpawnError::ShuttingDown);
         }
         let limit = self.inner.config.max_processes;
         let before = self.inner.count.fetch_add(1, Ordering::AcqRel);
         if before >= limit {
-            self.release();
+            self.count_down();
             return Err(SpawnError::TooManyProcesses { limit });
+        }
+        if let Err(exceeded) = account.charge(Kind::Processes, 1) {
+            self.count_down();
+            return Err(SpawnError::Exceeded(exceeded));
         }
         let counter = self.inner.next.fetch_add(1, Ordering::Relaxed);
         Pid::new(self.node().number(), counter).ok_or_else(|| {
-            self.release();
+            self.release(account);
             SpawnError::OutOfIds
         })
     }
@@ -390,6 +416,8 @@ impl fmt::Display for SpawnError {
             SpawnError::TooManyProcesses { limit } => {
                 write!(f, "there are {limit} processes already, as many as may be")
             }
+            SpawnError::Exceeded(exceeded) => exceeded.fmt(f),
+            SpawnError::Branch(error) => error.fmt(f),
             SpawnError::ShuttingDown => f.write_str("the environment is being shut down"),
             SpawnError::ExceedsLimits(failure) | SpawnError::StartFailed(failure) => failure.fmt(f),
             SpawnError::OutOfIds => f.write_str("all process ids of this node were used"),

@@ -2,6 +2,7 @@
 //! `lunatic::process` (ABI §3), `lunatic::trap` (ABI §11) and the modules in
 //! messages (ABI §4).
 
+mod accounts;
 mod catch;
 mod configs;
 mod identity;
@@ -20,6 +21,7 @@ use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid};
 
+pub use crate::guest::identity::check_right_to_signal;
 pub use crate::guest::modules::{DecodeModuleError, GuestModule};
 pub use crate::guest::requests::answer_requests;
 pub use crate::guest::run::Spawn;
@@ -94,7 +96,7 @@ host_functions! {
     /// The functions that [`add_to_linker`] registers.
     pub const HOST_FUNCTIONS;
 
-    use modules, configs, spawn, identity, catch;
+    use modules, configs, accounts, spawn, identity, catch;
 }
 
 impl Post for Process {

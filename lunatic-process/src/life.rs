@@ -135,7 +135,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
         environment.signal(watcher, died).ok();
     }
     process.announce_end();
-    environment.release();
+    environment.release(process.account());
 }
 
 /// Runs foreign code whose panic must not keep a death from being told.

@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use event_listener::Event;
+use lunatic_account::Account;
 use lunatic_mailbox::{Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
@@ -51,6 +52,7 @@ struct Inner {
     parent: Option<Pid>,
     role: Role,
     environment: Environment,
+    account: Account,
     mailbox: Sender,
     /// What the task has to see to, as a set of [`attention`] bits: it looks
     /// here without a lock before and after it polls the body.
@@ -104,6 +106,7 @@ impl Process {
     pub(crate) fn new(
         id: Pid,
         environment: Environment,
+        account: Account,
         mailbox: Sender,
         options: &SpawnOptions,
     ) -> Process {
@@ -113,6 +116,7 @@ impl Process {
                 parent: options.parent,
                 role: options.role,
                 environment,
+                account,
                 mailbox,
                 attention: AtomicU8::new(0),
                 cpu_time: AtomicU64::new(0),
@@ -141,6 +145,12 @@ impl Process {
     #[inline]
     pub fn environment(&self) -> &Environment {
         &self.inner.environment
+    }
+
+    /// The account to which it and what it makes the host keep is charged.
+    #[inline]
+    pub fn account(&self) -> &Account {
+        &self.inner.account
     }
 
     /// What the process is for, as its spawner declared it.

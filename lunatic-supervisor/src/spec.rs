@@ -209,10 +209,12 @@ impl Spec {
             .map_err(SupervisorError::Spec)?;
         let observer = self.observer.as_ref().or(inherited).cloned();
         let parent = link.as_ref().map(|link| link.parent.id());
+        let account = link.as_ref().map(|link| link.parent.account().clone());
         let options = SpawnOptions {
             link,
             awaited: true,
             parent,
+            account,
             role: Role::Supervisor,
             trap_exits: true,
             label: Some(path.clone()),

@@ -132,6 +132,7 @@ impl ChildContext<'_> {
             link: Some(self.link()),
             awaited: true,
             parent: Some(self.supervisor.id()),
+            account: Some(self.supervisor.account().clone()),
             ..SpawnOptions::default()
         }
     }

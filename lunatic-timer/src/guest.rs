@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lunatic_abi::{Misuse, Resource, Table, host_functions};
+use lunatic_account::Account;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{MailboxHost, Post};
 use wasmtime::{Caller, Result};
@@ -11,15 +12,17 @@ use crate::timers::{Timer, Timers};
 
 /// What the state of a process offers to `lunatic::timer`.
 pub trait TimerHost: MailboxHost {
-    /// The timers of this process.
-    fn timers(&mut self) -> &mut GuestTimers;
+    /// Where timers run.
+    fn timers(&self) -> &Timers;
+
+    /// The timers that this process has started.
+    fn started_timers(&mut self) -> &mut StartedTimers;
 }
 
 /// The timers that a process has started. They still fire after it has ended.
 #[derive(Debug)]
-pub struct GuestTimers {
-    timers: Timers,
-    started: Table<GuestTimer>,
+pub struct StartedTimers {
+    table: Table<GuestTimer>,
     /// When the table has so many entries, those of timers that have fired are
     /// removed.
     sweep_at: usize,
@@ -37,27 +40,27 @@ impl Resource for GuestTimer {
 /// Nothing is removed from a table that has fewer entries.
 const FIRST_SWEEP: usize = 64;
 
-impl GuestTimers {
-    /// Returns the state of a new process, which has started no timers.
-    pub fn new(timers: Timers) -> GuestTimers {
-        GuestTimers {
-            timers,
-            started: Table::new(),
+impl StartedTimers {
+    /// Those of a new process: none.
+    pub fn new() -> StartedTimers {
+        StartedTimers {
+            table: Table::new(),
             sweep_at: FIRST_SWEEP,
         }
     }
 
-    /// Returns what the timers of all processes run on.
-    pub fn timers(&self) -> &Timers {
-        &self.timers
-    }
-
-    fn insert(&mut self, timer: Timer) -> Result<u64, Misuse> {
-        if self.started.len() >= self.sweep_at {
-            self.started.retain(|timer| timer.0.is_pending());
-            self.sweep_at = FIRST_SWEEP.max(self.started.len() * 2);
+    fn insert(&mut self, timer: Timer, account: &Account) -> Result<u64, Misuse> {
+        if self.table.len() >= self.sweep_at {
+            self.table.retain(|timer| timer.0.is_pending());
+            self.sweep_at = FIRST_SWEEP.max(self.table.len() * 2);
         }
-        Ok(self.started.insert(GuestTimer(timer))?)
+        Ok(self.table.insert(GuestTimer(timer), account)?)
+    }
+}
+
+impl Default for StartedTimers {
+    fn default() -> StartedTimers {
+        StartedTimers::new()
     }
 }
 
@@ -84,18 +87,20 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     let mailbox = caller.data_mut().mailbox();
     let message = mailbox.take()?;
     let post = mailbox.post().clone();
-    let timers = caller.data_mut().timers();
     let send = move || post.deliver(to, message);
-    let timer = timers
-        .timers
+    let timer = caller
+        .data()
+        .timers()
         .after(Duration::from_millis(delay), send)
         .map_err(|full| Misuse::refused(full.to_string()))?;
-    Ok(timers.insert(timer)?)
+    let account = caller.data().account().clone();
+    let started = caller.data_mut().started_timers();
+    Ok(started.insert(timer, &account)?)
 }
 
 /// `lunatic::timer::cancel_timer` (ABI §5): 1 if the message will not be sent
 /// now, 0 if it has been, or there is no such timer.
 fn cancel_timer<T: TimerHost>(mut caller: Caller<'_, T>, timer_id: u64) -> u32 {
-    let timer = caller.data_mut().timers().started.remove(timer_id);
+    let timer = caller.data_mut().started_timers().table.remove(timer_id);
     u32::from(timer.is_ok_and(|timer| timer.0.cancel()))
 }

@@ -3,7 +3,7 @@
 use divan::Bencher;
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimits, Module,
+    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter, Module,
 };
 use wasmtime::Val;
 
@@ -15,11 +15,11 @@ const GROWTHS: [i32; 2] = [1, 64];
 
 #[derive(Default)]
 struct State {
-    limits: MemoryLimits,
+    limits: MemoryLimiter,
 }
 
 impl InstanceState for State {
-    fn limits(&mut self) -> &mut MemoryLimits {
+    fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.limits
     }
 }

@@ -132,8 +132,9 @@ pub(super) fn tell<T: NetHost>(
 
 /// Keeps an iterator and returns its id. Traps if there are too many.
 fn keep<T: NetHost>(caller: &mut Caller<'_, T>, iterator: DnsIterator) -> Result<u64, Misuse> {
+    let account = caller.data().account().clone();
     let iterators = &mut caller.data_mut().net().tables().dns_iterators;
-    Ok(iterators.insert(iterator)?)
+    Ok(iterators.insert(iterator, &account)?)
 }
 
 impl DnsIterator {

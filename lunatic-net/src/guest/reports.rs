@@ -24,7 +24,8 @@ pub(super) fn keep<T: NetHost, S: Socket>(
     socket: S,
     id_ptr: u32,
 ) -> Result<u32> {
-    let kept = caller.data_mut().net().keep(socket);
+    let account = caller.data().account().clone();
+    let kept = caller.data_mut().net().keep(socket, &account);
     caller.answer_id(id_ptr, kept)
 }
 

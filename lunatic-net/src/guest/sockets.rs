@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, Resource, Table};
+use lunatic_account::Account;
 use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Result};
 
@@ -93,11 +94,11 @@ impl GuestNet {
     }
 
     /// Keeps a socket and returns its new id.
-    pub(super) fn keep<S: Socket>(&mut self, socket: S) -> Result<u64, TooManySockets> {
+    ///
+    /// - `account`: that of the process.
+    pub(super) fn keep<S: Socket>(&mut self, socket: S, account: &Account) -> Result<u64, Misuse> {
         self.check_room()?;
-        let limit = self.config.max_sockets;
-        let kept = self.table::<S>().insert(socket);
-        kept.map_err(|_| TooManySockets { limit })
+        Ok(self.table::<S>().insert(socket, account)?)
     }
 }
 
@@ -180,9 +181,10 @@ pub(super) fn drop<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) ->
 ///
 /// Traps on an unknown id, and if the process has as many sockets as it may.
 pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
+    let account = caller.data().account().clone();
     let net = caller.data_mut().net();
     let socket: S = net.socket(id)?;
-    Ok(net.keep(socket).map_err(Misuse::from)?)
+    Ok(net.keep(socket, &account)?)
 }
 
 /// Shared by every `lunatic::message::push_…` function on sockets (ABI §4):
@@ -211,7 +213,8 @@ pub(super) fn take<T: NetHost, S: Socket + MessageResource>(
     let net = caller.data_mut().net();
     net.check_room().map_err(Misuse::from)?;
     let socket: S = messages::take(&mut caller, index, S::KIND)?;
-    Ok(caller.data_mut().net().keep(socket).map_err(Misuse::from)?)
+    let account = caller.data().account().clone();
+    Ok(caller.data_mut().net().keep(socket, &account)?)
 }
 
 impl Resource for TcpListener {

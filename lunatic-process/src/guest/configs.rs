@@ -34,9 +34,9 @@ host_functions! {
 }
 
 /// A right that a process has or has not.
-struct Right {
-    name: &'static str,
-    of: fn(&mut ProcessConfig) -> &mut bool,
+pub(super) struct Right {
+    pub(super) name: &'static str,
+    pub(super) of: fn(&mut ProcessConfig) -> &mut bool,
 }
 
 const COMPILE_MODULES: Right = Right {
@@ -62,6 +62,7 @@ const SPAWN_PROCESSES: Right = Right {
 fn create_config<T: ProcessHost>(mut caller: Caller<'_, T>) -> Result<i64> {
     const DENIED: i64 = -1;
     let process = caller.data_mut().process_mut();
+    let account = process.process.account().clone();
     let own = process.config.process();
     if !own.can_create_configs {
         return Ok(DENIED);
@@ -70,7 +71,7 @@ fn create_config<T: ProcessHost>(mut caller: Caller<'_, T>) -> Result<i64> {
     *config.process_mut() = config.process().capped(own);
     let id = process
         .configs
-        .insert(GuestConfig(Arc::new(config)))
+        .insert(GuestConfig(Arc::new(config)), &account)
         .map_err(Misuse::from)?;
     Ok(id as i64)
 }
@@ -187,12 +188,16 @@ fn config_set_can_spawn_processes<T: ProcessHost>(
     set_right(caller, config_id, &SPAWN_PROCESSES, can != 0)
 }
 
-fn has_right<T: ProcessHost>(caller: Caller<'_, T>, config_id: u64, right: &Right) -> Result<u32> {
+pub(super) fn has_right<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    config_id: u64,
+    right: &Right,
+) -> Result<u32> {
     let mut config = config(&caller, config_id)?.clone();
     Ok(u32::from(*(right.of)(&mut config)))
 }
 
-fn set_right<T: ProcessHost>(
+pub(super) fn set_right<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,
     right: &Right,
@@ -208,7 +213,7 @@ fn set_right<T: ProcessHost>(
     Ok(())
 }
 
-fn config<'a, T: ProcessHost>(
+pub(super) fn config<'a, T: ProcessHost>(
     caller: &'a Caller<'_, T>,
     config_id: u64,
 ) -> Result<&'a ProcessConfig> {
@@ -217,7 +222,7 @@ fn config<'a, T: ProcessHost>(
 }
 
 /// Changes a config and cuts it to what the caller has.
-fn edit<T: ProcessHost>(
+pub(super) fn edit<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,
     change: impl FnOnce(&mut ProcessConfig),

@@ -6,7 +6,7 @@ use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
 use lunatic_mailbox::{Pid, Tag};
 use wasmtime::{Caller, Result};
 
-use crate::guest::ProcessHost;
+use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 use crate::signal::Signal;
 
@@ -60,33 +60,80 @@ fn die_when_link_dies<T: ProcessHost>(caller: Caller<'_, T>, die: u32) {
 /// `lunatic::process::link` (ABI §3.5): links the caller and another process.
 ///
 /// - `tag`: what either is told when the other dies; 0 for none.
-fn link<T: ProcessHost>(caller: Caller<'_, T>, tag: i64, process_id: u64) {
-    own(&caller).link(Pid::from_bits(process_id), Tag::new(tag));
+///
+/// Traps without the right to signal that process.
+fn link<T: ProcessHost>(caller: Caller<'_, T>, tag: i64, process_id: u64) -> Result<()> {
+    let process = signalled(&caller, process_id)?;
+    own(&caller).link(process, Tag::new(tag));
+    Ok(())
 }
 
 /// `lunatic::process::unlink` (ABI §3.5).
-fn unlink<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    own(&caller).unlink(Pid::from_bits(process_id));
+///
+/// Traps without the right to signal that process.
+fn unlink<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
+    let process = signalled(&caller, process_id)?;
+    own(&caller).unlink(process);
+    Ok(())
 }
 
 /// `lunatic::process::monitor` (ABI §3.5): asks to be told when a process ends.
-fn monitor<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    own(&caller).monitor(Pid::from_bits(process_id));
+///
+/// Traps without the right to signal that process.
+fn monitor<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
+    let process = signalled(&caller, process_id)?;
+    own(&caller).monitor(process);
+    Ok(())
 }
 
 /// `lunatic::process::stop_monitoring` (ABI §3.5).
-fn stop_monitoring<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
-    own(&caller).stop_monitoring(Pid::from_bits(process_id));
+///
+/// Traps without the right to signal that process.
+fn stop_monitoring<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
+    let process = signalled(&caller, process_id)?;
+    own(&caller).stop_monitoring(process);
+    Ok(())
 }
 
 /// `lunatic::process::kill` (ABI §3.5): ends a process, the caller too, at its
 /// next suspension point.
-fn kill<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) {
+///
+/// Traps without the right to signal that process.
+fn kill<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
+    let process = signalled(&caller, process_id)?;
     let environment = own(&caller).environment();
     // A process that has ended, or cannot be reached, need not be killed.
-    environment
-        .signal(Pid::from_bits(process_id), Signal::Kill)
-        .ok();
+    environment.signal(process, Signal::Kill).ok();
+    Ok(())
+}
+
+/// A process that the caller may signal.
+fn signalled<T: ProcessHost>(caller: &Caller<'_, T>, process_id: u64) -> Result<Pid, Misuse> {
+    let process = Pid::from_bits(process_id);
+    check_right_to_signal(caller.data(), process).map(|()| process)
+}
+
+/// Checks that a process may link, monitor and end another: that it has the right to
+/// do so outside of its branch, or that the other is in its branch or has ended.
+///
+/// # Errors
+///
+/// [`Misuse::Denied`].
+pub fn check_right_to_signal<T: ProcessHost>(state: &T, process: Pid) -> Result<(), Misuse> {
+    let own = state.process();
+    if own.config().process().can_signal_outside {
+        return Ok(());
+    }
+    let may = match own.handle().environment() {
+        environment if environment.is_local(process) => environment
+            .process(process)
+            .is_none_or(|other| other.account().is_within(own.handle().account())),
+        _ => false,
+    };
+    match may {
+        true => Ok(()),
+        false => Err(Misuse::Denied("signal processes outside of its branch")),
+    }
 }
 
 /// `lunatic::process::exists` (ABI §3.5): 1 if there is such a process on this node,

@@ -133,8 +133,10 @@ fn take_module<T: ProcessHost>(mut caller: Caller<'_, T>, index: u64) -> Result<
 }
 
 fn keep<T: ProcessHost>(caller: &mut Caller<'_, T>, module: Module<T>) -> Result<u64> {
+    let account = caller.data().account().clone();
     let modules = &mut caller.data_mut().process_mut().modules;
-    Ok(modules.insert(GuestModule(module)).map_err(Misuse::from)?)
+    let inserted = modules.insert(GuestModule(module), &account);
+    Ok(inserted.map_err(Misuse::from)?)
 }
 
 fn own_config<'a, T: ProcessHost>(caller: &'a Caller<'_, T>) -> &'a T::Config {

@@ -6,8 +6,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::Sender;
-use lunatic_engine::{Budget, Call, Instance, InstantiateError, Module};
+use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module};
 use lunatic_error::with_causes;
+use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{Val, WasmBacktrace};
 
@@ -25,6 +26,9 @@ pub struct Spawn<T: ProcessHost> {
     pub module: Module<T>,
     /// Its rights and limits.
     pub config: Arc<T::Config>,
+    /// Whether the config is that of the parent: then the process shares the account of
+    /// the parent, which has the limits of the config already.
+    pub is_own_config: bool,
     /// The exported function that is its body. It must return nothing.
     pub export: String,
     /// The arguments of that function.
@@ -40,12 +44,18 @@ pub(super) type Report = Option<Sender<Result<(), SpawnError>>>;
 
 /// The body. A process waits most of its life in its export, so what is needed to
 /// get there lies in a box of its own, and is gone then.
+///
+/// - `spawn`: its options were taken out.
+/// - `limiter`: the memory of its instance is charged to it already.
+/// - `linked_to`: the parent, if the two are linked.
 pub(super) fn run<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
+    limiter: MemoryLimiter,
+    linked_to: Option<Pid>,
     report: Report,
 ) -> impl Future<Output = Result<(), Failure>> + Send {
-    let begin = Box::pin(begin(context, spawn, report));
+    let begin = Box::pin(begin(context, spawn, limiter, linked_to, report));
     async move {
         let outcome = match begin.await {
             Ok(Begun {
@@ -76,11 +86,19 @@ struct Begun<T: ProcessHost> {
 async fn begin<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
+    limiter: MemoryLimiter,
+    linked_to: Option<Pid>,
     report: Report,
 ) -> wasmtime::Result<Begun<T>> {
     let process = context.process.clone();
     let module = spawn.module;
-    let starting = start(context, &module, spawn.config, spawn.child_environment);
+    let starting = start(
+        context,
+        &module,
+        spawn.config,
+        spawn.child_environment,
+        limiter,
+    );
     match AnsweringOutside::new(&process, &module, starting).await {
         Ok(mut instance) => {
             tell(&report, Ok(()));
@@ -95,8 +113,8 @@ async fn begin<T: ProcessHost>(
         Err(error) => {
             // The parent has its result code; no link is made to what did not
             // start (ABI §3.3).
-            if let Some(link) = &spawn.options.link {
-                process.unlink(link.parent.id());
+            if let Some(parent) = linked_to {
+                process.unlink(parent);
             }
             let error = match error {
                 InstantiateError::Start(error) => error,
@@ -114,11 +132,12 @@ async fn start<T: ProcessHost>(
     module: &Module<T>,
     config: Arc<T::Config>,
     child_environment: T::ChildEnvironment,
+    limiter: MemoryLimiter,
 ) -> Result<Instance<T>, InstantiateError> {
     let Context { process, mailbox } = context;
     let budget = budget(config.process().max_fuel);
     let mailbox = GuestMailbox::new(mailbox, process.clone());
-    let guest = GuestProcess::new(process, module.clone(), config);
+    let guest = GuestProcess::new(process, module.clone(), config, limiter);
     let state = T::new(guest, mailbox, child_environment);
     let mut instance = module.instantiate(state, budget).await?;
     let memory = instance.memory();

@@ -120,6 +120,8 @@ pub struct Resolved<T: ProcessHost> {
     pub module: Module<T>,
     /// Its rights and limits.
     pub config: Arc<T::Config>,
+    /// Whether the config is the caller's own, whose limits hold already.
+    pub is_own_config: bool,
     /// The exported function that it will run.
     pub export: String,
     /// The arguments of that function.
@@ -137,6 +139,7 @@ pub fn resolve<T: ProcessHost>(
     arguments: SpawnArguments,
 ) -> Result<Resolved<T>> {
     let parent = caller.data().process();
+    let is_own_config = arguments.config == OWN;
     let config = match arguments.config {
         OWN => parent.config.clone(),
         id => parent.configs.get(id as u64)?.0.clone(),
@@ -150,6 +153,7 @@ pub fn resolve<T: ProcessHost>(
     Ok(Resolved {
         module,
         config,
+        is_own_config,
         export,
         params,
     })
@@ -169,6 +173,7 @@ pub async fn prepare<T: ProcessHost>(
     let Resolved {
         module,
         config,
+        is_own_config,
         export,
         params,
     } = resolve(caller, arguments)?;
@@ -182,11 +187,13 @@ pub async fn prepare<T: ProcessHost>(
     let options = SpawnOptions {
         link,
         parent: Some(parent.id()),
+        account: Some(parent.account().clone()),
         ..SpawnOptions::default()
     };
     Ok(Spawn {
         module,
         config,
+        is_own_config,
         export,
         params,
         child_environment,

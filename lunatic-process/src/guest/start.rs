@@ -1,7 +1,10 @@
 //! How a wasm process is spawned.
 
+use std::mem;
+
 use async_channel::Receiver;
-use lunatic_engine::MemoryLimits;
+use lunatic_account::{Account, Charge, Kind};
+use lunatic_engine::{MemoryLimiter, MemoryLimits};
 
 use crate::environment::{Environment, SpawnError, SpawnOptions};
 use crate::failure::Failure;
@@ -25,7 +28,7 @@ pub struct Spawned {
 /// [`SpawnError`] if it is known beforehand that there can be no instance.
 pub fn spawn<T: ProcessHost>(
     environment: &Environment,
-    spawn: Spawn<T>,
+    mut spawn: Spawn<T>,
 ) -> Result<Spawned, SpawnError> {
     let info = spawn.module.info();
     let config = spawn.config.process();
@@ -34,10 +37,16 @@ pub fn spawn<T: ProcessHost>(
     };
     info.check_limits(&limits)
         .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
+    let account = account_of(environment, &spawn)?;
+    let charge = Charge::new(&account, Kind::LinearMemory, info.instance_bytes())
+        .map_err(SpawnError::Exceeded)?;
+    let limiter = MemoryLimiter::charged(limits, charge, info);
     let options = SpawnOptions {
+        account: Some(account),
         mailbox: config.mailbox,
-        ..spawn.options.clone()
+        ..mem::take(&mut spawn.options)
     };
+    let linked_to = options.link.as_ref().map(|link| link.parent.id());
     let (report, start) = match info.start_may_fail {
         true => {
             let (sender, receiver) = async_channel::bounded(1);
@@ -45,8 +54,23 @@ pub fn spawn<T: ProcessHost>(
         }
         false => (None, None),
     };
-    let process = environment.spawn(options, |context| run(context, spawn, report))?;
+    let process = environment.spawn(options, |context| {
+        run(context, spawn, limiter, linked_to, report)
+    })?;
     Ok(Spawned { process, start })
+}
+
+/// The account of the new process: that of its parent, or one below it.
+fn account_of<T: ProcessHost>(
+    environment: &Environment,
+    spawn: &Spawn<T>,
+) -> Result<Account, SpawnError> {
+    let parent = spawn.options.account.as_ref();
+    let parent = parent.unwrap_or(environment.account());
+    match spawn.config.process().account {
+        Some(limits) if !spawn.is_own_config => parent.branch(limits).map_err(SpawnError::Branch),
+        _ => Ok(parent.clone()),
+    }
 }
 
 impl Spawned {

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, Resource, Table};
-use lunatic_engine::{MemoryLimits, Module};
+use lunatic_engine::{MemoryLimiter, Module};
 use wasmtime::Memory;
 
+use crate::guest::ProcessHost;
 use crate::guest::modules::GuestModule;
-use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 
 /// What a wasm process has beside its instance. It stays when the code of the process
@@ -27,7 +27,7 @@ pub struct Incarnation<T: ProcessHost> {
     /// `None` until the instance is made.
     memory: Option<Memory>,
     started: bool,
-    limits: MemoryLimits,
+    limits: MemoryLimiter,
     /// The host function that it has called last, of those that may wait.
     entered: Option<&'static str>,
     /// How many calls of `trap::catch` are open.
@@ -48,14 +48,14 @@ impl<T: ProcessHost> GuestProcess<T> {
         process: Process,
         module: Module<T>,
         config: Arc<T::Config>,
+        limits: MemoryLimiter,
     ) -> GuestProcess<T> {
-        let max_memory = config.process().max_memory;
         GuestProcess {
             process,
             config,
             modules: Table::new(),
             configs: Table::new(),
-            incarnation: Incarnation::new(module, MemoryLimits { max_memory }),
+            incarnation: Incarnation::new(module, limits),
         }
     }
 
@@ -90,7 +90,7 @@ impl<T: ProcessHost> GuestProcess<T> {
 }
 
 impl<T: ProcessHost> Incarnation<T> {
-    fn new(module: Module<T>, limits: MemoryLimits) -> Incarnation<T> {
+    fn new(module: Module<T>, limits: MemoryLimiter) -> Incarnation<T> {
         Incarnation {
             module,
             memory: None,
@@ -107,7 +107,7 @@ impl<T: ProcessHost> Incarnation<T> {
     }
 
     /// Returns how far its memory may grow.
-    pub fn limits(&mut self) -> &mut MemoryLimits {
+    pub fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.limits
     }
 

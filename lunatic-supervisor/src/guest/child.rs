@@ -17,6 +17,7 @@ pub struct WasmChild<T: ProcessHost> {
     template: Arc<Template<T>>,
     export: Arc<str>,
     params: Vec<Val>,
+    is_own_config: bool,
 }
 
 /// What children that differ in their parameters share.
@@ -52,6 +53,7 @@ impl<T: ProcessHost> WasmChild<T> {
             template: Arc::new(template),
             export: "_start".into(),
             params: Vec::new(),
+            is_own_config: false,
         }
     }
 
@@ -65,6 +67,14 @@ impl<T: ProcessHost> WasmChild<T> {
     /// Returns the child with these arguments for that function.
     pub fn params(mut self, params: Vec<Val>) -> WasmChild<T> {
         self.params = params;
+        self
+    }
+
+    /// Returns the child, whose config is that of the supervisor's owner, or is not. If it
+    /// is, the child shares the account of the supervisor, whatever limits of an account
+    /// are in the config.
+    pub fn own_config(mut self, is_own_config: bool) -> WasmChild<T> {
+        self.is_own_config = is_own_config;
         self
     }
 
@@ -110,6 +120,7 @@ impl<T: ProcessHost> WasmChild<T> {
             Spawn {
                 module: module.clone(),
                 config: config.clone(),
+                is_own_config: self.is_own_config,
                 export: self.export.to_string(),
                 params: self.params,
                 child_environment,
@@ -132,6 +143,7 @@ impl<T: ProcessHost> Clone for WasmChild<T> {
             template: self.template.clone(),
             export: self.export.clone(),
             params: self.params.clone(),
+            is_own_config: self.is_own_config,
         }
     }
 }

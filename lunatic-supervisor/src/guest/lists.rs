@@ -43,8 +43,9 @@ async fn which_children<T: SupervisorHost>(
     let list = match running::ask(&mut caller, supervisor, request).await {
         Ok(children) => {
             let list = GuestList(encode(&children));
+            let account = caller.data().account().clone();
             let tables = caller.data_mut().supervisors().tables();
-            Ok(tables.lists.insert(list).map_err(Misuse::from)?)
+            Ok(tables.lists.insert(list, &account).map_err(Misuse::from)?)
         }
         Err(error) => Err(error),
     };

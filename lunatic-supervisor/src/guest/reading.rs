@@ -98,6 +98,7 @@ pub(super) fn child<T: SupervisorHost>(
     let Resolved {
         module,
         config,
+        is_own_config,
         export,
         params,
     } = resolve(caller, arguments)?;
@@ -106,6 +107,7 @@ pub(super) fn child<T: SupervisorHost>(
     let start = WasmChild::new(module, config, environments)
         .export(export)
         .params(params)
+        .own_config(is_own_config)
         .into_start();
     let mut child = ChildSpec::new(name, start)
         .restart(restart)

@@ -7,7 +7,7 @@ use std::future::Future;
 
 use lunatic_abi::{Guest, TIMED_OUT, Timeout, host_functions, params};
 use lunatic_mailbox::{Pid, Tag};
-use lunatic_process::guest::check_right_to_spawn;
+use lunatic_process::guest::{check_right_to_signal, check_right_to_spawn};
 use lunatic_process::{ExitReason, SpawnLink};
 use wasmtime::{Caller, Result, Val};
 
@@ -47,6 +47,9 @@ host_functions! {
 pub(super) enum Unanswered {
     /// There is no supervisor with this process id.
     NoSupervisor(u64),
+    /// The supervisor is outside of the caller's branch, and the caller has no right to
+    /// signal processes there.
+    Denied(u64),
     /// The supervisor has refused it.
     Refused(RequestError),
 }
@@ -213,7 +216,7 @@ async fn delete_child<T: SupervisorHost>(
 /// children, the last first, and to end normally. Nothing happens if there is
 /// none.
 fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
-    if let Some(supervisor) = find(&caller, supervisor) {
+    if let Ok(supervisor) = find(&caller, supervisor) {
         supervisor.stop();
     }
 }
@@ -225,7 +228,7 @@ fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
 ///
 /// - `timeout`: milliseconds; -1 for ever.
 ///
-/// Traps on a bad address.
+/// Traps on a bad address, and without the right to signal that process.
 async fn wait<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     process_id: u64,
@@ -241,6 +244,7 @@ async fn wait<T: SupervisorHost>(
     let Some(process) = environment.process(process_id) else {
         return Ok(NO_PROCESS);
     };
+    check_right_to_signal(caller.data(), process_id)?;
     let ended = Timeout::from_millis(timeout).limit(process.wait());
     match caller.wait(ended).await {
         None => Ok(TIMED_OUT),
@@ -290,17 +294,25 @@ pub(super) async fn ask<T: SupervisorHost, R, F>(
 where
     F: Future<Output = Result<R, RequestError>> + Send,
 {
-    let found = find(caller, supervisor).ok_or(Unanswered::NoSupervisor(supervisor))?;
+    let found = find(caller, supervisor)?;
     caller
         .wait(request(found))
         .await
         .map_err(Unanswered::Refused)
 }
 
-fn find<T: SupervisorHost>(caller: &Caller<'_, T>, supervisor: u64) -> Option<Supervisor> {
+/// Finds a supervisor that the caller may make requests of.
+fn find<T: SupervisorHost>(
+    caller: &Caller<'_, T>,
+    supervisor: u64,
+) -> Result<Supervisor, Unanswered> {
     let environment = caller.data().process().handle().environment();
-    let process = environment.process(Pid::from_bits(supervisor))?;
-    Supervisor::of(process)
+    let process = environment.process(Pid::from_bits(supervisor));
+    let found = process.and_then(Supervisor::of);
+    let found = found.ok_or(Unanswered::NoSupervisor(supervisor))?;
+    check_right_to_signal(caller.data(), found.process().id())
+        .map_err(|_| Unanswered::Denied(supervisor))?;
+    Ok(found)
 }
 
 impl fmt::Display for Unanswered {
@@ -309,6 +321,11 @@ impl fmt::Display for Unanswered {
             Unanswered::NoSupervisor(id) => {
                 write!(f, "there is no supervisor with the process id {id}")
             }
+            Unanswered::Denied(id) => write!(
+                f,
+                "permission denied: the supervisor with the process id {id} is outside of the \
+                 branch of this process"
+            ),
             Unanswered::Refused(error) => error.fmt(f),
         }
     }
@@ -317,7 +334,7 @@ impl fmt::Display for Unanswered {
 impl Error for Unanswered {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Unanswered::NoSupervisor(_) => None,
+            Unanswered::NoSupervisor(_) | Unanswered::Denied(_) => None,
             Unanswered::Refused(error) => error.source(),
         }
     }

@@ -53,8 +53,9 @@ fn create_spec<T: SupervisorHost>(
         backoff: None,
     };
     let spec = GuestSpec(Spec::new(name).flags(flags));
+    let account = caller.data().account().clone();
     let tables = caller.data_mut().supervisors().tables();
-    Ok(tables.specs.insert(spec).map_err(Misuse::from)?)
+    Ok(tables.specs.insert(spec, &account).map_err(Misuse::from)?)
 }
 
 /// `lunatic::supervisor::drop_spec` (ABI §23.2). Supervisors that were

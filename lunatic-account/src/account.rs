@@ -1,0 +1,312 @@
+//! The tree and the counting.
+
+use std::error::Error;
+use std::fmt;
+use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::cpu::CpuBudget;
+use crate::kind::Kind;
+use crate::limits::AccountLimits;
+
+/// A tree has no more levels than this, so that a charge takes a bounded time.
+const MAX_DEPTH: u32 = 16;
+
+/// What is charged for an account itself, in bytes, to the account above it.
+const ACCOUNT_BYTES: u64 = 512;
+
+/// A node of the tree; a clone is the same account.
+///
+/// See the [crate](crate) for what holds for it.
+#[derive(Clone)]
+pub struct Account {
+    inner: Arc<Inner>,
+}
+
+/// Tells the accounts of a program apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(u64);
+
+struct Inner {
+    id: AccountId,
+    depth: u32,
+    parent: Option<Account>,
+    limits: AccountLimits,
+    used: [AtomicU64; Kind::ALL.len()],
+    /// Only in the root: every charge of memory is refused.
+    out_of_memory: AtomicBool,
+    cpu: Option<Mutex<CpuBudget>>,
+}
+
+/// A charge was refused, and nothing was charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded {
+    /// What there would be too much of.
+    pub kind: Kind,
+    /// How much there may be.
+    pub limit: u64,
+    /// The account whose limit it is.
+    pub account: AccountId,
+}
+
+/// Why there is no account below another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BranchError {
+    /// The tree would have too many levels.
+    TooDeep {
+        /// How many it may have.
+        limit: u32,
+    },
+    /// The account above has no memory left for it.
+    Exceeded(Exceeded),
+}
+
+impl Account {
+    /// The root of a new tree.
+    pub fn root(limits: AccountLimits) -> Account {
+        Account::new(None, limits)
+    }
+
+    /// A new account below this one.
+    ///
+    /// # Errors
+    ///
+    /// [`BranchError`].
+    pub fn branch(&self, limits: AccountLimits) -> Result<Account, BranchError> {
+        if self.inner.depth + 1 >= MAX_DEPTH {
+            return Err(BranchError::TooDeep { limit: MAX_DEPTH });
+        }
+        self.charge(Kind::Memory, ACCOUNT_BYTES)
+            .map_err(BranchError::Exceeded)?;
+        Ok(Account::new(Some(self.clone()), limits))
+    }
+
+    fn new(parent: Option<Account>, limits: AccountLimits) -> Account {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Account {
+            inner: Arc::new(Inner {
+                id: AccountId(NEXT.fetch_add(1, Ordering::Relaxed)),
+                depth: parent.as_ref().map_or(0, |parent| parent.inner.depth + 1),
+                parent,
+                limits,
+                used: Default::default(),
+                out_of_memory: AtomicBool::new(false),
+                cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
+            }),
+        }
+    }
+
+    /// Which account it is.
+    pub fn id(&self) -> AccountId {
+        self.inner.id
+    }
+
+    /// The account above; `None` for the root.
+    pub fn parent(&self) -> Option<&Account> {
+        self.inner.parent.as_ref()
+    }
+
+    /// The limits of this account itself.
+    pub fn limits(&self) -> &AccountLimits {
+        &self.inner.limits
+    }
+
+    /// How much is charged to this account and those below it.
+    pub fn used(&self, kind: Kind) -> u64 {
+        self.counter(kind).load(Ordering::Relaxed)
+    }
+
+    /// Whether this account is `other` or below it.
+    pub fn is_within(&self, other: &Account) -> bool {
+        self.to_root()
+            .any(|account| Arc::ptr_eq(&account.inner, &other.inner))
+    }
+
+    /// Whether both are the same account.
+    #[inline]
+    pub fn is(&self, other: &Account) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Charges an amount to this account and all above it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if that is more than a limit allows; then nothing is charged.
+    pub fn charge(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {
+        for account in self.to_root() {
+            if let Err(exceeded) = account.charge_one(kind, amount) {
+                self.to_root()
+                    .take_while(|charged| !charged.is(account))
+                    .for_each(|charged| charged.release_one(kind, amount));
+                return Err(exceeded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Releases what was charged.
+    pub fn release(&self, kind: Kind, amount: u64) {
+        for account in self.to_root() {
+            account.release_one(kind, amount);
+        }
+    }
+
+    /// From now on, every charge of memory to any account of this tree is refused, or
+    /// no longer. This account has to be the root.
+    pub fn set_out_of_memory(&self, out_of_memory: bool) {
+        self.inner
+            .out_of_memory
+            .store(out_of_memory, Ordering::Relaxed);
+    }
+
+    /// Whether CPU time has to be reported to this account: it or one above it has a
+    /// limit.
+    pub fn limits_cpu(&self) -> bool {
+        self.to_root().any(|account| account.inner.cpu.is_some())
+    }
+
+    /// Counts CPU time that a process of this account has used until `now`.
+    pub fn use_cpu(&self, now: Instant, time: Duration) {
+        for budget in self.cpu_budgets() {
+            budget.lock().spend(now, time);
+        }
+    }
+
+    /// How long the processes of this account have to wait until they may run; zero if
+    /// they may run now.
+    pub fn cpu_delay(&self, now: Instant) -> Duration {
+        self.cpu_budgets()
+            .map(|budget| budget.lock().delay(now))
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn cpu_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
+        self.to_root()
+            .filter_map(|account| account.inner.cpu.as_ref())
+    }
+
+    /// This account, the one above it, and so on to the root.
+    fn to_root(&self) -> impl Iterator<Item = &Account> {
+        iter::successors(Some(self), |account| account.parent())
+    }
+
+    fn counter(&self, kind: Kind) -> &AtomicU64 {
+        &self.inner.used[kind.index()]
+    }
+
+    fn charge_one(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {
+        if kind == Kind::LinearMemory {
+            if self.is_root() {
+                self.check_out_of_memory(kind)?;
+            } else {
+                self.add(Kind::Memory, amount, self.inner.limits.memory)?;
+            }
+            return self.add(kind, amount, u64::MAX);
+        }
+        if kind == Kind::Memory && self.is_root() {
+            self.check_out_of_memory(kind)?;
+        }
+        self.add(kind, amount, self.inner.limits.of(kind))
+    }
+
+    fn release_one(&self, kind: Kind, amount: u64) {
+        if kind == Kind::LinearMemory && !self.is_root() {
+            self.subtract(Kind::Memory, amount);
+        }
+        self.subtract(kind, amount);
+    }
+
+    fn is_root(&self) -> bool {
+        self.inner.parent.is_none()
+    }
+
+    fn check_out_of_memory(&self, kind: Kind) -> Result<(), Exceeded> {
+        match self.inner.out_of_memory.load(Ordering::Relaxed) {
+            true => Err(self.exceeded(kind, self.inner.limits.memory)),
+            false => Ok(()),
+        }
+    }
+
+    fn add(&self, kind: Kind, amount: u64, limit: u64) -> Result<(), Exceeded> {
+        let sum = |used: u64| used.checked_add(amount).filter(|sum| *sum <= limit);
+        self.counter(kind)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum)
+            .map(|_| ())
+            .map_err(|_| self.exceeded(kind, limit))
+    }
+
+    fn subtract(&self, kind: Kind, amount: u64) {
+        let before = self.counter(kind).fetch_sub(amount, Ordering::Relaxed);
+        debug_assert!(before >= amount, "released more {kind} than was charged");
+    }
+
+    fn exceeded(&self, kind: Kind, limit: u64) -> Exceeded {
+        Exceeded {
+            kind,
+            limit,
+            account: self.id(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(parent) = &self.parent {
+            parent.release(Kind::Memory, ACCOUNT_BYTES);
+        }
+    }
+}
+
+impl Default for Account {
+    /// A root without limits.
+    fn default() -> Account {
+        Account::root(AccountLimits::default())
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id())
+            .field("depth", &self.inner.depth)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exceeded { kind, limit, .. } = self;
+        write!(f, "the limit of {limit} {kind} is reached")
+    }
+}
+
+impl Error for Exceeded {}
+
+impl fmt::Display for BranchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BranchError::TooDeep { limit } => {
+                write!(
+                    f,
+                    "accounts with limits of their own are nested {limit} deep, as many as may be"
+                )
+            }
+            BranchError::Exceeded(exceeded) => exceeded.fmt(f),
+        }
+    }
+}
+
+impl Error for BranchError {}

@@ -1,0 +1,62 @@
+//! An amount that is released when it is dropped.
+
+use std::mem;
+
+use crate::account::{Account, Exceeded};
+use crate::kind::Kind;
+
+/// An amount that is charged to an account until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping a charge releases it"]
+pub struct Charge {
+    account: Account,
+    kind: Kind,
+    amount: u64,
+}
+
+impl Charge {
+    /// Charges an amount.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`].
+    pub fn new(account: &Account, kind: Kind, amount: u64) -> Result<Charge, Exceeded> {
+        account.charge(kind, amount)?;
+        Ok(Charge {
+            account: account.clone(),
+            kind,
+            amount,
+        })
+    }
+
+    /// How much is charged.
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// To whom.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Charges another amount instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if it is more and that is refused; the charge stays as it was.
+    pub fn set(&mut self, amount: u64) -> Result<(), Exceeded> {
+        match amount.checked_sub(self.amount) {
+            Some(more) => self.account.charge(self.kind, more)?,
+            None => self.account.release(self.kind, self.amount - amount),
+        }
+        self.amount = amount;
+        Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let amount = mem::take(&mut self.amount);
+        self.account.release(self.kind, amount);
+    }
+}

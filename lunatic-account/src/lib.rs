@@ -1,0 +1,36 @@
+//! A tree of accounts with limits, to which everything is charged that a guest makes
+//! the host keep.
+//!
+//! # Layout
+//!
+//! - [`kind`]: [`Kind`], what is counted.
+//! - [`limits`]: [`AccountLimits`], how much of it there may be.
+//! - [`account`]: [`Account`], the tree and the counting.
+//! - [`charge`]: [`Charge`], an amount that is released when it is dropped.
+//! - [`cpu`]: [`CpuBudget`], how much of a core the processes of an account use.
+//!
+//! # Invariants
+//!
+//! - What is charged to an account is charged to all accounts above it, or to none.
+//! - No limit is exceeded, by however many threads at once.
+//! - Everything that is charged is released once; an account that nobody uses any
+//!   more has a count of 0 of every kind.
+//! - A charge takes no lock: it is one atomic operation for each account on the way to
+//!   the root.
+
+pub mod account;
+pub mod charge;
+pub mod cpu;
+pub mod kind;
+pub mod limits;
+
+pub use account::{Account, AccountId, BranchError, Exceeded};
+pub use charge::Charge;
+pub use cpu::CpuBudget;
+pub use kind::Kind;
+pub use limits::AccountLimits;
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

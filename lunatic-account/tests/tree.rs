@@ -1,0 +1,138 @@
+//! Limits hold for branches, and everything is released.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::thread;
+
+use lunatic_account::{Account, AccountLimits, BranchError, Charge, Kind};
+use proptest::prelude::*;
+
+fn with_memory(memory: u64) -> AccountLimits {
+    AccountLimits {
+        memory,
+        ..AccountLimits::default()
+    }
+}
+
+#[test]
+fn a_refused_charge_changes_nothing_on_the_way_to_the_root() {
+    let root = Account::root(with_memory(10_000));
+    let branch = root.branch(with_memory(8_000)).unwrap();
+    let leaf = branch.branch(AccountLimits::default()).unwrap();
+    let (at_root, at_branch) = (root.used(Kind::Memory), branch.used(Kind::Memory));
+    let error = leaf.charge(Kind::Memory, 7_900).unwrap_err();
+    assert_eq!(error.account, branch.id());
+    assert_eq!(
+        error.to_string(),
+        "the limit of 8000 bytes of memory is reached"
+    );
+    assert_eq!(root.used(Kind::Memory), at_root);
+    assert_eq!(branch.used(Kind::Memory), at_branch);
+    assert_eq!(leaf.used(Kind::Memory), 0);
+}
+
+#[test]
+fn linear_memory_counts_for_a_branch_but_not_for_the_root() {
+    let root = Account::root(with_memory(10_000));
+    let branch = root.branch(with_memory(20_000)).unwrap();
+    let memory = Charge::new(&branch, Kind::LinearMemory, 15_000).unwrap();
+    assert!(branch.charge(Kind::Memory, 6_000).is_err());
+    assert!(branch.charge(Kind::LinearMemory, 6_000).is_err());
+    let host = Charge::new(&branch, Kind::Memory, 5_000).unwrap();
+    drop((memory, host));
+    assert_eq!(branch.used(Kind::LinearMemory), 0);
+}
+
+#[test]
+fn sums_that_overflow_are_refused() {
+    let root = Account::default();
+    root.charge(Kind::Memory, u64::MAX - 1).unwrap();
+    assert!(root.charge(Kind::Memory, 2).is_err());
+    assert_eq!(root.used(Kind::Memory), u64::MAX - 1);
+}
+
+#[test]
+fn a_tree_has_a_bounded_depth_and_nothing_is_left_of_it() {
+    let root = Account::default();
+    let mut leaf = root.clone();
+    let error = loop {
+        match leaf.branch(AccountLimits::default()) {
+            Ok(account) => leaf = account,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, BranchError::TooDeep { limit: 16 });
+    assert!(leaf.is_within(&root) && !root.is_within(&leaf));
+    drop(leaf);
+    assert_eq!(root.used(Kind::Memory), 0);
+}
+
+#[test]
+fn a_tree_without_memory_refuses_memory_and_nothing_else() {
+    let root = Account::default();
+    let branch = root.branch(AccountLimits::default()).unwrap();
+    root.set_out_of_memory(true);
+    assert!(branch.charge(Kind::LinearMemory, 1).is_err());
+    assert!(branch.charge(Kind::Names, 1).is_ok());
+    root.set_out_of_memory(false);
+    assert!(branch.charge(Kind::LinearMemory, 1).is_ok());
+}
+
+#[test]
+fn threads_that_charge_at_once_never_exceed_a_limit_together() {
+    const LIMIT: u64 = 1_000;
+    let root = Account::root(AccountLimits {
+        timers: LIMIT,
+        ..AccountLimits::default()
+    });
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let branch = root.branch(AccountLimits::default()).unwrap();
+            thread::spawn(move || {
+                let mut held = Vec::new();
+                for round in 0..20_000_u64 {
+                    if let Ok(charge) = Charge::new(&branch, Kind::Timers, 1 + round % 7) {
+                        held.push(charge);
+                    }
+                    if round % 11 == 0 {
+                        held.clear();
+                    }
+                }
+                held.iter().map(Charge::amount).sum::<u64>()
+            })
+        })
+        .collect();
+    for worker in workers {
+        assert!(worker.join().unwrap() <= LIMIT);
+    }
+    assert_eq!(root.used(Kind::Timers), 0);
+}
+
+proptest! {
+    #[test]
+    fn counts_are_the_sums_of_what_is_charged_below(
+        steps in prop::collection::vec((0_usize..4, 0_u64..2_000, any::<bool>()), 0..200)
+    ) {
+        let root = Account::root(with_memory(40_000));
+        let left = root.branch(with_memory(9_000)).unwrap();
+        let right = root.branch(AccountLimits::default()).unwrap();
+        let below = left.branch(with_memory(5_000)).unwrap();
+        let accounts = [&root, &left, &right, &below];
+        let mut held: Vec<(usize, Charge)> = Vec::new();
+        for (at, amount, drop_one) in steps {
+            if let Ok(charge) = Charge::new(accounts[at], Kind::Memory, amount) {
+                held.push((at, charge));
+            }
+            if drop_one && !held.is_empty() {
+                drop(held.swap_remove(amount as usize % held.len()));
+            }
+            let own = |at| held.iter().filter(|held| held.0 == at).map(|held| held.1.amount()).sum::<u64>();
+            // 512 bytes for each account below.
+            prop_assert_eq!(below.used(Kind::Memory), own(3));
+            prop_assert_eq!(left.used(Kind::Memory), own(1) + own(3) + 512);
+            prop_assert_eq!(root.used(Kind::Memory), (0..4).map(own).sum::<u64>() + 3 * 512);
+            for account in accounts {
+                prop_assert!(account.used(Kind::Memory) <= account.limits().memory);
+            }
+        }
+    }
+}
