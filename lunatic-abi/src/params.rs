@@ -13,6 +13,16 @@ const TYPE_V128: u8 = 0x7B;
 
 /// Reads argument records.
 ///
+/// ```
+/// use lunatic_abi::params;
+///
+/// let mut record = [0; 17];
+/// record[0] = 0x7f; // an `i32`
+/// record[1] = 42;
+/// assert_eq!(params::parse(&record)?[0].i32(), Some(42));
+/// # Ok::<(), lunatic_abi::Misuse>(())
+/// ```
+///
 /// Bytes above the width of an `i32` or `i64` are ignored: guests leave
 /// anything there.
 ///

@@ -5,7 +5,8 @@ use std::fmt;
 
 use lunatic_account::Exceeded;
 
-/// A guest broke the rules of the host interface; the call traps.
+/// The error of a guest that broke the rules of the host interface. The call traps
+/// with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
@@ -42,7 +43,7 @@ pub enum Misuse {
     BadParameters(String),
     /// The process lacks the right that a call needs.
     Denied(&'static str),
-    /// The call makes no sense in the state that the process is in.
+    /// The call is not possible now, or with these arguments.
     Refused(String),
 }
 
@@ -56,7 +57,7 @@ pub struct TableLimit {
 }
 
 impl Misuse {
-    /// A refusal that only this call can explain.
+    /// Returns a [`Refused`](Misuse::Refused) with this reason.
     pub fn refused(reason: impl Into<String>) -> Misuse {
         Misuse::Refused(reason.into())
     }

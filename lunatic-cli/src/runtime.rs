@@ -35,6 +35,19 @@ use crate::state::{self, HOST_FUNCTIONS, State};
 /// A runtime for processes, wasm and native; clone it freely.
 ///
 /// It runs until [`shut_down`](Runtime::shut_down) is called.
+///
+/// ```
+/// use lunatic_cli::{Root, Runtime};
+///
+/// # futures_lite::future::block_on(async {
+/// let runtime = Runtime::builder().start()?;
+/// let module = runtime.load(br#"(module (func (export "main")))"#.to_vec()).await?;
+/// let process = runtime.spawn(&module, Root::new("main")).await?;
+/// assert!(process.wait().await.is_normal());
+/// runtime.shut_down().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Runtime {
     loader: Loader<State>,
@@ -48,6 +61,46 @@ pub struct Runtime {
 }
 
 /// How a [`Runtime`] is to be started.
+///
+/// An embedder's own host functions are declared by
+/// [`host_functions!`](lunatic_abi::host_functions), and reach the process through its
+/// [`State`]:
+///
+/// ```
+/// use lunatic_abi::{AbiHost, Guest, host_functions};
+/// use lunatic_cli::{Root, Runtime};
+/// use wasmtime::Caller;
+///
+/// host_functions! {
+///     fn add_to_linker<T: AbiHost>(Linker<T>);
+///     const HOST_FUNCTIONS;
+///     in "example" { fn length(ptr: u32, len: u32) -> u32; }
+/// }
+///
+/// fn length<T: AbiHost>(
+///     mut caller: Caller<'_, T>,
+///     ptr: u32,
+///     len: u32,
+/// ) -> wasmtime::Result<u32> {
+///     Ok(caller.text(ptr, len)?.chars().count() as u32)
+/// }
+///
+/// # futures_lite::future::block_on(async {
+/// let runtime = Runtime::builder()
+///     .host_functions(HOST_FUNCTIONS, add_to_linker)
+///     .start()?;
+/// let module = br#"(module
+///     (import "example" "length" (func $length (param i32 i32) (result i32)))
+///     (memory (export "memory") 1)
+///     (func (export "main")
+///         (if (call $length (i32.const 0) (i32.const 0)) (then unreachable))))"#;
+/// let module = runtime.load(module.to_vec()).await?;
+/// let process = runtime.spawn(&module, Root::new("main")).await?;
+/// assert!(process.wait().await.is_normal());
+/// # runtime.shut_down().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Default)]
 pub struct Builder {
     workers: Option<NonZeroUsize>,
@@ -62,6 +115,20 @@ pub struct Builder {
 type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync;
 
 /// A process that no other process spawns: how it starts.
+///
+/// ```
+/// use lunatic_cli::{Config, Root};
+/// use lunatic_wasi::{Capture, Stdio};
+/// use wasmtime::Val;
+///
+/// let mut config = Config::default();
+/// config.process.max_memory = 64 << 20;
+/// let root = Root::new("main")
+///     .params([Val::I32(7)])
+///     .config(config)
+///     .stdio(Stdio::captured(Capture::root()));
+/// # drop(root);
+/// ```
 #[derive(Debug)]
 pub struct Root {
     export: String,

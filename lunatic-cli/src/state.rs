@@ -59,12 +59,17 @@ impl AbiHost for State {
         &mut self.errors
     }
 
+    fn enter(&mut self, function: &'static str) {
+        self.process.incarnation_mut().enter(function);
+    }
+
     fn has_requests(&self) -> bool {
         self.process.handle().has_requests()
     }
 
-    fn answer_requests(store: StoreContextMut<'_, State>, function: &'static str) {
-        answer_requests(store, Some(function));
+    fn answer_requests(store: StoreContextMut<'_, State>) {
+        let function = store.data().process.incarnation().entered();
+        answer_requests(store, function);
     }
 }
 

@@ -13,6 +13,29 @@ use std::fmt;
 pub struct WithCauses<'a>(&'a (dyn Error + 'static));
 
 /// Returns what displays `error` and all its causes on one line.
+///
+/// ```
+/// use std::{error, fmt, num};
+///
+/// #[derive(Debug)]
+/// struct NoPort(num::ParseIntError);
+///
+/// impl fmt::Display for NoPort {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         f.write_str("not a port")
+///     }
+/// }
+///
+/// impl error::Error for NoPort {
+///     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+///         Some(&self.0)
+///     }
+/// }
+///
+/// let error = "http".parse::<u16>().map_err(NoPort).unwrap_err();
+/// let text = lunatic_error::with_causes(&error).to_string();
+/// assert_eq!(text, "not a port: invalid digit found in string");
+/// ```
 pub fn with_causes<'a>(error: &'a (dyn Error + 'static)) -> WithCauses<'a> {
     WithCauses(error)
 }

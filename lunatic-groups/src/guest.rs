@@ -13,7 +13,7 @@ use crate::scope::Scope;
 
 /// What the state of a process offers to `lunatic::group`.
 pub trait GroupHost: ProcessHost {
-    /// The groups that this process sees.
+    /// Returns the groups that this process sees.
     fn groups(&self) -> &Groups;
 }
 
@@ -261,10 +261,10 @@ fn dispatch<T: GroupHost>(
 }
 
 /// `lunatic::group::broadcast` (ABI §24): sends the scratch message to
-/// each process of a group once. Returns to how many.
+/// each process of a group once. Returns the number of processes.
 ///
-/// Traps on a bad address, text that is not UTF-8, without a data message, and
-/// if there was a resource in it: there is only one of that.
+/// Traps on a bad address, text that is not UTF-8, without a data message, and if a
+/// resource was put into the message: a resource can have one receiver only.
 async fn broadcast<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -276,7 +276,7 @@ async fn broadcast<T: GroupHost>(
     let group = caller.text(group_ptr, group_len)?.to_owned();
     let (tag, bytes) = take_bytes(&mut caller)?;
     let count = match scope {
-        Some(scope) => scope.broadcast(&group, tag, &bytes).await,
+        Some(scope) => caller.wait(scope.broadcast(&group, tag, &bytes)).await,
         None => 0,
     };
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
@@ -342,7 +342,8 @@ fn stop_monitoring<T: GroupHost>(
     Ok(if was_there { DONE } else { NO_MONITOR })
 }
 
-/// Tag and bytes of the data message in scratch, if that is all of it.
+/// Takes the data message out of scratch and returns its tag and bytes. Traps if a
+/// resource was put into it.
 fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, Vec<u8>), Misuse> {
     let mailbox = caller.data_mut().mailbox();
     if mailbox.data()?.had_resources() {
@@ -371,7 +372,7 @@ fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {
     caller.data().process().handle()
 }
 
-/// The scope of this name, which from now on exists.
+/// Returns the scope of this name, and makes it if it does not exist.
 fn scope<T: GroupHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,
@@ -381,7 +382,7 @@ fn scope<T: GroupHost>(
     Ok(caller.data().groups().scope(&name))
 }
 
-/// The scope of this name, if it exists.
+/// Returns the scope of this name, if it exists.
 fn existing_scope<T: GroupHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,

@@ -160,7 +160,7 @@ async fn send_receive_skip_search<T: MailboxHost>(
     let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
     let reply = mailbox.request(to, Tag::new(wait_on_tag))?;
-    wait_for_message(caller, reply, timeout, "send_receive_skip_search").await
+    wait_for_message(caller, reply, timeout).await
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
@@ -183,7 +183,7 @@ async fn receive<T: MailboxHost>(
         _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
     let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
-    wait_for_message(caller, message, timeout, "receive").await
+    wait_for_message(caller, message, timeout).await
 }
 
 /// Waits for a message and puts it into scratch. Returns its kind, or 9027.
@@ -191,15 +191,17 @@ async fn wait_for_message<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     mut wait: Wait,
     timeout: u64,
-    function: &'static str,
 ) -> Result<u32> {
     let message = poll_fn(|cx| {
-        caller.answer_requests(function);
-        caller.data_mut().mailbox().inbox().poll(&mut wait, cx)
+        let polled = caller.data_mut().mailbox().inbox().poll(&mut wait, cx);
+        if polled.is_pending() {
+            caller.answer_requests();
+        }
+        polled
     });
     let mut received = Timeout::from_millis(timeout).limit(message).await;
     if received.is_none() && wait.is_searching() {
-        received = finish_search(&mut caller, &mut wait, function).await;
+        received = finish_search(&mut caller, &mut wait).await;
     }
     let mailbox = caller.data_mut().mailbox();
     match received {
@@ -216,10 +218,9 @@ async fn wait_for_message<T: MailboxHost>(
 async fn finish_search<T: MailboxHost>(
     caller: &mut Caller<'_, T>,
     wait: &mut Wait,
-    function: &'static str,
 ) -> Option<Message> {
     poll_fn(|cx| {
-        caller.answer_requests(function);
+        caller.answer_requests();
         let polled = caller.data_mut().mailbox().inbox().poll(wait, cx);
         match wait.is_searching() {
             true => Poll::Pending,

@@ -21,6 +21,26 @@ use crate::signal::Signal;
 use crate::table::ProcessTable;
 
 /// The processes that can see each other, and their ids; clone it freely.
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, Wanted};
+/// use lunatic_process::{Environment, SpawnOptions};
+/// use lunatic_scheduler::Scheduler;
+///
+/// let scheduler = Scheduler::builder().start().unwrap();
+/// let environment = Environment::new(1, scheduler.clone());
+/// let process = environment
+///     .spawn(SpawnOptions::default(), |mut own| async move {
+///         own.mailbox.receive(Wanted::Any).await;
+///         Ok(())
+///     })
+///     .unwrap();
+/// environment.send(process.id(), DataMessage::default().into());
+/// let reason = futures_lite::future::block_on(process.wait());
+/// assert!(reason.is_normal());
+/// assert!(!environment.exists(process.id()));
+/// scheduler.stop();
+/// ```
 #[derive(Clone)]
 pub struct Environment {
     inner: Arc<Inner>,

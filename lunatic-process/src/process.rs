@@ -434,10 +434,24 @@ impl Process {
     /// Takes the requests for the body out, the oldest first; for bodies that see
     /// to them.
     pub fn take_requests(&self) -> impl Iterator<Item = Request> + use<> {
+        self.take_requests_before(u64::MAX).into_iter()
+    }
+
+    /// Takes out the requests whose numbers are lower than this.
+    pub(crate) fn take_requests_before(&self, number: u64) -> Vec<Request> {
         let mut control = self.inner.control.lock();
-        let attention = &self.inner.attention;
-        attention.fetch_and(!attention::REQUEST, Ordering::Relaxed);
-        control.requests.take()
+        let taken = control.requests.take_before(number);
+        if control.requests.is_empty() {
+            let attention = &self.inner.attention;
+            attention.fetch_and(!attention::REQUEST, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// The number that the next request will have.
+    #[cfg(feature = "guest")]
+    pub(crate) fn next_request(&self) -> u64 {
+        self.inner.control.lock().requests.next()
     }
 
     /// Sends a signal to another process. What cannot be delivered is of no

@@ -14,7 +14,7 @@ use crate::registry::Registry;
 
 /// What the state of a process offers to `lunatic::registry`.
 pub trait RegistryHost: ProcessHost {
-    /// The names that this process sees.
+    /// Returns the names that this process sees.
     fn registry(&self) -> &Registry;
 }
 
@@ -41,8 +41,8 @@ host_functions! {
 /// `lunatic::registry::put` (ABI §7): gives a name to a process, and takes it from
 /// the process that had it. A process of this node that has ended gets no name.
 ///
-/// - `node_id`: of no concern if the process id has a node number, as those of other
-///   nodes have.
+/// - `node_id`: the node of the process. It is ignored if the process id has a node
+///   number, as the ids of processes of other nodes have.
 ///
 /// Traps on a bad address, text that is not UTF-8, and names without limit.
 fn put<T: RegistryHost>(
@@ -120,13 +120,9 @@ async fn get_or_spawn<T: RegistryHost>(
     let name = caller.text(name_ptr, name_len)?.to_owned();
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(id_ptr)?;
-    let arguments = SpawnArguments {
-        link,
-        config: config_id,
-        module: module_id,
-        name: (export_ptr, export_len),
-        params: (params_ptr, params_len),
-    };
+    let arguments = SpawnArguments::new(
+        link, config_id, module_id, export_ptr, export_len, params_ptr, params_len,
+    );
     let started = match find_or_begin(&mut caller, &name, arguments).await {
         Ok(Found::Taken(process)) => {
             write_process(&mut caller, process, node_id_ptr, id_ptr)?;
@@ -134,7 +130,7 @@ async fn get_or_spawn<T: RegistryHost>(
         }
         // The name is held already while the start function runs; if that
         // fails, the name goes with the process.
-        Ok(Found::Begun(spawned)) => spawned.started().await,
+        Ok(Found::Begun(spawned)) => caller.wait(spawned.started()).await,
         Err(Failed::Start(error)) => Err(error),
         Err(Failed::Trap(trap)) => return Err(trap),
     };
@@ -177,8 +173,8 @@ impl From<NameError> for Failed {
     }
 }
 
-/// Looks the name up before it does what a spawn has to wait for, and again, with
-/// the registry locked, to spawn.
+/// Looks the name up, waits for what a spawn needs, and looks it up again, with the
+/// registry locked, to spawn if it is still free.
 async fn find_or_begin<T: RegistryHost>(
     caller: &mut Caller<'_, T>,
     name: &str,
@@ -217,8 +213,8 @@ fn write_process<T: RegistryHost>(
     caller.write_u64(id_ptr, process.to_bits())
 }
 
-/// The process that a guest means by a node and an id: the id alone says it, unless
-/// it has no node number.
+/// Returns the id of the process that a guest means by a node and an id. The node is
+/// used only if the id has no node number.
 fn process_on(node: NodeId, process: Pid) -> Pid {
     match process.node() {
         NodeNumber::ALONE => Pid::new(node.number(), process.counter()).unwrap_or(process),
@@ -226,7 +222,7 @@ fn process_on(node: NodeId, process: Pid) -> Pid {
     }
 }
 
-/// Whether the process lives, or is on another node, where nobody knows.
+/// Returns whether the process lives or is on another node, where it may live.
 fn may_live(environment: &Environment, process: Pid) -> bool {
     !environment.is_local(process) || environment.exists(process)
 }

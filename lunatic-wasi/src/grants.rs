@@ -1,5 +1,5 @@
-//! The namespace `lunatic::wasi` (ABI §13): what a process grants to those that
-//! it will spawn.
+//! The namespace `lunatic::wasi` (ABI §13): what a process gives to processes that it
+//! will spawn.
 
 use std::env;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ host_functions! {
 }
 
 /// `lunatic::wasi::config_add_environment_variable` (ABI §13): appends a
-/// variable, and keeps one of the same name.
+/// variable. If there is one of this name, both are kept.
 ///
 /// Traps on an unknown id, a bad address, text that is not UTF-8, a byte 0 in
 /// it, or when the environment is too long.
@@ -63,13 +63,15 @@ fn config_add_command_line_argument<T: WasiHost>(
 }
 
 /// `lunatic::wasi::config_preopen_dir` (ABI §13): appends a directory under the
-/// name that it is given by; `~` is the home directory.
+/// name that it is given by; `~` is the directory that the variable `HOME` of the
+/// runtime names.
 ///
 /// The directory must be one of the caller's own or lie below one, and it is
 /// read-only if that is. Whether it exists is found out by `spawn`.
 ///
 /// Traps on an unknown id, a bad address, text that is not UTF-8, a directory
-/// that the caller does not have itself, or when there are too many.
+/// that the caller does not have itself, `~` without `HOME`, or when there are too
+/// many.
 fn config_preopen_dir<T: WasiHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,
@@ -90,10 +92,19 @@ fn config_preopen_dir<T: WasiHost>(
     Ok(caller.data_mut().charge_config(config_id)?)
 }
 
+/// The path on the host that a guest means.
+///
+/// Where the home directory is, only the environment of the runtime says: looking into
+/// the user database can block the thread.
 fn host_path(name: &str) -> Result<PathBuf, Misuse> {
-    match name {
-        "~" => env::home_dir().ok_or_else(|| Misuse::refused("there is no home directory")),
-        path => Ok(PathBuf::from(path)),
+    if name != "~" {
+        return Ok(PathBuf::from(name));
+    }
+    match env::var_os("HOME") {
+        Some(home) if !home.is_empty() => Ok(home.into()),
+        _ => Err(Misuse::refused(
+            "`~` is the home directory, which is not known: the variable HOME is not set",
+        )),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct AddressArguments {
 }
 
 impl AddressArguments {
-    /// In the order in which all functions take them.
+    /// Takes the arguments in the order in which all functions have them.
     pub(super) fn new(
         kind: u32,
         ptr: u32,
@@ -40,15 +40,15 @@ impl AddressArguments {
     }
 }
 
-/// An address is not used.
+/// Why an address is not used.
 #[derive(Debug)]
 pub(super) enum Refusal {
     BadPort(BadPort),
     Denied(Denied),
 }
 
-/// A number is not a port. It is not cut to 16 bits: another port is not what
-/// the guest wants.
+/// The error of a number that is no port. It is not cut to 16 bits, as that would be a
+/// port that the guest has not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadPort(u32);
 
@@ -68,7 +68,7 @@ pub(super) async fn permitted<T: NetHost>(
         Err(bad_port) => return Ok(Err(Refusal::BadPort(bad_port))),
     };
     let config = caller.data_mut().net().config().clone();
-    match config.check(action, address, None).await {
+    match caller.wait(config.check(action, address, None)).await {
         Ok(()) => Ok(Ok(address)),
         Err(denied) => Ok(Err(Refusal::Denied(denied))),
     }

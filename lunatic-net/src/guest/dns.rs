@@ -15,7 +15,7 @@ use crate::resolver;
 /// Addresses that a guest takes one by one.
 #[derive(Debug)]
 pub(super) struct DnsIterator {
-    /// Most iterators are the one address of a socket, so this allocates nothing.
+    /// The address of an iterator that has one, as most have. It allocates nothing.
     first: Option<SocketAddr>,
     rest: vec::IntoIter<SocketAddr>,
 }
@@ -57,8 +57,8 @@ async fn resolve<T: NetHost>(
     if !is_address && let Err(denied) = config.check_lookup(host) {
         return caller.report(id_ptr, &denied);
     }
-    let resolving = resolver::resolve(&name);
-    let iterator = match Timeout::from_millis(timeout).limit(resolving).await {
+    let resolving = Timeout::from_millis(timeout).limit(resolver::resolve(&name));
+    let iterator = match caller.wait(resolving).await {
         Some(Ok(addresses)) => {
             config.learn(host, &addresses);
             Ok(keep(&mut caller, DnsIterator::of_all(addresses))?)
@@ -130,7 +130,7 @@ pub(super) fn tell<T: NetHost>(
     caller.answer_id(id_ptr, iterator)
 }
 
-/// Keeps an iterator; its id. Traps if there are too many.
+/// Keeps an iterator and returns its id. Traps if there are too many.
 fn keep<T: NetHost>(caller: &mut Caller<'_, T>, iterator: DnsIterator) -> Result<u64, Misuse> {
     let account = caller.data().account().clone();
     let iterators = &mut caller.data_mut().net().tables().dns_iterators;

@@ -40,25 +40,25 @@ pub(super) struct Tables {
     udp_sockets: Table<UdpSocket>,
 }
 
-/// A process has as many sockets as it may.
+/// The error of a process that has as many sockets as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManySockets {
     /// How many it may have.
     pub limit: usize,
 }
 
-/// A kind of socket, a handle of one.
+/// A handle of a socket, of one of the kinds that there are.
 pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
 }
 
-/// A kind of socket that needs nothing but an address.
+/// A kind of socket that is made from nothing but an address.
 pub(super) trait Bind: Socket {
     fn bind(address: SocketAddr) -> impl Future<Output = Result<Self, BindError>> + Send;
 }
 
 impl GuestNet {
-    /// No sockets yet.
+    /// Returns the state of a new process, which has no sockets.
     pub fn new(config: Arc<NetConfig>) -> GuestNet {
         GuestNet {
             config,
@@ -66,7 +66,7 @@ impl GuestNet {
         }
     }
 
-    /// What the process may do with the network.
+    /// Returns what the process may do with the network.
     pub fn config(&self) -> &Arc<NetConfig> {
         &self.config
     }
@@ -79,7 +79,7 @@ impl GuestNet {
         S::table(self.tables())
     }
 
-    /// A handle of the socket with this id.
+    /// Returns a handle of the socket with this id.
     pub(super) fn socket<S: Socket>(&mut self, id: u64) -> Result<S, Misuse> {
         self.table::<S>().get(id).cloned()
     }
@@ -131,13 +131,14 @@ pub(super) async fn bind<T: NetHost, S: Bind>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
-    match S::bind(address).await {
+    match caller.wait(S::bind(address)).await {
         Ok(socket) => keep(&mut caller, socket, id_ptr),
         Err(error) => caller.report(id_ptr, &error),
     }
 }
 
-/// The socket with this id, for an operation with a buffer and a result in memory.
+/// Returns the socket with this id, for an operation with a buffer at `ptr` and a result
+/// at `opaque_ptr`.
 ///
 /// Traps on an unknown id, and if one of the two is not in memory.
 pub(super) fn with_buffer<T: NetHost, S: Socket>(
@@ -301,21 +302,21 @@ impl From<TooManySockets> for Misuse {
     }
 }
 
-/// A connection of this node: it cannot cross to another.
+/// It belongs to this node, and cannot cross to another.
 impl MessageResource for TcpStream {
     fn kind(&self) -> &'static str {
         Self::KIND
     }
 }
 
-/// A connection of this node: it cannot cross to another.
+/// It belongs to this node, and cannot cross to another.
 impl MessageResource for TlsStream {
     fn kind(&self) -> &'static str {
         Self::KIND
     }
 }
 
-/// A connection of this node: it cannot cross to another.
+/// It belongs to this node, and cannot cross to another.
 impl MessageResource for UdpSocket {
     fn kind(&self) -> &'static str {
         Self::KIND

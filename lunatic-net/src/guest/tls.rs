@@ -87,7 +87,7 @@ async fn tls_bind<T: NetHost>(
         Err(error @ IdentityError::Unusable(_)) => return caller.report(id_ptr, &error),
         Err(error) => return Err(Misuse::refused(error.to_string()).into()),
     };
-    match TlsListener::bind(address, identity).await {
+    match caller.wait(TlsListener::bind(address, identity)).await {
         Ok(mut listener) => {
             let limit = caller.data_mut().net().config().handshake_limit;
             listener.set_handshake_limit(limit);
@@ -143,8 +143,8 @@ async fn tls_connect<T: NetHost>(
         return caller.report(id_ptr, &error);
     }
     let config = net.config().clone();
-    let connecting = connect(&config, &name, port, &roots);
-    match Timeout::from_millis(timeout).limit(connecting).await {
+    let connecting = Timeout::from_millis(timeout).limit(connect(&config, &name, port, &roots));
+    match caller.wait(connecting).await {
         Some(Ok(stream)) => keep(&mut caller, stream, id_ptr),
         Some(Err(error)) => caller.report(id_ptr, &*error),
         None => timed_out(&mut caller, format!("connect to {name}:{port}"), id_ptr),

@@ -1,7 +1,7 @@
 //! Configurations as resources: create, drop, edit (ABI §3.2).
 //!
-//! A process cannot grant what it does not have. A right beyond its own traps;
-//! a limit beyond its own is cut to its own, which a guest can read back.
+//! A process cannot grant what it does not have. To grant a right that it lacks is a
+//! trap. A limit above its own becomes its own, as the guest can read.
 
 use std::num::NonZeroU64;
 

@@ -1,6 +1,8 @@
 //! Who a process is, links, monitors, kill (ABI §3.5).
 
-use lunatic_abi::{Guest, Misuse, host_functions};
+use std::future;
+
+use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
 use lunatic_mailbox::{Pid, Tag};
 use wasmtime::{Caller, Result};
 
@@ -45,7 +47,8 @@ fn environment_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
 ///
 /// - `millis`: milliseconds; -1 for ever.
 async fn sleep_ms<T: ProcessHost>(mut caller: Caller<'_, T>, millis: u64) {
-    lunatic_abi::sleep(&mut caller, "sleep_ms", millis).await;
+    let time = Timeout::from_millis(millis).limit(future::pending::<()>());
+    caller.wait(time).await;
 }
 
 /// `lunatic::process::die_when_link_dies` (ABI §3.5): 0 makes link deaths

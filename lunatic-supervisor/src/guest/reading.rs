@@ -1,4 +1,4 @@
-//! What a guest says in numbers and records, read and checked.
+//! Reads and checks the numbers and records that guests give.
 
 use std::time::Duration;
 

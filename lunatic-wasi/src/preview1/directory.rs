@@ -22,8 +22,8 @@ host_functions! {
 const RECORD: usize = 24;
 
 /// `fd_readdir`: writes the entries of a directory from `cookie` on, as many as
-/// there is room for, the last one cut off. Less than `buf_len` bytes mean that
-/// there are no more.
+/// there is room for; the last one may be cut off. If less than `buf_len` bytes are
+/// written, there are no more entries.
 ///
 /// `notdir` if it is no directory.
 async fn fd_readdir<T: WasiHost>(
@@ -38,15 +38,16 @@ async fn fd_readdir<T: WasiHost>(
     let dir = descriptors.dir(fd, Rights::FD_READDIR)?.clone();
     let room = caller.bytes(buf, buf_len)?.len();
     caller.bytes(used_ptr, 4)?;
-    let entries = dir.entries(cookie, room.div_ceil(RECORD)).await?;
+    let reading = dir.entries(cookie, room.div_ceil(RECORD));
+    let entries = caller.wait(reading).await?;
     let mut records: Vec<u8> = entries.iter().flat_map(record).collect();
     records.truncate(room);
     caller.write(buf, &records)?;
     Ok(caller.write_u32(used_ptr, records.len() as u32)?)
 }
 
-/// Next cookie at 0, file number at 8, length of the name at 16, type at 20,
-/// the name at 24.
+/// Returns the record: the cookie of the next entry at 0, file number at 8, length of
+/// the name at 16, type at 20, the name at 24.
 fn record(entry: &Entry) -> Vec<u8> {
     let mut record = Vec::with_capacity(RECORD + entry.name.len());
     record.extend(entry.next.to_le_bytes());
