@@ -28,6 +28,38 @@ uint32_t lunatic_send(uint64_t process);
 LUNATIC_IMPORT("lunatic::message", "receive")
 uint32_t lunatic_receive(const int64_t *tags, size_t count, uint64_t timeout_ms);
 
+/* Limits and rights in configs, and the caller's account: ABI §26. */
+enum lunatic_limit {
+    LUNATIC_LIMIT_MEMORY,
+    LUNATIC_LIMIT_PROCESSES,
+    LUNATIC_LIMIT_DESCRIPTORS,
+    LUNATIC_LIMIT_TIMERS,
+    LUNATIC_LIMIT_NAMES,
+    /* Microseconds of CPU time in each second; is not counted. */
+    LUNATIC_LIMIT_CPU,
+};
+
+enum lunatic_right {
+    LUNATIC_SIGNAL_OUTSIDE,
+    LUNATIC_SEND_OUTSIDE,
+    LUNATIC_USE_OUTSIDE_NAMES,
+};
+
+#define LUNATIC_UNLIMITED ((uint64_t)-1)
+
+LUNATIC_IMPORT("lunatic::process", "config_set_limit")
+void lunatic_config_set_limit(uint64_t config, uint32_t kind, uint64_t limit);
+LUNATIC_IMPORT("lunatic::process", "config_get_limit")
+uint64_t lunatic_config_get_limit(uint64_t config, uint32_t kind);
+LUNATIC_IMPORT("lunatic::process", "config_set_right")
+void lunatic_config_set_right(uint64_t config, uint32_t right, uint32_t can);
+LUNATIC_IMPORT("lunatic::process", "config_has_right")
+uint32_t lunatic_config_has_right(uint64_t config, uint32_t right);
+LUNATIC_IMPORT("lunatic::process", "account_limit")
+uint64_t lunatic_account_limit(uint32_t kind);
+LUNATIC_IMPORT("lunatic::process", "account_used")
+uint64_t lunatic_account_used(uint32_t kind);
+
 /* Supervisors: ABI §23. */
 enum lunatic_strategy {
     LUNATIC_ONE_FOR_ONE,

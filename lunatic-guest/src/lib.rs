@@ -6,6 +6,7 @@
 //!
 //! # Layout
 //!
+//! - [`account`]: how much the processes of a branch may use together.
 //! - [`supervisor`]: OTP's supervisors.
 //! - [`group`]: OTP's process groups.
 //! - [`process`]: as much of processes and messages as supervised programs need
@@ -21,6 +22,7 @@
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 
+pub mod account;
 pub mod error;
 pub mod group;
 pub mod param;

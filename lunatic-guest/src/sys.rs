@@ -9,6 +9,7 @@
     reason = "modules of imports have functions of the same name"
 )]
 
+pub(crate) mod account;
 pub(crate) mod group;
 
 use std::mem;

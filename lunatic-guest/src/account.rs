@@ -1,0 +1,183 @@
+//! Accounts: how much the processes of a branch may use together (ABI §26).
+//!
+//! A process that is spawned under a config with a limit gets an account of its own,
+//! and all processes that it spawns share that account. The limits hold for all of
+//! them together.
+//!
+//! A config is named by its id, which `ProcessConfig::id` of the `lunatic` crate
+//! returns.
+//!
+//! ```no_run
+//! use lunatic_guest::account::{self, Kind, Limits, Right};
+//! # let config = 0;
+//!
+//! Limits::default().memory(32 << 20).processes(64).cpu(50_000).set(config);
+//! account::grant(config, Right::SendOutside, false);
+//! println!("{} bytes are used here", account::used(Kind::Memory));
+//! ```
+
+use crate::sys::account as sys;
+
+/// Something of which an account has a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Bytes that the host keeps, and bytes of linear memory.
+    Memory,
+    /// Processes that live.
+    Processes,
+    /// Sockets, open files and directories.
+    Descriptors,
+    /// Timers that have not fired.
+    Timers,
+    /// Names and memberships in groups.
+    Names,
+}
+
+/// What processes with a config may do outside of their branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// Link, monitor and kill processes.
+    SignalOutside,
+    /// Send messages to other processes than the one that spawned it.
+    SendOutside,
+    /// Use the names and groups of the process that spawned it.
+    UseOutsideNames,
+}
+
+/// How much a branch may use; nothing is limited that is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    memory: Option<u64>,
+    processes: Option<u64>,
+    descriptors: Option<u64>,
+    timers: Option<u64>,
+    names: Option<u64>,
+    cpu: Option<u64>,
+}
+
+/// What the host has for "no limit".
+const NONE: u64 = u64::MAX;
+
+/// The number of the limit on CPU time, which is not counted as [`Kind`]s are.
+const CPU: u32 = 5;
+
+impl Limits {
+    /// So many bytes of memory, linear memory and what the host keeps together.
+    pub fn memory(mut self, bytes: u64) -> Limits {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// So many processes alive at once.
+    pub fn processes(mut self, count: u64) -> Limits {
+        self.processes = Some(count);
+        self
+    }
+
+    /// So many sockets, open files and directories.
+    pub fn descriptors(mut self, count: u64) -> Limits {
+        self.descriptors = Some(count);
+        self
+    }
+
+    /// So many timers that have not fired.
+    pub fn timers(mut self, count: u64) -> Limits {
+        self.timers = Some(count);
+        self
+    }
+
+    /// So many names and memberships in groups.
+    pub fn names(mut self, count: u64) -> Limits {
+        self.names = Some(count);
+        self
+    }
+
+    /// So many microseconds of CPU time in each second.
+    pub fn cpu(mut self, microseconds: u64) -> Limits {
+        self.cpu = Some(microseconds);
+        self
+    }
+
+    /// Writes these limits into a config; those that are not set stay as they are.
+    ///
+    /// # Panics
+    ///
+    /// The process traps if there is no such config.
+    pub fn set(&self, config: u64) {
+        let limits = [
+            (Kind::Memory.number(), self.memory),
+            (Kind::Processes.number(), self.processes),
+            (Kind::Descriptors.number(), self.descriptors),
+            (Kind::Timers.number(), self.timers),
+            (Kind::Names.number(), self.names),
+            (CPU, self.cpu),
+        ];
+        for (kind, limit) in limits {
+            if let Some(limit) = limit {
+                sys::config_set_limit(config, kind, limit);
+            }
+        }
+    }
+
+    /// The limits in a config.
+    ///
+    /// # Panics
+    ///
+    /// The process traps if there is no such config.
+    pub fn of_config(config: u64) -> Limits {
+        Limits::read(|kind| sys::config_get_limit(config, kind))
+    }
+
+    /// The limits of the account of the calling process.
+    pub fn own() -> Limits {
+        Limits::read(sys::account_limit)
+    }
+
+    fn read(limit: impl Fn(u32) -> u64) -> Limits {
+        let limit = |kind| Some(limit(kind)).filter(|limit| *limit != NONE);
+        Limits {
+            memory: limit(Kind::Memory.number()),
+            processes: limit(Kind::Processes.number()),
+            descriptors: limit(Kind::Descriptors.number()),
+            timers: limit(Kind::Timers.number()),
+            names: limit(Kind::Names.number()),
+            cpu: limit(CPU),
+        }
+    }
+}
+
+impl Kind {
+    fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Right {
+    fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// Grants processes with a config a right, or takes it from them.
+///
+/// # Panics
+///
+/// The process traps if there is no such config, and if it grants a right that it does
+/// not have.
+pub fn grant(config: u64, right: Right, can: bool) {
+    sys::config_set_right(config, right.number(), can);
+}
+
+/// Whether processes with a config have a right.
+///
+/// # Panics
+///
+/// The process traps if there is no such config.
+pub fn has(config: u64, right: Right) -> bool {
+    sys::config_has_right(config, right.number())
+}
+
+/// How much is charged to the account of the calling process and to those below it.
+pub fn used(kind: Kind) -> u64 {
+    sys::account_used(kind.number())
+}
