@@ -10,6 +10,7 @@
 //!
 //! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
 //! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
+//! - `pid_map`: [`PidMap`] and [`PidSet`], maps and sets of ids with a random seed.
 //! - `resource`: [`MessageResource`], what a message carries besides bytes.
 //! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
 //! - `mailbox`: [`Mailbox`] and [`Sender`], a queue that is shared between tasks.
@@ -32,12 +33,14 @@ mod loom_lock;
 mod mailbox;
 mod message;
 mod pid;
+mod pid_map;
 mod queue;
 mod resource;
 
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
 pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, Pid};
+pub use pid_map::{PidHashing, PidMap, PidSet};
 pub use queue::{Queue, Wanted};
 pub use resource::{EncodedResource, MessageResource, NotTransferable};
 

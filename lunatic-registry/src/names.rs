@@ -1,17 +1,17 @@
 //! A table of names and the processes that have them, without locks or tasks.
 
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_mailbox::Pid;
-use rustc_hash::{FxHashMap, FxHashSet};
+use lunatic_mailbox::{Pid, PidMap};
 
 /// The highest number of names in one registry.
 pub const MAX_NAMES: usize = 1 << 20;
 
 /// The longest name, in bytes.
-pub const MAX_NAME_BYTES: usize = 1 << 16;
+pub const MAX_NAME_BYTES: usize = 1024;
 
 /// Why a name was not registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum NameError {
 /// # Examples
 ///
 /// ```
-/// use lunatic_mailbox::Pid;
+/// use lunatic_mailbox::{Pid, PidMap};
 /// use lunatic_registry::NameTable;
 ///
 /// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
@@ -45,10 +45,13 @@ pub enum NameError {
 /// assert_eq!(names.get("printer"), None);
 /// # Ok::<(), lunatic_registry::NameError>(())
 /// ```
+///
+/// Names and the processes of other nodes are chosen by guests, so their maps have
+/// random seeds.
 #[derive(Debug, Default)]
 pub struct NameTable {
-    by_name: FxHashMap<Arc<str>, Pid>,
-    by_process: FxHashMap<Pid, FxHashSet<Arc<str>>>,
+    by_name: HashMap<Arc<str>, Pid>,
+    by_process: PidMap<HashSet<Arc<str>>>,
 }
 
 impl NameTable {
@@ -125,3 +128,16 @@ impl fmt::Display for NameError {
 }
 
 impl Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[test]
+    fn names_are_hashed_with_a_random_seed() {
+        let hash = || NameTable::new().by_name.hasher().hash_one("name");
+        assert_ne!(hash(), hash());
+    }
+}
