@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
+use tracing::Level;
+
+use crate::death_notices::DeathNotices;
 use crate::exit::ExitReason;
 use crate::failure::{Failure, FailureKind};
 use crate::process::{Process, Teardown};
-use crate::signal::Signal;
 
 /// A process as a task.
 pub(crate) struct Life<F> {
@@ -118,24 +121,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
     for hook in at_exit {
         undisturbed(process, || hook(reason));
     }
-    let environment = process.environment();
-    for (peer, tag) in relations.links() {
-        let died = Signal::LinkDied {
-            peer: process.id(),
-            tag,
-            reason: reason.clone(),
-        };
-        // A process that has ended meanwhile need not be told.
-        environment.signal(peer, died).ok();
-    }
-    for watcher in relations.watchers() {
-        let died = Signal::ProcessDied {
-            process: process.id(),
-        };
-        environment.signal(watcher, died).ok();
-    }
-    process.announce_end();
-    environment.release();
+    DeathNotices::new(process, reason, relations).tell();
 }
 
 /// Runs foreign code whose panic must not keep a death from being told.
@@ -144,7 +130,7 @@ fn undisturbed(process: &Process, foreign: impl FnOnce()) {
         tracing::error!(
             process = %process.id(),
             "a panic while the process ended: {}",
-            panic_message(&*panic)
+            on_one_line(panic_message(&*panic), MAX_LOGGED_BYTES)
         );
     }
 }
@@ -161,12 +147,20 @@ fn log_death(
     let is_origin = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
     let id = process.id();
     let name = label.unwrap_or("unnamed");
+    let admits = || process.environment().admits_log_line();
+    let shown = on_one_line(reason, MAX_LOGGED_BYTES);
     match reason {
         ExitReason::Normal => tracing::trace!(process = %id, name, "ended"),
         ExitReason::Failed(failure) if !awaited && is_origin(failure) => {
-            tracing::warn!(process = %id, name, links, "failed: {reason}");
+            if tracing::enabled!(Level::WARN) && admits() {
+                tracing::warn!(process = %id, name, links, "failed: {shown}");
+            }
         }
-        _ => tracing::info!(process = %id, name, links, "ended: {reason}"),
+        _ => {
+            if tracing::enabled!(Level::INFO) && admits() {
+                tracing::info!(process = %id, name, links, "ended: {shown}");
+            }
+        }
     }
 }
 

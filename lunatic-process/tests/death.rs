@@ -1,13 +1,15 @@
 //! What happens when a process ends, and in which order.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::num::NonZeroUsize;
 use std::panic::panic_any;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use futures_lite::future::{self, block_on, poll_once};
 use lunatic_mailbox::{DataMessage, Message, MessageResource, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, FailureKind, Process, SpawnOptions};
-use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
+use lunatic_scheduler::Scheduler;
+use lunatic_testkit::{end_of, ends, environment, idle, open, spawn, tag, wait, wait_until, wake};
 
 /// A resource that is gone when it is dropped.
 struct Held(
@@ -278,4 +280,54 @@ fn a_message_to_a_process_that_a_stopped_scheduler_throws_away_returns() {
     });
     assert_eq!(wait("send to return", has_returned.recv()), Ok(()));
     end_of(&process);
+}
+
+#[test]
+fn many_monitors_are_told_in_pieces_and_other_processes_run_between() {
+    const MANY: usize = 2000;
+    let scheduler = Scheduler::builder().workers(NonZeroUsize::MIN).start();
+    let environment = Environment::new(1, scheduler.unwrap());
+    let dying = idle(&environment);
+    let watchers: Arc<[Process]> = (0..MANY).map(|_| idle(&environment)).collect();
+    for watcher in &*watchers {
+        watcher.monitor(dying.id());
+    }
+    let count = |watchers: &[Process]| {
+        let told = watchers
+            .iter()
+            .filter(|watcher| watcher.info().queued_messages > 0);
+        told.count()
+    };
+    let (report, reported) = mpsc::channel();
+    let seen = watchers.clone();
+    let (ready, is_ready) = mpsc::channel();
+    let other = spawn(&environment, move |mut own| async move {
+        ready.send(()).unwrap();
+        own.mailbox.receive(Wanted::Any).await;
+        report.send(count(&seen)).unwrap();
+        Ok(())
+    });
+    // All processes wait by now.
+    is_ready.recv().unwrap();
+    dying.at_exit(move |_| wake(&other));
+    dying.kill();
+    assert_eq!(end_of(&dying), ExitReason::Killed);
+    assert_eq!(count(&watchers), MANY);
+    let meanwhile = reported.recv().unwrap();
+    assert!(meanwhile < MANY, "{meanwhile}");
+}
+
+#[test]
+fn monitors_are_told_even_if_the_scheduler_stops() {
+    const MANY: usize = 2000;
+    let environment = environment();
+    let dying = idle(&environment);
+    let watchers: Vec<_> = (0..MANY).map(|_| open(&environment)).collect();
+    for (watcher, _) in &watchers {
+        watcher.monitor(dying.id());
+    }
+    let scheduler = environment.scheduler().clone();
+    dying.at_exit(move |_| scheduler.stop());
+    dying.kill();
+    assert_eq!(end_of(&dying), ExitReason::Killed);
 }
