@@ -191,6 +191,11 @@ impl Sender {
         Ok(state.accept(message))
     }
 
+    /// Takes all queued messages out, for who ends the owner: to drop them may take long.
+    pub fn take_queued(&self) -> Queue {
+        std::mem::take(&mut self.shared.state.lock().queue)
+    }
+
     /// Closes the mailbox and drops the queued messages. Sending fails with
     /// [`SendError::Closed`] from now on.
     pub fn close(&self) {

@@ -1,64 +1,83 @@
-//! Tells links and monitors that a process has ended, a few at a time.
+//! What is left of a death when the body is dropped, done a little at a time.
 
 use std::collections::{hash_map, hash_set};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::vec;
 
-use lunatic_mailbox::{Pid, Tag};
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
+use lunatic_mailbox::{Pid, Queue, Tag, Wanted};
 
 use crate::exit::ExitReason;
-use crate::process::Process;
+use crate::failure::panic_message;
+use crate::process::{ExitHook, Process};
 use crate::relations::Relations;
 use crate::signal::Signal;
 
-/// After so many notices, other tasks may run on this core.
+/// After so many steps, other tasks may run on this core.
 const PIECE: usize = 256;
 
-/// What is left of the death of a process: to tell its links, its monitors, and at the end
-/// who waits for it, in this order.
+/// What is left of the death of a process: to drop its messages, run its exit hooks, tell
+/// its links, its monitors, and at the end who waits for it, in this order.
 pub(crate) struct DeathNotices {
     process: Process,
     reason: ExitReason,
+    queued: Queue,
+    hooks: vec::IntoIter<ExitHook>,
     links: hash_map::IntoIter<Pid, Option<Tag>>,
     watchers: hash_set::IntoIter<Pid>,
     is_done: bool,
 }
 
 impl DeathNotices {
-    pub(crate) fn new(process: &Process, reason: &ExitReason, relations: Relations) -> Self {
+    pub(crate) fn new(
+        process: &Process,
+        reason: &ExitReason,
+        queued: Queue,
+        hooks: Vec<ExitHook>,
+        relations: Relations,
+    ) -> Self {
         let (links, watchers) = relations.into_parts();
         DeathNotices {
             process: process.clone(),
             reason: reason.clone(),
+            queued,
+            hooks: hooks.into_iter(),
             links,
             watchers,
             is_done: false,
         }
     }
 
-    /// Tells the first ones now. If there are more, a task of their own tells them.
+    /// Does the first steps now. If there are more, a task of their own does them.
     pub(crate) fn tell(mut self) {
-        if !self.tell_some() {
+        if !self.do_some() {
             let scheduler = self.process.environment().scheduler().clone();
             scheduler.spawn(self);
         }
     }
 
-    /// Tells the next ones, and returns whether all have been told.
-    fn tell_some(&mut self) -> bool {
+    /// Does the next steps, and returns whether all have been done.
+    fn do_some(&mut self) -> bool {
         for _ in 0..PIECE {
-            let Some((receiver, signal)) = self.next() else {
+            if let Some(message) = self.queued.take_wanted(&Wanted::Any) {
+                undisturbed(&self.process, || drop(message));
+            } else if let Some(hook) = self.hooks.next() {
+                undisturbed(&self.process, || hook(&self.reason));
+            } else if let Some((receiver, signal)) = self.next_notice() {
+                // A process that has ended meanwhile need not be told.
+                self.process.environment().signal(receiver, signal).ok();
+            } else {
                 self.end();
                 return true;
-            };
-            // A process that has ended meanwhile need not be told.
-            self.process.environment().signal(receiver, signal).ok();
+            }
         }
         false
     }
 
-    fn next(&mut self) -> Option<(Pid, Signal)> {
+    fn next_notice(&mut self) -> Option<(Pid, Signal)> {
         let process = self.process.id();
         if let Some((peer, tag)) = self.links.next() {
             let reason = self.reason.clone();
@@ -85,7 +104,7 @@ impl Future for DeathNotices {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.tell_some() {
+        if self.do_some() {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -97,7 +116,18 @@ impl Future for DeathNotices {
 impl Drop for DeathNotices {
     fn drop(&mut self) {
         while !self.is_done {
-            self.tell_some();
+            self.do_some();
         }
+    }
+}
+
+/// Runs foreign code whose panic must not keep a death from being told.
+pub(crate) fn undisturbed(process: &Process, foreign: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
+        tracing::error!(
+            process = %process.id(),
+            "a panic while the process ended: {}",
+            on_one_line(panic_message(&*panic), MAX_LOGGED_BYTES)
+        );
     }
 }

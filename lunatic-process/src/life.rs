@@ -9,9 +9,9 @@ use std::time::Instant;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use tracing::Level;
 
-use crate::death_notices::DeathNotices;
+use crate::death_notices::{DeathNotices, undisturbed};
 use crate::exit::ExitReason;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, panic_message};
 use crate::process::{Process, Teardown};
 
 /// A process as a task.
@@ -104,6 +104,7 @@ pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> 
 /// Everything that happens when a process ends, in this order.
 fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
     process.environment().remove(process.id());
+    let queued = process.take_queued();
     undisturbed(process, || drop(body));
     let Teardown {
         relations,
@@ -118,21 +119,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
         relations.link_count(),
         awaited,
     );
-    for hook in at_exit {
-        undisturbed(process, || hook(reason));
-    }
-    DeathNotices::new(process, reason, relations).tell();
-}
-
-/// Runs foreign code whose panic must not keep a death from being told.
-fn undisturbed(process: &Process, foreign: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
-        tracing::error!(
-            process = %process.id(),
-            "a panic while the process ended: {}",
-            on_one_line(panic_message(&*panic), MAX_LOGGED_BYTES)
-        );
-    }
+    DeathNotices::new(process, reason, queued, at_exit, relations).tell();
 }
 
 /// A failure is worth a warning where it began, not again for every process
@@ -167,12 +154,4 @@ fn log_death(
 fn panicked(panic: &(dyn std::any::Any + Send)) -> ExitReason {
     let message = panic_message(panic);
     ExitReason::Failed(Failure::with_message(FailureKind::Panicked, message))
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_string())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_string())
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use event_listener::Event;
-use lunatic_mailbox::{Message, Pid, SendError, Sender, Tag};
+use lunatic_mailbox::{Message, Pid, Queue, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
 use crate::environment::{Environment, SpawnOptions};
@@ -474,6 +474,12 @@ impl Process {
         let replaced = self.inner.control.lock().waker.replace(waker.clone());
         // Outside of the lock: it may be the last reference to a task.
         drop(replaced);
+    }
+
+    /// Takes the messages out that are queued, as the body is about to be dropped, and
+    /// would drop them all at once.
+    pub(crate) fn take_queued(&self) -> Queue {
+        self.inner.mailbox.take_queued()
     }
 
     /// Marks the process as ended and takes out what its death has to see to.

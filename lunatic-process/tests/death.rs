@@ -31,6 +31,17 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
+/// A resource that calls a function when it is dropped.
+struct Wakes(
+    #[expect(dead_code, reason = "it is dropped with the message")] OnDrop<Box<dyn FnMut() + Send>>,
+);
+
+impl MessageResource for Wakes {
+    fn kind(&self) -> &'static str {
+        "wakes"
+    }
+}
+
 /// Links and monitors a process.
 fn watcher(environment: &Environment, process: &Process) -> Process {
     let watcher = idle(environment);
@@ -330,4 +341,44 @@ fn monitors_are_told_even_if_the_scheduler_stops() {
     dying.at_exit(move |_| scheduler.stop());
     dying.kill();
     assert_eq!(end_of(&dying), ExitReason::Killed);
+}
+
+#[test]
+fn many_messages_are_dropped_before_anybody_is_told_and_other_processes_run_between() {
+    const MANY: usize = 5000;
+    let scheduler = Scheduler::builder().workers(NonZeroUsize::MIN).start();
+    let environment = Environment::new(1, scheduler.unwrap());
+    let (held, is_held) = async_channel::unbounded::<()>();
+    let (report, reported) = mpsc::channel();
+    let (ready, is_ready) = mpsc::channel();
+    let dying = spawn(&environment, |own| async move {
+        let _kept = own;
+        future::pending().await
+    });
+    let left = is_held.clone();
+    let other = spawn(&environment, move |mut own| async move {
+        ready.send(()).unwrap();
+        own.mailbox.receive(Wanted::Any).await;
+        report.send(left.sender_count()).unwrap();
+        Ok(())
+    });
+    // Both wait by now.
+    is_ready.recv().unwrap();
+    let mut first = DataMessage::default();
+    first.push(Wakes(OnDrop(Box::new(move || wake(&other)))));
+    dying.send(first.into()).unwrap();
+    for _ in 0..MANY {
+        let mut message = DataMessage::default();
+        message.push(Held(held.clone()));
+        dying.send(message.into()).unwrap();
+    }
+    let at_exit = is_held.clone();
+    let (hook, hooked) = mpsc::channel();
+    dying.at_exit(move |_| hook.send(at_exit.sender_count()).unwrap());
+    dying.kill();
+    assert_eq!(end_of(&dying), ExitReason::Killed);
+    // One is the test's own.
+    assert_eq!(hooked.recv(), Ok(1));
+    let meanwhile = reported.recv().unwrap();
+    assert!(meanwhile > 1, "{meanwhile}");
 }

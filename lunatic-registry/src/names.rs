@@ -99,9 +99,32 @@ impl NameTable {
 
     /// Removes a process and all of its names.
     pub fn forget(&mut self, process: Pid) {
-        for name in self.by_process.remove(&process).unwrap_or_default() {
-            self.by_name.remove(&name);
+        let names = self.forget_process(process);
+        self.remove_names_of(process, names);
+    }
+
+    /// Removes a process, and returns its names, which stay in the table until they are
+    /// [removed](NameTable::remove_names_of): there may be many.
+    pub fn forget_process(&mut self, process: Pid) -> impl Iterator<Item = Arc<str>> + use<> {
+        let names = self.by_process.remove(&process);
+        names.unwrap_or_default().into_iter()
+    }
+
+    /// Removes those of the names that this process still has, and returns the number of
+    /// names that were looked at.
+    pub fn remove_names_of(
+        &mut self,
+        process: Pid,
+        names: impl IntoIterator<Item = Arc<str>>,
+    ) -> usize {
+        let mut count = 0;
+        for name in names {
+            count += 1;
+            if self.by_name.get(&name) == Some(&process) {
+                self.by_name.remove(&name);
+            }
         }
+        count
     }
 
     /// Returns the number of names.
