@@ -65,7 +65,7 @@ impl FileSystems {
         let (FileSystems::Data { known: device } | FileSystems::Kernel { device, .. }) = self;
         match metadata.device == device || !is_of_kernel(file, metadata.device)? {
             true => Ok(metadata),
-            false => Err(refused("a file system of the kernel")),
+            false => Err(refused(OF_THE_KERNEL)),
         }
     }
 
@@ -82,7 +82,7 @@ impl FileSystems {
             FileSystems::Kernel { device, .. } if device == metadata.device
         );
         match is_device && !is_named {
-            true => Err(refused("a device")),
+            true => Err(refused(OF_THE_KERNEL)),
             false => Ok(()),
         }
     }
@@ -94,10 +94,12 @@ impl FileSystems {
 }
 
 /// Returns the error of what is refused.
-pub(crate) fn refused(what: &str) -> io::Error {
-    let reason = format!("it is {what}, which is not reached through a directory above it");
+pub(crate) fn refused(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, reason)
 }
+
+const OF_THE_KERNEL: &str =
+    "devices and files of the kernel are reached only through a directory of theirs that is named";
 
 const PROC: i64 = 0x9fa0;
 

@@ -121,7 +121,7 @@ impl HostDir {
     /// Returns what a symbolic link contains.
     pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         if self.file_systems.show_processes() {
-            return Err(refused("a link"));
+            return Err(refused("links in /proc are not read"));
         }
         let (parent, rest) = self.parent(path)?;
         parent.dir().read_link(rest)

@@ -40,7 +40,9 @@ pub(crate) fn open(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Resul
 /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it is.
 pub(crate) fn check(dir: BorrowedFd<'_>) -> io::Result<()> {
     match is_own(dir)? {
-        true => Err(refused("of this program itself")),
+        true => Err(refused(
+            "the files of this program itself in /proc are never reached",
+        )),
         false => Ok(()),
     }
 }
@@ -53,7 +55,9 @@ fn open_and_check(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result
         | ResolveFlags::NO_XDEV;
     let flags = flags | OFlags::CLOEXEC;
     let file = openat2(dir, path, flags, Mode::empty(), resolve).map_err(|errno| match errno {
-        Errno::XDEV | Errno::LOOP => refused("outside"),
+        Errno::XDEV | Errno::LOOP => {
+            refused("links in /proc are not followed, and the directory is not left")
+        }
         errno => errno.into(),
     })?;
     let file = fs::File::from(file);

@@ -223,3 +223,47 @@ fn a_pipe_blocks_nobody() {
         assert!(writer.write(vec![0; 1]).await.is_err());
     });
 }
+
+/// `/proc`, mounted in another place.
+struct BoundProc(tempfile::TempDir);
+
+impl BoundProc {
+    fn mount() -> Option<BoundProc> {
+        let bound = BoundProc(tempfile::tempdir().unwrap());
+        let there = bound.0.path().join("there");
+        fs::create_dir(&there).unwrap();
+        let mounted = process::Command::new("mount")
+            .args(["--bind", "/proc"])
+            .arg(&there)
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(bound)
+    }
+}
+
+impl Drop for BoundProc {
+    fn drop(&mut self) {
+        let there = self.0.path().join("there");
+        process::Command::new("umount").arg(there).status().ok();
+    }
+}
+
+#[test]
+fn another_place_of_proc_makes_no_difference() {
+    let Some(bound) = BoundProc::mount() else {
+        skipped("only root can mount /proc elsewhere");
+        return;
+    };
+    let (above, itself) = (dir(bound.0.path()), dir(bound.0.path().join("there")));
+    let own = process::id();
+    block_on(async {
+        assert_denied(above.open("there/version", READ).await, "from above");
+        assert_denied(above.open_dir("there").await, "from above");
+        assert_denied(above.create_dir("there/new").await, "from above");
+        assert!(read(&itself, "version").await.is_ok());
+        assert_denied(itself.open("self/mem", READ).await, "itself");
+        assert_denied(itself.open(format!("{own}/mem"), READ).await, "itself");
+        assert_denied(itself.open("version", WRITE).await, "to write");
+    });
+}
