@@ -22,7 +22,7 @@
 ///
 /// /// Counts characters; traps on a bad address and text that is not UTF-8.
 /// fn length<T: AbiHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> Result<u64> {
-///     Ok(caller.text(ptr, len)?.chars().count() as u64)
+///     Ok(caller.text_within(ptr, len, 1024)?.chars().count() as u64)
 /// }
 ///
 /// /// Lets other processes run.

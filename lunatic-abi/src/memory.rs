@@ -139,7 +139,22 @@ pub trait Guest<T: 'static> {
         Ok(slice_mut(memory, ptr, u64::from(len))?)
     }
 
-    /// Returns the text at `ptr`.
+    /// The text at `ptr`, which has at most `max` bytes. One that is longer is not looked
+    /// at, so a guest cannot make this take long.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::OutOfBounds`], [`Misuse::TooLong`] or [`Misuse::NotUtf8`].
+    fn text_within(&mut self, ptr: u32, len: u32, max: usize) -> Result<&str> {
+        self.bytes(ptr, len)?;
+        if len as usize > max {
+            return Err(Misuse::TooLong { length: len, max }.into());
+        }
+        self.text(ptr, len)
+    }
+
+    /// The text at `ptr`, however long it is: to check it takes a second for each few
+    /// GiB. See [`text_within`](Guest::text_within).
     ///
     /// # Errors
     ///

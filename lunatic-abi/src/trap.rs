@@ -28,6 +28,13 @@ pub enum Misuse {
         /// Length of the text in bytes.
         length: u32,
     },
+    /// A text is longer than one for its purpose may be.
+    TooLong {
+        /// Length of the text in bytes.
+        length: u32,
+        /// The longest that it may be.
+        max: usize,
+    },
     /// An id is not in the caller's table.
     UnknownId {
         /// What the table holds, for example `module`.
@@ -89,6 +96,10 @@ impl fmt::Display for Misuse {
                     "the {length} bytes at address {address:#x} are not UTF-8"
                 )
             }
+            Misuse::TooLong { length, max } => write!(
+                f,
+                "a text of {length} bytes is longer than the {max} that it may have"
+            ),
             Misuse::UnknownId { kind, id } => write!(f, "there is no {kind} with id {id}"),
             Misuse::TableFull(TableLimit { kind, limit }) => {
                 write!(f, "a process may hold at most {limit} {kind}s at once")

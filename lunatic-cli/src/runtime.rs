@@ -347,7 +347,7 @@ impl Builder {
     ///
     /// /// Traps on a bad address and text that is not UTF-8.
     /// fn greet(mut caller: Caller<'_, State>, name_ptr: u32, name_len: u32) -> Result<()> {
-    ///     println!("hello, {}", caller.text(name_ptr, name_len)?);
+    ///     println!("hello, {}", caller.text_within(name_ptr, name_len, 255)?);
     ///     Ok(())
     /// }
     ///

@@ -1,11 +1,16 @@
-//! Writes an error and its causes on one line.
+//! Writes an error and its causes, or the text of somebody else, on one line.
 //!
 //! The [`Display`](fmt::Display) of an error in Lunatic says what could not be
 //! done, and leaves why to the error's [`source`](Error::source). Whoever shows
-//! the error to somebody joins the two with [`with_causes`].
+//! the error to somebody joins the two with [`with_causes`]. What a guest says is
+//! escaped and cut by [`on_one_line`] before it is logged.
+
+mod one_line;
 
 use std::error::Error;
 use std::fmt;
+
+pub use one_line::{Line, MAX_LOGGED_BYTES, OnOneLine, on_one_line};
 
 /// An error and its causes: displayed, all of them on one line, the outermost
 /// first, with `: ` between them.

@@ -10,6 +10,7 @@
 //!
 //! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
 //! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
+//! - `pid_map`: [`PidMap`] and [`PidSet`], maps and sets of ids with a random seed.
 //! - `resource`: [`MessageResource`], what a message carries besides bytes.
 //! - `wanted`: [`Wanted`], which message a receiver waits for.
 //! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
@@ -40,6 +41,7 @@ mod mailbox;
 mod message;
 mod payers;
 mod pid;
+mod pid_map;
 mod queue;
 mod queued;
 mod resource;
@@ -49,6 +51,7 @@ pub use leftover::Leftover;
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
 pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, Pid};
+pub use pid_map::{PidHashing, PidMap, PidSet};
 pub use queue::Queue;
 pub use resource::{EncodedResource, MessageResource, NotTransferable};
 pub use wanted::{TagList, Wanted};

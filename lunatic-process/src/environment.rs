@@ -5,12 +5,15 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use event_listener::Event;
 use lunatic_account::{Account, BranchError, Exceeded, Kind};
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
 
+use crate::death_log::{DeathLog, Line};
 use crate::exit::ExitReason;
 use crate::failure::Failure;
 use crate::info::Role;
@@ -62,6 +65,7 @@ struct Inner {
     count: AtomicUsize,
     closing: AtomicBool,
     emptied: Event,
+    log: DeathLog,
 }
 
 /// How an [`Environment`] is to be.
@@ -173,6 +177,7 @@ impl Environment {
                 count: AtomicUsize::new(0),
                 closing: AtomicBool::new(false),
                 emptied: Event::new(),
+                log: DeathLog::new(),
             }),
         }
     }
@@ -336,6 +341,26 @@ impl Environment {
         }
     }
 
+    /// Returns whether a line may be logged that one of its processes causes. There may be
+    /// 1000 of them in ten seconds; the others are counted, and their number is logged then.
+    pub fn admits_log_line(&self) -> bool {
+        match self.inner.log.admit(Instant::now()) {
+            Line::Written => true,
+            Line::FirstLeftOut(span) => {
+                self.inner
+                    .scheduler
+                    .spawn(self.downgrade().flush_log_after(span));
+                false
+            }
+            Line::LeftOut => false,
+        }
+    }
+
+    /// Logs how many lines were left out, if any were; for the end of a program.
+    pub fn flush_log(&self) {
+        self.inner.log.flush(Instant::now());
+    }
+
     pub(crate) fn remove(&self, id: Pid) {
         self.inner.processes.remove(id);
     }
@@ -380,6 +405,14 @@ impl WeakEnvironment {
     pub fn upgrade(&self) -> Option<Environment> {
         let inner = self.inner.upgrade()?;
         Some(Environment { inner })
+    }
+
+    /// Tells after some time how many lines were left out of the log.
+    async fn flush_log_after(self, time: Duration) {
+        Timer::after(time).await;
+        if let Some(environment) = self.upgrade() {
+            environment.inner.log.flush(Instant::now());
+        }
     }
 }
 

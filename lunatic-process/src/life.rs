@@ -7,20 +7,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use async_io::Timer;
-use lunatic_mailbox::Leftover;
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
+use tracing::Level;
 
+use crate::death_notices::{DeathNotices, undisturbed};
 use crate::exit::ExitReason;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, panic_message};
 use crate::process::{Process, Teardown};
-use crate::signal::Signal;
 
 /// A process as a task.
 pub(crate) struct Life<F> {
     process: Process,
     /// The body, until the process dies.
     body: Option<Pin<Box<F>>>,
-    /// Why it dies, while the messages of a long mailbox are being dropped.
-    ending: Option<Box<Ending>>,
     /// Who is woken for a request to exit; kept to see cheaply whether it changed.
     waker: Option<Waker>,
     /// Rings when the process may run again, if its account has used up its CPU time.
@@ -34,7 +33,6 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         Life {
             process,
             body: Some(Box::pin(body)),
-            ending: None,
             waker: None,
             pause: None,
             awaited,
@@ -100,46 +98,12 @@ impl<F: Future<Output = Result<(), Failure>>> Future for Life<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.keep_waker(cx.waker());
-        let mut ending = match self.ending.take() {
-            Some(ending) => *ending,
-            None => match self.live(cx) {
-                Poll::Ready(reason) => Ending::begin(&self.process, reason),
-                Poll::Pending => return Poll::Pending,
-            },
-        };
-        if ending.drop_some(&self.process) {
-            self.ending = Some(Box::new(ending));
-            cx.waker().wake_by_ref();
+        let Poll::Ready(reason) = self.live(cx) else {
             return Poll::Pending;
-        }
+        };
         let body = self.body.take();
-        die(&self.process, body, &ending.reason, self.awaited);
+        die(&self.process, body, &reason, self.awaited);
         Poll::Ready(())
-    }
-}
-
-/// The first part of a death, which may take several polls.
-struct Ending {
-    reason: ExitReason,
-    mailbox: Leftover,
-}
-
-impl Ending {
-    fn begin(process: &Process, reason: ExitReason) -> Ending {
-        process.environment().remove(process.id());
-        Ending {
-            reason,
-            mailbox: process.close_mailbox(),
-        }
-    }
-
-    /// Drops messages; whether there are more.
-    fn drop_some(&mut self, process: &Process) -> bool {
-        /// So many are dropped in one poll.
-        const PIECE: usize = 256;
-        let mut more = true;
-        undisturbed(process, || more = self.mailbox.drop_some(PIECE));
-        more
     }
 }
 
@@ -162,7 +126,7 @@ pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> 
 /// Everything that happens when a process ends, in this order.
 fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
     process.environment().remove(process.id());
-    undisturbed(process, || drop(process.close_mailbox()));
+    let queued = process.close_mailbox();
     undisturbed(process, || drop(body));
     let Teardown {
         relations,
@@ -177,38 +141,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
         relations.link_count(),
         awaited,
     );
-    for hook in at_exit {
-        undisturbed(process, || hook(reason));
-    }
-    let environment = process.environment();
-    for (peer, tag) in relations.links() {
-        let died = Signal::LinkDied {
-            peer: process.id(),
-            tag,
-            reason: reason.clone(),
-        };
-        // A process that has ended meanwhile need not be told.
-        environment.signal(peer, died).ok();
-    }
-    for watcher in relations.watchers() {
-        let died = Signal::ProcessDied {
-            process: process.id(),
-        };
-        environment.signal(watcher, died).ok();
-    }
-    process.announce_end();
-    environment.release(process.account());
-}
-
-/// Runs foreign code whose panic must not keep a death from being told.
-fn undisturbed(process: &Process, foreign: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
-        tracing::error!(
-            process = %process.id(),
-            "a panic while the process ended: {}",
-            panic_message(&*panic)
-        );
-    }
+    DeathNotices::new(process, reason, queued, at_exit, relations).tell();
 }
 
 /// A failure is worth a warning where it began, not again for every process
@@ -223,24 +156,24 @@ fn log_death(
     let is_origin = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
     let id = process.id();
     let name = label.unwrap_or("unnamed");
+    let admits = || process.environment().admits_log_line();
+    let shown = on_one_line(reason, MAX_LOGGED_BYTES);
     match reason {
         ExitReason::Normal => tracing::trace!(process = %id, name, "ended"),
         ExitReason::Failed(failure) if !awaited && is_origin(failure) => {
-            tracing::warn!(process = %id, name, links, "failed: {reason}");
+            if tracing::enabled!(Level::WARN) && admits() {
+                tracing::warn!(process = %id, name, links, "failed: {shown}");
+            }
         }
-        _ => tracing::info!(process = %id, name, links, "ended: {reason}"),
+        _ => {
+            if tracing::enabled!(Level::INFO) && admits() {
+                tracing::info!(process = %id, name, links, "ended: {shown}");
+            }
+        }
     }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> ExitReason {
     let message = panic_message(panic);
     ExitReason::Failed(Failure::with_message(FailureKind::Panicked, message))
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_string())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_string())
 }

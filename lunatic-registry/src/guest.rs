@@ -9,7 +9,7 @@ use lunatic_process::guest::{
 use lunatic_process::{Environment, SpawnError};
 use wasmtime::{Caller, Result};
 
-use crate::names::NameError;
+use crate::names::{MAX_NAME_BYTES, NameError};
 use crate::registry::Registry;
 
 /// What the state of a process offers to `lunatic::registry`.
@@ -52,7 +52,7 @@ fn put<T: RegistryHost>(
     node_id: u64,
     process_id: u64,
 ) -> Result<()> {
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = name(&mut caller, name_ptr, name_len)?.map_err(refusal)?;
     let process = process_on(NodeId::from_bits(node_id), Pid::from_bits(process_id));
     let environment = environment(&caller);
     let registry = caller.data().registry();
@@ -79,7 +79,9 @@ fn get<T: RegistryHost>(
 ) -> Result<u32> {
     const FOUND: u32 = 0;
     const NOT_FOUND: u32 = 1;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let Ok(name) = name(&mut caller, name_ptr, name_len)? else {
+        return Ok(NOT_FOUND);
+    };
     let found = caller.data().registry().get(&name);
     let Some(process) = found.filter(|process| may_live(environment(&caller), *process)) else {
         return Ok(NOT_FOUND);
@@ -92,8 +94,9 @@ fn get<T: RegistryHost>(
 ///
 /// Traps on a bad address and text that is not UTF-8.
 fn remove<T: RegistryHost>(mut caller: Caller<'_, T>, name_ptr: u32, name_len: u32) -> Result<()> {
-    let name = caller.text(name_ptr, name_len)?.to_owned();
-    caller.data().registry().remove(&name);
+    if let Ok(name) = name(&mut caller, name_ptr, name_len)? {
+        caller.data().registry().remove(&name);
+    }
     Ok(())
 }
 
@@ -117,7 +120,7 @@ async fn get_or_spawn<T: RegistryHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     const TAKEN: u32 = 2;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = name(&mut caller, name_ptr, name_len)?.map_err(refusal)?;
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(id_ptr)?;
     let arguments = SpawnArguments::new(
@@ -137,6 +140,23 @@ async fn get_or_spawn<T: RegistryHost>(
     let node = environment(&caller).node();
     caller.write_u64(node_id_ptr, node.to_bits())?;
     caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
+}
+
+/// The name at an address, or the error that it is too long to be one; it is not looked
+/// at then.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn name<T: RegistryHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> Result<Result<String, NameError>> {
+    caller.bytes(ptr, len)?;
+    let length = len as usize;
+    if length > MAX_NAME_BYTES {
+        return Ok(Err(NameError::TooLong { length }));
+    }
+    Ok(Ok(caller.text_within(ptr, len, MAX_NAME_BYTES)?.to_owned()))
 }
 
 enum Found {

@@ -56,6 +56,7 @@ mod iovec;
 mod opened_config;
 mod opening;
 mod outcome;
+mod path_limit;
 mod preopen;
 mod preview1;
 mod rights;

@@ -13,6 +13,8 @@ use crate::guest::NetHost;
 pub(super) enum BadCertificates {
     /// There are more than [`MAX_COUNT`].
     TooMany(u32),
+    /// Together they have more than [`MAX_BYTES_IN_ALL`].
+    TooLarge,
     /// Where one leads to, there is no PEM text.
     NotPem {
         /// The number of the record, from 0 on.
@@ -22,6 +24,7 @@ pub(super) enum BadCertificates {
 
 const MAX_COUNT: u32 = 4096;
 const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES_IN_ALL: usize = 16 << 20;
 const MARKER: &[u8] = b"-----BEGIN";
 
 /// Reads the PEM texts that `count` records at `ptr` lead to.
@@ -42,9 +45,14 @@ pub(super) fn read<T: NetHost>(
         return Ok(Err(BadCertificates::TooMany(count)));
     }
     let mut texts = Vec::new();
+    let mut room = MAX_BYTES_IN_ALL;
     for (index, (one, other)) in records.enumerate() {
         match text(memory, one, other)? {
-            Some(text) => texts.push(text.to_vec()),
+            Some(text) if text.len() > room => return Ok(Err(BadCertificates::TooLarge)),
+            Some(text) => {
+                room -= text.len();
+                texts.push(text.to_vec());
+            }
             None => return Ok(Err(BadCertificates::NotPem { index })),
         }
     }
@@ -76,6 +84,10 @@ impl fmt::Display for BadCertificates {
             BadCertificates::TooMany(count) => write!(
                 f,
                 "{count} root certificates are too many; there can be {MAX_COUNT}"
+            ),
+            BadCertificates::TooLarge => write!(
+                f,
+                "the root certificates have more than {MAX_BYTES_IN_ALL} bytes together"
             ),
             BadCertificates::NotPem { index } => write!(
                 f,

@@ -8,9 +8,9 @@ use lunatic_abi::{Guest, Misuse, Resource, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::NetHost;
-use crate::guest::addresses::{V4, V6};
+use crate::guest::addresses::{self, V4, V6};
 use crate::guest::reports::timed_out;
-use crate::resolver;
+use crate::resolver::{self, MAX_NAME_BYTES};
 
 /// Addresses that a guest takes one by one.
 #[derive(Debug)]
@@ -50,7 +50,10 @@ async fn resolve<T: NetHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = match addresses::name(&mut caller, name_ptr, name_len, MAX_NAME_BYTES)? {
+        Ok(name) => name,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
     let host = name.rsplit_once(':').map_or(&*name, |(host, _)| host);
     let config = caller.data_mut().net().config().clone();
     let is_address = name.parse::<SocketAddr>().is_ok();

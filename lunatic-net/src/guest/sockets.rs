@@ -55,6 +55,9 @@ pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
 /// A kind of socket that is made from nothing but an address.
 pub(super) trait Bind: Socket {
     fn bind(address: SocketAddr) -> impl Future<Output = Result<Self, BindError>> + Send;
+
+    /// The address that it is bound to.
+    fn bound_to(&self) -> io::Result<SocketAddr>;
 }
 
 impl GuestNet {
@@ -131,9 +134,15 @@ pub(super) async fn bind<T: NetHost, S: Bind>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
-    match caller.wait(S::bind(address)).await {
-        Ok(socket) => keep(&mut caller, socket, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
+    let socket = match caller.wait(S::bind(address)).await {
+        Ok(socket) => socket,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let config = caller.data_mut().net().config().clone();
+    let checked = addresses::check_bound(&config, address, socket.bound_to());
+    match caller.wait(checked).await {
+        Ok(()) => keep(&mut caller, socket, id_ptr),
+        Err(refusal) => caller.report(id_ptr, &refusal),
     }
 }
 
@@ -232,6 +241,10 @@ impl Bind for TcpListener {
     async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         TcpListener::bind(address).await
     }
+
+    fn bound_to(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
 }
 
 impl Resource for TcpStream {
@@ -281,6 +294,10 @@ impl Socket for UdpSocket {
 impl Bind for UdpSocket {
     async fn bind(address: SocketAddr) -> Result<UdpSocket, BindError> {
         UdpSocket::bind(address).await
+    }
+
+    fn bound_to(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
     }
 }
 

@@ -154,16 +154,17 @@ fn set_label<T: ProcessHost>(
     label_ptr: u32,
     label_len: u32,
 ) -> Result<()> {
-    if label_len > MAX_LABEL_BYTES {
+    if label_len as usize > MAX_LABEL_BYTES {
         let reason = format!(
             "a label of {label_len} bytes is longer than the {MAX_LABEL_BYTES} that a label may have"
         );
         return Err(Misuse::refused(reason).into());
     }
-    let label = caller.text(label_ptr, label_len)?.to_owned();
+    let label = caller.text_within(label_ptr, label_len, MAX_LABEL_BYTES)?;
+    let label = label.to_owned();
     own(&caller).set_label(&label);
     Ok(())
 }
 
 /// The longest label that a guest gives itself, in bytes.
-const MAX_LABEL_BYTES: u32 = 255;
+const MAX_LABEL_BYTES: usize = 255;

@@ -128,12 +128,15 @@ pub struct Resolved<T: ProcessHost> {
     pub params: Vec<Val>,
 }
 
+/// The longest name of an export that a guest spawns, in bytes.
+const MAX_EXPORT_BYTES: usize = 4096;
+
 /// Finds what the arguments of a guest stand for.
 ///
 /// # Errors
 ///
-/// Traps on an unknown config or module, bad addresses, text that is not UTF-8,
-/// and bad records.
+/// Traps on an unknown config or module, bad addresses, a name above
+/// [`MAX_EXPORT_BYTES`], text that is not UTF-8, and bad records.
 pub fn resolve<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,
@@ -148,7 +151,10 @@ pub fn resolve<T: ProcessHost>(
         OWN => parent.incarnation.module.clone(),
         id => parent.modules.get(id as u64)?.0.clone(),
     };
-    let export = caller.text(arguments.name.0, arguments.name.1)?.to_owned();
+    let (name, length) = arguments.name;
+    let export = caller
+        .text_within(name, length, MAX_EXPORT_BYTES)?
+        .to_owned();
     let params = params::parse(caller.bytes(arguments.params.0, arguments.params.1)?)?;
     Ok(Resolved {
         module,

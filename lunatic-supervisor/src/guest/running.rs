@@ -116,7 +116,6 @@ async fn start_from_template<T: SupervisorHost>(
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let params = params::parse(caller.bytes(params_ptr, params_len)?)?;
-    reading::check_params(&params)?;
     let request = |supervisor: Supervisor| async move {
         if params.is_empty() {
             return supervisor.start_from_template().await;
@@ -274,7 +273,7 @@ fn add_params<T: SupervisorHost>(
     let template: &dyn Any = &**template;
     let child = template.downcast_ref::<WasmChild<T>>();
     let child = child.ok_or(RequestError::NoArguments)?;
-    match child.param_count() + params.len() <= reading::MAX_PARAMS {
+    match child.param_count() + params.len() <= params::MAX_PARAMS {
         true => Ok(child.with_more_params(params).into_start()),
         false => Err(RequestError::NoArguments),
     }

@@ -17,6 +17,7 @@ use crate::errno::Errno;
 use crate::filestat;
 use crate::opening::{Opening, follows};
 use crate::outcome::{Failure, Outcome, answer};
+use crate::path_limit::MAX_PATH_BYTES;
 use crate::rights::Rights;
 
 host_functions! {
@@ -259,10 +260,8 @@ fn read_path<T: WasiHost>(
     ptr: u32,
     len: u32,
 ) -> Result<String, Failure> {
-    /// More than any operating system takes.
-    const LONGEST: usize = 64 << 10;
     let bytes = caller.bytes(ptr, len)?;
-    if bytes.len() > LONGEST {
+    if bytes.len() > MAX_PATH_BYTES {
         return Err(Errno::NameTooLong.into());
     }
     let path = std::str::from_utf8(bytes).map_err(|_| Errno::IllegalSequence)?;
