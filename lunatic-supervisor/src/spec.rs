@@ -99,8 +99,14 @@ impl Spec {
 
     /// Sets how long it waits before a restart.
     pub fn backoff(mut self, backoff: Backoff) -> Spec {
-        self.flags.backoff = Some(backoff);
+        self.set_backoff(backoff);
         self
+    }
+
+    /// Sets how long it waits before a restart, without taking the specification, which
+    /// may have many children, apart.
+    pub fn set_backoff(&mut self, backoff: Backoff) {
+        self.flags.backoff = Some(backoff);
     }
 
     /// Sets all flags.
