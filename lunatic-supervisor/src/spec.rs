@@ -2,9 +2,11 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lunatic_blocking::Class;
 use lunatic_process::{Environment, Failure, Role, SpawnLink, SpawnOptions};
 
 use crate::core::{
@@ -245,6 +247,19 @@ impl Spec {
             return Err(SpecError::NestedTooDeep);
         }
         Machine::new(self.flags, self.children.clone(), seed)
+    }
+}
+
+/// Many children are dropped on another thread, as whoever drops them may be a worker. It
+/// does not matter how deep they are nested: there are at most [`MAX_LEVELS`].
+impl Drop for Spec {
+    fn drop(&mut self) {
+        /// So many are dropped at once.
+        const FEW: usize = 1024;
+        if self.children.len() > FEW {
+            let children = mem::take(&mut self.children);
+            Class::Cpu.queue().run_detached(move || drop(children));
+        }
     }
 }
 
