@@ -66,12 +66,27 @@ fn bad_records_trap() {
         (func (export "float") (call $with (i32.const 0x100) (i32.const 17)))
         (func (export "short") (call $with (i32.const 0x200) (i32.const 16)))
         (func (export "long") (call $with (i32.const 0x200) (i32.const 18)))
+        (func (export "many") (call $with (i32.const 0x200) (i32.const 17017)))
         (func (export "child") (call $report (i64.const 1)))"#,
     );
     world.fails(&module, "float", "type byte");
     world.fails(&module, "short", "17-byte records");
     world.fails(&module, "long", "17-byte records");
+    world.fails(&module, "many", "1001 are more than the 1000");
     world.no_more_reports();
+}
+
+#[test]
+fn a_name_of_an_export_that_is_too_long_traps_and_is_not_looked_at() {
+    let world = World::new();
+    let module = world.load(
+        r#"(memory (export "memory") 1)
+        (data (i32.const 4096) "\ff")
+        (func (export "too long")
+            (drop (call $spawn (i64.const 0) (i64.const -1) (i64.const -1)
+                (i32.const 0) (i32.const 4097) (i32.const 0) (i32.const 0) (i32.const 0xff00))))"#,
+    );
+    world.fails(&module, "too long", "4097 bytes is longer than the 4096");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The groups of a scope and their monitors, without locks or tasks.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map, hash_set};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -116,6 +116,14 @@ struct Record {
     monitors: HashMap<u64, Option<Arc<str>>>,
 }
 
+/// What a process that was removed from a table has still to leave.
+#[derive(Debug)]
+pub struct Leaving {
+    member: Pid,
+    monitors: hash_map::IntoIter<u64, Option<Arc<str>>>,
+    groups: hash_set::IntoIter<Arc<str>>,
+}
+
 impl GroupTable {
     /// Returns a table without groups.
     pub fn new() -> GroupTable {
@@ -169,15 +177,34 @@ impl GroupTable {
 
     /// Removes a process with all of its memberships and monitors.
     pub fn forget(&mut self, member: Pid) {
-        let Some(record) = self.records.remove(&member) else {
-            return;
-        };
-        for (monitor, group) in record.monitors {
-            self.remove_monitor(monitor, group.as_deref());
+        let mut leaving = self.forget_process(member);
+        while self.leave_some(&mut leaving, usize::MAX) {}
+    }
+
+    /// Removes a process, and returns its memberships and monitors, which stay in the
+    /// table until it [leaves](GroupTable::leave_some): there may be many.
+    pub fn forget_process(&mut self, member: Pid) -> Leaving {
+        let record = self.records.remove(&member).unwrap_or_default();
+        Leaving {
+            member,
+            monitors: record.monitors.into_iter(),
+            groups: record.groups.into_iter(),
         }
-        for name in record.groups {
-            self.remove_memberships(&name, member, u32::MAX);
+    }
+
+    /// Removes some of the monitors and memberships of a process that leaves, at most
+    /// those in `max` groups. Returns whether there are more.
+    pub fn leave_some(&mut self, leaving: &mut Leaving, max: usize) -> bool {
+        for _ in 0..max {
+            if let Some((monitor, group)) = leaving.monitors.next() {
+                self.remove_monitor(monitor, group.as_deref());
+            } else if let Some(name) = leaving.groups.next() {
+                self.remove_memberships(&name, leaving.member, u32::MAX);
+            } else {
+                return false;
+            }
         }
+        true
     }
 
     /// Returns the members of a group, or `None` if there are none.

@@ -35,8 +35,8 @@ mod scope;
 
 pub use event::{Change, GroupEvent, MEMBER_BYTES};
 pub use group_table::{
-    GroupError, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES, NotJoined,
-    Notice,
+    GroupError, GroupTable, Leaving, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES,
+    NotJoined, Notice,
 };
 pub use groups::{Groups, MAX_SCOPES};
 pub use members::Members;

@@ -219,7 +219,7 @@ impl Scope {
             let member = process.id();
             process.at_exit(move |_| {
                 if let Some(scope) = scope.upgrade() {
-                    scope.change(|table| table.forget(member));
+                    scope.forget(member);
                 }
             });
         }
@@ -227,6 +227,14 @@ impl Scope {
 }
 
 impl Inner {
+    /// Removes a process with all of its memberships and monitors. Others can use the
+    /// table between two pieces.
+    fn forget(&self, member: Pid) {
+        const PIECE: usize = 256;
+        let mut leaving = self.table.write().forget_process(member);
+        while self.change(|table| table.leave_some(&mut leaving, PIECE)) {}
+    }
+
     /// Changes the table, and sends the resulting messages to monitors.
     fn change<R>(&self, change: impl FnOnce(&mut GroupTable) -> R) -> R {
         let mut table = self.table.write();

@@ -311,3 +311,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_process_leaves_many_groups_in_pieces() {
+    const MANY: usize = 1000;
+    let mut table = GroupTable::new();
+    table.monitor("0", member(1), None).unwrap();
+    for number in 0..MANY {
+        table.join(&number.to_string(), member(1)).unwrap();
+        table.join(&number.to_string(), member(2)).unwrap();
+    }
+    let mut leaving = table.forget_process(member(1));
+    let mut pieces = 1;
+    while table.leave_some(&mut leaving, 100) {
+        pieces += 1;
+    }
+    assert_eq!(pieces, 11);
+    for number in 0..MANY {
+        let members = table.members(&number.to_string()).unwrap();
+        assert_eq!((members.times(member(1)), members.times(member(2))), (0, 1));
+    }
+    assert_eq!(table.join("0", member(1)), Ok(true));
+}

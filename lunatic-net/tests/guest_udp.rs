@@ -54,6 +54,18 @@ fn a_name_without_a_port_is_an_error() {
 }
 
 #[test]
+fn a_name_that_is_too_long_is_an_error_and_is_not_looked_at() {
+    let mut guest = Guest::new();
+    guest.put(at::NAME, &[0xFF; 300]);
+    assert_eq!(
+        guest.code("resolve", &args![at::NAME, 300, NEVER, at::ID]),
+        1
+    );
+    let error = guest.error();
+    assert!(error.contains("a name has at most 260 bytes"), "{error}");
+}
+
+#[test]
 fn a_name_that_leads_nowhere_is_an_error_with_a_sentence() {
     // No name ends like this (RFC 6761).
     let mut guest = Guest::new();

@@ -384,3 +384,14 @@ fn many_messages_are_dropped_before_anybody_is_told_and_other_processes_run_betw
     let meanwhile = reported.recv().unwrap();
     assert!(meanwhile > 1, "{meanwhile}");
 }
+
+#[test]
+fn the_processes_of_an_environment_cause_no_more_lines_of_the_log_than_they_may() {
+    let (noisy, quiet) = (environment(), environment());
+    let admitted = (0..1500).filter(|_| noisy.admits_log_line()).count();
+    assert_eq!(admitted, 1000);
+    assert!(quiet.admits_log_line());
+    // What was left out is told, and others are admitted again.
+    noisy.flush_log();
+    assert!(noisy.admits_log_line());
+}

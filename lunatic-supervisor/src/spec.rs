@@ -2,9 +2,11 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lunatic_blocking::Class;
 use lunatic_process::{Environment, Failure, Role, SpawnLink, SpawnOptions};
 
 use crate::core::{
@@ -99,8 +101,14 @@ impl Spec {
 
     /// Sets how long it waits before a restart.
     pub fn backoff(mut self, backoff: Backoff) -> Spec {
-        self.flags.backoff = Some(backoff);
+        self.set_backoff(backoff);
         self
+    }
+
+    /// Sets how long it waits before a restart, without taking the specification, which
+    /// may have many children, apart.
+    pub fn set_backoff(&mut self, backoff: Backoff) {
+        self.flags.backoff = Some(backoff);
     }
 
     /// Sets all flags.
@@ -241,6 +249,19 @@ impl Spec {
             return Err(SpecError::NestedTooDeep);
         }
         Machine::new(self.flags, self.children.clone(), seed)
+    }
+}
+
+/// Many children are dropped on another thread, as whoever drops them may be a worker. It
+/// does not matter how deep they are nested: there are at most [`MAX_LEVELS`].
+impl Drop for Spec {
+    fn drop(&mut self) {
+        /// So many are dropped at once.
+        const FEW: usize = 1024;
+        if self.children.len() > FEW {
+            let children = mem::take(&mut self.children);
+            Class::Cpu.queue().run_detached(move || drop(children));
+        }
     }
 }
 

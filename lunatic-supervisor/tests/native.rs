@@ -4,7 +4,8 @@
 mod event_log;
 
 use std::future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use async_channel::Receiver;
@@ -17,7 +18,7 @@ use lunatic_supervisor::{
     ShutdownPolicy, Spec, SpecError, StartChild, Starting, Strategy, Supervisor, SupervisorError,
     SupervisorEvent, native,
 };
-use lunatic_testkit::{end_of, environment, idle, wait, wait_until, wake};
+use lunatic_testkit::{PATIENCE, end_of, environment, idle, wait, wait_until, wake};
 
 #[track_caller]
 fn start(environment: &Environment, spec: &Spec) -> Supervisor {
@@ -485,4 +486,32 @@ fn a_preparation_that_fails_is_a_start_that_failed() {
     let child = ChildSpec::new("b", prepared(&log, &gate));
     let refused = wait("an answer", supervisor.start_child(child));
     assert!(matches!(refused, Err(RequestError::StartFailed(_))));
+}
+
+#[test]
+fn a_specification_with_many_children_is_dropped_on_another_thread() {
+    struct TellsThread(Mutex<mpsc::Sender<ThreadId>>);
+    impl Drop for TellsThread {
+        fn drop(&mut self) {
+            let tell = self.0.get_mut().unwrap();
+            tell.send(thread::current().id()).unwrap();
+        }
+    }
+    for (children, on_this_thread) in [(10, true), (5000, false)] {
+        let (tell, told) = mpsc::channel();
+        let held = TellsThread(Mutex::new(tell));
+        let start = native(move |_own| {
+            let _held = &held;
+            async { Ok(()) }
+        });
+        let mut spec = Spec::new("many");
+        for number in 0..children {
+            let child = ChildSpec::new(number.to_string(), start.clone());
+            spec.add(child).unwrap();
+        }
+        drop(start);
+        drop(spec.into_child());
+        let dropped_on = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(dropped_on == thread::current().id(), on_this_thread);
+    }
 }

@@ -17,7 +17,7 @@ const GRANTING: &str = r#"
       (import "lunatic::wasi" "config_add_command_line_argument"
         (func $arg (param i64 i32 i32)))
       (import "lunatic::wasi" "config_preopen_dir" (func $dir (param i64 i32 i32)))
-      (memory (export "memory") 1)
+      (memory (export "memory") 3)
       (func (export "env") (param i64 i32 i32 i32 i32)
         (call $env (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4)))
       (func (export "arg") (param i64 i32 i32)
@@ -75,6 +75,29 @@ fn wrong_parameters_are_traps() {
     assert!(guest.try_call("env", &args![CONFIG, 1, 1, 0, 1]).is_err());
     assert!(guest.try_call("dir", &args![unknown, 1, 1]).is_err());
     assert!(guest.try_call("dir", &args![CONFIG, 0, 1]).is_err());
+}
+
+#[test]
+fn what_is_too_long_traps_and_is_not_looked_at() {
+    const STRING: u32 = 128 << 10;
+    const PATH: u32 = 4095;
+    let mut guest = granting(WasiConfig::default());
+    // Behind the limits is a byte that is not UTF-8.
+    guest.put(STRING, b"\xff");
+    guest.put(STRING + PATH, b"\xff");
+    guest.put(0, &vec![b'x'; STRING as usize]);
+    for (function, params) in [
+        ("env", &args![CONFIG, 0, STRING + 1, 0, 1][..]),
+        ("env", &args![CONFIG, 0, 1, 0, STRING + 1]),
+        ("arg", &args![CONFIG, 0, STRING + 1]),
+        ("dir", &args![CONFIG, STRING, PATH + 1]),
+    ] {
+        let trap = guest.try_call(function, params).expect_err(function);
+        let cause = format!("{trap:?}");
+        assert!(cause.contains("is longer than the"), "{function}: {cause}");
+    }
+    let longest = guest.try_call("arg", &args![CONFIG, 0, STRING]);
+    longest.expect("no trap");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn set_backoff<T: SupervisorHost>(
         jitter: u8::try_from(jitter).unwrap_or(u8::MAX),
     };
     let spec = spec_mut(&mut caller, spec_id)?;
-    *spec = spec.clone().backoff(backoff);
+    spec.set_backoff(backoff);
     Ok(())
 }
 

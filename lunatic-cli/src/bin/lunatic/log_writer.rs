@@ -36,7 +36,8 @@ pub(crate) fn report_panics() {
         };
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed");
-        print(format!("thread '{name}' {panic}\n{backtrace}").into_bytes());
+        let report = format!("thread '{name}' {panic}\n{backtrace}");
+        LogWriter.write_all(report.as_bytes()).ok();
     }));
 }
 
