@@ -14,7 +14,11 @@ fn hurts_only_itself(name: &str) {
     let trial = Trial::start(attack).unwrap();
     let findings = trial.run(TIME, expectation.is_an_end());
     let problems = findings.problems();
-    assert!(problems.is_empty(), "{problems:?}, culprit: {:?}", findings.end);
+    assert!(
+        problems.is_empty(),
+        "{problems:?}, culprit: {:?}",
+        findings.end
+    );
     let end = findings.end.as_ref();
     assert!(expectation.allows(end), "not {expectation}, but {end:?}");
 }

@@ -75,8 +75,8 @@ impl Attack {
     /// As [`all`](Attack::all).
     pub fn named(name: &str) -> Result<Attack> {
         let path = folder().join(name).with_extension("wat");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Attack::read(name, text).with_context(|| format!("in {}", path.display()))
     }
 
@@ -149,7 +149,13 @@ mod tests {
         let attack = Attack::read("harm", TEXT.to_owned()).unwrap();
         assert_eq!(attack.shows, "It does harm.");
         assert!(attack.rights.spawn && !attack.rights.compile);
-        assert_eq!(attack.limits, AccountLimits { timers: 5, ..LIMITS });
+        assert_eq!(
+            attack.limits,
+            AccountLimits {
+                timers: 5,
+                ..LIMITS
+            }
+        );
         assert_eq!(attack.expectation, Expectation::RunsOn);
     }
 
