@@ -6,7 +6,7 @@ use crate::host_functions;
 use crate::memory::{AbiHost, Guest};
 use crate::table::{Resource, Table};
 
-/// The text of one failure, outermost error first, all causes behind it.
+/// The text of an error and, behind it, of all its causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestError(pub String);
 
@@ -19,7 +19,7 @@ impl Resource for GuestError {
     }
 }
 
-/// The errors that a process has been told of and has not dropped.
+/// The errors that were reported to a process and that it has not dropped.
 pub type ErrorTable = Table<GuestError>;
 
 host_functions! {
@@ -33,7 +33,8 @@ host_functions! {
     }
 }
 
-/// `lunatic::error::string_size` (ABI §2): the length of an error's text in bytes.
+/// `lunatic::error::string_size` (ABI §2): returns the length of the text of an error,
+/// in bytes.
 ///
 /// Traps on an unknown id.
 fn string_size<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64) -> Result<u32> {
@@ -41,8 +42,8 @@ fn string_size<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64) -> Result<u
     Ok(error.0.len() as u32)
 }
 
-/// `lunatic::error::to_string` (ABI §2): writes exactly that many bytes to
-/// `error_str_ptr`.
+/// `lunatic::error::to_string` (ABI §2): writes the text of an error to
+/// `error_str_ptr`; `string_size` returns how long it is.
 ///
 /// Traps on an unknown id or a bad address.
 fn to_string<T: AbiHost>(
@@ -54,7 +55,7 @@ fn to_string<T: AbiHost>(
     caller.write(error_str_ptr, text.as_bytes())
 }
 
-/// `lunatic::error::drop` (ABI §2).
+/// `lunatic::error::drop` (ABI §2): drops an error.
 ///
 /// Traps on an unknown id.
 fn drop<T: AbiHost>(mut caller: Caller<'_, T>, error_id: u64) -> Result<()> {

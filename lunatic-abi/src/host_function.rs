@@ -14,14 +14,14 @@ pub struct HostFunction {
     pub name: &'static str,
     /// Its parameters, in order.
     pub params: &'static [Param],
-    /// What it returns, if anything.
+    /// The type of its result; `None` if it returns nothing.
     pub result: Option<ValueType>,
 }
 
 /// A parameter of a host function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Param {
-    /// Its name; WebAssembly knows it only by its position.
+    /// Its name. WebAssembly has no names for parameters.
     pub name: &'static str,
     /// Its type.
     pub ty: ValueType,
@@ -40,19 +40,24 @@ pub enum ValueType {
 
 /// A Rust type of parameters and results.
 pub trait HostValue {
-    /// What it is in WebAssembly.
+    /// Its type in WebAssembly.
     const TYPE: ValueType;
 }
 
 /// A Rust type of results: `()` or a [`HostValue`].
 pub trait HostResult {
-    /// What it is in WebAssembly.
+    /// Its type in WebAssembly.
     const TYPE: Option<ValueType>;
 }
 
 impl HostFunction {
-    /// Its type as it stands in the text format behind `func`:
-    /// `(param i64 i64) (result i32)`.
+    /// Returns its type as the text format has it behind `func`.
+    ///
+    /// ```
+    /// let string_size = &lunatic_abi::HOST_FUNCTIONS[0];
+    /// assert_eq!(string_size.name, "string_size");
+    /// assert_eq!(string_size.type_use(), "(param i64) (result i32)");
+    /// ```
     pub fn type_use(&self) -> String {
         let params: String = self
             .params

@@ -22,12 +22,12 @@
 ///
 /// /// Counts characters; traps on a bad address and text that is not UTF-8.
 /// fn length<T: AbiHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> Result<u64> {
-///     Ok(caller.text(ptr, len)?.chars().count() as u64)
+///     Ok(caller.text_within(ptr, len, 1024)?.chars().count() as u64)
 /// }
 ///
 /// /// Lets other processes run.
-/// async fn rest<T: AbiHost>(_: Caller<'_, T>) {
-///     futures_lite::future::yield_now().await;
+/// async fn rest<T: AbiHost>(mut caller: Caller<'_, T>) {
+///     caller.wait(futures_lite::future::yield_now()).await;
 /// }
 ///
 /// fn multiply<T: AbiHost, const BY: u64>(_: Caller<'_, T>, number: u64) -> u64 {
@@ -74,6 +74,10 @@
 /// }
 /// fn negate<T: AbiHost>(_: Caller<'_, T>, number: u32) -> u32 { !number }
 /// ```
+///
+/// An `async fn` may wait; `T` keeps its name when it is called
+/// ([`AbiHost::enter`](crate::AbiHost::enter)), and it waits by
+/// [`Guest::wait`](crate::Guest::wait).
 ///
 /// `in "example" via answer { … }` puts what each of them returns through the
 /// function `answer`, which returns what is declared.
@@ -184,43 +188,28 @@ macro_rules! host_functions {
         )?
     };
     (
-        @register $linker:ident, $state:ty, $namespace:literal, [],
+        @register $linker:ident, $state:ty, $namespace:literal, $answer:tt,
         [async fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap_async(
             $namespace,
             stringify!($name),
-            |caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+            |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
                 $crate::host_functions!(@label $name);
-                Box::new(
-                    $crate::expansion::resolves::<$name, $result, _>(
+                let function = concat!($namespace, "::", stringify!($name));
+                $crate::AbiHost::enter(caller.data_mut(), function);
+                Box::new($crate::expansion::resolves::<$name, $result, _>(
+                    $crate::host_functions!(@answer $answer,
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
                         )
                     )
-                )
+                ))
             },
         )?
     };
-    (
-        @register $linker:ident, $state:ty, $namespace:literal, [$answer:path],
-        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
-    ) => {
-        $linker.func_wrap_async(
-            $namespace,
-            stringify!($name),
-            |caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
-                $crate::host_functions!(@label $name);
-                Box::new(async move {
-                    $crate::expansion::returns::<$name, $result, _>(
-                        $answer($crate::host_functions!(@function $name $($function)?)(
-                            caller, $($param),*
-                        ).await)
-                    )
-                })
-            },
-        )?
-    };
+    (@answer [], $future:expr) => { $future };
+    (@answer [$answer:path], $future:expr) => { async move { $answer($future.await) } };
 
     (
         @list $namespace:literal, {$(

@@ -11,6 +11,8 @@
 //! - [`host_functions!`]: the macro that declares host functions.
 //! - `host_function`: [`HostFunction`], what is known of one without calling it.
 //! - `memory`: [`Guest`], the bounds-checked view a host function has of its caller.
+//! - `buffers`: [`Buffers`], the vectors that reads and writes take.
+//! - `answering`, `shared_caller`: [`SharedCaller`], how a host function waits.
 //! - `table`: [`Table`], the ids a guest holds for host resources.
 //! - `errors`: the error table and the namespace `lunatic::error`.
 //! - [`params`]: the 17-byte argument records of `spawn`.
@@ -24,23 +26,28 @@
 //!   allocated, read or written for it.
 //! - Nothing here knows what a resource means.
 
+mod answering;
+mod buffers;
 mod errors;
 pub mod host_function;
 mod host_functions;
 mod memory;
 pub mod params;
+mod shared_caller;
 mod table;
 mod timeout;
 mod trap;
 pub mod version;
 
+pub use buffers::{Buffers, ranges};
 pub use errors::{ErrorTable, GuestError};
 pub use host_function::{HostFunction, Param, ValueType};
 #[doc(hidden)]
 pub use host_functions::expansion;
 pub use memory::{AbiHost, Guest, slice, slice_mut};
+pub use shared_caller::SharedCaller;
 pub use table::{NotInserted, Resource, Table};
-pub use timeout::{TIMED_OUT, Timeout, sleep, wait};
+pub use timeout::{TIMED_OUT, Timeout};
 pub use trap::{Misuse, TableLimit};
 
 host_functions! {

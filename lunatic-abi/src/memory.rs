@@ -1,6 +1,7 @@
 //! The bounds-checked view a host function has of its caller.
 
 use std::error::Error;
+use std::future::Future;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -8,62 +9,76 @@ use lunatic_account::Account;
 use lunatic_error::with_causes;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
+use crate::answering::Answering;
 use crate::errors::{ErrorTable, GuestError};
 use crate::trap::Misuse;
 
 /// What the state of a process must offer to every host function.
 pub trait AbiHost: Send + Sized + 'static {
-    /// The memory that was exported when the instance was made, if it is known.
+    /// Returns the memory that the instance exports, if the state keeps it.
     ///
-    /// Looking an export up by name costs more than many host functions do, so
-    /// the state keeps it. While the instance is being made there is none yet.
+    /// If it returns `None`, as it must while the instance is being made, the memory
+    /// is looked up by its name each time. That costs more than many host functions
+    /// do.
     fn memory(&self) -> Option<Memory>;
 
-    /// The account of the process, to which its tables and what is in them is charged.
-    /// Unless a host has accounts, that is one without limits.
+    /// Returns the account of the process, to which its tables and what is in them are
+    /// charged. By default it is one without limits.
     fn account(&self) -> &Account {
         static UNLIMITED: LazyLock<Account> = LazyLock::new(Account::default);
         &UNLIMITED
     }
 
-    /// The errors that were reported to this process.
+    /// Returns the errors that were reported to this process.
     fn errors(&mut self) -> &mut ErrorTable;
 
-    /// Whether the runtime asks something of the process; see
+    /// Keeps the name of a host function that the guest has called and that may wait.
+    /// [`host_functions!`](crate::host_functions) calls it for every `async fn`.
+    ///
+    /// - `function`: the name with its namespace, `lunatic::message::receive` for
+    ///   example.
+    fn enter(&mut self, function: &'static str) {
+        let _ = function;
+    }
+
+    /// Returns whether the runtime asks something of the process; see
     /// [`answer_requests`](AbiHost::answer_requests).
     fn has_requests(&self) -> bool {
         false
     }
 
-    /// Answers what the runtime asks of the process. It is called where a host
-    /// function waits, whenever it is woken.
-    ///
-    /// - `function`: the name of the host function.
-    fn answer_requests(store: StoreContextMut<'_, Self>, function: &'static str) {
-        let _ = (store, function);
+    /// Answers what the runtime asks of the process, which waits in the host function
+    /// that it has [entered](AbiHost::enter) last.
+    fn answer_requests(store: StoreContextMut<'_, Self>) {
+        let _ = store;
     }
 }
 
-/// Reading and writing the memory of the guest that called.
+/// What a host function does with its caller: reads and writes its memory, reports
+/// errors, waits.
 ///
 /// Every range is checked before it is touched; one that is not fully inside
 /// the memory is a trap. Address 0 is an ordinary address, nothing needs to be
 /// aligned, numbers are little-endian (ABI §0).
 pub trait Guest<T: 'static> {
-    /// The guest's memory beside the state of the process.
+    /// Returns the guest's memory and the state of the process.
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoMemory`].
+    /// [`Misuse::NoMemory`] if the module exports no memory.
     fn memory_and_state(&mut self) -> Result<(&mut [u8], &mut T)>;
 
-    /// Answers what the runtime asks of the process, if it asks anything. A host
-    /// function that waits calls it each time it is polled.
-    ///
-    /// - `function`: the name of the host function.
-    fn answer_requests(&mut self, function: &'static str);
+    /// Waits for `future`, and answers meanwhile what the runtime asks of the process.
+    /// Every host function waits by this, or by [`SharedCaller`](crate::SharedCaller)
+    /// if `future` needs the caller.
+    fn wait<F: Future + Send>(&mut self, future: F) -> impl Future<Output = F::Output> + Send;
 
-    /// Reports a failure the ABI's way: keeps `error` with all its causes in the
+    /// Answers what the runtime asks of the process, if it asks anything. A future
+    /// that waits and cannot be given to [`wait`](Guest::wait) calls it whenever it
+    /// is pending.
+    fn answer_requests(&mut self);
+
+    /// Reports an error to the guest: keeps its text, with all its causes, in the
     /// caller's error table, writes its id to `id_ptr`, and returns `1`.
     ///
     /// # Errors
@@ -72,8 +87,8 @@ pub trait Guest<T: 'static> {
     /// [`Misuse::TableFull`] or [`Misuse::Exceeded`] if the guest never drops its errors.
     fn report(&mut self, id_ptr: u32, error: &(dyn Error + 'static)) -> Result<u32>;
 
-    /// Ends a host function that returns `0` with an id at `id_ptr`, or `1` with
-    /// an error id there.
+    /// Writes the id, or the id of the error, to `id_ptr`. Returns `0` if there is an
+    /// id, and `1` if there is an error.
     ///
     /// # Errors
     ///
@@ -92,8 +107,7 @@ pub trait Guest<T: 'static> {
         }
     }
 
-    /// Ends a host function that returns `0` and writes nothing, or `1` with an
-    /// error id at `id_ptr`.
+    /// Returns `0`, or reports the error at `id_ptr` and returns `1`.
     ///
     /// # Errors
     ///
@@ -105,31 +119,47 @@ pub trait Guest<T: 'static> {
         }
     }
 
-    /// The bytes at `ptr`.
+    /// Returns the bytes at `ptr`.
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn bytes(&mut self, ptr: u32, len: u32) -> Result<&[u8]> {
         let (memory, _) = self.memory_and_state()?;
         Ok(slice(memory, ptr, u64::from(len))?)
     }
 
-    /// The bytes at `ptr`, to write.
+    /// Returns the bytes at `ptr`, to write.
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn bytes_mut(&mut self, ptr: u32, len: u32) -> Result<&mut [u8]> {
         let (memory, _) = self.memory_and_state()?;
         Ok(slice_mut(memory, ptr, u64::from(len))?)
     }
 
-    /// The text at `ptr`.
+    /// The text at `ptr`, which has at most `max` bytes. One that is longer is not looked
+    /// at, so a guest cannot make this take long.
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`] or [`Misuse::NotUtf8`].
+    /// [`Misuse::OutOfBounds`], [`Misuse::TooLong`] or [`Misuse::NotUtf8`].
+    fn text_within(&mut self, ptr: u32, len: u32, max: usize) -> Result<&str> {
+        self.bytes(ptr, len)?;
+        if len as usize > max {
+            return Err(Misuse::TooLong { length: len, max }.into());
+        }
+        self.text(ptr, len)
+    }
+
+    /// The text at `ptr`, however long it is: to check it takes a second for each few
+    /// GiB. See [`text_within`](Guest::text_within).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::OutOfBounds`] if it is not fully inside the memory, or
+    /// [`Misuse::NotUtf8`].
     fn text(&mut self, ptr: u32, len: u32) -> Result<&str> {
         let bytes = self.bytes(ptr, len)?;
         Ok(std::str::from_utf8(bytes).map_err(|_| Misuse::NotUtf8 {
@@ -138,11 +168,11 @@ pub trait Guest<T: 'static> {
         })?)
     }
 
-    /// `count` records of `N` bytes at `ptr`; the product is taken in 64 bits.
+    /// Returns `count` records of `N` bytes at `ptr`.
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn records<const N: usize>(&mut self, ptr: u32, count: u32) -> Result<&[[u8; N]]> {
         let (memory, _) = self.memory_and_state()?;
         let bytes = slice(memory, ptr, u64::from(count) * N as u64)?;
@@ -153,7 +183,7 @@ pub trait Guest<T: 'static> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> Result<()> {
         let (memory, _) = self.memory_and_state()?;
         slice_mut(memory, ptr, bytes.len() as u64)?.copy_from_slice(bytes);
@@ -164,7 +194,7 @@ pub trait Guest<T: 'static> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn write_u64(&mut self, ptr: u32, value: u64) -> Result<()> {
         self.write(ptr, &value.to_le_bytes())
     }
@@ -173,17 +203,17 @@ pub trait Guest<T: 'static> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn write_u32(&mut self, ptr: u32, value: u32) -> Result<()> {
         self.write(ptr, &value.to_le_bytes())
     }
 
-    /// Checks that an id can be written to `ptr` later, so that a host function
-    /// traps before it has done anything that would then be lost.
+    /// Checks that an id can be written to `ptr`. A host function calls it before it
+    /// does anything, so that it traps before, and not after, something was done.
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`].
+    /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn check_id_ptr(&mut self, ptr: u32) -> Result<()> {
         self.bytes(ptr, size_of::<u64>() as u32).map(|_| ())
     }
@@ -198,9 +228,14 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
         Ok(memory.data_and_store_mut(self))
     }
 
-    fn answer_requests(&mut self, function: &'static str) {
+    fn wait<F: Future + Send>(&mut self, future: F) -> impl Future<Output = F::Output> + Send {
+        Answering::new(future, || self.answer_requests())
+    }
+
+    #[inline]
+    fn answer_requests(&mut self) {
         if self.data().has_requests() {
-            T::answer_requests(self.as_context_mut(), function);
+            T::answer_requests(self.as_context_mut());
         }
     }
 
@@ -222,21 +257,21 @@ fn exported_memory<T>(caller: &mut Caller<'_, T>) -> Result<Memory> {
         .ok_or_else(|| Misuse::NoMemory.into())
 }
 
-/// The part of `memory` from `ptr` on.
+/// Returns `len` bytes of `memory` from `ptr` on.
 ///
 /// # Errors
 ///
-/// [`Misuse::OutOfBounds`].
+/// [`Misuse::OutOfBounds`] if they are not all inside.
 pub fn slice(memory: &[u8], ptr: u32, len: u64) -> Result<&[u8], Misuse> {
     let range = range(memory, ptr, len)?;
     Ok(&memory[range])
 }
 
-/// The part of `memory` from `ptr` on, to write.
+/// Returns `len` bytes of `memory` from `ptr` on, to write.
 ///
 /// # Errors
 ///
-/// [`Misuse::OutOfBounds`].
+/// [`Misuse::OutOfBounds`] if they are not all inside.
 pub fn slice_mut(memory: &mut [u8], ptr: u32, len: u64) -> Result<&mut [u8], Misuse> {
     let range = range(memory, ptr, len)?;
     Ok(&mut memory[range])

@@ -14,8 +14,8 @@ pub trait Resource {
     /// The highest number a process may hold at once.
     const LIMIT: usize = 1 << 16;
 
-    /// The bytes that it takes beside itself, for the account of the process. It must
-    /// not change while the resource is in a table.
+    /// The bytes that it takes beside itself, for the account of the process. While the
+    /// resource is in a table, only [`Table::resize`] changes it.
     fn size(&self) -> usize {
         0
     }
@@ -26,6 +26,24 @@ pub trait Resource {
 ///
 /// Ids start at 0, go up by one and are never used again (ABI §0). An empty
 /// table has allocated nothing, so that a process pays only for what it uses.
+///
+/// ```
+/// use lunatic_abi::{Misuse, Resource, Table};
+/// use lunatic_account::Account;
+///
+/// struct Timer;
+///
+/// impl Resource for Timer {
+///     const KIND: &'static str = "timer";
+/// }
+///
+/// let mut timers = Table::new();
+/// let id = timers.insert(Timer, &Account::default()).map_err(Misuse::from)?;
+/// timers.remove(id)?;
+/// let unknown = timers.get(id).err().unwrap();
+/// assert_eq!(unknown.to_string(), "there is no timer with id 0");
+/// # Ok::<(), Misuse>(())
+/// ```
 pub struct Table<R>(Option<Box<Entries<R>>>);
 
 struct Entries<R> {
@@ -36,7 +54,7 @@ struct Entries<R> {
     charge: Charge,
 }
 
-/// A resource was not put into a table; it is handed back.
+/// The error of a resource that was not put into a table. It has the resource.
 #[derive(Debug)]
 pub struct NotInserted<R> {
     /// The resource.
@@ -53,7 +71,7 @@ const CHARGE_STEP: u64 = 1024;
 const ENTRY_BYTES: usize = 32;
 
 impl<R: Resource> Table<R> {
-    /// An empty table.
+    /// Returns an empty table.
     pub fn new() -> Table<R> {
         Table(None)
     }
@@ -64,8 +82,8 @@ impl<R: Resource> Table<R> {
     ///
     /// # Errors
     ///
-    /// Hands the resource back if the table is full, or a limit of the account is
-    /// reached.
+    /// [`NotInserted`] with the resource, if the table is full or a limit of the account
+    /// is reached.
     pub fn insert(&mut self, resource: R, account: &Account) -> Result<u64, NotInserted<R>> {
         if self.len() >= R::LIMIT {
             let (kind, limit) = (R::KIND, R::LIMIT);
@@ -82,7 +100,7 @@ impl<R: Resource> Table<R> {
         }
     }
 
-    /// The resource with this id.
+    /// Returns the resource with this id.
     ///
     /// # Errors
     ///
@@ -93,7 +111,7 @@ impl<R: Resource> Table<R> {
         found.ok_or(unknown::<R>(id))
     }
 
-    /// The resource with this id, to change.
+    /// Returns the resource with this id, to change.
     ///
     /// # Errors
     ///
@@ -104,7 +122,25 @@ impl<R: Resource> Table<R> {
         found.ok_or(unknown::<R>(id))
     }
 
-    /// Takes the resource with this id out.
+    /// Changes the [size](Resource::size) of a resource, and charges it.
+    ///
+    /// - `change`: what changes the size.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`]; [`Misuse::Exceeded`] if the new size is refused, with the
+    /// resource changed nevertheless and charged as before.
+    pub fn resize(&mut self, id: u64, change: impl FnOnce(&mut R)) -> Result<(), Misuse> {
+        let entries = self.0.as_mut().ok_or(unknown::<R>(id))?;
+        let resource = entries.by_id.get_mut(&id).ok_or(unknown::<R>(id))?;
+        let before = size_of_entry(resource);
+        change(resource);
+        let after = size_of_entry(resource);
+        entries.subtract_size(before.saturating_sub(after));
+        entries.add_size(after.saturating_sub(before))
+    }
+
+    /// Takes the resource with this id out of the table.
     ///
     /// # Errors
     ///
@@ -129,12 +165,12 @@ impl<R: Resource> Table<R> {
         entries.subtract_size(removed);
     }
 
-    /// How many resources the table holds.
+    /// Returns how many resources the table holds.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |entries| entries.by_id.len())
     }
 
-    /// Whether the table holds nothing.
+    /// Returns whether the table holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

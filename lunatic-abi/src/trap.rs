@@ -5,7 +5,8 @@ use std::fmt;
 
 use lunatic_account::Exceeded;
 
-/// A guest broke the rules of the host interface; the call traps.
+/// The error of a guest that broke the rules of the host interface. The call traps
+/// with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
@@ -27,6 +28,13 @@ pub enum Misuse {
         /// Length of the text in bytes.
         length: u32,
     },
+    /// A text is longer than one for its purpose may be.
+    TooLong {
+        /// Length of the text in bytes.
+        length: u32,
+        /// The longest that it may be.
+        max: usize,
+    },
     /// An id is not in the caller's table.
     UnknownId {
         /// What the table holds, for example `module`.
@@ -42,7 +50,7 @@ pub enum Misuse {
     BadParameters(String),
     /// The process lacks the right that a call needs.
     Denied(&'static str),
-    /// The call makes no sense in the state that the process is in.
+    /// The call is not possible now, or with these arguments.
     Refused(String),
 }
 
@@ -56,7 +64,7 @@ pub struct TableLimit {
 }
 
 impl Misuse {
-    /// A refusal that only this call can explain.
+    /// Returns a [`Refused`](Misuse::Refused) with this reason.
     pub fn refused(reason: impl Into<String>) -> Misuse {
         Misuse::Refused(reason.into())
     }
@@ -88,6 +96,10 @@ impl fmt::Display for Misuse {
                     "the {length} bytes at address {address:#x} are not UTF-8"
                 )
             }
+            Misuse::TooLong { length, max } => write!(
+                f,
+                "a text of {length} bytes is longer than the {max} that it may have"
+            ),
             Misuse::UnknownId { kind, id } => write!(f, "there is no {kind} with id {id}"),
             Misuse::TableFull(TableLimit { kind, limit }) => {
                 write!(f, "a process may hold at most {limit} {kind}s at once")

@@ -1,7 +1,6 @@
 //! The namespace `lunatic::version` (ABI §12).
 //!
-//! It answers with the version of the *interface*, which is what guests ask
-//! for, and not with the version of these crates.
+//! Its functions return the version of the host interface, not that of these crates.
 
 use wasmtime::Caller;
 
@@ -23,17 +22,17 @@ const MAJOR: u32 = 0;
 const MINOR: u32 = 13;
 const PATCH: u32 = 2;
 
-/// `lunatic::version::major` (ABI §12).
+/// `lunatic::version::major` (ABI §12): returns the first number of the version.
 fn major<T: AbiHost>(_: Caller<'_, T>) -> u32 {
     MAJOR
 }
 
-/// `lunatic::version::minor` (ABI §12).
+/// `lunatic::version::minor` (ABI §12): returns the second number of the version.
 fn minor<T: AbiHost>(_: Caller<'_, T>) -> u32 {
     MINOR
 }
 
-/// `lunatic::version::patch` (ABI §12).
+/// `lunatic::version::patch` (ABI §12): returns the third number of the version.
 fn patch<T: AbiHost>(_: Caller<'_, T>) -> u32 {
     PATCH
 }

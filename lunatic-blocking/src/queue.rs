@@ -15,9 +15,18 @@ use parking_lot::Mutex;
 /// Its threads are those of the [`blocking`] crate, taken when there is
 /// something to do and given back when there is nothing.
 ///
-/// All operations wait in one line, whoever they are for. Should each owner get
-/// an equal share, there would be one line for each, and `Shared::next`, the only
-/// place that chooses, would take from them in rotation.
+/// All operations wait in one line, whoever they are for.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use lunatic_blocking::Queue;
+///
+/// let queue = Queue::new(NonZeroUsize::MIN);
+/// let length = queue.run(|| std::fs::read("Cargo.toml").map(|bytes| bytes.len()));
+/// assert!(futures_lite::future::block_on(length)? > 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Queue {
     shared: Arc<Shared>,

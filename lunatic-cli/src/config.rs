@@ -10,6 +10,16 @@ use serde::{Deserialize, Serialize};
 
 /// The configuration of a process. The default allows and gives nothing but the
 /// network, of which every process has what its parent has (ABI §6).
+///
+/// ```
+/// use lunatic_cli::Config;
+/// use lunatic_wasi::Access;
+///
+/// let mut config = Config::default();
+/// config.process.can_spawn_processes = true;
+/// config.wasi_mut().add_dir("data", "/data", Access::ReadOnly)?;
+/// # Ok::<(), lunatic_wasi::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Rights and limits.
@@ -37,6 +47,16 @@ impl Config {
 
 /// A [`Config`] in the form in which it crosses to another node: plain data, with
 /// directories by the names that guests see.
+///
+/// ```
+/// use lunatic_cli::Config;
+///
+/// let wire = Config::trusted().to_wire();
+/// // The other node allows no more than it would allow itself.
+/// let there = wire.into_config(&Config::default(), |_| None)?;
+/// assert!(!there.process.can_compile_modules);
+/// # Ok::<(), lunatic_wasi::WireConfigError>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WireConfig {
     /// Rights and limits.
@@ -88,6 +108,10 @@ impl guest::Config for Config {
 
     fn process_mut(&mut self) -> &mut ProcessConfig {
         &mut self.process
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Config>() + self.wasi.size()
     }
 }
 

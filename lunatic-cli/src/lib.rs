@@ -21,6 +21,7 @@
 
 mod child_environment;
 mod config;
+mod memory_watch;
 mod name_scope;
 mod runtime;
 mod state;

@@ -6,6 +6,18 @@ use lunatic_registry::Registry;
 
 /// The names and groups that a root process and its descendants share, or all
 /// processes of a supervision tree. It is cheap to clone.
+///
+/// ```
+/// use lunatic_cli::{NameScope, Runtime};
+///
+/// # futures_lite::future::block_on(async {
+/// let runtime = Runtime::builder().start()?;
+/// let names = NameScope::new(runtime.environment());
+/// assert_eq!(names.registry.get("nobody"), None);
+/// # runtime.shut_down().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct NameScope {
     /// Names of processes.

@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_abi::{HostFunction, ValueType};
+use lunatic_account::{Account, AccountLimits};
 use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
 };
 use lunatic_error::with_causes;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
-use lunatic_process::{Environment, Process, SpawnError, SpawnOptions, WeakEnvironment};
+use lunatic_process::{
+    Environment, EnvironmentConfig, Process, SpawnError, SpawnOptions, WeakEnvironment,
+};
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
@@ -25,12 +28,26 @@ use wasmtime::{Linker, Val, ValType};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
 /// It runs until [`shut_down`](Runtime::shut_down) is called.
+///
+/// ```
+/// use lunatic_cli::{Root, Runtime};
+///
+/// # futures_lite::future::block_on(async {
+/// let runtime = Runtime::builder().start()?;
+/// let module = runtime.load(br#"(module (func (export "main")))"#.to_vec()).await?;
+/// let process = runtime.spawn(&module, Root::new("main")).await?;
+/// assert!(process.wait().await.is_normal());
+/// runtime.shut_down().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Runtime {
     loader: Loader<State>,
@@ -38,15 +55,58 @@ pub struct Runtime {
     environment: Environment,
     /// All environments that were made, those that are gone among them.
     environments: Arc<Mutex<Vec<WeakEnvironment>>>,
+    /// Ends with the last clone of the runtime.
+    _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
 }
 
 /// How a [`Runtime`] is to be started.
+///
+/// An embedder's own host functions are declared by
+/// [`host_functions!`](lunatic_abi::host_functions), and reach the process through its
+/// [`State`]:
+///
+/// ```
+/// use lunatic_abi::{AbiHost, Guest, host_functions};
+/// use lunatic_cli::{Root, Runtime};
+/// use wasmtime::Caller;
+///
+/// host_functions! {
+///     fn add_to_linker<T: AbiHost>(Linker<T>);
+///     const HOST_FUNCTIONS;
+///     in "example" { fn length(ptr: u32, len: u32) -> u32; }
+/// }
+///
+/// fn length<T: AbiHost>(
+///     mut caller: Caller<'_, T>,
+///     ptr: u32,
+///     len: u32,
+/// ) -> wasmtime::Result<u32> {
+///     Ok(caller.text(ptr, len)?.chars().count() as u32)
+/// }
+///
+/// # futures_lite::future::block_on(async {
+/// let runtime = Runtime::builder()
+///     .host_functions(HOST_FUNCTIONS, add_to_linker)
+///     .start()?;
+/// let module = br#"(module
+///     (import "example" "length" (func $length (param i32 i32) (result i32)))
+///     (memory (export "memory") 1)
+///     (func (export "main")
+///         (if (call $length (i32.const 0) (i32.const 0)) (then unreachable))))"#;
+/// let module = runtime.load(module.to_vec()).await?;
+/// let process = runtime.spawn(&module, Root::new("main")).await?;
+/// assert!(process.wait().await.is_normal());
+/// # runtime.shut_down().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Default)]
 pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
+    max_memory: Option<u64>,
     host_functions: Vec<&'static [HostFunction]>,
     register: Vec<Box<Register>>,
 }
@@ -55,6 +115,20 @@ pub struct Builder {
 type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync;
 
 /// A process that no other process spawns: how it starts.
+///
+/// ```
+/// use lunatic_cli::{Config, Root};
+/// use lunatic_wasi::{Capture, Stdio};
+/// use wasmtime::Val;
+///
+/// let mut config = Config::default();
+/// config.process.max_memory = 64 << 20;
+/// let root = Root::new("main")
+///     .params([Val::I32(7)])
+///     .config(config)
+///     .stdio(Stdio::captured(Capture::root()));
+/// # drop(root);
+/// ```
 #[derive(Debug)]
 pub struct Root {
     export: String,
@@ -190,7 +264,11 @@ impl Runtime {
     /// Another environment, whose processes are not seen from this one. Whoever
     /// makes it shuts it down.
     pub fn new_environment(&self, id: u64) -> Environment {
-        let environment = Environment::new(id, self.scheduler.clone());
+        let config = EnvironmentConfig {
+            account: self.environment.account().clone(),
+            ..EnvironmentConfig::default()
+        };
+        let environment = Environment::with_config(id, self.scheduler.clone(), config);
         let mut environments = self.environments.lock();
         environments.retain(|environment| environment.upgrade().is_some());
         environments.push(environment.downgrade());
@@ -202,9 +280,9 @@ impl Runtime {
     /// [`info`](Process::info) and [`inspect`](Process::inspect).
     pub fn environments(&self) -> Vec<Environment> {
         let environments = self.environments.lock();
-        let others = environments.iter().filter_map(WeakEnvironment::upgrade);
-        std::iter::once(self.environment.clone())
-            .chain(others)
+        environments
+            .iter()
+            .filter_map(WeakEnvironment::upgrade)
             .collect()
     }
 
@@ -237,6 +315,14 @@ impl Builder {
         self
     }
 
+    /// The most memory that the program is to take, in bytes; by default four fifths of
+    /// what the machine, or the control group of the program, has. Shortly below it,
+    /// guests are refused more memory; above it, processes are killed.
+    pub fn max_memory(mut self, bytes: u64) -> Builder {
+        self.max_memory = Some(bytes);
+        self
+    }
+
     /// Adds host functions of the embedding program, as [`host_functions!`] makes
     /// them.
     ///
@@ -261,7 +347,7 @@ impl Builder {
     ///
     /// /// Traps on a bad address and text that is not UTF-8.
     /// fn greet(mut caller: Caller<'_, State>, name_ptr: u32, name_len: u32) -> Result<()> {
-    ///     println!("hello, {}", caller.text(name_ptr, name_len)?);
+    ///     println!("hello, {}", caller.text_within(name_ptr, name_len, 255)?);
     ///     Ok(())
     /// }
     ///
@@ -308,12 +394,29 @@ impl Builder {
         let timers = Timers::new();
         let clock = timers.clone();
         scheduler.spawn(async move { clock.run().await });
+        let by_default = || memory_watch::available().map(|available| available / 5 * 4);
+        let max_memory = self.max_memory.or_else(by_default);
+        let account = Account::root(AccountLimits {
+            memory: max_memory.unwrap_or(u64::MAX),
+            ..AccountLimits::default()
+        });
+        let config = EnvironmentConfig {
+            account: account.clone(),
+            ..EnvironmentConfig::default()
+        };
+        let environment = Environment::with_config(ENVIRONMENT, scheduler.clone(), config);
+        let environments = Arc::new(Mutex::new(vec![environment.downgrade()]));
+        let memory_watch = max_memory
+            .map(|limit| MemoryWatch::start(limit, account, environments.clone()))
+            .transpose()
+            .map_err(RuntimeError::Threads)?;
         Ok(Runtime {
             loader,
-            environment: Environment::new(ENVIRONMENT, scheduler.clone()),
+            environment,
             scheduler,
-            environments: Arc::default(),
+            environments,
             timers,
+            _memory_watch: memory_watch.map(Arc::new),
         })
     }
 }

@@ -59,12 +59,17 @@ impl AbiHost for State {
         &mut self.errors
     }
 
+    fn enter(&mut self, function: &'static str) {
+        self.process.incarnation_mut().enter(function);
+    }
+
     fn has_requests(&self) -> bool {
         self.process.handle().has_requests()
     }
 
-    fn answer_requests(store: StoreContextMut<'_, State>, function: &'static str) {
-        answer_requests(store, Some(function));
+    fn answer_requests(store: StoreContextMut<'_, State>) {
+        let function = store.data().process.incarnation().entered();
+        answer_requests(store, function);
     }
 }
 
@@ -198,6 +203,10 @@ impl WasiHost for State {
 
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse> {
         Ok(self.process.config_mut(config_id)?.wasi_mut())
+    }
+
+    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
+        self.process.charge_config(config_id)
     }
 }
 

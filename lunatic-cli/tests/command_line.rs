@@ -4,7 +4,7 @@
 mod harness;
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -367,6 +367,31 @@ fn signalled(body: &str, signal: &str) -> Option<i32> {
 fn ctrl_c_ends_a_program_that_sleeps() {
     let sleeps = r#"(func (export "_start") (call $hello) (call $sleep))"#;
     assert_eq!(signalled(sleeps, "-INT"), Some(130));
+}
+
+#[test]
+fn every_signal_that_asks_for_the_end_ends_a_program() {
+    let sleeps = r#"(func (export "_start") (call $hello) (call $sleep))"#;
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
+        assert_eq!(signalled(sleeps, signal), Some(code), "{signal}");
+    }
+}
+
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_is_ignored() {
+    let guests = Guests::new();
+    let sleeps = r#"(func (export "_start") (call $hello) (call $sleep))"#;
+    guests.file("guest.wat", harness::module(&format!("{HELLO} {sleeps}")));
+    let lunatic = guests.lunatic();
+    let mut shell = Command::new("sh");
+    let script = r#"trap "" HUP; exec "$0" run guest.wat"#;
+    shell.args(["-c", script]).arg(lunatic.get_program());
+    shell.current_dir(guests.path()).stdout(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
+    assert_eq!(first_line(&mut child), "hello\n");
+    program::signal(&child, "-HUP");
+    program::signal(&child, "-TERM");
+    assert_eq!(exit_code(&mut child), Some(143));
 }
 
 #[test]

@@ -104,6 +104,34 @@ fn a_directory_that_cannot_be_opened_is_named() {
     ran.code(2).says(&["HOST::GUEST"]);
 }
 
+/// Grants its home directory to a child.
+const GRANTS_HOME: &str = r#"
+    (data (i32.const 0x200) "~")
+    (func (export "_start")
+        (call $config_preopen_dir
+            (call $create_config) (i32.const 0x200) (i32.const 1)))"#;
+
+#[test]
+fn the_home_directory_is_the_one_that_the_environment_names() {
+    let guests = Guests::new();
+    guests.file("guest.wat", module(GRANTS_HOME));
+    let home = guests.path().canonicalize().unwrap();
+    let home = home.to_str().unwrap();
+    let run = |command: &mut std::process::Command| {
+        ran(command.args(["run", "--no-cache", "--dir", home, "guest.wat"]))
+    };
+    run(guests.lunatic().env("HOME", home)).code(0);
+    run(guests.lunatic().env("HOME", "/"))
+        .code(1)
+        .says(&["not below"]);
+    for command in [
+        guests.lunatic().env_remove("HOME"),
+        guests.lunatic().env("HOME", ""),
+    ] {
+        run(command).code(1).says(&["HOME is not set"]);
+    }
+}
+
 /// Prints its environment, each variable with a 0 behind it.
 const PRINTS_ENVIRONMENT: &str = r#"
     (func (export "_start")

@@ -26,7 +26,7 @@ fn a_process_that_waits_tells_where_and_its_calls_by_name() {
     );
     let process = world.spawn(&module, "main");
     let inspection = inspect(&process);
-    assert_eq!(inspection.waiting_in, Some("receive"));
+    assert_eq!(inspection.waiting_in, Some("lunatic::message::receive"));
     assert_eq!(inspection.memory, 64 * 1024);
     assert_eq!(inspection.backtrace[..2], ["innermost", "between"]);
     // It waits on as if nothing had happened.
@@ -43,7 +43,10 @@ fn a_process_that_sleeps_or_computes_tells_so() {
         (func (export "computes") (call $busy))"#,
     );
     let sleeping = world.spawn(&module, "sleeps");
-    assert_eq!(inspect(&sleeping).waiting_in, Some("sleep_ms"));
+    assert_eq!(
+        inspect(&sleeping).waiting_in,
+        Some("lunatic::process::sleep_ms")
+    );
     let computing = world.spawn(&module, "computes");
     let inspection = inspect(&computing);
     assert_eq!(inspection.waiting_in, None);
@@ -69,7 +72,7 @@ fn a_wait_for_a_reply_survives_the_question() {
     for _ in 0..3 {
         assert_eq!(
             inspect(&process).waiting_in,
-            Some("send_receive_skip_search")
+            Some("lunatic::message::send_receive_skip_search")
         );
     }
     send(&process, 7, b"");
@@ -123,7 +126,10 @@ fn a_process_can_name_itself_for_people() {
         (func (export "outside") (call $set_label (i32.const -1) (i32.const 2)))"#,
     );
     let process = world.spawn(&module, "main");
-    assert_eq!(inspect(&process).waiting_in, Some("sleep_ms"));
+    assert_eq!(
+        inspect(&process).waiting_in,
+        Some("lunatic::process::sleep_ms")
+    );
     assert_eq!(process.info().label.as_deref(), Some("kitchen"));
     process.kill();
     for (export, cause) in [

@@ -370,7 +370,7 @@ fn children_are_stopped_in_reverse_order_when_the_program_is_told_to_end() {
         child("children", "four"),
     ]
     .concat();
-    for stop in ["-TERM", "-INT"] {
+    for stop in ["-TERM", "-INT", "-HUP", "-QUIT"] {
         let mut running = Running::start(&manifest);
         // They are started one after the other, but each prints in its own time.
         let mut started: Vec<String> = (0..8).map(|_| running.word()).collect();
@@ -416,4 +416,22 @@ fn a_second_signal_does_not_wait() {
     running.prints(&["polite"]);
     signal(&running.child, "-TERM");
     assert_eq!(running.ends().0, Some(143));
+}
+
+#[test]
+fn any_second_signal_does_not_wait() {
+    let manifest = format!(
+        "{ONE}module = \"stubborn.wat\"\nargs = [\"stubborn\"]\nshutdown = \"infinity\"\n\
+         [[children]]\nname = \"two\"\nmodule = \"polite.wat\"\nargs = [\"polite\"]\n"
+    );
+    for (second, code) in [("-HUP", 129), ("-QUIT", 131)] {
+        let mut running = Running::start(&manifest);
+        for _ in 0..4 {
+            running.word();
+        }
+        signal(&running.child, "-TERM");
+        running.prints(&["polite"]);
+        signal(&running.child, second);
+        assert_eq!(running.ends().0, Some(code), "{second}");
+    }
 }

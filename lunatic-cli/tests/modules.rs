@@ -4,6 +4,12 @@
 mod harness;
 
 use harness::World;
+use lunatic_cli::{Root, State};
+use lunatic_mailbox::{Message, MessageResource, Wanted, WireMessage};
+use lunatic_process::SpawnOptions;
+use lunatic_process::guest::{DecodeModuleError, GuestModule};
+use lunatic_testkit::wait;
+use wasmtime::Val;
 
 /// Compiles what is given, and reports the result and the id.
 const COMPILES: &str = r#"
@@ -131,4 +137,46 @@ fn what_a_process_runs_is_kept_when_its_module_is_dropped() {
             (call $await (i64.load (i32.const 0x100))))"#,
     );
     assert_eq!(world.report(), 42);
+}
+
+#[test]
+fn a_module_crosses_to_another_node_as_its_hash() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func (export "main") (param $to i64)
+            (call $create_data (i64.const 0) (i64.const 0))
+            (drop (call $push_module (i64.const -1)))
+            (drop (call $send (local.get $to))))"#,
+    );
+    let (sender, wires) = async_channel::bounded(1);
+    let receives = world
+        .runtime
+        .environment()
+        .spawn(SpawnOptions::default(), move |mut own| async move {
+            let message = own.mailbox.receive(Wanted::Any).await;
+            let Message::Data(data) = message else {
+                panic!("{message:?} is no data message");
+            };
+            let wire = data.to_wire().unwrap();
+            sender.send(postcard::to_allocvec(&wire).unwrap()).await?;
+            Ok(())
+        })
+        .unwrap();
+    let to = Val::I64(receives.id().to_bits() as i64);
+    world.root(&module, Root::new("main").params([to])).unwrap();
+    let bytes = wait("the message", wires.recv()).unwrap();
+
+    let decode = |known: bool| {
+        let wire: WireMessage = postcard::from_bytes(&bytes).unwrap();
+        wire.into_message(|encoded| {
+            assert_eq!(encoded.kind, "module");
+            let find = |hash| (known && hash == module.hash()).then(|| module.clone());
+            let decoded = GuestModule::<State>::decode(&encoded, find)?;
+            Ok::<Box<dyn MessageResource>, DecodeModuleError>(Box::new(decoded))
+        })
+    };
+    let mut arrived = decode(true).unwrap();
+    assert!(arrived.take::<GuestModule<State>>(0).is_some());
+    let unknown = DecodeModuleError::Unknown(module.hash());
+    assert_eq!(decode(false).unwrap_err(), unknown);
 }

@@ -389,9 +389,20 @@ fn a_name_has_a_longest_length() {
     let world = World::new();
     let module = world.load(&guest(&[r#"(memory (export "memory") 2)
         (func (export "longest") (call $registry_put
-            (i32.const 0) (i32.const 65536) (i64.const 0) (call $process_id)))
+            (i32.const 0) (i32.const 1024) (i64.const 0) (call $process_id)))
         (func (export "longer") (call $registry_put
-            (i32.const 0) (i32.const 65537) (i64.const 0) (call $process_id)))"#]));
+            (i32.const 0) (i32.const 1025) (i64.const 0) (call $process_id)))
+        ;; A byte that is not UTF-8 is behind the limit: it is not looked at.
+        (data (i32.const 65535) "\ff")
+        (func (export "huge") (call $registry_put
+            (i32.const 0) (i32.const 65536) (i64.const 0) (call $process_id)))
+        (func (export "nobody")
+            (if (i32.ne (i32.const 1) (call $registry_get
+                (i32.const 0) (i32.const 65536) (i32.const 0) (i32.const 8)))
+                (then unreachable))
+            (call $registry_remove (i32.const 0) (i32.const 65536)))"#]));
     world.run(&module, "longest");
-    world.fails(&module, "longer", "longer than");
+    world.fails(&module, "longer", "longer than the 1024");
+    world.fails(&module, "huge", "longer than the 1024");
+    world.run(&module, "nobody");
 }

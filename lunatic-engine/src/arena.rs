@@ -18,7 +18,7 @@
 //! - `memory_slot`: the slot that a memory has, and how it is cleaned and outgrown.
 //! - `size_classes`, `size_class`: the slots for memories, by their size.
 //! - `accessible_ranges`: what of a slot can be accessed, in the guarded geometry.
-//! - `image`: what the memory of a module holds at first.
+//! - `image`: what the memory of a module holds at first; `image_file`: a file with it.
 //! - `mappings`: how many images may be mapped.
 //! - `free_list`: slots that are free, and what they hold.
 //! - `slab`: one mapping and its slots.
@@ -40,6 +40,7 @@
 mod accessible_ranges;
 mod free_list;
 mod image;
+mod image_file;
 mod machine;
 mod mappings;
 mod memories;

@@ -15,6 +15,11 @@ impl ModuleHash {
         ModuleHash(Sha256::digest(bytes).into())
     }
 
+    /// The hash with these 32 bytes, which [`as_bytes`](ModuleHash::as_bytes) returned.
+    pub fn from_bytes(bytes: [u8; 32]) -> ModuleHash {
+        ModuleHash(bytes)
+    }
+
     /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -1,11 +1,16 @@
-//! Writes an error and its causes on one line.
+//! Writes an error and its causes, or the text of somebody else, on one line.
 //!
 //! The [`Display`](fmt::Display) of an error in Lunatic says what could not be
 //! done, and leaves why to the error's [`source`](Error::source). Whoever shows
-//! the error to somebody joins the two with [`with_causes`].
+//! the error to somebody joins the two with [`with_causes`]. What a guest says is
+//! escaped and cut by [`on_one_line`] before it is logged.
+
+mod one_line;
 
 use std::error::Error;
 use std::fmt;
+
+pub use one_line::{Line, MAX_LOGGED_BYTES, OnOneLine, on_one_line};
 
 /// An error and its causes: displayed, all of them on one line, the outermost
 /// first, with `: ` between them.
@@ -13,6 +18,29 @@ use std::fmt;
 pub struct WithCauses<'a>(&'a (dyn Error + 'static));
 
 /// Returns what displays `error` and all its causes on one line.
+///
+/// ```
+/// use std::{error, fmt, num};
+///
+/// #[derive(Debug)]
+/// struct NoPort(num::ParseIntError);
+///
+/// impl fmt::Display for NoPort {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         f.write_str("not a port")
+///     }
+/// }
+///
+/// impl error::Error for NoPort {
+///     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+///         Some(&self.0)
+///     }
+/// }
+///
+/// let error = "http".parse::<u16>().map_err(NoPort).unwrap_err();
+/// let text = lunatic_error::with_causes(&error).to_string();
+/// assert_eq!(text, "not a port: invalid digit found in string");
+/// ```
 pub fn with_causes<'a>(error: &'a (dyn Error + 'static)) -> WithCauses<'a> {
     WithCauses(error)
 }

@@ -7,18 +7,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cap_fs_ext::DirExt;
-use cap_std::ambient_authority;
 use lunatic_blocking::Class;
-use rustix::fs::{Mode, OFlags, fdatasync, fsync, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, fdatasync, fsync, openat, utimensat};
 use rustix::io::Errno;
 
 use crate::access::Access;
-use crate::entry::{self, Entry};
+use crate::entry::{Entry, Stream};
 use crate::file::File;
+use crate::host_dir::HostDir;
+use crate::listing::Listing;
 use crate::metadata::{Kind, Metadata};
 use crate::open::OpenOptions;
-use crate::times::{NewTime, Times};
+use crate::times::Times;
 
 /// An open directory. Every path given to it is resolved inside of it.
 ///
@@ -44,7 +44,7 @@ use crate::times::{NewTime, Times};
 /// ```
 #[derive(Clone)]
 pub struct Dir {
-    host: Arc<cap_std::fs::Dir>,
+    host: Arc<HostDir>,
     access: Access,
 }
 
@@ -60,16 +60,22 @@ pub enum Node {
 impl Dir {
     /// Opens a directory of the host by its ordinary path.
     ///
-    /// This is the one place where authority comes from.
+    /// This is the one place where authority comes from. Whatever is asked for, files
+    /// in `/proc` can only be read.
     ///
     /// # Errors
     ///
-    /// What the operating system says, for example that there is no directory.
+    /// What the operating system says, for example that there is no directory. Fails
+    /// also for a directory of this program's own process in `/proc`.
     pub async fn open_host(path: impl Into<PathBuf>, access: Access) -> io::Result<Dir> {
         let path = path.into();
-        let open = || cap_std::fs::Dir::open_ambient_dir(path, ambient_authority());
-        let dir = Class::Cache.queue().run(open).await?;
-        Ok(Dir::new(dir, access))
+        let open = move || HostDir::open_ambient(&path);
+        let host = Class::Cache.queue().run(open).await?;
+        let access = match host.is_read_only() {
+            true => Access::ReadOnly,
+            false => access,
+        };
+        Ok(Dir::new(host, access))
     }
 
     /// Opens a directory below this one, with the same access.
@@ -78,13 +84,19 @@ impl Dir {
     ///
     /// What the operating system says, or that the path leads outside.
     pub async fn open_dir(&self, path: impl Into<PathBuf>) -> io::Result<Dir> {
-        let dir = self.run(path, |dir, path| dir.open_dir(path)).await?;
-        Ok(Dir::new(dir, self.access))
+        let host = self.run(path, |dir, path| {
+            let (file, metadata) = dir.find(path, true)?;
+            match metadata.kind {
+                Kind::Dir => Ok(dir.below(file, metadata)),
+                _ => Err(Errno::NOTDIR.into()),
+            }
+        });
+        Ok(Dir::new(host.await?, self.access))
     }
 
-    fn new(dir: cap_std::fs::Dir, access: Access) -> Dir {
+    fn new(host: HostDir, access: Access) -> Dir {
         Dir {
-            host: Arc::new(dir),
+            host: Arc::new(host),
             access,
         }
     }
@@ -106,11 +118,9 @@ impl Dir {
         }
         let access = self.access;
         self.run(path, move |dir, path| {
-            let file = dir.open_with(path, &options.to_host())?;
-            let kind = Metadata::from(file.metadata()?).kind;
-            let file = file.into_std();
-            Ok(match kind {
-                Kind::Dir => Node::Dir(Dir::new(cap_std::fs::Dir::from_std_file(file), access)),
+            let (file, metadata) = dir.open(path, options)?;
+            Ok(match metadata.kind {
+                Kind::Dir => Node::Dir(Dir::new(dir.below(file, metadata), access)),
                 kind => Node::File(File::new(file, kind, access)),
             })
         })
@@ -171,7 +181,7 @@ impl Dir {
     ///
     /// Fails if the operating system does, or if the path leads outside.
     pub async fn read_link(&self, path: impl Into<PathBuf>) -> io::Result<PathBuf> {
-        self.run(path, |dir, path| dir.read_link(path)).await
+        self.run(path, HostDir::read_link).await
     }
 
     /// Renames the file at `path` to `new_path` in `new_dir`, which may be another
@@ -194,7 +204,8 @@ impl Dir {
             if ends_in_slash(&new_path) && !dir.symlink_metadata(path)?.is_dir() {
                 return Err(Errno::NOTDIR.into());
             }
-            dir.rename(path, &new_dir, &new_path)
+            let (new_parent, new_path) = new_dir.parent(&new_path)?;
+            dir.rename(path, new_parent.dir(), new_path)
         })
         .await
     }
@@ -215,7 +226,8 @@ impl Dir {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
         self.change(path, move |dir, path| {
-            dir.hard_link(path, &new_dir, &new_path)
+            let (new_parent, new_path) = new_dir.parent(&new_path)?;
+            dir.hard_link(path, new_parent.dir(), new_path)
         })
         .await
     }
@@ -230,11 +242,8 @@ impl Dir {
     /// Fails if the operating system does, or if the path leads outside.
     pub async fn metadata(&self, path: impl Into<PathBuf>, follow: bool) -> io::Result<Metadata> {
         self.run(path, move |dir, path| {
-            let metadata = match follow || names_directory(path) {
-                true => dir.metadata(path)?,
-                false => dir.symlink_metadata(path)?,
-            };
-            Ok(metadata.into())
+            let (_, metadata) = dir.find(path, follow || names_directory(path))?;
+            Ok(metadata)
         })
         .await
     }
@@ -253,13 +262,11 @@ impl Dir {
         times: Times,
         follow: bool,
     ) -> io::Result<()> {
-        let accessed = times.accessed.map(NewTime::to_spec);
-        let modified = times.modified.map(NewTime::to_spec);
-        self.change(path, move |dir, path| {
-            match follow || names_directory(path) {
-                true => DirExt::set_times(dir, path, accessed, modified),
-                false => dir.set_symlink_times(path, accessed, modified),
-            }
+        self.access.check_change()?;
+        self.run(path, move |dir, path| {
+            // It is not opened: to open a pipe could block the thread for ever.
+            let (file, _) = dir.find(path, follow || names_directory(path))?;
+            Ok(utimensat(file, c"", &times.into(), AtFlags::EMPTY_PATH)?)
         })
         .await
     }
@@ -273,8 +280,30 @@ impl Dir {
     ///
     /// Fails if the operating system does.
     pub async fn entries(&self, from: u64, max: usize) -> io::Result<Vec<Entry>> {
-        self.run(".", move |dir, _| entry::list(dir, from, max))
-            .await
+        /// So many are read by one operation.
+        const PIECE: usize = 256;
+        let mut listing = self.list(from).await?;
+        let mut entries = Vec::new();
+        while entries.len() < max {
+            let room = max - entries.len();
+            match listing.next(room.min(PIECE)).await? {
+                Some(piece) => entries.extend(piece),
+                None => break,
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Begins to list this directory from a position on.
+    ///
+    /// - `from`: 0 or the [`Entry::next`] of an entry.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the operating system does.
+    pub async fn list(&self, from: u64) -> io::Result<Listing> {
+        let open = move |dir: &HostDir, _: &Path| Stream::open(dir.dir(), from);
+        self.run(".", open).await.map(Listing::new)
     }
 
     /// Waits until this directory is on the disk.
@@ -288,7 +317,7 @@ impl Dir {
         let dir = self.host.clone();
         let sync = move || {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let dir = openat(&*dir, c".", flags, Mode::empty())?;
+            let dir = openat(dir.dir(), c".", flags, Mode::empty())?;
             match metadata {
                 true => fsync(dir)?,
                 false => fdatasync(dir)?,
@@ -298,19 +327,24 @@ impl Dir {
         Class::Disk.queue().run(sync).await
     }
 
+    /// Changes something in the directory that holds the last component of the path.
     async fn change<R: Send + 'static>(
         &self,
         path: impl Into<PathBuf>,
         operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         self.access.check_change()?;
-        self.run(path, operation).await
+        self.run(path, |dir, path| {
+            let (parent, rest) = dir.parent(path)?;
+            operation(parent.dir(), rest)
+        })
+        .await
     }
 
     async fn run<R: Send + 'static>(
         &self,
         path: impl Into<PathBuf>,
-        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
+        operation: impl FnOnce(&HostDir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         let (dir, path) = (self.host.clone(), path.into());
         let operation = move || operation(&dir, &path);

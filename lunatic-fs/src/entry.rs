@@ -21,34 +21,47 @@ pub struct Entry {
     pub next: u64,
 }
 
-/// Reads at most `max` entries from the position `from` on. If there are fewer, the
-/// directory has no more.
+/// A directory that is being listed.
 ///
-/// Positions are those of the file system, so nothing has to be kept between two calls,
-/// and entries that are added or removed meanwhile do not change the others.
-pub(crate) fn list(dir: &cap_std::fs::Dir, from: u64, max: usize) -> io::Result<Vec<Entry>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut dir = rustix::fs::Dir::new(openat(dir, c".", flags, Mode::empty())?)?;
-    if from > 0 {
-        let place = i64::try_from(from).map_err(|_| io::ErrorKind::InvalidInput)?;
-        dir.seek(place)?;
-    }
-    let mut entries = Vec::new();
-    while entries.len() < max
-        && let Some(entry) = dir.read()
-    {
-        let entry = entry?;
-        // A name that is not UTF-8 could not be used in any path.
-        if let Some(name) = text(entry.file_name()) {
-            entries.push(Entry {
-                name,
-                inode: entry.ino(),
-                kind: entry.file_type().into(),
-                next: entry.offset() as u64,
-            });
+/// Positions are those of the file system, so nothing has to be kept from one listing to
+/// the next that goes on where it ended, and entries that are added or removed meanwhile
+/// do not change the others.
+#[derive(Debug)]
+pub(crate) struct Stream(rustix::fs::Dir);
+
+impl Stream {
+    /// Opens a directory, to list it from a position on.
+    pub(crate) fn open(dir: &cap_std::fs::Dir, from: u64) -> io::Result<Stream> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut dir = rustix::fs::Dir::new(openat(dir, c".", flags, Mode::empty())?)?;
+        if from > 0 {
+            let place = i64::try_from(from).map_err(|_| io::ErrorKind::InvalidInput)?;
+            dir.seek(place)?;
         }
+        Ok(Stream(dir))
     }
-    Ok(entries)
+
+    /// Reads the next `max` entries, and returns those of them whose names are UTF-8: the
+    /// others could not be used in any path. Returns `None` if there are no more.
+    pub(crate) fn next(&mut self, max: usize) -> io::Result<Option<Vec<Entry>>> {
+        let mut entries = Vec::new();
+        for number in 0..max {
+            let entry = match self.0.read() {
+                Some(entry) => entry?,
+                None if number == 0 => return Ok(None),
+                None => break,
+            };
+            if let Some(name) = text(entry.file_name()) {
+                entries.push(Entry {
+                    name,
+                    inode: entry.ino(),
+                    kind: entry.file_type().into(),
+                    next: entry.offset() as u64,
+                });
+            }
+        }
+        Ok(Some(entries))
+    }
 }
 
 fn text(name: &CStr) -> Option<String> {

@@ -158,7 +158,7 @@ impl File {
     ///
     /// Fails if the operating system does.
     pub async fn metadata(&self) -> io::Result<Metadata> {
-        self.run(|file| file.metadata().map(Metadata::from)).await
+        self.run(Metadata::of).await
     }
 
     /// Sets the length of the file, which is cut off or filled up with zeros.

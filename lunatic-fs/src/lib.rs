@@ -10,11 +10,19 @@
 //! - [`Dir`]: operations that take a path.
 //! - [`File`]: operations on an open file.
 //! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: their parameters and results.
+//! - [`Listing`]: the entries of a directory, in pieces.
+//! - `host_dir`: an open directory of the host, and how a path is followed from it.
+//! - `file_systems`, `processes`: which file systems are not reached through a directory
+//!   above them, and what is never reached.
 //!
 //! # Invariants
 //!
 //! - Paths are only opened by `cap-std`, below an open directory.
 //!   [`Dir::open_host`] is the only exception, and guests cannot call it.
+//! - What is on a file system of the kernel (`/proc`, `/sys`, `/dev` and others), or is a
+//!   device, is reached only through a directory on that file system which was named
+//!   itself. In `/proc` files can only be read then, and what is of this program itself
+//!   not even that. Links and mounts make no difference: each opened file tells where it is.
 //! - A future of this crate never blocks the thread that polls it, and can be
 //!   dropped at any point. An operation that has begun then runs to its end.
 //!
@@ -31,14 +39,19 @@ mod access;
 mod dir;
 mod entry;
 mod file;
+mod file_systems;
+mod host_dir;
+mod listing;
 mod metadata;
 mod open;
+mod processes;
 mod times;
 
 pub use access::Access;
 pub use dir::{Dir, Node};
 pub use entry::Entry;
 pub use file::{Advice, File};
+pub use listing::Listing;
 pub use metadata::{Kind, Metadata};
 pub use open::{Durability, OpenOptions};
 pub use times::{NewTime, Times};

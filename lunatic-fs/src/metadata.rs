@@ -1,5 +1,7 @@
 //! The metadata of a file.
 
+use std::fs;
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cap_std::fs::{FileType, FileTypeExt, MetadataExt};
@@ -46,6 +48,13 @@ pub enum Kind {
     Other,
 }
 
+impl Metadata {
+    /// Reads the metadata of an open file or directory.
+    pub(crate) fn of(file: &fs::File) -> io::Result<Metadata> {
+        file.metadata().map(Metadata::from)
+    }
+}
+
 impl From<cap_std::fs::Metadata> for Metadata {
     fn from(host: cap_std::fs::Metadata) -> Metadata {
         Metadata {
@@ -61,8 +70,8 @@ impl From<cap_std::fs::Metadata> for Metadata {
     }
 }
 
-impl From<std::fs::Metadata> for Metadata {
-    fn from(host: std::fs::Metadata) -> Metadata {
+impl From<fs::Metadata> for Metadata {
+    fn from(host: fs::Metadata) -> Metadata {
         cap_std::fs::Metadata::from_just_metadata(host).into()
     }
 }

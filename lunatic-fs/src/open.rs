@@ -60,6 +60,11 @@ impl OpenOptions {
         self.write || self.create || self.create_new || self.truncate
     }
 
+    /// Returns whether opening creates a file where there is none.
+    pub(crate) fn creates(&self) -> bool {
+        self.create || self.create_new
+    }
+
     pub(crate) fn to_host(self) -> cap_std::fs::OpenOptions {
         let writes = self.write || self.truncate;
         let follow = match self.nofollow {
@@ -77,11 +82,11 @@ impl OpenOptions {
 
     /// Returns the flags of POSIX. The options of `cap-std` do not allow all of their
     /// combinations: creating without writing, and truncating together with appending.
-    fn flags(&self) -> OFlags {
+    pub(crate) fn flags(&self) -> OFlags {
         // Opening a pipe that has no writer would otherwise block the thread for ever.
         let mut flags = OFlags::NONBLOCK;
         flags.set(OFlags::APPEND, self.append);
-        flags.set(OFlags::CREATE, self.create || self.create_new);
+        flags.set(OFlags::CREATE, self.creates());
         flags.set(OFlags::EXCL, self.create_new);
         flags.set(OFlags::TRUNC, self.truncate);
         flags.set(OFlags::DIRECTORY, self.directory);

@@ -2,7 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cap_fs_ext::SystemTimeSpec;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 /// New times of a file. A time that is `None` is not changed.
@@ -24,15 +23,6 @@ pub enum NewTime {
 }
 
 impl NewTime {
-    pub(crate) fn to_spec(self) -> SystemTimeSpec {
-        match self {
-            NewTime::Now => SystemTimeSpec::SymbolicNow,
-            NewTime::At(time) => {
-                SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time))
-            }
-        }
-    }
-
     fn to_timespec(self) -> Timespec {
         match self {
             NewTime::Now => special(UTIME_NOW),

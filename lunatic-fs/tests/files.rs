@@ -1,5 +1,6 @@
 //! Files and directories, used without any WebAssembly.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, SeekFrom};
 use std::time::{Duration, UNIX_EPOCH};
@@ -173,5 +174,30 @@ fn a_directory_can_be_built_and_torn_down() {
         }
         dir.remove_dir("a/").await.expect("it is empty");
         dir.sync(true).await.expect("it is open");
+    });
+}
+
+#[test]
+fn a_large_directory_is_listed_in_pieces_from_any_position() {
+    const FILES: usize = 3000;
+    block_on(async {
+        let (dir, host) = new_dir();
+        for number in 0..FILES {
+            fs::write(host.path().join(number.to_string()), b"").expect("room");
+        }
+        let mut listing = dir.list(0).await.expect("it can be listed");
+        let (mut names, mut middle) = (BTreeSet::new(), 0);
+        while let Some(entries) = listing.next(100).await.expect("it is there") {
+            assert!(entries.len() <= 100);
+            if names.len() < FILES / 2 {
+                middle = entries.last().map_or(middle, |entry| entry.next);
+            }
+            names.extend(entries.into_iter().map(|entry| entry.name));
+        }
+        // With the directory itself and the one above.
+        assert_eq!(names.len(), FILES + 2);
+        let rest = dir.entries(middle, usize::MAX).await.expect("it is there");
+        assert!((1..FILES).contains(&rest.len()), "{}", rest.len());
+        assert!(rest.iter().all(|entry| names.contains(&entry.name)));
     });
 }

@@ -1,12 +1,11 @@
 //! The groups of a scope and their monitors, without locks or tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_mailbox::{Pid, Tag};
-use rustc_hash::{FxHashMap, FxHashSet};
+use lunatic_mailbox::{Pid, PidMap, Tag};
 
 use crate::event::{Change, GroupEvent};
 use crate::members::Members;
@@ -63,7 +62,8 @@ pub struct Notice {
 /// The groups of a scope, and their monitors.
 ///
 /// It sends nothing itself: the messages to monitors are collected until
-/// [`take_notices`](GroupTable::take_notices) is called.
+/// [`take_notices`](GroupTable::take_notices) is called. The maps have random seeds, as
+/// guests choose the names of groups.
 ///
 /// # Examples
 ///
@@ -83,12 +83,12 @@ pub struct Notice {
 /// ```
 #[derive(Debug, Default)]
 pub struct GroupTable {
-    groups: FxHashMap<Arc<str>, Group>,
+    groups: HashMap<Arc<str>, Group>,
     /// The sum of the lengths of the names of all groups that have members.
     name_bytes: usize,
     /// The number of groups that have members.
     inhabited: usize,
-    records: FxHashMap<Pid, Record>,
+    records: PidMap<Record>,
     scope_monitors: BTreeMap<u64, Watcher>,
     last_monitor: u64,
     notices: Vec<Notice>,
@@ -111,9 +111,9 @@ struct Watcher {
 #[derive(Debug, Default)]
 struct Record {
     memberships: u32,
-    groups: FxHashSet<Arc<str>>,
+    groups: HashSet<Arc<str>>,
     /// The group of each monitor, or `None` for the whole scope.
-    monitors: FxHashMap<u64, Option<Arc<str>>>,
+    monitors: HashMap<u64, Option<Arc<str>>>,
 }
 
 impl GroupTable {

@@ -1,10 +1,10 @@
 //! The scopes by name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lunatic_process::Environment;
 use parking_lot::RwLock;
-use rustc_hash::FxHashMap;
 
 use crate::group_table::{GroupError, check_name};
 use crate::scope::Scope;
@@ -34,7 +34,8 @@ pub const MAX_SCOPES: usize = 1 << 10;
 #[derive(Debug, Clone)]
 pub struct Groups {
     environment: Environment,
-    scopes: Arc<RwLock<FxHashMap<Box<str>, Scope>>>,
+    /// With a random seed, as guests choose the names.
+    scopes: Arc<RwLock<HashMap<Box<str>, Scope>>>,
 }
 
 impl Groups {

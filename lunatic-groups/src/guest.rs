@@ -7,13 +7,13 @@ use lunatic_process::guest::ProcessHost;
 use wasmtime::{Caller, Result};
 
 use crate::event::{MEMBER_BYTES, member_bytes};
-use crate::group_table::GroupError;
+use crate::group_table::{GroupError, MAX_NAME_BYTES};
 use crate::groups::Groups;
 use crate::scope::Scope;
 
 /// What the state of a process offers to `lunatic::group`.
 pub trait GroupHost: ProcessHost {
-    /// The groups that this process sees.
+    /// Returns the groups that this process sees.
     fn groups(&self) -> &Groups;
 }
 
@@ -75,13 +75,13 @@ fn join<T: GroupHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let group = name(&mut caller, group_ptr, group_len)?;
     let process = own(&caller)
         .environment()
         .process(Pid::from_bits(process_id));
     let joined = scope(&mut caller, scope_ptr, scope_len)?.and_then(|scope| {
         let process = process.ok_or(GroupError::NoProcess)?;
-        scope.join(&group, &process)
+        scope.join(&group?, &process)
     });
     caller.answer(id_ptr, joined)
 }
@@ -100,12 +100,12 @@ fn leave<T: GroupHost>(
 ) -> Result<u32> {
     const NOT_JOINED: u32 = 1;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
-    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let group = name(&mut caller, group_ptr, group_len)?;
     let process = own(&caller)
         .environment()
         .process(Pid::from_bits(process_id));
-    let left = match (scope, process) {
-        (Some(scope), Some(process)) => scope.leave(&group, &process).is_ok(),
+    let left = match (scope, group, process) {
+        (Some(scope), Ok(group), Some(process)) => scope.leave(&group, &process).is_ok(),
         _ => false,
     };
     Ok(if left { DONE } else { NOT_JOINED })
@@ -154,8 +154,11 @@ fn list<T: GroupHost>(
 ) -> Result<u32> {
     caller.records::<MEMBER_BYTES>(ptr, max)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
-    let group = caller.text(group_ptr, group_len)?;
-    let members = scope.map_or_else(Vec::new, |scope| members(&scope, group));
+    let group = name(&mut caller, group_ptr, group_len)?;
+    let members = match (scope, group) {
+        (Some(scope), Ok(group)) => members(&scope, &group),
+        _ => Vec::new(),
+    };
     if members.len() <= max as usize {
         let environment = own(&caller).environment().clone();
         let room = caller.bytes_mut(ptr, (members.len() * MEMBER_BYTES) as u32)?;
@@ -217,8 +220,12 @@ fn next<T: GroupHost>(
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(process_id_ptr)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
-    let group = caller.text(group_ptr, group_len)?;
-    let Some(member) = scope.and_then(|scope| scope.next_member(group)) else {
+    let group = name(&mut caller, group_ptr, group_len)?;
+    let next = match (scope, group) {
+        (Some(scope), Ok(group)) => scope.next_member(&group),
+        _ => None,
+    };
+    let Some(member) = next else {
         return Ok(NOBODY);
     };
     write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
@@ -242,11 +249,11 @@ fn dispatch<T: GroupHost>(
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(process_id_ptr)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
-    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let group = name(&mut caller, group_ptr, group_len)?;
     let message = caller.data_mut().mailbox().take()?;
-    let sent = match scope {
-        Some(scope) => scope.dispatch(&group, message),
-        None => Err(message),
+    let sent = match (scope, group) {
+        (Some(scope), Ok(group)) => scope.dispatch(&group, message),
+        _ => Err(message),
     };
     match sent {
         Ok(member) => {
@@ -261,10 +268,10 @@ fn dispatch<T: GroupHost>(
 }
 
 /// `lunatic::group::broadcast` (ABI §24): sends the scratch message to
-/// each process of a group once. Returns to how many.
+/// each process of a group once. Returns the number of processes.
 ///
-/// Traps on a bad address, text that is not UTF-8, without a data message, and
-/// if there was a resource in it: there is only one of that.
+/// Traps on a bad address, text that is not UTF-8, without a data message, and if a
+/// resource was put into the message: a resource can have one receiver only.
 async fn broadcast<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -273,11 +280,11 @@ async fn broadcast<T: GroupHost>(
     group_len: u32,
 ) -> Result<u32> {
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
-    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let group = name(&mut caller, group_ptr, group_len)?;
     let (tag, bytes) = take_bytes(&mut caller)?;
-    let count = match scope {
-        Some(scope) => scope.broadcast(&group, tag, &bytes).await,
-        None => 0,
+    let count = match (scope, group) {
+        (Some(scope), Ok(group)) => caller.wait(scope.broadcast(&group, tag, &bytes)).await,
+        _ => 0,
     };
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
@@ -299,10 +306,10 @@ fn monitor<T: GroupHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let group = caller.text(group_ptr, group_len)?.to_owned();
+    let group = name(&mut caller, group_ptr, group_len)?;
     let watcher = own(&caller).clone();
     let monitor = scope(&mut caller, scope_ptr, scope_len)?
-        .and_then(|scope| scope.monitor(&group, &watcher, Tag::new(tag)));
+        .and_then(|scope| scope.monitor(&group?, &watcher, Tag::new(tag)));
     caller.answer_id(id_ptr, monitor)
 }
 
@@ -342,7 +349,8 @@ fn stop_monitoring<T: GroupHost>(
     Ok(if was_there { DONE } else { NO_MONITOR })
 }
 
-/// Tag and bytes of the data message in scratch, if that is all of it.
+/// Takes the data message out of scratch and returns its tag and bytes. Traps if a
+/// resource was put into it.
 fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, Vec<u8>), Misuse> {
     let mailbox = caller.data_mut().mailbox();
     if mailbox.data()?.had_resources() {
@@ -371,22 +379,40 @@ fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {
     caller.data().process().handle()
 }
 
-/// The scope of this name, which from now on exists.
+/// Returns the scope of this name, and makes it if it does not exist.
 fn scope<T: GroupHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,
     len: u32,
 ) -> Result<Result<Scope, GroupError>> {
-    let name = caller.text(ptr, len)?.to_owned();
-    Ok(caller.data().groups().scope(&name))
+    let name = name(caller, ptr, len)?;
+    Ok(name.and_then(|name| caller.data().groups().scope(&name)))
 }
 
-/// The scope of this name, if it exists.
+/// Returns the scope of this name, if it exists.
 fn existing_scope<T: GroupHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,
     len: u32,
 ) -> Result<Option<Scope>> {
-    let name = caller.text(ptr, len)?.to_owned();
-    Ok(caller.data().groups().existing_scope(&name))
+    let name = name(caller, ptr, len)?;
+    let groups = caller.data().groups();
+    Ok(name.ok().and_then(|name| groups.existing_scope(&name)))
+}
+
+/// The name of a group or a scope at an address, or the error that it is too long to be
+/// one; it is not looked at then.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn name<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> Result<Result<String, GroupError>> {
+    caller.bytes(ptr, len)?;
+    let length = len as usize;
+    if length > MAX_NAME_BYTES {
+        return Ok(Err(GroupError::NameTooLong { length }));
+    }
+    Ok(Ok(caller.text_within(ptr, len, MAX_NAME_BYTES)?.to_owned()))
 }

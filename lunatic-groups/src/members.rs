@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lunatic_mailbox::Pid;
-use rustc_hash::FxHashMap;
+use lunatic_mailbox::{Pid, PidMap};
 
 /// The processes of a group, each as often as it joined.
 ///
@@ -31,7 +30,7 @@ pub struct Members {
     /// Each process once, with the number of its memberships.
     list: Vec<(Pid, u32)>,
     /// The index of each process in the list.
-    places: FxHashMap<Pid, usize>,
+    places: PidMap<usize>,
     /// The number of memberships of all processes.
     joins: usize,
     next: AtomicUsize,

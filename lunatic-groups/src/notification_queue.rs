@@ -41,7 +41,7 @@ impl NotificationQueue {
                 .event
                 .to_bytes(|process| environment.node_of(process));
             let message = DataMessage::new(notice.tag, event);
-            environment.send(notice.watcher, message.into());
+            environment.send(None, notice.watcher, message.into()).ok();
         }
     }
 

@@ -129,7 +129,7 @@ impl Scope {
         let Some(member) = self.next_member(group) else {
             return Err(message);
         };
-        self.inner.environment.send(member, message);
+        self.inner.environment.send(None, member, message).ok();
         Ok(member)
     }
 
@@ -146,7 +146,7 @@ impl Scope {
         for slice in members.chunks(SLICE) {
             for member in slice {
                 let copy = DataMessage::new(tag, bytes);
-                self.inner.environment.send(*member, copy.into());
+                self.inner.environment.send(None, *member, copy.into()).ok();
             }
             future::yield_now().await;
         }

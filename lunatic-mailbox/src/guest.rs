@@ -6,16 +6,20 @@
 mod scratch;
 
 use std::future::poll_fn;
+use std::task::Poll;
 
 use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 pub use crate::guest::scratch::GuestMailbox;
-use crate::mailbox::Wait;
+use crate::mailbox::{SendError, Wait};
 use crate::message::{DataMessage, Message, Tag};
 use crate::pid::Pid;
-use crate::queue::Wanted;
 use crate::resource::MessageResource;
+use crate::wanted::Wanted;
+
+/// The highest number of tags of one [`receive`]: they are searched for each message.
+const MAX_TAGS: u32 = 1024;
 
 /// What the state of a process offers to `lunatic::message`.
 pub trait MailboxHost: AbiHost {
@@ -29,7 +33,12 @@ pub trait MailboxHost: AbiHost {
 /// Brings messages to other processes.
 pub trait Post: Clone + Send + Sync + 'static {
     /// Queues a message for a process; silently drops it if there is none.
-    fn deliver(&self, to: Pid, message: Message);
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox of the process is full, or the account of
+    /// the sender has no memory left.
+    fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError>;
 }
 
 host_functions! {
@@ -129,7 +138,8 @@ fn data_size<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
 
 /// `lunatic::message::send` (ABI §4): queues the scratch message, returns 0.
 ///
-/// Traps if scratch is empty.
+/// Traps if scratch is empty, if the mailbox of the process is full, and if the account
+/// of the caller has no memory left; scratch is not changed then.
 fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u32> {
     let to = Pid::from_bits(process_id);
     caller.data_mut().mailbox().send(to)?;
@@ -140,7 +150,7 @@ fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u3
 /// message and waits for a data message with tag `wait_on_tag` that arrives
 /// after that. Returns 0, or 9027 with an empty scratch.
 ///
-/// Traps if scratch is empty.
+/// Traps as [`send`] does.
 async fn send_receive_skip_search<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     process_id: u64,
@@ -150,14 +160,14 @@ async fn send_receive_skip_search<T: MailboxHost>(
     let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
     let reply = mailbox.request(to, Tag::new(wait_on_tag))?;
-    wait_for_message(caller, reply, timeout, "send_receive_skip_search").await
+    wait_for_message(caller, reply, timeout).await
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
 /// one of `tags_len` tags at `tags_ptr`, or for any if `tags_len` is 0. Returns its
 /// kind with the message in scratch, or 9027 with scratch unchanged.
 ///
-/// Traps on a bad address.
+/// Traps on a bad address, and on more than [`MAX_TAGS`] tags.
 async fn receive<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     tags_ptr: u32,
@@ -166,10 +176,14 @@ async fn receive<T: MailboxHost>(
 ) -> Result<u32> {
     let wanted = match tags_len {
         0 => Wanted::Any,
+        _ if tags_len > MAX_TAGS => {
+            let reason = format!("one can wait for at most {MAX_TAGS} tags, not {tags_len}");
+            return Err(Misuse::refused(reason).into());
+        }
         _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
     let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
-    wait_for_message(caller, message, timeout, "receive").await
+    wait_for_message(caller, message, timeout).await
 }
 
 /// Waits for a message and puts it into scratch. Returns its kind, or 9027.
@@ -177,13 +191,18 @@ async fn wait_for_message<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     mut wait: Wait,
     timeout: u64,
-    function: &'static str,
 ) -> Result<u32> {
     let message = poll_fn(|cx| {
-        caller.answer_requests(function);
-        caller.data_mut().mailbox().inbox().poll(&mut wait, cx)
+        let polled = caller.data_mut().mailbox().inbox().poll(&mut wait, cx);
+        if polled.is_pending() {
+            caller.answer_requests();
+        }
+        polled
     });
-    let received = Timeout::from_millis(timeout).limit(message).await;
+    let mut received = Timeout::from_millis(timeout).limit(message).await;
+    if received.is_none() && wait.is_searching() {
+        received = finish_search(&mut caller, &mut wait).await;
+    }
     let mailbox = caller.data_mut().mailbox();
     match received {
         Some(message) => Ok(mailbox.accept(message)),
@@ -192,6 +211,26 @@ async fn wait_for_message<T: MailboxHost>(
             Ok(TIMED_OUT)
         }
     }
+}
+
+/// Searches the rest of a long queue: what is queued already is received even with a
+/// timeout of 0.
+async fn finish_search<T: MailboxHost>(
+    caller: &mut Caller<'_, T>,
+    wait: &mut Wait,
+) -> Option<Message> {
+    poll_fn(|cx| {
+        caller.answer_requests();
+        let polled = caller.data_mut().mailbox().inbox().poll(wait, cx);
+        match wait.is_searching() {
+            true => Poll::Pending,
+            false => Poll::Ready(match polled {
+                Poll::Ready(message) => Some(message),
+                Poll::Pending => None,
+            }),
+        }
+    })
+    .await
 }
 
 /// A 0 in the list matches nothing (ABI §15.4).

@@ -10,9 +10,14 @@
 //!
 //! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
 //! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
+//! - `pid_map`: [`PidMap`] and [`PidSet`], maps and sets of ids with a random seed.
 //! - `resource`: [`MessageResource`], what a message carries besides bytes.
+//! - `wanted`: [`Wanted`], which message a receiver waits for.
 //! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
+//! - `payers`: the accounts to which queued messages are charged.
+//! - `queued`: a queue and the accounts that pay for it.
 //! - `mailbox`: [`Mailbox`] and [`Sender`], a queue that is shared between tasks.
+//! - `leftover`: [`Leftover`], what was queued when a mailbox was closed.
 //! - `guest`: the namespace `lunatic::message` (feature `guest`, on by default).
 //!
 //! # Invariants
@@ -21,25 +26,35 @@
 //!   queued message ends its wait, and is never handed a message outside of the
 //!   queue. So dropping a wait (at a timeout, or when a process is killed) loses no
 //!   message and changes no order.
+//! - What is queued is charged to its senders, but for the first few small messages
+//!   and what the host sends; a message that was received is charged to nobody here.
 //! - No lock is held while a waker runs or a message is dropped.
 //! - Only `guest` knows wasmtime, and nothing here knows processes or sockets: what a
 //!   message carries besides bytes is a [`MessageResource`].
 
 #[cfg(feature = "guest")]
 pub mod guest;
+mod leftover;
 #[cfg(lunatic_loom)]
 mod loom_lock;
 mod mailbox;
 mod message;
+mod payers;
 mod pid;
+mod pid_map;
 mod queue;
+mod queued;
 mod resource;
+mod wanted;
 
+pub use leftover::Leftover;
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
 pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, Pid};
-pub use queue::{Queue, Wanted};
+pub use pid_map::{PidHashing, PidMap, PidSet};
+pub use queue::Queue;
 pub use resource::{EncodedResource, MessageResource, NotTransferable};
+pub use wanted::{TagList, Wanted};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

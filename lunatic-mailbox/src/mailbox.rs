@@ -7,14 +7,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use lunatic_account::{Account, Exceeded};
 #[cfg(not(lunatic_loom))]
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::leftover::Leftover;
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
-use crate::queue::{Queue, Wanted};
+use crate::payers::Refusal;
+use crate::queue::{Payer, Progress, Search};
+use crate::queued::{Queued, Released};
+use crate::wanted::Wanted;
 
 /// How much a [`Mailbox`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,14 +49,17 @@ pub enum SendError {
     Closed(Message),
     /// The message would exceed the [`Limits`] of the mailbox.
     Full(Message),
+    /// A limit of the account of the sender is reached.
+    Refused(Message, Exceeded),
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Closed(_) => "the mailbox is closed",
-            SendError::Full(_) => "the mailbox is full",
-        })
+        match self {
+            SendError::Closed(_) => f.write_str("the mailbox is closed"),
+            SendError::Full(_) => f.write_str("the mailbox is full"),
+            SendError::Refused(_, exceeded) => exceeded.fmt(f),
+        }
     }
 }
 
@@ -119,17 +127,21 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: Queue,
+    queued: Queued,
     waiting: Option<Waiting>,
     closed: bool,
 }
 
 /// A wait of the owner.
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     awaited: Awaited,
+    /// The search among the messages that were queued when the wait began, until it is
+    /// over.
+    search: Option<Search>,
     waker: Option<Waker>,
-    /// The sequence number of the queued message that ended the wait.
+    /// The sequence number of the message that ended the wait: the oldest that matches
+    /// of those that arrived since it began.
     found: Option<u64>,
 }
 
@@ -155,13 +167,14 @@ impl Awaited {
 impl Sender {
     /// Queues a message, and wakes the owner if it waits for such a message.
     ///
-    /// Messages of one sender arrive in the order in which they were sent.
+    /// Messages of one sender arrive in the order in which they were sent. It is the
+    /// host that sends: the message is charged to nobody.
     ///
     /// # Errors
     ///
     /// Returns the message if the mailbox is closed or full.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        if let Some(waker) = self.queue(message)? {
+        if let Some(waker) = self.queue(None, message)? {
             waker.wake();
         }
         Ok(())
@@ -173,38 +186,73 @@ impl Sender {
     /// This is [`send`](Sender::send) for a caller that holds a lock which must not
     /// be held while a waker runs.
     ///
+    /// - `from`: the account of the sender, to which the message is charged until it is
+    ///   received; `None` if it is sent by the host.
+    ///
     /// # Errors
     ///
-    /// Returns the message if the mailbox is closed or full.
+    /// Returns the message if the mailbox is closed or full, or the account has no
+    /// memory left.
     #[must_use = "the owner sleeps on unless it is woken"]
-    pub fn queue(&self, message: Message) -> Result<Option<Waker>, SendError> {
+    pub fn queue(
+        &self,
+        from: Option<&Account>,
+        message: Message,
+    ) -> Result<Option<Waker>, SendError> {
         let mut state = self.shared.state.lock();
         if state.closed {
             drop(state);
             return Err(SendError::Closed(message));
         }
         let Limits { messages, bytes } = self.shared.limits;
-        if state.queue.len() >= messages || state.queue.bytes() + message.size() > bytes {
+        let queue = &state.queued.queue;
+        let is_full = queue.len() >= messages
+            || queue.bytes() + message.size() > bytes
+            || queue.is_worn_out();
+        if is_full {
             drop(state);
             return Err(SendError::Full(message));
         }
-        Ok(state.accept(message))
+        match state.queued.charge(from, &message) {
+            Ok(payer) => Ok(state.accept(message, payer)),
+            Err(refusal) => {
+                drop(state);
+                Err(match refusal {
+                    Refusal::Exceeded(exceeded) => SendError::Refused(message, exceeded),
+                    Refusal::TooManyPayers => SendError::Full(message),
+                })
+            }
+        }
     }
 
-    /// Closes the mailbox and drops the queued messages. Sending fails with
+    /// Queues a message of the host's that must not be lost, even if the mailbox is
+    /// full; otherwise like [`queue`](Sender::queue).
+    ///
+    /// # Errors
+    ///
+    /// Returns the message if the mailbox is closed.
+    #[must_use = "the owner sleeps on unless it is woken"]
+    pub fn queue_notice(&self, message: Message) -> Result<Option<Waker>, SendError> {
+        let mut state = self.shared.state.lock();
+        if state.closed {
+            drop(state);
+            return Err(SendError::Closed(message));
+        }
+        Ok(state.accept(message, Payer::NOBODY))
+    }
+
+    /// Closes the mailbox, and returns the messages in it. Sending fails with
     /// [`SendError::Closed`] from now on.
-    pub fn close(&self) {
+    pub fn close(&self) -> Leftover {
         let mut state = self.shared.state.lock();
         state.closed = true;
-        let (queued, waiting) = (std::mem::take(&mut state.queue), state.waiting.take());
-        drop(state);
-        // Outside of the lock: a message may own anything.
-        drop((queued, waiting));
+        // Dropped outside of the lock: a message may own anything.
+        Leftover::new(std::mem::take(&mut state.queued), state.waiting.take())
     }
 
     /// Returns the number of queued messages.
     pub fn len(&self) -> usize {
-        self.shared.state.lock().queue.len()
+        self.shared.state.lock().queued.queue.len()
     }
 
     /// Returns whether no message is queued.
@@ -215,12 +263,14 @@ impl Sender {
 
 impl State {
     /// Queues a message, and returns the waker of the owner if this ends its wait.
-    fn accept(&mut self, message: Message) -> Option<Waker> {
-        let State { queue, waiting, .. } = self;
+    fn accept(&mut self, message: Message, payer: Payer) -> Option<Waker> {
+        let State {
+            queued, waiting, ..
+        } = self;
         let waiting = waiting
             .as_mut()
             .filter(|waiting| waiting.found.is_none() && waiting.awaited.matches(&message));
-        let sequence = queue.push(message);
+        let sequence = queued.queue.push_charged(message, payer);
         let waiting = waiting?;
         waiting.found = Some(sequence);
         waiting.waker.take()
@@ -293,6 +343,7 @@ impl Mailbox {
     pub fn begin_reply(&mut self, tag: Option<Tag>) -> Wait {
         self.shared.state.lock().waiting = Some(Waiting {
             awaited: Awaited::Reply(tag),
+            search: None,
             waker: None,
             found: None,
         });
@@ -304,23 +355,34 @@ impl Mailbox {
     /// Takes the message that a wait is for. If there is none yet, the task of `cx` is
     /// woken when there is.
     ///
+    /// A long queue is searched in pieces: then the task is woken at once, to do the
+    /// next piece; see [`Wait::is_searching`].
+    ///
     /// # Panics
     ///
     /// Panics if this has returned the message already.
     pub fn poll(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<Message> {
         let mut state = self.shared.state.lock();
-        let message = match std::mem::replace(&mut wait.step, Step::Waiting) {
+        let outcome = match std::mem::replace(&mut wait.step, Step::Waiting) {
             Step::Begin(wanted) => state.begin(wanted),
-            Step::Waiting => state.found(),
+            Step::Searching | Step::Waiting => state.go_on(),
             Step::Done => panic!("a wait was polled after it was ready"),
         };
-        match message {
-            Some(message) => {
-                state.waiting = None;
+        match outcome {
+            Outcome::Received(released) => {
+                let ended = state.waiting.take();
+                drop(state);
+                drop(ended);
                 wait.step = Step::Done;
-                Poll::Ready(message)
+                Poll::Ready(released.message)
             }
-            None => {
+            Outcome::Searching => {
+                drop(state);
+                wait.step = Step::Searching;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Outcome::Waiting => {
                 state.wake_later(cx.waker());
                 Poll::Pending
             }
@@ -330,22 +392,40 @@ impl Mailbox {
     /// Ends a wait for which there is no message yet. This loses no message and changes
     /// no order.
     pub fn end(&mut self, wait: Wait) {
-        if matches!(wait.step, Step::Waiting) {
+        if matches!(wait.step, Step::Searching | Step::Waiting) {
             let ended = self.shared.state.lock().waiting.take();
             // Outside of the lock: it holds a waker.
             drop(ended);
         }
     }
 
-    /// Takes the oldest queued message that is wanted, without waiting.
+    /// Takes the oldest queued message that is wanted, without waiting. A long queue is
+    /// searched to its end; senders can send meanwhile.
     pub fn try_receive(&mut self, wanted: &Wanted) -> Option<Message> {
-        self.shared.state.lock().queue.take_wanted(wanted)
+        let mut search = None;
+        loop {
+            let mut state = self.shared.state.lock();
+            let queued = &mut state.queued;
+            let released = match wanted {
+                Wanted::Any => queued.take_first(),
+                Wanted::Tags(tags) => {
+                    let search = search.get_or_insert_with(|| queued.queue.begin_search());
+                    match queued.queue.search(tags, search) {
+                        Progress::Found(sequence) => queued.take(sequence),
+                        Progress::Nothing => None,
+                        Progress::Unfinished => continue,
+                    }
+                }
+            };
+            drop(state);
+            return released.map(|released| released.message);
+        }
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.sender().close();
+        drop(self.sender().close());
     }
 }
 
@@ -369,10 +449,21 @@ pub struct Receive<'a> {
 enum Step {
     /// The queue has not been searched yet.
     Begin(Wanted),
+    /// [`State::waiting`] is that of this wait, and its search is not over.
+    Searching,
     /// [`State::waiting`] is that of this wait.
     Waiting,
     /// The message was received.
     Done,
+}
+
+impl Wait {
+    /// Returns whether the messages that were queued when the wait began have not all
+    /// been searched: whoever gives up now may leave a wanted message in the queue.
+    #[inline]
+    pub fn is_searching(&self) -> bool {
+        matches!(self.step, Step::Searching)
+    }
 }
 
 impl Future for Receive<'_> {
@@ -393,24 +484,70 @@ impl Drop for Receive<'_> {
     }
 }
 
+/// What a poll of a wait has come to.
+enum Outcome {
+    /// The wait is over.
+    Received(Released),
+    /// A piece of the queue was searched, in vain.
+    Searching,
+    /// Nothing that is queued is wanted.
+    Waiting,
+}
+
 impl State {
     /// Takes a queued message that is wanted, or begins to wait for one.
-    fn begin(&mut self, wanted: Wanted) -> Option<Message> {
-        let message = self.queue.take_wanted(&wanted);
-        if message.is_none() {
+    fn begin(&mut self, wanted: Wanted) -> Outcome {
+        let (outcome, search) = match &wanted {
+            Wanted::Any => match self.queued.take_first() {
+                Some(released) => (Outcome::Received(released), None),
+                None => (Outcome::Waiting, None),
+            },
+            Wanted::Tags(tags) => {
+                let mut search = self.queued.queue.begin_search();
+                match self.queued.queue.search(tags, &mut search) {
+                    Progress::Found(sequence) => (self.take(sequence), None),
+                    Progress::Nothing => (Outcome::Waiting, None),
+                    Progress::Unfinished => (Outcome::Searching, Some(search)),
+                }
+            }
+        };
+        if !matches!(outcome, Outcome::Received(_)) {
             self.waiting = Some(Waiting {
                 awaited: Awaited::Message(wanted),
+                search,
                 waker: None,
                 found: None,
             });
         }
-        message
+        outcome
     }
 
-    /// Takes the message that ended the wait.
-    fn found(&mut self) -> Option<Message> {
-        let sequence = self.waiting.as_ref()?.found?;
-        self.queue.take(sequence)
+    /// Does the next piece of the search; after that, takes the message that ended the
+    /// wait. What has arrived since the wait began is younger than all that is searched.
+    fn go_on(&mut self) -> Outcome {
+        let Some(waiting) = &mut self.waiting else {
+            return Outcome::Waiting;
+        };
+        if let (Some(search), Awaited::Message(Wanted::Tags(tags))) =
+            (&mut waiting.search, &waiting.awaited)
+        {
+            match self.queued.queue.search(tags, search) {
+                Progress::Found(sequence) => return self.take(sequence),
+                Progress::Unfinished => return Outcome::Searching,
+                Progress::Nothing => waiting.search = None,
+            }
+        }
+        match waiting.found {
+            Some(sequence) => self.take(sequence),
+            None => Outcome::Waiting,
+        }
+    }
+
+    fn take(&mut self, sequence: u64) -> Outcome {
+        match self.queued.take(sequence) {
+            Some(released) => Outcome::Received(released),
+            None => Outcome::Waiting,
+        }
     }
 
     fn wake_later(&mut self, waker: &Waker) {

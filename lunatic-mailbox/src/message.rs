@@ -69,6 +69,16 @@ impl Message {
     }
 }
 
+impl Message {
+    /// Returns how many bytes it takes beside itself, room that is not used included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Message::Data(data) => data.heap_bytes(),
+            Message::LinkDied { .. } | Message::ProcessDied { .. } => 0,
+        }
+    }
+}
+
 impl From<DataMessage> for Message {
     fn from(data: DataMessage) -> Message {
         Message::Data(data)
@@ -256,6 +266,18 @@ impl DataMessage {
     /// Returns whether a resource was ever pushed, even if it was taken out since.
     pub fn had_resources(&self) -> bool {
         self.resource_count() > 0
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let buffer = match self.buffer.spilled() {
+            true => self.buffer.capacity(),
+            false => 0,
+        };
+        let resources = self.resources.as_ref().map_or(0, |resources| {
+            let slots = resources.slots.capacity() * size_of::<ResourceSlot>();
+            slots + resources.slots.len() * DataMessage::RESOURCE_BYTES
+        });
+        buffer + resources
     }
 
     fn resource_count(&self) -> usize {

@@ -1,47 +1,40 @@
 //! The messages of one mailbox in arrival order, with an index by tag.
 //!
 //! There are no locks and no tasks here. Every message gets a sequence number when it
-//! arrives. The numbers increase, so the slots are sorted by them. Taking a message
-//! from the middle leaves an empty slot; empty slots are removed when there are more
-//! of them than messages.
+//! arrives. The numbers increase, so the messages are sorted by them. They lie in
+//! blocks: no step moves more than a block. Taking a message from the middle leaves an
+//! empty slot; neighbouring blocks with few messages are joined.
 //!
-//! A search for a tag begins at the front. When it has passed over many messages, an
-//! index by tag is built, which is dropped when the queue is empty. So a mailbox whose
-//! messages are received in order never has an index.
+//! A search for a tag begins at the front. When it has passed over many messages, it
+//! goes on in pieces, and puts what it passes over into an index by tag, which is
+//! dropped when the queue is empty. So a mailbox whose messages are received in order
+//! never has an index.
 
-use std::collections::{HashMap, VecDeque};
+mod block;
+mod payer;
+mod tag_index;
 
-use crate::message::{Message, Tag};
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::message::Message;
+pub(crate) use crate::queue::block::Taken;
+use crate::queue::block::{Block, SLOTS};
+pub(crate) use crate::queue::payer::Payer;
+use crate::queue::tag_index::TagIndex;
+use crate::wanted::{TagList, Wanted};
 
 /// A search that has passed over so many messages builds an index.
 const SEARCH_LIMIT: usize = 64;
 
-/// Up to so many empty slots are never removed.
-const EMPTY_SLOTS_KEPT: usize = 64;
+/// A piece of a search looks at so many messages and tags.
+const SEARCH_PIECE: usize = 256;
 
-/// Which message a receiver waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// The oldest message of any kind, tagged or not.
-    Any,
-    /// The oldest message with one of these tags. An empty list matches nothing.
-    Tags(Vec<Tag>),
-}
+/// Two neighbouring blocks that have no more messages are joined.
+const JOINED: usize = SLOTS / 2;
 
-impl Wanted {
-    /// Returns a wait for the oldest message with one of these tags.
-    pub fn tags(tags: impl IntoIterator<Item = Tag>) -> Wanted {
-        Wanted::Tags(tags.into_iter().collect())
-    }
-
-    /// Returns whether a message ends the wait.
-    pub fn matches(&self, message: &Message) -> bool {
-        match self {
-            Wanted::Any => true,
-            Wanted::Tags(tags) => message.tag().is_some_and(|tag| tags.contains(&tag)),
-        }
-    }
-}
+/// A queue takes no more messages in its life than a sequence number can count.
+const SEQUENCES: u64 = 1 << (u64::BITS - Payer::BITS);
 
 /// Messages in arrival order.
 ///
@@ -61,24 +54,40 @@ impl Wanted {
 /// ```
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// Sorted by sequence number; the first one is never empty.
-    slots: VecDeque<Slot>,
+    /// Those before `last`; none of them is without messages.
+    full: VecDeque<Block>,
+    /// The block that messages are appended to. Most queues have only this one.
+    last: Block,
     next_sequence: u64,
     /// The number of messages.
     live: usize,
     /// The sum of their sizes.
     bytes: usize,
-    by_tag: Option<TagIndex>,
+    by_tag: Option<Box<TagIndex>>,
 }
 
-#[derive(Debug)]
-struct Slot {
-    sequence: u64,
-    message: Option<Message>,
+/// A search for the oldest message with one of several tags, which is continued piece
+/// by piece. It does not look at messages that arrived after it has begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    /// The number of the first message that arrived later.
+    until: u64,
+    /// How many of the tags were looked up in the index.
+    looked_up: usize,
+    /// The oldest message that was found there.
+    oldest: Option<u64>,
 }
 
-/// The sequence numbers of the queued messages of each tag, oldest first.
-type TagIndex = HashMap<Tag, VecDeque<u64>>;
+/// What a piece of a search has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The message with this sequence number.
+    Found(u64),
+    /// Nothing, and the search is over.
+    Nothing,
+    /// Nothing yet.
+    Unfinished,
+}
 
 impl Queue {
     /// Returns an empty queue.
@@ -87,143 +96,261 @@ impl Queue {
     }
 
     /// Returns the number of queued messages.
+    #[inline]
     pub fn len(&self) -> usize {
         self.live
     }
 
     /// Returns whether no message is queued.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.live == 0
     }
 
     /// Returns the sum of the sizes of the queued messages, in bytes; see
     /// [`Message::size`].
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Returns for how many messages the queue has memory.
+    pub fn capacity(&self) -> usize {
+        let full: usize = self.full.iter().map(Block::capacity).sum();
+        full + self.last.capacity()
+    }
+
     /// Appends a message and returns its sequence number.
     pub fn push(&mut self, message: Message) -> u64 {
+        self.push_charged(message, Payer::NOBODY)
+    }
+
+    /// Appends a message that is charged to an account.
+    #[inline]
+    pub(crate) fn push_charged(&mut self, message: Message, payer: Payer) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.live += 1;
         self.bytes += message.size();
-        if let (Some(index), Some(tag)) = (&mut self.by_tag, message.tag()) {
-            index.entry(tag).or_default().push_back(sequence);
+        if self.last.is_full() {
+            self.begin_block();
         }
-        self.slots.push_back(Slot {
-            sequence,
-            message: Some(message),
-        });
+        self.last.push(sequence, payer, message);
         sequence
     }
 
-    /// Takes the oldest queued message that is wanted.
+    /// Returns whether all sequence numbers were used.
+    #[inline]
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.next_sequence >= SEQUENCES
+    }
+
+    /// Takes the oldest queued message that is wanted. This searches all of the queue.
     pub fn take_wanted(&mut self, wanted: &Wanted) -> Option<Message> {
-        match wanted {
-            Wanted::Any => self.take_at(0),
+        let taken = match wanted {
+            Wanted::Any => self.take_first(),
             Wanted::Tags(tags) => {
-                let position = self.find(tags)?;
-                self.take_at(position)
+                let mut search = self.begin_search();
+                loop {
+                    match self.search(tags, &mut search) {
+                        Progress::Found(sequence) => break self.take_sequence(sequence),
+                        Progress::Nothing => break None,
+                        Progress::Unfinished => {}
+                    }
+                }
             }
-        }
+        };
+        taken.map(|taken| taken.message)
     }
 
     /// Takes the message with this sequence number, if it is still queued.
     pub fn take(&mut self, sequence: u64) -> Option<Message> {
-        let position = self.position(sequence)?;
-        self.take_at(position)
+        self.take_sequence(sequence).map(|taken| taken.message)
     }
 
-    fn find(&mut self, tags: &[Tag]) -> Option<usize> {
-        if self.by_tag.is_none() {
-            let searched = self.slots.len().min(SEARCH_LIMIT);
-            let found = self.slots.iter().take(searched).position(|slot| {
-                slot.message
-                    .as_ref()
-                    .and_then(Message::tag)
-                    .is_some_and(|tag| tags.contains(&tag))
-            });
-            if found.is_some() || searched == self.slots.len() {
-                return found;
-            }
+    /// Takes the oldest message.
+    #[inline]
+    pub(crate) fn take_first(&mut self) -> Option<Taken> {
+        let taken = match self.full.front_mut() {
+            Some(block) => block.take_first(),
+            None => self.last.take_first(),
+        }?;
+        self.taken(&taken, 0);
+        Some(taken)
+    }
+
+    pub(crate) fn take_sequence(&mut self, sequence: u64) -> Option<Taken> {
+        let position = block_of(&self.full, &self.last, sequence);
+        let taken = match self.full.get_mut(position) {
+            Some(block) => block.take(sequence),
+            None => self.last.take(sequence),
+        }?;
+        self.taken(&taken, position);
+        Some(taken)
+    }
+
+    /// Begins a search among the messages that are queued now.
+    pub(crate) fn begin_search(&self) -> Search {
+        Search {
+            until: self.next_sequence,
+            looked_up: 0,
+            oldest: None,
         }
-        let slots = &self.slots;
-        let index = self.by_tag.get_or_insert_with(|| index_of(slots));
-        let oldest = tags
-            .iter()
-            .filter_map(|tag| index.get(tag)?.front().copied())
-            .min()?;
-        self.position(oldest)
     }
 
-    fn position(&self, sequence: u64) -> Option<usize> {
-        self.slots
-            .binary_search_by_key(&sequence, |slot| slot.sequence)
-            .ok()
+    /// Does the next piece of a search. The messages before those that it looks at are
+    /// in the index, and have none of the tags.
+    pub(crate) fn search(&mut self, tags: &TagList, search: &mut Search) -> Progress {
+        let Some(index) = &mut self.by_tag else {
+            return self.search_without_index(tags, search);
+        };
+        let mut left = SEARCH_PIECE;
+        let lookups = tags.as_slice()[search.looked_up..].iter().take(left);
+        left -= lookups.len();
+        search.looked_up += lookups.len();
+        let oldest = lookups.filter_map(|tag| index.oldest(*tag)).min();
+        search.oldest = search.oldest.into_iter().chain(oldest).min();
+        if search.looked_up < tags.as_slice().len() {
+            return Progress::Unfinished;
+        }
+        if let Some(oldest) = search.oldest {
+            return Progress::Found(oldest);
+        }
+        for (sequence, message) in messages_from(&self.full, &self.last, index.end) {
+            if sequence >= search.until {
+                break;
+            }
+            if left == 0 {
+                return Progress::Unfinished;
+            }
+            left -= 1;
+            index.end = sequence;
+            if let Some(tag) = message.tag() {
+                if tags.contains(tag) {
+                    return Progress::Found(sequence);
+                }
+                index.insert(tag, sequence);
+            }
+            index.end = sequence + 1;
+        }
+        Progress::Nothing
     }
 
-    fn take_at(&mut self, position: usize) -> Option<Message> {
-        let slot = self.slots.get_mut(position)?;
-        let sequence = slot.sequence;
-        let message = slot.message.take()?;
+    /// Searches the first messages. If there are more, the next piece makes an index.
+    fn search_without_index(&mut self, tags: &TagList, search: &mut Search) -> Progress {
+        let first = messages_from(&self.full, &self.last, 0)
+            .take_while(|(sequence, _)| *sequence < search.until)
+            .take(SEARCH_LIMIT)
+            .find(|(_, message)| message.tag().is_some_and(|tag| tags.contains(tag)));
+        if let Some((sequence, _)) = first {
+            return Progress::Found(sequence);
+        }
+        if self.live <= SEARCH_LIMIT {
+            return Progress::Nothing;
+        }
+        let first = self.full.front().unwrap_or(&self.last).first();
+        self.by_tag = Some(Box::new(TagIndex::new(first.unwrap_or_default())));
+        // Nothing is in the index yet.
+        search.looked_up = tags.as_slice().len();
+        search.oldest = None;
+        self.search(tags, search)
+    }
+
+    /// Counts a message out that was taken from a block.
+    #[inline]
+    fn taken(&mut self, taken: &Taken, position: usize) {
         self.live -= 1;
-        self.bytes -= message.size();
-        self.unindex(&message, sequence);
-        self.remove_empty_slots();
-        Some(message)
+        self.bytes -= taken.message.size();
+        if self.by_tag.is_some() {
+            self.unindex(taken);
+        }
+        match self.full.is_empty() {
+            true => self.last.release_memory(),
+            false => self.join_neighbours(position),
+        }
     }
 
-    fn unindex(&mut self, message: &Message, sequence: u64) {
+    fn unindex(&mut self, taken: &Taken) {
         if self.live == 0 {
             self.by_tag = None;
         }
-        let (Some(index), Some(tag)) = (&mut self.by_tag, message.tag()) else {
-            return;
-        };
-        let Some(sequences) = index.get_mut(&tag) else {
-            return;
-        };
-        if let Ok(position) = sequences.binary_search(&sequence) {
-            sequences.remove(position);
-        }
-        if sequences.is_empty() {
-            index.remove(&tag);
+        if let (Some(index), Some(tag)) = (&mut self.by_tag, taken.message.tag()) {
+            index.remove(tag, taken.sequence);
         }
     }
 
-    /// Removes empty slots at the front, and all of them if there are more than
-    /// messages.
-    fn remove_empty_slots(&mut self) {
-        while self
-            .slots
-            .front()
-            .is_some_and(|slot| slot.message.is_none())
+    #[cold]
+    fn begin_block(&mut self) {
+        if self.last.live() <= JOINED {
+            return self.last.remove_empty_slots();
+        }
+        let full = mem::take(&mut self.last);
+        self.full.push_back(full);
+    }
+
+    /// Removes a block without messages, or joins it with one beside it if both have few.
+    fn join_neighbours(&mut self, position: usize) {
+        if self
+            .full
+            .get(position)
+            .is_some_and(|block| block.live() == 0)
         {
-            self.slots.pop_front();
+            self.full.remove(position);
+            return;
         }
-        let empty = self.slots.len() - self.live;
-        if empty > EMPTY_SLOTS_KEPT && empty > self.live {
-            self.slots.retain(|slot| slot.message.is_some());
+        for first in [Some(position), position.checked_sub(1)]
+            .into_iter()
+            .flatten()
+        {
+            let (Some(earlier), later) = (
+                self.full.get(first),
+                self.full.get(first + 1).unwrap_or(&self.last),
+            ) else {
+                continue;
+            };
+            if earlier.live() + later.live() <= JOINED {
+                return self.join(first);
+            }
         }
-        self.release_memory();
     }
 
-    /// Gives the memory of a queue back that was very long and is empty now.
-    fn release_memory(&mut self) {
-        const KEPT: usize = 1024;
-        if self.slots.is_empty() && self.slots.capacity() > KEPT {
-            self.slots = VecDeque::new();
+    /// Joins a block and the one after it.
+    fn join(&mut self, first: usize) {
+        let later = self.full.remove(first + 1);
+        let is_last = later.is_none();
+        let later = later.unwrap_or_else(|| mem::take(&mut self.last));
+        let Some(earlier) = self.full.get_mut(first) else {
+            return;
+        };
+        let joined = mem::take(earlier).join(later);
+        match is_last {
+            true => {
+                self.full.pop_back();
+                self.last = joined;
+            }
+            false => *earlier = joined,
         }
     }
 }
 
-fn index_of(slots: &VecDeque<Slot>) -> TagIndex {
-    let mut index = TagIndex::new();
-    for slot in slots {
-        if let Some(tag) = slot.message.as_ref().and_then(Message::tag) {
-            index.entry(tag).or_default().push_back(slot.sequence);
-        }
+/// Returns the position of the block in which a message is, if it is queued; `last` is
+/// behind the end of `full`.
+fn block_of(full: &VecDeque<Block>, last: &Block, sequence: u64) -> usize {
+    if last.first().is_some_and(|first| first <= sequence) {
+        return full.len();
     }
-    index
+    let behind = full.partition_point(|block| block.first() <= Some(sequence));
+    behind.saturating_sub(1)
+}
+
+/// Returns the messages from a sequence number on, with their numbers.
+fn messages_from<'a>(
+    full: &'a VecDeque<Block>,
+    last: &'a Block,
+    sequence: u64,
+) -> impl Iterator<Item = (u64, &'a Message)> {
+    let position = block_of(full, last, sequence);
+    full.range(position.min(full.len())..)
+        .chain([last])
+        .flat_map(move |block| block.messages_from(sequence))
 }

@@ -89,6 +89,20 @@ impl NetConfig {
         Ok(())
     }
 
+    /// Checks that no rule denies the address that the system has chosen for a socket
+    /// whose port was left to it. That it may be bound was [checked](NetConfig::check)
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] if one does.
+    pub async fn check_bound(&self, address: SocketAddr) -> Result<(), Denied> {
+        for rules in &self.rules {
+            rules.check_bound(address).await?;
+        }
+        Ok(())
+    }
+
     /// Checks whether a host name may be looked up.
     ///
     /// # Errors

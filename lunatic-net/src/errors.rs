@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use rustix::io::Errno;
+
 use crate::tls::HandshakeError;
 
 /// The error of looking up a name.
@@ -87,7 +89,20 @@ impl Error for ResolveError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot bind {}", self.address)
+        write!(f, "cannot bind {}{}", self.address, limit(&self.source))
+    }
+}
+
+/// Returns which limit an operation has met, if it was that of file descriptors.
+fn limit(source: &io::Error) -> &'static str {
+    match Errno::from_io_error(source) {
+        Some(Errno::MFILE) => {
+            ": all file descriptors that the runtime may have are in use (`ulimit -n` is the limit)"
+        }
+        Some(Errno::NFILE) => {
+            ": all file descriptors of the machine are in use (`fs.file-max` is the limit)"
+        }
+        _ => "",
     }
 }
 
@@ -100,7 +115,9 @@ impl Error for BindError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectError::Unreachable { address, .. } => write!(f, "cannot connect to {address}"),
+            ConnectError::Unreachable { address, source } => {
+                write!(f, "cannot connect to {address}{}", limit(source))
+            }
             ConnectError::BadServerName(name) => {
                 write!(f, "`{name}` is neither a host name nor an address")
             }

@@ -2,12 +2,16 @@
 
 mod host;
 mod rule;
+mod wanted;
 
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
+use rule::Denial;
 pub use rule::{BadRule, Rule};
+use wanted::Wanted;
+pub(crate) use wanted::destination;
 
 /// What can be done with an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +24,9 @@ pub enum Action {
 
 /// A set of rules, those of a command line for example.
 ///
-/// An action is denied if a rule of `deny` matches. Otherwise it is allowed if a rule of
-/// `allow` matches, or if there is no `allow`.
+/// An action is denied if a rule of `deny` matches, or if its host name cannot be looked
+/// up, so that it might match. Otherwise it is allowed if a rule of `allow` matches, or
+/// if there is no `allow`.
 ///
 /// # Examples
 ///
@@ -78,30 +83,51 @@ impl Rules {
         address: SocketAddr,
         name: Option<&str>,
     ) -> Result<(), Denied> {
-        let wanted = Wanted {
-            action,
-            ip: meant(action, address.ip()),
-            port: address.port(),
-            name,
-        };
-        let denied = |why| Denied {
-            what: format!("{action} {address}"),
-            why,
-        };
-        for rule in &self.deny {
-            if rule.touches_wildcard(&wanted) || rule.names(&wanted).await {
-                return Err(denied(format!("the rule `{rule}` denies it")));
-            }
-        }
+        let wanted = Wanted::new(action, address, name);
+        self.check_denials(action, address, &wanted).await?;
         let Some(allow) = &self.allow else {
             return Ok(());
         };
         for rule in allow {
-            if rule.names(&wanted).await {
+            if rule.allows(&wanted).await {
                 return Ok(());
             }
         }
-        Err(denied(only(allow)))
+        Err(Denied {
+            what: format!("{action} {address}"),
+            why: only(allow),
+        })
+    }
+
+    /// Checks that no rule denies the address that the system has chosen for a socket
+    /// whose port was left to it. That the socket may be bound was checked before.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] if one does.
+    pub(crate) async fn check_bound(&self, address: SocketAddr) -> Result<(), Denied> {
+        let wanted = Wanted::new(Action::Bind, address, None);
+        self.check_denials(Action::Bind, address, &wanted).await
+    }
+
+    async fn check_denials(
+        &self,
+        action: Action,
+        address: SocketAddr,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), Denied> {
+        for rule in &self.deny {
+            let why = match rule.denies(wanted).await {
+                Denial::No => continue,
+                Denial::Yes => format!("the rule `{rule}` denies it"),
+                Denial::Unknown => {
+                    format!("the rule `{rule}` may deny it, and its addresses cannot be looked up")
+                }
+            };
+            let what = format!("{action} {address}");
+            return Err(Denied { what, why });
+        }
+        Ok(())
     }
 
     /// Checks whether a host name may be looked up. The addresses of the name have to be
@@ -132,28 +158,6 @@ impl Rules {
         allow
             .chain(&self.deny)
             .for_each(|rule| rule.learn(host, addresses));
-    }
-}
-
-/// An action, which rules are compared with.
-struct Wanted<'a> {
-    action: Action,
-    ip: IpAddr,
-    port: u16,
-    name: Option<&'a str>,
-}
-
-/// Returns the address that the system will really use: that of IPv4 for one that is
-/// mapped into IPv6, and that of this host for connecting to the unspecified address.
-fn meant(action: Action, ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) if action == Action::Connect && ip.is_unspecified() => {
-            Ipv4Addr::LOCALHOST.into()
-        }
-        IpAddr::V6(ip) if action == Action::Connect && ip.is_unspecified() => {
-            Ipv6Addr::LOCALHOST.into()
-        }
-        ip => ip,
     }
 }
 

@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::net::TcpStream;
 
 use futures_lite::future::block_on;
-use lunatic_net::{AcceptError, TcpListener};
+use lunatic_net::{AcceptError, TcpListener, UdpSocket};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 #[test]
@@ -22,7 +22,15 @@ fn without_descriptors_accept_waits_and_then_says_so_and_goes_on_when_there_are_
         none.current = Some(0);
         setrlimit(Resource::Nofile, none).unwrap();
         let error = listener.accept().await.unwrap_err();
+        let address = listener.local_addr().unwrap();
+        let unconnected = lunatic_net::TcpStream::connect(address).await.unwrap_err();
+        let unbound = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).await;
+        let unbound = unbound.unwrap_err();
         setrlimit(Resource::Nofile, limits).unwrap();
+
+        for error in [unconnected.to_string(), unbound.to_string()] {
+            assert!(error.contains("ulimit -n"), "{error}");
+        }
 
         assert!(matches!(error, AcceptError::NoDescriptors(_)));
         assert!(error.to_string().contains("ulimit -n"), "{error}");

@@ -4,7 +4,8 @@
 
 mod guest;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 use guest::{Guest, NEVER, args, at};
@@ -165,6 +166,45 @@ fn every_datagram_is_checked_against_the_rules() {
     );
     assert_eq!(udp_connect(&mut guest, socket, denied, 0), 1);
     guest.error();
+}
+
+#[test]
+fn a_datagram_for_the_unspecified_address_goes_where_the_rules_have_checked() {
+    // The system would send it to the address that the socket is bound to.
+    let loopback = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = loopback.local_addr().unwrap().port();
+    let Ok(_denied) = UdpSocket::bind(("127.0.0.2", port)) else {
+        lunatic_testkit::skipped("the port is in use at another address");
+        return;
+    };
+    let mut guest = Guest::with(NetConfig::default().narrowed(Rules {
+        allow: None,
+        deny: vec!["connect:127.0.0.2".parse().unwrap()],
+    }));
+    let mut params = guest.address("127.0.0.2:0".parse().unwrap()).to_vec();
+    params.extend(args![at::ID]);
+    assert_eq!(guest.code("udp_bind", &params), 0);
+    let socket = guest.id();
+    assert_eq!(send_to(&mut guest, socket, b"x", ([0; 4], port).into()), 0);
+    loopback
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    assert_eq!(loopback.recv(&mut [0; 9]).unwrap(), 1);
+}
+
+#[test]
+fn a_port_that_the_system_chose_is_refused_if_the_rules_deny_it() {
+    let mut guest = Guest::with(NetConfig::default().narrowed(Rules {
+        allow: None,
+        deny: vec!["bind:*:1-65535".parse().unwrap()],
+    }));
+    let mut params = guest.address("127.0.0.1:0".parse().unwrap()).to_vec();
+    params.extend(args![at::ID]);
+    for function in ["udp_bind", "tcp_bind"] {
+        assert_eq!(guest.code(function, &params), 1);
+        let error = guest.error();
+        assert!(error.contains("`bind:*:1-65535` denies it"), "{error}");
+    }
 }
 
 #[test]

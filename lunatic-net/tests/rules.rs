@@ -102,6 +102,102 @@ fn another_name_for_an_address_is_no_way_around_a_denial() {
 }
 
 #[test]
+fn an_address_of_ipv4_inside_of_one_of_ipv6_is_no_way_around_a_denial() {
+    let config = denying(&["10.0.0.0/8"]);
+    assert_denied(&config, Connect, "[::10.0.0.1]:80");
+    assert_denied(&config, Connect, "[64:ff9b::10.0.0.1]:80");
+    assert_denied(&config, Connect, "[2002:0a00:0001::1]:80");
+    assert_allowed(&config, Connect, "[::11.0.0.1]:80");
+    assert_allowed(&config, Connect, "[::1]:80");
+    // Such an address is not allowed by what is inside of it.
+    let config = allowing(&["10.0.0.0/8"]);
+    assert_denied(&config, Connect, "[::10.0.0.1]:80");
+    assert_denied(&config, Connect, "[64:ff9b::10.0.0.1]:80");
+}
+
+#[test]
+fn a_rule_with_a_mapped_address_is_one_of_ipv4() {
+    let config = denying(&["::ffff:10.0.0.0/104", "::ffff:192.0.2.1"]);
+    assert_denied(&config, Connect, "10.1.2.3:80");
+    assert_denied(&config, Connect, "[::ffff:10.1.2.3]:80");
+    assert_denied(&config, Connect, "192.0.2.1:80");
+    assert_allowed(&config, Connect, "11.1.2.3:80");
+}
+
+#[test]
+fn the_unspecified_address_is_denied_by_its_own_rule_and_by_that_of_this_machine() {
+    for rule in ["0.0.0.0", "127.0.0.1", "localhost"] {
+        assert_denied(&denying(&[rule]), Connect, "0.0.0.0:80");
+        assert_denied(&denying(&[rule]), Connect, "[::ffff:0.0.0.0]:80");
+    }
+    for rule in ["::", "::1", "localhost"] {
+        assert_denied(&denying(&[rule]), Connect, "[::]:80");
+    }
+}
+
+#[test]
+fn a_zone_is_no_way_around_a_denial() {
+    let config = denying(&["fe80::1"]);
+    assert_denied(&config, Connect, "[fe80::1%3]:80");
+}
+
+#[test]
+fn a_denied_name_that_cannot_be_looked_up_denies_every_address() {
+    let config = denying(&["connect:nothing.invalid:80"]);
+    let denied = check(&config, Connect, "203.0.113.1:80").unwrap_err();
+    assert_eq!(
+        denied.to_string(),
+        "permission denied: this process may not connect to 203.0.113.1:80: \
+         the rule `connect:nothing.invalid:80` may deny it, and its addresses cannot be looked up"
+    );
+    // Neither right after the look-up that failed, nor for an address by another name.
+    assert_denied(&config, Connect, "203.0.113.1:80");
+    let named = config.check(
+        Connect,
+        "203.0.113.1:80".parse().unwrap(),
+        Some("a.example"),
+    );
+    assert!(block_on(named).is_err());
+    // What the rule is not about is not denied by it.
+    assert_allowed(&config, Connect, "203.0.113.1:81");
+    assert_allowed(&config, Bind, "203.0.113.1:80");
+}
+
+#[test]
+fn an_allowed_name_that_cannot_be_looked_up_allows_nothing() {
+    assert_denied(&allowing(&["nothing.invalid"]), Connect, "203.0.113.1:80");
+}
+
+#[test]
+fn to_deny_localhost_denies_all_of_this_machine() {
+    for rule in ["localhost", "LOCALHOST.", "a.localhost"] {
+        let config = denying(&[rule]);
+        for address in [
+            "127.0.0.1:80",
+            "127.9.8.7:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "[::ffff:127.9.8.7]:80",
+            "0.0.0.0:80",
+            "[::]:80",
+        ] {
+            assert_denied(&config, Connect, address);
+            assert_denied(&config, Bind, address);
+        }
+        assert_allowed(&config, Connect, "203.0.113.1:80");
+    }
+}
+
+#[test]
+fn a_port_that_the_system_chose_is_checked_against_denials_only() {
+    let bound =
+        |config: &NetConfig| block_on(config.check_bound("127.0.0.1:8080".parse().unwrap()));
+    assert!(bound(&denying(&["bind:*:8000-8999"])).is_err());
+    assert!(bound(&denying(&["connect:*:8000-8999"])).is_ok());
+    assert!(bound(&allowing(&["bind:*:0"])).is_ok());
+}
+
+#[test]
 fn a_host_name_stands_for_the_addresses_it_leads_to() {
     let config = allowing(&["localhost:80"]);
     assert_allowed(&config, Connect, "127.0.0.1:80");

@@ -76,7 +76,10 @@ async fn counter(mut own: Context) -> Result<(), Failure> {
             Some(ASK) => {
                 let asks = Pid::from_bits(number(&message));
                 let answer = DataMessage::new(Tag::new(COUNT), u64::to_le_bytes(count));
-                own.process.environment().send(asks, answer.into());
+                own.process
+                    .environment()
+                    .send(None, asks, answer.into())
+                    .ok();
             }
             _ => {}
         }

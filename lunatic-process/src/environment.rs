@@ -5,12 +5,15 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use event_listener::Event;
 use lunatic_account::{Account, BranchError, Exceeded, Kind};
-use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, Tag};
+use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
 
+use crate::death_log::{DeathLog, Line};
 use crate::exit::ExitReason;
 use crate::failure::Failure;
 use crate::info::Role;
@@ -21,6 +24,26 @@ use crate::signal::Signal;
 use crate::table::ProcessTable;
 
 /// The processes that can see each other, and their ids; clone it freely.
+///
+/// ```
+/// use lunatic_mailbox::{DataMessage, Wanted};
+/// use lunatic_process::{Environment, SpawnOptions};
+/// use lunatic_scheduler::Scheduler;
+///
+/// let scheduler = Scheduler::builder().start().unwrap();
+/// let environment = Environment::new(1, scheduler.clone());
+/// let process = environment
+///     .spawn(SpawnOptions::default(), |mut own| async move {
+///         own.mailbox.receive(Wanted::Any).await;
+///         Ok(())
+///     })
+///     .unwrap();
+/// environment.send(process.id(), DataMessage::default().into());
+/// let reason = futures_lite::future::block_on(process.wait());
+/// assert!(reason.is_normal());
+/// assert!(!environment.exists(process.id()));
+/// scheduler.stop();
+/// ```
 #[derive(Clone)]
 pub struct Environment {
     inner: Arc<Inner>,
@@ -42,6 +65,7 @@ struct Inner {
     count: AtomicUsize,
     closing: AtomicBool,
     emptied: Event,
+    log: DeathLog,
 }
 
 /// How an [`Environment`] is to be.
@@ -153,6 +177,7 @@ impl Environment {
                 count: AtomicUsize::new(0),
                 closing: AtomicBool::new(false),
                 emptied: Event::new(),
+                log: DeathLog::new(),
             }),
         }
     }
@@ -258,19 +283,29 @@ impl Environment {
 
     /// Queues a message for a process, of this node or another; drops it if there
     /// is no such process. This is the one way by which messages leave a process.
-    pub fn send(&self, to: Pid, message: Message) {
+    ///
+    /// - `from`: the account of the sender, to which the message is charged until it is
+    ///   received; `None` if it is sent by the host.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox of the process is full, or the account has
+    /// no memory left.
+    pub fn send(&self, from: Option<&Account>, to: Pid, message: Message) -> Result<(), SendError> {
         if !self.is_local(to) {
             // A receiver that cannot be reached is like one that has ended.
             self.inner.config.peers.send(to, message).ok();
-            return;
+            return Ok(());
         }
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
         let processes = &self.inner.processes;
-        let delivered = processes.with(to, |process| process.deliver(message));
-        if let Some((_, Some(waker))) = delivered {
-            waker.wake();
+        match processes.with(to, |process| process.deliver(from, message)) {
+            None | Some(Ok(None) | Err(SendError::Closed(_))) => {}
+            Some(Ok(Some(waker))) => waker.wake(),
+            Some(Err(refused)) => return Err(refused),
         }
+        Ok(())
     }
 
     /// Applies a signal to a process, of this node or another. This is the one way
@@ -304,6 +339,26 @@ impl Environment {
             }
             emptied.await;
         }
+    }
+
+    /// Returns whether a line may be logged that one of its processes causes. There may be
+    /// 1000 of them in ten seconds; the others are counted, and their number is logged then.
+    pub fn admits_log_line(&self) -> bool {
+        match self.inner.log.admit(Instant::now()) {
+            Line::Written => true,
+            Line::FirstLeftOut(span) => {
+                self.inner
+                    .scheduler
+                    .spawn(self.downgrade().flush_log_after(span));
+                false
+            }
+            Line::LeftOut => false,
+        }
+    }
+
+    /// Logs how many lines were left out, if any were; for the end of a program.
+    pub fn flush_log(&self) {
+        self.inner.log.flush(Instant::now());
     }
 
     pub(crate) fn remove(&self, id: Pid) {
@@ -350,6 +405,14 @@ impl WeakEnvironment {
     pub fn upgrade(&self) -> Option<Environment> {
         let inner = self.inner.upgrade()?;
         Some(Environment { inner })
+    }
+
+    /// Tells after some time how many lines were left out of the log.
+    async fn flush_log_after(self, time: Duration) {
+        Timer::after(time).await;
+        if let Some(environment) = self.upgrade() {
+            environment.inner.log.flush(Instant::now());
+        }
     }
 }
 

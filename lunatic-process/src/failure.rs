@@ -63,11 +63,6 @@ pub enum FailureKind {
         /// The process that ended first.
         peer: Pid,
     },
-    /// The process did not receive, and its mailbox reached its limits.
-    MailboxFull {
-        /// How many messages were queued.
-        messages: u64,
-    },
 }
 
 impl Failure {
@@ -130,9 +125,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.data.kind, &*self.data.message) {
             (FailureKind::LinkDied { peer }, _) => write!(f, "the linked process {peer} died"),
-            (FailureKind::MailboxFull { messages }, _) => {
-                write!(f, "the mailbox is full with {messages} messages waiting")
-            }
             (FailureKind::Shutdown, _) => Shutdown.fmt(f),
             (FailureKind::Panicked, message) => write!(f, "the host panicked: {message}"),
             (FailureKind::ExitStatus(status), "") => write!(f, "exited with status {status}"),
@@ -192,6 +184,15 @@ fn cut(mut text: String, limit: usize) -> String {
         text.push_str(MARK);
     }
     text
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_string())
 }
 
 #[cfg(test)]

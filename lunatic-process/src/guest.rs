@@ -19,10 +19,10 @@ use std::sync::Arc;
 use lunatic_abi::{Misuse, host_functions};
 use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use lunatic_mailbox::{Message, Pid};
+use lunatic_mailbox::{Message, Pid, SendError};
 
 pub use crate::guest::identity::check_right_to_signal;
-pub use crate::guest::modules::GuestModule;
+pub use crate::guest::modules::{DecodeModuleError, GuestModule};
 pub use crate::guest::requests::answer_requests;
 pub use crate::guest::run::Spawn;
 pub use crate::guest::spawn::{Resolved, SpawnArguments, check_right_to_spawn, prepare, resolve};
@@ -32,61 +32,64 @@ pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 use crate::config::ProcessConfig;
 use crate::process::Process;
 
-/// The function by which a process gives others a budget; who imports it is best
-/// compiled to count fuel (see [`lunatic_engine::Loader::with_budget_function`]).
+/// The function by which a process gives others a budget. A module that imports it is
+/// compiled to count fuel; see [`lunatic_engine::Loader::with_budget_function`].
 pub const SET_MAX_FUEL: (&str, &str) = ("lunatic::process", "config_set_max_fuel");
 
 /// What the state of a process offers to `lunatic::process`, and how such a
 /// state is made.
 pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
-    /// The configuration of a process: [`ProcessConfig`] and what other crates
-    /// have to configure.
+    /// The configuration of a process: [`ProcessConfig`], and what the other crates add
+    /// to it.
     type Config: Config;
 
-    /// What a child has from its parent beside module and config: the registry
-    /// for example, and open directories.
+    /// What a child has from its parent beside its module and its config, for example
+    /// the registry and open directories.
     type ChildEnvironment: Send + 'static;
 
-    /// A state for a new instance.
+    /// Returns the state for a new instance.
     fn new(
         process: GuestProcess<Self>,
         mailbox: GuestMailbox<Process>,
         environment: Self::ChildEnvironment,
     ) -> Self;
 
-    /// The part of the state that is this crate's.
+    /// Returns the part of the state that belongs to this crate.
     fn process(&self) -> &GuestProcess<Self>;
 
-    /// The part of the state that is this crate's, to change.
+    /// Returns the part of the state that belongs to this crate, to change.
     fn process_mut(&mut self) -> &mut GuestProcess<Self>;
 
-    /// What compiles and links the modules that the process loads.
+    /// Returns what compiles and links the modules that the process loads.
     fn loader(&self) -> &Loader<Self>;
 
-    /// What a child with this config has from this process. It waits only if
+    /// Returns what a child with this config has from this process. It waits only if
     /// something that the config names must be opened first.
     ///
     /// # Errors
     ///
-    /// Fails if something named in the config cannot be had, a directory for
-    /// example; the spawn traps.
+    /// Fails if something that the config names cannot be opened, a directory for
+    /// example. The spawn traps with this.
     fn child_environment(
         &self,
         config: &Arc<Self::Config>,
     ) -> impl Future<Output = Result<Self::ChildEnvironment, Misuse>> + Send + 'static;
 
-    /// The status with which the guest asked to exit, if that is what the error
-    /// says; 0 is a normal end.
+    /// Returns the status with which the guest has exited, if the error is an exit; 0 is
+    /// a normal end.
     fn exit_status(error: &wasmtime::Error) -> Option<u32>;
 }
 
 /// The configuration of processes of one kind.
 pub trait Config: Clone + Default + Send + Sync + 'static {
-    /// Rights and limits.
+    /// Returns the rights and limits.
     fn process(&self) -> &ProcessConfig;
 
-    /// Rights and limits, to change.
+    /// Returns the rights and limits, to change.
     fn process_mut(&mut self) -> &mut ProcessConfig;
+
+    /// The bytes that it takes, for the account of who holds it.
+    fn size(&self) -> usize;
 }
 
 host_functions! {
@@ -100,7 +103,7 @@ host_functions! {
 }
 
 impl Post for Process {
-    fn deliver(&self, to: Pid, message: Message) {
-        self.environment().send(to, message);
+    fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError> {
+        self.environment().send(Some(self.account()), to, message)
     }
 }

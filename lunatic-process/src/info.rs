@@ -54,11 +54,14 @@ pub struct ProcessInfo {
 pub struct Inspection {
     /// The name of its module, or the beginning of the hash of a module without one.
     pub module: String,
-    /// The size of its linear memory, in bytes.
+    /// The size of its linear memory, in bytes; 0 while its instance is being made,
+    /// and if it was running and counts fuel.
     pub memory: u64,
-    /// The host function it waits in; `None` if it was running.
+    /// The host function it waits in, with its namespace: `lunatic::message::receive`
+    /// for example. `None` if it was running, or its instance is being made.
     pub waiting_in: Option<&'static str>,
-    /// The functions of the guest that are active, the innermost first.
+    /// The functions of the guest that are active, the innermost first. Empty where
+    /// `memory` is 0 for the reasons given there.
     pub backtrace: Vec<String>,
 }
 

@@ -15,7 +15,8 @@
 //! - `peers`: [`Peers`], how the processes of other nodes are reached.
 //! - `signal`: [`Signal`], what processes tell each other beside messages.
 //! - `config`: [`ProcessConfig`], what a process may do and how much it may use.
-//! - `life`: the task that runs a body and, in one place, its death.
+//! - `life`: the task that runs a body and, in one place, its death; `death_notices`: who
+//!   is told of it; `death_log`, `rate_limit`: what is logged of it.
 //! - `table`: the processes of an environment by id.
 //! - `guest`: processes that are wasm instances, `lunatic::process`,
 //!   `lunatic::trap` (feature `guest`, on by default).
@@ -33,6 +34,8 @@
 //!   lock: there is no signal queue that could grow.
 
 mod config;
+mod death_log;
+mod death_notices;
 mod environment;
 mod exit;
 mod failure;
@@ -42,6 +45,7 @@ mod info;
 mod life;
 mod peers;
 mod process;
+mod rate_limit;
 mod relations;
 mod request;
 mod signal;
@@ -56,6 +60,7 @@ pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, 
 pub use info::{Inspection, ProcessInfo, Role};
 pub use peers::{NoConnection, NoPeers, Peers};
 pub use process::Process;
+pub use rate_limit::RateLimit;
 pub use relations::{Reaction, Relations};
 pub use request::Request;
 pub use signal::{LinkNotice, Signal};

@@ -6,10 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use async_io::Timer;
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
+use tracing::Level;
+
+use crate::death_notices::{DeathNotices, undisturbed};
 use crate::exit::ExitReason;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, panic_message};
 use crate::process::{Process, Teardown};
-use crate::signal::Signal;
 
 /// A process as a task.
 pub(crate) struct Life<F> {
@@ -18,6 +22,8 @@ pub(crate) struct Life<F> {
     body: Option<Pin<Box<F>>>,
     /// Who is woken for a request to exit; kept to see cheaply whether it changed.
     waker: Option<Waker>,
+    /// Rings when the process may run again, if its account has used up its CPU time.
+    pause: Option<Box<Timer>>,
     /// Somebody else tells of its failure.
     awaited: bool,
 }
@@ -28,22 +34,26 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             process,
             body: Some(Box::pin(body)),
             waker: None,
+            pause: None,
             awaited,
         }
     }
 
     /// Lets the body run; why it is over, if it is.
     fn live(&mut self, cx: &mut Context<'_>) -> Poll<ExitReason> {
-        let Some(body) = &mut self.body else {
-            return Poll::Pending;
-        };
         if let Some(reason) = self.process.pending_exit() {
             return Poll::Ready(reason);
         }
         let started = self.process.is_measured().then(Instant::now);
+        if started.is_some_and(|now| self.is_paused(now, cx)) {
+            return Poll::Pending;
+        }
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
         if let Some(started) = started {
-            self.process.add_cpu_time(started.elapsed());
+            self.process.add_cpu_time(started);
         }
         match polled {
             Ok(Poll::Pending) => self
@@ -54,6 +64,21 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             Ok(Poll::Ready(Err(failure))) => Poll::Ready(failure.into()),
             Err(panic) => Poll::Ready(panicked(&*panic)),
         }
+    }
+
+    /// Whether the process has to wait until its account has CPU time again. The task
+    /// is woken then.
+    fn is_paused(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let delay = self.process.account().cpu_delay(now);
+        if delay.is_zero() {
+            self.pause = None;
+            return false;
+        }
+        let pause = self.pause.insert(Box::new(Timer::after(delay)));
+        if Pin::new(&mut **pause).poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        true
     }
 
     fn keep_waker(&mut self, waker: &Waker) {
@@ -101,6 +126,7 @@ pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> 
 /// Everything that happens when a process ends, in this order.
 fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
     process.environment().remove(process.id());
+    let queued = process.close_mailbox();
     undisturbed(process, || drop(body));
     let Teardown {
         relations,
@@ -115,38 +141,7 @@ fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awa
         relations.link_count(),
         awaited,
     );
-    for hook in at_exit {
-        undisturbed(process, || hook(reason));
-    }
-    let environment = process.environment();
-    for (peer, tag) in relations.links() {
-        let died = Signal::LinkDied {
-            peer: process.id(),
-            tag,
-            reason: reason.clone(),
-        };
-        // A process that has ended meanwhile need not be told.
-        environment.signal(peer, died).ok();
-    }
-    for watcher in relations.watchers() {
-        let died = Signal::ProcessDied {
-            process: process.id(),
-        };
-        environment.signal(watcher, died).ok();
-    }
-    process.announce_end();
-    environment.release(process.account());
-}
-
-/// Runs foreign code whose panic must not keep a death from being told.
-fn undisturbed(process: &Process, foreign: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(foreign)) {
-        tracing::error!(
-            process = %process.id(),
-            "a panic while the process ended: {}",
-            panic_message(&*panic)
-        );
-    }
+    DeathNotices::new(process, reason, queued, at_exit, relations).tell();
 }
 
 /// A failure is worth a warning where it began, not again for every process
@@ -161,24 +156,24 @@ fn log_death(
     let is_origin = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
     let id = process.id();
     let name = label.unwrap_or("unnamed");
+    let admits = || process.environment().admits_log_line();
+    let shown = on_one_line(reason, MAX_LOGGED_BYTES);
     match reason {
         ExitReason::Normal => tracing::trace!(process = %id, name, "ended"),
         ExitReason::Failed(failure) if !awaited && is_origin(failure) => {
-            tracing::warn!(process = %id, name, links, "failed: {reason}");
+            if tracing::enabled!(Level::WARN) && admits() {
+                tracing::warn!(process = %id, name, links, "failed: {shown}");
+            }
         }
-        _ => tracing::info!(process = %id, name, links, "ended: {reason}"),
+        _ => {
+            if tracing::enabled!(Level::INFO) && admits() {
+                tracing::info!(process = %id, name, links, "ended: {shown}");
+            }
+        }
     }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> ExitReason {
     let message = panic_message(panic);
     ExitReason::Failed(Failure::with_message(FailureKind::Panicked, message))
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_string())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_string())
 }

@@ -14,6 +14,44 @@ use crate::signal::Signal;
 /// belongs to no cluster. An [`Environment`](crate::Environment) calls it for every
 /// [`Pid`] whose node number is not its own. No method may block or take long: they
 /// are called by worker threads, on behalf of the process that sends.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid};
+/// use lunatic_process::{EnvironmentConfig, NoConnection, Peers, Signal};
+///
+/// /// A connection to one node.
+/// #[derive(Debug)]
+/// struct Connection {
+///     node: NodeId,
+///     messages: async_channel::Sender<(Pid, Message)>,
+///     signals: async_channel::Sender<(Pid, Signal)>,
+/// }
+///
+/// impl Peers for Connection {
+///     fn send(&self, to: Pid, message: Message) -> Result<(), NoConnection> {
+///         self.node_id(to.node()).ok_or(NoConnection)?;
+///         self.messages.try_send((to, message)).map_err(|_| NoConnection)
+///     }
+///
+///     fn signal(&self, to: Pid, signal: Signal) -> Result<(), NoConnection> {
+///         self.node_id(to.node()).ok_or(NoConnection)?;
+///         self.signals.try_send((to, signal)).map_err(|_| NoConnection)
+///     }
+///
+///     fn node_id(&self, number: NodeNumber) -> Option<NodeId> {
+///         (number == self.node.number()).then_some(self.node)
+///     }
+/// }
+///
+/// # fn config(connection: Connection) -> EnvironmentConfig {
+/// EnvironmentConfig {
+///     peers: Arc::new(connection),
+///     ..EnvironmentConfig::default()
+/// }
+/// # }
+/// ```
 pub trait Peers: fmt::Debug + Send + Sync {
     /// Queues a message for a process of another node.
     ///

@@ -4,16 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use lunatic_account::Account;
-use lunatic_mailbox::{Message, Pid, SendError, Sender, Tag};
+use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
 use crate::environment::{Environment, SpawnOptions};
 use crate::exit::ExitReason;
-use crate::failure::{Failure, FailureKind};
 use crate::info::{Inspection, ProcessInfo, Role};
 use crate::relations::{Reaction, Relations};
 use crate::request::{Request, RequestQueue};
@@ -110,6 +109,10 @@ impl Process {
         mailbox: Sender,
         options: &SpawnOptions,
     ) -> Process {
+        let attention = match account.limits_cpu() {
+            true => attention::MEASURE,
+            false => 0,
+        };
         Process {
             inner: Arc::new(Inner {
                 id,
@@ -118,7 +121,7 @@ impl Process {
                 environment,
                 account,
                 mailbox,
-                attention: AtomicU8::new(0),
+                attention: AtomicU8::new(attention),
                 cpu_time: AtomicU64::new(0),
                 control: Mutex::new(Control {
                     relations: Relations::new(options.trap_exits),
@@ -158,31 +161,31 @@ impl Process {
         self.inner.role
     }
 
-    /// Queues a message for this process. A process whose mailbox is full fails.
+    /// Queues a message for this process. It is charged to nobody.
     ///
     /// # Errors
     ///
-    /// Hands the message back if the process has ended, or fails now.
+    /// Hands the message back if the process has ended, or its mailbox is full.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        let (sent, waker) = self.deliver(message);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        sent
+        self.inner.mailbox.send(message)
     }
 
     /// Queues a message, and returns the waker that the caller has to wake
-    /// outside of its locks. If the mailbox is full, the process has to exit.
-    pub(crate) fn deliver(&self, message: Message) -> (Result<(), SendError>, Option<Waker>) {
-        match self.inner.mailbox.queue(message) {
-            Ok(waker) => (Ok(()), waker),
-            Err(SendError::Full(message)) => {
-                let messages = self.inner.mailbox.len() as u64;
-                let failure = Failure::from_kind(FailureKind::MailboxFull { messages });
-                let waker = self.set_pending_exit(ExitReason::Failed(failure));
-                (Err(SendError::Full(message)), waker)
-            }
-            Err(closed) => (Err(closed), None),
+    /// outside of its locks.
+    ///
+    /// - `from`: to whom the message is charged.
+    pub(crate) fn deliver(
+        &self,
+        from: Option<&Account>,
+        message: Message,
+    ) -> Result<Option<Waker>, SendError> {
+        self.inner.mailbox.queue(from, message)
+    }
+
+    /// Queues a message about another process, for which there is always room.
+    fn tell(&self, notice: Message) {
+        if let Ok(Some(waker)) = self.inner.mailbox.queue_notice(notice) {
+            waker.wake();
         }
     }
 
@@ -347,6 +350,8 @@ impl Process {
         let attention = &self.inner.attention;
         match measure {
             true => attention.fetch_or(attention::MEASURE, Ordering::Relaxed),
+            // It is needed for the limit of the account.
+            false if self.account().limits_cpu() => return,
             false => attention.fetch_and(!attention::MEASURE, Ordering::Relaxed),
         };
     }
@@ -374,10 +379,14 @@ impl Process {
         if let Some(reason) = &control.ended {
             return Err(reason.clone());
         }
+        // Of these another process can send any number, of the others only as many as
+        // this one has relations.
+        let is_limited = matches!(signal, Signal::Exit { .. });
         let reaction = control.relations.apply(signal);
         drop(control);
         match reaction {
             Reaction::None => {}
+            Reaction::Deliver(message) if !is_limited => self.tell(message),
             Reaction::Deliver(message) => drop(self.send(message)),
             Reaction::Die(reason) => self.request_exit(reason),
         }
@@ -425,10 +434,24 @@ impl Process {
     /// Takes the requests for the body out, the oldest first; for bodies that see
     /// to them.
     pub fn take_requests(&self) -> impl Iterator<Item = Request> + use<> {
+        self.take_requests_before(u64::MAX).into_iter()
+    }
+
+    /// Takes out the requests whose numbers are lower than this.
+    pub(crate) fn take_requests_before(&self, number: u64) -> Vec<Request> {
         let mut control = self.inner.control.lock();
-        let attention = &self.inner.attention;
-        attention.fetch_and(!attention::REQUEST, Ordering::Relaxed);
-        control.requests.take()
+        let taken = control.requests.take_before(number);
+        if control.requests.is_empty() {
+            let attention = &self.inner.attention;
+            attention.fetch_and(!attention::REQUEST, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// The number that the next request will have.
+    #[cfg(feature = "guest")]
+    pub(crate) fn next_request(&self) -> u64 {
+        self.inner.control.lock().requests.next()
     }
 
     /// Sends a signal to another process. What cannot be delivered is of no
@@ -443,15 +466,13 @@ impl Process {
 
     /// The process has to exit; the first reason counts.
     fn request_exit(&self, reason: ExitReason) {
-        if let Some(waker) = self.set_pending_exit(reason) {
-            waker.wake();
-        }
-    }
-
-    fn set_pending_exit(&self, reason: ExitReason) -> Option<Waker> {
         let mut control = self.inner.control.lock();
         control.pending_exit.get_or_insert(reason);
-        self.call_attention(&control, attention::EXIT)
+        let waker = self.call_attention(&control, attention::EXIT);
+        drop(control);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Lets the task see to something; returns whom to wake outside of the lock.
@@ -473,8 +494,11 @@ impl Process {
         self.inner.attention.load(Ordering::Relaxed) & attention::MEASURE != 0
     }
 
-    /// The body has run for so long.
-    pub(crate) fn add_cpu_time(&self, time: Duration) {
+    /// The body has run since `started`.
+    pub(crate) fn add_cpu_time(&self, started: Instant) {
+        let now = Instant::now();
+        let time = now.saturating_duration_since(started);
+        self.account().use_cpu(now, time);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.inner.cpu_time.fetch_add(nanos, Ordering::Relaxed);
     }
@@ -486,8 +510,14 @@ impl Process {
         drop(replaced);
     }
 
+    /// Closes the mailbox and returns what was in it. From here on the process accepts
+    /// no messages.
+    pub(crate) fn close_mailbox(&self) -> Leftover {
+        self.inner.mailbox.close()
+    }
+
     /// Marks the process as ended and takes out what its death has to see to.
-    /// From here on it accepts no signals, no requests and no messages.
+    /// From here on it accepts no signals and no requests.
     pub(crate) fn end(&self, reason: &ExitReason) -> Teardown {
         let mut control = self.inner.control.lock();
         control.ended = Some(reason.clone());
@@ -498,7 +528,6 @@ impl Process {
             _leftovers: (std::mem::take(&mut control.requests), control.waker.take()),
         };
         drop(control);
-        self.inner.mailbox.close();
         teardown
     }
 

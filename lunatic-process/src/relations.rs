@@ -1,7 +1,8 @@
 //! Links and monitors of one process as a pure state machine.
 
-use lunatic_mailbox::{DataMessage, Message, Pid, Tag};
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{hash_map, hash_set};
+
+use lunatic_mailbox::{DataMessage, Message, Pid, PidMap, PidSet, Tag};
 
 use crate::exit::ExitReason;
 use crate::signal::{LinkNotice, Signal};
@@ -30,8 +31,8 @@ pub enum Reaction {
 /// Allocates nothing until there is a link or a monitor.
 #[derive(Debug)]
 pub struct Relations {
-    links: FxHashMap<Pid, Option<Tag>>,
-    watchers: FxHashSet<Pid>,
+    links: PidMap<Option<Tag>>,
+    watchers: PidSet,
     on_link_death: OnLinkDeath,
 }
 
@@ -52,8 +53,8 @@ impl Relations {
     ///   link deaths kill.
     pub fn new(trap_exits: bool) -> Relations {
         Relations {
-            links: FxHashMap::default(),
-            watchers: FxHashSet::default(),
+            links: PidMap::default(),
+            watchers: PidSet::default(),
             on_link_death: match trap_exits {
                 true => OnLinkDeath::Notice,
                 false => OnLinkDeath::Die,
@@ -90,6 +91,17 @@ impl Relations {
             }
         }
         Reaction::None
+    }
+
+    /// The linked processes, each with the tag it is to be told, and those that monitor
+    /// this one.
+    pub(crate) fn into_parts(
+        self,
+    ) -> (
+        hash_map::IntoIter<Pid, Option<Tag>>,
+        hash_set::IntoIter<Pid>,
+    ) {
+        (self.links.into_iter(), self.watchers.into_iter())
     }
 
     /// The linked processes, each with the tag it is to be told.

@@ -18,22 +18,40 @@ pub enum Request {
 /// So many requests may wait for a body; a body that never suspends sees to none.
 const MAX_REQUESTS: usize = 64;
 
-/// The requests that wait for a body, the oldest first.
+/// The requests that wait for a body, the oldest first. They are numbered in the order
+/// in which they come.
 #[derive(Debug, Default)]
-pub(crate) struct RequestQueue(Vec<Request>);
+pub(crate) struct RequestQueue {
+    waiting: Vec<Request>,
+    /// The number of the first one that waits.
+    first: u64,
+}
 
 impl RequestQueue {
     /// Puts a request behind the others; hands it back if there are too many.
     pub(crate) fn push(&mut self, request: Request) -> Result<(), Request> {
-        if self.0.len() >= MAX_REQUESTS {
+        if self.waiting.len() >= MAX_REQUESTS {
             return Err(request);
         }
-        self.0.push(request);
+        self.waiting.push(request);
         Ok(())
     }
 
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = Request> + use<> {
-        std::mem::take(&mut self.0).into_iter()
+    /// Returns the number that the next request will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.waiting.len() as u64
+    }
+
+    /// Takes out the requests with lower numbers than this.
+    pub(crate) fn take_before(&mut self, number: u64) -> Vec<Request> {
+        let end = number.clamp(self.first, self.next());
+        let later = self.waiting.split_off((end - self.first) as usize);
+        self.first = end;
+        std::mem::replace(&mut self.waiting, later)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 }
 

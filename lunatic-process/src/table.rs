@@ -1,8 +1,7 @@
 //! The processes of an environment by id.
 
-use lunatic_mailbox::Pid;
+use lunatic_mailbox::{Pid, PidMap};
 use parking_lot::RwLock;
-use rustc_hash::FxHashMap;
 
 use crate::process::Process;
 
@@ -11,7 +10,7 @@ const SHARDS: usize = 64;
 
 /// A map from ids to processes that all cores use at once.
 pub(crate) struct ProcessTable {
-    shards: [RwLock<FxHashMap<Pid, Process>>; SHARDS],
+    shards: [RwLock<PidMap<Process>>; SHARDS],
 }
 
 impl ProcessTable {
@@ -51,7 +50,7 @@ impl ProcessTable {
             .collect()
     }
 
-    fn shard(&self, id: Pid) -> &RwLock<FxHashMap<Pid, Process>> {
+    fn shard(&self, id: Pid) -> &RwLock<PidMap<Process>> {
         &self.shards[id.counter() as usize % SHARDS]
     }
 }

@@ -1,13 +1,15 @@
 //! What happens when a process ends, and in which order.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::num::NonZeroUsize;
 use std::panic::panic_any;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use futures_lite::future::{self, block_on, poll_once};
 use lunatic_mailbox::{DataMessage, Message, MessageResource, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, FailureKind, Process, SpawnOptions};
-use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
+use lunatic_scheduler::Scheduler;
+use lunatic_testkit::{end_of, ends, environment, idle, open, spawn, tag, wait, wait_until, wake};
 
 /// A resource that is gone when it is dropped.
 struct Held(
@@ -26,6 +28,17 @@ struct OnDrop<F: FnMut()>(F);
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+/// A resource that calls a function when it is dropped.
+struct Wakes(
+    #[expect(dead_code, reason = "it is dropped with the message")] OnDrop<Box<dyn FnMut() + Send>>,
+);
+
+impl MessageResource for Wakes {
+    fn kind(&self) -> &'static str {
+        "wakes"
     }
 }
 
@@ -273,9 +286,101 @@ fn a_message_to_a_process_that_a_stopped_scheduler_throws_away_returns() {
     let (returned, has_returned) = async_channel::bounded(1);
     let id = process.id();
     std::thread::spawn(move || {
-        environment.send(id, DataMessage::default().into());
+        environment
+            .send(None, id, DataMessage::default().into())
+            .ok();
         returned.try_send(()).unwrap();
     });
     assert_eq!(wait("send to return", has_returned.recv()), Ok(()));
     end_of(&process);
+}
+
+#[test]
+fn many_monitors_are_told_in_pieces_and_other_processes_run_between() {
+    const MANY: usize = 2000;
+    let scheduler = Scheduler::builder().workers(NonZeroUsize::MIN).start();
+    let environment = Environment::new(1, scheduler.unwrap());
+    let dying = idle(&environment);
+    let watchers: Arc<[Process]> = (0..MANY).map(|_| idle(&environment)).collect();
+    for watcher in &*watchers {
+        watcher.monitor(dying.id());
+    }
+    let count = |watchers: &[Process]| {
+        let told = watchers
+            .iter()
+            .filter(|watcher| watcher.info().queued_messages > 0);
+        told.count()
+    };
+    let (report, reported) = mpsc::channel();
+    let seen = watchers.clone();
+    let (ready, is_ready) = mpsc::channel();
+    let other = spawn(&environment, move |mut own| async move {
+        ready.send(()).unwrap();
+        own.mailbox.receive(Wanted::Any).await;
+        report.send(count(&seen)).unwrap();
+        Ok(())
+    });
+    // All processes wait by now.
+    is_ready.recv().unwrap();
+    dying.at_exit(move |_| wake(&other));
+    dying.kill();
+    assert_eq!(end_of(&dying), ExitReason::Killed);
+    assert_eq!(count(&watchers), MANY);
+    let meanwhile = reported.recv().unwrap();
+    assert!(meanwhile < MANY, "{meanwhile}");
+}
+
+#[test]
+fn monitors_are_told_even_if_the_scheduler_stops() {
+    const MANY: usize = 2000;
+    let environment = environment();
+    let dying = idle(&environment);
+    let watchers: Vec<_> = (0..MANY).map(|_| open(&environment)).collect();
+    for (watcher, _) in &watchers {
+        watcher.monitor(dying.id());
+    }
+    let scheduler = environment.scheduler().clone();
+    dying.at_exit(move |_| scheduler.stop());
+    dying.kill();
+    assert_eq!(end_of(&dying), ExitReason::Killed);
+}
+
+#[test]
+fn many_messages_are_dropped_before_anybody_is_told_and_other_processes_run_between() {
+    const MANY: usize = 5000;
+    let scheduler = Scheduler::builder().workers(NonZeroUsize::MIN).start();
+    let environment = Environment::new(1, scheduler.unwrap());
+    let (held, is_held) = async_channel::unbounded::<()>();
+    let (report, reported) = mpsc::channel();
+    let (ready, is_ready) = mpsc::channel();
+    let dying = spawn(&environment, |own| async move {
+        let _kept = own;
+        future::pending().await
+    });
+    let left = is_held.clone();
+    let other = spawn(&environment, move |mut own| async move {
+        ready.send(()).unwrap();
+        own.mailbox.receive(Wanted::Any).await;
+        report.send(left.sender_count()).unwrap();
+        Ok(())
+    });
+    // Both wait by now.
+    is_ready.recv().unwrap();
+    let mut first = DataMessage::default();
+    first.push(Wakes(OnDrop(Box::new(move || wake(&other)))));
+    dying.send(first.into()).unwrap();
+    for _ in 0..MANY {
+        let mut message = DataMessage::default();
+        message.push(Held(held.clone()));
+        dying.send(message.into()).unwrap();
+    }
+    let at_exit = is_held.clone();
+    let (hook, hooked) = mpsc::channel();
+    dying.at_exit(move |_| hook.send(at_exit.sender_count()).unwrap());
+    dying.kill();
+    assert_eq!(end_of(&dying), ExitReason::Killed);
+    // One is the test's own.
+    assert_eq!(hooked.recv(), Ok(1));
+    let meanwhile = reported.recv().unwrap();
+    assert!(meanwhile > 1, "{meanwhile}");
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future;
+use lunatic_account::{AccountLimits, Kind};
 use lunatic_mailbox::{DataMessage, Limits, Message, Pid, SendError, Wanted};
 use lunatic_process::{
-    Environment, EnvironmentConfig, ExitReason, FailureKind, SpawnError, SpawnLink, SpawnOptions,
+    Environment, EnvironmentConfig, ExitReason, SpawnError, SpawnLink, SpawnOptions,
 };
 use lunatic_testkit::{end_of, ends, environment, idle, spawn, tag, wait, wait_until, wake};
 
@@ -67,7 +68,9 @@ fn who_is_dead_accepts_no_message() {
     };
     assert_eq!(back.bytes(), b"back");
     // By id, it is silent.
-    environment.send(process.id(), DataMessage::default().into());
+    environment
+        .send(None, process.id(), DataMessage::default().into())
+        .unwrap();
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn a_child_is_linked_before_it_runs() {
 }
 
 #[test]
-fn a_full_mailbox_fails_its_owner() {
+fn a_full_mailbox_hands_the_message_back_and_harms_nobody() {
     let environment = environment();
     let options = SpawnOptions {
         mailbox: Limits {
@@ -220,9 +223,32 @@ fn a_full_mailbox_fails_its_owner() {
     wake(&process);
     let third = process.send(DataMessage::default().into());
     assert!(matches!(third, Err(SendError::Full(_))));
-    let reason = end_of(&process);
-    let full = FailureKind::MailboxFull { messages: 2 };
-    assert_eq!(reason.failure().unwrap().kind(), &full);
+    let refused = environment.send(None, process.id(), DataMessage::default().into());
+    assert!(matches!(refused, Err(SendError::Full(_))));
+    assert!(process.is_alive());
+}
+
+#[test]
+fn a_flooder_reaches_its_own_limit_while_others_still_send() {
+    let environment = environment();
+    let receiver = idle(&environment);
+    let limits = AccountLimits {
+        memory: 64 << 10,
+        ..AccountLimits::default()
+    };
+    let [flooder, other] = [(); 2].map(|()| environment.account().branch(limits).unwrap());
+    let send = |from| environment.send(Some(from), receiver.id(), DataMessage::default().into());
+    let refused = (0..10_000).find_map(|_| send(&flooder).err());
+    assert!(
+        matches!(refused, Some(SendError::Refused(..))),
+        "{refused:?}"
+    );
+    send(&other).unwrap();
+    assert!(receiver.is_alive());
+    receiver.kill();
+    end_of(&receiver);
+    assert_eq!(flooder.used(Kind::Memory), 0);
+    assert_eq!(other.used(Kind::Memory), 0);
 }
 
 #[test]

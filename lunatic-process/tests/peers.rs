@@ -102,7 +102,9 @@ fn what_is_for_a_process_of_another_node_never_reaches_a_local_namesake() {
     let (environment, recorder) = cluster();
     let (process, mut mailbox) = open(&environment, false);
     let namesake = remote(process.id().counter());
-    environment.send(namesake, DataMessage::new(Tag::new(1), *b"hi").into());
+    environment
+        .send(None, namesake, DataMessage::new(Tag::new(1), *b"hi").into())
+        .unwrap();
     for signal in [
         Signal::Kill,
         Signal::Monitor {
@@ -179,7 +181,9 @@ fn a_node_that_is_alone_reaches_nobody() {
     let environment = Environment::new(1, Scheduler::builder().start().unwrap());
     let (process, mut mailbox) = open(&environment, false);
     let namesake = remote(process.id().counter());
-    environment.send(namesake, DataMessage::default().into());
+    environment
+        .send(None, namesake, DataMessage::default().into())
+        .unwrap();
     let killed = environment.signal(namesake, Signal::Kill);
     assert_eq!(killed, Err(ExitReason::NoConnection));
     assert!(process.is_alive());

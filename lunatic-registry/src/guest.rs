@@ -9,12 +9,12 @@ use lunatic_process::guest::{
 use lunatic_process::{Environment, SpawnError};
 use wasmtime::{Caller, Result};
 
-use crate::names::NameError;
+use crate::names::{MAX_NAME_BYTES, NameError};
 use crate::registry::Registry;
 
 /// What the state of a process offers to `lunatic::registry`.
 pub trait RegistryHost: ProcessHost {
-    /// The names that this process sees.
+    /// Returns the names that this process sees.
     fn registry(&self) -> &Registry;
 }
 
@@ -41,8 +41,8 @@ host_functions! {
 /// `lunatic::registry::put` (ABI §7): gives a name to a process, and takes it from
 /// the process that had it. A process of this node that has ended gets no name.
 ///
-/// - `node_id`: of no concern if the process id has a node number, as those of other
-///   nodes have.
+/// - `node_id`: the node of the process. It is ignored if the process id has a node
+///   number, as the ids of processes of other nodes have.
 ///
 /// Traps on a bad address, text that is not UTF-8, and names without limit.
 fn put<T: RegistryHost>(
@@ -52,7 +52,7 @@ fn put<T: RegistryHost>(
     node_id: u64,
     process_id: u64,
 ) -> Result<()> {
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = name(&mut caller, name_ptr, name_len)?.map_err(refusal)?;
     let process = process_on(NodeId::from_bits(node_id), Pid::from_bits(process_id));
     let environment = environment(&caller);
     let registry = caller.data().registry();
@@ -79,7 +79,9 @@ fn get<T: RegistryHost>(
 ) -> Result<u32> {
     const FOUND: u32 = 0;
     const NOT_FOUND: u32 = 1;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let Ok(name) = name(&mut caller, name_ptr, name_len)? else {
+        return Ok(NOT_FOUND);
+    };
     let found = caller.data().registry().get(&name);
     let Some(process) = found.filter(|process| may_live(environment(&caller), *process)) else {
         return Ok(NOT_FOUND);
@@ -92,8 +94,9 @@ fn get<T: RegistryHost>(
 ///
 /// Traps on a bad address and text that is not UTF-8.
 fn remove<T: RegistryHost>(mut caller: Caller<'_, T>, name_ptr: u32, name_len: u32) -> Result<()> {
-    let name = caller.text(name_ptr, name_len)?.to_owned();
-    caller.data().registry().remove(&name);
+    if let Ok(name) = name(&mut caller, name_ptr, name_len)? {
+        caller.data().registry().remove(&name);
+    }
     Ok(())
 }
 
@@ -117,16 +120,12 @@ async fn get_or_spawn<T: RegistryHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     const TAKEN: u32 = 2;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = name(&mut caller, name_ptr, name_len)?.map_err(refusal)?;
     caller.check_id_ptr(node_id_ptr)?;
     caller.check_id_ptr(id_ptr)?;
-    let arguments = SpawnArguments {
-        link,
-        config: config_id,
-        module: module_id,
-        name: (export_ptr, export_len),
-        params: (params_ptr, params_len),
-    };
+    let arguments = SpawnArguments::new(
+        link, config_id, module_id, export_ptr, export_len, params_ptr, params_len,
+    );
     let started = match find_or_begin(&mut caller, &name, arguments).await {
         Ok(Found::Taken(process)) => {
             write_process(&mut caller, process, node_id_ptr, id_ptr)?;
@@ -134,13 +133,30 @@ async fn get_or_spawn<T: RegistryHost>(
         }
         // The name is held already while the start function runs; if that
         // fails, the name goes with the process.
-        Ok(Found::Begun(spawned)) => spawned.started().await,
+        Ok(Found::Begun(spawned)) => caller.wait(spawned.started()).await,
         Err(Failed::Start(error)) => Err(error),
         Err(Failed::Trap(trap)) => return Err(trap),
     };
     let node = environment(&caller).node();
     caller.write_u64(node_id_ptr, node.to_bits())?;
     caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
+}
+
+/// The name at an address, or the error that it is too long to be one; it is not looked
+/// at then.
+///
+/// Traps on a bad address and text that is not UTF-8.
+fn name<T: RegistryHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    len: u32,
+) -> Result<Result<String, NameError>> {
+    caller.bytes(ptr, len)?;
+    let length = len as usize;
+    if length > MAX_NAME_BYTES {
+        return Ok(Err(NameError::TooLong { length }));
+    }
+    Ok(Ok(caller.text_within(ptr, len, MAX_NAME_BYTES)?.to_owned()))
 }
 
 enum Found {
@@ -177,8 +193,8 @@ impl From<NameError> for Failed {
     }
 }
 
-/// Looks the name up before it does what a spawn has to wait for, and again, with
-/// the registry locked, to spawn.
+/// Looks the name up, waits for what a spawn needs, and looks it up again, with the
+/// registry locked, to spawn if it is still free.
 async fn find_or_begin<T: RegistryHost>(
     caller: &mut Caller<'_, T>,
     name: &str,
@@ -217,8 +233,8 @@ fn write_process<T: RegistryHost>(
     caller.write_u64(id_ptr, process.to_bits())
 }
 
-/// The process that a guest means by a node and an id: the id alone says it, unless
-/// it has no node number.
+/// Returns the id of the process that a guest means by a node and an id. The node is
+/// used only if the id has no node number.
 fn process_on(node: NodeId, process: Pid) -> Pid {
     match process.node() {
         NodeNumber::ALONE => Pid::new(node.number(), process.counter()).unwrap_or(process),
@@ -226,7 +242,7 @@ fn process_on(node: NodeId, process: Pid) -> Pid {
     }
 }
 
-/// Whether the process lives, or is on another node, where nobody knows.
+/// Returns whether the process lives or is on another node, where it may live.
 fn may_live(environment: &Environment, process: Pid) -> bool {
     !environment.is_local(process) || environment.exists(process)
 }

@@ -1,17 +1,17 @@
 //! A table of names and the processes that have them, without locks or tasks.
 
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_mailbox::Pid;
-use rustc_hash::{FxHashMap, FxHashSet};
+use lunatic_mailbox::{Pid, PidMap};
 
 /// The highest number of names in one registry.
 pub const MAX_NAMES: usize = 1 << 20;
 
 /// The longest name, in bytes.
-pub const MAX_NAME_BYTES: usize = 1 << 16;
+pub const MAX_NAME_BYTES: usize = 1024;
 
 /// Why a name was not registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum NameError {
 /// # Examples
 ///
 /// ```
-/// use lunatic_mailbox::Pid;
+/// use lunatic_mailbox::{Pid, PidMap};
 /// use lunatic_registry::NameTable;
 ///
 /// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
@@ -45,10 +45,13 @@ pub enum NameError {
 /// assert_eq!(names.get("printer"), None);
 /// # Ok::<(), lunatic_registry::NameError>(())
 /// ```
+///
+/// Names and the processes of other nodes are chosen by guests, so their maps have
+/// random seeds.
 #[derive(Debug, Default)]
 pub struct NameTable {
-    by_name: FxHashMap<Arc<str>, Pid>,
-    by_process: FxHashMap<Pid, FxHashSet<Arc<str>>>,
+    by_name: HashMap<Arc<str>, Pid>,
+    by_process: PidMap<HashSet<Arc<str>>>,
 }
 
 impl NameTable {
@@ -96,9 +99,32 @@ impl NameTable {
 
     /// Removes a process and all of its names.
     pub fn forget(&mut self, process: Pid) {
-        for name in self.by_process.remove(&process).unwrap_or_default() {
-            self.by_name.remove(&name);
+        let names = self.forget_process(process);
+        self.remove_names_of(process, names);
+    }
+
+    /// Removes a process, and returns its names, which stay in the table until they are
+    /// [removed](NameTable::remove_names_of): there may be many.
+    pub fn forget_process(&mut self, process: Pid) -> impl Iterator<Item = Arc<str>> + use<> {
+        let names = self.by_process.remove(&process);
+        names.unwrap_or_default().into_iter()
+    }
+
+    /// Removes those of the names that this process still has, and returns the number of
+    /// names that were looked at.
+    pub fn remove_names_of(
+        &mut self,
+        process: Pid,
+        names: impl IntoIterator<Item = Arc<str>>,
+    ) -> usize {
+        let mut count = 0;
+        for name in names {
+            count += 1;
+            if self.by_name.get(&name) == Some(&process) {
+                self.by_name.remove(&name);
+            }
         }
+        count
     }
 
     /// Returns the number of names.
@@ -125,3 +151,16 @@ impl fmt::Display for NameError {
 }
 
 impl Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[test]
+    fn names_are_hashed_with_a_random_seed() {
+        let hash = || NameTable::new().by_name.hasher().hash_one("name");
+        assert_ne!(hash(), hash());
+    }
+}

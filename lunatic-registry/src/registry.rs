@@ -112,11 +112,22 @@ impl Registry {
             let id = process.id();
             process.at_exit(move |_| {
                 if let Some(names) = names.upgrade() {
-                    names.lock().forget(id);
+                    forget(&names, id);
                 }
             });
         }
     }
+}
+
+/// Removes a process and its names. Others can use the registry between two pieces.
+fn forget(names: &Mutex<NameTable>, process: Pid) {
+    const PIECE: usize = 256;
+    let mut rest = names.lock().forget_process(process);
+    while names
+        .lock()
+        .remove_names_of(process, rest.by_ref().take(PIECE))
+        == PIECE
+    {}
 }
 
 /// The part of a name that its user chose: the `lunatic` crate puts three types

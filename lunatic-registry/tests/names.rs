@@ -4,7 +4,7 @@
 use futures_lite::future::block_on;
 use lunatic_mailbox::Pid;
 use lunatic_registry::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
-use lunatic_testkit::{environment, idle};
+use lunatic_testkit::{end_of, environment, idle};
 
 fn pid(process: u64) -> Pid {
     Pid::from_bits(process)
@@ -135,4 +135,33 @@ fn the_label_of_a_process_is_the_part_of_its_name_that_its_user_chose() {
         registry.put_local(name, &process).unwrap();
         assert_eq!(process.label().as_deref(), Some(label));
     }
+}
+
+#[test]
+fn a_process_with_many_names_leaves_none_behind() {
+    const MANY: usize = 1000;
+    let environment = environment();
+    let registry = Registry::new();
+    let (process, other) = (idle(&environment), idle(&environment));
+    for number in 0..MANY {
+        registry.put_local(&number.to_string(), &process).unwrap();
+    }
+    registry.put_local("7", &other).unwrap();
+    process.kill();
+    end_of(&process);
+    for number in (0..MANY).filter(|number| *number != 7) {
+        assert_eq!(registry.get(&number.to_string()), None);
+    }
+    assert_eq!(registry.get("7"), Some(other.id()));
+}
+
+#[test]
+fn a_name_that_was_given_away_meanwhile_stays() {
+    let mut names = NameTable::new();
+    names.put("a", pid(1)).unwrap();
+    names.put("b", pid(1)).unwrap();
+    let rest: Vec<_> = names.forget_process(pid(1)).collect();
+    names.put("a", pid(2)).unwrap();
+    assert_eq!(names.remove_names_of(pid(1), rest), 2);
+    assert_eq!((names.get("a"), names.get("b")), (Some(pid(2)), None));
 }

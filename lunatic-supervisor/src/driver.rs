@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_channel::Sender;
 use async_io::Timer;
 use futures_lite::future;
-use lunatic_mailbox::{Mailbox, Message, Pid, Wanted};
+use lunatic_mailbox::{Mailbox, Message, Pid, PidMap, Wanted};
 use lunatic_process::{Context, ExitReason, Failure, LinkNotice, Process, Shutdown};
 use rustc_hash::FxHashMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Driver {
     machine: Machine<ChildStart>,
     /// The processes of children that may be alive, and the other way round.
     processes: FxHashMap<ChildKey, Process>,
-    keys: FxHashMap<Pid, ChildKey>,
+    keys: PidMap<ChildKey>,
     /// The one child that has not started yet, and what it waits for.
     starting: Option<(ChildKey, Awaited)>,
     answers: FxHashMap<RequestId, Answer>,
@@ -87,7 +87,7 @@ impl Driver {
             mailbox: own.mailbox,
             machine,
             processes: FxHashMap::default(),
-            keys: FxHashMap::default(),
+            keys: PidMap::default(),
             starting: None,
             answers: FxHashMap::default(),
             next_request: 0,
@@ -354,7 +354,7 @@ impl Driver {
     }
 
     fn tell(&mut self, event: &SupervisorEvent) {
-        self.log.tell(event, Instant::now());
+        self.log.tell(event, Instant::now(), self.own.environment());
         if let Some(observer) = &self.observer {
             observer.tell(&self.path, event);
         }

@@ -18,12 +18,12 @@ pub use crate::guest::state::GuestSupervisors;
 
 /// What the state of a process offers to `lunatic::supervisor`.
 pub trait SupervisorHost: ProcessHost {
-    /// The specifications and lists that the process holds.
+    /// Returns the specifications and lists that the process holds.
     fn supervisors(&mut self) -> &mut GuestSupervisors;
 
-    /// Makes what a child with this config has from this process, as
-    /// [`ProcessHost::child_environment`] does, for each start anew, for as long
-    /// as there is a supervisor.
+    /// Returns a function that makes what a child with this config has from this
+    /// process, as [`ProcessHost::child_environment`] does. A supervisor calls it for
+    /// each start of the child.
     fn child_environments(&self, config: &Arc<Self::Config>) -> Box<ChildEnvironments<Self>>;
 }
 

@@ -1,7 +1,11 @@
 //! Logs what happens to a supervisor, with a limit on the number of lines.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use lunatic_error::{MAX_LOGGED_BYTES, OnOneLine, on_one_line};
+use lunatic_process::{Environment, RateLimit};
 
 use crate::core::{Intensity, RestartCount, SupervisorEvent};
 
@@ -18,23 +22,22 @@ pub(crate) struct Log {
     limit: RateLimit,
 }
 
-/// Decides, without a clock of its own, which lines are written.
-#[derive(Debug, Default)]
-struct RateLimit {
-    since: Option<Instant>,
-    lines: u32,
-    left_out: u64,
-}
-
 impl Log {
     pub(crate) fn new(path: Arc<str>) -> Log {
         Log {
             path,
-            limit: RateLimit::default(),
+            limit: RateLimit::new(LINES, SPAN),
         }
     }
 
-    pub(crate) fn tell(&mut self, event: &SupervisorEvent, now: Instant) {
+    /// Writes a line about an event, unless there are too many of this supervisor, or of
+    /// the processes of its environment.
+    pub(crate) fn tell(
+        &mut self,
+        event: &SupervisorEvent,
+        now: Instant,
+        environment: &Environment,
+    ) {
         if is_end(event) {
             self.flush(now);
         } else if is_noisy(event) {
@@ -42,8 +45,12 @@ impl Log {
             if !self.limit.admits(now) {
                 return;
             }
+        } else if is_quiet(event) {
+            return write(&self.path, event);
         }
-        write(&self.path, event);
+        if environment.admits_log_line() {
+            write(&self.path, event);
+        }
     }
 
     /// When the number of lines that were left out has to be written.
@@ -60,45 +67,14 @@ impl Log {
 
     /// Writes how many lines were left out.
     pub(crate) fn flush(&mut self, now: Instant) {
-        let supervisor = &*self.path;
         if let Some((left_out, time)) = self.limit.flush(now) {
+            let path = shown(&self.path).to_string();
+            let supervisor = &*path;
             tracing::warn!(
                 supervisor,
                 "{left_out} more restarts, ends and failed starts of children in {time:.1?}"
             );
         }
-    }
-}
-
-impl RateLimit {
-    fn admits(&mut self, now: Instant) -> bool {
-        let since = *self.since.get_or_insert(now);
-        if self.left_out == 0 && now.saturating_duration_since(since) >= SPAN {
-            self.since = Some(now);
-            self.lines = 0;
-        }
-        if self.lines < LINES {
-            self.lines += 1;
-            return true;
-        }
-        self.left_out += 1;
-        false
-    }
-
-    fn next_flush(&self) -> Option<Instant> {
-        match self.left_out {
-            0 => None,
-            _ => self.since.and_then(|since| since.checked_add(SPAN)),
-        }
-    }
-
-    /// Returns how many lines were left out, and in how much time, and starts anew.
-    fn flush(&mut self, now: Instant) -> Option<(u64, Duration)> {
-        let RateLimit {
-            since, left_out, ..
-        } = std::mem::take(self);
-        let since = since.filter(|_| left_out > 0)?;
-        Some((left_out, now.saturating_duration_since(since)))
     }
 }
 
@@ -121,7 +97,18 @@ fn is_noisy(event: &SupervisorEvent) -> bool {
     }
 }
 
-fn write(supervisor: &str, event: &SupervisorEvent) {
+/// Returns whether an event of this kind is told only to whoever asks for it.
+fn is_quiet(event: &SupervisorEvent) -> bool {
+    match event {
+        SupervisorEvent::Ready => true,
+        SupervisorEvent::Ended { reason, .. } => reason.is_normal(),
+        _ => false,
+    }
+}
+
+fn write(path: &str, event: &SupervisorEvent) {
+    let path = shown(path).to_string();
+    let supervisor = &*path;
     match event {
         SupervisorEvent::Ready => tracing::debug!(supervisor, "all children are started"),
         SupervisorEvent::Restarting {
@@ -132,23 +119,24 @@ fn write(supervisor: &str, event: &SupervisorEvent) {
             delay,
         } => tracing::warn!(
             supervisor,
-            child = %child,
+            child = %shown(child),
             restarts,
-            "restarting after: {reason} ({}{})",
+            "restarting after: {} ({}{})",
+            shown(reason),
             of_limit(count),
             after(*delay),
         ),
         SupervisorEvent::Ended { child, reason } if reason.is_normal() => {
-            tracing::debug!(supervisor, child = %child, "ended, and stays ended");
+            tracing::debug!(supervisor, child = %shown(child), "ended, and stays ended");
         }
         SupervisorEvent::Ended { child, reason } => {
-            tracing::warn!(supervisor, child = %child, "ended, and stays ended: {reason}");
+            tracing::warn!(supervisor, child = %shown(child), "ended, and stays ended: {}", shown(reason));
         }
         SupervisorEvent::StartFailed { child, reason } => {
-            tracing::warn!(supervisor, child = %child, "did not start: {reason}");
+            tracing::warn!(supervisor, child = %shown(child), "did not start: {}", shown(reason));
         }
         SupervisorEvent::Overdue { child, timeout } => {
-            tracing::warn!(supervisor, child = %child, "did not end within {timeout:?}, is killed");
+            tracing::warn!(supervisor, child = %shown(child), "did not end within {timeout:?}, is killed");
         }
         SupervisorEvent::GivingUp {
             child,
@@ -156,14 +144,20 @@ fn write(supervisor: &str, event: &SupervisorEvent) {
             count,
         } => tracing::error!(
             supervisor,
-            child = %child,
-            "gives up after: {reason} ({})",
+            child = %shown(child),
+            "gives up after: {} ({})",
+            shown(reason),
             of_limit(count),
         ),
         SupervisorEvent::AutoShutdown { child } => {
-            tracing::info!(supervisor, child = %child, "shuts down, because a significant child ended");
+            tracing::info!(supervisor, child = %shown(child), "shuts down, because a significant child ended");
         }
     }
+}
+
+/// Returns what a guest says in the form in which it is logged.
+fn shown<T: fmt::Display>(text: T) -> OnOneLine<T> {
+    on_one_line(text, MAX_LOGGED_BYTES)
 }
 
 /// `restart 2 of 3 in 5s, the count falls again in 4.1s`.
@@ -181,33 +175,5 @@ fn after(delay: Duration) -> String {
     match delay.is_zero() {
         true => String::new(),
         false => format!(", after a delay of {delay:.1?}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::{LINES, RateLimit, SPAN};
-
-    #[test]
-    fn a_few_lines_are_written_and_the_others_counted_and_summed_up() {
-        let start = Instant::now();
-        let mut limit = RateLimit::default();
-        let written = (0..1000).filter(|_| limit.admits(start)).count();
-        assert_eq!(written as u32, LINES);
-        assert_eq!(limit.next_flush(), Some(start + SPAN));
-        assert_eq!(limit.flush(start + SPAN), Some((995, SPAN)));
-        assert_eq!(limit.next_flush(), None);
-    }
-
-    #[test]
-    fn slow_restarts_are_all_written() {
-        let start = Instant::now();
-        let mut limit = RateLimit::default();
-        for second in 0..100 {
-            assert!(limit.admits(start + Duration::from_secs(second)));
-        }
-        assert_eq!(limit.flush(start + Duration::from_secs(100)), None);
     }
 }

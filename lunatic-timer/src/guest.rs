@@ -87,7 +87,8 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     let mailbox = caller.data_mut().mailbox();
     let message = mailbox.take()?;
     let post = mailbox.post().clone();
-    let send = move || post.deliver(to, message);
+    // Who sent it may be gone: a message that is refused is dropped.
+    let send = move || drop(post.deliver(to, message));
     let timer = caller
         .data()
         .timers()

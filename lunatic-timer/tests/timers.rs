@@ -109,3 +109,17 @@ fn many_timers_all_fire() {
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..COUNT));
 }
+
+#[test]
+fn of_many_that_are_due_at_once_some_fire_before_other_tasks_run() {
+    const COUNT: u32 = 10_000;
+    let timers = Timers::new();
+    let (sender, receiver) = mpsc::channel();
+    for number in 0..COUNT {
+        timers.after(Duration::ZERO, send(&sender, number)).unwrap();
+    }
+    let mut running = std::pin::pin!(timers.run());
+    assert!(block_on(future::poll_once(&mut running)).is_none());
+    let fired = receiver.try_iter().count();
+    assert!((1..1000).contains(&fired), "{fired}");
+}

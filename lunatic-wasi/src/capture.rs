@@ -6,11 +6,24 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// One stream of a family of streams that keep what is printed (ABI §14.3).
+/// A stream that keeps what is printed to it; it belongs to a family of streams (ABI
+/// §14.3).
 ///
-/// The first process of a test prints to the root stream; each process that it
-/// spawns, and each that those spawn, gets a stream of its own in the same
-/// family. A clone is the same stream.
+/// The first process of a test prints to the first stream of a family. Each of its
+/// descendants gets a stream of its own in the same family. A clone is the same
+/// stream.
+///
+/// ```
+/// use lunatic_wasi::{Capture, Stdio};
+///
+/// let capture = Capture::root();
+/// let stdio = Stdio::captured(capture.clone());
+/// // A process is given `stdio`, and its child what it passes on.
+/// let of_child = stdio.for_child();
+/// # drop(of_child);
+/// assert_eq!(capture.text(), "");
+/// assert_eq!(capture.render(), "");
+/// ```
 #[derive(Clone)]
 pub struct Capture {
     stream: Arc<Stream>,
@@ -33,16 +46,16 @@ struct Family {
 }
 
 impl Capture {
-    /// What one stream keeps at most; what comes later is counted.
+    /// The most bytes that a stream keeps. Those that come later are only counted.
     pub const LIMIT: usize = 16 << 20;
 
-    /// The first stream of a new family.
+    /// Returns the first stream of a new family.
     pub fn root() -> Capture {
         Capture::first(false)
     }
 
-    /// The first stream of a new family whose streams are also printed to the
-    /// runtime's own standard output.
+    /// Returns the first stream of a new family. What is printed to one of its streams
+    /// is printed to the standard output of the runtime too.
     pub fn echoing_root() -> Capture {
         Capture::first(true)
     }
@@ -56,7 +69,7 @@ impl Capture {
         }
     }
 
-    /// A new stream of the same family.
+    /// Returns a new stream of the same family.
     pub fn for_child(&self) -> Capture {
         let stream = Arc::<Stream>::default();
         self.family.streams.lock().push(stream.clone());
@@ -66,16 +79,16 @@ impl Capture {
         }
     }
 
-    /// What was printed to this stream; bytes that are not UTF-8 are replaced.
+    /// Returns what was printed to this stream; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         self.stream.text()
     }
 
-    /// What was printed to the whole family.
+    /// Returns what was printed to the whole family.
     ///
-    /// The text alone if there is only one stream. Otherwise each stream that
-    /// has any text stands under a line ` --- process N stdout ---`, where the
-    /// first process is number 0.
+    /// If there is only one stream, this is its text. Otherwise a line
+    /// ` --- process N stdout ---` comes before the text of each stream that has any;
+    /// the first process is number 0.
     pub fn render(&self) -> String {
         let streams = self.family.streams.lock();
         if let [only] = streams.as_slice() {
@@ -92,12 +105,12 @@ impl Capture {
         rendered
     }
 
-    /// Whether both are one stream.
+    /// Returns whether both are the same stream.
     pub(crate) fn is_same(&self, other: &Capture) -> bool {
         Arc::ptr_eq(&self.stream, &other.stream)
     }
 
-    /// Whether this is also printed to the runtime's own standard output.
+    /// Returns whether this is printed to the standard output of the runtime too.
     pub(crate) fn echoes(&self) -> bool {
         self.family.echo
     }

@@ -14,8 +14,8 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// The clock with this number. The clocks of CPU time are refused as the
-    /// reference runtime does: a process has no thread whose time it could be.
+    /// Returns the clock with this number. As in the reference runtime, there are no
+    /// clocks of CPU time: `badf`. For other numbers `inval`.
     pub(crate) fn from_id(id: u32) -> Result<Clock, Errno> {
         match id {
             0 => Ok(Clock::Realtime),
@@ -25,12 +25,12 @@ impl Clock {
         }
     }
 
-    /// The time of this clock in nanoseconds.
+    /// Returns the time of this clock in nanoseconds.
     pub(crate) fn now(self) -> u64 {
         nanoseconds(clock_gettime(self.of_host()))
     }
 
-    /// The resolution of this clock in nanoseconds, at least 1.
+    /// Returns the resolution of this clock in nanoseconds, at least 1.
     pub(crate) fn resolution(self) -> u64 {
         nanoseconds(clock_getres(self.of_host())).max(1)
     }
@@ -43,7 +43,8 @@ impl Clock {
     }
 }
 
-/// What can be expressed; a time before 1970 counts as 1970.
+/// Returns the nanoseconds since 1970, 0 for a time before, and the highest number for
+/// one that is too late.
 fn nanoseconds(time: Timespec) -> u64 {
     let nanoseconds = Duration::try_from(time).map_or(0, |time| time.as_nanos());
     u64::try_from(nanoseconds).unwrap_or(u64::MAX)

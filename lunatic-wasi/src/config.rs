@@ -1,4 +1,4 @@
-//! What a new process gets: arguments, environment, directories.
+//! What a new process is given: arguments, environment, directories.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,25 @@ use crate::config_error::{self, ConfigError};
 use crate::preopen::Preopen;
 use crate::strings::Strings;
 
-/// What a new process gets: arguments, environment, directories.
+/// What a new process is given: arguments, environment, directories.
 ///
-/// The default is nothing at all. A clone shares the directories that are
-/// open already.
+/// By default it is given nothing. A clone shares the directories that are open
+/// already.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use lunatic_wasi::{Access, WasiConfig};
+///
+/// let mut config = WasiConfig::default();
+/// config.add_arg("app")?;
+/// config.add_env("LANG", "C")?;
+/// config.add_dir(std::env::temp_dir(), "/tmp", Access::ReadOnly)?;
+///
+/// let opened = futures_lite::future::block_on(Arc::new(config).open())?;
+/// assert_eq!(opened.config().env().next(), Some(("LANG", "C")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct WasiConfig {
     args: Strings,
@@ -27,28 +42,29 @@ impl WasiConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ZeroByte`], [`ConfigError::TooLong`].
+    /// [`ConfigError::ZeroByte`] or [`ConfigError::TooLong`].
     pub fn add_arg(&mut self, arg: &str) -> Result<(), ConfigError> {
         self.args.push(&[arg])
     }
 
-    /// Appends an environment variable; one that is there already is kept.
+    /// Appends an environment variable. If there is one of this name, both are kept.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ZeroByte`], [`ConfigError::TooLong`].
+    /// [`ConfigError::ZeroByte`] or [`ConfigError::TooLong`].
     pub fn add_env(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
         self.env.push(&[key, "=", value])
     }
 
-    /// Appends a directory: `host` is its path here, `guest` is the name that
-    /// the process sees.
+    /// Appends a directory, which [`open`](WasiConfig::open) opens.
     ///
-    /// It is opened by [`open`](WasiConfig::open).
+    /// - `host`: its path on the host.
+    /// - `guest`: the name that the process sees.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::TooManyDirs`].
+    /// [`ConfigError::TooManyDirs`] if there are
+    /// [`MAX_PREOPENS`](WasiConfig::MAX_PREOPENS) already.
     pub fn add_dir(
         &mut self,
         host: impl Into<PathBuf>,
@@ -58,19 +74,27 @@ impl WasiConfig {
         self.add_preopen(Preopen::new(host.into(), guest.into(), access))
     }
 
-    /// The arguments in their order.
+    /// Returns the arguments in their order.
     pub fn args(&self) -> impl Iterator<Item = &str> {
         self.args.iter()
     }
 
-    /// The environment variables in their order, as key and value.
+    /// Returns the environment variables in their order, as key and value.
     pub fn env(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env.iter().filter_map(|entry| entry.split_once('='))
     }
 
-    /// The directories in their order.
+    /// Returns the directories in their order.
     pub fn preopens(&self) -> &[Preopen] {
         &self.preopens
+    }
+
+    /// The bytes that it takes, roughly.
+    pub fn size(&self) -> usize {
+        /// A directory with its two paths.
+        const PREOPEN: usize = 512;
+        let strings = self.args.size() + self.env.size();
+        size_of::<WasiConfig>() + strings + self.preopens.len() * PREOPEN
     }
 
     pub(crate) fn arg_strings(&self) -> &Strings {

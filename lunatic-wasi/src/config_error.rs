@@ -1,4 +1,4 @@
-//! Why a configuration does not take something.
+//! The errors of a configuration.
 
 use std::error::Error;
 use std::fmt;
@@ -6,13 +6,13 @@ use std::fmt;
 /// The highest number of directories of a configuration.
 pub(crate) const MAX_PREOPENS: usize = 256;
 
-/// A configuration cannot take what was to be added to it.
+/// Why something cannot be added to a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Arguments and environment variables end at a byte 0, so none can be inside.
+    /// This argument or environment variable has a byte 0 in it, at which it would end.
     ZeroByte(String),
-    /// All arguments, or all environment variables, are too long together.
+    /// All arguments together, or all environment variables together, are too long.
     TooLong {
         /// The highest number of bytes.
         limit: usize,

@@ -12,10 +12,9 @@ pub(crate) enum Console {
 }
 
 impl Console {
-    /// Prints all of `bytes` in one piece; they are out when this returns.
+    /// Prints all of `bytes` in one piece, and returns when they are printed.
     ///
-    /// If the future is dropped the bytes are either not printed at all, or all
-    /// of them are.
+    /// If the future is dropped, either all of the bytes are printed or none.
     pub(crate) async fn print(self, bytes: Vec<u8>) -> io::Result<()> {
         let class = match self {
             Console::Stdout => Class::Stdout,

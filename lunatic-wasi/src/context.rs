@@ -11,8 +11,16 @@ use crate::stdio::Stdio;
 
 /// The WASI state of one process.
 ///
-/// The file descriptors come into being when the process first uses one, so
-/// that a process which uses none has allocated nothing.
+/// The file descriptors are made when the process first uses one, so a process that
+/// uses none has allocated nothing.
+///
+/// ```
+/// use lunatic_wasi::{OpenedConfig, Stdio, WasiCtx};
+///
+/// // Neither arguments nor environment nor directories.
+/// let wasi = WasiCtx::new(OpenedConfig::default(), Stdio::default());
+/// assert_eq!(wasi.config().args().count(), 0);
+/// ```
 pub struct WasiCtx {
     config: OpenedConfig,
     stdio: Stdio,
@@ -20,7 +28,7 @@ pub struct WasiCtx {
 }
 
 impl WasiCtx {
-    /// The state of a new process.
+    /// Returns the state of a new process.
     pub fn new(config: OpenedConfig, stdio: Stdio) -> WasiCtx {
         WasiCtx {
             config,
@@ -29,17 +37,17 @@ impl WasiCtx {
         }
     }
 
-    /// What the process was given.
+    /// Returns what the process was given.
     pub fn config(&self) -> &Arc<WasiConfig> {
         self.config.config()
     }
 
-    /// The same with its open directories.
+    /// Returns what the process was given, with its open directories.
     pub fn opened_config(&self) -> &OpenedConfig {
         &self.config
     }
 
-    /// Where the process reads and prints.
+    /// Returns where the process reads and prints.
     pub fn stdio(&self) -> &Stdio {
         &self.stdio
     }
@@ -49,7 +57,8 @@ impl WasiCtx {
             .get_or_insert_with(|| Box::new(Descriptors::new(&self.config, &self.stdio)))
     }
 
-    /// The name of a directory that was open from the start.
+    /// Returns the name of a directory that was open from the start; `badf` for any
+    /// other descriptor.
     pub(crate) fn preopened_as(&mut self, fd: u32) -> Result<&str, Errno> {
         match &self.descriptors().get(fd)?.kind {
             Kind::Dir(OpenDir {

@@ -10,8 +10,8 @@ use crate::opened_config::OpenedConfig;
 use crate::rights::Rights;
 use crate::stdio::{Printer, Stdio};
 
-/// The file descriptors of a process: 0 to 2 are the standard streams, then
-/// come the preopened directories. A new one gets the lowest free number.
+/// The file descriptors of a process. At first, 0 to 2 are the standard streams, and
+/// the preopened directories follow. A new one gets the lowest free number.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     slots: Vec<Option<Descriptor>>,
@@ -55,7 +55,7 @@ impl Descriptors {
     /// The highest number of descriptors that one process may have open.
     pub(crate) const LIMIT: usize = 1024;
 
-    /// The descriptors that a new process finds.
+    /// Returns the descriptors of a new process.
     pub(crate) fn new(config: &OpenedConfig, stdio: &Stdio) -> Descriptors {
         let input = Kind::Input(stdio.input().clone());
         let mut slots = vec![Some(Descriptor::new(input))];
@@ -72,7 +72,7 @@ impl Descriptors {
         Descriptors { slots }
     }
 
-    /// The descriptor with this number.
+    /// Returns the descriptor with this number, or `badf`.
     pub(crate) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         self.slots
             .get(fd as usize)
@@ -80,10 +80,10 @@ impl Descriptors {
             .ok_or(Errno::BadDescriptor)
     }
 
-    /// The descriptor with this number, if it has all the rights `wanted`.
+    /// Returns the descriptor with this number, if it has all the rights `wanted`.
     ///
-    /// What is not open for reading or writing is a bad descriptor to read or
-    /// to write, as in POSIX.
+    /// `badf` if it lacks the right to read or to write, as in POSIX, and
+    /// `notcapable` if it lacks another one.
     pub(crate) fn allowed(&self, fd: u32, wanted: Rights) -> Result<&Descriptor, Errno> {
         let descriptor = self.get(fd)?;
         if descriptor.rights.contain(wanted) {
@@ -95,10 +95,9 @@ impl Descriptors {
         }
     }
 
-    /// The open file with this number, if it has all the rights `wanted`.
+    /// Returns the open file with this number, if it has all the rights `wanted`.
     ///
-    /// What is for files takes a directory for a bad descriptor, as the
-    /// reference runtime does.
+    /// `badf` for a directory, as in the reference runtime.
     pub(crate) fn file(&self, fd: u32, wanted: Rights) -> Result<&OpenFile, Errno> {
         match &self.get(fd)?.kind {
             Kind::Input(_) | Kind::Printer(_) => Err(Errno::IllegalSeek),
@@ -107,7 +106,7 @@ impl Descriptors {
         }
     }
 
-    /// The open directory with this number, if it has all the rights `wanted`.
+    /// Returns the open directory with this number, if it has all the rights `wanted`.
     pub(crate) fn dir(&self, fd: u32, wanted: Rights) -> Result<&Dir, Errno> {
         match &self.get(fd)?.kind {
             Kind::Dir(OpenDir { dir, .. }) => self.allowed(fd, wanted).map(|_| dir),
@@ -115,8 +114,8 @@ impl Descriptors {
         }
     }
 
-    /// The open file or directory with this number, if it has all the rights
-    /// `wanted`; none if it is a standard stream.
+    /// Returns the open file or directory with this number, if it has all the rights
+    /// `wanted`, or `None` if it is a standard stream.
     pub(crate) fn node(&self, fd: u32, wanted: Rights) -> Result<Option<Node>, Errno> {
         let node = match &self.get(fd)?.kind {
             Kind::Input(_) | Kind::Printer(_) => return Ok(None),
@@ -126,7 +125,7 @@ impl Descriptors {
         self.allowed(fd, wanted).map(|_| Some(node))
     }
 
-    /// Whether one more can be open.
+    /// Checks that one more descriptor can be open; `mfile` if not.
     pub(crate) fn check_room(&self) -> Result<(), Errno> {
         match self.slots.iter().flatten().count() < Descriptors::LIMIT {
             true => Ok(()),
@@ -146,7 +145,7 @@ impl Descriptors {
         Ok(fd as u32)
     }
 
-    /// The descriptor with this number, to change.
+    /// Returns the descriptor with this number, to change.
     pub(crate) fn get_mut(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
         self.slots
             .get_mut(fd as usize)
@@ -154,7 +153,7 @@ impl Descriptors {
             .ok_or(Errno::BadDescriptor)
     }
 
-    /// Closes a descriptor.
+    /// Takes a descriptor out of the table.
     pub(crate) fn remove(&mut self, fd: u32) -> Result<Descriptor, Errno> {
         self.slots
             .get_mut(fd as usize)
@@ -162,7 +161,7 @@ impl Descriptors {
             .ok_or(Errno::BadDescriptor)
     }
 
-    /// Gives `from` the number `to`, which is closed first.
+    /// Gives the descriptor `from` the number `to`; the one that has it is closed.
     pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
         self.get(to)?;
         let descriptor = self.remove(from)?;
@@ -172,8 +171,9 @@ impl Descriptors {
 }
 
 impl Descriptor {
-    /// What opening a path gave, with those of the rights that make sense for
-    /// its kind. It passes on whatever the directory does that it was opened in.
+    /// Returns the descriptor of a file or directory that was opened, with those of
+    /// `rights` that its kind can have. It passes on what the directory passes on in
+    /// which it was opened.
     pub(crate) fn opened(
         node: Node,
         rights: Rights,
@@ -195,7 +195,7 @@ impl Descriptor {
         }
     }
 
-    /// A descriptor with all the rights that make sense for its kind.
+    /// Returns a descriptor with all the rights that its kind can have.
     fn new(kind: Kind) -> Descriptor {
         let (rights, inheriting) = kind.rights();
         Descriptor {
@@ -207,7 +207,7 @@ impl Descriptor {
 }
 
 impl Kind {
-    /// What the guest is told it is.
+    /// Returns its type as the guest sees it.
     pub(crate) fn file_type(&self) -> FileType {
         match self {
             Kind::Input(input) => FileType::of_stream(input.is_terminal()),
@@ -217,7 +217,7 @@ impl Kind {
         }
     }
 
-    /// The flags that it was opened with, or that were set since.
+    /// Returns the flags that it was opened with, or that were set since.
     pub(crate) fn flags(&self) -> FdFlags {
         match self {
             Kind::Input(_) | Kind::Dir(_) => FdFlags::NONE,

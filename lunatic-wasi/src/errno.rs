@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno as Os;
 
-/// Why a function of preview 1 failed; the numbers are the specification's.
+/// An error of preview 1, with the number that the specification gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 #[allow(missing_docs)] // The names are POSIX's own.
@@ -87,8 +87,8 @@ pub enum Errno {
     NotCapable = 76,
 }
 
-/// What the operating system says, in preview 1's numbers; `Io` for the few
-/// that preview 1 has no number for.
+/// The errors of the operating system and their counterparts in preview 1. Those that
+/// have none are `Io`.
 const FROM_OS: &[(Os, Errno)] = &[
     (Os::TOOBIG, Errno::TooBig),
     (Os::ACCESS, Errno::Access),
@@ -142,8 +142,9 @@ impl From<io::Error> for Errno {
     }
 }
 
-/// Errors that did not come from the operating system, but from the checks in
-/// front of it: a path that leads out of its directory, a byte 0 in a path.
+/// Returns the number of an error that does not come from the operating system, but
+/// from the checks before it: a path leads out of its directory, for example, or has a
+/// byte 0 in it.
 fn from_kind(kind: io::ErrorKind) -> Errno {
     match kind {
         io::ErrorKind::NotFound => Errno::NoEntry,

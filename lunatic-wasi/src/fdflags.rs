@@ -4,7 +4,7 @@ use lunatic_fs::Durability;
 
 use crate::errno::Errno;
 
-/// The flags of a file descriptor; the bits are the specification's.
+/// The flags of a file descriptor, with the bits of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FdFlags(u16);
 
@@ -18,7 +18,7 @@ impl FdFlags {
     const ALL: u16 =
         FdFlags::APPEND.0 | FdFlags::DSYNC | FdFlags::NONBLOCK | FdFlags::RSYNC | FdFlags::SYNC;
 
-    /// The flags with these bits; `inval` if one of them does not exist.
+    /// Returns the flags with these bits; `inval` if one of them does not exist.
     pub(crate) fn from_bits(bits: u32) -> Result<FdFlags, Errno> {
         match u16::try_from(bits) {
             Ok(bits) if bits & !FdFlags::ALL == 0 => Ok(FdFlags(bits)),
@@ -26,18 +26,17 @@ impl FdFlags {
         }
     }
 
-    /// The bits of the interface.
+    /// Returns the bits of the specification.
     pub(crate) fn bits(self) -> u16 {
         self.0
     }
 
-    /// Whether writes go to the end.
+    /// Returns whether writes go to the end.
     pub(crate) fn append(self) -> bool {
         self.0 & FdFlags::APPEND.0 != 0
     }
 
-    /// What a write waits for. Reads that wait for the disk are writes that
-    /// have, as on Linux.
+    /// Returns what a write waits for. `rsync` counts as `sync`, as on Linux.
     pub(crate) fn durability(self) -> Durability {
         match self.0 {
             bits if bits & (FdFlags::SYNC | FdFlags::RSYNC) != 0 => Durability::All,

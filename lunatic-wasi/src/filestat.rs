@@ -1,4 +1,4 @@
-//! What preview 1 tells of a file, and the times that it can change.
+//! The metadata of a file as preview 1 has it, and the times that can be set.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::filetype::FileType;
 /// Size of a `filestat` record in the guest's memory.
 const BYTES: usize = 64;
 
-/// The `filestat` record of a file: device at 0, number at 8, type at 16, names
+/// Returns the `filestat` record of a file: device at 0, number at 8, type at 16, names
 /// at 24, size at 32, then the times of access, modification and change.
 pub(crate) fn of_file(metadata: &Metadata) -> [u8; BYTES] {
     let mut record = of_stream(metadata.kind.into());
@@ -29,17 +29,17 @@ pub(crate) fn of_file(metadata: &Metadata) -> [u8; BYTES] {
     record
 }
 
-/// The `filestat` record of a standard stream, of which only the type is known.
+/// Returns the `filestat` record of a standard stream, in which only the type is set.
 pub(crate) fn of_stream(file_type: FileType) -> [u8; BYTES] {
     let mut record = [0; BYTES];
     record[16] = file_type as u8;
     record
 }
 
-/// Reads which times are to change: 1 access, 2 access now, 4 modification,
-/// 8 modification now.
+/// Returns the times that are to be set. The flags are 1 for the time of access, 2 to
+/// set that to now, 4 for the time of modification, 8 to set that to now.
 ///
-/// `inval` for other flags, or for a time that is to be two things at once.
+/// `inval` for other flags, and for both flags of one time.
 pub(crate) fn new_times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
     if flags > 0b1111 {
         return Err(Errno::Invalid);
@@ -61,7 +61,8 @@ fn new_time(nanoseconds: u64, flags: u32) -> Result<Option<NewTime>, Errno> {
     }
 }
 
-/// What can be expressed; a time before 1970 counts as 1970.
+/// Returns the nanoseconds since 1970, 0 for a time before, and the highest number for
+/// one that is too late.
 fn nanoseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

@@ -1,12 +1,12 @@
-//! What preview 1 calls a type of file.
+//! The types of files in preview 1.
 
 use lunatic_fs::Kind;
 
-/// What preview 1 calls a type of file; the numbers are the specification's.
+/// A type of file, with the number that the specification gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FileType {
-    /// Also pipes, which have no number of their own.
+    /// What has no number of its own, a pipe for example.
     Unknown = 0,
     BlockDevice = 1,
     CharacterDevice = 2,
@@ -17,7 +17,7 @@ pub(crate) enum FileType {
 }
 
 impl FileType {
-    /// The type of a standard stream.
+    /// Returns the type of a standard stream.
     pub(crate) fn of_stream(is_terminal: bool) -> FileType {
         match is_terminal {
             true => FileType::CharacterDevice,

@@ -1,5 +1,5 @@
-//! The namespace `lunatic::wasi` (ABI §13): what a process grants to those that
-//! it will spawn.
+//! The namespace `lunatic::wasi` (ABI §13): what a process gives to processes that it
+//! will spawn.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use wasmtime::{Caller, Result};
 
 use crate::WasiHost;
 use crate::config_error::ConfigError;
+use crate::path_limit::MAX_PATH_BYTES;
 
 host_functions! {
     pub(crate) fn add_to_linker<T: WasiHost>(Linker<T>);
@@ -25,11 +26,15 @@ host_functions! {
     }
 }
 
+/// The longest argument, and the longest key and value of an environment variable, in
+/// bytes: what Linux gives to a new program.
+const MAX_STRING_BYTES: usize = 128 << 10;
+
 /// `lunatic::wasi::config_add_environment_variable` (ABI §13): appends a
-/// variable, and keeps one of the same name.
+/// variable. If there is one of this name, both are kept.
 ///
-/// Traps on an unknown id, a bad address, text that is not UTF-8, a byte 0 in
-/// it, or when the environment is too long.
+/// Traps on an unknown id, a bad address, a text above [`MAX_STRING_BYTES`] or not
+/// UTF-8, a byte 0 in it, or when the environment is too long.
 fn config_add_environment_variable<T: WasiHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,
@@ -38,43 +43,55 @@ fn config_add_environment_variable<T: WasiHost>(
     value_ptr: u32,
     value_len: u32,
 ) -> Result<()> {
-    let key = caller.text(key_ptr, key_len)?.to_owned();
-    let value = caller.text(value_ptr, value_len)?.to_owned();
+    let key = caller
+        .text_within(key_ptr, key_len, MAX_STRING_BYTES)?
+        .to_owned();
+    let value = caller
+        .text_within(value_ptr, value_len, MAX_STRING_BYTES)?
+        .to_owned();
     let config = caller.data_mut().wasi_config(config_id)?;
-    Ok(config.add_env(&key, &value).map_err(Misuse::from)?)
+    config.add_env(&key, &value).map_err(Misuse::from)?;
+    Ok(caller.data_mut().charge_config(config_id)?)
 }
 
 /// `lunatic::wasi::config_add_command_line_argument` (ABI §13): appends an
 /// argument; the first one is the program's name.
 ///
-/// Traps on an unknown id, a bad address, text that is not UTF-8, a byte 0 in
-/// it, or when the arguments are too long.
+/// Traps on an unknown id, a bad address, a text above [`MAX_STRING_BYTES`] or not
+/// UTF-8, a byte 0 in it, or when the arguments are too long.
 fn config_add_command_line_argument<T: WasiHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,
     argument_ptr: u32,
     argument_len: u32,
 ) -> Result<()> {
-    let argument = caller.text(argument_ptr, argument_len)?.to_owned();
+    let argument = caller
+        .text_within(argument_ptr, argument_len, MAX_STRING_BYTES)?
+        .to_owned();
     let config = caller.data_mut().wasi_config(config_id)?;
-    Ok(config.add_arg(&argument).map_err(Misuse::from)?)
+    config.add_arg(&argument).map_err(Misuse::from)?;
+    Ok(caller.data_mut().charge_config(config_id)?)
 }
 
 /// `lunatic::wasi::config_preopen_dir` (ABI §13): appends a directory under the
-/// name that it is given by; `~` is the home directory.
+/// name that it is given by; `~` is the directory that the variable `HOME` of the
+/// runtime names.
 ///
 /// The directory must be one of the caller's own or lie below one, and it is
 /// read-only if that is. Whether it exists is found out by `spawn`.
 ///
-/// Traps on an unknown id, a bad address, text that is not UTF-8, a directory
-/// that the caller does not have itself, or when there are too many.
+/// Traps on an unknown id, a bad address, a path above [`MAX_PATH_BYTES`] or not
+/// UTF-8, a directory that the caller does not have itself, `~` without `HOME`, or when
+/// there are too many.
 fn config_preopen_dir<T: WasiHost>(
     mut caller: Caller<'_, T>,
     config_id: u64,
     dir_ptr: u32,
     dir_len: u32,
 ) -> Result<()> {
-    let name = caller.text(dir_ptr, dir_len)?.to_owned();
+    let name = caller
+        .text_within(dir_ptr, dir_len, MAX_PATH_BYTES)?
+        .to_owned();
     let host = host_path(&name)?;
     let own = caller.data_mut().wasi().opened_config().clone();
     let preopen = own
@@ -84,13 +101,23 @@ fn config_preopen_dir<T: WasiHost>(
             "grant a directory that is not below one of its own",
         ))?;
     let config = caller.data_mut().wasi_config(config_id)?;
-    Ok(config.add_preopen(preopen).map_err(Misuse::from)?)
+    config.add_preopen(preopen).map_err(Misuse::from)?;
+    Ok(caller.data_mut().charge_config(config_id)?)
 }
 
+/// The path on the host that a guest means.
+///
+/// Where the home directory is, only the environment of the runtime says: looking into
+/// the user database can block the thread.
 fn host_path(name: &str) -> Result<PathBuf, Misuse> {
-    match name {
-        "~" => env::home_dir().ok_or_else(|| Misuse::refused("there is no home directory")),
-        path => Ok(PathBuf::from(path)),
+    if name != "~" {
+        return Ok(PathBuf::from(name));
+    }
+    match env::var_os("HOME") {
+        Some(home) if !home.is_empty() => Ok(home.into()),
+        _ => Err(Misuse::refused(
+            "`~` is the home directory, which is not known: the variable HOME is not set",
+        )),
     }
 }
 

@@ -10,19 +10,25 @@ use event_listener::Event;
 use lunatic_blocking::Queue;
 use parking_lot::Mutex;
 
-/// What processes read as standard input: the runtime's own, or any reader.
+/// What processes read as standard input: that of the runtime, or any reader.
 ///
-/// A clone is the same input: what one process has read, no other gets. Nothing
-/// is read before a process asks, and then one chunk at a time on a thread that
-/// may block. A chunk that arrives when the process that asked is gone is kept for
-/// the next one.
+/// A clone is the same input, and no two processes read the same byte. The reader is
+/// read when a process asks for input, one chunk at a time, on a thread that may
+/// block. If that process has ended when the chunk arrives, the next one gets it.
+///
+/// ```
+/// use lunatic_wasi::{Input, Stdio};
+///
+/// let stdio = Stdio::default().with_input(Input::from_reader(&b"typed\n"[..]));
+/// # drop(stdio);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Input(Source);
 
 #[derive(Debug, Clone, Default)]
 enum Source {
-    /// The runtime's own. Having no reference count, it costs nothing to hand
-    /// to every process.
+    /// That of the runtime. It is not counted who has it, so that a process costs
+    /// nothing for it.
     #[default]
     Stdin,
     Reader(Arc<Shared>),
@@ -31,14 +37,13 @@ enum Source {
 static STDIN: LazyLock<Arc<Shared>> = LazyLock::new(|| Shared::new(io::stdin()));
 
 impl Input {
-    /// Processes read what `reader` reads.
+    /// Returns an input from which processes read what `reader` reads.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Input {
         Input(Source::Reader(Shared::new(reader)))
     }
 
-    /// At least one byte and at most `max`, or nothing at the end.
-    ///
-    /// No byte is lost if the future is dropped.
+    /// Waits for input and returns at least one byte and at most `max`, or nothing at
+    /// the end. If the future is dropped, no byte is lost.
     pub(crate) async fn read(&self, max: usize) -> io::Result<Vec<u8>> {
         if max == 0 {
             return Ok(Vec::new());
@@ -64,7 +69,7 @@ impl Input {
         }
     }
 
-    /// How many bytes can be read now, if that is known; 0 is the end.
+    /// Returns how many bytes can be read now, if that is known; 0 is the end.
     pub(crate) fn available(&self) -> Option<io::Result<usize>> {
         self.shared().available_or_fetch()
     }
@@ -86,9 +91,9 @@ const CHUNK: usize = 8 << 10;
 
 struct Shared {
     state: Mutex<State>,
-    /// A chunk, the end, or an error has arrived.
+    /// Notified when a chunk, the end, or an error has arrived.
     arrived: Event,
-    /// Of this input alone: a read may take for ever.
+    /// It serves this input alone, as a read may take for ever.
     queue: Queue,
 }
 
@@ -99,7 +104,7 @@ struct State {
     end: Option<End>,
 }
 
-/// Nothing comes any more.
+/// Why no more input comes.
 enum End {
     Reached,
     Failed(io::ErrorKind),
@@ -124,7 +129,8 @@ impl Shared {
         state.buffer.drain(..count).collect()
     }
 
-    /// What can be read now; otherwise sees to it that a chunk is on its way.
+    /// Returns how many bytes can be read now. If there are none, it has a chunk read
+    /// and returns `None`.
     fn available_or_fetch(self: &Arc<Shared>) -> Option<io::Result<usize>> {
         let mut state = self.state.lock();
         if !state.buffer.is_empty() {

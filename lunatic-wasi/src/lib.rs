@@ -7,16 +7,16 @@
 //!
 //! # Layout
 //!
-//! - `config`, [`preopen`], `strings`: what a process is given.
+//! - `config`, `preopen`, `strings`: what a process is given.
 //! - `opened_config`: [`OpenedConfig`], the same with its directories open.
 //! - `context`: [`WasiCtx`], the state of one process.
-//! - `stdio`, [`input`], [`capture`], `console`: where it reads and prints.
+//! - `stdio`, `input`, `capture`, `console`: where it reads and prints.
 //! - `descriptors`, `rights`: its file descriptors.
 //! - `preview1`: the host functions, one file per group of them.
 //! - `grants`: the namespace `lunatic::wasi`.
 //! - `clock`, `fdflags`, `filestat`, `filetype`, `iovec`, `opening`,
 //!   `subscription`: values of the interface.
-//! - `outcome`, [`errno`]: how a host function ends.
+//! - `outcome`, `errno`: how a host function ends.
 //!
 //! # Invariants
 //!
@@ -56,6 +56,7 @@ mod iovec;
 mod opened_config;
 mod opening;
 mod outcome;
+mod path_limit;
 mod preopen;
 mod preview1;
 mod rights;
@@ -79,17 +80,29 @@ pub use wire_config::{WireConfig, WireConfigError, WireDir};
 
 use lunatic_abi::{AbiHost, Misuse, host_functions};
 
-/// What the state of a process must offer to these host functions.
+/// What the state of a process must offer to these host functions. The README of this
+/// crate has an example of such a state.
 pub trait WasiHost: AbiHost {
-    /// The WASI state of this process.
+    /// Returns the WASI state of this process.
     fn wasi(&mut self) -> &mut WasiCtx;
 
-    /// The WASI part of a configuration in this process's table.
+    /// Returns the WASI part of a configuration that this process has the id of.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`].
+    /// [`Misuse::UnknownId`] if there is none.
     fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
+
+    /// Charges a configuration that has become longer to the account of the process.
+    /// Unless a host has accounts, that is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`].
+    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
+        let _ = config_id;
+        Ok(())
+    }
 }
 
 host_functions! {

@@ -7,18 +7,18 @@ use lunatic_fs::Dir;
 use crate::config::WasiConfig;
 use crate::preopen::{OpenError, Preopen};
 
-/// A configuration whose directories are open: all that it takes to make the
-/// WASI state of a process. A clone is the same configuration.
+/// A configuration whose directories are open. A [`WasiCtx`](crate::WasiCtx) is made
+/// of it. A clone is the same configuration.
 #[derive(Debug, Clone, Default)]
 pub struct OpenedConfig(Arc<WasiConfig>);
 
 impl WasiConfig {
-    /// Opens those directories that have not been opened yet. If all have, it
-    /// does not wait.
+    /// Opens the directories that have not been opened yet. If there are none, it does
+    /// not wait.
     ///
     /// # Errors
     ///
-    /// The first directory that cannot be opened.
+    /// [`OpenError`] for the first directory that cannot be opened.
     pub async fn open(self: Arc<Self>) -> Result<OpenedConfig, OpenError> {
         for preopen in self.preopens() {
             if preopen.dir().is_none() {
@@ -32,12 +32,12 @@ impl WasiConfig {
 }
 
 impl OpenedConfig {
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &Arc<WasiConfig> {
         &self.0
     }
 
-    /// The directories in their order.
+    /// Returns the directories in their order.
     pub(crate) fn dirs(&self) -> impl Iterator<Item = (&Preopen, &Dir)> {
         self.0.preopens().iter().map(|preopen| {
             let dir = preopen.dir();

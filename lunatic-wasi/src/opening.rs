@@ -1,4 +1,4 @@
-//! What `path_open` is asked for.
+//! The parameters of `path_open`.
 
 use lunatic_fs::OpenOptions;
 
@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::fdflags::FdFlags;
 use crate::rights::Rights;
 
-/// What `path_open` is asked for.
+/// How `path_open` is to open a path.
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) options: OpenOptions,
@@ -21,11 +21,11 @@ const EXCL: u32 = 1 << 2;
 const TRUNC: u32 = 1 << 3;
 
 impl Opening {
-    /// Reads the parameters. Rights that the directory does not pass on are
-    /// silently left out, as guests expect.
+    /// Reads the parameters. Rights that the directory does not pass on are left out
+    /// without an error, as guests expect.
     ///
-    /// `inval` for a flag that does not exist, and for creating a directory,
-    /// which is not done by opening it.
+    /// `inval` for a flag that does not exist, and for the flags to create and to open a
+    /// directory together.
     pub(crate) fn parse(
         lookup: u32,
         oflags: u32,
@@ -55,8 +55,7 @@ impl Opening {
         })
     }
 
-    /// What the directory must allow. POSIX knows no rights of directories, so
-    /// the answer to a missing one is `perm`.
+    /// Checks that the directory has the rights that this takes; `perm` if not.
     pub(crate) fn check(&self, dir: Rights) -> Result<(), Errno> {
         let create = !self.options.create || dir.contain(Rights::PATH_CREATE_FILE);
         let truncate = !self.options.truncate || dir.contain(Rights::PATH_FILESTAT_SET_SIZE);
@@ -67,8 +66,8 @@ impl Opening {
     }
 }
 
-/// Whether the lookup flags say that a symbolic link at the end is followed;
-/// `inval` for a flag that does not exist.
+/// Returns whether the lookup flags say that a symbolic link at the end of a path is
+/// followed; `inval` for a flag that does not exist.
 pub(crate) fn follows(lookup: u32) -> Result<bool, Errno> {
     match lookup {
         0 => Ok(false),

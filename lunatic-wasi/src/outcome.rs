@@ -1,4 +1,4 @@
-//! How a function of preview 1 ends: success, an error number, or a trap.
+//! The ends of a function of preview 1: success, an error number, or a trap.
 
 use std::io;
 
@@ -10,16 +10,16 @@ use crate::errno::Errno;
 /// What a host function of preview 1 returns.
 pub(crate) type Outcome = Result<(), Failure>;
 
-/// A host function of preview 1 did not succeed.
+/// Why a host function of preview 1 did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The guest is told this number.
+    /// The function returns this number to the guest.
     Errno(Errno),
-    /// The guest does not go on.
+    /// The guest traps.
     Trap(wasmtime::Error),
 }
 
-/// The number that the guest sees.
+/// Returns the number that the guest sees, or the trap.
 pub(crate) fn answer(outcome: Outcome) -> Result<i32> {
     const SUCCESS: i32 = 0;
     match outcome {

@@ -1,4 +1,4 @@
-//! A directory that a process finds open when it starts.
+//! A directory that is open when a process starts.
 
 use std::error::Error;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use lunatic_fs::{Access, Dir};
 
-/// A directory that a process finds open when it starts.
+/// A directory that is open when a process starts.
 ///
 /// It is opened before the first process with its configuration is made. All
-/// clones share the open directory, and with them all the processes that share a
+/// clones share the open directory, and so do all processes that share a
 /// configuration.
 #[derive(Debug, Clone)]
 pub struct Preopen {
@@ -35,22 +35,22 @@ impl Preopen {
         }
     }
 
-    /// The path of the directory on the host.
+    /// Returns the path of the directory on the host.
     pub fn host(&self) -> &Path {
         &self.host
     }
 
-    /// The name that the guest sees.
+    /// Returns the name that the guest sees.
     pub fn guest(&self) -> &str {
         &self.guest
     }
 
-    /// What may be done below the directory.
+    /// Returns what may be done below the directory.
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// The open directory; none if it has not been opened yet.
+    /// Returns the open directory, or `None` if it has not been opened yet.
     pub(crate) fn dir(&self) -> Option<&Dir> {
         self.dir.get()
     }
@@ -73,7 +73,7 @@ impl Preopen {
         Ok(())
     }
 
-    /// The directory `host`, if it is this one or below it, under a new name.
+    /// Returns the directory `host` under a new name, if it is this one or below it.
     ///
     /// It will be opened from `dir`, which is this one, so that no link can lead
     /// outside.
@@ -88,7 +88,7 @@ impl Preopen {
     }
 }
 
-/// A directory of the configuration cannot be opened.
+/// The error of a directory that cannot be opened.
 #[derive(Debug)]
 pub struct OpenError {
     host: PathBuf,
@@ -96,7 +96,7 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    /// The directory.
+    /// Returns the path of the directory on the host.
     pub fn host(&self) -> &Path {
         &self.host
     }

@@ -2,7 +2,7 @@
 
 use std::ops::{BitAnd, BitOr};
 
-/// What may be done with a file descriptor; the bits are the specification's.
+/// What may be done with a file descriptor, with the bits of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rights(u64);
 
@@ -36,19 +36,19 @@ impl Rights {
     pub(crate) const PATH_UNLINK_FILE: Rights = Rights(1 << 26);
     pub(crate) const POLL_FD_READWRITE: Rights = Rights(1 << 27);
 
-    /// None.
+    /// No rights.
     pub(crate) const NONE: Rights = Rights(0);
 
-    /// What makes sense for standard input. The rights to seek are missing,
-    /// which is how a guest's C library knows a terminal.
+    /// The rights of standard input. Those to seek are missing, by which the C library
+    /// of a guest recognizes a terminal.
     pub(crate) const INPUT: Rights =
         Rights(Rights::FD_READ.0 | Rights::FD_FILESTAT_GET.0 | Rights::POLL_FD_READWRITE.0);
 
-    /// What makes sense for standard output and standard error.
+    /// The rights of standard output and standard error.
     pub(crate) const PRINTER: Rights =
         Rights(Rights::FD_WRITE.0 | Rights::FD_FILESTAT_GET.0 | Rights::POLL_FD_READWRITE.0);
 
-    /// What makes sense for a file.
+    /// The rights that a file can have.
     pub(crate) const FILE: Rights = Rights(
         Rights::FD_DATASYNC.0
             | Rights::FD_READ.0
@@ -65,7 +65,7 @@ impl Rights {
             | Rights::POLL_FD_READWRITE.0,
     );
 
-    /// What makes sense for a directory.
+    /// The rights that a directory can have.
     pub(crate) const DIRECTORY: Rights = Rights(
         Rights::FD_FDSTAT_SET_FLAGS.0
             | Rights::FD_SYNC.0
@@ -89,24 +89,24 @@ impl Rights {
             | Rights::PATH_UNLINK_FILE.0,
     );
 
-    /// The bits of the interface.
+    /// Returns the rights with these bits.
     pub(crate) fn from_bits(bits: u64) -> Rights {
         Rights(bits)
     }
 
-    /// The bits of the interface.
+    /// Returns the bits of the specification.
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
-    /// These, but those to read and to write only as far as they are `asked` for.
+    /// Returns these rights, but those to read and to write only if they are in `asked`.
     pub(crate) fn opened_for(self, asked: Rights) -> Rights {
         let modes = Rights::FD_READ | Rights::FD_WRITE;
         Rights(self.0 & (asked.0 | !modes.0))
     }
 
-    /// Whether all of `wanted` is there. The right to move the offset implies
-    /// the one to ask for it.
+    /// Returns whether these are all the rights `wanted`, or more. The right to set the
+    /// offset includes the right to read it.
     pub(crate) fn contain(self, wanted: Rights) -> bool {
         let held = match self & Rights::FD_SEEK {
             Rights::FD_SEEK => self | Rights::FD_TELL,

@@ -8,7 +8,17 @@ use crate::input::Input;
 
 /// The three standard streams of a process.
 ///
-/// The default is the runtime's own.
+/// By default they are those of the runtime.
+///
+/// ```
+/// use lunatic_wasi::{Capture, Input, Output, Stdio};
+///
+/// let errors = Capture::root();
+/// let stdio = Stdio::default()
+///     .with_input(Input::from_reader(&b"typed\n"[..]))
+///     .with_outputs(Output::Inherit, Output::Capture(errors));
+/// # drop(stdio);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Stdio {
     input: Input,
@@ -18,30 +28,30 @@ pub struct Stdio {
 
 /// Where a process prints to.
 ///
-/// The default is the runtime's own standard output or standard error.
+/// By default it is the standard output or standard error of the runtime.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Output {
-    /// The runtime's own.
+    /// That of the runtime.
     #[default]
     Inherit,
-    /// Memory.
+    /// Memory, where it is kept.
     Capture(Capture),
 }
 
 impl Stdio {
-    /// Standard output and standard error both go to `capture`.
+    /// Returns streams of which standard output and standard error go to `capture`.
     pub fn captured(capture: Capture) -> Stdio {
         let capture = Output::Capture(capture);
         Stdio::default().with_outputs(capture.clone(), capture)
     }
 
-    /// The same, reading from `input`.
+    /// Returns the same streams with another input.
     pub fn with_input(self, input: Input) -> Stdio {
         Stdio { input, ..self }
     }
 
-    /// The same, printing to `output` and `error`.
+    /// Returns the same streams with other outputs.
     pub fn with_outputs(self, output: Output, error: Output) -> Stdio {
         Stdio {
             output,
@@ -50,8 +60,9 @@ impl Stdio {
         }
     }
 
-    /// What a child of the process gets: the same, but with streams of its own
-    /// where these are captured. If they are one, so are the child's.
+    /// Returns the streams of a child of the process. They are the same, but each
+    /// captured one is a new one of its family. If both outputs go to one capture, so
+    /// do those of the child.
     pub fn for_child(&self) -> Stdio {
         let output = self.output.for_child();
         let error = match (&self.output, &self.error) {

@@ -1,11 +1,9 @@
-//! The arguments or the environment, laid out as preview 1 hands them over.
+//! The arguments or the environment, in the layout of preview 1.
 
 use crate::config_error::ConfigError;
 
-/// Texts one behind the other, each ended by a byte 0.
-///
-/// This is the layout of `args_get` and `environ_get`, so that a process which
-/// asks for its arguments costs one copy.
+/// Texts one behind the other, each ended by a byte 0. This is the layout of
+/// `args_get` and `environ_get`, so they copy all at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Strings {
     bytes: Vec<u8>,
@@ -14,11 +12,11 @@ pub(crate) struct Strings {
 }
 
 impl Strings {
-    /// The most that one list may take, ended texts and addresses together;
-    /// Linux gives a new program as much.
+    /// The most bytes that the texts, their final zeros and their addresses may take
+    /// together. It is the limit of Linux.
     const LIMIT: usize = 2 << 20;
 
-    /// Appends one text, which may come in parts.
+    /// Appends one text, the parts of which are `parts`.
     pub(crate) fn push(&mut self, parts: &[&str]) -> Result<(), ConfigError> {
         if parts.iter().any(|part| part.contains('\0')) {
             return Err(ConfigError::ZeroByte(parts.concat()));
@@ -39,17 +37,22 @@ impl Strings {
         Ok(())
     }
 
-    /// The texts with their final zeros.
+    /// Returns the texts with their final zeros.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Where in [`Strings::bytes`] each text begins.
+    /// Returns where in [`Strings::bytes`] each text begins.
     pub(crate) fn starts(&self) -> &[u32] {
         &self.starts
     }
 
-    /// The texts.
+    /// The bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity() + self.starts.capacity() * size_of::<u32>()
+    }
+
+    /// Returns the texts, without their final zeros.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let texts = self.bytes.split_inclusive(|byte| *byte == 0);
         texts.filter_map(|text| std::str::from_utf8(&text[..text.len() - 1]).ok())

@@ -1,4 +1,4 @@
-//! What a guest can wait for, and how it is told.
+//! The subscriptions and events of `poll_oneoff`.
 
 use crate::clock::Clock;
 use crate::descriptors::{Descriptors, Kind};
@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::input::Input;
 use crate::rights::Rights;
 
-/// What a guest waits for.
+/// Something that a guest waits for.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     userdata: [u8; 8],
@@ -21,12 +21,12 @@ enum Awaited {
         time: u64,
     },
     Input(Input),
-    /// A descriptor that never keeps anyone waiting. How much it would take or
-    /// give is not known, but something.
+    /// A descriptor that can always be read, or always be written. How many bytes it
+    /// takes or gives is not known.
     Ready(EventType),
 }
 
-/// Something that a guest waited for has happened.
+/// What a guest is told when something that it waited for has happened.
 #[derive(Debug)]
 pub(crate) struct PollEvent {
     userdata: [u8; 8],
@@ -64,7 +64,7 @@ impl Subscription {
         Ok(Subscription { userdata, awaited })
     }
 
-    /// What the guest is told, if it has happened.
+    /// Returns the event, if it has happened.
     pub(crate) fn happened(&self) -> Option<PollEvent> {
         match &self.awaited {
             Awaited::Time { clock, time } => {
@@ -84,7 +84,7 @@ impl Subscription {
         }
     }
 
-    /// The nanoseconds that are left, if this waits for a time.
+    /// Returns the nanoseconds that are left, if this waits for a time.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match &self.awaited {
             Awaited::Time { clock, time } => Some(time.saturating_sub(clock.now())),
@@ -92,7 +92,7 @@ impl Subscription {
         }
     }
 
-    /// The input, if this waits for one.
+    /// Returns the input, if this waits for one.
     pub(crate) fn input(&self) -> Option<&Input> {
         match &self.awaited {
             Awaited::Input(input) => Some(input),
@@ -115,7 +115,8 @@ impl PollEvent {
     /// Size of a record in the guest's memory.
     pub(crate) const BYTES: usize = 32;
 
-    /// User data at 0, error at 8, type at 10, bytes at 16, flags at 24.
+    /// Returns the record for the guest: user data at 0, error at 8, type at 10, bytes at
+    /// 16, flags at 24.
     pub(crate) fn into_record(self) -> [u8; PollEvent::BYTES] {
         let mut record = [0; PollEvent::BYTES];
         record[0..8].copy_from_slice(&self.userdata);
@@ -128,7 +129,7 @@ impl PollEvent {
     }
 }
 
-/// Clock at 16, nanoseconds at 24, precision at 32, flags at 40.
+/// Reads a time: clock at 16, nanoseconds at 24, precision at 32, flags at 40.
 fn parse_time(record: &[u8; Subscription::BYTES]) -> Result<Awaited, Errno> {
     let clock = match Clock::from_id(u32::from_le_bytes(field(record, 16))) {
         Ok(clock) => clock,

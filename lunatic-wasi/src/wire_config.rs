@@ -10,9 +10,26 @@ use serde::{Deserialize, Serialize};
 use crate::config::WasiConfig;
 use crate::config_error::ConfigError;
 
-/// A [`WasiConfig`] in the form in which it crosses to another node. Directories are
-/// in it by the names that the guest sees: paths of one host mean nothing on another,
-/// and no node lets another choose its paths.
+/// A [`WasiConfig`] in the form in which it crosses to another node. It has the names of
+/// directories that the guest sees, and no paths: those of one host mean nothing on
+/// another, and no node lets another choose its paths.
+///
+/// ```
+/// use lunatic_wasi::{Access, WasiConfig};
+///
+/// let mut config = WasiConfig::default();
+/// config.add_dir("/home/me/data", "/data", Access::ReadOnly)?;
+/// let wire = config.to_wire();
+///
+/// // On the other node, that name stands for another directory.
+/// let there = wire.into_config(|guest| match guest {
+///     "/data" => Some(("/srv/data".into(), Access::ReadWrite)),
+///     _ => None,
+/// })?;
+/// assert_eq!(there.preopens()[0].host().to_str(), Some("/srv/data"));
+/// assert_eq!(there.preopens()[0].access(), Access::ReadOnly);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireConfig {
     /// The arguments in their order.
@@ -32,7 +49,7 @@ pub struct WireDir {
     pub read_only: bool,
 }
 
-/// A configuration of another node cannot be had on this one.
+/// Why a configuration of another node cannot be used on this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WireConfigError {
@@ -45,7 +62,7 @@ pub enum WireConfigError {
 }
 
 impl WasiConfig {
-    /// The form in which it crosses to another node.
+    /// Returns the form in which it crosses to another node.
     pub fn to_wire(&self) -> WireConfig {
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let dirs = self.preopens().iter().map(|preopen| WireDir {
@@ -61,10 +78,10 @@ impl WasiConfig {
 }
 
 impl WireConfig {
-    /// The configuration on the node at which it arrived.
+    /// Returns the configuration for the node at which it has arrived.
     ///
-    /// - `find_dir`: the directory of this host that stands for a name, and what may be
-    ///   done in it.
+    /// - `find_dir`: returns the path of the directory that has this name here, and what
+    ///   may be done in it.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ fn ping_pong(bencher: Bencher<'_, '_>) {
             let other = Pid::from_bits(own.process.id().to_bits() + 1);
             for _ in 0..TIMES {
                 let message = own.mailbox.receive(Wanted::Any).await;
-                echo.send(other, message);
+                echo.send(None, other, message).ok();
             }
             Ok(())
         });
@@ -51,7 +51,7 @@ fn ping_pong(bencher: Bencher<'_, '_>) {
         let ping = environment.clone();
         let other = environment.spawn(SpawnOptions::default(), move |mut own| async move {
             for _ in 0..TIMES {
-                ping.send(partner, number());
+                ping.send(None, partner, number()).ok();
                 own.mailbox.receive(Wanted::Any).await;
             }
             Ok(())

@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::arena::image_file::ImageFile;
 use crate::arena::page_size::PageSize;
 use crate::arena::system;
 use crate::initial_memory::InitialMemory;
@@ -25,7 +25,7 @@ pub(crate) struct Image {
     place: Range<usize>,
     bytes: Box<[u8]>,
     /// The same bytes, to be mapped; without a file they are copied.
-    file: Option<File>,
+    file: Option<ImageFile>,
     page: PageSize,
 }
 
@@ -173,15 +173,13 @@ unsafe fn clear(memory: *mut u8, part: Range<usize>) {
 }
 
 /// A file with these bytes, if mapping it saves more than it costs: a few pages are
-/// copied faster.
-fn file_to_map(bytes: &[u8], page: PageSize) -> Option<File> {
+/// copied faster. `None` also if there are as many such files as there may be.
+fn file_to_map(bytes: &[u8], page: PageSize) -> Option<ImageFile> {
     const MIN_PAGES: usize = 4;
     if page.pages(bytes.len()) < MIN_PAGES {
         return None;
     }
-    let mut file = system::memory_file().ok()?;
-    file.write_all(bytes).ok()?;
-    Some(file)
+    ImageFile::new(bytes)
 }
 
 impl fmt::Debug for Image {

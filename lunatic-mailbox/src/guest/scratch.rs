@@ -4,7 +4,7 @@
 use lunatic_abi::Misuse;
 
 use crate::guest::Post;
-use crate::mailbox::{Mailbox, Wait};
+use crate::mailbox::{Mailbox, SendError, Wait};
 use crate::message::{DataMessage, Message, Tag};
 use crate::pid::Pid;
 use crate::resource::MessageResource;
@@ -129,11 +129,11 @@ impl<P: Post> GuestMailbox<P> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Refused`] if there is none.
+    /// [`Misuse::Refused`] if there is none, or the mailbox of the process is full;
+    /// [`Misuse::Exceeded`]. The scratch area is not changed then.
     pub fn send(&mut self, to: Pid) -> Result<(), Misuse> {
         let message = self.take()?;
-        self.post.deliver(to, message);
-        Ok(())
+        self.deliver(to, message)
     }
 
     /// Sends the message in the scratch area, and returns the wait for its reply,
@@ -141,12 +141,29 @@ impl<P: Post> GuestMailbox<P> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Refused`] if the scratch area is empty.
+    /// As [`send`](GuestMailbox::send).
     pub fn request(&mut self, to: Pid, reply_tag: Option<Tag>) -> Result<Wait, Misuse> {
         let message = self.take()?;
         let reply = self.inbox.begin_reply(reply_tag);
-        self.post.deliver(to, message);
+        if let Err(refused) = self.deliver(to, message) {
+            self.inbox.end(reply);
+            return Err(refused);
+        }
         Ok(reply)
+    }
+
+    /// Sends a message; one that is refused is put into the scratch area.
+    fn deliver(&mut self, to: Pid, message: Message) -> Result<(), Misuse> {
+        let (message, misuse) = match self.post.deliver(to, message) {
+            Ok(()) | Err(SendError::Closed(_)) => return Ok(()),
+            Err(SendError::Full(message)) => {
+                let reason = format!("the mailbox of process {to} is full");
+                (message, Misuse::refused(reason))
+            }
+            Err(SendError::Refused(message, exceeded)) => (message, exceeded.into()),
+        };
+        self.put(message);
+        Err(misuse)
     }
 }
 

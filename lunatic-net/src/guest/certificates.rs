@@ -3,32 +3,34 @@
 use std::error::Error;
 use std::fmt;
 
-use lunatic_abi::Guest;
-use lunatic_abi::slice;
+use lunatic_abi::{Guest, ranges, slice};
 use wasmtime::{Caller, Result};
 
 use crate::guest::NetHost;
 
-/// A record leads to no certificate.
+/// Why the records are no root certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BadCertificates {
     /// There are more than [`MAX_COUNT`].
     TooMany(u32),
-    /// One has no PEM text.
+    /// Together they have more than [`MAX_BYTES_IN_ALL`].
+    TooLarge,
+    /// Where one leads to, there is no PEM text.
     NotPem {
-        /// Which one.
+        /// The number of the record, from 0 on.
         index: usize,
     },
 }
 
 const MAX_COUNT: u32 = 4096;
 const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES_IN_ALL: usize = 16 << 20;
 const MARKER: &[u8] = b"-----BEGIN";
 
 /// Reads the PEM texts that `count` records at `ptr` lead to.
 ///
-/// A record is an address and a length. The Rust library writes the length
-/// first; which of the two it is, the text tells.
+/// A record is an address and a length. The Rust library writes the length first, so a
+/// record is read in both ways, and the one that leads to PEM text counts.
 ///
 /// Traps if the records are not inside the memory, or one leads out of it
 /// whichever way it is read.
@@ -37,25 +39,27 @@ pub(super) fn read<T: NetHost>(
     ptr: u32,
     count: u32,
 ) -> Result<Result<Vec<Vec<u8>>, BadCertificates>> {
-    const RECORD: u64 = 8;
     let (memory, _) = caller.memory_and_state()?;
-    let records = slice(memory, ptr, u64::from(count) * RECORD)?;
+    let records = ranges(memory, ptr, count)?;
     if count > MAX_COUNT {
         return Ok(Err(BadCertificates::TooMany(count)));
     }
     let mut texts = Vec::new();
-    for (index, [a, b, c, d, e, f, g, h]) in records.as_chunks().0.iter().enumerate() {
-        let one = u32::from_le_bytes([*a, *b, *c, *d]);
-        let other = u32::from_le_bytes([*e, *f, *g, *h]);
+    let mut room = MAX_BYTES_IN_ALL;
+    for (index, (one, other)) in records.enumerate() {
         match text(memory, one, other)? {
-            Some(text) => texts.push(text.to_vec()),
+            Some(text) if text.len() > room => return Ok(Err(BadCertificates::TooLarge)),
+            Some(text) => {
+                room -= text.len();
+                texts.push(text.to_vec());
+            }
             None => return Ok(Err(BadCertificates::NotPem { index })),
         }
     }
     Ok(Ok(texts))
 }
 
-/// The PEM text of a record, if one is where it leads to.
+/// Returns the PEM text that a record leads to, if there is one.
 fn text(memory: &[u8], one: u32, other: u32) -> Result<Option<&[u8]>> {
     let candidates = match (
         slice(memory, one, u64::from(other)),
@@ -80,6 +84,10 @@ impl fmt::Display for BadCertificates {
             BadCertificates::TooMany(count) => write!(
                 f,
                 "{count} root certificates are too many; there can be {MAX_COUNT}"
+            ),
+            BadCertificates::TooLarge => write!(
+                f,
+                "the root certificates have more than {MAX_BYTES_IN_ALL} bytes together"
             ),
             BadCertificates::NotPem { index } => write!(
                 f,

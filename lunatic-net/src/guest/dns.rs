@@ -8,14 +8,14 @@ use lunatic_abi::{Guest, Misuse, Resource, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::NetHost;
-use crate::guest::addresses::{V4, V6};
+use crate::guest::addresses::{self, V4, V6};
 use crate::guest::reports::timed_out;
-use crate::resolver;
+use crate::resolver::{self, MAX_NAME_BYTES};
 
 /// Addresses that a guest takes one by one.
 #[derive(Debug)]
 pub(super) struct DnsIterator {
-    /// Most iterators are the one address of a socket, so this allocates nothing.
+    /// The address of an iterator that has one, as most have. It allocates nothing.
     first: Option<SocketAddr>,
     rest: vec::IntoIter<SocketAddr>,
 }
@@ -50,15 +50,18 @@ async fn resolve<T: NetHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = match addresses::name(&mut caller, name_ptr, name_len, MAX_NAME_BYTES)? {
+        Ok(name) => name,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
     let host = name.rsplit_once(':').map_or(&*name, |(host, _)| host);
     let config = caller.data_mut().net().config().clone();
     let is_address = name.parse::<SocketAddr>().is_ok();
     if !is_address && let Err(denied) = config.check_lookup(host) {
         return caller.report(id_ptr, &denied);
     }
-    let resolving = resolver::resolve(&name);
-    let iterator = match Timeout::from_millis(timeout).limit(resolving).await {
+    let resolving = Timeout::from_millis(timeout).limit(resolver::resolve(&name));
+    let iterator = match caller.wait(resolving).await {
         Some(Ok(addresses)) => {
             config.learn(host, &addresses);
             Ok(keep(&mut caller, DnsIterator::of_all(addresses))?)
@@ -130,7 +133,7 @@ pub(super) fn tell<T: NetHost>(
     caller.answer_id(id_ptr, iterator)
 }
 
-/// Keeps an iterator; its id. Traps if there are too many.
+/// Keeps an iterator and returns its id. Traps if there are too many.
 fn keep<T: NetHost>(caller: &mut Caller<'_, T>, iterator: DnsIterator) -> Result<u64, Misuse> {
     let account = caller.data().account().clone();
     let iterators = &mut caller.data_mut().net().tables().dns_iterators;

@@ -16,7 +16,7 @@ use crate::guest::reports::keep;
 use crate::guest::sockets::{self, Socket};
 use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
 
-/// A socket that connections come in on.
+/// A socket that accepts connections.
 pub(super) trait Listener: Socket {
     type Stream: Socket;
 
@@ -43,7 +43,8 @@ pub(super) fn local_addr<T: NetHost, L: Listener>(
 /// with a stream id at `id_ptr` and the other side's address, as an iterator, at
 /// `peer_ptr`; or 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
 ///
-/// Whoever accepts in a loop and takes no notice of errors is slowed down.
+/// If the process has as many sockets as it may, this waits before it returns 1, so
+/// that a loop that ignores errors does not take all of a core.
 ///
 /// Traps on an unknown id, or a bad address.
 pub(super) async fn accept<T: NetHost, L: Listener>(
@@ -59,11 +60,11 @@ pub(super) async fn accept<T: NetHost, L: Listener>(
     caller.check_id_ptr(id_ptr)?;
     caller.check_id_ptr(peer_ptr)?;
     if let Err(error) = room {
-        Timer::after(PAUSE).await;
+        caller.wait(Timer::after(PAUSE)).await;
         caller.write_u64(peer_ptr, 0)?;
         return caller.report(id_ptr, &error);
     }
-    match listener.accept().await {
+    match caller.wait(listener.accept()).await {
         Ok((stream, peer)) => {
             tell(&mut caller, Ok(peer), peer_ptr)?;
             keep(&mut caller, stream, id_ptr)

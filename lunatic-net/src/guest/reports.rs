@@ -1,4 +1,4 @@
-//! How a host function tells what came of it.
+//! The results of host functions.
 
 use std::error::Error;
 use std::fmt;
@@ -10,10 +10,10 @@ use crate::errors::StreamError;
 use crate::guest::NetHost;
 use crate::guest::sockets::Socket;
 
-/// Something did not happen in the time that the guest gave it.
+/// The error of an operation that took longer than its time limit.
 #[derive(Debug)]
 pub(super) struct TimedOut {
-    /// What it was: "connect to 10.0.0.1:80".
+    /// What the operation was: "connect to 10.0.0.1:80".
     pub(super) what: String,
 }
 

@@ -40,25 +40,28 @@ pub(super) struct Tables {
     udp_sockets: Table<UdpSocket>,
 }
 
-/// A process has as many sockets as it may.
+/// The error of a process that has as many sockets as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManySockets {
     /// How many it may have.
     pub limit: usize,
 }
 
-/// A kind of socket, a handle of one.
+/// A handle of a socket, of one of the kinds that there are.
 pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
 }
 
-/// A kind of socket that needs nothing but an address.
+/// A kind of socket that is made from nothing but an address.
 pub(super) trait Bind: Socket {
     fn bind(address: SocketAddr) -> impl Future<Output = Result<Self, BindError>> + Send;
+
+    /// The address that it is bound to.
+    fn bound_to(&self) -> io::Result<SocketAddr>;
 }
 
 impl GuestNet {
-    /// No sockets yet.
+    /// Returns the state of a new process, which has no sockets.
     pub fn new(config: Arc<NetConfig>) -> GuestNet {
         GuestNet {
             config,
@@ -66,7 +69,7 @@ impl GuestNet {
         }
     }
 
-    /// What the process may do with the network.
+    /// Returns what the process may do with the network.
     pub fn config(&self) -> &Arc<NetConfig> {
         &self.config
     }
@@ -79,7 +82,7 @@ impl GuestNet {
         S::table(self.tables())
     }
 
-    /// A handle of the socket with this id.
+    /// Returns a handle of the socket with this id.
     pub(super) fn socket<S: Socket>(&mut self, id: u64) -> Result<S, Misuse> {
         self.table::<S>().get(id).cloned()
     }
@@ -131,13 +134,20 @@ pub(super) async fn bind<T: NetHost, S: Bind>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
-    match S::bind(address).await {
-        Ok(socket) => keep(&mut caller, socket, id_ptr),
-        Err(error) => caller.report(id_ptr, &error),
+    let socket = match caller.wait(S::bind(address)).await {
+        Ok(socket) => socket,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let config = caller.data_mut().net().config().clone();
+    let checked = addresses::check_bound(&config, address, socket.bound_to());
+    match caller.wait(checked).await {
+        Ok(()) => keep(&mut caller, socket, id_ptr),
+        Err(refusal) => caller.report(id_ptr, &refusal),
     }
 }
 
-/// The socket with this id, for an operation with a buffer and a result in memory.
+/// Returns the socket with this id, for an operation with a buffer at `ptr` and a result
+/// at `opaque_ptr`.
 ///
 /// Traps on an unknown id, and if one of the two is not in memory.
 pub(super) fn with_buffer<T: NetHost, S: Socket>(
@@ -231,6 +241,10 @@ impl Bind for TcpListener {
     async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         TcpListener::bind(address).await
     }
+
+    fn bound_to(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
 }
 
 impl Resource for TcpStream {
@@ -281,6 +295,10 @@ impl Bind for UdpSocket {
     async fn bind(address: SocketAddr) -> Result<UdpSocket, BindError> {
         UdpSocket::bind(address).await
     }
+
+    fn bound_to(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
 }
 
 impl fmt::Display for TooManySockets {
@@ -301,21 +319,21 @@ impl From<TooManySockets> for Misuse {
     }
 }
 
-/// A connection of this node: it cannot cross to another.
+/// It belongs to this node, and cannot cross to another.
 impl MessageResource for TcpStream {
     fn kind(&self) -> &'static str {
         Self::KIND
     }
 }
 
-/// A connection of this node: it cannot cross to another.
+/// It belongs to this node, and cannot cross to another.
 impl MessageResource for TlsStream {
     fn kind(&self) -> &'static str {
         Self::KIND
     }
 }
 
-/// A connection of this node: it cannot cross to another.
+/// It belongs to this node, and cannot cross to another.
 impl MessageResource for UdpSocket {
     fn kind(&self) -> &'static str {
         Self::KIND

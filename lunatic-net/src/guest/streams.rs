@@ -4,14 +4,13 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use lunatic_abi::Guest;
+use lunatic_abi::{Guest, SharedCaller};
 use wasmtime::{Caller, Result};
 
 use crate::errors::StreamError;
-use crate::guest::NetHost;
 use crate::guest::reports::counted;
 use crate::guest::sockets::{Socket, with_buffer};
-use crate::guest::vectors::Buffers;
+use crate::guest::{NetHost, vectors};
 use crate::{TcpStream, TlsStream};
 
 /// A stream of bytes.
@@ -41,14 +40,14 @@ pub(super) async fn read<T: NetHost, S: Stream>(
     opaque_ptr: u32,
 ) -> Result<u32> {
     let stream: S = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
-    let outcome = stream
-        .read_with(|source| source.read(buffer(&mut caller, ptr, len)?))
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let reading = stream.read_with(|source| source.read(buffer(&mut shared.lock(), ptr, len)?));
+    let outcome = shared.wait(reading).await;
     counted(&mut caller, outcome, opaque_ptr)
 }
 
-/// A buffer that was there when the host function was called. The memory has
-/// not become smaller since, but it may be elsewhere.
+/// Returns a buffer whose range was checked when the host function was called. The
+/// memory has not become smaller since, but it may be at another address.
 pub(super) fn buffer<'a, T: NetHost>(
     caller: &'a mut Caller<'_, T>,
     ptr: u32,
@@ -74,16 +73,17 @@ pub(super) async fn write_vectored<T: NetHost, S: Stream>(
     opaque_ptr: u32,
 ) -> Result<u32> {
     let stream: S = caller.data_mut().net().socket(id)?;
-    let buffers = Buffers::read(&mut caller, vector_ptr, vector_len)?;
+    let buffers = vectors::read(&mut caller, vector_ptr, vector_len)?;
     caller.check_id_ptr(opaque_ptr)?;
-    let outcome = stream
-        .write_with(|sink| {
-            let (memory, _) = caller
-                .memory_and_state()
-                .map_err(|error| io::Error::other(error.to_string()))?;
-            buffers.write(memory, sink)
-        })
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let writing = stream.write_with(|sink| {
+        let mut caller = shared.lock();
+        let (memory, _) = caller
+            .memory_and_state()
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        vectors::write(&buffers, memory, sink)
+    });
+    let outcome = shared.wait(writing).await;
     counted(&mut caller, outcome, opaque_ptr)
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn flush<T: NetHost, S: Stream>(
 ) -> Result<u32> {
     let stream: S = caller.data_mut().net().socket(id)?;
     caller.check_id_ptr(error_ptr)?;
-    let flushed = stream.flush().await;
+    let flushed = caller.wait(stream.flush()).await;
     caller.answer_id(error_ptr, flushed.map(|()| 0))
 }
 
@@ -148,7 +148,7 @@ impl Stream for TcpStream {
         TcpStream::write_with(self, write).await
     }
 
-    /// Nothing that was written waits here.
+    /// Does nothing, as what was written is with the system already.
     async fn flush(&self) -> Result<(), StreamError> {
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! TCP listeners and streams (ABI §6.2, §6.3, §4).
 
-use lunatic_abi::{Guest, Timeout, host_functions};
+use lunatic_abi::{Guest, SharedCaller, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
@@ -72,8 +72,8 @@ async fn tcp_connect<T: NetHost>(
     if let Err(error) = caller.data_mut().net().check_room() {
         return caller.report(id_ptr, &error);
     }
-    let connecting = TcpStream::connect(address);
-    match Timeout::from_millis(timeout).limit(connecting).await {
+    let connecting = Timeout::from_millis(timeout).limit(TcpStream::connect(address));
+    match caller.wait(connecting).await {
         Some(Ok(stream)) => keep(&mut caller, stream, id_ptr),
         Some(Err(error)) => caller.report(id_ptr, &error),
         None => timed_out(&mut caller, format!("connect to {address}"), id_ptr),
@@ -101,9 +101,10 @@ async fn tcp_peek<T: NetHost>(
     opaque_ptr: u32,
 ) -> Result<u32> {
     let stream: TcpStream = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
-    let outcome = stream
-        .peek_with(|source| source.read(streams::buffer(&mut caller, ptr, len)?))
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let peeking =
+        stream.peek_with(|source| source.read(streams::buffer(&mut shared.lock(), ptr, len)?));
+    let outcome = shared.wait(peeking).await;
     counted(&mut caller, outcome, opaque_ptr)
 }
 

@@ -11,7 +11,8 @@ use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::certificates;
 use crate::guest::reports::{keep, timed_out};
 use crate::guest::{NetHost, listeners, sockets, streams};
-use crate::resolver::resolve_host;
+use crate::resolver::{MAX_HOST_BYTES, resolve_host};
+use crate::rules::destination;
 use crate::tls::IdentityError;
 use crate::{Action, TlsConnector, TlsIdentity, TlsListener, TlsStream};
 
@@ -87,14 +88,17 @@ async fn tls_bind<T: NetHost>(
         Err(error @ IdentityError::Unusable(_)) => return caller.report(id_ptr, &error),
         Err(error) => return Err(Misuse::refused(error.to_string()).into()),
     };
-    match TlsListener::bind(address, identity).await {
-        Ok(mut listener) => {
-            let limit = caller.data_mut().net().config().handshake_limit;
-            listener.set_handshake_limit(limit);
-            keep(&mut caller, listener, id_ptr)
-        }
-        Err(error) => caller.report(id_ptr, &error),
+    let mut listener = match caller.wait(TlsListener::bind(address, identity)).await {
+        Ok(listener) => listener,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let config = caller.data_mut().net().config().clone();
+    let checked = addresses::check_bound(&config, address, listener.local_addr());
+    if let Err(refusal) = caller.wait(checked).await {
+        return caller.report(id_ptr, &refusal);
     }
+    listener.set_handshake_limit(config.handshake_limit);
+    keep(&mut caller, listener, id_ptr)
 }
 
 /// Copies PEM text.
@@ -129,7 +133,10 @@ async fn tls_connect<T: NetHost>(
     certs_len: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let name = caller.text(name_ptr, name_len)?.to_owned();
+    let name = match addresses::name(&mut caller, name_ptr, name_len, MAX_HOST_BYTES)? {
+        Ok(name) => name,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
     let roots = match certificates::read(&mut caller, certs_ptr, certs_len)? {
         Ok(roots) => roots,
         Err(error) => return caller.report(id_ptr, &error),
@@ -143,8 +150,8 @@ async fn tls_connect<T: NetHost>(
         return caller.report(id_ptr, &error);
     }
     let config = net.config().clone();
-    let connecting = connect(&config, &name, port, &roots);
-    match Timeout::from_millis(timeout).limit(connecting).await {
+    let connecting = Timeout::from_millis(timeout).limit(connect(&config, &name, port, &roots));
+    match caller.wait(connecting).await {
         Some(Ok(stream)) => keep(&mut caller, stream, id_ptr),
         Some(Err(error)) => caller.report(id_ptr, &*error),
         None => timed_out(&mut caller, format!("connect to {name}:{port}"), id_ptr),
@@ -170,7 +177,7 @@ async fn connect(
     config.learn(name, &addresses);
     let mut allowed = Vec::with_capacity(addresses.len());
     let mut refusal = None;
-    for address in addresses {
+    for address in addresses.into_iter().map(destination) {
         match config.check(Action::Connect, address, Some(name)).await {
             Ok(()) => allowed.push(address),
             Err(denied) => refusal = Some(denied),

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
+use lunatic_abi::{Guest, Misuse, SharedCaller, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
@@ -116,9 +116,9 @@ async fn udp_send<T: NetHost>(
     opaque_ptr: u32,
 ) -> Result<u32> {
     let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
-    let outcome = socket
-        .send_with(|socket| socket.send(buffer(&mut caller, ptr, len)?))
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let sending = socket.send_with(|socket| socket.send(buffer(&mut shared.lock(), ptr, len)?));
+    let outcome = shared.wait(sending).await;
     counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
 }
 
@@ -144,9 +144,10 @@ async fn udp_send_to<T: NetHost>(
         Ok(peer) => peer,
         Err(refusal) => return caller.report(opaque_ptr, &refusal),
     };
-    let outcome = socket
-        .send_with(|socket| socket.send_to(buffer(&mut caller, ptr, len)?, peer))
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let sending =
+        socket.send_with(|socket| socket.send_to(buffer(&mut shared.lock(), ptr, len)?, peer));
+    let outcome = shared.wait(sending).await;
     counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
 }
 
@@ -163,9 +164,10 @@ async fn udp_receive<T: NetHost>(
     opaque_ptr: u32,
 ) -> Result<u32> {
     let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
-    let outcome = socket
-        .receive_with(|socket| socket.recv(buffer(&mut caller, ptr, len)?))
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let receiving =
+        socket.receive_with(|socket| socket.recv(buffer(&mut shared.lock(), ptr, len)?));
+    let outcome = shared.wait(receiving).await;
     counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
 }
 
@@ -183,9 +185,10 @@ async fn udp_receive_from<T: NetHost>(
 ) -> Result<u32> {
     let socket: UdpSocket = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     caller.check_id_ptr(peer_ptr)?;
-    let received = socket
-        .receive_with(|socket| socket.recv_from(buffer(&mut caller, ptr, len)?))
-        .await;
+    let shared = SharedCaller::new(&mut caller);
+    let receiving =
+        socket.receive_with(|socket| socket.recv_from(buffer(&mut shared.lock(), ptr, len)?));
+    let received = shared.wait(receiving).await;
     match received {
         Ok((count, peer)) => {
             tell(&mut caller, Ok(peer), peer_ptr)?;

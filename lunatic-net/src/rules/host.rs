@@ -1,41 +1,75 @@
 //! A host name in a rule, and its known addresses.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use lunatic_blocking::Queue;
 use parking_lot::Mutex;
 
-use crate::resolver::resolve_host;
 use crate::time_limit::within;
 
 /// A host name, and all addresses that looking it up has returned.
 #[derive(Debug)]
 pub(super) struct Host {
-    name: String,
+    name: Arc<str>,
     known: Mutex<Known>,
+    /// Held during a look-up, so that there is one at a time.
+    looking_up: async_lock::Mutex<()>,
+}
+
+/// Whether a name has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HasAddress {
+    /// It has it, or had it once.
+    Yes,
+    /// It has others.
+    No,
+    /// The name cannot be looked up, or has too many addresses to keep.
+    Unknown,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     addresses: HashSet<IpAddr>,
-    looked_up: Option<Instant>,
+    /// Whether there were more addresses than are kept.
+    incomplete: bool,
+    last: Option<Lookup>,
 }
 
-/// After a lookup, a name is not looked up again for so long.
+/// When and how a look-up ended.
+#[derive(Debug, Clone, Copy)]
+struct Lookup {
+    at: Instant,
+    succeeded: bool,
+}
+
+/// After a successful look-up, a name is not looked up again for so long.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How long a lookup for a rule may take.
+/// After a failed look-up, a name is not looked up again for so long.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// How long a look-up for a rule may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More addresses of a name are not kept, and so do not match its rule.
+/// More addresses of a name are not kept.
 const MAX_ADDRESSES: usize = 4096;
 
+/// Looks up the names of rules. It is not the queue of the look-ups of guests, which
+/// could otherwise keep rules from being checked in time.
+static LOOKUPS: LazyLock<Queue> =
+    LazyLock::new(|| Queue::new(NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN)));
+
 impl Host {
-    pub(super) fn new(name: String) -> Host {
+    pub(super) fn new(name: &str) -> Host {
         Host {
-            name,
+            name: name.into(),
             known: Mutex::default(),
+            looking_up: async_lock::Mutex::new(()),
         }
     }
 
@@ -50,35 +84,137 @@ impl Host {
             .eq_ignore_ascii_case(&self.name)
     }
 
-    /// Returns whether the name has the address. A name that cannot be looked up has no
-    /// addresses.
-    pub(super) async fn has(&self, ip: IpAddr) -> bool {
-        if self.knows(ip) || !self.is_stale() {
-            return self.knows(ip);
+    /// Returns whether this is `localhost` or a name below it, which stand for all
+    /// loopback addresses whatever a name server says (RFC 6761).
+    pub(super) fn is_localhost(&self) -> bool {
+        const LOCALHOST: &str = "localhost";
+        let last = self.name.rsplit('.').next();
+        last.is_some_and(|label| label.eq_ignore_ascii_case(LOCALHOST))
+    }
+
+    /// Returns whether the name has one of these addresses, which are in their
+    /// canonical form. Looks the name up if that was not done shortly before.
+    pub(super) async fn has_any(&self, ips: &[IpAddr]) -> HasAddress {
+        if self.knows_any(ips) {
+            return HasAddress::Yes;
         }
-        if let Some(Ok(addresses)) = within(Some(PATIENCE), resolve_host(&self.name, 0)).await {
-            self.learn(&addresses);
+        self.refresh().await;
+        let known = self.known.lock();
+        let is_complete = !known.incomplete && known.last.is_some_and(|last| last.succeeded);
+        match (known.has_any(ips), is_complete) {
+            (true, _) => HasAddress::Yes,
+            (false, true) => HasAddress::No,
+            (false, false) => HasAddress::Unknown,
         }
-        self.known.lock().looked_up = Some(Instant::now());
-        self.knows(ip)
     }
 
     /// Records addresses of the name.
     pub(super) fn learn(&self, addresses: &[SocketAddr]) {
-        let mut known = self.known.lock();
-        for address in addresses {
-            if known.addresses.len() < MAX_ADDRESSES {
-                known.addresses.insert(address.ip().to_canonical());
-            }
-        }
+        self.known.lock().learn(addresses);
     }
 
-    fn knows(&self, ip: IpAddr) -> bool {
-        self.known.lock().addresses.contains(&ip)
+    fn knows_any(&self, ips: &[IpAddr]) -> bool {
+        self.known.lock().has_any(ips)
+    }
+
+    /// Looks the name up, unless the last look-up was shortly before.
+    async fn refresh(&self) {
+        if !self.is_stale() {
+            return;
+        }
+        let _alone = self.looking_up.lock().await;
+        // Another check may have looked it up while this one waited.
+        if !self.is_stale() {
+            return;
+        }
+        let addresses = within(Some(PATIENCE), lookup(self.name.clone())).await;
+        let mut known = self.known.lock();
+        let succeeded = match addresses {
+            Some(Ok(addresses)) => {
+                known.learn(&addresses);
+                true
+            }
+            Some(Err(_)) | None => false,
+        };
+        known.last = Some(Lookup {
+            at: Instant::now(),
+            succeeded,
+        });
     }
 
     fn is_stale(&self) -> bool {
-        let looked_up = self.known.lock().looked_up;
-        looked_up.is_none_or(|at| at.elapsed() > FRESH)
+        self.known.lock().last.is_none_or(|last| {
+            let limit = if last.succeeded { FRESH } else { FAILED };
+            last.at.elapsed() > limit
+        })
+    }
+}
+
+impl Known {
+    fn has_any(&self, ips: &[IpAddr]) -> bool {
+        ips.iter().any(|ip| self.addresses.contains(ip))
+    }
+
+    fn learn(&mut self, addresses: &[SocketAddr]) {
+        for address in addresses {
+            let ip = address.ip().to_canonical();
+            if self.addresses.len() < MAX_ADDRESSES {
+                self.addresses.insert(ip);
+            } else {
+                self.incomplete |= !self.addresses.contains(&ip);
+            }
+        }
+    }
+}
+
+async fn lookup(name: Arc<str>) -> io::Result<Vec<SocketAddr>> {
+    let lookup = move || (&*name, 0).to_socket_addrs().map(Iterator::collect);
+    LOOKUPS.run(lookup).await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    fn address(number: usize) -> SocketAddr {
+        let [.., a, b] = number.to_be_bytes();
+        SocketAddr::from(([10, 0, a, b], 0))
+    }
+
+    #[test]
+    fn a_name_with_too_many_addresses_may_have_any() {
+        let host = Host::new("localhost");
+        let all: Vec<_> = (0..=MAX_ADDRESSES).map(address).collect();
+        let unknown = [address(MAX_ADDRESSES + 1).ip()];
+
+        // The look-up will find some more.
+        host.learn(&all[..MAX_ADDRESSES / 2]);
+        assert_eq!(block_on(host.has_any(&unknown)), HasAddress::No);
+        host.learn(&all);
+        assert_eq!(block_on(host.has_any(&unknown)), HasAddress::Unknown);
+        assert_eq!(block_on(host.has_any(&[all[0].ip()])), HasAddress::Yes);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_looked_up_may_have_any_address_each_time_it_is_asked() {
+        let host = Host::new("nothing.invalid");
+        for _ in 0..3 {
+            let has = block_on(host.has_any(&[address(1).ip()]));
+            assert_eq!(has, HasAddress::Unknown);
+        }
+        host.learn(&[address(1)]);
+        assert_eq!(block_on(host.has_any(&[address(1).ip()])), HasAddress::Yes);
+    }
+
+    #[test]
+    fn localhost_and_the_names_below_it_are_this_machine() {
+        for name in ["localhost", "LocalHost", "a.localhost"] {
+            assert!(Host::new(name).is_localhost(), "{name}");
+        }
+        for name in ["localhost.example", "notlocalhost", "localhosts"] {
+            assert!(!Host::new(name).is_localhost(), "{name}");
+        }
     }
 }

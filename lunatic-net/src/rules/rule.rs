@@ -7,10 +7,11 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
-use crate::rules::host::Host;
-use crate::rules::{Action, Wanted};
+use crate::rules::Action;
+use crate::rules::host::{HasAddress, Host};
+use crate::rules::wanted::Wanted;
 
 /// A pattern that matches actions on addresses.
 ///
@@ -54,8 +55,9 @@ pub struct BadRule {
 const ALL_PORTS: RangeInclusive<u16> = 0..=u16::MAX;
 
 impl Rule {
-    /// Returns whether the rule matches.
-    pub(super) async fn names(&self, wanted: &Wanted<'_>) -> bool {
+    /// Returns whether this rule, if it is one that allows, allows an action. A rule
+    /// whose host name cannot be looked up allows nothing.
+    pub(super) async fn allows(&self, wanted: &Wanted<'_>) -> bool {
         if !self.names_action(wanted.action) || !self.ports.contains(&wanted.port) {
             return false;
         }
@@ -63,18 +65,31 @@ impl Rule {
             Target::Any => true,
             Target::Net(net) => net.contains(&wanted.ip),
             Target::Host(host) => {
-                wanted.name.is_some_and(|name| host.is(name)) || host.has(wanted.ip).await
+                wanted.name.is_some_and(|name| host.is(name))
+                    || host.has_any(&[wanted.ip]).await == HasAddress::Yes
             }
         }
     }
 
-    /// Returns whether all addresses of this machine are to be bound, and the rule may
-    /// match some of them.
-    pub(super) fn touches_wildcard(&self, wanted: &Wanted<'_>) -> bool {
+    /// Returns whether this rule, if it is one that denies, denies an action.
+    pub(super) async fn denies(&self, wanted: &Wanted<'_>) -> Denial {
+        if !self.names_action(wanted.action) || !self.ports.contains(&wanted.port) {
+            return Denial::No;
+        }
+        let denies = match &self.target {
+            _ if self.touches_wildcard(wanted) => true,
+            Target::Any => true,
+            Target::Net(net) => wanted.forms.iter().any(|ip| net.contains(ip)),
+            Target::Host(host) => return denies_host(host, wanted).await,
+        };
+        if denies { Denial::Yes } else { Denial::No }
+    }
+
+    /// Returns whether all addresses of this machine are to be bound, and this rule,
+    /// which names the action and the port, may match some of them.
+    fn touches_wildcard(&self, wanted: &Wanted<'_>) -> bool {
         wanted.action == Action::Bind
             && wanted.ip.is_unspecified()
-            && self.names_action(Action::Bind)
-            && self.ports.contains(&wanted.port)
             && match (&self.target, wanted.ip) {
                 (Target::Net(IpNet::V6(_)), IpAddr::V4(_)) => false,
                 // All addresses of IPv6 can include all of IPv4.
@@ -112,6 +127,30 @@ impl Rule {
 
     fn names_action(&self, action: Action) -> bool {
         self.action.is_none_or(|named| named == action)
+    }
+}
+
+/// Whether a rule that denies denies an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denial {
+    Yes,
+    No,
+    /// It might, if its host name could be looked up.
+    Unknown,
+}
+
+async fn denies_host(host: &Host, wanted: &Wanted<'_>) -> Denial {
+    let is_named = wanted.name.is_some_and(|name| host.is(name));
+    let is_loopback = wanted.forms.iter().any(IpAddr::is_loopback);
+    if is_named || (is_loopback && host.is_localhost()) {
+        return Denial::Yes;
+    }
+    match host.has_any(&wanted.forms).await {
+        HasAddress::Yes => Denial::Yes,
+        HasAddress::No => Denial::No,
+        // That it is this machine need not be looked up.
+        HasAddress::Unknown if host.is_localhost() => Denial::No,
+        HasAddress::Unknown => Denial::Unknown,
     }
 }
 
@@ -174,7 +213,7 @@ fn target(host: &str) -> Result<Target, &'static str> {
         return Ok(Target::Net(ip.to_canonical().into()));
     }
     if let Ok(net) = host.parse::<IpNet>() {
-        return Ok(Target::Net(net.trunc()));
+        return Ok(Target::Net(canonical(net.trunc())));
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_name = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
@@ -186,7 +225,23 @@ fn target(host: &str) -> Result<Target, &'static str> {
     if !name.chars().all(is_name) || is_number(name) {
         return Err(BAD_HOST);
     }
-    Ok(Target::Host(Arc::new(Host::new(name.to_owned()))))
+    Ok(Target::Host(Arc::new(Host::new(name))))
+}
+
+/// Returns a network of IPv4 for one that is mapped into IPv6, as addresses are
+/// compared in that form.
+fn canonical(net: IpNet) -> IpNet {
+    /// How many bits are before a mapped address.
+    const MAPPED: u8 = 96;
+    let IpAddr::V4(ip) = net.addr().to_canonical() else {
+        return net;
+    };
+    let prefix = match net {
+        IpNet::V4(_) => return net,
+        IpNet::V6(net) => net.prefix_len().checked_sub(MAPPED),
+    };
+    let net_of = |prefix| Ipv4Net::new(ip, prefix).ok();
+    prefix.and_then(net_of).map_or(net, IpNet::V4)
 }
 
 fn range(ports: &str) -> Option<RangeInclusive<u16>> {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, HostFunction};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use lunatic_mailbox::{Limits, Mailbox, Message, Pid};
+use lunatic_mailbox::{Limits, Mailbox, Message, Pid, SendError};
 use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_testkit::guest;
@@ -64,8 +64,9 @@ pub struct Host {
 pub struct SentMessages(Arc<Mutex<Vec<Message>>>);
 
 impl Post for SentMessages {
-    fn deliver(&self, _: Pid, message: Message) {
+    fn deliver(&self, _: Pid, message: Message) -> Result<(), SendError> {
         self.0.lock().expect("no panic").push(message);
+        Ok(())
     }
 }
 

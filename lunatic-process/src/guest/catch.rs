@@ -6,10 +6,11 @@ use wasmtime::{Caller, Extern, Result};
 use crate::guest::ProcessHost;
 use crate::guest::run::cause_of;
 
-/// The export that calls the function to be guarded.
+/// The export that calls the function whose traps are caught.
 const TRAMPOLINE: &str = "_lunatic_catch_trap";
 
-/// Every open catch has a stack of its own; a guest may hold so many.
+/// How many catches a process may have open inside each other. Each has a stack of its
+/// own.
 const MAX_DEPTH: u32 = 64;
 
 host_functions! {

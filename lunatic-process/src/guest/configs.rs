@@ -1,10 +1,9 @@
 //! Configurations as resources: create, drop, edit (ABI §3.2).
 //!
-//! A process cannot grant what it does not have. A right beyond its own traps;
-//! a limit beyond its own is cut to its own, which a guest can read back.
+//! A process cannot grant what it does not have. To grant a right that it lacks is a
+//! trap. A limit above its own becomes its own, as the guest can read.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use lunatic_abi::{Misuse, host_functions};
 use wasmtime::{Caller, Result};
@@ -71,7 +70,7 @@ fn create_config<T: ProcessHost>(mut caller: Caller<'_, T>) -> Result<i64> {
     *config.process_mut() = config.process().capped(own);
     let id = process
         .configs
-        .insert(GuestConfig(Arc::new(config)), &account)
+        .insert(GuestConfig::new(config), &account)
         .map_err(Misuse::from)?;
     Ok(id as i64)
 }
@@ -218,7 +217,7 @@ pub(super) fn config<'a, T: ProcessHost>(
     config_id: u64,
 ) -> Result<&'a ProcessConfig> {
     let config = caller.data().process().configs.get(config_id)?;
-    Ok(config.0.process())
+    Ok(config.config.process())
 }
 
 /// Changes a config and cuts it to what the caller has.

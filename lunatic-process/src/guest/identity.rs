@@ -1,6 +1,8 @@
 //! Who a process is, links, monitors, kill (ABI §3.5).
 
-use lunatic_abi::{Guest, Misuse, host_functions};
+use std::future;
+
+use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
 use lunatic_mailbox::{Pid, Tag};
 use wasmtime::{Caller, Result};
 
@@ -45,7 +47,8 @@ fn environment_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
 ///
 /// - `millis`: milliseconds; -1 for ever.
 async fn sleep_ms<T: ProcessHost>(mut caller: Caller<'_, T>, millis: u64) {
-    lunatic_abi::sleep(&mut caller, "sleep_ms", millis).await;
+    let time = Timeout::from_millis(millis).limit(future::pending::<()>());
+    caller.wait(time).await;
 }
 
 /// `lunatic::process::die_when_link_dies` (ABI §3.5): 0 makes link deaths
@@ -151,16 +154,17 @@ fn set_label<T: ProcessHost>(
     label_ptr: u32,
     label_len: u32,
 ) -> Result<()> {
-    if label_len > MAX_LABEL_BYTES {
+    if label_len as usize > MAX_LABEL_BYTES {
         let reason = format!(
             "a label of {label_len} bytes is longer than the {MAX_LABEL_BYTES} that a label may have"
         );
         return Err(Misuse::refused(reason).into());
     }
-    let label = caller.text(label_ptr, label_len)?.to_owned();
+    let label = caller.text_within(label_ptr, label_len, MAX_LABEL_BYTES)?;
+    let label = label.to_owned();
     own(&caller).set_label(&label);
     Ok(())
 }
 
 /// The longest label that a guest gives itself, in bytes.
-const MAX_LABEL_BYTES: u32 = 255;
+const MAX_LABEL_BYTES: usize = 255;

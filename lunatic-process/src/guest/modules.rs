@@ -1,10 +1,11 @@
 //! Modules as resources: compile, drop, send (ABI §3.1 and §4).
 
+use std::error::Error;
 use std::fmt;
 
 use lunatic_abi::{Guest, Misuse, Resource, host_functions};
-use lunatic_engine::Module;
-use lunatic_mailbox::{MessageResource, guest as messages};
+use lunatic_engine::{Module, ModuleHash};
+use lunatic_mailbox::{EncodedResource, MessageResource, NotTransferable, guest as messages};
 use wasmtime::{Caller, Result};
 
 use crate::guest::{Config, ProcessHost};
@@ -16,9 +17,47 @@ impl<T: ProcessHost> Resource for GuestModule<T> {
     const KIND: &'static str = "module";
 }
 
+/// Why there is no module for one that was encoded on another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeModuleError {
+    /// The bytes are no hash of a module.
+    NoHash,
+    /// This node has no module with that hash.
+    Unknown(ModuleHash),
+}
+
+/// Another node is sent the hash of the module.
 impl<T: ProcessHost> MessageResource for GuestModule<T> {
     fn kind(&self) -> &'static str {
         Self::KIND
+    }
+
+    fn encode(&self) -> Result<EncodedResource, NotTransferable> {
+        Ok(EncodedResource {
+            kind: Self::KIND.into(),
+            bytes: self.0.hash().as_bytes().to_vec(),
+        })
+    }
+}
+
+impl<T: ProcessHost> GuestModule<T> {
+    /// Finds the module of this node that a module of another node stands for.
+    ///
+    /// - `find`: returns the module with a hash, if this node has it.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeModuleError`]; if it is [`Unknown`](DecodeModuleError::Unknown), this
+    /// succeeds when the module with that hash has been loaded here.
+    pub fn decode(
+        encoded: &EncodedResource,
+        find: impl FnOnce(ModuleHash) -> Option<Module<T>>,
+    ) -> Result<GuestModule<T>, DecodeModuleError> {
+        let hash = encoded.bytes.as_slice().try_into();
+        let hash = ModuleHash::from_bytes(hash.map_err(|_| DecodeModuleError::NoHash)?);
+        let module = find(hash).ok_or(DecodeModuleError::Unknown(hash))?;
+        Ok(GuestModule(module))
     }
 }
 
@@ -54,7 +93,7 @@ async fn compile_module<T: ProcessHost>(
     caller.check_id_ptr(id_ptr)?;
     let bytes = caller.bytes(ptr, len)?.to_vec();
     let loader = caller.data().loader().clone();
-    let module = match loader.load_async(bytes).await {
+    let module = match caller.wait(loader.load_async(bytes)).await {
         Ok(module) => Ok(keep(&mut caller, module)?),
         Err(error) => Err(error),
     };
@@ -109,3 +148,16 @@ impl<T: ProcessHost> fmt::Debug for GuestModule<T> {
         f.debug_tuple("GuestModule").field(&self.0).finish()
     }
 }
+
+impl fmt::Display for DecodeModuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DecodeModuleError::NoHash => f.write_str("the bytes are no hash of a module"),
+            DecodeModuleError::Unknown(hash) => {
+                write!(f, "this node has no module with the hash {hash}")
+            }
+        }
+    }
+}
+
+impl Error for DecodeModuleError {}

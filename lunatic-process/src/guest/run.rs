@@ -15,8 +15,10 @@ use wasmtime::{Val, WasmBacktrace};
 use crate::config::FUEL_UNIT;
 use crate::environment::{Context, SpawnError, SpawnOptions};
 use crate::failure::{Failure, FailureKind};
+use crate::guest::requests::AnsweringOutside;
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost};
+use crate::process::Process;
 
 /// Everything a new wasm process starts with.
 pub struct Spawn<T: ProcessHost> {
@@ -56,7 +58,12 @@ pub(super) fn run<T: ProcessHost>(
     let begin = Box::pin(begin(context, spawn, limiter, linked_to, report));
     async move {
         let outcome = match begin.await {
-            Ok((mut instance, call)) => instance.run(call).await,
+            Ok(Begun {
+                process,
+                module,
+                mut instance,
+                call,
+            }) => AnsweringOutside::new(&process, &module, instance.run(call)).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -67,6 +74,14 @@ pub(super) fn run<T: ProcessHost>(
     }
 }
 
+/// An instance, and its export that is to be called.
+struct Begun<T: ProcessHost> {
+    process: Process,
+    module: Module<T>,
+    instance: Instance<T>,
+    call: Call,
+}
+
 /// Makes the instance and finds its export.
 async fn begin<T: ProcessHost>(
     context: Context,
@@ -74,21 +89,26 @@ async fn begin<T: ProcessHost>(
     limiter: MemoryLimiter,
     linked_to: Option<Pid>,
     report: Report,
-) -> wasmtime::Result<(Instance<T>, Call)> {
+) -> wasmtime::Result<Begun<T>> {
     let process = context.process.clone();
-    match start(
+    let module = spawn.module;
+    let starting = start(
         context,
-        &spawn.module,
+        &module,
         spawn.config,
         spawn.child_environment,
         limiter,
-    )
-    .await
-    {
+    );
+    match AnsweringOutside::new(&process, &module, starting).await {
         Ok(mut instance) => {
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
-            Ok((instance, call))
+            Ok(Begun {
+                process,
+                module,
+                instance,
+                call,
+            })
         }
         Err(error) => {
             // The parent has its result code; no link is made to what did not

@@ -29,7 +29,7 @@ host_functions! {
 /// gave them.
 #[derive(Debug, Clone, Copy)]
 pub struct SpawnArguments {
-    /// The tag the parent sees when the child dies; 0 for no link.
+    /// The tag with which the parent is told of the death of the child; 0 for no link.
     pub link: i64,
     /// An id from the config table; -1 for the caller's own.
     pub config: i64,
@@ -41,7 +41,28 @@ pub struct SpawnArguments {
     pub params: (u32, u32),
 }
 
-/// Stands for the caller's own config or module.
+impl SpawnArguments {
+    /// Takes the arguments in the order in which `spawn` and `get_or_spawn` have them.
+    pub fn new(
+        link: i64,
+        config: i64,
+        module: i64,
+        name_ptr: u32,
+        name_len: u32,
+        params_ptr: u32,
+        params_len: u32,
+    ) -> SpawnArguments {
+        SpawnArguments {
+            link,
+            config,
+            module,
+            name: (name_ptr, name_len),
+            params: (params_ptr, params_len),
+        }
+    }
+}
+
+/// The id that stands for the caller's own config or module.
 const OWN: i64 = -1;
 
 /// `lunatic::process::spawn` (ABI §3.3): starts a process. Returns 0 with its
@@ -61,20 +82,16 @@ async fn spawn<T: ProcessHost>(
 ) -> Result<u32> {
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
-    let arguments = SpawnArguments {
-        link,
-        config: config_id,
-        module: module_id,
-        name: (export_ptr, export_len),
-        params: (params_ptr, params_len),
-    };
+    let arguments = SpawnArguments::new(
+        link, config_id, module_id, export_ptr, export_len, params_ptr, params_len,
+    );
     let environment = caller.data().process().process.environment().clone();
     let prepared = prepare(&mut caller, arguments).await?;
     let spawned = match start::spawn(&environment, prepared) {
         Ok(spawned) => spawned,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    let started = spawned.started().await;
+    let started = caller.wait(spawned.started()).await;
     caller.answer_id(id_ptr, started.map(|process| process.id().to_bits()))
 }
 
@@ -97,26 +114,29 @@ pub fn check_right_to_spawn<T: ProcessHost>(state: &T) -> Result<(), Misuse> {
     Ok(())
 }
 
-/// What a new process is to be, found in the caller's tables and memory.
+/// What the arguments of a spawn stand for in the caller's tables and memory.
 pub struct Resolved<T: ProcessHost> {
-    /// What it is an instance of.
+    /// What the process will be an instance of.
     pub module: Module<T>,
     /// Its rights and limits.
     pub config: Arc<T::Config>,
     /// Whether the config is the caller's own, whose limits hold already.
     pub is_own_config: bool,
-    /// The exported function that is its body.
+    /// The exported function that it will run.
     pub export: String,
     /// The arguments of that function.
     pub params: Vec<Val>,
 }
 
+/// The longest name of an export that a guest spawns, in bytes.
+const MAX_EXPORT_BYTES: usize = 4096;
+
 /// Finds what the arguments of a guest stand for.
 ///
 /// # Errors
 ///
-/// Traps on an unknown config or module, bad addresses, text that is not UTF-8,
-/// and bad records.
+/// Traps on an unknown config or module, bad addresses, a name above
+/// [`MAX_EXPORT_BYTES`], text that is not UTF-8, and bad records.
 pub fn resolve<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,
@@ -125,13 +145,16 @@ pub fn resolve<T: ProcessHost>(
     let is_own_config = arguments.config == OWN;
     let config = match arguments.config {
         OWN => parent.config.clone(),
-        id => parent.configs.get(id as u64)?.0.clone(),
+        id => parent.configs.get(id as u64)?.config.clone(),
     };
     let module = match arguments.module {
         OWN => parent.incarnation.module.clone(),
         id => parent.modules.get(id as u64)?.0.clone(),
     };
-    let export = caller.text(arguments.name.0, arguments.name.1)?.to_owned();
+    let (name, length) = arguments.name;
+    let export = caller
+        .text_within(name, length, MAX_EXPORT_BYTES)?
+        .to_owned();
     let params = params::parse(caller.bytes(arguments.params.0, arguments.params.1)?)?;
     Ok(Resolved {
         module,
@@ -142,13 +165,13 @@ pub fn resolve<T: ProcessHost>(
     })
 }
 
-/// Everything a child of the caller starts with. It waits only if something that
-/// the config names must be opened first.
+/// Returns everything that a child of the caller starts with. It waits only if
+/// something that the config names must be opened first.
 ///
 /// # Errors
 ///
-/// Traps as [`resolve`] does, and on a config that names something that cannot
-/// be had.
+/// Traps as [`resolve`] does, and on a config that names something that cannot be
+/// opened.
 pub async fn prepare<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,
@@ -160,7 +183,8 @@ pub async fn prepare<T: ProcessHost>(
         export,
         params,
     } = resolve(caller, arguments)?;
-    let child_environment = caller.data().child_environment(&config).await?;
+    let child_environment = caller.data().child_environment(&config);
+    let child_environment = caller.wait(child_environment).await?;
     let parent = &caller.data().process().process;
     let link = Tag::new(arguments.link).map(|tag| SpawnLink {
         parent: parent.clone(),

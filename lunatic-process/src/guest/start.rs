@@ -38,8 +38,12 @@ pub fn spawn<T: ProcessHost>(
     info.check_limits(&limits)
         .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
     let account = account_of(environment, &spawn)?;
-    let charge = Charge::new(&account, Kind::LinearMemory, info.instance_bytes())
-        .map_err(SpawnError::Exceeded)?;
+    let config_bytes = match spawn.is_own_config {
+        true => 0,
+        false => spawn.config.size() as u64,
+    };
+    let bytes = info.instance_bytes().saturating_add(config_bytes);
+    let charge = Charge::new(&account, Kind::LinearMemory, bytes).map_err(SpawnError::Exceeded)?;
     let limiter = MemoryLimiter::charged(limits, charge, info);
     let options = SpawnOptions {
         account: Some(account),

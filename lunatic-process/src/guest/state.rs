@@ -7,12 +7,12 @@ use lunatic_abi::{Misuse, Resource, Table};
 use lunatic_engine::{MemoryLimiter, Module};
 use wasmtime::Memory;
 
-use crate::guest::ProcessHost;
 use crate::guest::modules::GuestModule;
+use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 
-/// What a wasm process is and holds, whatever instance runs its code: it stays
-/// while the code of a process is exchanged.
+/// What a wasm process has beside its instance. It stays when the code of the process
+/// is exchanged.
 pub struct GuestProcess<T: ProcessHost> {
     pub(super) process: Process,
     pub(super) config: Arc<T::Config>,
@@ -21,23 +21,44 @@ pub struct GuestProcess<T: ProcessHost> {
     pub(super) incarnation: Incarnation<T>,
 }
 
-/// What belongs to one instance: it ends with the instance.
+/// What belongs to one instance of a process, and ends with the instance.
 pub struct Incarnation<T: ProcessHost> {
     pub(super) module: Module<T>,
     /// `None` until the instance is made.
     memory: Option<Memory>,
     started: bool,
     limits: MemoryLimiter,
+    /// The host function that it has called last, of those that may wait.
+    entered: Option<&'static str>,
     /// How many calls of `trap::catch` are open.
     pub(super) catches: u32,
 }
 
-/// A configuration that a guest holds an id of; clone on write.
+/// A configuration that a guest holds an id of. It is copied when it is changed while
+/// others use it.
 #[derive(Debug, Clone)]
-pub struct GuestConfig<C>(pub(super) Arc<C>);
+pub struct GuestConfig<C> {
+    pub(super) config: Arc<C>,
+    /// What it is charged with, in bytes.
+    size: usize,
+}
+
+impl<C: Config> GuestConfig<C> {
+    /// A configuration that a guest gets an id of.
+    pub(super) fn new(config: C) -> GuestConfig<C> {
+        GuestConfig {
+            size: config.size(),
+            config: Arc::new(config),
+        }
+    }
+}
 
 impl<C> Resource for GuestConfig<C> {
     const KIND: &'static str = "config";
+
+    fn size(&self) -> usize {
+        self.size
+    }
 }
 
 impl<T: ProcessHost> GuestProcess<T> {
@@ -56,33 +77,46 @@ impl<T: ProcessHost> GuestProcess<T> {
         }
     }
 
-    /// The process.
+    /// Returns the handle of the process.
     pub fn handle(&self) -> &Process {
         &self.process
     }
 
-    /// The instance that runs its code.
+    /// Returns what belongs to the instance that runs its code.
     pub fn incarnation(&self) -> &Incarnation<T> {
         &self.incarnation
     }
 
-    /// The instance that runs its code, to change.
+    /// Returns what belongs to the instance that runs its code, to change.
     pub fn incarnation_mut(&mut self) -> &mut Incarnation<T> {
         &mut self.incarnation
     }
 
-    /// Its configuration.
+    /// Returns its configuration.
     pub fn config(&self) -> &Arc<T::Config> {
         &self.config
     }
 
-    /// A configuration that the guest holds, to change.
+    /// Returns a configuration that the guest holds an id of, to change.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`].
+    /// [`Misuse::UnknownId`] if there is none with this id.
     pub fn config_mut(&mut self, config_id: u64) -> Result<&mut T::Config, Misuse> {
-        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.0))
+        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.config))
+    }
+}
+
+impl<T: ProcessHost> GuestProcess<T> {
+    /// Charges a configuration that has become longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`].
+    pub fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
+        self.configs.resize(config_id, |config| {
+            config.size = config.config.size();
+        })
     }
 }
 
@@ -93,32 +127,46 @@ impl<T: ProcessHost> Incarnation<T> {
             memory: None,
             started: false,
             limits,
+            entered: None,
             catches: 0,
         }
     }
 
-    /// The module it is an instance of.
+    /// Returns the module that it is an instance of.
     pub fn module(&self) -> &Module<T> {
         &self.module
     }
 
-    /// How far its memory may grow.
+    /// Returns how far its memory may grow.
     pub fn limits(&mut self) -> &mut MemoryLimiter {
         &mut self.limits
     }
 
-    /// Its memory; `None` while the instance is being made, or if it has none.
+    /// Returns its memory; `None` while the instance is being made, or if it has none.
     pub fn memory(&self) -> Option<Memory> {
         self.memory
     }
 
-    /// The instance is made.
+    /// Returns the host function that it has called last, of those that may wait. If it
+    /// waits, it waits in this one.
+    pub fn entered(&self) -> Option<&'static str> {
+        self.entered
+    }
+
+    /// Keeps the name of a host function that it has called; see
+    /// [`AbiHost::enter`](lunatic_abi::AbiHost::enter).
+    #[inline]
+    pub fn enter(&mut self, function: &'static str) {
+        self.entered = Some(function);
+    }
+
+    /// Notes that the instance is made.
     pub(super) fn start(&mut self, memory: Option<Memory>) {
         self.memory = memory;
         self.started = true;
     }
 
-    /// Whether the instance is made.
+    /// Returns whether the instance is made.
     pub(super) fn has_started(&self) -> bool {
         self.started
     }

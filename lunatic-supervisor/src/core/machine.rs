@@ -9,12 +9,11 @@ mod restarting;
 mod starting;
 mod stopping;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lunatic_process::ExitReason;
-use rustc_hash::FxHashMap;
 
 use crate::core::action::Action;
 use crate::core::backoff::Chance;
@@ -69,8 +68,9 @@ pub struct Machine<S> {
     flags: Flags,
     /// In the order in which they were added, and in which they are started.
     children: BTreeMap<ChildKey, Child<S>>,
-    /// Empty if children are made from a template.
-    names: FxHashMap<Arc<str>, ChildKey>,
+    /// Empty if children are made from a template. With a random seed, as guests choose
+    /// the names.
+    names: HashMap<Arc<str>, ChildKey>,
     template: Option<Arc<Shared<S>>>,
     next_key: u64,
     window: Window,
@@ -153,7 +153,7 @@ impl<S> Machine<S> {
         let mut machine = Machine {
             flags,
             children: BTreeMap::new(),
-            names: FxHashMap::default(),
+            names: HashMap::new(),
             template: None,
             next_key: 0,
             window: Window::new(flags.intensity),

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// The highest number of restarts that an [`Intensity`] may allow. The time of each is
-/// kept for the whole period.
+/// The highest number of restarts that an [`Intensity`](crate::Intensity) may allow. The
+/// time of each is kept for the whole period.
 pub const MAX_RESTARTS: u32 = 1_000_000;
 
 /// The highest number of children of one supervisor, running or not.
@@ -30,12 +30,13 @@ pub enum SpecError {
     BackoffBeyondMaximum,
     /// The jitter is more than 100 percent.
     JitterAboveAll(u8),
-    /// A child is significant, but the supervisor has [`AutoShutdown::Never`].
+    /// A child is significant, but the supervisor has
+    /// [`AutoShutdown::Never`](crate::AutoShutdown::Never).
     SignificantForNothing(String),
     /// A child is significant and permanent, so it would always be restarted.
     SignificantAndPermanent(String),
-    /// A supervisor with [`Strategy::SimpleOneForOne`](crate::Strategy::SimpleOneForOne) has another number of children
-    /// than one, its template.
+    /// A supervisor with [`Strategy::SimpleOneForOne`](crate::Strategy::SimpleOneForOne)
+    /// has another number of children than one, its template.
     NotOneTemplate(usize),
     /// There are [`MAX_CHILDREN`] children already.
     TooManyChildren,

@@ -12,7 +12,7 @@ use wasmtime::Val;
 
 use crate::start::{ChildContext, ChildStart, StartChild, Starting};
 
-/// A child that is a wasm instance: a new one for every start.
+/// A child of a supervisor that is a wasm instance, a new one for every start.
 pub struct WasmChild<T: ProcessHost> {
     template: Arc<Template<T>>,
     export: Arc<str>,
@@ -30,15 +30,15 @@ struct Template<T: ProcessHost> {
 /// Makes what a child has from whoever specified it, beside module and config.
 pub type ChildEnvironments<T> = dyn Fn() -> ChildEnvironmentFuture<T> + Send + Sync;
 
-/// What a child has, when everything in it is open; or why it cannot be had.
+/// Resolves to what a child has, or to the reason why it cannot be made.
 pub type ChildEnvironmentFuture<T> =
     Pin<Box<dyn Future<Output = Result<<T as ProcessHost>::ChildEnvironment, Failure>> + Send>>;
 
 impl<T: ProcessHost> WasmChild<T> {
-    /// An instance of this module that runs `_start`.
+    /// Returns a child that is an instance of this module and runs its export `_start`.
     ///
     /// - `config`: its rights and limits.
-    /// - `environments`: makes what it has beside, for every start anew.
+    /// - `environments`: makes, for every start, what else the child has.
     pub fn new(
         module: Module<T>,
         config: Arc<T::Config>,
@@ -57,38 +57,40 @@ impl<T: ProcessHost> WasmChild<T> {
         }
     }
 
-    /// The exported function that is its body. It must return nothing.
+    /// Returns the child with another exported function to run, which must return
+    /// nothing.
     pub fn export(mut self, export: impl Into<Arc<str>>) -> WasmChild<T> {
         self.export = export.into();
         self
     }
 
-    /// The arguments of that function.
+    /// Returns the child with these arguments for that function.
     pub fn params(mut self, params: Vec<Val>) -> WasmChild<T> {
         self.params = params;
         self
     }
 
-    /// Whether the config is that of the supervisor's owner: then it shares the account of
-    /// the supervisor, whatever limits of an account are in the config.
+    /// Returns the child, whose config is that of the supervisor's owner, or is not. If it
+    /// is, the child shares the account of the supervisor, whatever limits of an account
+    /// are in the config.
     pub fn own_config(mut self, is_own_config: bool) -> WasmChild<T> {
         self.is_own_config = is_own_config;
         self
     }
 
-    /// How many arguments that function gets.
+    /// Returns how many arguments that function gets.
     pub(super) fn param_count(&self) -> usize {
         self.params.len()
     }
 
-    /// The same child with more arguments after its own.
+    /// Returns the child with more arguments after its own.
     pub fn with_more_params(&self, more: &[Val]) -> WasmChild<T> {
         let mut child = self.clone();
         child.params.extend_from_slice(more);
         child
     }
 
-    /// How a supervisor starts it.
+    /// Returns the child in the form in which a supervisor takes it.
     pub fn into_start(self) -> ChildStart {
         Arc::new(self)
     }

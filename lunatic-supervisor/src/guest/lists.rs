@@ -7,7 +7,7 @@ use wasmtime::{Caller, Result};
 use crate::core::{ChildCounts, ChildKind, ChildStatus, Restart};
 use crate::guest::state::GuestList;
 use crate::guest::{SupervisorHost, running};
-use crate::supervisor::ChildProcess;
+use crate::supervisor::{ChildProcess, Supervisor};
 
 /// Bytes of a listed child before its name.
 const LISTED_BYTES: usize = 32;
@@ -39,11 +39,8 @@ async fn which_children<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let supervisor = match running::find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let list = match supervisor.which_children().await {
+    let request = |supervisor: Supervisor| async move { supervisor.which_children().await };
+    let list = match running::ask(&mut caller, supervisor, request).await {
         Ok(children) => {
             let list = GuestList(encode(&children));
             let account = caller.data().account().clone();
@@ -68,11 +65,8 @@ async fn count_children<T: SupervisorHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     caller.bytes(counts_ptr, COUNT_BYTES)?;
-    let supervisor = match running::find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    match supervisor.count_children().await {
+    let request = |supervisor: Supervisor| async move { supervisor.count_children().await };
+    match running::ask(&mut caller, supervisor, request).await {
         Ok(ChildCounts {
             specs,
             active,

@@ -1,10 +1,10 @@
-//! What a guest says in numbers and records, read and checked.
+//! Reads and checks the numbers and records that guests give.
 
 use std::time::Duration;
 
 use lunatic_abi::{Guest, Misuse};
 use lunatic_process::guest::{Resolved, SpawnArguments, resolve};
-use wasmtime::{Caller, Result, Val};
+use wasmtime::{Caller, Result};
 
 use crate::core::{AutoShutdown, ChildSpec, Restart, ShutdownPolicy, Strategy};
 use crate::guest::SupervisorHost;
@@ -16,9 +16,6 @@ const CHILD_BYTES: u32 = 56;
 
 /// The longest name of a child or supervisor, in bytes.
 const MAX_NAME_BYTES: usize = 1024;
-
-/// The highest number of arguments of a child, which is that of a wasm function.
-pub(super) const MAX_PARAMS: usize = 1000;
 
 pub(super) fn strategy(code: u32) -> Result<Strategy, Misuse> {
     match code {
@@ -70,12 +67,7 @@ pub(super) fn name<T: SupervisorHost>(
     ptr: u32,
     len: u32,
 ) -> Result<String> {
-    let name = caller.text(ptr, len)?;
-    if name.len() > MAX_NAME_BYTES {
-        let refusal = format!("a name of {len} bytes is longer than {MAX_NAME_BYTES}");
-        return Err(Misuse::refused(refusal).into());
-    }
-    Ok(name.to_owned())
+    Ok(caller.text_within(ptr, len, MAX_NAME_BYTES)?.to_owned())
 }
 
 /// Reads a child record, and captures what the caller gives the child.
@@ -102,7 +94,6 @@ pub(super) fn child<T: SupervisorHost>(
         export,
         params,
     } = resolve(caller, arguments)?;
-    check_params(&params)?;
     let environments = caller.data().child_environments(&config);
     let start = WasmChild::new(module, config, environments)
         .export(export)
@@ -114,16 +105,6 @@ pub(super) fn child<T: SupervisorHost>(
         .shutdown(shutdown);
     child.significant = is_significant;
     Ok(child)
-}
-
-pub(super) fn check_params(params: &[Val]) -> Result<(), Misuse> {
-    match params.len() <= MAX_PARAMS {
-        true => Ok(()),
-        false => Err(Misuse::BadParameters(format!(
-            "{} are more than the {MAX_PARAMS} that a function can take",
-            params.len()
-        ))),
-    }
 }
 
 /// Numbers in a record whose length was checked.

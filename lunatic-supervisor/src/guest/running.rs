@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 
 use lunatic_abi::{Guest, TIMED_OUT, Timeout, host_functions, params};
 use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::{check_right_to_signal, check_right_to_spawn};
-use lunatic_process::{ExitReason, Process, SpawnLink};
+use lunatic_process::{ExitReason, SpawnLink};
 use wasmtime::{Caller, Result, Val};
 
 use crate::core::RequestError;
@@ -41,14 +42,16 @@ host_functions! {
     }
 }
 
-/// Why there is no supervisor that the caller can ask.
+/// Why a request to a supervisor was not done.
 #[derive(Debug)]
-pub(super) enum NoSupervisor {
-    /// There is none with this process id.
-    Unknown(u64),
-    /// It is outside of the caller's branch, and the caller has no right to signal
-    /// processes there.
+pub(super) enum Unanswered {
+    /// There is no supervisor with this process id.
+    NoSupervisor(u64),
+    /// The supervisor is outside of the caller's branch, and the caller has no right to
+    /// signal processes there.
     Denied(u64),
+    /// The supervisor has refused it.
+    Refused(RequestError),
 }
 
 /// `lunatic::supervisor::start` (ABI §23.3): starts a supervisor that is
@@ -73,7 +76,7 @@ async fn start<T: SupervisorHost>(
         parent,
         tag: Tag::new(tag),
     };
-    let started = spec.start(&environment, Some(link)).await;
+    let started = caller.wait(spec.start(&environment, Some(link))).await;
     let started = started.map(|supervisor| supervisor.process().id().to_bits());
     caller.answer_id(id_ptr, started)
 }
@@ -93,11 +96,8 @@ async fn start_child<T: SupervisorHost>(
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let child = reading::child(&mut caller, child_ptr)?;
-    let supervisor = match find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let started = supervisor.start_child(child).await;
+    let request = |supervisor: Supervisor| async move { supervisor.start_child(child).await };
+    let started = ask(&mut caller, supervisor, request).await;
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
@@ -116,18 +116,14 @@ async fn start_from_template<T: SupervisorHost>(
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let params = params::parse(caller.bytes(params_ptr, params_len)?)?;
-    reading::check_params(&params)?;
-    let supervisor = match find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let started = match params.is_empty() {
-        true => supervisor.start_from_template().await,
-        false => {
-            let with_params = move |template: &ChildStart| add_params::<T>(template, &params);
-            supervisor.start_like_template(with_params).await
+    let request = |supervisor: Supervisor| async move {
+        if params.is_empty() {
+            return supervisor.start_from_template().await;
         }
+        let with_params = move |template: &ChildStart| add_params::<T>(template, &params);
+        supervisor.start_like_template(with_params).await
     };
+    let started = ask(&mut caller, supervisor, request).await;
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
@@ -145,11 +141,8 @@ async fn restart_child<T: SupervisorHost>(
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let name = reading::name(&mut caller, name_ptr, name_len)?;
-    let supervisor = match find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let started = supervisor.restart_child(name).await;
+    let request = |supervisor: Supervisor| async move { supervisor.restart_child(name).await };
+    let started = ask(&mut caller, supervisor, request).await;
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
@@ -195,11 +188,8 @@ async fn terminate<T: SupervisorHost>(
     child: ChildId,
     id_ptr: u32,
 ) -> Result<u32> {
-    let supervisor = match find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let terminated = supervisor.terminate_child(child).await;
+    let request = |supervisor: Supervisor| async move { supervisor.terminate_child(child).await };
+    let terminated = ask(&mut caller, supervisor, request).await;
     caller.answer(id_ptr, terminated)
 }
 
@@ -216,11 +206,8 @@ async fn delete_child<T: SupervisorHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let name = reading::name(&mut caller, name_ptr, name_len)?;
-    let supervisor = match find(&caller, supervisor) {
-        Ok(supervisor) => supervisor,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let deleted = supervisor.delete_child(name).await;
+    let request = |supervisor: Supervisor| async move { supervisor.delete_child(name).await };
+    let deleted = ask(&mut caller, supervisor, request).await;
     caller.answer(id_ptr, deleted)
 }
 
@@ -258,8 +245,7 @@ async fn wait<T: SupervisorHost>(
     };
     check_right_to_signal(caller.data(), process_id)?;
     let ended = Timeout::from_millis(timeout).limit(process.wait());
-    let ended = lunatic_abi::wait(&mut caller, "wait", ended).await;
-    match ended {
+    match caller.wait(ended).await {
         None => Ok(TIMED_OUT),
         Some(ExitReason::Normal) => Ok(NORMAL),
         Some(ExitReason::Failed(failure)) => caller.report(id_ptr, &EndedBy(failure.to_string())),
@@ -287,7 +273,7 @@ fn add_params<T: SupervisorHost>(
     let template: &dyn Any = &**template;
     let child = template.downcast_ref::<WasmChild<T>>();
     let child = child.ok_or(RequestError::NoArguments)?;
-    match child.param_count() + params.len() <= reading::MAX_PARAMS {
+    match child.param_count() + params.len() <= params::MAX_PARAMS {
         true => Ok(child.with_more_params(params).into_start()),
         false => Err(RequestError::NoArguments),
     }
@@ -297,39 +283,61 @@ fn process_id(child: StartedChild) -> u64 {
     child.process.id().to_bits()
 }
 
-pub(super) fn find<T: SupervisorHost>(
+/// Makes a request of a supervisor of the caller's environment, and waits for the
+/// answer.
+pub(super) async fn ask<T: SupervisorHost, R, F>(
+    caller: &mut Caller<'_, T>,
+    supervisor: u64,
+    request: impl FnOnce(Supervisor) -> F,
+) -> Result<R, Unanswered>
+where
+    F: Future<Output = Result<R, RequestError>> + Send,
+{
+    let found = find(caller, supervisor)?;
+    caller
+        .wait(request(found))
+        .await
+        .map_err(Unanswered::Refused)
+}
+
+/// Finds a supervisor that the caller may make requests of.
+fn find<T: SupervisorHost>(
     caller: &Caller<'_, T>,
     supervisor: u64,
-) -> Result<Supervisor, NoSupervisor> {
-    let process = process(caller, supervisor);
+) -> Result<Supervisor, Unanswered> {
+    let environment = caller.data().process().handle().environment();
+    let process = environment.process(Pid::from_bits(supervisor));
     let found = process.and_then(Supervisor::of);
-    let found = found.ok_or(NoSupervisor::Unknown(supervisor))?;
+    let found = found.ok_or(Unanswered::NoSupervisor(supervisor))?;
     check_right_to_signal(caller.data(), found.process().id())
-        .map_err(|_| NoSupervisor::Denied(supervisor))?;
+        .map_err(|_| Unanswered::Denied(supervisor))?;
     Ok(found)
 }
 
-fn process<T: SupervisorHost>(caller: &Caller<'_, T>, process_id: u64) -> Option<Process> {
-    let own = caller.data().process().handle();
-    own.environment().process(Pid::from_bits(process_id))
-}
-
-impl fmt::Display for NoSupervisor {
+impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoSupervisor::Unknown(id) => {
+            Unanswered::NoSupervisor(id) => {
                 write!(f, "there is no supervisor with the process id {id}")
             }
-            NoSupervisor::Denied(id) => write!(
+            Unanswered::Denied(id) => write!(
                 f,
                 "permission denied: the supervisor with the process id {id} is outside of the \
                  branch of this process"
             ),
+            Unanswered::Refused(error) => error.fmt(f),
         }
     }
 }
 
-impl Error for NoSupervisor {}
+impl Error for Unanswered {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Unanswered::NoSupervisor(_) | Unanswered::Denied(_) => None,
+            Unanswered::Refused(error) => error.source(),
+        }
+    }
+}
 
 impl fmt::Display for EndedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

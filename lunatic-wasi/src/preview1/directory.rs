@@ -21,9 +21,12 @@ host_functions! {
 /// Size of a `dirent` record, which the name follows.
 const RECORD: usize = 24;
 
+/// So many entries are read and written by one step, however large the buffer is.
+const PIECE: usize = 256;
+
 /// `fd_readdir`: writes the entries of a directory from `cookie` on, as many as
-/// there is room for, the last one cut off. Less than `buf_len` bytes mean that
-/// there are no more.
+/// there is room for; the last one may be cut off. If less than `buf_len` bytes are
+/// written, there are no more entries.
 ///
 /// `notdir` if it is no directory.
 async fn fd_readdir<T: WasiHost>(
@@ -38,15 +41,24 @@ async fn fd_readdir<T: WasiHost>(
     let dir = descriptors.dir(fd, Rights::FD_READDIR)?.clone();
     let room = caller.bytes(buf, buf_len)?.len();
     caller.bytes(used_ptr, 4)?;
-    let entries = dir.entries(cookie, room.div_ceil(RECORD)).await?;
-    let mut records: Vec<u8> = entries.iter().flat_map(record).collect();
-    records.truncate(room);
-    caller.write(buf, &records)?;
-    Ok(caller.write_u32(used_ptr, records.len() as u32)?)
+    let mut listing = caller.wait(dir.list(cookie)).await?;
+    let mut used = 0;
+    while used < room {
+        let rest = room - used;
+        let count = rest.div_ceil(RECORD).min(PIECE);
+        let Some(entries) = caller.wait(listing.next(count)).await? else {
+            break;
+        };
+        let mut records: Vec<u8> = entries.iter().flat_map(record).collect();
+        records.truncate(rest);
+        caller.write(buf + used as u32, &records)?;
+        used += records.len();
+    }
+    Ok(caller.write_u32(used_ptr, used as u32)?)
 }
 
-/// Next cookie at 0, file number at 8, length of the name at 16, type at 20,
-/// the name at 24.
+/// Returns the record: the cookie of the next entry at 0, file number at 8, length of
+/// the name at 16, type at 20, the name at 24.
 fn record(entry: &Entry) -> Vec<u8> {
     let mut record = Vec::with_capacity(RECORD + entry.name.len());
     record.extend(entry.next.to_le_bytes());

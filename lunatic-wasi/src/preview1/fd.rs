@@ -1,4 +1,4 @@
-//! The table of file descriptors and what it says of each.
+//! File descriptors: closing and renumbering, flags, rights, and preopened directories.
 
 use lunatic_abi::{Guest, host_functions};
 use wasmtime::Caller;
@@ -25,16 +25,16 @@ host_functions! {
     }
 }
 
-/// `fd_close`: closes a descriptor, be it preopened or not.
+/// `fd_close`: closes a descriptor, preopened ones too.
 async fn fd_close<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32) -> Outcome {
     let closed = caller.data_mut().wasi().descriptors().remove(fd)?;
     if let Kind::File(OpenFile { file, .. }) = closed.kind {
-        file.close().await;
+        caller.wait(file.close()).await;
     }
     Ok(())
 }
 
-/// `fd_fdstat_get`: writes the 24-byte record of type, flags and rights.
+/// `fd_fdstat_get`: writes the 24-byte record with type, flags and rights.
 fn fd_fdstat_get<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, stat_ptr: u32) -> Outcome {
     let descriptor = caller.data_mut().wasi().descriptors().get(fd)?;
     let record = fdstat(descriptor);
@@ -83,8 +83,8 @@ fn fd_fdstat_set_rights<T: WasiHost>(
 /// `fd_prestat_get`: writes the 8-byte record of a preopened directory: the tag
 /// 0 for a directory, and the length of its name.
 ///
-/// `badf` for every other descriptor, which is how a guest learns where its
-/// preopened directories end.
+/// `badf` for every other descriptor. By that a guest finds the end of its preopened
+/// directories.
 fn fd_prestat_get<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, prestat_ptr: u32) -> Outcome {
     let length = caller.data_mut().wasi().preopened_as(fd)?.len();
     let record = (length as u64) << 32;
@@ -114,7 +114,7 @@ fn fd_renumber<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, to: u32) -> Outc
     Ok(caller.data_mut().wasi().descriptors().renumber(fd, to)?)
 }
 
-/// Type at 0, flags at 2, rights at 8, inheriting rights at 16.
+/// Returns the record: type at 0, flags at 2, rights at 8, inheriting rights at 16.
 fn fdstat(descriptor: &Descriptor) -> [u8; 24] {
     let mut record = [0; 24];
     record[0] = descriptor.kind.file_type() as u8;

@@ -1,4 +1,4 @@
-//! What can be asked of an open file beside reading and writing.
+//! Operations on open files other than reading and writing.
 
 use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::{Advice, Node};
@@ -25,7 +25,7 @@ host_functions! {
     }
 }
 
-/// `fd_advise`: says what will be done with a part of a file.
+/// `fd_advise`: tells the operating system how a part of a file will be used.
 ///
 /// `inval` for advice that does not exist, `badf` for a directory, `spipe` for
 /// a standard stream.
@@ -47,10 +47,10 @@ async fn fd_advise<T: WasiHost>(
         5 => Advice::NoReuse,
         _ => return Err(Errno::Invalid.into()),
     };
-    Ok(file.advise(offset, len, advice).await?)
+    Ok(caller.wait(file.advise(offset, len, advice)).await?)
 }
 
-/// `fd_allocate`: makes room for a part of a file.
+/// `fd_allocate`: takes the room for a part of a file on the disk.
 ///
 /// `inval` for no bytes, `nospc` if the disk is full, `badf` for a directory,
 /// `spipe` for a standard stream.
@@ -62,7 +62,7 @@ async fn fd_allocate<T: WasiHost>(
 ) -> Outcome {
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, Rights::FD_ALLOCATE)?.file.clone();
-    Ok(file.allocate(offset, len).await?)
+    Ok(caller.wait(file.allocate(offset, len)).await?)
 }
 
 /// `fd_datasync`: waits until what was written is on the disk.
@@ -74,8 +74,8 @@ async fn fd_datasync<T: WasiHost>(caller: Caller<'_, T>, fd: u32) -> Outcome {
 async fn fd_filestat_get<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, buf: u32) -> Outcome {
     let descriptors = caller.data_mut().wasi().descriptors();
     let record = match descriptors.node(fd, Rights::FD_FILESTAT_GET)? {
-        Some(Node::File(file)) => filestat::of_file(&file.metadata().await?),
-        Some(Node::Dir(dir)) => filestat::of_file(&dir.metadata(".", true).await?),
+        Some(Node::File(file)) => filestat::of_file(&caller.wait(file.metadata()).await?),
+        Some(Node::Dir(dir)) => filestat::of_file(&caller.wait(dir.metadata(".", true)).await?),
         None => filestat::of_stream(descriptors.get(fd)?.kind.file_type()),
     };
     Ok(caller.write(buf, &record)?)
@@ -92,7 +92,7 @@ async fn fd_filestat_set_size<T: WasiHost>(
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, Rights::FD_FILESTAT_SET_SIZE)?;
     let file = file.file.clone();
-    Ok(file.set_len(size).await?)
+    Ok(caller.wait(file.set_len(size)).await?)
 }
 
 /// `fd_filestat_set_times`: changes the times of what is open.
@@ -110,8 +110,8 @@ async fn fd_filestat_set_times<T: WasiHost>(
     let node = descriptors.node(fd, Rights::FD_FILESTAT_SET_TIMES)?;
     let times = filestat::new_times(atim, mtim, fst_flags)?;
     match node {
-        Some(Node::File(file)) => Ok(file.set_times(times).await?),
-        Some(Node::Dir(dir)) => Ok(dir.set_times(".", times, true).await?),
+        Some(Node::File(file)) => Ok(caller.wait(file.set_times(times)).await?),
+        Some(Node::Dir(dir)) => Ok(caller.wait(dir.set_times(".", times, true)).await?),
         None => Err(Errno::BadDescriptor.into()),
     }
 }
@@ -128,8 +128,8 @@ async fn sync<T: WasiHost>(
     metadata: bool,
 ) -> Outcome {
     match caller.data_mut().wasi().descriptors().node(fd, wanted)? {
-        Some(Node::File(file)) => Ok(file.sync(metadata).await?),
-        Some(Node::Dir(dir)) => Ok(dir.sync(metadata).await?),
+        Some(Node::File(file)) => Ok(caller.wait(file.sync(metadata)).await?),
+        Some(Node::Dir(dir)) => Ok(caller.wait(dir.sync(metadata)).await?),
         // What is printed has been printed.
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Everything that takes a path.
+//! The functions that take a path.
 //!
 //! All of these answer `notdir` if the descriptor is no directory, `ilseq` if a
 //! path is not UTF-8, `nametoolong` if it is too long, `perm` if it leads
@@ -17,6 +17,7 @@ use crate::errno::Errno;
 use crate::filestat;
 use crate::opening::{Opening, follows};
 use crate::outcome::{Failure, Outcome, answer};
+use crate::path_limit::MAX_PATH_BYTES;
 use crate::rights::Rights;
 
 host_functions! {
@@ -62,7 +63,7 @@ async fn path_create_directory<T: WasiHost>(
 ) -> Outcome {
     let path = read_path(&mut caller, path, path_len)?;
     let dir = dir(&mut caller, fd, Rights::PATH_CREATE_DIRECTORY)?;
-    Ok(dir.create_dir(path).await?)
+    Ok(caller.wait(dir.create_dir(path)).await?)
 }
 
 /// `path_filestat_get`: writes the 64-byte record of a file.
@@ -76,7 +77,7 @@ async fn path_filestat_get<T: WasiHost>(
 ) -> Outcome {
     let path = read_path(&mut caller, path, path_len)?;
     let dir = dir(&mut caller, fd, Rights::PATH_FILESTAT_GET)?;
-    let metadata = dir.metadata(path, follows(flags)?).await?;
+    let metadata = caller.wait(dir.metadata(path, follows(flags)?)).await?;
     Ok(caller.write(buf, &filestat::of_file(&metadata))?)
 }
 
@@ -96,7 +97,9 @@ async fn path_filestat_set_times<T: WasiHost>(
     let path = read_path(&mut caller, path, path_len)?;
     let dir = dir(&mut caller, fd, Rights::PATH_FILESTAT_SET_TIMES)?;
     let times = filestat::new_times(atim, mtim, fst_flags)?;
-    Ok(dir.set_times(path, times, follows(flags)?).await?)
+    Ok(caller
+        .wait(dir.set_times(path, times, follows(flags)?))
+        .await?)
 }
 
 /// `path_link`: gives a file a further name.
@@ -119,14 +122,16 @@ async fn path_link<T: WasiHost>(
     if follows(old_flags)? {
         return Err(Errno::Invalid.into());
     }
-    Ok(old_dir.hard_link(old_path, &new_dir, new_path).await?)
+    Ok(caller
+        .wait(old_dir.hard_link(old_path, &new_dir, new_path))
+        .await?)
 }
 
-/// `path_open`: opens what a path names and writes the new descriptor.
+/// `path_open`: opens the file or directory at a path and writes the new descriptor.
 ///
-/// The new descriptor gets the rights that the directory passes on and that make
-/// sense for what was opened; of those to read and to write, only what is asked
-/// for. Guests written for the reference runtime count on the others.
+/// The new descriptor gets the rights that the directory passes on and that its kind
+/// can have, but those to read and to write only if they are asked for. Guests written
+/// for the reference runtime rely on the others.
 ///
 /// `inval` for flags that do not exist, `mfile` if too many are open.
 async fn path_open<T: WasiHost>(
@@ -151,7 +156,7 @@ async fn path_open<T: WasiHost>(
     let granted = inheriting.opened_for(Rights::from_bits(rights_base));
     let opening = Opening::parse(lookup, oflags, fdflags, granted)?;
     opening.check(through.rights)?;
-    let node = dir.open(path, opening.options).await?;
+    let node = caller.wait(dir.open(path, opening.options)).await?;
     let opened = Descriptor::opened(node, opening.rights, inheriting, opening.flags);
     let fd = caller.data_mut().wasi().descriptors().insert(opened)?;
     Ok(caller.write_u32(fd_ptr, fd)?)
@@ -172,7 +177,7 @@ async fn path_readlink<T: WasiHost>(
     let room = caller.bytes(buf, buf_len)?.len();
     caller.bytes(used_ptr, 4)?;
     let dir = dir(&mut caller, fd, Rights::PATH_READLINK)?;
-    let target = dir.read_link(path).await?;
+    let target = caller.wait(dir.read_link(path)).await?;
     let target = text(&target)?.as_bytes();
     let written = &target[..target.len().min(room)];
     caller.write(buf, written)?;
@@ -188,7 +193,7 @@ async fn path_remove_directory<T: WasiHost>(
 ) -> Outcome {
     let path = read_path(&mut caller, path, path_len)?;
     let dir = dir(&mut caller, fd, Rights::PATH_REMOVE_DIRECTORY)?;
-    Ok(dir.remove_dir(path).await?)
+    Ok(caller.wait(dir.remove_dir(path)).await?)
 }
 
 /// `path_rename`: gives a file or a directory another name.
@@ -205,7 +210,9 @@ async fn path_rename<T: WasiHost>(
     let new_path = read_path(&mut caller, new_path, new_path_len)?;
     let old_dir = dir(&mut caller, old_fd, Rights::PATH_RENAME_SOURCE)?;
     let new_dir = dir(&mut caller, new_fd, Rights::PATH_RENAME_TARGET)?;
-    Ok(old_dir.rename(old_path, &new_dir, new_path).await?)
+    Ok(caller
+        .wait(old_dir.rename(old_path, &new_dir, new_path))
+        .await?)
 }
 
 /// `path_symlink`: makes a symbolic link at `new_path` that contains `old_path`.
@@ -222,10 +229,10 @@ async fn path_symlink<T: WasiHost>(
     let target = read_path(&mut caller, old_path, old_path_len)?;
     let path = read_path(&mut caller, new_path, new_path_len)?;
     let dir = dir(&mut caller, fd, Rights::PATH_SYMLINK)?;
-    Ok(dir.symlink(target, path).await?)
+    Ok(caller.wait(dir.symlink(target, path)).await?)
 }
 
-/// `path_unlink_file`: removes a name that is not a directory's.
+/// `path_unlink_file`: removes a file.
 ///
 /// `isdir` for a directory.
 async fn path_unlink_file<T: WasiHost>(
@@ -236,7 +243,7 @@ async fn path_unlink_file<T: WasiHost>(
 ) -> Outcome {
     let path = read_path(&mut caller, path, path_len)?;
     let dir = dir(&mut caller, fd, Rights::PATH_UNLINK_FILE)?;
-    Ok(dir.remove_file(path).await?)
+    Ok(caller.wait(dir.remove_file(path)).await?)
 }
 
 fn dir<T: WasiHost>(caller: &mut Caller<'_, T>, fd: u32, wanted: Rights) -> Result<Dir, Errno> {
@@ -253,10 +260,8 @@ fn read_path<T: WasiHost>(
     ptr: u32,
     len: u32,
 ) -> Result<String, Failure> {
-    /// More than any operating system takes.
-    const LONGEST: usize = 64 << 10;
     let bytes = caller.bytes(ptr, len)?;
-    if bytes.len() > LONGEST {
+    if bytes.len() > MAX_PATH_BYTES {
         return Err(Errno::NameTooLong.into());
     }
     let path = std::str::from_utf8(bytes).map_err(|_| Errno::IllegalSequence)?;

@@ -48,13 +48,14 @@ async fn poll_oneoff<T: WasiHost>(
         .iter()
         .map(|record| Subscription::parse(record, descriptors))
         .collect::<Result<Vec<_>, Errno>>()?;
-    let happened = wait(&subscriptions).await;
+    let happened = caller.wait(first_events(&subscriptions)).await;
     caller.write(events, happened.as_flattened())?;
     Ok(caller.write_u32(nevents_ptr, happened.len() as u32)?)
 }
 
-/// The events of the subscriptions that have happened, at least one.
-async fn wait(subscriptions: &[Subscription]) -> Vec<[u8; PollEvent::BYTES]> {
+/// Waits until at least one subscription has happened, and returns the events of all
+/// that have.
+async fn first_events(subscriptions: &[Subscription]) -> Vec<[u8; PollEvent::BYTES]> {
     loop {
         let happened: Vec<_> = subscriptions
             .iter()
@@ -79,7 +80,8 @@ async fn a_time(subscriptions: &[Subscription]) {
     }
 }
 
-/// Waits for input. Whatever number its descriptor has, a process has one.
+/// Waits for input. All subscriptions of a process that wait for input wait for the
+/// same one.
 async fn an_input(subscriptions: &[Subscription]) {
     match subscriptions.iter().find_map(Subscription::input) {
         // An error is found when the subscriptions are looked at again.

@@ -1,10 +1,10 @@
-//! Ending, and letting others run.
+//! The end of a process, and yielding.
 
 use std::error::Error;
 use std::fmt;
 
 use futures_lite::future;
-use lunatic_abi::{Misuse, host_functions};
+use lunatic_abi::{Guest, Misuse, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::WasiHost;
@@ -35,19 +35,18 @@ impl fmt::Display for ProcExit {
 
 impl Error for ProcExit {}
 
-/// `proc_exit`: ends the process; what the code means is for the caller of the
-/// guest to say (ABI §14.1).
+/// `proc_exit`: ends the process with [`ProcExit`] (ABI §14.1).
 fn proc_exit<T: WasiHost>(_: Caller<'_, T>, code: u32) -> Result<()> {
     Err(ProcExit(code).into())
 }
 
-/// `proc_raise`: there are no signals, so this traps (ABI §14.1).
+/// `proc_raise`: traps, as there are no signals (ABI §14.1).
 fn proc_raise<T: WasiHost>(_: Caller<'_, T>, signal: u32) -> Outcome {
     Err(Misuse::refused(format!("the process raised signal {signal}")).into())
 }
 
-/// `sched_yield`: lets every other process that is ready run first.
-async fn sched_yield<T: WasiHost>(_: Caller<'_, T>) -> Outcome {
-    future::yield_now().await;
+/// `sched_yield`: yields to the processes that are ready to run.
+async fn sched_yield<T: WasiHost>(mut caller: Caller<'_, T>) -> Outcome {
+    caller.wait(future::yield_now()).await;
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::WasiHost;
 use crate::errno::Errno;
 use crate::outcome::{Outcome, answer};
 
-/// Bytes made between two looks at whether another process wants to run.
+/// How many bytes are made before the process yields.
 const CHUNK: usize = 64 << 10;
 
 host_functions! {
@@ -26,7 +26,7 @@ async fn random_get<T: WasiHost>(mut caller: Caller<'_, T>, buf: u32, buf_len: u
     let chunks = caller.bytes(buf, buf_len)?.len().div_ceil(CHUNK);
     for number in 0..chunks {
         if number > 0 {
-            future::yield_now().await;
+            caller.wait(future::yield_now()).await;
         }
         let range = caller.bytes_mut(buf, buf_len)?;
         let start = number * CHUNK;

@@ -1,4 +1,4 @@
-//! Reading and writing what a descriptor stands for.
+//! Reading, writing, and the offset.
 
 use std::io::{self, SeekFrom};
 
@@ -10,7 +10,7 @@ use crate::WasiHost;
 use crate::descriptors::{Descriptors, Kind};
 use crate::errno::Errno;
 use crate::input::Input;
-use crate::iovec::Buffers;
+use crate::iovec;
 use crate::outcome::{Outcome, answer};
 use crate::rights::Rights;
 use crate::stdio::Printer;
@@ -42,11 +42,10 @@ async fn fd_read<T: WasiHost>(
     nread_ptr: u32,
 ) -> Outcome {
     let source = Source::of(caller.data_mut().wasi().descriptors(), fd)?;
-    let buffers = Buffers::read(&mut caller, iovs, iovs_len)?;
+    let buffers = iovec::read(&mut caller, iovs, iovs_len)?;
     caller.bytes(nread_ptr, 4)?;
-    let bytes = source.read(buffers.len()).await?;
-    buffers.scatter(&mut caller, &bytes)?;
-    Ok(caller.write_u32(nread_ptr, bytes.len() as u32)?)
+    let bytes = caller.wait(source.read(buffers.len())).await?;
+    iovec::scatter(&mut caller, &buffers, &bytes, nread_ptr)
 }
 
 /// `fd_write`: writes a vector of buffers.
@@ -60,9 +59,9 @@ async fn fd_write<T: WasiHost>(
     nwritten_ptr: u32,
 ) -> Outcome {
     let sink = Sink::of(caller.data_mut().wasi().descriptors(), fd)?;
-    let bytes = Buffers::read(&mut caller, iovs, iovs_len)?.gather(&mut caller)?;
+    let bytes = iovec::gather(&mut caller, iovs, iovs_len)?;
     caller.bytes(nwritten_ptr, 4)?;
-    let written = sink.write(bytes).await?;
+    let written = caller.wait(sink.write(bytes)).await?;
     Ok(caller.write_u32(nwritten_ptr, written as u32)?)
 }
 
@@ -80,11 +79,10 @@ async fn fd_pread<T: WasiHost>(
     let wanted = Rights::FD_READ | Rights::FD_SEEK;
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, wanted)?.file.clone();
-    let buffers = Buffers::read(&mut caller, iovs, iovs_len)?;
+    let buffers = iovec::read(&mut caller, iovs, iovs_len)?;
     caller.bytes(nread_ptr, 4)?;
-    let bytes = file.read_at(buffers.len(), offset).await?;
-    buffers.scatter(&mut caller, &bytes)?;
-    Ok(caller.write_u32(nread_ptr, bytes.len() as u32)?)
+    let bytes = caller.wait(file.read_at(buffers.len(), offset)).await?;
+    iovec::scatter(&mut caller, &buffers, &bytes, nread_ptr)
 }
 
 /// `fd_pwrite`: writes at an offset, and leaves the descriptor's own where it is.
@@ -101,9 +99,9 @@ async fn fd_pwrite<T: WasiHost>(
     let wanted = Rights::FD_WRITE | Rights::FD_SEEK;
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, wanted)?.file.clone();
-    let bytes = Buffers::read(&mut caller, iovs, iovs_len)?.gather(&mut caller)?;
+    let bytes = iovec::gather(&mut caller, iovs, iovs_len)?;
     caller.bytes(nwritten_ptr, 4)?;
-    let written = file.write_at(bytes, offset).await?;
+    let written = caller.wait(file.write_at(bytes, offset)).await?;
     Ok(caller.write_u32(nwritten_ptr, written as u32)?)
 }
 
@@ -127,7 +125,7 @@ async fn fd_seek<T: WasiHost>(
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, wanted)?.file.clone();
     caller.bytes(new_offset_ptr, 8)?;
-    let offset = file.seek(to?).await?;
+    let offset = caller.wait(file.seek(to?)).await?;
     Ok(caller.write_u64(new_offset_ptr, offset)?)
 }
 
@@ -140,7 +138,7 @@ fn fd_tell<T: WasiHost>(mut caller: Caller<'_, T>, fd: u32, offset_ptr: u32) -> 
     Ok(caller.write_u64(offset_ptr, offset)?)
 }
 
-/// What can be read.
+/// What a descriptor is read from.
 enum Source {
     Input(Input),
     File(File),
@@ -169,7 +167,7 @@ impl Source {
     }
 }
 
-/// What can be written.
+/// What is written to by a descriptor.
 enum Sink {
     Printer(Printer),
     File(File),
@@ -190,7 +188,7 @@ impl Sink {
         }
     }
 
-    /// Writes at least a part of `bytes`, and says how much.
+    /// Writes at least a part of `bytes`, and returns how many.
     async fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
         let length = bytes.len();
         match self {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ALLOWED: [(&str, &[&str], &str); 8] = [
     (
         "lunatic-process",
-        &["environment", "life", "process", "table"],
+        &["death_notices", "environment", "life", "process", "table"],
         "an environment makes and finds processes, and a process knows where it lives",
     ),
     (

@@ -59,6 +59,36 @@ pub(crate) struct Engine {
     /// What keeps processes inside of their memories.
     #[arg(long, value_enum, default_value_t = Memory::Dense)]
     pub(crate) memory: Memory,
+
+    /// The most memory that the program takes, for example 512M or 4G; by default four
+    /// fifths of what the machine or the control group has.
+    ///
+    /// Shortly below it guests are refused more memory; above it, processes are killed.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_memory: Option<u64>,
+}
+
+/// A number of bytes, perhaps with one of the suffixes K, M, G, each 1024 times the one
+/// before.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|suffix: char| "kKmMgG".contains(suffix));
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return Err(format!("`{text}` is no size; write one like 512M or 4G")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("`{text}` is no size; write one like 512M or 4G"))?;
+    let bytes = number.checked_mul(unit).ok_or("that is too large")?;
+    /// Less is used up before the first process.
+    const LEAST: u64 = 64 << 20;
+    match bytes >= LEAST {
+        true => Ok(bytes),
+        false => Err("the runtime takes 64M at least".to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::arguments::{Cache, CacheAction};
+use crate::output::print_line;
 use crate::problem::Problem;
 
 /// Shows or clears the cache.
@@ -15,16 +16,15 @@ pub(crate) fn cache(cache: &Cache) -> Result<ExitCode, Problem> {
     })?;
     let shown = directory.display();
     match cache.action {
-        CacheAction::Dir => anstream::println!("{shown}"),
+        CacheAction::Dir => print_line(shown),
         CacheAction::Clear => match std::fs::remove_dir_all(&directory) {
-            Ok(()) => anstream::println!("deleted {shown}"),
+            Ok(()) => print_line(format_args!("deleted {shown}")),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                anstream::println!("there was nothing in {shown}");
+                print_line(format_args!("there was nothing in {shown}"))
             }
-            Err(error) => return Err(Problem::new(format!("cannot delete {shown}: {error}"))),
+            Err(error) => Err(Problem::new(format!("cannot delete {shown}: {error}"))),
         },
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Where compiled modules are kept, if there is a place for caches at all.

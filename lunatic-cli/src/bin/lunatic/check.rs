@@ -6,6 +6,7 @@ use futures_lite::future;
 
 use crate::arguments::Application;
 use crate::manifest::{self, Manifest};
+use crate::output::print_line;
 use crate::problem::Problem;
 use crate::run;
 
@@ -16,14 +17,13 @@ pub(crate) fn check(arguments: &Application) -> Result<ExitCode, Problem> {
     let runtime = run::start_runtime(&arguments.engine)?;
     let modules = future::block_on(manifest::check(&manifest, &application, &runtime))?;
     let (supervisors, programs) = application.top.counts();
-    anstream::println!(
+    print_line(format_args!(
         "`{}` is in order: {}, {} of {}",
         arguments.manifest.display(),
         number(supervisors + 1, "supervisor"),
         number(programs, "program"),
         number(modules.len(), "module"),
-    );
-    Ok(ExitCode::SUCCESS)
+    ))
 }
 
 fn number(count: usize, what: &str) -> String {

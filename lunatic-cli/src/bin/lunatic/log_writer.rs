@@ -1,7 +1,9 @@
 //! Writes log lines without making those who log wait.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -16,21 +18,52 @@ pub(crate) struct LogWriter;
 /// The most bytes that wait to be written. What comes beyond is dropped.
 const CAPACITY: usize = 1 << 20;
 
+static IS_HURRIED: AtomicBool = AtomicBool::new(false);
+
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// How many lines were dropped since the last one that was not.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
+/// Has the panics of this program reported in the same way, as whoever panics may be a
+/// worker.
+pub(crate) fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            BacktraceStatus::Captured => format!("{backtrace}"),
+            _ => String::new(),
+        };
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        print(format!("thread '{name}' {panic}\n{backtrace}").into_bytes());
+    }));
+}
+
 /// Waits until everything has been written, but no longer than some seconds: it
 /// may be that nobody reads any more.
 pub(crate) fn flush() {
-    const PATIENCE: Duration = Duration::from_secs(5);
     tell_of_dropped();
     let written = Class::Stderr.queue().run(|| ());
     let impatient = async {
-        Timer::after(PATIENCE).await;
+        Timer::after(patience()).await;
     };
     future::block_on(future::or(written, impatient));
+}
+
+/// Has the program end without waiting for anything for long: somebody wants that now.
+pub(crate) fn hurry() {
+    IS_HURRIED.store(true, Ordering::Relaxed);
+}
+
+/// How long the program waits, when it ends, for what may never happen.
+pub(crate) fn patience() -> Duration {
+    const USUAL: Duration = Duration::from_secs(5);
+    const HURRIED: Duration = Duration::from_millis(250);
+    match IS_HURRIED.load(Ordering::Relaxed) {
+        true => HURRIED,
+        false => USUAL,
+    }
 }
 
 impl Write for LogWriter {
@@ -42,7 +75,7 @@ impl Write for LogWriter {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         } else {
             tell_of_dropped();
-            print(line.to_vec());
+            write_later(line.to_vec());
         }
         Ok(line.len())
     }
@@ -56,12 +89,19 @@ fn tell_of_dropped() {
     let dropped = DROPPED.swap(0, Ordering::Relaxed);
     if dropped > 0 {
         let line = format!("{dropped} lines of the log were dropped: they were not read in time\n");
-        WAITING.fetch_add(line.len(), Ordering::Relaxed);
         print(line.into_bytes());
     }
 }
 
-fn print(line: Vec<u8>) {
+/// Has something printed to standard error, after what is printed there already, however
+/// much that is.
+pub(crate) fn print(line: Vec<u8>) {
+    WAITING.fetch_add(line.len(), Ordering::Relaxed);
+    write_later(line);
+}
+
+/// Writes what is counted as waiting.
+fn write_later(line: Vec<u8>) {
     Class::Stderr.queue().run_detached(move || {
         // There is nobody to be told that standard error is closed.
         io::stderr().write_all(&line).ok();

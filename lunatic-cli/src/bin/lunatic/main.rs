@@ -7,11 +7,14 @@ mod descriptors;
 mod diagnosis;
 mod grants;
 mod interface;
+mod log_format;
 mod log_writer;
 mod logging;
 mod manifest;
+mod output;
 mod problem;
 mod run;
+mod signals;
 mod similar;
 mod start;
 mod test;
@@ -29,6 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
+    log_writer::report_panics();
     descriptors::raise_limit();
     let done = match arguments.command {
         Command::Run(run) => run::run(run),

@@ -1,18 +1,20 @@
 //! `lunatic run`.
 
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use async_io::Timer;
+use futures_lite::future;
 use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind, Process};
 
 use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
-use crate::{cache, diagnosis, logging, test, testing};
+use crate::signals::Signals;
+use crate::{cache, diagnosis, log_writer, logging, test, testing};
 
 /// The entry of a program (ABI §16.1).
 const START: &str = "_start";
@@ -34,6 +36,10 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
 
 pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
     let builder = Runtime::builder().geometry(engine.memory.into());
+    let builder = match engine.max_memory {
+        Some(bytes) => builder.max_memory(bytes),
+        None => builder,
+    };
     let builder = match cache::directory() {
         Some(directory) if !engine.no_cache => builder.compile_cache(directory),
         _ => builder,
@@ -58,16 +64,20 @@ async fn run_program(
     if !module.exported_functions().any(|(name, _)| name == START) {
         return Err(diagnosis::no_start(path, module));
     }
-    let mut signals = signals()?;
+    let mut signals = Signals::listen()?;
     let root = Root::new(START).config(config(path, run)?);
     let process = runtime
         .spawn(module, root)
         .await
         .map_err(|failure| diagnosis::not_started(path, &failure))?;
-    match future::or(ended(&process), told_to_end(&mut signals)).await {
-        Ended::ByItself(reason) => Ok(report(path, &reason)),
+    let told_to_end = async { Ended::BySignal(signals.next().await) };
+    match future::or(ended(&process), told_to_end).await {
+        Ended::ByItself(reason) => {
+            runtime.environment().flush_log();
+            Ok(report(path, &reason))
+        }
         Ended::BySignal(code) => {
-            shut_down(runtime).await;
+            shut_down(runtime, &mut signals).await;
             Ok(ExitCode::from(code))
         }
     }
@@ -98,36 +108,18 @@ async fn ended(process: &Process) -> Ended {
     Ended::ByItself(process.wait().await)
 }
 
-async fn told_to_end(signals: &mut Signals) -> Ended {
-    Ended::BySignal(interrupted(signals).await)
-}
-
-/// The signals that tell this program to end.
-pub(crate) fn signals() -> Result<Signals, Problem> {
-    Signals::new([Signal::Int, Signal::Term])
-        .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))
-}
-
-/// Waits for a signal; the exit code that tells of it.
-pub(crate) async fn interrupted(signals: &mut Signals) -> u8 {
-    /// What a shell adds to the number of a signal.
-    const SIGNALLED: u8 = 128;
-    const INTERRUPT: u8 = 2;
-    const TERMINATE: u8 = 15;
-    match signals.next().await {
-        Some(Ok(Signal::Term)) => SIGNALLED + TERMINATE,
-        Some(_) => SIGNALLED + INTERRUPT,
-        None => future::pending().await,
-    }
-}
-
-/// Ends all processes, but does not wait for ever.
-pub(crate) async fn shut_down(runtime: &Runtime) {
-    const PATIENCE: Duration = Duration::from_secs(5);
+/// Ends all processes at once, but does not wait for ever. A further signal makes the
+/// program end without waiting.
+pub(crate) async fn shut_down(runtime: &Runtime, signals: &mut Signals) {
     let impatient = async {
-        async_io::Timer::after(PATIENCE).await;
+        Timer::after(log_writer::patience()).await;
     };
-    future::or(runtime.shut_down(), impatient).await;
+    let hurried = async {
+        signals.next().await;
+        log_writer::hurry();
+    };
+    future::or(runtime.shut_down(), future::or(impatient, hurried)).await;
+    runtime.environment().flush_log();
 }
 
 /// Tells how the first process ended, and the exit code for that.
@@ -135,17 +127,36 @@ fn report(path: &Path, reason: &ExitReason) -> ExitCode {
     let Some(failure) = reason.failure() else {
         return match reason {
             ExitReason::Normal => ExitCode::SUCCESS,
-            reason => Problem::new(format!("`{}` ended: {reason}", path.display())).print(),
+            reason => {
+                let (path, reason) = (path.display(), shown(reason));
+                Problem::new(format!("`{path}` ended: {reason}")).print()
+            }
         };
     };
     if let FailureKind::ExitStatus(status) = failure.kind() {
         // The system passes the low eight bits on.
         return ExitCode::from(*status as u8);
     }
-    let mut what = format!("`{}` failed: {failure}", path.display());
+    let mut what = format!("`{}` failed: {}", path.display(), shown(failure));
     if let Some(backtrace) = failure.backtrace() {
         what.push('\n');
-        what.push_str(backtrace.trim_end());
+        what.push_str(&indented(backtrace.trim_end()));
     }
     Problem::new(what).print()
+}
+
+/// Returns what a guest says, on one line.
+fn shown(text: impl fmt::Display) -> impl fmt::Display {
+    on_one_line(text, MAX_LOGGED_BYTES)
+}
+
+/// Returns the lines of a backtrace, all but the first one indented: a name in it that has
+/// a line end does not begin a line.
+fn indented(backtrace: &str) -> String {
+    let mut lines = backtrace.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| match line.starts_with(' ') {
+        true => text + "\n" + line,
+        false => text + "\n    " + line,
+    })
 }

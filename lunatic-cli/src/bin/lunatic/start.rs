@@ -12,7 +12,8 @@ use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 use crate::arguments::Application;
 use crate::manifest::{self, Manifest, TreeBuilder};
 use crate::problem::Problem;
-use crate::{logging, run};
+use crate::signals::Signals;
+use crate::{log_writer, logging, run};
 
 /// Runs an application until it ends or is told to.
 pub(crate) fn start(arguments: &Application) -> Result<ExitCode, Problem> {
@@ -30,8 +31,9 @@ pub(crate) fn start(arguments: &Application) -> Result<ExitCode, Problem> {
         let spec = builder
             .spec(name(&arguments.manifest), application.top)
             .await?;
-        let ended = supervise(&runtime, spec).await?;
-        run::shut_down(&runtime).await;
+        let mut signals = Signals::listen()?;
+        let ended = supervise(&runtime, spec, &mut signals).await?;
+        run::shut_down(&runtime, &mut signals).await;
         ended.exit_code(&arguments.manifest)
     })
 }
@@ -55,12 +57,11 @@ enum Ended {
 
 /// Starts a tree and waits for its end. The first signal lets the supervisors
 /// stop their children in order, the second one does not wait for that.
-async fn supervise(runtime: &Runtime, spec: Spec) -> Result<Ended, Problem> {
-    let mut signals = run::signals()?;
+async fn supervise(runtime: &Runtime, spec: Spec, signals: &mut Signals) -> Result<Ended, Problem> {
     let gave_up: Arc<OnceLock<SupervisorEvent>> = Arc::default();
     let spec = watched(spec, &gave_up);
     let started = async { Ok(spec.start(runtime.environment(), None).await) };
-    let interrupted = async { Err(run::interrupted(&mut signals).await) };
+    let interrupted = async { Err(signals.next().await) };
     let supervisor = match future::or(started, interrupted).await {
         Ok(Ok(supervisor)) => supervisor,
         Ok(Err(error)) => return Ok(Ended::AtStart(error)),
@@ -71,10 +72,12 @@ async fn supervise(runtime: &Runtime, spec: Spec) -> Result<Ended, Problem> {
         Ended::ByItself(reason, gave_up.get().cloned())
     };
     let interrupted = async {
-        run::interrupted(&mut signals).await;
+        signals.next().await;
         tracing::info!("asked to end: the children are stopped, the last one first");
         supervisor.stop();
-        Ended::BySignal(run::interrupted(&mut signals).await)
+        let code = signals.next().await;
+        log_writer::hurry();
+        Ended::BySignal(code)
     };
     Ok(future::or(ended, interrupted).await)
 }

@@ -1,0 +1,43 @@
+//! What is done while a future is pending.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// A future that answers the runtime's requests while another future is pending.
+    ///
+    /// It looks for requests after each poll that finds the other future pending. That
+    /// misses none: who makes a request wakes the process after it, so a request that
+    /// comes later has the future polled again. If the other future is ready when it
+    /// is first polled, nothing is looked for.
+    pub(crate) struct Answering<F, A> {
+        #[pin]
+        future: F,
+        answer: A,
+    }
+}
+
+impl<F: Future, A: FnMut()> Answering<F, A> {
+    /// Returns a future with the output of `future`.
+    ///
+    /// - `answer`: answers the requests that there are, if there are any.
+    pub(crate) fn new(future: F, answer: A) -> Answering<F, A> {
+        Answering { future, answer }
+    }
+}
+
+impl<F: Future, A: FnMut()> Future for Answering<F, A> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let own = self.project();
+        let polled = own.future.poll(cx);
+        if polled.is_pending() {
+            (own.answer)();
+        }
+        polled
+    }
+}

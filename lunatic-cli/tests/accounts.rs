@@ -1,0 +1,224 @@
+//! Accounts: limits of branches, and rights across them (ABI §26).
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use harness::{World, assert_killed, assert_normal};
+use lunatic_mailbox::Pid;
+use lunatic_process::Process;
+use lunatic_testkit::wait_until;
+
+/// A module whose `main` makes config 0, which may spawn and has limits and rights as
+/// `configure` says, and spawns `culprit` with it. Reports the result of the spawn.
+fn host(configure: &str, rest: &str) -> String {
+    format!(
+        r#"(data (i32.const 100) "culprit")
+        (func (export "main")
+            (drop (call $create_config))
+            (call $config_set_can_spawn_processes (i64.const 0) (i32.const 1))
+            {configure}
+            (call $report (i64.extend_i32_u (call $spawn
+                (i64.const 0) (i64.const 0) (i64.const -1)
+                (i32.const 100) (i32.const 7) (i32.const 0) (i32.const 0) (i32.const 8))))
+            (call $report (i64.load (i32.const 8)))
+            (call $sleep_ms (i64.const -1)))
+        {rest}"#
+    )
+}
+
+fn process(world: &World, id: i64) -> Option<Process> {
+    let id = Pid::from_bits(id as u64);
+    world.runtime.environment().process(id)
+}
+
+#[test]
+fn limits_and_rights_of_a_config_can_be_read_back() {
+    let world = World::new();
+    world.run_main(
+        r#"(func (export "main")
+            (drop (call $create_config))
+            (call $report (call $config_get_limit (i64.const 0) (i32.const 0)))
+            (call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 1000000))
+            (call $config_set_limit (i64.const 0) (i32.const 5) (i64.const 50000))
+            (call $report (call $config_get_limit (i64.const 0) (i32.const 0)))
+            (call $report (call $config_get_limit (i64.const 0) (i32.const 1)))
+            (call $report (call $config_get_limit (i64.const 0) (i32.const 5)))
+            (call $report (i64.extend_i32_u (call $config_has_right (i64.const 0) (i32.const 0))))
+            (call $report (i64.extend_i32_u (call $config_has_right (i64.const 0) (i32.const 1))))
+            (call $config_set_right (i64.const 0) (i32.const 0) (i32.const 1))
+            (call $report (i64.extend_i32_u (call $config_has_right (i64.const 0) (i32.const 0))))
+            (call $report (call $account_limit (i32.const 1))))"#,
+    );
+    assert_eq!(world.reports(), [-1, 1_000_000, -1, 50_000, 0, 1, 1, -1]);
+}
+
+#[test]
+fn unknown_kinds_and_rights_trap() {
+    for call in [
+        "(call $config_set_limit (i64.const 0) (i32.const 6) (i64.const 1))",
+        "(drop (call $config_get_limit (i64.const 0) (i32.const 6)))",
+        "(call $config_set_right (i64.const 0) (i32.const 3) (i32.const 1))",
+        "(drop (call $config_has_right (i64.const 0) (i32.const 3)))",
+        "(drop (call $account_used (i32.const 5)))",
+        "(drop (call $account_limit (i32.const 6)))",
+    ] {
+        let world = World::new();
+        let body = format!(r#"(func (export "main") (drop (call $create_config)) {call})"#);
+        world.fails(&world.load(&body), "main", "there is no");
+    }
+}
+
+#[test]
+fn a_branch_has_no_more_processes_than_its_limit() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        r#"(data (i32.const 200) "sleep")
+        (func $again (result i64)
+            (i64.extend_i32_u (call $spawn
+                (i64.const 0) (i64.const -1) (i64.const -1)
+                (i32.const 200) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 16))))
+        (func (export "sleep") (call $sleep_ms (i64.const -1)))
+        (func (export "culprit")
+            (call $report (call $again)) (call $report (call $again)) (call $report (call $again))
+            (call $report (call $account_used (i32.const 1)))
+            (call $sleep_ms (i64.const -1)))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    // What the host and the culprit report comes in any order.
+    let mut reports: [i64; 6] = world.reports();
+    reports.sort_unstable();
+    // The second process of the world is the culprit.
+    assert_eq!(reports, [0, 0, 0, 1, 2, 3]);
+    assert!(host.is_alive());
+}
+
+#[test]
+fn memory_does_not_grow_beyond_the_limit_of_a_branch() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 1000000))",
+        r#"(func (export "culprit")
+            (call $report (i64.extend_i32_s (memory.grow (i32.const 20))))
+            (call $report (i64.extend_i32_u (i32.gt_s (memory.grow (i32.const 2)) (i32.const 0))))
+            (call $report (i64.extend_i32_u (i64.lt_u
+                (call $account_used (i32.const 0)) (i64.const 1000000)))))"#,
+    ));
+    world.spawn(&module, "main");
+    let mut reports: Vec<_> = (0..5).map(|_| world.report()).collect();
+    reports.retain(|report| [-1, 1].contains(report));
+    assert_eq!(reports, [-1, 1, 1]);
+}
+
+#[test]
+fn what_a_branch_used_is_released_when_it_ends() {
+    let world = World::new();
+    let account = world.runtime.environment().account().clone();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 100000000))
+         (call $config_set_can_create_configs (i64.const 0) (i32.const 1))",
+        r#"(func (export "culprit")
+            (drop (memory.grow (i32.const 100)))
+            (loop $more
+                (drop (call $create_config))
+                (br_if $more (i64.lt_u (call $account_used (i32.const 0)) (i64.const 8000000))))
+            (call $report (i64.const 77)))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    while world.report() != 77 {}
+    host.kill();
+    wait_until("the accounts are empty", || {
+        lunatic_account::Kind::ALL
+            .iter()
+            .all(|kind| account.used(*kind) == 0)
+    });
+}
+
+#[test]
+fn a_process_outside_of_the_branch_cannot_be_signalled_without_the_right() {
+    for call in [
+        "(call $kill (call $parent))",
+        "(call $link (i64.const 1) (call $parent))",
+        "(call $unlink (call $parent))",
+        "(call $monitor (call $parent))",
+        "(call $stop_monitoring (call $parent))",
+        "(drop (call $supervisor_wait (call $parent) (i64.const 0) (i32.const 0)))",
+    ] {
+        let world = World::new();
+        let rest = format!(
+            r#"(func $parent (result i64) (i64.sub (call $process_id) (i64.const 1)))
+            (func (export "culprit") {call} (call $report (i64.const 99)))"#
+        );
+        let module = world.load(&host(
+            "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+            &rest,
+        ));
+        let host = world.spawn(&module, "main");
+        assert_eq!(world.report(), 0);
+        let culprit = world.report();
+        wait_until("the culprit has ended", || {
+            process(&world, culprit).is_none()
+        });
+        assert!(host.is_alive(), "{call}");
+        world.no_more_reports();
+    }
+}
+
+#[test]
+fn with_the_right_a_process_outside_of_the_branch_can_be_signalled() {
+    let world = World::new();
+    let module = world.load(&host(
+        r#"(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))
+           (call $config_set_right (i64.const 0) (i32.const 0) (i32.const 1))"#,
+        r#"(func (export "culprit")
+            (call $kill (i64.sub (call $process_id) (i64.const 1))))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    assert_killed(&host);
+}
+
+#[test]
+fn a_branch_has_names_of_its_own_unless_it_may_use_others() {
+    let names = r#"(data (i32.const 300) "shared")
+        (func (export "culprit")
+            (call $report (i64.add (i64.const 500) (i64.extend_i32_u (call $registry_get
+                (i32.const 300) (i32.const 6) (i32.const 16) (i32.const 24))))))"#;
+    let own = "(call $registry_put (i32.const 300) (i32.const 6) (i64.const 0) (call $process_id))
+        (call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))";
+    let allowed = "(call $config_set_right (i64.const 0) (i32.const 2) (i32.const 1))";
+    for (configure, found) in [(own.to_owned(), 501), (format!("{own} {allowed}"), 500)] {
+        let world = World::new();
+        let module = world.load(&host(&configure, names));
+        world.spawn(&module, "main");
+        let reports: [i64; 3] = world.reports();
+        assert!(reports.contains(&found), "{reports:?}");
+    }
+}
+
+#[test]
+fn a_branch_with_little_cpu_time_gets_on_slowly_and_others_go_on() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 5) (i64.const 20000))",
+        r#"(global $rounds (mut i64) (i64.const 0))
+        (func (export "culprit")
+            (loop $spin
+                (global.set $rounds (i64.add (global.get $rounds) (i64.const 1)))
+                (br $spin)))
+        (func (export "neighbour")
+            (local $left i32)
+            (local.set $left (i32.const 200))
+            (loop $more
+                (call $sleep_ms (i64.const 1))
+                (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                (br_if $more (local.get $left))))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    assert_eq!(world.report(), 0);
+    let culprit = process(&world, world.report()).unwrap();
+    let neighbour = world.spawn(&module, "neighbour");
+    assert_normal(&neighbour);
+    let used = culprit.info().cpu_time;
+    assert!(!used.is_zero());
+    assert!(host.is_alive());
+}

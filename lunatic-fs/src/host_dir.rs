@@ -1,0 +1,188 @@
+//! An open directory of the host, and what is reached through it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptionsExt};
+use rustix::fs::OFlags;
+
+use crate::file_systems::{FileSystems, refused};
+use crate::metadata::Metadata;
+use crate::open::OpenOptions;
+use crate::processes;
+
+/// An open directory of the host. What is on file systems of the kernel is not reached
+/// through it, unless the directory was named itself and is on one.
+#[derive(Debug)]
+pub(crate) struct HostDir {
+    dir: Dir,
+    file_systems: FileSystems,
+}
+
+/// A directory in which something is changed, and the part of its path that is left.
+pub(crate) enum Parent<'a> {
+    /// The directory that the path begins at.
+    Same(&'a Dir),
+    /// One below.
+    Below(Dir),
+}
+
+impl HostDir {
+    /// Opens a directory by its ordinary path.
+    pub(crate) fn open_ambient(path: &Path) -> io::Result<HostDir> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        let file_systems = FileSystems::named(&dir)?;
+        if file_systems.show_processes() {
+            processes::check(dir.as_fd())?;
+        }
+        Ok(HostDir { dir, file_systems })
+    }
+
+    /// Returns whether nothing here may be changed, as it shows the processes of the
+    /// machine.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.file_systems.show_processes()
+    }
+
+    /// Returns the directory itself, for what has no path.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Returns a directory that was found or opened below this one.
+    pub(crate) fn below(&self, dir: fs::File, metadata: Metadata) -> HostDir {
+        HostDir {
+            dir: Dir::from_std_file(dir),
+            file_systems: self.file_systems.below(metadata),
+        }
+    }
+
+    /// Finds what a path leads to, without opening it: its metadata can be read, and
+    /// nothing else.
+    ///
+    /// - `follow`: whether a symbolic link is followed at the end of the path.
+    pub(crate) fn find(&self, path: &Path, follow: bool) -> io::Result<(fs::File, Metadata)> {
+        let mut options = cap_std::fs::OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(OFlags::PATH.bits() as i32)
+            .follow(if follow {
+                FollowSymlinks::Yes
+            } else {
+                FollowSymlinks::No
+            });
+        self.reach(path, &options, OFlags::PATH | nofollow(follow))
+    }
+
+    /// Opens a file or a directory.
+    ///
+    /// To open a device can do something, so it is looked at before it is opened, and
+    /// again when it is open, as the path may lead elsewhere then.
+    pub(crate) fn open(
+        &self,
+        path: &Path,
+        options: OpenOptions,
+    ) -> io::Result<(fs::File, Metadata)> {
+        match self.find(path, !options.nofollow) {
+            Ok((_, found)) => self.file_systems.check_opening(&found)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {
+                self.parent(path)?;
+            }
+            Err(error) => return Err(error),
+        }
+        let flags = options.flags() | nofollow(!options.nofollow);
+        let (file, metadata) = self.reach(path, &options.to_host(), flags)?;
+        self.file_systems.check_opening(&metadata)?;
+        Ok((file, metadata))
+    }
+
+    /// Opens the directory that holds the last component of a path, and returns what is
+    /// left of the path. Where the path ends in something that is not a name, nothing of
+    /// it is taken: nothing can have such a path as its own.
+    pub(crate) fn parent<'p>(&self, path: &'p Path) -> io::Result<(Parent<'_>, &'p Path)> {
+        let Some(Component::Normal(_)) = path.components().next_back() else {
+            return Ok((Parent::Same(&self.dir), path));
+        };
+        let above = path.parent().unwrap_or(Path::new(""));
+        if above.as_os_str().is_empty() {
+            return Ok((Parent::Same(&self.dir), path));
+        }
+        let dir = self.dir.open_dir(above)?.into_std_file();
+        self.file_systems.check(&dir)?;
+        Ok((Parent::Below(Dir::from_std_file(dir)), rest(path, above)))
+    }
+
+    /// Returns what a symbolic link contains.
+    pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        if self.file_systems.show_processes() {
+            return Err(refused("links in /proc are not read"));
+        }
+        let (parent, rest) = self.parent(path)?;
+        parent.dir().read_link(rest)
+    }
+
+    /// Opens what a path leads to, if it can be reached.
+    ///
+    /// - `flags`: those of POSIX that the options mean.
+    fn reach(
+        &self,
+        path: &Path,
+        options: &cap_std::fs::OpenOptions,
+        flags: OFlags,
+    ) -> io::Result<(fs::File, Metadata)> {
+        let file = match self.file_systems.show_processes() {
+            true => processes::open(self.dir.as_fd(), path, flags)?,
+            false => self.dir.open_with(path, options)?.into_std(),
+        };
+        let metadata = self.file_systems.check(&file)?;
+        Ok((file, metadata))
+    }
+}
+
+impl Parent<'_> {
+    pub(crate) fn dir(&self) -> &Dir {
+        match self {
+            Parent::Same(dir) => dir,
+            Parent::Below(dir) => dir,
+        }
+    }
+}
+
+/// Returns what of a path is behind the directory that holds its last component, with
+/// the slashes at the end.
+fn rest<'p>(path: &'p Path, above: &Path) -> &'p Path {
+    let bytes = &path.as_os_str().as_bytes()[above.as_os_str().len()..];
+    let start = bytes.iter().position(|byte| *byte != b'/');
+    Path::new(OsStr::from_bytes(&bytes[start.unwrap_or(0)..]))
+}
+
+fn nofollow(follow: bool) -> OFlags {
+    match follow {
+        true => OFlags::empty(),
+        false => OFlags::NOFOLLOW,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_path_is_its_last_component_as_it_is_written() {
+        for (path, above, left) in [
+            ("a/b", "a", "b"),
+            ("a//b//", "a", "b//"),
+            ("./a/b/.", "./a", "b/."),
+        ] {
+            assert_eq!(Path::new(path).parent(), Some(Path::new(above)));
+            let rest = rest(Path::new(path), Path::new(above));
+            assert_eq!(rest.as_os_str(), left);
+        }
+    }
+}

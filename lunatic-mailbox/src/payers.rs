@@ -1,0 +1,161 @@
+//! The accounts that pay for the messages of one mailbox.
+
+use std::collections::BTreeMap;
+
+use lunatic_account::{Account, AccountId, Exceeded, Kind};
+
+use crate::queue::Payer;
+
+/// The accounts to which queued messages are charged.
+///
+/// Each is charged more than it uses, in chunks, so that most messages cost no atomic
+/// operation; when nothing of it is queued any more, everything is released.
+#[derive(Debug, Default)]
+pub(crate) struct Payers {
+    /// By [`Payer`].
+    entries: Vec<Option<Entry>>,
+    /// The numbers of the empty entries.
+    free: Vec<Payer>,
+    /// A tree, since a hash table that grows moves all of its entries in one step.
+    by_account: BTreeMap<AccountId, Payer>,
+    /// The one that was charged last.
+    last: Payer,
+}
+
+#[derive(Debug)]
+struct Entry {
+    account: Account,
+    /// How much is charged to the account, in bytes.
+    reserved: u64,
+    /// How much of that is for queued messages.
+    used: u64,
+}
+
+/// Why a message is not charged.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The account has no memory left.
+    Exceeded(Exceeded),
+    /// There are as many payers as can be told apart.
+    TooManyPayers,
+}
+
+/// No less than this is charged at once, if the account allows it.
+const CHUNK: u64 = 4096;
+
+impl Payers {
+    /// Charges a message.
+    pub(crate) fn charge(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
+        let known = self.find(account);
+        let payer = match known {
+            Some(payer) => payer,
+            None => self.add(account)?,
+        };
+        self.last = payer;
+        let Some(entry) = self.entry(payer) else {
+            return Err(Refusal::TooManyPayers);
+        };
+        match entry.charge(bytes) {
+            Ok(()) => Ok(payer),
+            Err(exceeded) => {
+                // The sender holds a reference of its own: this is not the last one.
+                drop(self.remove_unused(payer));
+                Err(Refusal::Exceeded(exceeded))
+            }
+        }
+    }
+
+    /// Releases what was charged for a message. Returns an account that is not used any
+    /// more, to be dropped outside of locks.
+    pub(crate) fn release(&mut self, payer: Payer, bytes: u64) -> Option<Account> {
+        self.entry(payer)?.release(bytes);
+        self.remove_unused(payer)
+    }
+
+    fn find(&self, account: &Account) -> Option<Payer> {
+        let last = self.entries.get(self.last.index()?);
+        let is_last = |entry: &Option<Entry>| {
+            let entry = entry.as_ref();
+            entry.is_some_and(|entry| entry.account.is(account))
+        };
+        match last.is_some_and(is_last) {
+            true => Some(self.last),
+            false => self.by_account.get(&account.id()).copied(),
+        }
+    }
+
+    fn add(&mut self, account: &Account) -> Result<Payer, Refusal> {
+        let entry = Entry {
+            account: account.clone(),
+            reserved: 0,
+            used: 0,
+        };
+        let payer = match self.free.pop() {
+            Some(payer) => payer,
+            None => {
+                let new = Payer::of_index(self.entries.len());
+                self.entries.push(None);
+                new.ok_or(Refusal::TooManyPayers).inspect_err(|_| {
+                    self.entries.pop();
+                })?
+            }
+        };
+        if let Some(free) = payer.index().and_then(|index| self.entries.get_mut(index)) {
+            *free = Some(entry);
+        }
+        self.by_account.insert(account.id(), payer);
+        Ok(payer)
+    }
+
+    fn entry(&mut self, payer: Payer) -> Option<&mut Entry> {
+        self.entries.get_mut(payer.index()?)?.as_mut()
+    }
+
+    fn remove_unused(&mut self, payer: Payer) -> Option<Account> {
+        let place = self.entries.get_mut(payer.index()?)?;
+        let unused = place.take_if(|entry| entry.used == 0)?;
+        unused.account.release(Kind::Memory, unused.reserved);
+        self.by_account.remove(&unused.account.id());
+        self.free.push(payer);
+        Some(unused.account)
+    }
+}
+
+impl Entry {
+    fn charge(&mut self, bytes: u64) -> Result<(), Exceeded> {
+        let used = self.used + bytes;
+        if let Some(missing) = used
+            .checked_sub(self.reserved)
+            .filter(|missing| *missing > 0)
+        {
+            let chunk = missing.max(CHUNK).max(self.used / 4);
+            let mut charge = |amount| {
+                self.account.charge(Kind::Memory, amount)?;
+                self.reserved += amount;
+                Ok(())
+            };
+            charge(chunk).or_else(|_: Exceeded| charge(missing))?;
+        }
+        self.used = used;
+        Ok(())
+    }
+
+    fn release(&mut self, bytes: u64) {
+        self.used -= bytes;
+        let unused = self.reserved - self.used;
+        if unused > 2 * CHUNK && unused > self.used {
+            let kept = CHUNK.max(self.used / 4);
+            self.account.release(Kind::Memory, unused - kept);
+            self.reserved -= unused - kept;
+        }
+    }
+}
+
+/// Whatever is still charged is released.
+impl Drop for Payers {
+    fn drop(&mut self) {
+        for entry in self.entries.iter().flatten() {
+            entry.account.release(Kind::Memory, entry.reserved);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Who pays for what is queued.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use lunatic_account::{Account, AccountLimits, Kind};
+use lunatic_mailbox::{DataMessage, Limits, Mailbox, Message, SendError, Tag, Wanted};
+use proptest::prelude::*;
+
+fn data(tag: i64, bytes: usize) -> Message {
+    DataMessage::new(Tag::new(tag), vec![0; bytes]).into()
+}
+
+fn limited(memory: u64) -> Account {
+    let limits = AccountLimits {
+        memory,
+        ..AccountLimits::default()
+    };
+    Account::root(limits)
+}
+
+#[test]
+fn the_first_few_small_messages_are_free_and_a_large_one_is_not() {
+    let (sender, _mailbox) = Mailbox::new(Limits::default());
+    let account = Account::default();
+    for _ in 0..8 {
+        sender.queue(Some(&account), data(1, 16)).unwrap();
+    }
+    assert_eq!(account.used(Kind::Memory), 0);
+    sender.queue(Some(&account), data(1, 1 << 20)).unwrap();
+    assert!(account.used(Kind::Memory) > 1 << 20);
+    drop(sender.close());
+    assert_eq!(account.used(Kind::Memory), 0);
+}
+
+#[test]
+fn who_floods_is_refused_while_others_still_get_through() {
+    let (sender, mut mailbox) = Mailbox::new(Limits::default());
+    let (flooder, other) = (limited(32 << 10), limited(32 << 10));
+    let mut sent = 0;
+    let refused = loop {
+        match sender.queue(Some(&flooder), data(1, 100)) {
+            Ok(_) => sent += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, SendError::Refused(Message::Data(_), _)));
+    assert!((50..1000).contains(&sent), "{sent}");
+    sender.queue(Some(&other), data(2, 100)).unwrap();
+
+    // What is received is not charged any more.
+    while mailbox.try_receive(&Wanted::tags(Tag::new(1))).is_some() {}
+    assert_eq!(flooder.used(Kind::Memory), 0);
+    assert!(other.used(Kind::Memory) > 0);
+    sender.queue(Some(&flooder), data(1, 100)).unwrap();
+}
+
+#[test]
+fn a_refusal_of_a_whole_chunk_falls_back_to_what_is_needed() {
+    let (sender, _mailbox) = Mailbox::new(Limits::default());
+    let account = limited(1000);
+    sender.queue(Some(&account), data(1, 500)).unwrap();
+    let used = account.used(Kind::Memory);
+    assert!((500..=1000).contains(&used), "{used}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn all_is_released_when_all_is_received_or_dropped(
+        steps in prop::collection::vec((0..4usize, 0..4i64, 0..20_000usize, any::<bool>()), 0..400),
+        close in any::<bool>(),
+    ) {
+        let (sender, mut mailbox) = Mailbox::new(Limits::default());
+        let accounts = [1 << 16, 1 << 18, u64::MAX, 1 << 14].map(limited);
+        for (from, tag, bytes, receive) in steps {
+            let sent = sender.queue(Some(&accounts[from]), data(tag, bytes));
+            prop_assert!(matches!(sent, Ok(_) | Err(SendError::Refused(..))));
+            if receive {
+                mailbox.try_receive(&Wanted::tags(Tag::new(tag)));
+            }
+        }
+        match close {
+            true => {
+                let mut leftover = sender.close();
+                while leftover.drop_some(7) {}
+            }
+            false => while mailbox.try_receive(&Wanted::Any).is_some() {},
+        }
+        for account in accounts {
+            prop_assert_eq!(account.used(Kind::Memory), 0);
+        }
+    }
+}
