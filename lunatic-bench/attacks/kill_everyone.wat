@@ -1,5 +1,5 @@
 ;; It kills all processes with small ids.
-;; expect: contained
+;; expect: trap
 (module
     (import "lunatic::process" "process_id" (func $process_id (result i64)))
     (import "lunatic::process" "kill" (func $kill (param i64)))

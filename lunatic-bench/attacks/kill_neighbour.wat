@@ -1,5 +1,5 @@
 ;; It kills a stranger.
-;; expect: contained
+;; expect: trap
 (module
     (import "lunatic::process" "kill" (func $kill (param i64)))
     (memory (export "memory") 1)

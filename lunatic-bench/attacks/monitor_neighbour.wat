@@ -1,5 +1,5 @@
 ;; It watches a stranger.
-;; expect: contained
+;; expect: trap
 (module
     (import "lunatic::process" "monitor" (func $monitor (param i64)))
     (memory (export "memory") 1)

@@ -1,5 +1,5 @@
 ;; It has timers send messages to a stranger.
-;; expect: contained
+;; expect: trap
 (module
     (import "lunatic::message" "create_data" (func $create_data (param i64 i64)))
     (import "lunatic::message" "write_data" (func $write_data (param i32 i32) (result i32)))

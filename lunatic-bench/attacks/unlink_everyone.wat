@@ -1,5 +1,5 @@
 ;; It removes links that it does not have.
-;; expect: contained
+;; expect: trap
 (module
     (import "lunatic::process" "unlink" (func $unlink (param i64)))
     (memory (export "memory") 1)

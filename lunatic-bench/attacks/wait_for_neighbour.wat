@@ -1,5 +1,5 @@
 ;; It waits for the end of a stranger.
-;; expect: contained
+;; expect: trap
 (module
     (import "lunatic::supervisor" "wait" (func $supervisor_wait (param i64 i64 i32) (result i32)))
     (memory (export "memory") 1)

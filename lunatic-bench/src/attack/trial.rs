@@ -1,6 +1,7 @@
 //! A runtime in which one attack runs beside neighbours.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use anyhow::{Context, Result};
 use futures_lite::future::block_on;
 use lunatic_account::Kind;
 use lunatic_cli::{Config, Root, Runtime};
+use lunatic_net::NetConfig;
 use lunatic_process::Process;
 
 use crate::attack::probe::{FUNCTIONS, Probe};
@@ -28,6 +30,9 @@ const HOST: &str = include_str!("host.wat");
 /// The trusted processes, in the order of their ids.
 const TRUSTED: [&str; 4] = ["the host", "pong", "the neighbour", "the sleeper"];
 
+/// The most memory of the runtime, in bytes.
+const MAX_MEMORY: u64 = 512 << 20;
+
 /// How long anything may take that has to happen in the end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -43,11 +48,12 @@ impl Trial {
         let probe = Probe::new(attack);
         let register = probe.clone();
         let runtime = Runtime::builder()
+            .max_memory(MAX_MEMORY)
             .workers(NonZeroUsize::MIN.saturating_add(1))
             .host_functions(FUNCTIONS, move |linker| register.add_to_linker(linker))
             .start()?;
         let host = block_on(runtime.load(HOST.into()))?;
-        let root = Root::new("main").config(Config::trusted());
+        let root = Root::new("main").config(trusted());
         let host = block_on(runtime.spawn(&host, root))?;
         let mut trial = Trial {
             runtime,
@@ -134,6 +140,14 @@ impl Trial {
         let mut left = Kind::ALL.map(|kind| (kind, account.used(kind))).to_vec();
         left.retain(|(_, used)| *used != 0);
         left
+    }
+}
+
+/// All rights, but no network: a culprit has as much of it as the host.
+fn trusted() -> Config {
+    Config {
+        net: Arc::new(NetConfig::nothing()),
+        ..Config::trusted()
     }
 }
 
