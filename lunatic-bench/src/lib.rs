@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //!
+//! - [`attack`]: attacks by hostile guests, and what they do to others.
 //! - [`compute`]: kernels that compute, on plain wasmtime and on our engine.
 //! - `benches/micro`: everything that is measured in parts, by divan.
 //! - `src/bin/measure`: measures whole programs, for `cargo xtask bench` and
@@ -13,6 +14,7 @@
 //! - Nothing depends on this crate.
 //! - Nothing here asserts a time.
 
+pub mod attack;
 pub mod compute;
 
 /// The examples in the README, as tests.

@@ -7,6 +7,7 @@
 //! # Layout
 //!
 //! - [`account`]: how much the processes of a branch may use together.
+//! - [`directory`]: directories that processes with a config can use.
 //! - [`supervisor`]: OTP's supervisors.
 //! - [`group`]: OTP's process groups.
 //! - [`process`]: as much of processes and messages as supervised programs need
@@ -23,6 +24,7 @@
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 
 pub mod account;
+pub mod directory;
 pub mod error;
 pub mod group;
 pub mod param;

@@ -96,6 +96,13 @@ mod host {
         }
     }
 
+    pub(super) mod wasi {
+        #[link(wasm_import_module = "lunatic::wasi")]
+        extern "C" {
+            pub(crate) fn config_preopen_dir(config: u64, dir: *const u8, len: usize);
+        }
+    }
+
     pub(super) mod message {
         #[link(wasm_import_module = "lunatic::message")]
         extern "C" {
@@ -120,7 +127,7 @@ mod host {
     }
 }
 
-use host::{error, message, process, supervisor};
+use host::{error, message, process, supervisor, wasi};
 
 /// What is said of a child, as the host reads it.
 pub(crate) struct ChildRecord<'a> {
@@ -333,6 +340,11 @@ pub(crate) fn stop_monitoring(process: u64) {
 pub(crate) fn die_when_link_dies(die: bool) {
     // SAFETY: no memory is touched.
     unsafe { process::die_when_link_dies(die.into()) }
+}
+
+pub(crate) fn config_preopen_dir(config: u64, dir: &str) {
+    // SAFETY: the text is there for the time of the call.
+    unsafe { wasi::config_preopen_dir(config, dir.as_ptr(), dir.len()) }
 }
 
 pub(crate) fn send(process: u64, tag: i64, bytes: &[u8]) {

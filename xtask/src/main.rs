@@ -56,6 +56,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Has hostile guests attack others, and sees what that does
+    #[command(disable_help_flag = true)]
+    Attack {
+        /// What follows is handed to the program that measures
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Model-checks what workers, mailboxes and the arena share between threads
     Loom,
     /// Runs everything CI runs
@@ -80,6 +87,9 @@ fn main() -> ExitCode {
         }
         Task::Soak { arguments } => {
             return measure::main("soak", &arguments).unwrap_or_else(report);
+        }
+        Task::Attack { arguments } => {
+            return measure::main("attack", &arguments).unwrap_or_else(report);
         }
         Task::Loom => loom::main(),
         Task::Test => test::main(),

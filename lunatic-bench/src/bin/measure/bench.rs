@@ -4,7 +4,6 @@
 //! memory and idle CPU time are read from outside. Others than the runtime of
 //! this tree do the same interleaved with it, so that noise hits all alike.
 
-mod document;
 mod live;
 mod machine;
 mod measurement;
@@ -25,6 +24,8 @@ use machine::Machine;
 use plan::{Guest, PLAN, Size, Workload};
 use results::Results;
 use subject::Subject;
+
+use crate::document;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {

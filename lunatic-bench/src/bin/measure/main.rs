@@ -1,5 +1,5 @@
-//! Measures whole programs: `cargo xtask bench` and `cargo xtask soak` build it
-//! and start it.
+//! Measures whole programs: `cargo xtask bench`, `soak` and `attack` build it and
+//! start it.
 //!
 //! The programs of this tree lie in the folder of this one, and `LUNATIC_GUESTS`
 //! names the folder of the guests.
@@ -9,7 +9,9 @@
     reason = "it shows what it measures"
 )]
 
+mod attack;
 mod bench;
+mod document;
 mod number;
 mod place;
 mod proc;
@@ -33,12 +35,19 @@ enum Task {
     Bench(bench::Options),
     /// Starts and ends processes for a while, and checks that memory does not grow
     Soak(soak::Options),
+    /// Has hostile guests attack others, and sees from outside what that does
+    Attack(attack::Options),
+    /// Runs one attack in this program and prints what was seen
+    #[command(hide = true)]
+    Trial(attack::TrialOptions),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Bench(options) => bench::main(&options),
         Task::Soak(options) => soak::main(&options),
+        Task::Attack(options) => attack::main(&options),
+        Task::Trial(options) => attack::trial(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

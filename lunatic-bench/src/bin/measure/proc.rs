@@ -23,6 +23,11 @@ pub(crate) fn memory(id: u32) -> Result<Value> {
     Ok(pages + tables)
 }
 
+/// The most bytes of memory that process `id` had until now.
+pub(crate) fn peak(id: u32) -> Result<u64> {
+    Ok(kilobytes(&format!("/proc/{id}/status"), "VmHWM:")? as u64)
+}
+
 /// The seconds of CPU time that process `id` used until now.
 pub(crate) fn cpu_time(id: u32) -> Result<Value> {
     let path = format!("/proc/{id}/stat");

@@ -16,8 +16,8 @@ mod wrk;
 use anyhow::{Result, bail};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::document;
 use super::machine::Machine;
+use crate::document;
 use crate::number::{Unit, Value};
 use table::{Line, Outcome};
 

@@ -1,4 +1,4 @@
-//! Writes the measured part of BENCHMARKS.md, and leaves the rest alone.
+//! Writes the measured parts of documents, and leaves the rest alone.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,50 +7,62 @@ use anyhow::{Context, Result};
 
 use crate::place;
 
-const FILE: &str = "BENCHMARKS.md";
+const BENCHMARKS: &str = "BENCHMARKS.md";
 
 /// What stands in a new file.
 const INTRODUCTION: &str = "# Benchmarks\n";
 
-/// A part of the file that is written here.
+/// A part of a file that is written here.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(crate) struct Section {
+    /// The file, in the folder of the workspace.
+    file: &'static str,
     /// What encloses it.
     begin: &'static str,
     end: &'static str,
 }
 
 /// What `cargo xtask bench` measures.
-pub(super) const MAIN: Section = Section {
+pub(crate) const MAIN: Section = Section {
+    file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench` from here … -->\n",
     end: "<!-- … to here. -->\n",
 };
 
 /// What `cargo xtask bench --network` measures.
-pub(super) const NETWORK: Section = Section {
+pub(crate) const NETWORK: Section = Section {
+    file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench --network` from here … -->\n",
     end: "<!-- … to here (network). -->\n",
+};
+
+/// What `cargo xtask attack` measures.
+pub(crate) const ATTACKS: Section = Section {
+    file: "SECURITY.md",
+    begin: "<!-- Written by `cargo xtask attack --write` from here … -->\n",
+    end: "<!-- … to here. -->\n",
 };
 
 impl Section {
     /// Puts `measured` between the section's two markers, and leaves the rest of
     /// the file alone. A section that isn't there yet comes last.
-    pub(super) fn write(&self, measured: &str) -> Result<()> {
-        let path = place::root().join(FILE);
+    pub(crate) fn write(&self, measured: &str) -> Result<()> {
+        let file = self.file;
+        let path = place::root().join(file);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(INTRODUCTION.to_owned()),
             read => read,
         };
-        let text = text.with_context(|| format!("cannot read {FILE}"))?;
+        let text = text.with_context(|| format!("cannot read {file}"))?;
         let text = self
             .filled(&text, measured)
-            .with_context(|| format!("{FILE} has lost a marker of its measured part"))?;
-        fs::write(&path, text).with_context(|| format!("cannot write {FILE}"))
+            .with_context(|| format!("{file} has lost a marker of its measured part"))?;
+        fs::write(&path, text).with_context(|| format!("cannot write {file}"))
     }
 
     /// `text` with `measured` in this section; none if one marker is alone.
     fn filled(&self, text: &str, measured: &str) -> Option<String> {
-        let Section { begin, end } = self;
+        let Section { begin, end, .. } = self;
         let Some((before, rest)) = text.split_once(begin) else {
             let is_new = !text.contains(end);
             return is_new.then(|| format!("{text}\n{begin}\n{measured}\n{end}"));

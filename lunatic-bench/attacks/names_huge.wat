@@ -1,0 +1,23 @@
+;; It takes names of a megabyte.
+;; expect: trap
+(module
+    (import "lunatic::process" "process_id" (func $process_id (result i64)))
+    (import "lunatic::registry" "put" (func $registry_put (param i32 i32 i64 i64)))
+    (import "lunatic::distributed" "node_id" (func $distributed_node_id (result i64)))
+    (memory (export "memory") 32)
+    (global $number (mut i64) (i64.const 0))
+    ;; Writes the next number to an address, in 16 letters.
+    (func $next_name (param $at i32)
+        (local $left i64)
+        (global.set $number (i64.add (global.get $number) (i64.const 1)))
+        (local.set $left (global.get $number))
+        (loop $letter
+            (i32.store8 (local.get $at) (i32.add (i32.const 97) (i32.wrap_i64 (i64.and (local.get $left) (i64.const 15)))))
+            (local.set $left (i64.shr_u (local.get $left) (i64.const 4)))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $letter (i32.and (local.get $at) (i32.const 15)))))
+    (func (export "main") (param $host i64) (param $neighbour i64)
+        (loop $again
+            (call $next_name (i32.const 0))
+            (call $registry_put (i32.const 0) (i32.const 1000000) (call $distributed_node_id) (call $process_id))
+            (br $again))))

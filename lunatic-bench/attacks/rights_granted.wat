@@ -1,0 +1,9 @@
+;; It grants a right that it does not have.
+;; rights: configs
+;; expect: trap
+(module
+    (import "lunatic::process" "create_config" (func $create_config (result i64)))
+    (import "lunatic::process" "config_set_right" (func $config_set_right (param i64 i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "main") (param $host i64) (param $neighbour i64)
+        (call $config_set_right (call $create_config) (i32.const 0) (i32.const 1))))

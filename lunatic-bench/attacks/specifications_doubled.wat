@@ -1,0 +1,37 @@
+;; It nests two copies of a specification in each of the next two.
+;; expect: stopped
+(module
+    (import "lunatic::supervisor" "create_spec" (func $supervisor_create_spec (param i32 i32 i32 i32 i64 i32) (result i64)))
+    (import "lunatic::supervisor" "add_supervisor" (func $supervisor_add_supervisor (param i64 i64 i32 i64 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (global $number (mut i64) (i64.const 0))
+    ;; Writes the next number to an address, in 16 letters.
+    (func $next_name (param $at i32)
+        (local $left i64)
+        (global.set $number (i64.add (global.get $number) (i64.const 1)))
+        (local.set $left (global.get $number))
+        (loop $letter
+            (i32.store8 (local.get $at) (i32.add (i32.const 97) (i32.wrap_i64 (i64.and (local.get $left) (i64.const 15)))))
+            (local.set $left (i64.shr_u (local.get $left) (i64.const 4)))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $letter (i32.and (local.get $at) (i32.const 15)))))
+    (func $add (param $outer i64) (param $inner i64) (result i32)
+        (call $supervisor_add_supervisor (local.get $outer) (local.get $inner)
+            (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 64)))
+    (func $new (result i64)
+        (call $next_name (i32.const 0))
+        (call $supervisor_create_spec (i32.const 0) (i32.const 16) (i32.const 0) (i32.const 1) (i64.const 1000) (i32.const 0)))
+    (func (export "main") (param $host i64) (param $neighbour i64)
+        (local $a i64) (local $b i64) (local $c i64) (local $d i64)
+        (local.set $a (call $new))
+        (local.set $b (call $new))
+        (loop $again
+            (local.set $c (call $new))
+            (local.set $d (call $new))
+            (if (call $add (local.get $c) (local.get $a)) (then return))
+            (if (call $add (local.get $c) (local.get $b)) (then return))
+            (if (call $add (local.get $d) (local.get $a)) (then return))
+            (if (call $add (local.get $d) (local.get $b)) (then return))
+            (local.set $a (local.get $c))
+            (local.set $b (local.get $d))
+            (br $again))))

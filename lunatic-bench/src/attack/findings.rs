@@ -1,0 +1,55 @@
+//! What was seen of an attack.
+
+use std::time::Duration;
+
+use lunatic_account::Kind;
+
+use crate::attack::End;
+
+/// What was seen of an attack.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// How the culprit ended by itself; `None` if it ran until it was killed.
+    pub end: Option<End>,
+    /// How much longer than they had to the neighbours waited, the shortest first.
+    pub delays: Vec<Duration>,
+    /// Which processes, beside those of the culprit, ended.
+    pub casualties: Vec<&'static str>,
+    /// Whether the neighbours went on after the culprit's branch was killed.
+    pub neighbours_go_on: bool,
+    /// How long it took until all processes of the branch were gone.
+    pub branch_gone: Option<Duration>,
+    /// What was still charged when all processes had ended.
+    pub left: Vec<(Kind, u64)>,
+}
+
+impl Findings {
+    /// What must not be, whatever the attack; empty if nobody but the culprit was hurt.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for casualty in &self.casualties {
+            problems.push(format!("{casualty} ended"));
+        }
+        if !self.neighbours_go_on {
+            problems.push("the neighbours stand still".to_owned());
+        }
+        if self.branch_gone.is_none() {
+            problems.push("the culprit's branch cannot be killed".to_owned());
+        }
+        for (kind, amount) in &self.left {
+            problems.push(format!("{amount} {kind} are left"));
+        }
+        problems
+    }
+
+    /// The delay that 99 of 100 stay below.
+    pub fn p99(&self) -> Duration {
+        let index = self.delays.len().saturating_sub(1) * 99 / 100;
+        self.delays.get(index).copied().unwrap_or_default()
+    }
+
+    /// The longest delay.
+    pub fn worst(&self) -> Duration {
+        self.delays.last().copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,80 @@
+//! Runs an attack in a program of its own, and watches that.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use lunatic_bench::attack::Attack;
+
+use super::confinement::Confinement;
+use super::outcome::{Outcome, Seen};
+use crate::proc;
+
+/// How often it is looked how much memory the program has.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How much longer than the attack the program may take.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Runs an attack for so many seconds.
+pub(super) fn run(attack: Attack, seconds: u64) -> Result<Outcome> {
+    let confinement = Confinement::new();
+    let own = env::current_exe().context("cannot tell where this program is")?;
+    let mut program = Command::new(own)
+        .args(["trial", &attack.name, &seconds.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start this program again")?;
+    confinement.take(program.id());
+    let log = program
+        .stderr
+        .take()
+        .map(|pipe| thread::spawn(|| size(pipe)));
+    let said = program
+        .stdout
+        .take()
+        .map(|pipe| thread::spawn(|| seen(pipe)));
+    let peak = peak(&mut program, PATIENCE + Duration::from_secs(seconds))?;
+    let log = log.and_then(|thread| thread.join().ok());
+    let said = said.and_then(|thread| thread.join().ok());
+    Ok(Outcome {
+        attack,
+        seen: said.flatten(),
+        peak,
+        log: log.unwrap_or_default(),
+    })
+}
+
+/// Waits for the end of a program, and kills it if it takes too long. The most memory
+/// that it had.
+fn peak(program: &mut Child, limit: Duration) -> Result<u64> {
+    let start = Instant::now();
+    let mut peak = 0;
+    while program.try_wait()?.is_none() {
+        if start.elapsed() > limit {
+            program.kill()?;
+        }
+        // It may have ended meanwhile.
+        peak = proc::peak(program.id()).unwrap_or(peak);
+        thread::sleep(POLL_INTERVAL);
+    }
+    Ok(peak)
+}
+
+fn size(pipe: impl Read) -> u64 {
+    let mut pipe = pipe;
+    // A pipe that breaks has ended.
+    io::copy(&mut pipe, &mut io::sink()).unwrap_or_default()
+}
+
+/// What a trial has printed, among what its guests have.
+fn seen(pipe: impl Read) -> Option<Seen> {
+    let lines = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
+    let seen = lines.filter_map(|line| Seen::from_line(&String::from_utf8_lossy(&line)));
+    seen.last()
+}

@@ -1,0 +1,147 @@
+//! Each attack, for a moment: nobody but the culprit is hurt.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::time::Duration;
+
+use lunatic_bench::attack::{Attack, Trial};
+
+/// How long a culprit runs that does not have to end by itself.
+const TIME: Duration = Duration::from_millis(300);
+
+fn hurts_only_itself(name: &str) {
+    let attack = Attack::named(name).unwrap();
+    let expectation = attack.expectation.clone();
+    let trial = Trial::start(attack).unwrap();
+    let findings = trial.run(TIME, expectation.is_an_end());
+    let problems = findings.problems();
+    assert!(
+        problems.is_empty(),
+        "{problems:?}, culprit: {:?}",
+        findings.end
+    );
+    let end = findings.end.as_ref();
+    assert!(expectation.allows(end), "not {expectation}, but {end:?}");
+}
+
+/// A test for each attack, so that each has a runtime, and a program, of its own.
+macro_rules! attacks {
+    ($($name:ident)*) => {
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+
+        $(
+            #[test]
+            fn $name() {
+                hurts_only_itself(stringify!($name));
+            }
+        )*
+    };
+}
+
+attacks! {
+    bind_without_right
+    capacity_hints
+    compile_br_table
+    compile_functions
+    compile_garbage
+    compile_globals
+    compile_locals
+    compile_nesting
+    compile_nops
+    config_arguments
+    config_environment
+    configs
+    connect_without_right
+    deep_branches
+    errors_kept
+    errors_of_compiler
+    forged_replies
+    fork_bomb
+    group_again
+    group_broadcast
+    group_joined
+    group_left
+    group_listed
+    group_monitors
+    groups
+    growing_scratch
+    host_calls_straight
+    kill_everyone
+    kill_host
+    kill_neighbour
+    large_messages
+    limits_of_its_own
+    link_at_spawn
+    link_everyone
+    link_host
+    link_neighbour
+    links_at_death
+    list_directory
+    log_flood
+    log_names
+    log_traps
+    loop_br_table
+    loop_clock
+    loop_empty
+    loop_host_call
+    loop_of_calls
+    loop_receive_zero
+    loop_sleep_zero
+    loop_traps
+    mailbox_flood_empty
+    mailbox_flood_host
+    mailbox_flood_neighbour
+    mailbox_flood_self
+    memory_copy
+    memory_fill
+    memory_fill_straight
+    memory_grow
+    memory_grow_together
+    modules_kept
+    monitor_neighbour
+    monitors_at_death
+    name_looked_up
+    name_removed
+    name_taken
+    names
+    names_huge
+    names_huge_lookup
+    path_long
+    poll_many
+    random_bytes
+    recursion
+    rights_granted
+    rights_to_compile_granted
+    selective_receive
+    sleepers
+    spawn_chain
+    spawn_chain_of_little_fuel
+    spawn_large_arguments
+    spawn_large_names
+    spawn_wait
+    spawn_without_right
+    specification_children
+    specifications
+    specifications_doubled
+    specifications_nested
+    spinners
+    start_function_loops
+    stop_as_supervisor
+    table_grow
+    tag_lists
+    terminate_as_supervisor
+    timers
+    timers_due
+    timers_neighbour
+    timers_outlive
+    unlink_everyone
+    wait_for_neighbour
+    wild_addresses
+    write_many_empty
+}
+
+#[test]
+fn every_attack_is_tested() {
+    let attacks = Attack::all().unwrap();
+    let names: Vec<_> = attacks.iter().map(|attack| attack.name.as_str()).collect();
+    assert_eq!(names, TESTED);
+}
