@@ -14,6 +14,8 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
 //!   when the second is used.
+//! - `bounded_steps`: what is done to a module before, so that its code can be preempted
+//!   in time.
 //! - `imports`: why imports cannot be satisfied; `host_function_type`:
 //!   [`HostFunctionType`], what is offered.
 //! - `text_format`: modules as text.
@@ -45,6 +47,7 @@ mod arena;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 #[path = "no_arena.rs"]
 mod arena;
+mod bounded_steps;
 mod budget;
 mod compiler;
 mod data_segments;
