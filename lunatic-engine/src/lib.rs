@@ -18,7 +18,8 @@
 //!   in time.
 //! - `imports`: why imports cannot be satisfied; `host_function_type`:
 //!   [`HostFunctionType`], what is offered.
-//! - `text_format`: modules as text.
+//! - `text_format`: modules as text; `module_limits`: [`ModuleLimits`], how large a module
+//!   may be.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
 //! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
@@ -68,6 +69,7 @@ mod loader;
 mod module;
 mod module_hash;
 mod module_info;
+mod module_limits;
 mod text_format;
 mod ticker;
 mod time_slice;
@@ -86,6 +88,7 @@ pub use loader::Loader;
 pub use module::Module;
 pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;
+pub use module_limits::{ExceedsModuleLimit, ModuleLimit, ModuleLimits};
 pub use text_format::TextError;
 pub use ticker::Ticker;
 
