@@ -1,7 +1,7 @@
+//! Modules do the same after they were rewritten, and have enough points of preemption.
+
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 #![expect(clippy::disallowed_methods, reason = "functions for tests")]
-
-//! Modules do the same after they were rewritten, and have enough points of preemption.
 
 use std::borrow::Cow;
 
