@@ -185,6 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_is_called_at_each_tick_while_a_thread_runs_instances() {
+        let ticker = Ticker::start(Engine::default()).expect("a thread");
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = calls.clone();
+        ticker.on_tick(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        ticker.enter();
+        while calls.load(Ordering::SeqCst) < 3 {
+            thread::yield_now();
+        }
+        ticker.leave();
+        assert!(ticker.ticks() >= 3);
+    }
+
+    #[test]
     fn it_ends_although_it_sleeps() {
         let engine = Engine::default();
         let weak = engine.weak();
