@@ -446,7 +446,9 @@ fn start_scheduler(engine: &Engine, workers: Option<NonZeroUsize>) -> io::Result
     if let Some(workers) = workers {
         builder = builder.workers(workers);
     }
-    builder.start()
+    let scheduler = builder.start()?;
+    engine.ticker().on_tick(scheduler.offer_held_back_tasks());
+    Ok(scheduler)
 }
 
 impl Root {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmparser::BinaryReaderError;
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
+use crate::bounded_steps;
 use crate::host_function_type::HostFunctionType;
 use crate::imports;
 use crate::invalid_module::InvalidModule;
@@ -45,7 +46,8 @@ impl<T: 'static> Compiler<T> {
     /// cannot be compiled.
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<InstancePre<T>, LoadError> {
         let engine = self.linker.engine();
-        let module = Module::from_binary(engine, wasm)
+        let bounded = bounded_steps::rewrite(wasm).map_err(LoadError::Invalid)?;
+        let module = Module::from_binary(engine, &bounded)
             .map_err(|error| invalid(engine, wasm).unwrap_or(LoadError::Compile(error)))?;
         self.linker.instantiate_pre(&module).map_err(|error| {
             let problems = imports::problems(&self.host_functions, &module);

@@ -10,6 +10,7 @@ use wasmtime::{Cache, CacheConfig, Config};
 use crate::arena::Arena;
 use crate::geometry::Geometry;
 use crate::limits::{STACK_BYTES, WASM_STACK_BYTES};
+use crate::module_limits::ModuleLimits;
 use crate::ticker::Ticker;
 
 /// Settings of an [`Engine`].
@@ -21,6 +22,8 @@ pub struct EngineConfig {
     pub cache: Option<PathBuf>,
     /// How memories lie in the address space of the arena.
     pub geometry: Geometry,
+    /// How large a module may be.
+    pub module_limits: ModuleLimits,
     /// Maps every stack and memory by itself, and guards it, as on systems that have
     /// no arena: some 16 000 processes.
     pub without_arena: bool,
@@ -56,6 +59,7 @@ struct Inner {
     fuel: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
     arena: Option<&'static Arena>,
+    module_limits: ModuleLimits,
     ticker: Ticker,
 }
 
@@ -73,6 +77,7 @@ impl Engine {
             true => None,
             false => Arena::get(config.geometry),
         };
+        let module_limits = config.module_limits;
         let mut config = base_config(cache.clone(), arena);
         config.epoch_interruption(true);
         let epoch = wasmtime::Engine::new(&config).map_err(EngineError)?;
@@ -83,6 +88,7 @@ impl Engine {
                 fuel: OnceLock::new(),
                 cache,
                 arena,
+                module_limits,
                 ticker,
             }),
         })
@@ -96,6 +102,11 @@ impl Engine {
     /// Where stacks and memories come from; `None` if the engine maps them itself.
     pub(crate) fn arena(&self) -> Option<&'static Arena> {
         self.inner.arena
+    }
+
+    /// How large a module may be.
+    pub(crate) fn module_limits(&self) -> &ModuleLimits {
+        &self.inner.module_limits
     }
 
     /// The engine whose code looks at the epoch.

@@ -14,9 +14,12 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
 //!   when the second is used.
+//! - `bounded_steps`: what is done to a module before, so that its code can be preempted
+//!   in time.
 //! - `imports`: why imports cannot be satisfied; `host_function_type`:
 //!   [`HostFunctionType`], what is offered.
-//! - `text_format`: modules as text.
+//! - `text_format`: modules as text; `module_limits`: [`ModuleLimits`], how large a module
+//!   may be.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
 //! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
@@ -45,6 +48,7 @@ mod arena;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 #[path = "no_arena.rs"]
 mod arena;
+mod bounded_steps;
 mod budget;
 mod compiler;
 mod data_segments;
@@ -65,6 +69,7 @@ mod loader;
 mod module;
 mod module_hash;
 mod module_info;
+mod module_limits;
 mod text_format;
 mod ticker;
 mod time_slice;
@@ -83,6 +88,7 @@ pub use loader::Loader;
 pub use module::Module;
 pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;
+pub use module_limits::{ExceedsModuleLimit, ModuleLimit, ModuleLimits};
 pub use text_format::TextError;
 pub use ticker::Ticker;
 

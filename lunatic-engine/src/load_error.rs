@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::import_problem::ImportProblem;
 use crate::invalid_module::InvalidModule;
+use crate::module_limits::ExceedsModuleLimit;
 use crate::text_format::TextError;
 
 /// Why bytes did not become a module.
@@ -17,6 +18,8 @@ pub enum LoadError {
     Text(TextError),
     /// They are a component, binary or text.
     Component,
+    /// They are a module that is too large to be compiled here.
+    TooLarge(ExceedsModuleLimit),
     /// They begin like a module, and are not a valid one.
     Invalid(InvalidModule),
     /// The module imports what is not offered.
@@ -31,6 +34,7 @@ impl fmt::Display for LoadError {
             LoadError::NotWasm => f.write_str("this is neither a wasm module nor its text format"),
             LoadError::Text(_) => f.write_str("the text format is wrong"),
             LoadError::Component => f.write_str("this is a component, not a module"),
+            LoadError::TooLarge(_) => f.write_str("the module is too large"),
             LoadError::Invalid(_) => f.write_str("the module is not valid"),
             LoadError::Imports(problems) => write_list(f, problems),
             LoadError::Compile(_) => f.write_str("the module cannot be compiled"),
@@ -52,6 +56,7 @@ impl Error for LoadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             LoadError::Text(error) => Some(error),
+            LoadError::TooLarge(error) => Some(error),
             LoadError::Invalid(error) => Some(error),
             LoadError::Compile(error) => Some(error.as_ref()),
             LoadError::NotWasm | LoadError::Component | LoadError::Imports(_) => None,

@@ -16,10 +16,12 @@ use crate::fuel_compiler::FuelCompiler;
 use crate::fuel_variant::FuelVariant;
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
+use crate::invalid_module::InvalidModule;
 use crate::load_error::LoadError;
 use crate::module::{Code, Module};
 use crate::module_hash::ModuleHash;
 use crate::module_info::ModuleInfo;
+use crate::module_limits::{ModuleLimits, Refused};
 use crate::text_format;
 use crate::time_slice::TimeSlice;
 
@@ -154,7 +156,12 @@ impl<T: InstanceState> Loader<T> {
             epoch_compiler,
             fuel_compiler,
         } = &*self.shared;
-        let wasm = binary(bytes)?;
+        let limits = engine.module_limits();
+        let wasm = binary(bytes, limits)?;
+        limits.check(&wasm).map_err(|refused| match refused {
+            Refused::Exceeds(exceeded) => LoadError::TooLarge(exceeded),
+            Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
+        })?;
         let info = ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?;
         let gives_budgets = budget_function.is_some_and(|function| imports(&wasm, function));
         let (wasm, image) = take_image(engine, wasm);
@@ -182,13 +189,16 @@ impl<T: InstanceState> Loader<T> {
 }
 
 /// The binary module of `bytes`, which may be text.
-fn binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+fn binary(bytes: &[u8], limits: &ModuleLimits) -> Result<Vec<u8>, LoadError> {
     const MAGIC: &[u8] = b"\0asm";
     /// Components begin like modules, with another version.
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
     let wasm = match bytes.starts_with(MAGIC) {
         true => bytes.to_vec(),
-        false => text_format::to_binary(text(bytes)?).map_err(LoadError::Text)?,
+        false => {
+            limits.check_text(bytes).map_err(LoadError::TooLarge)?;
+            text_format::to_binary(text(bytes)?).map_err(LoadError::Text)?
+        }
     };
     match wasm.starts_with(COMPONENT) {
         true => Err(LoadError::Component),

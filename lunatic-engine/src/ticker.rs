@@ -1,5 +1,6 @@
 //! The clock of preemption.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -29,7 +30,7 @@ pub struct Ticker {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     ticks: Ticks,
     /// How many threads run instances.
@@ -37,7 +38,11 @@ struct Shared {
     asleep: AtomicBool,
     /// The thread that ticks, once it was started.
     thread: OnceLock<Thread>,
+    on_tick: OnceLock<Box<OnTick>>,
 }
+
+/// What is called at each tick.
+type OnTick = dyn Fn() + Send + Sync;
 
 /// How many ticks there were. It is read whenever an instance is resumed, so it lies
 /// on a cache line that nothing else is written to.
@@ -77,6 +82,12 @@ impl Ticker {
     /// Notes that a thread has nothing to run for now.
     pub fn leave(&self) {
         self.shared.running.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Has `hook` called at each tick, on the thread that ticks, which it must not hold
+    /// up. Only the first hook is kept.
+    pub fn on_tick(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.shared.on_tick.set(Box::new(hook)).ok();
     }
 
     /// How many ticks there were so far.
@@ -119,6 +130,19 @@ fn run(shared: &Weak<Shared>, engine: &Engine) {
         thread::sleep(Ticker::PERIOD);
         shared.tick();
         engine.increment_epoch();
+        if let Some(hook) = shared.on_tick.get() {
+            hook();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("ticks", &self.ticks)
+            .field("running", &self.running)
+            .field("asleep", &self.asleep)
+            .finish_non_exhaustive()
     }
 }
 
@@ -158,6 +182,22 @@ mod tests {
         while weak.upgrade().is_some() {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_hook_is_called_at_each_tick_while_a_thread_runs_instances() {
+        let ticker = Ticker::start(Engine::default()).expect("a thread");
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = calls.clone();
+        ticker.on_tick(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        ticker.enter();
+        while calls.load(Ordering::SeqCst) < 3 {
+            thread::yield_now();
+        }
+        ticker.leave();
+        assert!(ticker.ticks() >= 3);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use lunatic_engine::{
     Engine, EngineConfig, ExceedsLimits, HostFunctionType, InstanceState, LoadError, Loader,
-    MemoryLimiter, MemoryLimits, Module, ModuleHash, ModuleInfo,
+    MemoryLimiter, MemoryLimits, Module, ModuleHash, ModuleInfo, ModuleLimit, ModuleLimits,
 };
 use lunatic_error::with_causes;
 use wasmtime::{Caller, ValType};
@@ -301,4 +301,153 @@ fn a_module_has_the_name_that_its_name_section_gives_it() {
     // Its data segments are taken out, and its name stays.
     let with_data = r#"(module $shop (memory 1) (data (i32.const 0) "a"))"#;
     assert_eq!(name(with_data).as_deref(), Some("shop"));
+}
+
+/// Loads a module with limits that are smaller than the default ones.
+fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadError> {
+    let mut config = EngineConfig::default();
+    config.module_limits = limits;
+    let engine = Engine::new(&config).unwrap();
+    let loader: Loader<State> = Loader::new(&engine, [], |_| Ok(())).unwrap();
+    loader.load(text.as_bytes())
+}
+
+#[test]
+fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
+    type Limit = fn(&mut ModuleLimits) -> &mut u64;
+    let cases: [(ModuleLimit, Limit, &str, u64); 14] = [
+        (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
+        (
+            ModuleLimit::ModuleBytes,
+            |l| &mut l.module_bytes,
+            "(module)",
+            8,
+        ),
+        (
+            ModuleLimit::Types,
+            |l| &mut l.types,
+            "(module (type (func)) (type (func (param i32))))",
+            2,
+        ),
+        (
+            ModuleLimit::Functions,
+            |l| &mut l.functions,
+            "(module (func) (func))",
+            2,
+        ),
+        (
+            ModuleLimit::Tables,
+            |l| &mut l.tables,
+            "(module (table 0 funcref))",
+            1,
+        ),
+        (
+            ModuleLimit::Memories,
+            |l| &mut l.memories,
+            "(module (memory 0))",
+            1,
+        ),
+        (
+            ModuleLimit::Globals,
+            |l| &mut l.globals,
+            "(module (global i32 (i32.const 0)))",
+            1,
+        ),
+        (
+            ModuleLimit::Exports,
+            |l| &mut l.exports,
+            r#"(module (memory (export "a") (export "b") 0))"#,
+            2,
+        ),
+        (
+            ModuleLimit::DataSegments,
+            |l| &mut l.data_segments,
+            r#"(module (data "a") (data "b"))"#,
+            2,
+        ),
+        (
+            ModuleLimit::FunctionLocals,
+            |l| &mut l.function_locals,
+            "(module (func (local i32 i64 i32)))",
+            3,
+        ),
+        (
+            ModuleLimit::BlockDepth,
+            |l| &mut l.block_depth,
+            "(module (func (block (block)) (loop)))",
+            2,
+        ),
+        (
+            ModuleLimit::BranchTargets,
+            |l| &mut l.branch_targets,
+            "(module (func (block (br_table 0 0 1 0 (i32.const 1)))))",
+            3,
+        ),
+        (
+            ModuleLimit::BlockMerges,
+            |l| &mut l.block_merges,
+            "(module (func (param i32) (block (local.set 0 (i32.const 1)) (br_if 0 (local.get 0))
+                (local.set 0 (i32.const 2)) (br_if 0 (local.get 0)))))",
+            4,
+        ),
+        (
+            ModuleLimit::LoopMerges,
+            |l| &mut l.loop_merges,
+            "(module (func (param i32) (loop (loop (local.set 0 (i32.const 1))))))",
+            2 + 4,
+        ),
+    ];
+    for (what, limit, text, needed) in cases {
+        let mut limits = ModuleLimits::default();
+        *limit(&mut limits) = needed;
+        assert!(load_within(limits, text).is_ok(), "{what:?}");
+        *limit(&mut limits) = needed - 1;
+        let Err(LoadError::TooLarge(exceeded)) = load_within(limits, text) else {
+            panic!("expected that the module is too large: {what:?}");
+        };
+        assert_eq!(
+            (exceeded.what, exceeded.found, exceeded.limit),
+            (what, needed, needed - 1)
+        );
+    }
+}
+
+#[test]
+fn small_modules_that_would_be_compiled_for_long_are_too_large() {
+    let nested_loops = format!(
+        "{}{}",
+        "(loop ".repeat(2000),
+        "(local.set 0 (i32.const 1)))".repeat(2000)
+    );
+    let one_target = "(local.set 0 (local.get 1)) (br_if 0 (local.get 0))".repeat(2000);
+    for (body, limit) in [
+        (nested_loops, ModuleLimit::LoopMerges),
+        (format!("(block {one_target})"), ModuleLimit::BlockMerges),
+    ] {
+        let error = error(format!(
+            "(module (func (local {}) {body}))",
+            "i32 ".repeat(300)
+        ));
+        let LoadError::TooLarge(exceeded) = error else {
+            panic!("expected that the module is too large: {error}");
+        };
+        assert_eq!((exceeded.what, exceeded.function), (limit, Some(0)));
+    }
+    let error = error(format!("(module (func {}))", "(local i32)".repeat(20_001)));
+    assert_eq!(
+        with_causes(&error).to_string(),
+        "the module is too large: function 0: too many locals: 20001, at most 20000 are allowed"
+    );
+}
+
+#[test]
+fn deeply_nested_text_does_not_overflow_a_stack() {
+    let load = |open: &str, close: &str| {
+        let (open, close) = (open.repeat(100_000), close.repeat(100_000));
+        loader().load(format!("(module (func {open}{close}))").as_bytes())
+    };
+    for (open, close) in [("(block ", ")"), ("(i32.eqz ", ")"), ("(", ")")] {
+        load(open, close).unwrap_err();
+    }
+    load("(; ", ";)").unwrap();
 }

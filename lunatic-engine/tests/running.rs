@@ -290,3 +290,42 @@ fn a_stack_shows_nothing_of_the_one_before_it() {
         call(&module, Budget::Unlimited, "fill", &[Val::I64(2000)]).unwrap();
     }
 }
+
+/// Fills a memory of 128 MiB.
+const FILL: &str = r#"(module (memory 2048) (func (export "fill") (param i32)
+    (memory.fill (i32.const 0) (i32.const 1) (local.get 0))))"#;
+
+/// How often a fill of 128 MiB yields to others.
+fn yields_of_a_fill(engine: &Engine, budget: Budget) -> usize {
+    let loader: Loader<State> = Loader::new(engine, [], |_| Ok(())).unwrap();
+    let module = loader.load(FILL.as_bytes()).unwrap();
+    block_on(async {
+        let mut instance = module.instantiate(State::default(), budget).await.unwrap();
+        let mut running = Box::pin(instance.call("fill", &[Val::I32(128 << 20)]));
+        let mut yields = 0;
+        loop {
+            match poll_once(&mut running).await {
+                Some(result) => break result.unwrap(),
+                None => yields += 1,
+            }
+        }
+        yields
+    })
+}
+
+#[test]
+fn a_fill_of_a_large_memory_yields_on_its_way_with_a_budget() {
+    // A byte is a unit of fuel.
+    let yields = yields_of_a_fill(&engine(), fuel(1 << 40));
+    assert!(yields > 1000, "{yields}");
+}
+
+#[test]
+fn a_fill_of_a_large_memory_yields_on_its_way_without_a_budget() {
+    let engine = engine();
+    engine.ticker().enter();
+    // It takes several ticks: no machine writes a gigabyte in eight of them.
+    let yields = yields_of_a_fill(&engine, Budget::Unlimited);
+    engine.ticker().leave();
+    assert!(yields >= 2, "{yields}");
+}

@@ -2,12 +2,15 @@
 //!
 //! Each worker has a queue of its own, in order of arrival, from which other workers
 //! steal, and one slot for the task that was woken last. So the receiver of a message
-//! runs next, on the same core, with the message still in its cache. Tasks that are
-//! queued by other threads wait in a common queue.
+//! runs next, on the same core, with the message still in its cache. Workers do not
+//! steal from slots, or two tasks that wake each other would be torn apart; but a task
+//! in the slot of a worker that stays busy with another is moved to the common queue
+//! after a while. There the tasks wait that are queued by other threads.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use async_task::Runnable;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
@@ -19,12 +22,37 @@ use crate::scheduler::Shared;
 pub(crate) struct Queues {
     common: Injector<Runnable>,
     stealers: Box<[Stealer<Runnable>]>,
+    slots: Box<[Slot]>,
+}
+
+/// The slot of one worker, as others see it. It lies on cache lines of its own, since the
+/// worker writes to it whenever it begins a task.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Slot {
+    task: Stealer<Runnable>,
+    /// How many tasks the worker has begun.
+    begun: AtomicU64,
+    /// How many it had begun when that was last looked at.
+    seen: AtomicU64,
+    /// How often in a row nothing new had begun.
+    unchanged: AtomicU32,
+}
+
+/// What belongs to one worker before its thread has started.
+pub(crate) struct Ends {
+    slot: Worker<Runnable>,
+    queue: Worker<Runnable>,
 }
 
 /// The queue and the slot of one worker.
 pub(crate) struct Own {
-    /// The slot for the task that was woken last.
-    next: Cell<Option<Runnable>>,
+    /// Which worker this is.
+    number: usize,
+    /// The slot for the task that was woken last; never more than one.
+    next: Worker<Runnable>,
+    /// How many tasks this worker has begun.
+    begun: Cell<u64>,
     /// How often in a row `next` was preferred to the queue.
     preferred: Cell<u32>,
     queue: Worker<Runnable>,
@@ -37,15 +65,27 @@ thread_local! {
 }
 
 impl Queues {
-    /// Makes the queues for a number of workers, and the end of its own queue for
-    /// each.
-    pub(crate) fn new(workers: usize) -> (Queues, Vec<Worker<Runnable>>) {
-        let own: Vec<_> = (0..workers).map(|_| Worker::new_fifo()).collect();
+    /// Makes the queues for a number of workers, and for each the ends of its slot and
+    /// queue.
+    pub(crate) fn new(workers: usize) -> (Queues, Vec<Ends>) {
+        let ends = || Ends {
+            slot: Worker::new_lifo(),
+            queue: Worker::new_fifo(),
+        };
+        let own: Vec<_> = (0..workers).map(|_| ends()).collect();
         let queues = Queues {
             common: Injector::new(),
-            stealers: own.iter().map(Worker::stealer).collect(),
+            stealers: own.iter().map(|ends| ends.queue.stealer()).collect(),
+            slots: own.iter().map(|ends| Slot::new(&ends.slot)).collect(),
         };
         (queues, own)
+    }
+
+    /// Moves tasks to the common queue that wait in the slots of workers which have been
+    /// busy with the same task since some calls of this. Returns whether there was one.
+    pub(crate) fn empty_slots_of_busy_workers(&self) -> bool {
+        let held_back = self.slots.iter().filter_map(Slot::take_if_held_back);
+        held_back.map(|task| self.common.push(task)).count() > 0
     }
 
     /// Puts a task into the common queue.
@@ -64,13 +104,44 @@ impl Queues {
     }
 }
 
+impl Slot {
+    fn new(slot: &Worker<Runnable>) -> Slot {
+        Slot {
+            task: slot.stealer(),
+            begun: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            unchanged: AtomicU32::new(0),
+        }
+    }
+
+    /// Takes the task, if its worker has begun no other for so many looks.
+    fn take_if_held_back(&self) -> Option<Runnable> {
+        /// A task that computes is preempted before that.
+        const LOOKS: u32 = 3;
+        // Nothing depends on these but when the task is taken, which may be late.
+        let begun = self.begun.load(Ordering::Relaxed);
+        let is_unchanged = self.seen.swap(begun, Ordering::Relaxed) == begun;
+        if !is_unchanged || self.task.is_empty() {
+            self.unchanged.store(0, Ordering::Relaxed);
+            return None;
+        }
+        let looks = self.unchanged.fetch_add(1, Ordering::Relaxed) + 1;
+        match looks >= LOOKS {
+            true => retry(|| self.task.steal()),
+            false => None,
+        }
+    }
+}
+
 impl Own {
     /// Makes this thread a worker.
-    pub(crate) fn install(queue: Worker<Runnable>, shared: Arc<Shared>) -> Rc<Own> {
+    pub(crate) fn install(number: usize, ends: Ends, shared: Arc<Shared>) -> Rc<Own> {
         let own = Rc::new(Own {
-            next: Cell::new(None),
+            number,
+            next: ends.slot,
+            begun: Cell::new(0),
             preferred: Cell::new(0),
-            queue,
+            queue: ends.queue,
             shared,
         });
         OWN.set(Some(own.clone()));
@@ -80,7 +151,17 @@ impl Own {
     /// Ends what [`install`](Own::install) began, and drops the tasks that are queued
     /// here.
     pub(crate) fn uninstall() {
-        OWN.set(None);
+        if let Some(own) = OWN.take() {
+            while own.next.pop().is_some() {}
+            while own.queue.pop().is_some() {}
+        }
+    }
+
+    /// Notes that this worker begins a task.
+    pub(crate) fn begin(&self) {
+        self.begun.set(self.begun.get() + 1);
+        let slot = &self.shared.queues.slots[self.number];
+        slot.begun.store(self.begun.get(), Ordering::Relaxed);
     }
 
     /// Queues a task at the worker on this thread, to run next or, if `yields`, after
@@ -114,7 +195,9 @@ impl Own {
     /// Puts a task into the slot, and one that was there into the queue. Returns
     /// whether there was one.
     fn push_next(&self, task: Runnable) -> bool {
-        match self.next.replace(Some(task)) {
+        let displaced = self.next.pop();
+        self.next.push(task);
+        match displaced {
             Some(displaced) => {
                 self.queue.push(displaced);
                 true
@@ -127,9 +210,7 @@ impl Own {
     /// here. A task that is alone is not offered to other workers, as it would lose
     /// what is in the cache of this core.
     fn push_last(&self, task: Runnable) -> bool {
-        let next = self.next.take();
-        let is_alone = next.is_none() && self.queue.is_empty();
-        self.next.set(next);
+        let is_alone = self.next.is_empty() && self.queue.is_empty();
         self.queue.push(task);
         !is_alone
     }
@@ -140,12 +221,12 @@ impl Own {
         /// tasks that wake each other for ever do not keep the others from running.
         const PREFERRED: u32 = 8;
         let prefers = self.preferred.get() < PREFERRED || self.queue.is_empty();
-        if prefers && let Some(task) = self.next.take() {
+        if prefers && let Some(task) = self.next.pop() {
             self.preferred.set(self.preferred.get() + 1);
             return Some(task);
         }
         self.preferred.set(0);
-        self.queue.pop().or_else(|| self.next.take())
+        self.queue.pop().or_else(|| self.next.pop())
     }
 
     /// Takes one task from the common queue.

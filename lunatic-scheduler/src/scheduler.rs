@@ -9,11 +9,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 
 use async_task::{Runnable, ScheduleInfo, WithInfo};
-use crossbeam_deque::Worker as Queue;
 use futures_lite::FutureExt;
 
 use crate::idle::Idle;
-use crate::queues::{Own, Queues};
+use crate::queues::{Ends, Own, Queues};
 use crate::worker;
 
 /// A pool of worker threads that run tasks.
@@ -115,6 +114,34 @@ impl Scheduler {
         task.schedule();
     }
 
+    /// Returns a function that has other workers run what a busy worker holds back; it is
+    /// to be called every millisecond or so while any worker works, by any one thread.
+    ///
+    /// A task that is woken by another is to be run next by the worker of that one, where
+    /// no other worker takes it from. If that one goes on for long, so that some calls
+    /// find the worker with the same task, the one that it has woken is offered to all
+    /// workers. The function does nothing once the scheduler is gone.
+    ///
+    /// ```
+    /// use lunatic_scheduler::Scheduler;
+    ///
+    /// let scheduler = Scheduler::builder().start()?;
+    /// let offer = scheduler.offer_held_back_tasks();
+    /// offer();
+    /// # scheduler.stop();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn offer_held_back_tasks(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            if let Some(shared) = shared.upgrade()
+                && shared.queues.empty_slots_of_busy_workers()
+            {
+                shared.wake_someone();
+            }
+        }
+    }
+
     /// Tells the workers to end. Each finishes polling the task that it polls now.
     /// Tasks that are ready, or are woken later, are dropped.
     pub fn stop(&self) {
@@ -199,7 +226,7 @@ impl Builder {
         let threads = own
             .into_iter()
             .enumerate()
-            .map(|(number, queue)| start_worker(number, queue, scheduler.shared.clone()))
+            .map(|(number, ends)| start_worker(number, ends, scheduler.shared.clone()))
             .collect::<std::io::Result<Box<[Thread]>>>()
             .inspect_err(|_| scheduler.stop())?;
         // Each scheduler is started once, and nothing could be spawned yet.
@@ -208,14 +235,10 @@ impl Builder {
     }
 }
 
-fn start_worker(
-    number: usize,
-    queue: Queue<Runnable>,
-    shared: Arc<Shared>,
-) -> std::io::Result<Thread> {
+fn start_worker(number: usize, ends: Ends, shared: Arc<Shared>) -> std::io::Result<Thread> {
     let worker = thread::Builder::new()
         .name(format!("lunatic-{number}"))
-        .spawn(move || worker::work(number, queue, shared))?;
+        .spawn(move || worker::work(number, ends, shared))?;
     Ok(worker.thread().clone())
 }
 

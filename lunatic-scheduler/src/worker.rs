@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::thread;
 
 use async_task::Runnable;
-use crossbeam_deque::Worker as Queue;
 
-use crate::queues::Own;
+use crate::queues::{Ends, Own};
 use crate::scheduler::Shared;
 
 /// Runs tasks on this thread until the scheduler stops.
-pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
-    let own = Own::install(queue, shared.clone());
+pub(crate) fn work(number: usize, ends: Ends, shared: Arc<Shared>) {
+    let own = Own::install(number, ends, shared.clone());
     Worker {
         number,
         own,
@@ -40,6 +39,7 @@ impl Worker {
             match self.find() {
                 Some(task) => {
                     self.found();
+                    self.own.begin();
                     task.run();
                 }
                 None => self.rest(),

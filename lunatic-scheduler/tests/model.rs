@@ -79,7 +79,9 @@ impl Model {
 
     /// The last task ends the workers, as `stop` would.
     fn finish_one(&self) {
-        if self.done.fetch_add(1, Ordering::SeqCst) + 1 == self.tasks {
+        let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+        assert!(done <= self.tasks, "a task was run twice");
+        if done == self.tasks {
             for thread in self.threads.lock().expect("no panic").values() {
                 thread.unpark();
             }
@@ -116,4 +118,36 @@ fn one_worker_finds_every_task() {
 #[test]
 fn two_workers_find_every_task() {
     check(2, 1, 2);
+}
+
+#[test]
+fn a_task_that_is_moved_out_of_the_slot_of_a_busy_worker_is_run_once() {
+    /// Takes the task out of the slot, if nobody has.
+    fn take(slot: &AtomicUsize) -> bool {
+        slot.swap(0, Ordering::SeqCst) == 1
+    }
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let model = Model::new(1, 1);
+        let slot = Arc::new(AtomicUsize::new(1));
+        let idle = {
+            let model = model.clone();
+            thread::spawn(move || model.work(0))
+        };
+        // The worker of the slot is busy for a while, then runs what is in it.
+        let busy = {
+            let (model, slot) = (model.clone(), slot.clone());
+            thread::spawn(move || {
+                if take(&slot) {
+                    model.finish_one();
+                }
+            })
+        };
+        if take(&slot) {
+            model.push();
+        }
+        idle.join().expect("a worker does not panic");
+        busy.join().expect("a worker does not panic");
+    });
 }

@@ -68,3 +68,87 @@ fn work_and_rest_come_in_pairs() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_task_that_a_busy_one_has_woken_is_run_by_another_worker() {
+    let workers = NonZeroUsize::new(2).unwrap();
+    let scheduler = Scheduler::builder().workers(workers).start().unwrap();
+    let offer = scheduler.offer_held_back_tasks();
+    let (wake, woken) = async_channel::bounded(1);
+    let (answer, answered) = async_channel::bounded(1);
+    let (waits, is_waiting) = async_channel::bounded(1);
+    scheduler.spawn(async move {
+        waits.send(()).await.unwrap();
+        woken.recv().await.unwrap();
+        answer.send(()).await.unwrap();
+    });
+    is_waiting.recv_blocking().unwrap();
+    let (done, is_done) = async_channel::bounded(1);
+    scheduler.spawn(async move {
+        wake.send(()).await.unwrap();
+        // It blocks its worker until the other one has run.
+        answered.recv_blocking().unwrap();
+        done.send(()).await.unwrap();
+    });
+    while is_done.try_recv().is_err() {
+        offer();
+        std::thread::yield_now();
+    }
+    scheduler.stop();
+}
+
+#[test]
+fn tasks_that_wake_each_other_go_on_while_tasks_are_offered() {
+    let workers = NonZeroUsize::new(2).unwrap();
+    let scheduler = Scheduler::builder().workers(workers).start().unwrap();
+    let offer = scheduler.offer_held_back_tasks();
+    let (ping, pinged) = async_channel::bounded(1);
+    let (pong, ponged) = async_channel::bounded(1);
+    let (done, is_done) = async_channel::bounded(1);
+    scheduler.spawn(async move {
+        while pinged.recv().await.is_ok() {
+            pong.send(()).await.unwrap();
+        }
+    });
+    scheduler.spawn(async move {
+        for _ in 0..10_000 {
+            ping.send(()).await.unwrap();
+            ponged.recv().await.unwrap();
+        }
+        done.send(()).await.unwrap();
+    });
+    while is_done.try_recv().is_err() {
+        offer();
+    }
+    scheduler.stop();
+}
+
+#[test]
+fn stopping_drops_what_waits_in_the_queues() {
+    struct Dropped(Arc<AtomicIsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let workers = NonZeroUsize::MIN;
+    let scheduler = Scheduler::builder().workers(workers).start().unwrap();
+    let dropped = Arc::new(AtomicIsize::new(0));
+    let (spawner, counter) = (scheduler.clone(), dropped.clone());
+    let (stop, stopped) = async_channel::bounded::<()>(1);
+    let (begins, has_begun) = async_channel::bounded(1);
+    scheduler.spawn(async move {
+        for _ in 0..10 {
+            let value = Dropped(counter.clone());
+            spawner.spawn(async move { drop(value) });
+        }
+        begins.send(()).await.unwrap();
+        stopped.recv_blocking().ok();
+    });
+    has_begun.recv_blocking().unwrap();
+    scheduler.stop();
+    drop(stop);
+    while dropped.load(Ordering::SeqCst) < 10 {
+        std::thread::yield_now();
+    }
+}
