@@ -176,11 +176,14 @@ async fn receive<T: MailboxHost>(
 ) -> Result<u32> {
     let wanted = match tags_len {
         0 => Wanted::Any,
-        _ if tags_len > MAX_TAGS => {
-            let reason = format!("one can wait for at most {MAX_TAGS} tags, not {tags_len}");
-            return Err(Misuse::refused(reason).into());
+        _ => {
+            let tags = caller.records(tags_ptr, tags_len)?;
+            if tags_len > MAX_TAGS {
+                let reason = format!("one can wait for at most {MAX_TAGS} tags, not {tags_len}");
+                return Err(Misuse::refused(reason).into());
+            }
+            wanted_tags(tags)
         }
-        _ => wanted_tags(caller.records(tags_ptr, tags_len)?),
     };
     let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
     wait_for_message(caller, message, timeout).await
