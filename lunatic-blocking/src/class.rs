@@ -24,6 +24,10 @@ pub enum Class {
     /// A name server. Sixty-four threads, so that one that does not answer takes
     /// no thread from anything else.
     Lookup,
+    /// A name server, for a rule of the network. Eight threads, apart from those of
+    /// [`Lookup`](Class::Lookup): guests that look up much must not keep rules from
+    /// being checked.
+    RuleLookup,
     /// Whoever reads the standard output of the program. One thread, so that what
     /// is printed stays in order.
     Stdout,
@@ -35,6 +39,7 @@ static CPU: LazyLock<Queue> = LazyLock::new(|| Queue::new(cores()));
 static CACHE: LazyLock<Queue> = LazyLock::new(|| Queue::new(cores()));
 static DISK: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
 static LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(64)));
+static RULE_LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
 static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 
@@ -46,6 +51,7 @@ impl Class {
             Class::Cache => &CACHE,
             Class::Disk => &DISK,
             Class::Lookup => &LOOKUP,
+            Class::RuleLookup => &RULE_LOOKUP,
             Class::Stdout => &STDOUT,
             Class::Stderr => &STDERR,
         }

@@ -194,7 +194,7 @@ fn while_a_name_is_looked_up() {
 #[test]
 fn while_a_name_in_a_rule_is_looked_up() {
     let gate = Gate::closed();
-    gate.occupy(Class::Lookup.queue());
+    gate.occupy(Class::RuleLookup.queue());
     let world = World::new();
     let module = world.load(&format!(
         r#"{SOCKETS}
@@ -203,7 +203,7 @@ fn while_a_name_in_a_rule_is_looked_up() {
     let mut config = Config::trusted();
     config.net = Arc::new(NetConfig::default().narrowed(Rules {
         allow: None,
-        deny: vec!["localhost".parse().unwrap()],
+        deny: vec!["rule.invalid".parse().unwrap()],
     }));
     let root = Root::new("connects").config(config);
     let process = world.root(&module, root).unwrap();

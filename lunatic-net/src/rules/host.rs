@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lunatic_blocking::Queue;
+use lunatic_blocking::Class;
 use parking_lot::Mutex;
 
 use crate::time_limit::within;
@@ -58,11 +57,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// More addresses of a name are not kept.
 const MAX_ADDRESSES: usize = 4096;
-
-/// Looks up the names of rules. It is not the queue of the look-ups of guests, which
-/// could otherwise keep rules from being checked in time.
-static LOOKUPS: LazyLock<Queue> =
-    LazyLock::new(|| Queue::new(NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN)));
 
 impl Host {
     pub(super) fn new(name: &str) -> Host {
@@ -169,7 +163,7 @@ impl Known {
 
 async fn lookup(name: Arc<str>) -> io::Result<Vec<SocketAddr>> {
     let lookup = move || (&*name, 0).to_socket_addrs().map(Iterator::collect);
-    LOOKUPS.run(lookup).await
+    Class::RuleLookup.queue().run(lookup).await
 }
 
 #[cfg(test)]
