@@ -6,6 +6,7 @@
 
 mod harness;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
@@ -26,7 +27,7 @@ fn plugins_misbehave_while_the_front_answers() {
     let directory = Guests::new();
     let manifest = manifest.replace(written, modules.to_str().unwrap());
     directory.file("app.toml", manifest);
-    directory.file("data/README.md", "");
+    fs::create_dir(directory.path().join("data")).unwrap();
     let mut child = directory
         .lunatic()
         .args(["start", "app.toml"])
