@@ -5,8 +5,8 @@
 //! - [`attack`]: attacks by hostile guests, and what they do to others.
 //! - [`compute`]: kernels that compute, on plain wasmtime and on our engine.
 //! - `benches/micro`: everything that is measured in parts, by divan.
-//! - `src/bin/measure`: measures whole programs, for `cargo xtask bench` and
-//!   `cargo xtask soak`.
+//! - `src/bin/measure`: measures whole programs, for `cargo xtask bench`,
+//!   `cargo xtask soak` and `cargo xtask attack`.
 //! - `src/bin/compute.rs`: one of the programs that it runs.
 //!
 //! # Invariants

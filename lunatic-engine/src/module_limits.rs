@@ -9,8 +9,9 @@ use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload};
 ///
 /// The compiler works on one function at a time, and what that takes can grow faster than
 /// the function: for each local that is written to, it has to choose between the values
-/// that come from different branches. So there are limits on the shape of a function. With
-/// the defaults, which are far from what programs need, it takes seconds at the worst.
+/// that come from different branches. So there are limits on the shape of a function. The
+/// defaults are far from what programs need, those that are compiled without optimization
+/// and have thousands of locals in a function among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleLimits {
@@ -131,8 +132,8 @@ impl Default for ModuleLimits {
             function_bytes: 1 << 20,
             function_locals: 20_000,
             block_depth: 10_000,
-            block_merges: 400_000,
-            loop_merges: 2_000_000,
+            block_merges: 10_000_000,
+            loop_merges: 4_000_000,
             branch_targets: 100_000,
         }
     }
@@ -208,7 +209,7 @@ impl ModuleLimits {
             locals += u64::from(count);
         }
         exceeds(ModuleLimit::FunctionLocals, locals, self.function_locals)?;
-        let mut shape = Shape::new(locals);
+        let mut shape = Shape::default();
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
             shape.add(&operators.read()?);
@@ -240,9 +241,9 @@ impl ModuleLimits {
 }
 
 /// What the compiler finds in a function.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shape {
-    /// How many locals are declared.
+    /// The most locals that can have been written to: one more than the highest index.
     locals: u64,
     /// How often a local was written to.
     writes: u64,
@@ -266,18 +267,6 @@ struct Block {
 }
 
 impl Shape {
-    fn new(locals: u64) -> Shape {
-        Shape {
-            locals,
-            writes: 0,
-            blocks: Vec::new(),
-            loops: 0,
-            block_merges: 0,
-            loop_merges: 0,
-            targets: 0,
-        }
-    }
-
     fn add(&mut self, operator: &Operator<'_>) {
         match operator {
             Operator::Block { .. } | Operator::If { .. } => self.begin(false),
@@ -296,7 +285,10 @@ impl Shape {
                     .for_each(|depth| self.branch(depth));
                 self.branch(targets.default());
             }
-            Operator::LocalSet { .. } | Operator::LocalTee { .. } => self.writes += 1,
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                self.writes += 1;
+                self.locals = self.locals.max(u64::from(*local_index) + 1);
+            }
             _ => {}
         }
     }
@@ -315,7 +307,7 @@ impl Shape {
         let Some(block) = self.blocks.pop() else {
             return;
         };
-        let written = (self.writes - block.writes_before).min(self.locals + PARAMS);
+        let written = (self.writes - block.writes_before).min(self.locals);
         let merges = block.branches.saturating_mul(written);
         self.block_merges = self.block_merges.saturating_add(merges);
         if block.is_loop {
@@ -332,9 +324,6 @@ impl Shape {
         }
     }
 }
-
-/// The most parameters of a function, which are locals that are not declared.
-const PARAMS: u64 = 1000;
 
 fn within(what: ModuleLimit, found: usize, limit: u64) -> Result<(), ExceedsModuleLimit> {
     exceeds(what, found as u64, limit)

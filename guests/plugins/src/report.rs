@@ -1,6 +1,8 @@
 //! The report: what has become of the plugins. One process keeps it; others add lines
 //! to it and ask for it by messages.
 
+use std::io::{self, Write};
+
 use lunatic_guest::process::{self, Message, ProcessId};
 
 use crate::keepers;
@@ -30,9 +32,9 @@ pub fn keep(_: u64) {
     }
 }
 
-/// Adds a line.
+/// Adds a line, and prints it if somebody reads that.
 pub fn add(line: &str) {
-    println!("{line}");
+    writeln!(io::stdout(), "{line}").ok();
     keepers().dispatch(LINE, format!("{line}\n").as_bytes());
 }
 

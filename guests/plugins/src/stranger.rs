@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lunatic::{LunaticError, Process, ProcessConfig, WasmModule};
-use lunatic_guest::account::{self, Kind, Limits, Right};
+use lunatic_guest::account::{self, Limits, Right};
 use lunatic_guest::directory;
 use lunatic_guest::process::{self, ExitReason, ProcessId};
 
@@ -36,15 +36,13 @@ pub fn run(plugin: &[u8], directory: &str) -> Result<String, LunaticError> {
     let process: Process<()> = module.spawn_config("run", &[], &config)?;
     let process = ProcessId(process.id());
     let end = process::wait(process, Some(TIME));
-    let processes = account::used(Kind::Processes);
     process::kill(process);
-    let became = match end {
+    Ok(match end {
         None => "was killed since its time was over".to_owned(),
         Some(ExitReason::Normal) => "has ended".to_owned(),
         Some(ExitReason::Failed(error)) => format!("has failed: {error}"),
-        Some(other) => format!("ended: {other:?}"),
-    };
-    Ok(format!("{became} ({processes} processes lived)"))
+        Some(other) => format!("has ended: {other:?}"),
+    })
 }
 
 fn config(path: &str) -> Result<ProcessConfig, LunaticError> {

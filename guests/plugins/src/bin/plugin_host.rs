@@ -15,8 +15,9 @@ const STRANGERS: [(&str, &[u8]); 5] = [
     ("killer", include_bytes!("../../strangers/killer.wat")),
 ];
 
-/// The directory of the plugins.
-const DIRECTORY: &str = "data";
+/// The directory of the plugins, as the machine knows it, unless the environment names
+/// another.
+const DIRECTORY: &str = "examples/plugins/data";
 
 fn main() {
     let keeper = Spec::new("report", Options::default());
@@ -24,10 +25,11 @@ fn main() {
         .add(&Child::new("keeper", report::keep, 0))
         .expect("a child");
     keeper.start(0).expect("the keeper of the report");
+    let directory = env::var("PLUGINS_DIRECTORY").unwrap_or_else(|_| DIRECTORY.to_owned());
     let plugins = plugins();
     for round in 1.. {
         for (name, plugin) in &plugins {
-            let became = stranger::run(plugin, DIRECTORY)
+            let became = stranger::run(plugin, &directory)
                 .unwrap_or_else(|error| format!("did not start: {error}"));
             report::add(&format!("{round}. {name} {became}"));
         }
