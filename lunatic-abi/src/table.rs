@@ -151,6 +151,12 @@ impl<R: Resource> Table<R> {
         removed.ok_or(unknown::<R>(id))
     }
 
+    /// Returns all resources.
+    pub fn into_resources(self) -> impl Iterator<Item = R> {
+        let entries = self.0.into_iter();
+        entries.flat_map(|entries| entries.by_id.into_values())
+    }
+
     /// Drops every entry that `keep` does not want.
     pub fn retain(&mut self, mut keep: impl FnMut(&R) -> bool) {
         let Some(entries) = &mut self.0 else { return };

@@ -102,12 +102,13 @@ impl ProcessHost for State {
         mailbox: GuestMailbox<Process>,
         environment: ChildEnvironment,
     ) -> State {
+        let timers = StartedTimers::new(process.handle().account());
         State {
             process,
             services: environment.services,
             mailbox,
             errors: ErrorTable::new(),
-            timers: StartedTimers::new(),
+            timers,
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(environment.wasi, environment.stdio),
             net: GuestNet::new(environment.net),

@@ -6,9 +6,11 @@
 mod scratch;
 
 use std::future::poll_fn;
+use std::sync::LazyLock;
 use std::task::Poll;
 
 use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
+use lunatic_account::Account;
 use wasmtime::{Caller, Result};
 
 pub use crate::guest::scratch::GuestMailbox;
@@ -36,9 +38,16 @@ pub trait Post: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox of the process is full, or the account of
-    /// the sender has no memory left.
+    /// Hands the message back if the mailbox of the process is full, the account of the
+    /// sender has no memory left, or the sender has no right to send to it.
     fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError>;
+
+    /// Returns the account of the process, to which what is in its scratch area is
+    /// charged. Unless a host has accounts, that is one without limits.
+    fn account(&self) -> &Account {
+        static UNLIMITED: LazyLock<Account> = LazyLock::new(Account::default);
+        &UNLIMITED
+    }
 }
 
 host_functions! {

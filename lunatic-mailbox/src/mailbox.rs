@@ -51,6 +51,8 @@ pub enum SendError {
     Full(Message),
     /// A limit of the account of the sender is reached.
     Refused(Message, Exceeded),
+    /// The sender has no right to send to the process.
+    Denied(Message),
 }
 
 impl fmt::Display for SendError {
@@ -59,6 +61,7 @@ impl fmt::Display for SendError {
             SendError::Closed(_) => f.write_str("the mailbox is closed"),
             SendError::Full(_) => f.write_str("the mailbox is full"),
             SendError::Refused(_, exceeded) => exceeded.fmt(f),
+            SendError::Denied(_) => f.write_str("the sender may not send to this process"),
         }
     }
 }

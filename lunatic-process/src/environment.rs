@@ -101,6 +101,9 @@ pub struct SpawnOptions {
     /// To whom the process and what it makes the host keep is charged; `None` is the
     /// account of the environment.
     pub account: Option<Account>,
+    /// Messages to processes whose account is neither its own nor below it are refused,
+    /// except to the process that spawns it.
+    pub sends_within_branch: bool,
     /// How much its mailbox holds.
     pub mailbox: Limits,
     /// Whoever spawns it waits for it and tells of its failure: it is not logged

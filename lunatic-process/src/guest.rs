@@ -17,6 +17,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, host_functions};
+use lunatic_account::Account;
 use lunatic_engine::{InstanceState, Loader};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid, SendError};
@@ -104,6 +105,13 @@ host_functions! {
 
 impl Post for Process {
     fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError> {
-        self.environment().send(Some(self.account()), to, message)
+        match self.may_send_to(to) {
+            true => self.environment().send(Some(self.account()), to, message),
+            false => Err(SendError::Denied(message)),
+        }
+    }
+
+    fn account(&self) -> &Account {
+        self.account()
     }
 }

@@ -52,6 +52,7 @@ struct Inner {
     role: Role,
     environment: Environment,
     account: Account,
+    sends_within_branch: bool,
     mailbox: Sender,
     /// What the task has to see to, as a set of [`attention`] bits: it looks
     /// here without a lock before and after it polls the body.
@@ -120,6 +121,7 @@ impl Process {
                 role: options.role,
                 environment,
                 account,
+                sends_within_branch: options.sends_within_branch,
                 mailbox,
                 attention: AtomicU8::new(attention),
                 cpu_time: AtomicU64::new(0),
@@ -154,6 +156,20 @@ impl Process {
     #[inline]
     pub fn account(&self) -> &Account {
         &self.inner.account
+    }
+
+    /// Whether it may send messages to a process.
+    #[inline]
+    pub fn may_send_to(&self, receiver: Pid) -> bool {
+        !self.inner.sends_within_branch || self.is_within_reach(receiver)
+    }
+
+    fn is_within_reach(&self, receiver: Pid) -> bool {
+        let environment = self.environment();
+        let is_of_branch = |other: Process| other.account().is_within(self.account());
+        self.inner.parent == Some(receiver)
+            || environment.is_local(receiver)
+                && environment.process(receiver).is_none_or(is_of_branch)
     }
 
     /// What the process is for, as its spawner declared it.

@@ -1,11 +1,12 @@
 //! The namespace `lunatic::timer` (ABI §5).
 
+use std::mem;
 use std::time::Duration;
 
 use lunatic_abi::{Misuse, Resource, Table, host_functions};
-use lunatic_account::Account;
-use lunatic_mailbox::Pid;
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_mailbox::guest::{MailboxHost, Post};
+use lunatic_mailbox::{Message, Pid};
 use wasmtime::{Caller, Result};
 
 use crate::timers::{Timer, Timers};
@@ -19,13 +20,16 @@ pub trait TimerHost: MailboxHost {
     fn started_timers(&mut self) -> &mut StartedTimers;
 }
 
-/// The timers that a process has started. They still fire after it has ended.
+/// The timers that a process has started. They still fire after it has ended, unless it
+/// is in a branch with limits of its own.
 #[derive(Debug)]
 pub struct StartedTimers {
     table: Table<GuestTimer>,
     /// When the table has so many entries, those of timers that have fired are
     /// removed.
     sweep_at: usize,
+    /// Whether those that have not fired end with the process.
+    end_with_process: bool,
 }
 
 /// A timer that a guest holds an id of.
@@ -42,10 +46,14 @@ const FIRST_SWEEP: usize = 64;
 
 impl StartedTimers {
     /// Those of a new process: none.
-    pub fn new() -> StartedTimers {
+    ///
+    /// - `account`: that of the process. Unless it is the root of the tree of accounts,
+    ///   timers end with the process, so that nothing is left of a branch that has ended.
+    pub fn new(account: &Account) -> StartedTimers {
         StartedTimers {
             table: Table::new(),
             sweep_at: FIRST_SWEEP,
+            end_with_process: account.parent().is_some(),
         }
     }
 
@@ -58,9 +66,15 @@ impl StartedTimers {
     }
 }
 
-impl Default for StartedTimers {
-    fn default() -> StartedTimers {
-        StartedTimers::new()
+impl Drop for StartedTimers {
+    fn drop(&mut self) {
+        if self.end_with_process {
+            mem::take(&mut self.table)
+                .into_resources()
+                .for_each(|timer| {
+                    timer.0.cancel();
+                });
+        }
     }
 }
 
@@ -88,7 +102,12 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     let message = mailbox.take()?;
     let post = mailbox.post().clone();
     // Who sent it may be gone: a message that is refused is dropped.
-    let send = move || drop(post.deliver(to, message));
+    let charges = charges(caller.data().account(), &message)?;
+    let send = move || {
+        // What is refused is dropped: nobody is there who could be told.
+        post.deliver(to, message).ok();
+        drop(charges);
+    };
     let timer = caller
         .data()
         .timers()
@@ -97,6 +116,15 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     let account = caller.data().account().clone();
     let started = caller.data_mut().started_timers();
     Ok(started.insert(timer, &account)?)
+}
+
+/// What a timer is charged with until it fires or is cancelled.
+fn charges(account: &Account, message: &Message) -> Result<(Charge, Charge), Misuse> {
+    /// The entry of a timer.
+    const TIMER_BYTES: usize = 256;
+    let timer = Charge::new(account, Kind::Timers, 1)?;
+    let bytes = (message.size() + TIMER_BYTES) as u64;
+    Ok((timer, Charge::new(account, Kind::Memory, bytes)?))
 }
 
 /// `lunatic::timer::cancel_timer` (ABI §5): 1 if the message will not be sent

@@ -2,6 +2,7 @@
 //! that the process reads or writes.
 
 use lunatic_abi::Misuse;
+use lunatic_account::{Charge, Kind};
 
 use crate::guest::Post;
 use crate::mailbox::{Mailbox, SendError, Wait};
@@ -19,6 +20,8 @@ const PROCESS_DIED: u32 = 2;
 pub struct GuestMailbox<P> {
     inbox: Mailbox,
     scratch: Option<Message>,
+    /// For a message in scratch that is not small.
+    charge: Option<Box<Charge>>,
     post: P,
 }
 
@@ -30,6 +33,7 @@ impl<P: Post> GuestMailbox<P> {
         GuestMailbox {
             inbox,
             scratch: None,
+            charge: None,
             post,
         }
     }
@@ -46,7 +50,30 @@ impl<P: Post> GuestMailbox<P> {
 
     /// Puts a message into the scratch area, and drops the one that was there.
     pub fn put(&mut self, message: Message) {
+        self.charge = None;
+        // What was received is there already, whether it can be charged or not.
+        self.charge(message.size()).ok();
         self.scratch = Some(message);
+    }
+
+    /// Charges a message in scratch of so many bytes.
+    fn charge(&mut self, size: usize) -> Result<(), Misuse> {
+        /// Smaller messages are not charged.
+        const SMALL: usize = 4096;
+        if size <= SMALL {
+            return Ok(());
+        }
+        // A buffer grows to the next power of two at most.
+        let amount = size.next_power_of_two() as u64;
+        match &mut self.charge {
+            Some(charge) if charge.amount() >= amount => {}
+            Some(charge) => charge.set(amount)?,
+            none => {
+                let charge = Charge::new(self.post.account(), Kind::Memory, amount)?;
+                *none = Some(Box::new(charge));
+            }
+        }
+        Ok(())
     }
 
     /// Puts a received message into the scratch area, and returns the result code of
@@ -76,6 +103,7 @@ impl<P: Post> GuestMailbox<P> {
     ///
     /// [`Misuse::Refused`] if there is none.
     pub fn take(&mut self) -> Result<Message, Misuse> {
+        self.charge = None;
         self.scratch.take().ok_or_else(empty)
     }
 
@@ -104,7 +132,9 @@ impl<P: Post> GuestMailbox<P> {
         let limit = self.inbox.limits().bytes;
         let message = self.data()?;
         check_growth(message, bytes.len(), limit)?;
-        message.write(bytes);
+        let size = message.size() + bytes.len();
+        self.charge(size)?;
+        self.data()?.write(bytes);
         Ok(())
     }
 
@@ -115,11 +145,12 @@ impl<P: Post> GuestMailbox<P> {
     /// As [`write`](GuestMailbox::write), together with the resource.
     pub fn push<R: MessageResource>(&mut self, resource: R) -> Result<u64, (Misuse, R)> {
         let limit = self.inbox.limits().bytes;
-        let allowed = self.data().and_then(|message| {
+        let size = self.data().and_then(|message| {
             check_growth(message, DataMessage::RESOURCE_BYTES, limit)?;
-            Ok(message)
+            Ok(message.size() + DataMessage::RESOURCE_BYTES)
         });
-        match allowed {
+        let message = size.and_then(|size| self.charge(size));
+        match message.and_then(|()| self.data()) {
             Ok(message) => Ok(message.push(resource) as u64),
             Err(misuse) => Err((misuse, resource)),
         }
@@ -130,7 +161,8 @@ impl<P: Post> GuestMailbox<P> {
     /// # Errors
     ///
     /// [`Misuse::Refused`] if there is none, or the mailbox of the process is full;
-    /// [`Misuse::Exceeded`]. The scratch area is not changed then.
+    /// [`Misuse::Exceeded`]; [`Misuse::Denied`] without the right to send to that process.
+    /// The scratch area is not changed then.
     pub fn send(&mut self, to: Pid) -> Result<(), Misuse> {
         let message = self.take()?;
         self.deliver(to, message)
@@ -161,6 +193,10 @@ impl<P: Post> GuestMailbox<P> {
                 (message, Misuse::refused(reason))
             }
             Err(SendError::Refused(message, exceeded)) => (message, exceeded.into()),
+            Err(SendError::Denied(message)) => (
+                message,
+                Misuse::Denied("send to processes outside of its branch"),
+            ),
         };
         self.put(message);
         Err(misuse)

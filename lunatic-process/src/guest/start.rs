@@ -47,6 +47,7 @@ pub fn spawn<T: ProcessHost>(
     let limiter = MemoryLimiter::charged(limits, charge, info);
     let options = SpawnOptions {
         account: Some(account),
+        sends_within_branch: !config.can_send_outside,
         mailbox: config.mailbox,
         ..mem::take(&mut spawn.options)
     };

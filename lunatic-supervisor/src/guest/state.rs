@@ -21,11 +21,19 @@ pub(super) struct Tables {
 
 /// A specification that a guest holds an id of.
 #[derive(Debug)]
-pub(super) struct GuestSpec(pub(super) Spec);
+pub(super) struct GuestSpec {
+    pub(super) spec: Spec,
+    /// What its children are charged with, in bytes.
+    pub(super) children_size: usize,
+}
 
 impl Resource for GuestSpec {
     const KIND: &'static str = "supervisor specification";
     const LIMIT: usize = 1 << 12;
+
+    fn size(&self) -> usize {
+        self.children_size
+    }
 }
 
 /// The records of a list that a guest holds an id of.
@@ -34,6 +42,10 @@ pub(super) struct GuestList(pub(super) Vec<u8>);
 impl Resource for GuestList {
     const KIND: &'static str = "list of children";
     const LIMIT: usize = 1 << 4;
+
+    fn size(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl GuestSupervisors {
