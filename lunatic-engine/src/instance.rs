@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
 
 use crate::arena::Image;
-use crate::limits::MemoryLimiter;
+use crate::memory_limiter::MemoryLimiter;
 use crate::time_slice::TimeSlice;
 
 /// What the state of an instance must offer.

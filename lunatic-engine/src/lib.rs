@@ -27,8 +27,8 @@
 //! - `engine`: [`Engine`], what is compiled how.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
-//! - `limits`: [`MemoryLimits`], how far an instance may grow, and [`MemoryLimiter`],
-//!   which holds it to that.
+//! - `limits`: [`MemoryLimits`], how far an instance may grow.
+//! - `memory_limiter`: [`MemoryLimiter`], which holds it to that and charges it.
 //! - `geometry`: [`Geometry`], how memories lie in the address space.
 //!
 //! # Invariants
@@ -66,6 +66,7 @@ mod invalid_module;
 mod limits;
 mod load_error;
 mod loader;
+mod memory_limiter;
 mod module;
 mod module_hash;
 mod module_info;
@@ -82,9 +83,10 @@ pub use import_problem::ImportProblem;
 pub use instance::{Call, Instance, InstanceState};
 pub use instantiate_error::InstantiateError;
 pub use invalid_module::InvalidModule;
-pub use limits::{ExceedsLimits, MemoryLimiter, MemoryLimits};
+pub use limits::{ExceedsLimits, MemoryLimits};
 pub use load_error::LoadError;
 pub use loader::Loader;
+pub use memory_limiter::MemoryLimiter;
 pub use module::Module;
 pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;

@@ -1,6 +1,7 @@
 //! What was queued in a mailbox when it was closed.
 
-use crate::mailbox::Waiting;
+use std::task::Waker;
+
 use crate::queued::Queued;
 
 /// The messages of a mailbox that was closed. Dropping it drops all of them at once,
@@ -10,14 +11,15 @@ use crate::queued::Queued;
 #[must_use = "dropping it may take long"]
 pub struct Leftover {
     queued: Queued,
-    _waiting: Option<Waiting>,
+    /// Of who waited; it may be the last reference to a task.
+    _waker: Option<Waker>,
 }
 
 impl Leftover {
-    pub(crate) fn new(queued: Queued, waiting: Option<Waiting>) -> Leftover {
+    pub(crate) fn new(queued: Queued, waker: Option<Waker>) -> Leftover {
         Leftover {
             queued,
-            _waiting: waiting,
+            _waker: waker,
         }
     }
 

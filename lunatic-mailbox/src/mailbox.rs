@@ -137,7 +137,7 @@ struct State {
 
 /// A wait of the owner.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+struct Waiting {
     awaited: Awaited,
     /// The search among the messages that were queued when the wait began, until it is
     /// over.
@@ -250,7 +250,8 @@ impl Sender {
         let mut state = self.shared.state.lock();
         state.closed = true;
         // Dropped outside of the lock: a message may own anything.
-        Leftover::new(std::mem::take(&mut state.queued), state.waiting.take())
+        let waker = state.waiting.take().and_then(|waiting| waiting.waker);
+        Leftover::new(std::mem::take(&mut state.queued), waker)
     }
 
     /// Returns the number of queued messages.

@@ -22,6 +22,7 @@ enum Allowed {
 
 /// What every feature crate may build on. None may build on another.
 const FOUNDATION: Allowed = Allowed::These(&[
+    "lunatic-account",
     "lunatic-process",
     "lunatic-mailbox",
     "lunatic-abi",
@@ -33,22 +34,30 @@ const FOUNDATION: Allowed = Allowed::These(&[
 /// Crates that nothing may depend on, but for tests.
 const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 22] = [
+const ALLOWED: [(&str, Allowed); 23] = [
     ("lunatic-error", Allowed::These(&[])),
-    ("lunatic-abi", Allowed::These(&["lunatic-error"])),
+    ("lunatic-account", Allowed::These(&[])),
+    (
+        "lunatic-abi",
+        Allowed::These(&["lunatic-account", "lunatic-error"]),
+    ),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-blocking", Allowed::These(&[])),
     (
         "lunatic-engine",
-        Allowed::These(&["lunatic-blocking", "lunatic-error"]),
+        Allowed::These(&["lunatic-account", "lunatic-blocking", "lunatic-error"]),
     ),
-    ("lunatic-mailbox", Allowed::These(&["lunatic-abi"])),
+    (
+        "lunatic-mailbox",
+        Allowed::These(&["lunatic-abi", "lunatic-account"]),
+    ),
     (
         "lunatic-process",
         Allowed::These(&[
             "lunatic-scheduler",
             "lunatic-mailbox",
             "lunatic-abi",
+            "lunatic-account",
             "lunatic-engine",
             "lunatic-error",
         ]),

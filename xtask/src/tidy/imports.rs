@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str], &str); 8] = [
         "lunatic-process",
         &[
             "guest",
+            "guest/identity",
             "guest/modules",
             "guest/requests",
             "guest/run",
