@@ -49,6 +49,7 @@ impl<P: Post> GuestMailbox<P> {
     }
 
     /// Puts a message into the scratch area, and drops the one that was there.
+    #[inline]
     pub fn put(&mut self, message: Message) {
         self.charge = None;
         // What was received is there already, whether it can be charged or not.
@@ -57,12 +58,18 @@ impl<P: Post> GuestMailbox<P> {
     }
 
     /// Charges a message in scratch of so many bytes.
+    #[inline]
     fn charge(&mut self, size: usize) -> Result<(), Misuse> {
         /// Smaller messages are not charged.
         const SMALL: usize = 4096;
-        if size <= SMALL {
-            return Ok(());
+        match size <= SMALL {
+            true => Ok(()),
+            false => self.charge_large(size),
         }
+    }
+
+    #[cold]
+    fn charge_large(&mut self, size: usize) -> Result<(), Misuse> {
         // A buffer grows to the next power of two at most.
         let amount = size.next_power_of_two() as u64;
         match &mut self.charge {
