@@ -14,6 +14,9 @@ pub trait Resource {
     /// The highest number a process may hold at once.
     const LIMIT: usize = 1 << 16;
 
+    /// Whether each counts as a descriptor for the account of the process, as sockets do.
+    const IS_DESCRIPTOR: bool = false;
+
     /// The bytes that it takes beside itself, for the account of the process. While the
     /// resource is in a table, only [`Table::resize`] changes it.
     fn size(&self) -> usize {
@@ -52,6 +55,8 @@ struct Entries<R> {
     /// What they take together, in bytes.
     size: u64,
     charge: Charge,
+    /// How many there are, if they are descriptors.
+    descriptors: Option<Charge>,
 }
 
 /// The error of a resource that was not put into a table. It has the resource.
@@ -91,7 +96,7 @@ impl<R: Resource> Table<R> {
             return Err(NotInserted { resource, reason });
         }
         let added = match self.entries(account) {
-            Ok(entries) => entries.add_size(size_of_entry(&resource)).map(|()| entries),
+            Ok(entries) => entries.add(size_of_entry(&resource)).map(|()| entries),
             Err(misuse) => Err(misuse),
         };
         match added {
@@ -169,6 +174,7 @@ impl<R: Resource> Table<R> {
             kept
         });
         entries.subtract_size(removed);
+        entries.count_descriptors(entries.by_id.len()).ok();
     }
 
     /// Returns how many resources the table holds.
@@ -188,7 +194,11 @@ impl<R: Resource> Table<R> {
                 next: 0,
                 by_id: FxHashMap::default(),
                 size: 0,
-                charge: Charge::new(account, Kind::Memory, 0).map_err(Misuse::Exceeded)?,
+                charge: Charge::new(account, Kind::Memory, 0)?,
+                descriptors: match R::IS_DESCRIPTOR {
+                    true => Some(Charge::new(account, Kind::Descriptors, 0)?),
+                    false => None,
+                },
             }));
         }
         match &mut self.0 {
@@ -209,7 +219,26 @@ impl<R: Resource> Entries<R> {
     fn remove(&mut self, id: u64) -> Option<R> {
         let resource = self.by_id.remove(&id)?;
         self.subtract_size(size_of_entry(&resource));
+        self.count_descriptors(self.by_id.len()).ok();
         Some(resource)
+    }
+
+    /// Charges one entry more.
+    fn add(&mut self, size: u64) -> Result<(), Misuse> {
+        self.count_descriptors(self.by_id.len() + 1)?;
+        let added = self.add_size(size);
+        if added.is_err() {
+            self.count_descriptors(self.by_id.len()).ok();
+        }
+        added
+    }
+
+    /// Charges so many descriptors, if the entries are some. Less is never refused.
+    fn count_descriptors(&mut self, count: usize) -> Result<(), Misuse> {
+        match &mut self.descriptors {
+            Some(descriptors) => Ok(descriptors.set(count as u64)?),
+            None => Ok(()),
+        }
     }
 
     fn add_size(&mut self, size: u64) -> Result<(), Misuse> {

@@ -222,3 +222,51 @@ fn a_branch_with_little_cpu_time_gets_on_slowly_and_others_go_on() {
     assert!(!used.is_zero());
     assert!(host.is_alive());
 }
+
+/// A culprit that repeats a call which uses something up, and reports how often it
+/// succeeded.
+fn repeated(limit: &str, call: &str) -> i64 {
+    let world = World::new();
+    let module = world.load(&host(
+        &format!("(call $config_set_limit (i64.const 0) {limit})"),
+        &format!(
+            r#"(data (i32.const 300) "name")
+            (global $count (mut i64) (i64.const 0))
+            (func (export "culprit")
+                (loop $more
+                    (i32.store8 (i32.const 300) (i32.wrap_i64 (i64.add (i64.const 97) (global.get $count))))
+                    {call}
+                    (call $set (global.get $count))
+                    (global.set $count (i64.add (global.get $count) (i64.const 1)))
+                    (br_if $more (i64.lt_u (global.get $count) (i64.const 20))))
+                (call $set (global.get $count)))"#
+        ),
+    ));
+    world.spawn(&module, "main");
+    let [result, culprit] = world.reports();
+    assert_eq!(result, 0);
+    wait_until("the culprit has ended", || {
+        process(&world, culprit).is_none()
+    });
+    let asks = world.load(r#"(func (export "main") (call $report (call $setting)))"#);
+    world.run(&asks, "main");
+    world.report()
+}
+
+#[test]
+fn names_timers_and_sockets_have_limits_and_who_exceeds_one_traps() {
+    let names =
+        "(call $registry_put (i32.const 300) (i32.const 4) (i64.const 0) (call $process_id))";
+    // The last call that succeeded had the number 2: it was the third.
+    assert_eq!(repeated("(i32.const 4) (i64.const 3)", names), 2);
+    let groups = "(if (call $group_join (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 4)
+        (call $process_id) (i32.const 400)) (then unreachable))";
+    assert_eq!(repeated("(i32.const 4) (i64.const 3)", groups), 2);
+    let timers = "(call $create_data (i64.const 0) (i64.const 0))
+        (drop (call $send_after (call $process_id) (i64.const 1000000)))";
+    assert_eq!(repeated("(i32.const 3) (i64.const 3)", timers), 2);
+    let sockets = "(i32.store (i32.const 500) (i32.const 0x0100007f))
+        (if (call $tcp_bind (i32.const 4) (i32.const 500) (i32.const 0) (i32.const 0)
+        (i32.const 0) (i32.const 400)) (then unreachable))";
+    assert_eq!(repeated("(i32.const 2) (i64.const 3)", sockets), 2);
+}

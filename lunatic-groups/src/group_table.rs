@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{Pid, PidMap, Tag};
 
 use crate::event::{Change, GroupEvent};
@@ -42,6 +43,8 @@ pub enum GroupError {
     TooManyMonitors,
     /// The process has ended.
     NoProcess,
+    /// A limit of the account of the process is reached.
+    Exceeded(Exceeded),
 }
 
 /// The error of leaving a group that the process is not in.
@@ -111,6 +114,8 @@ struct Watcher {
 #[derive(Debug, Default)]
 struct Record {
     memberships: u32,
+    /// What is charged for its memberships and monitors.
+    charges: Option<[Charge; 2]>,
     groups: HashSet<Arc<str>>,
     /// The group of each monitor, or `None` for the whole scope.
     monitors: HashMap<u64, Option<Arc<str>>>,
@@ -122,6 +127,43 @@ pub struct Leaving {
     member: Pid,
     monitors: hash_map::IntoIter<u64, Option<Arc<str>>>,
     groups: hash_set::IntoIter<Arc<str>>,
+}
+
+impl Record {
+    /// What a membership or a monitor takes, in bytes.
+    const ENTRY_BYTES: u64 = 512;
+
+    fn charge(&mut self, payer: &Account) -> Result<(), Exceeded> {
+        let count = self.count();
+        let [names, memory] = match &mut self.charges {
+            Some(charges) => charges,
+            none => none.insert([
+                Charge::new(payer, Kind::Names, 0)?,
+                Charge::new(payer, Kind::Memory, 0)?,
+            ]),
+        };
+        let before = names.amount();
+        names.set(count)?;
+        memory.set(count * Record::ENTRY_BYTES).inspect_err(|_| {
+            // Less is never refused.
+            names.set(before).ok();
+        })
+    }
+
+    /// Releases what is charged for memberships and monitors that are gone.
+    fn release(&mut self) {
+        let count = self.count();
+        if let Some([names, memory]) = &mut self.charges
+            && count < names.amount()
+        {
+            names.set(count).ok();
+            memory.set(count * Record::ENTRY_BYTES).ok();
+        }
+    }
+
+    fn count(&self) -> u64 {
+        u64::from(self.memberships) + self.monitors.len() as u64
+    }
 }
 
 impl GroupTable {
@@ -157,6 +199,19 @@ impl GroupTable {
         Ok(is_new)
     }
 
+    /// Charges the memberships and monitors of a process to an account, from now on until
+    /// there are fewer.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError::Exceeded`]; what is charged stays as it was.
+    pub fn charge(&mut self, process: Pid, payer: &Account) -> Result<(), GroupError> {
+        match self.records.get_mut(&process) {
+            Some(record) => record.charge(payer).map_err(GroupError::Exceeded),
+            None => Ok(()),
+        }
+    }
+
     /// Removes one membership of a process in a group.
     ///
     /// # Errors
@@ -170,6 +225,7 @@ impl GroupTable {
         }
         if let Some(record) = self.records.get_mut(&member) {
             record.memberships -= 1;
+            record.release();
         }
         self.remove_memberships(&name, member, 1);
         Ok(())
@@ -296,7 +352,12 @@ impl GroupTable {
     /// Removes a monitor of a process. Returns whether there was one with this id.
     pub fn stop_monitoring(&mut self, watcher: Pid, monitor: u64) -> bool {
         let record = self.records.get_mut(&watcher);
-        let Some(group) = record.and_then(|record| record.monitors.remove(&monitor)) else {
+        let removed = record.and_then(|record| {
+            let group = record.monitors.remove(&monitor)?;
+            record.release();
+            Some(group)
+        });
+        let Some(group) = removed else {
             return false;
         };
         self.remove_monitor(monitor, group.as_deref());
@@ -444,6 +505,7 @@ impl fmt::Display for GroupError {
                 f,
                 "the process has {MAX_MONITORS} monitors in the scope, as many as may be"
             ),
+            GroupError::Exceeded(exceeded) => exceeded.fmt(f),
             GroupError::NoProcess => f.write_str("there is no such process"),
         }
     }

@@ -77,7 +77,17 @@ impl Scope {
             return Err(GroupError::NoProcess);
         }
         let member = process.id();
-        let is_new = self.inner.change(|table| table.join(group, member))?;
+        let is_new = self.inner.change(|table| {
+            let is_new = table.join(group, member)?;
+            if let Err(refused) = table.charge(member, process.account()) {
+                match is_new {
+                    true => table.forget(member),
+                    false => drop(table.leave(group, member)),
+                }
+                return Err(refused);
+            }
+            Ok(is_new)
+        })?;
         self.follow(process, is_new);
         Ok(())
     }
@@ -169,8 +179,8 @@ impl Scope {
         tag: Option<Tag>,
     ) -> Result<u64, GroupError> {
         let member = watcher.id();
-        let begun = self.inner.change(|table| table.monitor(group, member, tag));
-        self.watched(watcher, begun)
+        let begin = |table: &mut GroupTable| table.monitor(group, member, tag);
+        self.watch(watcher, begin)
     }
 
     /// Like [`monitor`](Scope::monitor), for all groups that the scope has or will have.
@@ -181,8 +191,8 @@ impl Scope {
     /// [`GroupError`].
     pub fn monitor_scope(&self, watcher: &Process, tag: Option<Tag>) -> Result<u64, GroupError> {
         let member = watcher.id();
-        let begun = self.inner.change(|table| table.monitor_scope(member, tag));
-        self.watched(watcher, begun)
+        let begin = |table: &mut GroupTable| table.monitor_scope(member, tag);
+        self.watch(watcher, begin)
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id. The
@@ -199,14 +209,25 @@ impl Scope {
         self.inner.table.read()
     }
 
-    /// Follows the life of a process that began to monitor, and returns the id of the
-    /// monitor.
-    fn watched(
+    /// Begins to monitor, charges the monitor, follows the life of the process, and
+    /// returns the id of the monitor.
+    fn watch(
         &self,
         watcher: &Process,
-        begun: Result<(u64, bool), GroupError>,
+        begin: impl FnOnce(&mut GroupTable) -> Result<(u64, bool), GroupError>,
     ) -> Result<u64, GroupError> {
-        let (monitor, is_new) = begun?;
+        let member = watcher.id();
+        let (monitor, is_new) = self.inner.change(|table| {
+            let (monitor, is_new) = begin(table)?;
+            if let Err(refused) = table.charge(member, watcher.account()) {
+                table.stop_monitoring(member, monitor);
+                if is_new {
+                    table.forget(member);
+                }
+                return Err(refused);
+            }
+            Ok((monitor, is_new))
+        })?;
         self.follow(watcher, is_new);
         Ok(monitor)
     }

@@ -62,7 +62,7 @@ fn put<T: RegistryHost>(
             registry.remove(&name);
             Ok(())
         }
-        (false, _) => registry.put_remote(&name, process),
+        (false, _) => registry.put_remote(&name, process, caller.data().account()),
     };
     Ok(put.map_err(refusal)?)
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{Pid, PidMap};
 
 /// The highest number of names in one registry.
@@ -19,6 +20,8 @@ pub const MAX_NAME_BYTES: usize = 1024;
 pub enum NameError {
     /// There are [`MAX_NAMES`] names.
     TooMany,
+    /// A limit of the account that pays for the name is reached.
+    Exceeded(Exceeded),
     /// The name is longer than [`MAX_NAME_BYTES`].
     TooLong {
         /// The length of the name, in bytes.
@@ -31,14 +34,16 @@ pub enum NameError {
 /// # Examples
 ///
 /// ```
-/// use lunatic_mailbox::{Pid, PidMap};
+/// use lunatic_account::Account;
+/// use lunatic_mailbox::Pid;
 /// use lunatic_registry::NameTable;
 ///
 /// let (one, other) = (Pid::from_bits(1), Pid::from_bits(2));
 /// let mut names = NameTable::new();
-/// names.put("logger", one)?;
-/// names.put("printer", one)?;
-/// names.put("logger", other)?;
+/// let payer = Account::default();
+/// names.put("logger", one, &payer)?;
+/// names.put("printer", one, &payer)?;
+/// names.put("logger", other, &payer)?;
 /// assert_eq!(names.get("logger"), Some(other));
 ///
 /// names.forget(one);
@@ -50,8 +55,15 @@ pub enum NameError {
 /// random seeds.
 #[derive(Debug, Default)]
 pub struct NameTable {
-    by_name: HashMap<Arc<str>, Pid>,
+    by_name: HashMap<Arc<str>, Named>,
     by_process: PidMap<HashSet<Arc<str>>>,
+}
+
+/// Who has a name, and what is charged for it.
+#[derive(Debug)]
+struct Named {
+    process: Pid,
+    _charges: [Charge; 2],
 }
 
 impl NameTable {
@@ -64,19 +76,26 @@ impl NameTable {
     /// whether the process was not in the table: it stays there without names until
     /// it is [forgotten](NameTable::forget).
     ///
+    /// - `payer`: the account to which the name is charged while it is registered.
+    ///
     /// # Errors
     ///
     /// [`NameError`].
-    pub fn put(&mut self, name: &str, process: Pid) -> Result<bool, NameError> {
+    pub fn put(&mut self, name: &str, process: Pid, payer: &Account) -> Result<bool, NameError> {
         if name.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong { length: name.len() });
         }
         if self.by_name.len() >= MAX_NAMES && !self.by_name.contains_key(name) {
             return Err(NameError::TooMany);
         }
+        let charges = charges(name, payer).map_err(NameError::Exceeded)?;
         self.remove(name);
         let name: Arc<str> = name.into();
-        self.by_name.insert(name.clone(), process);
+        let named = Named {
+            process,
+            _charges: charges,
+        };
+        self.by_name.insert(name.clone(), named);
         let is_new = !self.by_process.contains_key(&process);
         self.by_process.entry(process).or_default().insert(name);
         Ok(is_new)
@@ -84,12 +103,12 @@ impl NameTable {
 
     /// Returns the process that has this name.
     pub fn get(&self, name: &str) -> Option<Pid> {
-        self.by_name.get(name).copied()
+        self.by_name.get(name).map(|named| named.process)
     }
 
     /// Removes a name, if it is there. Its process stays in the table.
     pub fn remove(&mut self, name: &str) {
-        let Some((name, process)) = self.by_name.remove_entry(name) else {
+        let Some((name, Named { process, .. })) = self.by_name.remove_entry(name) else {
             return;
         };
         if let Some(names) = self.by_process.get_mut(&process) {
@@ -120,7 +139,7 @@ impl NameTable {
         let mut count = 0;
         for name in names {
             count += 1;
-            if self.by_name.get(&name) == Some(&process) {
+            if self.get(&name) == Some(process) {
                 self.by_name.remove(&name);
             }
         }
@@ -138,9 +157,21 @@ impl NameTable {
     }
 }
 
+/// What is charged for a name: one name, and what its entries take.
+fn charges(name: &str, payer: &Account) -> Result<[Charge; 2], Exceeded> {
+    /// The entries of both maps.
+    const ENTRY_BYTES: usize = 256;
+    let bytes = (name.len() + ENTRY_BYTES) as u64;
+    Ok([
+        Charge::new(payer, Kind::Names, 1)?,
+        Charge::new(payer, Kind::Memory, bytes)?,
+    ])
+}
+
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            NameError::Exceeded(exceeded) => exceeded.fmt(f),
             NameError::TooMany => write!(f, "there are {MAX_NAMES} names, as many as may be"),
             NameError::TooLong { length } => write!(
                 f,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lunatic_account::Account;
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use parking_lot::Mutex;
@@ -47,7 +48,8 @@ impl Registry {
     ///
     /// [`NameError`].
     pub fn put_local(&self, name: &str, process: &Process) -> Result<(), NameError> {
-        let is_new = self.names.lock().put(name, process.id())?;
+        let put = self.names.lock().put(name, process.id(), process.account());
+        let is_new = put?;
         self.follow(name, process, is_new);
         Ok(())
     }
@@ -55,11 +57,14 @@ impl Registry {
     /// Gives a name to a process of another node, and takes it from the process that
     /// had it. The name stays until it is removed.
     ///
+    /// - `payer`: the account to which it is charged; a name of a process of this node is
+    ///   charged to that of the process.
+    ///
     /// # Errors
     ///
     /// [`NameError`].
-    pub fn put_remote(&self, name: &str, process: Pid) -> Result<(), NameError> {
-        self.names.lock().put(name, process).map(|_| ())
+    pub fn put_remote(&self, name: &str, process: Pid, payer: &Account) -> Result<(), NameError> {
+        self.names.lock().put(name, process, payer).map(|_| ())
     }
 
     /// Returns the process that has this name.
@@ -95,7 +100,7 @@ impl Registry {
         }
         let process = spawn()?;
         let is_new = names
-            .put(name, process.id())
+            .put(name, process.id(), process.account())
             .inspect_err(|_| process.kill())?;
         drop(names);
         self.follow(name, &process, is_new);

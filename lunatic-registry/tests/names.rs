@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::block_on;
+use lunatic_account::Account;
 use lunatic_mailbox::Pid;
 use lunatic_registry::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, Registry};
 use lunatic_testkit::{end_of, environment, idle};
@@ -13,9 +14,9 @@ fn pid(process: u64) -> Pid {
 #[test]
 fn a_name_has_one_process_and_a_process_many_names() {
     let mut names = NameTable::new();
-    names.put("a", pid(1)).unwrap();
-    names.put("b", pid(1)).unwrap();
-    names.put("a", pid(2)).unwrap();
+    names.put("a", pid(1), &Account::default()).unwrap();
+    names.put("b", pid(1), &Account::default()).unwrap();
+    names.put("a", pid(2), &Account::default()).unwrap();
     assert_eq!(names.get("a"), Some(pid(2)));
     assert_eq!(names.get("b"), Some(pid(1)));
     names.forget(pid(1));
@@ -29,13 +30,13 @@ fn a_name_has_one_process_and_a_process_many_names() {
 #[test]
 fn a_process_is_new_until_it_is_forgotten() {
     let mut names = NameTable::new();
-    assert_eq!(names.put("a", pid(1)), Ok(true));
-    assert_eq!(names.put("b", pid(1)), Ok(false));
+    assert_eq!(names.put("a", pid(1), &Account::default()), Ok(true));
+    assert_eq!(names.put("b", pid(1), &Account::default()), Ok(false));
     names.remove("a");
     names.remove("b");
-    assert_eq!(names.put("a", pid(1)), Ok(false));
+    assert_eq!(names.put("a", pid(1), &Account::default()), Ok(false));
     names.forget(pid(1));
-    assert_eq!(names.put("a", pid(1)), Ok(true));
+    assert_eq!(names.put("a", pid(1), &Account::default()), Ok(true));
 }
 
 // ABI §21 A4
@@ -43,22 +44,27 @@ fn a_process_is_new_until_it_is_forgotten() {
 fn names_are_limited_in_length_and_number() {
     let mut names = NameTable::new();
     let longest = "n".repeat(MAX_NAME_BYTES);
-    names.put(&longest, pid(1)).unwrap();
+    names.put(&longest, pid(1), &Account::default()).unwrap();
     let longer = "n".repeat(MAX_NAME_BYTES + 1);
     let length = longer.len();
     assert_eq!(
-        names.put(&longer, pid(1)),
+        names.put(&longer, pid(1), &Account::default()),
         Err(NameError::TooLong { length })
     );
     for number in 1..MAX_NAMES {
-        names.put(&number.to_string(), pid(1)).unwrap();
+        names
+            .put(&number.to_string(), pid(1), &Account::default())
+            .unwrap();
     }
     assert_eq!(names.len(), MAX_NAMES);
-    assert_eq!(names.put("one more", pid(1)), Err(NameError::TooMany));
+    assert_eq!(
+        names.put("one more", pid(1), &Account::default()),
+        Err(NameError::TooMany)
+    );
     // What is there can still change hands, and be taken away.
-    names.put("1", pid(2)).unwrap();
+    names.put("1", pid(2), &Account::default()).unwrap();
     names.remove("1");
-    names.put("one more", pid(1)).unwrap();
+    names.put("one more", pid(1), &Account::default()).unwrap();
 }
 
 #[test]
@@ -158,10 +164,10 @@ fn a_process_with_many_names_leaves_none_behind() {
 #[test]
 fn a_name_that_was_given_away_meanwhile_stays() {
     let mut names = NameTable::new();
-    names.put("a", pid(1)).unwrap();
-    names.put("b", pid(1)).unwrap();
+    names.put("a", pid(1), &Account::default()).unwrap();
+    names.put("b", pid(1), &Account::default()).unwrap();
     let rest: Vec<_> = names.forget_process(pid(1)).collect();
-    names.put("a", pid(2)).unwrap();
+    names.put("a", pid(2), &Account::default()).unwrap();
     assert_eq!(names.remove_names_of(pid(1), rest), 2);
     assert_eq!((names.get("a"), names.get("b")), (Some(pid(2)), None));
 }

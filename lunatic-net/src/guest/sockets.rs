@@ -228,6 +228,7 @@ pub(super) fn take<T: NetHost, S: Socket + MessageResource>(
 
 impl Resource for TcpListener {
     const KIND: &'static str = "TCP listener";
+    const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
 }
 
@@ -249,6 +250,7 @@ impl Bind for TcpListener {
 
 impl Resource for TcpStream {
     const KIND: &'static str = "TCP stream";
+    const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
 }
 
@@ -260,6 +262,7 @@ impl Socket for TcpStream {
 
 impl Resource for TlsListener {
     const KIND: &'static str = "TLS listener";
+    const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
 }
 
@@ -271,6 +274,7 @@ impl Socket for TlsListener {
 
 impl Resource for TlsStream {
     const KIND: &'static str = "TLS stream";
+    const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
 }
 
@@ -282,6 +286,7 @@ impl Socket for TlsStream {
 
 impl Resource for UdpSocket {
     const KIND: &'static str = "UDP socket";
+    const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
 }
 

@@ -158,7 +158,9 @@ async fn path_open<T: WasiHost>(
     opening.check(through.rights)?;
     let node = caller.wait(dir.open(path, opening.options)).await?;
     let opened = Descriptor::opened(node, opening.rights, inheriting, opening.flags);
-    let fd = caller.data_mut().wasi().descriptors().insert(opened)?;
+    let account = caller.data().account().clone();
+    let descriptors = caller.data_mut().wasi().descriptors();
+    let fd = descriptors.insert(opened, &account)?;
     Ok(caller.write_u32(fd_ptr, fd)?)
 }
 

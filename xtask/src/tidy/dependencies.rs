@@ -74,7 +74,12 @@ const ALLOWED: [(&str, Allowed); 23] = [
     ("lunatic-distributed", FOUNDATION),
     (
         "lunatic-wasi",
-        Allowed::These(&["lunatic-abi", "lunatic-blocking", "lunatic-fs"]),
+        Allowed::These(&[
+            "lunatic-abi",
+            "lunatic-account",
+            "lunatic-blocking",
+            "lunatic-fs",
+        ]),
     ),
     (
         "lunatic-testkit",
