@@ -38,7 +38,7 @@ use crate::table::ProcessTable;
 ///         Ok(())
 ///     })
 ///     .unwrap();
-/// environment.send(process.id(), DataMessage::default().into());
+/// environment.send(None, process.id(), DataMessage::default().into()).unwrap();
 /// let reason = futures_lite::future::block_on(process.wait());
 /// assert!(reason.is_normal());
 /// assert!(!environment.exists(process.id()));
