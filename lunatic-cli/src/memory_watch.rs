@@ -4,7 +4,8 @@
 //! of linear memory are not known before they are written, so a thread looks how much
 //! memory the program takes, the more often the less is left. Shortly below the limit
 //! every charge of memory is refused; if it rises on, processes are killed, those of the
-//! branch that uses most before others.
+//! branch that uses most before others, before the limit is reached: they go on until
+//! their next tick.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -76,18 +77,25 @@ fn watch_until_stopped(
     stopped: &AtomicBool,
 ) {
     let mut refuses = false;
+    let mut killed = 0;
     while !stopped.load(Ordering::Relaxed) {
         let Some(resident) = resident() else { return };
         let verdict = judge(resident, limit, refuses);
         if verdict.refuse != refuses {
             refuses = verdict.refuse;
             account.set_out_of_memory(refuses);
-            report(refuses, resident, limit);
+            report(refuses, resident, limit, killed);
+            killed = 0;
         }
         if verdict.kill {
             let environments: Vec<_> = environments.lock().clone();
             let living = environments.iter().filter_map(WeakEnvironment::upgrade);
-            kill_some(living.flat_map(|environment: Environment| environment.processes()));
+            let processes = living.flat_map(|environment: Environment| environment.processes());
+            let count = kill_some(processes);
+            if killed == 0 && count > 0 {
+                tracing::error!(resident, limit, "still out of memory: processes are killed");
+            }
+            killed += count;
         }
         thread::sleep(verdict.pause);
     }
@@ -95,29 +103,30 @@ fn watch_until_stopped(
 
 /// What to do.
 ///
-/// - `refuses`: whether memory is refused already. It is no longer when a tenth of the
-///   limit is free again.
+/// - `refuses`: whether memory is refused already. It is no longer when somewhat more
+///   than a tenth of the limit is free again.
 fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
     /// Faster than two cores write to fresh pages, in bytes per second.
     const FASTEST: u64 = 4 << 30;
     let threshold = match refuses {
-        true => limit / 10 * 9,
-        false => limit / 20 * 19,
+        true => limit / 20 * 17,
+        false => limit / 10 * 9,
     };
     let left = threshold.saturating_sub(resident);
     let pause = Duration::from_micros(left / (FASTEST / 1_000_000));
     Verdict {
         refuse: resident > threshold,
-        kill: resident > limit,
+        kill: resident > limit / 20 * 19,
         pause: pause.clamp(Duration::from_millis(1), Duration::from_millis(500)),
     }
 }
 
 /// Kills the processes of the branch that uses most, or, if all processes share the
-/// account of the root, the youngest tenth of them.
-fn kill_some(processes: impl Iterator<Item = Process>) {
+/// account of the root, the younger half of them. Those that are about to end are left
+/// out. Returns how many were killed.
+fn kill_some(processes: impl Iterator<Item = Process>) -> usize {
     let mut branches: HashMap<_, (u64, Vec<Process>)> = HashMap::new();
-    for process in processes {
+    for process in processes.filter(|process| !process.info().is_exiting) {
         let account = process.account();
         let used = match account.parent() {
             Some(_) => account.used(Kind::Memory),
@@ -127,28 +136,24 @@ fn kill_some(processes: impl Iterator<Item = Process>) {
         branch.1.push(process);
     }
     let Some((used, mut victims)) = branches.into_values().max_by_key(|(used, _)| *used) else {
-        return;
+        return 0;
     };
     if used == 0 {
         victims.sort_by_key(|process| Reverse(process.id()));
-        victims.truncate(victims.len().div_ceil(10));
+        victims.truncate(victims.len().div_ceil(2));
     }
-    let count = victims.len();
-    tracing::error!(
-        count,
-        "processes are killed, since the runtime is out of memory"
-    );
     victims.iter().for_each(Process::kill);
+    victims.len()
 }
 
-fn report(refuses: bool, resident: u64, limit: u64) {
+fn report(refuses: bool, resident: u64, limit: u64, killed: usize) {
     match refuses {
         true => tracing::error!(
             resident,
             limit,
             "out of memory: more is refused from now on"
         ),
-        false => tracing::info!(resident, limit, "there is memory again"),
+        false => tracing::warn!(resident, limit, killed, "there is memory again"),
     }
 }
 
@@ -201,16 +206,16 @@ mod tests {
 
     #[test]
     fn shortly_below_the_limit_memory_is_refused_until_a_tenth_is_free() {
-        assert!(judge(490 * MIB, 512 * MIB, false).refuse);
-        assert!(!judge(470 * MIB, 512 * MIB, false).refuse);
-        assert!(judge(470 * MIB, 512 * MIB, true).refuse);
-        assert!(!judge(450 * MIB, 512 * MIB, true).refuse);
-        assert!(!judge(490 * MIB, 512 * MIB, false).kill);
+        assert!(judge(470 * MIB, 512 * MIB, false).refuse);
+        assert!(!judge(450 * MIB, 512 * MIB, false).refuse);
+        assert!(judge(450 * MIB, 512 * MIB, true).refuse);
+        assert!(!judge(430 * MIB, 512 * MIB, true).refuse);
+        assert!(!judge(470 * MIB, 512 * MIB, false).kill);
     }
 
     #[test]
-    fn above_the_limit_processes_are_killed() {
-        let verdict = judge(513 * MIB, 512 * MIB, true);
+    fn so_shortly_below_the_limit_that_it_would_be_exceeded_processes_are_killed() {
+        let verdict = judge(490 * MIB, 512 * MIB, true);
         assert!(verdict.refuse && verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(1));
     }

@@ -316,8 +316,8 @@ impl Builder {
     }
 
     /// The most memory that the program is to take, in bytes; by default four fifths of
-    /// what the machine, or the control group of the program, has. Shortly below it,
-    /// guests are refused more memory; above it, processes are killed.
+    /// what the machine, or the control group of the program, has. From nine tenths of it
+    /// on, guests are refused more memory; shortly below it, processes are killed.
     pub fn max_memory(mut self, bytes: u64) -> Builder {
         self.max_memory = Some(bytes);
         self

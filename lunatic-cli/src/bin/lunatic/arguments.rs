@@ -63,7 +63,8 @@ pub(crate) struct Engine {
     /// The most memory that the program takes, for example 512M or 4G; by default four
     /// fifths of what the machine or the control group has.
     ///
-    /// Shortly below it guests are refused more memory; above it, processes are killed.
+    /// From nine tenths of it on guests are refused more memory; shortly below it,
+    /// processes are killed.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_memory: Option<u64>,
 }
