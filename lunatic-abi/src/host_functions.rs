@@ -179,6 +179,8 @@ macro_rules! host_functions {
             stringify!($name),
             |caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
                 $crate::host_functions!(@label $name);
+                let function = concat!($namespace, "::", stringify!($name));
+                $crate::AbiHost::admit(caller.data(), function)?;
                 $crate::expansion::returns::<$name, $result, _>(
                     $($answer)? ($crate::host_functions!(@function $name $($function)?)(
                         caller, $($param),*
@@ -197,8 +199,10 @@ macro_rules! host_functions {
             |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
+                let admitted = $crate::AbiHost::admit(caller.data(), function);
                 $crate::AbiHost::enter(caller.data_mut(), function);
                 Box::new($crate::expansion::resolves::<$name, $result, _>(
+                    admitted,
                     $crate::host_functions!(@answer $answer,
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
@@ -252,36 +256,58 @@ pub mod expansion {
 
     pub use wasmtime::{Caller, Linker, Result};
 
-    use crate::HostFunction;
+    use crate::{HostFunction, Misuse};
 
     /// What the host function `Name` may return, which is declared to return `R`.
     #[diagnostic::on_unimplemented(
         message = "the host function `{Name}` is declared to return `{R}`, and returns `{Self}`",
         label = "`{Name}` has to return `{R}` or `wasmtime::Result<{R}>`"
     )]
-    pub trait Returns<Name, R> {}
+    pub trait Returns<Name, R> {
+        /// Returns it as a `Result`.
+        fn into_result(self) -> Result<R>;
+    }
 
-    impl<Name, R> Returns<Name, R> for R {}
+    impl<Name, R> Returns<Name, R> for R {
+        #[inline]
+        fn into_result(self) -> Result<R> {
+            Ok(self)
+        }
+    }
 
-    impl<Name, R> Returns<Name, R> for Result<R> {}
+    impl<Name, R> Returns<Name, R> for Result<R> {
+        #[inline]
+        fn into_result(self) -> Result<R> {
+            self
+        }
+    }
 
     /// What the host function `Name` may return, which is declared as an `async fn`.
     #[diagnostic::on_unimplemented(
         message = "the host function `{Name}` is declared as an `async fn`, and is none",
         label = "`{Name}` has to be an `async fn`"
     )]
-    pub trait Resolves<Name, R>: Future {}
+    pub trait Resolves<Name, R>: Future<Output: Returns<Name, R>> {}
 
     impl<Name, R, F: Future<Output: Returns<Name, R>>> Resolves<Name, R> for F {}
 
-    /// Its argument, if that is what is declared.
-    pub fn returns<Name, R, O: Returns<Name, R>>(outcome: O) -> O {
-        outcome
+    /// Its argument as a `Result`, if that is what is declared.
+    #[inline]
+    pub fn returns<Name, R, O: Returns<Name, R>>(outcome: O) -> Result<R> {
+        outcome.into_result()
     }
 
-    /// Its argument, if that resolves to what is declared.
-    pub fn resolves<Name, R, F: Resolves<Name, R>>(future: F) -> F {
-        future
+    /// A future with the output of its argument as a `Result`, if that resolves to what
+    /// is declared.
+    ///
+    /// - `admitted`: an error to resolve to before the future is polled.
+    #[inline]
+    pub async fn resolves<Name, R, F: Resolves<Name, R>>(
+        admitted: Result<(), Misuse>,
+        future: F,
+    ) -> Result<R> {
+        admitted?;
+        future.await.into_result()
     }
 
     /// How many functions lists have together.

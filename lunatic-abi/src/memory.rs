@@ -11,6 +11,7 @@ use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
 use crate::answering::Answering;
 use crate::errors::{ErrorTable, GuestError};
+use crate::shared_caller::SharedCaller;
 use crate::trap::Misuse;
 
 /// What the state of a process must offer to every host function.
@@ -52,6 +53,31 @@ pub trait AbiHost: Send + Sized + 'static {
     fn answer_requests(store: StoreContextMut<'_, Self>) {
         let _ = store;
     }
+
+    /// Returns whether the guest may call a host function now.
+    /// [`host_functions!`](crate::host_functions) asks it before every call.
+    ///
+    /// - `function`: the name with its namespace.
+    ///
+    /// # Errors
+    ///
+    /// Why not; the guest traps with this.
+    #[inline]
+    fn admit(&self, function: &'static str) -> Result<(), Misuse> {
+        let _ = function;
+        Ok(())
+    }
+
+    /// Returns whether the wait that the guest is in has to end early; see
+    /// [`Guest::wait_interruptible`].
+    #[inline]
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+
+    /// Called when a wait is over that could have been interrupted.
+    #[inline]
+    fn end_interruptible(&mut self) {}
 }
 
 /// What a host function does with its caller: reads and writes its memory, reports
@@ -72,6 +98,21 @@ pub trait Guest<T: 'static> {
     /// Every host function waits by this, or by [`SharedCaller`](crate::SharedCaller)
     /// if `future` needs the caller.
     fn wait<F: Future + Send>(&mut self, future: F) -> impl Future<Output = F::Output> + Send;
+
+    /// Waits for `future` as [`wait`](Guest::wait) does. Returns `None` if the wait is
+    /// [interrupted](AbiHost::is_interrupted) first, with the future dropped.
+    ///
+    /// A future that is ready when it is first polled is never interrupted.
+    fn wait_interruptible<F: Future + Send>(
+        &mut self,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + Send;
+
+    /// Returns whether the wait has to end early. A future that waits and cannot be
+    /// given to [`wait_interruptible`](Guest::wait_interruptible) asks whenever it is
+    /// pending, after [`answer_requests`](Guest::answer_requests), and calls
+    /// [`AbiHost::end_interruptible`] when the wait is over.
+    fn is_interrupted(&self) -> bool;
 
     /// Answers what the runtime asks of the process, if it asks anything. A future
     /// that waits and cannot be given to [`wait`](Guest::wait) calls it whenever it
@@ -230,6 +271,19 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
 
     fn wait<F: Future + Send>(&mut self, future: F) -> impl Future<Output = F::Output> + Send {
         Answering::new(future, || self.answer_requests())
+    }
+
+    fn wait_interruptible<F: Future + Send>(
+        &mut self,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + Send {
+        let shared = SharedCaller::new(self);
+        async move { shared.wait_interruptible(future).await }
+    }
+
+    #[inline]
+    fn is_interrupted(&self) -> bool {
+        self.data().is_interrupted()
     }
 
     #[inline]

@@ -1,7 +1,9 @@
 //! The caller of a host function, used by two sides of a wait.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 use parking_lot::{Mutex, MutexGuard};
 use wasmtime::Caller;
@@ -48,6 +50,20 @@ impl<'a, 'c, T: AbiHost> SharedCaller<'a, 'c, T> {
     /// others.
     pub fn wait<F: Future + Send>(&self, operation: F) -> impl Future<Output = F::Output> + Send {
         Answering::new(operation, || self.lock().answer_requests())
+    }
+
+    /// Waits for an operation that uses this caller, as
+    /// [`Guest::wait_interruptible`] does for others.
+    pub async fn wait_interruptible<F: Future + Send>(&self, operation: F) -> Option<F::Output> {
+        let mut operation = pin!(self.wait(operation));
+        let outcome = poll_fn(|cx| match operation.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.lock().is_interrupted() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        self.lock().data_mut().end_interruptible();
+        outcome
     }
 }
 

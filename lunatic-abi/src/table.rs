@@ -1,6 +1,7 @@
 //! The ids a guest holds for host resources.
 
 use std::fmt;
+use std::mem;
 
 use lunatic_account::{Account, Charge, Kind};
 use rustc_hash::FxHashMap;
@@ -156,6 +157,32 @@ impl<R: Resource> Table<R> {
         removed.ok_or(unknown::<R>(id))
     }
 
+    /// Returns an empty table whose ids go on where those of this one end, so that it can
+    /// be [joined](Table::join) with it.
+    ///
+    /// - `account`: the account of the process.
+    ///
+    /// # Errors
+    ///
+    /// Never for an account that this table is charged to already.
+    pub fn successor(&self, account: &Account) -> Result<Table<R>, Misuse> {
+        let mut successor = Table::new();
+        if let Some(own) = &self.0 {
+            successor.entries(account)?.next = own.next;
+        }
+        Ok(successor)
+    }
+
+    /// Puts what is in an older table of the same process into this one, which is its
+    /// [`successor`](Table::successor). All ids stay. Nothing is charged anew.
+    pub fn join(&mut self, older: Table<R>) {
+        match (&mut self.0, older.0) {
+            (_, None) => {}
+            (none @ None, older) => *none = older,
+            (Some(own), Some(older)) => own.join(*older),
+        }
+    }
+
     /// Returns all resources.
     pub fn into_resources(self) -> impl Iterator<Item = R> {
         let entries = self.0.into_iter();
@@ -214,6 +241,20 @@ impl<R: Resource> Entries<R> {
         self.next += 1;
         self.by_id.insert(id, resource);
         id
+    }
+
+    fn join(&mut self, older: Entries<R>) {
+        self.next = self.next.max(older.next);
+        self.size += older.size;
+        self.charge.join(older.charge);
+        if let (Some(own), Some(older)) = (&mut self.descriptors, older.descriptors) {
+            own.join(older);
+        }
+        let mut others = older.by_id;
+        if others.len() > self.by_id.len() {
+            mem::swap(&mut self.by_id, &mut others);
+        }
+        self.by_id.extend(others);
     }
 
     fn remove(&mut self, id: u64) -> Option<R> {

@@ -52,6 +52,17 @@ impl Charge {
         self.amount = amount;
         Ok(())
     }
+
+    /// Adds what another charge has charged. Nothing is charged anew.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the other charge is of another kind.
+    pub fn join(&mut self, mut other: Charge) {
+        assert_eq!(self.kind, other.kind, "charges of one kind are joined");
+        debug_assert!(self.account.is_within(&other.account));
+        self.amount += mem::take(&mut other.amount);
+    }
 }
 
 impl Drop for Charge {

@@ -169,7 +169,7 @@ async fn send_receive_skip_search<T: MailboxHost>(
     let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
     let reply = mailbox.request(to, Tag::new(wait_on_tag))?;
-    wait_for_message(caller, reply, timeout).await
+    wait_for_message::<T, false>(caller, reply, timeout).await
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
@@ -195,23 +195,31 @@ async fn receive<T: MailboxHost>(
         }
     };
     let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
-    wait_for_message(caller, message, timeout).await
+    wait_for_message::<T, true>(caller, message, timeout).await
 }
 
 /// Waits for a message and puts it into scratch. Returns its kind, or 9027.
-async fn wait_for_message<T: MailboxHost>(
+///
+/// - `INTERRUPTIBLE`: whether the runtime may end the wait early, as if the time were over.
+async fn wait_for_message<T: MailboxHost, const INTERRUPTIBLE: bool>(
     mut caller: Caller<'_, T>,
     mut wait: Wait,
     timeout: u64,
 ) -> Result<u32> {
     let message = poll_fn(|cx| {
-        let polled = caller.data_mut().mailbox().inbox().poll(&mut wait, cx);
-        if polled.is_pending() {
-            caller.answer_requests();
+        if let Poll::Ready(message) = caller.data_mut().mailbox().inbox().poll(&mut wait, cx) {
+            return Poll::Ready(Some(message));
         }
-        polled
+        caller.answer_requests();
+        match INTERRUPTIBLE && caller.is_interrupted() {
+            true => Poll::Ready(None),
+            false => Poll::Pending,
+        }
     });
-    let mut received = Timeout::from_millis(timeout).limit(message).await;
+    let mut received = Timeout::from_millis(timeout).limit(message).await.flatten();
+    if INTERRUPTIBLE {
+        caller.data_mut().end_interruptible();
+    }
     if received.is_none() && wait.is_searching() {
         received = finish_search(&mut caller, &mut wait).await;
     }

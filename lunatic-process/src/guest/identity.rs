@@ -43,12 +43,12 @@ fn environment_id<T: ProcessHost>(caller: Caller<'_, T>) -> u64 {
     own(&caller).environment().id()
 }
 
-/// `lunatic::process::sleep_ms` (ABI §3.5): waits.
+/// `lunatic::process::sleep_ms` (ABI §3.5): waits; the runtime may end the wait early.
 ///
 /// - `millis`: milliseconds; -1 for ever.
 async fn sleep_ms<T: ProcessHost>(mut caller: Caller<'_, T>, millis: u64) {
     let time = Timeout::from_millis(millis).limit(future::pending::<()>());
-    caller.wait(time).await;
+    caller.wait_interruptible(time).await;
 }
 
 /// `lunatic::process::die_when_link_dies` (ABI §3.5): 0 makes link deaths
