@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use lunatic_engine::Loader;
+use lunatic_engine::{Loader, Module};
 use lunatic_net::NetConfig;
 use lunatic_process::{Failure, ProcessConfig};
+use lunatic_reload::Versions;
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
@@ -36,6 +37,8 @@ pub(crate) struct Services {
     pub(crate) names: NameScope,
     /// Where their timers run.
     pub(crate) timers: Timers,
+    /// The versions of all modules that have a name.
+    pub(crate) versions: Versions<Module<State>>,
 }
 
 impl ChildEnvironment {
@@ -98,6 +101,7 @@ impl Services {
             loader: self.loader.clone(),
             names: self.names.separate(),
             timers: self.timers.clone(),
+            versions: self.versions.clone(),
         })
     }
 }

@@ -12,6 +12,7 @@
 //!   functions it can call.
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
+//! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
@@ -23,12 +24,14 @@ mod child_environment;
 mod config;
 mod memory_watch;
 mod name_scope;
+mod reloading;
 mod runtime;
 mod state;
 
 pub use child_environment::ChildEnvironment;
 pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;
+pub use reloading::{Others, ReloadFailure};
 pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
 pub use state::{HOST_FUNCTIONS, State};
 

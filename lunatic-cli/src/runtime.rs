@@ -18,6 +18,7 @@ use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
 use lunatic_process::{
     Environment, EnvironmentConfig, Process, SpawnError, SpawnOptions, WeakEnvironment,
 };
+use lunatic_reload::Versions;
 use lunatic_scheduler::Scheduler;
 use lunatic_supervisor::ChildStart;
 use lunatic_supervisor::guest::WasmChild;
@@ -50,14 +51,15 @@ use crate::state::{self, HOST_FUNCTIONS, State};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Runtime {
-    loader: Loader<State>,
-    scheduler: Scheduler,
+    pub(crate) loader: Loader<State>,
+    pub(crate) scheduler: Scheduler,
     environment: Environment,
     /// All environments that were made, those that are gone among them.
     environments: Arc<Mutex<Vec<WeakEnvironment>>>,
     /// Ends with the last clone of the runtime.
     _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
+    pub(crate) versions: Versions<Module<State>>,
 }
 
 /// How a [`Runtime`] is to be started.
@@ -203,7 +205,8 @@ impl Runtime {
         spawned.started().await.map_err(RootError::Spawn)
     }
 
-    /// How a supervisor starts this process; see [`lunatic_supervisor::Spec`].
+    /// How a supervisor starts this process; see [`lunatic_supervisor::Spec`]. Each start
+    /// runs the version of the module that is current then.
     /// The directories it is given are opened here, once.
     ///
     /// - `root`: its environment is that of the supervisor.
@@ -228,11 +231,13 @@ impl Runtime {
         let opened = self.environment_of(&config, stdio, names.clone()).await;
         let own = opened.map_err(RootError::Directory)?;
         let config = Arc::new(config);
+        let versions = self.versions.clone();
         let child = WasmChild::new(
             module.clone(),
             config.clone(),
             own.for_children(config, false),
-        );
+        )
+        .current_version(Arc::new(move |module| versions.current_of(module)));
         Ok(child.export(export).params(params).into_start())
     }
 
@@ -247,6 +252,7 @@ impl Runtime {
             loader: self.loader.clone(),
             names,
             timers: self.timers.clone(),
+            versions: self.versions.clone(),
         };
         Ok(ChildEnvironment {
             services: Arc::new(services),
@@ -416,6 +422,7 @@ impl Builder {
             scheduler,
             environments,
             timers,
+            versions: Versions::new(),
             _memory_watch: memory_watch.map(Arc::new),
         })
     }

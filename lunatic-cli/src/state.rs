@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
 use lunatic_account::Account;
-use lunatic_engine::{InstanceState, Loader, MemoryLimiter};
+use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::guest::{GuestNet, NetHost};
-use lunatic_process::Process;
-use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
+use lunatic_process::guest::{CurrentVersions, GuestProcess, ProcessHost, answer_requests};
+use lunatic_process::{Failure, Process};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
+use lunatic_reload::Versions;
+use lunatic_reload::guest::{GuestReload, ReloadHost, check_permitted};
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::Timers;
 use lunatic_timer::guest::{StartedTimers, TimerHost};
@@ -33,6 +35,7 @@ pub struct State {
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
+    reload: GuestReload<State>,
 }
 
 host_functions! {
@@ -43,6 +46,7 @@ host_functions! {
 
     use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
         lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
+        lunatic_reload::guest,
         lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest;
 }
 
@@ -70,6 +74,24 @@ impl AbiHost for State {
     fn answer_requests(store: StoreContextMut<'_, State>) {
         let function = store.data().process.incarnation().entered();
         answer_requests(store, function);
+    }
+
+    #[inline]
+    fn admit(&self, function: &'static str) -> Result<(), Misuse> {
+        match self.process.incarnation().is_attempt() {
+            true => check_permitted(function),
+            false => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn is_interrupted(&self) -> bool {
+        self.reload.is_interrupted()
+    }
+
+    #[inline]
+    fn end_interruptible(&mut self) {
+        self.reload.end_interruptible();
     }
 }
 
@@ -112,7 +134,40 @@ impl ProcessHost for State {
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(environment.wasi, environment.stdio),
             net: GuestNet::new(environment.net),
+            reload: GuestReload::new(),
         }
+    }
+
+    fn successor(
+        &self,
+        process: GuestProcess<State>,
+        mailbox: GuestMailbox<Process>,
+    ) -> Result<State, Failure> {
+        let account = process.handle().account();
+        let (config, stdio) = (self.wasi.opened_config(), self.wasi.stdio());
+        Ok(State {
+            services: self.services.clone(),
+            mailbox,
+            errors: self.errors.successor(account).map_err(Failure::new)?,
+            timers: StartedTimers::new(account),
+            supervisors: GuestSupervisors::new(),
+            wasi: WasiCtx::new(config.clone(), stdio.clone()),
+            net: GuestNet::new(self.net.config().clone()),
+            reload: self.reload.successor(),
+            process,
+        })
+    }
+
+    fn join(&mut self, older: State) {
+        self.process.join(older.process);
+        self.mailbox.join(older.mailbox);
+        self.errors.join(older.errors);
+        // What follows is still empty: an instance that has not taken over cannot have it.
+        self.timers = older.timers;
+        self.supervisors = older.supervisors;
+        self.wasi = older.wasi;
+        self.net = older.net;
+        self.reload.join(older.reload);
     }
 
     fn process(&self) -> &GuestProcess<State> {
@@ -140,6 +195,11 @@ impl ProcessHost for State {
                 .await
                 .map_err(|error| Misuse::refused(error.to_string()))
         }
+    }
+
+    fn current_versions(&self) -> Arc<CurrentVersions<State>> {
+        let versions = self.services.versions.clone();
+        Arc::new(move |module| versions.current_of(module))
     }
 
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
@@ -182,6 +242,16 @@ impl TimerHost for State {
 
     fn started_timers(&mut self) -> &mut StartedTimers {
         &mut self.timers
+    }
+}
+
+impl ReloadHost for State {
+    fn versions(&self) -> &Versions<Module<State>> {
+        &self.services.versions
+    }
+
+    fn reload(&mut self) -> &mut GuestReload<State> {
+        &mut self.reload
     }
 }
 

@@ -150,6 +150,10 @@ impl<T: InstanceState> Loader<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
+        self.load_as(bytes, None)
+    }
+
+    fn load_as(&self, bytes: &[u8], version_of: Option<Arc<str>>) -> Result<Module<T>, LoadError> {
         let Shared {
             engine,
             budget_function,
@@ -174,7 +178,7 @@ impl<T: InstanceState> Loader<T> {
         };
         let hash = ModuleHash::of(bytes);
         let time_slice = TimeSlice::new(engine.ticker().clone());
-        Ok(Module::new(hash, info, image, code, time_slice))
+        Ok(Module::new(hash, version_of, info, image, code, time_slice))
     }
 
     /// [`load`](Loader::load) on a thread that may block.
@@ -185,6 +189,23 @@ impl<T: InstanceState> Loader<T> {
     pub async fn load_async(&self, bytes: Vec<u8>) -> Result<Module<T>, LoadError> {
         let loader = self.clone();
         Class::Cpu.queue().run(move || loader.load(&bytes)).await
+    }
+
+    /// [`load_async`](Loader::load_async) for a module that is a version of a named one.
+    ///
+    /// - `name`: the name that all versions have in common.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub async fn load_version(
+        &self,
+        name: Arc<str>,
+        bytes: Vec<u8>,
+    ) -> Result<Module<T>, LoadError> {
+        let loader = self.clone();
+        let load = move || loader.load_as(&bytes, Some(name));
+        Class::Cpu.queue().run(load).await
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Module<T: 'static> {
 
 struct Inner<T: 'static> {
     hash: ModuleHash,
+    version_of: Option<Arc<str>>,
     info: ModuleInfo,
     /// What the memory holds at first, if the module does not say so any more.
     image: Option<Arc<Image>>,
@@ -41,6 +42,7 @@ pub(crate) enum Code<T: 'static> {
 impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
         hash: ModuleHash,
+        version_of: Option<Arc<str>>,
         info: ModuleInfo,
         image: Option<Image>,
         code: Code<T>,
@@ -49,6 +51,7 @@ impl<T: InstanceState> Module<T> {
         Module {
             inner: Arc::new(Inner {
                 hash,
+                version_of,
                 info,
                 image: image.map(Arc::new),
                 code,
@@ -65,6 +68,33 @@ impl<T: InstanceState> Module<T> {
     /// The hash of the bytes that it was loaded from.
     pub fn hash(&self) -> ModuleHash {
         self.inner.hash
+    }
+
+    /// The name of the module that it is a version of, as
+    /// [`Loader::load_version`](crate::Loader::load_version) was told; `None` for others.
+    pub fn version_of(&self) -> Option<&Arc<str>> {
+        self.inner.version_of.as_ref()
+    }
+
+    /// How many handles of this module there are: those of instances, and others.
+    pub fn handles(&self) -> usize {
+        Arc::strong_count(&self.inner)
+    }
+
+    /// Waits until there is the code that counts fuel, which instances with a budget run;
+    /// without this, the first of them waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::FuelVariant`] if it cannot be compiled.
+    pub async fn prepare_budgets(&self) -> Result<(), InstantiateError> {
+        match &self.inner.code {
+            Code::Fuel(_) => Ok(()),
+            Code::Epoch(_, variant) => {
+                let compiled = variant.get().await;
+                compiled.map(|_| ()).map_err(InstantiateError::FuelVariant)
+            }
+        }
     }
 
     /// The name that it gives itself in its name section; `None` if it gives none.

@@ -50,7 +50,7 @@ mod wanted;
 pub use leftover::Leftover;
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
 pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
-pub use pid::{NodeId, NodeNumber, Pid};
+pub use pid::{NodeId, NodeNumber, ParsePidError, Pid};
 pub use pid_map::{PidHashing, PidMap, PidSet};
 pub use queue::Queue;
 pub use resource::{EncodedResource, MessageResource, NotTransferable};

@@ -1,6 +1,8 @@
 //! The ids of processes and nodes.
 
+use std::error::Error;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// let pid = Pid::new(NodeNumber::new(7).unwrap(), 42).unwrap();
 /// assert_eq!(pid.to_string(), "7.42");
+/// assert_eq!("7.42".parse(), Ok(pid));
 /// assert_eq!(Pid::from_bits(pid.to_bits()), pid);
 /// assert_eq!(Pid::from_bits(42).node(), NodeNumber::ALONE);
 /// ```
@@ -128,6 +131,33 @@ impl fmt::Display for Pid {
         }
     }
 }
+
+/// The error of a text that is no process id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParsePidError;
+
+impl FromStr for Pid {
+    type Err = ParsePidError;
+
+    /// Reads what `Display` writes: a counter, or a node number and a counter with a dot
+    /// between them.
+    fn from_str(text: &str) -> Result<Pid, ParsePidError> {
+        let (node, counter) = text.split_once('.').unwrap_or(("0", text));
+        let node = node.parse().ok().and_then(NodeNumber::new);
+        let counter = counter.parse().ok();
+        let pid = node.zip(counter);
+        pid.and_then(|(node, counter)| Pid::new(node, counter))
+            .ok_or(ParsePidError)
+    }
+}
+
+impl fmt::Display for ParsePidError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a process id is a number, or two with a dot between them")
+    }
+}
+
+impl Error for ParsePidError {}
 
 impl fmt::Debug for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

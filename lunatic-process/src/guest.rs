@@ -5,6 +5,7 @@
 mod accounts;
 mod catch;
 mod configs;
+pub mod exchange;
 mod identity;
 mod modules;
 mod requests;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use lunatic_abi::{Misuse, host_functions};
 use lunatic_account::Account;
-use lunatic_engine::{InstanceState, Loader};
+use lunatic_engine::{InstanceState, Loader, Module};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid, SendError};
 
@@ -31,6 +32,7 @@ pub use crate::guest::start::{Spawned, spawn};
 pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 
 use crate::config::ProcessConfig;
+use crate::failure::Failure;
 use crate::process::Process;
 
 /// The function by which a process gives others a budget. A module that imports it is
@@ -76,10 +78,36 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
         config: &Arc<Self::Config>,
     ) -> impl Future<Output = Result<Self::ChildEnvironment, Misuse>> + Send + 'static;
 
+    /// Returns the state for a new instance of this process, which may take over from the
+    /// one that has this state. Whatever others could notice is left to
+    /// [`join`](ProcessHost::join).
+    ///
+    /// - `process`, `mailbox`: those of the new instance.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a limit of the process does not allow it.
+    fn successor(
+        &self,
+        process: GuestProcess<Self>,
+        mailbox: GuestMailbox<Process>,
+    ) -> Result<Self, Failure>;
+
+    /// Takes over all that the state of an older instance of this process has: its
+    /// mailbox, sockets, files and so on. What the guest has an id of keeps the id.
+    fn join(&mut self, older: Self);
+
+    /// Returns what finds the current version of the module that a module is a version of,
+    /// at any later time; the module itself, if it is none.
+    fn current_versions(&self) -> Arc<CurrentVersions<Self>>;
+
     /// Returns the status with which the guest has exited, if the error is an exit; 0 is
     /// a normal end.
     fn exit_status(error: &wasmtime::Error) -> Option<u32>;
 }
+
+/// Finds the current version of the module that a module is a version of.
+pub type CurrentVersions<T> = dyn Fn(&Module<T>) -> Module<T> + Send + Sync;
 
 /// The configuration of processes of one kind.
 pub trait Config: Clone + Default + Send + Sync + 'static {

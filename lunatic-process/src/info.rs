@@ -54,6 +54,8 @@ pub struct ProcessInfo {
 pub struct Inspection {
     /// The name of its module, or the beginning of the hash of a module without one.
     pub module: String,
+    /// The hash of its module, if it has one.
+    pub module_hash: Option<[u8; 32]>,
     /// The size of its linear memory, in bytes; 0 while its instance is being made,
     /// and if it was running and counts fuel.
     pub memory: u64,
@@ -70,6 +72,7 @@ impl Inspection {
     pub fn new(module: String, memory: u64) -> Inspection {
         Inspection {
             module,
+            module_hash: None,
             memory,
             waiting_in: None,
             backtrace: Vec::new(),

@@ -430,6 +430,14 @@ impl Process {
         Ok(())
     }
 
+    /// Has the body polled, so that it looks what has changed.
+    pub fn wake(&self) {
+        let waker = self.inner.control.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Asks the process what only its body knows: its module, its memory, what it
     /// waits in. The answer comes from its next suspension point; a wasm process is
     /// at one at least once in a millisecond of running. `None` if the process

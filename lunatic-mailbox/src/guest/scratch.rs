@@ -43,6 +43,12 @@ impl<P: Post> GuestMailbox<P> {
         &mut self.inbox
     }
 
+    /// Takes over the mailbox of an older instance of the process. The scratch area stays
+    /// what it is.
+    pub fn join(&mut self, older: GuestMailbox<P>) {
+        self.inbox = older.inbox;
+    }
+
     /// Returns what brings its messages to other processes.
     pub fn post(&self) -> &P {
         &self.post

@@ -71,7 +71,10 @@ impl<T: ProcessHost, F: Future> Future for AnsweringOutside<'_, T, F> {
         // woken for it.
         if let (true, Some(number)) = (polled.is_pending(), asked_until) {
             let unanswered = process.take_requests_before(number).into_iter();
-            answer(unanswered, || Inspection::new(name(module), 0));
+            answer(unanswered, || Inspection {
+                module_hash: Some(*module.hash().as_bytes()),
+                ..Inspection::new(name(module), 0)
+            });
         }
         polled
     }
@@ -91,11 +94,13 @@ fn inspection<T: ProcessHost>(
     waiting_in: Option<&'static str>,
 ) -> Inspection {
     let incarnation = store.data().process().incarnation();
+    let module_hash = Some(*incarnation.module().hash().as_bytes());
     let module = name(incarnation.module());
     let memory = incarnation.memory();
     let bytes = memory.map_or(0, |memory| memory.data_size(&*store) as u64);
     let backtrace = WasmBacktrace::force_capture(&*store);
     Inspection {
+        module_hash,
         waiting_in,
         backtrace: backtrace.frames().iter().map(function_name).collect(),
         ..Inspection::new(module, bytes)

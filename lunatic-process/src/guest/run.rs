@@ -15,6 +15,7 @@ use wasmtime::{Val, WasmBacktrace};
 use crate::config::FUEL_UNIT;
 use crate::environment::{Context, SpawnError, SpawnOptions};
 use crate::failure::{Failure, FailureKind};
+use crate::guest::exchange::{self, Exchanged};
 use crate::guest::requests::AnsweringOutside;
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost};
@@ -63,7 +64,16 @@ pub(super) fn run<T: ProcessHost>(
                 module,
                 mut instance,
                 call,
-            }) => AnsweringOutside::new(&process, &module, instance.run(call)).await,
+            }) => match AnsweringOutside::new(&process, &module, instance.run(call)).await {
+                Ok(()) => Ok(()),
+                Err(error) => match Exchanged::<T>::next(error) {
+                    Ok(next) => {
+                        drop((instance, module));
+                        Box::pin(exchange::go_on(process, next)).await
+                    }
+                    Err(error) => Err(error),
+                },
+            },
             Err(error) => Err(error),
         };
         match outcome {

@@ -33,7 +33,8 @@ pub struct SpawnArguments {
     pub link: i64,
     /// An id from the config table; -1 for the caller's own.
     pub config: i64,
-    /// An id from the module table; -1 for the caller's own.
+    /// An id from the module table; -1 for the caller's own, -2 for the current version of
+    /// that (ABI §27).
     pub module: i64,
     /// Address and length of the name of the export.
     pub name: (u32, u32),
@@ -64,6 +65,9 @@ impl SpawnArguments {
 
 /// The id that stands for the caller's own config or module.
 const OWN: i64 = -1;
+
+/// The id that stands for the current version of the caller's own module.
+const CURRENT: i64 = -2;
 
 /// `lunatic::process::spawn` (ABI §3.3): starts a process. Returns 0 with its
 /// id, or 1 with an error id, at `id_ptr`.
@@ -118,6 +122,8 @@ pub fn check_right_to_spawn<T: ProcessHost>(state: &T) -> Result<(), Misuse> {
 pub struct Resolved<T: ProcessHost> {
     /// What the process will be an instance of.
     pub module: Module<T>,
+    /// Whether it is the current version of the caller's module, whichever that is.
+    pub is_current: bool,
     /// Its rights and limits.
     pub config: Arc<T::Config>,
     /// Whether the config is the caller's own, whose limits hold already.
@@ -149,6 +155,7 @@ pub fn resolve<T: ProcessHost>(
     };
     let module = match arguments.module {
         OWN => parent.incarnation.module.clone(),
+        CURRENT => caller.data().current_versions()(&parent.incarnation.module),
         id => parent.modules.get(id as u64)?.0.clone(),
     };
     let (name, length) = arguments.name;
@@ -158,6 +165,7 @@ pub fn resolve<T: ProcessHost>(
     let params = params::parse(caller.bytes(arguments.params.0, arguments.params.1)?)?;
     Ok(Resolved {
         module,
+        is_current: arguments.module == CURRENT,
         config,
         is_own_config,
         export,
@@ -182,6 +190,7 @@ pub async fn prepare<T: ProcessHost>(
         is_own_config,
         export,
         params,
+        ..
     } = resolve(caller, arguments)?;
     let child_environment = caller.data().child_environment(&config);
     let child_environment = caller.wait(child_environment).await?;

@@ -7,6 +7,7 @@ use lunatic_abi::{Misuse, Resource, Table};
 use lunatic_engine::{MemoryLimiter, Module};
 use wasmtime::Memory;
 
+use crate::guest::exchange::Handover;
 use crate::guest::modules::GuestModule;
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
@@ -32,6 +33,8 @@ pub struct Incarnation<T: ProcessHost> {
     entered: Option<&'static str>,
     /// How many calls of `trap::catch` are open.
     pub(super) catches: u32,
+    /// While it runs to take over from an older instance of the process.
+    pub(super) handover: Option<Arc<Handover<T>>>,
 }
 
 /// A configuration that a guest holds an id of. It is copied when it is changed while
@@ -120,6 +123,31 @@ impl<T: ProcessHost> GuestProcess<T> {
     }
 }
 
+impl<T: ProcessHost> GuestProcess<T> {
+    /// Returns the same for a new instance of the process, which may take over. Its
+    /// tables are empty.
+    pub(super) fn successor(
+        &self,
+        module: Module<T>,
+        limits: MemoryLimiter,
+    ) -> Result<GuestProcess<T>, Misuse> {
+        let account = self.process.account();
+        Ok(GuestProcess {
+            process: self.process.clone(),
+            config: self.config.clone(),
+            modules: self.modules.successor(account)?,
+            configs: self.configs.successor(account)?,
+            incarnation: Incarnation::new(module, limits),
+        })
+    }
+
+    /// Adds what an older instance of the process has, when this one takes over.
+    pub fn join(&mut self, older: GuestProcess<T>) {
+        self.modules.join(older.modules);
+        self.configs.join(older.configs);
+    }
+}
+
 impl<T: ProcessHost> Incarnation<T> {
     fn new(module: Module<T>, limits: MemoryLimiter) -> Incarnation<T> {
         Incarnation {
@@ -129,6 +157,7 @@ impl<T: ProcessHost> Incarnation<T> {
             limits,
             entered: None,
             catches: 0,
+            handover: None,
         }
     }
 
@@ -151,6 +180,17 @@ impl<T: ProcessHost> Incarnation<T> {
     /// waits, it waits in this one.
     pub fn entered(&self) -> Option<&'static str> {
         self.entered
+    }
+
+    /// Returns whether it runs to take over from an older instance, and has not yet.
+    #[inline]
+    pub fn is_attempt(&self) -> bool {
+        self.handover.is_some()
+    }
+
+    /// Returns how many calls of `trap::catch` are open.
+    pub fn catches(&self) -> u32 {
+        self.catches
     }
 
     /// Keeps the name of a host function that it has called; see

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use lunatic_engine::Module;
-use lunatic_process::guest::{ProcessHost, Spawn, spawn};
+use lunatic_process::guest::{CurrentVersions, ProcessHost, Spawn, spawn};
 use lunatic_process::{Environment, Failure, SpawnOptions};
 use wasmtime::Val;
 
@@ -18,6 +18,8 @@ pub struct WasmChild<T: ProcessHost> {
     export: Arc<str>,
     params: Vec<Val>,
     is_own_config: bool,
+    /// Finds the version of the module that each start is an instance of.
+    current_versions: Option<Arc<CurrentVersions<T>>>,
 }
 
 /// What children that differ in their parameters share.
@@ -54,7 +56,17 @@ impl<T: ProcessHost> WasmChild<T> {
             export: "_start".into(),
             params: Vec::new(),
             is_own_config: false,
+            current_versions: None,
         }
+    }
+
+    /// Returns the child, of whose module each start runs the version that is current
+    /// then.
+    ///
+    /// - `current_versions`: finds that version.
+    pub fn current_version(mut self, current_versions: Arc<CurrentVersions<T>>) -> WasmChild<T> {
+        self.current_versions = Some(current_versions);
+        self
     }
 
     /// Returns the child with another exported function to run, which must return
@@ -115,10 +127,14 @@ impl<T: ProcessHost> WasmChild<T> {
         child_environment: T::ChildEnvironment,
     ) -> Result<Starting, Failure> {
         let Template { module, config, .. } = &*self.template;
+        let module = match &self.current_versions {
+            Some(current) => current(module),
+            None => module.clone(),
+        };
         let spawned = spawn(
             environment,
             Spawn {
-                module: module.clone(),
+                module,
                 config: config.clone(),
                 is_own_config: self.is_own_config,
                 export: self.export.to_string(),
@@ -144,6 +160,7 @@ impl<T: ProcessHost> Clone for WasmChild<T> {
             export: self.export.clone(),
             params: self.params.clone(),
             is_own_config: self.is_own_config,
+            current_versions: self.current_versions.clone(),
         }
     }
 }

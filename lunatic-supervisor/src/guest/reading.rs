@@ -89,13 +89,18 @@ pub(super) fn child<T: SupervisorHost>(
     };
     let Resolved {
         module,
+        is_current,
         config,
         is_own_config,
         export,
         params,
     } = resolve(caller, arguments)?;
     let environments = caller.data().child_environments(&config);
-    let start = WasmChild::new(module, config, environments)
+    let mut start = WasmChild::new(module, config, environments);
+    if is_current {
+        start = start.current_version(caller.data().current_versions());
+    }
+    let start = start
         .export(export)
         .params(params)
         .own_config(is_own_config)

@@ -1,0 +1,40 @@
+//! Exchanges the code of processes while they live.
+//!
+//! A module with a name has a current version and at most one old one. A process that
+//! offers itself tells its kind and the version in which it writes its state; the exports
+//! of a module say which of these it can take over. A reload makes another version the
+//! current one, and each process that does not run it moves at its next safe point: its
+//! old instance hands over the state, a new instance takes it, and is the process then.
+//! Pid, mailbox, links, monitors, names, timers, sockets and files stay.
+//!
+//! # Layout
+//!
+//! - `entries`: [`Entries`], what a module can take over.
+//! - `rollout`: [`Rollout`], the order in which processes move: a state machine.
+//! - `versions`: [`Versions`], the versions of modules, who offers to move, and
+//!   [`Versions::reload`].
+//! - `report`: [`Report`], what a reload has done.
+//! - [`guest`]: the namespace `lunatic::reload`.
+//!
+//! How one instance takes over from another is in `lunatic_process::guest::exchange`.
+//!
+//! # Invariants
+//!
+//! - A process is asked to move to no version but the current one.
+//! - An attempt that fails is not repeated until there is another current version.
+//! - The lock of a module is taken before that of a process, and no foreign code runs
+//!   under either.
+
+mod entries;
+#[cfg(feature = "guest")]
+pub mod guest;
+mod report;
+mod rollout;
+mod versions;
+
+pub use entries::Entries;
+pub use report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
+pub use rollout::{Action, Event, Rollout};
+pub use versions::{
+    Member, MissingEntry, NamedVersions, NotWanted, ReloadError, Target, Version, Versions,
+};

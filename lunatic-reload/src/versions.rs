@@ -1,0 +1,744 @@
+//! The versions of modules, and the processes that offer to move between them.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+use async_io::Timer;
+use futures_lite::future;
+use lunatic_mailbox::Pid;
+use lunatic_process::{ExitReason, Process};
+use parking_lot::Mutex;
+
+use crate::entries::Entries;
+use crate::report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
+use crate::rollout::{Action, Event, Rollout};
+
+/// One version of a module.
+#[derive(Debug, Clone)]
+pub struct Version<M> {
+    /// The hash of its bytes, which tells it from others.
+    pub hash: [u8; 32],
+    /// The module itself.
+    pub module: M,
+    /// What it can take over.
+    pub entries: Arc<Entries>,
+}
+
+/// The current version of each module that has a name, at most one old one of each, and
+/// the processes that offer to move between them. All clones are the same.
+pub struct Versions<M> {
+    shared: Arc<Mutex<HashMap<Arc<str>, Arc<Named<M>>>>>,
+}
+
+/// A module with a name.
+#[derive(Debug)]
+struct Named<M> {
+    name: Arc<str>,
+    state: Mutex<State<M>>,
+}
+
+#[derive(Debug)]
+struct State<M> {
+    current: Version<M>,
+    old: Option<Version<M>>,
+    members: HashMap<Pid, Arc<Member<M>>>,
+    /// While a reload goes on.
+    rollout: Option<Rollout>,
+    /// What the reload is to be told to do.
+    actions: Option<Sender<Action>>,
+}
+
+/// A process that has offered itself.
+pub struct Member<M> {
+    process: Process,
+    named: Weak<Named<M>>,
+    /// Whether it is wanted at its next safe point. It is read without the lock.
+    is_wanted: AtomicBool,
+    state: Mutex<Offered>,
+}
+
+#[derive(Debug)]
+struct Offered {
+    /// What it runs.
+    runs: [u8; 32],
+    /// Its kind, and the version of its state; `None` if it does not offer itself.
+    offer: Option<(Arc<str>, i64)>,
+    /// The version to which it is not to be moved again, as that has failed.
+    refused: Option<[u8; 32]>,
+}
+
+/// Where a process is to move.
+#[derive(Debug, Clone)]
+pub struct Target<M> {
+    /// The version.
+    pub version: Version<M>,
+    /// The kind of the process.
+    pub kind: Arc<str>,
+    /// The version of the state that it is to write.
+    pub state_version: i64,
+}
+
+/// What there is of a module with a name.
+#[derive(Debug, Clone)]
+pub struct NamedVersions<M> {
+    /// The name.
+    pub name: Arc<str>,
+    /// The version that is current.
+    pub current: Version<M>,
+    /// The version before, if something may still use it.
+    pub old: Option<Version<M>>,
+    /// How many processes offer themselves.
+    pub offering: usize,
+    /// Whether a reload goes on.
+    pub is_reloading: bool,
+}
+
+/// Why a reload did not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// There is no module of this name. These there are.
+    UnknownName {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Another reload of the module goes on.
+    InProgress(String),
+    /// Processes of these kinds would have no entry in the new version.
+    NoEntry(Vec<MissingEntry>),
+    /// Processes still run the version before the current one.
+    ThirdVersion {
+        /// Which version.
+        hash: String,
+        /// Who runs it.
+        processes: Vec<Pid>,
+    },
+}
+
+/// A kind of process for which a version has no entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingEntry {
+    /// The kind.
+    pub kind: String,
+    /// The version of the state that its processes write.
+    pub version: i64,
+    /// How many processes there are.
+    pub processes: usize,
+}
+
+/// The error of an instance that takes over too late: the process is not to move any
+/// more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotWanted;
+
+/// How often a reload looks at the time.
+const TICK: Duration = Duration::from_millis(20);
+
+impl<M: Clone + Send + Sync + 'static> Versions<M> {
+    /// Returns a table without modules.
+    pub fn new() -> Versions<M> {
+        Versions {
+            shared: Arc::default(),
+        }
+    }
+
+    /// Adds a module, if there is none of this name. Returns the version of this name
+    /// that has the same hash, or `None` if there is another module of this name.
+    pub fn register(&self, name: &Arc<str>, version: Version<M>) -> Option<Version<M>> {
+        let mut modules = self.shared.lock();
+        let Some(named) = modules.get(name) else {
+            let state = State {
+                current: version.clone(),
+                old: None,
+                members: HashMap::new(),
+                rollout: None,
+                actions: None,
+            };
+            let named = Named {
+                name: name.clone(),
+                state: Mutex::new(state),
+            };
+            modules.insert(name.clone(), Arc::new(named));
+            return Some(version);
+        };
+        let state = named.state.lock();
+        state.find(&version.hash).cloned()
+    }
+
+    /// The current version of a module.
+    pub fn current(&self, name: &str) -> Option<Version<M>> {
+        let named = self.shared.lock().get(name).cloned()?;
+        let state = named.state.lock();
+        Some(state.current.clone())
+    }
+
+    /// The version of a module that has a hash, if it is the current one or the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::UnknownName`].
+    pub fn find(&self, name: &str, hash: &[u8; 32]) -> Result<Option<Version<M>>, ReloadError> {
+        let named = self.named(name)?;
+        let state = named.state.lock();
+        Ok(state.find(hash).cloned())
+    }
+
+    /// The hash of the old version of a module, and the processes that offer themselves.
+    pub fn old_and_offering(&self, name: &str) -> Option<([u8; 32], HashSet<Pid>)> {
+        let named = self.named(name).ok()?;
+        let state = named.state.lock();
+        let old = state.old.as_ref()?.hash;
+        let offers = |member: &Arc<Member<M>>| member.state.lock().offer.is_some();
+        let members = state.members.iter().filter(|(_, member)| offers(member));
+        Some((old, members.map(|(pid, _)| *pid).collect()))
+    }
+
+    /// All modules, in the order of their names.
+    pub fn list(&self) -> Vec<NamedVersions<M>> {
+        let modules: Vec<_> = self.shared.lock().values().cloned().collect();
+        let mut list: Vec<_> = modules.iter().map(|named| named.describe()).collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list
+    }
+
+    /// Forgets the old version of a module, to be called when nothing uses it any more.
+    pub fn forget_old(&self, name: &str) {
+        let named = self.shared.lock().get(name).cloned();
+        if let Some(named) = named {
+            let old = named.state.lock().old.take();
+            drop(old);
+        }
+    }
+
+    /// The process offers itself for the first time.
+    ///
+    /// - `name`: the module that it runs a version of.
+    /// - `runs`: the hash of that version.
+    pub fn join(&self, process: &Process, name: &str, runs: [u8; 32]) -> Option<Arc<Member<M>>> {
+        let named = self.shared.lock().get(name).cloned()?;
+        let member = Arc::new(Member {
+            process: process.clone(),
+            named: Arc::downgrade(&named),
+            is_wanted: AtomicBool::new(false),
+            state: Mutex::new(Offered {
+                runs,
+                offer: None,
+                refused: None,
+            }),
+        });
+        named
+            .state
+            .lock()
+            .members
+            .insert(process.id(), member.clone());
+        let pid = process.id();
+        let named = Arc::downgrade(&named);
+        process.at_exit(move |reason| {
+            if let Some(named) = named.upgrade() {
+                named.ended(pid, reason);
+            }
+        });
+        Some(member)
+    }
+
+    /// Makes another version the current one, and moves the processes that offer
+    /// themselves. What has become of them is in the report.
+    ///
+    /// The future may be dropped only if the runtime ends: until it is ready, no other
+    /// reload of the module can begin.
+    ///
+    /// - `version`: if it is the old one, all go back to it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]; nothing has changed then.
+    pub async fn reload(
+        &self,
+        name: &str,
+        version: Version<M>,
+        options: ReloadOptions,
+    ) -> Result<Report, ReloadError> {
+        let named = self.named(name)?;
+        let (sender, actions) = async_channel::unbounded();
+        let (report, previous) = match named.begin(&version, options, sender)? {
+            Begun::Report(report) => return Ok(report),
+            Begun::Rollout { report, previous } => (report, previous),
+        };
+        named.drive(&actions, &previous).await;
+        Ok(named.finish(report, &previous, &version))
+    }
+
+    /// What a reload would drop: the version before the current one, unless it is the
+    /// new one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::UnknownName`].
+    pub fn third(&self, name: &str, new: [u8; 32]) -> Result<Option<Version<M>>, ReloadError> {
+        let named = self.named(name)?;
+        let state = named.state.lock();
+        if state.current.hash == new {
+            return Ok(None);
+        }
+        let old = state.old.as_ref();
+        Ok(old.filter(|old| old.hash != new).cloned())
+    }
+
+    fn named(&self, name: &str) -> Result<Arc<Named<M>>, ReloadError> {
+        let modules = self.shared.lock();
+        modules.get(name).cloned().ok_or_else(|| {
+            let mut known: Vec<_> = modules.keys().map(|name| name.to_string()).collect();
+            known.sort();
+            ReloadError::UnknownName {
+                name: name.to_owned(),
+                known,
+            }
+        })
+    }
+}
+
+/// What the beginning of a reload has come to.
+enum Begun<M> {
+    /// Nothing more is to be done.
+    Report(Report),
+    /// Processes move.
+    Rollout {
+        report: Report,
+        previous: Version<M>,
+    },
+}
+
+impl<M: Clone + Send + Sync + 'static> Named<M> {
+    fn describe(&self) -> NamedVersions<M> {
+        let state = self.state.lock();
+        NamedVersions {
+            name: self.name.clone(),
+            current: state.current.clone(),
+            old: state.old.clone(),
+            offering: state.members.len(),
+            is_reloading: state.rollout.is_some(),
+        }
+    }
+
+    /// Looks what each process would do, makes the version the current one, and asks the
+    /// first processes.
+    fn begin(
+        &self,
+        version: &Version<M>,
+        options: ReloadOptions,
+        sender: Sender<Action>,
+    ) -> Result<Begun<M>, ReloadError> {
+        let mut state = self.state.lock();
+        if state.rollout.is_some() {
+            return Err(ReloadError::InProgress(self.name.to_string()));
+        }
+        let mut report = Report {
+            name: self.name.to_string(),
+            from: hex(&state.current.hash),
+            to: hex(&version.hash),
+            result: ReloadResult::Unchanged,
+            processes: Vec::new(),
+        };
+        if state.current.hash == version.hash {
+            return Ok(Begun::Report(report));
+        }
+        let mut missing: HashMap<(Arc<str>, i64), usize> = HashMap::new();
+        let mut movable = Vec::new();
+        for (pid, member) in &state.members {
+            let offered = member.state.lock();
+            let Some((kind, written)) = &offered.offer else {
+                continue;
+            };
+            if offered.runs == version.hash {
+                continue;
+            }
+            match version.entries.best(kind, *written) {
+                Some(_) => movable.push((*pid, kind.clone())),
+                None => *missing.entry((kind.clone(), *written)).or_default() += 1,
+            }
+        }
+        if !missing.is_empty() {
+            return Err(no_entry(missing));
+        }
+        movable.sort();
+        if options.dry_run {
+            report.processes = movable
+                .into_iter()
+                .map(|(pid, kind)| ProcessReport {
+                    pid,
+                    kind: kind.to_string(),
+                    outcome: Outcome::NotAsked,
+                })
+                .collect();
+            return Ok(Begun::Report(report));
+        }
+        let previous = std::mem::replace(&mut state.current, version.clone());
+        let dropped = state.old.replace(previous.clone());
+        for member in state.members.values() {
+            member.is_wanted.store(false, Ordering::Relaxed);
+            member.state.lock().refused = None;
+        }
+        let (rollout, actions) = Rollout::begin(Instant::now(), options, movable);
+        state.rollout = Some(rollout);
+        state.actions = Some(sender);
+        state.take_actions(actions);
+        drop(state);
+        // It may be the last handle of a module.
+        drop(dropped);
+        Ok(Begun::Rollout { report, previous })
+    }
+
+    /// Lets the reload go on until it is over.
+    async fn drive(&self, actions: &Receiver<Action>, previous: &Version<M>) {
+        loop {
+            let next = async { actions.recv().await.ok() };
+            let tick = async {
+                Timer::after(TICK).await;
+                None
+            };
+            match future::or(next, tick).await {
+                Some(Action::Finish) => return,
+                Some(Action::GoBack) => self.go_back(previous),
+                Some(Action::Ask(pid)) => self.want(pid),
+                None => self.tick(),
+            }
+        }
+    }
+
+    fn tick(&self) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let actions = state.rollout.as_mut().map(|rollout| rollout.tick(now));
+        state.take_actions(actions.unwrap_or_default());
+    }
+
+    /// Makes the version before the current one again. Who runs another one is wanted.
+    fn go_back(&self, previous: &Version<M>) {
+        let mut state = self.state.lock();
+        let given_up = std::mem::replace(&mut state.current, previous.clone());
+        state.old = Some(given_up);
+        let members: Vec<_> = state.members.values().cloned().collect();
+        for member in &members {
+            member.state.lock().refused = None;
+            state.settle(member);
+        }
+        drop(state);
+        wake(&members);
+    }
+
+    /// Lets a process move at its next safe point.
+    fn want(&self, pid: Pid) {
+        let member = self.state.lock().members.get(&pid).cloned();
+        if let Some(member) = member {
+            member.is_wanted.store(true, Ordering::Release);
+            member.process.wake();
+        }
+    }
+
+    /// Ends the reload: from now on everybody is wanted who does not run the current
+    /// version.
+    fn finish(&self, mut report: Report, previous: &Version<M>, version: &Version<M>) -> Report {
+        let mut state = self.state.lock();
+        state.actions = None;
+        let Some(rollout) = state.rollout.take() else {
+            return report;
+        };
+        report.processes = rollout
+            .outcomes()
+            .map(|(pid, kind, outcome)| ProcessReport {
+                pid,
+                kind: kind.to_string(),
+                outcome,
+            })
+            .collect();
+        report.result = match (state.current.hash == version.hash, rollout.result()) {
+            (false, ReloadResult::Moved) => ReloadResult::Unchanged,
+            (_, result) => result,
+        };
+        let is_back = state.current.hash == previous.hash;
+        let is_unused = |hash| {
+            let runs = |member: &Arc<Member<M>>| member.state.lock().runs == hash;
+            !state.members.values().any(runs)
+        };
+        // A version that was given up and that nobody runs keeps no other from coming.
+        let dropped = match is_back && is_unused(version.hash) {
+            true => state.old.take(),
+            false => None,
+        };
+        let members: Vec<_> = state.members.values().cloned().collect();
+        for member in &members {
+            state.settle(member);
+        }
+        drop(state);
+        drop(dropped);
+        wake(&members);
+        report
+    }
+
+    fn ended(&self, pid: Pid, reason: &ExitReason) {
+        let mut state = self.state.lock();
+        let removed = state.members.remove(&pid);
+        let failed = matches!(reason, ExitReason::Failed(_));
+        state.tell(pid, Event::Ended(failed));
+        drop(state);
+        drop(removed);
+    }
+}
+
+impl<M> State<M> {
+    fn find(&self, hash: &[u8; 32]) -> Option<&Version<M>> {
+        let versions = [Some(&self.current), self.old.as_ref()];
+        versions
+            .into_iter()
+            .flatten()
+            .find(|version| version.hash == *hash)
+    }
+
+    /// Tells the reload that goes on, if one does, what has happened.
+    fn tell(&mut self, pid: Pid, event: Event) {
+        let now = Instant::now();
+        let rollout = self.rollout.as_mut();
+        let actions = rollout.map(|rollout| rollout.handle(now, pid, event));
+        self.take_actions(actions.unwrap_or_default());
+    }
+
+    fn take_actions(&self, actions: Vec<Action>) {
+        if let Some(sender) = &self.actions {
+            for action in actions {
+                // Who receives them is the reload itself.
+                sender.try_send(action).ok();
+            }
+        }
+    }
+
+    /// Decides whether a process is wanted while no reload asks one after the other.
+    fn settle(&self, member: &Member<M>) {
+        let offered = member.state.lock();
+        let has_entry = offered.offer.as_ref().is_some_and(|(kind, version)| {
+            let entries = &self.current.entries;
+            entries.best(kind, *version).is_some()
+        });
+        let is_wanted = has_entry
+            && offered.runs != self.current.hash
+            && offered.refused != Some(self.current.hash);
+        member.is_wanted.store(is_wanted, Ordering::Release);
+    }
+}
+
+impl<M: Clone + Send + Sync + 'static> Member<M> {
+    /// Whether the process is to move at its next safe point.
+    #[inline]
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
+    }
+
+    /// The process is of this kind, and writes this version of its state; or offers
+    /// itself no longer.
+    pub fn offer(&self, offer: Option<(Arc<str>, i64)>) {
+        let Some(named) = self.named.upgrade() else {
+            return;
+        };
+        let mut state = named.state.lock();
+        let mut own = self.state.lock();
+        own.offer = offer.clone();
+        let runs = own.runs;
+        drop(own);
+        let moves_one_by_one = state.rollout.as_ref().is_some_and(|all| !all.goes_back());
+        match offer {
+            Some((kind, _)) if moves_one_by_one && runs != state.current.hash => {
+                state.tell(self.process.id(), Event::Offered(kind));
+            }
+            _ => state.settle(self),
+        }
+    }
+
+    /// Where the process is to move; `None` if it is not.
+    pub fn target(&self) -> Option<Target<M>> {
+        if !self.is_wanted() {
+            return None;
+        }
+        let named = self.named.upgrade()?;
+        let state = named.state.lock();
+        let own = self.state.lock();
+        let (kind, offered) = own.offer.clone()?;
+        let version = state.current.clone();
+        let state_version = version.entries.best(&kind, offered)?;
+        let is_other = own.runs != version.hash;
+        is_other.then_some(Target {
+            version,
+            kind,
+            state_version,
+        })
+    }
+
+    /// An attempt to move has failed: the process is not asked again to move there.
+    pub fn failed(&self, target: &[u8; 32], why: String) {
+        self.refuse(target, Event::Failed(why));
+    }
+
+    /// The process declines to move.
+    pub fn declined(&self, why: String) {
+        if let Some(target) = self.target() {
+            self.refuse(&target.version.hash, Event::Declined(why));
+        }
+    }
+
+    fn refuse(&self, target: &[u8; 32], event: Event) {
+        let Some(named) = self.named.upgrade() else {
+            return;
+        };
+        let mut state = named.state.lock();
+        if state.current.hash != *target {
+            return;
+        }
+        self.state.lock().refused = Some(*target);
+        self.is_wanted.store(false, Ordering::Release);
+        state.tell(self.process.id(), event);
+    }
+
+    /// The process runs another version from now on, and does not offer itself until it
+    /// does so again.
+    ///
+    /// - `pause`: how long it ran neither the one nor the other.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWanted`] if that version is not the current one any more.
+    pub fn moved(&self, to: &[u8; 32], pause: Duration) -> Result<(), NotWanted> {
+        let named = self.named.upgrade().ok_or(NotWanted)?;
+        let mut state = named.state.lock();
+        if state.current.hash != *to || !self.is_wanted() {
+            return Err(NotWanted);
+        }
+        let mut own = self.state.lock();
+        own.runs = *to;
+        own.offer = None;
+        own.refused = None;
+        drop(own);
+        self.is_wanted.store(false, Ordering::Release);
+        state.tell(self.process.id(), Event::Moved(pause));
+        Ok(())
+    }
+}
+
+fn wake<M>(members: &[Arc<Member<M>>]) {
+    for member in members {
+        if member.is_wanted.load(Ordering::Acquire) {
+            member.process.wake();
+        }
+    }
+}
+
+fn no_entry(missing: HashMap<(Arc<str>, i64), usize>) -> ReloadError {
+    let missing = missing.into_iter();
+    let mut missing: Vec<_> = missing
+        .map(|((kind, version), processes)| MissingEntry {
+            kind: kind.to_string(),
+            version,
+            processes,
+        })
+        .collect();
+    missing.sort_by(|a, b| (&a.kind, a.version).cmp(&(&b.kind, b.version)));
+    ReloadError::NoEntry(missing)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReloadError::UnknownName { name, known } if known.is_empty() => {
+                write!(
+                    f,
+                    "there is no module `{name}`, nor any other that has a name"
+                )
+            }
+            ReloadError::UnknownName { name, known } => {
+                write!(
+                    f,
+                    "there is no module `{name}`; there are `{}`",
+                    known.join("`, `")
+                )
+            }
+            ReloadError::InProgress(name) => {
+                write!(f, "another reload of `{name}` has not ended yet")
+            }
+            ReloadError::NoEntry(missing) => {
+                f.write_str("the new version cannot take over all processes:")?;
+                for entry in missing {
+                    let export = Entries::export(&entry.kind, entry.version);
+                    write!(
+                        f,
+                        " {} of the kind `{}` write their state in version {}, and it exports neither `{export}` nor one of a lower version;",
+                        entry.processes, entry.kind, entry.version
+                    )?;
+                }
+                f.write_str(" nothing was changed")
+            }
+            ReloadError::ThirdVersion { hash, processes } => {
+                let shown: Vec<_> = processes.iter().take(10).map(Pid::to_string).collect();
+                let more = processes.len() - shown.len();
+                write!(
+                    f,
+                    "{} processes still run the version {} before the current one: {}",
+                    processes.len(),
+                    hash.get(..12).unwrap_or(hash),
+                    shown.join(", ")
+                )?;
+                if more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                f.write_str("; wait until they have moved or ended, or end them with --purge")
+            }
+        }
+    }
+}
+
+impl Error for ReloadError {}
+
+impl fmt::Display for NotWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reload was taken back meanwhile")
+    }
+}
+
+impl Error for NotWanted {}
+
+impl<M> Clone for Versions<M> {
+    fn clone(&self) -> Versions<M> {
+        Versions {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<M: Clone + Send + Sync + 'static> Default for Versions<M> {
+    fn default() -> Versions<M> {
+        Versions::new()
+    }
+}
+
+impl<M> fmt::Debug for Versions<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Versions")
+    }
+}
+
+impl<M> fmt::Debug for Member<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("process", &self.process)
+            .field("is_wanted", &self.is_wanted)
+            .finish_non_exhaustive()
+    }
+}
