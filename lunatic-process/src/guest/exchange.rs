@@ -95,10 +95,12 @@ pub async fn attempt<T: ProcessHost>(
     });
     let module = attempt.module.clone();
     let time_limit = attempt.time_limit;
-    let mut running = match begin(caller, attempt, handover.clone()) {
-        Ok(running) => running,
-        Err(failure) => return Ok(failure),
-    };
+    let begun = begin(caller, attempt, handover.clone());
+    let (mut running, empty) =
+        match begun.and_then(|running| Ok((running, empty_state(caller.data())?))) {
+            Ok(begun) => begun,
+            Err(failure) => return Ok(failure),
+        };
     let mut expired = pin!(Timer::after(time_limit));
     let ended = poll_fn(|cx| {
         if let Poll::Ready(outcome) = running.as_mut().poll(cx) {
@@ -116,10 +118,6 @@ pub async fn attempt<T: ProcessHost>(
         drop(running);
         return Ok(failure);
     }
-    let empty = match empty_state(caller.data()) {
-        Ok(empty) => empty,
-        Err(failure) => return Ok(failure),
-    };
     let state = mem::replace(caller.data_mut(), empty);
     *handover.progress.lock() = Progress::Given(Box::new(state));
     let next = Next { module, running };
@@ -225,7 +223,8 @@ fn mailbox_of<T: ProcessHost>(state: &T) -> GuestMailbox<Process> {
     GuestMailbox::new(mailbox, process.process.clone())
 }
 
-/// What the old instance ends with, for want of nothing.
+/// What the old instance ends with when the new one has its state. It is made before
+/// the new instance runs, so that nothing can fail when that has taken over.
 fn empty_state<T: ProcessHost>(state: &T) -> Result<T, Failure> {
     let module = state.process().incarnation.module.clone();
     let guest = state.process().successor(module, MemoryLimiter::default());
