@@ -121,29 +121,54 @@ fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
     }
 }
 
-/// Kills the processes of the branch that uses most, or, if all processes share the
-/// account of the root, the younger half of them. Those that are about to end are left
-/// out. Returns how many were killed.
+/// Kills the processes of the account that uses most, without what the accounts below it
+/// use; or, if all processes share the account of the root, the younger half of them. Those
+/// that are about to end are left out. Returns how many were killed.
 fn kill_some(processes: impl Iterator<Item = Process>) -> usize {
-    let mut branches: HashMap<_, (u64, Vec<Process>)> = HashMap::new();
+    let mut accounts: HashMap<_, Usage> = HashMap::new();
     for process in processes.filter(|process| !process.info().is_exiting) {
-        let account = process.account();
-        let used = match account.parent() {
-            Some(_) => account.used(Kind::Memory),
-            None => 0,
-        };
-        let branch = branches.entry(account.id()).or_insert((used, Vec::new()));
-        branch.1.push(process);
+        let mut account = process.account().clone();
+        let id = account.id();
+        // Those above it may have no processes of their own.
+        while let Some(parent) = account.parent().cloned() {
+            let usage = accounts.entry(account.id()).or_default();
+            if usage.used.is_some() {
+                break;
+            }
+            let used = account.used(Kind::Memory);
+            usage.used = Some(used);
+            if parent.parent().is_some() {
+                accounts.entry(parent.id()).or_default().below += used;
+            }
+            account = parent;
+        }
+        accounts.entry(id).or_default().processes.push(process);
     }
-    let Some((used, mut victims)) = branches.into_values().max_by_key(|(used, _)| *used) else {
+    let own = |usage: &Usage| usage.used.unwrap_or(0).saturating_sub(usage.below);
+    let with_processes = accounts
+        .into_values()
+        .filter(|usage| !usage.processes.is_empty());
+    let Some(most) = with_processes.max_by_key(own) else {
         return 0;
     };
-    if used == 0 {
+    let is_root = own(&most) == 0;
+    let mut victims = most.processes;
+    if is_root {
         victims.sort_by_key(|process| Reverse(process.id()));
         victims.truncate(victims.len().div_ceil(2));
     }
     victims.iter().for_each(Process::kill);
     victims.len()
+}
+
+/// What an account uses.
+#[derive(Default)]
+struct Usage {
+    /// In bytes, with what those below it use; `None` for the root.
+    used: Option<u64>,
+    /// What those directly below it use.
+    below: u64,
+    processes: Vec<Process>,
 }
 
 fn report(refuses: bool, resident: u64, limit: u64, killed: usize) {

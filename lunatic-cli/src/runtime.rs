@@ -309,8 +309,15 @@ impl Builder {
 
     /// Keeps compiled modules in a directory, so that the same module is loaded
     /// in milliseconds the next time. By default they are not kept.
+    ///
+    /// Guests that have access to a directory around it can change nothing in it, in this
+    /// runtime and in any other of the program; see [`lunatic_fs::protect`].
+    ///
+    /// - `directory`: an absolute path.
     pub fn compile_cache(mut self, directory: impl Into<PathBuf>) -> Builder {
-        self.compile_cache = Some(directory.into());
+        let directory = directory.into();
+        lunatic_fs::protect(&directory);
+        self.compile_cache = Some(directory);
         self
     }
 

@@ -18,6 +18,7 @@ use crate::host_dir::HostDir;
 use crate::listing::Listing;
 use crate::metadata::{Kind, Metadata};
 use crate::open::OpenOptions;
+use crate::protected::Change;
 use crate::times::Times;
 
 /// An open directory. Every path given to it is resolved inside of it.
@@ -134,7 +135,13 @@ impl Dir {
     /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn create_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.change(path, |dir, path| dir.create_dir(path)).await
+        self.access.check_change()?;
+        self.run(path, |dir, path| {
+            let (parent, rest) = dir.parent(path)?;
+            dir.check_change(&parent, rest, Change::Within)?;
+            parent.dir().create_dir(rest)
+        })
+        .await
     }
 
     /// Removes an empty directory; see [`std::fs::remove_dir`].
@@ -205,6 +212,7 @@ impl Dir {
                 return Err(Errno::NOTDIR.into());
             }
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
+            new_dir.check_change(&new_parent, new_path, Change::Entry)?;
             dir.rename(path, new_parent.dir(), new_path)
         })
         .await
@@ -227,6 +235,7 @@ impl Dir {
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
         self.change(path, move |dir, path| {
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
+            new_dir.check_change(&new_parent, new_path, Change::Entry)?;
             dir.hard_link(path, new_parent.dir(), new_path)
         })
         .await
@@ -266,6 +275,7 @@ impl Dir {
         self.run(path, move |dir, path| {
             // It is not opened: to open a pipe could block the thread for ever.
             let (file, _) = dir.find(path, follow || names_directory(path))?;
+            dir.check_open(&file)?;
             Ok(utimensat(file, c"", &times.into(), AtFlags::EMPTY_PATH)?)
         })
         .await
@@ -336,6 +346,7 @@ impl Dir {
         self.access.check_change()?;
         self.run(path, |dir, path| {
             let (parent, rest) = dir.parent(path)?;
+            dir.check_change(&parent, rest, Change::Entry)?;
             operation(parent.dir(), rest)
         })
         .await

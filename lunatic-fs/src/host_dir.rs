@@ -16,6 +16,7 @@ use crate::file_systems::{FileSystems, refused};
 use crate::metadata::Metadata;
 use crate::open::OpenOptions;
 use crate::processes;
+use crate::protected::{Change, Protected};
 
 /// An open directory of the host. What is on file systems of the kernel is not reached
 /// through it, unless the directory was named itself and is on one.
@@ -23,6 +24,7 @@ use crate::processes;
 pub(crate) struct HostDir {
     dir: Dir,
     file_systems: FileSystems,
+    protected: Protected,
 }
 
 /// A directory in which something is changed, and the part of its path that is left.
@@ -41,7 +43,12 @@ impl HostDir {
         if file_systems.show_processes() {
             processes::check(dir.as_fd())?;
         }
-        Ok(HostDir { dir, file_systems })
+        let protected = Protected::below(dir.as_fd())?;
+        Ok(HostDir {
+            dir,
+            file_systems,
+            protected,
+        })
     }
 
     /// Returns whether nothing here may be changed, as it shows the processes of the
@@ -60,6 +67,7 @@ impl HostDir {
         HostDir {
             dir: Dir::from_std_file(dir),
             file_systems: self.file_systems.below(metadata),
+            protected: self.protected.clone(),
         }
     }
 
@@ -90,16 +98,40 @@ impl HostDir {
         options: OpenOptions,
     ) -> io::Result<(fs::File, Metadata)> {
         match self.find(path, !options.nofollow) {
-            Ok((_, found)) => self.file_systems.check_opening(&found)?,
+            Ok((file, found)) => {
+                self.file_systems.check_opening(&found)?;
+                if options.changes() {
+                    self.protected.check_open(&file)?;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {
-                self.parent(path)?;
+                let (parent, name) = self.parent(path)?;
+                self.check_change(&parent, name, Change::Entry)?;
             }
             Err(error) => return Err(error),
         }
         let flags = options.flags() | nofollow(!options.nofollow);
         let (file, metadata) = self.reach(path, &options.to_host(), flags)?;
         self.file_systems.check_opening(&metadata)?;
+        if options.changes() {
+            self.protected.check_open(&file)?;
+        }
         Ok((file, metadata))
+    }
+
+    /// Checks that what is open may be changed.
+    pub(crate) fn check_open(&self, file: &fs::File) -> io::Result<()> {
+        self.protected.check_open(file)
+    }
+
+    /// Checks that something may be changed in a directory that was found here.
+    pub(crate) fn check_change(
+        &self,
+        parent: &Parent<'_>,
+        name: &Path,
+        change: Change,
+    ) -> io::Result<()> {
+        self.protected.check_change(parent.dir(), name, change)
     }
 
     /// Opens the directory that holds the last component of a path, and returns what is

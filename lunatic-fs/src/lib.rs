@@ -14,6 +14,7 @@
 //! - `host_dir`: an open directory of the host, and how a path is followed from it.
 //! - `file_systems`, `processes`: which file systems are not reached through a directory
 //!   above them, and what is never reached.
+//! - [`protect`]: paths below which nothing is changed.
 //!
 //! # Invariants
 //!
@@ -45,6 +46,7 @@ mod listing;
 mod metadata;
 mod open;
 mod processes;
+mod protected;
 mod times;
 
 pub use access::Access;
@@ -54,6 +56,7 @@ pub use file::{Advice, File};
 pub use listing::Listing;
 pub use metadata::{Kind, Metadata};
 pub use open::{Durability, OpenOptions};
+pub use protected::protect;
 pub use times::{NewTime, Times};
 
 /// Runs the example of the README as a test.

@@ -42,7 +42,12 @@ pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
     };
     let builder = match cache::directory() {
         Some(directory) if !engine.no_cache => builder.compile_cache(directory),
-        _ => builder,
+        // Another start of the program will use it.
+        Some(directory) => {
+            lunatic_fs::protect(&directory);
+            builder
+        }
+        None => builder,
     };
     builder.start().map_err(Problem::new)
 }
