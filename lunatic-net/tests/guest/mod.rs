@@ -334,4 +334,12 @@ impl Guest {
             .mailbox
             .put(message.expect("a message"));
     }
+
+    /// Puts a shared copy of the message in scratch into the scratch of another process.
+    pub fn share_with(&mut self, other: &mut Guest) {
+        let message = self.store.data_mut().mailbox.data();
+        let copy = message.expect("a message").shared();
+        let copy = copy.expect("all can be shared").into();
+        other.store.data_mut().mailbox.put(copy);
+    }
 }
