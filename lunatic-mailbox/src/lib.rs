@@ -8,7 +8,7 @@
 //!
 //! # Layout
 //!
-//! - `message`: [`Message`], [`DataMessage`] and [`Tag`].
+//! - `message`: [`Message`], [`DataMessage`] and [`Tag`]; [`SharedCopy`], a copy of one.
 //! - `pid`: [`Pid`] and [`NodeId`], the ids of processes and nodes.
 //! - `pid_map`: [`PidMap`] and [`PidSet`], maps and sets of ids with a random seed.
 //! - `resource`: [`MessageResource`], what a message carries besides bytes.
@@ -49,11 +49,12 @@ mod wanted;
 
 pub use leftover::Leftover;
 pub use mailbox::{Limits, Mailbox, Receive, SendError, Sender, Wait};
+pub use message::shared_copy::SharedCopy;
 pub use message::{CursorBehindEnd, DataMessage, Message, Tag, WireMessage};
 pub use pid::{NodeId, NodeNumber, ParsePidError, Pid};
 pub use pid_map::{PidHashing, PidMap, PidSet};
 pub use queue::Queue;
-pub use resource::{EncodedResource, MessageResource, NotTransferable};
+pub use resource::{EncodedResource, MessageResource, NotShared, NotTransferable};
 pub use wanted::{TagList, Wanted};
 
 /// The examples in the README, as tests.

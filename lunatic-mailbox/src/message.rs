@@ -1,5 +1,7 @@
 //! Messages, their tags and their contents.
 
+pub(crate) mod shared_copy;
+
 use std::any::Any;
 use std::fmt;
 use std::num::NonZeroI64;

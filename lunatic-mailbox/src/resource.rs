@@ -43,6 +43,13 @@ pub trait MessageResource: Any + Send {
     fn encode(&self) -> Result<EncodedResource, NotTransferable> {
         Err(NotTransferable { kind: self.kind() })
     }
+
+    /// Returns another handle of the same resource, for a process that is reloaded: its
+    /// old code keeps this one until the new code has accepted the other. `None` if it
+    /// cannot be shared, as by default.
+    fn share(&self) -> Option<Box<dyn MessageResource>> {
+        None
+    }
 }
 
 /// A resource in the form in which it is sent to another node.
@@ -57,6 +64,13 @@ pub struct EncodedResource {
 /// The error of a resource that cannot leave its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotTransferable {
+    /// The name of its kind.
+    pub kind: &'static str,
+}
+
+/// The error of a resource that cannot be [shared](MessageResource::share).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotShared {
     /// The name of its kind.
     pub kind: &'static str,
 }
@@ -86,3 +100,11 @@ impl fmt::Display for NotTransferable {
 }
 
 impl Error for NotTransferable {}
+
+impl fmt::Display for NotShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {} cannot be shared", self.kind)
+    }
+}
+
+impl Error for NotShared {}

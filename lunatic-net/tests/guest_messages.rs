@@ -83,3 +83,24 @@ fn a_message_that_is_dropped_closes_the_stream_in_it() {
     guest.run("create_data", &args![0_u64, 0_u64]);
     assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0);
 }
+
+#[test]
+fn a_shared_message_has_handles_of_the_same_sockets() {
+    let (mut one, stream, mut peer) = Guest::with_stream();
+    let (socket, address) = one.bind("udp");
+    one.run("create_data", &args![0_u64, 0_u64]);
+    one.number("push_tcp_stream", &args![stream]);
+    one.number("push_udp_socket", &args![socket]);
+    let mut other = Guest::new();
+    one.share_with(&mut other);
+    let taken = other.number("take_tcp_stream", &args![0_u64]);
+    let socket = other.number("take_udp_socket", &args![1_u64]);
+    assert_eq!(other.address_of("udp_local_addr", socket), address);
+    peer.write_all(b"hi").unwrap();
+    assert_eq!(other.read("tcp_read", taken, 9).unwrap(), b"hi");
+    // What is done with one does not close the other.
+    drop(other);
+    let stream = one.number("take_tcp_stream", &args![0_u64]);
+    peer.write_all(b"you").unwrap();
+    assert_eq!(one.read("tcp_read", stream, 9).unwrap(), b"you");
+}

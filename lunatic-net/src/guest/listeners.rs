@@ -1,5 +1,6 @@
 //! What TCP and TLS listeners have in common (ABI §6.2, §6.4).
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use wasmtime::{Caller, Result};
 use crate::errors::AcceptError;
 use crate::guest::NetHost;
 use crate::guest::dns::tell;
-use crate::guest::reports::keep;
+use crate::guest::reports::{Interrupted, keep};
 use crate::guest::sockets::{self, Socket};
 use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
 
@@ -44,7 +45,8 @@ pub(super) fn local_addr<T: NetHost, L: Listener>(
 /// `peer_ptr`; or 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
 ///
 /// If the process has as many sockets as it may, this waits before it returns 1, so
-/// that a loop that ignores errors does not take all of a core.
+/// that a loop that ignores errors does not take all of a core. A wait that is
+/// interrupted is an error too; whoever connects stays in the queue.
 ///
 /// Traps on an unknown id, or a bad address.
 pub(super) async fn accept<T: NetHost, L: Listener>(
@@ -60,20 +62,28 @@ pub(super) async fn accept<T: NetHost, L: Listener>(
     caller.check_id_ptr(id_ptr)?;
     caller.check_id_ptr(peer_ptr)?;
     if let Err(error) = room {
-        caller.wait(Timer::after(PAUSE)).await;
-        caller.write_u64(peer_ptr, 0)?;
-        return caller.report(id_ptr, &error);
+        caller.wait_interruptible(Timer::after(PAUSE)).await;
+        return refused(&mut caller, &error, id_ptr, peer_ptr);
     }
-    match caller.wait(listener.accept()).await {
-        Ok((stream, peer)) => {
+    match caller.wait_interruptible(listener.accept()).await {
+        Some(Ok((stream, peer))) => {
             tell(&mut caller, Ok(peer), peer_ptr)?;
             keep(&mut caller, stream, id_ptr)
         }
-        Err(error) => {
-            caller.write_u64(peer_ptr, 0)?;
-            caller.report(id_ptr, &error)
-        }
+        Some(Err(error)) => refused(&mut caller, &error, id_ptr, peer_ptr),
+        None => refused(&mut caller, &Interrupted, id_ptr, peer_ptr),
     }
+}
+
+/// Returns 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
+fn refused<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    error: &(dyn Error + 'static),
+    id_ptr: u32,
+    peer_ptr: u32,
+) -> Result<u32> {
+    caller.write_u64(peer_ptr, 0)?;
+    caller.report(id_ptr, error)
 }
 
 impl Listener for TcpListener {

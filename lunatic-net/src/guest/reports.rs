@@ -17,6 +17,10 @@ pub(super) struct TimedOut {
     pub(super) what: String,
 }
 
+/// The error of a wait that ended early, as the process is to change its code.
+#[derive(Debug)]
+pub(super) struct Interrupted;
+
 /// Keeps a socket and writes its id to `id_ptr`; returns 0, or 1 with an error
 /// id there if the process has as many sockets as it may.
 pub(super) fn keep<T: NetHost, S: Socket>(
@@ -42,6 +46,18 @@ pub(super) fn counted<T: NetHost>(
     }
 }
 
+/// As [`counted`], for a wait that can be interrupted: that is 9027 too.
+pub(super) fn counted_unless_interrupted<T: NetHost>(
+    caller: &mut Caller<'_, T>,
+    outcome: Option<Result<usize, StreamError>>,
+    opaque_ptr: u32,
+) -> Result<u32> {
+    match outcome {
+        Some(outcome) => counted(caller, outcome, opaque_ptr),
+        None => Ok(TIMED_OUT),
+    }
+}
+
 /// Returns 9027, with an error id at `id_ptr`: guests of the Rust library take
 /// whatever is there for one (ABI §1.3, M8). Those that do not look never drop
 /// it either, so it is left out before the error table is full.
@@ -64,3 +80,11 @@ impl fmt::Display for TimedOut {
 }
 
 impl Error for TimedOut {}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the wait was ended early, as the process is to be reloaded")
+    }
+}
+
+impl Error for Interrupted {}

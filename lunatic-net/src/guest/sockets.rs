@@ -329,6 +329,10 @@ impl MessageResource for TcpStream {
     fn kind(&self) -> &'static str {
         Self::KIND
     }
+
+    fn share(&self) -> Option<Box<dyn MessageResource>> {
+        Some(Box::new(self.clone()))
+    }
 }
 
 /// It belongs to this node, and cannot cross to another.
@@ -336,11 +340,19 @@ impl MessageResource for TlsStream {
     fn kind(&self) -> &'static str {
         Self::KIND
     }
+
+    fn share(&self) -> Option<Box<dyn MessageResource>> {
+        Some(Box::new(self.clone()))
+    }
 }
 
 /// It belongs to this node, and cannot cross to another.
 impl MessageResource for UdpSocket {
     fn kind(&self) -> &'static str {
         Self::KIND
+    }
+
+    fn share(&self) -> Option<Box<dyn MessageResource>> {
+        Some(Box::new(self.clone()))
     }
 }

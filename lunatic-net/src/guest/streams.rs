@@ -8,7 +8,7 @@ use lunatic_abi::{Guest, SharedCaller};
 use wasmtime::{Caller, Result};
 
 use crate::errors::StreamError;
-use crate::guest::reports::counted;
+use crate::guest::reports::{counted, counted_unless_interrupted};
 use crate::guest::sockets::{Socket, with_buffer};
 use crate::guest::{NetHost, vectors};
 use crate::{TcpStream, TlsStream};
@@ -29,7 +29,8 @@ pub(super) trait Stream: Socket {
 }
 
 /// Shared by `tcp_read` and `tls_read`: waits for bytes and takes what fits.
-/// Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or 9027.
+/// Returns 0 with how many, or 1 with an error id, at `opaque_ptr`, or 9027, also if
+/// the wait is interrupted.
 ///
 /// Traps on an unknown id, or a bad address.
 pub(super) async fn read<T: NetHost, S: Stream>(
@@ -42,8 +43,8 @@ pub(super) async fn read<T: NetHost, S: Stream>(
     let stream: S = with_buffer(&mut caller, id, ptr, len, opaque_ptr)?;
     let shared = SharedCaller::new(&mut caller);
     let reading = stream.read_with(|source| source.read(buffer(&mut shared.lock(), ptr, len)?));
-    let outcome = shared.wait(reading).await;
-    counted(&mut caller, outcome, opaque_ptr)
+    let outcome = shared.wait_interruptible(reading).await;
+    counted_unless_interrupted(&mut caller, outcome, opaque_ptr)
 }
 
 /// Returns a buffer whose range was checked when the host function was called. The

@@ -4,7 +4,7 @@ use lunatic_abi::{Guest, SharedCaller, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
-use crate::guest::reports::{counted, keep, timed_out};
+use crate::guest::reports::{counted_unless_interrupted, keep, timed_out};
 use crate::guest::sockets::with_buffer;
 use crate::guest::{NetHost, listeners, sockets, streams};
 use crate::{Action, TcpListener, TcpStream};
@@ -90,7 +90,7 @@ fn tcp_peer_addr<T: NetHost>(caller: Caller<'_, T>, id: u64, id_ptr: u32) -> Res
 
 /// `lunatic::networking::tcp_peek` (ABI §6.3): waits for bytes and copies what
 /// fits; the next read finds them still. Returns 0 with how many, or 1 with an
-/// error id, at `opaque_ptr`, or 9027.
+/// error id, at `opaque_ptr`, or 9027, also if the wait is interrupted.
 ///
 /// Traps on an unknown id, or a bad address.
 async fn tcp_peek<T: NetHost>(
@@ -104,8 +104,8 @@ async fn tcp_peek<T: NetHost>(
     let shared = SharedCaller::new(&mut caller);
     let peeking =
         stream.peek_with(|source| source.read(streams::buffer(&mut shared.lock(), ptr, len)?));
-    let outcome = shared.wait(peeking).await;
-    counted(&mut caller, outcome, opaque_ptr)
+    let outcome = shared.wait_interruptible(peeking).await;
+    counted_unless_interrupted(&mut caller, outcome, opaque_ptr)
 }
 
 /// `lunatic::networking::set_read_timeout` (ABI §6.3).

@@ -7,7 +7,7 @@ use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::dns::tell;
-use crate::guest::reports::{counted, timed_out};
+use crate::guest::reports::{Interrupted, counted, timed_out};
 use crate::guest::sockets::with_buffer;
 use crate::guest::streams::buffer;
 use crate::guest::{NetHost, sockets};
@@ -153,7 +153,7 @@ async fn udp_send_to<T: NetHost>(
 
 /// `lunatic::networking::udp_receive` (ABI §6.5): waits for a datagram; what
 /// does not fit is cut off. Returns 0 with how many bytes came, or 1 with an
-/// error id, at `opaque_ptr`.
+/// error id, at `opaque_ptr`, also if the wait is interrupted.
 ///
 /// Traps on an unknown id, or a bad address.
 async fn udp_receive<T: NetHost>(
@@ -167,8 +167,10 @@ async fn udp_receive<T: NetHost>(
     let shared = SharedCaller::new(&mut caller);
     let receiving =
         socket.receive_with(|socket| socket.recv(buffer(&mut shared.lock(), ptr, len)?));
-    let outcome = shared.wait(receiving).await;
-    counted(&mut caller, outcome.map_err(Into::into), opaque_ptr)
+    match shared.wait_interruptible(receiving).await {
+        Some(outcome) => counted(&mut caller, outcome.map_err(Into::into), opaque_ptr),
+        None => caller.report(opaque_ptr, &Interrupted),
+    }
 }
 
 /// `lunatic::networking::udp_receive_from` (ABI §6.5): as `udp_receive`, and
@@ -188,13 +190,13 @@ async fn udp_receive_from<T: NetHost>(
     let shared = SharedCaller::new(&mut caller);
     let receiving =
         socket.receive_with(|socket| socket.recv_from(buffer(&mut shared.lock(), ptr, len)?));
-    let received = shared.wait(receiving).await;
-    match received {
-        Ok((count, peer)) => {
+    match shared.wait_interruptible(receiving).await {
+        Some(Ok((count, peer))) => {
             tell(&mut caller, Ok(peer), peer_ptr)?;
             counted(&mut caller, Ok(count), opaque_ptr)
         }
-        Err(error) => caller.report(opaque_ptr, &error),
+        Some(Err(error)) => caller.report(opaque_ptr, &error),
+        None => caller.report(opaque_ptr, &Interrupted),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
@@ -57,6 +58,14 @@ pub struct Host {
     mailbox: GuestMailbox<SentMessages>,
     memory: Option<Memory>,
     errors: ErrorTable,
+    pub waits: Waits,
+}
+
+/// Whether waits of a process are interrupted, and how many that could be have ended.
+#[derive(Clone, Default)]
+pub struct Waits {
+    pub interrupted: Arc<AtomicBool>,
+    pub ended: Arc<AtomicUsize>,
 }
 
 /// Keeps what is sent.
@@ -77,6 +86,15 @@ impl AbiHost for Host {
 
     fn errors(&mut self) -> &mut ErrorTable {
         &mut self.errors
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.waits.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn end_interruptible(&mut self) {
+        self.waits.interrupted.store(false, Ordering::Relaxed);
+        self.waits.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -129,6 +147,7 @@ impl Guest {
             mailbox: GuestMailbox::new(mailbox, sent.clone()),
             memory: None,
             errors: ErrorTable::new(),
+            waits: Waits::default(),
         };
         let register = |linker: &mut Linker<Host>| {
             lunatic_abi::add_to_linker(linker)?;
@@ -178,6 +197,12 @@ impl Guest {
     pub fn trap(&mut self, name: &str, params: &[Val]) -> String {
         let error = block_on(self.invoke(name, params)).expect_err("a trap");
         format!("{error:#}")
+    }
+
+    /// Has the next wait end early, if it is one that can.
+    pub fn interrupt(&mut self) {
+        let waits = &self.store.data().waits;
+        waits.interrupted.store(true, Ordering::Relaxed);
     }
 
     /// The id that the last call wrote.
@@ -308,5 +333,13 @@ impl Guest {
             .data_mut()
             .mailbox
             .put(message.expect("a message"));
+    }
+
+    /// Puts a shared copy of the message in scratch into the scratch of another process.
+    pub fn share_with(&mut self, other: &mut Guest) {
+        let message = self.store.data_mut().mailbox.data();
+        let copy = message.expect("a message").shared();
+        let copy = copy.expect("all can be shared").into();
+        other.store.data_mut().mailbox.put(copy);
     }
 }

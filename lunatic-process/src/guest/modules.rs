@@ -39,6 +39,10 @@ impl<T: ProcessHost> MessageResource for GuestModule<T> {
             bytes: self.0.hash().as_bytes().to_vec(),
         })
     }
+
+    fn share(&self) -> Option<Box<dyn MessageResource>> {
+        Some(Box::new(GuestModule(self.0.clone())))
+    }
 }
 
 impl<T: ProcessHost> GuestModule<T> {
