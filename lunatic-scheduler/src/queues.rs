@@ -8,12 +8,14 @@
 //! after a while. There the tasks wait that are queued by other threads.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use async_task::Runnable;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+use crossbeam_utils::atomic::AtomicCell;
 
 use crate::scheduler::Shared;
 
@@ -27,10 +29,11 @@ pub(crate) struct Queues {
 
 /// The slot of one worker, as others see it. It lies on cache lines of its own, since the
 /// worker writes to it whenever it begins a task.
-#[derive(Debug)]
+#[derive(Default)]
 #[repr(align(128))]
 struct Slot {
-    task: Stealer<Runnable>,
+    /// The task that was woken last.
+    task: AtomicCell<Option<Runnable>>,
     /// How many tasks the worker has begun.
     begun: AtomicU64,
     /// How many it had begun when that was last looked at.
@@ -39,18 +42,16 @@ struct Slot {
     unchanged: AtomicU32,
 }
 
-/// What belongs to one worker before its thread has started.
-pub(crate) struct Ends {
-    slot: Worker<Runnable>,
-    queue: Worker<Runnable>,
-}
+// Or every wake-up would take a lock.
+const _: () = assert!(AtomicCell::<Option<Runnable>>::is_lock_free());
 
 /// The queue and the slot of one worker.
 pub(crate) struct Own {
     /// Which worker this is.
     number: usize,
-    /// The slot for the task that was woken last; never more than one.
-    next: Worker<Runnable>,
+    /// Whether this worker has put a task into its slot, which may have been taken out
+    /// since. Spares the others a look there.
+    has_next: Cell<bool>,
     /// How many tasks this worker has begun.
     begun: Cell<u64>,
     /// How often in a row `next` was preferred to the queue.
@@ -65,18 +66,13 @@ thread_local! {
 }
 
 impl Queues {
-    /// Makes the queues for a number of workers, and for each the ends of its slot and
-    /// queue.
-    pub(crate) fn new(workers: usize) -> (Queues, Vec<Ends>) {
-        let ends = || Ends {
-            slot: Worker::new_lifo(),
-            queue: Worker::new_fifo(),
-        };
-        let own: Vec<_> = (0..workers).map(|_| ends()).collect();
+    /// Makes the queues for a number of workers, and for each its end of its own.
+    pub(crate) fn new(workers: usize) -> (Queues, Vec<Worker<Runnable>>) {
+        let own: Vec<_> = (0..workers).map(|_| Worker::new_fifo()).collect();
         let queues = Queues {
             common: Injector::new(),
-            stealers: own.iter().map(|ends| ends.queue.stealer()).collect(),
-            slots: own.iter().map(|ends| Slot::new(&ends.slot)).collect(),
+            stealers: own.iter().map(Worker::stealer).collect(),
+            slots: own.iter().map(|_| Slot::default()).collect(),
         };
         (queues, own)
     }
@@ -105,43 +101,42 @@ impl Queues {
 }
 
 impl Slot {
-    fn new(slot: &Worker<Runnable>) -> Slot {
-        Slot {
-            task: slot.stealer(),
-            begun: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-            unchanged: AtomicU32::new(0),
-        }
-    }
-
     /// Takes the task, if its worker has begun no other for so many looks.
     fn take_if_held_back(&self) -> Option<Runnable> {
         /// A task that computes is preempted before that.
         const LOOKS: u32 = 3;
         // Nothing depends on these but when the task is taken, which may be late.
         let begun = self.begun.load(Ordering::Relaxed);
-        let is_unchanged = self.seen.swap(begun, Ordering::Relaxed) == begun;
-        if !is_unchanged || self.task.is_empty() {
+        if self.seen.swap(begun, Ordering::Relaxed) != begun {
             self.unchanged.store(0, Ordering::Relaxed);
             return None;
         }
-        let looks = self.unchanged.fetch_add(1, Ordering::Relaxed) + 1;
+        let looks = self.unchanged.load(Ordering::Relaxed).saturating_add(1);
+        self.unchanged.store(looks, Ordering::Relaxed);
         match looks >= LOOKS {
-            true => retry(|| self.task.steal()),
+            true => self.task.take(),
             false => None,
         }
     }
 }
 
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Own {
     /// Makes this thread a worker.
-    pub(crate) fn install(number: usize, ends: Ends, shared: Arc<Shared>) -> Rc<Own> {
+    pub(crate) fn install(number: usize, queue: Worker<Runnable>, shared: Arc<Shared>) -> Rc<Own> {
         let own = Rc::new(Own {
             number,
-            next: ends.slot,
+            has_next: Cell::new(false),
             begun: Cell::new(0),
             preferred: Cell::new(0),
-            queue: ends.queue,
+            queue,
             shared,
         });
         OWN.set(Some(own.clone()));
@@ -152,7 +147,7 @@ impl Own {
     /// here.
     pub(crate) fn uninstall() {
         if let Some(own) = OWN.take() {
-            while own.next.pop().is_some() {}
+            while own.take_next().is_some() {}
             while own.queue.pop().is_some() {}
         }
     }
@@ -160,8 +155,19 @@ impl Own {
     /// Notes that this worker begins a task.
     pub(crate) fn begin(&self) {
         self.begun.set(self.begun.get() + 1);
-        let slot = &self.shared.queues.slots[self.number];
-        slot.begun.store(self.begun.get(), Ordering::Relaxed);
+        self.slot().begun.store(self.begun.get(), Ordering::Relaxed);
+    }
+
+    fn slot(&self) -> &Slot {
+        &self.shared.queues.slots[self.number]
+    }
+
+    /// Takes the task out of the slot.
+    fn take_next(&self) -> Option<Runnable> {
+        match self.has_next.replace(false) {
+            true => self.slot().task.take(),
+            false => None,
+        }
     }
 
     /// Queues a task at the worker on this thread, to run next or, if `yields`, after
@@ -176,28 +182,31 @@ impl Own {
         task: Runnable,
         yields: bool,
     ) -> Result<bool, Runnable> {
+        let mut task = Some(task);
         // There is none when the thread ends, or when a task is dropped after
-        // `uninstall`.
-        let own = OWN
-            .try_with(|own| own.try_borrow().ok()?.clone())
-            .ok()
-            .flatten()
-            .filter(|own| Arc::ptr_eq(&own.shared, shared));
-        let Some(own) = own else {
-            return Err(task);
-        };
-        match yields {
-            true => Ok(own.push_last(task)),
-            false => Ok(own.push_next(task)),
+        // `uninstall`. Nothing of a task runs or is dropped while it is borrowed.
+        let pushed = OWN.try_with(|own| {
+            let own = own.try_borrow().ok()?;
+            let own = own
+                .as_ref()
+                .filter(|own| Arc::ptr_eq(&own.shared, shared))?;
+            let task = task.take()?;
+            Some(match yields {
+                true => own.push_last(task),
+                false => own.push_next(task),
+            })
+        });
+        match pushed.ok().flatten() {
+            Some(others_can_help) => Ok(others_can_help),
+            None => task.map_or(Ok(false), Err),
         }
     }
 
     /// Puts a task into the slot, and one that was there into the queue. Returns
     /// whether there was one.
     fn push_next(&self, task: Runnable) -> bool {
-        let displaced = self.next.pop();
-        self.next.push(task);
-        match displaced {
+        self.has_next.set(true);
+        match self.slot().task.swap(Some(task)) {
             Some(displaced) => {
                 self.queue.push(displaced);
                 true
@@ -210,7 +219,7 @@ impl Own {
     /// here. A task that is alone is not offered to other workers, as it would lose
     /// what is in the cache of this core.
     fn push_last(&self, task: Runnable) -> bool {
-        let is_alone = self.next.is_empty() && self.queue.is_empty();
+        let is_alone = !self.has_next.get() && self.queue.is_empty();
         self.queue.push(task);
         !is_alone
     }
@@ -221,12 +230,12 @@ impl Own {
         /// tasks that wake each other for ever do not keep the others from running.
         const PREFERRED: u32 = 8;
         let prefers = self.preferred.get() < PREFERRED || self.queue.is_empty();
-        if prefers && let Some(task) = self.next.pop() {
+        if prefers && let Some(task) = self.take_next() {
             self.preferred.set(self.preferred.get() + 1);
             return Some(task);
         }
         self.preferred.set(0);
-        self.queue.pop().or_else(|| self.next.pop())
+        self.queue.pop().or_else(|| self.take_next())
     }
 
     /// Takes one task from the common queue.

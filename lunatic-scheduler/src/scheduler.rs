@@ -3,16 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 
 use async_task::{Runnable, ScheduleInfo, WithInfo};
-use futures_lite::FutureExt;
+use crossbeam_deque::Worker;
+use pin_project_lite::pin_project;
 
 use crate::idle::Idle;
-use crate::queues::{Ends, Own, Queues};
+use crate::queues::{Own, Queues};
 use crate::worker;
 
 /// A pool of worker threads that run tasks.
@@ -103,13 +106,9 @@ impl Scheduler {
     /// Queues a task, which is then run to its end. A panic of the task is caught and
     /// dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let task = AssertUnwindSafe(task).catch_unwind();
-        let task = async move {
-            task.await.ok();
-        };
         let shared = self.shared.clone();
         let schedule = move |task, info| Shared::schedule(&shared, task, info);
-        let (task, handle) = async_task::spawn(task, WithInfo(schedule));
+        let (task, handle) = async_task::spawn(Guarded { task }, WithInfo(schedule));
         handle.detach();
         task.schedule();
     }
@@ -150,6 +149,24 @@ impl Scheduler {
             thread.unpark();
         }
         self.shared.queues.clear();
+    }
+}
+
+pin_project! {
+    /// A task whose panics end it.
+    struct Guarded<F> {
+        #[pin]
+        task: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Guarded<F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.project().task;
+        catch_unwind(AssertUnwindSafe(|| task.poll(cx))).unwrap_or(Poll::Ready(()))
     }
 }
 
@@ -226,7 +243,7 @@ impl Builder {
         let threads = own
             .into_iter()
             .enumerate()
-            .map(|(number, ends)| start_worker(number, ends, scheduler.shared.clone()))
+            .map(|(number, queue)| start_worker(number, queue, scheduler.shared.clone()))
             .collect::<std::io::Result<Box<[Thread]>>>()
             .inspect_err(|_| scheduler.stop())?;
         // Each scheduler is started once, and nothing could be spawned yet.
@@ -235,10 +252,14 @@ impl Builder {
     }
 }
 
-fn start_worker(number: usize, ends: Ends, shared: Arc<Shared>) -> std::io::Result<Thread> {
+fn start_worker(
+    number: usize,
+    queue: Worker<Runnable>,
+    shared: Arc<Shared>,
+) -> std::io::Result<Thread> {
     let worker = thread::Builder::new()
         .name(format!("lunatic-{number}"))
-        .spawn(move || worker::work(number, ends, shared))?;
+        .spawn(move || worker::work(number, queue, shared))?;
     Ok(worker.thread().clone())
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::thread;
 
 use async_task::Runnable;
+use crossbeam_deque::Worker as Queue;
 
-use crate::queues::{Ends, Own};
+use crate::queues::Own;
 use crate::scheduler::Shared;
 
 /// Runs tasks on this thread until the scheduler stops.
-pub(crate) fn work(number: usize, ends: Ends, shared: Arc<Shared>) {
-    let own = Own::install(number, ends, shared.clone());
+pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
+    let own = Own::install(number, queue, shared.clone());
     Worker {
         number,
         own,
