@@ -7,11 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_lite::future;
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_account::{Charge, Kind};
 use lunatic_engine::Module;
 use lunatic_error::on_one_line;
-use lunatic_mailbox::{DataMessage, Message};
+use lunatic_mailbox::{DataMessage, Message, SharedCopy};
 use lunatic_process::Failure;
 use lunatic_process::guest::exchange::{self, Attempt};
 use lunatic_process::guest::{Config, ProcessHost};
@@ -269,13 +270,24 @@ async fn prepare<T: ReloadHost>(
     }))
 }
 
-/// A copy of the message in scratch.
+/// A copy of the message in scratch, or why there is none. It is made in pieces, between
+/// which others run.
 async fn copy<T: ReloadHost>(caller: &mut Caller<'_, T>) -> Result<Result<DataMessage, Failure>> {
+    let account = caller.data().process().handle().account().clone();
     let message = caller.data_mut().mailbox().data()?;
-    Ok(Ok(DataMessage::new(
-        message.tag(),
-        message.bytes().to_vec(),
-    )))
+    // The scratch area of the new instance is charged with the same when it gets the copy.
+    let charge = Charge::new(&account, Kind::Memory, message.size() as u64);
+    if let Err(exceeded) = charge {
+        return Ok(Err(Failure::new(exceeded)));
+    }
+    let mut copy = SharedCopy::of(message);
+    loop {
+        match copy.advance(caller.data_mut().mailbox().data()?) {
+            Ok(true) => return Ok(Ok(copy.into_message())),
+            Ok(false) => caller.wait(future::yield_now()).await,
+            Err(not_shared) => return Ok(Err(Failure::new(not_shared))),
+        }
+    }
 }
 
 impl<T: ReloadHost> GuestReload<T> {
