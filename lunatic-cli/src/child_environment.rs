@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lunatic_engine::Loader;
-use lunatic_net::NetConfig;
+use lunatic_net::{Listeners, NetConfig};
 use lunatic_process::{Failure, ProcessConfig};
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
 use lunatic_timer::Timers;
@@ -36,6 +36,8 @@ pub(crate) struct Services {
     pub(crate) names: NameScope,
     /// Where their timers run.
     pub(crate) timers: Timers,
+    /// What they have bound.
+    pub(crate) listeners: Listeners,
 }
 
 impl ChildEnvironment {
@@ -98,6 +100,7 @@ impl Services {
             loader: self.loader.clone(),
             names: self.names.separate(),
             timers: self.timers.clone(),
+            listeners: self.listeners.clone(),
         })
     }
 }

@@ -9,6 +9,7 @@ use lunatic_engine::{InstanceState, Loader, MemoryLimiter};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
+use lunatic_net::Listeners;
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::Process;
 use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
@@ -214,6 +215,10 @@ impl WasiHost for State {
 impl NetHost for State {
     fn net(&mut self) -> &mut GuestNet {
         &mut self.net
+    }
+
+    fn listeners(&self) -> &Listeners {
+        &self.services.listeners
     }
 }
 
