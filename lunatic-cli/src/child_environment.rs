@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lunatic_engine::{Loader, Module};
-use lunatic_net::NetConfig;
+use lunatic_net::{Listeners, NetConfig};
 use lunatic_process::{Failure, ProcessConfig};
 use lunatic_reload::Versions;
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
@@ -39,6 +39,8 @@ pub(crate) struct Services {
     pub(crate) timers: Timers,
     /// The versions of all modules that have a name.
     pub(crate) versions: Versions<Module<State>>,
+    /// What they have bound.
+    pub(crate) listeners: Listeners,
 }
 
 impl ChildEnvironment {
@@ -102,6 +104,7 @@ impl Services {
             names: self.names.separate(),
             timers: self.timers.clone(),
             versions: self.versions.clone(),
+            listeners: self.listeners.clone(),
         })
     }
 }

@@ -14,6 +14,7 @@ use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
 };
 use lunatic_error::with_causes;
+use lunatic_net::Listeners;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
 use lunatic_process::{
     Environment, EnvironmentConfig, Process, SpawnError, SpawnOptions, WeakEnvironment,
@@ -253,6 +254,7 @@ impl Runtime {
             names,
             timers: self.timers.clone(),
             versions: self.versions.clone(),
+            listeners: Listeners::new(),
         };
         Ok(ChildEnvironment {
             services: Arc::new(services),

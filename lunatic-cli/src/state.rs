@@ -9,6 +9,7 @@ use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module};
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
+use lunatic_net::Listeners;
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::guest::{CurrentVersions, GuestProcess, ProcessHost, answer_requests};
 use lunatic_process::{Failure, Process};
@@ -284,6 +285,10 @@ impl WasiHost for State {
 impl NetHost for State {
     fn net(&mut self) -> &mut GuestNet {
         &mut self.net
+    }
+
+    fn listeners(&self) -> &Listeners {
+        &self.services.listeners
     }
 }
 

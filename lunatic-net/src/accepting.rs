@@ -5,10 +5,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use crate::connecting::do_not_delay;
 use crate::errors::{AcceptError, BindError};
+use crate::listeners::{Bound, Kind, Lineage, OpenStream, Table};
 
 /// The first and the last time to wait for a file descriptor. Each wait is twice as
 /// long as the one before, so that a loop which accepts whatever the error calls the
@@ -21,25 +23,40 @@ const LAST_PAUSE: Duration = Duration::from_millis(320);
 /// full tries again only after a second.
 const BACKLOG: i32 = 4096;
 
-/// Listens at an address.
-pub(crate) fn listen(address: SocketAddr) -> Result<Async<TcpListener>, BindError> {
-    let failed = |source| BindError { address, source };
-    let listener = Async::<TcpListener>::bind(address).map_err(failed)?;
-    rustix::net::listen(&listener, BACKLOG).map_err(|errno| failed(errno.into()))?;
-    Ok(listener)
+/// A connection that was accepted.
+pub(crate) struct Accepted {
+    pub(crate) socket: Async<TcpStream>,
+    pub(crate) peer: SocketAddr,
+    /// What counts as a stream of the root that has accepted it.
+    pub(crate) open: Option<OpenStream>,
+}
+
+impl Kind for TcpListener {
+    const GIVES_STREAMS: bool = true;
+
+    /// Listens at an address.
+    fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BindError> {
+        let failed = |source| BindError { address, source };
+        let listener = Async::<TcpListener>::bind(address).map_err(failed)?;
+        rustix::net::listen(&listener, BACKLOG).map_err(|errno| failed(errno.into()))?;
+        Ok(listener)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpListener::local_addr(self)
+    }
+
+    fn table(lineage: &Lineage) -> &Mutex<Table<TcpListener>> {
+        &lineage.tcp
+    }
 }
 
 /// Waits for a connection.
-pub(crate) async fn accept(
-    listener: &Async<TcpListener>,
-) -> Result<(Async<TcpStream>, SocketAddr), AcceptError> {
+pub(crate) async fn accept(listener: &Bound<TcpListener>) -> Result<Accepted, AcceptError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match listener.accept().await {
-            Ok((socket, peer)) => {
-                do_not_delay(&socket);
-                return Ok((socket, peer));
-            }
+        let error = match accept_one(listener).await {
+            Ok(accepted) => return Ok(accepted),
             Err(error) => error,
         };
         if is_the_peers(&error) {
@@ -54,6 +71,14 @@ pub(crate) async fn accept(
         Timer::after(pause).await;
         pause *= 2;
     }
+}
+
+async fn accept_one(listener: &Bound<TcpListener>) -> io::Result<Accepted> {
+    let take = |listener: &TcpListener, open| Ok((listener.accept()?, open));
+    let ((socket, peer), open) = listener.take_with(take).await?;
+    let socket = Async::new(socket)?;
+    do_not_delay(&socket);
+    Ok(Accepted { socket, peer, open })
 }
 
 /// Returns whether the error is that of a connection that broke before it was accepted.

@@ -6,6 +6,7 @@
 //! attempt.
 
 mod addresses;
+mod binding;
 mod certificates;
 mod dns;
 mod listeners;
@@ -20,12 +21,17 @@ mod vectors;
 use lunatic_abi::host_functions;
 use lunatic_mailbox::guest::MailboxHost;
 
+use crate::listeners::Listeners;
+
 pub use sockets::{GuestNet, TooManySockets};
 
 /// What the state of a process offers to `lunatic::networking`.
 pub trait NetHost: MailboxHost {
     /// The sockets of this process, and what it may do with the network.
     fn net(&mut self) -> &mut GuestNet;
+
+    /// What this process and the others of its root have bound.
+    fn listeners(&self) -> &Listeners;
 }
 
 host_functions! {

@@ -27,6 +27,8 @@
 //! - `tls`: listener, connector and stream of TLS, on rustls.
 //! - `rules`, `config`: [`Rules`] and [`NetConfig`], what a process may connect to and
 //!   bind, and how many sockets it may have.
+//! - `listeners`, `turn`: [`Listeners`], what the processes of a program have bound, and
+//!   how one program replaces another.
 //! - `accepting`, `connecting`, `time_limit`, `operation_lock`: what the sockets share.
 //! - `errors`: why operations fail.
 //! - `guest`: the namespace `lunatic::networking` (feature `guest`, on by
@@ -39,6 +41,7 @@
 //! - An operation that is dropped holds neither a lock nor a place in a queue.
 //! - Peeking consumes nothing.
 //! - The first operation on a TLS stream does the handshake, never the listener.
+//! - What has arrived at a shared socket is taken by one root, and never lost between two.
 //! - Nothing here knows what a process is.
 //!
 //! # Limits
@@ -52,6 +55,7 @@ mod connecting;
 mod errors;
 #[cfg(feature = "guest")]
 pub mod guest;
+mod listeners;
 mod operation_lock;
 mod resolver;
 mod rules;
@@ -59,10 +63,12 @@ mod tcp_listener;
 mod tcp_stream;
 mod time_limit;
 mod tls;
+mod turn;
 mod udp_socket;
 
 pub use config::{DEFAULT_MAX_SOCKETS, NetConfig};
 pub use errors::{AcceptError, BindError, ConnectError, ResolveError, StreamError};
+pub use listeners::Listeners;
 pub use resolver::{resolve, resolve_host};
 pub use rules::{Action, BadRule, Denied, Rule, Rules};
 pub use tcp_listener::TcpListener;

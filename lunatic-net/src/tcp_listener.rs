@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
+use std::sync::Arc;
 
-use async_io::Async;
-
-use crate::accepting;
+use crate::accepting::{self, Accepted};
 use crate::errors::{AcceptError, BindError};
+use crate::listeners::{Bound, Listeners, Owner};
 use crate::tcp_stream::TcpStream;
 
 /// A socket that accepts TCP connections. All clones are the same socket.
@@ -26,7 +26,7 @@ use crate::tcp_stream::TcpStream;
 /// # }).unwrap();
 /// ```
 #[derive(Debug, Clone)]
-pub struct TcpListener(std::sync::Arc<Async<net::TcpListener>>);
+pub struct TcpListener(Arc<Bound<net::TcpListener>>);
 
 impl TcpListener {
     /// Listens at an address. With port 0 the system chooses one.
@@ -35,7 +35,22 @@ impl TcpListener {
     ///
     /// [`BindError`] if the operating system fails.
     pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-        Ok(TcpListener(accepting::listen(address)?.into()))
+        Ok(TcpListener(Bound::alone(address)?))
+    }
+
+    /// Listens at an address for a process of a root; see [`Listeners`]. With port 0 the
+    /// system chooses one.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if the operating system fails.
+    pub fn bind_in(listeners: &Listeners, address: SocketAddr) -> Result<TcpListener, BindError> {
+        Ok(TcpListener(listeners.bind(Owner::default(), address)?))
+    }
+
+    #[cfg(feature = "guest")]
+    pub(crate) fn of(bound: Arc<Bound<net::TcpListener>>) -> TcpListener {
+        TcpListener(bound)
     }
 
     /// Waits for a connection, and returns it and the address of the other side.
@@ -45,8 +60,8 @@ impl TcpListener {
     /// [`AcceptError`] if the operating system fails. If there are no file descriptors
     /// left, this first waits for one for more than half a second.
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
-        let (socket, peer) = accepting::accept(&self.0).await?;
-        Ok((TcpStream::new(socket), peer))
+        let Accepted { socket, peer, open } = accepting::accept(&self.0).await?;
+        Ok((TcpStream::new(socket, open), peer))
     }
 
     /// Returns the address it listens at.
@@ -55,6 +70,6 @@ impl TcpListener {
     ///
     /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().local_addr()
+        self.0.local_addr()
     }
 }

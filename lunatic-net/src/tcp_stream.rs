@@ -9,6 +9,7 @@ use async_io::Async;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
+use crate::listeners::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::TimeLimit;
 
@@ -54,6 +55,8 @@ struct Shared {
     read_limit: TimeLimit,
     write_limit: TimeLimit,
     peek_limit: TimeLimit,
+    /// Counts until the connection is closed.
+    _open: Option<OpenStream>,
 }
 
 impl TcpStream {
@@ -63,10 +66,10 @@ impl TcpStream {
     ///
     /// [`ConnectError::Unreachable`] if the operating system fails.
     pub async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
-        Ok(TcpStream::new(connecting::connect(address).await?))
+        Ok(TcpStream::new(connecting::connect(address).await?, None))
     }
 
-    pub(crate) fn new(socket: Async<net::TcpStream>) -> TcpStream {
+    pub(crate) fn new(socket: Async<net::TcpStream>, open: Option<OpenStream>) -> TcpStream {
         TcpStream(Arc::new(Shared {
             socket,
             reading: OperationLock::new(),
@@ -74,6 +77,7 @@ impl TcpStream {
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
             peek_limit: TimeLimit::none(),
+            _open: open,
         }))
     }
 

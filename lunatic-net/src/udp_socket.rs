@@ -5,8 +5,10 @@ use std::net::{self, SocketAddr};
 use std::sync::Arc;
 
 use async_io::Async;
+use parking_lot::Mutex;
 
 use crate::errors::BindError;
+use crate::listeners::{Bound, Kind, Lineage, Listeners, Owner, Table};
 
 /// A socket for UDP datagrams. All clones are handles of the same one, which is closed
 /// when the last one is dropped.
@@ -28,7 +30,23 @@ use crate::errors::BindError;
 /// # }).unwrap();
 /// ```
 #[derive(Debug, Clone)]
-pub struct UdpSocket(Arc<Async<net::UdpSocket>>);
+pub struct UdpSocket(Arc<Bound<net::UdpSocket>>);
+
+impl Kind for net::UdpSocket {
+    const GIVES_STREAMS: bool = false;
+
+    fn bind(address: SocketAddr) -> Result<Async<net::UdpSocket>, BindError> {
+        Async::<net::UdpSocket>::bind(address).map_err(|source| BindError { address, source })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        net::UdpSocket::local_addr(self)
+    }
+
+    fn table(lineage: &Lineage) -> &Mutex<Table<net::UdpSocket>> {
+        &lineage.udp
+    }
+}
 
 impl UdpSocket {
     /// Binds an address. With port 0 the system chooses one.
@@ -37,9 +55,22 @@ impl UdpSocket {
     ///
     /// [`BindError`] if the operating system fails.
     pub async fn bind(address: SocketAddr) -> Result<UdpSocket, BindError> {
-        let socket = Async::<net::UdpSocket>::bind(address)
-            .map_err(|source| BindError { address, source })?;
-        Ok(UdpSocket(socket.into()))
+        Ok(UdpSocket(Bound::alone(address)?))
+    }
+
+    /// Binds an address for a process of a root; see [`Listeners`]. With port 0 the system
+    /// chooses one.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if the operating system fails.
+    pub fn bind_in(listeners: &Listeners, address: SocketAddr) -> Result<UdpSocket, BindError> {
+        Ok(UdpSocket(listeners.bind(Owner::default(), address)?))
+    }
+
+    #[cfg(feature = "guest")]
+    pub(crate) fn of(bound: Arc<Bound<net::UdpSocket>>) -> UdpSocket {
+        UdpSocket(bound)
     }
 
     /// Sets the address that [`send`](UdpSocket::send) sends to. Datagrams from other
@@ -49,7 +80,7 @@ impl UdpSocket {
     ///
     /// Fails if the operating system does.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        self.0.get_ref().connect(peer)
+        self.0.socket().get_ref().connect(peer)
     }
 
     /// Returns the address of this side.
@@ -58,7 +89,7 @@ impl UdpSocket {
     ///
     /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().local_addr()
+        self.0.socket().get_ref().local_addr()
     }
 
     /// Returns the address it is connected to.
@@ -68,7 +99,7 @@ impl UdpSocket {
     /// Fails if the operating system does, with [`io::ErrorKind::NotConnected`] if it is
     /// not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().peer_addr()
+        self.0.socket().get_ref().peer_addr()
     }
 
     /// Sends a datagram to the address it is connected to, and returns its size.
@@ -100,7 +131,7 @@ impl UdpSocket {
         &self,
         send: impl FnMut(&net::UdpSocket) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.0.write_with(send).await
+        self.0.socket().write_with(send).await
     }
 
     /// Waits for a datagram, reads as much of it as fits into the buffer, and returns
@@ -130,9 +161,9 @@ impl UdpSocket {
     /// Fails if `receive` does.
     pub async fn receive_with<R>(
         &self,
-        receive: impl FnMut(&net::UdpSocket) -> io::Result<R>,
+        mut receive: impl FnMut(&net::UdpSocket) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.0.read_with(receive).await
+        self.0.take_with(|socket, _| receive(socket)).await
     }
 
     /// Returns whether datagrams may be sent to a broadcast address.
@@ -141,7 +172,7 @@ impl UdpSocket {
     ///
     /// Fails if the operating system does.
     pub fn broadcast(&self) -> io::Result<bool> {
-        self.0.get_ref().broadcast()
+        self.0.socket().get_ref().broadcast()
     }
 
     /// Sets whether datagrams may be sent to a broadcast address.
@@ -150,7 +181,7 @@ impl UdpSocket {
     ///
     /// Fails if the operating system does.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.0.get_ref().set_broadcast(broadcast)
+        self.0.socket().get_ref().set_broadcast(broadcast)
     }
 
     /// Returns how many hops a datagram may take.
@@ -159,7 +190,7 @@ impl UdpSocket {
     ///
     /// Fails if the operating system does.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.0.get_ref().ttl()
+        self.0.socket().get_ref().ttl()
     }
 
     /// Sets how many hops a datagram may take.
@@ -168,6 +199,6 @@ impl UdpSocket {
     ///
     /// Fails if the operating system does, for example because it is more than 255.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.0.get_ref().set_ttl(ttl)
+        self.0.socket().get_ref().set_ttl(ttl)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,12 +12,10 @@ use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Result};
 
 use crate::config::NetConfig;
-use crate::errors::BindError;
 use crate::guest::NetHost;
-use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::dns::{DnsIterator, tell};
-use crate::guest::reports::keep;
-use crate::{Action, TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
+use crate::listeners::Owner;
+use crate::{TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
 
 /// The sockets of a process, and what it may do with the network.
 ///
@@ -27,6 +24,9 @@ use crate::{Action, TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
 pub struct GuestNet {
     config: Arc<NetConfig>,
     tables: Option<Box<Tables>>,
+    /// Whether it belongs to the new code of a process, which the process has not
+    /// accepted yet.
+    is_attempt: bool,
 }
 
 /// The sockets that a process holds ids of, by kind.
@@ -38,6 +38,10 @@ pub(super) struct Tables {
     tls_listeners: Table<TlsListener>,
     tls_streams: Table<TlsStream>,
     udp_sockets: Table<UdpSocket>,
+    /// Who binds addresses, from the first time on.
+    owner: Option<Owner>,
+    /// How many sockets the old code of the process has, in an attempt.
+    old_sockets: usize,
 }
 
 /// The error of a process that has as many sockets as it may.
@@ -52,20 +56,50 @@ pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
 }
 
-/// A kind of socket that is made from nothing but an address.
-pub(super) trait Bind: Socket {
-    fn bind(address: SocketAddr) -> impl Future<Output = Result<Self, BindError>> + Send;
-
-    /// The address that it is bound to.
-    fn bound_to(&self) -> io::Result<SocketAddr>;
-}
-
 impl GuestNet {
     /// Returns the state of a new process, which has no sockets.
     pub fn new(config: Arc<NetConfig>) -> GuestNet {
         GuestNet {
             config,
             tables: None,
+            is_attempt: false,
+        }
+    }
+
+    /// Returns the state of an attempt: the new code of the process that has this state,
+    /// until the process accepts it and this state is [joined](GuestNet::join) to the new
+    /// one. It has no sockets yet. Its ids go on where those of the process end, and its
+    /// sockets and those of the process together are no more than one process may have.
+    ///
+    /// Where the process has bound an address, the attempt gets the same socket. It can
+    /// bind no other address but one whose port the system chooses, as others could
+    /// notice that.
+    ///
+    /// - `account`: that of the process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::successor`].
+    pub fn successor(&self, account: &Account) -> Result<GuestNet, Misuse> {
+        let tables = self.tables.as_ref();
+        let tables = tables.map(|tables| tables.successor(account).map(Box::new));
+        Ok(GuestNet {
+            config: self.config.clone(),
+            tables: tables.transpose()?,
+            is_attempt: true,
+        })
+    }
+
+    /// Ends an attempt, as the process has accepted it: adds the sockets of the old code,
+    /// with the ids that they have.
+    ///
+    /// - `old`: the state whose [`successor`](GuestNet::successor) this is.
+    pub fn join(&mut self, old: GuestNet) {
+        self.is_attempt = false;
+        match (&mut self.tables, old.tables) {
+            (Some(own), Some(old)) => own.join(*old),
+            (own @ None, old) => *own = old,
+            (Some(_), None) => {}
         }
     }
 
@@ -96,6 +130,15 @@ impl GuestNet {
         }
     }
 
+    pub(super) fn is_attempt(&self) -> bool {
+        self.is_attempt
+    }
+
+    /// Who binds addresses: the process, with whatever code.
+    pub(super) fn owner(&mut self) -> Owner {
+        *self.tables().owner.get_or_insert_with(Owner::new)
+    }
+
     /// Keeps a socket and returns its new id.
     ///
     /// - `account`: that of the process.
@@ -106,43 +149,39 @@ impl GuestNet {
 }
 
 impl Tables {
+    fn successor(&self, account: &Account) -> Result<Tables, Misuse> {
+        Ok(Tables {
+            dns_iterators: self.dns_iterators.successor(account)?,
+            tcp_listeners: self.tcp_listeners.successor(account)?,
+            tcp_streams: self.tcp_streams.successor(account)?,
+            tls_listeners: self.tls_listeners.successor(account)?,
+            tls_streams: self.tls_streams.successor(account)?,
+            udp_sockets: self.udp_sockets.successor(account)?,
+            owner: self.owner,
+            old_sockets: self.sockets(),
+        })
+    }
+
+    fn join(&mut self, old: Tables) {
+        self.dns_iterators.join(old.dns_iterators);
+        self.tcp_listeners.join(old.tcp_listeners);
+        self.tcp_streams.join(old.tcp_streams);
+        self.tls_listeners.join(old.tls_listeners);
+        self.tls_streams.join(old.tls_streams);
+        self.udp_sockets.join(old.udp_sockets);
+        self.old_sockets = 0;
+        // The process can have more than one, if the attempt was the first to bind an
+        // address. The old one has bound nothing then.
+        self.owner = self.owner.or(old.owner);
+    }
+
     fn sockets(&self) -> usize {
-        self.tcp_listeners.len()
+        self.old_sockets
+            + self.tcp_listeners.len()
             + self.tcp_streams.len()
             + self.tls_listeners.len()
             + self.tls_streams.len()
             + self.udp_sockets.len()
-    }
-}
-
-/// Shared by the `…_bind` functions but that of TLS: returns 0 with an id, or 1
-/// with an error id, at `id_ptr`.
-///
-/// Traps on a bad kind of address, or a bad address in memory.
-pub(super) async fn bind<T: NetHost, S: Bind>(
-    mut caller: Caller<'_, T>,
-    kind: u32,
-    address_ptr: u32,
-    port: u32,
-    flow_info: u32,
-    scope_id: u32,
-    id_ptr: u32,
-) -> Result<u32> {
-    caller.check_id_ptr(id_ptr)?;
-    let address = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
-    let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
-        Ok(address) => address,
-        Err(refusal) => return caller.report(id_ptr, &refusal),
-    };
-    let socket = match caller.wait(S::bind(address)).await {
-        Ok(socket) => socket,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
-    let config = caller.data_mut().net().config().clone();
-    let checked = addresses::check_bound(&config, address, socket.bound_to());
-    match caller.wait(checked).await {
-        Ok(()) => keep(&mut caller, socket, id_ptr),
-        Err(refusal) => caller.report(id_ptr, &refusal),
     }
 }
 
@@ -238,16 +277,6 @@ impl Socket for TcpListener {
     }
 }
 
-impl Bind for TcpListener {
-    async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-        TcpListener::bind(address).await
-    }
-
-    fn bound_to(&self) -> io::Result<SocketAddr> {
-        self.local_addr()
-    }
-}
-
 impl Resource for TcpStream {
     const KIND: &'static str = "TCP stream";
     const IS_DESCRIPTOR: bool = true;
@@ -293,16 +322,6 @@ impl Resource for UdpSocket {
 impl Socket for UdpSocket {
     fn table(tables: &mut Tables) -> &mut Table<UdpSocket> {
         &mut tables.udp_sockets
-    }
-}
-
-impl Bind for UdpSocket {
-    async fn bind(address: SocketAddr) -> Result<UdpSocket, BindError> {
-        UdpSocket::bind(address).await
-    }
-
-    fn bound_to(&self) -> io::Result<SocketAddr> {
-        self.local_addr()
     }
 }
 

@@ -6,7 +6,7 @@ use wasmtime::{Caller, Result};
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::reports::{counted_unless_interrupted, keep, timed_out};
 use crate::guest::sockets::with_buffer;
-use crate::guest::{NetHost, listeners, sockets, streams};
+use crate::guest::{NetHost, binding, listeners, sockets, streams};
 use crate::{Action, TcpListener, TcpStream};
 
 host_functions! {
@@ -16,7 +16,7 @@ host_functions! {
     in "lunatic::networking" {
         async fn tcp_bind(
             kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32, id_ptr: u32
-        ) -> u32 = sockets::bind::<T, TcpListener>;
+        ) -> u32 = binding::bind_plain::<T, TcpListener>;
         fn drop_tcp_listener(id: u64) = sockets::drop::<T, TcpListener>;
         fn tcp_local_addr(id: u64, id_ptr: u32) -> u32 = listeners::local_addr::<T, TcpListener>;
         async fn tcp_accept(id: u64, id_ptr: u32, peer_ptr: u32) -> u32

@@ -10,7 +10,7 @@ use crate::config::NetConfig;
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::certificates;
 use crate::guest::reports::{keep, timed_out};
-use crate::guest::{NetHost, listeners, sockets, streams};
+use crate::guest::{NetHost, binding, listeners, sockets, streams};
 use crate::resolver::{MAX_HOST_BYTES, resolve_host};
 use crate::rules::destination;
 use crate::tls::IdentityError;
@@ -60,8 +60,8 @@ host_functions! {
 /// - `certs_ptr`: the PEM text of the certificate and those that vouch for it.
 /// - `key_ptr`: the PEM text of its private key.
 ///
-/// Traps on a bad kind of address, a bad address in memory, or PEM text that
-/// cannot be read.
+/// Traps on a bad kind of address, a bad address in memory, PEM text that cannot be
+/// read, or as [`binding::bind`] does.
 async fn tls_bind<T: NetHost>(
     mut caller: Caller<'_, T>,
     kind: u32,
@@ -88,16 +88,15 @@ async fn tls_bind<T: NetHost>(
         Err(error @ IdentityError::Unusable(_)) => return caller.report(id_ptr, &error),
         Err(error) => return Err(Misuse::refused(error.to_string()).into()),
     };
-    let mut listener = match caller.wait(TlsListener::bind(address, identity)).await {
-        Ok(listener) => listener,
+    let bound = match binding::bind(&mut caller, address)? {
+        Ok(bound) => bound,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    let config = caller.data_mut().net().config().clone();
-    let checked = addresses::check_bound(&config, address, listener.local_addr());
-    if let Err(refusal) = caller.wait(checked).await {
+    if let Err(refusal) = binding::check(&mut caller, address, &bound).await {
         return caller.report(id_ptr, &refusal);
     }
-    listener.set_handshake_limit(config.handshake_limit);
+    let mut listener = TlsListener::of(bound, identity);
+    listener.set_handshake_limit(caller.data_mut().net().config().handshake_limit);
     keep(&mut caller, listener, id_ptr)
 }
 

@@ -10,7 +10,7 @@ use crate::guest::dns::tell;
 use crate::guest::reports::{Interrupted, counted, timed_out};
 use crate::guest::sockets::with_buffer;
 use crate::guest::streams::buffer;
-use crate::guest::{NetHost, sockets};
+use crate::guest::{NetHost, binding, sockets};
 use crate::{Action, UdpSocket};
 
 host_functions! {
@@ -20,7 +20,7 @@ host_functions! {
     in "lunatic::networking" {
         async fn udp_bind(
             kind: u32, address_ptr: u32, port: u32, flow_info: u32, scope_id: u32, id_ptr: u32
-        ) -> u32 = sockets::bind::<T, UdpSocket>;
+        ) -> u32 = binding::bind_plain::<T, UdpSocket>;
         fn drop_udp_socket(id: u64) = sockets::drop::<T, UdpSocket>;
         fn clone_udp_socket(id: u64) -> u64 = sockets::clone::<T, UdpSocket>;
         fn udp_local_addr(id: u64, id_ptr: u32) -> u32;

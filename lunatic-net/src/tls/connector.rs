@@ -128,7 +128,7 @@ impl TlsConnector {
         let failed = |source| ConnectError::Handshake { address, source };
         let client = ClientConnection::new(self.config.clone(), server)
             .map_err(|error| failed(error.into()))?;
-        let stream = TlsStream::new(socket, client.into(), None);
+        let stream = TlsStream::new(socket, client.into(), None, None);
         match stream.handshake().await {
             Ok(()) => Ok(stream),
             Err(StreamError::Handshake(error)) => Err(failed(error)),

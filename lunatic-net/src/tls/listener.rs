@@ -5,11 +5,11 @@ use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_io::Async;
 use rustls::ServerConnection;
 
-use crate::accepting;
+use crate::accepting::{self, Accepted};
 use crate::errors::{AcceptError, BindError};
+use crate::listeners::{Bound, Listeners, Owner};
 use crate::tls::{TlsIdentity, TlsStream};
 
 /// The default time limit of a handshake.
@@ -42,7 +42,7 @@ pub const DEFAULT_HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Debug, Clone)]
 pub struct TlsListener {
-    socket: Arc<Async<net::TcpListener>>,
+    socket: Arc<Bound<net::TcpListener>>,
     identity: TlsIdentity,
     handshake_limit: Duration,
 }
@@ -57,11 +57,30 @@ impl TlsListener {
         address: SocketAddr,
         identity: TlsIdentity,
     ) -> Result<TlsListener, BindError> {
-        Ok(TlsListener {
-            socket: accepting::listen(address)?.into(),
+        Ok(TlsListener::of(Bound::alone(address)?, identity))
+    }
+
+    /// Listens at an address for a process of a root; see [`Listeners`]. With port 0 the
+    /// system chooses one. If the socket is shared, each root has its own identity.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if the operating system fails.
+    pub fn bind_in(
+        listeners: &Listeners,
+        address: SocketAddr,
+        identity: TlsIdentity,
+    ) -> Result<TlsListener, BindError> {
+        let bound = listeners.bind(Owner::default(), address)?;
+        Ok(TlsListener::of(bound, identity))
+    }
+
+    pub(crate) fn of(socket: Arc<Bound<net::TcpListener>>, identity: TlsIdentity) -> TlsListener {
+        TlsListener {
+            socket,
             identity,
             handshake_limit: DEFAULT_HANDSHAKE_LIMIT,
-        })
+        }
     }
 
     /// Sets how long the handshake may take, from the first operation on the stream on.
@@ -79,10 +98,11 @@ impl TlsListener {
     /// [`AcceptError`] if the operating system fails. If there are no file descriptors
     /// left, this first waits for one for more than half a second.
     pub async fn accept(&self) -> Result<(TlsStream, SocketAddr), AcceptError> {
-        let (socket, peer) = accepting::accept(&self.socket).await?;
+        let Accepted { socket, peer, open } = accepting::accept(&self.socket).await?;
         let server = ServerConnection::new(self.identity.config.clone())
             .map_err(|error| AcceptError::Io(io::Error::other(error)))?;
-        let stream = TlsStream::new(socket, server.into(), Some(self.handshake_limit));
+        let limit = Some(self.handshake_limit);
+        let stream = TlsStream::new(socket, server.into(), limit, open);
         Ok((stream, peer))
     }
 
@@ -92,6 +112,6 @@ impl TlsListener {
     ///
     /// Fails if the operating system does.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.get_ref().local_addr()
+        self.socket.local_addr()
     }
 }

@@ -12,6 +12,7 @@ use futures_lite::future;
 use rustls::Connection;
 
 use crate::errors::StreamError;
+use crate::listeners::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::{TimeLimit, within};
 use crate::tls::handshake::HandshakeError;
@@ -43,6 +44,8 @@ struct Shared {
     writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
+    /// Counts until the connection is closed.
+    _open: Option<OpenStream>,
 }
 
 impl TlsStream {
@@ -50,6 +53,7 @@ impl TlsStream {
         socket: Async<net::TcpStream>,
         connection: Connection,
         handshake_limit: Option<Duration>,
+        open: Option<OpenStream>,
     ) -> TlsStream {
         TlsStream(Arc::new(Shared {
             socket,
@@ -60,6 +64,7 @@ impl TlsStream {
             writing: OperationLock::new(),
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
+            _open: open,
         }))
     }
 

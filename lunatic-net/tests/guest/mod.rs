@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test file uses another part of it.
 
+use std::mem;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,10 +14,11 @@ use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, HostFunction};
+use lunatic_account::Account;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Limits, Mailbox, Message, Pid, SendError};
-use lunatic_net::NetConfig;
 use lunatic_net::guest::{GuestNet, NetHost};
+use lunatic_net::{Listeners, NetConfig};
 use lunatic_testkit::guest;
 pub use lunatic_testkit::guest::args;
 use wasmtime::{Linker, Memory, Val};
@@ -55,6 +57,8 @@ pub const TIMED_OUT: i32 = 9027;
 /// The state of a process in a test.
 pub struct Host {
     net: GuestNet,
+    listeners: Listeners,
+    account: Account,
     mailbox: GuestMailbox<SentMessages>,
     memory: Option<Memory>,
     errors: ErrorTable,
@@ -84,6 +88,10 @@ impl AbiHost for Host {
         self.memory
     }
 
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
     fn errors(&mut self) -> &mut ErrorTable {
         &mut self.errors
     }
@@ -109,6 +117,10 @@ impl MailboxHost for Host {
 impl NetHost for Host {
     fn net(&mut self) -> &mut GuestNet {
         &mut self.net
+    }
+
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 }
 
@@ -140,10 +152,41 @@ impl Guest {
 
     /// A process with this config.
     pub fn with(config: NetConfig) -> Guest {
+        Guest::in_root(config, &Listeners::new(), &Account::default())
+    }
+
+    /// A process of a root with this config, charged to an account.
+    pub fn in_root(config: NetConfig, listeners: &Listeners, account: &Account) -> Guest {
+        Guest::of(GuestNet::new(Arc::new(config)), listeners, account)
+    }
+
+    /// New code of a process, which has not accepted it yet.
+    pub fn attempt(&self) -> Guest {
+        let Host {
+            net,
+            listeners,
+            account,
+            ..
+        } = self.store.data();
+        let net = net.successor(account).expect("room");
+        Guest::of(net, listeners, account)
+    }
+
+    /// Accepts new code: this is all of the process then.
+    pub fn accept_in_place_of(&mut self, mut old: Guest) {
+        let old = &mut old.store.data_mut().net;
+        let nothing = GuestNet::new(old.config().clone());
+        let old = mem::replace(old, nothing);
+        self.store.data_mut().net.join(old);
+    }
+
+    fn of(net: GuestNet, listeners: &Listeners, account: &Account) -> Guest {
         let sent = SentMessages::default();
         let (_, mailbox) = Mailbox::new(Limits::default());
         let host = Host {
-            net: GuestNet::new(Arc::new(config)),
+            net,
+            listeners: listeners.clone(),
+            account: account.clone(),
             mailbox: GuestMailbox::new(mailbox, sent.clone()),
             memory: None,
             errors: ErrorTable::new(),
@@ -275,6 +318,13 @@ impl Guest {
         assert_eq!(self.code(&format!("{kind}_bind"), &params), 0);
         let id = self.id();
         (id, self.address_of(&format!("{kind}_local_addr"), id))
+    }
+
+    /// The parameters of a function that binds this address.
+    pub fn bind_params(&mut self, address: SocketAddr) -> Vec<Val> {
+        let mut params = self.address(address).to_vec();
+        params.extend(args![at::ID]);
+        params
     }
 
     /// Connects a TCP stream; what comes of it.

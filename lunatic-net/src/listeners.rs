@@ -1,0 +1,363 @@
+//! What the processes of one root process have bound, and what a root that replaces
+//! another one shares with it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{self, SocketAddr};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use parking_lot::Mutex;
+
+use crate::errors::BindError;
+use crate::turn::Turn;
+
+/// What the processes of one root process have bound, and how many connections they
+/// have accepted and not closed. All clones are the same.
+///
+/// A program that offers no state can be replaced as a whole: a new root process runs
+/// beside the old one, with the [`successor`](Listeners::successor) of its listeners.
+/// Where the new one binds an address that the old one has bound, it gets the same
+/// socket. From its first `accept` there, or `receive`, those of the old one wait, while
+/// the connections that the old one has accepted stay with it. No client is refused
+/// meanwhile, as the socket is never closed. If the new one ends before, nothing has
+/// changed for the old one.
+///
+/// # Examples
+///
+/// ```
+/// use lunatic_net::{Listeners, TcpListener, TcpStream};
+///
+/// # futures_lite::future::block_on(async {
+/// let old = Listeners::new();
+/// let server = TcpListener::bind_in(&old, "127.0.0.1:0".parse()?)?;
+/// let address = server.local_addr()?;
+/// let _client = TcpStream::connect(address).await?;
+/// let (connection, _) = server.accept().await?;
+///
+/// let new = old.successor();
+/// let replacement = TcpListener::bind_in(&new, address)?;
+/// let _client = TcpStream::connect(address).await?;
+/// replacement.accept().await?;
+///
+/// assert_eq!(old.open_streams(), 1);
+/// drop(connection);
+/// old.drained().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Listeners(Arc<Root>);
+
+#[derive(Debug)]
+struct Root {
+    /// Higher than that of all roots which this one replaces.
+    generation: u64,
+    lineage: Arc<Lineage>,
+    /// Each accepted stream has a clone until it is closed, so that the count of
+    /// references is that of streams, and costs nothing else.
+    streams: Arc<()>,
+}
+
+/// What a root and all that have replaced each other before it have bound.
+#[derive(Debug, Default)]
+pub(crate) struct Lineage {
+    generations: AtomicU64,
+    pub(crate) tcp: Mutex<Table<net::TcpListener>>,
+    pub(crate) udp: Mutex<Table<net::UdpSocket>>,
+}
+
+/// Sockets by the address that they are bound to. Each [`Bound`] has one entry, for as
+/// long as it lives, so each address has no more entries than there are roots.
+pub(crate) type Table<S> = HashMap<SocketAddr, Vec<Entry<S>>>;
+
+#[derive(Debug)]
+pub(crate) struct Entry<S: Kind> {
+    generation: u64,
+    owner: Owner,
+    bound: Weak<Bound<S>>,
+    /// It lives until the entry is removed, which `bound` may not.
+    shared: Weak<Shared<S>>,
+}
+
+/// A kind of socket that is bound to an address.
+pub(crate) trait Kind: Sized + fmt::Debug + Send + Sync + 'static {
+    /// Whether what is taken from it is a stream that counts.
+    const GIVES_STREAMS: bool;
+
+    fn bind(address: SocketAddr) -> Result<Async<Self>, BindError>;
+
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    fn table(lineage: &Lineage) -> &Mutex<Table<Self>>;
+}
+
+/// Who has bound an address: one process with all its versions, or nobody in particular.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Owner(u64);
+
+/// A socket that is bound, as one root has it.
+#[derive(Debug)]
+pub(crate) struct Bound<S: Kind> {
+    shared: Arc<Shared<S>>,
+    member: Option<Member>,
+}
+
+/// A socket that is bound, as all roots have it.
+#[derive(Debug)]
+struct Shared<S> {
+    socket: Async<S>,
+    turn: Turn,
+}
+
+/// Where the entry of a bound socket is.
+#[derive(Debug)]
+struct Member {
+    root: Listeners,
+    address: SocketAddr,
+}
+
+/// Counts as an open stream of a root.
+#[derive(Debug)]
+pub(crate) struct OpenStream(#[allow(dead_code, reason = "the references are counted")] Arc<()>);
+
+/// How often [`Listeners::drained`] looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+impl Listeners {
+    /// Those of a root process that replaces no other.
+    pub fn new() -> Listeners {
+        Listeners::of(Arc::default())
+    }
+
+    /// Those of a root process that replaces the one with these.
+    pub fn successor(&self) -> Listeners {
+        Listeners::of(self.0.lineage.clone())
+    }
+
+    fn of(lineage: Arc<Lineage>) -> Listeners {
+        let generation = 1 + lineage.generations.fetch_add(1, Ordering::Relaxed);
+        Listeners(Arc::new(Root {
+            generation,
+            lineage,
+            streams: Arc::new(()),
+        }))
+    }
+
+    /// Returns how many connections the processes of this root have accepted and not
+    /// closed.
+    pub fn open_streams(&self) -> usize {
+        // An accept counts its stream before it looks whose turn it is; see `take_with`.
+        fence(Ordering::SeqCst);
+        Arc::strong_count(&self.0.streams) - 1
+    }
+
+    /// Waits until the processes of this root have closed all connections that they have
+    /// accepted. It looks every few milliseconds, so that closing one costs nothing.
+    ///
+    /// At an address where the successor has accepted none are added meanwhile.
+    pub async fn drained(&self) {
+        while self.open_streams() > 0 {
+            Timer::after(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Leaves what arrives to the other roots again: to be called when all processes of
+    /// this root have ended while those of the root that it has replaced still live.
+    pub fn give_back(&self) {
+        self.give_back_of::<net::TcpListener>();
+        self.give_back_of::<net::UdpSocket>();
+    }
+
+    fn give_back_of<S: Kind>(&self) {
+        let table = S::table(&self.0.lineage).lock();
+        let sockets: Vec<_> = table
+            .values()
+            .flatten()
+            .filter_map(|entry| entry.shared.upgrade())
+            .collect();
+        drop(table);
+        for socket in sockets {
+            socket.turn.give_back(self.0.generation);
+        }
+    }
+
+    /// Binds an address for a process of this root. If other roots of the lineage have
+    /// bound it and this one has not, it is the same socket.
+    pub(crate) fn bind<S: Kind>(
+        &self,
+        owner: Owner,
+        address: SocketAddr,
+    ) -> Result<Arc<Bound<S>>, BindError> {
+        if let Some(bound) = self.join(owner, address) {
+            return Ok(bound);
+        }
+        let socket = match S::bind(address) {
+            // Another root may have bound it in between.
+            Err(error) if error.source.kind() == ErrorKind::AddrInUse => {
+                return self.join(owner, address).ok_or(error);
+            }
+            socket => socket?,
+        };
+        let bound_to = socket.get_ref().local_addr();
+        let bound_to = bound_to.map_err(|source| BindError { address, source })?;
+        let turn = Turn::default();
+        let mut table = S::table(&self.0.lineage).lock();
+        Ok(self.enter(&mut table, owner, bound_to, Shared { socket, turn }.into()))
+    }
+
+    /// Returns a handle of the socket that other roots of the lineage have bound to an
+    /// address, unless this root has one.
+    fn join<S: Kind>(&self, owner: Owner, address: SocketAddr) -> Option<Arc<Bound<S>>> {
+        let mut table = S::table(&self.0.lineage).lock();
+        let entries = table.get(&key(address))?;
+        let is_own = |entry: &Entry<S>| entry.generation == self.0.generation;
+        if entries.iter().any(is_own) {
+            return None;
+        }
+        let shared = entries.iter().find_map(|entry| entry.shared.upgrade())?;
+        Some(self.enter(&mut table, owner, address, shared))
+    }
+
+    fn enter<S: Kind>(
+        &self,
+        table: &mut Table<S>,
+        owner: Owner,
+        address: SocketAddr,
+        shared: Arc<Shared<S>>,
+    ) -> Arc<Bound<S>> {
+        let address = key(address);
+        let member = Some(Member {
+            root: self.clone(),
+            address,
+        });
+        let bound = Arc::new(Bound { shared, member });
+        table.entry(address).or_default().push(Entry {
+            generation: self.0.generation,
+            owner,
+            bound: Arc::downgrade(&bound),
+            shared: Arc::downgrade(&bound.shared),
+        });
+        bound
+    }
+
+    /// Returns the socket that a process of this root has bound to an address.
+    #[cfg(feature = "guest")]
+    pub(crate) fn bound_by<S: Kind>(
+        &self,
+        owner: Owner,
+        address: SocketAddr,
+    ) -> Option<Arc<Bound<S>>> {
+        let table = S::table(&self.0.lineage).lock();
+        let is_own =
+            |entry: &&Entry<S>| entry.generation == self.0.generation && entry.owner == owner;
+        let entries = table.get(&key(address))?;
+        entries.iter().find(is_own)?.bound.upgrade()
+    }
+}
+
+/// What addresses are compared by. The flow of IPv6 is no part of where a socket is.
+fn key(mut address: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(address) = &mut address {
+        address.set_flowinfo(0);
+    }
+    address
+}
+
+impl<S: Kind> Bound<S> {
+    /// Binds an address for nobody whose sockets could be shared.
+    pub(crate) fn alone(address: SocketAddr) -> Result<Arc<Bound<S>>, BindError> {
+        Ok(Arc::new(Bound {
+            shared: Arc::new(Shared {
+                socket: S::bind(address)?,
+                turn: Turn::default(),
+            }),
+            member: None,
+        }))
+    }
+
+    pub(crate) fn socket(&self) -> &Async<S> {
+        &self.shared.socket
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().get_ref().local_addr()
+    }
+
+    /// Waits for something to arrive and has `take` take it, as [`Async::read_with`]
+    /// does. While a later root takes what arrives, it only waits.
+    ///
+    /// - `take`: is also given what counts as a stream of this root from before it is
+    ///   looked whose turn it is on. So who has taken the turn and then sees that there
+    ///   are no streams knows that there will be none.
+    pub(crate) async fn take_with<R>(
+        &self,
+        mut take: impl FnMut(&S, Option<OpenStream>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Shared { socket, turn } = &*self.shared;
+        let Some(Member { root, .. }) = &self.member else {
+            return socket.read_with(|socket| take(socket, None)).await;
+        };
+        let generation = root.0.generation;
+        turn.begin(generation);
+        loop {
+            let attempt = |socket: &S| {
+                let open = S::GIVES_STREAMS.then(|| {
+                    let open = OpenStream(root.0.streams.clone());
+                    fence(Ordering::SeqCst);
+                    open
+                });
+                match turn.is_of(generation) {
+                    true => take(socket, open).map(Some),
+                    false => Ok(None),
+                }
+            };
+            if let Some(taken) = socket.read_with(attempt).await? {
+                return Ok(taken);
+            }
+            turn.wait(generation).await;
+        }
+    }
+}
+
+impl<S: Kind> Drop for Bound<S> {
+    fn drop(&mut self) {
+        let Some(member) = &self.member else { return };
+        let mut table = S::table(&member.root.0.lineage).lock();
+        let Some(entries) = table.get_mut(&member.address) else {
+            return;
+        };
+        entries.retain(|entry| !ptr::eq(entry.bound.as_ptr(), self));
+        if entries.is_empty() {
+            table.remove(&member.address);
+        }
+    }
+}
+
+impl Owner {
+    /// Somebody who has bound nothing yet.
+    #[cfg(feature = "guest")]
+    pub(crate) fn new() -> Owner {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Owner(1 + LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Default for Listeners {
+    fn default() -> Listeners {
+        Listeners::new()
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners")
+            .field("generation", &self.0.generation)
+            .field("open_streams", &self.open_streams())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! Which version of a program takes what arrives at a socket.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use event_listener::Event;
+
+/// Which generation of those that share a socket takes what arrives: the latest that has
+/// begun to. Those before it wait.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    begun: AtomicU64,
+    /// Notified when a generation gives its turn back.
+    given_back: Event,
+}
+
+impl Turn {
+    /// A generation begins to take what arrives; from now on those before it wait.
+    pub(crate) fn begin(&self, generation: u64) {
+        if self.begun.load(Ordering::SeqCst) < generation {
+            self.begun.fetch_max(generation, Ordering::SeqCst);
+        }
+    }
+
+    /// Returns whether a generation may take what arrives.
+    pub(crate) fn is_of(&self, generation: u64) -> bool {
+        self.begun.load(Ordering::SeqCst) <= generation
+    }
+
+    /// Waits until a generation may take what arrives.
+    pub(crate) async fn wait(&self, generation: u64) {
+        while !self.is_of(generation) {
+            let given_back = self.given_back.listen();
+            if !self.is_of(generation) {
+                given_back.await;
+            }
+        }
+    }
+
+    /// A generation that is over leaves what arrives to whoever takes it.
+    pub(crate) fn give_back(&self, generation: u64) {
+        let (has, free) = (generation, 0);
+        let given = self
+            .begun
+            .compare_exchange(has, free, Ordering::SeqCst, Ordering::SeqCst);
+        if given.is_ok() {
+            self.given_back.notify(usize::MAX);
+        }
+    }
+}
