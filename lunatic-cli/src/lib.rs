@@ -12,6 +12,7 @@
 //!   functions it can call.
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
+//! - `admin`: [`Admin`], what the runtime tells at its admin socket.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
@@ -19,6 +20,7 @@
 //! - This is the only crate that knows all others; none knows this one.
 //! - Nothing is decided here that a feature crate could decide.
 
+mod admin;
 mod child_environment;
 mod config;
 mod memory_watch;
@@ -26,6 +28,7 @@ mod name_scope;
 mod runtime;
 mod state;
 
+pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;
