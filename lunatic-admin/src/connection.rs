@@ -11,6 +11,7 @@ use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use serde::{Deserialize, Serialize};
 
+use crate::answering::{Answer, Answering};
 use crate::hello::{Hello, PROTOCOL};
 use crate::limits::Limits;
 use crate::lines::{LineError, Lines, write};
@@ -19,7 +20,6 @@ use crate::peer;
 use crate::place::Place;
 use crate::request::Request;
 use crate::response::{Refusal, RefusalKind, Response};
-use crate::server::{Answer, Answering};
 
 /// A client that is connected.
 pub(crate) struct Connection<'a> {

@@ -38,6 +38,7 @@
 //! - `name`, `directory`, `socket`: how runtimes are found and told apart.
 //! - `peer`: who is at the other end.
 //! - `lines`: reads and writes with limits of length and time.
+//! - `answering`: what a runtime implements.
 //! - `server`, `connection`, `place`, `limits`: the side of the runtime.
 //! - `client`: the other side.
 //!
@@ -48,6 +49,7 @@
 //! - Nothing that a client does, or does not do, takes more than the [`Limits`].
 //! - A server has one thread, which sleeps while nobody asks.
 
+mod answering;
 mod client;
 mod connection;
 mod directory;
@@ -63,6 +65,7 @@ mod response;
 mod server;
 mod socket;
 
+pub use answering::{Answer, Answering};
 pub use client::{Client, ClientError, Subscription, runtimes};
 pub use directory::{Directory, DirectoryError};
 pub use hello::{Hello, PROTOCOL};
@@ -74,7 +77,7 @@ pub use response::{
     Described, MAX_TEXT_BYTES, ProcessEntry, ProcessPage, Refusal, RefusalKind, Response,
     RuntimeInfo, cut,
 };
-pub use server::{Answer, Answering, Server, StartError};
+pub use server::{Server, StartError};
 pub use socket::BindError;
 
 /// The examples in the README, as tests.

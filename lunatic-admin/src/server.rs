@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -11,40 +10,19 @@ use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender};
+use async_channel::Sender;
 use async_executor::Executor;
 use async_io::{Async, Timer};
 use futures_lite::future;
 
+use crate::answering::Answering;
 use crate::connection::Connection;
 use crate::directory::{Directory, DirectoryError};
 use crate::limits::Limits;
 use crate::name::RuntimeName;
 use crate::place::Place;
-use crate::request::Request;
-use crate::response::{Refusal, RefusalKind, Response};
+use crate::response::{Refusal, RefusalKind};
 use crate::socket::{self, BindError, BoundPath};
-
-/// What answers the requests of clients.
-pub trait Answering: Send + Sync + 'static {
-    /// Answers a request. It runs on the thread of the server, where a long computation
-    /// keeps other clients waiting: yield in between. It is not dropped when the client goes,
-    /// but when the server ends.
-    ///
-    /// - `bytes`: what followed the request.
-    fn answer(&self, request: Request, bytes: Vec<u8>) -> impl Future<Output = Answer> + Send;
-}
-
-/// The answer to a request.
-#[derive(Debug)]
-pub enum Answer {
-    /// One response.
-    One(Response),
-    /// All that come, until the channel is closed or the client goes; then the receiver is
-    /// dropped. It is read as fast as the client reads. Nothing else is read from the client
-    /// meanwhile.
-    Many(Receiver<Response>),
-}
 
 /// Listens for clients until it is dropped; then its socket is removed, and its clients are
 /// disconnected.
@@ -180,19 +158,7 @@ fn receive<A: Answering>(
 fn refuse(stream: &Async<UnixStream>, refusal: Refusal) {
     use std::io::Write as _;
     if let Ok(line) = crate::connection::line(0, &refusal.into()) {
-        stream.get_ref().write(&line).ok();
-    }
-}
-
-impl From<Response> for Answer {
-    fn from(response: Response) -> Answer {
-        Answer::One(response)
-    }
-}
-
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Answer {
-        Answer::One(refusal.into())
+        stream.get_ref().write_all(&line).ok();
     }
 }
 
