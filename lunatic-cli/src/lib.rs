@@ -13,6 +13,7 @@
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
 //! - `reloading`: the versions of modules, and how another one becomes current.
+//! - `admin`: [`Admin`], what the runtime tells at its admin socket.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
@@ -20,6 +21,7 @@
 //! - This is the only crate that knows all others; none knows this one.
 //! - Nothing is decided here that a feature crate could decide.
 
+mod admin;
 mod child_environment;
 mod config;
 mod memory_watch;
@@ -28,6 +30,7 @@ mod reloading;
 mod runtime;
 mod state;
 
+pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;

@@ -184,12 +184,12 @@ impl Runtime {
 
     /// The processes that run a version of a module. Each is asked.
     pub(crate) async fn processes_of(&self, hash: &[u8; 32]) -> Vec<Process> {
+        let hash = ModuleHash::from_bytes(*hash).to_string();
         let mut found = Vec::new();
         for environment in self.environments() {
             for process in environment.processes() {
-                let inspection = process.inspect().await;
-                let runs = inspection.and_then(|inspection| inspection.module_hash);
-                if runs.as_ref() == Some(hash) {
+                let described = process.describe().await;
+                if described.is_some_and(|described| described.module_hash == hash) {
                     found.push(process);
                 }
             }

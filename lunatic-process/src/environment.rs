@@ -104,6 +104,8 @@ pub struct SpawnOptions {
     /// Messages to processes whose account is neither its own nor below it are refused,
     /// except to the process that spawns it.
     pub sends_within_branch: bool,
+    /// Its body answers [requests](crate::Request), as wasm instances do.
+    pub answers_requests: bool,
     /// How much its mailbox holds.
     pub mailbox: Limits,
     /// Whoever spawns it waits for it and tells of its failure: it is not logged

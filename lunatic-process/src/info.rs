@@ -48,31 +48,35 @@ pub struct ProcessInfo {
 }
 
 /// What only the body of a process knows; see
-/// [`Process::inspect`](crate::Process::inspect).
+/// [`Process::inspect`](crate::Process::inspect) and
+/// [`Process::describe`](crate::Process::describe).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The name of its module, or the beginning of the hash of a module without one.
+    /// The name of its module, cut if it is long, or the beginning of the hash of a module
+    /// without one.
     pub module: String,
-    /// The hash of its module, if it has one.
-    pub module_hash: Option<[u8; 32]>,
+    /// The hash of its module, in hexadecimal digits.
+    pub module_hash: String,
     /// The size of its linear memory, in bytes; 0 while its instance is being made,
     /// and if it was running and counts fuel.
     pub memory: u64,
     /// The host function it waits in, with its namespace: `lunatic::message::receive`
     /// for example. `None` if it was running, or its instance is being made.
     pub waiting_in: Option<&'static str>,
-    /// The functions of the guest that are active, the innermost first. Empty where
-    /// `memory` is 0 for the reasons given there.
+    /// The functions of the guest that are active, the innermost first, with their names
+    /// cut if they are long. Empty where `memory` is 0 for the reasons given there, and in a
+    /// description.
     pub backtrace: Vec<String>,
 }
 
 impl Inspection {
-    /// An answer to [`Request::Inspect`](crate::Request::Inspect).
-    pub fn new(module: String, memory: u64) -> Inspection {
+    /// An answer to [`Request::Inspect`](crate::Request::Inspect) or
+    /// [`Request::Describe`](crate::Request::Describe).
+    pub fn new(module: String, module_hash: String, memory: u64) -> Inspection {
         Inspection {
             module,
-            module_hash: None,
+            module_hash,
             memory,
             waiting_in: None,
             backtrace: Vec::new(),

@@ -53,6 +53,7 @@ struct Inner {
     environment: Environment,
     account: Account,
     sends_within_branch: bool,
+    answers_requests: bool,
     mailbox: Sender,
     /// What the task has to see to, as a set of [`attention`] bits: it looks
     /// here without a lock before and after it polls the body.
@@ -122,6 +123,7 @@ impl Process {
                 environment,
                 account,
                 sends_within_branch: options.sends_within_branch,
+                answers_requests: options.answers_requests,
                 mailbox,
                 attention: AtomicU8::new(attention),
                 cpu_time: AtomicU64::new(0),
@@ -170,6 +172,12 @@ impl Process {
         self.inner.parent == Some(receiver)
             || environment.is_local(receiver)
                 && environment.process(receiver).is_none_or(is_of_branch)
+    }
+
+    /// Whether its body answers requests, as [`inspect`](Process::inspect) makes one. Who
+    /// asks another waits until it ends.
+    pub fn answers_requests(&self) -> bool {
+        self.inner.answers_requests
     }
 
     /// What the process is for, as its spawner declared it.
@@ -446,6 +454,14 @@ impl Process {
     pub async fn inspect(&self) -> Option<Inspection> {
         let (sender, receiver) = async_channel::bounded(1);
         self.request(Request::Inspect(sender)).ok()?;
+        receiver.recv().await.ok()
+    }
+
+    /// Like [`inspect`](Process::inspect), but without a backtrace: cheap enough to ask many
+    /// processes.
+    pub async fn describe(&self) -> Option<Inspection> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.request(Request::Describe(sender)).ok()?;
         receiver.recv().await.ok()
     }
 

@@ -13,6 +13,8 @@ use crate::info::Inspection;
 pub enum Request {
     /// Tell what only the body knows.
     Inspect(Sender<Inspection>),
+    /// The same without a backtrace, which takes longer than all else together.
+    Describe(Sender<Inspection>),
 }
 
 /// So many requests may wait for a body; a body that never suspends sees to none.
@@ -59,6 +61,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Request::Inspect(_) => "Inspect",
+            Request::Describe(_) => "Describe",
         })
     }
 }

@@ -25,7 +25,9 @@ pub fn answer_requests<T: ProcessHost>(
     waiting_in: Option<&'static str>,
 ) {
     let requests = store.data().process().handle().take_requests();
-    answer(requests, || inspection(&mut store, waiting_in));
+    answer(requests, |backtrace| {
+        inspection(&mut store, waiting_in, backtrace)
+    });
 }
 
 pin_project! {
@@ -71,20 +73,21 @@ impl<T: ProcessHost, F: Future> Future for AnsweringOutside<'_, T, F> {
         // woken for it.
         if let (true, Some(number)) = (polled.is_pending(), asked_until) {
             let unanswered = process.take_requests_before(number).into_iter();
-            answer(unanswered, || Inspection {
-                module_hash: Some(*module.hash().as_bytes()),
-                ..Inspection::new(name(module), 0)
-            });
+            answer(unanswered, |_| of_module(module, 0));
         }
         polled
     }
 }
 
-fn answer(requests: impl Iterator<Item = Request>, mut inspect: impl FnMut() -> Inspection) {
+/// Answers requests.
+///
+/// - `inspect`: takes whether a backtrace is wanted.
+fn answer(requests: impl Iterator<Item = Request>, mut inspect: impl FnMut(bool) -> Inspection) {
     for request in requests {
         match request {
             // Who has asked may be gone.
-            Request::Inspect(answer) => answer.try_send(inspect()).ok(),
+            Request::Inspect(answer) => answer.try_send(inspect(true)).ok(),
+            Request::Describe(answer) => answer.try_send(inspect(false)).ok(),
         };
     }
 }
@@ -92,32 +95,41 @@ fn answer(requests: impl Iterator<Item = Request>, mut inspect: impl FnMut() -> 
 fn inspection<T: ProcessHost>(
     store: &mut StoreContextMut<'_, T>,
     waiting_in: Option<&'static str>,
+    with_backtrace: bool,
 ) -> Inspection {
     let incarnation = store.data().process().incarnation();
-    let module_hash = Some(*incarnation.module().hash().as_bytes());
-    let module = name(incarnation.module());
     let memory = incarnation.memory();
     let bytes = memory.map_or(0, |memory| memory.data_size(&*store) as u64);
-    let backtrace = WasmBacktrace::force_capture(&*store);
+    let known = of_module(incarnation.module(), bytes);
+    let backtrace = with_backtrace.then(|| WasmBacktrace::force_capture(&*store));
+    let frames = backtrace.iter().flat_map(WasmBacktrace::frames);
     Inspection {
-        module_hash,
         waiting_in,
-        backtrace: backtrace.frames().iter().map(function_name).collect(),
-        ..Inspection::new(module, bytes)
+        backtrace: frames.map(function_name).collect(),
+        ..known
     }
 }
 
-/// Returns the name that the module gives itself, or the beginning of its hash.
-fn name<T: ProcessHost>(module: &Module<T>) -> String {
+/// Returns what is known of a process from its module alone: the name that this gives itself,
+/// or the beginning of its hash.
+fn of_module<T: ProcessHost>(module: &Module<T>, memory: u64) -> Inspection {
     const SHOWN: usize = 12;
-    let hash = || module.hash().to_string().chars().take(SHOWN).collect();
-    module.name().map_or_else(hash, str::to_owned)
+    let hash = module.hash().to_string();
+    let beginning = || hash.chars().take(SHOWN).collect();
+    let name = module.name().map_or_else(beginning, short);
+    Inspection::new(name, hash, memory)
+}
+
+/// Returns the beginning of a name, which a module may have chosen as long as it likes.
+fn short(name: &str) -> String {
+    const MAX_BYTES: usize = 256;
+    name[..name.floor_char_boundary(MAX_BYTES)].to_owned()
 }
 
 fn function_name(frame: &wasmtime::FrameInfo) -> String {
     let named = frame.symbols().iter().find_map(|symbol| symbol.name());
     match named.or(frame.func_name()) {
-        Some(name) => name.to_owned(),
+        Some(name) => short(name),
         None => format!("function {}", frame.func_index()),
     }
 }

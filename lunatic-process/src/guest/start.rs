@@ -48,6 +48,7 @@ pub fn spawn<T: ProcessHost>(
     let options = SpawnOptions {
         account: Some(account),
         sends_within_branch: !config.can_send_outside,
+        answers_requests: true,
         mailbox: config.mailbox,
         ..mem::take(&mut spawn.options)
     };

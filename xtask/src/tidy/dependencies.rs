@@ -34,7 +34,7 @@ const FOUNDATION: Allowed = Allowed::These(&[
 /// Crates that nothing may depend on, but for tests.
 const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 23] = [
+const ALLOWED: [(&str, Allowed); 24] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
@@ -90,6 +90,7 @@ const ALLOWED: [(&str, Allowed); 23] = [
             "lunatic-abi",
         ]),
     ),
+    ("lunatic-admin", Allowed::These(&["lunatic-error"])),
     ("lunatic-cli", Allowed::All),
     // It runs whole runtimes in its own program.
     ("lunatic-bench", Allowed::AllAnd("lunatic-cli")),

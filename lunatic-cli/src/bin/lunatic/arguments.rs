@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lunatic_engine::Geometry;
 
+use crate::admin::Naming;
 use crate::grants::Grants;
 use crate::testing;
 
@@ -27,7 +28,7 @@ pub(crate) enum Command {
     /// Run the tests of a module.
     Test(Test),
     /// Start an application: the supervision tree that a manifest describes.
-    Start(Application),
+    Start(Start),
     /// Look for mistakes in a manifest, and in what it names, without running it.
     Check(Application),
     /// Show or clear what is kept of compiled modules.
@@ -117,6 +118,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) engine: Engine,
 
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
     #[arg(long)]
     pub(crate) bench: bool,
@@ -130,6 +134,16 @@ pub(crate) struct Run {
         allow_hyphen_values = true
     )]
     path_and_args: Vec<OsString>,
+}
+
+/// An application that is started.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+
+    #[command(flatten)]
+    pub(crate) application: Application,
 }
 
 /// An application, and how its modules are compiled.

@@ -1,5 +1,6 @@
 //! The program `lunatic`.
 
+mod admin;
 mod arguments;
 mod cache;
 mod check;

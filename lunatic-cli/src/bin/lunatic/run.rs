@@ -14,7 +14,7 @@ use lunatic_process::{ExitReason, FailureKind, Process};
 use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
 use crate::signals::Signals;
-use crate::{cache, diagnosis, log_writer, logging, test, testing};
+use crate::{admin, cache, diagnosis, log_writer, logging, test, testing};
 
 /// The entry of a program (ABI §16.1).
 const START: &str = "_start";
@@ -70,6 +70,7 @@ async fn run_program(
         return Err(diagnosis::no_start(path, module));
     }
     let mut signals = Signals::listen()?;
+    let _admin = admin::listen(runtime, &run.naming)?;
     let root = Root::new(START).config(config(path, run)?);
     let process = runtime
         .spawn(module, root)

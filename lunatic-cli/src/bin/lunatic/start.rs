@@ -9,20 +9,22 @@ use lunatic_cli::{NameScope, Runtime};
 use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
-use crate::arguments::Application;
+use crate::arguments::Start;
 use crate::manifest::{self, Manifest, TreeBuilder};
 use crate::problem::Problem;
 use crate::signals::Signals;
-use crate::{log_writer, logging, run};
+use crate::{admin, log_writer, logging, run};
 
 /// Runs an application until it ends or is told to.
-pub(crate) fn start(arguments: &Application) -> Result<ExitCode, Problem> {
+pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
+    let arguments = &start.application;
     let manifest = Manifest::read(&arguments.manifest)?;
     let application = manifest.parse()?;
     let runtime = run::start_runtime(&arguments.engine)?;
     future::block_on(async {
         let modules = manifest::check(&manifest, &application, &runtime).await?;
         logging::start("warn")?;
+        let _admin = admin::listen(&runtime, &start.naming)?;
         let builder = TreeBuilder {
             runtime: runtime.clone(),
             modules,

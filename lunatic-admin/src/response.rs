@@ -1,0 +1,172 @@
+//! What the runtime answers.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process_id::ProcessId;
+
+/// A response. In JSON it has its `type`, in lower case with underscores, and its fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Response {
+    /// To [`Request::Version`](crate::Request::Version).
+    Version(RuntimeInfo),
+    /// To [`Request::Processes`](crate::Request::Processes).
+    Processes(ProcessPage),
+    /// It is done, and there is nothing to say.
+    Done,
+    /// It cannot be done.
+    Error(Refusal),
+    /// There are no more responses to a subscription.
+    End,
+}
+
+/// Why a request cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people, on one line.
+    pub text: String,
+}
+
+/// What kind of [`Refusal`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RefusalKind {
+    /// The protocol of the client is another one. The connection is closed.
+    Protocol,
+    /// The client runs as another user. The connection is closed.
+    User,
+    /// There are as many clients, or as many that send bytes, as may be. The connection is
+    /// closed.
+    Busy,
+    /// What came is no request at all. The connection is closed.
+    Garbage,
+    /// It took too long until the rest of a line, or of the bytes, came. The connection is
+    /// closed.
+    Timeout,
+    /// A line, the bytes or the answer are too large.
+    TooLarge,
+    /// The type of the request is not known to this runtime.
+    UnknownRequest,
+    /// A field of the request is missing or wrong.
+    BadRequest,
+    /// There is no such process.
+    NoProcess,
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+/// Which runtime it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeInfo {
+    /// Its version.
+    pub version: String,
+    /// The protocol it speaks.
+    pub protocol: u32,
+    /// Its process id of the system.
+    pub pid: u32,
+    /// How long it has run, in milliseconds.
+    pub uptime_ms: u64,
+}
+
+/// Some of the processes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProcessPage {
+    /// They, in the order that was asked for.
+    pub processes: Vec<ProcessEntry>,
+    /// How many there are on all pages together.
+    pub total: usize,
+    /// Whether there are more behind them.
+    pub more: bool,
+}
+
+/// What is known of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessEntry {
+    /// The id.
+    pub pid: ProcessId,
+    /// The process that spawned it.
+    pub parent: Option<ProcessId>,
+    /// Whether it supervises others.
+    pub supervisor: bool,
+    /// The name for people, cut after [`MAX_TEXT_BYTES`]. A guest may have chosen it:
+    /// escape it before it is shown.
+    pub label: Option<String>,
+    /// Whether it has to exit at its next suspension point.
+    pub exiting: bool,
+    /// How many messages wait in its mailbox.
+    pub mailbox: usize,
+    /// To how many it is linked.
+    pub links: usize,
+    /// How many monitor it.
+    pub monitored_by: usize,
+    /// How long it has run while that was measured, in microseconds; `None` if it never
+    /// was.
+    pub cpu_us: Option<u64>,
+    /// What only the process itself knows; `None` if it was not asked, is native, or did not
+    /// answer in time.
+    pub described: Option<Described>,
+}
+
+/// What a wasm process says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// The name that its module gives itself, cut after [`MAX_TEXT_BYTES`]; or the beginning
+    /// of the hash.
+    pub module: String,
+    /// The beginning of the hash of its module.
+    pub module_hash: String,
+    /// The size of its linear memory, in bytes; `None` while its instance is being made, and
+    /// if it runs and counts fuel.
+    pub memory: Option<u64>,
+    /// The host function that it waits in; `None` if it runs or is about to.
+    pub waiting_in: Option<String>,
+}
+
+/// Texts of guests are cut to so many bytes.
+pub const MAX_TEXT_BYTES: usize = 256;
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(kind: RefusalKind, text: impl fmt::Display) -> Refusal {
+        Refusal {
+            kind,
+            text: text.to_string(),
+        }
+    }
+}
+
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Response {
+        Response::Error(refusal)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Refusal {}
+
+/// Returns the beginning of a text of a guest, of [`MAX_TEXT_BYTES`] at most, with an
+/// ellipsis if something was cut off.
+///
+/// ```
+/// assert_eq!(lunatic_admin::cut("kitchen"), "kitchen");
+/// assert!(lunatic_admin::cut(&"x".repeat(1 << 20)).len() < 300);
+/// ```
+pub fn cut(text: &str) -> String {
+    match text.len() <= MAX_TEXT_BYTES {
+        true => text.to_owned(),
+        false => format!("{}…", &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]),
+    }
+}
