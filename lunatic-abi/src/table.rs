@@ -255,6 +255,8 @@ impl<R: Resource> Entries<R> {
             mem::swap(&mut self.by_id, &mut others);
         }
         self.by_id.extend(others);
+        // Both have charged more than they need.
+        self.subtract_size(0);
     }
 
     fn remove(&mut self, id: u64) -> Option<R> {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_engine::{LoadError, Module, ModuleHash};
+use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_mailbox::Pid;
 use lunatic_process::{Process, Role};
 use lunatic_reload::{NamedVersions, ReloadError, ReloadOptions, ReloadResult, Report, Version};
@@ -30,6 +30,8 @@ pub enum Others {
 pub enum ReloadFailure {
     /// The new version cannot be loaded.
     Load(LoadError),
+    /// The code for processes with a budget cannot be compiled.
+    Budgets(InstantiateError),
     /// The processes cannot move.
     Reload(ReloadError),
     /// The runtime ended meanwhile.
@@ -113,11 +115,18 @@ impl Runtime {
                 Version::of(&loaded.map_err(ReloadFailure::Load)?)
             }
         };
+        let current = self.versions.current(name);
+        if current.is_some_and(|current| current.module.has_budgets()) {
+            // Else the first processes with a budget would wait for it while they move.
+            let prepared = version.module.prepare_budgets().await;
+            prepared.map_err(ReloadFailure::Budgets)?;
+        }
         if !options.dry_run {
             self.end_third(name, &version, purge).await?;
         }
         let (sender, receiver) = async_channel::bounded(1);
         let (versions, module_name) = (self.versions.clone(), name.to_owned());
+        let new = version.hash;
         // A task of its own: it must go on when who has asked for it is gone.
         self.scheduler.spawn(async move {
             let report = versions.reload(&module_name, version, options).await;
@@ -127,6 +136,12 @@ impl Runtime {
         let report = report.map_err(ReloadFailure::Reload)?;
         if report.result != ReloadResult::Unchanged {
             self.see_to(name, others).await;
+        } else if report.from != report.to
+            && !options.dry_run
+            && self.processes_of(&new).await.is_empty()
+        {
+            // It was given up, and nobody is left that runs it.
+            self.versions.forget_old(name, &new);
         }
         Ok(report)
     }
@@ -139,7 +154,7 @@ impl Runtime {
         new: &Version<Module<State>>,
         purge: bool,
     ) -> Result<(), ReloadFailure> {
-        let third = self.versions.third(name, new.hash);
+        let third = self.versions.third(name, new);
         let Some(third) = third.map_err(ReloadFailure::Reload)? else {
             return Ok(());
         };
@@ -202,6 +217,9 @@ impl fmt::Display for ReloadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReloadFailure::Load(_) => f.write_str("the new version cannot be loaded"),
+            ReloadFailure::Budgets(_) => {
+                f.write_str("the new version cannot be compiled for processes with a budget")
+            }
             ReloadFailure::Reload(error) => error.fmt(f),
             ReloadFailure::ShutDown => f.write_str("the runtime has ended"),
         }
@@ -212,6 +230,7 @@ impl Error for ReloadFailure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ReloadFailure::Load(error) => Some(error),
+            ReloadFailure::Budgets(error) => Some(error),
             ReloadFailure::Reload(_) | ReloadFailure::ShutDown => None,
         }
     }

@@ -27,6 +27,11 @@ impl<T: Send + 'static> FuelVariant<T> {
         }
     }
 
+    /// Whether it is compiled.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.linked.is_initialized()
+    }
+
     /// The variant, compiled now if nobody asked before, on a thread that may block.
     ///
     /// # Errors

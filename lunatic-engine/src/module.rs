@@ -81,6 +81,14 @@ impl<T: InstanceState> Module<T> {
         Arc::strong_count(&self.inner)
     }
 
+    /// Whether there is the code that counts fuel, which instances with a budget run.
+    pub fn has_budgets(&self) -> bool {
+        match &self.inner.code {
+            Code::Fuel(_) => true,
+            Code::Epoch(_, variant) => variant.is_compiled(),
+        }
+    }
+
     /// Waits until there is the code that counts fuel, which instances with a budget run;
     /// without this, the first of them waits for it.
     ///

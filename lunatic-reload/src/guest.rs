@@ -14,7 +14,7 @@ use lunatic_engine::Module;
 use lunatic_error::on_one_line;
 use lunatic_mailbox::{DataMessage, Message, SharedCopy};
 use lunatic_process::Failure;
-use lunatic_process::guest::exchange::{self, Attempt};
+use lunatic_process::guest::exchange::{self, Attempt, Refused};
 use lunatic_process::guest::{Config, ProcessHost};
 use wasmtime::{Caller, Result};
 
@@ -195,7 +195,7 @@ fn refuse<T: ReloadHost>(mut caller: Caller<'_, T>, text_ptr: u32, text_len: u32
         .text_within(text_ptr, text_len, MAX_TEXT_BYTES)?
         .to_owned();
     if caller.data().process().incarnation().is_attempt() {
-        return Err(Misuse::refused(text).into());
+        return Err(wasmtime::Error::new(Refused(text)));
     }
     let reload = caller.data_mut().reload();
     if let Some((member, _)) = reload.wanted() {

@@ -1,12 +1,14 @@
 //! The order in which processes move to another version: a state machine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lunatic_mailbox::Pid;
 
 use crate::report::{Outcome, ReloadOptions, ReloadResult};
+
+use Progress::{Asked, Done, GoingBack, Waiting};
 
 /// So many processes are asked at a time, beside those that have not come for longer
 /// than [`PATIENCE`].
@@ -15,13 +17,16 @@ const BATCH: usize = 64;
 /// A process that has been asked for so long is not waited for before others are asked.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Longer times than this are cut, so that a time can be added to them.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// A reload as it goes on. It decides which processes are asked to move and when, and
 /// whether they have to go back. It does nothing itself: it is told what happens, with
 /// the time, and says what is to be done.
 ///
 /// Of each kind one process goes first. When these have moved, or have not come for a
-/// while, the others follow in batches. If an attempt fails, or a process fails that has
-/// moved, all go back, unless they are to stay.
+/// while, the others follow in batches. If an attempt fails, or a process fails within the
+/// trial after it has moved, all go back, unless they are to stay.
 #[derive(Debug)]
 pub struct Rollout {
     options: ReloadOptions,
@@ -31,10 +36,12 @@ pub struct Rollout {
     /// How many members have no outcome yet.
     open: usize,
     kinds: BTreeMap<Arc<str>, Kind>,
-    /// Those that may be asked when there is room, in order.
-    queue: VecDeque<Pid>,
-    /// Those that have been asked last.
+    /// Those that may be asked when there is room; the oldest processes first.
+    queue: BTreeSet<Pid>,
+    /// Those that have been asked within [`PATIENCE`].
     recent: VecDeque<(Instant, Pid)>,
+    /// How many members are waited for before others are asked.
+    awaited: usize,
     /// When the last process has moved.
     last_move: Instant,
 }
@@ -44,10 +51,10 @@ pub struct Rollout {
 struct Kind {
     /// Whether one has moved.
     is_proven: bool,
-    /// When one was asked to go first; `None` if none is on its way.
-    first_asked: Option<Instant>,
+    /// Which was asked to go first, and when; `None` if none is on its way.
+    first: Option<(Instant, Pid)>,
     /// Those that wait until one has moved.
-    waiting: VecDeque<Pid>,
+    waiting: BTreeSet<Pid>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +73,19 @@ enum Phase {
 struct Member {
     kind: Arc<str>,
     progress: Progress,
+    /// When it has moved.
+    moved: Option<Instant>,
+    /// Whether it has offered itself while the reload went on.
+    is_late_comer: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Progress {
     Waiting,
-    Asked,
+    Asked {
+        /// Whether it is waited for before others are asked.
+        is_awaited: bool,
+    },
     GoingBack,
     Done(Outcome),
 }
@@ -79,13 +93,14 @@ enum Progress {
 /// What happens to a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It offers itself, and does not run the version that is to become current.
+    /// It offers itself as one of this kind, and does not run the version that is to
+    /// become current, which has an entry for it.
     Offered(Arc<str>),
     /// It runs another version now: the new one, or, if it was to go back, the old one.
     Moved(Duration),
     /// An attempt has failed.
     Failed(String),
-    /// It has declined.
+    /// It has declined, offers itself no longer, or is of a kind without an entry now.
     Declined(String),
     /// It has ended; whether by a failure.
     Ended(bool),
@@ -119,12 +134,13 @@ impl Rollout {
             members: BTreeMap::new(),
             open: 0,
             kinds: BTreeMap::new(),
-            queue: VecDeque::new(),
+            queue: BTreeSet::new(),
             recent: VecDeque::new(),
+            awaited: 0,
             last_move: now,
         };
         for (pid, kind) in members {
-            rollout.add(pid, kind);
+            rollout.add(pid, kind, false);
         }
         let actions = rollout.advance(now);
         (rollout, actions)
@@ -133,23 +149,23 @@ impl Rollout {
     /// Tells what has happened to a process.
     pub fn handle(&mut self, now: Instant, pid: Pid, event: Event) -> Vec<Action> {
         if let Event::Offered(kind) = event {
-            if self.phase == Phase::Forward && !self.members.contains_key(&pid) {
-                self.add(pid, kind);
-            }
+            self.offered(pid, kind);
             return self.advance(now);
         }
-        let Some(member) = self.members.get(&pid) else {
+        let Some(member) = self.members.get_mut(&pid) else {
             return self.advance(now);
         };
         let kind = member.kind.clone();
-        let (progress, must_go_back) = member.progress.clone().after(event);
-        match progress {
-            Progress::Done(Outcome::Moved { .. }) => {
-                self.last_move = now;
-                self.prove(&kind);
-            }
-            _ => self.kinds.entry(kind).or_default().first_asked = None,
+        let within_trial = member.moved.is_some_and(|moved| {
+            !self.options.trial.is_zero() && now.duration_since(moved) <= self.options.trial
+        });
+        let (progress, must_go_back) = member.progress.clone().after(event, within_trial);
+        if matches!(progress, Done(Outcome::Moved { .. })) && member.moved.is_none() {
+            member.moved = Some(now);
+            self.last_move = now;
+            self.prove(&kind);
         }
+        self.forget_first(pid, &kind);
         self.set(pid, progress);
         let is_forward = matches!(self.phase, Phase::Forward | Phase::Trial { .. });
         if must_go_back && is_forward && !self.options.keep_going {
@@ -168,30 +184,21 @@ impl Rollout {
         matches!(self.phase, Phase::Back { .. })
     }
 
-    /// Whether the new version has to be given up, though the reload is over.
-    pub fn result(&self) -> ReloadResult {
-        let count = |is: fn(&Outcome) -> bool| {
-            let outcomes = self.members.values().filter_map(|member| member.outcome());
-            outcomes.filter(|outcome| is(outcome)).count()
-        };
-        let moved =
-            count(|outcome| matches!(outcome, Outcome::Moved { .. } | Outcome::Stuck { .. }));
-        let stayed = count(|outcome| {
-            matches!(
-                outcome,
-                Outcome::NotAsked
-                    | Outcome::WentBack
-                    | Outcome::Late
-                    | Outcome::Failed { .. }
-                    | Outcome::Declined { .. }
-            )
-        });
-        let went_back = count(|outcome| matches!(outcome, Outcome::WentBack)) > 0
-            || count(|outcome| matches!(outcome, Outcome::Failed { .. })) > 0;
-        match (moved, stayed) {
-            (0, 0) => ReloadResult::Moved,
-            (_, 0) => ReloadResult::Moved,
-            (0, _) if went_back => ReloadResult::Unchanged,
+    /// What it has come to.
+    ///
+    /// - `is_current`: whether the new version is the current one.
+    pub fn result(&self, is_current: bool) -> ReloadResult {
+        let (mut new, mut old) = (0, 0);
+        for outcome in self.members.values().filter_map(Member::outcome) {
+            match outcome {
+                Outcome::Moved { .. } | Outcome::Stuck { .. } => new += 1,
+                Outcome::Ended => {}
+                _ => old += 1,
+            }
+        }
+        match (is_current, new, old) {
+            (true, _, 0) => ReloadResult::Moved,
+            (false, 0, _) => ReloadResult::Unchanged,
             _ => ReloadResult::Partly,
         }
     }
@@ -204,22 +211,74 @@ impl Rollout {
         })
     }
 
-    fn add(&mut self, pid: Pid, kind: Arc<str>) {
+    /// A process offers itself while the reload goes on.
+    fn offered(&mut self, pid: Pid, kind: Arc<str>) {
+        if self.phase != Phase::Forward {
+            return;
+        }
+        match self.members.get(&pid) {
+            None => self.add(pid, kind, true),
+            Some(member) if member.progress == Waiting && member.kind != kind => {
+                let is_late_comer = member.is_late_comer;
+                self.remove(pid);
+                self.add(pid, kind, is_late_comer);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn add(&mut self, pid: Pid, kind: Arc<str>, is_late_comer: bool) {
         let of_kind = self.kinds.entry(kind.clone()).or_default();
         match of_kind.is_proven {
-            true => self.queue.push_back(pid),
-            false => of_kind.waiting.push_back(pid),
-        }
-        let progress = Progress::Waiting;
-        self.members.insert(pid, Member { kind, progress });
+            true => self.queue.insert(pid),
+            false => of_kind.waiting.insert(pid),
+        };
+        let member = Member {
+            kind,
+            progress: Waiting,
+            moved: None,
+            is_late_comer,
+        };
+        self.members.insert(pid, member);
         self.open += 1;
     }
 
+    /// Forgets a process.
+    fn remove(&mut self, pid: Pid) {
+        self.set(pid, Done(Outcome::NotAsked));
+        self.members.remove(&pid);
+    }
+
+    /// Changes how far a process has come, and keeps what is counted.
     fn set(&mut self, pid: Pid, progress: Progress) {
-        if let Some(member) = self.members.get_mut(&pid) {
-            self.open -= usize::from(member.outcome().is_none());
-            member.progress = progress;
-            self.open += usize::from(member.outcome().is_none());
+        let Some(member) = self.members.get_mut(&pid) else {
+            return;
+        };
+        if member.progress == Waiting && progress != Waiting {
+            self.queue.remove(&pid);
+            if let Some(kind) = self.kinds.get_mut(&member.kind) {
+                kind.waiting.remove(&pid);
+            }
+        }
+        let has_come_and_gone = member.is_late_comer && progress == Done(Outcome::Ended);
+        self.open -= usize::from(member.outcome().is_none());
+        self.awaited -= usize::from(member.is_awaited());
+        member.progress = progress;
+        self.open += usize::from(member.outcome().is_none());
+        self.awaited += usize::from(member.is_awaited());
+        if has_come_and_gone {
+            // Any number of these can come while a reload goes on.
+            self.members.remove(&pid);
+        }
+    }
+
+    /// The process that was asked to go first of its kind is not on its way any more, if
+    /// it is this one.
+    fn forget_first(&mut self, pid: Pid, kind: &Arc<str>) {
+        if let Some(kind) = self.kinds.get_mut(kind)
+            && kind.first.is_some_and(|(_, first)| first == pid)
+        {
+            kind.first = None;
         }
     }
 
@@ -255,15 +314,13 @@ impl Rollout {
         if now.duration_since(self.began) >= self.options.timeout {
             self.give_up(|| Outcome::Late);
         }
-        while self.is_stale(now) {
-            self.recent.pop_front();
-        }
+        self.forget_stale(now);
         let mut asked = Vec::new();
         self.ask_first_ones(now, &mut asked);
         let all_proven = self.kinds.values().all(|kind| kind.is_proven);
         let may_follow = all_proven || now.duration_since(self.began) >= PATIENCE;
-        while may_follow && self.recent.len() < BATCH {
-            let Some(pid) = self.queue.pop_front() else {
+        while may_follow && self.awaited < BATCH {
+            let Some(pid) = self.queue.pop_first() else {
                 break;
             };
             self.ask(now, pid, &mut asked);
@@ -274,22 +331,26 @@ impl Rollout {
         match self.options.trial {
             Duration::ZERO => self.finish(),
             trial => {
-                let until = self.last_move + trial;
+                let until = self.last_move + trial.min(LONGEST);
                 self.phase = Phase::Trial { until };
                 self.advance(now)
             }
         }
     }
 
-    /// Whether the process that was asked first of the recent ones has moved, or is not
-    /// waited for any more.
-    fn is_stale(&self, now: Instant) -> bool {
-        let Some((asked, pid)) = self.recent.front() else {
-            return false;
-        };
-        let member = self.members.get(pid);
-        let is_asked = member.is_some_and(|member| member.progress == Progress::Asked);
-        !is_asked || now.duration_since(*asked) >= PATIENCE
+    /// Does not wait any more for processes that were asked too long ago.
+    fn forget_stale(&mut self, now: Instant) {
+        while let Some((asked, pid)) = self.recent.front().copied() {
+            let member = self.members.get(&pid);
+            let is_awaited = member.is_some_and(Member::is_awaited);
+            if is_awaited && now.duration_since(asked) < PATIENCE {
+                return;
+            }
+            self.recent.pop_front();
+            if is_awaited {
+                self.set(pid, Asked { is_awaited: false });
+            }
+        }
     }
 
     /// Asks one process of each kind of which none has moved or is on its way.
@@ -297,10 +358,10 @@ impl Rollout {
         let mut next = Vec::new();
         for kind in self.kinds.values_mut().filter(|kind| !kind.is_proven) {
             let is_on_its_way = kind
-                .first_asked
-                .is_some_and(|asked| now.duration_since(asked) < PATIENCE);
-            if let (false, Some(pid)) = (is_on_its_way, kind.waiting.pop_front()) {
-                kind.first_asked = Some(now);
+                .first
+                .is_some_and(|(asked, _)| now.duration_since(asked) < PATIENCE);
+            if let (false, Some(pid)) = (is_on_its_way, kind.waiting.pop_first()) {
+                kind.first = Some((now, pid));
                 next.push(pid);
             }
         }
@@ -310,27 +371,19 @@ impl Rollout {
     }
 
     fn ask(&mut self, now: Instant, pid: Pid, asked: &mut Vec<Action>) {
-        let member = self.members.get(&pid);
-        if member.is_some_and(|member| member.progress == Progress::Waiting) {
-            self.set(pid, Progress::Asked);
-            self.recent.push_back((now, pid));
-            asked.push(Action::Ask(pid));
-        }
+        self.set(pid, Asked { is_awaited: true });
+        self.recent.push_back((now, pid));
+        asked.push(Action::Ask(pid));
     }
 
     fn go_back(&mut self, now: Instant) -> Vec<Action> {
-        let until = now + self.options.timeout;
+        let until = now + self.options.timeout.min(LONGEST);
         self.phase = Phase::Back { until };
-        self.queue.clear();
-        self.open = 0;
-        for member in self.members.values_mut() {
-            member.progress = match &member.progress {
-                Progress::Done(Outcome::Moved { .. }) => Progress::GoingBack,
-                Progress::Waiting | Progress::Asked => Progress::Done(Outcome::NotAsked),
-                other => other.clone(),
-            };
-            self.open += usize::from(member.outcome().is_none());
-        }
+        self.change_all(|progress| match progress {
+            Done(Outcome::Moved { .. }) => Some(GoingBack),
+            Waiting | Asked { .. } => Some(Done(Outcome::NotAsked)),
+            GoingBack | Done(_) => None,
+        });
         let mut actions = vec![Action::GoBack];
         actions.extend(self.advance(now));
         actions
@@ -338,13 +391,24 @@ impl Rollout {
 
     /// Gives all members an outcome that have none.
     fn give_up(&mut self, outcome: impl Fn() -> Outcome) {
+        self.change_all(|progress| match progress {
+            Done(_) => None,
+            Waiting | Asked { .. } | GoingBack => Some(Done(outcome())),
+        });
+    }
+
+    /// Changes how far all have come; nobody is asked to go forward after this who has
+    /// not been asked before.
+    fn change_all(&mut self, change: impl Fn(&Progress) -> Option<Progress>) {
         self.queue.clear();
         self.kinds.clear();
-        self.open = 0;
+        self.recent.clear();
+        (self.open, self.awaited) = (0, 0);
         for member in self.members.values_mut() {
-            if member.outcome().is_none() {
-                member.progress = Progress::Done(outcome());
+            if let Some(progress) = change(&member.progress) {
+                member.progress = progress;
             }
+            self.open += usize::from(member.outcome().is_none());
         }
     }
 
@@ -357,41 +421,40 @@ impl Rollout {
 impl Member {
     fn outcome(&self) -> Option<&Outcome> {
         match &self.progress {
-            Progress::Done(outcome) => Some(outcome),
-            _ => None,
+            Done(outcome) => Some(outcome),
+            Waiting | Asked { .. } | GoingBack => None,
         }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.progress == Asked { is_awaited: true }
     }
 }
 
 impl Progress {
     /// What comes after an event, and whether all have to go back because of it.
-    fn after(self, event: Event) -> (Progress, bool) {
-        let was_moved = matches!(self, Progress::Done(Outcome::Moved { .. }));
-        let done = |outcome| Progress::Done(outcome);
-        match (self, event) {
-            (Progress::GoingBack, Event::Moved(_)) => (done(Outcome::WentBack), false),
-            (Progress::GoingBack, Event::Failed(why) | Event::Declined(why)) => {
-                (done(Outcome::Stuck { why }), false)
+    ///
+    /// - `within_trial`: whether the process has moved and may not fail yet.
+    fn after(self, event: Event, within_trial: bool) -> (Progress, bool) {
+        // One that is late may come while others are on trial.
+        let is_ahead = matches!(self, Waiting | Asked { .. } | Done(Outcome::Late));
+        let next = match (self, event) {
+            (GoingBack, Event::Moved(_)) => Outcome::WentBack,
+            (GoingBack, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
+            (GoingBack, Event::Ended(_)) => Outcome::Ended,
+            (Done(Outcome::Moved { .. }), Event::Ended(failed)) => {
+                return (Done(Outcome::Ended), failed && within_trial);
             }
-            (Progress::GoingBack, Event::Ended(_)) => (done(Outcome::Ended), false),
-            (
-                Progress::Waiting | Progress::Asked | Progress::Done(Outcome::Late),
-                Event::Moved(pause),
-            ) => {
-                let pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-                (done(Outcome::Moved { pause_us }), false)
+            (_, Event::Moved(pause)) if is_ahead => Outcome::Moved {
+                pause_us: u64::try_from(pause.as_micros()).unwrap_or(u64::MAX),
+            },
+            (_, Event::Failed(why)) if is_ahead => {
+                return (Done(Outcome::Failed { why }), true);
             }
-            (Progress::Waiting | Progress::Asked, Event::Failed(why)) => {
-                (done(Outcome::Failed { why }), true)
-            }
-            (Progress::Waiting | Progress::Asked, Event::Declined(why)) => {
-                (done(Outcome::Declined { why }), false)
-            }
-            (Progress::Waiting | Progress::Asked, Event::Ended(_)) => (done(Outcome::Ended), false),
-            (Progress::Done(Outcome::Moved { .. }), Event::Ended(failed)) => {
-                (done(Outcome::Ended), was_moved && failed)
-            }
-            (unchanged, _) => (unchanged, false),
-        }
+            (_, Event::Declined(why)) if is_ahead => Outcome::Declined { why },
+            (_, Event::Ended(_)) if is_ahead => Outcome::Ended,
+            (unchanged, _) => return (unchanged, false),
+        };
+        (Done(next), false)
     }
 }

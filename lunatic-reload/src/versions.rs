@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -48,9 +49,17 @@ struct State<M> {
     old: Option<Version<M>>,
     members: HashMap<Pid, Arc<Member<M>>>,
     /// While a reload goes on.
-    rollout: Option<Rollout>,
-    /// What the reload is to be told to do.
-    actions: Option<Sender<Action>>,
+    ongoing: Option<Ongoing<M>>,
+}
+
+/// A reload that goes on.
+#[derive(Debug)]
+struct Ongoing<M> {
+    rollout: Rollout,
+    /// What it is to be told to do.
+    actions: Sender<Action>,
+    /// The version that was current before.
+    previous: Version<M>,
 }
 
 /// A process that has offered itself.
@@ -158,8 +167,7 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
                 current: version.clone(),
                 old: None,
                 members: HashMap::new(),
-                rollout: None,
-                actions: None,
+                ongoing: None,
             };
             let named = Named {
                 name: name.clone(),
@@ -195,9 +203,7 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         let named = self.named(name).ok()?;
         let state = named.state.lock();
         let old = state.old.as_ref()?.hash;
-        let offers = |member: &Arc<Member<M>>| member.state.lock().offer.is_some();
-        let members = state.members.iter().filter(|(_, member)| offers(member));
-        Some((old, members.map(|(pid, _)| *pid).collect()))
+        Some((old, state.offering().map(|(pid, _)| *pid).collect()))
     }
 
     /// All modules, in the order of their names.
@@ -208,12 +214,19 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         list
     }
 
-    /// Forgets the old version of a module, to be called when nothing uses it any more.
-    pub fn forget_old(&self, name: &str) {
-        let named = self.shared.lock().get(name).cloned();
-        if let Some(named) = named {
-            let old = named.state.lock().old.take();
-            drop(old);
+    /// Forgets the old version of a module, if it has this hash and no reload goes on. To
+    /// be called when nothing uses it any more.
+    pub fn forget_old(&self, name: &str, hash: &[u8; 32]) {
+        if let Ok(named) = self.named(name) {
+            let mut state = named.state.lock();
+            let is_old = state.old.as_ref().is_some_and(|old| old.hash == *hash);
+            let forgotten = match is_old && state.ongoing.is_none() {
+                true => state.old.take(),
+                false => None,
+            };
+            drop(state);
+            // It may be the last handle of a module.
+            drop(forgotten);
         }
     }
 
@@ -267,28 +280,32 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
     ) -> Result<Report, ReloadError> {
         let named = self.named(name)?;
         let (sender, actions) = async_channel::unbounded();
-        let (report, previous) = match named.begin(&version, options, sender)? {
+        let report = match named.begin(&version, options, sender)? {
             Begun::Report(report) => return Ok(report),
-            Begun::Rollout { report, previous } => (report, previous),
+            Begun::Rollout(report) => report,
         };
-        named.drive(&actions, &previous).await;
-        Ok(named.finish(report, &previous, &version))
+        named.drive(&actions).await;
+        Ok(named.finish(report, &version.hash))
     }
 
     /// What a reload would drop: the version before the current one, unless it is the
-    /// new one.
+    /// new one. To be asked before its processes are ended.
     ///
     /// # Errors
     ///
-    /// [`ReloadError::UnknownName`].
-    pub fn third(&self, name: &str, new: [u8; 32]) -> Result<Option<Version<M>>, ReloadError> {
+    /// What the reload would fail with when nobody runs that version any more.
+    pub fn third(&self, name: &str, new: &Version<M>) -> Result<Option<Version<M>>, ReloadError> {
         let named = self.named(name)?;
         let state = named.state.lock();
-        if state.current.hash == new {
+        if state.ongoing.is_some() {
+            return Err(ReloadError::InProgress(named.name.to_string()));
+        }
+        if state.current.hash == new.hash {
             return Ok(None);
         }
-        let old = state.old.as_ref();
-        Ok(old.filter(|old| old.hash != new).cloned())
+        let third = state.old.as_ref().filter(|old| old.hash != new.hash);
+        state.movable(new, third.map(|third| third.hash))?;
+        Ok(third.cloned())
     }
 
     fn named(&self, name: &str) -> Result<Arc<Named<M>>, ReloadError> {
@@ -305,14 +322,11 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
 }
 
 /// What the beginning of a reload has come to.
-enum Begun<M> {
+enum Begun {
     /// Nothing more is to be done.
     Report(Report),
     /// Processes move.
-    Rollout {
-        report: Report,
-        previous: Version<M>,
-    },
+    Rollout(Report),
 }
 
 impl<M: Clone + Send + Sync + 'static> Named<M> {
@@ -322,8 +336,8 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
             name: self.name.clone(),
             current: state.current.clone(),
             old: state.old.clone(),
-            offering: state.members.len(),
-            is_reloading: state.rollout.is_some(),
+            offering: state.offering().count(),
+            is_reloading: state.ongoing.is_some(),
         }
     }
 
@@ -334,9 +348,9 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         version: &Version<M>,
         options: ReloadOptions,
         sender: Sender<Action>,
-    ) -> Result<Begun<M>, ReloadError> {
+    ) -> Result<Begun, ReloadError> {
         let mut state = self.state.lock();
-        if state.rollout.is_some() {
+        if state.ongoing.is_some() {
             return Err(ReloadError::InProgress(self.name.to_string()));
         }
         let mut report = Report {
@@ -349,25 +363,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         if state.current.hash == version.hash {
             return Ok(Begun::Report(report));
         }
-        let mut missing: HashMap<(Arc<str>, i64), usize> = HashMap::new();
-        let mut movable = Vec::new();
-        for (pid, member) in &state.members {
-            let offered = member.state.lock();
-            let Some((kind, written)) = &offered.offer else {
-                continue;
-            };
-            if offered.runs == version.hash {
-                continue;
-            }
-            match version.entries.best(kind, *written) {
-                Some(_) => movable.push((*pid, kind.clone())),
-                None => *missing.entry((kind.clone(), *written)).or_default() += 1,
-            }
-        }
-        if !missing.is_empty() {
-            return Err(no_entry(missing));
-        }
-        movable.sort();
+        let movable = state.movable(version, None)?;
         if options.dry_run {
             report.processes = movable
                 .into_iter()
@@ -379,24 +375,27 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
                 .collect();
             return Ok(Begun::Report(report));
         }
-        let previous = std::mem::replace(&mut state.current, version.clone());
+        let previous = mem::replace(&mut state.current, version.clone());
         let dropped = state.old.replace(previous.clone());
         for member in state.members.values() {
             member.is_wanted.store(false, Ordering::Relaxed);
             member.state.lock().refused = None;
         }
-        let (rollout, actions) = Rollout::begin(Instant::now(), options, movable);
-        state.rollout = Some(rollout);
-        state.actions = Some(sender);
-        state.take_actions(actions);
+        let (rollout, first) = Rollout::begin(Instant::now(), options, movable);
+        state.ongoing = Some(Ongoing {
+            rollout,
+            actions: sender,
+            previous,
+        });
+        state.take_actions(first);
         drop(state);
         // It may be the last handle of a module.
         drop(dropped);
-        Ok(Begun::Rollout { report, previous })
+        Ok(Begun::Rollout(report))
     }
 
     /// Lets the reload go on until it is over.
-    async fn drive(&self, actions: &Receiver<Action>, previous: &Version<M>) {
+    async fn drive(&self, actions: &Receiver<Action>) {
         loop {
             let next = async { actions.recv().await.ok() };
             let tick = async {
@@ -405,7 +404,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
             };
             match future::or(next, tick).await {
                 Some(Action::Finish) => return,
-                Some(Action::GoBack) => self.go_back(previous),
+                Some(Action::GoBack) => self.go_back(),
                 Some(Action::Ask(pid)) => self.want(pid),
                 None => self.tick(),
             }
@@ -415,19 +414,20 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     fn tick(&self) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let actions = state.rollout.as_mut().map(|rollout| rollout.tick(now));
+        let ongoing = state.ongoing.as_mut();
+        let actions = ongoing.map(|ongoing| ongoing.rollout.tick(now));
         state.take_actions(actions.unwrap_or_default());
     }
 
-    /// Makes the version before the current one again. Who runs another one is wanted.
-    fn go_back(&self, previous: &Version<M>) {
+    /// The version before is the current one again: who runs another one is wanted.
+    fn go_back(&self) {
         let mut state = self.state.lock();
-        let given_up = std::mem::replace(&mut state.current, previous.clone());
-        state.old = Some(given_up);
         let members: Vec<_> = state.members.values().cloned().collect();
         for member in &members {
             member.state.lock().refused = None;
-            state.settle(member);
+            if state.settle(member) == Settled::WithoutEntry {
+                state.tell(member.process.id(), without_entry());
+            }
         }
         drop(state);
         wake(&members);
@@ -435,49 +435,40 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
 
     /// Lets a process move at its next safe point.
     fn want(&self, pid: Pid) {
-        let member = self.state.lock().members.get(&pid).cloned();
-        if let Some(member) = member {
-            member.is_wanted.store(true, Ordering::Release);
-            member.process.wake();
-        }
+        let state = self.state.lock();
+        let Some(member) = state.members.get(&pid).cloned() else {
+            return;
+        };
+        // It may have changed its offer since.
+        state.settle(&member);
+        drop(state);
+        wake(&[member]);
     }
 
     /// Ends the reload: from now on everybody is wanted who does not run the current
     /// version.
-    fn finish(&self, mut report: Report, previous: &Version<M>, version: &Version<M>) -> Report {
+    ///
+    /// - `new`: the hash of the version that was to become current.
+    fn finish(&self, mut report: Report, new: &[u8; 32]) -> Report {
         let mut state = self.state.lock();
-        state.actions = None;
-        let Some(rollout) = state.rollout.take() else {
+        let Some(ongoing) = state.ongoing.take() else {
             return report;
         };
-        report.processes = rollout
-            .outcomes()
+        let outcomes = ongoing.rollout.outcomes();
+        report.processes = outcomes
             .map(|(pid, kind, outcome)| ProcessReport {
                 pid,
                 kind: kind.to_string(),
                 outcome,
             })
             .collect();
-        report.result = match (state.current.hash == version.hash, rollout.result()) {
-            (false, ReloadResult::Moved) => ReloadResult::Unchanged,
-            (_, result) => result,
-        };
-        let is_back = state.current.hash == previous.hash;
-        let is_unused = |hash| {
-            let runs = |member: &Arc<Member<M>>| member.state.lock().runs == hash;
-            !state.members.values().any(runs)
-        };
-        // A version that was given up and that nobody runs keeps no other from coming.
-        let dropped = match is_back && is_unused(version.hash) {
-            true => state.old.take(),
-            false => None,
-        };
+        report.result = ongoing.rollout.result(state.current.hash == *new);
         let members: Vec<_> = state.members.values().cloned().collect();
         for member in &members {
             state.settle(member);
         }
         drop(state);
-        drop(dropped);
+        drop(ongoing);
         wake(&members);
         report
     }
@@ -493,6 +484,12 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
 }
 
 impl<M> State<M> {
+    /// Whether a reload asks one process after the other to move.
+    fn moves_one_by_one(&self) -> bool {
+        let ongoing = self.ongoing.as_ref();
+        ongoing.is_some_and(|ongoing| !ongoing.rollout.goes_back())
+    }
+
     fn find(&self, hash: &[u8; 32]) -> Option<&Version<M>> {
         let versions = [Some(&self.current), self.old.as_ref()];
         versions
@@ -501,35 +498,102 @@ impl<M> State<M> {
             .find(|version| version.hash == *hash)
     }
 
-    /// Tells the reload that goes on, if one does, what has happened.
-    fn tell(&mut self, pid: Pid, event: Event) {
-        let now = Instant::now();
-        let rollout = self.rollout.as_mut();
-        let actions = rollout.map(|rollout| rollout.handle(now, pid, event));
-        self.take_actions(actions.unwrap_or_default());
+    /// The members that offer themselves.
+    fn offering(&self) -> impl Iterator<Item = (&Pid, &Arc<Member<M>>)> {
+        let members = self.members.iter();
+        members.filter(|(_, member)| member.state.lock().offer.is_some())
     }
 
-    fn take_actions(&self, actions: Vec<Action>) {
-        if let Some(sender) = &self.actions {
-            for action in actions {
-                // Who receives them is the reload itself.
-                sender.try_send(action).ok();
+    /// The processes that would move to a version, in the order of their ids, with their
+    /// kinds.
+    ///
+    /// - `ended`: the hash of a version whose processes are ended before.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::NoEntry`].
+    fn movable(
+        &self,
+        version: &Version<M>,
+        ended: Option<[u8; 32]>,
+    ) -> Result<Vec<(Pid, Arc<str>)>, ReloadError> {
+        let mut missing: HashMap<(Arc<str>, i64), usize> = HashMap::new();
+        let mut movable = Vec::new();
+        for (pid, member) in &self.members {
+            let offered = member.state.lock();
+            let Some((kind, written)) = &offered.offer else {
+                continue;
+            };
+            if offered.runs == version.hash || Some(offered.runs) == ended {
+                continue;
+            }
+            match version.entries.best(kind, *written) {
+                Some(_) => movable.push((*pid, kind.clone())),
+                None => *missing.entry((kind.clone(), *written)).or_default() += 1,
             }
         }
+        if !missing.is_empty() {
+            return Err(no_entry(missing));
+        }
+        movable.sort();
+        Ok(movable)
     }
 
     /// Decides whether a process is wanted while no reload asks one after the other.
-    fn settle(&self, member: &Member<M>) {
+    fn settle(&self, member: &Member<M>) -> Settled {
         let offered = member.state.lock();
-        let has_entry = offered.offer.as_ref().is_some_and(|(kind, version)| {
-            let entries = &self.current.entries;
-            entries.best(kind, *version).is_some()
-        });
-        let is_wanted = has_entry
-            && offered.runs != self.current.hash
-            && offered.refused != Some(self.current.hash);
+        let settled = match &offered.offer {
+            _ if offered.runs == self.current.hash => Settled::Current,
+            None => Settled::WithoutOffer,
+            Some((kind, version)) => match self.current.entries.best(kind, *version) {
+                None => Settled::WithoutEntry,
+                Some(_) if offered.refused == Some(self.current.hash) => Settled::Refused,
+                Some(_) => Settled::Wanted,
+            },
+        };
+        let is_wanted = settled == Settled::Wanted;
         member.is_wanted.store(is_wanted, Ordering::Release);
+        settled
     }
+}
+
+impl<M: Clone> State<M> {
+    /// Tells the reload that goes on, if one does, what has happened.
+    fn tell(&mut self, pid: Pid, event: Event) {
+        let now = Instant::now();
+        let ongoing = self.ongoing.as_mut();
+        let actions = ongoing.map(|ongoing| ongoing.rollout.handle(now, pid, event));
+        self.take_actions(actions.unwrap_or_default());
+    }
+
+    fn take_actions(&mut self, actions: Vec<Action>) {
+        let Some(ongoing) = &self.ongoing else {
+            return;
+        };
+        for action in actions {
+            if action == Action::GoBack {
+                // At once: nobody is to move on to a version that was given up.
+                let given_up = mem::replace(&mut self.current, ongoing.previous.clone());
+                self.old = Some(given_up);
+            }
+            // Who receives them is the reload itself.
+            ongoing.actions.try_send(action).ok();
+        }
+    }
+}
+
+/// Whether a process is wanted; or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Wanted,
+    /// It runs the current version.
+    Current,
+    /// It does not offer itself.
+    WithoutOffer,
+    /// The current version has no entry for it.
+    WithoutEntry,
+    /// It was asked, and that has come to nothing.
+    Refused,
 }
 
 impl<M: Clone + Send + Sync + 'static> Member<M> {
@@ -546,16 +610,22 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
             return;
         };
         let mut state = named.state.lock();
-        let mut own = self.state.lock();
-        own.offer = offer.clone();
-        let runs = own.runs;
-        drop(own);
-        let moves_one_by_one = state.rollout.as_ref().is_some_and(|all| !all.goes_back());
-        match offer {
-            Some((kind, _)) if moves_one_by_one && runs != state.current.hash => {
-                state.tell(self.process.id(), Event::Offered(kind));
+        self.state.lock().offer = offer.clone();
+        let was_wanted = self.is_wanted();
+        let settled = state.settle(self);
+        let pid = self.process.id();
+        match (settled, offer) {
+            (Settled::Wanted, Some((kind, _))) if state.moves_one_by_one() => {
+                // It waits until it is asked, unless it was.
+                self.is_wanted.store(was_wanted, Ordering::Release);
+                state.tell(pid, Event::Offered(kind));
             }
-            _ => state.settle(self),
+            (Settled::WithoutEntry, _) => state.tell(pid, without_entry()),
+            (Settled::WithoutOffer, _) => {
+                let why = "it offers itself no longer".to_owned();
+                state.tell(pid, Event::Declined(why));
+            }
+            _ => {}
         }
     }
 
@@ -634,6 +704,10 @@ fn wake<M>(members: &[Arc<Member<M>>]) {
             member.process.wake();
         }
     }
+}
+
+fn without_entry() -> Event {
+    Event::Declined("the current version has no entry for its kind".to_owned())
 }
 
 fn no_entry(missing: HashMap<(Arc<str>, i64), usize>) -> ReloadError {

@@ -4,6 +4,7 @@ use lunatic_abi::{Misuse, host_functions};
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::ProcessHost;
+use crate::guest::exchange::Refused;
 use crate::guest::run::cause_of;
 
 /// The export that calls the function whose traps are caught.
@@ -24,7 +25,7 @@ host_functions! {
 
 /// `lunatic::trap::catch` (ABI §11): calls the caller's own `_lunatic_catch_trap`
 /// with the same two values and returns its result; 0 if it traps, whatever the
-/// trap. A kill is not a trap.
+/// trap. A kill is not a trap, nor is a refusal to take over (ABI §27).
 ///
 /// Traps if there is no such export or it has another type, and on too many
 /// catches inside each other.
@@ -47,9 +48,12 @@ async fn catch<T: ProcessHost>(
         .call_async(&mut caller, (function, pointer))
         .await;
     caller.data_mut().process_mut().incarnation.catches = depth - 1;
-    Ok(outcome.unwrap_or_else(|error| {
-        let process = caller.data().process().handle().id();
-        tracing::debug!(%process, "caught: {}", cause_of(&error));
-        0
-    }))
+    match outcome {
+        Err(error) if !error.is::<Refused>() => {
+            let process = caller.data().process().handle().id();
+            tracing::debug!(%process, "caught: {}", cause_of(&error));
+            Ok(0)
+        }
+        outcome => outcome,
+    }
 }

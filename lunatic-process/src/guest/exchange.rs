@@ -20,6 +20,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_io::Timer;
+use lunatic_abi::Guest as _;
 use lunatic_account::{Charge, Kind};
 use lunatic_engine::{Budget, MemoryLimiter, MemoryLimits, Module};
 use lunatic_mailbox::guest::GuestMailbox;
@@ -93,14 +94,17 @@ pub async fn attempt<T: ProcessHost>(
     let handover = Arc::new(Handover {
         progress: Mutex::new(Progress::Running),
     });
-    let module = attempt.module.clone();
     let time_limit = attempt.time_limit;
-    let begun = begin(caller, attempt, handover.clone());
-    let (mut running, empty) =
-        match begun.and_then(|running| Ok((running, empty_state(caller.data())?))) {
-            Ok(begun) => begun,
-            Err(failure) => return Ok(failure),
-        };
+    // What could fail comes first: the new instance goes on for certain once it asks.
+    let empty = match empty_state(caller.data()) {
+        Ok(empty) => empty,
+        Err(failure) => return Ok(failure),
+    };
+    let module = attempt.module.clone();
+    let mut running = match begin(caller, attempt, handover.clone()) {
+        Ok(running) => running,
+        Err(failure) => return Ok(failure),
+    };
     let mut expired = pin!(Timer::after(time_limit));
     let ended = poll_fn(|cx| {
         if let Poll::Ready(outcome) = running.as_mut().poll(cx) {
@@ -109,6 +113,8 @@ pub async fn attempt<T: ProcessHost>(
         if matches!(*handover.progress.lock(), Progress::Asking) {
             return Poll::Ready(None);
         }
+        // The new instance does not answer: it is not the process yet.
+        caller.answer_requests();
         let time = expired.as_mut().poll(cx);
         time.map(|_| Some(Failure::new(TookTooLong(time_limit))))
     })
@@ -254,6 +260,22 @@ impl<T: ProcessHost> Exchanged<T> {
         }
     }
 }
+
+/// The error with which a new instance ends that refuses to take over. `trap::catch` does
+/// not catch it.
+#[derive(Debug)]
+pub struct Refused(
+    /// Why.
+    pub String,
+);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Refused {}
 
 /// The error of a new instance that has not taken over in time.
 #[derive(Debug)]

@@ -24,7 +24,12 @@ pub fn answer_requests<T: ProcessHost>(
     mut store: StoreContextMut<'_, T>,
     waiting_in: Option<&'static str>,
 ) {
-    let requests = store.data().process().handle().take_requests();
+    let process = store.data().process();
+    if process.incarnation().is_attempt() {
+        // The instance from which it may take over answers.
+        return;
+    }
+    let requests = process.handle().take_requests();
     answer(requests, |backtrace| {
         inspection(&mut store, waiting_in, backtrace)
     });

@@ -1,0 +1,464 @@
+//! The order in which processes move, compared with a world of processes that do at random
+//! what processes can do.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lunatic_mailbox::Pid;
+use lunatic_reload::{Action, Event, Outcome, ReloadOptions, ReloadResult, Rollout};
+use proptest::prelude::*;
+
+/// A process that was asked for so long is not waited for.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// So many are asked at a time, beside one of each kind that goes first.
+const BATCH: usize = 64;
+
+const KINDS: usize = 4;
+
+fn kind(number: usize) -> Arc<str> {
+    format!("kind {number}").into()
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    Time(u64),
+    /// A process that is wanted moves, fails or declines.
+    Moves(usize),
+    Fails(usize),
+    Declines(usize),
+    /// All that are wanted move.
+    AllMove,
+    /// A process ends; whether by a failure.
+    Ends(usize, bool),
+    /// Another process offers itself, or one that has not moved does so as another kind.
+    Offers(usize),
+    OffersAgain(usize, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..150_u64).prop_map(Step::Time),
+        6 => any::<usize>().prop_map(Step::Moves),
+        2 => Just(Step::AllMove),
+        1 => any::<usize>().prop_map(Step::Fails),
+        1 => any::<usize>().prop_map(Step::Declines),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(who, failed)| Step::Ends(who, failed)),
+        2 => (0..KINDS).prop_map(Step::Offers),
+        1 => (any::<usize>(), 0..KINDS).prop_map(|(who, kind)| Step::OffersAgain(who, kind)),
+    ]
+}
+
+fn options() -> impl Strategy<Value = ReloadOptions> {
+    let times = (0..600_u64, prop_oneof![Just(0), 1..400_u64]);
+    (times, any::<bool>()).prop_map(|((timeout, trial), keep_going)| ReloadOptions {
+        timeout: Duration::from_millis(timeout),
+        trial: Duration::from_millis(trial),
+        keep_going,
+        dry_run: false,
+    })
+}
+
+#[derive(Debug, Clone)]
+struct Process {
+    kind: usize,
+    is_initial: bool,
+    is_alive: bool,
+    runs_new: bool,
+    is_wanted: bool,
+    asked: Option<Instant>,
+    moved: Option<Instant>,
+}
+
+/// What the versions and the processes would do.
+struct World {
+    now: Instant,
+    options: ReloadOptions,
+    rollout: Rollout,
+    processes: BTreeMap<Pid, Process>,
+    has_gone_back: bool,
+    is_over: bool,
+}
+
+impl World {
+    fn begin(options: ReloadOptions, kinds: &[usize]) -> World {
+        let now = Instant::now();
+        let pids = (1..).map(Pid::from_bits);
+        let processes: BTreeMap<_, _> = pids
+            .zip(kinds)
+            .map(|(pid, kind)| (pid, process(*kind, true)))
+            .collect();
+        let members = processes.iter();
+        let members = members.map(|(pid, process)| (*pid, kind(process.kind)));
+        let (rollout, actions) = Rollout::begin(now, options, members);
+        let mut world = World {
+            now,
+            options,
+            rollout,
+            processes,
+            has_gone_back: false,
+            is_over: false,
+        };
+        world.obey(actions);
+        world
+    }
+
+    /// Does what the rollout says, and checks that it may say that.
+    fn obey(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            assert!(!self.is_over, "{action:?} after the end");
+            match action {
+                Action::Ask(pid) => {
+                    assert!(
+                        !self.has_gone_back,
+                        "{pid} is asked forward after all go back"
+                    );
+                    let process = self.processes.get_mut(&pid).unwrap();
+                    assert_eq!(process.asked, None, "{pid} is asked twice");
+                    assert!(process.is_alive, "{pid} is dead and is asked");
+                    process.asked = Some(self.now);
+                    process.is_wanted = true;
+                }
+                Action::GoBack => {
+                    assert!(!self.has_gone_back);
+                    self.has_gone_back = true;
+                    for process in self.processes.values_mut() {
+                        process.is_wanted = process.is_alive && process.runs_new;
+                    }
+                }
+                Action::Finish => self.is_over = true,
+            }
+        }
+        self.check_pace();
+    }
+
+    /// One of each kind goes first, and then not too many at a time.
+    fn check_pace(&self) {
+        if self.has_gone_back || self.is_over {
+            return;
+        }
+        let mut awaited = 0;
+        for kind in 0..KINDS {
+            let of_kind = || {
+                let processes = self.processes.values();
+                processes.filter(move |process| process.kind == kind)
+            };
+            let on_their_way = of_kind().filter(|process| {
+                let asked = process
+                    .asked
+                    .is_some_and(|asked| self.now - asked < PATIENCE);
+                asked && process.is_wanted && process.is_alive
+            });
+            let on_their_way = on_their_way.count();
+            awaited += on_their_way;
+            let is_proven = of_kind().any(|process| process.moved.is_some());
+            assert!(is_proven || on_their_way <= 1, "{on_their_way} first ones");
+        }
+        assert!(awaited <= BATCH + KINDS, "{awaited} at a time");
+    }
+
+    fn tell(&mut self, pid: Pid, event: Event) {
+        let actions = self.rollout.handle(self.now, pid, event);
+        self.obey(actions);
+    }
+
+    fn pick(&self, who: usize, is: impl Fn(&Process) -> bool) -> Option<Pid> {
+        let those: Vec<_> = self.processes.iter().filter(|(_, own)| is(own)).collect();
+        let chosen = those.get(who % those.len().max(1));
+        chosen.map(|(pid, _)| **pid)
+    }
+
+    fn wanted(&self, who: usize) -> Option<Pid> {
+        self.pick(who, |process| process.is_wanted)
+    }
+
+    fn moves(&mut self, pid: Pid) {
+        let new = !self.has_gone_back;
+        let process = self.processes.get_mut(&pid).unwrap();
+        process.is_wanted = false;
+        process.runs_new = new;
+        if new {
+            process.moved = Some(self.now);
+        }
+        self.tell(pid, Event::Moved(Duration::from_micros(1)));
+    }
+
+    /// What has failed takes all back at once.
+    fn failed(&mut self, could_go_back: bool) {
+        let must = could_go_back && !self.options.keep_going;
+        assert!(!must || self.has_gone_back, "nobody goes back");
+    }
+
+    fn does(&mut self, step: Step) {
+        match step {
+            Step::Time(millis) => {
+                self.now += Duration::from_millis(millis);
+                let actions = self.rollout.tick(self.now);
+                self.obey(actions);
+            }
+            Step::Moves(who) => {
+                if let Some(pid) = self.wanted(who) {
+                    self.moves(pid);
+                }
+            }
+            Step::AllMove => {
+                let wanted = self.processes.iter().filter(|(_, own)| own.is_wanted);
+                let wanted: Vec<_> = wanted.map(|(pid, _)| *pid).collect();
+                for pid in wanted {
+                    // The one before may have been the last that was waited for.
+                    if self.processes[&pid].is_wanted {
+                        self.moves(pid);
+                    }
+                }
+            }
+            Step::Fails(who) => {
+                if let Some(pid) = self.wanted(who) {
+                    let is_forward = !self.has_gone_back && !self.is_over;
+                    self.processes.get_mut(&pid).unwrap().is_wanted = false;
+                    self.tell(pid, Event::Failed("why".to_owned()));
+                    self.failed(is_forward);
+                }
+            }
+            Step::Declines(who) => {
+                if let Some(pid) = self.wanted(who) {
+                    self.processes.get_mut(&pid).unwrap().is_wanted = false;
+                    let had_gone_back = self.has_gone_back;
+                    self.tell(pid, Event::Declined("why".to_owned()));
+                    assert_eq!(self.has_gone_back, had_gone_back);
+                }
+            }
+            Step::Ends(who, failed) => {
+                if let Some(pid) = self.pick(who, |process| process.is_alive) {
+                    let process = self.processes.get_mut(&pid).unwrap();
+                    let on_trial = process.runs_new
+                        && !self.options.trial.is_zero()
+                        && process.moved.unwrap() + self.options.trial >= self.now;
+                    process.is_alive = false;
+                    process.is_wanted = false;
+                    let (was_back, was_over) = (self.has_gone_back, self.is_over);
+                    self.tell(pid, Event::Ended(failed));
+                    self.failed(failed && on_trial && !was_over);
+                    if !(failed && on_trial) {
+                        assert_eq!(self.has_gone_back, was_back, "an end is no failure");
+                    }
+                }
+            }
+            Step::Offers(of_kind) => {
+                let number = self.processes.len() as u64 + 1;
+                let pid = Pid::from_bits(number);
+                self.processes.insert(pid, process(of_kind, false));
+                self.tell(pid, Event::Offered(kind(of_kind)));
+            }
+            Step::OffersAgain(who, of_kind) => {
+                let waits = |own: &Process| own.is_alive && own.asked.is_none();
+                if let Some(pid) = self.pick(who, waits) {
+                    self.processes.get_mut(&pid).unwrap().kind = of_kind;
+                    self.tell(pid, Event::Offered(kind(of_kind)));
+                }
+            }
+        }
+    }
+
+    /// The end comes by time alone, and tells the truth.
+    fn ends(mut self) {
+        let longest = self.options.timeout * 2 + self.options.trial * 2;
+        let end = self.now + longest + Duration::from_millis(40);
+        while self.now <= end {
+            self.does(Step::Time(20));
+        }
+        assert!(self.is_over, "{:?}", self.rollout);
+        let outcomes: Vec<_> = self.rollout.outcomes().collect();
+        let mut told = BTreeMap::new();
+        for (pid, _, outcome) in outcomes {
+            assert_eq!(told.insert(pid, outcome), None, "{pid} has two outcomes");
+        }
+        for (pid, process) in &self.processes {
+            let Some(outcome) = told.remove(pid) else {
+                // Who has come meanwhile and gone is not told of, nor who came too late.
+                assert!(!process.is_initial, "{pid} has no outcome");
+                continue;
+            };
+            let (alive, runs_new) = (process.is_alive, process.runs_new);
+            match outcome {
+                Outcome::Ended => assert!(!alive),
+                Outcome::Moved { .. } => assert!(alive && runs_new && !self.has_gone_back),
+                Outcome::Stuck { .. } => assert!(alive && runs_new && self.has_gone_back),
+                Outcome::WentBack => assert!(!runs_new && process.moved.is_some()),
+                Outcome::NotAsked => assert!(self.has_gone_back && !runs_new),
+                Outcome::Late | Outcome::Failed { .. } | Outcome::Declined { .. } => {
+                    assert!(!runs_new);
+                }
+            }
+        }
+        assert!(told.is_empty());
+        self.checks_result();
+    }
+
+    fn checks_result(&self) {
+        let outcomes: Vec<_> = self.rollout.outcomes().collect();
+        let stayed = |outcome: &Outcome| {
+            !matches!(
+                outcome,
+                Outcome::Moved { .. } | Outcome::Stuck { .. } | Outcome::Ended
+            )
+        };
+        let stayed = outcomes.iter().filter(|(_, _, outcome)| stayed(outcome));
+        let stayed = stayed.count();
+        let stuck = outcomes
+            .iter()
+            .any(|(_, _, outcome)| matches!(outcome, Outcome::Stuck { .. }));
+        let expected = match self.has_gone_back {
+            true if stuck => ReloadResult::Partly,
+            true => ReloadResult::Unchanged,
+            false if stayed == 0 => ReloadResult::Moved,
+            false => ReloadResult::Partly,
+        };
+        assert_eq!(self.rollout.result(!self.has_gone_back), expected);
+    }
+}
+
+fn process(kind: usize, is_initial: bool) -> Process {
+    Process {
+        kind,
+        is_initial,
+        is_alive: true,
+        runs_new: false,
+        is_wanted: false,
+        asked: None,
+        moved: None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_member_has_one_outcome_whatever_happens(
+        options in options(),
+        kinds in prop::collection::vec(0..KINDS, 0..150),
+        steps in prop::collection::vec(step(), 0..150),
+    ) {
+        let mut world = World::begin(options, &kinds);
+        for step in steps {
+            // After the end nothing is told any more.
+            if !world.is_over {
+                world.does(step);
+            }
+        }
+        world.ends();
+    }
+}
+
+fn of_one_kind(count: usize) -> World {
+    World::begin(ReloadOptions::default(), &vec![0; count])
+}
+
+#[test]
+fn without_members_it_is_over_at_once() {
+    assert!(of_one_kind(0).is_over);
+}
+
+#[test]
+fn processes_that_have_ended_before_they_were_asked_hold_up_nobody() {
+    let mut world = of_one_kind(1000);
+    // The first one was asked. Of the others only the last one lives.
+    for number in 2..1000 {
+        let pid = Pid::from_bits(number);
+        world.processes.get_mut(&pid).unwrap().is_alive = false;
+        world.tell(pid, Event::Ended(false));
+    }
+    let is_asked = |world: &World, number| world.processes[&Pid::from_bits(number)].asked;
+    assert_eq!(is_asked(&world, 1000), None, "the first one is on its way");
+    world.does(Step::Time(100));
+    assert!(is_asked(&world, 1000).is_some());
+}
+
+#[test]
+fn the_slow_ones_of_a_batch_do_not_hold_up_the_others() {
+    let mut world = of_one_kind(1000);
+    world.moves(Pid::from_bits(1));
+    // The oldest one of the batch never comes, the others do at once.
+    let slow = Pid::from_bits(2);
+    loop {
+        let comes = |(pid, own): &(&Pid, &Process)| **pid != slow && own.is_wanted;
+        let Some((pid, _)) = world.processes.iter().find(comes) else {
+            break;
+        };
+        world.moves(*pid);
+    }
+    let moved = world.processes.values().filter(|own| own.runs_new).count();
+    assert_eq!(moved, 999);
+}
+
+#[test]
+fn without_a_trial_the_failure_of_a_process_that_has_moved_is_its_own() {
+    let mut world = of_one_kind(3);
+    world.moves(Pid::from_bits(1));
+    world.tell(Pid::from_bits(1), Event::Ended(true));
+    assert!(!world.has_gone_back);
+}
+
+#[test]
+fn a_failure_after_the_trial_of_a_process_is_its_own_too() {
+    let options = ReloadOptions {
+        trial: Duration::from_millis(50),
+        ..ReloadOptions::default()
+    };
+    let mut world = World::begin(options, &[0, 0]);
+    world.moves(Pid::from_bits(1));
+    // The other one has not come yet.
+    world.does(Step::Time(60));
+    world.tell(Pid::from_bits(1), Event::Ended(true));
+    assert!(!world.has_gone_back);
+}
+
+#[test]
+fn one_that_is_late_and_fails_during_the_trial_takes_the_others_back() {
+    let options = ReloadOptions {
+        trial: Duration::from_secs(10),
+        timeout: Duration::from_millis(200),
+        ..ReloadOptions::default()
+    };
+    let mut world = World::begin(options, &[0, 0]);
+    world.moves(Pid::from_bits(1));
+    world.does(Step::Time(200));
+    assert!(!world.is_over && world.processes[&Pid::from_bits(2)].is_wanted);
+    world.does(Step::Fails(0));
+    assert!(world.has_gone_back);
+    world.does(Step::AllMove);
+    assert!(world.is_over);
+}
+
+#[test]
+fn times_without_end_are_none() {
+    let options = ReloadOptions {
+        timeout: Duration::MAX,
+        trial: Duration::MAX,
+        ..ReloadOptions::default()
+    };
+    let mut world = World::begin(options, &[0, 1]);
+    world.moves(Pid::from_bits(1));
+    world.does(Step::Fails(0));
+    assert!(world.has_gone_back && !world.is_over);
+    world.does(Step::AllMove);
+    assert!(world.is_over);
+    let mut world = World::begin(options, &[0]);
+    world.moves(Pid::from_bits(1));
+    assert!(!world.is_over);
+}
+
+#[test]
+fn processes_that_come_and_go_meanwhile_are_forgotten() {
+    let mut world = of_one_kind(1);
+    for _ in 0..1000 {
+        world.does(Step::Offers(0));
+        let (newest, _) = world.processes.last_key_value().unwrap();
+        let newest = *newest;
+        world.processes.get_mut(&newest).unwrap().is_alive = false;
+        world.tell(newest, Event::Ended(true));
+    }
+    assert_eq!(world.rollout.outcomes().count(), 1);
+}

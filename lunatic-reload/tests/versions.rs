@@ -1,0 +1,542 @@
+//! The versions of modules, with native processes as members.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use lunatic_process::{Environment, Process};
+use lunatic_reload::{
+    Entries, Member, Outcome, ReloadError, ReloadOptions, ReloadResult, Report, Version, Versions,
+};
+use lunatic_testkit::{end_of, environment, idle, wait, wait_until};
+
+/// A module that can be asked whether anybody has it still.
+type Code = Arc<u8>;
+
+const NAME: &str = "app";
+
+fn hash(number: u8) -> [u8; 32] {
+    [number; 32]
+}
+
+/// A version with these entries.
+fn version(number: u8, entries: &[(&str, i64)]) -> Version<Code> {
+    let exports: Vec<_> = entries
+        .iter()
+        .map(|(kind, version)| Entries::export(kind, *version))
+        .collect();
+    let exports = exports.iter().map(String::as_str);
+    Version {
+        hash: hash(number),
+        module: Arc::new(number),
+        entries: Arc::new(Entries::of(exports)),
+    }
+}
+
+/// A version with the usual entries.
+fn usual(number: u8) -> Version<Code> {
+    version(number, &[("a", 1), ("b", 1)])
+}
+
+struct App {
+    environment: Environment,
+    versions: Versions<Code>,
+}
+
+impl App {
+    fn new() -> App {
+        let versions = Versions::new();
+        assert!(versions.register(&NAME.into(), usual(1)).is_some());
+        App {
+            environment: environment(),
+            versions,
+        }
+    }
+
+    /// A process that runs version 1 and offers nothing yet.
+    fn joins(&self) -> (Process, Arc<Member<Code>>) {
+        let process = idle(&self.environment);
+        let member = self.versions.join(&process, NAME, hash(1)).unwrap();
+        (process, member)
+    }
+
+    fn offers(&self, kind: &str) -> (Process, Arc<Member<Code>>) {
+        let (process, member) = self.joins();
+        offer(&member, kind);
+        (process, member)
+    }
+
+    /// Begins a reload, which goes on in a thread.
+    fn begins(&self, version: Version<Code>, options: ReloadOptions) -> Reload {
+        let versions = self.versions.clone();
+        let reload =
+            thread::spawn(move || wait("the reload", versions.reload(NAME, version, options)));
+        Reload(reload)
+    }
+
+    fn reload(
+        &self,
+        version: Version<Code>,
+        options: ReloadOptions,
+    ) -> Result<Report, ReloadError> {
+        wait("the reload", self.versions.reload(NAME, version, options))
+    }
+
+    fn is_reloading(&self) -> bool {
+        self.versions.list()[0].is_reloading
+    }
+}
+
+struct Reload(thread::JoinHandle<Result<Report, ReloadError>>);
+
+impl Reload {
+    fn report(self) -> Report {
+        self.0.join().unwrap().unwrap()
+    }
+}
+
+fn offer(member: &Member<Code>, kind: &str) {
+    member.offer(Some((kind.into(), 1)));
+}
+
+fn is_wanted(member: &Member<Code>) {
+    wait_until("the process to be wanted", || member.is_wanted());
+}
+
+/// The process does what one does that moves.
+fn moves(member: &Member<Code>) {
+    is_wanted(member);
+    let target = member.target().unwrap();
+    member.moved(&target.version.hash, Duration::ZERO).unwrap();
+    offer(member, &target.kind);
+}
+
+fn within(millis: u64) -> ReloadOptions {
+    ReloadOptions {
+        timeout: Duration::from_millis(millis),
+        ..ReloadOptions::default()
+    }
+}
+
+fn outcome(report: &Report, process: &Process) -> Outcome {
+    let mut processes = report.processes.iter();
+    let found = processes.find(|told| told.pid == process.id());
+    found.unwrap().outcome.clone()
+}
+
+#[test]
+fn processes_are_wanted_until_they_run_the_current_version() {
+    let app = App::new();
+    let (process, member) = app.offers("a");
+    assert!(!member.is_wanted() && member.target().is_none());
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&member);
+    assert_eq!(member.target().unwrap().version.hash, hash(2));
+    moves(&member);
+    let report = reload.report();
+    assert_eq!(report.result, ReloadResult::Moved);
+    assert!(matches!(outcome(&report, &process), Outcome::Moved { .. }));
+    assert!(!member.is_wanted());
+    // Nor does the same version change anything.
+    let again = app.reload(usual(2), ReloadOptions::default()).unwrap();
+    assert_eq!(again.result, ReloadResult::Unchanged);
+}
+
+#[test]
+fn one_reload_of_a_module_goes_on_at_a_time() {
+    let app = App::new();
+    let (_process, member) = app.offers("a");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&member);
+    let in_progress = ReloadError::InProgress(NAME.to_owned());
+    let other = app.reload(usual(3), ReloadOptions::default());
+    assert_eq!(other.unwrap_err(), in_progress);
+    // The versions that processes still run are not there to be ended.
+    assert_eq!(
+        app.versions.third(NAME, &usual(3)).unwrap_err(),
+        in_progress
+    );
+    // Another module is none of it.
+    let other: Arc<str> = "other".into();
+    app.versions.register(&other, usual(1)).unwrap();
+    let report = wait("it", app.versions.reload(&other, usual(2), within(0)));
+    assert_eq!(report.unwrap().result, ReloadResult::Moved);
+    moves(&member);
+    assert_eq!(reload.report().result, ReloadResult::Moved);
+}
+
+#[test]
+fn a_process_that_offers_itself_during_a_reload_moves_in_it() {
+    let app = App::new();
+    let (_first, first) = app.offers("a");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&first);
+    let (second_process, second) = app.offers("b");
+    moves(&second);
+    moves(&first);
+    let report = reload.report();
+    assert!(matches!(
+        outcome(&report, &second_process),
+        Outcome::Moved { .. }
+    ));
+}
+
+#[test]
+fn a_process_of_a_kind_without_an_entry_is_never_wanted() {
+    let app = App::new();
+    let (_first, first) = app.offers("a");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&first);
+    // It offers itself when it is too late to refuse the reload.
+    let (_other, other) = app.offers("unknown");
+    moves(&first);
+    assert_eq!(reload.report().result, ReloadResult::Moved);
+    assert!(!other.is_wanted());
+    // The next reload is refused because of it.
+    let error = app.reload(usual(1), ReloadOptions::default());
+    assert_eq!(
+        error.unwrap().result,
+        ReloadResult::Moved,
+        "it runs that one"
+    );
+    let error = app.reload(usual(2), ReloadOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("`unknown`"), "{error}");
+}
+
+#[test]
+fn a_process_that_is_asked_and_changes_its_offer_is_not_waited_for() {
+    let app = App::new();
+    let (withdraws, first) = app.offers("a");
+    let (changes, second) = app.offers("b");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&first);
+    is_wanted(&second);
+    first.offer(None);
+    offer(&second, "unknown");
+    // A wait that ends early for what cannot be would be a loop without end.
+    assert!(!first.is_wanted() && !second.is_wanted());
+    let report = reload.report();
+    assert_eq!(report.result, ReloadResult::Partly);
+    for process in [&withdraws, &changes] {
+        assert!(matches!(
+            outcome(&report, process),
+            Outcome::Declined { .. }
+        ));
+    }
+    // When it can move again, it does.
+    offer(&second, "a");
+    assert!(second.is_wanted());
+}
+
+#[test]
+fn who_ends_is_forgotten_with_all_it_had() {
+    let app = App::new();
+    let (process, member) = app.offers("a");
+    let forgotten = Arc::downgrade(&member);
+    drop(member);
+    assert_eq!(app.versions.list()[0].offering, 1);
+    process.kill();
+    end_of(&process);
+    wait_until("the member to be gone", || forgotten.strong_count() == 0);
+    assert_eq!(app.versions.list()[0].offering, 0);
+}
+
+#[test]
+fn only_processes_that_offer_themselves_are_counted() {
+    let app = App::new();
+    let (_joined, _member) = app.joins();
+    let (_offers, _) = app.offers("a");
+    let (_withdrew, withdrew) = app.offers("a");
+    withdrew.offer(None);
+    assert_eq!(app.versions.list()[0].offering, 1);
+}
+
+#[test]
+fn who_ends_is_not_waited_for() {
+    let app = App::new();
+    let (process, member) = app.offers("a");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&member);
+    process.kill();
+    let report = reload.report();
+    assert_eq!(outcome(&report, &process), Outcome::Ended);
+    assert_eq!(report.result, ReloadResult::Moved);
+}
+
+#[test]
+fn nobody_takes_over_after_all_went_back() {
+    let app = App::new();
+    let (_first, first) = app.offers("a");
+    let (_second, second) = app.offers("b");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&first);
+    is_wanted(&second);
+    // The attempt of the second one goes on while that of the first one fails.
+    let target = second.target().unwrap().version.hash;
+    first.failed(&target, "it did not like it".to_owned());
+    assert!(second.moved(&target, Duration::ZERO).is_err(), "at once");
+    assert!(second.target().is_none());
+    assert_eq!(reload.report().result, ReloadResult::Unchanged);
+    assert_eq!(app.versions.current(NAME).unwrap().hash, hash(1));
+    assert!(!first.is_wanted() && !second.is_wanted());
+}
+
+#[test]
+fn who_cannot_go_back_is_told_of_at_once() {
+    let app = App::new();
+    // The first version has no entry for what the second one calls its processes.
+    let (stuck, first) = app.offers("a");
+    let (_second, second) = app.offers("b");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&first);
+    first.moved(&hash(2), Duration::ZERO).unwrap();
+    offer(&first, "new in 2");
+    is_wanted(&second);
+    second.failed(&hash(2), "why".to_owned());
+    // Else it would be waited for, for 30 s.
+    let report = reload.report();
+    assert!(
+        matches!(outcome(&report, &stuck), Outcome::Stuck { .. }),
+        "{report:?}"
+    );
+    assert_eq!(report.result, ReloadResult::Partly);
+}
+
+#[test]
+fn an_attempt_that_failed_is_not_repeated_until_there_is_another_version() {
+    let app = App::new();
+    let (_process, member) = app.offers("a");
+    let keep_going = ReloadOptions {
+        keep_going: true,
+        ..ReloadOptions::default()
+    };
+    let reload = app.begins(usual(2), keep_going);
+    is_wanted(&member);
+    member.failed(&hash(2), "why".to_owned());
+    let report = reload.report();
+    // The new version is current, though nobody runs it.
+    assert_eq!(report.result, ReloadResult::Partly);
+    assert_eq!(app.versions.current(NAME).unwrap().hash, hash(2));
+    offer(&member, "a");
+    assert!(!member.is_wanted());
+    let reload = app.begins(usual(3), ReloadOptions::default());
+    is_wanted(&member);
+    moves(&member);
+    assert_eq!(reload.report().result, ReloadResult::Moved);
+}
+
+#[test]
+fn who_is_late_moves_later() {
+    let app = App::new();
+    let (process, member) = app.offers("a");
+    let report = app.reload(usual(2), within(50)).unwrap();
+    assert_eq!(outcome(&report, &process), Outcome::Late);
+    moves(&member);
+    assert!(!member.is_wanted());
+}
+
+#[test]
+fn an_attempt_of_a_reload_before_is_refused_in_the_next_one() {
+    let app = App::new();
+    let (_process, member) = app.offers("a");
+    app.reload(usual(2), within(50)).unwrap();
+    is_wanted(&member);
+    // It is about to run version 2 when version 3 becomes current.
+    let reload = app.begins(usual(3), ReloadOptions::default());
+    wait_until("the reload", || app.is_reloading());
+    assert!(member.moved(&hash(2), Duration::ZERO).is_err());
+    // That this has failed is nothing to the new reload.
+    member.failed(&hash(2), "late".to_owned());
+    moves(&member);
+    assert_eq!(reload.report().result, ReloadResult::Moved);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let app = App::new();
+    let (process, member) = app.offers("a");
+    let options = ReloadOptions {
+        dry_run: true,
+        ..ReloadOptions::default()
+    };
+    let report = app.reload(usual(2), options).unwrap();
+    assert_eq!(outcome(&report, &process), Outcome::NotAsked);
+    assert!(!member.is_wanted() && app.versions.list()[0].old.is_none());
+    let missing = app.reload(version(3, &[("b", 1)]), options).unwrap_err();
+    assert!(matches!(missing, ReloadError::NoEntry(missing) if missing.len() == 1));
+}
+
+#[test]
+fn a_third_version_is_checked_before_anybody_is_ended_for_it() {
+    let app = App::new();
+    let (_keeps, _) = app.joins();
+    let (_moves, member) = app.offers("a");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    moves(&member);
+    reload.report();
+    assert_eq!(
+        app.versions
+            .third(NAME, &usual(1))
+            .unwrap()
+            .map(|third| third.hash),
+        None
+    );
+    assert_eq!(
+        app.versions
+            .third(NAME, &usual(2))
+            .unwrap()
+            .map(|third| third.hash),
+        None
+    );
+    let third = app.versions.third(NAME, &usual(3)).unwrap();
+    assert_eq!(third.unwrap().hash, hash(1));
+    let error = app.versions.third(NAME, &version(3, &[])).unwrap_err();
+    assert!(matches!(error, ReloadError::NoEntry(_)));
+}
+
+#[test]
+fn a_version_that_is_not_needed_is_dropped() {
+    let app = App::new();
+    let second = usual(2);
+    let kept = Arc::downgrade(&second.module);
+    assert_eq!(
+        app.reload(second, within(0)).unwrap().result,
+        ReloadResult::Moved
+    );
+    assert_eq!(
+        app.reload(usual(3), within(0)).unwrap().result,
+        ReloadResult::Moved
+    );
+    assert!(kept.upgrade().is_some(), "it is the old one");
+    app.versions.forget_old(NAME, &hash(3));
+    assert!(kept.upgrade().is_some(), "that is the current one");
+    app.versions.forget_old(NAME, &hash(2));
+    assert!(kept.upgrade().is_none());
+    let third = usual(4);
+    let kept = Arc::downgrade(&third.module);
+    app.reload(third, within(0)).unwrap();
+    app.reload(usual(5), within(0)).unwrap();
+    app.reload(usual(6), within(0)).unwrap();
+    assert!(kept.upgrade().is_none(), "two versions later");
+}
+
+#[test]
+fn a_name_is_taken_once() {
+    let app = App::new();
+    let name: Arc<str> = NAME.into();
+    assert!(app.versions.register(&name, usual(9)).is_none());
+    assert_eq!(
+        app.versions.register(&name, usual(1)).unwrap().hash,
+        hash(1)
+    );
+    let error = wait("it", app.versions.reload("none", usual(2), within(0)));
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "there is no module `none`; there are `app`");
+    assert!(
+        app.versions
+            .join(&idle(&app.environment), "none", hash(1))
+            .is_none()
+    );
+}
+
+/// Runs something in a thread again and again until it is told to stop.
+fn again(
+    stop: &Arc<AtomicBool>,
+    mut work: impl FnMut() + Send + 'static,
+) -> thread::JoinHandle<()> {
+    let stop = stop.clone();
+    thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            work();
+        }
+    })
+}
+
+#[test]
+fn reloads_end_whatever_many_processes_do_meanwhile() {
+    const RELOADS: u8 = 60;
+    let app = App::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let moved = Arc::new(AtomicU64::new(0));
+    let mut threads = Vec::new();
+    for number in 0..3_u64 {
+        let (environment, versions) = (app.environment.clone(), app.versions.clone());
+        let mut members: Vec<(Process, Arc<Member<Code>>)> = Vec::new();
+        let (mut random, moved) = (number + 1, moved.clone());
+        threads.push(again(&stop, move || {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let choice = (random >> 33) % 16;
+            let who = (random >> 40) as usize % members.len().max(1);
+            match (choice, members.get(who)) {
+                (0, _) if members.len() < 50 => {
+                    let process = idle(&environment);
+                    let runs = versions.current(NAME).unwrap().hash;
+                    let member = versions.join(&process, NAME, runs).unwrap();
+                    offer(&member, "a");
+                    members.push((process, member));
+                }
+                (1, Some(_)) if members.len() > 30 => {
+                    let (process, _) = members.swap_remove(who);
+                    process.kill();
+                }
+                (2, Some((_, member))) => member.offer(None),
+                (3 | 4, Some((_, member))) => offer(member, ["a", "b"][who % 2]),
+                (5, Some((_, member))) => offer(member, "unknown in 2"),
+                (6, Some((_, member))) => member.declined("no".to_owned()),
+                (7, Some((_, member))) => {
+                    if let (true, Some(target)) = (random % 64 < 2, member.target()) {
+                        member.failed(&target.version.hash, "no".to_owned());
+                    }
+                }
+                (_, Some((_, member))) => {
+                    if let Some(target) = member.target() {
+                        thread::yield_now();
+                        if member.moved(&target.version.hash, Duration::ZERO).is_ok() {
+                            moved.fetch_add(1, Ordering::Relaxed);
+                            offer(member, "a");
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }));
+    }
+    let mut results = Vec::new();
+    for number in 0..RELOADS {
+        let next = version(
+            number % 2 + 1,
+            &[("a", 1), ("b", 1), ("unknown in 2", 1)][..3 - usize::from(number % 2 == 1)],
+        );
+        let options = ReloadOptions {
+            timeout: Duration::from_millis(300),
+            trial: Duration::from_millis(u64::from(number % 3 == 0) * 20),
+            keep_going: number % 5 == 0,
+            ..ReloadOptions::default()
+        };
+        match app.reload(next, options) {
+            Ok(report) => results.push(report.result),
+            Err(ReloadError::NoEntry(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!(!results.is_empty());
+    assert!(moved.load(Ordering::Relaxed) > 0);
+    assert!(!app.is_reloading());
+}
+
+/// What a thread does is a future too.
+#[test]
+fn a_reload_can_be_sent_to_a_task() {
+    fn sent<T: Future + Send>(_: T) {}
+    let versions = Versions::<Code>::new();
+    sent(versions.reload(NAME, usual(1), ReloadOptions::default()));
+}
