@@ -35,6 +35,7 @@
 //! # Layout
 //!
 //! - `hello`, `request`, `response`, `process_id`: what is sent.
+//! - `reload`: what is sent about versions of modules.
 //! - `name`, `directory`, `socket`: how runtimes are found and told apart.
 //! - `peer`: who is at the other end.
 //! - `lines`: reads and writes with limits of length and time.
@@ -60,6 +61,7 @@ mod name;
 mod peer;
 mod place;
 mod process_id;
+mod reload;
 mod request;
 mod response;
 mod server;
@@ -72,9 +74,12 @@ pub use hello::{Hello, PROTOCOL};
 pub use limits::Limits;
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
 pub use process_id::{InvalidProcessId, ProcessId};
+pub use reload::{
+    ModuleVersions, Others, Reload, ReloadResult, Reloaded, ReloadedProcess, VersionUse,
+};
 pub use request::{Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target};
 pub use response::{
-    Described, MAX_TEXT_BYTES, ProcessEntry, ProcessPage, Refusal, RefusalKind, Response,
+    Described, MAX_TEXT_BYTES, Modules, ProcessEntry, ProcessPage, Refusal, RefusalKind, Response,
     RuntimeInfo, cut,
 };
 pub use server::{Server, StartError};

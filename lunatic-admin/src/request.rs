@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
+use crate::reload::Reload;
 
 /// The most processes in one answer.
 pub const MAX_PAGE: usize = 5000;
@@ -25,6 +26,12 @@ pub enum Request {
     /// Sends a process an exit signal, as OTP's `exit/2` does. Answered by
     /// [`Response::Done`](crate::Response::Done).
     Exit(Exit),
+    /// The modules that have a name, and their versions. Answered by
+    /// [`Response::Versions`](crate::Response::Versions).
+    Versions,
+    /// Exchanges the code of processes. Answered by
+    /// [`Response::Reloaded`](crate::Response::Reloaded).
+    Reload(Reload),
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -129,7 +136,9 @@ impl Request {
             | Request::Processes(_)
             | Request::Kill(_)
             | Request::Exit(_)
+            | Request::Versions
             | Request::Unknown => false,
+            Request::Reload(_) => true,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
+use crate::reload::{ModuleVersions, Reloaded};
 
 /// A response. In JSON it has its `type`, in lower case with underscores, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +17,23 @@ pub enum Response {
     Version(RuntimeInfo),
     /// To [`Request::Processes`](crate::Request::Processes).
     Processes(ProcessPage),
+    /// To [`Request::Versions`](crate::Request::Versions).
+    Versions(Modules),
+    /// To [`Request::Reload`](crate::Request::Reload).
+    Reloaded(Reloaded),
     /// It is done, and there is nothing to say.
     Done,
     /// It cannot be done.
     Error(Refusal),
     /// There are no more responses to a subscription.
     End,
+}
+
+/// The modules that have a name, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modules {
+    /// They.
+    pub modules: Vec<ModuleVersions>,
 }
 
 /// Why a request cannot be done.

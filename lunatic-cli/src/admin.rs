@@ -1,11 +1,13 @@
 //! Answers what is asked of a runtime at its admin socket.
 
 mod processes;
+mod reloading;
 
 use std::time::Instant;
 
 use lunatic_admin::{
-    Answer, Answering, Exit, PROTOCOL, Refusal, RefusalKind, Request, Response, RuntimeInfo, Target,
+    Answer, Answering, Exit, Modules, PROTOCOL, Refusal, RefusalKind, Request, Response,
+    RuntimeInfo, Target,
 };
 use lunatic_mailbox::Pid;
 use lunatic_process::{Environment, ExitReason, Failure, Process, Signal};
@@ -62,7 +64,7 @@ impl Admin {
 
     fn environment(&self, id: Option<u64>) -> Result<Environment, Refusal> {
         let Some(id) = id else {
-            return Ok(self.runtime.environment().clone());
+            return Ok(self.runtime.main_environment());
         };
         let environments = self.runtime.environments().into_iter();
         let mut named = environments.filter(|environment| environment.id() == id);
@@ -104,7 +106,7 @@ impl Admin {
         Ok(Response::Done)
     }
 
-    async fn respond(&self, request: Request) -> Result<Response, Refusal> {
+    async fn respond(&self, request: Request, bytes: Vec<u8>) -> Result<Response, Refusal> {
         match request {
             Request::Version => Ok(Response::Version(self.version())),
             Request::Processes(query) => {
@@ -114,6 +116,14 @@ impl Admin {
             }
             Request::Kill(target) => self.kill(&target),
             Request::Exit(exit) => self.exit(&exit),
+            Request::Versions => {
+                let modules = reloading::versions(&self.runtime).await;
+                Ok(Response::Versions(Modules { modules }))
+            }
+            Request::Reload(request) => {
+                let reloaded = reloading::reload(&self.runtime, request, bytes).await?;
+                Ok(Response::Reloaded(reloaded))
+            }
             _ => Err(Refusal::new(
                 RefusalKind::UnknownRequest,
                 "this runtime does not offer it",
@@ -123,8 +133,8 @@ impl Admin {
 }
 
 impl Answering for Admin {
-    async fn answer(&self, request: Request, _bytes: Vec<u8>) -> Answer {
-        match self.respond(request).await {
+    async fn answer(&self, request: Request, bytes: Vec<u8>) -> Answer {
+        match self.respond(request, bytes).await {
             Ok(response) => response.into(),
             Err(refusal) => refusal.into(),
         }

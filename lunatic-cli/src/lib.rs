@@ -12,6 +12,7 @@
 //!   functions it can call.
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
+//! - `program`: [`Program`], a root process that can be replaced as a whole.
 //! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
@@ -26,6 +27,7 @@ mod child_environment;
 mod config;
 mod memory_watch;
 mod name_scope;
+mod program;
 mod reloading;
 mod runtime;
 mod state;
@@ -34,7 +36,8 @@ pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;
-pub use reloading::{Others, ReloadFailure};
+pub use program::{Program, ReplaceError, ReplaceLimits};
+pub use reloading::{Others, ReloadFailure, Reloading};
 pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
 pub use state::{HOST_FUNCTIONS, State};
 

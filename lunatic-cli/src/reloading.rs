@@ -5,10 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
+use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_process::{Process, Role};
-use lunatic_reload::{NamedVersions, ReloadError, ReloadOptions, ReloadResult, Report, Version};
+use lunatic_reload::{
+    NamedVersions, Outcome, ProcessReport, ReloadError, ReloadOptions, ReloadResult, Report,
+    Version,
+};
 
+use crate::program::{Program, ReplaceLimits};
 use crate::runtime::Runtime;
 use crate::state::State;
 
@@ -22,6 +27,21 @@ pub enum Others {
     Restart,
     /// They are killed.
     Kill,
+    /// If the root process is one of them, it is replaced as a whole; see
+    /// [`Program`](crate::Program).
+    Replace(ReplaceLimits),
+}
+
+/// How a reload is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reloading {
+    /// How processes move that offer themselves.
+    pub options: ReloadOptions,
+    /// What becomes of the other processes of the version before.
+    pub others: Others,
+    /// Whether processes that still run the version before the current one are killed. If
+    /// not, they are an error.
+    pub purge: bool,
 }
 
 /// Why a reload has not been done.
@@ -88,9 +108,6 @@ impl Runtime {
     ///
     /// - `name`: that of the module.
     /// - `bytes`: the new version, or an old one.
-    /// - `others`: what becomes of processes of the version before that offer nothing.
-    /// - `purge`: whether processes that still run the version before the current one are
-    ///   killed. If not, they are an error.
     ///
     /// # Errors
     ///
@@ -99,51 +116,84 @@ impl Runtime {
         &self,
         name: &str,
         bytes: Vec<u8>,
-        options: ReloadOptions,
-        others: Others,
-        purge: bool,
+        how: Reloading,
     ) -> Result<Report, ReloadFailure> {
         let hash = *ModuleHash::of(&bytes).as_bytes();
-        let known = self
-            .versions
-            .find(name, &hash)
-            .map_err(ReloadFailure::Reload)?;
-        let version = match known {
+        let known = self.versions.find(name, &hash);
+        let version = match known.map_err(ReloadFailure::Reload)? {
             Some(version) => version,
             None => {
                 let loaded = self.loader.load_version(name.into(), bytes).await;
                 Version::of(&loaded.map_err(ReloadFailure::Load)?)
             }
         };
-        let current = self.versions.current(name);
-        if current.is_some_and(|current| current.module.has_budgets()) {
-            // Else the first processes with a budget would wait for it while they move.
-            let prepared = version.module.prepare_budgets().await;
-            prepared.map_err(ReloadFailure::Budgets)?;
+        if !how.options.dry_run {
+            self.end_third(name, &version, how.purge).await?;
         }
-        if !options.dry_run {
-            self.end_third(name, &version, purge).await?;
+        let before = self.versions.current(name);
+        let mut report = self.move_to(name, &version, how.options).await?;
+        if how.options.dry_run || report.from == report.to || report.is_back() {
+            return Ok(report);
         }
+        match how.others {
+            Others::Keep => {}
+            Others::Restart | Others::Kill => self.end_others(name, how.others).await,
+            Others::Replace(limits) => {
+                let Some((program, old)) = self.offering_nothing(name) else {
+                    return Ok(report);
+                };
+                let replaced = program.replace(self, &version.module, limits).await;
+                let outcome = match &replaced {
+                    Ok(_) => Outcome::Replaced,
+                    Err(error) => Outcome::Failed {
+                        why: with_causes(error).to_string(),
+                    },
+                };
+                if let (Err(_), Some(before)) = (&replaced, before) {
+                    // All or nothing.
+                    report = self.move_to(name, &before, how.options).await?;
+                    std::mem::swap(&mut report.from, &mut report.to);
+                    report.result = match report.result {
+                        ReloadResult::Moved => ReloadResult::Unchanged,
+                        result => result,
+                    };
+                }
+                report.processes.push(ProcessReport {
+                    pid: old.id(),
+                    kind: String::new(),
+                    outcome,
+                });
+            }
+        }
+        Ok(report)
+    }
+
+    /// Makes a version the current one, and moves the processes that offer themselves.
+    async fn move_to(
+        &self,
+        name: &str,
+        version: &Version<Module<State>>,
+        options: ReloadOptions,
+    ) -> Result<Report, ReloadFailure> {
         let (sender, receiver) = async_channel::bounded(1);
-        let (versions, module_name) = (self.versions.clone(), name.to_owned());
-        let new = version.hash;
+        let (versions, name) = (self.versions.clone(), name.to_owned());
+        let version = version.clone();
         // A task of its own: it must go on when who has asked for it is gone.
         self.scheduler.spawn(async move {
-            let report = versions.reload(&module_name, version, options).await;
+            let report = versions.reload(&name, version, options).await;
             sender.try_send(report).ok();
         });
         let report = receiver.recv().await.map_err(|_| ReloadFailure::ShutDown)?;
-        let report = report.map_err(ReloadFailure::Reload)?;
-        if report.result != ReloadResult::Unchanged {
-            self.see_to(name, others).await;
-        } else if report.from != report.to
-            && !options.dry_run
-            && self.processes_of(&new).await.is_empty()
-        {
-            // It was given up, and nobody is left that runs it.
-            self.versions.forget_old(name, &new);
-        }
-        Ok(report)
+        report.map_err(ReloadFailure::Reload)
+    }
+
+    /// The program of a module and its root process, if that does not offer itself.
+    fn offering_nothing(&self, name: &str) -> Option<(Program, Process)> {
+        let program = self.programs.of(name)?;
+        let process = program.process();
+        let offering = self.versions.old_and_offering(name);
+        let offers = offering.is_some_and(|(_, offering)| offering.contains(&process.id()));
+        (!offers).then_some((program, process))
     }
 
     /// Makes sure that no process runs the version before the current one, which will be
@@ -173,11 +223,10 @@ impl Runtime {
         Ok(())
     }
 
-    /// Sees to the processes that run the version before the current one and do not offer
+    /// Kills processes that run the version before the current one and do not offer
     /// themselves.
-    async fn see_to(&self, name: &str, others: Others) {
-        let old = self.versions.old_and_offering(name);
-        let (Some((hash, offering)), false) = (old, others == Others::Keep) else {
+    async fn end_others(&self, name: &str, others: Others) {
+        let Some((hash, offering)) = self.versions.old_and_offering(name) else {
             return;
         };
         for process in self.processes_of(&hash).await {

@@ -32,6 +32,7 @@ use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
 use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
+use crate::program::Programs;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
@@ -61,6 +62,8 @@ pub struct Runtime {
     _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
     pub(crate) versions: Versions<Module<State>>,
+    /// The root processes that can be replaced.
+    pub(crate) programs: Programs,
 }
 
 /// How a [`Runtime`] is to be started.
@@ -132,13 +135,14 @@ type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync
 ///     .stdio(Stdio::captured(Capture::root()));
 /// # drop(root);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Root {
     export: String,
     params: Vec<Val>,
     config: Config,
     stdio: Stdio,
     environment: Option<Environment>,
+    listeners: Option<Listeners>,
 }
 
 /// Why the runtime did not start.
@@ -189,7 +193,10 @@ impl Runtime {
     pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
         let names = NameScope::new(environment);
-        let opened = self.environment_of(&root.config, root.stdio, names).await;
+        let listeners = root.listeners.unwrap_or_default();
+        let opened = self
+            .environment_of(&root.config, root.stdio, names, listeners)
+            .await;
         let process = Spawn {
             module: module.clone(),
             config: Arc::new(root.config),
@@ -228,8 +235,12 @@ impl Runtime {
             config,
             stdio,
             environment: _,
+            listeners,
         } = root;
-        let opened = self.environment_of(&config, stdio, names.clone()).await;
+        let listeners = listeners.unwrap_or_default();
+        let opened = self
+            .environment_of(&config, stdio, names.clone(), listeners)
+            .await;
         let own = opened.map_err(RootError::Directory)?;
         let config = Arc::new(config);
         let versions = self.versions.clone();
@@ -248,13 +259,14 @@ impl Runtime {
         config: &Config,
         stdio: Stdio,
         names: NameScope,
+        listeners: Listeners,
     ) -> Result<ChildEnvironment, OpenError> {
         let services = Services {
             loader: self.loader.clone(),
             names,
             timers: self.timers.clone(),
             versions: self.versions.clone(),
-            listeners: Listeners::new(),
+            listeners,
         };
         Ok(ChildEnvironment {
             services: Arc::new(services),
@@ -294,9 +306,19 @@ impl Runtime {
             .collect()
     }
 
-    /// Kills all processes of the runtime's environment, waits until they are
+    /// Where the processes of its program live: the [environment](Runtime::environment) of
+    /// the runtime, unless the program was replaced since.
+    pub fn main_environment(&self) -> Environment {
+        let replaced = self.programs.main_environment();
+        replaced.unwrap_or_else(|| self.environment.clone())
+    }
+
+    /// Kills all processes of all environments, waits until they are
     /// gone, and stops the threads.
     pub async fn shut_down(&self) {
+        for environment in self.environments() {
+            environment.shut_down().await;
+        }
         self.environment.shut_down().await;
         self.scheduler.stop();
     }
@@ -432,6 +454,7 @@ impl Builder {
             environments,
             timers,
             versions: Versions::new(),
+            programs: Programs::default(),
             _memory_watch: memory_watch.map(Arc::new),
         })
     }
@@ -476,6 +499,7 @@ impl Root {
             config: Config::trusted(),
             stdio: Stdio::default(),
             environment: None,
+            listeners: None,
         }
     }
 
@@ -500,6 +524,12 @@ impl Root {
     /// Where it lives, if not in the runtime's environment.
     pub fn environment(mut self, environment: Environment) -> Root {
         self.environment = Some(environment);
+        self
+    }
+
+    /// What it shares sockets through with the root process that it replaces.
+    pub(crate) fn listeners(mut self, listeners: Listeners) -> Root {
+        self.listeners = Some(listeners);
         self
     }
 }

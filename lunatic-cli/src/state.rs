@@ -153,7 +153,7 @@ impl ProcessHost for State {
             timers: StartedTimers::new(account),
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(config.clone(), stdio.clone()),
-            net: GuestNet::new(self.net.config().clone()),
+            net: self.net.successor(account).map_err(Failure::new)?,
             reload: self.reload.successor(),
             process,
         })
@@ -163,11 +163,11 @@ impl ProcessHost for State {
         self.process.join(older.process);
         self.mailbox.join(older.mailbox);
         self.errors.join(older.errors);
+        self.net.join(older.net);
         // What follows is still empty: an instance that has not taken over cannot have it.
         self.timers = older.timers;
         self.supervisors = older.supervisors;
         self.wasi = older.wasi;
-        self.net = older.net;
         self.reload.join(older.reload);
     }
 

@@ -6,7 +6,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::{World, assert_failed, module, send};
-use lunatic_cli::{Others, ReloadFailure, Root, State};
+use lunatic_cli::{ReloadFailure, Reloading, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{Process, SpawnOptions};
 use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
@@ -60,6 +60,13 @@ struct App {
     module: Module<State>,
 }
 
+fn how(options: ReloadOptions) -> Reloading {
+    Reloading {
+        options,
+        ..Reloading::default()
+    }
+}
+
 impl App {
     fn new(text: &str) -> App {
         let world = World::new();
@@ -74,10 +81,7 @@ impl App {
 
     fn reload_with(&self, text: &str, options: ReloadOptions) -> Result<Report, ReloadFailure> {
         let bytes = text.into();
-        let reload = self
-            .world
-            .runtime
-            .reload("app", bytes, options, Others::Keep, false);
+        let reload = self.world.runtime.reload("app", bytes, how(options));
         wait("the reload", reload)
     }
 
@@ -196,13 +200,10 @@ fn a_kind_without_an_entry_is_refused_before_anything_is_done() {
         "at_all",
     );
     assert_eq!(app.count(&process), 21);
-    let unknown = app.world.runtime.reload(
-        "ap",
-        counter(2, "").into(),
-        ReloadOptions::default(),
-        Others::Keep,
-        false,
-    );
+    let unknown = app
+        .world
+        .runtime
+        .reload("ap", counter(2, "").into(), Reloading::default());
     let error = wait("the reload", unknown).unwrap_err().to_string();
     assert_eq!(error, "there is no module `ap`; there are `app`");
 }
@@ -278,7 +279,7 @@ fn all_go_back_if_a_process_fails_within_the_trial() {
     let (sender, report) = async_channel::bounded(1);
     let runtime = app.world.runtime.clone();
     let waiting = std::thread::spawn(move || {
-        let reload = runtime.reload("app", fails.into(), options, Others::Keep, false);
+        let reload = runtime.reload("app", fails.into(), how(options));
         sender.try_send(wait("the reload", reload).unwrap()).ok();
     });
     let moved = || app.world.runtime.versions()[0].is_reloading;
@@ -370,10 +371,14 @@ fn a_third_version_waits_until_nobody_runs_the_first_one() {
     assert_eq!(app.reload(&counter(2, "")).result, ReloadResult::Moved);
     let bytes = counter(3, "").into();
     let options = ReloadOptions::default();
-    let purge = app
-        .world
-        .runtime
-        .reload("app", bytes, options, Others::Keep, true);
+    let purge = app.world.runtime.reload(
+        "app",
+        bytes,
+        Reloading {
+            purge: true,
+            ..how(options)
+        },
+    );
     assert_eq!(
         wait("the reload", purge).unwrap().result,
         ReloadResult::Moved

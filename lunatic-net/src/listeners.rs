@@ -166,6 +166,31 @@ impl Listeners {
         }
     }
 
+    /// Whether processes of this root have something bound at which connections or
+    /// datagrams arrive.
+    pub fn has_bound(&self) -> bool {
+        let tcp = self.has_entry::<net::TcpListener>(|_| true);
+        tcp || self.has_entry::<net::UdpSocket>(|_| true)
+    }
+
+    /// Whether processes of this root have begun to take what arrives at an address that
+    /// they have bound.
+    pub fn has_begun(&self) -> bool {
+        let generation = self.0.generation;
+        self.has_entry::<net::TcpListener>(|turn| turn.has_begun(generation))
+            || self.has_entry::<net::UdpSocket>(|turn| turn.has_begun(generation))
+    }
+
+    fn has_entry<S: Kind>(&self, is_wanted: impl Fn(&Turn) -> bool) -> bool {
+        let table = S::table(&self.0.lineage).lock();
+        let entries = table.values().flatten();
+        let mut own = entries.filter(|entry| entry.generation == self.0.generation);
+        own.any(|entry| {
+            let shared = entry.shared.upgrade();
+            shared.is_some_and(|shared| is_wanted(&shared.turn))
+        })
+    }
+
     /// Leaves what arrives to the other roots again: to be called when all processes of
     /// this root have ended while those of the root that it has replaced still live.
     pub fn give_back(&self) {

@@ -21,6 +21,11 @@ impl Turn {
         }
     }
 
+    /// Returns whether a generation has begun to take what arrives, and none after it.
+    pub(crate) fn has_begun(&self, generation: u64) -> bool {
+        self.begun.load(Ordering::SeqCst) == generation
+    }
+
     /// Returns whether a generation may take what arrives.
     pub(crate) fn is_of(&self, generation: u64) -> bool {
         self.begun.load(Ordering::SeqCst) <= generation

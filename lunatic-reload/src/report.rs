@@ -98,6 +98,8 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
+    /// It has offered nothing, and another root process has taken its place.
+    Replaced,
     /// It was to go back to the old version, and runs the new one.
     Stuck {
         /// Why.
@@ -109,6 +111,12 @@ impl Report {
     /// How many processes run the new version now.
     pub fn moved(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::Moved { .. } | Outcome::Stuck { .. }))
+    }
+
+    /// Whether all that has moved was to go back.
+    pub fn is_back(&self) -> bool {
+        self.count(|outcome| matches!(outcome, Outcome::WentBack | Outcome::Stuck { .. })) > 0
+            || self.result == ReloadResult::Unchanged
     }
 
     /// The longest pause of a process.
@@ -136,6 +144,7 @@ impl fmt::Display for Outcome {
             Outcome::Ended => f.write_str("ended"),
             Outcome::Failed { why } => write!(f, "failed: {why}"),
             Outcome::Declined { why } => write!(f, "declined: {why}"),
+            Outcome::Replaced => f.write_str("replaced by a new root process"),
             Outcome::Stuck { why } => write!(f, "could not go back: {why}"),
         }
     }

@@ -287,6 +287,7 @@ impl World {
                 Outcome::Moved { .. } => assert!(alive && runs_new && !self.has_gone_back),
                 Outcome::Stuck { .. } => assert!(alive && runs_new && self.has_gone_back),
                 Outcome::WentBack => assert!(!runs_new && process.moved.is_some()),
+                Outcome::Replaced => panic!("a rollout replaces nobody"),
                 Outcome::NotAsked => assert!(self.has_gone_back && !runs_new),
                 Outcome::Late | Outcome::Failed { .. } | Outcome::Declined { .. } => {
                     assert!(!runs_new);

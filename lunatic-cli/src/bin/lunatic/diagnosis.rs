@@ -37,7 +37,8 @@ pub(crate) async fn load(
 ) -> Result<Module<State>, Problem> {
     let guest = interface::guest_library(&bytes);
     let shown = path.display();
-    runtime.load(bytes).await.map_err(|error| match error {
+    let loaded = runtime.load_version(&module_name(path), bytes).await;
+    loaded.map_err(|error| match error {
         LoadError::Component => Problem::new(format!("`{shown}` is a component, not a module"))
             .help("build for wasm32-wasip1, not for wasm32-wasip2 or later"),
         LoadError::NotWasm => Problem::new(format!("`{shown}` is neither a wasm module nor text format"))
@@ -47,6 +48,12 @@ pub(crate) async fn load(
         LoadError::Imports(problems) => imports(path, &problems, guest.as_deref()),
         other => Problem::new(format!("`{shown}`: {}", with_causes(&other))),
     })
+}
+
+/// The name of the module in a file, by which it is reloaded: the stem of the file's name.
+pub(crate) fn module_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    stem.to_string_lossy().into_owned()
 }
 
 /// A module without an entry.

@@ -1,0 +1,151 @@
+//! Versions of modules, as they are told at the admin socket.
+
+use std::time::Duration;
+
+use lunatic_admin::{
+    ModuleVersions, Refusal, RefusalKind, Reload, Reloaded, ReloadedProcess, VersionUse,
+};
+use lunatic_engine::{Module, ModuleHash};
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line, with_causes};
+use lunatic_reload::{NamedVersions, Outcome, ProcessReport, ReloadOptions, Report, Version};
+
+use crate::program::ReplaceLimits;
+use crate::reloading::{Others, Reloading};
+use crate::runtime::Runtime;
+use crate::state::State;
+
+/// All modules that have a name.
+pub(super) async fn versions(runtime: &Runtime) -> Vec<ModuleVersions> {
+    let mut modules = Vec::new();
+    for named in runtime.versions() {
+        modules.push(module(runtime, named).await);
+    }
+    modules
+}
+
+async fn module(runtime: &Runtime, named: NamedVersions<Module<State>>) -> ModuleVersions {
+    // Those of the table of versions itself, and of what was asked of it.
+    const OWN_HANDLES: usize = 2;
+    let old = match named.old {
+        Some(old) => Some(version(runtime, &old, OWN_HANDLES).await),
+        None => None,
+    };
+    ModuleVersions {
+        module: named.name.to_string(),
+        current: version(runtime, &named.current, OWN_HANDLES).await,
+        old,
+        offering: named.offering,
+        reloading: named.is_reloading,
+    }
+}
+
+async fn version(
+    runtime: &Runtime,
+    version: &Version<Module<State>>,
+    own_handles: usize,
+) -> VersionUse {
+    /// A process has one in its state and one in its body.
+    const HANDLES_OF_A_PROCESS: usize = 2;
+    let processes = runtime.processes_of(&version.hash).await.len();
+    let others = own_handles + HANDLES_OF_A_PROCESS * processes;
+    let entries = version.entries.iter();
+    VersionUse {
+        hash: ModuleHash::from_bytes(version.hash).to_string(),
+        entries: entries
+            .map(|(kind, version)| (kind.to_owned(), version))
+            .collect(),
+        processes,
+        handles: version.module.handles().saturating_sub(others),
+    }
+}
+
+/// Does a reload.
+pub(super) async fn reload(
+    runtime: &Runtime,
+    request: Reload,
+    bytes: Vec<u8>,
+) -> Result<Reloaded, Refusal> {
+    let name = module_name(runtime, &request)?;
+    let how = Reloading {
+        options: ReloadOptions {
+            timeout: Duration::from_millis(request.timeout_ms),
+            trial: Duration::from_millis(request.trial_ms),
+            keep_going: request.keep_going,
+            dry_run: request.dry_run,
+        },
+        others: match request.others {
+            lunatic_admin::Others::Keep => Others::Keep,
+            lunatic_admin::Others::Restart => Others::Restart,
+            lunatic_admin::Others::Kill => Others::Kill,
+            lunatic_admin::Others::Replace => Others::Replace(ReplaceLimits {
+                start: Duration::from_millis(request.timeout_ms),
+                drain: Duration::from_millis(request.drain_ms),
+            }),
+        },
+        purge: request.purge,
+    };
+    let report = runtime.reload(&name, bytes, how).await;
+    report
+        .map(told)
+        .map_err(|error| Refusal::new(RefusalKind::Other, with_causes(&error)))
+}
+
+/// The module that is meant: one of those that were named, or the only one.
+fn module_name(runtime: &Runtime, request: &Reload) -> Result<String, Refusal> {
+    let modules = runtime.versions();
+    let known = |name: &&String| modules.iter().any(|module| *module.name == ***name);
+    if let Some(name) = request.modules.iter().find(known) {
+        return Ok(name.clone());
+    }
+    if let ([only], false) = (modules.as_slice(), request.strict) {
+        return Ok(only.name.to_string());
+    }
+    let names: Vec<_> = modules.iter().map(|module| &*module.name).collect();
+    let wanted = request.modules.first().map_or("", String::as_str);
+    let text = match names.is_empty() {
+        true => format!("there is no module `{wanted}`, nor any other that has a name"),
+        false => format!(
+            "there is no module `{wanted}`; there are `{}`: name one with --module",
+            names.join("`, `")
+        ),
+    };
+    Err(Refusal::new(RefusalKind::BadRequest, text))
+}
+
+fn told(report: Report) -> Reloaded {
+    Reloaded {
+        module: report.name,
+        from: report.from,
+        to: report.to,
+        result: match report.result {
+            lunatic_reload::ReloadResult::Moved => lunatic_admin::ReloadResult::Moved,
+            lunatic_reload::ReloadResult::Unchanged => lunatic_admin::ReloadResult::Unchanged,
+            lunatic_reload::ReloadResult::Partly => lunatic_admin::ReloadResult::Partly,
+        },
+        processes: report.processes.into_iter().map(process).collect(),
+    }
+}
+
+fn process(process: ProcessReport) -> ReloadedProcess {
+    let outcome = match process.outcome {
+        Outcome::NotAsked => "not_asked",
+        Outcome::Moved { .. } => "moved",
+        Outcome::WentBack => "went_back",
+        Outcome::Late => "late",
+        Outcome::Ended => "ended",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Declined { .. } => "declined",
+        Outcome::Replaced => "replaced",
+        Outcome::Stuck { .. } => "stuck",
+    };
+    ReloadedProcess {
+        pid: lunatic_admin::ProcessId::from_bits(process.pid.to_bits()),
+        kind: process.kind,
+        outcome: outcome.to_owned(),
+        text: on_one_line(&process.outcome, MAX_LOGGED_BYTES).to_string(),
+        pause_us: match process.outcome {
+            Outcome::Moved { pause_us } => Some(pause_us),
+            _ => None,
+        },
+    }
+}

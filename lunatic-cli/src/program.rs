@@ -1,0 +1,318 @@
+//! Root processes that can be replaced as a whole.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Timer;
+use event_listener::Event;
+use futures_lite::future;
+use lunatic_engine::Module;
+use lunatic_net::Listeners;
+use lunatic_process::{Environment, ExitReason, Process};
+use parking_lot::Mutex;
+
+use crate::runtime::{Root, RootError, Runtime};
+use crate::state::State;
+
+/// A root process with all its descendants, in an environment of its own. Another version
+/// of its module can replace it as a whole: it offers nothing for that.
+///
+/// A new root process runs beside the old one. Where it binds an address at which the old
+/// processes listen, it gets the same socket, and from its first `accept` on theirs wait. The
+/// old processes are killed when their connections have ended, or after a while. If the new
+/// root process ends before its first `accept`, the old ones go on.
+///
+/// All clones are the same program.
+#[derive(Clone)]
+pub struct Program {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    module_name: Option<Arc<str>>,
+    root: Root,
+    state: Mutex<Progress>,
+    changed: Event,
+}
+
+struct Progress {
+    running: Running,
+    /// While a new root process runs that has not accepted yet.
+    is_replacing: bool,
+    /// How often it was replaced.
+    replaced: u64,
+}
+
+#[derive(Clone)]
+struct Running {
+    process: Process,
+    environment: Environment,
+    listeners: Listeners,
+}
+
+/// The programs of a runtime, in the order in which they were started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Programs(Arc<Mutex<Vec<Program>>>);
+
+/// How long a replacement may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplaceLimits {
+    /// How long the new root process has until its first `accept`.
+    pub start: Duration,
+    /// How long the connections of the old processes may go on.
+    pub drain: Duration,
+}
+
+impl Default for ReplaceLimits {
+    /// 30 s each.
+    fn default() -> ReplaceLimits {
+        ReplaceLimits {
+            start: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a program was not replaced. The old processes go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// Another replacement goes on.
+    InProgress,
+    /// The new root process did not start.
+    NotStarted(RootError),
+    /// It ended before its first `accept`.
+    Ended(ExitReason),
+    /// It has not accepted within this time.
+    TookTooLong(Duration),
+}
+
+/// How often it is looked whether the new root process has accepted.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+impl Runtime {
+    /// Starts a root process as [`spawn`](Runtime::spawn) does, which can be replaced later.
+    ///
+    /// # Errors
+    ///
+    /// [`RootError`].
+    pub async fn start_program(
+        &self,
+        module: &Module<State>,
+        root: Root,
+    ) -> Result<Program, RootError> {
+        let environment = self.environment().clone();
+        let listeners = Listeners::new();
+        let first = root.clone().listeners(listeners.clone());
+        let process = self.spawn(module, first).await?;
+        let running = Running {
+            process,
+            environment,
+            listeners,
+        };
+        let program = Program {
+            shared: Arc::new(Shared {
+                module_name: module.version_of().cloned(),
+                root,
+                state: Mutex::new(Progress {
+                    running,
+                    is_replacing: false,
+                    replaced: 0,
+                }),
+                changed: Event::new(),
+            }),
+        };
+        self.programs.0.lock().push(program.clone());
+        Ok(program)
+    }
+}
+
+impl Programs {
+    /// The program that runs a module with this name.
+    pub(crate) fn of(&self, module_name: &str) -> Option<Program> {
+        let programs = self.0.lock();
+        let is_of = |program: &&Program| program.shared.module_name.as_deref() == Some(module_name);
+        programs.iter().find(is_of).cloned()
+    }
+
+    /// Where the processes of the first program live.
+    pub(crate) fn main_environment(&self) -> Option<Environment> {
+        let programs = self.0.lock();
+        programs.first().map(Program::environment)
+    }
+}
+
+impl Program {
+    /// The root process, as it is now.
+    pub fn process(&self) -> Process {
+        self.shared.state.lock().running.process.clone()
+    }
+
+    /// Where its processes live now.
+    pub fn environment(&self) -> Environment {
+        self.shared.state.lock().running.environment.clone()
+    }
+
+    /// Waits until the root process has ended that no other has replaced.
+    pub async fn wait(&self) -> ExitReason {
+        loop {
+            let changed = self.shared.changed.listen();
+            let (process, number) = {
+                let state = self.shared.state.lock();
+                (state.running.process.clone(), state.replaced)
+            };
+            let ended = async { Some(process.wait().await) };
+            let changed = async {
+                changed.await;
+                None
+            };
+            let Some(reason) = future::or(ended, changed).await else {
+                continue;
+            };
+            let again = self.shared.changed.listen();
+            match self.has_ended(number) {
+                Some(true) => return reason,
+                // Another one may become the root process yet.
+                Some(false) => again.await,
+                None => {}
+            }
+        }
+    }
+
+    /// Whether the root process that has ended was the last one: false while another is
+    /// about to replace it, and `None` if one has.
+    fn has_ended(&self, number: u64) -> Option<bool> {
+        let state = self.shared.state.lock();
+        (state.replaced == number).then_some(!state.is_replacing)
+    }
+
+    /// A replacement is over: this is the root process from now on, if there is one.
+    fn settle(&self, process: Option<&Process>, environment: &Environment, listeners: &Listeners) {
+        let mut state = self.shared.state.lock();
+        state.is_replacing = false;
+        if let Some(process) = process {
+            state.replaced += 1;
+            state.running = Running {
+                process: process.clone(),
+                environment: environment.clone(),
+                listeners: listeners.clone(),
+            };
+        }
+    }
+
+    /// Replaces its processes by those of another version of its module. Returns when the
+    /// new root process has taken over; the connections of the old processes go on then.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplaceError`].
+    pub(crate) async fn replace(
+        &self,
+        runtime: &Runtime,
+        module: &Module<State>,
+        limits: ReplaceLimits,
+    ) -> Result<Process, ReplaceError> {
+        let old = {
+            let mut state = self.shared.state.lock();
+            if state.is_replacing {
+                return Err(ReplaceError::InProgress);
+            }
+            state.is_replacing = true;
+            state.running.clone()
+        };
+        let environment = runtime.new_environment(old.environment.id());
+        let listeners = old.listeners.successor();
+        let root = self.shared.root.clone();
+        let root = root
+            .environment(environment.clone())
+            .listeners(listeners.clone());
+        let begun = match runtime.spawn(module, root).await {
+            Ok(process) => {
+                let begun = has_begun(&process, &old.listeners, &listeners, limits.start).await;
+                begun.map(|()| process)
+            }
+            Err(error) => Err(ReplaceError::NotStarted(error)),
+        };
+        self.settle(begun.as_ref().ok(), &environment, &listeners);
+        self.shared.changed.notify(usize::MAX);
+        match &begun {
+            Ok(_) => {
+                runtime.scheduler.spawn(async move {
+                    let drained = old.listeners.drained();
+                    let late = async {
+                        Timer::after(limits.drain).await;
+                    };
+                    future::or(drained, late).await;
+                    old.environment.shut_down().await;
+                });
+            }
+            Err(_) => {
+                environment.shut_down().await;
+                listeners.give_back();
+            }
+        }
+        begun
+    }
+}
+
+/// Waits until a new root process has taken over from the old one.
+async fn has_begun(
+    process: &Process,
+    old: &Listeners,
+    new: &Listeners,
+    limit: Duration,
+) -> Result<(), ReplaceError> {
+    let begun = async {
+        // Without a socket there is nothing to take over.
+        while old.has_bound() && !new.has_begun() {
+            Timer::after(LOOK_INTERVAL).await;
+        }
+        Ok(())
+    };
+    let ended = async { Err(ReplaceError::Ended(process.wait().await)) };
+    let late = async {
+        Timer::after(limit).await;
+        Err(ReplaceError::TookTooLong(limit))
+    };
+    future::or(ended, future::or(begun, late)).await
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("module_name", &self.shared.module_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ReplaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplaceError::InProgress => f.write_str("it is being replaced already"),
+            ReplaceError::NotStarted(_) => f.write_str("the new root process did not start"),
+            ReplaceError::Ended(reason) => {
+                write!(
+                    f,
+                    "the new root process ended before it accepted a connection: {reason}"
+                )
+            }
+            ReplaceError::TookTooLong(limit) => {
+                write!(
+                    f,
+                    "the new root process has not accepted a connection within {limit:?}"
+                )
+            }
+        }
+    }
+}
+
+impl Error for ReplaceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ReplaceError::NotStarted(error) => Some(error),
+            _ => None,
+        }
+    }
+}
