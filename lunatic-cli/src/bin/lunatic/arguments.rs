@@ -9,6 +9,7 @@ use lunatic_engine::Geometry;
 
 use crate::admin::Naming;
 use crate::grants::Grants;
+use crate::reload::{ReloadArguments, VersionsArguments};
 use crate::testing;
 
 /// An Erlang-inspired runtime for WebAssembly.
@@ -31,6 +32,12 @@ pub(crate) enum Command {
     Start(Start),
     /// Look for mistakes in a manifest, and in what it names, without running it.
     Check(Application),
+    /// Exchange the code of processes of a running program, while they live.
+    ///
+    /// Exits with 0 if all have moved, 1 if nothing has changed, 3 if some have moved.
+    Reload(ReloadArguments),
+    /// Show the versions of the modules of a running program, and what keeps them.
+    Versions(VersionsArguments),
     /// Show or clear what is kept of compiled modules.
     Cache(Cache),
 }
@@ -120,6 +127,15 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     pub(crate) naming: Naming,
+
+    /// Look whether the file changes, and let the new version take the place of the old one.
+    ///
+    /// Processes that offer their state move to the new version. A program that offers
+    /// nothing is replaced: a new `_start` runs beside the old one, takes over its
+    /// sockets when it accepts its first connection, and the old processes end with
+    /// their connections. If the new version does not load or start, the old one goes on.
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
     #[arg(long)]

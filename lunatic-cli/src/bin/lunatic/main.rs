@@ -14,12 +14,14 @@ mod logging;
 mod manifest;
 mod output;
 mod problem;
+mod reload;
 mod run;
 mod signals;
 mod similar;
 mod start;
 mod test;
 mod testing;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Test(test) => test::test(test),
         Command::Start(start) => start::start(&start),
         Command::Check(check) => check::check(&check),
+        Command::Reload(arguments) => reload::reload(&arguments),
+        Command::Versions(arguments) => reload::versions(&arguments),
         Command::Cache(cache) => cache::cache(&cache),
     };
     let code = done.unwrap_or_else(|problem| problem.print());

@@ -9,12 +9,12 @@ use futures_lite::future;
 use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
-use lunatic_process::{ExitReason, FailureKind, Process};
+use lunatic_process::{ExitReason, FailureKind};
 
 use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
 use crate::signals::Signals;
-use crate::{admin, cache, diagnosis, log_writer, logging, test, testing};
+use crate::{admin, cache, diagnosis, log_writer, logging, test, testing, watch};
 
 /// The entry of a program (ABI §16.1).
 const START: &str = "_start";
@@ -72,14 +72,22 @@ async fn run_program(
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &run.naming)?;
     let root = Root::new(START).config(config(path, run)?);
-    let process = runtime
-        .spawn(module, root)
+    let program = runtime
+        .start_program(module, root)
         .await
         .map_err(|failure| diagnosis::not_started(path, &failure))?;
     let told_to_end = async { Ended::BySignal(signals.next().await) };
-    match future::or(ended(&process), told_to_end).await {
+    let ended = async { Ended::ByItself(program.wait().await) };
+    let watching = async {
+        match run.watch {
+            true => watch::watch(runtime, path).await,
+            false => future::pending().await,
+        }
+        future::pending().await
+    };
+    match future::or(future::or(ended, told_to_end), watching).await {
         Ended::ByItself(reason) => {
-            runtime.environment().flush_log();
+            runtime.main_environment().flush_log();
             Ok(report(path, &reason))
         }
         Ended::BySignal(code) => {
@@ -108,10 +116,6 @@ enum Ended {
     ByItself(ExitReason),
     /// With the exit code that tells of it.
     BySignal(u8),
-}
-
-async fn ended(process: &Process) -> Ended {
-    Ended::ByItself(process.wait().await)
 }
 
 /// Ends all processes at once, but does not wait for ever. A further signal makes the
