@@ -166,8 +166,11 @@ impl Error for NotTakenOver {}
 /// `lunatic::reload::accept` (ABI §27): the caller, which runs in an entry, is the process
 /// from now on.
 ///
-/// Traps elsewhere, and if the process is not wanted any more.
+/// Traps elsewhere, in a start function too, and if the process is not wanted any more.
 async fn accept<T: ReloadHost>(mut caller: Caller<'_, T>) -> Result<()> {
+    if !caller.data().process().incarnation().has_started() {
+        return Err(Misuse::refused("a start function cannot accept").into());
+    }
     let arrival = caller.data_mut().reload().part().arrival.take();
     let Some((member, hand_over)) = arrival else {
         return Err(Misuse::refused("only an entry that has not accepted yet can accept").into());

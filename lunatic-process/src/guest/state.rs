@@ -207,7 +207,7 @@ impl<T: ProcessHost> Incarnation<T> {
     }
 
     /// Returns whether the instance is made.
-    pub(super) fn has_started(&self) -> bool {
+    pub fn has_started(&self) -> bool {
         self.started
     }
 }
