@@ -14,6 +14,7 @@ use harness::{World, assert_failed, module, send};
 use lunatic_account::{AccountLimits, Kind};
 use lunatic_cli::{Config, NameScope, Others, ReloadFailure, Root, State};
 use lunatic_engine::Module;
+use lunatic_mailbox::Pid;
 use lunatic_process::{Process, ProcessConfig};
 use lunatic_reload::{Outcome, ReloadError, ReloadOptions, ReloadResult, Report};
 use lunatic_supervisor::{ChildSpec, Spec};
@@ -604,7 +605,7 @@ fn offers_that_are_none_trap() {
         ),
         (
             "(call $create_data (i64.const 1) (i64.const 1)) (drop (call $hand_over (i64.const 1) (i32.const 65533)))",
-            "65533",
+            "0xfffd",
         ),
         ("(call $refuse (i32.const 0) (i32.const 1025))", "1024"),
     ] {
@@ -641,6 +642,28 @@ fn what_nobody_wants_changes_nothing() {
     let world = World::new();
     world.run_main(text(1));
     assert_eq!(world.reports(), expected);
+}
+
+#[test]
+fn a_module_that_a_guest_compiles_is_no_version_though_it_has_the_same_bytes() {
+    let app = App::new(&Counter::new(1));
+    let process = app.spawn_and_count();
+    app.world.give(Counter::new(1).text());
+    let compiles = app.world.load(
+        r#"(func (export "main")
+            (call $report (call $compile_given))
+            (call $ok (call $spawn (i64.const 0) (i64.const -1) (i64.const 0) @main
+                (i32.const 0) (i32.const 0) (i32.const 0xff00)))
+            (call $report (i64.load (i32.const 0xff00)))
+            (call $sleep))"#,
+    );
+    app.world.spawn(&compiles, "main");
+    assert_eq!(app.world.report(), 0);
+    let id = Pid::from_bits(app.world.report() as u64);
+    let stranger = app.world.runtime.environment().process(id).unwrap();
+    assert_eq!(app.count(&stranger), 11);
+    app.moves(&Counter::new(2));
+    assert_eq!((app.count(&process), app.count(&stranger)), (22, 21));
 }
 
 #[test]
