@@ -109,6 +109,10 @@ attacks! {
     poll_many
     random_bytes
     recursion
+    reload_hand_over
+    reload_kind_huge
+    reload_offers
+    reload_poses_as_entry
     rights_granted
     rights_to_compile_granted
     selective_receive

@@ -18,6 +18,8 @@ pub struct MemoryLimiter {
 #[derive(Debug)]
 struct Charged {
     charge: Charge,
+    /// What was in it at first beside what the instance begins with, in bytes.
+    beside: u64,
     /// Bytes of its memory.
     memory: usize,
     /// Elements of its table.
@@ -39,6 +41,7 @@ impl MemoryLimiter {
     ///   [`ModuleInfo::instance_bytes`], is in it already.
     pub fn charged(limits: MemoryLimits, charge: Charge, info: &ModuleInfo) -> MemoryLimiter {
         let charged = Charged {
+            beside: charge.amount().saturating_sub(info.instance_bytes()),
             charge,
             memory: usize::try_from(info.memory_minimum).unwrap_or(usize::MAX),
             table: usize::try_from(info.table_minimum).unwrap_or(usize::MAX),
@@ -47,6 +50,11 @@ impl MemoryLimiter {
             limits,
             charged: Some(charged),
         }
+    }
+
+    /// What the charge had in it at first beside what the instance begins with, in bytes.
+    pub fn charged_beside(&self) -> u64 {
+        self.charged.as_ref().map_or(0, |charged| charged.beside)
     }
 
     /// The limits.

@@ -360,7 +360,10 @@ impl Rollout {
             let is_on_its_way = kind
                 .first
                 .is_some_and(|(asked, _)| now.duration_since(asked) < PATIENCE);
-            if let (false, Some(pid)) = (is_on_its_way, kind.waiting.pop_first()) {
+            if is_on_its_way {
+                continue;
+            }
+            if let Some(pid) = kind.waiting.pop_first() {
                 kind.first = Some((now, pid));
                 next.push(pid);
             }
@@ -442,7 +445,7 @@ impl Progress {
             (GoingBack, Event::Moved(_)) => Outcome::WentBack,
             (GoingBack, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
             (GoingBack, Event::Ended(_)) => Outcome::Ended,
-            (Done(Outcome::Moved { .. }), Event::Ended(failed)) => {
+            (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), Event::Ended(failed)) => {
                 return (Done(Outcome::Ended), failed && within_trial);
             }
             (_, Event::Moved(pause)) if is_ahead => Outcome::Moved {

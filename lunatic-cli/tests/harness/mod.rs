@@ -142,6 +142,11 @@ impl World {
         wait("a report", self.reports.recv()).expect("the world holds a sender")
     }
 
+    /// Waits for the next number that a guest reports.
+    pub async fn next_report(&self) -> i64 {
+        self.reports.recv().await.expect("the world holds a sender")
+    }
+
     /// The next numbers that guests report.
     #[track_caller]
     pub fn reports<const N: usize>(&self) -> [i64; N] {

@@ -28,7 +28,7 @@ pub struct Incarnation<T: ProcessHost> {
     /// `None` until the instance is made.
     memory: Option<Memory>,
     started: bool,
-    limits: MemoryLimiter,
+    pub(super) limits: MemoryLimiter,
     /// The host function that it has called last, of those that may wait.
     entered: Option<&'static str>,
     /// How many calls of `trap::catch` are open.

@@ -9,6 +9,7 @@ mod machine;
 mod measurement;
 mod network;
 mod plan;
+mod reload;
 mod results;
 mod subject;
 mod table;
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// Measures the network guests under load instead of all else
     #[arg(long, conflicts_with_all = ["against", "beam", "huge", "only", "runs"])]
     network: bool,
+    /// Measures how processes move to another version of their module instead of all else
+    #[arg(long, conflicts_with_all = ["against", "beam", "huge", "only", "runs", "network"])]
+    reload: bool,
     /// How often all that is not memory is measured
     #[arg(long, value_name = "N", default_value = "5")]
     runs: NonZeroUsize,
@@ -56,6 +60,9 @@ pub(crate) struct Options {
 pub(crate) fn main(options: &Options) -> Result<()> {
     if options.network {
         return network::main(options.quick);
+    }
+    if options.reload {
+        return reload::main(options.quick);
     }
     let machine = Machine::here()?;
     let subjects = subject::prepare(options.against.as_deref(), options.beam)?;

@@ -36,6 +36,13 @@ pub(crate) const NETWORK: Section = Section {
     end: "<!-- … to here (network). -->\n",
 };
 
+/// What `cargo xtask bench --reload` measures.
+pub(crate) const RELOAD: Section = Section {
+    file: BENCHMARKS,
+    begin: "<!-- Written by `cargo xtask bench --reload` from here … -->\n",
+    end: "<!-- … to here (reload). -->\n",
+};
+
 /// What `cargo xtask attack` measures.
 pub(crate) const ATTACKS: Section = Section {
     file: "SECURITY.md",
