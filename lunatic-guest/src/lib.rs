@@ -12,6 +12,7 @@
 //! - [`group`]: OTP's process groups.
 //! - [`process`]: as much of processes and messages as supervised programs need
 //!   that do without the `lunatic` crate.
+//! - [`reload`]: processes that go on with the new code when a module is reloaded.
 //! - [`param`]: the arguments of functions that processes run.
 //! - [`error`]: what the host reports.
 //! - `sys`: the imported functions.
@@ -29,8 +30,12 @@ pub mod error;
 pub mod group;
 pub mod param;
 pub mod process;
+pub mod reload;
 pub mod supervisor;
 mod sys;
+
+// Its exports must be in each module.
+use lunatic_sys as _;
 
 pub use error::Error;
 pub use param::Param;
