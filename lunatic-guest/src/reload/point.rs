@@ -98,7 +98,9 @@ fn write<S: State>(state: &S, version: i64) -> Result<usize, String> {
         previous.write(state, &mut bytes)?;
     } else if version != S::VERSION {
         let own = S::VERSION;
-        return Err(format!("it is of version {own}, and {version} is asked for"));
+        return Err(format!(
+            "it is of version {own}, and {version} is asked for"
+        ));
     }
     let start = bytes.len();
     // Streams that are in no message would stay open until the process ends.
