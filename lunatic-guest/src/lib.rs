@@ -12,6 +12,7 @@
 //! - [`group`]: OTP's process groups.
 //! - [`process`]: as much of processes and messages as supervised programs need
 //!   that do without the `lunatic` crate.
+//! - [`net`]: sockets that accept TCP connections.
 //! - [`reload`]: processes that go on with the new code when a module is reloaded.
 //! - [`param`]: the arguments of functions that processes run.
 //! - [`error`]: what the host reports.
@@ -28,6 +29,7 @@ pub mod account;
 pub mod directory;
 pub mod error;
 pub mod group;
+pub mod net;
 pub mod param;
 pub mod process;
 pub mod reload;

@@ -164,28 +164,9 @@
 //! # Sockets
 //!
 //! `TcpStream`, `TlsStream` and `UdpSocket` of the `lunatic` crate cross as fields of the
-//! state. A `TcpListener` crosses as its address: until the new instance has taken over,
-//! to bind an address at which the process listens already gives the same socket. So a
-//! field is written and read by such a module, with `#[serde(with = "listening")]`:
+//! state, and so do processes. Its listeners do not; a [`net::TcpListener`] does.
 //!
-//! ```ignore
-//! mod listening {
-//!     use std::net::SocketAddr;
-//!
-//!     use lunatic::net::TcpListener;
-//!     use serde::{de, ser, Deserialize, Deserializer, Serialize, Serializer};
-//!
-//!     pub fn serialize<S: Serializer>(listener: &TcpListener, to: S) -> Result<S::Ok, S::Error> {
-//!         let address = listener.local_addr().map_err(ser::Error::custom)?;
-//!         address.serialize(to)
-//!     }
-//!
-//!     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<TcpListener, D::Error> {
-//!         let address = SocketAddr::deserialize(from)?;
-//!         TcpListener::bind(address).map_err(de::Error::custom)
-//!     }
-//! }
-//! ```
+//! [`net::TcpListener`]: crate::net::TcpListener
 //!
 //! # What is refused
 //!
@@ -196,7 +177,7 @@
 //!
 //! A stream that is written leaves the old instance. After an attempt that was refused,
 //! a state with streams is therefore read again from what was written. Fields that are not
-//! written, and listeners, are lost by that: they should not be in one state with streams.
+//! written have their default then, as after a move.
 //!
 //! # Supervisors
 //!

@@ -11,6 +11,7 @@
 
 pub(crate) mod account;
 pub(crate) mod group;
+pub(crate) mod net;
 pub(crate) mod reload;
 
 use std::mem;

@@ -1,7 +1,5 @@
 //! What the versions of the programs have in common.
 
-pub mod listening;
-
 use std::io::{self, BufRead};
 
 use lunatic_guest::process::{self, Message, ProcessId};

@@ -2,15 +2,19 @@
 //! with new code while they wait.
 
 use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use lunatic::net::{TcpListener, TcpStream};
+use lunatic::net::TcpStream;
 use lunatic::{Mailbox, Process};
+use lunatic_guest::net::TcpListener;
 use lunatic_guest::{process, reload};
 use serde::{Deserialize, Serialize};
 
+/// A port that the system chooses.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 #[derive(Serialize, Deserialize)]
 struct Acceptor {
-    #[serde(with = "reload_guests::listening")]
     listener: TcpListener,
 }
 
@@ -27,7 +31,7 @@ lunatic_guest::reload_entries!("connection", 1 => Connection, echo);
 
 fn main() {
     let observer = reload_guests::observer();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = TcpListener::bind(ANY_PORT).expect("a free port");
     let port = listener.local_addr().expect("an address").port();
     process::send(observer, 1, &port.to_le_bytes());
     accept(Acceptor { listener });
@@ -37,7 +41,7 @@ fn accept(mut acceptor: Acceptor) {
     loop {
         match reload::wait(&mut acceptor, |acceptor| acceptor.listener.accept()) {
             Ok((stream, _)) => {
-                Process::spawn(stream, |stream, _: Mailbox<()>| {
+                Process::spawn(stream, |stream: TcpStream, _: Mailbox<()>| {
                     let connection = Connection {
                         stream,
                         rest: Vec::new(),
