@@ -28,6 +28,17 @@ uint32_t lunatic_send(uint64_t process);
 LUNATIC_IMPORT("lunatic::message", "receive")
 uint32_t lunatic_receive(const int64_t *tags, size_t count, uint64_t timeout_ms);
 
+/* What lunatic_receive returns. */
+#define LUNATIC_DATA 0
+#define LUNATIC_LINK_DIED 1
+#define LUNATIC_PROCESS_DIED 2
+#define LUNATIC_TIMED_OUT 9027
+
+#define LUNATIC_FOR_EVER UINT64_MAX
+
+LUNATIC_IMPORT("lunatic::error", "drop")
+void lunatic_error_drop(uint64_t error);
+
 /* Limits and rights in configs, and the caller's account: ABI §26. */
 enum lunatic_limit {
     LUNATIC_LIMIT_MEMORY,
@@ -117,5 +128,33 @@ LUNATIC_IMPORT("lunatic::supervisor", "stop")
 void lunatic_stop(uint64_t supervisor);
 LUNATIC_IMPORT("lunatic::supervisor", "wait")
 uint32_t lunatic_wait(uint64_t process, uint64_t timeout_ms, uint64_t *id);
+
+/* Reloading: ABI §27. A function that is exported as _lunatic_reload_VERSION_KIND takes
+ * over processes of that kind whose state is written in that version. It finds the state
+ * in scratch, and has to call lunatic_reload_accept. */
+#define LUNATIC_RELOAD_NOT_WANTED ((int64_t)-1)
+
+/* The caller is of this kind and writes its state in this version. */
+LUNATIC_IMPORT("lunatic::reload", "offer")
+void lunatic_reload_offer(const char *kind, size_t kind_len, int64_t version);
+/* The version in which the caller is to write its state; if there is none, its next wait
+ * ends early should that change. */
+LUNATIC_IMPORT("lunatic::reload", "arm")
+int64_t lunatic_reload_arm(void);
+/* Hands over with the state in scratch. Does not return if it is taken; 0 if nobody wants
+ * it, 1 with an error id if it was refused. */
+LUNATIC_IMPORT("lunatic::reload", "hand_over")
+int32_t lunatic_reload_hand_over(int64_t version, uint64_t *id);
+/* In an entry: this instance is the process now. */
+LUNATIC_IMPORT("lunatic::reload", "accept")
+void lunatic_reload_accept(void);
+/* In an entry: does not return, and the old instance goes on. In a process that is wanted:
+ * declines. */
+LUNATIC_IMPORT("lunatic::reload", "refuse")
+void lunatic_reload_refuse(const char *text, size_t len);
+
+/* The module id of the version of the caller's module that is current, for spawning and in
+ * records of children. */
+#define LUNATIC_CURRENT ((int64_t)-2)
 
 #endif

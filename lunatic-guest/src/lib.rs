@@ -12,6 +12,8 @@
 //! - [`group`]: OTP's process groups.
 //! - [`process`]: as much of processes and messages as supervised programs need
 //!   that do without the `lunatic` crate.
+//! - [`net`]: sockets that accept TCP connections.
+//! - [`reload`]: processes that go on with the new code when a module is reloaded.
 //! - [`param`]: the arguments of functions that processes run.
 //! - [`error`]: what the host reports.
 //! - `sys`: the imported functions.
@@ -27,10 +29,15 @@ pub mod account;
 pub mod directory;
 pub mod error;
 pub mod group;
+pub mod net;
 pub mod param;
 pub mod process;
+pub mod reload;
 pub mod supervisor;
 mod sys;
+
+// Its exports must be in each module.
+use lunatic_sys as _;
 
 pub use error::Error;
 pub use param::Param;

@@ -4,11 +4,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error;
 use crate::sys;
 
 /// The id of a process on this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId(pub u64);
 
 /// How a process ended.
@@ -100,19 +102,34 @@ pub fn send(process: ProcessId, tag: i64, bytes: &[u8]) {
 
 /// Waits for the oldest message, or the oldest with one of these tags.
 pub fn receive(tags: &[i64]) -> Message {
+    loop {
+        if let Some(message) = receive_timeout(tags, None) {
+            return message;
+        }
+    }
+}
+
+/// Waits for the oldest message, or the oldest with one of these tags. `None` if there is
+/// none after this time, or if the wait ends early after [`reload::point`].
+///
+/// - `timeout`: no limit if there is none.
+///
+/// [`reload::point`]: crate::reload::point
+pub fn receive_timeout(tags: &[i64], timeout: Option<Duration>) -> Option<Message> {
     const DATA: u32 = 0;
     const LINK_DIED: u32 = 1;
-    match sys::receive(tags) {
-        DATA => Message::Data {
+    match sys::receive(tags, millis(timeout)) {
+        sys::TIMED_OUT => None,
+        DATA => Some(Message::Data {
             tag: sys::message_tag(),
             bytes: sys::message_bytes(),
-        },
-        LINK_DIED => Message::LinkDied {
+        }),
+        LINK_DIED => Some(Message::LinkDied {
             tag: sys::message_tag(),
-        },
-        _ => Message::ProcessDied {
+        }),
+        _ => Some(Message::ProcessDied {
             process: ProcessId(sys::message_process()),
-        },
+        }),
     }
 }
 
@@ -124,19 +141,22 @@ pub fn wait(process: ProcessId, timeout: Option<Duration>) -> Option<ExitReason>
     const FAILED: u32 = 1;
     const KILLED: u32 = 2;
     const SHUTDOWN: u32 = 3;
-    const TIMED_OUT: u32 = 9027;
-    let timeout = timeout.map_or(u64::MAX, |timeout| {
-        u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
-    });
-    let ended = sys::wait(process.0, timeout);
+    let ended = sys::wait(process.0, millis(timeout));
     match ended.0 {
-        TIMED_OUT => None,
+        sys::TIMED_OUT => None,
         NORMAL => Some(ExitReason::Normal),
         FAILED => error::check(ended).err().map(ExitReason::Failed),
         KILLED => Some(ExitReason::Killed),
         SHUTDOWN => Some(ExitReason::Shutdown),
         _ => Some(ExitReason::NoProcess),
     }
+}
+
+/// A time limit as the host reads it.
+fn millis(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(u64::MAX, |timeout| {
+        u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 impl fmt::Display for ProcessId {

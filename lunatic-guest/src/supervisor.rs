@@ -159,6 +159,9 @@ pub struct Counts {
 /// The caller's own module or config.
 const OWN: i64 = -1;
 
+/// The current version of the caller's own module.
+const CURRENT: i64 = -2;
+
 impl Default for Options {
     /// OTP's: one for one, 1 restart in 5 seconds.
     fn default() -> Options {
@@ -288,6 +291,26 @@ impl Child {
             shutdown: Shutdown::Timeout(WORKER),
             significant: false,
         }
+    }
+
+    /// Lets it run the version of this module that is current whenever it is started, and
+    /// not the one that the calling process runs.
+    ///
+    /// It has to run an export: the functions of [`new`](Child::new) and
+    /// [`template`](Child::template) are known by their place in a table, and another
+    /// function can be there in another version.
+    ///
+    /// # Panics
+    ///
+    /// If it runs a function that is no export.
+    pub fn current_version(mut self) -> Child {
+        assert_ne!(
+            self.export,
+            sys::ENTRY,
+            "a child of the current version has to run an export"
+        );
+        self.module = CURRENT;
+        self
     }
 
     /// Whether it is started again.

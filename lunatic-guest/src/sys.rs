@@ -11,10 +11,15 @@
 
 pub(crate) mod account;
 pub(crate) mod group;
+pub(crate) mod net;
+pub(crate) mod reload;
 
 use std::mem;
 
 use crate::param::Param;
+
+/// What waits return when their time is over, or when they end early.
+pub(crate) const TIMED_OUT: u32 = 9027;
 
 /// The export by which a process runs a function of this module.
 pub(crate) const ENTRY: &str = "_lunatic_guest_entry";
@@ -109,6 +114,7 @@ mod host {
             pub(crate) fn create_data(tag: i64, capacity: u64);
             pub(crate) fn write_data(bytes: *const u8, len: usize) -> u32;
             pub(crate) fn read_data(bytes: *mut u8, len: usize) -> u32;
+            pub(crate) fn seek_data(index: u64);
             pub(crate) fn data_size() -> u64;
             pub(crate) fn get_tag() -> i64;
             pub(crate) fn get_process_id() -> u64;
@@ -356,10 +362,28 @@ pub(crate) fn send(process: u64, tag: i64, bytes: &[u8]) {
     }
 }
 
-/// The kind of the message that was received.
-pub(crate) fn receive(tags: &[i64]) -> u32 {
+/// The kind of the message that was received, or [`TIMED_OUT`].
+pub(crate) fn receive(tags: &[i64], timeout: u64) -> u32 {
     // SAFETY: `tags` is as long as is said.
-    unsafe { message::receive(tags.as_ptr(), tags.len(), u64::MAX) }
+    unsafe { message::receive(tags.as_ptr(), tags.len(), timeout) }
+}
+
+/// Puts an empty message into scratch.
+pub(crate) fn message_create(tag: i64) {
+    // SAFETY: no memory is touched.
+    unsafe { message::create_data(tag, 0) }
+}
+
+/// Appends to the message in scratch.
+pub(crate) fn message_write(bytes: &[u8]) {
+    // SAFETY: `bytes` is as long as is said.
+    unsafe { message::write_data(bytes.as_ptr(), bytes.len()) };
+}
+
+/// Sends the message in scratch.
+pub(crate) fn message_send(process: u64) {
+    // SAFETY: no memory is touched.
+    unsafe { message::send(process) };
 }
 
 pub(crate) fn message_tag() -> i64 {
@@ -372,8 +396,10 @@ pub(crate) fn message_process() -> u64 {
     unsafe { message::get_process_id() }
 }
 
-/// The bytes of the data message that was received.
+/// All bytes of the data message in scratch.
 pub(crate) fn message_bytes() -> Vec<u8> {
+    // SAFETY: no memory is touched.
+    unsafe { message::seek_data(0) };
     // SAFETY: no memory is touched.
     let mut bytes = vec![0; unsafe { message::data_size() } as usize];
     // SAFETY: no more is written than there is room.

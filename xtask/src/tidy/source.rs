@@ -19,6 +19,8 @@ const UNSAFE: [&str; 13] = [
     "lunatic-guest/src/sys.rs",
     "lunatic-guest/src/sys/account.rs",
     "lunatic-guest/src/sys/group.rs",
+    "lunatic-guest/src/sys/net.rs",
+    "lunatic-guest/src/sys/reload.rs",
 ];
 
 /// What has a package inherit the lints of its workspace.
