@@ -13,11 +13,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use async_task::Runnable;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use crossbeam_utils::atomic::AtomicCell;
 
-use crate::scheduler::Shared;
+use crate::scheduler::{Runnable, Shared};
 
 /// The queues that all workers see.
 #[derive(Debug)]
@@ -170,36 +169,31 @@ impl Own {
         }
     }
 
-    /// Queues a task at the worker on this thread, to run next or, if `yields`, after
-    /// all others. Returns whether there is now a task that another worker could
-    /// take.
+    /// Queues a task at the worker on this thread, to run next or, if it `yields`, after
+    /// all others. If there is now a task that another worker could take, wakes one.
     ///
     /// # Errors
     ///
-    /// Returns the task if this thread is not a worker of this scheduler.
-    pub(crate) fn push(
-        shared: &Arc<Shared>,
-        task: Runnable,
-        yields: bool,
-    ) -> Result<bool, Runnable> {
+    /// Returns the task if this thread is not a worker of its scheduler.
+    pub(crate) fn push(task: Runnable, yields: bool) -> Result<(), Runnable> {
         let mut task = Some(task);
         // There is none when the thread ends, or when a task is dropped after
         // `uninstall`. Nothing of a task runs or is dropped while it is borrowed.
-        let pushed = OWN.try_with(|own| {
+        OWN.try_with(|own| {
             let own = own.try_borrow().ok()?;
-            let own = own
-                .as_ref()
-                .filter(|own| Arc::ptr_eq(&own.shared, shared))?;
-            let task = task.take()?;
-            Some(match yields {
+            let own = own.as_ref()?;
+            let task = task.take_if(|task| Arc::ptr_eq(&own.shared, task.metadata()))?;
+            let others_can_help = match yields {
                 true => own.push_last(task),
                 false => own.push_next(task),
-            })
-        });
-        match pushed.ok().flatten() {
-            Some(others_can_help) => Ok(others_can_help),
-            None => task.map_or(Ok(false), Err),
-        }
+            };
+            if others_can_help {
+                own.shared.wake_someone();
+            }
+            Some(())
+        })
+        .ok();
+        task.map_or(Ok(()), Err)
     }
 
     /// Puts a task into the slot, and one that was there into the queue. Returns

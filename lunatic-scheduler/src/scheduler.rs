@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 
-use async_task::{Runnable, ScheduleInfo, WithInfo};
+use async_task::{Builder as TaskBuilder, ScheduleInfo, WithInfo};
 use crossbeam_deque::Worker;
 use pin_project_lite::pin_project;
 
@@ -87,6 +87,10 @@ pub(crate) struct Hooks {
 
 type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// A task that is to be run. It knows its scheduler by its metadata, so that the function
+/// that queues it captures nothing: async-task counts references less often then.
+pub(crate) type Runnable = async_task::Runnable<Arc<Shared>>;
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) queues: Queues,
@@ -106,9 +110,9 @@ impl Scheduler {
     /// Queues a task, which is then run to its end. A panic of the task is caught and
     /// dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let shared = self.shared.clone();
-        let schedule = move |task, info| Shared::schedule(&shared, task, info);
-        let (task, handle) = async_task::spawn(Guarded { task }, WithInfo(schedule));
+        let (task, handle) = TaskBuilder::new()
+            .metadata(self.shared.clone())
+            .spawn(|_| Guarded { task }, WithInfo(schedule));
         handle.detach();
         task.schedule();
     }
@@ -183,20 +187,19 @@ impl Shared {
             threads[worker].unpark();
         }
     }
+}
 
-    fn schedule(shared: &Arc<Shared>, task: Runnable, info: ScheduleInfo) {
-        if shared.is_stopped() {
-            drop(task);
-            return;
-        }
-        let others_can_help =
-            Own::push(shared, task, info.woken_while_running).unwrap_or_else(|task| {
-                shared.queues.push(task);
-                true
-            });
-        if others_can_help {
-            shared.wake_someone();
-        }
+/// Queues a task that was spawned or woken.
+fn schedule(task: Runnable, info: ScheduleInfo) {
+    if task.metadata().is_stopped() {
+        drop(task);
+        return;
+    }
+    if let Err(task) = Own::push(task, info.woken_while_running) {
+        // Of another thread.
+        let shared = task.metadata().clone();
+        shared.queues.push(task);
+        shared.wake_someone();
     }
 }
 

@@ -4,11 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
-use async_task::Runnable;
 use crossbeam_deque::Worker as Queue;
 
 use crate::queues::Own;
-use crate::scheduler::Shared;
+use crate::scheduler::{Runnable, Shared};
 
 /// Runs tasks on this thread until the scheduler stops.
 pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
