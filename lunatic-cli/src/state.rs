@@ -1,19 +1,23 @@
 //! What a wasm process is made of.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
 use lunatic_account::Account;
 use lunatic_engine::{InstanceState, Loader, MemoryLimiter};
+use lunatic_fs::Dir;
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
+use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::Process;
 use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
+use lunatic_sqlite::guest::{GuestSqlite, SqliteHost};
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::Timers;
 use lunatic_timer::guest::{StartedTimers, TimerHost};
@@ -33,6 +37,7 @@ pub struct State {
     supervisors: GuestSupervisors,
     wasi: WasiCtx,
     net: GuestNet,
+    sqlite: GuestSqlite,
 }
 
 host_functions! {
@@ -43,7 +48,7 @@ host_functions! {
 
     use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
         lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
-        lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest;
+        lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest, lunatic_sqlite::guest;
 }
 
 impl AbiHost for State {
@@ -112,6 +117,7 @@ impl ProcessHost for State {
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(environment.wasi, environment.stdio),
             net: GuestNet::new(environment.net),
+            sqlite: GuestSqlite::new(environment.sqlite),
         }
     }
 
@@ -131,10 +137,11 @@ impl ProcessHost for State {
         &self,
         config: &Arc<Config>,
     ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
-        let net = self.net.config();
         let is_own = self.is_own(config);
+        let (net, sqlite) = (self.net.config(), self.sqlite.limits());
+        let stdio = self.wasi.stdio();
         let child =
-            ChildEnvironment::for_child(&self.services, self.wasi.stdio(), net, config, is_own);
+            ChildEnvironment::for_child(&self.services, stdio, net, sqlite, config, is_own);
         async move {
             child
                 .await
@@ -171,6 +178,7 @@ impl State {
             wasi: self.wasi.opened_config().clone(),
             stdio: self.wasi.stdio().clone(),
             net: self.net.config().clone(),
+            sqlite: self.sqlite.limits().clone(),
         }
     }
 }
@@ -214,6 +222,20 @@ impl WasiHost for State {
 impl NetHost for State {
     fn net(&mut self) -> &mut GuestNet {
         &mut self.net
+    }
+}
+
+impl SqliteHost for State {
+    fn sqlite(&mut self) -> &mut GuestSqlite {
+        &mut self.sqlite
+    }
+
+    fn pid(&self) -> Pid {
+        self.process.handle().id()
+    }
+
+    fn find_file(&self, path: &str) -> Option<(Dir, PathBuf)> {
+        self.wasi.opened_config().find(path)
     }
 }
 

@@ -67,7 +67,7 @@ const FILES: [File; 18] = [
     runs("timer", 3),
     runs("udp", 8),
     asks_a_server("serializers", 3, 80),
-    waits("sqlite", 3, "lunatic::sqlite isn't there yet"),
+    runs("sqlite", 3),
 ];
 
 /// The names of all test files.
