@@ -92,14 +92,8 @@ impl ChildEnvironment {
                 sqlite,
                 ..
             } = &self;
-            let child = ChildEnvironment::for_child(
-                services,
-                stdio,
-                net,
-                sqlite,
-                &config,
-                is_own_config,
-            );
+            let child =
+                ChildEnvironment::for_child(services, stdio, net, sqlite, &config, is_own_config);
             Box::pin(async move { child.await.map_err(Failure::new) })
         }
     }

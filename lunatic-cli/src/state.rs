@@ -140,8 +140,7 @@ impl ProcessHost for State {
         let is_own = self.is_own(config);
         let (net, sqlite) = (self.net.config(), self.sqlite.limits());
         let stdio = self.wasi.stdio();
-        let child =
-            ChildEnvironment::for_child(&self.services, stdio, net, sqlite, config, is_own);
+        let child = ChildEnvironment::for_child(&self.services, stdio, net, sqlite, config, is_own);
         async move {
             child
                 .await

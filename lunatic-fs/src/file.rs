@@ -236,7 +236,10 @@ impl File {
     pub async fn close(self) {
         let id = self.id;
         if let Some(file) = Arc::into_inner(self.handle).and_then(Handle::into_inner) {
-            Class::Cache.queue().run(move || held::close(file, id)).await;
+            Class::Cache
+                .queue()
+                .run(move || held::close(file, id))
+                .await;
         }
     }
 
@@ -279,7 +282,9 @@ impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(file) = self.0.take() {
             let id = self.1;
-            Class::Cache.queue().run_detached(move || held::close(file, id));
+            Class::Cache
+                .queue()
+                .run_detached(move || held::close(file, id));
         }
     }
 }

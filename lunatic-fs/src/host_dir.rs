@@ -157,11 +157,7 @@ impl HostDir {
         Err(rustix::io::Errno::BUSY.into())
     }
 
-    fn open_whatever(
-        &self,
-        path: &Path,
-        options: OpenOptions,
-    ) -> io::Result<(fs::File, Metadata)> {
+    fn open_whatever(&self, path: &Path, options: OpenOptions) -> io::Result<(fs::File, Metadata)> {
         match self.find(path, !options.nofollow) {
             Ok((_, found)) => self.file_systems.check_opening(&found)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {

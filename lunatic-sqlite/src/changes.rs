@@ -123,10 +123,7 @@ impl Pending {
     pub(crate) fn add(&mut self, action: Action, table: &str, rowid: i64) {
         /// Beyond so many tables, changes are not told of.
         const MAX_TABLES: usize = 256;
-        let known = self
-            .changes
-            .iter()
-            .position(|change| change.table == table);
+        let known = self.changes.iter().position(|change| change.table == table);
         let at = match known {
             Some(at) => at,
             None if self.changes.len() >= MAX_TABLES => return,

@@ -14,9 +14,7 @@ use lunatic_fs::Dir;
 use crate::changes::{Change, Watch};
 use crate::control::{Control, InterruptOnDrop};
 use crate::error::SqliteError;
-use crate::job::{
-    Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status,
-};
+use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
 use crate::limits::SqliteLimits;
 use crate::statement::Statement;
 use crate::{opening, worker};

@@ -18,6 +18,8 @@ pub(crate) struct Control {
     deadline: AtomicU64,
     /// Whether a statement runs, and is not being compiled.
     is_running: AtomicBool,
+    /// Whether it is a statement of this crate itself, which may do everything.
+    is_own: AtomicBool,
     handle: Mutex<Option<InterruptHandle>>,
     /// What a statement has set `PRAGMA busy_timeout` to, in milliseconds, and one more.
     new_busy_timeout: AtomicU64,
@@ -74,6 +76,14 @@ impl Control {
 
     pub(crate) fn set_running(&self, is_running: bool) {
         self.is_running.store(is_running, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_own(&self, is_own: bool) {
+        self.is_own.store(is_own, Ordering::Relaxed);
     }
 
     /// Notes what a statement wants to set `PRAGMA busy_timeout` to.

@@ -10,12 +10,15 @@ const MAX_TRIMMED: usize = 256;
 
 /// Replaces `instr`, `replace`, and `trim` with two arguments, by ones that take a time in
 /// proportion to what they are given.
-pub(crate) fn replace_slow_ones(connection: &Connection) -> Result<()> {
+///
+/// - `max`: the longest text that SQLite takes, in bytes.
+pub(crate) fn replace_slow_ones(connection: &Connection, max: usize) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function(c"instr", 2, flags, instr)?;
-    connection.create_scalar_function(c"replace", 3, flags, replace)?;
+    connection
+        .create_scalar_function(c"replace", 3, flags, move |context| replace(context, max))?;
     connection.create_scalar_function(c"trim", 2, flags, |context| trim(context, true, true))?;
     connection.create_scalar_function(c"ltrim", 2, flags, |context| trim(context, true, false))?;
     connection.create_scalar_function(c"rtrim", 2, flags, |context| trim(context, false, true))
@@ -40,7 +43,7 @@ fn position(within: &[u8], wanted: &[u8]) -> i64 {
     memchr::memmem::find(within, wanted).map_or(0, |at| at as i64 + 1)
 }
 
-fn replace(context: &mut Context<'_>) -> Result<Option<Value>> {
+fn replace(context: &mut Context<'_>, max: usize) -> Result<Option<Value>> {
     let given = [0, 1, 2].map(|argument| text(context.get_raw(argument)));
     let [Some(within), Some(wanted), Some(by)] = given else {
         return Ok(None);
@@ -54,17 +57,14 @@ fn replace(context: &mut Context<'_>) -> Result<Option<Value>> {
         replaced.extend_from_slice(&within[rest..at]);
         replaced.extend_from_slice(&by);
         rest = at + wanted.len();
-        // Not more is made than SQLite takes.
-        if replaced.len() > MAX_REPLACED {
-            return Err(failure(ffi::SQLITE_TOOBIG, "string or blob too big"));
+        if replaced.len() > max {
+            // SQLite says that this is too long.
+            return Ok(Some(as_text(replaced)));
         }
     }
     replaced.extend_from_slice(&within[rest..]);
     Ok(Some(as_text(replaced)))
 }
-
-/// Beyond that, a text is larger than any limit.
-const MAX_REPLACED: usize = 64 << 20;
 
 fn trim(context: &mut Context<'_>, left: bool, right: bool) -> Result<Option<Value>> {
     let (Some(whole), Some(trimmed)) = (text(context.get_raw(0)), text(context.get_raw(1))) else {

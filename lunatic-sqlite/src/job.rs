@@ -12,10 +12,7 @@ use crate::value::{Key, Value};
 /// What the thread of a connection is asked for.
 pub(crate) enum Job {
     /// Run statements, and drop their rows.
-    Execute {
-        sql: String,
-        answer: Answer<()>,
-    },
+    Execute { sql: String, answer: Answer<()> },
     /// Compile a statement, and tell of it.
     Describe {
         sql: Arc<str>,
@@ -30,9 +27,7 @@ pub(crate) enum Job {
         answer: Answer<Batch>,
     },
     /// End a statement that has begun, without an answer.
-    Reset {
-        statement: u64,
-    },
+    Reset { statement: u64 },
     Blob {
         place: BlobPlace,
         access: BlobAccess,
@@ -48,9 +43,7 @@ pub(crate) enum Job {
     /// Let an operation run for so long from now on.
     SetQueryTime(Duration),
     /// Close the connection, then answer.
-    Close {
-        answer: Sender<()>,
-    },
+    Close { answer: Sender<()> },
 }
 
 /// Where to send the answer to a job.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lunatic_fs::{Access, Dir, HeldFile};
 use rusqlite::config::DbConfig;
-use rusqlite::hooks::AuthAction;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::OFlags;
@@ -22,11 +22,11 @@ use crate::{functions, policy};
 /// What SQLite makes beside a database.
 const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
 
-/// The pages of a database that are kept in memory, in KiB.
-const CACHE_KIB: i32 = 512;
+/// The pages of a database that are kept in memory, in KiB: as `.cargo/config.toml` says.
+const CACHE_KIB: u64 = 512;
 
 /// What a connection takes, in bytes, for the account of a process.
-pub(crate) const CONNECTION_BYTES: u64 = (CACHE_KIB as u64 + 128) << 10;
+pub(crate) const CONNECTION_BYTES: u64 = (CACHE_KIB + 128) << 10;
 
 /// The instructions of SQLite after which it is asked whether it must end.
 const PROGRESS: i32 = 1000;
@@ -79,10 +79,13 @@ pub(crate) fn open(
     control.begin(limits.max_query_time);
     let progress = control.clone();
     connection.progress_handler(PROGRESS, Some(move || progress.must_end()))?;
-    limit(&connection, limits, file.is_none())?;
-    functions::replace_slow_ones(&connection)?;
+    limit(&connection, limits)?;
+    functions::replace_slow_ones(&connection, limits.max_value_bytes)?;
     let control = control.clone();
-    connection.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if control.is_own() {
+            return Authorization::Allow;
+        }
         if let AuthAction::Pragma {
             pragma_name,
             pragma_value: Some(value),
@@ -172,11 +175,7 @@ fn bad_journal(reason: &str) -> SqliteError {
 }
 
 /// Limits what statements can do, and what they may take.
-fn limit(
-    connection: &Connection,
-    limits: &SqliteLimits,
-    is_in_memory: bool,
-) -> Result<(), SqliteError> {
+fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteError> {
     let value = i32::try_from(limits.max_value_bytes).unwrap_or(i32::MAX);
     for (limit, highest) in [
         (Limit::SQLITE_LIMIT_LENGTH, value),
@@ -198,20 +197,25 @@ fn limit(
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.busy_timeout(Duration::ZERO)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    let max_bytes = match is_in_memory {
-        true => limits.max_memory_bytes,
-        false => limits.max_file_bytes,
-    };
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    // So the size of its pages is known. A file that is no database says so when it is used.
-    connection
-        .query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |_| Ok(()))
-        .ok();
-    let page_size = connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0));
-    let pages = max_bytes / u64::from(page_size.unwrap_or(4096).max(512));
+    Ok(())
+}
+
+/// Limits the size of a database. Until it is known how large its pages are, the limit is that
+/// with which SQLite was compiled.
+///
+/// - `max_bytes`: how large it may be.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read now, since it is locked or no database.
+pub(crate) fn limit_size(connection: &Connection, max_bytes: u64) -> Result<(), SqliteError> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    // To count what is in it is to read it.
+    number("SELECT count(*) FROM sqlite_schema")?;
+    let page_size = number("PRAGMA page_size")?;
+    let pages = max_bytes / u64::try_from(page_size).unwrap_or(4096).max(512);
     let pages = pages.clamp(1, u64::from(u32::MAX - 1));
-    let set = format!("PRAGMA max_page_count = {pages}");
-    connection.query_row(&set, [], |_| Ok(())).ok();
+    number(&format!("PRAGMA max_page_count = {pages}"))?;
     Ok(())
 }
 
@@ -223,7 +227,9 @@ fn check_build() -> Result<(), SqliteError> {
     static MISSING: LazyLock<Option<&str>> = LazyLock::new(|| {
         let options = compile_options().unwrap_or_default();
         let wanted = [
+            "DEFAULT_CACHE_SIZE=-512",
             "MAX_MMAP_SIZE=0",
+            "MAX_PAGE_COUNT=16384",
             "OMIT_LOAD_EXTENSION",
             "STMTJRNL_SPILL=-1",
             "TEMP_STORE=3",

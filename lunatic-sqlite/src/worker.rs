@@ -10,9 +10,10 @@ use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use lunatic_fs::HeldFile;
 use parking_lot::Mutex;
-use rusqlite::fallible_iterator::FallibleIterator;
-use rusqlite::{Batch as Statements, CachedStatement, Connection, Error, Statement};
 use rusqlite::TransactionState;
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::hooks::{Action, AuthContext, Authorization};
+use rusqlite::{Batch as Statements, CachedStatement, Connection, Error, Statement};
 
 use crate::changes::{Pending, Topic};
 use crate::control::Control;
@@ -45,10 +46,41 @@ struct Worker<'c> {
     busy_timeout: Duration,
     query_time: Duration,
     is_in_memory: bool,
+    /// Whether the limit of the size of the database is known to SQLite.
+    is_limited: bool,
     /// The bytes of a database in memory.
     memory_bytes: u64,
     /// Statements that have begun and have not ended.
-    begun: HashMap<u64, CachedStatement<'c>>,
+    begun: HashMap<u64, Begun<'c>>,
+}
+
+/// A statement that may have begun, and is reset when it is dropped: then it goes back to the
+/// others that are compiled.
+struct Begun<'c>(CachedStatement<'c>);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // To drop rows is to reset their statement.
+        drop(self.0.raw_query());
+    }
+}
+
+/// A connection of which no hook is called any more while it is being closed.
+struct Closing(Connection);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // What the hooks need is gone before SQLite rolls a transaction back by itself.
+        if !self.0.is_autocommit() {
+            self.0.execute_batch("ROLLBACK").ok();
+        }
+        self.0.rollback_hook(None::<fn()>).ok();
+        let no_hook = None::<fn(Action, &str, &str, i64)>;
+        self.0.update_hook(no_hook).ok();
+        self.0.progress_handler(0, None::<fn() -> bool>).ok();
+        let no_authorizer = None::<fn(AuthContext<'_>) -> Authorization>;
+        self.0.authorizer(no_authorizer).ok();
+    }
 }
 
 /// Opens a database, and does what it is asked for until nobody can ask any more.
@@ -61,7 +93,7 @@ pub(crate) async fn run(
 ) {
     yield_to_processes();
     let mut connection = match opening::open(file.as_ref(), &limits, &control) {
-        Ok(connection) => connection,
+        Ok(connection) => Closing(connection),
         Err(error) => {
             opened.send(Err(error)).await.ok();
             return;
@@ -72,13 +104,13 @@ pub(crate) async fn run(
         None => Arc::new(Topic::new()),
     };
     let pending = Arc::new(Mutex::new(Pending::default()));
-    if let Err(error) = note_changes(&mut connection, &topic, &pending) {
+    if let Err(error) = note_changes(&mut connection.0, &topic, &pending) {
         opened.send(Err(error.into())).await.ok();
         return;
     }
     opened.send(Ok(())).await.ok();
     let mut worker = Worker {
-        connection: &connection,
+        connection: &connection.0,
         control: &control,
         limits,
         topic,
@@ -86,11 +118,13 @@ pub(crate) async fn run(
         busy_timeout: BUSY_TIMEOUT,
         query_time: limits.max_query_time,
         is_in_memory: file.is_none(),
+        is_limited: false,
         memory_bytes: 0,
         begun: HashMap::new(),
     };
     let mut close = None;
     while let Ok(job) = jobs.recv().await {
+        worker.limit_size();
         if let ControlFlow::Break(answer) = worker.handle(job).await {
             close = Some(answer);
             break;
@@ -133,6 +167,19 @@ fn note_changes(
 }
 
 impl<'c> Worker<'c> {
+    fn limit_size(&mut self) {
+        if !self.is_limited {
+            let max = match self.is_in_memory {
+                true => self.limits.max_memory_bytes,
+                false => self.limits.max_file_bytes,
+            };
+            self.control.begin(self.query_time);
+            self.control.set_own(true);
+            self.is_limited = opening::limit_size(self.connection, max).is_ok();
+            self.control.set_own(false);
+        }
+    }
+
     async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
         match job {
             Job::Execute { sql, answer } => {
@@ -217,7 +264,7 @@ impl<'c> Worker<'c> {
 
     /// Returns the size of a database in memory.
     fn measure(&mut self) -> u64 {
-        let mut size = || -> Result<u64, Error> {
+        let size = || -> Result<u64, Error> {
             let mut pages = self.connection.prepare_cached("PRAGMA page_count")?;
             let pages: u32 = pages.query_row([], |row| row.get(0))?;
             let mut size = self.connection.prepare_cached("PRAGMA page_size")?;
@@ -248,18 +295,18 @@ impl<'c> Worker<'c> {
 
     fn describe(&self, sql: &str) -> Result<Arc<Description>, SqliteError> {
         match self.prepare(sql)? {
-            Some(statement) => Ok(Arc::new(description(&statement))),
+            Some(statement) => Ok(Arc::new(description(&statement.0))),
             None => Ok(Arc::default()),
         }
     }
 
     /// Compiles a statement; `None` if it is empty.
-    fn prepare(&self, sql: &str) -> Result<Option<CachedStatement<'c>>, SqliteError> {
+    fn prepare(&self, sql: &str) -> Result<Option<Begun<'c>>, SqliteError> {
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
         match self.connection.prepare_cached(sql) {
-            Ok(statement) => Ok(Some(statement)),
+            Ok(statement) => Ok(Some(Begun(statement))),
             Err(Error::Empty) => Ok(None),
             Err(Error::MultipleStatement) => Err(SqliteError::new(
                 SqliteError::ERROR,
@@ -287,9 +334,9 @@ impl<'c> Worker<'c> {
                         ..Batch::default()
                     });
                 };
-                bind(&mut statement, &begin.bindings)?;
+                bind(&mut statement.0, &begin.bindings)?;
                 if begin.describe {
-                    described = Some(Arc::new(description(&statement)));
+                    described = Some(Arc::new(description(&statement.0)));
                 }
                 is_commit_of = is_commit(&begin.sql);
                 statement
@@ -301,7 +348,7 @@ impl<'c> Worker<'c> {
             },
         };
         let max_row = self.limits.max_row_bytes;
-        let run = || next_rows(&mut statement, max_row);
+        let run = || next_rows(&mut statement.0, max_row);
         let batch = self
             .patiently(is_commit_of, || answer.is_closed(), run)
             .await;
@@ -366,7 +413,10 @@ impl<'c> Worker<'c> {
 
 /// Whether a statement ends a transaction: it waits for readers, who do not wait for it.
 fn is_commit(sql: &str) -> bool {
-    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
+    let word = sql
+        .trim_start()
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next();
     word.is_some_and(|word| {
         ["commit", "end", "release"]
             .iter()
@@ -399,7 +449,9 @@ fn next_rows(statement: &mut Statement<'_>, max_row: usize) -> Result<Batch, Sql
                 let mut size = 0;
                 for column in 0..columns {
                     let value = row.get_ref(column).map_err(SqliteError::from)?;
-                    size += value.as_bytes_or_null().map_or(0, |bytes| bytes.map_or(0, <[u8]>::len));
+                    size += value
+                        .as_bytes_or_null()
+                        .map_or(0, |bytes| bytes.map_or(0, <[u8]>::len));
                     if size > max_row {
                         batch.bytes.truncate(start);
                         let error = SqliteError::new(SqliteError::TOO_BIG, "a row is too big");

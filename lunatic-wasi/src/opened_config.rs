@@ -97,7 +97,9 @@ mod tests {
         let here = std::env::temp_dir();
         let mut config = WasiConfig::default();
         config.add_dir(&here, "/data", Access::ReadWrite).unwrap();
-        config.add_dir(&here, "/data/old/", Access::ReadOnly).unwrap();
+        config
+            .add_dir(&here, "/data/old/", Access::ReadOnly)
+            .unwrap();
         let opened = futures_lite::future::block_on(Arc::new(config.clone()).open()).unwrap();
         let find = |path: &str| {
             let (dir, path) = opened.find(path)?;
@@ -115,7 +117,13 @@ mod tests {
         config.add_dir(&here, ".", Access::ReadOnly).unwrap();
         let opened = futures_lite::future::block_on(Arc::new(config).open()).unwrap();
         let (dir, path) = opened.find("./a.db").unwrap();
-        assert_eq!((dir.access(), path.to_str()), (Access::ReadOnly, Some("a.db")));
-        assert_eq!(opened.find("/data/a").unwrap().0.access(), Access::ReadWrite);
+        assert_eq!(
+            (dir.access(), path.to_str()),
+            (Access::ReadOnly, Some("a.db"))
+        );
+        assert_eq!(
+            opened.find("/data/a").unwrap().0.access(),
+            Access::ReadWrite
+        );
     }
 }

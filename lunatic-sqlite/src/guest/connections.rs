@@ -74,9 +74,8 @@ fn place<T: SqliteHost>(state: &T, path: &str) -> Result<Place, SqliteError> {
         return Ok(Place::Memory);
     }
     let found = state.find_file(path);
-    let (dir, path) = found.ok_or_else(|| {
-        cannot_open("the path lies in none of the directories of the process")
-    })?;
+    let (dir, path) = found
+        .ok_or_else(|| cannot_open("the path lies in none of the directories of the process"))?;
     Ok(Place::File { dir, path })
 }
 
@@ -211,11 +210,7 @@ fn set_busy_timeout<T: SqliteHost>(
 /// milliseconds at once.
 ///
 /// Traps on an unknown id.
-fn set_query_time<T: SqliteHost>(
-    mut caller: Caller<'_, T>,
-    conn_id: u64,
-    time: u64,
-) -> Result<()> {
+fn set_query_time<T: SqliteHost>(mut caller: Caller<'_, T>, conn_id: u64, time: u64) -> Result<()> {
     let connection = &caller.data_mut().sqlite().connection(conn_id)?.connection;
     connection.set_query_time(Duration::from_millis(time));
     Ok(())

@@ -30,10 +30,7 @@ const ALLOC: &str = "lunatic_alloc";
 /// is a mistake in the statement.
 ///
 /// Traps on an unknown id.
-async fn column_count<T: SqliteHost>(
-    mut caller: Caller<'_, T>,
-    statement_id: u64,
-) -> Result<u32> {
+async fn column_count<T: SqliteHost>(mut caller: Caller<'_, T>, statement_id: u64) -> Result<u32> {
     let names = column_texts(&mut caller, statement_id).await?;
     Ok(names.len() as u32)
 }
@@ -80,9 +77,8 @@ async fn column_name<T: SqliteHost>(
 ) -> Result<u32> {
     let names = column_texts(&mut caller, statement_id).await?;
     let name = names.into_iter().nth(column_idx as usize);
-    let name = name.ok_or_else(|| {
-        Misuse::refused(format!("the statement has no column {column_idx}"))
-    })?;
+    let name =
+        name.ok_or_else(|| Misuse::refused(format!("the statement has no column {column_idx}")))?;
     give(caller, opaque_ptr, name.into_bytes()).await
 }
 
@@ -189,10 +185,7 @@ fn write_if_it_fits<T: SqliteHost>(
 
 /// Returns the names of the columns of a statement, which is compiled for that if it was not
 /// yet. If there is a mistake in it, there are none.
-async fn column_texts<T: SqliteHost>(
-    caller: &mut Caller<'_, T>,
-    id: u64,
-) -> Result<Vec<String>> {
+async fn column_texts<T: SqliteHost>(caller: &mut Caller<'_, T>, id: u64) -> Result<Vec<String>> {
     let entry = caller.data_mut().sqlite().statement(id)?;
     if let Some(description) = entry.statement.description() {
         return Ok(description.columns.clone());

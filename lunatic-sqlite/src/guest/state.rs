@@ -169,7 +169,11 @@ impl GuestSqlite {
     }
 
     /// Notes what is known of a connection after an operation.
-    pub(super) fn set_status(&mut self, connection: u64, status: Status) -> Result<(), SqliteError> {
+    pub(super) fn set_status(
+        &mut self,
+        connection: u64,
+        status: Status,
+    ) -> Result<(), SqliteError> {
         match self.connection(connection) {
             Ok(connection) => connection.set_status(status),
             // It was closed meanwhile.

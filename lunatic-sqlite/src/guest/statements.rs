@@ -109,9 +109,8 @@ fn bind_all<T: SqliteHost>(
         let message = "the values to bind are too large";
         return Ok(Err(SqliteError::new(SqliteError::TOO_BIG, message)));
     }
-    let bindings = read_bindings(bytes).map_err(|Malformed| {
-        Misuse::refused("the list of values to bind cannot be read")
-    })?;
+    let bindings = read_bindings(bytes)
+        .map_err(|Malformed| Misuse::refused("the list of values to bind cannot be read"))?;
     let bound = caller.data_mut().sqlite().change(id, |statement| {
         let mut bindings = bindings.into_iter();
         bindings.try_for_each(|(key, value)| statement.bind(key, value))
@@ -123,10 +122,7 @@ fn bind_all<T: SqliteHost>(
 /// or SQLite's result code of a mistake.
 ///
 /// Traps on an unknown id.
-async fn sqlite3_step<T: SqliteHost>(
-    mut caller: Caller<'_, T>,
-    statement_id: u64,
-) -> Result<u32> {
+async fn sqlite3_step<T: SqliteHost>(mut caller: Caller<'_, T>, statement_id: u64) -> Result<u32> {
     let outcome = step(&mut caller, statement_id).await?;
     note_step(&mut caller, statement_id, outcome)
 }
