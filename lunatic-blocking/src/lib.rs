@@ -10,6 +10,7 @@
 //! - [`queue`]: [`Queue`], the operations that wait and the threads that run them.
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
+//! - [`resident`]: [`Residents`], for values that stay on one thread.
 //!
 //! # Invariants
 //!
@@ -31,9 +32,11 @@
 
 pub mod class;
 pub mod queue;
+pub mod resident;
 
 pub use class::Class;
 pub use queue::Queue;
+pub use resident::Residents;
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]

@@ -6,6 +6,7 @@ use lunatic_engine::{Loader, Module};
 use lunatic_net::{Listeners, NetConfig};
 use lunatic_process::{Failure, ProcessConfig};
 use lunatic_reload::Versions;
+use lunatic_sqlite::SqliteLimits;
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
 use lunatic_timer::Timers;
 use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
@@ -26,6 +27,8 @@ pub struct ChildEnvironment {
     pub(crate) stdio: Stdio,
     /// What it may do with the network.
     pub(crate) net: Arc<NetConfig>,
+    /// How much it may do with databases.
+    pub(crate) sqlite: Arc<SqliteLimits>,
 }
 
 /// What a root process and all its descendants share.
@@ -44,8 +47,8 @@ pub(crate) struct Services {
 }
 
 impl ChildEnvironment {
-    /// What a child with this config has from a process that has `services`, `stdio`
-    /// and `net`. A child with an account of its own has names of its own too, unless
+    /// What a child with this config has from a process that has `services`, `stdio`,
+    /// `net` and `sqlite`. A child with an account of its own has names of its own too, unless
     /// it may use those of others. It waits only if a directory of the config is not open yet.
     ///
     /// - `is_own_config`: whether the config is that of the process itself.
@@ -57,12 +60,17 @@ impl ChildEnvironment {
         services: &Arc<Services>,
         stdio: &Stdio,
         net: &Arc<NetConfig>,
+        sqlite: &Arc<SqliteLimits>,
         config: &Config,
         is_own_config: bool,
     ) -> impl Future<Output = Result<ChildEnvironment, OpenError>> + Send + use<> {
         let services = services.for_child(&config.process, is_own_config);
         let stdio = stdio.for_child();
         let net = capped(net, &config.net);
+        let sqlite = match config.sqlite.capped(sqlite) {
+            same if same == **sqlite => sqlite.clone(),
+            less => Arc::new(less),
+        };
         let wasi = config.wasi.clone().open();
         async move {
             Ok(ChildEnvironment {
@@ -70,6 +78,7 @@ impl ChildEnvironment {
                 wasi: wasi.await?,
                 stdio,
                 net,
+                sqlite,
             })
         }
     }
@@ -85,9 +94,11 @@ impl ChildEnvironment {
                 services,
                 stdio,
                 net,
+                sqlite,
                 ..
             } = &self;
-            let child = ChildEnvironment::for_child(services, stdio, net, &config, is_own_config);
+            let child =
+                ChildEnvironment::for_child(services, stdio, net, sqlite, &config, is_own_config);
             Box::pin(async move { child.await.map_err(Failure::new) })
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lunatic_net::NetConfig;
 use lunatic_process::{ProcessConfig, guest};
+use lunatic_sqlite::SqliteLimits;
 use lunatic_wasi::{Access, WasiConfig, WireConfigError};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub wasi: Arc<WasiConfig>,
     /// What it may do with the network.
     pub net: Arc<NetConfig>,
+    /// How much it may do with databases, in its directories and in memory.
+    pub sqlite: SqliteLimits,
 }
 
 impl Config {
@@ -65,6 +68,8 @@ pub struct WireConfig {
     pub wasi: lunatic_wasi::WireConfig,
     /// What it may do with the network.
     pub net: NetConfig,
+    /// How much it may do with databases.
+    pub sqlite: SqliteLimits,
 }
 
 impl Config {
@@ -74,6 +79,7 @@ impl Config {
             process: self.process.clone(),
             wasi: self.wasi.to_wire(),
             net: self.net.as_ref().clone(),
+            sqlite: self.sqlite,
         }
     }
 }
@@ -97,6 +103,7 @@ impl WireConfig {
             process: self.process.capped(&ceiling.process),
             wasi: Arc::new(self.wasi.into_config(find_dir)?),
             net: Arc::new(self.net.capped(&ceiling.net)),
+            sqlite: self.sqlite.capped(&ceiling.sqlite),
         })
     }
 }

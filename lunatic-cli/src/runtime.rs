@@ -273,6 +273,7 @@ impl Runtime {
             wasi: config.wasi.clone().open().await?,
             stdio,
             net: config.net.clone(),
+            sqlite: Arc::new(config.sqlite),
         })
     }
 

@@ -1,13 +1,16 @@
 //! What a wasm process is made of.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
 use lunatic_account::Account;
 use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module};
+use lunatic_fs::Dir;
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
+use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::Listeners;
 use lunatic_net::guest::{GuestNet, NetHost};
@@ -17,6 +20,7 @@ use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_reload::Versions;
 use lunatic_reload::guest::{GuestReload, ReloadHost, check_permitted};
+use lunatic_sqlite::guest::{GuestSqlite, SqliteHost};
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::Timers;
 use lunatic_timer::guest::{StartedTimers, TimerHost};
@@ -37,6 +41,7 @@ pub struct State {
     wasi: WasiCtx,
     net: GuestNet,
     reload: GuestReload<State>,
+    sqlite: GuestSqlite,
 }
 
 host_functions! {
@@ -47,8 +52,8 @@ host_functions! {
 
     use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
         lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
-        lunatic_reload::guest,
-        lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest;
+        lunatic_reload::guest, lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest,
+        lunatic_sqlite::guest;
 }
 
 impl AbiHost for State {
@@ -136,6 +141,7 @@ impl ProcessHost for State {
             wasi: WasiCtx::new(environment.wasi, environment.stdio),
             net: GuestNet::new(environment.net),
             reload: GuestReload::new(),
+            sqlite: GuestSqlite::new(environment.sqlite),
         }
     }
 
@@ -154,6 +160,7 @@ impl ProcessHost for State {
             supervisors: GuestSupervisors::new(),
             wasi: WasiCtx::new(config.clone(), stdio.clone()),
             net: self.net.successor(account).map_err(Failure::new)?,
+            sqlite: GuestSqlite::new(self.sqlite.limits().clone()),
             reload: self.reload.successor(),
             process,
         })
@@ -168,6 +175,7 @@ impl ProcessHost for State {
         self.timers = older.timers;
         self.supervisors = older.supervisors;
         self.wasi = older.wasi;
+        self.sqlite = older.sqlite;
         self.reload.join(older.reload);
     }
 
@@ -187,10 +195,10 @@ impl ProcessHost for State {
         &self,
         config: &Arc<Config>,
     ) -> impl Future<Output = Result<ChildEnvironment, Misuse>> + Send + 'static {
-        let net = self.net.config();
         let is_own = self.is_own(config);
-        let child =
-            ChildEnvironment::for_child(&self.services, self.wasi.stdio(), net, config, is_own);
+        let (net, sqlite) = (self.net.config(), self.sqlite.limits());
+        let stdio = self.wasi.stdio();
+        let child = ChildEnvironment::for_child(&self.services, stdio, net, sqlite, config, is_own);
         async move {
             child
                 .await
@@ -232,6 +240,7 @@ impl State {
             wasi: self.wasi.opened_config().clone(),
             stdio: self.wasi.stdio().clone(),
             net: self.net.config().clone(),
+            sqlite: self.sqlite.limits().clone(),
         }
     }
 }
@@ -289,6 +298,20 @@ impl NetHost for State {
 
     fn listeners(&self) -> &Listeners {
         &self.services.listeners
+    }
+}
+
+impl SqliteHost for State {
+    fn sqlite(&mut self) -> &mut GuestSqlite {
+        &mut self.sqlite
+    }
+
+    fn pid(&self) -> Pid {
+        self.process.handle().id()
+    }
+
+    fn find_file(&self, path: &str) -> Option<(Dir, PathBuf)> {
+        self.wasi.opened_config().find(path)
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use crate::access::Access;
 use crate::entry::{Entry, Stream};
 use crate::file::File;
+use crate::held::{HeldFile, held};
 use crate::host_dir::HostDir;
 use crate::listing::Listing;
 use crate::metadata::{Kind, Metadata};
@@ -122,8 +123,32 @@ impl Dir {
             let (file, metadata) = dir.open(path, options)?;
             Ok(match metadata.kind {
                 Kind::Dir => Node::Dir(Dir::new(dir.below(file, metadata), access)),
-                kind => Node::File(File::new(file, kind, access)),
+                _ => Node::File(File::new(file, &metadata, access)),
             })
+        })
+        .await
+    }
+
+    /// Holds a file, which a library of the host opens by its path. It is created if it is
+    /// not there and the directory can be changed. Links at the end of the path are
+    /// followed inside of the directory.
+    ///
+    /// - `companions`: what the names of the files that the library makes beside it have
+    ///   behind the name of the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the operating system does, if the path leads outside, if it is not a
+    /// regular file or has several names, or if it is a companion of another file that is
+    /// held.
+    pub async fn hold(
+        &self,
+        path: impl Into<PathBuf>,
+        companions: &'static [&'static str],
+    ) -> io::Result<HeldFile> {
+        let access = self.access;
+        self.run(path, move |dir, path| {
+            HeldFile::hold(dir, path, access, companions)
         })
         .await
     }
@@ -213,6 +238,7 @@ impl Dir {
             }
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
             new_dir.check_change(&new_parent, new_path, Change::Entry)?;
+            held().check_name(new_parent.dir(), new_path)?;
             dir.rename(path, new_parent.dir(), new_path)
         })
         .await
@@ -236,6 +262,7 @@ impl Dir {
         self.change(path, move |dir, path| {
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
             new_dir.check_change(&new_parent, new_path, Change::Entry)?;
+            held().check_name(new_parent.dir(), new_path)?;
             dir.hard_link(path, new_parent.dir(), new_path)
         })
         .await
@@ -347,6 +374,8 @@ impl Dir {
         self.run(path, |dir, path| {
             let (parent, rest) = dir.parent(path)?;
             dir.check_change(&parent, rest, Change::Entry)?;
+            let held = held();
+            held.check_name(parent.dir(), rest)?;
             operation(parent.dir(), rest)
         })
         .await

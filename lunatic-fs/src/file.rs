@@ -10,6 +10,7 @@ use lunatic_blocking::Class;
 use rustix::fs::{FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl, futimens};
 
 use crate::access::Access;
+use crate::held::{self, FileId};
 use crate::metadata::{Kind, Metadata};
 use crate::times::Times;
 
@@ -42,6 +43,7 @@ use crate::times::Times;
 #[derive(Debug, Clone)]
 pub struct File {
     handle: Arc<Handle>,
+    id: FileId,
     kind: Kind,
     access: Access,
 }
@@ -64,10 +66,12 @@ pub enum Advice {
 }
 
 impl File {
-    pub(crate) fn new(file: fs::File, kind: Kind, access: Access) -> File {
+    pub(crate) fn new(file: fs::File, metadata: &Metadata, access: Access) -> File {
+        let id = (metadata.device, metadata.inode);
         File {
-            handle: Arc::new(Handle(Some(file))),
-            kind,
+            handle: Arc::new(Handle(Some(file), id)),
+            id,
+            kind: metadata.kind,
             access,
         }
     }
@@ -166,9 +170,15 @@ impl File {
     /// # Errors
     ///
     /// Fails if the operating system does, for example because the file was not opened
-    /// to write.
+    /// to write, or because a library of the host [holds](crate::HeldFile) it.
     pub async fn set_len(&self, length: u64) -> io::Result<()> {
-        self.run(move |file| file.set_len(length)).await
+        let id = self.id;
+        self.run(move |file| {
+            let held = held::held();
+            held.check_length(id)?;
+            file.set_len(length)
+        })
+        .await
     }
 
     /// Changes the times of the file.
@@ -224,8 +234,12 @@ impl File {
 
     /// Closes the file, if this is its last clone.
     pub async fn close(self) {
+        let id = self.id;
         if let Some(file) = Arc::into_inner(self.handle).and_then(Handle::into_inner) {
-            Class::Cache.queue().run(move || drop(file)).await;
+            Class::Cache
+                .queue()
+                .run(move || held::close(file, id))
+                .await;
         }
     }
 
@@ -251,7 +265,7 @@ impl File {
 /// for the last descriptor of a deleted file its blocks are freed, and a network file
 /// system writes back.
 #[derive(Debug)]
-struct Handle(Option<fs::File>);
+struct Handle(Option<fs::File>, FileId);
 
 impl Handle {
     fn get(&self) -> io::Result<&fs::File> {
@@ -267,7 +281,10 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(file) = self.0.take() {
-            Class::Cache.queue().run_detached(move || drop(file));
+            let id = self.1;
+            Class::Cache
+                .queue()
+                .run_detached(move || held::close(file, id));
         }
     }
 }

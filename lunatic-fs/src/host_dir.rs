@@ -13,6 +13,7 @@ use cap_std::fs::{Dir, OpenOptionsExt};
 use rustix::fs::OFlags;
 
 use crate::file_systems::{FileSystems, refused};
+use crate::held::{Held, held};
 use crate::metadata::Metadata;
 use crate::open::OpenOptions;
 use crate::processes;
@@ -97,6 +98,74 @@ impl HostDir {
         path: &Path,
         options: OpenOptions,
     ) -> io::Result<(fs::File, Metadata)> {
+        let held = held();
+        match held.is_empty() {
+            true => self.open_whatever(path, options),
+            false => self.open_unless_held(&held, path, options),
+        }
+    }
+
+    /// The same while files are held by libraries of the host: nothing is created or cut
+    /// off before it is known what it is.
+    fn open_unless_held(
+        &self,
+        held: &Held,
+        path: &Path,
+        options: OpenOptions,
+    ) -> io::Result<(fs::File, Metadata)> {
+        /// So often a path may turn out to be there, and then again not.
+        const MAX_TRIES: usize = 8;
+        let existing = OpenOptions {
+            create: false,
+            truncate: false,
+            write: options.write || options.truncate,
+            ..options
+        };
+        let new = OpenOptions {
+            create_new: true,
+            nofollow: true,
+            ..options
+        };
+        for _ in 0..MAX_TRIES {
+            match self.find(path, !options.nofollow) {
+                Ok((_, found)) => held.check_found(&found)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {
+                    let (parent, rest) = self.parent(path)?;
+                    held.check_name(parent.dir(), rest)?;
+                    let opened = parent.dir().open_with(rest, &new.to_host());
+                    match opened {
+                        Ok(file) => {
+                            let file = file.into_std();
+                            let metadata = self.file_systems.check(&file)?;
+                            return Ok((file, metadata));
+                        }
+                        Err(error)
+                            if error.kind() == io::ErrorKind::AlreadyExists
+                                && !options.create_new =>
+                        {
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            match self.open_whatever(path, existing) {
+                Ok((file, metadata)) => {
+                    let file = held.check_opened(file, &metadata, options.changes())?;
+                    if options.truncate {
+                        file.set_len(0)?;
+                    }
+                    return Ok((file, metadata));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(rustix::io::Errno::BUSY.into())
+    }
+
+    fn open_whatever(&self, path: &Path, options: OpenOptions) -> io::Result<(fs::File, Metadata)> {
         match self.find(path, !options.nofollow) {
             Ok((file, found)) => {
                 self.file_systems.check_opening(&found)?;

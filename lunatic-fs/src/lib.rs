@@ -11,6 +11,8 @@
 //! - [`File`]: operations on an open file.
 //! - [`OpenOptions`], [`Metadata`], [`Times`], [`Entry`]: their parameters and results.
 //! - [`Listing`]: the entries of a directory, in pieces.
+//! - [`HeldFile`]: a file that a library of the host opens itself, and what nobody does to it
+//!   meanwhile.
 //! - `host_dir`: an open directory of the host, and how a path is followed from it.
 //! - `file_systems`, `processes`: which file systems are not reached through a directory
 //!   above them, and what is never reached.
@@ -41,6 +43,7 @@ mod dir;
 mod entry;
 mod file;
 mod file_systems;
+mod held;
 mod host_dir;
 mod listing;
 mod metadata;
@@ -53,6 +56,7 @@ pub use access::Access;
 pub use dir::{Dir, Node};
 pub use entry::Entry;
 pub use file::{Advice, File};
+pub use held::HeldFile;
 pub use listing::Listing;
 pub use metadata::{Kind, Metadata};
 pub use open::{Durability, OpenOptions};

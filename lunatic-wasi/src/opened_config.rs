@@ -1,5 +1,6 @@
 //! A configuration whose directories are open.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_fs::Dir;
@@ -37,11 +38,92 @@ impl OpenedConfig {
         &self.0
     }
 
+    /// Returns the directory that a path of the guest's lies in, and the path below it, as the
+    /// C library of WASI finds them: that with the longest name, of several the last; `/` and
+    /// `./` in front do not matter. `None` if it lies in none.
+    pub fn find(&self, path: &str) -> Option<(Dir, PathBuf)> {
+        let path = without_root(path);
+        let below = |name: &str| {
+            let name = without_root(name).trim_end_matches('/');
+            let rest = path.strip_prefix(name)?;
+            match name.is_empty() || rest.is_empty() || rest.starts_with('/') {
+                true => Some((name.len(), rest.trim_start_matches('/'))),
+                false => None,
+            }
+        };
+        let found = self.dirs().filter_map(|(preopen, dir)| {
+            let (length, rest) = below(preopen.guest())?;
+            Some((length, dir, rest))
+        });
+        let (_, dir, rest) = found.max_by_key(|(length, ..)| *length)?;
+        let rest = match rest.is_empty() {
+            true => ".",
+            false => rest,
+        };
+        Some((dir.clone(), PathBuf::from(rest)))
+    }
+
     /// Returns the directories in their order.
     pub(crate) fn dirs(&self) -> impl Iterator<Item = (&Preopen, &Dir)> {
         self.0.preopens().iter().map(|preopen| {
             let dir = preopen.dir();
             (preopen, dir.expect("they were opened when this was made"))
         })
+    }
+}
+
+/// Returns a path without `/` and `./` in front of it; that of the root is empty.
+fn without_root(path: &str) -> &str {
+    let mut path = path;
+    loop {
+        path = match path.strip_prefix('/').or_else(|| path.strip_prefix("./")) {
+            Some(rest) => rest,
+            None if path == "." => "",
+            None => return path,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use lunatic_fs::Access;
+
+    use super::*;
+
+    #[test]
+    fn a_path_lies_in_the_directory_with_the_longest_name() {
+        let here = std::env::temp_dir();
+        let mut config = WasiConfig::default();
+        config.add_dir(&here, "/data", Access::ReadWrite).unwrap();
+        config
+            .add_dir(&here, "/data/old/", Access::ReadOnly)
+            .unwrap();
+        let opened = futures_lite::future::block_on(Arc::new(config.clone()).open()).unwrap();
+        let find = |path: &str| {
+            let (dir, path) = opened.find(path)?;
+            Some((dir.access(), path.to_str().unwrap().to_owned()))
+        };
+        let found = |access, path: &str| Some((access, path.to_owned()));
+        assert_eq!(find("/data/a.db"), found(Access::ReadWrite, "a.db"));
+        assert_eq!(find("data//b/../a"), found(Access::ReadWrite, "b/../a"));
+        assert_eq!(find("/data/old/a"), found(Access::ReadOnly, "a"));
+        assert_eq!(find("/data"), found(Access::ReadWrite, "."));
+        assert_eq!(find("/database"), None);
+        assert_eq!(find("/data/../etc"), found(Access::ReadWrite, "../etc"));
+        assert_eq!(find("a.db"), None);
+
+        config.add_dir(&here, ".", Access::ReadOnly).unwrap();
+        let opened = futures_lite::future::block_on(Arc::new(config).open()).unwrap();
+        let (dir, path) = opened.find("./a.db").unwrap();
+        assert_eq!(
+            (dir.access(), path.to_str()),
+            (Access::ReadOnly, Some("a.db"))
+        );
+        assert_eq!(
+            opened.find("/data/a").unwrap().0.access(),
+            Access::ReadWrite
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::network::namespace;
-use super::{Report, Runner, Status, ending, exports, print_output, program};
+use super::{Report, Runner, ending, exports, print_output, program};
 use crate::cargo::Artifact;
 use crate::command::Outcome;
 use crate::tally::Tally;
@@ -21,7 +21,6 @@ const UNIT_TESTS: &str = "lib";
 struct File {
     name: &'static str,
     tests: usize,
-    status: Status,
     /// At which port they look for a public server.
     server_port: Option<u16>,
 }
@@ -30,7 +29,6 @@ const fn runs(name: &'static str, tests: usize) -> File {
     File {
         name,
         tests,
-        status: Status::Runs,
         server_port: None,
     }
 }
@@ -38,13 +36,6 @@ const fn runs(name: &'static str, tests: usize) -> File {
 const fn asks_a_server(name: &'static str, tests: usize, port: u16) -> File {
     File {
         server_port: Some(port),
-        ..runs(name, tests)
-    }
-}
-
-const fn waits(name: &'static str, tests: usize, reason: &'static str) -> File {
-    File {
-        status: Status::Waits(reason),
         ..runs(name, tests)
     }
 }
@@ -67,7 +58,7 @@ const FILES: [File; 18] = [
     runs("timer", 3),
     runs("udp", 8),
     asks_a_server("serializers", 3, 80),
-    waits("sqlite", 3, "lunatic::sqlite isn't there yet"),
+    runs("sqlite", 3),
 ];
 
 /// The names of all test files.
@@ -89,10 +80,7 @@ pub(super) fn run(
     for file in FILES.iter().filter(|file| selected(file.name)) {
         let program = file.program(artifacts)?;
         file.check_number_of_tests(program)?;
-        report += match file.status {
-            Status::Runs => file.run(runner, program)?,
-            Status::Waits(reason) => file.wait(reason),
-        };
+        report += file.run(runner, program)?;
     }
     Ok(report)
 }

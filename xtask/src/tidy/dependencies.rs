@@ -68,7 +68,6 @@ const ALLOWED: [(&str, Allowed); 24] = [
     ("lunatic-supervisor", FOUNDATION),
     ("lunatic-net", FOUNDATION),
     ("lunatic-fs", FOUNDATION),
-    ("lunatic-sqlite", FOUNDATION),
     ("lunatic-metrics", FOUNDATION),
     ("lunatic-reload", FOUNDATION),
     ("lunatic-distributed", FOUNDATION),
@@ -79,6 +78,16 @@ const ALLOWED: [(&str, Allowed); 24] = [
             "lunatic-account",
             "lunatic-blocking",
             "lunatic-fs",
+        ]),
+    ),
+    (
+        "lunatic-sqlite",
+        Allowed::These(&[
+            "lunatic-abi",
+            "lunatic-account",
+            "lunatic-blocking",
+            "lunatic-fs",
+            "lunatic-mailbox",
         ]),
     ),
     (

@@ -158,7 +158,6 @@ mod tests {
         // ABI §1.1.
         assert_eq!(count("lunatic::distributed"), 12);
         assert_eq!(count("lunatic::metrics"), 6);
-        assert_eq!(count("lunatic::sqlite"), 14);
         assert_eq!(count("wasi_snapshot_preview1"), 46);
     }
 
@@ -174,7 +173,7 @@ mod tests {
     #[test]
     fn what_is_offered_and_what_is_not_yet_are_told_apart() {
         assert_eq!(absence("lunatic::process", "spawn"), Absence::Function);
-        assert_eq!(absence("lunatic::sqlite", "open"), Absence::NotYet);
+        assert_eq!(absence("lunatic::metrics", "gauge"), Absence::NotYet);
         let similar = Some("lunatic::metrics".to_string());
         assert_eq!(
             absence("lunatic::metric", "counter"),

@@ -17,23 +17,4 @@ pub(super) const NOT_OFFERED: &[(&str, &[&str])] = &[
             "histogram",
         ],
     ),
-    (
-        "lunatic::sqlite",
-        &[
-            "open",
-            "execute",
-            "query_prepare",
-            "bind_value",
-            "sqlite3_step",
-            "statement_reset",
-            "sqlite3_finalize",
-            "sqlite3_changes",
-            "column_count",
-            "read_column",
-            "read_row",
-            "column_name",
-            "column_names",
-            "last_error",
-        ],
-    ),
 ];

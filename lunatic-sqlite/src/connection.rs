@@ -1,0 +1,269 @@
+//! A connection to a database, used from any thread.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender, bounded, unbounded};
+use lunatic_blocking::Residents;
+use lunatic_fs::Dir;
+
+use crate::changes::{Change, Watch};
+use crate::control::{Control, InterruptOnDrop};
+use crate::error::SqliteError;
+use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
+use crate::limits::SqliteLimits;
+use crate::statement::Statement;
+use crate::{opening, worker};
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In memory, for one connection alone.
+    Memory,
+    /// In a file below a directory. Where the directory is read-only, so is the database.
+    File {
+        /// The directory.
+        dir: Dir,
+        /// The path below it.
+        path: PathBuf,
+    },
+}
+
+/// A connection to a database. A clone is the same connection; it is closed, and what it has
+/// not committed is rolled back, when the last one and all statements are dropped.
+///
+/// SQLite runs on one of a few threads, always the same for a connection. An operation that is
+/// dropped while it waits is interrupted.
+///
+/// ```
+/// use lunatic_sqlite::{Connection, Place, SqliteLimits, Value};
+///
+/// # futures_lite::future::block_on(async {
+/// let connection = Connection::open(Place::Memory, SqliteLimits::default()).await?;
+/// connection.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)").await?;
+/// let mut rows = connection.statement("SELECT sum(a) FROM t");
+/// assert!(rows.step().await?);
+/// assert_eq!(rows.row(), Some(vec![Value::Integer(3)]));
+/// # Ok::<(), lunatic_sqlite::SqliteError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Connection {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    jobs: Sender<Job>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) limits: SqliteLimits,
+    next_statement: AtomicU64,
+}
+
+/// So many threads run SQLite. Most of its time goes into waiting for a disk.
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+static THREADS: LazyLock<Residents> = LazyLock::new(|| Residents::new("sqlite", MAX_THREADS));
+
+impl Connection {
+    /// Opens a database, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`]; `SQLITE_CANTOPEN` if the path leads outside of the directory, to a
+    /// file with several names, or to something else than a file.
+    pub async fn open(place: Place, limits: SqliteLimits) -> Result<Connection, SqliteError> {
+        let file = match place {
+            Place::Memory => None,
+            Place::File { dir, path } => Some(opening::hold(&dir, path).await?),
+        };
+        let (jobs, to_do) = unbounded();
+        let control = Arc::new(Control::default());
+        let (opened, is_open) = bounded(1);
+        let theirs = control.clone();
+        THREADS.settle(move || worker::run(file, limits, theirs, opened, to_do));
+        let connection = Connection {
+            shared: Arc::new(Shared {
+                jobs,
+                control,
+                limits,
+                next_statement: AtomicU64::new(0),
+            }),
+        };
+        let interrupt = InterruptOnDrop::new(&connection.shared.control);
+        let opened = is_open.recv().await;
+        interrupt.disarm();
+        opened.unwrap_or(Err(SqliteError::gone()))?;
+        Ok(connection)
+    }
+
+    /// Returns the limits with which it was opened.
+    pub fn limits(&self) -> &SqliteLimits {
+        &self.shared.limits
+    }
+
+    /// Runs statements, and drops their rows.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] of the first statement that fails; the others are not run.
+    pub async fn execute(&self, sql: impl Into<String>) -> Result<Status, SqliteError> {
+        let sql = sql.into();
+        let (outcome, status) = self.ask(|answer| Job::Execute { sql, answer }).await;
+        outcome.map(|()| status)
+    }
+
+    /// Returns a statement, which is compiled when it is first needed. Its mistakes are found
+    /// then.
+    pub fn statement(&self, sql: impl Into<Arc<str>>) -> Statement {
+        let number = self.shared.next_statement.fetch_add(1, Ordering::Relaxed);
+        Statement::new(self.clone(), number, sql.into())
+    }
+
+    /// Compiles a statement, and tells of it.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if there is a mistake in it.
+    pub async fn describe(&self, sql: Arc<str>) -> Result<Arc<Description>, SqliteError> {
+        self.ask(|answer| Job::Describe { sql, answer }).await.0
+    }
+
+    /// Returns the size of a blob in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if there is no such blob.
+    pub async fn blob_size(&self, place: BlobPlace) -> Result<u64, SqliteError> {
+        let part = self.blob(place, BlobAccess::Size).await;
+        part.0.map(|part| part.size)
+    }
+
+    /// Reads a part of a blob; less than `max` bytes only at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if there is no such blob.
+    pub async fn blob_read(
+        &self,
+        place: BlobPlace,
+        offset: u64,
+        max: usize,
+    ) -> Result<Vec<u8>, SqliteError> {
+        let part = self.blob(place, BlobAccess::Read { offset, max }).await;
+        part.0.map(|part| part.bytes)
+    }
+
+    /// Writes a part of a blob, which keeps its size.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if there is no such blob, or the part ends behind it.
+    pub async fn blob_write(
+        &self,
+        place: BlobPlace,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Result<Status, SqliteError> {
+        let (part, status) = self.blob(place, BlobAccess::Write { offset, bytes }).await;
+        part.map(|_| status)
+    }
+
+    pub(crate) async fn blob(
+        &self,
+        place: BlobPlace,
+        access: BlobAccess,
+    ) -> (Result<BlobPart, SqliteError>, Status) {
+        self.ask(|answer| Job::Blob {
+            place,
+            access,
+            answer,
+        })
+        .await
+    }
+
+    /// Has `tell` called with what each transaction of this program has changed, of any
+    /// connection to the same database, once it is committed. What other programs change,
+    /// tables without row ids, and rows that a `DELETE` without `WHERE` removes, are not told
+    /// of. It is called on a thread that must not be blocked.
+    ///
+    /// - `table`: `None` for all tables.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if the connection has ended.
+    pub async fn watch(
+        &self,
+        table: Option<String>,
+        tell: Arc<dyn Fn(&Change) + Send + Sync>,
+    ) -> Result<Watch, SqliteError> {
+        self.ask(|answer| Job::Watch {
+            table,
+            tell,
+            answer,
+        })
+        .await
+        .0
+    }
+
+    /// Waits for locks of others for at most so long, from the next operation on. At first
+    /// that is five seconds.
+    pub fn set_busy_timeout(&self, timeout: Duration) {
+        let timeout = timeout.min(self.shared.limits.max_busy_timeout);
+        self.send(Job::SetBusyTimeout(timeout));
+    }
+
+    /// Lets SQLite work for at most so long at once, from the next operation on, but not for
+    /// longer than the limits say.
+    pub fn set_query_time(&self, time: Duration) {
+        let time = time.min(self.shared.limits.max_query_time);
+        self.send(Job::SetQueryTime(time));
+    }
+
+    /// Closes the connection, whether there are statements or not, and waits for that.
+    pub async fn close(self) {
+        let (answer, closed) = bounded(1);
+        self.send(Job::Close { answer });
+        closed.recv().await.ok();
+    }
+
+    /// Ends a statement that has begun.
+    pub(crate) fn reset(&self, statement: u64) {
+        self.send(Job::Reset { statement });
+    }
+
+    fn send(&self, job: Job) {
+        // If the connection has ended, whoever asks for an answer is told.
+        self.shared.jobs.try_send(job).ok();
+    }
+
+    pub(crate) fn start<R>(
+        &self,
+        job: impl FnOnce(Answer<R>) -> Job,
+    ) -> Receiver<(Result<R, SqliteError>, Status)> {
+        let (answer, answered) = bounded(1);
+        self.send(job(answer));
+        answered
+    }
+
+    /// Asks the thread of the connection for something.
+    pub(crate) async fn ask<R>(
+        &self,
+        job: impl FnOnce(Answer<R>) -> Job,
+    ) -> (Result<R, SqliteError>, Status) {
+        let answered = self.start(job);
+        let interrupt = InterruptOnDrop::new(&self.shared.control);
+        let answer = answered.recv().await;
+        interrupt.disarm();
+        answer.unwrap_or((Err(SqliteError::gone()), Status::default()))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! SQLite databases for processes.
+//!
+//! A [`Connection`] is to a database in a file below a directory of `lunatic-fs`, which nothing
+//! leads out of, or in memory. SQLite runs on a few threads of `lunatic-blocking`, never on the
+//! thread that asks, and a connection always on the same. Whatever is asked of it can be dropped
+//! at any time, which interrupts it.
+//!
+//! # Layout
+//!
+//! - [`Connection`], [`Statement`]: what is used from any thread.
+//! - `worker`: what the thread of a connection does; `job`: what it is asked for.
+//! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
+//!   some of SQL's functions are replaced by; `control`: how SQLite is stopped.
+//! - [`SqliteLimits`]: how much a process may do with databases.
+//! - `changes`: [`Watch`] and [`Change`], who is told of changes.
+//! - `value`: values, and the bytes in which they cross to guests.
+//! - `guest`: the namespace `lunatic::sqlite` (feature `guest`, on by default).
+//!
+//! # Invariants
+//!
+//! - SQLite opens no file but the database that was found by `lunatic-fs`, and what it makes
+//!   beside it. What is temporary is in memory.
+//! - The file and what is beside it are held ([`lunatic_fs::HeldFile`]) until the connection is
+//!   closed.
+//! - No lock is waited for on a thread that others need.
+//! - A statement runs for as long as [`SqliteLimits::max_query_time`] at most.
+
+mod changes;
+mod connection;
+mod control;
+mod error;
+mod functions;
+#[cfg(feature = "guest")]
+pub mod guest;
+mod job;
+mod limits;
+mod opening;
+mod policy;
+mod statement;
+mod value;
+mod worker;
+
+pub use changes::{Change, Watch};
+pub use connection::{Connection, Place};
+pub use error::SqliteError;
+pub use job::{BlobPlace, Description, Status};
+pub use limits::SqliteLimits;
+pub use statement::Statement;
+pub use value::{Key, Malformed, Value, read_bindings, read_row};

@@ -1,0 +1,254 @@
+//! Opens databases so that nothing leads out of their directories.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use lunatic_fs::{Access, Dir, HeldFile};
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::OFlags;
+
+use crate::control::Control;
+use crate::error::SqliteError;
+use crate::limits::SqliteLimits;
+use crate::{functions, policy};
+
+/// What SQLite makes beside a database.
+const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
+
+/// The pages of a database that are kept in memory, in KiB: as `.cargo/config.toml` says.
+const CACHE_KIB: u64 = 512;
+
+/// What a connection takes, in bytes, for the account of a process.
+pub(crate) const CONNECTION_BYTES: u64 = (CACHE_KIB + 128) << 10;
+
+/// The instructions of SQLite after which it is asked whether it must end.
+const PROGRESS: i32 = 1000;
+
+/// Compiled statements that a connection keeps.
+const CACHED_STATEMENTS: usize = 32;
+
+/// Holds the file of a database.
+pub(crate) async fn hold(dir: &Dir, path: PathBuf) -> Result<HeldFile, SqliteError> {
+    let cannot = |error: io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::IsADirectory => EXTENDED_IS_DIR,
+            _ => SqliteError::CANNOT_OPEN,
+        };
+        SqliteError::new(code, format!("unable to open database file: {error}"))
+    };
+    let name = path.as_os_str().as_encoded_bytes();
+    if name.contains(&0) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "a byte 0 in the path");
+        return Err(cannot(error));
+    }
+    if COMPANIONS
+        .iter()
+        .any(|suffix| name.ends_with(suffix.as_bytes()))
+    {
+        let reason = "the name is that of a part of another database";
+        return Err(cannot(io::Error::other(reason)));
+    }
+    dir.hold(path, COMPANIONS).await.map_err(cannot)
+}
+
+/// `SQLITE_CANTOPEN_ISDIR`.
+const EXTENDED_IS_DIR: i32 = 14 | 2 << 8;
+
+/// Opens a database, or one in memory, and limits what can be done with it. It blocks the
+/// thread.
+pub(crate) fn open(
+    file: Option<&HeldFile>,
+    limits: &SqliteLimits,
+    control: &Arc<Control>,
+) -> Result<Connection, SqliteError> {
+    check_build()?;
+    let mut connection = match file {
+        None => Connection::open_in_memory_with_flags(
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?,
+        Some(file) => open_file(file)?,
+    };
+    control.set_handle(connection.get_interrupt_handle());
+    control.begin(limits.max_query_time);
+    let progress = control.clone();
+    connection.progress_handler(PROGRESS, Some(move || progress.must_end()))?;
+    limit(&connection, limits)?;
+    functions::replace_slow_ones(&connection, limits.max_value_bytes)?;
+    let control = control.clone();
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if control.is_own() {
+            return Authorization::Allow;
+        }
+        if let AuthAction::Pragma {
+            pragma_name,
+            pragma_value: Some(value),
+        } = context.action
+            && pragma_name.eq_ignore_ascii_case("busy_timeout")
+        {
+            control.note_busy_timeout(value);
+        }
+        policy::authorize(context.action, control.is_running())
+    }))?;
+    Ok(connection)
+}
+
+fn open_file(file: &HeldFile) -> Result<Connection, SqliteError> {
+    let path = file.path();
+    if file.is_only_holder() {
+        check_journal(&path)?;
+    }
+    let always = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let opened = match file.access() {
+        Access::ReadWrite => {
+            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | always)
+        }
+        // What is shared between connections in WAL mode is not written either.
+        Access::ReadOnly => Connection::open_with_flags(
+            format!("file:{}?mode=ro&readonly_shm=1", escaped(&path)),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | always,
+        ),
+    };
+    opened.map_err(|error| {
+        // Where the file is in this program is nobody's business.
+        let error = SqliteError::from(error);
+        let path = format!(": {}", path.display());
+        SqliteError::new(error.code, error.message.replace(&path, ""))
+    })
+}
+
+/// Makes a path part of a URI.
+fn escaped(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                char::from(*byte).to_string()
+            }
+            _ => format!("%{byte:02x}"),
+        })
+        .collect()
+}
+
+/// Refuses a journal that names another file: that of a transaction over several databases,
+/// of which SQLite would remove the file that is named. None is made here.
+fn check_journal(path: &Path) -> Result<(), SqliteError> {
+    const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(journal);
+    let mut journal = match opened {
+        Ok(journal) => journal,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(bad_journal(&error.to_string())),
+    };
+    let mut ends = || -> io::Result<([u8; 8], [u8; 8])> {
+        let mut ends = ([0; 8], [0; 8]);
+        if journal.metadata()?.len() >= 16 {
+            journal.read_exact(&mut ends.0)?;
+            journal.seek(SeekFrom::End(-8))?;
+            journal.read_exact(&mut ends.1)?;
+        }
+        Ok(ends)
+    };
+    match ends() {
+        Ok((first, last)) if first == MAGIC && last == MAGIC => Err(bad_journal(
+            "it belongs to a transaction over several databases",
+        )),
+        Ok(_) => Ok(()),
+        Err(error) => Err(bad_journal(&error.to_string())),
+    }
+}
+
+fn bad_journal(reason: &str) -> SqliteError {
+    let message = format!("unable to open database file: its journal: {reason}");
+    SqliteError::new(SqliteError::CANNOT_OPEN, message)
+}
+
+/// Limits what statements can do, and what they may take.
+fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteError> {
+    let value = i32::try_from(limits.max_value_bytes).unwrap_or(i32::MAX);
+    for (limit, highest) in [
+        (Limit::SQLITE_LIMIT_LENGTH, value),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES as i32),
+        (Limit::SQLITE_LIMIT_COLUMN, 1000),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 500),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 200),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
+        // The one that VACUUM needs.
+        (Limit::SQLITE_LIMIT_ATTACHED, 1),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 50),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ] {
+        connection.set_limit(limit, highest)?;
+    }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    Ok(())
+}
+
+/// Limits the size of a database. Until it is known how large its pages are, the limit is that
+/// with which SQLite was compiled.
+///
+/// - `max_bytes`: how large it may be.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read now, since it is locked or no database.
+pub(crate) fn limit_size(connection: &Connection, max_bytes: u64) -> Result<(), SqliteError> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    // To count what is in it is to read it.
+    number("SELECT count(*) FROM sqlite_schema")?;
+    let page_size = number("PRAGMA page_size")?;
+    let pages = max_bytes / u64::try_from(page_size).unwrap_or(4096).max(512);
+    let pages = pages.clamp(1, u64::from(u32::MAX - 1));
+    number(&format!("PRAGMA max_page_count = {pages}"))?;
+    Ok(())
+}
+
+/// The longest text of a statement, in bytes.
+pub(crate) const MAX_SQL_BYTES: usize = 1 << 20;
+
+/// Checks once that SQLite was compiled as it has to be.
+fn check_build() -> Result<(), SqliteError> {
+    static MISSING: LazyLock<Option<&str>> = LazyLock::new(|| {
+        let options = compile_options().unwrap_or_default();
+        let wanted = [
+            "DEFAULT_CACHE_SIZE=-512",
+            "MAX_MMAP_SIZE=0",
+            "MAX_PAGE_COUNT=16384",
+            "OMIT_LOAD_EXTENSION",
+            "STMTJRNL_SPILL=-1",
+            "TEMP_STORE=3",
+        ];
+        let is_missing = |wanted: &&str| !options.iter().any(|option| option == wanted);
+        wanted.into_iter().find(is_missing)
+    });
+    match *MISSING {
+        None => Ok(()),
+        Some(option) => Err(SqliteError::new(
+            SqliteError::MISUSE,
+            format!("SQLite was compiled without {option}: see .cargo/config.toml"),
+        )),
+    }
+}
+
+fn compile_options() -> rusqlite::Result<Vec<String>> {
+    let connection = Connection::open_in_memory()?;
+    let mut options = connection.prepare("PRAGMA compile_options")?;
+    let options = options.query_map([], |row| row.get(0))?;
+    options.collect()
+}

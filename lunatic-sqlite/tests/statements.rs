@@ -1,0 +1,519 @@
+//! Statements, values, transactions and changes.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{code, memory, open, rows, run, try_rows, value};
+use lunatic_sqlite::{BlobPlace, Change, Key, SqliteError, Value};
+use parking_lot::Mutex;
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+#[test]
+fn values_of_all_types_come_back_as_they_were_bound() {
+    run(async {
+        let connection = memory().await;
+        let mut statement = connection.statement("SELECT ?1, ?2, :name, $other, @last, ?");
+        let values = [
+            (Key::Number(1), Value::Null),
+            (Key::Number(2), Value::Blob(vec![0, 255, 7])),
+            (Key::Name(":name".into()), text("naïve\0")),
+            (Key::Name("$other".into()), Value::Double(-0.5)),
+            (Key::Name("@last".into()), Value::Integer(i64::MIN)),
+            (Key::Number(6), text("")),
+        ];
+        for (key, value) in values.clone() {
+            statement.bind(key, value).unwrap();
+        }
+        assert!(statement.step().await.unwrap());
+        let expected: Vec<Value> = values.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(statement.row().unwrap(), expected);
+        assert!(!statement.step().await.unwrap());
+        // It begins again, and what is bound stays.
+        assert!(statement.step().await.unwrap());
+        assert_eq!(statement.row().unwrap(), expected);
+        statement.reset();
+        statement.bind(Key::Number(6), Value::Integer(1)).unwrap();
+        assert!(statement.step().await.unwrap());
+        assert_eq!(statement.row().unwrap()[5], Value::Integer(1));
+    });
+}
+
+#[test]
+fn a_parameter_that_is_not_there_is_an_error_of_the_step() {
+    run(async {
+        let connection = memory().await;
+        for key in [
+            Key::Number(0),
+            Key::Number(2),
+            Key::Number(u64::MAX),
+            Key::Name(":b".into()),
+        ] {
+            let mut statement = connection.statement("SELECT :a");
+            statement.bind(key.clone(), Value::Null).unwrap();
+            let error = statement.step().await.unwrap_err();
+            assert_eq!(error.result_code(), SqliteError::RANGE, "{key:?}");
+        }
+    });
+}
+
+#[test]
+fn mistakes_have_the_code_and_the_message_of_sqlite() {
+    run(async {
+        let connection = memory().await;
+        let error = connection.execute("SELEC 1").await.unwrap_err();
+        assert_eq!(
+            (error.result_code(), error.message.as_str()),
+            (1, "near \"SELEC\": syntax error")
+        );
+        let error = try_rows(&connection, "SELECT * FROM missing")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.result_code(), error.message.as_str()),
+            (1, "no such table: missing")
+        );
+        connection
+            .execute("CREATE TABLE t (a UNIQUE NOT NULL)")
+            .await
+            .unwrap();
+        connection
+            .execute("INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+        let error = connection
+            .execute("INSERT INTO t VALUES (1)")
+            .await
+            .unwrap_err();
+        // `SQLITE_CONSTRAINT_UNIQUE`
+        assert_eq!((error.code, error.result_code()), (2067, 19));
+        assert_eq!(error.message, "UNIQUE constraint failed: t.a");
+    });
+}
+
+#[test]
+fn statements_that_are_empty_or_several_are_told_apart() {
+    run(async {
+        let connection = memory().await;
+        for sql in ["", "  ", "-- nothing", "/* nothing */;"] {
+            assert_eq!(
+                rows(&connection, sql).await,
+                Vec::<Vec<Value>>::new(),
+                "{sql:?}"
+            );
+            connection.execute(sql).await.unwrap();
+        }
+        assert_eq!(
+            value(&connection, "SELECT 1; -- one").await,
+            Value::Integer(1)
+        );
+        assert!(try_rows(&connection, "SELECT 1; SELECT 2").await.is_err());
+        connection
+            .execute("CREATE TABLE t (a); INSERT INTO t VALUES (1); SELECT * FROM t")
+            .await
+            .unwrap();
+        // Those before a mistake were run.
+        assert_eq!(
+            code(
+                &connection,
+                "INSERT INTO t VALUES (2); x; INSERT INTO t VALUES (3)"
+            )
+            .await,
+            1
+        );
+        assert_eq!(
+            value(&connection, "SELECT count(*) FROM t").await,
+            Value::Integer(2)
+        );
+    });
+}
+
+#[test]
+fn many_rows_arrive_one_by_one_and_without_end() {
+    run(async {
+        let connection = memory().await;
+        let all =
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+        let mut statement = connection.statement(all);
+        for number in 1..5000 {
+            assert!(statement.step().await.unwrap());
+            assert_eq!(statement.row().unwrap(), [Value::Integer(number)]);
+        }
+        // Others run meanwhile.
+        let mut other = connection.statement(all);
+        assert!(other.step().await.unwrap());
+        assert_eq!(other.row().unwrap(), [Value::Integer(1)]);
+        statement.reset();
+        assert!(statement.step().await.unwrap());
+        assert_eq!(statement.row().unwrap(), [Value::Integer(1)]);
+    });
+}
+
+#[test]
+fn an_error_comes_behind_the_rows_before_it() {
+    run(async {
+        let connection = memory().await;
+        connection
+            .execute("CREATE TABLE t (a); INSERT INTO t VALUES ('{}'), ('[]'), ('{')")
+            .await
+            .unwrap();
+        let mut statement = connection.statement("SELECT json(a) FROM t");
+        assert!(statement.step().await.unwrap());
+        assert!(statement.step().await.unwrap());
+        assert_eq!(
+            statement.step().await.unwrap_err().message,
+            "malformed JSON"
+        );
+        assert!(statement.step().await.unwrap());
+        assert_eq!(statement.row().unwrap(), [text("{}")]);
+    });
+}
+
+#[test]
+fn changes_and_row_ids_are_known_after_each_statement() {
+    run(async {
+        let connection = memory().await;
+        connection.execute("CREATE TABLE t (a)").await.unwrap();
+        let status = connection
+            .execute("INSERT INTO t VALUES (1), (2), (3)")
+            .await
+            .unwrap();
+        assert_eq!((status.changes, status.last_insert_rowid), (3, 3));
+        let status = connection
+            .execute("BEGIN; DELETE FROM t WHERE a > 1")
+            .await
+            .unwrap();
+        assert_eq!((status.changes, status.in_transaction), (2, true));
+        let status = connection.execute("ROLLBACK").await.unwrap();
+        assert!(!status.in_transaction);
+    });
+}
+
+#[test]
+fn what_is_not_committed_is_rolled_back_when_the_connection_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let connection = open(folder.path(), "a.db").await;
+        connection.execute("CREATE TABLE t (a)").await.unwrap();
+        connection
+            .execute("BEGIN; INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+        drop(connection);
+        let other = open(folder.path(), "a.db").await;
+        // Until the other is closed, its lock is waited for.
+        other.execute("INSERT INTO t VALUES (2)").await.unwrap();
+        assert_eq!(rows(&other, "SELECT a FROM t").await, [[Value::Integer(2)]]);
+    });
+}
+
+#[test]
+fn a_lock_is_waited_for_and_others_work_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        // More than there are threads, so that some share one.
+        let mut connections = Vec::new();
+        for _ in 0..40 {
+            connections.push(open(folder.path(), "a.db").await);
+        }
+        let holder = &connections[0];
+        holder
+            .execute("CREATE TABLE t (a); BEGIN IMMEDIATE")
+            .await
+            .unwrap();
+        let waiting = connections[1..].iter().map(|connection| {
+            let connection = connection.clone();
+            std::thread::spawn(move || {
+                run(async move {
+                    connection.set_busy_timeout(Duration::from_secs(50));
+                    connection.execute("INSERT INTO t VALUES (1)").await
+                })
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        async_io::Timer::after(Duration::from_millis(100)).await;
+        holder
+            .execute("INSERT INTO t VALUES (0); COMMIT")
+            .await
+            .unwrap();
+        for waiting in waiting {
+            waiting.join().unwrap().unwrap();
+        }
+        let count = value(holder, "SELECT count(*) FROM t").await;
+        assert_eq!(count, Value::Integer(40));
+    });
+}
+
+#[test]
+fn a_lock_that_is_not_released_is_an_error_after_the_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (a, b) = (
+            open(folder.path(), "a.db").await,
+            open(folder.path(), "a.db").await,
+        );
+        a.execute("CREATE TABLE t (a); BEGIN IMMEDIATE")
+            .await
+            .unwrap();
+        b.set_busy_timeout(Duration::from_millis(20));
+        let error = b.execute("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert_eq!(
+            (error.result_code(), error.message.as_str()),
+            (5, "database is locked")
+        );
+        b.execute("PRAGMA busy_timeout = 10").await.unwrap();
+        assert_eq!(code(&b, "INSERT INTO t VALUES (1)").await, 5);
+        a.execute("COMMIT").await.unwrap();
+        assert_eq!(code(&b, "INSERT INTO t VALUES (1)").await, 0);
+    });
+}
+
+#[test]
+fn wal_lets_connections_read_while_one_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (a, b) = (
+            open(folder.path(), "a.db").await,
+            open(folder.path(), "a.db").await,
+        );
+        a.execute("PRAGMA journal_mode = wal; CREATE TABLE t (a)")
+            .await
+            .unwrap();
+        a.execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+        assert_eq!(value(&b, "SELECT count(*) FROM t").await, Value::Integer(0));
+        a.execute("COMMIT").await.unwrap();
+        assert_eq!(value(&b, "SELECT count(*) FROM t").await, Value::Integer(1));
+        // Of two that read before they write, the second has an old state: to wait is in vain.
+        a.execute("BEGIN; SELECT * FROM t").await.unwrap();
+        assert_eq!(value(&a, "SELECT count(*) FROM t").await, Value::Integer(1));
+        b.execute("INSERT INTO t VALUES (2)").await.unwrap();
+        let error = a.execute("INSERT INTO t VALUES (3)").await.unwrap_err();
+        assert_eq!(error.code, 517);
+    });
+}
+
+#[test]
+fn another_program_uses_the_database_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(other) = OtherProgram::find() else {
+        eprintln!("SKIPPED: there is neither sqlite3 nor python3 with sqlite3");
+        return;
+    };
+    let path = folder.path().join("a.db");
+    for mode in ["wal", "delete"] {
+        run(async {
+            let connection = open(folder.path(), "a.db").await;
+            let sql = format!(
+                "PRAGMA journal_mode = {mode}; CREATE TABLE IF NOT EXISTS t (a); DELETE FROM t"
+            );
+            connection.execute(sql).await.unwrap();
+            connection
+                .execute("INSERT INTO t VALUES (1)")
+                .await
+                .unwrap();
+            assert_eq!(other.run(&path, "SELECT count(*) FROM t"), "1", "{mode}");
+            other.run(&path, "INSERT INTO t VALUES (2)");
+            assert_eq!(
+                value(&connection, "SELECT sum(a) FROM t").await,
+                Value::Integer(3)
+            );
+            // Each sees the locks of the other.
+            connection.execute("BEGIN IMMEDIATE").await.unwrap();
+            let refused = other.run(&path, "INSERT INTO t VALUES (3)");
+            assert!(refused.contains("locked"), "{mode}: {refused}");
+            connection.execute("COMMIT").await.unwrap();
+            connection.close().await;
+            assert_eq!(other.run(&path, "PRAGMA integrity_check"), "ok");
+        });
+    }
+}
+
+/// A program that has SQLite of its own.
+struct OtherProgram {
+    name: &'static str,
+    arguments: &'static [&'static str],
+}
+
+impl OtherProgram {
+    fn find() -> Option<OtherProgram> {
+        const SCRIPT: &str = "
+import sqlite3, sys
+try:
+    connection = sqlite3.connect(sys.argv[1], timeout=0)
+    for row in connection.execute(sys.argv[2]):
+        print(row[0])
+    connection.commit()
+except sqlite3.Error as error:
+    print(error)";
+        let programs = [
+            OtherProgram {
+                name: "sqlite3",
+                arguments: &[],
+            },
+            OtherProgram {
+                name: "python3",
+                arguments: &["-c", SCRIPT],
+            },
+        ];
+        let path = std::env::temp_dir().join(format!("probe-{}.db", std::process::id()));
+        let found = programs
+            .into_iter()
+            .find(|program| program.run(&path, "SELECT 42") == "42");
+        std::fs::remove_file(path).ok();
+        found
+    }
+
+    fn run(&self, path: &std::path::Path, sql: &str) -> String {
+        let mut command = std::process::Command::new(self.name);
+        let output = command.args(self.arguments).arg(path).arg(sql).output();
+        output.map_or_else(
+            |error| error.to_string(),
+            |output| {
+                let text = [output.stdout, output.stderr].concat();
+                String::from_utf8_lossy(&text).trim().to_owned()
+            },
+        )
+    }
+}
+
+#[test]
+fn blobs_are_read_and_written_in_pieces() {
+    run(async {
+        let connection = memory().await;
+        connection
+            .execute("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(3000000))")
+            .await
+            .unwrap();
+        let place = BlobPlace {
+            table: "t".into(),
+            column: "a".into(),
+            rowid: 1,
+        };
+        assert_eq!(connection.blob_size(place.clone()).await, Ok(3_000_000));
+        connection
+            .blob_write(place.clone(), 2_999_990, b"0123456789".to_vec())
+            .await
+            .unwrap();
+        let read = connection
+            .blob_read(place.clone(), 2_999_995, 100)
+            .await
+            .unwrap();
+        assert_eq!(read, b"56789");
+        assert_eq!(
+            connection.blob_read(place.clone(), u64::MAX, 100).await,
+            Ok(vec![])
+        );
+        let behind = connection
+            .blob_write(place.clone(), 2_999_995, vec![0; 6])
+            .await;
+        assert!(behind.is_err());
+        assert!(
+            connection
+                .blob_write(place.clone(), u64::MAX, vec![0; 6])
+                .await
+                .is_err()
+        );
+        for wrong in [
+            BlobPlace {
+                rowid: 2,
+                ..place.clone()
+            },
+            BlobPlace {
+                table: "u".into(),
+                ..place.clone()
+            },
+            BlobPlace {
+                column: "b\0".into(),
+                ..place.clone()
+            },
+        ] {
+            assert!(
+                connection.blob_size(wrong.clone()).await.is_err(),
+                "{wrong:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn who_watches_is_told_of_what_is_committed_and_of_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (a, b) = (
+            open(folder.path(), "a.db").await,
+            open(folder.path(), "a.db").await,
+        );
+        a.execute("CREATE TABLE t (x); CREATE TABLE u (x)")
+            .await
+            .unwrap();
+        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let tell = told.clone();
+        let watch = a
+            .watch(
+                Some("T".into()),
+                Arc::new(move |change: &Change| tell.lock().push(change.clone())),
+            )
+            .await
+            .unwrap();
+        b.execute("INSERT INTO u VALUES (1)").await.unwrap();
+        b.execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+        assert_eq!(*told.lock(), []);
+        b.execute("ROLLBACK").await.unwrap();
+        b.execute("BEGIN; INSERT INTO t VALUES (1), (2); UPDATE t SET x = 3 WHERE x = 1")
+            .await
+            .unwrap();
+        b.execute("DELETE FROM t WHERE x = 2; COMMIT")
+            .await
+            .unwrap();
+        assert_eq!(told.lock().len(), 1);
+        let change = told.lock().remove(0);
+        assert_eq!(
+            (
+                change.table.as_str(),
+                change.inserted,
+                change.updated,
+                change.deleted
+            ),
+            ("t", 2, 1, 1)
+        );
+        drop(watch);
+        b.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        assert_eq!(*told.lock(), []);
+    });
+}
+
+#[test]
+fn functions_that_were_replaced_answer_as_before() {
+    run(async {
+        let connection = memory().await;
+        for (sql, expected) in [
+            ("instr('naïve text', 'text')", Value::Integer(7)),
+            ("instr('abc', '')", Value::Integer(1)),
+            ("instr('abc', 'x')", Value::Integer(0)),
+            ("instr(x'616263', x'63')", Value::Integer(3)),
+            ("instr(NULL, 'x')", Value::Null),
+            ("instr(12345, 34)", Value::Integer(3)),
+            ("replace('aXbXc', 'X', '--')", text("a--b--c")),
+            ("replace('abc', '', 'x')", text("abc")),
+            ("replace('abc', NULL, 'x')", Value::Null),
+            ("replace(1213, 1, 5)", text("5253")),
+            ("trim('xxabcxy', 'xy')", text("abc")),
+            ("ltrim('xxabcx', 'x')", text("abcx")),
+            ("rtrim('xxabcx', 'x')", text("xxabc")),
+            ("trim('  abc ')", text("abc")),
+            ("trim('abc', '')", text("abc")),
+            ("trim(NULL, 'x')", Value::Null),
+        ] {
+            assert_eq!(
+                value(&connection, &format!("SELECT {sql}")).await,
+                expected,
+                "{sql}"
+            );
+        }
+    });
+}
