@@ -12,7 +12,7 @@ use async_io::Timer;
 use futures_lite::future::{block_on, or};
 use harness::{World, assert_failed, module, send};
 use lunatic_account::{AccountLimits, Kind};
-use lunatic_cli::{Config, NameScope, Others, ReloadFailure, Root, State};
+use lunatic_cli::{Config, NameScope, ReloadFailure, Reloading, Root, State};
 use lunatic_engine::Module;
 use lunatic_mailbox::Pid;
 use lunatic_process::{Process, ProcessConfig};
@@ -162,7 +162,15 @@ impl App {
     ) -> Result<Report, ReloadFailure> {
         let bytes = text.into();
         let runtime = &self.world.runtime;
-        let reload = runtime.reload("app", bytes, options, Others::Keep, purge);
+        let reload = runtime.reload(
+            "app",
+            bytes,
+            Reloading {
+                options,
+                purge,
+                ..Reloading::default()
+            },
+        );
         wait("the reload", reload)
     }
 
@@ -757,7 +765,7 @@ fn an_attempt_is_inspected_as_the_old_version_and_others_go_on() {
         ),
         "main",
     );
-    let own = *app.module.hash().as_bytes();
+    let own = app.module.hash().to_string();
     thread::scope(|scope| {
         let spins = Counter::entry(2, "(call $spin)");
         let reload = scope.spawn(|| app.fails(&{ spins }, "within 5s"));
@@ -767,12 +775,12 @@ fn an_attempt_is_inspected_as_the_old_version_and_others_go_on() {
         let hand_over = Some("lunatic::reload::hand_over");
         wait_until("the attempt", || {
             let seen = wait("the inspection", process.inspect()).unwrap();
-            assert_eq!(seen.module_hash, Some(own));
+            assert_eq!(seen.module_hash, own);
             seen.waiting_in == hand_over
         });
         for _ in 0..20 {
             let seen = wait("the inspection", process.inspect()).unwrap();
-            assert_eq!((seen.module_hash, seen.waiting_in), (Some(own), hand_over));
+            assert_eq!((&seen.module_hash, seen.waiting_in), (&own, hand_over));
             send(&other, 1, b"");
             assert_eq!(app.world.report(), 5);
         }
@@ -781,7 +789,7 @@ fn an_attempt_is_inspected_as_the_old_version_and_others_go_on() {
     assert_eq!(app.count(&process), 21);
     app.moves(&Counter::new(3));
     let seen = wait("the inspection", process.inspect()).unwrap();
-    assert_ne!(seen.module_hash, Some(own));
+    assert_ne!(seen.module_hash, own);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 use harness::{Observer, Told, World, assert_normal, send};
-use lunatic_cli::{Others, Root};
+use lunatic_cli::{Reloading, Root};
 use lunatic_process::{Process, SpawnOptions};
 use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
 use lunatic_testkit::built::{guest_in, rust_guest};
@@ -55,7 +55,14 @@ impl App {
             ..ReloadOptions::default()
         };
         let runtime = &self.world.runtime;
-        let reload = runtime.reload("app", bytes, options, Others::Keep, false);
+        let reload = runtime.reload(
+            "app",
+            bytes,
+            Reloading {
+                options: options,
+                ..Reloading::default()
+            },
+        );
         wait("the reload", reload).unwrap()
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_lite::future::block_on;
-use lunatic_cli::{Others, Root, Runtime};
+use lunatic_cli::{Reloading, Root, Runtime};
 use lunatic_mailbox::{DataMessage, Wanted};
 use lunatic_process::{Context, Environment, Process, SpawnOptions};
 use lunatic_reload::{ReloadOptions, ReloadResult, Report};
@@ -236,9 +236,14 @@ impl App {
     /// Makes a version the current one; all have to move.
     fn reload(&self, version: u32) -> Result<Report> {
         let (bytes, options) = (guest(version).into(), ReloadOptions::default());
-        let reload = self
-            .runtime
-            .reload(NAME, bytes, options, Others::Keep, false);
+        let reload = self.runtime.reload(
+            NAME,
+            bytes,
+            Reloading {
+                options: options,
+                ..Reloading::default()
+            },
+        );
         let report = block_on(reload)?;
         let moved = report.moved();
         ensure!(
