@@ -406,7 +406,7 @@ fn messages_are_neither_lost_nor_doubled_nor_out_of_order() {
             });
     let sender = sender.unwrap();
     for reload in 0..RELOADS {
-        let report = app.reload(&counter(2 - reload % 2 * 1, ""));
+        let report = app.reload(&counter(2 - reload % 2, ""));
         assert_eq!(report.result, ReloadResult::Moved);
     }
     end_of(&sender);

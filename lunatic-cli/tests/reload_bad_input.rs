@@ -334,10 +334,7 @@ fn both_instances_are_charged_while_one_may_take_over_from_the_other() {
     // Scratch has what it was moved with, which is not charged: it is small.
     app.is_used_again(used);
     let of_branch = rich.account().used(Kind::LinearMemory);
-    assert!(
-        of_branch >= 655_360 && of_branch < 2 * 655_360,
-        "{of_branch}"
-    );
+    assert!((655_360..2 * 655_360).contains(&of_branch), "{of_branch}");
 }
 
 #[test]
@@ -491,6 +488,7 @@ fn a_kill_at_any_step() {
             app.world.runtime.versions()[0].offering == 0
         });
     }
+    assert!(seen > 0, "all were killed before a reload began");
     let process = app
         .world
         .spawn(&app.world.runtime.versions()[0].current.module, "main");

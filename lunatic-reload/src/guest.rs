@@ -48,6 +48,9 @@ struct Part<T: ReloadHost> {
     arrival: Option<(Arc<Member<Module<T>>>, HandOver)>,
 }
 
+/// The membership of a process that is wanted, and where it is to move.
+type Wanted<T> = (Arc<Member<Module<T>>>, Target<Module<T>>);
+
 #[derive(Debug, Clone, Copy)]
 struct HandOver {
     target: [u8; 32],
@@ -346,7 +349,7 @@ impl<T: ReloadHost> GuestReload<T> {
         self.0.as_ref()?.member.as_ref()?.target()
     }
 
-    fn wanted(&self) -> Option<(Arc<Member<Module<T>>>, Target<Module<T>>)> {
+    fn wanted(&self) -> Option<Wanted<T>> {
         let member = self.0.as_ref()?.member.clone()?;
         let target = member.target()?;
         Some((member, target))

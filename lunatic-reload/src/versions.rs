@@ -33,8 +33,11 @@ pub struct Version<M> {
 /// The current version of each module that has a name, at most one old one of each, and
 /// the processes that offer to move between them. All clones are the same.
 pub struct Versions<M> {
-    shared: Arc<Mutex<HashMap<Arc<str>, Arc<Named<M>>>>>,
+    shared: Arc<Mutex<Modules<M>>>,
 }
+
+/// The modules that have a name, by that.
+type Modules<M> = HashMap<Arc<str>, Arc<Named<M>>>;
 
 /// A module with a name.
 #[derive(Debug)]

@@ -11,11 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use async_io::Timer;
 use futures_lite::future::block_on;
 use lunatic_cli::{Reloading, Root, Runtime};
 use lunatic_mailbox::{DataMessage, Wanted};
 use lunatic_process::{Context, Environment, Process, SpawnOptions};
-use lunatic_reload::{ReloadOptions, ReloadResult, Report};
+use lunatic_reload::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
 use parking_lot::Mutex;
 
 use super::machine::Machine;
@@ -53,6 +54,9 @@ const NAME: &str = "counter";
 
 /// How long processes may take that have to be there in the end.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it is between two pings.
+const PING_INTERVAL: Duration = Duration::from_micros(200);
 
 /// A row of the table.
 struct Row {
@@ -97,13 +101,13 @@ fn there_and_back(plan: &Plan) -> Result<Vec<Row>> {
             let begin = Instant::now();
             let report = app.reload(version)?;
             times.push(seconds(begin.elapsed()));
-            pauses.push(report.longest_pause());
+            pauses.extend(report.processes.iter().filter_map(pause));
         }
         pings.extend(beside.stop());
     }
     pings.sort_unstable();
     let processes = grouped(plan.processes as u64);
-    let longest = pauses.into_iter().max().unwrap_or_default();
+    pauses.sort_unstable();
     let row = |title: String, unit: Unit, value: Option<Value>, target| Row {
         title,
         value: value.map_or_else(String::new, |value| unit.show(value)),
@@ -124,9 +128,21 @@ fn there_and_back(plan: &Plan) -> Result<Vec<Row>> {
             "1000 ms",
         ),
         row(
-            "longest pause of a process".to_owned(),
+            "pause of a process, median".to_owned(),
             Unit::Microseconds,
-            Some(seconds(longest)),
+            percentile(&pauses, 50),
+            "",
+        ),
+        row(
+            "pause of a process, p99".to_owned(),
+            Unit::Microseconds,
+            percentile(&pauses, 99),
+            "",
+        ),
+        row(
+            "pause of a process, longest".to_owned(),
+            Unit::Microseconds,
+            percentile(&pauses, 100),
             "1000 µs",
         ),
         row(
@@ -296,7 +312,7 @@ impl Pings {
                 asked.send(DataMessage::default().into()).ok();
                 own.mailbox.receive(Wanted::Any).await;
                 noted.lock().push(begin.elapsed());
-                futures_lite::future::yield_now().await;
+                Timer::after(PING_INTERVAL).await;
             }
             Ok(())
         })?;
@@ -322,6 +338,14 @@ impl Pings {
         let mut times = pings.stop();
         times.sort_unstable();
         Ok(times)
+    }
+}
+
+/// How long a process that has moved ran neither the one version nor the other.
+fn pause(process: &ProcessReport) -> Option<Duration> {
+    match process.outcome {
+        Outcome::Moved { pause_us } => Some(Duration::from_micros(pause_us)),
+        _ => None,
     }
 }
 
@@ -389,7 +413,7 @@ mod tests {
 
     #[test]
     fn what_is_measured_works() {
-        assert_eq!(there_and_back(&QUICK).expect("reloads").len(), 6);
+        assert_eq!(there_and_back(&QUICK).expect("reloads").len(), 8);
         assert_eq!(again_and_again(&QUICK).expect("reloads").len(), 4);
     }
 
