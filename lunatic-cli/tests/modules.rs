@@ -176,6 +176,8 @@ fn a_module_crosses_to_another_node_as_its_hash() {
         })
     };
     let mut arrived = decode(true).unwrap();
+    let mut shared = arrived.shared().unwrap();
+    assert!(shared.take::<GuestModule<State>>(0).is_some());
     assert!(arrived.take::<GuestModule<State>>(0).is_some());
     let unknown = DecodeModuleError::Unknown(module.hash());
     assert_eq!(decode(false).unwrap_err(), unknown);

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use crate::connecting::do_not_delay;
 use crate::errors::{AcceptError, BindError};
-use crate::listeners::{Bound, Kind, Lineage, OpenStream, Table};
+use crate::listeners::{Bound, Kind, Lineage, Table};
+use crate::open_streams::OpenStream;
 
 /// The first and the last time to wait for a file descriptor. Each wait is twice as
 /// long as the one before, so that a loop which accepts whatever the error calls the

@@ -27,7 +27,7 @@
 //! - `tls`: listener, connector and stream of TLS, on rustls.
 //! - `rules`, `config`: [`Rules`] and [`NetConfig`], what a process may connect to and
 //!   bind, and how many sockets it may have.
-//! - `listeners`, `turn`: [`Listeners`], what the processes of a program have bound, and
+//! - `listeners`, `turn`, `open_streams`: [`Listeners`], what the processes of a program have bound, and
 //!   how one program replaces another.
 //! - `accepting`, `connecting`, `time_limit`, `operation_lock`: what the sockets share.
 //! - `errors`: why operations fail.
@@ -56,6 +56,7 @@ mod errors;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod listeners;
+mod open_streams;
 mod operation_lock;
 mod resolver;
 mod rules;

@@ -6,14 +6,14 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{self, SocketAddr};
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use parking_lot::Mutex;
 
 use crate::errors::BindError;
+use crate::open_streams::{OpenStream, OpenStreams};
 use crate::turn::Turn;
 
 /// What the processes of one root process have bound, and how many connections they
@@ -58,9 +58,7 @@ struct Root {
     /// Higher than that of all roots which this one replaces.
     generation: u64,
     lineage: Arc<Lineage>,
-    /// Each accepted stream has a clone until it is closed, so that the count of
-    /// references is that of streams, and costs nothing else.
-    streams: Arc<()>,
+    streams: OpenStreams,
 }
 
 /// What a root and all that have replaced each other before it have bound.
@@ -121,13 +119,6 @@ struct Member {
     address: SocketAddr,
 }
 
-/// Counts as an open stream of a root.
-#[derive(Debug)]
-pub(crate) struct OpenStream(#[allow(dead_code, reason = "the references are counted")] Arc<()>);
-
-/// How often [`Listeners::drained`] looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-
 impl Listeners {
     /// Those of a root process that replaces no other.
     pub fn new() -> Listeners {
@@ -144,16 +135,14 @@ impl Listeners {
         Listeners(Arc::new(Root {
             generation,
             lineage,
-            streams: Arc::new(()),
+            streams: OpenStreams::default(),
         }))
     }
 
     /// Returns how many connections the processes of this root have accepted and not
     /// closed.
     pub fn open_streams(&self) -> usize {
-        // An accept counts its stream before it looks whose turn it is; see `take_with`.
-        fence(Ordering::SeqCst);
-        Arc::strong_count(&self.0.streams) - 1
+        self.0.streams.count()
     }
 
     /// Waits until the processes of this root have closed all connections that they have
@@ -161,9 +150,7 @@ impl Listeners {
     ///
     /// At an address where the successor has accepted none are added meanwhile.
     pub async fn drained(&self) {
-        while self.open_streams() > 0 {
-            Timer::after(LOOK_INTERVAL).await;
-        }
+        self.0.streams.drained().await;
     }
 
     /// Whether processes of this root have something bound at which connections or
@@ -316,9 +303,9 @@ impl<S: Kind> Bound<S> {
     /// Waits for something to arrive and has `take` take it, as [`Async::read_with`]
     /// does. While a later root takes what arrives, it only waits.
     ///
-    /// - `take`: is also given what counts as a stream of this root from before it is
-    ///   looked whose turn it is on. So who has taken the turn and then sees that there
-    ///   are no streams knows that there will be none.
+    /// - `take`: is also given what counts as a stream of this root. It counts before it
+    ///   is looked whose turn it is: if a later root has the turn and there are no
+    ///   streams of this one, none will come from here.
     pub(crate) async fn take_with<R>(
         &self,
         mut take: impl FnMut(&S, Option<OpenStream>) -> io::Result<R>,
@@ -331,11 +318,7 @@ impl<S: Kind> Bound<S> {
         turn.begin(generation);
         loop {
             let attempt = |socket: &S| {
-                let open = S::GIVES_STREAMS.then(|| {
-                    let open = OpenStream(root.0.streams.clone());
-                    fence(Ordering::SeqCst);
-                    open
-                });
+                let open = S::GIVES_STREAMS.then(|| root.0.streams.open());
                 match turn.is_of(generation) {
                     true => take(socket, open).map(Some),
                     false => Ok(None),

@@ -9,7 +9,7 @@ use async_io::Async;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
-use crate::listeners::OpenStream;
+use crate::open_streams::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::TimeLimit;
 

@@ -92,10 +92,15 @@ async fn unless<T>(flag: &AtomicBool, operation: impl Future<Output = T>) -> Opt
 }
 
 fn accept_all(listener: &TcpListener, killed: &Arc<AtomicBool>, number: u8) {
-    let mut connections = Vec::new();
+    let mut connections: Vec<JoinHandle<()>> = Vec::new();
     while let Some(accepted) = block_on(unless(killed, listener.accept())) {
         let (stream, _) = accepted.unwrap();
         let killed = killed.clone();
+        for index in (0..connections.len()).rev() {
+            if connections[index].is_finished() {
+                connections.swap_remove(index).join().unwrap();
+            }
+        }
         connections.push(thread::spawn(move || {
             block_on(unless(&killed, serve(&stream, number)));
         }));

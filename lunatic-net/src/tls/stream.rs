@@ -12,7 +12,7 @@ use futures_lite::future;
 use rustls::Connection;
 
 use crate::errors::StreamError;
-use crate::listeners::OpenStream;
+use crate::open_streams::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::{TimeLimit, within};
 use crate::tls::handshake::HandshakeError;
