@@ -11,6 +11,8 @@
 
 pub(crate) mod account;
 pub(crate) mod group;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
 
 use std::mem;
 
