@@ -10,6 +10,7 @@
 //! - [`directory`]: directories that processes with a config can use.
 //! - [`supervisor`]: OTP's supervisors.
 //! - [`group`]: OTP's process groups.
+//! - [`sqlite`]: SQLite databases, with rows that `serde` reads (feature `sqlite`).
 //! - [`process`]: as much of processes and messages as supervised programs need
 //!   that do without the `lunatic` crate.
 //! - [`net`]: sockets that accept TCP connections.
@@ -33,6 +34,8 @@ pub mod net;
 pub mod param;
 pub mod process;
 pub mod reload;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod supervisor;
 mod sys;
 

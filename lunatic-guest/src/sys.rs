@@ -13,6 +13,8 @@ pub(crate) mod account;
 pub(crate) mod group;
 pub(crate) mod net;
 pub(crate) mod reload;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
 
 use std::mem;
 
