@@ -51,6 +51,7 @@ pub enum Message {
 
 impl Message {
     /// Returns the tag by which a receiver can select the message.
+    #[inline]
     pub fn tag(&self) -> Option<Tag> {
         match self {
             Message::Data(data) => data.tag,
@@ -60,6 +61,7 @@ impl Message {
     }
 
     /// Returns how much of [`Limits::bytes`](crate::Limits::bytes) the message takes.
+    #[inline]
     pub fn size(&self) -> usize {
         size_of::<Message>()
             + match self {
@@ -70,7 +72,18 @@ impl Message {
 }
 
 impl Message {
+    /// The greatest [`size`](Message::size) of a message that takes no memory beside
+    /// itself.
+    pub(crate) const SMALL_BYTES: usize = size_of::<Message>() + INLINE_BYTES;
+
+    /// Returns whether it takes no memory beside itself.
+    #[inline]
+    pub(crate) fn is_small(&self) -> bool {
+        self.heap_bytes() == 0
+    }
+
     /// Returns how many bytes it takes beside itself, room that is not used included.
+    #[inline]
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Message::Data(data) => data.heap_bytes(),
@@ -268,6 +281,7 @@ impl DataMessage {
         self.resource_count() > 0
     }
 
+    #[inline]
     fn heap_bytes(&self) -> usize {
         let buffer = match self.buffer.spilled() {
             true => self.buffer.capacity(),
@@ -280,6 +294,7 @@ impl DataMessage {
         buffer + resources
     }
 
+    #[inline]
     fn resource_count(&self) -> usize {
         self.resources
             .as_ref()
@@ -287,6 +302,7 @@ impl DataMessage {
     }
 
     /// Returns the size of the contents, as it counts against limits, in bytes.
+    #[inline]
     pub fn size(&self) -> usize {
         self.buffer.len() + self.resource_count() * DataMessage::RESOURCE_BYTES
     }
