@@ -47,7 +47,7 @@ pub use host_functions::expansion;
 pub use memory::{AbiHost, Guest, slice, slice_mut};
 pub use shared_caller::SharedCaller;
 pub use table::{NotInserted, Resource, Table};
-pub use timeout::{TIMED_OUT, Timeout};
+pub use timeout::{Deadline, TIMED_OUT, Timeout};
 pub use trap::{Misuse, TableLimit};
 
 host_functions! {

@@ -1,7 +1,8 @@
 //! The timeout argument of host functions.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -42,6 +43,13 @@ impl Timeout {
         })
     }
 
+    /// Begins the time limit now.
+    #[inline]
+    pub fn begin(self) -> Deadline {
+        let timer = self.0.map(|duration| Box::new(Timer::after(duration)));
+        Deadline(timer)
+    }
+
     /// Runs `operation` for at most this long. Returns its output, or `None` if the time
     /// was over first.
     ///
@@ -60,5 +68,34 @@ impl Timeout {
             None
         };
         future::or(async { Some(operation.await) }, expired).await
+    }
+}
+
+/// The end of a time limit that has begun; for futures that are written by hand, and
+/// small.
+///
+/// ```
+/// use std::future::poll_fn;
+///
+/// use futures_lite::future::{block_on, poll_once};
+/// use lunatic_abi::Timeout;
+///
+/// let mut deadline = Timeout::from_millis(0).begin();
+/// block_on(poll_fn(|cx| deadline.poll_passed(cx)));
+/// let mut never = Timeout::NEVER.begin();
+/// assert_eq!(block_on(poll_once(poll_fn(|cx| never.poll_passed(cx)))), None);
+/// ```
+#[derive(Debug)]
+pub struct Deadline(Option<Box<Timer>>);
+
+impl Deadline {
+    /// Returns whether it has passed. If it has not, the task of `cx` is woken when it
+    /// does.
+    #[inline]
+    pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(timer) => Pin::new(&mut **timer).poll(cx).map(|_| ()),
+            None => Poll::Pending,
+        }
     }
 }

@@ -36,11 +36,17 @@ struct Inner {
     depth: u32,
     parent: Option<Account>,
     limits: AccountLimits,
-    used: [AtomicU64; Kind::ALL.len()],
+    used: Counters,
     /// Only in the root: every charge of memory is refused.
     out_of_memory: AtomicBool,
     cpu: Option<Mutex<CpuBudget>>,
 }
+
+/// How much is charged, by kind. Cores write to it all the time, so it shares no cache line
+/// with what they only read.
+#[derive(Default)]
+#[repr(align(64))]
+struct Counters([AtomicU64; Kind::ALL.len()]);
 
 /// A charge was refused, and nothing was charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +100,7 @@ impl Account {
                 depth: parent.as_ref().map_or(0, |parent| parent.inner.depth + 1),
                 parent,
                 limits,
-                used: Default::default(),
+                used: Counters::default(),
                 out_of_memory: AtomicBool::new(false),
                 cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
             }),
@@ -198,7 +204,7 @@ impl Account {
     }
 
     fn counter(&self, kind: Kind) -> &AtomicU64 {
-        &self.inner.used[kind.index()]
+        &self.inner.used.0[kind.index()]
     }
 
     fn charge_one(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {

@@ -47,12 +47,13 @@ impl<T: InstanceState> Instance<T> {
     /// # Errors
     ///
     /// As for [`start`](Instance::start).
-    pub(crate) async fn until_tick(
+    // Not an `async fn`, whose future would contain the state.
+    pub(crate) fn until_tick(
         linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         state: T,
         time_slice: &TimeSlice,
-    ) -> wasmtime::Result<Instance<T>> {
+    ) -> impl Future<Output = wasmtime::Result<Instance<T>>> {
         let mut store = Store::new(linked.module().engine(), state);
         store.set_epoch_deadline(1);
         let its = time_slice.clone();
@@ -63,7 +64,7 @@ impl<T: InstanceState> Instance<T> {
             T::on_preemption(store);
             Ok(UpdateDeadline::Yield(1))
         });
-        Instance::start(linked, image, store, time_slice).await
+        Instance::start(linked, image, store, time_slice)
     }
 
     /// An instance that yields whenever it has used up a slice of fuel, and traps when

@@ -167,7 +167,37 @@ impl<T: InstanceState> Module<T> {
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn instantiate(
+    pub fn instantiate(
+        &self,
+        mut state: T,
+        budget: Budget,
+    ) -> impl Future<Output = Result<Instance<T>, InstantiateError>> {
+        let Inner {
+            info,
+            image,
+            code,
+            time_slice,
+            ..
+        } = &*self.inner;
+        // The state is large: the future of the common case contains the store instead.
+        let begun = match (budget, code) {
+            (Budget::Unlimited, Code::Epoch(linked, _)) => Ok(info
+                .check_limits(state.limits().limits())
+                .map_err(InstantiateError::Limits)
+                .map(|()| Instance::until_tick(linked, image.as_ref(), state, time_slice))),
+            _ => Err(Box::pin(self.instantiate_counting(state, budget))),
+        };
+        async move {
+            match begun {
+                Ok(instance) => instance?.await.map_err(InstantiateError::Start),
+                Err(counting) => counting.await,
+            }
+        }
+    }
+
+    /// Makes an instance of any kind; one without a budget is better made by
+    /// [`instantiate`](Module::instantiate).
+    async fn instantiate_counting(
         &self,
         mut state: T,
         budget: Budget,

@@ -3,18 +3,18 @@
 //! The functions that put a module or a socket into a message are registered by
 //! the crate that owns the kind of resource, through [`push`] and [`take`].
 
+mod receiving;
 mod scratch;
 
-use std::future::poll_fn;
 use std::sync::LazyLock;
-use std::task::Poll;
 
-use lunatic_abi::{AbiHost, Guest, Misuse, TIMED_OUT, Timeout, host_functions};
+use lunatic_abi::{AbiHost, Guest, Misuse, host_functions};
 use lunatic_account::Account;
-use wasmtime::{Caller, Result};
+use wasmtime::{Caller, Error, Result};
 
+use crate::guest::receiving::Receiving;
 pub use crate::guest::scratch::GuestMailbox;
-use crate::mailbox::{SendError, Wait};
+use crate::mailbox::SendError;
 use crate::message::{DataMessage, Message, Tag};
 use crate::pid::Pid;
 use crate::resource::MessageResource;
@@ -160,16 +160,16 @@ fn send<T: MailboxHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u3
 /// after that. Returns 0, or 9027 with an empty scratch.
 ///
 /// Traps as [`send`] does.
-async fn send_receive_skip_search<T: MailboxHost>(
+fn send_receive_skip_search<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     process_id: u64,
     wait_on_tag: i64,
     timeout: u64,
-) -> Result<u32> {
+) -> Receiving<'_, T> {
     let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
-    let reply = mailbox.request(to, Tag::new(wait_on_tag))?;
-    wait_for_message::<T, false>(caller, reply, timeout).await
+    let reply = mailbox.request(to, Tag::new(wait_on_tag));
+    Receiving::new(caller, reply.map_err(Error::from), timeout)
 }
 
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
@@ -177,88 +177,34 @@ async fn send_receive_skip_search<T: MailboxHost>(
 /// kind with the message in scratch, or 9027 with scratch unchanged.
 ///
 /// Traps on a bad address, and on more than [`MAX_TAGS`] tags.
-async fn receive<T: MailboxHost>(
+fn receive<T: MailboxHost>(
     mut caller: Caller<'_, T>,
     tags_ptr: u32,
     tags_len: u32,
     timeout: u64,
-) -> Result<u32> {
+) -> Receiving<'_, T> {
     let wanted = match tags_len {
-        0 => Wanted::Any,
-        _ => {
-            let tags = caller.records(tags_ptr, tags_len)?;
-            if tags_len > MAX_TAGS {
-                let reason = format!("one can wait for at most {MAX_TAGS} tags, not {tags_len}");
-                return Err(Misuse::refused(reason).into());
-            }
-            wanted_tags(tags)
-        }
+        0 => Ok(Wanted::Any),
+        _ => wanted_tags(&mut caller, tags_ptr, tags_len),
     };
-    let message = caller.data_mut().mailbox().inbox().begin_receive(wanted);
-    wait_for_message::<T, true>(caller, message, timeout).await
-}
-
-/// Waits for a message and puts it into scratch. Returns its kind, or 9027.
-///
-/// - `INTERRUPTIBLE`: whether the runtime may end the wait early, as if the time were over.
-async fn wait_for_message<T: MailboxHost, const INTERRUPTIBLE: bool>(
-    mut caller: Caller<'_, T>,
-    mut wait: Wait,
-    timeout: u64,
-) -> Result<u32> {
-    let message = poll_fn(|cx| {
-        if let Poll::Ready(message) = caller.data_mut().mailbox().inbox().poll(&mut wait, cx) {
-            return Poll::Ready(Some(message));
-        }
-        caller.answer_requests();
-        match INTERRUPTIBLE && caller.is_interrupted() {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
-        }
-    });
-    let mut received = Timeout::from_millis(timeout).limit(message).await.flatten();
-    if INTERRUPTIBLE {
-        caller.data_mut().end_interruptible();
-    }
-    if received.is_none() && wait.is_searching() {
-        received = finish_search(&mut caller, &mut wait).await;
-    }
-    let mailbox = caller.data_mut().mailbox();
-    match received {
-        Some(message) => Ok(mailbox.accept(message)),
-        None => {
-            mailbox.inbox().end(wait);
-            Ok(TIMED_OUT)
-        }
-    }
-}
-
-/// Searches the rest of a long queue: what is queued already is received even with a
-/// timeout of 0.
-async fn finish_search<T: MailboxHost>(
-    caller: &mut Caller<'_, T>,
-    wait: &mut Wait,
-) -> Option<Message> {
-    poll_fn(|cx| {
-        caller.answer_requests();
-        let polled = caller.data_mut().mailbox().inbox().poll(wait, cx);
-        match wait.is_searching() {
-            true => Poll::Pending,
-            false => Poll::Ready(match polled {
-                Poll::Ready(message) => Some(message),
-                Poll::Pending => None,
-            }),
-        }
-    })
-    .await
+    let inbox = caller.data_mut().mailbox().inbox();
+    let message = wanted.map(|wanted| inbox.begin_receive(wanted));
+    Receiving::new(caller, message, timeout).interruptible()
 }
 
 /// A 0 in the list matches nothing (ABI §15.4).
-fn wanted_tags(tags: &[[u8; size_of::<i64>()]]) -> Wanted {
-    Wanted::tags(
-        tags.iter()
-            .filter_map(|tag| Tag::new(i64::from_le_bytes(*tag))),
-    )
+fn wanted_tags<T: MailboxHost>(
+    caller: &mut Caller<'_, T>,
+    tags_ptr: u32,
+    tags_len: u32,
+) -> Result<Wanted> {
+    let tags = caller.records::<{ size_of::<i64>() }>(tags_ptr, tags_len)?;
+    if tags_len > MAX_TAGS {
+        let reason = format!("one can wait for at most {MAX_TAGS} tags, not {tags_len}");
+        return Err(Misuse::refused(reason).into());
+    }
+    let tags = tags.iter().copied().map(i64::from_le_bytes);
+    Ok(Wanted::tags(tags.filter_map(Tag::new)))
 }
 
 /// Puts a resource of the caller's into the message in scratch; shared by

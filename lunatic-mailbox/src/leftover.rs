@@ -28,10 +28,9 @@ impl Leftover {
     /// - `count`: how many at most.
     pub fn drop_some(&mut self, count: usize) -> bool {
         for _ in 0..count {
-            let Some(taken) = self.queued.take_first() else {
+            if self.queued.take_first(&mut None).is_none() {
                 return false;
-            };
-            drop(taken);
+            }
         }
         !self.queued.queue.is_empty()
     }

@@ -15,6 +15,7 @@
 //! - `wanted`: [`Wanted`], which message a receiver waits for.
 //! - `queue`: [`Queue`], the messages in arrival order with an index by tag.
 //! - `payers`: the accounts to which queued messages are charged.
+//! - `front`: messages that the owner of a long queue takes without the lock.
 //! - `queued`: a queue and the accounts that pay for it.
 //! - `mailbox`: [`Mailbox`] and [`Sender`], a queue that is shared between tasks.
 //! - `leftover`: [`Leftover`], what was queued when a mailbox was closed.
@@ -26,12 +27,14 @@
 //!   queued message ends its wait, and is never handed a message outside of the
 //!   queue. So dropping a wait (at a timeout, or when a process is killed) loses no
 //!   message and changes no order.
-//! - What is queued is charged to its senders, but for the first few small messages
-//!   and what the host sends; a message that was received is charged to nobody here.
+//! - What is queued is charged to its senders, but for the first few small messages,
+//!   the few small ones that the owner of a long queue holds ahead, and what the host
+//!   sends; a message that was received is charged to nobody here.
 //! - No lock is held while a waker runs or a message is dropped.
 //! - Only `guest` knows wasmtime, and nothing here knows processes or sockets: what a
 //!   message carries besides bytes is a [`MessageResource`].
 
+mod front;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod leftover;

@@ -12,13 +12,14 @@ use lunatic_account::{Account, Exceeded};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::front::{Count, Front};
 use crate::leftover::Leftover;
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
 use crate::payers::Refusal;
 use crate::queue::{Payer, Progress, Search};
-use crate::queued::{Queued, Released};
+use crate::queued::{Queued, Unused};
 use crate::wanted::Wanted;
 
 /// How much a [`Mailbox`] holds.
@@ -98,6 +99,8 @@ impl Error for SendError {}
 #[derive(Debug)]
 pub struct Mailbox {
     shared: Arc<Shared>,
+    /// The oldest messages, if the queue was long.
+    front: Option<Box<Front>>,
 }
 
 /// A sending end of a [`Mailbox`]. All clones send to the same one.
@@ -131,6 +134,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     queued: Queued,
+    /// How many messages the owner has taken out ahead.
+    front: Option<Count>,
     waiting: Option<Waiting>,
     closed: bool,
 }
@@ -141,7 +146,7 @@ struct Waiting {
     awaited: Awaited,
     /// The search among the messages that were queued when the wait began, until it is
     /// over.
-    search: Option<Search>,
+    search: Option<Box<Search>>,
     waker: Option<Waker>,
     /// The sequence number of the message that ended the wait: the oldest that matches
     /// of those that arrived since it began.
@@ -202,17 +207,13 @@ impl Sender {
         from: Option<&Account>,
         message: Message,
     ) -> Result<Option<Waker>, SendError> {
+        let size = message.size();
         let mut state = self.shared.state.lock();
         if state.closed {
             drop(state);
             return Err(SendError::Closed(message));
         }
-        let Limits { messages, bytes } = self.shared.limits;
-        let queue = &state.queued.queue;
-        let is_full = queue.len() >= messages
-            || queue.bytes() + message.size() > bytes
-            || queue.is_worn_out();
-        if is_full {
+        if !state.has_room(self.shared.limits, size) {
             drop(state);
             return Err(SendError::Full(message));
         }
@@ -244,8 +245,8 @@ impl Sender {
         Ok(state.accept(message, Payer::NOBODY))
     }
 
-    /// Closes the mailbox, and returns the messages in it. Sending fails with
-    /// [`SendError::Closed`] from now on.
+    /// Closes the mailbox, and returns the messages in it, except for a few that the owner
+    /// may hold already. Sending fails with [`SendError::Closed`] from now on.
     pub fn close(&self) -> Leftover {
         let mut state = self.shared.state.lock();
         state.closed = true;
@@ -256,7 +257,8 @@ impl Sender {
 
     /// Returns the number of queued messages.
     pub fn len(&self) -> usize {
-        self.shared.state.lock().queued.queue.len()
+        let state = self.shared.state.lock();
+        state.queued.queue.len() + state.ahead().0
     }
 
     /// Returns whether no message is queued.
@@ -266,7 +268,25 @@ impl Sender {
 }
 
 impl State {
+    /// Returns the number of messages that the owner has taken out ahead, and the sum of
+    /// their sizes, in bytes.
+    fn ahead(&self) -> (usize, usize) {
+        self.front.as_ref().map_or((0, 0), Count::get)
+    }
+
+    /// Returns whether there is room for a message of so many bytes.
+    #[inline]
+    fn has_room(&self, limits: Limits, size: usize) -> bool {
+        let queue = &self.queued.queue;
+        let has_room = |(count, bytes): (usize, usize)| {
+            queue.len() + count < limits.messages && queue.bytes() + bytes + size <= limits.bytes
+        };
+        // The owner writes all the time to what tells the exact number.
+        (has_room(Count::MOST) || has_room(self.ahead())) && !queue.is_worn_out()
+    }
+
     /// Queues a message, and returns the waker of the owner if this ends its wait.
+    #[inline]
     fn accept(&mut self, message: Message, payer: Payer) -> Option<Waker> {
         let State {
             queued, waiting, ..
@@ -291,7 +311,11 @@ impl Mailbox {
         let sender = Sender {
             shared: shared.clone(),
         };
-        (sender, Mailbox { shared })
+        let mailbox = Mailbox {
+            shared,
+            front: None,
+        };
+        (sender, mailbox)
     }
 
     /// Returns how much it holds.
@@ -366,19 +390,33 @@ impl Mailbox {
     ///
     /// Panics if this has returned the message already.
     pub fn poll(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<Message> {
+        if let (Step::Begin(wanted), Some(front)) = (&wait.step, &mut self.front)
+            && let Some(message) = front.take(wanted)
+        {
+            wait.step = Step::Done;
+            return Poll::Ready(message);
+        }
+        let mut unused = None;
         let mut state = self.shared.state.lock();
         let outcome = match std::mem::replace(&mut wait.step, Step::Waiting) {
-            Step::Begin(wanted) => state.begin(wanted),
-            Step::Searching | Step::Waiting => state.go_on(),
+            Step::Begin(wanted) => {
+                let takes_first = matches!(wanted, Wanted::Any);
+                let outcome = state.begin(wanted, &mut unused);
+                if takes_first && Front::is_worthwhile(&state.queued) {
+                    state.fill(&mut self.front, &mut unused);
+                }
+                outcome
+            }
+            Step::Searching | Step::Waiting => state.go_on(&mut unused),
             Step::Done => panic!("a wait was polled after it was ready"),
         };
         match outcome {
-            Outcome::Received(released) => {
-                let ended = state.waiting.take();
+            Outcome::Received(message) => {
+                let waker = state.end_wait();
                 drop(state);
-                drop(ended);
+                drop(waker);
                 wait.step = Step::Done;
-                Poll::Ready(released.message)
+                Poll::Ready(message)
             }
             Outcome::Searching => {
                 drop(state);
@@ -397,32 +435,36 @@ impl Mailbox {
     /// no order.
     pub fn end(&mut self, wait: Wait) {
         if matches!(wait.step, Step::Searching | Step::Waiting) {
-            let ended = self.shared.state.lock().waiting.take();
-            // Outside of the lock: it holds a waker.
-            drop(ended);
+            let waker = self.shared.state.lock().end_wait();
+            // Outside of the lock: it may be the last reference to a task.
+            drop(waker);
         }
     }
 
     /// Takes the oldest queued message that is wanted, without waiting. A long queue is
     /// searched to its end; senders can send meanwhile.
     pub fn try_receive(&mut self, wanted: &Wanted) -> Option<Message> {
+        if let Some(message) = self.front.as_mut().and_then(|front| front.take(wanted)) {
+            return Some(message);
+        }
         let mut search = None;
         loop {
+            let mut unused = None;
             let mut state = self.shared.state.lock();
             let queued = &mut state.queued;
-            let released = match wanted {
-                Wanted::Any => queued.take_first(),
+            let message = match wanted {
+                Wanted::Any => queued.take_first(&mut unused),
                 Wanted::Tags(tags) => {
                     let search = search.get_or_insert_with(|| queued.queue.begin_search());
                     match queued.queue.search(tags, search) {
-                        Progress::Found(sequence) => queued.take(sequence),
+                        Progress::Found(sequence) => queued.take(sequence, &mut unused),
                         Progress::Nothing => None,
                         Progress::Unfinished => continue,
                     }
                 }
             };
             drop(state);
-            return released.map(|released| released.message);
+            return message;
         }
     }
 }
@@ -468,6 +510,13 @@ impl Wait {
     pub fn is_searching(&self) -> bool {
         matches!(self.step, Step::Searching)
     }
+
+    /// Takes the wait out, and leaves one that is over.
+    pub(crate) fn take(&mut self) -> Wait {
+        Wait {
+            step: std::mem::replace(&mut self.step, Step::Done),
+        }
+    }
 }
 
 impl Future for Receive<'_> {
@@ -481,9 +530,7 @@ impl Future for Receive<'_> {
 
 impl Drop for Receive<'_> {
     fn drop(&mut self) {
-        let wait = Wait {
-            step: std::mem::replace(&mut self.wait.step, Step::Done),
-        };
+        let wait = self.wait.take();
         self.mailbox.end(wait);
     }
 }
@@ -491,7 +538,7 @@ impl Drop for Receive<'_> {
 /// What a poll of a wait has come to.
 enum Outcome {
     /// The wait is over.
-    Received(Released),
+    Received(Message),
     /// A piece of the queue was searched, in vain.
     Searching,
     /// Nothing that is queued is wanted.
@@ -500,35 +547,43 @@ enum Outcome {
 
 impl State {
     /// Takes a queued message that is wanted, or begins to wait for one.
-    fn begin(&mut self, wanted: Wanted) -> Outcome {
+    #[inline]
+    fn begin(&mut self, wanted: Wanted, unused: &mut Unused) -> Outcome {
         let (outcome, search) = match &wanted {
-            Wanted::Any => match self.queued.take_first() {
-                Some(released) => (Outcome::Received(released), None),
+            Wanted::Any => match self.queued.take_first(unused) {
+                Some(message) => return Outcome::Received(message),
                 None => (Outcome::Waiting, None),
             },
             Wanted::Tags(tags) => {
                 let mut search = self.queued.queue.begin_search();
                 match self.queued.queue.search(tags, &mut search) {
-                    Progress::Found(sequence) => (self.take(sequence), None),
+                    Progress::Found(sequence) => return self.take(sequence, unused),
                     Progress::Nothing => (Outcome::Waiting, None),
-                    Progress::Unfinished => (Outcome::Searching, Some(search)),
+                    Progress::Unfinished => (Outcome::Searching, Some(Box::new(search))),
                 }
             }
         };
-        if !matches!(outcome, Outcome::Received(_)) {
-            self.waiting = Some(Waiting {
-                awaited: Awaited::Message(wanted),
-                search,
-                waker: None,
-                found: None,
-            });
-        }
+        self.waiting = Some(Waiting {
+            awaited: Awaited::Message(wanted),
+            search,
+            waker: None,
+            found: None,
+        });
         outcome
+    }
+
+    /// Takes messages out ahead for the owner.
+    #[inline(never)]
+    fn fill(&mut self, front: &mut Option<Box<Front>>, unused: &mut Unused) {
+        let count = self.front.get_or_insert_default();
+        let front = front.get_or_insert_with(|| Box::new(Front::new(count.clone())));
+        front.fill(&mut self.queued, unused);
     }
 
     /// Does the next piece of the search; after that, takes the message that ended the
     /// wait. What has arrived since the wait began is younger than all that is searched.
-    fn go_on(&mut self) -> Outcome {
+    #[inline]
+    fn go_on(&mut self, unused: &mut Unused) -> Outcome {
         let Some(waiting) = &mut self.waiting else {
             return Outcome::Waiting;
         };
@@ -536,22 +591,31 @@ impl State {
             (&mut waiting.search, &waiting.awaited)
         {
             match self.queued.queue.search(tags, search) {
-                Progress::Found(sequence) => return self.take(sequence),
+                Progress::Found(sequence) => return self.take(sequence, unused),
                 Progress::Unfinished => return Outcome::Searching,
                 Progress::Nothing => waiting.search = None,
             }
         }
         match waiting.found {
-            Some(sequence) => self.take(sequence),
+            Some(sequence) => self.take(sequence, unused),
             None => Outcome::Waiting,
         }
     }
 
-    fn take(&mut self, sequence: u64) -> Outcome {
-        match self.queued.take(sequence) {
-            Some(released) => Outcome::Received(released),
+    #[inline]
+    fn take(&mut self, sequence: u64, unused: &mut Unused) -> Outcome {
+        match self.queued.take(sequence, unused) {
+            Some(message) => Outcome::Received(message),
             None => Outcome::Waiting,
         }
+    }
+
+    /// Ends the wait of the owner, and returns whom it would have woken.
+    #[inline]
+    fn end_wait(&mut self) -> Option<Waker> {
+        let waker = self.waiting.as_mut()?.waker.take();
+        self.waiting = None;
+        waker
     }
 
     fn wake_later(&mut self, waker: &Waker) {

@@ -53,6 +53,7 @@ pub enum Message {
 
 impl Message {
     /// Returns the tag by which a receiver can select the message.
+    #[inline]
     pub fn tag(&self) -> Option<Tag> {
         match self {
             Message::Data(data) => data.tag,
@@ -62,6 +63,7 @@ impl Message {
     }
 
     /// Returns how much of [`Limits::bytes`](crate::Limits::bytes) the message takes.
+    #[inline]
     pub fn size(&self) -> usize {
         size_of::<Message>()
             + match self {
@@ -72,7 +74,18 @@ impl Message {
 }
 
 impl Message {
+    /// The greatest [`size`](Message::size) of a message that takes no memory beside
+    /// itself.
+    pub(crate) const SMALL_BYTES: usize = size_of::<Message>() + INLINE_BYTES;
+
+    /// Returns whether it takes no memory beside itself.
+    #[inline]
+    pub(crate) fn is_small(&self) -> bool {
+        self.heap_bytes() == 0
+    }
+
     /// Returns how many bytes it takes beside itself, room that is not used included.
+    #[inline]
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Message::Data(data) => data.heap_bytes(),
@@ -270,6 +283,7 @@ impl DataMessage {
         self.resource_count() > 0
     }
 
+    #[inline]
     fn heap_bytes(&self) -> usize {
         let buffer = match self.buffer.spilled() {
             true => self.buffer.capacity(),
@@ -282,6 +296,7 @@ impl DataMessage {
         buffer + resources
     }
 
+    #[inline]
     fn resource_count(&self) -> usize {
         self.resources
             .as_ref()
@@ -289,6 +304,7 @@ impl DataMessage {
     }
 
     /// Returns the size of the contents, as it counts against limits, in bytes.
+    #[inline]
     pub fn size(&self) -> usize {
         self.buffer.len() + self.resource_count() * DataMessage::RESOURCE_BYTES
     }

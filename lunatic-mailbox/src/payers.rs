@@ -12,6 +12,14 @@ use crate::queue::Payer;
 /// operation; when nothing of it is queued any more, everything is released.
 #[derive(Debug, Default)]
 pub(crate) struct Payers {
+    /// The first of them. In most mailboxes it is the only one.
+    first: Option<Entry>,
+    others: Option<Box<Others>>,
+}
+
+/// The accounts beside the first.
+#[derive(Debug, Default)]
+struct Others {
     /// By [`Payer`].
     entries: Vec<Option<Entry>>,
     /// The numbers of the empty entries.
@@ -45,7 +53,49 @@ const CHUNK: u64 = 4096;
 
 impl Payers {
     /// Charges a message.
+    #[inline]
     pub(crate) fn charge(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
+        match &mut self.first {
+            Some(first) if first.account.is(account) => match first.charge(bytes) {
+                Ok(()) => Ok(Payer::FIRST),
+                Err(exceeded) => Err(Refusal::Exceeded(exceeded)),
+            },
+            _ => self.charge_another(account, bytes),
+        }
+    }
+
+    /// Charges a message to an account that is not the first, or becomes it.
+    fn charge_another(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
+        let others = self.others.as_ref();
+        let is_known = others.is_some_and(|others| others.find(account).is_some());
+        if self.first.is_some() || is_known {
+            return self.others.get_or_insert_default().charge(account, bytes);
+        }
+        let mut first = Entry::new(account);
+        first.charge(bytes).map_err(Refusal::Exceeded)?;
+        self.first = Some(first);
+        Ok(Payer::FIRST)
+    }
+
+    /// Releases what was charged for a message. Returns an account that is not used any
+    /// more, to be dropped outside of locks.
+    #[inline]
+    pub(crate) fn release(&mut self, payer: Payer, bytes: u64) -> Option<Account> {
+        if payer != Payer::FIRST {
+            return self.others.as_mut()?.release(payer, bytes);
+        }
+        let first = self.first.as_mut()?;
+        first.release(bytes);
+        match first.used {
+            0 => self.first.take().map(Entry::end),
+            _ => None,
+        }
+    }
+}
+
+impl Others {
+    /// Charges a message.
+    fn charge(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
         let known = self.find(account);
         let payer = match known {
             Some(payer) => payer,
@@ -65,9 +115,7 @@ impl Payers {
         }
     }
 
-    /// Releases what was charged for a message. Returns an account that is not used any
-    /// more, to be dropped outside of locks.
-    pub(crate) fn release(&mut self, payer: Payer, bytes: u64) -> Option<Account> {
+    fn release(&mut self, payer: Payer, bytes: u64) -> Option<Account> {
         self.entry(payer)?.release(bytes);
         self.remove_unused(payer)
     }
@@ -85,11 +133,7 @@ impl Payers {
     }
 
     fn add(&mut self, account: &Account) -> Result<Payer, Refusal> {
-        let entry = Entry {
-            account: account.clone(),
-            reserved: 0,
-            used: 0,
-        };
+        let entry = Entry::new(account);
         let payer = match self.free.pop() {
             Some(payer) => payer,
             None => {
@@ -114,47 +158,71 @@ impl Payers {
     fn remove_unused(&mut self, payer: Payer) -> Option<Account> {
         let place = self.entries.get_mut(payer.index()?)?;
         let unused = place.take_if(|entry| entry.used == 0)?;
-        unused.account.release(Kind::Memory, unused.reserved);
         self.by_account.remove(&unused.account.id());
         self.free.push(payer);
-        Some(unused.account)
+        Some(unused.end())
     }
 }
 
 impl Entry {
+    fn new(account: &Account) -> Entry {
+        Entry {
+            account: account.clone(),
+            reserved: 0,
+            used: 0,
+        }
+    }
+
+    #[inline]
     fn charge(&mut self, bytes: u64) -> Result<(), Exceeded> {
         let used = self.used + bytes;
-        if let Some(missing) = used
-            .checked_sub(self.reserved)
-            .filter(|missing| *missing > 0)
-        {
-            let chunk = missing.max(CHUNK).max(self.used / 4);
-            let mut charge = |amount| {
-                self.account.charge(Kind::Memory, amount)?;
-                self.reserved += amount;
-                Ok(())
-            };
-            charge(chunk).or_else(|_: Exceeded| charge(missing))?;
+        if used > self.reserved {
+            self.reserve(used - self.reserved)?;
         }
         self.used = used;
         Ok(())
     }
 
+    /// Charges so many bytes to the account, and some more if it allows that.
+    #[cold]
+    fn reserve(&mut self, missing: u64) -> Result<(), Exceeded> {
+        let chunk = missing.max(CHUNK).max(self.used / 4);
+        let mut charge = |amount| {
+            self.account.charge(Kind::Memory, amount)?;
+            self.reserved += amount;
+            Ok(())
+        };
+        charge(chunk).or_else(|_: Exceeded| charge(missing))
+    }
+
+    #[inline]
     fn release(&mut self, bytes: u64) {
         self.used -= bytes;
         let unused = self.reserved - self.used;
         if unused > 2 * CHUNK && unused > self.used {
-            let kept = CHUNK.max(self.used / 4);
-            self.account.release(Kind::Memory, unused - kept);
-            self.reserved -= unused - kept;
+            self.give_back(unused);
         }
+    }
+
+    #[cold]
+    fn give_back(&mut self, unused: u64) {
+        let kept = CHUNK.max(self.used / 4);
+        self.account.release(Kind::Memory, unused - kept);
+        self.reserved -= unused - kept;
+    }
+
+    /// Releases everything.
+    fn end(self) -> Account {
+        self.account.release(Kind::Memory, self.reserved);
+        self.account
     }
 }
 
 /// Whatever is still charged is released.
 impl Drop for Payers {
     fn drop(&mut self) {
-        for entry in self.entries.iter().flatten() {
+        let others = self.others.iter().flat_map(|others| &others.entries);
+        for entry in self.first.iter().chain(others.flatten()) {
             entry.account.release(Kind::Memory, entry.reserved);
         }
     }

@@ -19,7 +19,7 @@ use std::mem;
 
 use crate::message::Message;
 pub(crate) use crate::queue::block::Taken;
-use crate::queue::block::{Block, SLOTS};
+use crate::queue::block::{Block, SLOTS, SPARSE};
 pub(crate) use crate::queue::payer::Payer;
 use crate::queue::tag_index::TagIndex;
 use crate::wanted::{TagList, Wanted};
@@ -32,6 +32,11 @@ const SEARCH_PIECE: usize = 256;
 
 /// Two neighbouring blocks that have no more messages are joined.
 const JOINED: usize = SLOTS / 2;
+
+/// The first block, when it is emptied from the front, is joined later: most likely it
+/// is empty soon. Together the two have then as few messages as a block that gives
+/// memory back.
+const FIRST_JOINED: usize = 2 * SLOTS / SPARSE;
 
 /// A queue takes no more messages in its life than a sequence number can count.
 const SEQUENCES: u64 = 1 << (u64::BITS - Payer::BITS);
@@ -168,24 +173,45 @@ impl Queue {
         self.take_sequence(sequence).map(|taken| taken.message)
     }
 
+    /// Returns the oldest message.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&Message> {
+        self.full.front().unwrap_or(&self.last).first_message()
+    }
+
     /// Takes the oldest message.
     #[inline]
     pub(crate) fn take_first(&mut self) -> Option<Taken> {
-        let taken = match self.full.front_mut() {
-            Some(block) => block.take_first(),
-            None => self.last.take_first(),
-        }?;
-        self.taken(&taken, 0);
+        let Some(block) = self.full.front_mut() else {
+            let taken = self.last.take_first()?;
+            self.taken(&taken);
+            self.last.release_memory();
+            return Some(taken);
+        };
+        let taken = block.take_first()?;
+        let left = block.live();
+        self.taken(&taken);
+        if left <= FIRST_JOINED {
+            self.join_first(left);
+        }
         Some(taken)
     }
 
+    #[inline]
     pub(crate) fn take_sequence(&mut self, sequence: u64) -> Option<Taken> {
+        if self.full.is_empty() {
+            let taken = self.last.take(sequence)?;
+            self.taken(&taken);
+            self.last.release_memory();
+            return Some(taken);
+        }
         let position = block_of(&self.full, &self.last, sequence);
         let taken = match self.full.get_mut(position) {
             Some(block) => block.take(sequence),
             None => self.last.take(sequence),
         }?;
-        self.taken(&taken, position);
+        self.taken(&taken);
+        self.join_neighbours(position);
         Some(taken)
     }
 
@@ -258,24 +284,21 @@ impl Queue {
 
     /// Counts a message out that was taken from a block.
     #[inline]
-    fn taken(&mut self, taken: &Taken, position: usize) {
+    fn taken(&mut self, taken: &Taken) {
         self.live -= 1;
         self.bytes -= taken.message.size();
         if self.by_tag.is_some() {
             self.unindex(taken);
         }
-        match self.full.is_empty() {
-            true => self.last.release_memory(),
-            false => self.join_neighbours(position),
-        }
     }
 
+    #[cold]
     fn unindex(&mut self, taken: &Taken) {
         if self.live == 0 {
             self.by_tag = None;
         }
         if let (Some(index), Some(tag)) = (&mut self.by_tag, taken.message.tag()) {
-            index.remove(tag, taken.sequence);
+            index.remove(tag, taken.stamp.sequence());
         }
     }
 
@@ -284,8 +307,21 @@ impl Queue {
         if self.last.live() <= JOINED {
             return self.last.remove_empty_slots();
         }
-        let full = mem::take(&mut self.last);
+        // A queue of so many messages is likely to be as long for a while.
+        let full = mem::replace(&mut self.last, Block::with_room(SLOTS));
         self.full.push_back(full);
+    }
+
+    /// Removes the first block if it has no messages, or joins it with the second if both
+    /// have few.
+    fn join_first(&mut self, left: usize) {
+        if left == 0 {
+            return self.remove(0);
+        }
+        let second = self.full.get(1).unwrap_or(&self.last);
+        if left + second.live() <= FIRST_JOINED {
+            self.join(0);
+        }
     }
 
     /// Removes a block without messages, or joins it with one beside it if both have few.
@@ -295,8 +331,7 @@ impl Queue {
             .get(position)
             .is_some_and(|block| block.live() == 0)
         {
-            self.full.remove(position);
-            return;
+            return self.remove(position);
         }
         for first in [Some(position), position.checked_sub(1)]
             .into_iter()
@@ -311,6 +346,14 @@ impl Queue {
             if earlier.live() + later.live() <= JOINED {
                 return self.join(first);
             }
+        }
+    }
+
+    /// Removes a block without messages.
+    fn remove(&mut self, position: usize) {
+        self.full.remove(position);
+        if self.full.is_empty() {
+            self.last.release_memory();
         }
     }
 

@@ -21,17 +21,12 @@ const SLOT_BYTES: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Queued {
     pub(crate) queue: Queue,
-    /// `None` until a message is charged.
-    payers: Option<Box<Payers>>,
+    payers: Payers,
 }
 
-/// A message that was taken out and is not charged any more.
-#[derive(Debug)]
-pub(crate) struct Released {
-    pub(crate) message: Message,
-    /// An account that pays for nothing here any more.
-    _account: Option<Account>,
-}
+/// An account that pays for nothing in a mailbox any more, to be dropped outside of its
+/// lock.
+pub(crate) type Unused = Option<Account>;
 
 impl Queued {
     /// Charges a message to its sender, unless it is one of the first few small ones.
@@ -47,40 +42,34 @@ impl Queued {
         if self.queue.len() < FREE_MESSAGES && message.heap_bytes() <= FREE_BYTES {
             return Ok(Payer::NOBODY);
         }
-        let payers = self.payers.get_or_insert_default();
-        payers.charge(account, charged_bytes(message))
+        self.payers.charge(account, charged_bytes(message))
     }
 
-    /// Takes the oldest message.
+    /// Takes the oldest message, which is not charged any more.
     #[inline]
-    pub(crate) fn take_first(&mut self) -> Option<Released> {
-        let taken = self.queue.take_first()?;
-        Some(self.release(taken))
+    pub(crate) fn take_first(&mut self, unused: &mut Unused) -> Option<Message> {
+        let Taken { message, stamp } = self.queue.take_first()?;
+        self.release(&message, stamp.payer(), unused);
+        Some(message)
     }
 
-    /// Takes a message by its sequence number.
+    /// Takes a message by its sequence number; it is not charged any more.
     #[inline]
-    pub(crate) fn take(&mut self, sequence: u64) -> Option<Released> {
-        let taken = self.queue.take_sequence(sequence)?;
-        Some(self.release(taken))
+    pub(crate) fn take(&mut self, sequence: u64, unused: &mut Unused) -> Option<Message> {
+        let Taken { message, stamp } = self.queue.take_sequence(sequence)?;
+        self.release(&message, stamp.payer(), unused);
+        Some(message)
     }
 
     #[inline]
-    fn release(&mut self, taken: Taken) -> Released {
-        let Taken { message, payer, .. } = taken;
-        let account = match &mut self.payers {
-            Some(payers) if payer != Payer::NOBODY => {
-                payers.release(payer, charged_bytes(&message))
-            }
-            _ => None,
-        };
-        Released {
-            message,
-            _account: account,
+    fn release(&mut self, message: &Message, payer: Payer, unused: &mut Unused) {
+        if payer != Payer::NOBODY {
+            *unused = self.payers.release(payer, charged_bytes(message));
         }
     }
 }
 
+#[inline]
 fn charged_bytes(message: &Message) -> u64 {
     (SLOT_BYTES + message.heap_bytes()) as u64
 }

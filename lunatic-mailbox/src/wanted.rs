@@ -1,9 +1,14 @@
 //! Which messages a receiver waits for.
 
+use smallvec::SmallVec;
+
 use crate::message::{Message, Tag};
 
 /// Lists of up to so many tags are searched from the front.
 const SHORT: usize = 8;
+
+/// Up to so many tags take no more room than a pointer to them would.
+const INLINE_TAGS: usize = 2;
 
 /// Which message a receiver waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +21,7 @@ pub enum Wanted {
 
 /// A list of tags, sorted, so that a long one is searched quickly.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagList(Vec<Tag>);
+pub struct TagList(SmallVec<[Tag; INLINE_TAGS]>);
 
 impl Wanted {
     /// Returns a wait for the oldest message with one of these tags.
@@ -25,6 +30,7 @@ impl Wanted {
     }
 
     /// Returns whether a message ends the wait.
+    #[inline]
     pub fn matches(&self, message: &Message) -> bool {
         match self {
             Wanted::Any => true,
@@ -50,7 +56,7 @@ impl TagList {
 
 impl FromIterator<Tag> for TagList {
     fn from_iter<I: IntoIterator<Item = Tag>>(tags: I) -> TagList {
-        let mut tags: Vec<Tag> = tags.into_iter().collect();
+        let mut tags: SmallVec<_> = tags.into_iter().collect();
         if tags.len() > SHORT {
             tags.sort_unstable();
             tags.dedup();

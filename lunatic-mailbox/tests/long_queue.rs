@@ -153,10 +153,64 @@ fn messages_that_stay_behind_do_not_keep_the_memory_of_the_others() {
     }
 }
 
+#[test]
+fn what_the_owner_takes_out_ahead_counts_against_the_limits() {
+    let limits = Limits {
+        messages: 100,
+        ..Limits::default()
+    };
+    let (sender, mut mailbox) = Mailbox::new(limits);
+    for number in 0..100 {
+        sender.send(data(1, number)).unwrap();
+    }
+    for number in 0..300 {
+        assert!(sender.send(data(1, 0)).is_err());
+        let received = block_on(mailbox.receive(Wanted::Any));
+        assert_eq!(self::number(&received), number);
+        assert_eq!(sender.len(), 99);
+        sender.send(data(1, number + 100)).unwrap();
+    }
+}
+
+#[test]
+fn what_the_owner_takes_out_ahead_counts_in_bytes_too() {
+    let size = data(1, 0).size();
+    let limits = Limits {
+        bytes: 100 * size,
+        ..Limits::default()
+    };
+    let (sender, mut mailbox) = Mailbox::new(limits);
+    for number in 0..100 {
+        sender.send(data(1, number)).unwrap();
+    }
+    for _ in 0..100 {
+        assert!(sender.send(data(1, 0)).is_err());
+        block_on(mailbox.receive(Wanted::Any));
+        sender.send(data(1, 0)).unwrap();
+    }
+}
+
+#[test]
+fn a_receive_by_tag_finds_what_the_owner_has_taken_out_ahead() {
+    let (sender, mut mailbox) = Mailbox::new(Limits::default());
+    for number in 0..100 {
+        sender.send(data(1 + number as i64 % 10, number)).unwrap();
+    }
+    assert_eq!(number(&block_on(mailbox.receive(Wanted::Any))), 0);
+    for tag in (1..10).rev() {
+        let oldest = block_on(mailbox.receive(tagged(1 + tag)));
+        assert_eq!(number(&oldest), tag as u64);
+    }
+    assert_eq!(number(&block_on(mailbox.receive(Wanted::Any))), 10);
+    assert_eq!(number(&mailbox.try_receive(&tagged(10)).unwrap()), 19);
+    assert_eq!(sender.len(), 88);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(i64, u64),
     TakeAny(u64),
+    ReceiveAny(u64),
     TakeTag(i64, u64),
     /// Polls a wait so often, with a push after each poll, then gives up or takes.
     Wait(i64, u8),
@@ -166,6 +220,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..5i64, 0..1500u64).prop_map(|(tag, count)| Step::Push(tag, count)),
         1 => (0..1500u64).prop_map(Step::TakeAny),
+        2 => (0..300u64).prop_map(Step::ReceiveAny),
         2 => (1..5i64, 0..1500u64).prop_map(|(tag, count)| Step::TakeTag(tag, count)),
         3 => (1..8i64, 0..6u8).prop_map(|(tag, polls)| Step::Wait(tag, polls)),
     ]
@@ -210,6 +265,12 @@ proptest! {
                     let taken = mailbox.try_receive(&Wanted::Any).as_ref().map(number);
                     let expected = model.messages.pop_front().map(|(_, number)| number);
                     prop_assert_eq!(taken, expected);
+                },
+                Step::ReceiveAny(count) => for _ in 0..count {
+                    let received = block_on(poll_once(mailbox.receive(Wanted::Any)));
+                    let expected = model.messages.pop_front().map(|(_, number)| number);
+                    prop_assert_eq!(received.as_ref().map(number), expected);
+                    prop_assert_eq!(sender.len(), model.messages.len());
                 },
                 Step::TakeTag(tag, count) => for _ in 0..count {
                     let taken = mailbox.try_receive(&tagged(tag)).as_ref().map(number);

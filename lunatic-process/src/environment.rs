@@ -60,12 +60,19 @@ struct Inner {
     config: EnvironmentConfig,
     scheduler: Scheduler,
     processes: ProcessTable,
-    /// The counter of the next [`Pid`].
-    next: AtomicU64,
-    count: AtomicUsize,
+    counters: Counters,
     closing: AtomicBool,
     emptied: Event,
     log: DeathLog,
+}
+
+/// What every spawn changes; on a cache line of its own.
+#[repr(align(64))]
+struct Counters {
+    /// The counter of the next [`Pid`].
+    next: AtomicU64,
+    /// How many processes live.
+    count: AtomicUsize,
 }
 
 /// How an [`Environment`] is to be.
@@ -178,8 +185,10 @@ impl Environment {
                 config,
                 scheduler,
                 processes: ProcessTable::new(),
-                next: AtomicU64::new(1),
-                count: AtomicUsize::new(0),
+                counters: Counters {
+                    next: AtomicU64::new(1),
+                    count: AtomicUsize::new(0),
+                },
                 closing: AtomicBool::new(false),
                 emptied: Event::new(),
                 log: DeathLog::new(),
@@ -239,12 +248,13 @@ impl Environment {
     /// # Errors
     ///
     /// [`SpawnError`].
-    pub fn spawn<B, F>(&self, options: SpawnOptions, body: B) -> Result<Process, SpawnError>
+    pub fn spawn<B, F>(&self, mut options: SpawnOptions, body: B) -> Result<Process, SpawnError>
     where
         B: FnOnce(Context) -> F,
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        let account = options.account.as_ref().unwrap_or(self.account()).clone();
+        let account = options.account.take();
+        let account = account.unwrap_or_else(|| self.account().clone());
         let id = self.reserve(&account)?;
         let (sender, mailbox) = Mailbox::new(options.mailbox);
         let process = Process::new(id, self.clone(), account, sender, &options);
@@ -283,7 +293,7 @@ impl Environment {
 
     /// How many processes live.
     pub fn process_count(&self) -> usize {
-        self.inner.count.load(Ordering::Relaxed)
+        self.inner.counters.count.load(Ordering::Relaxed)
     }
 
     /// Queues a message for a process, of this node or another; drops it if there
@@ -339,7 +349,7 @@ impl Environment {
         }
         loop {
             let emptied = self.inner.emptied.listen();
-            if self.inner.count.load(Ordering::SeqCst) == 0 {
+            if self.inner.counters.count.load(Ordering::SeqCst) == 0 {
                 return;
             }
             emptied.await;
@@ -377,7 +387,7 @@ impl Environment {
     }
 
     fn count_down(&self) {
-        if self.inner.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.inner.counters.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.inner.emptied.notify(usize::MAX);
         }
     }
@@ -388,7 +398,7 @@ impl Environment {
             return Err(SpawnError::ShuttingDown);
         }
         let limit = self.inner.config.max_processes;
-        let before = self.inner.count.fetch_add(1, Ordering::AcqRel);
+        let before = self.inner.counters.count.fetch_add(1, Ordering::AcqRel);
         if before >= limit {
             self.count_down();
             return Err(SpawnError::TooManyProcesses { limit });
@@ -397,7 +407,7 @@ impl Environment {
             self.count_down();
             return Err(SpawnError::Exceeded(exceeded));
         }
-        let counter = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        let counter = self.inner.counters.next.fetch_add(1, Ordering::Relaxed);
         Pid::new(self.node().number(), counter).ok_or_else(|| {
             self.release(account);
             SpawnError::OutOfIds

@@ -10,13 +10,18 @@ const SHARDS: usize = 64;
 
 /// A map from ids to processes that all cores use at once.
 pub(crate) struct ProcessTable {
-    shards: [RwLock<PidMap<Process>>; SHARDS],
+    shards: [Shard; SHARDS],
 }
+
+/// A part of the table, on a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Shard(RwLock<PidMap<Process>>);
 
 impl ProcessTable {
     pub(crate) fn new() -> ProcessTable {
         ProcessTable {
-            shards: std::array::from_fn(|_| RwLock::default()),
+            shards: std::array::from_fn(|_| Shard::default()),
         }
     }
 
@@ -46,11 +51,11 @@ impl ProcessTable {
     pub(crate) fn all(&self) -> Vec<Process> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .flat_map(|shard| shard.0.read().values().cloned().collect::<Vec<_>>())
             .collect()
     }
 
     fn shard(&self, id: Pid) -> &RwLock<PidMap<Process>> {
-        &self.shards[id.counter() as usize % SHARDS]
+        &self.shards[id.counter() as usize % SHARDS].0
     }
 }

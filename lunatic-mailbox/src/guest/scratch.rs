@@ -39,6 +39,7 @@ impl<P: Post> GuestMailbox<P> {
     }
 
     /// Returns the mailbox that its messages arrive in.
+    #[inline]
     pub fn inbox(&mut self) -> &mut Mailbox {
         &mut self.inbox
     }
@@ -91,6 +92,7 @@ impl<P: Post> GuestMailbox<P> {
 
     /// Puts a received message into the scratch area, and returns the result code of
     /// its kind.
+    #[inline]
     pub fn accept(&mut self, message: Message) -> u32 {
         let code = match message {
             Message::Data(_) => DATA,

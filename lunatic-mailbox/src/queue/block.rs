@@ -14,7 +14,7 @@ const KEPT_SLOTS: usize = 64;
 
 /// A block of more than [`KEPT_SLOTS`] of which less than one in so many is used gives
 /// memory back.
-const SPARSE: usize = 8;
+pub(super) const SPARSE: usize = 8;
 
 /// When a block needs more room, it gets so many times as much.
 const GROWTH: usize = 4;
@@ -39,23 +39,31 @@ const _: () = assert!(size_of::<Slot>() <= 64);
 
 /// A sequence number of 48 bits above the number of a payer.
 #[derive(Debug, Clone, Copy)]
-struct Stamp(u64);
+pub(crate) struct Stamp(u64);
 
 /// A message that was taken out of a queue.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) message: Message,
-    pub(crate) sequence: u64,
-    /// To whom it was charged.
-    pub(crate) payer: Payer,
+    pub(crate) stamp: Stamp,
 }
 
 impl Block {
+    /// Returns a block with room for so many messages.
+    pub(super) fn with_room(slots: usize) -> Block {
+        Block {
+            slots: VecDeque::with_capacity(slots),
+            live: 0,
+        }
+    }
+
     /// Returns the number of messages.
+    #[inline]
     pub(super) fn live(&self) -> usize {
         self.live
     }
 
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.slots.len() >= SLOTS
     }
@@ -66,8 +74,15 @@ impl Block {
     }
 
     /// Returns the sequence number of the first message.
+    #[inline]
     pub(super) fn first(&self) -> Option<u64> {
         self.slots.front().map(|slot| slot.stamp.sequence())
+    }
+
+    /// Returns the first message.
+    #[inline]
+    pub(super) fn first_message(&self) -> Option<&Message> {
+        self.slots.front()?.message.as_ref()
     }
 
     #[inline]
@@ -84,16 +99,31 @@ impl Block {
 
     #[inline]
     pub(super) fn take_first(&mut self) -> Option<Taken> {
-        let taken = self.take_at(0);
-        self.trim();
-        taken
+        let Slot { stamp, message } = self.slots.pop_front()?;
+        self.live -= 1;
+        if self.slots.len() > self.live {
+            self.trim();
+        }
+        let message = message?;
+        Some(Taken { message, stamp })
     }
 
+    #[inline]
     pub(super) fn take(&mut self, sequence: u64) -> Option<Taken> {
+        match self.first() == Some(sequence) {
+            true => self.take_first(),
+            false => self.take_from_middle(sequence),
+        }
+    }
+
+    fn take_from_middle(&mut self, sequence: u64) -> Option<Taken> {
         let position = self.position(sequence).ok()?;
-        let taken = self.take_at(position);
+        let slot = self.slots.get_mut(position)?;
+        let stamp = slot.stamp;
+        let message = mem::take(&mut slot.message)?;
+        self.live -= 1;
         self.trim();
-        taken
+        Some(Taken { message, stamp })
     }
 
     /// Returns the messages from this sequence number on, with their numbers.
@@ -154,21 +184,7 @@ impl Block {
         self.slots.reserve_exact(wanted - capacity);
     }
 
-    #[inline]
-    fn take_at(&mut self, position: usize) -> Option<Taken> {
-        let slot = self.slots.get_mut(position)?;
-        let message = mem::take(&mut slot.message)?;
-        let stamp = slot.stamp;
-        self.live -= 1;
-        Some(Taken {
-            message,
-            sequence: stamp.sequence(),
-            payer: stamp.payer(),
-        })
-    }
-
     /// Removes empty slots at both ends.
-    #[inline]
     fn trim(&mut self) {
         let is_empty = |slot: Option<&Slot>| slot.is_some_and(|slot| slot.message.is_none());
         while is_empty(self.slots.front()) {
@@ -188,15 +204,19 @@ impl Block {
 impl Stamp {
     const PAYER_BITS: u32 = Payer::BITS;
 
+    #[inline]
     fn new(sequence: u64, payer: Payer) -> Stamp {
         Stamp(sequence << Stamp::PAYER_BITS | u64::from(payer.to_bits()))
     }
 
-    fn sequence(self) -> u64 {
+    #[inline]
+    pub(crate) fn sequence(self) -> u64 {
         self.0 >> Stamp::PAYER_BITS
     }
 
-    fn payer(self) -> Payer {
+    /// Returns to whom the message was charged.
+    #[inline]
+    pub(crate) fn payer(self) -> Payer {
         Payer::from_bits(self.0 as u16)
     }
 }

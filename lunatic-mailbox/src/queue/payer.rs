@@ -8,16 +8,23 @@ impl Payer {
     /// The message is charged to nobody.
     pub(crate) const NOBODY: Payer = Payer(0);
 
+    /// The one that is not in the list.
+    pub(crate) const FIRST: Payer = Payer(1);
+
+    /// The number of the one at index 0 of the list.
+    const LISTED: u16 = 2;
+
     pub(super) const BITS: u32 = u16::BITS;
 
     /// Returns the payer at an index of the list, or `None` if there are too many.
     pub(crate) fn of_index(index: usize) -> Option<Payer> {
-        u16::try_from(index + 1).ok().map(Payer)
+        let index = u16::try_from(index).ok()?;
+        index.checked_add(Payer::LISTED).map(Payer)
     }
 
-    /// Returns the index in the list; `None` for nobody.
+    /// Returns the index in the list; `None` for nobody and the first.
     pub(crate) fn index(self) -> Option<usize> {
-        usize::from(self.0).checked_sub(1)
+        self.0.checked_sub(Payer::LISTED).map(usize::from)
     }
 
     pub(super) const fn from_bits(bits: u16) -> Payer {

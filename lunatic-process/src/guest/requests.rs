@@ -69,6 +69,7 @@ impl<'a, T, F> AnsweringOutside<'a, T, F> {
 impl<T: ProcessHost, F: Future> Future for AnsweringOutside<'_, T, F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let own = self.project();
         let (process, module) = (*own.process, *own.module);

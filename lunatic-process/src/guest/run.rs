@@ -137,22 +137,26 @@ async fn begin<T: ProcessHost>(
     }
 }
 
-async fn start<T: ProcessHost>(
+// Not an `async fn`, whose future would contain what it is given.
+fn start<T: ProcessHost>(
     context: Context,
     module: &Module<T>,
     config: Arc<T::Config>,
     child_environment: T::ChildEnvironment,
     limiter: MemoryLimiter,
-) -> Result<Instance<T>, InstantiateError> {
+) -> impl Future<Output = Result<Instance<T>, InstantiateError>> {
     let Context { process, mailbox } = context;
     let budget = budget(config.process().max_fuel);
     let mailbox = GuestMailbox::new(mailbox, process.clone());
     let guest = GuestProcess::new(process, module.clone(), config, limiter);
     let state = T::new(guest, mailbox, child_environment);
-    let mut instance = module.instantiate(state, budget).await?;
-    let memory = instance.memory();
-    instance.state().process_mut().incarnation.start(memory);
-    Ok(instance)
+    let making = module.instantiate(state, budget);
+    async move {
+        let mut instance = making.await?;
+        let memory = instance.memory();
+        instance.state().process_mut().incarnation.start(memory);
+        Ok(instance)
+    }
 }
 
 fn budget(max_fuel: Option<NonZeroU64>) -> Budget {

@@ -37,7 +37,8 @@ pub fn spawn<T: ProcessHost>(
     };
     info.check_limits(&limits)
         .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
-    let account = account_of(environment, &spawn)?;
+    let parent = spawn.options.account.take();
+    let account = account_of(environment, parent, &spawn)?;
     let config_bytes = match spawn.is_own_config {
         true => 0,
         false => spawn.config.size() as u64,
@@ -69,13 +70,13 @@ pub fn spawn<T: ProcessHost>(
 /// The account of the new process: that of its parent, or one below it.
 fn account_of<T: ProcessHost>(
     environment: &Environment,
+    parent: Option<Account>,
     spawn: &Spawn<T>,
 ) -> Result<Account, SpawnError> {
-    let parent = spawn.options.account.as_ref();
-    let parent = parent.unwrap_or(environment.account());
+    let parent = parent.unwrap_or_else(|| environment.account().clone());
     match spawn.config.process().account {
         Some(limits) if !spawn.is_own_config => parent.branch(limits).map_err(SpawnError::Branch),
-        _ => Ok(parent.clone()),
+        _ => Ok(parent),
     }
 }
 

@@ -28,7 +28,7 @@ const ALLOWED: [(&str, &[&str], &str); 8] = [
     ),
     (
         "lunatic-mailbox",
-        &["guest", "guest/scratch"],
+        &["guest", "guest/receiving", "guest/scratch"],
         "`guest` has the trait of the state, which names the type of its part",
     ),
     (

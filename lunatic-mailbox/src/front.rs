@@ -1,0 +1,113 @@
+//! The oldest messages of a long queue, which the owner takes without the lock.
+//!
+//! Where one process sends faster than another receives, both want the lock of the mailbox
+//! all the time. So the owner takes small messages out in batches. They count as queued
+//! until they are received, but are not charged to their senders any more: they take less
+//! than 2 KiB, which the owner has paid for with the mailbox.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::message::Message;
+use crate::queued::{Queued, Unused};
+use crate::wanted::Wanted;
+
+/// No more messages are taken out at once.
+const BATCH: usize = 32;
+
+const _: () = assert!(BATCH * size_of::<Message>() <= 2048);
+
+/// Their sizes have no greater sum, in bytes.
+const BATCH_BYTES: usize = BATCH * Message::SMALL_BYTES;
+
+/// From a shorter queue, messages are taken one by one.
+const LONG: usize = 16;
+
+/// The messages that were taken out, the oldest first.
+#[derive(Debug)]
+pub(crate) struct Front {
+    messages: VecDeque<Message>,
+    count: Count,
+}
+
+/// How many messages the owner has taken out and not received yet. Only the owner changes
+/// it, without the lock.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Count(Arc<AtomicU64>);
+
+impl Front {
+    pub(crate) fn new(count: Count) -> Front {
+        Front {
+            messages: VecDeque::with_capacity(BATCH),
+            count,
+        }
+    }
+
+    /// Returns whether so many messages are to be taken out in batches.
+    #[inline]
+    pub(crate) fn is_worthwhile(queued: &Queued) -> bool {
+        queued.queue.len() >= LONG
+    }
+
+    /// Takes small messages out of the queue, the oldest first.
+    ///
+    /// - `unused`: as for [`Queued::take_first`].
+    pub(crate) fn fill(&mut self, queued: &mut Queued, unused: &mut Unused) {
+        // A few are left, so that senders and the owner rarely meet at one.
+        let batch = BATCH.min(queued.queue.len() / 2);
+        while self.messages.len() < batch
+            && unused.is_none()
+            && queued.queue.first().is_some_and(Message::is_small)
+            && let Some(message) = queued.take_first(unused)
+        {
+            self.count.add(&message);
+            self.messages.push_back(message);
+        }
+    }
+
+    /// Takes the oldest message that is wanted.
+    #[inline]
+    pub(crate) fn take(&mut self, wanted: &Wanted) -> Option<Message> {
+        let message = match wanted {
+            Wanted::Any => self.messages.pop_front(),
+            Wanted::Tags(_) => {
+                let is_wanted = |message: &Message| wanted.matches(message);
+                let position = self.messages.iter().position(is_wanted)?;
+                self.messages.remove(position)
+            }
+        }?;
+        self.count.subtract(&message);
+        Some(message)
+    }
+}
+
+impl Count {
+    /// The number of messages above the sum of their sizes.
+    const SIZE_BITS: u32 = u32::BITS;
+
+    /// The most that there may be.
+    pub(crate) const MOST: (usize, usize) = (BATCH, BATCH_BYTES);
+
+    /// Returns the number of messages and the sum of their sizes, in bytes.
+    pub(crate) fn get(&self) -> (usize, usize) {
+        let count = self.0.load(Ordering::Acquire);
+        ((count >> Count::SIZE_BITS) as usize, count as u32 as usize)
+    }
+
+    fn add(&self, message: &Message) {
+        let count = self.0.load(Ordering::Relaxed);
+        self.0.store(count + Count::of(message), Ordering::Release);
+    }
+
+    #[inline]
+    fn subtract(&self, message: &Message) {
+        let count = self.0.load(Ordering::Relaxed);
+        self.0.store(count - Count::of(message), Ordering::Release);
+    }
+
+    #[inline]
+    fn of(message: &Message) -> u64 {
+        (1 << Count::SIZE_BITS) + message.size() as u64
+    }
+}
