@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
-use futures_lite::future;
+use futures_lite::{StreamExt, future};
 use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Process};
 use parking_lot::Mutex;
@@ -399,10 +399,12 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
 
     /// Lets the reload go on until it is over.
     async fn drive(&self, actions: &Receiver<Action>) {
+        // One for all: to set a timer wakes the thread of the timers.
+        let mut ticks = Timer::interval(TICK);
         loop {
             let next = async { actions.recv().await.ok() };
             let tick = async {
-                Timer::after(TICK).await;
+                ticks.next().await;
                 None
             };
             match future::or(next, tick).await {

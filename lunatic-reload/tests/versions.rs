@@ -455,7 +455,7 @@ fn again(
 
 #[test]
 fn reloads_end_whatever_many_processes_do_meanwhile() {
-    const RELOADS: u8 = 60;
+    const RELOADS: u8 = 24;
     let app = App::new();
     let stop = Arc::new(AtomicBool::new(false));
     let moved = Arc::new(AtomicU64::new(0));
@@ -514,7 +514,7 @@ fn reloads_end_whatever_many_processes_do_meanwhile() {
             &[("a", 1), ("b", 1), ("unknown in 2", 1)][..3 - usize::from(number % 2 == 1)],
         );
         let options = ReloadOptions {
-            timeout: Duration::from_millis(300),
+            timeout: Duration::from_millis(100),
             trial: Duration::from_millis(u64::from(number % 3 == 0) * 20),
             keep_going: number % 5 == 0,
             ..ReloadOptions::default()
