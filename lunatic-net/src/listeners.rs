@@ -76,6 +76,7 @@ pub(crate) type Table<S> = HashMap<SocketAddr, Vec<Entry<S>>>;
 #[derive(Debug)]
 pub(crate) struct Entry<S: Kind> {
     generation: u64,
+    #[cfg_attr(not(feature = "guest"), allow(dead_code, reason = "only guests own"))]
     owner: Owner,
     bound: Weak<Bound<S>>,
     /// It lives until the entry is removed, which `bound` may not.
