@@ -469,6 +469,25 @@ fn a_process_tells_its_calls_names_groups_and_resources() {
 }
 
 #[test]
+fn functions_of_rust_are_named_as_they_are_written() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let module = world.load(
+        r#"(func $_ZN6waiter4main17h0a671d3bbaf11b07E (call $sleep))
+        (func $_RNvNtCset5xJoy1xWQ_3std2rt19lang_start_internal
+            (call $_ZN6waiter4main17h0a671d3bbaf11b07E))
+        (func $main.void (call $_RNvNtCset5xJoy1xWQ_3std2rt19lang_start_internal))
+        (func (export "main") (call $main.void))"#,
+    );
+    let process = world.spawn(&module, "main");
+    let detail = inspect(&admin, &process).unwrap();
+    assert_eq!(
+        detail.backtrace[1..4],
+        ["waiter::main", "std::rt::lang_start_internal", "main.void"]
+    );
+}
+
+#[test]
 fn names_of_functions_of_any_length_are_cut() {
     let world = World::new();
     let admin = Admin::new(&world.runtime);

@@ -52,13 +52,19 @@ pub(super) async fn of(process: &Process) -> Result<ProcessDetail, Refusal> {
         children: children.iter().take(MAX_LISTED).map(child).collect(),
     };
     if let Some(inspection) = inspection {
-        detail.backtrace = inspection.backtrace.iter().map(|name| cut(name)).collect();
+        let functions = inspection.backtrace.iter();
+        detail.backtrace = functions.map(|name| function(name)).collect();
         inspection
             .details
             .into_iter()
             .for_each(|told| add(&mut detail, told));
     }
     Ok(detail)
+}
+
+/// The name of a function as it is written in Rust, without its hash, if it is one of Rust.
+fn function(name: &str) -> String {
+    cut(&format!("{:#}", rustc_demangle::demangle(name)))
 }
 
 fn add(detail: &mut ProcessDetail, told: Detail) {
