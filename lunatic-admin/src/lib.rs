@@ -77,10 +77,12 @@ pub use process_id::{InvalidProcessId, ProcessId};
 pub use reload::{
     ModuleVersions, Others, Reload, ReloadResult, Reloaded, ReloadedProcess, VersionUse,
 };
-pub use request::{Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target};
+pub use request::{
+    Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target,
+};
 pub use response::{
-    Described, MAX_TEXT_BYTES, Modules, ProcessEntry, ProcessPage, Refusal, RefusalKind, Response,
-    RuntimeInfo, cut,
+    ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail,
+    ProcessEntry, ProcessPage, Refusal, RefusalKind, Response, RuntimeInfo, Stats, Usage, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

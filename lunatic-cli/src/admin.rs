@@ -1,7 +1,10 @@
 //! Answers what is asked of a runtime at its admin socket.
 
+mod asking;
+mod detail;
 mod processes;
 mod reloading;
+mod stats;
 
 use std::time::Instant;
 
@@ -114,6 +117,11 @@ impl Admin {
                 let page = processes::list(&environment, &query).await;
                 Ok(Response::Processes(page))
             }
+            Request::Inspect(target) => {
+                let detail = detail::of(&self.process(&target)?).await?;
+                Ok(Response::Process(Box::new(detail)))
+            }
+            Request::Stats => Ok(Response::Stats(stats::of(&self.runtime, self.version()))),
             Request::Kill(target) => self.kill(&target),
             Request::Exit(exit) => self.exit(&exit),
             Request::Versions => {

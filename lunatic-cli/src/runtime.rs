@@ -314,6 +314,10 @@ impl Runtime {
         replaced.unwrap_or_else(|| self.environment.clone())
     }
 
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
     /// Kills all processes of all environments, waits until they are
     /// gone, and stops the threads.
     pub async fn shut_down(&self) {

@@ -15,7 +15,7 @@ use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::Listeners;
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::guest::{CurrentVersions, GuestProcess, ProcessHost, answer_requests};
-use lunatic_process::{Failure, Process};
+use lunatic_process::{Detail, Failure, Process};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_reload::Versions;
@@ -211,6 +211,12 @@ impl ProcessHost for State {
         Arc::new(move |module| versions.current_of(module))
     }
 
+    fn details(&self) -> Vec<Detail> {
+        let mut details = self.names();
+        details.extend(self.counts());
+        details
+    }
+
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
         error.downcast_ref::<ProcExit>().map(|exit| exit.0)
     }
@@ -231,6 +237,46 @@ impl State {
     /// Whether a config is that of this process.
     fn is_own(&self, config: &Arc<Config>) -> bool {
         Arc::ptr_eq(config, self.process.config())
+    }
+
+    /// Names by which others find this process, and the groups it is in.
+    fn names(&self) -> Vec<Detail> {
+        /// So many of each are told at most, as a worker waits for it.
+        const MAX: usize = 64;
+        let id = self.process.handle().id();
+        let names = self.services.names.registry.names_of(id, MAX);
+        let groups = self.services.names.groups.groups_of(id, MAX);
+        let names = names.iter().map(|name| Detail::Name {
+            kind: "name",
+            name: name.to_string(),
+        });
+        let groups = groups.iter().map(|(scope, group)| Detail::Name {
+            kind: "group",
+            name: match scope.is_empty() {
+                true => group.to_string(),
+                false => format!("{scope}/{group}"),
+            },
+        });
+        names.chain(groups).collect()
+    }
+
+    /// How much this process has of what is limited.
+    fn counts(&self) -> [Detail; 3] {
+        let count = |what, used: usize, limit: Option<usize>| Detail::Count {
+            what,
+            used: used as u64,
+            limit: limit.map(|limit| limit as u64),
+        };
+        let (open, may_be_open) = self.wasi.open_descriptors();
+        [
+            count(
+                "sockets",
+                self.net.socket_count(),
+                Some(self.net.config().max_sockets),
+            ),
+            count("file descriptors", open, Some(may_be_open)),
+            count("timers", self.timers.count(), None),
+        ]
     }
 
     /// What this process has itself.

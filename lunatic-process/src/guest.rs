@@ -33,6 +33,7 @@ pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 
 use crate::config::ProcessConfig;
 use crate::failure::Failure;
+use crate::info::Detail;
 use crate::process::Process;
 
 /// The function by which a process gives others a budget. A module that imports it is
@@ -100,6 +101,12 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
     /// Returns what finds the current version of the module that a module is a version of,
     /// at any later time; the module itself, if it is none.
     fn current_versions(&self) -> Arc<CurrentVersions<Self>>;
+    /// Returns what an inspection tells of the parts of the state that other crates own. It
+    /// is called on a worker while the process is suspended, so it must not take long: of
+    /// what there may be many, it tells some.
+    fn details(&self) -> Vec<Detail> {
+        Vec::new()
+    }
 
     /// Returns the status with which the guest has exited, if the error is an exit; 0 is
     /// a normal end.
