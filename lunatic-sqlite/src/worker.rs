@@ -289,9 +289,8 @@ impl<'c> Worker<'c> {
             let Some(mut statement) = next else {
                 return Ok(());
             };
-            let work = Work::of(sql);
             let run = || exhaust(&mut statement);
-            self.patiently(work, is_in_vain, run).await?;
+            self.patiently(Work::Run, is_in_vain, run).await?;
         }
     }
 
@@ -337,7 +336,6 @@ impl<'c> Worker<'c> {
         answer: &Answer<Batch>,
     ) -> Result<Batch, SqliteError> {
         self.control.begin(self.query_time);
-        let mut work = Work::Run;
         let mut described = None;
         let mut statement = match begin {
             Some(begin) => {
@@ -353,7 +351,6 @@ impl<'c> Worker<'c> {
                 if begin.describe {
                     described = Some(Arc::new(description(&statement.0)));
                 }
-                work = Work::of(&begin.sql);
                 statement
             }
             None => match self.begun.remove(&number) {
@@ -364,7 +361,9 @@ impl<'c> Worker<'c> {
         };
         let max_row = self.limits.max_row_bytes;
         let run = || next_rows(&mut statement.0, max_row);
-        let mut batch = self.patiently(work, || answer.is_closed(), run).await?;
+        let mut batch = self
+            .patiently(Work::Run, || answer.is_closed(), run)
+            .await?;
         batch.description = described;
         if let Next::More = batch.next {
             self.begun.insert(number, statement);
@@ -388,7 +387,8 @@ impl<'c> Worker<'c> {
     /// that. SQLite's own way of waiting would hold up everybody on this thread, and perhaps
     /// whoever is to release the lock.
     ///
-    /// In a transaction that has read, waiting helps nobody: both would wait for each other.
+    /// In a transaction that has only read, waiting helps nobody: both would wait for each
+    /// other.
     async fn patiently<R, E: Into<SqliteError>>(
         &self,
         work: Work,
@@ -398,11 +398,8 @@ impl<'c> Worker<'c> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            let can_wait = work == Work::Commit
-                || matches!(
-                    self.connection.transaction_state::<&str>(None),
-                    Ok(TransactionState::None)
-                );
+            let state = self.connection.transaction_state::<&str>(None);
+            let can_wait = !matches!(state, Ok(TransactionState::Read));
             self.control.set_running(work != Work::Compile);
             let outcome = operation().map_err(E::into);
             self.control.set_running(false);
@@ -428,21 +425,6 @@ impl<'c> Worker<'c> {
 enum Work {
     Compile,
     Run,
-    /// Run one that ends a transaction: it waits for readers, who do not wait for it.
-    Commit,
-}
-
-impl Work {
-    /// What it is to run this.
-    fn of(sql: &str) -> Work {
-        let mut words = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic());
-        let first = words.next().unwrap_or_default();
-        let ends = ["commit", "end", "release"];
-        match ends.iter().any(|word| first.eq_ignore_ascii_case(word)) {
-            true => Work::Commit,
-            false => Work::Run,
-        }
-    }
 }
 
 /// Runs a statement, and drops its rows.
