@@ -48,7 +48,10 @@ fn a_panic_ends_a_task_and_not_its_thread() {
     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(1));
     let begin = Instant::now();
     while residents.count() > 0 {
-        assert!(begin.elapsed() < PATIENCE, "a task that has ended is counted");
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "a task that has ended is counted"
+        );
         thread::sleep(Duration::from_millis(1));
     }
 }
