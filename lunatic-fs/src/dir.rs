@@ -15,6 +15,7 @@ use crate::access::Access;
 use crate::entry::{Entry, Stream};
 use crate::file::File;
 use crate::held::{HeldFile, held};
+use crate::holding;
 use crate::host_dir::HostDir;
 use crate::listing::Listing;
 use crate::metadata::{Kind, Metadata};
@@ -148,7 +149,7 @@ impl Dir {
     ) -> io::Result<HeldFile> {
         let access = self.access;
         self.run(path, move |dir, path| {
-            HeldFile::hold(dir, path, access, companions)
+            holding::hold(dir, path, access, companions)
         })
         .await
     }

@@ -16,13 +16,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
 use crate::access::Access;
-use crate::host_dir::HostDir;
-use crate::metadata::{Kind, Metadata};
+use crate::metadata::Metadata;
 
 /// A file on a device.
 pub(crate) type FileId = (u64, u64);
@@ -41,7 +40,7 @@ pub struct HeldFile {
 
 /// One for each file that is held, however often.
 #[derive(Debug)]
-struct Holding {
+pub(crate) struct Holding {
     dir: OwnedFd,
     dir_id: FileId,
     name: OsString,
@@ -66,6 +65,11 @@ pub(crate) struct Held {
 
 static HELD: LazyLock<RwLock<Held>> = LazyLock::new(RwLock::default);
 
+/// What is held, to hold another file. Nothing is changed by others as long as this exists.
+pub(crate) fn held_to_change() -> RwLockWriteGuard<'static, Held> {
+    HELD.write()
+}
+
 /// What is held now. Nothing else becomes held as long as this exists.
 pub(crate) fn held() -> RwLockReadGuard<'static, Held> {
     HELD.read_recursive()
@@ -80,61 +84,9 @@ pub(crate) fn close(file: fs::File, id: FileId) {
 }
 
 impl HeldFile {
-    /// Holds a file below a directory, which is created if it is not there and may be.
-    pub(crate) fn hold(
-        below: &HostDir,
-        path: &Path,
-        access: Access,
-        companions: &'static [&'static str],
-    ) -> io::Result<HeldFile> {
-        /// As many links are followed at the end of a path.
-        const MAX_LINKS: usize = 16;
-        let mut path = path.to_owned();
-        // Nothing is changed by others until it is held.
-        let mut held = HELD.write();
-        for _ in 0..MAX_LINKS {
-            let Some(Component::Normal(name)) = path.components().next_back() else {
-                return Err(Errno::ISDIR.into());
-            };
-            if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-                return Err(Errno::NOTDIR.into());
-            }
-            let (parent, _) = below.parent(&path)?;
-            let found = match below.find(&path, false) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    access.check_change()?;
-                    let flags = OFlags::CREATE
-                        | OFlags::EXCL
-                        | OFlags::NOFOLLOW
-                        | OFlags::WRONLY
-                        | OFlags::CLOEXEC;
-                    let mode = Mode::from_raw_mode(0o644);
-                    Metadata::of(&openat(parent.dir(), name, flags, mode)?.into())?
-                }
-                found => found?.1,
-            };
-            match found.kind {
-                Kind::File if found.links == 1 => {
-                    let dir = parent.dir().as_fd().try_clone_to_owned()?;
-                    let held = held.insert(dir, name, &found, companions)?;
-                    return Ok(HeldFile { held, access });
-                }
-                Kind::File => {
-                    let reason = "a file with several names could be locked by only one of them";
-                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-                }
-                Kind::Symlink => {
-                    let target = below.read_link(&path)?;
-                    path = path.parent().unwrap_or(Path::new("")).join(target);
-                }
-                Kind::Dir => return Err(Errno::ISDIR.into()),
-                _ => {
-                    let reason = "it is no regular file";
-                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-                }
-            }
-        }
-        Err(Errno::LOOP.into())
+    /// Returns the file that was found under a name of a directory.
+    pub(crate) fn new(held: Arc<Holding>, access: Access) -> HeldFile {
+        HeldFile { held, access }
     }
 
     /// Returns a path by which this program can open the file, wherever its directory is
@@ -252,7 +204,7 @@ impl Held {
         self.names.values().flat_map(HashMap::values)
     }
 
-    fn insert(
+    pub(crate) fn insert(
         &mut self,
         dir: OwnedFd,
         name: &OsStr,

@@ -44,6 +44,7 @@ mod entry;
 mod file;
 mod file_systems;
 mod held;
+mod holding;
 mod host_dir;
 mod listing;
 mod metadata;

@@ -53,7 +53,9 @@ pub(crate) struct Pending {
 }
 
 /// The databases in files that somebody has open, by device and number.
-static TOPICS: LazyLock<Mutex<HashMap<(u64, u64), Weak<Topic>>>> = LazyLock::new(Mutex::default);
+static TOPICS: LazyLock<Mutex<Topics>> = LazyLock::new(Mutex::default);
+
+type Topics = HashMap<(u64, u64), Weak<Topic>>;
 
 impl Topic {
     /// Returns the one of a file.

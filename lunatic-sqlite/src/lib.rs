@@ -47,3 +47,8 @@ pub use job::{BlobPlace, Description, Status};
 pub use limits::SqliteLimits;
 pub use statement::Statement;
 pub use value::{Key, Malformed, Value, read_bindings, read_row};
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

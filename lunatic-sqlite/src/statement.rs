@@ -139,9 +139,7 @@ impl Statement {
                 Step::Done(outcome) => return outcome,
                 Step::Wait(rows) => {
                     let answer = rows.arrive().await;
-                    if let Err(error) = self.accept(answer) {
-                        return Err(error);
-                    }
+                    self.accept(answer)?;
                 }
             }
         }

@@ -189,8 +189,7 @@ impl<'c> Worker<'c> {
                 }
             }
             Job::Describe { sql, answer } => {
-                self.control.begin(self.query_time);
-                let outcome = self.describe(&sql);
+                let outcome = self.describe(&sql, &answer).await;
                 self.answer(answer, outcome);
             }
             Job::Step {
@@ -284,28 +283,41 @@ impl<'c> Worker<'c> {
         let mut statements = Statements::new(self.connection, sql);
         loop {
             self.control.begin(self.query_time);
-            let Some(mut statement) = statements.next()? else {
+            let is_in_vain = || answer.is_closed();
+            let next = || statements.next();
+            let next = self.patiently(Work::Compile, is_in_vain, next).await?;
+            let Some(mut statement) = next else {
                 return Ok(());
             };
             let run = || exhaust(&mut statement);
-            self.patiently(is_commit(sql), || answer.is_closed(), run)
-                .await?;
+            self.patiently(Work::Run, is_in_vain, run).await?;
         }
     }
 
-    fn describe(&self, sql: &str) -> Result<Arc<Description>, SqliteError> {
-        match self.prepare(sql)? {
+    async fn describe(
+        &self,
+        sql: &str,
+        answer: &Answer<Arc<Description>>,
+    ) -> Result<Arc<Description>, SqliteError> {
+        self.control.begin(self.query_time);
+        match self.prepare(sql, || answer.is_closed()).await? {
             Some(statement) => Ok(Arc::new(description(&statement.0))),
             None => Ok(Arc::default()),
         }
     }
 
-    /// Compiles a statement; `None` if it is empty.
-    fn prepare(&self, sql: &str) -> Result<Option<Begun<'c>>, SqliteError> {
+    /// Compiles a statement; `None` if it is empty. To read the schema can be to wait for
+    /// others.
+    async fn prepare(
+        &self,
+        sql: &str,
+        is_in_vain: impl Fn() -> bool,
+    ) -> Result<Option<Begun<'c>>, SqliteError> {
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
-        match self.connection.prepare_cached(sql) {
+        let connection = self.connection;
+        let compile = || match connection.prepare_cached(sql) {
             Ok(statement) => Ok(Some(Begun(statement))),
             Err(Error::Empty) => Ok(None),
             Err(Error::MultipleStatement) => Err(SqliteError::new(
@@ -313,7 +325,8 @@ impl<'c> Worker<'c> {
                 "only one statement can be compiled at once",
             )),
             Err(error) => Err(error.into()),
-        }
+        };
+        self.patiently(Work::Compile, is_in_vain, compile).await
     }
 
     async fn step(
@@ -323,12 +336,12 @@ impl<'c> Worker<'c> {
         answer: &Answer<Batch>,
     ) -> Result<Batch, SqliteError> {
         self.control.begin(self.query_time);
-        let mut is_commit_of = false;
         let mut described = None;
         let mut statement = match begin {
             Some(begin) => {
                 self.begun.remove(&number);
-                let Some(mut statement) = self.prepare(&begin.sql)? else {
+                let prepared = self.prepare(&begin.sql, || answer.is_closed()).await?;
+                let Some(mut statement) = prepared else {
                     return Ok(Batch {
                         description: begin.describe.then(Arc::default),
                         ..Batch::default()
@@ -338,7 +351,6 @@ impl<'c> Worker<'c> {
                 if begin.describe {
                     described = Some(Arc::new(description(&statement.0)));
                 }
-                is_commit_of = is_commit(&begin.sql);
                 statement
             }
             None => match self.begun.remove(&number) {
@@ -349,10 +361,9 @@ impl<'c> Worker<'c> {
         };
         let max_row = self.limits.max_row_bytes;
         let run = || next_rows(&mut statement.0, max_row);
-        let batch = self
-            .patiently(is_commit_of, || answer.is_closed(), run)
-            .await;
-        let mut batch = batch?;
+        let mut batch = self
+            .patiently(Work::Run, || answer.is_closed(), run)
+            .await?;
         batch.description = described;
         if let Next::More = batch.next {
             self.begun.insert(number, statement);
@@ -369,29 +380,27 @@ impl<'c> Worker<'c> {
         let connection = self.connection;
         self.control.begin(self.query_time);
         let run = || blob(connection, place, &access);
-        self.patiently(false, || answer.is_closed(), run).await
+        self.patiently(Work::Run, || answer.is_closed(), run).await
     }
 
     /// Does something again and again while others hold a lock, up to the time limit for
     /// that. SQLite's own way of waiting would hold up everybody on this thread, and perhaps
     /// whoever is to release the lock.
     ///
-    /// In a transaction that has read, waiting helps nobody: both would wait for each other.
+    /// In a transaction that has only read, waiting helps nobody: both would wait for each
+    /// other.
     async fn patiently<R, E: Into<SqliteError>>(
         &self,
-        is_commit: bool,
+        work: Work,
         is_in_vain: impl Fn() -> bool,
         mut operation: impl FnMut() -> Result<R, E>,
     ) -> Result<R, SqliteError> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            let can_wait = is_commit
-                || matches!(
-                    self.connection.transaction_state::<&str>(None),
-                    Ok(TransactionState::None)
-                );
-            self.control.set_running(true);
+            let state = self.connection.transaction_state::<&str>(None);
+            let can_wait = !matches!(state, Ok(TransactionState::Read));
+            self.control.set_running(work != Work::Compile);
             let outcome = operation().map_err(E::into);
             self.control.set_running(false);
             match outcome {
@@ -411,17 +420,11 @@ impl<'c> Worker<'c> {
     }
 }
 
-/// Whether a statement ends a transaction: it waits for readers, who do not wait for it.
-fn is_commit(sql: &str) -> bool {
-    let word = sql
-        .trim_start()
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next();
-    word.is_some_and(|word| {
-        ["commit", "end", "release"]
-            .iter()
-            .any(|commit| word.eq_ignore_ascii_case(commit))
-    })
+/// What is done with a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Compile,
+    Run,
 }
 
 /// Runs a statement, and drops its rows.

@@ -570,7 +570,7 @@ fn connections_and_statements_have_limits_and_are_charged() {
     guest.open("b.db");
     guest.open(":memory:");
     assert_eq!(guest.account.used(Kind::Descriptors), 6);
-    assert!(guest.account.used(Kind::Memory) >= 3 * 640 << 10);
+    assert!(guest.account.used(Kind::Memory) >= (3 * 640) << 10);
     let error = guest.try_open(":memory:").unwrap_err();
     assert!(error.contains("as many as it may"), "{error}");
     for _ in 0..4 {

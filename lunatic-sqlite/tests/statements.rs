@@ -250,6 +250,34 @@ fn a_lock_is_waited_for_and_others_work_meanwhile() {
 }
 
 #[test]
+fn who_reads_a_schema_waits_for_a_lock_too() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let a = open(folder.path(), "a.db").await;
+        a.execute("CREATE TABLE t (a); BEGIN EXCLUSIVE; INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+        let waiting = ["execute", "step"].map(|how| {
+            let path = folder.path().to_owned();
+            std::thread::spawn(move || {
+                run(async move {
+                    let b = open(&path, "a.db").await;
+                    match how {
+                        "execute" => b.execute("SELECT * FROM t").await.map(drop),
+                        _ => try_rows(&b, "SELECT * FROM t").await.map(drop),
+                    }
+                })
+            })
+        });
+        async_io::Timer::after(Duration::from_millis(100)).await;
+        a.execute("COMMIT").await.unwrap();
+        for waiting in waiting {
+            waiting.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_lock_that_is_not_released_is_an_error_after_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     run(async {

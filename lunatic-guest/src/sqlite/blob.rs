@@ -1,6 +1,7 @@
 //! Blobs that are read and written in pieces.
 
-use crate::sqlite::{Connection, Error, Result};
+use crate::sqlite::connection::Connection;
+use crate::sqlite::error::{Error, Result};
 use crate::sys::sqlite as sys;
 
 /// A blob in a row of a table. Nothing of it is kept in memory.
@@ -13,7 +14,8 @@ pub struct Blob<'c> {
 }
 
 impl<'c> Blob<'c> {
-    pub(super) fn new(connection: &'c Connection, table: &str, column: &str, rowid: i64) -> Self {
+    /// Names a blob; whether it is there is found when it is used.
+    pub fn new(connection: &'c Connection, table: &str, column: &str, rowid: i64) -> Self {
         Blob {
             connection,
             table: table.to_owned(),
@@ -28,7 +30,7 @@ impl<'c> Blob<'c> {
     ///
     /// If there is no such blob.
     pub fn size(&self) -> Result<u64> {
-        let (code, size) = sys::blob_size(self.connection.id, self.place());
+        let (code, size) = sys::blob_size(self.connection.id(), self.place());
         self.connection.check(code)?;
         Ok(size)
     }
@@ -43,7 +45,7 @@ impl<'c> Blob<'c> {
         while read < bytes.len() {
             let offset = offset + read as u64;
             let rest = &mut bytes[read..];
-            let (code, used) = sys::blob_read(self.connection.id, self.place(), offset, rest);
+            let (code, used) = sys::blob_read(self.connection.id(), self.place(), offset, rest);
             self.connection.check(code)?;
             if used == 0 {
                 break;
@@ -63,7 +65,7 @@ impl<'c> Blob<'c> {
         while written < bytes.len() {
             let offset = offset + written as u64;
             let rest = &bytes[written..];
-            let (code, used) = sys::blob_write(self.connection.id, self.place(), offset, rest);
+            let (code, used) = sys::blob_write(self.connection.id(), self.place(), offset, rest);
             self.connection.check(code)?;
             if used == 0 {
                 return Err(Error {

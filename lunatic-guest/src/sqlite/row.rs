@@ -6,7 +6,8 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::sqlite::{Error, Result, Value};
+use crate::sqlite::error::{Error, Result};
+use crate::sqlite::value::Value;
 
 /// Reads a row.
 pub(super) fn read<T: DeserializeOwned>(names: &[String], values: Vec<Value>) -> Result<T> {

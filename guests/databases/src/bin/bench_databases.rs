@@ -1,5 +1,6 @@
-//! Does what `cargo xtask bench --databases` times: `rate PATH COUNT` inserts and selects ten
-//! rows so many times each; `neighbour COUNT SECONDS` has so many processes use a database
+//! Does what `cargo xtask bench --databases` times: `pairs PATH COUNT` inserts and selects ten
+//! rows so many times, as safe against a loss of power as SQLite is by itself; `rate PATH
+//! COUNT` does it as fast as files allow, first the one and then the other; `neighbour COUNT SECONDS` has so many processes use a database
 //! each while two others exchange messages.
 
 use std::env;
@@ -7,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use lunatic::{Mailbox, Process};
 use lunatic_guest::params;
-use lunatic_guest::sqlite::{Connection, Value};
+use lunatic_guest::sqlite::{Connection, Statement, Value};
 
-const TABLE: &str = "PRAGMA journal_mode = wal; PRAGMA synchronous = normal;
+const FAST: &str = "PRAGMA journal_mode = wal; PRAGMA synchronous = normal";
+const TABLE: &str = "
     CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, number INTEGER)";
 const INSERT: &str = "INSERT INTO t (name, number) VALUES
     (?1, 1), (?1, 2), (?1, 3), (?1, 4), (?1, 5), (?1, 6), (?1, 7), (?1, 8), (?1, 9), (?1, 10)";
@@ -20,19 +22,47 @@ fn main(mailbox: Mailbox<u64>) {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
+        ["pairs", path, count] => pairs(path, count.parse().expect("a number")),
         ["rate", path, count] => rate(path, count.parse().expect("a number")),
         ["neighbour", count, seconds] => neighbour(
             mailbox,
             count.parse().expect("a number"),
             Duration::from_secs(seconds.parse().expect("a number")),
         ),
-        _ => panic!("rate PATH COUNT, or neighbour COUNT SECONDS"),
+        _ => panic!("pairs PATH COUNT, rate PATH COUNT, or neighbour COUNT SECONDS"),
     }
+}
+
+/// Prints how often ten rows were inserted and selected in a second.
+fn pairs(path: &str, count: i64) {
+    let connection = Connection::open(path).expect("it is opened");
+    connection.execute(TABLE).expect("the table is made");
+    let mut insert = connection.prepare(INSERT).expect("it is compiled");
+    let mut select = connection.prepare(SELECT).expect("it is compiled");
+    let begin = Instant::now();
+    for number in 0..count {
+        insert.run(params!["a name"]).expect("rows are inserted");
+        assert_eq!(ten_rows(&mut select, number), 10);
+    }
+    println!("pairs {}", per_second(count, begin));
+}
+
+fn ten_rows(select: &mut Statement<'_>, number: i64) -> usize {
+    let mut rows = 0;
+    select
+        .each(params![number * 10], |values| {
+            assert!(matches!(values[2], Value::Integer(_)));
+            rows += 1;
+            Ok(())
+        })
+        .expect("rows are selected");
+    rows
 }
 
 /// Prints how many statements of ten rows were inserted and selected in a second.
 fn rate(path: &str, count: i64) {
     let connection = Connection::open(path).expect("it is opened");
+    connection.execute(FAST).expect("pragmas are set");
     connection.execute(TABLE).expect("the table is made");
     let mut insert = connection.prepare(INSERT).expect("it is compiled");
     let begin = Instant::now();
@@ -43,15 +73,7 @@ fn rate(path: &str, count: i64) {
     let mut select = connection.prepare(SELECT).expect("it is compiled");
     let begin = Instant::now();
     for number in 0..count {
-        let mut rows = 0;
-        select
-            .each(params![number * 10], |values| {
-                assert!(matches!(values[2], Value::Integer(_)));
-                rows += 1;
-                Ok(())
-            })
-            .expect("rows are selected");
-        assert_eq!(rows, 10);
+        assert_eq!(ten_rows(&mut select, number), 10);
     }
     println!("selects {}", per_second(count, begin));
 }
@@ -86,6 +108,7 @@ fn neighbour(mailbox: Mailbox<u64>, count: u64, time: Duration) {
 
 fn use_database((number, time): (u64, Duration), _: Mailbox<()>) {
     let connection = Connection::open(&format!("{number}.db")).expect("it is opened");
+    connection.execute(FAST).expect("pragmas are set");
     connection.execute(TABLE).expect("the table is made");
     let begin = Instant::now();
     let mut from = 0_i64;

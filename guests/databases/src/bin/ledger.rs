@@ -1,5 +1,7 @@
 //! Commits transactions in several processes, and prints the number of each once it is
 //! committed. Whoever kills the runtime meanwhile must find each of them whole.
+//!
+//! With the argument `kill` it kills a process that is in a query without end instead.
 
 use std::env;
 use std::io::Write;
@@ -16,6 +18,9 @@ const EACH: i64 = 10;
 #[lunatic::main]
 fn main(mailbox: Mailbox<()>) {
     let mode = env::args().nth(1).unwrap_or_else(|| "wal".to_owned());
+    if mode == "kill" {
+        return kill();
+    }
     let book = Connection::open("ledger.db").expect("there is a directory");
     let sql = "CREATE TABLE IF NOT EXISTS entries (number INTEGER, part INTEGER)";
     book.execute(&format!("PRAGMA journal_mode = {mode}; {sql}"))
@@ -47,4 +52,26 @@ fn work((first, parent): (i64, Process<()>), _: Mailbox<()>) {
         std::io::stdout().flush().ok();
     }
     parent.send(());
+}
+
+/// Kills a process that holds a lock and is in a query without end, and waits for the lock:
+/// for less long than a query may take.
+fn kill() {
+    const ENDLESS: &str =
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let child = Process::spawn((), |(), _: Mailbox<()>| {
+        let book = Connection::open("ledger.db").expect("there is a directory");
+        let sql = "CREATE TABLE entries (number); BEGIN IMMEDIATE; INSERT INTO entries VALUES (1)";
+        book.execute(sql).expect("nobody else is there");
+        book.execute(ENDLESS).expect("it never ends");
+    });
+    lunatic::sleep(std::time::Duration::from_millis(500));
+    child.kill();
+    let book = Connection::open("ledger.db").expect("there is a directory");
+    let transaction = book.transaction().expect("the lock is released");
+    let count: Vec<i64> = book
+        .query("SELECT count(*) FROM entries", params![])
+        .expect("the table is there");
+    transaction.commit().expect("it is committed");
+    println!("{} entries are left", count[0]);
 }

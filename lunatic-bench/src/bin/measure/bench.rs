@@ -4,6 +4,7 @@
 //! memory and idle CPU time are read from outside. Others than the runtime of
 //! this tree do the same interleaved with it, so that noise hits all alike.
 
+mod databases;
 mod live;
 mod machine;
 mod measurement;
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// Measures how processes move to another version of their module instead of all else
     #[arg(long, conflicts_with_all = ["against", "beam", "huge", "only", "runs", "network"])]
     reload: bool,
+    /// Measures databases, beside `rusqlite` alone, instead of all else
+    #[arg(long, conflicts_with_all = ["against", "beam", "huge", "only", "runs", "network"])]
+    databases: bool,
     /// How often all that is not memory is measured
     #[arg(long, value_name = "N", default_value = "5")]
     runs: NonZeroUsize,
@@ -63,6 +67,9 @@ pub(crate) fn main(options: &Options) -> Result<()> {
     }
     if options.reload {
         return reload::main(options.quick);
+    }
+    if options.databases {
+        return databases::main(options.quick);
     }
     let machine = Machine::here()?;
     let subjects = subject::prepare(options.against.as_deref(), options.beam)?;

@@ -43,6 +43,13 @@ pub(crate) const RELOAD: Section = Section {
     end: "<!-- … to here (reload). -->\n",
 };
 
+/// What `cargo xtask bench --databases` measures.
+pub(crate) const DATABASES: Section = Section {
+    file: BENCHMARKS,
+    begin: "<!-- Written by `cargo xtask bench --databases` from here … -->\n",
+    end: "<!-- … to here (databases). -->\n",
+};
+
 /// What `cargo xtask attack` measures.
 pub(crate) const ATTACKS: Section = Section {
     file: "SECURITY.md",

@@ -1,0 +1,70 @@
+//! Finds a file that a library of the host is to open, and holds it.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Component, Path};
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::access::Access;
+use crate::held::{HeldFile, held_to_change};
+use crate::host_dir::HostDir;
+use crate::metadata::{Kind, Metadata};
+
+/// Holds a file below a directory, which is created if it is not there and may be.
+pub(crate) fn hold(
+    below: &HostDir,
+    path: &Path,
+    access: Access,
+    companions: &'static [&'static str],
+) -> io::Result<HeldFile> {
+    /// As many links are followed at the end of a path.
+    const MAX_LINKS: usize = 16;
+    let mut path = path.to_owned();
+    // Nothing is changed by others until it is held.
+    let mut held = held_to_change();
+    for _ in 0..MAX_LINKS {
+        let Some(Component::Normal(name)) = path.components().next_back() else {
+            return Err(Errno::ISDIR.into());
+        };
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Errno::NOTDIR.into());
+        }
+        let (parent, _) = below.parent(&path)?;
+        let found = match below.find(&path, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                access.check_change()?;
+                let flags = OFlags::CREATE
+                    | OFlags::EXCL
+                    | OFlags::NOFOLLOW
+                    | OFlags::WRONLY
+                    | OFlags::CLOEXEC;
+                let mode = Mode::from_raw_mode(0o644);
+                Metadata::of(&openat(parent.dir(), name, flags, mode)?.into())?
+            }
+            found => found?.1,
+        };
+        match found.kind {
+            Kind::File if found.links == 1 => {
+                let dir = parent.dir().as_fd().try_clone_to_owned()?;
+                let held = held.insert(dir, name, &found, companions)?;
+                return Ok(HeldFile::new(held, access));
+            }
+            Kind::File => {
+                let reason = "a file with several names could be locked by only one of them";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+            }
+            Kind::Symlink => {
+                let target = below.read_link(&path)?;
+                path = path.parent().unwrap_or(Path::new("")).join(target);
+            }
+            Kind::Dir => return Err(Errno::ISDIR.into()),
+            _ => {
+                let reason = "it is no regular file";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+            }
+        }
+    }
+    Err(Errno::LOOP.into())
+}
