@@ -7,9 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lunatic_engine::Geometry;
 
-use crate::admin::{self, Naming};
+use crate::admin::{self, Naming, ReloadArguments, VersionsArguments};
 use crate::grants::Grants;
-use crate::reload::{ReloadArguments, VersionsArguments};
 use crate::testing;
 
 /// An Erlang-inspired runtime for WebAssembly.

@@ -35,9 +35,21 @@ pub(crate) async fn load(
     path: &Path,
     bytes: Vec<u8>,
 ) -> Result<Module<State>, Problem> {
+    load_as(runtime, &module_name(path), path, bytes).await
+}
+
+/// The same, under another name than that of the file.
+///
+/// - `name`: by which the module is reloaded.
+pub(crate) async fn load_as(
+    runtime: &Runtime,
+    name: &str,
+    path: &Path,
+    bytes: Vec<u8>,
+) -> Result<Module<State>, Problem> {
     let guest = interface::guest_library(&bytes);
     let shown = path.display();
-    let loaded = runtime.load_version(&module_name(path), bytes).await;
+    let loaded = runtime.load_version(name, bytes).await;
     loaded.map_err(|error| match error {
         LoadError::Component => Problem::new(format!("`{shown}` is a component, not a module"))
             .help("build for wasm32-wasip1, not for wasm32-wasip2 or later"),

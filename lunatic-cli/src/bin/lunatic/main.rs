@@ -14,7 +14,6 @@ mod logging;
 mod manifest;
 mod output;
 mod problem;
-mod reload;
 mod run;
 mod signals;
 mod similar;
@@ -42,8 +41,8 @@ fn main() -> ExitCode {
         Command::Test(test) => test::test(test),
         Command::Start(start) => start::start(&start),
         Command::Check(check) => check::check(&check),
-        Command::Reload(arguments) => reload::reload(&arguments),
-        Command::Versions(arguments) => reload::versions(&arguments),
+        Command::Reload(arguments) => admin::reload(&arguments),
+        Command::Versions(arguments) => admin::versions(&arguments),
         Command::Cache(cache) => cache::cache(&cache),
         Command::Ps(options) => admin::ps(&options),
         Command::Inspect(options) => admin::inspect(&options),

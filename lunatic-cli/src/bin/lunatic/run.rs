@@ -25,13 +25,22 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     let bytes = diagnosis::read(&path)?;
     let runtime = start_runtime(&run.engine)?;
     future::block_on(async {
-        let module = diagnosis::load(&runtime, &path, bytes).await?;
+        let name = run.module_name(&path);
+        let module = diagnosis::load_as(&runtime, &name, &path, bytes).await?;
         if is_test_run(&run, &module) {
             return test::run_by_cargo(&runtime, &module, &run).await;
         }
         logging::start("warn")?;
         run_program(&runtime, &module, &path, &run).await
     })
+}
+
+impl Run {
+    /// The name by which its module is reloaded.
+    fn module_name(&self, path: &Path) -> String {
+        let name = self.naming.name().map(ToString::to_string);
+        name.unwrap_or_else(|| diagnosis::module_name(path))
+    }
 }
 
 pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
@@ -80,7 +89,7 @@ async fn run_program(
     let ended = async { Ended::ByItself(program.wait().await) };
     let watching = async {
         match run.watch {
-            true => watch::watch(runtime, path).await,
+            true => watch::watch(runtime, &run.module_name(path), path).await,
             false => future::pending().await,
         }
         future::pending().await

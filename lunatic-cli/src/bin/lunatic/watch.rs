@@ -23,8 +23,9 @@ struct Stamp {
 
 /// Reloads a module whenever its file has changed. What goes wrong is told, and the old
 /// version goes on. Never ends.
-pub(crate) async fn watch(runtime: &Runtime, path: &Path) {
-    let name = diagnosis::module_name(path);
+///
+/// - `name`: that of the module.
+pub(crate) async fn watch(runtime: &Runtime, name: &str, path: &Path) {
     let mut seen = stamp(path);
     let mut loaded = seen;
     loop {
@@ -45,7 +46,7 @@ pub(crate) async fn watch(runtime: &Runtime, path: &Path) {
             purge: true,
             ..Reloading::default()
         };
-        match runtime.reload(&name, bytes, how).await {
+        match runtime.reload(name, bytes, how).await {
             Ok(report) if report.from == report.to => {}
             Ok(report) => say(path, &told(&report)),
             Err(error) => {

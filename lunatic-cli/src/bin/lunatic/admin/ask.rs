@@ -36,13 +36,31 @@ pub(super) fn ask<T>(
     })
 }
 
+impl Which {
+    /// The name of the runtime, if one was given.
+    pub(super) fn name(&self) -> Option<&RuntimeName> {
+        self.name.as_ref()
+    }
+}
+
 impl Asked {
     pub(super) async fn request(&mut self, request: &Request) -> Result<Response, Problem> {
+        self.request_with(request, &[], Duration::ZERO).await
+    }
+
+    /// - `bytes`: what follows the request.
+    /// - `more`: how much longer than usual the runtime may take.
+    pub(super) async fn request_with(
+        &mut self,
+        request: &Request,
+        bytes: &[u8],
+        more: Duration,
+    ) -> Result<Response, Problem> {
         let late = async {
-            Timer::after(PATIENCE).await;
+            Timer::after(PATIENCE.saturating_add(more)).await;
             Err(ClientError::NoAnswer)
         };
-        let answer = future::or(self.0.request(request), late).await;
+        let answer = future::or(self.0.request_with(request, bytes), late).await;
         answer.map_err(|error| problem(&error))
     }
 }

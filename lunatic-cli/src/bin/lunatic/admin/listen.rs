@@ -19,6 +19,13 @@ pub(crate) struct Naming {
     no_admin: bool,
 }
 
+impl Naming {
+    /// The name, if one was given.
+    pub(crate) fn name(&self) -> Option<&RuntimeName> {
+        self.name.as_ref()
+    }
+}
+
 /// Listens at the admin socket of this program until the result is dropped. If that fails,
 /// only a runtime that was given a name does not run.
 pub(crate) fn listen(runtime: &Runtime, naming: &Naming) -> Result<Option<Server>, Problem> {

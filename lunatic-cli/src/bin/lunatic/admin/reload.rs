@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use futures_lite::future;
 use lunatic_admin::{
-    Client, Directory, ModuleVersions, Reload, ReloadResult, Reloaded, ReloadedProcess, Request,
-    Response, RuntimeName, VersionUse,
+    ModuleVersions, Reload, ReloadResult, Reloaded, ReloadedProcess, Request, Response, VersionUse,
 };
 
+use crate::admin::ask::{Which, ask, unexpected};
+use crate::admin::shown;
 use crate::diagnosis;
 use crate::output::print_line;
 use crate::problem::Problem;
@@ -20,7 +20,7 @@ use crate::problem::Problem;
 #[derive(Debug, Args)]
 pub(crate) struct ReloadArguments {
     #[command(flatten)]
-    target: TargetRuntime,
+    which: Which,
 
     /// The name of the module; by default the stem of the file, or the only module.
     #[arg(long)]
@@ -62,18 +62,11 @@ pub(crate) struct ReloadArguments {
     path: PathBuf,
 }
 
-/// Which runtime is asked.
-#[derive(Debug, Args)]
-pub(crate) struct TargetRuntime {
-    /// The name of the runtime; by default the only one.
-    #[arg(long)]
-    name: Option<RuntimeName>,
-}
-
+/// How versions are told.
 #[derive(Debug, Args)]
 pub(crate) struct VersionsArguments {
     #[command(flatten)]
-    target: TargetRuntime,
+    which: Which,
 
     /// Tell as JSON.
     #[arg(long)]
@@ -92,6 +85,9 @@ enum Others {
     Replace,
 }
 
+/// So many characters of a kind are shown.
+const SHOWN_KIND: usize = 64;
+
 /// The exit code where some processes have moved, and some have not.
 const PARTLY: u8 = 3;
 
@@ -102,7 +98,7 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
     let mut modules: Vec<_> = arguments.module.clone().into_iter().collect();
     if arguments.module.is_none() {
         modules.push(stem);
-        modules.extend(arguments.target.name.as_ref().map(ToString::to_string));
+        modules.extend(arguments.which.name().map(ToString::to_string));
     }
     let request = Request::Reload(Reload {
         modules,
@@ -120,17 +116,29 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
         },
         drain_ms: millis(arguments.drain),
     });
-    let reloaded = match arguments.target.ask(&request, &bytes)? {
-        Response::Reloaded(reloaded) => reloaded,
-        other => return Err(unexpected(&other)),
-    };
+    /// Compiling a large module takes a while.
+    const COMPILING: Duration = Duration::from_secs(300);
+    // All may go back, which takes as long again.
+    let times = [
+        arguments.timeout,
+        arguments.timeout,
+        arguments.timeout,
+        arguments.trial,
+    ];
+    let more = times.into_iter().fold(COMPILING, Duration::saturating_add);
+    let reloaded = ask(&arguments.which, async |runtime| {
+        match runtime.request_with(&request, &bytes, more).await? {
+            Response::Reloaded(reloaded) => Ok(reloaded),
+            other => Err(unexpected(&other)),
+        }
+    })?;
     let code = match reloaded.result {
         ReloadResult::Moved => ExitCode::SUCCESS,
         ReloadResult::Unchanged => ExitCode::FAILURE,
         ReloadResult::Partly => ExitCode::from(PARTLY),
     };
     match arguments.json {
-        true => print_json(&reloaded)?,
+        true => print_line(shown::json(&reloaded)?)?,
         false => print_line(told(&reloaded, arguments.dry_run))?,
     };
     Ok(code)
@@ -138,38 +146,24 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
 
 /// Tells the versions of the modules of a runtime, and what keeps them.
 pub(crate) fn versions(arguments: &VersionsArguments) -> Result<ExitCode, Problem> {
-    match arguments.target.ask(&Request::Versions, &[])? {
-        Response::Versions(versions) if arguments.json => print_json(&versions),
-        Response::Versions(versions) if versions.modules.is_empty() => {
-            print_line("no module has a name")
+    let versions = ask(&arguments.which, async |runtime| {
+        match runtime.request(&Request::Versions).await? {
+            Response::Versions(versions) => Ok(versions),
+            other => Err(unexpected(&other)),
         }
-        Response::Versions(versions) => {
-            let lines: Vec<_> = versions.modules.iter().map(module_line).collect();
-            print_line(lines.join("\n"))
-        }
-        other => Err(unexpected(&other)),
+    })?;
+    if arguments.json {
+        return print_line(shown::json(&versions)?);
     }
-}
-
-impl TargetRuntime {
-    fn ask(&self, request: &Request, bytes: &[u8]) -> Result<Response, Problem> {
-        let asked = future::block_on(async {
-            let directory = Directory::of_user().map_err(Problem::new)?;
-            let mut client = Client::connect(&directory, self.name.as_ref())
-                .await
-                .map_err(Problem::new)?;
-            let response = client.request_with(request, bytes).await;
-            response.map_err(Problem::new)
-        })?;
-        match asked {
-            Response::Error(refusal) => Err(Problem::new(refusal)),
-            response => Ok(response),
-        }
+    if versions.modules.is_empty() {
+        return print_line("no module has a name");
     }
+    let lines: Vec<_> = versions.modules.iter().map(module_line).collect();
+    print_line(lines.join("\n"))
 }
 
 /// What a reload has done, for people.
-pub(crate) fn told(reloaded: &Reloaded, dry_run: bool) -> String {
+fn told(reloaded: &Reloaded, dry_run: bool) -> String {
     const SHOWN: usize = 20;
     let mut lines = vec![format!(
         "{}: {} → {}",
@@ -197,7 +191,10 @@ pub(crate) fn told(reloaded: &Reloaded, dry_run: bool) -> String {
     let shown = others.iter().take(SHOWN);
     lines.extend(shown.map(|process| match process.kind.as_str() {
         "" => format!("  process {}: {}", process.pid, process.text),
-        kind => format!("  process {} ({kind}): {}", process.pid, process.text),
+        kind => {
+            let kind = shown::text(kind, SHOWN_KIND);
+            format!("  process {} ({kind}): {}", process.pid, process.text)
+        }
     }));
     if others.len() > SHOWN {
         lines.push(format!("  … and {} more", others.len() - SHOWN));
@@ -242,22 +239,12 @@ fn version_line(what: &str, version: &VersionUse) -> String {
     let entries: Vec<_> = version
         .entries
         .iter()
-        .map(|(kind, version)| format!("{kind} {version}"))
+        .map(|(kind, version)| format!("{} {version}", shown::text(kind, SHOWN_KIND)))
         .collect();
     if !entries.is_empty() {
         line.push_str(&format!(", takes over {}", entries.join(", ")));
     }
     line
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Problem> {
-    print_line(serde_json::to_string(value).map_err(Problem::new)?)
-}
-
-fn unexpected(response: &Response) -> Problem {
-    Problem::new(format!(
-        "the runtime answers with something else: {response:?}"
-    ))
 }
 
 fn short(hash: &str) -> &str {
