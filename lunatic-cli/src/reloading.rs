@@ -252,6 +252,10 @@ impl Runtime {
         let mut found = Vec::new();
         for environment in self.environments() {
             for process in environment.processes() {
+                if !process.answers_requests() {
+                    // It is native.
+                    continue;
+                }
                 let described = process.describe().await;
                 if described.is_some_and(|described| described.module_hash == hash) {
                     found.push(process);

@@ -357,18 +357,26 @@ fn connections_and_the_listener_stay_while_nothing_is_said() {
     app.world.wait_for_count(2);
 }
 
-#[test]
-fn a_connection_stays_with_the_old_code_if_the_new_one_panics_with_it_in_its_hands() {
-    let app = App::new(&rust("reload_echo_v1"));
+/// The second version does not take over connections of the first, for this reason; the
+/// first one goes on.
+///
+/// - `answer`: how the first version begins its answer to so many lines of 5 bytes.
+#[track_caller]
+fn connections_stay_with(
+    first: &str,
+    second: &str,
+    why: &str,
+    answer: impl Fn(usize) -> String + Sync,
+) {
+    let (app, second) = (App::new(&rust(first)), rust(second));
     let mut client = app.connect();
-    assert_eq!(client.ask("first"), "v1 1 first\n");
-    let panics = rust("reload_echo_v2_panics");
+    assert_eq!(client.ask("more"), format!("{} more\n", answer(1)));
     thread::scope(|scope| {
-        let reload = scope.spawn(|| app.reload(&panics));
+        let reload = scope.spawn(|| app.reload(&second));
         let mut lines = 1;
         while !reload.is_finished() {
             lines += 1;
-            assert_eq!(client.ask("more"), format!("v1 {lines} more\n"));
+            assert_eq!(client.ask("more"), format!("{} more\n", answer(lines)));
         }
         let report = reload.join().unwrap();
         assert_eq!(report.result, ReloadResult::Unchanged, "{report:?}");
@@ -376,11 +384,31 @@ fn a_connection_stays_with_the_old_code_if_the_new_one_panics_with_it_in_its_han
             Outcome::Failed { why } => Some(why),
             _ => None,
         });
-        assert!(failed.unwrap().contains("stays where it is"), "{report:?}");
-        assert_eq!(client.ask("last"), format!("v1 {} last\n", lines + 1));
+        assert!(failed.unwrap().contains(why), "{report:?}");
+        assert_eq!(client.ask("more"), format!("{} more\n", answer(lines + 1)));
     });
-    let mut second = Client::new(client.port);
-    assert_eq!(second.ask("first"), "v1 1 first\n");
+    let mut another = Client::new(client.port);
+    assert_eq!(another.ask("more"), format!("{} more\n", answer(1)));
+}
+
+#[test]
+fn a_connection_stays_with_the_old_code_if_the_new_one_panics_with_it_in_its_hands() {
+    connections_stay_with(
+        "reload_echo_v1",
+        "reload_echo_v2_panics",
+        "stays where it is",
+        |lines| format!("v1 {lines}"),
+    );
+}
+
+#[test]
+fn a_connection_and_its_whole_state_stay_with_the_new_code_if_the_old_one_does_not_want_it() {
+    connections_stay_with(
+        "reload_echo_v2",
+        "reload_echo_v1_unreadable",
+        "cannot be read: missing field `words`",
+        |lines| format!("v2 {lines}:{}", lines * 5),
+    );
 }
 
 #[test]
