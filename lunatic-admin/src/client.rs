@@ -88,6 +88,9 @@ type Stream = Lines<Async<UnixStream>>;
 /// that has begun.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a runtime may take to read the bytes behind a request.
+const BYTES_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a runtime says first.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -277,7 +280,7 @@ async fn send(stream: &Stream, head: &impl Serialize, bytes: &[u8]) -> io::Resul
     write(stream, &line, PATIENCE).await?;
     match bytes.is_empty() {
         true => Ok(()),
-        false => write(stream, bytes, PATIENCE).await,
+        false => write(stream, bytes, BYTES_PATIENCE).await,
     }
 }
 

@@ -72,10 +72,12 @@ pub use hello::{Hello, PROTOCOL};
 pub use limits::Limits;
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
 pub use process_id::{InvalidProcessId, ProcessId};
-pub use request::{Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target};
+pub use request::{
+    Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target,
+};
 pub use response::{
-    Described, MAX_TEXT_BYTES, ProcessEntry, ProcessPage, Refusal, RefusalKind, Response,
-    RuntimeInfo, cut,
+    ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, ProcessDetail,
+    ProcessEntry, ProcessPage, Refusal, RefusalKind, Response, RuntimeInfo, Stats, Usage, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

@@ -7,8 +7,8 @@ use std::str::FromStr;
 /// The longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
-/// Tells the runtimes of a user apart: letters, digits, `-`, `_` and `.`, of which only
-/// a letter or a digit is first.
+/// Tells the runtimes of a user apart: 64 letters, digits, `-`, `_` and `.` at most, the first
+/// of which is a letter or a digit.
 ///
 /// ```
 /// use lunatic_admin::RuntimeName;

@@ -7,7 +7,7 @@ use crate::process_id::ProcessId;
 /// The most processes in one answer.
 pub const MAX_PAGE: usize = 5000;
 
-/// The most processes of one answer that are asked what only they know.
+/// The most processes in one answer that are asked what only they know.
 pub const MAX_DESCRIBED: usize = 1000;
 
 /// A request. In JSON it has its `type`, in lower case with underscores, and its fields.
@@ -19,6 +19,12 @@ pub enum Request {
     Version,
     /// Living processes. Answered by [`Response::Processes`](crate::Response::Processes).
     Processes(ProcessQuery),
+    /// All that is known of a process. Answered by
+    /// [`Response::Process`](crate::Response::Process).
+    Inspect(Target),
+    /// What there is of the runtime as a whole. Answered by
+    /// [`Response::Stats`](crate::Response::Stats).
+    Stats,
     /// Ends a process at its next suspension point. Answered by
     /// [`Response::Done`](crate::Response::Done).
     Kill(Target),
@@ -62,20 +68,34 @@ pub struct ProcessQuery {
     pub after: Option<ProcessId>,
     /// So many are left out at first, for the next page in another order.
     pub offset: usize,
-    /// So many at most, and no more than [`MAX_PAGE`].
+    /// So many at most, and no more than [`MAX_PAGE`], or [`MAX_DESCRIBED`] if they are
+    /// described.
     pub limit: usize,
     /// In which order.
     pub sort: ProcessOrder,
-    /// Only those whose id, label or parent's id is or contains this text; upper and lower case
-    /// are the same. What only the process knows is not looked at.
+    /// Only those whose label contains this text, upper and lower case being the same, or whose
+    /// id or parent's id it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// Whether they are asked what only they know: module, memory and what they wait in.
-    /// That wakes each of them. It is done for the first [`MAX_DESCRIBED`] of an answer.
-    pub describe: bool,
+    /// That wakes each of them; and their supervisors, to tell how often they were restarted.
+    pub describe: Describe,
     /// The id of their environment; by default the one of the runtime itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<u64>,
+}
+
+/// Which processes are asked what only they know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Describe {
+    /// None.
+    #[default]
+    No,
+    /// All, if no more than [`MAX_DESCRIBED`] are found on all pages together.
+    IfFew,
+    /// All.
+    Yes,
 }
 
 /// An order of processes. Numbers go from high to low, all else from low to high.
@@ -104,7 +124,7 @@ impl Default for ProcessQuery {
             limit: MAX_PAGE,
             sort: ProcessOrder::Pid,
             filter: None,
-            describe: false,
+            describe: Describe::No,
             environment: None,
         }
     }
@@ -127,6 +147,8 @@ impl Request {
         match self {
             Request::Version
             | Request::Processes(_)
+            | Request::Inspect(_)
+            | Request::Stats
             | Request::Kill(_)
             | Request::Exit(_)
             | Request::Unknown => false,

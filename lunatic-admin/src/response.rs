@@ -16,6 +16,10 @@ pub enum Response {
     Version(RuntimeInfo),
     /// To [`Request::Processes`](crate::Request::Processes).
     Processes(ProcessPage),
+    /// To [`Request::Inspect`](crate::Request::Inspect).
+    Process(Box<ProcessDetail>),
+    /// To [`Request::Stats`](crate::Request::Stats).
+    Stats(Stats),
     /// It is done, and there is nothing to say.
     Done,
     /// It cannot be done.
@@ -113,6 +117,11 @@ pub struct ProcessEntry {
     /// What only the process itself knows; `None` if it was not asked, is native, or did not
     /// answer in time.
     pub described: Option<Described>,
+    /// How often its supervisor has started it again; `None` if it has none, or that was not
+    /// asked or did not answer in time.
+    pub restarts: Option<u64>,
+    /// Whether it can be described: native processes cannot.
+    pub native: bool,
 }
 
 /// What a wasm process says of itself.
@@ -128,6 +137,90 @@ pub struct Described {
     pub memory: Option<u64>,
     /// The host function that it waits in; `None` if it runs or is about to.
     pub waiting_in: Option<String>,
+}
+
+/// All that is known of a process. Texts may have been chosen by a guest: escape them before
+/// they are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessDetail {
+    /// What is listed of it.
+    #[serde(flatten)]
+    pub entry: ProcessEntry,
+    /// The functions of the guest that are active, the innermost first.
+    pub backtrace: Vec<String>,
+    /// To whom it is linked; [`MAX_LISTED`] at most.
+    pub linked_to: Vec<ProcessId>,
+    /// Who monitors it; [`MAX_LISTED`] at most.
+    pub watchers: Vec<ProcessId>,
+    /// Names by which others find it; some, if there are many.
+    pub names: Vec<String>,
+    /// Groups that it is in, behind their scopes; some, if there are many.
+    pub groups: Vec<String>,
+    /// How much it has of what is limited for itself.
+    pub resources: Vec<Usage>,
+    /// How much has been charged to its account, which it may share with others.
+    pub account: Vec<Usage>,
+    /// The children of a supervisor, [`MAX_LISTED`] at most; empty for others.
+    pub children: Vec<ChildEntry>,
+}
+
+/// The most processes that a [`ProcessDetail`] lists of a kind.
+pub const MAX_LISTED: usize = 1000;
+
+/// How much there is of something, and how much there may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Of what, in the plural.
+    pub what: String,
+    /// So much; `None` if that is not counted.
+    pub used: Option<u64>,
+    /// So much at most; `None` if there is no limit.
+    pub limit: Option<u64>,
+}
+
+/// A child of a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildEntry {
+    /// Its name.
+    pub name: String,
+    /// Its process, if it has one now.
+    pub pid: Option<ProcessId>,
+    /// `running`, `restarting` or `stopped`.
+    pub status: String,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+/// What there is of the runtime as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Which runtime it is.
+    #[serde(flatten)]
+    pub runtime: RuntimeInfo,
+    /// The worker threads.
+    pub workers: u64,
+    /// The memory that the program takes, in bytes; `None` where that cannot be told.
+    pub resident_memory: Option<u64>,
+    /// The CPU time that the program has used, in milliseconds.
+    pub cpu_ms: u64,
+    /// The environments; the one of the runtime itself is first.
+    pub environments: Vec<EnvironmentStats>,
+    /// How much has been charged to the root of all accounts. It is limited by the memory
+    /// that the runtime may take.
+    pub account: Vec<Usage>,
+    /// The timers that have not fired.
+    pub timers: u64,
+}
+
+/// What there is in an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentStats {
+    /// Its id.
+    pub id: u64,
+    /// The processes that live.
+    pub processes: u64,
+    /// The processes that were spawned, those that have ended among them.
+    pub spawned: u64,
 }
 
 /// Texts of guests are cut to so many bytes.

@@ -1,6 +1,9 @@
 //! Answers what is asked of a runtime at its admin socket.
 
+mod asking;
+mod detail;
 mod processes;
+mod stats;
 
 use std::time::Instant;
 
@@ -112,6 +115,11 @@ impl Admin {
                 let page = processes::list(&environment, &query).await;
                 Ok(Response::Processes(page))
             }
+            Request::Inspect(target) => {
+                let detail = detail::of(&self.process(&target)?).await?;
+                Ok(Response::Process(Box::new(detail)))
+            }
+            Request::Stats => Ok(Response::Stats(stats::of(&self.runtime, self.version()))),
             Request::Kill(target) => self.kill(&target),
             Request::Exit(exit) => self.exit(&exit),
             _ => Err(Refusal::new(

@@ -158,7 +158,7 @@ fn report(refuses: bool, resident: u64, limit: u64, killed: usize) {
 }
 
 /// The bytes of memory that the program takes; `None` where that cannot be told.
-fn resident() -> Option<u64> {
+pub(crate) fn resident() -> Option<u64> {
     kibibytes("/proc/self/status", "VmRSS:")
 }
 

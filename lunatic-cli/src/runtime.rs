@@ -286,6 +286,10 @@ impl Runtime {
             .collect()
     }
 
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
     /// Kills all processes of the runtime's environment, waits until they are
     /// gone, and stops the threads.
     pub async fn shut_down(&self) {

@@ -10,8 +10,8 @@ use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_net::guest::{GuestNet, NetHost};
-use lunatic_process::Process;
 use lunatic_process::guest::{GuestProcess, ProcessHost, answer_requests};
+use lunatic_process::{Detail, Process};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
@@ -142,6 +142,12 @@ impl ProcessHost for State {
         }
     }
 
+    fn details(&self) -> Vec<Detail> {
+        let mut details = self.names();
+        details.extend(self.counts());
+        details
+    }
+
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
         error.downcast_ref::<ProcExit>().map(|exit| exit.0)
     }
@@ -162,6 +168,46 @@ impl State {
     /// Whether a config is that of this process.
     fn is_own(&self, config: &Arc<Config>) -> bool {
         Arc::ptr_eq(config, self.process.config())
+    }
+
+    /// Names by which others find this process, and the groups it is in.
+    fn names(&self) -> Vec<Detail> {
+        /// So many of each are told at most, as a worker waits for it.
+        const MAX: usize = 64;
+        let id = self.process.handle().id();
+        let names = self.services.names.registry.names_of(id, MAX);
+        let groups = self.services.names.groups.groups_of(id, MAX);
+        let names = names.iter().map(|name| Detail::Name {
+            kind: "name",
+            name: name.to_string(),
+        });
+        let groups = groups.iter().map(|(scope, group)| Detail::Name {
+            kind: "group",
+            name: match scope.is_empty() {
+                true => group.to_string(),
+                false => format!("{scope}/{group}"),
+            },
+        });
+        names.chain(groups).collect()
+    }
+
+    /// How much this process has of what is limited.
+    fn counts(&self) -> [Detail; 3] {
+        let count = |what, used: usize, limit: Option<usize>| Detail::Count {
+            what,
+            used: used as u64,
+            limit: limit.map(|limit| limit as u64),
+        };
+        let (open, may_be_open) = self.wasi.open_descriptors();
+        [
+            count(
+                "sockets",
+                self.net.socket_count(),
+                Some(self.net.config().max_sockets),
+            ),
+            count("file descriptors", open, Some(may_be_open)),
+            count("timers", self.timers.count(), None),
+        ]
     }
 
     /// What this process has itself.

@@ -3,17 +3,22 @@
 
 mod harness;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_io::Timer;
 use harness::{World, assert_failed, assert_killed, send};
 use lunatic_admin::{
-    Answer, Answering, Exit, ProcessEntry, ProcessId, ProcessOrder, ProcessPage, ProcessQuery,
-    Refusal, RefusalKind, Request, Response, Target,
+    Answer, Answering, Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessDetail, ProcessEntry,
+    ProcessId, ProcessOrder, ProcessPage, ProcessQuery, Refusal, RefusalKind, Request, Response,
+    Target,
 };
 use lunatic_cli::{Admin, Root};
 use lunatic_process::{ExitReason, Process, SpawnOptions};
-use lunatic_testkit::{end_of, wait};
+use lunatic_supervisor::{ChildSpec, Spec, native};
+use lunatic_testkit::{end_of, wait, wait_until};
 
 #[track_caller]
 fn ask(admin: &Admin, request: Request) -> Result<Response, Refusal> {
@@ -114,7 +119,7 @@ fn who_is_asked_tells_module_memory_and_where_it_waits() {
     let computing = world.spawn(&module, "computes");
     let native = world.observer();
     let query = ProcessQuery {
-        describe: true,
+        describe: Describe::Yes,
         ..ProcessQuery::default()
     };
     let page = list(&admin, query);
@@ -331,4 +336,261 @@ fn the_version_is_told() {
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
     assert_eq!(info.protocol, lunatic_admin::PROTOCOL);
     assert_eq!(info.pid, std::process::id());
+}
+
+/// Native processes that say that they answer, but never do. What they count is how often they
+/// were woken.
+fn deaf(world: &World, count: usize) -> (Vec<Process>, Arc<AtomicUsize>) {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let spawn = |_| {
+        let options = SpawnOptions {
+            answers_requests: true,
+            ..SpawnOptions::default()
+        };
+        let polls = polls.clone();
+        let body = move |_| {
+            std::future::poll_fn(move |_| {
+                polls.fetch_add(1, Ordering::SeqCst);
+                Poll::Pending
+            })
+        };
+        world.runtime.environment().spawn(options, body).unwrap()
+    };
+    let processes = (0..count).map(spawn).collect();
+    wait_until("their first polls", || {
+        polls.load(Ordering::SeqCst) == count
+    });
+    (processes, polls)
+}
+
+#[test]
+fn a_list_wakes_nobody_unless_that_is_asked_for_and_they_are_few() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let (_processes, polls) = deaf(&world, MAX_DESCRIBED + 1);
+    for describe in [Describe::No, Describe::IfFew] {
+        let query = ProcessQuery {
+            describe,
+            ..ProcessQuery::default()
+        };
+        let page = list(&admin, query);
+        assert_eq!(page.processes.len(), MAX_DESCRIBED + 1);
+    }
+    assert_eq!(polls.load(Ordering::SeqCst), MAX_DESCRIBED + 1);
+}
+
+#[test]
+fn who_does_not_answer_is_listed_without_an_answer_and_keeps_nobody_waiting_for_ever() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let (processes, _) = deaf(&world, 20);
+    let query = ProcessQuery {
+        describe: Describe::IfFew,
+        ..ProcessQuery::default()
+    };
+    let page = list(&admin, query);
+    assert_eq!(page.processes.len(), 20);
+    assert!(page.processes.iter().all(|entry| entry.described.is_none()));
+    let detail = inspect(&admin, &processes[0]).unwrap();
+    assert_eq!(detail.entry.described, None);
+    assert!(!detail.entry.native);
+}
+
+#[test]
+fn thousands_of_processes_are_listed_page_by_page_each_once() {
+    const COUNT: usize = 2 * MAX_PAGE + 10;
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let (processes, _) = deaf(&world, COUNT);
+    let mut query = ProcessQuery::default();
+    let mut found = Vec::new();
+    for size in [MAX_PAGE, MAX_PAGE, 10] {
+        let page = list(&admin, query.clone());
+        assert_eq!((page.total, page.processes.len()), (COUNT, size));
+        assert_eq!(page.more, size == MAX_PAGE);
+        found.extend(pids(&page));
+        query.after = found.last().copied();
+    }
+    let spawned: Vec<_> = processes.iter().map(pid).collect();
+    assert_eq!(found, spawned);
+    // However much is asked for, a page is no larger.
+    query.after = None;
+    query.limit = usize::MAX;
+    assert_eq!(list(&admin, query).processes.len(), MAX_PAGE);
+}
+
+fn inspect(admin: &Admin, process: &Process) -> Result<ProcessDetail, Refusal> {
+    match ask(admin, Request::Inspect(target(process)))? {
+        Response::Process(detail) => Ok(*detail),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_process_tells_its_calls_names_groups_and_resources() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let module = world.load(
+        r#"(func (export "main")
+            (call $registry_put @oven (i64.const 0) (call $process_id))
+            (drop (call $group_join (i32.const 0) (i32.const 0) @cooks (call $process_id)
+                (i32.const 0x100)))
+            (call $outer))
+        (func $outer (call $middle))
+        (func $middle (call $inner))
+        (func $inner (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))"#,
+    );
+    let process = world.spawn(&module, "main");
+    let observer = world.observer();
+    observer.watch(&process, 1);
+    let detail = inspect(&admin, &process).unwrap();
+    assert_eq!(detail.backtrace[..3], ["inner", "middle", "outer"]);
+    assert_eq!(detail.names, ["oven"]);
+    assert_eq!(detail.groups, ["cooks"]);
+    assert_eq!(detail.linked_to, [pid(&observer.process)]);
+    assert_eq!(detail.watchers, [pid(&observer.process)]);
+    let resource = |what: &str| {
+        let mut resources = detail.resources.iter();
+        let found = resources
+            .find(|usage| usage.what == what)
+            .expect("it is told");
+        (found.used, found.limit)
+    };
+    assert_eq!(
+        resource("bytes of linear memory"),
+        (Some(65_536), Some(u64::from(u32::MAX)))
+    );
+    assert_eq!(resource("sockets").0, Some(0));
+    assert_eq!(resource("queued messages").0, Some(0));
+    assert_eq!(resource("file descriptors").0, Some(3));
+    let mut account = detail.account.iter();
+    let processes = account.find(|usage| usage.what == "processes").unwrap();
+    assert_eq!(processes.used, Some(2));
+}
+
+#[test]
+fn functions_of_rust_are_named_as_they_are_written() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let module = world.load(
+        r#"(func $_ZN6waiter4main17h0a671d3bbaf11b07E (call $sleep))
+        (func $_RNvNtCset5xJoy1xWQ_3std2rt19lang_start_internal
+            (call $_ZN6waiter4main17h0a671d3bbaf11b07E))
+        (func $main.void (call $_RNvNtCset5xJoy1xWQ_3std2rt19lang_start_internal))
+        (func (export "main") (call $main.void))"#,
+    );
+    let process = world.spawn(&module, "main");
+    let detail = inspect(&admin, &process).unwrap();
+    assert_eq!(
+        detail.backtrace[1..4],
+        ["waiter::main", "std::rt::lang_start_internal", "main.void"]
+    );
+}
+
+#[test]
+fn names_of_functions_of_any_length_are_cut() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let long = "x".repeat(1 << 16);
+    let module = world.load(&format!(
+        r#"(func ${long} (call $sleep)) (func (export "main") (call ${long}))"#
+    ));
+    let process = world.spawn(&module, "main");
+    let detail = inspect(&admin, &process).unwrap();
+    assert!(detail.backtrace.iter().any(|name| name.starts_with("xxx")));
+    assert!(detail.backtrace.iter().all(|name| name.len() <= 256));
+}
+
+#[test]
+fn a_process_that_ends_while_it_is_looked_at_is_told_clearly() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let options = SpawnOptions {
+        answers_requests: true,
+        ..SpawnOptions::default()
+    };
+    let (polled, was_polled) = async_channel::bounded(1);
+    // It ends when it is woken by the question.
+    let body = move |_| {
+        std::future::poll_fn(move |_| match polled.try_send(()) {
+            Ok(()) => Poll::Pending,
+            Err(_) => Poll::Ready(Ok(())),
+        })
+    };
+    let process = world.runtime.environment().spawn(options, body).unwrap();
+    wait_until("its first poll", || was_polled.len() == 1);
+    let refusal = inspect(&admin, &process).unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::NoProcess);
+    let expected = format!(
+        "the process {} has ended while it was looked at",
+        process.id()
+    );
+    assert!(refusal.text.starts_with(&expected), "{}", refusal.text);
+}
+
+#[test]
+fn a_supervisor_tells_its_children_and_how_often_they_were_started_again() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let idle = native(|own| async move {
+        let _own = own;
+        std::future::pending().await
+    });
+    let spec = Spec::new("kitchen")
+        .intensity(10, Duration::from_secs(60))
+        .child(ChildSpec::new("cook", idle));
+    let environment = world.runtime.environment();
+    let supervisor = wait("the start", spec.start(environment, None)).unwrap();
+    let cook = || {
+        wait("children", supervisor.which_children())
+            .unwrap()
+            .remove(0)
+    };
+    let first = cook().process.unwrap();
+    first.kill();
+    wait_until("the restart", || {
+        let process = cook().process;
+        process.is_some_and(|process| process.id() != first.id())
+    });
+    let detail = inspect(&admin, supervisor.process()).unwrap();
+    let [child] = &detail.children[..] else {
+        panic!("one child was expected: {:?}", detail.children);
+    };
+    assert_eq!(
+        (child.name.as_str(), child.status.as_str(), child.restarts),
+        ("cook", "running", 1)
+    );
+    let cook = cook().process.unwrap();
+    assert_eq!(child.pid, Some(pid(&cook)));
+    assert_eq!(inspect(&admin, &cook).unwrap().entry.restarts, Some(1));
+    let query = ProcessQuery {
+        describe: Describe::IfFew,
+        ..ProcessQuery::default()
+    };
+    let page = list(&admin, query);
+    assert_eq!(entry_of(&page, &cook).restarts, Some(1));
+    assert_eq!(entry_of(&page, supervisor.process()).restarts, None);
+}
+
+#[test]
+fn stats_count_processes_and_what_is_charged() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let observer = world.observer();
+    let gone = world.observer();
+    gone.process.kill();
+    end_of(&gone.process);
+    world.wait_for_count(1);
+    let Ok(Response::Stats(stats)) = ask(&admin, Request::Stats) else {
+        panic!("stats were expected");
+    };
+    let [environment] = &stats.environments[..] else {
+        panic!("one environment was expected: {stats:?}");
+    };
+    assert_eq!((environment.processes, environment.spawned), (1, 2));
+    assert_eq!(stats.workers, 2);
+    let mut account = stats.account.iter();
+    let processes = account.find(|usage| usage.what == "processes").unwrap();
+    assert_eq!((processes.used, processes.limit), (Some(1), None));
+    assert!(observer.process.is_alive());
 }

@@ -4,92 +4,12 @@
 mod harness;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use harness::program::Guests;
-use lunatic_admin::{
-    Client, ClientError, Directory, ProcessQuery, Request, Response, RuntimeName, Target, runtimes,
-};
+use harness::runtimes::Runtimes;
+use lunatic_admin::{Describe, ProcessQuery, Request, Response, Target};
 use lunatic_testkit::program::{Ran, exit_code, ran};
 use lunatic_testkit::{wait, wait_until};
-use tempfile::TempDir;
-
-const SLEEPS: &str = r#"(func (export "_start") (call $sleep))"#;
-
-/// Guests, and a directory for the sockets of those that run.
-struct Runtimes {
-    guests: Guests,
-    runtime_dir: TempDir,
-}
-
-/// A program that runs until the test ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-impl Runtimes {
-    fn new() -> Runtimes {
-        let guests = Guests::new();
-        guests.file("sleeps.wat", harness::module(SLEEPS));
-        Runtimes {
-            guests,
-            runtime_dir: TempDir::new().unwrap(),
-        }
-    }
-
-    fn lunatic(&self, args: &[&str]) -> Command {
-        let mut command = self.guests.lunatic();
-        command
-            .args(args)
-            .env("XDG_RUNTIME_DIR", self.runtime_dir.path());
-        command
-    }
-
-    fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.lunatic(args);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().unwrap())
-    }
-
-    fn start_named(&self, name: &str) -> Running {
-        let running = self.start(&["run", "--name", name, "sleeps.wat"]);
-        wait_until("the runtime", || self.names().contains(&name.to_owned()));
-        running
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        ran(&mut self.lunatic(args))
-    }
-
-    fn directory(&self) -> Directory {
-        Directory::at(self.runtime_dir.path().join("lunatic")).unwrap()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = runtimes(&self.directory()).unwrap();
-        names.iter().map(ToString::to_string).collect()
-    }
-
-    fn sockets(&self) -> Vec<PathBuf> {
-        let entries = self.directory().path().read_dir().unwrap();
-        let paths = entries.map(|entry| entry.unwrap().path());
-        let is_socket = |path: &PathBuf| path.extension().is_some_and(|it| it == "sock");
-        paths.filter(is_socket).collect()
-    }
-
-    fn connect(&self, name: &str) -> Result<Client, ClientError> {
-        let name: RuntimeName = name.parse().unwrap();
-        wait(
-            "a connection",
-            Client::connect(&self.directory(), Some(&name)),
-        )
-    }
-}
 
 #[test]
 fn a_program_with_a_name_is_asked_and_steered_by_it() {
@@ -97,7 +17,7 @@ fn a_program_with_a_name_is_asked_and_steered_by_it() {
     let mut shop = runtimes.start_named("shop");
     let mut client = runtimes.connect("shop").unwrap();
     let listing = Request::Processes(ProcessQuery {
-        describe: true,
+        describe: Describe::Yes,
         ..ProcessQuery::default()
     });
     // The socket is there before the first process is.

@@ -277,6 +277,12 @@ impl GroupTable {
             .map(|(name, _)| name)
     }
 
+    /// Returns the names of the groups that a process is in, in any order.
+    pub fn groups_of(&self, process: Pid) -> impl Iterator<Item = &Arc<str>> {
+        let record = self.records.get(&process).into_iter();
+        record.flat_map(|record| &record.groups)
+    }
+
     /// Returns the number of groups that have members.
     pub fn len(&self) -> usize {
         self.inhabited

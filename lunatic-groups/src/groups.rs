@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lunatic_mailbox::Pid;
 use lunatic_process::Environment;
 use parking_lot::RwLock;
 
@@ -72,6 +73,16 @@ impl Groups {
             .entry(name.into())
             .or_insert_with(|| Scope::new(self.environment.clone()));
         Ok(scope.clone())
+    }
+
+    /// Returns scopes and groups that a process is in, but no more than `max`, in any order.
+    pub fn groups_of(&self, process: Pid, max: usize) -> Vec<(Box<str>, Arc<str>)> {
+        let mut found = Vec::new();
+        for (name, scope) in &*self.scopes.read() {
+            let groups = scope.groups_of(process, max - found.len());
+            found.extend(groups.into_iter().map(|group| (name.clone(), group)));
+        }
+        found
     }
 
     /// Returns the scope of this name, if it exists.

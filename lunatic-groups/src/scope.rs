@@ -122,6 +122,13 @@ impl Scope {
         self.inner.table.read().groups().cloned().collect()
     }
 
+    /// Returns the names of groups that a process is in, but no more than `max`, in any
+    /// order.
+    pub fn groups_of(&self, process: Pid, max: usize) -> Vec<Arc<str>> {
+        let table = self.inner.table.read();
+        table.groups_of(process).take(max).cloned().collect()
+    }
+
     /// Returns another member of a group with each call; see [`Members::next`].
     ///
     /// [`Members::next`]: crate::Members::next

@@ -286,6 +286,11 @@ impl Environment {
         self.inner.count.load(Ordering::Relaxed)
     }
 
+    /// How many processes were spawned, those that have ended among them.
+    pub fn spawned_count(&self) -> u64 {
+        self.inner.next.load(Ordering::Relaxed) - 1
+    }
+
     /// Queues a message for a process, of this node or another; drops it if there
     /// is no such process. This is the one way by which messages leave a process.
     ///

@@ -31,6 +31,7 @@ pub use crate::guest::start::{Spawned, spawn};
 pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 
 use crate::config::ProcessConfig;
+use crate::info::Detail;
 use crate::process::Process;
 
 /// The function by which a process gives others a budget. A module that imports it is
@@ -75,6 +76,13 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
         &self,
         config: &Arc<Self::Config>,
     ) -> impl Future<Output = Result<Self::ChildEnvironment, Misuse>> + Send + 'static;
+
+    /// Returns what an inspection tells of the parts of the state that other crates own. It
+    /// is called on a worker while the process is suspended, so it must not take long: of
+    /// what there may be many, it tells some.
+    fn details(&self) -> Vec<Detail> {
+        Vec::new()
+    }
 
     /// Returns the status with which the guest has exited, if the error is an exit; 0 is
     /// a normal end.

@@ -68,6 +68,30 @@ pub struct Inspection {
     /// cut if they are long. Empty where `memory` is 0 for the reasons given there, and in a
     /// description.
     pub backtrace: Vec<String>,
+    /// What the other parts of its state tell, in no order. Empty where `backtrace` is.
+    pub details: Vec<Detail>,
+}
+
+/// Something that the state of a process tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detail {
+    /// A name by which others find it.
+    Name {
+        /// What kind of name.
+        kind: &'static str,
+        /// The name, which a guest may have chosen.
+        name: String,
+    },
+    /// How much it has of something.
+    Count {
+        /// Of what, in the plural.
+        what: &'static str,
+        /// So much.
+        used: u64,
+        /// How much it may have; `None` if nobody has set a limit.
+        limit: Option<u64>,
+    },
 }
 
 impl Inspection {
@@ -80,6 +104,7 @@ impl Inspection {
             memory,
             waiting_in: None,
             backtrace: Vec::new(),
+            details: Vec::new(),
         }
     }
 }

@@ -57,7 +57,7 @@ pub use environment::{
 };
 pub use exit::ExitReason;
 pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, Shutdown};
-pub use info::{Inspection, ProcessInfo, Role};
+pub use info::{Detail, Inspection, ProcessInfo, Role};
 pub use peers::{NoConnection, NoPeers, Peers};
 pub use process::Process;
 pub use rate_limit::RateLimit;

@@ -449,7 +449,7 @@ impl Process {
         receiver.recv().await.ok()
     }
 
-    /// Like [`inspect`](Process::inspect), but without a backtrace: cheap enough to ask many
+    /// Like [`inspect`](Process::inspect), but without backtrace and details: cheap enough to ask many
     /// processes.
     pub async fn describe(&self) -> Option<Inspection> {
         let (sender, receiver) = async_channel::bounded(1);

@@ -13,7 +13,7 @@ use crate::info::Inspection;
 pub enum Request {
     /// Tell what only the body knows.
     Inspect(Sender<Inspection>),
-    /// The same without a backtrace, which takes longer than all else together.
+    /// The same without backtrace and details, which take longer than all else together.
     Describe(Sender<Inspection>),
 }
 

@@ -106,6 +106,11 @@ impl NameTable {
         self.by_name.get(name).map(|named| named.process)
     }
 
+    /// Returns the names of a process, in no order.
+    pub fn names_of(&self, process: Pid) -> impl Iterator<Item = &Arc<str>> {
+        self.by_process.get(&process).into_iter().flatten()
+    }
+
     /// Removes a name, if it is there. Its process stays in the table.
     pub fn remove(&mut self, name: &str) {
         let Some((name, Named { process, .. })) = self.by_name.remove_entry(name) else {

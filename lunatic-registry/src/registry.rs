@@ -72,6 +72,12 @@ impl Registry {
         self.names.lock().get(name)
     }
 
+    /// Returns names of a process, but no more than `max`, in no order.
+    pub fn names_of(&self, process: Pid, max: usize) -> Vec<Arc<str>> {
+        let names = self.names.lock();
+        names.names_of(process).take(max).cloned().collect()
+    }
+
     /// Removes a name, if it is there.
     pub fn remove(&self, name: &str) {
         self.names.lock().remove(name);

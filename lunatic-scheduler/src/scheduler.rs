@@ -142,6 +142,11 @@ impl Scheduler {
         }
     }
 
+    /// Returns the number of worker threads.
+    pub fn workers(&self) -> usize {
+        self.shared.threads.get().map_or(0, |threads| threads.len())
+    }
+
     /// Tells the workers to end. Each finishes polling the task that it polls now.
     /// Tasks that are ready, or are woken later, are dropped.
     pub fn stop(&self) {

@@ -57,6 +57,11 @@ impl StartedTimers {
         }
     }
 
+    /// Returns how many timers the process holds ids of. Some may have fired.
+    pub fn count(&self) -> usize {
+        self.table.len()
+    }
+
     fn insert(&mut self, timer: Timer, account: &Account) -> Result<u64, Misuse> {
         if self.table.len() >= self.sweep_at {
             self.table.retain(|timer| timer.0.is_pending());

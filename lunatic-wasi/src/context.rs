@@ -52,6 +52,13 @@ impl WasiCtx {
         &self.stdio
     }
 
+    /// Returns how many file descriptors are open, and how many may be.
+    pub fn open_descriptors(&self) -> (usize, usize) {
+        let given = || 3 + self.config.dirs().count();
+        let open = self.descriptors.as_ref().map(|open| open.count());
+        (open.unwrap_or_else(given), Descriptors::LIMIT)
+    }
+
     pub(crate) fn descriptors(&mut self) -> &mut Descriptors {
         self.descriptors
             .get_or_insert_with(|| Box::new(Descriptors::new(&self.config, &self.stdio)))

@@ -75,6 +75,11 @@ impl Descriptors {
         Descriptors { slots }
     }
 
+    /// Returns how many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
     /// Returns the descriptor with this number, or `badf`.
     pub(crate) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         self.slots

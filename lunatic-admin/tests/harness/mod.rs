@@ -135,7 +135,8 @@ impl Raw {
 /// Limits with times that a test can wait for.
 pub fn impatient() -> Limits {
     let mut limits = Limits::default();
-    limits.line_time = Duration::from_millis(100);
+    // Within that, a test has to send its greeting, on a machine that may be busy.
+    limits.line_time = Duration::from_secs(1);
     limits.bytes_time = Duration::from_millis(100);
     limits.write_time = Duration::from_millis(100);
     limits

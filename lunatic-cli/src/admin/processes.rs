@@ -1,22 +1,16 @@
 //! Lists processes without keeping the workers from their work.
 
 use std::cmp::Reverse;
-use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use futures_lite::future;
 use lunatic_admin::{
-    Described, MAX_DESCRIBED, MAX_PAGE, ProcessEntry, ProcessId, ProcessOrder, ProcessPage,
-    ProcessQuery, cut,
+    Describe, Described, MAX_DESCRIBED, MAX_PAGE, ProcessEntry, ProcessId, ProcessOrder,
+    ProcessPage, ProcessQuery, cut,
 };
 use lunatic_mailbox::Pid;
-use lunatic_process::{Environment, Inspection, Process, ProcessInfo, Role};
+use lunatic_process::{Environment, Inspection, Process, Role};
 
-/// So many processes are woken at once: what else is ready to run waits for these few.
-const BATCH: usize = 16;
-
-/// How long the processes of one list may take to answer, all together.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::admin::asking;
 
 /// After so many processes, another client may be answered.
 const SLICE: usize = 1000;
@@ -29,25 +23,40 @@ pub(super) async fn list(environment: &Environment, query: &ProcessQuery) -> Pro
     }
     let total = processes.len();
     future::yield_now().await;
-    sort(&mut processes, query.sort);
     if let Some(after) = query.after {
         processes.retain(|process| process.id().to_bits() > after.to_bits());
     }
+    let describe = match query.describe {
+        Describe::No => false,
+        Describe::IfFew => total <= MAX_DESCRIBED,
+        Describe::Yes => true,
+    };
     let rest = processes.len().saturating_sub(query.offset);
-    let limit = query.limit.min(MAX_PAGE);
-    let page: Vec<Process> = processes
-        .into_iter()
-        .skip(query.offset)
-        .take(limit)
-        .collect();
-    let mut descriptions = match query.describe {
-        true => describe(&page[..page.len().min(MAX_DESCRIBED)]).await,
-        false => Vec::new(),
+    let limit = query.limit.min(match describe {
+        true => MAX_DESCRIBED,
+        false => MAX_PAGE,
+    });
+    let end = query.offset.saturating_add(limit);
+    if query.sort == ProcessOrder::Pid && end < processes.len() {
+        // Only this page is sorted.
+        processes.select_nth_unstable_by_key(end, Process::id);
+        processes.truncate(end);
     }
-    .into_iter();
+    sort(&mut processes, query.sort);
+    let page = processes.into_iter().skip(query.offset).take(limit);
+    let page: Vec<Process> = page.collect();
+    let (descriptions, restarts) = match describe {
+        true => (
+            asking::describe(&page).await,
+            asking::restarts(environment, &page).await,
+        ),
+        false => Default::default(),
+    };
+    let mut descriptions = descriptions.into_iter();
     let entries = page.iter().map(|process| {
         let described = descriptions.next().flatten();
-        entry(process.info(), described.map(self::described))
+        let restarts = restarts.get(&process.id()).copied();
+        entry(process, described.as_ref(), restarts)
     });
     ProcessPage {
         processes: entries.collect(),
@@ -97,44 +106,15 @@ fn sort(processes: &mut [Process], order: ProcessOrder) {
     }
 }
 
-/// Asks processes what only they know, some at a time. One that is native, has ended, or does
-/// not answer in time has no answer.
-async fn describe(processes: &[Process]) -> Vec<Option<Inspection>> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut answers = Vec::with_capacity(processes.len());
-    for batch in processes.chunks(BATCH) {
-        let asked = batch.iter().map(|process| {
-            let is_asked = process.answers_requests() && Instant::now() < deadline;
-            is_asked.then(|| Box::pin(process.describe()))
-        });
-        let mut asked: Vec<_> = asked.collect();
-        let mut ready = Vec::with_capacity(BATCH);
-        for asked in &mut asked {
-            ready.push(match asked {
-                // All are woken before the first answer is waited for.
-                Some(asked) => future::poll_once(asked).await,
-                None => Some(None),
-            });
-        }
-        for (ready, asked) in ready.into_iter().zip(asked) {
-            answers.push(match (ready, asked) {
-                (None, Some(asked)) => before(deadline, asked).await,
-                (answer, _) => answer.flatten(),
-            });
-        }
-    }
-    answers
-}
-
-async fn before<T>(deadline: Instant, answer: impl Future<Output = Option<T>>) -> Option<T> {
-    let late = async {
-        Timer::at(deadline).await;
-        None
-    };
-    future::or(answer, late).await
-}
-
-fn entry(info: ProcessInfo, described: Option<Described>) -> ProcessEntry {
+/// What is listed of a process.
+///
+/// - `described`: what it has said of itself, if it was asked.
+pub(super) fn entry(
+    process: &Process,
+    described: Option<&Inspection>,
+    restarts: Option<u64>,
+) -> ProcessEntry {
+    let info = process.info();
     let cpu = info.cpu_time;
     ProcessEntry {
         pid: id(info.id),
@@ -146,19 +126,21 @@ fn entry(info: ProcessInfo, described: Option<Described>) -> ProcessEntry {
         links: info.links,
         monitored_by: info.watchers,
         cpu_us: (!cpu.is_zero()).then_some(cpu.as_micros() as u64),
-        described,
+        described: described.map(self::described),
+        restarts,
+        native: !process.answers_requests(),
     }
 }
 
-fn described(inspection: Inspection) -> Described {
+fn described(inspection: &Inspection) -> Described {
     Described {
         module: cut(&inspection.module),
-        module_hash: inspection.module_hash,
+        module_hash: inspection.module_hash.clone(),
         memory: (inspection.memory > 0).then_some(inspection.memory),
         waiting_in: inspection.waiting_in.map(str::to_owned),
     }
 }
 
-fn id(id: Pid) -> ProcessId {
+pub(super) fn id(id: Pid) -> ProcessId {
     ProcessId::from_bits(id.to_bits())
 }

@@ -130,11 +130,18 @@ pub fn module(body: &str) -> String {
     let mut imports = String::new();
     for function in interface() {
         let alias = alias(function);
-        if text.contains(&alias) {
+        if occurs(&text, &alias) {
             imports += &import(function, &alias);
         }
     }
     format!("(module\n{imports}{text})")
+}
+
+/// Whether a name is in a text, and not only as the beginning of a longer one.
+fn occurs(text: &str, name: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(name)
+        .any(|(at, found)| !text[at + found.len()..].starts_with(is_name))
 }
 
 fn place_words(body: &str) -> (String, String) {

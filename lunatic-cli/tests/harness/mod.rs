@@ -9,6 +9,7 @@
 mod guest;
 pub mod interface;
 pub mod program;
+pub mod runtimes;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};

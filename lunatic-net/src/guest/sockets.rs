@@ -74,6 +74,11 @@ impl GuestNet {
         &self.config
     }
 
+    /// Returns how many sockets the process holds ids of.
+    pub fn socket_count(&self) -> usize {
+        self.tables.as_ref().map_or(0, |tables| tables.sockets())
+    }
+
     pub(super) fn tables(&mut self) -> &mut Tables {
         self.tables.get_or_insert_default()
     }

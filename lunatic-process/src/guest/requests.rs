@@ -8,8 +8,9 @@ use lunatic_engine::Module;
 use pin_project_lite::pin_project;
 use wasmtime::{StoreContextMut, WasmBacktrace};
 
-use crate::guest::ProcessHost;
-use crate::info::Inspection;
+use crate::guest::state::GuestProcess;
+use crate::guest::{Config, ProcessHost};
+use crate::info::{Detail, Inspection};
 use crate::process::Process;
 use crate::request::Request;
 
@@ -25,8 +26,8 @@ pub fn answer_requests<T: ProcessHost>(
     waiting_in: Option<&'static str>,
 ) {
     let requests = store.data().process().handle().take_requests();
-    answer(requests, |backtrace| {
-        inspection(&mut store, waiting_in, backtrace)
+    answer(requests, |in_detail| {
+        inspection(&mut store, waiting_in, in_detail)
     });
 }
 
@@ -81,7 +82,7 @@ impl<T: ProcessHost, F: Future> Future for AnsweringOutside<'_, T, F> {
 
 /// Answers requests.
 ///
-/// - `inspect`: takes whether a backtrace is wanted.
+/// - `inspect`: takes whether a backtrace and details are wanted.
 fn answer(requests: impl Iterator<Item = Request>, mut inspect: impl FnMut(bool) -> Inspection) {
     for request in requests {
         match request {
@@ -95,19 +96,41 @@ fn answer(requests: impl Iterator<Item = Request>, mut inspect: impl FnMut(bool)
 fn inspection<T: ProcessHost>(
     store: &mut StoreContextMut<'_, T>,
     waiting_in: Option<&'static str>,
-    with_backtrace: bool,
+    in_detail: bool,
 ) -> Inspection {
     let incarnation = store.data().process().incarnation();
     let memory = incarnation.memory();
     let bytes = memory.map_or(0, |memory| memory.data_size(&*store) as u64);
     let known = of_module(incarnation.module(), bytes);
-    let backtrace = with_backtrace.then(|| WasmBacktrace::force_capture(&*store));
-    let frames = backtrace.iter().flat_map(WasmBacktrace::frames);
-    Inspection {
+    let known = Inspection {
         waiting_in,
-        backtrace: frames.map(function_name).collect(),
+        ..known
+    };
+    if !in_detail {
+        return known;
+    }
+    let backtrace = WasmBacktrace::force_capture(&*store);
+    let mut details = counts(store.data().process(), bytes);
+    details.extend(store.data().details());
+    Inspection {
+        backtrace: backtrace.frames().iter().map(function_name).collect(),
+        details,
         ..known
     }
+}
+
+/// Returns how much a process has of what this crate limits.
+fn counts<T: ProcessHost>(process: &GuestProcess<T>, memory: u64) -> Vec<Detail> {
+    let limits = process.config.process();
+    let count = |what, used, limit| Detail::Count { what, used, limit };
+    let queued = process.handle().queued_messages() as u64;
+    let messages = limits.mailbox.messages as u64;
+    vec![
+        count("bytes of linear memory", memory, Some(limits.max_memory)),
+        count("queued messages", queued, Some(messages)),
+        count("modules", process.modules.len() as u64, None),
+        count("configs", process.configs.len() as u64, None),
+    ]
 }
 
 /// Returns what is known of a process from its module alone: the name that this gives itself,

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lunatic_engine::Geometry;
 
-use crate::admin::Naming;
+use crate::admin::{self, Naming};
 use crate::grants::Grants;
 use crate::testing;
 
@@ -33,6 +33,16 @@ pub(crate) enum Command {
     Check(Application),
     /// Show or clear what is kept of compiled modules.
     Cache(Cache),
+    /// List the processes of a runtime.
+    Ps(admin::Ps),
+    /// Tell all that is known of a process: what it waits in, its backtrace, links, names.
+    Inspect(admin::Inspect),
+    /// Tell what there is of a runtime as a whole.
+    Stats(admin::Stats),
+    /// Kill a process of a runtime.
+    Kill(admin::Kill),
+    /// Ask a process to exit, as a linked process that ends does: it may trap that.
+    Exit(admin::Exit),
 }
 
 /// What is to be done with the compiled modules.

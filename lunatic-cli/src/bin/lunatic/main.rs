@@ -41,6 +41,11 @@ fn main() -> ExitCode {
         Command::Start(start) => start::start(&start),
         Command::Check(check) => check::check(&check),
         Command::Cache(cache) => cache::cache(&cache),
+        Command::Ps(options) => admin::ps(&options),
+        Command::Inspect(options) => admin::inspect(&options),
+        Command::Stats(options) => admin::stats(&options),
+        Command::Kill(options) => admin::kill(&options),
+        Command::Exit(options) => admin::exit(&options),
     };
     let code = done.unwrap_or_else(|problem| problem.print());
     log_writer::flush();
