@@ -128,6 +128,9 @@ attacks! {
     specifications_doubled
     specifications_nested
     spinners
+    sql_connections
+    sql_endless
+    sql_statements
     start_function_loops
     stop_as_supervisor
     table_grow

@@ -81,7 +81,7 @@ impl Connection {
             Place::File { dir, path } => Some(opening::hold(&dir, path).await?),
         };
         let (jobs, to_do) = unbounded();
-        let control = Arc::new(Control::default());
+        let control = Arc::new(Control::new(limits.max_query_time));
         let (opened, is_open) = bounded(1);
         let theirs = control.clone();
         THREADS.settle(move || worker::run(file, limits, theirs, opened, to_do));
@@ -213,14 +213,14 @@ impl Connection {
     /// that is five seconds.
     pub fn set_busy_timeout(&self, timeout: Duration) {
         let timeout = timeout.min(self.shared.limits.max_busy_timeout);
-        self.send(Job::SetBusyTimeout(timeout));
+        self.shared.control.set_busy_timeout(timeout);
     }
 
     /// Lets SQLite work for at most so long at once, from the next operation on, but not for
     /// longer than the limits say.
     pub fn set_query_time(&self, time: Duration) {
         let time = time.min(self.shared.limits.max_query_time);
-        self.send(Job::SetQueryTime(time));
+        self.shared.control.set_query_time(time);
     }
 
     /// Closes the connection, whether there are statements or not, and waits for that.

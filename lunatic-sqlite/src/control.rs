@@ -10,8 +10,10 @@ use rusqlite::InterruptHandle;
 use crate::error::SqliteError;
 
 /// What is shared between the thread of a connection and whoever waits for it.
-#[derive(Default)]
 pub(crate) struct Control {
+    /// For how long locks of others are waited for, and an operation may run, in nanoseconds.
+    busy_timeout: AtomicU64,
+    query_time: AtomicU64,
     /// Whether what runs is to end at once.
     interrupted: AtomicBool,
     /// When what runs is to end, in nanoseconds.
@@ -30,7 +32,39 @@ pub(crate) struct InterruptOnDrop<'a>(Option<&'a Control>);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// For so long others are waited for at first, as `rusqlite` has it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 impl Control {
+    /// Returns the one of a new connection.
+    ///
+    /// - `query_time`: how long an operation may run.
+    pub(crate) fn new(query_time: Duration) -> Control {
+        Control {
+            busy_timeout: AtomicU64::new(nanoseconds(BUSY_TIMEOUT)),
+            query_time: AtomicU64::new(nanoseconds(query_time)),
+            interrupted: AtomicBool::new(false),
+            deadline: AtomicU64::new(0),
+            is_running: AtomicBool::new(false),
+            is_own: AtomicBool::new(false),
+            handle: Mutex::new(None),
+            new_busy_timeout: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        Duration::from_nanos(self.busy_timeout.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_busy_timeout(&self, timeout: Duration) {
+        let timeout = nanoseconds(timeout);
+        self.busy_timeout.store(timeout, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_query_time(&self, time: Duration) {
+        self.query_time.store(nanoseconds(time), Ordering::Relaxed);
+    }
+
     /// Keeps what interrupts the connection.
     pub(crate) fn set_handle(&self, handle: InterruptHandle) {
         *self.handle.lock() = Some(handle);
@@ -54,10 +88,10 @@ impl Control {
         now() > self.deadline.load(Ordering::Relaxed)
     }
 
-    /// Lets an operation run for so long.
-    pub(crate) fn begin(&self, limit: Duration) {
+    /// Lets an operation run for as long as one may.
+    pub(crate) fn begin(&self) {
         self.interrupted.store(false, Ordering::Relaxed);
-        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        let limit = self.query_time.load(Ordering::Relaxed);
         let deadline = now().saturating_add(limit);
         self.deadline.store(deadline, Ordering::Relaxed);
     }
@@ -125,4 +159,8 @@ impl Drop for InterruptOnDrop<'_> {
 fn now() -> u64 {
     // 500 years fit.
     START.elapsed().as_nanos() as u64
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,6 @@
 //! What the thread of a connection is asked for, and what it answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_channel::Sender;
 
@@ -38,10 +37,6 @@ pub(crate) enum Job {
         tell: Arc<dyn Fn(&Change) + Send + Sync>,
         answer: Answer<Watch>,
     },
-    /// Wait for locks for so long from now on.
-    SetBusyTimeout(Duration),
-    /// Let an operation run for so long from now on.
-    SetQueryTime(Duration),
     /// Close the connection, then answer.
     Close { answer: Sender<()> },
 }

@@ -76,7 +76,7 @@ pub(crate) fn open(
         Some(file) => open_file(file)?,
     };
     control.set_handle(connection.get_interrupt_handle());
-    control.begin(limits.max_query_time);
+    control.begin();
     let progress = control.clone();
     connection.progress_handler(PROGRESS, Some(move || progress.must_end()))?;
     limit(&connection, limits)?;

@@ -25,9 +25,6 @@ use crate::limits::SqliteLimits;
 use crate::opening;
 use crate::value::{Key, Value, write_value};
 
-/// For so long others are waited for at first, as `rusqlite` has it.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A batch ends with the row with which it has so many rows…
 const BATCH_ROWS: usize = 256;
 /// …or so many bytes…
@@ -43,8 +40,6 @@ struct Worker<'c> {
     topic: Arc<Topic>,
     /// What the open transaction has changed.
     pending: Arc<Mutex<Pending>>,
-    busy_timeout: Duration,
-    query_time: Duration,
     is_in_memory: bool,
     /// Whether the limit of the size of the database is known to SQLite.
     is_limited: bool,
@@ -115,8 +110,6 @@ pub(crate) async fn run(
         limits,
         topic,
         pending,
-        busy_timeout: BUSY_TIMEOUT,
-        query_time: limits.max_query_time,
         is_in_memory: file.is_none(),
         is_limited: false,
         memory_bytes: 0,
@@ -132,7 +125,7 @@ pub(crate) async fn run(
     }
     drop(worker);
     // To close a database can be to write all of it back.
-    control.begin(limits.max_query_time);
+    control.begin();
     drop(connection);
     // The names of the files are used until then.
     drop(file);
@@ -173,7 +166,7 @@ impl<'c> Worker<'c> {
                 true => self.limits.max_memory_bytes,
                 false => self.limits.max_file_bytes,
             };
-            self.control.begin(self.query_time);
+            self.control.begin();
             self.control.set_own(true);
             self.is_limited = opening::limit_size(self.connection, max).is_ok();
             self.control.set_own(false);
@@ -223,8 +216,6 @@ impl<'c> Worker<'c> {
                 let watch = self.topic.watch(table, tell);
                 self.answer(answer, Ok(watch));
             }
-            Job::SetBusyTimeout(timeout) => self.busy_timeout = timeout,
-            Job::SetQueryTime(time) => self.query_time = time,
             Job::Close { answer } => return ControlFlow::Break(answer),
         }
         ControlFlow::Continue(())
@@ -241,7 +232,8 @@ impl<'c> Worker<'c> {
             }
         }
         if let Some(timeout) = self.control.take_busy_timeout() {
-            self.busy_timeout = timeout.min(self.limits.max_busy_timeout);
+            let timeout = timeout.min(self.limits.max_busy_timeout);
+            self.control.set_busy_timeout(timeout);
             self.connection.busy_timeout(Duration::ZERO).ok();
         }
         let status = self.status();
@@ -282,7 +274,7 @@ impl<'c> Worker<'c> {
         }
         let mut statements = Statements::new(self.connection, sql);
         loop {
-            self.control.begin(self.query_time);
+            self.control.begin();
             let is_in_vain = || answer.is_closed();
             let next = || statements.next();
             let next = self.patiently(Work::Compile, is_in_vain, next).await?;
@@ -299,7 +291,7 @@ impl<'c> Worker<'c> {
         sql: &str,
         answer: &Answer<Arc<Description>>,
     ) -> Result<Arc<Description>, SqliteError> {
-        self.control.begin(self.query_time);
+        self.control.begin();
         match self.prepare(sql, || answer.is_closed()).await? {
             Some(statement) => Ok(Arc::new(description(&statement.0))),
             None => Ok(Arc::default()),
@@ -335,7 +327,7 @@ impl<'c> Worker<'c> {
         begin: Option<Begin>,
         answer: &Answer<Batch>,
     ) -> Result<Batch, SqliteError> {
-        self.control.begin(self.query_time);
+        self.control.begin();
         let mut described = None;
         let mut statement = match begin {
             Some(begin) => {
@@ -378,7 +370,7 @@ impl<'c> Worker<'c> {
         answer: &Answer<BlobPart>,
     ) -> Result<BlobPart, SqliteError> {
         let connection = self.connection;
-        self.control.begin(self.query_time);
+        self.control.begin();
         let run = || blob(connection, place, &access);
         self.patiently(Work::Run, || answer.is_closed(), run).await
     }
@@ -407,12 +399,12 @@ impl<'c> Worker<'c> {
                 Err(error)
                     if error.result_code() == SqliteError::BUSY
                         && can_wait
-                        && start.elapsed() < self.busy_timeout
+                        && start.elapsed() < self.control.busy_timeout()
                         && !is_in_vain() =>
                 {
                     Timer::after(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(25));
-                    self.control.begin(self.query_time);
+                    self.control.begin();
                 }
                 outcome => return outcome,
             }

@@ -1,5 +1,6 @@
 //! Statements, values, transactions and changes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod common;
 

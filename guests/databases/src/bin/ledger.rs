@@ -31,7 +31,7 @@ fn main(mailbox: Mailbox<()>) {
     let this = mailbox.this();
     for worker in 0..WORKERS {
         let first = numbers[0] + 1 + worker * EACH;
-        Process::spawn_link((first, this.clone()), work);
+        Process::spawn_link((first, this), work);
     }
     for _ in 0..WORKERS {
         mailbox.receive();
