@@ -127,14 +127,46 @@ impl Runtime {
                 Version::of(&loaded.map_err(ReloadFailure::Load)?)
             }
         };
+        let before = self.versions.current(name);
+        if before
+            .as_ref()
+            .is_some_and(|before| before.module.has_budgets())
+        {
+            // Else the first processes with a budget would wait for it while they move.
+            let prepared = version.module.prepare_budgets().await;
+            prepared.map_err(ReloadFailure::Budgets)?;
+        }
         if !how.options.dry_run {
             self.end_third(name, &version, how.purge).await?;
         }
-        let before = self.versions.current(name);
         let mut report = self.move_to(name, &version, how.options).await?;
-        if how.options.dry_run || report.from == report.to || report.is_back() {
+        if how.options.dry_run || report.from == report.to {
             return Ok(report);
         }
+        if !report.is_back() {
+            report = self
+                .see_to_others(name, &version, before, how, report)
+                .await?;
+        }
+        let is_given_up = report.result == ReloadResult::Unchanged;
+        if is_given_up && self.processes_of(&version.hash).await.is_empty() {
+            // Nobody is left that runs it.
+            self.versions.forget_old(name, &version.hash);
+        }
+        Ok(report)
+    }
+
+    /// Sees to the processes that run the version before the current one and offer nothing.
+    ///
+    /// - `before`: that version.
+    async fn see_to_others(
+        &self,
+        name: &str,
+        version: &Version<Module<State>>,
+        before: Option<Version<Module<State>>>,
+        how: Reloading,
+        mut report: Report,
+    ) -> Result<Report, ReloadFailure> {
         match how.others {
             Others::Keep => {}
             Others::Restart | Others::Kill => self.end_others(name, how.others).await,

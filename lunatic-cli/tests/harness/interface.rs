@@ -58,6 +58,7 @@ pub fn alias(function: &HostFunction) -> String {
         "lunatic::group" => format!("$group_{name}"),
         "lunatic::distributed" => format!("$distributed_{name}"),
         "lunatic::supervisor" => format!("$supervisor_{name}"),
+        "lunatic::sqlite" => format!("$sqlite_{name}"),
         _ => format!("${name}"),
     }
 }

@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str], &str); 9] = [
         "lunatic-process",
         &[
             "guest",
+            "guest/exchange",
             "guest/identity",
             "guest/modules",
             "guest/requests",
@@ -42,14 +43,19 @@ const ALLOWED: [(&str, &[&str], &str); 9] = [
         "the state of a process is made of the environment that it gives its children",
     ),
     (
+        "lunatic-cli",
+        &["program", "runtime"],
+        "the runtime knows its programs, which start processes in it",
+    ),
+    (
         "lunatic-scheduler",
         &["queues", "scheduler", "worker"],
         "a worker that pushes into its own queue wakes others",
     ),
     (
         "lunatic-abi",
-        &["errors", "memory"],
-        "the state has an error table, whose functions read memory",
+        &["errors", "memory", "shared_caller"],
+        "the state has an error table, whose functions read memory; a caller waits as a shared one",
     ),
     (
         "lunatic-net",
