@@ -133,6 +133,7 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
         }
     })?;
     let code = match reloaded.result {
+        _ if arguments.dry_run => ExitCode::SUCCESS,
         ReloadResult::Moved => ExitCode::SUCCESS,
         ReloadResult::Unchanged => ExitCode::FAILURE,
         ReloadResult::Partly => ExitCode::from(PARTLY),

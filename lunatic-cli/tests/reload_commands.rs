@@ -1,0 +1,271 @@
+//! `lunatic reload`, `lunatic versions` and `lunatic run --watch`.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{ChildStdout, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use harness::runtimes::{Running, Runtimes};
+use lunatic_testkit::built::rust_guest;
+use lunatic_testkit::{PATIENCE, wait_until};
+use serde_json::Value;
+
+/// A version of the program that ticks, with ten ticks in the time of one.
+fn ticker(version: u32) -> String {
+    let path = format!("../examples/reload/ticker_v{version}.wat");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    let text = fs::read_to_string(path).unwrap();
+    text.replace("(i64.const 1000)", "(i64.const 100)")
+}
+
+/// A program whose lines are read.
+struct Printing {
+    _running: Running,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Printing {
+    fn start(runtimes: &Runtimes, args: &[&str]) -> Printing {
+        let mut command = runtimes.lunatic(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Printing {
+            _running: Running(child),
+            lines,
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The number in the next line that begins like this.
+    fn tick(&mut self, begin: &str) -> u64 {
+        loop {
+            let line = self.line();
+            assert!(!line.is_empty(), "the program has ended");
+            if let Some(rest) = line.strip_prefix(begin) {
+                let number = rest.split_whitespace().next().unwrap();
+                return number.parse().unwrap();
+            }
+        }
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_program_goes_on_with_new_code_and_back() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("ticker_v1.wat", ticker(1));
+    runtimes.guests.file("ticker_v2.wat", ticker(2));
+    let mut program = Printing::start(&runtimes, &["run", "--name", "ticker", "ticker_v1.wat"]);
+    let before = program.tick("v1: tick ");
+    let moved = runtimes.run(&["reload", "ticker_v2.wat", "--json"]);
+    let moved = json(&moved.code(0).out);
+    assert_eq!(
+        (&moved["module"], &moved["result"]),
+        (&"ticker".into(), &"moved".into())
+    );
+    assert_eq!(moved["processes"][0]["kind"], "ticker");
+    assert!(moved["processes"][0]["pause_us"].is_u64());
+    let after = program.tick("v2: tick ");
+    assert!(after > before, "{before}, {after}");
+
+    let versions = json(&runtimes.run(&["versions", "--json"]).code(0).out);
+    let ticker = &versions["modules"][0];
+    assert_eq!(ticker["current"]["hash"], moved["to"]);
+    assert_eq!(ticker["old"]["hash"], moved["from"]);
+    assert_eq!(
+        (&ticker["current"]["processes"], &ticker["old"]["processes"]),
+        (&1.into(), &0.into())
+    );
+    runtimes
+        .run(&["versions"])
+        .code(0)
+        .prints("takes over ticker 1, ticker 2");
+
+    let back = runtimes.run(&["reload", "--name", "ticker", "ticker_v1.wat"]);
+    back.code(0).prints("ticker: 1 moved, longest pause");
+    assert!(program.tick("v1: tick ") > after);
+    let again = runtimes.run(&["reload", "ticker_v1.wat"]);
+    again.code(1).prints("this version is current already");
+}
+
+#[test]
+fn what_cannot_be_done_is_told_and_changes_nothing() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("ticker_v1.wat", ticker(1));
+    runtimes.guests.file("ticker_v2.wat", ticker(2));
+    runtimes
+        .run(&["reload", "ticker_v2.wat"])
+        .code(1)
+        .says(&["no runtime"]);
+    let mut program = Printing::start(&runtimes, &["run", "ticker_v1.wat"]);
+    program.tick("v1: tick ");
+    runtimes
+        .run(&["reload", "nothing.wat"])
+        .code(1)
+        .says(&["nothing.wat"]);
+    let wrong = runtimes.run(&["reload", "--module", "tocker", "ticker_v2.wat"]);
+    wrong.code(1).says(&["no module `tocker`", "`ticker_v1`"]);
+    runtimes.guests.file("half.wat", &ticker(2)[..500]);
+    runtimes
+        .run(&["reload", "half.wat"])
+        .code(1)
+        .says(&["cannot be loaded"]);
+    runtimes
+        .guests
+        .file("other.wat", "(module (func (export \"_start\")))");
+    let other = runtimes.run(&["reload", "other.wat"]);
+    other
+        .code(1)
+        .says(&["`ticker`", "_lunatic_reload_1_ticker"]);
+    let refuses = ticker(2).replace("(call $accept)", "unreachable");
+    runtimes.guests.file("refuses.wat", refuses);
+    let refuses = runtimes.run(&["reload", "refuses.wat"]);
+    refuses
+        .code(1)
+        .prints("failed: ")
+        .prints("nothing has changed");
+    runtimes
+        .run(&["reload", "ticker_v2.wat", "--timeout", "soon"])
+        .code(2)
+        .says(&["`soon` is no time"]);
+    let dry = runtimes.run(&["reload", "ticker_v2.wat", "--dry-run"]);
+    dry.code(0).prints("1 processes would move");
+    program.tick("v1: tick ");
+}
+
+#[test]
+fn a_file_is_watched_and_what_does_not_load_is_left_out() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("ticker.wat", ticker(1));
+    let mut program = Printing::start(&runtimes, &["run", "--watch", "ticker.wat"]);
+    let first = program.tick("v1: tick ");
+    runtimes.guests.file("ticker.wat", &ticker(2)[..300]);
+    thread::sleep(Duration::from_millis(500));
+    program.tick("v1: tick ");
+    runtimes.guests.file("ticker.wat", ticker(2));
+    let second = program.tick("v2: tick ");
+    assert!(second > first);
+    runtimes.guests.file("ticker.wat", ticker(1));
+    assert!(program.tick("v1: tick ") > second);
+}
+
+/// A program with a section that says nothing: another version that does the same.
+fn version_of(program: &[u8], number: u8) -> Vec<u8> {
+    let section = [0, 4, 2, b'v', b'0' + number, number];
+    [program, &section].concat()
+}
+
+/// A request on a connection; whether it is answered.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    const REQUEST: &[u8] = b"GET /process HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    if stream.write_all(REQUEST).is_err() {
+        return false;
+    }
+    let mut answer = Vec::new();
+    let mut buffer = [0; 1024];
+    // A number and a line end behind the headers.
+    while !(answer.ends_with(b"\n")
+        && answer.windows(4).any(|end| end == b"\r\n\r\n")
+        && !answer.ends_with(b"\r\n"))
+    {
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => answer.extend_from_slice(&buffer[..count]),
+        }
+    }
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+#[test]
+fn an_unmodified_server_is_replaced_under_load_and_no_request_fails() {
+    const CLIENTS: usize = 8;
+    const REPLACEMENTS: u8 = 5;
+    /// Of one connection.
+    const REQUESTS: usize = 5;
+    let runtimes = Runtimes::new();
+    let program = fs::read(rust_guest("http_server")).unwrap();
+    runtimes.guests.file("web.wasm", version_of(&program, 0));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let port = address.to_string();
+    let _web = runtimes.start(&["run", "--name", "web", "web.wasm", &port]);
+    wait_until("the server", || match TcpStream::connect(address) {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            false
+        }
+    });
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let mut stream = connect(address);
+                    for _ in 0..REQUESTS {
+                        assert!(is_answered(&mut stream), "a request has failed");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        let mut kept = Some(connect(address));
+        assert!(is_answered(kept.as_mut().unwrap()));
+        for number in 1..=REPLACEMENTS {
+            let before = answered.load(Ordering::Relaxed);
+            runtimes
+                .guests
+                .file("web.wasm", version_of(&program, number));
+            let replaced = runtimes.run(&["reload", "--others", "replace", "web.wasm"]);
+            replaced.code(0).prints("replaced by a new root process");
+            wait_until("more answers", || {
+                answered.load(Ordering::Relaxed) > before + 2 * CLIENTS * REQUESTS
+            });
+            // The old processes go on with the connections that they have, and end with them.
+            if let Some(mut kept) = kept.take() {
+                assert!(is_answered(&mut kept));
+            }
+            wait_until("the end of the old processes", || {
+                let versions = json(&runtimes.run(&["versions", "--json"]).code(0).out);
+                versions["modules"][0]["old"]["processes"] == 0
+            });
+        }
+        // One that ends before it accepts changes nothing.
+        runtimes
+            .guests
+            .file("web.wasm", "(module (func (export \"_start\")))");
+        let ended = runtimes.run(&["reload", "--others", "replace", "web.wasm"]);
+        ended
+            .code(1)
+            .prints("ended before it accepted a connection");
+        let before = answered.load(Ordering::Relaxed);
+        wait_until("more answers", || {
+            answered.load(Ordering::Relaxed) > before + 100
+        });
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
