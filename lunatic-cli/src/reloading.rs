@@ -171,7 +171,7 @@ impl Runtime {
             Others::Keep => {}
             Others::Restart | Others::Kill => self.end_others(name, how.others).await,
             Others::Replace(limits) => {
-                let Some((program, old)) = self.offering_nothing(name) else {
+                let Some((program, old)) = self.offering_nothing(name, &report) else {
                     return Ok(report);
                 };
                 let replaced = program.replace(self, &version.module, limits).await;
@@ -220,11 +220,16 @@ impl Runtime {
     }
 
     /// The program of a module and its root process, if that does not offer itself.
-    fn offering_nothing(&self, name: &str) -> Option<(Program, Process)> {
+    ///
+    /// - `report`: what has become of those that do.
+    fn offering_nothing(&self, name: &str, report: &Report) -> Option<(Program, Process)> {
         let program = self.programs.of(name)?;
         let process = program.process();
+        let mut reported = report.processes.iter();
+        let is_reported = reported.any(|reported| reported.pid == process.id());
         let offering = self.versions.old_and_offering(name);
-        let offers = offering.is_some_and(|(_, offering)| offering.contains(&process.id()));
+        let offers =
+            is_reported || offering.is_some_and(|(_, offering)| offering.contains(&process.id()));
         (!offers).then_some((program, process))
     }
 
