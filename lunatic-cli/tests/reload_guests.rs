@@ -59,7 +59,7 @@ impl App {
             "app",
             bytes,
             Reloading {
-                options: options,
+                options,
                 ..Reloading::default()
             },
         );

@@ -256,7 +256,7 @@ impl App {
             NAME,
             bytes,
             Reloading {
-                options: options,
+                options,
                 ..Reloading::default()
             },
         );
