@@ -97,6 +97,10 @@ fn a_program_goes_on_with_new_code_and_back() {
         .code(0)
         .prints("takes over ticker 1, ticker 2");
 
+    for version in ["current", "old"] {
+        assert_eq!(ticker[version]["handles"], 0, "{version}");
+    }
+
     let back = runtimes.run(&["reload", "--name", "ticker", "ticker_v1.wat"]);
     back.code(0).prints("ticker: 1 moved, longest pause");
     assert!(program.tick("v1: tick ") > after);

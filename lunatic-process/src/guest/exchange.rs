@@ -188,6 +188,7 @@ fn begin<T: ProcessHost>(
     successor.mailbox().put(message);
     Ok(Box::pin(async move {
         let mut instance = module.instantiate(successor, budget).await?;
+        drop(module);
         let memory = instance.memory();
         instance.state().process_mut().incarnation.start(memory);
         let call = instance.prepare(&export, Vec::new())?;

@@ -31,7 +31,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
             return test::run_by_cargo(&runtime, &module, &run).await;
         }
         logging::start("warn")?;
-        run_program(&runtime, &module, &path, &run).await
+        run_program(&runtime, module, &path, &run).await
     })
 }
 
@@ -71,20 +71,22 @@ fn is_test_run(run: &Run, module: &Module<State>) -> bool {
 
 async fn run_program(
     runtime: &Runtime,
-    module: &Module<State>,
+    module: Module<State>,
     path: &Path,
     run: &Run,
 ) -> Result<ExitCode, Problem> {
     if !module.exported_functions().any(|(name, _)| name == START) {
-        return Err(diagnosis::no_start(path, module));
+        return Err(diagnosis::no_start(path, &module));
     }
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &run.naming)?;
     let root = Root::new(START).config(config(path, run)?);
     let program = runtime
-        .start_program(module, root)
+        .start_program(&module, root)
         .await
         .map_err(|failure| diagnosis::not_started(path, &failure))?;
+    // An old version is to be forgotten when nothing runs it.
+    drop(module);
     let told_to_end = async { Ended::BySignal(signals.next().await) };
     let ended = async { Ended::ByItself(program.wait().await) };
     let watching = async {
