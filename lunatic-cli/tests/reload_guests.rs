@@ -254,6 +254,58 @@ fn a_server_moves_back_and_forth_with_a_changed_struct_while_many_send() {
     assert!(of_sender.iter().all(|sent| *sent > 0));
 }
 
+/// The number of lines in an answer of an echo server, and whose answer it is.
+#[track_caller]
+fn answered(answer: &str, line: &str) -> (usize, char) {
+    let rest = answer.strip_suffix(&format!(" {line}\n")).unwrap();
+    let (version, count) = rest.strip_prefix('v').unwrap().split_at(1);
+    let count = count.trim_start().split(':').next().unwrap();
+    (count.parse().unwrap(), version.chars().next().unwrap())
+}
+
+#[test]
+fn a_hundred_open_connections_stay_over_a_hundred_reloads() {
+    const THREADS: usize = 4;
+    const CLIENTS: usize = 25;
+    const RELOADS: usize = 100;
+    let versions = [rust("reload_echo_v1"), rust("reload_echo_v2")];
+    let app = App::new(&versions[0]);
+    let port = app.connect().port;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::new(port)).collect();
+                    let (mut lines, mut seen) = (0, String::new());
+                    while !is_over.load(Ordering::Relaxed) {
+                        lines += 1;
+                        for client in &mut clients {
+                            let (count, version) = answered(&client.ask("more"), "more");
+                            assert_eq!(count, lines);
+                            if !seen.contains(version) {
+                                seen.push(version);
+                            }
+                        }
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for reload in 1..=RELOADS {
+            app.moves(&versions[reload % 2]);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for thread in threads {
+            assert_eq!(
+                thread.join().unwrap().len(),
+                2,
+                "one version has not answered"
+            );
+        }
+    });
+}
+
 #[test]
 fn a_field_with_a_default_needs_no_new_version() {
     let app = App::new(&rust("reload_counter_v1"));
