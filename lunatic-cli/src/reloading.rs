@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_error::with_causes;
-use lunatic_mailbox::Pid;
-use lunatic_process::{Process, Role};
+use lunatic_process::Process;
 use lunatic_reload::{
     NamedVersions, Outcome, ProcessReport, ReloadError, ReloadOptions, ReloadResult, Report,
     Version,
 };
+
+use lunatic_supervisor::{ChildProcess, Supervisor};
 
 use crate::program::{Program, ReplaceLimits};
 use crate::runtime::Runtime;
@@ -23,7 +24,7 @@ pub enum Others {
     /// They go on with the old version.
     #[default]
     Keep,
-    /// Those that have a supervisor are killed, so that it restarts them.
+    /// Those that have a supervisor are stopped and started again by it.
     Restart,
     /// They are killed.
     Kill,
@@ -260,27 +261,21 @@ impl Runtime {
         Ok(())
     }
 
-    /// Kills processes that run the version before the current one and do not offer
-    /// themselves.
+    /// Sees to the processes that run the version before the current one and do not offer
+    /// themselves: kills them, or has their supervisors restart them.
     async fn end_others(&self, name: &str, others: Others) {
         let Some((hash, offering)) = self.versions.old_and_offering(name) else {
             return;
         };
         for process in self.processes_of(&hash).await {
-            let is_other = !offering.contains(&process.id());
-            if is_other && (others == Others::Kill || self.is_supervised(&process)) {
-                process.kill();
+            if offering.contains(&process.id()) {
+                continue;
+            }
+            match others {
+                Others::Kill => process.kill(),
+                _ => restart(&process).await,
             }
         }
-    }
-
-    fn is_supervised(&self, process: &Process) -> bool {
-        let parent = process.info().parent;
-        let is_supervisor = |parent: Pid| {
-            let parent = process.environment().process(parent);
-            parent.is_some_and(|parent| parent.role() == Role::Supervisor)
-        };
-        parent.is_some_and(is_supervisor)
     }
 
     /// The processes that run a version of a module. Each is asked.
@@ -300,6 +295,35 @@ impl Runtime {
             }
         }
         found
+    }
+}
+
+/// Has the supervisor of a process, if it has one, stop it and start it again. That is no
+/// restart that counts against the intensity of the supervisor, as it is asked for.
+async fn restart(process: &Process) {
+    let environment = process.environment();
+    let parent = process.info().parent;
+    let parent = parent.and_then(|parent| environment.process(parent));
+    let Some(supervisor) = parent.and_then(Supervisor::of) else {
+        return;
+    };
+    let children = supervisor.which_children().await.unwrap_or_default();
+    let is_it = |child: &&ChildProcess| {
+        let of_child = child.process.as_ref();
+        of_child.is_some_and(|of_child| of_child.id() == process.id())
+    };
+    let Some(child) = children.iter().find(is_it) else {
+        return;
+    };
+    let name = child.info.name.to_string();
+    match supervisor.terminate_child(name.clone()).await {
+        Ok(()) => {
+            if let Err(error) = supervisor.restart_child(name).await {
+                tracing::warn!("a child was not started again: {error}");
+            }
+        }
+        // It was made from a template, so it can only be killed; that counts.
+        Err(_) => process.kill(),
     }
 }
 

@@ -169,6 +169,65 @@ fn a_file_is_watched_and_what_does_not_load_is_left_out() {
     assert!(program.tick("v1: tick ") > second);
 }
 
+/// A program that offers nothing and says its version again and again.
+fn repeats(version: u32) -> String {
+    format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (import "lunatic::process" "sleep_ms" (func $sleep_ms (param i64)))
+        (memory (export "memory") 1)
+        (data (i32.const 16) "version {version}\n")
+        (func (export "_start")
+            (loop $again
+                (i32.store (i32.const 0) (i32.const 16))
+                (i32.store (i32.const 4) (i32.const 10))
+                (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (call $sleep_ms (i64.const 20))
+                (br $again))))"#
+    )
+}
+
+/// The number of the version that the next line is of.
+fn version(program: &mut Printing) -> u32 {
+    let line = program.line();
+    let version = line.trim_end().rsplit(' ').next().unwrap();
+    version.parse().unwrap()
+}
+
+#[test]
+fn processes_that_offer_nothing_are_kept_or_restarted_by_their_supervisor() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("worker.wat", repeats(1));
+    runtimes.guests.file("second.wat", repeats(2));
+    let manifest = "[[children]]\nname = \"worker\"\ncount = 2\nmodule = \"worker.wat\"\n";
+    runtimes.guests.file("app.toml", manifest);
+    let mut program = Printing::start(&runtimes, &["start", "app.toml"]);
+    assert_eq!(version(&mut program), 1);
+    runtimes.run(&["reload", "second.wat"]).code(0);
+    for _ in 0..10 {
+        assert_eq!(version(&mut program), 1);
+    }
+    // One that dies comes back as the current version.
+    let listed = runtimes.run(&["ps", "--json", "--filter", "worker-1"]);
+    let pid = json(&listed.code(0).out)[0]["pid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    runtimes.run(&["kill", &pid]).code(0);
+    while version(&mut program) != 2 {}
+    runtimes.guests.file("worker.wat", repeats(1));
+    runtimes
+        .run(&["reload", "worker.wat", "--others", "restart"])
+        .code(0);
+    let versions = json(&runtimes.run(&["versions", "--json"]).code(0).out);
+    assert_eq!(versions["modules"][0]["old"]["processes"], 0);
+    for _ in 0..10 {
+        version(&mut program);
+    }
+    assert_eq!([version(&mut program), version(&mut program)], [1, 1]);
+}
+
 /// A program with a section that says nothing: another version that does the same.
 fn version_of(program: &[u8], number: u8) -> Vec<u8> {
     let section = [0, 4, 2, b'v', b'0' + number, number];
