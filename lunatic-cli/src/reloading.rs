@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use async_io::Timer;
+use futures_lite::future;
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_error::with_causes;
 use lunatic_process::Process;
@@ -278,8 +281,15 @@ impl Runtime {
         }
     }
 
-    /// The processes that run a version of a module. Each is asked.
+    /// The processes that run a version of a module. Each is asked; one that does not answer
+    /// in time, as it has used up its CPU time for example, is left out.
     pub(crate) async fn processes_of(&self, hash: &[u8; 32]) -> Vec<Process> {
+        /// How long one process may take.
+        const PATIENCE: Duration = Duration::from_millis(200);
+        /// When all have taken so long, each has only [`LITTLE_PATIENCE`].
+        const PATIENCE_FOR_ALL: Duration = Duration::from_secs(5);
+        const LITTLE_PATIENCE: Duration = Duration::from_millis(2);
+        let started = Instant::now();
         let hash = ModuleHash::from_bytes(*hash).to_string();
         let mut found = Vec::new();
         for environment in self.environments() {
@@ -288,7 +298,15 @@ impl Runtime {
                     // It is native.
                     continue;
                 }
-                let described = process.describe().await;
+                let patience = match started.elapsed() < PATIENCE_FOR_ALL {
+                    true => PATIENCE,
+                    false => LITTLE_PATIENCE,
+                };
+                let late = async {
+                    Timer::after(patience).await;
+                    None
+                };
+                let described = future::or(process.describe(), late).await;
                 if described.is_some_and(|described| described.module_hash == hash) {
                     found.push(process);
                 }
