@@ -20,6 +20,7 @@ use crate::message::{Message, Tag};
 use crate::payers::Refusal;
 use crate::queue::{Payer, Progress, Search};
 use crate::queued::{Queued, Unused};
+use crate::resource::NotTransferable;
 use crate::wanted::Wanted;
 
 /// How much a [`Mailbox`] holds.
@@ -54,6 +55,9 @@ pub enum SendError {
     Refused(Message, Exceeded),
     /// The sender has no right to send to the process.
     Denied(Message),
+    /// The process is on another node, and the message has a resource that cannot leave this
+    /// one.
+    NotTransferable(Message, NotTransferable),
 }
 
 impl fmt::Display for SendError {
@@ -63,6 +67,7 @@ impl fmt::Display for SendError {
             SendError::Full(_) => f.write_str("the mailbox is full"),
             SendError::Refused(_, exceeded) => exceeded.fmt(f),
             SendError::Denied(_) => f.write_str("the sender may not send to this process"),
+            SendError::NotTransferable(_, error) => error.fmt(f),
         }
     }
 }

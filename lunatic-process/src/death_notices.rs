@@ -71,7 +71,11 @@ impl DeathNotices {
                 undisturbed(&self.process, || hook(&self.reason));
             } else if let Some((receiver, signal)) = self.next_notice() {
                 // A process that has ended meanwhile need not be told.
-                self.process.environment().signal(receiver, signal).ok();
+                let from = self.process.id();
+                self.process
+                    .environment()
+                    .signal(from, receiver, signal)
+                    .ok();
             } else {
                 self.end();
                 return true;

@@ -111,6 +111,8 @@ pub struct SpawnOptions {
     /// Messages to processes whose account is neither its own nor below it are refused,
     /// except to the process that spawns it.
     pub sends_within_branch: bool,
+    /// What is done with it before any of its code runs, after it was linked.
+    pub at_birth: Option<AtBirth>,
     /// Its body answers [requests](crate::Request), as wasm instances do.
     pub answers_requests: bool,
     /// How much its mailbox holds.
@@ -127,6 +129,23 @@ pub struct SpawnOptions {
     pub trap_exits: bool,
     /// The name for people, in logs.
     pub label: Option<Arc<str>>,
+}
+
+/// What is done with a new process before any of its code runs.
+#[derive(Clone)]
+pub struct AtBirth(Arc<dyn Fn(&Process) + Send + Sync>);
+
+impl AtBirth {
+    /// - `act`: must not block.
+    pub fn new(act: impl Fn(&Process) + Send + Sync + 'static) -> AtBirth {
+        AtBirth(Arc::new(act))
+    }
+}
+
+impl fmt::Debug for AtBirth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtBirth")
+    }
 }
 
 /// A link between a process and the one it spawns.
@@ -262,6 +281,9 @@ impl Environment {
         if let Some(link) = &options.link {
             link_at_birth(link, &process);
         }
+        if let Some(AtBirth(act)) = &options.at_birth {
+            act(&process);
+        }
         let context = Context {
             process: process.clone(),
             mailbox,
@@ -304,23 +326,27 @@ impl Environment {
     /// Queues a message for a process, of this node or another; drops it if there
     /// is no such process. This is the one way by which messages leave a process.
     ///
-    /// - `from`: the account of the sender, to which the message is charged until it is
-    ///   received; `None` if it is sent by the host.
+    /// - `from`: the sender, to whose account the message is charged until it is received;
+    ///   `None` if it is sent by the host.
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox of the process is full, or the account has
-    /// no memory left.
-    pub fn send(&self, from: Option<&Account>, to: Pid, message: Message) -> Result<(), SendError> {
+    /// Hands the message back if the mailbox of the process is full, the account has
+    /// no memory left, or the message cannot leave this node and would have to.
+    pub fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
         if !self.is_local(to) {
-            // A receiver that cannot be reached is like one that has ended.
-            self.inner.config.peers.send(to, message).ok();
-            return Ok(());
+            return match self.inner.config.peers.send(from, to, message) {
+                // A receiver that cannot be reached is like one that has ended.
+                Err(SendError::Closed(_)) => Ok(()),
+                sent => sent,
+            };
         }
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
         let processes = &self.inner.processes;
-        match processes.with(to, |process| process.deliver(from, message)) {
+        match processes.with(to, |process| {
+            process.deliver(from.map(Process::account), message)
+        }) {
             None | Some(Ok(None) | Err(SendError::Closed(_))) => {}
             Some(Ok(Some(waker))) => waker.wake(),
             Some(Err(refused)) => return Err(refused),
@@ -331,13 +357,15 @@ impl Environment {
     /// Applies a signal to a process, of this node or another. This is the one way
     /// by which signals leave a process.
     ///
+    /// - `from`: in whose name.
+    ///
     /// # Errors
     ///
     /// [`ExitReason::NoProcess`] if there is no such process, or it has ended;
     /// [`ExitReason::NoConnection`] if its node cannot be reached.
-    pub fn signal(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    pub fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
         if !self.is_local(to) {
-            let sent = self.inner.config.peers.signal(to, signal);
+            let sent = self.inner.config.peers.signal(from, to, signal);
             return sent.map_err(|NoConnection| ExitReason::NoConnection);
         }
         let process = self.process(to).ok_or(ExitReason::NoProcess)?;

@@ -141,7 +141,7 @@ host_functions! {
 impl Post for Process {
     fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError> {
         match self.may_send_to(to) {
-            true => self.environment().send(Some(self.account()), to, message),
+            true => self.environment().send(Some(self), to, message),
             false => Err(SendError::Denied(message)),
         }
     }

@@ -53,7 +53,8 @@ mod table;
 
 pub use config::{FUEL_UNIT, ProcessConfig};
 pub use environment::{
-    Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions, WeakEnvironment,
+    AtBirth, Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
+    WeakEnvironment,
 };
 pub use exit::ExitReason;
 pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, Shutdown};

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use async_io::Timer;
+use event_listener::EventListener;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use tracing::Level;
 
@@ -24,6 +25,8 @@ pub(crate) struct Life<F> {
     waker: Option<Waker>,
     /// Rings when the process may run again, if its account has used up its CPU time.
     pause: Option<Box<Timer>>,
+    /// The body is not polled before this.
+    hold: Option<EventListener>,
     /// Somebody else tells of its failure.
     awaited: bool,
 }
@@ -35,6 +38,7 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             body: Some(Box::pin(body)),
             waker: None,
             pause: None,
+            hold: None,
             awaited,
         }
     }
@@ -43,6 +47,9 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
     fn live(&mut self, cx: &mut Context<'_>) -> Poll<ExitReason> {
         if let Some(reason) = self.process.pending_exit() {
             return Poll::Ready(reason);
+        }
+        if self.is_held(cx) {
+            return Poll::Pending;
         }
         let started = self.process.is_measured().then(Instant::now);
         if started.is_some_and(|now| self.is_paused(now, cx)) {
@@ -79,6 +86,22 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             cx.waker().wake_by_ref();
         }
         true
+    }
+
+    /// Whether the process is held; see [`Process::hold_until`]. The task is woken when it
+    /// is not any more.
+    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(hold) = self.process.take_hold() {
+            self.hold = Some(hold);
+        }
+        let Some(hold) = &mut self.hold else {
+            return false;
+        };
+        let is_held = Pin::new(hold).poll(cx).is_pending();
+        if !is_held {
+            self.hold = None;
+        }
+        is_held
     }
 
     fn keep_waker(&mut self, waker: &Waker) {

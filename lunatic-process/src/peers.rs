@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid};
+use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid, SendError};
 
+use crate::process::Process;
 use crate::signal::Signal;
 
 /// The connections of this node to others: how messages and signals reach the
@@ -18,8 +19,8 @@ use crate::signal::Signal;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid};
-/// use lunatic_process::{EnvironmentConfig, NoConnection, Peers, Signal};
+/// use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid, SendError};
+/// use lunatic_process::{EnvironmentConfig, NoConnection, Peers, Process, Signal};
 ///
 /// /// A connection to one node.
 /// #[derive(Debug)]
@@ -30,12 +31,12 @@ use crate::signal::Signal;
 /// }
 ///
 /// impl Peers for Connection {
-///     fn send(&self, to: Pid, message: Message) -> Result<(), NoConnection> {
-///         self.node_id(to.node()).ok_or(NoConnection)?;
-///         self.messages.try_send((to, message)).map_err(|_| NoConnection)
+///     fn send(&self, _: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
+///         let refused = self.messages.try_send((to, message)).map_err(|error| error.into_inner());
+///         refused.map_err(|(_, message)| SendError::Closed(message))
 ///     }
 ///
-///     fn signal(&self, to: Pid, signal: Signal) -> Result<(), NoConnection> {
+///     fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection> {
 ///         self.node_id(to.node()).ok_or(NoConnection)?;
 ///         self.signals.try_send((to, signal)).map_err(|_| NoConnection)
 ///     }
@@ -53,23 +54,30 @@ use crate::signal::Signal;
 /// # }
 /// ```
 pub trait Peers: fmt::Debug + Send + Sync {
-    /// Queues a message for a process of another node.
+    /// Queues a message for a process of another node, behind the messages and signals
+    /// that the same process has sent it before.
+    ///
+    /// - `from`: who sends, and pays for the message until it has left this node. If much
+    ///   is queued for the other node, it is [held](Process::hold_until). `None` is the host.
     ///
     /// # Errors
     ///
-    /// [`NoConnection`] if it is known that it cannot arrive. As with a local process
-    /// that has ended, the message is dropped.
-    fn send(&self, to: Pid, message: Message) -> Result<(), NoConnection>;
+    /// Hands the message back: [`SendError::Closed`] if it is known that it cannot arrive,
+    /// [`SendError::Refused`] if the sender has no memory left for it, and
+    /// [`SendError::NotTransferable`] if it has a resource that cannot leave the node.
+    fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError>;
 
     /// Queues a signal for a process of another node, behind the messages and
     /// signals that the same process has sent it before.
+    ///
+    /// - `from`: in whose name it is sent.
     ///
     /// # Errors
     ///
     /// [`NoConnection`] if it is known that it cannot arrive. If the connection
     /// is lost later, the implementation itself tells the links and monitors of
     /// this node.
-    fn signal(&self, to: Pid, signal: Signal) -> Result<(), NoConnection>;
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection>;
 
     /// The id of the node with this number, if there is a connection to it.
     fn node_id(&self, number: NodeNumber) -> Option<NodeId>;
@@ -84,11 +92,11 @@ pub struct NoConnection;
 pub struct NoPeers;
 
 impl Peers for NoPeers {
-    fn send(&self, _: Pid, _: Message) -> Result<(), NoConnection> {
-        Err(NoConnection)
+    fn send(&self, _: Option<&Process>, _: Pid, message: Message) -> Result<(), SendError> {
+        Err(SendError::Closed(message))
     }
 
-    fn signal(&self, _: Pid, _: Signal) -> Result<(), NoConnection> {
+    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), NoConnection> {
         Err(NoConnection)
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use event_listener::Event;
+use event_listener::{Event, EventListener};
 use lunatic_account::Account;
 use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
@@ -74,6 +74,8 @@ mod attention {
     pub(super) const REQUEST: u8 = 2;
     /// The CPU time is to be measured.
     pub(super) const MEASURE: u8 = 4;
+    /// There is a [`Control::hold`](super::Control::hold).
+    pub(super) const HOLD: u8 = 8;
 }
 
 /// What signals change. No value of foreign code is dropped, and no foreign code
@@ -85,6 +87,8 @@ struct Control {
     /// Why it has ended.
     ended: Option<ExitReason>,
     requests: RequestQueue,
+    /// The body is not polled before this.
+    hold: Option<EventListener>,
     /// Wakes the task to let it see to what needs its attention.
     waker: Option<Waker>,
     label: Option<Arc<str>>,
@@ -100,7 +104,7 @@ pub(crate) struct Teardown {
     pub(crate) at_exit: Vec<ExitHook>,
     pub(crate) label: Option<Arc<str>>,
     /// To be dropped outside of all locks.
-    _leftovers: (RequestQueue, Option<Waker>),
+    _leftovers: (RequestQueue, Option<Waker>, Option<EventListener>),
 }
 
 impl Process {
@@ -132,6 +136,7 @@ impl Process {
                     pending_exit: None,
                     ended: None,
                     requests: RequestQueue::default(),
+                    hold: None,
                     waker: None,
                     label: options.label.clone(),
                     at_exit: Vec::new(),
@@ -265,7 +270,7 @@ impl Process {
         self.signal(Signal::Link { peer, tag }).ok();
         let own_id = self.id();
         let other_end = Signal::Link { peer: own_id, tag };
-        if let Err(reason) = self.environment().signal(peer, other_end) {
+        if let Err(reason) = self.environment().signal(own_id, peer, other_end) {
             self.link_died(peer, tag, reason);
         } else if let Some(reason) = self.exit_reason() {
             // It has ended since, and could not tell the other end.
@@ -293,7 +298,7 @@ impl Process {
         let watcher = self.id();
         let monitored = self
             .environment()
-            .signal(process, Signal::Monitor { watcher });
+            .signal(watcher, process, Signal::Monitor { watcher });
         if monitored == Err(ExitReason::NoConnection) {
             self.signal(Signal::ProcessDied { process }).ok();
         }
@@ -497,7 +502,7 @@ impl Process {
     /// Sends a signal to another process. What cannot be delivered is of no
     /// further concern.
     fn signal_to(&self, process: Pid, signal: Signal) {
-        self.environment().signal(process, signal).ok();
+        self.environment().signal(self.id(), process, signal).ok();
     }
 
     fn link_died(&self, peer: Pid, tag: Option<Tag>, reason: ExitReason) {
@@ -550,6 +555,31 @@ impl Process {
         drop(replaced);
     }
 
+    /// Lets the body run only after an event, from its next suspension point on: what it
+    /// sends has to leave the node first, for example. A kill ends it all the same.
+    ///
+    /// - `event`: replaces one that it is held by already.
+    pub fn hold_until(&self, event: EventListener) {
+        let mut control = self.inner.control.lock();
+        let replaced = control.hold.replace(event);
+        self.call_attention(&control, attention::HOLD);
+        drop(control);
+        drop(replaced);
+    }
+
+    /// Takes out what the process is held by, if anything is.
+    #[inline]
+    pub(crate) fn take_hold(&self) -> Option<EventListener> {
+        if self.inner.attention.load(Ordering::Acquire) & attention::HOLD == 0 {
+            return None;
+        }
+        let mut control = self.inner.control.lock();
+        self.inner
+            .attention
+            .fetch_and(!attention::HOLD, Ordering::Relaxed);
+        control.hold.take()
+    }
+
     /// Closes the mailbox and returns what was in it. From here on the process accepts
     /// no messages.
     pub(crate) fn close_mailbox(&self) -> Leftover {
@@ -565,7 +595,11 @@ impl Process {
             relations: std::mem::take(&mut control.relations),
             at_exit: std::mem::take(&mut control.at_exit),
             label: control.label.clone(),
-            _leftovers: (std::mem::take(&mut control.requests), control.waker.take()),
+            _leftovers: (
+                std::mem::take(&mut control.requests),
+                control.waker.take(),
+                control.hold.take(),
+            ),
         };
         drop(control);
         teardown

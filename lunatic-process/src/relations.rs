@@ -5,6 +5,7 @@ use std::collections::{hash_map, hash_set};
 use lunatic_mailbox::{DataMessage, Message, Pid, PidMap, PidSet, Tag};
 
 use crate::exit::ExitReason;
+use crate::failure::Failure;
 use crate::signal::{LinkNotice, Signal};
 
 impl From<LinkNotice> for Reaction {
@@ -85,6 +86,10 @@ impl Relations {
             }
             Signal::StopMonitoring { watcher } => {
                 self.watchers.remove(&watcher);
+            }
+            Signal::MailboxFull { receiver } => {
+                let full = format!("the mailbox of process {receiver} is full");
+                return Reaction::Die(Failure::new(full).into());
             }
             Signal::ProcessDied { process } => {
                 return Reaction::Deliver(Message::ProcessDied { process });

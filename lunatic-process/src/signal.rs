@@ -58,6 +58,12 @@ pub enum Signal {
         /// Who asks.
         watcher: Pid,
     },
+    /// A message of yours to a process of another node was refused, as its mailbox is
+    /// full. You end, as if you had sent it within a node and it had been a trap.
+    MailboxFull {
+        /// To whom the message was.
+        receiver: Pid,
+    },
     /// `process`, monitored by you, has ended.
     ProcessDied {
         /// Who has ended.

@@ -236,7 +236,13 @@ fn a_flooder_reaches_its_own_limit_while_others_still_send() {
         memory: 64 << 10,
         ..AccountLimits::default()
     };
-    let [flooder, other] = [(); 2].map(|()| environment.account().branch(limits).unwrap());
+    let [flooder, other] = [(); 2].map(|()| {
+        let options = SpawnOptions {
+            account: Some(environment.account().branch(limits).unwrap()),
+            ..SpawnOptions::default()
+        };
+        environment.spawn(options, |_| future::pending()).unwrap()
+    });
     let send = |from| environment.send(Some(from), receiver.id(), DataMessage::default().into());
     let refused = (0..10_000).find_map(|_| send(&flooder).err());
     assert!(
@@ -247,8 +253,8 @@ fn a_flooder_reaches_its_own_limit_while_others_still_send() {
     assert!(receiver.is_alive());
     receiver.kill();
     end_of(&receiver);
-    assert_eq!(flooder.used(Kind::Memory), 0);
-    assert_eq!(other.used(Kind::Memory), 0);
+    assert_eq!(flooder.account().used(Kind::Memory), 0);
+    assert_eq!(other.account().used(Kind::Memory), 0);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
-use lunatic_mailbox::{DataMessage, Mailbox, Message, NodeId, NodeNumber, Pid, Tag, Wanted};
+use lunatic_mailbox::{
+    DataMessage, Mailbox, Message, NodeId, NodeNumber, Pid, SendError, Tag, Wanted,
+};
 use lunatic_process::{
     Environment, EnvironmentConfig, ExitReason, LinkNotice, NoConnection, Peers, Process, Signal,
     SpawnOptions,
@@ -22,11 +24,13 @@ struct Recorder {
 }
 
 impl Peers for Recorder {
-    fn send(&self, to: Pid, message: Message) -> Result<(), NoConnection> {
+    fn send(&self, _: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
+        if connected(to).is_err() {
+            return Err(SendError::Closed(message));
+        }
         let Message::Data(data) = message else {
             panic!("only data is sent");
         };
-        connected(to)?;
         self.messages
             .lock()
             .unwrap()
@@ -34,7 +38,7 @@ impl Peers for Recorder {
         Ok(())
     }
 
-    fn signal(&self, to: Pid, signal: Signal) -> Result<(), NoConnection> {
+    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection> {
         connected(to)?;
         self.signals.lock().unwrap().push((to, signal));
         Ok(())
@@ -111,7 +115,7 @@ fn what_is_for_a_process_of_another_node_never_reaches_a_local_namesake() {
             watcher: process.id(),
         },
     ] {
-        environment.signal(namesake, signal).unwrap();
+        environment.signal(remote(1), namesake, signal).unwrap();
     }
     process.link(namesake, Tag::new(3));
     process.unlink(namesake);
@@ -184,7 +188,7 @@ fn a_node_that_is_alone_reaches_nobody() {
     environment
         .send(None, namesake, DataMessage::default().into())
         .unwrap();
-    let killed = environment.signal(namesake, Signal::Kill);
+    let killed = environment.signal(remote(1), namesake, Signal::Kill);
     assert_eq!(killed, Err(ExitReason::NoConnection));
     assert!(process.is_alive());
     assert!(mailbox.try_receive(&Wanted::Any).is_none());

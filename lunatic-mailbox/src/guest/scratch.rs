@@ -208,6 +208,9 @@ impl<P: Post> GuestMailbox<P> {
                 (message, Misuse::refused(reason))
             }
             Err(SendError::Refused(message, exceeded)) => (message, exceeded.into()),
+            Err(SendError::NotTransferable(message, error)) => {
+                (message, Misuse::refused(error.to_string()))
+            }
             Err(SendError::Denied(message)) => (
                 message,
                 Misuse::Denied("send to processes outside of its branch"),

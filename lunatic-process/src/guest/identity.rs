@@ -101,9 +101,10 @@ fn stop_monitoring<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Re
 /// Traps without the right to signal that process.
 fn kill<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
     let process = signalled(&caller, process_id)?;
-    let environment = own(&caller).environment();
+    let own = own(&caller);
     // A process that has ended, or cannot be reached, need not be killed.
-    environment.signal(process, Signal::Kill).ok();
+    let environment = own.environment();
+    environment.signal(own.id(), process, Signal::Kill).ok();
     Ok(())
 }
 

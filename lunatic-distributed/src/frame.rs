@@ -1,0 +1,134 @@
+//! What nodes write to each other.
+
+use lunatic_mailbox::{EncodedResource, Pid, Tag};
+use lunatic_process::{ExitReason, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::global::GlobalFrame;
+use crate::groups::GroupFrame;
+use crate::handshake::{Hello, Refusal, Welcome};
+
+/// The version of everything in this file; nodes of different versions refuse each other.
+pub const PROTOCOL: u16 = 1;
+
+/// The lane of what is about the nodes themselves.
+pub(crate) const CONTROL: u8 = 0;
+
+/// Pairs of processes share so many lanes, which begin at 1.
+const PAIR_LANES: u8 = 32;
+
+/// The lane of modules, behind all others.
+pub(crate) const CODE: u8 = PAIR_LANES + 1;
+
+/// How many lanes a connection has.
+pub const LANES: u8 = PAIR_LANES + 2;
+
+/// The longest message, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// What is longer is sent in pieces of this size, in bytes, between those of others.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
+
+/// The longest unit that a lane is given, in bytes.
+pub const MAX_UNIT_BYTES: usize = 128 << 10;
+
+/// One thing that a node tells another. A unit of a lane is one or more of them, one
+/// behind the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Frame<'a> {
+    /// The first frame of who has dialled.
+    Hello(Box<Hello>),
+    /// The answer: there is a session.
+    Welcome(Box<Welcome>),
+    /// The answer: there is none, and why.
+    Refuse(Refusal),
+    /// Are you there?
+    Ping(u32),
+    /// Yes.
+    Pong(u32),
+    /// The sender leaves the cluster.
+    Leave,
+    /// Memberships of groups.
+    Groups(GroupFrame),
+    /// Names that are unique in the cluster.
+    Global(GlobalFrame),
+    /// A message from one process to another.
+    Message {
+        from: Pid,
+        to: Pid,
+        tag: Option<Tag>,
+        #[serde(borrow)]
+        bytes: &'a [u8],
+        resources: Vec<Option<EncodedResource>>,
+    },
+    /// A signal that is about no link.
+    Signal { from: Pid, to: Pid, signal: Signal },
+    /// `from` is linked to `to`.
+    Link {
+        from: Pid,
+        to: Pid,
+        /// What `from` is told when `to` dies.
+        tag: Option<Tag>,
+        /// What `to` is told when `from` dies.
+        back: Option<Tag>,
+    },
+    /// `from` has undone its link to `to`.
+    Unlink { from: Pid, to: Pid, id: u64 },
+    /// `from` knows that; the answer to each [`Frame::Unlink`].
+    Unlinked { from: Pid, to: Pid, id: u64 },
+    /// `from`, linked to `to`, has ended.
+    LinkDied {
+        from: Pid,
+        to: Pid,
+        tag: Option<Tag>,
+        reason: ExitReason,
+    },
+    /// `from` does not exist, which `to` wanted to monitor.
+    NoProcess { from: Pid, to: Pid },
+    /// Something is asked of the node.
+    Request {
+        id: u64,
+        from: Pid,
+        #[serde(borrow)]
+        request: &'a [u8],
+    },
+    /// The answer to a [`Frame::Request`].
+    Response {
+        id: u64,
+        to: Pid,
+        #[serde(borrow)]
+        response: &'a [u8],
+    },
+    /// A part of a frame that is longer than a piece.
+    Piece {
+        transfer: u32,
+        /// The length of the whole frame, in bytes.
+        length: u32,
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
+}
+
+impl Frame<'_> {
+    /// Appends the frame to a unit.
+    pub(crate) fn append_to(&self, unit: &mut Vec<u8>) {
+        let begun = std::mem::take(unit);
+        // Nothing in a frame can fail to be written to a vector.
+        *unit = postcard::to_extend(self, begun).unwrap_or_default();
+    }
+
+    /// The frame alone.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.append_to(&mut bytes);
+        bytes
+    }
+}
+
+/// The lane for what one process sends to another.
+pub(crate) fn lane_of(from: Pid, to: Pid) -> u8 {
+    // Counters are consecutive, so that neighbours get different lanes.
+    let mixed = from.to_bits().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ to.to_bits();
+    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    1 + (mixed >> 59) as u8 % PAIR_LANES
+}

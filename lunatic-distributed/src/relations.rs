@@ -1,0 +1,240 @@
+//! Links and monitors between the processes of two nodes, as one of them sees them.
+
+use std::collections::{HashMap, HashSet};
+
+use lunatic_mailbox::{Pid, Tag};
+use lunatic_process::{ExitReason, Signal};
+
+use crate::frame::Frame;
+
+/// So many relations one node may have to another.
+pub(crate) const MAX_RELATIONS: usize = 1 << 20;
+
+/// The links and monitors of a session. When the session ends, each of them is told once.
+///
+/// A link can be made and undone from both ends at the same time. An unlink therefore has
+/// an id and is acknowledged, as since OTP 23: until then, what the other end says of the
+/// link was said before it knew, and counts for nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Relations {
+    /// By the end here and the other one.
+    links: HashMap<(Pid, Pid), Link>,
+    /// The processes here that monitor one there: watcher and watched.
+    watching: HashSet<(Pid, Pid)>,
+    /// The processes there that monitor one here: watched and watcher.
+    watched: HashSet<(Pid, Pid)>,
+    last_unlink: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Link {
+    /// Has what the end here is told when the other end dies.
+    Linked(Option<Tag>),
+    /// Undone from here by the unlink of this id.
+    Unlinking(u64),
+}
+
+/// There are as many relations as there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TooMany;
+
+impl Relations {
+    /// What is written to the other node for a signal of a process of this one; nothing, if
+    /// it says nothing new.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`].
+    pub(crate) fn outgoing(
+        &mut self,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<Option<Frame<'static>>, TooMany> {
+        let frame = match signal {
+            Signal::Link { tag, .. } => return self.link(from, to, tag, tag).map(Some),
+            Signal::Unlink { .. } => self.unlink(from, to),
+            Signal::LinkDied { tag, reason, .. } => {
+                match self.links.remove_if(&(from, to), Link::is_linked) {
+                    true => Some(Frame::LinkDied {
+                        from,
+                        to,
+                        tag,
+                        reason,
+                    }),
+                    false => None,
+                }
+            }
+            Signal::Monitor { .. } => {
+                self.check_room()?;
+                self.watching.insert((from, to));
+                Some(Frame::Signal { from, to, signal })
+            }
+            Signal::StopMonitoring { .. } => {
+                let was_watching = self.watching.remove(&(from, to));
+                was_watching.then_some(Frame::Signal { from, to, signal })
+            }
+            Signal::ProcessDied { .. } => {
+                let was_watched = self.watched.remove(&(from, to));
+                was_watched.then_some(Frame::Signal { from, to, signal })
+            }
+            signal => Some(Frame::Signal { from, to, signal }),
+        };
+        Ok(frame)
+    }
+
+    /// Links a process here to one there.
+    ///
+    /// - `tag`: what the process here is told when the other dies.
+    /// - `back`: what the other is told.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`].
+    pub(crate) fn link(
+        &mut self,
+        from: Pid,
+        to: Pid,
+        tag: Option<Tag>,
+        back: Option<Tag>,
+    ) -> Result<Frame<'static>, TooMany> {
+        self.check_room()?;
+        self.links.insert((from, to), Link::Linked(tag));
+        Ok(Frame::Link {
+            from,
+            to,
+            tag,
+            back,
+        })
+    }
+
+    fn unlink(&mut self, from: Pid, to: Pid) -> Option<Frame<'static>> {
+        let link = self.links.get_mut(&(from, to))?;
+        if let Link::Unlinking(_) = link {
+            return None;
+        }
+        self.last_unlink += 1;
+        let id = self.last_unlink;
+        *link = Link::Unlinking(id);
+        Some(Frame::Unlink { from, to, id })
+    }
+
+    /// A process there is linked to one here. Returns whether that counts.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`].
+    pub(crate) fn linked(
+        &mut self,
+        there: Pid,
+        here: Pid,
+        back: Option<Tag>,
+    ) -> Result<bool, TooMany> {
+        if let Some(Link::Unlinking(_)) = self.links.get(&(here, there)) {
+            return Ok(false);
+        }
+        self.check_room()?;
+        self.links.insert((here, there), Link::Linked(back));
+        Ok(true)
+    }
+
+    /// A process there has undone its link. Returns whether there was one.
+    pub(crate) fn unlinked(&mut self, there: Pid, here: Pid) -> bool {
+        self.links.remove_if(&(here, there), Link::is_linked)
+    }
+
+    /// The other node knows of an unlink.
+    pub(crate) fn unlink_known(&mut self, there: Pid, here: Pid, id: u64) {
+        let is_that = |link: &Link| matches!(link, Link::Unlinking(known) if *known == id);
+        self.links.remove_if(&(here, there), is_that);
+    }
+
+    /// A process there that is linked to one here has died. Returns whether that counts.
+    pub(crate) fn link_died(&mut self, there: Pid, here: Pid) -> bool {
+        self.links.remove_if(&(here, there), Link::is_linked)
+    }
+
+    /// A process there monitors one here.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`].
+    pub(crate) fn monitored(&mut self, there: Pid, here: Pid) -> Result<(), TooMany> {
+        self.check_room()?;
+        self.watched.insert((here, there));
+        Ok(())
+    }
+
+    /// A process there no longer monitors one here.
+    pub(crate) fn no_longer_monitored(&mut self, there: Pid, here: Pid) {
+        self.watched.remove(&(here, there));
+    }
+
+    /// A process there has ended, or never was. Returns whether one here monitors it.
+    pub(crate) fn process_died(&mut self, there: Pid, here: Pid) -> bool {
+        self.watching.remove(&(here, there))
+    }
+
+    /// A process here has ended: the processes there that it monitored.
+    pub(crate) fn watcher_ended(&mut self, here: Pid) -> Vec<Pid> {
+        let ended: Vec<_> = self
+            .watching
+            .extract_if(|(watcher, _)| *watcher == here)
+            .collect();
+        ended.into_iter().map(|(_, watched)| watched).collect()
+    }
+
+    /// Who is told what when the connection is lost. Nothing is left.
+    pub(crate) fn end(&mut self) -> Vec<(Pid, Pid, Signal)> {
+        let links = self.links.drain().filter_map(|((here, there), link)| {
+            let Link::Linked(tag) = link else {
+                return None;
+            };
+            let died = Signal::LinkDied {
+                peer: there,
+                tag,
+                reason: ExitReason::NoConnection,
+            };
+            Some((there, here, died))
+        });
+        let watching = self.watching.drain().map(|(here, there)| {
+            let died = Signal::ProcessDied { process: there };
+            (there, here, died)
+        });
+        let watched = self.watched.drain().map(|(here, there)| {
+            let stop = Signal::StopMonitoring { watcher: there };
+            (there, here, stop)
+        });
+        links.chain(watching).chain(watched).collect()
+    }
+
+    fn check_room(&self) -> Result<(), TooMany> {
+        let count = self.links.len() + self.watching.len() + self.watched.len();
+        match count < MAX_RELATIONS {
+            true => Ok(()),
+            false => Err(TooMany),
+        }
+    }
+}
+
+impl Link {
+    fn is_linked(&self) -> bool {
+        matches!(self, Link::Linked(_))
+    }
+}
+
+/// Removes what meets a condition.
+trait RemoveIf<K, V> {
+    /// Returns whether it was there and met it.
+    fn remove_if(&mut self, key: &K, condition: impl FnOnce(&V) -> bool) -> bool;
+}
+
+impl<K: Eq + std::hash::Hash, V> RemoveIf<K, V> for HashMap<K, V> {
+    fn remove_if(&mut self, key: &K, condition: impl FnOnce(&V) -> bool) -> bool {
+        let meets_it = self.get(key).is_some_and(condition);
+        if meets_it {
+            self.remove(key);
+        }
+        meets_it
+    }
+}
