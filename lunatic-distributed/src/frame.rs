@@ -42,6 +42,8 @@ pub(crate) enum Frame<'a> {
     Welcome(Box<Welcome>),
     /// The answer: there is none, and why.
     Refuse(Refusal),
+    /// Who has dialled knows of the session: the other side may send.
+    Ready,
     /// Are you there?
     Ping(u32),
     /// Yes.

@@ -1,12 +1,59 @@
-//! Nodes and what passes between them.
-//!
-//! So far there is one node, which is alone. What a guest can ask of it is
-//! answered truthfully: its number is 0, it knows no others, and what needs
-//! another node traps (ABI §8, "not distributed").
+//! Distributed nodes: one system over many machines.
 //!
 //! # Layout
 //!
+//! What follows are state machines without IO and clock:
+//!
+//! - `cluster`: [`Cluster`], what a node does with its connections; `cluster/greeting`, how
+//!   sessions begin, and `cluster/frames`, what arrives in them.
+//! - `session`, `sessions`: [`Session`], what passes between two nodes, and all of them, which
+//!   the processes of a node use.
+//! - `relations`: links and monitors between the processes of two nodes.
+//! - `outgoing`, `incoming`: what waits to be sent, in order and in pieces; and the pieces.
+//! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
+//! - `groups`, `global`: memberships of groups, and names that are unique in the cluster.
+//! - `frame`, `handshake`, `node_info`: what nodes write to each other.
+//! - `local`: [`LocalNode`], what the cluster needs of the node it runs on.
+//!
+//! And with IO:
+//!
 //! - `guest`: the namespace `lunatic::distributed` (feature `guest`, on by default).
+//!
+//! # Invariants
+//!
+//! - A session is one connection. What passes in it from one process to another arrives in
+//!   order and at most once.
+//! - When a session ends, each link and monitor across it is told, before another session with
+//!   the same node begins; nothing of the one is in the other.
+//! - A node speaks for its own processes only.
 
+mod cluster;
+mod dials;
+mod frame;
+mod global;
+mod groups;
 #[cfg(feature = "guest")]
 pub mod guest;
+mod handshake;
+mod incoming;
+mod local;
+mod membership;
+mod name;
+mod node_info;
+mod outgoing;
+mod query;
+mod relations;
+mod session;
+mod sessions;
+
+pub use cluster::{Action, Cluster, Connection, Decide, close_code};
+pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES, PROTOCOL};
+pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
+pub use groups::GroupChange;
+pub use handshake::Refusal;
+pub use local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
+pub use name::NodeName;
+pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
+pub use query::{BadQuery, Query};
+pub use session::{Responder, Session};
+pub use sessions::Sessions;

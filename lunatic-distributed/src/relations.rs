@@ -19,10 +19,12 @@ pub(crate) const MAX_RELATIONS: usize = 1 << 20;
 pub(crate) struct Relations {
     /// By the end here and the other one.
     links: HashMap<(Pid, Pid), Link>,
-    /// The processes here that monitor one there: watcher and watched.
-    watching: HashSet<(Pid, Pid)>,
+    /// The processes there that each process here monitors.
+    watching: HashMap<Pid, HashSet<Pid>>,
     /// The processes there that monitor one here: watched and watcher.
     watched: HashSet<(Pid, Pid)>,
+    /// How many entries all of these have.
+    count: usize,
     last_unlink: u64,
 }
 
@@ -55,7 +57,7 @@ impl Relations {
             Signal::Link { tag, .. } => return self.link(from, to, tag, tag).map(Some),
             Signal::Unlink { .. } => self.unlink(from, to),
             Signal::LinkDied { tag, reason, .. } => {
-                match self.links.remove_if(&(from, to), Link::is_linked) {
+                match self.remove_link(from, to, Link::is_linked) {
                     true => Some(Frame::LinkDied {
                         from,
                         to,
@@ -67,15 +69,17 @@ impl Relations {
             }
             Signal::Monitor { .. } => {
                 self.check_room()?;
-                self.watching.insert((from, to));
+                if self.watching.entry(from).or_default().insert(to) {
+                    self.count += 1;
+                }
                 Some(Frame::Signal { from, to, signal })
             }
             Signal::StopMonitoring { .. } => {
-                let was_watching = self.watching.remove(&(from, to));
+                let was_watching = self.stop_watching(from, to);
                 was_watching.then_some(Frame::Signal { from, to, signal })
             }
             Signal::ProcessDied { .. } => {
-                let was_watched = self.watched.remove(&(from, to));
+                let was_watched = self.stop_being_watched(from, to);
                 was_watched.then_some(Frame::Signal { from, to, signal })
             }
             signal => Some(Frame::Signal { from, to, signal }),
@@ -99,7 +103,7 @@ impl Relations {
         back: Option<Tag>,
     ) -> Result<Frame<'static>, TooMany> {
         self.check_room()?;
-        self.links.insert((from, to), Link::Linked(tag));
+        self.insert_link(from, to, tag);
         Ok(Frame::Link {
             from,
             to,
@@ -134,24 +138,24 @@ impl Relations {
             return Ok(false);
         }
         self.check_room()?;
-        self.links.insert((here, there), Link::Linked(back));
+        self.insert_link(here, there, back);
         Ok(true)
     }
 
     /// A process there has undone its link. Returns whether there was one.
     pub(crate) fn unlinked(&mut self, there: Pid, here: Pid) -> bool {
-        self.links.remove_if(&(here, there), Link::is_linked)
+        self.remove_link(here, there, Link::is_linked)
     }
 
     /// The other node knows of an unlink.
     pub(crate) fn unlink_known(&mut self, there: Pid, here: Pid, id: u64) {
         let is_that = |link: &Link| matches!(link, Link::Unlinking(known) if *known == id);
-        self.links.remove_if(&(here, there), is_that);
+        self.remove_link(here, there, is_that);
     }
 
     /// A process there that is linked to one here has died. Returns whether that counts.
     pub(crate) fn link_died(&mut self, there: Pid, here: Pid) -> bool {
-        self.links.remove_if(&(here, there), Link::is_linked)
+        self.remove_link(here, there, Link::is_linked)
     }
 
     /// A process there monitors one here.
@@ -161,31 +165,32 @@ impl Relations {
     /// [`TooMany`].
     pub(crate) fn monitored(&mut self, there: Pid, here: Pid) -> Result<(), TooMany> {
         self.check_room()?;
-        self.watched.insert((here, there));
+        if self.watched.insert((here, there)) {
+            self.count += 1;
+        }
         Ok(())
     }
 
     /// A process there no longer monitors one here.
     pub(crate) fn no_longer_monitored(&mut self, there: Pid, here: Pid) {
-        self.watched.remove(&(here, there));
+        self.stop_being_watched(here, there);
     }
 
     /// A process there has ended, or never was. Returns whether one here monitors it.
     pub(crate) fn process_died(&mut self, there: Pid, here: Pid) -> bool {
-        self.watching.remove(&(here, there))
+        self.stop_watching(here, there)
     }
 
     /// A process here has ended: the processes there that it monitored.
     pub(crate) fn watcher_ended(&mut self, here: Pid) -> Vec<Pid> {
-        let ended: Vec<_> = self
-            .watching
-            .extract_if(|(watcher, _)| *watcher == here)
-            .collect();
-        ended.into_iter().map(|(_, watched)| watched).collect()
+        let watched = self.watching.remove(&here).unwrap_or_default();
+        self.count -= watched.len();
+        watched.into_iter().collect()
     }
 
     /// Who is told what when the connection is lost. Nothing is left.
     pub(crate) fn end(&mut self) -> Vec<(Pid, Pid, Signal)> {
+        self.count = 0;
         let links = self.links.drain().filter_map(|((here, there), link)| {
             let Link::Linked(tag) = link else {
                 return None;
@@ -197,9 +202,11 @@ impl Relations {
             };
             Some((there, here, died))
         });
-        let watching = self.watching.drain().map(|(here, there)| {
-            let died = Signal::ProcessDied { process: there };
-            (there, here, died)
+        let watching = self.watching.drain().flat_map(|(here, watched)| {
+            watched.into_iter().map(move |there| {
+                let died = Signal::ProcessDied { process: there };
+                (there, here, died)
+            })
         });
         let watched = self.watched.drain().map(|(here, there)| {
             let stop = Signal::StopMonitoring { watcher: there };
@@ -209,32 +216,53 @@ impl Relations {
     }
 
     fn check_room(&self) -> Result<(), TooMany> {
-        let count = self.links.len() + self.watching.len() + self.watched.len();
-        match count < MAX_RELATIONS {
+        match self.count < MAX_RELATIONS {
             true => Ok(()),
             false => Err(TooMany),
         }
+    }
+
+    fn insert_link(&mut self, here: Pid, there: Pid, tag: Option<Tag>) {
+        if self
+            .links
+            .insert((here, there), Link::Linked(tag))
+            .is_none()
+        {
+            self.count += 1;
+        }
+    }
+
+    /// Removes a link that meets a condition, and returns whether there was one.
+    fn remove_link(&mut self, here: Pid, there: Pid, condition: impl Fn(&Link) -> bool) -> bool {
+        let meets_it = self.links.get(&(here, there)).is_some_and(condition);
+        if meets_it {
+            self.links.remove(&(here, there));
+            self.count -= 1;
+        }
+        meets_it
+    }
+
+    fn stop_watching(&mut self, here: Pid, there: Pid) -> bool {
+        let Some(watched) = self.watching.get_mut(&here) else {
+            return false;
+        };
+        let was_watching = watched.remove(&there);
+        if watched.is_empty() {
+            self.watching.remove(&here);
+        }
+        self.count -= usize::from(was_watching);
+        was_watching
+    }
+
+    fn stop_being_watched(&mut self, here: Pid, there: Pid) -> bool {
+        let was_watched = self.watched.remove(&(here, there));
+        self.count -= usize::from(was_watched);
+        was_watched
     }
 }
 
 impl Link {
     fn is_linked(&self) -> bool {
         matches!(self, Link::Linked(_))
-    }
-}
-
-/// Removes what meets a condition.
-trait RemoveIf<K, V> {
-    /// Returns whether it was there and met it.
-    fn remove_if(&mut self, key: &K, condition: impl FnOnce(&V) -> bool) -> bool;
-}
-
-impl<K: Eq + std::hash::Hash, V> RemoveIf<K, V> for HashMap<K, V> {
-    fn remove_if(&mut self, key: &K, condition: impl FnOnce(&V) -> bool) -> bool {
-        let meets_it = self.get(key).is_some_and(condition);
-        if meets_it {
-            self.remove(key);
-        }
-        meets_it
     }
 }

@@ -266,16 +266,26 @@ impl DataMessage {
     ///
     /// [`NotTransferable`] names the first resource that cannot leave this node.
     pub fn to_wire(&self) -> Result<WireMessage, NotTransferable> {
+        Ok(WireMessage {
+            tag: self.tag,
+            bytes: self.buffer.to_vec(),
+            resources: self.encode_resources()?,
+        })
+    }
+
+    /// The resources by index, in the form in which they cross to another node, `None` for
+    /// those that were taken out.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTransferable`] names the first resource that cannot leave this node.
+    pub fn encode_resources(&self) -> Result<Vec<Option<EncodedResource>>, NotTransferable> {
         let slots = self.resources.iter().flat_map(|resources| &resources.slots);
         let encoded = |slot: &ResourceSlot| {
             let resource = slot.as_ref().map(|resource| resource.encode());
             resource.transpose()
         };
-        Ok(WireMessage {
-            tag: self.tag,
-            bytes: self.buffer.to_vec(),
-            resources: slots.map(encoded).collect::<Result<_, _>>()?,
-        })
+        slots.map(encoded).collect()
     }
 
     /// Returns whether a resource was ever pushed, even if it was taken out since.

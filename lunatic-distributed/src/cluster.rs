@@ -1,0 +1,501 @@
+//! What a node does with its connections: a state machine without IO and clock.
+
+mod frames;
+mod greeting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+
+use crate::NodeName;
+use crate::dials::Dials;
+use crate::frame::Frame;
+use crate::global::{GlobalNames, Output};
+use crate::groups::{GroupChange, GroupReplica};
+use crate::handshake::{Hello, Refusal};
+use crate::incoming::Incoming;
+use crate::local::{LocalNode, NodeEvent};
+use crate::membership::{Change, Membership};
+use crate::node_info::NodeInfo;
+use crate::session::Session;
+use crate::sessions::Sessions;
+
+/// How long a connection may take to say who it is.
+const GREETING_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a node may take to answer when another wants its name.
+const HOLDER_LIMIT: Duration = Duration::from_millis(1500);
+
+/// How much later the node with the higher id dials, so that both do not do it at once.
+const SECOND_DIALLER: Duration = Duration::from_millis(500);
+
+/// The number of a connection, chosen by who makes connections; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Connection(pub u64);
+
+/// The codes with which connections are closed.
+pub mod close_code {
+    /// The session is not needed, or another takes its place.
+    pub const DONE: u32 = 0;
+    /// The node has left the cluster.
+    pub const LEFT: u32 = 1;
+    /// The session was refused.
+    pub const REFUSED: u32 = 2;
+    /// What was received is not in the protocol.
+    pub const PROTOCOL: u32 = 3;
+    /// The other node has said nothing in time.
+    pub const TIMED_OUT: u32 = 4;
+    /// The certificate is not accepted any more.
+    pub const NOT_TRUSTED: u32 = 5;
+}
+
+/// What is to be done with connections, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dial an address; then comes [`Cluster::connected`] or [`Cluster::dial_failed`].
+    Dial(SocketAddr),
+    /// Write a unit to the lane 0 of a connection.
+    Write(Connection, Vec<u8>),
+    /// Send a datagram.
+    Datagram(Connection, Vec<u8>),
+    /// Close a connection with one of the [codes](close_code); nothing more is said of it.
+    Close(Connection, u32, &'static str),
+}
+
+/// One node of a cluster, from its own point of view.
+///
+/// What happens to connections comes in, each time with the time; what is to be done comes
+/// out of [`take_actions`](Cluster::take_actions). What processes send each other does not pass
+/// through here: it is in the [`Session`]s.
+pub struct Cluster {
+    own: NodeInfo,
+    started: Instant,
+    local: Arc<dyn LocalNode>,
+    sessions: Arc<Sessions>,
+    connections: BTreeMap<Connection, Known>,
+    dials: Dials,
+    membership: Membership,
+    groups: GroupReplica,
+    global: GlobalNames,
+    registrations: HashMap<u64, Decide>,
+    last_registration: u64,
+    actions: Vec<Action>,
+    random: u64,
+    is_leaving: bool,
+    /// It has been part of a cluster.
+    has_joined: bool,
+}
+
+/// Is called with the decision about a name.
+pub type Decide = Box<dyn FnOnce(Result<(), crate::NameTaken>) + Send>;
+
+/// A connection.
+struct Known {
+    /// The name in the certificate.
+    name: NodeName,
+    /// The address that was dialled, if this node has.
+    dialled: Option<SocketAddr>,
+    state: State,
+    incoming: Incoming,
+}
+
+enum State {
+    /// One side has to speak.
+    Greeting {
+        until: Instant,
+    },
+    /// Somebody of the same name as another is asked whether it still lives.
+    Waiting {
+        hello: Box<Hello>,
+        holder: Connection,
+        until: Instant,
+    },
+    Open(Arc<Session>),
+}
+
+impl Cluster {
+    /// - `random`: the seed of the random choices.
+    pub fn new(
+        own: NodeInfo,
+        local: Arc<dyn LocalNode>,
+        sessions: Arc<Sessions>,
+        random: u64,
+        now: Instant,
+    ) -> Cluster {
+        Cluster {
+            started: now,
+            membership: Membership::new(&own, random),
+            global: GlobalNames::new(own.id),
+            own,
+            local,
+            sessions,
+            connections: BTreeMap::new(),
+            dials: Dials::default(),
+            groups: GroupReplica::default(),
+            registrations: HashMap::new(),
+            last_registration: 0,
+            actions: Vec::new(),
+            random: random | 1,
+            is_leaving: false,
+            has_joined: false,
+        }
+    }
+
+    /// This node.
+    pub fn own(&self) -> &NodeInfo {
+        &self.own
+    }
+
+    /// What is to be done since the last call.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The addresses to ask for other nodes, as long as this one lives.
+    pub fn set_seeds(&mut self, seeds: &[SocketAddr], now: Instant) {
+        self.dials.set_seeds(seeds, now);
+    }
+
+    /// When [`tick`](Cluster::tick) is to be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let limits = self
+            .connections
+            .values()
+            .filter_map(|known| match &known.state {
+                State::Greeting { until } | State::Waiting { until, .. } => Some(*until),
+                State::Open(_) => None,
+            });
+        let times = limits.chain(self.dials.deadline());
+        times.chain(self.membership.deadline()).min()
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.end_greetings(now);
+        self.membership.tick(now);
+        self.follow_gossip(now);
+        if !self.is_leaving {
+            let due = self.dials.due(now);
+            self.actions.extend(due.into_iter().map(Action::Dial));
+        }
+    }
+
+    /// There is a connection.
+    ///
+    /// - `name`: the name in the certificate of the other side.
+    /// - `dialled`: the address, if this node has dialled it.
+    pub fn connected(
+        &mut self,
+        connection: Connection,
+        name: NodeName,
+        dialled: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let until = now + GREETING_LIMIT;
+        let is_of_use = !self.is_leaving
+            && (dialled.is_none() || self.session_named(&name).is_none())
+            && self.dialled_before(&name, dialled).is_none();
+        if !is_of_use {
+            if let Some(address) = dialled {
+                // If it is a second address of a node, it is asked again when the session ends.
+                self.dials.failed(address, now, 1.0);
+                self.note_session_at(address, &name, now);
+            }
+            self.close(connection, close_code::DONE, "not needed");
+            return;
+        }
+        if dialled.is_some() {
+            let hello = Frame::Hello(Box::new(self.hello(now)));
+            self.actions
+                .push(Action::Write(connection, hello.to_bytes()));
+        }
+        let known = Known {
+            name,
+            dialled,
+            state: State::Greeting { until },
+            incoming: Incoming::default(),
+        };
+        self.connections.insert(connection, known);
+    }
+
+    /// A dial has come to nothing.
+    pub fn dial_failed(&mut self, address: SocketAddr, now: Instant) {
+        let jitter = self.random();
+        self.dials.failed(address, now, jitter);
+    }
+
+    /// A connection has ended.
+    ///
+    /// - `left`: the other side has said that it leaves.
+    pub fn closed(&mut self, connection: Connection, left: bool, now: Instant) {
+        let Some(known) = self.connections.remove(&connection) else {
+            return;
+        };
+        match known.state {
+            State::Open(session) => {
+                self.session_ended(&session, left, now);
+                self.holder_ended(connection, now);
+            }
+            _ => self.greeting_failed(known.dialled, now),
+        }
+    }
+
+    /// A datagram has come.
+    pub fn datagram(&mut self, connection: Connection, bytes: &[u8], now: Instant) {
+        let known = self.connections.get(&connection);
+        if known.is_some_and(|known| matches!(known.state, State::Open(_))) {
+            self.membership.datagram(bytes, now);
+            self.follow_gossip(now);
+        }
+    }
+
+    /// A process of this node has joined or left a group that all nodes share.
+    pub fn group_changed(&mut self, change: GroupChange) {
+        let frame = Frame::Groups(self.groups.change(change));
+        for session in self.sessions.all() {
+            session.control(&frame);
+        }
+    }
+
+    /// A process of this node wants a name that is unique in the cluster.
+    pub fn register_global(&mut self, name: String, process: Pid, decide: Decide) {
+        self.last_registration += 1;
+        self.registrations.insert(self.last_registration, decide);
+        let sessions = self.sessions.all();
+        let nodes = sessions.iter().map(|session| session.node().id.number());
+        self.global
+            .register(self.last_registration, name, process, nodes);
+        self.follow_global();
+    }
+
+    /// A process of this node gives up a name that is unique in the cluster, or has ended.
+    pub fn unregister_global(&mut self, name: &str, process: Pid) {
+        self.global.unregister(name, process);
+        self.follow_global();
+    }
+
+    /// This node leaves the cluster: it tells the others, dials nobody and takes nobody in.
+    pub fn leave(&mut self, now: Instant) {
+        self.is_leaving = true;
+        self.membership.leave(now);
+        self.follow_gossip(now);
+        for session in self.sessions.all() {
+            session.control(&Frame::Leave);
+        }
+    }
+
+    /// The nodes that gossip knows to live, this one not among them.
+    pub fn known_nodes(&self) -> Vec<NodeId> {
+        self.membership.members().map(|member| member.id).collect()
+    }
+
+    /// Ends the session with a node whose certificate is not accepted any more.
+    pub fn distrust(&mut self, name: &NodeName, now: Instant) {
+        let of_name = |(_, known): &(&Connection, &Known)| known.name == *name;
+        let connections: Vec<_> = self
+            .connections
+            .iter()
+            .filter(of_name)
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in connections {
+            self.close(connection, close_code::NOT_TRUSTED, "not trusted");
+            self.closed(connection, false, now);
+        }
+    }
+
+    /// The cluster remembers another start of a node of this name: this one is later.
+    fn restart_as(&mut self, generation: u64) {
+        self.own.generation = generation;
+        let seed = self.random.wrapping_add(generation);
+        self.membership = Membership::new(&self.own, seed);
+    }
+
+    fn close(&mut self, connection: Connection, code: u32, reason: &'static str) {
+        self.actions.push(Action::Close(connection, code, reason));
+    }
+
+    fn hello(&self, now: Instant) -> Hello {
+        Hello {
+            protocol: crate::frame::PROTOCOL,
+            node: self.own.clone(),
+            uptime: now.saturating_duration_since(self.started),
+        }
+    }
+
+    /// Begins a session over a connection.
+    fn begin_session(
+        &mut self,
+        connection: Connection,
+        node: NodeInfo,
+        is_ready: bool,
+        now: Instant,
+    ) {
+        let session = self.sessions.begin(connection, node.clone(), is_ready);
+        self.has_joined = true;
+        let Some(known) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        known.state = State::Open(session.clone());
+        if let Some(address) = known.dialled {
+            self.dials.done(address);
+            self.dials.session_begun(address, node.id, now);
+        }
+        self.dials.session_begun(node.address, node.id, now);
+        for frame in self.groups.all() {
+            session.control(&Frame::Groups(frame));
+        }
+        self.global.session_begun(node.id.number());
+        self.membership.connected(&node, now);
+        self.local.node_event(NodeEvent::Up(node));
+        self.follow_global();
+        self.follow_gossip(now);
+    }
+
+    /// Tells everybody that a session has ended.
+    fn session_ended(&mut self, session: &Arc<Session>, left: bool, now: Instant) {
+        let left = left || session.has_left();
+        let node = session.node().clone();
+        self.sessions.end(session);
+        for (there, here, signal) in session.end() {
+            // Who has ended meanwhile need not be told.
+            self.local.signal(there, here, signal).ok();
+        }
+        let number = node.id.number();
+        for change in self.groups.forget(number) {
+            self.local.group_changed(change);
+        }
+        self.global.session_ended(number);
+        self.dials
+            .session_ended(node.id, now, self.dial_delay(node.id));
+        if left {
+            self.dials.forget(node.address, node.id);
+            self.membership.left(&node, now);
+        }
+        self.local.node_event(NodeEvent::Down { node, left });
+        self.follow_global();
+        self.follow_gossip(now);
+    }
+
+    /// The node with the lower id dials first.
+    fn dial_delay(&self, other: NodeId) -> Duration {
+        match self.own.id < other {
+            true => Duration::from_millis(50),
+            false => SECOND_DIALLER,
+        }
+    }
+
+    /// Does what gossip has made necessary.
+    fn follow_gossip(&mut self, now: Instant) {
+        for change in self.membership.take_changes() {
+            match change {
+                Change::Up(member) if member.id != self.own.id => {
+                    let after = self.dial_delay(member.id);
+                    self.dials.learn(member.address, member.id, now, after);
+                }
+                Change::Down(member) => self.dials.is_down(member.address, member.id),
+                Change::Up(_) => {}
+            }
+        }
+        for (to, bytes) in self.membership.take_datagrams() {
+            if let Some(session) = self.sessions.get(to.id.number())
+                && session.node().id == to.id
+            {
+                let datagram = Action::Datagram(session.connection(), bytes);
+                self.actions.push(datagram);
+            }
+        }
+    }
+
+    /// Does what the state of the names has made necessary.
+    fn follow_global(&mut self) {
+        for output in self.global.take_outputs() {
+            match output {
+                Output::To(node, frame) => {
+                    if let Some(session) = self.sessions.get(node) {
+                        session.control(&Frame::Global(frame));
+                    }
+                }
+                Output::ToAll(frame) => {
+                    let frame = Frame::Global(frame);
+                    for session in self.sessions.all() {
+                        session.control(&frame);
+                    }
+                }
+                Output::Decided {
+                    registration,
+                    result,
+                } => {
+                    if let Some(decide) = self.registrations.remove(&registration) {
+                        decide(result);
+                    }
+                }
+                Output::Lost {
+                    name,
+                    process,
+                    winner,
+                } => self.local.global_name_lost(&name, process, winner),
+                Output::Changed { name, process } => {
+                    self.local.global_name_changed(&name, process);
+                }
+            }
+        }
+    }
+
+    fn session_named(&self, name: &NodeName) -> Option<(Connection, Arc<Session>)> {
+        let open = self
+            .connections
+            .iter()
+            .filter_map(|(connection, known)| match &known.state {
+                State::Open(session) if known.name == *name => Some((*connection, session.clone())),
+                _ => None,
+            });
+        open.last()
+    }
+
+    /// A connection to a node of this name that this node has dialled at another address,
+    /// and that waits for the answer.
+    fn dialled_before(&self, name: &NodeName, dialled: Option<SocketAddr>) -> Option<Connection> {
+        dialled?;
+        self.greeting_dialled(name)
+    }
+
+    fn note_session_at(&mut self, address: SocketAddr, name: &NodeName, now: Instant) {
+        if let Some((_, session)) = self.session_named(name) {
+            self.dials.session_begun(address, session.node().id, now);
+        }
+    }
+
+    /// A number from 0 to 1.
+    fn random(&mut self) -> f64 {
+        // xorshift64*: for jitter it is random enough.
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let bits = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
+        bits as f64 / (1_u64 << 53) as f64
+    }
+
+    fn number_is_of(&self, number: NodeNumber) -> Option<Arc<Session>> {
+        self.sessions.get(number)
+    }
+
+    fn refuse(&mut self, connection: Connection, refusal: Refusal) {
+        tracing::debug!("refused a node: {refusal}");
+        let frame = Frame::Refuse(refusal);
+        self.actions
+            .push(Action::Write(connection, frame.to_bytes()));
+        // The other side closes, or time does.
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("own", &self.own.name)
+            .finish_non_exhaustive()
+    }
+}

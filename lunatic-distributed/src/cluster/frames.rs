@@ -1,0 +1,309 @@
+//! What arrives in a session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use lunatic_mailbox::Pid;
+use lunatic_process::{ExitReason, Signal};
+
+use crate::cluster::{Cluster, Connection, State, close_code};
+use crate::frame::{CONTROL, Frame};
+use crate::local::{Answer, Incoming};
+use crate::session::Session;
+
+/// A frame that no node writes.
+struct BadFrame(&'static str);
+
+impl Cluster {
+    /// Takes in a unit of a connection.
+    ///
+    /// - `lane`: where it has arrived.
+    pub fn unit(&mut self, connection: Connection, lane: u8, unit: &[u8], now: Instant) {
+        let Some((_, session)) = self.open_session(connection) else {
+            self.greeting_unit(connection, lane, unit, now);
+            return;
+        };
+        let mut rest = unit;
+        while !rest.is_empty() {
+            let taken = postcard::take_from_bytes(rest).map_err(|_| BadFrame("not readable"));
+            let taken = taken.and_then(|(frame, behind)| {
+                rest = behind;
+                self.frame(connection, &session, lane, frame, now)
+            });
+            if let Err(BadFrame(reason)) = taken {
+                return self.end_for(connection, &session, reason, now);
+            }
+            if !self.connections.contains_key(&connection) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn open_session(
+        &self,
+        connection: Connection,
+    ) -> Option<(Connection, Arc<Session>)> {
+        match &self.connections.get(&connection)?.state {
+            State::Open(session) => Some((connection, session.clone())),
+            _ => None,
+        }
+    }
+
+    /// Ends a session whose other side does not keep to the protocol.
+    fn end_for(
+        &mut self,
+        connection: Connection,
+        session: &Arc<Session>,
+        reason: &'static str,
+        now: Instant,
+    ) {
+        let node = &session.node().name;
+        tracing::warn!(%node, "what the node writes is not in the protocol: {reason}");
+        self.close(connection, close_code::PROTOCOL, reason);
+        self.closed(connection, false, now);
+    }
+
+    fn frame(
+        &mut self,
+        connection: Connection,
+        session: &Arc<Session>,
+        lane: u8,
+        frame: Frame<'_>,
+        now: Instant,
+    ) -> Result<(), BadFrame> {
+        match frame {
+            Frame::Piece {
+                transfer,
+                length,
+                bytes,
+            } => {
+                let Some(known) = self.connections.get_mut(&connection) else {
+                    return Ok(());
+                };
+                let piece = known.incoming.piece(lane, transfer, length, bytes);
+                let whole = piece.map_err(|_| BadFrame("a piece that does not fit"))?;
+                let Some(whole) = whole else {
+                    return Ok(());
+                };
+                match postcard::from_bytes(&whole) {
+                    Ok(Frame::Piece { .. }) | Err(_) => Err(BadFrame("not readable")),
+                    Ok(frame) => self.frame(connection, session, lane, frame, now),
+                }
+            }
+            frame if lane == CONTROL => self.control_frame(connection, session, frame, now),
+            frame => self.process_frame(session, lane, frame),
+        }
+    }
+
+    /// A frame about the nodes themselves.
+    fn control_frame(
+        &mut self,
+        connection: Connection,
+        session: &Arc<Session>,
+        frame: Frame<'_>,
+        now: Instant,
+    ) -> Result<(), BadFrame> {
+        let node = session.node().id.number();
+        match frame {
+            Frame::Ready => session.set_ready(),
+            Frame::Ping(number) => session.control(&Frame::Pong(number)),
+            Frame::Pong(_) => self.holder_answered(connection),
+            Frame::Leave => {
+                session.set_left();
+                self.close(connection, close_code::LEFT, "left");
+                self.closed(connection, true, now);
+            }
+            Frame::Groups(frame) => {
+                for change in self.groups.received(node, frame) {
+                    self.local.group_changed(change);
+                }
+            }
+            Frame::Global(frame) => {
+                self.global.received(node, frame);
+                self.follow_global();
+            }
+            _ => return Err(BadFrame("a frame that does not belong there")),
+        }
+        Ok(())
+    }
+
+    /// A frame between processes.
+    fn process_frame(
+        &mut self,
+        session: &Arc<Session>,
+        lane: u8,
+        frame: Frame<'_>,
+    ) -> Result<(), BadFrame> {
+        let between = |from: Pid, to: Pid| {
+            let is_right =
+                from.node() == session.node().id.number() && to.node() == self.own.id.number();
+            is_right
+                .then_some(())
+                .ok_or(BadFrame("in the name of another node"))
+        };
+        match frame {
+            Frame::Message {
+                from,
+                to,
+                tag,
+                bytes,
+                resources,
+            } => {
+                between(from, to)?;
+                let message = Incoming {
+                    from,
+                    to,
+                    tag,
+                    bytes,
+                    resources,
+                };
+                if self.local.deliver(message).is_err() {
+                    let full = Signal::MailboxFull { receiver: to };
+                    session.signal(to, from, full).ok();
+                }
+            }
+            Frame::Signal { from, to, signal } => {
+                between(from, to)?;
+                self.signal_received(session, from, to, signal)?;
+            }
+            Frame::Link {
+                from,
+                to,
+                tag,
+                back,
+            } => {
+                between(from, to)?;
+                let linked = session.with_relations(|relations| relations.linked(from, to, back));
+                match linked {
+                    Some(Ok(true)) => self.link_received(session, from, to, tag, back),
+                    Some(Err(_)) => {
+                        let reason = ExitReason::NoConnection;
+                        session.write(to, from, &link_died(to, from, tag, reason));
+                    }
+                    Some(Ok(false)) | None => {}
+                }
+            }
+            Frame::Unlink { from, to, id } => {
+                between(from, to)?;
+                let unlinked = session.with_relations(|relations| relations.unlinked(from, to));
+                if unlinked == Some(true) {
+                    let unlink = Signal::Unlink { peer: from };
+                    self.local.signal(from, to, unlink).ok();
+                }
+                let (from, to) = (to, from);
+                session.write(from, to, &Frame::Unlinked { from, to, id });
+            }
+            Frame::Unlinked { from, to, id } => {
+                between(from, to)?;
+                session.with_relations(|relations| relations.unlink_known(from, to, id));
+            }
+            Frame::LinkDied {
+                from,
+                to,
+                tag,
+                reason,
+            } => {
+                between(from, to)?;
+                let counts = session.with_relations(|relations| relations.link_died(from, to));
+                if counts == Some(true) {
+                    let peer = from;
+                    let died = Signal::LinkDied { peer, tag, reason };
+                    self.local.signal(from, to, died).ok();
+                }
+            }
+            Frame::NoProcess { from, to } => {
+                between(from, to)?;
+                session.with_relations(|relations| relations.process_died(from, to));
+            }
+            Frame::Request { id, from, request } => {
+                between(from, crate::session::host_of(self.own.id.number()))?;
+                let answer = Answer::new(session, lane, from, id);
+                self.local.request(from, request, answer);
+            }
+            Frame::Response { id, to, response } => {
+                between(crate::session::host_of(session.node().id.number()), to)?;
+                if let Some(respond) = session.take_responder(id) {
+                    respond(Ok(response));
+                }
+            }
+            _ => return Err(BadFrame("a frame that does not belong there")),
+        }
+        Ok(())
+    }
+
+    /// A process there is linked to one here, if that lives.
+    fn link_received(
+        &self,
+        session: &Arc<Session>,
+        from: Pid,
+        to: Pid,
+        tag: Option<lunatic_mailbox::Tag>,
+        back: Option<lunatic_mailbox::Tag>,
+    ) {
+        // What this process tells the other when it dies is what that is to be told.
+        let link = Signal::Link { peer: from, tag };
+        if let Err(reason) = self.local.signal(from, to, link) {
+            session.with_relations(|relations| relations.link_died(from, to));
+            session.write(to, from, &link_died(to, from, tag, reason));
+        }
+        let _ = back;
+    }
+
+    fn signal_received(
+        &self,
+        session: &Arc<Session>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), BadFrame> {
+        let speaks_for = |named: Pid| match named == from {
+            true => Ok(()),
+            false => Err(BadFrame("in the name of another process")),
+        };
+        match &signal {
+            Signal::Kill => {}
+            Signal::Exit { from, .. } => speaks_for(*from)?,
+            Signal::MailboxFull { receiver } => speaks_for(*receiver)?,
+            Signal::Monitor { watcher } => {
+                speaks_for(*watcher)?;
+                let monitored = session.with_relations(|relations| relations.monitored(from, to));
+                let is_kept = matches!(monitored, Some(Ok(())));
+                if !is_kept || self.local.signal(from, to, signal).is_err() {
+                    session.with_relations(|relations| relations.no_longer_monitored(from, to));
+                    let (from, to) = (to, from);
+                    session.write(from, to, &Frame::NoProcess { from, to });
+                }
+                return Ok(());
+            }
+            Signal::StopMonitoring { watcher } => {
+                speaks_for(*watcher)?;
+                session.with_relations(|relations| relations.no_longer_monitored(from, to));
+            }
+            Signal::ProcessDied { process } => {
+                speaks_for(*process)?;
+                let counts = session.with_relations(|relations| relations.process_died(from, to));
+                if counts != Some(true) {
+                    return Ok(());
+                }
+            }
+            _ => return Err(BadFrame("a signal that does not leave a node")),
+        }
+        // Who has ended meanwhile need not be told.
+        self.local.signal(from, to, signal).ok();
+        Ok(())
+    }
+}
+
+fn link_died(
+    from: Pid,
+    to: Pid,
+    tag: Option<lunatic_mailbox::Tag>,
+    reason: ExitReason,
+) -> Frame<'static> {
+    Frame::LinkDied {
+        from,
+        to,
+        tag,
+        reason,
+    }
+}

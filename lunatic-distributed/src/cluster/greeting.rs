@@ -1,0 +1,286 @@
+//! The beginning of a session: who takes whom.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::NodeName;
+use crate::cluster::{Cluster, Connection, HOLDER_LIMIT, State, close_code};
+use crate::frame::{CONTROL, Frame, PROTOCOL};
+use crate::handshake::{Hello, Refusal, Welcome, protocol_of_hello};
+use crate::local::NodeEvent;
+use crate::session::Session;
+
+impl Cluster {
+    /// Takes in a unit of a connection on which there is no session yet.
+    pub(super) fn greeting_unit(
+        &mut self,
+        connection: Connection,
+        lane: u8,
+        unit: &[u8],
+        now: Instant,
+    ) {
+        let Some(known) = self.connections.get(&connection) else {
+            return;
+        };
+        if lane != CONTROL {
+            return self.drop_greeting(connection, now);
+        }
+        let dialled = known.dialled;
+        if dialled.is_none() && protocol_of_hello(unit).is_some_and(|other| other != PROTOCOL) {
+            return self.refuse(connection, Refusal::Protocol { version: PROTOCOL });
+        }
+        match (postcard::from_bytes(unit), dialled) {
+            (Ok(Frame::Hello(hello)), None) => self.hello_received(connection, hello, now),
+            (Ok(Frame::Welcome(welcome)), Some(address)) => {
+                self.welcome_received(connection, address, *welcome, now);
+            }
+            (Ok(Frame::Refuse(refusal)), Some(address)) => {
+                self.refused(connection, address, refusal, now);
+            }
+            _ => self.drop_greeting(connection, now),
+        }
+    }
+
+    /// Ends what has taken too long.
+    pub(super) fn end_greetings(&mut self, now: Instant) {
+        let due = self.connections.iter().filter_map(|(connection, known)| {
+            let until = match &known.state {
+                State::Greeting { until } | State::Waiting { until, .. } => *until,
+                State::Open(_) => return None,
+            };
+            (until <= now).then_some(*connection)
+        });
+        for connection in due.collect::<Vec<_>>() {
+            let known = self.connections.get(&connection);
+            match known.map(|known| &known.state) {
+                // When that has ended, who waits for it is taken in.
+                Some(State::Waiting { holder, .. }) => self.end_holder(*holder, now),
+                _ => self.drop_greeting(connection, now),
+            }
+        }
+    }
+
+    /// A connection has ended before there was a session.
+    pub(super) fn greeting_failed(&mut self, dialled: Option<SocketAddr>, now: Instant) {
+        if let Some(address) = dialled {
+            self.dial_failed(address, now);
+        }
+    }
+
+    /// A connection that this node has dialled, to a node of this name, that waits for an
+    /// answer.
+    pub(super) fn greeting_dialled(&self, name: &NodeName) -> Option<Connection> {
+        let mut waiting = self.connections.iter().filter(|(_, known)| {
+            known.name == *name
+                && known.dialled.is_some()
+                && matches!(known.state, State::Greeting { .. })
+        });
+        waiting.next().map(|(connection, _)| *connection)
+    }
+
+    /// The holder of a name lives: who else wants it is refused.
+    pub(super) fn holder_answered(&mut self, holder: Connection) {
+        let waiting = self.waiting_for(holder);
+        for connection in waiting {
+            self.refuse_and_wait(connection, Refusal::NameTaken);
+        }
+    }
+
+    /// The session with the holder of a name has ended: who waits for it can come in.
+    pub(super) fn holder_ended(&mut self, holder: Connection, now: Instant) {
+        for connection in self.waiting_for(holder) {
+            let known = self.connections.get(&connection);
+            if let Some(State::Waiting { hello, .. }) = known.map(|known| &known.state) {
+                let hello = hello.clone();
+                self.take_in(connection, hello, now);
+            }
+        }
+    }
+
+    fn waiting_for(&self, of: Connection) -> Vec<Connection> {
+        let waiting = self.connections.iter().filter(
+            |(_, known)| matches!(&known.state, State::Waiting { holder, .. } if *holder == of),
+        );
+        waiting.map(|(connection, _)| *connection).collect()
+    }
+
+    fn hello_received(&mut self, connection: Connection, hello: Box<Hello>, now: Instant) {
+        match self.check(connection, &hello, now) {
+            Err(refusal) => self.refuse_and_wait(connection, refusal),
+            Ok(Some((holder, session))) => {
+                session.control(&Frame::Ping(0));
+                if let Some(known) = self.connections.get_mut(&connection) {
+                    known.state = State::Waiting {
+                        hello,
+                        holder,
+                        until: now + HOLDER_LIMIT,
+                    };
+                }
+            }
+            Ok(None) => self.take_in(connection, hello, now),
+        }
+    }
+
+    /// Says who has to be asked before a node is taken in, or why it is not.
+    fn check(
+        &mut self,
+        connection: Connection,
+        hello: &Hello,
+        now: Instant,
+    ) -> Result<Option<(Connection, Arc<Session>)>, Refusal> {
+        let node = &hello.node;
+        let certified = self.connections.get(&connection).map(|known| &known.name);
+        if certified != Some(&node.name) || !node.is_reasonable() {
+            return Err(Refusal::WrongName);
+        }
+        if self.is_leaving {
+            return Err(Refusal::Leaving);
+        }
+        if node.id == self.own.id {
+            return Err(Refusal::Itself);
+        }
+        if node.name == self.own.name {
+            return Err(Refusal::NameTaken);
+        }
+        let number = node.id.number();
+        if number == self.own.id.number() {
+            let own_uptime = now.saturating_duration_since(self.started);
+            if (own_uptime, node.id) >= (hello.uptime, self.own.id) {
+                return Err(Refusal::NumberTaken);
+            }
+            self.local.node_event(NodeEvent::NumberTaken);
+            return Err(Refusal::Leaving);
+        }
+        let other = self.number_is_of(number);
+        if other.is_some_and(|other| other.node().id != node.id) {
+            return Err(Refusal::NumberTaken);
+        }
+        if let Some(known) = self.membership.generation_of(&node.name)
+            && known.id != node.id
+            && known.generation >= node.generation
+        {
+            let generation = known.generation;
+            return Err(Refusal::Restarted { generation });
+        }
+        if self.greeting_dialled(&node.name).is_some() && self.own.id < node.id {
+            return Err(Refusal::Crossed);
+        }
+        let holder = self.session_named(&node.name);
+        Ok(holder.filter(|(_, session)| session.node().id != node.id))
+    }
+
+    /// Begins a session with a node that has dialled.
+    fn take_in(&mut self, connection: Connection, hello: Box<Hello>, now: Instant) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            let until = now;
+            known.state = State::Greeting { until };
+        }
+        // Its earlier session is over, or it would not dial.
+        if let Some((before, _)) = self.session_named(&hello.node.name) {
+            self.end_holder(before, now);
+        }
+        if let Some(own) = self.greeting_dialled(&hello.node.name) {
+            self.drop_greeting(own, now);
+        }
+        let Hello { node, uptime, .. } = self.hello(now);
+        let welcome = Frame::Welcome(Box::new(Welcome { node, uptime }));
+        self.write(connection, &welcome);
+        self.begin_session(connection, hello.node, false, now);
+    }
+
+    fn end_holder(&mut self, holder: Connection, now: Instant) {
+        self.close(
+            holder,
+            close_code::TIMED_OUT,
+            "another connection takes its place",
+        );
+        self.closed(holder, false, now);
+    }
+
+    fn welcome_received(
+        &mut self,
+        connection: Connection,
+        address: SocketAddr,
+        welcome: Welcome,
+        now: Instant,
+    ) {
+        let Welcome { node, uptime } = welcome;
+        let certified = self.connections.get(&connection).map(|known| &known.name);
+        let is_other = node.id != self.own.id && node.name != self.own.name;
+        if certified != Some(&node.name) || !node.is_reasonable() || !is_other {
+            return self.drop_greeting(connection, now);
+        }
+        let number = node.id.number();
+        if number == self.own.id.number() {
+            let own_uptime = now.saturating_duration_since(self.started);
+            if own_uptime < uptime {
+                self.local.node_event(NodeEvent::NumberTaken);
+            }
+            return self.drop_greeting(connection, now);
+        }
+        if self.number_is_of(number).is_some() || self.session_named(&node.name).is_some() {
+            // A session with it has begun meanwhile, over a connection that it has dialled.
+            self.dials.done(address);
+            return self.drop_greeting(connection, now);
+        }
+        self.begin_session(connection, node, true, now);
+        if let Some((_, session)) = self.open_session(connection) {
+            session.control(&Frame::Ready);
+        }
+    }
+
+    fn refused(
+        &mut self,
+        connection: Connection,
+        address: SocketAddr,
+        refusal: Refusal,
+        now: Instant,
+    ) {
+        self.connections.remove(&connection);
+        self.close(connection, close_code::DONE, "refused");
+        match refusal {
+            Refusal::Itself => self.dials.is_itself(address),
+            Refusal::Restarted { generation } if !self.has_joined => {
+                self.restart_as(generation.saturating_add(1));
+                self.dials.done(address);
+                return;
+            }
+            Refusal::NumberTaken => self.local.node_event(NodeEvent::NumberTaken),
+            _ => {}
+        }
+        let jitter = self.random();
+        self.dials.failed(address, now, jitter);
+        if !matches!(refusal, Refusal::Crossed | Refusal::Itself) {
+            let is_joining = !self.has_joined;
+            self.local.node_event(NodeEvent::Refused {
+                address,
+                refusal,
+                is_joining,
+            });
+        }
+    }
+
+    /// The node refuses; the other side ends the connection, or the time limit does.
+    fn refuse_and_wait(&mut self, connection: Connection, refusal: Refusal) {
+        self.refuse(connection, refusal);
+        if let Some(known) = self.connections.get_mut(&connection)
+            && let State::Waiting { until, .. } = known.state
+        {
+            known.state = State::Greeting { until };
+        }
+    }
+
+    /// Gives a connection up on which there is no session.
+    pub(super) fn drop_greeting(&mut self, connection: Connection, now: Instant) {
+        self.close(connection, close_code::PROTOCOL, "no session");
+        if let Some(known) = self.connections.remove(&connection) {
+            self.greeting_failed(known.dialled, now);
+        }
+    }
+
+    fn write(&mut self, connection: Connection, frame: &Frame<'_>) {
+        let write = super::Action::Write(connection, frame.to_bytes());
+        self.actions.push(write);
+    }
+}

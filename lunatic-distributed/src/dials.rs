@@ -1,0 +1,195 @@
+//! Whom to dial, and when.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lunatic_mailbox::NodeId;
+
+/// So many dials are under way at once.
+const MAX_DIALS: usize = 32;
+
+/// How long a node that is known to live, or asked for, is left alone after each failure.
+const PAUSES: [u64; 5] = [100, 300, 700, 1500, 2000];
+
+/// How long a node that is down is left alone, in milliseconds; the time between grows.
+const PAUSES_WHEN_DOWN: [u64; 4] = [1000, 2000, 2500, 3000];
+
+/// After so many failures a node that is down is asked rarely: it takes ten minutes.
+const OFTEN: u32 = 200;
+
+/// How long it is left alone then.
+const RARELY: Duration = Duration::from_secs(30);
+
+/// What is known of an address.
+#[derive(Debug)]
+struct Target {
+    /// The node there, if one is known.
+    node: Option<NodeId>,
+    /// It is to be asked as long as this node lives.
+    is_seed: bool,
+    /// Gossip says that the node lives.
+    is_up: bool,
+    failures: u32,
+    next: Instant,
+    is_dialling: bool,
+    has_session: bool,
+}
+
+/// The addresses of other nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Dials {
+    targets: BTreeMap<SocketAddr, Target>,
+}
+
+impl Dials {
+    /// These addresses are asked for as long as the node lives, instead of those before.
+    pub(crate) fn set_seeds(&mut self, seeds: &[SocketAddr], now: Instant) {
+        for target in self.targets.values_mut() {
+            target.is_seed = false;
+        }
+        for seed in seeds {
+            self.target(*seed, now).is_seed = true;
+        }
+        self.targets.retain(|_, target| target.is_of_use());
+    }
+
+    /// Gossip knows a node.
+    ///
+    /// - `after`: the other one may dial as well, and does so first.
+    pub(crate) fn learn(
+        &mut self,
+        address: SocketAddr,
+        node: NodeId,
+        now: Instant,
+        after: Duration,
+    ) {
+        let target = self.target(address, now);
+        if target.node == Some(node) && target.is_up {
+            return;
+        }
+        target.node = Some(node);
+        target.is_up = true;
+        target.failures = 0;
+        target.next = now + after;
+    }
+
+    /// Gossip says that a node is down. It is still asked, as it may be cut off only.
+    pub(crate) fn is_down(&mut self, address: SocketAddr, node: NodeId) {
+        if let Some(target) = self.targets.get_mut(&address)
+            && target.node == Some(node)
+        {
+            target.is_up = false;
+        }
+    }
+
+    /// A node has left, or another is in its place: it need not be asked.
+    pub(crate) fn forget(&mut self, address: SocketAddr, node: NodeId) {
+        if let Some(target) = self.targets.get_mut(&address)
+            && target.node == Some(node)
+        {
+            target.node = None;
+            target.is_up = false;
+            if !target.is_of_use() {
+                self.targets.remove(&address);
+            }
+        }
+    }
+
+    /// The node at this address is this one.
+    pub(crate) fn is_itself(&mut self, address: SocketAddr) {
+        self.targets.remove(&address);
+    }
+
+    /// There is a session with the node at an address.
+    pub(crate) fn session_begun(&mut self, address: SocketAddr, node: NodeId, now: Instant) {
+        let target = self.target(address, now);
+        target.node = Some(node);
+        target.is_up = true;
+        target.has_session = true;
+        target.failures = 0;
+    }
+
+    /// The session with a node has ended.
+    ///
+    /// - `after`: when it is dialled again.
+    pub(crate) fn session_ended(&mut self, node: NodeId, now: Instant, after: Duration) {
+        for target in self.targets.values_mut() {
+            if target.node == Some(node) {
+                target.has_session = false;
+                target.next = now + after;
+            }
+        }
+    }
+
+    /// A dial has failed, or was refused.
+    pub(crate) fn failed(&mut self, address: SocketAddr, now: Instant, jitter: f64) {
+        if let Some(target) = self.targets.get_mut(&address) {
+            target.is_dialling = false;
+            target.failures = target.failures.saturating_add(1);
+            target.next = now + target.pause().mul_f64(0.75 + jitter / 2.0);
+        }
+    }
+
+    /// A dial has become a connection that is used, or is not needed.
+    pub(crate) fn done(&mut self, address: SocketAddr) {
+        if let Some(target) = self.targets.get_mut(&address) {
+            target.is_dialling = false;
+        }
+    }
+
+    /// The addresses that are to be dialled now.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<SocketAddr> {
+        let under_way = self.targets.values().filter(|target| target.is_dialling);
+        let room = MAX_DIALS.saturating_sub(under_way.count());
+        let due = self
+            .targets
+            .iter_mut()
+            .filter(|(_, target)| target.waits() && target.next <= now);
+        due.take(room)
+            .map(|(address, target)| {
+                target.is_dialling = true;
+                *address
+            })
+            .collect()
+    }
+
+    /// When the next is to be dialled.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let waiting = self.targets.values().filter(|target| target.waits());
+        waiting.map(|target| target.next).min()
+    }
+
+    fn target(&mut self, address: SocketAddr, now: Instant) -> &mut Target {
+        self.targets.entry(address).or_insert(Target {
+            node: None,
+            is_seed: false,
+            is_up: false,
+            failures: 0,
+            next: now,
+            is_dialling: false,
+            has_session: false,
+        })
+    }
+}
+
+impl Target {
+    fn is_of_use(&self) -> bool {
+        self.is_seed || self.node.is_some()
+    }
+
+    fn waits(&self) -> bool {
+        !self.is_dialling && !self.has_session && self.is_of_use()
+    }
+
+    fn pause(&self) -> Duration {
+        let failures = self.failures.saturating_sub(1) as usize;
+        let pauses: &[u64] = match self.is_up || self.is_seed {
+            true => &PAUSES,
+            false if self.failures > OFTEN => return RARELY,
+            false => &PAUSES_WHEN_DOWN,
+        };
+        let milliseconds = pauses.get(failures).or(pauses.last());
+        Duration::from_millis(milliseconds.copied().unwrap_or_default())
+    }
+}

@@ -1,0 +1,406 @@
+//! The session with one other node: what passes between two nodes from when they agree on
+//! it until the connection ends.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use event_listener::{Event, EventListener};
+use lunatic_account::{Account, Exceeded};
+use lunatic_mailbox::{DataMessage, NodeNumber, NotTransferable, Pid, Tag};
+use lunatic_process::{NoConnection, Signal};
+use parking_lot::Mutex;
+
+use crate::cluster::Connection;
+use crate::frame::{CONTROL, Frame, MAX_MESSAGE_BYTES, lane_of};
+use crate::node_info::NodeInfo;
+use crate::outgoing::{HIGH_WATER, LOW_WATER, Outgoing};
+use crate::relations::Relations;
+
+/// The session with one other node. Any thread can use it; what is sent is queued, and the
+/// thread of the node takes it out.
+pub struct Session {
+    node: NodeInfo,
+    own: NodeNumber,
+    connection: Connection,
+    /// The other side knows of the session.
+    is_ready: AtomicBool,
+    /// The other side has said that it leaves.
+    has_left: AtomicBool,
+    /// Called when there is something to be taken out.
+    on_queued: Arc<OnQueued>,
+    /// It was called, and nothing was taken out since.
+    is_announced: AtomicBool,
+    state: Mutex<State>,
+    ended: Event,
+    drained: Event,
+}
+
+/// Is told of the session that has something to send.
+pub(crate) type OnQueued = dyn Fn(&Arc<Session>) + Send + Sync;
+
+struct State {
+    is_open: bool,
+    outgoing: Outgoing,
+    relations: Relations,
+    requests: HashMap<u64, Responder>,
+    last_request: u64,
+}
+
+/// Is called with the answer to a request, in the thread of the node.
+pub type Responder = Box<dyn FnOnce(Result<&[u8], NoConnection>) + Send>;
+
+/// Why a message is not sent.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    NoConnection,
+    Refused(Exceeded),
+    NotTransferable(NotTransferable),
+    TooLong,
+}
+
+impl Session {
+    pub(crate) fn new(
+        own: NodeNumber,
+        node: NodeInfo,
+        connection: Connection,
+        is_ready: bool,
+        on_queued: Arc<OnQueued>,
+    ) -> Arc<Session> {
+        Arc::new(Session {
+            node,
+            own,
+            connection,
+            is_ready: AtomicBool::new(is_ready),
+            has_left: AtomicBool::new(false),
+            on_queued,
+            is_announced: AtomicBool::new(false),
+            state: Mutex::new(State {
+                is_open: true,
+                outgoing: Outgoing::new(),
+                relations: Relations::default(),
+                requests: HashMap::new(),
+                last_request: 0,
+            }),
+            ended: Event::new(),
+            drained: Event::new(),
+        })
+    }
+
+    /// The other node.
+    pub fn node(&self) -> &NodeInfo {
+        &self.node
+    }
+
+    /// The connection that it is.
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// Whether what is queued may be sent: the other side knows of the session.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ready(self: &Arc<Self>) {
+        self.is_ready.store(true, Ordering::Relaxed);
+        self.announce();
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_left(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn own_number(&self) -> NodeNumber {
+        self.own
+    }
+
+    /// Whether it has not ended.
+    pub fn is_open(&self) -> bool {
+        self.state.lock().is_open
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.state.lock().outgoing.queued()
+    }
+
+    /// Waits for the end of the session.
+    pub async fn ended(&self) {
+        loop {
+            let listener = self.ended.listen();
+            if !self.is_open() {
+                return;
+            }
+            listener.await;
+        }
+    }
+
+    /// Sends a message. If much is queued already, returns what the sender has to wait for
+    /// before it sends more.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        payer: Option<&Account>,
+        from: Pid,
+        to: Pid,
+        message: &DataMessage,
+    ) -> Result<Option<EventListener>, NotSent> {
+        if message.size() > MAX_MESSAGE_BYTES {
+            return Err(NotSent::TooLong);
+        }
+        let resources = message.encode_resources();
+        let frame = Frame::Message {
+            from,
+            to,
+            tag: message.tag(),
+            bytes: message.bytes(),
+            resources: resources.map_err(NotSent::NotTransferable)?,
+        };
+        let payer = payer.map(|account| (account, size_of::<DataMessage>() + message.size()));
+        let mut state = self.open().map_err(|NoConnection| NotSent::NoConnection)?;
+        let lane = lane_of(from, to);
+        let queued = state.outgoing.push(lane, (from, to), &frame, payer);
+        queued.map_err(NotSent::Refused)?;
+        let is_full = state.outgoing.queued() > HIGH_WATER;
+        // Under the lock, so that the event cannot come before.
+        let hold = is_full.then(|| self.drained.listen());
+        drop(state);
+        self.announce();
+        Ok(hold)
+    }
+
+    /// Sends a signal of a process of this node.
+    pub(crate) fn signal(
+        self: &Arc<Self>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), NoConnection> {
+        let mut state = self.open()?;
+        let frame = state.relations.outgoing(from, to, signal);
+        if let Some(frame) = frame.map_err(|_| NoConnection)? {
+            state.push(from, to, &frame);
+        }
+        drop(state);
+        self.announce();
+        Ok(())
+    }
+
+    /// Links a process of this node to one of the other, which is told so.
+    ///
+    /// - `tag`: what the process here is told when the other dies.
+    /// - `back`: what the other is told.
+    pub(crate) fn link(
+        self: &Arc<Self>,
+        from: Pid,
+        to: Pid,
+        tag: Option<Tag>,
+        back: Option<Tag>,
+    ) -> Result<(), NoConnection> {
+        let mut state = self.open()?;
+        let frame = state.relations.link(from, to, tag, back);
+        state.push(from, to, &frame.map_err(|_| NoConnection)?);
+        drop(state);
+        self.announce();
+        Ok(())
+    }
+
+    /// A process of this node has ended, which monitored processes of the other.
+    pub(crate) fn watcher_ended(self: &Arc<Self>, watcher: Pid) {
+        let Ok(mut state) = self.open() else {
+            return;
+        };
+        for watched in state.relations.watcher_ended(watcher) {
+            let signal = Signal::StopMonitoring { watcher };
+            let frame = Frame::Signal {
+                from: watcher,
+                to: watched,
+                signal,
+            };
+            state.push(watcher, watched, &frame);
+        }
+        drop(state);
+        self.announce();
+    }
+
+    /// Asks the other node for something, behind what `from` has sent to its process 0.
+    ///
+    /// - `respond`: is called once, with the answer or when the session ends.
+    pub(crate) fn request(
+        self: &Arc<Self>,
+        from: Pid,
+        payer: Option<&Account>,
+        request: &[u8],
+        respond: Responder,
+    ) {
+        let Ok(mut state) = self.open() else {
+            respond(Err(NoConnection));
+            return;
+        };
+        state.last_request += 1;
+        let id = state.last_request;
+        let to = host_of(self.node.id.number());
+        let payer = payer.map(|account| (account, request.len()));
+        let frame = Frame::Request { id, from, request };
+        let lane = lane_of(from, to);
+        match state.outgoing.push(lane, (from, to), &frame, payer) {
+            Ok(()) => {
+                state.requests.insert(id, respond);
+                drop(state);
+                self.announce();
+            }
+            Err(_) => {
+                drop(state);
+                respond(Err(NoConnection));
+            }
+        }
+    }
+
+    /// Answers a request of the other node.
+    ///
+    /// - `from`: behind what this process has sent to `to`.
+    pub(crate) fn respond(
+        self: &Arc<Self>,
+        lane: u8,
+        from: Pid,
+        to: Pid,
+        id: u64,
+        response: &[u8],
+    ) {
+        let Ok(mut state) = self.open() else {
+            return;
+        };
+        let frame = Frame::Response { id, to, response };
+        // It is charged to nobody: what is asked for was charged to who asked.
+        state.outgoing.push(lane, (from, to), &frame, None).ok();
+        drop(state);
+        self.announce();
+    }
+
+    /// Writes something about this node itself.
+    pub(crate) fn control(self: &Arc<Self>, frame: &Frame<'_>) {
+        let Ok(mut state) = self.open() else {
+            return;
+        };
+        let pair = (host_of(self.own), host_of(self.node.id.number()));
+        state.outgoing.push(CONTROL, pair, frame, None).ok();
+        drop(state);
+        self.announce();
+    }
+
+    /// Writes a frame from one process to another, for which no relation is kept.
+    pub(crate) fn write(self: &Arc<Self>, from: Pid, to: Pid, frame: &Frame<'_>) {
+        let Ok(mut state) = self.open() else {
+            return;
+        };
+        state.push(from, to, frame);
+        drop(state);
+        self.announce();
+    }
+
+    /// Takes out who waits for the answer to a request.
+    pub(crate) fn take_responder(&self, id: u64) -> Option<Responder> {
+        self.state.lock().requests.remove(&id)
+    }
+
+    /// Looks at, or changes, the relations; `None` if the session has ended.
+    pub(crate) fn with_relations<R>(&self, use_it: impl FnOnce(&mut Relations) -> R) -> Option<R> {
+        let mut state = self.state.lock();
+        state.is_open.then(|| use_it(&mut state.relations))
+    }
+
+    /// From here on, what is queued is announced again.
+    pub(crate) fn begin_taking(&self) {
+        self.is_announced.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes the next unit of a lane out.
+    pub fn take(&self, lane: u8) -> Option<Vec<u8>> {
+        let mut state = self.state.lock();
+        let was_full = state.outgoing.queued() > LOW_WATER;
+        let unit = state.outgoing.take(lane);
+        let is_drained = was_full && state.outgoing.queued() <= LOW_WATER;
+        drop(state);
+        if is_drained {
+            self.drained.notify(usize::MAX);
+        }
+        unit
+    }
+
+    /// Whether something waits in a lane.
+    pub fn has(&self, lane: u8) -> bool {
+        self.state.lock().outgoing.has(lane)
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().outgoing.is_empty()
+    }
+
+    /// Ends the session: nothing is sent from here on. Returns who has to be told what,
+    /// each with the process in whose name.
+    pub(crate) fn end(&self) -> Vec<(Pid, Pid, Signal)> {
+        let mut state = self.state.lock();
+        state.is_open = false;
+        let mut told = state.relations.end();
+        let queued = std::mem::replace(&mut state.outgoing, Outgoing::new());
+        let requests = std::mem::take(&mut state.requests);
+        drop(state);
+        drop(queued);
+        // In an order that does not depend on the seeds of hash tables.
+        told.sort_by_key(|(there, here, _)| (*here, *there));
+        let mut requests: Vec<_> = requests.into_iter().collect();
+        requests.sort_by_key(|(id, _)| *id);
+        for (_, respond) in requests {
+            respond(Err(NoConnection));
+        }
+        self.drained.notify(usize::MAX);
+        self.ended.notify(usize::MAX);
+        told
+    }
+
+    /// A handle that does not keep it.
+    pub(crate) fn downgrade(self: &Arc<Self>) -> Weak<Session> {
+        Arc::downgrade(self)
+    }
+
+    fn open(&self) -> Result<parking_lot::MutexGuard<'_, State>, NoConnection> {
+        let state = self.state.lock();
+        match state.is_open {
+            true => Ok(state),
+            false => Err(NoConnection),
+        }
+    }
+
+    fn announce(self: &Arc<Self>) {
+        if !self.is_announced.swap(true, Ordering::SeqCst) {
+            (self.on_queued)(self);
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, from: Pid, to: Pid, frame: &Frame<'_>) {
+        // Without a payer it is not refused.
+        let lane = lane_of(from, to);
+        self.outgoing.push(lane, (from, to), frame, None).ok();
+    }
+}
+
+/// Stands for a node itself where a process is named.
+pub(crate) fn host_of(node: NodeNumber) -> Pid {
+    Pid::new(node, 0).unwrap_or(Pid::from_bits(0))
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("node", &self.node.name)
+            .finish_non_exhaustive()
+    }
+}
