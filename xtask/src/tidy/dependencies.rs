@@ -34,7 +34,7 @@ const FOUNDATION: Allowed = Allowed::These(&[
 /// Crates that nothing may depend on, but for tests.
 const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 24] = [
+const ALLOWED: [(&str, Allowed); 25] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
@@ -43,6 +43,7 @@ const ALLOWED: [(&str, Allowed); 24] = [
     ),
     ("lunatic-scheduler", Allowed::These(&[])),
     ("lunatic-blocking", Allowed::These(&[])),
+    ("lunatic-quic", Allowed::These(&[])),
     (
         "lunatic-engine",
         Allowed::These(&["lunatic-account", "lunatic-blocking", "lunatic-error"]),

@@ -1,0 +1,364 @@
+//! One connection, without sockets: what arrives becomes events, and what waits is written.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+use quinn_proto::crypto::rustls::HandshakeData;
+use quinn_proto::{SendDatagramError, StreamEvent, VarInt};
+use rustls::pki_types::CertificateDer;
+
+use crate::close_reason::CloseReason;
+use crate::config::EndpointConfig;
+use crate::event::{ConnectionId, Event, Stats};
+use crate::event_queue::{EventQueue, cost};
+use crate::icmp::Mark;
+use crate::receiving::{Receiving, Step};
+use crate::sending::{LaneStopped, Sending};
+
+/// Bytes of frames that are read before it is another connection's turn.
+const TURN: usize = 256 << 10;
+/// Different connection ids of the peer that are remembered.
+const MARKS: usize = 4;
+
+/// One connection.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) quinn: quinn_proto::Connection,
+    pub(crate) dialled: bool,
+    /// The address whose handshake this counts as.
+    pub(crate) handshake_of: Option<IpAddr>,
+    /// Whether it waits for its turn.
+    pub(crate) enqueued: bool,
+    /// Whether a timer is over.
+    pub(crate) due: bool,
+    /// The timer that is set.
+    pub(crate) timer: Option<Instant>,
+    stage: Stage,
+    sending: Sending,
+    receiving: Receiving,
+    /// Whether the owner wants to read.
+    reading: bool,
+    /// Whether reading has stopped, as too much is unread.
+    held: bool,
+    unread: usize,
+    max_unread: usize,
+    max_datagram: Option<usize>,
+    marks: VecDeque<Mark>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not established; it must be at this time.
+    Handshake(Instant),
+    Open,
+    /// The owner has been told that it ended.
+    Closed,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: ConnectionId,
+        quinn: quinn_proto::Connection,
+        dialled: bool,
+        now: Instant,
+        config: &EndpointConfig,
+    ) -> Self {
+        Self {
+            id,
+            quinn,
+            dialled,
+            handshake_of: None,
+            enqueued: false,
+            due: false,
+            timer: None,
+            stage: Stage::Handshake(now + config.handshake_timeout),
+            sending: Sending::new(config.lanes),
+            receiving: Receiving::new(config.lanes, config.max_frame),
+            reading: true,
+            held: false,
+            unread: 0,
+            max_unread: config.max_unread,
+            max_datagram: None,
+            marks: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self.stage, Stage::Handshake(_))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Handles timers that are over, and what has arrived. True if there is more to do.
+    pub(crate) fn advance(&mut self, now: Instant, events: &mut EventQueue) -> bool {
+        if std::mem::take(&mut self.due) {
+            self.quinn.handle_timeout(now);
+        }
+        let mut lost = None;
+        while let Some(event) = self.quinn.poll() {
+            match event {
+                quinn_proto::Event::ConnectionLost { reason } => lost = Some(reason.into()),
+                quinn_proto::Event::Stream(StreamEvent::Opened { .. }) => {
+                    self.receiving.accept(&mut self.quinn);
+                }
+                quinn_proto::Event::Stream(StreamEvent::Readable { id }) => {
+                    self.receiving.readable(id);
+                }
+                // The rest is looked at in any case.
+                _ => {}
+            }
+        }
+        if self.is_handshaking() && self.is_established() {
+            self.stage = Stage::Open;
+            events.push(self.connected());
+        }
+        let mut more = false;
+        if self.stage == Stage::Open {
+            more = self.read(now, events);
+        }
+        if let Some(reason) = lost {
+            self.end(reason, events);
+        }
+        if let Stage::Handshake(end) = self.stage
+            && end <= now
+        {
+            self.fail(
+                now,
+                CloseReason::TimedOut,
+                "the handshake took too long",
+                events,
+            );
+        }
+        self.write(now, events);
+        more
+    }
+
+    /// Whether both sides have accepted each other. Who dials knows it only when the other side
+    /// says so, as it sends its own certificate last.
+    fn is_established(&self) -> bool {
+        !self.quinn.is_handshaking()
+            && !self.quinn.is_closed()
+            && (!self.dialled || self.quinn.stats().frame_rx.handshake_done > 0)
+    }
+
+    fn connected(&mut self) -> Event {
+        let session = self.quinn.crypto_session();
+        let certificates = session
+            .peer_identity()
+            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+            .map(|certificates| *certificates)
+            .unwrap_or_default();
+        let alpn = session
+            .handshake_data()
+            .and_then(|data| data.downcast::<HandshakeData>().ok())
+            .and_then(|data| data.protocol);
+        Event::Connected {
+            id: self.id,
+            remote: canonical(self.quinn.remote_address()),
+            dialled: self.dialled,
+            certificates,
+            alpn,
+        }
+    }
+
+    /// Makes frames and datagrams events, while there are not too many. True if more is there.
+    fn read(&mut self, now: Instant, events: &mut EventQueue) -> bool {
+        let mut read = 0;
+        loop {
+            self.held = self.unread >= self.max_unread;
+            if self.held {
+                return false;
+            }
+            if read >= TURN {
+                return true;
+            }
+            let id = self.id;
+            let event = match self.quinn.datagrams().recv() {
+                Some(bytes) => Event::Datagram { id, bytes },
+                None if !self.reading => return false,
+                None => match self.receiving.next(&mut self.quinn) {
+                    Ok(Step::Frame(lane, bytes)) => Event::Frame { id, lane, bytes },
+                    Ok(Step::Nothing) => return false,
+                    Err(text) => {
+                        self.violated(now, text, events);
+                        return false;
+                    }
+                },
+            };
+            read += cost(&event);
+            self.unread += cost(&event);
+            events.push(event);
+        }
+    }
+
+    fn write(&mut self, now: Instant, events: &mut EventQueue) {
+        if self.is_closed() || self.quinn.is_handshaking() {
+            return;
+        }
+        if let Err(LaneStopped(lane)) = self.sending.write(&mut self.quinn) {
+            self.violated(
+                now,
+                format!("lane {lane} was stopped by its receiver"),
+                events,
+            );
+            return;
+        }
+        while self.stage == Stage::Open
+            && let Some(lane) = self.sending.next_writable()
+        {
+            events.push(Event::Writable { id: self.id, lane });
+        }
+        self.max_datagram = self.quinn.datagrams().max_size();
+    }
+
+    fn violated(&mut self, now: Instant, text: String, events: &mut EventQueue) {
+        let reason = Bytes::copy_from_slice(text.as_bytes());
+        self.quinn.close(now, CloseReason::framing_code(), reason);
+        let by_peer = false;
+        self.end(CloseReason::Framing { text, by_peer }, events);
+    }
+
+    /// Ends the connection for a reason of this side's; the peer is told a text.
+    pub(crate) fn fail(
+        &mut self,
+        now: Instant,
+        reason: CloseReason,
+        text: &str,
+        events: &mut EventQueue,
+    ) {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        self.quinn.close(now, VarInt::from_u32(0), text);
+        self.end(reason, events);
+    }
+
+    /// Ends the connection as the owner wants.
+    pub(crate) fn close(&mut self, now: Instant, code: u32, text: &str, events: &mut EventQueue) {
+        self.quinn.close(
+            now,
+            VarInt::from_u32(code),
+            Bytes::copy_from_slice(text.as_bytes()),
+        );
+        let text = text.to_owned();
+        self.end(CloseReason::Local { code, text }, events);
+    }
+
+    /// Tells the owner that the connection has ended, if that wasn't done yet, and lets its
+    /// buffers go.
+    fn end(&mut self, reason: CloseReason, events: &mut EventQueue) {
+        let known = self.dialled || self.stage == Stage::Open;
+        match self.stage {
+            Stage::Closed => return,
+            _ if known => events.push(Event::Closed {
+                id: self.id,
+                reason,
+            }),
+            _ => events.push(Event::Rejected {
+                remote: canonical(self.quinn.remote_address()),
+                reason,
+            }),
+        }
+        self.stage = Stage::Closed;
+        self.sending.clear();
+        self.receiving = Receiving::new(0, 0);
+    }
+
+    pub(crate) fn send(&mut self, lane: u8, frame: Bytes) -> bool {
+        !self.is_closed() && self.sending.push(lane, frame)
+    }
+
+    pub(crate) fn room(&self, lane: u8) -> usize {
+        self.sending.room(lane)
+    }
+
+    pub(crate) fn send_datagram(&mut self, bytes: Bytes) -> bool {
+        if self.stage != Stage::Open {
+            return false;
+        }
+        match self.quinn.datagrams().send(bytes, true) {
+            Ok(()) => true,
+            Err(
+                SendDatagramError::TooLarge
+                | SendDatagramError::Disabled
+                | SendDatagramError::UnsupportedByPeer
+                | SendDatagramError::Blocked(_),
+            ) => false,
+        }
+    }
+
+    pub(crate) fn max_datagram(&self) -> Option<usize> {
+        self.max_datagram
+    }
+
+    /// Says whether the owner wants to read. True if there may be something to read now.
+    pub(crate) fn set_reading(&mut self, reading: bool) -> bool {
+        self.reading = reading;
+        reading
+    }
+
+    /// Notes that an event of this many bytes was taken. True if reading goes on after it was
+    /// held.
+    pub(crate) fn took(&mut self, bytes: usize) -> bool {
+        self.unread = self.unread.saturating_sub(bytes);
+        self.held && self.unread <= self.max_unread / 2
+    }
+
+    /// When it wants to be called, if nothing arrives.
+    pub(crate) fn timeout(&mut self) -> Option<Instant> {
+        let timer = self.quinn.poll_timeout();
+        match self.stage {
+            Stage::Handshake(end) => Some(timer.map_or(end, |timer| timer.min(end))),
+            _ => timer,
+        }
+    }
+
+    /// Notes the mark of a packet that is sent.
+    pub(crate) fn sent(&mut self, mark: Option<Mark>) {
+        let Some(mark) = mark else { return };
+        if self.marks.back() == Some(&mark) {
+            return;
+        }
+        self.marks.retain(|known| *known != mark);
+        if self.marks.len() == MARKS {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(mark);
+    }
+
+    /// Whether a packet to this address with this mark was sent lately.
+    pub(crate) fn has_sent(&self, remote: SocketAddr, mark: Mark) -> bool {
+        canonical(self.quinn.remote_address()) == canonical(remote) && self.marks.contains(&mark)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let stats = self.quinn.stats();
+        Stats {
+            rtt: stats.path.rtt,
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+            sent_packets: stats.path.sent_packets,
+            lost_packets: stats.path.lost_packets,
+            mtu: stats.path.current_mtu,
+            queued_bytes: self.sending.queued(),
+            unread_bytes: self.unread,
+        }
+    }
+}
+
+/// An address in its own family: IPv4 in IPv6 as IPv4.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(v4.into(), v6.port()),
+            None => address,
+        },
+        SocketAddr::V4(_) => address,
+    }
+}

@@ -1,0 +1,309 @@
+//! What an endpoint does while its owner waits: it sends, receives, and fires timers.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use quinn_proto::{ConnectionHandle, DatagramEvent, Incoming};
+
+use crate::close_reason::{CloseReason, Unreachable};
+use crate::connection::canonical;
+use crate::endpoint::Endpoint;
+use crate::handshakes::Admission;
+use crate::icmp;
+use crate::socket::{Arrived, Ready, Sent};
+
+/// Times that one call of `wait` looks for packets before it returns to its owner.
+const ROUNDS: usize = 64;
+/// Calls of the kernel that receive packets before these are answered.
+const RECEIVES: usize = 4;
+/// Batches of packets that a connection sends before it is another's turn.
+const BATCHES: usize = 8;
+/// Messages about packets that couldn't be delivered, looked at in one round.
+const ERRORS: usize = 32;
+
+impl Endpoint {
+    /// Sends what is to be sent, receives and fires timers, until there is an event, somebody
+    /// uses the waker, or the time has come; `None` is for ever. It returns earlier if there is
+    /// much to do, so that it never takes long while packets arrive.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to wait.
+    pub fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let mut now = Instant::now();
+        self.work(now);
+        for _ in 0..ROUNDS {
+            let done = !self.events.is_empty() || until.is_some_and(|until| until <= now);
+            let ready = self.sleep(now, until, done)?;
+            now = Instant::now();
+            if ready.writable {
+                self.socket.unblock();
+            }
+            if ready.readable {
+                self.receive(now);
+            }
+            self.work(now);
+            if done || ready.woken || !self.events.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on until all connections have ended for good or the time has come, whatever the
+    /// events.
+    pub(crate) fn linger(&mut self, until: Instant) -> io::Result<()> {
+        let mut now = Instant::now();
+        self.work(now);
+        while self.kept > 0 && now < until {
+            let ready = self.sleep(now, Some(until), false)?;
+            now = Instant::now();
+            if ready.writable {
+                self.socket.unblock();
+            }
+            if ready.readable {
+                self.receive(now);
+            }
+            self.work(now);
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do; not at all if there is, or `done`.
+    fn sleep(&mut self, now: Instant, until: Option<Instant>, done: bool) -> io::Result<Ready> {
+        let busy = !self.turns.is_empty() && !self.socket.is_blocked();
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let next = match (until, timer) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let time = match next {
+            _ if done || busy => Some(Duration::ZERO),
+            Some(next) => Some(next.saturating_duration_since(now)),
+            None => None,
+        };
+        if time == Some(Duration::ZERO) && !self.socket.is_blocked() {
+            // To ask for packets is as cheap as to ask whether there are any.
+            return Ok(Ready {
+                readable: true,
+                writable: false,
+                woken: self.waker.awake(),
+            });
+        }
+        self.socket.wait(&self.waker, time)
+    }
+
+    /// Gives each connection with something to do a turn.
+    fn work(&mut self, now: Instant) {
+        if self.socket.has_errors() {
+            self.handle_errors(now);
+        }
+        while let Some(&(at, slot)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(Some(connection)) = self.connections.get_mut(slot) {
+                connection.timer = None;
+                connection.due = true;
+                self.enqueue(ConnectionHandle(slot));
+            }
+        }
+        for _ in 0..self.turns.len() {
+            if let Some(handle) = self.turns.pop_front() {
+                self.turn(handle, now);
+            }
+        }
+    }
+
+    /// Lets a connection handle what has arrived, and send.
+    fn turn(&mut self, handle: ConnectionHandle, now: Instant) {
+        let Some(Some(connection)) = self.connections.get_mut(handle.0) else {
+            return;
+        };
+        connection.enqueued = false;
+        let mut more = connection.advance(now, &mut self.events);
+        let mut drained = false;
+        while let Some(event) = connection.quinn.poll_endpoint_events() {
+            drained |= event.is_drained();
+            if let Some(event) = self.quinn.handle_event(handle, event) {
+                connection.quinn.handle_event(event);
+            }
+        }
+        if !drained {
+            more |= self.transmit(handle, now);
+        }
+        let Some(Some(connection)) = self.connections.get_mut(handle.0) else {
+            return;
+        };
+        // One that failed counts until nothing of it is kept.
+        if (drained || connection.is_open())
+            && let Some(address) = connection.handshake_of.take()
+        {
+            self.handshakes.end(address);
+        }
+        if drained || connection.is_closed() {
+            self.ids.remove(&connection.id);
+        }
+        let timer = if drained { None } else { connection.timeout() };
+        if timer != connection.timer {
+            if let Some(old) = connection.timer {
+                self.timers.remove(&(old, handle.0));
+            }
+            connection.timer = timer;
+            if let Some(timer) = timer {
+                self.timers.insert((timer, handle.0));
+            }
+        }
+        if drained {
+            self.connections[handle.0] = None;
+            self.kept -= 1;
+        } else if more {
+            self.enqueue(handle);
+        }
+    }
+
+    /// Sends what a connection has to send. True if there is more.
+    fn transmit(&mut self, handle: ConnectionHandle, now: Instant) -> bool {
+        let Some(Some(connection)) = self.connections.get_mut(handle.0) else {
+            return false;
+        };
+        for _ in 0..BATCHES {
+            if self.socket.is_blocked() {
+                return true;
+            }
+            self.packets.clear();
+            let batch = self.socket.batch(connection.quinn.current_mtu());
+            let Some(transmit) = connection
+                .quinn
+                .poll_transmit(now, batch, &mut self.packets)
+            else {
+                return false;
+            };
+            let packets = &self.packets[..transmit.size.min(self.packets.len())];
+            connection.sent(icmp::mark(packets));
+            if let Sent::Unreachable(what) = self.socket.send(transmit, packets)
+                && connection.is_handshaking()
+                && connection.dialled
+            {
+                let reason = CloseReason::Unreachable(what);
+                connection.fail(now, reason, "", &mut self.events);
+            }
+        }
+        true
+    }
+
+    /// Receives packets and gives them to their connections.
+    fn receive(&mut self, now: Instant) {
+        let mut arrived = std::mem::take(&mut self.arrived);
+        for _ in 0..RECEIVES {
+            self.socket.receive(&mut arrived);
+            if arrived.is_empty() {
+                break;
+            }
+            for message in arrived.drain(..) {
+                self.handle(message, now);
+            }
+        }
+        self.arrived = arrived;
+    }
+
+    fn handle(&mut self, mut message: Arrived, now: Instant) {
+        while !message.bytes.is_empty() {
+            let length = message.stride.min(message.bytes.len());
+            let packet = message.bytes.split_to(length);
+            self.packets.clear();
+            let event = self.quinn.handle(
+                now,
+                message.remote,
+                message.local,
+                message.ecn,
+                packet,
+                &mut self.packets,
+            );
+            match event {
+                Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                    if let Some(Some(connection)) = self.connections.get_mut(handle.0) {
+                        connection.quinn.handle_event(event);
+                        self.enqueue(handle);
+                    }
+                }
+                Some(DatagramEvent::NewConnection(incoming)) => self.admit(incoming, now),
+                Some(DatagramEvent::Response(transmit)) => self.answer(transmit),
+                None => {}
+            }
+        }
+    }
+
+    /// Decides about a stranger who dials.
+    fn admit(&mut self, incoming: Incoming, now: Instant) {
+        let remote = incoming.remote_address();
+        let address = canonical(remote).ip();
+        let proven = incoming.remote_address_validated();
+        self.packets.clear();
+        let full = self.is_full() || self.ids.len() >= self.config.max_connections;
+        match self.handshakes.admit(address, proven) {
+            Admission::Begin if full => {
+                let transmit = self.quinn.refuse(incoming, &mut self.packets);
+                self.answer(transmit);
+            }
+            Admission::Begin => match self.quinn.accept(incoming, now, &mut self.packets, None) {
+                Ok((handle, quinn)) => {
+                    self.insert(handle, quinn, false, now);
+                    self.handshakes.begin(address);
+                    if let Some(Some(connection)) = self.connections.get_mut(handle.0) {
+                        connection.handshake_of = Some(address);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%remote, error = %error.cause, "not accepted");
+                    if let Some(transmit) = error.response {
+                        self.answer(transmit);
+                    }
+                }
+            },
+            Admission::Prove if incoming.may_retry() => {
+                if let Ok(transmit) = self.quinn.retry(incoming, &mut self.packets) {
+                    self.answer(transmit);
+                }
+            }
+            Admission::Prove | Admission::Ignore => self.quinn.ignore(incoming),
+        }
+    }
+
+    /// Sends an answer that belongs to no connection, or drops it if that must wait.
+    fn answer(&mut self, transmit: quinn_proto::Transmit) {
+        if !self.socket.is_blocked() {
+            let size = transmit.size.min(self.packets.len());
+            self.socket.send(transmit, &self.packets[..size]);
+        }
+    }
+
+    /// Ends connections to where nothing can be delivered.
+    fn handle_errors(&mut self, now: Instant) {
+        for _ in 0..ERRORS {
+            let Some(error) = self.socket.next_error() else {
+                return;
+            };
+            let Some(error) = error else { continue };
+            let Some(mark) = error.mark else { continue };
+            let found = self
+                .connections
+                .iter_mut()
+                .enumerate()
+                .find_map(|(slot, connection)| {
+                    let connection = connection.as_deref_mut()?;
+                    (!connection.is_closed() && connection.has_sent(error.remote, mark))
+                        .then_some((slot, connection))
+                });
+            let Some((slot, connection)) = found else {
+                continue;
+            };
+            // A port without a process is a fact; a way to a host may be back in a moment.
+            if error.what == Unreachable::Port || connection.is_handshaking() {
+                let reason = CloseReason::Unreachable(error.what);
+                connection.fail(now, reason, "unreachable", &mut self.events);
+                self.enqueue(ConnectionHandle(slot));
+            }
+        }
+    }
+}

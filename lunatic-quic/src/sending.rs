@@ -1,0 +1,232 @@
+//! The lanes of a connection on the side that sends: what waits to be written, and whose turn it is.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use quinn_proto::{Connection, Dir, StreamId, WriteError};
+
+use crate::frames::HEADER;
+
+/// Bytes that a lane buffers before it has no room.
+const LANE_BUFFER: usize = 256 << 10;
+/// Bytes that all lanes but the first buffer before none has room.
+const CONNECTION_BUFFER: usize = 1 << 20;
+/// Bytes that a lane writes before it is the next one's turn.
+const TURN: usize = 64 << 10;
+/// Bytes of frames that are copied together; the longer ones are kept as they are.
+const COPIED: usize = 8 << 10;
+/// Bytes of small frames that are put together.
+const BLOCK: usize = 32 << 10;
+/// Bounds of the bytes that QUIC may hold unacknowledged, written and not sent included.
+const WINDOW: std::ops::RangeInclusive<u64> = 512 << 10..=8 << 20;
+/// What the first lane may write beyond the others.
+const FIRST_LANE_WINDOW: u64 = 256 << 10;
+
+/// What a peer has done to a lane that it mustn't.
+pub(crate) struct LaneStopped(pub(crate) u8);
+
+/// The lanes of one connection.
+pub(crate) struct Sending {
+    lanes: Vec<Lane>,
+    /// Bytes in all lanes but the first.
+    queued: usize,
+    /// The lane whose turn it is.
+    turn: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    stream: Option<StreamId>,
+    /// Whether anything was queued yet.
+    started: bool,
+    /// Frames with their headers, in the order of the bytes on the wire.
+    blocks: VecDeque<Bytes>,
+    /// Small frames that come after these.
+    tail: BytesMut,
+    queued: usize,
+    /// Whether the owner has been told that there is no room.
+    full: bool,
+}
+
+impl Sending {
+    pub(crate) fn new(lanes: u8) -> Self {
+        Self {
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            queued: 0,
+            turn: 1,
+        }
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queued + self.lanes.first().map_or(0, |first| first.queued)
+    }
+
+    /// Bytes that a lane takes before it has buffered enough; none for a lane that isn't there.
+    pub(crate) fn room(&self, lane: u8) -> usize {
+        let Some(queue) = self.lanes.get(usize::from(lane)) else {
+            return 0;
+        };
+        let room = LANE_BUFFER.saturating_sub(queue.queued);
+        if lane == 0 {
+            room
+        } else {
+            room.min(CONNECTION_BUFFER.saturating_sub(self.queued))
+        }
+    }
+
+    /// Queues a frame. False if there is no such lane, or the frame is longer than any can be.
+    pub(crate) fn push(&mut self, lane: u8, frame: Bytes) -> bool {
+        let Ok(length) = u32::try_from(frame.len()) else {
+            return false;
+        };
+        let Some(queue) = self.lanes.get_mut(usize::from(lane)) else {
+            return false;
+        };
+        let mut added = HEADER + frame.len();
+        if !queue.started {
+            // The first byte of a stream says which lane it is.
+            queue.started = true;
+            queue.tail.put_u8(lane);
+            added += 1;
+        }
+        queue.tail.put_u32_le(length);
+        if frame.len() <= COPIED {
+            queue.tail.extend_from_slice(&frame);
+            if queue.tail.len() >= BLOCK {
+                queue.seal();
+            }
+        } else {
+            queue.seal();
+            queue.blocks.push_back(frame);
+        }
+        queue.queued += added;
+        if queue.queued >= LANE_BUFFER {
+            queue.full = true;
+        }
+        if lane != 0 {
+            let before = self.queued;
+            self.queued += added;
+            if before < CONNECTION_BUFFER && self.queued >= CONNECTION_BUFFER {
+                for queue in self.lanes.iter_mut().skip(1) {
+                    queue.full = true;
+                }
+            }
+        }
+        true
+    }
+
+    /// Writes what QUIC takes: the first lane's frames first, then the others' in turns.
+    pub(crate) fn write(&mut self, connection: &mut Connection) -> Result<(), LaneStopped> {
+        if self.queued() == 0 {
+            return Ok(());
+        }
+        let window =
+            (2 * connection.congestion_state().window()).clamp(*WINDOW.start(), *WINDOW.end());
+        let last = self.lanes.len().saturating_sub(1);
+        if let Some(first) = self.lanes.first_mut() {
+            connection.set_send_window(window + FIRST_LANE_WINDOW);
+            while first.write(0, last, connection)? > 0 {}
+            connection.set_send_window(window);
+        }
+        let mut stuck = 0;
+        while self.queued > 0 && stuck < last {
+            self.turn = if self.turn >= last { 1 } else { self.turn + 1 };
+            let Some(lane) = self.lanes.get_mut(self.turn) else {
+                break;
+            };
+            let written = lane.write(self.turn, last, connection)?;
+            self.queued -= written;
+            stuck = if written == 0 { stuck + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    /// A lane that has room again, after it was without; each once.
+    pub(crate) fn next_writable(&mut self) -> Option<u8> {
+        let open = self.queued <= CONNECTION_BUFFER / 2;
+        let index = self.lanes.iter().enumerate().position(|(index, lane)| {
+            lane.full && lane.queued <= LANE_BUFFER / 2 && (open || index == 0)
+        })?;
+        self.lanes[index].full = false;
+        u8::try_from(index).ok()
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(0);
+    }
+}
+
+impl Lane {
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            let block = std::mem::take(&mut self.tail).freeze();
+            self.blocks.push_back(block);
+        }
+    }
+
+    /// Writes up to [`TURN`] bytes, and returns how many of them were queued.
+    fn write(
+        &mut self,
+        index: usize,
+        last: usize,
+        connection: &mut Connection,
+    ) -> Result<usize, LaneStopped> {
+        if self.queued == 0 {
+            return Ok(0);
+        }
+        let stopped = LaneStopped(u8::try_from(index).unwrap_or(u8::MAX));
+        let Some(stream) = self.open(&stopped, last, connection)? else {
+            return Ok(0);
+        };
+        if self.blocks.is_empty() {
+            self.seal();
+        }
+        let mut written = 0;
+        while written < TURN {
+            let Some(block) = self.blocks.front_mut() else {
+                break;
+            };
+            let mut piece = [block.slice(..block.len().min(TURN))];
+            match connection.send_stream(stream).write_chunks(&mut piece) {
+                Ok(result) => {
+                    block.advance(result.bytes);
+                    written += result.bytes;
+                    if block.is_empty() {
+                        self.blocks.pop_front();
+                        if self.blocks.is_empty() {
+                            self.seal();
+                        }
+                    }
+                }
+                Err(WriteError::Blocked) => break,
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(stopped),
+            }
+        }
+        self.queued -= written;
+        Ok(written)
+    }
+
+    /// The stream of the lane, opened when it is first needed; `None` while the peer allows no more.
+    fn open(
+        &mut self,
+        lane: &LaneStopped,
+        last: usize,
+        connection: &mut Connection,
+    ) -> Result<Option<StreamId>, LaneStopped> {
+        if self.stream.is_some() {
+            return Ok(self.stream);
+        }
+        let Some(stream) = connection.streams().open(Dir::Uni) else {
+            return Ok(None);
+        };
+        let priority = match usize::from(lane.0) {
+            0 => 1,
+            lane if lane == last => -1,
+            _ => 0,
+        };
+        let _ = connection.send_stream(stream).set_priority(priority);
+        self.stream = Some(stream);
+        Ok(self.stream)
+    }
+}
