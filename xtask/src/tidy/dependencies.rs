@@ -34,7 +34,7 @@ const FOUNDATION: Allowed = Allowed::These(&[
 /// Crates that nothing may depend on, but for tests.
 const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 24] = [
+const ALLOWED: [(&str, Allowed); 25] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
@@ -71,6 +71,7 @@ const ALLOWED: [(&str, Allowed); 24] = [
     ("lunatic-metrics", FOUNDATION),
     ("lunatic-reload", FOUNDATION),
     ("lunatic-distributed", FOUNDATION),
+    ("lunatic-trust", Allowed::These(&[])),
     (
         "lunatic-wasi",
         Allowed::These(&[
