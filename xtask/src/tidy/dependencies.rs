@@ -72,6 +72,7 @@ const ALLOWED: [(&str, Allowed); 25] = [
     ("lunatic-metrics", FOUNDATION),
     ("lunatic-reload", FOUNDATION),
     ("lunatic-distributed", FOUNDATION),
+    ("lunatic-trust", Allowed::These(&[])),
     (
         "lunatic-wasi",
         Allowed::These(&[

@@ -1,0 +1,337 @@
+//! What a node shows to others, and by what it judges them.
+
+mod error;
+mod refreshing;
+mod renewing;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use parking_lot::RwLock;
+use rustls::pki_types::CertificateDer;
+
+use crate::authority::Authority;
+use crate::certificate::Validity;
+use crate::files;
+use crate::identity::{Identity, IdentityError};
+use crate::issuer::DEFAULT_VALIDITY;
+use crate::key::NodeKey;
+use crate::name::{ClusterName, NodeName};
+use crate::revocation::{InvalidRevocations, RevocationList, revoked_at};
+
+pub use error::{CredentialsError, RefreshWarning, RenewalError};
+pub use refreshing::Refreshed;
+pub use renewing::Renewal;
+
+/// The key and the certificates of a node in its state directory.
+const IDENTITY: &str = "identity.pem";
+/// The list of revoked names there.
+const REVOKED: &str = "revoked";
+
+/// The certificate of a node, its private key, and whom it lets in.
+///
+/// Clones, and the configurations of [`tls`](Credentials::tls), share everything: they use
+/// a new certificate or list of revoked names from when it is there.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    identity: RwLock<Arc<Identity>>,
+    /// At most one of each authority.
+    revocations: RwLock<Arc<[RevocationList]>>,
+    /// Whether the state directory has other revocations.
+    is_unsaved: AtomicBool,
+    source: Source,
+    state: Option<PathBuf>,
+}
+
+/// Where another certificate comes from.
+#[derive(Debug)]
+enum Source {
+    Authority(Authority),
+    Files(IdentityFiles),
+    /// A request to who has the cluster directory.
+    Request,
+}
+
+/// The files that a node is told to use. All are PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// Certificates of authorities.
+    pub authorities: PathBuf,
+    /// The certificate of the node, and those between it and an authority. It has exactly one
+    /// URI of the form `lunatic://CLUSTER/NODE` among the names of its subject, and is for
+    /// clients and servers.
+    pub certificate: PathBuf,
+    /// The private key of the node.
+    pub key: PathBuf,
+}
+
+impl IdentityFiles {
+    /// The file that is most likely to be wrong.
+    fn blame(&self, error: &IdentityError) -> &Path {
+        match error {
+            IdentityError::NoAuthority => &self.authorities,
+            IdentityError::NoKey | IdentityError::Key(_) => &self.key,
+            _ => &self.certificate,
+        }
+    }
+}
+
+impl Credentials {
+    /// Credentials that come from the directory of the cluster itself.
+    ///
+    /// - `name`: the name of the node.
+    /// - `state`: where the key and the certificate are kept for the next start; made if it
+    ///   is missing. Without it, they are in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::Revoked`] if the name is revoked; others if the directory cannot
+    /// be used.
+    pub fn from_authority(
+        authority: &Authority,
+        name: &NodeName,
+        state: Option<&Path>,
+        now: SystemTime,
+    ) -> Result<Self, CredentialsError> {
+        let list = authority
+            .revocations()
+            .map_err(CredentialsError::Authority)?;
+        let revoked_at = |issued_at| revoked_at(std::slice::from_ref(&list), name, issued_at);
+        let kept = state.and_then(|state| {
+            let bundle = files::read(&state.join(IDENTITY)).ok()?;
+            let kept = Identity::from_bundle(&bundle, now).ok()?;
+            let is_usable = kept.name == *name
+                && kept.trust.anchors.contains(authority.certificate())
+                && !kept.validity.is_nearly_over(now)
+                && revoked_at(kept.issued_at).is_none();
+            is_usable.then_some(kept)
+        });
+        let (identity, is_new) = match (kept, revoked_at(None)) {
+            (Some(kept), _) => (kept, false),
+            (None, Some(at)) => {
+                let name = name.clone();
+                return Err(CredentialsError::Revoked { name, at });
+            }
+            (None, None) => (issue_own(authority, name, now)?, true),
+        };
+        let source = Source::Authority(authority.clone());
+        let credentials = Self::new(identity, Some(list), source, state);
+        if is_new {
+            credentials
+                .save_identity()
+                .map_err(CredentialsError::File)?;
+        }
+        credentials
+            .save_revocations()
+            .map_err(CredentialsError::File)?;
+        Ok(credentials)
+    }
+
+    /// Credentials from files that somebody else keeps up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`] if they cannot be read, or others would not accept them.
+    pub fn from_files(files: IdentityFiles, now: SystemTime) -> Result<Self, CredentialsError> {
+        let identity = refreshing::read_files(&files, now)?;
+        Ok(Self::new(identity, None, Source::Files(files), None))
+    }
+
+    /// What a node that has joined with a token has kept; `None` if it has not joined yet.
+    ///
+    /// - `state`: its state directory.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`] if it is damaged, or its certificate has expired.
+    pub fn from_state(state: &Path, now: SystemTime) -> Result<Option<Self>, CredentialsError> {
+        let path = state.join(IDENTITY);
+        let bundle = match files::read(&path) {
+            Ok(bundle) => bundle,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(CredentialsError::File(error)),
+        };
+        let identity = Identity::from_bundle(&bundle, now)
+            .map_err(|source| CredentialsError::Identity { path, source })?;
+        let path = state.join(REVOKED);
+        let list = match files::read(&path) {
+            Ok(bytes) => {
+                let Trusted { anchors, cluster } = trusted(&identity);
+                let list = RevocationList::verify(&bytes, anchors, cluster)
+                    .map_err(|source| CredentialsError::Revocations { path, source })?;
+                Some(list)
+            }
+            Err(error) if error.is_missing() => None,
+            Err(error) => return Err(CredentialsError::File(error)),
+        };
+        Ok(Some(Self::new(
+            identity,
+            list,
+            Source::Request,
+            Some(state),
+        )))
+    }
+
+    /// Credentials of a node that has just joined, kept in `state`.
+    pub(crate) fn joined(
+        identity: Identity,
+        list: RevocationList,
+        state: Option<&Path>,
+    ) -> Result<Self, files::FileError> {
+        let credentials = Self::new(identity, Some(list), Source::Request, state);
+        credentials.save_revocations()?;
+        credentials.save_identity()?;
+        Ok(credentials)
+    }
+
+    fn new(
+        identity: Identity,
+        list: Option<RevocationList>,
+        source: Source,
+        state: Option<&Path>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                identity: RwLock::new(identity.into()),
+                revocations: RwLock::new(list.into_iter().collect()),
+                is_unsaved: AtomicBool::new(true),
+                source,
+                state: state.map(Path::to_owned),
+            }),
+        }
+    }
+
+    /// The name of this node, which never changes.
+    pub fn name(&self) -> NodeName {
+        self.identity().name.clone()
+    }
+
+    /// The cluster, which never changes.
+    pub fn cluster(&self) -> ClusterName {
+        self.identity().trust.cluster.clone()
+    }
+
+    /// The certificate of this node, and those that lead to its authority, in DER.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.identity().certified.cert.clone()
+    }
+
+    /// Since when and until when the certificate is valid.
+    pub fn validity(&self) -> Validity {
+        self.identity().validity
+    }
+
+    /// The directory of the cluster, if this node has it and can let others join.
+    pub fn authority(&self) -> Option<&Authority> {
+        match &self.shared.source {
+            Source::Authority(authority) => Some(authority),
+            Source::Files(_) | Source::Request => None,
+        }
+    }
+
+    /// The lists of revoked names that hold, to be passed on to other nodes. There is one at
+    /// most of each authority.
+    pub fn revocations(&self) -> Arc<[RevocationList]> {
+        self.shared.revocations.read().clone()
+    }
+
+    /// Takes a list of revoked names from another node. It is kept in the state directory by
+    /// the next [`refresh`](Self::refresh).
+    ///
+    /// Returns whether it is newer than what was known, and is to be passed on. An older one
+    /// changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRevocations`] if no authority of this cluster has signed it.
+    pub fn accept_revocations(&self, bytes: &[u8]) -> Result<bool, InvalidRevocations> {
+        let identity = self.identity();
+        let Trusted { anchors, cluster } = trusted(&identity);
+        let list = RevocationList::verify(bytes, anchors, cluster)?;
+        let mut held = self.shared.revocations.write();
+        let known = held
+            .iter()
+            .find(|known| known.authority() == list.authority());
+        if known.is_some_and(|known| !list.is_newer_than(known)) {
+            return Ok(false);
+        }
+        let others = held
+            .iter()
+            .filter(|other| other.authority() != list.authority());
+        *held = others.cloned().chain([list.clone()]).collect();
+        self.shared.is_unsaved.store(true, Ordering::Release);
+        Ok(true)
+    }
+
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.shared.identity.read().clone()
+    }
+
+    fn install(&self, identity: Identity) {
+        *self.shared.identity.write() = identity.into();
+    }
+
+    fn save_identity(&self) -> Result<(), files::FileError> {
+        let Some(state) = &self.shared.state else {
+            return Ok(());
+        };
+        files::make_directory(state)?;
+        let pem = self.identity().to_pem();
+        files::write(&state.join(IDENTITY), pem.as_bytes(), 0o600)
+    }
+
+    fn save_revocations(&self) -> Result<(), files::FileError> {
+        let Some(state) = &self.shared.state else {
+            return Ok(());
+        };
+        if !self.shared.is_unsaved.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let saved = self.revocations().iter().try_for_each(|list| {
+            files::make_directory(state)?;
+            files::write(&state.join(REVOKED), list.as_bytes(), 0o600)
+        });
+        if saved.is_err() {
+            self.shared.is_unsaved.store(true, Ordering::Release);
+        }
+        saved
+    }
+}
+
+/// Whose signatures a node accepts.
+struct Trusted<'a> {
+    anchors: &'a [CertificateDer<'static>],
+    cluster: &'a ClusterName,
+}
+
+fn trusted(identity: &Identity) -> Trusted<'_> {
+    Trusted {
+        anchors: &identity.trust.anchors,
+        cluster: &identity.trust.cluster,
+    }
+}
+
+/// Makes a key, and a certificate for it.
+fn issue_own(
+    authority: &Authority,
+    name: &NodeName,
+    now: SystemTime,
+) -> Result<Identity, CredentialsError> {
+    let key = NodeKey::generate().map_err(CredentialsError::Key)?;
+    let request = key.request().map_err(CredentialsError::Key)?;
+    let chain = authority
+        .issue(name, &request, DEFAULT_VALIDITY, now)
+        .map_err(CredentialsError::Issue)?;
+    let anchors = vec![authority.certificate().clone()];
+    Identity::new(anchors, chain, key.to_der(), now).map_err(|source| CredentialsError::Identity {
+        path: authority.directory().to_owned(),
+        source,
+    })
+}

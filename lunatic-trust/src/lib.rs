@@ -1,0 +1,78 @@
+//! Who may join a cluster of Lunatic nodes: certificates, tokens and revocations.
+//!
+//! An [`Authority`] is the directory of a cluster. It makes a [`Token`] for each node that is
+//! to join; a [`TokenJoin`] turns it into [`Credentials`]. Those make the configurations of
+//! TLS, and [`admit`](Credentials::admit) the peers of connections.
+//!
+//! There is no networking here and no clock: bytes are passed in and out, and so is the time.
+//!
+//! # Layout
+//!
+//! - `name`: names of nodes and clusters, and patterns for them.
+//! - `authority`: the directory; `redeeming` has tokens, `revoking` the revoked names,
+//!   `answering` what nodes ask for. `issuer` signs.
+//! - `token`: the text of a token.
+//! - `join`: the side of the node that has a token; `exchange` is what the two say, `issued` reads
+//!   the answer.
+//! - `credentials`: what a node shows, and how it is kept up to date; `identity` is one
+//!   certificate with its key.
+//! - `chain`, `admission`: who a peer is. `refusal`: why it is not let in.
+//! - `revocation`: the signed list that nodes pass on.
+//! - `tls`: the configurations of rustls.
+//! - `certificate`, `key`, `fingerprint`, `instant`, `files`: what these are made of.
+//!
+//! # Invariants
+//!
+//! - A private key is not in any `Debug` or `Display`, nor in an error. Files with secrets have
+//!   the mode 0600, and are replaced as a whole.
+//! - A token is used up before anybody gets what it is for.
+//! - Nothing from a peer is parsed beyond [`MAX_EXCHANGE_BYTES`]. A request for a certificate
+//!   is parsed only if it comes with the proof of a token or from a member.
+//! - Sessions of TLS are not resumed, so that each connection is verified.
+
+mod admission;
+mod authority;
+mod certificate;
+mod chain;
+mod credentials;
+mod exchange;
+mod files;
+mod fingerprint;
+mod identity;
+mod instant;
+mod issued;
+mod issuer;
+mod join;
+mod key;
+mod name;
+mod refusal;
+mod revocation;
+mod tls;
+mod token;
+
+pub use admission::{ALPN, ALPN_JOIN, PeerIdentity};
+pub use authority::{
+    Answer, AnswerError, Authority, AuthorityError, Issued, RedeemError, RenewError, RevokeError,
+    TokenError,
+};
+pub use certificate::Validity;
+pub use credentials::{
+    Credentials, CredentialsError, IdentityFiles, RefreshWarning, Refreshed, Renewal, RenewalError,
+};
+pub use exchange::MAX_EXCHANGE_BYTES;
+pub use files::FileError;
+pub use fingerprint::Fingerprint;
+pub use identity::IdentityError;
+pub use issued::JoinError;
+pub use issuer::{DEFAULT_VALIDITY, IssueError, MAX_VALIDITY};
+pub use join::TokenJoin;
+pub use name::{ClusterName, InvalidName, MAX_NAME_BYTES, NamePattern, NodeName};
+pub use refusal::{REFUSED, Refusal};
+pub use revocation::{InvalidRevocations, MAX_REVOKED, RevocationList};
+pub use tls::{SERVER_NAME, refusal};
+pub use token::{InvalidToken, Token};
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
