@@ -314,6 +314,13 @@ impl Cluster {
         self.membership = Membership::new(&self.own, seed);
     }
 
+    /// Tells all others a list of names whose certificates are revoked.
+    pub fn tell_revocations(&self, list: &[u8]) {
+        for session in self.sessions.all() {
+            session.control(&Frame::Revocations(list));
+        }
+    }
+
     fn close(&mut self, connection: Connection, code: u32, reason: &'static str) {
         self.actions.push(Action::Close(connection, code, reason));
     }

@@ -50,6 +50,8 @@ pub(crate) enum Frame<'a> {
     Pong(u32),
     /// The sender leaves the cluster.
     Leave,
+    /// A signed list of names whose certificates are revoked.
+    Revocations(#[serde(borrow)] &'a [u8]),
     /// Memberships of groups.
     Groups(GroupFrame),
     /// Names that are unique in the cluster.

@@ -13,10 +13,13 @@
 //! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
 //! - `groups`, `global`: memberships of groups, and names that are unique in the cluster.
 //! - `frame`, `handshake`, `node_info`: what nodes write to each other.
-//! - `local`: [`LocalNode`], what the cluster needs of the node it runs on.
+//! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
+//!   of it that is about processes.
 //!
-//! And with IO:
+//! And with IO (feature `transport`, on by default):
 //!
+//! - `node`: [`Node`], with its thread (`node/driver`), what waits for files beside it
+//!   (`node/background`), and how one joins with a token (`node/joining`).
 //! - `guest`: the namespace `lunatic::distributed` (feature `guest`, on by default).
 //!
 //! # Invariants
@@ -38,9 +41,11 @@ mod handshake;
 mod incoming;
 mod local;
 mod membership;
-mod name;
+#[cfg(feature = "transport")]
+mod node;
 mod node_info;
 mod outgoing;
+mod processes;
 mod query;
 mod relations;
 mod session;
@@ -52,8 +57,11 @@ pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
 pub use groups::GroupChange;
 pub use handshake::Refusal;
 pub use local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
-pub use name::NodeName;
+pub use lunatic_trust::NodeName;
+#[cfg(feature = "transport")]
+pub use node::{JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError, join};
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
+pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
 pub use session::{Responder, Session};
 pub use sessions::Sessions;

@@ -50,6 +50,9 @@ pub trait LocalNode: Send + Sync {
 
     /// Something has happened to another node.
     fn node_event(&self, event: NodeEvent);
+
+    /// Another node tells which certificates are revoked.
+    fn revocations(&self, _list: &[u8]) {}
 }
 
 /// A message from a process of another node.
@@ -116,6 +119,12 @@ impl Answer {
             to,
             id,
         }
+    }
+
+    /// The connection over which the request has come, if it is still there.
+    #[cfg(feature = "transport")]
+    pub(crate) fn connection(&self) -> Option<crate::cluster::Connection> {
+        Some(self.session.upgrade()?.connection())
     }
 
     /// Answers.

@@ -113,6 +113,7 @@ impl Cluster {
                 self.close(connection, close_code::LEFT, "left");
                 self.closed(connection, true, now);
             }
+            Frame::Revocations(list) => self.local.revocations(list),
             Frame::Groups(frame) => {
                 for change in self.groups.received(node, frame) {
                     self.local.group_changed(change);

@@ -1,0 +1,577 @@
+//! A node of a cluster, with its socket and its thread.
+
+mod background;
+mod driver;
+mod joining;
+mod late;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use async_channel::Sender;
+use lunatic_account::Account;
+use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+use lunatic_quic::{Endpoint, EndpointConfig, EndpointWaker, Tls};
+use lunatic_trust::Credentials;
+use parking_lot::Mutex;
+
+use crate::cluster::Cluster;
+use crate::frame::{LANES, MAX_UNIT_BYTES};
+use crate::global::{MAX_GLOBAL_NAME_BYTES, NameTaken};
+use crate::groups::GroupChange;
+use crate::handshake::Refusal;
+use crate::local::{LocalNode, NodeEvent};
+use crate::node::driver::{Command, Driver};
+use crate::node::late::Late;
+use crate::node_info::NodeInfo;
+use crate::query::Query;
+use crate::sessions::Sessions;
+
+pub use crate::node::joining::{JoinFailed, join};
+
+/// How long a node waits for others when it starts, before it goes on alone and asks them
+/// meanwhile.
+const JOIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// So many numbers are tried before a node gives up.
+const MAX_DRAWS: u32 = 16;
+
+/// How a node is to be.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Who it is, and whom it trusts. Its name is in there.
+    pub credentials: Credentials,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where others reach it, if that is not where it listens.
+    pub advertise: Option<SocketAddr>,
+    /// Nodes to ask for others, as `host:port`. A name may have several addresses. They are
+    /// asked as long as the node lives.
+    pub seeds: Vec<String>,
+    /// What lookups find it by.
+    pub tags: BTreeMap<String, String>,
+    /// A secret of the node, for the ids of its connections: a node that starts again with the
+    /// same one tells its peers at once that the connections of before are gone. `None`: another
+    /// one for each start.
+    pub key: Option<[u8; 32]>,
+}
+
+/// A node of a cluster; clone it freely. It lives until [`stop`](Node::stop).
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use lunatic_distributed::{Node, NodeConfig};
+/// use lunatic_trust::{Authority, Credentials};
+///
+/// # futures_lite::future::block_on(async {
+/// let directory = tempfile::tempdir()?;
+/// let now = SystemTime::now();
+/// let authority = Authority::init(&directory.path().join("shop"), &"shop".parse()?, now)?;
+/// let node = |name: &str, seeds| {
+///     let credentials = Credentials::from_authority(&authority, &name.parse()?, None, now)?;
+///     let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
+///     config.seeds = seeds;
+///     Ok::<_, Box<dyn std::error::Error>>(config)
+/// };
+/// let first = Node::start(node("first", Vec::new())?).await?;
+/// let seeds = vec![first.info().address.to_string()];
+/// let second = Node::start(node("second", seeds)?).await?;
+/// assert_eq!(second.nodes()[0].name.as_str(), "first");
+/// second.stop().await;
+/// first.stop().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    info: NodeInfo,
+    sessions: Arc<Sessions>,
+    commands: Sender<Command>,
+    waker: EndpointWaker,
+    late: Arc<Late>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A node that this one has a session with.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The node.
+    pub info: NodeInfo,
+    /// The round trip to it.
+    pub round_trip: Duration,
+    /// Bytes that wait to be sent to it.
+    pub queued_bytes: usize,
+    /// Bytes that were sent to it in this session.
+    pub sent_bytes: u64,
+    /// Bytes that have come from it in this session.
+    pub received_bytes: u64,
+}
+
+/// Why a node did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The address to listen at cannot be used.
+    Bind {
+        /// That address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// TLS cannot be set up.
+    Tls(String),
+    /// It is not known at which address others reach the node.
+    NoAddress,
+    /// Another node does not want it.
+    Refused {
+        /// That node.
+        address: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// No number is free, as far as could be found out.
+    NoNumber,
+    /// The system gives no thread, or no random numbers.
+    System(io::Error),
+}
+
+/// Why a name was not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another process has it.
+    Taken(NameTaken),
+    /// It is too long.
+    TooLong {
+        /// So many bytes it has.
+        length: usize,
+    },
+    /// This node is being stopped.
+    Stopped,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no session with the node, or it ended first.
+    NoConnection,
+}
+
+impl NodeConfig {
+    /// A node without seeds and tags.
+    ///
+    /// - `listen`: where it listens.
+    pub fn new(credentials: Credentials, listen: SocketAddr) -> NodeConfig {
+        NodeConfig {
+            credentials,
+            listen,
+            advertise: None,
+            seeds: Vec::new(),
+            tags: BTreeMap::new(),
+            key: None,
+        }
+    }
+}
+
+impl Node {
+    /// Starts a node: listens, and joins the others if there are seeds. If none of them
+    /// answers within five seconds, it goes on alone and asks them meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`].
+    pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
+        let mut draws = 0;
+        let mut listen = config.listen;
+        loop {
+            draws += 1;
+            let node = Node::start_once(&config, listen)?;
+            let joined = node.joined(!config.seeds.is_empty()).await;
+            match joined {
+                Ok(()) => return Ok(node),
+                Err(NodeEvent::NumberTaken) if draws < MAX_DRAWS => {
+                    // At the port that is known by now.
+                    listen.set_port(node.inner.late.port());
+                    node.stop().await;
+                }
+                Err(NodeEvent::Refused {
+                    address, refusal, ..
+                }) => {
+                    node.stop().await;
+                    return Err(NodeError::Refused { address, refusal });
+                }
+                Err(_) => {
+                    node.stop().await;
+                    return Err(NodeError::NoNumber);
+                }
+            }
+        }
+    }
+
+    fn start_once(config: &NodeConfig, listen: SocketAddr) -> Result<Node, NodeError> {
+        let tls = config.credentials.tls();
+        let (server, client) = tls.map_err(|error| NodeError::Tls(error.to_string()))?;
+        let key = match config.key {
+            Some(key) => key,
+            None => random()?,
+        };
+        let mut endpoint = EndpointConfig::new(listen, Tls { server, client }, key);
+        endpoint.lanes = LANES;
+        endpoint.max_frame = MAX_UNIT_BYTES;
+        let address = listen;
+        let endpoint =
+            Endpoint::bind(endpoint).map_err(|error| NodeError::Bind { address, error })?;
+        let local = endpoint.local_addr();
+        let info = NodeInfo {
+            id: draw_id()?,
+            name: config.credentials.name(),
+            address: address_of(config, local)?,
+            generation: 1,
+            tags: config.tags.clone(),
+        };
+        let waker = endpoint.waker();
+        let wake = waker.clone();
+        let sessions = Arc::new(Sessions::new(info.id, move || wake.wake()));
+        let (commands, received) = async_channel::unbounded();
+        let late = Arc::new(Late::new(local.port(), config.credentials.clone()));
+        let seed = u64::from_le_bytes(random()?);
+        let cluster = Cluster::new(
+            info.clone(),
+            late.clone(),
+            sessions.clone(),
+            seed,
+            Instant::now(),
+        );
+        let driver = Driver::new(
+            endpoint,
+            cluster,
+            sessions.clone(),
+            config.credentials.clone(),
+            received,
+            late.clone(),
+        );
+        let background = background::start(
+            config.credentials.clone(),
+            config.seeds.clone(),
+            commands.clone(),
+            waker.clone(),
+        )
+        .map_err(NodeError::System)?;
+        let thread = std::thread::Builder::new()
+            .name("node".into())
+            .spawn(move || driver.run(background))
+            .map_err(NodeError::System)?;
+        Ok(Node {
+            inner: Arc::new(Inner {
+                info,
+                sessions,
+                commands,
+                waker,
+                late,
+                thread: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// Waits for the first session, if there are nodes to ask.
+    async fn joined(&self, has_seeds: bool) -> Result<(), NodeEvent> {
+        let events = self.inner.late.events();
+        let end = Instant::now() + JOIN_LIMIT;
+        while has_seeds {
+            let next = futures_lite::future::or(async { events.recv().await.ok() }, async {
+                async_io::Timer::at(end).await;
+                None
+            });
+            match next.await {
+                None | Some(NodeEvent::Up(_)) => return Ok(()),
+                Some(event @ NodeEvent::NumberTaken) => return Err(event),
+                Some(NodeEvent::Refused {
+                    refusal: Refusal::Restarted { .. } | Refusal::Crossed | Refusal::Itself,
+                    ..
+                }) => {}
+                Some(event @ NodeEvent::Refused { .. }) => return Err(event),
+                Some(NodeEvent::Down { .. }) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// This node.
+    pub fn info(&self) -> &NodeInfo {
+        &self.inner.info
+    }
+
+    /// The sessions with other nodes: the [`Peers`](lunatic_process::Peers) of an environment
+    /// whose node is [this one](NodeInfo::id).
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.inner.sessions
+    }
+
+    /// Sets what the other nodes reach. Until then, there are no processes here for them. Only
+    /// the first call counts.
+    pub fn attach(&self, local: Arc<dyn LocalNode>) {
+        self.inner.late.attach(local);
+    }
+
+    /// The nodes with which there is a session, in the order of their names.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        let sessions = self.inner.sessions.all();
+        let mut nodes: Vec<_> = sessions
+            .iter()
+            .map(|session| session.node().clone())
+            .collect();
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        nodes
+    }
+
+    /// The nodes that a query finds, this one among them.
+    pub fn find(&self, query: &Query) -> Vec<NodeId> {
+        let own = self.inner.info.clone();
+        let all = std::iter::once(own).chain(self.nodes());
+        all.filter(|node| query.matches(node))
+            .map(|node| node.id)
+            .collect()
+    }
+
+    /// The sessions and how they do.
+    pub async fn peers(&self) -> Vec<Peer> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.command(Command::Peers(sender));
+        receiver.recv().await.unwrap_or_default()
+    }
+
+    /// Whether a node is known to live, even if there is no session with it now.
+    pub async fn is_known(&self, node: NodeId) -> bool {
+        if self.inner.sessions.with_node(node).is_some() {
+            return true;
+        }
+        let (sender, receiver) = async_channel::bounded(1);
+        self.command(Command::IsKnown(node, sender));
+        receiver.recv().await.unwrap_or(false)
+    }
+
+    /// Asks another node for something, which its [`LocalNode::request`] answers.
+    ///
+    /// - `from`: in whose name; the request arrives behind nothing else.
+    /// - `payer`: pays for it until it has left this node.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn request(
+        &self,
+        node: NodeId,
+        from: Pid,
+        payer: Option<&Account>,
+        request: &[u8],
+    ) -> Result<Vec<u8>, RequestError> {
+        let session = self.inner.sessions.with_node(node);
+        let session = session.ok_or(RequestError::NoConnection)?;
+        let (sender, receiver) = async_channel::bounded(1);
+        let respond = move |response: Result<&[u8], _>| {
+            // Who has asked may be gone.
+            sender.try_send(response.map(<[u8]>::to_vec)).ok();
+        };
+        session.request(from, payer, &late::for_local(request), Box::new(respond));
+        match receiver.recv().await {
+            Ok(Ok(response)) => Ok(response),
+            _ => Err(RequestError::NoConnection),
+        }
+    }
+
+    /// Waits until there is a session with a node, or the time is over.
+    pub async fn connected(&self, node: NodeId, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        loop {
+            if self.inner.sessions.with_node(node).is_some() {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            async_io::Timer::after(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Tells the other nodes that a process of this one has joined or left a group.
+    pub fn group_changed(&self, change: GroupChange) {
+        self.command(Command::Group(change));
+    }
+
+    /// Gives a process of this node a name that is unique in the cluster, once all nodes that
+    /// can be reached agree. The name is given up by
+    /// [`unregister_global`](Node::unregister_global), which has to be called when the process ends.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`].
+    pub async fn register_global(&self, name: &str, process: Pid) -> Result<(), RegisterError> {
+        if name.len() > MAX_GLOBAL_NAME_BYTES {
+            let length = name.len();
+            return Err(RegisterError::TooLong { length });
+        }
+        let (sender, receiver) = async_channel::bounded(1);
+        let decide = move |decision| {
+            sender.try_send(decision).ok();
+        };
+        self.command(Command::Register {
+            name: name.into(),
+            process,
+            decide: Box::new(decide),
+        });
+        let decision = receiver.recv().await.map_err(|_| RegisterError::Stopped)?;
+        decision.map_err(RegisterError::Taken)
+    }
+
+    /// Gives up a name, if this process has it.
+    pub fn unregister_global(&self, name: &str, process: Pid) {
+        let name = name.into();
+        self.command(Command::Unregister { name, process });
+    }
+
+    /// The process that has a name, as far as this node knows.
+    pub fn find_global(&self, name: &str) -> Option<Pid> {
+        self.inner.late.global(name)
+    }
+
+    /// Leaves the cluster: tells the others, sends what is queued, for a second at most, and
+    /// stops.
+    pub async fn stop(&self) {
+        let thread = self.inner.thread.lock().take();
+        let Some(thread) = thread else {
+            return;
+        };
+        self.command(Command::Stop);
+        // It ends within a second or two.
+        let (sender, receiver) = async_channel::bounded::<()>(1);
+        let waiting = std::thread::Builder::new()
+            .name("node-stop".into())
+            .spawn(move || {
+                let _ended = sender;
+                thread.join().ok();
+            });
+        if waiting.is_ok() {
+            receiver.recv().await.ok();
+        }
+    }
+
+    fn command(&self, command: Command) {
+        // If the thread has ended, nobody waits for it: the senders inside are dropped.
+        self.inner.commands.try_send(command).ok();
+        self.inner.waker.wake();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.commands.try_send(Command::Stop).ok();
+        self.waker.wake();
+    }
+}
+
+/// A node id that is not that of a node that is alone.
+fn draw_id() -> Result<NodeId, NodeError> {
+    loop {
+        let id = NodeId::from_bits(u64::from_le_bytes(random()?));
+        if id.number() != NodeNumber::ALONE {
+            return Ok(id);
+        }
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], NodeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| NodeError::System(io::Error::other(error)))?;
+    Ok(bytes)
+}
+
+/// Where others reach the node.
+fn address_of(config: &NodeConfig, local: SocketAddr) -> Result<SocketAddr, NodeError> {
+    if let Some(advertised) = config.advertise {
+        let port = match advertised.port() {
+            0 => local.port(),
+            port => port,
+        };
+        return Ok(SocketAddr::new(advertised.ip(), port));
+    }
+    if !local.ip().is_unspecified() {
+        return Ok(local);
+    }
+    let ip = own_ip().ok_or(NodeError::NoAddress)?;
+    Ok(SocketAddr::new(ip, local.port()))
+}
+
+/// The address of this host from which others are reached. Nothing is sent.
+fn own_ip() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Of a range for documentation: whatever way there is to it, is that to others.
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified()).then_some(ip)
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("info", &self.inner.info)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodeError::Bind { address, error } => {
+                write!(f, "cannot listen at {address}: {error}")
+            }
+            NodeError::Tls(error) => write!(f, "cannot set up TLS: {error}"),
+            NodeError::NoAddress => f.write_str(
+                "this host has no address by which others could reach it: name one with --advertise",
+            ),
+            NodeError::Refused { address, refusal } => {
+                write!(f, "the node at {address} refuses this one: {refusal}")
+            }
+            NodeError::NoNumber => f.write_str("no free node number was found"),
+            NodeError::System(error) => write!(f, "the system refuses: {error}"),
+        }
+    }
+}
+
+impl Error for NodeError {}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegisterError::Taken(NameTaken { by }) => {
+                write!(f, "process {by} has the name")
+            }
+            RegisterError::TooLong { length } => write!(
+                f,
+                "a name of {length} bytes is longer than the {MAX_GLOBAL_NAME_BYTES} that it may have"
+            ),
+            RegisterError::Stopped => f.write_str("the node is being stopped"),
+        }
+    }
+}
+
+impl Error for RegisterError {}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no connection to the node")
+    }
+}
+
+impl Error for RequestError {}

@@ -1,0 +1,196 @@
+//! What a node does beside its thread, as it waits for files and name servers.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_channel::{Receiver, Sender};
+use lunatic_quic::EndpointWaker;
+use lunatic_trust::Credentials;
+use rustls::pki_types::CertificateDer;
+
+use crate::cluster::Connection;
+use crate::local::Answer;
+use crate::node::driver::Command;
+
+/// How often files are looked at, and names looked up.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// How long nodes may take to answer a request for another certificate.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Something that waits for files.
+pub(super) enum Task {
+    /// Somebody wants to join.
+    Join(Connection, Vec<u8>),
+    /// A node that shows this chain wants another certificate.
+    Renew(Vec<u8>, Vec<CertificateDer<'static>>, Answer),
+}
+
+/// The thread that does it. It ends when this is dropped.
+pub(super) struct Background {
+    tasks: Sender<Task>,
+}
+
+struct Worker {
+    credentials: Credentials,
+    seeds: Vec<String>,
+    found: Vec<SocketAddr>,
+    commands: Sender<Command>,
+    waker: EndpointWaker,
+    next_renewal: Instant,
+}
+
+/// Starts the thread.
+pub(super) fn start(
+    credentials: Credentials,
+    seeds: Vec<String>,
+    commands: Sender<Command>,
+    waker: EndpointWaker,
+) -> io::Result<Background> {
+    let (tasks, received) = async_channel::bounded(64);
+    let mut worker = Worker {
+        credentials,
+        seeds,
+        found: Vec::new(),
+        commands,
+        waker,
+        next_renewal: Instant::now(),
+    };
+    std::thread::Builder::new()
+        .name("node-files".into())
+        .spawn(move || worker.run(&received))?;
+    Ok(Background { tasks })
+}
+
+impl Background {
+    /// Does something later. If much is to be done already, it is not done: who wants it asks
+    /// again.
+    pub(super) fn give(&self, task: Task) {
+        self.tasks.try_send(task).ok();
+    }
+}
+
+impl Worker {
+    fn run(&mut self, tasks: &Receiver<Task>) {
+        loop {
+            self.look_up_seeds();
+            self.refresh();
+            let end = Instant::now() + PERIOD;
+            loop {
+                let next = futures_lite::future::block_on(futures_lite::future::or(
+                    async { Some(tasks.recv().await) },
+                    async {
+                        async_io::Timer::at(end).await;
+                        None
+                    },
+                ));
+                match next {
+                    Some(Ok(task)) => self.task(task),
+                    // The node has ended.
+                    Some(Err(_)) => return,
+                    None => break,
+                }
+            }
+        }
+    }
+
+    fn task(&self, task: Task) {
+        let Some(authority) = self.credentials.authority() else {
+            return;
+        };
+        let now = SystemTime::now();
+        let (answer, command): (_, Box<dyn FnOnce(Vec<u8>) -> Command>) = match task {
+            Task::Join(connection, request) => (
+                authority.answer(&request, None, now),
+                Box::new(move |bytes| Command::Joined(connection, bytes)),
+            ),
+            Task::Renew(request, chain, answer) => (
+                authority.answer(&request, Some(&chain), now),
+                Box::new(move |bytes| Command::Renewed(answer, bytes)),
+            ),
+        };
+        match &answer.outcome {
+            Ok(issued) => tracing::info!("issued a certificate: {issued:?}"),
+            Err(error) => tracing::warn!("issued no certificate: {error}"),
+        }
+        self.tell(command(answer.bytes));
+    }
+
+    fn look_up_seeds(&mut self) {
+        let mut found: Vec<_> = self
+            .seeds
+            .iter()
+            .flat_map(|seed| match seed.to_socket_addrs() {
+                Ok(addresses) => addresses.collect::<Vec<_>>(),
+                Err(error) => {
+                    tracing::debug!("cannot look up {seed}: {error}");
+                    Vec::new()
+                }
+            })
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        // A name server that does not answer is no reason to forget what it said before.
+        if found != self.found && !found.is_empty() {
+            self.found.clone_from(&found);
+            self.tell(Command::Seeds(found));
+        }
+    }
+
+    fn refresh(&mut self) {
+        let now = SystemTime::now();
+        let refreshed = self.credentials.refresh(now);
+        for warning in &refreshed.warnings {
+            tracing::warn!("{warning}");
+        }
+        if refreshed.has_changed() {
+            let revocations = refreshed.revocations;
+            self.tell(Command::Credentials { revocations });
+        }
+        let is_due = self.credentials.renews_by_request() && self.credentials.needs_renewal(now);
+        if is_due && Instant::now() >= self.next_renewal {
+            self.next_renewal = Instant::now() + RENEWAL_LIMIT * 6;
+            self.renew();
+        }
+    }
+
+    /// Asks the others for another certificate.
+    fn renew(&self) {
+        let Ok(renewal) = self.credentials.begin_renewal() else {
+            return;
+        };
+        let (sender, answers) = async_channel::bounded(8);
+        self.tell(Command::Renew(renewal.request().to_vec(), sender));
+        let end = Instant::now() + RENEWAL_LIMIT;
+        let answer = futures_lite::future::block_on(futures_lite::future::or(
+            async {
+                // Those who cannot issue certificates answer with nothing.
+                while let Ok(answer) = answers.recv().await {
+                    if !answer.is_empty() {
+                        return Some(answer);
+                    }
+                }
+                None
+            },
+            async {
+                async_io::Timer::at(end).await;
+                None
+            },
+        ));
+        let Some(answer) = answer else {
+            tracing::warn!("no node has renewed the certificate of this one; it is tried again");
+            return;
+        };
+        let now = SystemTime::now();
+        match self.credentials.finish_renewal(renewal, &answer, now) {
+            Ok(()) => tracing::info!("the certificate was renewed"),
+            Err(error) => tracing::warn!("the certificate was not renewed: {error}"),
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        self.commands.try_send(command).ok();
+        self.waker.wake();
+    }
+}

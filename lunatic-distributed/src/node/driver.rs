@@ -1,0 +1,516 @@
+//! The thread of a node: what the socket, the cluster and other threads want of each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_channel::{Receiver, Sender};
+use lunatic_mailbox::{NodeId, Pid};
+use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event};
+use lunatic_trust::{Credentials, PeerIdentity};
+use rustls::pki_types::CertificateDer;
+
+use crate::NodeName;
+use crate::cluster::{Action, Cluster, Connection, Decide, close_code};
+use crate::frame::LANES;
+use crate::groups::GroupChange;
+use crate::local::Answer;
+use crate::node::Peer;
+use crate::node::background::{Background, Task};
+use crate::node::late::Late;
+use crate::session::Session;
+use crate::sessions::Sessions;
+
+/// How long what is queued may take to leave when a node stops.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// So many that want to join are heard at once.
+const MAX_JOINING: usize = 16;
+
+/// How long who wants to join may take.
+const JOINING_LIMIT: Duration = Duration::from_secs(10);
+
+/// So many events are seen to before the others have their turn.
+const EVENTS_AT_ONCE: usize = 1024;
+
+/// What other threads want of the thread of a node.
+pub(super) enum Command {
+    /// The addresses of the seeds are these now.
+    Seeds(Vec<SocketAddr>),
+    /// Credentials have changed; these names are not trusted any more.
+    Credentials {
+        revocations: bool,
+    },
+    /// The answer to who wants to join.
+    Joined(Connection, Vec<u8>),
+    /// The answer to who wants another certificate.
+    Renewed(Answer, Vec<u8>),
+    /// Ask a node that has the directory of the cluster for another certificate.
+    Renew(Vec<u8>, Sender<Vec<u8>>),
+    Group(GroupChange),
+    Register {
+        name: String,
+        process: Pid,
+        decide: Decide,
+    },
+    Unregister {
+        name: String,
+        process: Pid,
+    },
+    Peers(Sender<Vec<Peer>>),
+    IsKnown(NodeId, Sender<bool>),
+    Stop,
+}
+
+/// Owns the socket and the cluster.
+pub(super) struct Driver {
+    endpoint: Endpoint,
+    cluster: Cluster,
+    sessions: Arc<Sessions>,
+    credentials: Credentials,
+    commands: Receiver<Command>,
+    late: Arc<Late>,
+    /// The numbers that the cluster has for connections, and what the socket calls them.
+    ids: BTreeMap<Connection, ConnectionId>,
+    known: HashMap<ConnectionId, Known>,
+    last: u64,
+}
+
+/// A connection.
+struct Known {
+    number: Connection,
+    /// The address, if this node has dialled it.
+    dialled: Option<SocketAddr>,
+    stage: Stage,
+}
+
+enum Stage {
+    Dialling,
+    /// The cluster knows of it.
+    Member(Vec<CertificateDer<'static>>),
+    /// Somebody who wants to join, until then.
+    Joining(Instant),
+}
+
+impl Driver {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        cluster: Cluster,
+        sessions: Arc<Sessions>,
+        credentials: Credentials,
+        commands: Receiver<Command>,
+        late: Arc<Late>,
+    ) -> Driver {
+        Driver {
+            endpoint,
+            cluster,
+            sessions,
+            credentials,
+            commands,
+            late,
+            ids: BTreeMap::new(),
+            known: HashMap::new(),
+            last: 0,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self, background: Background) {
+        loop {
+            let now = Instant::now();
+            while let Ok(command) = self.commands.try_recv() {
+                if let Command::Stop = command {
+                    return self.stop(now);
+                }
+                self.command(command, now);
+            }
+            while let Ok((request, answer)) = self.late.renewals().try_recv() {
+                self.renewal_asked(&background, request, answer);
+            }
+            for _ in 0..EVENTS_AT_ONCE {
+                let Some(event) = self.endpoint.next_event() else {
+                    break;
+                };
+                self.event(event, &background, now);
+            }
+            if self.late.take_revoked() {
+                self.credentials_changed(true, now);
+            }
+            self.end_joining(now);
+            self.cluster.tick(now);
+            self.perform(now);
+            self.send_queued();
+            let until = self.cluster.deadline();
+            if let Err(error) = self.endpoint.wait(until) {
+                tracing::warn!("the socket of the node: {error}");
+                // It is not to be tried again and again without a pause.
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Seeds(seeds) => self.cluster.set_seeds(&seeds, now),
+            Command::Credentials { revocations } => self.credentials_changed(revocations, now),
+            Command::Joined(connection, bytes) => {
+                if let Some(id) = self.ids.get(&connection) {
+                    // Who has joined closes the connection.
+                    self.endpoint.send(*id, 0, bytes.into());
+                }
+            }
+            Command::Renewed(answer, bytes) => answer.send(None, &bytes),
+            Command::Renew(request, sender) => self.ask_for_renewal(&request, sender),
+            Command::Group(change) => self.cluster.group_changed(change),
+            Command::Register {
+                name,
+                process,
+                decide,
+            } => self.cluster.register_global(name, process, decide),
+            Command::Unregister { name, process } => {
+                self.cluster.unregister_global(&name, process);
+            }
+            Command::Peers(sender) => {
+                sender.try_send(self.peers()).ok();
+            }
+            Command::IsKnown(node, sender) => {
+                let is_known = self.cluster.known_nodes().contains(&node);
+                sender.try_send(is_known).ok();
+            }
+            Command::Stop => {}
+        }
+    }
+
+    fn event(&mut self, event: Event, background: &Background, now: Instant) {
+        match event {
+            Event::Connected {
+                id,
+                remote,
+                certificates,
+                alpn,
+                ..
+            } => self.connected(id, remote, certificates, alpn.as_deref(), now),
+            Event::Frame { id, lane, bytes } => {
+                let Some(known) = self.known.get(&id) else {
+                    return;
+                };
+                let number = known.number;
+                match known.stage {
+                    Stage::Member(_) => self.cluster.unit(number, lane, &bytes, now),
+                    Stage::Joining(_) if lane == 0 => {
+                        background.give(Task::Join(number, bytes.to_vec()));
+                    }
+                    _ => {}
+                }
+            }
+            Event::Datagram { id, bytes } => {
+                if let Some(known) = self.known.get(&id) {
+                    self.cluster.datagram(known.number, &bytes, now);
+                }
+            }
+            Event::Writable { id, .. } => {
+                let number = self.known.get(&id).map(|known| known.number);
+                let sessions = self.sessions.all();
+                let of_it = |session: &&Arc<Session>| Some(session.connection()) == number;
+                if let Some(session) = sessions.iter().find(of_it) {
+                    self.send(session);
+                }
+            }
+            Event::Closed { id, reason } => self.closed(id, &reason, now),
+            Event::Rejected { remote, reason } => {
+                tracing::info!("refused a connection from {remote}: {reason}");
+            }
+            _ => {}
+        }
+        self.perform(now);
+    }
+
+    fn connected(
+        &mut self,
+        id: ConnectionId,
+        remote: SocketAddr,
+        certificates: Vec<CertificateDer<'static>>,
+        protocol: Option<&[u8]>,
+        now: Instant,
+    ) {
+        let admitted = self
+            .credentials
+            .admit(protocol, Some(&certificates), SystemTime::now());
+        let dialled = self.known.get(&id).and_then(|known| known.dialled);
+        let (stage, name) = match admitted {
+            Ok(PeerIdentity::Member(name)) => (Stage::Member(certificates), Some(name)),
+            Ok(PeerIdentity::Joining) if self.has_room_for_joining() => {
+                (Stage::Joining(now + JOINING_LIMIT), None)
+            }
+            Ok(PeerIdentity::Joining) => return self.not_admitted(id, dialled, now),
+            Err(refusal) => {
+                tracing::warn!("refused a connection of {remote}: {refusal}");
+                return self.not_admitted(id, dialled, now);
+            }
+        };
+        let number = self.number(id);
+        self.known.insert(
+            id,
+            Known {
+                number,
+                dialled,
+                stage,
+            },
+        );
+        if let Some(name) = name {
+            self.cluster.connected(number, name, dialled, now);
+        }
+    }
+
+    fn not_admitted(&mut self, id: ConnectionId, dialled: Option<SocketAddr>, now: Instant) {
+        self.endpoint.close(id, close_code::NOT_TRUSTED, "refused");
+        self.forget(id);
+        if let Some(address) = dialled {
+            self.cluster.dial_failed(address, now);
+        }
+    }
+
+    fn closed(&mut self, id: ConnectionId, reason: &CloseReason, now: Instant) {
+        let Some(known) = self.forget(id) else {
+            return;
+        };
+        tracing::debug!("a connection has ended: {reason}");
+        let left = matches!(reason, CloseReason::ByPeer { code, .. } if *code == close_code::LEFT);
+        match (known.stage, known.dialled) {
+            (Stage::Member(_), _) => self.cluster.closed(known.number, left, now),
+            (Stage::Dialling, Some(address)) => {
+                if let CloseReason::Tls { .. } = reason {
+                    tracing::warn!("cannot connect to the node at {address}: {reason}");
+                }
+                self.cluster.dial_failed(address, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what the cluster wants.
+    fn perform(&mut self, now: Instant) {
+        loop {
+            let actions = self.cluster.take_actions();
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                self.perform_one(action, now);
+            }
+        }
+    }
+
+    fn perform_one(&mut self, action: Action, now: Instant) {
+        match action {
+            Action::Dial(address) => match self.endpoint.dial(address, "lunatic") {
+                Ok(id) => {
+                    let number = self.number(id);
+                    let known = Known {
+                        number,
+                        dialled: Some(address),
+                        stage: Stage::Dialling,
+                    };
+                    self.known.insert(id, known);
+                }
+                Err(error) => {
+                    tracing::debug!("cannot dial {address}: {error}");
+                    self.cluster.dial_failed(address, now);
+                }
+            },
+            Action::Write(connection, bytes) => {
+                if let Some(id) = self.ids.get(&connection) {
+                    self.endpoint.send(*id, 0, bytes.into());
+                }
+            }
+            Action::Datagram(connection, bytes) => {
+                if let Some(id) = self.ids.get(&connection) {
+                    self.endpoint.send_datagram(*id, bytes.into());
+                }
+            }
+            Action::Close(connection, code, reason) => {
+                if let Some(id) = self.ids.get(&connection).copied() {
+                    self.endpoint.close(id, code, reason);
+                    self.forget(id);
+                }
+            }
+        }
+    }
+
+    /// Sends what processes have queued.
+    fn send_queued(&mut self) {
+        for session in self.sessions.take_queued() {
+            self.send(&session);
+        }
+    }
+
+    fn send(&mut self, session: &Arc<Session>) {
+        let Some(id) = self.ids.get(&session.connection()).copied() else {
+            return;
+        };
+        // The other side learns of the session by the lane 0, behind which others may come in.
+        let lanes = match session.is_ready() {
+            true => LANES,
+            false => 1,
+        };
+        for lane in 0..lanes {
+            while session.has(lane) && self.endpoint.room(id, lane) > 0 {
+                let Some(unit) = session.take(lane) else {
+                    break;
+                };
+                self.endpoint.send(id, lane, unit.into());
+            }
+        }
+    }
+
+    fn credentials_changed(&mut self, revocations: bool, now: Instant) {
+        let chains: Vec<(NodeName, bool)> = self
+            .known
+            .values()
+            .filter_map(|known| match &known.stage {
+                Stage::Member(chain) => Some(chain),
+                _ => None,
+            })
+            .filter_map(|chain| {
+                let protocol = Some(lunatic_trust::ALPN);
+                let admitted = self
+                    .credentials
+                    .admit(protocol, Some(chain), SystemTime::now());
+                match admitted {
+                    Err(lunatic_trust::Refusal::Revoked { name, .. }) => Some((name, true)),
+                    _ => None,
+                }
+            })
+            .collect();
+        if revocations {
+            for list in self.credentials.revocations().iter() {
+                self.cluster.tell_revocations(list.as_bytes());
+            }
+        }
+        for (name, _) in chains {
+            tracing::warn!(node = %name, "its certificate was revoked");
+            self.cluster.distrust(&name, now);
+        }
+    }
+
+    /// Asks the node whose session is oldest and that answers.
+    fn ask_for_renewal(&mut self, request: &[u8], sender: Sender<Vec<u8>>) {
+        let mut marked = vec![super::late::FOR_RENEWAL];
+        marked.extend_from_slice(request);
+        let from = crate::session::host_of(self.sessions.own().number());
+        for session in self.sessions.all() {
+            let sender = sender.clone();
+            let respond = move |response: Result<&[u8], _>| {
+                if let Ok(response) = response {
+                    sender.try_send(response.to_vec()).ok();
+                }
+            };
+            session.request(from, None, &marked, Box::new(respond));
+        }
+    }
+
+    fn renewal_asked(&mut self, background: &Background, request: Vec<u8>, answer: Answer) {
+        let chain = answer.connection().and_then(|connection| {
+            let id = self.ids.get(&connection)?;
+            match &self.known.get(id)?.stage {
+                Stage::Member(chain) => Some(chain.clone()),
+                _ => None,
+            }
+        });
+        match chain {
+            Some(chain) if self.credentials.authority().is_some() => {
+                background.give(Task::Renew(request, chain, answer));
+            }
+            _ => answer.send(None, &[]),
+        }
+    }
+
+    fn has_room_for_joining(&self) -> bool {
+        let joining = self.known.values();
+        let joining = joining.filter(|known| matches!(known.stage, Stage::Joining(_)));
+        joining.count() < MAX_JOINING
+    }
+
+    fn end_joining(&mut self, now: Instant) {
+        let late = self
+            .known
+            .iter()
+            .filter_map(|(id, known)| match known.stage {
+                Stage::Joining(until) if until <= now => Some(*id),
+                _ => None,
+            });
+        for id in late.collect::<Vec<_>>() {
+            self.endpoint.close(id, close_code::TIMED_OUT, "too late");
+            self.forget(id);
+        }
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        let sessions = self.sessions.all();
+        let peers = sessions.iter().filter_map(|session| {
+            let id = self.ids.get(&session.connection())?;
+            let stats = self.endpoint.stats(*id)?;
+            Some(Peer {
+                info: session.node().clone(),
+                round_trip: stats.rtt,
+                queued_bytes: session.queued_bytes() + stats.queued_bytes,
+                sent_bytes: stats.sent_bytes,
+                received_bytes: stats.received_bytes,
+            })
+        });
+        peers.collect()
+    }
+
+    /// Leaves, sends what is queued, and ends.
+    fn stop(mut self, now: Instant) {
+        self.cluster.leave(now);
+        self.perform(now);
+        let end = now + FLUSH_LIMIT;
+        loop {
+            self.send_queued();
+            for session in self.sessions.all() {
+                self.send(&session);
+            }
+            let is_sent = self.sessions.all().iter().all(|session| session.is_empty());
+            let now = Instant::now();
+            if is_sent || now >= end {
+                break;
+            }
+            let soon = now + Duration::from_millis(10);
+            if self.endpoint.wait(Some(soon.min(end))).is_err() {
+                break;
+            }
+            while let Some(event) = self.endpoint.next_event() {
+                if let Event::Closed { id, reason } = event {
+                    self.closed(id, &reason, Instant::now());
+                }
+            }
+        }
+        let limit = Duration::from_millis(500);
+        self.endpoint
+            .shut_down(close_code::LEFT, "left", limit)
+            .ok();
+        let now = Instant::now();
+        for known in std::mem::take(&mut self.known).into_values() {
+            self.cluster.closed(known.number, true, now);
+        }
+    }
+
+    /// The number of a connection for the cluster.
+    fn number(&mut self, id: ConnectionId) -> Connection {
+        if let Some(known) = self.known.get(&id) {
+            return known.number;
+        }
+        self.last += 1;
+        let number = Connection(self.last);
+        self.ids.insert(number, id);
+        number
+    }
+
+    fn forget(&mut self, id: ConnectionId) -> Option<Known> {
+        let known = self.known.remove(&id)?;
+        self.ids.remove(&known.number);
+        Some(known)
+    }
+}

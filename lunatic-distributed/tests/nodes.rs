@@ -1,0 +1,388 @@
+//! Nodes with sockets, in one program.
+#![cfg(feature = "transport")]
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_lite::future::{block_on, or};
+use lunatic_distributed::{
+    Answer, GroupChange, Incoming, LocalNode, MailboxFull, Node, NodeConfig, NodeError, NodeEvent,
+    Refusal, RegisterError,
+};
+use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
+use lunatic_process::{
+    Environment, EnvironmentConfig, ExitReason, LinkNotice, Process, Signal, SpawnOptions,
+};
+use lunatic_trust::{Authority, Credentials, TokenJoin};
+use tempfile::TempDir;
+
+/// What a test waits for at most.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A cluster's directory.
+struct Cluster {
+    _directory: TempDir,
+    authority: Authority,
+}
+
+/// A node and its processes.
+struct Member {
+    node: Node,
+    environment: Environment,
+    events: async_channel::Receiver<NodeEvent>,
+    lost: async_channel::Receiver<(String, Pid)>,
+}
+
+struct Local {
+    environment: Environment,
+    events: async_channel::Sender<NodeEvent>,
+    lost: async_channel::Sender<(String, Pid)>,
+}
+
+impl LocalNode for Local {
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull> {
+        lunatic_distributed::deliver(&self.environment, message, |_| Err("no resources"))
+    }
+
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+        lunatic_distributed::signal(&self.environment, from, to, signal)
+    }
+
+    fn request(&self, _: Pid, request: &[u8], answer: Answer) {
+        let mut reversed = request.to_vec();
+        reversed.reverse();
+        answer.send(None, &reversed);
+    }
+
+    fn group_changed(&self, _: GroupChange) {}
+
+    fn global_name_changed(&self, _: &str, _: Option<Pid>) {}
+
+    fn global_name_lost(&self, name: &str, process: Pid, _: Pid) {
+        self.lost.try_send((name.into(), process)).unwrap();
+    }
+
+    fn node_event(&self, event: NodeEvent) {
+        self.events.try_send(event).unwrap();
+    }
+}
+
+impl Cluster {
+    fn new() -> Cluster {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("cluster");
+        let authority = Authority::init(&path, &"test".parse().unwrap(), SystemTime::now());
+        Cluster {
+            _directory: directory,
+            authority: authority.unwrap(),
+        }
+    }
+
+    fn config(&self, name: &str, seeds: &[&Member]) -> NodeConfig {
+        let name = name.parse().unwrap();
+        let now = SystemTime::now();
+        let credentials = Credentials::from_authority(&self.authority, &name, None, now).unwrap();
+        let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
+        let address = |member: &&Member| member.node.info().address.to_string();
+        config.seeds = seeds.iter().map(address).collect();
+        config
+    }
+
+    fn start(&self, name: &str, seeds: &[&Member]) -> Member {
+        Member::start(self.config(name, seeds)).unwrap()
+    }
+}
+
+impl Member {
+    fn start(config: NodeConfig) -> Result<Member, NodeError> {
+        let node = block_on(Node::start(config))?;
+        let config = EnvironmentConfig {
+            node: node.info().id,
+            peers: node.sessions().clone(),
+            ..EnvironmentConfig::default()
+        };
+        let environment = Environment::with_config(1, lunatic_testkit::scheduler(), config);
+        let (events, received) = async_channel::unbounded();
+        let (lost, losses) = async_channel::unbounded();
+        node.attach(Arc::new(Local {
+            environment: environment.clone(),
+            events,
+            lost,
+        }));
+        let (sessions, watched) = (node.sessions().clone(), environment.clone());
+        node.sessions().on_monitor(move |watcher| {
+            let sessions = sessions.clone();
+            if let Some(process) = watched.process(watcher) {
+                process.at_exit(move |_| sessions.watcher_ended(watcher));
+            }
+        });
+        Ok(Member {
+            node,
+            environment,
+            events: received,
+            lost: losses,
+        })
+    }
+
+    /// A process whose mailbox the test reads.
+    fn open(&self) -> (Process, Mailbox) {
+        let (sender, receiver) = async_channel::bounded(1);
+        let options = SpawnOptions {
+            trap_exits: true,
+            ..SpawnOptions::default()
+        };
+        let process = self.environment.spawn(options, |own| async move {
+            sender.send(own.mailbox).await.ok();
+            std::future::pending().await
+        });
+        (process.unwrap(), block_on(receiver.recv()).unwrap())
+    }
+
+    fn stop(&self) {
+        block_on(self.node.stop());
+        block_on(self.environment.shut_down());
+    }
+}
+
+/// The next message, or a panic after the limit.
+fn next(mailbox: &mut Mailbox) -> Message {
+    within(mailbox.receive(Wanted::Any))
+}
+
+fn within<T>(future: impl Future<Output = T>) -> T {
+    block_on(or(async { Some(future.await) }, async {
+        async_io::Timer::after(LIMIT).await;
+        None
+    }))
+    .expect("it takes too long")
+}
+
+/// Waits until something holds.
+fn until(mut holds: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + LIMIT;
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "it takes too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn text(message: Message) -> Vec<u8> {
+    match message {
+        Message::Data(data) => data.bytes().to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn messages_of_a_pair_arrive_in_order_short_and_long() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    let (sender, _) = one.open();
+    let (receiver, mut mailbox) = two.open();
+    until(|| one.node.nodes().len() == 1);
+    let lengths = [1, 100_000, 3, 70_000, 5_000_000, 0, 17, 1_000_000];
+    for (number, length) in lengths.into_iter().cycle().take(40).enumerate() {
+        let mut bytes = vec![number as u8; length + 1];
+        bytes[0] = number as u8;
+        let message = DataMessage::new(Tag::new(7), bytes);
+        let sent = one
+            .environment
+            .send(Some(&sender), receiver.id(), message.into());
+        sent.unwrap();
+    }
+    for (number, length) in lengths.into_iter().cycle().take(40).enumerate() {
+        let bytes = text(next(&mut mailbox));
+        assert_eq!((bytes.len(), bytes[0]), (length + 1, number as u8));
+    }
+    one.stop();
+    two.stop();
+}
+
+#[test]
+fn links_and_monitors_tell_of_deaths_on_other_nodes() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    until(|| one.node.nodes().len() == 1);
+    let (here, mut mailbox) = one.open();
+    let (there, _kept) = two.open();
+    here.link(there.id(), Tag::new(3));
+    here.monitor(there.id());
+    until(|| there.is_linked(here.id()) && there.watchers().len() == 1);
+    two.environment.process(there.id()).unwrap().kill();
+    let mut first = next(&mut mailbox);
+    assert_eq!(
+        LinkNotice::take(&mut first),
+        Some(LinkNotice::Exit {
+            from: there.id(),
+            reason: ExitReason::Killed
+        })
+    );
+    assert!(
+        matches!(next(&mut mailbox), Message::ProcessDied { process } if process == there.id())
+    );
+    // There is no such process any more.
+    here.link(there.id(), None);
+    let mut third = next(&mut mailbox);
+    assert_eq!(
+        LinkNotice::take(&mut third),
+        Some(LinkNotice::Exit {
+            from: there.id(),
+            reason: ExitReason::NoProcess
+        })
+    );
+    one.stop();
+    two.stop();
+}
+
+#[test]
+fn the_end_of_a_node_is_told_to_links_and_monitors_as_no_connection() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    until(|| one.node.nodes().len() == 1);
+    let (here, mut mailbox) = one.open();
+    let (there, _kept) = two.open();
+    here.link(there.id(), None);
+    here.monitor(there.id());
+    until(|| there.is_linked(here.id()) && there.watchers().len() == 1);
+    block_on(two.node.stop());
+    let mut first = next(&mut mailbox);
+    let expected = LinkNotice::Exit {
+        from: there.id(),
+        reason: ExitReason::NoConnection,
+    };
+    assert_eq!(LinkNotice::take(&mut first), Some(expected));
+    assert!(
+        matches!(next(&mut mailbox), Message::ProcessDied { process } if process == there.id())
+    );
+    assert!(!there.is_linked(here.id()), "the other side was told too");
+    let left = std::iter::from_fn(|| one.events.try_recv().ok());
+    let left = left.filter(|event| matches!(event, NodeEvent::Down { left: true, .. }));
+    assert_eq!(left.count(), 1);
+    one.stop();
+    two.stop();
+}
+
+#[test]
+fn nodes_find_each_other_by_one_seed() {
+    let cluster = Cluster::new();
+    let first = cluster.start("first", &[]);
+    let others: Vec<_> = ["a", "b", "c", "d"]
+        .map(|name| cluster.start(name, &[&first]))
+        .into();
+    let all: Vec<_> = std::iter::once(&first).chain(&others).collect();
+    until(|| all.iter().all(|member| member.node.nodes().len() == 4));
+    for member in all {
+        member.stop();
+    }
+}
+
+#[test]
+fn a_name_is_refused_while_its_holder_lives_and_free_when_it_has_left() {
+    let cluster = Cluster::new();
+    let first = cluster.start("first", &[]);
+    let second = cluster.start("second", &[&first]);
+    let taken = Member::start(cluster.config("second", &[&first]));
+    assert!(matches!(
+        taken.map(|_| ()),
+        Err(NodeError::Refused {
+            refusal: Refusal::NameTaken,
+            ..
+        })
+    ));
+    second.stop();
+    let again = cluster.start("second", &[&first]);
+    until(|| first.node.nodes().len() == 1);
+    again.stop();
+    first.stop();
+}
+
+#[test]
+fn a_name_in_the_cluster_belongs_to_one_process() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    until(|| one.node.nodes().len() == 1 && two.node.nodes().len() == 1);
+    let [(here, _a), (there, _b)] = [one.open(), two.open()];
+    within(one.node.register_global("king", here.id())).unwrap();
+    until(|| two.node.find_global("king") == Some(here.id()));
+    let refused = within(two.node.register_global("king", there.id()));
+    assert!(matches!(refused, Err(RegisterError::Taken(taken)) if taken.by == here.id()));
+    one.node.unregister_global("king", here.id());
+    until(|| two.node.find_global("king").is_none());
+    within(two.node.register_global("king", there.id())).unwrap();
+    until(|| one.node.find_global("king") == Some(there.id()));
+    assert!(one.lost.is_empty() && two.lost.is_empty());
+    two.stop();
+    until(|| one.node.find_global("king").is_none());
+    one.stop();
+}
+
+#[test]
+fn a_request_is_answered_and_fails_without_a_connection() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    until(|| one.node.nodes().len() == 1);
+    let (here, _kept) = one.open();
+    let to = two.node.info().id;
+    let long: Vec<u8> = (0..1_000_000_u32).map(|byte| byte as u8).collect();
+    let answer = within(one.node.request(to, here.id(), None, &long)).unwrap();
+    assert!(answer.iter().eq(long.iter().rev()));
+    two.stop();
+    assert!(within(one.node.request(to, here.id(), None, b"x")).is_err());
+    one.stop();
+}
+
+#[test]
+fn a_node_joins_with_a_token_once() {
+    let cluster = Cluster::new();
+    let seed = cluster.start("seed", &[]);
+    let now = SystemTime::now();
+    let hour = Duration::from_secs(3600);
+    let line = cluster.authority.token(None, hour, now).unwrap().to_text();
+    let seeds = [seed.node.info().address.to_string()];
+    let join = |name: &str| {
+        let token = line.parse().unwrap();
+        let join = TokenJoin::new(token, name.parse().unwrap(), None).unwrap();
+        lunatic_distributed::join(&join, &seeds)
+    };
+    let credentials = join("worker").unwrap();
+    let used = join("other").unwrap_err();
+    assert!(used.to_string().contains("refused"), "{used}");
+    let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
+    config.seeds = seeds.to_vec();
+    let worker = Member::start(config).unwrap();
+    until(|| seed.node.nodes().len() == 1);
+    worker.stop();
+    seed.stop();
+}
+
+#[test]
+fn a_node_of_another_cluster_is_not_let_in() {
+    let (one, other) = (Cluster::new(), Cluster::new());
+    let first = one.start("first", &[]);
+    let stranger = other.start("stranger", &[&first]);
+    assert!(first.node.nodes().is_empty());
+    assert!(stranger.node.nodes().is_empty());
+    stranger.stop();
+    first.stop();
+}
+
+#[test]
+fn a_node_whose_certificate_is_revoked_is_thrown_out() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    until(|| one.node.nodes().len() == 1);
+    let name = "two".parse().unwrap();
+    cluster.authority.revoke(&name, SystemTime::now()).unwrap();
+    until(|| one.node.nodes().is_empty());
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(one.node.nodes().is_empty(), "it does not come back");
+    two.stop();
+    one.stop();
+}
