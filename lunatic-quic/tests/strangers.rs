@@ -1,0 +1,198 @@
+//! What strangers and peers that break the rules can do: nothing to others, and little here.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lunatic_quic::{CloseReason, Event};
+use support::proxy::{Proxy, Wire};
+use support::{Authority, Node, Random, config, connect, drive, drive_for, loopback};
+
+#[test]
+fn a_frame_that_is_too_long_ends_the_connection_on_both_sides() {
+    let authority = Authority::new();
+    let mut one = Node::of(&authority);
+    let mut strict = config(&authority);
+    strict.max_frame = 1000;
+    let mut other = Node::new(strict);
+    let (id, there) = connect(&mut one, &mut other);
+    one.endpoint.send(id, 2, Bytes::from(vec![1; 1000]));
+    one.endpoint.send(id, 2, Bytes::from(vec![2; 1001]));
+    drive([&mut one, &mut other], |[one, other]| {
+        one.reason(id).is_some() && other.reason(there).is_some()
+    });
+    assert_eq!(other.frames(2), [vec![1; 1000]]);
+    let text = "a frame of 1001 bytes on lane 2, where 1000 are allowed".to_owned();
+    let told = |by_peer| CloseReason::Framing {
+        text: text.clone(),
+        by_peer,
+    };
+    assert_eq!(other.reason(there), Some(&told(false)));
+    assert_eq!(one.reason(id), Some(&told(true)));
+}
+
+#[test]
+fn a_lane_that_is_not_there_ends_the_connection() {
+    let authority = Authority::new();
+    let mut many = config(&authority);
+    many.lanes = 200;
+    let mut one = Node::new(many);
+    let mut few = config(&authority);
+    few.lanes = 4;
+    let mut other = Node::new(few);
+    let (id, there) = connect(&mut one, &mut other);
+    assert!(!one.endpoint.send(id, 200, Bytes::new()));
+    assert!(one.endpoint.send(id, 3, Bytes::from_static(b"good")));
+    drive([&mut one, &mut other], |[_, other]| {
+        other.frames(3) == ["good"]
+    });
+    assert!(one.endpoint.send(id, 4, Bytes::from_static(b"bad")));
+    drive([&mut one, &mut other], |[one, other]| {
+        one.reason(id).is_some() && other.reason(there).is_some()
+    });
+    let reason = other.reason(there).unwrap().to_string();
+    assert_eq!(
+        reason,
+        "the peer broke a rule of frames: lane 4 was opened, where there are 4"
+    );
+}
+
+#[test]
+fn garbage_neither_answers_nor_disturbs() {
+    let authority = Authority::new();
+    let mut one = Node::of(&authority);
+    let mut other = Node::of(&authority);
+    let (id, there) = connect(&mut one, &mut other);
+    let stranger = UdpSocket::bind(loopback()).unwrap();
+    let mut random = Random(3);
+    for number in 0..3000_u64 {
+        let length = random.below(1500);
+        let mut packet = random.bytes(length.try_into().unwrap()).to_vec();
+        // Half of them look like first packets of QUIC version 1.
+        if number % 2 == 0 && packet.len() > 6 {
+            packet[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+        }
+        let _ = stranger.send_to(&packet, other.addr());
+        if number % 50 == 0 {
+            one.endpoint.send(id, 0, Bytes::from_static(b"x"));
+            one.step();
+            other.step();
+        }
+    }
+    drive([&mut one, &mut other], |[_, other]| {
+        other.frames(0).len() == 60
+    });
+    assert_eq!(one.connected(), [id]);
+    assert_eq!(other.connected(), [there]);
+    assert_eq!(other.endpoint.connections(), 1);
+}
+
+#[test]
+fn damaged_copies_of_real_packets_do_not_disturb() {
+    let authority = Authority::new();
+    let mut one = Node::of(&authority);
+    let mut other = Node::of(&authority);
+    let wire = Wire {
+        lost: 0,
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+    };
+    let proxy = Proxy::damaging(other.addr(), wire);
+    let (id, there) = support::connect_to(&mut one, &mut other, proxy.addr());
+    for number in 0..200_u32 {
+        let frame = Bytes::copy_from_slice(&number.to_le_bytes());
+        assert!(one.endpoint.send(id, 1, frame));
+        one.step();
+        other.step();
+    }
+    drive([&mut one, &mut other], |[_, other]| {
+        other.frames(1).len() == 200
+    });
+    let expected: Vec<_> = (0..200_u32).map(|n| n.to_le_bytes().to_vec()).collect();
+    assert_eq!(other.frames(1), expected);
+    assert!(one.reason(id).is_none() && other.reason(there).is_none());
+}
+
+#[test]
+fn handshakes_of_strangers_are_bounded_and_others_still_come_in() {
+    let authority = Authority::new();
+    let mut few = config(&authority);
+    few.max_handshakes = 8;
+    few.handshake_timeout = Duration::from_millis(800);
+    let mut node = Node::new(few);
+    let to = node.addr();
+    // Each begins a handshake and never goes on: the first packet only.
+    let mut flood: Vec<Node> = (0..100).map(|_| Node::of(&authority)).collect();
+    let mut most = 0;
+    for stranger in &mut flood {
+        stranger.dial(to);
+        stranger.step();
+        node.step();
+        most = most.max(node.endpoint.connections());
+    }
+    // One address has half of them; from a quarter on it must prove itself, and never does.
+    assert!((1..=4).contains(&most), "{most} handshakes");
+    // Somebody who goes on gets in, also while the flood has its places.
+    let mut honest = Node::of(&authority);
+    let id = honest.dial(to);
+    drive([&mut node, &mut honest], |[_, honest]| {
+        honest.connected() == [id] || honest.reason(id).is_some()
+    });
+    assert_eq!(honest.connected(), [id]);
+    drop(flood);
+    // The rest is given up in time, and nothing of it stays.
+    drive([&mut node, &mut honest], |[node, _]| {
+        node.endpoint.connections() == 1
+    });
+    assert!(node.events.len() < 100);
+}
+
+#[test]
+fn more_connections_than_allowed_are_refused() {
+    let authority = Authority::new();
+    let mut few = config(&authority);
+    few.max_connections = 2;
+    let mut node = Node::new(few);
+    let mut others: Vec<Node> = (0..3).map(|_| Node::of(&authority)).collect();
+    for other in others.iter_mut().take(2) {
+        connect(other, &mut node);
+    }
+    let last = &mut others[2];
+    let id = last.dial(node.addr());
+    drive([last, &mut node], |[last, _]| last.reason(id).is_some());
+    assert_eq!(last.reason(id), Some(&CloseReason::Refused));
+    // Once one has gone there is a place again.
+    let gone = node.connected()[0];
+    node.endpoint.close(gone, 0, "");
+    connect(last, &mut node);
+}
+
+#[test]
+fn rejected_strangers_do_not_fill_the_queue_of_events() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let mut node = Node::of(&ours);
+    let begin = Instant::now();
+    let mut stranger = Node::of(&theirs);
+    let mut ids = Vec::new();
+    for _ in 0..120 {
+        let id = stranger.dial(node.addr());
+        drive([&mut stranger], |[stranger]| {
+            // Nobody takes the events of the node.
+            node.endpoint.wait(Some(Instant::now())).unwrap();
+            stranger.reason(id).is_some()
+        });
+        ids.push(id);
+        assert!(begin.elapsed() < support::LIMIT);
+    }
+    drive_for([&mut stranger], Duration::from_millis(10));
+    node.step();
+    let rejected = node
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Rejected { .. }));
+    assert_eq!(rejected.count(), 64);
+}
