@@ -1,7 +1,7 @@
 //! Sends and receives packets, many by one call of the kernel.
 
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -90,19 +90,6 @@ impl Socket {
     /// Whether the network may split packets, so that their largest size can't be found out.
     pub(crate) fn may_fragment(&self) -> bool {
         self.state.may_fragment()
-    }
-
-    /// An address as the socket needs it, or `None` if it can't send there.
-    pub(crate) fn reachable(&self, address: SocketAddr) -> Option<SocketAddr> {
-        match (self.local, address) {
-            (SocketAddr::V6(local), SocketAddr::V4(to)) => (*local.ip() == Ipv6Addr::UNSPECIFIED)
-                .then(|| SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port())),
-            (SocketAddr::V4(_), SocketAddr::V6(to)) => {
-                let v4 = to.ip().to_ipv4_mapped()?;
-                Some(SocketAddr::new(v4.into(), to.port()))
-            }
-            _ => Some(address),
-        }
     }
 
     /// How many packets of this many bytes one call may send.
@@ -251,7 +238,8 @@ impl Socket {
         }
         self.errors |= socket.contains(PollFlags::ERR);
         Ok(Ready {
-            readable: socket.contains(PollFlags::IN),
+            // To receive also takes an error that is in no queue.
+            readable: socket.intersects(PollFlags::IN | PollFlags::ERR),
             writable: socket.contains(PollFlags::OUT),
             woken,
         })

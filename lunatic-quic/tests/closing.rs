@@ -153,7 +153,7 @@ fn a_dead_process_on_a_live_host_is_told_by_icmp() {
         drive([&mut one], |[one]| one.reason(id).is_some());
         let expected = CloseReason::Unreachable(Unreachable::Port);
         assert_eq!(one.reason(id), Some(&expected));
-        }
+    }
 }
 
 #[test]

@@ -1,14 +1,18 @@
 //! What strangers and peers that break the rules can do: nothing to others, and little here.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod support;
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lunatic_quic::{CloseReason, Event};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+};
 use support::proxy::{Proxy, Wire};
 use support::{Authority, Node, Random, config, connect, drive, drive_for, loopback};
 
@@ -195,4 +199,114 @@ fn rejected_strangers_do_not_fill_the_queue_of_events() {
         .iter()
         .filter(|event| matches!(event, Event::Rejected { .. }));
     assert_eq!(rejected.count(), 64);
+}
+
+/// What a host says when nothing listens at a port of its own, made up by somebody else. The
+/// packet that it quotes begins with these bytes.
+fn forge(from: SocketAddr, to: SocketAddr, quoted: &[u8]) -> Vec<u8> {
+    let mut udp = Vec::new();
+    udp.extend_from_slice(&from.port().to_be_bytes());
+    udp.extend_from_slice(&to.port().to_be_bytes());
+    udp.extend_from_slice(&u16::try_from(8 + quoted.len()).unwrap().to_be_bytes());
+    udp.extend_from_slice(&[0, 0]);
+    udp.extend_from_slice(quoted);
+    let length = u16::try_from(20 + udp.len()).unwrap().to_be_bytes();
+    let mut icmp = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    icmp.extend_from_slice(&[0x45, 0, length[0], length[1], 0, 0, 0x40, 0, 64, 17, 0, 0]);
+    icmp.extend_from_slice(&[127, 0, 0, 1, 127, 0, 0, 1]);
+    icmp.extend_from_slice(&udp);
+    let sum: u32 = icmp
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)))
+        .sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    icmp[2..4].copy_from_slice(&(!sum).to_be_bytes());
+    icmp
+}
+
+#[test]
+fn a_forged_message_about_a_dead_port_ends_nothing() {
+    let raw = socket(
+        AddressFamily::Inet,
+        SockType::Raw,
+        SockFlag::empty(),
+        Some(SockProtocol::Icmp),
+    );
+    let Ok(raw) = raw else {
+        eprintln!("SKIPPED: to forge messages of ICMP needs root");
+        return;
+    };
+    let to = SockaddrIn::new(127, 0, 0, 1, 0);
+    let send = |packet: &[u8]| {
+        sendto(raw.as_raw_fd(), packet, &to, MsgFlags::empty()).unwrap();
+    };
+
+    // They do arrive: a plain socket believes them.
+    let plain = UdpSocket::bind(loopback()).unwrap();
+    let silent = UdpSocket::bind(loopback()).unwrap();
+    plain.connect(silent.local_addr().unwrap()).unwrap();
+    plain.set_read_timeout(Some(support::LIMIT)).unwrap();
+    let (from, peer) = (plain.local_addr().unwrap(), silent.local_addr().unwrap());
+    send(&forge(from, peer, &[0x40; 40]));
+    let error = plain.recv(&mut [0; 10]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+
+    let authority = Authority::new();
+    let mut one = Node::of(&authority);
+    let mut other = Node::of(&authority);
+    let (id, _) = connect(&mut one, &mut other);
+    for length in [0, 4, 8, 20, 40] {
+        for first in [0x40, 0xc0] {
+            let mut quoted = vec![9; length];
+            quoted.iter_mut().take(1).for_each(|byte| *byte = first);
+            send(&forge(one.addr(), other.addr(), &quoted));
+            one.endpoint.send(id, 0, Bytes::from_static(b"x"));
+            one.step();
+        }
+    }
+    drive([&mut one, &mut other], |[_, other]| {
+        other.frames(0).len() == 10
+    });
+    assert_eq!(one.connected(), [id]);
+}
+
+#[test]
+fn who_floods_leaves_others_their_turns() {
+    let authority = Authority::new();
+    let mut node = Node::of(&authority);
+    let mut loud = Node::of(&authority);
+    let mut quiet = Node::of(&authority);
+    let (flood, _) = connect(&mut loud, &mut node);
+    let (id, there) = connect(&mut quiet, &mut node);
+    let frame = Bytes::from(vec![0; 100_000]);
+    let (mut asked, mut answered) = (0, 0);
+    drive([&mut node, &mut loud, &mut quiet], |[node, loud, quiet]| {
+        for lane in 1..32 {
+            while loud.endpoint.room(flood, lane) > 0 {
+                assert!(loud.endpoint.send(flood, lane, frame.clone()));
+            }
+        }
+        for event in node.events.drain(..) {
+            if let Event::Frame {
+                id,
+                lane: 31,
+                bytes,
+            } = event
+                && id == there
+            {
+                assert!(node.endpoint.send(id, 31, bytes));
+            }
+        }
+        if quiet.frames(31).len() == asked {
+            answered = asked;
+            asked += 1;
+            assert!(quiet.endpoint.send(id, 31, Bytes::from_static(b"ping")));
+        }
+        answered == 200
+    });
+    assert!(
+        loud.endpoint.room(flood, 1) < 256 << 10,
+        "the flood went on"
+    );
 }

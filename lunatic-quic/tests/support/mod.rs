@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test file uses another part of it.
 
 pub mod proxy;
+pub mod raw;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
