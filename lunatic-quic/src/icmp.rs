@@ -68,7 +68,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
 /// What an ICMP message says can't be reached; `None` for other messages, of too long packets
 /// for example.
 fn unreachable(error: &libc::sock_extended_err) -> Option<Unreachable> {
-    // RFC 792 and RFC 1812 §5.2.7.1, RFC 4443 §3.1.
+    // RFC 792, RFC 1812 in section 5.2.7.1, RFC 4443 in section 3.1.
     match (error.ee_origin, error.ee_type, error.ee_code) {
         (libc::SO_EE_ORIGIN_ICMP, 3, 3) | (libc::SO_EE_ORIGIN_ICMP6, 1, 4) => {
             Some(Unreachable::Port)
