@@ -16,6 +16,9 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 /// An address as a socket with this local address needs it, or `None` if it can't send there.
 pub(crate) fn reachable(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
     match (local, canonical(to)) {
+        // There is no way, and the kernel calls it an invalid argument, after which quinn-udp
+        // would never send a batch again.
+        (local, to) if local.ip().is_loopback() && !to.ip().is_loopback() => None,
         (SocketAddr::V6(local), SocketAddr::V4(v4)) => (*local.ip() == Ipv6Addr::UNSPECIFIED)
             .then(|| SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())),
         (SocketAddr::V4(_), SocketAddr::V6(_)) => None,
@@ -35,7 +38,11 @@ mod tests {
             ("0.0.0.0:1", "[fe80::1]:2", None),
             ("[::]:1", "10.0.0.1:2", Some("[::ffff:10.0.0.1]:2")),
             ("[::]:1", "[fe80::1]:2", Some("[fe80::1]:2")),
-            ("[::1]:1", "10.0.0.1:2", None),
+            ("[::1]:1", "127.0.0.1:2", None),
+            ("[::1]:1", "[::1]:2", Some("[::1]:2")),
+            ("[::1]:1", "[fe80::1]:2", None),
+            ("127.0.0.1:1", "127.0.0.9:2", Some("127.0.0.9:2")),
+            ("127.0.0.1:1", "10.0.0.1:2", None),
         ];
         for (local, to, expected) in cases {
             let address = |text: &str| text.parse().expect("an address");

@@ -255,3 +255,57 @@ fn undelivered(error: &io::Error) -> Option<Unreachable> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+    use std::time::Duration;
+
+    use quinn_proto::Transmit;
+
+    use super::{BATCH_BYTES, Sent, Socket};
+    use crate::waker::EndpointWaker;
+
+    fn to(destination: SocketAddr, size: usize) -> Transmit {
+        Transmit {
+            destination,
+            ecn: None,
+            size,
+            segment_size: None,
+            src_ip: None,
+        }
+    }
+
+    #[test]
+    fn what_was_blocked_is_sent_first_and_nothing_before() {
+        let mut socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a socket");
+        let receiver = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+        let limit = Some(Duration::from_secs(10));
+        receiver.set_read_timeout(limit).expect("a time limit");
+        let address = receiver.local_addr().expect("an address");
+        // On loopback the kernel always has room.
+        socket.blocked = Some((to(address, 5), b"first".to_vec()));
+        assert_eq!(socket.send(to(address, 6), b"second"), Sent::Blocked);
+        let waker = EndpointWaker::new().expect("a waker");
+        let ready = socket.wait(&waker, limit).expect("it waits");
+        assert!(ready.writable && !ready.readable && !ready.woken);
+        socket.unblock();
+        assert!(!socket.is_blocked());
+        assert_eq!(socket.send(to(address, 5), b"third"), Sent::Done);
+        let mut buffer = [0; 16];
+        for expected in [b"first", b"third"] {
+            let length = receiver.recv(&mut buffer).expect("a packet");
+            assert_eq!(&buffer[..length], expected);
+        }
+    }
+
+    #[test]
+    fn a_batch_fits_into_one_packet_of_ip() {
+        let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a socket");
+        for packet in [1200, 1452, 8900, 9000, 32_000, u16::MAX] {
+            let batch = socket.batch(packet);
+            assert!(batch >= 1);
+            assert!(batch == 1 || batch * usize::from(packet) <= BATCH_BYTES);
+        }
+    }
+}

@@ -56,6 +56,40 @@ fn two_that_dial_each_other_have_two_connections() {
 }
 
 #[test]
+fn one_that_dials_itself_is_connected_to_itself() {
+    let authority = Authority::new();
+    let mut one = Node::of(&authority);
+    let id = one.dial(one.addr());
+    drive([&mut one], |[one]| one.connected().len() == 2);
+    one.endpoint.send(id, 1, Bytes::from_static(b"hello me"));
+    drive([&mut one], |[one]| one.frames(1) == ["hello me"]);
+    one.endpoint.close(id, 3, "it is me");
+    drive([&mut one], |[one]| one.closed_ids().len() == 2);
+}
+
+#[test]
+fn an_endpoint_that_was_not_driven_for_a_while_keeps_what_came_in_time() {
+    let authority = Authority::new();
+    let quick = || {
+        let mut config = config(&authority);
+        config.idle_timeout = Duration::from_secs(2);
+        config.keep_alive = Duration::from_millis(100);
+        config
+    };
+    let mut one = Node::new(quick());
+    let mut other = Node::new(quick());
+    let (id, there) = connect(&mut one, &mut other);
+    drive_for([&mut one, &mut other], Duration::from_millis(200));
+    // What the other sends now waits in the socket, for longer than the idle time.
+    drive_for([&mut other], Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(2500));
+    one.step();
+    drive_for([&mut one, &mut other], Duration::from_millis(200));
+    assert!(one.reason(id).is_none(), "{:?}", one.reason(id));
+    assert!(other.reason(there).is_none(), "{:?}", other.reason(there));
+}
+
+#[test]
 fn an_authority_that_the_dialled_side_does_not_trust_is_told_on_both() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let mut one = Node::of(&ours);
