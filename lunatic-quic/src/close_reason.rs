@@ -47,7 +47,7 @@ pub enum CloseReason {
     },
     /// One side broke a rule of QUIC.
     Protocol {
-        /// The code, from RFC 9000 §20.1.
+        /// The code, as RFC 9000 has them in section 20.1.
         code: u64,
         /// What was wrong, if it is known.
         text: String,

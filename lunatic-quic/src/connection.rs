@@ -1,26 +1,23 @@
 //! One connection, without sockets: what arrives becomes events, and what waits is written.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
-use quinn_proto::crypto::rustls::HandshakeData;
 use quinn_proto::{SendDatagramError, StreamEvent, VarInt};
-use rustls::pki_types::CertificateDer;
 
+use crate::address::canonical;
 use crate::close_reason::CloseReason;
 use crate::config::EndpointConfig;
 use crate::event::{ConnectionId, Event, Stats};
 use crate::event_queue::{EventQueue, cost};
-use crate::icmp::Mark;
+use crate::facts;
+use crate::marks::{Mark, Marks};
 use crate::receiving::{Receiving, Step};
-use crate::sending::{LaneStopped, Sending};
+use crate::sending::Sending;
 
 /// Bytes of frames that are read before it is another connection's turn.
 const TURN: usize = 256 << 10;
-/// Different connection ids of the peer that are remembered.
-const MARKS: usize = 4;
 
 /// One connection.
 pub(crate) struct Connection {
@@ -45,7 +42,8 @@ pub(crate) struct Connection {
     unread: usize,
     max_unread: usize,
     max_datagram: Option<usize>,
-    marks: VecDeque<Mark>,
+    /// Of packets that were sent lately.
+    pub(crate) marks: Marks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +79,7 @@ impl Connection {
             unread: 0,
             max_unread: config.max_unread,
             max_datagram: None,
-            marks: VecDeque::new(),
+            marks: Marks::default(),
         }
     }
 
@@ -102,7 +100,7 @@ impl Connection {
         if std::mem::take(&mut self.due) {
             self.quinn.handle_timeout(now);
         }
-        let mut lost = None;
+        let (mut lost, mut stopped) = (None, None);
         while let Some(event) = self.quinn.poll() {
             match event {
                 quinn_proto::Event::ConnectionLost { reason } => lost = Some(reason.into()),
@@ -112,13 +110,14 @@ impl Connection {
                 quinn_proto::Event::Stream(StreamEvent::Readable { id }) => {
                     self.receiving.readable(id);
                 }
+                quinn_proto::Event::Stream(StreamEvent::Stopped { id, .. }) => stopped = Some(id),
                 // The rest is looked at in any case.
                 _ => {}
             }
         }
         if self.is_handshaking() && self.is_established() {
             self.stage = Stage::Open;
-            events.push(self.connected());
+            events.push(facts::connected(self.id, self.dialled, &self.quinn));
         }
         let mut more = false;
         if self.stage == Stage::Open {
@@ -137,6 +136,9 @@ impl Connection {
                 events,
             );
         }
+        if let Some(stream) = stopped {
+            self.violated(now, self.sending.stopped(stream), events);
+        }
         self.write(now, events);
         more
     }
@@ -147,26 +149,6 @@ impl Connection {
         !self.quinn.is_handshaking()
             && !self.quinn.is_closed()
             && (!self.dialled || self.quinn.stats().frame_rx.handshake_done > 0)
-    }
-
-    fn connected(&mut self) -> Event {
-        let session = self.quinn.crypto_session();
-        let certificates = session
-            .peer_identity()
-            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .map(|certificates| *certificates)
-            .unwrap_or_default();
-        let alpn = session
-            .handshake_data()
-            .and_then(|data| data.downcast::<HandshakeData>().ok())
-            .and_then(|data| data.protocol);
-        Event::Connected {
-            id: self.id,
-            remote: canonical(self.quinn.remote_address()),
-            dialled: self.dialled,
-            certificates,
-            alpn,
-        }
     }
 
     /// Makes frames and datagrams events, while there are not too many. True if more is there.
@@ -203,12 +185,8 @@ impl Connection {
         if self.is_closed() || self.quinn.is_handshaking() {
             return;
         }
-        if let Err(LaneStopped(lane)) = self.sending.write(&mut self.quinn) {
-            self.violated(
-                now,
-                format!("lane {lane} was stopped by its receiver"),
-                events,
-            );
+        if let Err(text) = self.sending.write(&mut self.quinn) {
+            self.violated(now, text, events);
             return;
         }
         while self.stage == Stage::Open
@@ -319,46 +297,12 @@ impl Connection {
         }
     }
 
-    /// Notes the mark of a packet that is sent.
-    pub(crate) fn sent(&mut self, mark: Option<Mark>) {
-        let Some(mark) = mark else { return };
-        if self.marks.back() == Some(&mark) {
-            return;
-        }
-        self.marks.retain(|known| *known != mark);
-        if self.marks.len() == MARKS {
-            self.marks.pop_front();
-        }
-        self.marks.push_back(mark);
-    }
-
     /// Whether a packet to this address with this mark was sent lately.
     pub(crate) fn has_sent(&self, remote: SocketAddr, mark: Mark) -> bool {
-        canonical(self.quinn.remote_address()) == canonical(remote) && self.marks.contains(&mark)
+        canonical(self.quinn.remote_address()) == canonical(remote) && self.marks.contains(mark)
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let stats = self.quinn.stats();
-        Stats {
-            rtt: stats.path.rtt,
-            sent_bytes: stats.udp_tx.bytes,
-            received_bytes: stats.udp_rx.bytes,
-            sent_packets: stats.path.sent_packets,
-            lost_packets: stats.path.lost_packets,
-            mtu: stats.path.current_mtu,
-            queued_bytes: self.sending.queued(),
-            unread_bytes: self.unread,
-        }
-    }
-}
-
-/// An address in its own family: IPv4 in IPv6 as IPv4.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => SocketAddr::new(v4.into(), v6.port()),
-            None => address,
-        },
-        SocketAddr::V4(_) => address,
+        facts::stats(&self.quinn, self.sending.queued(), self.unread)
     }
 }

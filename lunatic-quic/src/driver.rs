@@ -3,23 +3,18 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use quinn_proto::{ConnectionHandle, DatagramEvent, Incoming};
+use quinn_proto::ConnectionHandle;
 
-use crate::close_reason::{CloseReason, Unreachable};
-use crate::connection::canonical;
+use crate::close_reason::CloseReason;
 use crate::endpoint::Endpoint;
-use crate::handshakes::Admission;
-use crate::icmp;
-use crate::socket::{Arrived, Ready, Sent};
+use crate::socket::{Ready, Sent};
 
 /// Times that one call of `wait` looks for packets before it returns to its owner.
-const ROUNDS: usize = 64;
-/// Calls of the kernel that receive packets before these are answered.
-const RECEIVES: usize = 4;
+const ROUNDS: usize = 16;
+/// Turns of connections before packets are looked for again, or the kernel would lose them.
+const TURNS: usize = 32;
 /// Batches of packets that a connection sends before it is another's turn.
 const BATCHES: usize = 8;
-/// Messages about packets that couldn't be delivered, looked at in one round.
-const ERRORS: usize = 32;
 
 impl Endpoint {
     /// Sends what is to be sent, receives and fires timers, until there is an event, somebody
@@ -31,6 +26,10 @@ impl Endpoint {
     /// If the kernel refuses to wait.
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
         let mut now = Instant::now();
+        if self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            // The owner may have been away for long: what arrived in time counts as in time.
+            self.receive(now);
+        }
         self.work(now);
         for _ in 0..ROUNDS {
             let done = !self.events.is_empty() || until.is_some_and(|until| until <= now);
@@ -108,7 +107,7 @@ impl Endpoint {
                 self.enqueue(ConnectionHandle(slot));
             }
         }
-        for _ in 0..self.turns.len() {
+        for _ in 0..self.turns.len().min(TURNS) {
             if let Some(handle) = self.turns.pop_front() {
                 self.turn(handle, now);
             }
@@ -180,7 +179,7 @@ impl Endpoint {
                 return false;
             };
             let packets = &self.packets[..transmit.size.min(self.packets.len())];
-            connection.sent(icmp::mark(packets));
+            connection.marks.note(packets);
             if let Sent::Unreachable(what) = self.socket.send(transmit, packets)
                 && connection.is_handshaking()
                 && connection.dialled
@@ -190,120 +189,5 @@ impl Endpoint {
             }
         }
         true
-    }
-
-    /// Receives packets and gives them to their connections.
-    fn receive(&mut self, now: Instant) {
-        let mut arrived = std::mem::take(&mut self.arrived);
-        for _ in 0..RECEIVES {
-            self.socket.receive(&mut arrived);
-            if arrived.is_empty() {
-                break;
-            }
-            for message in arrived.drain(..) {
-                self.handle(message, now);
-            }
-        }
-        self.arrived = arrived;
-    }
-
-    fn handle(&mut self, mut message: Arrived, now: Instant) {
-        while !message.bytes.is_empty() {
-            let length = message.stride.min(message.bytes.len());
-            let packet = message.bytes.split_to(length);
-            self.packets.clear();
-            let event = self.quinn.handle(
-                now,
-                message.remote,
-                message.local,
-                message.ecn,
-                packet,
-                &mut self.packets,
-            );
-            match event {
-                Some(DatagramEvent::ConnectionEvent(handle, event)) => {
-                    if let Some(Some(connection)) = self.connections.get_mut(handle.0) {
-                        connection.quinn.handle_event(event);
-                        self.enqueue(handle);
-                    }
-                }
-                Some(DatagramEvent::NewConnection(incoming)) => self.admit(incoming, now),
-                Some(DatagramEvent::Response(transmit)) => self.answer(transmit),
-                None => {}
-            }
-        }
-    }
-
-    /// Decides about a stranger who dials.
-    fn admit(&mut self, incoming: Incoming, now: Instant) {
-        let remote = incoming.remote_address();
-        let address = canonical(remote).ip();
-        let proven = incoming.remote_address_validated();
-        self.packets.clear();
-        let full = self.is_full() || self.ids.len() >= self.config.max_connections;
-        match self.handshakes.admit(address, proven) {
-            Admission::Begin if full => {
-                let transmit = self.quinn.refuse(incoming, &mut self.packets);
-                self.answer(transmit);
-            }
-            Admission::Begin => match self.quinn.accept(incoming, now, &mut self.packets, None) {
-                Ok((handle, quinn)) => {
-                    self.insert(handle, quinn, false, now);
-                    self.handshakes.begin(address);
-                    if let Some(Some(connection)) = self.connections.get_mut(handle.0) {
-                        connection.handshake_of = Some(address);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(%remote, error = %error.cause, "not accepted");
-                    if let Some(transmit) = error.response {
-                        self.answer(transmit);
-                    }
-                }
-            },
-            Admission::Prove if incoming.may_retry() => {
-                if let Ok(transmit) = self.quinn.retry(incoming, &mut self.packets) {
-                    self.answer(transmit);
-                }
-            }
-            Admission::Prove | Admission::Ignore => self.quinn.ignore(incoming),
-        }
-    }
-
-    /// Sends an answer that belongs to no connection, or drops it if that must wait.
-    fn answer(&mut self, transmit: quinn_proto::Transmit) {
-        if !self.socket.is_blocked() {
-            let size = transmit.size.min(self.packets.len());
-            self.socket.send(transmit, &self.packets[..size]);
-        }
-    }
-
-    /// Ends connections to where nothing can be delivered.
-    fn handle_errors(&mut self, now: Instant) {
-        for _ in 0..ERRORS {
-            let Some(error) = self.socket.next_error() else {
-                return;
-            };
-            let Some(error) = error else { continue };
-            let Some(mark) = error.mark else { continue };
-            let found = self
-                .connections
-                .iter_mut()
-                .enumerate()
-                .find_map(|(slot, connection)| {
-                    let connection = connection.as_deref_mut()?;
-                    (!connection.is_closed() && connection.has_sent(error.remote, mark))
-                        .then_some((slot, connection))
-                });
-            let Some((slot, connection)) = found else {
-                continue;
-            };
-            // A port without a process is a fact; a way to a host may be back in a moment.
-            if error.what == Unreachable::Port || connection.is_handshaking() {
-                let reason = CloseReason::Unreachable(error.what);
-                connection.fail(now, reason, "unreachable", &mut self.events);
-                self.enqueue(ConnectionHandle(slot));
-            }
-        }
     }
 }

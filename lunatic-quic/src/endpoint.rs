@@ -10,6 +10,7 @@ use bytes::Bytes;
 use quinn_proto::{ConnectError, ConnectionHandle};
 use rustc_hash::FxHashMap;
 
+use crate::address::reachable;
 use crate::config::{EndpointConfig, Tls, UnusableTls};
 use crate::connection::Connection;
 use crate::event::{ConnectionId, DialError, Event, Stats};
@@ -144,10 +145,7 @@ impl Endpoint {
         if self.ids.len() >= self.config.max_connections || self.is_full() {
             return Err(DialError::TooManyConnections);
         }
-        let to = self
-            .socket
-            .reachable(addr)
-            .ok_or(DialError::InvalidAddress(addr))?;
+        let to = reachable(self.local_addr(), addr).ok_or(DialError::InvalidAddress(addr))?;
         let now = Instant::now();
         let (handle, quinn) = self
             .quinn
@@ -260,56 +258,6 @@ impl Endpoint {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.ids.len()
-    }
-
-    fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        let handle = self.ids.get(&id)?;
-        self.connections.get(handle.0)?.as_deref()
-    }
-
-    fn find(&mut self, id: ConnectionId) -> Option<(ConnectionHandle, &mut Connection)> {
-        let handle = *self.ids.get(&id)?;
-        Some((handle, self.connections.get_mut(handle.0)?.as_deref_mut()?))
-    }
-
-    fn connection(&mut self, handle: ConnectionHandle) -> Option<&mut Connection> {
-        self.connections.get_mut(handle.0)?.as_deref_mut()
-    }
-
-    /// Whether there are so many connections, those included that wait for late packets, that no
-    /// other is kept.
-    pub(crate) fn is_full(&self) -> bool {
-        self.kept >= self.config.max_connections + self.config.max_handshakes
-    }
-
-    /// Keeps a new connection.
-    pub(crate) fn insert(
-        &mut self,
-        handle: ConnectionHandle,
-        quinn: quinn_proto::Connection,
-        dialled: bool,
-        now: Instant,
-    ) -> ConnectionId {
-        let id = ConnectionId(self.next_id);
-        self.next_id += 1;
-        let connection = Connection::new(id, quinn, dialled, now, &self.config);
-        if self.connections.len() <= handle.0 {
-            self.connections.resize_with(handle.0 + 1, || None);
-        }
-        self.connections[handle.0] = Some(Box::new(connection));
-        self.kept += 1;
-        self.ids.insert(id, handle);
-        self.enqueue(handle);
-        id
-    }
-
-    /// Gives a connection a turn, if it waits for none.
-    pub(crate) fn enqueue(&mut self, handle: ConnectionHandle) {
-        if let Some(connection) = self.connection(handle)
-            && !std::mem::replace(&mut connection.enqueued, true)
-        {
-            self.turns.push_back(handle);
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 
 use crate::close_reason::Unreachable;
+use crate::marks::{Mark, mark};
 
 /// Bytes of control messages with one error: the error, its sender, times and addresses.
 const CONTROL_BYTES: usize = 512;
@@ -23,20 +24,6 @@ pub(crate) struct Undelivered {
     pub(crate) what: Unreachable,
     /// By what the packet can be recognised, if enough of it was sent back.
     pub(crate) mark: Option<Mark>,
-}
-
-/// A part of a packet that only its sender, its receiver and who sees the packet know: eight
-/// bytes of the destination's connection id.
-///
-/// The kernel takes every ICMP message that names the addresses and ports of a socket. With
-/// this, somebody who merely guesses those can't end a connection.
-pub(crate) type Mark = [u8; 8];
-
-/// The mark of a QUIC packet that begins with these bytes.
-pub(crate) fn mark(packet: &[u8]) -> Option<Mark> {
-    // With a long header, flags, version and the length of the id come first.
-    let start = if packet.first()? & 0x80 == 0 { 1 } else { 6 };
-    packet.get(start..)?.first_chunk().copied()
 }
 
 /// Takes one message from the error queue of a socket. `None`: there is none; `Some(None)`: one
@@ -81,7 +68,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
 /// What an ICMP message says can't be reached; `None` for other messages, of too long packets
 /// for example.
 fn unreachable(error: &libc::sock_extended_err) -> Option<Unreachable> {
-    // RFC 792 and RFC 1812 §5.2.7.1, RFC 4443 §3.1.
+    // RFC 792, RFC 1812 in section 5.2.7.1, RFC 4443 in section 3.1.
     match (error.ee_origin, error.ee_type, error.ee_code) {
         (libc::SO_EE_ORIGIN_ICMP, 3, 3) | (libc::SO_EE_ORIGIN_ICMP6, 1, 4) => {
             Some(Unreachable::Port)
@@ -93,25 +80,5 @@ fn unreachable(error: &libc::sock_extended_err) -> Option<Unreachable> {
             Some(Unreachable::Host)
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mark;
-
-    #[test]
-    fn a_mark_is_the_connection_id_of_either_header() {
-        let short = [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 9];
-        assert_eq!(mark(&short), Some([1, 2, 3, 4, 5, 6, 7, 8]));
-        let long = [0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 9];
-        assert_eq!(mark(&long), Some([1, 2, 3, 4, 5, 6, 7, 8]));
-    }
-
-    #[test]
-    fn a_packet_that_is_too_short_has_no_mark() {
-        assert_eq!(mark(&[]), None);
-        assert_eq!(mark(&[0x40, 1, 2, 3]), None);
-        assert_eq!(mark(&[0xc0, 0, 0, 0, 1, 8, 1, 2, 3]), None);
     }
 }

@@ -9,11 +9,13 @@
 //! - `config`: [`EndpointConfig`], what an endpoint is made of; `transport` says it in the words
 //!   of quinn-proto.
 //! - `event`, `close_reason`: what an endpoint tells; `event_queue`: what wasn't taken yet.
-//! - `endpoint`: [`Endpoint`], as its owner sees it; `driver`: what it does while the owner waits.
+//! - `endpoint`: [`Endpoint`], as its owner sees it; `driver`: what it does while the owner waits;
+//!   `arrival`: what it does with packets; `table`: which connections it keeps.
 //! - `connection`: one connection, without sockets; `sending` and `receiving`: its lanes;
-//!   `frames`: how bytes become frames.
+//!   `frames`: how bytes become frames; `facts`: what it tells about itself.
 //! - `handshakes`: who among strangers may begin one.
-//! - `socket`: packets, many by one call of the kernel; `icmp`: those that weren't delivered.
+//! - `socket`: packets, many by one call of the kernel; `icmp`: those that weren't delivered;
+//!   `marks`: how they are recognised; `address`: families of addresses.
 //! - `waker`: [`EndpointWaker`], ends a wait from another thread.
 //!
 //! # Wire
@@ -35,6 +37,8 @@
 //!   any gets another.
 //! - An ICMP message ends a connection only if it quotes a packet that was sent lately.
 
+mod address;
+mod arrival;
 mod close_reason;
 mod config;
 mod connection;
@@ -42,12 +46,15 @@ mod driver;
 mod endpoint;
 mod event;
 mod event_queue;
+mod facts;
 mod frames;
 mod handshakes;
 mod icmp;
+mod marks;
 mod receiving;
 mod sending;
 mod socket;
+mod table;
 mod transport;
 mod waker;
 

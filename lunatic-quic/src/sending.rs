@@ -22,9 +22,6 @@ const WINDOW: std::ops::RangeInclusive<u64> = 512 << 10..=8 << 20;
 /// What the first lane may write beyond the others.
 const FIRST_LANE_WINDOW: u64 = 256 << 10;
 
-/// What a peer has done to a lane that it mustn't.
-pub(crate) struct LaneStopped(pub(crate) u8);
-
 /// The lanes of one connection.
 pub(crate) struct Sending {
     lanes: Vec<Lane>,
@@ -116,7 +113,11 @@ impl Sending {
     }
 
     /// Writes what QUIC takes: the first lane's frames first, then the others' in turns.
-    pub(crate) fn write(&mut self, connection: &mut Connection) -> Result<(), LaneStopped> {
+    ///
+    /// # Errors
+    ///
+    /// Says which rule the peer broke.
+    pub(crate) fn write(&mut self, connection: &mut Connection) -> Result<(), String> {
         if self.queued() == 0 {
             return Ok(());
         }
@@ -151,6 +152,15 @@ impl Sending {
         u8::try_from(index).ok()
     }
 
+    /// Says which rule the peer broke when it stopped a stream.
+    pub(crate) fn stopped(&self, stream: StreamId) -> String {
+        let lane = self
+            .lanes
+            .iter()
+            .position(|lane| lane.stream == Some(stream));
+        stopped(lane.unwrap_or(self.lanes.len()))
+    }
+
     /// Drops what waits.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(0);
@@ -171,12 +181,11 @@ impl Lane {
         index: usize,
         last: usize,
         connection: &mut Connection,
-    ) -> Result<usize, LaneStopped> {
+    ) -> Result<usize, String> {
         if self.queued == 0 {
             return Ok(0);
         }
-        let stopped = LaneStopped(u8::try_from(index).unwrap_or(u8::MAX));
-        let Some(stream) = self.open(&stopped, last, connection)? else {
+        let Some(stream) = self.open(index, last, connection) else {
             return Ok(0);
         };
         if self.blocks.is_empty() {
@@ -200,7 +209,9 @@ impl Lane {
                     }
                 }
                 Err(WriteError::Blocked) => break,
-                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(stopped),
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => {
+                    return Err(stopped(index));
+                }
             }
         }
         self.queued -= written;
@@ -208,25 +219,22 @@ impl Lane {
     }
 
     /// The stream of the lane, opened when it is first needed; `None` while the peer allows no more.
-    fn open(
-        &mut self,
-        lane: &LaneStopped,
-        last: usize,
-        connection: &mut Connection,
-    ) -> Result<Option<StreamId>, LaneStopped> {
-        if self.stream.is_some() {
-            return Ok(self.stream);
+    fn open(&mut self, index: usize, last: usize, connection: &mut Connection) -> Option<StreamId> {
+        if self.stream.is_none() {
+            let stream = connection.streams().open(Dir::Uni)?;
+            let priority = match index {
+                0 => 1,
+                index if index == last => -1,
+                _ => 0,
+            };
+            // Fails only for a stream that is closed, and this one is new.
+            let _ = connection.send_stream(stream).set_priority(priority);
+            self.stream = Some(stream);
         }
-        let Some(stream) = connection.streams().open(Dir::Uni) else {
-            return Ok(None);
-        };
-        let priority = match usize::from(lane.0) {
-            0 => 1,
-            lane if lane == last => -1,
-            _ => 0,
-        };
-        let _ = connection.send_stream(stream).set_priority(priority);
-        self.stream = Some(stream);
-        Ok(self.stream)
+        self.stream
     }
+}
+
+fn stopped(lane: usize) -> String {
+    format!("lane {lane} was stopped by its receiver")
 }

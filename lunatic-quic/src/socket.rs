@@ -1,7 +1,7 @@
 //! Sends and receives packets, many by one call of the kernel.
 
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -90,19 +90,6 @@ impl Socket {
     /// Whether the network may split packets, so that their largest size can't be found out.
     pub(crate) fn may_fragment(&self) -> bool {
         self.state.may_fragment()
-    }
-
-    /// An address as the socket needs it, or `None` if it can't send there.
-    pub(crate) fn reachable(&self, address: SocketAddr) -> Option<SocketAddr> {
-        match (self.local, address) {
-            (SocketAddr::V6(local), SocketAddr::V4(to)) => (*local.ip() == Ipv6Addr::UNSPECIFIED)
-                .then(|| SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port())),
-            (SocketAddr::V4(_), SocketAddr::V6(to)) => {
-                let v4 = to.ip().to_ipv4_mapped()?;
-                Some(SocketAddr::new(v4.into(), to.port()))
-            }
-            _ => Some(address),
-        }
     }
 
     /// How many packets of this many bytes one call may send.
@@ -251,7 +238,8 @@ impl Socket {
         }
         self.errors |= socket.contains(PollFlags::ERR);
         Ok(Ready {
-            readable: socket.contains(PollFlags::IN),
+            // To receive also takes an error that is in no queue.
+            readable: socket.intersects(PollFlags::IN | PollFlags::ERR),
             writable: socket.contains(PollFlags::OUT),
             woken,
         })
@@ -265,5 +253,60 @@ fn undelivered(error: &io::Error) -> Option<Unreachable> {
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(Unreachable::Host),
         ErrorKind::PermissionDenied => Some(Unreachable::Prohibited),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+    use std::time::Duration;
+
+    use quinn_proto::Transmit;
+
+    use super::{Sent, Socket};
+    use crate::waker::EndpointWaker;
+
+    fn to(destination: SocketAddr, size: usize) -> Transmit {
+        Transmit {
+            destination,
+            ecn: None,
+            size,
+            segment_size: None,
+            src_ip: None,
+        }
+    }
+
+    #[test]
+    fn what_was_blocked_is_sent_first_and_nothing_before() {
+        let mut socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a socket");
+        let receiver = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+        let limit = Some(Duration::from_secs(10));
+        receiver.set_read_timeout(limit).expect("a time limit");
+        let address = receiver.local_addr().expect("an address");
+        // On loopback the kernel always has room.
+        socket.blocked = Some((to(address, 5), b"first".to_vec()));
+        assert_eq!(socket.send(to(address, 6), b"second"), Sent::Blocked);
+        let waker = EndpointWaker::new().expect("a waker");
+        let ready = socket.wait(&waker, limit).expect("it waits");
+        assert!(ready.writable && !ready.readable && !ready.woken);
+        socket.unblock();
+        assert!(!socket.is_blocked());
+        assert_eq!(socket.send(to(address, 5), b"third"), Sent::Done);
+        let mut buffer = [0; 16];
+        for expected in [b"first", b"third"] {
+            let length = receiver.recv(&mut buffer).expect("a packet");
+            assert_eq!(&buffer[..length], expected);
+        }
+    }
+
+    #[test]
+    fn a_batch_fits_into_one_packet_of_ip() {
+        let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a socket");
+        for packet in [1200, 1452, 8900, 9000, 32_000, u16::MAX] {
+            let batch = socket.batch(packet);
+            assert!(batch >= 1);
+            // What IPv4 counts, without its header and that of UDP.
+            assert!(batch == 1 || batch * usize::from(packet) <= 65_535 - 28);
+        }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test file uses another part of it.
 
 pub mod proxy;
+pub mod raw;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lunatic_quic::{ConnectionId, Endpoint, EndpointConfig, Event, Tls};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -29,6 +30,9 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
+        // Another name for each, or a signature of one would be checked with another's key.
+        let name = format!("authority {:x?}", &key.public_key_raw()[..8]);
+        params.distinguished_name.push(DnType::CommonName, name);
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
@@ -38,13 +42,18 @@ impl Authority {
     }
 
     pub fn tls_with(&self, name: &str, alpn: &[&[u8]]) -> Tls {
+        self.tls_trusting(self, name, alpn)
+    }
+
+    /// Settings with a certificate of this authority, which trust another one.
+    pub fn tls_trusting(&self, trusted: &Self, name: &str, alpn: &[&[u8]]) -> Tls {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = || PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let mut roots = RootCertStore::empty();
-        roots.add(self.0.as_ref().der().clone()).unwrap();
+        roots.add(trusted.0.as_ref().der().clone()).unwrap();
         let roots = Arc::new(roots);
         let provider = Arc::new(default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
@@ -227,7 +236,7 @@ pub fn connect_to(
     let known = other.connected();
     let id = one.dial(to);
     drive([one, other], |[one, other]| {
-        one.connected().contains(&id) && other.connected().len() > known.len()
+        one.connected().contains(&id) && other.connected().iter().any(|id| !known.contains(id))
     });
     let new = other.connected().into_iter().find(|id| !known.contains(id));
     (id, new.unwrap())

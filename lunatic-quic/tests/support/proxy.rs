@@ -24,28 +24,48 @@ pub struct Proxy {
     addr: SocketAddr,
     stop: Arc<AtomicBool>,
     lost: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
     pub fn new(to: SocketAddr, wire: Wire) -> Self {
+        Self::start(to, wire, false)
+    }
+
+    /// One that sends a damaged copy before each packet.
+    pub fn damaging(to: SocketAddr, wire: Wire) -> Self {
+        Self::start(to, wire, true)
+    }
+
+    fn start(to: SocketAddr, wire: Wire, damages: bool) -> Self {
         let front = UdpSocket::bind(loopback()).unwrap();
         let back = UdpSocket::bind(loopback()).unwrap();
         let addr = front.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let lost = Arc::new(AtomicU64::new(0));
-        let (stopped, counter) = (stop.clone(), lost.clone());
-        let thread = std::thread::spawn(move || run(&front, &back, to, wire, &stopped, &counter));
+        let cut = Arc::new(AtomicBool::new(false));
+        let (stopped, counter, is_cut) = (stop.clone(), lost.clone(), cut.clone());
+        let thread = std::thread::spawn(move || {
+            let lines = (&front, &back, to);
+            run(lines, wire, damages, &stopped, &counter, &is_cut);
+        });
         Self {
             addr,
             stop,
             lost,
+            cut,
             thread: Some(thread),
         }
     }
 
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Loses everything from now on.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
     }
 
     /// How many packets were lost.
@@ -64,12 +84,12 @@ impl Drop for Proxy {
 }
 
 fn run(
-    front: &UdpSocket,
-    back: &UdpSocket,
-    server: SocketAddr,
+    (front, back, server): (&UdpSocket, &UdpSocket, SocketAddr),
     wire: Wire,
+    damages: bool,
     stop: &AtomicBool,
     lost: &AtomicU64,
+    cut: &AtomicBool,
 ) {
     front.set_nonblocking(true).unwrap();
     back.set_nonblocking(true).unwrap();
@@ -85,7 +105,7 @@ fn run(
                 if to_server {
                     client = Some(from);
                 }
-                if random.below(1000) < wire.lost {
+                if random.below(1000) < wire.lost || cut.load(Ordering::Relaxed) {
                     lost.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
@@ -101,6 +121,19 @@ fn run(
             let Some(Reverse((_, _, to_server, packet))) = on_the_way.pop() else {
                 break;
             };
+            if damages {
+                let mut copy = packet.clone();
+                let at = random.below(copy.len() as u64) as usize;
+                copy[at] ^= 1 << random.below(8);
+                let (socket, to) = if to_server {
+                    (back, Some(server))
+                } else {
+                    (front, client)
+                };
+                if let Some(to) = to {
+                    let _ = socket.send_to(&copy, to);
+                }
+            }
             if to_server {
                 let _ = back.send_to(&packet, server);
             } else if let Some(client) = client {
