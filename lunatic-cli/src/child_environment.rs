@@ -13,6 +13,7 @@ use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
 
 use crate::config::Config;
 use crate::name_scope::NameScope;
+use crate::node::ClusterNode;
 use crate::state::State;
 
 /// What a process has, beside module and config, from its parent, or, if it is a
@@ -44,6 +45,8 @@ pub(crate) struct Services {
     pub(crate) versions: Versions<Module<State>>,
     /// What they have bound.
     pub(crate) listeners: Listeners,
+    /// The node that they are processes of, if it belongs to a cluster.
+    pub(crate) cluster: Option<Arc<ClusterNode>>,
 }
 
 impl ChildEnvironment {
@@ -116,6 +119,7 @@ impl Services {
             timers: self.timers.clone(),
             versions: self.versions.clone(),
             listeners: self.listeners.clone(),
+            cluster: self.cluster.clone(),
         })
     }
 }

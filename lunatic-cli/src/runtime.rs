@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use lunatic_abi::{HostFunction, ValueType};
 use lunatic_account::{Account, AccountLimits};
+use lunatic_distributed::Node;
 use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
 };
@@ -32,6 +33,7 @@ use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
 use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
+use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
@@ -64,6 +66,8 @@ pub struct Runtime {
     pub(crate) versions: Versions<Module<State>>,
     /// The root processes that can be replaced.
     pub(crate) programs: Programs,
+    /// The node that it is, if it belongs to a cluster.
+    pub(crate) cluster: Option<Arc<ClusterNode>>,
 }
 
 /// How a [`Runtime`] is to be started.
@@ -113,6 +117,7 @@ pub struct Builder {
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
     max_memory: Option<u64>,
+    node: Option<(Node, RemoteRights)>,
     host_functions: Vec<&'static [HostFunction]>,
     register: Vec<Box<Register>>,
 }
@@ -192,7 +197,10 @@ impl Runtime {
     /// [`RootError`].
     pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
-        let names = NameScope::new(environment);
+        let names = match &self.cluster {
+            Some(cluster) if root.environment.is_none() => cluster.names.clone(),
+            _ => NameScope::new(environment),
+        };
         let listeners = root.listeners.unwrap_or_default();
         let opened = self
             .environment_of(&root.config, root.stdio, names, listeners)
@@ -254,7 +262,7 @@ impl Runtime {
     }
 
     /// What a process has that no other process spawns.
-    async fn environment_of(
+    pub(crate) async fn environment_of(
         &self,
         config: &Config,
         stdio: Stdio,
@@ -267,6 +275,7 @@ impl Runtime {
             timers: self.timers.clone(),
             versions: self.versions.clone(),
             listeners,
+            cluster: self.cluster.clone(),
         };
         Ok(ChildEnvironment {
             services: Arc::new(services),
@@ -365,6 +374,16 @@ impl Builder {
         self
     }
 
+    /// Makes the runtime a node of a cluster: its processes reach those of other nodes. All
+    /// root processes of its [environment](Runtime::environment) have the same names and groups.
+    /// The node is not stopped with the runtime.
+    ///
+    /// - `rights`: what processes may do that other nodes start here.
+    pub fn node(mut self, node: Node, rights: RemoteRights) -> Builder {
+        self.node = Some((node, rights));
+        self
+    }
+
     /// Adds host functions of the embedding program, as [`host_functions!`] makes
     /// them.
     ///
@@ -426,9 +445,10 @@ impl Builder {
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let lists = iter::once(HOST_FUNCTIONS).chain(self.host_functions);
         let functions: Vec<_> = lists.flatten().map(type_of).collect();
+        let registered = self.register;
         let register = move |linker: &mut Linker<State>| {
             state::add_to_linker(linker)?;
-            self.register.iter().try_for_each(|add| add(linker))
+            registered.iter().try_for_each(|add| add(linker))
         };
         let loader = Loader::with_budget_function(&engine, functions, register, SET_MAX_FUEL)
             .map_err(RuntimeError::HostFunction)?;
@@ -442,17 +462,25 @@ impl Builder {
             memory: max_memory.unwrap_or(u64::MAX),
             ..AccountLimits::default()
         });
-        let config = EnvironmentConfig {
+        let mut config = EnvironmentConfig {
             account: account.clone(),
             ..EnvironmentConfig::default()
         };
+        if let Some((node, _)) = &self.node {
+            config.node = node.info().id;
+            config.peers = node.sessions().clone();
+            loader.keep_bytes();
+        }
         let environment = Environment::with_config(ENVIRONMENT, scheduler.clone(), config);
         let environments = Arc::new(Mutex::new(vec![environment.downgrade()]));
         let memory_watch = max_memory
             .map(|limit| MemoryWatch::start(limit, account, environments.clone()))
             .transpose()
             .map_err(RuntimeError::Threads)?;
-        Ok(Runtime {
+        let cluster = self
+            .node
+            .map(|(node, rights)| Arc::new(ClusterNode::new(node, rights, &environment)));
+        let runtime = Runtime {
             loader,
             environment,
             scheduler,
@@ -460,8 +488,13 @@ impl Builder {
             timers,
             versions: Versions::new(),
             programs: Programs::default(),
+            cluster,
             _memory_watch: memory_watch.map(Arc::new),
-        })
+        };
+        if let Some(cluster) = &runtime.cluster {
+            cluster.attach(&runtime);
+        }
+        Ok(runtime)
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
 use lunatic_account::Account;
+use lunatic_distributed::Node;
+use lunatic_distributed::guest::{DistributedHost, Lookups};
 use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module};
 use lunatic_fs::Dir;
 use lunatic_groups::Groups;
@@ -42,6 +44,7 @@ pub struct State {
     net: GuestNet,
     reload: GuestReload<State>,
     sqlite: GuestSqlite,
+    lookups: Lookups,
 }
 
 host_functions! {
@@ -142,6 +145,7 @@ impl ProcessHost for State {
             net: GuestNet::new(environment.net),
             reload: GuestReload::new(),
             sqlite: GuestSqlite::new(environment.sqlite),
+            lookups: Lookups::default(),
         }
     }
 
@@ -162,6 +166,7 @@ impl ProcessHost for State {
             net: self.net.successor(account).map_err(Failure::new)?,
             sqlite: GuestSqlite::new(self.sqlite.limits().clone()),
             reload: self.reload.successor(),
+            lookups: Lookups::default(),
             process,
         })
     }
@@ -176,6 +181,7 @@ impl ProcessHost for State {
         self.supervisors = older.supervisors;
         self.wasi = older.wasi;
         self.sqlite = older.sqlite;
+        self.lookups = older.lookups;
         self.reload.join(older.reload);
     }
 
@@ -308,6 +314,30 @@ impl ReloadHost for State {
 
     fn reload(&mut self) -> &mut GuestReload<State> {
         &mut self.reload
+    }
+}
+
+impl DistributedHost for State {
+    fn node(&self) -> Option<&Node> {
+        self.services.cluster.as_ref().map(|cluster| &cluster.node)
+    }
+
+    fn lookups(&mut self) -> &mut Lookups {
+        &mut self.lookups
+    }
+
+    fn module_number(&self, module: &Module<State>) -> u64 {
+        let cluster = self.services.cluster.as_ref();
+        cluster.map_or(0, |cluster| cluster.module_number(module))
+    }
+
+    fn module_of_number(&self, number: u64) -> Option<Module<State>> {
+        self.services.cluster.as_ref()?.module_of_number(number)
+    }
+
+    fn encode_config(&self, config: &Arc<Config>) -> Vec<u8> {
+        // Nothing in it can fail to be written to a vector.
+        postcard::to_allocvec(&config.to_wire()).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lunatic_blocking::Class;
 use wasmparser::{Parser, Payload};
@@ -36,6 +37,7 @@ struct Shared<T: 'static> {
     budget_function: Option<(&'static str, &'static str)>,
     epoch_compiler: Compiler<T>,
     fuel_compiler: Arc<FuelCompiler<T>>,
+    keeps_bytes: AtomicBool,
 }
 
 impl<T: InstanceState> Loader<T> {
@@ -94,8 +96,15 @@ impl<T: InstanceState> Loader<T> {
                 budget_function,
                 epoch_compiler,
                 fuel_compiler: Arc::new(fuel_compiler),
+                keeps_bytes: AtomicBool::new(false),
             }),
         })
+    }
+
+    /// From now on, modules keep the bytes that they are loaded from, as other nodes may ask
+    /// for them.
+    pub fn keep_bytes(&self) {
+        self.shared.keeps_bytes.store(true, Ordering::Relaxed);
     }
 
     /// The engine that compiles.
@@ -159,6 +168,7 @@ impl<T: InstanceState> Loader<T> {
             budget_function,
             epoch_compiler,
             fuel_compiler,
+            keeps_bytes,
         } = &*self.shared;
         let limits = engine.module_limits();
         let wasm = binary(bytes, limits)?;
@@ -178,7 +188,11 @@ impl<T: InstanceState> Loader<T> {
         };
         let hash = ModuleHash::of(bytes);
         let time_slice = TimeSlice::new(engine.ticker().clone());
-        Ok(Module::new(hash, version_of, info, image, code, time_slice))
+        let kept = keeps_bytes.load(Ordering::Relaxed);
+        let bytes = kept.then(|| Arc::from(bytes));
+        Ok(Module::new(
+            hash, version_of, bytes, info, image, code, time_slice,
+        ))
     }
 
     /// [`load`](Loader::load) on a thread that may block.

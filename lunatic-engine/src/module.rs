@@ -24,6 +24,7 @@ pub struct Module<T: 'static> {
 struct Inner<T: 'static> {
     hash: ModuleHash,
     version_of: Option<Arc<str>>,
+    bytes: Option<Arc<[u8]>>,
     info: ModuleInfo,
     /// What the memory holds at first, if the module does not say so any more.
     image: Option<Arc<Image>>,
@@ -43,6 +44,7 @@ impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
         hash: ModuleHash,
         version_of: Option<Arc<str>>,
+        bytes: Option<Arc<[u8]>>,
         info: ModuleInfo,
         image: Option<Image>,
         code: Code<T>,
@@ -52,6 +54,7 @@ impl<T: InstanceState> Module<T> {
             inner: Arc::new(Inner {
                 hash,
                 version_of,
+                bytes,
                 info,
                 image: image.map(Arc::new),
                 code,
@@ -74,6 +77,12 @@ impl<T: InstanceState> Module<T> {
     /// [`Loader::load_version`](crate::Loader::load_version) was told; `None` for others.
     pub fn version_of(&self) -> Option<&Arc<str>> {
         self.inner.version_of.as_ref()
+    }
+
+    /// The bytes that it was loaded from, if the loader
+    /// [keeps them](crate::Loader::keep_bytes).
+    pub fn bytes(&self) -> Option<&Arc<[u8]>> {
+        self.inner.bytes.as_ref()
     }
 
     /// How many handles of this module there are: those of instances, and others.

@@ -95,6 +95,16 @@ pub struct GroupTable {
     scope_monitors: BTreeMap<u64, Watcher>,
     last_monitor: u64,
     notices: Vec<Notice>,
+    /// What has changed since it was last taken out, if anybody wants to know.
+    journal: Option<Vec<Membership>>,
+}
+
+/// A process has joined a group, or left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) group: Arc<str>,
+    pub(crate) member: Pid,
+    pub(crate) joined: bool,
 }
 
 /// A group that has members, or is monitored.
@@ -170,6 +180,33 @@ impl GroupTable {
     /// Returns a table without groups.
     pub fn new() -> GroupTable {
         GroupTable::default()
+    }
+
+    /// Returns a table without groups that keeps a journal of its changes.
+    pub(crate) fn with_journal() -> GroupTable {
+        GroupTable {
+            journal: Some(Vec::new()),
+            ..GroupTable::default()
+        }
+    }
+
+    /// Takes the changes since the last call out, in order.
+    pub(crate) fn take_journal(&mut self) -> Vec<Membership> {
+        self.journal
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Removes a process that has neither memberships nor monitors.
+    pub(crate) fn forget_unused(&mut self, member: Pid) {
+        if self
+            .records
+            .get(&member)
+            .is_some_and(|record| record.count() == 0)
+        {
+            self.records.remove(&member);
+        }
     }
 
     /// Adds a membership of a process in a group, even if it has one. Returns whether
@@ -418,6 +455,13 @@ impl GroupTable {
 
     /// Adds a notice for each monitor of a group and of the scope.
     fn notify(&mut self, name: &Arc<str>, change: Change, members: &[Pid]) {
+        if let Some(journal) = &mut self.journal {
+            journal.extend(members.iter().map(|member| Membership {
+                group: name.clone(),
+                member: *member,
+                joined: change == Change::Joined,
+            }));
+        }
         let of_group = self.groups.get(name).map(|group| &group.monitors);
         let monitors = of_group.into_iter().flatten().chain(&self.scope_monitors);
         self.notices.extend(

@@ -1,7 +1,8 @@
 //! The scopes by name.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use lunatic_mailbox::Pid;
 use lunatic_process::Environment;
@@ -12,6 +13,9 @@ use crate::scope::Scope;
 
 /// The highest number of scopes.
 pub const MAX_SCOPES: usize = 1 << 10;
+
+/// Is told of changes; see [`Groups::observe`].
+pub(crate) type Observer = dyn Fn(&str, &str, Pid, bool) + Send + Sync;
 
 /// The groups of the processes of an environment, in scopes. All clones are the same
 /// groups.
@@ -32,11 +36,12 @@ pub const MAX_SCOPES: usize = 1 << 10;
 /// assert_eq!(groups.scope("elsewhere")?.members("workers").len(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Groups {
     environment: Environment,
     /// With a random seed, as guests choose the names.
     scopes: Arc<RwLock<HashMap<Box<str>, Scope>>>,
+    observer: Arc<OnceLock<Box<Observer>>>,
 }
 
 impl Groups {
@@ -45,7 +50,16 @@ impl Groups {
         Groups {
             environment: environment.clone(),
             scopes: Arc::default(),
+            observer: Arc::default(),
         }
+    }
+
+    /// Sets who is told of each process of this node that joins or leaves a group: the scope,
+    /// the group, the process, and whether it joins. It is called under the lock of the scope,
+    /// in the order of the changes, and must not block. To be set before anybody joins; only
+    /// the first call counts.
+    pub fn observe(&self, observer: impl Fn(&str, &str, Pid, bool) + Send + Sync + 'static) {
+        self.observer.set(Box::new(observer)).ok();
     }
 
     /// Returns where the processes live.
@@ -71,7 +85,7 @@ impl Groups {
         }
         let scope = scopes
             .entry(name.into())
-            .or_insert_with(|| Scope::new(self.environment.clone()));
+            .or_insert_with(|| Scope::new(name, self.environment.clone(), self.observer.clone()));
         Ok(scope.clone())
     }
 
@@ -88,5 +102,14 @@ impl Groups {
     /// Returns the scope of this name, if it exists.
     pub fn existing_scope(&self, name: &str) -> Option<Scope> {
         self.scopes.read().get(name).cloned()
+    }
+}
+
+impl fmt::Debug for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Groups")
+            .field("environment", &self.environment)
+            .field("scopes", &self.scopes.read().len())
+            .finish()
     }
 }

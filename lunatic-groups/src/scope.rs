@@ -1,7 +1,7 @@
 //! A table of groups that is shared and follows the life of processes.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
 use lunatic_mailbox::{DataMessage, Message, Pid, Tag};
@@ -9,6 +9,7 @@ use lunatic_process::{Environment, Process};
 use parking_lot::RwLock;
 
 use crate::group_table::{GroupError, GroupTable, NotJoined};
+use crate::groups::Observer;
 use crate::notification_queue::NotificationQueue;
 
 /// A set of groups, which is independent of the groups in other scopes. All clones
@@ -50,17 +51,28 @@ pub struct Scope {
 }
 
 struct Inner {
+    name: Box<str>,
     environment: Environment,
+    observer: Arc<OnceLock<Box<Observer>>>,
     table: RwLock<GroupTable>,
     notifications: NotificationQueue,
 }
 
 impl Scope {
-    pub(crate) fn new(environment: Environment) -> Scope {
+    pub(crate) fn new(
+        name: &str,
+        environment: Environment,
+        observer: Arc<OnceLock<Box<Observer>>>,
+    ) -> Scope {
         Scope {
             inner: Arc::new(Inner {
+                name: name.into(),
                 environment,
-                table: RwLock::default(),
+                table: RwLock::new(match observer.get() {
+                    Some(_) => GroupTable::with_journal(),
+                    None => GroupTable::new(),
+                }),
+                observer,
                 notifications: NotificationQueue::default(),
             }),
         }
@@ -100,6 +112,26 @@ impl Scope {
     pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
         let member = process.id();
         self.inner.change(|table| table.leave(group, member))
+    }
+
+    /// Adds a membership of a process of another node, which lasts until
+    /// [`leave_remote`](Scope::leave_remote). It is charged to nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError`].
+    pub fn join_remote(&self, group: &str, member: Pid) -> Result<(), GroupError> {
+        let joined = self.inner.change(|table| table.join(group, member));
+        joined.map(|_| ())
+    }
+
+    /// Removes one membership of a process of another node.
+    pub fn leave_remote(&self, group: &str, member: Pid) {
+        self.inner.change(|table| {
+            // The other node may have told of more than there was room for.
+            table.leave(group, member).ok();
+            table.forget_unused(member);
+        });
     }
 
     /// Returns the members of a group, each as often as it joined, in any order.
@@ -267,11 +299,26 @@ impl Inner {
     fn change<R>(&self, change: impl FnOnce(&mut GroupTable) -> R) -> R {
         let mut table = self.table.write();
         let result = change(&mut table);
+        self.observe(&mut table);
         // Under the lock, so that notices are in the order of the changes.
         self.notifications.put(table.take_notices());
         drop(table);
         self.notifications.send(&self.environment);
         result
+    }
+}
+
+impl Inner {
+    /// Tells the observer what has changed for processes of this node, in order.
+    fn observe(&self, table: &mut GroupTable) {
+        let Some(observer) = self.observer.get() else {
+            return;
+        };
+        for change in table.take_journal() {
+            if self.environment.is_local(change.member) {
+                observer(&self.name, &change.group, change.member, change.joined);
+            }
+        }
     }
 }
 

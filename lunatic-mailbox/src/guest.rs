@@ -172,6 +172,25 @@ fn send_receive_skip_search<T: MailboxHost>(
     Receiving::new(caller, reply.map_err(Error::from), timeout)
 }
 
+/// Sends the message in scratch, and waits for the reply as
+/// `lunatic::message::send_receive_skip_search` does (ABI §4), for a function of another
+/// namespace. The output is 0, or 9027.
+///
+/// - `timeout`: milliseconds; `u64::MAX` for ever.
+///
+/// # Errors
+///
+/// Traps as `lunatic::message::send` does.
+pub fn send_receive<'a, T: MailboxHost>(
+    mut caller: Caller<'a, T>,
+    to: Pid,
+    reply_tag: Option<Tag>,
+    timeout: u64,
+) -> impl Future<Output = Result<u32>> + Send + use<'a, T> {
+    let reply = caller.data_mut().mailbox().request(to, reply_tag);
+    Receiving::new(caller, reply.map_err(Error::from), timeout)
+}
+
 /// `lunatic::message::receive` (ABI §4): waits for the oldest message that has
 /// one of `tags_len` tags at `tags_ptr`, or for any if `tags_len` is 0. Returns its
 /// kind with the message in scratch, or 9027 with scratch unchanged.

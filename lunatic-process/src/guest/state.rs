@@ -100,6 +100,15 @@ impl<T: ProcessHost> GuestProcess<T> {
         &self.config
     }
 
+    /// Returns a configuration that the guest holds an id of.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`] if there is none with this id.
+    pub fn config_of(&self, config_id: u64) -> Result<&Arc<T::Config>, Misuse> {
+        Ok(&self.configs.get(config_id)?.config)
+    }
+
     /// Returns a configuration that the guest holds an id of, to change.
     ///
     /// # Errors

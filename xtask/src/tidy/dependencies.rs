@@ -34,7 +34,7 @@ const FOUNDATION: Allowed = Allowed::These(&[
 /// Crates that nothing may depend on, but for tests.
 const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
 
-const ALLOWED: [(&str, Allowed); 25] = [
+const ALLOWED: [(&str, Allowed); 26] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
