@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -40,6 +39,12 @@ pub(crate) struct Holder {
 }
 
 impl Trust {
+    /// Whether this is the fingerprint of one of the authorities.
+    pub(crate) fn knows(&self, authority: Fingerprint) -> bool {
+        let mut anchors = self.anchors.iter();
+        anchors.any(|anchor| Fingerprint::of(anchor) == authority)
+    }
+
     /// Checks that `chain` is of a node of this cluster, at this time. That the name is not
     /// revoked is for the caller to check.
     ///
@@ -100,9 +105,16 @@ impl Trust {
             Side::Client => KeyUsage::client_auth(),
             Side::Server => KeyUsage::server_auth(),
         };
-        let algorithms = default_provider().signature_verification_algorithms.all;
         certificate
-            .verify_for_usage(algorithms, &anchors, others, at, usage, None, None)
+            .verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &anchors,
+                others,
+                at,
+                usage,
+                None,
+                None,
+            )
             .map(drop)
     }
 
