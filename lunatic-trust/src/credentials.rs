@@ -77,7 +77,7 @@ impl IdentityFiles {
     /// The file that is most likely to be wrong.
     fn blame(&self, error: &IdentityError) -> &Path {
         match error {
-            IdentityError::NoAuthority => &self.authorities,
+            IdentityError::NoAuthority | IdentityError::BadAuthority { .. } => &self.authorities,
             IdentityError::NoKey | IdentityError::Key(_) => &self.key,
             _ => &self.certificate,
         }

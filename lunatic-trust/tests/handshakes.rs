@@ -333,10 +333,10 @@ fn a_node_joins_with_a_token_over_a_connection_and_is_a_member_then() {
     let admitted = admitted_by_server(&seed, &ends, now);
     assert_eq!(admitted, Ok(PeerIdentity::Joining));
 
-    let request = ends.to_server(join.request());
+    let request = ends.send_to_server(join.request());
     let authority = seed.authority().expect("it has the directory");
     let answer = authority.answer(&request, ends.server.peer_certificates(), now);
-    let response = ends.to_client(&answer.bytes);
+    let response = ends.send_to_client(&answer.bytes);
     let worker = join.finish(&response, now).expect("credentials");
 
     let ends = connect(server_at(&seed, now), client_at(&worker, now));

@@ -164,7 +164,7 @@ impl Ends {
     }
 
     /// Has the client send bytes, and returns what the server gets.
-    pub fn to_server(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub fn send_to_server(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.client.writer().write_all(bytes).expect("buffered");
         self.exchange();
         let mut got = vec![0; bytes.len()];
@@ -176,7 +176,7 @@ impl Ends {
     }
 
     /// Has the server send bytes, and returns what the client gets.
-    pub fn to_client(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub fn send_to_client(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.server.writer().write_all(bytes).expect("buffered");
         self.exchange();
         let mut got = vec![0; bytes.len()];
