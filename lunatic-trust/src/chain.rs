@@ -38,6 +38,17 @@ pub(crate) struct Holder {
     pub(crate) issued_at: Option<SystemTime>,
 }
 
+impl Holder {
+    /// Whom a chain is of that was verified before.
+    pub(crate) fn of_verified(chain: &[CertificateDer<'_>]) -> Result<Self, Refusal> {
+        let first = chain.first().ok_or(Refusal::NoCertificate)?;
+        let certificate = parse(first)?;
+        let (_, name) = node_of(&certificate).ok_or(Refusal::NoName)?;
+        let issued_at = issued_at(&certificate);
+        Ok(Self { name, issued_at })
+    }
+}
+
 impl Trust {
     /// Whether this is the fingerprint of one of the authorities.
     pub(crate) fn knows(&self, authority: Fingerprint) -> bool {
@@ -60,9 +71,7 @@ impl Trust {
         if chain.len() > MAX_CHAIN || bytes > MAX_EXCHANGE_BYTES {
             return Err(Refusal::TooLarge);
         }
-        let certificate = EndEntityCert::try_from(first).map_err(|error| Refusal::Malformed {
-            reason: error.to_string(),
-        })?;
+        let certificate = parse(first)?;
         let node = node_of(&certificate);
         let path = |at| self.path(&certificate, others, side, at);
         let outside = match path(to_unix(now)) {
@@ -141,6 +150,12 @@ impl Trust {
             },
         }
     }
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'a>) -> Result<EndEntityCert<'a>, Refusal> {
+    EndEntityCert::try_from(certificate).map_err(|error| Refusal::Malformed {
+        reason: error.to_string(),
+    })
 }
 
 /// The refusal of a certificate at a time at which it is not valid.
