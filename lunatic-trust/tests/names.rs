@@ -75,6 +75,8 @@ fn each_star_stands_for_any_characters() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_text_is_a_name_that_is_not_shown_as_it_was(text in "\\PC{0,80}") {
         if let Ok(name) = text.parse::<NodeName>() {
