@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::chain::Side;
+use crate::chain::{Holder, Side};
 use crate::credentials::Credentials;
 use crate::name::NodeName;
 use crate::refusal::Refusal;
@@ -27,8 +27,7 @@ pub enum PeerIdentity {
 }
 
 impl Credentials {
-    /// Decides who a peer is, on each connection that was opened or accepted; and again on
-    /// those that are open when names were revoked.
+    /// Decides who a peer is, on each connection that was opened or accepted.
     ///
     /// - `protocol`: what was agreed on by ALPN.
     /// - `chain`: the certificates that the peer has shown.
@@ -55,6 +54,20 @@ impl Credentials {
         }
     }
 
+    /// Checks that a peer that was [admitted](Self::admit) has not been revoked since, for the
+    /// connections that are open when names are. They may outlive the certificates with which
+    /// they were opened.
+    ///
+    /// - `chain`: the certificates that the peer has shown.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Revoked`], or what is wrong with certificates that were never admitted.
+    pub fn check_open(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+        let holder = Holder::of_verified(chain)?;
+        self.check_revoked(holder).map(drop)
+    }
+
     /// Checks that others let this node in: that its certificate has not expired, and its name
     /// is not revoked.
     ///
@@ -73,6 +86,10 @@ impl Credentials {
         now: SystemTime,
     ) -> Result<NodeName, Refusal> {
         let holder = self.identity().trust.check(chain, side, now)?;
+        self.check_revoked(holder)
+    }
+
+    fn check_revoked(&self, holder: Holder) -> Result<NodeName, Refusal> {
         let name = holder.name;
         match revoked_at(&self.revocations(), &name, holder.issued_at) {
             Some(at) => Err(Refusal::Revoked { name, at }),

@@ -2,8 +2,10 @@
 
 mod answering;
 mod error;
+mod record;
 mod redeeming;
 mod revoking;
+mod token_error;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -21,8 +23,8 @@ use crate::name::{ClusterName, NodeName};
 
 pub use answering::{Answer, AnswerError, Issued, RenewError};
 pub use error::AuthorityError;
-pub use redeeming::{RedeemError, TokenError};
 pub use revoking::RevokeError;
+pub use token_error::{RedeemError, TokenError};
 
 const CERTIFICATE: &str = "ca.pem";
 const KEY: &str = "ca.key";

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -39,7 +38,24 @@ pub(crate) struct Holder {
     pub(crate) issued_at: Option<SystemTime>,
 }
 
+impl Holder {
+    /// Whom a chain is of that was verified before.
+    pub(crate) fn of_verified(chain: &[CertificateDer<'_>]) -> Result<Self, Refusal> {
+        let first = chain.first().ok_or(Refusal::NoCertificate)?;
+        let certificate = parse(first)?;
+        let (_, name) = node_of(&certificate).ok_or(Refusal::NoName)?;
+        let issued_at = issued_at(&certificate);
+        Ok(Self { name, issued_at })
+    }
+}
+
 impl Trust {
+    /// Whether this is the fingerprint of one of the authorities.
+    pub(crate) fn knows(&self, authority: Fingerprint) -> bool {
+        let mut anchors = self.anchors.iter();
+        anchors.any(|anchor| Fingerprint::of(anchor) == authority)
+    }
+
     /// Checks that `chain` is of a node of this cluster, at this time. That the name is not
     /// revoked is for the caller to check.
     ///
@@ -55,9 +71,7 @@ impl Trust {
         if chain.len() > MAX_CHAIN || bytes > MAX_EXCHANGE_BYTES {
             return Err(Refusal::TooLarge);
         }
-        let certificate = EndEntityCert::try_from(first).map_err(|error| Refusal::Malformed {
-            reason: error.to_string(),
-        })?;
+        let certificate = parse(first)?;
         let node = node_of(&certificate);
         let path = |at| self.path(&certificate, others, side, at);
         let outside = match path(to_unix(now)) {
@@ -100,9 +114,16 @@ impl Trust {
             Side::Client => KeyUsage::client_auth(),
             Side::Server => KeyUsage::server_auth(),
         };
-        let algorithms = default_provider().signature_verification_algorithms.all;
         certificate
-            .verify_for_usage(algorithms, &anchors, others, at, usage, None, None)
+            .verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &anchors,
+                others,
+                at,
+                usage,
+                None,
+                None,
+            )
             .map(drop)
     }
 
@@ -129,6 +150,12 @@ impl Trust {
             },
         }
     }
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'a>) -> Result<EndEntityCert<'a>, Refusal> {
+    EndEntityCert::try_from(certificate).map_err(|error| Refusal::Malformed {
+        reason: error.to_string(),
+    })
 }
 
 /// The refusal of a certificate at a time at which it is not valid.

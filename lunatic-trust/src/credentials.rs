@@ -3,10 +3,12 @@
 mod error;
 mod refreshing;
 mod renewing;
+mod revocations;
 
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use parking_lot::RwLock;
@@ -16,10 +18,9 @@ use crate::authority::Authority;
 use crate::certificate::Validity;
 use crate::files;
 use crate::identity::{Identity, IdentityError};
-use crate::issuer::DEFAULT_VALIDITY;
 use crate::key::NodeKey;
 use crate::name::{ClusterName, NodeName};
-use crate::revocation::{InvalidRevocations, RevocationList, revoked_at};
+use crate::revocation::{RevocationList, revoked_at};
 
 pub use error::{CredentialsError, RefreshWarning, RenewalError};
 pub use refreshing::Refreshed;
@@ -76,7 +77,7 @@ impl IdentityFiles {
     /// The file that is most likely to be wrong.
     fn blame(&self, error: &IdentityError) -> &Path {
         match error {
-            IdentityError::NoAuthority => &self.authorities,
+            IdentityError::NoAuthority | IdentityError::BadAuthority { .. } => &self.authorities,
             IdentityError::NoKey | IdentityError::Key(_) => &self.key,
             _ => &self.certificate,
         }
@@ -92,8 +93,8 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// [`CredentialsError::Revoked`] if the name is revoked; others if the directory cannot
-    /// be used.
+    /// [`CredentialsError::Issue`] if the name is revoked; others if the directory cannot be
+    /// used.
     pub fn from_authority(
         authority: &Authority,
         name: &NodeName,
@@ -103,23 +104,18 @@ impl Credentials {
         let list = authority
             .revocations()
             .map_err(CredentialsError::Authority)?;
-        let revoked_at = |issued_at| revoked_at(std::slice::from_ref(&list), name, issued_at);
         let kept = state.and_then(|state| {
             let bundle = files::read(&state.join(IDENTITY)).ok()?;
             let kept = Identity::from_bundle(&bundle, now).ok()?;
             let is_usable = kept.name == *name
                 && kept.trust.anchors.contains(authority.certificate())
                 && !kept.validity.is_nearly_over(now)
-                && revoked_at(kept.issued_at).is_none();
+                && revoked_at(slice::from_ref(&list), name, kept.issued_at).is_none();
             is_usable.then_some(kept)
         });
-        let (identity, is_new) = match (kept, revoked_at(None)) {
-            (Some(kept), _) => (kept, false),
-            (None, Some(at)) => {
-                let name = name.clone();
-                return Err(CredentialsError::Revoked { name, at });
-            }
-            (None, None) => (issue_own(authority, name, now)?, true),
+        let (identity, is_new) = match kept {
+            Some(kept) => (kept, false),
+            None => (issue_own(authority, name, None, now)?, true),
         };
         let source = Source::Authority(authority.clone());
         let credentials = Self::new(identity, Some(list), source, state);
@@ -163,8 +159,8 @@ impl Credentials {
         let path = state.join(REVOKED);
         let list = match files::read(&path) {
             Ok(bytes) => {
-                let Trusted { anchors, cluster } = trusted(&identity);
-                let list = RevocationList::verify(&bytes, anchors, cluster)
+                let trust = &identity.trust;
+                let list = RevocationList::verify(&bytes, &trust.anchors, &trust.cluster)
                     .map_err(|source| CredentialsError::Revocations { path, source })?;
                 Some(list)
             }
@@ -236,40 +232,6 @@ impl Credentials {
         }
     }
 
-    /// The lists of revoked names that hold, to be passed on to other nodes. There is one at
-    /// most of each authority.
-    pub fn revocations(&self) -> Arc<[RevocationList]> {
-        self.shared.revocations.read().clone()
-    }
-
-    /// Takes a list of revoked names from another node. It is kept in the state directory by
-    /// the next [`refresh`](Self::refresh).
-    ///
-    /// Returns whether it is newer than what was known, and is to be passed on. An older one
-    /// changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidRevocations`] if no authority of this cluster has signed it.
-    pub fn accept_revocations(&self, bytes: &[u8]) -> Result<bool, InvalidRevocations> {
-        let identity = self.identity();
-        let Trusted { anchors, cluster } = trusted(&identity);
-        let list = RevocationList::verify(bytes, anchors, cluster)?;
-        let mut held = self.shared.revocations.write();
-        let known = held
-            .iter()
-            .find(|known| known.authority() == list.authority());
-        if known.is_some_and(|known| !list.is_newer_than(known)) {
-            return Ok(false);
-        }
-        let others = held
-            .iter()
-            .filter(|other| other.authority() != list.authority());
-        *held = others.cloned().chain([list.clone()]).collect();
-        self.shared.is_unsaved.store(true, Ordering::Release);
-        Ok(true)
-    }
-
     pub(crate) fn identity(&self) -> Arc<Identity> {
         self.shared.identity.read().clone()
     }
@@ -286,48 +248,21 @@ impl Credentials {
         let pem = self.identity().to_pem();
         files::write(&state.join(IDENTITY), pem.as_bytes(), 0o600)
     }
-
-    fn save_revocations(&self) -> Result<(), files::FileError> {
-        let Some(state) = &self.shared.state else {
-            return Ok(());
-        };
-        if !self.shared.is_unsaved.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let saved = self.revocations().iter().try_for_each(|list| {
-            files::make_directory(state)?;
-            files::write(&state.join(REVOKED), list.as_bytes(), 0o600)
-        });
-        if saved.is_err() {
-            self.shared.is_unsaved.store(true, Ordering::Release);
-        }
-        saved
-    }
-}
-
-/// Whose signatures a node accepts.
-struct Trusted<'a> {
-    anchors: &'a [CertificateDer<'static>],
-    cluster: &'a ClusterName,
-}
-
-fn trusted(identity: &Identity) -> Trusted<'_> {
-    Trusted {
-        anchors: &identity.trust.anchors,
-        cluster: &identity.trust.cluster,
-    }
 }
 
 /// Makes a key, and a certificate for it.
+///
+/// - `issued_at`: when the certificate was issued that the node has; `None` if it has none.
 fn issue_own(
     authority: &Authority,
     name: &NodeName,
+    issued_at: Option<SystemTime>,
     now: SystemTime,
 ) -> Result<Identity, CredentialsError> {
     let key = NodeKey::generate().map_err(CredentialsError::Key)?;
     let request = key.request().map_err(CredentialsError::Key)?;
     let chain = authority
-        .issue(name, &request, DEFAULT_VALIDITY, now)
+        .issue_unless_revoked(name, issued_at, &request, now)
         .map_err(CredentialsError::Issue)?;
     let anchors = vec![authority.certificate().clone()];
     Identity::new(anchors, chain, key.to_der(), now).map_err(|source| CredentialsError::Identity {

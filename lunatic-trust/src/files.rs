@@ -72,7 +72,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 ///
 /// - `mode`: who may read it, 0o600 for what is secret.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| *parent != "");
+    let directory = directory.unwrap_or(Path::new("."));
     let mut random = [0; 8];
     getrandom::fill(&mut random)
         .map_err(|error| FileError::new(path, "write", io::Error::other(error)))?;

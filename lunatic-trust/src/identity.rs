@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pem::Pem;
+use ::pem::Pem;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
@@ -34,6 +34,11 @@ pub(crate) struct Identity {
 pub enum IdentityError {
     /// There is no certificate of an authority.
     NoAuthority,
+    /// What there is instead cannot be read.
+    BadAuthority {
+        /// What is wrong.
+        reason: String,
+    },
     /// There is no certificate.
     NoCertificate,
     /// There is no private key.
@@ -61,16 +66,20 @@ impl Identity {
         now: SystemTime,
     ) -> Result<Self, IdentityError> {
         let first = chain.first().cloned().ok_or(IdentityError::NoCertificate)?;
-        let malformed = |error: webpki::Error| IdentityError::Malformed {
-            reason: error.to_string(),
-        };
         if anchors.is_empty() {
             return Err(IdentityError::NoAuthority);
         }
         for anchor in &anchors {
-            webpki::anchor_from_trusted_cert(anchor).map_err(malformed)?;
+            webpki::anchor_from_trusted_cert(anchor).map_err(|error| {
+                IdentityError::BadAuthority {
+                    reason: error.to_string(),
+                }
+            })?;
         }
-        let certificate = EndEntityCert::try_from(&first).map_err(malformed)?;
+        let certificate =
+            EndEntityCert::try_from(&first).map_err(|error| IdentityError::Malformed {
+                reason: error.to_string(),
+            })?;
         let (cluster, name) =
             node_of(&certificate).ok_or(IdentityError::Refused(Refusal::NoName))?;
         // Who joins with a token finds the authority in the chain.
@@ -107,28 +116,11 @@ impl Identity {
             && self.key.secret_der() == other.key.secret_der()
     }
 
-    /// Reads the three from PEM texts.
-    pub(crate) fn from_pem(
-        authorities: &[u8],
-        chain: &[u8],
-        key: &[u8],
-        now: SystemTime,
-    ) -> Result<Self, IdentityError> {
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            rustls::pki_types::pem::Error::NoItemsFound => IdentityError::NoKey,
-            // It does not say what is in the file.
-            _ => IdentityError::Malformed {
-                reason: "the private key is no PEM text".to_owned(),
-            },
-        })?;
-        Self::new(certificates(authorities)?, certificates(chain)?, key, now)
-    }
-
     /// Reads what [`to_pem`](Self::to_pem) has written.
     pub(crate) fn from_bundle(pem: &[u8], now: SystemTime) -> Result<Self, IdentityError> {
         let chain = certificates(pem)?;
         let anchor = chain.last().cloned();
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| IdentityError::NoKey)?;
+        let key = private_key(pem)?;
         Self::new(anchor.into_iter().collect(), chain, key, now)
     }
 
@@ -137,16 +129,34 @@ impl Identity {
         let mut parts = vec![Pem::new("PRIVATE KEY", self.key.secret_der())];
         let certificates = self.certified.cert.iter();
         parts.extend(certificates.map(|der| Pem::new("CERTIFICATE", der.as_ref())));
-        pem::encode_many(&parts)
+        ::pem::encode_many(&parts)
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+/// The certificates in a PEM text.
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| IdentityError::Malformed {
-            reason: error.to_string(),
-        })
+        .map_err(malformed)
+}
+
+/// The first private key in a PEM text.
+pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => IdentityError::NoKey,
+        error => malformed(error),
+    })
+}
+
+/// What is wrong with a PEM text, without what is in it.
+fn malformed(error: pem::Error) -> IdentityError {
+    let reason = match error {
+        pem::Error::MissingSectionEnd { .. } => "a section of the PEM text has no end",
+        _ => "it is no PEM text",
+    };
+    IdentityError::Malformed {
+        reason: reason.to_owned(),
+    }
 }
 
 impl fmt::Debug for Identity {
@@ -163,9 +173,13 @@ impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAuthority => f.write_str("there is no certificate of an authority"),
+            Self::BadAuthority { reason } => write!(
+                f,
+                "the certificate of an authority cannot be read: {reason}"
+            ),
             Self::NoCertificate => f.write_str("there is no certificate"),
             Self::NoKey => f.write_str("there is no private key"),
-            Self::Malformed { reason } => write!(f, "what is there cannot be read: {reason}"),
+            Self::Malformed { reason } => write!(f, "it cannot be read: {reason}"),
             Self::Key(_) => f.write_str("the key cannot be used with the certificate"),
             Self::Refused(_) => f.write_str("others would not accept the certificate"),
         }

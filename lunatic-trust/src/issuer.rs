@@ -93,7 +93,8 @@ impl Issuer {
         let mut params = params(now, AUTHORITY_VALIDITY)?;
         params.subject_alt_names = vec![uri(&cluster_uri(cluster))?];
         let name = &mut params.distinguished_name;
-        name.push(DnType::CommonName, format!("lunatic cluster {cluster}"));
+        name.push(DnType::OrganizationName, "Lunatic cluster");
+        name.push(DnType::CommonName, cluster.as_str());
         // Two clusters of the same name are two issuers.
         name.push(DnType::OrganizationalUnitName, to_hex(&random()?));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

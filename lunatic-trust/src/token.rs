@@ -86,15 +86,15 @@ impl Token {
     /// Shows that who has the token wants `name` for the key in `request`. The secret stays
     /// where it is, so that nobody on the way can use the token for another key.
     pub(crate) fn prove(&self, name: &NodeName, request: &[u8]) -> Proof {
-        let tag = hmac::sign(&self.proof_key().hmac(), &proven(name, request));
-        let mut proof = [0; 32];
-        proof.copy_from_slice(tag.as_ref());
-        Proof {
+        let mut proof = Proof {
             cluster: self.cluster.clone(),
             authority: self.authority,
             token: self.id(),
-            proof,
-        }
+            tag: [0; 32],
+        };
+        let tag = hmac::sign(&self.proof_key().hmac(), &proof.proven(name, request));
+        proof.tag.copy_from_slice(tag.as_ref());
+        proof
     }
 
     fn derive(&self, purpose: &[u8]) -> Fingerprint {
@@ -120,7 +120,23 @@ pub(crate) struct Proof {
     pub(crate) cluster: ClusterName,
     pub(crate) authority: Fingerprint,
     pub(crate) token: Fingerprint,
-    proof: [u8; 32],
+    tag: [u8; 32],
+}
+
+impl Proof {
+    /// What is proven: all that is sent. No name has the byte 0.
+    fn proven(&self, name: &NodeName, request: &[u8]) -> Vec<u8> {
+        [
+            self.cluster.as_str().as_bytes(),
+            &[0],
+            self.authority.as_bytes(),
+            self.token.as_bytes(),
+            name.as_str().as_bytes(),
+            &[0],
+            request,
+        ]
+        .concat()
+    }
 }
 
 /// What is kept of the secret of a token.
@@ -130,17 +146,12 @@ pub(crate) struct ProofKey(Fingerprint);
 impl ProofKey {
     /// Whether `proof` was made with the token that this is of.
     pub(crate) fn accepts(&self, proof: &Proof, name: &NodeName, request: &[u8]) -> bool {
-        hmac::verify(&self.hmac(), &proven(name, request), &proof.proof).is_ok()
+        hmac::verify(&self.hmac(), &proof.proven(name, request), &proof.tag).is_ok()
     }
 
     fn hmac(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes())
     }
-}
-
-/// What is proven: no name has the byte 0.
-fn proven(name: &NodeName, request: &[u8]) -> Vec<u8> {
-    [name.as_str().as_bytes(), &[0], request].concat()
 }
 
 impl FromStr for Token {

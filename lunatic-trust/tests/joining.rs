@@ -1,60 +1,16 @@
 //! Tokens: how a node joins with one, and when it is refused.
 
+mod harness;
+
 use std::sync::Barrier;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lunatic_trust::{
     ALPN, AnswerError, Authority, Credentials, InvalidToken, Issued, JoinError, NamePattern,
-    NodeName, PeerIdentity, RedeemError, Refusal, Token, TokenJoin,
+    PeerIdentity, RedeemError, Refusal, Token, TokenJoin,
 };
-use rcgen::{CertificateParams, KeyPair};
-use tempfile::TempDir;
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-struct Cluster {
-    directory: TempDir,
-    authority: Authority,
-    now: SystemTime,
-}
-
-fn cluster_called(name: &str) -> Cluster {
-    let directory = tempfile::tempdir().expect("a directory");
-    let now = SystemTime::now();
-    let name = name.parse().expect("a name");
-    let authority = Authority::init(&directory.path().join("cluster"), &name, now);
-    Cluster {
-        authority: authority.expect("a cluster"),
-        directory,
-        now,
-    }
-}
-
-fn cluster() -> Cluster {
-    cluster_called("shop")
-}
-
-fn name(name: &str) -> NodeName {
-    name.parse().expect("a name")
-}
-
-fn request() -> Vec<u8> {
-    let key = KeyPair::generate().expect("a key");
-    let request = CertificateParams::default().serialize_request(&key);
-    request.expect("a request").der().to_vec()
-}
-
-impl Cluster {
-    fn token(&self) -> Token {
-        self.authority.token(None, HOUR, self.now).expect("a token")
-    }
-
-    fn redeem(&self, token: &Token, name: &NodeName) -> Result<(), RedeemError> {
-        self.authority
-            .redeem(token, name, &request(), self.now)
-            .map(drop)
-    }
-}
+use crate::harness::{HOUR, cluster, cluster_called, name, request};
 
 #[test]
 fn a_node_joins_with_a_token_and_is_a_member() {

@@ -144,22 +144,35 @@ impl Authority {
             anchors: vec![self.certificate().clone()],
             cluster: self.cluster().clone(),
         };
+        let holder = trust
+            .check(chain, Side::Client, now)
+            .map_err(RenewError::Refused)?;
+        let chain = self.issue_unless_revoked(&holder.name, holder.issued_at, request, now)?;
+        Ok((holder.name, chain))
+    }
+
+    /// Issues a certificate for a name that a node has already, if the certificate that it has
+    /// is not revoked.
+    ///
+    /// - `issued_at`: when that was issued; `None` if it has none.
+    pub(crate) fn issue_unless_revoked(
+        &self,
+        name: &NodeName,
+        issued_at: Option<SystemTime>,
+        request: &[u8],
+        now: SystemTime,
+    ) -> Result<Vec<CertificateDer<'static>>, RenewError> {
         // No certificate is issued while its name is being revoked.
         let _lock = self
             .lock()
             .map_err(|error| RenewError::Directory(error.into()))?;
-        let holder = trust
-            .check(chain, Side::Client, now)
-            .map_err(RenewError::Refused)?;
         let list = self.revocations().map_err(RenewError::Directory)?;
-        let name = holder.name;
-        if let Some(at) = revoked_at(&[list], &name, holder.issued_at) {
+        if let Some(at) = revoked_at(&[list], name, issued_at) {
+            let name = name.clone();
             return Err(RenewError::Refused(Refusal::Revoked { name, at }));
         }
-        let chain = self
-            .issue(&name, request, DEFAULT_VALIDITY, now)
-            .map_err(RenewError::Issue)?;
-        Ok((name, chain))
+        self.issue(name, request, DEFAULT_VALIDITY, now)
+            .map_err(RenewError::Issue)
     }
 }
 
@@ -192,7 +205,10 @@ impl Error for AnswerError {
 impl fmt::Display for RenewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(_) => f.write_str("it is no member"),
+            Self::Refused(Refusal::Revoked { .. }) => f.write_str(
+                "the name is revoked; take another one, or join with a token that was made since",
+            ),
+            Self::Refused(_) => f.write_str("the node is no member"),
             Self::Issue(_) => f.write_str("no certificate can be issued"),
             Self::Directory(_) => f.write_str("the directory of the cluster cannot be used"),
         }

@@ -3,14 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
-use crate::authority::AuthorityError;
+use crate::authority::{AuthorityError, RenewError};
 use crate::files::FileError;
 use crate::identity::IdentityError;
-use crate::instant::Utc;
 use crate::issued::JoinError;
-use crate::issuer::IssueError;
 use crate::name::NodeName;
 use crate::revocation::InvalidRevocations;
 
@@ -20,13 +17,6 @@ use crate::revocation::InvalidRevocations;
 pub enum CredentialsError {
     /// The directory of the cluster cannot be used.
     Authority(AuthorityError),
-    /// The name is revoked.
-    Revoked {
-        /// The name.
-        name: NodeName,
-        /// When it was revoked.
-        at: SystemTime,
-    },
     /// A file could not be read or written.
     File(FileError),
     /// What is in a file cannot be used.
@@ -45,8 +35,8 @@ pub enum CredentialsError {
     },
     /// No key could be made.
     Key(rcgen::Error),
-    /// No certificate could be issued.
-    Issue(IssueError),
+    /// No certificate is issued, as the name is revoked for example.
+    Issue(RenewError),
 }
 
 /// What went wrong while credentials were refreshed. What there was before is still used.
@@ -94,11 +84,6 @@ impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Authority(_) => f.write_str("the directory of the cluster cannot be used"),
-            Self::Revoked { name, at } => write!(
-                f,
-                "{name} was revoked at {}; take another name, or join with a token made since",
-                Utc(*at)
-            ),
             Self::File(_) => f.write_str("the credentials of the node cannot be read or kept"),
             Self::Identity { path, .. } => write!(
                 f,
@@ -109,7 +94,7 @@ impl fmt::Display for CredentialsError {
                 write!(f, "{} is damaged; remove it", path.display())
             }
             Self::Key(_) => f.write_str("no private key can be made"),
-            Self::Issue(_) => f.write_str("no certificate can be issued"),
+            Self::Issue(_) => f.write_str("the node gets no certificate"),
         }
     }
 }
@@ -118,7 +103,6 @@ impl Error for CredentialsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Authority(error) => Some(error),
-            Self::Revoked { .. } => None,
             Self::File(error) => Some(error),
             Self::Identity { source, .. } => Some(source),
             Self::Revocations { source, .. } => Some(source),

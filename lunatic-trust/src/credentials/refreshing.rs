@@ -1,5 +1,6 @@
 //! Takes over what has changed in files, and renews what comes from the cluster directory.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use crate::authority::Authority;
@@ -7,8 +8,7 @@ use crate::credentials::{
     Credentials, CredentialsError, IdentityFiles, RefreshWarning, Source, issue_own,
 };
 use crate::files;
-use crate::identity::Identity;
-use crate::revocation::revoked_at;
+use crate::identity::{Identity, IdentityError, certificates, private_key};
 
 /// What a [`Credentials::refresh`] has done.
 #[derive(Debug, Default)]
@@ -62,14 +62,7 @@ impl Credentials {
             return;
         }
         let identity = self.identity();
-        let name = &identity.name;
-        let renewed = match revoked_at(&self.revocations(), name, identity.issued_at) {
-            Some(at) => Err(CredentialsError::Revoked {
-                name: name.clone(),
-                at,
-            }),
-            None => issue_own(authority, name, now),
-        };
+        let renewed = issue_own(authority, &identity.name, identity.issued_at, now);
         match renewed {
             Ok(identity) => {
                 self.install(identity);
@@ -110,12 +103,22 @@ pub(super) fn read_files(
     paths: &IdentityFiles,
     now: SystemTime,
 ) -> Result<Identity, CredentialsError> {
-    let read = |path| files::read(path).map_err(CredentialsError::File);
-    let authorities = read(&paths.authorities)?;
-    let certificate = read(&paths.certificate)?;
-    let key = read(&paths.key)?;
-    Identity::from_pem(&authorities, &certificate, &key, now).map_err(|source| {
+    let authorities = parse(&paths.authorities, certificates)?;
+    let chain = parse(&paths.certificate, certificates)?;
+    let key = parse(&paths.key, private_key)?;
+    Identity::new(authorities, chain, key, now).map_err(|source| {
         let path = paths.blame(&source).to_owned();
         CredentialsError::Identity { path, source }
+    })
+}
+
+fn parse<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, IdentityError>,
+) -> Result<T, CredentialsError> {
+    let bytes = files::read(path).map_err(CredentialsError::File)?;
+    parse(&bytes).map_err(|source| CredentialsError::Identity {
+        path: path.to_owned(),
+        source,
     })
 }

@@ -13,8 +13,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, SignatureScheme,
 };
 
 use crate::chain::{Side, Trust};
@@ -224,10 +223,15 @@ impl ServerCertVerifier for PinnedVerifier {
     }
 }
 
-/// A refusal as the error of a handshake. Its text, which a transport may send to the peer,
-/// does not say why.
-#[derive(Debug)]
+/// A refusal as the error of a handshake. Its text does not say why, as QUIC sends the text of
+/// the error to the peer, which is made from `Debug`.
 struct Refused(Refusal);
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REFUSED)
+    }
+}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -259,5 +263,5 @@ fn chain<'a>(first: &CertificateDer<'a>, others: &[CertificateDer<'a>]) -> Vec<C
 }
 
 fn not_tls13() -> rustls::Error {
-    PeerIncompatible::Tls13RequiredForQuic.into()
+    rustls::Error::General("TLS 1.2 is not spoken here".to_owned())
 }

@@ -71,7 +71,19 @@ const ALLOWED: [(&str, Allowed); 26] = [
     ("lunatic-fs", FOUNDATION),
     ("lunatic-metrics", FOUNDATION),
     ("lunatic-reload", FOUNDATION),
-    ("lunatic-distributed", FOUNDATION),
+    (
+        "lunatic-distributed",
+        Allowed::These(&[
+            "lunatic-abi",
+            "lunatic-account",
+            "lunatic-engine",
+            "lunatic-error",
+            "lunatic-mailbox",
+            "lunatic-process",
+            "lunatic-quic",
+            "lunatic-trust",
+        ]),
+    ),
     ("lunatic-trust", Allowed::These(&[])),
     (
         "lunatic-wasi",
