@@ -197,9 +197,9 @@ impl Runtime {
     /// [`RootError`].
     pub async fn spawn(&self, module: &Module<State>, root: Root) -> Result<Process, RootError> {
         let environment = root.environment.as_ref().unwrap_or(&self.environment);
-        let names = match &self.cluster {
-            Some(cluster) if root.environment.is_none() => cluster.names.clone(),
-            _ => NameScope::new(environment),
+        let names = match &root.environment {
+            Some(environment) => NameScope::new(environment),
+            None => self.new_names(),
         };
         let listeners = root.listeners.unwrap_or_default();
         let opened = self
@@ -284,6 +284,15 @@ impl Runtime {
             net: config.net.clone(),
             sqlite: Arc::new(config.sqlite),
         })
+    }
+
+    /// What a root process and its descendants find others by: names and groups of their own,
+    /// or, if the runtime is a node of a cluster, those of all processes of the node.
+    pub fn new_names(&self) -> NameScope {
+        match &self.cluster {
+            Some(cluster) => cluster.names.clone(),
+            None => NameScope::new(&self.environment),
+        }
     }
 
     /// Where its processes live, native ones too.

@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lunatic_engine::Geometry;
 
 use crate::admin::{self, Naming, ReloadArguments, VersionsArguments};
+use crate::cluster;
 use crate::grants::Grants;
+use crate::node;
 use crate::testing;
 
 /// An Erlang-inspired runtime for WebAssembly.
@@ -29,6 +31,10 @@ pub(crate) enum Command {
     Test(Test),
     /// Start an application: the supervision tree that a manifest describes.
     Start(Start),
+    /// Run a node of a cluster, and a program on it.
+    Node(Box<node::NodeArguments>),
+    /// Make a cluster, and decide who may join it.
+    Cluster(cluster::ClusterArguments),
     /// Look for mistakes in a manifest, and in what it names, without running it.
     Check(Application),
     /// Exchange the code of processes of a running program, while they live.

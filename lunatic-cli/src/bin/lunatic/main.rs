@@ -4,6 +4,7 @@ mod admin;
 mod arguments;
 mod cache;
 mod check;
+mod cluster;
 mod descriptors;
 mod diagnosis;
 mod grants;
@@ -12,6 +13,7 @@ mod log_format;
 mod log_writer;
 mod logging;
 mod manifest;
+mod node;
 mod output;
 mod problem;
 mod run;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Run(run) => run::run(run),
         Command::Test(test) => test::test(test),
         Command::Start(start) => start::start(&start),
+        Command::Node(arguments) => node::node(&arguments),
+        Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Check(check) => check::check(&check),
         Command::Reload(arguments) => admin::reload(&arguments),
         Command::Versions(arguments) => admin::versions(&arguments),

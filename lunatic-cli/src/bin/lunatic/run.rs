@@ -1,12 +1,13 @@
 //! `lunatic run`.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use async_io::Timer;
 use futures_lite::future;
-use lunatic_cli::{Config, Root, Runtime, State};
+use lunatic_cli::{Builder, Config, Root, Runtime, State};
 use lunatic_engine::Module;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
@@ -44,12 +45,17 @@ impl Run {
 }
 
 pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
+    runtime(engine).start().map_err(Problem::new)
+}
+
+/// The settings of a runtime.
+pub(crate) fn runtime(engine: &Engine) -> Builder {
     let builder = Runtime::builder().geometry(engine.memory.into());
     let builder = match engine.max_memory {
         Some(bytes) => builder.max_memory(bytes),
         None => builder,
     };
-    let builder = match cache::directory() {
+    match cache::directory() {
         Some(directory) if !engine.no_cache => builder.compile_cache(directory),
         // Another start of the program will use it.
         Some(directory) => {
@@ -57,8 +63,7 @@ pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
             builder
         }
         None => builder,
-    };
-    builder.start().map_err(Problem::new)
+    }
 }
 
 /// Whether this is cargo running a binary that has tests: then, and not for
@@ -111,16 +116,26 @@ async fn run_program(
 fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     let mut config = Config::trusted();
     run.grants.apply(&mut config)?;
+    add_args(&mut config, path, run.guest_args())?;
+    Ok(config)
+}
+
+/// Gives a program its arguments, the first of which is the name of its file.
+pub(crate) fn add_args(
+    config: &mut Config,
+    path: &Path,
+    args: impl Iterator<Item = OsString>,
+) -> Result<(), Problem> {
     let wasi = config.wasi_mut();
     let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
-    for arg in std::iter::once(name).chain(run.guest_args()) {
+    for arg in std::iter::once(name).chain(args) {
         let arg = arg
             .into_string()
             .map_err(|arg| Problem::new(format!("the argument {arg:?} is not UTF-8")))?;
         wasi.add_arg(&arg)
             .map_err(|error| Problem::new(format!("the argument {arg:?}: {error}")))?;
     }
-    Ok(config)
+    Ok(())
 }
 
 enum Ended {
@@ -144,7 +159,7 @@ pub(crate) async fn shut_down(runtime: &Runtime, signals: &mut Signals) {
 }
 
 /// Tells how the first process ended, and the exit code for that.
-fn report(path: &Path, reason: &ExitReason) -> ExitCode {
+pub(crate) fn report(path: &Path, reason: &ExitReason) -> ExitCode {
     let Some(failure) = reason.failure() else {
         return match reason {
             ExitReason::Normal => ExitCode::SUCCESS,

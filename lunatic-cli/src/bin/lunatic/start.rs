@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
-use lunatic_cli::{NameScope, Runtime};
+use lunatic_cli::Runtime;
 use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
@@ -18,26 +18,33 @@ use crate::{admin, log_writer, logging, run};
 /// Runs an application until it ends or is told to.
 pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
     let arguments = &start.application;
-    let manifest = Manifest::read(&arguments.manifest)?;
-    let application = manifest.parse()?;
+    // What it says is looked at before anything is started.
+    Manifest::read(&arguments.manifest)?.parse()?;
+    logging::start("warn")?;
     let runtime = run::start_runtime(&arguments.engine)?;
-    future::block_on(async {
-        let modules = manifest::check(&manifest, &application, &runtime).await?;
-        logging::start("warn")?;
-        let _admin = admin::listen(&runtime, &start.naming)?;
-        let builder = TreeBuilder {
-            runtime: runtime.clone(),
-            modules,
-            names: NameScope::new(runtime.environment()),
-        };
-        let spec = builder
-            .spec(name(&arguments.manifest), application.top)
-            .await?;
-        let mut signals = Signals::listen()?;
-        let ended = supervise(&runtime, spec, &mut signals).await?;
-        run::shut_down(&runtime, &mut signals).await;
-        ended.exit_code(&arguments.manifest)
-    })
+    future::block_on(start_on(&runtime, &arguments.manifest, &start.naming))
+}
+
+/// Runs an application on a runtime, which is shut down then.
+pub(crate) async fn start_on(
+    runtime: &Runtime,
+    path: &Path,
+    naming: &admin::Naming,
+) -> Result<ExitCode, Problem> {
+    let manifest = Manifest::read(path)?;
+    let application = manifest.parse()?;
+    let modules = manifest::check(&manifest, &application, runtime).await?;
+    let _admin = admin::listen(runtime, naming)?;
+    let builder = TreeBuilder {
+        runtime: runtime.clone(),
+        modules,
+        names: runtime.new_names(),
+    };
+    let spec = builder.spec(name(path), application.top).await?;
+    let mut signals = Signals::listen()?;
+    let ended = supervise(runtime, spec, &mut signals).await?;
+    run::shut_down(runtime, &mut signals).await;
+    ended.exit_code(path)
 }
 
 /// The name of the tree in logs; what is below is behind a `/`.
