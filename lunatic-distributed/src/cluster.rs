@@ -168,8 +168,9 @@ impl Cluster {
                 State::Greeting { until } | State::Waiting { until, .. } => Some(*until),
                 State::Open(_) => None,
             });
-        let times = limits.chain(self.dials.deadline());
-        times.chain(self.membership.deadline()).min()
+        // Who leaves dials nobody.
+        let dials = self.dials.deadline().filter(|_| !self.is_leaving);
+        limits.chain(dials).chain(self.membership.deadline()).min()
     }
 
     /// Does what is due.
@@ -357,7 +358,8 @@ impl Cluster {
 
     /// Tells everybody that a session has ended.
     fn session_ended(&mut self, session: &Arc<Session>, left: bool, now: Instant) {
-        let left = left || session.has_left();
+        // Who leaves is left by nobody.
+        let left = (left || session.has_left()) && !self.is_leaving;
         let node = session.node().clone();
         self.sessions.end(session);
         for (there, here, signal) in session.end() {
@@ -372,7 +374,7 @@ impl Cluster {
         self.dials
             .session_ended(node.id, now, self.dial_delay(node.id));
         if left {
-            self.dials.forget(node.address, node.id);
+            self.dials.forget(node.id);
             self.membership.left(&node, now);
         }
         self.local.node_event(NodeEvent::Down { node, left });
@@ -397,6 +399,7 @@ impl Cluster {
                     self.dials.learn(member.address, member.id, now, after);
                 }
                 Change::Down(member) => self.dials.is_down(member.address, member.id),
+                Change::Replaced(member) => self.dials.forget(member.id),
                 Change::Up(_) => {}
             }
         }

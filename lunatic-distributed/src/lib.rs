@@ -55,5 +55,5 @@ pub use local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
 pub use name::NodeName;
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use query::{BadQuery, Query};
-pub use session::{Responder, Session};
+pub use session::{NotSent, Responder, Session};
 pub use sessions::Sessions;

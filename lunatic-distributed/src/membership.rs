@@ -41,6 +41,8 @@ pub(crate) struct MemberId {
 pub(crate) enum Change {
     Up(MemberId),
     Down(MemberId),
+    /// A later start of the node is in its place.
+    Replaced(MemberId),
 }
 
 /// The nodes that gossip knows of.
@@ -219,8 +221,12 @@ impl Membership {
                 OwnedNotification::MemberUp(member) => self.changes.push(Change::Up(member)),
                 OwnedNotification::MemberDown(member) => self.changes.push(Change::Down(member)),
                 OwnedNotification::Rename(before, after) if before.id != after.id => {
-                    self.changes.push(Change::Down(before));
-                    self.changes.push(Change::Up(after));
+                    let is_up = self.members().any(|member| member.id == after.id);
+                    self.changes.push(Change::Replaced(before));
+                    // Otherwise it is told beside this, if it is up at all.
+                    if is_up {
+                        self.changes.push(Change::Up(after));
+                    }
                 }
                 OwnedNotification::Rejoin(_) => {
                     tracing::info!("this node was taken for down, and is back");

@@ -53,10 +53,14 @@ pub type Responder = Box<dyn FnOnce(Result<&[u8], NoConnection>) + Send>;
 
 /// Why a message is not sent.
 #[derive(Debug)]
-pub(crate) enum NotSent {
+pub enum NotSent {
+    /// The session has ended.
     NoConnection,
+    /// Who pays has no memory left for it.
     Refused(Exceeded),
+    /// It has a resource that cannot leave the node.
     NotTransferable(NotTransferable),
+    /// It is longer than a message may be.
     TooLong,
 }
 
@@ -143,7 +147,13 @@ impl Session {
 
     /// Sends a message. If much is queued already, returns what the sender has to wait for
     /// before it sends more.
-    pub(crate) fn send(
+    ///
+    /// - `payer`: to whom it is charged until it leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSent`].
+    pub fn send(
         self: &Arc<Self>,
         payer: Option<&Account>,
         from: Pid,
@@ -230,8 +240,9 @@ impl Session {
 
     /// Asks the other node for something, behind what `from` has sent to its process 0.
     ///
+    /// - `payer`: to whom the request is charged until it leaves.
     /// - `respond`: is called once, with the answer or when the session ends.
-    pub(crate) fn request(
+    pub fn request(
         self: &Arc<Self>,
         from: Pid,
         payer: Option<&Account>,

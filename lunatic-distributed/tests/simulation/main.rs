@@ -1,0 +1,111 @@
+//! Whole clusters in virtual time: the state machines of this crate, with gossip, over a
+//! network that delays, loses and cuts, on machines that stop and restart.
+//!
+//! Everything random comes from a seed. `LUNATIC_SEEDS=n` says how many seeds are run,
+//! `LUNATIC_SEED=k` runs one, and writes what happens in it to standard error.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed expectation fails the test, and a trace is for people"
+)]
+
+mod checks;
+mod faults;
+mod load;
+mod network;
+mod planted;
+mod processes;
+mod random;
+mod truth;
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::planted::{Fault, Planted};
+use crate::truth::{Counts, Truth};
+use crate::world::{Event, World};
+
+/// So many nodes there are.
+const NODES: usize = 5;
+
+/// When load and faults end.
+const QUIET_FROM: Duration = Duration::from_secs(40);
+
+/// What a run has shown.
+struct Run {
+    failure: Option<String>,
+    counts: Counts,
+    digest: u64,
+    events: u64,
+}
+
+fn run(seed: u64, fault: Option<Fault>, is_traced: bool) -> Run {
+    let truth = Truth {
+        is_traced,
+        ..Truth::default()
+    };
+    let truth = Arc::new(Mutex::new(truth));
+    let mut world = World::new(seed, NODES, truth.clone(), Planted::new(fault));
+    world.quiet_from = QUIET_FROM;
+    for slot in 0..NODES {
+        let after = world.random.millis(0, 1000);
+        world.schedule(after, Event::Start { slot, host: slot });
+    }
+    world.begin_load();
+    world.schedule(Duration::from_secs(5), Event::Fault);
+    world.run_until(QUIET_FROM + Duration::from_secs(5));
+    world.check_names_and_groups();
+    world.run_until(QUIET_FROM + Duration::from_secs(14));
+    world.check_all();
+    let truth = truth.lock();
+    Run {
+        failure: truth.failure.clone(),
+        counts: truth.counts,
+        digest: truth.digest,
+        events: world.handled,
+    }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn clusters_keep_their_promises() {
+    if let Some(seed) = number_from("LUNATIC_SEED") {
+        let run = run(seed, None, true);
+        eprintln!("{} events, {:?}", run.events, run.counts);
+        assert_eq!(run.failure, None, "seed {seed}");
+        return;
+    }
+    let first = number_from("LUNATIC_FIRST_SEED").unwrap_or(0);
+    let seeds = number_from("LUNATIC_SEEDS").unwrap_or(100);
+    let next = AtomicU64::new(first);
+    let failures = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds || failures.lock().len() >= 20 {
+                        return;
+                    }
+                    if let Some(failure) = run(seed, None, false).failure {
+                        failures.lock().push((seed, failure));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner();
+    failures.sort();
+    for (seed, failure) in &failures {
+        eprintln!("seed {seed}: {failure}\n    see it with: cargo xtask simulate {seed}");
+    }
+    assert!(failures.is_empty(), "{} seeds fail", failures.len());
+}
