@@ -293,6 +293,11 @@ impl Cluster {
         self.membership.members().map(|member| member.id).collect()
     }
 
+    #[doc(hidden)]
+    pub fn debug_members(&self) -> String {
+        self.membership.debug()
+    }
+
     /// Ends the session with a node whose certificate is not accepted any more.
     pub fn distrust(&mut self, name: &NodeName, now: Instant) {
         let of_name = |(_, known): &(&Connection, &Known)| known.name == *name;
@@ -306,13 +311,6 @@ impl Cluster {
             self.close(connection, close_code::NOT_TRUSTED, "not trusted");
             self.closed(connection, false, now);
         }
-    }
-
-    /// The cluster remembers another start of a node of this name: this one is later.
-    fn restart_as(&mut self, generation: u64) {
-        self.own.generation = generation;
-        let seed = self.random.wrapping_add(generation);
-        self.membership = Membership::new(&self.own, seed);
     }
 
     fn close(&mut self, connection: Connection, code: u32, reason: &'static str) {
@@ -392,6 +390,7 @@ impl Cluster {
 
     /// Does what gossip has made necessary.
     fn follow_gossip(&mut self, now: Instant) {
+        self.own.generation = self.membership.own_generation();
         for change in self.membership.take_changes() {
             match change {
                 Change::Up(member) if member.id != self.own.id => {

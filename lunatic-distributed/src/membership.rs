@@ -28,10 +28,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberId {
     pub(crate) name: NodeName,
-    /// Which start of a node of this name.
+    /// Which start of a node of this name. It counts also how often a start was taken for
+    /// down, and has come back: so who lives comes at last before all that are remembered.
     pub(crate) generation: u64,
-    /// How often this start was taken for down, and has come back.
-    rejoined: u32,
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
 }
@@ -68,7 +67,6 @@ impl MemberId {
         MemberId {
             name: node.name.clone(),
             generation: node.generation,
-            rejoined: 0,
             id: node.id,
             address: node.address,
         }
@@ -80,7 +78,7 @@ impl Identity for MemberId {
 
     fn renew(&self) -> Option<MemberId> {
         Some(MemberId {
-            rejoined: self.rejoined.wrapping_add(1),
+            generation: self.generation.saturating_add(1),
             ..self.clone()
         })
     }
@@ -90,7 +88,7 @@ impl Identity for MemberId {
     }
 
     fn win_addr_conflict(&self, adversary: &MemberId) -> bool {
-        let order = |member: &MemberId| (member.generation, member.id, member.rejoined);
+        let order = |member: &MemberId| (member.generation, member.id);
         order(self) > order(adversary)
     }
 }
@@ -166,6 +164,25 @@ impl Membership {
         self.timers.peek().map(|due| due.at)
     }
 
+    /// Which start of its name this node is, as it says now.
+    pub(crate) fn own_generation(&self) -> u64 {
+        self.foca.identity().generation
+    }
+
+    /// This node is a later start of its name than another that is remembered.
+    pub(crate) fn set_later_than(&mut self, generation: u64, now: Instant) {
+        let own = self.foca.identity();
+        if own.generation <= generation {
+            let later = MemberId {
+                generation: generation.saturating_add(1),
+                ..own.clone()
+            };
+            let changed = self.foca.change_identity(later, &mut self.runtime);
+            log(changed);
+            self.drain(now);
+        }
+    }
+
     /// This node leaves.
     pub(crate) fn leave(&mut self, now: Instant) {
         let left = self.foca.leave_cluster(&mut self.runtime);
@@ -192,6 +209,24 @@ impl Membership {
     pub(crate) fn generation_of(&self, name: &NodeName) -> Option<&MemberId> {
         let mut known = self.foca.iter_membership_state().map(Member::id);
         known.find(|member| member.name == *name)
+    }
+
+    pub(crate) fn debug(&self) -> String {
+        let all: Vec<_> = self
+            .foca
+            .iter_membership_state()
+            .map(|m| {
+                format!(
+                    "\n   {:?} g{} {} {:?} {}",
+                    m.id().name,
+                    m.id().generation,
+                    m.id().id,
+                    m.state(),
+                    m.id().address
+                )
+            })
+            .collect();
+        format!("own {:?} {}", self.foca.identity(), all.join(""))
     }
 
     /// Settings depend on how many nodes there are.

@@ -241,8 +241,9 @@ impl Cluster {
         self.close(connection, close_code::DONE, "refused");
         match refusal {
             Refusal::Itself => self.dials.is_itself(address),
-            Refusal::Restarted { generation } if !self.has_joined => {
-                self.restart_as(generation.saturating_add(1));
+            Refusal::Restarted { generation } => {
+                self.membership.set_later_than(generation, now);
+                self.follow_gossip(now);
                 self.dials.done(address);
                 return;
             }

@@ -183,7 +183,7 @@ impl World {
         let truth = self.truth.clone();
         let mut truth = truth.lock();
         for (own, peer) in &links {
-            if !truth.alive.contains(peer) || !links.contains(&(*peer, *own)) {
+            if !truth.alive.contains_key(peer) || !links.contains(&(*peer, *own)) {
                 truth.fail(format!(
                     "{own} is linked to {peer}, but not the other way round"
                 ));
@@ -198,7 +198,7 @@ impl World {
         }
         for (watcher, watched) in &watching {
             let is_known = truth.monitors.contains(&(*watcher, *watched));
-            let is_alive = truth.alive.contains(watched);
+            let is_alive = truth.alive.contains_key(watched);
             // Who monitors one that is not there is told nothing.
             let is_right = match is_alive {
                 true => watchers.contains(&(*watcher, *watched)),

@@ -54,9 +54,19 @@ impl World {
             model.spawn(traps);
         };
         let number = model.number;
+        let sessions = self.nodes[key].sessions.clone();
         let truth = self.truth.lock();
         let others: Vec<Pid> = match self.random.in_1000(950) {
-            true => truth.alive.iter().copied().collect(),
+            // Not those of another node with the number of one that there is a session with.
+            true => truth
+                .alive
+                .iter()
+                .filter(|(pid, node)| {
+                    let known = sessions.get(pid.node());
+                    known.is_none_or(|known| known.node().id == **node)
+                })
+                .map(|(pid, _)| *pid)
+                .collect(),
             false => truth.dead.keys().copied().collect(),
         };
         drop(truth);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LocalNode, MailboxFull, NodeEvent, Sessions,
+    Answer, GroupChange, Incoming, LocalNode, MailboxFull, NodeEvent, Refusal, Sessions,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use lunatic_process::{ExitReason, Peers, Signal};
@@ -69,11 +69,17 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(name: &str, number: NodeNumber, truth: Shared) -> Model {
+    /// - `first`: what the counters of its processes begin above, so that no two processes
+    ///   of all starts have the same id, even if two nodes have the same number.
+    pub(crate) fn new(name: &str, number: NodeNumber, first: u64, truth: Shared) -> Model {
+        let state = State {
+            last: first,
+            ..State::default()
+        };
         Model {
             name: name.into(),
             number,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             truth,
             sessions: OnceLock::new(),
             watchers: Arc::default(),
@@ -103,7 +109,7 @@ impl Model {
             ..Process::default()
         };
         state.processes.insert(pid, process);
-        self.truth.lock().alive.insert(pid);
+        self.truth.lock().alive.insert(pid, self.sessions().own());
         pid
     }
 
@@ -245,7 +251,7 @@ impl Model {
                 let mut truth = self.truth.lock();
                 truth.counts.monitor_notices += 1;
                 truth.monitors.remove(&(to, watched));
-                let is_alive = truth.alive.contains(&watched);
+                let is_alive = truth.alive.contains_key(&watched);
                 drop(truth);
                 if !process.watching.remove(&watched) {
                     self.fail(format!("{to} is told of {watched} without a monitor"));
@@ -269,7 +275,7 @@ impl Model {
         let truth = self.truth.lock();
         let is_right = match reason {
             ExitReason::NoConnection => self.sessions().get(peer.node()).is_none(),
-            ExitReason::NoProcess => !truth.alive.contains(&peer),
+            ExitReason::NoProcess => !truth.alive.contains_key(&peer),
             reason => truth.dead.get(&peer) == Some(reason),
         };
         drop(truth);
@@ -460,11 +466,9 @@ impl LocalNode for Model {
                 state.downs.push(node.id);
             }
             NodeEvent::NumberTaken => state.todo.push_back(Todo::End),
+            // As the program does: a name has one node.
             NodeEvent::Refused {
-                is_joining: false,
-                refusal:
-                    lunatic_distributed::Refusal::Restarted { .. }
-                    | lunatic_distributed::Refusal::NameTaken,
+                refusal: Refusal::NameTaken,
                 ..
             } => state.todo.push_back(Todo::End),
             _ => {}
@@ -484,7 +488,7 @@ impl Model {
             // A process that monitors one that is not there is told nothing.
             let truth = self.truth.lock();
             let counts = |watched: &&Pid| {
-                truth.monitors.contains(&(*pid, **watched)) || truth.alive.contains(*watched)
+                truth.monitors.contains(&(*pid, **watched)) || truth.alive.contains_key(*watched)
             };
             let watching = watching.filter(counts);
             let left: Vec<_> = links.chain(watchers).chain(watching).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lunatic_mailbox::Pid;
+use lunatic_mailbox::{NodeId, Pid};
 use lunatic_process::ExitReason;
 use parking_lot::Mutex;
 
@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) now: Duration,
-    pub(crate) alive: BTreeSet<Pid>,
+    /// The processes that live, and the node that each is on.
+    pub(crate) alive: BTreeMap<Pid, NodeId>,
     pub(crate) dead: BTreeMap<Pid, ExitReason>,
     /// Watcher and watched, once the watched one knows.
     pub(crate) monitors: BTreeSet<(Pid, Pid)>,

@@ -344,11 +344,13 @@ impl World {
             generation: 0,
             tags: BTreeMap::new(),
         };
-        let model = Arc::new(Model::new(
+        let model = Model::new(
             &format!("{name}/{key}"),
             number,
+            key as u64 * 100_000,
             self.truth.clone(),
-        ));
+        );
+        let model = Arc::new(model);
         let sessions = Arc::new(Sessions::new(id, || ()));
         model.sessions.set(sessions.clone()).ok();
         let watchers = model.watchers.clone();
@@ -632,7 +634,7 @@ impl World {
             to,
             is_over,
         } = self.network.dials[dial];
-        if is_over || !self.network.is_open(to, from_host) {
+        if is_over || !self.nodes[by].is_alive || !self.network.is_open(to, from_host) {
             return;
         }
         self.network.dials[dial].is_over = true;
