@@ -32,6 +32,9 @@ const HOLDER_LIMIT: Duration = Duration::from_millis(1500);
 /// How much later the node with the higher id dials, so that both do not do it at once.
 const SECOND_DIALLER: Duration = Duration::from_millis(500);
 
+/// So many nodes a node tells itself that it was wrongly taken for down.
+const ANNOUNCED_TO: usize = 4;
+
 /// The number of a connection, chosen by who makes connections; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection(pub u64);
@@ -293,11 +296,6 @@ impl Cluster {
         self.membership.members().map(|member| member.id).collect()
     }
 
-    #[doc(hidden)]
-    pub fn debug_members(&self) -> String {
-        self.membership.debug()
-    }
-
     /// Ends the session with a node whose certificate is not accepted any more.
     pub fn distrust(&mut self, name: &NodeName, now: Instant) {
         let of_name = |(_, known): &(&Connection, &Known)| known.name == *name;
@@ -398,6 +396,12 @@ impl Cluster {
                     self.dials.learn(member.address, member.id, now, after);
                 }
                 Change::Down(member) => self.dials.is_down(member.address, member.id),
+                Change::Rejoined => {
+                    let sessions = self.sessions.all();
+                    for session in sessions.iter().take(ANNOUNCED_TO) {
+                        self.membership.announce_to(session.node(), now);
+                    }
+                }
                 Change::Replaced(member) => self.dials.forget(member.id),
                 Change::Up(_) => {}
             }

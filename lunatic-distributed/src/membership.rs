@@ -42,6 +42,8 @@ pub(crate) enum Change {
     Down(MemberId),
     /// A later start of the node is in its place.
     Replaced(MemberId),
+    /// This node was taken for down, and is back under another generation.
+    Rejoined,
 }
 
 /// The nodes that gossip knows of.
@@ -121,10 +123,20 @@ impl Membership {
                 .apply_many(std::iter::once(alive), true, &mut self.runtime);
             log(applied);
         }
+        self.announce(member, now);
+        self.fit_size();
+    }
+
+    /// Asks a node whom it knows. It is heard even by who has another generation meanwhile,
+    /// which is not so with anything else.
+    pub(crate) fn announce_to(&mut self, node: &NodeInfo, now: Instant) {
+        self.announce(MemberId::of(node), now);
+    }
+
+    fn announce(&mut self, member: MemberId, now: Instant) {
         let announced = self.foca.announce(member, &mut self.runtime);
         log(announced);
         self.drain(now);
-        self.fit_size();
     }
 
     /// A node has left in good order.
@@ -211,24 +223,6 @@ impl Membership {
         known.find(|member| member.name == *name)
     }
 
-    pub(crate) fn debug(&self) -> String {
-        let all: Vec<_> = self
-            .foca
-            .iter_membership_state()
-            .map(|m| {
-                format!(
-                    "\n   {:?} g{} {} {:?} {}",
-                    m.id().name,
-                    m.id().generation,
-                    m.id().id,
-                    m.state(),
-                    m.id().address
-                )
-            })
-            .collect();
-        format!("own {:?} {}", self.foca.identity(), all.join(""))
-    }
-
     /// Settings depend on how many nodes there are.
     fn fit_size(&mut self) {
         let members = self.foca.num_members() as u32 + 1;
@@ -265,6 +259,7 @@ impl Membership {
                 }
                 OwnedNotification::Rejoin(_) => {
                     tracing::info!("this node was taken for down, and is back");
+                    self.changes.push(Change::Rejoined);
                 }
                 _ => {}
             }
@@ -288,7 +283,8 @@ fn config(size: u32) -> Config {
         })
     };
     config.periodic_gossip = once_in(1);
-    config.periodic_announce = once_in(30);
+    // It also repairs what nodes think of each other's generations.
+    config.periodic_announce = once_in(5);
     config.periodic_announce_to_down_members = once_in(60);
     config.notify_down_members = true;
     config
