@@ -93,7 +93,8 @@ impl Cluster {
             let known = self.connections.get(&connection);
             if let Some(State::Waiting { hello, .. }) = known.map(|known| &known.state) {
                 let hello = hello.clone();
-                self.take_in(connection, hello, now);
+                // Others may have come meanwhile, as one with the same number.
+                self.hello_received(connection, hello, now);
             }
         }
     }

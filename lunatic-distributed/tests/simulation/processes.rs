@@ -275,7 +275,11 @@ impl Model {
         let truth = self.truth.lock();
         let is_right = match reason {
             ExitReason::NoConnection => self.sessions().get(peer.node()).is_none(),
-            ExitReason::NoProcess => !truth.alive.contains_key(&peer),
+            // On the node that there is a session with: another may have its number.
+            ExitReason::NoProcess => truth
+                .alive
+                .get(&peer)
+                .is_none_or(|node| self.sessions().with_node(*node).is_none()),
             reason => truth.dead.get(&peer) == Some(reason),
         };
         drop(truth);
