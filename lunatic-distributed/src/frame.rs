@@ -26,6 +26,9 @@ pub const LANES: u8 = PAIR_LANES + 2;
 /// The longest message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
+/// The longest frame: a message, and what there is beside its bytes.
+pub(crate) const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + (1 << 20);
+
 /// What is longer is sent in pieces of this size, in bytes, between those of others.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
 

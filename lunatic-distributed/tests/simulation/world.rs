@@ -360,8 +360,9 @@ impl World {
         let seed = self.random.next();
         let now = self.instant();
         let mut cluster = Cluster::new(own, model.clone(), sessions.clone(), seed, now);
-        let mut seeds: Vec<_> = (0..self.slots.min(3)).map(World::address_of).collect();
-        seeds.dedup();
+        // Where three of the nodes can be.
+        let seeds = (0..self.slots.min(3)).flat_map(|slot| [slot, slot + self.slots]);
+        let seeds: Vec<_> = seeds.map(World::address_of).collect();
         cluster.set_seeds(&seeds, now);
         self.trace(|| format!("{name}/{key} starts on host {host} as {id}, number {number}"));
         self.nodes.push(Node {
