@@ -1,5 +1,8 @@
 //! Which nodes there are, as gossip tells: SWIM, by the crate `foca`.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;

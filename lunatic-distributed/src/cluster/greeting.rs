@@ -177,8 +177,10 @@ impl Cluster {
             let until = now;
             known.state = State::Greeting { until };
         }
-        // Its earlier session is over, or it would not dial.
+        // Its earlier session is over, or it would not dial. Who waits for its name is told that
+        // it lives.
         if let Some((before, _)) = self.session_named(&hello.node.name) {
+            self.holder_answered(before);
             self.end_holder(before, now);
         }
         if let Some(own) = self.greeting_dialled(&hello.node.name) {

@@ -78,6 +78,13 @@ impl World {
             return;
         };
         let tag = Tag::new(1 + self.random.below(100) as i64);
+        if self.random.below(2000) == 0 {
+            // More than may be queued for a node.
+            for _ in 0..6 {
+                self.send_long(key, own, peer, 2 << 20);
+            }
+            return;
+        }
         match self.random.below(100) {
             0..40 => self.send(key, own, peer),
             40..48 => self.ask(key, own, peer),
@@ -145,6 +152,17 @@ impl World {
     }
 
     fn send(&mut self, key: NodeKey, own: Pid, peer: Pid) {
+        let length = match self.random.below(1000) {
+            0..800 => self.random.below(200),
+            800..950 => self.random.below(5000),
+            950..980 => 65_000 + self.random.below(1200),
+            980..997 => self.random.below(400_000),
+            _ => self.random.below(3 << 20),
+        };
+        self.send_long(key, own, peer, length);
+    }
+
+    fn send_long(&mut self, key: NodeKey, own: Pid, peer: Pid, length: u64) {
         if !self.may_send(key, own) {
             return;
         }
@@ -159,13 +177,6 @@ impl World {
             .get(&(connection, own, peer))
             .copied()
             .unwrap_or(0);
-        let length = match self.random.below(1000) {
-            0..800 => self.random.below(200),
-            800..950 => self.random.below(5000),
-            950..980 => 65_000 + self.random.below(1200),
-            980..997 => self.random.below(400_000),
-            _ => self.random.below(3 << 20),
-        };
         let mark = if self.random.in_1000(3) { REFUSED } else { 0 };
         let message = DataMessage::new(None, payload(mark, connection, number, length as usize));
         let payer = self.nodes[key].account.clone();

@@ -35,6 +35,9 @@ const NODES: usize = 5;
 /// When load and faults end.
 const QUIET_FROM: Duration = Duration::from_secs(40);
 
+/// A planted fault is found within so many seeds.
+const PLANTED_SEEDS: u64 = 30;
+
 /// What a run has shown.
 struct Run {
     failure: Option<String>,
@@ -109,4 +112,60 @@ fn clusters_keep_their_promises() {
         eprintln!("seed {seed}: {failure}\n    see it with: cargo xtask simulate {seed}");
     }
     assert!(failures.is_empty(), "{} seeds fail", failures.len());
+}
+
+/// Runs seeds until the checks find a fault of the network.
+fn finds(fault: Fault) {
+    let found = (0..PLANTED_SEEDS).find(|seed| run(*seed, Some(fault), false).failure.is_some());
+    assert!(found.is_some(), "{fault:?} is not found");
+}
+
+#[test]
+fn units_that_change_places_are_found() {
+    finds(Fault::Reorder);
+}
+
+#[test]
+fn a_unit_that_arrives_twice_is_found() {
+    finds(Fault::Duplicate);
+}
+
+#[test]
+fn a_unit_that_does_not_arrive_is_found() {
+    finds(Fault::Drop);
+}
+
+#[test]
+fn a_unit_that_arrives_in_a_later_connection_is_found() {
+    finds(Fault::CrossOver);
+}
+
+#[test]
+fn a_connection_whose_end_is_not_told_is_found() {
+    finds(Fault::LoseClose);
+}
+
+#[test]
+fn a_seed_runs_the_same_each_time() {
+    for seed in 0..3 {
+        let (first, second) = (run(seed, None, false), run(seed, None, false));
+        assert_eq!((first.digest, first.events), (second.digest, second.events));
+    }
+}
+
+#[test]
+fn everything_that_is_checked_happens() {
+    let counts: Vec<_> = (0..10).map(|seed| run(seed, None, false).counts).collect();
+    let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum::<u64>();
+    assert!(sum(|counts| counts.sessions) > 200);
+    assert!(sum(|counts| counts.messages) > 5_000);
+    assert!(sum(|counts| counts.link_deaths) > 500);
+    assert!(sum(|counts| counts.monitor_notices) > 500);
+    assert!(sum(|counts| counts.unlinks) > 100);
+    assert!(sum(|counts| counts.names) > 100);
+    assert!(sum(|counts| counts.names_lost) > 0);
+    assert!(sum(|counts| counts.memberships) > 1_000);
+    assert!(sum(|counts| counts.responses) > 200);
+    assert!(sum(|counts| counts.responses_lost) > 0);
+    assert!(sum(|counts| counts.held) > 0);
 }
