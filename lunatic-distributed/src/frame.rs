@@ -2,7 +2,7 @@
 
 use lunatic_mailbox::{EncodedResource, Pid, Tag};
 use lunatic_process::{ExitReason, Signal};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::global::GlobalFrame;
 use crate::groups::GroupFrame;
@@ -62,7 +62,7 @@ pub(crate) enum Frame<'a> {
         from: Pid,
         to: Pid,
         tag: Option<Tag>,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
         resources: Vec<Option<EncodedResource>>,
     },
@@ -94,14 +94,14 @@ pub(crate) enum Frame<'a> {
     Request {
         id: u64,
         from: Pid,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         request: &'a [u8],
     },
     /// The answer to a [`Frame::Request`].
     Response {
         id: u64,
         to: Pid,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         response: &'a [u8],
     },
     /// A part of a frame that is longer than a piece.
@@ -109,7 +109,7 @@ pub(crate) enum Frame<'a> {
         transfer: u32,
         /// The length of the whole frame, in bytes.
         length: u32,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
     },
 }
@@ -128,6 +128,11 @@ impl Frame<'_> {
         self.append_to(&mut bytes);
         bytes
     }
+}
+
+/// Writes bytes in one go; by itself, serde writes them one by one, to the same effect.
+fn at_once<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// The lane for what one process sends to another.

@@ -78,7 +78,7 @@ impl World {
             return;
         };
         let tag = Tag::new(1 + self.random.below(100) as i64);
-        if self.random.below(2000) == 0 {
+        if self.random.below(5000) == 0 {
             // More than may be queued for a node.
             for _ in 0..6 {
                 self.send_long(key, own, peer, 2 << 20);

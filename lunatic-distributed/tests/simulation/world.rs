@@ -473,6 +473,10 @@ impl World {
         for event in stash {
             self.schedule(Duration::ZERO, event);
         }
+        // Lanes may have room meanwhile.
+        for session in self.nodes[key].sessions.all() {
+            self.drain(key, &session);
+        }
     }
 
     pub(crate) fn leave(&mut self, key: NodeKey) {
