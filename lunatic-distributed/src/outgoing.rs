@@ -1,5 +1,8 @@
 //! What waits to be sent to a node.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use lunatic_account::{Account, Exceeded, Kind};

@@ -1,5 +1,8 @@
 //! Links and monitors between the processes of two nodes, as one of them sees them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use lunatic_mailbox::{Pid, Tag};
