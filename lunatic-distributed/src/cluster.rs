@@ -32,6 +32,9 @@ const HOLDER_LIMIT: Duration = Duration::from_millis(1500);
 /// How much later the node with the higher id dials, so that both do not do it at once.
 const SECOND_DIALLER: Duration = Duration::from_millis(500);
 
+/// So many nodes a node tells itself that it was wrongly taken for down.
+const ANNOUNCED_TO: usize = 4;
+
 /// The number of a connection, chosen by who makes connections; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection(pub u64);
@@ -168,8 +171,9 @@ impl Cluster {
                 State::Greeting { until } | State::Waiting { until, .. } => Some(*until),
                 State::Open(_) => None,
             });
-        let times = limits.chain(self.dials.deadline());
-        times.chain(self.membership.deadline()).min()
+        // Who leaves dials nobody.
+        let dials = self.dials.deadline().filter(|_| !self.is_leaving);
+        limits.chain(dials).chain(self.membership.deadline()).min()
     }
 
     /// Does what is due.
@@ -307,13 +311,6 @@ impl Cluster {
         }
     }
 
-    /// The cluster remembers another start of a node of this name: this one is later.
-    fn restart_as(&mut self, generation: u64) {
-        self.own.generation = generation;
-        let seed = self.random.wrapping_add(generation);
-        self.membership = Membership::new(&self.own, seed);
-    }
-
     /// Tells all others a list of names whose certificates are revoked.
     pub fn tell_revocations(&self, list: &[u8]) {
         for session in self.sessions.all() {
@@ -364,7 +361,8 @@ impl Cluster {
 
     /// Tells everybody that a session has ended.
     fn session_ended(&mut self, session: &Arc<Session>, left: bool, now: Instant) {
-        let left = left || session.has_left();
+        // Who leaves is left by nobody.
+        let left = (left || session.has_left()) && !self.is_leaving;
         let node = session.node().clone();
         self.sessions.end(session);
         for (there, here, signal) in session.end() {
@@ -379,7 +377,7 @@ impl Cluster {
         self.dials
             .session_ended(node.id, now, self.dial_delay(node.id));
         if left {
-            self.dials.forget(node.address, node.id);
+            self.dials.forget(node.id);
             self.membership.left(&node, now);
         }
         self.local.node_event(NodeEvent::Down { node, left });
@@ -397,6 +395,7 @@ impl Cluster {
 
     /// Does what gossip has made necessary.
     fn follow_gossip(&mut self, now: Instant) {
+        self.own.generation = self.membership.own_generation();
         for change in self.membership.take_changes() {
             match change {
                 Change::Up(member) if member.id != self.own.id => {
@@ -404,6 +403,13 @@ impl Cluster {
                     self.dials.learn(member.address, member.id, now, after);
                 }
                 Change::Down(member) => self.dials.is_down(member.address, member.id),
+                Change::Rejoined => {
+                    let sessions = self.sessions.all();
+                    for session in sessions.iter().take(ANNOUNCED_TO) {
+                        self.membership.announce_to(session.node(), now);
+                    }
+                }
+                Change::Replaced(member) => self.dials.forget(member.id),
                 Change::Up(_) => {}
             }
         }

@@ -1,5 +1,8 @@
 //! Whom to dial, and when.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,7 +36,8 @@ struct Target {
     failures: u32,
     next: Instant,
     is_dialling: bool,
-    has_session: bool,
+    /// The node there with which there is a session.
+    session: Option<NodeId>,
 }
 
 /// The addresses of other nodes.
@@ -68,6 +72,10 @@ impl Dials {
         if target.node == Some(node) && target.is_up {
             return;
         }
+        if target.session != Some(node) {
+            // With the one that was there before, which is over or will be.
+            target.session = None;
+        }
         target.node = Some(node);
         target.is_up = true;
         target.failures = 0;
@@ -84,16 +92,15 @@ impl Dials {
     }
 
     /// A node has left, or another is in its place: it need not be asked.
-    pub(crate) fn forget(&mut self, address: SocketAddr, node: NodeId) {
-        if let Some(target) = self.targets.get_mut(&address)
-            && target.node == Some(node)
-        {
-            target.node = None;
-            target.is_up = false;
-            if !target.is_of_use() {
-                self.targets.remove(&address);
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        for target in self.targets.values_mut() {
+            if target.node == Some(node) {
+                target.node = None;
+                target.is_up = false;
             }
         }
+        self.targets
+            .retain(|_, target| target.is_of_use() || target.session.is_some());
     }
 
     /// The node at this address is this one.
@@ -106,7 +113,7 @@ impl Dials {
         let target = self.target(address, now);
         target.node = Some(node);
         target.is_up = true;
-        target.has_session = true;
+        target.session = Some(node);
         target.failures = 0;
     }
 
@@ -115,8 +122,8 @@ impl Dials {
     /// - `after`: when it is dialled again.
     pub(crate) fn session_ended(&mut self, node: NodeId, now: Instant, after: Duration) {
         for target in self.targets.values_mut() {
-            if target.node == Some(node) {
-                target.has_session = false;
+            if target.session == Some(node) {
+                target.session = None;
                 target.next = now + after;
             }
         }
@@ -140,8 +147,7 @@ impl Dials {
 
     /// The addresses that are to be dialled now.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<SocketAddr> {
-        let under_way = self.targets.values().filter(|target| target.is_dialling);
-        let room = MAX_DIALS.saturating_sub(under_way.count());
+        let room = self.room();
         let due = self
             .targets
             .iter_mut()
@@ -154,8 +160,17 @@ impl Dials {
             .collect()
     }
 
-    /// When the next is to be dialled.
+    /// How many more may be dialled at once.
+    fn room(&self) -> usize {
+        let under_way = self.targets.values().filter(|target| target.is_dialling);
+        MAX_DIALS.saturating_sub(under_way.count())
+    }
+
+    /// When the next is to be dialled; `None` also if none may be until a dial is over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.room() == 0 {
+            return None;
+        }
         let waiting = self.targets.values().filter(|target| target.waits());
         waiting.map(|target| target.next).min()
     }
@@ -168,7 +183,7 @@ impl Dials {
             failures: 0,
             next: now,
             is_dialling: false,
-            has_session: false,
+            session: None,
         })
     }
 }
@@ -179,7 +194,7 @@ impl Target {
     }
 
     fn waits(&self) -> bool {
-        !self.is_dialling && !self.has_session && self.is_of_use()
+        !self.is_dialling && self.session.is_none() && self.is_of_use()
     }
 
     fn pause(&self) -> Duration {

@@ -2,7 +2,7 @@
 
 use lunatic_mailbox::{EncodedResource, Pid, Tag};
 use lunatic_process::{ExitReason, Signal};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::global::GlobalFrame;
 use crate::groups::GroupFrame;
@@ -17,14 +17,14 @@ pub(crate) const CONTROL: u8 = 0;
 /// Pairs of processes share so many lanes, which begin at 1.
 const PAIR_LANES: u8 = 32;
 
-/// The lane of modules, behind all others.
-pub(crate) const CODE: u8 = PAIR_LANES + 1;
-
 /// How many lanes a connection has.
-pub const LANES: u8 = PAIR_LANES + 2;
+pub const LANES: u8 = PAIR_LANES + 1;
 
 /// The longest message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// The longest frame: a message, and what there is beside its bytes.
+pub(crate) const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + (1 << 20);
 
 /// What is longer is sent in pieces of this size, in bytes, between those of others.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
@@ -61,7 +61,7 @@ pub(crate) enum Frame<'a> {
         from: Pid,
         to: Pid,
         tag: Option<Tag>,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
         resources: Vec<Option<EncodedResource>>,
     },
@@ -93,14 +93,14 @@ pub(crate) enum Frame<'a> {
     Request {
         id: u64,
         from: Pid,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         request: &'a [u8],
     },
     /// The answer to a [`Frame::Request`].
     Response {
         id: u64,
         to: Pid,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         response: &'a [u8],
     },
     /// A part of a frame that is longer than a piece.
@@ -108,7 +108,7 @@ pub(crate) enum Frame<'a> {
         transfer: u32,
         /// The length of the whole frame, in bytes.
         length: u32,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
     },
 }
@@ -127,6 +127,11 @@ impl Frame<'_> {
         self.append_to(&mut bytes);
         bytes
     }
+}
+
+/// Writes bytes in one go; by itself, serde writes them one by one, to the same effect.
+fn at_once<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// The lane for what one process sends to another.

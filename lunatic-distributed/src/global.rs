@@ -1,5 +1,8 @@
 //! Names that are unique in the cluster, as OTP's `global` has them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
@@ -92,6 +95,8 @@ pub(crate) struct GlobalNames {
     claims: BTreeMap<String, BTreeMap<Stamp, Pid>>,
     /// What this node has agreed to, and the other has not got yet.
     granted: BTreeMap<String, BTreeMap<Stamp, Pid>>,
+    /// How many entries of `claims` and `granted` each node has.
+    entries: BTreeMap<NodeNumber, usize>,
     outputs: Vec<Output>,
 }
 
@@ -110,6 +115,7 @@ impl GlobalNames {
             pending: BTreeMap::new(),
             claims: BTreeMap::new(),
             granted: BTreeMap::new(),
+            entries: BTreeMap::new(),
             outputs: Vec::new(),
         }
     }
@@ -119,7 +125,8 @@ impl GlobalNames {
         std::mem::take(&mut self.outputs)
     }
 
-    /// A process of this node wants a name.
+    /// A process of this node wants a name. If the node has as many as it may have, or the name
+    /// is too long, it is as if the process itself stood in the way.
     ///
     /// - `registration`: comes back with the decision.
     /// - `sessions`: the nodes that must agree.
@@ -137,11 +144,10 @@ impl GlobalNames {
                 true => Ok(()),
                 false => Err(NameTaken { by }),
             };
-            self.outputs.push(Output::Decided {
-                registration,
-                result,
-            });
-            return;
+            return self.decided(registration, result);
+        }
+        if !self.has_room(self.own.number()) || name.len() > MAX_GLOBAL_NAME_BYTES {
+            return self.decided(registration, Err(NameTaken { by: process }));
         }
         self.clock += 1;
         let stamp = Stamp {
@@ -215,6 +221,7 @@ impl GlobalNames {
             granted.retain(|stamp, _| stamp.node.number() != node);
         }
         self.granted.retain(|_, granted| !granted.is_empty());
+        self.entries.remove(&node);
         let of_node = |(name, claims): (&String, &BTreeMap<Stamp, Pid>)| {
             let stamps = claims.keys().filter(|stamp| stamp.node.number() == node);
             stamps
@@ -282,8 +289,13 @@ impl GlobalNames {
             }
             self.lose_pending(own, claim.process);
         }
+        if !self.has_room(claim.stamp.node.number()) {
+            return Some(claim.process);
+        }
         let granted = self.granted.entry(claim.name.clone()).or_default();
-        granted.insert(claim.stamp, claim.process);
+        if granted.insert(claim.stamp, claim.process).is_none() {
+            self.count(claim.stamp.node.number());
+        }
         None
     }
 
@@ -309,6 +321,9 @@ impl GlobalNames {
     /// A process of another node has a name.
     fn other_has(&mut self, claim: Claim) {
         self.forget_grant(&claim.name, claim.stamp);
+        if !self.has_room(claim.stamp.node.number()) {
+            return;
+        }
         if let Some(pending) = self.pending.remove(&claim.name) {
             self.lose_pending(pending, claim.process);
         }
@@ -363,10 +378,35 @@ impl GlobalNames {
 
     fn forget_grant(&mut self, name: &str, stamp: Stamp) {
         if let Some(granted) = self.granted.get_mut(name) {
-            granted.remove(&stamp);
+            let was_granted = granted.remove(&stamp).is_some();
             if granted.is_empty() {
                 self.granted.remove(name);
             }
+            if was_granted {
+                self.count_down(stamp.node.number());
+            }
+        }
+    }
+
+    fn decided(&mut self, registration: u64, result: Result<(), NameTaken>) {
+        self.outputs.push(Output::Decided {
+            registration,
+            result,
+        });
+    }
+
+    /// Whether a node may have another name.
+    fn has_room(&self, node: NodeNumber) -> bool {
+        self.entries.get(&node).copied().unwrap_or(0) < MAX_GLOBAL_NAMES
+    }
+
+    fn count(&mut self, node: NodeNumber) {
+        *self.entries.entry(node).or_default() += 1;
+    }
+
+    fn count_down(&mut self, node: NodeNumber) {
+        if let Some(entries) = self.entries.get_mut(&node) {
+            *entries = entries.saturating_sub(1);
         }
     }
 
@@ -380,16 +420,21 @@ impl GlobalNames {
     fn insert(&mut self, claim: &Claim) {
         let before = self.holder(&claim.name, None);
         let claims = self.claims.entry(claim.name.clone()).or_default();
-        claims.insert(claim.stamp, claim.process);
+        if claims.insert(claim.stamp, claim.process).is_none() {
+            self.count(claim.stamp.node.number());
+        }
         self.tell_change(&claim.name, before);
     }
 
     fn remove(&mut self, name: &str, stamp: Stamp) {
         let before = self.holder(name, None);
         if let Some(claims) = self.claims.get_mut(name) {
-            claims.remove(&stamp);
+            let was_there = claims.remove(&stamp).is_some();
             if claims.is_empty() {
                 self.claims.remove(name);
+            }
+            if was_there {
+                self.count_down(stamp.node.number());
             }
         }
         self.tell_change(name, before);

@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 
-use crate::frame::{MAX_MESSAGE_BYTES, PIECE_BYTES};
+use crate::frame::{MAX_FRAME_BYTES, PIECE_BYTES};
 use crate::outgoing::MAX_IN_PIECES;
 
-/// A frame has so many bytes beside those of its message at most.
-const MAX_OVERHEAD_BYTES: usize = 1 << 20;
+/// So many bytes of frames that are not whole there may be. A sender has no more than
+/// [`MAX_IN_PIECES`] of them under way, but the last pieces of those may come behind the first
+/// ones of others, as lanes do not wait for each other.
+const MAX_BUFFERED_BYTES: usize = 2 * MAX_IN_PIECES;
 
 /// Puts frames together again that were sent in pieces.
+///
+/// All pieces but the last have the same length, so that there cannot be many small ones.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     /// By lane and number; the numbers are chosen by the peer.
     transfers: HashMap<(u8, u32), Transfer>,
-    /// The lengths of all of them.
-    announced: usize,
+    /// The bytes of all of them that have come.
+    buffered: usize,
 }
 
 #[derive(Debug)]
@@ -47,31 +51,30 @@ impl Incoming {
         bytes: &[u8],
     ) -> Result<Option<Vec<u8>>, BadPiece> {
         let length = length as usize;
-        if length > MAX_MESSAGE_BYTES + MAX_OVERHEAD_BYTES || bytes.len() > PIECE_BYTES {
+        if length > MAX_FRAME_BYTES || bytes.len() > PIECE_BYTES {
             return Err(BadPiece::TooLong);
         }
         let key = (lane, transfer);
-        if !self.transfers.contains_key(&key) {
-            if self.announced > 0 && self.announced + length > MAX_IN_PIECES {
-                return Err(BadPiece::TooMany);
-            }
-            self.announced += length;
-            // It grows as the pieces come: a length alone takes no memory.
-            let bytes = Vec::new();
-            self.transfers.insert(key, Transfer { length, bytes });
-        }
-        let Some(known) = self.transfers.get_mut(&key) else {
-            return Err(BadPiece::Mismatch);
-        };
-        let whole = known.bytes.len() + bytes.len();
-        if known.length != length || whole > length || bytes.is_empty() {
+        let known = self.transfers.get(&key);
+        let begun = known.map_or(0, |known| known.bytes.len());
+        let fits = known.is_none_or(|known| known.length == length);
+        if !fits || bytes.is_empty() || bytes.len() != PIECE_BYTES.min(length - begun) {
             return Err(BadPiece::Mismatch);
         }
+        if self.buffered + bytes.len() > MAX_BUFFERED_BYTES {
+            return Err(BadPiece::TooMany);
+        }
+        // It grows as the pieces come: a length alone takes no memory.
+        let known = self.transfers.entry(key).or_insert(Transfer {
+            length,
+            bytes: Vec::new(),
+        });
         known.bytes.extend_from_slice(bytes);
-        if whole < length {
+        self.buffered += bytes.len();
+        if known.bytes.len() < length {
             return Ok(None);
         }
-        self.announced -= length;
+        self.buffered -= length;
         Ok(self.transfers.remove(&key).map(|transfer| transfer.bytes))
     }
 }

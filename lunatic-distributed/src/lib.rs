@@ -63,5 +63,5 @@ pub use node::{JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Req
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
-pub use session::{Responder, Session};
+pub use session::{NotSent, Responder, Session};
 pub use sessions::Sessions;

@@ -1,5 +1,8 @@
 //! Which nodes there are, as gossip tells: SWIM, by the crate `foca`.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
@@ -28,10 +31,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberId {
     pub(crate) name: NodeName,
-    /// Which start of a node of this name.
+    /// Which start of a node of this name. It counts also how often a start was taken for
+    /// down, and has come back: so who lives comes at last before all that are remembered.
     pub(crate) generation: u64,
-    /// How often this start was taken for down, and has come back.
-    rejoined: u32,
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
 }
@@ -41,6 +43,10 @@ pub(crate) struct MemberId {
 pub(crate) enum Change {
     Up(MemberId),
     Down(MemberId),
+    /// A later start of the node is in its place.
+    Replaced(MemberId),
+    /// This node was taken for down, and is back under another generation.
+    Rejoined,
 }
 
 /// The nodes that gossip knows of.
@@ -66,7 +72,6 @@ impl MemberId {
         MemberId {
             name: node.name.clone(),
             generation: node.generation,
-            rejoined: 0,
             id: node.id,
             address: node.address,
         }
@@ -78,7 +83,7 @@ impl Identity for MemberId {
 
     fn renew(&self) -> Option<MemberId> {
         Some(MemberId {
-            rejoined: self.rejoined.wrapping_add(1),
+            generation: self.generation.saturating_add(1),
             ..self.clone()
         })
     }
@@ -88,7 +93,7 @@ impl Identity for MemberId {
     }
 
     fn win_addr_conflict(&self, adversary: &MemberId) -> bool {
-        let order = |member: &MemberId| (member.generation, member.id, member.rejoined);
+        let order = |member: &MemberId| (member.generation, member.id);
         order(self) > order(adversary)
     }
 }
@@ -121,10 +126,20 @@ impl Membership {
                 .apply_many(std::iter::once(alive), true, &mut self.runtime);
             log(applied);
         }
+        self.announce(member, now);
+        self.fit_size();
+    }
+
+    /// Asks a node whom it knows. It is heard even by who has another generation meanwhile,
+    /// which is not so with anything else.
+    pub(crate) fn announce_to(&mut self, node: &NodeInfo, now: Instant) {
+        self.announce(MemberId::of(node), now);
+    }
+
+    fn announce(&mut self, member: MemberId, now: Instant) {
         let announced = self.foca.announce(member, &mut self.runtime);
         log(announced);
         self.drain(now);
-        self.fit_size();
     }
 
     /// A node has left in good order.
@@ -162,6 +177,25 @@ impl Membership {
     /// When the next timer is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timers.peek().map(|due| due.at)
+    }
+
+    /// Which start of its name this node is, as it says now.
+    pub(crate) fn own_generation(&self) -> u64 {
+        self.foca.identity().generation
+    }
+
+    /// This node is a later start of its name than another that is remembered.
+    pub(crate) fn set_later_than(&mut self, generation: u64, now: Instant) {
+        let own = self.foca.identity();
+        if own.generation <= generation {
+            let later = MemberId {
+                generation: generation.saturating_add(1),
+                ..own.clone()
+            };
+            let changed = self.foca.change_identity(later, &mut self.runtime);
+            log(changed);
+            self.drain(now);
+        }
     }
 
     /// This node leaves.
@@ -219,11 +253,16 @@ impl Membership {
                 OwnedNotification::MemberUp(member) => self.changes.push(Change::Up(member)),
                 OwnedNotification::MemberDown(member) => self.changes.push(Change::Down(member)),
                 OwnedNotification::Rename(before, after) if before.id != after.id => {
-                    self.changes.push(Change::Down(before));
-                    self.changes.push(Change::Up(after));
+                    let is_up = self.members().any(|member| member.id == after.id);
+                    self.changes.push(Change::Replaced(before));
+                    // Otherwise it is told beside this, if it is up at all.
+                    if is_up {
+                        self.changes.push(Change::Up(after));
+                    }
                 }
                 OwnedNotification::Rejoin(_) => {
                     tracing::info!("this node was taken for down, and is back");
+                    self.changes.push(Change::Rejoined);
                 }
                 _ => {}
             }
@@ -247,7 +286,8 @@ fn config(size: u32) -> Config {
         })
     };
     config.periodic_gossip = once_in(1);
-    config.periodic_announce = once_in(30);
+    // It also repairs what nodes think of each other's generations.
+    config.periodic_announce = once_in(5);
     config.periodic_announce_to_down_members = once_in(60);
     config.notify_down_members = true;
     config

@@ -1,5 +1,8 @@
 //! What waits to be sent to a node.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use lunatic_account::{Account, Exceeded, Kind};
@@ -154,10 +157,13 @@ impl Outgoing {
         Some(unit.bytes)
     }
 
-    /// Whether something of a lane could be [taken](Outgoing::take).
+    /// Whether something of a lane can be [taken](Outgoing::take). A long frame may have to
+    /// wait until those of other lanes have left.
     pub(crate) fn has(&self, lane: u8) -> bool {
         let lane = self.lanes.get(usize::from(lane));
-        lane.is_some_and(|lane| !lane.units.is_empty() || !lane.transfers.is_empty())
+        lane.is_some_and(|lane| {
+            !lane.units.is_empty() || lane.next_transfer(self.in_pieces).is_some()
+        })
     }
 }
 
@@ -172,16 +178,10 @@ impl Lane {
     /// The next piece of the transfer that waits longest, and how many bytes of its frame
     /// that is.
     fn take_piece(&mut self, in_pieces: &mut usize, next: &mut u32) -> Option<(Vec<u8>, usize)> {
-        let taken = self.taken;
-        let may_go_on = |transfer: &Transfer| transfer.after <= taken;
-        let next_one = self.transfers.iter().position(may_go_on)?;
+        let next_one = self.next_transfer(*in_pieces)?;
         let mut transfer = self.transfers.remove(next_one)?;
         let length = transfer.frame.bytes.len();
         if transfer.sent == 0 {
-            if *in_pieces > 0 && *in_pieces + length > MAX_IN_PIECES {
-                self.transfers.push_back(transfer);
-                return None;
-            }
             *in_pieces += length;
         }
         let end = length.min(transfer.sent + PIECE_BYTES);
@@ -201,6 +201,15 @@ impl Lane {
             self.release(transfer, next);
         }
         Some((unit, count))
+    }
+
+    /// Which transfer may go on, or begin: there may be too much in pieces already.
+    fn next_transfer(&self, in_pieces: usize) -> Option<usize> {
+        self.transfers.iter().position(|transfer| {
+            let length = transfer.frame.bytes.len();
+            let has_room = in_pieces == 0 || in_pieces + length <= MAX_IN_PIECES;
+            transfer.after <= self.taken && (transfer.sent > 0 || has_room)
+        })
     }
 
     fn begin_transfer(
@@ -249,6 +258,8 @@ fn is_long(frame: &Frame<'_>) -> bool {
         | Frame::Response {
             response: bytes, ..
         } => bytes.len() > PIECE_BYTES,
+        // Many changes may be in it.
+        Frame::Groups(_) => true,
         _ => false,
     }
 }

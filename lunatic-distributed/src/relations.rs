@@ -1,5 +1,8 @@
 //! Links and monitors between the processes of two nodes, as one of them sees them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use lunatic_mailbox::{Pid, Tag};
@@ -185,7 +188,10 @@ impl Relations {
     pub(crate) fn watcher_ended(&mut self, here: Pid) -> Vec<Pid> {
         let watched = self.watching.remove(&here).unwrap_or_default();
         self.count -= watched.len();
-        watched.into_iter().collect()
+        let mut watched: Vec<_> = watched.into_iter().collect();
+        // In an order that does not depend on the seeds of hash tables.
+        watched.sort_unstable();
+        watched
     }
 
     /// Who is told what when the connection is lost. Nothing is left.

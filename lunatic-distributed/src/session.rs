@@ -13,7 +13,7 @@ use lunatic_process::{NoConnection, Signal};
 use parking_lot::Mutex;
 
 use crate::cluster::Connection;
-use crate::frame::{CONTROL, Frame, MAX_MESSAGE_BYTES, lane_of};
+use crate::frame::{CONTROL, Frame, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
 use crate::node_info::NodeInfo;
 use crate::outgoing::{HIGH_WATER, LOW_WATER, Outgoing};
 use crate::relations::Relations;
@@ -53,10 +53,14 @@ pub type Responder = Box<dyn FnOnce(Result<&[u8], NoConnection>) + Send>;
 
 /// Why a message is not sent.
 #[derive(Debug)]
-pub(crate) enum NotSent {
+pub enum NotSent {
+    /// The session has ended.
     NoConnection,
+    /// Who pays has no memory left for it.
     Refused(Exceeded),
+    /// It has a resource that cannot leave the node.
     NotTransferable(NotTransferable),
+    /// It is longer than a message may be.
     TooLong,
 }
 
@@ -143,7 +147,13 @@ impl Session {
 
     /// Sends a message. If much is queued already, returns what the sender has to wait for
     /// before it sends more.
-    pub(crate) fn send(
+    ///
+    /// - `payer`: to whom it is charged until it leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSent`].
+    pub fn send(
         self: &Arc<Self>,
         payer: Option<&Account>,
         from: Pid,
@@ -154,12 +164,22 @@ impl Session {
             return Err(NotSent::TooLong);
         }
         let resources = message.encode_resources();
+        let resources = resources.map_err(NotSent::NotTransferable)?;
+        let lengths = resources
+            .iter()
+            .flatten()
+            .map(|one| one.kind.len() + one.bytes.len());
+        // Each has lengths of its own beside that.
+        let beside = lengths.map(|length| length + 16).sum::<usize>() + resources.len() + 64;
+        if message.bytes().len() + beside > MAX_FRAME_BYTES {
+            return Err(NotSent::TooLong);
+        }
         let frame = Frame::Message {
             from,
             to,
             tag: message.tag(),
             bytes: message.bytes(),
-            resources: resources.map_err(NotSent::NotTransferable)?,
+            resources,
         };
         let payer = payer.map(|account| (account, size_of::<DataMessage>() + message.size()));
         let mut state = self.open().map_err(|NoConnection| NotSent::NoConnection)?;
@@ -228,16 +248,22 @@ impl Session {
         self.announce();
     }
 
-    /// Asks the other node for something, behind what `from` has sent to its process 0.
+    /// Asks the other node for something, behind what `from` has sent to its process 0. What is
+    /// longer than a message may be is as if there were no session.
     ///
+    /// - `payer`: to whom the request is charged until it leaves.
     /// - `respond`: is called once, with the answer or when the session ends.
-    pub(crate) fn request(
+    pub fn request(
         self: &Arc<Self>,
         from: Pid,
         payer: Option<&Account>,
         request: &[u8],
         respond: Responder,
     ) {
+        if request.len() > MAX_MESSAGE_BYTES {
+            respond(Err(NoConnection));
+            return;
+        }
         let Ok(mut state) = self.open() else {
             respond(Err(NoConnection));
             return;
@@ -272,6 +298,10 @@ impl Session {
         id: u64,
         response: &[u8],
     ) {
+        if response.len() > MAX_MESSAGE_BYTES {
+            tracing::error!("an answer of {} bytes is too long", response.len());
+            return;
+        }
         let Ok(mut state) = self.open() else {
             return;
         };

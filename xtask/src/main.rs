@@ -13,6 +13,7 @@ mod guests;
 mod loom;
 mod measure;
 mod programs;
+mod simulate;
 mod tally;
 mod test;
 mod tidy;
@@ -65,6 +66,8 @@ enum Task {
     },
     /// Model-checks what workers, mailboxes and the arena share between threads
     Loom,
+    /// Runs clusters of nodes in virtual time, with all that can happen to them
+    Simulate(simulate::Arguments),
     /// Runs everything CI runs
     Test,
     /// Runs the tests and examples of the published `lunatic` crate
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
             return measure::main("attack", &arguments).unwrap_or_else(report);
         }
         Task::Loom => loom::main(),
+        Task::Simulate(arguments) => simulate::main(&arguments),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),
         Task::Tidy => tidy::main(),

@@ -93,7 +93,8 @@ impl Cluster {
             let known = self.connections.get(&connection);
             if let Some(State::Waiting { hello, .. }) = known.map(|known| &known.state) {
                 let hello = hello.clone();
-                self.take_in(connection, hello, now);
+                // Others may have come meanwhile, as one with the same number.
+                self.hello_received(connection, hello, now);
             }
         }
     }
@@ -176,8 +177,10 @@ impl Cluster {
             let until = now;
             known.state = State::Greeting { until };
         }
-        // Its earlier session is over, or it would not dial.
+        // Its earlier session is over, or it would not dial. Who waits for its name is told that
+        // it lives.
         if let Some((before, _)) = self.session_named(&hello.node.name) {
+            self.holder_answered(before);
             self.end_holder(before, now);
         }
         if let Some(own) = self.greeting_dialled(&hello.node.name) {
@@ -241,8 +244,9 @@ impl Cluster {
         self.close(connection, close_code::DONE, "refused");
         match refusal {
             Refusal::Itself => self.dials.is_itself(address),
-            Refusal::Restarted { generation } if !self.has_joined => {
-                self.restart_as(generation.saturating_add(1));
+            Refusal::Restarted { generation } => {
+                self.membership.set_later_than(generation, now);
+                self.follow_gossip(now);
                 self.dials.done(address);
                 return;
             }

@@ -1,0 +1,103 @@
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use super::*;
+
+fn address(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 4000))
+}
+
+fn node(number: u64) -> NodeId {
+    NodeId::from_bits(number)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn seeds_are_asked_again_and_again() {
+    let mut dials = Dials::default();
+    let mut now = Instant::now();
+    dials.set_seeds(&[address(1)], now);
+    for _ in 0..1000 {
+        now = dials.deadline().unwrap();
+        assert_eq!(dials.due(now), [address(1)]);
+        assert_eq!(dials.due(now), [], "it is being dialled");
+        dials.failed(address(1), now, 0.5);
+        assert!(dials.deadline().unwrap() <= now + millis(2000));
+    }
+}
+
+#[test]
+fn a_node_that_is_down_is_asked_less_often() {
+    let mut dials = Dials::default();
+    let mut now = Instant::now();
+    dials.learn(address(1), node(1), now, millis(0));
+    dials.is_down(address(1), node(1));
+    for times in 0..300 {
+        dials.due(now);
+        dials.failed(address(1), now, 1.0);
+        let pause = dials.deadline().unwrap() - now;
+        let limit = if times < 200 {
+            millis(3750)
+        } else {
+            RARELY.mul_f64(1.25)
+        };
+        assert!(pause <= limit, "{pause:?} after {times}");
+        now += pause;
+    }
+}
+
+#[test]
+fn only_so_many_are_dialled_at_once_and_nobody_waits_for_the_time_meanwhile() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    let all: Vec<_> = (0..100).map(address).collect();
+    dials.set_seeds(&all, now);
+    assert_eq!(dials.due(now).len(), MAX_DIALS);
+    assert_eq!(dials.deadline(), None);
+    dials.done(address(0));
+    assert!(dials.deadline().is_some());
+    assert_eq!(dials.due(now).len(), 1);
+}
+
+#[test]
+fn another_node_at_an_address_is_dialled_though_a_session_with_the_first_is_not_over() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    dials.session_begun(address(1), node(1), now);
+    assert_eq!(dials.due(now), []);
+    dials.learn(address(1), node(2), now, millis(0));
+    assert_eq!(dials.due(now), [address(1)]);
+    dials.session_begun(address(1), node(2), now);
+    dials.session_ended(node(1), now, millis(0));
+    dials.done(address(1));
+    assert_eq!(dials.due(now), [], "the session with the second goes on");
+    dials.session_ended(node(2), now, millis(0));
+    assert_eq!(dials.due(now), [address(1)]);
+}
+
+#[test]
+fn a_node_that_has_left_is_not_asked_at_any_of_its_addresses() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    for host in [1, 2] {
+        dials.session_begun(address(host), node(1), now);
+    }
+    dials.session_ended(node(1), now, millis(0));
+    dials.forget(node(1));
+    assert_eq!(dials.due(now), []);
+    assert_eq!(dials.deadline(), None);
+    assert!(dials.targets.is_empty());
+}
+
+#[test]
+fn a_seed_is_asked_though_its_node_has_left() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    dials.set_seeds(&[address(1)], now);
+    dials.session_begun(address(1), node(1), now);
+    dials.session_ended(node(1), now, millis(0));
+    dials.forget(node(1));
+    assert_eq!(dials.due(now), [address(1)]);
+}

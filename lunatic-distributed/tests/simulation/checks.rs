@@ -1,0 +1,235 @@
+//! What has to be true at any time, and at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lunatic_account::Kind;
+use lunatic_mailbox::{NodeId, Pid};
+
+use crate::network::{EndState, NodeKey};
+use crate::world::World;
+
+/// So long after something has happened to it a node may lose a session.
+const REASON: Duration = Duration::from_secs(12);
+
+/// So much may wait for one node: 8 MiB and one message of each process.
+const QUEUED: usize = 32 << 20;
+
+impl World {
+    /// After each call into a node.
+    pub(crate) fn check_node(&mut self, key: NodeKey) {
+        let model = self.nodes[key].model.clone();
+        let mut state = model.state.lock();
+        if !std::mem::take(&mut state.has_changed) {
+            return;
+        }
+        let sessions = self.nodes[key].sessions.all();
+        let open: BTreeSet<NodeId> = sessions.iter().map(|session| session.node().id).collect();
+        let up: BTreeSet<NodeId> = state.up.keys().copied().collect();
+        if open != up {
+            let what = format!("{} has sessions with {open:?}, told {up:?}", model.name);
+            self.truth.lock().fail(what);
+        }
+        let own = model.number;
+        let is_there =
+            |pid: &Pid| pid.node() == own || up.iter().any(|node| node.number() == pid.node());
+        if let Some((name, pid)) = state.names.iter().find(|(_, pid)| !is_there(pid)) {
+            let what = format!("{}: {name} belongs to {pid}, which is gone", model.name);
+            self.truth.lock().fail(what);
+        }
+        let downs = std::mem::take(&mut state.downs);
+        drop(state);
+        for down in downs {
+            if !self.has_reason(key, down) {
+                let what = format!("{} lost its session with {down} for no reason", model.name);
+                self.truth.lock().fail(what);
+            }
+        }
+        if let Some(session) = sessions
+            .iter()
+            .find(|session| session.queued_bytes() > QUEUED)
+        {
+            let what = format!("{} has queued {} bytes", model.name, session.queued_bytes());
+            self.truth.lock().fail(what);
+        }
+    }
+
+    fn has_reason(&self, key: NodeKey, other: NodeId) -> bool {
+        let is_recent = |at: Duration| at + REASON > self.now;
+        let is_disturbed = |key: NodeKey| {
+            let node = &self.nodes[key];
+            !node.is_alive || node.is_paused || is_recent(node.disturbed)
+        };
+        let Some(other) = self.nodes.iter().position(|node| node.id == other) else {
+            return false;
+        };
+        let (a, b) = (self.nodes[key].host, self.nodes[other].host);
+        let is_cut = |way| {
+            let cut = self.network.last_cut.get(&way);
+            !self.network.is_open(way.0, way.1) || cut.is_some_and(|at| is_recent(*at))
+        };
+        // Another of its name has come.
+        let slots = [self.nodes[key].slot, self.nodes[other].slot];
+        let has_double = slots.iter().any(|slot| {
+            let runs = |node: &&crate::world::Node| node.is_alive && node.slot == *slot;
+            self.nodes.iter().filter(runs).count() > 1
+        });
+        is_disturbed(key) || is_disturbed(other) || is_cut((a, b)) || is_cut((b, a)) || has_double
+    }
+
+    fn living(&self) -> Vec<NodeKey> {
+        let keys = 0..self.nodes.len();
+        keys.filter(|key| self.nodes[*key].is_alive).collect()
+    }
+
+    fn wrong(&self, what: String) {
+        self.truth.lock().fail(what);
+    }
+
+    /// 5 s after everything is healed.
+    pub(crate) fn check_names_and_groups(&mut self) {
+        let living = self.living();
+        let mut groups: BTreeMap<(String, String, Pid), u64> = BTreeMap::new();
+        let mut names: BTreeMap<String, BTreeSet<Pid>> = BTreeMap::new();
+        for key in &living {
+            let state = self.nodes[*key].model.state.lock();
+            for (pid, process) in &state.processes {
+                for (scope, group) in &process.groups {
+                    let key = (scope.clone(), group.clone(), *pid);
+                    *groups.entry(key).or_default() += 1;
+                }
+                for name in &process.names {
+                    names.entry(name.clone()).or_default().insert(*pid);
+                }
+            }
+        }
+        for (name, owners) in &names {
+            if owners.len() > 1 {
+                self.wrong(format!("{name} belongs to {owners:?}"));
+            }
+        }
+        for key in living {
+            let model = self.nodes[key].model.clone();
+            let state = model.state.lock();
+            let expected: BTreeMap<_, _> = groups
+                .iter()
+                .filter(|((_, _, pid), _)| pid.node() != model.number)
+                .map(|(key, times)| (key.clone(), *times))
+                .collect();
+            if state.groups != expected {
+                let what = format!(
+                    "{}: groups {:?}, not {expected:?}",
+                    model.name, state.groups
+                );
+                self.wrong(what);
+            }
+            let owner =
+                |(name, owners): (&String, &BTreeSet<Pid>)| Some((name.clone(), *owners.first()?));
+            let expected: BTreeMap<_, _> = names.iter().filter_map(owner).collect();
+            if state.names != expected {
+                let what = format!("{}: names {:?}, not {expected:?}", model.name, state.names);
+                self.wrong(what);
+            }
+        }
+    }
+
+    /// At the end.
+    pub(crate) fn check_all(&mut self) {
+        let living = self.living();
+        let slots: BTreeSet<_> = living.iter().map(|key| self.nodes[*key].slot).collect();
+        if slots.len() != living.len() || slots.len() != self.slots {
+            self.wrong(format!("living nodes: {living:?}, of slots {slots:?}"));
+        }
+        let ids: BTreeSet<_> = living.iter().map(|key| self.nodes[*key].id).collect();
+        let mut links: BTreeSet<(Pid, Pid)> = BTreeSet::new();
+        let mut watchers: BTreeSet<(Pid, Pid)> = BTreeSet::new();
+        let mut watching: BTreeSet<(Pid, Pid)> = BTreeSet::new();
+        for key in &living {
+            let node = &self.nodes[*key];
+            let name = &node.model.name;
+            let up: BTreeSet<_> = node.model.state.lock().up.keys().copied().collect();
+            let mut expected = ids.clone();
+            expected.remove(&node.id);
+            if up != expected {
+                self.wrong(format!("{name}: has {up:?}, not {expected:?}"));
+            }
+            let known: BTreeSet<_> = node.cluster.known_nodes().into_iter().collect();
+            if known != expected {
+                self.wrong(format!("{name}: gossip has {known:?}, not {expected:?}"));
+            }
+            let requests = node.requests.lock().len();
+            if requests > 0 {
+                self.wrong(format!("{name}: {requests} requests are not answered"));
+            }
+            let memory = node.account.used(Kind::Memory);
+            if memory > 0 {
+                self.wrong(format!("{name}: {memory} bytes are still paid for"));
+            }
+            for session in node.sessions.all() {
+                let queued = session.queued_bytes();
+                if queued > 0 || !session.is_empty() {
+                    self.wrong(format!("{name}: {queued} bytes are queued"));
+                }
+                if !session.is_ready() {
+                    self.wrong(format!("{name}: a session is not ready"));
+                }
+            }
+            for (pid, process) in &node.model.state.lock().processes {
+                links.extend(process.links.keys().map(|peer| (*pid, *peer)));
+                watchers.extend(process.watchers.iter().map(|watcher| (*watcher, *pid)));
+                watching.extend(process.watching.iter().map(|watched| (*pid, *watched)));
+            }
+        }
+        let truth = self.truth.clone();
+        let mut truth = truth.lock();
+        for (own, peer) in &links {
+            if !truth.alive.contains_key(peer) || !links.contains(&(*peer, *own)) {
+                truth.fail(format!(
+                    "{own} is linked to {peer}, but not the other way round"
+                ));
+            }
+        }
+        for (watcher, watched) in &watchers {
+            if !watching.contains(&(*watcher, *watched)) {
+                truth.fail(format!(
+                    "{watched} is monitored by {watcher}, which does not know it"
+                ));
+            }
+        }
+        for (watcher, watched) in &watching {
+            let is_known = truth.monitors.contains(&(*watcher, *watched));
+            let is_alive = truth.alive.contains_key(watched);
+            // Who monitors one that is not there is told nothing.
+            let is_right = match is_alive {
+                true => watchers.contains(&(*watcher, *watched)),
+                false => !is_known,
+            };
+            if !is_right {
+                truth.fail(format!(
+                    "{watcher} monitors {watched}, which does not know it"
+                ));
+            }
+        }
+        for (connection, wired) in &self.network.connections {
+            let nodes = &self.nodes;
+            let is_open =
+                |end: &crate::network::End| end.state == EndState::Open && nodes[end.node].is_alive;
+            if !wired.ends.iter().all(is_open) {
+                truth.fail(format!("connection {connection} is half there"));
+                continue;
+            }
+            let sent: Vec<_> = truth
+                .sent
+                .range((*connection, Pid::from_bits(0), Pid::from_bits(0))..)
+                .take_while(|((of, ..), _)| of == connection)
+                .map(|(key, count)| (*key, *count))
+                .collect();
+            for (key, sent) in sent {
+                let received = truth.received.get(&key).copied().unwrap_or(0);
+                if sent != received {
+                    truth.fail(format!("of {sent} messages {received} have come: {key:?}"));
+                }
+            }
+        }
+    }
+}

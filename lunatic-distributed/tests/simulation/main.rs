@@ -1,0 +1,171 @@
+//! Whole clusters in virtual time: the state machines of this crate, with gossip, over a
+//! network that delays, loses and cuts, on machines that stop and restart.
+//!
+//! Everything random comes from a seed. `LUNATIC_SEEDS=n` says how many seeds are run,
+//! `LUNATIC_SEED=k` runs one, and writes what happens in it to standard error.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed expectation fails the test, and a trace is for people"
+)]
+
+mod checks;
+mod faults;
+mod load;
+mod network;
+mod planted;
+mod processes;
+mod random;
+mod truth;
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::planted::{Fault, Planted};
+use crate::truth::{Counts, Truth};
+use crate::world::{Event, World};
+
+/// So many nodes there are.
+const NODES: usize = 5;
+
+/// When load and faults end.
+const QUIET_FROM: Duration = Duration::from_secs(40);
+
+/// A planted fault is found within so many seeds.
+const PLANTED_SEEDS: u64 = 30;
+
+/// What a run has shown.
+struct Run {
+    failure: Option<String>,
+    counts: Counts,
+    digest: u64,
+    events: u64,
+}
+
+fn run(seed: u64, fault: Option<Fault>, is_traced: bool) -> Run {
+    let truth = Truth {
+        is_traced,
+        ..Truth::default()
+    };
+    let truth = Arc::new(Mutex::new(truth));
+    let mut world = World::new(seed, NODES, truth.clone(), Planted::new(fault));
+    world.quiet_from = QUIET_FROM;
+    for slot in 0..NODES {
+        let after = world.random.millis(0, 1000);
+        world.schedule(after, Event::Start { slot, host: slot });
+    }
+    world.begin_load();
+    world.schedule(Duration::from_secs(5), Event::Fault);
+    world.run_until(QUIET_FROM + Duration::from_secs(5));
+    world.check_names_and_groups();
+    world.run_until(QUIET_FROM + Duration::from_secs(14));
+    world.check_all();
+    for n in world.nodes.iter().filter(|n| n.is_alive && is_traced) {}
+    let truth = truth.lock();
+    Run {
+        failure: truth.failure.clone(),
+        counts: truth.counts,
+        digest: truth.digest,
+        events: world.handled,
+    }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn clusters_keep_their_promises() {
+    if let Some(seed) = number_from("LUNATIC_SEED") {
+        let run = run(seed, None, true);
+        eprintln!("{} events, {:?}", run.events, run.counts);
+        assert_eq!(run.failure, None, "seed {seed}");
+        return;
+    }
+    let first = number_from("LUNATIC_FIRST_SEED").unwrap_or(0);
+    let seeds = number_from("LUNATIC_SEEDS").unwrap_or(100);
+    let next = AtomicU64::new(first);
+    let failures = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds || failures.lock().len() >= 20 {
+                        return;
+                    }
+                    if let Some(failure) = run(seed, None, false).failure {
+                        failures.lock().push((seed, failure));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner();
+    failures.sort();
+    for (seed, failure) in &failures {
+        eprintln!("seed {seed}: {failure}\n    see it with: cargo xtask simulate {seed}");
+    }
+    assert!(failures.is_empty(), "{} seeds fail", failures.len());
+}
+
+/// Runs seeds until the checks find a fault of the network.
+fn finds(fault: Fault) {
+    let found = (0..PLANTED_SEEDS).find(|seed| run(*seed, Some(fault), false).failure.is_some());
+    assert!(found.is_some(), "{fault:?} is not found");
+}
+
+#[test]
+fn units_that_change_places_are_found() {
+    finds(Fault::Reorder);
+}
+
+#[test]
+fn a_unit_that_arrives_twice_is_found() {
+    finds(Fault::Duplicate);
+}
+
+#[test]
+fn a_unit_that_does_not_arrive_is_found() {
+    finds(Fault::Drop);
+}
+
+#[test]
+fn a_unit_that_arrives_in_a_later_connection_is_found() {
+    finds(Fault::CrossOver);
+}
+
+#[test]
+fn a_connection_whose_end_is_not_told_is_found() {
+    finds(Fault::LoseClose);
+}
+
+#[test]
+fn a_seed_runs_the_same_each_time() {
+    for seed in 0..3 {
+        let (first, second) = (run(seed, None, false), run(seed, None, false));
+        assert_eq!((first.digest, first.events), (second.digest, second.events));
+    }
+}
+
+#[test]
+fn everything_that_is_checked_happens() {
+    let counts: Vec<_> = (0..10).map(|seed| run(seed, None, false).counts).collect();
+    let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum::<u64>();
+    assert!(sum(|counts| counts.sessions) > 200);
+    assert!(sum(|counts| counts.messages) > 5_000);
+    assert!(sum(|counts| counts.link_deaths) > 500);
+    assert!(sum(|counts| counts.monitor_notices) > 500);
+    assert!(sum(|counts| counts.unlinks) > 100);
+    assert!(sum(|counts| counts.names) > 100);
+    assert!(sum(|counts| counts.names_lost) > 0);
+    assert!(sum(|counts| counts.memberships) > 1_000);
+    assert!(sum(|counts| counts.responses) > 200);
+    assert!(sum(|counts| counts.responses_lost) > 0);
+    assert!(sum(|counts| counts.held) > 0);
+}

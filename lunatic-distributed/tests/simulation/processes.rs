@@ -1,0 +1,508 @@
+//! The processes of one node, as `lunatic-process` has them, but in virtual time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+use lunatic_distributed::{
+    Answer, GroupChange, Incoming, LocalNode, MailboxFull, NodeEvent, Refusal, Sessions,
+};
+use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
+use lunatic_process::{ExitReason, Peers, Signal};
+use parking_lot::Mutex;
+
+use crate::truth::Shared;
+
+/// The first byte of a message whose receiver has a full mailbox.
+pub(crate) const REFUSED: u8 = 1;
+
+/// What a process has that others can see.
+#[derive(Debug, Default)]
+pub(crate) struct Process {
+    pub(crate) links: BTreeMap<Pid, Option<Tag>>,
+    pub(crate) watchers: BTreeSet<Pid>,
+    pub(crate) watching: BTreeSet<Pid>,
+    pub(crate) traps: bool,
+    pub(crate) is_dying: bool,
+    /// Scope and group, once for each time it has joined.
+    pub(crate) groups: Vec<(String, String)>,
+    pub(crate) names: BTreeSet<String>,
+}
+
+/// What is to be done outside of the call that made it necessary.
+#[derive(Debug)]
+pub(crate) enum Todo {
+    Die(Pid, ExitReason),
+    Group(GroupChange),
+    Unregister(String, Pid),
+    Answer(Answer, Vec<u8>),
+    SpawnLinked(Answer, Pid, Vec<u8>),
+    /// The node ends, and another start takes its place.
+    End,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) processes: BTreeMap<Pid, Process>,
+    last: u64,
+    pub(crate) todo: VecDeque<Todo>,
+    pub(crate) up: BTreeMap<NodeId, String>,
+    /// By scope, group and process: how often it has joined.
+    pub(crate) groups: BTreeMap<(String, String, Pid), u64>,
+    pub(crate) names: BTreeMap<String, Pid>,
+    /// The connection whose unit is taken in, and the node at its other end.
+    pub(crate) serving: Option<(u64, NodeNumber)>,
+    /// Nodes that went down in this call.
+    pub(crate) downs: Vec<NodeId>,
+    pub(crate) has_changed: bool,
+}
+
+/// One node.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) number: NodeNumber,
+    pub(crate) state: Mutex<State>,
+    pub(crate) truth: Shared,
+    pub(crate) sessions: OnceLock<Arc<Sessions>>,
+    /// Whose end the sessions want to know of.
+    pub(crate) watchers: Arc<Mutex<BTreeSet<Pid>>>,
+}
+
+impl Model {
+    /// - `first`: what the counters of its processes begin above, so that no two processes
+    ///   of all starts have the same id, even if two nodes have the same number.
+    pub(crate) fn new(name: &str, number: NodeNumber, first: u64, truth: Shared) -> Model {
+        let state = State {
+            last: first,
+            ..State::default()
+        };
+        Model {
+            name: name.into(),
+            number,
+            state: Mutex::new(state),
+            truth,
+            sessions: OnceLock::new(),
+            watchers: Arc::default(),
+        }
+    }
+
+    fn fail(&self, what: String) {
+        let name = &self.name;
+        self.truth.lock().fail(format!("{name}: {what}"));
+    }
+
+    fn trace(&self, what: impl FnOnce() -> String) {
+        let name = &self.name;
+        self.truth.lock().trace(|| format!("{name}: {}", what()));
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        self.sessions.get().expect("it is set at the start")
+    }
+
+    pub(crate) fn spawn(&self, traps: bool) -> Pid {
+        let mut state = self.state.lock();
+        state.last += 1;
+        let pid = Pid::new(self.number, state.last).expect("there are few");
+        let process = Process {
+            traps,
+            ..Process::default()
+        };
+        state.processes.insert(pid, process);
+        self.truth.lock().alive.insert(pid, self.sessions().own());
+        pid
+    }
+
+    /// `Process::link`.
+    pub(crate) fn link(&self, own: Pid, peer: Pid, tag: Option<Tag>) {
+        self.trace(|| format!("{own} links {peer}"));
+        if let Some(process) = self.state.lock().processes.get_mut(&own) {
+            process.links.insert(peer, tag);
+        }
+        let other_end = Signal::Link { peer: own, tag };
+        if self.sessions().signal(own, peer, other_end).is_err() {
+            let reason = ExitReason::NoConnection;
+            self.apply(own, Signal::LinkDied { peer, tag, reason }).ok();
+        }
+    }
+
+    /// `Process::unlink`.
+    pub(crate) fn unlink(&self, own: Pid, peer: Pid) {
+        self.trace(|| format!("{own} unlinks {peer}"));
+        if let Some(process) = self.state.lock().processes.get_mut(&own) {
+            process.links.remove(&peer);
+        }
+        let other_end = Signal::Unlink { peer: own };
+        self.sessions().signal(own, peer, other_end).ok();
+    }
+
+    /// `Process::monitor`.
+    pub(crate) fn monitor(&self, watcher: Pid, process: Pid) {
+        self.trace(|| format!("{watcher} monitors {process}"));
+        if let Some(own) = self.state.lock().processes.get_mut(&watcher) {
+            own.watching.insert(process);
+        }
+        let monitor = Signal::Monitor { watcher };
+        if self.sessions().signal(watcher, process, monitor).is_err() {
+            self.apply(watcher, Signal::ProcessDied { process }).ok();
+        }
+    }
+
+    /// `Process::stop_monitoring`.
+    pub(crate) fn stop_monitoring(&self, watcher: Pid, process: Pid) {
+        self.trace(|| format!("{watcher} stops monitoring {process}"));
+        if let Some(own) = self.state.lock().processes.get_mut(&watcher) {
+            own.watching.remove(&process);
+        }
+        self.truth.lock().monitors.remove(&(watcher, process));
+        let stop = Signal::StopMonitoring { watcher };
+        self.sessions().signal(watcher, process, stop).ok();
+    }
+
+    /// What `DeathNotices` does.
+    pub(crate) fn die(&self, own: Pid, reason: ExitReason) {
+        let Some(process) = self.state.lock().processes.remove(&own) else {
+            return;
+        };
+        self.trace(|| format!("{own} dies: {reason}"));
+        let mut truth = self.truth.lock();
+        truth.alive.remove(&own);
+        truth.dead.insert(own, reason.clone());
+        for watched in &process.watching {
+            truth.monitors.remove(&(own, *watched));
+        }
+        drop(truth);
+        if self.watchers.lock().remove(&own) {
+            self.sessions().watcher_ended(own);
+        }
+        let mut state = self.state.lock();
+        for (scope, group) in process.groups {
+            let change = GroupChange {
+                scope,
+                group,
+                process: own,
+                joined: false,
+            };
+            state.todo.push_back(Todo::Group(change));
+        }
+        for name in process.names {
+            state.todo.push_back(Todo::Unregister(name, own));
+        }
+        drop(state);
+        for (peer, tag) in process.links {
+            let reason = reason.clone();
+            let died = Signal::LinkDied {
+                peer: own,
+                tag,
+                reason,
+            };
+            self.sessions().signal(own, peer, died).ok();
+        }
+        for watcher in process.watchers {
+            let died = Signal::ProcessDied { process: own };
+            self.sessions().signal(own, watcher, died).ok();
+        }
+    }
+
+    /// `Process::signal`, and `Relations::apply`, which this is to agree with; what the real
+    /// one forgives is a failure here.
+    fn apply(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+        self.trace(|| format!("{to} is told {signal:?}"));
+        self.truth.lock().observe(to.to_bits());
+        let mut state = self.state.lock();
+        let Some(process) = state.processes.get_mut(&to) else {
+            if let Signal::LinkDied { .. } | Signal::ProcessDied { .. } = signal {
+                self.fail(format!("{to}, which has ended, is told {signal:?}"));
+            }
+            return Err(ExitReason::NoProcess);
+        };
+        let mut dies = None;
+        match signal {
+            Signal::Kill => dies = Some(ExitReason::Killed),
+            Signal::Exit { .. } => {}
+            Signal::Link { peer, tag } => {
+                process.links.insert(peer, tag);
+            }
+            Signal::Unlink { peer } => {
+                self.truth.lock().counts.unlinks += 1;
+                if process.links.remove(&peer).is_none() {
+                    self.fail(format!("{to} is unlinked from {peer} without a link"));
+                }
+            }
+            Signal::LinkDied { peer, reason, .. } => {
+                self.truth.lock().counts.link_deaths += 1;
+                if process.links.remove(&peer).is_none() {
+                    self.fail(format!("{to} is told of {peer} without a link"));
+                }
+                self.check_reason(to, peer, &reason);
+                if !process.traps && !reason.is_normal() {
+                    dies = Some(ExitReason::link_death(peer));
+                }
+            }
+            Signal::Monitor { watcher } => {
+                process.watchers.insert(watcher);
+                self.truth.lock().monitors.insert((watcher, to));
+            }
+            Signal::StopMonitoring { watcher } => {
+                process.watchers.remove(&watcher);
+                self.truth.lock().monitors.remove(&(watcher, to));
+            }
+            Signal::ProcessDied { process: watched } => {
+                let mut truth = self.truth.lock();
+                truth.counts.monitor_notices += 1;
+                truth.monitors.remove(&(to, watched));
+                let is_alive = truth.alive.contains_key(&watched);
+                drop(truth);
+                if !process.watching.remove(&watched) {
+                    self.fail(format!("{to} is told of {watched} without a monitor"));
+                }
+                if is_alive && self.sessions().get(watched.node()).is_some() {
+                    self.fail(format!("{to} is told of the end of {watched}, which lives"));
+                }
+            }
+            Signal::MailboxFull { .. } => dies = Some(ExitReason::Killed),
+            signal => self.fail(format!("{to} is told {signal:?} by another node")),
+        }
+        if let Some(reason) = dies
+            && !std::mem::replace(&mut process.is_dying, true)
+        {
+            state.todo.push_back(Todo::Die(to, reason));
+        }
+        Ok(())
+    }
+
+    fn check_reason(&self, to: Pid, peer: Pid, reason: &ExitReason) {
+        let truth = self.truth.lock();
+        let is_right = match reason {
+            ExitReason::NoConnection => self.sessions().get(peer.node()).is_none(),
+            // On the node that there is a session with: another may have its number.
+            ExitReason::NoProcess => truth
+                .alive
+                .get(&peer)
+                .is_none_or(|node| self.sessions().with_node(*node).is_none()),
+            reason => truth.dead.get(&peer) == Some(reason),
+        };
+        drop(truth);
+        if !is_right {
+            self.fail(format!("{to} is told that {peer} has ended: {reason}"));
+        }
+    }
+
+    /// Whether a process of another node may be named in what is taken in now.
+    fn check_speaker(&self, state: &State, from: Pid) {
+        let is_right = match state.serving {
+            Some((_, number)) if number == from.node() => true,
+            // A session that is over tells its relations.
+            _ => self.sessions().get(from.node()).is_none(),
+        };
+        if !is_right {
+            self.fail(format!("something in the name of {from}, of another node"));
+        }
+    }
+
+    /// Something numbered arrives.
+    fn arrives(&self, from: Pid, to: Pid, sent_in: u64, number: u64) {
+        let serving = self.state.lock().serving;
+        let mut truth = self.truth.lock();
+        if serving.map(|(connection, _)| connection) != Some(sent_in) {
+            let what = format!("sent in connection {sent_in}, received in {serving:?}");
+            truth.fail(format!("from {from} to {to}: {what}"));
+        }
+        let next = truth.received.entry((sent_in, from, to)).or_default();
+        let expected = *next;
+        *next += 1;
+        if expected != number {
+            let what = format!("number {number} in place of {expected}");
+            truth.fail(format!(
+                "from {from} to {to} in connection {sent_in}: {what}"
+            ));
+        }
+        truth.observe(from.to_bits() ^ to.to_bits().rotate_left(9) ^ number);
+    }
+}
+
+/// The bytes of a message: a mark, connection and number, and as many more as wanted.
+pub(crate) fn payload(mark: u8, connection: u64, number: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![mark];
+    bytes.extend_from_slice(&connection.to_le_bytes());
+    bytes.extend_from_slice(&number.to_le_bytes());
+    let filler = (number as u8).wrapping_mul(31) ^ connection as u8;
+    bytes.resize(bytes.len() + length, filler);
+    bytes
+}
+
+/// What a payload has, if it is whole.
+fn read_payload(bytes: &[u8]) -> Option<(u8, u64, u64)> {
+    let (mark, rest) = bytes.split_first()?;
+    let (connection, rest) = rest.split_first_chunk::<8>()?;
+    let (number, filler) = rest.split_first_chunk::<8>()?;
+    let read = (
+        *mark,
+        u64::from_le_bytes(*connection),
+        u64::from_le_bytes(*number),
+    );
+    let expected = (read.2 as u8).wrapping_mul(31) ^ read.1 as u8;
+    let is_whole = match (filler.first(), filler.last(), filler.get(filler.len() / 2)) {
+        (Some(a), Some(b), Some(c)) => [*a, *b, *c] == [expected; 3],
+        _ => true,
+    };
+    is_whole.then_some(read)
+}
+
+impl LocalNode for Model {
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull> {
+        let Incoming {
+            from, to, bytes, ..
+        } = message;
+        self.check_speaker(&self.state.lock(), from);
+        let Some((mark, sent_in, number)) = read_payload(bytes) else {
+            self.fail(format!(
+                "a message from {from} to {to} is not what was sent"
+            ));
+            return Ok(());
+        };
+        self.trace(|| format!("{to} receives {number} of {from}"));
+        self.truth.lock().counts.messages += 1;
+        self.arrives(from, to, sent_in, number);
+        match mark {
+            REFUSED => Err(MailboxFull),
+            _ => Ok(()),
+        }
+    }
+
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+        self.check_speaker(&self.state.lock(), from);
+        if let Signal::Exit {
+            from,
+            tag: Some(tag),
+            ..
+        } = &signal
+        {
+            let tag = tag.get() as u64;
+            self.arrives(*from, to, tag >> 24, (tag & 0xff_ffff) - 1);
+        }
+        self.apply(to, signal)
+    }
+
+    fn request(&self, from: Pid, request: &[u8], answer: Answer) {
+        let mut state = self.state.lock();
+        self.check_speaker(&state, from);
+        let todo = match request.first() {
+            Some(0) => Todo::SpawnLinked(answer, from, request.to_vec()),
+            _ => Todo::Answer(answer, request.to_vec()),
+        };
+        state.todo.push_back(todo);
+    }
+
+    fn group_changed(&self, change: GroupChange) {
+        self.truth.lock().counts.memberships += 1;
+        let mut state = self.state.lock();
+        self.check_speaker(&state, change.process);
+        let GroupChange {
+            scope,
+            group,
+            process,
+            joined,
+        } = change;
+        self.truth.lock().observe(process.to_bits());
+        let key = (scope, group, process);
+        let times = state.groups.entry(key.clone()).or_default();
+        match joined {
+            true => *times += 1,
+            false if *times == 0 => self.fail(format!("{process} leaves a group it is not in")),
+            false => *times -= 1,
+        }
+        if *times == 0 {
+            state.groups.remove(&key);
+        }
+    }
+
+    fn global_name_changed(&self, name: &str, process: Option<Pid>) {
+        self.trace(|| format!("name {name} belongs to {process:?}"));
+        self.truth.lock().observe(process.map_or(0, Pid::to_bits));
+        let mut state = self.state.lock();
+        let before = match process {
+            Some(process) => state.names.insert(name.into(), process),
+            None => state.names.remove(name),
+        };
+        if before == process {
+            self.fail(format!("name {name} has not changed: {process:?}"));
+        }
+    }
+
+    fn global_name_lost(&self, name: &str, process: Pid, winner: Pid) {
+        self.trace(|| format!("{process} loses the name {name} to {winner}"));
+        self.truth.lock().counts.names_lost += 1;
+        let mut state = self.state.lock();
+        let own = state.processes.get_mut(&process);
+        // It may have ended, and its name not been given up yet.
+        if own.is_some_and(|own| !own.names.remove(name)) {
+            self.fail(format!("{process} loses the name {name}, which it has not"));
+        }
+        if process.node() != self.number || winner.node() == self.number {
+            self.fail(format!("{process} loses the name {name} to {winner}"));
+        }
+    }
+
+    fn node_event(&self, event: NodeEvent) {
+        self.trace(|| format!("{event:?}"));
+        let mut state = self.state.lock();
+        state.has_changed = true;
+        match event {
+            NodeEvent::Up(node) => {
+                self.truth.lock().counts.sessions += 1;
+                self.truth.lock().observe(node.id.to_bits());
+                let name = String::from(node.name);
+                let is_there =
+                    |(id, up): (&NodeId, &String)| id.number() == node.id.number() || *up == name;
+                if state.up.iter().any(is_there) {
+                    self.fail(format!("{name} {} is up, and was before", node.id));
+                }
+                self.check_nothing_of(&state, node.id);
+                state.up.insert(node.id, name);
+            }
+            NodeEvent::Down { node, .. } => {
+                self.truth.lock().observe(!node.id.to_bits());
+                if state.up.remove(&node.id).is_none() {
+                    self.fail(format!("{} is down, and was not up", node.id));
+                }
+                self.check_nothing_of(&state, node.id);
+                state.downs.push(node.id);
+            }
+            NodeEvent::NumberTaken => state.todo.push_back(Todo::End),
+            // As the program does: a name has one node.
+            NodeEvent::Refused {
+                refusal: Refusal::NameTaken,
+                ..
+            } => state.todo.push_back(Todo::End),
+            _ => {}
+        }
+    }
+}
+
+impl Model {
+    /// Nothing is left of a session that has ended.
+    fn check_nothing_of(&self, state: &State, node: NodeId) {
+        let number = node.number();
+        let is_of = |pid: &&Pid| pid.node() == number;
+        for (pid, process) in &state.processes {
+            let links = process.links.keys().filter(is_of);
+            let watchers = process.watchers.iter().filter(is_of);
+            let watching = process.watching.iter().filter(is_of);
+            // A process that monitors one that is not there is told nothing.
+            let truth = self.truth.lock();
+            let counts = |watched: &&Pid| {
+                truth.monitors.contains(&(*pid, **watched)) || truth.alive.contains_key(*watched)
+            };
+            let watching = watching.filter(counts);
+            let left: Vec<_> = links.chain(watchers).chain(watching).collect();
+            drop(truth);
+            if !left.is_empty() {
+                self.fail(format!("{pid} still has relations: {left:?}"));
+            }
+        }
+        if state.groups.keys().any(|(_, _, pid)| pid.node() == number) {
+            self.fail(format!("node {number} is still in groups"));
+        }
+    }
+}

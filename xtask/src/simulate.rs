@@ -1,0 +1,51 @@
+//! Runs clusters in virtual time: the simulation of `lunatic-distributed`.
+
+use anyhow::Result;
+
+use crate::{cargo, command};
+
+/// What is run.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Arguments {
+    /// Runs this seed, and writes what happens in it to standard error
+    seed: Option<u64>,
+    /// Runs so many seeds
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// Runs the gossip of a thousand nodes
+    #[arg(long)]
+    thousand: bool,
+}
+
+pub(crate) fn main(arguments: &Arguments) -> Result<()> {
+    let mut test = cargo::new("test");
+    test.args([
+        "--release",
+        "-p",
+        "lunatic-distributed",
+        "--no-default-features",
+    ]);
+    match arguments {
+        Arguments { thousand: true, .. } => {
+            test.args([
+                "--lib",
+                "--",
+                "--ignored",
+                "--nocapture",
+                "a_death_is_known",
+            ]);
+        }
+        Arguments { seed, seeds, .. } => {
+            test.args(["--test", "simulation", "--", "--nocapture"]);
+            test.arg("clusters_keep_their_promises");
+            if let Some(seed) = seed {
+                test.env("LUNATIC_SEED", seed.to_string());
+            }
+            if let Some(seeds) = seeds {
+                test.env("LUNATIC_SEEDS", seeds.to_string());
+            }
+        }
+    }
+    command::run(&mut test)
+}
