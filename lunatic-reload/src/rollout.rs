@@ -8,7 +8,7 @@ use lunatic_mailbox::Pid;
 
 use crate::report::{Outcome, ReloadOptions, ReloadResult};
 
-use Progress::{Arriving, Asked, Done, GoingBack, Waiting};
+use Progress::{Arriving, Asked, Done, GoingBack, Returning, Waiting};
 
 /// So many processes are asked at a time, beside those that have not come for longer
 /// than [`PATIENCE`]. One whose thread the system has stopped while it moves runs on behind
@@ -95,6 +95,8 @@ enum Progress {
         /// Whether that it has moved to the new version is still to follow.
         is_arriving: bool,
     },
+    /// It has accepted the old version again and is about to go on.
+    Returning,
     Done(Outcome),
 }
 
@@ -480,7 +482,7 @@ impl Rollout {
             Done(Outcome::Moved { .. }) => Some(GoingBack { is_arriving: false }),
             Arriving => Some(GoingBack { is_arriving: true }),
             Waiting | Asked { .. } => Some(Done(Outcome::NotAsked)),
-            GoingBack { .. } | Done(_) => None,
+            GoingBack { .. } | Returning | Done(_) => None,
         });
         let mut actions = vec![Action::GoBack];
         actions.extend(self.advance(now));
@@ -490,7 +492,7 @@ impl Rollout {
     /// Gives all members an outcome that have none.
     fn give_up(&mut self, outcome: impl Fn() -> Outcome) {
         self.change_all(|progress| match progress {
-            Done(_) | Arriving => None,
+            Done(_) | Arriving | Returning => None,
             Waiting | Asked { .. } | GoingBack { .. } => Some(Done(outcome())),
         });
     }
@@ -520,7 +522,7 @@ impl Member {
     fn outcome(&self) -> Option<&Outcome> {
         match &self.progress {
             Done(outcome) => Some(outcome),
-            Waiting | Asked { .. } | Arriving | GoingBack { .. } => None,
+            Waiting | Asked { .. } | Arriving | GoingBack { .. } | Returning => None,
         }
     }
 
@@ -544,9 +546,10 @@ impl Progress {
             (GoingBack { is_arriving: true }, Event::Moved(_)) => {
                 return (GoingBack { is_arriving: false }, false);
             }
-            (GoingBack { .. }, Event::Moved(_)) => Outcome::WentBack,
+            (GoingBack { .. }, Event::Accepted) => return (Returning, false),
+            (GoingBack { .. } | Returning, Event::Moved(_)) => Outcome::WentBack,
             (GoingBack { .. }, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
-            (GoingBack { .. }, Event::Ended(_)) => Outcome::Ended,
+            (GoingBack { .. } | Returning, Event::Ended(_)) => Outcome::Ended,
             (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), Event::Ended(failed)) => {
                 return (Done(Outcome::Ended), failed && within_trial);
             }
