@@ -546,8 +546,13 @@ impl Progress {
             (GoingBack { is_arriving: true }, Event::Moved(_)) => {
                 return (GoingBack { is_arriving: false }, false);
             }
-            (GoingBack { .. }, Event::Accepted) => return (Returning, false),
-            (GoingBack { .. } | Returning, Event::Moved(_)) => Outcome::WentBack,
+            // One that was given up may go back while others are still about to.
+            (GoingBack { .. } | Done(Outcome::Stuck { .. }), Event::Accepted) => {
+                return (Returning, false);
+            }
+            (GoingBack { .. } | Returning | Done(Outcome::Stuck { .. }), Event::Moved(_)) => {
+                Outcome::WentBack
+            }
             (GoingBack { .. }, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
             (GoingBack { .. } | Returning, Event::Ended(_)) => Outcome::Ended,
             (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), Event::Ended(failed)) => {

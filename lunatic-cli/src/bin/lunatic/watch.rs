@@ -41,6 +41,9 @@ pub(crate) fn watch(run: &Run) -> Result<ExitCode, Problem> {
             program: None,
             runs: false,
         };
+        if run.build.is_none() && !watched.path.exists() {
+            say(&watched.path, "is not there yet, and is waited for");
+        }
         let watching = async {
             watched.go_on().await;
             future::pending().await
