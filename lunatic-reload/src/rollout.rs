@@ -492,7 +492,9 @@ impl Rollout {
     /// Gives all members an outcome that have none.
     fn give_up(&mut self, outcome: impl Fn() -> Outcome) {
         self.change_all(|progress| match progress {
-            Done(_) | Arriving | Returning => None,
+            // That these have moved is told in a moment.
+            Arriving | Returning | GoingBack { is_arriving: true } => None,
+            Done(_) => None,
             Waiting | Asked { .. } | GoingBack { .. } => Some(Done(outcome())),
         });
     }

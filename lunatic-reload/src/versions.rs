@@ -610,7 +610,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
                 kind: kind.to_string(),
                 outcome,
             });
-            if report.processes.len() % PIECE == 0 {
+            if report.processes.len().is_multiple_of(PIECE) {
                 future::yield_now().await;
             }
         }
