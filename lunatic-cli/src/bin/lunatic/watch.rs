@@ -3,6 +3,7 @@
 
 mod build;
 mod files;
+mod stamp;
 
 use std::future;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 
 use crate::log_writer;
-use crate::watch::files::Stamp;
+use crate::watch::stamp::Stamp;
 
 /// How often the sources are looked at.
 const INTERVAL: Duration = Duration::from_millis(300);

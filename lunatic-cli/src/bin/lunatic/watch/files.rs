@@ -1,23 +1,16 @@
 //! Files that are looked at until they change.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use async_io::Timer;
 
 use crate::diagnosis;
 use crate::watch::build::Build;
+use crate::watch::stamp::Stamp;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// What tells that a file was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-}
 
 /// Files of modules, and perhaps a command that makes them.
 pub(crate) struct Files {
@@ -99,21 +92,5 @@ impl Files {
             }
         }
         None
-    }
-}
-
-impl Stamp {
-    /// `None` if there is no such file.
-    pub(super) fn of(path: &Path) -> Option<Stamp> {
-        fs::metadata(path)
-            .ok()
-            .map(|metadata| Stamp::new(&metadata))
-    }
-
-    pub(super) fn new(metadata: &fs::Metadata) -> Stamp {
-        Stamp {
-            modified: metadata.modified().ok(),
-            length: metadata.len(),
-        }
     }
 }
