@@ -161,6 +161,37 @@ run("groups", Count) ->
     [ok = pg:leave(bench, Member) || Member <- Members],
     since(Leave, "group-leave", Count);
 
+%% Gives servers new code, with a changed state, and the old code again. Once all are
+%% suspended before the first one changes, as release_handler does it; then one after the
+%% other, so that each is suspended as short as can be.
+run("reload", Count) ->
+    Old = server_code(1),
+    New = server_code(2),
+    load_server(Old),
+    Servers = [element(2, {ok, _} = gen_server:start(server, [], [])) || _ <- lists:seq(1, Count)],
+    Together = fun(Code) ->
+        Start = now_ns(),
+        [ok = sys:suspend(Server) || Server <- Servers],
+        load_server(Code),
+        [ok = sys:change_code(Server, server, any, []) || Server <- Servers],
+        [ok = sys:resume(Server) || Server <- Servers],
+        now_ns() - Start
+    end,
+    print("reload-together-there", 1, Together(New)),
+    print("reload-together-back", 1, Together(Old)),
+    InTurn = fun(Code, Name) ->
+        Start = now_ns(),
+        load_server(Code),
+        Pauses = [change_server(Server) || Server <- Servers],
+        print(Name, 1, now_ns() - Start),
+        Pauses
+    end,
+    There = InTurn(New, "reload-in-turn-there"),
+    Back = InTurn(Old, "reload-in-turn-back"),
+    percentiles("reload-pause", There ++ Back),
+    %% Each one has changed its state four times.
+    [{1, 4} = sys:get_state(Server) || Server <- Servers];
+
 %% Computes the Fibonacci number in the slowest way there is.
 run("fib", Index) ->
     Start = now_ns(),
@@ -175,6 +206,38 @@ start_child(Parent) ->
         Parent ! hello,
         receive _ -> ok end
     end)}.
+
+%% How long a server was suspended for the change of its code.
+change_server(Server) ->
+    Start = now_ns(),
+    ok = sys:suspend(Server),
+    ok = sys:change_code(Server, server, any, []),
+    ok = sys:resume(Server),
+    now_ns() - Start.
+
+%% A version of a server that counts how often its code has changed.
+server_code(Version) ->
+    Forms = [
+        "-module(server).",
+        "-behaviour(gen_server).",
+        "-export([init/1, handle_call/3, handle_cast/2, code_change/3]).",
+        "init([]) -> {ok, {1, 0}}.",
+        "handle_call(_, _, State) -> {reply, State, State}.",
+        "handle_cast(_, State) -> {noreply, State}.",
+        "code_change(_, {_, Changes}, _) -> {ok, {" ++ integer_to_list(Version) ++
+            ", Changes + 1}}."
+    ],
+    Parse = fun(Form) ->
+        {ok, Tokens, _} = erl_scan:string(Form),
+        {ok, Parsed} = erl_parse:parse_form(Tokens),
+        Parsed
+    end,
+    {ok, server, Code} = compile:forms(lists:map(Parse, Forms)),
+    Code.
+
+load_server(Code) ->
+    code:purge(server),
+    {module, server} = code:load_binary(server, "server.erl", Code).
 
 %% Says that it is there, and answers every message.
 spawn_answering(Parent) ->

@@ -75,14 +75,16 @@ pub use limits::Limits;
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
 pub use process_id::{InvalidProcessId, ProcessId};
 pub use reload::{
-    ModuleVersions, Others, Reload, ReloadResult, Reloaded, ReloadedProcess, VersionUse,
+    ModuleVersions, Others, Reload, ReloadProgress, ReloadResult, Reloaded, ReloadedProcess,
+    VersionUse,
 };
 pub use request::{
     Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target,
 };
 pub use response::{
     ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail,
-    ProcessEntry, ProcessPage, Refusal, RefusalKind, Response, RuntimeInfo, Stats, Usage, cut,
+    ProcessEntry, ProcessPage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, Usage,
+    cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

@@ -96,6 +96,19 @@ pub struct ReloadedProcess {
     pub pause_us: Option<u64>,
 }
 
+/// How far a reload has come that moves processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadProgress {
+    /// The name of the module.
+    pub module: String,
+    /// Of so many processes it is known what becomes of them.
+    pub seen_to: usize,
+    /// Of so many in all.
+    pub all: usize,
+    /// Whether they go back to the old version.
+    pub goes_back: bool,
+}
+
 /// The versions of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleVersions {

@@ -38,6 +38,9 @@ pub enum Request {
     /// Exchanges the code of processes. Answered by
     /// [`Response::Reloaded`](crate::Response::Reloaded).
     Reload(Reload),
+    /// How far the reloads have come that go on. No process is asked for it. Answered by
+    /// [`Response::Progress`](crate::Response::Progress).
+    Progress,
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -159,6 +162,7 @@ impl Request {
             | Request::Kill(_)
             | Request::Exit(_)
             | Request::Versions
+            | Request::Progress
             | Request::Unknown => false,
             Request::Reload(_) => true,
         }

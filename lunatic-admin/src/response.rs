@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
-use crate::reload::{ModuleVersions, Reloaded};
+use crate::reload::{ModuleVersions, ReloadProgress, Reloaded};
 
 /// A response. In JSON it has its `type`, in lower case with underscores, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub enum Response {
     Versions(Modules),
     /// To [`Request::Reload`](crate::Request::Reload).
     Reloaded(Reloaded),
+    /// To [`Request::Progress`](crate::Request::Progress).
+    Progress(Reloads),
     /// To [`Request::Inspect`](crate::Request::Inspect).
     Process(Box<ProcessDetail>),
     /// To [`Request::Stats`](crate::Request::Stats).
@@ -38,6 +40,13 @@ pub enum Response {
 pub struct Modules {
     /// They.
     pub modules: Vec<ModuleVersions>,
+}
+
+/// The reloads that go on and move processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloads {
+    /// They.
+    pub reloads: Vec<ReloadProgress>,
 }
 
 /// Why a request cannot be done.
@@ -144,6 +153,10 @@ pub struct Described {
     pub module: String,
     /// The beginning of the hash of its module.
     pub module_hash: String,
+    /// The name under which its module is reloaded, of which the hash tells the version; `None`
+    /// if it has none.
+    #[serde(default)]
+    pub module_name: Option<String>,
     /// The size of its linear memory, in bytes; `None` while its instance is being made, and
     /// if it runs and counts fuel.
     pub memory: Option<u64>,

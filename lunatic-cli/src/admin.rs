@@ -9,7 +9,7 @@ mod stats;
 use std::time::Instant;
 
 use lunatic_admin::{
-    Answer, Answering, Exit, Modules, PROTOCOL, Refusal, RefusalKind, Request, Response,
+    Answer, Answering, Exit, Modules, PROTOCOL, Refusal, RefusalKind, Reloads, Request, Response,
     RuntimeInfo, Target,
 };
 use lunatic_mailbox::Pid;
@@ -127,6 +127,10 @@ impl Admin {
             Request::Versions => {
                 let modules = reloading::versions(&self.runtime).await;
                 Ok(Response::Versions(Modules { modules }))
+            }
+            Request::Progress => {
+                let reloads = reloading::progress(&self.runtime);
+                Ok(Response::Progress(Reloads { reloads }))
             }
             Request::Reload(request) => {
                 let reloaded = reloading::reload(&self.runtime, request, bytes).await?;

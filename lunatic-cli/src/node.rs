@@ -3,7 +3,6 @@
 mod modules;
 mod remote;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +15,6 @@ use lunatic_process::{
     AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnLink, SpawnOptions,
 };
 use lunatic_wasi::Stdio;
-use parking_lot::Mutex;
 
 use crate::config::WireConfig;
 use crate::name_scope::NameScope;
@@ -33,11 +31,7 @@ pub(crate) struct ClusterNode {
     pub(crate) names: NameScope,
     modules: NodeModules,
     rights: RemoteRights,
-    /// The processes whose names in the cluster are given up when they end.
-    named: Mutex<HashMap<Pid, Vec<String>>>,
-    /// The processes that monitor nodes.
-    pub(crate) node_monitors: Mutex<HashMap<Pid, i64>>,
-    /// Those that are killed if an older claim takes their name.
+    /// Its processes, as soon as there are any.
     runtime: OnceLock<Runtime>,
 }
 
@@ -48,8 +42,6 @@ impl ClusterNode {
             names: NameScope::new(environment),
             modules: NodeModules::default(),
             rights,
-            named: Mutex::default(),
-            node_monitors: Mutex::default(),
             runtime: OnceLock::new(),
         }
     }
@@ -224,38 +216,6 @@ impl ClusterNode {
             }
         });
     }
-
-    /// A process is to give up a name in the cluster when it ends.
-    pub(crate) fn follow_name(self: &Arc<Self>, name: &str, pid: Pid) {
-        let is_new = {
-            let mut named = self.named.lock();
-            let names = named.entry(pid).or_default();
-            names.push(name.into());
-            names.len() == 1
-        };
-        let process = self.environment().and_then(|all| all.process(pid));
-        let cluster = Arc::downgrade(self);
-        let end = move || {
-            if let Some(cluster) = cluster.upgrade() {
-                let names = cluster.named.lock().remove(&pid).unwrap_or_default();
-                for name in names {
-                    cluster.node.unregister_global(&name, pid);
-                }
-            }
-        };
-        match process {
-            Some(process) if is_new => process.at_exit(move |_| end()),
-            Some(_) => {}
-            None => end(),
-        }
-    }
-
-    /// A process has given up a name in the cluster itself.
-    pub(crate) fn forget_name(&self, name: &str, pid: Pid) {
-        if let Some(names) = self.named.lock().get_mut(&pid) {
-            names.retain(|known| known != name);
-        }
-    }
 }
 
 impl LocalNode for ClusterNode {
@@ -308,12 +268,15 @@ impl LocalNode for ClusterNode {
     fn global_name_changed(&self, _: &str, _: Option<Pid>) {}
 
     fn global_name_lost(&self, name: &str, process: Pid, winner: Pid) {
-        self.forget_name(name, process);
-        self.tell_name_lost(name, process, winner);
+        let shown = lunatic_error::on_one_line(name, 100);
+        tracing::warn!(%process, %winner, "the name {shown} has gone to an older claim");
+        if let Some(process) = self.environment().and_then(|all| all.process(process)) {
+            // As OTP's `global` does by default: one of the two ends.
+            process.kill();
+        }
     }
 
     fn node_event(&self, event: NodeEvent) {
-        self.tell_node_monitors(&event);
         if event == NodeEvent::NumberTaken {
             tracing::error!(
                 "another node has the same number and has run for longer: this one leaves"
@@ -324,20 +287,6 @@ impl LocalNode for ClusterNode {
             }
         }
     }
-}
-
-impl ClusterNode {
-    /// Tells a process that its name in the cluster has gone to another one.
-    fn tell_name_lost(&self, name: &str, process: Pid, winner: Pid) {
-        let shown = lunatic_error::on_one_line(name, 100);
-        tracing::warn!(%process, %winner, "the name {shown} has gone to an older claim");
-        if let Some(process) = self.environment().and_then(|all| all.process(process)) {
-            // As OTP's `global` does by default: one of the two ends.
-            process.kill();
-        }
-    }
-
-    fn tell_node_monitors(&self, _event: &NodeEvent) {}
 }
 
 fn refuse(answer: &Answer, reason: &str) {

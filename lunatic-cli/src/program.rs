@@ -81,6 +81,8 @@ impl Default for ReplaceLimits {
 pub enum ReplaceError {
     /// Another replacement goes on.
     InProgress,
+    /// Its module has no name, and so no versions.
+    NoVersions,
     /// The new root process did not start.
     NotStarted(RootError),
     /// It ended before its first `accept`.
@@ -155,6 +157,44 @@ impl Program {
         self.shared.state.lock().running.environment.clone()
     }
 
+    /// Starts a root process as the current version of its module, when the one before has
+    /// ended. What is left of the processes of that one is killed.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplaceError`].
+    pub async fn start_again(&self, runtime: &Runtime) -> Result<Process, ReplaceError> {
+        let old = self.begin_replacing()?;
+        old.environment.shut_down().await;
+        let environment = runtime.new_environment(old.environment.id());
+        // The sockets of those that were replaced before may still be open.
+        let listeners = old.listeners.successor();
+        let root = self.shared.root.clone();
+        let root = root
+            .environment(environment.clone())
+            .listeners(listeners.clone());
+        let name = self.shared.module_name.as_deref().unwrap_or_default();
+        let started = match runtime.versions.current(name) {
+            Some(version) => {
+                let started = runtime.spawn(&version.module, root).await;
+                started.map_err(ReplaceError::NotStarted)
+            }
+            None => Err(ReplaceError::NoVersions),
+        };
+        self.settle(started.as_ref().ok(), &environment, &listeners);
+        self.shared.changed.notify(usize::MAX);
+        started
+    }
+
+    fn begin_replacing(&self) -> Result<Running, ReplaceError> {
+        let mut state = self.shared.state.lock();
+        if state.is_replacing {
+            return Err(ReplaceError::InProgress);
+        }
+        state.is_replacing = true;
+        Ok(state.running.clone())
+    }
+
     /// Waits until the root process has ended that no other has replaced.
     pub async fn wait(&self) -> ExitReason {
         loop {
@@ -214,14 +254,7 @@ impl Program {
         module: &Module<State>,
         limits: ReplaceLimits,
     ) -> Result<Process, ReplaceError> {
-        let old = {
-            let mut state = self.shared.state.lock();
-            if state.is_replacing {
-                return Err(ReplaceError::InProgress);
-            }
-            state.is_replacing = true;
-            state.running.clone()
-        };
+        let old = self.begin_replacing()?;
         let environment = runtime.new_environment(old.environment.id());
         let listeners = old.listeners.successor();
         let root = self.shared.root.clone();
@@ -291,6 +324,7 @@ impl fmt::Display for ReplaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReplaceError::InProgress => f.write_str("it is being replaced already"),
+            ReplaceError::NoVersions => f.write_str("its module has no name"),
             ReplaceError::NotStarted(_) => f.write_str("the new root process did not start"),
             ReplaceError::Ended(reason) => {
                 write!(

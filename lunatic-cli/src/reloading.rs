@@ -245,7 +245,7 @@ impl Runtime {
         new: &Version<Module<State>>,
         purge: bool,
     ) -> Result<(), ReloadFailure> {
-        let third = self.versions.third(name, new);
+        let third = self.versions.third(name, new).await;
         let Some(third) = third.map_err(ReloadFailure::Reload)? else {
             return Ok(());
         };

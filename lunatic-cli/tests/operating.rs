@@ -57,11 +57,12 @@ fn processes_are_listed_with_label_state_mailbox_and_parent() {
     let _shop = shop(&runtimes, "shop");
     let ran = runtimes.run(&["ps"]);
     let lines = lines(&ran.code(0).out);
-    assert_eq!(lines[0][..4], ["PID", "LABEL", "MODULE", "STATE"]);
+    assert_eq!(lines[0][..4], ["PID", "LABEL", "MODULE", "VERSION"]);
+    let version = lines[1][3];
+    assert_eq!(version.len(), 12);
     let expected = |pid, label, mailbox, parent| {
-        let module = lines[1][2];
         vec![
-            pid, label, module, "sleep_ms", mailbox, "64K", "-", "-", "1", parent,
+            pid, label, "shop", version, "sleep_ms", mailbox, "64K", "-", "-", "1", parent,
         ]
     };
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `lunatic reload`, `lunatic versions` and `lunatic run --watch`.
+//! `lunatic reload` and `lunatic versions`.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::process::{ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use harness::runtimes::{Running, Runtimes};
+use lunatic_admin::{Request, Response};
 use lunatic_testkit::built::rust_guest;
-use lunatic_testkit::{PATIENCE, wait_until};
+use lunatic_testkit::{PATIENCE, wait, wait_until};
 use serde_json::Value;
 
 /// A version of the program that ticks, with ten ticks in the time of one.
@@ -151,22 +151,6 @@ fn what_cannot_be_done_is_told_and_changes_nothing() {
     let dry = runtimes.run(&["reload", "ticker_v2.wat", "--dry-run"]);
     dry.code(0).prints("1 processes would move");
     program.tick("v1: tick ");
-}
-
-#[test]
-fn a_file_is_watched_and_what_does_not_load_is_left_out() {
-    let runtimes = Runtimes::new();
-    runtimes.guests.file("ticker.wat", ticker(1));
-    let mut program = Printing::start(&runtimes, &["run", "--watch", "ticker.wat"]);
-    let first = program.tick("v1: tick ");
-    runtimes.guests.file("ticker.wat", &ticker(2)[..300]);
-    thread::sleep(Duration::from_millis(500));
-    program.tick("v1: tick ");
-    runtimes.guests.file("ticker.wat", ticker(2));
-    let second = program.tick("v2: tick ");
-    assert!(second > first);
-    runtimes.guests.file("ticker.wat", ticker(1));
-    assert!(program.tick("v1: tick ") > second);
 }
 
 /// A program that offers nothing and says its version again and again.
@@ -331,4 +315,67 @@ fn an_unmodified_server_is_replaced_under_load_and_no_request_fails() {
         });
         is_over.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn processes_are_listed_with_the_name_and_the_version_of_their_module() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("ticker_v1.wat", ticker(1));
+    runtimes.guests.file("ticker_v2.wat", ticker(2));
+    let mut program = Printing::start(&runtimes, &["run", "--name", "ticker", "ticker_v1.wat"]);
+    program.tick("v1: tick ");
+    let listed = || {
+        let text = runtimes.run(&["ps"]).code(0).out.clone();
+        let words =
+            |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+        let mut lines = text.lines();
+        let (head, line) = (words(lines.next().unwrap()), words(lines.next().unwrap()));
+        assert_eq!((&*head[2], &*head[3]), ("MODULE", "VERSION"));
+        (line[2].clone(), line[3].clone())
+    };
+    let current = || {
+        let versions = json(&runtimes.run(&["versions", "--json"]).code(0).out);
+        let hash = versions["modules"][0]["current"]["hash"].as_str().unwrap();
+        hash[..12].to_owned()
+    };
+    let first = current();
+    assert_eq!(listed(), ("ticker".to_owned(), first.clone()));
+    runtimes.run(&["reload", "ticker_v2.wat"]).code(0);
+    assert_ne!(current(), first);
+    assert_eq!(listed(), ("ticker".to_owned(), current()));
+    let described = json(&runtimes.run(&["ps", "--json"]).code(0).out)[0]["described"].clone();
+    assert_eq!(described["module_name"], "ticker");
+    assert_eq!(described["module_hash"], current().as_str());
+}
+
+#[test]
+fn how_far_a_reload_has_come_is_told_while_it_goes_on() {
+    let runtimes = Runtimes::new();
+    // Its second wait is not armed: it reaches no safe point until that ends.
+    let busy = |version| {
+        let sleep = "(call $sleep_ms (i64.const 100))";
+        let longer = "(call $sleep_ms (i64.const 0)) (call $sleep_ms (i64.const 2000))";
+        ticker(version).replace(sleep, longer)
+    };
+    runtimes.guests.file("ticker_v1.wat", busy(1));
+    runtimes.guests.file("ticker_v2.wat", busy(2));
+    let mut program = Printing::start(&runtimes, &["run", "--name", "ticker", "ticker_v1.wat"]);
+    program.tick("v1: tick ");
+    let progress = || {
+        let mut client = runtimes.connect("ticker").unwrap();
+        let answer = wait("an answer", client.request(&Request::Progress));
+        match answer.unwrap() {
+            Response::Progress(told) => told.reloads,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(progress(), []);
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| runtimes.run(&["reload", "ticker_v2.wat"]));
+        wait_until("the reload", || !progress().is_empty());
+        let told = &progress()[0];
+        assert_eq!((&*told.module, told.seen_to, told.all), ("ticker", 0, 1));
+        reload.join().unwrap().code(0);
+    });
+    assert_eq!(progress(), []);
 }

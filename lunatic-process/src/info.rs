@@ -58,6 +58,9 @@ pub struct Inspection {
     pub module: String,
     /// The hash of its module, in hexadecimal digits.
     pub module_hash: String,
+    /// The name under which its module was loaded, of which it is a version; `None` if it has
+    /// none.
+    pub version_of: Option<Arc<str>>,
     /// The size of its linear memory, in bytes; 0 while its instance is being made,
     /// and if it was running and counts fuel.
     pub memory: u64,
@@ -101,6 +104,7 @@ impl Inspection {
         Inspection {
             module,
             module_hash,
+            version_of: None,
             memory,
             waiting_in: None,
             backtrace: Vec::new(),

@@ -179,11 +179,11 @@ async fn accept<T: ReloadHost>(mut caller: Caller<'_, T>) -> Result<()> {
     let Some((member, hand_over)) = arrival else {
         return Err(Misuse::refused("only an entry that has not accepted yet can accept").into());
     };
-    let pause = hand_over.began.elapsed();
     member
-        .moved(&hand_over.target, pause)
+        .accepts(&hand_over.target)
         .map_err(|error| Misuse::refused(error.to_string()))?;
     exchange::take_over(&mut caller).await;
+    member.moved(hand_over.began.elapsed());
     Ok(())
 }
 

@@ -34,7 +34,7 @@ mod versions;
 
 pub use entries::Entries;
 pub use report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
-pub use rollout::{Action, Event, Rollout};
+pub use rollout::{Action, Event, ProgressCount, Rollout};
 pub use versions::{
     Member, MissingEntry, NamedVersions, NotWanted, ReloadError, Target, Version, Versions,
 };

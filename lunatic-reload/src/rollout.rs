@@ -8,11 +8,12 @@ use lunatic_mailbox::Pid;
 
 use crate::report::{Outcome, ReloadOptions, ReloadResult};
 
-use Progress::{Asked, Done, GoingBack, Waiting};
+use Progress::{Arriving, Asked, Done, GoingBack, Returning, Waiting};
 
 /// So many processes are asked at a time, beside those that have not come for longer
-/// than [`PATIENCE`].
-const BATCH: usize = 64;
+/// than [`PATIENCE`]. One whose thread the system has stopped while it moves runs on behind
+/// the others that are asked, so these are few.
+const BATCH: usize = 16;
 
 /// A process that has been asked for so long is not waited for before others are asked.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -36,8 +37,8 @@ pub struct Rollout {
     /// How many members have no outcome yet.
     open: usize,
     kinds: BTreeMap<Arc<str>, Kind>,
-    /// Those that may be asked when there is room; the oldest processes first.
-    queue: BTreeSet<Pid>,
+    /// The kinds of those that may be asked when there is room, each once; in turn.
+    queue: VecDeque<Arc<str>>,
     /// Those that have been asked within [`PATIENCE`].
     recent: VecDeque<(Instant, Pid)>,
     /// How many members are waited for before others are asked.
@@ -53,8 +54,10 @@ struct Kind {
     is_proven: bool,
     /// Which was asked to go first, and when; `None` if none is on its way.
     first: Option<(Instant, Pid)>,
-    /// Those that wait until one has moved.
+    /// Those that have not been asked; the oldest processes are the first.
     waiting: BTreeSet<Pid>,
+    /// Whether it is in the queue.
+    is_queued: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +89,26 @@ enum Progress {
         /// Whether it is waited for before others are asked.
         is_awaited: bool,
     },
-    GoingBack,
+    /// It has accepted and is about to go on: that it has moved follows.
+    Arriving,
+    GoingBack {
+        /// Whether that it has moved to the new version is still to follow.
+        is_arriving: bool,
+    },
+    /// It has accepted the old version again and is about to go on.
+    Returning,
     Done(Outcome),
+}
+
+/// How far a reload has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgressCount {
+    /// Of so many processes it is known what becomes of them.
+    pub seen_to: usize,
+    /// Of so many in all.
+    pub all: usize,
+    /// Whether they go back to the old version.
+    pub goes_back: bool,
 }
 
 /// What happens to a process.
@@ -96,7 +117,11 @@ pub enum Event {
     /// It offers itself as one of this kind, and does not run the version that is to
     /// become current, which has an entry for it.
     Offered(Arc<str>),
-    /// It runs another version now: the new one, or, if it was to go back, the old one.
+    /// It will run another version in a moment. That it has moved follows, or that it has
+    /// ended.
+    Accepted,
+    /// It runs another version now: the new one, or, if it was to go back, the old one. It
+    /// has run neither for so long.
     Moved(Duration),
     /// An attempt has failed.
     Failed(String),
@@ -127,23 +152,41 @@ impl Rollout {
         options: ReloadOptions,
         members: impl IntoIterator<Item = (Pid, Arc<str>)>,
     ) -> (Rollout, Vec<Action>) {
-        let mut rollout = Rollout {
+        let mut rollout = Rollout::new(now, options);
+        for (pid, kind) in members {
+            rollout.add_first(pid, kind);
+        }
+        let actions = rollout.start(now);
+        (rollout, actions)
+    }
+
+    /// A reload of no process.
+    ///
+    /// - `now`: the time.
+    pub(crate) fn new(now: Instant, options: ReloadOptions) -> Rollout {
+        Rollout {
             options,
             began: now,
             phase: Phase::Forward,
             members: BTreeMap::new(),
             open: 0,
             kinds: BTreeMap::new(),
-            queue: BTreeSet::new(),
+            queue: VecDeque::new(),
             recent: VecDeque::new(),
             awaited: 0,
             last_move: now,
-        };
-        for (pid, kind) in members {
-            rollout.add(pid, kind, false);
         }
-        let actions = rollout.advance(now);
-        (rollout, actions)
+    }
+
+    /// Adds a process that is to move, before it is [started](Rollout::start).
+    pub(crate) fn add_first(&mut self, pid: Pid, kind: Arc<str>) {
+        self.add(pid, kind, false);
+    }
+
+    /// Returns what is to be done first.
+    pub(crate) fn start(&mut self, now: Instant) -> Vec<Action> {
+        (self.began, self.last_move) = (now, now);
+        self.advance(now)
     }
 
     /// Tells what has happened to a process.
@@ -165,7 +208,9 @@ impl Rollout {
             self.last_move = now;
             self.prove(&kind);
         }
-        self.forget_first(pid, &kind);
+        if progress != Arriving {
+            self.forget_first(pid, &kind);
+        }
         self.set(pid, progress);
         let is_forward = matches!(self.phase, Phase::Forward | Phase::Trial { .. });
         if must_go_back && is_forward && !self.options.keep_going {
@@ -177,6 +222,16 @@ impl Rollout {
     /// Looks at the time; to be called some ten times in a second.
     pub fn tick(&mut self, now: Instant) -> Vec<Action> {
         self.advance(now)
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> ProgressCount {
+        let all = self.members.len();
+        ProgressCount {
+            seen_to: all - self.open,
+            all,
+            goes_back: self.goes_back(),
+        }
     }
 
     /// Whether the processes go back to the old version.
@@ -201,6 +256,17 @@ impl Rollout {
             (false, 0, _) => ReloadResult::Unchanged,
             _ => ReloadResult::Partly,
         }
+    }
+
+    /// What has become of each process; the rest of the reload is forgotten on the way.
+    pub(crate) fn into_outcomes(self) -> impl Iterator<Item = (Pid, Arc<str>, Outcome)> {
+        self.members.into_iter().map(|(pid, member)| {
+            let outcome = match member.progress {
+                Done(outcome) => outcome,
+                _ => Outcome::NotAsked,
+            };
+            (pid, member.kind, outcome)
+        })
     }
 
     /// What has become of each process.
@@ -229,10 +295,10 @@ impl Rollout {
 
     fn add(&mut self, pid: Pid, kind: Arc<str>, is_late_comer: bool) {
         let of_kind = self.kinds.entry(kind.clone()).or_default();
-        match of_kind.is_proven {
-            true => self.queue.insert(pid),
-            false => of_kind.waiting.insert(pid),
-        };
+        of_kind.waiting.insert(pid);
+        if of_kind.is_proven {
+            self.enqueue(&kind);
+        }
         let member = Member {
             kind,
             progress: Waiting,
@@ -254,11 +320,11 @@ impl Rollout {
         let Some(member) = self.members.get_mut(&pid) else {
             return;
         };
-        if member.progress == Waiting && progress != Waiting {
-            self.queue.remove(&pid);
-            if let Some(kind) = self.kinds.get_mut(&member.kind) {
-                kind.waiting.remove(&pid);
-            }
+        if member.progress == Waiting
+            && progress != Waiting
+            && let Some(kind) = self.kinds.get_mut(&member.kind)
+        {
+            kind.waiting.remove(&pid);
         }
         let has_come_and_gone = member.is_late_comer && progress == Done(Outcome::Ended);
         self.open -= usize::from(member.outcome().is_none());
@@ -286,15 +352,41 @@ impl Rollout {
     fn prove(&mut self, kind: &Arc<str>) {
         if let Some(kind) = self.kinds.get_mut(kind) {
             kind.is_proven = true;
-            self.queue.append(&mut kind.waiting);
         }
+        self.enqueue(kind);
+    }
+
+    /// Those of a kind may be asked.
+    fn enqueue(&mut self, name: &Arc<str>) {
+        if let Some(kind) = self.kinds.get_mut(name)
+            && !kind.is_queued
+            && !kind.waiting.is_empty()
+        {
+            kind.is_queued = true;
+            self.queue.push_back(name.clone());
+        }
+    }
+
+    /// The next one that may be asked.
+    fn next_in_turn(&mut self) -> Option<Pid> {
+        while let Some(name) = self.queue.pop_front() {
+            let Some(kind) = self.kinds.get_mut(&name) else {
+                continue;
+            };
+            kind.is_queued = false;
+            if let Some(pid) = kind.waiting.pop_first() {
+                self.enqueue(&name);
+                return Some(pid);
+            }
+        }
+        None
     }
 
     /// Does what the time allows.
     fn advance(&mut self, now: Instant) -> Vec<Action> {
         match self.phase {
             Phase::Forward => self.go_forward(now),
-            Phase::Trial { until } if now >= until => self.finish(),
+            Phase::Trial { until } if now >= until && self.open == 0 => self.finish(),
             Phase::Back { until } => {
                 if now >= until {
                     self.give_up(|| Outcome::Stuck {
@@ -319,8 +411,12 @@ impl Rollout {
         self.ask_first_ones(now, &mut asked);
         let all_proven = self.kinds.values().all(|kind| kind.is_proven);
         let may_follow = all_proven || now.duration_since(self.began) >= PATIENCE;
-        while may_follow && self.awaited < BATCH {
-            let Some(pid) = self.queue.pop_first() else {
+        let batch = std::env::var("BATCH")
+            .ok()
+            .and_then(|b| b.parse().ok())
+            .unwrap_or(BATCH);
+        while may_follow && self.awaited < batch {
+            let Some(pid) = self.next_in_turn() else {
                 break;
             };
             self.ask(now, pid, &mut asked);
@@ -383,9 +479,10 @@ impl Rollout {
         let until = now + self.options.timeout.min(LONGEST);
         self.phase = Phase::Back { until };
         self.change_all(|progress| match progress {
-            Done(Outcome::Moved { .. }) => Some(GoingBack),
+            Done(Outcome::Moved { .. }) => Some(GoingBack { is_arriving: false }),
+            Arriving => Some(GoingBack { is_arriving: true }),
             Waiting | Asked { .. } => Some(Done(Outcome::NotAsked)),
-            GoingBack | Done(_) => None,
+            GoingBack { .. } | Returning | Done(_) => None,
         });
         let mut actions = vec![Action::GoBack];
         actions.extend(self.advance(now));
@@ -395,8 +492,10 @@ impl Rollout {
     /// Gives all members an outcome that have none.
     fn give_up(&mut self, outcome: impl Fn() -> Outcome) {
         self.change_all(|progress| match progress {
+            // That these have moved is told in a moment.
+            Arriving | Returning | GoingBack { is_arriving: true } => None,
             Done(_) => None,
-            Waiting | Asked { .. } | GoingBack => Some(Done(outcome())),
+            Waiting | Asked { .. } | GoingBack { .. } => Some(Done(outcome())),
         });
     }
 
@@ -425,7 +524,7 @@ impl Member {
     fn outcome(&self) -> Option<&Outcome> {
         match &self.progress {
             Done(outcome) => Some(outcome),
-            Waiting | Asked { .. } | GoingBack => None,
+            Waiting | Asked { .. } | Arriving | GoingBack { .. } | Returning => None,
         }
     }
 
@@ -440,11 +539,24 @@ impl Progress {
     /// - `within_trial`: whether the process has moved and may not fail yet.
     fn after(self, event: Event, within_trial: bool) -> (Progress, bool) {
         // One that is late may come while others are on trial.
-        let is_ahead = matches!(self, Waiting | Asked { .. } | Done(Outcome::Late));
+        let is_ahead = matches!(
+            self,
+            Waiting | Asked { .. } | Arriving | Done(Outcome::Late)
+        );
         let next = match (self, event) {
-            (GoingBack, Event::Moved(_)) => Outcome::WentBack,
-            (GoingBack, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
-            (GoingBack, Event::Ended(_)) => Outcome::Ended,
+            (_, Event::Accepted) if is_ahead => return (Arriving, false),
+            (GoingBack { is_arriving: true }, Event::Moved(_)) => {
+                return (GoingBack { is_arriving: false }, false);
+            }
+            // One that was given up may go back while others are still about to.
+            (GoingBack { .. } | Done(Outcome::Stuck { .. }), Event::Accepted) => {
+                return (Returning, false);
+            }
+            (GoingBack { .. } | Returning | Done(Outcome::Stuck { .. }), Event::Moved(_)) => {
+                Outcome::WentBack
+            }
+            (GoingBack { .. }, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
+            (GoingBack { .. } | Returning, Event::Ended(_)) => Outcome::Ended,
             (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), Event::Ended(failed)) => {
                 return (Done(Outcome::Ended), failed && within_trial);
             }

@@ -1,9 +1,10 @@
 //! The versions of modules, and the processes that offer to move between them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::mem;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::entries::Entries;
 use crate::report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
-use crate::rollout::{Action, Event, Rollout};
+use crate::rollout::{Action, Event, ProgressCount, Rollout};
 
 /// One version of a module.
 #[derive(Debug, Clone)]
@@ -50,9 +51,24 @@ struct Named<M> {
 struct State<M> {
     current: Version<M>,
     old: Option<Version<M>>,
-    members: HashMap<Pid, Arc<Member<M>>>,
-    /// While a reload goes on.
+    members: BTreeMap<Pid, Arc<Member<M>>>,
+    /// How many of them offer themselves.
+    offering: usize,
+    /// Whether a reload goes on: no other one can begin.
+    is_reloading: bool,
+    /// While it moves processes.
     ongoing: Option<Ongoing<M>>,
+    /// What has happened while it was looked who is to move.
+    meanwhile: Option<BTreeMap<Pid, Meanwhile>>,
+}
+
+/// What has happened to a process before the reload could be told of it.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    /// It has offered itself, or does so no longer.
+    Offered,
+    /// It has ended; whether by a failure.
+    Ended(bool),
 }
 
 /// A reload that goes on.
@@ -108,6 +124,8 @@ pub struct NamedVersions<M> {
     pub offering: usize,
     /// Whether a reload goes on.
     pub is_reloading: bool,
+    /// How far it has come, while it moves processes.
+    pub progress: Option<ProgressCount>,
 }
 
 /// Why a reload did not begin.
@@ -150,6 +168,9 @@ pub struct MissingEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotWanted;
 
+/// So many members are seen to at a time, before others run.
+const PIECE: usize = 256;
+
 /// How often a reload looks at the time.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -169,8 +190,11 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
             let state = State {
                 current: version.clone(),
                 old: None,
-                members: HashMap::new(),
+                members: BTreeMap::new(),
+                offering: 0,
+                is_reloading: false,
                 ongoing: None,
+                meanwhile: None,
             };
             let named = Named {
                 name: name.clone(),
@@ -204,9 +228,18 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
     /// The hash of the old version of a module, and the processes that offer themselves.
     pub fn old_and_offering(&self, name: &str) -> Option<([u8; 32], HashSet<Pid>)> {
         let named = self.named(name).ok()?;
-        let state = named.state.lock();
-        let old = state.old.as_ref()?.hash;
-        Some((old, state.offering().map(|(pid, _)| *pid).collect()))
+        let old = named.state.lock().old.as_ref()?.hash;
+        let mut offering = HashSet::new();
+        let mut last = None;
+        loop {
+            let piece = named.state.lock().piece(last);
+            let Some(member) = piece.last() else {
+                return Some((old, offering));
+            };
+            last = Some(member.process.id());
+            let piece = piece.iter().filter(|member| member.offers());
+            offering.extend(piece.map(|member| member.process.id()));
+        }
     }
 
     /// All modules, in the order of their names.
@@ -223,7 +256,7 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         if let Ok(named) = self.named(name) {
             let mut state = named.state.lock();
             let is_old = state.old.as_ref().is_some_and(|old| old.hash == *hash);
-            let forgotten = match is_old && state.ongoing.is_none() {
+            let forgotten = match is_old && !state.is_reloading {
                 true => state.old.take(),
                 false => None,
             };
@@ -282,13 +315,13 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         options: ReloadOptions,
     ) -> Result<Report, ReloadError> {
         let named = self.named(name)?;
-        let (sender, actions) = async_channel::unbounded();
-        let report = match named.begin(&version, options, sender)? {
-            Begun::Report(report) => return Ok(report),
-            Begun::Rollout(report) => report,
-        };
-        named.drive(&actions).await;
-        Ok(named.finish(report, &version.hash))
+        let report = named.begin(&version)?;
+        if report.from == report.to {
+            return Ok(report);
+        }
+        let report = named.move_all(report, &version, options).await;
+        named.end();
+        report
     }
 
     /// What a reload would drop: the version before the current one, unless it is the
@@ -297,18 +330,26 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
     /// # Errors
     ///
     /// What the reload would fail with when nobody runs that version any more.
-    pub fn third(&self, name: &str, new: &Version<M>) -> Result<Option<Version<M>>, ReloadError> {
+    pub async fn third(
+        &self,
+        name: &str,
+        new: &Version<M>,
+    ) -> Result<Option<Version<M>>, ReloadError> {
         let named = self.named(name)?;
-        let state = named.state.lock();
-        if state.ongoing.is_some() {
-            return Err(ReloadError::InProgress(named.name.to_string()));
-        }
-        if state.current.hash == new.hash {
-            return Ok(None);
-        }
-        let third = state.old.as_ref().filter(|old| old.hash != new.hash);
-        state.movable(new, third.map(|third| third.hash))?;
-        Ok(third.cloned())
+        let third = {
+            let state = named.state.lock();
+            if state.is_reloading {
+                return Err(ReloadError::InProgress(named.name.to_string()));
+            }
+            if state.current.hash == new.hash {
+                return Ok(None);
+            }
+            let third = state.old.as_ref().filter(|old| old.hash != new.hash);
+            third.cloned()
+        };
+        let ended = third.as_ref().map(|third| third.hash);
+        named.movable(new, ended).await?;
+        Ok(third)
     }
 
     fn named(&self, name: &str) -> Result<Arc<Named<M>>, ReloadError> {
@@ -324,77 +365,175 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
     }
 }
 
-/// What the beginning of a reload has come to.
-enum Begun {
-    /// Nothing more is to be done.
-    Report(Report),
-    /// Processes move.
-    Rollout(Report),
-}
-
 impl<M: Clone + Send + Sync + 'static> Named<M> {
     fn describe(&self) -> NamedVersions<M> {
         let state = self.state.lock();
+        let ongoing = state.ongoing.as_ref();
         NamedVersions {
             name: self.name.clone(),
             current: state.current.clone(),
             old: state.old.clone(),
-            offering: state.offering().count(),
-            is_reloading: state.ongoing.is_some(),
+            offering: state.offering,
+            is_reloading: state.is_reloading,
+            progress: ongoing.map(|ongoing| ongoing.rollout.progress()),
         }
     }
 
-    /// Looks what each process would do, makes the version the current one, and asks the
-    /// first processes.
-    fn begin(
-        &self,
-        version: &Version<M>,
-        options: ReloadOptions,
-        sender: Sender<Action>,
-    ) -> Result<Begun, ReloadError> {
+    /// Begins a reload: no other one can begin until its [`end`](Named::end). But if the
+    /// version is the current one, none begins.
+    fn begin(&self, version: &Version<M>) -> Result<Report, ReloadError> {
         let mut state = self.state.lock();
-        if state.ongoing.is_some() {
+        if state.is_reloading {
             return Err(ReloadError::InProgress(self.name.to_string()));
         }
-        let mut report = Report {
+        if state.current.hash != version.hash {
+            state.is_reloading = true;
+            state.meanwhile = Some(BTreeMap::new());
+        }
+        Ok(Report {
             name: self.name.to_string(),
             from: hex(&state.current.hash),
             to: hex(&version.hash),
             result: ReloadResult::Unchanged,
             processes: Vec::new(),
-        };
-        if state.current.hash == version.hash {
-            return Ok(Begun::Report(report));
-        }
-        let movable = state.movable(version, None)?;
+        })
+    }
+
+    /// No reload goes on any more.
+    fn end(&self) {
+        let mut state = self.state.lock();
+        state.is_reloading = false;
+        let forgotten = state.meanwhile.take();
+        drop(state);
+        drop(forgotten);
+    }
+
+    /// Looks what each process would do, makes the version the current one, and moves the
+    /// processes. What there is to do for each of them is done in pieces.
+    async fn move_all(
+        &self,
+        mut report: Report,
+        version: &Version<M>,
+        options: ReloadOptions,
+    ) -> Result<Report, ReloadError> {
+        let movable = self.movable(version, None).await?;
         if options.dry_run {
+            let movable = movable.into_iter();
             report.processes = movable
-                .into_iter()
                 .map(|(pid, kind)| ProcessReport {
                     pid,
                     kind: kind.to_string(),
                     outcome: Outcome::NotAsked,
                 })
                 .collect();
-            return Ok(Begun::Report(report));
+            return Ok(report);
         }
+        self.for_each_piece(|members| {
+            for member in members {
+                member.is_wanted.store(false, Ordering::Relaxed);
+                member.state.lock().refused = None;
+            }
+        })
+        .await;
+        let mut rollout = Rollout::new(Instant::now(), options);
+        for (number, (pid, kind)) in movable.into_iter().enumerate() {
+            rollout.add_first(pid, kind);
+            if number % PIECE == PIECE - 1 {
+                future::yield_now().await;
+            }
+        }
+        let (sender, actions) = async_channel::unbounded();
+        let dropped = self.switch(version, rollout, sender);
+        // It may be the last handle of a module.
+        drop(dropped);
+        self.drive(&actions).await;
+        Ok(self.finish(report, &version.hash).await)
+    }
+
+    /// Makes the version the current one, and asks the first processes. Returns the version
+    /// that is the old one no longer.
+    fn switch(
+        &self,
+        version: &Version<M>,
+        mut rollout: Rollout,
+        sender: Sender<Action>,
+    ) -> Option<Version<M>> {
+        let mut state = self.state.lock();
         let previous = mem::replace(&mut state.current, version.clone());
         let dropped = state.old.replace(previous.clone());
-        for member in state.members.values() {
-            member.is_wanted.store(false, Ordering::Relaxed);
-            member.state.lock().refused = None;
+        let now = Instant::now();
+        let mut actions = rollout.start(now);
+        for (pid, meanwhile) in state.meanwhile.take().into_iter().flatten() {
+            let member = state.members.get(&pid);
+            let event = match meanwhile {
+                Meanwhile::Offered => member.and_then(|member| member.event_of_offer(version)),
+                Meanwhile::Ended(failed) => Some(Event::Ended(failed)),
+            };
+            if let Some(event) = event {
+                actions.extend(rollout.handle(now, pid, event));
+            }
         }
-        let (rollout, first) = Rollout::begin(Instant::now(), options, movable);
         state.ongoing = Some(Ongoing {
             rollout,
             actions: sender,
             previous,
         });
-        state.take_actions(first);
-        drop(state);
-        // It may be the last handle of a module.
-        drop(dropped);
-        Ok(Begun::Rollout(report))
+        state.take_actions(actions);
+        dropped
+    }
+
+    /// Does something with all members, a piece of them at a time, between which others run.
+    async fn for_each_piece(&self, mut each: impl FnMut(&[Arc<Member<M>>])) {
+        // Those that join meanwhile come last; they could go on joining.
+        let end = self.state.lock().members.keys().next_back().copied();
+        let mut last = None;
+        while last < end {
+            let piece = self.state.lock().piece(last);
+            let Some(member) = piece.last() else {
+                return;
+            };
+            last = Some(member.process.id());
+            each(&piece);
+            drop(piece);
+            future::yield_now().await;
+        }
+    }
+
+    /// The processes that would move to a version, in the order of their ids, with their
+    /// kinds.
+    ///
+    /// - `ended`: the hash of a version whose processes are ended before.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::NoEntry`].
+    async fn movable(
+        &self,
+        version: &Version<M>,
+        ended: Option<[u8; 32]>,
+    ) -> Result<Vec<(Pid, Arc<str>)>, ReloadError> {
+        let mut missing: HashMap<(Arc<str>, i64), usize> = HashMap::new();
+        let mut movable = Vec::new();
+        self.for_each_piece(|members| {
+            for member in members {
+                let offered = member.state.lock();
+                let Some((kind, written)) = &offered.offer else {
+                    continue;
+                };
+                if offered.runs == version.hash || Some(offered.runs) == ended {
+                    continue;
+                }
+                match version.entries.best(kind, *written) {
+                    Some(_) => movable.push((member.process.id(), kind.clone())),
+                    None => *missing.entry((kind.clone(), *written)).or_default() += 1,
+                }
+            }
+        })
+        .await;
+        match missing.is_empty() {
+            true => Ok(movable),
+            false => Err(no_entry(missing)),
+        }
     }
 
     /// Lets the reload go on until it is over.
@@ -409,7 +548,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
             };
             match future::or(next, tick).await {
                 Some(Action::Finish) => return,
-                Some(Action::GoBack) => self.go_back(),
+                Some(Action::GoBack) => self.go_back().await,
                 Some(Action::Ask(pid)) => self.want(pid),
                 None => self.tick(),
             }
@@ -425,17 +564,19 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     }
 
     /// The version before is the current one again: who runs another one is wanted.
-    fn go_back(&self) {
-        let mut state = self.state.lock();
-        let members: Vec<_> = state.members.values().cloned().collect();
-        for member in &members {
-            member.state.lock().refused = None;
-            if state.settle(member) == Settled::WithoutEntry {
-                state.tell(member.process.id(), without_entry());
+    async fn go_back(&self) {
+        self.for_each_piece(|members| {
+            let mut state = self.state.lock();
+            for member in members {
+                member.state.lock().refused = None;
+                if state.settle(member) == Settled::WithoutEntry {
+                    state.tell(member.process.id(), without_entry());
+                }
             }
-        }
-        drop(state);
-        wake(&members);
+            drop(state);
+            wake(members);
+        })
+        .await;
     }
 
     /// Lets a process move at its next safe point.
@@ -454,34 +595,47 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     /// version.
     ///
     /// - `new`: the hash of the version that was to become current.
-    fn finish(&self, mut report: Report, new: &[u8; 32]) -> Report {
-        let mut state = self.state.lock();
-        let Some(ongoing) = state.ongoing.take() else {
+    async fn finish(&self, mut report: Report, new: &[u8; 32]) -> Report {
+        let (ongoing, is_current) = {
+            let mut state = self.state.lock();
+            (state.ongoing.take(), state.current.hash == *new)
+        };
+        let Some(Ongoing { rollout, .. }) = ongoing else {
             return report;
         };
-        let outcomes = ongoing.rollout.outcomes();
-        report.processes = outcomes
-            .map(|(pid, kind, outcome)| ProcessReport {
+        report.result = rollout.result(is_current);
+        for (pid, kind, outcome) in rollout.into_outcomes() {
+            report.processes.push(ProcessReport {
                 pid,
                 kind: kind.to_string(),
                 outcome,
-            })
-            .collect();
-        report.result = ongoing.rollout.result(state.current.hash == *new);
-        let members: Vec<_> = state.members.values().cloned().collect();
-        for member in &members {
-            state.settle(member);
+            });
+            if report.processes.len().is_multiple_of(PIECE) {
+                future::yield_now().await;
+            }
         }
-        drop(state);
-        drop(ongoing);
-        wake(&members);
+        self.for_each_piece(|members| {
+            let state = self.state.lock();
+            for member in members {
+                state.settle(member);
+            }
+            drop(state);
+            wake(members);
+        })
+        .await;
         report
     }
 
     fn ended(&self, pid: Pid, reason: &ExitReason) {
         let mut state = self.state.lock();
         let removed = state.members.remove(&pid);
+        if removed.as_ref().is_some_and(|member| member.offers()) {
+            state.offering -= 1;
+        }
         let failed = matches!(reason, ExitReason::Failed(_));
+        if let Some(meanwhile) = &mut state.meanwhile {
+            meanwhile.insert(pid, Meanwhile::Ended(failed));
+        }
         state.tell(pid, Event::Ended(failed));
         drop(state);
         drop(removed);
@@ -503,45 +657,12 @@ impl<M> State<M> {
             .find(|version| version.hash == *hash)
     }
 
-    /// The members that offer themselves.
-    fn offering(&self) -> impl Iterator<Item = (&Pid, &Arc<Member<M>>)> {
-        let members = self.members.iter();
-        members.filter(|(_, member)| member.state.lock().offer.is_some())
-    }
-
-    /// The processes that would move to a version, in the order of their ids, with their
-    /// kinds.
-    ///
-    /// - `ended`: the hash of a version whose processes are ended before.
-    ///
-    /// # Errors
-    ///
-    /// [`ReloadError::NoEntry`].
-    fn movable(
-        &self,
-        version: &Version<M>,
-        ended: Option<[u8; 32]>,
-    ) -> Result<Vec<(Pid, Arc<str>)>, ReloadError> {
-        let mut missing: HashMap<(Arc<str>, i64), usize> = HashMap::new();
-        let mut movable = Vec::new();
-        for (pid, member) in &self.members {
-            let offered = member.state.lock();
-            let Some((kind, written)) = &offered.offer else {
-                continue;
-            };
-            if offered.runs == version.hash || Some(offered.runs) == ended {
-                continue;
-            }
-            match version.entries.best(kind, *written) {
-                Some(_) => movable.push((*pid, kind.clone())),
-                None => *missing.entry((kind.clone(), *written)).or_default() += 1,
-            }
-        }
-        if !missing.is_empty() {
-            return Err(no_entry(missing));
-        }
-        movable.sort();
-        Ok(movable)
+    /// The next members behind the last one that was seen to.
+    fn piece(&self, last: Option<Pid>) -> Vec<Arc<Member<M>>> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.members.range((from, Bound::Unbounded));
+        let piece = behind.take(PIECE).map(|(_, member)| member.clone());
+        piece.collect()
     }
 
     /// Decides whether a process is wanted while no reload asks one after the other.
@@ -601,6 +722,13 @@ enum Settled {
     Refused,
 }
 
+impl<M> Member<M> {
+    /// Whether the process offers itself.
+    fn offers(&self) -> bool {
+        self.state.lock().offer.is_some()
+    }
+}
+
 impl<M: Clone + Send + Sync + 'static> Member<M> {
     /// Whether the process is to move at its next safe point.
     #[inline]
@@ -615,10 +743,15 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
             return;
         };
         let mut state = named.state.lock();
-        self.state.lock().offer = offer.clone();
+        let pid = self.process.id();
+        let before = mem::replace(&mut self.state.lock().offer, offer.clone());
+        state.offering += usize::from(offer.is_some());
+        state.offering -= usize::from(before.is_some());
+        if let Some(meanwhile) = &mut state.meanwhile {
+            meanwhile.insert(pid, Meanwhile::Offered);
+        }
         let was_wanted = self.is_wanted();
         let settled = state.settle(self);
-        let pid = self.process.id();
         match (settled, offer) {
             (Settled::Wanted, Some((kind, _))) if state.moves_one_by_one() => {
                 // It waits until it is asked, unless it was.
@@ -626,12 +759,25 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
                 state.tell(pid, Event::Offered(kind));
             }
             (Settled::WithoutEntry, _) => state.tell(pid, without_entry()),
-            (Settled::WithoutOffer, _) => {
-                let why = "it offers itself no longer".to_owned();
-                state.tell(pid, Event::Declined(why));
-            }
+            (Settled::WithoutOffer, _) => state.tell(pid, without_offer()),
             _ => {}
         }
+    }
+
+    /// What a reload to a version is told that has not been told of an offer; nothing of one
+    /// that runs it.
+    fn event_of_offer(&self, version: &Version<M>) -> Option<Event> {
+        let own = self.state.lock();
+        if own.runs == version.hash {
+            return None;
+        }
+        Some(match &own.offer {
+            None => without_offer(),
+            Some((kind, written)) => match version.entries.best(kind, *written) {
+                None => without_entry(),
+                Some(_) => Event::Offered(kind.clone()),
+            },
+        })
     }
 
     /// Where the process is to move; `None` if it is not.
@@ -678,15 +824,13 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         state.tell(self.process.id(), event);
     }
 
-    /// The process runs another version from now on, and does not offer itself until it
-    /// does so again.
-    ///
-    /// - `pause`: how long it ran neither the one nor the other.
+    /// The process will run another version in a moment, and does not offer itself until it
+    /// does so again. That it has [`moved`](Member::moved) has to follow.
     ///
     /// # Errors
     ///
     /// [`NotWanted`] if that version is not the current one any more.
-    pub fn moved(&self, to: &[u8; 32], pause: Duration) -> Result<(), NotWanted> {
+    pub fn accepts(&self, to: &[u8; 32]) -> Result<(), NotWanted> {
         let named = self.named.upgrade().ok_or(NotWanted)?;
         let mut state = named.state.lock();
         if state.current.hash != *to || !self.is_wanted() {
@@ -694,12 +838,22 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         }
         let mut own = self.state.lock();
         own.runs = *to;
-        own.offer = None;
         own.refused = None;
+        state.offering -= usize::from(own.offer.take().is_some());
         drop(own);
         self.is_wanted.store(false, Ordering::Release);
-        state.tell(self.process.id(), Event::Moved(pause));
+        state.tell(self.process.id(), Event::Accepted);
         Ok(())
+    }
+
+    /// The process runs the version that it has accepted.
+    ///
+    /// - `pause`: how long it ran neither the one nor the other.
+    pub fn moved(&self, pause: Duration) {
+        if let Some(named) = self.named.upgrade() {
+            let mut state = named.state.lock();
+            state.tell(self.process.id(), Event::Moved(pause));
+        }
     }
 }
 
@@ -713,6 +867,10 @@ fn wake<M>(members: &[Arc<Member<M>>]) {
 
 fn without_entry() -> Event {
     Event::Declined("the current version has no entry for its kind".to_owned())
+}
+
+fn without_offer() -> Event {
+    Event::Declined("it offers itself no longer".to_owned())
 }
 
 fn no_entry(missing: HashMap<(Arc<str>, i64), usize>) -> ReloadError {

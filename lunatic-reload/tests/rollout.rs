@@ -14,7 +14,7 @@ use proptest::prelude::*;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// So many are asked at a time, beside one of each kind that goes first.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 
 const KINDS: usize = 4;
 
@@ -28,6 +28,9 @@ enum Step {
     Time(u64),
     /// A process that is wanted moves, fails or declines.
     Moves(usize),
+    /// It moves in two steps, between which others do something.
+    Accepts(usize),
+    Arrives(usize),
     Fails(usize),
     Declines(usize),
     /// All that are wanted move.
@@ -43,6 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..150_u64).prop_map(Step::Time),
         6 => any::<usize>().prop_map(Step::Moves),
+        3 => any::<usize>().prop_map(Step::Accepts),
+        3 => any::<usize>().prop_map(Step::Arrives),
         2 => Just(Step::AllMove),
         1 => any::<usize>().prop_map(Step::Fails),
         1 => any::<usize>().prop_map(Step::Declines),
@@ -70,7 +75,19 @@ struct Process {
     runs_new: bool,
     is_wanted: bool,
     asked: Option<Instant>,
+    /// While it has accepted and not arrived: whether the new version.
+    arriving: Option<bool>,
     moved: Option<Instant>,
+}
+
+impl Process {
+    fn can_move(&self) -> bool {
+        self.is_wanted && self.arriving.is_none()
+    }
+
+    fn is_arriving(&self) -> bool {
+        self.is_alive && self.arriving.is_some()
+    }
 }
 
 /// What the versions and the processes would do.
@@ -172,18 +189,29 @@ impl World {
     }
 
     fn wanted(&self, who: usize) -> Option<Pid> {
-        self.pick(who, |process| process.is_wanted)
+        self.pick(who, Process::can_move)
     }
 
-    fn moves(&mut self, pid: Pid) {
+    fn accepts(&mut self, pid: Pid) {
         let new = !self.has_gone_back;
         let process = self.processes.get_mut(&pid).unwrap();
         process.is_wanted = false;
         process.runs_new = new;
-        if new {
+        process.arriving = Some(new);
+        self.tell(pid, Event::Accepted);
+    }
+
+    fn arrives(&mut self, pid: Pid) {
+        let process = self.processes.get_mut(&pid).unwrap();
+        if process.arriving.take() == Some(true) {
             process.moved = Some(self.now);
         }
         self.tell(pid, Event::Moved(Duration::from_micros(1)));
+    }
+
+    fn moves(&mut self, pid: Pid) {
+        self.accepts(pid);
+        self.arrives(pid);
     }
 
     /// What has failed takes all back at once.
@@ -204,12 +232,22 @@ impl World {
                     self.moves(pid);
                 }
             }
+            Step::Accepts(who) => {
+                if let Some(pid) = self.wanted(who) {
+                    self.accepts(pid);
+                }
+            }
+            Step::Arrives(who) => {
+                if let Some(pid) = self.pick(who, Process::is_arriving) {
+                    self.arrives(pid);
+                }
+            }
             Step::AllMove => {
-                let wanted = self.processes.iter().filter(|(_, own)| own.is_wanted);
+                let wanted = self.processes.iter().filter(|(_, own)| own.can_move());
                 let wanted: Vec<_> = wanted.map(|(pid, _)| *pid).collect();
                 for pid in wanted {
                     // The one before may have been the last that was waited for.
-                    if self.processes[&pid].is_wanted {
+                    if self.processes[&pid].can_move() {
                         self.moves(pid);
                     }
                 }
@@ -233,9 +271,10 @@ impl World {
             Step::Ends(who, failed) => {
                 if let Some(pid) = self.pick(who, |process| process.is_alive) {
                     let process = self.processes.get_mut(&pid).unwrap();
+                    let within = |moved| moved + self.options.trial >= self.now;
                     let on_trial = process.runs_new
                         && !self.options.trial.is_zero()
-                        && process.moved.unwrap() + self.options.trial >= self.now;
+                        && process.moved.is_some_and(within);
                     process.is_alive = false;
                     process.is_wanted = false;
                     let (was_back, was_over) = (self.has_gone_back, self.is_over);
@@ -264,6 +303,9 @@ impl World {
 
     /// The end comes by time alone, and tells the truth.
     fn ends(mut self) {
+        while let Some(pid) = self.pick(0, Process::is_arriving) {
+            self.arrives(pid);
+        }
         let longest = self.options.timeout * 2 + self.options.trial * 2;
         let end = self.now + longest + Duration::from_millis(40);
         while self.now <= end {
@@ -328,6 +370,7 @@ fn process(kind: usize, is_initial: bool) -> Process {
         is_alive: true,
         runs_new: false,
         is_wanted: false,
+        arriving: None,
         asked: None,
         moved: None,
     }

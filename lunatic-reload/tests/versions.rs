@@ -85,8 +85,13 @@ impl App {
         wait("the reload", self.versions.reload(NAME, version, options))
     }
 
+    fn third(&self, version: Version<Code>) -> Result<Option<Version<Code>>, ReloadError> {
+        wait("the third version", self.versions.third(NAME, &version))
+    }
+
+    /// Whether a reload moves processes.
     fn is_reloading(&self) -> bool {
-        self.versions.list()[0].is_reloading
+        self.versions.list()[0].progress.is_some()
     }
 }
 
@@ -110,7 +115,8 @@ fn is_wanted(member: &Member<Code>) {
 fn moves(member: &Member<Code>) {
     is_wanted(member);
     let target = member.target().unwrap();
-    member.moved(&target.version.hash, Duration::ZERO).unwrap();
+    member.accepts(&target.version.hash).unwrap();
+    member.moved(Duration::ZERO);
     offer(member, &target.kind);
 }
 
@@ -155,10 +161,7 @@ fn one_reload_of_a_module_goes_on_at_a_time() {
     let other = app.reload(usual(3), ReloadOptions::default());
     assert_eq!(other.unwrap_err(), in_progress);
     // The versions that processes still run are not there to be ended.
-    assert_eq!(
-        app.versions.third(NAME, &usual(3)).unwrap_err(),
-        in_progress
-    );
+    assert_eq!(app.third(usual(3)).unwrap_err(), in_progress);
     // Another module is none of it.
     let other: Arc<str> = "other".into();
     app.versions.register(&other, usual(1)).unwrap();
@@ -275,7 +278,7 @@ fn nobody_takes_over_after_all_went_back() {
     // The attempt of the second one goes on while that of the first one fails.
     let target = second.target().unwrap().version.hash;
     first.failed(&target, "it did not like it".to_owned());
-    assert!(second.moved(&target, Duration::ZERO).is_err(), "at once");
+    assert!(second.accepts(&target).is_err(), "at once");
     assert!(second.target().is_none());
     assert_eq!(reload.report().result, ReloadResult::Unchanged);
     assert_eq!(app.versions.current(NAME).unwrap().hash, hash(1));
@@ -290,7 +293,8 @@ fn who_cannot_go_back_is_told_of_at_once() {
     let (_second, second) = app.offers("b");
     let reload = app.begins(usual(2), ReloadOptions::default());
     is_wanted(&first);
-    first.moved(&hash(2), Duration::ZERO).unwrap();
+    first.accepts(&hash(2)).unwrap();
+    first.moved(Duration::ZERO);
     offer(&first, "new in 2");
     is_wanted(&second);
     second.failed(&hash(2), "why".to_owned());
@@ -345,7 +349,7 @@ fn an_attempt_of_a_reload_before_is_refused_in_the_next_one() {
     // It is about to run version 2 when version 3 becomes current.
     let reload = app.begins(usual(3), ReloadOptions::default());
     wait_until("the reload", || app.is_reloading());
-    assert!(member.moved(&hash(2), Duration::ZERO).is_err());
+    assert!(member.accepts(&hash(2)).is_err());
     // That this has failed is nothing to the new reload.
     member.failed(&hash(2), "late".to_owned());
     moves(&member);
@@ -375,23 +379,11 @@ fn a_third_version_is_checked_before_anybody_is_ended_for_it() {
     let reload = app.begins(usual(2), ReloadOptions::default());
     moves(&member);
     reload.report();
-    assert_eq!(
-        app.versions
-            .third(NAME, &usual(1))
-            .unwrap()
-            .map(|third| third.hash),
-        None
-    );
-    assert_eq!(
-        app.versions
-            .third(NAME, &usual(2))
-            .unwrap()
-            .map(|third| third.hash),
-        None
-    );
-    let third = app.versions.third(NAME, &usual(3)).unwrap();
+    assert_eq!(app.third(usual(1)).unwrap().map(|third| third.hash), None);
+    assert_eq!(app.third(usual(2)).unwrap().map(|third| third.hash), None);
+    let third = app.third(usual(3)).unwrap();
     assert_eq!(third.unwrap().hash, hash(1));
-    let error = app.versions.third(NAME, &version(3, &[])).unwrap_err();
+    let error = app.third(version(3, &[])).unwrap_err();
     assert!(matches!(error, ReloadError::NoEntry(_)));
 }
 
@@ -497,7 +489,8 @@ fn reloads_end_whatever_many_processes_do_meanwhile() {
                 (_, Some((_, member))) => {
                     if let Some(target) = member.target() {
                         thread::yield_now();
-                        if member.moved(&target.version.hash, Duration::ZERO).is_ok() {
+                        if member.accepts(&target.version.hash).is_ok() {
+                            member.moved(Duration::ZERO);
                             moved.fetch_add(1, Ordering::Relaxed);
                             offer(member, "a");
                         }
@@ -540,4 +533,70 @@ fn a_reload_can_be_sent_to_a_task() {
     fn sent<T: Future + Send>(_: T) {}
     let versions = Versions::<Code>::new();
     sent(versions.reload(NAME, usual(1), ReloadOptions::default()));
+}
+
+#[test]
+fn how_far_a_reload_has_come_is_told() {
+    let app = App::new();
+    let members: Vec<_> = (0..3).map(|_| app.offers("a")).collect();
+    assert_eq!(app.versions.list()[0].offering, 3);
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    let seen_to = || {
+        let progress = app.versions.list()[0].progress;
+        progress.map(|progress| (progress.seen_to, progress.all))
+    };
+    for (moved, (_, member)) in members.iter().enumerate() {
+        is_wanted(member);
+        assert_eq!(seen_to(), Some((moved, 3)));
+        moves(member);
+    }
+    reload.report();
+    assert_eq!((seen_to(), app.versions.list()[0].offering), (None, 3));
+    drop(members);
+    wait_until("nobody offers anything", || {
+        app.environment.processes().iter().for_each(Process::kill);
+        app.versions.list()[0].offering == 0
+    });
+}
+
+#[test]
+fn more_processes_than_are_seen_to_at_a_time_move_and_go_back() {
+    const NUMBER: usize = 1000;
+    let app = App::new();
+    let members: Vec<_> = (0..NUMBER).map(|_| app.offers("a")).collect();
+    let all_move = |failing: Option<usize>| {
+        let mut left: Vec<_> = (0..NUMBER).collect();
+        wait_until("all have moved", || {
+            left.retain(|number| {
+                let member = &members[*number].1;
+                match member.target() {
+                    Some(target) if failing == Some(*number) => {
+                        member.failed(&target.version.hash, "why".to_owned());
+                        true
+                    }
+                    Some(_) => {
+                        moves(member);
+                        failing.is_some()
+                    }
+                    None => true,
+                }
+            });
+            left.is_empty() || (failing.is_some() && !app.is_reloading())
+        });
+    };
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    all_move(None);
+    let report = reload.report();
+    assert_eq!(
+        (report.result, report.moved()),
+        (ReloadResult::Moved, NUMBER)
+    );
+    let reload = app.begins(usual(3), ReloadOptions::default());
+    wait_until("the reload", || app.is_reloading());
+    all_move(Some(NUMBER - 1));
+    let report = reload.report();
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    assert_eq!(report.processes.len(), NUMBER);
+    assert_eq!(app.versions.current(NAME).unwrap().hash, hash(2));
+    assert!(members.iter().all(|(_, member)| !member.is_wanted()));
 }

@@ -15,8 +15,18 @@ pub enum Ask {
     End,
 }
 
-/// Waits for a message with a process id, to which the program reports then.
-pub fn observer() -> ProcessId {
+/// Tells where the program listens: on its standard output if it has the argument `print`,
+/// else to the process whose id comes in a message.
+pub fn tell_port(port: u16) {
+    if std::env::args().any(|argument| argument == "print") {
+        println!("{port}");
+    } else {
+        process::send(observer(), 1, &port.to_le_bytes());
+    }
+}
+
+/// Waits for a message with a process id.
+fn observer() -> ProcessId {
     loop {
         if let Message::Data { bytes, .. } = process::receive(&[]) {
             if let Ok(id) = bytes.try_into() {

@@ -139,6 +139,7 @@ fn described(inspection: &Inspection) -> Described {
     Described {
         module: cut(&inspection.module),
         module_hash: inspection.module_hash.chars().take(SHOWN_HASH).collect(),
+        module_name: inspection.version_of.as_deref().map(cut),
         memory: (inspection.memory > 0).then_some(inspection.memory),
         waiting_in: inspection.waiting_in.map(str::to_owned),
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lunatic_admin::{
-    ModuleVersions, Refusal, RefusalKind, Reload, Reloaded, ReloadedProcess, VersionUse,
+    ModuleVersions, Refusal, RefusalKind, Reload, ReloadProgress, Reloaded, ReloadedProcess,
+    VersionUse,
 };
 use lunatic_engine::{Module, ModuleHash};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line, with_causes};
@@ -21,6 +22,21 @@ pub(super) async fn versions(runtime: &Runtime) -> Vec<ModuleVersions> {
         modules.push(module(runtime, named).await);
     }
     modules
+}
+
+/// How far the reloads have come that go on.
+pub(super) fn progress(runtime: &Runtime) -> Vec<ReloadProgress> {
+    let modules = runtime.versions().into_iter();
+    let reloads = modules.filter_map(|named| {
+        let progress = named.progress?;
+        Some(ReloadProgress {
+            module: named.name.to_string(),
+            seen_to: progress.seen_to,
+            all: progress.all,
+            goes_back: progress.goes_back,
+        })
+    });
+    reloads.collect()
 }
 
 async fn module(runtime: &Runtime, named: NamedVersions<Module<State>>) -> ModuleVersions {

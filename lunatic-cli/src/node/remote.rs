@@ -43,7 +43,7 @@ pub struct RemoteDir {
 /// Why a process of another node gets no config.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum NoRights {
+pub(crate) enum NoRights {
     /// No rule is for this node.
     NoRule(NodeName),
     /// What the config names is not there.

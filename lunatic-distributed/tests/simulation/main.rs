@@ -64,7 +64,6 @@ fn run(seed: u64, fault: Option<Fault>, is_traced: bool) -> Run {
     world.check_names_and_groups();
     world.run_until(QUIET_FROM + Duration::from_secs(14));
     world.check_all();
-    for n in world.nodes.iter().filter(|n| n.is_alive && is_traced) {}
     let truth = truth.lock();
     Run {
         failure: truth.failure.clone(),

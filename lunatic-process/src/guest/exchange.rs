@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_io::Timer;
 use lunatic_abi::Guest as _;
 use lunatic_account::{Charge, Kind};
-use lunatic_engine::{Budget, MemoryLimiter, MemoryLimits, Module};
+use lunatic_engine::{Budget, Instance, MemoryLimiter, MemoryLimits, Module};
 use lunatic_mailbox::guest::GuestMailbox;
 use lunatic_mailbox::{Mailbox, Message};
 use parking_lot::Mutex;
@@ -65,8 +65,9 @@ enum Progress<T> {
     Over,
 }
 
-/// The future of an instance that runs an export.
-type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+/// The future of an instance that runs an export. It returns the instance too, if there was
+/// one: to give its memory back can take long, and need not be waited for.
+type Running<T> = Pin<Box<dyn Future<Output = (Result<()>, Option<Instance<T>>)> + Send>>;
 
 /// The error with which an instance ends whose process goes on with another one.
 pub(super) struct Exchanged<T: 'static> {
@@ -77,7 +78,7 @@ pub(super) struct Exchanged<T: 'static> {
 /// The instance with which a process goes on.
 pub(super) struct Next<T: 'static> {
     module: Module<T>,
-    running: Running,
+    running: Running<T>,
 }
 
 /// Runs an attempt to exchange the code of the caller's process. Returns why the new
@@ -107,7 +108,7 @@ pub async fn attempt<T: ProcessHost>(
     };
     let mut expired = pin!(Timer::after(time_limit));
     let ended = poll_fn(|cx| {
-        if let Poll::Ready(outcome) = running.as_mut().poll(cx) {
+        if let Poll::Ready((outcome, _)) = running.as_mut().poll(cx) {
             return Poll::Ready(Some(why_not(outcome)));
         }
         if matches!(*handover.progress.lock(), Progress::Asking) {
@@ -156,13 +157,29 @@ pub async fn take_over<T: ProcessHost>(caller: &mut Caller<'_, T>) -> bool {
 }
 
 /// Goes on with the instance that has taken over, and those after it, until one ends.
-pub(super) async fn go_on<T: ProcessHost>(process: Process, mut next: Next<T>) -> Result<()> {
+///
+/// - `old`: the instance before. It is dropped when the new one has run for the first time,
+///   so that the process does not wait for that.
+pub(super) async fn go_on<T: ProcessHost>(
+    process: Process,
+    old: Instance<T>,
+    mut next: Next<T>,
+) -> Result<()> {
+    let mut old = Some(old);
     loop {
         let Next { module, running } = next;
-        match AnsweringOutside::new(&process, &module, running).await {
+        let mut running = pin!(AnsweringOutside::new(&process, &module, running));
+        let (outcome, instance) = poll_fn(|cx| {
+            let polled = running.as_mut().poll(cx);
+            drop(old.take());
+            polled
+        })
+        .await;
+        match outcome {
             Err(error) => next = Exchanged::next(error)?,
             ended => return ended,
         }
+        old = instance;
     }
 }
 
@@ -171,7 +188,7 @@ fn begin<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     attempt: Attempt<T>,
     handover: Arc<Handover<T>>,
-) -> Result<Running, Failure> {
+) -> Result<Running<T>, Failure> {
     let Attempt {
         module,
         export,
@@ -187,12 +204,18 @@ fn begin<T: ProcessHost>(
     let mut successor = state.successor(guest, mailbox_of(state))?;
     successor.mailbox().put(message);
     Ok(Box::pin(async move {
-        let mut instance = module.instantiate(successor, budget).await?;
+        let mut instance = match module.instantiate(successor, budget).await {
+            Ok(instance) => instance,
+            Err(error) => return (Err(error.into()), None),
+        };
         drop(module);
         let memory = instance.memory();
         instance.state().process_mut().incarnation.start(memory);
-        let call = instance.prepare(&export, Vec::new())?;
-        instance.run(call).await
+        let outcome = match instance.prepare(&export, Vec::new()) {
+            Ok(call) => instance.run(call).await,
+            Err(error) => Err(error),
+        };
+        (outcome, Some(instance))
     }))
 }
 

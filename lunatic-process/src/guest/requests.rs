@@ -146,7 +146,10 @@ fn of_module<T: ProcessHost>(module: &Module<T>, memory: u64) -> Inspection {
     let hash = module.hash().to_string();
     let beginning = || hash.chars().take(SHOWN).collect();
     let name = module.name().map_or_else(beginning, short);
-    Inspection::new(name, hash, memory)
+    Inspection {
+        version_of: module.version_of().cloned(),
+        ..Inspection::new(name, hash, memory)
+    }
 }
 
 /// Returns the beginning of a name, which a module may have chosen as long as it likes.

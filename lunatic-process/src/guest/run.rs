@@ -68,8 +68,8 @@ pub(super) fn run<T: ProcessHost>(
                 Ok(()) => Ok(()),
                 Err(error) => match Exchanged::<T>::next(error) {
                     Ok(next) => {
-                        drop((instance, module));
-                        Box::pin(exchange::go_on(process, next)).await
+                        drop(module);
+                        Box::pin(exchange::go_on(process, instance, next)).await
                     }
                     Err(error) => Err(error),
                 },

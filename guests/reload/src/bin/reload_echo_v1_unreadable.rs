@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use lunatic::net::TcpStream;
 use lunatic::{Mailbox, Process};
 use lunatic_guest::net::TcpListener;
-use lunatic_guest::{process, reload};
+use lunatic_guest::reload;
 use serde::{Deserialize, Serialize};
 
 /// A port that the system chooses.
@@ -32,10 +32,9 @@ lunatic_guest::reload_entries!("acceptor", 1 => Acceptor, accept);
 lunatic_guest::reload_entries!("connection", 1 => Connection, echo);
 
 fn main() {
-    let observer = reload_guests::observer();
     let listener = TcpListener::bind(ANY_PORT).expect("a free port");
     let port = listener.local_addr().expect("an address").port();
-    process::send(observer, 1, &port.to_le_bytes());
+    reload_guests::tell_port(port);
     accept(Acceptor { listener });
 }
 

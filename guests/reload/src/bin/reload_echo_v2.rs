@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use lunatic::net::TcpStream;
 use lunatic::{Mailbox, Process};
 use lunatic_guest::net::TcpListener;
-use lunatic_guest::process;
 use lunatic_guest::reload::{self, CodeChange};
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +58,9 @@ impl CodeChange<ConnectionV1> for Connection {
 }
 
 fn main() {
-    let observer = reload_guests::observer();
     let listener = TcpListener::bind(ANY_PORT).expect("a free port");
     let port = listener.local_addr().expect("an address").port();
-    process::send(observer, 1, &port.to_le_bytes());
+    reload_guests::tell_port(port);
     accept(Acceptor { listener });
 }
 

@@ -149,8 +149,16 @@ pub(crate) struct Run {
     /// nothing is replaced: a new `_start` runs beside the old one, takes over its
     /// sockets when it accepts its first connection, and the old processes end with
     /// their connections. If the new version does not load or start, the old one goes on.
+    /// If the program ends, its next version is waited for.
     #[arg(long)]
     pub(crate) watch: bool,
+
+    /// What makes the file, for example 'cargo build'.
+    ///
+    /// It is run at first, and whenever a file below the current directory has changed;
+    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    #[arg(long, value_name = "COMMAND", requires = "watch")]
+    pub(crate) build: Option<String>,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
     #[arg(long)]
@@ -172,6 +180,20 @@ pub(crate) struct Run {
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) naming: Naming,
+
+    /// Look whether the files of modules change, and reload them.
+    ///
+    /// Processes that offer their state move to the new version; supervisors restart
+    /// those that do not. If the new version does not load, the old one goes on.
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// What makes the files, for example 'cargo build'.
+    ///
+    /// It is run at first, and whenever a file below the current directory has changed;
+    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    #[arg(long, value_name = "COMMAND", requires = "watch")]
+    pub(crate) build: Option<String>,
 
     #[command(flatten)]
     pub(crate) application: Application,

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     log_writer::report_panics();
     descriptors::raise_limit();
     let done = match arguments.command {
+        Command::Run(run) if run.watch => watch::watch(&run),
         Command::Run(run) => run::run(run),
         Command::Test(test) => test::test(test),
         Command::Start(start) => start::start(&start),

@@ -126,7 +126,7 @@ async fn start_node(arguments: &NodeArguments, identity: Identity) -> Result<Nod
 /// Runs what the node is to run.
 async fn run_on(runtime: &Runtime, arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     if let Some(manifest) = &arguments.app {
-        return start::start_on(runtime, manifest, &arguments.naming).await;
+        return start::start_on(runtime, manifest, &arguments.naming, None).await;
     }
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &arguments.naming)?;

@@ -15,10 +15,10 @@ use lunatic_process::{ExitReason, FailureKind};
 use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
 use crate::signals::Signals;
-use crate::{admin, cache, diagnosis, log_writer, logging, test, testing, watch};
+use crate::{admin, cache, diagnosis, log_writer, logging, test, testing};
 
 /// The entry of a program (ABI §16.1).
-const START: &str = "_start";
+pub(crate) const START: &str = "_start";
 
 /// Runs a program; or its tests, if cargo runs a test binary.
 pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
@@ -38,7 +38,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
 
 impl Run {
     /// The name by which its module is reloaded.
-    fn module_name(&self, path: &Path) -> String {
+    pub(crate) fn module_name(&self, path: &Path) -> String {
         let name = self.naming.name().map(ToString::to_string);
         name.unwrap_or_else(|| diagnosis::module_name(path))
     }
@@ -94,14 +94,7 @@ async fn run_program(
     drop(module);
     let told_to_end = async { Ended::BySignal(signals.next().await) };
     let ended = async { Ended::ByItself(program.wait().await) };
-    let watching = async {
-        match run.watch {
-            true => watch::watch(runtime, &run.module_name(path), path).await,
-            false => future::pending().await,
-        }
-        future::pending().await
-    };
-    match future::or(future::or(ended, told_to_end), watching).await {
+    match future::or(ended, told_to_end).await {
         Ended::ByItself(reason) => {
             runtime.main_environment().flush_log();
             Ok(report(path, &reason))
@@ -113,7 +106,8 @@ async fn run_program(
     }
 }
 
-fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
+/// What a program is given.
+pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     let mut config = Config::trusted();
     run.grants.apply(&mut config)?;
     add_args(&mut config, path, run.guest_args())?;

@@ -1,18 +1,20 @@
 //! `lunatic start`.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
-use lunatic_cli::Runtime;
+use lunatic_cli::{Others, Runtime};
 use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
 use crate::arguments::Start;
-use crate::manifest::{self, Manifest, TreeBuilder};
+use crate::manifest::{self, Application, Manifest, TreeBuilder};
 use crate::problem::Problem;
 use crate::signals::Signals;
+use crate::watch::{self, Build, Changed, Files};
 use crate::{admin, log_writer, logging, run};
 
 /// Runs an application until it ends or is told to.
@@ -22,18 +24,26 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
     Manifest::read(&arguments.manifest)?.parse()?;
     logging::start("warn")?;
     let runtime = run::start_runtime(&arguments.engine)?;
-    future::block_on(start_on(&runtime, &arguments.manifest, &start.naming))
+    let watched = start.watch.then_some(start.build.as_deref());
+    let started = start_on(&runtime, &arguments.manifest, &start.naming, watched);
+    future::block_on(started)
 }
 
 /// Runs an application on a runtime, which is shut down then.
+///
+/// - `watched`: its modules are reloaded when their files change, and perhaps made by this
+///   command.
 pub(crate) async fn start_on(
     runtime: &Runtime,
     path: &Path,
     naming: &admin::Naming,
+    watched: Option<Option<&str>>,
 ) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(path)?;
     let application = manifest.parse()?;
+    let files = watched.map(|build| files(&application, build));
     let modules = manifest::check(&manifest, &application, runtime).await?;
+    let watching = watching(runtime, files, modules.names());
     let _admin = admin::listen(runtime, naming)?;
     let builder = TreeBuilder {
         runtime: runtime.clone(),
@@ -42,9 +52,43 @@ pub(crate) async fn start_on(
     };
     let spec = builder.spec(name(path), application.top).await?;
     let mut signals = Signals::listen()?;
-    let ended = supervise(runtime, spec, &mut signals).await?;
+    let supervised = supervise(runtime, spec, &mut signals);
+    let ended = future::or(supervised, watching).await?;
     run::shut_down(runtime, &mut signals).await;
     ended.exit_code(path)
+}
+
+/// The files of all modules, as they are when what makes them has been run.
+fn files(application: &Application, build: Option<&str>) -> Files {
+    let programs = application.top.programs();
+    let paths = programs.iter().map(|program| program.module.value.clone());
+    let paths: BTreeSet<PathBuf> = paths.collect();
+    let mut build = build.map(|line| Build::new(line, &paths));
+    if let Some(build) = &mut build {
+        build.run_once();
+    }
+    let mut files = Files::new(paths, build);
+    files.are_read();
+    files
+}
+
+/// Reloads modules whose files have changed. Never ends.
+///
+/// - `names`: those of the modules, by their files.
+async fn watching<T>(
+    runtime: &Runtime,
+    files: Option<Files>,
+    names: BTreeMap<PathBuf, Arc<str>>,
+) -> T {
+    let Some(mut files) = files else {
+        return future::pending().await;
+    };
+    loop {
+        let Changed { path, bytes } = files.next().await;
+        if let Some(name) = names.get(&path) {
+            watch::reload(runtime, name, &path, bytes, Others::Restart).await;
+        }
+    }
 }
 
 /// The name of the tree in logs; what is below is behind a `/`.

@@ -53,13 +53,7 @@ pub(super) fn prepare(against: Option<&Path>, beam: bool) -> Result<Vec<Subject>
         subjects.push(Subject::other(binary)?);
     }
     if beam {
-        match beam_release() {
-            Ok(release) => subjects.push(Subject::beam(&release)?),
-            Err(_) => println!(
-                "`erl` isn't installed, so there is no comparison with BEAM; \
-                 on Debian it is in the package erlang-base"
-            ),
-        }
+        subjects.extend(Subject::erlang()?);
     }
     Ok(subjects)
 }
@@ -101,6 +95,20 @@ impl Subject {
             },
             files: files()?,
         })
+    }
+
+    /// Erlang; `None`, and it is said so, where it is not installed.
+    pub(super) fn erlang() -> Result<Option<Subject>> {
+        match beam_release() {
+            Ok(release) => Subject::beam(&release).map(Some),
+            Err(_) => {
+                println!(
+                    "`erl` isn't installed, so there is NO COMPARISON WITH BEAM; \
+                     on Debian it is in the package erlang-base"
+                );
+                Ok(None)
+            }
+        }
     }
 
     /// Compiles the workloads in Erlang.

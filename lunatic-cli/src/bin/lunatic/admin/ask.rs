@@ -29,9 +29,7 @@ pub(super) fn ask<T>(
     questions: impl AsyncFnOnce(&mut Asked) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     future::block_on(async {
-        let directory = Directory::of_user().map_err(|error| problem(&error.into()))?;
-        let client = Client::connect(&directory, which.name.as_ref()).await;
-        let mut asked = Asked(client.map_err(|error| problem(&error))?);
+        let mut asked = Asked::connect(which).await?;
         questions(&mut asked).await
     })
 }
@@ -44,6 +42,13 @@ impl Which {
 }
 
 impl Asked {
+    /// Connects to a runtime.
+    pub(super) async fn connect(which: &Which) -> Result<Asked, Problem> {
+        let directory = Directory::of_user().map_err(|error| problem(&error.into()))?;
+        let client = Client::connect(&directory, which.name.as_ref()).await;
+        client.map(Asked).map_err(|error| problem(&error))
+    }
+
     pub(super) async fn request(&mut self, request: &Request) -> Result<Response, Problem> {
         self.request_with(request, &[], Duration::ZERO).await
     }

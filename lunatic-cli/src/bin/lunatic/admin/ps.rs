@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lunatic_admin::{Describe, ProcessEntry, ProcessId, ProcessQuery, Request, Response};
+use lunatic_admin::{
+    Describe, Described, ProcessEntry, ProcessId, ProcessQuery, Request, Response,
+};
 
 use crate::admin::ask::{Asked, Which, ask, unexpected};
 use crate::admin::shown::{self, NOTHING, or_nothing};
@@ -107,7 +109,10 @@ impl Field {
 
     /// Equal ones stay in the order of their ids.
     fn compare(self, one: &ProcessEntry, other: &ProcessEntry) -> Ordering {
-        let module = |it: &ProcessEntry| it.described.as_ref().map(|it| it.module.clone());
+        let module = |it: &ProcessEntry| {
+            let described = it.described.as_ref();
+            described.map(|it| (module_of(it).to_owned(), it.module_hash.clone()))
+        };
         let memory = |it: &ProcessEntry| it.described.as_ref().and_then(|it| it.memory);
         /// What there is comes before what there is not.
         fn some_first<T: Ord>(one: Option<T>, other: Option<T>) -> Ordering {
@@ -153,6 +158,18 @@ fn tree(processes: Vec<ProcessEntry>) -> Vec<(usize, ProcessEntry)> {
     ordered
 }
 
+/// The name by which a module is reloaded, or else the one that it gives itself.
+fn module_of(described: &Described) -> &str {
+    let name = described.module_name.as_deref();
+    name.unwrap_or(&described.module)
+}
+
+/// The version of a module that has versions.
+fn version_of(described: &Described) -> Option<String> {
+    let has_versions = described.module_name.is_some();
+    has_versions.then(|| shown::text(&described.module_hash, 12))
+}
+
 fn table(processes: &[(usize, ProcessEntry)]) -> String {
     const LABEL_BYTES: usize = 40;
     const MODULE_BYTES: usize = 24;
@@ -162,6 +179,7 @@ fn table(processes: &[(usize, ProcessEntry)]) -> String {
         ("PID", true),
         ("LABEL", false),
         ("MODULE", false),
+        ("VERSION", false),
         ("STATE", false),
         ("MAILBOX", true),
         ("MEMORY", true),
@@ -177,7 +195,8 @@ fn table(processes: &[(usize, ProcessEntry)]) -> String {
         table.push(vec![
             process.pid.to_string(),
             "  ".repeat((*depth).min(MAX_DEPTH)) + &label,
-            or_nothing(described.map(|it| shown::text(&it.module, MODULE_BYTES))),
+            or_nothing(described.map(|it| shown::text(module_of(it), MODULE_BYTES))),
+            or_nothing(described.and_then(version_of)),
             shown::state(process),
             process.mailbox.to_string(),
             or_nothing(described.and_then(|it| it.memory).map(shown::bytes)),

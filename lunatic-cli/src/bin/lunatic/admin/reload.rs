@@ -1,16 +1,21 @@
 //! `lunatic reload` and `lunatic versions`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use async_io::Timer;
 use clap::{Args, ValueEnum};
+use futures_lite::future;
 use lunatic_admin::{
-    ModuleVersions, Reload, ReloadResult, Reloaded, ReloadedProcess, Request, Response, VersionUse,
+    ModuleVersions, Reload, ReloadProgress, ReloadResult, Reloaded, ReloadedProcess, Request,
+    Response, VersionUse,
 };
 
-use crate::admin::ask::{Which, ask, unexpected};
+use crate::admin::ask::{Asked, Which, ask, unexpected};
 use crate::admin::shown;
 use crate::diagnosis;
 use crate::output::print_line;
@@ -126,8 +131,15 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
         arguments.trial,
     ];
     let more = times.into_iter().fold(COMPILING, Duration::saturating_add);
+    let is_watched = !arguments.json && io::stderr().is_terminal();
     let reloaded = ask(&arguments.which, async |runtime| {
-        match runtime.request_with(&request, &bytes, more).await? {
+        let progress = Progress::default();
+        let answer = runtime.request_with(&request, &bytes, more);
+        let answer = match is_watched {
+            true => future::or(answer, progress.show(&arguments.which)).await?,
+            false => answer.await?,
+        };
+        match answer {
             Response::Reloaded(reloaded) => Ok(reloaded),
             other => Err(unexpected(&other)),
         }
@@ -143,6 +155,57 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
         false => print_line(told(&reloaded, arguments.dry_run))?,
     };
     Ok(code)
+}
+
+/// Shows on a terminal how far reloads have come, and wipes it away when dropped.
+#[derive(Default)]
+struct Progress {
+    is_shown: Cell<bool>,
+}
+
+/// Goes to the beginning of the line and wipes it away.
+const WIPE: &str = "\r\x1b[K";
+
+impl Progress {
+    /// Asks the runtime again and again, on another connection. Never ends.
+    async fn show<T>(&self, which: &Which) -> T {
+        /// A reload that is over soon shows nothing.
+        const INTERVAL: Duration = Duration::from_millis(200);
+        Timer::after(INTERVAL).await;
+        if let Ok(mut runtime) = Asked::connect(which).await {
+            while let Ok(Response::Progress(answer)) = runtime.request(&Request::Progress).await {
+                if let Some(reload) = answer.reloads.first() {
+                    self.is_shown.set(true);
+                    Progress::write(&format!("{WIPE}{}", progress_line(reload)));
+                }
+                Timer::after(INTERVAL).await;
+            }
+        }
+        // It may be an older runtime: it answers in the end.
+        future::pending().await
+    }
+
+    fn write(text: &str) {
+        // Who does not see it still gets the answer.
+        io::stderr().write_all(text.as_bytes()).ok();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown.get() {
+            Progress::write(WIPE);
+        }
+    }
+}
+
+fn progress_line(reload: &ReloadProgress) -> String {
+    let what = match reload.goes_back {
+        true => "going back",
+        false => "moving",
+    };
+    let (module, seen_to) = (shown::text(&reload.module, SHOWN_KIND), reload.seen_to);
+    format!("{module}: {what}, {seen_to} of {} processes", reload.all)
 }
 
 /// Tells the versions of the modules of a runtime, and what keeps them.
@@ -274,6 +337,21 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_told_on_one_line() {
+        let mut reload = ReloadProgress {
+            module: "shop\u{1b}[2J".to_owned(),
+            seen_to: 3,
+            all: 10,
+            goes_back: false,
+        };
+        let moving = r"shop\u{1b}[2J: moving, 3 of 10 processes";
+        assert_eq!(progress_line(&reload), moving);
+        reload.goes_back = true;
+        let back = r"shop\u{1b}[2J: going back, 3 of 10 processes";
+        assert_eq!(progress_line(&reload), back);
+    }
 
     #[test]
     fn times_have_a_unit() {

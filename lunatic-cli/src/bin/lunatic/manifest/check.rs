@@ -1,5 +1,6 @@
 //! Looks at what a manifest names: modules, their exports, directories.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,16 @@ impl Modules {
     /// The module of this file.
     pub(crate) fn get(&self, path: &Path) -> Option<&Module<State>> {
         self.0.get(path)?.as_ref()
+    }
+
+    /// Their names, by which they are reloaded.
+    pub(crate) fn names(&self) -> BTreeMap<PathBuf, Arc<str>> {
+        let modules = self.0.iter();
+        let named = modules.filter_map(|(path, module)| {
+            let name = module.as_ref()?.version_of()?;
+            Some((path.clone(), name.clone()))
+        });
+        named.collect()
     }
 
     /// How many there are.

@@ -1,0 +1,275 @@
+//! `--watch` and `--build`: files that change while a program runs.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use harness::runtimes::{Running, Runtimes};
+use lunatic_testkit::built::rust_guest;
+use lunatic_testkit::{PATIENCE, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A program that is watched, and what it and the runtime print, each line as it comes.
+struct Watched {
+    running: Running,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+fn lines(of: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(of).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+impl Watched {
+    fn start(runtimes: &Runtimes, args: &[&str]) -> Watched {
+        let mut command = runtimes.lunatic(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        Watched {
+            out: lines(child.stdout.take().unwrap()),
+            err: lines(child.stderr.take().unwrap()),
+            running: Running(child),
+        }
+    }
+
+    /// The next line that it prints.
+    #[track_caller]
+    fn line(&self) -> String {
+        self.out.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits until it prints this line, after others perhaps.
+    #[track_caller]
+    fn prints(&self, wanted: &str) {
+        while self.line() != wanted {}
+    }
+
+    /// Waits until the runtime says something with this in it.
+    #[track_caller]
+    fn says(&self, wanted: &str) {
+        let mut said = Vec::new();
+        while said
+            .last()
+            .is_none_or(|line: &String| !line.contains(wanted))
+        {
+            match self.err.recv_timeout(PATIENCE) {
+                Ok(line) => said.push(line),
+                Err(error) => panic!("{error}: {wanted} is not in {said:#?}"),
+            }
+        }
+    }
+
+    /// Asks it to end as Ctrl-C does, and waits for that.
+    fn interrupt(mut self) {
+        let pid = Pid::from_child(&self.running.0);
+        kill_process(pid, Signal::INT).unwrap();
+        let status = self.running.0.wait().unwrap();
+        assert_eq!(status.code(), Some(130));
+    }
+}
+
+/// A program that prints a line and then does something.
+fn says(line: &str, then: &str) -> String {
+    let length = line.len() + 1;
+    format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (import "lunatic::process" "sleep_ms" (func $sleep_ms (param i64)))
+        (memory (export "memory") 1)
+        (data (i32.const 16) "{line}\n")
+        (func (export "_start")
+            (i32.store (i32.const 0) (i32.const 16))
+            (i32.store (i32.const 4) (i32.const {length}))
+            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+            {then}))"#
+    )
+}
+
+const LIVES_ON: &str = "(call $sleep_ms (i64.const -1))";
+
+/// A version of the program that ticks, with ten ticks in the time of one.
+fn ticker(version: u32) -> String {
+    let path = format!("../examples/reload/ticker_v{version}.wat");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    let text = fs::read_to_string(path).unwrap();
+    text.replace("(i64.const 1000)", "(i64.const 100)")
+}
+
+/// The number of the next tick of a version.
+#[track_caller]
+fn tick(program: &Watched, version: u32) -> u64 {
+    let begin = format!("v{version}: tick ");
+    loop {
+        if let Some(number) = program.line().strip_prefix(&begin) {
+            return number.parse().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_program_moves_to_what_is_in_its_file_and_what_does_not_load_is_left_out() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("ticker.wat", ticker(1));
+    let program = Watched::start(&runtimes, &["run", "--watch", "ticker.wat"]);
+    let first = tick(&program, 1);
+    runtimes.guests.file("ticker.wat", &ticker(2)[..300]);
+    program.says("goes on with the old version");
+    tick(&program, 1);
+    runtimes.guests.file("ticker.wat", ticker(2));
+    let second = tick(&program, 2);
+    assert!(second > first);
+    program.says("reloaded");
+    runtimes.guests.file("ticker.wat", ticker(1));
+    assert!(tick(&program, 1) > second);
+    program.interrupt();
+}
+
+/// A request on a connection, and the answer.
+fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> String {
+    stream.get_mut().write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_line(&mut answer).unwrap();
+    answer
+}
+
+/// Puts a file in the place of another one, as compilers do.
+fn replace(runtimes: &Runtimes, name: &str, content: &[u8]) {
+    let written = runtimes.guests.file("new", content);
+    fs::rename(written, runtimes.guests.path().join(name)).unwrap();
+}
+
+#[test]
+fn the_next_request_on_the_same_connection_has_the_answer_of_the_new_code() {
+    let [old, new] =
+        ["reload_echo_v1", "reload_echo_v2"].map(|name| fs::read(rust_guest(name)).unwrap());
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("echo.wasm", &old);
+    let program = Watched::start(&runtimes, &["run", "--watch", "echo.wasm", "print"]);
+    let port: u16 = program.line().parse().unwrap();
+    let connect = || {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        BufReader::new(stream)
+    };
+    let mut open = connect();
+    assert_eq!(ask(&mut open, "one\n"), "v1 1 one\n");
+    replace(&runtimes, "echo.wasm", &new);
+    program.says("reloaded");
+    assert_eq!(ask(&mut open, "two\n"), "v2 2:4 two\n");
+    assert_eq!(ask(&mut connect(), "new\n"), "v2 1:4 new\n");
+    replace(&runtimes, "echo.wasm", &old);
+    program.says("reloaded");
+    assert_eq!(ask(&mut open, "three\n"), "v1 3 three\n");
+    program.interrupt();
+}
+
+#[test]
+fn a_program_that_has_ended_is_started_again_as_its_next_version() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("app.wat", says("one", ""));
+    let program = Watched::start(&runtimes, &["run", "--watch", "app.wat"]);
+    program.prints("one");
+    program.says("waits for its next version");
+    runtimes.guests.file("app.wat", says("two", "unreachable"));
+    program.prints("two");
+    program.says("unreachable");
+    program.says("waits for its next version");
+    // One that cannot be loaded changes nothing.
+    runtimes.guests.file("app.wat", "(module");
+    program.says("waits for its next version");
+    runtimes.guests.file("app.wat", says("three", LIVES_ON));
+    program.prints("three");
+    program.interrupt();
+}
+
+#[test]
+fn a_file_that_is_not_there_yet_is_waited_for() {
+    let runtimes = Runtimes::new();
+    let program = Watched::start(&runtimes, &["run", "--watch", "app.wat"]);
+    program.says("app.wat");
+    runtimes.guests.file("app.wat", says("here", LIVES_ON));
+    program.prints("here");
+    program.interrupt();
+}
+
+#[test]
+fn a_command_makes_the_file_whenever_a_source_changes() {
+    let runtimes = Runtimes::new();
+    let directory = runtimes.guests.path();
+    fs::create_dir(directory.join("src")).unwrap();
+    fs::create_dir(directory.join("target")).unwrap();
+    runtimes.guests.file("src/app.txt", says("one", LIVES_ON));
+    // A result that is none of the files of modules; and it fails with an empty source.
+    let build = "date +%N > log.txt && test -s src/app.txt && cp src/app.txt target/app.wat";
+    let args = ["run", "--watch", "--build", build, "target/app.wat"];
+    let program = Watched::start(&runtimes, &args);
+    program.prints("one");
+    runtimes.guests.file("src/app.txt", says("two", LIVES_ON));
+    program.prints("two");
+    runtimes.guests.file("src/app.txt", "");
+    program.says("has failed");
+    runtimes.guests.file("src/app.txt", says("three", LIVES_ON));
+    program.prints("three");
+    // It is not run for its own results again and again.
+    let log = || fs::read(directory.join("log.txt")).unwrap_or_default();
+    let mut seen = log();
+    wait_until("the command to be at rest", || {
+        thread::sleep(Duration::from_millis(1500));
+        let before = std::mem::replace(&mut seen, log());
+        before == seen
+    });
+    program.interrupt();
+}
+
+#[test]
+fn children_of_a_manifest_are_those_of_the_files_that_change() {
+    let runtimes = Runtimes::new();
+    let manifest = r#"
+        [[children]]
+        name = "ticker"
+        module = "ticker.wat"
+        [[children]]
+        name = "silent"
+        module = "silent.wat"
+    "#;
+    runtimes.guests.file("app.toml", manifest);
+    runtimes.guests.file("ticker.wat", ticker(1));
+    runtimes.guests.file("silent.wat", says("first", LIVES_ON));
+    let program = Watched::start(&runtimes, &["start", "--watch", "app.toml"]);
+    let first = tick(&program, 1);
+    // One that offers its state moves.
+    runtimes.guests.file("ticker.wat", ticker(2));
+    assert!(tick(&program, 2) > first);
+    // One that offers nothing is started again.
+    runtimes.guests.file("silent.wat", says("second", LIVES_ON));
+    program.prints("second");
+    runtimes
+        .guests
+        .file("silent.wat", "(module (func (export \"_start\") nonsense))");
+    program.says("goes on with the old version");
+    tick(&program, 2);
+}
+
+#[test]
+fn a_command_without_a_watch_is_a_mistake() {
+    let runtimes = Runtimes::new();
+    let ran = runtimes.run(&["run", "--build", "true", "app.wat"]);
+    ran.code(2).says(&["--watch"]);
+}
