@@ -28,6 +28,8 @@ const CONTEXT: &[u8] = b"lunatic revocations 1\0";
 pub struct RevocationList {
     bytes: Arc<[u8]>,
     content: Arc<Content>,
+    /// The hash of what is signed. The bytes can be others for the same, as a signature can.
+    digest: Fingerprint,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,6 +102,7 @@ impl RevocationList {
             return Err(InvalidRevocations::OtherCluster { cluster });
         }
         Ok(Self {
+            digest: Fingerprint::of(signed.content),
             bytes: bytes.into(),
             content: content.into(),
         })
@@ -128,6 +131,7 @@ impl RevocationList {
             signature: &signature,
         };
         Ok(Self {
+            digest: Fingerprint::of(&serialized),
             bytes: postcard::to_allocvec(&signed).unwrap_or_default().into(),
             content: content.into(),
         })
@@ -164,7 +168,7 @@ impl RevocationList {
     /// Whether this holds instead of `other`. Of two with the same number, which only a copy of
     /// the cluster directory can make, all nodes take the same.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
-        (self.number(), &self.bytes) > (other.number(), &other.bytes)
+        (self.number(), self.digest) > (other.number(), other.digest)
     }
 
     pub(crate) fn entries(&self) -> &[Revoked] {
@@ -215,7 +219,7 @@ impl fmt::Debug for RevocationList {
 
 impl PartialEq for RevocationList {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.digest == other.digest
     }
 }
 

@@ -250,10 +250,18 @@ fn a_certificate_of_somebody_else_has_one_name_and_is_for_both_sides() {
         let refused = read(uris, &both);
         assert!(matches!(refused, Err(Refusal::NoName)), "{uris:?}");
     }
-    for usage in both {
-        let refused = read(&["lunatic://shop/worker"], &[usage]);
+    for usage in &both {
+        let refused = read(&["lunatic://shop/worker"], std::slice::from_ref(usage));
         assert!(matches!(refused, Err(Refusal::Unusable { .. })));
     }
+    // One authority may have several clusters, the nodes of which do not let each other in.
+    let banker = read(&["lunatic://bank/worker"], &both).expect("credentials");
+    let refused = worker.admit(Some(ALPN), Some(&banker.chain()), cluster.now);
+    let expected = Refusal::OtherCluster {
+        cluster: banker.cluster(),
+        ours: worker.cluster(),
+    };
+    assert_eq!(refused, Err(expected));
     // When the name is revoked, such a certificate is refused, as it has no time of issue.
     let list = cluster.authority.revoke(&name("worker"), cluster.now - DAY);
     let list = list.expect("revoked");
