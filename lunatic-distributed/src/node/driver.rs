@@ -365,30 +365,21 @@ impl Driver {
     }
 
     fn credentials_changed(&mut self, revocations: bool, now: Instant) {
-        let chains: Vec<(NodeName, bool)> = self
-            .known
-            .values()
-            .filter_map(|known| match &known.stage {
-                Stage::Member(chain) => Some(chain),
-                _ => None,
-            })
-            .filter_map(|chain| {
-                let protocol = Some(lunatic_trust::ALPN);
-                let admitted = self
-                    .credentials
-                    .admit(protocol, Some(chain), SystemTime::now());
-                match admitted {
-                    Err(lunatic_trust::Refusal::Revoked { name, .. }) => Some((name, true)),
-                    _ => None,
-                }
-            })
-            .collect();
+        let chains = self.known.values().filter_map(|known| match &known.stage {
+            Stage::Member(chain) => Some(chain),
+            _ => None,
+        });
+        let revoked = chains.filter_map(|chain| match self.credentials.check_open(chain) {
+            Err(lunatic_trust::Refusal::Revoked { name, .. }) => Some(name),
+            _ => None,
+        });
+        let revoked: Vec<NodeName> = revoked.collect();
         if revocations {
             for list in self.credentials.revocations().iter() {
                 self.cluster.tell_revocations(list.as_bytes());
             }
         }
-        for (name, _) in chains {
+        for name in revoked {
             tracing::warn!(node = %name, "its certificate was revoked");
             self.cluster.distrust(&name, now);
         }
