@@ -8,9 +8,6 @@ use crate::global::GlobalFrame;
 use crate::groups::GroupFrame;
 use crate::handshake::{Hello, Refusal, Welcome};
 
-/// The version of everything in this file; nodes of different versions refuse each other.
-pub const PROTOCOL: u16 = 1;
-
 /// The lane of what is about the nodes themselves.
 pub(crate) const CONTROL: u8 = 0;
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::frame::PROTOCOL;
 use crate::node_info::NodeInfo;
+
+/// The version of all that nodes write to each other; nodes of different versions refuse each
+/// other.
+pub const PROTOCOL: u16 = 1;
 
 /// What a node that has dialled says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -52,10 +52,10 @@ mod session;
 mod sessions;
 
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};
-pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES, PROTOCOL};
+pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
 pub use groups::GroupChange;
-pub use handshake::Refusal;
+pub use handshake::{PROTOCOL, Refusal};
 pub use local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]

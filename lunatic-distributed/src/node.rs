@@ -289,7 +289,10 @@ impl Node {
     async fn joined(&self, has_seeds: bool) -> Result<(), NodeEvent> {
         let events = self.inner.late.events();
         let end = Instant::now() + JOIN_LIMIT;
-        while has_seeds {
+        if !has_seeds {
+            return Ok(());
+        }
+        loop {
             let next = futures_lite::future::or(async { events.recv().await.ok() }, async {
                 async_io::Timer::at(end).await;
                 None
@@ -305,7 +308,6 @@ impl Node {
                 Some(NodeEvent::Down { .. }) => {}
             }
         }
-        Ok(())
     }
 
     /// This node.

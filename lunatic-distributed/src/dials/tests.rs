@@ -1,3 +1,5 @@
+//! Tests: Whom to dial, and when.
+
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use super::*;

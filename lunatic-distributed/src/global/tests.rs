@@ -1,3 +1,5 @@
+//! Tests: Names that are unique in the cluster.
+
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeSet, VecDeque};

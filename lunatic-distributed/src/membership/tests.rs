@@ -1,3 +1,5 @@
+//! Tests: What gossip knows.
+
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -17,6 +17,9 @@ use crate::local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
 const FOR_LOCAL: u8 = 0;
 pub(super) const FOR_RENEWAL: u8 = 1;
 
+/// A request for a certificate, and how it is answered.
+type Renewal = (Vec<u8>, Answer);
+
 /// Passes what comes from other nodes on, as soon as there is somebody to take it, and keeps
 /// what is asked of it from other threads.
 pub(super) struct Late {
@@ -29,7 +32,7 @@ pub(super) struct Late {
     events: (Sender<NodeEvent>, Receiver<NodeEvent>),
     global: RwLock<HashMap<String, Pid>>,
     /// The requests for certificates, with who asks.
-    renewals: (Sender<(Vec<u8>, Answer)>, Receiver<(Vec<u8>, Answer)>),
+    renewals: (Sender<Renewal>, Receiver<Renewal>),
 }
 
 impl Late {
@@ -58,7 +61,7 @@ impl Late {
         self.events.1.clone()
     }
 
-    pub(super) fn renewals(&self) -> Receiver<(Vec<u8>, Answer)> {
+    pub(super) fn renewals(&self) -> Receiver<Renewal> {
         self.renewals.1.clone()
     }
 

@@ -1,3 +1,5 @@
+//! Tests: What waits to be sent, against a model.
+
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+//! Tests: Links and monitors, against a model.
+
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeMap, VecDeque};
