@@ -65,3 +65,8 @@ pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
 pub use session::{NotSent, Responder, Session};
 pub use sessions::Sessions;
+
+/// The examples in the README, as tests.
+#[cfg(all(doctest, feature = "transport"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
