@@ -477,14 +477,16 @@ impl Cluster {
     }
 
     fn session_named(&self, name: &NodeName) -> Option<(Connection, Arc<Session>)> {
-        let open = self
-            .connections
-            .iter()
-            .filter_map(|(connection, known)| match &known.state {
-                State::Open(session) if known.name == *name => Some((*connection, session.clone())),
-                _ => None,
-            });
-        open.last()
+        let mut open =
+            self.connections
+                .iter()
+                .filter_map(|(connection, known)| match &known.state {
+                    State::Open(session) if known.name == *name => {
+                        Some((*connection, session.clone()))
+                    }
+                    _ => None,
+                });
+        open.next_back()
     }
 
     /// A connection to a node of this name that this node has dialled at another address,

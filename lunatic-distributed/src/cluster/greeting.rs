@@ -119,7 +119,7 @@ impl Cluster {
                     };
                 }
             }
-            Ok(None) => self.take_in(connection, hello, now),
+            Ok(None) => self.take_in(connection, *hello, now),
         }
     }
 
@@ -172,7 +172,7 @@ impl Cluster {
     }
 
     /// Begins a session with a node that has dialled.
-    fn take_in(&mut self, connection: Connection, hello: Box<Hello>, now: Instant) {
+    fn take_in(&mut self, connection: Connection, hello: Hello, now: Instant) {
         if let Some(known) = self.connections.get_mut(&connection) {
             let until = now;
             known.state = State::Greeting { until };

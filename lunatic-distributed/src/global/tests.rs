@@ -1,3 +1,4 @@
+//! Tests of names, alone and against a model.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeSet, VecDeque};

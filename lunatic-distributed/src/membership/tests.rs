@@ -1,3 +1,4 @@
+//! Tests of gossip, in virtual time.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
