@@ -3,7 +3,7 @@
 mod frames;
 mod greeting;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +34,9 @@ const SECOND_DIALLER: Duration = Duration::from_millis(500);
 
 /// So many nodes a node tells itself that it was wrongly taken for down.
 const ANNOUNCED_TO: usize = 4;
+
+/// How often it is looked whether gossip knows all with whom there is a session.
+const REPAIR_PERIOD: Duration = Duration::from_secs(2);
 
 /// The number of a connection, chosen by who makes connections; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,6 +93,8 @@ pub struct Cluster {
     is_leaving: bool,
     /// It has been part of a cluster.
     has_joined: bool,
+    /// When gossip is repaired next.
+    repair_at: Instant,
 }
 
 /// Is called with the decision about a name.
@@ -144,6 +149,7 @@ impl Cluster {
             random: random | 1,
             is_leaving: false,
             has_joined: false,
+            repair_at: now + REPAIR_PERIOD,
         }
     }
 
@@ -173,7 +179,9 @@ impl Cluster {
             });
         // Who leaves dials nobody.
         let dials = self.dials.deadline().filter(|_| !self.is_leaving);
-        limits.chain(dials).chain(self.membership.deadline()).min()
+        let repair = (self.sessions.count() > 0 && !self.is_leaving).then_some(self.repair_at);
+        let gossip = self.membership.deadline().into_iter().chain(repair);
+        limits.chain(dials).chain(gossip).min()
     }
 
     /// Does what is due.
@@ -182,9 +190,26 @@ impl Cluster {
         self.membership.tick(now);
         self.follow_gossip(now);
         if !self.is_leaving {
+            self.repair_gossip(now);
             let due = self.dials.due(now);
             self.actions.extend(due.into_iter().map(Action::Dial));
         }
+    }
+
+    /// A node with which there is a session lives, whatever gossip says: it is asked until it
+    /// has told itself that it does.
+    fn repair_gossip(&mut self, now: Instant) {
+        if now < self.repair_at {
+            return;
+        }
+        self.repair_at = now + REPAIR_PERIOD;
+        let known: HashSet<_> = self.membership.members().map(|member| member.id).collect();
+        for session in self.sessions.all() {
+            if !known.contains(&session.node().id) {
+                self.membership.connected(session.node(), now);
+            }
+        }
+        self.follow_gossip(now);
     }
 
     /// There is a connection.

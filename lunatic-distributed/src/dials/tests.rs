@@ -1,5 +1,4 @@
-//! Tests: Whom to dial, and when.
-
+//! Tests of whom is dialled, and when.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use super::*;

@@ -1,5 +1,4 @@
-//! Tests: Names that are unique in the cluster.
-
+//! Tests of names, alone and against a model.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,5 +1,4 @@
-//! Tests: What gossip knows.
-
+//! Tests of gossip, in virtual time.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

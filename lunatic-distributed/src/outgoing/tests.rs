@@ -1,5 +1,4 @@
-//! Tests: What waits to be sent, against a model.
-
+//! Tests of lanes and pieces, alone and against a model.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,4 @@
-//! Tests: Links and monitors, against a model.
-
+//! Tests of links and monitors, alone and against a model.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeMap, VecDeque};

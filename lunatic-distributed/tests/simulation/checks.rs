@@ -12,6 +12,9 @@ use crate::world::World;
 /// So long after something has happened to it a node may lose a session.
 const REASON: Duration = Duration::from_secs(12);
 
+/// By then, a node is told that another is gone.
+const DETECTION: Duration = Duration::from_secs(8);
+
 /// So much may wait for one node: 8 MiB and one message of each process.
 const QUEUED: usize = 32 << 20;
 
@@ -51,6 +54,28 @@ impl World {
         {
             let what = format!("{} has queued {} bytes", model.name, session.queued_bytes());
             self.truth.lock().fail(what);
+        }
+    }
+
+    /// Nobody has a session with a node that has long been gone.
+    pub(crate) fn check_told(&mut self) {
+        let is_long_ago = |at: Duration| at + DETECTION < self.now;
+        for node in &self.nodes {
+            if !node.is_alive || node.is_paused || !is_long_ago(node.disturbed) {
+                continue;
+            }
+            for session in node.sessions.all() {
+                let id = session.node().id;
+                let is_gone = |other: &crate::world::Node| {
+                    other.id == id && !other.is_alive && is_long_ago(other.disturbed)
+                };
+                if self.nodes.iter().any(is_gone) {
+                    let name = &node.model.name;
+                    self.wrong(format!(
+                        "{name} still has a session with {id}, which is gone"
+                    ));
+                }
+            }
         }
     }
 
@@ -131,6 +156,18 @@ impl World {
                 self.wrong(what);
             }
         }
+    }
+
+    pub(crate) fn is_gossip_complete(&self) -> bool {
+        let living = self.living();
+        let knows_all = |key: &NodeKey| {
+            let known = self.nodes[*key].cluster.known_nodes();
+            let others = living.iter().filter(|other| *other != key);
+            others
+                .map(|other| self.nodes[*other].id)
+                .all(|other| known.contains(&other))
+        };
+        living.iter().all(knows_all)
     }
 
     /// At the end.

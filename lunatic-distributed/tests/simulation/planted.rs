@@ -83,6 +83,6 @@ impl Planted {
     }
 
     pub(crate) fn loses_close(&self, random: &mut Random) -> bool {
-        self.happens(Fault::LoseClose, random, 100)
+        self.happens(Fault::LoseClose, random, 300)
     }
 }

@@ -103,6 +103,8 @@ pub(crate) enum Event {
     Heal(Vec<(Host, Host)>),
     Load(usize),
     Fault,
+    /// Once a second: has everybody been told who is gone?
+    Watch,
     /// The node of a slot is restarted in good order.
     Roll(usize),
 }
@@ -301,6 +303,10 @@ impl World {
             Event::Heal(ways) => self.heal(&ways),
             Event::Load(slot) => self.load(slot),
             Event::Fault => self.fault(),
+            Event::Watch => {
+                self.check_told();
+                self.schedule(Duration::from_secs(1), Event::Watch);
+            }
             Event::Roll(slot) => self.roll(slot),
         }
     }

@@ -1,0 +1,288 @@
+//! Who takes whom, step by step: what simulations have shown to go wrong.
+#![allow(clippy::expect_used, reason = "a failed expectation fails the test")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lunatic_distributed::{
+    Action, Answer, Cluster, Connection, GroupChange, Incoming, LANES, LocalNode, MailboxFull,
+    NodeEvent, NodeInfo, Refusal, Sessions,
+};
+use lunatic_mailbox::{NodeId, Pid};
+use lunatic_process::{ExitReason, Signal};
+use parking_lot::Mutex;
+
+/// A node without processes.
+#[derive(Default)]
+struct Local(Mutex<Vec<NodeEvent>>);
+
+impl LocalNode for Local {
+    fn deliver(&self, _: Incoming<'_>) -> Result<(), MailboxFull> {
+        Ok(())
+    }
+
+    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), ExitReason> {
+        Err(ExitReason::NoProcess)
+    }
+
+    fn request(&self, _: Pid, _: &[u8], _: Answer) {}
+
+    fn group_changed(&self, _: GroupChange) {}
+
+    fn global_name_changed(&self, _: &str, _: Option<Pid>) {}
+
+    fn global_name_lost(&self, _: &str, _: Pid, _: Pid) {}
+
+    fn node_event(&self, event: NodeEvent) {
+        self.0.lock().push(event);
+    }
+}
+
+struct Node {
+    cluster: Cluster,
+    sessions: Arc<Sessions>,
+    local: Arc<Local>,
+    written: Vec<(Connection, Vec<u8>)>,
+    closed: Vec<Connection>,
+}
+
+fn address(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 4000))
+}
+
+impl Node {
+    fn new(name: &str, id: u64, host: u8, now: Instant) -> Node {
+        let id = NodeId::from_bits(id);
+        let own = NodeInfo {
+            id,
+            name: name.parse().expect("it is a name"),
+            address: address(host),
+            generation: 0,
+            tags: BTreeMap::new(),
+        };
+        let local = Arc::new(Local::default());
+        let sessions = Arc::new(Sessions::new(id, || ()));
+        let cluster = Cluster::new(own, local.clone(), sessions.clone(), 1, now);
+        Node {
+            cluster,
+            sessions,
+            local,
+            written: Vec::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    fn follow(&mut self) {
+        for action in self.cluster.take_actions() {
+            match action {
+                Action::Write(connection, bytes) => self.written.push((connection, bytes)),
+                Action::Close(connection, ..) => self.closed.push(connection),
+                _ => {}
+            }
+        }
+        for session in self.sessions.take_queued() {
+            for lane in (0..LANES).filter(|_| session.is_ready()) {
+                while let Some(unit) = session.take(lane) {
+                    assert_eq!(lane, 0, "there are no processes");
+                    self.written.push((session.connection(), unit));
+                }
+            }
+        }
+    }
+
+    fn take_events(&self) -> Vec<NodeEvent> {
+        std::mem::take(&mut self.local.0.lock())
+    }
+
+    fn up(&self) -> Vec<NodeId> {
+        let all = self.sessions.all();
+        all.iter().map(|session| session.node().id).collect()
+    }
+}
+
+/// What one has written arrives at the other.
+fn carry(from: &mut Node, to: &mut Node, now: Instant) {
+    from.follow();
+    for (connection, unit) in std::mem::take(&mut from.written) {
+        to.cluster.unit(connection, 0, &unit, now);
+    }
+    to.follow();
+}
+
+/// One dials the other, which hears the greeting.
+fn dial(from: &mut Node, to: &mut Node, connection: u64, now: Instant) {
+    let connection = Connection(connection);
+    let (name, other) = (from.cluster.own().name.clone(), to.cluster.own());
+    let (other, at) = (other.name.clone(), other.address);
+    from.cluster.connected(connection, other, Some(at), now);
+    to.cluster.connected(connection, name, None, now);
+    carry(from, to, now);
+}
+
+fn connect(from: &mut Node, to: &mut Node, connection: u64, now: Instant) {
+    dial(from, to, connection, now);
+    for _ in 0..2 {
+        carry(to, from, now);
+        carry(from, to, now);
+    }
+    assert!(from.up().contains(&to.cluster.own().id));
+    assert!(to.up().contains(&from.cluster.own().id));
+}
+
+#[test]
+fn a_node_that_leaves_has_nothing_due_all_the_time() {
+    let mut now = Instant::now();
+    let mut node = Node::new("a", 1, 1, now);
+    node.cluster.set_seeds(&[address(2)], now);
+    node.cluster.leave(now);
+    for _ in 0..100 {
+        let Some(deadline) = node.cluster.deadline() else {
+            return;
+        };
+        assert!(deadline > now, "it is never done");
+        now = deadline;
+        node.cluster.tick(now);
+    }
+}
+
+#[test]
+fn who_leaves_is_not_left_by_the_others() {
+    let now = Instant::now();
+    let (mut a, mut b) = (Node::new("a", 1, 1, now), Node::new("b", 2, 2, now));
+    connect(&mut a, &mut b, 1, now);
+    a.cluster.leave(now);
+    carry(&mut a, &mut b, now);
+    let is_left = |node: &Node| {
+        let downs = node
+            .take_events()
+            .into_iter()
+            .filter_map(|event| match event {
+                NodeEvent::Down { left, .. } => Some(left),
+                _ => None,
+            });
+        downs.collect::<Vec<_>>()
+    };
+    assert_eq!(is_left(&b), [true]);
+    // The other closes the connection with the same code.
+    a.cluster.closed(Connection(1), true, now);
+    assert_eq!(is_left(&a), [false]);
+}
+
+#[test]
+fn a_holder_that_answers_keeps_its_name_and_a_silent_one_loses_it() {
+    for answers in [true, false] {
+        let now = Instant::now();
+        let (mut a, mut b) = (Node::new("a", 1, 1, now), Node::new("b", 2, 2, now));
+        connect(&mut a, &mut b, 1, now);
+        let mut newcomer = Node::new("a", 1 << 20 | 3, 3, now);
+        // It is told that a start is remembered, and is a later one from then on.
+        dial(&mut newcomer, &mut b, 2, now);
+        carry(&mut b, &mut newcomer, now);
+        assert_eq!(newcomer.cluster.own().generation, 1);
+        dial(&mut newcomer, &mut b, 3, now);
+        assert!(newcomer.up().is_empty());
+        let asked = std::mem::take(&mut b.written);
+        if answers {
+            for (connection, unit) in asked {
+                a.cluster.unit(connection, 0, &unit, now);
+            }
+            carry(&mut a, &mut b, now);
+            carry(&mut b, &mut newcomer, now);
+            assert_eq!(b.up(), [a.cluster.own().id]);
+            let events = newcomer.take_events();
+            let is_refused = |event: &NodeEvent| {
+                matches!(
+                    event,
+                    NodeEvent::Refused {
+                        refusal: Refusal::NameTaken,
+                        is_joining: true,
+                        ..
+                    }
+                )
+            };
+            assert!(events.iter().any(is_refused), "{events:?}");
+        } else {
+            b.cluster.tick(now + Duration::from_secs(2));
+            carry(&mut b, &mut newcomer, now);
+            assert_eq!(b.up(), [newcomer.cluster.own().id]);
+            assert_eq!(newcomer.up(), [b.cluster.own().id]);
+            assert!(b.closed.contains(&Connection(1)));
+        }
+    }
+}
+
+#[test]
+fn a_holder_that_dials_again_keeps_its_name() {
+    let now = Instant::now();
+    let (mut a, mut b) = (Node::new("a", 1, 1, now), Node::new("b", 2, 2, now));
+    connect(&mut a, &mut b, 1, now);
+    let mut newcomer = Node::new("a", 1 << 20 | 3, 3, now);
+    dial(&mut newcomer, &mut b, 2, now);
+    carry(&mut b, &mut newcomer, now);
+    dial(&mut newcomer, &mut b, 3, now);
+    // For the holder the session is over, for the other not yet.
+    a.cluster.closed(Connection(1), false, now);
+    dial(&mut a, &mut b, 4, now);
+    assert_eq!(b.up(), [a.cluster.own().id]);
+    let ups = b
+        .take_events()
+        .into_iter()
+        .filter(|event| matches!(event, NodeEvent::Up(_)));
+    assert_eq!(ups.count(), 2, "the holder, twice");
+}
+
+#[test]
+fn two_that_wait_for_names_and_have_one_number_do_not_both_come_in() {
+    let now = Instant::now();
+    let mut b = Node::new("b", 2, 2, now);
+    let mut holders = [Node::new("x", 11, 11, now), Node::new("y", 12, 12, now)];
+    for (index, holder) in holders.iter_mut().enumerate() {
+        connect(holder, &mut b, 1 + index as u64, now);
+    }
+    let id = |upper: u64| upper << 20 | 7;
+    let mut newcomers = [
+        Node::new("x", id(5), 21, now),
+        Node::new("y", id(6), 22, now),
+    ];
+    for (index, newcomer) in newcomers.iter_mut().enumerate() {
+        let index = index as u64;
+        dial(newcomer, &mut b, 10 + index, now);
+        carry(&mut b, newcomer, now);
+        dial(newcomer, &mut b, 20 + index, now);
+        b.follow();
+        b.written.clear();
+    }
+    b.cluster.tick(now + Duration::from_secs(2));
+    b.cluster.tick(now + Duration::from_secs(2));
+    b.follow();
+    assert_eq!(
+        b.up()
+            .iter()
+            .filter(|node| node.number().get() == 7)
+            .count(),
+        1
+    );
+    assert_eq!(b.up().len(), 1);
+}
+
+#[test]
+fn a_start_that_was_not_remembered_everywhere_becomes_a_later_one_without_ending() {
+    let now = Instant::now();
+    let (mut a, mut b) = (Node::new("a", 1, 1, now), Node::new("b", 2, 2, now));
+    connect(&mut a, &mut b, 1, now);
+    a.cluster.closed(Connection(1), false, now);
+    b.cluster.closed(Connection(1), false, now);
+    // Another start of the first is in a session with a node that knows nothing of that.
+    let mut again = Node::new("a", 1 << 20 | 3, 3, now);
+    let mut c = Node::new("c", 4, 4, now);
+    connect(&mut again, &mut c, 2, now);
+    dial(&mut again, &mut b, 3, now);
+    carry(&mut b, &mut again, now);
+    connect(&mut again, &mut b, 4, now);
+    assert_eq!(again.cluster.own().generation, 1);
+    assert_eq!(again.up().len(), 2);
+    let is_refused = |event: &NodeEvent| matches!(event, NodeEvent::Refused { .. });
+    assert!(!again.take_events().iter().any(is_refused));
+}
