@@ -48,7 +48,7 @@ pub(crate) enum Frame<'a> {
     /// The sender leaves the cluster.
     Leave,
     /// A signed list of names whose certificates are revoked.
-    Revocations(#[serde(borrow)] &'a [u8]),
+    Revocations(#[serde(borrow, serialize_with = "at_once")] &'a [u8]),
     /// Memberships of groups.
     Groups(GroupFrame),
     /// Names that are unique in the cluster.

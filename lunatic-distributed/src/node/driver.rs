@@ -354,12 +354,18 @@ impl Driver {
             true => LANES,
             false => 1,
         };
-        for lane in 0..lanes {
-            while session.has(lane) && self.endpoint.room(id, lane) > 0 {
-                let Some(unit) = session.take(lane) else {
-                    break;
-                };
-                self.endpoint.send(id, lane, unit.into());
+        // A long frame of one lane may have to wait for those of others.
+        let mut has_sent = true;
+        while has_sent {
+            has_sent = false;
+            for lane in 0..lanes {
+                while session.has(lane) && self.endpoint.room(id, lane) > 0 {
+                    let Some(unit) = session.take(lane) else {
+                        break;
+                    };
+                    self.endpoint.send(id, lane, unit.into());
+                    has_sent = true;
+                }
             }
         }
     }
