@@ -11,9 +11,7 @@ use lunatic_distributed::{Answer, GroupChange, Incoming, LocalNode, MailboxFull,
 use lunatic_engine::{Module, ModuleHash};
 use lunatic_mailbox::{EncodedResource, MessageResource, Pid};
 use lunatic_process::guest::{GuestModule, Spawn, spawn};
-use lunatic_process::{
-    AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnLink, SpawnOptions,
-};
+use lunatic_process::{AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
 use lunatic_wasi::Stdio;
 
 use crate::config::WireConfig;
@@ -121,16 +119,11 @@ impl ClusterNode {
         let Some(module) = self.modules.by_hash(hash) else {
             return answer.send(None, &NodeResponse::NeedsModule.to_bytes());
         };
-        let node = match runtime.environment().is_local(from) {
-            true => Some(self.node.info().name.clone()),
-            false => {
-                let session = self.node.sessions().get(from.node());
-                session.map(|session| session.node().name.clone())
-            }
-        };
-        let Some(node) = node else {
+        // Without a session there is nobody to answer.
+        let Some(session) = self.node.sessions().get(from.node()) else {
             return;
         };
+        let node = session.node().name.clone();
         let config = match postcard::from_bytes::<WireConfig>(request.config) {
             Ok(config) => self.rights.config_for(&node, config, request.inherits),
             Err(_) => return refuse(&answer, "the config cannot be read"),
@@ -144,7 +137,11 @@ impl ClusterNode {
             Err(error) => return refuse(&answer, &error.to_string()),
         };
         let (export, link) = (request.export.to_owned(), request.link);
-        let names = self.names.clone();
+        let rights = &config.process;
+        let names = match rights.account.is_some() && !rights.can_use_outside_names {
+            true => self.names.separate(),
+            false => self.names.clone(),
+        };
         let scheduler = runtime.scheduler.clone();
         scheduler.spawn(async move {
             let environment = runtime.environment();
@@ -156,16 +153,11 @@ impl ClusterNode {
                 Err(error) => return refuse(&answer, &error.to_string()),
             };
             let answer = Arc::new(answer);
-            let is_local = environment.is_local(from);
-            let parent = environment.process(from).filter(|_| is_local);
-            let own_link = link
-                .zip(parent)
-                .map(|(tag, parent)| SpawnLink { parent, tag });
             let told = answer.clone();
             let at_birth = AtBirth::new(move |process| {
                 let response = NodeResponse::Spawned(process.id()).to_bytes();
                 told.send(Some(process.id()), &response);
-                if let (Some(tag), false) = (link, is_local) {
+                if let Some(tag) = link {
                     let peer = from;
                     process.signal(Signal::Link { peer, tag }).ok();
                     if let Err(lost) = told.link(process.id(), tag) {
@@ -182,7 +174,6 @@ impl ClusterNode {
                 params,
                 child_environment,
                 options: SpawnOptions {
-                    link: own_link,
                     parent: Some(from),
                     at_birth: Some(at_birth),
                     ..SpawnOptions::default()
@@ -237,10 +228,6 @@ impl LocalNode for ClusterNode {
         match postcard::from_bytes(request) {
             Ok(NodeRequest::Spawn(request)) => self.spawn_for(from, &request, answer),
             Ok(NodeRequest::Module { bytes }) => self.load_for(bytes, answer),
-            Ok(NodeRequest::Exists(process)) => {
-                let exists = self.environment().is_some_and(|all| all.exists(process));
-                answer.send(None, &NodeResponse::Exists(exists).to_bytes());
-            }
             Err(_) => refuse(&answer, "the request cannot be read"),
         }
     }

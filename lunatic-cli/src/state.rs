@@ -336,8 +336,14 @@ impl DistributedHost for State {
     }
 
     fn encode_config(&self, config: &Arc<Config>) -> Vec<u8> {
+        let mut wire = config.to_wire();
+        let account = self.process.handle().account();
+        if wire.process.account.is_none() && account.parent().is_some() {
+            // There it is below no account of its parent: it has one with the same limits.
+            wire.process.account = Some(*account.limits());
+        }
         // Nothing in it can fail to be written to a vector.
-        postcard::to_allocvec(&config.to_wire()).unwrap_or_default()
+        postcard::to_allocvec(&wire).unwrap_or_default()
     }
 }
 

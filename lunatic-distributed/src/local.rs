@@ -101,47 +101,30 @@ pub enum NodeEvent {
     NumberTaken,
 }
 
-/// How a request is answered. If it is dropped, who asks another node waits until the session
-/// ends.
+/// How a request of another node is answered. If it is dropped, who asks waits until the
+/// session ends.
 #[derive(Debug)]
-pub struct Answer(To);
-
-#[derive(Debug)]
-enum To {
-    /// A process of another node.
-    Node {
-        session: Weak<Session>,
-        lane: u8,
-        to: Pid,
-        id: u64,
-    },
-    /// A process of this node.
-    Here(async_channel::Sender<Vec<u8>>),
+pub struct Answer {
+    session: Weak<Session>,
+    lane: u8,
+    to: Pid,
+    id: u64,
 }
 
 impl Answer {
     pub(crate) fn new(session: &Arc<Session>, lane: u8, to: Pid, id: u64) -> Answer {
-        Answer(To::Node {
+        Answer {
             session: session.downgrade(),
             lane,
             to,
             id,
-        })
-    }
-
-    /// An answer to a process of this node.
-    #[cfg(feature = "transport")]
-    pub(crate) fn here(sender: async_channel::Sender<Vec<u8>>) -> Answer {
-        Answer(To::Here(sender))
+        }
     }
 
     /// The connection over which the request has come, if it is still there.
     #[cfg(feature = "transport")]
     pub(crate) fn connection(&self) -> Option<crate::cluster::Connection> {
-        match &self.0 {
-            To::Node { session, .. } => Some(session.upgrade()?.connection()),
-            To::Here(_) => None,
-        }
+        Some(self.session.upgrade()?.connection())
     }
 
     /// Answers.
@@ -149,41 +132,23 @@ impl Answer {
     /// - `from`: the answer arrives behind what this process has sent to who asks, and before
     ///   what it sends later. `None` if it is about no process.
     pub fn send(&self, from: Option<Pid>, response: &[u8]) {
-        match &self.0 {
-            To::Node {
-                session,
-                lane,
-                to,
-                id,
-            } => {
-                if let Some(session) = session.upgrade() {
-                    let lane = from.map_or(*lane, |from| crate::frame::lane_of(from, *to));
-                    let from = from.unwrap_or(crate::session::host_of(session.own_number()));
-                    session.respond(lane, from, *to, *id, response);
-                }
-            }
-            To::Here(sender) => {
-                // Who has asked may be gone.
-                sender.try_send(response.to_vec()).ok();
-            }
+        if let Some(session) = self.session.upgrade() {
+            let lane = from.map_or(self.lane, |from| crate::frame::lane_of(from, self.to));
+            let from = from.unwrap_or(crate::session::host_of(session.own_number()));
+            session.respond(lane, from, self.to, self.id, response);
         }
     }
 
-    /// Links a process of this node to a process of another that asks, which is told so.
+    /// Links a process of this node to who asks, which is told so.
     ///
     /// - `tag`: what who asks is told when the process dies.
     ///
     /// # Errors
     ///
-    /// The session has ended, or who asks is a process of this node.
+    /// The session has ended.
     pub fn link(&self, process: Pid, tag: Option<Tag>) -> Result<(), NoConnection> {
-        match &self.0 {
-            To::Node { session, to, .. } => {
-                let session = session.upgrade().ok_or(NoConnection)?;
-                session.link(process, *to, None, tag)
-            }
-            To::Here(_) => Err(NoConnection),
-        }
+        let session = self.session.upgrade().ok_or(NoConnection)?;
+        session.link(process, self.to, None, tag)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::frame::{LANES, MAX_UNIT_BYTES};
 use crate::global::{MAX_GLOBAL_NAME_BYTES, NameTaken};
 use crate::groups::GroupChange;
 use crate::handshake::Refusal;
-use crate::local::{Answer, LocalNode, NodeEvent};
+use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
 use crate::node::late::Late;
 use crate::node_info::NodeInfo;
@@ -364,7 +364,7 @@ impl Node {
         receiver.recv().await.unwrap_or(false)
     }
 
-    /// Asks a node, this one or another, for something, which its [`LocalNode::request`] answers.
+    /// Asks another node for something, which its [`LocalNode::request`] answers.
     ///
     /// - `from`: in whose name; the request arrives behind nothing else.
     /// - `payer`: pays for it until it has left this node.
@@ -379,15 +379,6 @@ impl Node {
         payer: Option<&Account>,
         request: &[u8],
     ) -> Result<Vec<u8>, RequestError> {
-        if node == self.inner.info.id {
-            let (sender, receiver) = async_channel::bounded(1);
-            let request = late::for_local(request);
-            self.inner
-                .late
-                .request(from, &request, Answer::here(sender));
-            let response = receiver.recv().await;
-            return response.map_err(|_| RequestError::NoConnection);
-        }
         let session = self.inner.sessions.with_node(node);
         let session = session.ok_or(RequestError::NoConnection)?;
         let (sender, receiver) = async_channel::bounded(1);

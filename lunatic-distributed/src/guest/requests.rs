@@ -14,8 +14,6 @@ pub enum NodeRequest<'a> {
         #[serde(borrow)]
         bytes: &'a [u8],
     },
-    /// Does this process live?
-    Exists(Pid),
 }
 
 /// A process that is to start on another node.
@@ -46,8 +44,6 @@ pub enum NodeResponse {
     HasModule,
     /// It is not done, for this reason.
     Refused(String),
-    /// Whether the process lives.
-    Exists(bool),
 }
 
 impl NodeRequest<'_> {

@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use lunatic_abi::{Guest, TIMED_OUT, host_functions, params};
+use lunatic_abi::{Guest, Misuse, TIMED_OUT, host_functions, params};
 use lunatic_account::Account;
 use lunatic_engine::{Module, ModuleHash};
-use lunatic_mailbox::{NodeId, Pid, Tag};
-use lunatic_process::guest::check_right_to_spawn;
+use lunatic_mailbox::{NodeId, Pid};
+use lunatic_process::SpawnOptions;
+use lunatic_process::guest::{self, Config, Spawn, check_right_to_spawn};
 use wasmtime::{Caller, Result};
 
 use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
@@ -40,7 +41,7 @@ const OWN: i64 = -1;
 
 /// Why there is no process.
 #[derive(Debug)]
-pub(super) enum NotSpawned {
+enum NotSpawned {
     UnknownNode(NodeId),
     NoConnection,
     NoModule(u64),
@@ -50,21 +51,23 @@ pub(super) enum NotSpawned {
 }
 
 /// A process that is to start, as the caller described it.
-pub(super) struct Wanted<T: DistributedHost> {
-    pub(super) module: Module<T>,
-    pub(super) config: Vec<u8>,
+struct Wanted<T: DistributedHost> {
+    module: Module<T>,
+    config: Arc<T::Config>,
     /// It is the caller's own.
-    pub(super) inherits: bool,
-    pub(super) export: String,
-    pub(super) params: Vec<u8>,
-    pub(super) link: Option<Option<Tag>>,
+    is_own_config: bool,
+    export: String,
+    params: Vec<u8>,
 }
 
 /// `lunatic::distributed::spawn` (ABI §8): starts a process on a node. Returns 0 with its id,
 /// or 1, 2 or 9027 with an error id, at `id_ptr`.
 ///
-/// Traps without the right to spawn, on a node that is alone, on bad addresses, an unknown
-/// config, and bad records of arguments.
+/// On its own node the caller starts it as `lunatic::process::spawn` does.
+///
+/// Traps without the right to spawn; on another node also without the right to signal outside of
+/// its branch, if the caller has an account of its own; on a node that is alone, on bad
+/// addresses, an unknown config, and bad records of arguments.
 async fn spawn<T: DistributedHost>(
     mut caller: Caller<'_, T>,
     node_id: u64,
@@ -89,16 +92,17 @@ async fn spawn<T: DistributedHost>(
     let spawned = match caller.data().module_of_number(module_id) {
         None => Err(NotSpawned::NoModule(module_id)),
         Some(module) => {
-            let config = caller.data().encode_config(&config);
             let wanted = Wanted {
                 module,
                 config,
-                inherits: config_id == OWN,
+                is_own_config: config_id == OWN,
                 export,
                 params,
-                link: None,
             };
-            spawn_on(&mut caller, node, wanted).await?
+            match node == caller.data().process().handle().environment().node() {
+                true => spawn_here(&mut caller, wanted).await?,
+                false => spawn_there(&mut caller, node, wanted).await?,
+            }
         }
     };
     match spawned {
@@ -118,7 +122,7 @@ async fn spawn<T: DistributedHost>(
 }
 
 /// A config of the caller's.
-pub(super) fn config_of<T: DistributedHost>(state: &T, id: i64) -> Result<Arc<T::Config>> {
+fn config_of<T: DistributedHost>(state: &T, id: i64) -> Result<Arc<T::Config>> {
     let own = state.process();
     match id {
         OWN => Ok(own.config().clone()),
@@ -126,12 +130,49 @@ pub(super) fn config_of<T: DistributedHost>(state: &T, id: i64) -> Result<Arc<T:
     }
 }
 
-/// Starts a process on a node, this one or another.
-pub(super) async fn spawn_on<T: DistributedHost>(
+/// Starts a process on the node of the caller.
+async fn spawn_here<T: DistributedHost>(
+    caller: &mut Caller<'_, T>,
+    wanted: Wanted<T>,
+) -> Result<Result<Pid, NotSpawned>> {
+    let child_environment = caller.data().child_environment(&wanted.config);
+    let child_environment = caller.wait(child_environment).await?;
+    let own = caller.data().process().handle().clone();
+    let process = Spawn {
+        module: wanted.module,
+        config: wanted.config,
+        is_own_config: wanted.is_own_config,
+        export: wanted.export,
+        params: params::parse(&wanted.params)?,
+        child_environment,
+        options: SpawnOptions {
+            parent: Some(own.id()),
+            account: Some(own.account().clone()),
+            ..SpawnOptions::default()
+        },
+    };
+    let spawned = guest::spawn(own.environment(), process);
+    let spawned = spawned.map(|spawned| spawned.process().id());
+    Ok(spawned.map_err(|error| NotSpawned::Refused(error.to_string())))
+}
+
+/// Checks that the caller may start processes on other nodes: they are outside of its branch.
+fn check_right_to_spawn_there<T: DistributedHost>(state: &T) -> Result<(), Misuse> {
+    let own = state.process();
+    let is_branch = own.handle().account().parent().is_some();
+    match is_branch && !own.config().process().can_signal_outside {
+        true => Err(Misuse::Denied("spawn processes on other nodes")),
+        false => Ok(()),
+    }
+}
+
+/// Starts a process on another node.
+async fn spawn_there<T: DistributedHost>(
     caller: &mut Caller<'_, T>,
     id: NodeId,
     wanted: Wanted<T>,
 ) -> Result<Result<Pid, NotSpawned>> {
+    check_right_to_spawn_there(caller.data())?;
     match reach(caller, id).await? {
         Reached::Yes => {}
         Reached::Unknown => return Ok(Err(NotSpawned::UnknownNode(id))),
@@ -140,7 +181,9 @@ pub(super) async fn spawn_on<T: DistributedHost>(
     let node = clustered(caller.data())?;
     let own = caller.data().process().handle();
     let (from, account) = (own.id(), own.account().clone());
-    Ok(caller.wait(ask(node, id, from, account, wanted)).await)
+    let config = caller.data().encode_config(&wanted.config);
+    let asked = ask(node, id, from, account, config, wanted);
+    Ok(caller.wait(asked).await)
 }
 
 async fn ask<T: DistributedHost>(
@@ -148,15 +191,16 @@ async fn ask<T: DistributedHost>(
     id: NodeId,
     from: Pid,
     account: Account,
+    config: Vec<u8>,
     wanted: Wanted<T>,
 ) -> Result<Pid, NotSpawned> {
     let request = NodeRequest::Spawn(SpawnRequest {
         module: *wanted.module.hash().as_bytes(),
         export: &wanted.export,
         params: &wanted.params,
-        config: &wanted.config,
-        inherits: wanted.inherits,
-        link: wanted.link,
+        config: &config,
+        inherits: wanted.is_own_config,
+        link: None,
     })
     .to_bytes();
     let mut has_sent_module = false;
@@ -179,7 +223,7 @@ async fn ask<T: DistributedHost>(
     }
 }
 
-pub(super) async fn respond(
+async fn respond(
     node: &Node,
     id: NodeId,
     from: Pid,
