@@ -1,12 +1,14 @@
 //! Guests on several nodes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::future;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future::{block_on, or};
-use lunatic_cli::{RemoteRights, Root, Runtime};
+use lunatic_account::AccountLimits;
+use lunatic_cli::{Config, RemoteRights, Root, Runtime};
 use lunatic_distributed::{Node, NodeConfig};
-use lunatic_process::ExitReason;
+use lunatic_process::{ExitReason, SpawnOptions};
 use lunatic_trust::{Authority, Credentials};
 use tempfile::TempDir;
 
@@ -57,6 +59,15 @@ fn guest(after: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Waits until something holds.
+fn until(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "it takes too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 struct Cluster {
     _directory: TempDir,
     runtimes: Vec<(Runtime, Node)>,
@@ -79,11 +90,7 @@ impl Cluster {
             let builder = Runtime::builder().node(node.clone(), RemoteRights::default());
             runtimes.push((builder.start().unwrap(), node));
         }
-        let end = Instant::now() + LIMIT;
-        while runtimes.iter().any(|(_, node)| node.nodes().is_empty()) {
-            assert!(Instant::now() < end, "the nodes do not find each other");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(|| runtimes.iter().all(|(_, node)| !node.nodes().is_empty()));
         Cluster {
             _directory: directory,
             runtimes,
@@ -92,11 +99,18 @@ impl Cluster {
 
     /// Runs `main` on the second node and returns how it ended.
     fn run(&self, after: &str) -> ExitReason {
+        self.run_with(after, Config::trusted())
+    }
+
+    fn run_with(&self, after: &str, config: Config) -> ExitReason {
         let (runtime, _) = &self.runtimes[1];
         block_on(or(
             async {
                 let module = runtime.load(guest(after)).await.unwrap();
-                let main = runtime.spawn(&module, Root::new("main")).await.unwrap();
+                let main = runtime
+                    .spawn(&module, Root::new("main").config(config))
+                    .await;
+                let main = main.unwrap();
                 main.wait().await
             },
             async {
@@ -123,11 +137,7 @@ fn a_guest_starts_a_process_on_another_node_and_hears_from_it() {
     );
     assert!(ended.is_normal(), "{ended}");
     let (other, _) = &cluster.runtimes[0];
-    let end = Instant::now() + LIMIT;
-    while other.environment().process_count() > 0 {
-        assert!(Instant::now() < end, "the child does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until(|| other.environment().process_count() == 0);
     cluster.stop();
 }
 
@@ -152,5 +162,48 @@ fn a_message_to_an_unknown_node_is_refused_and_stays() {
          (call $check (i32.eqz (call $send_to (i64.load (i32.const 72)) (local.get $child))))",
     );
     assert!(ended.is_normal(), "{ended}");
+    cluster.stop();
+}
+
+#[test]
+fn a_guest_with_an_account_of_its_own_starts_none_on_other_nodes_without_the_right() {
+    let cluster = Cluster::of_two();
+    let mut config = Config::trusted();
+    config.process.account = Some(AccountLimits::default());
+    config.process.can_signal_outside = false;
+    let ended = cluster.run_with("", config.clone());
+    assert!(
+        ended.to_string().contains("spawn processes on other nodes"),
+        "{ended}"
+    );
+    assert_eq!(cluster.runtimes[0].0.environment().process_count(), 0);
+    config.process.can_signal_outside = true;
+    let ended = cluster.run_with("(call $kill (local.get $child))", config);
+    assert!(ended.is_normal(), "{ended}");
+    cluster.stop();
+}
+
+#[test]
+fn members_of_a_group_are_known_on_all_nodes_while_they_live() {
+    let cluster = Cluster::of_two();
+    let [one, two] = [&cluster.runtimes[0].0, &cluster.runtimes[1].0];
+    let process = one
+        .environment()
+        .spawn(SpawnOptions::default(), |_| future::pending());
+    let process = process.unwrap();
+    let scope = |runtime: &Runtime| runtime.new_names().groups.scope("shop").unwrap();
+    scope(one).join("workers", &process).unwrap();
+    until(|| scope(two).members("workers") == [process.id()]);
+    assert!(scope(two).local_members("workers").is_empty());
+    process.kill();
+    until(|| scope(two).members("workers").is_empty());
+    let again = two
+        .environment()
+        .spawn(SpawnOptions::default(), |_| future::pending());
+    scope(two).join("workers", &again.unwrap()).unwrap();
+    until(|| scope(one).members("workers").len() == 1);
+    // The members of a node that has left are gone.
+    block_on(cluster.runtimes[1].1.stop());
+    until(|| scope(one).members("workers").is_empty());
     cluster.stop();
 }

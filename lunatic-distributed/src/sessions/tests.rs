@@ -1,0 +1,147 @@
+//! Tests of what a process that sends to another node is made to wait for, and pays.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::{block_on, yield_now};
+use lunatic_account::{AccountLimits, Kind};
+use lunatic_mailbox::DataMessage;
+use lunatic_process::{Environment, EnvironmentConfig, Failure, SpawnOptions};
+
+use super::*;
+use crate::frame::LANES;
+use crate::outgoing::{HIGH_WATER, LOW_WATER};
+
+const OWN: NodeId = NodeId::from_bits(1);
+const OTHER: NodeId = NodeId::from_bits(2);
+
+/// Of each message.
+const BYTES: usize = 32 << 10;
+
+struct Node {
+    sessions: Arc<Sessions>,
+    environment: Environment,
+    session: Arc<Session>,
+}
+
+/// A node that has a session over which nothing is sent but by [`Node::send`].
+fn node() -> Node {
+    let sessions = Arc::new(Sessions::new(OWN, || {}));
+    let config = EnvironmentConfig {
+        node: OWN,
+        peers: sessions.clone(),
+        ..EnvironmentConfig::default()
+    };
+    let environment = Environment::with_config(1, lunatic_testkit::scheduler(), config);
+    let other = NodeInfo {
+        id: OTHER,
+        name: "other".parse().unwrap(),
+        address: ([127, 0, 0, 1], 1).into(),
+        generation: 1,
+        tags: Default::default(),
+    };
+    let session = sessions.begin(Connection(1), other, true);
+    Node {
+        sessions,
+        environment,
+        session,
+    }
+}
+
+impl Node {
+    /// Starts a process that sends as fast as it may, and returns how often it has.
+    fn flood(&self, options: SpawnOptions) -> (Process, Arc<AtomicUsize>) {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let (environment, count) = (self.environment.clone(), sent.clone());
+        let to = Pid::new(OTHER.number(), 7).unwrap();
+        let process = self.environment.spawn(options, move |own| async move {
+            loop {
+                let message = DataMessage::new(None, vec![0; BYTES]);
+                let sent = environment.send(Some(&own.process), to, message.into());
+                sent.map_err(|error| Failure::new(error.to_string()))?;
+                count.fetch_add(1, Ordering::SeqCst);
+                yield_now().await;
+            }
+        });
+        (process.unwrap(), sent)
+    }
+
+    /// Lets leave what waits, but so many bytes.
+    fn send(&self, rest: usize) {
+        for lane in (0..LANES).cycle() {
+            if self.session.queued_bytes() <= rest {
+                return;
+            }
+            self.session.take(lane);
+        }
+    }
+}
+
+fn until(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < end, "it takes too long");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn who_sends_to_a_node_that_does_not_read_is_held_until_half_has_left() {
+    let node = node();
+    let (sender, sent) = node.flood(SpawnOptions::default());
+    until(|| node.session.queued_bytes() > HIGH_WATER);
+    std::thread::sleep(Duration::from_millis(100));
+    let before = sent.load(Ordering::SeqCst);
+    assert!(node.session.queued_bytes() < HIGH_WATER + 4 * BYTES);
+    assert!(sender.account().used(Kind::Memory) > HIGH_WATER as u64);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(sent.load(Ordering::SeqCst), before, "it is held");
+    node.send(LOW_WATER + BYTES);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(sent.load(Ordering::SeqCst), before, "it is still held");
+    node.send(LOW_WATER - BYTES);
+    until(|| sent.load(Ordering::SeqCst) > before);
+    until(|| node.session.queued_bytes() > HIGH_WATER);
+    // A process that is held can be killed.
+    sender.kill();
+    block_on(sender.wait());
+    node.send(0);
+    assert_eq!(sender.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn the_end_of_a_session_lets_those_go_on_who_are_held_and_gives_back_what_they_paid() {
+    let node = node();
+    let (sender, sent) = node.flood(SpawnOptions::default());
+    until(|| node.session.queued_bytes() > HIGH_WATER);
+    std::thread::sleep(Duration::from_millis(50));
+    let before = sent.load(Ordering::SeqCst);
+    node.sessions.end(&node.session);
+    node.session.end();
+    until(|| sent.load(Ordering::SeqCst) > before + 10);
+    assert_eq!(sender.account().used(Kind::Memory), 0);
+    sender.kill();
+    block_on(sender.wait());
+}
+
+#[test]
+fn what_waits_for_another_node_is_paid_by_its_sender_up_to_its_limit() {
+    let node = node();
+    let limits = AccountLimits {
+        memory: 1 << 20,
+        ..AccountLimits::default()
+    };
+    let account = node.environment.account().branch(limits).unwrap();
+    let options = SpawnOptions {
+        account: Some(account.clone()),
+        ..SpawnOptions::default()
+    };
+    let (sender, sent) = node.flood(options);
+    let reason = block_on(sender.wait());
+    assert!(reason.to_string().contains("memory"), "{reason}");
+    let sent = sent.load(Ordering::SeqCst);
+    assert!((20..32).contains(&sent), "{sent}");
+    node.send(0);
+    assert_eq!(account.used(Kind::Memory), 0);
+}
