@@ -15,6 +15,7 @@ use lunatic_distributed::{Node, NodeConfig, NodeError};
 
 use crate::arguments::Engine;
 use crate::grants::Grants;
+use crate::manifest::Manifest;
 use crate::node::identity::{Identity, IdentityArguments};
 use crate::problem::Problem;
 use crate::signals::Signals;
@@ -84,6 +85,23 @@ pub(crate) struct NodeArguments {
     path_and_args: Vec<OsString>,
 }
 
+impl NodeArguments {
+    /// The module that runs on the node.
+    fn path(&self) -> Option<PathBuf> {
+        let path = self.path_and_args.first().map(PathBuf::from);
+        path.or_else(|| self.wasm.clone())
+    }
+
+    /// Looks at the files that it is to run, before other nodes know of it.
+    fn check_files(&self) -> Result<(), Problem> {
+        if let Some(manifest) = &self.app {
+            Manifest::read(manifest)?.parse()?;
+        }
+        self.path()
+            .map_or(Ok(()), |path| diagnosis::read(&path).map(drop))
+    }
+}
+
 fn tag(text: &str) -> Result<(String, String), String> {
     let tag = text.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = tag.ok_or_else(|| format!("`{text}` is no tag: write KEY=VALUE"))?;
@@ -93,6 +111,7 @@ fn tag(text: &str) -> Result<(String, String), String> {
 /// Runs a node until its program ends, or it is told to.
 pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     logging::start("warn,lunatic=info,lunatic_distributed=info")?;
+    arguments.check_files()?;
     let name = identity::name_of(arguments.naming.name())?;
     let identity = Identity::of(&arguments.identity, &name, &arguments.join)?;
     future::block_on(async {
@@ -130,14 +149,10 @@ async fn run_on(runtime: &Runtime, arguments: &NodeArguments) -> Result<ExitCode
     }
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &arguments.naming)?;
-    let path = match (arguments.path_and_args.first(), &arguments.wasm) {
-        (Some(path), _) => PathBuf::from(path),
-        (None, Some(path)) => path.clone(),
-        (None, None) => {
-            signals.next().await;
-            run::shut_down(runtime, &mut signals).await;
-            return Ok(ExitCode::SUCCESS);
-        }
+    let Some(path) = arguments.path() else {
+        signals.next().await;
+        run::shut_down(runtime, &mut signals).await;
+        return Ok(ExitCode::SUCCESS);
     };
     let bytes = diagnosis::read(&path)?;
     let name = diagnosis::module_name(&path);

@@ -139,7 +139,8 @@ fn with_token(
     let join = TokenJoin::new(token, name.clone(), state).map_err(Problem::new)?;
     lunatic_distributed::join(&join, seeds).map_err(|error| {
         Problem::new(error)
-            .help("a token is good for one node and a limited time; make another one")
+            .help("a token is good for one node and a limited time, at a node that has the directory of its \
+             cluster: look at --join, or make another token")
     })
 }
 
