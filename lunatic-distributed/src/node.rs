@@ -2,6 +2,7 @@
 
 mod background;
 mod driver;
+mod group_changes;
 mod joining;
 mod late;
 
@@ -28,6 +29,7 @@ use crate::groups::GroupChange;
 use crate::handshake::Refusal;
 use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
+use crate::node::group_changes::GroupChanges;
 use crate::node::late::Late;
 use crate::node_info::NodeInfo;
 use crate::query::Query;
@@ -100,6 +102,7 @@ struct Inner {
     commands: Sender<Command>,
     waker: EndpointWaker,
     late: Arc<Late>,
+    group_changes: Arc<GroupChanges>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -254,6 +257,7 @@ impl Node {
             seed,
             Instant::now(),
         );
+        let group_changes = Arc::new(GroupChanges::default());
         let driver = Driver::new(
             endpoint,
             cluster,
@@ -261,6 +265,7 @@ impl Node {
             config.credentials.clone(),
             received,
             late.clone(),
+            group_changes.clone(),
         );
         let background = background::start(
             config.credentials.clone(),
@@ -279,6 +284,7 @@ impl Node {
                 sessions,
                 commands,
                 waker,
+                group_changes,
                 late,
                 thread: Mutex::new(Some(thread)),
             }),
@@ -409,7 +415,8 @@ impl Node {
 
     /// Tells the other nodes that a process of this one has joined or left a group.
     pub fn group_changed(&self, change: GroupChange) {
-        self.command(Command::Group(change));
+        self.inner.group_changes.add(change);
+        self.inner.waker.wake();
     }
 
     /// Gives a process of this node a name that is unique in the cluster, once all nodes that

@@ -14,11 +14,12 @@ use rustls::pki_types::CertificateDer;
 use crate::NodeName;
 use crate::cluster::{Action, Cluster, Connection, Decide, close_code};
 use crate::frame::LANES;
-use crate::groups::GroupChange;
 use crate::local::Answer;
 use crate::node::Peer;
 use crate::node::background::{Background, Task};
+use crate::node::group_changes::GroupChanges;
 use crate::node::late::Late;
+use crate::outgoing::HIGH_WATER;
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -48,7 +49,6 @@ pub(super) enum Command {
     Renewed(Answer, Vec<u8>),
     /// Ask a node that has the directory of the cluster for another certificate.
     Renew(Vec<u8>, Sender<Vec<u8>>),
-    Group(GroupChange),
     Register {
         name: String,
         process: Pid,
@@ -71,6 +71,7 @@ pub(super) struct Driver {
     credentials: Credentials,
     commands: Receiver<Command>,
     late: Arc<Late>,
+    group_changes: Arc<GroupChanges>,
     /// The numbers that the cluster has for connections, and what the socket calls them.
     ids: BTreeMap<Connection, ConnectionId>,
     known: HashMap<ConnectionId, Known>,
@@ -101,6 +102,7 @@ impl Driver {
         credentials: Credentials,
         commands: Receiver<Command>,
         late: Arc<Late>,
+        group_changes: Arc<GroupChanges>,
     ) -> Driver {
         Driver {
             endpoint,
@@ -109,6 +111,7 @@ impl Driver {
             credentials,
             commands,
             late,
+            group_changes,
             ids: BTreeMap::new(),
             known: HashMap::new(),
             last: 0,
@@ -125,6 +128,7 @@ impl Driver {
                 }
                 self.command(command, now);
             }
+            self.tell_group_changes();
             while let Ok((request, answer)) = self.late.renewals().try_recv() {
                 self.renewal_asked(&background, request, answer);
             }
@@ -150,6 +154,17 @@ impl Driver {
         }
     }
 
+    /// Tells the other nodes what has changed in groups, once they have room for it.
+    fn tell_group_changes(&mut self) {
+        let is_full = |session: &Arc<Session>| session.queued_bytes() > HIGH_WATER;
+        if self.sessions.all().iter().any(is_full) {
+            return;
+        }
+        for change in self.group_changes.take() {
+            self.cluster.group_changed(change);
+        }
+    }
+
     fn command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Seeds(seeds) => self.cluster.set_seeds(&seeds, now),
@@ -162,7 +177,6 @@ impl Driver {
             }
             Command::Renewed(answer, bytes) => answer.send(None, &bytes),
             Command::Renew(request, sender) => self.ask_for_renewal(&request, sender),
-            Command::Group(change) => self.cluster.group_changed(change),
             Command::Register {
                 name,
                 process,
