@@ -18,7 +18,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::guest::exchange::{self, Exchanged};
 use crate::guest::requests::AnsweringOutside;
 use crate::guest::state::GuestProcess;
-use crate::guest::{Config, ProcessHost};
+use crate::guest::{Config, ProcessHost, backtrace};
 use crate::process::Process;
 
 /// Everything a new wasm process starts with.
@@ -184,7 +184,7 @@ fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
     };
     let failure = Failure::with_message(kind, cause_of(error));
     match error.downcast_ref::<WasmBacktrace>() {
-        Some(backtrace) => failure.with_backtrace(backtrace.to_string()),
+        Some(backtrace) => failure.with_backtrace(backtrace::shown(backtrace)),
         None => failure,
     }
 }

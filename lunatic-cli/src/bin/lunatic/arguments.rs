@@ -9,6 +9,7 @@ use lunatic_engine::Geometry;
 
 use crate::admin::{self, Naming, ReloadArguments, VersionsArguments};
 use crate::grants::Grants;
+use crate::similar::most_similar;
 use crate::testing;
 
 /// An Erlang-inspired runtime for WebAssembly.
@@ -233,6 +234,13 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
         words.insert(1, "run".into());
     }
     words
+}
+
+/// The command that is most similar to a word, if one is.
+pub(crate) fn similar_command(word: &str) -> Option<String> {
+    let arguments = Arguments::command();
+    let names = arguments.get_subcommands().map(clap::Command::get_name);
+    most_similar(word, names).map(str::to_owned)
 }
 
 impl Run {

@@ -8,14 +8,16 @@ use crate::arguments::Application;
 use crate::manifest::{self, Manifest};
 use crate::output::print_line;
 use crate::problem::Problem;
-use crate::run;
+use crate::{logging, run};
 
 /// Says what is wrong with a manifest, or what it describes.
 pub(crate) fn check(arguments: &Application) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(&arguments.manifest)?;
-    let application = manifest.parse()?;
+    let parsed = manifest.parse()?;
+    logging::start("warn")?;
     let runtime = run::start_runtime(&arguments.engine)?;
-    let modules = future::block_on(manifest::check(&manifest, &application, &runtime))?;
+    let checked = manifest::check(&manifest, parsed, &runtime);
+    let (application, modules) = future::block_on(checked)?;
     let (supervisors, programs) = application.top.counts();
     print_line(format_args!(
         "`{}` is in order: {}, {} of {}",

@@ -14,7 +14,8 @@ use crate::problem::Problem;
 
 #[derive(Debug, Args)]
 pub(crate) struct Grants {
-    /// Give access to a directory, under the name GUEST; `:ro` is read-only.
+    /// Give access to a directory, under the name GUEST; `:ro` is read-only, `:rw` is what
+    /// it is without.
     ///
     /// Can be given several times. Without any, the current directory is given
     /// as `.`; with one or more, exactly those are.
@@ -24,7 +25,7 @@ pub(crate) struct Grants {
     /// Set an environment variable, or pass the one of this name on.
     ///
     /// Can be given several times. Without any `--env…`, the whole environment
-    /// is passed on; with one, exactly what is named is.
+    /// is passed on but for `PWD` and `OLDPWD`; with one, exactly what is named is.
     #[arg(long = "env", value_name = "K[=V]")]
     env: Vec<String>,
 
@@ -107,7 +108,7 @@ impl Grants {
     fn variables(&self) -> Result<Vec<(String, String)>, Problem> {
         let mut variables = Vec::new();
         if self.inherit_env || (self.env.is_empty() && self.env_file.is_empty()) {
-            variables.extend(inherited_variables());
+            variables.extend(inherited_variables().into_iter().filter(is_true_inside));
         }
         for file in &self.env_file {
             variables.extend(read_env_file(file)?);
@@ -123,6 +124,12 @@ impl Grants {
 pub(crate) fn narrow(config: &mut Config, rules: Rules) {
     let net = config.net.as_ref().clone().narrowed(rules);
     config.net = net.into();
+}
+
+/// Whether a variable that nobody has named is true for a guest too. Its directories have
+/// other names than here, and Go takes `PWD` for the directory that relative paths begin at.
+fn is_true_inside((key, _): &(String, String)) -> bool {
+    !["PWD", "OLDPWD"].contains(&key.as_str())
 }
 
 /// The environment of this program. What is not UTF-8 cannot be passed on.
@@ -175,9 +182,10 @@ impl FromStr for Dir {
     type Err = EmptyDir;
 
     fn from_str(text: &str) -> Result<Dir, EmptyDir> {
-        let (paths, access) = match text.strip_suffix(":ro") {
-            Some(paths) => (paths, Access::ReadOnly),
-            None => (text, Access::ReadWrite),
+        let (paths, access) = match (text.strip_suffix(":ro"), text.strip_suffix(":rw")) {
+            (Some(paths), _) => (paths, Access::ReadOnly),
+            (None, Some(paths)) => (paths, Access::ReadWrite),
+            (None, None) => (text, Access::ReadWrite),
         };
         let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
         if host.is_empty() || guest.is_empty() {
@@ -193,7 +201,7 @@ impl FromStr for Dir {
 
 impl fmt::Display for EmptyDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected HOST, HOST::GUEST, or either with :ro behind it")
+        f.write_str("expected HOST, HOST::GUEST, or either with :ro or :rw behind it")
     }
 }
 
@@ -220,6 +228,7 @@ mod tests {
             dir("/srv", "data", Access::ReadOnly)
         );
         assert_eq!("data:ro".parse(), dir("data", "data", Access::ReadOnly));
+        assert_eq!("data:rw".parse(), dir("data", "data", Access::ReadWrite));
     }
 
     #[test]

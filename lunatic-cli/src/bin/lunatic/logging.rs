@@ -1,8 +1,10 @@
 //! Where log lines go.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Handle;
 
 use crate::log_format::LimitedFields;
 use crate::log_writer::LogWriter;
@@ -42,8 +44,33 @@ pub(crate) fn start(default: &str) -> Result<(), Problem> {
         // It would be printed to standard error at once, which may block or fail.
         .log_internal_errors(false);
     match is_terminal {
-        true => lines.without_time().init(),
-        false => lines.init(),
+        true => {
+            let lines = lines.without_time().with_filter_reloading();
+            set_later(lines.reload_handle());
+            lines.init();
+        }
+        false => {
+            let lines = lines.with_filter_reloading();
+            set_later(lines.reload_handle());
+            lines.init();
+        }
     }
     Ok(())
+}
+
+/// Filters by something else from now on, unless `RUST_LOG` is set.
+pub(crate) fn set_default(default: &str) {
+    let set = SET.get().filter(|_| std::env::var_os(VARIABLE).is_none());
+    if let Some(set) = set {
+        set(EnvFilter::new(default));
+    }
+}
+
+/// Exchanges the filter.
+static SET: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
+fn set_later<S: 'static>(handle: Handle<EnvFilter, S>) {
+    // It fails if logging has ended.
+    let set = move |filter| drop(handle.reload(filter));
+    SET.set(Box::new(set)).ok();
 }

@@ -12,6 +12,7 @@ mod log_format;
 mod log_writer;
 mod logging;
 mod manifest;
+mod origin;
 mod output;
 mod problem;
 mod run;

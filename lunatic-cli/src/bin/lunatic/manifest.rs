@@ -41,6 +41,12 @@ pub(crate) struct Manifest<'a> {
     text: String,
 }
 
+/// What was read of a manifest.
+pub(crate) struct Parsed {
+    pub(crate) application: Application,
+    mistakes: Diagnostics,
+}
+
 impl<'a> Manifest<'a> {
     /// Reads the file.
     pub(crate) fn read(path: &'a Path) -> Result<Manifest<'a>, Problem> {
@@ -61,13 +67,19 @@ impl<'a> Manifest<'a> {
         Ok(Manifest { path, text })
     }
 
-    /// What it says; nothing that it names is looked at.
-    pub(crate) fn parse(&self) -> Result<Application, Problem> {
+    /// What it says, as far as that can be read, and what is wrong with it; nothing that it
+    /// names is looked at.
+    pub(crate) fn parse(&self) -> Result<Parsed, Problem> {
         let context = ParseContext {
             directory: self.path.parent().unwrap_or(Path::new("")),
             variables: crate::grants::inherited_variables(),
         };
-        parse::parse(&self.text, &context).map_err(|diagnostics| self.tell(diagnostics))
+        let (application, mistakes) =
+            parse::parse(&self.text, &context).map_err(|diagnostics| self.tell(diagnostics))?;
+        Ok(Parsed {
+            application,
+            mistakes,
+        })
     }
 
     /// Prints all diagnostics but the sum of them.

@@ -10,6 +10,7 @@ use lunatic_cli::{Config, Root, Runtime, State};
 use lunatic_engine::Module;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
+use lunatic_wasi::ConfigError;
 
 use crate::arguments::{Engine, Run};
 use crate::problem::Problem;
@@ -22,16 +23,19 @@ const START: &str = "_start";
 /// Runs a program; or its tests, if cargo runs a test binary.
 pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     let path = run.path();
+    logging::start("warn")?;
     let bytes = diagnosis::read(&path)?;
+    // What is wrong with the flags is told before a module is compiled, which may take long.
+    let config = config(&path, &run)?;
     let runtime = start_runtime(&run.engine)?;
     future::block_on(async {
+        check_dirs(&config).await?;
         let name = run.module_name(&path);
         let module = diagnosis::load_as(&runtime, &name, &path, bytes).await?;
         if is_test_run(&run, &module) {
             return test::run_by_cargo(&runtime, &module, &run).await;
         }
-        logging::start("warn")?;
-        run_program(&runtime, module, &path, &run).await
+        run_program(&runtime, module, &path, &run, config).await
     })
 }
 
@@ -74,13 +78,16 @@ async fn run_program(
     module: Module<State>,
     path: &Path,
     run: &Run,
+    config: Config,
 ) -> Result<ExitCode, Problem> {
-    if !module.exported_functions().any(|(name, _)| name == START) {
-        return Err(diagnosis::no_start(path, &module));
+    match module.exported_functions().find(|(name, _)| *name == START) {
+        Some((_, true)) => {}
+        Some((_, false)) => return Err(diagnosis::start_with_arguments(path)),
+        None => return Err(diagnosis::no_start(path, &module)),
     }
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &run.naming)?;
-    let root = Root::new(START).config(config(path, run)?);
+    let root = Root::new(START).config(config);
     let program = runtime
         .start_program(&module, root)
         .await
@@ -108,6 +115,12 @@ async fn run_program(
     }
 }
 
+/// Opens the directories that are given.
+pub(crate) async fn check_dirs(config: &Config) -> Result<(), Problem> {
+    let opened = config.wasi.clone().open().await;
+    opened.map(drop).map_err(|error| diagnosis::no_dir(&error))
+}
+
 fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     let mut config = Config::trusted();
     run.grants.apply(&mut config)?;
@@ -117,8 +130,13 @@ fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
         let arg = arg
             .into_string()
             .map_err(|arg| Problem::new(format!("the argument {arg:?} is not UTF-8")))?;
-        wasi.add_arg(&arg)
-            .map_err(|error| Problem::new(format!("the argument {arg:?}: {error}")))?;
+        wasi.add_arg(&arg).map_err(|error| match &error {
+            ConfigError::ZeroByte(_) => {
+                Problem::new(format!("an argument for the program: {error}"))
+            }
+            _ => Problem::new(format!("the arguments for the program: {error}"))
+                .help("give it what is long in a file, or through standard input"),
+        })?;
     }
     Ok(config)
 }

@@ -19,11 +19,11 @@ use crate::{admin, log_writer, logging, run};
 pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
     let arguments = &start.application;
     let manifest = Manifest::read(&arguments.manifest)?;
-    let application = manifest.parse()?;
+    let parsed = manifest.parse()?;
+    logging::start("warn")?;
     let runtime = run::start_runtime(&arguments.engine)?;
     future::block_on(async {
-        let modules = manifest::check(&manifest, &application, &runtime).await?;
-        logging::start("warn")?;
+        let (application, modules) = manifest::check(&manifest, parsed, &runtime).await?;
         let _admin = admin::listen(&runtime, &start.naming)?;
         let builder = TreeBuilder {
             runtime: runtime.clone(),
@@ -49,7 +49,7 @@ fn name(manifest: &Path) -> String {
 /// How an application ended.
 enum Ended {
     /// Its supervisor has, for this reason; and what made it give up, if it has.
-    ByItself(ExitReason, Option<SupervisorEvent>),
+    ByItself(ExitReason, Option<GaveUp>),
     /// A child did not start.
     AtStart(SupervisorError),
     /// It was killed before all children had stopped in order; the exit code for
@@ -60,8 +60,8 @@ enum Ended {
 /// Starts a tree and waits for its end. The first signal lets the supervisors
 /// stop their children in order, the second one does not wait for that.
 async fn supervise(runtime: &Runtime, spec: Spec, signals: &mut Signals) -> Result<Ended, Problem> {
-    let gave_up: Arc<OnceLock<SupervisorEvent>> = Arc::default();
-    let spec = watched(spec, &gave_up);
+    let seen = Arc::new(Seen::default());
+    let spec = watched(spec, &seen);
     let started = async { Ok(spec.start(runtime.environment(), None).await) };
     let interrupted = async { Err(signals.next().await) };
     let supervisor = match future::or(started, interrupted).await {
@@ -71,7 +71,12 @@ async fn supervise(runtime: &Runtime, spec: Spec, signals: &mut Signals) -> Resu
     };
     let ended = async {
         let reason = supervisor.wait().await;
-        Ended::ByItself(reason, gave_up.get().cloned())
+        let gave_up = seen.gave_up.get().cloned();
+        let gave_up = gave_up.map(|event| GaveUp {
+            event,
+            ended_normally: seen.ended_normally.get().cloned(),
+        });
+        Ended::ByItself(reason, gave_up)
     };
     let interrupted = async {
         signals.next().await;
@@ -85,14 +90,34 @@ async fn supervise(runtime: &Runtime, spec: Spec, signals: &mut Signals) -> Resu
 }
 
 /// The tree, with an eye on whether its root gives up.
-fn watched(spec: Spec, gave_up: &Arc<OnceLock<SupervisorEvent>>) -> Spec {
-    let gave_up = gave_up.clone();
+fn watched(spec: Spec, seen: &Arc<Seen>) -> Spec {
+    let seen = seen.clone();
     spec.observer(move |path, event| {
-        let is_root = !path.contains('/');
-        if is_root && matches!(event, SupervisorEvent::GivingUp { .. }) {
-            gave_up.set(event.clone()).ok();
+        let SupervisorEvent::GivingUp { child, reason, .. } = event else {
+            return;
+        };
+        if reason.is_normal() {
+            seen.ended_normally.set(child.to_string()).ok();
+        }
+        if !path.contains('/') {
+            seen.gave_up.set(event.clone()).ok();
         }
     })
+}
+
+/// What the observer of a tree has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    /// That its root has given up.
+    gave_up: OnceLock<SupervisorEvent>,
+    /// The child, anywhere in the tree, over whose normal end a supervisor has given up.
+    ended_normally: OnceLock<String>,
+}
+
+/// That a tree has given up, and why.
+struct GaveUp {
+    event: SupervisorEvent,
+    ended_normally: Option<String>,
 }
 
 impl Ended {
@@ -103,7 +128,7 @@ impl Ended {
         match self {
             Ended::BySignal(code) => Ok(ExitCode::from(code)),
             Ended::AtStart(error) => Err(Problem::new(format!("cannot start `{shown}`: {error}"))),
-            Ended::ByItself(_, Some(event)) => Err(given_up(manifest, &event)),
+            Ended::ByItself(_, Some(gave_up)) => Err(given_up(manifest, &gave_up)),
             Ended::ByItself(ExitReason::Normal | ExitReason::Shutdown, None) => {
                 Ok(ExitCode::SUCCESS)
             }
@@ -114,13 +139,13 @@ impl Ended {
     }
 }
 
-fn given_up(manifest: &Path, event: &SupervisorEvent) -> Problem {
+fn given_up(manifest: &Path, gave_up: &GaveUp) -> Problem {
     let shown = manifest.display();
     let SupervisorEvent::GivingUp {
         child,
         reason,
         count,
-    } = event
+    } = &gave_up.event
     else {
         return Problem::new(format!("`{shown}` gave up"));
     };
@@ -134,5 +159,12 @@ fn given_up(manifest: &Path, event: &SupervisorEvent) -> Problem {
         "`{shown}` gave up: more than {restarts} in {period:?}; the last child to end was \
          `{child}`: {reason}"
     ))
-    .help("the warnings above tell of each restart; `intensity` and `period` set the limit")
+    .help(match &gave_up.ended_normally {
+        Some(child) => format!(
+            "`{child}` ended normally and was started again each time, as `permanent` children \
+             are, which is the default; if it may end, give it `restart = \"transient\"`"
+        ),
+        None => "the warnings above tell of each restart; `intensity` and `period` set the limit"
+            .to_owned(),
+    })
 }

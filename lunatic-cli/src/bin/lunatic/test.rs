@@ -11,7 +11,7 @@ use lunatic_engine::Module;
 use crate::arguments::{Run, Test};
 use crate::grants::Grants;
 use crate::problem::Problem;
-use crate::run::start_runtime;
+use crate::run::{check_dirs, start_runtime};
 use crate::{diagnosis, logging, testing};
 
 /// Test failures are told by the runner; a test that makes processes fail on
@@ -20,10 +20,17 @@ const LOG_FILTER: &str = "error";
 
 /// Runs the tests of a file.
 pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
+    logging::start(LOG_FILTER)?;
     let bytes = diagnosis::read(&test.path)?;
+    let mut config = Config::trusted();
+    test.grants.apply(&mut config)?;
     let runtime = start_runtime(&test.engine)?;
     future::block_on(async {
+        check_dirs(&config).await?;
         let module = diagnosis::load(&runtime, &test.path, bytes).await?;
+        if !testing::has_tests(&module) {
+            return Err(diagnosis::no_tests(&test.path, &module));
+        }
         run_tests(&runtime, &module, &test.grants, &test.options).await
     })
 }
@@ -52,7 +59,7 @@ async fn run_tests(
     grants: &Grants,
     options: &testing::Options,
 ) -> Result<ExitCode, Problem> {
-    logging::start(LOG_FILTER)?;
+    logging::set_default(LOG_FILTER);
     let mut config = Config::trusted();
     grants.apply(&mut config)?;
     let code = testing::run(runtime, module, &config, options).await;

@@ -10,9 +10,9 @@ use lunatic_wasi::{Access, WasiConfig};
 use rustc_hash::FxHashMap;
 
 use crate::diagnosis;
-use crate::manifest::Manifest;
 use crate::manifest::application::{Application, Program};
 use crate::manifest::diagnostic::{Diagnostic, Diagnostics, Located};
+use crate::manifest::{Manifest, Parsed};
 use crate::problem::Problem;
 use crate::similar::most_similar;
 
@@ -33,14 +33,18 @@ impl Modules {
 }
 
 /// Compiles all modules, looks for what they are to export, and opens all
-/// directories.
+/// directories. What is wrong with these is told together with what is wrong with the
+/// manifest itself.
 pub(crate) async fn check(
     manifest: &Manifest<'_>,
-    application: &Application,
+    parsed: Parsed,
     runtime: &Runtime,
-) -> Result<Modules, Problem> {
+) -> Result<(Application, Modules), Problem> {
+    let Parsed {
+        application,
+        mistakes: mut diagnostics,
+    } = parsed;
     let mut modules = Modules::default();
-    let mut diagnostics = Diagnostics::default();
     let mut dirs: Vec<&Located<PathBuf>> = Vec::new();
     let programs = application.top.programs();
     for program in &programs {
@@ -65,7 +69,7 @@ pub(crate) async fn check(
         check_dir(dir, &mut diagnostics).await;
     }
     match diagnostics.is_empty() {
-        true => Ok(modules),
+        true => Ok((application, modules)),
         false => Err(manifest.tell(diagnostics)),
     }
 }

@@ -8,8 +8,12 @@ use crate::manifest::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::supervisor;
 use crate::manifest::table::Table;
 
-/// Reads a manifest, with all that is wrong with it.
-pub(super) fn parse(text: &str, context: &ParseContext<'_>) -> Result<Application, Diagnostics> {
+/// Reads a manifest: what of it could be read, and all that is wrong with it. An error is
+/// that it is no TOML.
+pub(super) fn parse(
+    text: &str,
+    context: &ParseContext<'_>,
+) -> Result<(Application, Diagnostics), Diagnostics> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut diagnostics = Diagnostics::default();
     if !errors.is_empty() {
@@ -29,10 +33,7 @@ pub(super) fn parse(text: &str, context: &ParseContext<'_>) -> Result<Applicatio
         diagnostics.push(diagnostic);
     }
     table.finish(&mut diagnostics);
-    match diagnostics.is_empty() {
-        true => Ok(Application { top }),
-        false => Err(diagnostics),
-    }
+    Ok((Application { top }, diagnostics))
 }
 
 fn start(error: &toml::de::Error) -> usize {

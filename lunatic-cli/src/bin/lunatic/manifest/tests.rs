@@ -23,15 +23,18 @@ fn context() -> ParseContext<'static> {
 #[track_caller]
 fn read(text: &str) -> Supervisor {
     match parse(text, &context()) {
-        Ok(application) => application.top,
-        Err(diagnostics) => panic!("{diagnostics:?}"),
+        Ok((application, diagnostics)) if diagnostics.is_empty() => application.top,
+        Ok((_, diagnostics)) | Err(diagnostics) => panic!("{diagnostics:?}"),
     }
 }
 
 /// What is wrong with a manifest, as it is shown.
 #[track_caller]
 fn wrong(text: &str) -> Vec<String> {
-    let diagnostics = parse(text, &context()).expect_err("something is wrong");
+    let diagnostics = match parse(text, &context()) {
+        Ok((_, diagnostics)) | Err(diagnostics) => diagnostics,
+    };
+    assert!(!diagnostics.is_empty(), "nothing is wrong");
     let shown = |diagnostic: super::diagnostic::Diagnostic| {
         let problem = diagnostic.explain(Path::new("app.toml"), text);
         let (what, help) = problem.into_parts();
