@@ -3,6 +3,8 @@
 
 mod harness;
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use harness::program::{Guests, lunatic};
@@ -37,10 +39,8 @@ fn a_directory_can_be_given_to_read_and_write_in_so_many_words() {
 }
 
 /// A binary module that takes a second or more to compile.
-///
-/// - `imports`: the content of its import section.
-fn large(imports: &[u8]) -> Vec<u8> {
-    const FUNCTIONS: u32 = 4000;
+fn large() -> Vec<u8> {
+    const FUNCTIONS: u32 = 12_000;
     let leb = |mut value: u32| {
         let mut bytes = Vec::new();
         loop {
@@ -61,13 +61,9 @@ fn large(imports: &[u8]) -> Vec<u8> {
     let body = [&[1, 1, 0x7f][..], &step.repeat(60), &[0x0b]].concat();
     let body = [leb(body.len() as u32), body].concat();
     let count = leb(FUNCTIONS);
-    let imported = u32::from(!imports.is_empty());
-    let start = [&[1, 6][..], b"_start", &[0], &leb(imported)].concat();
+    let start = [&[1, 6][..], b"_start", &[0, 0]].concat();
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     module.extend(section(1, &[1, 0x60, 0, 0]));
-    if !imports.is_empty() {
-        module.extend(section(2, imports));
-    }
     module.extend(section(
         3,
         &[&count, &vec![0; FUNCTIONS as usize][..]].concat(),
@@ -99,22 +95,57 @@ fn on_a_terminal(guests: &Guests, arguments: &str) -> Option<String> {
 }
 
 #[test]
-fn a_long_compilation_is_told_on_a_terminal_and_imports_are_looked_at_before() {
+fn a_long_compilation_is_told_on_a_terminal() {
     let guests = Guests::new();
-    guests.file("large.wasm", large(&[]));
-    guests.file("imports.wasm", large(b"\x01\x03env\x01f\0\0"));
+    guests.file("large.wasm", large());
     let Some(said) = on_a_terminal(&guests, "run --no-cache large.wasm") else {
         return;
     };
     assert!(said.contains("compiling large.wasm ("), "{said}");
-    let said = on_a_terminal(&guests, "run --no-cache imports.wasm").unwrap();
-    assert!(said.contains("env::f (func)"), "{said}");
-    assert!(!said.contains("compiling"), "{said}");
     // It is for people.
     guests
         .run(&["run", "--no-cache", "large.wasm"])
         .code(0)
         .is_silent();
+}
+
+/// How many compiled modules are in a directory.
+fn compiled(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| match (path.is_dir(), path.extension()) {
+            (true, _) => compiled(&path),
+            (false, None) => 1,
+            // It tells how often a module was used.
+            (false, Some(_)) => 0,
+        })
+        .sum()
+}
+
+#[test]
+fn a_module_whose_imports_are_missing_is_not_compiled() {
+    let guests = Guests::new();
+    let run = |name: &str, caches: &str| {
+        let mut command = guests.lunatic();
+        let caches = guests.path().join(caches);
+        command.args(["run", name]).env("XDG_CACHE_HOME", &caches);
+        (ran(&mut command), caches)
+    };
+    for number in 1..=3 {
+        let with = |import: &str| {
+            format!("(module {import} (func (export \"_start\") i32.const {number} drop))")
+        };
+        guests.file("imports.wat", with("(import \"elsewhere\" \"f\" (func))"));
+        let (ran, caches) = run("imports.wat", "refused");
+        ran.code(1).says(&["elsewhere::f (func)"]);
+        // Only what they have in common has been compiled: the import.
+        assert_eq!(compiled(&caches), 1);
+        guests.file("plain.wat", with(""));
+        let (ran, caches) = run("plain.wat", "accepted");
+        ran.code(0);
+        assert_eq!(compiled(&caches), number);
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl fmt::Display for LoadError {
 
 impl fmt::Debug for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        lunatic_error::with_causes(self).fmt(f)
+        write!(f, "{}", lunatic_error::with_causes(self))
     }
 }
 

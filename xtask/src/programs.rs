@@ -48,7 +48,13 @@ fn find(build: &mut Command, name: &str) -> Result<PathBuf> {
 /// them, which stay the same if the tree is built again meanwhile.
 pub(crate) fn build_release() -> Result<PathBuf> {
     let mut build = cargo::new("build");
-    build.args(["--release", "--workspace", "--exclude", ROOT_PACKAGE, "--bins"]);
+    build.args([
+        "--release",
+        "--workspace",
+        "--exclude",
+        ROOT_PACKAGE,
+        "--bins",
+    ]);
     let folder = workspace::target_dir().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for program in cargo::build(&mut build)? {

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::Sender;
-use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module};
+use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module, Results};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
@@ -34,6 +34,8 @@ pub struct Spawn<T: ProcessHost> {
     pub export: String,
     /// The arguments of that function.
     pub params: Vec<Val>,
+    /// Lets the function return something, and takes what that is.
+    pub results: Option<Results>,
     /// What it has from its parent.
     pub child_environment: T::ChildEnvironment,
     /// Its links, its label and so on; the mailbox is limited by `config`.
@@ -113,6 +115,10 @@ async fn begin<T: ProcessHost>(
         Ok(mut instance) => {
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
+            let call = match spawn.results {
+                Some(results) => call.for_results(results),
+                None => call,
+            };
             Ok(Begun {
                 process,
                 module,
