@@ -114,6 +114,12 @@ struct __attribute__((packed)) lunatic_param {
 _Static_assert(sizeof(struct lunatic_param) == 17, "a parameter has 17 bytes");
 #define LUNATIC_I64 0x7e
 
+/* Starts a process that runs an export. The tag of the link is 0 for none; config and module
+ * are LUNATIC_OWN for the caller's. Returns 0 with the process, or 1 with an error, in *id. */
+LUNATIC_IMPORT("lunatic::process", "spawn")
+uint32_t lunatic_spawn(int64_t link, int64_t config, int64_t module, const char *export,
+                       size_t export_len, const void *params, size_t params_len, uint64_t *id);
+
 LUNATIC_IMPORT("lunatic::supervisor", "create_spec")
 uint64_t lunatic_create_spec(const char *name, size_t name_len, uint32_t strategy,
                              uint32_t restarts, int64_t period_ms, uint32_t auto_shutdown);

@@ -28,7 +28,7 @@
 //! 2. Its answer in [`Response`] (`response.rs`), unless [`Response::Done`] is enough.
 //! 3. An arm in `answer` of `lunatic-cli/src/admin.rs`; for a subscription,
 //!    [`Answer::Many`].
-//! 4. A command in `lunatic-cli/src/bin/lunatic/admin/`.
+//! 4. A command in `lunatic-cli/src/command_line/admin/`.
 //!
 //! [`PROTOCOL`] stays what it is: a runtime that does not know the request says so.
 //!

@@ -14,6 +14,7 @@
 //! - `config`: [`Config`], what a process may do and what it is given.
 //! - `program`: [`Program`], a root process that can be replaced as a whole.
 //! - `reloading`: the versions of modules, and how another one becomes current.
+//! - `command_line`: [`main`], what the program `lunatic` does.
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
@@ -24,6 +25,7 @@
 
 mod admin;
 mod child_environment;
+mod command_line;
 mod config;
 mod memory_watch;
 mod name_scope;
@@ -35,6 +37,7 @@ mod state;
 
 pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
+pub use command_line::main;
 pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;
 pub use node::{RemoteDir, RemoteRights, RemoteRule};

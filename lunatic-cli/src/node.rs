@@ -178,6 +178,7 @@ impl ClusterNode {
                     at_birth: Some(at_birth),
                     ..SpawnOptions::default()
                 },
+                results: None,
             };
             if let Err(error) = spawn(environment, wanted) {
                 refuse(&answer, &error.to_string());

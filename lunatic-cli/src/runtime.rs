@@ -13,6 +13,7 @@ use lunatic_account::{Account, AccountLimits};
 use lunatic_distributed::Node;
 use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
+    Results,
 };
 use lunatic_error::with_causes;
 use lunatic_net::Listeners;
@@ -144,6 +145,7 @@ type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync
 pub struct Root {
     export: String,
     params: Vec<Val>,
+    results: Option<Results>,
     config: Config,
     stdio: Stdio,
     environment: Option<Environment>,
@@ -211,6 +213,7 @@ impl Runtime {
             is_own_config: false,
             export: root.export,
             params: root.params,
+            results: root.results,
             child_environment: opened.map_err(RootError::Directory)?,
             options: SpawnOptions {
                 awaited: true,
@@ -240,6 +243,7 @@ impl Runtime {
         let Root {
             export,
             params,
+            results: _,
             config,
             stdio,
             environment: _,
@@ -543,6 +547,7 @@ impl Root {
         Root {
             export: export.into(),
             params: Vec::new(),
+            results: None,
             config: Config::trusted(),
             stdio: Stdio::default(),
             environment: None,
@@ -553,6 +558,14 @@ impl Root {
     /// The arguments of the export.
     pub fn params(mut self, params: impl Into<Vec<Val>>) -> Root {
         self.params = params.into();
+        self
+    }
+
+    /// Lets the export return something, which is here when the process has ended
+    /// normally. If the module is a library that exports `_initialize`, that is called
+    /// before.
+    pub fn results(mut self, results: Results) -> Root {
+        self.results = Some(results);
         self
     }
 

@@ -226,6 +226,36 @@ max_memory = "64KiB"
 }
 
 #[test]
+fn mistakes_of_the_manifest_and_of_what_it_names_are_told_together() {
+    let guests = app(&format!(
+        "strategie = \"one_for_one\"\n{ONE}module = \"gone.wasm\"\nrestart = \"sometimes\"\n"
+    ));
+    for command in ["check", "start"] {
+        guests.run(&[command, "app.toml"]).code(1).says(&[
+            "unknown key `strategie`",
+            "`restart` cannot be `sometimes`",
+            "cannot read `gone.wasm`",
+            "`app.toml` has 3 errors",
+        ]);
+    }
+}
+
+#[test]
+fn a_permanent_child_that_ends_normally_is_advised_to_be_transient() {
+    let below = "[[children]]\nname = \"below\"\nintensity = 0\n[[children.children]]\n";
+    for text in [
+        format!("{ONE}module = \"prints.wat\"\n"),
+        format!("{below}name = \"one\"\nmodule = \"prints.wat\"\n"),
+    ] {
+        app(&text).run(&["start", "app.toml"]).code(1).says(&[
+            "gave up",
+            "`one` ended normally",
+            "restart = \"transient\"",
+        ]);
+    }
+}
+
+#[test]
 fn paths_begin_at_the_manifest() {
     let guests = Guests::new();
     let app = guests.0.path().join("app");

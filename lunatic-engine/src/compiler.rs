@@ -46,11 +46,33 @@ impl<T: 'static> Compiler<T> {
     /// cannot be compiled.
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<InstancePre<T>, LoadError> {
         let engine = self.linker.engine();
+        self.check_imports(wasm)?;
         let bounded = bounded_steps::rewrite(wasm).map_err(LoadError::Invalid)?;
         let module = Module::from_binary(engine, &bounded)
             .map_err(|error| invalid(engine, wasm).unwrap_or(LoadError::Compile(error)))?;
-        self.linker.instantiate_pre(&module).map_err(|error| {
-            let problems = imports::problems(&self.host_functions, &module);
+        self.link(&module)
+    }
+
+    /// Looks whether the imports can be satisfied, before anything is compiled: that may
+    /// take minutes.
+    fn check_imports(&self, wasm: &[u8]) -> Result<(), LoadError> {
+        if imports::are_listed(&self.host_functions, wasm) {
+            return Ok(());
+        }
+        let engine = self.linker.engine();
+        // What is registered decides, and not what is listed.
+        let Ok(imports) = Module::from_binary(engine, &imports::without_the_rest(wasm)) else {
+            return Ok(());
+        };
+        // That a module is not valid at all is told first.
+        self.link(&imports)
+            .map(drop)
+            .map_err(|error| invalid(engine, wasm).unwrap_or(error))
+    }
+
+    fn link(&self, module: &Module) -> Result<InstancePre<T>, LoadError> {
+        self.linker.instantiate_pre(module).map_err(|error| {
+            let problems = imports::problems(&self.host_functions, module);
             match problems.is_empty() {
                 true => LoadError::Compile(error),
                 false => LoadError::Imports(problems),

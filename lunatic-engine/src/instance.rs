@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
 
@@ -39,6 +39,21 @@ pub struct Instance<T: 'static> {
 pub struct Call {
     function: Func,
     params: Vec<Val>,
+    results: Option<Results>,
+}
+
+/// Where the results of a call are put.
+pub type Results = Arc<OnceLock<Vec<Val>>>;
+
+impl Call {
+    /// Lets the function return something, and puts that here. If the module is a library
+    /// that exports `_initialize`, that is called before.
+    pub fn for_results(self, results: Results) -> Call {
+        Call {
+            results: Some(results),
+            ..self
+        }
+    }
 }
 
 impl<T: InstanceState> Instance<T> {
@@ -139,7 +154,11 @@ impl<T: InstanceState> Instance<T> {
             .ok_or_else(|| {
                 wasmtime::Error::msg(format!("the module exports no function `{export}`"))
             })?;
-        Ok(Call { function, params })
+        Ok(Call {
+            function,
+            params,
+            results: None,
+        })
     }
 
     /// Makes a call. The future is pending whenever the instance yields to others, or
@@ -184,7 +203,15 @@ impl<T: InstanceState> Instance<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn run(&mut self, call: Call) -> wasmtime::Result<()> {
-        let Call { function, params } = call;
+        let Call {
+            function,
+            params,
+            results,
+        } = call;
+        if let Some(results) = results {
+            // In a box, as it is rarely done and every process would have room for it.
+            return Box::pin(self.invoke(function, params, results)).await;
+        }
         let time_slice = &self.time_slice;
         let mut running = pin!(function.call_async(&mut self.store, &params, &mut []));
         poll_fn(|cx| {
@@ -192,6 +219,36 @@ impl<T: InstanceState> Instance<T> {
             running.as_mut().poll(cx)
         })
         .await
+    }
+
+    async fn invoke(
+        &mut self,
+        function: Func,
+        params: Vec<Val>,
+        results: Results,
+    ) -> wasmtime::Result<()> {
+        /// What the C library of WASI wants to be called first, in what is no program.
+        const INITIALIZE: &str = "_initialize";
+        let initialize = self.instance.get_func(&mut self.store, INITIALIZE);
+        let count = function.ty(&self.store).results().len();
+        let mut values = vec![Val::I32(0); count];
+        {
+            let store = &mut self.store;
+            let time_slice = &self.time_slice;
+            let mut running = pin!(async {
+                if let Some(initialize) = initialize {
+                    initialize.call_async(&mut *store, &[], &mut []).await?;
+                }
+                function.call_async(store, &params, &mut values).await
+            });
+            poll_fn(|cx| {
+                time_slice.begin();
+                running.as_mut().poll(cx)
+            })
+            .await?;
+        }
+        results.set(values).ok();
+        Ok(())
     }
 
     /// The memory that is exported as `memory`, if there is one.

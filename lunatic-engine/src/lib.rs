@@ -80,7 +80,7 @@ pub use engine::{Engine, EngineConfig, EngineError};
 pub use geometry::Geometry;
 pub use host_function_type::HostFunctionType;
 pub use import_problem::ImportProblem;
-pub use instance::{Call, Instance, InstanceState};
+pub use instance::{Call, Instance, InstanceState, Results};
 pub use instantiate_error::InstantiateError;
 pub use invalid_module::InvalidModule;
 pub use limits::{ExceedsLimits, MemoryLimits};

@@ -9,7 +9,8 @@ use crate::module_limits::ExceedsModuleLimit;
 use crate::text_format::TextError;
 
 /// Why bytes did not become a module.
-#[derive(Debug)]
+///
+/// Its debug form is the sentence with all causes, as a `main` prints that returns it.
 #[non_exhaustive]
 pub enum LoadError {
     /// They are neither a wasm module nor its text.
@@ -39,6 +40,12 @@ impl fmt::Display for LoadError {
             LoadError::Imports(problems) => write_list(f, problems),
             LoadError::Compile(_) => f.write_str("the module cannot be compiled"),
         }
+    }
+}
+
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", lunatic_error::with_causes(self))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use wasmtime::{ExternType, InstancePre};
+use wasmtime::{ExternType, FuncType, InstancePre};
 
 use crate::arena::Image;
 use crate::budget::Budget;
@@ -130,6 +130,13 @@ impl<T: InstanceState> Module<T> {
             }
             _ => None,
         })
+    }
+
+    /// The type of an exported function, if there is one of this name.
+    pub fn exported_function(&self, name: &str) -> Option<FuncType> {
+        let mut exports = self.inner.code.linked().module().exports();
+        let export = exports.find(|export| export.name() == name)?;
+        export.ty().func().cloned()
     }
 
     /// Makes an instance: its memory, tables and globals, then its start function.

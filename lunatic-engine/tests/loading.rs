@@ -243,6 +243,17 @@ fn proposals_that_guests_use_are_offered() {
 }
 
 #[test]
+fn an_error_that_main_returns_is_a_sentence() {
+    let error = loader()
+        .load(br#"(module (import "elsewhere" "f" (func)))"#)
+        .expect_err("it cannot be linked");
+    assert_eq!(
+        format!("{error:?}"),
+        "unknown import: `elsewhere::f` has not been defined"
+    );
+}
+
+#[test]
 fn imports_that_are_not_offered_are_all_named_with_their_types() {
     let LoadError::Imports(problems) = error(
         r#"(module

@@ -3,6 +3,7 @@
 //! messages (ABI §4).
 
 mod accounts;
+mod backtrace;
 mod catch;
 mod configs;
 pub mod exchange;

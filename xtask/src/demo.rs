@@ -13,11 +13,13 @@ const GUEST: &str = "demo";
 /// Builds the runtime and the guest, and runs it to its exit code.
 pub(crate) fn main(arguments: &[String]) -> Result<ExitCode> {
     let toolchain = toolchain::ensure()?;
-    let guest = guests::build(&toolchain)?
+    eprintln!("building the demo");
+    let guest = guests::build_one(&toolchain, GUEST)?
         .into_iter()
         .find(|guest| guest.name == GUEST)
         .with_context(|| format!("the workspace `guests/` has no program `{GUEST}`"))?;
-    let mut lunatic = command::new(programs::build("lunatic")?);
+    eprintln!("building the runtime; the first time that takes minutes");
+    let mut lunatic = command::new(programs::build_only("lunatic")?);
     lunatic.arg("run").arg(guest.path).args(arguments);
     if env::var_os("RUST_LOG").is_none() {
         // Its crashes are deliberate; the guest itself tells of them.

@@ -51,11 +51,21 @@ pub(crate) fn main() -> Result<()> {
 
 /// Builds the guests in Rust and returns their modules.
 pub(crate) fn build(toolchain: &Toolchain) -> Result<Vec<Artifact>> {
+    build_packages(toolchain, &["--workspace"])
+}
+
+/// Builds the guests of one package in Rust and returns their modules.
+pub(crate) fn build_one(toolchain: &Toolchain, package: &str) -> Result<Vec<Artifact>> {
+    build_packages(toolchain, &["--package", package])
+}
+
+fn build_packages(toolchain: &Toolchain, which: &[&str]) -> Result<Vec<Artifact>> {
     let mut build = cargo::new("build");
     toolchain.configure(&mut build);
     build
         .current_dir(workspace())
-        .args(["--workspace", "--release", "--locked", "--target-dir"])
+        .args(which)
+        .args(["--release", "--locked", "--target-dir"])
         .arg(target_dir());
     cargo::build(&mut build).context("the guests don't build")
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{cargo, command, compat, guests, loom, tidy, workspace};
+use crate::{cargo, command, compat, guests, loom, tidy, toolchain, workspace};
 
 /// Runs all steps up to the first that fails, and sums up.
 pub(crate) fn main() -> Result<()> {
@@ -149,5 +149,6 @@ fn compat(tally: &mut Tally) -> Result<()> {
 
 fn with_guests(mut command: Command) -> Command {
     guests::pass_to(&mut command);
+    toolchain::pass_to(&mut command);
     command
 }

@@ -103,7 +103,11 @@ fn files(patterns: &[&str]) -> Result<BTreeSet<String>> {
 fn missing_readmes(root: &Path, crates: &[dependencies::Crate]) -> Vec<String> {
     crates
         .iter()
-        .map(|member| format!("{}/README.md", member.name))
+        .map(|member| match member.name.as_str() {
+            // The package at the root.
+            "lunatic-runtime" => "README.md".to_owned(),
+            name => format!("{name}/README.md"),
+        })
         .filter(|readme| !root.join(readme).exists())
         .map(|readme| format!("{readme}: missing; every crate says what it is for"))
         .collect()

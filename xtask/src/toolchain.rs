@@ -87,6 +87,19 @@ impl fmt::Display for Toolchain {
     }
 }
 
+/// Tells tests that build guests themselves what cargo needs for that, if the active
+/// toolchain cannot: variables with this prefix.
+pub(crate) fn pass_to(command: &mut Command) {
+    const PREFIX: &str = "LUNATIC_GUEST_CARGO_";
+    let is_wanted = env::var(CHOICE_VARIABLE).is_ok_and(|choice| choice == "debian");
+    if !is_wanted && active_has_target() {
+        return;
+    }
+    for (name, value) in debian::unpacked().iter().flat_map(Debian::variables) {
+        command.env(format!("{PREFIX}{name}"), value);
+    }
+}
+
 fn find() -> Result<Toolchain> {
     if active_has_target() {
         return Ok(Toolchain::Active);

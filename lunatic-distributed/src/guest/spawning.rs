@@ -150,6 +150,7 @@ async fn spawn_here<T: DistributedHost>(
             account: Some(own.account().clone()),
             ..SpawnOptions::default()
         },
+        results: None,
     };
     let spawned = guest::spawn(own.environment(), process);
     let spawned = spawned.map(|spawned| spawned.process().id());

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::Sender;
-use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module};
+use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module, Results};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
@@ -18,7 +18,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::guest::exchange::{self, Exchanged};
 use crate::guest::requests::AnsweringOutside;
 use crate::guest::state::GuestProcess;
-use crate::guest::{Config, ProcessHost};
+use crate::guest::{Config, ProcessHost, backtrace};
 use crate::process::Process;
 
 /// Everything a new wasm process starts with.
@@ -34,6 +34,8 @@ pub struct Spawn<T: ProcessHost> {
     pub export: String,
     /// The arguments of that function.
     pub params: Vec<Val>,
+    /// Lets the function return something, and takes what that is.
+    pub results: Option<Results>,
     /// What it has from its parent.
     pub child_environment: T::ChildEnvironment,
     /// Its links, its label and so on; the mailbox is limited by `config`.
@@ -113,6 +115,10 @@ async fn begin<T: ProcessHost>(
         Ok(mut instance) => {
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
+            let call = match spawn.results {
+                Some(results) => call.for_results(results),
+                None => call,
+            };
             Ok(Begun {
                 process,
                 module,
@@ -184,7 +190,7 @@ fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
     };
     let failure = Failure::with_message(kind, cause_of(error));
     match error.downcast_ref::<WasmBacktrace>() {
-        Some(backtrace) => failure.with_backtrace(backtrace.to_string()),
+        Some(backtrace) => failure.with_backtrace(backtrace::shown(backtrace)),
         None => failure,
     }
 }

@@ -211,6 +211,7 @@ pub async fn prepare<T: ProcessHost>(
         is_own_config,
         export,
         params,
+        results: None,
         child_environment,
         options,
     })

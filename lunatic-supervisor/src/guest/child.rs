@@ -139,6 +139,7 @@ impl<T: ProcessHost> WasmChild<T> {
                 is_own_config: self.is_own_config,
                 export: self.export.to_string(),
                 params: self.params,
+                results: None,
                 child_environment,
                 options,
             },

@@ -32,9 +32,15 @@ const FOUNDATION: Allowed = Allowed::These(&[
 ]);
 
 /// Crates that nothing may depend on, but for tests.
-const TOPMOST: [&str; 4] = ["lunatic-cli", "lunatic-bench", "lunatic-testkit", "xtask"];
+const TOPMOST: [&str; 5] = [
+    "lunatic-runtime",
+    "lunatic-cli",
+    "lunatic-bench",
+    "lunatic-testkit",
+    "xtask",
+];
 
-const ALLOWED: [(&str, Allowed); 26] = [
+const ALLOWED: [(&str, Allowed); 27] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
@@ -115,6 +121,8 @@ const ALLOWED: [(&str, Allowed); 26] = [
     ),
     ("lunatic-admin", Allowed::These(&["lunatic-error"])),
     ("lunatic-cli", Allowed::All),
+    // The program of `lunatic-cli`, at the root, for `cargo install --path .`.
+    ("lunatic-runtime", Allowed::These(&["lunatic-cli"])),
     // It runs whole runtimes in its own program.
     ("lunatic-bench", Allowed::AllAnd("lunatic-cli")),
     ("xtask", Allowed::These(&[])),

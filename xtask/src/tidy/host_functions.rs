@@ -19,7 +19,7 @@ use self::function::{Function, Place, Signature};
 const DOCUMENTS: [&str; 2] = ["docs/abi.md", "docs/abi-extensions.md"];
 
 /// Which functions of the interface are not registered yet.
-const NOT_OFFERED: &str = "lunatic-cli/src/bin/lunatic/interface/not_offered.rs";
+const NOT_OFFERED: &str = "lunatic-cli/src/command_line/interface/not_offered.rs";
 
 /// What declares imports for guests in C.
 const C_HEADER: &str = "guests/c/lunatic.h";
@@ -274,13 +274,13 @@ mod tests {
             "| Opens. |\n| `execute() -> i32` | Executes. |",
             &[
                 "docs/abi.md:16: `lunatic::sqlite::execute`: is documented as not offered yet, \
-               but not in lunatic-cli/src/bin/lunatic/interface/not_offered.rs",
+               but not in lunatic-cli/src/command_line/interface/not_offered.rs",
             ],
         );
         assert_found(
             r#"&["open"]"#,
             r#"&["open", "execute"]"#,
-            &["lunatic-cli/src/bin/lunatic/interface/not_offered.rs:1: \
+            &["lunatic-cli/src/command_line/interface/not_offered.rs:1: \
                `lunatic::sqlite::execute`: is not documented as not offered yet"],
         );
         assert_found(
@@ -288,7 +288,7 @@ mod tests {
             "",
             &[
                 "docs/abi.md:15: `lunatic::sqlite::open`: is documented, but not registered",
-                "lunatic-cli/src/bin/lunatic/interface/not_offered.rs:1: \
+                "lunatic-cli/src/command_line/interface/not_offered.rs:1: \
                  `lunatic::sqlite::open`: is not documented as not offered yet",
             ],
         );
@@ -303,11 +303,11 @@ mod tests {
                 "docs/abi.md:7: `lunatic::process::link`: is documented as not offered yet, but \
                  registered",
                 "docs/abi.md:7: `lunatic::process::link`: is documented as not offered yet, but \
-                 not in lunatic-cli/src/bin/lunatic/interface/not_offered.rs",
+                 not in lunatic-cli/src/command_line/interface/not_offered.rs",
                 "docs/abi.md:8: `lunatic::process::spawn`: is documented as not offered yet, but \
                  registered",
                 "docs/abi.md:8: `lunatic::process::spawn`: is documented as not offered yet, but \
-                 not in lunatic-cli/src/bin/lunatic/interface/not_offered.rs",
+                 not in lunatic-cli/src/command_line/interface/not_offered.rs",
             ],
         );
     }

@@ -4,6 +4,7 @@
 //! system's is touched and no rights are needed. Debian signs the packages,
 //! and the system's keyring checks that.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -67,11 +68,20 @@ pub(crate) struct Debian {
 impl Debian {
     /// Makes `cargo` compile with this Rust.
     pub(super) fn configure(&self, cargo: &mut Command) {
-        cargo
-            .env("RUSTC", self.rustc())
-            .env("CARGO_TARGET_WASM32_WASIP1_LINKER", self.wasm_ld())
+        cargo.envs(self.variables());
+    }
+
+    /// The variables that have cargo build with it.
+    pub(super) fn variables(&self) -> [(&'static str, OsString); 3] {
+        [
+            ("RUSTC", self.rustc().into()),
+            ("CARGO_TARGET_WASM32_WASIP1_LINKER", self.wasm_ld().into()),
             // Where no `rust-version` says what to pick, this older Rust does.
-            .env("CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS", "fallback");
+            (
+                "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS",
+                "fallback".into(),
+            ),
+        ]
     }
 
     fn root(&self) -> PathBuf {

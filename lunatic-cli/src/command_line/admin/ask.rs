@@ -1,0 +1,103 @@
+//! Asks a runtime, and says in words why there is no answer.
+
+use std::time::Duration;
+
+use async_io::Timer;
+use clap::Args;
+use futures_lite::future;
+use lunatic_admin::{Client, ClientError, Directory, RefusalKind, Request, Response, RuntimeName};
+
+use crate::command_line::problem::Problem;
+
+/// Which runtime is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The name of the runtime; not needed if only one is running.
+    #[arg(long)]
+    name: Option<RuntimeName>,
+}
+
+/// How long a runtime may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A runtime that is asked.
+pub(super) struct Asked(Client);
+
+/// Connects to a runtime and asks it.
+pub(super) fn ask<T>(
+    which: &Which,
+    questions: impl AsyncFnOnce(&mut Asked) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    future::block_on(async {
+        let mut asked = Asked::connect(which).await?;
+        questions(&mut asked).await
+    })
+}
+
+impl Which {
+    /// The name of the runtime, if one was given.
+    pub(super) fn name(&self) -> Option<&RuntimeName> {
+        self.name.as_ref()
+    }
+}
+
+impl Asked {
+    /// Connects to a runtime.
+    pub(super) async fn connect(which: &Which) -> Result<Asked, Problem> {
+        let directory = Directory::of_user().map_err(|error| problem(&error.into()))?;
+        let client = Client::connect(&directory, which.name.as_ref()).await;
+        client.map(Asked).map_err(|error| problem(&error))
+    }
+
+    pub(super) async fn request(&mut self, request: &Request) -> Result<Response, Problem> {
+        self.request_with(request, &[], Duration::ZERO).await
+    }
+
+    /// - `bytes`: what follows the request.
+    /// - `more`: how much longer than usual the runtime may take.
+    pub(super) async fn request_with(
+        &mut self,
+        request: &Request,
+        bytes: &[u8],
+        more: Duration,
+    ) -> Result<Response, Problem> {
+        let late = async {
+            Timer::after(PATIENCE.saturating_add(more)).await;
+            Err(ClientError::NoAnswer)
+        };
+        let answer = future::or(self.0.request_with(request, bytes), late).await;
+        answer.map_err(|error| problem(&error))
+    }
+}
+
+/// An answer of another kind than the request has.
+pub(super) fn unexpected(response: &Response) -> Problem {
+    tracing::debug!("unexpected answer: {response:?}");
+    Problem::new("the runtime gives an answer that does not belong to the question")
+}
+
+fn problem(error: &ClientError) -> Problem {
+    let problem = Problem::new(error);
+    match error {
+        ClientError::NoRuntime => problem.help(
+            "start one with `lunatic run` or `lunatic start`; those of other users and with \
+             --no-admin are not found",
+        ),
+        ClientError::Several(_) => problem.help("choose one with --name"),
+        ClientError::Unknown(_, others) if !others.is_empty() => {
+            problem.help("choose one of them with --name")
+        }
+        ClientError::Protocol { .. } => problem.help("use the same version of lunatic for both"),
+        ClientError::NoAnswer => {
+            problem.help("it may have been stopped with a signal, or the machine is overloaded")
+        }
+        ClientError::Refused(refusal) => match refusal.kind {
+            RefusalKind::NoProcess => problem.help("`lunatic ps` lists those there are"),
+            RefusalKind::Protocol | RefusalKind::UnknownRequest => {
+                problem.help("use the same version of lunatic for both")
+            }
+            _ => problem,
+        },
+        _ => problem,
+    }
+}

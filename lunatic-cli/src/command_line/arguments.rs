@@ -1,0 +1,407 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use lunatic_engine::Geometry;
+
+use crate::command_line::admin::{self, Naming, ReloadArguments, VersionsArguments};
+use crate::command_line::cluster;
+use crate::command_line::doctor::Doctor;
+use crate::command_line::grants::Grants;
+use crate::command_line::new::New;
+use crate::command_line::node;
+use crate::command_line::similar::most_similar;
+use crate::command_line::testing;
+
+/// An Erlang-inspired runtime for WebAssembly.
+///
+/// `lunatic PATH` is short for `lunatic run PATH`.
+#[derive(Debug, Parser)]
+#[command(name = "lunatic", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a module: its `_start` is the first process.
+    Run(Run),
+    /// Run the tests of a module.
+    Test(Test),
+    /// Start an application: the supervision tree that a manifest describes.
+    Start(Start),
+    /// Run a node of a cluster, and a program on it.
+    Node(Box<node::NodeArguments>),
+    /// Make a cluster, and decide who may join it.
+    Cluster(cluster::ClusterArguments),
+    /// Make a project that builds, runs and has a test.
+    New(New),
+    /// Have cargo build the project in this directory to WebAssembly, and run it here.
+    Init,
+    /// Describe a module without running it: what it imports, needs, exports and takes.
+    Describe(Describe),
+    /// Look at this machine: kernel, limits, directories, and toolchains for guests.
+    Doctor(Doctor),
+    /// Look for mistakes in a manifest, and in what it names, without running it.
+    Check(Application),
+    /// Exchange the code of processes of a running program, while they live.
+    ///
+    /// Exits with 0 if all have moved, 1 if nothing has changed, 3 if some have moved.
+    Reload(ReloadArguments),
+    /// Show the versions of the modules of a running program, and what keeps them.
+    Versions(VersionsArguments),
+    /// Show or clear what is kept of compiled modules.
+    Cache(Cache),
+    /// List the processes of a runtime.
+    Ps(admin::Ps),
+    /// Tell all that is known of a process: what it waits in, its backtrace, links, names.
+    Inspect(admin::Inspect),
+    /// Tell what there is of a runtime as a whole.
+    Stats(admin::Stats),
+    /// Kill a process of a runtime.
+    Kill(admin::Kill),
+    /// Ask a process to exit, as a linked process that ends does: it may trap that.
+    Exit(admin::Exit),
+}
+
+/// A module to describe.
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    #[command(flatten)]
+    pub(crate) engine: Engine,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// A `.wasm` or `.wat` file.
+    pub(crate) path: PathBuf,
+}
+
+/// What is to be done with the compiled modules.
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    pub(crate) action: CacheAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheAction {
+    /// Delete all compiled modules.
+    Clear,
+    /// Print the directory they are in.
+    Dir,
+}
+
+/// How modules are compiled, and what keeps their processes in their memories.
+#[derive(Debug, Args)]
+pub(crate) struct Engine {
+    /// Compile anew, and do not keep the result.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// What keeps processes inside of their memories.
+    #[arg(long, value_enum, default_value_t = Memory::Dense)]
+    pub(crate) memory: Memory,
+
+    /// The most memory that the program takes, for example 512M or 4G; by default four
+    /// fifths of what the machine or the control group has.
+    ///
+    /// From nine tenths of it on guests are refused more memory; shortly below it,
+    /// processes are killed.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_memory: Option<u64>,
+}
+
+/// A whole number and a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let millis = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => {
+            return Err(format!(
+                "`{text}` is no time; write one like 500ms, 5s or 2m"
+            ));
+        }
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("`{text}` is no time; write one like 500ms, 5s or 2m"))?;
+    let millis = number.checked_mul(millis).ok_or("that is too long")?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// A number of bytes, perhaps with one of the suffixes K, M, G, each 1024 times the one
+/// before.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|suffix: char| "kKmMgG".contains(suffix));
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return Err(format!("`{text}` is no size; write one like 512M or 4G")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("`{text}` is no size; write one like 512M or 4G"))?;
+    let bytes = number.checked_mul(unit).ok_or("that is too large")?;
+    /// Less is used up before the first process.
+    const LEAST: u64 = 64 << 20;
+    match bytes >= LEAST {
+        true => Ok(bytes),
+        false => Err("the runtime takes 64M at least".to_owned()),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Memory {
+    /// Checks in the code: a million processes.
+    Dense,
+    /// The processor: somewhat faster code, some 16 000 processes.
+    Guarded,
+}
+
+impl From<Memory> for Geometry {
+    fn from(memory: Memory) -> Geometry {
+        match memory {
+            Memory::Dense => Geometry::Dense,
+            Memory::Guarded => Geometry::Guarded,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+
+    #[command(flatten)]
+    pub(crate) engine: Engine,
+
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+
+    /// Look whether the file changes, and let the new version take the place of the old one.
+    ///
+    /// Processes that offer their state move to the new version. A program that offers
+    /// nothing is replaced: a new `_start` runs beside the old one, takes over its
+    /// sockets when it accepts its first connection, and the old processes end with
+    /// their connections. If the new version does not load or start, the old one goes on.
+    /// If the program ends, its next version is waited for.
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// What makes the file, for example 'cargo build'.
+    ///
+    /// It is run at first, and whenever a file below the current directory has changed;
+    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    #[arg(long, value_name = "COMMAND", requires = "watch")]
+    pub(crate) build: Option<String>,
+
+    /// Call this exported function instead of `_start`, with what follows the path as its
+    /// arguments, and print what it returns.
+    ///
+    /// If the module is a library (a reactor of WASI), its `_initialize` is called before.
+    #[arg(long, value_name = "EXPORT", conflicts_with_all = ["watch", "bench"])]
+    pub(crate) invoke: Option<String>,
+
+    /// End the program after this time, for example 500ms, 5s, 2m or 1h, with exit code 124.
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "watch")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// How much the first process may execute in all, in units of about 100 000
+    /// instructions; processes that it spawns have no more each.
+    #[arg(long, value_name = "UNITS")]
+    pub(crate) max_fuel: Option<NonZeroU64>,
+
+    /// The most processes that there may be at once.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_processes: Option<NonZeroU64>,
+
+    /// Pass `--bench` to the guest, as cargo does for benchmarks.
+    #[arg(long)]
+    pub(crate) bench: bool,
+
+    /// A `.wasm` or `.wat` file, or `-` for standard input; everything after it is the
+    /// guest's.
+    #[arg(
+        value_names = ["PATH", "ARGS"],
+        num_args = 1..,
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    path_and_args: Vec<OsString>,
+}
+
+/// An application that is started.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+
+    /// Look whether the files of modules change, and reload them.
+    ///
+    /// Processes that offer their state move to the new version; supervisors restart
+    /// those that do not. If the new version does not load, the old one goes on.
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// What makes the files, for example 'cargo build'.
+    ///
+    /// It is run at first, and whenever a file below the current directory has changed;
+    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    #[arg(long, value_name = "COMMAND", requires = "watch")]
+    pub(crate) build: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) application: Application,
+}
+
+/// An application, and how its modules are compiled.
+#[derive(Debug, Args)]
+pub(crate) struct Application {
+    #[command(flatten)]
+    pub(crate) engine: Engine,
+
+    /// The manifest, `app.toml` for example.
+    pub(crate) manifest: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+
+    #[command(flatten)]
+    pub(crate) engine: Engine,
+
+    /// A `.wasm` or `.wat` file with test exports.
+    pub(crate) path: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) options: testing::Options,
+}
+
+impl Arguments {
+    /// Reads the command line; ends the program on a mistake, or on `--help`.
+    pub(crate) fn from_command_line() -> Arguments {
+        let arguments = Arguments::parse_from(with_command(std::env::args_os().collect()));
+        if let Some(flag) = arguments.unknown_flag() {
+            let what = format!("unexpected argument '{flag}' found");
+            let mut command = Arguments::command();
+            command.build();
+            let run = command.find_subcommand_mut("run");
+            let run = run.expect("there is a command `run`");
+            run.error(ErrorKind::UnknownArgument, what).exit();
+        }
+        arguments
+    }
+
+    /// A flag where a path should be: because the guest may be given any flag,
+    /// clap takes one that it does not know for a path.
+    fn unknown_flag(&self) -> Option<String> {
+        let Command::Run(run) = &self.command else {
+            return None;
+        };
+        let first = run.path_and_args[0].to_string_lossy();
+        (first.starts_with('-') && first != "-").then(|| first.into_owned())
+    }
+}
+
+/// Inserts `run` where no command is named.
+fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
+    let names_command = words.get(1).is_none_or(|first| {
+        let first = first.to_string_lossy();
+        let general = ["help", "-h", "--help", "-V", "--version"];
+        general.contains(&&*first) || Arguments::command().find_subcommand(&*first).is_some()
+    });
+    if !names_command {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
+/// The command that is most similar to a word, if one is.
+pub(crate) fn similar_command(word: &str) -> Option<String> {
+    let arguments = Arguments::command();
+    let names = arguments.get_subcommands().map(clap::Command::get_name);
+    most_similar(word, names).map(str::to_owned)
+}
+
+impl Run {
+    /// The file to run.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(&self.path_and_args[0])
+    }
+
+    /// What the guest is given as its own arguments, without the name.
+    pub(crate) fn guest_args(&self) -> impl Iterator<Item = OsString> {
+        let bench = self.bench.then(|| OsString::from("--bench"));
+        self.path_and_args.iter().skip(1).cloned().chain(bench)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    fn run(line: &[&str]) -> Run {
+        match Arguments::parse_from(with_command(words(line))).command {
+            Command::Run(run) => run,
+            other => panic!("expected run, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_path_alone_is_run() {
+        assert_eq!(
+            run(&["lunatic", "app.wat"]).path(),
+            PathBuf::from("app.wat")
+        );
+    }
+
+    #[test]
+    fn everything_after_the_path_is_the_guests() {
+        let run = run(&["lunatic", "--dir", ".", "app.wasm", "--dir", "x", "--help"]);
+        let args: Vec<_> = run.guest_args().collect();
+        assert_eq!(args, words(&["--dir", "x", "--help"]));
+    }
+
+    #[test]
+    fn an_unknown_flag_is_not_a_path() {
+        let parse = |line| Arguments::parse_from(with_command(words(line)));
+        let flag = parse(&["lunatic", "run", "--nonsense", "app.wasm"]).unknown_flag();
+        assert_eq!(flag.as_deref(), Some("--nonsense"));
+        assert_eq!(
+            parse(&["lunatic", "app.wasm", "--own"]).unknown_flag(),
+            None
+        );
+    }
+
+    #[test]
+    fn bench_is_passed_on() {
+        let run = run(&["lunatic", "run", "--bench", "app.wasm", "filter"]);
+        let args: Vec<_> = run.guest_args().collect();
+        assert_eq!(args, words(&["filter", "--bench"]));
+    }
+}

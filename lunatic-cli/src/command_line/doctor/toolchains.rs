@@ -1,0 +1,102 @@
+//! What compiles guests, by language.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command_line::doctor::Finding;
+
+/// A program that takes longer to tell its version is not waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn toolchains() -> Vec<Finding> {
+    vec![
+        rust(),
+        by_version(
+            "C and C++",
+            "clang",
+            &["--version"],
+            "clang --target=wasm32-wasi; it needs lld and a C library: Debian's lld, wasi-libc \
+             and libclang-rt-dev-wasm32, or wasi-sdk",
+        ),
+        by_version(
+            "Zig",
+            "zig",
+            &["version"],
+            "zig build-exe -target wasm32-wasi",
+        ),
+        by_version("Go", "go", &["version"], "GOOS=wasip1 GOARCH=wasm go build"),
+        by_version(
+            "TinyGo",
+            "tinygo",
+            &["version"],
+            "tinygo build -target=wasip1",
+        ),
+        by_version(
+            "AssemblyScript",
+            "npm",
+            &["--version"],
+            "npm install assemblyscript @assemblyscript/wasi-shim (the version is that of npm)",
+        ),
+    ]
+}
+
+fn rust() -> Finding {
+    const TARGET: &str = "wasm32-wasip1";
+    let Some(version) = output("rustc", &["--version"]) else {
+        return Finding::new("Rust", false, "not found", "https://rustup.rs");
+    };
+    let libraries = output("rustc", &["--print=target-libdir", "--target", TARGET]);
+    match libraries.is_some_and(|path| Path::new(&path).is_dir()) {
+        true => Finding::new(
+            "Rust",
+            true,
+            format!("{version}, with {TARGET}"),
+            "cargo build --target wasm32-wasip1",
+        ),
+        false => Finding::new(
+            "Rust",
+            false,
+            format!("{version}, without {TARGET}"),
+            "rustup target add wasm32-wasip1",
+        ),
+    }
+}
+
+fn by_version(language: &'static str, program: &str, arguments: &[&str], usage: &str) -> Finding {
+    match output(program, arguments) {
+        Some(version) => Finding::new(language, true, version, usage),
+        None => Finding::new(language, false, format!("there is no `{program}`"), usage),
+    }
+}
+
+/// The first line that a program prints, if it can be run and succeeds in time.
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().ok()? {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                child.kill().ok();
+                child.wait().ok();
+                return None;
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let mut text = String::new();
+    let mut out = child.stdout.take()?.take(4096);
+    out.read_to_string(&mut text).ok()?;
+    status
+        .success()
+        .then(|| text.lines().next().unwrap_or_default().to_owned())
+}

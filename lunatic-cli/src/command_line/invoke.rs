@@ -1,0 +1,146 @@
+//! `lunatic run --invoke`: one function of a module, with arguments in text.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use lunatic_engine::Module;
+use wasmtime::{FuncType, Val, ValType};
+
+use crate::State;
+use crate::command_line::problem::Problem;
+use crate::command_line::similar::most_similar;
+
+/// The arguments of a function, from text.
+///
+/// - `path`: the file of the module.
+pub(crate) fn arguments(
+    path: &Path,
+    module: &Module<State>,
+    export: &str,
+    given: &[OsString],
+) -> Result<Vec<Val>, Problem> {
+    let ty = module
+        .exported_function(export)
+        .ok_or_else(|| no_export(path, module, export))?;
+    if ty.params().len() != given.len() {
+        let shown = shown(&ty);
+        return Err(Problem::new(format!(
+            "`{export}` takes {} arguments, and {} were given",
+            ty.params().len(),
+            given.len()
+        ))
+        .help(format!("its type is {shown}")));
+    }
+    let values = ty.params().zip(given).map(|(ty, given)| {
+        let text = given.to_string_lossy();
+        value(&ty, &text).ok_or_else(|| {
+            Problem::new(format!("`{text}` is no argument of the type {ty}"))
+                .help("write numbers as 7, -7, 0x7f or 1.5; other types cannot be given")
+        })
+    });
+    values.collect()
+}
+
+fn no_export(path: &Path, module: &Module<State>, export: &str) -> Problem {
+    let problem = Problem::new(format!(
+        "`{}` exports no function `{export}`",
+        path.display()
+    ));
+    let exports = || module.exported_functions().map(|(name, _)| name);
+    match most_similar(export, exports()) {
+        Some(similar) => problem.help(format!("did you mean `{similar}`?")),
+        None => {
+            let names: Vec<_> = exports().take(8).map(|name| format!("`{name}`")).collect();
+            problem.help(match names.is_empty() {
+                true => "it exports no function at all".to_owned(),
+                false => format!("it exports {}", names.join(", ")),
+            })
+        }
+    }
+}
+
+fn shown(ty: &FuncType) -> String {
+    let names = |types: &mut dyn Iterator<Item = ValType>| {
+        let names: Vec<_> = types.map(|ty| ty.to_string()).collect();
+        names.join(", ")
+    };
+    format!(
+        "({}) -> ({})",
+        names(&mut ty.params()),
+        names(&mut ty.results())
+    )
+}
+
+fn value(ty: &ValType, text: &str) -> Option<Val> {
+    match ty {
+        ValType::I32 => {
+            let value = integer(text)?;
+            let is_in_range = (i128::from(i32::MIN)..=i128::from(u32::MAX)).contains(&value);
+            is_in_range.then_some(Val::I32(value as i32))
+        }
+        ValType::I64 => {
+            let value = integer(text)?;
+            let is_in_range = (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value);
+            is_in_range.then_some(Val::I64(value as i64))
+        }
+        ValType::F32 => Some(Val::F32(text.parse::<f32>().ok()?.to_bits())),
+        ValType::F64 => Some(Val::F64(text.parse::<f64>().ok()?.to_bits())),
+        _ => None,
+    }
+}
+
+fn integer(text: &str) -> Option<i128> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    let value = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok()?,
+        None => digits.parse::<u64>().ok()?,
+    };
+    Some(sign * i128::from(value))
+}
+
+/// The results of a function, a line for each.
+pub(crate) fn results(values: &[Val]) -> String {
+    let lines: Vec<_> = values
+        .iter()
+        .map(|value| match value {
+            Val::I32(value) => value.to_string(),
+            Val::I64(value) => value.to_string(),
+            Val::F32(bits) => f32::from_bits(*bits).to_string(),
+            Val::F64(bits) => f64::from_bits(*bits).to_string(),
+            Val::V128(value) => format!("{:#034x}", value.as_u128()),
+            _ => "a reference".to_owned(),
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_signed_or_unsigned_decimal_or_hexadecimal() {
+        let i32 = |text| value(&ValType::I32, text).and_then(|value| value.i32());
+        assert_eq!(i32("-1"), Some(-1));
+        assert_eq!(i32("4294967295"), Some(-1));
+        assert_eq!(i32("0x10"), Some(16));
+        for wrong in ["", "-", "1.5", "4294967296", "-2147483649", "0x", "--1"] {
+            assert_eq!(i32(wrong), None, "{wrong:?}");
+        }
+        let i64 = |text| value(&ValType::I64, text).and_then(|value| value.i64());
+        assert_eq!(i64("18446744073709551615"), Some(-1));
+        assert_eq!(i64("-9223372036854775808"), Some(i64::MIN));
+    }
+
+    #[test]
+    fn results_are_a_line_each() {
+        assert_eq!(results(&[]), "");
+        let values = [Val::I32(-1), Val::F64(1.5f64.to_bits())];
+        assert_eq!(results(&values), "-1\n1.5");
+    }
+}

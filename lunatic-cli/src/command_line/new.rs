@@ -1,0 +1,152 @@
+//! `lunatic new`: a project that builds, runs and has a test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::command_line::init;
+use crate::command_line::output::print_line;
+use crate::command_line::problem::Problem;
+
+/// A project that is to be made.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// What kind of project.
+    #[arg(long, value_enum, default_value_t = Template::Bin)]
+    template: Template,
+
+    /// Its directory, which must not be there yet; the last part is its name.
+    path: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Template {
+    /// A program in Rust whose processes send each other messages.
+    Bin,
+    /// A TCP server in Rust with a process for each connection.
+    Server,
+    /// A worker in Rust under a supervisor, which a manifest describes.
+    Supervised,
+    /// A program in C whose processes send each other messages.
+    C,
+}
+
+/// A file of a project: its path and its text.
+type File = (&'static str, &'static str);
+
+/// What all projects in Rust have.
+const RUST: [File; 3] = [
+    (
+        "Cargo.toml",
+        include_str!("../../templates/rust/Cargo.toml.template"),
+    ),
+    (
+        ".cargo/config.toml",
+        include_str!("../../templates/rust/config.toml"),
+    ),
+    (".gitignore", include_str!("../../templates/rust/gitignore")),
+];
+
+impl Template {
+    fn files(self) -> Vec<File> {
+        let own: &[File] = match self {
+            Template::Bin => &[("src/main.rs", include_str!("../../templates/bin/main.rs"))],
+            Template::Server => &[(
+                "src/main.rs",
+                include_str!("../../templates/server/main.rs"),
+            )],
+            Template::Supervised => &[
+                (
+                    "src/main.rs",
+                    include_str!("../../templates/supervised/main.rs"),
+                ),
+                (
+                    "app.toml",
+                    include_str!("../../templates/supervised/app.toml"),
+                ),
+            ],
+            Template::C => {
+                return vec![
+                    ("main.c", include_str!("../../templates/c/main.c")),
+                    ("lunatic.h", include_str!("../../templates/c/lunatic.h")),
+                    ("Makefile", include_str!("../../templates/c/Makefile")),
+                    (".gitignore", include_str!("../../templates/c/gitignore")),
+                ];
+            }
+        };
+        RUST.iter().chain(own).copied().collect()
+    }
+
+    /// What one types next.
+    fn next(self) -> &'static str {
+        match self {
+            Template::Bin | Template::Server => {
+                "cargo run      # builds and runs it\n  cargo test     # runs its tests"
+            }
+            Template::Supervised => {
+                "cargo test                      # runs its tests\n  \
+                 cargo build && lunatic start app.toml"
+            }
+            Template::C => "make run      # builds and runs it\n  make test",
+        }
+    }
+}
+
+/// Makes a project.
+pub(crate) fn new(new: &New) -> Result<ExitCode, Problem> {
+    let path = &new.path;
+    let name = name(path)?;
+    if path.exists() {
+        return Err(
+            Problem::new(format!("`{}` is there already", path.display())).help(
+                "name a directory that is not there yet; in a project with a Cargo.toml, use \
+                 `lunatic init`",
+            ),
+        );
+    }
+    for (file, text) in new.template.files() {
+        write(&path.join(file), &text.replace("{{name}}", name))?;
+    }
+    let shown = path.display();
+    let next = new.template.next();
+    let mut text = format!("made `{shown}`\n\n  cd {shown}\n  {next}");
+    if new.template != Template::C
+        && let Some(hint) = init::missing_target()
+    {
+        text.push_str(&format!("\n\n{hint}"));
+    }
+    print_line(text)
+}
+
+/// The name of a project in a directory, if it can be that of a package.
+fn name(path: &Path) -> Result<&str, Problem> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let is_name = |name: &&str| {
+        let mut chars = name.chars();
+        let is_inner = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
+        chars
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic())
+            && chars.all(is_inner)
+    };
+    // They are names of dependencies or of directories that cargo makes.
+    let is_taken = |name: &&str| ["lunatic", "serde", "test", "build", "deps"].contains(name);
+    name.filter(is_name)
+        .filter(|name| !is_taken(name))
+        .ok_or_else(|| {
+            Problem::new(format!(
+                "`{}` cannot be the name of a project",
+                name.unwrap_or_default()
+            ))
+            .help("take a letter, and then letters, digits, `-` and `_`; not `lunatic` itself")
+        })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Problem> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(path, text))
+        .map_err(|error| Problem::new(format!("cannot write `{}`: {error}", path.display())))
+}

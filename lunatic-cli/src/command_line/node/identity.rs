@@ -1,0 +1,166 @@
+//! Who a node is: its name, and what proves it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use lunatic_admin::RuntimeName;
+use lunatic_distributed::NodeName;
+use lunatic_trust::{Authority, Credentials, IdentityFiles, TokenJoin};
+
+use crate::command_line::problem::Problem;
+
+/// What proves who a node is.
+#[derive(Debug, Args)]
+pub(super) struct IdentityArguments {
+    /// The directory of the cluster, made by `lunatic cluster init`. The node makes its
+    /// certificate with it, and lets others join with tokens.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["token_file", "ca", "cert", "key"])]
+    cluster: Option<PathBuf>,
+
+    /// A file with a token, made by `lunatic cluster token`; the node joins with it, by a node
+    /// that has the directory of the cluster and is named with --join.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ca", "cert", "key"])]
+    token_file: Option<PathBuf>,
+
+    /// Certificates of those who certify nodes, in PEM.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    ca: Option<PathBuf>,
+
+    /// The certificate of the node, in PEM, read again when it changes.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+
+    /// The key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    key: Option<PathBuf>,
+
+    /// A directory in which the node keeps its certificate and keys, so that it needs a token
+    /// only once.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+/// Who a node is.
+pub(super) struct Identity {
+    pub(super) credentials: Credentials,
+    /// The secret from which the ids of its connections are made.
+    pub(super) connection_key: Option<[u8; 32]>,
+}
+
+/// The name of the node: that of the runtime, or of the host.
+pub(super) fn name_of(named: Option<&RuntimeName>) -> Result<NodeName, Problem> {
+    let name = match named {
+        Some(name) => name.to_string(),
+        None => {
+            let host = rustix::system::uname();
+            let host = host.nodename().to_string_lossy().to_lowercase();
+            let first = host.split('.').next().unwrap_or_default();
+            first.to_owned()
+        }
+    };
+    name.parse().map_err(|error| {
+        Problem::new(format!("`{name}` cannot be the name of a node: {error}"))
+            .help("give the node a name with --name")
+    })
+}
+
+impl Identity {
+    /// Finds out who the node is. It may wait for files, and for a node to answer.
+    pub(super) fn of(
+        arguments: &IdentityArguments,
+        name: &NodeName,
+        seeds: &[String],
+    ) -> Result<Identity, Problem> {
+        let now = SystemTime::now();
+        let state = arguments.state.as_deref();
+        let credentials = if let Some(directory) = &arguments.cluster {
+            let authority = Authority::open(directory).map_err(Problem::new)?;
+            Credentials::from_authority(&authority, name, state, now).map_err(Problem::new)?
+        } else if let Some(file) = &arguments.token_file {
+            with_token(file, name, state, seeds, now)?
+        } else if let (Some(ca), Some(cert), Some(key)) =
+            (&arguments.ca, &arguments.cert, &arguments.key)
+        {
+            let files = IdentityFiles {
+                authorities: ca.clone(),
+                certificate: cert.clone(),
+                key: key.clone(),
+            };
+            Credentials::from_files(files, now).map_err(Problem::new)?
+        } else {
+            return Err(Problem::new("nothing says to which cluster the node belongs").help(
+                "make a cluster with `lunatic cluster init DIR`, and name it with --cluster DIR; \
+                 on another host, use --token-file with what `lunatic cluster token DIR` prints",
+            ));
+        };
+        if credentials.name() != *name && arguments.cert.is_none() {
+            let other = credentials.name();
+            let what = format!("the certificate that is kept is that of a node named {other}");
+            return Err(
+                Problem::new(what).help("use that --name, or another directory for --state")
+            );
+        }
+        let connection_key = state.map(connection_key).transpose().map_err(|error| {
+            let state = state.unwrap_or(Path::new("")).display();
+            Problem::new(format!("cannot keep a key in `{state}`: {error}"))
+        })?;
+        Ok(Identity {
+            credentials,
+            connection_key,
+        })
+    }
+}
+
+fn with_token(
+    file: &Path,
+    name: &NodeName,
+    state: Option<&Path>,
+    seeds: &[String],
+    now: SystemTime,
+) -> Result<Credentials, Problem> {
+    if let Some(state) = state
+        && let Some(kept) = Credentials::from_state(state, now).map_err(Problem::new)?
+    {
+        return Ok(kept);
+    }
+    let shown = file.display();
+    let token = fs::read_to_string(file).map_err(|error| {
+        Problem::new(format!("cannot read the token in `{shown}`: {error}"))
+            .help("write the line that `lunatic cluster token DIR` prints into this file")
+    })?;
+    let token = token
+        .trim()
+        .parse()
+        .map_err(|error| Problem::new(format!("the token in `{shown}`: {error}")))?;
+    let join = TokenJoin::new(token, name.clone(), state).map_err(Problem::new)?;
+    lunatic_distributed::join(&join, seeds).map_err(|error| {
+        Problem::new(error)
+            .help("a token is good for one node and a limited time, at a node that has the directory of its \
+             cluster: look at --join, or make another token")
+    })
+}
+
+/// The key in the state directory; makes one if there is none.
+fn connection_key(state: &Path) -> io::Result<[u8; 32]> {
+    let path = state.join("connection-key");
+    if let Ok(bytes) = fs::read(&path)
+        && let Ok(key) = bytes.try_into()
+    {
+        return Ok(key);
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    fs::create_dir_all(state)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(&key)?;
+    Ok(key)
+}

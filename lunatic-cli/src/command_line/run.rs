@@ -1,0 +1,268 @@
+//! `lunatic run`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::{Builder, Config, Root, Runtime, State};
+use async_io::Timer;
+use futures_lite::future;
+use lunatic_account::AccountLimits;
+use lunatic_engine::{Module, Results};
+use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
+use lunatic_process::{ExitReason, FailureKind};
+use lunatic_wasi::ConfigError;
+
+use crate::command_line::arguments::{Engine, Run};
+use crate::command_line::output::print_line;
+use crate::command_line::problem::Problem;
+use crate::command_line::signals::Signals;
+use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, logging, test, testing};
+
+/// The entry of a program (ABI §16.1).
+pub(crate) const START: &str = "_start";
+
+/// The exit code of a program that ran too long, as `timeout` has it.
+const TIMED_OUT: u8 = 124;
+
+/// Runs a program; or its tests, if cargo runs a test binary.
+pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
+    let is_stdin = run.is_stdin();
+    let path = match is_stdin {
+        true => PathBuf::from("stdin"),
+        false => run.path(),
+    };
+    logging::start("warn")?;
+    let bytes = match is_stdin {
+        true => diagnosis::read_stdin()?,
+        false => diagnosis::read(&path)?,
+    };
+    // What is wrong with the flags is told before a module is compiled, which may take long.
+    let config = config(&path, &run)?;
+    let runtime = start_runtime(&run.engine)?;
+    future::block_on(async {
+        check_dirs(&config).await?;
+        let name = run.module_name(&path);
+        let module = diagnosis::load_as(&runtime, &name, &path, bytes).await?;
+        if is_test_run(&run, &module) {
+            return test::run_by_cargo(&runtime, &module, &run).await;
+        }
+        run_program(&runtime, module, &path, &run, config).await
+    })
+}
+
+impl Run {
+    /// Whether the module comes from standard input.
+    pub(crate) fn is_stdin(&self) -> bool {
+        self.path().as_os_str() == "-"
+    }
+
+    /// The name by which its module is reloaded.
+    pub(crate) fn module_name(&self, path: &Path) -> String {
+        let name = self.naming.name().map(ToString::to_string);
+        name.unwrap_or_else(|| diagnosis::module_name(path))
+    }
+}
+
+pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
+    runtime(engine).start().map_err(Problem::new)
+}
+
+/// The settings of a runtime.
+pub(crate) fn runtime(engine: &Engine) -> Builder {
+    let builder = Runtime::builder().geometry(engine.memory.into());
+    let builder = match engine.max_memory {
+        Some(bytes) => builder.max_memory(bytes),
+        None => builder,
+    };
+    match cache::directory() {
+        Some(directory) if !engine.no_cache => builder.compile_cache(directory),
+        // Another start of the program will use it.
+        Some(directory) => {
+            lunatic_fs::protect(&directory);
+            builder
+        }
+        None => builder,
+    }
+}
+
+/// Whether this is cargo running a binary that has tests: then, and not for
+/// benchmarks, the arguments are for the test runner.
+fn is_test_run(run: &Run, module: &Module<State>) -> bool {
+    std::env::var_os("CARGO_MANIFEST_DIR").is_some()
+        && run.invoke.is_none()
+        && !run.guest_args().any(|arg| arg == "--bench")
+        && testing::has_tests(module)
+}
+
+async fn run_program(
+    runtime: &Runtime,
+    module: Module<State>,
+    path: &Path,
+    run: &Run,
+    config: Config,
+) -> Result<ExitCode, Problem> {
+    let results = Results::default();
+    let root = match &run.invoke {
+        Some(export) => {
+            let given: Vec<_> = run.guest_args().collect();
+            let params = invoke::arguments(path, &module, export, &given)?;
+            Root::new(export).params(params).results(results.clone())
+        }
+        None => match module.exported_functions().find(|(name, _)| *name == START) {
+            Some((_, true)) => Root::new(START),
+            Some((_, false)) => return Err(diagnosis::start_with_arguments(path)),
+            None => return Err(diagnosis::no_start(path, &module)),
+        },
+    };
+    let mut signals = Signals::listen()?;
+    let _admin = admin::listen(runtime, &run.naming)?;
+    let program = runtime
+        .start_program(&module, root.config(config))
+        .await
+        .map_err(|failure| diagnosis::not_started(path, &failure))?;
+    // An old version is to be forgotten when nothing runs it.
+    drop(module);
+    let told_to_end = async { Ended::BySignal(signals.next().await) };
+    let ended = async { Ended::ByItself(program.wait().await) };
+    let time_is_up = async {
+        match run.timeout {
+            Some(timeout) => Timer::after(timeout).await,
+            None => future::pending().await,
+        };
+        Ended::TimedOut
+    };
+    let ended = future::or(ended, future::or(told_to_end, time_is_up));
+    match ended.await {
+        Ended::ByItself(reason) => {
+            runtime.main_environment().flush_log();
+            match results.get().filter(|values| !values.is_empty()) {
+                Some(values) => print_line(invoke::results(values)),
+                None => Ok(report(path, &reason)),
+            }
+        }
+        Ended::TimedOut => {
+            shut_down(runtime, &mut signals).await;
+            let timeout = run.timeout.unwrap_or_default();
+            let path = path.display();
+            Problem::new(format!(
+                "`{path}` was ended: it ran longer than {timeout:?}"
+            ))
+            .help("`--timeout` sets the time")
+            .print();
+            Ok(ExitCode::from(TIMED_OUT))
+        }
+        Ended::BySignal(code) => {
+            shut_down(runtime, &mut signals).await;
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+/// Opens the directories that are given.
+pub(crate) async fn check_dirs(config: &Config) -> Result<(), Problem> {
+    let opened = config.wasi.clone().open().await;
+    opened.map(drop).map_err(|error| diagnosis::no_dir(&error))
+}
+
+/// What a program is given.
+pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
+    let mut config = Config::trusted();
+    run.grants.apply(&mut config)?;
+    config.process.max_fuel = run.max_fuel;
+    if let Some(processes) = run.max_processes {
+        config.process.account = Some(AccountLimits {
+            processes: processes.get(),
+            ..AccountLimits::UNLIMITED
+        });
+    }
+    // With `--invoke` they are those of the function.
+    let own = run.guest_args().filter(|_| run.invoke.is_none());
+    add_args(&mut config, path, own)?;
+    Ok(config)
+}
+
+/// Gives a program its arguments, the first of which is the name of its file.
+pub(crate) fn add_args(
+    config: &mut Config,
+    path: &Path,
+    args: impl Iterator<Item = OsString>,
+) -> Result<(), Problem> {
+    let wasi = config.wasi_mut();
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
+    for arg in std::iter::once(name).chain(args) {
+        let arg = arg
+            .into_string()
+            .map_err(|arg| Problem::new(format!("the argument {arg:?} is not UTF-8")))?;
+        wasi.add_arg(&arg).map_err(|error| match &error {
+            ConfigError::ZeroByte(_) => {
+                Problem::new(format!("an argument for the program: {error}"))
+            }
+            _ => Problem::new(format!("the arguments for the program: {error}"))
+                .help("give it what is long in a file, or through standard input"),
+        })?;
+    }
+    Ok(())
+}
+
+enum Ended {
+    ByItself(ExitReason),
+    /// With the exit code that tells of it.
+    BySignal(u8),
+    /// It ran too long.
+    TimedOut,
+}
+
+/// Ends all processes at once, but does not wait for ever. A further signal makes the
+/// program end without waiting.
+pub(crate) async fn shut_down(runtime: &Runtime, signals: &mut Signals) {
+    let impatient = async {
+        Timer::after(log_writer::patience()).await;
+    };
+    let hurried = async {
+        signals.next().await;
+        log_writer::hurry();
+    };
+    future::or(runtime.shut_down(), future::or(impatient, hurried)).await;
+    runtime.environment().flush_log();
+}
+
+/// Tells how the first process ended, and the exit code for that.
+pub(crate) fn report(path: &Path, reason: &ExitReason) -> ExitCode {
+    let Some(failure) = reason.failure() else {
+        return match reason {
+            ExitReason::Normal => ExitCode::SUCCESS,
+            reason => {
+                let (path, reason) = (path.display(), shown(reason));
+                Problem::new(format!("`{path}` ended: {reason}")).print()
+            }
+        };
+    };
+    if let FailureKind::ExitStatus(status) = failure.kind() {
+        // The system passes the low eight bits on.
+        return ExitCode::from(*status as u8);
+    }
+    let mut what = format!("`{}` failed: {}", path.display(), shown(failure));
+    if let Some(backtrace) = failure.backtrace() {
+        what.push('\n');
+        what.push_str(&indented(backtrace.trim_end()));
+    }
+    Problem::new(what).print()
+}
+
+/// Returns what a guest says, on one line.
+fn shown(text: impl fmt::Display) -> impl fmt::Display {
+    on_one_line(text, MAX_LOGGED_BYTES)
+}
+
+/// Returns the lines of a backtrace, all but the first one indented: a name in it that has
+/// a line end does not begin a line.
+fn indented(backtrace: &str) -> String {
+    let mut lines = backtrace.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| match line.starts_with(' ') {
+        true => text + "\n" + line,
+        false => text + "\n    " + line,
+    })
+}

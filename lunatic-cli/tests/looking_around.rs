@@ -1,0 +1,115 @@
+//! `lunatic describe` and `lunatic doctor`.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use harness::program::Guests;
+use lunatic_testkit::program::ran;
+use serde_json::Value;
+
+const MODULE: &str = r##"(module $shop
+    (import "wasi_snapshot_preview1" "path_open"
+        (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "lunatic::networking" "resolve"
+        (func (param i32 i32 i64 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "_start"))
+    (func (export "#lunatic_test_sells"))
+    (func (export "_lunatic_reload_3_counter")))"##;
+
+#[test]
+fn a_module_is_described_by_what_it_needs_offers_and_takes() {
+    let guests = Guests::new();
+    guests.file("shop.wat", MODULE);
+    guests
+        .run(&["describe", "shop.wat"])
+        .code(0)
+        .prints("shop.wat (")
+        .prints("shop\n")
+        .prints("tests: `lunatic test` runs 1")
+        .prints("128.0 KiB of memory")
+        .prints("files in directories (--dir), the network (--allow-net)")
+        .prints("lunatic::networking: resolve\n")
+        .prints("_start, _lunatic_reload_3_counter\n")
+        .prints("takes over 3_counter\n")
+        .prints("at once")
+        .prints("accepted");
+    let json = guests.run(&["describe", "--json", "shop.wat"]);
+    let json: Value = serde_json::from_str(&json.code(0).out).unwrap();
+    assert_eq!(json["name"], "shop");
+    assert_eq!(json["tests"], 1);
+    assert_eq!(json["is_program"], true);
+    assert_eq!(json["memory_bytes"], 131_072);
+    assert_eq!(json["needs"][0]["flag"], "--dir");
+    assert_eq!(json["refused"], Value::Null);
+}
+
+#[test]
+fn why_a_module_would_be_refused_is_told_with_the_rest() {
+    let guests = Guests::new();
+    guests.file(
+        "wants.wat",
+        r#"(module (import "wbg" "f" (func)) (func (export "go")))"#,
+    );
+    guests
+        .run(&["describe", "wants.wat"])
+        .code(1)
+        .prints("wbg: f\n")
+        .prints("a library")
+        .prints("refused")
+        .says(&["wbg::f (func)", "wasm-bindgen"]);
+    let json = guests.run(&["describe", "--json", "wants.wat"]);
+    let json: Value = serde_json::from_str(&json.code(1).out).unwrap();
+    assert!(json["refused"].as_str().unwrap().contains("wbg::f"));
+    guests
+        .run(&["describe", "gone.wasm"])
+        .code(1)
+        .says(&["gone.wasm"]);
+}
+
+#[test]
+fn the_doctor_tells_versions_limits_and_toolchains() {
+    let guests = Guests::new();
+    let mut command = guests.lunatic();
+    command
+        .arg("doctor")
+        .env("XDG_CACHE_HOME", guests.path().join("caches"));
+    ran(&mut command)
+        .code(0)
+        .prints("lunatic ")
+        .prints(env!("CARGO_PKG_VERSION"))
+        .prints("processors")
+        .prints("ok compiled modules")
+        .prints("Rust")
+        .prints("AssemblyScript");
+}
+
+#[test]
+fn the_doctor_says_what_is_missing_and_what_to_do() {
+    let guests = Guests::new();
+    let file = guests.file("no directory", "");
+    let mut command = guests.lunatic();
+    command
+        .args(["doctor", "--json"])
+        .env("XDG_CACHE_HOME", &file)
+        .env("PATH", guests.path());
+    let doctor = ran(&mut command);
+    let json: Value = serde_json::from_str(&doctor.code(0).out).unwrap();
+    let found = |part: &str, what: &str| {
+        let mut findings = json[part].as_array().unwrap().iter();
+        findings.find(|it| it["what"] == what).unwrap().clone()
+    };
+    let cache = found("machine", "compiled modules");
+    assert_eq!(cache["is_well"], false);
+    assert!(cache["means"].as_str().unwrap().contains("XDG_CACHE_HOME"));
+    for (language, remedy) in [
+        ("Rust", "rustup"),
+        ("Go", "GOOS=wasip1"),
+        ("C and C++", "lld"),
+    ] {
+        let toolchain = found("toolchains", language);
+        assert_eq!(toolchain["is_well"], false);
+        assert!(toolchain["means"].as_str().unwrap().contains(remedy));
+    }
+    assert_eq!(found("versions", "host interface")["found"], "0.13");
+}

@@ -1,0 +1,245 @@
+//! `lunatic new` and `lunatic init`, and what a person types then.
+//!
+//! Projects in Rust need a toolchain with `wasm32-wasip1` (`cargo xtask test` names one) and
+//! the packages that `guests/` uses, those in C need clang with a C library for WASI. Where
+//! they are not, the test is skipped loudly.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use harness::program::{Guests, lunatic};
+use harness::runtimes::Running;
+use lunatic_testkit::program::{Ran, ran};
+use lunatic_testkit::{PATIENCE, skipped};
+
+/// How `cargo xtask test` names the variables for cargo that it builds guests with.
+const PREFIX: &str = "LUNATIC_GUEST_CARGO_";
+
+/// A folder with projects, and what is typed there.
+struct Desk {
+    guests: Guests,
+    bin: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let guests = Guests::new();
+        let bin = guests.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let program = lunatic().get_program().to_owned();
+        std::os::unix::fs::symlink(program, bin.join("lunatic")).unwrap();
+        Desk { guests, bin }
+    }
+
+    /// A command in a project.
+    fn command(&self, project: &str, line: &str) -> Command {
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().unwrap());
+        // What cargo and xtask tell this test is not for the project.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let is_foreign = name.starts_with("CARGO_") && name != "CARGO_HOME";
+            if is_foreign || ["RUSTC", "RUSTFLAGS", "RUST_LOG"].contains(&name.as_str()) {
+                command.env_remove(&name);
+            }
+        }
+        for (name, value) in std::env::vars() {
+            if let Some(name) = name.strip_prefix(PREFIX) {
+                command.env(name, value);
+            }
+        }
+        let path = std::env::var("PATH").unwrap();
+        command
+            .args(words)
+            .current_dir(self.guests.path().join(project))
+            .env("PATH", format!("{}:{path}", self.bin.display()))
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("XDG_RUNTIME_DIR", self.guests.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn types(&self, project: &str, line: &str) -> Ran {
+        ran(&mut self.command(project, line))
+    }
+
+    /// Makes a project in Rust. It shares its `target` with all others, and has the versions
+    /// of its dependencies that were fetched for `guests/`.
+    fn rust_project(&self, template: &str) -> String {
+        let name = format!("my-{template}");
+        self.types("", &format!("lunatic new --template {template} {name}"))
+            .code(0)
+            .prints(&format!("cd {name}"));
+        let project = self.guests.path().join(&name);
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects");
+        fs::create_dir_all(&target).unwrap();
+        std::os::unix::fs::symlink(target, project.join("target")).unwrap();
+        let versions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/Cargo.lock");
+        fs::copy(versions, project.join("Cargo.lock")).unwrap();
+        name
+    }
+}
+
+/// Whether cargo can build guests here.
+fn can_build_rust() -> bool {
+    if std::env::vars().any(|(name, _)| name.starts_with(PREFIX)) {
+        return true;
+    }
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print=target-libdir", "--target", "wasm32-wasip1"]);
+    let is_there = rustc.output().is_ok_and(|output| {
+        let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Path::new(&path).is_dir()
+    });
+    if !is_there {
+        skipped("there is no Rust with wasm32-wasip1; `cargo xtask test` finds one");
+    }
+    is_there
+}
+
+#[test]
+fn a_new_program_in_rust_builds_passes_its_test_and_runs() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let name = desk.rust_project("bin");
+    desk.types(&name, "cargo build").code(0);
+    desk.types(&name, "cargo test")
+        .code(0)
+        .prints("test my_bin::tests::squares_are_added_up ... ok\n")
+        .prints("test result: ok. 1 passed");
+    desk.types(&name, "cargo run")
+        .code(0)
+        .prints("a hundred processes say 328350\n");
+    // It is as `lunatic init` wants it already.
+    desk.types(&name, "lunatic init")
+        .code(0)
+        .prints("is as it should be");
+}
+
+#[test]
+fn a_new_server_builds_passes_its_test_and_serves() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let name = desk.rust_project("server");
+    desk.types(&name, "cargo test")
+        .code(0)
+        .prints("test result: ok. 1 passed");
+    desk.types(&name, "cargo build").code(0);
+    let line = format!("lunatic target/wasm32-wasip1/debug/{name}.wasm 127.0.0.1:0");
+    let mut command = desk.command(&name, &line);
+    let mut server = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut out = BufReader::new(server.0.stdout.take().unwrap());
+    let mut said = String::new();
+    out.read_line(&mut said).unwrap();
+    let address = said.trim().strip_prefix("listening on ").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello");
+}
+
+#[test]
+fn a_new_supervised_worker_builds_passes_its_tests_and_is_restarted() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let name = desk.rust_project("supervised");
+    desk.types(&name, "cargo test")
+        .code(0)
+        .prints("test result: ok. 2 passed");
+    desk.types(&name, "cargo build").code(0);
+    desk.types(&name, "lunatic check app.toml").code(0);
+    let mut command = desk.command(&name, "timeout 60 lunatic start app.toml");
+    let mut tree = Running(command.stderr(Stdio::piped()).spawn().unwrap());
+    let err = BufReader::new(tree.0.stderr.take().unwrap());
+    let mut lines = err.lines().map_while(Result::ok);
+    let restart = lines.find(|line| line.contains("restarting after"));
+    assert!(restart.unwrap().contains("child=worker-"));
+}
+
+#[test]
+fn a_new_program_in_c_builds_passes_its_test_and_runs() {
+    let desk = Desk::new();
+    desk.types("", "lunatic new --template c sums").code(0);
+    let built = desk.command("sums", "make").output();
+    match built {
+        Ok(output) if output.status.success() => {}
+        other => {
+            let has_c = std::env::var_os("LUNATIC_C_GUESTS").is_some();
+            assert!(!has_c, "{other:?}");
+            skipped("there is no `make`, or no clang with a C library for WASI");
+            return;
+        }
+    }
+    desk.types("sums", "make test").code(0);
+    desk.types("sums", "make run")
+        .code(0)
+        .prints("two processes say 25\n");
+}
+
+#[test]
+fn what_cannot_be_a_new_project_is_told() {
+    let guests = Guests::new();
+    fs::create_dir(guests.path().join("there")).unwrap();
+    guests
+        .run(&["new", "there"])
+        .code(1)
+        .says(&["`there` is there already", "lunatic init"]);
+    for name in ["1st", "a b", "lunatic", "ä", ".."] {
+        guests
+            .run(&["new", name])
+            .code(1)
+            .says(&["cannot be the name of a project"]);
+        assert!(!guests.path().join(name).join("Cargo.toml").exists());
+    }
+    guests
+        .run(&["new", "--template", "cobol", "x"])
+        .code(2)
+        .says(&["supervised"]);
+}
+
+#[test]
+fn a_project_is_initialised_once_and_keeps_its_comments() {
+    let guests = Guests::new();
+    guests
+        .run(&["init"])
+        .code(1)
+        .says(&["no Cargo.toml here", "lunatic new"]);
+    guests.file("Cargo.toml", "[package]\nname = \"own\"\n");
+    fs::create_dir(guests.path().join(".cargo")).unwrap();
+    let config = guests.file(
+        ".cargo/config.toml",
+        "# mine\n[target.wasm32-wasip1]\nrunner = \"wasmtime\" # until now\n",
+    );
+    guests
+        .run(&["init"])
+        .code(0)
+        .prints("build.target is `wasm32-wasip1`\n")
+        .prints("target.wasm32-wasip1.runner is `lunatic run`, and was \"wasmtime\"")
+        .prints("cargo add lunatic");
+    let text = fs::read_to_string(&config).unwrap();
+    for part in [
+        "# mine\n",
+        "runner = \"lunatic run\" # until now\n",
+        "[build]\ntarget = \"wasm32-wasip1\"\n",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    guests.run(&["init"]).code(0).prints("is as it should be");
+    assert_eq!(fs::read_to_string(&config).unwrap(), text);
+    fs::write(&config, "[build").unwrap();
+    guests.run(&["init"]).code(1).says(&["nothing was changed"]);
+}

@@ -1,0 +1,187 @@
+//! `lunatic run`: what is given, limits, standard input, and single functions.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::fs::File;
+
+use harness::program::Guests;
+use lunatic_testkit::program::ran;
+
+/// Has the exit code 1 if it has an environment variable, 2 more if it has a directory, and
+/// 4 more if it can bind a socket.
+const TELLS_WHAT_IT_HAS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "environ_sizes_get"
+        (func $environ_sizes_get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_prestat_get"
+        (func $fd_prestat_get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+    (import "lunatic::networking" "tcp_bind"
+        (func $tcp_bind (param i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0x100) "\7f\00\00\01")
+    (func (export "_start") (local $code i32)
+        (drop (call $environ_sizes_get (i32.const 0) (i32.const 4)))
+        (local.set $code (i32.ne (i32.load (i32.const 0)) (i32.const 0)))
+        (if (i32.eqz (call $fd_prestat_get (i32.const 3) (i32.const 8)))
+            (then (local.set $code (i32.or (local.get $code) (i32.const 2)))))
+        (if (i32.eqz (call $tcp_bind (i32.const 4) (i32.const 0x100) (i32.const 0) (i32.const 0)
+                (i32.const 0) (i32.const 0x200)))
+            (then (local.set $code (i32.or (local.get $code) (i32.const 4)))))
+        (call $proc_exit (local.get $code))))"#;
+
+#[test]
+fn in_a_sandbox_is_nothing_but_what_is_named() {
+    let guests = Guests::new();
+    guests.file("guest.wat", TELLS_WHAT_IT_HAS);
+    for (flags, code) in [
+        (&[][..], 7),
+        (&["--sandbox"], 0),
+        (&["--sandbox", "--env", "A=b"], 1),
+        (&["--sandbox", "--dir", "."], 2),
+        (&["--sandbox", "--allow-net", "bind:127.0.0.1"], 4),
+        (&["--sandbox", "--allow-net", "bind:127.0.0.2"], 0),
+        (&["--clear-env"], 6),
+        (&["--clear-env", "--env", "A=b"], 7),
+    ] {
+        let args = [&["run"], flags, &["guest.wat"]].concat();
+        let ran = guests.run(&args);
+        assert_eq!(ran.code, Some(code), "{flags:?}: {}", ran.err);
+    }
+    for flag in ["--sandbox", "--clear-env"] {
+        guests
+            .run(&["run", flag, "--inherit-env", "guest.wat"])
+            .code(2);
+    }
+}
+
+#[test]
+fn a_program_that_runs_too_long_is_ended() {
+    let guests = Guests::new();
+    guests.file(
+        "spins.wat",
+        r#"(module (func (export "_start") (loop (br 0))))"#,
+    );
+    guests.file("returns.wat", r#"(module (func (export "_start")))"#);
+    guests
+        .run(&["run", "--timeout", "200ms", "spins.wat"])
+        .code(124)
+        .says(&["`spins.wat` was ended", "longer than 200ms"]);
+    guests
+        .run(&["run", "--timeout", "1h", "returns.wat"])
+        .code(0)
+        .is_silent();
+    for wrong in ["5", "s", "-1s", "5 parsecs"] {
+        guests
+            .run(&["run", "--timeout", wrong, "returns.wat"])
+            .code(2);
+    }
+}
+
+#[test]
+fn a_program_that_uses_up_its_fuel_fails() {
+    let guests = Guests::new();
+    guests.file(
+        "spins.wat",
+        r#"(module (func (export "_start") (loop (br 0))))"#,
+    );
+    guests
+        .run(&["run", "--max-fuel", "10", "spins.wat"])
+        .code(1)
+        .says(&["fuel"]);
+    guests.run(&["run", "--max-fuel", "0", "spins.wat"]).code(2);
+}
+
+#[test]
+fn more_processes_than_are_allowed_are_not_spawned() {
+    let guests = Guests::new();
+    let body = r#"
+        (func (export "child") (call $sleep))
+        (func (export "_start")
+            (drop (call $spawn_own (i64.const 0) @child))
+            (drop (call $spawn_own (i64.const 0) @child)))"#;
+    guests.file("spawns.wat", harness::module(body));
+    guests
+        .run(&["run", "--max-processes", "3", "spawns.wat"])
+        .code(0);
+    guests
+        .run(&["run", "--max-processes", "2", "spawns.wat"])
+        .code(1)
+        .says(&["spawn_own"]);
+}
+
+#[test]
+fn a_module_can_come_from_standard_input() {
+    let guests = Guests::new();
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (func (export "_start") (call $exit (i32.const 7))))"#;
+    let file = guests.file("guest.wat", text);
+    for args in [&["run", "-"][..], &["-"], &["run", "--sandbox", "-", "x"]] {
+        let mut command = guests.lunatic();
+        command.args(args).stdin(File::open(&file).unwrap());
+        ran(&mut command).code(7);
+    }
+    let mut command = guests.lunatic();
+    command.args(["run", "--watch", "-"]);
+    ran(&mut command).code(1).says(&["cannot be watched"]);
+    // What is empty is told as such.
+    guests
+        .run(&["run", "-"])
+        .code(1)
+        .says(&["`stdin` is neither"]);
+}
+
+const LIBRARY: &str = r#"(module
+    (global $ready (mut i32) (i32.const 0))
+    (func (export "_initialize") (global.set $ready (i32.const 1)))
+    (func (export "add") (param i32 i32) (result i32)
+        (i32.add (local.get 0) (local.get 1)))
+    (func (export "half") (param f64) (result f64)
+        (f64.div (local.get 0) (f64.const 2)))
+    (func (export "both") (param i64) (result i64 i32)
+        (local.get 0) (global.get $ready))
+    (func (export "nothing"))
+    (func (export "traps") unreachable))"#;
+
+#[test]
+fn a_function_of_a_library_is_called_and_its_results_are_printed() {
+    let guests = Guests::new();
+    guests.file("library.wat", LIBRARY);
+    for (args, out) in [
+        (&["add", "library.wat", "2", "-3"][..], "-1\n"),
+        (&["half", "library.wat", "3"], "1.5\n"),
+        // `_initialize` has been called.
+        (&["both", "library.wat", "0x10"], "16\n1\n"),
+        (&["nothing", "library.wat"], ""),
+    ] {
+        let args = [&["run", "--invoke"], args].concat();
+        assert_eq!(guests.run(&args).code(0).out, out, "{args:?}");
+    }
+    guests
+        .run(&["run", "--invoke", "traps", "library.wat"])
+        .code(1)
+        .says(&["unreachable"]);
+}
+
+#[test]
+fn what_is_wrong_with_an_invocation_is_told() {
+    let guests = Guests::new();
+    guests.file("library.wat", LIBRARY);
+    for (args, says) in [
+        (&["add", "library.wat", "2"][..], "(i32, i32) -> (i32)"),
+        (
+            &["add", "library.wat", "2", "many"],
+            "`many` is no argument",
+        ),
+        (&["ad", "library.wat"], "did you mean `add`?"),
+        (&["zzz", "library.wat"], "`half`"),
+    ] {
+        let args = [&["run", "--invoke"], args].concat();
+        guests.run(&args).code(1).says(&[says]);
+    }
+    guests
+        .run(&["run", "library.wat"])
+        .code(1)
+        .says(&["lunatic run --invoke"]);
+}
