@@ -9,6 +9,7 @@ mod describe;
 mod descriptors;
 mod diagnosis;
 mod doctor;
+mod engine;
 mod grants;
 mod init;
 mod interface;

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use lunatic_engine::Geometry;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::command_line::admin::{self, Naming, ReloadArguments, VersionsArguments};
-use crate::command_line::cluster;
+use crate::command_line::cluster::ClusterArguments;
 use crate::command_line::doctor::Doctor;
+use crate::command_line::engine::Engine;
 use crate::command_line::grants::Grants;
 use crate::command_line::new::New;
-use crate::command_line::node;
+use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
 
@@ -37,9 +37,9 @@ pub(crate) enum Command {
     /// Start an application: the supervision tree that a manifest describes.
     Start(Start),
     /// Run a node of a cluster, and a program on it.
-    Node(Box<node::NodeArguments>),
+    Node(Box<NodeArguments>),
     /// Make a cluster, and decide who may join it.
-    Cluster(cluster::ClusterArguments),
+    Cluster(ClusterArguments),
     /// Make a project that builds, runs and has a test.
     New(New),
     /// Have cargo build the project in this directory to WebAssembly, and run it here.
@@ -99,26 +99,6 @@ pub(crate) enum CacheAction {
     Dir,
 }
 
-/// How modules are compiled, and what keeps their processes in their memories.
-#[derive(Debug, Args)]
-pub(crate) struct Engine {
-    /// Compile anew, and do not keep the result.
-    #[arg(long)]
-    pub(crate) no_cache: bool,
-
-    /// What keeps processes inside of their memories.
-    #[arg(long, value_enum, default_value_t = Memory::Dense)]
-    pub(crate) memory: Memory,
-
-    /// The most memory that the program takes, for example 512M or 4G; by default four
-    /// fifths of what the machine or the control group has.
-    ///
-    /// From nine tenths of it on guests are refused more memory; shortly below it,
-    /// processes are killed.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) max_memory: Option<u64>,
-}
-
 /// A whole number and a unit.
 fn time(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
@@ -138,46 +118,6 @@ fn time(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("`{text}` is no time; write one like 500ms, 5s or 2m"))?;
     let millis = number.checked_mul(millis).ok_or("that is too long")?;
     Ok(Duration::from_millis(millis))
-}
-
-/// A number of bytes, perhaps with one of the suffixes K, M, G, each 1024 times the one
-/// before.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|suffix: char| "kKmMgG".contains(suffix));
-    let unit = match &text[digits.len()..] {
-        "" => 1,
-        "k" | "K" => 1 << 10,
-        "m" | "M" => 1 << 20,
-        "g" | "G" => 1 << 30,
-        _ => return Err(format!("`{text}` is no size; write one like 512M or 4G")),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| format!("`{text}` is no size; write one like 512M or 4G"))?;
-    let bytes = number.checked_mul(unit).ok_or("that is too large")?;
-    /// Less is used up before the first process.
-    const LEAST: u64 = 64 << 20;
-    match bytes >= LEAST {
-        true => Ok(bytes),
-        false => Err("the runtime takes 64M at least".to_owned()),
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Memory {
-    /// Checks in the code: a million processes.
-    Dense,
-    /// The processor: somewhat faster code, some 16 000 processes.
-    Guarded,
-}
-
-impl From<Memory> for Geometry {
-    fn from(memory: Memory) -> Geometry {
-        match memory {
-            Memory::Dense => Geometry::Dense,
-            Memory::Guarded => Geometry::Guarded,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::future;
 
-use crate::{RootError, Runtime, State};
 use lunatic_engine::{ImportProblem, InvalidModule, LoadError, Module, TextError};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line, with_causes};
 use lunatic_wasi::OpenError;
 
 use crate::command_line::problem::Problem;
 use crate::command_line::{arguments, interface, log_writer, origin};
+use crate::{RootError, Runtime, State};
 
 /// The entry of a program (ABI §16.1).
 const START: &str = "_start";

@@ -1,97 +1,27 @@
 //! `lunatic node`: a runtime that is a node of a cluster.
 
+pub(crate) mod arguments;
 mod identity;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{Config, RemoteRights, Root, Runtime};
-use clap::Args;
 use futures_lite::future;
 use lunatic_distributed::{Node, NodeConfig, NodeError};
 
-use crate::command_line::arguments::Engine;
-use crate::command_line::grants::Grants;
 use crate::command_line::manifest::Manifest;
-use crate::command_line::node::identity::{Identity, IdentityArguments};
+use crate::command_line::node::arguments::NodeArguments;
+use crate::command_line::node::identity::Identity;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::{admin, diagnosis, logging, run, start};
+use crate::{Config, RemoteRights, Root, Runtime};
 
 /// The entry of a program (ABI §16.1).
 const START: &str = "_start";
 
-/// How a node is started.
-#[derive(Debug, Args)]
-pub(crate) struct NodeArguments {
-    #[command(flatten)]
-    identity: IdentityArguments,
-
-    /// Where the node listens; port 0 takes a free one.
-    #[arg(
-        long,
-        alias = "bind-socket",
-        value_name = "ADDR:PORT",
-        default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
-    )]
-    listen: SocketAddr,
-
-    /// Where other nodes reach it, if not where it listens; port 0 stands for that of --listen.
-    #[arg(long, value_name = "ADDR:PORT")]
-    advertise: Option<SocketAddr>,
-
-    /// A node to ask for others, as HOST:PORT. HOST may be a name with several addresses. It is
-    /// asked as long as this node lives.
-    #[arg(long, value_name = "HOST:PORT")]
-    join: Vec<String>,
-
-    /// What lookups of nodes find this one by.
-    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
-    tags: Vec<(String, String)>,
-
-    /// An application that runs on the node: a manifest, as for `lunatic start`.
-    #[arg(long, value_name = "MANIFEST", conflicts_with_all = ["path_and_args", "wasm"])]
-    app: Option<PathBuf>,
-
-    /// A module that runs on the node.
-    #[arg(
-        long,
-        value_name = "PATH",
-        hide = true,
-        conflicts_with = "path_and_args"
-    )]
-    wasm: Option<PathBuf>,
-
-    #[command(flatten)]
-    grants: Grants,
-
-    #[command(flatten)]
-    engine: Engine,
-
-    #[command(flatten)]
-    naming: admin::Naming,
-
-    /// A `.wasm` or `.wat` file that runs on the node; everything after it is the guest's.
-    /// Without one, the node only runs what others start on it.
-    #[arg(
-        value_names = ["PATH", "ARGS"],
-        num_args = 0..,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
-    path_and_args: Vec<OsString>,
-}
-
 impl NodeArguments {
-    /// The module that runs on the node.
-    fn path(&self) -> Option<PathBuf> {
-        let path = self.path_and_args.first().map(PathBuf::from);
-        path.or_else(|| self.wasm.clone())
-    }
-
     /// Looks at the files that it is to run, before other nodes know of it.
     fn check_files(&self) -> Result<(), Problem> {
         if let Some(manifest) = &self.app {
@@ -100,12 +30,6 @@ impl NodeArguments {
         self.path()
             .map_or(Ok(()), |path| diagnosis::read(&path).map(drop))
     }
-}
-
-fn tag(text: &str) -> Result<(String, String), String> {
-    let tag = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = tag.ok_or_else(|| format!("`{text}` is no tag: write KEY=VALUE"))?;
-    Ok((key.into(), value.into()))
 }
 
 /// Runs a node until its program ends, or it is told to.

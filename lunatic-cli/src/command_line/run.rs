@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::{Builder, Config, Root, Runtime, State};
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_account::AccountLimits;
@@ -14,11 +13,13 @@ use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
 use lunatic_wasi::ConfigError;
 
-use crate::command_line::arguments::{Engine, Run};
+use crate::command_line::arguments::Run;
+use crate::command_line::engine::Engine;
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, logging, test, testing};
+use crate::{Builder, Config, Root, Runtime, State};
 
 /// The entry of a program (ABI §16.1).
 pub(crate) const START: &str = "_start";

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use crate::{Others, Runtime};
 use futures_lite::future;
 use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
@@ -16,6 +15,7 @@ use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::watch::{self, Build, Changed, Files};
 use crate::command_line::{admin, log_writer, logging, run};
+use crate::{Others, Runtime};
 
 /// Runs an application until it ends or is told to.
 pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::{Config, Runtime, State};
 use clap::Parser;
 use futures_lite::future;
 use lunatic_engine::Module;
@@ -13,6 +12,7 @@ use crate::command_line::grants::Grants;
 use crate::command_line::problem::Problem;
 use crate::command_line::run::{check_dirs, start_runtime};
 use crate::command_line::{diagnosis, logging, testing};
+use crate::{Config, Runtime, State};
 
 /// Test failures are told by the runner; a test that makes processes fail on
 /// purpose is not to be told of as well.

@@ -11,7 +11,6 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::{Config, Root, Runtime, State};
 use anstream::AutoStream;
 use clap::ColorChoice;
 use futures_lite::future;
@@ -22,6 +21,7 @@ use lunatic_wasi::{Capture, Stdio};
 use crate::command_line::testing::name::TestCase;
 use crate::command_line::testing::report::{Finished, Format, Report};
 use crate::command_line::testing::verdict::{Ended, judge};
+use crate::{Config, Root, Runtime, State};
 
 /// Which tests to run, and how; named as the test runner of Rust names them.
 #[derive(Debug, clap::Args)]

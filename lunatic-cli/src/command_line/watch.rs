@@ -9,7 +9,6 @@ use std::future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::{Others, Program, ReloadFailure, Reloading, ReplaceLimits, Root, Runtime};
 use futures_lite::future::{block_on, or};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line, with_causes};
 use lunatic_process::ExitReason;
@@ -19,6 +18,7 @@ use crate::command_line::arguments::Run;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::{admin, diagnosis, log_writer, logging, run};
+use crate::{Others, Program, ReloadFailure, Reloading, ReplaceLimits, Root, Runtime};
 
 pub(crate) use build::Build;
 pub(crate) use files::{Changed, Files};

@@ -1,10 +1,10 @@
 //! Listens at the admin socket while a program runs.
 
-use crate::{Admin, Runtime};
 use clap::Args;
 use lunatic_admin::{Directory, Limits, RuntimeName, Server, StartError};
 
 use crate::command_line::problem::Problem;
+use crate::{Admin, Runtime};
 
 /// By what name a runtime is found, if at all.
 #[derive(Debug, Args)]

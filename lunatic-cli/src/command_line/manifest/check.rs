@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Runtime, State};
 use lunatic_engine::{MemoryLimits, Module};
 use lunatic_error::with_causes;
 use lunatic_wasi::{Access, WasiConfig};
@@ -16,6 +15,7 @@ use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics, Located
 use crate::command_line::manifest::{Manifest, Parsed};
 use crate::command_line::problem::Problem;
 use crate::command_line::similar::most_similar;
+use crate::{Runtime, State};
 
 /// The modules of an application by their files.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,5 @@
 //! From what a manifest says to what a supervisor is started with.
 
-use crate::{NameScope, Root, Runtime};
 use futures_lite::future::{Boxed, FutureExt};
 use lunatic_supervisor::{ChildSpec, Spec};
 
@@ -8,6 +7,7 @@ use crate::command_line::diagnosis;
 use crate::command_line::manifest::application::{Program, ProgramOrSupervisor, Supervisor};
 use crate::command_line::manifest::check::Modules;
 use crate::command_line::problem::Problem;
+use crate::{NameScope, Root, Runtime};
 
 /// Everything that the children of a tree are made from.
 #[derive(Debug, Clone)]

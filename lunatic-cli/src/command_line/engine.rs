@@ -1,0 +1,64 @@
+//! The settings of the engine, which commands that run guests share.
+
+use clap::{Args, ValueEnum};
+use lunatic_engine::Geometry;
+
+/// How modules are compiled, and what keeps their processes in their memories.
+#[derive(Debug, Args)]
+pub(crate) struct Engine {
+    /// Compile anew, and do not keep the result.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// What keeps processes inside of their memories.
+    #[arg(long, value_enum, default_value_t = Memory::Dense)]
+    pub(crate) memory: Memory,
+
+    /// The most memory that the program takes, for example 512M or 4G; by default four
+    /// fifths of what the machine or the control group has.
+    ///
+    /// From nine tenths of it on guests are refused more memory; shortly below it,
+    /// processes are killed.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_memory: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Memory {
+    /// Checks in the code: a million processes.
+    Dense,
+    /// The processor: somewhat faster code, some 16 000 processes.
+    Guarded,
+}
+
+impl From<Memory> for Geometry {
+    fn from(memory: Memory) -> Geometry {
+        match memory {
+            Memory::Dense => Geometry::Dense,
+            Memory::Guarded => Geometry::Guarded,
+        }
+    }
+}
+
+/// A number of bytes, perhaps with one of the suffixes K, M, G, each 1024 times the one
+/// before.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|suffix: char| "kKmMgG".contains(suffix));
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return Err(format!("`{text}` is no size; write one like 512M or 4G")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("`{text}` is no size; write one like 512M or 4G"))?;
+    let bytes = number.checked_mul(unit).ok_or("that is too large")?;
+    /// Less is used up before the first process.
+    const LEAST: u64 = 64 << 20;
+    match bytes >= LEAST {
+        true => Ok(bytes),
+        false => Err("the runtime takes 64M at least".to_owned()),
+    }
+}

@@ -1,0 +1,87 @@
+//! The arguments of `lunatic node`.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command_line::admin::Naming;
+use crate::command_line::engine::Engine;
+use crate::command_line::grants::Grants;
+use crate::command_line::node::identity::IdentityArguments;
+
+/// How a node is started.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArguments {
+    #[command(flatten)]
+    pub(super) identity: IdentityArguments,
+
+    /// Where the node listens; port 0 takes a free one.
+    #[arg(
+        long,
+        alias = "bind-socket",
+        value_name = "ADDR:PORT",
+        default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
+    )]
+    pub(super) listen: SocketAddr,
+
+    /// Where other nodes reach it, if not where it listens; port 0 stands for that of --listen.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) advertise: Option<SocketAddr>,
+
+    /// A node to ask for others, as HOST:PORT. HOST may be a name with several addresses. It is
+    /// asked as long as this node lives.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) join: Vec<String>,
+
+    /// What lookups of nodes find this one by.
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(super) tags: Vec<(String, String)>,
+
+    /// An application that runs on the node: a manifest, as for `lunatic start`.
+    #[arg(long, value_name = "MANIFEST", conflicts_with_all = ["path_and_args", "wasm"])]
+    pub(super) app: Option<PathBuf>,
+
+    /// A module that runs on the node.
+    #[arg(
+        long,
+        value_name = "PATH",
+        hide = true,
+        conflicts_with = "path_and_args"
+    )]
+    pub(super) wasm: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) grants: Grants,
+
+    #[command(flatten)]
+    pub(super) engine: Engine,
+
+    #[command(flatten)]
+    pub(super) naming: Naming,
+
+    /// A `.wasm` or `.wat` file that runs on the node; everything after it is the guest's.
+    /// Without one, the node only runs what others start on it.
+    #[arg(
+        value_names = ["PATH", "ARGS"],
+        num_args = 0..,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(super) path_and_args: Vec<OsString>,
+}
+
+impl NodeArguments {
+    /// The module that runs on the node.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let path = self.path_and_args.first().map(PathBuf::from);
+        path.or_else(|| self.wasm.clone())
+    }
+}
+
+fn tag(text: &str) -> Result<(String, String), String> {
+    let tag = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = tag.ok_or_else(|| format!("`{text}` is no tag: write KEY=VALUE"))?;
+    Ok((key.into(), value.into()))
+}
