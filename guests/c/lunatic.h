@@ -48,6 +48,8 @@ enum lunatic_limit {
     LUNATIC_LIMIT_NAMES,
     /* Microseconds of CPU time in each second; is not counted. */
     LUNATIC_LIMIT_CPU,
+    /* Of the branch beside others, from 1 to 10 000; is not counted. */
+    LUNATIC_LIMIT_CPU_WEIGHT,
 };
 
 enum lunatic_right {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::cpu::CpuBudget;
 use crate::kind::Kind;
 use crate::limits::AccountLimits;
+use crate::share::{Share, Shares};
 
 /// A tree has no more levels than this, so that a charge takes a bounded time.
 const MAX_DEPTH: u32 = 16;
@@ -40,6 +41,10 @@ struct Inner {
     /// Only in the root: every charge of memory is refused.
     out_of_memory: AtomicBool,
     cpu: Option<Mutex<CpuBudget>>,
+    /// Those of the whole tree.
+    shares: Shares,
+    /// The root has none: its processes wait for nobody.
+    share: Option<Share>,
 }
 
 /// How much is charged, by kind. Cores write to it all the time, so it shares no cache line
@@ -94,6 +99,9 @@ impl Account {
 
     fn new(parent: Option<Account>, limits: AccountLimits) -> Account {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let above = parent.as_ref();
+        let shares = above.map_or_else(Shares::default, |above| above.inner.shares.clone());
+        let share = above.map(|above| Share::new(above.share(), limits.cpu_weight, &shares));
         Account {
             inner: Arc::new(Inner {
                 id: AccountId(NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -103,6 +111,8 @@ impl Account {
                 used: Counters::default(),
                 out_of_memory: AtomicBool::new(false),
                 cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
+                shares,
+                share,
             }),
         }
     }
@@ -196,6 +206,17 @@ impl Account {
     fn cpu_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
         self.to_root()
             .filter_map(|account| account.inner.cpu.as_ref())
+    }
+
+    /// The part of this account in the processors; `None` for the root.
+    #[inline]
+    pub fn share(&self) -> Option<&Share> {
+        self.inner.share.as_ref()
+    }
+
+    /// The shares of all accounts of this tree.
+    pub fn shares(&self) -> &Shares {
+        &self.inner.shares
     }
 
     /// This account, the one above it, and so on to the root.

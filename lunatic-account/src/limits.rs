@@ -20,6 +20,10 @@ pub struct AccountLimits {
     pub names: u64,
     /// Microseconds of CPU time in each second.
     pub cpu: u64,
+    /// How much of the processors it gets beside others, if there are not enough for all:
+    /// from 1 to 10 000, other numbers are taken for the nearest; `u64::MAX` for 100. It is
+    /// a part of what the account above gets, so it is no limit of those below.
+    pub cpu_weight: u64,
 }
 
 impl AccountLimits {
@@ -31,6 +35,7 @@ impl AccountLimits {
         timers: u64::MAX,
         names: u64::MAX,
         cpu: u64::MAX,
+        cpu_weight: u64::MAX,
     };
 
     /// The limit of a kind.
@@ -44,7 +49,8 @@ impl AccountLimits {
         }
     }
 
-    /// These limits, none higher than that of `ceiling`.
+    /// These limits, none higher than that of `ceiling`, and the weight of `ceiling` if that
+    /// has one.
     pub fn capped(&self, ceiling: &AccountLimits) -> AccountLimits {
         AccountLimits {
             memory: self.memory.min(ceiling.memory),
@@ -53,6 +59,10 @@ impl AccountLimits {
             timers: self.timers.min(ceiling.timers),
             names: self.names.min(ceiling.names),
             cpu: self.cpu.min(ceiling.cpu),
+            cpu_weight: match ceiling.cpu_weight {
+                u64::MAX => self.cpu_weight,
+                weight => weight,
+            },
         }
     }
 }

@@ -10,11 +10,13 @@
 //! - [`queue`]: [`Queue`], the operations that wait and the threads that run them.
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
+//! - `turns`: whose operation is next.
 //! - [`resident`]: [`Residents`], for values that stay on one thread.
 //!
 //! # Invariants
 //!
-//! - Operations of one queue begin in the order in which they came.
+//! - What one guest, or the program itself, puts into a queue begins in the order in which it
+//!   came; those who ask take turns, and no guest has all threads.
 //! - No operation of one queue waits for a thread of another.
 //! - An operation whose future is dropped before it has begun is dropped there
 //!   and then, and never runs. One that has begun runs to its end.
@@ -33,6 +35,7 @@
 pub mod class;
 pub mod queue;
 pub mod resident;
+mod turns;
 
 pub use class::Class;
 pub use queue::Queue;

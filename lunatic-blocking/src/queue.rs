@@ -1,21 +1,26 @@
 //! The operations that wait, and the threads that run them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use async_channel::bounded;
+use lunatic_account::Share;
 use parking_lot::Mutex;
 
-/// A queue of operations, and a bounded number of threads that run them in the
-/// order in which they came. A clone is the same queue.
+use crate::turns::{Ticket, Turns};
+
+/// A queue of operations, and a bounded number of threads that run them. A clone is the
+/// same queue.
 ///
 /// Its threads are those of the [`blocking`] crate, taken when there is
 /// something to do and given back when there is nothing.
 ///
-/// All operations wait in one line, whoever they are for.
+/// Those who ask take turns: each guest, with all that it started, and the program itself.
+/// Who asks is told by the [share](Share::current) of the process that asks. What one of them
+/// asks for begins in the order in which it came; of one guest no more runs at once than
+/// half of the threads do, so that none has all of them.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -38,9 +43,7 @@ struct Shared {
 }
 
 struct State {
-    /// By their numbers, so that one can be taken out from anywhere.
-    waiting: BTreeMap<u64, Operation>,
-    next_number: u64,
+    turns: Turns<Operation>,
     /// How many threads run operations.
     threads: usize,
 }
@@ -56,8 +59,7 @@ impl Queue {
             shared: Arc::new(Shared {
                 max_threads,
                 state: Mutex::new(State {
-                    waiting: BTreeMap::new(),
-                    next_number: 0,
+                    turns: Turns::new(max_threads.get().div_ceil(2)),
                     threads: 0,
                 }),
             }),
@@ -104,7 +106,7 @@ impl Queue {
 
     /// How many operations have not begun yet.
     pub fn waiting(&self) -> usize {
-        self.shared.state.lock().waiting.len()
+        self.shared.state.lock().turns.waiting()
     }
 }
 
@@ -112,7 +114,7 @@ impl Queue {
 /// is dropped, if it has not begun by then.
 struct Place<'a> {
     shared: &'a Shared,
-    number: u64,
+    ticket: Ticket,
 }
 
 impl Place<'_> {
@@ -124,7 +126,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let operation = self.shared.state.lock().waiting.remove(&self.number);
+        let operation = self.shared.state.lock().turns.remove(self.ticket);
         // The queue is not locked any more: what the operation holds may put
         // another one into it when it is dropped.
         drop(operation);
@@ -133,11 +135,11 @@ impl Drop for Place<'_> {
 
 impl Shared {
     fn push(self: &Arc<Shared>, operation: Operation) -> Place<'_> {
+        let share = Share::current();
         let mut state = self.state.lock();
-        let number = state.next_number;
-        state.next_number += 1;
-        state.waiting.insert(number, operation);
-        let needs_thread = state.threads < self.max_threads.get();
+        let ticket = state.turns.push(share.as_ref(), operation);
+        let has_thread_left = state.threads < self.max_threads.get();
+        let needs_thread = has_thread_left && state.turns.is_ready();
         state.threads += usize::from(needs_thread);
         drop(state);
         if needs_thread {
@@ -146,26 +148,33 @@ impl Shared {
         }
         Place {
             shared: self,
-            number,
+            ticket,
         }
     }
 
     /// What a thread does until there is nothing to do.
     fn work(&self) {
-        while let Some(operation) = self.next() {
+        let mut ended = None;
+        while let Some((ticket, operation)) = self.next(ended) {
             // A panic has been reported by its hook; the thread goes on.
             drop(catch_unwind(AssertUnwindSafe(operation)));
+            ended = Some(ticket);
         }
     }
 
     /// The next operation to run; if there is none, this thread ends.
-    fn next(&self) -> Option<Operation> {
+    ///
+    /// - `ended`: the one that this thread has run.
+    fn next(&self, ended: Option<Ticket>) -> Option<(Ticket, Operation)> {
         let mut state = self.state.lock();
-        let first = state.waiting.pop_first();
-        if first.is_none() {
+        if let Some(ended) = ended {
+            state.turns.end(ended);
+        }
+        let next = state.turns.begin();
+        if next.is_none() {
             state.threads -= 1;
         }
-        first.map(|(_, operation)| operation)
+        next
     }
 }
 

@@ -7,9 +7,10 @@ use std::iter;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use lunatic_abi::{HostFunction, ValueType};
-use lunatic_account::{Account, AccountLimits};
+use lunatic_account::{Account, AccountLimits, Shares};
 use lunatic_distributed::Node;
 use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
@@ -465,16 +466,17 @@ impl Builder {
         };
         let loader = Loader::with_budget_function(&engine, functions, register, SET_MAX_FUEL)
             .map_err(RuntimeError::HostFunction)?;
-        let scheduler = start_scheduler(&engine, self.workers).map_err(RuntimeError::Threads)?;
-        let timers = Timers::new();
-        let clock = timers.clone();
-        scheduler.spawn(async move { clock.run().await });
         let by_default = || memory_watch::available().map(|available| available / 5 * 4);
         let max_memory = self.max_memory.or_else(by_default);
         let account = Account::root(AccountLimits {
             memory: max_memory.unwrap_or(u64::MAX),
             ..AccountLimits::default()
         });
+        let scheduler = start_scheduler(&engine, self.workers, account.shares().clone())
+            .map_err(RuntimeError::Threads)?;
+        let timers = Timers::new();
+        let clock = timers.clone();
+        scheduler.spawn(async move { clock.run().await });
         let mut config = EnvironmentConfig {
             account: account.clone(),
             ..EnvironmentConfig::default()
@@ -527,8 +529,13 @@ fn type_of(function: &HostFunction) -> HostFunctionType {
     }
 }
 
-/// Workers that keep the clock of preemption going while they work.
-fn start_scheduler(engine: &Engine, workers: Option<NonZeroUsize>) -> io::Result<Scheduler> {
+/// Workers that keep the clock of preemption going while they work, and are divided between
+/// accounts.
+fn start_scheduler(
+    engine: &Engine,
+    workers: Option<NonZeroUsize>,
+    shares: Shares,
+) -> io::Result<Scheduler> {
     let (works, rests) = (engine.clone(), engine.clone());
     let mut builder = Scheduler::builder()
         .on_work(move || works.ticker().enter())
@@ -537,7 +544,15 @@ fn start_scheduler(engine: &Engine, workers: Option<NonZeroUsize>) -> io::Result
         builder = builder.workers(workers);
     }
     let scheduler = builder.start()?;
-    engine.ticker().on_tick(scheduler.offer_held_back_tasks());
+    let offer_held_back_tasks = scheduler.offer_held_back_tasks();
+    let workers = scheduler.workers();
+    let last = Mutex::new(Instant::now());
+    engine.ticker().on_tick(move || {
+        offer_held_back_tasks();
+        let now = Instant::now();
+        let passed = now - std::mem::replace(&mut *last.lock(), now);
+        shares.divide(passed, workers);
+    });
     Ok(scheduler)
 }
 

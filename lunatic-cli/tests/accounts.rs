@@ -3,6 +3,9 @@
 
 mod harness;
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
 use harness::{World, assert_killed, assert_normal};
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
@@ -55,12 +58,12 @@ fn limits_and_rights_of_a_config_can_be_read_back() {
 #[test]
 fn unknown_kinds_and_rights_trap() {
     for call in [
-        "(call $config_set_limit (i64.const 0) (i32.const 6) (i64.const 1))",
-        "(drop (call $config_get_limit (i64.const 0) (i32.const 6)))",
+        "(call $config_set_limit (i64.const 0) (i32.const 7) (i64.const 1))",
+        "(drop (call $config_get_limit (i64.const 0) (i32.const 7)))",
         "(call $config_set_right (i64.const 0) (i32.const 3) (i32.const 1))",
         "(drop (call $config_has_right (i64.const 0) (i32.const 3)))",
         "(drop (call $account_used (i32.const 5)))",
-        "(drop (call $account_limit (i32.const 6)))",
+        "(drop (call $account_limit (i32.const 7)))",
     ] {
         let world = World::new();
         let body = format!(r#"(func (export "main") (drop (call $create_config)) {call})"#);
@@ -221,6 +224,60 @@ fn a_branch_with_little_cpu_time_gets_on_slowly_and_others_go_on() {
     let used = culprit.info().cpu_time;
     assert!(!used.is_zero());
     assert!(host.is_alive());
+}
+
+#[test]
+fn many_processes_of_one_branch_leave_another_its_part_of_the_processors() {
+    let world = World::with_workers(NonZeroUsize::MIN);
+    let module = world.load(
+        r#"(data (i32.const 100) "spin")
+        (data (i32.const 104) "many")
+        (func $start (param $config i64) (param $name i32)
+            (if (call $spawn (i64.const 0) (local.get $config) (i64.const -1)
+                (local.get $name) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 8))
+                (then unreachable)))
+        (func $branch (param $name i32) (local $config i64)
+            (local.set $config (call $create_config))
+            (call $config_set_can_spawn_processes (local.get $config) (i32.const 1))
+            (call $config_set_limit (local.get $config) (i32.const 6) (i64.const 100))
+            (call $start (local.get $config) (local.get $name)))
+        (func (export "main")
+            (call $branch (i32.const 104))
+            (call $branch (i32.const 100))
+            (call $report (i64.load (i32.const 8)))
+            (call $sleep_ms (i64.const -1)))
+        (func (export "many") (local $left i32)
+            (local.set $left (i32.const 40))
+            (loop $more
+                (call $start (i64.const -1) (i32.const 100))
+                (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
+        (func (export "spin") (loop $again (br $again)))"#,
+    );
+    let main = world.spawn(&module, "main");
+    let single = process(&world, world.report()).unwrap();
+    let environment = world.runtime.environment();
+    // Those that spin, and the one that waits.
+    wait_until("all spin", || environment.process_count() == 42);
+    let of_one: Vec<_> = environment
+        .processes()
+        .into_iter()
+        .filter(|process| process.id() != main.id() && process.id() != single.id())
+        .collect();
+    single.measure_cpu_time(true);
+    of_one
+        .iter()
+        .for_each(|process| process.measure_cpu_time(true));
+    let has_run = || single.info().cpu_time >= Duration::from_millis(200);
+    wait_until("the neighbour has run", has_run);
+    let (used, by_many) = (
+        single.info().cpu_time,
+        of_one
+            .iter()
+            .map(|process| process.info().cpu_time)
+            .sum::<Duration>(),
+    );
+    // With a part for each process, and not for each branch, it would be forty times as much.
+    assert!(by_many < used * 8, "{by_many:?} {used:?}");
 }
 
 /// A culprit that repeats a call which uses something up, and reports how often it

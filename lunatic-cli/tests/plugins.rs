@@ -43,7 +43,7 @@ fn plugins_misbehave_while_the_front_answers() {
         get(&address).contains("2. well behaved")
     });
     let report = get(&address);
-    assert!(report.contains("1. well behaved has ended\n"), "{report}");
+    assert!(report.contains("1. well behaved has ended"), "{report}");
     assert!(report.contains("1. spinner was killed"), "{report}");
     assert!(report.contains("1. hoarder has failed"), "{report}");
     assert!(report.contains("1. killer has failed"), "{report}");

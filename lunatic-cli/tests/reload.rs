@@ -181,8 +181,9 @@ fn the_old_instance_goes_on_if_the_new_one_does_not_take_over() {
 fn an_entry_that_does_not_accept_in_time_is_ended() {
     let app = App::new(&counter(1, ""));
     let process = app.spawn();
-    app.fails(&counter(2, "(loop $ever (br $ever))"), "within 5s");
     assert_eq!(app.count(&process), 11);
+    app.fails(&counter(2, "(loop $ever (br $ever))"), "within 5s");
+    assert_eq!(app.count(&process), 21);
 }
 
 #[test]

@@ -53,13 +53,16 @@ pub struct Limits {
     timers: Option<u64>,
     names: Option<u64>,
     cpu: Option<u64>,
+    cpu_weight: Option<u64>,
 }
 
 /// What the host has for "no limit".
 const NONE: u64 = u64::MAX;
 
-/// The number of the limit on CPU time, which is not counted as [`Kind`]s are.
+/// The numbers of the limit on CPU time and of the weight, which are not counted as [`Kind`]s
+/// are.
 const CPU: u32 = 5;
+const CPU_WEIGHT: u32 = 6;
 
 impl Limits {
     /// So many bytes of memory, linear memory and what the host keeps together.
@@ -98,6 +101,13 @@ impl Limits {
         self
     }
 
+    /// How much of the processors the branch gets beside others if there are not enough for
+    /// all, from 1 to 10 000; 100 is what a branch has of which nothing else is said.
+    pub fn cpu_weight(mut self, weight: u64) -> Limits {
+        self.cpu_weight = Some(weight);
+        self
+    }
+
     /// Writes these limits into a config; those that are not set stay as they are.
     ///
     /// # Panics
@@ -111,6 +121,7 @@ impl Limits {
             (Kind::Timers.number(), self.timers),
             (Kind::Names.number(), self.names),
             (CPU, self.cpu),
+            (CPU_WEIGHT, self.cpu_weight),
         ];
         for (kind, limit) in limits {
             if let Some(limit) = limit {
@@ -142,6 +153,7 @@ impl Limits {
             timers: limit(Kind::Timers.number()),
             names: limit(Kind::Names.number()),
             cpu: limit(CPU),
+            cpu_weight: limit(CPU_WEIGHT),
         }
     }
 }

@@ -55,7 +55,8 @@ impl DeathNotices {
     pub(crate) fn tell(mut self) {
         if !self.do_some() {
             let scheduler = self.process.environment().scheduler().clone();
-            scheduler.spawn(self);
+            let share = self.process.account().share().cloned();
+            scheduler.spawn_in(share, self);
         }
     }
 

@@ -290,7 +290,8 @@ impl Environment {
         };
         if let Some(body) = life::begin(&process, options.awaited, || body(context)) {
             let life = Life::new(process.clone(), body, options.awaited);
-            self.inner.scheduler.spawn(life);
+            let share = process.account().share().cloned();
+            self.inner.scheduler.spawn_in(share, life);
         }
         if self.inner.closing.load(Ordering::SeqCst) {
             process.kill();

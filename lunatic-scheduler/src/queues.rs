@@ -6,6 +6,9 @@
 //! steal from slots, or two tasks that wake each other would be torn apart; but a task
 //! in the slot of a worker that stays busy with another is moved to the common queue
 //! after a while. There the tasks wait that are queued by other threads.
+//!
+//! A task whose share of the processors is behind is put aside while others wait: each
+//! worker has a second queue for such tasks, which it turns to when it finds no others.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -23,6 +26,8 @@ use crate::scheduler::{Runnable, Shared};
 pub(crate) struct Queues {
     common: Injector<Runnable>,
     stealers: Box<[Stealer<Runnable>]>,
+    /// Of the tasks that are put aside.
+    aside: Box<[Stealer<Runnable>]>,
     slots: Box<[Slot]>,
 }
 
@@ -44,7 +49,7 @@ struct Slot {
 // Or every wake-up would take a lock.
 const _: () = assert!(AtomicCell::<Option<Runnable>>::is_lock_free());
 
-/// The queue and the slot of one worker.
+/// The queues and the slot of one worker.
 pub(crate) struct Own {
     /// Which worker this is.
     number: usize,
@@ -56,21 +61,34 @@ pub(crate) struct Own {
     /// How often in a row `next` was preferred to the queue.
     preferred: Cell<u32>,
     queue: Worker<Runnable>,
+    /// Tasks that wait until there are no others.
+    aside: Worker<Runnable>,
     shared: Arc<Shared>,
 }
 
+/// The queues that only one worker puts tasks into.
+pub(crate) struct OwnQueues {
+    queue: Worker<Runnable>,
+    aside: Worker<Runnable>,
+}
+
 thread_local! {
-    /// The queue and the slot of the worker on this thread, if there is one.
+    /// The queues and the slot of the worker on this thread, if there is one.
     static OWN: RefCell<Option<Rc<Own>>> = const { RefCell::new(None) };
 }
 
 impl Queues {
-    /// Makes the queues for a number of workers, and for each its end of its own.
-    pub(crate) fn new(workers: usize) -> (Queues, Vec<Worker<Runnable>>) {
-        let own: Vec<_> = (0..workers).map(|_| Worker::new_fifo()).collect();
+    /// Makes the queues for a number of workers, and for each its ends of its own.
+    pub(crate) fn new(workers: usize) -> (Queues, Vec<OwnQueues>) {
+        let new = |_| OwnQueues {
+            queue: Worker::new_fifo(),
+            aside: Worker::new_fifo(),
+        };
+        let own: Vec<_> = (0..workers).map(new).collect();
         let queues = Queues {
             common: Injector::new(),
-            stealers: own.iter().map(Worker::stealer).collect(),
+            stealers: own.iter().map(|own| own.queue.stealer()).collect(),
+            aside: own.iter().map(|own| own.aside.stealer()).collect(),
             slots: own.iter().map(|_| Slot::default()).collect(),
         };
         (queues, own)
@@ -90,7 +108,8 @@ impl Queues {
 
     /// Returns whether a task is queued that a worker could find.
     pub(crate) fn have_tasks(&self) -> bool {
-        !self.common.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
+        let mut stealers = self.stealers.iter().chain(&self.aside);
+        !self.common.is_empty() || stealers.any(|stealer| !stealer.is_empty())
     }
 
     /// Drops the tasks in the common queue.
@@ -129,13 +148,14 @@ impl fmt::Debug for Slot {
 
 impl Own {
     /// Makes this thread a worker.
-    pub(crate) fn install(number: usize, queue: Worker<Runnable>, shared: Arc<Shared>) -> Rc<Own> {
+    pub(crate) fn install(number: usize, queues: OwnQueues, shared: Arc<Shared>) -> Rc<Own> {
         let own = Rc::new(Own {
             number,
             has_next: Cell::new(false),
             begun: Cell::new(0),
             preferred: Cell::new(0),
-            queue,
+            queue: queues.queue,
+            aside: queues.aside,
             shared,
         });
         OWN.set(Some(own.clone()));
@@ -148,6 +168,7 @@ impl Own {
         if let Some(own) = OWN.take() {
             while own.take_next().is_some() {}
             while own.queue.pop().is_some() {}
+            while own.aside.pop().is_some() {}
         }
     }
 
@@ -182,9 +203,13 @@ impl Own {
         OWN.try_with(|own| {
             let own = own.try_borrow().ok()?;
             let own = own.as_ref()?;
-            let task = task.take_if(|task| Arc::ptr_eq(&own.shared, task.metadata()))?;
+            let task = task.take_if(|task| Arc::ptr_eq(&own.shared, &task.metadata().shared))?;
             let others_can_help = match yields {
                 true => own.push_last(task),
+                false if own.waits_for_others(&task) => {
+                    own.put_aside(task);
+                    true
+                }
                 false => own.push_next(task),
             };
             if others_can_help {
@@ -209,13 +234,35 @@ impl Own {
         }
     }
 
-    /// Puts a task at the end of the queue. Returns whether other tasks are queued
+    /// Puts a task at the end of its queue. Returns whether other tasks are queued
     /// here. A task that is alone is not offered to other workers, as it would lose
     /// what is in the cache of this core.
     fn push_last(&self, task: Runnable) -> bool {
-        let is_alone = !self.has_next.get() && self.queue.is_empty();
-        self.queue.push(task);
+        let is_alone = !self.has_next.get() && !self.has_more();
+        match task.metadata().is_behind() {
+            true => self.aside.push(task),
+            false => self.queue.push(task),
+        }
         !is_alone
+    }
+
+    /// Returns whether a task is to be put aside: its share is behind, and there are others.
+    #[inline]
+    pub(crate) fn waits_for_others(&self, task: &Runnable) -> bool {
+        task.metadata().is_behind()
+            && (self.has_next.get()
+                || !self.queue.is_empty()
+                || !self.shared.queues.common.is_empty())
+    }
+
+    /// Has a task wait until there are no others.
+    pub(crate) fn put_aside(&self, task: Runnable) {
+        self.aside.push(task);
+    }
+
+    /// Takes a task that was put aside.
+    pub(crate) fn pop_aside(&self) -> Option<Runnable> {
+        self.aside.pop()
     }
 
     /// Takes the next task from the slot or the queue of this worker.
@@ -253,18 +300,29 @@ impl Own {
     ///
     /// - `first`: the worker to try first.
     pub(crate) fn steal(&self, first: usize) -> Option<Runnable> {
-        let stealers = &self.shared.queues.stealers;
-        let (before, after) = stealers.split_at(first % stealers.len());
-        after
-            .iter()
-            .chain(before)
-            .find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&self.queue)))
+        steal_from(&self.shared.queues.stealers, first, &self.queue)
     }
 
-    /// Returns whether there are tasks in the queue of this worker.
-    pub(crate) fn has_more(&self) -> bool {
-        !self.queue.is_empty()
+    /// The same, of tasks that were put aside.
+    pub(crate) fn steal_aside(&self, first: usize) -> Option<Runnable> {
+        steal_from(&self.shared.queues.aside, first, &self.aside)
     }
+
+    /// Returns whether there are tasks in the queues of this worker.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.queue.is_empty() || !self.aside.is_empty()
+    }
+}
+
+/// Takes a task from one of these queues, and moves some more to `own`.
+fn steal_from(
+    stealers: &[Stealer<Runnable>],
+    first: usize,
+    own: &Worker<Runnable>,
+) -> Option<Runnable> {
+    let (before, after) = stealers.split_at(first % stealers.len());
+    let mut stealers = after.iter().chain(before);
+    stealers.find_map(|stealer| retry(|| stealer.steal_batch_and_pop(own)))
 }
 
 fn retry(mut steal: impl FnMut() -> Steal<Runnable>) -> Option<Runnable> {

@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 
 use async_task::{Builder as TaskBuilder, ScheduleInfo, WithInfo};
-use crossbeam_deque::Worker;
+use lunatic_account::Share;
 use pin_project_lite::pin_project;
 
 use crate::idle::Idle;
-use crate::queues::{Own, Queues};
+use crate::queues::{Own, OwnQueues, Queues};
 use crate::worker;
 
 /// A pool of worker threads that run tasks.
@@ -89,7 +89,16 @@ type Hook = Box<dyn Fn() + Send + Sync>;
 
 /// A task that is to be run. It knows its scheduler by its metadata, so that the function
 /// that queues it captures nothing: async-task counts references less often then.
-pub(crate) type Runnable = async_task::Runnable<Arc<Shared>>;
+pub(crate) type Runnable = async_task::Runnable<Metadata>;
+
+/// What is known of a task wherever it is queued.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    /// The scheduler that runs it.
+    pub(crate) shared: Arc<Shared>,
+    /// The part of the processors that its time is taken from. `None` is behind nobody.
+    pub(crate) share: Option<Share>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -110,8 +119,19 @@ impl Scheduler {
     /// Queues a task, which is then run to its end. A panic of the task is caught and
     /// dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_in(None, task);
+    }
+
+    /// The same, for a task whose time is counted in a share of the processors. While that is
+    /// [behind](Share::is_behind), the task waits until the other tasks that are ready have
+    /// run; now and then it comes first, so that it goes on.
+    pub fn spawn_in(&self, share: Option<Share>, task: impl Future<Output = ()> + Send + 'static) {
+        let metadata = Metadata {
+            shared: self.shared.clone(),
+            share,
+        };
         let (task, handle) = TaskBuilder::new()
-            .metadata(self.shared.clone())
+            .metadata(metadata)
             .spawn(|_| Guarded { task }, WithInfo(schedule));
         handle.detach();
         task.schedule();
@@ -179,6 +199,14 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
     }
 }
 
+impl Metadata {
+    /// Whether the task is to wait for others.
+    #[inline]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.share.as_ref().is_some_and(Share::is_behind)
+    }
+}
+
 impl Shared {
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
@@ -196,13 +224,13 @@ impl Shared {
 
 /// Queues a task that was spawned or woken.
 fn schedule(task: Runnable, info: ScheduleInfo) {
-    if task.metadata().is_stopped() {
+    if task.metadata().shared.is_stopped() {
         drop(task);
         return;
     }
     if let Err(task) = Own::push(task, info.woken_while_running) {
         // Of another thread.
-        let shared = task.metadata().clone();
+        let shared = task.metadata().shared.clone();
         shared.queues.push(task);
         shared.wake_someone();
     }
@@ -251,7 +279,7 @@ impl Builder {
         let threads = own
             .into_iter()
             .enumerate()
-            .map(|(number, queue)| start_worker(number, queue, scheduler.shared.clone()))
+            .map(|(number, queues)| start_worker(number, queues, scheduler.shared.clone()))
             .collect::<std::io::Result<Box<[Thread]>>>()
             .inspect_err(|_| scheduler.stop())?;
         // Each scheduler is started once, and nothing could be spawned yet.
@@ -260,14 +288,10 @@ impl Builder {
     }
 }
 
-fn start_worker(
-    number: usize,
-    queue: Worker<Runnable>,
-    shared: Arc<Shared>,
-) -> std::io::Result<Thread> {
+fn start_worker(number: usize, queues: OwnQueues, shared: Arc<Shared>) -> std::io::Result<Thread> {
     let worker = thread::Builder::new()
         .name(format!("lunatic-{number}"))
-        .spawn(move || worker::work(number, queue, shared))?;
+        .spawn(move || worker::work(number, queues, shared))?;
     Ok(worker.thread().clone())
 }
 

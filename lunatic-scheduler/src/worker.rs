@@ -3,20 +3,37 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
-use crossbeam_deque::Worker as Queue;
+use lunatic_account::Share;
 
-use crate::queues::Own;
+use crate::queues::{Own, OwnQueues};
 use crate::scheduler::{Runnable, Shared};
 
+/// Runs a task once. If it has a share, counts the time that this takes.
+fn run(task: Runnable) {
+    let Some(share) = task.metadata().share.clone() else {
+        task.run();
+        return;
+    };
+    share.enter();
+    let begun = Instant::now();
+    task.run();
+    let time = begun.elapsed();
+    if let Some(share) = Share::leave() {
+        share.add_used(time);
+    }
+}
+
 /// Runs tasks on this thread until the scheduler stops.
-pub(crate) fn work(number: usize, queue: Queue<Runnable>, shared: Arc<Shared>) {
-    let own = Own::install(number, queue, shared.clone());
+pub(crate) fn work(number: usize, queues: OwnQueues, shared: Arc<Shared>) {
+    let own = Own::install(number, queues, shared.clone());
     Worker {
         number,
         own,
         shared,
         from_common: false,
+        found: 0,
         searching: false,
     }
     .run();
@@ -29,6 +46,8 @@ struct Worker {
     shared: Arc<Shared>,
     /// Whether the previous task was from the common queue.
     from_common: bool,
+    /// How often a task was looked for.
+    found: u32,
     searching: bool,
 }
 
@@ -40,7 +59,7 @@ impl Worker {
                 Some(task) => {
                     self.found();
                     self.own.begin();
-                    task.run();
+                    run(task);
                 }
                 None => self.rest(),
             }
@@ -48,10 +67,35 @@ impl Worker {
         self.shared.hooks.rest();
     }
 
-    /// Finds the next task. Tasks from the common queue, where those are that a timer
+    /// Finds the next task. Those whose share is behind are put aside while there are others.
+    fn find(&mut self) -> Option<Runnable> {
+        /// Each so many times, a task that was put aside comes first: it is never there for
+        /// ever, however many others there are.
+        const TURN: u32 = 16;
+        /// How many are put aside at once.
+        const MOST: u32 = 256;
+        self.found = self.found.wrapping_add(1);
+        if self.found.is_multiple_of(TURN)
+            && let Some(task) = self.own.pop_aside()
+        {
+            return Some(task);
+        }
+        for _ in 0..MOST {
+            let Some(task) = self.find_any() else {
+                break;
+            };
+            if !self.own.waits_for_others(&task) {
+                return Some(task);
+            }
+            self.own.put_aside(task);
+        }
+        self.own.pop_aside().or_else(|| self.search_aside())
+    }
+
+    /// Finds a task that was not put aside. Tasks from the common queue, where those are that a timer
     /// or a socket woke, alternate with the tasks of this worker, so that they wait
     /// for no more than one of them.
-    fn find(&mut self) -> Option<Runnable> {
+    fn find_any(&mut self) -> Option<Runnable> {
         if !self.from_common {
             let task = self.own.pop_one_common();
             self.from_common = task.is_some();
@@ -70,6 +114,13 @@ impl Worker {
         self.searching = self.searching || self.shared.idle.begin_search();
         match self.searching {
             true => self.own.steal(self.number + 1),
+            false => None,
+        }
+    }
+
+    fn search_aside(&self) -> Option<Runnable> {
+        match self.searching {
+            true => self.own.steal_aside(self.number + 1),
             false => None,
         }
     }

@@ -40,6 +40,8 @@ pub fn run(plugin: &[u8], directory: &str) -> Result<String, LunaticError> {
     Ok(match end {
         None => "was killed since its time was over".to_owned(),
         Some(ExitReason::Normal) => "has ended".to_owned(),
+        // It was sooner than this process, which only then asked how it ends.
+        Some(ExitReason::NoProcess) => "has ended at once".to_owned(),
         Some(ExitReason::Failed(error)) => format!("has failed: {error}"),
         Some(other) => format!("has ended: {other:?}"),
     })

@@ -44,6 +44,7 @@ const LIMITS: AccountLimits = AccountLimits {
     timers: 1000,
     names: 1000,
     cpu: u64::MAX,
+    cpu_weight: u64::MAX,
 };
 
 /// The folder of the attacks.

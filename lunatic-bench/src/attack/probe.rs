@@ -128,6 +128,7 @@ fn limit(limits: &AccountLimits, kind: u32) -> u64 {
         2 => limits.descriptors,
         3 => limits.timers,
         4 => limits.names,
-        _ => limits.cpu,
+        5 => limits.cpu,
+        _ => limits.cpu_weight,
     }
 }

@@ -8,6 +8,7 @@ mod application;
 mod check;
 mod child;
 mod diagnostic;
+mod limits;
 mod parse;
 mod program;
 mod supervisor;

@@ -47,8 +47,8 @@ const ALLOWED: [(&str, Allowed); 27] = [
         "lunatic-abi",
         Allowed::These(&["lunatic-account", "lunatic-error"]),
     ),
-    ("lunatic-scheduler", Allowed::These(&[])),
-    ("lunatic-blocking", Allowed::These(&[])),
+    ("lunatic-scheduler", Allowed::These(&["lunatic-account"])),
+    ("lunatic-blocking", Allowed::These(&["lunatic-account"])),
     ("lunatic-quic", Allowed::These(&[])),
     (
         "lunatic-engine",

@@ -11,6 +11,7 @@ use crate::command_line::grants::{self, Dir};
 use crate::command_line::manifest::ParseContext;
 use crate::command_line::manifest::application::Program;
 use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics, Located};
+use crate::command_line::manifest::limits;
 use crate::command_line::manifest::table::{Table, Value, wrong_type};
 use crate::command_line::manifest::value::{integer, memory, name, parsed, text, texts};
 
@@ -26,6 +27,8 @@ pub(super) const KEYS: &[&str] = &[
     "deny_net",
     "max_memory",
     "max_fuel",
+    "limits",
+    "sqlite",
 ];
 
 /// The entry of a program (ABI §16.1).
@@ -57,6 +60,8 @@ pub(super) fn read(
             integer(key, value, 1, u64::MAX)
         })
         .and_then(NonZeroU64::new);
+
+    limits::read(table, &mut config, diagnostics);
 
     let module = module?;
     let export = export.unwrap_or_else(|| Located {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lunatic_account::AccountLimits;
 use lunatic_supervisor::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Intensity, Restart, ShutdownPolicy, Strategy,
 };
@@ -232,6 +233,53 @@ fn a_child_has_no_network_unless_it_is_given_some() {
         "allow_net = [\"*\"]\ndeny_net = [\"127.0.0.0/8\"]"
     ));
     assert!(!may_connect("deny_net = [\"10.0.0.0/8\"]"));
+}
+
+#[test]
+fn limits_are_those_of_an_account_and_of_databases() {
+    let top = read(
+        "[[children]]
+        name = \"plugin\"
+        module = \"plugin.wasm\"
+        limits = { memory = \"32MiB\", processes = 16, cpu_per_second = \"50ms\", cpu_weight = 10 }
+        sqlite = { file_size = \"10MiB\", query_time = \"1s\", connections = 4000000 }",
+    );
+    let config = &top.programs()[0].config;
+    let expected = AccountLimits {
+        memory: 32 << 20,
+        processes: 16,
+        cpu: 50_000,
+        cpu_weight: 10,
+        ..AccountLimits::UNLIMITED
+    };
+    assert_eq!(config.process.account, Some(expected));
+    assert_eq!(config.sqlite.max_file_bytes, 10 << 20);
+    assert_eq!(config.sqlite.max_query_time, Duration::from_secs(1));
+    // No more than without the table.
+    let default = lunatic_sqlite::SqliteLimits::default();
+    assert_eq!(config.sqlite.max_connections, default.max_connections);
+    assert_eq!(config.sqlite.max_value_bytes, default.max_value_bytes);
+}
+
+#[test]
+fn wrong_limits_are_told_with_their_keys() {
+    wrong_child(
+        "limits = { memroy = \"32MiB\" }",
+        &["unknown key `memroy`", "did you mean `memory`?"],
+    );
+    wrong_child(
+        "limits = { cpu_weight = 0 }",
+        &["`cpu_weight` must be from 1 to 10000"],
+    );
+    wrong_child(
+        "limits = { cpu_per_second = 50 }",
+        &["`cpu_per_second` has no unit", "write \"50s\" or \"50ms\""],
+    );
+    wrong_child("limits = 7", &["`limits` must be a table"]);
+    wrong_child(
+        "sqlite = { query_time = \"soon\" }",
+        &["`query_time`", "a time is a whole number and a unit"],
+    );
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! How much the processes of a program may use: the tables `limits` and `sqlite`.
+
+use std::time::Duration;
+
+use lunatic_account::AccountLimits;
+use lunatic_sqlite::SqliteLimits;
+
+use crate::Config;
+use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics};
+use crate::command_line::manifest::table::{Table, Value};
+use crate::command_line::manifest::value::{duration, integer, memory};
+
+/// The keys of a program that have such tables.
+pub(super) const KEYS: [&str; 2] = ["limits", "sqlite"];
+
+/// Reads what a program says of its limits.
+///
+/// With `limits` its processes have an account of their own, as those have that are spawned with
+/// a limit of ABI §26.
+pub(super) fn read(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut Diagnostics) {
+    let [limits, sqlite] = KEYS;
+    if let Some(value) = table.value(limits)
+        && let Some(table) = diagnostics.take(Table::of(limits, value))
+    {
+        config.process.account = Some(account(table, diagnostics));
+    }
+    if let Some(value) = table.value(sqlite)
+        && let Some(table) = diagnostics.take(Table::of(sqlite, value))
+    {
+        // What the host allows by itself stays the most.
+        config.sqlite = databases(table, diagnostics).capped(&config.sqlite);
+    }
+}
+
+fn account(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> AccountLimits {
+    let mut limits = AccountLimits::UNLIMITED;
+    set(&mut limits.memory, table.read("memory", diagnostics, bytes));
+    for (key, limit) in [
+        ("processes", &mut limits.processes),
+        ("descriptors", &mut limits.descriptors),
+        ("timers", &mut limits.timers),
+        ("names", &mut limits.names),
+    ] {
+        set(limit, table.read(key, diagnostics, count));
+    }
+    set(
+        &mut limits.cpu,
+        table.read("cpu_per_second", diagnostics, cpu),
+    );
+    set(
+        &mut limits.cpu_weight,
+        table.read("cpu_weight", diagnostics, |key, value| {
+            integer(key, value, 1, 10_000)
+        }),
+    );
+    table.finish(diagnostics);
+    limits
+}
+
+fn databases(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> SqliteLimits {
+    let mut limits = SqliteLimits::default();
+    for (key, limit) in [
+        ("connections", &mut limits.max_connections),
+        ("statements", &mut limits.max_statements),
+    ] {
+        set(limit, table.read(key, diagnostics, count).map(to_usize));
+    }
+    for (key, limit) in [
+        ("file_size", &mut limits.max_file_bytes),
+        ("memory_size", &mut limits.max_memory_bytes),
+    ] {
+        set(limit, table.read(key, diagnostics, bytes));
+    }
+    for (key, limit) in [
+        ("row_size", &mut limits.max_row_bytes),
+        ("value_size", &mut limits.max_value_bytes),
+    ] {
+        set(limit, table.read(key, diagnostics, bytes).map(to_usize));
+    }
+    for (key, limit) in [
+        ("query_time", &mut limits.max_query_time),
+        ("busy_timeout", &mut limits.max_busy_timeout),
+    ] {
+        set(limit, table.read(key, diagnostics, duration));
+    }
+    table.finish(diagnostics);
+    limits
+}
+
+fn set<T>(limit: &mut T, read: Option<T>) {
+    if let Some(read) = read {
+        *limit = read;
+    }
+}
+
+fn bytes(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
+    memory(key, value).map(|memory| memory.value)
+}
+
+fn count(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
+    integer(key, value, 0, u64::from(u32::MAX))
+}
+
+/// Microseconds in each second.
+fn cpu(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
+    let span = value.span();
+    let time = duration(key, value)?;
+    if time < Duration::from_millis(1) {
+        return Err(Diagnostic::new(
+            span,
+            format!("`{key}` must be 1ms at least"),
+        ));
+    }
+    Ok(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
