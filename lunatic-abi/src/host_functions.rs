@@ -201,8 +201,10 @@ macro_rules! host_functions {
                 let function = concat!($namespace, "::", stringify!($name));
                 let admitted = $crate::AbiHost::admit(caller.data(), function);
                 $crate::AbiHost::enter(caller.data_mut(), function);
+                let end = $crate::AbiHost::begin_call(caller.data(), function);
                 Box::new($crate::expansion::resolves::<$name, $result, _>(
                     admitted,
+                    end,
                     $crate::host_functions!(@answer $answer,
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
@@ -256,7 +258,7 @@ pub mod expansion {
 
     pub use wasmtime::{Caller, Linker, Result};
 
-    use crate::{HostFunction, Misuse};
+    use crate::{CallEnd, HostFunction, Misuse};
 
     /// What the host function `Name` may return, which is declared to return `R`.
     #[diagnostic::on_unimplemented(
@@ -301,11 +303,14 @@ pub mod expansion {
     /// is declared.
     ///
     /// - `admitted`: an error to resolve to before the future is polled.
+    /// - `end`: is dropped with the future.
     #[inline]
     pub async fn resolves<Name, R, F: Resolves<Name, R>>(
         admitted: Result<(), Misuse>,
+        end: CallEnd,
         future: F,
     ) -> Result<R> {
+        let _end = end;
         admitted?;
         future.await.into_result()
     }

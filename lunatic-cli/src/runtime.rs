@@ -36,6 +36,7 @@ use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
+use crate::recording::Recording;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
@@ -69,6 +70,7 @@ pub struct Runtime {
     pub(crate) programs: Programs,
     /// The node that it is, if it belongs to a cluster.
     pub(crate) cluster: Option<Arc<ClusterNode>>,
+    pub(crate) recording: Arc<Recording>,
 }
 
 /// How a [`Runtime`] is to be started.
@@ -118,6 +120,7 @@ pub struct Builder {
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
     max_memory: Option<u64>,
+    core_dumps: Option<PathBuf>,
     node: Option<(Node, RemoteRights)>,
     host_functions: Vec<&'static [HostFunction]>,
     register: Vec<Box<Register>>,
@@ -280,6 +283,7 @@ impl Runtime {
             versions: self.versions.clone(),
             listeners,
             cluster: self.cluster.clone(),
+            recording: self.recording.clone(),
         };
         Ok(ChildEnvironment {
             services: Arc::new(services),
@@ -348,6 +352,7 @@ impl Runtime {
         }
         self.environment.shut_down().await;
         self.scheduler.stop();
+        self.recording.finish();
     }
 }
 
@@ -384,6 +389,18 @@ impl Builder {
     /// on, guests are refused more memory; shortly below it, processes are killed.
     pub fn max_memory(mut self, bytes: u64) -> Builder {
         self.max_memory = Some(bytes);
+        self
+    }
+
+    /// Writes a core dump of each process that traps into a directory, with mode 0600: of the
+    /// first 16, and of memories of 256 MiB at most. A worker copies the memory meanwhile.
+    /// Guests that have access to a directory around it can change nothing in it.
+    ///
+    /// - `directory`: it has to be there.
+    pub fn core_dumps(mut self, directory: impl Into<PathBuf>) -> Builder {
+        let directory = directory.into();
+        lunatic_fs::protect(&directory);
+        self.core_dumps = Some(directory);
         self
     }
 
@@ -455,6 +472,7 @@ impl Builder {
         let mut config = EngineConfig::default();
         config.cache = self.compile_cache;
         config.geometry = self.geometry;
+        config.core_dumps = self.core_dumps.is_some();
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let lists = iter::once(HOST_FUNCTIONS).chain(self.host_functions);
         let functions: Vec<_> = lists.flatten().map(type_of).collect();
@@ -502,6 +520,7 @@ impl Builder {
             versions: Versions::new(),
             programs: Programs::default(),
             cluster,
+            recording: Arc::new(Recording::with_core_dumps(self.core_dumps)),
             _memory_watch: memory_watch.map(Arc::new),
         };
         if let Some(cluster) = &runtime.cluster {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
+use lunatic_abi::{AbiHost, CallEnd, ErrorTable, Misuse, host_functions};
 use lunatic_account::Account;
 use lunatic_distributed::Node;
 use lunatic_distributed::guest::{DistributedHost, Lookups};
@@ -31,6 +31,7 @@ use wasmtime::{Memory, StoreContextMut};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::timeline;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
@@ -76,6 +77,14 @@ impl AbiHost for State {
         self.process.incarnation_mut().enter(function);
     }
 
+    #[inline]
+    fn begin_call(&self, function: &'static str) -> CallEnd {
+        match timeline::is_wanted() {
+            true => timeline::call(self.process.handle().id(), function),
+            false => CallEnd::none(),
+        }
+    }
+
     fn has_requests(&self) -> bool {
         self.process.handle().has_requests()
     }
@@ -110,6 +119,11 @@ impl InstanceState for State {
     }
 
     fn on_preemption(store: StoreContextMut<'_, State>) {
+        let recording = &store.data().services.recording;
+        if recording.is_profiling() {
+            let recording = recording.clone();
+            recording.sample(&store);
+        }
         if store.data().process.handle().has_requests() {
             answer_requests(store, None);
         }
@@ -223,6 +237,13 @@ impl ProcessHost for State {
         details
     }
 
+    fn trapped(store: StoreContextMut<'_, State>, error: &wasmtime::Error) {
+        if State::exit_status(error).is_none() {
+            let recording = store.data().services.recording.clone();
+            recording.trapped(store, error);
+        }
+    }
+
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
         error.downcast_ref::<ProcExit>().map(|exit| exit.0)
     }
@@ -240,6 +261,12 @@ impl SupervisorHost for State {
 }
 
 impl State {
+    /// The process, and its memory if it has one.
+    pub(crate) fn id_and_memory(&self) -> (Pid, Option<Memory>) {
+        let id = self.process.handle().id();
+        (id, self.process.incarnation().memory())
+    }
+
     /// Whether a config is that of this process.
     fn is_own(&self, config: &Arc<Config>) -> bool {
         Arc::ptr_eq(config, self.process.config())
@@ -370,6 +397,13 @@ impl WasiHost for State {
 
     fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
         self.process.charge_config(config_id)
+    }
+
+    fn prints(&self, is_error: bool, bytes: &[u8]) {
+        let process = self.process.handle();
+        if process.is_output_traced() {
+            process.has_printed(is_error, bytes);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ fn ask(admin: &Admin, request: Request) -> Result<Response, Refusal> {
     match wait("an answer", admin.answer(request, Vec::new())) {
         Answer::One(Response::Error(refusal)) => Err(refusal),
         Answer::One(response) => Ok(response),
-        Answer::Many(_) => panic!("one response was expected"),
+        Answer::Many(_) | Answer::Stream(_) => panic!("one response was expected"),
     }
 }
 

@@ -93,6 +93,12 @@ impl Queues {
         !self.common.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
     }
 
+    /// Returns how many tasks are queued, but for those in slots.
+    pub(crate) fn len(&self) -> usize {
+        let own: usize = self.stealers.iter().map(Stealer::len).sum();
+        self.common.len() + own
+    }
+
     /// Drops the tasks in the common queue.
     pub(crate) fn clear(&self) {
         while let Steal::Success(_) | Steal::Retry = self.common.steal() {}

@@ -1,0 +1,44 @@
+//! Tells what took how long, as events of `tracing`.
+//!
+//! An event has the target [`TARGET`], the level `TRACE`, and the fields `what`, `process`
+//! and `us`: it is told when it is over, and began so many microseconds before. While nobody
+//! wants these events nothing is measured.
+
+use std::time::{Duration, Instant};
+
+use lunatic_abi::CallEnd;
+use lunatic_mailbox::Pid;
+use tracing::Level;
+
+/// The target of the events.
+pub(crate) const TARGET: &str = "lunatic::timeline";
+
+/// Calls of host functions that take less are not told of, but for those that spawn or reach
+/// other nodes.
+const SLOW: Duration = Duration::from_millis(1);
+
+/// Whether somebody wants to know.
+#[inline]
+pub(crate) fn is_wanted() -> bool {
+    tracing::enabled!(target: TARGET, Level::TRACE)
+}
+
+/// A call of a host function begins.
+#[cold]
+pub(crate) fn call(process: Pid, function: &'static str) -> CallEnd {
+    let began = Instant::now();
+    let is_told = function.starts_with("lunatic::distributed::")
+        || function.starts_with("lunatic::process::spawn")
+        || function.starts_with("lunatic::process::get_or_spawn");
+    CallEnd::new(move || {
+        if is_told || began.elapsed() >= SLOW {
+            tell(function, process.counter(), began);
+        }
+    })
+}
+
+/// Something that the runtime has done is over.
+pub(crate) fn tell(what: &str, process: u64, began: Instant) {
+    let us = began.elapsed().as_micros() as u64;
+    tracing::trace!(target: TARGET, what, process, us);
+}
