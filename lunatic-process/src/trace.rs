@@ -199,8 +199,13 @@ impl Tracer {
             at,
             event: event.clone(),
         };
-        let told = self.rate.lock().admits(at) && !is_full(self.events.try_send(event));
-        if !told {
+        let is_admitted = {
+            let mut rate = self.rate.lock();
+            // What it has counted is counted here too.
+            rate.flush_if_due(at);
+            rate.admits(at)
+        };
+        if !is_admitted || is_full(self.events.try_send(event)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -183,6 +183,28 @@ fn no_more_events_are_told_in_a_second_than_may_be() {
 }
 
 #[test]
+fn after_a_second_with_too_many_events_the_next_ones_are_told() {
+    let environment = environment();
+    let process = idle(&environment);
+    let options = TraceOptions {
+        per_second: 2,
+        ..of(&process)
+    };
+    let mut trace = trace(&environment, options);
+    for tag in 1..=5 {
+        send(&environment, None, &process, tag, b"");
+    }
+    while !trace.is_empty() {
+        next(&mut trace);
+    }
+    wait_until("the next second", || {
+        send(&environment, None, &process, 9, b"");
+        !trace.is_empty()
+    });
+    process.kill();
+}
+
+#[test]
 fn output_is_told_in_pieces_and_messages_are_not() {
     let environment = environment();
     let process = idle(&environment);
@@ -289,8 +311,11 @@ fn cpu_time_is_measured_while_somebody_wants_that() {
     let newborn = spawn();
     drop(first);
     for process in [&process, &newborn] {
-        run(process);
-        wait_until("the time to be told", || time(process) > Duration::ZERO);
+        // It may still run since before.
+        wait_until("the time to be told", || {
+            send(&environment, None, process, 0, b"");
+            time(process) > Duration::ZERO
+        });
     }
     drop(second);
     let later = spawn();

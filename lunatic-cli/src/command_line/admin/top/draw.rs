@@ -365,6 +365,7 @@ mod tests {
 
     fn top() -> Top {
         let mut top = Top::new("diner");
+        top.height = 16;
         let rows = vec![
             (0, row(1, "app", None)),
             (1, row(2, "app/kitchen", Some(1))),

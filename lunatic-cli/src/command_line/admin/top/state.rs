@@ -119,7 +119,8 @@ impl Top {
             filter: String::new(),
             tree: false,
             offset: 0,
-            height: 16,
+            // That of the terminal is not known yet.
+            height: 0,
             selected: None,
             mode: Mode::List,
             notice: String::new(),
