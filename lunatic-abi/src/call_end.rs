@@ -8,12 +8,6 @@ use std::fmt;
 pub struct CallEnd(Option<Box<dyn FnOnce() + Send>>);
 
 impl CallEnd {
-    /// Nobody wants to know.
-    #[inline]
-    pub fn none() -> CallEnd {
-        CallEnd(None)
-    }
-
     /// - `end`: must not block.
     pub fn new(end: impl FnOnce() + Send + 'static) -> CallEnd {
         CallEnd(Some(Box::new(end)))
@@ -21,7 +15,6 @@ impl CallEnd {
 }
 
 impl Drop for CallEnd {
-    #[inline]
     fn drop(&mut self) {
         if let Some(end) = self.0.take() {
             end();

@@ -202,15 +202,18 @@ macro_rules! host_functions {
                 let admitted = $crate::AbiHost::admit(caller.data(), function);
                 $crate::AbiHost::enter(caller.data_mut(), function);
                 let end = $crate::AbiHost::begin_call(caller.data(), function);
-                Box::new($crate::expansion::resolves::<$name, $result, _>(
+                let future = $crate::expansion::resolves::<$name, $result, _>(
                     admitted,
-                    end,
                     $crate::host_functions!(@answer $answer,
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
                         )
                     )
-                ))
+                );
+                match end {
+                    None => Box::new(future) as $crate::expansion::Waiting<'_, $result>,
+                    Some(end) => $crate::expansion::ends(future, end),
+                }
             },
         )?
     };
@@ -303,16 +306,30 @@ pub mod expansion {
     /// is declared.
     ///
     /// - `admitted`: an error to resolve to before the future is polled.
-    /// - `end`: is dropped with the future.
     #[inline]
     pub async fn resolves<Name, R, F: Resolves<Name, R>>(
         admitted: Result<(), Misuse>,
-        end: CallEnd,
         future: F,
     ) -> Result<R> {
-        let _end = end;
         admitted?;
         future.await.into_result()
+    }
+
+    /// What a host function that may wait returns.
+    pub type Waiting<'a, R> = Box<dyn Future<Output = Result<R>> + Send + 'a>;
+
+    /// A future with the same output.
+    ///
+    /// - `end`: is dropped with it.
+    #[cold]
+    pub fn ends<'a, R>(
+        future: impl Future<Output = Result<R>> + Send + 'a,
+        end: CallEnd,
+    ) -> Waiting<'a, R> {
+        Box::new(async move {
+            let _end = end;
+            future.await
+        })
     }
 
     /// How many functions lists have together.

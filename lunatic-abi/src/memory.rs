@@ -43,14 +43,14 @@ pub trait AbiHost: Send + Sized + 'static {
         let _ = function;
     }
 
-    /// Called when the guest calls a host function that may wait. The result is dropped when
-    /// the call is over. By default nobody wants to know.
+    /// Called when the guest calls a host function that may wait. What it returns is dropped
+    /// when the call is over. By default nobody wants to know.
     ///
     /// - `function`: as for [`enter`](AbiHost::enter).
     #[inline]
-    fn begin_call(&self, function: &'static str) -> CallEnd {
+    fn begin_call(&self, function: &'static str) -> Option<CallEnd> {
         let _ = function;
-        CallEnd::none()
+        None
     }
 
     /// Returns whether the runtime asks something of the process; see

@@ -9,12 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lunatic_engine::Module;
 use lunatic_mailbox::Pid;
 use parking_lot::Mutex;
-use wasmtime::{AsContextMut, GuestProfiler, StoreContextMut, WasmCoreDump};
-
-use crate::state::State;
+use wasmtime::{AsContext, AsContextMut, GuestProfiler, Module, WasmCoreDump};
 
 /// What is recorded of the processes of a runtime.
 #[derive(Default)]
@@ -64,10 +61,9 @@ impl Recording {
     /// # Errors
     ///
     /// What wasmtime says.
-    pub(crate) fn begin_profile(&self, name: &str, module: &Module<State>) -> wasmtime::Result<()> {
-        let compiled = module.compiled();
-        let modules = [(name.to_owned(), compiled.clone())];
-        let profiler = GuestProfiler::new(compiled.engine(), name, INTERVAL, modules)?;
+    pub(crate) fn begin_profile(&self, name: &str, module: &Module) -> wasmtime::Result<()> {
+        let modules = [(name.to_owned(), module.clone())];
+        let profiler = GuestProfiler::new(module.engine(), name, INTERVAL, modules)?;
         *self.profiler.lock() = Some(profiler);
         self.is_profiling.store(true, Ordering::Relaxed);
         Ok(())
@@ -80,7 +76,7 @@ impl Recording {
     }
 
     /// Looks at what a process runs, which is called at each tick that finds it running.
-    pub(crate) fn sample(&self, store: &StoreContextMut<'_, State>) {
+    pub(crate) fn sample(&self, store: impl AsContext) {
         if self.samples.fetch_add(1, Ordering::Relaxed) >= MAX_SAMPLES {
             self.is_profiling.store(false, Ordering::Relaxed);
             return;
@@ -109,14 +105,19 @@ impl Recording {
         Ok(Some(samples.min(MAX_SAMPLES)))
     }
 
-    /// A process has trapped, or was ended by a host function.
-    pub(crate) fn trapped(&self, mut store: StoreContextMut<'_, State>, error: &wasmtime::Error) {
-        let (Some(core_dumps), Some(dump)) = (&self.core_dumps, error.downcast_ref()) else {
-            return;
-        };
-        let (process, memory) = store.data().id_and_memory();
-        let bytes = memory.map_or(0, |memory| memory.data_size(&store) as u64);
-        core_dumps.write(process, bytes, dump, &mut store);
+    /// A process has trapped.
+    ///
+    /// - `memory`: the size of its memory, in bytes.
+    pub(crate) fn trapped(
+        &self,
+        process: Pid,
+        memory: u64,
+        error: &wasmtime::Error,
+        store: impl AsContextMut,
+    ) {
+        if let (Some(core_dumps), Some(dump)) = (&self.core_dumps, error.downcast_ref()) {
+            core_dumps.write(process, memory, dump, store);
+        }
     }
 
     /// Waits until all core dumps are written.
@@ -132,13 +133,7 @@ impl Recording {
 }
 
 impl CoreDumps {
-    fn write(
-        &self,
-        process: Pid,
-        memory: u64,
-        dump: &WasmCoreDump,
-        store: &mut StoreContextMut<'_, State>,
-    ) {
+    fn write(&self, process: Pid, memory: u64, dump: &WasmCoreDump, store: impl AsContextMut) {
         if memory > MAX_CORE_DUMP_BYTES {
             tracing::warn!(%process, "no core dump: its memory has {memory} bytes");
             return;
@@ -149,7 +144,7 @@ impl CoreDumps {
         // Another runtime may have written into the directory before.
         let runtime = std::process::id();
         let name = format!("lunatic-{runtime}-process-{process}.coredump");
-        let bytes = dump.serialize(store.as_context_mut(), &format!("process {process}"));
+        let bytes = dump.serialize(store, &format!("process {process}"));
         let path = self.directory.join(name);
         let write = move || match write_new(&path, &bytes) {
             Ok(()) => tracing::warn!(%process, "core dump: {}", path.display()),

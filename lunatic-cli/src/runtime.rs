@@ -38,6 +38,7 @@ use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
 use crate::recording::Recording;
 use crate::state::{self, HOST_FUNCTIONS, State};
+use crate::timeline;
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -401,6 +402,16 @@ impl Builder {
         let directory = directory.into();
         lunatic_fs::protect(&directory);
         self.core_dumps = Some(directory);
+        self
+    }
+
+    /// Tells what takes long as events of `tracing`, with the target `lunatic::timeline` and the
+    /// level `TRACE`: calls of host functions, each when it is over. It is told of all runtimes
+    /// of the program.
+    ///
+    /// The fields are `what`, `process` and `us`, which is how long it took in microseconds.
+    pub fn timeline(self) -> Builder {
+        timeline::want();
         self
     }
 

@@ -78,10 +78,10 @@ impl AbiHost for State {
     }
 
     #[inline]
-    fn begin_call(&self, function: &'static str) -> CallEnd {
+    fn begin_call(&self, function: &'static str) -> Option<CallEnd> {
         match timeline::is_wanted() {
-            true => timeline::call(self.process.handle().id(), function),
-            false => CallEnd::none(),
+            true => Some(timeline::call(self.process.handle().id(), function)),
+            false => None,
         }
     }
 
@@ -239,8 +239,12 @@ impl ProcessHost for State {
 
     fn trapped(store: StoreContextMut<'_, State>, error: &wasmtime::Error) {
         if State::exit_status(error).is_none() {
-            let recording = store.data().services.recording.clone();
-            recording.trapped(store, error);
+            let state = store.data();
+            let recording = state.services.recording.clone();
+            let id = state.process.handle().id();
+            let memory = state.process.incarnation().memory();
+            let bytes = memory.map_or(0, |memory| memory.data_size(&store) as u64);
+            recording.trapped(id, bytes, error, store);
         }
     }
 
@@ -261,12 +265,6 @@ impl SupervisorHost for State {
 }
 
 impl State {
-    /// The process, and its memory if it has one.
-    pub(crate) fn id_and_memory(&self) -> (Pid, Option<Memory>) {
-        let id = self.process.handle().id();
-        (id, self.process.incarnation().memory())
-    }
-
     /// Whether a config is that of this process.
     fn is_own(&self, config: &Arc<Config>) -> bool {
         Arc::ptr_eq(config, self.process.config())

@@ -4,11 +4,11 @@
 //! and `us`: it is told when it is over, and began so many microseconds before. While nobody
 //! wants these events nothing is measured.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lunatic_abi::CallEnd;
 use lunatic_mailbox::Pid;
-use tracing::Level;
 
 /// The target of the events.
 pub(crate) const TARGET: &str = "lunatic::timeline";
@@ -17,10 +17,19 @@ pub(crate) const TARGET: &str = "lunatic::timeline";
 /// other nodes.
 const SLOW: Duration = Duration::from_millis(1);
 
+/// Whether somebody wants to know: every call of a host function that may wait looks here, so
+/// `tracing` is not asked.
+static IS_WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Has calls told of from now on, in all runtimes of this program.
+pub(crate) fn want() {
+    IS_WANTED.store(true, Ordering::Relaxed);
+}
+
 /// Whether somebody wants to know.
 #[inline]
 pub(crate) fn is_wanted() -> bool {
-    tracing::enabled!(target: TARGET, Level::TRACE)
+    IS_WANTED.load(Ordering::Relaxed)
 }
 
 /// A call of a host function begins.

@@ -42,8 +42,12 @@ impl Recording {
 
     /// A runtime that records it.
     pub(crate) fn of(&self, builder: Builder) -> Builder {
-        match &self.coredump {
+        let builder = match &self.coredump {
             Some(directory) => builder.core_dumps(directory),
+            None => builder,
+        };
+        match self.trace_out {
+            Some(_) => builder.timeline(),
             None => builder,
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
         }
         if run.profile.is_some() {
             let name = path.display().to_string();
-            let begun = runtime.recording.begin_profile(&name, &module);
+            let begun = runtime.recording.begin_profile(&name, module.compiled());
             begun.map_err(|error| Problem::new(format!("cannot make a profile: {error}")))?;
         }
         run_program(&runtime, module, &path, &run, config).await

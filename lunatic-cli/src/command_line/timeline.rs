@@ -44,10 +44,15 @@ struct Told {
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// The thread that writes, and what ends it.
-static WRITING: OnceLock<(SyncSender<Option<Told>>, Mutex<Option<Thread>>)> = OnceLock::new();
+/// What is being written.
+static WRITING: OnceLock<Writing> = OnceLock::new();
 
-type Thread = JoinHandle<io::Result<()>>;
+/// The thread that writes, and what it is given; `None` ends it.
+#[derive(Debug)]
+struct Writing {
+    events: SyncSender<Option<Told>>,
+    thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
+}
 
 impl Timeline {
     /// Begins to write to a file.
@@ -62,7 +67,10 @@ impl Timeline {
             .name("timeline".into())
             .spawn(move || write(BufWriter::new(file), &told))
             .map_err(cannot)?;
-        let writing = (events.clone(), Mutex::new(Some(thread)));
+        let writing = Writing {
+            events: events.clone(),
+            thread: Mutex::new(Some(thread)),
+        };
         WRITING
             .set(writing)
             .map_err(|_| Problem::new("there is a trace already"))?;
@@ -75,7 +83,7 @@ impl Timeline {
 
 /// Writes what is still to be written, if there is a trace.
 pub(crate) fn finish() -> Result<(), Problem> {
-    let Some((events, thread)) = WRITING.get() else {
+    let Some(Writing { events, thread }) = WRITING.get() else {
         return Ok(());
     };
     // If it is full, the thread is not stuck: it writes.

@@ -136,6 +136,7 @@ fn show(
 fn take_in(state: &mut Top, told: Told) -> Result<(), Problem> {
     match told {
         Told::Page(page) if !state.is_paused => {
+            let page = *page;
             state.history.add(&page.stats, page.at);
             state.stats = Some(page.stats);
             if page.query == state.query() {

@@ -38,7 +38,7 @@ enum Wanted {
 /// What the runtime has told.
 #[derive(Debug)]
 pub(super) enum Told {
-    Page(Page),
+    Page(Box<Page>),
     /// All of a process, or why there is nothing.
     Detail(ProcessId, Result<Box<ProcessDetail>, String>),
     /// What became of what was to be done.
@@ -169,7 +169,7 @@ async fn ask(
             tell.send(Told::Detail(pid, answer)).ok();
         }
         let page = page(runtime, &query, is_tree).await?;
-        if tell.send(Told::Page(page)).is_err() {
+        if tell.send(Told::Page(Box::new(page))).is_err() {
             return Ok(());
         }
         wait = delay.max(began.elapsed() * CALM);

@@ -31,7 +31,7 @@ pub(super) const ASCII: &[char] = &[' ', '.', ':', '-', '=', '+', '*', '#', '@']
 pub(super) const FRAME_LINES: u16 = 8;
 
 /// The width of each column but that of the label, in the order of the columns.
-const WIDTHS: [usize; 10] = [7, 0, 12, 6, 6, 7, 4, 4, 7, 12];
+const WIDTHS: [usize; 10] = [6, 0, 10, 5, 6, 7, 4, 3, 6, 8];
 
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, top: &Top, look: Look) {
@@ -193,7 +193,7 @@ fn cell(row: &ProcessEntry, depth: usize, order: ProcessOrder) -> String {
     match order {
         ProcessOrder::Label => {
             let label = row.label.as_deref().unwrap_or(shown::NOTHING);
-            "  ".repeat(depth.min(MAX_DEPTH)) + &shown::text(label, MAX_BYTES)
+            " ".repeat(depth.min(MAX_DEPTH)) + &shown::text(label, MAX_BYTES)
         }
         ProcessOrder::State => shown::state(row),
         ProcessOrder::Mailbox => row.mailbox.to_string(),
@@ -414,8 +414,8 @@ mod tests {
         let mut top = top();
         assert_eq!(top.key(KeyCode::Char('t')), Effect::Look);
         let lines = lines(&top);
-        assert!(lines[8].contains("   app/kit"), "{lines:?}");
-        assert!(lines[9].contains("     cook"), "{lines:?}");
+        assert!(lines[8].contains("2  app/kitchen"), "{lines:?}");
+        assert!(lines[9].contains("3   cook-1"), "{lines:?}");
     }
 
     #[test]
