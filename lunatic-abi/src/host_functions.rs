@@ -201,14 +201,19 @@ macro_rules! host_functions {
                 let function = concat!($namespace, "::", stringify!($name));
                 let admitted = $crate::AbiHost::admit(caller.data(), function);
                 $crate::AbiHost::enter(caller.data_mut(), function);
-                Box::new($crate::expansion::resolves::<$name, $result, _>(
+                let end = $crate::AbiHost::begin_call(caller.data(), function);
+                let future = $crate::expansion::resolves::<$name, $result, _>(
                     admitted,
                     $crate::host_functions!(@answer $answer,
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
                         )
                     )
-                ))
+                );
+                match end {
+                    None => Box::new(future) as $crate::expansion::Waiting<'_, $result>,
+                    Some(end) => $crate::expansion::ends(future, end),
+                }
             },
         )?
     };
@@ -256,7 +261,7 @@ pub mod expansion {
 
     pub use wasmtime::{Caller, Linker, Result};
 
-    use crate::{HostFunction, Misuse};
+    use crate::{CallEnd, HostFunction, Misuse};
 
     /// What the host function `Name` may return, which is declared to return `R`.
     #[diagnostic::on_unimplemented(
@@ -308,6 +313,23 @@ pub mod expansion {
     ) -> Result<R> {
         admitted?;
         future.await.into_result()
+    }
+
+    /// What a host function that may wait returns.
+    pub type Waiting<'a, R> = Box<dyn Future<Output = Result<R>> + Send + 'a>;
+
+    /// A future with the same output.
+    ///
+    /// - `end`: is dropped with it.
+    #[cold]
+    pub fn ends<'a, R>(
+        future: impl Future<Output = Result<R>> + Send + 'a,
+        end: CallEnd,
+    ) -> Waiting<'a, R> {
+        Box::new(async move {
+            let _end = end;
+            future.await
+        })
     }
 
     /// How many functions lists have together.

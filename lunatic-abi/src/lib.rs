@@ -12,6 +12,7 @@
 //! - `host_function`: [`HostFunction`], what is known of one without calling it.
 //! - `memory`: [`Guest`], the bounds-checked view a host function has of its caller.
 //! - `buffers`: [`Buffers`], the vectors that reads and writes take.
+//! - `call_end`: tells that a call of a host function is over.
 //! - `answering`, `shared_caller`: [`SharedCaller`], how a host function waits.
 //! - `table`: [`Table`], the ids a guest holds for host resources.
 //! - `errors`: the error table and the namespace `lunatic::error`.
@@ -28,6 +29,7 @@
 
 mod answering;
 mod buffers;
+mod call_end;
 mod errors;
 pub mod host_function;
 mod host_functions;
@@ -40,6 +42,7 @@ mod trap;
 pub mod version;
 
 pub use buffers::{Buffers, ranges};
+pub use call_end::CallEnd;
 pub use errors::{ErrorTable, GuestError};
 pub use host_function::{HostFunction, Param, ValueType};
 #[doc(hidden)]

@@ -10,6 +10,7 @@ use lunatic_error::with_causes;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
 
 use crate::answering::Answering;
+use crate::call_end::CallEnd;
 use crate::errors::{ErrorTable, GuestError};
 use crate::shared_caller::SharedCaller;
 use crate::trap::Misuse;
@@ -40,6 +41,16 @@ pub trait AbiHost: Send + Sized + 'static {
     ///   example.
     fn enter(&mut self, function: &'static str) {
         let _ = function;
+    }
+
+    /// Called when the guest calls a host function that may wait. What it returns is dropped
+    /// when the call is over. By default nobody wants to know.
+    ///
+    /// - `function`: as for [`enter`](AbiHost::enter).
+    #[inline]
+    fn begin_call(&self, function: &'static str) -> Option<CallEnd> {
+        let _ = function;
+        None
     }
 
     /// Returns whether the runtime asks something of the process; see

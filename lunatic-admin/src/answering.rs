@@ -1,8 +1,11 @@
 //! What a runtime implements to be asked.
 
+use std::fmt;
 use std::future::Future;
 
 use async_channel::Receiver;
+use futures_lite::Stream;
+use futures_lite::stream::Boxed;
 
 use crate::request::Request;
 use crate::response::{Refusal, Response};
@@ -18,7 +21,6 @@ pub trait Answering: Send + Sync + 'static {
 }
 
 /// The answer to a request.
-#[derive(Debug)]
 pub enum Answer {
     /// One response.
     One(Response),
@@ -26,6 +28,26 @@ pub enum Answer {
     /// dropped. It is read as fast as the client reads. Nothing else is read from the client
     /// meanwhile.
     Many(Receiver<Response>),
+    /// Like [`Many`](Answer::Many), of a stream, which is polled on the thread of the server
+    /// and dropped when the client goes.
+    Stream(Boxed<Response>),
+}
+
+impl Answer {
+    /// All that come from a stream.
+    pub fn stream(responses: impl Stream<Item = Response> + Send + 'static) -> Answer {
+        Answer::Stream(Box::pin(responses))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::One(response) => f.debug_tuple("One").field(response).finish(),
+            Answer::Many(_) => f.write_str("Many"),
+            Answer::Stream(_) => f.write_str("Stream"),
+        }
+    }
 }
 
 impl From<Response> for Answer {

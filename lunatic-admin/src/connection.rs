@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use async_channel::Receiver;
 use async_io::{Async, Timer};
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, Stream, StreamExt, future};
 use serde::{Deserialize, Serialize};
 
 use crate::answering::{Answer, Answering};
@@ -142,7 +141,13 @@ impl<'a> Connection<'a> {
             match answer {
                 Answer::One(response) => self.send(id, &response).await.map_err(Closing::Gone)?,
                 Answer::Many(responses) => {
-                    if !self.send_all(id, &responses).await.map_err(Closing::Gone)? {
+                    let responses = Box::pin(responses);
+                    if !self.send_all(id, responses).await.map_err(Closing::Gone)? {
+                        return Ok(());
+                    }
+                }
+                Answer::Stream(responses) => {
+                    if !self.send_all(id, responses).await.map_err(Closing::Gone)? {
                         return Ok(());
                     }
                 }
@@ -193,16 +198,20 @@ impl<'a> Connection<'a> {
 
     /// Sends all responses of a subscription. Returns false if the client has gone, or sends
     /// something else.
-    async fn send_all(&mut self, id: u64, responses: &Receiver<Response>) -> io::Result<bool> {
+    async fn send_all(
+        &mut self,
+        id: u64,
+        mut responses: impl Stream<Item = Response> + Unpin,
+    ) -> io::Result<bool> {
         loop {
-            let next = async { Some(responses.recv().await) };
+            let next = async { Some(responses.next().await) };
             let disturbed = async {
                 self.lines.disturbed().await;
                 None
             };
             match future::or(next, disturbed).await {
-                Some(Ok(response)) => self.send(id, &response).await?,
-                Some(Err(_)) => {
+                Some(Some(response)) => self.send(id, &response).await?,
+                Some(None) => {
                     self.send(id, &Response::End).await?;
                     return Ok(true);
                 }

@@ -27,7 +27,7 @@
 //!    bytes](Request::takes_bytes).
 //! 2. Its answer in [`Response`] (`response.rs`), unless [`Response::Done`] is enough.
 //! 3. An arm in `answer` of `lunatic-cli/src/admin.rs`; for a subscription,
-//!    [`Answer::Many`].
+//!    [`Answer::Many`] or [`Answer::Stream`].
 //! 4. A command in `lunatic-cli/src/command_line/admin/`.
 //!
 //! [`PROTOCOL`] stays what it is: a runtime that does not know the request says so.
@@ -36,6 +36,7 @@
 //!
 //! - `hello`, `request`, `response`, `process_id`: what is sent.
 //! - `reload`: what is sent about versions of modules.
+//! - `traced`: what is sent about what processes do.
 //! - `name`, `directory`, `socket`: how runtimes are found and told apart.
 //! - `peer`: who is at the other end.
 //! - `lines`: reads and writes with limits of length and time.
@@ -66,6 +67,7 @@ mod request;
 mod response;
 mod server;
 mod socket;
+mod traced;
 
 pub use answering::{Answer, Answering};
 pub use client::{Client, ClientError, Subscription, runtimes};
@@ -79,15 +81,17 @@ pub use reload::{
     VersionUse,
 };
 pub use request::{
-    Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target,
+    DEFAULT_TRACE_MS, Describe, Exit, Logs, MAX_DESCRIBED, MAX_PAGE, MAX_TRACE_MS, Measure,
+    ProcessOrder, ProcessQuery, Request, Target, Trace,
 };
 pub use response::{
     ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail,
-    ProcessEntry, ProcessPage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, Usage,
-    cut,
+    ProcessEntry, ProcessPage, QueuedMessage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo,
+    Stats, Usage, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;
+pub use traced::{Traced, TracedEvent};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -41,6 +41,18 @@ pub enum Request {
     /// How far the reloads have come that go on. No process is asked for it. Answered by
     /// [`Response::Progress`](crate::Response::Progress).
     Progress,
+    /// Stops a process and has its supervisor start it again, which is no restart that
+    /// counts. Answered by [`Response::Done`](crate::Response::Done).
+    Restart(Target),
+    /// What processes do from now on. Answered by a stream of
+    /// [`Response::Traced`](crate::Response::Traced).
+    Trace(Trace),
+    /// What processes print from now on, and how they end. Answered by a stream of
+    /// [`Response::Traced`](crate::Response::Traced).
+    Logs(Logs),
+    /// Has the CPU time of all processes measured. Answered by one
+    /// [`Response::Done`](crate::Response::Done), and it ends with the connection.
+    MeasureCpu(Measure),
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -69,6 +81,56 @@ pub struct Exit {
     pub reason: Option<String>,
 }
 
+/// What is traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Whom.
+    #[serde(flatten)]
+    pub process: Target,
+    /// Also the processes below it, and those that they spawn.
+    #[serde(default)]
+    pub tree: bool,
+    /// It ends after this time, in milliseconds, and after [`MAX_TRACE_MS`] at the latest.
+    #[serde(default = "default_trace_ms")]
+    pub for_ms: u64,
+    /// It ends after so many events; by default when its time is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// A trace ends after this time unless another is given, in milliseconds.
+pub const DEFAULT_TRACE_MS: u64 = 10_000;
+
+/// The longest time of a trace, in milliseconds: an hour.
+pub const MAX_TRACE_MS: u64 = 3_600_000;
+
+fn default_trace_ms() -> u64 {
+    DEFAULT_TRACE_MS
+}
+
+/// Whose output is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Logs {
+    /// That of this process; by default that of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<ProcessId>,
+    /// The id of the environment; by default the one of the runtime itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<u64>,
+    /// Also that of the processes below it.
+    pub tree: bool,
+}
+
+/// Where CPU time is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Measure {
+    /// The id of the environment; by default the one of the runtime itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<u64>,
+}
+
 /// Which processes are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -83,6 +145,8 @@ pub struct ProcessQuery {
     pub limit: usize,
     /// In which order.
     pub sort: ProcessOrder,
+    /// In the opposite order.
+    pub reverse: bool,
     /// Only those whose label contains this text, upper and lower case being the same, or whose
     /// id or parent's id it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +188,31 @@ pub enum ProcessOrder {
     Cpu,
     /// By the number of links.
     Links,
+    /// By the process that spawned them.
+    Parent,
+    /// By module; as for the following orders, all processes are asked for it, so it takes
+    /// its time. Those that do not answer within a second are last.
+    Module,
+    /// By what they wait in.
+    State,
+    /// By the size of the linear memory.
+    Memory,
+    /// By how often they were started again.
+    Restarts,
+}
+
+impl ProcessOrder {
+    /// Whether only the processes themselves, or their supervisors, know by what they are
+    /// sorted.
+    pub fn has_to_be_asked(self) -> bool {
+        matches!(
+            self,
+            ProcessOrder::Module
+                | ProcessOrder::State
+                | ProcessOrder::Memory
+                | ProcessOrder::Restarts
+        )
+    }
 }
 
 impl Default for ProcessQuery {
@@ -133,6 +222,7 @@ impl Default for ProcessQuery {
             offset: 0,
             limit: MAX_PAGE,
             sort: ProcessOrder::Pid,
+            reverse: false,
             filter: None,
             describe: Describe::No,
             environment: None,
@@ -163,6 +253,10 @@ impl Request {
             | Request::Exit(_)
             | Request::Versions
             | Request::Progress
+            | Request::Restart(_)
+            | Request::Trace(_)
+            | Request::Logs(_)
+            | Request::MeasureCpu(_)
             | Request::Unknown => false,
             Request::Reload(_) => true,
         }

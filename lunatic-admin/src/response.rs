@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
 use crate::reload::{ModuleVersions, ReloadProgress, Reloaded};
+use crate::traced::Traced;
 
 /// A response. In JSON it has its `type`, in lower case with underscores, and its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub enum Response {
     Process(Box<ProcessDetail>),
     /// To [`Request::Stats`](crate::Request::Stats).
     Stats(Stats),
+    /// To [`Request::Trace`](crate::Request::Trace) and
+    /// [`Request::Logs`](crate::Request::Logs).
+    Traced(Traced),
     /// It is done, and there is nothing to say.
     Done,
     /// It cannot be done.
@@ -181,6 +185,9 @@ pub struct ProcessDetail {
     pub names: Vec<String>,
     /// Groups that it is in, behind their scopes; some, if there are many.
     pub groups: Vec<String>,
+    /// The messages in its mailbox that arrived last, the last one behind.
+    #[serde(default)]
+    pub last_messages: Vec<QueuedMessage>,
     /// How much it has of what is limited for itself.
     pub resources: Vec<Usage>,
     /// How much has been charged to its account, which it may share with others.
@@ -191,6 +198,15 @@ pub struct ProcessDetail {
 
 /// The most processes that a [`ProcessDetail`] lists of a kind.
 pub const MAX_LISTED: usize = 1000;
+
+/// A message that waits in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedMessage {
+    /// Its tag; `None` if it has none.
+    pub tag: Option<i64>,
+    /// The size of its data, in bytes.
+    pub bytes: u64,
+}
 
 /// How much there is of something, and how much there may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,6 +251,15 @@ pub struct Stats {
     pub account: Vec<Usage>,
     /// The timers that have not fired.
     pub timers: u64,
+    /// The processes, and other tasks, that are ready to run and wait for a worker.
+    #[serde(default)]
+    pub run_queue: u64,
+    /// The CPU time of each worker thread, in microseconds; empty where that cannot be told.
+    #[serde(default)]
+    pub worker_cpu_us: Vec<u64>,
+    /// The messages that have arrived in mailboxes of the runtime's own environment.
+    #[serde(default)]
+    pub messages: u64,
 }
 
 /// What there is in an environment.

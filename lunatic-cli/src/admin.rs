@@ -4,10 +4,13 @@ mod asking;
 mod detail;
 mod processes;
 mod reloading;
+mod restarting;
 mod stats;
+mod tracing;
 
 use std::time::Instant;
 
+use futures_lite::{StreamExt, future, stream};
 use lunatic_admin::{
     Answer, Answering, Exit, Modules, PROTOCOL, Refusal, RefusalKind, Reloads, Request, Response,
     RuntimeInfo, Target,
@@ -136,21 +139,67 @@ impl Admin {
                 let reloaded = reloading::reload(&self.runtime, request, bytes).await?;
                 Ok(Response::Reloaded(reloaded))
             }
-            _ => Err(Refusal::new(
-                RefusalKind::UnknownRequest,
-                "this runtime does not offer it",
-            )),
+            Request::Restart(target) => {
+                restarting::restart(&self.process(&target)?).await?;
+                Ok(Response::Done)
+            }
+            _ => Err(not_offered()),
+        }
+    }
+
+    /// The answer to a subscription.
+    fn subscribe(&self, request: &Request) -> Result<Answer, Refusal> {
+        match request {
+            Request::Trace(trace) => {
+                let process = self.process(&trace.process)?;
+                tracing::trace(&process, trace)
+            }
+            Request::Logs(logs) => {
+                let environment = self.environment(logs.environment)?;
+                let process = match logs.pid {
+                    Some(pid) => Some(self.process(&Target {
+                        pid,
+                        environment: logs.environment,
+                    })?),
+                    None => None,
+                };
+                tracing::logs(&environment, process.as_ref(), logs.tree)
+            }
+            Request::MeasureCpu(measure) => {
+                let environment = self.environment(measure.environment)?;
+                Ok(measured(&environment))
+            }
+            _ => Err(not_offered()),
         }
     }
 }
 
 impl Answering for Admin {
     async fn answer(&self, request: Request, bytes: Vec<u8>) -> Answer {
-        match self.respond(request, bytes).await {
-            Ok(response) => response.into(),
-            Err(refusal) => refusal.into(),
-        }
+        let answer = match request {
+            Request::Trace(_) | Request::Logs(_) | Request::MeasureCpu(_) => {
+                self.subscribe(&request)
+            }
+            request => self.respond(request, bytes).await.map(Answer::One),
+        };
+        answer.unwrap_or_else(Answer::from)
     }
+}
+
+/// Measures CPU time until the client goes.
+fn measured(environment: &Environment) -> Answer {
+    let measured = environment.measure_cpu_time();
+    let first = stream::once(Response::Done);
+    let then = stream::unfold(measured, |measured| async {
+        let _measured = measured;
+        future::pending().await
+    });
+    Answer::stream(first.chain(then))
+}
+
+fn not_offered() -> Refusal {
+    let text = "this runtime does not offer it";
+    Refusal::new(RefusalKind::UnknownRequest, text)
 }
 
 fn no_process(target: &Target) -> Refusal {

@@ -14,6 +14,7 @@ use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
 use crate::config::Config;
 use crate::name_scope::NameScope;
 use crate::node::ClusterNode;
+use crate::recording::Recording;
 use crate::state::State;
 
 /// What a process has, beside module and config, from its parent, or, if it is a
@@ -47,6 +48,8 @@ pub(crate) struct Services {
     pub(crate) listeners: Listeners,
     /// The node that they are processes of, if it belongs to a cluster.
     pub(crate) cluster: Option<Arc<ClusterNode>>,
+    /// What is recorded of them.
+    pub(crate) recording: Arc<Recording>,
 }
 
 impl ChildEnvironment {
@@ -120,6 +123,7 @@ impl Services {
             versions: self.versions.clone(),
             listeners: self.listeners.clone(),
             cluster: self.cluster.clone(),
+            recording: self.recording.clone(),
         })
     }
 }

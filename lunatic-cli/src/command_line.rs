@@ -23,12 +23,14 @@ mod node;
 mod origin;
 mod output;
 mod problem;
+mod recording;
 mod run;
 mod signals;
 mod similar;
 mod start;
 mod test;
 mod testing;
+mod timeline;
 mod watch;
 
 use std::process::ExitCode;
@@ -63,8 +65,13 @@ pub fn main() -> ExitCode {
         Command::Stats(options) => admin::stats(&options),
         Command::Kill(options) => admin::kill(&options),
         Command::Exit(options) => admin::exit(&options),
+        Command::Top(options) => admin::top(&options),
+        Command::Restart(options) => admin::restart(&options),
+        Command::Logs(options) => admin::logs(&options),
+        Command::Trace(options) => admin::trace(&options),
     };
-    let code = done.unwrap_or_else(|problem| problem.print());
+    let written = timeline::finish().and(done);
+    let code = written.unwrap_or_else(|problem| problem.print());
     log_writer::flush();
     code
 }

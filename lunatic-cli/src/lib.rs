@@ -16,6 +16,8 @@
 //! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `command_line`: [`main`], what the program `lunatic` does.
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
+//! - `recording`: profiles and core dumps of guests.
+//! - `timeline`: tells what took how long.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
@@ -31,9 +33,11 @@ mod memory_watch;
 mod name_scope;
 mod node;
 mod program;
+mod recording;
 mod reloading;
 mod runtime;
 mod state;
+mod timeline;
 
 pub use admin::Admin;
 pub use child_environment::ChildEnvironment;

@@ -20,6 +20,7 @@ use lunatic_supervisor::{ChildProcess, Supervisor};
 use crate::program::{Program, ReplaceLimits};
 use crate::runtime::Runtime;
 use crate::state::State;
+use crate::timeline;
 
 /// What becomes of processes that run the version before and do not offer themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,6 +118,18 @@ impl Runtime {
     ///
     /// [`ReloadFailure`]; all is as it was then.
     pub async fn reload(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        how: Reloading,
+    ) -> Result<Report, ReloadFailure> {
+        let began = Instant::now();
+        let reloaded = self.reload_now(name, bytes, how).await;
+        timeline::tell("reload", 0, began);
+        reloaded
+    }
+
+    async fn reload_now(
         &self,
         name: &str,
         bytes: Vec<u8>,

@@ -37,7 +37,9 @@ use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
+use crate::recording::Recording;
 use crate::state::{self, HOST_FUNCTIONS, State};
+use crate::timeline;
 
 /// A runtime for processes, wasm and native; clone it freely.
 ///
@@ -70,6 +72,7 @@ pub struct Runtime {
     pub(crate) programs: Programs,
     /// The node that it is, if it belongs to a cluster.
     pub(crate) cluster: Option<Arc<ClusterNode>>,
+    pub(crate) recording: Arc<Recording>,
 }
 
 /// How a [`Runtime`] is to be started.
@@ -119,6 +122,7 @@ pub struct Builder {
     compile_cache: Option<PathBuf>,
     geometry: Geometry,
     max_memory: Option<u64>,
+    core_dumps: Option<PathBuf>,
     node: Option<(Node, RemoteRights)>,
     host_functions: Vec<&'static [HostFunction]>,
     register: Vec<Box<Register>>,
@@ -281,6 +285,7 @@ impl Runtime {
             versions: self.versions.clone(),
             listeners,
             cluster: self.cluster.clone(),
+            recording: self.recording.clone(),
         };
         Ok(ChildEnvironment {
             services: Arc::new(services),
@@ -349,6 +354,7 @@ impl Runtime {
         }
         self.environment.shut_down().await;
         self.scheduler.stop();
+        self.recording.finish();
     }
 }
 
@@ -385,6 +391,28 @@ impl Builder {
     /// on, guests are refused more memory; shortly below it, processes are killed.
     pub fn max_memory(mut self, bytes: u64) -> Builder {
         self.max_memory = Some(bytes);
+        self
+    }
+
+    /// Writes a core dump of each process that traps into a directory, with mode 0600: of the
+    /// first 16, and of memories of 256 MiB at most. A worker copies the memory meanwhile.
+    /// Guests that have access to a directory around it can change nothing in it.
+    ///
+    /// - `directory`: it has to be there.
+    pub fn core_dumps(mut self, directory: impl Into<PathBuf>) -> Builder {
+        let directory = directory.into();
+        lunatic_fs::protect(&directory);
+        self.core_dumps = Some(directory);
+        self
+    }
+
+    /// Tells what takes long as events of `tracing`, with the target `lunatic::timeline` and the
+    /// level `TRACE`: calls of host functions, each when it is over. It is told of all runtimes
+    /// of the program.
+    ///
+    /// The fields are `what`, `process` and `us`, which is how long it took in microseconds.
+    pub fn timeline(self) -> Builder {
+        timeline::want();
         self
     }
 
@@ -456,6 +484,7 @@ impl Builder {
         let mut config = EngineConfig::default();
         config.cache = self.compile_cache;
         config.geometry = self.geometry;
+        config.core_dumps = self.core_dumps.is_some();
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let lists = iter::once(HOST_FUNCTIONS).chain(self.host_functions);
         let functions: Vec<_> = lists.flatten().map(type_of).collect();
@@ -504,6 +533,7 @@ impl Builder {
             versions: Versions::new(),
             programs: Programs::default(),
             cluster,
+            recording: Arc::new(Recording::with_core_dumps(self.core_dumps)),
             _memory_watch: memory_watch.map(Arc::new),
         };
         if let Some(cluster) = &runtime.cluster {

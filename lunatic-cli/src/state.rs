@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lunatic_abi::{AbiHost, ErrorTable, Misuse, host_functions};
+use lunatic_abi::{AbiHost, CallEnd, ErrorTable, Misuse, host_functions};
 use lunatic_account::Account;
 use lunatic_distributed::Node;
 use lunatic_distributed::guest::{DistributedHost, Lookups};
@@ -31,6 +31,7 @@ use wasmtime::{Memory, StoreContextMut};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::timeline;
 
 /// The state of a wasm process: one part for each feature crate.
 pub struct State {
@@ -76,6 +77,14 @@ impl AbiHost for State {
         self.process.incarnation_mut().enter(function);
     }
 
+    #[inline]
+    fn begin_call(&self, function: &'static str) -> Option<CallEnd> {
+        match timeline::is_wanted() {
+            true => Some(timeline::call(self.process.handle().id(), function)),
+            false => None,
+        }
+    }
+
     fn has_requests(&self) -> bool {
         self.process.handle().has_requests()
     }
@@ -110,6 +119,11 @@ impl InstanceState for State {
     }
 
     fn on_preemption(store: StoreContextMut<'_, State>) {
+        let recording = &store.data().services.recording;
+        if recording.is_profiling() {
+            let recording = recording.clone();
+            recording.sample(&store);
+        }
         if store.data().process.handle().has_requests() {
             answer_requests(store, None);
         }
@@ -221,6 +235,17 @@ impl ProcessHost for State {
         let mut details = self.names();
         details.extend(self.counts());
         details
+    }
+
+    fn trapped(store: StoreContextMut<'_, State>, error: &wasmtime::Error) {
+        if State::exit_status(error).is_none() {
+            let state = store.data();
+            let recording = state.services.recording.clone();
+            let id = state.process.handle().id();
+            let memory = state.process.incarnation().memory();
+            let bytes = memory.map_or(0, |memory| memory.data_size(&store) as u64);
+            recording.trapped(id, bytes, error, store);
+        }
     }
 
     fn exit_status(error: &wasmtime::Error) -> Option<u32> {
@@ -370,6 +395,13 @@ impl WasiHost for State {
 
     fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
         self.process.charge_config(config_id)
+    }
+
+    fn prints(&self, is_error: bool, bytes: &[u8]) {
+        let process = self.process.handle();
+        if process.is_output_traced() {
+            process.has_printed(is_error, bytes);
+        }
     }
 }
 

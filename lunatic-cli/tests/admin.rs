@@ -25,7 +25,7 @@ fn ask(admin: &Admin, request: Request) -> Result<Response, Refusal> {
     match wait("an answer", admin.answer(request, Vec::new())) {
         Answer::One(Response::Error(refusal)) => Err(refusal),
         Answer::One(response) => Ok(response),
-        Answer::Many(_) => panic!("one response was expected"),
+        Answer::Many(_) | Answer::Stream(_) => panic!("one response was expected"),
     }
 }
 
@@ -203,6 +203,55 @@ fn pages_follow_each_other_in_every_order() {
     assert_eq!(sorted(ProcessOrder::Label, 2), [2, 4]);
     assert_eq!(sorted(ProcessOrder::Label, 9), [0; 0]);
     assert_eq!(sorted(ProcessOrder::Mailbox, 0), [2, 1]);
+    let reversed = ProcessQuery {
+        sort: ProcessOrder::Mailbox,
+        reverse: true,
+        ..first.clone()
+    };
+    assert_eq!(numbers(list(&admin, reversed)), [4, 3]);
+}
+
+#[test]
+fn all_are_asked_by_what_only_they_know_but_a_page_is_told() {
+    let world = World::new();
+    let admin = Admin::new(&world.runtime);
+    let module = world.load(
+        r#"(func (export "small") (call $sleep))
+        (func (export "large") (drop (memory.grow (i32.const 8)))
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))"#,
+    );
+    let exports = ["small", "large", "small"];
+    let processes = exports.map(|export| world.spawn(&module, export));
+    let native = world.observer();
+    for process in &processes {
+        wait("an answer", async { process.describe().await.ok_or(()) }).unwrap();
+    }
+    let sorted = |sort, offset| {
+        let query = ProcessQuery {
+            sort,
+            offset,
+            limit: 2,
+            ..ProcessQuery::default()
+        };
+        let page = list(&admin, query);
+        assert_eq!((page.total, page.more), (4, offset + 2 < 4));
+        pids(&page)
+    };
+    let [one, large, two] = processes.each_ref().map(pid);
+    let native = pid(&native.process);
+    for (order, expected) in [
+        (ProcessOrder::Memory, [large, one, two, native]),
+        (ProcessOrder::State, [large, one, two, native]),
+        (ProcessOrder::Module, [one, large, two, native]),
+        (ProcessOrder::Restarts, [one, large, two, native]),
+        (ProcessOrder::Parent, [one, large, two, native]),
+    ] {
+        let all = [sorted(order, 0), sorted(order, 2)].concat();
+        assert_eq!(all, expected, "{order:?}");
+    }
+    for process in &processes {
+        process.kill();
+    }
 }
 
 #[test]
@@ -589,6 +638,16 @@ fn stats_count_processes_and_what_is_charged() {
     };
     assert_eq!((environment.processes, environment.spawned), (1, 2));
     assert_eq!(stats.workers, 2);
+    assert_eq!(stats.messages, 0);
+    send(&observer.process, 1, b"");
+    let Ok(Response::Stats(later)) = ask(&admin, Request::Stats) else {
+        panic!("stats were expected");
+    };
+    assert_eq!(later.messages, 1);
+    if cfg!(target_os = "linux") {
+        // Those of other runtimes of this program have the same names.
+        assert!(later.worker_cpu_us.len() >= 2, "{later:?}");
+    }
     let mut account = stats.account.iter();
     let processes = account.find(|usage| usage.what == "processes").unwrap();
     assert_eq!((processes.used, processes.limit), (Some(1), None));

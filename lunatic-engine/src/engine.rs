@@ -27,6 +27,8 @@ pub struct EngineConfig {
     /// Maps every stack and memory by itself, and guards it, as on systems that have
     /// no arena: some 16 000 processes.
     pub without_arena: bool,
+    /// The error of a trap contains a [`WasmCoreDump`](wasmtime::WasmCoreDump).
+    pub core_dumps: bool,
 }
 
 /// Why an engine could not be set up.
@@ -60,6 +62,7 @@ struct Inner {
     cache: Option<Cache>,
     arena: Option<&'static Arena>,
     module_limits: ModuleLimits,
+    core_dumps: bool,
     ticker: Ticker,
 }
 
@@ -78,7 +81,8 @@ impl Engine {
             false => Arena::get(config.geometry),
         };
         let module_limits = config.module_limits;
-        let mut config = base_config(cache.clone(), arena);
+        let core_dumps = config.core_dumps;
+        let mut config = base_config(cache.clone(), arena, core_dumps);
         config.epoch_interruption(true);
         let epoch = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let ticker = Ticker::start(epoch.clone()).map_err(|error| EngineError(error.into()))?;
@@ -89,6 +93,7 @@ impl Engine {
                 cache,
                 arena,
                 module_limits,
+                core_dumps,
                 ticker,
             }),
         })
@@ -123,7 +128,11 @@ impl Engine {
         if let Some(engine) = self.inner.fuel.get() {
             return Ok(engine);
         }
-        let mut config = base_config(self.inner.cache.clone(), self.inner.arena);
+        let mut config = base_config(
+            self.inner.cache.clone(),
+            self.inner.arena,
+            self.inner.core_dumps,
+        );
         config.consume_fuel(true);
         let engine = wasmtime::Engine::new(&config)?;
         Ok(self.inner.fuel.get_or_init(|| engine))
@@ -144,10 +153,11 @@ fn open_cache(directory: &Path) -> Option<Cache> {
 }
 
 /// What both compilers have in common.
-fn base_config(cache: Option<Cache>, arena: Option<&Arena>) -> Config {
+fn base_config(cache: Option<Cache>, arena: Option<&Arena>, core_dumps: bool) -> Config {
     let mut config = Config::new();
     config
         .cache(cache)
+        .coredump_on_trap(core_dumps)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(STACK_BYTES)
         .wasm_multi_memory(true)

@@ -114,6 +114,11 @@ impl<T: InstanceState> Module<T> {
         }
     }
 
+    /// The module as wasmtime has it, for profilers: what instances without a budget run.
+    pub fn compiled(&self) -> &wasmtime::Module {
+        self.inner.code.linked().module()
+    }
+
     /// The name that it gives itself in its name section; `None` if it gives none.
     pub fn name(&self) -> Option<&str> {
         self.inner.code.linked().module().name()

@@ -270,6 +270,18 @@ impl Sender {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Returns the number of messages that have arrived until now; 0 once it is closed.
+    pub fn arrived(&self) -> u64 {
+        self.shared.state.lock().queued.queue.arrived()
+    }
+
+    /// Returns tag and size of those queued messages that arrived last, the last one behind.
+    ///
+    /// - `max`: no more than so many.
+    pub fn last(&self, max: usize) -> Vec<(Option<Tag>, usize)> {
+        self.shared.state.lock().queued.queue.last(max)
+    }
 }
 
 impl State {

@@ -17,7 +17,7 @@ mod tag_index;
 use std::collections::VecDeque;
 use std::mem;
 
-use crate::message::Message;
+use crate::message::{Message, Tag};
 pub(crate) use crate::queue::block::Taken;
 use crate::queue::block::{Block, SLOTS, SPARSE};
 pub(crate) use crate::queue::payer::Payer;
@@ -117,6 +117,26 @@ impl Queue {
     #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Returns how many messages were appended until now.
+    pub fn arrived(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Returns tag and size of the data, in bytes, of the messages that were appended last, the last one behind.
+    ///
+    /// - `max`: no more than so many.
+    pub fn last(&self, max: usize) -> Vec<(Option<Tag>, usize)> {
+        let blocks = std::iter::once(&self.last).chain(self.full.iter().rev());
+        let newest = blocks.flat_map(Block::newest_first).take(max);
+        let data = |message: &Message| match message {
+            Message::Data(data) => data.bytes().len(),
+            Message::LinkDied { .. } | Message::ProcessDied { .. } => 0,
+        };
+        let mut last: Vec<_> = newest.map(|it| (it.tag(), data(it))).collect();
+        last.reverse();
+        last
     }
 
     /// Returns for how many messages the queue has memory.

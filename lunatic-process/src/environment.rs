@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use event_listener::Event;
 use lunatic_account::{Account, BranchError, Exceeded, Kind};
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
+use parking_lot::Mutex;
 
 use crate::death_log::{DeathLog, Line};
 use crate::exit::ExitReason;
@@ -22,6 +23,7 @@ use crate::peers::{NoConnection, NoPeers, Peers};
 use crate::process::Process;
 use crate::signal::Signal;
 use crate::table::ProcessTable;
+use crate::trace::{TraceEvent, Tracers};
 
 /// The processes that can see each other, and their ids; clone it freely.
 ///
@@ -61,9 +63,23 @@ struct Inner {
     scheduler: Scheduler,
     processes: ProcessTable,
     counters: Counters,
-    closing: AtomicBool,
+    /// A set of [`mode`] bits, at which each spawn looks.
+    mode: AtomicU8,
+    tracers: Tracers,
+    /// How many ask for the CPU time of all processes.
+    measuring: Mutex<usize>,
     emptied: Event,
     log: DeathLog,
+}
+
+/// The bits of [`Inner::mode`].
+mod mode {
+    /// It is being shut down.
+    pub(super) const CLOSING: u8 = 1;
+    /// There are tracers.
+    pub(super) const TRACED: u8 = 2;
+    /// The CPU time of all processes is to be measured.
+    pub(super) const MEASURED: u8 = 4;
 }
 
 /// What every spawn changes; on a cache line of its own.
@@ -208,7 +224,9 @@ impl Environment {
                     next: AtomicU64::new(1),
                     count: AtomicUsize::new(0),
                 },
-                closing: AtomicBool::new(false),
+                mode: AtomicU8::new(0),
+                tracers: Tracers::default(),
+                measuring: Mutex::new(0),
                 emptied: Event::new(),
                 log: DeathLog::new(),
             }),
@@ -274,10 +292,13 @@ impl Environment {
     {
         let account = options.account.take();
         let account = account.unwrap_or_else(|| self.account().clone());
-        let id = self.reserve(&account)?;
+        let (id, mode) = self.reserve(&account)?;
         let (sender, mailbox) = Mailbox::new(options.mailbox);
         let process = Process::new(id, self.clone(), account, sender, &options);
         self.inner.processes.insert(process.clone());
+        if mode & (mode::TRACED | mode::MEASURED) != 0 {
+            self.watch_newborn(&process, mode);
+        }
         if let Some(link) = &options.link {
             link_at_birth(link, &process);
         }
@@ -293,10 +314,60 @@ impl Environment {
             let share = process.account().share().cloned();
             self.inner.scheduler.spawn_in(share, life);
         }
-        if self.inner.closing.load(Ordering::SeqCst) {
+        if self.mode() & mode::CLOSING != 0 {
             process.kill();
         }
         Ok(process)
+    }
+
+    fn mode(&self) -> u8 {
+        self.inner.mode.load(Ordering::SeqCst)
+    }
+
+    /// Sets what of a new process is traced and measured.
+    #[cold]
+    fn watch_newborn(&self, process: &Process, mode: u8) {
+        if mode & mode::MEASURED != 0 {
+            process.measure_cpu_time(true);
+        }
+        if mode & mode::TRACED != 0 {
+            let (parent, label) = (process.parent(), process.label());
+            let interest = self.tracers().born(parent, process.id(), label);
+            process.set_interest(interest);
+        }
+    }
+
+    pub(crate) fn tracers(&self) -> &Tracers {
+        &self.inner.tracers
+    }
+
+    pub(crate) fn set_traced(&self, is_traced: bool) {
+        self.set_mode(mode::TRACED, is_traced);
+    }
+
+    fn set_mode(&self, bit: u8, is_set: bool) {
+        match is_set {
+            true => self.inner.mode.fetch_or(bit, Ordering::SeqCst),
+            false => self.inner.mode.fetch_and(!bit, Ordering::SeqCst),
+        };
+    }
+
+    /// Has the CPU time of all processes measured, those to come among them, until the
+    /// result is dropped. See [`Process::measure_cpu_time`] for what that costs.
+    pub fn measure_cpu_time(&self) -> CpuTimeMeasured {
+        let mut measuring = self.inner.measuring.lock();
+        *measuring += 1;
+        if *measuring == 1 {
+            self.measure_all(true);
+        }
+        CpuTimeMeasured(self.downgrade())
+    }
+
+    fn measure_all(&self, measure: bool) {
+        self.set_mode(mode::MEASURED, measure);
+        for process in self.processes() {
+            process.measure_cpu_time(measure);
+        }
     }
 
     /// The process of this node with this id, while it lives.
@@ -335,6 +406,11 @@ impl Environment {
     /// Hands the message back if the mailbox of the process is full, the account has
     /// no memory left, or the message cannot leave this node and would have to.
     pub fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
+        if let Some(from) = from
+            && from.is_traced()
+        {
+            from.tell_tracers(&TraceEvent::sent(to, &message));
+        }
         if !self.is_local(to) {
             return match self.inner.config.peers.send(from, to, message) {
                 // A receiver that cannot be reached is like one that has ended.
@@ -345,9 +421,7 @@ impl Environment {
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
         let processes = &self.inner.processes;
-        match processes.with(to, |process| {
-            process.deliver(from.map(Process::account), message)
-        }) {
+        match processes.with(to, |process| process.deliver(from, message)) {
             None | Some(Ok(None) | Err(SendError::Closed(_))) => {}
             Some(Ok(Some(waker))) => waker.wake(),
             Some(Err(refused)) => return Err(refused),
@@ -376,7 +450,7 @@ impl Environment {
     /// Kills all processes and waits until the last is gone. From now on, no
     /// process is spawned.
     pub async fn shut_down(&self) {
-        self.inner.closing.store(true, Ordering::SeqCst);
+        self.set_mode(mode::CLOSING, true);
         // Who is not in the table yet will see `closing` and be killed then.
         for process in self.processes() {
             process.kill();
@@ -426,9 +500,16 @@ impl Environment {
         }
     }
 
-    /// Counts a process that is to be, and draws its id.
-    fn reserve(&self, account: &Account) -> Result<Pid, SpawnError> {
-        if self.inner.closing.load(Ordering::SeqCst) {
+    /// How many messages have arrived in the mailboxes of its processes, those that have
+    /// ended among them. It looks at each process.
+    pub fn message_count(&self) -> u64 {
+        self.inner.processes.message_count()
+    }
+
+    /// Counts a process that is to be, and draws its id. Returns the mode too.
+    fn reserve(&self, account: &Account) -> Result<(Pid, u8), SpawnError> {
+        let mode = self.mode();
+        if mode & mode::CLOSING != 0 {
             return Err(SpawnError::ShuttingDown);
         }
         let limit = self.inner.config.max_processes;
@@ -442,10 +523,28 @@ impl Environment {
             return Err(SpawnError::Exceeded(exceeded));
         }
         let counter = self.inner.counters.next.fetch_add(1, Ordering::Relaxed);
-        Pid::new(self.node().number(), counter).ok_or_else(|| {
+        let id = Pid::new(self.node().number(), counter).ok_or_else(|| {
             self.release(account);
             SpawnError::OutOfIds
-        })
+        })?;
+        Ok((id, mode))
+    }
+}
+
+/// The CPU time of all processes of an environment is measured as long as this is there.
+#[derive(Debug)]
+pub struct CpuTimeMeasured(WeakEnvironment);
+
+impl Drop for CpuTimeMeasured {
+    fn drop(&mut self) {
+        let Some(environment) = self.0.upgrade() else {
+            return;
+        };
+        let mut measuring = environment.inner.measuring.lock();
+        *measuring -= 1;
+        if *measuring == 0 {
+            environment.measure_all(false);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use lunatic_account::Account;
 use lunatic_engine::{InstanceState, Loader, Module};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid, SendError};
+use wasmtime::StoreContextMut;
 
 pub use crate::guest::identity::check_right_to_signal;
 pub use crate::guest::modules::{DecodeModuleError, GuestModule};
@@ -107,6 +108,12 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
     /// what there may be many, it tells some.
     fn details(&self) -> Vec<Detail> {
         Vec::new()
+    }
+
+    /// Called when the guest has trapped, or a host function has ended it, before its
+    /// instance is dropped. It is called on a worker, so it must not take long.
+    fn trapped(store: StoreContextMut<'_, Self>, error: &wasmtime::Error) {
+        let _ = (store, error);
     }
 
     /// Returns the status with which the guest has exited, if the error is an exit; 0 is

@@ -18,6 +18,7 @@
 //! - `life`: the task that runs a body and, in one place, its death; `death_notices`: who
 //!   is told of it; `death_log`, `rate_limit`: what is logged of it.
 //! - `table`: the processes of an environment by id.
+//! - `trace`: tells those who ask what processes do.
 //! - `guest`: processes that are wasm instances, `lunatic::process`,
 //!   `lunatic::trap` (feature `guest`, on by default).
 //!
@@ -50,6 +51,7 @@ mod relations;
 mod request;
 mod signal;
 mod table;
+mod trace;
 
 pub use config::{FUEL_UNIT, ProcessConfig};
 pub use environment::{
@@ -65,6 +67,7 @@ pub use rate_limit::RateLimit;
 pub use relations::{Reaction, Relations};
 pub use request::Request;
 pub use signal::{LinkNotice, Signal};
+pub use trace::{MAX_PRINTED_BYTES, TooManyTraces, Trace, TraceEvent, TraceOptions, Traced};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -17,6 +17,7 @@ use crate::info::{Inspection, ProcessInfo, Role};
 use crate::relations::{Reaction, Relations};
 use crate::request::{Request, RequestQueue};
 use crate::signal::Signal;
+use crate::trace::{Interest, TraceEvent, Tracers};
 
 /// A process, alive or dead; clone it freely.
 ///
@@ -76,6 +77,10 @@ mod attention {
     pub(super) const MEASURE: u8 = 4;
     /// There is a [`Control::hold`](super::Control::hold).
     pub(super) const HOLD: u8 = 8;
+    /// Somebody is told what the process does.
+    pub(super) const TRACE: u8 = 16;
+    /// Somebody is told what the process prints.
+    pub(super) const OUTPUT: u8 = 32;
 }
 
 /// What signals change. No value of foreign code is dropped, and no foreign code
@@ -202,13 +207,79 @@ impl Process {
     /// Queues a message, and returns the waker that the caller has to wake
     /// outside of its locks.
     ///
-    /// - `from`: to whom the message is charged.
+    /// - `from`: to whose account the message is charged.
+    #[inline]
     pub(crate) fn deliver(
         &self,
-        from: Option<&Account>,
+        from: Option<&Process>,
         message: Message,
     ) -> Result<Option<Waker>, SendError> {
-        self.inner.mailbox.queue(from, message)
+        if self.is_traced() {
+            // Before the process can see the message; it may be refused yet.
+            self.tell_tracers(&TraceEvent::received(from.map(Process::id), &message));
+        }
+        self.inner
+            .mailbox
+            .queue(from.map(Process::account), message)
+    }
+
+    /// Whether somebody is told what it does.
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.inner.attention.load(Ordering::Relaxed) & attention::TRACE != 0
+    }
+
+    /// Whether somebody is told what it prints; see [`has_printed`](Process::has_printed).
+    #[inline]
+    pub fn is_output_traced(&self) -> bool {
+        self.inner.attention.load(Ordering::Relaxed) & attention::OUTPUT != 0
+    }
+
+    /// Tells those who [trace](crate::Environment::trace) its output what it prints.
+    ///
+    /// - `is_error`: to standard error.
+    pub fn has_printed(&self, is_error: bool, printed: &[u8]) {
+        let tracers = self.environment().tracers();
+        tracers.tell_printed(self.id(), is_error, printed);
+    }
+
+    #[cold]
+    pub(crate) fn tell_tracers(&self, event: &TraceEvent) {
+        self.environment().tracers().tell(self.id(), event);
+    }
+
+    /// Sets whether it is traced to what the tracers want.
+    pub(crate) fn set_traced(&self, tracers: &Tracers) {
+        self.set_interest(tracers.interest(self.id()));
+    }
+
+    pub(crate) fn set_interest(&self, interest: Interest) {
+        let bits = [
+            (attention::TRACE, interest.events),
+            (attention::OUTPUT, interest.output),
+        ];
+        for (bit, is_set) in bits {
+            match is_set {
+                true => self.inner.attention.fetch_or(bit, Ordering::Relaxed),
+                false => self.inner.attention.fetch_and(!bit, Ordering::Relaxed),
+            };
+        }
+    }
+
+    /// How many messages have arrived in its mailbox until now.
+    pub fn arrived_messages(&self) -> u64 {
+        self.inner.mailbox.arrived()
+    }
+
+    /// Tag and size of the messages in its mailbox that arrived last, the last one behind;
+    /// no more than so many.
+    pub fn last_messages(&self, max: usize) -> Vec<(Option<Tag>, usize)> {
+        self.inner.mailbox.last(max)
+    }
+
+    /// The process that spawned it, if one did.
+    pub fn parent(&self) -> Option<Pid> {
+        self.inner.parent
     }
 
     /// Queues a message about another process, for which there is always room.
@@ -411,8 +482,12 @@ impl Process {
         // Of these another process can send any number, of the others only as many as
         // this one has relations.
         let is_limited = matches!(signal, Signal::Exit { .. });
+        let traced = self.is_traced().then(|| signal.clone());
         let reaction = control.relations.apply(signal);
         drop(control);
+        if let Some(signal) = traced {
+            self.tell_tracers(&TraceEvent::Signal(signal));
+        }
         match reaction {
             Reaction::None => {}
             Reaction::Deliver(message) if !is_limited => self.tell(message),
@@ -602,6 +677,10 @@ impl Process {
             ),
         };
         drop(control);
+        let attention = self.inner.attention.load(Ordering::Relaxed);
+        if attention & (attention::TRACE | attention::OUTPUT) != 0 {
+            self.environment().tracers().ended(self.id(), reason);
+        }
         teardown
     }
 

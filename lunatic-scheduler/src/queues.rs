@@ -112,6 +112,12 @@ impl Queues {
         !self.common.is_empty() || stealers.any(|stealer| !stealer.is_empty())
     }
 
+    /// Returns how many tasks are queued, but for those in slots.
+    pub(crate) fn len(&self) -> usize {
+        let own = self.stealers.iter().chain(&self.aside);
+        self.common.len() + own.map(Stealer::len).sum::<usize>()
+    }
+
     /// Drops the tasks in the common queue.
     pub(crate) fn clear(&self) {
         while let Steal::Success(_) | Steal::Retry = self.common.steal() {}

@@ -170,6 +170,12 @@ impl Scheduler {
         self.shared.threads.get().map_or(0, |threads| threads.len())
     }
 
+    /// Returns how many tasks are ready to run and wait for a worker, about. A task that is
+    /// to be run next by the worker that has woken it is not counted.
+    pub fn queued(&self) -> usize {
+        self.shared.queues.len()
+    }
+
     /// Tells the workers to end. Each finishes polling the task that it polls now.
     /// Tasks that are ready, or are woken later, are dropped.
     pub fn stop(&self) {

@@ -103,6 +103,13 @@ pub trait WasiHost: AbiHost {
         let _ = config_id;
         Ok(())
     }
+
+    /// Called with what the process prints to a standard stream, before it is printed.
+    ///
+    /// - `is_error`: to standard error.
+    fn prints(&self, is_error: bool, bytes: &[u8]) {
+        let _ = (is_error, bytes);
+    }
 }
 
 host_functions! {

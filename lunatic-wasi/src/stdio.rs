@@ -126,6 +126,16 @@ impl Printer {
         }
     }
 
+    /// Returns whether it is standard error.
+    ///
+    /// - `fd`: the descriptor, which tells of what is captured.
+    pub(crate) fn is_error(&self, fd: u32) -> bool {
+        match self {
+            Printer::Console(console) => *console == Console::Stderr,
+            Printer::Capture(_) => fd == 2,
+        }
+    }
+
     pub(crate) fn is_terminal(&self) -> bool {
         match self {
             Printer::Console(console) => console.is_terminal(),

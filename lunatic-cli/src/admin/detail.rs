@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use lunatic_account::{Account, Kind};
 use lunatic_admin::{
-    ChildEntry, MAX_LISTED, ProcessDetail, ProcessId, Refusal, RefusalKind, Usage, cut,
+    ChildEntry, MAX_LISTED, ProcessDetail, ProcessId, QueuedMessage, Refusal, RefusalKind, Usage,
+    cut,
 };
-use lunatic_mailbox::Pid;
+use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::{Detail, Process};
 use lunatic_supervisor::{ChildProcess, ChildStatus, Supervisor};
 
@@ -47,6 +48,7 @@ pub(super) async fn of(process: &Process) -> Result<ProcessDetail, Refusal> {
         watchers: ids(process.watchers()),
         names: Vec::new(),
         groups: Vec::new(),
+        last_messages: last_messages(process),
         resources: Vec::new(),
         account: usage(process.account()),
         children: children.iter().take(MAX_LISTED).map(child).collect(),
@@ -60,6 +62,17 @@ pub(super) async fn of(process: &Process) -> Result<ProcessDetail, Refusal> {
             .for_each(|told| add(&mut detail, told));
     }
     Ok(detail)
+}
+
+/// The messages in its mailbox that arrived last.
+fn last_messages(process: &Process) -> Vec<QueuedMessage> {
+    const MAX: usize = 16;
+    let last = process.last_messages(MAX).into_iter();
+    let message = |(tag, bytes): (Option<Tag>, usize)| QueuedMessage {
+        tag: tag.map(Tag::get),
+        bytes: bytes as u64,
+    };
+    last.map(message).collect()
 }
 
 /// The name of a function as it is written in Rust, without its hash, if it is one of Rust.

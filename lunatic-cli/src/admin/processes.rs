@@ -34,18 +34,25 @@ pub(super) async fn list(environment: &Environment, query: &ProcessQuery) -> Pro
         Describe::IfFew => total <= MAX_DESCRIBED,
         Describe::Yes => true,
     };
+    if query.sort.has_to_be_asked() {
+        let asked = asked(environment, processes).await;
+        return page_of(sorted(asked, query), query, total);
+    }
     let rest = processes.len().saturating_sub(query.offset);
     let limit = query.limit.min(match describe {
         true => MAX_DESCRIBED,
         false => MAX_PAGE,
     });
     let end = query.offset.saturating_add(limit);
-    if query.sort == ProcessOrder::Pid && end < processes.len() {
+    if query.sort == ProcessOrder::Pid && !query.reverse && end < processes.len() {
         // Only this page is sorted.
         processes.select_nth_unstable_by_key(end, Process::id);
         processes.truncate(end);
     }
     sort(&mut processes, query.sort);
+    if query.reverse {
+        processes.reverse();
+    }
     let page = processes.into_iter().skip(query.offset).take(limit);
     let page: Vec<Process> = page.collect();
     let (descriptions, restarts) = match describe {
@@ -65,6 +72,55 @@ pub(super) async fn list(environment: &Environment, query: &ProcessQuery) -> Pro
         processes: entries.collect(),
         total,
         more: rest > limit,
+    }
+}
+
+/// Processes, and what they say of themselves.
+async fn asked(environment: &Environment, processes: Vec<Process>) -> Vec<ProcessEntry> {
+    let descriptions = asking::describe(&processes).await;
+    let restarts = asking::restarts(environment, &processes).await;
+    let described = processes.iter().zip(descriptions);
+    described
+        .map(|(process, described)| {
+            let restarts = restarts.get(&process.id()).copied();
+            entry(process, described.as_ref(), restarts)
+        })
+        .collect()
+}
+
+fn sorted(mut entries: Vec<ProcessEntry>, query: &ProcessQuery) -> Vec<ProcessEntry> {
+    entries.sort_unstable_by_key(|entry| entry.pid);
+    match query.sort {
+        ProcessOrder::Module => entries.sort_by_cached_key(|it| {
+            let name = |it: &Described| it.module_name.clone().unwrap_or(it.module.clone());
+            let name = it.described.as_ref().map(name);
+            // What there is comes before what there is not.
+            (name.is_none(), name)
+        }),
+        ProcessOrder::State => entries.sort_by_cached_key(|it| {
+            let described = it.described.as_ref();
+            let function = described.and_then(|it| it.waiting_in.clone());
+            (described.is_none(), function)
+        }),
+        ProcessOrder::Memory => {
+            entries.sort_by_key(|it| Reverse(it.described.as_ref().and_then(|it| it.memory)));
+        }
+        _ => entries.sort_by_key(|it| Reverse(it.restarts)),
+    }
+    if query.reverse {
+        entries.reverse();
+    }
+    entries
+}
+
+fn page_of(entries: Vec<ProcessEntry>, query: &ProcessQuery, total: usize) -> ProcessPage {
+    let limit = query.limit.min(MAX_PAGE);
+    let more = entries.len().saturating_sub(query.offset) > limit;
+    let page = entries.into_iter().skip(query.offset).take(limit);
+    ProcessPage {
+        processes: page.collect(),
+        total,
+        more,
     }
 }
 
@@ -105,6 +161,7 @@ fn sort(processes: &mut [Process], order: ProcessOrder) {
         ProcessOrder::Links => {
             processes.sort_by_cached_key(|process| Reverse(process.info().links));
         }
+        ProcessOrder::Parent => processes.sort_by_key(Process::parent),
         _ => {}
     }
 }

@@ -1,5 +1,7 @@
 //! Tells what there is of the runtime as a whole.
 
+use std::fs::{self, DirEntry};
+use std::io;
 use std::time::Duration;
 
 use lunatic_admin::{EnvironmentStats, RuntimeInfo, Stats};
@@ -21,6 +23,9 @@ pub(super) fn of(runtime: &Runtime, info: RuntimeInfo) -> Stats {
         environments: environments.iter().map(environment).collect(),
         account: detail::usage(runtime.environment().account()),
         timers: runtime.timers().len() as u64,
+        run_queue: runtime.environment().scheduler().queued() as u64,
+        worker_cpu_us: workers_cpu_us(),
+        messages: runtime.main_environment().message_count(),
     }
 }
 
@@ -30,6 +35,26 @@ fn environment(environment: &Environment) -> EnvironmentStats {
         processes: environment.process_count() as u64,
         spawned: environment.spawned_count(),
     }
+}
+
+/// The CPU time of each worker thread, in microseconds, as the system has it. The workers
+/// are not asked, and count nothing for it.
+fn workers_cpu_us() -> Vec<u64> {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    let of_worker = |thread: io::Result<DirEntry>| {
+        let path = thread.ok()?.path();
+        let name = fs::read_to_string(path.join("comm")).ok()?;
+        let number = name.trim_end().strip_prefix("lunatic-")?;
+        let number: usize = number.parse().ok()?;
+        let times = fs::read_to_string(path.join("schedstat")).ok()?;
+        let nanos: u64 = times.split(' ').next()?.parse().ok()?;
+        Some((number, nanos / 1000))
+    };
+    let mut workers: Vec<_> = threads.filter_map(of_worker).collect();
+    workers.sort_unstable();
+    workers.into_iter().map(|(_, time)| time).collect()
 }
 
 /// The CPU time that all threads of the program have used.

@@ -3,16 +3,22 @@
 mod ask;
 mod inspect;
 mod listen;
+mod logs;
 mod ps;
 mod reload;
 mod shown;
 mod signal;
 mod stats;
 mod table;
+mod top;
+mod trace;
 
 pub(crate) use inspect::{Inspect, inspect};
 pub(crate) use listen::{Naming, listen};
+pub(crate) use logs::{Logs, logs};
 pub(crate) use ps::{Ps, ps};
 pub(crate) use reload::{ReloadArguments, VersionsArguments, reload, versions};
-pub(crate) use signal::{Exit, Kill, exit, kill};
+pub(crate) use signal::{Exit, Kill, Restart, exit, kill, restart};
 pub(crate) use stats::{Stats, stats};
+pub(crate) use top::{TopArguments, top};
+pub(crate) use trace::{Trace, trace};

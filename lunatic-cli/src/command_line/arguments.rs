@@ -15,6 +15,7 @@ use crate::command_line::engine::Engine;
 use crate::command_line::grants::Grants;
 use crate::command_line::new::New;
 use crate::command_line::node::arguments::NodeArguments;
+use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
 
@@ -68,6 +69,14 @@ pub(crate) enum Command {
     Kill(admin::Kill),
     /// Ask a process to exit, as a linked process that ends does: it may trap that.
     Exit(admin::Exit),
+    /// Watch a runtime: its processes, and what it did in the last minutes.
+    Top(admin::TopArguments),
+    /// Stop a process and have its supervisor start it again.
+    Restart(admin::Restart),
+    /// Show what processes print from now on, and how they end.
+    Logs(admin::Logs),
+    /// Show what a process does for some time: spawns, messages, links, its end.
+    Trace(admin::Trace),
 }
 
 /// A module to describe.
@@ -100,7 +109,7 @@ pub(crate) enum CacheAction {
 }
 
 /// A whole number and a unit.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
     let millis = match &text[digits.len()..] {
         "ms" => 1,
@@ -130,6 +139,17 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     pub(crate) naming: Naming,
+
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+
+    /// Write which functions run to this file, for the Firefox Profiler
+    /// (profiler.firefox.com).
+    ///
+    /// Of each process of this module that runs, the active functions are noted each
+    /// millisecond. Processes that count fuel are not in it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["watch", "max_fuel"])]
+    pub(crate) profile: Option<PathBuf>,
 
     /// Look whether the file changes, and let the new version take the place of the old one.
     ///
@@ -189,6 +209,9 @@ pub(crate) struct Run {
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) naming: Naming,
+
+    #[command(flatten)]
+    pub(crate) recording: Recording,
 
     /// Look whether the files of modules change, and reload them.
     ///

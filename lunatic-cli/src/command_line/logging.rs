@@ -4,12 +4,16 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use anstream::{AutoStream, ColorChoice};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::reload::Handle;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::command_line::log_format::LimitedFields;
 use crate::command_line::log_writer::LogWriter;
 use crate::command_line::problem::Problem;
+use crate::command_line::timeline::Timeline;
+use crate::timeline::TARGET;
 
 const VARIABLE: &str = "RUST_LOG";
 
@@ -24,6 +28,11 @@ const MAX_ELSEWHERE: usize = lunatic_error::MAX_LOGGED_BYTES;
 ///
 /// - `default`: the filter if `RUST_LOG` is not set.
 pub(crate) fn start(default: &str) -> Result<(), Problem> {
+    start_with(default, None)
+}
+
+/// Like [`start`], and writes down what took how long.
+pub(crate) fn start_with(default: &str, timeline: Option<Timeline>) -> Result<(), Problem> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) => EnvFilter::try_new(&filter).map_err(|error| {
             Problem::new(format!("{VARIABLE} is not a log filter: {error}"))
@@ -39,26 +48,26 @@ pub(crate) fn start(default: &str) -> Result<(), Problem> {
         true => MAX_ON_TERMINAL,
         false => MAX_ELSEWHERE,
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, handle) = reload::Layer::new(filter);
+    set_later(handle);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| LogWriter)
         .fmt_fields(LimitedFields { max })
         .with_target(false)
         .with_ansi(is_coloured)
         // It would be printed to standard error at once, which may block or fail.
         .log_internal_errors(false);
-    match is_terminal {
-        true => {
-            let lines = lines.without_time().with_filter_reloading();
-            set_later(lines.reload_handle());
-            lines.init();
-        }
-        false => {
-            let lines = lines.with_filter_reloading();
-            set_later(lines.reload_handle());
-            lines.init();
-        }
-    }
+    let lines = match is_terminal {
+        true => lines.without_time().boxed(),
+        false => lines.boxed(),
+    };
+    let timeline = timeline.map(|timeline| {
+        timeline.with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE))
+    });
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(timeline)
+        .init();
     Ok(())
 }
 

@@ -9,9 +9,26 @@ use crate::command_line::problem::Problem;
 /// Prints a line to standard output. If nobody reads it any more, the exit code says so
 /// and nothing else does.
 pub(crate) fn print_line(line: impl fmt::Display) -> Result<ExitCode, Problem> {
+    match write_line(line)? {
+        Written::Yes => Ok(ExitCode::SUCCESS),
+        Written::NobodyReads => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Whether a line has reached somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It has.
+    Yes,
+    /// Nobody reads standard output any more.
+    NobodyReads,
+}
+
+/// Prints one of several lines to standard output.
+pub(crate) fn write_line(line: impl fmt::Display) -> Result<Written, Problem> {
     match try_print(&line) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
+        Ok(()) => Ok(Written::Yes),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Written::NobodyReads),
         Err(error) => Err(Problem::new(format!(
             "cannot print to standard output: {error}"
         ))),

@@ -18,7 +18,7 @@ use crate::command_line::engine::Engine;
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
-use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, logging, test, testing};
+use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, test, testing};
 use crate::{Builder, Config, Root, Runtime, State};
 
 /// The entry of a program (ABI §16.1).
@@ -34,23 +34,47 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
         true => PathBuf::from("stdin"),
         false => run.path(),
     };
-    logging::start("warn")?;
+    run.recording.start("warn")?;
     let bytes = match is_stdin {
         true => diagnosis::read_stdin()?,
         false => diagnosis::read(&path)?,
     };
     // What is wrong with the flags is told before a module is compiled, which may take long.
     let config = config(&path, &run)?;
-    let runtime = start_runtime(&run.engine)?;
-    future::block_on(async {
+    let runtime = run.recording.of(runtime(&run.engine));
+    let runtime = runtime.start().map_err(Problem::new)?;
+    let code = future::block_on(async {
         check_dirs(&config).await?;
         let name = run.module_name(&path);
         let module = diagnosis::load_as(&runtime, &name, &path, bytes).await?;
         if is_test_run(&run, &module) {
             return test::run_by_cargo(&runtime, &module, &run).await;
         }
+        if run.profile.is_some() {
+            let name = path.display().to_string();
+            let begun = runtime.recording.begin_profile(&name, module.compiled());
+            begun.map_err(|error| Problem::new(format!("cannot make a profile: {error}")))?;
+        }
         run_program(&runtime, module, &path, &run, config).await
-    })
+    });
+    runtime.recording.finish();
+    if let Some(profile) = &run.profile {
+        end_profile(&runtime, profile)?;
+    }
+    code
+}
+
+/// Writes which functions have run.
+fn end_profile(runtime: &Runtime, path: &Path) -> Result<(), Problem> {
+    let written = runtime.recording.end_profile(path).map_err(|error| {
+        let path = path.display();
+        Problem::new(format!("cannot write the profile `{path}`: {error}"))
+    })?;
+    if written == Some(0) {
+        let nothing = "the program never ran for a millisecond, so the profile is empty";
+        tracing::warn!("{nothing}");
+    }
+    Ok(())
 }
 
 impl Run {

@@ -14,7 +14,7 @@ use crate::command_line::manifest::{self, Application, Manifest, TreeBuilder};
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::watch::{self, Build, Changed, Files};
-use crate::command_line::{admin, log_writer, logging, run};
+use crate::command_line::{admin, log_writer, run};
 use crate::{Others, Runtime};
 
 /// Runs an application until it ends or is told to.
@@ -22,8 +22,9 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
     let arguments = &start.application;
     // What it says is looked at before anything is started.
     Manifest::read(&arguments.manifest)?.parse()?;
-    logging::start("warn")?;
-    let runtime = run::start_runtime(&arguments.engine)?;
+    start.recording.start("warn")?;
+    let runtime = start.recording.of(run::runtime(&arguments.engine));
+    let runtime = runtime.start().map_err(Problem::new)?;
     let watched = start.watch.then_some(start.build.as_deref());
     let started = start_on(&runtime, &arguments.manifest, &start.naming, watched);
     future::block_on(started)

@@ -17,7 +17,7 @@ use lunatic_reload::{Outcome, ReloadResult, Report};
 use crate::command_line::arguments::Run;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
-use crate::command_line::{admin, diagnosis, log_writer, logging, run};
+use crate::command_line::{admin, diagnosis, log_writer, run};
 use crate::{Others, Program, ReloadFailure, Reloading, ReplaceLimits, Root, Runtime};
 
 pub(crate) use build::Build;
@@ -30,8 +30,9 @@ pub(crate) fn watch(run: &Run) -> Result<ExitCode, Problem> {
         return Err(Problem::new("standard input cannot be watched").help("name a file"));
     }
     let path = run.path();
-    logging::start("warn")?;
-    let runtime = run::start_runtime(&run.engine)?;
+    run.recording.start("warn")?;
+    let runtime = run.recording.of(run::runtime(&run.engine));
+    let runtime = runtime.start().map_err(Problem::new)?;
     block_on(async {
         let mut signals = Signals::listen()?;
         let _admin = admin::listen(&runtime, &run.naming)?;

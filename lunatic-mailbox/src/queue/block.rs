@@ -85,6 +85,14 @@ impl Block {
         self.slots.front()?.message.as_ref()
     }
 
+    /// Returns the messages, the last one first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Message> {
+        self.slots
+            .iter()
+            .rev()
+            .filter_map(|slot| slot.message.as_ref())
+    }
+
     #[inline]
     pub(super) fn push(&mut self, sequence: u64, payer: Payer, message: Message) {
         if self.slots.len() == self.slots.capacity() {

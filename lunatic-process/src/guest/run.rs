@@ -10,7 +10,7 @@ use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Mo
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
-use wasmtime::{Val, WasmBacktrace};
+use wasmtime::{AsContextMut, Val, WasmBacktrace, WasmCoreDump};
 
 use crate::config::FUEL_UNIT;
 use crate::environment::{Context, SpawnError, SpawnOptions};
@@ -73,7 +73,10 @@ pub(super) fn run<T: ProcessHost>(
                         drop(module);
                         Box::pin(exchange::go_on(process, instance, next)).await
                     }
-                    Err(error) => Err(error),
+                    Err(error) => {
+                        T::trapped(instance.store().as_context_mut(), &error);
+                        Err(error)
+                    }
                 },
             },
             Err(error) => Err(error),
@@ -197,7 +200,8 @@ fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
 
 /// What went wrong, without the backtrace that the engine puts before it.
 pub(super) fn cause_of(error: &wasmtime::Error) -> String {
-    let backtraces = usize::from(error.is::<WasmBacktrace>());
+    let backtraces =
+        usize::from(error.is::<WasmBacktrace>()) + usize::from(error.is::<WasmCoreDump>());
     let cause = error.chain().nth(backtraces);
     cause.map_or_else(String::new, |cause| with_causes(cause).to_string())
 }

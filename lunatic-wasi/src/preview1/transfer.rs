@@ -61,6 +61,9 @@ async fn fd_write<T: WasiHost>(
     let sink = Sink::of(caller.data_mut().wasi().descriptors(), fd)?;
     let bytes = iovec::gather(&mut caller, iovs, iovs_len)?;
     caller.bytes(nwritten_ptr, 4)?;
+    if let Sink::Printer(printer) = &sink {
+        caller.data().prints(printer.is_error(fd), &bytes);
+    }
     let written = caller.wait(sink.write(bytes)).await?;
     Ok(caller.write_u32(nwritten_ptr, written as u32)?)
 }

@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str], &str); 15] = [
             "peers",
             "process",
             "table",
+            "trace",
         ],
         "an environment makes and finds processes, and a process knows where it lives",
     ),

@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_io::Timer;
 use clap::Args;
 use futures_lite::future;
-use lunatic_admin::{Client, ClientError, Directory, RefusalKind, Request, Response, RuntimeName};
+use lunatic_admin::{
+    Client, ClientError, Directory, Refusal, RefusalKind, Request, Response, RuntimeName,
+    Subscription,
+};
 
 use crate::command_line::problem::Problem;
 
@@ -49,6 +52,33 @@ impl Asked {
         client.map(Asked).map_err(|error| problem(&error))
     }
 
+    /// The name of the runtime.
+    pub(super) fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Asks for something that the runtime may refuse.
+    pub(super) async fn try_request(
+        &mut self,
+        request: &Request,
+    ) -> Result<Result<Response, Refusal>, Problem> {
+        let late = async {
+            Timer::after(PATIENCE).await;
+            Err(ClientError::NoAnswer)
+        };
+        match future::or(self.0.request(request), late).await {
+            Ok(response) => Ok(Ok(response)),
+            Err(ClientError::Refused(refusal)) => Ok(Err(refusal)),
+            Err(error) => Err(problem(&error)),
+        }
+    }
+
+    /// Asks for a stream of answers.
+    pub(super) async fn subscribe(self, request: &Request) -> Result<Stream, Problem> {
+        let subscribed = self.0.subscribe(request).await;
+        subscribed.map(Stream).map_err(|error| problem(&error))
+    }
+
     pub(super) async fn request(&mut self, request: &Request) -> Result<Response, Problem> {
         self.request_with(request, &[], Duration::ZERO).await
     }
@@ -67,6 +97,16 @@ impl Asked {
         };
         let answer = future::or(self.0.request_with(request, bytes), late).await;
         answer.map_err(|error| problem(&error))
+    }
+}
+
+/// Answers as they come.
+pub(super) struct Stream(Subscription);
+
+impl Stream {
+    /// The next answer; `None` if there are no more.
+    pub(super) async fn next(&mut self) -> Result<Option<Response>, Problem> {
+        self.0.next().await.map_err(|error| problem(&error))
     }
 }
 

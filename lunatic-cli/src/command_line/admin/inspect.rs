@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use lunatic_admin::{ProcessDetail, ProcessId, Request, Response, Target};
+use lunatic_admin::{ProcessDetail, ProcessId, QueuedMessage, Request, Response, Target};
 
 use crate::command_line::admin::ask::{Which, ask, unexpected};
 use crate::command_line::admin::shown::{self, NOTHING, or_nothing};
@@ -44,7 +44,7 @@ pub(crate) fn inspect(options: &Inspect) -> Result<ExitCode, Problem> {
     }
 }
 
-fn text(detail: &ProcessDetail) -> String {
+pub(super) fn text(detail: &ProcessDetail) -> String {
     let mut lines = vec![headline(detail)];
     let mut field = |name: &str, value: String| lines.push(format!("  {name:<13} {value}"));
     let entry = &detail.entry;
@@ -62,6 +62,9 @@ fn text(detail: &ProcessDetail) -> String {
         field("memory", or_nothing(described.memory.map(shown::bytes)));
     }
     field("mailbox", format!("{} messages", entry.mailbox));
+    if !detail.last_messages.is_empty() {
+        field("last messages", messages(detail));
+    }
     let cpu_time = entry.cpu_us.map(Duration::from_micros).map(shown::time);
     field(
         "CPU time",
@@ -93,6 +96,16 @@ fn text(detail: &ProcessDetail) -> String {
         lines.extend(children.lines().map(|line| format!("  {line}")));
     }
     lines.join("\n")
+}
+
+/// Those that arrived last, the last one behind.
+fn messages(detail: &ProcessDetail) -> String {
+    let message = |it: &QueuedMessage| match it.tag {
+        Some(tag) => format!("{} B (tag {tag})", it.bytes),
+        None => format!("{} B", it.bytes),
+    };
+    let last: Vec<_> = detail.last_messages.iter().map(message).collect();
+    last.join(", ")
 }
 
 fn headline(detail: &ProcessDetail) -> String {

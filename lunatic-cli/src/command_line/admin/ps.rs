@@ -134,7 +134,7 @@ impl Field {
 }
 
 /// Each process behind its parent, if that is listed, and how many are above it.
-fn tree(processes: Vec<ProcessEntry>) -> Vec<(usize, ProcessEntry)> {
+pub(super) fn tree(processes: Vec<ProcessEntry>) -> Vec<(usize, ProcessEntry)> {
     let places: HashMap<ProcessId, usize> =
         (0..).zip(&processes).map(|(at, it)| (it.pid, at)).collect();
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); processes.len()];

@@ -1,4 +1,4 @@
-//! `lunatic kill` and `lunatic exit`.
+//! `lunatic kill`, `lunatic exit` and `lunatic restart`.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,8 @@ use clap::Args;
 use lunatic_admin::{ProcessId, Request, Response, Target};
 
 use crate::command_line::admin::ask::{Which, ask, unexpected};
+use crate::command_line::admin::shown;
+use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 
 /// Which process is killed.
@@ -13,6 +15,10 @@ use crate::command_line::problem::Problem;
 pub(crate) struct Kill {
     #[command(flatten)]
     which: Which,
+
+    /// Print an object in JSON when it is done.
+    #[arg(long)]
+    json: bool,
 
     /// The id of the process, as `lunatic ps` lists it.
     pid: ProcessId,
@@ -24,6 +30,10 @@ pub(crate) struct Exit {
     #[command(flatten)]
     which: Which,
 
+    /// Print an object in JSON when it is done.
+    #[arg(long)]
+    json: bool,
+
     /// The id of the process, as `lunatic ps` lists it.
     pid: ProcessId,
 
@@ -32,9 +42,30 @@ pub(crate) struct Exit {
     reason: String,
 }
 
+/// Which process is started again.
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    which: Which,
+
+    /// Print an object in JSON when it is done.
+    #[arg(long)]
+    json: bool,
+
+    /// The id of the process, as `lunatic ps` lists it.
+    pid: ProcessId,
+}
+
 /// Kills a process.
 pub(crate) fn kill(options: &Kill) -> Result<ExitCode, Problem> {
-    signal(&options.which, &Request::Kill(Target::new(options.pid)))
+    let request = Request::Kill(Target::new(options.pid));
+    signal(&options.which, &request, options.json)
+}
+
+/// Has the supervisor of a process start it again.
+pub(crate) fn restart(options: &Restart) -> Result<ExitCode, Problem> {
+    let request = Request::Restart(Target::new(options.pid));
+    signal(&options.which, &request, options.json)
 }
 
 /// Asks a process to exit.
@@ -43,14 +74,18 @@ pub(crate) fn exit(options: &Exit) -> Result<ExitCode, Problem> {
         process: Target::new(options.pid),
         reason: Some(options.reason.clone()),
     };
-    signal(&options.which, &Request::Exit(exit))
+    signal(&options.which, &Request::Exit(exit), options.json)
 }
 
-fn signal(which: &Which, request: &Request) -> Result<ExitCode, Problem> {
-    ask(which, async |runtime| {
+fn signal(which: &Which, request: &Request, json: bool) -> Result<ExitCode, Problem> {
+    let done = ask(which, async |runtime| {
         match runtime.request(request).await? {
-            Response::Done => Ok(ExitCode::SUCCESS),
+            Response::Done => Ok(Response::Done),
             other => Err(unexpected(&other)),
         }
-    })
+    })?;
+    match json {
+        true => print_line(shown::json(&done)?),
+        false => Ok(ExitCode::SUCCESS),
+    }
 }

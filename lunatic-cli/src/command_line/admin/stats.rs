@@ -48,6 +48,7 @@ fn text(stats: &lunatic_admin::Stats) -> String {
     field("running for", time(runtime.uptime_ms));
     field("CPU time", time(stats.cpu_ms));
     field("workers", stats.workers.to_string());
+    field("run queue", stats.run_queue.to_string());
     field(
         "memory",
         or_nothing(stats.resident_memory.map(shown::bytes)),
@@ -60,6 +61,7 @@ fn text(stats: &lunatic_admin::Stats) -> String {
         };
         field(&name, format!("{living} alive, {spawned} spawned"));
     }
+    field("messages", stats.messages.to_string());
     field("timers", stats.timers.to_string());
     let mut name = "charged";
     for usage in &stats.account {
