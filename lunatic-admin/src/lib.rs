@@ -36,6 +36,7 @@
 //!
 //! - `hello`, `request`, `response`, `process_id`: what is sent.
 //! - `reload`: what is sent about versions of modules.
+//! - `measurements`: what is sent about what is counted, and about supervisors.
 //! - `name`, `directory`, `socket`: how runtimes are found and told apart.
 //! - `peer`: who is at the other end.
 //! - `lines`: reads and writes with limits of length and time.
@@ -57,6 +58,7 @@ mod directory;
 mod hello;
 mod limits;
 mod lines;
+mod measurements;
 mod name;
 mod peer;
 mod place;
@@ -72,6 +74,9 @@ pub use client::{Client, ClientError, Subscription, runtimes};
 pub use directory::{Directory, DirectoryError};
 pub use hello::{Hello, PROTOCOL};
 pub use limits::Limits;
+pub use measurements::{
+    Count, Measurements, PeerUse, SlotUse, SupervisorEntry, Supervisors, WorkerUse,
+};
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
 pub use process_id::{InvalidProcessId, ProcessId};
 pub use reload::{

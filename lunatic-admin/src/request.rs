@@ -41,6 +41,12 @@ pub enum Request {
     /// How far the reloads have come that go on. No process is asked for it. Answered by
     /// [`Response::Progress`](crate::Response::Progress).
     Progress,
+    /// What the runtime has counted. Answered by
+    /// [`Response::Measurements`](crate::Response::Measurements).
+    Measurements,
+    /// The supervisors and their children. Answered by
+    /// [`Response::Supervisors`](crate::Response::Supervisors).
+    Supervisors,
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -163,6 +169,8 @@ impl Request {
             | Request::Exit(_)
             | Request::Versions
             | Request::Progress
+            | Request::Measurements
+            | Request::Supervisors
             | Request::Unknown => false,
             Request::Reload(_) => true,
         }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measurements::{Measurements, Supervisors};
 use crate::process_id::ProcessId;
 use crate::reload::{ModuleVersions, ReloadProgress, Reloaded};
 
@@ -27,6 +28,10 @@ pub enum Response {
     Process(Box<ProcessDetail>),
     /// To [`Request::Stats`](crate::Request::Stats).
     Stats(Stats),
+    /// To [`Request::Measurements`](crate::Request::Measurements).
+    Measurements(Box<Measurements>),
+    /// To [`Request::Supervisors`](crate::Request::Supervisors).
+    Supervisors(Supervisors),
     /// It is done, and there is nothing to say.
     Done,
     /// It cannot be done.

@@ -29,6 +29,7 @@ mod similar;
 mod start;
 mod test;
 mod testing;
+mod views;
 mod watch;
 
 use std::process::ExitCode;

@@ -16,6 +16,7 @@
 //! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `command_line`: [`main`], what the program `lunatic` does.
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
+//! - `metrics`: [`MetricsServer`], what it has counted, over HTTP.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
@@ -28,6 +29,7 @@ mod child_environment;
 mod command_line;
 mod config;
 mod memory_watch;
+mod metrics;
 mod name_scope;
 mod node;
 mod program;
@@ -39,6 +41,7 @@ pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use command_line::main;
 pub use config::{Config, WireConfig};
+pub use metrics::MetricsServer;
 pub use name_scope::NameScope;
 pub use node::{RemoteDir, RemoteRights, RemoteRule};
 pub use program::{Program, ReplaceError, ReplaceLimits};

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -62,6 +63,32 @@ pub enum ReloadFailure {
     ShutDown,
 }
 
+/// How many reloads there were, by what came of them.
+#[derive(Debug, Default)]
+pub(crate) struct ReloadCounts([AtomicU64; 4]);
+
+impl ReloadCounts {
+    fn count(&self, result: &Result<Report, ReloadFailure>) {
+        let index = match result.as_ref().map(|report| report.result) {
+            Ok(ReloadResult::Moved) => 0,
+            Ok(ReloadResult::Partly) => 1,
+            Ok(ReloadResult::Unchanged) => 2,
+            Err(_) => 3,
+        };
+        self.0[index].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> [(&'static str, u64); 4] {
+        let count = |index: usize| self.0[index].load(Ordering::Relaxed);
+        [
+            ("moved", count(0)),
+            ("partly", count(1)),
+            ("unchanged", count(2)),
+            ("refused", count(3)),
+        ]
+    }
+}
+
 impl Runtime {
     /// Loads a module as the first version of a named one, so that
     /// [`reload`](Runtime::reload) can exchange it. If there is another module of this name
@@ -117,6 +144,25 @@ impl Runtime {
     ///
     /// [`ReloadFailure`]; all is as it was then.
     pub async fn reload(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        how: Reloading,
+    ) -> Result<Report, ReloadFailure> {
+        let is_done = !how.options.dry_run;
+        let result = self.reload_uncounted(name, bytes, how).await;
+        if is_done {
+            self.reloads.count(&result);
+        }
+        result
+    }
+
+    /// How many reloads there were, by what came of them.
+    pub(crate) fn reload_counts(&self) -> [(&'static str, u64); 4] {
+        self.reloads.get()
+    }
+
+    async fn reload_uncounted(
         &self,
         name: &str,
         bytes: Vec<u8>,

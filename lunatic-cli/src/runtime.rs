@@ -16,6 +16,7 @@ use lunatic_engine::{
     Results,
 };
 use lunatic_error::with_causes;
+use lunatic_metrics::Metrics;
 use lunatic_net::Listeners;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
 use lunatic_process::{
@@ -36,6 +37,7 @@ use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
+use crate::reloading::ReloadCounts;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.
@@ -65,6 +67,9 @@ pub struct Runtime {
     _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
     pub(crate) versions: Versions<Module<State>>,
+    /// What guests record.
+    metrics: Metrics,
+    pub(crate) reloads: Arc<ReloadCounts>,
     /// The root processes that can be replaced.
     pub(crate) programs: Programs,
     /// The node that it is, if it belongs to a cluster.
@@ -278,6 +283,7 @@ impl Runtime {
             names,
             timers: self.timers.clone(),
             versions: self.versions.clone(),
+            metrics: self.metrics.clone(),
             listeners,
             cluster: self.cluster.clone(),
         };
@@ -309,6 +315,7 @@ impl Runtime {
     pub fn new_environment(&self, id: u64) -> Environment {
         let config = EnvironmentConfig {
             account: self.environment.account().clone(),
+            counters: self.environment.counters().clone(),
             ..EnvironmentConfig::default()
         };
         let environment = Environment::with_config(id, self.scheduler.clone(), config);
@@ -334,6 +341,11 @@ impl Runtime {
     pub fn main_environment(&self) -> Environment {
         let replaced = self.programs.main_environment();
         replaced.unwrap_or_else(|| self.environment.clone())
+    }
+
+    /// What guests record by `lunatic::metrics`.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) fn timers(&self) -> &Timers {
@@ -500,6 +512,8 @@ impl Builder {
             environments,
             timers,
             versions: Versions::new(),
+            metrics: Metrics::new(),
+            reloads: Arc::default(),
             programs: Programs::default(),
             cluster,
             _memory_watch: memory_watch.map(Arc::new),

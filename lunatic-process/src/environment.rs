@@ -13,6 +13,7 @@ use lunatic_account::{Account, BranchError, Exceeded, Kind};
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
 
+use crate::counters::{MailboxLengths, ProcessCounters};
 use crate::death_log::{DeathLog, Line};
 use crate::exit::ExitReason;
 use crate::failure::Failure;
@@ -86,6 +87,8 @@ pub struct EnvironmentConfig {
     pub peers: Arc<dyn Peers>,
     /// The account of processes that are spawned without one.
     pub account: Account,
+    /// What counts its messages, and the ends of its processes.
+    pub counters: ProcessCounters,
 }
 
 impl Default for EnvironmentConfig {
@@ -96,6 +99,7 @@ impl Default for EnvironmentConfig {
             node: NodeId::ALONE,
             peers: Arc::new(NoPeers),
             account: Account::default(),
+            counters: ProcessCounters::new(),
         }
     }
 }
@@ -313,6 +317,31 @@ impl Environment {
         self.inner.processes.all()
     }
 
+    /// Living processes of a role, but no more than `max`, in no order.
+    pub fn processes_with_role(&self, role: Role, max: usize) -> Vec<Process> {
+        let mut found = Vec::new();
+        self.inner.processes.look(usize::MAX, |process| {
+            if process.role() == role && found.len() < max {
+                found.push(process.clone());
+            }
+        });
+        found
+    }
+
+    /// How long mailboxes are.
+    ///
+    /// - `max`: about so many are looked at, if there are more.
+    pub fn mailbox_lengths(&self, max: usize) -> MailboxLengths {
+        let mut lengths = MailboxLengths::default();
+        self.inner.processes.look(max, |process| {
+            let length = process.queued_messages() as u64;
+            lengths.mailboxes += 1;
+            lengths.messages += length;
+            lengths.longest = lengths.longest.max(length);
+        });
+        lengths
+    }
+
     /// How many processes live.
     pub fn process_count(&self) -> usize {
         self.inner.counters.count.load(Ordering::Relaxed)
@@ -321,6 +350,11 @@ impl Environment {
     /// How many processes were spawned, those that have ended among them.
     pub fn spawned_count(&self) -> u64 {
         self.inner.counters.next.load(Ordering::Relaxed) - 1
+    }
+
+    /// What counts its messages, and the ends of its processes.
+    pub fn counters(&self) -> &ProcessCounters {
+        &self.inner.config.counters
     }
 
     /// Queues a message for a process, of this node or another; drops it if there
@@ -334,6 +368,7 @@ impl Environment {
     /// Hands the message back if the mailbox of the process is full, the account has
     /// no memory left, or the message cannot leave this node and would have to.
     pub fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
+        self.inner.config.counters.count_message();
         if !self.is_local(to) {
             return match self.inner.config.peers.send(from, to, message) {
                 // A receiver that cannot be reached is like one that has ended.
@@ -407,6 +442,11 @@ impl Environment {
     /// Logs how many lines were left out, if any were; for the end of a program.
     pub fn flush_log(&self) {
         self.inner.log.flush(Instant::now());
+    }
+
+    /// Counts that a process has ended.
+    pub(crate) fn count_end(&self, reason: &ExitReason) {
+        self.inner.config.counters.count_end(reason);
     }
 
     pub(crate) fn remove(&self, id: Pid) {

@@ -34,6 +34,7 @@
 //!   lock: there is no signal queue that could grow.
 
 mod config;
+mod counters;
 mod death_log;
 mod death_notices;
 mod environment;
@@ -52,6 +53,7 @@ mod signal;
 mod table;
 
 pub use config::{FUEL_UNIT, ProcessConfig};
+pub use counters::{END_REASONS, MailboxLengths, ProcessCounters, ProcessCounts};
 pub use environment::{
     AtBirth, Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
     WeakEnvironment,

@@ -12,11 +12,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::scheduler::{Runnable, Shared};
+use crate::stats::WorkerStats;
 
 /// The queues that all workers see.
 #[derive(Debug)]
@@ -39,6 +41,10 @@ struct Slot {
     seen: AtomicU64,
     /// How often in a row nothing new had begun.
     unchanged: AtomicU32,
+    /// How long the worker has rested, in nanoseconds, until it last stopped to.
+    rested: AtomicU64,
+    /// Since when it rests, in nanoseconds of the scheduler; 0 while it works.
+    resting_since: AtomicU64,
 }
 
 // Or every wake-up would take a lock.
@@ -93,6 +99,24 @@ impl Queues {
         !self.common.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
     }
 
+    /// What each worker has done.
+    ///
+    /// - `now`: nanoseconds since the scheduler was started.
+    pub(crate) fn workers(&self, now: u64) -> Vec<WorkerStats> {
+        let workers = self.slots.iter().zip(&self.stealers);
+        let stats = workers.map(|(slot, stealer)| WorkerStats {
+            tasks: slot.begun.load(Ordering::Relaxed),
+            busy: slot.busy(now),
+            queued: stealer.len(),
+        });
+        stats.collect()
+    }
+
+    /// How many tasks wait in the common queue.
+    pub(crate) fn common_len(&self) -> usize {
+        self.common.len()
+    }
+
     /// Drops the tasks in the common queue.
     pub(crate) fn clear(&self) {
         while let Steal::Success(_) | Steal::Retry = self.common.steal() {}
@@ -116,6 +140,19 @@ impl Slot {
             true => self.task.take(),
             false => None,
         }
+    }
+}
+
+impl Slot {
+    /// How long the worker has worked until `now`. It may just stop to rest, and then this
+    /// is a little more or less.
+    fn busy(&self, now: u64) -> Duration {
+        let mut rested = self.rested.load(Ordering::Relaxed);
+        match self.resting_since.load(Ordering::Relaxed) {
+            0 => {}
+            since => rested += now.saturating_sub(since),
+        }
+        Duration::from_nanos(now.saturating_sub(rested))
     }
 }
 
@@ -155,6 +192,26 @@ impl Own {
     pub(crate) fn begin(&self) {
         self.begun.set(self.begun.get() + 1);
         self.slot().begun.store(self.begun.get(), Ordering::Relaxed);
+    }
+
+    /// Notes that this worker rests from now on.
+    ///
+    /// - `now`: nanoseconds since the scheduler was started.
+    pub(crate) fn begin_rest(&self, now: u64) {
+        self.slot()
+            .resting_since
+            .store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Notes that it does not any more.
+    pub(crate) fn end_rest(&self, now: u64) {
+        let slot = self.slot();
+        let since = slot.resting_since.load(Ordering::Relaxed);
+        let rested = slot.rested.load(Ordering::Relaxed);
+        // Only this thread writes it.
+        slot.rested
+            .store(rested + now.saturating_sub(since), Ordering::Relaxed);
+        slot.resting_since.store(0, Ordering::Relaxed);
     }
 
     fn slot(&self) -> &Slot {

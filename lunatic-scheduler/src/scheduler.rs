@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use async_task::{Builder as TaskBuilder, ScheduleInfo, WithInfo};
 use crossbeam_deque::Worker;
@@ -16,6 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::idle::Idle;
 use crate::queues::{Own, Queues};
+use crate::stats::SchedulerStats;
 use crate::worker;
 
 /// A pool of worker threads that run tasks.
@@ -97,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle,
     pub(crate) hooks: Hooks,
     stopped: AtomicBool,
+    started: Instant,
     /// All workers; set before anything is spawned.
     threads: OnceLock<Box<[Thread]>>,
 }
@@ -150,6 +153,16 @@ impl Scheduler {
         self.shared.threads.get().map_or(0, |threads| threads.len())
     }
 
+    /// What its workers have done. Nobody waits for this.
+    pub fn stats(&self) -> SchedulerStats {
+        let now = self.shared.now();
+        SchedulerStats {
+            workers: self.shared.queues.workers(now),
+            queued: self.shared.queues.common_len(),
+            uptime: Duration::from_nanos(now),
+        }
+    }
+
     /// Tells the workers to end. Each finishes polling the task that it polls now.
     /// Tasks that are ready, or are woken later, are dropped.
     pub fn stop(&self) {
@@ -180,6 +193,11 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
 }
 
 impl Shared {
+    /// Nanoseconds since it was started.
+    pub(crate) fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
@@ -245,6 +263,7 @@ impl Builder {
             idle: Idle::new(workers),
             hooks: self.hooks,
             stopped: AtomicBool::new(false),
+            started: Instant::now(),
             threads: OnceLock::new(),
         });
         let scheduler = Scheduler { shared };

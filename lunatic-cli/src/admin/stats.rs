@@ -33,7 +33,7 @@ fn environment(environment: &Environment) -> EnvironmentStats {
 }
 
 /// The CPU time that all threads of the program have used.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

@@ -17,6 +17,7 @@ use crate::command_line::new::New;
 use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
+use crate::command_line::views::Views;
 
 /// An Erlang-inspired runtime for WebAssembly.
 ///
@@ -131,6 +132,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) naming: Naming,
 
+    #[command(flatten)]
+    pub(crate) views: Views,
+
     /// Look whether the file changes, and let the new version take the place of the old one.
     ///
     /// Processes that offer their state move to the new version. A program that offers
@@ -189,6 +193,9 @@ pub(crate) struct Run {
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) naming: Naming,
+
+    #[command(flatten)]
+    pub(crate) views: Views,
 
     /// Look whether the files of modules change, and reload them.
     ///
