@@ -36,6 +36,7 @@
 //!
 //! - `hello`, `request`, `response`, `process_id`: what is sent.
 //! - `reload`: what is sent about versions of modules.
+//! - `parts`: what several answers are made of.
 //! - `measurements`: what is sent about what is counted, and about supervisors.
 //! - `name`, `directory`, `socket`: how runtimes are found and told apart.
 //! - `peer`: who is at the other end.
@@ -60,6 +61,7 @@ mod limits;
 mod lines;
 mod measurements;
 mod name;
+mod parts;
 mod peer;
 mod place;
 mod process_id;
@@ -78,6 +80,7 @@ pub use measurements::{
     Count, Measurements, PeerUse, SlotUse, SupervisorEntry, Supervisors, WorkerUse,
 };
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
+pub use parts::{ChildEntry, Usage};
 pub use process_id::{InvalidProcessId, ProcessId};
 pub use reload::{
     ModuleVersions, Others, Reload, ReloadProgress, ReloadResult, Reloaded, ReloadedProcess,
@@ -87,9 +90,8 @@ pub use request::{
     Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target,
 };
 pub use response::{
-    ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail,
-    ProcessEntry, ProcessPage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, Usage,
-    cut,
+    Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail, ProcessEntry,
+    ProcessPage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

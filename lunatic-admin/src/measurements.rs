@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::parts::{ChildEntry, Usage};
 use crate::process_id::ProcessId;
-use crate::response::{ChildEntry, Usage};
 
 /// What a runtime has counted. Where a number only grows, it counts from the start of the
 /// runtime.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::measurements::{Measurements, Supervisors};
+use crate::parts::{ChildEntry, Usage};
 use crate::process_id::ProcessId;
 use crate::reload::{ModuleVersions, ReloadProgress, Reloaded};
 
@@ -196,30 +197,6 @@ pub struct ProcessDetail {
 
 /// The most processes that a [`ProcessDetail`] lists of a kind.
 pub const MAX_LISTED: usize = 1000;
-
-/// How much there is of something, and how much there may be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Of what, in the plural.
-    pub what: String,
-    /// So much; `None` if that is not counted.
-    pub used: Option<u64>,
-    /// So much at most; `None` if there is no limit.
-    pub limit: Option<u64>,
-}
-
-/// A child of a supervisor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChildEntry {
-    /// Its name.
-    pub name: String,
-    /// Its process, if it has one now.
-    pub pid: Option<ProcessId>,
-    /// `running`, `restarting` or `stopped`.
-    pub status: String,
-    /// How often it was started again.
-    pub restarts: u64,
-}
 
 /// What there is of the runtime as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

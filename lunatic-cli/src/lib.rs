@@ -13,6 +13,7 @@
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
 //! - `program`: [`Program`], a root process that can be replaced as a whole.
+//! - `reload_counts`: how many reloads there were.
 //! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `command_line`: [`main`], what the program `lunatic` does.
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
@@ -33,6 +34,7 @@ mod metrics;
 mod name_scope;
 mod node;
 mod program;
+mod reload_counts;
 mod reloading;
 mod runtime;
 mod state;

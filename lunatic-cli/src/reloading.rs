@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -19,6 +18,7 @@ use lunatic_reload::{
 use lunatic_supervisor::{ChildProcess, Supervisor};
 
 use crate::program::{Program, ReplaceLimits};
+use crate::reload_counts::Counted;
 use crate::runtime::Runtime;
 use crate::state::State;
 
@@ -61,32 +61,6 @@ pub enum ReloadFailure {
     Reload(ReloadError),
     /// The runtime ended meanwhile.
     ShutDown,
-}
-
-/// How many reloads there were, by what came of them.
-#[derive(Debug, Default)]
-pub(crate) struct ReloadCounts([AtomicU64; 4]);
-
-impl ReloadCounts {
-    fn count(&self, result: &Result<Report, ReloadFailure>) {
-        let index = match result.as_ref().map(|report| report.result) {
-            Ok(ReloadResult::Moved) => 0,
-            Ok(ReloadResult::Partly) => 1,
-            Ok(ReloadResult::Unchanged) => 2,
-            Err(_) => 3,
-        };
-        self.0[index].fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> [(&'static str, u64); 4] {
-        let count = |index: usize| self.0[index].load(Ordering::Relaxed);
-        [
-            ("moved", count(0)),
-            ("partly", count(1)),
-            ("unchanged", count(2)),
-            ("refused", count(3)),
-        ]
-    }
 }
 
 impl Runtime {
@@ -152,7 +126,13 @@ impl Runtime {
         let is_done = !how.options.dry_run;
         let result = self.reload_uncounted(name, bytes, how).await;
         if is_done {
-            self.reloads.count(&result);
+            self.reloads
+                .count(match result.as_ref().map(|report| report.result) {
+                    Ok(ReloadResult::Moved) => Counted::Moved,
+                    Ok(ReloadResult::Partly) => Counted::Partly,
+                    Ok(ReloadResult::Unchanged) => Counted::Unchanged,
+                    Err(_) => Counted::Refused,
+                });
         }
         result
     }

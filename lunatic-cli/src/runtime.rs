@@ -37,7 +37,7 @@ use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
-use crate::reloading::ReloadCounts;
+use crate::reload_counts::ReloadCounts;
 use crate::state::{self, HOST_FUNCTIONS, State};
 
 /// A runtime for processes, wasm and native; clone it freely.

@@ -31,22 +31,17 @@ impl View {
                 Some(View::Process(Target::new(pid)))
             }
             "processes" => {
-                let mut query = ProcessQuery::default();
-                query.limit = PAGE;
-                query.describe = Describe::Yes;
-                query.sort = match text("sort").as_deref() {
-                    None | Some("pid") => ProcessOrder::Pid,
-                    Some("label") => ProcessOrder::Label,
-                    Some("mailbox") => ProcessOrder::Mailbox,
-                    Some("cpu") => ProcessOrder::Cpu,
-                    Some("links") => ProcessOrder::Links,
-                    Some(_) => return None,
+                let query = ProcessQuery {
+                    limit: PAGE,
+                    describe: Describe::Yes,
+                    sort: order(text("sort").as_deref())?,
+                    offset: match text("offset") {
+                        None => 0,
+                        Some(offset) => offset.parse().ok()?,
+                    },
+                    filter: text("filter").filter(|filter| !filter.is_empty()),
+                    ..ProcessQuery::default()
                 };
-                query.offset = match text("offset") {
-                    None => 0,
-                    Some(offset) => offset.parse().ok()?,
-                };
-                query.filter = text("filter").filter(|filter| !filter.is_empty());
                 Some(View::Processes(query))
             }
             _ => None,
@@ -71,6 +66,17 @@ impl View {
             _ => 1000,
         })
     }
+}
+
+fn order(name: Option<&str>) -> Option<ProcessOrder> {
+    Some(match name {
+        None | Some("pid") => ProcessOrder::Pid,
+        Some("label") => ProcessOrder::Label,
+        Some("mailbox") => ProcessOrder::Mailbox,
+        Some("cpu") => ProcessOrder::Cpu,
+        Some("links") => ProcessOrder::Links,
+        Some(_) => return None,
+    })
 }
 
 #[cfg(test)]

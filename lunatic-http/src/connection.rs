@@ -11,7 +11,7 @@ use crate::clients::Place;
 use crate::limits::Limits;
 use crate::reading::{NoRequest, Reader, in_time};
 use crate::response::{Body, Response};
-use crate::server::Serve;
+use crate::serve::Serve;
 
 /// Serves a client until it goes, or has to.
 pub(crate) async fn serve<S: Serve>(

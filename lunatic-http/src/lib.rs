@@ -7,6 +7,7 @@
 //! # Layout
 //!
 //! - `request`, `response`: what is asked and answered.
+//! - `serve`: [`Serve`], what answers.
 //! - `reading`: requests out of bytes, with limits of length and time.
 //! - `connection`: one client.
 //! - `clients`: how many there are, and who has to go.
@@ -26,12 +27,14 @@ mod limits;
 mod reading;
 mod request;
 mod response;
+mod serve;
 mod server;
 
 pub use limits::Limits;
 pub use request::Request;
 pub use response::{Body, Response};
-pub use server::{BindError, Serve, Server};
+pub use serve::Serve;
+pub use server::{BindError, Server};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -16,21 +16,8 @@ use futures_lite::future;
 use crate::clients::Clients;
 use crate::connection;
 use crate::limits::Limits;
-use crate::request::Request;
 use crate::response::Response;
-
-/// Answers requests.
-pub trait Serve: Send + Sync + 'static {
-    /// Answers a request. Other clients of the server wait while this runs: what takes more
-    /// than some milliseconds has to yield.
-    fn serve(&self, request: Request) -> impl Future<Output = Response> + Send;
-
-    /// How many bytes may follow the head of a request, which has come without them; by
-    /// default none.
-    fn max_body(&self, _request: &Request) -> u64 {
-        0
-    }
-}
+use crate::serve::Serve;
 
 /// Listens until it is dropped; then its clients are disconnected.
 #[derive(Debug)]
