@@ -1,5 +1,6 @@
 //! `lunatic::metrics`, and `--metrics`: what is served over HTTP.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![allow(clippy::print_stdout, reason = "what is measured is told")]
 
 mod harness;
 

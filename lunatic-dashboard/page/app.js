@@ -562,7 +562,6 @@ function modules(told) {
       })), note);
     }
     made.dataset.module = module.module;
-    made.dataset.version = JSON.stringify(module);
     return made;
   });
   // What somebody is filling in stays.
@@ -668,6 +667,7 @@ function go() {
 history.replaceState(null, "", location.pathname + location.hash);
 window.addEventListener("hashchange", () => {
   go();
-  byId("main").focus();
+  byId("main").focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
 go();

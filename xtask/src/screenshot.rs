@@ -1,6 +1,8 @@
 //! Makes the picture of the dashboard that the README shows.
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Result, bail};
 
 use crate::{cargo, command, guests, toolchain, workspace};
 
@@ -18,11 +20,19 @@ const VARIABLE: &str = "LUNATIC_SCREENSHOT";
 /// Makes the picture, in `docs`. That needs a Chromium.
 pub(crate) fn main() -> Result<()> {
     guests::build(&toolchain::ensure()?)?;
-    let picture = workspace::root().join("docs").join("dashboard.png");
+    let made = workspace::target_dir().join("dashboard.png");
+    if made.exists() {
+        fs::remove_file(&made)?;
+    }
     let mut test = cargo::new("test");
     test.args(["--workspace"]).args(TEST);
     guests::pass_to(&mut test);
-    command::run(test.env(VARIABLE, &picture))?;
+    command::run(test.env(VARIABLE, &made))?;
+    if !made.exists() {
+        bail!("no picture was made; is there a Chromium?");
+    }
+    let picture = workspace::root().join("docs").join("dashboard.png");
+    fs::copy(&made, &picture)?;
     println!("{}", picture.display());
     Ok(())
 }
