@@ -50,6 +50,8 @@ pub struct Measurements {
     pub account: Vec<Usage>,
     /// The timers that have not fired.
     pub timers: u64,
+    /// The sockets that guests have open, by kind.
+    pub sockets: Vec<Count>,
     /// How often supervisors have started children again.
     pub restarts: u64,
     /// The reloads, by what came of them.

@@ -197,6 +197,12 @@ fn program(measured: &Measurements, families: &mut Families<'_>) -> fmt::Result 
         "How often supervisors have started children again",
         Counter(measured.restarts),
     )?;
+    let sockets = measured.sockets.iter();
+    families.many(
+        "lunatic_sockets",
+        "Sockets of guests that are open",
+        sockets.map(|count| ([("kind", count.what.clone())], Gauge(count.count))),
+    )?;
     let reloads = measured.reloads.iter();
     families.many(
         "lunatic_reloads",

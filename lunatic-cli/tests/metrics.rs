@@ -132,6 +132,7 @@ fn a_scrape_has_all_that_the_runtime_counts_and_can_be_parsed() {
         "lunatic_scheduler_delay_seconds",
         "lunatic_compile_cache_hits_total",
         "lunatic_restarts_total",
+        "lunatic_sockets",
         "lunatic_reloads_total",
         "lunatic_account_used",
         "lunatic_timers",

@@ -166,6 +166,8 @@ function measured(now) {
     number(`${count(worker.queued)} waiting`),
   ]));
   table(byId("ended"), now.ended.map((ended) => [head(ended.what), number(count(ended.count))])
+    .concat(now.sockets.map((sockets) =>
+      [head(`open sockets, ${sockets.what}`), number(count(sockets.count))]))
     .concat(now.reloads.map((reload) =>
       [head(`reloads ${reload.what}`), number(count(reload.count))])));
   table(byId("slots"), [

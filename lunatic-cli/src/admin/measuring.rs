@@ -27,6 +27,7 @@ pub(super) async fn of(runtime: &Runtime, started: Instant) -> Measurements {
     told.account = detail::usage(runtime.environment().account());
     told.timers = runtime.timers().len() as u64;
     told.restarts = lunatic_supervisor::restarts();
+    told.sockets = lunatic_net::open_sockets().map(count).into();
     told.reloads = runtime.reload_counts().map(count).into();
     add_processes(runtime, &mut told);
     add_scheduler(runtime, &mut told);
