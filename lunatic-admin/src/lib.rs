@@ -37,6 +37,8 @@
 //! - `hello`, `request`, `response`, `process_id`: what is sent.
 //! - `reload`: what is sent about versions of modules.
 //! - `traced`: what is sent about what processes do.
+//! - `parts`: what several answers are made of.
+//! - `measurements`: what is sent about what is counted, and about supervisors.
 //! - `name`, `directory`, `socket`: how runtimes are found and told apart.
 //! - `peer`: who is at the other end.
 //! - `lines`: reads and writes with limits of length and time.
@@ -58,7 +60,9 @@ mod directory;
 mod hello;
 mod limits;
 mod lines;
+mod measurements;
 mod name;
+mod parts;
 mod peer;
 mod place;
 mod process_id;
@@ -74,7 +78,11 @@ pub use client::{Client, ClientError, Subscription, runtimes};
 pub use directory::{Directory, DirectoryError};
 pub use hello::{Hello, PROTOCOL};
 pub use limits::Limits;
+pub use measurements::{
+    Count, Measurements, PeerUse, SlotUse, SupervisorEntry, Supervisors, WorkerUse,
+};
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
+pub use parts::{ChildEntry, Usage};
 pub use process_id::{InvalidProcessId, ProcessId};
 pub use reload::{
     ModuleVersions, Others, Reload, ReloadProgress, ReloadResult, Reloaded, ReloadedProcess,
@@ -85,9 +93,8 @@ pub use request::{
     ProcessOrder, ProcessQuery, Request, Target, Trace,
 };
 pub use response::{
-    ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail,
-    ProcessEntry, ProcessPage, QueuedMessage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo,
-    Stats, Usage, cut,
+    Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail, ProcessEntry,
+    ProcessPage, QueuedMessage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

@@ -53,6 +53,12 @@ pub enum Request {
     /// Has the CPU time of all processes measured. Answered by one
     /// [`Response::Done`](crate::Response::Done), and it ends with the connection.
     MeasureCpu(Measure),
+    /// What the runtime has counted. Answered by
+    /// [`Response::Measurements`](crate::Response::Measurements).
+    Measurements,
+    /// The supervisors and their children. Answered by
+    /// [`Response::Supervisors`](crate::Response::Supervisors).
+    Supervisors,
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -257,6 +263,8 @@ impl Request {
             | Request::Trace(_)
             | Request::Logs(_)
             | Request::MeasureCpu(_)
+            | Request::Measurements
+            | Request::Supervisors
             | Request::Unknown => false,
             Request::Reload(_) => true,
         }

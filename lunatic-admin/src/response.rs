@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measurements::{Measurements, Supervisors};
+use crate::parts::{ChildEntry, Usage};
 use crate::process_id::ProcessId;
 use crate::reload::{ModuleVersions, ReloadProgress, Reloaded};
 use crate::traced::Traced;
@@ -31,6 +33,10 @@ pub enum Response {
     /// To [`Request::Trace`](crate::Request::Trace) and
     /// [`Request::Logs`](crate::Request::Logs).
     Traced(Traced),
+    /// To [`Request::Measurements`](crate::Request::Measurements).
+    Measurements(Box<Measurements>),
+    /// To [`Request::Supervisors`](crate::Request::Supervisors).
+    Supervisors(Supervisors),
     /// It is done, and there is nothing to say.
     Done,
     /// It cannot be done.
@@ -206,30 +212,6 @@ pub struct QueuedMessage {
     pub tag: Option<i64>,
     /// The size of its data, in bytes.
     pub bytes: u64,
-}
-
-/// How much there is of something, and how much there may be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Of what, in the plural.
-    pub what: String,
-    /// So much; `None` if that is not counted.
-    pub used: Option<u64>,
-    /// So much at most; `None` if there is no limit.
-    pub limit: Option<u64>,
-}
-
-/// A child of a supervisor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChildEntry {
-    /// Its name.
-    pub name: String,
-    /// Its process, if it has one now.
-    pub pid: Option<ProcessId>,
-    /// `running`, `restarting` or `stopped`.
-    pub status: String,
-    /// How often it was started again.
-    pub restarts: u64,
 }
 
 /// What there is of the runtime as a whole.

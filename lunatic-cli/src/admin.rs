@@ -2,18 +2,20 @@
 
 mod asking;
 mod detail;
+mod measuring;
 mod processes;
 mod reloading;
 mod restarting;
 mod stats;
+mod supervisors;
 mod tracing;
 
 use std::time::Instant;
 
 use futures_lite::{StreamExt, future, stream};
 use lunatic_admin::{
-    Answer, Answering, Exit, Modules, PROTOCOL, Refusal, RefusalKind, Reloads, Request, Response,
-    RuntimeInfo, Target,
+    Answer, Answering, Exit, Measurements, Modules, PROTOCOL, ProcessEntry, ProcessOrder,
+    ProcessQuery, Refusal, RefusalKind, Reloads, Request, Response, RuntimeInfo, Target,
 };
 use lunatic_mailbox::Pid;
 use lunatic_process::{Environment, ExitReason, Failure, Process, Signal};
@@ -57,6 +59,27 @@ impl Admin {
             runtime: runtime.clone(),
             started: Instant::now(),
         }
+    }
+
+    /// What the runtime has counted.
+    pub(crate) async fn measure(&self) -> Measurements {
+        measuring::of(&self.runtime, self.started).await
+    }
+
+    /// Those processes that have the longest mailboxes.
+    pub(crate) async fn longest_mailboxes(&self, count: usize) -> Vec<ProcessEntry> {
+        let query = ProcessQuery {
+            limit: count,
+            sort: ProcessOrder::Mailbox,
+            ..ProcessQuery::default()
+        };
+        let environment = self.runtime.main_environment();
+        processes::list(&environment, &query).await.processes
+    }
+
+    /// The runtime that it answers for.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     fn version(&self) -> RuntimeInfo {
@@ -125,6 +148,15 @@ impl Admin {
                 Ok(Response::Process(Box::new(detail)))
             }
             Request::Stats => Ok(Response::Stats(stats::of(&self.runtime, self.version()))),
+            Request::Measurements => {
+                let measurements = self.measure().await;
+                Ok(Response::Measurements(Box::new(measurements)))
+            }
+            Request::Supervisors => {
+                let environment = self.runtime.main_environment();
+                let supervisors = supervisors::of(&environment).await;
+                Ok(Response::Supervisors(supervisors))
+            }
             Request::Kill(target) => self.kill(&target),
             Request::Exit(exit) => self.exit(&exit),
             Request::Versions => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lunatic_engine::{Loader, Module};
+use lunatic_metrics::Metrics;
 use lunatic_net::{Listeners, NetConfig};
 use lunatic_process::{Failure, ProcessConfig};
 use lunatic_reload::Versions;
@@ -44,6 +45,8 @@ pub(crate) struct Services {
     pub(crate) timers: Timers,
     /// The versions of all modules that have a name.
     pub(crate) versions: Versions<Module<State>>,
+    /// The metrics that they record.
+    pub(crate) metrics: Metrics,
     /// What they have bound.
     pub(crate) listeners: Listeners,
     /// The node that they are processes of, if it belongs to a cluster.
@@ -54,7 +57,8 @@ pub(crate) struct Services {
 
 impl ChildEnvironment {
     /// What a child with this config has from a process that has `services`, `stdio`,
-    /// `net` and `sqlite`. A child with an account of its own has names of its own too, unless
+    /// `net` and `sqlite`. A child with an account of its own has names and metrics of its own too,
+    /// unless
     /// it may use those of others. It waits only if a directory of the config is not open yet.
     ///
     /// - `is_own_config`: whether the config is that of the process itself.
@@ -121,6 +125,7 @@ impl Services {
             names: self.names.separate(),
             timers: self.timers.clone(),
             versions: self.versions.clone(),
+            metrics: self.metrics.branch(),
             listeners: self.listeners.clone(),
             cluster: self.cluster.clone(),
             recording: self.recording.clone(),

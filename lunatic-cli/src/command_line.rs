@@ -31,6 +31,7 @@ mod start;
 mod test;
 mod testing;
 mod timeline;
+mod views;
 mod watch;
 
 use std::process::ExitCode;

@@ -13,11 +13,13 @@
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
 //! - `program`: [`Program`], a root process that can be replaced as a whole.
+//! - `reload_counts`: how many reloads there were.
 //! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `command_line`: [`main`], what the program `lunatic` does.
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
 //! - `recording`: profiles and core dumps of guests.
 //! - `timeline`: tells what took how long.
+//! - `metrics`: [`MetricsServer`], what it has counted, over HTTP.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
 //!
 //! # Invariants
@@ -30,10 +32,12 @@ mod child_environment;
 mod command_line;
 mod config;
 mod memory_watch;
+mod metrics;
 mod name_scope;
 mod node;
 mod program;
 mod recording;
+mod reload_counts;
 mod reloading;
 mod runtime;
 mod state;
@@ -43,6 +47,7 @@ pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use command_line::main;
 pub use config::{Config, WireConfig};
+pub use metrics::MetricsServer;
 pub use name_scope::NameScope;
 pub use node::{RemoteDir, RemoteRights, RemoteRule};
 pub use program::{Program, ReplaceError, ReplaceLimits};

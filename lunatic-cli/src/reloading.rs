@@ -18,6 +18,7 @@ use lunatic_reload::{
 use lunatic_supervisor::{ChildProcess, Supervisor};
 
 use crate::program::{Program, ReplaceLimits};
+use crate::reload_counts::Counted;
 use crate::runtime::Runtime;
 use crate::state::State;
 use crate::timeline;
@@ -123,13 +124,28 @@ impl Runtime {
         bytes: Vec<u8>,
         how: Reloading,
     ) -> Result<Report, ReloadFailure> {
+        let is_done = !how.options.dry_run;
         let began = Instant::now();
-        let reloaded = self.reload_now(name, bytes, how).await;
+        let result = self.reload_uncounted(name, bytes, how).await;
         timeline::tell("reload", 0, began);
-        reloaded
+        if is_done {
+            self.reloads
+                .count(match result.as_ref().map(|report| report.result) {
+                    Ok(ReloadResult::Moved) => Counted::Moved,
+                    Ok(ReloadResult::Partly) => Counted::Partly,
+                    Ok(ReloadResult::Unchanged) => Counted::Unchanged,
+                    Err(_) => Counted::Refused,
+                });
+        }
+        result
     }
 
-    async fn reload_now(
+    /// How many reloads there were, by what came of them.
+    pub(crate) fn reload_counts(&self) -> [(&'static str, u64); 4] {
+        self.reloads.get()
+    }
+
+    async fn reload_uncounted(
         &self,
         name: &str,
         bytes: Vec<u8>,

@@ -17,6 +17,7 @@ use lunatic_engine::{
     Results,
 };
 use lunatic_error::with_causes;
+use lunatic_metrics::Metrics;
 use lunatic_net::Listeners;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
 use lunatic_process::{
@@ -38,6 +39,7 @@ use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
 use crate::recording::Recording;
+use crate::reload_counts::ReloadCounts;
 use crate::state::{self, HOST_FUNCTIONS, State};
 use crate::timeline;
 
@@ -68,6 +70,9 @@ pub struct Runtime {
     _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
     pub(crate) versions: Versions<Module<State>>,
+    /// What guests record.
+    metrics: Metrics,
+    pub(crate) reloads: Arc<ReloadCounts>,
     /// The root processes that can be replaced.
     pub(crate) programs: Programs,
     /// The node that it is, if it belongs to a cluster.
@@ -283,6 +288,7 @@ impl Runtime {
             names,
             timers: self.timers.clone(),
             versions: self.versions.clone(),
+            metrics: self.metrics.clone(),
             listeners,
             cluster: self.cluster.clone(),
             recording: self.recording.clone(),
@@ -315,6 +321,7 @@ impl Runtime {
     pub fn new_environment(&self, id: u64) -> Environment {
         let config = EnvironmentConfig {
             account: self.environment.account().clone(),
+            counters: self.environment.counters().clone(),
             ..EnvironmentConfig::default()
         };
         let environment = Environment::with_config(id, self.scheduler.clone(), config);
@@ -340,6 +347,11 @@ impl Runtime {
     pub fn main_environment(&self) -> Environment {
         let replaced = self.programs.main_environment();
         replaced.unwrap_or_else(|| self.environment.clone())
+    }
+
+    /// What guests record by `lunatic::metrics`.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) fn timers(&self) -> &Timers {
@@ -531,6 +543,8 @@ impl Builder {
             environments,
             timers,
             versions: Versions::new(),
+            metrics: Metrics::new(),
+            reloads: Arc::default(),
             programs: Programs::default(),
             cluster,
             recording: Arc::new(Recording::with_core_dumps(self.core_dumps)),

@@ -14,6 +14,8 @@ use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
+use lunatic_metrics::Metrics;
+use lunatic_metrics::guest::MetricsHost;
 use lunatic_net::Listeners;
 use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::guest::{CurrentVersions, GuestProcess, ProcessHost, answer_requests};
@@ -57,7 +59,7 @@ host_functions! {
     use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
         lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
         lunatic_reload::guest, lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest,
-        lunatic_sqlite::guest;
+        lunatic_sqlite::guest, lunatic_metrics::guest;
 }
 
 impl AbiHost for State {
@@ -375,6 +377,12 @@ impl DistributedHost for State {
 impl RegistryHost for State {
     fn registry(&self) -> &Registry {
         &self.services.names.registry
+    }
+}
+
+impl MetricsHost for State {
+    fn metrics(&self) -> &Metrics {
+        &self.services.metrics
     }
 }
 

@@ -68,6 +68,7 @@ use crate::arena::stacks::Stacks;
 use crate::geometry::Geometry;
 use crate::initial_memory::InitialMemory;
 use crate::limits::STACK_BYTES;
+use crate::stats::ArenaStats;
 
 /// The stacks and memories of all instances of this program.
 #[derive(Debug)]
@@ -111,6 +112,14 @@ impl Arena {
                 .memory_guard_size(GUARD_BYTES as u64)
                 .memory_may_move(false),
         };
+    }
+
+    /// How many of its slots are used.
+    pub(crate) fn stats(&self) -> ArenaStats {
+        ArenaStats {
+            stacks: self.stacks.use_of_slots(),
+            memories: self.memories.use_of_slots(),
+        }
     }
 
     /// The image of what a module's memory holds at first.

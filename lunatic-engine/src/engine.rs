@@ -11,6 +11,7 @@ use crate::arena::Arena;
 use crate::geometry::Geometry;
 use crate::limits::{STACK_BYTES, WASM_STACK_BYTES};
 use crate::module_limits::ModuleLimits;
+use crate::stats::EngineStats;
 use crate::ticker::Ticker;
 
 /// Settings of an [`Engine`].
@@ -102,6 +103,16 @@ impl Engine {
     /// The clock of preemption. Threads that run instances tell it when they do.
     pub fn ticker(&self) -> &Ticker {
         &self.inner.ticker
+    }
+
+    /// What it counts. Nobody waits for this.
+    pub fn stats(&self) -> EngineStats {
+        let cache = self.inner.cache.as_ref();
+        EngineStats {
+            cache_hits: cache.map_or(0, |cache| cache.cache_hits() as u64),
+            cache_misses: cache.map_or(0, |cache| cache.cache_misses() as u64),
+            arena: self.inner.arena.map(Arena::stats),
+        }
     }
 
     /// Where stacks and memories come from; `None` if the engine maps them itself.

@@ -29,6 +29,7 @@
 //! - `arena`: the stacks and memories of instances (Linux).
 //! - `limits`: [`MemoryLimits`], how far an instance may grow.
 //! - `memory_limiter`: [`MemoryLimiter`], which holds it to that and charges it.
+//! - `stats`: [`EngineStats`], what is counted.
 //! - `geometry`: [`Geometry`], how memories lie in the address space.
 //!
 //! # Invariants
@@ -71,6 +72,7 @@ mod module;
 mod module_hash;
 mod module_info;
 mod module_limits;
+mod stats;
 mod text_format;
 mod ticker;
 mod time_slice;
@@ -91,6 +93,7 @@ pub use module::Module;
 pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;
 pub use module_limits::{ExceedsModuleLimit, ModuleLimit, ModuleLimits};
+pub use stats::{ArenaStats, EngineStats, SlotUse};
 pub use text_format::TextError;
 pub use ticker::Ticker;
 

@@ -271,11 +271,6 @@ impl Sender {
         self.len() == 0
     }
 
-    /// Returns the number of messages that have arrived until now; 0 once it is closed.
-    pub fn arrived(&self) -> u64 {
-        self.shared.state.lock().queued.queue.arrived()
-    }
-
     /// Returns tag and size of those queued messages that arrived last, the last one behind.
     ///
     /// - `max`: no more than so many.

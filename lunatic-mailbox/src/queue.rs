@@ -119,11 +119,6 @@ impl Queue {
         self.bytes
     }
 
-    /// Returns how many messages were appended until now.
-    pub fn arrived(&self) -> u64 {
-        self.next_sequence
-    }
-
     /// Returns tag and size of the data, in bytes, of the messages that were appended last, the last one behind.
     ///
     /// - `max`: no more than so many.

@@ -30,6 +30,7 @@
 //! - `listeners`, `turn`, `open_streams`: [`Listeners`], what the processes of a program have bound, and
 //!   how one program replaces another.
 //! - `accepting`, `connecting`, `time_limit`, `operation_lock`: what the sockets share.
+//! - `open_sockets`: [`open_sockets()`], how many there are.
 //! - `errors`: why operations fail.
 //! - `guest`: the namespace `lunatic::networking` (feature `guest`, on by
 //!   default).
@@ -56,6 +57,7 @@ mod errors;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod listeners;
+mod open_sockets;
 mod open_streams;
 mod operation_lock;
 mod resolver;
@@ -70,6 +72,7 @@ mod udp_socket;
 pub use config::{DEFAULT_MAX_SOCKETS, NetConfig};
 pub use errors::{AcceptError, BindError, ConnectError, ResolveError, StreamError};
 pub use listeners::Listeners;
+pub use open_sockets::open_sockets;
 pub use resolver::{resolve, resolve_host};
 pub use rules::{Action, BadRule, Denied, Rule, Rules};
 pub use tcp_listener::TcpListener;

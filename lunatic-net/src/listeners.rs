@@ -13,6 +13,7 @@ use async_io::Async;
 use parking_lot::Mutex;
 
 use crate::errors::BindError;
+use crate::open_sockets::{self, OpenSocket};
 use crate::open_streams::{OpenStream, OpenStreams};
 use crate::turn::Turn;
 
@@ -111,6 +112,17 @@ pub(crate) struct Bound<S: Kind> {
 struct Shared<S> {
     socket: Async<S>,
     turn: Turn,
+    _counted: OpenSocket,
+}
+
+impl<S> Shared<S> {
+    fn new(socket: Async<S>) -> Shared<S> {
+        Shared {
+            socket,
+            turn: Turn::default(),
+            _counted: OpenSocket::new(open_sockets::Kind::Bound),
+        }
+    }
 }
 
 /// Where the entry of a bound socket is.
@@ -218,9 +230,8 @@ impl Listeners {
         };
         let bound_to = socket.get_ref().local_addr();
         let bound_to = bound_to.map_err(|source| BindError { address, source })?;
-        let turn = Turn::default();
         let mut table = S::table(&self.0.lineage).lock();
-        Ok(self.enter(&mut table, owner, bound_to, Shared { socket, turn }.into()))
+        Ok(self.enter(&mut table, owner, bound_to, Shared::new(socket).into()))
     }
 
     /// Returns a handle of the socket that other roots of the lineage have bound to an
@@ -285,10 +296,7 @@ impl<S: Kind> Bound<S> {
     /// Binds an address for nobody whose sockets could be shared.
     pub(crate) fn alone(address: SocketAddr) -> Result<Arc<Bound<S>>, BindError> {
         Ok(Arc::new(Bound {
-            shared: Arc::new(Shared {
-                socket: S::bind(address)?,
-                turn: Turn::default(),
-            }),
+            shared: Arc::new(Shared::new(S::bind(address)?)),
             member: None,
         }))
     }
@@ -311,7 +319,7 @@ impl<S: Kind> Bound<S> {
         &self,
         mut take: impl FnMut(&S, Option<OpenStream>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let Shared { socket, turn } = &*self.shared;
+        let Shared { socket, turn, .. } = &*self.shared;
         let Some(Member { root, .. }) = &self.member else {
             return socket.read_with(|socket| take(socket, None)).await;
         };

@@ -9,6 +9,7 @@ use async_io::Async;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
+use crate::open_sockets::{Kind, OpenSocket};
 use crate::open_streams::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::TimeLimit;
@@ -55,6 +56,7 @@ struct Shared {
     read_limit: TimeLimit,
     write_limit: TimeLimit,
     peek_limit: TimeLimit,
+    _counted: OpenSocket,
     /// Counts until the connection is closed.
     _open: Option<OpenStream>,
 }
@@ -78,6 +80,7 @@ impl TcpStream {
             write_limit: TimeLimit::none(),
             peek_limit: TimeLimit::none(),
             _open: open,
+            _counted: OpenSocket::new(Kind::Tcp),
         }))
     }
 

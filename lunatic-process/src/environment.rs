@@ -14,6 +14,7 @@ use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
 use parking_lot::Mutex;
 
+use crate::counters::{MailboxLengths, ProcessCounters};
 use crate::death_log::{DeathLog, Line};
 use crate::exit::ExitReason;
 use crate::failure::Failure;
@@ -102,6 +103,8 @@ pub struct EnvironmentConfig {
     pub peers: Arc<dyn Peers>,
     /// The account of processes that are spawned without one.
     pub account: Account,
+    /// What counts its messages, and the ends of its processes.
+    pub counters: ProcessCounters,
 }
 
 impl Default for EnvironmentConfig {
@@ -112,6 +115,7 @@ impl Default for EnvironmentConfig {
             node: NodeId::ALONE,
             peers: Arc::new(NoPeers),
             account: Account::default(),
+            counters: ProcessCounters::new(),
         }
     }
 }
@@ -385,6 +389,31 @@ impl Environment {
         self.inner.processes.all()
     }
 
+    /// Living processes of a role, but no more than `max`, in no order.
+    pub fn processes_with_role(&self, role: Role, max: usize) -> Vec<Process> {
+        let mut found = Vec::new();
+        self.inner.processes.look(usize::MAX, |process| {
+            if process.role() == role && found.len() < max {
+                found.push(process.clone());
+            }
+        });
+        found
+    }
+
+    /// How long mailboxes are.
+    ///
+    /// - `max`: about so many are looked at, if there are more.
+    pub fn mailbox_lengths(&self, max: usize) -> MailboxLengths {
+        let mut lengths = MailboxLengths::default();
+        self.inner.processes.look(max, |process| {
+            let length = process.queued_messages() as u64;
+            lengths.mailboxes += 1;
+            lengths.messages += length;
+            lengths.longest = lengths.longest.max(length);
+        });
+        lengths
+    }
+
     /// How many processes live.
     pub fn process_count(&self) -> usize {
         self.inner.counters.count.load(Ordering::Relaxed)
@@ -393,6 +422,11 @@ impl Environment {
     /// How many processes were spawned, those that have ended among them.
     pub fn spawned_count(&self) -> u64 {
         self.inner.counters.next.load(Ordering::Relaxed) - 1
+    }
+
+    /// What counts its messages, and the ends of its processes.
+    pub fn counters(&self) -> &ProcessCounters {
+        &self.inner.config.counters
     }
 
     /// Queues a message for a process, of this node or another; drops it if there
@@ -411,6 +445,7 @@ impl Environment {
         {
             from.tell_tracers(&TraceEvent::sent(to, &message));
         }
+        self.inner.config.counters.count_message();
         if !self.is_local(to) {
             return match self.inner.config.peers.send(from, to, message) {
                 // A receiver that cannot be reached is like one that has ended.
@@ -484,6 +519,11 @@ impl Environment {
         self.inner.log.flush(Instant::now());
     }
 
+    /// Counts that a process has ended.
+    pub(crate) fn count_end(&self, reason: &ExitReason) {
+        self.inner.config.counters.count_end(reason);
+    }
+
     pub(crate) fn remove(&self, id: Pid) {
         self.inner.processes.remove(id);
     }
@@ -498,12 +538,6 @@ impl Environment {
         if self.inner.counters.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.inner.emptied.notify(usize::MAX);
         }
-    }
-
-    /// How many messages have arrived in the mailboxes of its processes, those that have
-    /// ended among them. It looks at each process.
-    pub fn message_count(&self) -> u64 {
-        self.inner.processes.message_count()
     }
 
     /// Counts a process that is to be, and draws its id. Returns the mode too.

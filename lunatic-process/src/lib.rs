@@ -35,6 +35,7 @@
 //!   lock: there is no signal queue that could grow.
 
 mod config;
+mod counters;
 mod death_log;
 mod death_notices;
 mod environment;
@@ -54,6 +55,7 @@ mod table;
 mod trace;
 
 pub use config::{FUEL_UNIT, ProcessConfig};
+pub use counters::{END_REASONS, MailboxLengths, ProcessCounters, ProcessCounts};
 pub use environment::{
     AtBirth, Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
     WeakEnvironment,

@@ -149,6 +149,7 @@ pub(crate) fn begin<F>(process: &Process, awaited: bool, make: impl FnOnce() -> 
 /// Everything that happens when a process ends, in this order.
 fn die<F>(process: &Process, body: Option<Pin<Box<F>>>, reason: &ExitReason, awaited: bool) {
     process.environment().remove(process.id());
+    process.environment().count_end(reason);
     let queued = process.close_mailbox();
     undisturbed(process, || drop(body));
     let Teardown {

@@ -266,11 +266,6 @@ impl Process {
         }
     }
 
-    /// How many messages have arrived in its mailbox until now.
-    pub fn arrived_messages(&self) -> u64 {
-        self.inner.mailbox.arrived()
-    }
-
     /// Tag and size of the messages in its mailbox that arrived last, the last one behind;
     /// no more than so many.
     pub fn last_messages(&self, max: usize) -> Vec<(Option<Tag>, usize)> {

@@ -327,14 +327,14 @@ fn cpu_time_is_measured_while_somebody_wants_that() {
 }
 
 #[test]
-fn messages_are_counted_with_those_of_the_dead() {
+fn messages_are_counted_and_the_last_ones_told() {
     let environment = environment();
     let (one, other) = (idle(&environment), idle(&environment));
     for tag in 0..3 {
         send(&environment, None, &one, tag, b"");
     }
     send(&environment, None, &other, 1, b"four");
-    assert_eq!(environment.message_count(), 4);
+    assert_eq!(environment.counters().get().messages, 4);
     assert_eq!(other.last_messages(5), [(Tag::new(1), 4)]);
     let tags: Vec<_> = one
         .last_messages(2)
@@ -344,6 +344,6 @@ fn messages_are_counted_with_those_of_the_dead() {
     assert_eq!(tags, [Tag::new(1), Tag::new(2)]);
     one.kill();
     wait("its end", one.wait());
-    assert_eq!(environment.message_count(), 4);
+    assert_eq!(environment.counters().get().messages, 4);
     other.kill();
 }

@@ -8,6 +8,7 @@
 //! - `scheduler`: [`Scheduler`] and [`Builder`].
 //! - `worker`: the loop of one worker thread.
 //! - `queues`: the queues of tasks, from which workers take and steal.
+//! - `stats`: [`SchedulerStats`], what is counted.
 //! - `idle`: which workers sleep, and which one is woken for a task.
 //!
 //! # Invariants
@@ -29,10 +30,14 @@ mod queues;
 #[cfg(not(lunatic_loom))]
 mod scheduler;
 #[cfg(not(lunatic_loom))]
+mod stats;
+#[cfg(not(lunatic_loom))]
 mod worker;
 
 #[cfg(not(lunatic_loom))]
 pub use scheduler::{Builder, Scheduler};
+#[cfg(not(lunatic_loom))]
+pub use stats::{SchedulerStats, WorkerStats};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

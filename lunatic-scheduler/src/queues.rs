@@ -15,11 +15,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::scheduler::{Runnable, Shared};
+use crate::stats::WorkerStats;
 
 /// The queues that all workers see.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ struct Slot {
     seen: AtomicU64,
     /// How often in a row nothing new had begun.
     unchanged: AtomicU32,
+    /// How long the worker has rested, in nanoseconds, until it last stopped to.
+    rested: AtomicU64,
+    /// Since when it rests, in nanoseconds of the scheduler; 0 while it works.
+    resting_since: AtomicU64,
 }
 
 // Or every wake-up would take a lock.
@@ -112,10 +118,23 @@ impl Queues {
         !self.common.is_empty() || stealers.any(|stealer| !stealer.is_empty())
     }
 
-    /// Returns how many tasks are queued, but for those in slots.
-    pub(crate) fn len(&self) -> usize {
-        let own = self.stealers.iter().chain(&self.aside);
-        self.common.len() + own.map(Stealer::len).sum::<usize>()
+    /// What each worker has done.
+    ///
+    /// - `now`: nanoseconds since the scheduler was started.
+    pub(crate) fn workers(&self, now: u64) -> Vec<WorkerStats> {
+        let queues = self.stealers.iter().zip(&self.aside);
+        let workers = self.slots.iter().zip(queues);
+        let stats = workers.map(|(slot, (queue, aside))| WorkerStats {
+            tasks: slot.begun.load(Ordering::Relaxed),
+            busy: slot.busy(now),
+            queued: queue.len() + aside.len(),
+        });
+        stats.collect()
+    }
+
+    /// How many tasks wait in the common queue.
+    pub(crate) fn common_len(&self) -> usize {
+        self.common.len()
     }
 
     /// Drops the tasks in the common queue.
@@ -141,6 +160,19 @@ impl Slot {
             true => self.task.take(),
             false => None,
         }
+    }
+}
+
+impl Slot {
+    /// How long the worker has worked until `now`. It may just stop to rest, and then this
+    /// is a little more or less.
+    fn busy(&self, now: u64) -> Duration {
+        let mut rested = self.rested.load(Ordering::Relaxed);
+        match self.resting_since.load(Ordering::Relaxed) {
+            0 => {}
+            since => rested += now.saturating_sub(since),
+        }
+        Duration::from_nanos(now.saturating_sub(rested))
     }
 }
 
@@ -182,6 +214,26 @@ impl Own {
     pub(crate) fn begin(&self) {
         self.begun.set(self.begun.get() + 1);
         self.slot().begun.store(self.begun.get(), Ordering::Relaxed);
+    }
+
+    /// Notes that this worker rests from now on.
+    ///
+    /// - `now`: nanoseconds since the scheduler was started.
+    pub(crate) fn begin_rest(&self, now: u64) {
+        self.slot()
+            .resting_since
+            .store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Notes that it does not any more.
+    pub(crate) fn end_rest(&self, now: u64) {
+        let slot = self.slot();
+        let since = slot.resting_since.load(Ordering::Relaxed);
+        let rested = slot.rested.load(Ordering::Relaxed);
+        // Only this thread writes it.
+        slot.rested
+            .store(rested + now.saturating_sub(since), Ordering::Relaxed);
+        slot.resting_since.store(0, Ordering::Relaxed);
     }
 
     fn slot(&self) -> &Slot {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use async_task::{Builder as TaskBuilder, ScheduleInfo, WithInfo};
 use lunatic_account::Share;
@@ -16,6 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::idle::Idle;
 use crate::queues::{Own, OwnQueues, Queues};
+use crate::stats::SchedulerStats;
 use crate::worker;
 
 /// A pool of worker threads that run tasks.
@@ -106,6 +108,7 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle,
     pub(crate) hooks: Hooks,
     stopped: AtomicBool,
+    started: Instant,
     /// All workers; set before anything is spawned.
     threads: OnceLock<Box<[Thread]>>,
 }
@@ -170,10 +173,14 @@ impl Scheduler {
         self.shared.threads.get().map_or(0, |threads| threads.len())
     }
 
-    /// Returns how many tasks are ready to run and wait for a worker, about. A task that is
-    /// to be run next by the worker that has woken it is not counted.
-    pub fn queued(&self) -> usize {
-        self.shared.queues.len()
+    /// What its workers have done. Nobody waits for this.
+    pub fn stats(&self) -> SchedulerStats {
+        let now = self.shared.now();
+        SchedulerStats {
+            workers: self.shared.queues.workers(now),
+            queued: self.shared.queues.common_len(),
+            uptime: Duration::from_nanos(now),
+        }
     }
 
     /// Tells the workers to end. Each finishes polling the task that it polls now.
@@ -214,6 +221,11 @@ impl Metadata {
 }
 
 impl Shared {
+    /// Nanoseconds since it was started.
+    pub(crate) fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
@@ -279,6 +291,7 @@ impl Builder {
             idle: Idle::new(workers),
             hooks: self.hooks,
             stopped: AtomicBool::new(false),
+            started: Instant::now(),
             threads: OnceLock::new(),
         });
         let scheduler = Scheduler { shared };

@@ -147,9 +147,11 @@ impl Worker {
             return;
         }
         self.shared.hooks.rest();
+        self.own.begin_rest(self.shared.now());
         while self.shared.idle.is_asleep(self.number) && !self.shared.is_stopped() {
             thread::park();
         }
+        self.own.end_rest(self.shared.now());
         self.shared.hooks.work();
         self.searching = self.shared.idle.stay_awake(self.number);
     }

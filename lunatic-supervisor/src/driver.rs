@@ -19,6 +19,7 @@ use crate::core::{
     SupervisorEvent,
 };
 use crate::log::Log;
+use crate::restarts::count_restart;
 use crate::spec::Observer;
 use crate::start::{ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting};
 use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
@@ -354,6 +355,9 @@ impl Driver {
     }
 
     fn tell(&mut self, event: &SupervisorEvent) {
+        if let SupervisorEvent::Restarting { .. } = event {
+            count_restart();
+        }
         self.log.tell(event, Instant::now(), self.own.environment());
         if let Some(observer) = &self.observer {
             observer.tell(&self.path, event);

@@ -13,6 +13,7 @@
 //! - `supervisor`: [`Supervisor`], the handle to a running one.
 //! - `driver`: the process that carries out what the state machine decides.
 //! - `log`: what is logged of restarts, and not more than a few lines in a second.
+//! - `restarts`: [`restarts()`], how often children were started again.
 //! - `guest`: children that are wasm instances, and `lunatic::supervisor`
 //!   (feature `guest`, on by default).
 //!
@@ -31,6 +32,7 @@ mod driver;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod log;
+mod restarts;
 mod spec;
 mod start;
 mod supervisor;
@@ -44,6 +46,7 @@ pub use crate::core::spec::{
     AutoShutdown, ChildKind, ChildSpec, Flags, Restart, ShutdownPolicy, Strategy,
 };
 pub use crate::core::spec_error::{MAX_CHILDREN, MAX_LEVELS, MAX_RESTARTS, SpecError};
+pub use restarts::restarts;
 pub use spec::{Observer, Spec};
 pub use start::{ChildContext, ChildStart, StartChild, Starting, native};
 pub use supervisor::{ChildId, ChildProcess, StartedChild, Supervisor, SupervisorError};

@@ -5,6 +5,7 @@
 //! - [`wait`], [`wait_until`]: wait for events, but not for ever.
 //! - [`environment`], [`spawn`], [`idle`] …: native processes.
 //! - [`program`]: programs that are run to their end.
+//! - `browser`: a headless Chromium.
 //! - [`built`]: guests that `cargo xtask guests` has built.
 //! - `guest`, with the feature of that name: a WebAssembly instance whose host
 //!   functions a test calls one by one.
@@ -13,6 +14,8 @@
 //!
 //! - It is only ever a dev-dependency, and knows nothing of `lunatic-cli`.
 
+#[cfg(unix)]
+pub mod browser;
 pub mod built;
 #[cfg(feature = "guest")]
 pub mod guest;

@@ -35,14 +35,6 @@ pub(crate) struct Report {
     pub(crate) waiting: usize,
 }
 
-/// Whether a test file or example is expected to run.
-#[derive(Clone, Copy, Debug)]
-enum Status {
-    Runs,
-    /// It needs what the runtime doesn't have yet.
-    Waits(&'static str),
-}
-
 /// Runs what `filter` names, or all, and fails if any of it does.
 pub(crate) fn main(filter: Option<&str>) -> Result<()> {
     let report = run(filter)?;

@@ -13,6 +13,7 @@ mod guests;
 mod loom;
 mod measure;
 mod programs;
+mod screenshot;
 mod simulate;
 mod tally;
 mod test;
@@ -76,6 +77,8 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         filter: Option<String>,
     },
+    /// Makes the picture of the dashboard in docs, with a headless Chromium
+    Screenshot,
     /// Checks what neither the compiler nor clippy checks
     Tidy,
 }
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Task::Simulate(arguments) => simulate::main(&arguments),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),
+        Task::Screenshot => screenshot::main(),
         Task::Tidy => tidy::main(),
     };
     done.map_or_else(report, |()| ExitCode::SUCCESS)

@@ -130,7 +130,8 @@ pub(super) fn usage(account: &Account) -> Vec<Usage> {
     usage
 }
 
-fn child(child: &ChildProcess) -> ChildEntry {
+/// What is told of a child.
+pub(super) fn child(child: &ChildProcess) -> ChildEntry {
     let status = match child.info.status {
         ChildStatus::Running => "running",
         ChildStatus::Restarting => "restarting",

@@ -15,6 +15,8 @@ use crate::runtime::Runtime;
 /// What there is now.
 pub(super) fn of(runtime: &Runtime, info: RuntimeInfo) -> Stats {
     let environments = runtime.environments();
+    let scheduler = runtime.environment().scheduler().stats();
+    let queued = scheduler.workers.iter().map(|worker| worker.queued);
     Stats {
         runtime: info,
         workers: runtime.environment().scheduler().workers() as u64,
@@ -23,9 +25,9 @@ pub(super) fn of(runtime: &Runtime, info: RuntimeInfo) -> Stats {
         environments: environments.iter().map(environment).collect(),
         account: detail::usage(runtime.environment().account()),
         timers: runtime.timers().len() as u64,
-        run_queue: runtime.environment().scheduler().queued() as u64,
+        run_queue: (scheduler.queued + queued.sum::<usize>()) as u64,
         worker_cpu_us: workers_cpu_us(),
-        messages: runtime.main_environment().message_count(),
+        messages: runtime.main_environment().counters().get().messages,
     }
 }
 
@@ -58,7 +60,7 @@ fn workers_cpu_us() -> Vec<u64> {
 }
 
 /// The CPU time that all threads of the program have used.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

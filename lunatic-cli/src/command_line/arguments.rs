@@ -18,6 +18,7 @@ use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
+use crate::command_line::views::Views;
 
 /// An Erlang-inspired runtime for WebAssembly.
 ///
@@ -151,6 +152,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["watch", "max_fuel"])]
     pub(crate) profile: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) views: Views,
+
     /// Look whether the file changes, and let the new version take the place of the old one.
     ///
     /// Processes that offer their state move to the new version. A program that offers
@@ -212,6 +216,9 @@ pub(crate) struct Start {
 
     #[command(flatten)]
     pub(crate) recording: Recording,
+
+    #[command(flatten)]
+    pub(crate) views: Views,
 
     /// Look whether the files of modules change, and reload them.
     ///

@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn what_is_offered_and_what_is_not_yet_are_told_apart() {
         assert_eq!(absence("lunatic::process", "spawn"), Absence::Function);
-        assert_eq!(absence("lunatic::metrics", "gauge"), Absence::NotYet);
+        let absence_of = absence("lunatic::distributed", "sign_node");
+        assert_eq!(absence_of, Absence::NotYet);
         let similar = Some("lunatic::metrics".to_string());
         assert_eq!(
             absence("lunatic::metric", "counter"),

@@ -69,10 +69,11 @@ async fn start_node(arguments: &NodeArguments, identity: Identity) -> Result<Nod
 /// Runs what the node is to run.
 async fn run_on(runtime: &Runtime, arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     if let Some(manifest) = &arguments.app {
-        return start::start_on(runtime, manifest, &arguments.naming, None).await;
+        return start::start_on(runtime, manifest, &arguments.naming, &arguments.views, None).await;
     }
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &arguments.naming)?;
+    let _shown = arguments.views.show(runtime)?;
     let Some(path) = arguments.path() else {
         signals.next().await;
         run::shut_down(runtime, &mut signals).await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use crate::command_line::log_writer;
 use crate::command_line::problem::Problem;
 
 /// Prints a line to standard output. If nobody reads it any more, the exit code says so
@@ -33,6 +34,11 @@ pub(crate) fn write_line(line: impl fmt::Display) -> Result<Written, Problem> {
             "cannot print to standard output: {error}"
         ))),
     }
+}
+
+/// Prints a line to standard error, behind what has been logged up to now.
+pub(crate) fn print_notice(line: impl fmt::Display) {
+    log_writer::print(format!("{line}\n").into_bytes());
 }
 
 fn try_print(line: &impl fmt::Display) -> io::Result<()> {

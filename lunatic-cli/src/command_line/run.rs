@@ -143,6 +143,7 @@ async fn run_program(
     };
     let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &run.naming)?;
+    let _shown = run.views.show(runtime)?;
     let program = runtime
         .start_program(&module, root.config(config))
         .await

@@ -13,6 +13,7 @@ use crate::command_line::arguments::Start;
 use crate::command_line::manifest::{self, Application, Manifest, TreeBuilder};
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
+use crate::command_line::views::Views;
 use crate::command_line::watch::{self, Build, Changed, Files};
 use crate::command_line::{admin, log_writer, run};
 use crate::{Others, Runtime};
@@ -26,7 +27,13 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
     let runtime = start.recording.of(run::runtime(&arguments.engine));
     let runtime = runtime.start().map_err(Problem::new)?;
     let watched = start.watch.then_some(start.build.as_deref());
-    let started = start_on(&runtime, &arguments.manifest, &start.naming, watched);
+    let started = start_on(
+        &runtime,
+        &arguments.manifest,
+        &start.naming,
+        &start.views,
+        watched,
+    );
     future::block_on(started)
 }
 
@@ -38,6 +45,7 @@ pub(crate) async fn start_on(
     runtime: &Runtime,
     path: &Path,
     naming: &admin::Naming,
+    views: &Views,
     watched: Option<Option<&str>>,
 ) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(path)?;
@@ -46,6 +54,7 @@ pub(crate) async fn start_on(
     let (application, modules) = manifest::check(&manifest, parsed, runtime).await?;
     let watching = watching(runtime, files, modules.names());
     let _admin = admin::listen(runtime, naming)?;
+    let _shown = views.show(runtime)?;
     let builder = TreeBuilder {
         runtime: runtime.clone(),
         modules,

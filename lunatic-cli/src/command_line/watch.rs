@@ -36,6 +36,7 @@ pub(crate) fn watch(run: &Run) -> Result<ExitCode, Problem> {
     block_on(async {
         let mut signals = Signals::listen()?;
         let _admin = admin::listen(&runtime, &run.naming)?;
+        let _shown = run.views.show(&runtime)?;
         let build = run.build.as_deref();
         let mut watched = Watched {
             runtime: &runtime,

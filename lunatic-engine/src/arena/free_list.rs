@@ -77,6 +77,15 @@ impl<C: Contents> FreeLists<C> {
         }
     }
 
+    /// How many slots are free.
+    #[cfg_attr(
+        lunatic_loom,
+        allow(dead_code, reason = "the model check does not ask")
+    )]
+    pub(super) fn count(&self) -> usize {
+        self.free.load(Ordering::Relaxed)
+    }
+
     /// Takes a free slot: best one that is asked for by `key`, else one that
     /// occupies no memory, else any. `None` if there is no free slot.
     pub(super) fn take(&self, key: C::Key) -> Option<FreeSlot<C>> {

@@ -8,6 +8,7 @@ use crate::arena::machine::Machine;
 use crate::arena::memory::Memory;
 use crate::arena::size_classes::{GUARD_BYTES, SizeClasses};
 use crate::geometry::Geometry;
+use crate::stats::SlotUse;
 
 /// Hands out memories that hold an image and zeros.
 #[derive(Debug)]
@@ -21,6 +22,11 @@ impl Memories {
         Memories {
             classes: SizeClasses::leak(geometry, machine),
         }
+    }
+
+    /// How many slots of each class are used.
+    pub(super) fn use_of_slots(&self) -> Vec<SlotUse> {
+        self.classes.use_of_slots()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::arena::mappings::Mappings;
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access};
 use crate::geometry::Geometry;
+use crate::stats::SlotUse;
 
 /// The slots of one size, fresh and free.
 #[derive(Debug)]
@@ -78,6 +79,15 @@ impl SizeClass {
     /// The bytes of one slot.
     pub(super) fn slot_bytes(&self) -> usize {
         self.slab.slot_bytes()
+    }
+
+    /// How many slots are used, and how many are free and have been.
+    pub(super) fn use_of_slots(&self) -> SlotUse {
+        SlotUse::new(
+            self.slot_bytes(),
+            self.slab.fresh_taken(),
+            self.free.count(),
+        )
     }
 
     /// The first byte of a slot.

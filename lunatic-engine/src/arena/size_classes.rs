@@ -8,6 +8,7 @@ use crate::arena::mappings::Mappings;
 use crate::arena::pagemap::Pagemap;
 use crate::arena::size_class::SizeClass;
 use crate::geometry::Geometry;
+use crate::stats::SlotUse;
 
 /// What a guarded memory can grow to: all that 32 bits can address.
 pub(super) const GUARDED_BYTES: usize = 4 << 30;
@@ -100,6 +101,12 @@ impl SizeClasses {
         // If another thread was faster, its class is used, and this one is address
         // space that is not.
         Ok(lazy.class.get_or_init(|| class))
+    }
+
+    /// How many slots of each class are used that has ever been.
+    pub(super) fn use_of_slots(&self) -> Vec<SlotUse> {
+        let classes = self.classes.iter().filter_map(|lazy| lazy.class.get());
+        classes.map(SizeClass::use_of_slots).collect()
     }
 
     /// How memories lie in the address space.

@@ -73,6 +73,11 @@ impl Slab {
             .ok()
     }
 
+    /// How many slots have ever been used.
+    pub(super) fn fresh_taken(&self) -> usize {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
     /// The first byte of a slot.
     pub(super) fn address(&self, slot: usize) -> *mut u8 {
         self.base.wrapping_add(slot * self.slot_bytes)

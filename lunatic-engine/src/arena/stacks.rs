@@ -14,6 +14,7 @@ use crate::arena::machine::Machine;
 use crate::arena::page_size::PageSize;
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access};
+use crate::stats::SlotUse;
 
 /// Hands out stacks, each with a guard page below.
 #[derive(Debug)]
@@ -44,6 +45,12 @@ impl Contents for () {
 }
 
 impl Stacks {
+    /// How many slots are used.
+    pub(super) fn use_of_slots(&self) -> SlotUse {
+        let StackSlots { slab, free, .. } = self.slots;
+        SlotUse::new(slab.slot_bytes(), slab.fresh_taken(), free.count())
+    }
+
     /// Stacks of so many bytes, and a page below each. They are never given back.
     ///
     /// # Errors

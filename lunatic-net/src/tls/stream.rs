@@ -12,6 +12,7 @@ use futures_lite::future;
 use rustls::Connection;
 
 use crate::errors::StreamError;
+use crate::open_sockets::{Kind, OpenSocket};
 use crate::open_streams::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::{TimeLimit, within};
@@ -44,6 +45,7 @@ struct Shared {
     writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
+    _counted: OpenSocket,
     /// Counts until the connection is closed.
     _open: Option<OpenStream>,
 }
@@ -65,6 +67,7 @@ impl TlsStream {
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
             _open: open,
+            _counted: OpenSocket::new(Kind::Tls),
         }))
     }
 

@@ -40,7 +40,7 @@ const TOPMOST: [&str; 5] = [
     "xtask",
 ];
 
-const ALLOWED: [(&str, Allowed); 27] = [
+const ALLOWED: [(&str, Allowed); 29] = [
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
@@ -120,6 +120,11 @@ const ALLOWED: [(&str, Allowed); 27] = [
         ]),
     ),
     ("lunatic-admin", Allowed::These(&["lunatic-error"])),
+    ("lunatic-http", Allowed::These(&[])),
+    (
+        "lunatic-dashboard",
+        Allowed::These(&["lunatic-admin", "lunatic-error", "lunatic-http"]),
+    ),
     ("lunatic-cli", Allowed::All),
     // The program of `lunatic-cli`, at the root, for `cargo install --path .`.
     ("lunatic-runtime", Allowed::These(&["lunatic-cli"])),

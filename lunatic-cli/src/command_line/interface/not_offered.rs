@@ -1,20 +1,7 @@
 //! The functions of the interface that no crate registers yet.
 
 /// Their names, by namespace; `cargo xtask tidy` compares them with the documents.
-pub(super) const NOT_OFFERED: &[(&str, &[&str])] = &[
-    (
-        "lunatic::distributed",
-        &["test_root_cert", "default_server_certificates", "sign_node"],
-    ),
-    (
-        "lunatic::metrics",
-        &[
-            "counter",
-            "increment_counter",
-            "gauge",
-            "increment_gauge",
-            "decrement_gauge",
-            "histogram",
-        ],
-    ),
-];
+pub(super) const NOT_OFFERED: &[(&str, &[&str])] = &[(
+    "lunatic::distributed",
+    &["test_root_cert", "default_server_certificates", "sign_node"],
+)];

@@ -10,6 +10,7 @@ use crate::command_line::admin::Naming;
 use crate::command_line::engine::Engine;
 use crate::command_line::grants::Grants;
 use crate::command_line::node::identity::IdentityArguments;
+use crate::command_line::views::Views;
 
 /// How a node is started.
 #[derive(Debug, Args)]
@@ -60,6 +61,9 @@ pub(crate) struct NodeArguments {
 
     #[command(flatten)]
     pub(super) naming: Naming,
+
+    #[command(flatten)]
+    pub(super) views: Views,
 
     /// A `.wasm` or `.wat` file that runs on the node; everything after it is the guest's.
     /// Without one, the node only runs what others start on it.

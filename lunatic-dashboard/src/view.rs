@@ -1,0 +1,109 @@
+//! What a page shows.
+
+use std::time::Duration;
+
+use lunatic_admin::{Describe, ProcessOrder, ProcessQuery, Request as Asked, Target};
+use lunatic_http::Request;
+
+/// So many processes are on a page of the table.
+const PAGE: usize = 50;
+
+/// What a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum View {
+    Overview,
+    Processes(ProcessQuery),
+    Tree,
+    Process(Target),
+    Modules,
+}
+
+impl View {
+    /// What the query of a request says; `None` if that is no view.
+    pub(crate) fn of(request: &Request) -> Option<View> {
+        let text = |name: &str| request.parameter(name);
+        match text("view")?.as_str() {
+            "overview" => Some(View::Overview),
+            "tree" => Some(View::Tree),
+            "modules" => Some(View::Modules),
+            "process" => {
+                let pid = text("pid")?.parse().ok()?;
+                Some(View::Process(Target::new(pid)))
+            }
+            "processes" => {
+                let query = ProcessQuery {
+                    limit: PAGE,
+                    describe: Describe::Yes,
+                    sort: order(text("sort").as_deref())?,
+                    offset: match text("offset") {
+                        None => 0,
+                        Some(offset) => offset.parse().ok()?,
+                    },
+                    filter: text("filter").filter(|filter| !filter.is_empty()),
+                    ..ProcessQuery::default()
+                };
+                Some(View::Processes(query))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is asked for it, if it is more than the measurements.
+    pub(crate) fn request(&self) -> Option<Asked> {
+        match self {
+            View::Overview => None,
+            View::Processes(query) => Some(Asked::Processes(query.clone())),
+            View::Tree => Some(Asked::Supervisors),
+            View::Process(target) => Some(Asked::Inspect(target.clone())),
+            View::Modules => Some(Asked::Versions),
+        }
+    }
+
+    /// How often that is asked.
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_millis(match self {
+            View::Tree => 250,
+            _ => 1000,
+        })
+    }
+}
+
+fn order(name: Option<&str>) -> Option<ProcessOrder> {
+    Some(match name {
+        None | Some("pid") => ProcessOrder::Pid,
+        Some("label") => ProcessOrder::Label,
+        Some("mailbox") => ProcessOrder::Mailbox,
+        Some("cpu") => ProcessOrder::Cpu,
+        Some("links") => ProcessOrder::Links,
+        Some(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_and_nonsense_is_no_view() {
+        let view = |query: &str| View::of(&Request::get(&format!("/events?{query}")));
+        assert_eq!(view("view=tree"), Some(View::Tree));
+        let Some(View::Processes(query)) =
+            view("view=processes&sort=mailbox&offset=100&filter=a%26b")
+        else {
+            panic!("it is the table");
+        };
+        assert_eq!((query.offset, query.limit), (100, PAGE));
+        assert_eq!(query.sort, ProcessOrder::Mailbox);
+        assert_eq!(query.filter.as_deref(), Some("a&b"));
+        for query in [
+            "",
+            "view=x",
+            "view=process",
+            "view=process&pid=x",
+            "view=processes&sort=x",
+            "view=processes&offset=-1",
+        ] {
+            assert_eq!(view(query), None, "{query}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What environments count: messages, and how processes end.
+//!
+//! Each thread that counts has counters of its own, so that counting takes a load and a
+//! store of a line that no other core writes. Who asks adds them up.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::exit::ExitReason;
+use crate::failure::FailureKind;
+
+/// Why processes end, in the order of [`ProcessCounts::ended`].
+pub const END_REASONS: [&str; 6] = [
+    "normal",
+    "failed",
+    "killed",
+    "shutdown",
+    "link_died",
+    "other",
+];
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ProcessCounts {
+    /// Messages that were sent, to processes of this node or others.
+    pub messages: u64,
+    /// How many processes have ended, for each of [`END_REASONS`].
+    pub ended: [u64; END_REASONS.len()],
+}
+
+/// How long the mailboxes are that were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct MailboxLengths {
+    /// How many were looked at.
+    pub mailboxes: u64,
+    /// The messages in all of them.
+    pub messages: u64,
+    /// The messages in the longest.
+    pub longest: u64,
+}
+
+/// Counts messages and ends of processes; a clone is the same. Several environments can
+/// share it; see [`EnvironmentConfig`](crate::EnvironmentConfig).
+#[derive(Clone)]
+pub struct ProcessCounters {
+    threads: Arc<Threads>,
+}
+
+/// Counters for each of some threads, and one for all others.
+struct Threads {
+    own: Box<[Counters]>,
+    others: Counters,
+}
+
+/// On cache lines of its own: cores fetch two at once.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counters {
+    messages: AtomicU64,
+    ended: [AtomicU64; END_REASONS.len()],
+}
+
+impl ProcessCounters {
+    /// Nothing counted yet.
+    pub fn new() -> ProcessCounters {
+        /// Beside one worker for each core, these may count: main threads, nodes, timers.
+        const MORE: usize = 8;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        ProcessCounters {
+            threads: Arc::new(Threads {
+                own: (0..cores + MORE).map(|_| Counters::default()).collect(),
+                others: Counters::default(),
+            }),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn count_message(&self) {
+        self.add(|counters| &counters.messages);
+    }
+
+    pub(crate) fn count_end(&self, reason: &ExitReason) {
+        let index = match reason {
+            ExitReason::Normal => 0,
+            ExitReason::Failed(failure) => match failure.kind() {
+                FailureKind::LinkDied { .. } => 4,
+                _ => 1,
+            },
+            ExitReason::Killed => 2,
+            ExitReason::Shutdown => 3,
+            _ => 5,
+        };
+        self.add(|counters| &counters.ended[index]);
+    }
+
+    #[inline]
+    fn add(&self, counter: impl FnOnce(&Counters) -> &AtomicU64) {
+        match self.threads.own.get(thread_number()) {
+            Some(own) => {
+                // No other thread has this number, so nothing is lost between the two.
+                let counter = counter(own);
+                let count = counter.load(Ordering::Relaxed);
+                counter.store(count + 1, Ordering::Relaxed);
+            }
+            None => {
+                counter(&self.threads.others).fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What all threads have counted.
+    pub fn get(&self) -> ProcessCounts {
+        let mut sums = ProcessCounts::default();
+        for counters in self.threads.own.iter().chain([&self.threads.others]) {
+            sums.messages += counters.messages.load(Ordering::Relaxed);
+            for (sum, count) in sums.ended.iter_mut().zip(&counters.ended) {
+                *sum += count.load(Ordering::Relaxed);
+            }
+        }
+        sums
+    }
+}
+
+impl Default for ProcessCounters {
+    fn default() -> ProcessCounters {
+        ProcessCounters::new()
+    }
+}
+
+impl fmt::Debug for ProcessCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// The number of this thread, which it draws when it first counts.
+#[inline]
+fn thread_number() -> usize {
+    thread_local! {
+        static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    match NUMBER.get() {
+        usize::MAX => {
+            static NEXT: AtomicUsize = AtomicUsize::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            NUMBER.set(number);
+            number
+        }
+        number => number,
+    }
+}
