@@ -16,8 +16,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_channel::Sender;
-use lunatic_account::Account;
-use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+use lunatic_account::{Account, Exceeded};
+use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
+use lunatic_process::Process;
 use lunatic_quic::{Endpoint, EndpointConfig, EndpointWaker, Tls};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
@@ -27,11 +28,13 @@ use crate::frame::{LANES, MAX_UNIT_BYTES};
 use crate::global::{MAX_GLOBAL_NAME_BYTES, NameTaken};
 use crate::groups::GroupChange;
 use crate::handshake::Refusal;
+use crate::held_names::{HeldNames, OnLoss};
 use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
 use crate::node::group_changes::GroupChanges;
 use crate::node::late::Late;
 use crate::node_info::NodeInfo;
+use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
 use crate::sessions::Sessions;
 
@@ -103,6 +106,8 @@ struct Inner {
     waker: EndpointWaker,
     late: Arc<Late>,
     group_changes: Arc<GroupChanges>,
+    held_names: HeldNames,
+    monitors: Arc<NodeMonitors>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -248,7 +253,9 @@ impl Node {
         let wake = waker.clone();
         let sessions = Arc::new(Sessions::new(info.id, move || wake.wake()));
         let (commands, received) = async_channel::unbounded();
-        let late = Arc::new(Late::new(local.port(), config.credentials.clone()));
+        let monitors = Arc::new(NodeMonitors::default());
+        let late = Late::new(local.port(), config.credentials.clone(), monitors.clone());
+        let late = Arc::new(late);
         let seed = u64::from_le_bytes(random()?);
         let cluster = Cluster::new(
             info.clone(),
@@ -285,6 +292,8 @@ impl Node {
                 commands,
                 waker,
                 group_changes,
+                held_names: HeldNames::default(),
+                monitors,
                 late,
                 thread: Mutex::new(Some(thread)),
             }),
@@ -444,8 +453,94 @@ impl Node {
         decision.map_err(RegisterError::Taken)
     }
 
+    /// Gives a process of this node a name as [`register_global`](Node::register_global) does;
+    /// it gives the name up when it ends. Returns how the registration is waited for, which goes
+    /// on if that is dropped.
+    ///
+    /// - `name`: has no more than [`MAX_GLOBAL_NAME_BYTES`].
+    /// - `on_loss`: what becomes of the process if an older claim turns up.
+    /// - `payer`: to whom the name is charged.
+    ///
+    /// # Errors
+    ///
+    /// The payer has no name or no memory left.
+    pub fn register_for(
+        &self,
+        process: &Process,
+        name: &str,
+        on_loss: OnLoss,
+        payer: &Account,
+    ) -> Result<impl Future<Output = Result<(), RegisterError>> + Send + use<>, Exceeded> {
+        let id = process.id();
+        let (sender, receiver) = async_channel::bounded(1);
+        let node = Arc::downgrade(&self.inner);
+        let wanted = name.to_owned();
+        let decide = move |decision: Result<(), NameTaken>| {
+            if let (Err(_), Some(node)) = (decision, node.upgrade()) {
+                node.held_names.lost(id, &wanted);
+            }
+            // Who has asked may be gone.
+            sender.try_send(decision).ok();
+        };
+        let claim = || {
+            self.command(Command::Register {
+                name: name.into(),
+                process: id,
+                decide: Box::new(decide),
+            });
+        };
+        let held = &self.inner.held_names;
+        if held.hold(id, name, on_loss, payer, claim)? {
+            let node = Arc::downgrade(&self.inner);
+            process.at_exit(move |_| {
+                if let Some(inner) = node.upgrade() {
+                    let node = Node { inner };
+                    for name in node.inner.held_names.ended(id) {
+                        node.unregister_global(&name, id);
+                    }
+                }
+            });
+        }
+        Ok(async move {
+            let decision = receiver.recv().await.map_err(|_| RegisterError::Stopped)?;
+            decision.map_err(RegisterError::Taken)
+        })
+    }
+
+    /// The names that processes of this node have by [`register_for`](Node::register_for).
+    pub fn held_names(&self) -> &HeldNames {
+        &self.inner.held_names
+    }
+
+    /// Tells a process from now on which nodes are connected, and which come and go; see
+    /// [`NodeMonitors::begin`].
+    ///
+    /// # Errors
+    ///
+    /// [`NotMonitored`].
+    pub fn monitor_nodes(&self, process: &Process, tag: Option<Tag>) -> Result<(), NotMonitored> {
+        let Inner {
+            sessions, monitors, ..
+        } = &*self.inner;
+        if monitors.begin(sessions, process, tag, process.account())? {
+            let (id, monitors) = (process.id(), Arc::downgrade(monitors));
+            process.at_exit(move |_| {
+                if let Some(monitors) = monitors.upgrade() {
+                    monitors.end(id);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells a process no longer.
+    pub fn stop_monitoring_nodes(&self, process: Pid) {
+        self.inner.monitors.end(process);
+    }
+
     /// Gives up a name, if this process has it.
     pub fn unregister_global(&self, name: &str, process: Pid) {
+        self.inner.held_names.lost(process, name);
         let name = name.into();
         self.command(Command::Unregister { name, process });
     }
