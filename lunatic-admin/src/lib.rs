@@ -82,9 +82,9 @@ pub use request::{
     Describe, Exit, MAX_DESCRIBED, MAX_PAGE, ProcessOrder, ProcessQuery, Request, Target,
 };
 pub use response::{
-    ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail,
-    ProcessEntry, ProcessPage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, Usage,
-    cut,
+    ChildEntry, Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, NodeConnection,
+    NodeEntry, NodeState, Nodes, ProcessDetail, ProcessEntry, ProcessPage, Refusal, RefusalKind,
+    Reloads, Response, RuntimeInfo, Stats, Usage, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

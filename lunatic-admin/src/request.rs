@@ -41,6 +41,9 @@ pub enum Request {
     /// How far the reloads have come that go on. No process is asked for it. Answered by
     /// [`Response::Progress`](crate::Response::Progress).
     Progress,
+    /// The nodes of the cluster that the runtime knows. Answered by
+    /// [`Response::Nodes`](crate::Response::Nodes).
+    Nodes,
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -163,6 +166,7 @@ impl Request {
             | Request::Exit(_)
             | Request::Versions
             | Request::Progress
+            | Request::Nodes
             | Request::Unknown => false,
             Request::Reload(_) => true,
         }

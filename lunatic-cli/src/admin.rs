@@ -2,6 +2,7 @@
 
 mod asking;
 mod detail;
+mod nodes;
 mod processes;
 mod reloading;
 mod stats;
@@ -9,8 +10,8 @@ mod stats;
 use std::time::Instant;
 
 use lunatic_admin::{
-    Answer, Answering, Exit, Modules, PROTOCOL, Refusal, RefusalKind, Reloads, Request, Response,
-    RuntimeInfo, Target,
+    Answer, Answering, Exit, Modules, Nodes, PROTOCOL, Refusal, RefusalKind, Reloads, Request,
+    Response, RuntimeInfo, Target,
 };
 use lunatic_mailbox::Pid;
 use lunatic_process::{Environment, ExitReason, Failure, Process, Signal};
@@ -136,6 +137,16 @@ impl Admin {
                 let reloaded = reloading::reload(&self.runtime, request, bytes).await?;
                 Ok(Response::Reloaded(reloaded))
             }
+            Request::Nodes => match &self.runtime.cluster {
+                Some(cluster) => {
+                    let nodes = nodes::list(&cluster.node, self.version().uptime_ms).await;
+                    Ok(Response::Nodes(Nodes { nodes }))
+                }
+                None => Err(Refusal::new(
+                    RefusalKind::BadRequest,
+                    "this runtime is no node of a cluster",
+                )),
+            },
             _ => Err(Refusal::new(
                 RefusalKind::UnknownRequest,
                 "this runtime does not offer it",

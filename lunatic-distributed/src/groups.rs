@@ -63,9 +63,7 @@ impl GroupReplica {
                 };
                 std::iter::repeat_n(change, *count)
             });
-        let all: Vec<_> = memberships.collect();
-        let frames = all.chunks(CHANGES_IN_A_FRAME);
-        frames.map(|changes| GroupFrame(changes.to_vec())).collect()
+        frames_of(&memberships.collect::<Vec<_>>())
     }
 
     /// Takes in what another node tells. Returns the changes that count.
@@ -97,6 +95,12 @@ impl GroupReplica {
             });
         left.collect()
     }
+}
+
+/// The frames that tell changes.
+pub(crate) fn frames_of(changes: &[GroupChange]) -> Vec<GroupFrame> {
+    let frames = changes.chunks(CHANGES_IN_A_FRAME);
+    frames.map(|changes| GroupFrame(changes.to_vec())).collect()
 }
 
 /// Counts a change. Returns whether there was something to change.

@@ -11,7 +11,7 @@
 //! - `relations`: links and monitors between the processes of two nodes.
 //! - `outgoing`, `incoming`: what waits to be sent, in order and in pieces; and the pieces.
 //! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
-//! - `groups`, `global`: memberships of groups, and names that are unique in the cluster.
+//! - `groups`, `group_changes`, `global`: memberships of groups, and names that are unique in the cluster.
 //! - `frame`, `handshake`, `node_info`: what nodes write to each other.
 //! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
 //!   of it that is about processes.
@@ -37,6 +37,7 @@ mod cluster;
 mod dials;
 mod frame;
 mod global;
+mod group_changes;
 mod groups;
 #[cfg(feature = "guest")]
 pub mod guest;
@@ -68,7 +69,9 @@ pub use held_names::{HeldNames, OnLoss};
 pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
-pub use node::{JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError, join};
+pub use node::{
+    JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError, Unconnected, join,
+};
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 #[cfg(feature = "transport")]
 pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NotMonitored};

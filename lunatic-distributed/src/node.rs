@@ -2,7 +2,6 @@
 
 mod background;
 mod driver;
-mod group_changes;
 mod joining;
 mod late;
 
@@ -23,15 +22,16 @@ use lunatic_quic::{Endpoint, EndpointConfig, EndpointWaker, Tls};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
 
+use crate::NodeName;
 use crate::cluster::Cluster;
 use crate::frame::{LANES, MAX_UNIT_BYTES};
 use crate::global::{MAX_GLOBAL_NAME_BYTES, NameTaken};
+use crate::group_changes::GroupChanges;
 use crate::groups::GroupChange;
 use crate::handshake::Refusal;
 use crate::held_names::{HeldNames, OnLoss};
 use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
-use crate::node::group_changes::GroupChanges;
 use crate::node::late::Late;
 use crate::node_info::NodeInfo;
 use crate::node_monitors::{NodeMonitors, NotMonitored};
@@ -43,6 +43,12 @@ pub use crate::node::joining::{JoinFailed, join};
 /// How long a node waits for others when it starts, before it goes on alone and asks them
 /// meanwhile.
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked, as a node joins, whether it is connected to all that it has heard of.
+const SETTLING_PERIOD: Duration = Duration::from_millis(40);
+
+/// So often that has to be so, one after the other: others are still telling of nodes.
+const SETTLED: u32 = 5;
 
 /// So many numbers are tried before a node gives up.
 const MAX_DRAWS: u32 = 16;
@@ -105,7 +111,7 @@ struct Inner {
     commands: Sender<Command>,
     waker: EndpointWaker,
     late: Arc<Late>,
-    group_changes: Arc<GroupChanges>,
+    group_changes: Arc<Mutex<GroupChanges>>,
     held_names: HeldNames,
     monitors: Arc<NodeMonitors>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -124,6 +130,19 @@ pub struct Peer {
     pub sent_bytes: u64,
     /// Bytes that have come from it in this session.
     pub received_bytes: u64,
+    /// How long there has been the connection.
+    pub connected_for: Duration,
+}
+
+/// A node that gossip knows to live, and that this one has no session with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconnected {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Where it says that it is reached.
+    pub address: SocketAddr,
 }
 
 /// Why a node did not start.
@@ -194,7 +213,8 @@ impl NodeConfig {
 }
 
 impl Node {
-    /// Starts a node: listens, and joins the others if there are seeds. If none of them
+    /// Starts a node: listens, and joins the others if there are seeds, which means to be
+    /// connected to each node that they know to live. If none of them
     /// answers within five seconds, it goes on alone and asks them meanwhile.
     ///
     /// # Errors
@@ -264,7 +284,7 @@ impl Node {
             seed,
             Instant::now(),
         );
-        let group_changes = Arc::new(GroupChanges::default());
+        let group_changes = Arc::new(Mutex::new(GroupChanges::default()));
         let driver = Driver::new(
             endpoint,
             cluster,
@@ -313,7 +333,8 @@ impl Node {
                 None
             });
             match next.await {
-                None | Some(NodeEvent::Up(_)) => return Ok(()),
+                None => return Ok(()),
+                Some(NodeEvent::Up(_)) => return self.settled(end).await,
                 Some(event @ NodeEvent::NumberTaken) => return Err(event),
                 Some(NodeEvent::Refused {
                     refusal: Refusal::Restarted { .. } | Refusal::Crossed | Refusal::Itself,
@@ -323,6 +344,26 @@ impl Node {
                 Some(NodeEvent::Down { .. }) => {}
             }
         }
+    }
+
+    /// Waits until there is a session with each node that lives, as far as the others have
+    /// told, or the time is over.
+    async fn settled(&self, end: Instant) -> Result<(), NodeEvent> {
+        let events = self.inner.late.events();
+        let mut quiet = 0;
+        while quiet < SETTLED && Instant::now() < end {
+            async_io::Timer::after(SETTLING_PERIOD).await;
+            quiet = match self.unconnected().await.is_empty() {
+                true => quiet + 1,
+                false => 0,
+            };
+            while let Ok(event) = events.try_recv() {
+                if event == NodeEvent::NumberTaken {
+                    return Err(event);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// This node.
@@ -366,6 +407,13 @@ impl Node {
     pub async fn peers(&self) -> Vec<Peer> {
         let (sender, receiver) = async_channel::bounded(1);
         self.command(Command::Peers(sender));
+        receiver.recv().await.unwrap_or_default()
+    }
+
+    /// The nodes that live, as others say, and that this one has no session with.
+    pub async fn unconnected(&self) -> Vec<Unconnected> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.command(Command::Unconnected(sender));
         receiver.recv().await.unwrap_or_default()
     }
 
@@ -424,7 +472,7 @@ impl Node {
 
     /// Tells the other nodes that a process of this one has joined or left a group.
     pub fn group_changed(&self, change: GroupChange) {
-        self.inner.group_changes.add(change);
+        self.inner.group_changes.lock().add(change);
         self.inner.waker.wake();
     }
 

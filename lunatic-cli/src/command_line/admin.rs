@@ -3,6 +3,7 @@
 mod ask;
 mod inspect;
 mod listen;
+mod nodes;
 mod ps;
 mod reload;
 mod shown;
@@ -12,6 +13,7 @@ mod table;
 
 pub(crate) use inspect::{Inspect, inspect};
 pub(crate) use listen::{Naming, listen};
+pub(crate) use nodes::{NodesArguments, nodes};
 pub(crate) use ps::{Ps, ps};
 pub(crate) use reload::{ReloadArguments, VersionsArguments, reload, versions};
 pub(crate) use signal::{Exit, Kill, exit, kill};

@@ -68,26 +68,31 @@ impl Default for RemoteRights {
     /// Each node may start processes, which have memory, standard output, other processes, and
     /// nothing else: no directories, no network.
     fn default() -> RemoteRights {
-        let process = ProcessConfig {
-            can_compile_modules: false,
-            ..ProcessConfig::trusted()
-        };
         RemoteRights {
-            rules: vec![RemoteRule {
-                nodes: NamePattern::any(),
-                ceiling: Config {
-                    process,
-                    net: NetConfig::nothing().into(),
-                    ..Config::default()
-                },
-                dirs: Vec::new(),
-                limits: DEFAULT_LIMITS,
-            }],
+            rules: vec![RemoteRights::default_rule()],
         }
     }
 }
 
 impl RemoteRights {
+    /// A rule for each node: memory, standard output, other processes, and nothing else.
+    pub fn default_rule() -> RemoteRule {
+        let process = ProcessConfig {
+            can_compile_modules: false,
+            ..ProcessConfig::trusted()
+        };
+        RemoteRule {
+            nodes: NamePattern::any(),
+            ceiling: Config {
+                process,
+                net: NetConfig::nothing().into(),
+                ..Config::default()
+            },
+            dirs: Vec::new(),
+            limits: DEFAULT_LIMITS,
+        }
+    }
+
     fn rule_for(&self, node: &NodeName) -> Option<&RemoteRule> {
         self.rules.iter().find(|rule| rule.nodes.matches(node))
     }
