@@ -163,6 +163,11 @@ fn members_of_a_group_are_known_on_all_nodes_while_they_live() {
         .spawn(SpawnOptions::default(), |_| future::pending());
     scope(two).join("workers", &again.unwrap()).unwrap();
     until(|| scope(one).members("workers").len() == 1);
+    // A node that joins later knows them from the start.
+    let late = cluster.join("three");
+    until(|| scope(&late.0).members("workers").len() == 1);
+    block_on(late.1.stop());
+    block_on(late.0.shut_down());
     // The members of a node that has left are gone.
     block_on(cluster.runtimes[1].1.stop());
     until(|| scope(one).members("workers").is_empty());

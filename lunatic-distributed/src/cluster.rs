@@ -305,6 +305,15 @@ impl Cluster {
         }
     }
 
+    /// Tells the processes of this node which memberships others have, as nobody was there when
+    /// they were told.
+    #[cfg(feature = "transport")]
+    pub(crate) fn tell_memberships(&self) {
+        for change in self.groups.others() {
+            self.local.group_changed(change);
+        }
+    }
+
     /// Tells those what has changed in groups who have room for it again.
     fn tell_untold(&mut self) {
         if self.untold.is_empty() {
@@ -354,6 +363,7 @@ impl Cluster {
     }
 
     /// The nodes that gossip knows to live and with which there is no session.
+    #[cfg(feature = "transport")]
     pub(crate) fn unconnected(&self) -> Vec<crate::membership::MemberId> {
         let members = self.membership.members();
         members

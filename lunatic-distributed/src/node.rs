@@ -380,7 +380,8 @@ impl Node {
     /// Sets what the other nodes reach. Until then, there are no processes here for them. Only
     /// the first call counts.
     pub fn attach(&self, local: Arc<dyn LocalNode>) {
-        self.inner.late.attach(local);
+        // By the thread of the node, so that nothing is told twice or to nobody.
+        self.command(Command::Attach(local));
     }
 
     /// The nodes with which there is a session, in the order of their names.

@@ -38,7 +38,7 @@ pub(crate) fn within<T>(awaited: impl Future<Output = T>) -> T {
 }
 
 pub(crate) struct Cluster {
-    _directory: TempDir,
+    directory: TempDir,
     pub(crate) runtimes: Vec<(Runtime, Node)>,
     /// The network between them, if it is not loopback itself.
     pub(crate) wire: Option<(Wire, Vec<Plug>)>,
@@ -97,10 +97,24 @@ impl Cluster {
                 .all(|(_, node)| node.nodes().len() == others)
         });
         Cluster {
-            _directory: directory,
+            directory,
             runtimes,
             wire: wire.map(|wire| (wire, plugs)),
         }
+    }
+
+    /// Another node.
+    pub(crate) fn join(&self, name: &str) -> (Runtime, Node) {
+        let authority = Authority::open(&self.directory.path().join("test")).unwrap();
+        let (name, now) = (name.parse().unwrap(), SystemTime::now());
+        let credentials = Credentials::from_authority(&authority, &name, None, now).unwrap();
+        let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
+        config.seeds = vec![self.runtimes[0].1.info().address.to_string()];
+        let node = within(Node::start(config)).unwrap();
+        // The others have told what they have by now.
+        std::thread::sleep(Duration::from_millis(200));
+        let builder = Runtime::builder().node(node.clone(), RemoteRights::default());
+        (builder.start().unwrap(), node)
     }
 
     /// Cuts the first two nodes off from each other, or connects them again.

@@ -16,7 +16,7 @@ use crate::NodeName;
 use crate::cluster::{Action, Cluster, Connection, Decide, close_code};
 use crate::frame::LANES;
 use crate::group_changes::GroupChanges;
-use crate::local::Answer;
+use crate::local::{Answer, LocalNode};
 use crate::node::background::{Background, Task};
 use crate::node::late::Late;
 use crate::node::{Peer, Unconnected};
@@ -58,6 +58,8 @@ pub(super) enum Command {
         name: String,
         process: Pid,
     },
+    /// From here on, this is what the other nodes reach.
+    Attach(Arc<dyn LocalNode>),
     Peers(Sender<Vec<Peer>>),
     Unconnected(Sender<Vec<Unconnected>>),
     IsKnown(NodeId, Sender<bool>),
@@ -183,6 +185,11 @@ impl Driver {
             } => self.cluster.register_global(name, process, decide),
             Command::Unregister { name, process } => {
                 self.cluster.unregister_global(&name, process);
+            }
+            Command::Attach(local) => {
+                if self.late.attach(local) {
+                    self.cluster.tell_memberships();
+                }
             }
             Command::Peers(sender) => {
                 sender.try_send(self.peers()).ok();

@@ -53,8 +53,9 @@ impl Late {
         }
     }
 
-    pub(super) fn attach(&self, local: Arc<dyn LocalNode>) {
-        self.local.set(local).ok();
+    /// Returns whether it is the first.
+    pub(super) fn attach(&self, local: Arc<dyn LocalNode>) -> bool {
+        self.local.set(local).is_ok()
     }
 
     pub(super) fn port(&self) -> u16 {
