@@ -149,6 +149,8 @@ impl Net {
             Some(said.to_owned())
         });
         let first = said.next().expect("the program ended");
+        // It goes on saying what happens, and must not find nobody there.
+        std::thread::spawn(move || said.for_each(drop));
         let number = first.strip_prefix("process ");
         let process = number.and_then(|number| number.parse().ok());
         let process = process.map(Pid::from_bits);
