@@ -1,4 +1,4 @@
-//! What guests do on several nodes beyond ABI §8: §29, §30 and §31.
+//! What guests do on several nodes beyond ABI §8: ABI §29, ABI §30 and ABI §31.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod cluster;

@@ -301,7 +301,7 @@ impl Process {
     }
 
     /// Asks to be told why another process ends: by a data message with this tag, which has its
-    /// id and the [reason](ExitReason) as docs/abi-extensions.md, §31, has it. It takes the
+    /// id and the [reason](ExitReason), as ABI §31 has it. It takes the
     /// place of an earlier monitor of the same process. If there is no such process, or its
     /// node cannot be reached, that is told at once. The message is charged to this process;
     /// it ends if it has no room for it.

@@ -18,6 +18,7 @@ const UNSAFE: [&str; 16] = [
     "lunatic-engine/src/arena/system.rs",
     "lunatic-guest/src/sys.rs",
     "lunatic-guest/src/sys/account.rs",
+    "lunatic-guest/src/sys/cluster.rs",
     "lunatic-guest/src/sys/group.rs",
     "lunatic-guest/src/sys/net.rs",
     "lunatic-guest/src/sys/reload.rs",
