@@ -37,6 +37,8 @@ struct Inner {
     depth: u32,
     parent: Option<Account>,
     limits: AccountLimits,
+    /// Its processes are of the branch of the account above.
+    is_part: bool,
     used: Counters,
     /// Only in the root: every charge of memory is refused.
     out_of_memory: AtomicBool,
@@ -80,7 +82,7 @@ pub enum BranchError {
 impl Account {
     /// The root of a new tree.
     pub fn root(limits: AccountLimits) -> Account {
-        Account::new(None, limits)
+        Account::new(None, limits, false)
     }
 
     /// A new account below this one.
@@ -89,15 +91,40 @@ impl Account {
     ///
     /// [`BranchError`].
     pub fn branch(&self, limits: AccountLimits) -> Result<Account, BranchError> {
+        self.below(limits, false)
+    }
+
+    /// A new account below this one that only counts, and limits, apart: its processes are of
+    /// the same [branch](Account::branch_root) as those of this one.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits};
+    ///
+    /// let root = Account::default();
+    /// let part = root.part(AccountLimits::UNLIMITED)?;
+    /// assert!(part.branch_root().is(&root));
+    /// let branch = part.branch(AccountLimits::UNLIMITED)?;
+    /// assert!(branch.branch_root().is(&branch));
+    /// # Ok::<(), lunatic_account::BranchError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BranchError`].
+    pub fn part(&self, limits: AccountLimits) -> Result<Account, BranchError> {
+        self.below(limits, true)
+    }
+
+    fn below(&self, limits: AccountLimits, is_part: bool) -> Result<Account, BranchError> {
         if self.inner.depth + 1 >= MAX_DEPTH {
             return Err(BranchError::TooDeep { limit: MAX_DEPTH });
         }
         self.charge(Kind::Memory, ACCOUNT_BYTES)
             .map_err(BranchError::Exceeded)?;
-        Ok(Account::new(Some(self.clone()), limits))
+        Ok(Account::new(Some(self.clone()), limits, is_part))
     }
 
-    fn new(parent: Option<Account>, limits: AccountLimits) -> Account {
+    fn new(parent: Option<Account>, limits: AccountLimits, is_part: bool) -> Account {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let above = parent.as_ref();
         let shares = above.map_or_else(Shares::default, |above| above.inner.shares.clone());
@@ -108,6 +135,7 @@ impl Account {
                 depth: parent.as_ref().map_or(0, |parent| parent.inner.depth + 1),
                 parent,
                 limits,
+                is_part,
                 used: Counters::default(),
                 out_of_memory: AtomicBool::new(false),
                 cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
@@ -125,6 +153,21 @@ impl Account {
     /// The account above; `None` for the root.
     pub fn parent(&self) -> Option<&Account> {
         self.inner.parent.as_ref()
+    }
+
+    /// The account whose branch its processes are: this one or, if it is a
+    /// [part](Account::part), that of the account above.
+    pub fn branch_root(&self) -> &Account {
+        let mut account = self;
+        while let (true, Some(above)) = (account.inner.is_part, account.parent()) {
+            account = above;
+        }
+        account
+    }
+
+    /// Whether its processes are a branch of their own: not that of the root.
+    pub fn is_branch(&self) -> bool {
+        self.branch_root().parent().is_some()
     }
 
     /// The limits of this account itself.

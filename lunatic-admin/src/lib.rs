@@ -93,8 +93,9 @@ pub use request::{
     ProcessOrder, ProcessQuery, Request, Target, Trace,
 };
 pub use response::{
-    Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, ProcessDetail, ProcessEntry,
-    ProcessPage, QueuedMessage, Refusal, RefusalKind, Reloads, Response, RuntimeInfo, Stats, cut,
+    Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, NodeConnection, NodeEntry,
+    NodeState, Nodes, ProcessDetail, ProcessEntry, ProcessPage, QueuedMessage, Refusal,
+    RefusalKind, Reloads, Response, RuntimeInfo, Stats, cut,
 };
 pub use server::{Server, StartError};
 pub use socket::BindError;

@@ -59,6 +59,9 @@ pub enum Request {
     /// The supervisors and their children. Answered by
     /// [`Response::Supervisors`](crate::Response::Supervisors).
     Supervisors,
+    /// The nodes of the cluster that the runtime knows. Answered by
+    /// [`Response::Nodes`](crate::Response::Nodes).
+    Nodes,
     /// A type that this version does not know. The server answers it by itself.
     #[doc(hidden)]
     #[serde(other, skip_serializing)]
@@ -265,6 +268,7 @@ impl Request {
             | Request::MeasureCpu(_)
             | Request::Measurements
             | Request::Supervisors
+            | Request::Nodes
             | Request::Unknown => false,
             Request::Reload(_) => true,
         }

@@ -43,6 +43,58 @@ pub enum Response {
     Error(Refusal),
     /// There are no more responses to a subscription.
     End,
+    /// To [`Request::Nodes`](crate::Request::Nodes).
+    Nodes(Nodes),
+}
+
+/// The nodes of a cluster, as one of them knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nodes {
+    /// They, the one that is asked first, the others by name.
+    pub nodes: Vec<NodeEntry>,
+}
+
+/// A node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEntry {
+    /// The name.
+    pub name: String,
+    /// The id, in hexadecimal; another one for each start of the node.
+    pub id: String,
+    /// Where it is reached.
+    pub address: String,
+    /// What it is to the node that is asked.
+    pub state: NodeState,
+    /// How long it has been connected, or run if it is the one that is asked, in milliseconds.
+    pub since_ms: Option<u64>,
+    /// What is known of the connection.
+    pub connection: Option<NodeConnection>,
+}
+
+/// What a node is to the one that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NodeState {
+    /// It is the one that is asked.
+    Own,
+    /// The two are connected.
+    Connected,
+    /// Others say that it lives, and there is no connection to it.
+    Unconnected,
+}
+
+/// A connection between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeConnection {
+    /// The round trip, in microseconds.
+    pub round_trip_us: u64,
+    /// Bytes that wait to be sent.
+    pub queued_bytes: u64,
+    /// Bytes that were sent over it.
+    pub sent_bytes: u64,
+    /// Bytes that have come over it.
+    pub received_bytes: u64,
 }
 
 /// The modules that have a name, in order.

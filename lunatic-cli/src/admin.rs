@@ -3,6 +3,7 @@
 mod asking;
 mod detail;
 mod measuring;
+mod nodes;
 mod processes;
 mod reloading;
 mod restarting;
@@ -14,7 +15,7 @@ use std::time::Instant;
 
 use futures_lite::{StreamExt, future, stream};
 use lunatic_admin::{
-    Answer, Answering, Exit, Measurements, Modules, PROTOCOL, ProcessEntry, ProcessOrder,
+    Answer, Answering, Exit, Measurements, Modules, Nodes, PROTOCOL, ProcessEntry, ProcessOrder,
     ProcessQuery, Refusal, RefusalKind, Reloads, Request, Response, RuntimeInfo, Target,
 };
 use lunatic_mailbox::Pid;
@@ -175,6 +176,16 @@ impl Admin {
                 restarting::restart(&self.process(&target)?).await?;
                 Ok(Response::Done)
             }
+            Request::Nodes => match &self.runtime.cluster {
+                Some(cluster) => {
+                    let nodes = nodes::list(&cluster.node, self.version().uptime_ms).await;
+                    Ok(Response::Nodes(Nodes { nodes }))
+                }
+                None => Err(Refusal::new(
+                    RefusalKind::BadRequest,
+                    "this runtime is no node of a cluster",
+                )),
+            },
             _ => Err(not_offered()),
         }
     }

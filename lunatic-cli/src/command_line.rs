@@ -64,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Ps(options) => admin::ps(&options),
         Command::Inspect(options) => admin::inspect(&options),
         Command::Stats(options) => admin::stats(&options),
+        Command::Nodes(options) => admin::nodes(&options),
+        Command::Control(_) => Err(node::no_control_server()),
         Command::Kill(options) => admin::kill(&options),
         Command::Exit(options) => admin::exit(&options),
         Command::Top(options) => admin::top(&options),

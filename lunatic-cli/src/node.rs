@@ -1,26 +1,34 @@
 //! A runtime that is a node of a cluster: what other nodes reach of it.
 
+mod accounts;
 mod modules;
 mod remote;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use lunatic_account::{Account, BranchError, Charge, Kind};
 use lunatic_distributed::guest::{NodeRequest, NodeResponse, SpawnRequest};
-use lunatic_distributed::{Answer, GroupChange, Incoming, LocalNode, MailboxFull, Node, NodeEvent};
+use lunatic_distributed::{
+    Answer, GroupChange, Incoming, LocalNode, Node, NodeEvent, NotDelivered, OnLoss,
+};
 use lunatic_engine::{Module, ModuleHash};
-use lunatic_mailbox::{EncodedResource, MessageResource, Pid};
+use lunatic_mailbox::{DataMessage, EncodedResource, MessageResource, Pid};
 use lunatic_process::guest::{GuestModule, Spawn, spawn};
 use lunatic_process::{AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
 use lunatic_wasi::Stdio;
 
 use crate::config::WireConfig;
 use crate::name_scope::NameScope;
+use crate::node::accounts::PeerAccounts;
 use crate::node::modules::NodeModules;
 use crate::runtime::Runtime;
 use crate::state::State;
 
 pub use crate::node::remote::{RemoteDir, RemoteRights, RemoteRule};
+
+/// What a request of another node takes beside its bytes until it is seen to, about.
+const REQUEST_BYTES: u64 = 1024;
 
 /// The node that a runtime is, and what belongs to it.
 pub(crate) struct ClusterNode {
@@ -28,6 +36,7 @@ pub(crate) struct ClusterNode {
     /// What all processes of the node find others by.
     pub(crate) names: NameScope,
     modules: NodeModules,
+    accounts: PeerAccounts,
     rights: RemoteRights,
     /// Its processes, as soon as there are any.
     runtime: OnceLock<Runtime>,
@@ -39,6 +48,7 @@ impl ClusterNode {
             node,
             names: NameScope::new(environment),
             modules: NodeModules::default(),
+            accounts: PeerAccounts::new(environment.account()),
             rights,
             runtime: OnceLock::new(),
         }
@@ -90,6 +100,23 @@ impl ClusterNode {
         self.runtime.get().map(Runtime::environment)
     }
 
+    /// The account of the node of a process, which is connected; that of the runtime, if the
+    /// connection has ended meanwhile.
+    fn account_of(&self, process: Pid) -> Result<Account, BranchError> {
+        let number = process.node();
+        if let Some(account) = self.accounts.get(number) {
+            return Ok(account);
+        }
+        match self.node.sessions().get(number) {
+            Some(session) => {
+                let name = &session.node().name;
+                let limits = self.rights.limits_for(name);
+                self.accounts.begin(number, name, limits)
+            }
+            None => Ok(self.accounts.root().clone()),
+        }
+    }
+
     fn decode(
         &self,
         encoded: EncodedResource,
@@ -111,7 +138,9 @@ impl ClusterNode {
     }
 
     /// Starts a process for another node, and answers when it is made.
-    fn spawn_for(&self, from: Pid, request: &SpawnRequest<'_>, answer: Answer) {
+    ///
+    /// - `payer`: the account of that node. The process has it too, or one below it.
+    fn spawn_for(&self, payer: Charge, from: Pid, request: &SpawnRequest<'_>, answer: Answer) {
         let Some(runtime) = self.runtime.get().cloned() else {
             return refuse(&answer, "the node is starting");
         };
@@ -155,8 +184,7 @@ impl ClusterNode {
             let answer = Arc::new(answer);
             let told = answer.clone();
             let at_birth = AtBirth::new(move |process| {
-                let response = NodeResponse::Spawned(process.id()).to_bytes();
-                told.send(Some(process.id()), &response);
+                // Who asks can undo the link as soon as it knows of the process.
                 if let Some(tag) = link {
                     let peer = from;
                     process.signal(Signal::Link { peer, tag }).ok();
@@ -165,6 +193,8 @@ impl ClusterNode {
                         process.kill();
                     }
                 }
+                let response = NodeResponse::Spawned(process.id()).to_bytes();
+                told.send(Some(process.id()), &response);
             });
             let wanted = Spawn {
                 module,
@@ -175,6 +205,7 @@ impl ClusterNode {
                 child_environment,
                 options: SpawnOptions {
                     parent: Some(from),
+                    account: Some(payer.account().clone()),
                     at_birth: Some(at_birth),
                     ..SpawnOptions::default()
                 },
@@ -187,7 +218,9 @@ impl ClusterNode {
     }
 
     /// Compiles a module that another node has sent.
-    fn load_for(&self, bytes: &[u8], answer: Answer) {
+    ///
+    /// - `payer`: the account of that node.
+    fn load_for(&self, payer: Charge, bytes: &[u8], answer: Answer) {
         let Some(runtime) = self.runtime.get().cloned() else {
             return refuse(&answer, "the node is starting");
         };
@@ -196,10 +229,17 @@ impl ClusterNode {
         scheduler.spawn(async move {
             match runtime.load(bytes).await {
                 Ok(module) => {
-                    if let Some(cluster) = &runtime.cluster {
-                        cluster.modules.keep(&module);
+                    let account = payer.account().clone();
+                    // The bytes are part of what the module takes.
+                    drop(payer);
+                    let kept = match &runtime.cluster {
+                        Some(cluster) => cluster.modules.keep_for(&account, &module),
+                        None => Ok(()),
+                    };
+                    match kept {
+                        Ok(()) => answer.send(None, &NodeResponse::HasModule.to_bytes()),
+                        Err(exceeded) => refuse(&answer, &format!("the module: {exceeded}")),
                     }
-                    answer.send(None, &NodeResponse::HasModule.to_bytes());
                 }
                 Err(error) => {
                     let reason = format!("the module: {}", lunatic_error::with_causes(&error));
@@ -211,10 +251,14 @@ impl ClusterNode {
 }
 
 impl LocalNode for ClusterNode {
-    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull> {
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
         match self.environment() {
             Some(environment) => {
-                lunatic_distributed::deliver(environment, message, |encoded| self.decode(encoded))
+                let payer = self.account_of(message.from);
+                let payer = payer.map_err(|_| NotDelivered::Refused)?;
+                lunatic_distributed::deliver(environment, Some(&payer), message, |encoded| {
+                    self.decode(encoded)
+                })
             }
             None => Ok(()),
         }
@@ -226,9 +270,24 @@ impl LocalNode for ClusterNode {
     }
 
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {
+        // Until it is seen to, it is kept.
+        let payer = match self.account_of(from) {
+            Ok(account) => {
+                Charge::new(&account, Kind::Memory, request.len() as u64 + REQUEST_BYTES)
+            }
+            Err(error) => return refuse(&answer, &error.to_string()),
+        };
+        let payer = match payer {
+            Ok(payer) => payer,
+            Err(exceeded) => return refuse(&answer, &exceeded.to_string()),
+        };
         match postcard::from_bytes(request) {
-            Ok(NodeRequest::Spawn(request)) => self.spawn_for(from, &request, answer),
-            Ok(NodeRequest::Module { bytes }) => self.load_for(bytes, answer),
+            Ok(NodeRequest::Spawn(request)) => self.spawn_for(payer, from, &request, answer),
+            Ok(NodeRequest::Module { bytes }) => self.load_for(payer, bytes, answer),
+            Ok(NodeRequest::Exists(process)) => {
+                let exists = self.environment().is_some_and(|all| all.exists(process));
+                answer.send(None, &NodeResponse::Exists(exists).to_bytes());
+            }
             Err(_) => refuse(&answer, "the request cannot be read"),
         }
     }
@@ -258,13 +317,26 @@ impl LocalNode for ClusterNode {
     fn global_name_lost(&self, name: &str, process: Pid, winner: Pid) {
         let shown = lunatic_error::on_one_line(name, 100);
         tracing::warn!(%process, %winner, "the name {shown} has gone to an older claim");
-        if let Some(process) = self.environment().and_then(|all| all.process(process)) {
+        let on_loss = self.node.held_names().lost(process, name);
+        let Some(process) = self.environment().and_then(|all| all.process(process)) else {
+            return;
+        };
+        match on_loss {
+            Some(OnLoss::Tell(tag)) => {
+                let mut message = DataMessage::new(tag, Vec::new());
+                message.write(&winner.to_bits().to_le_bytes());
+                message.write(name.as_bytes());
+                process.deliver_or_end(message.into());
+            }
             // As OTP's `global` does by default: one of the two ends.
-            process.kill();
+            Some(OnLoss::Kill) | None => process.kill(),
         }
     }
 
     fn node_event(&self, event: NodeEvent) {
+        if let NodeEvent::Down { node, .. } = &event {
+            self.accounts.end(node.id.number());
+        }
         if event == NodeEvent::NumberTaken {
             tracing::error!(
                 "another node has the same number and has run for longer: this one leaves"

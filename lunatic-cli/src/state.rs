@@ -364,7 +364,7 @@ impl DistributedHost for State {
 
     fn encode_config(&self, config: &Arc<Config>) -> Vec<u8> {
         let mut wire = config.to_wire();
-        let account = self.process.handle().account();
+        let account = self.process.handle().account().branch_root();
         if wire.process.account.is_none() && account.parent().is_some() {
             // There it is below no account of its parent: it has one with the same limits.
             wire.process.account = Some(*account.limits());

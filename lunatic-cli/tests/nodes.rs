@@ -1,19 +1,16 @@
 //! Guests on several nodes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+mod cluster;
+
 use std::future;
-use std::time::{Duration, Instant, SystemTime};
 
-use futures_lite::future::{block_on, or};
-use lunatic_account::AccountLimits;
-use lunatic_cli::{Config, RemoteRights, Root, Runtime};
-use lunatic_distributed::{Node, NodeConfig};
-use lunatic_process::{ExitReason, SpawnOptions};
-use lunatic_trust::{Authority, Credentials};
-use tempfile::TempDir;
-
-/// What a test waits for at most.
-const LIMIT: Duration = Duration::from_secs(60);
+use cluster::{Cluster, until, within};
+use futures_lite::future::block_on;
+use lunatic_account::{AccountLimits, Kind};
+use lunatic_cli::{Config, Runtime};
+use lunatic_mailbox::{DataMessage, Wanted};
+use lunatic_process::{Context, ExitReason, SpawnOptions};
 
 /// Starts `child` on the other node, with its own id, and waits for the message that it sends
 /// back; then calls $after.
@@ -59,79 +56,41 @@ fn guest(after: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Waits until something holds.
-fn until(mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < end, "it takes too long");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// A guest with so many bytes of data that starts a process of its module on the other node
+/// and expects this result.
+fn spawns_with_data(length: usize, expected: u32) -> Vec<u8> {
+    let data = "x".repeat(length);
+    format!(
+        r#"(module
+        (import "lunatic::distributed" "get_nodes"
+            (func $get_nodes (param i32 i32) (result i32)))
+        (import "lunatic::distributed" "module_id" (func $module_id (result i64)))
+        (import "lunatic::distributed" "spawn"
+            (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "child")
+        (data (i32.const 1024) "{data}")
+        (func (export "child"))
+        (func (export "main")
+            (drop (call $get_nodes (i32.const 64) (i32.const 8)))
+            (if (i32.ne (i32.const {expected}) (call $spawn
+                (i64.load (i32.const 72)) (i64.const -1) (call $module_id)
+                (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 0) (i32.const 256)))
+                (then unreachable))))"#
+    )
+    .into_bytes()
 }
 
-struct Cluster {
-    _directory: TempDir,
-    runtimes: Vec<(Runtime, Node)>,
-}
-
-impl Cluster {
-    fn of_two() -> Cluster {
-        let directory = TempDir::new().unwrap();
-        let now = SystemTime::now();
-        let path = directory.path().join("test");
-        let authority = Authority::init(&path, &"test".parse().unwrap(), now).unwrap();
-        let mut runtimes: Vec<(Runtime, Node)> = Vec::new();
-        for name in ["one", "two"] {
-            let name = name.parse().unwrap();
-            let credentials = Credentials::from_authority(&authority, &name, None, now).unwrap();
-            let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
-            let address = |(_, node): &(Runtime, Node)| node.info().address.to_string();
-            config.seeds = runtimes.iter().map(address).collect();
-            let node = block_on(Node::start(config)).unwrap();
-            let builder = Runtime::builder().node(node.clone(), RemoteRights::default());
-            runtimes.push((builder.start().unwrap(), node));
-        }
-        until(|| runtimes.iter().all(|(_, node)| !node.nodes().is_empty()));
-        Cluster {
-            _directory: directory,
-            runtimes,
-        }
-    }
-
-    /// Runs `main` on the second node and returns how it ended.
-    fn run(&self, after: &str) -> ExitReason {
-        self.run_with(after, Config::trusted())
-    }
-
-    fn run_with(&self, after: &str, config: Config) -> ExitReason {
-        let (runtime, _) = &self.runtimes[1];
-        block_on(or(
-            async {
-                let module = runtime.load(guest(after)).await.unwrap();
-                let main = runtime
-                    .spawn(&module, Root::new("main").config(config))
-                    .await;
-                let main = main.unwrap();
-                main.wait().await
-            },
-            async {
-                async_io::Timer::after(LIMIT).await;
-                panic!("it takes too long")
-            },
-        ))
-    }
-
-    fn stop(self) {
-        for (runtime, node) in &self.runtimes {
-            block_on(node.stop());
-            block_on(runtime.shut_down());
-        }
-    }
+/// Runs a guest of [`guest`] on the second node and returns how it ended.
+fn run(cluster: &Cluster, after: &str) -> ExitReason {
+    cluster.run_guest(guest(after), Config::trusted())
 }
 
 #[test]
 fn a_guest_starts_a_process_on_another_node_and_hears_from_it() {
     let cluster = Cluster::of_two();
-    let ended = cluster.run(
+    let ended = run(
+        &cluster,
         "(call $create_data (i64.const 1) (i64.const 0))
          (call $check (i32.eqz (call $send_to (i64.load (i32.const 72)) (local.get $child))))",
     );
@@ -144,7 +103,8 @@ fn a_guest_starts_a_process_on_another_node_and_hears_from_it() {
 #[test]
 fn the_death_of_a_linked_process_of_another_node_ends_a_guest() {
     let cluster = Cluster::of_two();
-    let ended = cluster.run(
+    let ended = run(
+        &cluster,
         "(call $link (i64.const 0) (local.get $child))
          (call $kill (local.get $child))
          (drop (call $receive (i32.const 0) (i32.const 0) (i64.const 30000)))",
@@ -156,7 +116,8 @@ fn the_death_of_a_linked_process_of_another_node_ends_a_guest() {
 #[test]
 fn a_message_to_an_unknown_node_is_refused_and_stays() {
     let cluster = Cluster::of_two();
-    let ended = cluster.run(
+    let ended = run(
+        &cluster,
         "(call $create_data (i64.const 1) (i64.const 0))
          (call $check (i32.eq (call $send_to (i64.const 77) (i64.const 1)) (i32.const 1)))
          (call $check (i32.eqz (call $send_to (i64.load (i32.const 72)) (local.get $child))))",
@@ -171,14 +132,14 @@ fn a_guest_with_an_account_of_its_own_starts_none_on_other_nodes_without_the_rig
     let mut config = Config::trusted();
     config.process.account = Some(AccountLimits::default());
     config.process.can_signal_outside = false;
-    let ended = cluster.run_with("", config.clone());
+    let ended = cluster.run_guest(guest(""), config.clone());
     assert!(
         ended.to_string().contains("spawn processes on other nodes"),
         "{ended}"
     );
     assert_eq!(cluster.runtimes[0].0.environment().process_count(), 0);
     config.process.can_signal_outside = true;
-    let ended = cluster.run_with("(call $kill (local.get $child))", config);
+    let ended = cluster.run_guest(guest("(call $kill (local.get $child))"), config);
     assert!(ended.is_normal(), "{ended}");
     cluster.stop();
 }
@@ -202,8 +163,118 @@ fn members_of_a_group_are_known_on_all_nodes_while_they_live() {
         .spawn(SpawnOptions::default(), |_| future::pending());
     scope(two).join("workers", &again.unwrap()).unwrap();
     until(|| scope(one).members("workers").len() == 1);
+    // A node that joins later knows them from the start.
+    let late = cluster.join("three");
+    until(|| scope(&late.0).members("workers").len() == 1);
+    block_on(late.1.stop());
+    block_on(late.0.shut_down());
     // The members of a node that has left are gone.
     block_on(cluster.runtimes[1].1.stop());
     until(|| scope(one).members("workers").is_empty());
+    cluster.stop();
+}
+
+#[test]
+fn messages_of_another_node_are_charged_to_it_until_they_are_received() {
+    let cluster = Cluster::of_two_with_limits(AccountLimits {
+        memory: 1 << 20,
+        ..AccountLimits::UNLIMITED
+    });
+    let [one, two] = [&cluster.runtimes[0].0, &cluster.runtimes[1].0];
+    let (read, reads) = async_channel::bounded::<()>(1);
+    let receiver = one.environment().spawn(
+        SpawnOptions::default(),
+        move |mut own: Context| async move {
+            while reads.recv().await.is_ok() {
+                for _ in 0..4 {
+                    own.mailbox.receive(Wanted::Any).await;
+                }
+            }
+            Ok(())
+        },
+    );
+    let receiver = receiver.unwrap();
+    let to = receiver.id();
+    let send = move |own: &Context| {
+        let message = DataMessage::new(None, vec![7; 200 << 10]);
+        own.process
+            .environment()
+            .send(Some(&own.process), to, message.into())
+            .unwrap();
+    };
+    let (go_on, goes_on) = async_channel::bounded::<()>(1);
+    let sender = two
+        .environment()
+        .spawn(SpawnOptions::default(), move |own: Context| async move {
+            (0..4).for_each(|_| send(&own));
+            goes_on.recv().await.ok();
+            (0..4).for_each(|_| send(&own));
+            goes_on.recv().await.ok();
+            (0..2).for_each(|_| send(&own));
+            std::future::pending::<()>().await;
+            Ok(())
+        });
+    let sender = sender.unwrap();
+    until(|| receiver.queued_messages() == 4);
+    assert!(cluster.used(Kind::Memory) > 800 << 10);
+    block_on(read.send(())).unwrap();
+    until(|| cluster.used(Kind::Memory) < 10 << 10);
+    // There is room again.
+    block_on(go_on.send(())).unwrap();
+    until(|| receiver.queued_messages() == 4);
+    assert!(sender.is_alive());
+    // The sender of what is too much is told so, as if it had no memory left itself.
+    block_on(go_on.send(())).unwrap();
+    let ended = within(sender.wait());
+    assert!(
+        ended
+            .to_string()
+            .contains("its node keeps no more for this one"),
+        "{ended}"
+    );
+    // A process of the node itself is not concerned.
+    let message = DataMessage::new(None, vec![7; 1 << 20]);
+    one.environment().send(None, to, message.into()).unwrap();
+    receiver.kill();
+    until(|| cluster.used(Kind::Memory) < 10 << 10);
+    cluster.stop();
+}
+
+#[test]
+fn modules_of_another_node_are_charged_to_it() {
+    let cluster = Cluster::of_two_with_limits(AccountLimits {
+        memory: 6 << 10,
+        ..AccountLimits::UNLIMITED
+    });
+    // The first request is small, the module is not.
+    let ended = cluster.run_guest(spawns_with_data(8 << 10, 1), Config::trusted());
+    assert!(ended.is_normal(), "{ended}");
+    assert_eq!(cluster.runtimes[0].0.environment().spawned_count(), 0);
+    until(|| cluster.used(Kind::Memory) < 2 << 10);
+    cluster.stop();
+}
+
+#[test]
+fn processes_that_another_node_starts_are_charged_to_it() {
+    let cluster = Cluster::of_two_with_limits(AccountLimits {
+        processes: 1,
+        ..AccountLimits::UNLIMITED
+    });
+    // While the first child lives, there is no second one.
+    let ended = run(
+        &cluster,
+        "(call $check (i32.eq (i32.const 1) (call $spawn
+            (i64.load (i32.const 72)) (i64.const -1) (call $module_id)
+            (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 17) (i32.const 256))))
+         (call $kill (local.get $child))",
+    );
+    assert!(ended.is_normal(), "{ended}");
+    let one = cluster.runtimes[0].0.environment();
+    until(|| one.process_count() == 0);
+    assert_eq!(one.spawned_count(), 1);
+    let ended = run(&cluster, "(call $kill (local.get $child))");
+    assert!(ended.is_normal(), "{ended}");
+    until(|| one.process_count() == 0);
+    assert_eq!(cluster.used(Kind::Processes), 0);
     cluster.stop();
 }

@@ -14,12 +14,14 @@ use crate::NodeName;
 use crate::dials::Dials;
 use crate::frame::Frame;
 use crate::global::{GlobalNames, Output};
-use crate::groups::{GroupChange, GroupReplica};
+use crate::group_changes::GroupChanges;
+use crate::groups::{GroupChange, GroupReplica, frames_of};
 use crate::handshake::{Hello, Refusal};
 use crate::incoming::Incoming;
 use crate::local::{LocalNode, NodeEvent};
 use crate::membership::{Change, Membership};
 use crate::node_info::NodeInfo;
+use crate::outgoing::{HIGH_WATER, LOW_WATER};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -85,6 +87,8 @@ pub struct Cluster {
     dials: Dials,
     membership: Membership,
     groups: GroupReplica,
+    /// What those were not told for whom much waits already.
+    untold: BTreeMap<Connection, GroupChanges>,
     global: GlobalNames,
     registrations: HashMap<u64, Decide>,
     last_registration: u64,
@@ -143,6 +147,7 @@ impl Cluster {
             connections: BTreeMap::new(),
             dials: Dials::default(),
             groups: GroupReplica::default(),
+            untold: BTreeMap::new(),
             registrations: HashMap::new(),
             last_registration: 0,
             actions: Vec::new(),
@@ -187,6 +192,7 @@ impl Cluster {
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
         self.end_greetings(now);
+        self.tell_untold();
         self.membership.tick(now);
         self.follow_gossip(now);
         if !self.is_leaving {
@@ -283,9 +289,44 @@ impl Cluster {
 
     /// A process of this node has joined or left a group that all nodes share.
     pub fn group_changed(&mut self, change: GroupChange) {
-        let frame = Frame::Groups(self.groups.change(change));
+        let frame = Frame::Groups(self.groups.change(change.clone()));
         for session in self.sessions.all() {
-            session.control(&frame);
+            let connection = session.connection();
+            if let Some(untold) = self.untold.get_mut(&connection) {
+                untold.add(change.clone());
+            } else if session.queued_bytes() > HIGH_WATER {
+                self.untold
+                    .entry(connection)
+                    .or_default()
+                    .add(change.clone());
+            } else {
+                session.control(&frame);
+            }
+        }
+    }
+
+    /// Tells the processes of this node which memberships others have, as nobody was there when
+    /// they were told.
+    #[cfg(feature = "transport")]
+    pub(crate) fn tell_memberships(&self) {
+        for change in self.groups.others() {
+            self.local.group_changed(change);
+        }
+    }
+
+    /// Tells those what has changed in groups who have room for it again.
+    fn tell_untold(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        for session in self.sessions.all() {
+            if session.queued_bytes() > LOW_WATER {
+                continue;
+            }
+            let untold = self.untold.remove(&session.connection());
+            for frame in untold.map_or_else(Vec::new, |mut untold| frames_of(&untold.take())) {
+                session.control(&Frame::Groups(frame));
+            }
         }
     }
 
@@ -319,6 +360,17 @@ impl Cluster {
     /// The nodes that gossip knows to live, this one not among them.
     pub fn known_nodes(&self) -> Vec<NodeId> {
         self.membership.members().map(|member| member.id).collect()
+    }
+
+    /// The nodes that gossip knows to live and with which there is no session.
+    #[cfg(feature = "transport")]
+    pub(crate) fn unconnected(&self) -> Vec<crate::membership::MemberId> {
+        let members = self.membership.members();
+        members
+            .filter(|member| member.id != self.own.id)
+            .filter(|member| self.sessions.with_node(member.id).is_none())
+            .cloned()
+            .collect()
     }
 
     /// Ends the session with a node whose certificate is not accepted any more.
@@ -390,6 +442,7 @@ impl Cluster {
         let left = (left || session.has_left()) && !self.is_leaving;
         let node = session.node().clone();
         self.sessions.end(session);
+        self.untold.remove(&session.connection());
         for (there, here, signal) in session.end() {
             // Who has ended meanwhile need not be told.
             self.local.signal(there, here, signal).ok();

@@ -14,10 +14,13 @@ pub const MAX_GLOBAL_NAME_BYTES: usize = 1024;
 /// So many names one node may have.
 pub const MAX_GLOBAL_NAMES: usize = 1 << 16;
 
-/// When a name was claimed. Of two claims the older one counts.
+/// When a name was claimed. Of two claims the older one counts, which is no matter of time.
 ///
-/// The clock is one that only counts what happened (Lamport's): whoever hears of a claim
-/// makes later ones. The node orders claims that know nothing of each other.
+/// The clock is one that only counts what happened (Lamport's): each claim of a node has the
+/// number behind the highest that it has given or heard of. So a claim that was made in knowledge
+/// of another is younger. Of two that know nothing of each other, the one with the lower number is
+/// taken for older, which may have been made later: that of the node that had seen fewer claims.
+/// Of two with the same number, that of the node with the lower id is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     clock: u64,

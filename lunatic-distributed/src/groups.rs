@@ -31,6 +31,9 @@ pub struct GroupChange {
     pub joined: bool,
 }
 
+/// How often a process is in a group of a scope.
+type Memberships = BTreeMap<(String, String, Pid), usize>;
+
 /// The memberships of this node, which others are told, and those of others.
 ///
 /// Each node writes its own alone. At the beginning of a session it tells all of them, and
@@ -38,8 +41,8 @@ pub struct GroupChange {
 /// of another is what that one had when it was last reachable, and nothing else.
 #[derive(Debug, Default)]
 pub(crate) struct GroupReplica {
-    own: BTreeMap<(String, String, Pid), usize>,
-    others: HashMap<NodeNumber, BTreeMap<(String, String, Pid), usize>>,
+    own: Memberships,
+    others: HashMap<NodeNumber, Memberships>,
 }
 
 impl GroupReplica {
@@ -51,21 +54,13 @@ impl GroupReplica {
 
     /// The frames for a session that begins.
     pub(crate) fn all(&self) -> Vec<GroupFrame> {
-        let memberships = self
-            .own
-            .iter()
-            .flat_map(|((scope, group, process), count)| {
-                let change = GroupChange {
-                    scope: scope.clone(),
-                    group: group.clone(),
-                    process: *process,
-                    joined: true,
-                };
-                std::iter::repeat_n(change, *count)
-            });
-        let all: Vec<_> = memberships.collect();
-        let frames = all.chunks(CHANGES_IN_A_FRAME);
-        frames.map(|changes| GroupFrame(changes.to_vec())).collect()
+        frames_of(&joins_of(&self.own).collect::<Vec<_>>())
+    }
+
+    /// All memberships of other nodes.
+    #[cfg(feature = "transport")]
+    pub(crate) fn others(&self) -> Vec<GroupChange> {
+        self.others.values().flat_map(joins_of).collect()
     }
 
     /// Takes in what another node tells. Returns the changes that count.
@@ -99,8 +94,29 @@ impl GroupReplica {
     }
 }
 
+/// How there have come to be these memberships.
+fn joins_of(memberships: &Memberships) -> impl Iterator<Item = GroupChange> {
+    memberships
+        .iter()
+        .flat_map(|((scope, group, process), count)| {
+            let change = GroupChange {
+                scope: scope.clone(),
+                group: group.clone(),
+                process: *process,
+                joined: true,
+            };
+            std::iter::repeat_n(change, *count)
+        })
+}
+
+/// The frames that tell changes.
+pub(crate) fn frames_of(changes: &[GroupChange]) -> Vec<GroupFrame> {
+    let frames = changes.chunks(CHANGES_IN_A_FRAME);
+    frames.map(|changes| GroupFrame(changes.to_vec())).collect()
+}
+
 /// Counts a change. Returns whether there was something to change.
-fn count(memberships: &mut BTreeMap<(String, String, Pid), usize>, change: &GroupChange) -> bool {
+fn count(memberships: &mut Memberships, change: &GroupChange) -> bool {
     let key = (change.scope.clone(), change.group.clone(), change.process);
     if change.joined {
         *memberships.entry(key).or_default() += 1;

@@ -1,10 +1,12 @@
-//! The namespace `lunatic::distributed` (ABI §8).
+//! The namespaces `lunatic::distributed` (ABI §8 and §30) and `lunatic::global` (ABI §29).
 
+mod global;
 mod lookups;
 mod nodes;
 mod requests;
 mod sending;
 mod spawning;
+mod watching;
 
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_engine::Module;
@@ -18,7 +20,7 @@ use crate::node::Node;
 pub use crate::guest::lookups::Lookups;
 pub use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
 
-/// What the state of a process offers to `lunatic::distributed`.
+/// What the state of a process offers to `lunatic::distributed` and `lunatic::global`.
 pub trait DistributedHost: ProcessHost {
     /// Returns the node, if it belongs to a cluster.
     fn node(&self) -> Option<&Node>;
@@ -38,12 +40,14 @@ pub trait DistributedHost: ProcessHost {
 }
 
 host_functions! {
-    /// Registers `lunatic::distributed`, but for the signing of certificates.
+    /// Registers `lunatic::distributed`, but for the signing of certificates, and
+    /// `lunatic::global`.
     pub fn add_to_linker<T: DistributedHost>(Linker<T>);
-    /// The functions of `lunatic::distributed`, but for the signing of certificates.
+    /// The functions of `lunatic::distributed`, but for the signing of certificates, and of
+    /// `lunatic::global`.
     pub const HOST_FUNCTIONS;
 
-    use nodes, lookups, spawning, sending;
+    use nodes, lookups, spawning, sending, watching, global;
 }
 
 /// Writes up to `len` ids, and returns how many.

@@ -11,7 +11,7 @@
 //! - `relations`: links and monitors between the processes of two nodes.
 //! - `outgoing`, `incoming`: what waits to be sent, in order and in pieces; and the pieces.
 //! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
-//! - `groups`, `global`: memberships of groups, and names that are unique in the cluster.
+//! - `groups`, `group_changes`, `global`: memberships of groups, and names that are unique in the cluster.
 //! - `frame`, `handshake`, `node_info`: what nodes write to each other.
 //! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
 //!   of it that is about processes.
@@ -20,7 +20,10 @@
 //!
 //! - `node`: [`Node`], with its thread (`node/driver`), what waits for files beside it
 //!   (`node/background`), and how one joins with a token (`node/joining`).
-//! - `guest`: the namespace `lunatic::distributed` (feature `guest`, on by default).
+//! - `held_names`: which processes of this node have names that are unique in the cluster;
+//!   `node_monitors`: which are told of nodes that come and go.
+//! - `guest`: the namespaces `lunatic::distributed` and `lunatic::global` (feature `guest`, on by
+//!   default).
 //!
 //! # Invariants
 //!
@@ -34,16 +37,21 @@ mod cluster;
 mod dials;
 mod frame;
 mod global;
+mod group_changes;
 mod groups;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod handshake;
+#[cfg(feature = "transport")]
+mod held_names;
 mod incoming;
 mod local;
 mod membership;
 #[cfg(feature = "transport")]
 mod node;
 mod node_info;
+#[cfg(feature = "transport")]
+mod node_monitors;
 mod outgoing;
 mod processes;
 mod query;
@@ -56,11 +64,17 @@ pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
 pub use groups::GroupChange;
 pub use handshake::{PROTOCOL, Refusal};
-pub use local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
+#[cfg(feature = "transport")]
+pub use held_names::{HeldNames, OnLoss};
+pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
-pub use node::{JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError, join};
+pub use node::{
+    JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError, Unconnected, join,
+};
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
+#[cfg(feature = "transport")]
+pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NotMonitored};
 pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
 pub use session::{NotSent, Responder, Session};

@@ -20,8 +20,8 @@ pub trait LocalNode: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The mailbox is full; then the sender ends.
-    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull>;
+    /// [`NotDelivered`]; then the sender ends.
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered>;
 
     /// Applies a signal to a process of this node.
     ///
@@ -70,9 +70,14 @@ pub struct Incoming<'a> {
     pub resources: Vec<Option<EncodedResource>>,
 }
 
-/// The mailbox of the receiver of a message is full.
+/// Why a message of another node was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MailboxFull;
+pub enum NotDelivered {
+    /// The mailbox of the receiver is full.
+    MailboxFull,
+    /// This node keeps no more for that one.
+    Refused,
+}
 
 /// Something has happened to another node, or to what this one is among others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,10 +157,13 @@ impl Answer {
     }
 }
 
-impl fmt::Display for MailboxFull {
+impl fmt::Display for NotDelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the mailbox is full")
+        f.write_str(match self {
+            NotDelivered::MailboxFull => "the mailbox is full",
+            NotDelivered::Refused => "no more is kept for the node of the sender",
+        })
     }
 }
 
-impl std::error::Error for MailboxFull {}
+impl std::error::Error for NotDelivered {}

@@ -2,7 +2,6 @@
 
 mod background;
 mod driver;
-mod group_changes;
 mod joining;
 mod late;
 
@@ -16,22 +15,26 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_channel::Sender;
-use lunatic_account::Account;
-use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+use lunatic_account::{Account, Exceeded};
+use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
+use lunatic_process::Process;
 use lunatic_quic::{Endpoint, EndpointConfig, EndpointWaker, Tls};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
 
+use crate::NodeName;
 use crate::cluster::Cluster;
 use crate::frame::{LANES, MAX_UNIT_BYTES};
 use crate::global::{MAX_GLOBAL_NAME_BYTES, NameTaken};
+use crate::group_changes::GroupChanges;
 use crate::groups::GroupChange;
 use crate::handshake::Refusal;
+use crate::held_names::{HeldNames, OnLoss};
 use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
-use crate::node::group_changes::GroupChanges;
 use crate::node::late::Late;
 use crate::node_info::NodeInfo;
+use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
 use crate::sessions::Sessions;
 
@@ -40,6 +43,12 @@ pub use crate::node::joining::{JoinFailed, join};
 /// How long a node waits for others when it starts, before it goes on alone and asks them
 /// meanwhile.
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked, as a node joins, whether it is connected to all that it has heard of.
+const SETTLING_PERIOD: Duration = Duration::from_millis(40);
+
+/// So often that has to be so, one after the other: others are still telling of nodes.
+const SETTLED: u32 = 5;
 
 /// So many numbers are tried before a node gives up.
 const MAX_DRAWS: u32 = 16;
@@ -102,7 +111,9 @@ struct Inner {
     commands: Sender<Command>,
     waker: EndpointWaker,
     late: Arc<Late>,
-    group_changes: Arc<GroupChanges>,
+    group_changes: Arc<Mutex<GroupChanges>>,
+    held_names: HeldNames,
+    monitors: Arc<NodeMonitors>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -119,6 +130,19 @@ pub struct Peer {
     pub sent_bytes: u64,
     /// Bytes that have come from it in this session.
     pub received_bytes: u64,
+    /// How long there has been the connection.
+    pub connected_for: Duration,
+}
+
+/// A node that gossip knows to live, and that this one has no session with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconnected {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Where it says that it is reached.
+    pub address: SocketAddr,
 }
 
 /// Why a node did not start.
@@ -189,7 +213,8 @@ impl NodeConfig {
 }
 
 impl Node {
-    /// Starts a node: listens, and joins the others if there are seeds. If none of them
+    /// Starts a node: listens, and joins the others if there are seeds, which means to be
+    /// connected to each node that they know to live. If none of them
     /// answers within five seconds, it goes on alone and asks them meanwhile.
     ///
     /// # Errors
@@ -248,7 +273,9 @@ impl Node {
         let wake = waker.clone();
         let sessions = Arc::new(Sessions::new(info.id, move || wake.wake()));
         let (commands, received) = async_channel::unbounded();
-        let late = Arc::new(Late::new(local.port(), config.credentials.clone()));
+        let monitors = Arc::new(NodeMonitors::default());
+        let late = Late::new(local.port(), config.credentials.clone(), monitors.clone());
+        let late = Arc::new(late);
         let seed = u64::from_le_bytes(random()?);
         let cluster = Cluster::new(
             info.clone(),
@@ -257,7 +284,7 @@ impl Node {
             seed,
             Instant::now(),
         );
-        let group_changes = Arc::new(GroupChanges::default());
+        let group_changes = Arc::new(Mutex::new(GroupChanges::default()));
         let driver = Driver::new(
             endpoint,
             cluster,
@@ -285,6 +312,8 @@ impl Node {
                 commands,
                 waker,
                 group_changes,
+                held_names: HeldNames::default(),
+                monitors,
                 late,
                 thread: Mutex::new(Some(thread)),
             }),
@@ -304,7 +333,8 @@ impl Node {
                 None
             });
             match next.await {
-                None | Some(NodeEvent::Up(_)) => return Ok(()),
+                None => return Ok(()),
+                Some(NodeEvent::Up(_)) => return self.settled(end).await,
                 Some(event @ NodeEvent::NumberTaken) => return Err(event),
                 Some(NodeEvent::Refused {
                     refusal: Refusal::Restarted { .. } | Refusal::Crossed | Refusal::Itself,
@@ -314,6 +344,26 @@ impl Node {
                 Some(NodeEvent::Down { .. }) => {}
             }
         }
+    }
+
+    /// Waits until there is a session with each node that lives, as far as the others have
+    /// told, or the time is over.
+    async fn settled(&self, end: Instant) -> Result<(), NodeEvent> {
+        let events = self.inner.late.events();
+        let mut quiet = 0;
+        while quiet < SETTLED && Instant::now() < end {
+            async_io::Timer::after(SETTLING_PERIOD).await;
+            quiet = match self.unconnected().await.is_empty() {
+                true => quiet + 1,
+                false => 0,
+            };
+            while let Ok(event) = events.try_recv() {
+                if event == NodeEvent::NumberTaken {
+                    return Err(event);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// This node.
@@ -330,7 +380,8 @@ impl Node {
     /// Sets what the other nodes reach. Until then, there are no processes here for them. Only
     /// the first call counts.
     pub fn attach(&self, local: Arc<dyn LocalNode>) {
-        self.inner.late.attach(local);
+        // By the thread of the node, so that nothing is told twice or to nobody.
+        self.command(Command::Attach(local));
     }
 
     /// The nodes with which there is a session, in the order of their names.
@@ -357,6 +408,13 @@ impl Node {
     pub async fn peers(&self) -> Vec<Peer> {
         let (sender, receiver) = async_channel::bounded(1);
         self.command(Command::Peers(sender));
+        receiver.recv().await.unwrap_or_default()
+    }
+
+    /// The nodes that live, as others say, and that this one has no session with.
+    pub async fn unconnected(&self) -> Vec<Unconnected> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.command(Command::Unconnected(sender));
         receiver.recv().await.unwrap_or_default()
     }
 
@@ -415,7 +473,7 @@ impl Node {
 
     /// Tells the other nodes that a process of this one has joined or left a group.
     pub fn group_changed(&self, change: GroupChange) {
-        self.inner.group_changes.add(change);
+        self.inner.group_changes.lock().add(change);
         self.inner.waker.wake();
     }
 
@@ -444,8 +502,94 @@ impl Node {
         decision.map_err(RegisterError::Taken)
     }
 
+    /// Gives a process of this node a name as [`register_global`](Node::register_global) does;
+    /// it gives the name up when it ends. Returns how the registration is waited for, which goes
+    /// on if that is dropped.
+    ///
+    /// - `name`: has no more than [`MAX_GLOBAL_NAME_BYTES`].
+    /// - `on_loss`: what becomes of the process if an older claim turns up.
+    /// - `payer`: to whom the name is charged.
+    ///
+    /// # Errors
+    ///
+    /// The payer has no name or no memory left.
+    pub fn register_for(
+        &self,
+        process: &Process,
+        name: &str,
+        on_loss: OnLoss,
+        payer: &Account,
+    ) -> Result<impl Future<Output = Result<(), RegisterError>> + Send + use<>, Exceeded> {
+        let id = process.id();
+        let (sender, receiver) = async_channel::bounded(1);
+        let node = Arc::downgrade(&self.inner);
+        let wanted = name.to_owned();
+        let decide = move |decision: Result<(), NameTaken>| {
+            if let (Err(_), Some(node)) = (decision, node.upgrade()) {
+                node.held_names.lost(id, &wanted);
+            }
+            // Who has asked may be gone.
+            sender.try_send(decision).ok();
+        };
+        let claim = || {
+            self.command(Command::Register {
+                name: name.into(),
+                process: id,
+                decide: Box::new(decide),
+            });
+        };
+        let held = &self.inner.held_names;
+        if held.hold(id, name, on_loss, payer, claim)? {
+            let node = Arc::downgrade(&self.inner);
+            process.at_exit(move |_| {
+                if let Some(inner) = node.upgrade() {
+                    let node = Node { inner };
+                    for name in node.inner.held_names.ended(id) {
+                        node.unregister_global(&name, id);
+                    }
+                }
+            });
+        }
+        Ok(async move {
+            let decision = receiver.recv().await.map_err(|_| RegisterError::Stopped)?;
+            decision.map_err(RegisterError::Taken)
+        })
+    }
+
+    /// The names that processes of this node have by [`register_for`](Node::register_for).
+    pub fn held_names(&self) -> &HeldNames {
+        &self.inner.held_names
+    }
+
+    /// Tells a process from now on which nodes are connected, and which come and go; see
+    /// [`NodeMonitors::begin`].
+    ///
+    /// # Errors
+    ///
+    /// [`NotMonitored`].
+    pub fn monitor_nodes(&self, process: &Process, tag: Option<Tag>) -> Result<(), NotMonitored> {
+        let Inner {
+            sessions, monitors, ..
+        } = &*self.inner;
+        if monitors.begin(sessions, process, tag, process.account())? {
+            let (id, monitors) = (process.id(), Arc::downgrade(monitors));
+            process.at_exit(move |_| {
+                if let Some(monitors) = monitors.upgrade() {
+                    monitors.end(id);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells a process no longer.
+    pub fn stop_monitoring_nodes(&self, process: Pid) {
+        self.inner.monitors.end(process);
+    }
+
     /// Gives up a name, if this process has it.
     pub fn unregister_global(&self, name: &str, process: Pid) {
+        self.inner.held_names.lost(process, name);
         let name = name.into();
         self.command(Command::Unregister { name, process });
     }

@@ -1,26 +1,32 @@
 //! The processes of an environment, for other nodes.
 
+use lunatic_account::Account;
 use lunatic_mailbox::{
     DataMessage, EncodedResource, Message, MessageResource, Pid, SendError, WireMessage,
 };
 use lunatic_process::{Environment, ExitReason, Signal};
 
-use crate::local::{Incoming, MailboxFull};
+use crate::local::{Incoming, NotDelivered};
+
+/// A message of so many bytes may take twice as many, if it needs no allocation by that.
+const SHORT_BYTES: usize = 256;
 
 /// Gives a message of another node to a process of an environment, for
 /// [`LocalNode::deliver`](crate::LocalNode::deliver). A message with a resource that cannot be
 /// decoded is dropped, and that is logged.
 ///
+/// - `payer`: to whom it is charged until it is received: the account of the node it comes from.
 /// - `decode`: makes a resource from its encoded form.
 ///
 /// # Errors
 ///
-/// [`MailboxFull`].
+/// [`NotDelivered`].
 pub fn deliver<E: std::fmt::Display>(
     environment: &Environment,
+    payer: Option<&Account>,
     message: Incoming<'_>,
     decode: impl FnMut(EncodedResource) -> Result<Box<dyn MessageResource>, E>,
-) -> Result<(), MailboxFull> {
+) -> Result<(), NotDelivered> {
     let Incoming {
         from,
         to,
@@ -29,6 +35,8 @@ pub fn deliver<E: std::fmt::Display>(
         resources,
     } = message;
     let data = match resources.is_empty() {
+        // No longer than it is: what is more is charged too.
+        true if bytes.len() > SHORT_BYTES => DataMessage::new(tag, bytes),
         true => {
             let mut data = DataMessage::new(tag, Vec::new());
             data.write(bytes);
@@ -49,8 +57,9 @@ pub fn deliver<E: std::fmt::Display>(
             }
         }
     };
-    match environment.send(None, to, Message::Data(data)) {
-        Err(SendError::Full(_)) => Err(MailboxFull),
+    match environment.deliver(payer, to, Message::Data(data)) {
+        Err(SendError::Full(_)) => Err(NotDelivered::MailboxFull),
+        Err(SendError::Refused(..)) => Err(NotDelivered::Refused),
         _ => Ok(()),
     }
 }

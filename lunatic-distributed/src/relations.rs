@@ -210,7 +210,10 @@ impl Relations {
         });
         let watching = self.watching.drain().flat_map(|(here, watched)| {
             watched.into_iter().map(move |there| {
-                let died = Signal::ProcessDied { process: there };
+                let died = Signal::ProcessDied {
+                    process: there,
+                    reason: ExitReason::NoConnection,
+                };
                 (there, here, died)
             })
         });

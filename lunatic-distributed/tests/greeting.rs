@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lunatic_distributed::{
-    Action, Answer, Cluster, Connection, GroupChange, Incoming, LANES, LocalNode, MailboxFull,
-    NodeEvent, NodeInfo, Refusal, Sessions,
+    Action, Answer, Cluster, Connection, GroupChange, Incoming, LANES, LocalNode, NodeEvent,
+    NodeInfo, NotDelivered, Refusal, Sessions,
 };
 use lunatic_mailbox::{NodeId, Pid};
 use lunatic_process::{ExitReason, Signal};
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 struct Local(Mutex<Vec<NodeEvent>>);
 
 impl LocalNode for Local {
-    fn deliver(&self, _: Incoming<'_>) -> Result<(), MailboxFull> {
+    fn deliver(&self, _: Incoming<'_>) -> Result<(), NotDelivered> {
         Ok(())
     }
 

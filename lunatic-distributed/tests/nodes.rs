@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_lite::future::{block_on, or};
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LocalNode, MailboxFull, Node, NodeConfig, NodeError, NodeEvent,
+    Answer, GroupChange, Incoming, LocalNode, Node, NodeConfig, NodeError, NodeEvent, NotDelivered,
     Refusal, RegisterError,
 };
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
@@ -41,8 +41,8 @@ struct Local {
 }
 
 impl LocalNode for Local {
-    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull> {
-        lunatic_distributed::deliver(&self.environment, message, |_| Err("no resources"))
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
+        lunatic_distributed::deliver(&self.environment, None, message, |_| Err("no resources"))
     }
 
     fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {

@@ -85,6 +85,14 @@ impl<T: InstanceState> Module<T> {
         self.inner.bytes.as_ref()
     }
 
+    /// How many bytes the module takes: its code, as far as it is compiled to count no fuel,
+    /// and the bytes that it was loaded from, if those are kept.
+    pub fn size(&self) -> usize {
+        let code = self.inner.code.linked().module().image_range();
+        let code = code.end.addr() - code.start.addr();
+        code + self.bytes().map_or(0, |bytes| bytes.len())
+    }
+
     /// How many handles of this module there are: those of instances, and others.
     pub fn handles(&self) -> usize {
         Arc::strong_count(&self.inner)

@@ -14,6 +14,12 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// A failure of another process.
+    pub(crate) fn from_text(text: &[u8]) -> Error {
+        let text = String::from_utf8_lossy(text).into_owned();
+        Error { text }
+    }
+
     /// Takes an error out of the host's table.
     fn take(id: u64) -> Error {
         let text = sys::error_text(id);

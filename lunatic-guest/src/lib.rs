@@ -10,6 +10,7 @@
 //! - [`directory`]: directories that processes with a config can use.
 //! - [`supervisor`]: OTP's supervisors.
 //! - [`group`]: OTP's process groups.
+//! - [`node`]: the nodes of a cluster; [`global`]: names that are unique in it.
 //! - [`sqlite`]: SQLite databases, with rows that `serde` reads (feature `sqlite`).
 //! - [`process`]: as much of processes and messages as supervised programs need
 //!   that do without the `lunatic` crate.
@@ -29,8 +30,10 @@
 pub mod account;
 pub mod directory;
 pub mod error;
+pub mod global;
 pub mod group;
 pub mod net;
+pub mod node;
 pub mod param;
 pub mod process;
 pub mod reload;

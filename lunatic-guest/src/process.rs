@@ -27,6 +27,17 @@ pub enum ExitReason {
     Shutdown,
     /// There is no such process, perhaps no longer.
     NoProcess,
+    /// There is no connection to its node.
+    NoConnection,
+}
+
+/// Why a process has ended, as [`monitor_with_reason`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The process.
+    pub process: ProcessId,
+    /// Why.
+    pub reason: ExitReason,
 }
 
 /// What a process finds in its mailbox.
@@ -82,7 +93,30 @@ pub fn monitor(process: ProcessId) {
     sys::monitor(process.0);
 }
 
-/// Undoes [`monitor`]; what was told before stays in the mailbox.
+/// Asks to be told why a process ends, wherever it is, by a message with this tag that
+/// [`Ended::of`] reads. It takes the place of an earlier monitor of the same process. If there is
+/// none, or its node cannot be reached, that is told at once.
+pub fn monitor_with_reason(tag: i64, process: ProcessId) {
+    sys::monitor_with_reason(tag, process.0);
+}
+
+/// Asks a process, wherever it is, to end as if it had failed so. One that traps link deaths is
+/// told of one instead.
+///
+/// # Panics
+///
+/// The process traps if the text has more than 4096 bytes.
+pub fn fail(process: ProcessId, text: &str) {
+    sys::exit(process.0, 1, text);
+}
+
+/// Asks a process, wherever it is, to end in good order. One that traps link deaths is told of
+/// one instead.
+pub fn shut_down(process: ProcessId) {
+    sys::exit(process.0, 3, "");
+}
+
+/// Undoes [`monitor`] and [`monitor_with_reason`]; what was told before stays in the mailbox.
 pub fn stop_monitoring(process: ProcessId) {
     sys::stop_monitoring(process.0);
 }
@@ -149,6 +183,38 @@ pub fn wait(process: ProcessId, timeout: Option<Duration>) -> Option<ExitReason>
         KILLED => Some(ExitReason::Killed),
         SHUTDOWN => Some(ExitReason::Shutdown),
         _ => Some(ExitReason::NoProcess),
+    }
+}
+
+impl Message {
+    /// The bytes of a data message with this tag.
+    pub(crate) fn data_with_tag(&self, wanted: i64) -> Option<&[u8]> {
+        match self {
+            Message::Data { tag, bytes } if *tag == wanted => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+impl Ended {
+    /// Reads what a process is told that monitors another; `None` for other messages.
+    pub fn of(message: &Message, tag: i64) -> Option<Ended> {
+        let bytes = message.data_with_tag(tag)?;
+        let (process, bytes) = bytes.split_first_chunk()?;
+        let (reason, text) = bytes.split_first_chunk()?;
+        let reason = match u32::from_le_bytes(*reason) {
+            0 => ExitReason::Normal,
+            1 => ExitReason::Failed(error::Error::from_text(text)),
+            2 => ExitReason::Killed,
+            3 => ExitReason::Shutdown,
+            4 => ExitReason::NoProcess,
+            5 => ExitReason::NoConnection,
+            _ => return None,
+        };
+        Some(Ended {
+            process: ProcessId(u64::from_le_bytes(*process)),
+            reason,
+        })
     }
 }
 

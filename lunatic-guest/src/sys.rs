@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod account;
+pub(crate) mod cluster;
 pub(crate) mod group;
 pub(crate) mod net;
 pub(crate) mod reload;
@@ -100,6 +101,8 @@ mod host {
             pub(crate) fn monitor(process: u64);
             pub(crate) fn stop_monitoring(process: u64);
             pub(crate) fn set_label(label: *const u8, len: usize);
+            pub(crate) fn exit(process: u64, reason: u32, text: *const u8, text_len: usize);
+            pub(crate) fn monitor_with_reason(tag: i64, process: u64);
         }
     }
 
@@ -323,6 +326,16 @@ pub(crate) fn process_id() -> u64 {
 pub(crate) fn set_label(label: &str) {
     // SAFETY: the text is there for the time of the call.
     unsafe { process::set_label(label.as_ptr(), label.len()) }
+}
+
+pub(crate) fn exit(process: u64, reason: u32, text: &str) {
+    // SAFETY: `text` is as long as is said.
+    unsafe { process::exit(process, reason, text.as_ptr(), text.len()) }
+}
+
+pub(crate) fn monitor_with_reason(tag: i64, process: u64) {
+    // SAFETY: no memory is touched.
+    unsafe { process::monitor_with_reason(tag, process) }
 }
 
 pub(crate) fn kill(process: u64) {

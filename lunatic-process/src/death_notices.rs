@@ -97,7 +97,8 @@ impl DeathNotices {
             return Some((peer, peer_died));
         }
         let watcher = self.watchers.next()?;
-        Some((watcher, Signal::ProcessDied { process }))
+        let reason = self.reason.clone();
+        Some((watcher, Signal::ProcessDied { process, reason }))
     }
 
     fn end(&mut self) {

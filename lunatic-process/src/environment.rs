@@ -453,10 +453,44 @@ impl Environment {
                 sent => sent,
             };
         }
+        self.deliver_from(
+            from.map(Process::id),
+            from.map(Process::account),
+            to,
+            message,
+        )
+    }
+
+    /// Queues a message that has come from elsewhere for a process of this node; drops it if
+    /// there is no such process.
+    ///
+    /// - `payer`: to whom it is charged until it is received.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox of the process is full, or the account has no
+    /// memory left.
+    pub fn deliver(
+        &self,
+        payer: Option<&Account>,
+        to: Pid,
+        message: Message,
+    ) -> Result<(), SendError> {
+        self.deliver_from(None, payer, to, message)
+    }
+
+    #[inline]
+    fn deliver_from(
+        &self,
+        from: Option<Pid>,
+        payer: Option<&Account>,
+        to: Pid,
+        message: Message,
+    ) -> Result<(), SendError> {
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
         let processes = &self.inner.processes;
-        match processes.with(to, |process| process.deliver(from, message)) {
+        match processes.with(to, |process| process.deliver(from, payer, message)) {
             None | Some(Ok(None) | Err(SendError::Closed(_))) => {}
             Some(Ok(Some(waker))) => waker.wake(),
             Some(Err(refused)) => return Err(refused),

@@ -6,6 +6,7 @@ mod accounts;
 mod backtrace;
 mod catch;
 mod configs;
+mod endings;
 pub mod exchange;
 mod identity;
 mod modules;
@@ -143,7 +144,7 @@ host_functions! {
     /// The functions that [`add_to_linker`] registers.
     pub const HOST_FUNCTIONS;
 
-    use modules, configs, accounts, spawn, identity, catch;
+    use modules, configs, accounts, spawn, identity, endings, catch;
 }
 
 impl Post for Process {

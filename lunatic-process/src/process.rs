@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::environment::{Environment, SpawnOptions};
 use crate::exit::ExitReason;
+use crate::failure::Failure;
 use crate::info::{Inspection, ProcessInfo, Role};
 use crate::relations::{Reaction, Relations};
 use crate::request::{Request, RequestQueue};
@@ -178,7 +179,7 @@ impl Process {
 
     fn is_within_reach(&self, receiver: Pid) -> bool {
         let environment = self.environment();
-        let is_of_branch = |other: Process| other.account().is_within(self.account());
+        let is_of_branch = |other: Process| other.account().is_within(self.account().branch_root());
         self.inner.parent == Some(receiver)
             || environment.is_local(receiver)
                 && environment.process(receiver).is_none_or(is_of_branch)
@@ -207,20 +208,20 @@ impl Process {
     /// Queues a message, and returns the waker that the caller has to wake
     /// outside of its locks.
     ///
-    /// - `from`: to whose account the message is charged.
+    /// - `from`: the sender, as far as it is a process of this node.
+    /// - `payer`: to whom the message is charged.
     #[inline]
     pub(crate) fn deliver(
         &self,
-        from: Option<&Process>,
+        from: Option<Pid>,
+        payer: Option<&Account>,
         message: Message,
     ) -> Result<Option<Waker>, SendError> {
         if self.is_traced() {
             // Before the process can see the message; it may be refused yet.
-            self.tell_tracers(&TraceEvent::received(from.map(Process::id), &message));
+            self.tell_tracers(&TraceEvent::received(from, &message));
         }
-        self.inner
-            .mailbox
-            .queue(from.map(Process::account), message)
+        self.inner.mailbox.queue(payer, message)
     }
 
     /// Whether somebody is told what it does.
@@ -361,17 +362,40 @@ impl Process {
     /// this node, nothing ever comes (ABI §3.5). If its node cannot be reached, the
     /// caller is told at once, as if the process had ended.
     pub fn monitor(&self, process: Pid) {
+        self.inner.control.lock().relations.do_not_tell_why(process);
+        self.begin_monitoring(process).ok();
+    }
+
+    /// Asks to be told why another process ends: by a data message with this tag, which has its
+    /// id and the [reason](ExitReason), as ABI §31 has it. It takes the
+    /// place of an earlier monitor of the same process. If there is no such process, or its
+    /// node cannot be reached, that is told at once. The message is charged to this process;
+    /// it ends if it has no room for it.
+    pub fn monitor_with_reason(&self, process: Pid, tag: Option<Tag>) {
+        self.inner.control.lock().relations.tell_why(process, tag);
+        if let Err(reason) = self.begin_monitoring(process)
+            && reason != ExitReason::NoConnection
+        {
+            self.signal(Signal::ProcessDied { process, reason }).ok();
+        }
+    }
+
+    fn begin_monitoring(&self, process: Pid) -> Result<(), ExitReason> {
         let watcher = self.id();
         let monitored = self
             .environment()
             .signal(watcher, process, Signal::Monitor { watcher });
         if monitored == Err(ExitReason::NoConnection) {
-            self.signal(Signal::ProcessDied { process }).ok();
+            let reason = ExitReason::NoConnection;
+            self.signal(Signal::ProcessDied { process, reason }).ok();
         }
+        monitored
     }
 
-    /// Undoes [`monitor`](Process::monitor).
+    /// Undoes [`monitor`](Process::monitor) and
+    /// [`monitor_with_reason`](Process::monitor_with_reason).
     pub fn stop_monitoring(&self, process: Pid) {
+        self.inner.control.lock().relations.do_not_tell_why(process);
         let watcher = self.id();
         self.signal_to(process, Signal::StopMonitoring { watcher });
     }
@@ -487,9 +511,27 @@ impl Process {
             Reaction::None => {}
             Reaction::Deliver(message) if !is_limited => self.tell(message),
             Reaction::Deliver(message) => drop(self.send(message)),
+            Reaction::MustDeliver(message) => self.deliver_or_end(message),
             Reaction::Die(reason) => self.request_exit(reason),
         }
         Ok(())
+    }
+
+    /// Queues a message that the process itself has asked for, and pays for. It ends if there
+    /// is no room: nobody else could be told that it was not.
+    pub fn deliver_or_end(&self, message: Message) {
+        match self.deliver(None, Some(self.account()), message) {
+            Ok(waker) => {
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Err(SendError::Closed(_)) => {}
+            Err(error) => {
+                let missed = format!("a message that it has asked for is lost: {error}");
+                self.request_exit(Failure::new(missed).into());
+            }
+        }
     }
 
     /// Asks the body of the process for something, to be seen to at its next

@@ -23,6 +23,8 @@ pub enum Reaction {
     None,
     /// Put this into its own mailbox.
     Deliver(Message),
+    /// Put this into its own mailbox, and end if there is no room.
+    MustDeliver(Message),
     /// End for this reason.
     Die(ExitReason),
 }
@@ -34,6 +36,8 @@ pub enum Reaction {
 pub struct Relations {
     links: PidMap<Option<Tag>>,
     watchers: PidSet,
+    /// The monitored processes whose end is told by a message with this tag, and why.
+    told_why: Option<Box<PidMap<Option<Tag>>>>,
     on_link_death: OnLinkDeath,
 }
 
@@ -56,6 +60,7 @@ impl Relations {
         Relations {
             links: PidMap::default(),
             watchers: PidSet::default(),
+            told_why: None,
             on_link_death: match trap_exits {
                 true => OnLinkDeath::Notice,
                 false => OnLinkDeath::Die,
@@ -91,9 +96,13 @@ impl Relations {
                 let full = format!("the mailbox of process {receiver} is full");
                 return Reaction::Die(Failure::new(full).into());
             }
-            Signal::ProcessDied { process } => {
-                return Reaction::Deliver(Message::ProcessDied { process });
+            Signal::MessageRefused { receiver } => {
+                let refused = format!(
+                    "a message to process {receiver} was refused: its node keeps no more for this one"
+                );
+                return Reaction::Die(Failure::new(refused).into());
             }
+            Signal::ProcessDied { process, reason } => return self.process_died(process, reason),
         }
         Reaction::None
     }
@@ -135,6 +144,31 @@ impl Relations {
         self.links.get(&peer).copied()
     }
 
+    /// From now on, the end of a monitored process is told by a message with this tag, and why.
+    pub fn tell_why(&mut self, process: Pid, tag: Option<Tag>) {
+        let told_why = self.told_why.get_or_insert_default();
+        told_why.insert(process, tag);
+    }
+
+    /// Undoes [`tell_why`](Relations::tell_why).
+    pub fn do_not_tell_why(&mut self, process: Pid) -> Option<Option<Tag>> {
+        let told_why = self.told_why.as_mut()?;
+        let tag = told_why.remove(&process);
+        if told_why.is_empty() {
+            self.told_why = None;
+        }
+        tag
+    }
+
+    fn process_died(&mut self, process: Pid, reason: ExitReason) -> Reaction {
+        match self.do_not_tell_why(process) {
+            Some(tag) => Reaction::MustDeliver(end_notice(process, tag, &reason).into()),
+            // Of a process that never was, nothing is told (ABI §3.5).
+            None if reason == ExitReason::NoProcess => Reaction::None,
+            None => Reaction::Deliver(Message::ProcessDied { process }),
+        }
+    }
+
     fn link_died(&mut self, peer: Pid, tag: Option<Tag>, reason: ExitReason) -> Reaction {
         // A link that was undone meanwhile has nothing to tell.
         if self.links.remove(&peer).is_none() {
@@ -156,6 +190,25 @@ impl Relations {
             OnLinkDeath::Tell => Reaction::Deliver(Message::LinkDied { tag }),
         }
     }
+}
+
+/// The message that tells why a monitored process has ended (ABI §31).
+pub(crate) fn end_notice(process: Pid, tag: Option<Tag>, reason: &ExitReason) -> DataMessage {
+    let number: u32 = match reason {
+        ExitReason::Normal => 0,
+        ExitReason::Failed(_) => 1,
+        ExitReason::Killed => 2,
+        ExitReason::Shutdown => 3,
+        ExitReason::NoProcess => 4,
+        ExitReason::NoConnection => 5,
+    };
+    let mut notice = DataMessage::new(tag, Vec::new());
+    notice.write(&process.to_bits().to_le_bytes());
+    notice.write(&number.to_le_bytes());
+    if let ExitReason::Failed(failure) = reason {
+        notice.write(failure.to_string().as_bytes());
+    }
+    notice
 }
 
 impl Default for Relations {

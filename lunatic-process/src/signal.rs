@@ -68,6 +68,14 @@ pub enum Signal {
     ProcessDied {
         /// Who has ended.
         process: Pid,
+        /// Why. [`ExitReason::NoProcess`] is told only to who has asked for reasons.
+        reason: ExitReason,
+    },
+    /// A message of yours to a process of another node was refused, as that node keeps no
+    /// more for this one. You end, as if you had sent it within a node and had no memory left.
+    MessageRefused {
+        /// To whom the message was.
+        receiver: Pid,
     },
 }
 

@@ -150,6 +150,7 @@ fn a_death_is_told_to_links_and_monitors_on_other_nodes() {
     assert_eq!(signals[1], (remote(1), died));
     let died = Signal::ProcessDied {
         process: process.id(),
+        reason: ExitReason::Killed,
     };
     assert_eq!(signals[2], (remote(2), died));
 }

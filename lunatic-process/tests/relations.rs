@@ -132,12 +132,51 @@ fn the_end_of_who_is_monitored_is_a_message_whatever_the_flag_says() {
     let mut relations = Relations::default();
     for die_when_link_dies in [true, false] {
         relations.apply(Signal::DieWhenLinkDies(die_when_link_dies));
-        let reaction = relations.apply(Signal::ProcessDied { process: PEER });
+        let reaction = relations.apply(died(ExitReason::Killed));
         assert!(matches!(
             reaction,
             Reaction::Deliver(Message::ProcessDied { process: PEER })
         ));
     }
+}
+
+fn died(reason: ExitReason) -> Signal {
+    Signal::ProcessDied {
+        process: PEER,
+        reason,
+    }
+}
+
+#[test]
+fn who_has_asked_why_is_told_it_once_and_by_the_tag() {
+    let mut relations = Relations::default();
+    relations.tell_why(PEER, Tag::new(7));
+    let Reaction::MustDeliver(Message::Data(told)) = relations.apply(died(ExitReason::Killed))
+    else {
+        panic!("it is told otherwise");
+    };
+    assert_eq!(told.tag(), Tag::new(7));
+    let expected = [&PEER.to_bits().to_le_bytes()[..], &2_u32.to_le_bytes()].concat();
+    assert_eq!(told.bytes(), expected);
+    let again = relations.apply(died(ExitReason::Killed));
+    assert!(matches!(
+        again,
+        Reaction::Deliver(Message::ProcessDied { .. })
+    ));
+}
+
+#[test]
+fn of_a_process_that_never_was_only_those_are_told_who_have_asked_why() {
+    let mut relations = Relations::default();
+    let plain = relations.apply(died(ExitReason::NoProcess));
+    assert!(matches!(plain, Reaction::None));
+    relations.tell_why(PEER, None);
+    let told = relations.apply(died(ExitReason::NoProcess));
+    assert!(matches!(told, Reaction::MustDeliver(_)));
+    relations.tell_why(PEER, None);
+    relations.do_not_tell_why(PEER);
+    let plain = relations.apply(died(ExitReason::NoProcess));
+    assert!(matches!(plain, Reaction::None));
 }
 
 fn exit(reason: ExitReason) -> Signal {

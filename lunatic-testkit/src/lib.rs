@@ -4,6 +4,7 @@
 //!
 //! - [`wait`], [`wait_until`]: wait for events, but not for ever.
 //! - [`environment`], [`spawn`], [`idle`] …: native processes.
+//! - [`Wire`]: a network that can be cut, delays and loses packets.
 //! - [`program`]: programs that are run to their end.
 //! - `browser`: a headless Chromium.
 //! - [`built`]: guests that `cargo xtask guests` has built.
@@ -23,10 +24,12 @@ mod processes;
 pub mod program;
 mod skipping;
 mod waiting;
+mod wire;
 
 pub use processes::{end_of, ends, environment, idle, open, scheduler, spawn, tag, wake};
 pub use skipping::skipped;
 pub use waiting::{PATIENCE, in_time, wait, wait_until};
+pub use wire::{Plug, Wire};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

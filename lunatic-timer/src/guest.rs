@@ -53,7 +53,7 @@ impl StartedTimers {
         StartedTimers {
             table: Table::new(),
             sweep_at: FIRST_SWEEP,
-            end_with_process: account.parent().is_some(),
+            end_with_process: account.is_branch(),
         }
     }
 

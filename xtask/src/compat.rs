@@ -3,6 +3,7 @@
 //! The crate's package carries them. A copy of it is built under
 //! `target/compat/`, and each program runs on the runtime of this tree.
 
+mod distributed;
 mod examples;
 mod exports;
 mod network;
@@ -60,6 +61,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<Report> {
     let mut report = suite::run(&runner, &artifacts, selected)?;
     report += examples::run(&runner, &artifacts, selected)?;
     report += network::run(&runner, &artifacts, selected)?;
+    report += distributed::run(&runner, &artifacts, selected)?;
     println!("\ncompat: {report}");
     Ok(report)
 }
@@ -68,6 +70,7 @@ fn check_filter(filter: Option<&str>) -> Result<()> {
     let names: Vec<&str> = suite::names()
         .chain(examples::names())
         .chain(network::names())
+        .chain([distributed::NAME])
         .collect();
     match filter {
         Some(filter) if !names.contains(&filter) => bail!(

@@ -188,7 +188,7 @@ fn signalled(signal: Signal) -> TracedEvent {
         Signal::StopMonitoring { watcher } => TracedEvent::NotMonitored {
             by: processes::id(watcher),
         },
-        Signal::ProcessDied { process } => TracedEvent::ProcessDied {
+        Signal::ProcessDied { process, .. } => TracedEvent::ProcessDied {
             process: processes::id(process),
         },
         _ => TracedEvent::Other,

@@ -66,6 +66,11 @@ pub(crate) enum Command {
     Inspect(admin::Inspect),
     /// Tell what there is of a runtime as a whole.
     Stats(admin::Stats),
+    /// List the nodes of a cluster, as one of them knows them.
+    Nodes(admin::NodesArguments),
+    /// Says what has taken the place of the control server.
+    #[command(hide = true)]
+    Control(Control),
     /// Kill a process of a runtime.
     Kill(admin::Kill),
     /// Ask a process to exit, as a linked process that ends does: it may trap that.
@@ -78,6 +83,14 @@ pub(crate) enum Command {
     Logs(admin::Logs),
     /// Show what a process does for some time: spawns, messages, links, its end.
     Trace(admin::Trace),
+}
+
+/// What the control server of earlier versions took.
+#[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// Anything.
+    #[arg(num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) _arguments: Vec<OsString>,
 }
 
 /// A module to describe.

@@ -11,6 +11,7 @@ mod diagnostic;
 mod limits;
 mod parse;
 mod program;
+mod remote;
 mod supervisor;
 mod table;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use check::check;
 use diagnostic::Diagnostics;
 pub(crate) use tree::TreeBuilder;
 
+use crate::RemoteRights;
 use crate::command_line::problem::Problem;
 
 /// What a manifest is read with.
@@ -81,6 +83,15 @@ impl<'a> Manifest<'a> {
             application,
             mistakes,
         })
+    }
+
+    /// What it says that other nodes may do here, if it is a file for `lunatic node --remote`.
+    pub(crate) fn parse_remote(&self) -> Result<RemoteRights, Problem> {
+        let context = ParseContext {
+            directory: self.path.parent().unwrap_or(Path::new("")),
+            variables: Vec::new(),
+        };
+        remote::parse(&self.text, &context).map_err(|diagnostics| self.tell(diagnostics))
     }
 
     /// Prints all diagnostics but the sum of them.

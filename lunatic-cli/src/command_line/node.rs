@@ -30,12 +30,21 @@ impl NodeArguments {
         self.path()
             .map_or(Ok(()), |path| diagnosis::read(&path).map(drop))
     }
+
+    /// What other nodes may do here.
+    fn rights(&self) -> Result<RemoteRights, Problem> {
+        match &self.remote {
+            Some(file) => Manifest::read(file)?.parse_remote(),
+            None => Ok(RemoteRights::default()),
+        }
+    }
 }
 
 /// Runs a node until its program ends, or it is told to.
 pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     logging::start("warn,lunatic=info,lunatic_distributed=info")?;
     arguments.check_files()?;
+    let rights = arguments.rights()?;
     let name = identity::name_of(arguments.naming.name())?;
     let identity = Identity::of(&arguments.identity, &name, &arguments.join)?;
     future::block_on(async {
@@ -43,12 +52,20 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
         let info = node.info();
         tracing::info!("node {} listens at {}", info.name, info.address);
         let builder = run::runtime(&arguments.engine);
-        let builder = builder.node(node.clone(), RemoteRights::default());
+        let builder = builder.node(node.clone(), rights);
         let runtime = builder.start().map_err(Problem::new)?;
         let ended = run_on(&runtime, arguments).await;
         node.stop().await;
         ended
     })
+}
+
+/// What `lunatic control` says.
+pub(crate) fn no_control_server() -> Problem {
+    Problem::new("there is no control server any more: nodes find each other by themselves").help(
+        "make a cluster with lunatic cluster init NAME, start the first node with lunatic node \
+         --cluster NAME, and others with --join HOST:PORT of any node",
+    )
 }
 
 async fn start_node(arguments: &NodeArguments, identity: Identity) -> Result<Node, Problem> {

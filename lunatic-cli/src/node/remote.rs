@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lunatic_account::AccountLimits;
 use lunatic_net::NetConfig;
 use lunatic_process::ProcessConfig;
 use lunatic_trust::{NamePattern, NodeName};
@@ -27,7 +28,20 @@ pub struct RemoteRule {
     pub ceiling: Config,
     /// The directories that it may have, if its config names them.
     pub dirs: Vec<RemoteDir>,
+    /// How much each of the nodes makes this one keep at most: its messages until they are
+    /// received, the modules that it sends, and all that the processes have that it starts.
+    /// Without a limit of memory, that is half of what the runtime may have.
+    pub limits: AccountLimits,
 }
+
+/// What a node may make this one keep by default; of memory, half of what the runtime may have.
+pub(crate) const DEFAULT_LIMITS: AccountLimits = AccountLimits {
+    processes: 1 << 20,
+    descriptors: 1 << 14,
+    timers: 1 << 20,
+    names: 1 << 20,
+    ..AccountLimits::UNLIMITED
+};
 
 /// A directory for processes of other nodes.
 #[derive(Debug, Clone)]
@@ -54,25 +68,42 @@ impl Default for RemoteRights {
     /// Each node may start processes, which have memory, standard output, other processes, and
     /// nothing else: no directories, no network.
     fn default() -> RemoteRights {
-        let process = ProcessConfig {
-            can_compile_modules: false,
-            ..ProcessConfig::trusted()
-        };
         RemoteRights {
-            rules: vec![RemoteRule {
-                nodes: NamePattern::any(),
-                ceiling: Config {
-                    process,
-                    net: NetConfig::nothing().into(),
-                    ..Config::default()
-                },
-                dirs: Vec::new(),
-            }],
+            rules: vec![RemoteRights::default_rule()],
         }
     }
 }
 
 impl RemoteRights {
+    /// A rule for each node: memory, standard output, other processes, and nothing else.
+    pub fn default_rule() -> RemoteRule {
+        let process = ProcessConfig {
+            can_compile_modules: false,
+            ..ProcessConfig::trusted()
+        };
+        RemoteRule {
+            nodes: NamePattern::any(),
+            ceiling: Config {
+                process,
+                net: NetConfig::nothing().into(),
+                ..Config::default()
+            },
+            dirs: Vec::new(),
+            limits: DEFAULT_LIMITS,
+        }
+    }
+
+    fn rule_for(&self, node: &NodeName) -> Option<&RemoteRule> {
+        self.rules.iter().find(|rule| rule.nodes.matches(node))
+    }
+
+    /// How much a node makes this one keep at most. Messages come from those too that may
+    /// start nothing.
+    pub(crate) fn limits_for(&self, node: &NodeName) -> AccountLimits {
+        self.rule_for(node)
+            .map_or(DEFAULT_LIMITS, |rule| rule.limits)
+    }
+
     /// The config of a process that a node wants to start here.
     ///
     /// - `inherits`: it is that of who starts it; directories that are not there are left out.
@@ -86,9 +117,9 @@ impl RemoteRights {
         mut config: WireConfig,
         inherits: bool,
     ) -> Result<Config, NoRights> {
-        let mut rules = self.rules.iter();
-        let rule = rules.find(|rule| rule.nodes.matches(node));
-        let rule = rule.ok_or_else(|| NoRights::NoRule(node.clone()))?;
+        let rule = self
+            .rule_for(node)
+            .ok_or_else(|| NoRights::NoRule(node.clone()))?;
         let find_dir = |guest: &str| {
             let dir = rule.dirs.iter().find(|dir| dir.guest == guest)?;
             Some((dir.host.clone(), dir.access))

@@ -8,7 +8,7 @@ use lunatic_process::{ExitReason, Signal};
 
 use crate::cluster::{Cluster, Connection, State, close_code};
 use crate::frame::{CONTROL, Frame};
-use crate::local::{Answer, Incoming};
+use crate::local::{Answer, Incoming, NotDelivered};
 use crate::session::Session;
 
 /// A frame that no node writes.
@@ -158,10 +158,12 @@ impl Cluster {
                     bytes,
                     resources,
                 };
-                if self.local.deliver(message).is_err() {
-                    let full = Signal::MailboxFull { receiver: to };
-                    session.signal(to, from, full).ok();
-                }
+                let refused = match self.local.deliver(message) {
+                    Ok(()) => return Ok(()),
+                    Err(NotDelivered::MailboxFull) => Signal::MailboxFull { receiver: to },
+                    Err(NotDelivered::Refused) => Signal::MessageRefused { receiver: to },
+                };
+                session.signal(to, from, refused).ok();
             }
             Frame::Signal { from, to, signal } => {
                 between(from, to)?;
@@ -214,7 +216,15 @@ impl Cluster {
             }
             Frame::NoProcess { from, to } => {
                 between(from, to)?;
-                session.with_relations(|relations| relations.process_died(from, to));
+                let died = session.with_relations(|relations| relations.process_died(from, to));
+                if died == Some(true) {
+                    let reason = ExitReason::NoProcess;
+                    let died = Signal::ProcessDied {
+                        process: from,
+                        reason,
+                    };
+                    self.local.signal(from, to, died).ok();
+                }
             }
             Frame::Request { id, from, request } => {
                 between(from, crate::session::host_of(self.own.id.number()))?;
@@ -264,7 +274,9 @@ impl Cluster {
         match &signal {
             Signal::Kill => {}
             Signal::Exit { from, .. } => speaks_for(*from)?,
-            Signal::MailboxFull { receiver } => speaks_for(*receiver)?,
+            Signal::MailboxFull { receiver } | Signal::MessageRefused { receiver } => {
+                speaks_for(*receiver)?;
+            }
             Signal::Monitor { watcher } => {
                 speaks_for(*watcher)?;
                 let monitored = session.with_relations(|relations| relations.monitored(from, to));
@@ -280,7 +292,7 @@ impl Cluster {
                 speaks_for(*watcher)?;
                 session.with_relations(|relations| relations.no_longer_monitored(from, to));
             }
-            Signal::ProcessDied { process } => {
+            Signal::ProcessDied { process, .. } => {
                 speaks_for(*process)?;
                 let counts = session.with_relations(|relations| relations.process_died(from, to));
                 if counts != Some(true) {

@@ -14,6 +14,8 @@ pub enum NodeRequest<'a> {
         #[serde(borrow)]
         bytes: &'a [u8],
     },
+    /// Does this process live?
+    Exists(Pid),
 }
 
 /// A process that is to start on another node.
@@ -44,6 +46,8 @@ pub enum NodeResponse {
     HasModule,
     /// It is not done, for this reason.
     Refused(String),
+    /// The process lives, or does not.
+    Exists(bool),
 }
 
 impl NodeRequest<'_> {

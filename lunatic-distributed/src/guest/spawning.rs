@@ -7,9 +7,9 @@ use std::sync::Arc;
 use lunatic_abi::{Guest, Misuse, TIMED_OUT, host_functions, params};
 use lunatic_account::Account;
 use lunatic_engine::{Module, ModuleHash};
-use lunatic_mailbox::{NodeId, Pid};
-use lunatic_process::SpawnOptions;
+use lunatic_mailbox::{NodeId, Pid, Tag};
 use lunatic_process::guest::{self, Config, Spawn, check_right_to_spawn};
+use lunatic_process::{SpawnLink, SpawnOptions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
@@ -24,6 +24,10 @@ host_functions! {
     in "lunatic::distributed" {
         async fn spawn(
             node_id: u64, config_id: i64, module_id: u64, name_ptr: u32, name_len: u32,
+            params_ptr: u32, params_len: u32, id_ptr: u32
+        ) -> u32;
+        async fn spawn_link(
+            node_id: u64, tag: i64, config_id: i64, module_id: u64, name_ptr: u32, name_len: u32,
             params_ptr: u32, params_len: u32, id_ptr: u32
         ) -> u32;
     }
@@ -58,6 +62,19 @@ struct Wanted<T: DistributedHost> {
     is_own_config: bool,
     export: String,
     params: Vec<u8>,
+    /// It is linked to the caller, who is told this when it dies.
+    link: Option<Option<Tag>>,
+}
+
+/// What the caller gives to `spawn` and `spawn_link`.
+struct Arguments {
+    node_id: u64,
+    link: Option<Option<Tag>>,
+    config_id: i64,
+    module_id: u64,
+    name: (u32, u32),
+    params: (u32, u32),
+    id_ptr: u32,
 }
 
 /// `lunatic::distributed::spawn` (ABI §8): starts a process on a node. Returns 0 with its id,
@@ -69,7 +86,7 @@ struct Wanted<T: DistributedHost> {
 /// its branch, if the caller has an account of its own; on a node that is alone, on bad
 /// addresses, an unknown config, and bad records of arguments.
 async fn spawn<T: DistributedHost>(
-    mut caller: Caller<'_, T>,
+    caller: Caller<'_, T>,
     node_id: u64,
     config_id: i64,
     module_id: u64,
@@ -79,6 +96,58 @@ async fn spawn<T: DistributedHost>(
     params_len: u32,
     id_ptr: u32,
 ) -> Result<u32> {
+    let arguments = Arguments {
+        node_id,
+        link: None,
+        config_id,
+        module_id,
+        name: (name_ptr, name_len),
+        params: (params_ptr, params_len),
+        id_ptr,
+    };
+    start(caller, arguments).await
+}
+
+/// `lunatic::distributed::spawn_link` (ABI §30): starts a process so that is linked to the
+/// caller before any of its code runs.
+///
+/// - `tag`: what the caller is told when it dies; 0 for none.
+///
+/// Traps as [`spawn`] does.
+async fn spawn_link<T: DistributedHost>(
+    caller: Caller<'_, T>,
+    node_id: u64,
+    tag: i64,
+    config_id: i64,
+    module_id: u64,
+    name_ptr: u32,
+    name_len: u32,
+    params_ptr: u32,
+    params_len: u32,
+    id_ptr: u32,
+) -> Result<u32> {
+    let arguments = Arguments {
+        node_id,
+        link: Some(Tag::new(tag)),
+        config_id,
+        module_id,
+        name: (name_ptr, name_len),
+        params: (params_ptr, params_len),
+        id_ptr,
+    };
+    start(caller, arguments).await
+}
+
+async fn start<T: DistributedHost>(mut caller: Caller<'_, T>, arguments: Arguments) -> Result<u32> {
+    let Arguments {
+        node_id,
+        link,
+        config_id,
+        module_id,
+        name: (name_ptr, name_len),
+        params: (params_ptr, params_len),
+        id_ptr,
+    } = arguments;
     check_right_to_spawn(caller.data())?;
     clustered(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
@@ -98,6 +167,7 @@ async fn spawn<T: DistributedHost>(
                 is_own_config: config_id == OWN,
                 export,
                 params,
+                link,
             };
             match node == caller.data().process().handle().environment().node() {
                 true => spawn_here(&mut caller, wanted).await?,
@@ -138,6 +208,10 @@ async fn spawn_here<T: DistributedHost>(
     let child_environment = caller.data().child_environment(&wanted.config);
     let child_environment = caller.wait(child_environment).await?;
     let own = caller.data().process().handle().clone();
+    let link = wanted.link.map(|tag| SpawnLink {
+        parent: own.clone(),
+        tag,
+    });
     let process = Spawn {
         module: wanted.module,
         config: wanted.config,
@@ -148,6 +222,7 @@ async fn spawn_here<T: DistributedHost>(
         options: SpawnOptions {
             parent: Some(own.id()),
             account: Some(own.account().clone()),
+            link,
             ..SpawnOptions::default()
         },
         results: None,
@@ -160,7 +235,7 @@ async fn spawn_here<T: DistributedHost>(
 /// Checks that the caller may start processes on other nodes: they are outside of its branch.
 fn check_right_to_spawn_there<T: DistributedHost>(state: &T) -> Result<(), Misuse> {
     let own = state.process();
-    let is_branch = own.handle().account().parent().is_some();
+    let is_branch = own.handle().account().is_branch();
     match is_branch && !own.config().process().can_signal_outside {
         true => Err(Misuse::Denied("spawn processes on other nodes")),
         false => Ok(()),
@@ -201,7 +276,7 @@ async fn ask<T: DistributedHost>(
         params: &wanted.params,
         config: &config,
         inherits: wanted.is_own_config,
-        link: None,
+        link: wanted.link,
     })
     .to_bytes();
     let mut has_sent_module = false;

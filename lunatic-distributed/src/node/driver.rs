@@ -9,17 +9,17 @@ use async_channel::{Receiver, Sender};
 use lunatic_mailbox::{NodeId, Pid};
 use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event};
 use lunatic_trust::{Credentials, PeerIdentity};
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
 use crate::NodeName;
 use crate::cluster::{Action, Cluster, Connection, Decide, close_code};
 use crate::frame::LANES;
-use crate::local::Answer;
-use crate::node::Peer;
+use crate::group_changes::GroupChanges;
+use crate::local::{Answer, LocalNode};
 use crate::node::background::{Background, Task};
-use crate::node::group_changes::GroupChanges;
 use crate::node::late::Late;
-use crate::outgoing::HIGH_WATER;
+use crate::node::{Peer, Unconnected};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -58,7 +58,10 @@ pub(super) enum Command {
         name: String,
         process: Pid,
     },
+    /// From here on, this is what the other nodes reach.
+    Attach(Arc<dyn LocalNode>),
     Peers(Sender<Vec<Peer>>),
+    Unconnected(Sender<Vec<Unconnected>>),
     IsKnown(NodeId, Sender<bool>),
     Stop,
 }
@@ -71,7 +74,7 @@ pub(super) struct Driver {
     credentials: Credentials,
     commands: Receiver<Command>,
     late: Arc<Late>,
-    group_changes: Arc<GroupChanges>,
+    group_changes: Arc<Mutex<GroupChanges>>,
     /// The numbers that the cluster has for connections, and what the socket calls them.
     ids: BTreeMap<Connection, ConnectionId>,
     known: HashMap<ConnectionId, Known>,
@@ -84,6 +87,7 @@ struct Known {
     /// The address, if this node has dialled it.
     dialled: Option<SocketAddr>,
     stage: Stage,
+    since: Instant,
 }
 
 enum Stage {
@@ -102,7 +106,7 @@ impl Driver {
         credentials: Credentials,
         commands: Receiver<Command>,
         late: Arc<Late>,
-        group_changes: Arc<GroupChanges>,
+        group_changes: Arc<Mutex<GroupChanges>>,
     ) -> Driver {
         Driver {
             endpoint,
@@ -154,13 +158,10 @@ impl Driver {
         }
     }
 
-    /// Tells the other nodes what has changed in groups, once they have room for it.
+    /// Tells the other nodes what has changed in groups.
     fn tell_group_changes(&mut self) {
-        let is_full = |session: &Arc<Session>| session.queued_bytes() > HIGH_WATER;
-        if self.sessions.all().iter().any(is_full) {
-            return;
-        }
-        for change in self.group_changes.take() {
+        let changes = self.group_changes.lock().take();
+        for change in changes {
             self.cluster.group_changed(change);
         }
     }
@@ -185,8 +186,22 @@ impl Driver {
             Command::Unregister { name, process } => {
                 self.cluster.unregister_global(&name, process);
             }
+            Command::Attach(local) => {
+                if self.late.attach(local) {
+                    self.cluster.tell_memberships();
+                }
+            }
             Command::Peers(sender) => {
                 sender.try_send(self.peers()).ok();
+            }
+            Command::Unconnected(sender) => {
+                let nodes = self.cluster.unconnected().into_iter();
+                let nodes = nodes.map(|member| Unconnected {
+                    id: member.id,
+                    name: member.name,
+                    address: member.address,
+                });
+                sender.try_send(nodes.collect()).ok();
             }
             Command::IsKnown(node, sender) => {
                 let is_known = self.cluster.known_nodes().contains(&node);
@@ -270,6 +285,7 @@ impl Driver {
                 number,
                 dialled,
                 stage,
+                since: now,
             },
         );
         if let Some(name) = name {
@@ -325,6 +341,7 @@ impl Driver {
                         number,
                         dialled: Some(address),
                         stage: Stage::Dialling,
+                        since: now,
                     };
                     self.known.insert(id, known);
                 }
@@ -462,12 +479,14 @@ impl Driver {
         let peers = sessions.iter().filter_map(|session| {
             let id = self.ids.get(&session.connection())?;
             let stats = self.endpoint.stats(*id)?;
+            let since = self.known.get(id)?.since;
             Some(Peer {
                 info: session.node().clone(),
                 round_trip: stats.rtt,
                 queued_bytes: session.queued_bytes() + stats.queued_bytes,
                 sent_bytes: stats.sent_bytes,
                 received_bytes: stats.received_bytes,
+                connected_for: since.elapsed(),
             })
         });
         peers.collect()

@@ -11,7 +11,8 @@ use lunatic_trust::Credentials;
 use parking_lot::RwLock;
 
 use crate::groups::GroupChange;
-use crate::local::{Answer, Incoming, LocalNode, MailboxFull, NodeEvent};
+use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
+use crate::node_monitors::NodeMonitors;
 
 /// What a request to a node is for, its first byte.
 const FOR_LOCAL: u8 = 0;
@@ -26,6 +27,7 @@ pub(super) struct Late {
     local: OnceLock<Arc<dyn LocalNode>>,
     port: u16,
     credentials: Credentials,
+    monitors: Arc<NodeMonitors>,
     /// More certificates are revoked than were before.
     has_revoked: AtomicBool,
     /// What happened before anybody was there: the first events of the node.
@@ -37,11 +39,13 @@ pub(super) struct Late {
 
 impl Late {
     /// - `port`: where the node listens.
-    pub(super) fn new(port: u16, credentials: Credentials) -> Late {
+    /// - `monitors`: the processes that are told of nodes that come and go.
+    pub(super) fn new(port: u16, credentials: Credentials, monitors: Arc<NodeMonitors>) -> Late {
         Late {
             local: OnceLock::new(),
             port,
             credentials,
+            monitors,
             has_revoked: AtomicBool::new(false),
             events: async_channel::bounded(64),
             global: RwLock::default(),
@@ -49,8 +53,9 @@ impl Late {
         }
     }
 
-    pub(super) fn attach(&self, local: Arc<dyn LocalNode>) {
-        self.local.set(local).ok();
+    /// Returns whether it is the first.
+    pub(super) fn attach(&self, local: Arc<dyn LocalNode>) -> bool {
+        self.local.set(local).is_ok()
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -85,7 +90,7 @@ pub(super) fn for_local(request: &[u8]) -> Vec<u8> {
 }
 
 impl LocalNode for Late {
-    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull> {
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
         match self.local.get() {
             Some(local) => local.deliver(message),
             None => Ok(()),
@@ -151,6 +156,7 @@ impl LocalNode for Late {
             } => tracing::debug!("{address} refuses this node: {refusal}"),
             NodeEvent::NumberTaken => tracing::debug!("another node has the number of this one"),
         }
+        self.monitors.event(&event);
         match self.local.get() {
             Some(local) => local.node_event(event),
             // Whoever waits for the start looks at the first ones only.

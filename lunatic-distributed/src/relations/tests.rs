@@ -105,7 +105,14 @@ impl End {
         watched.sort();
         for (watcher, own) in watched {
             self.watched.remove(&(watcher, own));
-            self.says(own, watcher, Signal::ProcessDied { process: own });
+            self.says(
+                own,
+                watcher,
+                Signal::ProcessDied {
+                    process: own,
+                    reason: ExitReason::Killed,
+                },
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LocalNode, MailboxFull, NodeEvent, Refusal, Sessions,
+    Answer, GroupChange, Incoming, LocalNode, NodeEvent, NotDelivered, Refusal, Sessions,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use lunatic_process::{ExitReason, Peers, Signal};
@@ -144,7 +144,9 @@ impl Model {
         }
         let monitor = Signal::Monitor { watcher };
         if self.sessions().signal(watcher, process, monitor).is_err() {
-            self.apply(watcher, Signal::ProcessDied { process }).ok();
+            let reason = ExitReason::NoConnection;
+            let died = Signal::ProcessDied { process, reason };
+            self.apply(watcher, died).ok();
         }
     }
 
@@ -199,7 +201,10 @@ impl Model {
             self.sessions().signal(own, peer, died).ok();
         }
         for watcher in process.watchers {
-            let died = Signal::ProcessDied { process: own };
+            let died = Signal::ProcessDied {
+                process: own,
+                reason: reason.clone(),
+            };
             self.sessions().signal(own, watcher, died).ok();
         }
     }
@@ -247,7 +252,11 @@ impl Model {
                 process.watchers.remove(&watcher);
                 self.truth.lock().monitors.remove(&(watcher, to));
             }
-            Signal::ProcessDied { process: watched } => {
+            Signal::ProcessDied {
+                process: watched,
+                reason,
+            } => {
+                self.check_reason(to, watched, &reason);
                 let mut truth = self.truth.lock();
                 truth.counts.monitor_notices += 1;
                 truth.monitors.remove(&(to, watched));
@@ -260,7 +269,9 @@ impl Model {
                     self.fail(format!("{to} is told of the end of {watched}, which lives"));
                 }
             }
-            Signal::MailboxFull { .. } => dies = Some(ExitReason::Killed),
+            Signal::MailboxFull { .. } | Signal::MessageRefused { .. } => {
+                dies = Some(ExitReason::Killed)
+            }
             signal => self.fail(format!("{to} is told {signal:?} by another node")),
         }
         if let Some(reason) = dies
@@ -350,7 +361,7 @@ fn read_payload(bytes: &[u8]) -> Option<(u8, u64, u64)> {
 }
 
 impl LocalNode for Model {
-    fn deliver(&self, message: Incoming<'_>) -> Result<(), MailboxFull> {
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
         let Incoming {
             from, to, bytes, ..
         } = message;
@@ -365,7 +376,7 @@ impl LocalNode for Model {
         self.truth.lock().counts.messages += 1;
         self.arrives(from, to, sent_in, number);
         match mark {
-            REFUSED => Err(MailboxFull),
+            REFUSED => Err(NotDelivered::MailboxFull),
             _ => Ok(()),
         }
     }

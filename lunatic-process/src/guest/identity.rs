@@ -126,9 +126,13 @@ pub fn check_right_to_signal<T: ProcessHost>(state: &T, process: Pid) -> Result<
         return Ok(());
     }
     let may = match own.handle().environment() {
-        environment if environment.is_local(process) => environment
-            .process(process)
-            .is_none_or(|other| other.account().is_within(own.handle().account())),
+        environment if environment.is_local(process) => {
+            environment.process(process).is_none_or(|other| {
+                other
+                    .account()
+                    .is_within(own.handle().account().branch_root())
+            })
+        }
         _ => false,
     };
     match may {

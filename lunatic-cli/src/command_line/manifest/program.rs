@@ -209,7 +209,7 @@ fn read_network(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut Di
     grants::narrow(config, Rules { allow, deny });
 }
 
-fn list(
+pub(super) fn list(
     table: &mut Table<'_>,
     key: &'static str,
     diagnostics: &mut Diagnostics,

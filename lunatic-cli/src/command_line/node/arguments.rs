@@ -40,6 +40,11 @@ pub(crate) struct NodeArguments {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(super) tags: Vec<(String, String)>,
 
+    /// What other nodes may do here: a file in TOML with a table [remote], in the words of a
+    /// manifest. Without one, the processes that they start have memory and standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) remote: Option<PathBuf>,
+
     /// An application that runs on the node: a manifest, as for `lunatic start`.
     #[arg(long, value_name = "MANIFEST", conflicts_with_all = ["path_and_args", "wasm"])]
     pub(super) app: Option<PathBuf>,

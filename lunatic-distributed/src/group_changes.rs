@@ -1,9 +1,8 @@
-//! Changes of groups that the thread of a node has not told the others yet.
+//! Changes of groups that were not told yet, summed up.
 
 use std::collections::BTreeMap;
 
 use lunatic_mailbox::Pid;
-use parking_lot::Mutex;
 
 use crate::groups::GroupChange;
 
@@ -11,17 +10,17 @@ use crate::groups::GroupChange;
 /// are never more than there are memberships that others know or are to know, however often
 /// guests join and leave while another node reads slowly.
 #[derive(Debug, Default)]
-pub(super) struct GroupChanges {
+pub(crate) struct GroupChanges {
     /// How many more memberships there are of a process in a group of a scope, or fewer.
-    pending: Mutex<BTreeMap<(String, String, Pid), i64>>,
+    pending: BTreeMap<(String, String, Pid), i64>,
 }
 
 impl GroupChanges {
     /// Adds a change.
-    pub(super) fn add(&self, change: GroupChange) {
+    pub(crate) fn add(&mut self, change: GroupChange) {
         let by = if change.joined { 1 } else { -1 };
         let key = (change.scope, change.group, change.process);
-        let mut pending = self.pending.lock();
+        let pending = &mut self.pending;
         let sum = pending.get(&key).copied().unwrap_or_default() + by;
         match sum {
             0 => drop(pending.remove(&key)),
@@ -30,8 +29,8 @@ impl GroupChanges {
     }
 
     /// Takes all changes out.
-    pub(super) fn take(&self) -> Vec<GroupChange> {
-        let pending = std::mem::take(&mut *self.pending.lock());
+    pub(crate) fn take(&mut self) -> Vec<GroupChange> {
+        let pending = std::mem::take(&mut self.pending);
         let changes = pending
             .into_iter()
             .flat_map(|((scope, group, process), sum)| {
@@ -63,20 +62,20 @@ mod tests {
 
     #[test]
     fn to_join_and_to_leave_again_is_no_change() {
-        let changes = GroupChanges::default();
+        let mut changes = GroupChanges::default();
         for _ in 0..1000 {
             changes.add(change(1, true));
             changes.add(change(1, false));
             changes.add(change(2, false));
             changes.add(change(2, true));
         }
-        assert!(changes.pending.lock().is_empty());
+        assert!(changes.pending.is_empty());
         assert_eq!(changes.take(), []);
     }
 
     #[test]
     fn memberships_are_told_as_often_as_there_are() {
-        let changes = GroupChanges::default();
+        let mut changes = GroupChanges::default();
         for joined in [true, true, false, true] {
             changes.add(change(1, joined));
         }

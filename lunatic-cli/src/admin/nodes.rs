@@ -1,0 +1,51 @@
+//! What is told of the nodes of a cluster.
+
+use lunatic_admin::{NodeConnection, NodeEntry, NodeState};
+use lunatic_distributed::{Node, Peer};
+
+/// The nodes that a node knows, itself first.
+///
+/// - `uptime_ms`: how long it has run.
+pub(super) async fn list(node: &Node, uptime_ms: u64) -> Vec<NodeEntry> {
+    let own = node.info();
+    let own = NodeEntry {
+        name: own.name.to_string(),
+        id: own.id.to_string(),
+        address: own.address.to_string(),
+        state: NodeState::Own,
+        since_ms: Some(uptime_ms),
+        connection: None,
+    };
+    let connected = node.peers().await.into_iter().map(connected);
+    let unconnected = node.unconnected().await.into_iter().map(|node| NodeEntry {
+        name: node.name.to_string(),
+        id: node.id.to_string(),
+        address: node.address.to_string(),
+        state: NodeState::Unconnected,
+        since_ms: None,
+        connection: None,
+    });
+    let mut others: Vec<_> = connected.chain(unconnected).collect();
+    others.sort_by(|one, other| one.name.cmp(&other.name));
+    std::iter::once(own).chain(others).collect()
+}
+
+fn connected(peer: Peer) -> NodeEntry {
+    NodeEntry {
+        name: peer.info.name.to_string(),
+        id: peer.info.id.to_string(),
+        address: peer.info.address.to_string(),
+        state: NodeState::Connected,
+        since_ms: Some(millis(peer.connected_for)),
+        connection: Some(NodeConnection {
+            round_trip_us: u64::try_from(peer.round_trip.as_micros()).unwrap_or(u64::MAX),
+            queued_bytes: peer.queued_bytes as u64,
+            sent_bytes: peer.sent_bytes,
+            received_bytes: peer.received_bytes,
+        }),
+    }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,200 @@
+//! `lunatic node` as a program: what other nodes may do there, `lunatic nodes`, and the files to
+//! deploy it with.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod harness;
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::Command;
+
+use harness::program::Guests;
+use harness::runtimes::{Running, Runtimes};
+use lunatic_testkit::program::{Ran, exit_code, ran};
+use lunatic_testkit::{skipped, wait_until};
+
+/// A cluster of nodes that are programs.
+struct Shop {
+    runtimes: Runtimes,
+    /// Where the first node listens.
+    address: String,
+}
+
+/// Starts `child` on the other node, as `_start`; its directory is `data`. The exit code is
+/// the result of the spawn.
+const SPAWNS: &str = r#"(module
+    (import "lunatic::distributed" "get_nodes" (func $get_nodes (param i32 i32) (result i32)))
+    (import "lunatic::distributed" "module_id" (func $module_id (result i64)))
+    (import "lunatic::distributed" "spawn"
+        (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "child")
+    (func (export "child"))
+    (func (export "_start")
+        (drop (call $get_nodes (i32.const 64) (i32.const 8)))
+        (call $proc_exit (i32.add (i32.const 40) (call $spawn
+            (i64.load (i32.const 72)) (i64.const -1) (call $module_id)
+            (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 0) (i32.const 256))))))"#;
+
+impl Shop {
+    fn new() -> Shop {
+        let port = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let address = port.local_addr().unwrap().to_string();
+        let runtimes = Runtimes::new();
+        runtimes.run(&["cluster", "init", "shop"]).code(0);
+        Shop { runtimes, address }
+    }
+
+    /// The arguments of a node; the first one listens where the others look for it.
+    fn arguments<'a>(&'a self, name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let mut arguments = vec!["node", "--name", name, "--cluster", "shop"];
+        match name {
+            "one" => arguments.extend(["--listen", &self.address]),
+            _ => arguments.extend(["--listen", "127.0.0.1:0", "--join", &self.address]),
+        }
+        arguments.extend(more);
+        arguments
+    }
+
+    fn start(&self, name: &str, more: &[&str]) -> Running {
+        let running = self.runtimes.start(&self.arguments(name, more));
+        wait_until("the node", || {
+            self.runtimes.names().contains(&name.to_owned())
+        });
+        running
+    }
+
+    fn run(&self, name: &str, more: &[&str]) -> Ran {
+        self.runtimes.run(&self.arguments(name, more))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        self.runtimes.guests.file(name, text);
+    }
+
+    /// What a node tells of others.
+    fn nodes_of(&self, name: &str) -> Ran {
+        self.runtimes.run(&["nodes", "--name", name])
+    }
+}
+
+#[test]
+fn nodes_are_listed_with_how_they_are_connected() {
+    let shop = Shop::new();
+    let _one = shop.start("one", &[]);
+    let two = shop.start("two", &[]);
+    wait_until("both nodes", || {
+        shop.nodes_of("two").out.contains("connected")
+    });
+    let listed = shop.nodes_of("two");
+    let lines: Vec<_> = listed.code(0).out.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].starts_with("NAME") && lines[0].ends_with("RECEIVED"));
+    assert!(lines[1].starts_with("two") && lines[1].contains("this one"));
+    assert!(lines[2].starts_with("one") && lines[2].contains(&shop.address));
+    let json = shop.runtimes.run(&["nodes", "--json", "--name", "one"]);
+    for part in [
+        "\"name\":\"two\"",
+        "\"state\":\"connected\"",
+        "\"round_trip_us\":",
+    ] {
+        assert!(json.out.replace(": ", ":").contains(part), "{}", json.out);
+    }
+    drop(two);
+    wait_until("one alone", || !shop.nodes_of("one").out.contains("two "));
+}
+
+#[test]
+fn a_runtime_that_is_no_node_says_so() {
+    let runtimes = Runtimes::new();
+    let _shop = runtimes.start_named("shop");
+    let listed = runtimes.run(&["nodes", "--name", "shop"]);
+    listed
+        .code(1)
+        .says(&["this runtime is no node of a cluster"]);
+}
+
+#[test]
+fn the_control_server_is_gone_and_says_what_took_its_place() {
+    let runtimes = Runtimes::new();
+    let control = runtimes.run(&["control", "--bind-socket", "127.0.0.1:3030"]);
+    control.code(1).says(&[
+        "no control server any more",
+        "lunatic cluster init",
+        "--join",
+    ]);
+}
+
+#[test]
+fn a_file_says_what_other_nodes_may_do() {
+    let shop = Shop::new();
+    shop.write("nobody.toml", "[remote]\nnodes = \"friend-*\"\n");
+    shop.write("spawns.wat", SPAWNS);
+    let one = shop.start("one", &["--remote", "nobody.toml"]);
+    // The spawn is refused with 1: no rule is for the node.
+    shop.run("two", &["spawns.wat"]).code(41);
+    shop.run("friend-1", &["spawns.wat"]).code(40);
+    drop(one);
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_place_before_others_know_of_the_node() {
+    let shop = Shop::new();
+    shop.write("wrong.toml", "[remote]\nmax_memory = \"64 MB\"\n");
+    let ran = shop.run("one", &["--remote", "wrong.toml"]);
+    ran.code(1)
+        .says(&["wrong.toml:2:14", "unknown unit `MB`", "MiB"]);
+    let missing = shop.run("one", &["--remote", "nowhere.toml"]);
+    missing.code(1).says(&["cannot read `nowhere.toml`"]);
+}
+
+#[test]
+fn a_node_ends_in_good_order_at_sigterm() {
+    let shop = Shop::new();
+    let mut one = shop.start("one", &[]);
+    let id = one.0.id().to_string();
+    ran(Command::new("kill").arg(&id)).code(0);
+    assert_eq!(exit_code(&mut one.0), Some(0));
+}
+
+/// A file of `docs/deploy`.
+fn deployed(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/deploy");
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn the_files_to_deploy_with_use_flags_that_there_are() {
+    let runtimes = Runtimes::new();
+    let help = runtimes.run(&["node", "--help"]).out;
+    let mut count = 0;
+    for name in ["lunatic-node.service", "kubernetes.yaml"] {
+        let text = deployed(name);
+        let words = text.split(|char: char| !(char.is_ascii_lowercase() || char == '-'));
+        for flag in words.filter(|word| word.starts_with("--") && word.len() > 3) {
+            assert!(help.contains(flag), "{name}: there is no {flag}");
+            count += 1;
+        }
+    }
+    assert!(count > 8, "{count} flags were found");
+}
+
+#[test]
+fn systemd_finds_no_mistake_in_the_unit() {
+    let is_there = Command::new("systemd-analyze").arg("--version").output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        return skipped("there is no systemd-analyze");
+    }
+    // The program has to be there for systemd.
+    let unit = deployed("lunatic-node.service");
+    let program = env!("CARGO_BIN_EXE_lunatic");
+    let unit = unit.replace("/usr/local/bin/lunatic", program);
+    assert!(unit.contains(program));
+    let guests = Guests::new();
+    let path = guests.file("lunatic-node.service", unit);
+    let verified = ran(Command::new("systemd-analyze").arg("verify").arg(&path));
+    verified.code(0);
+    assert!(!verified.err.contains("lunatic-node"), "{}", verified.err);
+}

@@ -1,0 +1,227 @@
+//! A network between nodes of one program that can be cut, delays and loses packets.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What threads wait for a packet, before they look whether the wire is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The longest packet, in bytes.
+const MAX_PACKET_BYTES: usize = 65_535;
+
+/// A network of UDP on loopback. Each node has a [`Plug`]: it listens at one address of it and
+/// tells others to reach it at the other, where the wire passes packets on. Nothing needs root.
+#[derive(Debug)]
+pub struct Wire {
+    inner: Arc<Inner>,
+}
+
+/// The two addresses of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plug {
+    /// The number of the node, from 0 up.
+    pub number: usize,
+    /// Where the node has to listen.
+    pub listen: SocketAddr,
+    /// Where others reach it.
+    pub advertise: SocketAddr,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    is_gone: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    plugs: Vec<(Plug, Arc<UdpSocket>)>,
+    rules: HashMap<(usize, usize), Rule>,
+    /// What arrives later, by when.
+    delayed: BTreeMap<(Instant, u64), Packet>,
+    count: u64,
+    random: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Rule {
+    is_cut: bool,
+    /// Of a thousand packets, so many are lost.
+    lost: u64,
+    delay: Duration,
+}
+
+#[derive(Debug)]
+struct Packet {
+    from: usize,
+    to: usize,
+    bytes: Vec<u8>,
+}
+
+impl Wire {
+    /// A wire without nodes, on which nothing is lost.
+    pub fn new() -> Wire {
+        let inner = Arc::new(Inner::default());
+        inner.state().random = 0x9e37_79b9_7f4a_7c15;
+        let delivering = inner.clone();
+        thread::spawn(move || delivering.deliver_delayed());
+        Wire { inner }
+    }
+
+    /// The addresses of another node.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are no ports.
+    pub fn plug(&self) -> Plug {
+        let socket = socket();
+        // Free again in a moment; nobody else asks for this one soon.
+        let listen = address(&self::socket());
+        let mut state = self.inner.state();
+        let plug = Plug {
+            number: state.plugs.len(),
+            listen,
+            advertise: address(&socket),
+        };
+        let socket = Arc::new(socket);
+        state.plugs.push((plug, socket.clone()));
+        drop(state);
+        let inner = self.inner.clone();
+        thread::spawn(move || inner.pass_on(plug.number, &socket));
+        plug
+    }
+
+    /// From now on, or no longer, nothing that one node sends reaches another; what that one
+    /// sends does.
+    pub fn cut(&self, from: Plug, to: Plug, is_cut: bool) {
+        self.rule(from, to, |rule| rule.is_cut = is_cut);
+    }
+
+    /// Cuts two nodes off from each other, or connects them again.
+    pub fn cut_both(&self, one: Plug, other: Plug, is_cut: bool) {
+        self.cut(one, other, is_cut);
+        self.cut(other, one, is_cut);
+    }
+
+    /// Loses so many of a thousand packets, and delays the others, on all ways.
+    pub fn disturb(&self, lost: u64, delay: Duration) {
+        let plugs: Vec<_> = self.inner.state().plugs.iter().map(|one| one.0).collect();
+        for from in &plugs {
+            for to in plugs.iter().filter(|to| *to != from) {
+                self.rule(*from, *to, |rule| {
+                    rule.lost = lost;
+                    rule.delay = delay;
+                });
+            }
+        }
+    }
+
+    fn rule(&self, from: Plug, to: Plug, change: impl FnOnce(&mut Rule)) {
+        let mut state = self.inner.state();
+        change(state.rules.entry((from.number, to.number)).or_default());
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Wire {
+        Wire::new()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.inner.is_gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+
+    /// Passes on what arrives for a node.
+    fn pass_on(&self, to: usize, socket: &UdpSocket) {
+        let mut bytes = vec![0; MAX_PACKET_BYTES];
+        while !self.is_gone() {
+            let (length, source) = match socket.recv_from(&mut bytes) {
+                Ok(received) => received,
+                // Time is over; or somebody does not listen any more, as a packet of before has
+                // found out.
+                Err(_) => continue,
+            };
+            let mut state = self.state();
+            let from = state
+                .plugs
+                .iter()
+                .position(|(plug, _)| plug.listen == source);
+            let Some(from) = from else { continue };
+            let rule = state.rules.get(&(from, to)).copied().unwrap_or_default();
+            if rule.is_cut || state.random(1000) < rule.lost {
+                continue;
+            }
+            let bytes = bytes[..length].to_vec();
+            let packet = Packet { from, to, bytes };
+            if rule.delay.is_zero() {
+                state.send(&packet);
+            } else {
+                state.count += 1;
+                let at = (Instant::now() + rule.delay, state.count);
+                state.delayed.insert(at, packet);
+            }
+        }
+    }
+
+    fn deliver_delayed(&self) {
+        while !self.is_gone() {
+            let mut state = self.state();
+            let now = Instant::now();
+            while let Some(entry) = state.delayed.first_entry() {
+                if entry.key().0 > now {
+                    break;
+                }
+                let packet = entry.remove();
+                state.send(&packet);
+            }
+            drop(state);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl State {
+    /// Sends a packet so that it seems to come from where others reach its sender.
+    fn send(&self, packet: &Packet) {
+        let Packet { from, to, bytes } = packet;
+        if let (Some((_, socket)), Some((plug, _))) = (self.plugs.get(*from), self.plugs.get(*to)) {
+            // What does not arrive is lost.
+            socket.send_to(bytes, plug.listen).ok();
+        }
+    }
+
+    fn random(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+    let socket = socket.unwrap_or_else(|error| panic!("no port: {error}"));
+    socket.set_read_timeout(Some(LOOK_AGAIN)).ok();
+    socket
+}
+
+fn address(socket: &UdpSocket) -> SocketAddr {
+    let address = socket.local_addr();
+    address.unwrap_or_else(|error| panic!("no address: {error}"))
+}
