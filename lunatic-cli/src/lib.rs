@@ -37,7 +37,7 @@ mod state;
 
 pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
-pub use command_line::main;
+pub use command_line::{cargo_main, main, main_of_commit};
 pub use config::{Config, WireConfig};
 pub use name_scope::NameScope;
 pub use node::{RemoteDir, RemoteRights, RemoteRule};

@@ -44,7 +44,8 @@ impl Desk {
         // What cargo and xtask tell this test is not for the project.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let is_foreign = name.starts_with("CARGO_") && name != "CARGO_HOME";
+            let is_foreign =
+                name.starts_with("NEXTEST") || name.starts_with("CARGO_") && name != "CARGO_HOME";
             if is_foreign || ["RUSTC", "RUSTFLAGS", "RUST_LOG"].contains(&name.as_str()) {
                 command.env_remove(&name);
             }
@@ -122,6 +123,108 @@ fn a_new_program_in_rust_builds_passes_its_test_and_runs() {
     desk.types(&name, "lunatic init")
         .code(0)
         .prints("is as it should be");
+}
+
+/// Tests of both kinds, of which some fail.
+const MIXED: &str = r#"
+fn main() {}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn plain_adds() {
+        println!("said by a plain test");
+        assert_eq!(1 + 1, 2);
+    }
+
+    #[test]
+    fn plain_fails() {
+        assert_eq!(1 + 1, 3, "the sum");
+    }
+
+    #[test]
+    fn plain_returns_an_error() -> Result<(), String> {
+        Err("no luck".into())
+    }
+
+    #[test]
+    #[ignore]
+    fn plain_rests() {}
+
+    #[test]
+    #[should_panic]
+    fn plain_panics() {
+        panic!();
+    }
+
+    #[lunatic::test]
+    fn process_passes() {}
+
+    #[lunatic::test]
+    fn process_fails() {
+        assert_eq!("one", "two");
+    }
+}
+"#;
+
+#[test]
+fn plain_tests_beside_those_of_lunatic_are_run_and_show_their_assertions() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let name = desk.rust_project("bin");
+    fs::write(desk.guests.path().join(&name).join("src/main.rs"), MIXED).unwrap();
+    let tests = desk.types(&name, "cargo test");
+    assert_ne!(tests.code, Some(0), "{tests:?}");
+    tests
+        .prints("running 7 tests\n")
+        .prints("test tests::plain_adds ... ok\n")
+        .prints("test tests::plain_fails ... FAILED\n")
+        .prints("test tests::plain_rests ... ignored\n")
+        .prints("test tests::plain_panics ... ignored\n")
+        .prints("test my_bin::tests::process_passes ... ok\n")
+        .prints("assertion `left == right` failed: the sum\n  left: 2\n right: 3\n")
+        .prints("---- tests::plain_returns_an_error stdout ----\nError: \"no luck\"\n")
+        .prints_not("said by a plain test")
+        .prints("test result: FAILED. 2 passed; 3 failed; 2 ignored; ");
+    desk.types(&name, "cargo test -- plain_adds --nocapture")
+        .code(0)
+        .prints("said by a plain test\ntest tests::plain_adds ... ok\n")
+        .prints("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 6 filtered out");
+    desk.types(&name, "cargo test -- --list --format terse --ignored")
+        .code(0)
+        .prints("tests::plain_rests: test\n")
+        .prints_not("plain_adds");
+}
+
+#[test]
+fn nextest_lists_and_runs_the_tests() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let there = desk.command("", "cargo nextest --version").output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        return skipped("there is no cargo-nextest");
+    }
+    let name = desk.rust_project("bin");
+    desk.types(&name, "cargo nextest run --no-fail-fast")
+        .code(0);
+    fs::write(desk.guests.path().join(&name).join("src/main.rs"), MIXED).unwrap();
+    let tests = desk.types(&name, "cargo nextest run --no-fail-fast --color never");
+    assert_eq!(tests.code, Some(100), "{tests:?}");
+    for part in [
+        "my-bin::bin/my-bin my_bin::tests::process_passes\n",
+        "my-bin::bin/my-bin tests::plain_adds\n",
+        "assertion `left == right` failed: the sum\n",
+        "Summary [",
+        "6 tests run: 3 passed, 3 failed, 1 skipped",
+    ] {
+        assert!(tests.err.contains(part), "no {part:?} in {}", tests.err);
+    }
+    desk.types(&name, "cargo nextest run --run-ignored only")
+        .code(0);
 }
 
 #[test]

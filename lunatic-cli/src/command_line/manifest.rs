@@ -20,7 +20,7 @@ mod value;
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(crate) use application::Application;
+pub(crate) use application::{Application, Program};
 pub(crate) use check::check;
 use diagnostic::Diagnostics;
 pub(crate) use tree::TreeBuilder;
@@ -80,6 +80,18 @@ impl<'a> Manifest<'a> {
             application,
             mistakes,
         })
+    }
+
+    /// What it says, if nothing is wrong with that; what it names is not looked at.
+    pub(crate) fn parse_faultless(&self) -> Result<Application, Problem> {
+        let Parsed {
+            application,
+            mistakes,
+        } = self.parse()?;
+        match mistakes.is_empty() {
+            true => Ok(application),
+            false => Err(self.tell(mistakes)),
+        }
     }
 
     /// Prints all diagnostics but the sum of them.
