@@ -1,5 +1,13 @@
 // Counts words: the same program in every language. It uses the C library, which changes less
 // than the standard library of Zig.
+const builtin = @import("builtin");
+
+comptime {
+    // The C library for WASI knows `main` by the name that clang gives it.
+    const name = if (builtin.cpu.arch.isWasm()) "__main_argc_argv" else "main";
+    @export(&start, .{ .name = name });
+}
+
 const c = struct {
     extern fn scanf(format: [*:0]const u8, ...) c_int;
     extern fn printf(format: [*:0]const u8, ...) c_int;
@@ -19,7 +27,7 @@ fn compare(a: *const anyopaque, b: *const anyopaque) callconv(.c) c_int {
     return c.strcmp(@ptrCast(a), @ptrCast(b));
 }
 
-export fn main(argc: c_int, argv: [*][*:0]const u8) c_int {
+fn start(argc: c_int, argv: [*][*:0]const u8) callconv(.c) c_int {
     var count: usize = 0;
     while (count < 256 and c.scanf("%63s", &words[count]) == 1) count += 1;
     c.qsort(@ptrCast(&words), count, 64, compare);

@@ -20,7 +20,7 @@ fn without_arguments_the_commands_are_listed_in_groups() {
     ] {
         assert!(ran.code(2).err.contains(part), "no {part:?} in {}", ran.err);
     }
-    let help = Guests::new().run(&["--help"]);
+    let help = Guests::new().run(&["-h"]);
     help.code(0).prints("Programs:\n  run");
     assert_eq!(help.out.trim_end(), ran.err.trim_end());
     let word = Guests::new().run(&["help"]);

@@ -80,15 +80,18 @@ impl FromManifest {
 
     fn not_found<'a>(&self, path: &Path, all: impl Iterator<Item = &'a str> + Clone) -> Problem {
         let shown = path.display();
-        let names = listed(all.clone());
+        let listed = listed(all.clone());
         match &self.child {
             None => Problem::new(format!("no child of `{shown}` has this module"))
-                .help(format!("name one with --as: {names}")),
+                .help(format!("name one with --as: {listed}")),
             Some(child) => {
                 let problem = Problem::new(format!("`{shown}` has no program `{child}`"));
-                match most_similar(child, all) {
+                // What is behind the last `/` may be what was meant.
+                let names =
+                    all.flat_map(|path| [Some(path), path.rsplit_once('/').map(|parts| parts.1)]);
+                match most_similar(child, names.flatten()) {
                     Some(similar) => problem.help(format!("did you mean `--as {similar}`?")),
-                    None => problem.help(format!("it has {names}")),
+                    None => problem.help(format!("it has {listed}")),
                 }
             }
         }

@@ -43,8 +43,8 @@ const GROUPS: &[(&str, &[&str])] = &[
 ];
 
 /// What stands below the help of the program.
-const EXAMPLES: &str = "\
-  lunatic app.wasm one two                 # run a program, with two arguments
+const EXAMPLES: &str =
+    "  lunatic app.wasm one two                 # run a program, with two arguments
   lunatic run --sandbox --timeout 5s plugin.wasm
   lunatic new shop && cd shop && cargo test
   lunatic start --watch app.toml           # a supervision tree, reloaded when files change

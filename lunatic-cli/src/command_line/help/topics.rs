@@ -63,8 +63,8 @@ A process gives those that it spawns what it has, or less. `lunatic describe` te
 module imports, and so what it may want.
 ";
 
-const LIMITS: &str = "\
-  lunatic run --timeout 5s app.wasm           # ends after this time, with exit code 124
+const LIMITS: &str =
+    "  lunatic run --timeout 5s app.wasm           # ends after this time, with exit code 124
   lunatic run --max-fuel 1000 app.wasm        # some 100 million instructions for each process
   lunatic run --max-processes 100 app.wasm    # so many at once
   lunatic run --max-memory 512M app.wasm      # of the whole program
@@ -152,8 +152,7 @@ Those of these compilers that are here are listed by
   lunatic new --template go shop               # or c, assemblyscript
 ";
 
-const EXIT_CODES: &str = "\
-  0        the first process returned, or all tests passed
+const EXIT_CODES: &str = "  0        the first process returned, or all tests passed
   1        it trapped or was killed, a test failed, or something cannot be done: the message
            says what, and what to do about it
   2        the command line is wrong
@@ -163,8 +162,8 @@ const EXIT_CODES: &str = "\
   others   what the program gave to `proc_exit`
 ";
 
-const VARIABLES: &str = "\
-  RUST_LOG            what is logged: error, warn (by default), info, debug, trace
+const VARIABLES: &str =
+    "  RUST_LOG            what is logged: error, warn (by default), info, debug, trace
   NO_COLOR            if it is set, nothing is printed in colour; CLICOLOR_FORCE is the contrary
   XDG_CACHE_HOME      where compiled modules are kept, in `lunatic`; by default ~/.cache
   XDG_RUNTIME_DIR     where `lunatic ps` and others find what runs
