@@ -9,5 +9,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    lunatic_cli::main()
+    lunatic_cli::main_of_commit(option_env!("LUNATIC_COMMIT"))
 }

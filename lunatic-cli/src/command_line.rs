@@ -3,14 +3,18 @@
 mod admin;
 mod arguments;
 mod cache;
+mod cargo_command;
 mod check;
 mod cluster;
+mod completions;
 mod describe;
 mod descriptors;
 mod diagnosis;
 mod doctor;
 mod engine;
+mod from_manifest;
 mod grants;
+mod help;
 mod init;
 mod interface;
 mod invoke;
@@ -30,7 +34,9 @@ mod similar;
 mod start;
 mod test;
 mod testing;
+mod time;
 mod timeline;
+mod version;
 mod views;
 mod watch;
 
@@ -43,7 +49,20 @@ use crate::command_line::arguments::{Arguments, Command};
 ///
 /// It ends the program by itself if the command line is wrong, or asks for help.
 pub fn main() -> ExitCode {
+    main_of_commit(None)
+}
+
+/// As [`main`], of a program that knows what it was built from.
+///
+/// - `commit`: what `lunatic --version --verbose` tells.
+pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    if version::is_asked_in_detail(&words) {
+        let told = output::print_line(version::in_detail(commit));
+        return told.unwrap_or_else(|problem| problem.print());
+    }
     let arguments = Arguments::from_command_line();
+    output::choose_colors(arguments.color);
     log_writer::report_panics();
     descriptors::raise_limit();
     let done = match arguments.command {
@@ -72,9 +91,18 @@ pub fn main() -> ExitCode {
         Command::Restart(options) => admin::restart(&options),
         Command::Logs(options) => admin::logs(&options),
         Command::Trace(options) => admin::trace(&options),
+        Command::Help(words) => help::help(&words),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
     };
     let written = timeline::finish().and(done);
     let code = written.unwrap_or_else(|problem| problem.print());
     log_writer::flush();
     code
+}
+
+/// Does what the command line of this program says, as `cargo lunatic` does, and returns the
+/// exit code.
+pub fn cargo_main() -> ExitCode {
+    cargo_command::main()
 }

@@ -125,13 +125,13 @@ fn cooks_crash_and_come_back_while_the_waiter_answers() {
     served.sort_unstable();
     served.dedup();
     assert_eq!(served.len(), 3, "{served:?}");
-    assert!(served[0].starts_with("soup, by cook "), "{served:?}");
+    assert!(served[0].starts_with("soup, by process "), "{served:?}");
 
     for _ in 0..3 {
         let (status, body) = guest.get("/cook/fugu");
         assert_eq!(status, 502, "{body}");
         let dead = body.split(' ').nth(1).unwrap().to_owned();
-        assert_eq!(body, format!("cook {dead} has died of it\n"));
+        assert_eq!(body, format!("process {dead} has died of it\n"));
         diner.wait_for_another(&dead);
         // Who was there before the crash is still served.
         assert_eq!(guest.get("/cook/soup").0, 200);

@@ -44,7 +44,8 @@ impl Desk {
         // What cargo and xtask tell this test is not for the project.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let is_foreign = name.starts_with("CARGO_") && name != "CARGO_HOME";
+            let is_foreign =
+                name.starts_with("NEXTEST") || name.starts_with("CARGO_") && name != "CARGO_HOME";
             if is_foreign || ["RUSTC", "RUSTFLAGS", "RUST_LOG"].contains(&name.as_str()) {
                 command.env_remove(&name);
             }
@@ -72,17 +73,22 @@ impl Desk {
     /// Makes a project in Rust. It shares its `target` with all others, and has the versions
     /// of its dependencies that were fetched for `guests/`.
     fn rust_project(&self, template: &str) -> String {
-        let name = format!("my-{template}");
+        self.named_rust_project(template, &format!("my-{template}"))
+    }
+
+    /// The same, under a name that no other test gives: what is built of two projects of one
+    /// name would be mistaken for each other.
+    fn named_rust_project(&self, template: &str, name: &str) -> String {
         self.types("", &format!("lunatic new --template {template} {name}"))
             .code(0)
             .prints(&format!("cd {name}"));
-        let project = self.guests.path().join(&name);
+        let project = self.guests.path().join(name);
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects");
         fs::create_dir_all(&target).unwrap();
         std::os::unix::fs::symlink(target, project.join("target")).unwrap();
         let versions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/Cargo.lock");
         fs::copy(versions, project.join("Cargo.lock")).unwrap();
-        name
+        name.to_owned()
     }
 }
 
@@ -122,6 +128,108 @@ fn a_new_program_in_rust_builds_passes_its_test_and_runs() {
     desk.types(&name, "lunatic init")
         .code(0)
         .prints("is as it should be");
+}
+
+/// Tests of both kinds, of which some fail.
+const MIXED: &str = r#"
+fn main() {}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn plain_adds() {
+        println!("said by a plain test");
+        assert_eq!(1 + 1, 2);
+    }
+
+    #[test]
+    fn plain_fails() {
+        assert_eq!(1 + 1, 3, "the sum");
+    }
+
+    #[test]
+    fn plain_returns_an_error() -> Result<(), String> {
+        Err("no luck".into())
+    }
+
+    #[test]
+    #[ignore]
+    fn plain_rests() {}
+
+    #[test]
+    #[should_panic]
+    fn plain_panics() {
+        panic!();
+    }
+
+    #[lunatic::test]
+    fn process_passes() {}
+
+    #[lunatic::test]
+    fn process_fails() {
+        assert_eq!("one", "two");
+    }
+}
+"#;
+
+#[test]
+fn plain_tests_beside_those_of_lunatic_are_run_and_show_their_assertions() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let name = desk.named_rust_project("bin", "my-mixed");
+    fs::write(desk.guests.path().join(&name).join("src/main.rs"), MIXED).unwrap();
+    let tests = desk.types(&name, "cargo test");
+    assert_ne!(tests.code, Some(0), "{tests:?}");
+    tests
+        .prints("running 7 tests\n")
+        .prints("test tests::plain_adds ... ok\n")
+        .prints("test tests::plain_fails ... FAILED\n")
+        .prints("test tests::plain_rests ... ignored\n")
+        .prints("test tests::plain_panics ... ignored\n")
+        .prints("test my_mixed::tests::process_passes ... ok\n")
+        .prints("assertion `left == right` failed: the sum\n  left: 2\n right: 3\n")
+        .prints("---- tests::plain_returns_an_error stdout ----\nError: \"no luck\"\n")
+        .prints_not("said by a plain test")
+        .prints("test result: FAILED. 2 passed; 3 failed; 2 ignored; ");
+    desk.types(&name, "cargo test -- plain_adds --nocapture")
+        .code(0)
+        .prints("said by a plain test\ntest tests::plain_adds ... ok\n")
+        .prints("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 6 filtered out");
+    desk.types(&name, "cargo test -- --list --format terse --ignored")
+        .code(0)
+        .prints("tests::plain_rests: test\n")
+        .prints_not("plain_adds");
+}
+
+#[test]
+fn nextest_lists_and_runs_the_tests() {
+    if !can_build_rust() {
+        return;
+    }
+    let desk = Desk::new();
+    let there = desk.command("", "cargo nextest --version").output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        return skipped("there is no cargo-nextest");
+    }
+    let name = desk.named_rust_project("bin", "my-nextest");
+    desk.types(&name, "cargo nextest run --no-fail-fast")
+        .code(0);
+    fs::write(desk.guests.path().join(&name).join("src/main.rs"), MIXED).unwrap();
+    let tests = desk.types(&name, "cargo nextest run --no-fail-fast --color never");
+    assert_eq!(tests.code, Some(100), "{tests:?}");
+    for part in [
+        "my-nextest::bin/my-nextest my_nextest::tests::process_passes\n",
+        "my-nextest::bin/my-nextest tests::plain_adds\n",
+        "assertion `left == right` failed: the sum\n",
+        "Summary [",
+        "6 tests run: 3 passed, 3 failed, 1 skipped",
+    ] {
+        assert!(tests.err.contains(part), "no {part:?} in {}", tests.err);
+    }
+    desk.types(&name, "cargo nextest run --run-ignored only")
+        .code(0);
 }
 
 #[test]
@@ -188,6 +296,71 @@ fn a_new_program_in_c_builds_passes_its_test_and_runs() {
     desk.types("sums", "make run")
         .code(0)
         .prints("two processes say 25\n");
+}
+
+#[test]
+fn a_new_program_in_go_builds_passes_its_test_and_runs() {
+    let desk = Desk::new();
+    desk.types("", "lunatic new --template go sums").code(0);
+    // `cargo xtask languages --fetch` brings one.
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages/python/bin/go");
+    let go = match fetched.exists() {
+        true => fetched.canonicalize().unwrap(),
+        false => "go".into(),
+    };
+    let command = |line: &str| {
+        let mut command = desk.command("sums", line);
+        command.arg(format!("GO={}", go.display()));
+        command
+            .env(
+                "GOCACHE",
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache"),
+            )
+            .env("GOFLAGS", "-mod=mod")
+            .env("GOTOOLCHAIN", "local");
+        command
+    };
+    // Whether there is one is not known by its name: older ones cannot do it.
+    let mut version = Command::new(&go);
+    let version = version.arg("version").output();
+    if !version.is_ok_and(|output| can_build_go(&String::from_utf8_lossy(&output.stdout))) {
+        return skipped("there is no Go 1.24 or later");
+    }
+    ran(&mut command("make test")).code(0);
+    ran(&mut command("make run"))
+        .code(0)
+        .prints("two processes say 25\na linked process has failed: true\n");
+}
+
+/// Whether this is what Go 1.24 or later says of its version.
+fn can_build_go(version: &str) -> bool {
+    let minor = version
+        .strip_prefix("go version go1.")
+        .and_then(|rest| rest.split(['.', ' ']).next()?.parse().ok());
+    minor.is_some_and(|minor: u32| minor >= 24)
+}
+
+#[test]
+fn a_new_program_in_assemblyscript_builds_passes_its_test_and_runs() {
+    let desk = Desk::new();
+    desk.types("", "lunatic new --template assemblyscript sums")
+        .code(0);
+    // The compiler as `cargo xtask guests` has installed it, in place of `npm install`.
+    let modules =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/assemblyscript/node_modules");
+    if !modules.join("assemblyscript").exists() {
+        return skipped("there is no compiler of AssemblyScript; `cargo xtask guests` installs it");
+    }
+    let project = desk.guests.path().join("sums");
+    std::os::unix::fs::symlink(
+        modules.canonicalize().unwrap(),
+        project.join("node_modules"),
+    )
+    .unwrap();
+    desk.types("sums", "npm --silent test").code(0);
+    desk.types("sums", "npm --silent start")
+        .code(0)
+        .prints("two processes say 25\na linked process has failed: true\n");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn the_diner_can_be_visited_at_once() {
     let Some(said) = pasted("examples/diner/app.toml &", &["waiter.wasm", "cook.wasm"]) else {
         return;
     };
-    for part in ["is in order", "soup, by cook ", "has died of it"] {
+    for part in ["is in order", "soup, by process ", "has died of it"] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
 }

@@ -6,7 +6,7 @@ mod harness;
 use std::fs::File;
 
 use harness::program::Guests;
-use lunatic_testkit::program::ran;
+use lunatic_testkit::program::{Ran, ran};
 
 /// Has the exit code 1 if it has an environment variable, 2 more if it has a directory, and
 /// 4 more if it can bind a socket.
@@ -184,4 +184,107 @@ fn what_is_wrong_with_an_invocation_is_told() {
         .run(&["run", "library.wat"])
         .code(1)
         .says(&["lunatic run --invoke"]);
+}
+
+/// Prints its arguments, each with a 0 behind it, and then its environment.
+const PRINTS_ALL: &str = r#"(module
+    (import "wasi_snapshot_preview1" "args_sizes_get"
+        (func $args_sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "args_get"
+        (func $args (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "environ_sizes_get"
+        (func $sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "environ_get"
+        (func $get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 16)
+    (func $print
+        (i32.store (i32.const 0) (i32.const 0x10000))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func (export "_start")
+        (drop (call $args_sizes (i32.const 0) (i32.const 4)))
+        (drop (call $args (i32.const 0x100) (i32.const 0x10000)))
+        (call $print)
+        (drop (call $sizes (i32.const 0) (i32.const 4)))
+        (drop (call $get (i32.const 0x100) (i32.const 0x10000)))
+        (call $print)))"#;
+
+#[test]
+fn a_program_alone_gets_what_a_manifest_gives_a_child() {
+    let guests = Guests::new();
+    guests.file("web.wat", PRINTS_ALL);
+    guests.file("other.wat", PRINTS_ALL);
+    guests.file(
+        "app.toml",
+        "[[children]]\nname = \"web\"\nmodule = \"web.wat\"\nargs = [\"-v\"]\nenv = { A = \"web\" }\n\
+         [[children]]\nname = \"pool\"\n\
+         [[children.children]]\nname = \"worker\"\ncount = 3\nmodule = \"other.wat\"\n\
+         env = { A = \"worker\" }\nmax_fuel = 1000\n",
+    );
+    let run = |words: &[&str]| guests.run(&[&["run", "--manifest", "app.toml"], words].concat());
+    // The one with this module; its own arguments, or others.
+    assert_eq!(run(&["web.wat"]).code(0).out, "web.wat\0-v\0A=web\0");
+    assert_eq!(run(&["web.wat", "x"]).code(0).out, "web.wat\0x\0A=web\0");
+    // One of several that are given the same.
+    assert_eq!(run(&["other.wat"]).code(0).out, "other.wat\0A=worker\0");
+    for name in ["worker-2", "pool/worker-2"] {
+        let ran = run(&["--as", name, "web.wat", "x"]);
+        assert_eq!(ran.code(0).out, "web.wat\0x\0A=worker\0");
+    }
+    let says = |ran: Ran, code: i32, part: &str| {
+        assert!(ran.code(code).err.contains(part), "no {part:?} in {ran:?}");
+    };
+    says(
+        run(&["--as", "workr-1", "web.wat"]),
+        1,
+        "did you mean `--as",
+    );
+    says(run(&["--env", "B=c", "web.wat"]), 2, "cannot be used with");
+    says(
+        guests.run(&["run", "--as", "web", "web.wat"]),
+        2,
+        "--manifest",
+    );
+    guests.file("third.wat", PRINTS_ALL);
+    says(
+        run(&["third.wat"]),
+        1,
+        "no child of `app.toml` has this module",
+    );
+    guests.file("bad.toml", "[[children]]\nname = 1\n");
+    says(
+        guests.run(&["run", "--manifest", "bad.toml", "web.wat"]),
+        1,
+        "error",
+    );
+    says(
+        guests.run(&["run", "--manifest", "none.toml", "web.wat"]),
+        1,
+        "cannot read",
+    );
+}
+
+#[test]
+fn tests_get_what_a_manifest_gives_a_child() {
+    let guests = Guests::new();
+    let suite = PRINTS_ALL.replace("\"_start\"", "\"#lunatic_test_prints\"");
+    guests.file("suite.wat", suite);
+    guests.file(
+        "app.toml",
+        "[[children]]\nname = \"web\"\nmodule = \"web.wasm\"\nargs = [\"-v\"]\nenv = { A = \"web\" }\n",
+    );
+    guests
+        .run(&[
+            "test",
+            "--manifest",
+            "app.toml",
+            "--as",
+            "web",
+            "suite.wat",
+            "--nocapture",
+        ])
+        .code(0)
+        .prints("A=web\0")
+        .prints_not("-v\0");
 }

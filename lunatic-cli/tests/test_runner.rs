@@ -226,7 +226,136 @@ fn colours_are_for_terminals_unless_wanted() {
 fn wrong_options_are_a_usage_error() {
     let ran = test(&["--no-such-option"]);
     assert!(ran.code(2).err.contains("--no-such-option"));
-    test(&["--format", "json"]).code(2);
+    test(&["--format", "xml"]).code(2);
+    test(&["--shuffle", "cards"]).code(2);
+}
+
+/// Tests that do not end by themselves.
+const HANGING: &str = r##"(module
+    (import "lunatic::message" "receive" (func $receive (param i32 i32 i64) (result i32)))
+    (memory (export "memory") 1)
+    (func $for_ever (loop $again (br $again)))
+    (func $starts_working (call $for_ever))
+    (func (export "#lunatic_test_works") (call $starts_working))
+    (func (export "#lunatic_test_#panic_#waits")
+        (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))
+    (func (export "#lunatic_test_returns")))"##;
+
+#[test]
+fn a_test_whose_time_is_up_is_named_and_shows_what_it_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hanging.wat");
+    fs::write(&path, HANGING).unwrap();
+    let mut command = lunatic();
+    command.args(["test", "--timeout", "500ms"]).arg(&path);
+    ran(&mut command)
+        .code(1)
+        .prints("test returns ... ok\n")
+        .prints("test waits - should panic ... FAILED\n")
+        .prints("test works ... FAILED\n")
+        .prints(
+            "---- waits stdout ----\n\
+             note: it took longer than 500ms, and was ended\n\
+             it was waiting in lunatic::message::receive\n",
+        )
+        .prints(
+            "---- works stdout ----\n\
+             note: it took longer than 500ms, and was ended\n\
+             it was running\n   0: for_ever\n   1: starts_working\n",
+        )
+        .prints("1 passed; 2 failed; ");
+}
+
+#[test]
+fn a_seed_makes_the_same_order_again() {
+    let order = |seed: &str| {
+        let ran = test(&["ok::", "--test-threads", "1", "--shuffle", seed]);
+        let names = ran.code(0).out.lines();
+        let names = names.filter(|line| line.starts_with("test ok::"));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = order("1");
+    assert_eq!(first.len(), 7);
+    assert_eq!(first, order("1"));
+    assert!((2..12).any(|seed: u8| order(&seed.to_string()) != first));
+    test(&["ok::", "--shuffle", "7"]).prints("running 7 tests (shuffle seed: 7)\n");
+    test(&["ok::", "--shuffle", "random"]).prints("(shuffle seed: ");
+}
+
+#[test]
+fn results_are_json_on_request() {
+    let ran = test(&[
+        "--format",
+        "json",
+        "-Z",
+        "unstable-options",
+        "returns",
+        "bad::traps",
+    ]);
+    let lines: Vec<serde_json::Value> = ran
+        .code(1)
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["event"], "started");
+    let named = |name: &str, event: &str| {
+        let is_it = |line: &&serde_json::Value| line["name"] == name && line["event"] == event;
+        lines.iter().find(is_it).unwrap()
+    };
+    named("ok::returns", "started");
+    named("ok::returns", "ok");
+    named("rest::returns", "ignored");
+    let failed = named("bad::traps", "failed");
+    assert_eq!(failed["stdout"], "said by the test\n");
+    assert!(failed["message"].as_str().unwrap().contains("wasm trap"));
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["type"], &last["event"]),
+        (&"suite".into(), &"failed".into())
+    );
+    let listed = test(&["--list", "--format", "json", "rest::"]);
+    listed
+        .code(0)
+        .prints(r#""event":"discovered""#)
+        .prints(r#""ignore":true"#);
+}
+
+#[test]
+fn results_are_written_as_junit() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("results.xml");
+    let path = file.to_str().unwrap();
+    test(&["returns", "bad::panics", "--junit", path])
+        .code(1)
+        .prints("test ok::returns ... ok\n");
+    let written = fs::read_to_string(&file).unwrap();
+    for part in [
+        "<testsuite name=\"suite\" tests=\"",
+        "<testcase classname=\"ok\" name=\"returns\"",
+        "<testcase classname=\"rest\" name=\"returns\"><skipped/>",
+        "<failure message=\"the new boom\">the new boom\nof two lines",
+    ] {
+        assert!(written.contains(part), "no {part:?} in {written}");
+    }
+    let printed = test(&["returns", "bad::panics", "--format", "junit"]);
+    assert!(printed.code(1).out.starts_with("<?xml"), "{printed:?}");
+    let into_nothing = test(&["returns", "--junit", "/no/such/folder/file"]);
+    assert!(into_nothing.code(1).err.contains("cannot write"));
+}
+
+#[test]
+fn variables_of_the_test_runner_of_rust_count() {
+    let mut command = lunatic();
+    command.args(["test", SUITE, "--exact", "ok::prints"]);
+    command.env("RUST_TEST_NOCAPTURE", "1");
+    ran(&mut command).code(0).prints("said by the test\n");
+    let mut command = lunatic();
+    command.args(["test", SUITE, "pace::"]);
+    command.env("RUST_TEST_THREADS", "1");
+    let ran = ran(&mut command);
+    let position = |text: &str| ran.position(text);
+    assert!(position("pace::a_sleeps ... ok") < position("pace::b_returns ... ok"));
 }
 
 #[test]

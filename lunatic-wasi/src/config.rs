@@ -47,6 +47,11 @@ impl WasiConfig {
         self.args.push(&[arg])
     }
 
+    /// Removes all arguments, the name of the program too.
+    pub fn clear_args(&mut self) {
+        self.args = Strings::default();
+    }
+
     /// Appends an environment variable. If there is one of this name, both are kept.
     ///
     /// # Errors

@@ -9,7 +9,9 @@ mod cargo;
 mod command;
 mod compat;
 mod demo;
+mod dist;
 mod guests;
+mod languages;
 mod loom;
 mod measure;
 mod programs;
@@ -38,6 +40,18 @@ enum Task {
     Toolchain,
     /// Builds the guest programs in `guests/`
     Guests,
+    /// Makes the archive for other machines: programs, manual pages, completions, licences
+    Dist {
+        /// Ship the programs as tests have them, which is sooner
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Builds and runs the same program in every language, and writes docs/languages.md
+    Languages {
+        /// Install the toolchains that registries have below `target/languages` first
+        #[arg(long)]
+        fetch: bool,
+    },
     /// Builds the runtime and a demo guest, and runs it
     Demo {
         /// What follows is handed to the guest
@@ -87,6 +101,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Toolchain => toolchain::main(),
         Task::Guests => guests::main(),
+        Task::Dist { dev } => dist::main(dev),
+        Task::Languages { fetch } => languages::main(fetch),
         Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
         Task::Bench { arguments } => {
             return measure::main("bench", &arguments).unwrap_or_else(report);

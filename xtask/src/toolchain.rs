@@ -4,13 +4,14 @@
 //!
 //! 1. the target is installed for the active toolchain;
 //! 2. an earlier run left Debian's Rust under `target/guest-toolchain/`;
-//! 3. `rustup target add wasm32-wasip1` succeeds;
+//! 3. whoever runs xtask agrees that rustup adds the target, and it does;
 //! 4. apt fetches Debian's Rust into `target/guest-toolchain/`.
 
 mod debian;
 
 use std::env;
 use std::fmt;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -24,7 +25,8 @@ use debian::Debian;
 pub(crate) const TARGET: &str = "wasm32-wasip1";
 
 /// Set to `debian`, it takes Debian's Rust wherever xtask runs, so that what
-/// a machine without rustup's server does can be tried on one with it.
+/// a machine without rustup's server does can be tried on one with it. Set to `rustup`, rustup
+/// adds the target without a question.
 const CHOICE_VARIABLE: &str = "LUNATIC_GUEST_TOOLCHAIN";
 
 /// A rustup that cannot reach its server may take long to say so.
@@ -51,17 +53,26 @@ pub(crate) enum Toolchain {
     Debian(Debian),
 }
 
-/// Finds a toolchain and says which.
+/// Finds a toolchain and says which, and how other crates are built with it.
 pub(crate) fn main() -> Result<()> {
-    ensure().map(drop)
+    let toolchain = ensure()?;
+    println!("to build a crate of your own with it: cargo build, with these variables");
+    println!("  export CARGO_BUILD_TARGET={TARGET}");
+    if let Toolchain::Debian(debian) = &toolchain {
+        for (name, value) in debian.variables() {
+            println!("  export {name}='{}'", value.to_string_lossy());
+        }
+    }
+    Ok(())
 }
 
 /// Finds a toolchain, fetches one if there is none yet, and says which.
 pub(crate) fn ensure() -> Result<Toolchain> {
     let toolchain = match env::var(CHOICE_VARIABLE).as_deref() {
         Ok("debian") => Toolchain::Debian(debian::ensure()?),
-        Ok(other) => bail!("{CHOICE_VARIABLE} is `{other}`; it can be `debian` or unset"),
-        Err(_) => find()?,
+        Ok("rustup") => find(|| Ok(()))?,
+        Ok(other) => bail!("{CHOICE_VARIABLE} is `{other}`; it can be `debian`, `rustup` or unset"),
+        Err(_) => find(ask_for_rustup)?,
     };
     println!("guest toolchain: {toolchain}");
     Ok(toolchain)
@@ -100,15 +111,15 @@ pub(crate) fn pass_to(command: &mut Command) {
     }
 }
 
-fn find() -> Result<Toolchain> {
+/// - `may_use_rustup`: an error if rustup is not to add the target.
+fn find(may_use_rustup: fn() -> Result<()>) -> Result<Toolchain> {
     if active_has_target() {
         return Ok(Toolchain::Active);
     }
     if let Some(debian) = debian::unpacked() {
         return Ok(Toolchain::Debian(debian));
     }
-    println!("{TARGET} isn't installed; asking rustup for it");
-    let Err(from_rustup) = add_with_rustup() else {
+    let Err(from_rustup) = may_use_rustup().and_then(|()| add_with_rustup()) else {
         return Ok(Toolchain::Active);
     };
     println!("{from_rustup:#}; asking apt for Debian's Rust");
@@ -119,8 +130,8 @@ fn find() -> Result<Toolchain> {
                 "nothing here compiles guests to {TARGET}.\n\
              - {from_rustup:#}\n\
              - {from_debian:#}\n\
-             Install the target for `rustc` with rustup or your system's packages \
-             (Debian: libstd-rust-dev-wasm32; Fedora: rust-std-static-wasm32-wasip1), \
+             Install the target for `rustc` with `rustup target add {TARGET}` or your system's \
+             packages (Debian: libstd-rust-dev-wasm32; Fedora: rust-std-static-wasm32-wasip1), \
              then run this again."
             )
         })
@@ -133,7 +144,32 @@ fn active_has_target() -> bool {
     command::capture(&mut rustc).is_ok_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
+/// Asks whether rustup may change the user's toolchain; without a terminal, it may not.
+fn ask_for_rustup() -> Result<()> {
+    let by_rustup = command::capture(command::new("rustup").args(["show", "active-toolchain"]));
+    let Some(name) = by_rustup
+        .ok()
+        .and_then(|text| Some(text.split(' ').next()?.to_owned()))
+    else {
+        bail!("there is no rustup");
+    };
+    let how = format!("`rustup target add {TARGET}`, or {CHOICE_VARIABLE}=rustup, adds it");
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        bail!(
+            "rustup's toolchain {name} has no {TARGET}, and is not changed without a question; {how}"
+        );
+    }
+    eprint!("rustup's toolchain {name} has no {TARGET}. Run `rustup target add {TARGET}`? [Y/n] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match ["", "y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        true => Ok(()),
+        false => bail!("rustup's toolchain {name} stays as it is; {how}"),
+    }
+}
+
 fn add_with_rustup() -> Result<()> {
+    println!("running `rustup target add {TARGET}`");
     let mut rustup = command::new("rustup");
     rustup
         .args(["target", "add", TARGET])

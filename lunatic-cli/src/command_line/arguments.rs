@@ -6,28 +6,45 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command_line::admin::{self, Naming, ReloadArguments, VersionsArguments};
 use crate::command_line::cluster::ClusterArguments;
+use crate::command_line::completions::{Completions, Man};
 use crate::command_line::doctor::Doctor;
 use crate::command_line::engine::Engine;
+use crate::command_line::from_manifest::FromManifest;
 use crate::command_line::grants::Grants;
+use crate::command_line::help::{self, Help};
 use crate::command_line::new::New;
 use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
+use crate::command_line::time::time;
 use crate::command_line::views::Views;
 
 /// An Erlang-inspired runtime for WebAssembly.
 ///
 /// `lunatic PATH` is short for `lunatic run PATH`.
 #[derive(Debug, Parser)]
-#[command(name = "lunatic", version, arg_required_else_help = true)]
+#[command(
+    name = "lunatic",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// When to print in colour; `auto` is on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
+
+    /// With `--version`: what the program was built from, too.
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +100,12 @@ pub(crate) enum Command {
     Logs(admin::Logs),
     /// Show what a process does for some time: spawns, messages, links, its end.
     Trace(admin::Trace),
+    /// Explain a command, or a topic such as permissions, limits or tests.
+    Help(Help),
+    /// Print what makes a shell complete the command line.
+    Completions(Completions),
+    /// Print the manual page of the program or of a command, or write all of them.
+    Man(Man),
 }
 
 /// What the control server of earlier versions took.
@@ -122,31 +145,22 @@ pub(crate) enum CacheAction {
     Dir,
 }
 
-/// A whole number and a unit.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
-    let millis = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => {
-            return Err(format!(
-                "`{text}` is no time; write one like 500ms, 5s or 2m"
-            ));
-        }
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| format!("`{text}` is no time; write one like 500ms, 5s or 2m"))?;
-    let millis = number.checked_mul(millis).ok_or("that is too long")?;
-    Ok(Duration::from_millis(millis))
-}
-
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lunatic run app.wasm one --two             # everything after the path is the program's
+  lunatic run --dir ./data::/data:ro --env LANG=C --allow-net localhost:5432 app.wasm
+  lunatic run --sandbox --timeout 5s --max-processes 100 plugin.wasm
+  lunatic run --invoke add library.wasm 2 3
+  lunatic run --watch --build 'cargo build' target/wasm32-wasip1/debug/app.wasm
+  lunatic run --manifest app.toml --as web web.wasm
+  lunatic run - < app.wasm")]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) grants: Grants,
+
+    #[command(flatten)]
+    pub(crate) from_manifest: FromManifest,
 
     #[command(flatten)]
     pub(crate) engine: Engine,
@@ -193,16 +207,22 @@ pub(crate) struct Run {
     pub(crate) invoke: Option<String>,
 
     /// End the program after this time, for example 500ms, 5s, 2m or 1h, with exit code 124.
-    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "watch")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = time,
+        conflicts_with = "watch",
+        help_heading = "Limits"
+    )]
     pub(crate) timeout: Option<Duration>,
 
     /// How much the first process may execute in all, in units of about 100 000
     /// instructions; processes that it spawns have no more each.
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", help_heading = "Limits")]
     pub(crate) max_fuel: Option<NonZeroU64>,
 
     /// The most processes that there may be at once.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) max_processes: Option<NonZeroU64>,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
@@ -223,6 +243,10 @@ pub(crate) struct Run {
 
 /// An application that is started.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lunatic start app.toml
+  lunatic start --watch --build 'cargo build' app.toml")]
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) naming: Naming,
@@ -262,9 +286,19 @@ pub(crate) struct Application {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lunatic test suite.wasm                              # all tests
+  lunatic test suite.wasm cart --skip slow             # names with `cart`, without `slow`
+  lunatic test suite.wasm --timeout 10s --junit results.xml
+  lunatic test suite.wasm --test-threads 1 --shuffle random
+In a project of cargo: cargo test -- --timeout 10s")]
 pub(crate) struct Test {
     #[command(flatten)]
     pub(crate) grants: Grants,
+
+    #[command(flatten)]
+    pub(crate) from_manifest: FromManifest,
 
     #[command(flatten)]
     pub(crate) engine: Engine,
@@ -279,16 +313,7 @@ pub(crate) struct Test {
 impl Arguments {
     /// Reads the command line; ends the program on a mistake, or on `--help`.
     pub(crate) fn from_command_line() -> Arguments {
-        let arguments = Arguments::parse_from(with_command(std::env::args_os().collect()));
-        if let Some(flag) = arguments.unknown_flag() {
-            let what = format!("unexpected argument '{flag}' found");
-            let mut command = Arguments::command();
-            command.build();
-            let run = command.find_subcommand_mut("run");
-            let run = run.expect("there is a command `run`");
-            run.error(ErrorKind::UnknownArgument, what).exit();
-        }
-        arguments
+        parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
     }
 
     /// A flag where a path should be: because the guest may be given any flag,
@@ -302,15 +327,68 @@ impl Arguments {
     }
 }
 
+/// The command line as clap has it, with its commands in groups.
+pub(crate) fn command() -> clap::Command {
+    help::grouped(plain_command())
+}
+
+/// The same, without groups.
+pub(crate) fn plain_command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Reads a command line, which begins with the name of the program.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Arguments, clap::Error> {
+    // Help and errors of this line are printed so too.
+    let mut command = command().color(color(&words));
+    let matches = command.try_get_matches_from_mut(with_command(words))?;
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    if let Some(flag) = arguments.unknown_flag() {
+        let what = format!("unexpected argument '{flag}' found");
+        command.build();
+        let run = command.find_subcommand_mut("run");
+        let run = run.expect("there is a command `run`");
+        return Err(run.error(ErrorKind::UnknownArgument, what));
+    }
+    Ok(arguments)
+}
+
+/// Where the command is: behind the flags that stand before commands.
+fn place_of_command(words: &[OsString]) -> usize {
+    let mut place = 1;
+    while let Some(word) = words.get(place) {
+        match &*word.to_string_lossy() {
+            "--color" => place += 2,
+            word if word.starts_with("--color=") => place += 1,
+            _ => break,
+        }
+    }
+    place.min(words.len())
+}
+
+/// What is said of colours before the command.
+fn color(words: &[OsString]) -> ColorChoice {
+    let before = &words[..place_of_command(words)];
+    let mut flags = before.iter().map(|word| word.to_string_lossy());
+    let last = flags.next_back().unwrap_or_default();
+    let choice = last.strip_prefix("--color=").unwrap_or(&last);
+    match choice {
+        "always" => ColorChoice::Always,
+        "never" => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
+}
+
 /// Inserts `run` where no command is named.
 fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
-    let names_command = words.get(1).is_none_or(|first| {
+    const GENERAL: [&str; 7] = ["-h", "--help", "-V", "--version", "-v", "--verbose", "-vV"];
+    let place = place_of_command(&words);
+    let names_command = words.get(place).is_none_or(|first| {
         let first = first.to_string_lossy();
-        let general = ["help", "-h", "--help", "-V", "--version"];
-        general.contains(&&*first) || Arguments::command().find_subcommand(&*first).is_some()
+        GENERAL.contains(&&*first) || Arguments::command().find_subcommand(&*first).is_some()
     });
     if !names_command {
-        words.insert(1, "run".into());
+        words.insert(place, "run".into());
     }
     words
 }
@@ -344,7 +422,7 @@ mod tests {
     }
 
     fn run(line: &[&str]) -> Run {
-        match Arguments::parse_from(with_command(words(line))).command {
+        match parse(words(line)).expect("it is a command line").command {
             Command::Run(run) => run,
             other => panic!("expected run, got {other:?}"),
         }
@@ -352,7 +430,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -379,6 +457,24 @@ mod tests {
             parse(&["lunatic", "app.wasm", "--own"]).unknown_flag(),
             None
         );
+    }
+
+    #[test]
+    fn colours_can_be_chosen_before_the_command_and_behind_it() {
+        for line in [
+            &["lunatic", "--color", "never", "app.wasm"][..],
+            &["lunatic", "--color=never", "run", "app.wasm"],
+            &["lunatic", "run", "--color", "never", "app.wasm"],
+        ] {
+            let arguments = parse(words(line)).expect("it is a command line");
+            assert_eq!(arguments.color, ColorChoice::Never, "{line:?}");
+        }
+        assert_eq!(
+            color(&words(&["lunatic", "--color", "always", "ps"])),
+            ColorChoice::Always
+        );
+        assert_eq!(color(&words(&["lunatic", "--color"])), ColorChoice::Auto);
+        assert_eq!(color(&words(&["lunatic"])), ColorChoice::Auto);
     }
 
     #[test]

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::future;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use lunatic_engine::{ImportProblem, InvalidModule, LoadError, Module, TextError};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line, with_causes};
 use lunatic_wasi::OpenError;
 
 use crate::command_line::problem::Problem;
-use crate::command_line::{arguments, interface, log_writer, origin};
+use crate::command_line::{arguments, interface, origin};
 use crate::{RootError, Runtime, State};
 
 /// The entry of a program (ABI §16.1).
@@ -23,6 +24,9 @@ const START: &str = "_start";
 
 /// After this time it is told that a module is compiled.
 const QUIET: Duration = Duration::from_millis(400);
+
+/// How often what is said of that moves.
+const TICK: Duration = Duration::from_millis(120);
 
 /// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -110,8 +114,14 @@ async fn telling<T>(loading: impl Future<Output = T>, path: &Path, size: usize) 
     let name = path.file_name().unwrap_or(path.as_os_str());
     let name = on_one_line(name.to_string_lossy(), MAX_LOGGED_BYTES).to_string();
     let kib = size.div_ceil(1024);
-    log_writer::print(format!("compiling {name} ({kib} KiB) …\n").into_bytes());
-    loading.await
+    let bar = ProgressBar::new_spinner().with_message(format!("compiling {name} ({kib} KiB)"));
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TICK);
+    let loaded = loading.await;
+    bar.finish_and_clear();
+    loaded
 }
 
 /// The name of the module in a file, by which it is reloaded: the stem of the file's name.

@@ -5,6 +5,7 @@ use lunatic_engine::Geometry;
 
 /// How modules are compiled, and what keeps their processes in their memories.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Engine")]
 pub(crate) struct Engine {
     /// Compile anew, and do not keep the result.
     #[arg(long)]

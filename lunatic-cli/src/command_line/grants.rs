@@ -13,6 +13,7 @@ use lunatic_wasi::Access;
 use crate::command_line::problem::Problem;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "What it is given")]
 pub(crate) struct Grants {
     /// Give nothing but what is named: no directory, no environment, no network.
     #[arg(long, conflicts_with = "inherit_env")]

@@ -22,7 +22,7 @@ mod value;
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(crate) use application::Application;
+pub(crate) use application::{Application, Program};
 pub(crate) use check::check;
 use diagnostic::Diagnostics;
 pub(crate) use tree::TreeBuilder;
@@ -92,6 +92,18 @@ impl<'a> Manifest<'a> {
             variables: Vec::new(),
         };
         remote::parse(&self.text, &context).map_err(|diagnostics| self.tell(diagnostics))
+    }
+
+    /// What it says, if nothing is wrong with that; what it names is not looked at.
+    pub(crate) fn parse_faultless(&self) -> Result<Application, Problem> {
+        let Parsed {
+            application,
+            mistakes,
+        } = self.parse()?;
+        match mistakes.is_empty() {
+            true => Ok(application),
+            false => Err(self.tell(mistakes)),
+        }
     }
 
     /// Prints all diagnostics but the sum of them.

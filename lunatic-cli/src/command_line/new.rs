@@ -31,6 +31,11 @@ enum Template {
     Supervised,
     /// A program in C whose processes send each other messages.
     C,
+    /// The same in Go.
+    Go,
+    /// The same in AssemblyScript.
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
 }
 
 /// A file of a project: its path and its text.
@@ -49,9 +54,53 @@ const RUST: [File; 3] = [
     (".gitignore", include_str!("../../templates/rust/gitignore")),
 ];
 
+const GO: [File; 5] = [
+    ("main.go", include_str!("../../templates/go/main.go")),
+    (
+        "lunatic/lunatic.go",
+        include_str!("../../templates/go/lunatic/lunatic.go"),
+    ),
+    ("go.mod", include_str!("../../templates/go/go.mod.template")),
+    ("Makefile", include_str!("../../templates/go/Makefile")),
+    (".gitignore", include_str!("../../templates/go/gitignore")),
+];
+
+const ASSEMBLYSCRIPT: [File; 5] = [
+    (
+        "main.ts",
+        include_str!("../../templates/assemblyscript/main.ts"),
+    ),
+    (
+        "lunatic.ts",
+        include_str!("../../templates/assemblyscript/lunatic.ts"),
+    ),
+    (
+        "asconfig.json",
+        include_str!("../../templates/assemblyscript/asconfig.json"),
+    ),
+    (
+        "package.json",
+        include_str!("../../templates/assemblyscript/package.json.template"),
+    ),
+    (
+        ".gitignore",
+        include_str!("../../templates/assemblyscript/gitignore"),
+    ),
+];
+
 impl Template {
+    /// Whether cargo builds it.
+    fn is_rust(self) -> bool {
+        matches!(
+            self,
+            Template::Bin | Template::Server | Template::Supervised
+        )
+    }
+
     fn files(self) -> Vec<File> {
         let own: &[File] = match self {
+            Template::Go => return GO.to_vec(),
+            Template::AssemblyScript => return ASSEMBLYSCRIPT.to_vec(),
             Template::Bin => &[("src/main.rs", include_str!("../../templates/bin/main.rs"))],
             Template::Server => &[(
                 "src/main.rs",
@@ -89,7 +138,10 @@ impl Template {
                 "cargo test                      # runs its tests\n  \
                  cargo build && lunatic start app.toml"
             }
-            Template::C => "make run      # builds and runs it\n  make test",
+            Template::C | Template::Go => "make run      # builds and runs it\n  make test",
+            Template::AssemblyScript => {
+                "npm install   # the compiler\n  npm start     # builds and runs it\n  npm test"
+            }
         }
     }
 }
@@ -112,7 +164,7 @@ pub(crate) fn new(new: &New) -> Result<ExitCode, Problem> {
     let shown = path.display();
     let next = new.template.next();
     let mut text = format!("made `{shown}`\n\n  cd {shown}\n  {next}");
-    if new.template != Template::C
+    if new.template.is_rust()
         && let Some(hint) = init::missing_target()
     {
         text.push_str(&format!("\n\n{hint}"));

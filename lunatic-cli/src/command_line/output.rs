@@ -4,8 +4,20 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use clap::ColorChoice;
+
 use crate::command_line::log_writer;
 use crate::command_line::problem::Problem;
+
+/// Has everything that is printed from now on be in colour, or not.
+pub(crate) fn choose_colors(when: ColorChoice) {
+    match when {
+        // What variables and the terminal say.
+        ColorChoice::Auto => {}
+        ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+    }
+}
 
 /// Prints a line to standard output. If nobody reads it any more, the exit code says so
 /// and nothing else does.

@@ -18,6 +18,7 @@ use crate::command_line::engine::Engine;
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
+use crate::command_line::testing::Source;
 use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, test, testing};
 use crate::{Builder, Config, Root, Runtime, State};
 
@@ -46,9 +47,15 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     let code = future::block_on(async {
         check_dirs(&config).await?;
         let name = run.module_name(&path);
+        let has_harness = is_built_to_test(&path) && testing::has_harness(&bytes);
         let module = diagnosis::load_as(&runtime, &name, &path, bytes).await?;
-        if is_test_run(&run, &module) {
-            return test::run_by_cargo(&runtime, &module, &run).await;
+        if is_for_cargo(&run) && (has_harness || testing::has_tests(&module)) {
+            let source = Source {
+                name: &name,
+                module: &module,
+                has_harness,
+            };
+            return test::run_by_cargo(&runtime, source, &run).await;
         }
         if run.profile.is_some() {
             let name = path.display().to_string();
@@ -112,13 +119,19 @@ pub(crate) fn runtime(engine: &Engine) -> Builder {
     }
 }
 
-/// Whether this is cargo running a binary that has tests: then, and not for
-/// benchmarks, the arguments are for the test runner.
-fn is_test_run(run: &Run, module: &Module<State>) -> bool {
+/// Whether this is cargo running a binary, and not for benchmarks: then, if that has tests,
+/// the arguments are for the test runner.
+fn is_for_cargo(run: &Run) -> bool {
     std::env::var_os("CARGO_MANIFEST_DIR").is_some()
         && run.invoke.is_none()
         && !run.guest_args().any(|arg| arg == "--bench")
-        && testing::has_tests(module)
+}
+
+/// Whether a file is where cargo puts binaries that have tests. What a program contains is
+/// no sure sign of Rust's test runner: some test runners are programs.
+fn is_built_to_test(path: &Path) -> bool {
+    let folder = path.parent().and_then(Path::file_name);
+    folder.is_some_and(|folder| folder == "deps")
 }
 
 async fn run_program(
@@ -194,9 +207,16 @@ pub(crate) async fn check_dirs(config: &Config) -> Result<(), Problem> {
 
 /// What a program is given.
 pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
-    let mut config = Config::trusted();
-    run.grants.apply(&mut config)?;
-    config.process.max_fuel = run.max_fuel;
+    let from_manifest = match run.is_stdin() {
+        true => run.from_manifest.config(Path::new("-"))?,
+        false => run.from_manifest.config(path)?,
+    };
+    let is_from_manifest = from_manifest.is_some();
+    let mut config = from_manifest.unwrap_or_else(Config::trusted);
+    if !is_from_manifest {
+        run.grants.apply(&mut config)?;
+    }
+    config.process.max_fuel = run.max_fuel.or(config.process.max_fuel);
     if let Some(processes) = run.max_processes {
         config.process.account = Some(AccountLimits {
             processes: processes.get(),
@@ -204,7 +224,12 @@ pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
         });
     }
     // With `--invoke` they are those of the function.
-    let own = run.guest_args().filter(|_| run.invoke.is_none());
+    let own: Vec<_> = run.guest_args().filter(|_| run.invoke.is_none()).collect();
+    if is_from_manifest && own.is_empty() && run.invoke.is_none() {
+        return Ok(config);
+    }
+    config.wasi_mut().clear_args();
+    let own = own.into_iter();
     add_args(&mut config, path, own)?;
     Ok(config)
 }

@@ -3,16 +3,15 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ColorChoice, Parser};
 use futures_lite::future;
-use lunatic_engine::Module;
 
 use crate::command_line::arguments::{Run, Test};
-use crate::command_line::grants::Grants;
 use crate::command_line::problem::Problem;
 use crate::command_line::run::{check_dirs, start_runtime};
-use crate::command_line::{diagnosis, logging, testing};
-use crate::{Config, Runtime, State};
+use crate::command_line::testing::Source;
+use crate::command_line::{diagnosis, logging, output, testing};
+use crate::{Config, Runtime};
 
 /// Test failures are told by the runner; a test that makes processes fail on
 /// purpose is not to be told of as well.
@@ -22,16 +21,32 @@ const LOG_FILTER: &str = "error";
 pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
     logging::start(LOG_FILTER)?;
     let bytes = diagnosis::read(&test.path)?;
-    let mut config = Config::trusted();
-    test.grants.apply(&mut config)?;
+    let has_harness = testing::has_harness(&bytes);
+    let config = match test.from_manifest.config(&test.path)? {
+        Some(mut config) => {
+            config.wasi_mut().clear_args();
+            config
+        }
+        None => {
+            let mut config = Config::trusted();
+            test.grants.apply(&mut config)?;
+            config
+        }
+    };
     let runtime = start_runtime(&test.engine)?;
     future::block_on(async {
         check_dirs(&config).await?;
         let module = diagnosis::load(&runtime, &test.path, bytes).await?;
-        if !testing::has_tests(&module) {
+        if !has_harness && !testing::has_tests(&module) {
             return Err(diagnosis::no_tests(&test.path, &module));
         }
-        run_tests(&runtime, &module, &test.grants, &test.options).await
+        let name = diagnosis::module_name(&test.path);
+        let source = Source {
+            name: &name,
+            module: &module,
+            has_harness,
+        };
+        run_tests(&runtime, source, config, &test.options).await
     })
 }
 
@@ -39,7 +54,7 @@ pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
 /// the test runner.
 pub(crate) async fn run_by_cargo(
     runtime: &Runtime,
-    module: &Module<State>,
+    source: Source<'_>,
     run: &Run,
 ) -> Result<ExitCode, Problem> {
     #[derive(Debug, Parser)]
@@ -47,21 +62,35 @@ pub(crate) async fn run_by_cargo(
     struct Line {
         #[command(flatten)]
         options: testing::Options,
+
+        /// When to print in colour.
+        #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+        color: ColorChoice,
     }
     let name = OsString::from("lunatic");
     let line = Line::parse_from(std::iter::once(name).chain(run.guest_args()));
-    run_tests(runtime, module, &run.grants, &line.options).await
+    output::choose_colors(line.color);
+    let config = match run.from_manifest.config(&run.path())? {
+        Some(mut config) => {
+            config.wasi_mut().clear_args();
+            config
+        }
+        None => {
+            let mut config = Config::trusted();
+            run.grants.apply(&mut config)?;
+            config
+        }
+    };
+    run_tests(runtime, source, config, &line.options).await
 }
 
 async fn run_tests(
     runtime: &Runtime,
-    module: &Module<State>,
-    grants: &Grants,
+    source: Source<'_>,
+    config: Config,
     options: &testing::Options,
 ) -> Result<ExitCode, Problem> {
     logging::set_default(LOG_FILTER);
-    let mut config = Config::trusted();
-    grants.apply(&mut config)?;
-    let code = testing::run(runtime, module, &config, options).await;
+    let code = testing::run(runtime, source, &config, options).await?;
     Ok(ExitCode::from(code))
 }

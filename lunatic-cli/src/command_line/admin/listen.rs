@@ -8,6 +8,7 @@ use crate::{Admin, Runtime};
 
 /// By what name a runtime is found, if at all.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "For other commands")]
 pub(crate) struct Naming {
     /// The name by which `lunatic ps` and others find this runtime; by default
     /// `lunatic-PID`.

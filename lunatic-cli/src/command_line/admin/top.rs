@@ -19,8 +19,8 @@ use crate::command_line::admin::ask::Which;
 use crate::command_line::admin::top::asking::{Asker, Told};
 use crate::command_line::admin::top::draw::{ASCII, BLOCKS, FRAME_LINES, Look, draw};
 use crate::command_line::admin::top::state::{Effect, Mode, Top};
-use crate::command_line::arguments::time;
 use crate::command_line::problem::Problem;
+use crate::command_line::time::time;
 
 /// What is shown, and how often.
 #[derive(Debug, Args)]

@@ -9,8 +9,8 @@ use lunatic_admin::{ProcessId, Request, Target, Traced, TracedEvent};
 use crate::command_line::admin::ask::Which;
 use crate::command_line::admin::logs::follow;
 use crate::command_line::admin::shown;
-use crate::command_line::arguments::time;
 use crate::command_line::problem::Problem;
+use crate::command_line::time::time;
 
 /// Who is traced, and for how long.
 #[derive(Debug, Args)]

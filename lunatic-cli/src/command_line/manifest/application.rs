@@ -61,6 +61,21 @@ impl Supervisor {
             .fold((0, 0), |sum, child| (sum.0 + child.0, sum.1 + child.1))
     }
 
+    /// All programs of the tree by their paths, as `kitchen/cook-1`.
+    pub(crate) fn named_programs(&self) -> Vec<(String, &Program)> {
+        fn of_child(child: &ChildSpec<ProgramOrSupervisor>) -> Vec<(String, &Program)> {
+            match &child.start {
+                ProgramOrSupervisor::Program(program) => vec![(child.name.clone(), program)],
+                ProgramOrSupervisor::Supervisor(supervisor) => supervisor
+                    .named_programs()
+                    .into_iter()
+                    .map(|(path, program)| (format!("{}/{path}", child.name), program))
+                    .collect(),
+            }
+        }
+        self.children.iter().flat_map(of_child).collect()
+    }
+
     /// All programs of the tree, in the order in which they are started.
     pub(crate) fn programs(&self) -> Vec<&Program> {
         fn of_child(child: &ChildSpec<ProgramOrSupervisor>) -> Vec<&Program> {

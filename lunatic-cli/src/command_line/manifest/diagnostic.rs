@@ -7,13 +7,13 @@ use std::path::Path;
 use crate::command_line::problem::Problem;
 
 /// A part of the text, in bytes.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// Something and where the manifest says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located<T> {
     pub(crate) value: T,
-    pub(super) span: Span,
+    pub(crate) span: Span,
 }
 
 /// One thing that is wrong.

@@ -1,5 +1,8 @@
 //! What the name of an export says about a test.
 
+/// The entry of a program.
+pub(super) const START: &str = "_start";
+
 /// What the name of every test export begins with.
 const TEST: &str = "#lunatic_test_";
 /// Then comes this, if the test is ignored,
@@ -20,6 +23,9 @@ pub(super) struct TestCase {
     pub(super) ignored: bool,
     /// What its panic has to contain, if it has to panic.
     pub(super) should_panic: Option<String>,
+    /// Whether it is one of Rust's own test runner, which is linked into the module; its
+    /// export is that of the program.
+    pub(super) by_harness: bool,
 }
 
 impl TestCase {
@@ -39,7 +45,19 @@ impl TestCase {
             name: name.into(),
             ignored,
             should_panic,
+            by_harness: false,
         })
+    }
+
+    /// A test that Rust's own test runner has listed.
+    pub(super) fn of_harness(name: &str, ignored: bool) -> TestCase {
+        TestCase {
+            export: START.to_owned(),
+            name: name.to_owned(),
+            ignored,
+            should_panic: None,
+            by_harness: true,
+        }
     }
 }
 

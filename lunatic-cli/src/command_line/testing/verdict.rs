@@ -1,5 +1,6 @@
 //! Whether a test passed.
 
+use crate::command_line::testing::harness::Said;
 use crate::command_line::testing::panic;
 
 /// How the first process of a test ended.
@@ -11,6 +12,8 @@ pub(super) enum Ended {
     Failed(String),
     /// No code of the test ran, for this reason.
     NeverStarted(String),
+    /// It was ended because its time was up; what it did then.
+    TimedOut(String),
 }
 
 /// What is said of a test.
@@ -18,6 +21,8 @@ pub(super) enum Ended {
 pub(super) enum Verdict {
     /// It did what it should.
     Passed,
+    /// The runner inside of the module did not run it.
+    Ignored,
     /// It did not.
     Failed {
         /// What its output does not tell.
@@ -38,10 +43,25 @@ pub(super) fn judge(
 ) -> Verdict {
     match (ended, should_panic) {
         (Ended::NeverStarted(reason), _) => failed(format!("the test did not start: {reason}")),
+        (Ended::TimedOut(what), _) => failed(what),
         (Ended::Returned, None) => Verdict::Passed,
         (Ended::Returned, Some(_)) => failed("test did not panic as expected"),
         (Ended::Failed(reason), None) => judge_failure(reason, output, captured),
         (Ended::Failed(reason), Some(expected)) => judge_panic(reason, output, expected),
+    }
+}
+
+/// Judges a test of Rust's own test runner.
+///
+/// - `said`: what that has said of it.
+/// - `output`, `captured`: as of [`judge`].
+pub(super) fn judge_by_harness(said: Said, ended: &Ended, output: &str, captured: bool) -> Verdict {
+    match (said, ended) {
+        (Said::Ok, Ended::Returned) => Verdict::Passed,
+        (Said::Ignored, Ended::Returned) => Verdict::Ignored,
+        (Said::Failed, Ended::Failed(_)) => Verdict::Failed { note: None },
+        (_, Ended::Returned) => failed("it ended the program before the result was told"),
+        _ => judge(None, ended, output, captured),
     }
 }
 
@@ -162,6 +182,28 @@ mod tests {
         let text = note(judge(Some("boom"), &trapped(), "boom", true));
         assert!(text.contains("\"boom\""), "{text}");
         assert!(text.contains("wasm trap: unreachable"), "{text}");
+    }
+
+    #[test]
+    fn a_test_whose_time_is_up_fails_even_if_it_should_panic() {
+        let ended = Ended::TimedOut("it took longer than 1s".into());
+        for should_panic in [None, Some("")] {
+            let text = note(judge(should_panic, &ended, NEW_PANIC, true));
+            assert_eq!(text, "it took longer than 1s");
+        }
+    }
+
+    #[test]
+    fn the_runner_inside_is_believed_if_the_program_ended_as_it_should() {
+        let judge = |said, ended: &Ended, output| judge_by_harness(said, ended, output, true);
+        let exit = Ended::Failed("it exited with status 101".into());
+        assert_eq!(judge(Said::Ok, &Ended::Returned, ""), Verdict::Passed);
+        assert_eq!(judge(Said::Ignored, &Ended::Returned, ""), Verdict::Ignored);
+        let quiet = Verdict::Failed { note: None };
+        assert_eq!(judge(Said::Failed, &exit, ""), quiet);
+        assert_eq!(judge(Said::Nothing, &trapped(), NEW_PANIC), quiet);
+        note(judge(Said::Nothing, &Ended::Returned, ""));
+        note(judge(Said::Ok, &trapped(), ""));
     }
 
     #[test]
