@@ -291,6 +291,8 @@ impl fmt::Debug for Shares {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
     use super::*;
 
     const TICK: Duration = Duration::from_millis(1);

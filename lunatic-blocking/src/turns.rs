@@ -135,6 +135,8 @@ impl<T> Turns<T> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
     use lunatic_account::{Account, AccountLimits};
 
     use super::*;
