@@ -27,8 +27,8 @@ const MAX_WEIGHT: u64 = 10_000;
 
 /// CPU time that was used this long ago counts little more than a third. A share that gets
 /// no more than its part is never behind for longer; one that begins to take everything has
-/// the advantage for no longer.
-const WINDOW: Duration = Duration::from_millis(20);
+/// the advantage for a little more than twice as long.
+const WINDOW: Duration = Duration::from_millis(10);
 
 /// The part of one account; a clone is the same one.
 ///
@@ -359,14 +359,14 @@ mod tests {
     fn who_begins_to_take_everything_is_behind_soon_and_not_any_more_after_a_rest() {
         let shares = Shares::default();
         let greedy = top(&shares, 100);
-        run(&shares, &[(&greedy, 300.0)], 20, 2.0);
+        run(&shares, &[(&greedy, 300.0)], 40, 2.0);
         assert!(greedy.is_behind());
         shares.divide(Duration::from_millis(40), 2);
         assert!(!greedy.is_behind());
         // It is not looked at any more.
         shares.divide(Duration::from_secs(1), 2);
         assert!(shares.list.active.lock().is_empty());
-        run(&shares, &[(&greedy, 300.0)], 20, 2.0);
+        run(&shares, &[(&greedy, 300.0)], 40, 2.0);
         assert!(greedy.is_behind());
     }
 

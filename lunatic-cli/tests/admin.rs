@@ -16,6 +16,7 @@ use lunatic_admin::{
     Target,
 };
 use lunatic_cli::{Admin, Root};
+use lunatic_mailbox::DataMessage;
 use lunatic_process::{ExitReason, Process, SpawnOptions};
 use lunatic_supervisor::{ChildSpec, Spec, native};
 use lunatic_testkit::{end_of, wait, wait_until};
@@ -639,7 +640,10 @@ fn stats_count_processes_and_what_is_charged() {
     assert_eq!((environment.processes, environment.spawned), (1, 2));
     assert_eq!(stats.workers, 2);
     assert_eq!(stats.messages, 0);
-    send(&observer.process, 1, b"");
+    let message = DataMessage::new(None, Vec::new()).into();
+    let receiver = observer.process.id();
+    let environment = world.runtime.environment();
+    environment.send(None, receiver, message).unwrap();
     let Ok(Response::Stats(later)) = ask(&admin, Request::Stats) else {
         panic!("stats were expected");
     };

@@ -142,10 +142,14 @@ impl World {
         self.kill_others(seed);
         self.ask(seed);
         let account = self.runtime.environment().account();
-        // What compiled modules and the neighbour have stays.
+        // What compiled modules and the neighbour have stays, and so do names of metrics.
         for kind in [Kind::Descriptors, Kind::Timers, Kind::Names] {
+            let kept = || match kind {
+                Kind::Names => self.runtime.metrics().names_together() as u64,
+                _ => 0,
+            };
             wait_until(&format!("seed {seed}: {kind} are released"), || {
-                account.used(kind) == 0
+                account.used(kind) == kept()
             });
         }
         wait_until(&format!("seed {seed}: processes are released"), || {

@@ -50,13 +50,14 @@ fn the_namespaces_have_as_many_functions_as_the_interface() {
             .filter(|function| function.namespace == namespace)
             .count()
     };
-    assert_eq!(count("lunatic::process"), 26 + 1 + 6); // ABI §25 and §26.
+    assert_eq!(count("lunatic::process"), 26 + 1 + 6 + 2); // ABI §25, §26 and §31.
     assert_eq!(count("lunatic::message"), 18);
     assert_eq!(count("lunatic::networking"), 49);
-    // ABI §23 and §24.
+    // ABI §23, §24 and §29.
+    assert_eq!(count("lunatic::global"), 3);
     assert_eq!(count("lunatic::supervisor"), 19);
     assert_eq!(count("lunatic::group"), 11);
-    assert_eq!(count("lunatic::distributed"), 12 - 3);
+    assert_eq!(count("lunatic::distributed"), 12 - 3 + 6); // ABI §30.
     assert_eq!(count("wasi_snapshot_preview1"), 46);
 }
 

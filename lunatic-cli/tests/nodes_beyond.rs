@@ -122,7 +122,8 @@ fn a_process_has_a_name_of_the_cluster_until_it_gives_it_up_or_ends() {
     // Its end gives it up.
     until(|| one.find_global("leader").is_none() && two.find_global("leader").is_none());
     let holder = idle(&cluster, 0);
-    block_on(one.register_global("leader", holder.id())).unwrap();
+    // Some members may still be told that it was given up.
+    until(|| block_on(one.register_global("leader", holder.id())).is_ok());
     passes(
         &cluster,
         &format!(
