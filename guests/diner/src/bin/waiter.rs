@@ -90,7 +90,10 @@ fn cook(dish: &str, this: Process<Meal>, mailbox: &Inbox) -> Response {
             // A cook of an earlier order may have died since.
             Ok(MessageSignal::Signal(ProcessDiedSignal(dead))) if dead != cook.process.0 => {}
             Ok(MessageSignal::Signal(ProcessDiedSignal(dead))) => {
-                break Response::new("502 Bad Gateway", format!("process {dead} has died of it\n"));
+                break Response::new(
+                    "502 Bad Gateway",
+                    format!("process {dead} has died of it\n"),
+                );
             }
             // The meal may come later, and is not the answer to another order.
             Err(_) => {
