@@ -649,8 +649,12 @@ fn stats_count_processes_and_what_is_charged() {
     };
     assert_eq!(later.messages, 1);
     if cfg!(target_os = "linux") {
-        // Those of other runtimes of this program have the same names.
-        assert!(later.worker_cpu_us.len() >= 2, "{later:?}");
+        // Those of other runtimes of this program have the same names, and a worker has its
+        // name when it has begun.
+        wait_until("the CPU time of both workers", || {
+            let stats = ask(&admin, Request::Stats);
+            matches!(stats, Ok(Response::Stats(stats)) if stats.worker_cpu_us.len() >= 2)
+        });
     }
     let mut account = stats.account.iter();
     let processes = account.find(|usage| usage.what == "processes").unwrap();
