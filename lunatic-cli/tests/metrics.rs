@@ -44,11 +44,17 @@ impl Measured {
     }
 
     fn run(&self, guest: &str) {
+        let environment = self.runtime.environment();
+        let before = environment.process_count();
         future::block_on(async {
             let module = self.runtime.load(module(guest).into()).await.unwrap();
             let process = self.runtime.spawn(&module, Root::new("run")).await.unwrap();
             let reason = process.wait().await;
             assert!(reason.is_normal(), "{reason}");
+        });
+        // Who waits for a process is told before it is no longer counted.
+        wait_until("its end is counted", || {
+            environment.process_count() <= before
         });
     }
 
@@ -111,6 +117,9 @@ fn a_scrape_has_all_that_the_runtime_counts_and_can_be_parsed() {
     for ended in [killed, failed.unwrap()] {
         wait("the end of a process", ended.wait());
     }
+    wait_until("their ends are counted", || {
+        environment.process_count() == 1
+    });
     measured.run("(func (export \"run\"))");
 
     let samples = measured.samples("");
