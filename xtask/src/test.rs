@@ -112,7 +112,9 @@ fn has_nextest() -> bool {
 
 fn nextest(tally: &mut Tally) -> Result<()> {
     let mut nextest = with_guests(cargo::new("nextest"));
-    nextest.args(["run", "--workspace", "--no-fail-fast"]);
+    // On a machine with other work a test can be too late once. Who passes only when run again
+    // is told as flaky, and has to be mended.
+    nextest.args(["run", "--workspace", "--no-fail-fast", "--retries", "1"]);
     command::watch(&mut nextest, |line| {
         *tally += Tally::from_nextest(line).unwrap_or_default();
     })
