@@ -89,10 +89,17 @@ pub struct Shares {
 
 #[derive(Default)]
 struct List {
-    /// Those that have used CPU time lately.
-    active: Mutex<Vec<Share>>,
+    active: Mutex<Active>,
     /// Those that are to be added to them. Workers do not wait for a division.
     new: Mutex<Vec<Share>>,
+}
+
+/// Those that have used CPU time lately.
+#[derive(Default)]
+struct Active {
+    shares: Vec<Share>,
+    /// The time since they were last looked at.
+    passed: Duration,
 }
 
 thread_local! {
@@ -202,17 +209,27 @@ impl Share {
 }
 
 impl Shares {
-    /// Decides who is behind. To be called each millisecond or so while processes run; takes
-    /// time in proportion to the number of accounts that have used CPU time lately.
+    /// Decides who is behind. To be called each millisecond or so while processes run. It takes
+    /// time in proportion to the number of accounts that have used CPU time lately, and so,
+    /// if these are many thousands, does nothing at most calls.
     ///
     /// - `passed`: the time since the last call.
     /// - `processors`: how many processes can run at once.
     pub fn divide(&self, passed: Duration, processors: usize) {
-        let mut active = self.list.active.lock();
+        /// What each share adds to the time between two decisions. It takes a fraction of it.
+        const TIME_EACH: Duration = Duration::from_micros(1);
+        let mut list = self.list.active.lock();
+        let Active {
+            shares: active,
+            passed: since,
+        } = &mut *list;
         active.append(&mut self.list.new.lock());
-        if active.is_empty() {
+        *since += passed;
+        let count = u32::try_from(active.len()).unwrap_or(u32::MAX);
+        if *since < TIME_EACH.saturating_mul(count) {
             return;
         }
+        let passed = std::mem::take(since);
         let kept = (-passed.as_secs_f64() / WINDOW.as_secs_f64()).exp();
         // Those below first, so that none of them has used more than the one above.
         active.sort_by_key(|share| std::cmp::Reverse(share.node.depth));
@@ -284,7 +301,7 @@ impl fmt::Debug for Share {
 impl fmt::Debug for Shares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shares")
-            .field("active", &self.list.active.lock().len())
+            .field("active", &self.list.active.lock().shares.len())
             .finish_non_exhaustive()
     }
 }
@@ -365,7 +382,7 @@ mod tests {
         assert!(!greedy.is_behind());
         // It is not looked at any more.
         shares.divide(Duration::from_secs(1), 2);
-        assert!(shares.list.active.lock().is_empty());
+        assert!(shares.list.active.lock().shares.is_empty());
         run(&shares, &[(&greedy, 300.0)], 40, 2.0);
         assert!(greedy.is_behind());
     }
@@ -384,6 +401,22 @@ mod tests {
         let below: f64 = below.iter().sum();
         assert!(below / last < 2.0, "{below} {last}");
         assert!(below / last > 0.5, "{below} {last}");
+    }
+
+    #[test]
+    fn many_shares_are_looked_at_less_often() {
+        let shares = Shares::default();
+        let many: Vec<_> = (0..5000).map(|_| top(&shares, 100)).collect();
+        for share in &many {
+            share.add_used(TICK);
+        }
+        // Nobody has been looked at before five thousand microseconds.
+        for _ in 0..4 {
+            shares.divide(TICK, 2);
+            assert!(!many[0].is_behind());
+        }
+        shares.divide(TICK, 2);
+        assert!(many.iter().all(Share::is_behind));
     }
 
     #[test]
