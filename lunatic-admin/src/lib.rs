@@ -89,8 +89,8 @@ pub use reload::{
     VersionUse,
 };
 pub use request::{
-    DEFAULT_TRACE_MS, Describe, Exit, Logs, MAX_DESCRIBED, MAX_PAGE, MAX_TRACE_MS, Measure,
-    ProcessOrder, ProcessQuery, Request, Target, Trace,
+    DEFAULT_TRACE_MS, Describe, Exit, Logs, MAX_DESCRIBED, MAX_PAGE, MAX_TRACE_MS, ProcessOrder,
+    ProcessQuery, Request, Target, Trace,
 };
 pub use response::{
     Described, EnvironmentStats, MAX_LISTED, MAX_TEXT_BYTES, Modules, NodeConnection, NodeEntry,

@@ -50,9 +50,6 @@ pub enum Request {
     /// What processes print from now on, and how they end. Answered by a stream of
     /// [`Response::Traced`](crate::Response::Traced).
     Logs(Logs),
-    /// Has the CPU time of all processes measured. Answered by one
-    /// [`Response::Done`](crate::Response::Done), and it ends with the connection.
-    MeasureCpu(Measure),
     /// What the runtime has counted. Answered by
     /// [`Response::Measurements`](crate::Response::Measurements).
     Measurements,
@@ -129,15 +126,6 @@ pub struct Logs {
     pub environment: Option<u64>,
     /// Also that of the processes below it.
     pub tree: bool,
-}
-
-/// Where CPU time is measured.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Measure {
-    /// The id of the environment; by default the one of the runtime itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<u64>,
 }
 
 /// Which processes are listed.
@@ -265,7 +253,6 @@ impl Request {
             | Request::Restart(_)
             | Request::Trace(_)
             | Request::Logs(_)
-            | Request::MeasureCpu(_)
             | Request::Measurements
             | Request::Supervisors
             | Request::Nodes

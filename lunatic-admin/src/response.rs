@@ -194,8 +194,11 @@ pub struct ProcessEntry {
     pub links: usize,
     /// How many monitor it.
     pub monitored_by: usize,
-    /// How long it has run while that was measured, in microseconds; `None` if it never
-    /// was.
+    /// Whether a thread ran it at the moment when it was looked at.
+    #[serde(default)]
+    pub running: bool,
+    /// How long it has run, in microseconds: measured if its account has a limit of CPU time, else
+    /// sampled each millisecond. `None` if it was never seen to run.
     pub cpu_us: Option<u64>,
     /// What only the process itself knows; `None` if it was not asked, is native, or did not
     /// answer in time.
@@ -222,7 +225,7 @@ pub struct Described {
     /// The size of its linear memory, in bytes; `None` while its instance is being made, and
     /// if it runs and counts fuel.
     pub memory: Option<u64>,
-    /// The host function that it waits in; `None` if it runs or is about to.
+    /// The host function that it waits in; `None` if it runs or is ready to.
     pub waiting_in: Option<String>,
 }
 

@@ -13,7 +13,6 @@ mod tracing;
 
 use std::time::Instant;
 
-use futures_lite::{StreamExt, future, stream};
 use lunatic_admin::{
     Answer, Answering, Exit, Measurements, Modules, Nodes, PROTOCOL, ProcessEntry, ProcessOrder,
     ProcessQuery, Refusal, RefusalKind, Reloads, Request, Response, RuntimeInfo, Target,
@@ -208,10 +207,6 @@ impl Admin {
                 };
                 tracing::logs(&environment, process.as_ref(), logs.tree)
             }
-            Request::MeasureCpu(measure) => {
-                let environment = self.environment(measure.environment)?;
-                Ok(measured(&environment))
-            }
             _ => Err(not_offered()),
         }
     }
@@ -220,24 +215,11 @@ impl Admin {
 impl Answering for Admin {
     async fn answer(&self, request: Request, bytes: Vec<u8>) -> Answer {
         let answer = match request {
-            Request::Trace(_) | Request::Logs(_) | Request::MeasureCpu(_) => {
-                self.subscribe(&request)
-            }
+            Request::Trace(_) | Request::Logs(_) => self.subscribe(&request),
             request => self.respond(request, bytes).await.map(Answer::One),
         };
         answer.unwrap_or_else(Answer::from)
     }
-}
-
-/// Measures CPU time until the client goes.
-fn measured(environment: &Environment) -> Answer {
-    let measured = environment.measure_cpu_time();
-    let first = stream::once(Response::Done);
-    let then = stream::unfold(measured, |measured| async {
-        let _measured = measured;
-        future::pending().await
-    });
-    Answer::stream(first.chain(then))
 }
 
 fn not_offered() -> Refusal {

@@ -43,6 +43,9 @@ use crate::reload_counts::ReloadCounts;
 use crate::state::{self, HOST_FUNCTIONS, State};
 use crate::timeline;
 
+/// The environments that were made, those that are gone among them.
+type Environments = Arc<Mutex<Vec<WeakEnvironment>>>;
+
 /// A runtime for processes, wasm and native; clone it freely.
 ///
 /// It runs until [`shut_down`](Runtime::shut_down) is called.
@@ -64,8 +67,7 @@ pub struct Runtime {
     pub(crate) loader: Loader<State>,
     pub(crate) scheduler: Scheduler,
     environment: Environment,
-    /// All environments that were made, those that are gone among them.
-    environments: Arc<Mutex<Vec<WeakEnvironment>>>,
+    environments: Environments,
     /// Ends with the last clone of the runtime.
     _memory_watch: Option<Arc<MemoryWatch>>,
     timers: Timers,
@@ -513,7 +515,9 @@ impl Builder {
             memory: max_memory.unwrap_or(u64::MAX),
             ..AccountLimits::default()
         });
-        let scheduler = start_scheduler(&engine, self.workers, account.shares().clone())
+        let environments = Environments::default();
+        let shares = account.shares().clone();
+        let scheduler = start_scheduler(&engine, self.workers, shares, environments.clone())
             .map_err(RuntimeError::Threads)?;
         let timers = Timers::new();
         let clock = timers.clone();
@@ -528,7 +532,7 @@ impl Builder {
             loader.keep_bytes();
         }
         let environment = Environment::with_config(ENVIRONMENT, scheduler.clone(), config);
-        let environments = Arc::new(Mutex::new(vec![environment.downgrade()]));
+        environments.lock().push(environment.downgrade());
         let memory_watch = max_memory
             .map(|limit| MemoryWatch::start(limit, account, environments.clone()))
             .transpose()
@@ -574,11 +578,12 @@ fn type_of(function: &HostFunction) -> HostFunctionType {
 }
 
 /// Workers that keep the clock of preemption going while they work, and are divided between
-/// accounts.
+/// accounts. The CPU time of processes is sampled as they work.
 fn start_scheduler(
     engine: &Engine,
     workers: Option<NonZeroUsize>,
     shares: Shares,
+    environments: Environments,
 ) -> io::Result<Scheduler> {
     let (works, rests) = (engine.clone(), engine.clone());
     let mut builder = Scheduler::builder()
@@ -591,8 +596,13 @@ fn start_scheduler(
     let offer_held_back_tasks = scheduler.offer_held_back_tasks();
     let workers = scheduler.workers();
     let last = Mutex::new(Instant::now());
-    engine.ticker().on_tick(move || {
+    engine.ticker().on_tick(move |slept| {
         offer_held_back_tasks();
+        for environment in &*environments.lock() {
+            if let Some(environment) = environment.upgrade() {
+                environment.sample_cpu_time(slept);
+            }
+        }
         let now = Instant::now();
         let passed = now - std::mem::replace(&mut *last.lock(), now);
         shares.divide(passed, workers);

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 use harness::program::Guests;
 use harness::runtimes::Running;
-use lunatic_cli::{Admin, Runtime};
+use lunatic_cli::{Admin, Root, Runtime};
 use lunatic_dashboard::{Dashboard, Options};
 use lunatic_process::{Process, SpawnOptions};
 use lunatic_testkit::browser::Browser;
 use lunatic_testkit::built::rust_guests;
 use lunatic_testkit::program::first_line;
+use lunatic_testkit::wait_until;
 
 /// Names the file that a picture of the dashboard is written to.
 const PICTURE: &str = "LUNATIC_SCREENSHOT";
@@ -251,6 +252,55 @@ fn a_hostile_label_stays_text() {
     assert_eq!(refused, true);
 }
 
+/// Prints a line of markup, and a piece of a line, again and again.
+const PRINTS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "lunatic::process" "sleep_ms" (func $sleep (param i64)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\08\00\00\00\16\00\00\00<b>printed</b>\0ain part")
+    (func (export "main")
+        (loop $again
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))
+            (call $sleep (i64.const 20))
+            (br $again))))"#;
+
+#[test]
+fn what_a_process_prints_is_shown_as_text_until_the_page_shows_something_else() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let shown = Shown::start();
+    let process = future::block_on(async {
+        let module = shown
+            .runtime
+            .load(PRINTS.as_bytes().to_vec())
+            .await
+            .unwrap();
+        let root = Root::new("main");
+        shown.runtime.spawn(&module, root).await.unwrap()
+    });
+    let url = shown.dashboard.url();
+    browser.open(&format!("{url}#process/{}", process.id()));
+    browser.wait_for("document.querySelector('#process-detail a[href^=\"#logs\"]')");
+    browser.eval("document.querySelector('#process-detail a[href^=\"#logs\"]').click()");
+    let lines = "[...document.querySelectorAll('#log li')].map((line) => line.textContent)";
+    let id = process.id();
+    browser.wait_for(&format!("{lines}.includes('{id} in part<b>printed</b>')"));
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#log b').length"),
+        0
+    );
+    process.kill();
+    browser.wait_for(&format!(
+        "{lines}.some((line) => line.startsWith('{id} has ended: '))"
+    ));
+    browser.eval("location.hash = '#overview'");
+    wait_until("nobody to be told any more", || {
+        !shown.runtime.environment().is_traced()
+    });
+}
+
 #[test]
 fn a_hundred_thousand_processes_are_paged_and_sorted() {
     const COUNT: usize = 100_000;
@@ -319,7 +369,7 @@ fn it_fits_a_phone_in_light_and_dark_and_a_picture_can_be_made() {
     browser.open(&format!("{}#overview", diner.url));
     browser.wait_for("document.getElementById('state').textContent === 'live'");
     browser.wait_for("document.querySelectorAll('#workers tr').length > 0");
-    for view in ["overview", "processes", "tree", "modules", "nodes"] {
+    for view in ["overview", "processes", "tree", "modules", "logs", "nodes"] {
         browser.eval(&format!("location.hash = '#{view}'"));
         browser.wait_for(&format!("!document.getElementById('{view}').hidden"));
         let too_wide = browser

@@ -142,7 +142,7 @@ fn a_process_is_inspected_with_its_backtrace() {
         "process 2, kitchen\n",
         "state         waits in lunatic::process::sleep_ms\n",
         "mailbox       2 messages\n",
-        "CPU time      not measured\n",
+        "CPU time      ",
         "linked to     1\n",
         "   0: sleeps_here\n   1: middle\n   2: outer\n",
         "linear memory: 64K of 4",

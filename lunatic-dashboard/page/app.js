@@ -257,6 +257,9 @@ function state(entry) {
   if (entry.supervisor) {
     return "supervisor";
   }
+  if (entry.running) {
+    return "running";
+  }
   if (entry.native) {
     return "native";
   }
@@ -264,7 +267,7 @@ function state(entry) {
     return "–";
   }
   const waits = entry.described.waiting_in;
-  return waits ? waits.split("::").pop() : "running";
+  return waits ? waits.split("::").pop() : "runnable";
 }
 
 function cells(entry) {
@@ -443,13 +446,17 @@ function process(detail) {
     fact("memory", bytes(described.memory));
   }
   fact("mailbox", `${count(detail.mailbox)} messages`);
-  fact("CPU time", detail.cpu_us === null ? "not measured" : time(detail.cpu_us));
+  fact("CPU time", detail.cpu_us === null ? "less than a millisecond" : time(detail.cpu_us));
   fact("restarts", count(detail.restarts));
   fact("parent", links(detail.parent ? [detail.parent] : []));
   fact("linked to", links(detail.linked_to));
   fact("monitored by", links(detail.watchers));
   fact("names", detail.names.map(visible).join(", ") || "–");
   fact("groups", detail.groups.map(visible).join(", ") || "–");
+  fact("output", element("dd", {}, element("a", {
+    href: `#logs/${detail.pid}`,
+    textContent: "what it prints from now on",
+  })));
   const of = (usages) => {
     const made = element("table");
     table(made, usages.map(usage));
@@ -578,9 +585,86 @@ function modules(told) {
   }));
 }
 
+// What processes print, as it comes.
+
+const MOST_LINES = 1000;
+const MOST_CHARACTERS = 4096;
+const lines = { begun: new Map(), waiting: [], paused: false };
+
+function line(pid, text, className = "") {
+  const shown = element("li", { className }, link(pid), " ", visible(text));
+  lines.waiting.push(shown);
+  if (lines.waiting.length > MOST_LINES) {
+    lines.waiting.shift();
+  }
+}
+
+function showLines() {
+  if (lines.paused) {
+    return;
+  }
+  const log = byId("log");
+  const isAtEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 40;
+  log.append(...lines.waiting.splice(0));
+  while (log.children.length > MOST_LINES) {
+    log.firstChild.remove();
+  }
+  if (isAtEnd) {
+    scrollTo(0, document.documentElement.scrollHeight);
+  }
+}
+
+// What comes in pieces is shown when its line ends, or is long.
+function printed(pid, stderr, text) {
+  const key = `${pid} ${stderr}`;
+  const parts = ((lines.begun.get(key) ?? "") + text).split("\n");
+  const rest = parts.pop();
+  for (const part of parts) {
+    line(pid, part.replace(/\r$/, ""), stderr ? "stderr" : "");
+  }
+  lines.begun.delete(key);
+  if (rest.length > MOST_CHARACTERS) {
+    line(pid, rest, stderr ? "stderr" : "");
+  } else if (rest) {
+    lines.begun.set(key, rest);
+  }
+}
+
+function traced(told) {
+  if (told.event === "printed") {
+    printed(told.pid, told.stderr, told.text);
+  } else if (told.event === "ended") {
+    for (const stderr of [false, true]) {
+      if (lines.begun.has(`${told.pid} ${stderr}`)) {
+        printed(told.pid, stderr, "\n");
+      }
+    }
+    line(told.pid, `has ended: ${told.reason}`, "weak");
+  } else if (told.event === "lost") {
+    line(null, `${count(told.count)} pieces were lost: there were too many`, "weak");
+  }
+  showLines();
+}
+
+byId("logs-pause").onclick = () => {
+  lines.paused = !lines.paused;
+  byId("logs-pause").setAttribute("aria-pressed", lines.paused);
+  showLines();
+};
+byId("logs-clear").onclick = () => byId("log").replaceChildren();
+
+function beginLogs(pid) {
+  lines.begun.clear();
+  lines.waiting = [];
+  byId("log").replaceChildren();
+  byId("logs-note").textContent = pid
+    ? `What process ${pid} prints from now on.`
+    : "What all processes print from now on.";
+}
+
 // Views and their streams of events.
 
-const views = ["overview", "processes", "tree", "process", "modules", "nodes"];
+const views = ["overview", "processes", "tree", "process", "modules", "logs", "nodes"];
 let events = null;
 let current = "";
 
@@ -599,7 +683,7 @@ function query(view, pid) {
       parameters.set(key, value);
     }
   }
-  if (view === "process") {
+  if (view === "process" || (view === "logs" && pid)) {
     parameters.set("pid", pid);
   }
   return parameters;
@@ -611,10 +695,14 @@ const handlers = {
   supervisors: tree,
   process,
   versions: modules,
+  traced,
   error: (refusal) => {
     if (current === "process") {
       byId("process-note").textContent = refusal.text;
       byId("process-actions").replaceChildren();
+    }
+    if (current === "logs") {
+      byId("logs-note").textContent = refusal.text;
     }
   },
 };
@@ -656,6 +744,9 @@ function go() {
     byId("process-note").textContent = "";
     byId("process-detail").replaceChildren();
     actions(pid);
+  }
+  if (view === "logs") {
+    beginLogs(pid);
   }
   document.title = `Lunatic: ${view}`;
   if (view === "processes") {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use futures_lite::{Stream, stream};
+use futures_lite::stream::{self, Boxed};
+use futures_lite::{Stream, StreamExt, future};
 use lunatic_admin::{Answer, Answering, Request as Asked, Response as Told};
 use serde::Serialize;
 
@@ -45,6 +46,10 @@ struct State<A> {
     view_at: Instant,
     /// What was sent last of the view: it is sent again only if it has changed.
     last: String,
+    /// Whether what the view subscribes to was asked for.
+    is_subscribed: bool,
+    /// What comes of that.
+    subscription: Option<Boxed<Told>>,
     _showing: Showing,
 }
 
@@ -61,6 +66,8 @@ pub(crate) fn stream<A: Answering>(
         measure_at: now,
         view_at: now,
         last: String::new(),
+        is_subscribed: false,
+        subscription: None,
         _showing: showing,
     };
     stream::unfold(state, |mut state| async {
@@ -72,6 +79,51 @@ pub(crate) fn stream<A: Answering>(
 impl<A: Answering> State<A> {
     /// The next event, or a comment that lets the server see whether the page is still there.
     async fn next(&mut self) -> String {
+        if let Some(refused) = self.subscribe().await {
+            return event(&refused);
+        }
+        let Some(mut subscription) = self.subscription.take() else {
+            return self.ask_when_due().await;
+        };
+        let told = async { Some(subscription.next().await) };
+        let due = async {
+            Timer::at(self.measure_at).await;
+            None
+        };
+        let told = future::or(told, due).await;
+        match told {
+            Some(Some(told)) => {
+                self.subscription = Some(subscription);
+                event(&told)
+            }
+            // It is over.
+            Some(None) => ":\n\n".to_owned(),
+            None => {
+                self.subscription = Some(subscription);
+                self.ask_when_due().await
+            }
+        }
+    }
+
+    /// Subscribes to what the view wants, once; what the runtime says to that, if it refuses.
+    async fn subscribe(&mut self) -> Option<Told> {
+        if std::mem::replace(&mut self.is_subscribed, true) {
+            return None;
+        }
+        match self
+            .answering
+            .answer(self.view.subscription()?, Vec::new())
+            .await
+        {
+            Answer::One(refused) => return Some(refused),
+            Answer::Many(told) => self.subscription = Some(Box::pin(told)),
+            Answer::Stream(told) => self.subscription = Some(told),
+        }
+        None
+    }
+
+    /// What is asked again and again, when its time has come.
+    async fn ask_when_due(&mut self) -> String {
         let has_view = self.view.request().is_some();
         let is_view = has_view && self.view_at <= self.measure_at;
         let at = match is_view {

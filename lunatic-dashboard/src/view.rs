@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lunatic_admin::{Describe, ProcessOrder, ProcessQuery, Request as Asked, Target};
+use lunatic_admin::{Describe, Logs, ProcessOrder, ProcessQuery, Request as Asked, Target};
 use lunatic_http::Request;
 
 /// So many processes are on a page of the table.
@@ -16,6 +16,8 @@ pub(crate) enum View {
     Tree,
     Process(Target),
     Modules,
+    /// What processes print: one, or all.
+    Logs(Logs),
 }
 
 impl View {
@@ -26,6 +28,13 @@ impl View {
             "overview" => Some(View::Overview),
             "tree" => Some(View::Tree),
             "modules" => Some(View::Modules),
+            "logs" => {
+                let pid = text("pid").filter(|pid| !pid.is_empty());
+                Some(View::Logs(Logs {
+                    pid: pid.map(|pid| pid.parse()).transpose().ok()?,
+                    ..Logs::default()
+                }))
+            }
             "process" => {
                 let pid = text("pid")?.parse().ok()?;
                 Some(View::Process(Target::new(pid)))
@@ -48,10 +57,10 @@ impl View {
         }
     }
 
-    /// What is asked for it, if it is more than the measurements.
+    /// What is asked for it again and again, if it is more than the measurements.
     pub(crate) fn request(&self) -> Option<Asked> {
         match self {
-            View::Overview => None,
+            View::Overview | View::Logs(_) => None,
             View::Processes(query) => Some(Asked::Processes(query.clone())),
             View::Tree => Some(Asked::Supervisors),
             View::Process(target) => Some(Asked::Inspect(target.clone())),
@@ -59,7 +68,15 @@ impl View {
         }
     }
 
-    /// How often that is asked.
+    /// What is subscribed to for it.
+    pub(crate) fn subscription(&self) -> Option<Asked> {
+        match self {
+            View::Logs(logs) => Some(Asked::Logs(logs.clone())),
+            _ => None,
+        }
+    }
+
+    /// How often what it shows is asked.
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(match self {
             View::Tree => 250,
@@ -95,8 +112,14 @@ mod tests {
         assert_eq!((query.offset, query.limit), (100, PAGE));
         assert_eq!(query.sort, ProcessOrder::Mailbox);
         assert_eq!(query.filter.as_deref(), Some("a&b"));
+        let Some(View::Logs(all)) = view("view=logs&pid=") else {
+            panic!("it is the output of all");
+        };
+        assert_eq!(all, Logs::default());
+        assert!(matches!(view("view=logs&pid=7"), Some(View::Logs(of)) if of.pid.is_some()));
         for query in [
             "",
+            "view=logs&pid=x",
             "view=x",
             "view=process",
             "view=process&pid=x",

@@ -5,8 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
+use futures_lite::{StreamExt, stream};
 use lunatic_admin::{
-    Answer, Answering, ProcessPage, Refusal, RefusalKind, Request, Response, Supervisors,
+    Answer, Answering, ProcessId, ProcessPage, Refusal, RefusalKind, Request, Response,
+    Supervisors, Traced, TracedEvent,
 };
 use lunatic_dashboard::{Dashboard, Options};
 use lunatic_testkit::{PATIENCE, wait_until};
@@ -23,6 +25,20 @@ impl Answering for Asked {
             Request::Processes(_) => Response::Processes(ProcessPage::default()).into(),
             Request::Supervisors => Response::Supervisors(Supervisors::default()).into(),
             Request::Kill(_) => Response::Done.into(),
+            Request::Logs(logs) if logs.pid.is_none() => {
+                let printed = |text: &str| {
+                    Response::Traced(Traced {
+                        pid: ProcessId::from_bits(7),
+                        at_us: 0,
+                        event: TracedEvent::Printed {
+                            stderr: false,
+                            text: text.to_owned(),
+                        },
+                    })
+                };
+                let told = [printed("one\n<script>"), printed("two\n")];
+                Answer::stream(stream::iter(told).chain(stream::pending()))
+            }
             _ => Refusal::new(RefusalKind::NoProcess, "there is no process").into(),
         }
     }
@@ -180,6 +196,28 @@ fn a_view_is_a_stream_of_what_the_runtime_tells() {
     // What has not changed is not sent again.
     assert!(next(":").is_some());
     assert_eq!(status(&shown.get("/events?view=x")), "400");
+}
+
+#[test]
+fn what_processes_print_comes_beside_what_is_measured() {
+    let shown = Shown::start(false);
+    let mut lines = shown.events("view=logs").lines();
+    let mut next = |part: &str| {
+        let found = lines.find(|line| line.as_ref().unwrap().contains(part));
+        found.unwrap().unwrap()
+    };
+    let first = next("\"event\":\"printed\"");
+    assert!(first.contains("\"type\":\"traced\""), "{first}");
+    assert!(first.contains("one\\n<script>"), "{first}");
+    next("two\\n");
+    for _ in 0..2 {
+        next("data: {\"type\":\"measurements\"");
+    }
+    // One who is not there: the runtime says so, and goes on with what it counts.
+    let mut lines = shown.events("view=logs&pid=9").lines();
+    let mut next = |part: &str| lines.any(|line| line.unwrap().contains(part));
+    assert!(next("there is no process"));
+    assert!(next("data: {\"type\":\"measurements\""));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
 
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 /// What is called at each tick.
-type OnTick = dyn Fn() + Send + Sync;
+type OnTick = dyn Fn(Duration) + Send + Sync;
 
 /// How many ticks there were. It is read whenever an instance is resumed, so it lies
 /// on a cache line that nothing else is written to.
@@ -85,8 +85,9 @@ impl Ticker {
     }
 
     /// Has `hook` called at each tick, on the thread that ticks, which it must not hold
-    /// up. Only the first hook is kept.
-    pub fn on_tick(&self, hook: impl Fn() + Send + Sync + 'static) {
+    /// up. It is told how long the thread has slept before: [`PERIOD`](Ticker::PERIOD), or more if
+    /// the system gave it no processor. Only the first hook is kept.
+    pub fn on_tick(&self, hook: impl Fn(Duration) + Send + Sync + 'static) {
         self.shared.on_tick.set(Box::new(hook)).ok();
     }
 
@@ -127,11 +128,12 @@ fn run(shared: &Weak<Shared>, engine: &Engine) {
             continue;
         }
         shared.asleep.store(false, Ordering::SeqCst);
+        let begun = Instant::now();
         thread::sleep(Ticker::PERIOD);
         shared.tick();
         engine.increment_epoch();
         if let Some(hook) = shared.on_tick.get() {
-            hook();
+            hook(begun.elapsed());
         }
     }
 }
@@ -189,7 +191,8 @@ mod tests {
         let ticker = Ticker::start(Engine::default()).expect("a thread");
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = calls.clone();
-        ticker.on_tick(move || {
+        ticker.on_tick(move |slept| {
+            assert!(slept >= Ticker::PERIOD);
             counter.fetch_add(1, Ordering::SeqCst);
         });
         ticker.enter();

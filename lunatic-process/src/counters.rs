@@ -1,13 +1,16 @@
-//! What environments count: messages, and how processes end.
+//! What environments count: messages, how processes end, and which processes run now.
 //!
 //! Each thread that counts has counters of its own, so that counting takes a load and a
 //! store of a line that no other core writes. Who asks adds them up.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+
+use lunatic_mailbox::Pid;
+use parking_lot::Mutex;
 
 use crate::exit::ExitReason;
 use crate::failure::FailureKind;
@@ -63,7 +66,15 @@ struct Threads {
 struct Counters {
     messages: AtomicU64,
     ended: [AtomicU64; END_REASONS.len()],
+    /// The process whose body the thread polls, as bits; 0 if there is none.
+    running: AtomicU64,
+    /// The environment of that process; see [`EnvironmentMark`].
+    environment: AtomicUsize,
 }
+
+/// What tells environments apart that share counters, as long as they live.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EnvironmentMark(pub(crate) usize);
 
 impl ProcessCounters {
     /// Nothing counted yet.
@@ -82,6 +93,31 @@ impl ProcessCounters {
     #[inline]
     pub(crate) fn count_message(&self) {
         self.add(|counters| &counters.messages);
+    }
+
+    /// Notes that this thread polls the body of a process, until the result is dropped.
+    #[inline]
+    pub(crate) fn run(&self, process: Pid, environment: EnvironmentMark) -> Running<'_> {
+        let own = self.threads.own.get(thread_number());
+        if let Some(own) = own {
+            own.environment.store(environment.0, Ordering::Relaxed);
+            own.running.store(process.to_bits(), Ordering::Relaxed);
+        }
+        Running(own)
+    }
+
+    /// The processes of an environment whose bodies are polled at this moment, on the threads that
+    /// have counters of their own.
+    pub(crate) fn running(&self, environment: EnvironmentMark) -> impl Iterator<Item = Pid> + '_ {
+        let of_environment = self
+            .threads
+            .own
+            .iter()
+            .filter(move |own| own.environment.load(Ordering::Relaxed) == environment.0);
+        of_environment
+            .map(|own| own.running.load(Ordering::Relaxed))
+            .filter(|bits| *bits != 0)
+            .map(Pid::from_bits)
     }
 
     pub(crate) fn count_end(&self, reason: &ExitReason) {
@@ -138,7 +174,20 @@ impl fmt::Debug for ProcessCounters {
     }
 }
 
-/// The number of this thread, which it draws when it first counts.
+/// The body of a process is polled as long as this is there.
+pub(crate) struct Running<'a>(Option<&'a Counters>);
+
+impl Drop for Running<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(own) = self.0 {
+            own.running.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The number of this thread, which it draws when it first counts. Another thread has it once
+/// this one has ended.
 #[inline]
 fn thread_number() -> usize {
     thread_local! {
@@ -146,11 +195,39 @@ fn thread_number() -> usize {
     }
     match NUMBER.get() {
         usize::MAX => {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let number = DrawnNumber::draw();
             NUMBER.set(number);
             number
         }
         number => number,
+    }
+}
+
+/// A number that is given back when its thread ends.
+struct DrawnNumber(usize);
+
+/// Numbers of threads that have ended.
+static GIVEN_BACK: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+impl DrawnNumber {
+    #[cold]
+    fn draw() -> usize {
+        thread_local! {
+            static DRAWN: RefCell<Option<DrawnNumber>> = const { RefCell::new(None) };
+        }
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let given_back = GIVEN_BACK.lock().pop();
+        let number = given_back.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        // A thread that counts while it ends keeps its number.
+        DRAWN
+            .try_with(|drawn| drawn.replace(Some(DrawnNumber(number))))
+            .ok();
+        number
+    }
+}
+
+impl Drop for DrawnNumber {
+    fn drop(&mut self) {
+        GIVEN_BACK.lock().push(self.0);
     }
 }

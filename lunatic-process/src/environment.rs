@@ -12,9 +12,8 @@ use event_listener::Event;
 use lunatic_account::{Account, BranchError, Exceeded, Kind};
 use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
 use lunatic_scheduler::Scheduler;
-use parking_lot::Mutex;
 
-use crate::counters::{MailboxLengths, ProcessCounters};
+use crate::counters::{EnvironmentMark, MailboxLengths, ProcessCounters};
 use crate::death_log::{DeathLog, Line};
 use crate::exit::ExitReason;
 use crate::failure::Failure;
@@ -67,8 +66,6 @@ struct Inner {
     /// A set of [`mode`] bits, at which each spawn looks.
     mode: AtomicU8,
     tracers: Tracers,
-    /// How many ask for the CPU time of all processes.
-    measuring: Mutex<usize>,
     emptied: Event,
     log: DeathLog,
 }
@@ -79,8 +76,6 @@ mod mode {
     pub(super) const CLOSING: u8 = 1;
     /// There are tracers.
     pub(super) const TRACED: u8 = 2;
-    /// The CPU time of all processes is to be measured.
-    pub(super) const MEASURED: u8 = 4;
 }
 
 /// What every spawn changes; on a cache line of its own.
@@ -230,7 +225,6 @@ impl Environment {
                 },
                 mode: AtomicU8::new(0),
                 tracers: Tracers::default(),
-                measuring: Mutex::new(0),
                 emptied: Event::new(),
                 log: DeathLog::new(),
             }),
@@ -300,8 +294,8 @@ impl Environment {
         let (sender, mailbox) = Mailbox::new(options.mailbox);
         let process = Process::new(id, self.clone(), account, sender, &options);
         self.inner.processes.insert(process.clone());
-        if mode & (mode::TRACED | mode::MEASURED) != 0 {
-            self.watch_newborn(&process, mode);
+        if mode & mode::TRACED != 0 {
+            self.trace_newborn(&process);
         }
         if let Some(link) = &options.link {
             link_at_birth(link, &process);
@@ -328,21 +322,21 @@ impl Environment {
         self.inner.mode.load(Ordering::SeqCst)
     }
 
-    /// Sets what of a new process is traced and measured.
+    /// Sets what of a new process is traced.
     #[cold]
-    fn watch_newborn(&self, process: &Process, mode: u8) {
-        if mode & mode::MEASURED != 0 {
-            process.measure_cpu_time(true);
-        }
-        if mode & mode::TRACED != 0 {
-            let (parent, label) = (process.parent(), process.label());
-            let interest = self.tracers().born(parent, process.id(), label);
-            process.set_interest(interest);
-        }
+    fn trace_newborn(&self, process: &Process) {
+        let (parent, label) = (process.parent(), process.label());
+        let interest = self.tracers().born(parent, process.id(), label);
+        process.set_interest(interest);
     }
 
     pub(crate) fn tracers(&self) -> &Tracers {
         &self.inner.tracers
+    }
+
+    /// Whether somebody is told what its processes do or print.
+    pub fn is_traced(&self) -> bool {
+        self.mode() & mode::TRACED != 0
     }
 
     pub(crate) fn set_traced(&self, is_traced: bool) {
@@ -356,21 +350,26 @@ impl Environment {
         };
     }
 
-    /// Has the CPU time of all processes measured, those to come among them, until the
-    /// result is dropped. See [`Process::measure_cpu_time`] for what that costs.
-    pub fn measure_cpu_time(&self) -> CpuTimeMeasured {
-        let mut measuring = self.inner.measuring.lock();
-        *measuring += 1;
-        if *measuring == 1 {
-            self.measure_all(true);
-        }
-        CpuTimeMeasured(self.downgrade())
+    /// The processes that threads run at this moment.
+    pub fn running(&self) -> Vec<Pid> {
+        self.counters().running(self.mark()).collect()
     }
 
-    fn measure_all(&self, measure: bool) {
-        self.set_mode(mode::MEASURED, measure);
-        for process in self.processes() {
-            process.measure_cpu_time(measure);
+    pub(crate) fn mark(&self) -> EnvironmentMark {
+        EnvironmentMark(Arc::as_ptr(&self.inner).addr())
+    }
+
+    /// Adds to the CPU time of the processes that run at this moment, apart from those
+    /// whose time is [measured](Process::measure_cpu_time). If it is called at regular intervals,
+    /// [`ProcessInfo::cpu_time`](crate::ProcessInfo::cpu_time) tells how long a process has run, as
+    /// exactly as samples can, and that costs the processes nothing.
+    ///
+    /// - `passed`: the time since it was called before.
+    pub fn sample_cpu_time(&self, passed: Duration) {
+        for id in self.counters().running(self.mark()) {
+            if let Some(process) = self.process(id) {
+                process.add_sampled_time(passed);
+            }
         }
     }
 
@@ -596,23 +595,6 @@ impl Environment {
             SpawnError::OutOfIds
         })?;
         Ok((id, mode))
-    }
-}
-
-/// The CPU time of all processes of an environment is measured as long as this is there.
-#[derive(Debug)]
-pub struct CpuTimeMeasured(WeakEnvironment);
-
-impl Drop for CpuTimeMeasured {
-    fn drop(&mut self) {
-        let Some(environment) = self.0.upgrade() else {
-            return;
-        };
-        let mut measuring = environment.inner.measuring.lock();
-        *measuring -= 1;
-        if *measuring == 0 {
-            environment.measure_all(false);
-        }
     }
 }
 

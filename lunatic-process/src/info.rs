@@ -42,8 +42,9 @@ pub struct ProcessInfo {
     pub links: usize,
     /// How many processes monitor it.
     pub watchers: usize,
-    /// How long its body has run, while that was measured; see
-    /// [`Process::measure_cpu_time`](crate::Process::measure_cpu_time).
+    /// How long its body has run: measured, if
+    /// [`Process::measure_cpu_time`](crate::Process::measure_cpu_time) was asked for, else
+    /// [sampled](crate::Environment::sample_cpu_time).
     pub cpu_time: Duration,
 }
 

@@ -58,7 +58,9 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         let Some(body) = &mut self.body else {
             return Poll::Pending;
         };
+        let running = self.process.run();
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
+        drop(running);
         if let Some(started) = started {
             self.process.add_cpu_time(started);
         }

@@ -11,6 +11,7 @@ use lunatic_account::Account;
 use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
+use crate::counters::Running;
 use crate::environment::{Environment, SpawnOptions};
 use crate::exit::ExitReason;
 use crate::failure::Failure;
@@ -60,7 +61,7 @@ struct Inner {
     /// What the task has to see to, as a set of [`attention`] bits: it looks
     /// here without a lock before and after it polls the body.
     attention: AtomicU8,
-    /// CPU time in nanoseconds, as far as it was measured.
+    /// CPU time in nanoseconds, sampled or measured.
     cpu_time: AtomicU64,
     control: Mutex<Control>,
     /// Set when the death is over: everybody else has been told.
@@ -74,7 +75,7 @@ mod attention {
     pub(super) const EXIT: u8 = 1;
     /// There are [`Control::requests`](super::Control::requests).
     pub(super) const REQUEST: u8 = 2;
-    /// The CPU time is to be measured.
+    /// The CPU time is measured, and not sampled.
     pub(super) const MEASURE: u8 = 4;
     /// There is a [`Control::hold`](super::Control::hold).
     pub(super) const HOLD: u8 = 8;
@@ -462,9 +463,11 @@ impl Process {
         self.inner.control.lock().relations.watchers().collect()
     }
 
-    /// Begins or ends to measure the CPU time of the process, which
-    /// [`info`](Process::info) tells. Nothing is measured unless this is asked for,
-    /// since reading the clock costs as much as a short message does.
+    /// Has the CPU time of the process, which [`info`](Process::info) tells, measured exactly from
+    /// now on, or sampled again; see
+    /// [`Environment::sample_cpu_time`](crate::Environment::sample_cpu_time). Nothing is measured
+    /// unless this is asked for or the account of the process has a limit of CPU time, since
+    /// reading the clock costs as much as a short message does.
     pub fn measure_cpu_time(&self, measure: bool) {
         let attention = &self.inner.attention;
         match measure {
@@ -646,7 +649,22 @@ impl Process {
         self.inner.control.lock().pending_exit.clone()
     }
 
-    /// Whether the CPU time is to be measured.
+    /// Notes that this thread polls the body, until the result is dropped.
+    #[inline]
+    pub(crate) fn run(&self) -> Running<'_> {
+        let environment = self.environment();
+        environment.counters().run(self.id(), environment.mark())
+    }
+
+    /// The body was seen to run for so long. If its time is measured, that is known already.
+    pub(crate) fn add_sampled_time(&self, time: Duration) {
+        if !self.is_measured() {
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            self.inner.cpu_time.fetch_add(nanos, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the CPU time is measured.
     pub(crate) fn is_measured(&self) -> bool {
         self.inner.attention.load(Ordering::Relaxed) & attention::MEASURE != 0
     }

@@ -1,12 +1,16 @@
 //! What there is to say of a process.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{self, block_on};
 use lunatic_mailbox::{DataMessage, Wanted};
-use lunatic_process::{ExitReason, Request, Role, SpawnOptions};
-use lunatic_testkit::environment;
+use lunatic_process::{
+    Environment, EnvironmentConfig, ExitReason, Failure, Process, Request, Role, SpawnOptions,
+};
+use lunatic_testkit::{environment, wait_until};
 
 #[test]
 fn a_process_is_described_by_what_it_was_spawned_with_and_what_it_has() {
@@ -49,7 +53,7 @@ fn a_process_is_described_by_what_it_was_spawned_with_and_what_it_has() {
 }
 
 #[test]
-fn cpu_time_is_measured_only_while_that_is_asked_for() {
+fn cpu_time_is_measured_if_that_is_asked_for() {
     let environment = environment();
     let process = environment
         .spawn(SpawnOptions::default(), |mut own| async move {
@@ -79,6 +83,60 @@ fn cpu_time_is_measured_only_while_that_is_asked_for() {
     process.measure_cpu_time(false);
     process.kill();
     block_on(process.wait());
+}
+
+/// A process that computes until it is told to stop, and then waits for ever.
+fn spinner(environment: &Environment, stop: &Arc<AtomicBool>) -> Process {
+    let stop = stop.clone();
+    let spinner = environment
+        .spawn(SpawnOptions::default(), |_| async move {
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+            future::pending::<Result<(), Failure>>().await
+        })
+        .unwrap();
+    wait_until("it to run", || environment.running() == [spinner.id()]);
+    spinner
+}
+
+#[test]
+fn who_runs_is_known_and_its_time_is_sampled() {
+    let environment = environment();
+    let config = EnvironmentConfig {
+        counters: environment.counters().clone(),
+        ..EnvironmentConfig::default()
+    };
+    let other = Environment::with_config(2, environment.scheduler().clone(), config);
+    let stop = Arc::new(AtomicBool::new(false));
+    let spinner = spinner(&environment, &stop);
+    assert_eq!(other.running(), []);
+    assert_eq!(spinner.info().cpu_time, Duration::ZERO);
+    for sampled in [&environment, &other, &environment] {
+        sampled.sample_cpu_time(Duration::from_millis(3));
+    }
+    assert_eq!(spinner.info().cpu_time, Duration::from_millis(6));
+
+    stop.store(true, Ordering::Relaxed);
+    wait_until("it to rest", || environment.running().is_empty());
+    environment.sample_cpu_time(Duration::from_millis(3));
+    assert_eq!(spinner.info().cpu_time, Duration::from_millis(6));
+    spinner.kill();
+    block_on(spinner.wait());
+}
+
+#[test]
+fn time_that_is_measured_is_not_sampled_beside() {
+    let environment = environment();
+    let stop = Arc::new(AtomicBool::new(false));
+    let spinner = spinner(&environment, &stop);
+    spinner.measure_cpu_time(true);
+    environment.sample_cpu_time(Duration::from_secs(1000));
+    stop.store(true, Ordering::Relaxed);
+    wait_until("it to rest", || environment.running().is_empty());
+    assert!(spinner.info().cpu_time < Duration::from_secs(1000));
+    spinner.kill();
+    block_on(spinner.wait());
 }
 
 #[test]

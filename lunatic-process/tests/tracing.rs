@@ -1,7 +1,6 @@
 //! What those are told who trace processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use std::time::Duration;
 
 use lunatic_mailbox::{DataMessage, Tag};
 use lunatic_process::{
@@ -277,54 +276,6 @@ fn processes_that_end_while_they_are_traced_leave_nothing() {
         killer.join().unwrap();
         wait("its end", process.wait());
         wait_until("the trace to know it", || !trace.has_processes());
-    }
-}
-
-#[test]
-fn cpu_time_is_measured_while_somebody_wants_that() {
-    let environment = environment();
-    let computes = |mut own: lunatic_process::Context| async move {
-        loop {
-            own.mailbox.receive(lunatic_mailbox::Wanted::Any).await;
-            std::thread::sleep(Duration::from_millis(1));
-            // What it has used is told when it lets others run.
-            futures_lite::future::yield_now().await;
-        }
-    };
-    let spawn = || {
-        environment
-            .spawn(SpawnOptions::default(), computes)
-            .unwrap()
-    };
-    let process = spawn();
-    let time = |process: &Process| process.info().cpu_time;
-    let run = |process: &Process| {
-        send(&environment, None, process, 0, b"");
-        wait_until("the message to be received", || {
-            process.queued_messages() == 0
-        });
-    };
-    run(&process);
-    assert_eq!(time(&process), Duration::ZERO);
-    let (first, second) = (
-        environment.measure_cpu_time(),
-        environment.measure_cpu_time(),
-    );
-    let newborn = spawn();
-    drop(first);
-    for process in [&process, &newborn] {
-        // It may still run since before.
-        wait_until("the time to be told", || {
-            send(&environment, None, process, 0, b"");
-            time(process) > Duration::ZERO
-        });
-    }
-    drop(second);
-    let later = spawn();
-    run(&later);
-    assert_eq!(time(&later), Duration::ZERO);
-    for process in [process, newborn, later] {
-        process.kill();
     }
 }
 

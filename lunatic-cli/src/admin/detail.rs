@@ -18,6 +18,8 @@ use crate::admin::processes;
 /// without.
 pub(super) async fn of(process: &Process) -> Result<ProcessDetail, Refusal> {
     let deadline = Instant::now() + PATIENCE;
+    // Before it is woken to answer.
+    let running = process.environment().running();
     let inspection = match process.answers_requests() {
         true => before(deadline, process.inspect()).await,
         false => None,
@@ -42,6 +44,7 @@ pub(super) async fn of(process: &Process) -> Result<ProcessDetail, Refusal> {
             process,
             inspection.as_ref(),
             restarts.get(&info.id).copied(),
+            &running,
         ),
         backtrace: Vec::new(),
         linked_to: ids(process.links()),

@@ -24,6 +24,8 @@ pub(super) async fn list(environment: &Environment, query: &ProcessQuery) -> Pro
     if let Some(filter) = &query.filter {
         processes = filtered(processes, &filter.to_lowercase()).await;
     }
+    // Before processes are woken to describe themselves.
+    let running = environment.running();
     let total = processes.len();
     future::yield_now().await;
     if let Some(after) = query.after {
@@ -66,7 +68,7 @@ pub(super) async fn list(environment: &Environment, query: &ProcessQuery) -> Pro
     let entries = page.iter().map(|process| {
         let described = descriptions.next().flatten();
         let restarts = restarts.get(&process.id()).copied();
-        entry(process, described.as_ref(), restarts)
+        entry(process, described.as_ref(), restarts, &running)
     });
     ProcessPage {
         processes: entries.collect(),
@@ -77,13 +79,15 @@ pub(super) async fn list(environment: &Environment, query: &ProcessQuery) -> Pro
 
 /// Processes, and what they say of themselves.
 async fn asked(environment: &Environment, processes: Vec<Process>) -> Vec<ProcessEntry> {
+    // Before processes are woken to describe themselves.
+    let running = environment.running();
     let descriptions = asking::describe(&processes).await;
     let restarts = asking::restarts(environment, &processes).await;
     let described = processes.iter().zip(descriptions);
     described
         .map(|(process, described)| {
             let restarts = restarts.get(&process.id()).copied();
-            entry(process, described.as_ref(), restarts)
+            entry(process, described.as_ref(), restarts, &running)
         })
         .collect()
 }
@@ -100,7 +104,7 @@ fn sorted(mut entries: Vec<ProcessEntry>, query: &ProcessQuery) -> Vec<ProcessEn
         ProcessOrder::State => entries.sort_by_cached_key(|it| {
             let described = it.described.as_ref();
             let function = described.and_then(|it| it.waiting_in.clone());
-            (described.is_none(), function)
+            (!it.running, described.is_none(), function)
         }),
         ProcessOrder::Memory => {
             entries.sort_by_key(|it| Reverse(it.described.as_ref().and_then(|it| it.memory)));
@@ -169,10 +173,12 @@ fn sort(processes: &mut [Process], order: ProcessOrder) {
 /// What is listed of a process.
 ///
 /// - `described`: what it has said of itself, if it was asked.
+/// - `running`: the processes that threads run.
 pub(super) fn entry(
     process: &Process,
     described: Option<&Inspection>,
     restarts: Option<u64>,
+    running: &[Pid],
 ) -> ProcessEntry {
     let info = process.info();
     let cpu = info.cpu_time;
@@ -185,6 +191,7 @@ pub(super) fn entry(
         mailbox: info.queued_messages,
         links: info.links,
         monitored_by: info.watchers,
+        running: running.contains(&info.id),
         cpu_us: (!cpu.is_zero()).then_some(cpu.as_micros() as u64),
         described: described.map(self::described),
         restarts,

@@ -68,7 +68,7 @@ pub(super) fn text(detail: &ProcessDetail) -> String {
     let cpu_time = entry.cpu_us.map(Duration::from_micros).map(shown::time);
     field(
         "CPU time",
-        cpu_time.unwrap_or_else(|| "not measured".into()),
+        cpu_time.unwrap_or_else(|| "less than a millisecond".into()),
     );
     field("restarts", or_nothing(entry.restarts));
     field("parent", or_nothing(entry.parent));
@@ -121,10 +121,13 @@ fn state(detail: &ProcessDetail) -> String {
     if entry.exiting {
         return "it has to exit at its next suspension point".into();
     }
+    if entry.running {
+        return "running".into();
+    }
     match &entry.described {
         Some(described) => match &described.waiting_in {
             Some(function) => format!("waits in {}", shown::text(function, MAX_TEXT)),
-            None => "runs, or is ready to run".into(),
+            None => "runnable: it waits for a thread".into(),
         },
         None if entry.supervisor => "supervisor".into(),
         None if entry.native => "native: it tells nothing of itself".into(),

@@ -223,6 +223,7 @@ mod tests {
             mailbox: 0,
             links: 0,
             monitored_by: 0,
+            running: false,
             cpu_us: None,
             described: None,
             restarts: None,

@@ -77,10 +77,13 @@ pub(super) fn state(process: &ProcessEntry) -> String {
     if process.exiting {
         return "exiting".to_owned();
     }
+    if process.running {
+        return "running".to_owned();
+    }
     match &process.described {
         Some(described) => match &described.waiting_in {
             Some(function) => text(function.rsplit("::").next().unwrap_or(function), 32),
-            None => "running".to_owned(),
+            None => "runnable".to_owned(),
         },
         None if process.supervisor => "supervisor".to_owned(),
         None if process.native => "native".to_owned(),

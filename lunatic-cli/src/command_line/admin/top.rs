@@ -31,11 +31,6 @@ pub(crate) struct TopArguments {
     /// How often the runtime is asked, for example 500ms or 2s.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "1s")]
     delay: Duration,
-
-    /// Do not have the CPU time of all processes measured, which costs them some 50 ns each
-    /// time they run.
-    #[arg(long)]
-    no_cpu: bool,
 }
 
 /// How long a key waits until it is looked at.
@@ -48,7 +43,7 @@ pub(crate) fn top(options: &TopArguments) -> Result<ExitCode, Problem> {
             .help("`lunatic ps` and `lunatic stats` have --json for programs"));
     }
     let delay = options.delay.max(Duration::from_millis(100));
-    let asker = Asker::start(&options.which, delay, !options.no_cpu)?;
+    let asker = Asker::start(&options.which, delay)?;
     let mut state = Top::new(asker.name());
     let look = look();
     let mut terminal = ratatui::try_init().map_err(no_terminal)?;

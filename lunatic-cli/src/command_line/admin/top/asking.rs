@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 use lunatic_admin::{
-    Measure, ProcessDetail, ProcessEntry, ProcessId, ProcessQuery, Request, Response, Stats, Target,
+    ProcessDetail, ProcessEntry, ProcessId, ProcessQuery, Request, Response, Stats, Target,
 };
 
-use crate::command_line::admin::ask::{Asked, Stream, Which, unexpected};
+use crate::command_line::admin::ask::{Asked, Which, unexpected};
 use crate::command_line::admin::ps;
 use crate::command_line::admin::top::state::Top;
 use crate::command_line::problem::Problem;
@@ -64,21 +64,14 @@ impl Asker {
     ///
     /// - `delay`: how long it waits between two answers. If the runtime needs long for one,
     ///   it waits longer, so that no more than a tenth of the time is spent on that.
-    /// - `measure`: has CPU time measured.
-    pub(super) fn start(which: &Which, delay: Duration, measure: bool) -> Result<Asker, Problem> {
+    pub(super) fn start(which: &Which, delay: Duration) -> Result<Asker, Problem> {
         let mut runtime = future::block_on(Asked::connect(which))?;
         let name = runtime.name().to_owned();
-        let measured = match measure {
-            true => Some(future::block_on(measured(which))?),
-            false => None,
-        };
         let (wanted, wants) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         thread::Builder::new()
             .name("asking".into())
             .spawn(move || {
-                // CPU time is measured until this is gone.
-                let _measured = measured;
                 let asking = future::block_on(ask(&mut runtime, &wants, &tell, delay));
                 if let Err(problem) = asking {
                     tell.send(Told::Gone(problem)).ok();
@@ -111,17 +104,6 @@ impl Asker {
     /// What the runtime has told.
     pub(super) fn told(&self) -> Result<Told, TryRecvError> {
         self.told.try_recv()
-    }
-}
-
-/// Has CPU time measured as long as the result is there.
-async fn measured(which: &Which) -> Result<Stream, Problem> {
-    let runtime = Asked::connect(which).await?;
-    let request = Request::MeasureCpu(Measure::default());
-    let mut stream = runtime.subscribe(&request).await?;
-    match stream.next().await? {
-        Some(Response::Done) => Ok(stream),
-        other => Err(unexpected(&other.unwrap_or(Response::End))),
     }
 }
 

@@ -350,6 +350,7 @@ mod tests {
             mailbox: 2,
             links: 1,
             monitored_by: 0,
+            running: false,
             cpu_us: Some(1500),
             described: Some(Described {
                 module: "cook.wasm".into(),
