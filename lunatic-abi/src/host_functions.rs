@@ -258,7 +258,11 @@ macro_rules! host_functions {
 #[doc(hidden)]
 pub mod expansion {
     use std::future::Future;
+    use std::marker::PhantomData;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
+    use pin_project_lite::pin_project;
     pub use wasmtime::{Caller, Linker, Result};
 
     use crate::{CallEnd, HostFunction, Misuse};
@@ -302,17 +306,45 @@ pub mod expansion {
         outcome.into_result()
     }
 
+    pin_project! {
+        /// What [`resolves`] returns. Written by hand, since every call that may wait passes
+        /// through it: an `async fn` has room for what it is given twice, and moves it when it is
+        /// first polled.
+        pub struct Resolving<Name, R, F> {
+            refused: Option<Misuse>,
+            #[pin]
+            future: F,
+            types: PhantomData<fn() -> (PhantomData<Name>, R)>,
+        }
+    }
+
+    impl<Name, R, F: Resolves<Name, R>> Future for Resolving<Name, R, F> {
+        type Output = Result<R>;
+
+        #[inline]
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
+            let own = self.project();
+            if let Some(refused) = own.refused.take() {
+                return Poll::Ready(Err(refused.into()));
+            }
+            own.future.poll(cx).map(Returns::into_result)
+        }
+    }
+
     /// A future with the output of its argument as a `Result`, if that resolves to what
     /// is declared.
     ///
     /// - `admitted`: an error to resolve to before the future is polled.
     #[inline]
-    pub async fn resolves<Name, R, F: Resolves<Name, R>>(
+    pub fn resolves<Name, R, F: Resolves<Name, R>>(
         admitted: Result<(), Misuse>,
         future: F,
-    ) -> Result<R> {
-        admitted?;
-        future.await.into_result()
+    ) -> Resolving<Name, R, F> {
+        Resolving {
+            refused: admitted.err(),
+            future,
+            types: PhantomData,
+        }
     }
 
     /// What a host function that may wait returns.

@@ -1,9 +1,13 @@
 //! A module, compiled and linked.
 
 use std::fmt;
+use std::future::Future;
 use std::num::NonZeroU64;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use wasmtime::{ExternType, FuncType, InstancePre};
 
 use crate::arena::Image;
@@ -209,18 +213,20 @@ impl<T: InstanceState> Module<T> {
             ..
         } = &*self.inner;
         // The state is large: the future of the common case contains the store instead.
-        let begun = match (budget, code) {
-            (Budget::Unlimited, Code::Epoch(linked, _)) => Ok(info
-                .check_limits(state.limits().limits())
-                .map_err(InstantiateError::Limits)
-                .map(|()| Instance::until_tick(linked, image.as_ref(), state, time_slice))),
-            _ => Err(Box::pin(self.instantiate_counting(state, budget))),
-        };
-        async move {
-            match begun {
-                Ok(instance) => instance?.await.map_err(InstantiateError::Start),
-                Err(counting) => counting.await,
+        match (budget, code) {
+            (Budget::Unlimited, Code::Epoch(linked, _)) => {
+                match info.check_limits(state.limits().limits()) {
+                    Ok(()) => Making::UntilTick {
+                        making: Instance::until_tick(linked, image.as_ref(), state, time_slice),
+                    },
+                    Err(exceeded) => Making::Refused {
+                        error: Some(InstantiateError::Limits(exceeded)),
+                    },
+                }
             }
+            _ => Making::Counting {
+                making: Box::pin(self.instantiate_counting(state, budget)),
+            },
         }
     }
 
@@ -257,6 +263,39 @@ impl<T: InstanceState> Module<T> {
             }
         };
         instance.map_err(InstantiateError::Start)
+    }
+}
+
+pin_project! {
+    /// An instance that is being made. An `async` block around the futures would be twice as
+    /// large: it has room for what it captures, and room to wait for it.
+    #[project = MakingProjection]
+    enum Making<U, C> {
+        UntilTick { #[pin] making: U },
+        Counting { making: Pin<Box<C>> },
+        /// The error, until it was taken.
+        Refused { error: Option<InstantiateError> },
+    }
+}
+
+impl<T: 'static, U, C> Future for Making<U, C>
+where
+    U: Future<Output = wasmtime::Result<Instance<T>>>,
+    C: Future<Output = Result<Instance<T>, InstantiateError>>,
+{
+    type Output = Result<Instance<T>, InstantiateError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            MakingProjection::UntilTick { making } => {
+                making.poll(cx).map_err(InstantiateError::Start)
+            }
+            MakingProjection::Counting { making } => making.as_mut().poll(cx),
+            MakingProjection::Refused { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What those are told who trace processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-
 use lunatic_mailbox::{DataMessage, Tag};
 use lunatic_process::{
     Environment, MAX_PRINTED_BYTES, Process, Signal, SpawnOptions, TooManyTraces, Trace,

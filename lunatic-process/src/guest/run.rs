@@ -107,15 +107,23 @@ async fn begin<T: ProcessHost>(
 ) -> wasmtime::Result<Begun<T>> {
     let process = context.process.clone();
     let module = spawn.module;
-    let starting = start(
-        context,
+    // In one expression: a future that is kept before it is waited for takes its room twice.
+    let started = AnsweringOutside::new(
+        &process,
         &module,
-        spawn.config,
-        spawn.child_environment,
-        limiter,
-    );
-    match AnsweringOutside::new(&process, &module, starting).await {
+        start(
+            context,
+            &module,
+            spawn.config,
+            spawn.child_environment,
+            limiter,
+        ),
+    )
+    .await;
+    match started {
         Ok(mut instance) => {
+            let memory = instance.memory();
+            instance.state().process_mut().incarnation.start(memory);
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
             let call = match spawn.results {
@@ -159,13 +167,7 @@ fn start<T: ProcessHost>(
     let mailbox = GuestMailbox::new(mailbox, process.clone());
     let guest = GuestProcess::new(process, module.clone(), config, limiter);
     let state = T::new(guest, mailbox, child_environment);
-    let making = module.instantiate(state, budget);
-    async move {
-        let mut instance = making.await?;
-        let memory = instance.memory();
-        instance.state().process_mut().incarnation.start(memory);
-        Ok(instance)
-    }
+    module.instantiate(state, budget)
 }
 
 fn budget(max_fuel: Option<NonZeroU64>) -> Budget {
