@@ -207,7 +207,7 @@ impl App {
     }
 
     /// What all processes have.
-    fn used(&self) -> [u64; 6] {
+    fn used(&self) -> [u64; 7] {
         let account = self.world.runtime.environment().account();
         Kind::ALL.map(|kind| account.used(kind))
     }
