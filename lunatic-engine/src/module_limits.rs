@@ -56,12 +56,17 @@ pub struct ModuleLimits {
     pub branch_targets: u64,
     /// How many values the calls and blocks of one function take and return.
     pub passed_values: u64,
+    /// The `memory.fill`, `memory.copy` and `memory.init` of one function. Each is compiled to
+    /// a branch and a call, and the time for a function grows with the square of their number.
+    pub bulk_operations: u64,
     /// Bytes of the bodies of all functions.
     pub code_bytes: u64,
     /// Locals that all functions declare.
     pub all_locals: u64,
     /// The targets of all `br_table` of all functions.
     pub all_branch_targets: u64,
+    /// [`bulk_operations`](ModuleLimits::bulk_operations) of all functions together.
+    pub all_bulk_operations: u64,
     /// [`passed_values`](ModuleLimits::passed_values) of all functions together.
     pub all_passed_values: u64,
     /// [`block_merges`](ModuleLimits::block_merges) of all functions together.
@@ -110,8 +115,12 @@ pub enum ModuleLimit {
     BranchTargets,
     /// [`ModuleLimits::passed_values`].
     PassedValues,
+    /// [`ModuleLimits::bulk_operations`].
+    BulkOperations,
     /// [`ModuleLimits::code_bytes`].
     CodeBytes,
+    /// [`ModuleLimits::all_bulk_operations`].
+    AllBulkOperations,
     /// [`ModuleLimits::all_locals`].
     AllLocals,
     /// [`ModuleLimits::all_branch_targets`].
@@ -166,7 +175,9 @@ impl Default for ModuleLimits {
             block_merges: 10_000_000,
             loop_merges: 4_000_000,
             branch_targets: 100_000,
-            passed_values: 4_000_000,
+            passed_values: 1_000_000,
+            bulk_operations: 10_000,
+            all_bulk_operations: u64::MAX,
             code_bytes: u64::MAX,
             all_locals: u64::MAX,
             all_branch_targets: u64::MAX,
@@ -255,6 +266,7 @@ struct Sums {
     locals: u64,
     targets: u64,
     passed_values: u64,
+    bulk_operations: u64,
     code_bytes: u64,
     block_merges: u64,
     loop_merges: u64,
@@ -262,17 +274,18 @@ struct Sums {
 
 impl ModuleLimits {
     /// The limits of modules of guests that are not trusted. The compiler cannot be stopped, so
-    /// these bound how long it takes, and not only for each function: what is the longest, and
-    /// how long that takes, is shown by the tests.
+    /// these bound how long it takes, and not only for each function: a module that is at one of
+    /// these limits takes some seconds on two cores, and about ten if it is the one of
+    /// [`code_bytes`](ModuleLimits::code_bytes). The tests have such modules.
     pub fn untrusted() -> ModuleLimits {
         ModuleLimits {
             module_bytes: 32 << 20,
             text_bytes: 8 << 20,
             types: 10_000,
             imports: 1_000,
-            functions: 50_000,
+            functions: 20_000,
             globals: 10_000,
-            exports: 50_000,
+            exports: 20_000,
             element_segments: 10_000,
             data_segments: 10_000,
             function_bytes: 256 << 10,
@@ -281,11 +294,13 @@ impl ModuleLimits {
             block_merges: 1_000_000,
             loop_merges: 400_000,
             branch_targets: 20_000,
-            passed_values: 200_000,
-            code_bytes: 8 << 20,
+            passed_values: 50_000,
+            bulk_operations: 1_000,
+            code_bytes: 4 << 20,
             all_locals: 2_000_000,
             all_branch_targets: 1_000_000,
-            all_passed_values: 2_000_000,
+            all_passed_values: 200_000,
+            all_bulk_operations: 10_000,
             all_block_merges: 10_000_000,
             all_loop_merges: 4_000_000,
             ..ModuleLimits::default()
@@ -313,6 +328,8 @@ impl ModuleLimits {
             loop_merges: self.loop_merges.min(ceiling.loop_merges),
             branch_targets: self.branch_targets.min(ceiling.branch_targets),
             passed_values: self.passed_values.min(ceiling.passed_values),
+            bulk_operations: self.bulk_operations.min(ceiling.bulk_operations),
+            all_bulk_operations: self.all_bulk_operations.min(ceiling.all_bulk_operations),
             code_bytes: self.code_bytes.min(ceiling.code_bytes),
             all_locals: self.all_locals.min(ceiling.all_locals),
             all_branch_targets: self.all_branch_targets.min(ceiling.all_branch_targets),
@@ -412,12 +429,18 @@ impl ModuleLimits {
         sums.locals += locals;
         sums.targets += shape.targets;
         sums.passed_values += shape.passed_values;
+        sums.bulk_operations += shape.bulk_operations;
         sums.code_bytes += bytes as u64;
         sums.block_merges = sums.block_merges.saturating_add(shape.block_merges);
         sums.loop_merges = sums.loop_merges.saturating_add(shape.loop_merges);
         for (what, found, limit) in [
             (ModuleLimit::CodeBytes, sums.code_bytes, self.code_bytes),
             (ModuleLimit::AllLocals, sums.locals, self.all_locals),
+            (
+                ModuleLimit::AllBulkOperations,
+                sums.bulk_operations,
+                self.all_bulk_operations,
+            ),
             (
                 ModuleLimit::AllBranchTargets,
                 sums.targets,
@@ -460,6 +483,11 @@ impl ModuleLimits {
             ),
             (ModuleLimit::LoopMerges, shape.loop_merges, self.loop_merges),
             (
+                ModuleLimit::BulkOperations,
+                shape.bulk_operations,
+                self.bulk_operations,
+            ),
+            (
                 ModuleLimit::PassedValues,
                 shape.passed_values,
                 self.passed_values,
@@ -486,6 +514,7 @@ struct Shape {
     loop_merges: u64,
     targets: u64,
     passed_values: u64,
+    bulk_operations: u64,
 }
 
 /// A block that is open.
@@ -517,6 +546,9 @@ impl Shape {
                     .for_each(|depth| self.branch(depth));
                 self.branch(targets.default());
             }
+            Operator::MemoryFill { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryInit { .. } => self.bulk_operations += 1,
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
                 self.writes += 1;
                 self.locals = self.locals.max(u64::from(*local_index) + 1);
@@ -618,6 +650,8 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::LoopMerges => "values of locals that meet at loops",
             ModuleLimit::BranchTargets => "targets of `br_table`",
             ModuleLimit::PassedValues => "values that calls and blocks take and return",
+            ModuleLimit::BulkOperations => "operations on ranges of memory",
+            ModuleLimit::AllBulkOperations => "operations on ranges of memory, in all functions",
             ModuleLimit::CodeBytes => "bytes of all functions",
             ModuleLimit::AllLocals => "locals of all functions",
             ModuleLimit::AllBranchTargets => "targets of `br_table`, in all functions",
