@@ -212,7 +212,7 @@ impl App {
         Kind::ALL.map(|kind| account.used(kind))
     }
 
-    fn is_used_again(&self, before: [u64; 6]) {
+    fn is_used_again(&self, before: [u64; 7]) {
         let same = async {
             while self.used() != before {
                 Timer::after(Duration::from_millis(1)).await;

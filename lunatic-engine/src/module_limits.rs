@@ -274,9 +274,9 @@ struct Sums {
 
 impl ModuleLimits {
     /// The limits of modules of guests that are not trusted. The compiler cannot be stopped, so
-    /// these bound how long it takes, and not only for each function: a module that is at one of
-    /// these limits takes some seconds on two cores, and about ten if it is the one of
-    /// [`code_bytes`](ModuleLimits::code_bytes). The tests have such modules.
+    /// these bound how long it takes, and not only for each function. On two cores that others
+    /// used too, a module at one of these limits took 5 s at most, and the one at that of
+    /// [`code_bytes`](ModuleLimits::code_bytes) 20 s. The tests have such modules.
     pub fn untrusted() -> ModuleLimits {
         ModuleLimits {
             module_bytes: 32 << 20,

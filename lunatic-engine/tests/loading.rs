@@ -547,6 +547,7 @@ mod worst {
         assert!(load.is_ok(), "{:?}", load.unwrap_err());
     }
 
+    #[expect(clippy::print_stdout, reason = "how long it took is to be read")]
     fn load(wasm: &[u8]) -> Result<Module<State>, LoadError> {
         let begin = std::time::Instant::now();
         let loaded = futures_lite::future::block_on(

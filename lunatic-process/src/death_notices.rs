@@ -40,9 +40,10 @@ impl DeathNotices {
         reason: &ExitReason,
         queued: Leftover,
         hooks: Vec<ExitHook>,
-        relations: Relations,
+        mut relations: Relations,
     ) -> Self {
-        let (links, watchers, charge) = relations.into_parts();
+        let charge = relations.take_charge();
+        let (links, watchers) = relations.into_parts();
         DeathNotices {
             process: process.clone(),
             reason: reason.clone(),

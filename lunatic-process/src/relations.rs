@@ -159,20 +159,20 @@ impl Relations {
         Reaction::None
     }
 
-    /// The linked processes, each with the tag it is to be told, those that monitor
-    /// this one, and what is charged for them until they are told.
+    /// Takes out what is charged for links and monitors, to be kept until they are told.
+    pub(crate) fn take_charge(&mut self) -> Option<Box<Charge>> {
+        self.charge.take()
+    }
+
+    /// The linked processes, each with the tag it is to be told, and those that monitor
+    /// this one.
     pub(crate) fn into_parts(
         self,
     ) -> (
         hash_map::IntoIter<Pid, Option<Tag>>,
         hash_set::IntoIter<Pid>,
-        Option<Box<Charge>>,
     ) {
-        (
-            self.links.into_iter(),
-            self.watchers.into_iter(),
-            self.charge,
-        )
+        (self.links.into_iter(), self.watchers.into_iter())
     }
 
     /// The linked processes, each with the tag it is to be told.

@@ -211,6 +211,7 @@ impl World {
             wait("the end of what was killed", process.wait());
         }
         let nothing = Vec::new();
+        let mut deaths_told = 0;
         for process in &self.living {
             let id = process.id();
             assert!(process.is_alive(), "seed {seed}: {id} has ended");
@@ -237,7 +238,9 @@ impl World {
             });
             assert_eq!(&told().numbers, sent, "seed {seed}: messages to {id}");
             assert_eq!(told().deaths, expected, "seed {seed}: deaths told to {id}");
+            deaths_told += expected.len();
         }
+        assert!(deaths_told > 20, "seed {seed}: {deaths_told} is too little");
     }
 
     fn end(self, seed: u64) {

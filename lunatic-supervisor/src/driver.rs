@@ -349,7 +349,7 @@ impl Driver {
 
     /// Charges a child that is to be added, to the account of the supervisor.
     fn charged(&self, start: ChildStart, name: usize) -> Result<ChildStart, Exceeded> {
-        Charged::new(start, name, self.own.account())
+        Charged::wrap(start, name, self.own.account())
     }
 
     fn request(&mut self, request: Request<ChildStart>, answer: Answer) {

@@ -98,7 +98,7 @@ impl Charged {
     /// # Errors
     ///
     /// [`Exceeded`] if the account has no memory left.
-    pub(crate) fn new(
+    pub(crate) fn wrap(
         start: ChildStart,
         name: usize,
         payer: &Account,
