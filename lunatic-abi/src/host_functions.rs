@@ -177,10 +177,13 @@ macro_rules! host_functions {
         $linker.func_wrap(
             $namespace,
             stringify!($name),
-            |caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
+            |mut caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
                 $crate::AbiHost::admit(caller.data(), function)?;
+                if $crate::AbiHost::owed_fuel(caller.data_mut()).is_some() {
+                    $crate::expansion::pay(&mut caller)?;
+                }
                 $crate::expansion::returns::<$name, $result, _>(
                     $($answer)? ($crate::host_functions!(@function $name $($function)?)(
                         caller, $($param),*
@@ -199,7 +202,14 @@ macro_rules! host_functions {
             |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
-                let admitted = $crate::AbiHost::admit(caller.data(), function);
+                let mut admitted = $crate::AbiHost::admit(caller.data(), function)
+                    .map_err($crate::expansion::Error::from);
+                let mut has_paid = false;
+                if admitted.is_ok() && $crate::AbiHost::owed_fuel(caller.data_mut()).is_some() {
+                    let paid = $crate::expansion::pay_and_settle(&mut caller);
+                    has_paid = matches!(paid, Ok(true));
+                    admitted = paid.map(|_| ());
+                }
                 $crate::AbiHost::enter(caller.data_mut(), function);
                 let end = $crate::AbiHost::begin_call(caller.data(), function);
                 let future = $crate::expansion::resolves::<$name, $result, _>(
@@ -211,6 +221,7 @@ macro_rules! host_functions {
                     )
                 );
                 match end {
+                    None if has_paid => $crate::expansion::after_others(future),
                     None => Box::new(future) as $crate::expansion::Waiting<'_, $result>,
                     Some(end) => $crate::expansion::ends(future, end),
                 }
@@ -263,9 +274,16 @@ pub mod expansion {
     use std::task::{Context, Poll};
 
     use pin_project_lite::pin_project;
-    pub use wasmtime::{Caller, Linker, Result};
+    use wasmtime::Trap;
+    pub use wasmtime::{Caller, Error, Linker, Result};
 
-    use crate::{CallEnd, HostFunction, Misuse};
+    use crate::{AbiHost, CallEnd, HostFunction};
+
+    /// What a call of a host function costs a guest whose fuel is limited (ABI §26).
+    const CALL_FUEL: u64 = 100;
+
+    /// So much is owed before it is taken from the fuel of the guest.
+    const SETTLED_FUEL: u64 = 10_000;
 
     /// What the host function `Name` may return, which is declared to return `R`.
     #[diagnostic::on_unimplemented(
@@ -311,7 +329,7 @@ pub mod expansion {
         /// through it: an `async fn` has room for what it is given twice, and moves it when it is
         /// first polled.
         pub struct Resolving<Name, R, F> {
-            refused: Option<Misuse>,
+            refused: Option<Error>,
             #[pin]
             future: F,
             types: PhantomData<fn() -> (PhantomData<Name>, R)>,
@@ -325,7 +343,7 @@ pub mod expansion {
         fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
             let own = self.project();
             if let Some(refused) = own.refused.take() {
-                return Poll::Ready(Err(refused.into()));
+                return Poll::Ready(Err(refused));
             }
             own.future.poll(cx).map(Returns::into_result)
         }
@@ -337,7 +355,7 @@ pub mod expansion {
     /// - `admitted`: an error to resolve to before the future is polled.
     #[inline]
     pub fn resolves<Name, R, F: Resolves<Name, R>>(
-        admitted: Result<(), Misuse>,
+        admitted: Result<()>,
         future: F,
     ) -> Resolving<Name, R, F> {
         Resolving {
@@ -345,6 +363,60 @@ pub mod expansion {
             future,
             types: PhantomData,
         }
+    }
+
+    /// Has a guest whose fuel is limited pay for a call.
+    ///
+    /// What it owes is not taken from its fuel at once: that would begin a new slice each time,
+    /// so that a guest that calls host functions again and again would never yield. It ends
+    /// when it owes as much as it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Trap::OutOfFuel`], and no fuel is left.
+    #[cold]
+    pub fn pay<T: AbiHost>(caller: &mut Caller<'_, T>) -> Result<()> {
+        let left = caller.get_fuel()?;
+        let Some(owed) = caller.data_mut().owed_fuel() else {
+            return Ok(());
+        };
+        *owed += CALL_FUEL;
+        if *owed <= left {
+            return Ok(());
+        }
+        *owed = 0;
+        caller.set_fuel(0)?;
+        Err(Trap::OutOfFuel.into())
+    }
+
+    /// Like [`pay`], for a call that may wait: what is owed is taken from the fuel, if it is
+    /// much. Returns whether it was. A new slice of fuel has begun then, so the guest has to
+    /// let others run.
+    ///
+    /// # Errors
+    ///
+    /// As [`pay`].
+    #[cold]
+    pub fn pay_and_settle<T: AbiHost>(caller: &mut Caller<'_, T>) -> Result<bool> {
+        pay(caller)?;
+        let left = caller.get_fuel()?;
+        let owed = match caller.data_mut().owed_fuel() {
+            Some(owed) if *owed >= SETTLED_FUEL => std::mem::take(owed),
+            _ => return Ok(false),
+        };
+        caller.set_fuel(left.saturating_sub(owed))?;
+        Ok(true)
+    }
+
+    /// A future with the same output, which lets others run first.
+    #[cold]
+    pub fn after_others<'a, R>(
+        future: impl Future<Output = Result<R>> + Send + 'a,
+    ) -> Waiting<'a, R> {
+        Box::new(async move {
+            futures_lite::future::yield_now().await;
+            future.await
+        })
     }
 
     /// What a host function that may wait returns.

@@ -79,6 +79,14 @@ pub trait AbiHost: Send + Sized + 'static {
         Ok(())
     }
 
+    /// Returns what calls of host functions cost that was not taken from the fuel of the guest
+    /// yet, to change; `None` if its fuel is not limited, as by default.
+    /// [`host_functions!`](crate::host_functions) asks it before every call.
+    #[inline]
+    fn owed_fuel(&mut self) -> Option<&mut u64> {
+        None
+    }
+
     /// Returns whether the wait that the guest is in has to end early; see
     /// [`Guest::wait_interruptible`].
     #[inline]

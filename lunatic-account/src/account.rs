@@ -216,6 +216,47 @@ impl Account {
         }
     }
 
+    /// Whether this account, or one above it, has a limit of fuel.
+    pub fn limits_fuel(&self) -> bool {
+        self.to_root().any(Account::has_fuel_limit)
+    }
+
+    /// Counts fuel that a process of this account is given, in this account and those above it
+    /// that have a limit of fuel. It is never released.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits, Kind};
+    ///
+    /// let root = Account::default();
+    /// let branch = root.branch(AccountLimits { fuel: 10, ..AccountLimits::UNLIMITED })?;
+    /// assert!(branch.spend_fuel(7).is_ok());
+    /// assert!(branch.spend_fuel(7).is_err());
+    /// assert_eq!((branch.used(Kind::Fuel), root.used(Kind::Fuel)), (7, 0));
+    /// # Ok::<(), lunatic_account::BranchError>(())
+    /// ```
+    ///
+    /// - `units`: as [`AccountLimits::fuel`] counts it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if that is more than a limit allows; then nothing is counted.
+    pub fn spend_fuel(&self, units: u64) -> Result<(), Exceeded> {
+        let limited = || self.to_root().filter(|account| account.has_fuel_limit());
+        for account in limited() {
+            if let Err(exceeded) = account.add(Kind::Fuel, units, account.inner.limits.fuel) {
+                limited()
+                    .take_while(|counted| !counted.is(account))
+                    .for_each(|counted| counted.subtract(Kind::Fuel, units));
+                return Err(exceeded);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_fuel_limit(&self) -> bool {
+        self.inner.limits.fuel != u64::MAX
+    }
+
     /// From now on, every charge of memory to any account of this tree is refused, or
     /// no longer. This account has to be the root.
     pub fn set_out_of_memory(&self, out_of_memory: bool) {

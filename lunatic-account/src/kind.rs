@@ -20,17 +20,21 @@ pub enum Kind {
     Timers,
     /// Names and memberships in groups.
     Names,
+    /// Units of fuel that processes were given. It is counted only where it is limited, and
+    /// never released: see [`Account::spend_fuel`](crate::Account::spend_fuel).
+    Fuel,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Memory,
         Kind::LinearMemory,
         Kind::Processes,
         Kind::Descriptors,
         Kind::Timers,
         Kind::Names,
+        Kind::Fuel,
     ];
 
     pub(crate) fn index(self) -> usize {
@@ -46,6 +50,7 @@ impl Kind {
             Kind::Descriptors => "descriptors",
             Kind::Timers => "timers",
             Kind::Names => "names",
+            Kind::Fuel => "units of fuel",
         }
     }
 }

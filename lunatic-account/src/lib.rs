@@ -14,8 +14,8 @@
 //!
 //! - What is charged to an account is charged to all accounts above it, or to none.
 //! - No limit is exceeded, by however many threads at once.
-//! - Everything that is charged is released once; an account that nobody uses any
-//!   more has a count of 0 of every kind.
+//! - Everything that is charged is released once, but for fuel, which is spent; an account
+//!   that nobody uses any more has a count of 0 of every other kind.
 //! - A charge takes no lock: it is one atomic operation for each account on the way to
 //!   the root.
 

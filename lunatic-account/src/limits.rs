@@ -24,6 +24,9 @@ pub struct AccountLimits {
     /// from 1 to 10 000, other numbers are taken for the nearest; `u64::MAX` for 100. It is
     /// a part of what the account above gets, so it is no limit of those below.
     pub cpu_weight: u64,
+    /// Units of fuel that its processes may be given together, as long as there is the account.
+    /// A process that has no fuel limit of its own is not spawned then.
+    pub fuel: u64,
 }
 
 impl AccountLimits {
@@ -36,6 +39,7 @@ impl AccountLimits {
         names: u64::MAX,
         cpu: u64::MAX,
         cpu_weight: u64::MAX,
+        fuel: u64::MAX,
     };
 
     /// The limit of a kind.
@@ -46,6 +50,7 @@ impl AccountLimits {
             Kind::Descriptors => self.descriptors,
             Kind::Timers => self.timers,
             Kind::Names => self.names,
+            Kind::Fuel => self.fuel,
         }
     }
 
@@ -59,6 +64,7 @@ impl AccountLimits {
             timers: self.timers.min(ceiling.timers),
             names: self.names.min(ceiling.names),
             cpu: self.cpu.min(ceiling.cpu),
+            fuel: self.fuel.min(ceiling.fuel),
             cpu_weight: match ceiling.cpu_weight {
                 u64::MAX => self.cpu_weight,
                 weight => weight,

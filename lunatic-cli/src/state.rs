@@ -105,6 +105,11 @@ impl AbiHost for State {
     }
 
     #[inline]
+    fn owed_fuel(&mut self) -> Option<&mut u64> {
+        self.process.incarnation_mut().owed_fuel()
+    }
+
+    #[inline]
     fn is_interrupted(&self) -> bool {
         self.reload.is_interrupted()
     }

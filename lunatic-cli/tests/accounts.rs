@@ -58,12 +58,13 @@ fn limits_and_rights_of_a_config_can_be_read_back() {
 #[test]
 fn unknown_kinds_and_rights_trap() {
     for call in [
-        "(call $config_set_limit (i64.const 0) (i32.const 7) (i64.const 1))",
-        "(drop (call $config_get_limit (i64.const 0) (i32.const 7)))",
+        "(call $config_set_limit (i64.const 0) (i32.const 8) (i64.const 1))",
+        "(drop (call $config_get_limit (i64.const 0) (i32.const 8)))",
         "(call $config_set_right (i64.const 0) (i32.const 3) (i32.const 1))",
         "(drop (call $config_has_right (i64.const 0) (i32.const 3)))",
         "(drop (call $account_used (i32.const 5)))",
-        "(drop (call $account_limit (i32.const 7)))",
+        "(drop (call $account_limit (i32.const 8)))",
+        "(drop (call $account_used (i32.const 6)))",
     ] {
         let world = World::new();
         let body = format!(r#"(func (export "main") (drop (call $create_config)) {call})"#);
@@ -326,4 +327,150 @@ fn names_timers_and_sockets_have_limits_and_who_exceeds_one_traps() {
         (if (call $tcp_bind (i32.const 4) (i32.const 500) (i32.const 0) (i32.const 0)
         (i32.const 0) (i32.const 400)) (then unreachable))";
     assert_eq!(repeated("(i32.const 2) (i64.const 3)", sockets), 2);
+}
+
+/// A process that has no memory left for a call of this kind traps; nobody else is hurt, and
+/// nothing is charged in the end.
+fn traps_in_the_end(setup: &str, call: &str, cause: &str) {
+    let world = World::new();
+    let account = world.runtime.environment().account().clone();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 400000))",
+        &format!(
+            r#"(data (i32.const 300) "g")
+            (func (export "culprit")
+                {setup}
+                (loop $more {call} (br $more)))
+            (func (export "sleeps") (call $sleep_ms (i64.const -1)))"#
+        ),
+    ));
+    let neighbour = world.spawn(&module, "sleeps");
+    let host = world.spawn(&module, "main");
+    let [result, culprit] = world.reports();
+    assert_eq!(result, 0);
+    let culprit = process(&world, culprit);
+    if let Some(culprit) = culprit {
+        harness::assert_failed(&culprit, cause);
+    }
+    assert!(host.is_alive() && neighbour.is_alive(), "{call}");
+    host.kill();
+    neighbour.kill();
+    wait_until("the accounts are empty", || {
+        lunatic_account::Kind::ALL
+            .iter()
+            .all(|kind| account.used(*kind) == 0)
+    });
+}
+
+#[test]
+fn who_floods_a_group_traps() {
+    let join = "(if (call $group_join (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 1)
+        (call $process_id) (i32.const 400)) (then unreachable))";
+    let dispatch = "(call $create_data (i64.const 0) (i64.const 0))
+        (drop (call $write_data (i32.const 0) (i32.const 1000)))
+        (drop (call $group_dispatch (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 1)
+            (i32.const 408) (i32.const 416)))";
+    traps_in_the_end(join, dispatch, "bytes of memory is reached");
+    let broadcast = "(call $create_data (i64.const 0) (i64.const 0))
+        (drop (call $write_data (i32.const 0) (i32.const 1000)))
+        (drop (call $group_broadcast (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 1)))";
+    traps_in_the_end(join, broadcast, "bytes of memory is reached");
+}
+
+#[test]
+fn nobody_has_a_process_of_others_join_and_pay() {
+    let world = World::new();
+    let rest = r#"(data (i32.const 300) "g")
+        (func (export "culprit")
+            (call $report (i64.add (i64.const 500) (i64.extend_i32_u (call $group_join
+                (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 1)
+                (i64.sub (call $process_id) (i64.const 1)) (i32.const 400)))))
+            (call $say_error (i64.load (i32.const 400))))"#;
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        rest,
+    ));
+    world.spawn(&module, "main");
+    let reports: [i64; 3] = world.reports();
+    assert!(reports.contains(&501), "{reports:?}");
+    assert!(world.text().contains("permission denied"));
+}
+
+#[test]
+fn modules_that_are_kept_are_charged_and_one_too_many_is_an_error() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 1000000))
+         (call $config_set_can_compile_modules (i64.const 0) (i32.const 1))",
+        r#"(data (i32.const 300) "(module (func))")
+        (func (export "culprit") (local $count i64)
+            (loop $more
+                (if (i32.eqz (call $compile_module (i32.const 300) (i32.const 15) (i32.const 400)))
+                    (then
+                        (local.set $count (i64.add (local.get $count) (i64.const 1)))
+                        (br_if $more (i64.lt_u (local.get $count) (i64.const 2000))))))
+            (call $report (i64.add (i64.const 10000) (local.get $count)))
+            (call $say_error (i64.load (i32.const 400)))
+            (call $sleep_ms (i64.const -1)))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    let reports: [i64; 3] = world.reports();
+    let count = reports.iter().max().unwrap() - 10_000;
+    assert!((1..2000).contains(&count), "{count}");
+    assert!(world.text().contains("bytes of memory is reached"));
+    assert!(host.is_alive());
+}
+
+/// Processes with a budget of one unit each, of which each spawns the next.
+fn respawning(limits: &str) -> String {
+    host(
+        &format!(
+            "(call $config_set_max_fuel (i64.const 0) (i64.const 1))
+             (call $config_set_can_create_configs (i64.const 0) (i32.const 1)) {limits}"
+        ),
+        r#"(data (i32.const 300) "next")
+        (global $result (mut i32) (i32.const 0))
+        (func $again (call $report (i64.const 7))
+            (global.set $result (call $spawn (i64.const 0) (i64.const -1) (i64.const -1)
+                (i32.const 300) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 16)))
+            (if (global.get $result) (then
+                (call $report (call $account_used (i32.const 7)))
+                (call $say_error (i64.load (i32.const 16))))))
+        (func (export "culprit") (call $again))
+        (func (export "next") (call $again))"#,
+    )
+}
+
+#[test]
+fn a_branch_with_a_limit_of_fuel_ends_however_its_processes_spawn_each_other() {
+    let world = World::new();
+    let module = world.load(&respawning(
+        "(call $config_set_limit (i64.const 0) (i32.const 7) (i64.const 20))",
+    ));
+    let host = world.spawn(&module, "main");
+    assert!(world.text().contains("20 units of fuel is reached"));
+    let mut generations = 0;
+    wait_until("all are told", || {
+        generations += usize::from(world.report() == 7);
+        generations == 20
+    });
+    world.wait_for_count(1);
+    assert!(host.is_alive());
+}
+
+#[test]
+fn a_process_without_a_budget_is_not_spawned_where_fuel_is_limited() {
+    let world = World::new();
+    world.run_main(
+        r#"(func (export "main")
+            (drop (call $create_config))
+            (call $config_set_limit (i64.const 0) (i32.const 7) (i64.const 20))
+            (call $report (call $config_get_limit (i64.const 0) (i32.const 7)))
+            (call $report (i64.extend_i32_u (call $spawn
+                (i64.const 0) (i64.const 0) (i64.const -1)
+                (i32.const 100) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 8))))
+            (call $say_error (i64.load (i32.const 8))))"#,
+    );
+    assert_eq!(world.reports(), [20, 1]);
+    assert!(world.text().contains("limit of fuel"));
 }

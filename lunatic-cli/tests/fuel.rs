@@ -171,3 +171,64 @@ fn a_process_that_calls_the_host_for_ever_shares_its_core() {
             (loop $again (drop (call $process_id)) (br $again)))"#,
     );
 }
+
+/// Calls a host function so often, and reports that it has.
+fn calls(call: &str) -> String {
+    format!(
+        r#"(func (export "main") (local $left i64)
+            (local.set $left (call $setting))
+            (loop $again
+                {call}
+                (br_if $again (i64.ne (i64.const 0)
+                    (local.tee $left (i64.sub (local.get $left) (i64.const 1))))))
+            (call $report (i64.const 1)))"#
+    )
+}
+
+#[test]
+fn each_call_of_a_host_function_costs_fuel_where_that_is_limited() {
+    // One that is over at once, one that may wait, and both.
+    for call in [
+        "(drop (call $process_id))",
+        "(call $sleep_ms (i64.const 0))",
+        "(drop (call $process_id)) (call $sleep_ms (i64.const 0))",
+    ] {
+        let world = World::new();
+        let module = world.load(&calls(call));
+        let set = world.load(
+            r#"(func (export "few") (call $set (i64.const 200)))
+            (func (export "many") (call $set (i64.const 3000)))"#,
+        );
+        world.run(&set, "few");
+        assert_normal(&world.spawn_with(&module, "main", budget(1)));
+        assert_eq!(world.report(), 1);
+        world.run(&set, "many");
+        let process = world.spawn_with(&module, "main", budget(1));
+        assert_failed(&process, "all fuel consumed");
+        // With more, and without a limit, as many are possible.
+        assert_normal(&world.spawn_with(&module, "main", budget(10)));
+        assert_eq!(world.report(), 1);
+        assert_normal(&world.spawn(&module, "main"));
+        assert_eq!(world.report(), 1);
+    }
+}
+
+#[test]
+fn a_process_that_calls_host_functions_without_end_and_counts_fuel_shares_its_core() {
+    for call in [
+        "(drop (call $process_id))",
+        "(call $sleep_ms (i64.const 0))",
+    ] {
+        let world = World::with_workers(NonZeroUsize::MIN);
+        let module = world.load(&format!(
+            r#"(func (export "main") (call $report (i64.const 1)) (loop $again {call} (br $again)))
+            (func (export "other") (call $report (i64.const 2)))"#
+        ));
+        let calling = world.spawn_with(&module, "main", budget(1 << 40));
+        assert_eq!(world.report(), 1);
+        world.run(&module, "other");
+        assert_eq!(world.report(), 2);
+        calling.kill();
+        assert_killed(&calling);
+    }
+}

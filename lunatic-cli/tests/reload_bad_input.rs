@@ -207,12 +207,12 @@ impl App {
     }
 
     /// What all processes have.
-    fn used(&self) -> [u64; 6] {
+    fn used(&self) -> [u64; 7] {
         let account = self.world.runtime.environment().account();
         Kind::ALL.map(|kind| account.used(kind))
     }
 
-    fn is_used_again(&self, before: [u64; 6]) {
+    fn is_used_again(&self, before: [u64; 7]) {
         let same = async {
             while self.used() != before {
                 Timer::after(Duration::from_millis(1)).await;

@@ -1,8 +1,9 @@
 //! The variant of a module that counts fuel.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_lock::OnceCell;
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_blocking::Class;
 use wasmtime::InstancePre;
 
@@ -14,7 +15,15 @@ use crate::load_error::LoadError;
 pub(crate) struct FuelVariant<T: 'static> {
     wasm: Arc<[u8]>,
     compiler: Arc<FuelCompiler<T>>,
-    linked: OnceCell<InstancePre<T>>,
+    linked: OnceCell<Charged<T>>,
+    /// Who pays for it.
+    payer: OnceLock<Account>,
+}
+
+/// The variant, and what is charged for it.
+struct Charged<T: 'static> {
+    linked: InstancePre<T>,
+    _charge: Option<Charge>,
 }
 
 impl<T: Send + 'static> FuelVariant<T> {
@@ -24,7 +33,18 @@ impl<T: Send + 'static> FuelVariant<T> {
             wasm: wasm.into(),
             compiler,
             linked: OnceCell::new(),
+            payer: OnceLock::new(),
         }
+    }
+
+    /// Has an account pay for the variant, if it is not compiled yet.
+    pub(crate) fn charge_to(&self, payer: &Account) {
+        self.payer.get_or_init(|| payer.clone());
+    }
+
+    /// How many bytes are kept to compile it from.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.wasm.len()
     }
 
     /// Whether it is compiled.
@@ -36,12 +56,25 @@ impl<T: Send + 'static> FuelVariant<T> {
     ///
     /// # Errors
     ///
-    /// As for [`FuelCompiler::compile`].
+    /// As for [`FuelCompiler::compile`], and [`LoadError::Exceeded`] if who pays has no memory
+    /// left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
         let compile = || {
             let (wasm, compiler) = (self.wasm.clone(), self.compiler.clone());
-            Class::Cpu.queue().run(move || compiler.compile(&wasm))
+            let payer = self.payer.get().cloned();
+            Class::Cpu.queue().run(move || {
+                let linked = compiler.compile(&wasm)?;
+                let code = linked.module().image_range();
+                let bytes = (code.end.addr() - code.start.addr()) as u64;
+                let charge = payer.map(|payer| Charge::new(&payer, Kind::Memory, bytes));
+                let charge = charge.transpose().map_err(LoadError::Exceeded)?;
+                Ok(Charged {
+                    linked,
+                    _charge: charge,
+                })
+            })
         };
-        self.linked.get_or_try_init(compile).await
+        let compiled = self.linked.get_or_try_init(compile).await?;
+        Ok(&compiled.linked)
     }
 }

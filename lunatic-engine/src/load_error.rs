@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use lunatic_account::Exceeded;
+
 use crate::import_problem::ImportProblem;
 use crate::invalid_module::InvalidModule;
 use crate::module_limits::ExceedsModuleLimit;
@@ -27,6 +29,10 @@ pub enum LoadError {
     Imports(Vec<ImportProblem>),
     /// The compiler cannot compile the module.
     Compile(wasmtime::Error),
+    /// Who pays for the module has no memory left for it.
+    Exceeded(Exceeded),
+    /// Nobody waits for the module any more.
+    GivenUp,
 }
 
 impl fmt::Display for LoadError {
@@ -39,6 +45,8 @@ impl fmt::Display for LoadError {
             LoadError::Invalid(_) => f.write_str("the module is not valid"),
             LoadError::Imports(problems) => write_list(f, problems),
             LoadError::Compile(_) => f.write_str("the module cannot be compiled"),
+            LoadError::Exceeded(exceeded) => exceeded.fmt(f),
+            LoadError::GivenUp => f.write_str("nobody waits for the module any more"),
         }
     }
 }
@@ -66,7 +74,11 @@ impl Error for LoadError {
             LoadError::TooLarge(error) => Some(error),
             LoadError::Invalid(error) => Some(error),
             LoadError::Compile(error) => Some(error.as_ref()),
-            LoadError::NotWasm | LoadError::Component | LoadError::Imports(_) => None,
+            LoadError::NotWasm
+            | LoadError::Component
+            | LoadError::Imports(_)
+            | LoadError::Exceeded(_)
+            | LoadError::GivenUp => None,
         }
     }
 }

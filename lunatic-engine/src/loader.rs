@@ -159,10 +159,18 @@ impl<T: InstanceState> Loader<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
-        self.load_as(bytes, None)
+        let limits = self.engine().module_limits();
+        self.load_as(bytes, None, limits, &Wanted::default())
     }
 
-    fn load_as(&self, bytes: &[u8], version_of: Option<Arc<str>>) -> Result<Module<T>, LoadError> {
+    /// - `wanted`: is looked at between two steps.
+    fn load_as(
+        &self,
+        bytes: &[u8],
+        version_of: Option<Arc<str>>,
+        limits: &ModuleLimits,
+        wanted: &Wanted,
+    ) -> Result<Module<T>, LoadError> {
         let Shared {
             engine,
             budget_function,
@@ -170,8 +178,8 @@ impl<T: InstanceState> Loader<T> {
             fuel_compiler,
             keeps_bytes,
         } = &*self.shared;
-        let limits = engine.module_limits();
         let wasm = binary(bytes, limits)?;
+        wanted.check()?;
         limits.check(&wasm).map_err(|refused| match refused {
             Refused::Exceeds(exceeded) => LoadError::TooLarge(exceeded),
             Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
@@ -179,6 +187,7 @@ impl<T: InstanceState> Loader<T> {
         let info = ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?;
         let gives_budgets = budget_function.is_some_and(|function| imports(&wasm, function));
         let (wasm, image) = take_image(engine, wasm);
+        wanted.check()?;
         let code = match gives_budgets {
             true => Code::Fuel(fuel_compiler.compile(&wasm)?),
             false => {
@@ -218,8 +227,58 @@ impl<T: InstanceState> Loader<T> {
         bytes: Vec<u8>,
     ) -> Result<Module<T>, LoadError> {
         let loader = self.clone();
-        let load = move || loader.load_as(&bytes, Some(name));
+        let load = move || {
+            let limits = loader.engine().module_limits();
+            loader.load_as(&bytes, Some(name), limits, &Wanted::default())
+        };
         Class::Cpu.queue().run(load).await
+    }
+
+    /// [`load_async`](Loader::load_async) for who may be gone before the module is there. If
+    /// the future is dropped, loading ends before its next step. The last step, the compiler,
+    /// is not interrupted: `limits` bound how long it takes.
+    ///
+    /// - `limits`: hold beside those of the engine.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub async fn load_within(
+        &self,
+        bytes: Vec<u8>,
+        limits: &ModuleLimits,
+    ) -> Result<Module<T>, LoadError> {
+        let loader = self.clone();
+        let limits = limits.capped(self.engine().module_limits());
+        let wanted = Wanted::default();
+        let its = wanted.clone();
+        let _wants = Wants(wanted);
+        let load = move || loader.load_as(&bytes, None, &limits, &its);
+        Class::Cpu.queue().run(load).await
+    }
+}
+
+/// Whether somebody waits for a module that is being loaded.
+#[derive(Debug, Clone, Default)]
+struct Wanted {
+    is_given_up: Arc<AtomicBool>,
+}
+
+/// Somebody waits for a module until this is dropped.
+struct Wants(Wanted);
+
+impl Wanted {
+    fn check(&self) -> Result<(), LoadError> {
+        match self.is_given_up.load(Ordering::Relaxed) {
+            true => Err(LoadError::GivenUp),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Wants {
+    fn drop(&mut self) {
+        self.0.is_given_up.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use pin_project_lite::pin_project;
 use wasmtime::{ExternType, FuncType, InstancePre};
 
@@ -34,6 +35,8 @@ struct Inner<T: 'static> {
     image: Option<Arc<Image>>,
     code: Code<T>,
     time_slice: TimeSlice,
+    /// Who pays for it as long as there are handles of it.
+    charge: OnceLock<Charge>,
 }
 
 /// What a module was compiled to when it was loaded.
@@ -63,6 +66,7 @@ impl<T: InstanceState> Module<T> {
                 image: image.map(Arc::new),
                 code,
                 time_slice,
+                charge: OnceLock::new(),
             }),
         }
     }
@@ -95,6 +99,30 @@ impl<T: InstanceState> Module<T> {
         let code = self.inner.code.linked().module().image_range();
         let code = code.end.addr() - code.start.addr();
         code + self.bytes().map_or(0, |bytes| bytes.len())
+    }
+
+    /// Charges what the module takes to an account, as long as there are handles of it: those
+    /// of processes that run it, and of others. The code that counts fuel, which may come
+    /// later, is charged then. Nothing is charged if somebody pays already.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account has no memory left.
+    pub fn charge_to(&self, payer: &Account) -> Result<(), Exceeded> {
+        if self.inner.charge.get().is_some() {
+            return Ok(());
+        }
+        let bytes = match &self.inner.code {
+            Code::Epoch(_, variant) => {
+                variant.charge_to(payer);
+                self.size() + variant.kept_bytes()
+            }
+            Code::Fuel(_) => self.size(),
+        };
+        let charge = Charge::new(payer, Kind::Memory, bytes as u64)?;
+        // If another thread was first, its charge stays, and this one is released.
+        self.inner.charge.set(charge).ok();
+        Ok(())
     }
 
     /// How many handles of this module there are: those of instances, and others.

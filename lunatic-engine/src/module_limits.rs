@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload};
+use wasmparser::{
+    BinaryReaderError, BlockType, CompositeInnerType, FunctionBody, Operator, Parser, Payload,
+    TypeRef,
+};
 
 /// How large a module may be. What exceeds a limit is not compiled.
 ///
@@ -51,6 +54,25 @@ pub struct ModuleLimits {
     pub loop_merges: u64,
     /// The targets of all `br_table` of one function.
     pub branch_targets: u64,
+    /// How many values the calls and blocks of one function take and return.
+    pub passed_values: u64,
+    /// The `memory.fill`, `memory.copy` and `memory.init` of one function. Each is compiled to
+    /// a branch and a call, and the time for a function grows with the square of their number.
+    pub bulk_operations: u64,
+    /// Bytes of the bodies of all functions.
+    pub code_bytes: u64,
+    /// Locals that all functions declare.
+    pub all_locals: u64,
+    /// The targets of all `br_table` of all functions.
+    pub all_branch_targets: u64,
+    /// [`bulk_operations`](ModuleLimits::bulk_operations) of all functions together.
+    pub all_bulk_operations: u64,
+    /// [`passed_values`](ModuleLimits::passed_values) of all functions together.
+    pub all_passed_values: u64,
+    /// [`block_merges`](ModuleLimits::block_merges) of all functions together.
+    pub all_block_merges: u64,
+    /// [`loop_merges`](ModuleLimits::loop_merges) of all functions together.
+    pub all_loop_merges: u64,
 }
 
 /// What of a module is limited.
@@ -91,6 +113,24 @@ pub enum ModuleLimit {
     LoopMerges,
     /// [`ModuleLimits::branch_targets`].
     BranchTargets,
+    /// [`ModuleLimits::passed_values`].
+    PassedValues,
+    /// [`ModuleLimits::bulk_operations`].
+    BulkOperations,
+    /// [`ModuleLimits::code_bytes`].
+    CodeBytes,
+    /// [`ModuleLimits::all_bulk_operations`].
+    AllBulkOperations,
+    /// [`ModuleLimits::all_locals`].
+    AllLocals,
+    /// [`ModuleLimits::all_branch_targets`].
+    AllBranchTargets,
+    /// [`ModuleLimits::all_passed_values`].
+    AllPassedValues,
+    /// [`ModuleLimits::all_block_merges`].
+    AllBlockMerges,
+    /// [`ModuleLimits::all_loop_merges`].
+    AllLoopMerges,
 }
 
 /// A module that exceeds a limit.
@@ -135,11 +175,170 @@ impl Default for ModuleLimits {
             block_merges: 10_000_000,
             loop_merges: 4_000_000,
             branch_targets: 100_000,
+            passed_values: 1_000_000,
+            bulk_operations: 10_000,
+            all_bulk_operations: u64::MAX,
+            code_bytes: u64::MAX,
+            all_locals: u64::MAX,
+            all_branch_targets: u64::MAX,
+            all_passed_values: u64::MAX,
+            all_block_merges: u64::MAX,
+            all_loop_merges: u64::MAX,
         }
     }
 }
 
+/// How many values functions take and return.
+#[derive(Debug, Default)]
+struct Signatures {
+    /// By the index of the type.
+    types: Vec<u64>,
+    /// By the index of the function, imported ones first.
+    functions: Vec<u64>,
+}
+
+impl Signatures {
+    /// Notes what a section says of them. What is not valid is found when the module is
+    /// validated, and is nothing here.
+    fn add(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::TypeSection(section) => {
+                for group in section.clone() {
+                    for ty in group?.into_types() {
+                        self.types.push(match &ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => {
+                                (ty.params().len() + ty.results().len()) as u64
+                            }
+                            _ => 0,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.clone().into_imports() {
+                    if let TypeRef::Func(ty) = import?.ty {
+                        self.functions.push(self.of_type(ty));
+                    }
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section.clone() {
+                    self.functions.push(self.of_type(ty?));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn of_type(&self, ty: u32) -> u64 {
+        self.types.get(ty as usize).copied().unwrap_or_default()
+    }
+
+    fn of_block(&self, ty: BlockType) -> u64 {
+        match ty {
+            BlockType::Empty => 0,
+            BlockType::Type(_) => 1,
+            BlockType::FuncType(ty) => self.of_type(ty),
+        }
+    }
+
+    /// How many values an operator takes and returns because of a signature.
+    fn of_operator(&self, operator: &Operator<'_>) -> u64 {
+        match operator {
+            Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
+                self.of_block(*blockty)
+            }
+            Operator::Call { function_index } => self
+                .functions
+                .get(*function_index as usize)
+                .copied()
+                .unwrap_or_default(),
+            Operator::CallIndirect { type_index, .. } => self.of_type(*type_index),
+            _ => 0,
+        }
+    }
+}
+
+/// What the functions of a module have together.
+#[derive(Debug, Default)]
+struct Sums {
+    locals: u64,
+    targets: u64,
+    passed_values: u64,
+    bulk_operations: u64,
+    code_bytes: u64,
+    block_merges: u64,
+    loop_merges: u64,
+}
+
 impl ModuleLimits {
+    /// The limits of modules of guests that are not trusted. The compiler cannot be stopped, so
+    /// these bound how long it takes, and not only for each function. On two cores that others
+    /// used too, a module at one of these limits took 5 s at most, and the one at that of
+    /// [`code_bytes`](ModuleLimits::code_bytes) 20 s. The tests have such modules.
+    pub fn untrusted() -> ModuleLimits {
+        ModuleLimits {
+            module_bytes: 32 << 20,
+            text_bytes: 8 << 20,
+            types: 10_000,
+            imports: 1_000,
+            functions: 20_000,
+            globals: 10_000,
+            exports: 20_000,
+            element_segments: 10_000,
+            data_segments: 10_000,
+            function_bytes: 256 << 10,
+            function_locals: 5_000,
+            block_depth: 1_000,
+            block_merges: 1_000_000,
+            loop_merges: 400_000,
+            branch_targets: 20_000,
+            passed_values: 50_000,
+            bulk_operations: 1_000,
+            code_bytes: 4 << 20,
+            all_locals: 2_000_000,
+            all_branch_targets: 1_000_000,
+            all_passed_values: 200_000,
+            all_bulk_operations: 10_000,
+            all_block_merges: 10_000_000,
+            all_loop_merges: 4_000_000,
+            ..ModuleLimits::default()
+        }
+    }
+
+    /// These limits, none higher than that of `ceiling`.
+    pub(crate) fn capped(&self, ceiling: &ModuleLimits) -> ModuleLimits {
+        ModuleLimits {
+            module_bytes: self.module_bytes.min(ceiling.module_bytes),
+            text_bytes: self.text_bytes.min(ceiling.text_bytes),
+            types: self.types.min(ceiling.types),
+            imports: self.imports.min(ceiling.imports),
+            functions: self.functions.min(ceiling.functions),
+            tables: self.tables.min(ceiling.tables),
+            memories: self.memories.min(ceiling.memories),
+            globals: self.globals.min(ceiling.globals),
+            exports: self.exports.min(ceiling.exports),
+            element_segments: self.element_segments.min(ceiling.element_segments),
+            data_segments: self.data_segments.min(ceiling.data_segments),
+            function_bytes: self.function_bytes.min(ceiling.function_bytes),
+            function_locals: self.function_locals.min(ceiling.function_locals),
+            block_depth: self.block_depth.min(ceiling.block_depth),
+            block_merges: self.block_merges.min(ceiling.block_merges),
+            loop_merges: self.loop_merges.min(ceiling.loop_merges),
+            branch_targets: self.branch_targets.min(ceiling.branch_targets),
+            passed_values: self.passed_values.min(ceiling.passed_values),
+            bulk_operations: self.bulk_operations.min(ceiling.bulk_operations),
+            all_bulk_operations: self.all_bulk_operations.min(ceiling.all_bulk_operations),
+            code_bytes: self.code_bytes.min(ceiling.code_bytes),
+            all_locals: self.all_locals.min(ceiling.all_locals),
+            all_branch_targets: self.all_branch_targets.min(ceiling.all_branch_targets),
+            all_passed_values: self.all_passed_values.min(ceiling.all_passed_values),
+            all_block_merges: self.all_block_merges.min(ceiling.all_block_merges),
+            all_loop_merges: self.all_loop_merges.min(ceiling.all_loop_merges),
+        }
+    }
+
     /// Checks the text of a module before it is parsed.
     pub(crate) fn check_text(&self, text: &[u8]) -> Result<(), ExceedsModuleLimit> {
         within(ModuleLimit::TextBytes, text.len(), self.text_bytes)
@@ -153,14 +352,19 @@ impl ModuleLimits {
     pub(crate) fn check(&self, wasm: &[u8]) -> Result<(), Refused> {
         within(ModuleLimit::ModuleBytes, wasm.len(), self.module_bytes)?;
         let mut function = 0;
+        let mut sums = Sums::default();
+        let mut signatures = Signatures::default();
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::CodeSectionEntry(body) => {
-                    self.check_function(&body)
+                    self.check_function(&body, &signatures, &mut sums)
                         .map_err(|refused| refused.in_function(function))?;
                     function += 1;
                 }
-                payload => self.check_section(&payload)?,
+                payload => {
+                    self.check_section(&payload)?;
+                    signatures.add(&payload)?;
+                }
             }
         }
         Ok(())
@@ -200,7 +404,12 @@ impl ModuleLimits {
         within(what, count as usize, limit)
     }
 
-    fn check_function(&self, body: &FunctionBody<'_>) -> Result<(), Refused> {
+    fn check_function(
+        &self,
+        body: &FunctionBody<'_>,
+        signatures: &Signatures,
+        sums: &mut Sums,
+    ) -> Result<(), Refused> {
         let bytes = body.as_bytes().len();
         within(ModuleLimit::FunctionBytes, bytes, self.function_bytes)?;
         let mut locals = 0;
@@ -212,8 +421,48 @@ impl ModuleLimits {
         let mut shape = Shape::default();
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
-            shape.add(&operators.read()?);
+            let operator = operators.read()?;
+            shape.passed_values += signatures.of_operator(&operator);
+            shape.add(&operator);
             self.check_shape(&shape)?;
+        }
+        sums.locals += locals;
+        sums.targets += shape.targets;
+        sums.passed_values += shape.passed_values;
+        sums.bulk_operations += shape.bulk_operations;
+        sums.code_bytes += bytes as u64;
+        sums.block_merges = sums.block_merges.saturating_add(shape.block_merges);
+        sums.loop_merges = sums.loop_merges.saturating_add(shape.loop_merges);
+        for (what, found, limit) in [
+            (ModuleLimit::CodeBytes, sums.code_bytes, self.code_bytes),
+            (ModuleLimit::AllLocals, sums.locals, self.all_locals),
+            (
+                ModuleLimit::AllBulkOperations,
+                sums.bulk_operations,
+                self.all_bulk_operations,
+            ),
+            (
+                ModuleLimit::AllBranchTargets,
+                sums.targets,
+                self.all_branch_targets,
+            ),
+            (
+                ModuleLimit::AllPassedValues,
+                sums.passed_values,
+                self.all_passed_values,
+            ),
+            (
+                ModuleLimit::AllBlockMerges,
+                sums.block_merges,
+                self.all_block_merges,
+            ),
+            (
+                ModuleLimit::AllLoopMerges,
+                sums.loop_merges,
+                self.all_loop_merges,
+            ),
+        ] {
+            exceeds(what, found, limit)?;
         }
         Ok(())
     }
@@ -233,6 +482,16 @@ impl ModuleLimits {
                 self.block_merges,
             ),
             (ModuleLimit::LoopMerges, shape.loop_merges, self.loop_merges),
+            (
+                ModuleLimit::BulkOperations,
+                shape.bulk_operations,
+                self.bulk_operations,
+            ),
+            (
+                ModuleLimit::PassedValues,
+                shape.passed_values,
+                self.passed_values,
+            ),
         ] {
             exceeds(what, found, limit)?;
         }
@@ -254,6 +513,8 @@ struct Shape {
     block_merges: u64,
     loop_merges: u64,
     targets: u64,
+    passed_values: u64,
+    bulk_operations: u64,
 }
 
 /// A block that is open.
@@ -285,6 +546,9 @@ impl Shape {
                     .for_each(|depth| self.branch(depth));
                 self.branch(targets.default());
             }
+            Operator::MemoryFill { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryInit { .. } => self.bulk_operations += 1,
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
                 self.writes += 1;
                 self.locals = self.locals.max(u64::from(*local_index) + 1);
@@ -385,6 +649,19 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::BlockMerges => "values of locals that meet at the ends of blocks",
             ModuleLimit::LoopMerges => "values of locals that meet at loops",
             ModuleLimit::BranchTargets => "targets of `br_table`",
+            ModuleLimit::PassedValues => "values that calls and blocks take and return",
+            ModuleLimit::BulkOperations => "operations on ranges of memory",
+            ModuleLimit::AllBulkOperations => "operations on ranges of memory, in all functions",
+            ModuleLimit::CodeBytes => "bytes of all functions",
+            ModuleLimit::AllLocals => "locals of all functions",
+            ModuleLimit::AllBranchTargets => "targets of `br_table`, in all functions",
+            ModuleLimit::AllPassedValues => {
+                "values that calls and blocks take and return, in all functions"
+            }
+            ModuleLimit::AllBlockMerges => {
+                "values of locals that meet at the ends of blocks, in all functions"
+            }
+            ModuleLimit::AllLoopMerges => "values of locals that meet at loops, in all functions",
         })
     }
 }

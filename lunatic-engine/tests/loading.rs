@@ -326,7 +326,7 @@ fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadEr
 #[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 14] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 23] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
         (
             ModuleLimit::ModuleBytes,
@@ -407,6 +407,70 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
             "(module (func (param i32) (loop (loop (local.set 0 (i32.const 1))))))",
             2 + 4,
         ),
+        (
+            ModuleLimit::PassedValues,
+            |l| &mut l.passed_values,
+            "(module (func $f (param i32 i32) (result i32)
+                (drop (block (result i32) (i32.const 1)))
+                (call $f (i32.const 1) (i32.const 2))))",
+            1 + 3,
+        ),
+        (
+            ModuleLimit::BulkOperations,
+            |l| &mut l.bulk_operations,
+            r#"(module (memory 1) (data "a") (func (param i32)
+                (memory.fill (local.get 0) (local.get 0) (local.get 0))
+                (memory.copy (local.get 0) (local.get 0) (local.get 0))
+                (memory.init 0 (local.get 0) (local.get 0) (local.get 0))))"#,
+            3,
+        ),
+        (
+            ModuleLimit::AllBulkOperations,
+            |l| &mut l.all_bulk_operations,
+            "(module (memory 1)
+                (func (param i32) (memory.fill (local.get 0) (local.get 0) (local.get 0)))
+                (func (param i32) (memory.fill (local.get 0) (local.get 0) (local.get 0))))",
+            2,
+        ),
+        (
+            ModuleLimit::CodeBytes,
+            |l| &mut l.code_bytes,
+            "(module (func) (func (nop)))",
+            2 + 3,
+        ),
+        (
+            ModuleLimit::AllLocals,
+            |l| &mut l.all_locals,
+            "(module (func (local i32 i64)) (func (local i32)))",
+            3,
+        ),
+        (
+            ModuleLimit::AllBranchTargets,
+            |l| &mut l.all_branch_targets,
+            "(module (func (br_table 0 0 (i32.const 1))) (func (br_table 0 0 0 (i32.const 1))))",
+            3,
+        ),
+        (
+            ModuleLimit::AllPassedValues,
+            |l| &mut l.all_passed_values,
+            "(module (func $f (param i32) (call $f (i32.const 1)))
+                (func (call $f (i32.const 1)) (call $f (i32.const 1))))",
+            3,
+        ),
+        (
+            ModuleLimit::AllBlockMerges,
+            |l| &mut l.all_block_merges,
+            "(module (func (param i32) (block (local.set 0 (i32.const 1)) (br_if 0 (local.get 0))))
+                (func (param i32) (block (local.set 0 (i32.const 1)) (br_if 0 (local.get 0)))))",
+            2,
+        ),
+        (
+            ModuleLimit::AllLoopMerges,
+            |l| &mut l.all_loop_merges,
+            "(module (func (param i32) (loop (local.set 0 (i32.const 1))))
+                (func (loop (nop))))",
+            2 + 1,
+        ),
     ];
     for (what, limit, text, needed) in cases {
         let mut limits = ModuleLimits::default();
@@ -459,4 +523,145 @@ fn deeply_nested_text_does_not_overflow_a_stack() {
         load(open, close).unwrap_err();
     }
     load("(; ", ";)").unwrap();
+}
+
+/// Modules whose functions are as costly to compile as those of guests that are not trusted may
+/// be, each in another way. Of limits on all functions together they use an eighth at least;
+/// with `LUNATIC_WORST=1` all, and each says how long it took.
+mod worst {
+    use super::*;
+
+    /// Of so many functions as many as are to be compiled.
+    fn share(count: usize) -> usize {
+        match std::env::var_os("LUNATIC_WORST") {
+            Some(_) => count,
+            None => count.div_ceil(8),
+        }
+    }
+
+    /// Compiles a module, within the limits of guests that are not trusted.
+    #[track_caller]
+    fn compiles(text: String) {
+        let wasm = wat::parse_str(text).unwrap();
+        let load = load(&wasm);
+        assert!(load.is_ok(), "{:?}", load.unwrap_err());
+    }
+
+    #[expect(clippy::print_stdout, reason = "how long it took is to be read")]
+    fn load(wasm: &[u8]) -> Result<Module<State>, LoadError> {
+        let begin = std::time::Instant::now();
+        let loaded = futures_lite::future::block_on(
+            loader().load_within(wasm.to_vec(), &ModuleLimits::untrusted()),
+        );
+        let (bytes, time) = (wasm.len(), begin.elapsed());
+        println!("{bytes} bytes in {time:?}");
+        loaded
+    }
+
+    /// So many functions of this body.
+    fn functions(count: usize, signature: &str, body: &str) -> String {
+        let function = format!("(func {signature} {body})");
+        format!("(module (memory 1) {})", function.repeat(count))
+    }
+
+    #[test]
+    fn long_functions() {
+        let add = "(local.set 0 (i32.add (local.get 0) (i32.load (local.get 0))))";
+        // Ten bytes each.
+        let body = add.repeat((255 << 10) / 10);
+        compiles(functions(share(16), "(param i32)", &body));
+    }
+
+    #[test]
+    fn many_functions() {
+        compiles(functions(
+            share(20_000),
+            "(param i32)",
+            "(local.set 0 (i32.const 1))",
+        ));
+    }
+
+    #[test]
+    fn many_locals() {
+        let locals = format!("(local {})", "i32 ".repeat(5_000));
+        compiles(functions(
+            share(400),
+            &locals,
+            "(local.set 4999 (i32.const 1))",
+        ));
+    }
+
+    #[test]
+    fn many_values_at_the_ends_of_blocks() {
+        let locals = format!("(local {})", "i32 ".repeat(1_000));
+        let sets: String = (0..1_000)
+            .map(|local| format!("(local.set {local} (local.get 0))"))
+            .collect();
+        let branches = "(br_if 0 (local.get 0))".repeat(999);
+        let body = format!("(block {sets}{branches})");
+        compiles(functions(share(10), &locals, &body));
+    }
+
+    #[test]
+    fn many_values_at_loops() {
+        let depth = 600;
+        let body = format!(
+            "{}(local.set 0 (i32.const 1)){}",
+            "(loop ".repeat(depth),
+            ")".repeat(depth)
+        );
+        compiles(functions(share(11), "(local i32)", &body));
+    }
+
+    #[test]
+    fn many_branch_targets() {
+        let table = format!("(br_table {} 0 (local.get 0))", "0 1 ".repeat(9_999));
+        let body = format!("(block (block {table}))");
+        compiles(functions(share(50), "(param i32)", &body));
+    }
+
+    #[test]
+    fn many_values_of_calls() {
+        let types = "i32 ".repeat(1_000);
+        let values = "(i32.const 1)".repeat(1_000);
+        let calls = "(call 0)".repeat(25);
+        let drops = "(drop)".repeat(1_000);
+        let function = format!("(func {values}{calls}{drops})");
+        let module = format!(
+            "(module (func (param {types}) (result {types}) unreachable) {})",
+            function.repeat(share(4))
+        );
+        compiles(module);
+    }
+
+    #[test]
+    fn many_fills_of_memory() {
+        let fill = "(memory.fill (local.get 0) (local.get 0) (local.get 0))";
+        compiles(functions(share(10), "(param i32)", &fill.repeat(1_000)));
+        // The time grows with the square of their number, so no more are accepted.
+        let text = functions(1, "(param i32)", &fill.repeat(1_001));
+        let refused = load(&wat::parse_str(text).unwrap());
+        assert!(matches!(refused, Err(LoadError::TooLarge(_))));
+    }
+
+    #[test]
+    fn many_globals() {
+        let globals = "(global (mut i64) (i64.const 1))".repeat(10_000);
+        compiles(format!("(module {globals})"));
+    }
+}
+
+#[test]
+fn loading_that_nobody_waits_for_ends_before_its_next_step() {
+    let text = format!("(module {})", "(func (nop))".repeat(50_000)).into_bytes();
+    let loader = loader();
+    let limits = ModuleLimits::untrusted();
+    // Each is given up in another moment; the queue is empty in the end, and works on.
+    for _ in 0..20 {
+        let loading = loader.load_within(text.clone(), &limits);
+        let given_up = futures_lite::future::block_on(futures_lite::future::poll_once(loading));
+        assert!(given_up.is_none());
+    }
+    let small = loader.load_within(b"(module)".to_vec(), &limits);
+    assert!(futures_lite::future::block_on(small).is_ok());
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future::{block_on, poll_once};
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, ExceedsLimits, InstanceState, InstantiateError, Loader,
-    MemoryLimiter, MemoryLimits, Module,
+    Budget, Engine, EngineConfig, ExceedsLimits, InstanceState, InstantiateError, LoadError,
+    Loader, MemoryLimiter, MemoryLimits, Module,
 };
 use wasmtime::{Linker, Trap, Val};
 
@@ -328,4 +329,52 @@ fn a_fill_of_a_large_memory_yields_on_its_way_without_a_budget() {
     let yields = yields_of_a_fill(&engine, Budget::Unlimited);
     engine.ticker().leave();
     assert!(yields >= 2, "{yields}");
+}
+
+#[test]
+fn a_module_is_charged_as_long_as_there_is_a_handle_of_it() {
+    let account = Account::default();
+    let module = module(LOOP);
+    module.charge_to(&account).unwrap();
+    let used = account.used(Kind::Memory);
+    assert!(used >= module.size() as u64, "{used}");
+    module.charge_to(&account).unwrap();
+    assert_eq!(account.used(Kind::Memory), used);
+    // The code that counts fuel comes later, and is charged then.
+    let other = module.clone();
+    call(&other, fuel(100_000), "loop", &[Val::I64(1)]).unwrap();
+    assert!(account.used(Kind::Memory) > used);
+    drop(module);
+    assert!(account.used(Kind::Memory) > used);
+    drop(other);
+    assert_eq!(account.used(Kind::Memory), 0);
+}
+
+#[test]
+fn a_module_that_cannot_be_paid_for_is_refused() {
+    let poor = |memory| {
+        Account::root(AccountLimits {
+            memory,
+            ..AccountLimits::UNLIMITED
+        })
+    };
+    let account = poor(100);
+    let module = module(LOOP);
+    assert!(module.charge_to(&account).is_err());
+    assert_eq!(account.used(Kind::Memory), 0);
+    // There is room for the first code, and not for the one that counts fuel.
+    let enough = Account::default();
+    let measured = self::module(LOOP);
+    measured.charge_to(&enough).unwrap();
+    let account = poor(enough.used(Kind::Memory));
+    let module = self::module(LOOP);
+    module.charge_to(&account).unwrap();
+    call(&module, Budget::Unlimited, "loop", &[Val::I64(1)]).unwrap();
+    let refused = call(&module, fuel(100_000), "loop", &[Val::I64(1)]).unwrap_err();
+    let error = refused.downcast_ref::<InstantiateError>();
+    let is_exceeded = matches!(
+        error,
+        Some(InstantiateError::FuelVariant(LoadError::Exceeded(_)))
+    );
+    assert!(is_exceeded, "{refused:?}");
 }

@@ -407,6 +407,17 @@ impl GroupTable {
         true
     }
 
+    /// Returns how many bytes the messages to monitors have that were not taken yet, about.
+    pub(crate) fn notice_bytes(&self) -> u64 {
+        /// What is charged for a message beside its contents, and the head of an event.
+        const HEAD: u64 = 256;
+        let bytes = |notice: &Notice| {
+            let members = notice.event.members.len() * crate::event::MEMBER_BYTES;
+            HEAD + (notice.event.group.len() + members) as u64
+        };
+        self.notices.iter().map(bytes).sum()
+    }
+
     /// Returns the messages to monitors that have to be sent since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

@@ -1,15 +1,16 @@
 //! The namespace `lunatic::group` (ABI §24).
 
 use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_account::{Charge, Kind};
 use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::Process;
-use lunatic_process::guest::ProcessHost;
+use lunatic_process::guest::{ProcessHost, check_right_to_signal};
 use wasmtime::{Caller, Result};
 
 use crate::event::{MEMBER_BYTES, member_bytes};
 use crate::group_table::{GroupError, MAX_NAME_BYTES};
 use crate::groups::Groups;
-use crate::scope::Scope;
+use crate::scope::{NotDispatched, Scope};
 
 /// What the state of a process offers to `lunatic::group`.
 pub trait GroupHost: ProcessHost {
@@ -76,9 +77,12 @@ fn join<T: GroupHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let group = name(&mut caller, group_ptr, group_len)?;
-    let process = own(&caller)
-        .environment()
-        .process(Pid::from_bits(process_id));
+    let member = Pid::from_bits(process_id);
+    // The process pays for it.
+    if let Err(denied) = check_right_to_signal(caller.data(), member) {
+        return caller.report(id_ptr, &denied);
+    }
+    let process = own(&caller).environment().process(member);
     let joined = scope(&mut caller, scope_ptr, scope_len)?.and_then(|scope| {
         let process = process.ok_or(GroupError::NoProcess)?;
         scope.join(&group?, &process)
@@ -236,7 +240,8 @@ fn next<T: GroupHost>(
 /// member of a group, to another one the next time. Returns 0 with node and
 /// process written; or 1 if there are none, and the message stays.
 ///
-/// Traps on a bad address, text that is not UTF-8, and if scratch is empty.
+/// Traps on a bad address, text that is not UTF-8, if scratch is empty, and if the account of
+/// the caller has no memory left for the message.
 fn dispatch<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -252,26 +257,31 @@ fn dispatch<T: GroupHost>(
     let group = name(&mut caller, group_ptr, group_len)?;
     let message = caller.data_mut().mailbox().take()?;
     let sent = match (scope, group) {
-        (Some(scope), Ok(group)) => scope.dispatch(&group, message),
-        _ => Err(message),
+        (Some(scope), Ok(group)) => {
+            let own = own(&caller).clone();
+            scope.dispatch(Some(&own), &group, message)
+        }
+        _ => Err(NotDispatched::Nobody(message)),
     };
     match sent {
         Ok(member) => {
             write_member(&mut caller, member, node_id_ptr, process_id_ptr)?;
             Ok(DONE)
         }
-        Err(message) => {
+        Err(NotDispatched::Nobody(message)) => {
             caller.data_mut().mailbox().put(message);
             Ok(NOBODY)
         }
+        Err(NotDispatched::Exceeded(exceeded)) => Err(Misuse::Exceeded(exceeded).into()),
     }
 }
 
 /// `lunatic::group::broadcast` (ABI §24): sends the scratch message to
 /// each process of a group once. Returns the number of processes.
 ///
-/// Traps on a bad address, text that is not UTF-8, without a data message, and if a
-/// resource was put into the message: a resource can have one receiver only.
+/// Traps on a bad address, text that is not UTF-8, without a data message, if a
+/// resource was put into the message, as a resource can have one receiver only, and if the
+/// account of the caller has no memory left for another copy.
 async fn broadcast<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -282,8 +292,15 @@ async fn broadcast<T: GroupHost>(
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = name(&mut caller, group_ptr, group_len)?;
     let (tag, bytes) = take_bytes(&mut caller)?;
+    let own = own(&caller).clone();
+    // Scratch does not pay for the bytes any more, and they are copied until the last is sent.
+    let kept = Charge::new(own.account(), Kind::Memory, bytes.len() as u64);
+    let _kept = kept.map_err(Misuse::Exceeded)?;
     let count = match (scope, group) {
-        (Some(scope), Ok(group)) => caller.wait(scope.broadcast(&group, tag, &bytes)).await,
+        (Some(scope), Ok(group)) => {
+            let sending = scope.broadcast(Some(&own), &group, tag, &bytes);
+            caller.wait(sending).await.map_err(Misuse::Exceeded)?
+        }
         _ => 0,
     };
     Ok(u32::try_from(count).unwrap_or(u32::MAX))

@@ -40,7 +40,7 @@ pub use group_table::{
 };
 pub use groups::{Groups, MAX_SCOPES};
 pub use members::Members;
-pub use scope::Scope;
+pub use scope::{NotDispatched, Scope};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use lunatic_mailbox::DataMessage;
+use lunatic_account::Account;
+use lunatic_mailbox::{DataMessage, Pid, SendError};
 use lunatic_process::Environment;
 use parking_lot::Mutex;
 
@@ -17,7 +18,8 @@ pub(crate) struct NotificationQueue {
 
 #[derive(Debug, Default)]
 struct Queue {
-    notices: VecDeque<Notice>,
+    /// Each with the account of who has caused it.
+    notices: VecDeque<(Notice, Option<Account>)>,
     /// Whether a call of [`NotificationQueue::send`] is sending the notices, including
     /// those that are put in meanwhile.
     sending: bool,
@@ -25,8 +27,11 @@ struct Queue {
 
 impl NotificationQueue {
     /// Appends notices.
-    pub(crate) fn put(&self, notices: Vec<Notice>) {
+    ///
+    /// - `payer`: to whom they are charged until they are received.
+    pub(crate) fn put(&self, notices: Vec<Notice>, payer: Option<&Account>) {
         if !notices.is_empty() {
+            let notices = notices.into_iter().map(|notice| (notice, payer.cloned()));
             self.queue.lock().notices.extend(notices);
         }
     }
@@ -36,16 +41,16 @@ impl NotificationQueue {
     /// end, which calls this again.
     pub(crate) fn send(&self, environment: &Environment) {
         let mut is_sending = false;
-        while let Some(notice) = self.next(&mut is_sending) {
+        while let Some((notice, payer)) = self.next(&mut is_sending) {
             let event = notice
                 .event
                 .to_bytes(|process| environment.node_of(process));
             let message = DataMessage::new(notice.tag, event);
-            environment.send(None, notice.watcher, message.into()).ok();
+            deliver(environment, payer.as_ref(), notice.watcher, message);
         }
     }
 
-    fn next(&self, is_sending: &mut bool) -> Option<Notice> {
+    fn next(&self, is_sending: &mut bool) -> Option<(Notice, Option<Account>)> {
         let mut queue = self.queue.lock();
         if queue.sending && !*is_sending {
             return None;
@@ -54,5 +59,19 @@ impl NotificationQueue {
         *is_sending = notice.is_some();
         queue.sending = *is_sending;
         notice
+    }
+}
+
+/// Sends a notice. Whoever has caused it pays; if that is refused, nobody does, as a monitor is
+/// told all that happens. Who joins is asked before whether there is room, so there is no more
+/// of that than there are memberships to leave.
+fn deliver(environment: &Environment, payer: Option<&Account>, watcher: Pid, message: DataMessage) {
+    if !environment.is_local(watcher) {
+        environment.send(None, watcher, message.into()).ok();
+        return;
+    }
+    if let Err(SendError::Refused(message, _)) = environment.deliver(payer, watcher, message.into())
+    {
+        environment.deliver(None, watcher, message).ok();
     }
 }

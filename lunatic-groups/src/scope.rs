@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
-use lunatic_mailbox::{DataMessage, Message, Pid, Tag};
+use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_mailbox::{DataMessage, Message, Pid, SendError, Tag};
 use lunatic_process::{Environment, Process};
 use parking_lot::RwLock;
 
@@ -50,6 +51,16 @@ pub struct Scope {
     inner: Arc<Inner>,
 }
 
+/// Why a message was not sent to a member of a group.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NotDispatched {
+    /// The group has no members. This is the message.
+    Nobody(Message),
+    /// The account of the sender has no memory left.
+    Exceeded(Exceeded),
+}
+
 struct Inner {
     name: Box<str>,
     environment: Environment,
@@ -79,7 +90,8 @@ impl Scope {
     }
 
     /// Adds a membership of a process in a group, which lasts until the process leaves
-    /// or ends. A process that joins several times has to leave as often.
+    /// or ends. A process that joins several times has to leave as often. The messages to
+    /// monitors are charged to it until they are received.
     ///
     /// # Errors
     ///
@@ -89,13 +101,17 @@ impl Scope {
             return Err(GroupError::NoProcess);
         }
         let member = process.id();
-        let is_new = self.inner.change(|table| {
+        let account = process.account();
+        let is_new = self.inner.change(Some(account), |table| {
             let is_new = table.join(group, member)?;
-            if let Err(refused) = table.charge(member, process.account()) {
+            let charged = table.charge(member, account);
+            if let Err(refused) = charged.and_then(|()| room_for_notices(table, account)) {
                 match is_new {
                     true => table.forget(member),
                     false => drop(table.leave(group, member)),
                 }
+                // Nobody is told of what did not happen. There are no others under the lock.
+                table.take_notices();
                 return Err(refused);
             }
             Ok(is_new)
@@ -111,7 +127,9 @@ impl Scope {
     /// [`NotJoined`] if it has none.
     pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
         let member = process.id();
-        self.inner.change(|table| table.leave(group, member))
+        let account = process.account();
+        self.inner
+            .change(Some(account), |table| table.leave(group, member))
     }
 
     /// Adds a membership of a process of another node, which lasts until
@@ -121,13 +139,13 @@ impl Scope {
     ///
     /// [`GroupError`].
     pub fn join_remote(&self, group: &str, member: Pid) -> Result<(), GroupError> {
-        let joined = self.inner.change(|table| table.join(group, member));
+        let joined = self.inner.change(None, |table| table.join(group, member));
         joined.map(|_| ())
     }
 
     /// Removes one membership of a process of another node.
     pub fn leave_remote(&self, group: &str, member: Pid) {
-        self.inner.change(|table| {
+        self.inner.change(None, |table| {
             // The other node may have told of more than there was room for.
             table.leave(group, member).ok();
             table.forget_unused(member);
@@ -169,22 +187,47 @@ impl Scope {
     }
 
     /// Sends a message to the [next member](Scope::next_member) of a group, and returns
-    /// that member.
+    /// that member. If the mailbox of the member is full, the message is lost.
+    ///
+    /// - `from`: the sender, to whose account the message is charged until it is received;
+    ///   `None` if it is sent by the host.
     ///
     /// # Errors
     ///
-    /// Returns the message if the group has no members.
-    pub fn dispatch(&self, group: &str, message: Message) -> Result<Pid, Message> {
+    /// [`NotDispatched`].
+    pub fn dispatch(
+        &self,
+        from: Option<&Process>,
+        group: &str,
+        message: Message,
+    ) -> Result<Pid, NotDispatched> {
         let Some(member) = self.next_member(group) else {
-            return Err(message);
+            return Err(NotDispatched::Nobody(message));
         };
-        self.inner.environment.send(None, member, message).ok();
-        Ok(member)
+        match self.inner.environment.send(from, member, message) {
+            Err(SendError::Refused(_, exceeded)) => Err(NotDispatched::Exceeded(exceeded)),
+            _ => Ok(member),
+        }
     }
 
     /// Sends a message with this tag and these bytes to each process in a group, once
-    /// however often it joined. Returns the number of processes.
-    pub async fn broadcast(&self, group: &str, tag: Option<Tag>, bytes: &[u8]) -> usize {
+    /// however often it joined. Returns the number of processes. What is sent to a process
+    /// whose mailbox is full is lost.
+    ///
+    /// - `from`: the sender, to whose account the messages are charged until they are
+    ///   received; `None` if they are sent by the host.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account has no memory left for another message; those that were
+    /// sent before stay sent.
+    pub async fn broadcast(
+        &self,
+        from: Option<&Process>,
+        group: &str,
+        tag: Option<Tag>,
+        bytes: &[u8],
+    ) -> Result<usize, Exceeded> {
         /// After so many messages, other tasks may run on this core.
         const SLICE: usize = 256;
         let members: Vec<Pid> = {
@@ -195,11 +238,14 @@ impl Scope {
         for slice in members.chunks(SLICE) {
             for member in slice {
                 let copy = DataMessage::new(tag, bytes);
-                self.inner.environment.send(None, *member, copy.into()).ok();
+                let sent = self.inner.environment.send(from, *member, copy.into());
+                if let Err(SendError::Refused(_, exceeded)) = sent {
+                    return Err(exceeded);
+                }
             }
             future::yield_now().await;
         }
-        members.len()
+        Ok(members.len())
     }
 
     /// Has a process be sent the members of a group, and then each process that joins
@@ -239,7 +285,7 @@ impl Scope {
     pub fn stop_monitoring(&self, watcher: &Process, monitor: u64) -> bool {
         let member = watcher.id();
         self.inner
-            .change(|table| table.stop_monitoring(member, monitor))
+            .change(None, |table| table.stop_monitoring(member, monitor))
     }
 
     /// Locks the table for reading.
@@ -256,9 +302,13 @@ impl Scope {
         begin: impl FnOnce(&mut GroupTable) -> Result<(u64, bool), GroupError>,
     ) -> Result<u64, GroupError> {
         let member = watcher.id();
-        let (monitor, is_new) = self.inner.change(|table| {
+        let account = watcher.account();
+        let (monitor, is_new) = self.inner.change(Some(account), |table| {
             let (monitor, is_new) = begin(table)?;
-            if let Err(refused) = table.charge(member, watcher.account()) {
+            let charged = table.charge(member, account);
+            if let Err(refused) = charged.and_then(|()| room_for_notices(table, account)) {
+                // Those of this monitor: there are no others under the lock.
+                table.take_notices();
                 table.stop_monitoring(member, monitor);
                 if is_new {
                     table.forget(member);
@@ -277,9 +327,10 @@ impl Scope {
         if is_new {
             let scope = Arc::downgrade(&self.inner);
             let member = process.id();
+            let account = process.account().clone();
             process.at_exit(move |_| {
                 if let Some(scope) = scope.upgrade() {
-                    scope.forget(member);
+                    scope.forget(member, &account);
                 }
             });
         }
@@ -289,19 +340,25 @@ impl Scope {
 impl Inner {
     /// Removes a process with all of its memberships and monitors. Others can use the
     /// table between two pieces.
-    fn forget(&self, member: Pid) {
+    ///
+    /// - `payer`: its account.
+    fn forget(&self, member: Pid, payer: &Account) {
         const PIECE: usize = 256;
         let mut leaving = self.table.write().forget_process(member);
-        while self.change(|table| table.leave_some(&mut leaving, PIECE)) {}
+        let mut leave_some = |table: &mut GroupTable| table.leave_some(&mut leaving, PIECE);
+        while self.change(Some(payer), &mut leave_some) {}
     }
 
     /// Changes the table, and sends the resulting messages to monitors.
-    fn change<R>(&self, change: impl FnOnce(&mut GroupTable) -> R) -> R {
+    ///
+    /// - `payer`: the account of who causes them, to which they are charged until they are
+    ///   received.
+    fn change<R>(&self, payer: Option<&Account>, change: impl FnOnce(&mut GroupTable) -> R) -> R {
         let mut table = self.table.write();
         let result = change(&mut table);
         self.observe(&mut table);
         // Under the lock, so that notices are in the order of the changes.
-        self.notifications.put(table.take_notices());
+        self.notifications.put(table.take_notices(), payer);
         drop(table);
         self.notifications.send(&self.environment);
         result
@@ -319,6 +376,17 @@ impl Inner {
                 observer(&self.name, &change.group, change.member, change.joined);
             }
         }
+    }
+}
+
+/// Checks that an account can pay for the messages to monitors that follow from a change.
+fn room_for_notices(table: &GroupTable, payer: &Account) -> Result<(), GroupError> {
+    let bytes = table.notice_bytes();
+    match bytes {
+        0 => Ok(()),
+        bytes => Charge::new(payer, Kind::Memory, bytes)
+            .map(drop)
+            .map_err(GroupError::Exceeded),
     }
 }
 

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::block_on;
-use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, Scope};
+use lunatic_account::{AccountLimits, Kind};
+use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, NotDispatched, Scope};
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
-use lunatic_process::{Environment, Process};
+use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_testkit::{environment, idle, open};
 
 fn scope(environment: &Environment) -> Scope {
@@ -150,8 +151,14 @@ fn a_broadcast_reaches_each_process_once_however_often_it_joined() {
         scope.join("g", process).unwrap();
         scope.join("g", process).unwrap();
     }
-    assert_eq!(block_on(scope.broadcast("g", Tag::new(3), b"hello")), 300);
-    assert_eq!(block_on(scope.broadcast("nobody", None, b"hello")), 0);
+    assert_eq!(
+        block_on(scope.broadcast(None, "g", Tag::new(3), b"hello")),
+        Ok(300)
+    );
+    assert_eq!(
+        block_on(scope.broadcast(None, "nobody", None, b"hello")),
+        Ok(0)
+    );
     for (process, mailbox) in &mut all {
         match block_on(mailbox.receive(Wanted::Any)) {
             Message::Data(data) => {
@@ -168,13 +175,13 @@ fn a_message_is_dispatched_to_each_member_in_turn() {
     let environment = environment();
     let scope = scope(&environment);
     let message = || Message::from(DataMessage::new(None, *b"work"));
-    assert!(scope.dispatch("g", message()).is_err());
+    assert!(scope.dispatch(None, "g", message()).is_err());
     let workers: Vec<_> = (0..3).map(|_| open(&environment)).collect();
     for (process, _) in &workers {
         scope.join("g", process).unwrap();
     }
     for _ in 0..9 {
-        scope.dispatch("g", message()).unwrap();
+        scope.dispatch(None, "g", message()).unwrap();
     }
     for (process, _) in &workers {
         assert_eq!(process.queued_messages(), 3);
@@ -196,4 +203,96 @@ fn a_hundred_thousand_members_join_and_leave() {
     assert_eq!(scope.local_members("g").len(), processes.len() / 2);
     block_on(environment.shut_down());
     assert_eq!(scope.members("g"), []);
+}
+
+/// A process of an account with so many bytes, with its mailbox.
+fn of_branch(environment: &Environment, memory: u64) -> (Process, Mailbox) {
+    let limits = AccountLimits {
+        memory,
+        ..AccountLimits::UNLIMITED
+    };
+    let mut mailbox = None;
+    let options = SpawnOptions {
+        account: Some(environment.account().branch(limits).unwrap()),
+        ..SpawnOptions::default()
+    };
+    let process = environment
+        .spawn(options, |own| {
+            mailbox = Some(own.mailbox);
+            std::future::pending()
+        })
+        .unwrap();
+    (process, mailbox.unwrap())
+}
+
+#[test]
+fn what_is_sent_to_groups_is_charged_to_the_sender_until_it_is_received() {
+    const BYTES: [u8; 1000] = [1; 1000];
+    let environment = environment();
+    let scope = scope(&environment);
+    let (member, mut mailbox) = open(&environment);
+    scope.join("g", &member).unwrap();
+    let (sender, _kept) = of_branch(&environment, 100_000);
+    let used = || sender.account().used(Kind::Memory);
+    let mut sent = 0;
+    let refused = loop {
+        let message = DataMessage::new(None, BYTES).into();
+        match scope.dispatch(Some(&sender), "g", message) {
+            Ok(_) => sent += 1,
+            Err(refused) => break refused,
+        }
+        assert!(sent < 1000);
+    };
+    assert!(matches!(refused, NotDispatched::Exceeded(_)));
+    let broadcast = block_on(scope.broadcast(Some(&sender), "g", None, &BYTES));
+    assert!(broadcast.is_err());
+    assert!(used() > 50_000);
+    assert!(member.is_alive() && sender.is_alive());
+    for _ in 0..sent {
+        assert!(mailbox.try_receive(&Wanted::Any).is_some());
+    }
+    assert!(mailbox.try_receive(&Wanted::Any).is_none());
+    assert_eq!(used(), 0);
+}
+
+#[test]
+fn notices_to_monitors_are_charged_to_who_joins_until_they_are_received() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let (watcher, mut mailbox) = open(&environment);
+    scope.monitor("g", &watcher, None).unwrap();
+    let (joins, _kept) = of_branch(&environment, 50_000);
+    let mut joined = 0;
+    let refused = loop {
+        match scope.join("g", &joins) {
+            Ok(()) => scope.leave("g", &joins).unwrap(),
+            Err(refused) => break refused,
+        }
+        joined += 1;
+        assert!(joined < 10_000);
+    };
+    assert!(matches!(refused, GroupError::Exceeded(_)), "{refused}");
+    assert!(watcher.is_alive());
+    // It was told all that has happened, and not what was refused.
+    assert_eq!(watcher.queued_messages(), 1 + 2 * joined);
+    while mailbox.try_receive(&Wanted::Any).is_some() {}
+    joins.kill();
+    block_on(joins.wait());
+    assert_eq!(joins.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn who_cannot_pay_for_the_first_notice_monitors_nothing() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let many = idle(&environment);
+    for _ in 0..5000 {
+        scope.join("g", &many).unwrap();
+    }
+    let (poor, _kept) = of_branch(&environment, 20_000);
+    let refused = scope.monitor("g", &poor, None).unwrap_err();
+    assert!(matches!(refused, GroupError::Exceeded(_)), "{refused}");
+    assert_eq!(poor.queued_messages(), 0);
+    assert_eq!(poor.account().used(Kind::Memory), 0);
+    assert!(scope.monitor("other", &poor, None).is_ok());
 }

@@ -54,6 +54,7 @@ pub struct Limits {
     names: Option<u64>,
     cpu: Option<u64>,
     cpu_weight: Option<u64>,
+    fuel: Option<u64>,
 }
 
 /// What the host has for "no limit".
@@ -63,6 +64,9 @@ const NONE: u64 = u64::MAX;
 /// are.
 const CPU: u32 = 5;
 const CPU_WEIGHT: u32 = 6;
+
+/// The number of the limit of fuel.
+const FUEL: u32 = 7;
 
 impl Limits {
     /// So many bytes of memory, linear memory and what the host keeps together.
@@ -108,6 +112,13 @@ impl Limits {
         self
     }
 
+    /// So many units of 100 000 fuel that processes of the branch may be given, of all that it
+    /// ever spawns. A process without a fuel limit is not spawned there.
+    pub fn fuel(mut self, units: u64) -> Limits {
+        self.fuel = Some(units);
+        self
+    }
+
     /// Writes these limits into a config; those that are not set stay as they are.
     ///
     /// # Panics
@@ -122,6 +133,7 @@ impl Limits {
             (Kind::Names.number(), self.names),
             (CPU, self.cpu),
             (CPU_WEIGHT, self.cpu_weight),
+            (FUEL, self.fuel),
         ];
         for (kind, limit) in limits {
             if let Some(limit) = limit {
@@ -154,6 +166,7 @@ impl Limits {
             names: limit(Kind::Names.number()),
             cpu: limit(CPU),
             cpu_weight: limit(CPU_WEIGHT),
+            fuel: limit(FUEL),
         }
     }
 }

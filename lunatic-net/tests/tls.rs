@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use certificates::{Authority, Identity, self_signed};
 use futures_lite::future::{self, block_on, poll_once};
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_net::{
     ConnectError, HandshakeError, IdentityError, StreamError, TlsConnector, TlsIdentity,
     TlsListener, TlsStream,
@@ -445,4 +446,30 @@ fn roots_that_are_none_are_refused_and_not_left_out() {
 #[test]
 fn the_roots_of_the_system_are_there() {
     block_on(TlsConnector::with_system_roots()).unwrap();
+}
+
+#[test]
+fn what_tls_keeps_is_charged_once_to_who_has_the_connection_until_it_is_closed() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let rich = Account::default();
+        let poor = Account::root(AccountLimits {
+            memory: 1000,
+            ..AccountLimits::UNLIMITED
+        });
+        assert!(client.charge_to(&poor).is_err());
+        assert_eq!(poor.used(Kind::Memory), 0);
+        let clone = client.clone();
+        client.charge_to(&rich).unwrap();
+        let used = rich.used(Kind::Memory);
+        assert!(used >= 16 << 10, "{used}");
+        clone.charge_to(&rich).unwrap();
+        clone.charge_to(&poor).unwrap();
+        assert_eq!(rich.used(Kind::Memory), used);
+        drop(client);
+        assert_eq!(rich.used(Kind::Memory), used);
+        drop(clone);
+        assert_eq!(rich.used(Kind::Memory), 0);
+        drop(server);
+    });
 }

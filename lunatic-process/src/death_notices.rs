@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::vec;
 
+use lunatic_account::Charge;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_mailbox::{Leftover, Pid, Tag};
 
@@ -28,6 +29,8 @@ pub(crate) struct DeathNotices {
     hooks: vec::IntoIter<ExitHook>,
     links: hash_map::IntoIter<Pid, Option<Tag>>,
     watchers: hash_set::IntoIter<Pid>,
+    /// What is charged for links and watchers.
+    charge: Option<Box<Charge>>,
     is_done: bool,
 }
 
@@ -37,8 +40,9 @@ impl DeathNotices {
         reason: &ExitReason,
         queued: Leftover,
         hooks: Vec<ExitHook>,
-        relations: Relations,
+        mut relations: Relations,
     ) -> Self {
+        let charge = relations.take_charge();
         let (links, watchers) = relations.into_parts();
         DeathNotices {
             process: process.clone(),
@@ -47,6 +51,7 @@ impl DeathNotices {
             hooks: hooks.into_iter(),
             links,
             watchers,
+            charge,
             is_done: false,
         }
     }
@@ -103,6 +108,7 @@ impl DeathNotices {
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.is_done, true) {
+            self.charge = None;
             self.process.announce_end();
             let account = self.process.account();
             self.process.environment().release(account);

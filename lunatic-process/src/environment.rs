@@ -198,6 +198,8 @@ pub enum SpawnError {
     ShuttingDown,
     /// All ids were used.
     OutOfIds,
+    /// The account has a limit of fuel, and the process would have none.
+    NoBudget,
     /// The module needs more than the limits of the process allow.
     ExceedsLimits(Failure),
     /// The process was spawned and has ended, because its instance could not be
@@ -290,6 +292,10 @@ impl Environment {
     {
         let account = options.account.take();
         let account = account.unwrap_or_else(|| self.account().clone());
+        if let Some(link) = &options.link {
+            let room = link.parent.make_room_for_relation();
+            room.map_err(SpawnError::Exceeded)?;
+        }
         let (id, mode) = self.reserve(&account)?;
         let (sender, mailbox) = Mailbox::new(options.mailbox);
         let process = Process::new(id, self.clone(), account, sender, &options);
@@ -661,6 +667,9 @@ impl fmt::Display for SpawnError {
             SpawnError::Branch(error) => error.fmt(f),
             SpawnError::ShuttingDown => f.write_str("the environment is being shut down"),
             SpawnError::ExceedsLimits(failure) | SpawnError::StartFailed(failure) => failure.fmt(f),
+            SpawnError::NoBudget => {
+                f.write_str("the account has a limit of fuel, so a process has to have one, too")
+            }
             SpawnError::OutOfIds => f.write_str("all process ids of this node were used"),
         }
     }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
-use lunatic_account::Account;
+use lunatic_account::{Account, Exceeded};
 use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
@@ -352,6 +352,65 @@ impl Process {
         }
     }
 
+    /// Like [`link`](Process::link), if both processes can pay for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is linked then.
+    pub fn try_link(&self, peer: Pid, tag: Option<Tag>) -> Result<(), Exceeded> {
+        self.make_room_here_and_there(peer)?;
+        self.link(peer, tag);
+        Ok(())
+    }
+
+    /// Like [`monitor`](Process::monitor), if the other process can pay for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if its account has no memory left. Nothing is monitored then.
+    pub fn try_monitor(&self, process: Pid) -> Result<(), Exceeded> {
+        self.make_room_there(process)?;
+        self.monitor(process);
+        Ok(())
+    }
+
+    /// Like [`monitor_with_reason`](Process::monitor_with_reason), if both processes can pay for
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is monitored then.
+    pub fn try_monitor_with_reason(&self, process: Pid, tag: Option<Tag>) -> Result<(), Exceeded> {
+        self.make_room_here_and_there(process)?;
+        self.monitor_with_reason(process, tag);
+        Ok(())
+    }
+
+    fn make_room_here_and_there(&self, other: Pid) -> Result<(), Exceeded> {
+        self.make_room_for_relation()?;
+        self.make_room_there(other)
+    }
+
+    /// What another node keeps of its own processes is charged there.
+    fn make_room_there(&self, other: Pid) -> Result<(), Exceeded> {
+        let environment = self.environment();
+        match environment.is_local(other) {
+            true => environment
+                .process(other)
+                .map_or(Ok(()), |other| other.make_room_for_relation()),
+            false => Ok(()),
+        }
+    }
+
+    /// Charges one link or monitor more to the account of this process.
+    pub(crate) fn make_room_for_relation(&self) -> Result<(), Exceeded> {
+        let mut control = self.inner.control.lock();
+        match control.ended {
+            Some(_) => Ok(()),
+            None => control.relations.make_room(self.account()),
+        }
+    }
+
     /// Removes a link, both ways.
     pub fn unlink(&self, peer: Pid) {
         self.signal(Signal::Unlink { peer }).ok();
@@ -505,6 +564,10 @@ impl Process {
         // this one has relations.
         let is_limited = matches!(signal, Signal::Exit { .. });
         let traced = self.is_traced().then(|| signal.clone());
+        if matches!(signal, Signal::Link { .. } | Signal::Monitor { .. }) {
+            // Whoever may be refused has asked before; others are charged as far as it goes.
+            control.relations.make_room(self.account()).ok();
+        }
         let reaction = control.relations.apply(signal);
         drop(control);
         if let Some(signal) = traced {

@@ -2,6 +2,7 @@
 
 use std::collections::{hash_map, hash_set};
 
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{DataMessage, Message, Pid, PidMap, PidSet, Tag};
 
 use crate::exit::ExitReason;
@@ -29,6 +30,16 @@ pub enum Reaction {
     Die(ExitReason),
 }
 
+/// So many links and monitors of a process are not charged: it has paid for them by being one of
+/// the processes that there may be.
+const FREE_ENTRIES: usize = 8;
+
+/// Links and monitors are charged so many at once.
+const BATCH: usize = 32;
+
+/// What a link or a monitor takes at one of its ends, in bytes, with room that is not used.
+const ENTRY_BYTES: u64 = 64;
+
 /// Who is told when a process ends, and what it does when others do.
 ///
 /// Allocates nothing until there is a link or a monitor.
@@ -39,6 +50,8 @@ pub struct Relations {
     /// The monitored processes whose end is told by a message with this tag, and why.
     told_why: Option<Box<PidMap<Option<Tag>>>>,
     on_link_death: OnLinkDeath,
+    /// What is charged for all of them.
+    charge: Option<Box<Charge>>,
 }
 
 /// What a link death does to a process.
@@ -65,7 +78,44 @@ impl Relations {
                 true => OnLinkDeath::Notice,
                 false => OnLinkDeath::Die,
             },
+            charge: None,
         }
+    }
+
+    /// Charges one link or monitor more, which is about to be added. Most calls charge nothing,
+    /// as that is done for many at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account has no memory left; what is charged stays as it was.
+    pub fn make_room(&mut self, payer: &Account) -> Result<(), Exceeded> {
+        let needed = bytes_of(self.entry_count() + 1);
+        match &mut self.charge {
+            Some(charge) if charge.amount() >= needed => Ok(()),
+            Some(charge) => charge.set(needed),
+            None if needed == 0 => Ok(()),
+            None => {
+                let charge = Charge::new(payer, Kind::Memory, needed)?;
+                self.charge = Some(Box::new(charge));
+                Ok(())
+            }
+        }
+    }
+
+    /// Releases what is charged for links and monitors that are gone, if those are many.
+    fn give_back(&mut self) {
+        let needed = bytes_of(self.entry_count());
+        if let Some(charge) = &mut self.charge
+            && charge.amount() > needed + bytes_of(FREE_ENTRIES + BATCH)
+        {
+            // Less is never refused.
+            charge.set(needed).ok();
+        }
+    }
+
+    fn entry_count(&self) -> usize {
+        let told_why = self.told_why.as_ref().map_or(0, |told_why| told_why.len());
+        self.links.len() + self.watchers.len() + told_why
     }
 
     /// Takes a signal in and says what follows from it.
@@ -81,6 +131,7 @@ impl Relations {
             }
             Signal::Unlink { peer } => {
                 let was_linked = self.links.remove(&peer).is_some();
+                self.give_back();
                 if was_linked && self.on_link_death == OnLinkDeath::Notice {
                     return LinkNotice::Unlinked { peer }.into();
                 }
@@ -91,6 +142,7 @@ impl Relations {
             }
             Signal::StopMonitoring { watcher } => {
                 self.watchers.remove(&watcher);
+                self.give_back();
             }
             Signal::MailboxFull { receiver } => {
                 let full = format!("the mailbox of process {receiver} is full");
@@ -105,6 +157,11 @@ impl Relations {
             Signal::ProcessDied { process, reason } => return self.process_died(process, reason),
         }
         Reaction::None
+    }
+
+    /// Takes out what is charged for links and monitors, to be kept until they are told.
+    pub(crate) fn take_charge(&mut self) -> Option<Box<Charge>> {
+        self.charge.take()
     }
 
     /// The linked processes, each with the tag it is to be told, and those that monitor
@@ -157,6 +214,7 @@ impl Relations {
         if told_why.is_empty() {
             self.told_why = None;
         }
+        self.give_back();
         tag
     }
 
@@ -174,6 +232,7 @@ impl Relations {
         if self.links.remove(&peer).is_none() {
             return Reaction::None;
         }
+        self.give_back();
         match self.on_link_death {
             OnLinkDeath::Notice => LinkNotice::Exit { from: peer, reason }.into(),
             _ if reason.is_normal() => Reaction::None,
@@ -190,6 +249,12 @@ impl Relations {
             OnLinkDeath::Tell => Reaction::Deliver(Message::LinkDied { tag }),
         }
     }
+}
+
+/// What is charged for so many links and monitors.
+fn bytes_of(entries: usize) -> u64 {
+    let charged = entries.saturating_sub(FREE_ENTRIES);
+    charged.next_multiple_of(BATCH) as u64 * ENTRY_BYTES
 }
 
 /// The message that tells why a monitored process has ended (ABI §31).

@@ -10,6 +10,7 @@ use std::time::Instant;
 use async_channel::Sender;
 use async_io::Timer;
 use futures_lite::future;
+use lunatic_account::{Charge, Exceeded};
 use lunatic_mailbox::{Mailbox, Message, Pid, PidMap, Wanted};
 use lunatic_process::{Context, ExitReason, Failure, LinkNotice, Process, Shutdown};
 use rustc_hash::FxHashMap;
@@ -21,7 +22,9 @@ use crate::core::{
 use crate::log::Log;
 use crate::restarts::count_restart;
 use crate::spec::Observer;
-use crate::start::{ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting};
+use crate::start::{
+    Charged, ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting,
+};
 use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
 
 /// After so many steps, other tasks may run on this core.
@@ -46,6 +49,8 @@ pub(crate) struct Driver {
     report: Sender<Result<(), Failure>>,
     log: Log,
     steps: u32,
+    /// What is charged for the children that it has from the first.
+    _first_children: Charge,
 }
 
 /// The failure of a supervisor whose children could not all be started.
@@ -82,6 +87,7 @@ impl Driver {
         path: Arc<str>,
         observer: Option<Observer>,
         report: Sender<Result<(), Failure>>,
+        first_children: Charge,
     ) -> Driver {
         Driver {
             own: own.process,
@@ -98,6 +104,7 @@ impl Driver {
             observer,
             report,
             steps: 0,
+            _first_children: first_children,
         }
     }
 
@@ -294,7 +301,13 @@ impl Driver {
 
     fn answer(&mut self, call: Call) {
         match call {
-            Call::Add(spec, answer) => self.request(Request::Add(spec), answer),
+            Call::Add(mut spec, answer) => match self.charged(spec.start, spec.name.len()) {
+                Ok(start) => {
+                    spec.start = start;
+                    self.request(Request::Add(spec), answer);
+                }
+                Err(exceeded) => refuse(&answer, exceeded),
+            },
             Call::AddFromTemplate(adapt, answer) => self.add_from_template(adapt, answer),
             Call::Restart(child, answer) => self.request_of(child, Request::Restart, answer),
             Call::Terminate(child, answer) => self.request_of(child, Request::Terminate, answer),
@@ -326,10 +339,17 @@ impl Driver {
     fn add_from_template(&mut self, adapt: Box<Adapt>, answer: Answer) {
         let template = self.machine.template();
         let start = template.ok_or(RequestError::WrongStrategy).and_then(adapt);
-        match start {
+        let charged =
+            start.and_then(|start| self.charged(start, 0).map_err(RequestError::Exceeded));
+        match charged {
             Ok(start) => self.request(Request::AddFromTemplate(Some(start)), answer),
             Err(error) => drop(answer.try_send(Err(error))),
         }
+    }
+
+    /// Charges a child that is to be added, to the account of the supervisor.
+    fn charged(&self, start: ChildStart, name: usize) -> Result<ChildStart, Exceeded> {
+        Charged::wrap(start, name, self.own.account())
     }
 
     fn request(&mut self, request: Request<ChildStart>, answer: Answer) {
@@ -392,6 +412,11 @@ impl Driver {
             future::yield_now().await;
         }
     }
+}
+
+fn refuse(answer: &Answer, exceeded: Exceeded) {
+    // The caller may have ended meanwhile.
+    answer.try_send(Err(RequestError::Exceeded(exceeded))).ok();
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

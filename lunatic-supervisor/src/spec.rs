@@ -6,15 +6,16 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lunatic_account::{Charge, Kind};
 use lunatic_blocking::Class;
-use lunatic_process::{Environment, Failure, Role, SpawnLink, SpawnOptions};
+use lunatic_process::{Environment, Failure, Role, SpawnError, SpawnLink, SpawnOptions};
 
 use crate::core::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, MAX_LEVELS,
     Machine, ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
 use crate::driver::{self, Driver};
-use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting};
+use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting, child_bytes};
 use crate::supervisor::{Supervisor, SupervisorError};
 
 /// A function that is called with each event in a tree of supervisors. It is cheap to
@@ -218,6 +219,11 @@ impl Spec {
         let observer = self.observer.as_ref().or(inherited).cloned();
         let parent = link.as_ref().map(|link| link.parent.id());
         let account = link.as_ref().map(|link| link.parent.account().clone());
+        let payer = account.as_ref().unwrap_or_else(|| environment.account());
+        let bytes = self.children.iter();
+        let bytes = bytes.map(|child| child_bytes(child.name.len(), &child.start));
+        let first_children = Charge::new(payer, Kind::Memory, bytes.sum())
+            .map_err(|exceeded| SupervisorError::Spawn(SpawnError::Exceeded(exceeded)))?;
         let options = SpawnOptions {
             link,
             awaited: true,
@@ -231,7 +237,7 @@ impl Spec {
         let (report, ready) = async_channel::bounded(1);
         let process = environment
             .spawn(options, |own| {
-                Driver::new(own, machine, parent, path, observer, report).run()
+                Driver::new(own, machine, parent, path, observer, report, first_children).run()
             })
             .map_err(SupervisorError::Spawn)?;
         let ready = async move {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_process::{Context, Environment, Failure, Process, SpawnLink, SpawnOptions};
 
 use crate::core::ChildRef;
@@ -67,6 +68,57 @@ pub trait StartChild: Any + Send + Sync {
     /// Fails if the child cannot be started. That ends a supervisor that is starting
     /// its first children; later the start is tried again, which counts as a restart.
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure>;
+
+    /// Returns how many bytes it takes, about, beside what others use too.
+    fn size(&self) -> usize {
+        0
+    }
+}
+
+/// How a child is started, and what is charged for the child as long as a supervisor has it.
+pub(crate) struct Charged {
+    start: ChildStart,
+    _charge: Charge,
+}
+
+/// What a child of a running supervisor takes beside its name and [how it is
+/// started](StartChild::size), in bytes: in the tables of the supervisor, and its timers.
+const CHILD_BYTES: usize = 1024;
+
+/// What is charged for a child of a running supervisor, in bytes.
+///
+/// - `name`: the length of its name.
+pub(crate) fn child_bytes(name: usize, start: &ChildStart) -> u64 {
+    (CHILD_BYTES + name + start.size()) as u64
+}
+
+impl Charged {
+    /// Charges a child.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account has no memory left.
+    pub(crate) fn wrap(
+        start: ChildStart,
+        name: usize,
+        payer: &Account,
+    ) -> Result<ChildStart, Exceeded> {
+        let charge = Charge::new(payer, Kind::Memory, child_bytes(name, &start))?;
+        Ok(Arc::new(Charged {
+            start,
+            _charge: charge,
+        }))
+    }
+}
+
+impl StartChild for Charged {
+    fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
+        self.start.start(context)
+    }
+
+    fn size(&self) -> usize {
+        self.start.size()
+    }
 }
 
 /// What [`StartChild::start`] knows of the child and its supervisor.

@@ -11,8 +11,11 @@ use std::time::Duration;
 use async_channel::Receiver;
 use event_log::{EventLog, worker};
 use futures_lite::future::{block_on, poll_once};
+use lunatic_account::{AccountLimits, Kind};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
-use lunatic_process::{Environment, ExitReason, Failure, Process, SpawnLink};
+use lunatic_process::{
+    Environment, ExitReason, Failure, Process, SpawnError, SpawnLink, SpawnOptions,
+};
 use lunatic_supervisor::{
     ChildContext, ChildCounts, ChildSpec, ChildStart, ChildStatus, RequestError, Restart,
     ShutdownPolicy, Spec, SpecError, StartChild, Starting, Strategy, Supervisor, SupervisorError,
@@ -514,4 +517,94 @@ fn a_specification_with_many_children_is_dropped_on_another_thread() {
         let dropped_on = told.recv_timeout(PATIENCE).unwrap();
         assert_eq!(dropped_on == thread::current().id(), on_this_thread);
     }
+}
+
+/// A link to a process whose account has so many bytes.
+fn link_to_branch(environment: &Environment, memory: u64) -> SpawnLink {
+    let limits = AccountLimits {
+        memory,
+        ..AccountLimits::UNLIMITED
+    };
+    let options = SpawnOptions {
+        account: Some(environment.account().branch(limits).unwrap()),
+        ..SpawnOptions::default()
+    };
+    let parent = environment.spawn(options, |_| future::pending()).unwrap();
+    parent.die_when_link_dies(false);
+    SpawnLink { parent, tag: None }
+}
+
+#[test]
+fn children_are_charged_to_the_account_of_the_supervisor_as_long_as_it_has_them() {
+    let environment = environment();
+    let link = link_to_branch(&environment, 40_000);
+    let parent = link.parent.clone();
+    let used = || parent.account().used(Kind::Memory);
+    let idle = || native(|_| future::pending());
+    let spec = Spec::new("root").child(ChildSpec::new("first", idle()));
+    let supervisor = wait("the start", spec.start(&environment, Some(link))).unwrap();
+    let mut started = Vec::new();
+    let refused = loop {
+        let name = format!("child {}", started.len());
+        let child = ChildSpec::new(name.clone(), idle());
+        match wait("a child", supervisor.start_child(child)) {
+            Ok(_) => started.push(name),
+            Err(refused) => break refused,
+        }
+        assert!(started.len() < 1000);
+    };
+    assert!(matches!(refused, RequestError::Exceeded(_)), "{refused}");
+    assert!(started.len() > 10 && used() > 20_000);
+    // One that goes makes room for another.
+    let first = started[0].clone();
+    wait("the end", supervisor.terminate_child(first.clone())).unwrap();
+    wait("the removal", supervisor.delete_child(first.clone())).unwrap();
+    wait(
+        "a child",
+        supervisor.start_child(ChildSpec::new(first, idle())),
+    )
+    .unwrap();
+    wait("the end", supervisor.shut_down());
+    wait_until("all is released", || used() == 0);
+    assert!(parent.is_alive());
+}
+
+#[test]
+fn children_from_a_template_are_charged_too() {
+    let environment = environment();
+    let link = link_to_branch(&environment, 40_000);
+    let parent = link.parent.clone();
+    let spec = Spec::new("root")
+        .strategy(Strategy::SimpleOneForOne)
+        .child(ChildSpec::new("worker", native(|_| future::pending())).restart(Restart::Temporary));
+    let supervisor = wait("the start", spec.start(&environment, Some(link))).unwrap();
+    let mut started = Vec::new();
+    let refused = loop {
+        match wait("a child", supervisor.start_from_template()) {
+            Ok(child) => started.push(child.process),
+            Err(refused) => break refused,
+        }
+        assert!(started.len() < 1000);
+    };
+    assert!(matches!(refused, RequestError::Exceeded(_)), "{refused}");
+    started.iter().for_each(Process::kill);
+    wait_until("there is room again", || {
+        wait("a child", supervisor.start_from_template()).is_ok()
+    });
+    assert!(parent.is_alive());
+}
+
+#[test]
+fn a_supervisor_whose_children_are_not_paid_for_is_not_started() {
+    let environment = environment();
+    let link = link_to_branch(&environment, 10_000);
+    let spec = (0..100).fold(Spec::new("root"), |spec, number| {
+        spec.child(ChildSpec::new(
+            number.to_string(),
+            native(|_| future::pending()),
+        ))
+    });
+    let refused = wait("the answer", spec.start(&environment, Some(link))).unwrap_err();
+    let is_exceeded = matches!(refused, SupervisorError::Spawn(SpawnError::Exceeded(_)));
+    assert!(is_exceeded, "{refused}");
 }

@@ -9,6 +9,7 @@ mod cargo;
 mod command;
 mod compat;
 mod demo;
+mod deny;
 mod dist;
 mod guests;
 mod languages;
@@ -95,6 +96,8 @@ enum Task {
     Screenshot,
     /// Checks what neither the compiler nor clippy checks
     Tidy,
+    /// Checks licences, banned packages and sources of dependencies with cargo-deny, offline
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Task::Compat { filter } => compat::main(filter.as_deref()),
         Task::Screenshot => screenshot::main(),
         Task::Tidy => tidy::main(),
+        Task::Deny => deny::main(),
     };
     done.map_or_else(report, |()| ExitCode::SUCCESS)
 }

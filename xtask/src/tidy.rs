@@ -7,6 +7,9 @@ mod imports;
 mod licences;
 mod source;
 
+#[cfg(test)]
+pub(crate) use licences::ALLOWED as ALLOWED_LICENCES;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

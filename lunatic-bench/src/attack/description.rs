@@ -45,6 +45,7 @@ const LIMITS: AccountLimits = AccountLimits {
     names: 1000,
     cpu: u64::MAX,
     cpu_weight: u64::MAX,
+    fuel: u64::MAX,
 };
 
 /// The folder of the attacks.

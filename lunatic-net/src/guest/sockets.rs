@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, Resource, Table};
-use lunatic_account::Account;
+use lunatic_account::{Account, Exceeded};
 use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Result};
 
@@ -54,6 +54,12 @@ pub struct TooManySockets {
 /// A handle of a socket, of one of the kinds that there are.
 pub(super) trait Socket: Resource + Clone + Send + Sync + 'static {
     fn table(tables: &mut Tables) -> &mut Table<Self>;
+
+    /// Charges what is kept for the socket itself, however many handles there are.
+    fn charge_to(&self, payer: &Account) -> Result<(), Exceeded> {
+        let _ = payer;
+        Ok(())
+    }
 }
 
 impl GuestNet {
@@ -149,6 +155,7 @@ impl GuestNet {
     /// - `account`: that of the process.
     pub(super) fn keep<S: Socket>(&mut self, socket: S, account: &Account) -> Result<u64, Misuse> {
         self.check_room()?;
+        socket.charge_to(account)?;
         Ok(self.table::<S>().insert(socket, account)?)
     }
 }
@@ -315,6 +322,10 @@ impl Resource for TlsStream {
 impl Socket for TlsStream {
     fn table(tables: &mut Tables) -> &mut Table<TlsStream> {
         &mut tables.tls_streams
+    }
+
+    fn charge_to(&self, payer: &Account) -> Result<(), Exceeded> {
+        TlsStream::charge_to(self, payer)
     }
 }
 

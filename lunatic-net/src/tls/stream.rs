@@ -2,17 +2,18 @@
 
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_io::Async;
 use async_lock::Mutex;
 use futures_lite::future;
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use rustls::Connection;
 
 use crate::errors::StreamError;
-use crate::open_sockets::{Kind, OpenSocket};
+use crate::open_sockets::{Kind as SocketKind, OpenSocket};
 use crate::open_streams::OpenStream;
 use crate::operation_lock::OperationLock;
 use crate::time_limit::{TimeLimit, within};
@@ -45,12 +46,33 @@ struct Shared {
     writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
+    /// Pays for what TLS keeps, until the connection is closed.
+    charge: OnceLock<Charge>,
     _counted: OpenSocket,
     /// Counts until the connection is closed.
     _open: Option<OpenStream>,
 }
 
+/// What TLS keeps for a connection, in bytes: its state, a record that has come in part, and one
+/// that is to be sent. What is measured of idle ones is less.
+const TLS_BYTES: u64 = 64 << 10;
+
 impl TlsStream {
+    /// Charges what TLS keeps for the connection, until it is closed, to whoever has made it.
+    /// Who gets a handle later pays nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if the account has no memory left.
+    pub fn charge_to(&self, payer: &Account) -> Result<(), Exceeded> {
+        if self.0.charge.get().is_none() {
+            let charge = Charge::new(payer, Kind::Memory, TLS_BYTES)?;
+            // If another thread was first, its charge stays, and this one is released.
+            self.0.charge.set(charge).ok();
+        }
+        Ok(())
+    }
+
     pub(super) fn new(
         socket: Async<net::TcpStream>,
         connection: Connection,
@@ -67,7 +89,8 @@ impl TlsStream {
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
             _open: open,
-            _counted: OpenSocket::new(Kind::Tls),
+            charge: OnceLock::new(),
+            _counted: OpenSocket::new(SocketKind::Tls),
         }))
     }
 

@@ -25,7 +25,7 @@ host_functions! {
 /// `lunatic::process::config_set_limit` (ABI §26): processes with this config get an
 /// account of their own, with this limit.
 ///
-/// - `kind`: 0 to 6.
+/// - `kind`: 0 to 7.
 /// - `limit`: -1 for none.
 ///
 /// Traps on an unknown id and an unknown kind.
@@ -93,7 +93,7 @@ fn account_limit<T: ProcessHost>(caller: Caller<'_, T>, kind: u32) -> Result<u64
 /// `lunatic::process::account_used` (ABI §26): how much is charged to the account of
 /// the caller, and to those below it.
 ///
-/// - `kind`: 0 to 4.
+/// - `kind`: 0 to 4, or 7.
 ///
 /// Traps on an unknown kind.
 fn account_used<T: ProcessHost>(caller: Caller<'_, T>, kind: u32) -> Result<u64> {
@@ -103,6 +103,7 @@ fn account_used<T: ProcessHost>(caller: Caller<'_, T>, kind: u32) -> Result<u64>
         2 => Kind::Descriptors,
         3 => Kind::Timers,
         4 => Kind::Names,
+        7 => Kind::Fuel,
         other => return Err(unknown("kind of thing that is counted", other)),
     };
     Ok(caller.data().process().handle().account().used(kind))
@@ -118,6 +119,7 @@ fn limit_of(kind: u32) -> Result<fn(&mut AccountLimits) -> &mut u64> {
         4 => |limits| &mut limits.names,
         5 => |limits| &mut limits.cpu,
         6 => |limits| &mut limits.cpu_weight,
+        7 => |limits| &mut limits.fuel,
         other => return Err(unknown("kind of limit", other)),
     })
 }

@@ -53,7 +53,8 @@ fn exit<T: ProcessHost>(
 /// `lunatic::process::monitor_with_reason` (ABI §31): asks to be told why a process of any
 /// node ends, by a data message with this tag.
 ///
-/// Traps without the right to signal that process.
+/// Traps without the right to signal that process, and if the account of one of the two has no
+/// memory left.
 fn monitor_with_reason<T: ProcessHost>(
     caller: Caller<'_, T>,
     tag: i64,
@@ -62,6 +63,6 @@ fn monitor_with_reason<T: ProcessHost>(
     let process = Pid::from_bits(process_id);
     check_right_to_signal(caller.data(), process)?;
     let own = caller.data().process().handle();
-    own.monitor_with_reason(process, Tag::new(tag));
-    Ok(())
+    let monitored = own.try_monitor_with_reason(process, Tag::new(tag));
+    Ok(monitored.map_err(Misuse::Exceeded)?)
 }

@@ -226,6 +226,9 @@ fn remaining_budget<T: ProcessHost>(caller: &mut Caller<'_, T>) -> Result<Budget
     }
     let fuel = caller.as_context_mut().get_fuel();
     let fuel = fuel.map_err(|error| Failure::new(error.to_string()))?;
+    let state = caller.data_mut().process_mut();
+    let owed = state.incarnation.owed_fuel().map_or(0, |owed| *owed);
+    let fuel = fuel.saturating_sub(owed);
     Ok(Budget::Fuel(
         NonZeroU64::new(fuel).unwrap_or(NonZeroU64::MIN),
     ))

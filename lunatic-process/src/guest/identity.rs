@@ -61,11 +61,12 @@ fn die_when_link_dies<T: ProcessHost>(caller: Caller<'_, T>, die: u32) {
 ///
 /// - `tag`: what either is told when the other dies; 0 for none.
 ///
-/// Traps without the right to signal that process.
+/// Traps without the right to signal that process, and if the account of one of the two has no
+/// memory left.
 fn link<T: ProcessHost>(caller: Caller<'_, T>, tag: i64, process_id: u64) -> Result<()> {
     let process = signalled(&caller, process_id)?;
-    own(&caller).link(process, Tag::new(tag));
-    Ok(())
+    let linked = own(&caller).try_link(process, Tag::new(tag));
+    Ok(linked.map_err(Misuse::Exceeded)?)
 }
 
 /// `lunatic::process::unlink` (ABI §3.5).
@@ -79,11 +80,11 @@ fn unlink<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> 
 
 /// `lunatic::process::monitor` (ABI §3.5): asks to be told when a process ends.
 ///
-/// Traps without the right to signal that process.
+/// Traps without the right to signal that process, and if its account has no memory left.
 fn monitor<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
     let process = signalled(&caller, process_id)?;
-    own(&caller).monitor(process);
-    Ok(())
+    let monitored = own(&caller).try_monitor(process);
+    Ok(monitored.map_err(Misuse::Exceeded)?)
 }
 
 /// `lunatic::process::stop_monitoring` (ABI §3.5).

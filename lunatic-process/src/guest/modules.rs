@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use lunatic_abi::{Guest, Misuse, Resource, host_functions};
-use lunatic_engine::{Module, ModuleHash};
+use lunatic_account::{Charge, Kind};
+use lunatic_engine::{LoadError, Module, ModuleHash, ModuleLimits};
 use lunatic_mailbox::{EncodedResource, MessageResource, NotTransferable, guest as messages};
 use wasmtime::{Caller, Result};
 
@@ -95,9 +96,26 @@ async fn compile_module<T: ProcessHost>(
         return Ok(DENIED);
     }
     caller.check_id_ptr(id_ptr)?;
+    caller.bytes(ptr, len)?;
+    let account = caller.data().account().clone();
+    // The copy of the text, as long as it is compiled.
+    let copy = match Charge::new(&account, Kind::Memory, u64::from(len)) {
+        Ok(copy) => copy,
+        Err(exceeded) => return Ok(caller.report(id_ptr, &exceeded)? as i32),
+    };
     let bytes = caller.bytes(ptr, len)?.to_vec();
     let loader = caller.data().loader().clone();
-    let module = match caller.wait(loader.load_async(bytes)).await {
+    let limits = match account.is_branch() {
+        true => ModuleLimits::untrusted(),
+        false => ModuleLimits::default(),
+    };
+    let loaded = caller.wait(loader.load_within(bytes, &limits)).await;
+    drop(copy);
+    let charged = loaded.and_then(|module| {
+        let charged = module.charge_to(&account);
+        charged.map(|()| module).map_err(LoadError::Exceeded)
+    });
+    let module = match charged {
         Ok(module) => Ok(keep(&mut caller, module)?),
         Err(error) => Err(error),
     };

@@ -45,6 +45,14 @@ pub fn spawn<T: ProcessHost>(
     };
     let bytes = info.instance_bytes().saturating_add(config_bytes);
     let charge = Charge::new(&account, Kind::LinearMemory, bytes).map_err(SpawnError::Exceeded)?;
+    match config.max_fuel {
+        Some(units) => {
+            let spent = account.spend_fuel(units.get());
+            spent.map_err(SpawnError::Exceeded)?;
+        }
+        None if account.limits_fuel() => return Err(SpawnError::NoBudget),
+        None => {}
+    }
     let limiter = MemoryLimiter::charged(limits, charge, info);
     let options = SpawnOptions {
         account: Some(account),

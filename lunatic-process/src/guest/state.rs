@@ -35,6 +35,9 @@ pub struct Incarnation<T: ProcessHost> {
     pub(super) catches: u32,
     /// While it runs to take over from an older instance of the process.
     pub(super) handover: Option<Arc<Handover<T>>>,
+    /// What its calls of host functions cost that is not taken from its fuel yet; `None` if its
+    /// fuel is not limited.
+    owed_fuel: Option<u64>,
 }
 
 /// A configuration that a guest holds an id of. It is copied when it is changed while
@@ -73,10 +76,10 @@ impl<T: ProcessHost> GuestProcess<T> {
     ) -> GuestProcess<T> {
         GuestProcess {
             process,
-            config,
             modules: Table::new(),
             configs: Table::new(),
-            incarnation: Incarnation::new(module, limits),
+            incarnation: Incarnation::new(module, limits, config.process().max_fuel.is_some()),
+            config,
         }
     }
 
@@ -146,7 +149,7 @@ impl<T: ProcessHost> GuestProcess<T> {
             config: self.config.clone(),
             modules: self.modules.successor(account)?,
             configs: self.configs.successor(account)?,
-            incarnation: Incarnation::new(module, limits),
+            incarnation: Incarnation::new(module, limits, self.config.process().max_fuel.is_some()),
         })
     }
 
@@ -158,7 +161,7 @@ impl<T: ProcessHost> GuestProcess<T> {
 }
 
 impl<T: ProcessHost> Incarnation<T> {
-    fn new(module: Module<T>, limits: MemoryLimiter) -> Incarnation<T> {
+    fn new(module: Module<T>, limits: MemoryLimiter, counts_fuel: bool) -> Incarnation<T> {
         Incarnation {
             module,
             memory: None,
@@ -167,7 +170,15 @@ impl<T: ProcessHost> Incarnation<T> {
             entered: None,
             catches: 0,
             handover: None,
+            owed_fuel: counts_fuel.then_some(0),
         }
+    }
+
+    /// Returns what its calls of host functions cost that is not taken from its fuel yet, to
+    /// change; `None` if its fuel is not limited.
+    #[inline]
+    pub fn owed_fuel(&mut self) -> Option<&mut u64> {
+        self.owed_fuel.as_mut()
     }
 
     /// Returns the module that it is an instance of.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use lunatic_account::Exceeded;
 use lunatic_process::ExitReason;
 
 use crate::core::child::ChildKey;
@@ -72,6 +73,8 @@ pub enum RequestError {
     NoArguments,
     /// The specification of the child is not valid.
     Spec(SpecError),
+    /// The account of the supervisor has no memory left for another child.
+    Exceeded(Exceeded),
     /// The child did not start.
     StartFailed(ExitReason),
     /// The supervisor ends, or has ended.
@@ -95,6 +98,7 @@ impl fmt::Display for RequestError {
             }
             RequestError::NoArguments => f.write_str("the template takes no further arguments"),
             RequestError::Spec(error) => error.fmt(f),
+            RequestError::Exceeded(exceeded) => exceeded.fmt(f),
             RequestError::StartFailed(reason) => write!(f, "the child did not start: {reason}"),
             RequestError::ShuttingDown => f.write_str("the supervisor has ended, or is about to"),
         }

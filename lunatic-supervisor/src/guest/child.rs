@@ -117,6 +117,10 @@ impl<T: ProcessHost> StartChild for WasmChild<T> {
             child.spawn(&environment, options, child_environment)
         }))
     }
+
+    fn size(&self) -> usize {
+        self.params.capacity() * size_of::<Val>()
+    }
 }
 
 impl<T: ProcessHost> WasmChild<T> {

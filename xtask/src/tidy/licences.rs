@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 /// The licences, by SPDX identifier, that a dependency may have.
-const ALLOWED: [&str; 14] = [
+pub(crate) const ALLOWED: [&str; 14] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",

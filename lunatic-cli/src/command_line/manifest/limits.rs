@@ -40,6 +40,7 @@ fn account(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> AccountLimits
         ("descriptors", &mut limits.descriptors),
         ("timers", &mut limits.timers),
         ("names", &mut limits.names),
+        ("fuel", &mut limits.fuel),
     ] {
         set(limit, table.read(key, diagnostics, count));
     }
