@@ -1,4 +1,4 @@
-//! Runs a function on every other node of the cluster, and on this one if it is alone.
+//! Runs a function on every node of the cluster, and in this process if there is none.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const SQUARE: i64 = 1;
 
 fn main() {
     let nodes = node::all();
-    println!("other nodes: {}", nodes.len());
+    println!("nodes of the cluster: {}", nodes.len());
     for node in &nodes {
         node.spawn_link(0, square, process::this().0).unwrap();
     }

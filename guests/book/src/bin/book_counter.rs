@@ -1,4 +1,4 @@
-//! A counter that can be reloaded: version 2, which counts how often it was added to.
+//! A counter that can be reloaded: version 2, which knows how often it was added to.
 
 use std::ops::ControlFlow;
 
