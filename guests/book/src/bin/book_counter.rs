@@ -20,11 +20,8 @@ struct Counter {
 }
 
 impl CodeChange<CounterV1> for Counter {
-    fn code_change(old: CounterV1) -> Counter {
-        Counter {
-            sum: old.count,
-            times: 0,
-        }
+    fn code_change(CounterV1 { count: sum }: CounterV1) -> Counter {
+        Counter { sum, times: 0 }
     }
 
     fn code_change_back(&self) -> CounterV1 {
@@ -64,9 +61,7 @@ lunatic_guest::reload_entries!("counter", 2 => Counter, 1 => CounterV1, reload::
 
 #[lunatic::main]
 fn main(_: Mailbox<()>) {
-    let counter = Process::spawn(40, |start, _: Mailbox<()>| {
-        reload::start::<Counter>(start);
-    });
+    let counter = Process::spawn(40, |sum, _: Mailbox<()>| reload::start::<Counter>(sum));
     let counter = ProcessId(counter.id());
     reload::send(counter, &Ask::Add(2));
     let sum: Option<u64> = reload::call(counter, None, Ask::Get);
