@@ -1,7 +1,7 @@
 //! What README.md tells a newcomer to paste works as it stands.
 //!
-//! Without the modules that `cargo xtask guests` builds, and without `bash` and `curl`, it is
-//! skipped loudly.
+//! Without the modules that `cargo xtask guests` builds, and without `bash`, `timeout` and
+//! `curl`, it is skipped loudly.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod harness;

@@ -76,7 +76,8 @@ impl Shell {
 /// The program of this name is there.
 fn is_there(program: &str) -> bool {
     let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null());
+    command.arg("--version").stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let found = command.status().is_ok();
     if !found {
         skipped(&format!("there is no program `{program}`"));
