@@ -6,8 +6,10 @@
     reason = "each test file uses another part of it"
 )]
 
+pub mod document;
 mod guest;
 pub mod interface;
+pub mod pasted;
 pub mod program;
 pub mod runtimes;
 
