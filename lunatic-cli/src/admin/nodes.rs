@@ -1,7 +1,7 @@
 //! What is told of the nodes of a cluster.
 
 use lunatic_admin::{NodeConnection, NodeEntry, NodeState};
-use lunatic_distributed::{Node, Peer};
+use lunatic_distributed::{GoneNode, Node, Peer};
 
 /// The nodes that a node knows, itself first.
 ///
@@ -17,15 +17,23 @@ pub(super) async fn list(node: &Node, uptime_ms: u64) -> Vec<NodeEntry> {
         connection: None,
     };
     let connected = node.peers().await.into_iter().map(connected);
-    let unconnected = node.unconnected().await.into_iter().map(|node| NodeEntry {
-        name: node.name.to_string(),
-        id: node.id.to_string(),
-        address: node.address.to_string(),
-        state: NodeState::Unconnected,
-        since_ms: None,
-        connection: None,
+    let gone = node.gone();
+    let unconnected = node.unconnected().await.into_iter().map(|node| {
+        let gone = gone.iter().find(|gone| gone.id == node.id);
+        NodeEntry {
+            name: node.name.to_string(),
+            id: node.id.to_string(),
+            address: node.address.to_string(),
+            state: NodeState::Unconnected,
+            since_ms: gone.map(|gone| millis(gone.ago)),
+            connection: None,
+        }
     });
     let mut others: Vec<_> = connected.chain(unconnected).collect();
+    let is_told = |id: &str| others.iter().any(|other| other.id == id);
+    let gone: Vec<_> = gone.iter().map(ended).collect();
+    let gone: Vec<_> = gone.into_iter().filter(|gone| !is_told(&gone.id)).collect();
+    others.extend(gone);
     others.sort_by(|one, other| one.name.cmp(&other.name));
     std::iter::once(own).chain(others).collect()
 }
@@ -43,6 +51,20 @@ fn connected(peer: Peer) -> NodeEntry {
             sent_bytes: peer.sent_bytes,
             received_bytes: peer.received_bytes,
         }),
+    }
+}
+
+fn ended(gone: &GoneNode) -> NodeEntry {
+    NodeEntry {
+        name: gone.name.to_string(),
+        id: gone.id.to_string(),
+        address: gone.address.to_string(),
+        state: match gone.left {
+            true => NodeState::Left,
+            false => NodeState::Lost,
+        },
+        since_ms: Some(millis(gone.ago)),
+        connection: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod guest;
 pub mod interface;
 pub mod program;
 pub mod runtimes;
+pub mod shop;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};
