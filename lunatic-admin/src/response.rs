@@ -83,7 +83,7 @@ pub enum NodeState {
     Connected,
     /// Others say that it lives, and there is no connection to it.
     Unconnected,
-    /// The connection was lost, and nobody says that it lives.
+    /// The connection was lost just now, or nobody says that it lives.
     Lost,
     /// It has left in good order.
     Left,

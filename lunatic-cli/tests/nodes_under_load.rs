@@ -10,15 +10,20 @@ use cluster::{Cluster, until, within};
 use futures_lite::future::block_on;
 use lunatic_cli::{Config, RemoteRights};
 
-/// Starts so many processes that never end by themselves, nor wait.
-fn spinning(processes: usize) -> Vec<u8> {
+/// Starts so many processes that never end by themselves, nor wait, once this time is over: those
+/// that spin would hold up whoever starts the others.
+fn spinning(processes: usize, after: Duration) -> Vec<u8> {
+    let after = after.as_millis();
     format!(
         r#"(module
         (import "lunatic::process" "spawn"
             (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+        (import "lunatic::process" "sleep_ms" (func $sleep_ms (param i64)))
         (memory (export "memory") 1)
         (data (i32.const 0) "spin")
-        (func (export "spin") (loop $for_ever (br $for_ever)))
+        (func (export "spin")
+            (call $sleep_ms (i64.const {after}))
+            (loop $for_ever (br $for_ever)))
         (func (export "main") (local $left i32)
             (local.set $left (i32.const {processes}))
             (loop $next
@@ -33,7 +38,7 @@ fn spinning(processes: usize) -> Vec<u8> {
 
 /// Has so many processes spin on each of some nodes for a while. No session is lost, and nobody
 /// is suspected.
-fn spin(nodes: &[&str], processes: usize, time: Duration) {
+fn spin(nodes: &[&str], processes: usize, starting: Duration, time: Duration) {
     let cluster = Cluster::of(nodes, &RemoteRights::default());
     let sessions = || -> Vec<_> {
         let all = cluster.runtimes.iter();
@@ -44,13 +49,14 @@ fn spin(nodes: &[&str], processes: usize, time: Duration) {
     let before = sessions();
     assert_eq!(before.len(), nodes.len() * (nodes.len() - 1));
     for node in 0..nodes.len() {
-        let main = cluster.begin(node, spinning(processes), Config::trusted());
+        let main = cluster.begin(node, spinning(processes, starting), Config::trusted());
         let ended = within(main.wait());
         assert!(ended.is_normal(), "{ended}");
         // Who waits for a process is told before it is no longer counted.
         let environment = cluster.runtimes[node].0.environment().clone();
         until(|| environment.process_count() == processes);
     }
+    std::thread::sleep(starting);
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
     while begun.elapsed() < time {
@@ -77,12 +83,18 @@ fn spin(nodes: &[&str], processes: usize, time: Duration) {
 
 #[test]
 fn processes_that_spin_are_no_reason_to_take_a_node_for_lost() {
-    spin(&["one", "two"], 300, Duration::from_secs(3));
+    spin(
+        &["one", "two"],
+        300,
+        Duration::from_millis(500),
+        Duration::from_secs(3),
+    );
 }
 
 /// For people, as it takes more than a minute.
 #[test]
 #[ignore = "it takes minutes"]
 fn ten_thousand_spin_on_each_of_three_nodes_for_a_minute() {
-    spin(&["one", "two", "three"], 10_000, Duration::from_secs(60));
+    let (starting, time) = (Duration::from_secs(20), Duration::from_secs(60));
+    spin(&["one", "two", "three"], 10_000, starting, time);
 }

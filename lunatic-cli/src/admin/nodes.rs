@@ -1,7 +1,13 @@
 //! What is told of the nodes of a cluster.
 
+use std::time::Duration;
+
 use lunatic_admin::{NodeConnection, NodeEntry, NodeState};
 use lunatic_distributed::{GoneNode, Node, Peer};
+
+/// A node that has died is given up by gossip within this time, however many nodes there are. Of one
+/// whose session was lost longer ago and that gossip knows to live, this node is cut off.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(15);
 
 /// The nodes that a node knows, itself first.
 ///
@@ -24,7 +30,10 @@ pub(super) async fn list(node: &Node, uptime_ms: u64) -> Vec<NodeEntry> {
             name: node.name.to_string(),
             id: node.id.to_string(),
             address: node.address.to_string(),
-            state: NodeState::Unconnected,
+            state: match gone {
+                Some(gone) if gone.ago < GIVEN_UP_WITHIN => ended_as(gone),
+                _ => NodeState::Unconnected,
+            },
             since_ms: gone.map(|gone| millis(gone.ago)),
             connection: None,
         }
@@ -59,15 +68,19 @@ fn ended(gone: &GoneNode) -> NodeEntry {
         name: gone.name.to_string(),
         id: gone.id.to_string(),
         address: gone.address.to_string(),
-        state: match gone.left {
-            true => NodeState::Left,
-            false => NodeState::Lost,
-        },
+        state: ended_as(gone),
         since_ms: Some(millis(gone.ago)),
         connection: None,
     }
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+fn ended_as(gone: &GoneNode) -> NodeState {
+    match gone.left {
+        true => NodeState::Left,
+        false => NodeState::Lost,
+    }
+}
+
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

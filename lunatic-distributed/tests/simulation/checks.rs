@@ -173,8 +173,14 @@ impl World {
                 .collect();
             let is_attached = self.nodes[key].is_attached;
             if is_attached && state.groups != expected {
+                let others = self.nodes.iter().filter(|other| other.is_alive);
+                let queued = others.filter_map(|other| {
+                    let session = other.sessions.with_node(self.nodes[key].id)?;
+                    Some((other.model.name.as_str(), session.queued_bytes()))
+                });
+                let queued: Vec<_> = queued.filter(|(_, queued)| *queued > 0).collect();
                 let what = format!(
-                    "{}: groups {:?}, not {expected:?}",
+                    "{}: groups {:?}, not {expected:?}; for it are queued: {queued:?}",
                     model.name, state.groups
                 );
                 self.wrong(what);

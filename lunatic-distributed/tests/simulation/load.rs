@@ -16,6 +16,9 @@ use crate::world::{Event, World};
 /// So many processes a node has at least.
 const PROCESSES: usize = 6;
 
+/// As long as it may take, with the longest delays, until what is too much at once has left.
+const BURST: Duration = Duration::from_secs(12);
+
 impl World {
     /// Something happens on the nodes of a slot.
     pub(crate) fn load(&mut self, slot: usize) {
@@ -95,7 +98,7 @@ impl World {
             return;
         };
         let tag = Tag::new(1 + self.random.below(100) as i64);
-        if self.random.below(3000) == 0 {
+        if self.random.below(3000) == 0 && self.now + BURST < self.quiet_from {
             // More than may be queued for a node.
             for _ in 0..6 {
                 self.send_long(key, own, peer, 5 << 19);

@@ -49,8 +49,7 @@ impl Erlang {
             );
             return Ok(Vec::new());
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = port.local_addr()?.port().to_string();
+        let port = free_port()?.to_string();
         let mut epmd = Command::new("epmd");
         epmd.args(["-address", "127.0.0.1", "-port", &port]);
         let place = Place {
@@ -90,6 +89,12 @@ impl Erlang {
     }
 }
 
+/// A port that is free now, and nobody else asks for soon.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
 impl Nodes for Erlang {
     fn name(&self) -> String {
         match self.with_tls {
@@ -121,7 +126,13 @@ impl Place {
     }
 
     /// A certificate for both nodes, and what Erlang is told of it.
+    ///
+    /// Fails where Erlang has no TLS, or nothing makes the certificate.
     fn write_tls(&self) -> Result<()> {
+        let mut probe = Command::new("erl");
+        let looks = "halt(case code:which(inet_tls_dist) of non_existing -> 1; _ -> 0 end).";
+        probe.args(["-noshell", "-eval", looks]);
+        program::capture(&mut probe).context("on Debian it is in the package erlang-ssl")?;
         let [key, certificate] = ["key.pem", "cert.pem"].map(|name| self.folder.path().join(name));
         let mut openssl = Command::new("openssl");
         openssl

@@ -37,7 +37,8 @@ impl Lunatic {
         let mut command = Command::new(&self.program);
         command
             .current_dir(self.folder.path())
-            .env("XDG_RUNTIME_DIR", self.folder.path());
+            .env("XDG_RUNTIME_DIR", self.folder.path())
+            .env("RUST_LOG", "error");
         command
     }
 
