@@ -79,7 +79,7 @@ pub use directory::{Directory, DirectoryError};
 pub use hello::{Hello, PROTOCOL};
 pub use limits::Limits;
 pub use measurements::{
-    Count, Measurements, PeerUse, SlotUse, SupervisorEntry, Supervisors, WorkerUse,
+    Count, GonePeer, Measurements, PeerUse, SlotUse, SupervisorEntry, Supervisors, WorkerUse,
 };
 pub use name::{InvalidName, MAX_NAME_BYTES, RuntimeName};
 pub use parts::{ChildEntry, Usage};

@@ -60,6 +60,12 @@ pub struct Measurements {
     pub node: Option<String>,
     /// The other nodes that it has a session with.
     pub peers: Vec<PeerUse>,
+    /// The nodes whose sessions have ended lately, and that have not come back.
+    #[serde(default)]
+    pub gone: Vec<GonePeer>,
+    /// How many sessions with other nodes were lost.
+    #[serde(default)]
+    pub lost_peers: u64,
 }
 
 /// How many there are of something.
@@ -110,6 +116,19 @@ pub struct PeerUse {
     pub sent_bytes: u64,
     /// Bytes that have come from it.
     pub received_bytes: u64,
+}
+
+/// A node whose session has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GonePeer {
+    /// Its name.
+    pub name: String,
+    /// Where it was reached.
+    pub address: String,
+    /// It has left in good order; otherwise, the connection was lost.
+    pub left: bool,
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
 }
 
 /// The supervisors of a runtime, each behind the one above it.

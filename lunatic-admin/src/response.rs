@@ -65,7 +65,8 @@ pub struct NodeEntry {
     pub address: String,
     /// What it is to the node that is asked.
     pub state: NodeState,
-    /// How long it has been connected, or run if it is the one that is asked, in milliseconds.
+    /// How long it has been connected, or gone, or run if it is the one that is asked, in
+    /// milliseconds.
     pub since_ms: Option<u64>,
     /// What is known of the connection.
     pub connection: Option<NodeConnection>,
@@ -82,6 +83,10 @@ pub enum NodeState {
     Connected,
     /// Others say that it lives, and there is no connection to it.
     Unconnected,
+    /// The connection was lost just now, or nobody says that it lives.
+    Lost,
+    /// It has left in good order.
+    Left,
 }
 
 /// A connection between two nodes.

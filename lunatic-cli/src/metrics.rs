@@ -342,6 +342,11 @@ fn peers(measured: &Measurements, families: &mut Families<'_>) -> fmt::Result {
             "Other nodes that there is a session with",
             Gauge(measured.peers.len() as u64),
         )?;
+        families.one(
+            "lunatic_peers_lost",
+            "Sessions with other nodes that were lost",
+            Counter(measured.lost_peers),
+        )?;
     }
     let peers = || measured.peers.iter();
     let label = |name: &String| [("node", name.clone())];

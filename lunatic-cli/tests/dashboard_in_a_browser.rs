@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 use harness::program::Guests;
 use harness::runtimes::Running;
+use harness::shop::Shop;
 use lunatic_cli::{Admin, Root, Runtime};
 use lunatic_dashboard::{Dashboard, Options};
 use lunatic_process::{Process, SpawnOptions};
@@ -355,6 +356,36 @@ fn a_wrong_token_gets_nothing() {
         let text = browser.eval("document.documentElement.textContent.length");
         assert!(text.as_u64().unwrap() < 100);
     }
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_shown_and_one_that_is_killed_as_lost() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let shop = Shop::new();
+    let (_one, url) = shop.start_showing("one", &["--dashboard", "0"], "dashboard: ");
+    let two = shop.start("two", &[]);
+    browser.open(&format!("{url}#nodes"));
+    browser.wait_for(
+        "document.getElementById('nodes-note').textContent === \
+         'This is node one; it has a session with 1 others.'",
+    );
+    let row = "[...document.querySelectorAll('#peers tr')].find((row) => \
+               row.cells[0].textContent === 'two')";
+    browser.wait_for(&format!(
+        "{row}?.cells[1].textContent.startsWith('127.0.0.1:')"
+    ));
+    // A round trip, and bytes both ways.
+    let cell = |number: u32| format!("{row}.cells[{number}].textContent");
+    browser.wait_for(&format!("/^[0-9.]+ (µs|ms|s)$/.test({})", cell(2)));
+    for number in [4, 5] {
+        browser.wait_for(&format!("/^[1-9][0-9.]* /.test({})", cell(number)));
+    }
+    drop(two);
+    browser.wait_for(&format!("/^lost [0-9.]+ .*ago$/.test({})", cell(2)));
+    browser
+        .wait_for("document.getElementById('nodes-note').textContent.endsWith('with 0 others.')");
 }
 
 #[test]

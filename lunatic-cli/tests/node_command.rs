@@ -1,25 +1,21 @@
 //! `lunatic node` as a program: what other nodes may do there, `lunatic nodes`, and the files to
 //! deploy it with.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![allow(clippy::print_stdout, reason = "what is measured is told")]
 
 mod harness;
 
 use std::fs;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
 use harness::program::Guests;
-use harness::runtimes::{Running, Runtimes};
-use lunatic_testkit::program::{Ran, exit_code, ran};
+use harness::runtimes::Runtimes;
+use harness::shop::Shop;
+use lunatic_testkit::program::{exit_code, ran, signal};
 use lunatic_testkit::{skipped, wait_until};
-
-/// A cluster of nodes that are programs.
-struct Shop {
-    runtimes: Runtimes,
-    /// Where the first node listens.
-    address: String,
-}
 
 /// Starts `child` on the other node, as `_start`; its directory is `data`. The exit code is
 /// the result of the spawn.
@@ -37,48 +33,6 @@ const SPAWNS: &str = r#"(module
         (call $proc_exit (i32.add (i32.const 40) (call $spawn
             (i64.load (i32.const 72)) (i64.const -1) (call $module_id)
             (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 0) (i32.const 256))))))"#;
-
-impl Shop {
-    fn new() -> Shop {
-        let port = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
-        let address = port.local_addr().unwrap().to_string();
-        let runtimes = Runtimes::new();
-        runtimes.run(&["cluster", "init", "shop"]).code(0);
-        Shop { runtimes, address }
-    }
-
-    /// The arguments of a node; the first one listens where the others look for it.
-    fn arguments<'a>(&'a self, name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let mut arguments = vec!["node", "--name", name, "--cluster", "shop"];
-        match name {
-            "one" => arguments.extend(["--listen", &self.address]),
-            _ => arguments.extend(["--listen", "127.0.0.1:0", "--join", &self.address]),
-        }
-        arguments.extend(more);
-        arguments
-    }
-
-    fn start(&self, name: &str, more: &[&str]) -> Running {
-        let running = self.runtimes.start(&self.arguments(name, more));
-        wait_until("the node", || {
-            self.runtimes.names().contains(&name.to_owned())
-        });
-        running
-    }
-
-    fn run(&self, name: &str, more: &[&str]) -> Ran {
-        self.runtimes.run(&self.arguments(name, more))
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        self.runtimes.guests.file(name, text);
-    }
-
-    /// What a node tells of others.
-    fn nodes_of(&self, name: &str) -> Ran {
-        self.runtimes.run(&["nodes", "--name", name])
-    }
-}
 
 #[test]
 fn nodes_are_listed_with_how_they_are_connected() {
@@ -103,7 +57,93 @@ fn nodes_are_listed_with_how_they_are_connected() {
         assert!(json.out.replace(": ", ":").contains(part), "{}", json.out);
     }
     drop(two);
-    wait_until("one alone", || !shop.nodes_of("one").out.contains("two "));
+    shop.wait_for("one", "two", "lost");
+}
+
+#[test]
+fn a_node_that_is_gone_is_told_as_lost_or_left_and_since_when() {
+    let shop = Shop::new();
+    let _one = shop.start("one", &[]);
+    let [killed, mut leaving] = ["killed", "leaving"].map(|name| shop.start(name, &[]));
+    for name in ["killed", "leaving"] {
+        shop.wait_for("one", name, "connected");
+    }
+    drop(killed);
+    let begun = std::time::Instant::now();
+    let lost = shop.wait_for("one", "killed", "lost");
+    println!("{lost} {:?} after it was killed", begun.elapsed());
+    signal(&leaving.0, "-TERM");
+    exit_code(&mut leaving.0);
+    shop.wait_for("one", "leaving", "left");
+    let json = shop.runtimes.run(&["nodes", "--json", "--name", "one"]);
+    let json: serde_json::Value = serde_json::from_str(&json.code(0).out).unwrap();
+    let of = |name: &str| {
+        let mut all = json.as_array().unwrap().iter();
+        all.find(|node| node["name"] == name).unwrap().clone()
+    };
+    for (name, state) in [("killed", "lost"), ("leaving", "left")] {
+        assert_eq!(of(name)["state"], state);
+        let ago = of(name)["since_ms"].as_u64().unwrap();
+        assert!(ago <= begun.elapsed().as_millis() as u64, "{ago}");
+        assert!(of(name)["connection"].is_null());
+    }
+    assert!(of("killed")["since_ms"].as_u64() > of("leaving")["since_ms"].as_u64());
+    // The same name again is there, and gone no longer.
+    let _again = shop.start("killed", &[]);
+    shop.wait_for("one", "killed", "connected");
+    let lines = shop.nodes_of("one").out;
+    assert_eq!(lines.matches("killed").count(), 1, "{lines}");
+}
+
+/// The lines of the metrics of a node.
+fn scraped(address: &str) -> Vec<String> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().map(str::to_owned).collect()
+}
+
+/// The value of a line of metrics; 0 if there is none.
+fn value(lines: &[String], what: &str) -> f64 {
+    let mut values = lines.iter().filter_map(|line| line.strip_prefix(what));
+    values
+        .next()
+        .map_or(0.0, |value| value.trim().parse().unwrap())
+}
+
+#[test]
+fn the_metrics_of_a_node_tell_of_its_sessions() {
+    let shop = Shop::new();
+    let (_one, address) = shop.start_showing("one", &["--metrics", "0"], "metrics: http://");
+    let address = address.strip_suffix("/metrics").unwrap();
+    assert_eq!(value(&scraped(address), "lunatic_peers "), 0.0);
+    let two = shop.start("two", &[]);
+    wait_until("the session", || {
+        value(&scraped(address), "lunatic_peers ") == 1.0
+    });
+    let of_two = |what: &str| format!("{what}{{node=\"two\"}} ");
+    wait_until("bytes both ways", || {
+        let lines = scraped(address);
+        let is_counted = |what: &str| value(&lines, &of_two(what)) > 0.0;
+        is_counted("lunatic_peer_sent_bytes_total")
+            && is_counted("lunatic_peer_received_bytes_total")
+            && is_counted("lunatic_peer_round_trip_seconds")
+    });
+    let queued = of_two("lunatic_peer_queued_bytes");
+    assert!(
+        scraped(address)
+            .iter()
+            .any(|line| line.starts_with(&queued))
+    );
+    assert_eq!(value(&scraped(address), "lunatic_peers_lost_total "), 0.0);
+    drop(two);
+    wait_until("the loss", || {
+        let lines = scraped(address);
+        value(&lines, "lunatic_peers ") == 0.0
+            && value(&lines, "lunatic_peers_lost_total ") == 1.0
+            && !lines.iter().any(|line| line.contains("node=\"two\""))
+    });
 }
 
 #[test]

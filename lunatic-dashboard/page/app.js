@@ -182,13 +182,17 @@ function measured(now) {
   byId("nodes-note").textContent = now.node === null
     ? "This runtime belongs to no cluster."
     : `This is node ${visible(now.node)}; it has a session with ${count(now.peers.length)} others.`;
-  table(byId("peers"), now.peers.length === 0 ? [] : [
+  table(byId("peers"), now.peers.length + now.gone.length === 0 ? [] : [
     ["node", "address", "round trip", "waiting", "sent", "received"].map((text, index) =>
       head(text, { className: index > 1 ? "number" : "" })),
     ...now.peers.map((peer) => [
       cell(visible(peer.name)), cell(peer.address), number(time(peer.round_trip_us)),
       number(bytes(peer.queued_bytes)), number(bytes(peer.sent_bytes)),
       number(bytes(peer.received_bytes)),
+    ]),
+    ...now.gone.map((gone) => [
+      cell(visible(gone.name)), cell(gone.address),
+      cell(`${gone.left ? "left" : "lost"} ${time(gone.ago_ms * 1000)} ago`, { colSpan: 4 }),
     ]),
   ]);
 }

@@ -307,8 +307,7 @@ impl Cluster {
 
     /// Tells the processes of this node which memberships others have, as nobody was there when
     /// they were told.
-    #[cfg(feature = "transport")]
-    pub(crate) fn tell_memberships(&self) {
+    pub fn tell_memberships(&self) {
         for change in self.groups.others() {
             self.local.group_changed(change);
         }
@@ -371,6 +370,12 @@ impl Cluster {
             .filter(|member| self.sessions.with_node(member.id).is_none())
             .cloned()
             .collect()
+    }
+
+    /// How often the nodes that live were suspected of being gone.
+    #[cfg(feature = "transport")]
+    pub(crate) fn suspicions(&self) -> u64 {
+        self.membership.suspicions()
     }
 
     /// Ends the session with a node whose certificate is not accepted any more.

@@ -10,14 +10,14 @@ use crate::groups::GroupChange;
 /// are never more than there are memberships that others know or are to know, however often
 /// guests join and leave while another node reads slowly.
 #[derive(Debug, Default)]
-pub(crate) struct GroupChanges {
+pub struct GroupChanges {
     /// How many more memberships there are of a process in a group of a scope, or fewer.
     pending: BTreeMap<(String, String, Pid), i64>,
 }
 
 impl GroupChanges {
     /// Adds a change.
-    pub(crate) fn add(&mut self, change: GroupChange) {
+    pub fn add(&mut self, change: GroupChange) {
         let by = if change.joined { 1 } else { -1 };
         let key = (change.scope, change.group, change.process);
         let pending = &mut self.pending;
@@ -29,7 +29,7 @@ impl GroupChanges {
     }
 
     /// Takes all changes out.
-    pub(crate) fn take(&mut self) -> Vec<GroupChange> {
+    pub fn take(&mut self) -> Vec<GroupChange> {
         let pending = std::mem::take(&mut self.pending);
         let changes = pending
             .into_iter()

@@ -1,6 +1,6 @@
 //! Memberships of groups, which every node tells the others: as OTP's `pg`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use lunatic_mailbox::{NodeNumber, Pid};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ type Memberships = BTreeMap<(String, String, Pid), usize>;
 #[derive(Debug, Default)]
 pub(crate) struct GroupReplica {
     own: Memberships,
-    others: HashMap<NodeNumber, Memberships>,
+    others: BTreeMap<NodeNumber, Memberships>,
 }
 
 impl GroupReplica {
@@ -58,7 +58,6 @@ impl GroupReplica {
     }
 
     /// All memberships of other nodes.
-    #[cfg(feature = "transport")]
     pub(crate) fn others(&self) -> Vec<GroupChange> {
         self.others.values().flat_map(joins_of).collect()
     }

@@ -26,12 +26,17 @@ pub struct HeldNames {
 #[derive(Debug)]
 struct Held {
     on_loss: OnLoss,
+    /// So many registrations are not decided yet.
+    pending: u32,
+    /// The process has the name.
+    is_owned: bool,
     _charges: [Charge; 2],
 }
 
 impl HeldNames {
     /// A process is to have a name. Returns whether it is the first since its start: then
-    /// [`ended`](HeldNames::ended) has to be called when it ends.
+    /// [`ended`](HeldNames::ended) has to be called when it ends. When it is decided whether it
+    /// gets the name, [`decided`](HeldNames::decided) has to be called.
     ///
     /// - `payer`: to whom the name is charged.
     /// - `claim`: asks for it; called before anybody can learn that the process has ended.
@@ -39,7 +44,7 @@ impl HeldNames {
     /// # Errors
     ///
     /// The payer has no name or no memory left.
-    pub(crate) fn hold(
+    pub fn hold(
         &self,
         process: Pid,
         name: &str,
@@ -51,6 +56,7 @@ impl HeldNames {
         let mut held = self.held.lock();
         if let Some(known) = held.get_mut(&process).and_then(|names| names.get_mut(name)) {
             known.on_loss = on_loss;
+            known.pending = known.pending.saturating_add(1);
             claim();
             return Ok(false);
         }
@@ -61,6 +67,8 @@ impl HeldNames {
         let is_first = !held.contains_key(&process);
         let new = Held {
             on_loss,
+            pending: 1,
+            is_owned: false,
             _charges: charges,
         };
         held.entry(process).or_default().insert(name.into(), new);
@@ -68,18 +76,55 @@ impl HeldNames {
         Ok(is_first)
     }
 
-    /// A process does not have, or get, a name. What becomes of it, if it had it.
+    /// A registration is decided: the process has the name, or this one has come to nothing.
+    pub fn decided(&self, process: Pid, name: &str, has_got_it: bool) {
+        self.change(process, name, |held| {
+            held.pending = held.pending.saturating_sub(1);
+            held.is_owned |= has_got_it;
+        });
+    }
+
+    /// A process does not have a name any more. What becomes of it, if it had it.
     pub fn lost(&self, process: Pid, name: &str) -> Option<OnLoss> {
+        self.change(process, name, |held| held.is_owned = false)
+    }
+
+    /// A process gives a name up.
+    ///
+    /// - `release`: tells the other nodes; called before the name can be asked for again.
+    pub fn give_up(&self, process: Pid, name: &str, release: impl FnOnce()) {
         let mut held = self.held.lock();
-        let lost = held.get_mut(&process)?.remove(name);
-        lost.map(|lost| lost.on_loss)
+        change_in(&mut held, process, name, |held| held.is_owned = false);
+        release();
+    }
+
+    fn change(&self, process: Pid, name: &str, change: impl FnOnce(&mut Held)) -> Option<OnLoss> {
+        change_in(&mut self.held.lock(), process, name, change)
     }
 
     /// A process has ended; returns the names that it has or wants.
-    pub(crate) fn ended(&self, process: Pid) -> Vec<String> {
+    pub fn ended(&self, process: Pid) -> Vec<String> {
         let names = self.held.lock().remove(&process).unwrap_or_default();
         names.into_keys().collect()
     }
+}
+
+/// Changes what is known of a name, and forgets it if the process neither has nor wants it.
+fn change_in(
+    held: &mut HashMap<Pid, HashMap<String, Held>>,
+    process: Pid,
+    name: &str,
+    change: impl FnOnce(&mut Held),
+) -> Option<OnLoss> {
+    // That a process has held none so far is not forgotten: who follows its end does so once.
+    let names = held.get_mut(&process)?;
+    let known = names.get_mut(name)?;
+    let on_loss = known.on_loss;
+    change(known);
+    if known.pending == 0 && !known.is_owned {
+        names.remove(name);
+    }
+    Some(on_loss)
 }
 
 #[cfg(test)]
@@ -92,18 +137,23 @@ mod tests {
 
     const PROCESS: Pid = Pid::from_bits(7);
 
+    fn account() -> Account {
+        Account::root(AccountLimits {
+            names: 2,
+            ..AccountLimits::UNLIMITED
+        })
+    }
+
     #[test]
     fn a_name_is_charged_until_it_is_lost_or_the_process_ends() {
         let names = HeldNames::default();
-        let account = Account::root(AccountLimits {
-            names: 2,
-            ..AccountLimits::UNLIMITED
-        });
+        let account = account();
         let hold = |name: &str| names.hold(PROCESS, name, OnLoss::Kill, &account, || {});
         assert_eq!(hold("one"), Ok(true));
         assert_eq!(hold("two"), Ok(false));
         assert_eq!(hold("two"), Ok(false));
         assert_eq!(hold("three").unwrap_err().kind, Kind::Names);
+        names.decided(PROCESS, "one", true);
         assert_eq!(names.lost(PROCESS, "one"), Some(OnLoss::Kill));
         assert_eq!(names.lost(PROCESS, "one"), None);
         assert_eq!(account.used(Kind::Names), 1);
@@ -111,5 +161,40 @@ mod tests {
         assert_eq!(account.used(Kind::Names), 0);
         assert_eq!(account.used(Kind::Memory), 0);
         assert_eq!(hold("one"), Ok(true));
+        names.decided(PROCESS, "one", false);
+        assert_eq!(account.used(Kind::Names), 0);
+    }
+
+    #[test]
+    fn a_registration_that_fails_takes_nothing_from_another_of_the_same_process() {
+        let names = HeldNames::default();
+        let account = account();
+        let hold = |on_loss| names.hold(PROCESS, "one", on_loss, &account, || {});
+        assert_eq!(hold(OnLoss::Kill), Ok(true));
+        assert_eq!(hold(OnLoss::Kill), Ok(false));
+        // The second, as the first is not decided yet.
+        names.decided(PROCESS, "one", false);
+        names.decided(PROCESS, "one", true);
+        assert_eq!(account.used(Kind::Names), 1);
+        // Wanted again as it is lost.
+        assert_eq!(hold(OnLoss::Tell(None)), Ok(false));
+        assert_eq!(names.lost(PROCESS, "one"), Some(OnLoss::Tell(None)));
+        assert_eq!(account.used(Kind::Names), 1);
+        names.decided(PROCESS, "one", true);
+        assert_eq!(names.ended(PROCESS), ["one"]);
+        assert_eq!(account.used(Kind::Names), 0);
+    }
+
+    #[test]
+    fn a_name_that_is_given_up_is_charged_no_longer() {
+        let names = HeldNames::default();
+        let account = account();
+        let held = names.hold(PROCESS, "one", OnLoss::Kill, &account, || {});
+        assert_eq!(held, Ok(true));
+        names.decided(PROCESS, "one", true);
+        let mut is_released = false;
+        names.give_up(PROCESS, "one", || is_released = true);
+        assert!(is_released);
+        assert_eq!(account.used(Kind::Names), 0);
     }
 }

@@ -14,14 +14,14 @@
 //! - `groups`, `group_changes`, `global`: memberships of groups, and names that are unique in the cluster.
 //! - `frame`, `handshake`, `node_info`: what nodes write to each other.
 //! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
-//!   of it that is about processes.
+//!   of it that is about processes; `attached`: [`Attached`], as it comes later than the cluster.
+//! - `held_names`: which processes of this node have names that are unique in the cluster;
+//!   `node_monitors`: which are told of nodes that come and go.
 //!
 //! And with IO (feature `transport`, on by default):
 //!
 //! - `node`: [`Node`], with its thread (`node/driver`), what waits for files beside it
 //!   (`node/background`), and how one joins with a token (`node/joining`).
-//! - `held_names`: which processes of this node have names that are unique in the cluster;
-//!   `node_monitors`: which are told of nodes that come and go.
 //! - `guest`: the namespaces `lunatic::distributed` and `lunatic::global` (feature `guest`, on by
 //!   default).
 //!
@@ -33,6 +33,7 @@
 //!   the same node begins; nothing of the one is in the other.
 //! - A node speaks for its own processes only.
 
+mod attached;
 mod cluster;
 mod dials;
 mod frame;
@@ -42,7 +43,6 @@ mod groups;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod handshake;
-#[cfg(feature = "transport")]
 mod held_names;
 mod incoming;
 mod local;
@@ -50,7 +50,6 @@ mod membership;
 #[cfg(feature = "transport")]
 mod node;
 mod node_info;
-#[cfg(feature = "transport")]
 mod node_monitors;
 mod outgoing;
 mod processes;
@@ -59,22 +58,23 @@ mod relations;
 mod session;
 mod sessions;
 
+pub use attached::Attached;
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};
 pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
+pub use group_changes::GroupChanges;
 pub use groups::GroupChange;
 pub use handshake::{PROTOCOL, Refusal};
-#[cfg(feature = "transport")]
 pub use held_names::{HeldNames, OnLoss};
 pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
 pub use node::{
-    JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError, Unconnected, join,
+    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError,
+    Unconnected, join,
 };
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
-#[cfg(feature = "transport")]
-pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NotMonitored};
+pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NodeWatcher, NotMonitored};
 pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
 pub use session::{NotSent, Responder, Session};

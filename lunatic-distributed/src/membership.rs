@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use foca::{
     AccumulatingRuntime, Config, Foca, Identity, Member, OwnedNotification, PeriodicParams,
-    PostcardCodec, Timer,
+    PostcardCodec, State, Timer,
 };
 use lunatic_mailbox::NodeId;
 use rand::SeedableRng;
@@ -218,6 +218,16 @@ impl Membership {
     /// The members that live, as far as gossip knows, without this node.
     pub(crate) fn members(&self) -> impl Iterator<Item = &MemberId> {
         self.foca.iter_members().map(Member::id)
+    }
+
+    /// How often those that live were suspected of being gone, and have refuted it, or have to.
+    #[cfg(feature = "transport")]
+    pub(crate) fn suspicions(&self) -> u64 {
+        let of = |member: &Member<MemberId>| {
+            // Who refutes a suspicion counts on.
+            u64::from(member.incarnation()) + u64::from(member.state() == State::Suspect)
+        };
+        self.foca.iter_members().map(of).sum()
     }
 
     /// The latest start of a node of this name that is known, alive or not.

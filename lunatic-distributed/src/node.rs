@@ -2,6 +2,7 @@
 
 mod background;
 mod driver;
+mod gone;
 mod joining;
 mod late;
 
@@ -38,6 +39,7 @@ use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
 use crate::sessions::Sessions;
 
+pub use crate::node::gone::GoneNode;
 pub use crate::node::joining::{JoinFailed, join};
 
 /// How long a node waits for others when it starts, before it goes on alone and asks them
@@ -418,6 +420,25 @@ impl Node {
         receiver.recv().await.unwrap_or_default()
     }
 
+    /// The nodes whose sessions have ended within the last hour and that have not come back, in the
+    /// order of their names; the last 64 of them.
+    pub fn gone(&self) -> Vec<GoneNode> {
+        self.inner.late.gone()
+    }
+
+    /// How often the other nodes that live were suspected of being gone, as they did not answer the
+    /// questions of gossip in time, and have said that they live, or have to.
+    pub async fn suspicions(&self) -> u64 {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.command(Command::Suspicions(sender));
+        receiver.recv().await.unwrap_or_default()
+    }
+
+    /// How many sessions with other nodes were lost since this one has started.
+    pub fn lost_sessions(&self) -> u64 {
+        self.inner.late.lost()
+    }
+
     /// Whether a node is known to live, even if there is no session with it now.
     pub async fn is_known(&self, node: NodeId) -> bool {
         if self.inner.sessions.with_node(node).is_some() {
@@ -525,8 +546,8 @@ impl Node {
         let node = Arc::downgrade(&self.inner);
         let wanted = name.to_owned();
         let decide = move |decision: Result<(), NameTaken>| {
-            if let (Err(_), Some(node)) = (decision, node.upgrade()) {
-                node.held_names.lost(id, &wanted);
+            if let Some(node) = node.upgrade() {
+                node.held_names.decided(id, &wanted, decision.is_ok());
             }
             // Who has asked may be gone.
             sender.try_send(decision).ok();
@@ -589,9 +610,10 @@ impl Node {
 
     /// Gives up a name, if this process has it.
     pub fn unregister_global(&self, name: &str, process: Pid) {
-        self.inner.held_names.lost(process, name);
-        let name = name.into();
-        self.command(Command::Unregister { name, process });
+        self.inner.held_names.give_up(process, name, || {
+            let name = name.into();
+            self.command(Command::Unregister { name, process });
+        });
     }
 
     /// The process that has a name, as far as this node knows.

@@ -19,16 +19,35 @@ pub const MAX_NODE_MONITORS: usize = 1 << 12;
 /// What a monitor takes, in bytes, beside the nodes that it knows.
 const MONITOR_BYTES: u64 = 256;
 
+/// A process as it is told of nodes; in a runtime, a [`Process`].
+pub trait NodeWatcher: Clone {
+    /// Its id.
+    fn id(&self) -> Pid;
+
+    /// Gives it a message. If it has no room for it, it ends.
+    fn tell(&self, message: DataMessage);
+}
+
+impl NodeWatcher for Process {
+    fn id(&self) -> Pid {
+        Process::id(self)
+    }
+
+    fn tell(&self, message: DataMessage) {
+        self.deliver_or_end(message.into());
+    }
+}
+
 /// The processes of this node that are told, by messages, which nodes come and go; OTP's
 /// `net_kernel:monitor_nodes`.
-#[derive(Debug, Default)]
-pub struct NodeMonitors {
-    monitors: Mutex<HashMap<Pid, Monitor>>,
+#[derive(Debug)]
+pub struct NodeMonitors<W = Process> {
+    monitors: Mutex<HashMap<Pid, Monitor<W>>>,
 }
 
 #[derive(Debug)]
-struct Monitor {
-    process: Process,
+struct Monitor<W> {
+    process: W,
     tag: Option<Tag>,
     /// The nodes that it was told of as connected.
     known: BTreeSet<NodeId>,
@@ -54,7 +73,15 @@ pub enum NotMonitored {
     Exceeded(Exceeded),
 }
 
-impl NodeMonitors {
+impl<W> Default for NodeMonitors<W> {
+    fn default() -> NodeMonitors<W> {
+        NodeMonitors {
+            monitors: Mutex::default(),
+        }
+    }
+}
+
+impl<W: NodeWatcher> NodeMonitors<W> {
     /// From now on a process is told: first of the nodes that are connected, then of each change.
     /// Who is told already is told anew, with this tag. Returns whether it is the first time:
     /// then [`end`](NodeMonitors::end) has to be called when it ends.
@@ -68,7 +95,7 @@ impl NodeMonitors {
     pub fn begin(
         &self,
         sessions: &Sessions,
-        process: &Process,
+        process: &W,
         tag: Option<Tag>,
         payer: &Account,
     ) -> Result<bool, NotMonitored> {
@@ -101,7 +128,7 @@ impl NodeMonitors {
     }
 
     /// Something has happened to another node.
-    pub(crate) fn event(&self, event: &NodeEvent) {
+    pub fn event(&self, event: &NodeEvent) {
         let (change, node) = match event {
             NodeEvent::Up(node) => (Change::Up, node),
             NodeEvent::Down { node, left: true } => (Change::Left, node),
@@ -120,7 +147,7 @@ impl NodeMonitors {
     }
 }
 
-impl Monitor {
+impl<W: NodeWatcher> Monitor<W> {
     fn tell(&self, change: Change, node: &NodeInfo) {
         let name = node.name.as_str().as_bytes();
         let mut message = DataMessage::new(self.tag, Vec::new());
@@ -128,7 +155,7 @@ impl Monitor {
         message.write(&(name.len() as u32).to_le_bytes());
         message.write(&node.id.to_bits().to_le_bytes());
         message.write(name);
-        self.process.deliver_or_end(message.into());
+        self.process.tell(message);
     }
 }
 

@@ -41,6 +41,8 @@ struct Inner {
 struct State {
     plugs: Vec<(Plug, Arc<UdpSocket>)>,
     rules: HashMap<(usize, usize), Rule>,
+    /// When what is on its way from one to the other will have passed.
+    busy_until: HashMap<(usize, usize), Instant>,
     /// What arrives later, by when.
     delayed: BTreeMap<(Instant, u64), Packet>,
     count: u64,
@@ -53,6 +55,15 @@ struct Rule {
     /// Of a thousand packets, so many are lost.
     lost: u64,
     delay: Duration,
+    rate: Option<Rate>,
+}
+
+/// A wire that passes only so much.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    bits_per_second: u64,
+    /// What waits beyond that is lost.
+    queue_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -120,6 +131,20 @@ impl Wire {
         }
     }
 
+    /// Lets only so much pass in each direction between two nodes. What is too much at once waits,
+    /// and is lost when the queue is full.
+    ///
+    /// - `queue_bytes`: so many bytes wait at most.
+    pub fn limit(&self, one: Plug, other: Plug, bits_per_second: u64, queue_bytes: u64) {
+        for (from, to) in [(one, other), (other, one)] {
+            let rate = Rate {
+                bits_per_second,
+                queue_bytes,
+            };
+            self.rule(from, to, |rule| rule.rate = Some(rate));
+        }
+    }
+
     fn rule(&self, from: Plug, to: Plug, change: impl FnOnce(&mut Rule)) {
         let mut state = self.inner.state();
         change(state.rules.entry((from.number, to.number)).or_default());
@@ -169,11 +194,20 @@ impl Inner {
             }
             let bytes = bytes[..length].to_vec();
             let packet = Packet { from, to, bytes };
-            if rule.delay.is_zero() {
+            let now = Instant::now();
+            let passed = match rule.rate {
+                None => now,
+                Some(rate) => match state.passed(rate, (from, to), length, now) {
+                    Some(passed) => passed,
+                    None => continue,
+                },
+            };
+            let at = passed + rule.delay;
+            if at <= now {
                 state.send(&packet);
             } else {
                 state.count += 1;
-                let at = (Instant::now() + rule.delay, state.count);
+                let at = (at, state.count);
                 state.delayed.insert(at, packet);
             }
         }
@@ -204,6 +238,28 @@ impl State {
             // What does not arrive is lost.
             socket.send_to(bytes, plug.listen).ok();
         }
+    }
+
+    /// When a packet has passed a wire that passes only so much; `None` if it is lost.
+    fn passed(
+        &mut self,
+        rate: Rate,
+        way: (usize, usize),
+        length: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        /// What IP and UDP have before it.
+        const HEADERS: u64 = 28;
+        let time = |bytes: u64| {
+            Duration::from_nanos(bytes * 8 * 1_000_000_000 / rate.bits_per_second.max(1))
+        };
+        let busy_until = self.busy_until.entry(way).or_insert(now);
+        let begins = now.max(*busy_until);
+        if begins - now > time(rate.queue_bytes) {
+            return None;
+        }
+        *busy_until = begins + time(length as u64 + HEADERS);
+        Some(*busy_until)
     }
 
     fn random(&mut self, below: u64) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lunatic_admin::{Count, Measurements, PeerUse, SlotUse, WorkerUse, cut};
+use lunatic_admin::{Count, GonePeer, Measurements, PeerUse, SlotUse, WorkerUse, cut};
 use lunatic_engine::EngineStats;
 use lunatic_process::END_REASONS;
 
@@ -120,4 +120,12 @@ async fn add_nodes(runtime: &Runtime, told: &mut Measurements) {
         received_bytes: peer.received_bytes,
     });
     told.peers = peers.collect();
+    let gone = cluster.node.gone().into_iter().map(|gone| GonePeer {
+        name: cut(&gone.name.to_string()),
+        address: gone.address.to_string(),
+        left: gone.left,
+        ago_ms: gone.ago.as_millis() as u64,
+    });
+    told.gone = gone.collect();
+    told.lost_peers = cluster.node.lost_sessions();
 }

@@ -1,7 +1,13 @@
 //! What is told of the nodes of a cluster.
 
+use std::time::Duration;
+
 use lunatic_admin::{NodeConnection, NodeEntry, NodeState};
-use lunatic_distributed::{Node, Peer};
+use lunatic_distributed::{GoneNode, Node, Peer};
+
+/// A node that has died is given up by gossip within this time, however many nodes there are. Of one
+/// whose session was lost longer ago and that gossip knows to live, this node is cut off.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(15);
 
 /// The nodes that a node knows, itself first.
 ///
@@ -17,15 +23,26 @@ pub(super) async fn list(node: &Node, uptime_ms: u64) -> Vec<NodeEntry> {
         connection: None,
     };
     let connected = node.peers().await.into_iter().map(connected);
-    let unconnected = node.unconnected().await.into_iter().map(|node| NodeEntry {
-        name: node.name.to_string(),
-        id: node.id.to_string(),
-        address: node.address.to_string(),
-        state: NodeState::Unconnected,
-        since_ms: None,
-        connection: None,
+    let gone = node.gone();
+    let unconnected = node.unconnected().await.into_iter().map(|node| {
+        let gone = gone.iter().find(|gone| gone.id == node.id);
+        NodeEntry {
+            name: node.name.to_string(),
+            id: node.id.to_string(),
+            address: node.address.to_string(),
+            state: match gone {
+                Some(gone) if gone.ago < GIVEN_UP_WITHIN => ended_as(gone),
+                _ => NodeState::Unconnected,
+            },
+            since_ms: gone.map(|gone| millis(gone.ago)),
+            connection: None,
+        }
     });
     let mut others: Vec<_> = connected.chain(unconnected).collect();
+    let is_told = |id: &str| others.iter().any(|other| other.id == id);
+    let gone: Vec<_> = gone.iter().map(ended).collect();
+    let gone: Vec<_> = gone.into_iter().filter(|gone| !is_told(&gone.id)).collect();
+    others.extend(gone);
     others.sort_by(|one, other| one.name.cmp(&other.name));
     std::iter::once(own).chain(others).collect()
 }
@@ -46,6 +63,24 @@ fn connected(peer: Peer) -> NodeEntry {
     }
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+fn ended(gone: &GoneNode) -> NodeEntry {
+    NodeEntry {
+        name: gone.name.to_string(),
+        id: gone.id.to_string(),
+        address: gone.address.to_string(),
+        state: ended_as(gone),
+        since_ms: Some(millis(gone.ago)),
+        connection: None,
+    }
+}
+
+fn ended_as(gone: &GoneNode) -> NodeState {
+    match gone.left {
+        true => NodeState::Left,
+        false => NodeState::Lost,
+    }
+}
+
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@ pub mod interface;
 pub mod pasted;
 pub mod program;
 pub mod runtimes;
+pub mod shop;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -63,6 +63,7 @@ pub(super) enum Command {
     Peers(Sender<Vec<Peer>>),
     Unconnected(Sender<Vec<Unconnected>>),
     IsKnown(NodeId, Sender<bool>),
+    Suspicions(Sender<u64>),
     Stop,
 }
 
@@ -206,6 +207,9 @@ impl Driver {
             Command::IsKnown(node, sender) => {
                 let is_known = self.cluster.known_nodes().contains(&node);
                 sender.try_send(is_known).ok();
+            }
+            Command::Suspicions(sender) => {
+                sender.try_send(self.cluster.suspicions()).ok();
             }
             Command::Stop => {}
         }

@@ -1,17 +1,18 @@
-//! What the other nodes reach, from before it is there.
+//! What the other nodes reach, and what a node asks of itself from other threads.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
 use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Signal};
 use lunatic_trust::Credentials;
-use parking_lot::RwLock;
 
+use crate::attached::Attached;
 use crate::groups::GroupChange;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
+use crate::node::gone::{Gone, GoneNode};
 use crate::node_monitors::NodeMonitors;
 
 /// What a request to a node is for, its first byte.
@@ -22,17 +23,17 @@ pub(super) const FOR_RENEWAL: u8 = 1;
 type Renewal = (Vec<u8>, Answer);
 
 /// Passes what comes from other nodes on, as soon as there is somebody to take it, and keeps
-/// what is asked of it from other threads.
+/// what the thread of the node is to see to.
 pub(super) struct Late {
-    local: OnceLock<Arc<dyn LocalNode>>,
+    attached: Attached,
     port: u16,
     credentials: Credentials,
     monitors: Arc<NodeMonitors>,
+    gone: Gone,
     /// More certificates are revoked than were before.
     has_revoked: AtomicBool,
     /// What happened before anybody was there: the first events of the node.
     events: (Sender<NodeEvent>, Receiver<NodeEvent>),
-    global: RwLock<HashMap<String, Pid>>,
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
 }
@@ -42,20 +43,20 @@ impl Late {
     /// - `monitors`: the processes that are told of nodes that come and go.
     pub(super) fn new(port: u16, credentials: Credentials, monitors: Arc<NodeMonitors>) -> Late {
         Late {
-            local: OnceLock::new(),
+            attached: Attached::default(),
             port,
             credentials,
             monitors,
+            gone: Gone::default(),
             has_revoked: AtomicBool::new(false),
             events: async_channel::bounded(64),
-            global: RwLock::default(),
             renewals: async_channel::bounded(16),
         }
     }
 
     /// Returns whether it is the first.
     pub(super) fn attach(&self, local: Arc<dyn LocalNode>) -> bool {
-        self.local.set(local).is_ok()
+        self.attached.attach(local)
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -75,9 +76,19 @@ impl Late {
         self.has_revoked.swap(false, Ordering::Relaxed)
     }
 
+    /// How many sessions were lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.gone.lost()
+    }
+
+    /// The nodes whose sessions have ended.
+    pub(super) fn gone(&self) -> Vec<GoneNode> {
+        self.gone.all(Instant::now())
+    }
+
     /// Who has a name that is unique in the cluster.
     pub(super) fn global(&self, name: &str) -> Option<Pid> {
-        self.global.read().get(name).copied()
+        self.attached.global(name)
     }
 }
 
@@ -91,23 +102,17 @@ pub(super) fn for_local(request: &[u8]) -> Vec<u8> {
 
 impl LocalNode for Late {
     fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
-        match self.local.get() {
-            Some(local) => local.deliver(message),
-            None => Ok(()),
-        }
+        self.attached.deliver(message)
     }
 
     fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
-        match self.local.get() {
-            Some(local) => local.signal(from, to, signal),
-            None => Err(ExitReason::NoProcess),
-        }
+        self.attached.signal(from, to, signal)
     }
 
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {
-        match (request.split_first(), self.local.get()) {
-            (Some((&FOR_LOCAL, request)), Some(local)) => local.request(from, request, answer),
-            (Some((&FOR_RENEWAL, request)), _) => {
+        match request.split_first() {
+            Some((&FOR_LOCAL, request)) => self.attached.request(from, request, answer),
+            Some((&FOR_RENEWAL, request)) => {
                 // If there are many, those who ask do so again.
                 self.renewals.0.try_send((request.to_vec(), answer)).ok();
             }
@@ -117,25 +122,15 @@ impl LocalNode for Late {
     }
 
     fn group_changed(&self, change: GroupChange) {
-        if let Some(local) = self.local.get() {
-            local.group_changed(change);
-        }
+        self.attached.group_changed(change);
     }
 
     fn global_name_changed(&self, name: &str, process: Option<Pid>) {
-        match process {
-            Some(process) => self.global.write().insert(name.into(), process),
-            None => self.global.write().remove(name),
-        };
-        if let Some(local) = self.local.get() {
-            local.global_name_changed(name, process);
-        }
+        self.attached.global_name_changed(name, process);
     }
 
     fn global_name_lost(&self, name: &str, process: Pid, winner: Pid) {
-        if let Some(local) = self.local.get() {
-            local.global_name_lost(name, process, winner);
-        }
+        self.attached.global_name_lost(name, process, winner);
     }
 
     fn revocations(&self, list: &[u8]) {
@@ -156,8 +151,9 @@ impl LocalNode for Late {
             } => tracing::debug!("{address} refuses this node: {refusal}"),
             NodeEvent::NumberTaken => tracing::debug!("another node has the number of this one"),
         }
+        self.gone.event(&event, Instant::now());
         self.monitors.event(&event);
-        match self.local.get() {
+        match self.attached.local() {
             Some(local) => local.node_event(event),
             // Whoever waits for the start looks at the first ones only.
             None => drop(self.events.0.try_send(event)),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -101,6 +103,11 @@ impl Net {
         }
     }
 
+    /// What proves that a node has this name.
+    pub(crate) fn credentials(&self, name: &str) -> Credentials {
+        credentials(&self.path, name)
+    }
+
     pub(crate) fn start(&self, name: &str, seeds: &[&Host]) -> Host {
         self.start_at(name, self.wire.plug(), seeds)
     }
@@ -131,6 +138,11 @@ impl Net {
 
     /// Starts another program that is a node, with this one as seed.
     pub(crate) fn start_child(&self, name: &str, plug: Plug, seed: &Host) -> ChildNode {
+        self.start_child_at(name, plug, seed.plug.advertise)
+    }
+
+    /// - `seed`: where there is a node.
+    pub(crate) fn start_child_at(&self, name: &str, plug: Plug, seed: SocketAddr) -> ChildNode {
         let mut program = Command::new(std::env::current_exe().unwrap());
         program
             .args(["--ignored", "--exact", "--nocapture", PROGRAM])
@@ -138,7 +150,7 @@ impl Net {
             .env("NODE_NAME", name)
             .env("NODE_LISTEN", plug.listen.to_string())
             .env("NODE_ADVERTISE", plug.advertise.to_string())
-            .env("NODE_SEED", seed.plug.advertise.to_string())
+            .env("NODE_SEED", seed.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = program.spawn().unwrap();
@@ -150,11 +162,14 @@ impl Net {
         });
         let first = said.next().expect("the program ended");
         // It goes on saying what happens, and must not find nobody there.
-        std::thread::spawn(move || said.for_each(drop));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || said.for_each(|said| drop(sender.send(said))));
         let number = first.strip_prefix("process ");
         let process = number.and_then(|number| number.parse().ok());
         let process = process.map(Pid::from_bits);
         ChildNode {
+            commands: child.stdin.take().unwrap(),
+            lines,
             child,
             said: first,
             process,
@@ -165,6 +180,9 @@ impl Net {
 /// A node that is a program of its own.
 pub(crate) struct ChildNode {
     pub(crate) child: Child,
+    pub(crate) commands: ChildStdin,
+    /// What it says after its start.
+    pub(crate) lines: Receiver<String>,
     /// What it has said of its start.
     pub(crate) said: String,
     /// A process that lives there.

@@ -9,8 +9,10 @@
 )]
 
 mod cuts;
+mod deaf;
 mod host;
 mod namespaces;
+mod pressure;
 mod program;
 mod restarts;
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lunatic_distributed::NodeConfig;
-use lunatic_mailbox::{Message, Pid, Tag, Wanted};
-use lunatic_process::{Context, LinkNotice};
+use lunatic_mailbox::{DataMessage, Message, Pid, Tag, Wanted};
+use lunatic_process::{Context, Failure, LinkNotice};
 use lunatic_testkit::Plug;
 
 use crate::host::{Host, credentials, trapping};
@@ -49,11 +49,37 @@ fn the_program_of_a_node() {
             process.monitor(watched);
             println!("\nNODE watching");
         }
+        if let Some(arguments) = line.strip_prefix("flood ") {
+            let numbers = arguments.split(' ').map(|number| number.parse().unwrap());
+            let [to, count, length] = numbers.collect::<Vec<u64>>().try_into().unwrap();
+            let sending = move |own| flood(own, Pid::from_bits(to), count, length);
+            host.environment.spawn(trapping(), sending).unwrap();
+        }
     }
 }
 
+/// Sends so many messages of this length, and says how it gets on.
+async fn flood(own: Context, to: Pid, count: u64, length: u64) -> Result<(), Failure> {
+    for number in 0..count {
+        let message = DataMessage::new(None, vec![7; length as usize]);
+        let environment = own.process.environment();
+        let sent = environment.send(Some(&own.process), to, message.into());
+        if let Err(error) = sent {
+            println!("\nNODE not sent: {error}");
+            return Ok(());
+        }
+        if number % 100 == 99 {
+            println!("\nNODE sent {}", number + 1);
+        }
+        // Where it is held.
+        futures_lite::future::yield_now().await;
+    }
+    println!("\nNODE flooded");
+    Ok(())
+}
+
 /// Says what the process is told.
-async fn tell(mut own: Context) -> Result<(), lunatic_process::Failure> {
+async fn tell(mut own: Context) -> Result<(), Failure> {
     loop {
         let mut message = own.mailbox.receive(Wanted::Any).await;
         if let Some(notice) = LinkNotice::take(&mut message) {

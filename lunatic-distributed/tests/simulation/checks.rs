@@ -42,6 +42,7 @@ impl World {
         }
         let downs = std::mem::take(&mut state.downs);
         drop(state);
+        self.nodes[key].start.check(&up);
         for down in downs {
             if !self.has_reason(key, down) {
                 let what = format!("{} lost its session with {down} for no reason", model.name);
@@ -102,6 +103,29 @@ impl World {
         is_disturbed(key) || is_disturbed(other) || is_cut((a, b)) || is_cut((b, a)) || has_double
     }
 
+    /// At the end of everything, nothing is left of what processes have beside them.
+    fn check_kept(&mut self, key: NodeKey) {
+        let node = &self.nodes[key];
+        let state = node.model.state.lock();
+        let names = state.processes.values().map(|own| own.names.len() as u64);
+        let (names, held) = (names.sum::<u64>(), node.keeper.used(Kind::Names));
+        let pids: Vec<Pid> = state.processes.keys().copied().collect();
+        let name = node.model.name.clone();
+        drop(state);
+        if names != held {
+            self.wrong(format!("{name}: {held} names are paid for, not {names}"));
+        }
+        for pid in pids {
+            node.model.held.ended(pid);
+            node.start.ended(pid);
+        }
+        let memory = node.keeper.used(Kind::Memory);
+        if memory > 0 {
+            let what = format!("{name}: {memory} bytes of names and monitors are kept");
+            self.wrong(what);
+        }
+    }
+
     fn living(&self) -> Vec<NodeKey> {
         let keys = 0..self.nodes.len();
         keys.filter(|key| self.nodes[*key].is_alive).collect()
@@ -141,9 +165,22 @@ impl World {
                 .filter(|((_, _, pid), _)| pid.node() != model.number)
                 .map(|(key, times)| (key.clone(), *times))
                 .collect();
-            if state.groups != expected {
+            let known: BTreeMap<_, _> = self.nodes[key]
+                .start
+                .attached
+                .globals()
+                .into_iter()
+                .collect();
+            let is_attached = self.nodes[key].is_attached;
+            if is_attached && state.groups != expected {
+                let others = self.nodes.iter().filter(|other| other.is_alive);
+                let queued = others.filter_map(|other| {
+                    let session = other.sessions.with_node(self.nodes[key].id)?;
+                    Some((other.model.name.as_str(), session.queued_bytes()))
+                });
+                let queued: Vec<_> = queued.filter(|(_, queued)| *queued > 0).collect();
                 let what = format!(
-                    "{}: groups {:?}, not {expected:?}",
+                    "{}: groups {:?}, not {expected:?}; for it are queued: {queued:?}",
                     model.name, state.groups
                 );
                 self.wrong(what);
@@ -151,8 +188,11 @@ impl World {
             let owner =
                 |(name, owners): (&String, &BTreeSet<Pid>)| Some((name.clone(), *owners.first()?));
             let expected: BTreeMap<_, _> = names.iter().filter_map(owner).collect();
-            if state.names != expected {
-                let what = format!("{}: names {:?}, not {expected:?}", model.name, state.names);
+            if known != expected || is_attached && state.names != expected {
+                let what = format!(
+                    "{}: names {:?} and {known:?}, not {expected:?}",
+                    model.name, state.names
+                );
                 self.wrong(what);
             }
         }
@@ -198,6 +238,9 @@ impl World {
             if requests > 0 {
                 self.wrong(format!("{name}: {requests} requests are not answered"));
             }
+            if !node.is_attached {
+                self.wrong(format!("{name}: it has no runtime"));
+            }
             let memory = node.account.used(Kind::Memory);
             if memory > 0 {
                 self.wrong(format!("{name}: {memory} bytes are still paid for"));
@@ -216,6 +259,9 @@ impl World {
                 watchers.extend(process.watchers.iter().map(|watcher| (*watcher, *pid)));
                 watching.extend(process.watching.iter().map(|watched| (*pid, *watched)));
             }
+        }
+        for key in living {
+            self.check_kept(key);
         }
         let truth = self.truth.clone();
         let mut truth = truth.lock();

@@ -5,16 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use lunatic_distributed::GroupChange;
-use lunatic_mailbox::{DataMessage, Pid, Tag};
-use lunatic_process::{ExitReason, Peers, Signal};
+use lunatic_distributed::{GroupChange, OnLoss};
+use lunatic_mailbox::{DataMessage, NodeId, Pid, Tag};
+use lunatic_process::{Peers, Signal};
 
 use crate::network::NodeKey;
-use crate::processes::{REFUSED, payload};
+use crate::processes::{REFUSED, end_reason, exit_reason, payload};
 use crate::world::{Event, World};
 
 /// So many processes a node has at least.
 const PROCESSES: usize = 6;
+
+/// As long as it may take, with the longest delays, until what is too much at once has left.
+const BURST: Duration = Duration::from_secs(12);
 
 impl World {
     /// Something happens on the nodes of a slot.
@@ -26,7 +29,8 @@ impl World {
         let keys: Vec<_> = keys
             .filter(|key| {
                 let node = &self.nodes[*key];
-                node.is_alive && !node.is_paused && !node.is_leaving && node.slot == slot
+                let is_busy = node.is_attached && !node.is_paused && !node.is_leaving;
+                node.is_alive && is_busy && node.slot == slot
             })
             .collect();
         for key in keys {
@@ -74,14 +78,33 @@ impl World {
             .into_iter()
             .filter(|pid| pid.node() != number)
             .collect();
-        let Some(peer) = self.random.pick(&others).copied() else {
+        let sessions = self.nodes[key].sessions.all();
+        let has_no_runtime = |node: NodeId| {
+            let mut nodes = self.nodes.iter();
+            nodes.any(|other| other.id == node && !other.is_attached)
+        };
+        let peer = match self.random.pick(&sessions) {
+            // One that never was there: that is all that can be named of a node without a runtime.
+            Some(session)
+                if self.random.in_1000(20)
+                    || has_no_runtime(session.node().id) && self.random.in_1000(300) =>
+            {
+                let counter = u64::MAX >> 21;
+                Pid::new(session.node().id.number(), counter)
+            }
+            _ => self.random.pick(&others).copied(),
+        };
+        let Some(peer) = peer else {
             return;
         };
         let tag = Tag::new(1 + self.random.below(100) as i64);
-        if self.random.below(5000) == 0 {
+        if self.random.below(3000) == 0 && self.now + BURST < self.quiet_from {
             // More than may be queued for a node.
             for _ in 0..6 {
-                self.send_long(key, own, peer, 2 << 20);
+                self.send_long(key, own, peer, 5 << 19);
+            }
+            for _ in 0..20 {
+                self.join_or_leave(key, own);
             }
             return;
         }
@@ -125,14 +148,11 @@ impl World {
                 model.sessions().signal(own, peer, Signal::Kill).ok();
             }
             84..87 => {
-                let reason = match self.random.below(3) {
-                    0 => ExitReason::Normal,
-                    1 => ExitReason::Shutdown,
-                    _ => ExitReason::Killed,
-                };
+                let reason = end_reason(self.random.below(10_000));
                 model.die(own, reason);
             }
-            87..92 => self.join_or_leave(key, own),
+            87..91 => self.join_or_leave(key, own),
+            91 => self.monitor_nodes(key, own),
             92..96 => self.name(key, own),
             _ => self.request(key, own, peer),
         }
@@ -206,11 +226,12 @@ impl World {
         let number = truth.sent.entry((connection, own, peer)).or_default();
         *number += 1;
         let tag = Tag::new((connection << 24 | *number) as i64);
+        let reason = exit_reason(*number);
         drop(truth);
         let exit = Signal::Exit {
             from: own,
             tag,
-            reason: ExitReason::Normal,
+            reason,
         };
         self.nodes[key].sessions.signal(own, peer, exit).ok();
     }
@@ -236,51 +257,105 @@ impl World {
             }
         };
         drop(state);
-        self.nodes[key].cluster.group_changed(GroupChange {
+        let change = GroupChange {
             scope: "scope".into(),
             group,
             process: own,
             joined,
-        });
+        };
+        self.group_changed(key, change);
     }
 
+    /// A process is told of nodes from now on, is told anew, or no longer.
+    fn monitor_nodes(&mut self, key: NodeKey, own: Pid) {
+        let stops = self.random.in_1000(300);
+        let node = &self.nodes[key];
+        let start = &node.start;
+        if stops {
+            start.ended(own);
+            return;
+        }
+        // Who is told anew hears of all again.
+        start
+            .told
+            .lock()
+            .insert(own, std::collections::BTreeSet::new());
+        let begun = start
+            .monitors
+            .begin(&node.sessions, &start.watcher(own), None, &node.keeper);
+        if let Err(error) = begun {
+            self.truth
+                .lock()
+                .fail(format!("{own} is not told: {error}"));
+        }
+    }
+
+    /// What `Node::register_for` and `Node::unregister_global` do.
     fn name(&mut self, key: NodeKey, own: Pid) {
         let name = format!("name{}", self.random.below(4));
         let gives_up = self.random.in_1000(300);
+        let kills = self.random.in_1000(300);
+        let twice = self.random.in_1000(200);
+        let model = self.nodes[key].model.clone();
+        if gives_up {
+            let mut state = model.state.lock();
+            if let Some(process) = state.processes.get_mut(&own) {
+                process.names.remove(&name);
+            }
+            drop(state);
+            // By the thread of the node, a moment later: it is not under the lock.
+            model.held.give_up(own, &name, || ());
+            self.nodes[key].cluster.unregister_global(&name, own);
+            return;
+        }
+        for _ in 0..=usize::from(twice) {
+            let on_loss = if kills {
+                OnLoss::Kill
+            } else {
+                OnLoss::Tell(None)
+            };
+            self.register(key, own, name.clone(), on_loss);
+        }
+    }
+
+    fn register(&mut self, key: NodeKey, own: Pid, name: String, on_loss: OnLoss) {
         let model = self.nodes[key].model.clone();
         let mut state = model.state.lock();
         let Some(process) = state.processes.get_mut(&own) else {
             return;
         };
-        if gives_up {
-            let had = process.names.remove(&name);
-            drop(state);
-            if had {
-                self.nodes[key].cluster.unregister_global(&name, own);
-            }
-            return;
-        }
-        if !process.names.insert(name.clone()) {
-            return;
-        }
+        let again = process.on_loss.insert(name.clone(), on_loss).is_some();
         drop(state);
-        let decided = name.clone();
+        self.truth.lock().counts.names_again += u64::from(again);
+        let (decided, decider) = (name.clone(), model.clone());
         let decide = Box::new(move |result: Result<(), _>| {
-            model
-                .truth
-                .lock()
-                .trace(|| format!("{decided} for {own}: {result:?}"));
-            match result {
-                Ok(()) => model.truth.lock().counts.names += 1,
-                Err(_) => {
-                    let mut state = model.state.lock();
-                    if let Some(process) = state.processes.get_mut(&own) {
-                        process.names.remove(&decided);
-                    }
-                }
+            let model = decider;
+            let mut truth = model.truth.lock();
+            truth.trace(|| format!("{decided} for {own}: {result:?}"));
+            truth.counts.names += u64::from(result.is_ok());
+            drop(truth);
+            model.held.decided(own, &decided, result.is_ok());
+            let mut state = model.state.lock();
+            if let Some(process) = state.processes.get_mut(&own)
+                && result.is_ok()
+            {
+                process.names.insert(decided);
             }
         });
-        self.nodes[key].cluster.register_global(name, own, decide);
+        let wanted = name.clone();
+        let node = &mut self.nodes[key];
+        let cluster = &mut node.cluster;
+        let mut claimed = None;
+        let claim = || claimed = Some((wanted, decide));
+        let held = model.held.hold(own, &name, on_loss, &node.keeper, claim);
+        // By the thread of the node, a moment later: it is not under the lock.
+        match (held, claimed) {
+            (Ok(_), Some((name, decide))) => cluster.register_global(name, own, decide),
+            held => {
+                let what = format!("{own} cannot hold a name: {:?}", held.0);
+                self.truth.lock().fail(what);
+            }
+        }
     }
 
     fn request(&mut self, key: NodeKey, own: Pid, peer: Pid) {
@@ -305,6 +380,7 @@ impl World {
             }
             match response {
                 Ok(response) if response == expected => truth.counts.responses += 1,
+                Ok([]) if truth.early.remove(&expected) => {}
                 Ok(_) => truth.fail(format!("request {id} has the answer to another")),
                 Err(_) => truth.counts.responses_lost += 1,
             }

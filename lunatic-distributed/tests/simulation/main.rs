@@ -16,6 +16,7 @@ mod network;
 mod planted;
 mod processes;
 mod random;
+mod start;
 mod truth;
 mod world;
 
@@ -155,6 +156,21 @@ fn a_connection_whose_end_is_not_told_is_found() {
 }
 
 #[test]
+fn memberships_that_a_later_runtime_is_not_told_are_found() {
+    finds(Fault::ForgetMemberships);
+}
+
+#[test]
+fn a_lost_node_that_nobody_is_told_of_is_found() {
+    finds(Fault::ForgetNodes);
+}
+
+#[test]
+fn a_name_of_a_process_that_has_ended_is_found() {
+    finds(Fault::KeepNames);
+}
+
+#[test]
 fn a_seed_runs_the_same_each_time() {
     for seed in 0..3 {
         let (first, second) = (run(seed, None, false), run(seed, None, false));
@@ -177,4 +193,10 @@ fn everything_that_is_checked_happens() {
     assert!(sum(|counts| counts.responses) > 200);
     assert!(sum(|counts| counts.responses_lost) > 0);
     assert!(sum(|counts| counts.held) > 0);
+    assert!(sum(|counts| counts.early) > 0);
+    assert!(sum(|counts| counts.memberships_before) > 100);
+    assert!(sum(|counts| counts.untold) > 0);
+    assert!(sum(|counts| counts.failures) > 100);
+    assert!(sum(|counts| counts.node_notices) > 100);
+    assert!(sum(|counts| counts.names_again) > 100);
 }

@@ -1,4 +1,4 @@
-//! Faults of the network that no network has: the checks have to find them.
+//! Faults that no network and no node has: the checks have to find them.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,12 @@ pub(crate) enum Fault {
     CrossOver,
     /// A node is not told that a connection has ended.
     LoseClose,
+    /// A runtime that comes later is not told who is in groups.
+    ForgetMemberships,
+    /// Who is told of nodes is not told of lost ones.
+    ForgetNodes,
+    /// The names of a process that has ended are not given up.
+    KeepNames,
 }
 
 /// A fault that happens now and then, if there is one.
@@ -80,6 +86,18 @@ impl Planted {
         let before = self.old.insert(key, (connection, unit));
         let (before, unit) = before?;
         (before != connection && random.in_1000(500)).then_some(unit)
+    }
+
+    pub(crate) fn forgets_memberships(&self) -> bool {
+        self.fault == Some(Fault::ForgetMemberships)
+    }
+
+    pub(crate) fn forgets_nodes(&self) -> bool {
+        self.fault == Some(Fault::ForgetNodes)
+    }
+
+    pub(crate) fn keeps_names(&self) -> bool {
+        self.fault == Some(Fault::KeepNames)
     }
 
     pub(crate) fn loses_close(&self, random: &mut Random) -> bool {

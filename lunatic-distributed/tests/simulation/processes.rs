@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LocalNode, NodeEvent, NotDelivered, Refusal, Sessions,
+    Answer, GroupChange, HeldNames, Incoming, LocalNode, NodeEvent, NotDelivered, OnLoss, Refusal,
+    Sessions,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
-use lunatic_process::{ExitReason, Peers, Signal};
+use lunatic_process::{ExitReason, Failure, FailureKind, Peers, Signal};
 use parking_lot::Mutex;
 
 use crate::truth::Shared;
@@ -25,7 +26,10 @@ pub(crate) struct Process {
     pub(crate) is_dying: bool,
     /// Scope and group, once for each time it has joined.
     pub(crate) groups: Vec<(String, String)>,
+    /// Those that it has.
     pub(crate) names: BTreeSet<String>,
+    /// What is to become of it if it loses one, as it has said last.
+    pub(crate) on_loss: BTreeMap<String, OnLoss>,
 }
 
 /// What is to be done outside of the call that made it necessary.
@@ -54,6 +58,10 @@ pub(crate) struct State {
     /// Nodes that went down in this call.
     pub(crate) downs: Vec<NodeId>,
     pub(crate) has_changed: bool,
+    /// The memberships of others that were told before are told now.
+    pub(crate) is_attaching: bool,
+    /// Those whose end is to be told to what is beside the processes.
+    pub(crate) ended: Vec<Pid>,
 }
 
 /// One node.
@@ -66,6 +74,9 @@ pub(crate) struct Model {
     pub(crate) sessions: OnceLock<Arc<Sessions>>,
     /// Whose end the sessions want to know of.
     pub(crate) watchers: Arc<Mutex<BTreeSet<Pid>>>,
+    pub(crate) held: HeldNames,
+    /// Names that are held are not given up at the end of a process; a planted fault.
+    pub(crate) keeps_names: bool,
 }
 
 impl Model {
@@ -83,6 +94,8 @@ impl Model {
             truth,
             sessions: OnceLock::new(),
             watchers: Arc::default(),
+            held: HeldNames::default(),
+            keeps_names: false,
         }
     }
 
@@ -94,6 +107,16 @@ impl Model {
     fn trace(&self, what: impl FnOnce() -> String) {
         let name = &self.name;
         self.truth.lock().trace(|| format!("{name}: {}", what()));
+    }
+
+    /// The runtime is there from now on.
+    ///
+    /// - `names`: those that are unique in the cluster.
+    pub(crate) fn attach(&self, names: Vec<(String, Pid)>, traps: &[bool]) {
+        self.state.lock().names = names.into_iter().collect();
+        for traps in traps {
+            self.spawn(*traps);
+        }
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
@@ -187,8 +210,18 @@ impl Model {
             };
             state.todo.push_back(Todo::Group(change));
         }
-        for name in process.names {
-            state.todo.push_back(Todo::Unregister(name, own));
+        state.ended.push(own);
+        let mut held = self.held.ended(own);
+        held.sort();
+        if let Some(name) = process.names.iter().find(|name| !held.contains(name)) {
+            self.fail(format!(
+                "{own} has the name {name}, which is not held for it"
+            ));
+        }
+        if !self.keeps_names {
+            for name in held {
+                state.todo.push_back(Todo::Unregister(name, own));
+            }
         }
         drop(state);
         for (peer, tag) in process.links {
@@ -224,7 +257,15 @@ impl Model {
         let mut dies = None;
         match signal {
             Signal::Kill => dies = Some(ExitReason::Killed),
-            Signal::Exit { .. } => {}
+            Signal::Exit { reason, tag, .. } => {
+                let number = tag.map_or(0, |tag| tag.get() as u64 & 0xff_ffff);
+                if reason != exit_reason(number) {
+                    self.fail(format!("{to} is asked to end: {reason:?}"));
+                }
+                if !process.traps && !reason.is_normal() {
+                    dies = Some(reason);
+                }
+            }
             Signal::Link { peer, tag } => {
                 process.links.insert(peer, tag);
             }
@@ -294,6 +335,8 @@ impl Model {
             reason => truth.dead.get(&peer) == Some(reason),
         };
         drop(truth);
+        let has_data = reason.failure().is_some();
+        self.truth.lock().counts.failures += u64::from(has_data);
         if !is_right {
             self.fail(format!("{to} is told that {peer} has ended: {reason}"));
         }
@@ -303,6 +346,7 @@ impl Model {
     fn check_speaker(&self, state: &State, from: Pid) {
         let is_right = match state.serving {
             Some((_, number)) if number == from.node() => true,
+            None if state.is_attaching => true,
             // A session that is over tells its relations.
             _ => self.sessions().get(from.node()).is_none(),
         };
@@ -329,6 +373,36 @@ impl Model {
             ));
         }
         truth.observe(from.to_bits() ^ to.to_bits().rotate_left(9) ^ number);
+    }
+}
+
+/// Why a process asks another to end, by the number of the signal: mostly a reason that nothing
+/// happens for.
+pub(crate) fn exit_reason(number: u64) -> ExitReason {
+    match number % 16 {
+        1 => ExitReason::Shutdown,
+        2 => ExitReason::Failed(Failure::with_message(
+            FailureKind::Error,
+            format!("out of work {number}"),
+        )),
+        _ => ExitReason::Normal,
+    }
+}
+
+/// A reason for which a process ends, with all that there may be in one.
+pub(crate) fn end_reason(number: u64) -> ExitReason {
+    let failure = |kind| Failure::with_message(kind, format!("failure {number} with größe"));
+    match number % 9 {
+        0..3 => ExitReason::Normal,
+        3 => ExitReason::Shutdown,
+        4 => ExitReason::Killed,
+        5 => ExitReason::Failed(failure(FailureKind::Error)),
+        6 => {
+            let backtrace = format!("0: main at {number}\n").repeat(number as usize % 900);
+            ExitReason::Failed(failure(FailureKind::Trap).with_backtrace(backtrace))
+        }
+        7 => ExitReason::Failed(Failure::from_kind(FailureKind::ExitStatus(number as u32))),
+        _ => ExitReason::Failed(failure(FailureKind::Panicked)),
     }
 }
 
@@ -362,36 +436,15 @@ fn read_payload(bytes: &[u8]) -> Option<(u8, u64, u64)> {
 
 impl LocalNode for Model {
     fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
-        let Incoming {
-            from, to, bytes, ..
-        } = message;
-        self.check_speaker(&self.state.lock(), from);
-        let Some((mark, sent_in, number)) = read_payload(bytes) else {
-            self.fail(format!(
-                "a message from {from} to {to} is not what was sent"
-            ));
-            return Ok(());
-        };
-        self.trace(|| format!("{to} receives {number} of {from}"));
-        self.truth.lock().counts.messages += 1;
-        self.arrives(from, to, sent_in, number);
-        match mark {
-            REFUSED => Err(NotDelivered::MailboxFull),
+        match self.message_arrives(&message) {
+            Some(REFUSED) => Err(NotDelivered::MailboxFull),
             _ => Ok(()),
         }
     }
 
     fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
         self.check_speaker(&self.state.lock(), from);
-        if let Signal::Exit {
-            from,
-            tag: Some(tag),
-            ..
-        } = &signal
-        {
-            let tag = tag.get() as u64;
-            self.arrives(*from, to, tag >> 24, (tag & 0xff_ffff) - 1);
-        }
+        self.signal_arrives(to, &signal);
         self.apply(to, signal)
     }
 
@@ -453,9 +506,60 @@ impl LocalNode for Model {
         if process.node() != self.number || winner.node() == self.number {
             self.fail(format!("{process} loses the name {name} to {winner}"));
         }
+        let expected = state.processes.get(&process);
+        let expected = expected.and_then(|own| own.on_loss.get(name).copied());
+        let on_loss = self.held.lost(process, name);
+        if expected != on_loss {
+            self.fail(format!(
+                "{process} loses the name {name}: {on_loss:?}, not {expected:?}"
+            ));
+        }
+        if let Some(own) = state.processes.get_mut(&process)
+            && on_loss == Some(OnLoss::Kill)
+            && !std::mem::replace(&mut own.is_dying, true)
+        {
+            state.todo.push_back(Todo::Die(process, ExitReason::Killed));
+        }
     }
 
-    fn node_event(&self, event: NodeEvent) {
+    fn node_event(&self, _: NodeEvent) {}
+}
+
+impl Model {
+    /// A message is there. Returns its mark, if it is what was sent.
+    pub(crate) fn message_arrives(&self, message: &Incoming<'_>) -> Option<u8> {
+        let Incoming {
+            from, to, bytes, ..
+        } = *message;
+        self.check_speaker(&self.state.lock(), from);
+        let Some((mark, sent_in, number)) = read_payload(bytes) else {
+            self.fail(format!(
+                "a message from {from} to {to} is not what was sent"
+            ));
+            return None;
+        };
+        self.trace(|| format!("{to} receives {number} of {from}"));
+        self.truth.lock().counts.messages += 1;
+        self.arrives(from, to, sent_in, number);
+        Some(mark)
+    }
+
+    /// A signal is there, which may have a number.
+    pub(crate) fn signal_arrives(&self, to: Pid, signal: &Signal) {
+        if let Signal::Exit {
+            from,
+            tag: Some(tag),
+            ..
+        } = signal
+        {
+            let tag = tag.get() as u64;
+            self.arrives(*from, to, tag >> 24, (tag & 0xff_ffff) - 1);
+        }
+    }
+
+    /// Something has happened to another node.
+    pub(crate) fn session_event(&self, event: &NodeEvent) {
+        let event = event.clone();
         self.trace(|| format!("{event:?}"));
         let mut state = self.state.lock();
         state.has_changed = true;

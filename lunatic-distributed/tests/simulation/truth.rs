@@ -20,6 +20,8 @@ pub(crate) struct Truth {
     /// How many numbered messages and signals left in a connection for a pair, and came.
     pub(crate) sent: BTreeMap<(u64, Pid, Pid), u64>,
     pub(crate) received: BTreeMap<(u64, Pid, Pid), u64>,
+    /// Requests that came to a node before its runtime, and are answered with nothing.
+    pub(crate) early: BTreeSet<Vec<u8>>,
     pub(crate) counts: Counts,
     pub(crate) failure: Option<String>,
     /// Everything is written to standard error.
@@ -42,6 +44,18 @@ pub(crate) struct Counts {
     pub(crate) responses: u64,
     pub(crate) responses_lost: u64,
     pub(crate) held: u64,
+    /// Requests to a node without a runtime.
+    pub(crate) early: u64,
+    /// Memberships that were there before the runtime.
+    pub(crate) memberships_before: u64,
+    /// Changes of groups while much was queued for a node.
+    pub(crate) untold: u64,
+    /// Ends for a reason with a failure, told to another node.
+    pub(crate) failures: u64,
+    /// Processes were told of a node.
+    pub(crate) node_notices: u64,
+    /// Registrations of a name by who wants it, or has it, already.
+    pub(crate) names_again: u64,
 }
 
 pub(crate) type Shared = Arc<Mutex<Truth>>;

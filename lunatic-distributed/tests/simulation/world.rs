@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use lunatic_account::{Account, AccountLimits};
 use lunatic_distributed::{
-    Action, Cluster, Connection, LANES, NodeInfo, NodeName, Session, Sessions, close_code,
+    Action, Cluster, Connection, GroupChange, GroupChanges, LANES, NodeInfo, NodeName, Session,
+    Sessions, close_code,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::ExitReason;
@@ -20,6 +21,7 @@ use crate::network::{
 use crate::planted::Planted;
 use crate::processes::{Model, Todo};
 use crate::random::Random;
+use crate::start::Start;
 use crate::truth::Shared;
 
 /// How long a node that leaves waits until what it says is there.
@@ -35,6 +37,15 @@ pub(crate) struct Node {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) model: Arc<Model>,
     pub(crate) account: Account,
+    /// What the cluster has in place of the processes.
+    pub(crate) start: Arc<Start>,
+    /// Its runtime is there.
+    pub(crate) is_attached: bool,
+    /// What its thread has not told of groups yet.
+    group_changes: GroupChanges,
+    tells_groups: bool,
+    /// Pays for names and monitors of nodes.
+    pub(crate) keeper: Account,
     pub(crate) is_alive: bool,
     pub(crate) is_paused: bool,
     pub(crate) is_leaving: bool,
@@ -96,6 +107,10 @@ pub(crate) enum Event {
     /// A node ends by itself.
     End(NodeKey),
     Resume(NodeKey),
+    /// The runtime of a node is there.
+    Attach(NodeKey),
+    /// The thread of a node tells what has changed in groups.
+    Groups(NodeKey),
     Start {
         slot: usize,
         host: Host,
@@ -221,6 +236,8 @@ impl World {
     fn whose(&self, event: &Event) -> Option<NodeKey> {
         match event {
             Event::Tick(node)
+            | Event::Attach(node)
+            | Event::Groups(node)
             | Event::Die(node, ..)
             | Event::Answer(node, _)
             | Event::End(node) => Some(*node),
@@ -299,6 +316,8 @@ impl World {
             Event::Answer(node, todo) => self.answer(node, *todo),
             Event::End(node) => self.end_node(node),
             Event::Resume(node) => self.resume(node),
+            Event::Attach(node) => self.attach(node),
+            Event::Groups(node) => self.tell_groups(node),
             Event::Start { slot, host } => self.start(slot, host),
             Event::Heal(ways) => self.heal(&ways),
             Event::Load(slot) => self.load(slot),
@@ -350,13 +369,17 @@ impl World {
             generation: 0,
             tags: BTreeMap::new(),
         };
-        let model = Model::new(
+        let mut model = Model::new(
             &format!("{name}/{key}"),
             number,
             key as u64 * 100_000,
             self.truth.clone(),
         );
+        model.keeps_names = self.planted.keeps_names();
         let model = Arc::new(model);
+        let mut start = Start::new(model.clone());
+        start.forgets = self.planted.forgets_nodes();
+        let start = Arc::new(start);
         let sessions = Arc::new(Sessions::new(id, || ()));
         model.sessions.set(sessions.clone()).ok();
         let watchers = model.watchers.clone();
@@ -365,7 +388,7 @@ impl World {
         });
         let seed = self.random.next();
         let now = self.instant();
-        let mut cluster = Cluster::new(own, model.clone(), sessions.clone(), seed, now);
+        let mut cluster = Cluster::new(own, start.clone(), sessions.clone(), seed, now);
         // Where three of the nodes can be.
         let seeds = (0..self.slots.min(3)).flat_map(|slot| [slot, slot + self.slots]);
         let seeds: Vec<_> = seeds.map(World::address_of).collect();
@@ -379,6 +402,11 @@ impl World {
             sessions,
             model: model.clone(),
             account: Account::root(AccountLimits::UNLIMITED),
+            start,
+            is_attached: false,
+            group_changes: GroupChanges::default(),
+            tells_groups: false,
+            keeper: Account::root(AccountLimits::UNLIMITED),
             is_alive: true,
             is_paused: false,
             is_leaving: false,
@@ -389,9 +417,60 @@ impl World {
             disturbed: self.now,
         });
         self.hosts.insert(host, key);
-        for _ in 0..6 {
-            let traps = self.random.in_1000(700);
-            model.spawn(traps);
+        // The runtime is there at once, or when the node has had time to join.
+        let after = match self.random.in_1000(400) {
+            true => Duration::ZERO,
+            false => self.random.millis(0, 2_000),
+        };
+        self.schedule(after, Event::Attach(key));
+        self.pump(key);
+    }
+
+    fn attach(&mut self, key: NodeKey) {
+        if !self.nodes[key].is_alive {
+            return;
+        }
+        let traps: Vec<bool> = (0..6).map(|_| self.random.in_1000(700)).collect();
+        let node = &mut self.nodes[key];
+        node.is_attached = true;
+        let (model, start) = (node.model.clone(), node.start.clone());
+        model.attach(start.attached.globals(), &traps);
+        start.attached.attach(model.clone());
+        if !self.planted.forgets_memberships() {
+            let before = self.truth.lock().counts.memberships;
+            model.state.lock().is_attaching = true;
+            self.nodes[key].cluster.tell_memberships();
+            model.state.lock().is_attaching = false;
+            let mut truth = self.truth.lock();
+            truth.counts.memberships_before += truth.counts.memberships - before;
+        }
+        let name = &model.name;
+        self.trace(|| format!("{name} has a runtime"));
+        self.pump(key);
+    }
+
+    /// A process has joined or left a group, which the thread of the node tells soon.
+    pub(crate) fn group_changed(&mut self, key: NodeKey, change: GroupChange) {
+        let after = self.random.millis(0, 5);
+        let node = &mut self.nodes[key];
+        node.group_changes.add(change);
+        if !std::mem::replace(&mut node.tells_groups, true) {
+            self.schedule(after, Event::Groups(key));
+        }
+    }
+
+    fn tell_groups(&mut self, key: NodeKey) {
+        let node = &mut self.nodes[key];
+        node.tells_groups = false;
+        if !node.is_alive {
+            return;
+        }
+        let sessions = node.sessions.all();
+        let is_full = |session: &Arc<Session>| session.queued_bytes() > 8 << 20;
+        let is_untold = sessions.iter().any(is_full);
+        for change in node.group_changes.take() {
+            node.cluster.group_changed(change);
+            self.truth.lock().counts.untold += u64::from(is_untold);
         }
         self.pump(key);
     }
@@ -514,7 +593,16 @@ impl World {
             }
             let actions = self.nodes[key].cluster.take_actions();
             let queued = self.nodes[key].sessions.take_queued();
-            let todo = std::mem::take(&mut self.nodes[key].model.state.lock().todo);
+            let (todo, ended) = {
+                let mut state = self.nodes[key].model.state.lock();
+                (
+                    std::mem::take(&mut state.todo),
+                    std::mem::take(&mut state.ended),
+                )
+            };
+            for process in ended {
+                self.nodes[key].start.ended(process);
+            }
             if actions.is_empty() && queued.is_empty() && todo.is_empty() {
                 self.schedule_tick(key);
                 self.check_node(key);
@@ -553,7 +641,7 @@ impl World {
         let after = self.random.millis(0, 3);
         match todo {
             Todo::Die(process, reason) => self.schedule(after, Event::Die(key, process, reason)),
-            Todo::Group(change) => self.nodes[key].cluster.group_changed(change),
+            Todo::Group(change) => self.group_changed(key, change),
             Todo::Unregister(name, process) => {
                 self.nodes[key].cluster.unregister_global(&name, process);
             }

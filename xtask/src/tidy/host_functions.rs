@@ -8,7 +8,7 @@ mod function;
 mod not_offered;
 mod rust_imports;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
@@ -23,6 +23,18 @@ const NOT_OFFERED: &str = "lunatic-cli/src/command_line/interface/not_offered.rs
 
 /// What declares imports for guests in C.
 const C_HEADER: &str = "guests/c/lunatic.h";
+
+/// The document whose functions of these namespaces guests in C find in the header, all of them.
+const COMPLETE_IN_C: (&str, [&str; 5]) = (
+    DOCUMENTS[1],
+    [
+        "lunatic::distributed",
+        "lunatic::global",
+        "lunatic::group",
+        "lunatic::process",
+        "lunatic::reload",
+    ],
+);
 
 /// A file of the workspace: its path from the root, and its text.
 pub(super) struct File {
@@ -121,7 +133,24 @@ impl Interface {
                 Some(declared) => otherwise(function, declared),
             });
         }
+        problems.extend(self.missing_in_c());
         problems
+    }
+
+    /// Functions that the header for C should have.
+    fn missing_in_c(&self) -> impl Iterator<Item = String> {
+        let (document, namespaces) = COMPLETE_IN_C;
+        let in_c = self.imported.iter();
+        let in_c = in_c.filter(|function| function.place.path == C_HEADER);
+        let in_c: BTreeSet<_> = in_c.map(Function::name).collect();
+        let missing = self.documented.iter().filter(move |documented| {
+            let function = &documented.function;
+            documented.offered
+                && function.place.path == document
+                && namespaces.contains(&function.namespace.as_str())
+                && !in_c.contains(&function.name())
+        });
+        missing.map(|documented| format!("{}: is missing in {C_HEADER}", documented.function))
     }
 }
 
@@ -347,5 +376,25 @@ mod tests {
             r#"LUNATIC_IMPORT("lunatic::process", "fork")"#,
             &["guests/c/lunatic.h:2: `lunatic::process::fork`: is imported, but not registered"],
         );
+    }
+
+    #[test]
+    fn what_the_extensions_add_to_some_namespaces_is_there_for_c_guests() {
+        let extension = |namespace: &str| File {
+            path: DOCUMENTS[1].to_owned(),
+            text: format!("## 29. `{namespace}`\n| `find(len: i32)` | |"),
+        };
+        let declaration = |namespace: &str| File {
+            path: "lunatic-a/src/guest.rs".to_owned(),
+            text: format!("host_functions! {{ in \"{namespace}\" {{ fn find(len: u32); }} }}"),
+        };
+        let found = |namespace| {
+            let files = [extension(namespace), declaration(namespace)];
+            problems(&files).unwrap()
+        };
+        let missing = "docs/abi-extensions.md:2: `lunatic::global::find`: is missing in \
+                       guests/c/lunatic.h";
+        assert_eq!(found("lunatic::global"), [missing]);
+        assert_eq!(found("lunatic::sqlite"), [""; 0]);
     }
 }

@@ -9,6 +9,7 @@ mod live;
 mod machine;
 mod measurement;
 mod network;
+mod nodes;
 mod plan;
 mod reload;
 mod results;
@@ -55,6 +56,12 @@ pub(crate) struct Options {
     /// Measures databases, beside `rusqlite` alone, instead of all else
     #[arg(long, conflicts_with_all = ["against", "beam", "huge", "only", "runs", "network"])]
     databases: bool,
+    /// Measures two nodes of a cluster, beside two of Erlang, instead of all else
+    #[arg(
+        long,
+        conflicts_with_all = ["against", "beam", "huge", "only", "network", "databases", "reload"]
+    )]
+    nodes: bool,
     /// How often all that is not memory is measured
     #[arg(long, value_name = "N", default_value = "5")]
     runs: NonZeroUsize,
@@ -70,6 +77,9 @@ pub(crate) fn main(options: &Options) -> Result<()> {
     }
     if options.databases {
         return databases::main(options.quick);
+    }
+    if options.nodes {
+        return nodes::main(options.quick, options.runs.get());
     }
     let machine = Machine::here()?;
     let subjects = subject::prepare(options.against.as_deref(), options.beam)?;

@@ -50,6 +50,13 @@ pub(crate) const DATABASES: Section = Section {
     end: "<!-- … to here (databases). -->\n",
 };
 
+/// What `cargo xtask bench --nodes` measures.
+pub(crate) const NODES: Section = Section {
+    file: BENCHMARKS,
+    begin: "<!-- Written by `cargo xtask bench --nodes` from here … -->\n",
+    end: "<!-- … to here (nodes). -->\n",
+};
+
 /// What `cargo xtask attack` measures.
 pub(crate) const ATTACKS: Section = Section {
     file: "SECURITY.md",

@@ -76,6 +76,8 @@ fn state(state: NodeState) -> &'static str {
         NodeState::Own => "this one",
         NodeState::Connected => "connected",
         NodeState::Unconnected => "no connection",
+        NodeState::Lost => "lost",
+        NodeState::Left => "left",
         _ => NOTHING,
     }
 }

@@ -1,0 +1,107 @@
+//! What the other nodes reach, from before it is there: a node joins before its runtime starts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use lunatic_mailbox::Pid;
+use lunatic_process::{ExitReason, Signal};
+use parking_lot::RwLock;
+
+use crate::groups::GroupChange;
+use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
+
+/// Passes what comes from other nodes on, as soon as there is somebody to take it. Until then
+/// there are no processes here for them: messages are dropped, and who links or monitors is told
+/// that there is no such process.
+#[derive(Default)]
+pub struct Attached {
+    local: OnceLock<Arc<dyn LocalNode>>,
+    /// The names that are unique in the cluster, from the beginning on.
+    names: RwLock<HashMap<String, Pid>>,
+}
+
+impl Attached {
+    /// From here on, this takes what comes. Returns whether it is the first; only that counts, and
+    /// [`Cluster::tell_memberships`](crate::Cluster::tell_memberships) has to be called for it.
+    pub fn attach(&self, local: Arc<dyn LocalNode>) -> bool {
+        self.local.set(local).is_ok()
+    }
+
+    /// Who takes what comes, if there is somebody.
+    pub fn local(&self) -> Option<&Arc<dyn LocalNode>> {
+        self.local.get()
+    }
+
+    /// Who has a name that is unique in the cluster.
+    pub fn global(&self, name: &str) -> Option<Pid> {
+        self.names.read().get(name).copied()
+    }
+
+    /// All names that are unique in the cluster, in no order.
+    pub fn globals(&self) -> Vec<(String, Pid)> {
+        let names = self.names.read();
+        let names = names.iter().map(|(name, process)| (name.clone(), *process));
+        names.collect()
+    }
+}
+
+impl LocalNode for Attached {
+    fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered> {
+        match self.local.get() {
+            Some(local) => local.deliver(message),
+            None => Ok(()),
+        }
+    }
+
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+        match self.local.get() {
+            Some(local) => local.signal(from, to, signal),
+            None => Err(ExitReason::NoProcess),
+        }
+    }
+
+    fn request(&self, from: Pid, request: &[u8], answer: Answer) {
+        match self.local.get() {
+            Some(local) => local.request(from, request, answer),
+            // An empty answer says that nothing is known of such requests.
+            None => answer.send(None, &[]),
+        }
+    }
+
+    fn group_changed(&self, change: GroupChange) {
+        if let Some(local) = self.local.get() {
+            local.group_changed(change);
+        }
+    }
+
+    fn global_name_changed(&self, name: &str, process: Option<Pid>) {
+        match process {
+            Some(process) => self.names.write().insert(name.into(), process),
+            None => self.names.write().remove(name),
+        };
+        if let Some(local) = self.local.get() {
+            local.global_name_changed(name, process);
+        }
+    }
+
+    fn global_name_lost(&self, name: &str, process: Pid, winner: Pid) {
+        if let Some(local) = self.local.get() {
+            local.global_name_lost(name, process, winner);
+        }
+    }
+
+    fn node_event(&self, event: NodeEvent) {
+        if let Some(local) = self.local.get() {
+            local.node_event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached")
+            .field("is_attached", &self.local.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
