@@ -26,6 +26,8 @@ pub(crate) struct Connection<'a> {
     lines: Lines<&'a Async<UnixStream>>,
     limits: &'a Limits,
     uploads: &'a Arc<AtomicUsize>,
+    /// How many requests of all clients wait for their answer.
+    unanswered: &'a Arc<AtomicUsize>,
 }
 
 /// What every request has.
@@ -62,12 +64,14 @@ impl<'a> Connection<'a> {
         stream: &'a Async<UnixStream>,
         limits: &'a Limits,
         uploads: &'a Arc<AtomicUsize>,
+        unanswered: &'a Arc<AtomicUsize>,
     ) -> Connection<'a> {
         Connection {
             stream,
             lines: Lines::new(stream, limits.line),
             limits,
             uploads,
+            unanswered,
         }
     }
 
@@ -133,6 +137,7 @@ impl<'a> Connection<'a> {
             let id = head.id;
             let request: serde_json::Result<Request> = serde_json::from_slice(&line);
             let bytes = self.bytes_of(&head, request.as_ref().ok()).await?;
+            let unanswered = Place::take(self.unanswered, usize::MAX);
             let answer = match request {
                 Ok(Request::Unknown) => unknown(&head.kind).into(),
                 Ok(request) => answering.answer(request, bytes).await,
@@ -141,12 +146,14 @@ impl<'a> Connection<'a> {
             match answer {
                 Answer::One(response) => self.send(id, &response).await.map_err(Closing::Gone)?,
                 Answer::Many(responses) => {
+                    drop(unanswered);
                     let responses = Box::pin(responses);
                     if !self.send_all(id, responses).await.map_err(Closing::Gone)? {
                         return Ok(());
                     }
                 }
                 Answer::Stream(responses) => {
+                    drop(unanswered);
                     if !self.send_all(id, responses).await.map_err(Closing::Gone)? {
                         return Ok(());
                     }

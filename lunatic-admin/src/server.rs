@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use async_channel::Sender;
 use async_executor::Executor;
@@ -25,13 +25,15 @@ use crate::response::{Refusal, RefusalKind};
 use crate::socket::{self, BindError, BoundPath};
 
 /// Listens for clients until it is dropped; then its socket is removed, and its clients are
-/// disconnected.
+/// disconnected. Requests that are being answered are answered first, if that takes no longer
+/// than a quarter of a second: one that ends the runtime is among them.
 #[derive(Debug)]
 pub struct Server {
     name: RuntimeName,
     socket: BoundPath,
-    /// Its thread ends when this is closed.
-    _running: Sender<()>,
+    /// The thread ends when this is closed.
+    running: Sender<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Why nobody listens.
@@ -53,6 +55,7 @@ struct Shared<A> {
     limits: Limits,
     clients: Arc<AtomicUsize>,
     uploads: Arc<AtomicUsize>,
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -75,6 +78,7 @@ impl Server {
             limits,
             clients: Arc::default(),
             uploads: Arc::default(),
+            unanswered: Arc::default(),
         });
         let (running, ended) = async_channel::bounded::<()>(1);
         let run = move || {
@@ -82,18 +86,20 @@ impl Server {
             let accepting = accept(&executor, &listener, &shared);
             let ended = async {
                 ended.recv().await.ok();
+                all_answered(&shared.unanswered).await;
             };
             // This thread only runs the tasks: another one waits for the sockets.
             future::block_on(executor.run(future::or(ended, accepting)));
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("admin".into())
             .spawn(run)
             .map_err(StartError::Io)?;
         Ok(Server {
             name: name.clone(),
             socket,
-            _running: running,
+            running,
+            thread: Some(thread),
         })
     }
 
@@ -105,6 +111,28 @@ impl Server {
     /// Returns the path of its socket.
     pub fn path(&self) -> &Path {
         self.socket.path()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.running.close();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+        {
+            // A panic of that thread was told already.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Waits until no request is unanswered, or it takes too long.
+async fn all_answered(unanswered: &AtomicUsize) {
+    const PATIENCE: Duration = Duration::from_millis(250);
+    const PAUSE: Duration = Duration::from_millis(2);
+    let begun = Instant::now();
+    while unanswered.load(Ordering::Relaxed) > 0 && begun.elapsed() < PATIENCE {
+        Timer::after(PAUSE).await;
     }
 }
 
@@ -144,9 +172,10 @@ fn receive<A: Answering>(
             answering,
             limits,
             uploads,
+            unanswered,
             ..
         } = &*shared;
-        let mut connection = Connection::new(&stream, limits, uploads);
+        let mut connection = Connection::new(&stream, limits, uploads, unanswered);
         if let Err(error) = connection.serve(name, answering).await {
             tracing::debug!("a client is disconnected: {error}");
         }

@@ -141,7 +141,11 @@ fn a_file_that_is_not_there_is_named() {
         .run(&["run", "missing.wasm"])
         .code(1)
         .says(&["error", "missing.wasm", "help"]);
-    guests.run(&["rnu"]).code(1).says(&["rnu", "lunatic help"]);
+    guests
+        .run(&["rnu"])
+        .code(1)
+        .says(&["rnu", "did you mean the command `lunatic run`"]);
+    guests.run(&["xyz"]).code(1).says(&["xyz", "lunatic help"]);
 }
 
 #[test]

@@ -386,7 +386,10 @@ mod tests {
         };
         let declaration = |namespace: &str| File {
             path: "lunatic-a/src/guest.rs".to_owned(),
-            text: format!("host_functions! {{ in \"{namespace}\" {{ fn find(len: u32); }} }}"),
+            text: format!(
+                "host_functions! {{ fn add_to_linker(Linker<State>); const HOST_FUNCTIONS; \
+                 in \"{namespace}\" {{ fn find(len: u32); }} }}"
+            ),
         };
         let found = |namespace| {
             let files = [extension(namespace), declaration(namespace)];
