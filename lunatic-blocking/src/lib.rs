@@ -11,7 +11,7 @@
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
 //! - `turns`: whose operation is next.
-//! - [`resident`]: [`Residents`], for values that stay on one thread.
+//! - [`resident`]: [`Residents`], for values that stay on one thread, divided between guests.
 //!
 //! # Invariants
 //!
@@ -39,7 +39,7 @@ mod turns;
 
 pub use class::Class;
 pub use queue::Queue;
-pub use resident::Residents;
+pub use resident::{Residents, Rooms};
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]

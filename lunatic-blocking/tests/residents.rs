@@ -5,15 +5,115 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use lunatic_blocking::Residents;
+use lunatic_account::{Account, AccountLimits, Share};
+use lunatic_blocking::{Residents, Rooms};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn residents(threads: usize) -> Residents {
-    Residents::new("test", NonZeroUsize::new(threads).unwrap())
+    divided(threads, threads, 100)
+}
+
+fn divided(program: usize, guest: usize, all: usize) -> Residents {
+    let [program, guest, all] = [program, guest, all].map(|n| NonZeroUsize::new(n).unwrap());
+    let rooms = Rooms {
+        program,
+        guest,
+        all,
+    };
+    Residents::new("test", rooms)
+}
+
+/// Does something as a process of a guest does it.
+fn in_the_name_of<R>(account: &Account, act: impl FnOnce() -> R) -> R {
+    account.share().unwrap().clone().enter();
+    let result = act();
+    Share::leave();
+    result
+}
+
+/// Settles tasks that end when the sender is dropped, and tells on which threads they are.
+fn settle(residents: &Residents, number: usize) -> (HashSet<ThreadId>, async_channel::Sender<()>) {
+    let (sender, threads) = mpsc::channel();
+    let (hold, held) = async_channel::bounded::<()>(1);
+    for _ in 0..number {
+        let (sender, held) = (sender.clone(), held.clone());
+        residents.settle(move || async move {
+            sender.send(thread::current().id()).unwrap();
+            held.recv().await.ok();
+        });
+    }
+    let threads = (0..number).map(|_| threads.recv_timeout(PATIENCE).unwrap());
+    (threads.collect(), hold)
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn guests_have_threads_of_their_own_and_no_more_than_their_part() {
+    let root = Account::root(AccountLimits::UNLIMITED);
+    let guest = || root.branch(AccountLimits::UNLIMITED).unwrap();
+    let (one, other) = (guest(), guest());
+    let below = one.branch(AccountLimits::UNLIMITED).unwrap();
+    let residents = divided(3, 2, 100);
+    let (of_one, _one) = in_the_name_of(&one, || settle(&residents, 40));
+    let (of_below, _below) = in_the_name_of(&below, || settle(&residents, 40));
+    let (of_other, _other) = in_the_name_of(&other, || settle(&residents, 1));
+    let (of_program, _program) = settle(&residents, 40);
+    assert_eq!(of_one.len(), 2);
+    assert_eq!(of_below, of_one);
+    assert!(of_other.is_disjoint(&of_one));
+    assert_eq!(of_program.len(), 3);
+    assert!(of_program.is_disjoint(&of_one) && of_program.is_disjoint(&of_other));
+    assert_eq!(residents.count(), 121);
+}
+
+#[test]
+fn threads_that_are_left_are_for_those_who_have_none_and_are_shared_in_the_end() {
+    let root = Account::root(AccountLimits::UNLIMITED);
+    let residents = divided(1, 3, 6);
+    let mut taken = HashSet::new();
+    let mut kept = Vec::new();
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        let guest = root.branch(AccountLimits::UNLIMITED).unwrap();
+        let (threads, hold) = in_the_name_of(&guest, || settle(&residents, 5));
+        counts.push(threads.len());
+        taken.extend(threads);
+        kept.push((guest, hold));
+    }
+    // The last one has its tasks where the fewest are.
+    assert_eq!(counts, [3, 1, 1, 1, 3]);
+    assert_eq!(residents.threads(), 6);
+    assert_eq!(taken.len(), 6);
+}
+
+#[test]
+fn a_thread_without_tasks_is_given_to_others_or_ends() {
+    let root = Account::root(AccountLimits::UNLIMITED);
+    let guest = || root.branch(AccountLimits::UNLIMITED).unwrap();
+    let (one, other) = (guest(), guest());
+    let residents = divided(2, 4, 100);
+    let (of_one, hold) = in_the_name_of(&one, || settle(&residents, 9));
+    assert_eq!(of_one.len(), 4);
+    drop(hold);
+    wait_until("surplus threads are there", || {
+        residents.threads() == 2 && residents.count() == 0
+    });
+    let (of_other, _other) = in_the_name_of(&other, || settle(&residents, 2));
+    assert!(of_other.is_subset(&of_one));
+    let (again, _one) = in_the_name_of(&one, || settle(&residents, 9));
+    assert_eq!(again.len(), 4);
+    assert!(again.is_disjoint(&of_other));
 }
 
 #[test]
@@ -46,12 +146,7 @@ fn a_panic_ends_a_task_and_not_its_thread() {
     let (sender, receiver) = mpsc::channel();
     residents.settle(move || async move { sender.send(1).unwrap() });
     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(1));
-    let begin = Instant::now();
-    while residents.count() > 0 {
-        assert!(
-            begin.elapsed() < PATIENCE,
-            "a task that has ended is counted"
-        );
-        thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("a task that has ended is counted", || {
+        residents.count() == 0
+    });
 }

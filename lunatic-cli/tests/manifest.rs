@@ -351,6 +351,20 @@ fn a_tree_that_gives_up_is_exit_code_1_and_each_restart_is_told() {
 }
 
 #[test]
+fn each_start_of_a_child_begins_with_all_of_its_fuel() {
+    let manifest = format!(
+        "intensity = 2\n{ONE}module = \"traps.wat\"\nmax_fuel = 3\nlimits = {{ fuel = 3 }}\n"
+    );
+    let (code, said) = Running::start(&manifest).ends();
+    assert_eq!(code, Some(1), "{said}");
+    // A third start happened, and was no more refused than the first one.
+    for part in ["unreachable", "2 of 2", "gave up: more than 2 restarts"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(!said.contains("fuel"), "{said}");
+}
+
+#[test]
 fn a_supervisor_that_gives_up_is_a_child_that_ended() {
     let manifest = r#"
         intensity = 0

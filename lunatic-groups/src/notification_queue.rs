@@ -66,12 +66,13 @@ impl NotificationQueue {
 /// told all that happens. Who joins is asked before whether there is room, so there is no more
 /// of that than there are memberships to leave.
 fn deliver(environment: &Environment, payer: Option<&Account>, watcher: Pid, message: DataMessage) {
-    if !environment.is_local(watcher) {
-        environment.send(None, watcher, message.into()).ok();
+    let message = message.into();
+    let Some(payer) = payer else {
+        environment.send(None, watcher, message).ok();
         return;
-    }
-    if let Err(SendError::Refused(message, _)) = environment.deliver(payer, watcher, message.into())
-    {
+    };
+    if let Err(SendError::Refused(message, _)) = environment.send_charged(payer, watcher, message) {
+        // It has been counted.
         environment.deliver(None, watcher, message).ok();
     }
 }

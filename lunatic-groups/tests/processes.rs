@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use futures_lite::future::block_on;
-use lunatic_account::{AccountLimits, Kind};
+use lunatic_account::{AccountLimits, Charge, Kind};
 use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, NotDispatched, Scope};
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
 use lunatic_process::{Environment, Process, SpawnOptions};
@@ -295,4 +295,31 @@ fn who_cannot_pay_for_the_first_notice_monitors_nothing() {
     assert_eq!(poor.queued_messages(), 0);
     assert_eq!(poor.account().used(Kind::Memory), 0);
     assert!(scope.monitor("other", &poor, None).is_ok());
+}
+
+#[test]
+fn each_notice_to_a_monitor_is_counted_as_one_message_whoever_pays() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let (watcher, mut mailbox) = open(&environment);
+    scope.monitor("g", &watcher, None).unwrap();
+    let counted = || environment.counters().get().messages;
+    let before = counted();
+    let (pays, _kept) = of_branch(&environment, 50_000);
+    scope.join("g", &pays).unwrap();
+    scope.leave("g", &pays).unwrap();
+    assert_eq!(counted() - before, 2);
+    // Of a process of another node.
+    let remote = Pid::from_bits(pays.id().to_bits() + 1000);
+    scope.join_remote("g", remote).unwrap();
+    scope.leave_remote("g", remote);
+    assert_eq!(counted() - before, 4);
+    // It has nothing left to pay for what its end tells.
+    scope.join("g", &pays).unwrap();
+    let all = pays.account().limits().memory - pays.account().used(Kind::Memory);
+    let _all = Charge::new(pays.account(), Kind::Memory, all).unwrap();
+    scope.leave("g", &pays).unwrap();
+    assert_eq!(counted() - before, 6);
+    assert_eq!(watcher.queued_messages(), 1 + 6);
+    while mailbox.try_receive(&Wanted::Any).is_some() {}
 }

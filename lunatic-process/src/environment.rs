@@ -466,7 +466,29 @@ impl Environment {
         )
     }
 
-    /// Queues a message that has come from elsewhere for a process of this node; drops it if
+    /// Sends a message that no process sends, and that an account pays for until it is received;
+    /// drops it if there is no such process.
+    ///
+    /// - `payer`: nobody pays for a message to another node.
+    ///
+    /// # Errors
+    ///
+    /// Hands the message back if the mailbox of the process is full, or the account has no
+    /// memory left.
+    pub fn send_charged(
+        &self,
+        payer: &Account,
+        to: Pid,
+        message: Message,
+    ) -> Result<(), SendError> {
+        if !self.is_local(to) {
+            return self.send(None, to, message);
+        }
+        self.inner.config.counters.count_message();
+        self.deliver_from(None, Some(payer), to, message)
+    }
+
+    /// Queues a message that has come from elsewhere, and was counted there, for a process of this node; drops it if
     /// there is no such process.
     ///
     /// - `payer`: to whom it is charged until it is received.

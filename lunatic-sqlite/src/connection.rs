@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
-use lunatic_blocking::Residents;
+use lunatic_blocking::{Residents, Rooms};
 use lunatic_fs::Dir;
 
 use crate::changes::{Change, Watch};
@@ -36,7 +36,8 @@ pub enum Place {
 /// A connection to a database. A clone is the same connection; it is closed, and what it has
 /// not committed is rolled back, when the last one and all statements are dropped.
 ///
-/// SQLite runs on one of a few threads, always the same for a connection. An operation that is
+/// SQLite runs on one of a few threads, always the same for a connection, which those that
+/// guests of other branches open do not share. An operation that is
 /// dropped while it waits is interrupted.
 ///
 /// ```
@@ -63,10 +64,15 @@ pub(crate) struct Shared {
     next_statement: AtomicU64,
 }
 
-/// So many threads run SQLite. Most of its time goes into waiting for a disk.
-const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+/// So many threads run SQLite. Most of its time goes into waiting for a disk. A guest that
+/// computes takes no more than this from others which do, too.
+const ROOMS: Rooms = Rooms {
+    program: NonZeroUsize::new(16).unwrap(),
+    guest: NonZeroUsize::new(4).unwrap(),
+    all: NonZeroUsize::new(256).unwrap(),
+};
 
-static THREADS: LazyLock<Residents> = LazyLock::new(|| Residents::new("sqlite", MAX_THREADS));
+static THREADS: LazyLock<Residents> = LazyLock::new(|| Residents::new("sqlite", ROOMS));
 
 impl Connection {
     /// Opens a database, which is made if it is not there.

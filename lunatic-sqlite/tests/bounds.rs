@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{code, dir, memory, open, run, try_open, try_rows, value};
 use futures_lite::future::poll_once;
+use lunatic_account::{Account, AccountLimits, Share};
 use lunatic_sqlite::{Connection, Key, Place, SqliteError, SqliteLimits, Value};
 
 const ENDLESS: &str =
@@ -31,6 +32,48 @@ fn a_query_that_takes_too_long_ends() {
         }
         // It can be used again.
         assert_eq!(value(&connection, "SELECT 1").await, Value::Integer(1));
+    });
+}
+
+/// Opens databases in memory as processes of this account do.
+async fn open_in_branch(account: &Account, number: usize) -> Vec<Connection> {
+    let limits = SqliteLimits {
+        max_query_time: Duration::from_secs(50),
+        ..SqliteLimits::default()
+    };
+    account.share().unwrap().clone().enter();
+    let mut connections = Vec::new();
+    for _ in 0..number {
+        connections.push(Connection::open(Place::Memory, limits).await.unwrap());
+    }
+    Share::leave();
+    connections
+}
+
+#[test]
+fn a_branch_that_computes_does_not_hold_up_statements_of_others() {
+    run(async {
+        let root = Account::root(AccountLimits::UNLIMITED);
+        let branch = || root.branch(AccountLimits::UNLIMITED).unwrap();
+        let (hostile, other) = (branch(), branch());
+        let computing = open_in_branch(&hostile, 40).await;
+        let mut endless: Vec<_> = computing
+            .iter()
+            .map(|connection| Box::pin(connection.execute(ENDLESS)))
+            .collect();
+        for statement in &mut endless {
+            assert!(poll_once(statement).await.is_none());
+        }
+        let mut others = open_in_branch(&other, 20).await;
+        // The program itself.
+        others.push(memory().await);
+        for connection in &others {
+            assert_eq!(value(connection, "SELECT 1").await, Value::Integer(1));
+        }
+        // One that had waited for them would have seen some of them end.
+        for statement in &mut endless {
+            assert!(poll_once(statement).await.is_none());
+        }
     });
 }
 

@@ -17,6 +17,8 @@ pub struct Findings {
     pub casualties: Vec<&'static str>,
     /// Whether the neighbours went on after the culprit's branch was killed.
     pub neighbours_go_on: bool,
+    /// Why no process could be started after that; `None` if one could.
+    pub start_refused: Option<String>,
     /// How long it took until all processes of the branch were gone.
     pub branch_gone: Option<Duration>,
     /// What was still charged when all processes had ended.
@@ -32,6 +34,16 @@ impl Findings {
         }
         if !self.neighbours_go_on {
             problems.push("the neighbours stand still".to_owned());
+        }
+        problems.extend(self.problems_of_runtime());
+        problems
+    }
+
+    /// What must not be even if there was no memory left for anybody.
+    pub fn problems_of_runtime(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(reason) = &self.start_refused {
+            problems.push(format!("the runtime starts nothing any more: {reason}"));
         }
         if self.branch_gone.is_none() {
             problems.push("the culprit's branch cannot be killed".to_owned());

@@ -59,13 +59,16 @@
 
     (func (export "main")
         (local $neighbour i64)
-        (local $config i64)
-        (local $kind i32)
-        (local $end i32)
         (call $argument (i32.const 0) (call $start (i32.const 8) (i32.const 4) (i32.const 0)))
         (local.set $neighbour (call $start (i32.const 4) (i32.const 4) (i32.const 1)))
         (drop (call $start (i32.const 12) (i32.const 3) (i32.const 0)))
+        (call $attack (local.get $neighbour)))
 
+    ;; One more culprit, beside the neighbours that there are.
+    (func $attack (export "more") (param $neighbour i64)
+        (local $config i64)
+        (local $kind i32)
+        (local $end i32)
         (local.set $config (call $create_config))
         (loop $kinds
             (call $config_set_limit (local.get $config) (local.get $kind) (call $limit (local.get $kind)))

@@ -14,7 +14,8 @@ use crate::attack::{Attack, End};
 /// What is known of a trial, on both sides.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
-    attack: Arc<Attack>,
+    /// Which attack the next culprit makes.
+    attack: Arc<Mutex<Arc<Attack>>>,
     start: Instant,
     seen: Arc<Mutex<Seen>>,
 }
@@ -24,6 +25,8 @@ pub(super) struct Probe {
 pub(super) struct Seen {
     pub(super) end: Option<End>,
     pub(super) delays: Vec<Duration>,
+    /// How many culprits were asked for.
+    pub(super) culprits: usize,
 }
 
 /// Those that [`Probe::add_to_linker`] registers.
@@ -61,10 +64,15 @@ const fn function(
 impl Probe {
     pub(super) fn new(attack: Attack) -> Probe {
         Probe {
-            attack: Arc::new(attack),
+            attack: Arc::new(Mutex::new(Arc::new(attack))),
             start: Instant::now(),
             seen: Arc::default(),
         }
+    }
+
+    /// Has the next culprit make another attack.
+    pub(super) fn set_attack(&self, attack: Attack) {
+        *self.attack.lock() = Arc::new(attack);
     }
 
     /// Calls a function with what guests have told until now.
@@ -78,20 +86,25 @@ impl Probe {
     )]
     pub(super) fn add_to_linker(&self, linker: &mut Linker<State>) -> Result<()> {
         const MODULE: &str = "attack";
-        let attack = self.attack.clone();
+        let (attack, seen) = (self.attack.clone(), self.seen.clone());
         linker.func_wrap(
             MODULE,
             "culprit",
             move |mut caller: Caller<'_, State>, ptr: u32| {
+                let attack = attack.lock().clone();
                 let text = attack.module.as_bytes();
                 caller.write(ptr, text)?;
+                seen.lock().culprits += 1;
                 Result::Ok(text.len() as u32)
             },
         )?;
-        let limits = self.attack.limits;
-        linker.func_wrap(MODULE, "limit", move |kind: u32| limit(&limits, kind))?;
-        let rights = self.attack.rights;
+        let attack = self.attack.clone();
+        linker.func_wrap(MODULE, "limit", move |kind: u32| {
+            limit(&attack.lock().limits, kind)
+        })?;
+        let attack = self.attack.clone();
         linker.func_wrap(MODULE, "right", move |right: u32| {
+            let rights = attack.lock().rights;
             let rights = [rights.compile, rights.configs, rights.spawn];
             u32::from(rights.get(right as usize).copied().unwrap_or_default())
         })?;

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures_lite::future::block_on;
 use lunatic_account::Kind;
-use lunatic_cli::{Config, Root, Runtime};
+use lunatic_cli::{Config, Root, Runtime, State};
+use lunatic_engine::Module;
 use lunatic_net::NetConfig;
 use lunatic_process::Process;
+use wasmtime::Val;
 
 use crate::attack::probe::{FUNCTIONS, Probe};
 use crate::attack::{Attack, Findings};
@@ -19,6 +21,8 @@ use crate::attack::{Attack, Findings};
 #[derive(Debug)]
 pub struct Trial {
     runtime: Runtime,
+    /// The module of the trusted program.
+    host: Module<State>,
     probe: Probe,
     /// The trusted processes and what they are called.
     trusted: Vec<(&'static str, Process)>,
@@ -28,7 +32,10 @@ pub struct Trial {
 const HOST: &str = include_str!("host.wat");
 
 /// The trusted processes, in the order of their ids.
-const TRUSTED: [&str; 4] = ["the host", "pong", "the neighbour", "the sleeper"];
+const TRUSTED: [&str; 4] = ["the host", "pong", NEIGHBOUR, "the sleeper"];
+
+/// The one whose id culprits are told.
+const NEIGHBOUR: &str = "the neighbour";
 
 /// The most memory of the runtime, in bytes.
 const MAX_MEMORY: u64 = 512 << 20;
@@ -52,16 +59,38 @@ impl Trial {
             .workers(NonZeroUsize::MIN.saturating_add(1))
             .host_functions(FUNCTIONS, move |linker| register.add_to_linker(linker))
             .start()?;
-        let host = block_on(runtime.load(HOST.into()))?;
+        let module = block_on(runtime.load(HOST.into()))?;
         let root = Root::new("main").config(trusted());
-        let host = block_on(runtime.spawn(&host, root))?;
+        let host = block_on(runtime.spawn(&module, root))?;
         let mut trial = Trial {
             runtime,
+            host: module,
             probe,
             trusted: Vec::new(),
         };
         trial.trusted = trial.wait_for_trusted(&host)?;
         Ok(trial)
+    }
+
+    /// Starts another culprit in a branch of its own, beside those that there are.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process that is to spawn it does not start.
+    pub fn add(&self, attack: Attack) -> Result<()> {
+        let culprits = || self.probe.with(|seen| seen.culprits);
+        // The one before has been told its attack by then.
+        soon(|| culprits() > 0);
+        let before = culprits();
+        self.probe.set_attack(attack);
+        let neighbour = self.trusted.iter().find(|(name, _)| *name == NEIGHBOUR);
+        let neighbour = neighbour.context("there is no neighbour")?.1.id();
+        let params = [Val::I64(neighbour.to_bits() as i64)];
+        let root = Root::new("more").params(params).config(trusted());
+        let host = block_on(self.runtime.spawn(&self.host, root))?;
+        // What the others do can end it.
+        soon(|| culprits() > before || !host.is_alive());
+        Ok(())
     }
 
     /// Waits until the neighbours are there; they have the first ids.
@@ -92,6 +121,13 @@ impl Trial {
         let rounds = self.rounds();
         let neighbours_go_on = soon(|| self.rounds() > rounds + 1);
         let casualties = self.casualties();
+        let mut start_refused = None;
+        soon(|| {
+            let root = Root::new("nap").config(trusted());
+            let started = block_on(self.runtime.spawn(&self.host, root));
+            start_refused = started.err().map(|refused| refused.to_string());
+            start_refused.is_none()
+        });
         block_on(self.runtime.environment().shut_down());
         soon(|| self.left().is_empty());
         let left = self.left();
@@ -103,6 +139,7 @@ impl Trial {
             delays,
             casualties,
             neighbours_go_on,
+            start_refused,
             branch_gone,
             left,
         }

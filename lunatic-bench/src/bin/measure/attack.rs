@@ -2,6 +2,7 @@
 //! and outside what that does.
 
 mod confinement;
+mod memory;
 mod outcome;
 mod watch;
 
@@ -28,7 +29,14 @@ pub(crate) struct Options {
     /// Writes the table into SECURITY.md
     #[arg(long, conflicts_with = "only")]
     write: bool,
+    /// Runs attacks on the memory of the runtime, each with the limits of its branch and with
+    /// hardly any, and all at once, in a control group with so many MiB, as `600M`; fails if
+    /// the runtime, which may have 512 MiB, ends
+    #[arg(long, value_name = "SIZE", value_parser = memory::size, conflicts_with = "write")]
+    cgroup: Option<u64>,
 }
+
+pub(crate) use memory::{SiegeOptions, siege};
 
 #[derive(Args, Debug)]
 pub(crate) struct TrialOptions {
@@ -38,6 +46,9 @@ pub(crate) struct TrialOptions {
 
 /// Runs the attacks, and fails if one hurts others.
 pub(crate) fn main(options: &Options) -> Result<()> {
+    if let Some(bytes) = options.cgroup {
+        return memory::main(bytes, options.seconds, options.only.as_deref());
+    }
     let mut attacks = Attack::all()?;
     if let Some(only) = &options.only {
         attacks.retain(|attack| attack.name == *only);

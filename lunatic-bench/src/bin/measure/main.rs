@@ -22,6 +22,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// As the program `lunatic` has it: attacks run in this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", about)]
 struct Arguments {
@@ -40,6 +44,9 @@ enum Task {
     /// Runs one attack in this program and prints what was seen
     #[command(hide = true)]
     Trial(attack::TrialOptions),
+    /// Runs attacks at once in this program and prints what was seen of the runtime
+    #[command(hide = true)]
+    Siege(attack::SiegeOptions),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +55,7 @@ fn main() -> ExitCode {
         Task::Soak(options) => soak::main(&options),
         Task::Attack(options) => attack::main(&options),
         Task::Trial(options) => attack::trial(&options),
+        Task::Siege(options) => attack::siege(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

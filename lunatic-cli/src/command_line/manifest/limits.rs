@@ -1,12 +1,13 @@
 //! How much the processes of a program may use: the tables `limits` and `sqlite`.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use lunatic_account::AccountLimits;
 use lunatic_sqlite::SqliteLimits;
 
 use crate::Config;
-use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics};
+use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::command_line::manifest::table::{Table, Value};
 use crate::command_line::manifest::value::{duration, integer, memory};
 
@@ -22,7 +23,8 @@ pub(super) fn read(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut
     if let Some(value) = table.value(limits)
         && let Some(table) = diagnostics.take(Table::of(limits, value))
     {
-        config.process.account = Some(account(table, diagnostics));
+        let max_fuel = config.process.max_fuel;
+        config.process.account = Some(account(table, max_fuel, diagnostics));
     }
     if let Some(value) = table.value(sqlite)
         && let Some(table) = diagnostics.take(Table::of(sqlite, value))
@@ -32,7 +34,12 @@ pub(super) fn read(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut
     }
 }
 
-fn account(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> AccountLimits {
+/// - `max_fuel`: how much fuel the process itself has.
+fn account(
+    mut table: Table<'_>,
+    max_fuel: Option<NonZeroU64>,
+    diagnostics: &mut Diagnostics,
+) -> AccountLimits {
     let mut limits = AccountLimits::UNLIMITED;
     set(&mut limits.memory, table.read("memory", diagnostics, bytes));
     for (key, limit) in [
@@ -40,9 +47,17 @@ fn account(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> AccountLimits
         ("descriptors", &mut limits.descriptors),
         ("timers", &mut limits.timers),
         ("names", &mut limits.names),
-        ("fuel", &mut limits.fuel),
     ] {
         set(limit, table.read(key, diagnostics, count));
+    }
+    let span = table.key_span("fuel");
+    let fuel = table.read("fuel", diagnostics, |key, value| {
+        // The largest number is no limit.
+        integer(key, value, 1, u64::MAX - 1)
+    });
+    set(&mut limits.fuel, fuel);
+    if let (Some(span), Some(fuel)) = (span, fuel) {
+        diagnostics.take(enough_fuel(span, fuel, max_fuel));
     }
     set(
         &mut limits.cpu,
@@ -56,6 +71,22 @@ fn account(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> AccountLimits
     );
     table.finish(diagnostics);
     limits
+}
+
+/// Checks that the process itself can start with a limit of fuel.
+fn enough_fuel(span: Span, fuel: u64, max_fuel: Option<NonZeroU64>) -> Result<(), Diagnostic> {
+    match max_fuel {
+        Some(max_fuel) if max_fuel.get() <= fuel => Ok(()),
+        Some(max_fuel) => Err(Diagnostic::new(
+            span,
+            format!("`fuel` is less than `max_fuel`, which is {max_fuel}"),
+        )
+        .help("it is what all its processes are given together, the first one too")),
+        None => Err(
+            Diagnostic::new(span, "with `fuel` a child needs `max_fuel`")
+                .help("a process without a limit of its own does not start where fuel is limited"),
+        ),
+    }
 }
 
 fn databases(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> SqliteLimits {

@@ -262,6 +262,44 @@ fn limits_are_those_of_an_account_and_of_databases() {
 }
 
 #[test]
+fn fuel_of_all_processes_is_limited_beside_that_of_each() {
+    let top = read(
+        "[[children]]
+        name = \"plugin\"
+        module = \"plugin.wasm\"
+        max_fuel = 1000
+        limits = { fuel = 5_000_000_000 }",
+    );
+    let process = &top.programs()[0].config.process;
+    let expected = AccountLimits {
+        fuel: 5_000_000_000,
+        ..AccountLimits::UNLIMITED
+    };
+    assert_eq!(process.account, Some(expected));
+    assert_eq!(process.max_fuel.map(|fuel| fuel.get()), Some(1000));
+}
+
+#[test]
+fn fuel_with_which_a_child_could_not_start_is_told() {
+    wrong_child(
+        "limits = { fuel = 10 }",
+        &["with `fuel` a child needs `max_fuel`", "does not start"],
+    );
+    wrong_child(
+        "max_fuel = 11\nlimits = { fuel = 10 }",
+        &["`fuel` is less than `max_fuel`, which is 11"],
+    );
+    wrong_child(
+        "max_fuel = 1\nlimits = { fuel = 0 }",
+        &["`fuel` must be from 1"],
+    );
+    wrong_child(
+        "max_fuel = 1\nlimits = { fuel = \"much\" }",
+        &["`fuel` must be an integer"],
+    );
+}
+
+#[test]
 fn wrong_limits_are_told_with_their_keys() {
     wrong_child(
         "limits = { memroy = \"32MiB\" }",

@@ -12,15 +12,20 @@ pub(super) struct Confinement {
 
 const GROUPS: &str = "/sys/fs/cgroup";
 
-/// Bytes of memory that a program has.
-const MEMORY: u64 = 600 << 20;
+/// Bytes of memory that a program has if nothing else is said.
+pub(super) const MEMORY: u64 = 600 << 20;
 
 impl Confinement {
-    pub(super) fn new() -> Confinement {
+    /// - `memory`: how many bytes a program has.
+    pub(super) fn new(memory: u64) -> Confinement {
         let group = Path::new(GROUPS).join(format!("lunatic-attack-{}", process::id()));
         let made = is_version_2()
             && fs::create_dir_all(&group).is_ok()
-            && fs::write(group.join("memory.max"), MEMORY.to_string()).is_ok();
+            && fs::write(group.join("memory.max"), memory.to_string()).is_ok();
+        if made {
+            // Not everywhere are there pages to swap to.
+            let _ = fs::write(group.join("memory.swap.max"), "0");
+        }
         Confinement {
             group: made.then_some(group),
         }
@@ -34,11 +39,16 @@ impl Confinement {
         }
     }
 
+    /// Whether the system itself keeps a program from taking more.
+    pub(super) fn is_kept(&self) -> bool {
+        self.group.is_some()
+    }
+
     /// What a program is in, in words.
     pub(super) fn kind() -> String {
-        match Confinement::new().group {
-            Some(_) => format!("in a control group with {} MiB", MEMORY >> 20),
-            None => "without a control group, and only watched".to_owned(),
+        match Confinement::new(MEMORY).is_kept() {
+            true => format!("in a control group with {} MiB", MEMORY >> 20),
+            false => "without a control group, and only watched".to_owned(),
         }
     }
 }

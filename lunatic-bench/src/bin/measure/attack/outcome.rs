@@ -13,7 +13,7 @@ pub(super) struct Seen {
     worst: Duration,
     /// How long its branch took to end when it was killed.
     gone: Duration,
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
 }
 
 /// What an attack came to.
@@ -55,6 +55,27 @@ impl Seen {
             gone: findings.branch_gone.unwrap_or_default(),
             problems,
         }
+    }
+
+    /// What was seen where there may be no memory left for anybody: processes may end, and the
+    /// runtime goes on.
+    pub(super) fn of_runtime(findings: &Findings) -> Seen {
+        let casualties = findings.casualties.join(", ");
+        Seen {
+            end: match casualties.is_empty() {
+                true => "all others lived".to_owned(),
+                false => format!("ended, too: {casualties}"),
+            },
+            p99: findings.p99(),
+            worst: findings.worst(),
+            gone: findings.branch_gone.unwrap_or_default(),
+            problems: findings.problems_of_runtime(),
+        }
+    }
+
+    /// How the culprit, or others, ended.
+    pub(super) fn end(&self) -> &str {
+        &self.end
     }
 
     pub(super) fn to_line(&self) -> String {

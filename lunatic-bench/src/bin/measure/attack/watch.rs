@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use lunatic_bench::attack::Attack;
 
-use super::confinement::Confinement;
+use super::confinement::{Confinement, MEMORY};
 use super::outcome::{Outcome, Seen};
 use crate::proc;
 
@@ -21,10 +21,37 @@ const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Runs an attack for so many seconds.
 pub(super) fn run(attack: Attack, seconds: u64) -> Result<Outcome> {
-    let confinement = Confinement::new();
+    let arguments = ["trial", &attack.name, &seconds.to_string()].map(str::to_owned);
+    let watched = watch(&arguments, seconds, &Confinement::new(MEMORY))?;
+    Ok(Outcome {
+        attack,
+        seen: watched.seen,
+        peak: watched.peak,
+        log: watched.log,
+    })
+}
+
+/// What was seen of a program from outside.
+pub(super) struct Watched {
+    /// Nothing if it ended without a word.
+    pub(super) seen: Option<Seen>,
+    /// Bytes of memory at most.
+    pub(super) peak: u64,
+    /// Bytes on standard error.
+    pub(super) log: u64,
+}
+
+/// Runs this program with other arguments.
+///
+/// - `seconds`: how long its attack goes on.
+pub(super) fn watch(
+    arguments: &[String],
+    seconds: u64,
+    confinement: &Confinement,
+) -> Result<Watched> {
     let own = env::current_exe().context("cannot tell where this program is")?;
     let mut program = Command::new(own)
-        .args(["trial", &attack.name, &seconds.to_string()])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -42,8 +69,7 @@ pub(super) fn run(attack: Attack, seconds: u64) -> Result<Outcome> {
     let peak = peak(&mut program, PATIENCE + Duration::from_secs(seconds))?;
     let log = log.and_then(|thread| thread.join().ok());
     let said = said.and_then(|thread| thread.join().ok());
-    Ok(Outcome {
-        attack,
+    Ok(Watched {
         seen: said.flatten(),
         peak,
         log: log.unwrap_or_default(),

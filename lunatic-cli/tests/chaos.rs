@@ -1,19 +1,26 @@
-//! Processes are spawned, linked, monitored, killed and sent to by chance. In the end each link and
-//! monitor was told once, no message between the living is lost, and nothing is charged.
+//! Processes are spawned, linked, monitored, killed and sent to by chance; they take names, join
+//! groups and set timers. In the end each link and monitor was told once, no message between the
+//! living is lost, each timer has fired or was cancelled, names and groups have those who live, and
+//! nothing is charged.
 //!
 //! `LUNATIC_SEEDS=100..200 cargo nextest run --workspace --test chaos` tries other seeds, and a
 //! failure tells its seed.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::env;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use lunatic_account::{Account, AccountLimits, Kind};
+use futures_lite::future::block_on;
+use lunatic_account::{Account, AccountLimits, Charge, Kind};
+use lunatic_groups::{Change, GroupEvent, Groups, Scope};
 use lunatic_mailbox::{DataMessage, Message, Pid, Tag, Wanted};
 use lunatic_process::{Environment, Process, SpawnLink, SpawnOptions};
+use lunatic_registry::Registry;
 use lunatic_testkit::{environment, wait, wait_until};
+use lunatic_timer::{Timer, Timers};
 
 /// Which seeds the ordinary run tries.
 const SEEDS: Range<u64> = 0..8;
@@ -45,12 +52,49 @@ struct Told {
     numbers: Vec<u64>,
     /// How often it was told of a link or monitor, by tag.
     deaths: BTreeMap<i64, u32>,
+    /// The numbers of the messages of timers.
+    timed: BTreeSet<u64>,
+    /// Memberships in the groups that it monitors, as far as it was told, by tag.
+    groups: BTreeMap<i64, BTreeMap<Pid, u32>>,
+}
+
+impl Told {
+    /// Notes what has happened in a group.
+    fn apply(&mut self, tag: i64, event: &GroupEvent) {
+        let members = match event.change {
+            Change::Present => {
+                let before = self.groups.insert(tag, BTreeMap::new());
+                assert_eq!(before, None, "a group is told twice");
+                self.groups.get_mut(&tag)
+            }
+            _ => self.groups.get_mut(&tag),
+        };
+        let members = members.expect("a change is told before the members are");
+        for member in &event.members {
+            let times = members.entry(*member).or_default();
+            match event.change {
+                Change::Left => *times -= 1,
+                _ => *times += 1,
+            }
+        }
+        members.retain(|_, times| *times > 0);
+    }
 }
 
 type Log = Arc<Mutex<HashMap<Pid, Told>>>;
 
-/// The tags of links are below this, those of monitors above, and that of messages is 1.
+/// The tags of links are below this, those of monitors above.
 const MONITORS: i64 = 1 << 40;
+
+/// The tags of monitors of groups are above this.
+const GROUPS: i64 = 1 << 41;
+
+/// The tags of messages, and of those of timers.
+const MESSAGE: i64 = 1;
+const TIMED: i64 = 2;
+
+/// How many names and groups there are.
+const NAMES: usize = 20;
 
 struct World {
     environment: Environment,
@@ -65,6 +109,18 @@ struct World {
     links: Vec<(Pid, i64, Pid)>,
     monitors: Vec<(Pid, i64, Pid)>,
     sent: HashMap<Pid, Vec<u64>>,
+    registry: Registry,
+    /// Who was given a name last, unless it was removed.
+    names: BTreeMap<String, Pid>,
+    groups: Scope,
+    /// How often each is in a group, by group.
+    members: BTreeMap<String, BTreeMap<Pid, u32>>,
+    /// For whoever is told, by tag: which group.
+    watches: Vec<(Pid, i64, String)>,
+    timers: Timers,
+    started: Vec<(Timer, Pid, u64)>,
+    /// What timers send.
+    timed: HashMap<Pid, BTreeSet<u64>>,
     next: i64,
 }
 
@@ -72,7 +128,13 @@ impl World {
     fn new(seed: u64) -> World {
         let environment = environment();
         let account = environment.account().branch(AccountLimits::UNLIMITED);
+        let timers = Timers::new();
+        let clock = timers.clone();
+        environment
+            .scheduler()
+            .spawn(async move { clock.run().await });
         World {
+            groups: Groups::new(&environment).scope("chaos").unwrap(),
             account: account.unwrap(),
             environment,
             log: Log::default(),
@@ -84,7 +146,14 @@ impl World {
             links: Vec::new(),
             monitors: Vec::new(),
             sent: HashMap::new(),
-            next: 2,
+            registry: Registry::new(),
+            names: BTreeMap::new(),
+            members: BTreeMap::new(),
+            watches: Vec::new(),
+            timers,
+            started: Vec::new(),
+            timed: HashMap::new(),
+            next: TIMED,
         }
     }
 
@@ -129,14 +198,18 @@ impl World {
                 let mut log = log.lock().unwrap();
                 let told = log.entry(id).or_default();
                 match message {
-                    Message::Data(data) if data.tag() == Tag::new(1) => {
-                        let number = data.bytes().try_into().unwrap();
-                        told.numbers.push(u64::from_le_bytes(number));
-                    }
-                    // The end of a process that is monitored, with its reason.
                     Message::Data(data) => {
                         let tag = data.tag().unwrap().get();
-                        *told.deaths.entry(tag).or_default() += 1;
+                        let number = || u64::from_le_bytes(data.bytes().try_into().unwrap());
+                        match tag {
+                            MESSAGE => told.numbers.push(number()),
+                            TIMED => assert!(told.timed.insert(number()), "fired twice"),
+                            GROUPS.. => {
+                                told.apply(tag, &GroupEvent::from_bytes(data.bytes()).unwrap());
+                            }
+                            // The end of a process that is monitored, with its reason.
+                            _ => *told.deaths.entry(tag).or_default() += 1,
+                        }
                     }
                     Message::LinkDied { tag } => {
                         // Of a child that dies the child is told no tag.
@@ -193,9 +266,12 @@ impl World {
                     self.monitors.push((one.id(), tag, other.id()));
                 }
             }
+            40..48 => self.name(&one),
+            48..60 => self.group(&one),
+            60..70 => self.timer(one, &other),
             _ => {
                 let number = self.number() as u64;
-                let message = DataMessage::new(Tag::new(1), number.to_le_bytes());
+                let message = DataMessage::new(Tag::new(MESSAGE), number.to_le_bytes());
                 let sent = self
                     .environment
                     .send(Some(&one), other.id(), message.into());
@@ -205,17 +281,135 @@ impl World {
         }
     }
 
+    fn name(&mut self, one: &Process) {
+        let name = format!("name {}", self.chance.below(NAMES));
+        match self.chance.below(4) {
+            0 => {
+                self.registry.remove(&name);
+                self.names.remove(&name);
+            }
+            _ => {
+                self.registry.put_local(&name, one).unwrap();
+                self.names.insert(name, one.id());
+            }
+        }
+    }
+
+    fn group(&mut self, one: &Process) {
+        let group = format!("group {}", self.chance.below(NAMES));
+        let members = self.members.entry(group.clone()).or_default();
+        let times = members.entry(one.id()).or_default();
+        match self.chance.below(10) {
+            0..4 => {
+                self.groups.join(&group, one).unwrap();
+                *times += 1;
+            }
+            4..7 => {
+                let left = self.groups.leave(&group, one);
+                assert_eq!(left.is_ok(), *times > 0, "{group}");
+                *times = times.saturating_sub(1);
+            }
+            7 => {
+                let tag = GROUPS + self.number();
+                self.groups.monitor(&group, one, Tag::new(tag)).unwrap();
+                self.watches.push((one.id(), tag, group));
+            }
+            _ => {
+                let members: Vec<_> = members.iter().filter(|(_, times)| **times > 0).collect();
+                let members: Vec<_> = members.into_iter().map(|(member, _)| *member).collect();
+                let number = self.number() as u64;
+                let bytes = number.to_le_bytes();
+                let tag = Tag::new(MESSAGE);
+                block_on(self.groups.broadcast(Some(one), &group, tag, &bytes)).unwrap();
+                for member in members {
+                    self.sent.entry(member).or_default().push(number);
+                }
+            }
+        }
+    }
+
+    /// Sets a timer that sends a message, or cancels one, which may have fired.
+    fn timer(&mut self, one: Process, other: &Process) {
+        if !self.started.is_empty() && self.chance.below(3) == 0 {
+            let index = self.chance.below(self.started.len());
+            let (timer, to, number) = self.started.swap_remove(index);
+            if timer.cancel() {
+                self.timed.get_mut(&to).unwrap().remove(&number);
+            }
+            return;
+        }
+        let (to, number) = (other.id(), self.number() as u64);
+        let delay = Duration::from_millis(self.chance.below(30) as u64);
+        let charge = Charge::new(&self.account, Kind::Timers, 1).unwrap();
+        let environment = self.environment.clone();
+        let send = move || {
+            let message = DataMessage::new(Tag::new(TIMED), number.to_le_bytes());
+            environment.send(Some(&one), to, message.into()).unwrap();
+            drop(charge);
+        };
+        let timer = self.timers.after(delay, send).unwrap();
+        self.started.push((timer, to, number));
+        self.timed.entry(to).or_default().insert(number);
+    }
+
+    /// Names and groups have those who live, and whoever watches a group knows that.
+    fn check_names_and_groups(&self, seed: u64) {
+        let is_dead = |id: &Pid| self.killed.contains(id);
+        let mut named = 0;
+        for name in (0..NAMES).map(|number| format!("name {number}")) {
+            let expected = self.names.get(&name).filter(|owner| !is_dead(owner));
+            named += usize::from(expected.is_some());
+            wait_until(&format!("seed {seed}: {name} has its owner"), || {
+                self.registry.get(&name).as_ref() == expected
+            });
+        }
+        assert!(named > 0, "seed {seed}: nobody has a name");
+        let expected = |group: &str| -> BTreeMap<Pid, u32> {
+            let mut members = self.members.get(group).cloned().unwrap_or_default();
+            members.retain(|member, times| *times > 0 && !is_dead(member));
+            members
+        };
+        for group in self.members.keys() {
+            wait_until(&format!("seed {seed}: {group} has its members"), || {
+                let mut members = BTreeMap::new();
+                for member in self.groups.members(group) {
+                    *members.entry(member).or_default() += 1;
+                }
+                members == expected(group)
+            });
+        }
+        let mut watched = 0;
+        for (watcher, tag, group) in self.watches.iter().filter(|(id, ..)| !is_dead(id)) {
+            wait_until(
+                &format!("seed {seed}: {group} is known by {watcher}"),
+                || {
+                    let log = self.log.lock().unwrap();
+                    let told = log.get(watcher).and_then(|told| told.groups.get(tag));
+                    told == Some(&expected(group))
+                },
+            );
+            watched += 1;
+        }
+        assert!(watched > 5, "seed {seed}: {watched} is too little");
+    }
+
     fn check(&self, seed: u64) {
         let is_dead = |id: &Pid| self.killed.contains(id);
         for process in self.all.iter().filter(|process| is_dead(&process.id())) {
             wait("the end of what was killed", process.wait());
         }
+        wait_until(&format!("seed {seed}: all timers have fired"), || {
+            self.timers.is_empty()
+        });
+        self.check_names_and_groups(seed);
         let nothing = Vec::new();
+        let no_timer = BTreeSet::new();
         let mut deaths_told = 0;
         for process in &self.living {
             let id = process.id();
             assert!(process.is_alive(), "seed {seed}: {id} has ended");
             let sent = self.sent.get(&id).unwrap_or(&nothing);
+            let timed = self.timed.get(&id).unwrap_or(&no_timer);
             let of = |relations: &[(Pid, i64, Pid)]| -> Vec<i64> {
                 let own = relations.iter().filter(|(told, ..)| *told == id);
                 let ended = own.filter(|(_, _, ended)| is_dead(ended));
@@ -234,9 +428,11 @@ impl World {
             wait_until(&format!("seed {seed}: {id} has received all"), || {
                 process.queued_messages() == 0
                     && told().numbers.len() >= sent.len()
+                    && told().timed.len() >= timed.len()
                     && told().deaths.len() >= expected.len()
             });
             assert_eq!(&told().numbers, sent, "seed {seed}: messages to {id}");
+            assert_eq!(&told().timed, timed, "seed {seed}: timers of {id}");
             assert_eq!(told().deaths, expected, "seed {seed}: deaths told to {id}");
             deaths_told += expected.len();
         }
