@@ -11,7 +11,7 @@
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
 //! - `turns`: whose operation is next.
-//! - [`resident`]: [`Residents`], for values that stay on one thread, divided between guests.
+//! - [`local_pool`]: [`LocalPool`], for values that stay on one thread, divided between guests.
 //!
 //! # Invariants
 //!
@@ -33,13 +33,13 @@
 //! itself waits, and runs whether its task is polled or not.
 
 pub mod class;
+pub mod local_pool;
 pub mod queue;
-pub mod resident;
 mod turns;
 
 pub use class::Class;
+pub use local_pool::{LocalPool, ThreadLimits};
 pub use queue::Queue;
-pub use resident::{Residents, Rooms};
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]

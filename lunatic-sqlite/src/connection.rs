@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
-use lunatic_blocking::{Residents, Rooms};
+use lunatic_blocking::{LocalPool, ThreadLimits};
 use lunatic_fs::Dir;
 
 use crate::changes::{Change, Watch};
@@ -66,13 +66,13 @@ pub(crate) struct Shared {
 
 /// So many threads run SQLite. Most of its time goes into waiting for a disk. A guest that
 /// computes takes no more than this from others which do, too.
-const ROOMS: Rooms = Rooms {
+const THREAD_LIMITS: ThreadLimits = ThreadLimits {
     program: NonZeroUsize::new(16).unwrap(),
     guest: NonZeroUsize::new(4).unwrap(),
     all: NonZeroUsize::new(256).unwrap(),
 };
 
-static THREADS: LazyLock<Residents> = LazyLock::new(|| Residents::new("sqlite", ROOMS));
+static THREADS: LazyLock<LocalPool> = LazyLock::new(|| LocalPool::new("sqlite", THREAD_LIMITS));
 
 impl Connection {
     /// Opens a database, which is made if it is not there.
@@ -90,7 +90,7 @@ impl Connection {
         let control = Arc::new(Control::new(limits.max_query_time));
         let (opened, is_open) = bounded(1);
         let theirs = control.clone();
-        THREADS.settle(move || worker::run(file, limits, theirs, opened, to_do));
+        THREADS.spawn_pinned(move || worker::run(file, limits, theirs, opened, to_do));
         let connection = Connection {
             shared: Arc::new(Shared {
                 jobs,

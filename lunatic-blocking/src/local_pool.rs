@@ -28,14 +28,14 @@ use parking_lot::Mutex;
 /// use std::num::NonZeroUsize;
 /// use std::rc::Rc;
 ///
-/// use lunatic_blocking::{Residents, Rooms};
+/// use lunatic_blocking::{LocalPool, ThreadLimits};
 ///
 /// let one = NonZeroUsize::MIN;
-/// let rooms = Rooms { program: one, guest: one, all: one };
-/// let residents = Residents::new("example", rooms);
+/// let limits = ThreadLimits { program: one, guest: one, all: one };
+/// let pool = LocalPool::new("example", limits);
 /// let (ask, asked) = async_channel::bounded(1);
 /// let (answer, answered) = async_channel::bounded(1);
-/// residents.settle(move || async move {
+/// pool.spawn_pinned(move || async move {
 ///     // It never leaves its thread.
 ///     let number = Rc::new(20);
 ///     while let Ok(more) = asked.recv().await {
@@ -47,13 +47,13 @@ use parking_lot::Mutex;
 ///     assert_eq!(answered.recv().await, Ok(21));
 /// });
 /// ```
-pub struct Residents {
+pub struct LocalPool {
     shared: Arc<Shared>,
 }
 
 /// How many threads there may be.
 #[derive(Debug, Clone, Copy)]
-pub struct Rooms {
+pub struct ThreadLimits {
     /// For tasks of the program itself. So many are kept when they have no task.
     pub program: NonZeroUsize,
     /// For tasks of one guest and those that it has started.
@@ -64,45 +64,45 @@ pub struct Rooms {
 
 struct Shared {
     name: &'static str,
-    rooms: Rooms,
+    limits: ThreadLimits,
     threads: Mutex<Threads>,
 }
 
 #[derive(Default)]
 struct Threads {
-    homes: Vec<Home>,
+    running: Vec<PoolThread>,
     next_number: u64,
 }
 
 /// A thread.
-struct Home {
+struct PoolThread {
     number: u64,
-    /// Whose tasks live there, if there are some. `None` is the program itself. Keeps the
+    /// Whose tasks run there, if there are some. `None` is the program itself. Keeps the
     /// address of the share from being used again.
     owner: Option<Share>,
-    residents: usize,
-    sender: Sender<Settle>,
+    tasks: usize,
+    sender: Sender<Start>,
 }
 
-type Settle = Box<dyn FnOnce(&LocalExecutor<'static>) + Send>;
+type Start = Box<dyn FnOnce(&LocalExecutor<'static>) + Send>;
 
 /// Counts a task as long as it lives.
-struct Resident {
+struct Pinned {
     shared: Arc<Shared>,
     /// The number of its thread.
-    home: u64,
+    thread: u64,
 }
 
-impl Residents {
+impl LocalPool {
     /// Returns a set of threads, of which none has been started.
     ///
     /// - `name`: what the threads are called.
-    /// - `rooms`: how many there may be.
-    pub fn new(name: &'static str, rooms: Rooms) -> Residents {
-        Residents {
+    /// - `limits`: how many there may be.
+    pub fn new(name: &'static str, limits: ThreadLimits) -> LocalPool {
+        LocalPool {
             shared: Arc::new(Shared {
                 name,
-                rooms,
+                limits,
                 threads: Mutex::default(),
             }),
         }
@@ -112,27 +112,27 @@ impl Residents {
     /// and not its thread.
     ///
     /// If no thread can be started, and there is none, nothing is made.
-    pub fn settle<F: Future<Output = ()> + 'static>(
+    pub fn spawn_pinned<F: Future<Output = ()> + 'static>(
         &self,
         make: impl FnOnce() -> F + Send + 'static,
     ) {
         let share = Share::current().map(|share| share.topmost().clone());
-        let Shared { name, rooms, .. } = &*self.shared;
+        let Shared { name, limits, .. } = &*self.shared;
         let mut threads = self.shared.threads.lock();
-        let Some(home) = threads.find(name, rooms, share.as_ref()) else {
+        let Some(thread) = threads.find(name, limits, share.as_ref()) else {
             return;
         };
-        if home.residents == 0 {
-            home.owner = share;
+        if thread.tasks == 0 {
+            thread.owner = share;
         }
-        home.residents += 1;
-        let resident = Resident {
+        thread.tasks += 1;
+        let pinned = Pinned {
             shared: self.shared.clone(),
-            home: home.number,
+            thread: thread.number,
         };
-        let settle: Settle = Box::new(move |executor| {
+        let start: Start = Box::new(move |executor| {
             let task = AssertUnwindSafe(async move {
-                let _resident = resident;
+                let _pinned = pinned;
                 make().await;
             });
             // The panic hook has reported a panic.
@@ -140,65 +140,73 @@ impl Residents {
             executor.spawn(task).detach();
         });
         // A thread does not end before its last task, so it receives this.
-        home.sender.try_send(settle).ok();
+        thread.sender.try_send(start).ok();
     }
 
-    /// Returns how many tasks live.
+    /// Returns how many tasks there are.
     pub fn count(&self) -> usize {
         let threads = self.shared.threads.lock();
-        threads.homes.iter().map(|home| home.residents).sum()
+        threads.running.iter().map(|thread| thread.tasks).sum()
     }
 
     /// Returns how many threads there are.
     pub fn threads(&self) -> usize {
-        self.shared.threads.lock().homes.len()
+        self.shared.threads.lock().running.len()
     }
 }
 
 impl Threads {
     /// The thread for a new task; one without tasks may have had any owner. Starts one if it may.
-    fn find(&mut self, name: &str, rooms: &Rooms, share: Option<&Share>) -> Option<&mut Home> {
-        let own = |home: &Home| home.residents > 0 && home.is_of(share);
-        let busy = |home: &&Home| home.residents > 0;
-        let own_count = self.homes.iter().filter(|home| own(home)).count();
-        let busy_count = self.homes.iter().filter(busy).count();
+    fn find(
+        &mut self,
+        name: &str,
+        limits: &ThreadLimits,
+        share: Option<&Share>,
+    ) -> Option<&mut PoolThread> {
+        let own = |thread: &PoolThread| thread.tasks > 0 && thread.is_of(share);
+        let busy = |thread: &&PoolThread| thread.tasks > 0;
+        let own_count = self.running.iter().filter(|thread| own(thread)).count();
+        let busy_count = self.running.iter().filter(busy).count();
         let most = match share {
-            Some(_) => rooms.guest,
-            None => rooms.program,
+            Some(_) => limits.guest,
+            None => limits.program,
         };
         let may_have_one_more = match own_count {
-            0 => busy_count < rooms.all.get(),
-            _ => own_count < most.get() && busy_count < rooms.all.get() / 2,
+            0 => busy_count < limits.all.get(),
+            _ => own_count < most.get() && busy_count < limits.all.get() / 2,
         };
         if may_have_one_more {
-            if busy_count == self.homes.len() {
+            if busy_count == self.running.len() {
                 self.start(name);
             }
-            if let Some(index) = self.homes.iter().position(|home| home.residents == 0) {
-                return self.homes.get_mut(index);
+            if let Some(index) = self.running.iter().position(|thread| thread.tasks == 0) {
+                return self.running.get_mut(index);
             }
         }
         let has_own = own_count > 0;
-        let possible = self.homes.iter_mut().filter(|home| !has_own || own(home));
-        possible.min_by_key(|home| home.residents)
+        let possible = self
+            .running
+            .iter_mut()
+            .filter(|thread| !has_own || own(thread));
+        possible.min_by_key(|thread| thread.tasks)
     }
 
     fn start(&mut self, name: &str) {
-        let (sender, receiver) = async_channel::unbounded::<Settle>();
+        let (sender, receiver) = async_channel::unbounded::<Start>();
         let run = move || {
             let executor = LocalExecutor::new();
             block_on(executor.run(async {
-                while let Ok(settle) = receiver.recv().await {
-                    settle(&executor);
+                while let Ok(start) = receiver.recv().await {
+                    start(&executor);
                 }
             }));
         };
         let started = thread::Builder::new().name(name.to_owned()).spawn(run);
         if started.is_ok() {
-            self.homes.push(Home {
+            self.running.push(PoolThread {
                 number: self.next_number,
                 owner: None,
-                residents: 0,
+                tasks: 0,
                 sender,
             });
             self.next_number += 1;
@@ -206,39 +214,41 @@ impl Threads {
     }
 }
 
-impl Home {
+impl PoolThread {
     fn is_of(&self, share: Option<&Share>) -> bool {
         self.owner.as_ref().map(Share::address) == share.map(Share::address)
     }
 }
 
-impl Drop for Resident {
+impl Drop for Pinned {
     fn drop(&mut self) {
-        let Shared { rooms, threads, .. } = &*self.shared;
+        let Shared {
+            limits, threads, ..
+        } = &*self.shared;
         let mut threads = threads.lock();
-        let is_surplus = threads.homes.len() > rooms.program.get();
-        let mut homes = threads.homes.iter();
-        let Some(index) = homes.position(|home| home.number == self.home) else {
+        let is_surplus = threads.running.len() > limits.program.get();
+        let mut running = threads.running.iter();
+        let Some(index) = running.position(|thread| thread.number == self.thread) else {
             return;
         };
-        let home = &mut threads.homes[index];
-        home.residents -= 1;
-        if home.residents > 0 {
+        let thread = &mut threads.running[index];
+        thread.tasks -= 1;
+        if thread.tasks > 0 {
             return;
         }
-        let owner = home.owner.take();
+        let owner = thread.owner.take();
         // A thread ends when nobody can send to it.
-        let ended = is_surplus.then(|| threads.homes.swap_remove(index));
+        let ended = is_surplus.then(|| threads.running.swap_remove(index));
         drop(threads);
         drop((owner, ended));
     }
 }
 
-impl fmt::Debug for Residents {
+impl fmt::Debug for LocalPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Residents")
+        f.debug_struct("LocalPool")
             .field("name", &self.shared.name)
-            .field("rooms", &self.shared.rooms)
+            .field("limits", &self.shared.limits)
             .field("count", &self.count())
             .finish_non_exhaustive()
     }

@@ -9,22 +9,22 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use lunatic_account::{Account, AccountLimits, Share};
-use lunatic_blocking::{Residents, Rooms};
+use lunatic_blocking::{LocalPool, ThreadLimits};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn residents(threads: usize) -> Residents {
+fn pool(threads: usize) -> LocalPool {
     divided(threads, threads, 100)
 }
 
-fn divided(program: usize, guest: usize, all: usize) -> Residents {
+fn divided(program: usize, guest: usize, all: usize) -> LocalPool {
     let [program, guest, all] = [program, guest, all].map(|n| NonZeroUsize::new(n).unwrap());
-    let rooms = Rooms {
+    let limits = ThreadLimits {
         program,
         guest,
         all,
     };
-    Residents::new("test", rooms)
+    LocalPool::new("test", limits)
 }
 
 /// Does something as a process of a guest does it.
@@ -35,13 +35,13 @@ fn in_the_name_of<R>(account: &Account, act: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Settles tasks that end when the sender is dropped, and tells on which threads they are.
-fn settle(residents: &Residents, number: usize) -> (HashSet<ThreadId>, async_channel::Sender<()>) {
+/// Spawns tasks that end when the sender is dropped, and tells on which threads they are.
+fn spawn_pinned(pool: &LocalPool, number: usize) -> (HashSet<ThreadId>, async_channel::Sender<()>) {
     let (sender, threads) = mpsc::channel();
     let (hold, held) = async_channel::bounded::<()>(1);
     for _ in 0..number {
         let (sender, held) = (sender.clone(), held.clone());
-        residents.settle(move || async move {
+        pool.spawn_pinned(move || async move {
             sender.send(thread::current().id()).unwrap();
             held.recv().await.ok();
         });
@@ -64,36 +64,36 @@ fn guests_have_threads_of_their_own_and_no_more_than_their_part() {
     let guest = || root.branch(AccountLimits::UNLIMITED).unwrap();
     let (one, other) = (guest(), guest());
     let below = one.branch(AccountLimits::UNLIMITED).unwrap();
-    let residents = divided(3, 2, 100);
-    let (of_one, _one) = in_the_name_of(&one, || settle(&residents, 40));
-    let (of_below, _below) = in_the_name_of(&below, || settle(&residents, 40));
-    let (of_other, _other) = in_the_name_of(&other, || settle(&residents, 1));
-    let (of_program, _program) = settle(&residents, 40);
+    let pool = divided(3, 2, 100);
+    let (of_one, _one) = in_the_name_of(&one, || spawn_pinned(&pool, 40));
+    let (of_below, _below) = in_the_name_of(&below, || spawn_pinned(&pool, 40));
+    let (of_other, _other) = in_the_name_of(&other, || spawn_pinned(&pool, 1));
+    let (of_program, _program) = spawn_pinned(&pool, 40);
     assert_eq!(of_one.len(), 2);
     assert_eq!(of_below, of_one);
     assert!(of_other.is_disjoint(&of_one));
     assert_eq!(of_program.len(), 3);
     assert!(of_program.is_disjoint(&of_one) && of_program.is_disjoint(&of_other));
-    assert_eq!(residents.count(), 121);
+    assert_eq!(pool.count(), 121);
 }
 
 #[test]
 fn threads_that_are_left_are_for_those_who_have_none_and_are_shared_in_the_end() {
     let root = Account::root(AccountLimits::UNLIMITED);
-    let residents = divided(1, 3, 6);
+    let pool = divided(1, 3, 6);
     let mut taken = HashSet::new();
     let mut kept = Vec::new();
     let mut counts = Vec::new();
     for _ in 0..5 {
         let guest = root.branch(AccountLimits::UNLIMITED).unwrap();
-        let (threads, hold) = in_the_name_of(&guest, || settle(&residents, 5));
+        let (threads, hold) = in_the_name_of(&guest, || spawn_pinned(&pool, 5));
         counts.push(threads.len());
         taken.extend(threads);
         kept.push((guest, hold));
     }
     // The last one has its tasks where the fewest are.
     assert_eq!(counts, [3, 1, 1, 1, 3]);
-    assert_eq!(residents.threads(), 6);
+    assert_eq!(pool.threads(), 6);
     assert_eq!(taken.len(), 6);
 }
 
@@ -102,27 +102,27 @@ fn a_thread_without_tasks_is_given_to_others_or_ends() {
     let root = Account::root(AccountLimits::UNLIMITED);
     let guest = || root.branch(AccountLimits::UNLIMITED).unwrap();
     let (one, other) = (guest(), guest());
-    let residents = divided(2, 4, 100);
-    let (of_one, hold) = in_the_name_of(&one, || settle(&residents, 9));
+    let pool = divided(2, 4, 100);
+    let (of_one, hold) = in_the_name_of(&one, || spawn_pinned(&pool, 9));
     assert_eq!(of_one.len(), 4);
     drop(hold);
     wait_until("surplus threads are there", || {
-        residents.threads() == 2 && residents.count() == 0
+        pool.threads() == 2 && pool.count() == 0
     });
-    let (of_other, _other) = in_the_name_of(&other, || settle(&residents, 2));
+    let (of_other, _other) = in_the_name_of(&other, || spawn_pinned(&pool, 2));
     assert!(of_other.is_subset(&of_one));
-    let (again, _one) = in_the_name_of(&one, || settle(&residents, 9));
+    let (again, _one) = in_the_name_of(&one, || spawn_pinned(&pool, 9));
     assert_eq!(again.len(), 4);
     assert!(again.is_disjoint(&of_other));
 }
 
 #[test]
 fn tasks_stay_on_as_many_threads_as_there_may_be() {
-    let residents = residents(3);
+    let pool = pool(3);
     let (sender, threads) = mpsc::channel();
     for _ in 0..12 {
         let sender = sender.clone();
-        residents.settle(move || async move {
+        pool.spawn_pinned(move || async move {
             let here = Rc::new(thread::current().id());
             for _ in 0..5 {
                 futures_lite::future::yield_now().await;
@@ -136,17 +136,15 @@ fn tasks_stay_on_as_many_threads_as_there_may_be() {
         .map(|_| threads.recv_timeout(PATIENCE).unwrap())
         .collect();
     assert_eq!(threads.len(), 3);
-    assert_eq!(residents.count(), 12);
+    assert_eq!(pool.count(), 12);
 }
 
 #[test]
 fn a_panic_ends_a_task_and_not_its_thread() {
-    let residents = residents(1);
-    residents.settle(|| async { panic!("this panic is expected") });
+    let pool = pool(1);
+    pool.spawn_pinned(|| async { panic!("this panic is expected") });
     let (sender, receiver) = mpsc::channel();
-    residents.settle(move || async move { sender.send(1).unwrap() });
+    pool.spawn_pinned(move || async move { sender.send(1).unwrap() });
     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(1));
-    wait_until("a task that has ended is counted", || {
-        residents.count() == 0
-    });
+    wait_until("a task that has ended is counted", || pool.count() == 0);
 }
