@@ -79,7 +79,10 @@ impl Seen {
     }
 
     pub(super) fn to_line(&self) -> String {
+        /// So much of a text that a guest may have chosen is shown.
+        const SHOWN: usize = 100;
         let end = self.end.replace(['\t', '\n', '\r'], " ");
+        let end = &end[..end.floor_char_boundary(SHOWN)];
         let [p99, worst, gone] = [self.p99, self.worst, self.gone].map(|time| time.as_micros());
         let problems = self.problems.join("; ");
         format!("{FINDINGS}\t{end}\t{p99}\t{worst}\t{gone}\t{problems}")
