@@ -50,6 +50,7 @@ impl Browser {
             std::process::id(),
             thread::current().id()
         ));
+        fs::create_dir_all(&profile).expect("a directory for a profile");
         // It reads and writes descriptors 3 and 4. The shell puts the pipes there.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null", "sh"])
@@ -65,6 +66,8 @@ impl Browser {
                 "--hide-scrollbars",
             ])
             .arg(format!("--user-data-dir={}", profile.display()))
+            // What else it makes is removed with the profile.
+            .env("TMPDIR", &profile)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -236,9 +239,21 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // Its processes are a group; one that is left would write to the profile.
+        let group = format!("-{}", self.child.id());
+        let mut kill = Command::new("kill");
+        kill.args(["-KILL", "--", &group]).stderr(Stdio::null());
+        kill.status().ok();
         self.child.kill().ok();
         self.child.wait().ok();
-        fs::remove_dir_all(&self.profile).ok();
+        // The others of the group may not have ended yet.
+        for _ in 0..20 {
+            fs::remove_dir_all(&self.profile).ok();
+            if !self.profile.exists() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
