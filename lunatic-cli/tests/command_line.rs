@@ -149,6 +149,17 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn an_option_of_run_that_is_misspelt_is_told_the_one_that_is_meant() {
+    let guests = Guests::new();
+    for option in ["--max-memry", "--max-memry=3"] {
+        guests
+            .run(&["run", option, "x.wasm"])
+            .code(2)
+            .says(&["--max-memry", "a similar argument exists: '--max-memory'"]);
+    }
+}
+
+#[test]
 fn a_directory_is_no_module() {
     let guests = Guests::new();
     std::fs::create_dir(guests.path().join("directory")).unwrap();

@@ -344,10 +344,15 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Arguments, clap::Error> {
     let matches = command.try_get_matches_from_mut(with_command(words))?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     if let Some(flag) = arguments.unknown_flag() {
-        let what = format!("unexpected argument '{flag}' found");
+        let mut what = format!("unexpected argument '{flag}' found");
         command.build();
         let run = command.find_subcommand_mut("run");
         let run = run.expect("there is a command `run`");
+        let word = flag.trim_start_matches('-').split('=').next();
+        let known = run.get_arguments().filter_map(clap::Arg::get_long);
+        if let Some(similar) = word.and_then(|word| most_similar(word, known)) {
+            what += &format!("\n\n  tip: a similar argument exists: '--{similar}'");
+        }
         return Err(run.error(ErrorKind::UnknownArgument, what));
     }
     Ok(arguments)
