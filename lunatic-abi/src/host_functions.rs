@@ -202,18 +202,19 @@ macro_rules! host_functions {
             |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
-                let mut admitted = $crate::AbiHost::admit(caller.data(), function)
-                    .map_err($crate::expansion::Error::from);
+                if let Err(refused) = $crate::AbiHost::admit(caller.data(), function) {
+                    return $crate::expansion::traps(refused.into());
+                }
                 let mut has_paid = false;
-                if admitted.is_ok() && $crate::AbiHost::owed_fuel(caller.data_mut()).is_some() {
-                    let paid = $crate::expansion::pay_and_settle(&mut caller);
-                    has_paid = matches!(paid, Ok(true));
-                    admitted = paid.map(|_| ());
+                if $crate::AbiHost::owed_fuel(caller.data_mut()).is_some() {
+                    match $crate::expansion::pay_and_settle(&mut caller) {
+                        Ok(paid) => has_paid = paid,
+                        Err(trap) => return $crate::expansion::traps(trap),
+                    }
                 }
                 $crate::AbiHost::enter(caller.data_mut(), function);
                 let end = $crate::AbiHost::begin_call(caller.data(), function);
                 let future = $crate::expansion::resolves::<$name, $result, _>(
-                    admitted,
                     $crate::host_functions!(@answer $answer,
                         $crate::host_functions!(@function $name $($function)?)(
                             caller, $($param),*
@@ -329,7 +330,6 @@ pub mod expansion {
         /// through it: an `async fn` has room for what it is given twice, and moves it when it is
         /// first polled.
         pub struct Resolving<Name, R, F> {
-            refused: Option<Error>,
             #[pin]
             future: F,
             types: PhantomData<fn() -> (PhantomData<Name>, R)>,
@@ -341,25 +341,15 @@ pub mod expansion {
 
         #[inline]
         fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
-            let own = self.project();
-            if let Some(refused) = own.refused.take() {
-                return Poll::Ready(Err(refused));
-            }
-            own.future.poll(cx).map(Returns::into_result)
+            self.project().future.poll(cx).map(Returns::into_result)
         }
     }
 
     /// A future with the output of its argument as a `Result`, if that resolves to what
     /// is declared.
-    ///
-    /// - `admitted`: an error to resolve to before the future is polled.
     #[inline]
-    pub fn resolves<Name, R, F: Resolves<Name, R>>(
-        admitted: Result<()>,
-        future: F,
-    ) -> Resolving<Name, R, F> {
+    pub fn resolves<Name, R, F: Resolves<Name, R>>(future: F) -> Resolving<Name, R, F> {
         Resolving {
-            refused: admitted.err(),
             future,
             types: PhantomData,
         }
@@ -417,6 +407,12 @@ pub mod expansion {
             futures_lite::future::yield_now().await;
             future.await
         })
+    }
+
+    /// A call that is refused.
+    #[cold]
+    pub fn traps<'a, R: Send + 'a>(trap: Error) -> Waiting<'a, R> {
+        Box::new(std::future::ready(Err(trap)))
     }
 
     /// What a host function that may wait returns.
