@@ -8,7 +8,8 @@
 //! # Layout
 //!
 //! - [`Connection`], [`Statement`]: what is used from any thread.
-//! - `worker`: what the thread of a connection does; `job`: what it is asked for.
+//! - `worker`: what the thread of a connection does; `job`: what it is asked for; `compiled`:
+//!   the statements that it keeps; `rows`: how it runs one.
 //! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
 //!   some of SQL's functions are replaced by; `control`: how SQLite is stopped.
 //! - [`SqliteLimits`]: how much a process may do with databases.
@@ -26,6 +27,7 @@
 //! - A statement runs for as long as [`SqliteLimits::max_query_time`] at most.
 
 mod changes;
+mod compiled;
 mod connection;
 mod control;
 mod error;
@@ -36,6 +38,7 @@ mod job;
 mod limits;
 mod opening;
 mod policy;
+mod rows;
 mod statement;
 mod value;
 mod worker;

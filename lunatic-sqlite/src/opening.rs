@@ -14,6 +14,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::OFlags;
 
+use crate::compiled::MOST_BYTES;
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
@@ -25,14 +26,15 @@ const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
 /// The pages of a database that are kept in memory, in KiB: as `.cargo/config.toml` says.
 const CACHE_KIB: u64 = 512;
 
-/// What a connection takes, in bytes, for the account of a process.
-pub(crate) const CONNECTION_BYTES: u64 = (CACHE_KIB + 128) << 10;
+/// What a connection takes, in bytes, for the account of a process: its cache, the compiled
+/// statements that it keeps, and what else it always has.
+pub(crate) const CONNECTION_BYTES: u64 = ((CACHE_KIB + 128) << 10) + MOST_BYTES as u64;
 
 /// The instructions of SQLite after which it is asked whether it must end.
 const PROGRESS: i32 = 1000;
 
-/// Compiled statements that a connection keeps.
-const CACHED_STATEMENTS: usize = 32;
+/// Compiled statements of this crate itself that a connection keeps.
+const OWN_STATEMENTS: usize = 2;
 
 /// Holds the file of a database.
 pub(crate) async fn hold(dir: &Dir, path: PathBuf) -> Result<HeldFile, SqliteError> {
@@ -93,6 +95,12 @@ pub(crate) fn open(
             && pragma_name.eq_ignore_ascii_case("busy_timeout")
         {
             control.note_busy_timeout(value);
+        }
+        if policy::changes_schema(&context.action) {
+            control.note_new_schema();
+            if control.is_schema_full() {
+                return Authorization::Deny;
+            }
         }
         policy::authorize(context.action, control.is_running())
     }))?;
@@ -196,12 +204,35 @@ fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteErr
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.busy_timeout(Duration::ZERO)?;
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.set_prepared_statement_cache_capacity(OWN_STATEMENTS);
     Ok(())
 }
 
-/// Limits the size of a database. Until it is known how large its pages are, the limit is that
-/// with which SQLite was compiled.
+/// Returns how long the text of the schema is, in bytes.
+///
+/// - `with_temporary`: whether there may be temporary tables.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read now, since it is locked or no database.
+pub(crate) fn schema_length(
+    connection: &Connection,
+    with_temporary: bool,
+) -> Result<u64, rusqlite::Error> {
+    // A name takes some bytes even if there is no text.
+    let length = |schema: &str| {
+        let sql = format!("SELECT total(octet_length(sql) + 64) FROM {schema}.sqlite_schema");
+        connection.query_row(&sql, [], |row| row.get::<_, f64>(0))
+    };
+    let temporary = match with_temporary {
+        true => length("temp")?,
+        false => 0.0,
+    };
+    Ok((length("main")? + temporary) as u64)
+}
+
+/// Limits the size of a database, and of its cache, since a file can ask for a larger one. Until
+/// it is known how large its pages are, the limit is that with which SQLite was compiled.
 ///
 /// - `max_bytes`: how large it may be.
 ///
@@ -216,6 +247,7 @@ pub(crate) fn limit_size(connection: &Connection, max_bytes: u64) -> Result<(), 
     let pages = max_bytes / u64::try_from(page_size).unwrap_or(4096).max(512);
     let pages = pages.clamp(1, u64::from(u32::MAX - 1));
     number(&format!("PRAGMA max_page_count = {pages}"))?;
+    connection.execute_batch(&format!("PRAGMA main.cache_size = -{CACHE_KIB}"))?;
     Ok(())
 }
 

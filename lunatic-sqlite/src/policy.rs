@@ -84,6 +84,23 @@ const MODULES: &[&str] = &[
     "rtree_i32",
 ];
 
+/// Returns whether a statement that does this changes the schema.
+pub(crate) fn changes_schema(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTable { .. }
+            | AuthAction::CreateTempIndex { .. }
+            | AuthAction::CreateTempTable { .. }
+            | AuthAction::CreateTempTrigger { .. }
+            | AuthAction::CreateTempView { .. }
+            | AuthAction::CreateTrigger { .. }
+            | AuthAction::CreateView { .. }
+            | AuthAction::CreateVtable { .. }
+            | AuthAction::AlterTable { .. }
+    )
+}
+
 /// Returns whether a statement may do this.
 ///
 /// - `is_running`: whether a statement runs, and is not being compiled. Only then does SQLite
