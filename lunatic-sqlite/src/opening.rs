@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -96,11 +96,14 @@ pub(crate) fn open(
         {
             control.note_busy_timeout(value);
         }
-        if policy::changes_schema(&context.action) {
+        let extends_schema = policy::extends_schema(&context.action);
+        if extends_schema && control.is_schema_full() {
+            return Authorization::Deny;
+        }
+        // One that is as it was need not be looked at after each transaction.
+        let may_undo = control.is_schema_full() && policy::is_about_transactions(&context.action);
+        if extends_schema || may_undo || policy::shortens_schema(&context.action) {
             control.note_new_schema();
-            if control.is_schema_full() {
-                return Authorization::Deny;
-            }
         }
         policy::authorize(context.action, control.is_running())
     }))?;
@@ -110,7 +113,7 @@ pub(crate) fn open(
 fn open_file(file: &HeldFile) -> Result<Connection, SqliteError> {
     let path = file.path();
     if file.is_only_holder() {
-        check_journal(&path)?;
+        check_companions(&path)?;
     }
     let always = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let opened = match file.access() {
@@ -131,6 +134,20 @@ fn open_file(file: &HeldFile) -> Result<Connection, SqliteError> {
     })
 }
 
+/// Returns whether SQLite would make a file to read this one, where nothing may be made: in WAL
+/// mode it makes a log that is not there.
+pub(crate) fn would_make_wal(file: &HeldFile) -> bool {
+    /// The version of who can read it, in the header.
+    const READ_VERSION: usize = 19;
+    const WAL: u8 = 2;
+    if file.access() == Access::ReadWrite {
+        return false;
+    }
+    let mut header = [0; READ_VERSION + 1];
+    let is_in_wal_mode = file.read_start(&mut header).is_ok() && header[READ_VERSION] == WAL;
+    is_in_wal_mode && companion(&file.path(), "-wal").symlink_metadata().is_err()
+}
+
 /// Makes a path part of a URI.
 fn escaped(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes().iter();
@@ -144,12 +161,39 @@ fn escaped(path: &Path) -> String {
         .collect()
 }
 
+/// Refuses what lies beside a database and is no file of its own: SQLite would wait for a pipe
+/// without end, and write into a file that has another name, too.
+fn check_companions(path: &Path) -> Result<(), SqliteError> {
+    for suffix in COMPANIONS {
+        let path = companion(path, suffix);
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(bad_companion(suffix, &error.to_string())),
+        };
+        if !metadata.is_file() || metadata.nlink() != 1 {
+            return Err(bad_companion(suffix, "it is no file with one name"));
+        }
+    }
+    check_journal(&companion(path, "-journal"))
+}
+
+fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+fn bad_companion(suffix: &str, reason: &str) -> SqliteError {
+    let message = format!("unable to open database file: its {suffix}: {reason}");
+    SqliteError::new(SqliteError::CANNOT_OPEN, message)
+}
+
 /// Refuses a journal that names another file: that of a transaction over several databases,
 /// of which SQLite would remove the file that is named. None is made here.
-fn check_journal(path: &Path) -> Result<(), SqliteError> {
+fn check_journal(journal: &Path) -> Result<(), SqliteError> {
     const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-journal");
+    let bad_journal = |reason: &str| bad_companion("-journal", reason);
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
@@ -175,11 +219,6 @@ fn check_journal(path: &Path) -> Result<(), SqliteError> {
         Ok(_) => Ok(()),
         Err(error) => Err(bad_journal(&error.to_string())),
     }
-}
-
-fn bad_journal(reason: &str) -> SqliteError {
-    let message = format!("unable to open database file: its journal: {reason}");
-    SqliteError::new(SqliteError::CANNOT_OPEN, message)
 }
 
 /// Limits what statements can do, and what they may take.

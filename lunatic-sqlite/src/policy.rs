@@ -84,8 +84,8 @@ const MODULES: &[&str] = &[
     "rtree_i32",
 ];
 
-/// Returns whether a statement that does this changes the schema.
-pub(crate) fn changes_schema(action: &AuthAction<'_>) -> bool {
+/// Returns whether a statement that does this makes the schema longer.
+pub(crate) fn extends_schema(action: &AuthAction<'_>) -> bool {
     matches!(
         action,
         AuthAction::CreateIndex { .. }
@@ -98,6 +98,30 @@ pub(crate) fn changes_schema(action: &AuthAction<'_>) -> bool {
             | AuthAction::CreateView { .. }
             | AuthAction::CreateVtable { .. }
             | AuthAction::AlterTable { .. }
+    )
+}
+
+/// Returns whether a statement that does this makes the schema shorter.
+pub(crate) fn shortens_schema(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::DropIndex { .. }
+            | AuthAction::DropTable { .. }
+            | AuthAction::DropTempIndex { .. }
+            | AuthAction::DropTempTable { .. }
+            | AuthAction::DropTempTrigger { .. }
+            | AuthAction::DropTempView { .. }
+            | AuthAction::DropTrigger { .. }
+            | AuthAction::DropView { .. }
+            | AuthAction::DropVtable { .. }
+    )
+}
+
+/// Returns whether a statement begins, ends or undoes something.
+pub(crate) fn is_about_transactions(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. }
     )
 }
 

@@ -45,7 +45,8 @@ struct Worker<'c> {
     topic: Arc<Topic>,
     /// What the open transaction has changed.
     pending: Arc<Mutex<Pending>>,
-    is_in_memory: bool,
+    /// `None` for a database in memory.
+    file: Option<&'c HeldFile>,
     /// Whether the limit of the size of the database is known to SQLite.
     is_limited: Cell<bool>,
     /// The bytes of a database in memory.
@@ -56,6 +57,8 @@ struct Worker<'c> {
     has_temporary: Cell<bool>,
     /// Whether the schema is so long that the database is not used.
     is_refused: Cell<bool>,
+    /// Whether it cannot be read now without making a file.
+    is_unreadable: Cell<bool>,
     /// Statements that have begun and have not ended.
     begun: HashMap<u64, Kept<'c>>,
     /// Those that nobody uses at the moment.
@@ -112,17 +115,19 @@ pub(crate) async fn run(
         limits,
         topic,
         pending,
-        is_in_memory: file.is_none(),
+        file: file.as_ref(),
         is_limited: Cell::new(false),
         memory_bytes: 0,
         schema_bytes: Cell::new(0),
         has_temporary: Cell::new(false),
         is_refused: Cell::new(false),
+        is_unreadable: Cell::new(false),
         begun: HashMap::new(),
         compiled: Compiled::new(&connection.0),
     };
     let mut close = None;
     while let Ok(job) = jobs.recv().await {
+        worker.look_at_file();
         worker.limit_size();
         if let ControlFlow::Break(answer) = worker.handle(job).await {
             close = Some(answer);
@@ -166,9 +171,15 @@ fn note_changes(
 }
 
 impl<'c> Worker<'c> {
+    /// Finds out whether SQLite would make a file where nothing may be made.
+    fn look_at_file(&self) {
+        let would_make = self.file.is_some_and(opening::would_make_wal);
+        self.is_unreadable.set(would_make);
+    }
+
     fn limit_size(&self) {
-        if !self.is_limited.get() {
-            let max = match self.is_in_memory {
+        if !self.is_limited.get() && !self.is_unreadable.get() {
+            let max = match self.file.is_none() {
                 true => self.limits.max_memory_bytes,
                 false => self.limits.max_file_bytes,
             };
@@ -200,9 +211,18 @@ impl<'c> Worker<'c> {
         self.is_refused.set(length > MOST_SCHEMA_BYTES);
     }
 
-    fn check_schema(&self) -> Result<(), SqliteError> {
+    /// Fails if the database must not be used.
+    fn check(&self) -> Result<(), SqliteError> {
+        if self.is_unreadable.get() {
+            let message = "a read-only database in WAL mode can be read while somebody has it open \
+                           who may write";
+            return Err(SqliteError::new(SqliteError::CANNOT_OPEN, message));
+        }
         match self.is_refused.get() {
-            true => Err(SqliteError::new(SqliteError::TOO_BIG, "the schema is too long")),
+            true => Err(SqliteError::new(
+                SqliteError::TOO_BIG,
+                "the schema is too long",
+            )),
             false => Ok(()),
         }
     }
@@ -278,7 +298,7 @@ impl<'c> Worker<'c> {
             self.connection.busy_timeout(Duration::ZERO).ok();
         }
         let outcome = outcome.map_err(|error| self.control.explain(error));
-        if self.control.take_new_schema() {
+        if !self.is_unreadable.get() && self.control.take_new_schema() {
             self.has_temporary.set(true);
             self.measure_schema();
         }
@@ -292,7 +312,7 @@ impl<'c> Worker<'c> {
             last_insert_rowid: self.connection.last_insert_rowid(),
             in_transaction: !self.connection.is_autocommit(),
             memory_bytes: self.schema_bytes.get()
-                + match self.is_in_memory {
+                + match self.file.is_none() {
                     true => self.measure(),
                     false => 0,
                 },
@@ -315,7 +335,7 @@ impl<'c> Worker<'c> {
     }
 
     async fn execute(&mut self, sql: &str, answer: &Answer<()>) -> Result<(), SqliteError> {
-        self.check_schema()?;
+        self.check()?;
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
@@ -358,7 +378,7 @@ impl<'c> Worker<'c> {
         sql: &str,
         is_in_vain: impl Fn() -> bool,
     ) -> Result<Option<Kept<'c>>, SqliteError> {
-        self.check_schema()?;
+        self.check()?;
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
@@ -468,7 +488,7 @@ impl<'c> Worker<'c> {
         access: BlobAccess,
         answer: &Answer<BlobPart>,
     ) -> Result<BlobPart, SqliteError> {
-        self.check_schema()?;
+        self.check()?;
         let connection = self.connection;
         self.control.begin();
         let run = || blob(connection, place, &access);
@@ -505,7 +525,9 @@ impl<'c> Worker<'c> {
                     Timer::after(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(25));
                     // Who holds the lock may have kept that from being known, too.
+                    self.look_at_file();
                     self.limit_size();
+                    self.check()?;
                     self.control.begin();
                 }
                 outcome => return outcome,
