@@ -29,7 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let connection = Connection::open(place, SqliteLimits::default()).await?;
         connection.execute(TABLE).await?;
-        for (name, sql) in [("insert", INSERT), ("select", SELECT), ("nothing", "SELECT ?1")] {
+        for (name, sql) in [
+            ("insert", INSERT),
+            ("select", SELECT),
+            ("nothing", "SELECT ?1"),
+        ] {
             let mut statement = connection.statement(sql);
             let begin = Instant::now();
             for number in 0..COUNT {

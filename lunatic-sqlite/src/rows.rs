@@ -81,7 +81,9 @@ pub(crate) fn next(statement: &mut Statement<'_>, max_row: usize) -> Batch {
         }
         let is_full = match reads {
             true => {
-                began.elapsed() > BATCH_TIME || batch.ends.len() >= BATCH_ROWS || batch.bytes.len() >= BATCH_BYTES
+                began.elapsed() > BATCH_TIME
+                    || batch.ends.len() >= BATCH_ROWS
+                    || batch.bytes.len() >= BATCH_BYTES
             }
             false => batch.bytes.len() >= max_row,
         };
@@ -142,4 +144,3 @@ pub(crate) fn description(statement: &Statement<'_>) -> Description {
         is_read_only: statement.readonly(),
     }
 }
-

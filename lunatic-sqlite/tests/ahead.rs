@@ -91,7 +91,11 @@ fn a_select_that_was_read_to_its_end_holds_no_lock_and_another_one_does() {
         for end in ["reset", "drop", "end"] {
             assert!(many.step().await.unwrap());
             let busy = SqliteError::BUSY;
-            assert_eq!(code(&writer, "INSERT INTO t VALUES (0)").await, busy, "{end}");
+            assert_eq!(
+                code(&writer, "INSERT INTO t VALUES (0)").await,
+                busy,
+                "{end}"
+            );
             match end {
                 "reset" => many.reset(),
                 "drop" => many = reader.statement("SELECT a FROM t"),
@@ -110,7 +114,11 @@ fn rows_that_were_read_ahead_are_as_they_were_whatever_is_written_then() {
     run(async {
         let connection = with_rows(folder.path(), 10).await;
         let mut select = connection.statement("SELECT a FROM t ORDER BY a DESC");
-        for write in ["DELETE FROM t WHERE a > 5", "UPDATE t SET a = 7", "DROP TABLE t"] {
+        for write in [
+            "DELETE FROM t WHERE a > 5",
+            "UPDATE t SET a = 7",
+            "DROP TABLE t",
+        ] {
             let count = rows(&connection, "SELECT a FROM t").await.len();
             let mut read = Vec::new();
             while select.step().await.unwrap() {
@@ -122,7 +130,13 @@ fn rows_that_were_read_ahead_are_as_they_were_whatever_is_written_then() {
             assert_eq!(read.len(), count, "{write}");
             connection.execute(write).await.unwrap();
         }
-        assert_eq!(try_step(&connection, "SELECT a FROM t").await.unwrap_err().code, 1);
+        assert_eq!(
+            try_step(&connection, "SELECT a FROM t")
+                .await
+                .unwrap_err()
+                .code,
+            1
+        );
     });
 }
 
@@ -172,10 +186,16 @@ fn a_statement_that_writes_is_committed_by_its_first_step() {
         let count = value(&other, "SELECT count(*) FROM t").await;
         assert_eq!(count, Value::Integer(3000));
         // One that fails writes nothing and returns no row.
-        writer.execute("CREATE UNIQUE INDEX i ON t (a)").await.unwrap();
+        writer
+            .execute("CREATE UNIQUE INDEX i ON t (a)")
+            .await
+            .unwrap();
         let before = value(&other, "SELECT count(*) FROM t").await;
         let twice = "INSERT INTO t VALUES (5001), (5002), (1) RETURNING a";
-        assert_eq!(try_step(&writer, twice).await.unwrap_err().result_code(), 19);
+        assert_eq!(
+            try_step(&writer, twice).await.unwrap_err().result_code(),
+            19
+        );
         assert_eq!(value(&other, "SELECT count(*) FROM t").await, before);
     });
 }
@@ -248,7 +268,10 @@ fn a_rollback_or_a_closed_connection_ends_what_was_begun() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let connection = with_rows(folder.path(), 5000).await;
-        connection.execute("BEGIN; CREATE TABLE u (a)").await.unwrap();
+        connection
+            .execute("BEGIN; CREATE TABLE u (a)")
+            .await
+            .unwrap();
         let mut select = connection.statement("SELECT a FROM t");
         assert!(select.step().await.unwrap());
         connection.execute("ROLLBACK").await.unwrap();

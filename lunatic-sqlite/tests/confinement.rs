@@ -112,7 +112,11 @@ fn pragmas_that_name_files_or_break_databases_are_refused() {
             let sql = format!("PRAGMA {pragma}");
             assert_eq!(code(&connection, &sql).await, NOT_AUTHORIZED, "{sql}");
         }
-        for table in ["database_list", "journal_mode('off')", "temp_store_directory"] {
+        for table in [
+            "database_list",
+            "journal_mode('off')",
+            "temp_store_directory",
+        ] {
             let sql = format!("SELECT * FROM pragma_{table}");
             assert_ne!(code(&connection, &sql).await, 0, "{sql}");
         }
@@ -438,11 +442,25 @@ fn to_close_a_file_does_not_release_the_locks_of_a_database() {
         let sql = "CREATE TABLE t (a); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)";
         connection.execute(sql).await.unwrap();
         before.close().await;
-        // A lock of this program is seen by others only.
-        let locks = fs::read_to_string("/proc/locks").unwrap();
-        let pid = format!(" {} ", std::process::id());
-        let own = locks.lines().filter(|lock| lock.contains(&pid)).count();
-        assert!(own > 0, "{locks}");
+        assert!(own_locks() > 0);
+        // Nor does a connection that looks at the file before it reads.
+        let read_only = Dir::open_host(inside.path(), Access::ReadOnly);
+        let place = Place::File {
+            dir: read_only.await.unwrap(),
+            path: "a.db".into(),
+        };
+        let limits = SqliteLimits::default();
+        let reader = Connection::open(place, limits).await.unwrap();
+        assert!(rows(&reader, "SELECT * FROM t").await.is_empty());
+        reader.close().await;
+        assert!(own_locks() > 0);
         connection.execute("COMMIT").await.unwrap();
     });
+}
+
+/// How many locks this program has. They are seen by others only.
+fn own_locks() -> usize {
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let pid = format!(" {} ", std::process::id());
+    locks.lines().filter(|lock| lock.contains(&pid)).count()
 }

@@ -29,7 +29,10 @@ fn what_lies_beside_a_database_is_a_file_of_its_own_or_it_is_not_opened() {
             let beside = path(&format!("a.db{suffix}"));
             for kind in ["link", "missing", "inner", "hard", "pipe", "dir", "socket"] {
                 fs::write(&victim, "precious").unwrap();
-                natively(&path("a.db"), "PRAGMA journal_mode = delete; CREATE TABLE t (a)");
+                natively(
+                    &path("a.db"),
+                    "PRAGMA journal_mode = delete; CREATE TABLE t (a)",
+                );
                 if suffix != "-journal" {
                     natively(&path("a.db"), "PRAGMA journal_mode = wal");
                 }
@@ -72,12 +75,18 @@ fn what_lies_beside_a_database_is_a_file_of_its_own_or_it_is_not_opened() {
 fn a_file_cannot_ask_for_a_larger_cache() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    natively(&path, "PRAGMA default_cache_size = 1000000; CREATE TABLE t (a)");
+    natively(
+        &path,
+        "PRAGMA default_cache_size = 1000000; CREATE TABLE t (a)",
+    );
     let cache = |connection: &rusqlite::Connection| {
         let cache = connection.query_row("PRAGMA cache_size", [], |row| row.get::<_, i64>(0));
         cache.unwrap()
     };
-    assert_eq!(cache(&rusqlite::Connection::open(&path).unwrap()), 1_000_000);
+    assert_eq!(
+        cache(&rusqlite::Connection::open(&path).unwrap()),
+        1_000_000
+    );
     run(async {
         let connection = open(folder.path(), "a.db").await;
         let kept = value(&connection, "PRAGMA cache_size").await;
@@ -101,7 +110,9 @@ fn a_schema_is_charged_and_ends_somewhere() {
         rows(&other, "SELECT * FROM t").await;
         let mut create = String::from("BEGIN;");
         for number in 0..2000 {
-            create.push_str(&format!("CREATE TABLE \"a table of number {number}\" (a, b, c);"));
+            create.push_str(&format!(
+                "CREATE TABLE \"a table of number {number}\" (a, b, c);"
+            ));
         }
         create.push_str("COMMIT");
         let large = connection.execute(create).await.unwrap();
@@ -125,7 +136,10 @@ fn a_schema_is_charged_and_ends_somewhere() {
             assert_eq!(code(&connection, sql).await, 23, "{sql}");
         }
         // What makes it shorter helps.
-        connection.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        connection
+            .execute("INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
         connection.execute("DROP TABLE u").await.unwrap();
         connection.execute("CREATE TABLE w (a)").await.unwrap();
     });
@@ -277,7 +291,9 @@ fn a_read_only_directory_stays_as_it_is_in_every_journal_mode() {
         "PRAGMA journal_mode = wal; CREATE TABLE t (a); INSERT INTO t VALUES (1)",
     );
     run(async {
-        let read_only = Dir::open_host(folder.path(), Access::ReadOnly).await.unwrap();
+        let read_only = Dir::open_host(folder.path(), Access::ReadOnly)
+            .await
+            .unwrap();
         let names = || {
             let mut names: Vec<_> = fs::read_dir(folder.path())
                 .unwrap()
@@ -325,7 +341,9 @@ fn a_read_only_directory_stays_as_it_is_in_every_journal_mode() {
             dir: read_only,
             path: "wal.db".into(),
         };
-        let reader = Connection::open(place, SqliteLimits::default()).await.unwrap();
+        let reader = Connection::open(place, SqliteLimits::default())
+            .await
+            .unwrap();
         let count = value(&reader, "SELECT count(*) FROM t").await;
         assert_eq!(count, Value::Integer(2));
         assert_eq!(code(&reader, "INSERT INTO t VALUES (3)").await, 8);
