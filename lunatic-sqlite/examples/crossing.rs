@@ -1,5 +1,5 @@
 //! What it costs to go to the thread of a connection and back: statements of ten rows, and such
-//! as are nothing but the way, in a second.
+//! as are nothing but the way, in a second, beside `rusqlite` alone.
 //!
 //! `cargo run --release -p lunatic-sqlite --example crossing`
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ("select", SELECT),
             ("nothing", "SELECT ?1"),
         ] {
+            let natively = natively(sql)?;
             let mut statement = connection.statement(sql);
             let begin = Instant::now();
             for number in 0..COUNT {
@@ -44,11 +45,33 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             let time = begin.elapsed();
             println!(
-                "{name}: {:.0} in a second, {:.1} µs each",
+                "{name}: {:.0} in a second, {:.1} µs each; `rusqlite` alone {natively:.1} µs",
                 f64::from(COUNT) / time.as_secs_f64(),
                 time.as_secs_f64() * 1e6 / f64::from(COUNT)
             );
         }
         Ok(())
     })
+}
+
+/// Microseconds that a statement takes without this crate.
+fn natively(sql: &str) -> Result<f64, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let connection = rusqlite::Connection::open(folder.path().join("natively.db"))?;
+    connection.execute_batch(TABLE)?;
+    if sql == SELECT {
+        let mut insert = connection.prepare(INSERT)?;
+        for _ in 0..COUNT {
+            insert.execute(["a name"])?;
+        }
+    }
+    let mut statement = connection.prepare(sql)?;
+    let begin = Instant::now();
+    for number in 0..COUNT {
+        let mut rows = statement.query([number * 10])?;
+        while let Some(row) = rows.next()? {
+            std::hint::black_box(row.get_ref(0)?);
+        }
+    }
+    Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(COUNT))
 }

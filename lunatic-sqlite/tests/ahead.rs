@@ -141,7 +141,7 @@ fn rows_that_were_read_ahead_are_as_they_were_whatever_is_written_then() {
 }
 
 #[test]
-fn what_a_statement_writes_is_not_written_twice_when_it_has_waited_for_a_lock() {
+fn rows_of_a_statement_that_writes_come_once_when_it_has_waited_for_a_lock() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let writer = with_rows(folder.path(), 5).await;
