@@ -1,6 +1,5 @@
 //! What the thread of a connection does.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
 use std::ops::ControlFlow;
@@ -16,6 +15,8 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
 
+use crate::blob;
+use crate::bounds::Bounds;
 use crate::changes::{Pending, Topic};
 use crate::compiled::{Compiled, Kept};
 use crate::control::Control;
@@ -27,16 +28,6 @@ use crate::limits::SqliteLimits;
 use crate::opening;
 use crate::rows::{self, bind, description, exhaust};
 
-/// A schema whose text has more bytes cannot be extended…
-const MAX_SCHEMA_BYTES: u64 = 1 << 20;
-/// …and one of a file that has more than so many is not used at all.
-const MOST_SCHEMA_BYTES: u64 = 4 << 20;
-/// One of so many bytes is among what a connection always has.
-const SMALL_SCHEMA_BYTES: u64 = 4 << 10;
-/// What a byte of its text takes, roughly: that of a table of many columns takes 8 bytes, and
-/// that of a view that is nothing but operators 50.
-const SCHEMA_FACTOR: u64 = 32;
-
 /// What a connection has beside its statements.
 struct Worker<'c> {
     connection: &'c Connection,
@@ -45,20 +36,7 @@ struct Worker<'c> {
     topic: Arc<Topic>,
     /// What the open transaction has changed.
     pending: Arc<Mutex<Pending>>,
-    /// `None` for a database in memory.
-    file: Option<&'c HeldFile>,
-    /// Whether the limit of the size of the database is known to SQLite.
-    is_limited: Cell<bool>,
-    /// The bytes of a database in memory.
-    memory_bytes: u64,
-    /// What the schema takes, in bytes, beyond a small one.
-    schema_bytes: Cell<u64>,
-    /// Whether there may be temporary tables.
-    has_temporary: Cell<bool>,
-    /// Whether the schema is so long that the database is not used.
-    is_refused: Cell<bool>,
-    /// Whether it cannot be read now without making a file.
-    is_unreadable: Cell<bool>,
+    bounds: Bounds<'c>,
     /// Statements that have begun and have not ended.
     begun: HashMap<u64, Kept<'c>>,
     /// Those that nobody uses at the moment.
@@ -115,20 +93,13 @@ pub(crate) async fn run(
         limits,
         topic,
         pending,
-        file: file.as_ref(),
-        is_limited: Cell::new(false),
-        memory_bytes: 0,
-        schema_bytes: Cell::new(0),
-        has_temporary: Cell::new(false),
-        is_refused: Cell::new(false),
-        is_unreadable: Cell::new(false),
+        bounds: Bounds::new(&connection.0, &control, limits, file.as_ref()),
         begun: HashMap::new(),
         compiled: Compiled::new(&connection.0),
     };
     let mut close = None;
     while let Ok(job) = jobs.recv().await {
-        worker.look_at_file();
-        worker.limit_size();
+        worker.bounds.look();
         if let ControlFlow::Break(answer) = worker.handle(job).await {
             close = Some(answer);
             break;
@@ -171,62 +142,6 @@ fn note_changes(
 }
 
 impl<'c> Worker<'c> {
-    /// Finds out whether SQLite would make a file where nothing may be made.
-    fn look_at_file(&self) {
-        let would_make = self.file.is_some_and(opening::would_make_wal);
-        self.is_unreadable.set(would_make);
-    }
-
-    fn limit_size(&self) {
-        if !self.is_limited.get() && !self.is_unreadable.get() {
-            let max = match self.file.is_none() {
-                true => self.limits.max_memory_bytes,
-                false => self.limits.max_file_bytes,
-            };
-            self.control.begin();
-            self.control.set_own(true);
-            let limited = opening::limit_size(self.connection, max);
-            self.is_limited.set(limited.is_ok());
-            self.control.set_own(false);
-            if limited.is_ok() {
-                self.measure_schema();
-            }
-        }
-    }
-
-    /// Finds out how long the schema is.
-    fn measure_schema(&self) {
-        self.control.begin();
-        self.control.set_own(true);
-        let length = opening::schema_length(self.connection, self.has_temporary.get());
-        self.control.set_own(false);
-        let Ok(length) = length else {
-            // It is tried again after the next operation.
-            self.control.note_new_schema();
-            return;
-        };
-        let beyond = length.saturating_sub(SMALL_SCHEMA_BYTES);
-        self.schema_bytes.set(beyond * SCHEMA_FACTOR);
-        self.control.set_schema_full(length > MAX_SCHEMA_BYTES);
-        self.is_refused.set(length > MOST_SCHEMA_BYTES);
-    }
-
-    /// Fails if the database must not be used.
-    fn check(&self) -> Result<(), SqliteError> {
-        if self.is_unreadable.get() {
-            let message = "a read-only database in WAL mode can be read while somebody has it open \
-                           who may write";
-            return Err(SqliteError::new(SqliteError::CANNOT_OPEN, message));
-        }
-        match self.is_refused.get() {
-            true => Err(SqliteError::new(
-                SqliteError::TOO_BIG,
-                "the schema is too long",
-            )),
-            false => Ok(()),
-        }
-    }
-
     async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
         match job {
             Job::Execute { sql, answer } => {
@@ -298,44 +213,22 @@ impl<'c> Worker<'c> {
             self.connection.busy_timeout(Duration::ZERO).ok();
         }
         let outcome = outcome.map_err(|error| self.control.explain(error));
-        if !self.is_unreadable.get() && self.control.take_new_schema() {
-            self.has_temporary.set(true);
-            self.measure_schema();
-        }
+        self.bounds.look_again();
         let status = self.status();
         answer.try_send((outcome, status)).ok();
     }
 
-    fn status(&mut self) -> Status {
+    fn status(&self) -> Status {
         Status {
             changes: self.connection.changes(),
             last_insert_rowid: self.connection.last_insert_rowid(),
             in_transaction: !self.connection.is_autocommit(),
-            memory_bytes: self.schema_bytes.get()
-                + match self.file.is_none() {
-                    true => self.measure(),
-                    false => 0,
-                },
+            memory_bytes: self.bounds.memory_bytes(),
         }
-    }
-
-    /// Returns the size of a database in memory.
-    fn measure(&mut self) -> u64 {
-        let size = || -> Result<u64, Error> {
-            let mut pages = self.connection.prepare_cached("PRAGMA page_count")?;
-            let pages: u32 = pages.query_row([], |row| row.get(0))?;
-            let mut size = self.connection.prepare_cached("PRAGMA page_size")?;
-            let size: u32 = size.query_row([], |row| row.get(0))?;
-            Ok(u64::from(pages) * u64::from(size))
-        };
-        if let Ok(size) = size() {
-            self.memory_bytes = size;
-        }
-        self.memory_bytes
     }
 
     async fn execute(&mut self, sql: &str, answer: &Answer<()>) -> Result<(), SqliteError> {
-        self.check()?;
+        self.bounds.check()?;
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
@@ -378,7 +271,7 @@ impl<'c> Worker<'c> {
         sql: &str,
         is_in_vain: impl Fn() -> bool,
     ) -> Result<Option<Kept<'c>>, SqliteError> {
-        self.check()?;
+        self.bounds.check()?;
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
@@ -488,10 +381,10 @@ impl<'c> Worker<'c> {
         access: BlobAccess,
         answer: &Answer<BlobPart>,
     ) -> Result<BlobPart, SqliteError> {
-        self.check()?;
+        self.bounds.check()?;
         let connection = self.connection;
         self.control.begin();
-        let run = || blob(connection, place, &access);
+        let run = || blob::access(connection, place, &access);
         self.patiently(Work::Run, || answer.is_closed(), run).await
     }
 
@@ -525,9 +418,8 @@ impl<'c> Worker<'c> {
                     Timer::after(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(25));
                     // Who holds the lock may have kept that from being known, too.
-                    self.look_at_file();
-                    self.limit_size();
-                    self.check()?;
+                    self.bounds.look();
+                    self.bounds.check()?;
                     self.control.begin();
                 }
                 outcome => return outcome,
@@ -541,44 +433,6 @@ impl<'c> Worker<'c> {
 enum Work {
     Compile,
     Run,
-}
-
-fn blob(
-    connection: &Connection,
-    place: &BlobPlace,
-    access: &BlobAccess,
-) -> Result<BlobPart, SqliteError> {
-    let reads = !matches!(access, BlobAccess::Write { .. });
-    let (table, column) = (place.table.as_str(), place.column.as_str());
-    let mut blob = connection.blob_open("main", table, column, place.rowid, reads)?;
-    let size = blob.len() as u64;
-    let start = |offset: u64| usize::try_from(offset.min(size)).unwrap_or(usize::MAX);
-    let mut part = BlobPart {
-        size,
-        bytes: Vec::new(),
-    };
-    match access {
-        BlobAccess::Size => {}
-        BlobAccess::Read { offset, max } => {
-            let offset = start(*offset);
-            let mut bytes = vec![0; (*max).min(blob.len() - offset)];
-            if !bytes.is_empty() {
-                blob.read_at_exact(&mut bytes, offset)?;
-            }
-            part.bytes = bytes;
-        }
-        BlobAccess::Write { offset, bytes } => {
-            if offset.saturating_add(bytes.len() as u64) > size {
-                let message = format!("the blob ends after {size} bytes");
-                return Err(SqliteError::new(SqliteError::ERROR, message));
-            }
-            if !bytes.is_empty() {
-                blob.write_at(bytes, start(*offset))?;
-            }
-        }
-    }
-    blob.close()?;
-    Ok(part)
 }
 
 fn too_long() -> SqliteError {
