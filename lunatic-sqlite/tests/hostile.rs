@@ -366,3 +366,31 @@ fn a_statement_that_is_compiled_to_much_is_not_kept() {
         assert_eq!(value(&connection, "SELECT 1").await, Value::Integer(1));
     });
 }
+
+#[test]
+fn a_link_that_somebody_puts_beside_an_open_database_is_not_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().join("victim");
+    for (suffix, sql) in [
+        ("-journal", "INSERT INTO t VALUES (1)"),
+        ("-wal", "PRAGMA journal_mode = wal; INSERT INTO t VALUES (1)"),
+        ("-shm", "PRAGMA journal_mode = wal; INSERT INTO t VALUES (1)"),
+    ] {
+        for target in [victim.clone(), outside.path().join("new")] {
+            let inside = tempfile::tempdir().unwrap();
+            fs::write(&victim, "precious").unwrap();
+            run(async {
+                let connection = open(inside.path(), "a.db").await;
+                connection.execute("CREATE TABLE t (a)").await.unwrap();
+                let beside = inside.path().join(format!("a.db{suffix}"));
+                // As another program could, which is quicker than what looks at it.
+                symlink(&target, &beside).unwrap();
+                let failed = code(&connection, sql).await;
+                assert!([8, 10, 14].contains(&failed), "{suffix}: {failed}");
+                connection.close().await;
+            });
+            assert_eq!(fs::read(&victim).unwrap(), b"precious", "{suffix}");
+            assert!(!outside.path().join("new").exists(), "{suffix}");
+        }
+    }
+}
