@@ -373,8 +373,14 @@ fn a_link_that_somebody_puts_beside_an_open_database_is_not_followed() {
     let victim = outside.path().join("victim");
     for (suffix, sql) in [
         ("-journal", "INSERT INTO t VALUES (1)"),
-        ("-wal", "PRAGMA journal_mode = wal; INSERT INTO t VALUES (1)"),
-        ("-shm", "PRAGMA journal_mode = wal; INSERT INTO t VALUES (1)"),
+        (
+            "-wal",
+            "PRAGMA journal_mode = wal; INSERT INTO t VALUES (1)",
+        ),
+        (
+            "-shm",
+            "PRAGMA journal_mode = wal; INSERT INTO t VALUES (1)",
+        ),
     ] {
         for target in [victim.clone(), outside.path().join("new")] {
             let inside = tempfile::tempdir().unwrap();
