@@ -12,6 +12,8 @@
 //!   worth.
 //! - `turns`: whose operation is next.
 //! - [`local_pool`]: [`LocalPool`], for values that stay on one thread, divided between guests.
+//! - `drive`: how such a thread waits.
+//! - [`moment`]: [`Moment`], looking for something before sleeping.
 //!
 //! # Invariants
 //!
@@ -33,12 +35,15 @@
 //! itself waits, and runs whether its task is polled or not.
 
 pub mod class;
+mod drive;
 pub mod local_pool;
+pub mod moment;
 pub mod queue;
 mod turns;
 
 pub use class::Class;
 pub use local_pool::{LocalPool, ThreadLimits};
+pub use moment::Moment;
 pub use queue::Queue;
 
 /// Runs the example of the README as a test.

@@ -10,15 +10,17 @@ use std::thread;
 use async_channel::Sender;
 use async_executor::LocalExecutor;
 use futures_lite::FutureExt;
-use futures_lite::future::block_on;
 use lunatic_account::Share;
 use parking_lot::Mutex;
+
+use crate::drive::drive;
 
 /// A bounded number of threads on which tasks live that cannot be sent to another one.
 ///
 /// A task is made on the thread on which it stays. It may block its thread: that holds up
 /// the other tasks of this thread, and nobody else. New ones go to the thread that has the
-/// fewest.
+/// fewest. A thread that is asked often looks for more to do for some ten microseconds before it
+/// sleeps (see [`Moment`](crate::Moment)).
 ///
 /// No two guests have tasks on the same thread, unless there are as many guests as there may be
 /// threads. Who asks is told by the [share](Share::current) of the processors of the process
@@ -195,7 +197,7 @@ impl Threads {
         let (sender, receiver) = async_channel::unbounded::<Start>();
         let run = move || {
             let executor = LocalExecutor::new();
-            block_on(executor.run(async {
+            drive(executor.run(async {
                 while let Ok(start) = receiver.recv().await {
                     start(&executor);
                 }

@@ -207,3 +207,13 @@ fn a_process_that_is_killed_in_a_query_without_end_releases_its_lock() {
     let ran = guests.run(&["run", module.to_str().unwrap(), "kill"]);
     assert_eq!(ran.code(0).out, "0 entries are left\n");
 }
+
+#[test]
+fn a_guest_reads_rows_as_types_of_its_own() {
+    let Some(modules) = rust_guests(&["typed_rows.wasm"]) else {
+        return;
+    };
+    let guests = Guests::new();
+    let module = modules.join("typed_rows.wasm");
+    guests.run(&["run", module.to_str().unwrap()]).code(0);
+}

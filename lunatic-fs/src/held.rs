@@ -12,12 +12,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use rustix::fs::{AtFlags, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use crate::access::Access;
@@ -53,6 +54,8 @@ pub(crate) struct Holding {
     holders: AtomicUsize,
     /// Descriptors of the file that would have been closed.
     unclosed: Mutex<Vec<fs::File>>,
+    /// The file, if something was read of it here.
+    reader: Mutex<Option<fs::File>>,
 }
 
 /// All that are held.
@@ -107,6 +110,33 @@ impl HeldFile {
     /// Returns the device that the file is on, and its number there.
     pub fn id(&self) -> (u64, u64) {
         self.held.id
+    }
+
+    /// Reads what is at the beginning of the file, and returns how many bytes that are. Who
+    /// opens it for that in another way, and closes it, releases the locks that the library has
+    /// on it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the operating system does, or if there is another file under its name by now.
+    pub fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut reader = self.held.reader.lock();
+        let file = match &*reader {
+            Some(file) => file,
+            None => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let opened = openat(&self.held.dir, &self.held.name, flags, Mode::empty())?;
+                let is_it = id_of(opened.as_fd())? == self.held.id;
+                let file = reader.insert(opened.into());
+                if !is_it {
+                    // It is kept, in case that somebody has it locked.
+                    self.held.unclosed.lock().extend(reader.take());
+                    return Err(busy());
+                }
+                file
+            }
+        };
+        file.read_at(bytes, 0)
     }
 
     /// Returns whether nobody else holds the file.
@@ -233,6 +263,7 @@ impl Held {
             companions,
             holders: AtomicUsize::new(1),
             unclosed: Mutex::default(),
+            reader: Mutex::default(),
         };
         let names: Vec<OsString> = holding.names().collect();
         let taken = |name: &OsString| {

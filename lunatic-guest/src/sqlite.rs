@@ -1,4 +1,4 @@
-//! SQLite databases (ABI §10 and §27).
+//! SQLite databases (ABI §10 and §28).
 //!
 //! ```no_run
 //! use lunatic_guest::params;

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
-use lunatic_blocking::{LocalPool, ThreadLimits};
+use lunatic_blocking::{LocalPool, Moment, ThreadLimits};
 use lunatic_fs::Dir;
 
 use crate::changes::{Change, Watch};
@@ -62,7 +62,14 @@ pub(crate) struct Shared {
     pub(crate) control: Arc<Control>,
     pub(crate) limits: SqliteLimits,
     next_statement: AtomicU64,
+    /// In which answers are looked for before they are waited for.
+    moment: Moment,
+    /// How often the thread was asked for something.
+    asked: AtomicU64,
 }
+
+/// For so long an answer is looked for, if they come that soon.
+const LONGEST_LOOK: Duration = Duration::from_micros(50);
 
 /// So many threads run SQLite. Most of its time goes into waiting for a disk. A guest that
 /// computes takes no more than this from others which do, too.
@@ -97,6 +104,8 @@ impl Connection {
                 control,
                 limits,
                 next_statement: AtomicU64::new(0),
+                moment: Moment::new(LONGEST_LOOK),
+                asked: AtomicU64::new(0),
             }),
         };
         let interrupt = InterruptOnDrop::new(&connection.shared.control);
@@ -241,7 +250,15 @@ impl Connection {
         self.send(Job::Reset { statement });
     }
 
+    /// Returns how often the thread of the connection was asked for something, which takes
+    /// longer than most else. Each statement does so once, and once more for each so many
+    /// rows; what is bound, read of rows, and known of a connection does not.
+    pub fn asked(&self) -> u64 {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
     fn send(&self, job: Job) {
+        self.shared.asked.fetch_add(1, Ordering::Relaxed);
         // If the connection has ended, whoever asks for an answer is told.
         self.shared.jobs.try_send(job).ok();
     }
@@ -261,7 +278,21 @@ impl Connection {
         job: impl FnOnce(Answer<R>) -> Job,
     ) -> (Result<R, SqliteError>, Status) {
         let answered = self.start(job);
-        let interrupt = InterruptOnDrop::new(&self.shared.control);
+        self.answer(&answered).await
+    }
+
+    /// Waits for an answer. What is dropped before it is there is interrupted.
+    pub(crate) async fn answer<R>(
+        &self,
+        answered: &Receiver<(Result<R, SqliteError>, Status)>,
+    ) -> (Result<R, SqliteError>, Status) {
+        let Shared {
+            control, moment, ..
+        } = &*self.shared;
+        if let Some(answer) = moment.look(|| answered.try_recv().ok()) {
+            return answer;
+        }
+        let interrupt = InterruptOnDrop::new(control);
         let answer = answered.recv().await;
         interrupt.disarm();
         answer.unwrap_or((Err(SqliteError::gone()), Status::default()))

@@ -22,6 +22,10 @@ pub(crate) struct Control {
     is_running: AtomicBool,
     /// Whether it is a statement of this crate itself, which may do everything.
     is_own: AtomicBool,
+    /// Whether a statement may have changed the schema.
+    has_new_schema: AtomicBool,
+    /// Whether the schema is as long as it may be.
+    is_schema_full: AtomicBool,
     handle: Mutex<Option<InterruptHandle>>,
     /// What a statement has set `PRAGMA busy_timeout` to, in milliseconds, and one more.
     new_busy_timeout: AtomicU64,
@@ -47,6 +51,8 @@ impl Control {
             deadline: AtomicU64::new(0),
             is_running: AtomicBool::new(false),
             is_own: AtomicBool::new(false),
+            has_new_schema: AtomicBool::new(false),
+            is_schema_full: AtomicBool::new(false),
             handle: Mutex::new(None),
             new_busy_timeout: AtomicU64::new(0),
         }
@@ -118,6 +124,25 @@ impl Control {
 
     pub(crate) fn set_own(&self, is_own: bool) {
         self.is_own.store(is_own, Ordering::Relaxed);
+    }
+
+    /// Notes that the schema may be another one.
+    pub(crate) fn note_new_schema(&self) {
+        self.has_new_schema.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether that was noted since this was last asked.
+    pub(crate) fn take_new_schema(&self) -> bool {
+        self.has_new_schema.load(Ordering::Relaxed)
+            && self.has_new_schema.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_schema_full(&self) -> bool {
+        self.is_schema_full.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_schema_full(&self, is_full: bool) {
+        self.is_schema_full.store(is_full, Ordering::Relaxed);
     }
 
     /// Notes what a statement wants to set `PRAGMA busy_timeout` to.

@@ -54,7 +54,8 @@ pub struct Status {
     pub last_insert_rowid: i64,
     /// Whether a transaction is open.
     pub in_transaction: bool,
-    /// The bytes of a database in memory; 0 for one in a file.
+    /// The bytes that are kept in memory: for a database that is there, and for a schema that
+    /// is not small.
     pub memory_bytes: u64,
 }
 
@@ -87,6 +88,8 @@ pub(crate) struct Batch {
     pub(crate) ends: Vec<usize>,
     pub(crate) next: Next,
     pub(crate) description: Option<Arc<Description>>,
+    /// What SQLite takes for the statement while it has begun.
+    pub(crate) statement_bytes: usize,
 }
 
 /// What comes behind the rows of a batch.

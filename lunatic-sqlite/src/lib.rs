@@ -8,7 +8,9 @@
 //! # Layout
 //!
 //! - [`Connection`], [`Statement`]: what is used from any thread.
-//! - `worker`: what the thread of a connection does; `job`: what it is asked for.
+//! - `worker`: what the thread of a connection does; `job`: what it is asked for; `compiled`:
+//!   the statements that it keeps; `rows`: how it runs one; `blob`: parts of blobs; `bounds`: how
+//!   large a database is.
 //! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
 //!   some of SQL's functions are replaced by; `control`: how SQLite is stopped.
 //! - [`SqliteLimits`]: how much a process may do with databases.
@@ -25,7 +27,10 @@
 //! - No lock is waited for on a thread that others need.
 //! - A statement runs for as long as [`SqliteLimits::max_query_time`] at most.
 
+mod blob;
+mod bounds;
 mod changes;
+mod compiled;
 mod connection;
 mod control;
 mod error;
@@ -36,6 +41,7 @@ mod job;
 mod limits;
 mod opening;
 mod policy;
+mod rows;
 mod statement;
 mod value;
 mod worker;

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::OFlags;
 
+use crate::compiled::MOST_BYTES;
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
@@ -25,14 +26,15 @@ const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
 /// The pages of a database that are kept in memory, in KiB: as `.cargo/config.toml` says.
 const CACHE_KIB: u64 = 512;
 
-/// What a connection takes, in bytes, for the account of a process.
-pub(crate) const CONNECTION_BYTES: u64 = (CACHE_KIB + 128) << 10;
+/// What a connection takes, in bytes, for the account of a process: its cache, the compiled
+/// statements that it keeps, and what else it always has.
+pub(crate) const CONNECTION_BYTES: u64 = ((CACHE_KIB + 128) << 10) + MOST_BYTES as u64;
 
 /// The instructions of SQLite after which it is asked whether it must end.
 const PROGRESS: i32 = 1000;
 
-/// Compiled statements that a connection keeps.
-const CACHED_STATEMENTS: usize = 32;
+/// Compiled statements of this crate itself that a connection keeps.
+const OWN_STATEMENTS: usize = 2;
 
 /// Holds the file of a database.
 pub(crate) async fn hold(dir: &Dir, path: PathBuf) -> Result<HeldFile, SqliteError> {
@@ -94,6 +96,15 @@ pub(crate) fn open(
         {
             control.note_busy_timeout(value);
         }
+        let extends_schema = policy::extends_schema(&context.action);
+        if extends_schema && control.is_schema_full() {
+            return Authorization::Deny;
+        }
+        // One that is as it was need not be looked at after each transaction.
+        let may_undo = control.is_schema_full() && policy::is_about_transactions(&context.action);
+        if extends_schema || may_undo || policy::shortens_schema(&context.action) {
+            control.note_new_schema();
+        }
         policy::authorize(context.action, control.is_running())
     }))?;
     Ok(connection)
@@ -102,7 +113,7 @@ pub(crate) fn open(
 fn open_file(file: &HeldFile) -> Result<Connection, SqliteError> {
     let path = file.path();
     if file.is_only_holder() {
-        check_journal(&path)?;
+        check_companions(&path)?;
     }
     let always = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let opened = match file.access() {
@@ -123,6 +134,20 @@ fn open_file(file: &HeldFile) -> Result<Connection, SqliteError> {
     })
 }
 
+/// Returns whether SQLite would make a file to read this one, where nothing may be made: in WAL
+/// mode it makes a log that is not there.
+pub(crate) fn would_make_wal(file: &HeldFile) -> bool {
+    /// The version of who can read it, in the header.
+    const READ_VERSION: usize = 19;
+    const WAL: u8 = 2;
+    if file.access() == Access::ReadWrite {
+        return false;
+    }
+    let mut header = [0; READ_VERSION + 1];
+    let is_in_wal_mode = file.read_start(&mut header).is_ok() && header[READ_VERSION] == WAL;
+    is_in_wal_mode && companion(&file.path(), "-wal").symlink_metadata().is_err()
+}
+
 /// Makes a path part of a URI.
 fn escaped(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes().iter();
@@ -136,12 +161,39 @@ fn escaped(path: &Path) -> String {
         .collect()
 }
 
+/// Refuses what lies beside a database and is no file of its own: SQLite would wait for a pipe
+/// without end, and write into a file that has another name, too.
+fn check_companions(path: &Path) -> Result<(), SqliteError> {
+    for suffix in COMPANIONS {
+        let path = companion(path, suffix);
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(bad_companion(suffix, &error.to_string())),
+        };
+        if !metadata.is_file() || metadata.nlink() != 1 {
+            return Err(bad_companion(suffix, "it is no file with one name"));
+        }
+    }
+    check_journal(&companion(path, "-journal"))
+}
+
+fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+fn bad_companion(suffix: &str, reason: &str) -> SqliteError {
+    let message = format!("unable to open database file: its {suffix}: {reason}");
+    SqliteError::new(SqliteError::CANNOT_OPEN, message)
+}
+
 /// Refuses a journal that names another file: that of a transaction over several databases,
 /// of which SQLite would remove the file that is named. None is made here.
-fn check_journal(path: &Path) -> Result<(), SqliteError> {
+fn check_journal(journal: &Path) -> Result<(), SqliteError> {
     const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-journal");
+    let bad_journal = |reason: &str| bad_companion("-journal", reason);
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
@@ -169,11 +221,6 @@ fn check_journal(path: &Path) -> Result<(), SqliteError> {
     }
 }
 
-fn bad_journal(reason: &str) -> SqliteError {
-    let message = format!("unable to open database file: its journal: {reason}");
-    SqliteError::new(SqliteError::CANNOT_OPEN, message)
-}
-
 /// Limits what statements can do, and what they may take.
 fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteError> {
     let value = i32::try_from(limits.max_value_bytes).unwrap_or(i32::MAX);
@@ -196,12 +243,35 @@ fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteErr
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.busy_timeout(Duration::ZERO)?;
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.set_prepared_statement_cache_capacity(OWN_STATEMENTS);
     Ok(())
 }
 
-/// Limits the size of a database. Until it is known how large its pages are, the limit is that
-/// with which SQLite was compiled.
+/// Returns how long the text of the schema is, in bytes.
+///
+/// - `with_temporary`: whether there may be temporary tables.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read now, since it is locked or no database.
+pub(crate) fn schema_length(
+    connection: &Connection,
+    with_temporary: bool,
+) -> Result<u64, rusqlite::Error> {
+    // A name takes some bytes even if there is no text.
+    let length = |schema: &str| {
+        let sql = format!("SELECT total(octet_length(sql) + 64) FROM {schema}.sqlite_schema");
+        connection.query_row(&sql, [], |row| row.get::<_, f64>(0))
+    };
+    let temporary = match with_temporary {
+        true => length("temp")?,
+        false => 0.0,
+    };
+    Ok((length("main")? + temporary) as u64)
+}
+
+/// Limits the size of a database, and of its cache, since a file can ask for a larger one. Until
+/// it is known how large its pages are, the limit is that with which SQLite was compiled.
 ///
 /// - `max_bytes`: how large it may be.
 ///
@@ -216,6 +286,7 @@ pub(crate) fn limit_size(connection: &Connection, max_bytes: u64) -> Result<(), 
     let pages = max_bytes / u64::try_from(page_size).unwrap_or(4096).max(512);
     let pages = pages.clamp(1, u64::from(u32::MAX - 1));
     number(&format!("PRAGMA max_page_count = {pages}"))?;
+    connection.execute_batch(&format!("PRAGMA main.cache_size = -{CACHE_KIB}"))?;
     Ok(())
 }
 

@@ -84,6 +84,47 @@ const MODULES: &[&str] = &[
     "rtree_i32",
 ];
 
+/// Returns whether a statement that does this makes the schema longer.
+pub(crate) fn extends_schema(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTable { .. }
+            | AuthAction::CreateTempIndex { .. }
+            | AuthAction::CreateTempTable { .. }
+            | AuthAction::CreateTempTrigger { .. }
+            | AuthAction::CreateTempView { .. }
+            | AuthAction::CreateTrigger { .. }
+            | AuthAction::CreateView { .. }
+            | AuthAction::CreateVtable { .. }
+            | AuthAction::AlterTable { .. }
+    )
+}
+
+/// Returns whether a statement that does this makes the schema shorter.
+pub(crate) fn shortens_schema(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::DropIndex { .. }
+            | AuthAction::DropTable { .. }
+            | AuthAction::DropTempIndex { .. }
+            | AuthAction::DropTempTable { .. }
+            | AuthAction::DropTempTrigger { .. }
+            | AuthAction::DropTempView { .. }
+            | AuthAction::DropTrigger { .. }
+            | AuthAction::DropView { .. }
+            | AuthAction::DropVtable { .. }
+    )
+}
+
+/// Returns whether a statement begins, ends or undoes something.
+pub(crate) fn is_about_transactions(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. }
+    )
+}
+
 /// Returns whether a statement may do this.
 ///
 /// - `is_running`: whether a statement runs, and is not being compiled. Only then does SQLite

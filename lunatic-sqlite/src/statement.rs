@@ -7,7 +7,6 @@ use std::sync::Arc;
 use async_channel::Receiver;
 
 use crate::connection::Connection;
-use crate::control::InterruptOnDrop;
 use crate::error::SqliteError;
 use crate::job::{Batch, Begin, Description, Job, Next, Status};
 use crate::value::{Key, Malformed, Value, column_of, read_row};
@@ -29,6 +28,8 @@ pub struct Statement {
     /// How many rows of the batch were stepped to.
     taken: usize,
     state: State,
+    /// Whether the thread may have it among those that have begun.
+    may_have_begun: bool,
     status: Status,
 }
 
@@ -67,6 +68,7 @@ impl Statement {
             batch: Batch::default(),
             taken: 0,
             state: State::Ready,
+            may_have_begun: false,
             status: Status::default(),
         }
     }
@@ -157,7 +159,11 @@ impl Statement {
                 return Step::Done(Ok(true));
             }
             match &mut self.batch.next {
-                Next::More => return self.ask(None),
+                Next::More => {
+                    // If the answer is not waited for, the next step begins again.
+                    self.forget();
+                    return self.ask(None);
+                }
                 Next::End => {
                     self.forget();
                     return Step::Done(Ok(false));
@@ -177,8 +183,9 @@ impl Statement {
         self.ask(Some(begin))
     }
 
-    fn ask(&self, begin: Option<Begin>) -> Step {
+    fn ask(&mut self, begin: Option<Begin>) -> Step {
         let statement = self.number;
+        self.may_have_begun = true;
         let answer = self.connection.start(|answer| Job::Step {
             statement,
             begin,
@@ -202,12 +209,14 @@ impl Statement {
                 if let Some(description) = batch.description.take() {
                     self.description = Some(description);
                 }
+                self.may_have_begun = matches!(batch.next, Next::More);
                 self.batch = batch;
                 self.taken = 0;
                 self.state = State::AtRow;
                 Ok(())
             }
             Err(error) => {
+                self.may_have_begun = false;
                 self.forget();
                 Err(error)
             }
@@ -216,8 +225,9 @@ impl Statement {
 
     /// Makes it ready to be run again. What is bound stays.
     pub fn reset(&mut self) {
-        if self.state == State::AtRow && matches!(self.batch.next, Next::More) {
+        if self.may_have_begun {
             self.connection.reset(self.number);
+            self.may_have_begun = false;
         }
         self.forget();
     }
@@ -281,17 +291,16 @@ impl Statement {
             let columns = description.columns.iter();
             columns.map(|name| name.len() + size_of::<String>()).sum()
         });
-        self.sql.len() + self.binding_bytes + self.batch.bytes.capacity() + columns
+        let ends = self.batch.ends.capacity() * size_of::<usize>();
+        let rows = self.batch.bytes.capacity() + ends + self.batch.statement_bytes;
+        self.sql.len() + self.binding_bytes + rows + columns
     }
 }
 
 impl Rows {
     /// Waits for them.
     pub(crate) async fn arrive(self) -> (Result<Batch, SqliteError>, Status) {
-        let interrupt = InterruptOnDrop::new(&self.connection.shared.control);
-        let answer = self.answer.recv().await;
-        interrupt.disarm();
-        answer.unwrap_or((Err(SqliteError::gone()), Status::default()))
+        self.connection.answer(&self.answer).await
     }
 }
 

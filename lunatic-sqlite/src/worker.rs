@@ -13,9 +13,12 @@ use parking_lot::Mutex;
 use rusqlite::TransactionState;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{Action, AuthContext, Authorization};
-use rusqlite::{Batch as Statements, CachedStatement, Connection, Error, Statement};
+use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
 
+use crate::blob;
+use crate::bounds::Bounds;
 use crate::changes::{Pending, Topic};
+use crate::compiled::{Compiled, Kept};
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::job::{
@@ -23,14 +26,7 @@ use crate::job::{
 };
 use crate::limits::SqliteLimits;
 use crate::opening;
-use crate::value::{Key, Value, write_value};
-
-/// A batch ends with the row with which it has so many rows…
-const BATCH_ROWS: usize = 256;
-/// …or so many bytes…
-const BATCH_BYTES: usize = 64 << 10;
-/// …or took so long.
-const BATCH_TIME: Duration = Duration::from_millis(1);
+use crate::rows::{self, bind, description, exhaust};
 
 /// What a connection has beside its statements.
 struct Worker<'c> {
@@ -40,24 +36,11 @@ struct Worker<'c> {
     topic: Arc<Topic>,
     /// What the open transaction has changed.
     pending: Arc<Mutex<Pending>>,
-    is_in_memory: bool,
-    /// Whether the limit of the size of the database is known to SQLite.
-    is_limited: bool,
-    /// The bytes of a database in memory.
-    memory_bytes: u64,
+    bounds: Bounds<'c>,
     /// Statements that have begun and have not ended.
-    begun: HashMap<u64, Begun<'c>>,
-}
-
-/// A statement that may have begun, and is reset when it is dropped: then it goes back to the
-/// others that are compiled.
-struct Begun<'c>(CachedStatement<'c>);
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        // To drop rows is to reset their statement.
-        drop(self.0.raw_query());
-    }
+    begun: HashMap<u64, Kept<'c>>,
+    /// Those that nobody uses at the moment.
+    compiled: Compiled<'c>,
 }
 
 /// A connection of which no hook is called any more while it is being closed.
@@ -110,14 +93,13 @@ pub(crate) async fn run(
         limits,
         topic,
         pending,
-        is_in_memory: file.is_none(),
-        is_limited: false,
-        memory_bytes: 0,
+        bounds: Bounds::new(&connection.0, &control, limits, file.as_ref()),
         begun: HashMap::new(),
+        compiled: Compiled::new(&connection.0),
     };
     let mut close = None;
     while let Ok(job) = jobs.recv().await {
-        worker.limit_size();
+        worker.bounds.look();
         if let ControlFlow::Break(answer) = worker.handle(job).await {
             close = Some(answer);
             break;
@@ -160,19 +142,6 @@ fn note_changes(
 }
 
 impl<'c> Worker<'c> {
-    fn limit_size(&mut self) {
-        if !self.is_limited {
-            let max = match self.is_in_memory {
-                true => self.limits.max_memory_bytes,
-                false => self.limits.max_file_bytes,
-            };
-            self.control.begin();
-            self.control.set_own(true);
-            self.is_limited = opening::limit_size(self.connection, max).is_ok();
-            self.control.set_own(false);
-        }
-    }
-
     async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
         match job {
             Job::Execute { sql, answer } => {
@@ -191,13 +160,13 @@ impl<'c> Worker<'c> {
                 answer,
             } => {
                 if answer.is_closed() {
-                    self.begun.remove(&statement);
+                    self.end(statement);
                 } else {
                     let outcome = self.step(statement, begin, &answer).await;
                     self.answer(answer, outcome);
                 }
             }
-            Job::Reset { statement } => drop(self.begun.remove(&statement)),
+            Job::Reset { statement } => self.end(statement),
             Job::Blob {
                 place,
                 access,
@@ -221,6 +190,13 @@ impl<'c> Worker<'c> {
         ControlFlow::Continue(())
     }
 
+    /// Ends a statement, if it has begun.
+    fn end(&mut self, statement: u64) {
+        if let Some(begun) = self.begun.remove(&statement) {
+            self.compiled.put(begun);
+        }
+    }
+
     /// Answers, and tells others of what was committed.
     fn answer<R>(&mut self, answer: Answer<R>, outcome: Result<R, SqliteError>) {
         if self.connection.is_autocommit() {
@@ -236,39 +212,23 @@ impl<'c> Worker<'c> {
             self.control.set_busy_timeout(timeout);
             self.connection.busy_timeout(Duration::ZERO).ok();
         }
-        let status = self.status();
         let outcome = outcome.map_err(|error| self.control.explain(error));
+        self.bounds.look_again();
+        let status = self.status();
         answer.try_send((outcome, status)).ok();
     }
 
-    fn status(&mut self) -> Status {
+    fn status(&self) -> Status {
         Status {
             changes: self.connection.changes(),
             last_insert_rowid: self.connection.last_insert_rowid(),
             in_transaction: !self.connection.is_autocommit(),
-            memory_bytes: match self.is_in_memory {
-                true => self.measure(),
-                false => 0,
-            },
+            memory_bytes: self.bounds.memory_bytes(),
         }
-    }
-
-    /// Returns the size of a database in memory.
-    fn measure(&mut self) -> u64 {
-        let size = || -> Result<u64, Error> {
-            let mut pages = self.connection.prepare_cached("PRAGMA page_count")?;
-            let pages: u32 = pages.query_row([], |row| row.get(0))?;
-            let mut size = self.connection.prepare_cached("PRAGMA page_size")?;
-            let size: u32 = size.query_row([], |row| row.get(0))?;
-            Ok(u64::from(pages) * u64::from(size))
-        };
-        if let Ok(size) = size() {
-            self.memory_bytes = size;
-        }
-        self.memory_bytes
     }
 
     async fn execute(&mut self, sql: &str, answer: &Answer<()>) -> Result<(), SqliteError> {
+        self.bounds.check()?;
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
@@ -282,7 +242,11 @@ impl<'c> Worker<'c> {
                 return Ok(());
             };
             let run = || exhaust(&mut statement);
-            self.patiently(Work::Run, is_in_vain, run).await?;
+            let outcome = self.patiently(Work::Run, is_in_vain, run).await;
+            if statement.get_status(StatementStatus::RePrepare) > 0 {
+                self.control.note_new_schema();
+            }
+            outcome?;
         }
     }
 
@@ -292,10 +256,12 @@ impl<'c> Worker<'c> {
         answer: &Answer<Arc<Description>>,
     ) -> Result<Arc<Description>, SqliteError> {
         self.control.begin();
-        match self.prepare(sql, || answer.is_closed()).await? {
-            Some(statement) => Ok(Arc::new(description(&statement.0))),
-            None => Ok(Arc::default()),
-        }
+        let Some(compiled) = self.prepare(sql, || answer.is_closed()).await? else {
+            return Ok(Arc::default());
+        };
+        let description = description(&compiled.statement);
+        self.compiled.put(compiled);
+        Ok(Arc::new(description))
     }
 
     /// Compiles a statement; `None` if it is empty. To read the schema can be to wait for
@@ -304,13 +270,13 @@ impl<'c> Worker<'c> {
         &self,
         sql: &str,
         is_in_vain: impl Fn() -> bool,
-    ) -> Result<Option<Begun<'c>>, SqliteError> {
+    ) -> Result<Option<Kept<'c>>, SqliteError> {
+        self.bounds.check()?;
         if sql.len() > opening::MAX_SQL_BYTES {
             return Err(too_long());
         }
-        let connection = self.connection;
-        let compile = || match connection.prepare_cached(sql) {
-            Ok(statement) => Ok(Some(Begun(statement))),
+        let compile = || match self.compiled.take(sql) {
+            Ok(compiled) => Ok(Some(compiled)),
             Err(Error::Empty) => Ok(None),
             Err(Error::MultipleStatement) => Err(SqliteError::new(
                 SqliteError::ERROR,
@@ -328,37 +294,83 @@ impl<'c> Worker<'c> {
         answer: &Answer<Batch>,
     ) -> Result<Batch, SqliteError> {
         self.control.begin();
-        let mut described = None;
-        let mut statement = match begin {
-            Some(begin) => {
-                self.begun.remove(&number);
-                let prepared = self.prepare(&begin.sql, || answer.is_closed()).await?;
-                let Some(mut statement) = prepared else {
-                    return Ok(Batch {
-                        description: begin.describe.then(Arc::default),
-                        ..Batch::default()
-                    });
-                };
-                bind(&mut statement.0, &begin.bindings)?;
-                if begin.describe {
-                    described = Some(Arc::new(description(&statement.0)));
-                }
-                statement
-            }
-            None => match self.begun.remove(&number) {
-                Some(statement) => statement,
-                // It was reset by the end of the transaction, for example.
-                None => return Ok(Batch::default()),
-            },
+        let Some(begin) = begin else {
+            return Ok(self.go_on(number));
         };
-        let max_row = self.limits.max_row_bytes;
-        let run = || next_rows(&mut statement.0, max_row);
-        let mut batch = self
-            .patiently(Work::Run, || answer.is_closed(), run)
-            .await?;
-        batch.description = described;
-        if let Next::More = batch.next {
-            self.begun.insert(number, statement);
+        self.end(number);
+        let prepared = self.prepare(&begin.sql, || answer.is_closed()).await?;
+        let Some(mut compiled) = prepared else {
+            return Ok(Batch {
+                description: begin.describe.then(Arc::default),
+                ..Batch::default()
+            });
+        };
+        let described = begin
+            .describe
+            .then(|| Arc::new(description(&compiled.statement)));
+        let outcome = match bind(&mut compiled.statement, &begin.bindings) {
+            Ok(()) => {
+                let max_row = self.limits.max_row_bytes;
+                let run = || rows::first(&mut compiled.statement, max_row);
+                self.patiently(Work::Run, || answer.is_closed(), run).await
+            }
+            Err(error) => Err(error),
+        };
+        let outcome = outcome.map(|batch| Batch {
+            description: described,
+            ..batch
+        });
+        self.keep(number, compiled, outcome)
+    }
+
+    /// Returns the next rows of a statement that has begun. It cannot be tried again: it would
+    /// begin again.
+    fn go_on(&mut self, number: u64) -> Batch {
+        let Some(mut begun) = self.begun.remove(&number) else {
+            // It was reset by the end of the transaction, for example.
+            return Batch::default();
+        };
+        self.control.set_running(true);
+        let batch = rows::next(&mut begun.statement, self.limits.max_row_bytes);
+        self.control.set_running(false);
+        match self.keep(number, begun, Ok(batch)) {
+            Ok(batch) => batch,
+            Err(error) => Batch {
+                next: Next::Error(error),
+                ..Batch::default()
+            },
+        }
+    }
+
+    /// Keeps a statement for its next rows, or for its next run.
+    fn keep(
+        &mut self,
+        number: u64,
+        mut statement: Kept<'c>,
+        outcome: Result<Batch, SqliteError>,
+    ) -> Result<Batch, SqliteError> {
+        if statement.was_compiled_again() {
+            self.control.note_new_schema();
+        }
+        let mut batch = match outcome {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.compiled.put(statement);
+                return Err(error);
+            }
+        };
+        match &mut batch.next {
+            Next::More => {
+                statement.measure();
+                batch.statement_bytes = statement.bytes;
+                self.begun.insert(number, statement);
+            }
+            next => {
+                if let Next::Error(error) = next {
+                    *error = self.control.explain(error.clone());
+                }
+                self.compiled.put(statement);
+            }
         }
         Ok(batch)
     }
@@ -369,9 +381,10 @@ impl<'c> Worker<'c> {
         access: BlobAccess,
         answer: &Answer<BlobPart>,
     ) -> Result<BlobPart, SqliteError> {
+        self.bounds.check()?;
         let connection = self.connection;
         self.control.begin();
-        let run = || blob(connection, place, &access);
+        let run = || blob::access(connection, place, &access);
         self.patiently(Work::Run, || answer.is_closed(), run).await
     }
 
@@ -404,6 +417,9 @@ impl<'c> Worker<'c> {
                 {
                     Timer::after(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(25));
+                    // Who holds the lock may have kept that from being known, too.
+                    self.bounds.look();
+                    self.bounds.check()?;
                     self.control.begin();
                 }
                 outcome => return outcome,
@@ -417,138 +433,6 @@ impl<'c> Worker<'c> {
 enum Work {
     Compile,
     Run,
-}
-
-/// Runs a statement, and drops its rows.
-fn exhaust(statement: &mut Statement<'_>) -> Result<(), Error> {
-    let mut rows = statement.raw_query();
-    while rows.next()?.is_some() {}
-    Ok(())
-}
-
-/// Returns the next rows of a statement.
-///
-/// # Errors
-///
-/// [`SqliteError`] if there is not a single row.
-fn next_rows(statement: &mut Statement<'_>, max_row: usize) -> Result<Batch, SqliteError> {
-    let columns = statement.column_count();
-    let mut batch = Batch::default();
-    let mut began = None;
-    let mut rows = statement.raw_query();
-    loop {
-        match rows.next() {
-            Ok(Some(row)) => {
-                let start = batch.bytes.len();
-                batch.bytes.extend((columns as u64).to_le_bytes());
-                let mut size = 0;
-                for column in 0..columns {
-                    let value = row.get_ref(column).map_err(SqliteError::from)?;
-                    size += value
-                        .as_bytes_or_null()
-                        .map_or(0, |bytes| bytes.map_or(0, <[u8]>::len));
-                    if size > max_row {
-                        batch.bytes.truncate(start);
-                        let error = SqliteError::new(SqliteError::TOO_BIG, "a row is too big");
-                        return or_error(batch, error);
-                    }
-                    write_value(&mut batch.bytes, value);
-                }
-                batch.ends.push(batch.bytes.len());
-            }
-            Ok(None) => return Ok(batch),
-            Err(error) => return or_error(batch, error.into()),
-        }
-        let is_late = began.get_or_insert_with(Instant::now).elapsed() > BATCH_TIME;
-        if is_late || batch.ends.len() >= BATCH_ROWS || batch.bytes.len() >= BATCH_BYTES {
-            // To drop it would be to reset the statement. It has nothing of its own.
-            mem::forget(rows);
-            batch.next = Next::More;
-            return Ok(batch);
-        }
-    }
-}
-
-fn or_error(mut batch: Batch, error: SqliteError) -> Result<Batch, SqliteError> {
-    match batch.ends.is_empty() {
-        true => Err(error),
-        false => {
-            batch.next = Next::Error(error);
-            Ok(batch)
-        }
-    }
-}
-
-fn bind(statement: &mut Statement<'_>, bindings: &[(Key, Value)]) -> Result<(), SqliteError> {
-    statement.clear_bindings();
-    let mut last = 0;
-    for (key, value) in bindings {
-        let index = match key {
-            Key::Next => last + 1,
-            Key::Number(number) => usize::try_from(*number).unwrap_or(usize::MAX),
-            Key::Name(name) => {
-                let index = statement.parameter_index(name)?;
-                index.ok_or_else(|| {
-                    let message = format!("there is no parameter {name:?}");
-                    SqliteError::new(SqliteError::RANGE, message)
-                })?
-            }
-        };
-        if index == 0 || index > statement.parameter_count() {
-            let message = format!("there is no parameter {index}");
-            return Err(SqliteError::new(SqliteError::RANGE, message));
-        }
-        statement.raw_bind_parameter(index, value)?;
-        last = index;
-    }
-    Ok(())
-}
-
-fn description(statement: &Statement<'_>) -> Description {
-    let names = statement.column_names();
-    Description {
-        columns: names.into_iter().map(str::to_owned).collect(),
-        parameters: statement.parameter_count(),
-        is_read_only: statement.readonly(),
-    }
-}
-
-fn blob(
-    connection: &Connection,
-    place: &BlobPlace,
-    access: &BlobAccess,
-) -> Result<BlobPart, SqliteError> {
-    let reads = !matches!(access, BlobAccess::Write { .. });
-    let (table, column) = (place.table.as_str(), place.column.as_str());
-    let mut blob = connection.blob_open("main", table, column, place.rowid, reads)?;
-    let size = blob.len() as u64;
-    let start = |offset: u64| usize::try_from(offset.min(size)).unwrap_or(usize::MAX);
-    let mut part = BlobPart {
-        size,
-        bytes: Vec::new(),
-    };
-    match access {
-        BlobAccess::Size => {}
-        BlobAccess::Read { offset, max } => {
-            let offset = start(*offset);
-            let mut bytes = vec![0; (*max).min(blob.len() - offset)];
-            if !bytes.is_empty() {
-                blob.read_at_exact(&mut bytes, offset)?;
-            }
-            part.bytes = bytes;
-        }
-        BlobAccess::Write { offset, bytes } => {
-            if offset.saturating_add(bytes.len() as u64) > size {
-                let message = format!("the blob ends after {size} bytes");
-                return Err(SqliteError::new(SqliteError::ERROR, message));
-            }
-            if !bytes.is_empty() {
-                blob.write_at(bytes, start(*offset))?;
-            }
-        }
-    }
-    blob.close()?;
-    Ok(part)
 }
 
 fn too_long() -> SqliteError {

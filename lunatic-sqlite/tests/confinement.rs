@@ -35,6 +35,17 @@ fn nothing_is_attached_or_copied_to_another_file() {
             "ATTACH ':memory:' AS other".into(),
             format!("VACUUM INTO '{other}'"),
             "VACUUM INTO 'b.db'".into(),
+            "VACUUM INTO ':memory:'".into(),
+            "VACUUM INTO 'file::memory:?cache=shared'".into(),
+            "/**/attach/**/'b.db'as/**/x".into(),
+            "ATTACH \"b.db\" AS x".into(),
+            "ATTACH [b.db] AS x".into(),
+            "ATTACH x'622e6462' AS x".into(),
+            "ATTACH NULL AS x".into(),
+            "ATTACH DATABASE 'b.db' AS x KEY 'y'".into(),
+            "EXPLAIN ATTACH 'b.db' AS x".into(),
+            "SELECT sqlite_attach('b.db', 'x', NULL)".into(),
+            "CREATE TRIGGER x AFTER INSERT ON t BEGIN ATTACH 'b.db' AS x; END".into(),
             format!("VACUUM main INTO 'file:{other}'"),
             format!("VACUUM INTO (SELECT '{other}')"),
             "DETACH main".into(),
@@ -51,7 +62,10 @@ fn nothing_is_attached_or_copied_to_another_file() {
             assert!(statement.step().await.is_err(), "{sql}");
         }
         assert!(fs::read_dir(outside.path()).unwrap().next().is_none());
-        assert!(!inside.path().join("b.db").exists());
+        // These go nowhere: to a database without a file, and nothing is done with temporary ones.
+        connection.execute("VACUUM INTO ''").await.unwrap();
+        connection.execute("VACUUM temp INTO 'b.db'").await.unwrap();
+        assert_eq!(fs::read_dir(inside.path()).unwrap().count(), 1);
         // What needs no file works.
         connection
             .execute("INSERT INTO t VALUES (1)")
@@ -88,12 +102,24 @@ fn pragmas_that_name_files_or_break_databases_are_refused() {
             "trusted_schema = 1",
             "no_such_pragma",
             "MAIN.Writable_Schema(on)",
+            "default_cache_size = 1000000",
+            "cache_spill = 0",
+            "threads = 8",
+            "vdbe_trace = 1",
+            "case_sensitive_like = 1",
+            "journal_size_limit = -1",
         ] {
             let sql = format!("PRAGMA {pragma}");
             assert_eq!(code(&connection, &sql).await, NOT_AUTHORIZED, "{sql}");
         }
-        let sql = "SELECT * FROM pragma_database_list";
-        assert_ne!(code(&connection, sql).await, 0);
+        for table in [
+            "database_list",
+            "journal_mode('off')",
+            "temp_store_directory",
+        ] {
+            let sql = format!("SELECT * FROM pragma_{table}");
+            assert_ne!(code(&connection, &sql).await, 0, "{sql}");
+        }
         assert_eq!(
             value(&connection, "PRAGMA journal_mode = wal").await,
             Value::Text("wal".into())
@@ -120,6 +146,9 @@ fn no_function_reads_or_writes_files_or_loads_code() {
             "CREATE VIRTUAL TABLE v USING csv(filename='/etc/passwd')",
             "CREATE VIRTUAL TABLE v USING zipfile('/tmp/x')",
             "CREATE VIRTUAL TABLE v USING dbstat",
+            "SELECT * FROM sqlite_dbpage",
+            "SELECT * FROM generate_series(1, 10)",
+            "SELECT sqlite_rename_table('main', 'table', 't', 'CREATE TABLE t (a)', 't', 'u', 0)",
         ] {
             assert_ne!(code(&connection, sql).await, 0, "{sql}");
         }
@@ -413,11 +442,25 @@ fn to_close_a_file_does_not_release_the_locks_of_a_database() {
         let sql = "CREATE TABLE t (a); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)";
         connection.execute(sql).await.unwrap();
         before.close().await;
-        // A lock of this program is seen by others only.
-        let locks = fs::read_to_string("/proc/locks").unwrap();
-        let pid = format!(" {} ", std::process::id());
-        let own = locks.lines().filter(|lock| lock.contains(&pid)).count();
-        assert!(own > 0, "{locks}");
+        assert!(own_locks() > 0);
+        // Nor does a connection that looks at the file before it reads.
+        let read_only = Dir::open_host(inside.path(), Access::ReadOnly);
+        let place = Place::File {
+            dir: read_only.await.unwrap(),
+            path: "a.db".into(),
+        };
+        let limits = SqliteLimits::default();
+        let reader = Connection::open(place, limits).await.unwrap();
+        assert!(rows(&reader, "SELECT * FROM t").await.is_empty());
+        reader.close().await;
+        assert!(own_locks() > 0);
         connection.execute("COMMIT").await.unwrap();
     });
+}
+
+/// How many locks this program has. They are seen by others only.
+fn own_locks() -> usize {
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let pid = format!(" {} ", std::process::id());
+    locks.lines().filter(|lock| lock.contains(&pid)).count()
 }

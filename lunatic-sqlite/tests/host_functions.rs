@@ -570,7 +570,7 @@ fn connections_and_statements_have_limits_and_are_charged() {
     guest.open("b.db");
     guest.open(":memory:");
     assert_eq!(guest.account.used(Kind::Descriptors), 6);
-    assert!(guest.account.used(Kind::Memory) >= (3 * 640) << 10);
+    assert!(guest.account.used(Kind::Memory) >= (3 * 768) << 10);
     let error = guest.try_open(":memory:").unwrap_err();
     assert!(error.contains("as many as it may"), "{error}");
     for _ in 0..4 {
@@ -747,4 +747,109 @@ fn a_process_that_ends_leaves_neither_locks_nor_what_it_has_not_committed() {
     assert_eq!(second.step(select), ROW);
     assert_eq!(second.row(select), [Integer(2)]);
     assert_eq!(second.step(select), DONE);
+}
+
+#[test]
+fn rows_that_were_read_ahead_and_statements_that_have_begun_are_charged_and_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut guest = Guest::new(Some(folder.path()));
+    let connection = guest.open("a.db");
+    let rows = "CREATE TABLE t (a); INSERT INTO t SELECT hex(randomblob(100)) FROM
+        (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000) SELECT i FROM n)";
+    assert_eq!(guest.execute(connection, rows), 0);
+    let many = format!("SELECT a{} FROM t", " || a".repeat(50));
+    let select = guest.query(connection, &many);
+    let before = guest.account.used(Kind::Memory);
+    let reset = |guest: &mut Guest| {
+        guest.call("statement_reset", &args![select]);
+    };
+    let end = |guest: &mut Guest| {
+        while guest.step(select) == ROW {}
+    };
+    let ends: [&dyn Fn(&mut Guest); 2] = [&reset, &end];
+    for end in ends {
+        assert_eq!(guest.step(select), ROW);
+        // A row of 10 000 bytes, and what SQLite needs for the statement.
+        let begun = guest.account.used(Kind::Memory);
+        assert!(begun > before + 15_000, "{begun} {before}");
+        end(&mut guest);
+        let ended = guest.account.used(Kind::Memory);
+        // The name of the column is known by now.
+        assert!(ended < before + 1000, "{ended} {before}");
+    }
+    assert_eq!(guest.step(select), ROW);
+    guest.call("sqlite3_finalize", &args![select]);
+    assert!(guest.account.used(Kind::Memory) < before);
+
+    // Of an account with little memory, a statement that has begun is refused and ended.
+    let little = AccountLimits {
+        memory: (768 << 10) + 20_000,
+        ..AccountLimits::UNLIMITED
+    };
+    let mut poor = Guest::with(Some(folder.path()), SqliteLimits::default(), little);
+    let connection = poor.open("a.db");
+    let select = poor.query(connection, &many);
+    assert_eq!(poor.step(select), 7);
+    // No lock is left.
+    let other = guest.open("a.db");
+    assert_eq!(guest.execute(other, "DELETE FROM t"), 0);
+    let few = poor.query(connection, "SELECT count(*) FROM t");
+    assert_eq!(poor.step(few), ROW);
+    assert_eq!(poor.row(few), [Integer(0)]);
+}
+
+#[test]
+fn a_large_schema_is_charged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut guest = Guest::new(Some(folder.path()));
+    let connection = guest.open("a.db");
+    let before = guest.account.used(Kind::Memory);
+    let create = format!("CREATE TABLE t (a /* {} */)", "x".repeat(20_000));
+    assert_eq!(guest.execute(connection, &create), 0);
+    assert!(guest.account.used(Kind::Memory) > before + 500_000);
+    guest.call("close", &args![connection]);
+    let little = AccountLimits {
+        memory: 1 << 20,
+        ..AccountLimits::UNLIMITED
+    };
+    let mut poor = Guest::with(Some(folder.path()), SqliteLimits::default(), little);
+    let connection = poor.open("a.db");
+    assert_eq!(poor.execute(connection, "SELECT 1"), 7);
+}
+
+#[test]
+fn rows_arrive_in_order_whatever_a_guest_does_between_its_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut guest = Guest::new(Some(folder.path()));
+    let connection = guest.open("a.db");
+    let rows = "CREATE TABLE t (a INTEGER PRIMARY KEY);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000)
+            INSERT INTO t SELECT i FROM n";
+    assert_eq!(guest.execute(connection, rows), 0);
+    let select = guest.query(connection, "SELECT a FROM t");
+    let insert = guest.query(connection, "INSERT INTO t VALUES (NULL) RETURNING a");
+    for row in 1..=300 {
+        assert_eq!(guest.step(select), ROW);
+        if row % 10 == 0 {
+            // Others are run, bound and looked at meanwhile.
+            assert_eq!(guest.step(insert), ROW);
+            assert_eq!(guest.row(insert), [Integer(1000 + row / 10)]);
+            assert_eq!(guest.step(insert), DONE);
+            assert_eq!(guest.call_u64("changes", &args![connection]), 1);
+            assert_eq!(guest.call_u32("in_transaction", &args![connection]), 0);
+            guest.instance.put(DATA, b"ta");
+            let size = args![connection, DATA, 1, DATA + 1, 1, 1_i64, ID];
+            // An integer is no blob.
+            assert_ne!(guest.call_u32("blob_size", &size), 0);
+        }
+        assert_eq!(guest.row(select), [Integer(row)]);
+    }
+    assert_eq!(guest.call_u32("column_count", &args![select]), 1);
+    // To bind to it is refused, and ends it: it begins again.
+    guest.bind(select, &bindings(&[]));
+    assert_eq!(guest.step(select), ROW);
+    assert_eq!(guest.row(select), [Integer(301)]);
+    guest.call("statement_reset", &args![select]);
+    assert_eq!(guest.step(select), ROW);
+    assert_eq!(guest.row(select), [Integer(1)]);
 }

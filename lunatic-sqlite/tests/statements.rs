@@ -537,6 +537,30 @@ fn functions_that_were_replaced_answer_as_before() {
             ("trim('  abc ')", text("abc")),
             ("trim('abc', '')", text("abc")),
             ("trim(NULL, 'x')", Value::Null),
+            ("replace(2.5e-7, '.', ',')", text("2,5e-07")),
+            ("instr(1e20, 'e')", Value::Integer(4)),
+            ("trim(-1e300 * 1e10, '-')", text("Inf")),
+            ("unhex('61 62-6g', ' -')", Value::Null),
+            ("unhex('61 62-63', ' -')", Value::Blob(b"abc".to_vec())),
+            ("unhex('6 1', ' ')", Value::Null),
+            ("unhex('ü61', 'ü')", Value::Blob(b"a".to_vec())),
+            ("unhex(6162, '')", Value::Blob(b"ab".to_vec())),
+            ("unhex('61', NULL)", Value::Null),
+            ("unhex('6161')", Value::Blob(b"aa".to_vec())),
+            (
+                r#"json_patch('{"a":1,"b":[1,2]}', '{"b":null,"c":{"d":"x"}}')"#,
+                text(r#"{"a":1,"c":{"d":"x"}}"#),
+            ),
+            // It is a value of JSON, and no text.
+            (
+                r#"json_array(json_patch('{"a":1}', '{"a":2}'))"#,
+                text(r#"[{"a":2}]"#),
+            ),
+            (
+                r#"json(jsonb_patch('{"a":1}', jsonb('{"a":2}')))"#,
+                text(r#"{"a":2}"#),
+            ),
+            ("json_patch(NULL, '{}')", Value::Null),
         ] {
             assert_eq!(
                 value(&connection, &format!("SELECT {sql}")).await,

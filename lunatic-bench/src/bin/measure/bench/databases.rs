@@ -66,7 +66,7 @@ pub(super) fn main(quick: bool) -> Result<()> {
             "{machine}\nWritten by `cargo xtask bench --databases`. Compiled statements, each a \
              transaction; medians of {rounds} runs of {count} statements, a tenth of that for \
              the first row, the guest and `rusqlite` alternating. A guest's statement crosses \
-             to the thread of its connection and back, which takes some ten microseconds; \
+             to the thread of its connection and back, which takes some microseconds; \
              in the first row the disk takes most of the time.\n\n{table}"
         ))?;
     }

@@ -1,0 +1,151 @@
+//! Looks for something for a moment, instead of sleeping until it is there.
+
+use std::hint;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A moment for which a thread looks for something that is expected soon, before it waits for
+/// it in another way: to sleep and to be woken takes some ten microseconds.
+///
+/// It costs the time of a processor, so it is done only while that pays. After a look that has
+/// found nothing, the next ones are left out: first one, then two, up to 64 in a row. It is
+/// never done where there is but one processor, and it ends when somebody else wants this one.
+///
+/// ```
+/// use std::sync::mpsc::channel;
+/// use std::time::Duration;
+///
+/// use lunatic_blocking::Moment;
+///
+/// let moment = Moment::new(Duration::from_micros(50));
+/// let (sender, receiver) = channel();
+/// assert_eq!(moment.look(|| receiver.try_recv().ok()), None);
+/// sender.send(1)?;
+/// assert_eq!(moment.look(|| receiver.try_recv().ok()), Some(1));
+/// # Ok::<(), std::sync::mpsc::SendError<i32>>(())
+/// ```
+#[derive(Debug)]
+pub struct Moment {
+    longest: Duration,
+    /// How many looks in a row have found nothing.
+    failures: AtomicU32,
+    /// How many are left out before the next.
+    left_out: AtomicU32,
+}
+
+/// At most 2⁶ looks are left out in a row.
+const MOST_FAILURES: u32 = 6;
+
+/// Who gives the processor to others and gets it back so late has met somebody.
+const DISTURBED: Duration = Duration::from_micros(10);
+
+static HAS_SEVERAL_CORES: LazyLock<bool> =
+    LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
+
+impl Moment {
+    /// Returns one that has not failed yet.
+    ///
+    /// - `longest`: how long it looks at most.
+    pub const fn new(longest: Duration) -> Moment {
+        Moment {
+            longest,
+            failures: AtomicU32::new(0),
+            left_out: AtomicU32::new(0),
+        }
+    }
+
+    /// Calls `find` until it finds something, for a moment at most, and always once.
+    pub fn look<T>(&self, mut find: impl FnMut() -> Option<T>) -> Option<T> {
+        if let Some(found) = find() {
+            return Some(found);
+        }
+        if !*HAS_SEVERAL_CORES || self.is_left_out() {
+            return None;
+        }
+        let begin = Instant::now();
+        let mut last = begin;
+        loop {
+            for _ in 0..4 {
+                hint::spin_loop();
+                if let Some(found) = find() {
+                    self.failures.store(0, Ordering::Relaxed);
+                    return Some(found);
+                }
+            }
+            thread::yield_now();
+            let now = Instant::now();
+            if now - begin >= self.longest || now - last >= DISTURBED {
+                self.fail();
+                return None;
+            }
+            last = now;
+        }
+    }
+
+    fn is_left_out(&self) -> bool {
+        let left_out = self.left_out.load(Ordering::Relaxed);
+        if left_out > 0 {
+            self.left_out.store(left_out - 1, Ordering::Relaxed);
+        }
+        left_out > 0
+    }
+
+    fn fail(&self) {
+        let failures = self.failures.load(Ordering::Relaxed);
+        self.left_out.store(1 << failures, Ordering::Relaxed);
+        let failures = (failures + 1).min(MOST_FAILURES);
+        self.failures.store(failures, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often a look calls `find`, if that finds nothing.
+    fn calls(moment: &Moment) -> u32 {
+        let calls = Cell::new(0);
+        let found = moment.look(|| {
+            calls.set(calls.get() + 1);
+            None::<()>
+        });
+        assert_eq!(found, None);
+        calls.get()
+    }
+
+    #[test]
+    fn looks_that_fail_are_left_out_more_and_more_until_one_succeeds() {
+        if !*HAS_SEVERAL_CORES {
+            return;
+        }
+        let moment = Moment::new(Duration::from_micros(50));
+        for left_out in [1, 2, 4, 8, 16, 32, 64, 64] {
+            assert!(calls(&moment) > 1, "{left_out}");
+            for _ in 0..left_out {
+                assert_eq!(calls(&moment), 1, "{left_out}");
+            }
+        }
+        let mut calls_until_found = 3;
+        let found = moment.look(|| {
+            calls_until_found -= 1;
+            (calls_until_found == 0).then_some(())
+        });
+        assert_eq!(found, Some(()));
+        assert!(calls(&moment) > 1);
+        assert_eq!(calls(&moment), 1);
+        assert!(calls(&moment) > 1);
+    }
+
+    #[test]
+    fn what_is_there_is_found_whether_looks_are_left_out_or_not() {
+        let moment = Moment::new(Duration::from_micros(50));
+        for _ in 0..10 {
+            calls(&moment);
+            assert_eq!(moment.look(|| Some(1)), Some(1));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The compiled statements of a connection that nobody uses at the moment.
+
+use std::cell::RefCell;
+
+use rusqlite::{Connection, PrepFlags, Result, Statement, StatementStatus};
+
+/// Statements that are kept, at most.
+const MOST: usize = 32;
+
+/// What those that are kept may take together, in bytes.
+pub(crate) const MOST_BYTES: usize = 128 << 10;
+
+/// Keeps compiled statements, so that they need not be compiled again: those that were used
+/// last, as far as they are small.
+pub(crate) struct Compiled<'c> {
+    connection: &'c Connection,
+    /// The one that was used last is at the end.
+    kept: RefCell<Vec<Kept<'c>>>,
+}
+
+/// A compiled statement with its text.
+pub(crate) struct Kept<'c> {
+    sql: Box<str>,
+    pub(crate) statement: Statement<'c>,
+    /// What SQLite takes for it.
+    pub(crate) bytes: usize,
+}
+
+impl<'c> Compiled<'c> {
+    /// Nothing is kept.
+    pub(crate) fn new(connection: &'c Connection) -> Compiled<'c> {
+        Compiled {
+            connection,
+            kept: RefCell::default(),
+        }
+    }
+
+    /// Takes a statement out, or compiles it.
+    ///
+    /// # Errors
+    ///
+    /// If there is a mistake in it, or it is none or several.
+    pub(crate) fn take(&self, sql: &str) -> Result<Kept<'c>> {
+        let sql = sql.trim();
+        let mut kept = self.kept.borrow_mut();
+        if let Some(at) = kept.iter().rposition(|kept| &*kept.sql == sql) {
+            return Ok(kept.remove(at));
+        }
+        let flags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
+        let mut compiled = Kept {
+            sql: sql.into(),
+            statement: self.connection.prepare_with_flags(sql, flags)?,
+            bytes: 0,
+        };
+        compiled.measure();
+        Ok(compiled)
+    }
+
+    /// Ends a statement, and keeps it if there is room.
+    pub(crate) fn put(&self, mut used: Kept<'c>) {
+        // To drop rows is to reset their statement.
+        drop(used.statement.raw_query());
+        used.statement.clear_bindings();
+        let size = |kept: &Kept<'_>| kept.bytes + kept.sql.len();
+        if size(&used) > MOST_BYTES / 4 {
+            return;
+        }
+        let mut kept = self.kept.borrow_mut();
+        kept.push(used);
+        let mut bytes: usize = kept.iter().map(size).sum();
+        while kept.len() > MOST || bytes > MOST_BYTES {
+            bytes -= size(&kept.remove(0));
+        }
+    }
+}
+
+impl Kept<'_> {
+    /// Whether it had to be compiled again, for another schema, since this was last asked.
+    pub(crate) fn was_compiled_again(&self) -> bool {
+        self.statement.reset_status(StatementStatus::RePrepare) > 0
+    }
+
+    /// Finds out again how much SQLite takes for it, which grows while it runs.
+    pub(crate) fn measure(&mut self) {
+        let bytes = self.statement.get_status(StatementStatus::MemUsed);
+        self.bytes = usize::try_from(bytes).unwrap_or(0);
+    }
+}
