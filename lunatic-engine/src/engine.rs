@@ -35,9 +35,9 @@ pub struct EngineError(wasmtime::Error);
 
 /// Compiles modules; clone it freely.
 ///
-/// There are two ways to make guest code stop in time. Instances without a budget look
-/// at the epoch, which the [`Ticker`] moves on; that costs little. Instances with a
-/// budget count fuel, which is exact and dearer. Which of the two is decided at compile
+/// There are two ways to make guest code stop in time. The code of instances without a
+/// budget has points of preemption that look at the [`Ticker`]; that costs little. Instances
+/// with a budget count fuel, which is exact and dearer. Which of the two is decided at compile
 /// time, so there are two compilers, and the second is made when the first budget is
 /// asked for.
 ///
@@ -55,7 +55,7 @@ pub struct Engine {
 }
 
 struct Inner {
-    epoch: wasmtime::Engine,
+    sharing: wasmtime::Engine,
     fuel: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
     arena: Option<&'static Arena>,
@@ -78,13 +78,12 @@ impl Engine {
             false => Arena::get(config.geometry),
         };
         let module_limits = config.module_limits;
-        let mut config = base_config(cache.clone(), arena);
-        config.epoch_interruption(true);
-        let epoch = wasmtime::Engine::new(&config).map_err(EngineError)?;
-        let ticker = Ticker::start(epoch.clone()).map_err(|error| EngineError(error.into()))?;
+        let config = base_config(cache.clone(), arena);
+        let sharing = wasmtime::Engine::new(&config).map_err(EngineError)?;
+        let ticker = Ticker::start().map_err(|error| EngineError(error.into()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
-                epoch,
+                sharing,
                 fuel: OnceLock::new(),
                 cache,
                 arena,
@@ -109,9 +108,9 @@ impl Engine {
         &self.inner.module_limits
     }
 
-    /// The engine whose code looks at the epoch.
-    pub(crate) fn epoch_engine(&self) -> &wasmtime::Engine {
-        &self.inner.epoch
+    /// The engine whose code shares time by points of preemption.
+    pub(crate) fn sharing_engine(&self) -> &wasmtime::Engine {
+        &self.inner.sharing
     }
 
     /// The engine whose code counts fuel, made when it is first asked for.

@@ -34,8 +34,8 @@ struct Inner<T: 'static> {
 
 /// What a module was compiled to when it was loaded.
 pub(crate) enum Code<T: 'static> {
-    /// It looks at the epoch; instances with a budget run the variant.
-    Epoch(InstancePre<T>, FuelVariant<T>),
+    /// It shares time by points of preemption; instances with a budget run the variant.
+    Sharing(InstancePre<T>, FuelVariant<T>),
     /// It counts fuel, and all instances run it.
     Fuel(InstancePre<T>),
 }
@@ -94,7 +94,7 @@ impl<T: InstanceState> Module<T> {
     pub fn has_budgets(&self) -> bool {
         match &self.inner.code {
             Code::Fuel(_) => true,
-            Code::Epoch(_, variant) => variant.is_compiled(),
+            Code::Sharing(_, variant) => variant.is_compiled(),
         }
     }
 
@@ -107,7 +107,7 @@ impl<T: InstanceState> Module<T> {
     pub async fn prepare_budgets(&self) -> Result<(), InstantiateError> {
         match &self.inner.code {
             Code::Fuel(_) => Ok(()),
-            Code::Epoch(_, variant) => {
+            Code::Sharing(_, variant) => {
                 let compiled = variant.get().await;
                 compiled.map(|_| ()).map_err(InstantiateError::FuelVariant)
             }
@@ -190,7 +190,7 @@ impl<T: InstanceState> Module<T> {
         } = &*self.inner;
         // The state is large: the future of the common case contains the store instead.
         let begun = match (budget, code) {
-            (Budget::Unlimited, Code::Epoch(linked, _)) => Ok(info
+            (Budget::Unlimited, Code::Sharing(linked, _)) => Ok(info
                 .check_limits(state.limits().limits())
                 .map_err(InstantiateError::Limits)
                 .map(|()| Instance::until_tick(linked, image.as_ref(), state, time_slice))),
@@ -222,7 +222,7 @@ impl<T: InstanceState> Module<T> {
         info.check_limits(state.limits().limits())
             .map_err(InstantiateError::Limits)?;
         let instance = match (budget, code) {
-            (Budget::Unlimited, Code::Epoch(linked, _)) => {
+            (Budget::Unlimited, Code::Sharing(linked, _)) => {
                 Instance::until_tick(linked, image, state, time_slice).await
             }
             (Budget::Unlimited, Code::Fuel(linked)) => {
@@ -231,7 +231,7 @@ impl<T: InstanceState> Module<T> {
             (Budget::Fuel(fuel), Code::Fuel(linked)) => {
                 Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
-            (Budget::Fuel(fuel), Code::Epoch(_, variant)) => {
+            (Budget::Fuel(fuel), Code::Sharing(_, variant)) => {
                 let linked = variant.get().await.map_err(InstantiateError::FuelVariant)?;
                 Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
@@ -243,7 +243,7 @@ impl<T: InstanceState> Module<T> {
 impl<T: 'static> Code<T> {
     fn linked(&self) -> &InstancePre<T> {
         match self {
-            Code::Epoch(linked, _) | Code::Fuel(linked) => linked,
+            Code::Sharing(linked, _) | Code::Fuel(linked) => linked,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, ValType};
 use wasmparser::Operator;
 
+use crate::bounded_steps::appended::Appended;
 use crate::bounded_steps::index_spaces::IndexSpaces;
+use crate::bounded_steps::points::{BYTES_PER_OPERATOR_LOG, Points};
 use crate::limits::WASM_PAGE_BYTES;
 
 /// The most bytes that are written between two points of preemption.
@@ -48,10 +50,10 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Functions and types to follow those that there are.
-    pub(super) fn after(spaces: &IndexSpaces) -> Pieces {
+    pub(super) fn after(spaces: &IndexSpaces, appended: &Appended) -> Pieces {
         Pieces {
-            first_type: spaces.types(),
-            first_function: spaces.functions(),
+            first_type: spaces.types() + appended.count(),
+            first_function: spaces.functions() + appended.count(),
             ..Pieces::default()
         }
     }
@@ -88,8 +90,10 @@ impl Pieces {
     }
 
     /// The bodies of the functions that are appended, encoded with their lengths.
-    pub(super) fn bodies(&self) -> Vec<Vec<u8>> {
-        let bodies = self.operations.iter().copied().map(Bulk::body);
+    ///
+    /// - `points`: how to write points of preemption; `None` if each loop is one.
+    pub(super) fn bodies(&self, points: Option<&Points>) -> Vec<Vec<u8>> {
+        let bodies = self.operations.iter().map(|bulk| bulk.body(points));
         bodies.map(|body| encoded(&body)).collect()
     }
 
@@ -133,7 +137,7 @@ impl Bulk {
     }
 
     /// The function that does the operation piece by piece.
-    fn body(self) -> Function {
+    fn body(self, points: Option<&Points>) -> Function {
         let mut function = Function::new([]);
         let mut code = function.instructions();
         match self {
@@ -145,15 +149,15 @@ impl Bulk {
             }
         }
         match self {
-            Bulk::Fill { .. } => self.forward(&mut code, &[TO]),
-            Bulk::Init { .. } => self.forward(&mut code, &[TO, FROM]),
+            Bulk::Fill { .. } => self.forward(&mut code, &[TO], points),
+            Bulk::Init { .. } => self.forward(&mut code, &[TO, FROM], points),
             Bulk::Copy { .. } => {
                 // What is read must not have been written to before.
                 code.local_get(TO).local_get(FROM).i32_gt_u();
                 code.if_(BlockType::Empty);
-                self.backward(&mut code);
+                self.backward(&mut code, points);
                 code.else_();
-                self.forward(&mut code, &[TO, FROM]);
+                self.forward(&mut code, &[TO, FROM], points);
                 code.end();
             }
         }
@@ -198,9 +202,9 @@ impl Bulk {
     /// Does pieces from the front while more than one is left.
     ///
     /// - `cursors`: the parameters that move on with each.
-    fn forward(self, code: &mut InstructionSink<'_>, cursors: &[u32]) {
+    fn forward(self, code: &mut InstructionSink<'_>, cursors: &[u32], points: Option<&Points>) {
         let piece = PIECE_BYTES.cast_signed();
-        while_more_than_a_piece(code, |code| {
+        while_more_than_a_piece(code, points, |code| {
             code.local_get(TO).local_get(FROM).i32_const(piece);
             self.operator(code);
             for cursor in cursors {
@@ -212,8 +216,8 @@ impl Bulk {
     }
 
     /// Does pieces from the back while more than one is left.
-    fn backward(self, code: &mut InstructionSink<'_>) {
-        while_more_than_a_piece(code, |code| {
+    fn backward(self, code: &mut InstructionSink<'_>, points: Option<&Points>) {
+        while_more_than_a_piece(code, points, |code| {
             shorten(code);
             for start in [TO, FROM] {
                 code.local_get(start).local_get(LENGTH).i32_add();
@@ -240,9 +244,13 @@ impl Bulk {
 
 fn while_more_than_a_piece(
     code: &mut InstructionSink<'_>,
+    points: Option<&Points>,
     piece: impl FnOnce(&mut InstructionSink<'_>),
 ) {
     code.loop_(BlockType::Empty);
+    if let Some(points) = points {
+        points.point(code, PIECE_BYTES >> BYTES_PER_OPERATOR_LOG);
+    }
     code.local_get(LENGTH).i32_const(PIECE_BYTES.cast_signed());
     code.i32_gt_u().if_(BlockType::Empty);
     piece(code);
