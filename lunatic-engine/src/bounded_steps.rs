@@ -1,43 +1,101 @@
 //! Rewrites modules so that their code can be preempted in time.
 //!
-//! Compiled code can be preempted where a function begins and where a loop is entered.
-//! Between two such points a module can have one `memory.fill` of 4 GiB, or a function
-//! of megabytes without a loop. So, before it is compiled:
+//! There are two ways to preempt code. Code that counts fuel is looked at by the engine
+//! where a function begins and where a loop is entered; that is a point of preemption. All
+//! other code has none but those that are written into it here:
+//!
+//! - A point takes the weight of what was run off a budget, which is in a global, and when
+//!   that is used up, calls a function of the host, which yields if it has to and gives a
+//!   new one.
+//! - A loop has a point in each round. If it contains no other loop and calls nothing, it is
+//!   cut into strips instead: what is left of the budget is in a local while it runs, and the
+//!   function of the host is called between two strips, outside of the loop, so that the
+//!   compiler can keep everything in registers.
+//! - A function begins with a point if it can be called again before it returns, or if it
+//!   takes long. To call another one is as if its code was in place of the call.
+//!
+//! Between two points a module can have one `memory.fill` of 4 GiB, or a function of
+//! megabytes without a loop. So, for both:
 //!
 //! - `memory.fill`, `memory.copy` and `memory.init` of more than a piece of memory call
 //!   a function that is appended to the module, and works piece by piece in a loop.
-//! - A run of straight-line code that is too long is interrupted by an empty loop.
+//! - A run of straight-line code that is too long is interrupted by a point.
 //!
-//! Everything else is copied byte by byte, and nothing changes its index: types and
-//! functions are only appended. Operations on tables are left as they are, as tables
+//! Everything else is copied byte by byte. Types, functions and globals are only appended,
+//! but the function of the host takes the index of the first function that the module
+//! defines, which becomes the last. Operations on tables are left as they are, as tables
 //! have a limited number of elements.
 //!
 //! # Layout
 //!
-//! - `body`: the body of one function.
+//! - `body`: what is to be changed in the body of one function.
+//! - `edits`: writes the changes.
 //! - `straight_line`: how long the longest run of straight-line code is.
 //! - `cost`: what an operator takes.
+//! - `survey`: what a function calls, and what kind of loops it has.
+//! - `calls`: which functions can come back to themselves.
+//! - `points`: how a point of preemption is written.
+//! - `keeping`: locals that are kept apart at a point.
+//! - `appended`: the function of the host and the global.
 //! - `pieces`: the appended functions.
-//! - `index_spaces`: how many functions and types there are.
+//! - `locals`: the locals of a function.
+//! - `index_spaces`: how many functions, types and globals there are.
 //! - `names`: names for the appended functions.
 
+mod appended;
 mod body;
+mod calls;
 mod cost;
+#[cfg(test)]
+mod differential;
+mod edits;
 mod index_spaces;
+mod keeping;
+mod locals;
 mod names;
 mod pieces;
+mod points;
 mod straight_line;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::mem;
 
-use wasm_encoder::Encode;
-use wasmparser::{BinaryReader, BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
+use wasm_encoder::{BranchHint, BranchHints, Encode};
+use wasm_encoder::reencode::Error;
+use wasmparser::{
+    BinaryReader, BinaryReaderError, FunctionBody, Parser, Payload, Validator, WasmFeatures,
+};
 
+use crate::bounded_steps::appended::Appended;
+pub(crate) use crate::bounded_steps::appended::REFILL;
+use crate::bounded_steps::body::Surroundings;
+use crate::bounded_steps::calls::{CallOrder, References};
+use crate::bounded_steps::edits::{Body, Edits};
 use crate::bounded_steps::index_spaces::IndexSpaces;
 use crate::bounded_steps::pieces::Pieces;
+pub(crate) use crate::bounded_steps::points::{FIRST_BUDGET, MIN_BUDGET};
+use crate::bounded_steps::survey::Survey;
 use crate::invalid_module::InvalidModule;
+
+/// The custom section that says which branches are taken rarely, or mostly.
+const HINTS: &str = "metadata.code.branch_hint";
+
+/// Repeating short loops makes a module longer by no more bytes, and half of what it has.
+const MORE_BYTES: usize = 64 << 10;
+
+/// What makes code yield.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Preemption {
+    /// The engine does, where functions begin and loops are entered.
+    ByEngine,
+    /// The function [`REFILL`] of the host does, which is called from points that are put
+    /// into the code.
+    ByPoints,
+}
 
 /// Returns the module with code that can be preempted in time; the same bytes if that
 /// holds for it already. This takes time in proportion to the size of the module.
@@ -46,93 +104,244 @@ use crate::invalid_module::InvalidModule;
 ///
 /// Fails if the module is found not to be valid. If it does not fail, the module that it
 /// returns is valid exactly if `wasm` is.
-pub(crate) fn rewrite(wasm: &[u8]) -> Result<Cow<'_, [u8]>, InvalidModule> {
-    let rewritten = Rewritten::of(wasm)?;
-    match rewritten.is_changed() {
-        false => Ok(Cow::Borrowed(wasm)),
-        true => rewritten
-            .assemble(wasm)
-            .map(Cow::Owned)
-            .map_err(|error| InvalidModule::new(&error)),
+pub(crate) fn rewrite(wasm: &[u8], preemption: Preemption) -> Result<Cow<'_, [u8]>, InvalidModule> {
+    let module = Read::of(wasm)?;
+    let edits = match preemption {
+        Preemption::ByEngine => module.edits_for_engine()?,
+        Preemption::ByPoints => module.edits_with_points()?,
+    };
+    if !edits.iter().any(Edits::need_more) {
+        return Ok(Cow::Borrowed(wasm));
+    }
+    let appended = match preemption {
+        Preemption::ByEngine => Appended::nothing(),
+        Preemption::ByPoints => Appended::to(&module.spaces),
+    };
+    let mut pieces = Pieces::after(&module.spaces, &appended);
+    let mut room = MORE_BYTES + wasm.len() / 2;
+    let bodies = edits
+        .iter()
+        .map(|edits| edits.apply(&mut pieces, &appended, &mut room));
+    let rewritten = Rewritten {
+        bodies: bodies.collect(),
+        imported_functions: module.spaces.imported_functions() + appended.count(),
+        pieces,
+        appended,
+    };
+    let module = rewritten.assemble(wasm).map_err(|error| match error {
+        Error::ParseError(error) => InvalidModule::new(&error),
+        other => InvalidModule {
+            message: other.to_string(),
+            offset: 0,
+            missing_feature: None,
+        },
+    })?;
+    Ok(Cow::Owned(module))
+}
+
+/// A module, read and checked but for what is in its functions.
+struct Read<'a> {
+    spaces: IndexSpaces,
+    references: References,
+    bodies: Vec<FunctionBody<'a>>,
+}
+
+impl<'a> Read<'a> {
+    fn of(wasm: &'a [u8]) -> Result<Read<'a>, InvalidModule> {
+        let invalid = |error: BinaryReaderError| InvalidModule::new(&error);
+        // Which proposals are accepted is the engine's to decide.
+        let mut validator = Validator::new_with_features(WasmFeatures::all());
+        let mut read = Read {
+            spaces: IndexSpaces::default(),
+            references: References::default(),
+            bodies: Vec::new(),
+        };
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload.map_err(invalid)?;
+            // Checks all but the bodies, with the number of functions that there are
+            // before any is appended.
+            validator.payload(&payload).map_err(invalid)?;
+            match payload {
+                Payload::CodeSectionEntry(body) => read.bodies.push(body),
+                payload => {
+                    read.spaces.read(&payload).map_err(invalid)?;
+                    let read = read.references.read(&payload, &read.spaces);
+                    read.map_err(invalid)?;
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    fn edits_for_engine(&self) -> Result<Vec<Edits<'a>>, InvalidModule> {
+        let bodies = self.bodies.iter().enumerate();
+        bodies
+            .map(|(number, body)| body::for_engine(body, number, &self.spaces))
+            .collect()
+    }
+
+    fn edits_with_points(&self) -> Result<Vec<Edits<'a>>, InvalidModule> {
+        let surveys = self.bodies.iter();
+        let surveys = surveys.map(|body| Survey::of(body, &self.spaces));
+        let surveys: Vec<Survey> = surveys
+            .collect::<Result<_, _>>()
+            .map_err(|error| InvalidModule::new(&error))?;
+        let calls = CallOrder::of(&surveys, &self.references);
+        let mut known = vec![None; self.bodies.len()];
+        let mut edits: Vec<Option<Edits<'a>>> = Vec::new();
+        edits.resize_with(self.bodies.len(), || None);
+        for number in calls.functions.iter().copied() {
+            let surroundings = Surroundings {
+                spaces: &self.spaces,
+                known: &known,
+            };
+            let (body, survey) = (&self.bodies[number], &surveys[number]);
+            let (its, is_known) = body::with_points(body, number, &surroundings, survey, &calls)?;
+            known[number] = Some(is_known);
+            edits[number] = Some(its);
+        }
+        Ok(edits.into_iter().flatten().collect())
     }
 }
 
 /// What replaces parts of a module.
 struct Rewritten<'a> {
     /// The bodies of its functions, with those that were rewritten.
-    bodies: Vec<Cow<'a, [u8]>>,
+    bodies: Vec<Body<'a>>,
+    /// With those that are appended.
+    imported_functions: u32,
     pieces: Pieces,
+    appended: Appended,
 }
 
-impl<'a> Rewritten<'a> {
-    fn of(wasm: &'a [u8]) -> Result<Rewritten<'a>, InvalidModule> {
-        // Which proposals are accepted is the engine's to decide.
-        let mut validator = Validator::new_with_features(WasmFeatures::all());
-        let mut spaces = IndexSpaces::default();
-        let mut pieces = Pieces::default();
-        let mut bodies = Vec::new();
-        for payload in Parser::new(0).parse_all(wasm) {
-            let payload = payload.map_err(|error| InvalidModule::new(&error))?;
-            // Checks all but the bodies, with the number of functions that there are
-            // before any is appended.
-            validator
-                .payload(&payload)
-                .map_err(|error| InvalidModule::new(&error))?;
-            match payload {
-                Payload::CodeSectionStart { .. } => pieces = Pieces::after(&spaces),
-                Payload::CodeSectionEntry(function) => {
-                    let number = bodies.len();
-                    bodies.push(body::rewrite(&function, number, &spaces, &mut pieces)?);
-                }
-                payload => spaces
-                    .read(&payload)
-                    .map_err(|error| InvalidModule::new(&error))?,
-            }
-        }
-        Ok(Rewritten { bodies, pieces })
-    }
-
-    fn is_changed(&self) -> bool {
-        self.bodies.iter().any(|body| matches!(body, Cow::Owned(_)))
-    }
-
-    fn assemble(&self, wasm: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
-        let mut module = wasm_encoder::Module::HEADER.to_vec();
+impl Rewritten<'_> {
+    fn assemble(mut self, wasm: &[u8]) -> Result<Vec<u8>, Error<Infallible>> {
+        self.appended.reorder(&mut self.bodies);
+        let mut module = wasm_encoder::Module::new();
+        let mut has = Has::default();
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             let Some((id, range)) = payload.as_section() else {
                 continue;
             };
+            self.add_missing(&payload, &mut has, &mut module)?;
             let content = &wasm[range];
             let changed = match &payload {
-                Payload::TypeSection(_) => append(content, &self.pieces.types())?,
-                Payload::FunctionSection(_) => append(content, &self.pieces.function_types())?,
-                Payload::CodeSectionStart { .. } => self.code(),
-                Payload::CustomSection(section) if section.name() == "name" => {
-                    names::append(content, &self.pieces.names())
-                        .unwrap_or_else(|_| content.to_vec())
+                Payload::TypeSection(_) => {
+                    let mut types = self.appended.types();
+                    types.append(&mut self.pieces.types());
+                    append(content, &types)?
                 }
-                _ => {
-                    push_section(&mut module, id, content);
+                Payload::ImportSection(_) => append(content, &self.appended.imports())?,
+                Payload::FunctionSection(_) => self.function_types(content)?,
+                Payload::GlobalSection(globals) if self.appended.points().is_some() => {
+                    module.section(&self.appended.globals(Some(globals.clone()))?);
                     continue;
                 }
+                Payload::CodeSectionStart { .. } => self.code(),
+                Payload::CustomSection(section) if section.name() == "name" => {
+                    names::append(content, &self.appended, &self.pieces.names())
+                        .unwrap_or_else(|_| content.to_vec())
+                }
+                // It would say something of other places than before.
+                Payload::CustomSection(section) if section.name() == HINTS => continue,
+                payload if self.appended.rename(payload, &mut module)? => continue,
+                _ => content.to_vec(),
             };
-            push_section(&mut module, id, &changed);
+            let data = &changed;
+            module.section(&wasm_encoder::RawSection { id, data });
         }
-        Ok(module)
+        Ok(module.finish())
+    }
+
+    /// Before a section, adds those that the module does not have and needs now.
+    fn add_missing(
+        &self,
+        next: &Payload<'_>,
+        has: &mut Has,
+        module: &mut wasm_encoder::Module,
+    ) -> Result<(), Error<Infallible>> {
+        if self.appended.points().is_none() {
+            return Ok(());
+        }
+        match next {
+            Payload::ImportSection(_) => has.imports = true,
+            Payload::GlobalSection(_) => has.globals = true,
+            _ => {}
+        }
+        // What a module that defines functions has behind its imports, or its globals.
+        let is_code = matches!(next, Payload::CodeSectionStart { .. });
+        let is_behind_globals = is_code
+            || matches!(
+                next,
+                Payload::ExportSection(_)
+                    | Payload::StartSection { .. }
+                    | Payload::ElementSection(_)
+                    | Payload::DataCountSection { .. }
+            );
+        let is_behind_imports = matches!(next, Payload::FunctionSection(_));
+        if is_behind_imports && !mem::replace(&mut has.imports, true) {
+            let data = &append(&[0], &self.appended.imports())?;
+            let id = wasm_encoder::SectionId::Import.into();
+            module.section(&wasm_encoder::RawSection { id, data });
+        }
+        if is_behind_globals && !mem::replace(&mut has.globals, true) {
+            module.section(&self.appended.globals(None)?);
+        }
+        if is_code {
+            module.section(&self.hints());
+        }
+        Ok(())
+    }
+
+    /// Which branches are rarely taken.
+    fn hints(&self) -> BranchHints {
+        let mut hints = BranchHints::new();
+        for (function, body) in (self.imported_functions..).zip(&self.bodies) {
+            let unlikely = body.unlikely.iter().map(|offset| BranchHint {
+                branch_func_offset: *offset,
+                branch_hint_value: 0,
+            });
+            if unlikely.len() > 0 {
+                hints.function_hints(function, unlikely);
+            }
+        }
+        hints
+    }
+
+    /// The content of the section with the types of functions.
+    fn function_types(&self, content: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
+        let mut reader = BinaryReader::new(content, 0);
+        let count = reader.read_var_u32()?;
+        let types = (0..count).map(|_| reader.read_var_u32());
+        let mut types: Vec<u32> = types.collect::<Result<_, _>>()?;
+        self.appended.reorder(&mut types);
+        let appended = self.pieces.function_types();
+        let mut section = Vec::with_capacity(content.len() + 16);
+        (types.len() + appended.len()).encode(&mut section);
+        types.iter().for_each(|ty| ty.encode(&mut section));
+        appended.iter().for_each(|ty| section.extend(ty));
+        Ok(section)
     }
 
     /// The content of the code section.
     fn code(&self) -> Vec<u8> {
-        let appended = self.pieces.bodies();
+        let appended = self.pieces.bodies(self.appended.points());
         let mut section = Vec::new();
         (self.bodies.len() + appended.len()).encode(&mut section);
-        for body in self.bodies.iter().map(AsRef::as_ref) {
-            body.encode(&mut section);
+        for body in &self.bodies {
+            body.bytes.encode(&mut section);
         }
         appended.iter().for_each(|body| section.extend(body));
         section
     }
+}
+
+/// Which sections a module has so far, or has been given.
+#[derive(Default)]
+struct Has {
+    imports: bool,
+    globals: bool,
 }
 
 /// The content of a section with more entries, each of which is encoded already.
@@ -144,9 +353,4 @@ fn append(content: &[u8], entries: &[Vec<u8>]) -> Result<Vec<u8>, BinaryReaderEr
     section.extend_from_slice(&content[reader.current_position()..]);
     entries.iter().for_each(|entry| section.extend(entry));
     Ok(section)
-}
-
-fn push_section(module: &mut Vec<u8>, id: u8, content: &[u8]) {
-    module.push(id);
-    content.encode(module);
 }

@@ -1,26 +1,34 @@
 //! Compiles modules and links them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmparser::BinaryReaderError;
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
-use crate::bounded_steps;
+use crate::bounded_steps::{self, Preemption};
 use crate::host_function_type::HostFunctionType;
 use crate::imports;
+use crate::instance::InstanceState;
 use crate::invalid_module::InvalidModule;
 use crate::load_error::LoadError;
+use crate::refill;
+use crate::time_slice::TimeSlice;
 
 /// Compiles modules with one engine, and links them against host functions.
 pub(crate) struct Compiler<T: 'static> {
     linker: Linker<T>,
     /// What is in the linker.
     host_functions: Arc<[HostFunctionType]>,
+    preemption: Preemption,
 }
 
-impl<T: 'static> Compiler<T> {
+impl<T: InstanceState> Compiler<T> {
     /// A compiler for modules that import what `register` registers, which is
     /// `host_functions`.
+    ///
+    /// - `time_slice`: how long code runs that does not count fuel; `None` for an engine
+    ///   whose code does.
     ///
     /// # Errors
     ///
@@ -29,12 +37,21 @@ impl<T: 'static> Compiler<T> {
         engine: &Engine,
         host_functions: Arc<[HostFunctionType]>,
         register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()>,
+        time_slice: Option<TimeSlice>,
     ) -> wasmtime::Result<Compiler<T>> {
         let mut linker = Linker::new(engine);
         register(&mut linker)?;
+        let preemption = match time_slice {
+            None => Preemption::ByEngine,
+            Some(time_slice) => {
+                refill::register(&mut linker, time_slice)?;
+                Preemption::ByPoints
+            }
+        };
         Ok(Compiler {
             linker,
             host_functions,
+            preemption,
         })
     }
 
@@ -47,10 +64,12 @@ impl<T: 'static> Compiler<T> {
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<InstancePre<T>, LoadError> {
         let engine = self.linker.engine();
         self.check_imports(wasm)?;
-        let bounded = bounded_steps::rewrite(wasm).map_err(LoadError::Invalid)?;
+        let bounded = bounded_steps::rewrite(wasm, self.preemption).map_err(LoadError::Invalid)?;
+        let has_points =
+            self.preemption == Preemption::ByPoints && matches!(bounded, Cow::Owned(_));
         let module = Module::from_binary(engine, &bounded)
             .map_err(|error| invalid(engine, wasm).unwrap_or(LoadError::Compile(error)))?;
-        self.link(&module)
+        self.link(&module, has_points)
     }
 
     /// Looks whether the imports can be satisfied, before anything is compiled: that may
@@ -65,14 +84,19 @@ impl<T: 'static> Compiler<T> {
             return Ok(());
         };
         // That a module is not valid at all is told first.
-        self.link(&imports)
+        self.link(&imports, false)
             .map(drop)
             .map_err(|error| invalid(engine, wasm).unwrap_or(error))
     }
 
-    fn link(&self, module: &Module) -> Result<InstancePre<T>, LoadError> {
+    /// - `has_points`: whether the module imports what its points call.
+    fn link(&self, module: &Module, has_points: bool) -> Result<InstancePre<T>, LoadError> {
+        let problems = || imports::problems(&self.host_functions, module, has_points);
+        if imports::reserved(module) > usize::from(has_points) {
+            return Err(LoadError::Imports(problems()));
+        }
         self.linker.instantiate_pre(module).map_err(|error| {
-            let problems = imports::problems(&self.host_functions, module);
+            let problems = problems();
             match problems.is_empty() {
                 true => LoadError::Compile(error),
                 false => LoadError::Imports(problems),

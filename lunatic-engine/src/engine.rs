@@ -38,9 +38,9 @@ pub struct EngineError(wasmtime::Error);
 
 /// Compiles modules; clone it freely.
 ///
-/// There are two ways to make guest code stop in time. Instances without a budget look
-/// at the epoch, which the [`Ticker`] moves on; that costs little. Instances with a
-/// budget count fuel, which is exact and dearer. Which of the two is decided at compile
+/// There are two ways to make guest code stop in time. The code of instances without a
+/// budget has points of preemption that look at the [`Ticker`]; that costs little. Instances
+/// with a budget count fuel, which is exact and dearer. Which of the two is decided at compile
 /// time, so there are two compilers, and the second is made when the first budget is
 /// asked for.
 ///
@@ -58,7 +58,7 @@ pub struct Engine {
 }
 
 struct Inner {
-    epoch: wasmtime::Engine,
+    sharing: wasmtime::Engine,
     fuel: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
     arena: Option<&'static Arena>,
@@ -84,12 +84,13 @@ impl Engine {
         let module_limits = config.module_limits;
         let core_dumps = config.core_dumps;
         let mut config = base_config(cache.clone(), arena, core_dumps);
-        config.epoch_interruption(true);
-        let epoch = wasmtime::Engine::new(&config).map_err(EngineError)?;
-        let ticker = Ticker::start(epoch.clone()).map_err(|error| EngineError(error.into()))?;
+        // What calls the host at a point of preemption lies apart from the rest.
+        config.wasm_branch_hinting(true);
+        let sharing = wasmtime::Engine::new(&config).map_err(EngineError)?;
+        let ticker = Ticker::start().map_err(|error| EngineError(error.into()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
-                epoch,
+                sharing,
                 fuel: OnceLock::new(),
                 cache,
                 arena,
@@ -125,9 +126,9 @@ impl Engine {
         &self.inner.module_limits
     }
 
-    /// The engine whose code looks at the epoch.
-    pub(crate) fn epoch_engine(&self) -> &wasmtime::Engine {
-        &self.inner.epoch
+    /// The engine whose code shares time by points of preemption.
+    pub(crate) fn sharing_engine(&self) -> &wasmtime::Engine {
+        &self.inner.sharing
     }
 
     /// The engine whose code counts fuel, made when it is first asked for.

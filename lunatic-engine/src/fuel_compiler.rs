@@ -7,6 +7,7 @@ use wasmtime::{InstancePre, Linker};
 use crate::compiler::Compiler;
 use crate::engine::Engine;
 use crate::host_function_type::HostFunctionType;
+use crate::instance::InstanceState;
 use crate::load_error::LoadError;
 
 /// Compiles modules to count fuel, and links them. It is set up when it is first
@@ -21,7 +22,7 @@ pub(crate) struct FuelCompiler<T: 'static> {
 /// Registers the host functions.
 type Register<T> = dyn Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync;
 
-impl<T: 'static> FuelCompiler<T> {
+impl<T: InstanceState> FuelCompiler<T> {
     /// A compiler for modules that import what `register` registers, which is
     /// `host_functions`.
     pub(crate) fn new(
@@ -52,7 +53,7 @@ impl<T: 'static> FuelCompiler<T> {
             return Ok(compiler);
         }
         let engine = self.engine.fuel_engine()?;
-        let compiler = Compiler::new(engine, self.host_functions.clone(), &self.register)?;
+        let compiler = Compiler::new(engine, self.host_functions.clone(), &self.register, None)?;
         Ok(self.compiler.get_or_init(|| compiler))
     }
 }

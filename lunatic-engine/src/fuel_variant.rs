@@ -8,9 +8,10 @@ use lunatic_blocking::Class;
 use wasmtime::InstancePre;
 
 use crate::fuel_compiler::FuelCompiler;
+use crate::instance::InstanceState;
 use crate::load_error::LoadError;
 
-/// The variant that counts fuel of a module that was compiled to look at the epoch. It
+/// The variant that counts fuel of a module that was compiled to share time. It
 /// is compiled when an instance with a budget is first asked for.
 pub(crate) struct FuelVariant<T: 'static> {
     wasm: Arc<[u8]>,
@@ -26,7 +27,7 @@ struct Charged<T: 'static> {
     _charge: Option<Charge>,
 }
 
-impl<T: Send + 'static> FuelVariant<T> {
+impl<T: InstanceState> FuelVariant<T> {
     /// The variant of this module.
     pub(crate) fn new(wasm: &[u8], compiler: Arc<FuelCompiler<T>>) -> FuelVariant<T> {
         FuelVariant {

@@ -6,6 +6,7 @@ use wasm_encoder::{RawSection, SectionId};
 use wasmparser::{BinaryReaderError, CompositeInnerType, FuncType, Parser, Payload, TypeRef};
 use wasmtime::{ExternType, ImportType, Module, ValType};
 
+use crate::bounded_steps::REFILL;
 use crate::host_function_type::HostFunctionType;
 use crate::import_problem::ImportProblem;
 
@@ -94,9 +95,31 @@ pub(crate) fn without_the_rest(wasm: &[u8]) -> Vec<u8> {
 }
 
 /// Every import of `module` that is none of the functions that are `offered`.
-pub(crate) fn problems(offered: &[HostFunctionType], module: &Module) -> Vec<ImportProblem> {
-    let problem = |import: ImportType<'_>| problem(offered, &import);
-    module.imports().filter_map(problem).collect()
+///
+/// - `has_points`: whether the last import of what is reserved was written into the module
+///   here.
+pub(crate) fn problems(
+    offered: &[HostFunctionType],
+    module: &Module,
+    has_points: bool,
+) -> Vec<ImportProblem> {
+    let own = module.imports().filter(|_| has_points);
+    let own = own.enumerate().filter(|(_, import)| is_reserved(import));
+    let own = own.last().map(|(position, _)| position);
+    let imports = module.imports().enumerate();
+    let imports = imports.filter(|(position, _)| Some(*position) != own);
+    imports
+        .filter_map(|(_, import)| problem(offered, &import))
+        .collect()
+}
+
+/// How many imports are of what is reserved for points of preemption.
+pub(crate) fn reserved(module: &Module) -> usize {
+    module.imports().filter(is_reserved).count()
+}
+
+fn is_reserved(import: &ImportType<'_>) -> bool {
+    (import.module(), import.name()) == REFILL
 }
 
 fn problem(offered: &[HostFunctionType], import: &ImportType<'_>) -> Option<ImportProblem> {

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
+use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
 use crate::arena::Image;
 use crate::memory_limiter::MemoryLimiter;
@@ -17,7 +17,7 @@ pub trait InstanceState: Send + 'static {
     /// How far the instance may grow.
     fn limits(&mut self) -> &mut MemoryLimiter;
 
-    /// Called when the instance is preempted at a tick, before it yields. An
+    /// Called when the instance is preempted after a tick, before it yields. An
     /// instance that counts fuel yields without this call.
     fn on_preemption(store: StoreContextMut<'_, Self>)
     where
@@ -57,7 +57,8 @@ impl Call {
 }
 
 impl<T: InstanceState> Instance<T> {
-    /// An instance that yields at a tick that finds it running.
+    /// An instance that yields at the first of its points of preemption after a tick that
+    /// finds it running.
     ///
     /// # Errors
     ///
@@ -69,16 +70,7 @@ impl<T: InstanceState> Instance<T> {
         state: T,
         time_slice: &TimeSlice,
     ) -> impl Future<Output = wasmtime::Result<Instance<T>>> {
-        let mut store = Store::new(linked.module().engine(), state);
-        store.set_epoch_deadline(1);
-        let its = time_slice.clone();
-        store.epoch_deadline_callback(move |store| {
-            if !its.is_over() {
-                return Ok(UpdateDeadline::Continue(1));
-            }
-            T::on_preemption(store);
-            Ok(UpdateDeadline::Yield(1))
-        });
+        let store = Store::new(linked.module().engine(), state);
         Instance::start(linked, image, store, time_slice)
     }
 

@@ -14,6 +14,7 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
 //!   when the second is used.
+//! - `refill`: the function of the host that makes instances yield.
 //! - `bounded_steps`: what is done to a module before, so that its code can be preempted
 //!   in time.
 //! - `imports`: why imports cannot be satisfied; `host_function_type`:
@@ -72,6 +73,7 @@ mod module;
 mod module_hash;
 mod module_info;
 mod module_limits;
+mod refill;
 mod stats;
 mod text_format;
 mod ticker;

@@ -1,5 +1,7 @@
 //! From bytes to a module.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::str;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ struct Shared<T: 'static> {
     engine: Engine,
     /// A module that imports this function is compiled to count fuel from the first.
     budget_function: Option<(&'static str, &'static str)>,
-    epoch_compiler: Compiler<T>,
+    sharing_compiler: Compiler<T>,
     fuel_compiler: Arc<FuelCompiler<T>>,
     keeps_bytes: AtomicBool,
 }
@@ -87,14 +89,19 @@ impl<T: InstanceState> Loader<T> {
         register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
         budget_function: Option<(&'static str, &'static str)>,
     ) -> wasmtime::Result<Loader<T>> {
-        let epoch_engine = engine.epoch_engine();
-        let epoch_compiler = Compiler::new(epoch_engine, host_functions.clone(), &register)?;
+        let time_slice = TimeSlice::new(engine.ticker().clone());
+        let sharing_compiler = Compiler::new(
+            engine.sharing_engine(),
+            host_functions.clone(),
+            &register,
+            Some(time_slice),
+        )?;
         let fuel_compiler = FuelCompiler::new(engine.clone(), host_functions, register);
         Ok(Loader {
             shared: Arc::new(Shared {
                 engine: engine.clone(),
                 budget_function,
-                epoch_compiler,
+                sharing_compiler,
                 fuel_compiler: Arc::new(fuel_compiler),
                 keeps_bytes: AtomicBool::new(false),
             }),
@@ -174,7 +181,7 @@ impl<T: InstanceState> Loader<T> {
         let Shared {
             engine,
             budget_function,
-            epoch_compiler,
+            sharing_compiler,
             fuel_compiler,
             keeps_bytes,
         } = &*self.shared;
@@ -185,14 +192,16 @@ impl<T: InstanceState> Loader<T> {
             Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
         })?;
         let info = ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?;
-        let gives_budgets = budget_function.is_some_and(|function| imports(&wasm, function));
+        // Code that counts fuel is nearly as it was, so that debug information holds for it.
+        let counts_fuel = budget_function.is_some_and(|function| imports(&wasm, function))
+            || (lines_are_shown(env::var_os(SHOW_LINES)) && has_lines(&wasm));
         let (wasm, image) = take_image(engine, wasm);
         wanted.check()?;
-        let code = match gives_budgets {
+        let code = match counts_fuel {
             true => Code::Fuel(fuel_compiler.compile(&wasm)?),
             false => {
-                let linked = epoch_compiler.compile(&wasm)?;
-                Code::Epoch(linked, FuelVariant::new(&wasm, fuel_compiler.clone()))
+                let linked = sharing_compiler.compile(&wasm)?;
+                Code::Sharing(linked, FuelVariant::new(&wasm, fuel_compiler.clone()))
             }
         };
         let hash = ModuleHash::of(bytes);
@@ -280,6 +289,21 @@ impl Drop for Wants {
     fn drop(&mut self) {
         self.0.is_given_up.store(true, Ordering::Relaxed);
     }
+}
+
+/// The environment variable that makes backtraces name files and lines; wasmtime reads it.
+const SHOW_LINES: &str = "WASMTIME_BACKTRACE_DETAILS";
+
+fn lines_are_shown(variable: Option<OsString>) -> bool {
+    variable.is_some_and(|value| value == "1")
+}
+
+/// Whether a module says which code belongs to which line of a source.
+fn has_lines(wasm: &[u8]) -> bool {
+    let payloads = Parser::new(0).parse_all(wasm).filter_map(Result::ok);
+    payloads
+        .into_iter()
+        .any(|payload| matches!(payload, Payload::CustomSection(section) if section.name() == ".debug_line"))
 }
 
 /// The binary module of `bytes`, which may be text.

@@ -41,8 +41,8 @@ struct Inner<T: 'static> {
 
 /// What a module was compiled to when it was loaded.
 pub(crate) enum Code<T: 'static> {
-    /// It looks at the epoch; instances with a budget run the variant.
-    Epoch(InstancePre<T>, FuelVariant<T>),
+    /// It shares time by points of preemption; instances with a budget run the variant.
+    Sharing(InstancePre<T>, FuelVariant<T>),
     /// It counts fuel, and all instances run it.
     Fuel(InstancePre<T>),
 }
@@ -113,7 +113,7 @@ impl<T: InstanceState> Module<T> {
             return Ok(());
         }
         let bytes = match &self.inner.code {
-            Code::Epoch(_, variant) => {
+            Code::Sharing(_, variant) => {
                 variant.charge_to(payer);
                 self.size() + variant.kept_bytes()
             }
@@ -134,7 +134,7 @@ impl<T: InstanceState> Module<T> {
     pub fn has_budgets(&self) -> bool {
         match &self.inner.code {
             Code::Fuel(_) => true,
-            Code::Epoch(_, variant) => variant.is_compiled(),
+            Code::Sharing(_, variant) => variant.is_compiled(),
         }
     }
 
@@ -147,7 +147,7 @@ impl<T: InstanceState> Module<T> {
     pub async fn prepare_budgets(&self) -> Result<(), InstantiateError> {
         match &self.inner.code {
             Code::Fuel(_) => Ok(()),
-            Code::Epoch(_, variant) => {
+            Code::Sharing(_, variant) => {
                 let compiled = variant.get().await;
                 compiled.map(|_| ()).map_err(InstantiateError::FuelVariant)
             }
@@ -242,7 +242,7 @@ impl<T: InstanceState> Module<T> {
         } = &*self.inner;
         // The state is large: the future of the common case contains the store instead.
         match (budget, code) {
-            (Budget::Unlimited, Code::Epoch(linked, _)) => {
+            (Budget::Unlimited, Code::Sharing(linked, _)) => {
                 match info.check_limits(state.limits().limits()) {
                     Ok(()) => Making::UntilTick {
                         making: Instance::until_tick(linked, image.as_ref(), state, time_slice),
@@ -276,7 +276,7 @@ impl<T: InstanceState> Module<T> {
         info.check_limits(state.limits().limits())
             .map_err(InstantiateError::Limits)?;
         let instance = match (budget, code) {
-            (Budget::Unlimited, Code::Epoch(linked, _)) => {
+            (Budget::Unlimited, Code::Sharing(linked, _)) => {
                 Instance::until_tick(linked, image, state, time_slice).await
             }
             (Budget::Unlimited, Code::Fuel(linked)) => {
@@ -285,7 +285,7 @@ impl<T: InstanceState> Module<T> {
             (Budget::Fuel(fuel), Code::Fuel(linked)) => {
                 Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
-            (Budget::Fuel(fuel), Code::Epoch(_, variant)) => {
+            (Budget::Fuel(fuel), Code::Sharing(_, variant)) => {
                 let linked = variant.get().await.map_err(InstantiateError::FuelVariant)?;
                 Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
@@ -330,7 +330,7 @@ where
 impl<T: 'static> Code<T> {
     fn linked(&self) -> &InstancePre<T> {
         match self {
-            Code::Epoch(linked, _) | Code::Fuel(linked) => linked,
+            Code::Sharing(linked, _) | Code::Fuel(linked) => linked,
         }
     }
 }

@@ -4,13 +4,11 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use wasmtime::Engine;
-
-/// Moves an engine's epoch on, once in each [`PERIOD`](Ticker::PERIOD), while any
-/// thread runs instances; sleeps while none does. Clone it freely.
+/// Ticks, once in each [`PERIOD`](Ticker::PERIOD), while any thread runs instances; sleeps
+/// while none does. Clone it freely.
 ///
 /// Every thread that runs instances calls [`enter`](Ticker::enter) before and
 /// [`leave`](Ticker::leave) after. The ticker goes on as long as there is an engine,
@@ -60,15 +58,20 @@ impl Ticker {
     /// # Errors
     ///
     /// Fails if the system gives no thread.
-    pub(crate) fn start(engine: Engine) -> io::Result<Ticker> {
+    pub(crate) fn start() -> io::Result<Ticker> {
+        Ticker::start_joinable().map(|(ticker, _)| ticker)
+    }
+
+    /// The same, with the handle of the thread.
+    fn start_joinable() -> io::Result<(Ticker, JoinHandle<()>)> {
         let shared = Arc::new(Shared::default());
         let weak = Arc::downgrade(&shared);
         let handle = thread::Builder::new()
             .name("lunatic-ticker".into())
-            .spawn(move || run(&weak, &engine))?;
+            .spawn(move || run(&weak))?;
         // Nobody but this function sets it.
         shared.thread.set(handle.thread().clone()).ok();
-        Ok(Ticker { shared })
+        Ok((Ticker { shared }, handle))
     }
 
     /// Notes that a thread begins to run instances.
@@ -117,7 +120,7 @@ impl Drop for Shared {
 }
 
 /// What the thread does.
-fn run(shared: &Weak<Shared>, engine: &Engine) {
+fn run(shared: &Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         // `asleep` is set before `running` is read and `enter` does it the
         // other way round, so one of the two sees the other.
@@ -131,7 +134,6 @@ fn run(shared: &Weak<Shared>, engine: &Engine) {
         let begun = Instant::now();
         thread::sleep(Ticker::PERIOD);
         shared.tick();
-        engine.increment_epoch();
         if let Some(hook) = shared.on_tick.get() {
             hook(begun.elapsed());
         }
@@ -168,9 +170,7 @@ mod tests {
 
     #[test]
     fn it_ticks_while_a_thread_runs_instances_and_ends_with_its_last_clone() {
-        let engine = Engine::default();
-        let weak = engine.weak();
-        let ticker = Ticker::start(engine).expect("a thread");
+        let (ticker, thread) = Ticker::start_joinable().expect("a thread");
         let clone = ticker.clone();
         ticker.enter();
         drop(ticker);
@@ -180,15 +180,12 @@ mod tests {
         }
         clone.leave();
         drop(clone);
-        // The thread has the only engine.
-        while weak.upgrade().is_some() {
-            thread::yield_now();
-        }
+        thread.join().expect("it does not panic");
     }
 
     #[test]
     fn a_hook_is_called_at_each_tick_while_a_thread_runs_instances() {
-        let ticker = Ticker::start(Engine::default()).expect("a thread");
+        let ticker = Ticker::start().expect("a thread");
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = calls.clone();
         ticker.on_tick(move |slept| {
@@ -205,15 +202,11 @@ mod tests {
 
     #[test]
     fn it_ends_although_it_sleeps() {
-        let engine = Engine::default();
-        let weak = engine.weak();
-        let ticker = Ticker::start(engine).expect("a thread");
+        let (ticker, thread) = Ticker::start_joinable().expect("a thread");
         while !ticker.shared.asleep.load(Ordering::SeqCst) {
             thread::yield_now();
         }
         drop(ticker);
-        while weak.upgrade().is_some() {
-            thread::yield_now();
-        }
+        thread.join().expect("it does not panic");
     }
 }

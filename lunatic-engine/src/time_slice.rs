@@ -1,22 +1,39 @@
 //! How long an instance may run before it yields.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
+use crate::bounded_steps::{FIRST_BUDGET, MIN_BUDGET};
 use crate::ticker::Ticker;
 
-/// Tells an instance that has just been resumed from one that has run for a tick.
-///
-/// The epoch alone does not: it has moved on while an instance waited, which is then
-/// told to yield as soon as it goes on.
+/// Tells an instance that has just been resumed from one that has run for a tick, and says
+/// how much code it may run until it asks again.
 #[derive(Debug, Clone)]
 pub(crate) struct TimeSlice {
     ticker: Ticker,
 }
 
-thread_local! {
-    /// The tick at which the instance on this thread was resumed.
-    static BEGAN_AT: Cell<u64> = const { Cell::new(0) };
+/// The time slice of the instance that runs on a thread.
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    /// The tick at which it began.
+    began_at: u64,
+    /// The last budget that was given in it, and when.
+    last: Option<(u32, Instant)>,
 }
+
+thread_local! {
+    static SLICE: Cell<Slice> = const {
+        Cell::new(Slice { began_at: 0, last: None })
+    };
+}
+
+/// How long a budget is meant to last.
+const BUDGET_TIME: Duration = Duration::from_micros(50);
+
+/// The most that is given at once. Plain operators take some tenths of a nanosecond, so it
+/// lasts less than a tick even where they take longer.
+const MAX_BUDGET: u32 = 1 << 18;
 
 impl TimeSlice {
     /// Time slices that end with a tick of this ticker.
@@ -26,13 +43,44 @@ impl TimeSlice {
 
     /// Begins one: the instance on this thread is resumed.
     pub(crate) fn begin(&self) {
-        BEGAN_AT.set(self.ticker.ticks());
+        SLICE.set(Slice {
+            began_at: self.ticker.ticks(),
+            last: None,
+        });
     }
 
     /// Returns whether there was a tick since it began.
-    pub(crate) fn is_over(&self) -> bool {
-        BEGAN_AT.get() != self.ticker.ticks()
+    fn is_over(&self) -> bool {
+        SLICE.get().began_at != self.ticker.ticks()
     }
+
+    /// Returns a budget for code that has used up the last one; `None` if the time slice is
+    /// over.
+    pub(crate) fn refill(&self) -> Option<u32> {
+        if self.is_over() {
+            return None;
+        }
+        let now = Instant::now();
+        let mut slice = SLICE.get();
+        let budget = match slice.last {
+            // How long the code has run before this is not known.
+            None => FIRST_BUDGET,
+            Some((budget, given_at)) => next(budget, now.duration_since(given_at)),
+        };
+        slice.last = Some((budget, now));
+        SLICE.set(slice);
+        Some(budget)
+    }
+}
+
+/// A budget that lasts about as long as it is meant to, if the last one took this long.
+fn next(last: u32, took: Duration) -> u32 {
+    let last = u128::from(last);
+    let fitting = last * BUDGET_TIME.as_nanos() / took.as_nanos().max(1);
+    // At the most twice as much, so that one that is far from the others does not count.
+    let budget = fitting.min(last * 2);
+    let budget = u32::try_from(budget).unwrap_or(MAX_BUDGET);
+    budget.clamp(MIN_BUDGET, MAX_BUDGET)
 }
 
 #[cfg(test)]
@@ -48,7 +96,19 @@ mod tests {
         assert!(!time_slice.is_over());
         ticker.tick();
         assert!(time_slice.is_over());
+        assert_eq!(time_slice.refill(), None);
         time_slice.begin();
         assert!(!time_slice.is_over());
+        assert_eq!(time_slice.refill(), Some(FIRST_BUDGET));
+    }
+
+    #[test]
+    fn a_budget_lasts_about_as_long_as_it_is_meant_to() {
+        assert_eq!(next(40_000, Duration::from_micros(50)), 40_000);
+        assert_eq!(next(40_000, Duration::from_micros(100)), 20_000);
+        assert_eq!(next(40_000, Duration::from_micros(40)), 50_000);
+        assert_eq!(next(40_000, Duration::ZERO), 80_000);
+        assert_eq!(next(40_000, Duration::from_secs(1)), MIN_BUDGET);
+        assert_eq!(next(MAX_BUDGET, Duration::from_micros(1)), MAX_BUDGET);
     }
 }

@@ -1,164 +1,357 @@
 //! Rewrites the body of one function.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use wasm_encoder::{Encode, InstructionSink, ValType};
-use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+use wasmparser::{BinaryReaderError, BlockType, FunctionBody, Operator, ValType};
 
+use crate::bounded_steps::appended::Appended;
+use crate::bounded_steps::calls::CallOrder;
 use crate::bounded_steps::cost::Cost;
+use crate::bounded_steps::edits::{Branch, Edit, Edits, Strips};
 use crate::bounded_steps::index_spaces::IndexSpaces;
-use crate::bounded_steps::pieces::{Bulk, PIECE_BYTES, Pieces};
-use crate::bounded_steps::straight_line::StraightLine;
+use crate::bounded_steps::pieces::{Bulk, PIECE_BYTES};
+use crate::bounded_steps::straight_line::{Begins, Callee, StraightLine};
+use crate::bounded_steps::survey::{Loop, LoopKind, Survey};
 use crate::invalid_module::InvalidModule;
 
-/// An empty loop: a point of preemption.
-const EMPTY_LOOP: [u8; 3] = [0x03, 0x40, 0x0b];
+/// What is known of a function that was looked at before those that call it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Whether it begins with a point of preemption.
+    pub(super) begins_with_point: bool,
+    /// What it takes at the most between two points.
+    pub(super) longest: Cost,
+}
 
-/// Returns the body of a function, with bulk operations in pieces and points of
-/// preemption in straight-line code; the same bytes if it needs neither.
+/// What surrounds the functions of a module.
+pub(super) struct Surroundings<'a> {
+    pub(super) spaces: &'a IndexSpaces,
+    /// Of each function that was looked at, by number.
+    pub(super) known: &'a [Option<Known>],
+}
+
+/// Finds what has to be changed in the body of a function whose code looks at the clock of
+/// the engine where it begins, and in each loop.
 ///
 /// - `number`: which function it is among those that the module defines.
 ///
 /// # Errors
 ///
 /// Fails if the body is found not to be valid.
-pub(super) fn rewrite<'a>(
+pub(super) fn for_engine<'a>(
     body: &FunctionBody<'a>,
     number: usize,
     spaces: &IndexSpaces,
-    pieces: &mut Pieces,
-) -> Result<Cow<'a, [u8]>, InvalidModule> {
-    let invalid = |error: BinaryReaderError| InvalidModule::new(&error);
-    let locals = Locals::of(body, spaces.params(number)).map_err(invalid)?;
-    let mut operators = body.get_operators_reader().map_err(invalid)?;
-    let mut code = Code::new(body, operators.original_position());
-    let mut straight_line = StraightLine::new();
-    // What the previous operator has put on the stack, if that is a constant.
-    let mut constant = None;
-    while !operators.eof() {
-        let (operator, start) = operators.read_with_offset().map_err(invalid)?;
-        let end = operators.original_position();
-        spaces.check(&operator, locals.count, start)?;
-        let cost = Cost::of(&operator, code.byte(start), spaces);
-        if straight_line.step(&operator, cost, spaces) {
-            code.insert(start, &EMPTY_LOOP);
+) -> Result<Edits<'a>, InvalidModule> {
+    let surroundings = Surroundings { spaces, known: &[] };
+    let mut pass = Pass::new(body, number, &surroundings, None)?;
+    pass.run(body)?;
+    Ok(pass.edits)
+}
+
+/// Finds what has to be changed in the body of a function that has no points of preemption
+/// but those that it is given here.
+///
+/// - `number`: which function it is among those that the module defines.
+/// - `calls`: who calls it.
+///
+/// # Errors
+///
+/// Fails if the body is found not to be valid.
+pub(super) fn with_points<'a>(
+    body: &FunctionBody<'a>,
+    number: usize,
+    surroundings: &Surroundings<'_>,
+    survey: &Survey,
+    calls: &CallOrder,
+) -> Result<(Edits<'a>, Known), InvalidModule> {
+    let mut pass = Pass::new(body, number, surroundings, Some(survey))?;
+    pass.run(body)?;
+    let longest = pass.straight_line.longest();
+    let limit = match calls.is_referenced[number] {
+        true => Cost::REFERENCED_FUNCTION,
+        false => Cost::PLAIN_FUNCTION,
+    };
+    let begins_with_point = calls.recurs[number] || !longest.is_within(limit);
+    if begins_with_point {
+        // What is run after the last point is taken off at the first.
+        pass.edits.begin_with_point(longest.weight);
+    }
+    let known = Known {
+        begins_with_point,
+        longest,
+    };
+    Ok((pass.edits, known))
+}
+
+/// Goes through the operators of a body.
+struct Pass<'a, 's> {
+    surroundings: &'s Surroundings<'s>,
+    /// The kinds of its loops; `None` if each is a point of preemption by itself.
+    survey: Option<&'s Survey>,
+    edits: Edits<'a>,
+    straight_line: StraightLine,
+    /// The blocks that are open; the outermost is the function.
+    blocks: Vec<Block>,
+    /// The place in `blocks` of the loop that is cut into strips, while in one.
+    strip: Option<usize>,
+    /// How many loops have begun.
+    loops: usize,
+    /// What the previous operator has put on the stack, if that is a constant.
+    constant: Option<u32>,
+}
+
+struct Block {
+    /// How many values a branch to it takes along.
+    branch_values: u32,
+    /// The edit at the beginning of the loop that it is.
+    loop_edit: Option<usize>,
+}
+
+impl<'a, 's> Pass<'a, 's> {
+    fn new(
+        body: &FunctionBody<'a>,
+        number: usize,
+        surroundings: &'s Surroundings<'s>,
+        survey: Option<&'s Survey>,
+    ) -> Result<Pass<'a, 's>, InvalidModule> {
+        let spaces = surroundings.spaces;
+        let edits = Edits::new(body, spaces.params(number));
+        Ok(Pass {
+            surroundings,
+            survey,
+            edits: edits.map_err(|error| InvalidModule::new(&error))?,
+            straight_line: StraightLine::new(),
+            blocks: vec![Block {
+                branch_values: spaces.results(number),
+                loop_edit: None,
+            }],
+            strip: None,
+            loops: 0,
+            constant: None,
+        })
+    }
+
+    fn run(&mut self, body: &FunctionBody<'a>) -> Result<(), InvalidModule> {
+        let invalid = |error: BinaryReaderError| InvalidModule::new(&error);
+        let spaces = self.surroundings.spaces;
+        let mut operators = body.get_operators_reader().map_err(invalid)?;
+        while !operators.eof() {
+            let (operator, start) = operators.read_with_offset().map_err(invalid)?;
+            let end = operators.original_position();
+            spaces.check(&operator, self.edits.locals(), start)?;
+            self.step(&operator, start..end);
         }
-        let is_short = constant.is_some_and(|length| length <= PIECE_BYTES);
-        if let Some(bulk) = Bulk::of(&operator).filter(|_| !is_short) {
-            code.bulk(start..end, bulk, locals.count, pieces);
+        operators.finish().map_err(invalid)
+    }
+
+    fn step(&mut self, operator: &Operator<'_>, range: Range<usize>) {
+        let (cost, callee) = self.cost(operator, range.start);
+        // A loop that is cut into strips has a point in each round.
+        if self.strip.is_none() && self.straight_line.needs_point(cost) {
+            let weight = self.straight_line.weight();
+            self.edits
+                .push(range.start..range.start, Edit::Point(weight));
+            self.straight_line.pass_point();
         }
-        constant = match operator {
+        let begins = match operator {
+            Operator::Loop { .. } => Some(self.next_loop()),
+            _ => None,
+        };
+        self.edit(operator, &range, begins.as_ref());
+        let step = match begins {
+            Some(Loop {
+                kind: LoopKind::Tight | LoopKind::Other,
+                ..
+            }) => Begins::Loop,
+            _ => Begins::Block,
+        };
+        self.straight_line.step(operator, cost, step, callee);
+        self.constant = match operator {
             Operator::I32Const { value } => Some(value.cast_unsigned()),
             _ => None,
         };
     }
-    operators.finish().map_err(invalid)?;
-    Ok(code.finish(&locals))
-}
 
-/// The locals that a body declares.
-struct Locals<'a> {
-    /// How many there are, with the parameters.
-    count: u32,
-    /// In how many groups they are declared.
-    groups: u32,
-    /// The groups, encoded.
-    bytes: &'a [u8],
-}
-
-impl<'a> Locals<'a> {
-    fn of(body: &FunctionBody<'a>, params: u32) -> Result<Locals<'a>, BinaryReaderError> {
-        let mut reader = body.get_locals_reader()?;
-        let groups = reader.get_count();
-        let start = reader.original_position() - body.range().start;
-        let mut count = params;
-        for _ in 0..groups {
-            let (more, _) = reader.read()?;
-            count = count.saturating_add(more);
-        }
-        let end = reader.original_position() - body.range().start;
-        Ok(Locals {
-            count,
-            groups,
-            bytes: &body.as_bytes()[start..end],
-        })
-    }
-}
-
-/// The operators of a body, while they are rewritten. Places are offsets in the module.
-struct Code<'a> {
-    body: &'a [u8],
-    /// Where the body begins.
-    start: usize,
-    /// How far the operators have been copied.
-    copied: usize,
-    rewritten: Vec<u8>,
-    /// Whether a local is used for lengths.
-    keeps_lengths: bool,
-}
-
-impl<'a> Code<'a> {
-    fn new(body: &FunctionBody<'a>, operators: usize) -> Code<'a> {
-        Code {
-            body: body.as_bytes(),
-            start: body.range().start,
-            copied: operators,
-            rewritten: Vec::new(),
-            keeps_lengths: false,
+    /// What an operator takes, and what it calls.
+    fn cost(&self, operator: &Operator<'_>, start: usize) -> (Cost, Callee) {
+        let spaces = self.surroundings.spaces;
+        let cost = Cost::of(operator, self.edits.byte(start), spaces);
+        let number = match operator {
+            Operator::Call { function_index } => spaces.number(*function_index),
+            Operator::CallIndirect { .. } => return (cost, Callee::Unknown),
+            _ => return (cost, Callee::Host),
+        };
+        let Some(number) = number else {
+            return (cost, Callee::Host);
+        };
+        // One that is not known yet calls this one too, so both begin with a point.
+        match self.surroundings.known.get(number).copied().flatten() {
+            Some(known) if !known.begins_with_point => (cost.with(known.longest), Callee::Plain),
+            _ => (cost, Callee::BeginsWithPoint),
         }
     }
 
-    fn byte(&self, offset: usize) -> u8 {
-        self.body[offset - self.start]
+    fn next_loop(&mut self) -> Loop {
+        let number = self.loops;
+        self.loops += 1;
+        let known = self.survey.and_then(|survey| survey.loops.get(number));
+        known.cloned().unwrap_or(Loop::OTHER)
     }
 
-    fn copy_until(&mut self, offset: usize) {
-        let bytes = &self.body[self.copied - self.start..offset - self.start];
-        self.rewritten.extend_from_slice(bytes);
-        self.copied = offset;
-    }
-
-    fn insert(&mut self, offset: usize, bytes: &[u8]) {
-        self.copy_until(offset);
-        self.rewritten.extend_from_slice(bytes);
-    }
-
-    /// Replaces an operator by a choice: if the length is that of a piece, the same
-    /// operator, and else the function that works in pieces.
-    ///
-    /// - `length`: the local to keep the length in.
-    fn bulk(&mut self, operator: Range<usize>, bulk: Bulk, length: u32, pieces: &mut Pieces) {
-        let function = pieces.function(bulk);
-        self.keeps_lengths = true;
-        self.copy_until(operator.start);
-        InstructionSink::new(&mut self.rewritten)
-            .local_tee(length)
-            .i32_const(PIECE_BYTES.cast_signed())
-            .i32_gt_u()
-            .if_(pieces.block_type())
-            .local_get(length)
-            .call(function)
-            .else_()
-            .local_get(length);
-        self.copy_until(operator.end);
-        InstructionSink::new(&mut self.rewritten).end();
-    }
-
-    /// The body, without its length.
-    fn finish(mut self, locals: &Locals<'_>) -> Cow<'a, [u8]> {
-        if self.rewritten.is_empty() {
-            return Cow::Borrowed(self.body);
+    /// - `begins`: the loop that it begins, if it does.
+    fn edit(&mut self, operator: &Operator<'_>, range: &Range<usize>, begins: Option<&Loop>) {
+        let is_short = self.constant.is_some_and(|length| length <= PIECE_BYTES);
+        if let Some(bulk) = Bulk::of(operator).filter(|_| !is_short) {
+            self.edits.push(range.clone(), Edit::Bulk(bulk));
         }
-        self.copy_until(self.start + self.body.len());
-        let mut body = Vec::with_capacity(self.rewritten.len() + locals.bytes.len() + 16);
-        (locals.groups + u32::from(self.keeps_lengths)).encode(&mut body);
-        body.extend_from_slice(locals.bytes);
-        if self.keeps_lengths {
-            1u32.encode(&mut body);
-            ValType::I32.encode(&mut body);
+        match operator {
+            Operator::Block { blockty } | Operator::If { blockty } => {
+                self.begin(
+                    self.surroundings.spaces.branch_values(*blockty, false),
+                    None,
+                );
+            }
+            Operator::TryTable { try_table } => {
+                let values = self.surroundings.spaces.branch_values(try_table.ty, false);
+                self.begin(values, None);
+            }
+            Operator::Loop { blockty } => {
+                let loop_edit = begins.and_then(|begins| self.begin_loop(range, begins, *blockty));
+                let values = self.surroundings.spaces.branch_values(*blockty, true);
+                self.begin(values, loop_edit);
+            }
+            Operator::End => self.end(range),
+            Operator::Call { function_index } => {
+                self.leave_strip(range.start);
+                self.name_function(range, *function_index);
+            }
+            Operator::ReturnCall { function_index } | Operator::RefFunc { function_index } => {
+                self.name_function(range, *function_index);
+            }
+            Operator::CallIndirect { .. } | Operator::Return => self.leave_strip(range.start),
+            Operator::Br { relative_depth } => {
+                if self.leaves_strip(*relative_depth) {
+                    let branch = Branch::Always(*relative_depth);
+                    self.edits.push(range.clone(), Edit::LeaveStrip(branch));
+                }
+            }
+            Operator::BrIf { relative_depth } => {
+                if self.leaves_strip(*relative_depth) {
+                    let target = self.target(*relative_depth);
+                    let target = target.and_then(|target| self.blocks.get(target));
+                    let branch = match target {
+                        Some(Block {
+                            branch_values: 0, ..
+                        }) => Branch::IfWithoutValues(*relative_depth),
+                        _ => Branch::If(*relative_depth),
+                    };
+                    self.edits.push(range.clone(), Edit::LeaveStrip(branch));
+                }
+            }
+            Operator::BrTable { targets } => {
+                let all = targets.targets().flatten().chain([targets.default()]);
+                let all: Vec<u32> = all.collect();
+                if all.iter().any(|depth| self.leaves_strip(*depth)) {
+                    let within = self.strip.map_or(0, |strip| self.blocks.len() - strip);
+                    let branch = Branch::Table {
+                        targets: all,
+                        within: within as u32,
+                    };
+                    self.edits.push(range.clone(), Edit::LeaveStrip(branch));
+                }
+            }
+            _ => {}
         }
-        body.append(&mut self.rewritten);
-        Cow::Owned(body)
     }
+
+    /// At an operator that names a function.
+    fn name_function(&mut self, range: &Range<usize>, function: u32) {
+        if Appended::may_move(function, self.surroundings.spaces) {
+            self.edits.push(range.clone(), Edit::Function(function));
+        }
+    }
+
+    fn begin(&mut self, branch_values: u32, loop_edit: Option<usize>) {
+        self.blocks.push(Block {
+            branch_values,
+            loop_edit,
+        });
+    }
+
+    /// Returns the edit at the beginning of a loop that is one.
+    fn begin_loop(
+        &mut self,
+        range: &Range<usize>,
+        begins: &Loop,
+        ty: BlockType,
+    ) -> Option<usize> {
+        self.survey?;
+        let (before, round) = (self.straight_line.weight(), 0);
+        let kept = self.edits.keep(&begins.locals);
+        let edit = match begins.kind {
+            LoopKind::NoLoop | LoopKind::WithPoint => return None,
+            LoopKind::Tight => {
+                self.strip = Some(self.blocks.len());
+                Edit::Strips(Strips {
+                    before,
+                    round,
+                    kept,
+                    results: results(ty),
+                })
+            }
+            LoopKind::Other => Edit::Loop {
+                before,
+                round,
+                kept,
+            },
+        };
+        Some(self.edits.push(range.clone(), edit))
+    }
+
+    fn end(&mut self, range: &Range<usize>) {
+        let Some(ended) = self.blocks.pop() else {
+            return;
+        };
+        if let Some(edit) = ended.loop_edit {
+            self.edits.set_round(edit, self.straight_line.round());
+        }
+        if self.strip == Some(self.blocks.len()) {
+            self.strip = None;
+            self.edits.push(range.end..range.end, Edit::EndStrips);
+        }
+    }
+
+    /// The block that a branch leads to, by its place.
+    fn target(&self, depth: u32) -> Option<usize> {
+        // A branch that leads nowhere is not valid.
+        self.blocks.len().checked_sub(depth as usize + 1)
+    }
+
+    fn leaves_strip(&self, depth: u32) -> bool {
+        let target = self.target(depth);
+        self.strip
+            .is_some_and(|strip| target.is_none_or(|target| target < strip))
+    }
+
+    /// Before something that leaves the loop that is cut into strips, if it is in one.
+    fn leave_strip(&mut self, at: usize) {
+        if self.strip.is_some() {
+            self.edits.push(at..at, Edit::LeaveStrip(Branch::None));
+        }
+    }
+}
+
+/// The type of a block that ends as a loop does; `None` if it is of a kind that is not repeated.
+fn results(ty: BlockType) -> Option<wasm_encoder::BlockType> {
+    use wasm_encoder::ValType as Encoded;
+    let result = match ty {
+        BlockType::Empty => return Some(wasm_encoder::BlockType::Empty),
+        BlockType::Type(ValType::I32) => Encoded::I32,
+        BlockType::Type(ValType::I64) => Encoded::I64,
+        BlockType::Type(ValType::F32) => Encoded::F32,
+        BlockType::Type(ValType::F64) => Encoded::F64,
+        BlockType::Type(_) | BlockType::FuncType(_) => return None,
+    };
+    Some(wasm_encoder::BlockType::Result(result))
 }

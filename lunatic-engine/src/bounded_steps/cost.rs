@@ -12,28 +12,58 @@ pub(super) struct Cost {
     /// In plain operators, if it is run between two returns from functions. Here what
     /// happens once does not count, as the first access to a page does.
     pub(super) after_call: u32,
+    /// In plain operators as programs usually run it, which is what is taken off a budget.
+    pub(super) weight: u32,
 }
 
 impl Cost {
-    const NOTHING: Cost = Cost::new(0, 0);
-    const PLAIN: Cost = Cost::new(1, 1);
+    const NOTHING: Cost = Cost::new(0, 0, 0);
+    const PLAIN: Cost = Cost::new(1, 1, 1);
     /// A division, a root, or a conversion that checks its range.
-    const ARITHMETIC: Cost = Cost::new(20, 4);
+    const ARITHMETIC: Cost = Cost::new(20, 4, 4);
     /// The first access to a page is a page fault.
-    const ACCESS: Cost = Cost::new(250, 1);
+    const ACCESS: Cost = Cost::new(250, 1, 2);
     /// A look at a table, which may have to make the reference to a function.
-    const TABLE_ACCESS: Cost = Cost::new(100, 8);
-    const HOST_CALL: Cost = Cost::new(780, 128);
-    /// It may call a function of the host.
-    const INDIRECT_CALL: Cost = Cost::new(780, 64);
-    /// An operation on as many bytes as are in one piece.
-    const PIECE: Cost = Cost::new(10_000, 128);
-    const MEMORY_GROWTH: Cost = Cost::new(20_000, 256);
+    const TABLE_ACCESS: Cost = Cost::new(100, 8, 8);
+    const CALL: Cost = Cost::new(1, 1, 8);
+    const HOST_CALL: Cost = Cost::new(780, 128, 128);
+    /// It may call a function of the host, or one without a point of preemption.
+    const INDIRECT_CALL: Cost = Cost::new(5_000, 64, 32);
+    /// The most that a function without a point of preemption at its beginning takes
+    /// between two points. Whoever calls it adds that to what it takes itself.
+    pub(super) const PLAIN_FUNCTION: Cost = Cost::new(20_000, 160, 512);
+    /// The same of a function that may be called by a reference, by code that cannot know
+    /// what it takes.
+    pub(super) const REFERENCED_FUNCTION: Cost = Cost::new(5_000, 32, 32);
+    /// An operation on as many bytes as are in one piece. What they weigh is added when it
+    /// is known how many there are.
+    const PIECE: Cost = Cost::new(10_000, 128, 16);
+    const MEMORY_GROWTH: Cost = Cost::new(20_000, 256, 4096);
     /// An operation on a whole table, or on a segment that may be as large.
-    const TABLE: Cost = Cost::new(50_000, 256);
+    const TABLE: Cost = Cost::new(50_000, 256, 20_000);
 
-    const fn new(time: u32, after_call: u32) -> Cost {
-        Cost { time, after_call }
+    const fn new(time: u32, after_call: u32, weight: u32) -> Cost {
+        Cost {
+            time,
+            after_call,
+            weight,
+        }
+    }
+
+    /// What one takes with that of another in it, as a call has that of the function.
+    pub(super) fn with(self, other: Cost) -> Cost {
+        Cost {
+            time: self.time.saturating_add(other.time),
+            after_call: self.after_call.saturating_add(other.after_call),
+            weight: self.weight.saturating_add(other.weight),
+        }
+    }
+
+    /// Whether it is not more than another one, in any respect.
+    pub(super) fn is_within(self, limit: Cost) -> bool {
+        self.time <= limit.time
+            && self.after_call <= limit.after_call
+            && self.weight <= limit.weight
     }
 
     /// What an operator takes.
@@ -47,6 +77,7 @@ impl Cost {
             Operator::Call { function_index } if spaces.is_imported(*function_index) => {
                 Cost::HOST_CALL
             }
+            Operator::Call { .. } => Cost::CALL,
             Operator::CallIndirect { .. } => Cost::INDIRECT_CALL,
             Operator::MemoryFill { .. }
             | Operator::MemoryCopy { .. }

@@ -1,7 +1,7 @@
-//! How many functions and types there are before any is appended.
+//! How many functions, types and globals there are before any is appended.
 
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, Operator, Payload, SubType, TypeRef,
+    BinaryReaderError, BlockType, CompositeInnerType, Operator, Payload, SubType, TypeRef, ValType,
 };
 
 use crate::invalid_module::InvalidModule;
@@ -9,11 +9,20 @@ use crate::invalid_module::InvalidModule;
 /// The functions and types of a module.
 #[derive(Debug, Default)]
 pub(super) struct IndexSpaces {
-    /// How many parameters a function of each type has; zero if it is another type.
-    params: Vec<u32>,
+    /// How many parameters and results a function of each type has; none if it is another
+    /// type.
+    signatures: Vec<Signature>,
     imported_functions: u32,
+    globals: u32,
     /// The types of the functions that the module defines.
     functions: Vec<u32>,
+}
+
+/// The parameters of a function, and how many results it has.
+#[derive(Debug, Default)]
+struct Signature {
+    params: Box<[ValType]>,
+    results: u32,
 }
 
 impl IndexSpaces {
@@ -26,14 +35,16 @@ impl IndexSpaces {
         match payload {
             Payload::TypeSection(types) => {
                 for group in types.clone() {
-                    self.params.extend(group?.types().map(params));
+                    self.signatures.extend(group?.types().map(signature));
                 }
             }
             Payload::ImportSection(imports) => {
                 for import in imports.clone().into_imports() {
-                    let is_function =
-                        matches!(import?.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
-                    self.imported_functions += u32::from(is_function);
+                    match import?.ty {
+                        TypeRef::Func(_) | TypeRef::FuncExact(_) => self.imported_functions += 1,
+                        TypeRef::Global(_) => self.globals += 1,
+                        _ => {}
+                    }
                 }
             }
             Payload::FunctionSection(functions) => {
@@ -41,6 +52,7 @@ impl IndexSpaces {
                     self.functions.push(function?);
                 }
             }
+            Payload::GlobalSection(globals) => self.globals += globals.count(),
             _ => {}
         }
         Ok(())
@@ -49,7 +61,7 @@ impl IndexSpaces {
     /// How many types there are.
     pub(super) fn types(&self) -> u32 {
         // The binary format counts them in 32 bits.
-        self.params.len() as u32
+        self.signatures.len() as u32
     }
 
     /// How many functions there are, with those that are imported.
@@ -57,22 +69,68 @@ impl IndexSpaces {
         self.imported_functions + self.functions.len() as u32
     }
 
+    /// How many globals there are, with those that are imported.
+    pub(super) fn globals(&self) -> u32 {
+        self.globals
+    }
+
+    /// How many functions are imported.
+    pub(super) fn imported_functions(&self) -> u32 {
+        self.imported_functions
+    }
+
+    /// Which a function is among those that the module defines; `None` if it is imported or
+    /// not there.
+    pub(super) fn number(&self, function: u32) -> Option<usize> {
+        let number = function.checked_sub(self.imported_functions)? as usize;
+        (number < self.functions.len()).then_some(number)
+    }
+
     /// Whether a function is imported.
     pub(super) fn is_imported(&self, function: u32) -> bool {
         function < self.imported_functions
     }
 
-    /// How many parameters a function has.
+    /// The parameters of a function.
     ///
     /// - `number`: which it is among those that the module defines.
-    pub(super) fn params(&self, number: usize) -> u32 {
-        let ty = self.functions.get(number).copied();
-        ty.and_then(|ty| self.params.get(ty as usize))
-            .copied()
-            .unwrap_or_default()
+    pub(super) fn params(&self, number: usize) -> &[ValType] {
+        self.signature_of(number).map_or(&[], |signature| &signature.params)
     }
 
-    /// Checks that an operator names no function, type or local that is only there once
+    /// How many results a function has.
+    ///
+    /// - `number`: which it is among those that the module defines.
+    pub(super) fn results(&self, number: usize) -> u32 {
+        self.signature_of(number).map_or(0, |signature| signature.results)
+    }
+
+    fn signature_of(&self, number: usize) -> Option<&Signature> {
+        let ty = self.functions.get(number)?;
+        self.signature(*ty)
+    }
+
+    fn signature(&self, ty: u32) -> Option<&Signature> {
+        self.signatures.get(ty as usize)
+    }
+
+    /// How many values a branch to a block takes with it.
+    pub(super) fn branch_values(&self, block: BlockType, is_loop: bool) -> u32 {
+        match (block, is_loop) {
+            (BlockType::Empty, _) | (BlockType::Type(_), true) => 0,
+            (BlockType::Type(_), false) => 1,
+            (BlockType::FuncType(ty), true) => {
+                let signature = self.signature(ty);
+                signature.map_or(0, |signature| signature.params.len() as u32)
+            }
+            (BlockType::FuncType(ty), false) => {
+                let signature = self.signature(ty);
+                signature.map_or(0, |signature| signature.results)
+            }
+        }
+    }
+
+    /// Checks that an operator names no function, type, global or local that is only there once
     /// something is appended.
     ///
     /// - `locals`: how many there are, with the parameters.
@@ -87,10 +145,16 @@ impl IndexSpaces {
         offset: usize,
     ) -> Result<(), InvalidModule> {
         let (what, index, count) = match *operator {
-            Operator::Call { function_index } | Operator::RefFunc { function_index } => {
+            Operator::Call { function_index }
+            | Operator::ReturnCall { function_index }
+            | Operator::RefFunc { function_index } => {
                 ("function", function_index, self.functions())
             }
-            Operator::CallIndirect { type_index, .. } => ("type", type_index, self.types()),
+            Operator::CallIndirect { type_index, .. }
+            | Operator::ReturnCallIndirect { type_index, .. } => ("type", type_index, self.types()),
+            Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } => {
+                ("global", global_index, self.globals())
+            }
             Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                 match blockty {
                     BlockType::FuncType(ty) => ("type", ty, self.types()),
@@ -113,9 +177,12 @@ impl IndexSpaces {
     }
 }
 
-fn params(ty: &SubType) -> u32 {
+fn signature(ty: &SubType) -> Signature {
     match &ty.composite_type.inner {
-        CompositeInnerType::Func(function) => function.params().len() as u32,
-        _ => 0,
+        CompositeInnerType::Func(function) => Signature {
+            params: function.params().into(),
+            results: function.results().len() as u32,
+        },
+        _ => Signature::default(),
     }
 }

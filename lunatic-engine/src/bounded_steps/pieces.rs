@@ -1,11 +1,15 @@
-//! The functions that are appended: operations on memory, piece by piece.
+//! The functions that are appended: operations on memory, piece by piece, and what keeps
+//! locals at points of preemption.
 
 use std::collections::BTreeMap;
 
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, ValType};
 use wasmparser::Operator;
 
+use crate::bounded_steps::appended::{Appended, REFILL};
 use crate::bounded_steps::index_spaces::IndexSpaces;
+use crate::bounded_steps::keeping::{Keeping, Kept};
+use crate::bounded_steps::points::{BYTES_PER_OPERATOR_LOG, Points};
 use crate::limits::WASM_PAGE_BYTES;
 
 /// The most bytes that are written between two points of preemption.
@@ -35,67 +39,113 @@ pub(super) enum Bulk {
     },
 }
 
+/// What an appended function does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    Bulk(Bulk),
+    /// It keeps so many locals while it calls the host.
+    KeepLocals(u32),
+}
+
 /// The functions that are appended to a module, and their types.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     first_type: u32,
     first_function: u32,
-    /// Which function does which operation.
-    functions: BTreeMap<Bulk, u32>,
-    /// The operations, in the order of their functions.
-    operations: Vec<Bulk>,
+    /// Encoded.
+    types: Vec<Vec<u8>>,
+    /// Which function does what.
+    functions: BTreeMap<Task, u32>,
+    /// What they do and their types, in order.
+    tasks: Vec<(Task, u32)>,
 }
 
 impl Pieces {
     /// Functions and types to follow those that there are.
-    pub(super) fn after(spaces: &IndexSpaces) -> Pieces {
+    pub(super) fn after(spaces: &IndexSpaces, appended: &Appended) -> Pieces {
         Pieces {
-            first_type: spaces.types(),
-            first_function: spaces.functions(),
+            first_type: spaces.types() + appended.count(),
+            first_function: spaces.functions() + appended.count(),
             ..Pieces::default()
         }
     }
 
     /// The function that does an operation with the operands of its operator.
     pub(super) fn function(&mut self, bulk: Bulk) -> u32 {
-        let next = self.first_function + self.operations.len() as u32;
-        let function = *self.functions.entry(bulk).or_insert(next);
-        if function == next {
-            self.operations.push(bulk);
+        self.function_for(Task::Bulk(bulk))
+    }
+
+    /// What keeps locals.
+    pub(super) fn keeping<'a>(&mut self, kept: &'a [Kept]) -> Keeping<'a> {
+        let count = kept.len() as u32;
+        let function = (count > 0).then(|| self.function_for(Task::KeepLocals(count)));
+        Keeping { kept, function }
+    }
+
+    fn function_for(&mut self, task: Task) -> u32 {
+        if let Some(function) = self.functions.get(&task) {
+            return *function;
         }
+        let ty = match task {
+            Task::Bulk(_) => self.ty(function_type(&[ValType::I32; 3], &[])),
+            Task::KeepLocals(count) => {
+                let kept = vec![ValType::I64; count as usize];
+                let results = [&[ValType::I32], &*kept].concat();
+                self.ty(function_type(&kept, &results))
+            }
+        };
+        let function = self.first_function + self.tasks.len() as u32;
+        self.functions.insert(task, function);
+        self.tasks.push((task, ty));
         function
     }
 
+    /// The index of a type, which is appended if it is not yet.
+    fn ty(&mut self, encoded: Vec<u8>) -> u32 {
+        let known = self.types.iter().position(|ty| *ty == encoded);
+        let place = known.unwrap_or_else(|| {
+            self.types.push(encoded);
+            self.types.len() - 1
+        });
+        self.first_type + place as u32
+    }
+
     /// The type of a block that takes all operands but the length.
-    pub(super) fn block_type(&self) -> BlockType {
-        BlockType::FunctionType(self.first_type + 1)
+    pub(super) fn block_type(&mut self) -> BlockType {
+        BlockType::FunctionType(self.ty(function_type(&[ValType::I32; 2], &[])))
     }
 
     /// The types that are appended, encoded.
     pub(super) fn types(&self) -> Vec<Vec<u8>> {
-        if self.operations.is_empty() {
-            return Vec::new();
-        }
-        let function = function_type(&[ValType::I32; 3]);
-        let block = function_type(&[ValType::I32; 2]);
-        vec![function, block]
+        self.types.clone()
     }
 
     /// The types of the functions that are appended, encoded.
     pub(super) fn function_types(&self) -> Vec<Vec<u8>> {
-        let ty = encoded(&self.first_type);
-        self.operations.iter().map(|_| ty.clone()).collect()
+        self.tasks.iter().map(|(_, ty)| encoded(ty)).collect()
     }
 
     /// The bodies of the functions that are appended, encoded with their lengths.
-    pub(super) fn bodies(&self) -> Vec<Vec<u8>> {
-        let bodies = self.operations.iter().copied().map(Bulk::body);
+    ///
+    /// - `points`: how to write points of preemption; `None` if each loop is one.
+    pub(super) fn bodies(&self, points: Option<&Points>) -> Vec<Vec<u8>> {
+        let body = |(task, _): &(Task, u32)| match (task, points) {
+            (Task::Bulk(bulk), points) => Some(bulk.body(points)),
+            (Task::KeepLocals(count), Some(points)) => Some(points.keep_locals(*count)),
+            // Locals are kept at points only.
+            (Task::KeepLocals(_), None) => None,
+        };
+        let bodies = self.tasks.iter().filter_map(body);
         bodies.map(|body| encoded(&body)).collect()
     }
 
     /// The names of the functions that are appended.
     pub(super) fn names(&self) -> Vec<(u32, &'static str)> {
-        let names = self.operations.iter().map(Bulk::name);
+        let name = |(task, _): &(Task, u32)| match task {
+            Task::Bulk(bulk) => bulk.name(),
+            Task::KeepLocals(_) => REFILL.1,
+        };
+        let names = self.tasks.iter().map(name);
         (self.first_function..).zip(names).collect()
     }
 }
@@ -133,7 +183,7 @@ impl Bulk {
     }
 
     /// The function that does the operation piece by piece.
-    fn body(self) -> Function {
+    fn body(self, points: Option<&Points>) -> Function {
         let mut function = Function::new([]);
         let mut code = function.instructions();
         match self {
@@ -145,15 +195,15 @@ impl Bulk {
             }
         }
         match self {
-            Bulk::Fill { .. } => self.forward(&mut code, &[TO]),
-            Bulk::Init { .. } => self.forward(&mut code, &[TO, FROM]),
+            Bulk::Fill { .. } => self.forward(&mut code, &[TO], points),
+            Bulk::Init { .. } => self.forward(&mut code, &[TO, FROM], points),
             Bulk::Copy { .. } => {
                 // What is read must not have been written to before.
                 code.local_get(TO).local_get(FROM).i32_gt_u();
                 code.if_(BlockType::Empty);
-                self.backward(&mut code);
+                self.backward(&mut code, points);
                 code.else_();
-                self.forward(&mut code, &[TO, FROM]);
+                self.forward(&mut code, &[TO, FROM], points);
                 code.end();
             }
         }
@@ -198,9 +248,9 @@ impl Bulk {
     /// Does pieces from the front while more than one is left.
     ///
     /// - `cursors`: the parameters that move on with each.
-    fn forward(self, code: &mut InstructionSink<'_>, cursors: &[u32]) {
+    fn forward(self, code: &mut InstructionSink<'_>, cursors: &[u32], points: Option<&Points>) {
         let piece = PIECE_BYTES.cast_signed();
-        while_more_than_a_piece(code, |code| {
+        while_more_than_a_piece(code, points, |code| {
             code.local_get(TO).local_get(FROM).i32_const(piece);
             self.operator(code);
             for cursor in cursors {
@@ -212,8 +262,8 @@ impl Bulk {
     }
 
     /// Does pieces from the back while more than one is left.
-    fn backward(self, code: &mut InstructionSink<'_>) {
-        while_more_than_a_piece(code, |code| {
+    fn backward(self, code: &mut InstructionSink<'_>, points: Option<&Points>) {
+        while_more_than_a_piece(code, points, |code| {
             shorten(code);
             for start in [TO, FROM] {
                 code.local_get(start).local_get(LENGTH).i32_add();
@@ -240,9 +290,13 @@ impl Bulk {
 
 fn while_more_than_a_piece(
     code: &mut InstructionSink<'_>,
+    points: Option<&Points>,
     piece: impl FnOnce(&mut InstructionSink<'_>),
 ) {
     code.loop_(BlockType::Empty);
+    if let Some(points) = points {
+        points.point(code, PIECE_BYTES >> BYTES_PER_OPERATOR_LOG);
+    }
     code.local_get(LENGTH).i32_const(PIECE_BYTES.cast_signed());
     code.i32_gt_u().if_(BlockType::Empty);
     piece(code);
@@ -255,12 +309,12 @@ fn shorten(code: &mut InstructionSink<'_>) {
     code.i32_sub().local_set(LENGTH);
 }
 
-fn function_type(params: &[ValType]) -> Vec<u8> {
+fn function_type(params: &[ValType], results: &[ValType]) -> Vec<u8> {
     /// Marks the type of a function.
     const FUNCTION: u8 = 0x60;
     let mut bytes = vec![FUNCTION];
     params.encode(&mut bytes);
-    0usize.encode(&mut bytes);
+    results.encode(&mut bytes);
     bytes
 }
 

@@ -3,7 +3,6 @@
 use wasmparser::Operator;
 
 use crate::bounded_steps::cost::Cost;
-use crate::bounded_steps::index_spaces::IndexSpaces;
 
 /// The longest time between two points of preemption of one function; in nanoseconds,
 /// roughly.
@@ -23,12 +22,41 @@ pub(super) struct StraightLine {
     run: Run,
     /// The blocks that are open; the outermost is the function.
     blocks: Vec<Block>,
+    /// The longest run so far, in each respect.
+    longest: Run,
+}
+
+/// What a call leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Callee {
+    /// A function of the host, which returns.
+    Host,
+    /// A function that begins with a point of preemption.
+    BeginsWithPoint,
+    /// A function that does not; what it takes at the most between two points is part of
+    /// the cost of the call.
+    Plain,
+    /// One of these.
+    Unknown,
+}
+
+/// What kind of block begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// One whose beginning is no point of preemption.
+    Block,
+    /// A loop, whose beginning is one.
+    Loop,
 }
 
 /// What was run since the last point of preemption, on the longest of all ways.
 #[derive(Debug, Clone, Copy, Default)]
 struct Run {
     time: u32,
+    /// In plain operators, as they are counted after a call.
+    operators: u32,
+    /// What is taken off a budget for it.
+    weight: u32,
     /// What was run since a function returned; `None` if none did.
     after_call: Option<u32>,
 }
@@ -41,41 +69,79 @@ struct Block {
     branches: Run,
     /// Branches lead to the beginning, which is a point of preemption.
     is_loop: bool,
+    /// The most that is run until one leads there.
+    round: u32,
 }
 
 impl StraightLine {
-    /// At the beginning of a function, which is a point of preemption.
+    /// At the beginning of a function.
     pub(super) fn new() -> StraightLine {
         StraightLine {
             run: Run::default(),
             blocks: vec![Block::default()],
+            longest: Run::default(),
         }
     }
 
-    /// Goes on by one operator. Returns whether there has to be a point of preemption
-    /// before it.
+    /// What the function takes at the most between two points of preemption, or before the
+    /// first, or after the last.
+    pub(super) fn longest(&self) -> Cost {
+        Cost {
+            time: self.longest.time,
+            after_call: self.longest.operators,
+            weight: self.longest.weight,
+        }
+    }
+
+    /// What is taken off a budget for what was run since the last point of preemption.
+    pub(super) fn weight(&self) -> u32 {
+        self.run.weight
+    }
+
+    /// What is taken off a budget for a round of the innermost block, which is a loop.
+    pub(super) fn round(&self) -> u32 {
+        self.blocks.last().map_or(0, |block| block.round)
+    }
+
+    /// Returns whether there has to be a point of preemption before an operator, and the
+    /// weight of what was run until there.
+    pub(super) fn needs_point(&self, cost: Cost) -> bool {
+        self.run.is_too_long_with(cost)
+    }
+
+    /// At a point of preemption.
+    pub(super) fn pass_point(&mut self) {
+        self.run = Run::default();
+    }
+
+    /// Goes on by one operator.
+    ///
+    /// - `begins`: what kind of block it begins, if it does.
+    /// - `callee`: what it calls, if it does.
     pub(super) fn step(
         &mut self,
         operator: &Operator<'_>,
         cost: Cost,
-        spaces: &IndexSpaces,
-    ) -> bool {
-        let is_too_long = self.run.is_too_long_with(cost);
-        if is_too_long {
-            self.run = Run::default();
-        }
+        begins: Begins,
+        callee: Callee,
+    ) {
         self.run.add(cost);
-        self.follow(operator, spaces);
-        is_too_long
+        self.longest = self.longest.longest(self.run);
+        self.follow(operator, begins, callee);
     }
 
-    fn follow(&mut self, operator: &Operator<'_>, spaces: &IndexSpaces) {
+    fn follow(&mut self, operator: &Operator<'_>, begins: Begins, callee: Callee) {
         match operator {
-            Operator::Block { .. } => self.blocks.push(Block::default()),
+            Operator::Block { .. } | Operator::TryTable { .. } => {
+                self.blocks.push(Block::default());
+            }
             Operator::Loop { .. } => {
-                self.run = Run::default();
+                let is_loop = begins == Begins::Loop;
+                if is_loop {
+                    self.run = Run::default();
+                }
                 self.blocks.push(Block {
-                    is_loop: true,
+                    is_loop,
                     ..Block::default()
                 });
             }
@@ -100,12 +166,24 @@ impl StraightLine {
                 self.run = Run::default();
             }
             // What follows is not reached.
-            Operator::Return | Operator::Unreachable => self.run = Run::default(),
-            Operator::Call { function_index } if spaces.is_imported(*function_index) => {}
-            Operator::Call { .. } => self.run = Run::AFTER_CALL,
-            // It may have called a function of the module, or one of the host.
-            Operator::CallIndirect { .. } => self.run = self.run.longest(Run::AFTER_CALL),
+            Operator::Return
+            | Operator::Unreachable
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. } => self.run = Run::default(),
+            Operator::Call { .. } | Operator::CallIndirect { .. } => self.call(callee),
             _ => {}
+        }
+    }
+
+    fn call(&mut self, callee: Callee) {
+        match callee {
+            Callee::Host => {}
+            Callee::BeginsWithPoint => self.run = Run::AFTER_CALL,
+            // It may have called one that begins with a point.
+            Callee::Plain => {
+                self.run.after_call = Some(self.run.after_call.unwrap_or(self.run.operators));
+            }
+            Callee::Unknown => self.run = self.run.longest(Run::AFTER_CALL),
         }
     }
 
@@ -126,9 +204,12 @@ impl StraightLine {
     fn branch(&mut self, depth: u32) {
         let index = self.blocks.len().checked_sub(depth as usize + 1);
         // A branch that leads nowhere is not valid.
-        let block = index.and_then(|index| self.blocks.get_mut(index));
-        if let Some(block) = block.filter(|block| !block.is_loop) {
-            block.branches = block.branches.longest(self.run);
+        let Some(block) = index.and_then(|index| self.blocks.get_mut(index)) else {
+            return;
+        };
+        match block.is_loop {
+            true => block.round = block.round.max(self.run.weight),
+            false => block.branches = block.branches.longest(self.run),
         }
     }
 }
@@ -136,6 +217,8 @@ impl StraightLine {
 impl Run {
     const AFTER_CALL: Run = Run {
         time: 0,
+        operators: 0,
+        weight: 0,
         after_call: Some(0),
     };
 
@@ -149,6 +232,8 @@ impl Run {
 
     fn add(&mut self, cost: Cost) {
         self.time = self.time.saturating_add(cost.time);
+        self.operators = self.operators.saturating_add(cost.after_call);
+        self.weight = self.weight.saturating_add(cost.weight);
         self.after_call = self
             .after_call
             .map(|sum| sum.saturating_add(cost.after_call));
@@ -158,6 +243,8 @@ impl Run {
     fn longest(self, other: Run) -> Run {
         Run {
             time: self.time.max(other.time),
+            operators: self.operators.max(other.operators),
+            weight: self.weight.max(other.weight),
             after_call: self.after_call.max(other.after_call),
         }
     }

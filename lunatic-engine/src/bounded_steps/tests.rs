@@ -8,7 +8,24 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 use wasmtime::{Config, Engine, Linker, Module, Store, Trap, UpdateDeadline, Val};
 
-use crate::bounded_steps;
+use crate::bounded_steps::{self, FIRST_BUDGET, MIN_BUDGET, Preemption, REFILL};
+
+/// What a host call by a reference weighs, of which these modules have many.
+const HOST_CALL: u32 = 32;
+
+/// The most host calls in a row of code that has enough points of preemption.
+///
+/// - `by_engine`: how many there are if the engine looks at the clock at each.
+fn longest_allowed(preemption: Preemption, by_engine: usize) -> usize {
+    match preemption {
+        Preemption::ByEngine => by_engine,
+        // The host hears of no point before the first budget is used up.
+        Preemption::ByPoints => (FIRST_BUDGET / HOST_CALL) as usize + by_engine,
+    }
+}
+
+/// Both ways to preempt code.
+const BOTH: [Preemption; 2] = [Preemption::ByEngine, Preemption::ByPoints];
 
 /// What was seen while a module ran.
 #[derive(Debug, Default)]
@@ -22,6 +39,13 @@ struct Seen {
     longest_run: usize,
 }
 
+impl Seen {
+    fn pass(&mut self) {
+        self.checks += 1;
+        self.run = 0;
+    }
+}
+
 /// A module, as it is or rewritten.
 struct Instance {
     store: Store<Seen>,
@@ -29,9 +53,21 @@ struct Instance {
 }
 
 impl Instance {
-    fn new(wasm: &[u8]) -> Instance {
+    /// The module as it is.
+    fn plain(wasm: &[u8]) -> Instance {
+        Instance::new(wasm, Preemption::ByEngine)
+    }
+
+    /// The module rewritten.
+    fn bounded(wasm: &[u8], preemption: Preemption) -> Instance {
+        Instance::new(&rewritten(wasm, preemption), preemption)
+    }
+
+    fn new(wasm: &[u8], preemption: Preemption) -> Instance {
         let mut config = Config::new();
-        config.epoch_interruption(true);
+        let by_engine = preemption == Preemption::ByEngine;
+        // It looks at the clock where it would count fuel.
+        config.epoch_interruption(by_engine);
         let engine = Engine::new(&config).unwrap();
         let module = Module::new(&engine, wasm).unwrap();
         let mut linker = Linker::new(&engine);
@@ -43,13 +79,18 @@ impl Instance {
                 seen.longest_run = seen.longest_run.max(seen.run);
             })
             .unwrap();
+        let (namespace, name) = REFILL;
+        linker
+            .func_wrap(namespace, name, |mut caller: wasmtime::Caller<'_, Seen>| {
+                caller.data_mut().pass();
+                MIN_BUDGET.cast_signed()
+            })
+            .unwrap();
         let mut store = Store::new(&engine, Seen::default());
         // Every point of preemption finds that the deadline has passed.
         store.set_epoch_deadline(0);
         store.epoch_deadline_callback(|mut store| {
-            let seen = store.data_mut();
-            seen.checks += 1;
-            seen.run = 0;
+            store.data_mut().pass();
             Ok(UpdateDeadline::Continue(0))
         });
         let instance = linker.instantiate(&mut store, &module).unwrap();
@@ -77,8 +118,8 @@ fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-fn rewritten(wasm: &[u8]) -> Vec<u8> {
-    match bounded_steps::rewrite(wasm).unwrap() {
+fn rewritten(wasm: &[u8], preemption: Preemption) -> Vec<u8> {
+    match bounded_steps::rewrite(wasm, preemption).unwrap() {
         Cow::Owned(rewritten) => rewritten,
         Cow::Borrowed(_) => panic!("expected that the module is rewritten"),
     }
@@ -143,52 +184,61 @@ fn wrapped(number: i64) -> i32 {
 
 #[test]
 fn fills_do_what_they_did_at_every_edge() {
-    let wasm = bulk_module();
-    let (mut plain, mut bounded) = (Instance::new(&wasm), Instance::new(&rewritten(&wasm)));
-    for (value, length) in (1..).zip(lengths(MEMORY)) {
-        for place in places(MEMORY, length) {
-            let params = [place, value, wrapped(length)];
-            same(&mut plain, &mut bounded, "fill", &params);
+    for preemption in BOTH {
+        let wasm = bulk_module();
+        let (mut plain, mut bounded) =
+            (Instance::plain(&wasm), Instance::bounded(&wasm, preemption));
+        for (value, length) in (1..).zip(lengths(MEMORY)) {
+            for place in places(MEMORY, length) {
+                let params = [place, value, wrapped(length)];
+                same(&mut plain, &mut bounded, "fill", &params);
+            }
         }
     }
 }
 
 #[test]
 fn initializations_do_what_they_did_at_every_edge_also_when_the_segment_is_dropped() {
-    let wasm = bulk_module();
-    let (mut plain, mut bounded) = (Instance::new(&wasm), Instance::new(&rewritten(&wasm)));
-    for dropped in [false, true] {
-        for length in lengths(SEGMENT) {
-            for to in places(MEMORY, length) {
-                for from in places(SEGMENT, length) {
-                    let params = [to, from, wrapped(length)];
-                    same(&mut plain, &mut bounded, "init", &params);
+    for preemption in BOTH {
+        let wasm = bulk_module();
+        let (mut plain, mut bounded) =
+            (Instance::plain(&wasm), Instance::bounded(&wasm, preemption));
+        for dropped in [false, true] {
+            for length in lengths(SEGMENT) {
+                for to in places(MEMORY, length) {
+                    for from in places(SEGMENT, length) {
+                        let params = [to, from, wrapped(length)];
+                        same(&mut plain, &mut bounded, "init", &params);
+                    }
                 }
             }
-        }
-        if !dropped {
-            same(&mut plain, &mut bounded, "drop", &[]);
+            if !dropped {
+                same(&mut plain, &mut bounded, "drop", &[]);
+            }
         }
     }
 }
 
 #[test]
 fn copies_do_what_they_did_overlapping_or_not() {
-    let wasm = bulk_module();
-    let (mut plain, mut bounded) = (Instance::new(&wasm), Instance::new(&rewritten(&wasm)));
-    same(&mut plain, &mut bounded, "init", &[1000, 0, 3 << 16]);
-    for length in [1, 65_537, 131_072, 200_000] {
-        for distance in [0, 1, 7, 65_535, 65_536, 65_537, 150_000] {
-            for (to, from) in [(5, 5 + distance), (5 + distance, 5)] {
-                same(&mut plain, &mut bounded, "copy", &[to, from, length]);
+    for preemption in BOTH {
+        let wasm = bulk_module();
+        let (mut plain, mut bounded) =
+            (Instance::plain(&wasm), Instance::bounded(&wasm, preemption));
+        same(&mut plain, &mut bounded, "init", &[1000, 0, 3 << 16]);
+        for length in [1, 65_537, 131_072, 200_000] {
+            for distance in [0, 1, 7, 65_535, 65_536, 65_537, 150_000] {
+                for (to, from) in [(5, 5 + distance), (5 + distance, 5)] {
+                    same(&mut plain, &mut bounded, "copy", &[to, from, length]);
+                }
             }
         }
-    }
-    for length in lengths(MEMORY) {
-        for to in places(MEMORY, length) {
-            for from in places(MEMORY, length) {
-                let params = [to, from, wrapped(length)];
-                same(&mut plain, &mut bounded, "copy", &params);
+        for length in lengths(MEMORY) {
+            for to in places(MEMORY, length) {
+                for from in places(MEMORY, length) {
+                    let params = [to, from, wrapped(length)];
+                    same(&mut plain, &mut bounded, "copy", &params);
+                }
             }
         }
     }
@@ -196,58 +246,77 @@ fn copies_do_what_they_did_overlapping_or_not() {
 
 #[test]
 fn every_piece_of_a_bulk_operation_is_a_point_of_preemption() {
-    let mut instance = Instance::new(&rewritten(&bulk_module()));
-    for (export, params) in [
-        ("fill", [0, 1, 6 << 16]),
-        ("copy", [1, 0, 5 << 16]),
-        ("copy", [0, 1, 5 << 16]),
-        ("init", [0, 0, 3 << 16]),
-    ] {
-        instance.store.data_mut().checks = 0;
-        instance.call(export, &params).unwrap();
-        let checks = instance.store.data().checks;
-        let pieces = params[2] >> 16;
-        assert!(checks >= pieces as usize, "{export}: {checks}");
+    for preemption in BOTH {
+        let mut instance = Instance::bounded(&bulk_module(), preemption);
+        // More than the first budget.
+        instance.call("fill", &[0, 1, 6 << 16]).unwrap();
+        for (export, params) in [
+            ("fill", [0, 1, 6 << 16]),
+            ("copy", [1, 0, 5 << 16]),
+            ("copy", [0, 1, 5 << 16]),
+            ("init", [0, 0, 3 << 16]),
+        ] {
+            instance.store.data_mut().checks = 0;
+            instance.call(export, &params).unwrap();
+            let checks = instance.store.data().checks;
+            let pieces = params[2] >> 16;
+            let expected = match preemption {
+                Preemption::ByEngine => pieces,
+                // Two pieces use up the least budget there is.
+                Preemption::ByPoints => pieces / 2,
+            };
+            assert!(checks >= expected as usize, "{export}: {checks}");
+        }
     }
 }
 
 #[test]
 fn two_memories_are_copied_between_and_keep_apart() {
-    let text = r#"(module
-        (memory $a (export "memory") 4) (memory $b 3)
-        (func (export "fill b") (param i32 i32 i32)
-            (memory.fill $b (local.get 0) (local.get 1) (local.get 2)))
-        (func (export "to b") (param i32 i32 i32)
-            (memory.copy $b $a (local.get 0) (local.get 1) (local.get 2)))
-        (func (export "from b") (param i32 i32 i32)
-            (memory.copy $a $b (local.get 0) (local.get 1) (local.get 2))))"#;
-    let wasm = wasm(text);
-    let (mut plain, mut bounded) = (Instance::new(&wasm), Instance::new(&rewritten(&wasm)));
-    for (export, params) in [
-        ("fill b", [10, 7, 150_000]),
-        ("from b", [3, 4, 180_000]),
-        ("fill b", [1, 8, 3 << 16]),
-        ("to b", [0, 2, 190_000]),
-        ("to b", [0, 2, 200_000]),
-        ("from b", [60_000, 0, 3 << 16]),
-        ("from b", [0, 60_000, 3 << 16]),
-    ] {
-        same(&mut plain, &mut bounded, export, &params);
+    for preemption in BOTH {
+        let text = r#"(module
+            (memory $a (export "memory") 4) (memory $b 3)
+            (func (export "fill b") (param i32 i32 i32)
+                (memory.fill $b (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "to b") (param i32 i32 i32)
+                (memory.copy $b $a (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "from b") (param i32 i32 i32)
+                (memory.copy $a $b (local.get 0) (local.get 1) (local.get 2))))"#;
+        let wasm = wasm(text);
+        let (mut plain, mut bounded) =
+            (Instance::plain(&wasm), Instance::bounded(&wasm, preemption));
+        for (export, params) in [
+            ("fill b", [10, 7, 150_000]),
+            ("from b", [3, 4, 180_000]),
+            ("fill b", [1, 8, 3 << 16]),
+            ("to b", [0, 2, 190_000]),
+            ("to b", [0, 2, 200_000]),
+            ("from b", [60_000, 0, 3 << 16]),
+            ("from b", [0, 60_000, 3 << 16]),
+        ] {
+            same(&mut plain, &mut bounded, export, &params);
+        }
     }
 }
 
 #[test]
 fn a_module_that_needs_nothing_is_the_same_bytes() {
-    for fields in [
-        "",
-        r#"(import "test" "call" (func $call)) (func (export "f") (call $call) (nop))"#,
-        // Operations of a length that is known to be small.
-        "(memory 1) (func (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)))",
-        "(memory 1) (func (memory.copy (i32.const 0) (i32.const 1) (i32.const 8)))",
-    ] {
-        let wasm = wasm(&format!("(module {fields})"));
-        let bounded = bounded_steps::rewrite(&wasm).unwrap();
-        assert!(matches!(bounded, Cow::Borrowed(_)), "{fields}");
+    for preemption in BOTH {
+        for fields in [
+            "",
+            r#"(import "test" "call" (func $call)) (func $f (call $call) (nop))"#,
+            // It calls nothing, and does not take long.
+            r#"(func (export "f") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3)))"#,
+            r#"(func $leaf) (func $middle (call $leaf)) (func (call $middle) (call $middle))"#,
+            // No branch leads to where it begins.
+            r#"(func (export "f") (loop (nop)))"#,
+            // Operations of a length that is known to be small.
+            "(memory 1) (func (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)))",
+            "(memory 1) (func (memory.copy (i32.const 0) (i32.const 1) (i32.const 8)))",
+        ] {
+            let wasm = wasm(&format!("(module {fields})"));
+            let bounded = bounded_steps::rewrite(&wasm, preemption).unwrap();
+            assert!(matches!(bounded, Cow::Borrowed(_)), "{fields}");
+        }
     }
 }
 
@@ -262,8 +331,7 @@ fn with_body(body: &str) -> Vec<u8> {
 }
 
 /// The most host calls between two points of preemption of a run.
-fn longest_run(wasm: &[u8]) -> (usize, usize) {
-    let mut instance = Instance::new(wasm);
+fn longest_run(mut instance: Instance) -> (usize, usize) {
     instance.call("f", &[]).unwrap();
     let seen = instance.store.data();
     (seen.host_calls, seen.longest_run)
@@ -271,115 +339,125 @@ fn longest_run(wasm: &[u8]) -> (usize, usize) {
 
 #[test]
 fn many_host_calls_in_a_row_are_interrupted() {
-    for (count, statement) in [
-        (3000, "(call $call)"),
-        (3000, "(call_indirect (type $plain) (i32.const 0))"),
-        // Points of preemption that are not passed do not count.
-        (300, "(if (i32.const 0) (then (loop (nop)))) (call $call)"),
-        (300, "(if (i32.const 0) (then (call $leaf))) (call $call)"),
-        (
-            300,
-            "(block (br_if 0 (i32.const 1)) (loop (nop))) (call $call)",
-        ),
-        (
-            300,
-            "(block (block (br_table 0 1 0 (i32.const 1))) (call $leaf)) (call $call)",
-        ),
-    ] {
-        let statements = statement.repeat(count);
-        for body in [
-            format!("(block {statements})"),
-            format!("(if (i32.const 1) (then {statements}))"),
-            statements,
+    for preemption in BOTH {
+        for (count, statement) in [
+            (3000, "(call $call)"),
+            (3000, "(call_indirect (type $plain) (i32.const 0))"),
+            // Points of preemption that are not passed do not count.
+            (300, "(if (i32.const 0) (then (loop (nop)))) (call $call)"),
+            (300, "(if (i32.const 0) (then (call $leaf))) (call $call)"),
+            (
+                300,
+                "(block (br_if 0 (i32.const 1)) (loop (nop))) (call $call)",
+            ),
+            (
+                300,
+                "(block (block (br_table 0 1 0 (i32.const 1))) (call $leaf)) (call $call)",
+            ),
         ] {
-            let plain = with_body(&body);
-            assert_eq!(longest_run(&plain), (count, count));
-            let (calls, run) = longest_run(&rewritten(&plain));
-            assert_eq!(calls, count);
-            assert!(run <= 65, "{run}: {statement}");
+            let statements = statement.repeat(count);
+            for body in [
+                format!("(block {statements})"),
+                format!("(if (i32.const 1) (then {statements}))"),
+                statements,
+            ] {
+                let plain = with_body(&body);
+                assert_eq!(longest_run(Instance::plain(&plain)), (count, count));
+                let (calls, run) = longest_run(Instance::bounded(&plain, preemption));
+                assert_eq!(calls, count);
+                assert!(run <= longest_allowed(preemption, 65), "{run}: {statement}");
+            }
         }
     }
 }
 
 #[test]
 fn returns_from_a_deep_recursion_are_interrupted() {
-    let wasm = wasm(
-        r#"(module (import "test" "call" (func $call)) (memory (export "memory") 1)
-        (func $down (param i32)
-            (if (i32.eqz (local.get 0)) (then return))
-            (call $down (i32.sub (local.get 0) (i32.const 1)))
-            (call $call) (call $call) (call $call))
-        (func (export "f") (call $down (i32.const 1000))))"#,
-    );
-    let (calls, run) = longest_run(&rewritten(&wasm));
-    assert_eq!(calls, 3000);
-    assert!(run <= 3, "{run}");
+    for preemption in BOTH {
+        let wasm = wasm(
+            r#"(module (import "test" "call" (func $call)) (memory (export "memory") 1)
+            (func $down (param i32)
+                (if (i32.eqz (local.get 0)) (then return))
+                (call $down (i32.sub (local.get 0) (i32.const 1)))
+                (call $call) (call $call) (call $call))
+            (func (export "f") (call $down (i32.const 1000))))"#,
+        );
+        let (calls, run) = longest_run(Instance::bounded(&wasm, preemption));
+        assert_eq!(calls, 3000);
+        assert!(run <= longest_allowed(preemption, 3), "{run}");
+    }
 }
 
 #[test]
 fn long_arithmetic_is_interrupted() {
-    let step = "(local.set 0 (i32.div_u (i32.const 7) (i32.add (local.get 0) (i32.const 1))))";
-    let plain = with_body(&format!("(local i32) {}", step.repeat(30_000)));
-    let mut instance = Instance::new(&rewritten(&plain));
-    instance.call("f", &[]).unwrap();
-    assert!(instance.store.data().checks > 10);
+    for preemption in BOTH {
+        let step = "(local.set 0 (i32.div_u (i32.const 7) (i32.add (local.get 0) (i32.const 1))))";
+        let plain = with_body(&format!("(local i32) {}", step.repeat(30_000)));
+        let mut instance = Instance::bounded(&plain, preemption);
+        instance.call("f", &[]).unwrap();
+        assert!(instance.store.data().checks > 5);
+    }
 }
 
 #[test]
 fn a_backtrace_names_the_operation_that_was_taken_out() {
-    let mut instance = Instance::new(&rewritten(&bulk_module()));
-    let fill = instance
-        .instance
-        .get_func(&mut instance.store, "fill")
-        .unwrap();
-    let params = [0, 0, -1].map(Val::I32);
-    let error = fill
-        .call(&mut instance.store, &params, &mut [])
-        .unwrap_err();
-    let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().unwrap();
-    // Without any name section for functions there is none for this one either.
-    assert_eq!(backtrace.frames().len(), 2);
+    for preemption in BOTH {
+        let mut instance = Instance::bounded(&bulk_module(), preemption);
+        let fill = instance
+            .instance
+            .get_func(&mut instance.store, "fill")
+            .unwrap();
+        let params = [0, 0, -1].map(Val::I32);
+        let error = fill
+            .call(&mut instance.store, &params, &mut [])
+            .unwrap_err();
+        let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().unwrap();
+        // Without any name section for functions there is none for this one either.
+        assert_eq!(backtrace.frames().len(), 2);
 
-    let named = wasm(
-        r#"(module $app (memory (export "memory") 1) (func $main (export "f") (param i32)
-            (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))"#,
-    );
-    let mut instance = Instance::new(&rewritten(&named));
-    let main = instance
-        .instance
-        .get_func(&mut instance.store, "f")
-        .unwrap();
-    let error = main
-        .call(&mut instance.store, &[Val::I32(-1)], &mut [])
-        .unwrap_err();
-    let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().unwrap();
-    let names: Vec<_> = backtrace
-        .frames()
-        .iter()
-        .map(|frame| frame.func_name())
-        .collect();
-    assert_eq!(names, [Some("memory.fill"), Some("main")]);
+        let named = wasm(
+            r#"(module $app (memory (export "memory") 1) (func $main (export "f") (param i32)
+                (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))"#,
+        );
+        let mut instance = Instance::bounded(&named, preemption);
+        let main = instance
+            .instance
+            .get_func(&mut instance.store, "f")
+            .unwrap();
+        let error = main
+            .call(&mut instance.store, &[Val::I32(-1)], &mut [])
+            .unwrap_err();
+        let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().unwrap();
+        let names: Vec<_> = backtrace
+            .frames()
+            .iter()
+            .map(|frame| frame.func_name())
+            .collect();
+        assert_eq!(names, [Some("memory.fill"), Some("main")]);
+    }
 }
 
 #[test]
 fn what_names_something_that_is_only_appended_is_not_valid() {
-    // Each has a bulk operation, so two types, a function and a local are appended.
-    let bulk = "(memory.fill (i32.const 0) (i32.const 0) (local.get 0))";
-    for body in [
-        "(call 1 (i32.const 0) (i32.const 0) (i32.const 0))",
-        "(drop (ref.func 1))",
-        "(call_indirect (type 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
-        "(i32.const 0) (i32.const 0) (block (type 2) (drop) (drop))",
-        "(drop (local.get 1))",
-    ] {
-        let fields = format!("(memory 1) (table 1 funcref) (func (param i32) {bulk} {body})");
-        let wasm = wasm(&format!("(module {fields})"));
-        assert!(bounded_steps::rewrite(&wasm).is_err(), "{body}");
+    for preemption in BOTH {
+        // Each has a bulk operation, so two types, a function and a local are appended.
+        let bulk = "(memory.fill (i32.const 0) (i32.const 0) (local.get 0))";
+        for body in [
+            "(call 1 (i32.const 0) (i32.const 0) (i32.const 0))",
+            "(drop (ref.func 1))",
+            "(call_indirect (type 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
+            "(i32.const 0) (i32.const 0) (block (type 2) (drop) (drop))",
+            "(drop (local.get 1))",
+        ] {
+            let fields = format!("(memory 1) (table 1 funcref) (func (param i32) {bulk} {body})");
+            let wasm = wasm(&format!("(module {fields})"));
+            assert!(bounded_steps::rewrite(&wasm, preemption).is_err(), "{body}");
+        }
+        let exported = wasm(&format!(
+            r#"(module (memory 1) (func (param i32) {bulk}) (export "f" (func 1)))"#
+        ));
+        assert!(bounded_steps::rewrite(&exported, preemption).is_err());
     }
-    let exported = wasm(&format!(
-        r#"(module (memory 1) (func (param i32) {bulk}) (export "f" (func 1)))"#
-    ));
-    assert!(bounded_steps::rewrite(&exported).is_err());
 }
 
 #[test]
@@ -397,7 +475,7 @@ fn rewriting_counts_no_fuel_for_the_loops_that_it_inserts() {
         f.call(&mut store, ()).unwrap();
         store.get_fuel().unwrap()
     };
-    assert_eq!(used(&plain), used(&rewritten(&plain)));
+    assert_eq!(used(&plain), used(&rewritten(&plain, Preemption::ByEngine)));
 }
 
 /// The text of statements, of which each ends.
@@ -464,13 +542,17 @@ proptest! {
             (func (export "f") (result i32) (block (call $second) {first}) (global.get $sum)))"#
         );
         let wasm = wasm(&text);
-        let bounded = bounded_steps::rewrite(&wasm).unwrap().into_owned();
-        Module::validate(&Engine::default(), &bounded).unwrap();
-        let (mut plain, mut bounded) = (Instance::new(&wasm), Instance::new(&bounded));
-        let expected = plain.call("f", &[]);
-        prop_assert_eq!(bounded.call("f", &[]), expected);
-        prop_assert!(plain.memory() == bounded.memory());
-        prop_assert_eq!(bounded.store.data().host_calls, plain.store.data().host_calls);
-        prop_assert!(bounded.store.data().longest_run <= 80);
+        for preemption in BOTH {
+            let bounded = bounded_steps::rewrite(&wasm, preemption).unwrap().into_owned();
+            Module::validate(&Engine::default(), &bounded).unwrap();
+            let (mut plain, mut bounded) =
+                (Instance::plain(&wasm), Instance::new(&bounded, preemption));
+            let expected = plain.call("f", &[]);
+            prop_assert_eq!(bounded.call("f", &[]), expected);
+            prop_assert!(plain.memory() == bounded.memory());
+            prop_assert_eq!(bounded.store.data().host_calls, plain.store.data().host_calls);
+            let limit = longest_allowed(preemption, 80);
+            prop_assert!(bounded.store.data().longest_run <= limit);
+        }
     }
 }

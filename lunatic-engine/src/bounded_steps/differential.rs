@@ -1,0 +1,215 @@
+//! Arbitrary modules do with points of preemption what they do without.
+//!
+//! The modules are the same in every run; `LUNATIC_DIFFERENTIAL_MODULES` says how many there
+//! are.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![expect(clippy::disallowed_methods, reason = "functions for tests")]
+
+use std::borrow::Cow;
+use std::env;
+
+use arbitrary::Unstructured;
+use wasm_smith::{Config, Module};
+use wasmtime::{AsContextMut, Engine, Extern, Linker, Ref, Store, Trap, Val};
+
+use crate::bounded_steps::{self, MIN_BUDGET, Preemption, REFILL};
+
+/// What is called and read of an instance.
+struct Instance {
+    store: Store<Refills>,
+    instance: wasmtime::Instance,
+}
+
+/// How often the host was asked for a budget.
+#[derive(Default)]
+struct Refills(u64);
+
+/// What a call has done, or an instantiation.
+type Outcome = Result<Vec<String>, Option<Trap>>;
+
+impl Instance {
+    fn new(engine: &Engine, wasm: &[u8]) -> Result<Instance, Option<Trap>> {
+        let module = wasmtime::Module::new(engine, wasm).unwrap();
+        let mut store = Store::new(engine, Refills::default());
+        let mut linker = Linker::new(engine);
+        let (namespace, name) = REFILL;
+        linker
+            .func_wrap(
+                namespace,
+                name,
+                |mut caller: wasmtime::Caller<'_, Refills>| {
+                    caller.data_mut().0 += 1;
+                    MIN_BUDGET.cast_signed()
+                },
+            )
+            .unwrap();
+        linker
+            .define_unknown_imports_as_default_values(&mut store, &module)
+            .unwrap();
+        let instance = linker.instantiate(&mut store, &module).map_err(trap)?;
+        Ok(Instance { store, instance })
+    }
+
+    fn call(&mut self, export: &str, round: u64) -> Outcome {
+        let function = self.instance.get_func(&mut self.store, export).unwrap();
+        let ty = function.ty(&self.store);
+        let numbers = (round..).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let params: Vec<Val> = ty
+            .params()
+            .zip(numbers)
+            .map(|(param, number)| match param {
+                wasmtime::ValType::I32 => Val::I32(number as i32 >> (number & 31)),
+                wasmtime::ValType::I64 => Val::I64(number as i64 >> (number & 63)),
+                other => Val::default_for_ty(&other).unwrap(),
+            })
+            .collect();
+        let mut results = vec![Val::I32(0); ty.results().len()];
+        function
+            .call(&mut self.store, &params, &mut results)
+            .map_err(trap)?;
+        Ok(results.iter().map(shown).collect())
+    }
+
+    fn exported_functions(&mut self) -> Vec<String> {
+        let exports = self.instance.exports(&mut self.store);
+        let functions = exports.filter_map(|export| {
+            let name = export.name().to_string();
+            export.into_func().map(|_| name)
+        });
+        functions.collect()
+    }
+
+    /// What everything that is exported holds.
+    fn contents(&mut self) -> Vec<(String, String)> {
+        let exports = self.instance.exports(&mut self.store);
+        let exports: Vec<(String, Extern)> = exports
+            .map(|export| (export.name().to_string(), export.into_extern()))
+            .collect();
+        let contents = exports.into_iter().map(|(name, export)| {
+            let mut store = self.store.as_context_mut();
+            let content = match export {
+                Extern::Global(global) => shown(&global.get(&mut store)),
+                Extern::Memory(memory) => hash(memory.data(&store)),
+                Extern::Table(table) => {
+                    let elements = 0..table.size(&store);
+                    let shown = elements.map(|at| match table.get(&mut store, at).unwrap() {
+                        Ref::Func(Some(function)) => format!("{:?}", function.ty(&store)),
+                        other => other.is_null().to_string(),
+                    });
+                    shown.collect()
+                }
+                _ => String::new(),
+            };
+            (name, content)
+        });
+        contents.collect()
+    }
+}
+
+fn trap(error: wasmtime::Error) -> Option<Trap> {
+    error.downcast_ref::<Trap>().copied()
+}
+
+/// A value as it is compared: numbers by their bits.
+fn shown(value: &Val) -> String {
+    match value {
+        Val::F32(bits) => format!("f32 {bits:x}"),
+        Val::F64(bits) => format!("f64 {bits:x}"),
+        Val::FuncRef(reference) => format!("funcref {}", reference.is_some()),
+        Val::ExternRef(reference) => format!("externref {}", reference.is_some()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{} bytes, {hash:x}", bytes.len())
+}
+
+/// An arbitrary module that comes to an end, if there is one for this seed.
+fn module(seed: u64) -> Option<Vec<u8>> {
+    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let bytes = (0..4096).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    });
+    let bytes: Vec<u8> = bytes.collect();
+    let config = Config {
+        canonicalize_nans: true,
+        exceptions_enabled: false,
+        export_everything: true,
+        extended_const_enabled: false,
+        gc_enabled: false,
+        max_imports: (seed % 4) as usize * 3,
+        max_instructions: 400,
+        max_memories: 2,
+        max_memory32_bytes: 4 << 16,
+        max_table_elements: 200,
+        max_tables: 2,
+        memory64_enabled: false,
+        memory_max_size_required: true,
+        min_funcs: 2,
+        relaxed_simd_enabled: false,
+        table_max_size_required: true,
+        tail_call_enabled: false,
+        threads_enabled: false,
+        ..Config::default()
+    };
+    let mut module = Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
+    // Enough for some thousand rounds, of which each may be long.
+    module.ensure_termination(3000).ok()?;
+    Some(module.to_bytes())
+}
+
+#[test]
+fn arbitrary_modules_do_the_same_with_points_of_preemption() {
+    let count = env::var("LUNATIC_DIFFERENTIAL_MODULES");
+    let count: u64 = count.map_or(400, |count| count.parse().unwrap());
+    let engine = Engine::new(wasmtime::Config::new().cranelift_nan_canonicalization(true)).unwrap();
+    let (mut with_points, mut calls, mut refills) = (0, 0, 0);
+    for seed in 0..count {
+        let Some(wasm) = module(seed) else { continue };
+        let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints).unwrap();
+        if let Cow::Borrowed(_) = rewritten {
+            continue;
+        }
+        with_points += 1;
+        let plain = Instance::new(&engine, &wasm);
+        let bounded = Instance::new(&engine, &rewritten);
+        let (mut plain, mut bounded) = match (plain, bounded) {
+            (Ok(plain), Ok(bounded)) => (plain, bounded),
+            (Err(plain), Err(bounded)) => {
+                assert_eq!(plain, bounded, "seed {seed}");
+                continue;
+            }
+            (plain, bounded) => panic!(
+                "seed {seed}: plain {:?}, with points {:?}",
+                plain.err(),
+                bounded.err()
+            ),
+        };
+        'calls: for round in 0..3 {
+            for export in plain.exported_functions() {
+                let expected = plain.call(&export, round);
+                let outcome = bounded.call(&export, round);
+                if [&expected, &outcome].contains(&&Err(Some(Trap::StackOverflow))) {
+                    // How deep a stack is, is not the same.
+                    break 'calls;
+                }
+                assert_eq!(outcome, expected, "seed {seed}: {export}");
+                calls += 1;
+            }
+            assert_eq!(bounded.contents(), plain.contents(), "seed {seed}");
+        }
+        refills += bounded.store.data().0;
+    }
+    // That there was something to compare.
+    assert!(with_points > count / 4, "{with_points}");
+    assert!(calls > count, "{calls}");
+    assert!(refills > count / 40, "{refills}");
+}
