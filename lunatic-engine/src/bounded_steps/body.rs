@@ -280,12 +280,7 @@ impl<'a, 's> Pass<'a, 's> {
     }
 
     /// Returns the edit at the beginning of a loop that is one.
-    fn begin_loop(
-        &mut self,
-        range: &Range<usize>,
-        begins: &Loop,
-        ty: BlockType,
-    ) -> Option<usize> {
+    fn begin_loop(&mut self, range: &Range<usize>, begins: &Loop, ty: BlockType) -> Option<usize> {
         self.survey?;
         let (before, round) = (self.straight_line.weight(), 0);
         let kept = self.edits.keep(&begins.locals);
