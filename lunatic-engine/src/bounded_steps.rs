@@ -64,8 +64,8 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::mem;
 
-use wasm_encoder::{BranchHint, BranchHints, Encode};
 use wasm_encoder::reencode::Error;
+use wasm_encoder::{BranchHint, BranchHints, Encode};
 use wasmparser::{
     BinaryReader, BinaryReaderError, FunctionBody, Parser, Payload, Validator, WasmFeatures,
 };

@@ -280,12 +280,7 @@ impl<'a, 's> Pass<'a, 's> {
     }
 
     /// Returns the edit at the beginning of a loop that is one.
-    fn begin_loop(
-        &mut self,
-        range: &Range<usize>,
-        begins: &Loop,
-        ty: BlockType,
-    ) -> Option<usize> {
+    fn begin_loop(&mut self, range: &Range<usize>, begins: &Loop, ty: BlockType) -> Option<usize> {
         self.survey?;
         let (before, round) = (self.straight_line.weight(), 0);
         let kept = self.edits.keep(&begins.locals);
@@ -297,6 +292,7 @@ impl<'a, 's> Pass<'a, 's> {
                     before,
                     round,
                     kept,
+                    has_params: self.surroundings.spaces.branch_values(ty, true) > 0,
                     results: results(ty),
                 })
             }

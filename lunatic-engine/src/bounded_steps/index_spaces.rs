@@ -95,14 +95,16 @@ impl IndexSpaces {
     ///
     /// - `number`: which it is among those that the module defines.
     pub(super) fn params(&self, number: usize) -> &[ValType] {
-        self.signature_of(number).map_or(&[], |signature| &signature.params)
+        self.signature_of(number)
+            .map_or(&[], |signature| &signature.params)
     }
 
     /// How many results a function has.
     ///
     /// - `number`: which it is among those that the module defines.
     pub(super) fn results(&self, number: usize) -> u32 {
-        self.signature_of(number).map_or(0, |signature| signature.results)
+        self.signature_of(number)
+            .map_or(0, |signature| signature.results)
     }
 
     fn signature_of(&self, number: usize) -> Option<&Signature> {
