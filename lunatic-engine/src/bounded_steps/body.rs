@@ -292,6 +292,7 @@ impl<'a, 's> Pass<'a, 's> {
                     before,
                     round,
                     kept,
+                    has_params: self.surroundings.spaces.branch_values(ty, true) > 0,
                     results: results(ty),
                 })
             }

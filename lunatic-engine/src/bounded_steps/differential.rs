@@ -213,3 +213,100 @@ fn arbitrary_modules_do_the_same_with_points_of_preemption() {
     assert!(calls > count, "{calls}");
     assert!(refills > count / 40, "{refills}");
 }
+
+/// Loops that are cut into strips, with every way to go on and to leave them. Each is run with
+/// the number of rounds as its parameter, and has locals of every type.
+const LOOPS: &[&str] = &[
+    // The condition at the end.
+    "(loop $l {step} (br_if $l (i32.lt_u (local.get $i) (local.get $n))))",
+    // At the beginning, with a branch back at the end.
+    "(block $b (loop $l (br_if $b (i32.ge_u (local.get $i) (local.get $n))) {step} (br $l)))",
+    // Inside of an `if`.
+    "(loop $l (if (i32.lt_u (local.get $i) (local.get $n)) (then {step} (br $l))))",
+    // It returns from inside.
+    "(loop $l (if (i32.ge_u (local.get $i) (local.get $n)) (then (return (local.get $sum)))) {step} (br $l))",
+    // It leaves several blocks, and goes on from inside of one.
+    "(block $a (block $b (loop $l (block $c {step}
+        (br_if $a (i32.gt_u (local.get $i) (local.get $n)))
+        (br_if $c (i32.and (local.get $i) (i32.const 1)))
+        (br_if $b (i32.eq (local.get $i) (local.get $n)))
+        (br $l)) (br $l))))",
+    // A table of targets inside and outside.
+    "(block $a (block $b (loop $l {step}
+        (block $c (br_table $c $l $b $a
+            (select (i32.and (local.get $i) (i32.const 1))
+                (i32.add (i32.const 2) (i32.and (local.get $i) (i32.const 1)))
+                (i32.lt_u (local.get $i) (local.get $n)))))
+        (br $l)))
+        (local.set $sum (i64.add (local.get $sum) (i64.const 1000))))",
+    // It leaves a value, by its end and by a branch.
+    "(local.set $sum (i64.add (local.get $sum) (block $a (result i64) (loop $l (result i64) {step}
+        (br_if $l (i32.lt_u (local.get $i) (local.get $n)))
+        (drop (br_if $a (i64.const 7) (i32.and (local.get $i) (i32.const 1))))
+        (i64.const 9)))))",
+    // It takes a value in each round.
+    "(i32.const 3) (loop $l (param i32) (local.set $x) {step}
+        (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u (local.get $x))))
+        (local.get $i) (br_if $l (i32.lt_u (local.get $i) (local.get $n))) (drop))",
+    // Loops in loops, of which the inner one is in each round, or not.
+    "(loop $k (local.set $j (i32.const 0))
+        (loop $l (local.set $j (i32.add (local.get $j) (i32.const 1)))
+            (br_if $l (i32.lt_u (local.get $j) (i32.const 5))))
+        {step} (br_if $k (i32.lt_u (local.get $i) (local.get $n))))",
+    "(loop $k {step}
+        (if (i32.and (local.get $i) (i32.const 3)) (then (local.set $j (i32.const 0))
+            (loop $l (local.set $j (i32.add (local.get $j) (i32.const 1)))
+                (br_if $l (i32.lt_u (local.get $j) (i32.const 5))))))
+        (br_if $k (i32.lt_u (local.get $i) (local.get $n))))",
+    // There is something below on the stack.
+    "(i64.const 5) (loop $l {step} (br_if $l (i32.lt_u (local.get $i) (local.get $n))))
+        (local.set $sum (i64.add (local.get $sum)))",
+    // Too long to be repeated.
+    "(loop $l {step} {step} {step} (br_if $l (i32.lt_u (local.get $i) (local.get $n))))",
+];
+
+#[test]
+fn loops_of_every_shape_do_the_same_with_points_of_preemption() {
+    const STEP: &str = "(local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (local.set $f (f32.add (local.get $f) (f32.const 0.5)))
+        (local.set $d (f64.add (local.get $d) (f64.convert_i32_u (local.get $i))))
+        (local.set $v (i32x4.add (local.get $v) (i32x4.splat (local.get $i))))
+        (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u (local.get $i))))";
+    let short = "(local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u (local.get $i))))";
+    let engine = Engine::default();
+    let mut refills = 0;
+    for (text, step) in LOOPS.iter().flat_map(|text| [(text, STEP), (text, short)]) {
+        let body = text.replace("{step}", step);
+        let text = format!(
+            "(module (memory (export \"memory\") 1) (func (export \"f\") (param $n i32) (result i64)
+                (local $i i32) (local $j i32) (local $x i32) (local $sum i64) (local $f f32)
+                (local $d f64) (local $v v128)
+                {body}
+                (i64.add (local.get $sum) (i64.add (i64.trunc_f32_u (local.get $f))
+                    (i64.add (i64.trunc_f64_u (local.get $d))
+                        (i64x2.extract_lane 1 (local.get $v)))))))"
+        );
+        let wasm = wat::parse_str(&text).unwrap();
+        let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints).unwrap();
+        let mut plain = Instance::new(&engine, &wasm).unwrap();
+        let mut bounded = Instance::new(&engine, &rewritten).unwrap();
+        for rounds in (0..20).chain([1000, 50_001]) {
+            let run = |instance: &mut Instance| {
+                let function = instance.instance.get_func(&mut instance.store, "f");
+                let mut results = [Val::I64(0)];
+                let call =
+                    function
+                        .unwrap()
+                        .call(&mut instance.store, &[Val::I32(rounds)], &mut results);
+                call.map(|()| shown(&results[0])).map_err(trap)
+            };
+            let expected = run(&mut plain);
+            assert!(expected.is_ok(), "{body}");
+            assert_eq!(run(&mut bounded), expected, "{rounds} rounds of {body}");
+        }
+        assert!(bounded.store.data().0 > 0, "no point in {body}");
+        refills += bounded.store.data().0;
+    }
+    assert!(refills > 100, "{refills}");
+}

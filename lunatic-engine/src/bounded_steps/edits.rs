@@ -57,6 +57,8 @@ pub(super) struct Strips {
     pub(super) round: u32,
     /// Locals that it names.
     pub(super) kept: Vec<Kept>,
+    /// Whether it takes values from the stack in each round.
+    pub(super) has_params: bool,
     /// What is left on the stack when it ends, if it takes no parameters.
     pub(super) results: Option<BlockType>,
 }
@@ -335,9 +337,16 @@ impl Writer<'_, '_> {
         self.copy(&place.begins);
         let weight = strips.round.saturating_mul(copies);
         points.take_round(&mut self.code(), budget, weight);
-        self.unlikely_if(|_| {});
         // To the beginning of the outer one of the two loops.
-        self.code().br(2).end();
+        match strips.has_params {
+            true => {
+                self.code().br_if(1);
+            }
+            false => {
+                self.unlikely_if(|_| {});
+                self.code().br(2).end();
+            }
+        }
     }
 
     /// Writes the rounds of a loop that is cut into strips, and its end.
