@@ -230,24 +230,20 @@ impl<'a, 's> Pass<'a, 's> {
                 self.name_function(range, *function_index);
             }
             Operator::CallIndirect { .. } | Operator::Return => self.leave_strip(range.start),
-            Operator::Br { relative_depth } => {
-                if self.leaves_strip(*relative_depth) {
-                    let branch = Branch::Always(*relative_depth);
-                    self.edits.push(range.clone(), Edit::LeaveStrip(branch));
-                }
+            Operator::Br { relative_depth } if self.leaves_strip(*relative_depth) => {
+                let branch = Branch::Always(*relative_depth);
+                self.edits.push(range.clone(), Edit::LeaveStrip(branch));
             }
-            Operator::BrIf { relative_depth } => {
-                if self.leaves_strip(*relative_depth) {
-                    let target = self.target(*relative_depth);
-                    let target = target.and_then(|target| self.blocks.get(target));
-                    let branch = match target {
-                        Some(Block {
-                            branch_values: 0, ..
-                        }) => Branch::IfWithoutValues(*relative_depth),
-                        _ => Branch::If(*relative_depth),
-                    };
-                    self.edits.push(range.clone(), Edit::LeaveStrip(branch));
-                }
+            Operator::BrIf { relative_depth } if self.leaves_strip(*relative_depth) => {
+                let target = self.target(*relative_depth);
+                let target = target.and_then(|target| self.blocks.get(target));
+                let branch = match target {
+                    Some(Block {
+                        branch_values: 0, ..
+                    }) => Branch::IfWithoutValues(*relative_depth),
+                    _ => Branch::If(*relative_depth),
+                };
+                self.edits.push(range.clone(), Edit::LeaveStrip(branch));
             }
             Operator::BrTable { targets } => {
                 let all = targets.targets().flatten().chain([targets.default()]);

@@ -127,7 +127,8 @@ impl Survey {
                     survey.loops.push(Loop::OTHER);
                 }
                 Operator::End => {
-                    if blocks.pop().flatten().is_some() {
+                    let ended = blocks.pop().flatten();
+                    if ended.is_some() {
                         survey.end_loop(&mut loops, count);
                     }
                 }
