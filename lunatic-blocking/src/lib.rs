@@ -11,6 +11,7 @@
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
 //! - `turns`: whose operation is next.
+//! - `memory`: whether there is memory for it.
 //! - [`local_pool`]: [`LocalPool`], for values that stay on one thread, divided between guests.
 //!
 //! # Invariants
@@ -34,6 +35,7 @@
 
 pub mod class;
 pub mod local_pool;
+mod memory;
 pub mod queue;
 mod turns;
 

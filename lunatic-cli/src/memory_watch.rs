@@ -32,6 +32,8 @@ pub(crate) struct MemoryWatch {
 struct Verdict {
     refuse: bool,
     kill: bool,
+    /// How many bytes may be taken before more is refused.
+    left: u64,
     /// How long to wait until the next look.
     pause: Duration,
 }
@@ -81,6 +83,7 @@ fn watch_until_stopped(
     while !stopped.load(Ordering::Relaxed) {
         let Some(resident) = resident() else { return };
         let verdict = judge(resident, limit, refuses);
+        account.set_memory_left(verdict.left);
         if verdict.refuse != refuses {
             refuses = verdict.refuse;
             account.set_out_of_memory(refuses);
@@ -117,6 +120,7 @@ fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
     Verdict {
         refuse: resident > threshold,
         kill: resident > limit / 20 * 19,
+        left,
         pause: pause.clamp(Duration::from_millis(1), Duration::from_millis(500)),
     }
 }
@@ -249,6 +253,7 @@ mod tests {
         let verdict = judge(100 * MIB, 4096 * MIB, false);
         assert!(!verdict.refuse && !verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(500));
+        assert_eq!(verdict.left, (4096 * MIB) / 10 * 9 - 100 * MIB);
     }
 
     #[test]
