@@ -709,7 +709,8 @@ mod worst {
     #[test]
     fn modules_of_files() {
         let files = std::env::var_os("LUNATIC_MODULES").unwrap_or_default();
-        for file in std::env::split_paths(&files) {
+        // Nothing is one empty path.
+        for file in std::env::split_paths(&files).filter(|file| file != "") {
             let wasm = std::fs::read(&file).unwrap();
             println!(
                 "{}: {:?}",
