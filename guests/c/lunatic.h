@@ -94,6 +94,10 @@ enum lunatic_limit {
     LUNATIC_LIMIT_CPU,
     /* Of the branch beside others, from 1 to 10 000; is not counted. */
     LUNATIC_LIMIT_CPU_WEIGHT,
+    /* Units of 100 000 fuel that were given to processes, of all that were ever spawned. */
+    LUNATIC_LIMIT_FUEL,
+    /* Bytes printed in each second; is not counted. */
+    LUNATIC_LIMIT_OUTPUT,
 };
 
 enum lunatic_right {

@@ -370,7 +370,7 @@ pub mod expansion {
         let Some(owed) = caller.data_mut().owed_fuel() else {
             return Ok(());
         };
-        *owed += CALL_FUEL;
+        *owed = owed.saturating_add(CALL_FUEL);
         if *owed <= left {
             return Ok(());
         }

@@ -113,6 +113,11 @@ pub trait Guest<T: 'static> {
     /// [`Misuse::NoMemory`] if the module exports no memory.
     fn memory_and_state(&mut self) -> Result<(&mut [u8], &mut T)>;
 
+    /// Has a guest whose fuel is limited pay for bytes that are copied or looked at, a unit for
+    /// each eight (ABI §26); less than 64 are part of the price of a call. It is taken from its
+    /// fuel at the next call. The methods here that take a range do this by themselves.
+    fn pay_for(&mut self, bytes: u64);
+
     /// Waits for `future`, and answers meanwhile what the runtime asks of the process.
     /// Every host function waits by this, or by [`SharedCaller`](crate::SharedCaller)
     /// if `future` needs the caller.
@@ -185,6 +190,7 @@ pub trait Guest<T: 'static> {
     ///
     /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn bytes(&mut self, ptr: u32, len: u32) -> Result<&[u8]> {
+        self.pay_for(u64::from(len));
         let (memory, _) = self.memory_and_state()?;
         Ok(slice(memory, ptr, u64::from(len))?)
     }
@@ -195,6 +201,7 @@ pub trait Guest<T: 'static> {
     ///
     /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn bytes_mut(&mut self, ptr: u32, len: u32) -> Result<&mut [u8]> {
+        self.pay_for(u64::from(len));
         let (memory, _) = self.memory_and_state()?;
         Ok(slice_mut(memory, ptr, u64::from(len))?)
     }
@@ -234,8 +241,10 @@ pub trait Guest<T: 'static> {
     ///
     /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn records<const N: usize>(&mut self, ptr: u32, count: u32) -> Result<&[[u8; N]]> {
+        let length = u64::from(count) * N as u64;
+        self.pay_for(length);
         let (memory, _) = self.memory_and_state()?;
-        let bytes = slice(memory, ptr, u64::from(count) * N as u64)?;
+        let bytes = slice(memory, ptr, length)?;
         Ok(bytes.as_chunks::<N>().0)
     }
 
@@ -245,6 +254,7 @@ pub trait Guest<T: 'static> {
     ///
     /// [`Misuse::OutOfBounds`] if the range is not fully inside the memory.
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> Result<()> {
+        self.pay_for(bytes.len() as u64);
         let (memory, _) = self.memory_and_state()?;
         slice_mut(memory, ptr, bytes.len() as u64)?.copy_from_slice(bytes);
         Ok(())
@@ -286,6 +296,17 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
             None => exported_memory(self)?,
         };
         Ok(memory.data_and_store_mut(self))
+    }
+
+    #[inline]
+    fn pay_for(&mut self, bytes: u64) {
+        const BYTES_OF_A_CALL: u64 = 64;
+        const BYTES_FOR_A_UNIT: u64 = 8;
+        if bytes >= BYTES_OF_A_CALL
+            && let Some(owed) = self.data_mut().owed_fuel()
+        {
+            *owed = owed.saturating_add(bytes / BYTES_FOR_A_UNIT);
+        }
     }
 
     fn wait<F: Future + Send>(&mut self, future: F) -> impl Future<Output = F::Output> + Send {

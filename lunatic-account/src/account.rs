@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::cpu::CpuBudget;
 use crate::kind::Kind;
 use crate::limits::AccountLimits;
+use crate::output::OutputBudget;
 use crate::share::{Share, Shares};
 
 /// A tree has no more levels than this, so that a charge takes a bounded time.
@@ -42,7 +43,10 @@ struct Inner {
     used: Counters,
     /// Only in the root: every charge of memory is refused.
     out_of_memory: AtomicBool,
+    /// Only in the root: see [`Account::memory_left`].
+    memory_left: AtomicU64,
     cpu: Option<Mutex<CpuBudget>>,
+    output: Option<Mutex<OutputBudget>>,
     /// Those of the whole tree.
     shares: Shares,
     /// The root has none: its processes wait for nobody.
@@ -138,7 +142,10 @@ impl Account {
                 is_part,
                 used: Counters::default(),
                 out_of_memory: AtomicBool::new(false),
+                memory_left: AtomicU64::new(u64::MAX),
                 cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
+                output: (limits.output != u64::MAX)
+                    .then(|| Mutex::new(OutputBudget::new(limits.output))),
                 shares,
                 share,
             }),
@@ -265,6 +272,25 @@ impl Account {
             .store(out_of_memory, Ordering::Relaxed);
     }
 
+    /// How many bytes the program may take before [charges of memory are
+    /// refused](Account::set_out_of_memory), as far as that was told.
+    pub fn memory_left(&self) -> u64 {
+        self.root_account()
+            .inner
+            .memory_left
+            .load(Ordering::Relaxed)
+    }
+
+    /// Tells how many bytes the program may take. This account has to be the root.
+    pub fn set_memory_left(&self, bytes: u64) {
+        self.inner.memory_left.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The root of its tree.
+    pub fn root_account(&self) -> &Account {
+        self.to_root().last().unwrap_or(self)
+    }
+
     /// Whether CPU time has to be reported to this account: it or one above it has a
     /// limit.
     pub fn limits_cpu(&self) -> bool {
@@ -290,6 +316,22 @@ impl Account {
     fn cpu_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
         self.to_root()
             .filter_map(|account| account.inner.cpu.as_ref())
+    }
+
+    /// Whether what is printed has to be [counted](Account::spend_output): this account or one
+    /// above it has a limit.
+    pub fn limits_output(&self) -> bool {
+        self.to_root().any(|account| account.inner.output.is_some())
+    }
+
+    /// Counts bytes that a process of this account is to print, and returns how long it has to
+    /// wait before that; zero if neither this account nor one above has a limit.
+    pub fn spend_output(&self, now: Instant, bytes: u64) -> Duration {
+        self.to_root()
+            .filter_map(|account| account.inner.output.as_ref())
+            .map(|budget| budget.lock().spend(now, bytes))
+            .max()
+            .unwrap_or_default()
     }
 
     /// The part of this account in the processors; `None` for the root.

@@ -8,6 +8,7 @@
 //! - [`account`]: [`Account`], the tree and the counting.
 //! - [`charge`]: [`Charge`], an amount that is released when it is dropped.
 //! - [`cpu`]: [`CpuBudget`], how much of a core the processes of an account use.
+//! - [`output`]: [`OutputBudget`], how much the processes of an account print.
 //! - [`share`]: [`Share`], whose processes wait if there are not enough cores for all.
 //!
 //! # Invariants
@@ -24,6 +25,7 @@ pub mod charge;
 pub mod cpu;
 pub mod kind;
 pub mod limits;
+pub mod output;
 pub mod share;
 
 pub use account::{Account, AccountId, BranchError, Exceeded};
@@ -31,6 +33,7 @@ pub use charge::Charge;
 pub use cpu::CpuBudget;
 pub use kind::Kind;
 pub use limits::AccountLimits;
+pub use output::OutputBudget;
 pub use share::{Share, Shares};
 
 /// Runs the example of the README as a test.

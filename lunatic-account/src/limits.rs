@@ -27,6 +27,9 @@ pub struct AccountLimits {
     /// Units of fuel that its processes may be given together, as long as there is the account.
     /// A process that has no fuel limit of its own is not spawned then.
     pub fuel: u64,
+    /// Bytes that its processes may print in each second, to standard output and standard error
+    /// together.
+    pub output: u64,
 }
 
 impl AccountLimits {
@@ -40,6 +43,7 @@ impl AccountLimits {
         cpu: u64::MAX,
         cpu_weight: u64::MAX,
         fuel: u64::MAX,
+        output: u64::MAX,
     };
 
     /// The limit of a kind.
@@ -65,6 +69,7 @@ impl AccountLimits {
             names: self.names.min(ceiling.names),
             cpu: self.cpu.min(ceiling.cpu),
             fuel: self.fuel.min(ceiling.fuel),
+            output: self.output.min(ceiling.output),
             cpu_weight: match ceiling.cpu_weight {
                 u64::MAX => self.cpu_weight,
                 weight => weight,

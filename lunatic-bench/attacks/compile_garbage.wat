@@ -1,5 +1,6 @@
 ;; It compiles what is no module.
 ;; rights: compile
+;; limits: memory 1073741824
 ;; expect: contained
 (module
     (import "lunatic::process" "compile_module" (func $compile_module (param i32 i32 i32) (result i32)))

@@ -11,6 +11,7 @@
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
 //! - `turns`: whose operation is next.
+//! - `memory`: whether there is memory for it.
 //! - [`local_pool`]: [`LocalPool`], for values that stay on one thread, divided between guests.
 //! - `drive`: how such a thread waits.
 //! - [`moment`]: [`Moment`], looking for something before sleeping.
@@ -37,6 +38,7 @@
 pub mod class;
 mod drive;
 pub mod local_pool;
+mod memory;
 pub mod moment;
 pub mod queue;
 mod turns;

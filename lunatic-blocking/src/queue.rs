@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use async_channel::bounded;
-use lunatic_account::Share;
+use lunatic_account::{Account, Exceeded, Share};
 use parking_lot::Mutex;
 
+use crate::memory::{Granted, Need};
 use crate::turns::{Ticket, Turns};
 
 /// A queue of operations, and a bounded number of threads that run them. A clone is the
@@ -48,7 +49,8 @@ struct State {
     threads: usize,
 }
 
-type Operation = Box<dyn FnOnce() + Send>;
+/// It runs with what it is granted, or is told why it does not.
+type Operation = Box<dyn FnOnce(Granted) + Send>;
 
 impl Queue {
     /// An empty queue.
@@ -79,24 +81,69 @@ impl Queue {
         &self,
         operation: impl FnOnce() -> R + Send + 'static,
     ) -> R {
+        match self.wait_for(None, operation).await {
+            Ok(result) => result,
+            Err(_) => unreachable!("who needs no memory is refused none"),
+        }
+    }
+
+    /// [`run`](Queue::run), for an operation that needs much memory. It begins when there is
+    /// enough beside the others of the queue that need some.
+    ///
+    /// - `bytes`: an estimate of what it needs.
+    /// - `payer`: to whom that is charged while it runs. If that is the root of a tree of
+    ///   accounts, an operation begins at the latest when no other one runs that needs memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if a limit of the payer, or of all together, is too low for it; then the
+    /// operation is dropped.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the operation, if it panics.
+    pub async fn run_with_memory<R: Send + 'static>(
+        &self,
+        bytes: u64,
+        payer: Option<Account>,
+        operation: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Exceeded> {
+        self.wait_for(Some(Need { bytes, payer }), operation).await
+    }
+
+    async fn wait_for<R: Send + 'static>(
+        &self,
+        need: Option<Need>,
+        operation: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Exceeded> {
         let (sender, receiver) = bounded(1);
-        let place = self.shared.push(Box::new(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(operation));
+        let run = move |granted: Granted| {
+            let outcome = match &granted {
+                Granted::Nothing | Granted::Memory { .. } => {
+                    Ok(catch_unwind(AssertUnwindSafe(operation)))
+                }
+                Granted::Refused(refused) => Err(*refused),
+            };
+            // Who waits may need that memory for what comes of it.
+            drop(granted);
             // Nobody may be waiting any more.
             drop(sender.try_send(outcome));
-        }));
+        };
+        let place = self.shared.push(need, Box::new(run));
         let outcome = receiver.recv().await;
         drop(place);
         match outcome.expect("only who waits takes an operation out of the queue") {
-            Ok(result) => result,
-            Err(panic) => resume_unwind(panic),
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(refused) => Err(refused),
         }
     }
 
     /// Runs `operation` when a thread is free, without anyone waiting for it. A
     /// panic in it is reported by the panic hook and goes no further.
     pub fn run_detached(&self, operation: impl FnOnce() + Send + 'static) {
-        self.shared.push(Box::new(operation)).detach();
+        let run = move |_: Granted| operation();
+        self.shared.push(None, Box::new(run)).detach();
     }
 
     /// How many operations may run at once.
@@ -113,7 +160,7 @@ impl Queue {
 /// The place of an operation in the queue; the operation is taken out when this
 /// is dropped, if it has not begun by then.
 struct Place<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     ticket: Ticket,
 }
 
@@ -127,6 +174,10 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let operation = self.shared.state.lock().turns.remove(self.ticket);
+        if operation.is_some() {
+            // One behind it that needs no memory may begin now.
+            self.shared.start_threads();
+        }
         // The queue is not locked any more: what the operation holds may put
         // another one into it when it is dropped.
         drop(operation);
@@ -134,10 +185,23 @@ impl Drop for Place<'_> {
 }
 
 impl Shared {
-    fn push(self: &Arc<Shared>, operation: Operation) -> Place<'_> {
+    fn push(self: &Arc<Shared>, need: Option<Need>, operation: Operation) -> Place<'_> {
         let share = Share::current();
+        let ticket = self
+            .state
+            .lock()
+            .turns
+            .push(share.as_ref(), need, operation);
+        self.start_threads();
+        Place {
+            shared: self,
+            ticket,
+        }
+    }
+
+    /// Starts a thread if something is to be run and there may be one more; that starts the next.
+    fn start_threads(self: &Arc<Shared>) {
         let mut state = self.state.lock();
-        let ticket = state.turns.push(share.as_ref(), operation);
         let has_thread_left = state.threads < self.max_threads.get();
         let needs_thread = has_thread_left && state.turns.is_ready();
         state.threads += usize::from(needs_thread);
@@ -146,18 +210,18 @@ impl Shared {
             let shared = self.clone();
             blocking::unblock(move || shared.work()).detach();
         }
-        Place {
-            shared: self,
-            ticket,
-        }
     }
 
     /// What a thread does until there is nothing to do.
-    fn work(&self) {
+    fn work(self: &Arc<Shared>) {
         let mut ended = None;
-        while let Some((ticket, operation)) = self.next(ended) {
+        while let Some((ticket, operation, granted)) = self.next(ended) {
+            if ended.is_none_or(|ended: Ticket| ended.needed_memory()) {
+                // There may be something for others, too.
+                self.start_threads();
+            }
             // A panic has been reported by its hook; the thread goes on.
-            drop(catch_unwind(AssertUnwindSafe(operation)));
+            drop(catch_unwind(AssertUnwindSafe(|| operation(granted))));
             ended = Some(ticket);
         }
     }
@@ -165,7 +229,7 @@ impl Shared {
     /// The next operation to run; if there is none, this thread ends.
     ///
     /// - `ended`: the one that this thread has run.
-    fn next(&self, ended: Option<Ticket>) -> Option<(Ticket, Operation)> {
+    fn next(&self, ended: Option<Ticket>) -> Option<(Ticket, Operation, Granted)> {
         let mut state = self.state.lock();
         if let Some(ended) = ended {
             state.turns.end(ended);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use lunatic_account::Share;
 
+use crate::memory::{Answer, Granted, Need, Needs};
+
 /// What waits, and how much runs. Those who ask take turns; what one asks for begins in the
 /// order in which it came.
 ///
@@ -16,6 +18,8 @@ pub(crate) struct Turns<T> {
     lines: BTreeMap<usize, Line<T>>,
     /// Those that have something to run and may, the next one first.
     ready: VecDeque<usize>,
+    /// What those need that run.
+    needs: Needs,
     next_number: u64,
 }
 
@@ -24,8 +28,10 @@ struct Line<T> {
     /// `None` is the program itself. Keeps its address from being used again.
     share: Option<Share>,
     /// By their numbers, so that one can be taken out from anywhere.
-    waiting: BTreeMap<u64, T>,
+    waiting: BTreeMap<u64, (Option<Need>, T)>,
     running: usize,
+    /// How many of those that run need memory.
+    running_needs: usize,
     is_ready: bool,
 }
 
@@ -34,6 +40,15 @@ struct Line<T> {
 pub(crate) struct Ticket {
     line: usize,
     number: u64,
+    /// How much memory it needs while it runs.
+    bytes: Option<u64>,
+}
+
+impl Ticket {
+    /// Whether others may begin when it has ended that need memory.
+    pub(crate) fn needed_memory(&self) -> bool {
+        self.bytes.is_some()
+    }
 }
 
 impl<T> Turns<T> {
@@ -45,6 +60,7 @@ impl<T> Turns<T> {
             most,
             lines: BTreeMap::new(),
             ready: VecDeque::new(),
+            needs: Needs::default(),
             next_number: 0,
         }
     }
@@ -60,7 +76,14 @@ impl<T> Turns<T> {
     }
 
     /// Has `operation` wait.
-    pub(crate) fn push(&mut self, share: Option<&Share>, operation: T) -> Ticket {
+    ///
+    /// - `need`: the memory that there has to be before it begins.
+    pub(crate) fn push(
+        &mut self,
+        share: Option<&Share>,
+        need: Option<Need>,
+        operation: T,
+    ) -> Ticket {
         let share = share.map(Share::topmost);
         let key = share.map_or(0, Share::address);
         let number = self.next_number;
@@ -69,11 +92,17 @@ impl<T> Turns<T> {
             share: share.cloned(),
             waiting: BTreeMap::new(),
             running: 0,
+            running_needs: 0,
             is_ready: false,
         });
-        line.waiting.insert(number, operation);
+        let bytes = need.as_ref().map(|need| need.bytes);
+        line.waiting.insert(number, (need, operation));
         self.make_ready(key);
-        Ticket { line: key, number }
+        Ticket {
+            line: key,
+            number,
+            bytes,
+        }
     }
 
     /// Takes out what has not begun.
@@ -81,31 +110,66 @@ impl<T> Turns<T> {
         let line = self.lines.get_mut(&ticket.line)?;
         let removed = line.waiting.remove(&ticket.number);
         self.forget_if_done(ticket.line);
-        removed
+        removed.map(|(_, operation)| operation)
     }
 
-    /// The next one, which runs from now on until it has [ended](Turns::end).
-    pub(crate) fn begin(&mut self) -> Option<(Ticket, T)> {
-        while let Some(key) = self.ready.pop_front() {
+    /// The next one, which runs from now on until it has [ended](Turns::end), and the memory
+    /// that it is granted. Those that need more memory than there is wait until others that
+    /// need memory have ended, and so do those behind them that need some.
+    pub(crate) fn begin(&mut self) -> Option<(Ticket, T, Granted)> {
+        let mut index = 0;
+        let mut somebody_waits_for_memory = false;
+        while let Some(key) = self.ready.get(index).copied() {
             let Some(line) = self.lines.get_mut(&key) else {
+                self.ready.remove(index);
                 continue;
             };
-            line.is_ready = false;
-            let Some((number, operation)) = line.waiting.pop_first() else {
+            let Some(first) = line.waiting.first_entry() else {
+                self.ready.remove(index);
+                line.is_ready = false;
                 self.forget_if_done(key);
                 continue;
             };
+            let granted = match &first.get().0 {
+                None => Granted::Nothing,
+                Some(_) if somebody_waits_for_memory => {
+                    index += 1;
+                    continue;
+                }
+                Some(need) => match self.needs.begin(need, line.running_needs) {
+                    Answer::Begins(granted) => granted,
+                    Answer::Waits => {
+                        somebody_waits_for_memory = true;
+                        index += 1;
+                        continue;
+                    }
+                },
+            };
+            let (number, (_, operation)) = first.remove_entry();
+            self.ready.remove(index);
+            line.is_ready = false;
             line.running += 1;
+            let bytes = granted.bytes();
+            line.running_needs += usize::from(bytes.is_some());
             self.make_ready(key);
-            return Some((Ticket { line: key, number }, operation));
+            let ticket = Ticket {
+                line: key,
+                number,
+                bytes,
+            };
+            return Some((ticket, operation, granted));
         }
         None
     }
 
     /// What has begun has ended.
     pub(crate) fn end(&mut self, ticket: Ticket) {
+        if let Some(bytes) = ticket.bytes {
+            self.needs.end(bytes);
+        }
         if let Some(line) = self.lines.get_mut(&ticket.line) {
             line.running -= 1;
+            line.running_needs -= usize::from(ticket.bytes.is_some());
         }
         self.make_ready(ticket.line);
         self.forget_if_done(ticket.line);
@@ -137,7 +201,7 @@ impl<T> Turns<T> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-    use lunatic_account::{Account, AccountLimits};
+    use lunatic_account::{Account, AccountLimits, Kind};
 
     use super::*;
 
@@ -146,7 +210,7 @@ mod tests {
     }
 
     fn begun(turns: &mut Turns<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| turns.begin().map(|(_, operation)| operation)).collect()
+        std::iter::from_fn(|| turns.begin().map(|(_, operation, _)| operation)).collect()
     }
 
     #[test]
@@ -156,10 +220,10 @@ mod tests {
         let other = root.branch(AccountLimits::UNLIMITED).unwrap();
         let mut turns = Turns::new(8);
         for operation in ["a1", "a2", "a3"] {
-            turns.push(one.share(), operation);
+            turns.push(one.share(), None, operation);
         }
-        turns.push(other.share(), "b1");
-        turns.push(None, "host");
+        turns.push(other.share(), None, "b1");
+        turns.push(None, None, "host");
         assert_eq!(turns.waiting(), 5);
         assert_eq!(begun(&mut turns), ["a1", "b1", "host", "a2", "a3"]);
     }
@@ -170,14 +234,14 @@ mod tests {
         let one = root.branch(AccountLimits::UNLIMITED).unwrap();
         let below = one.branch(AccountLimits::UNLIMITED).unwrap();
         let mut turns = Turns::new(2);
-        turns.push(one.share(), "a1");
-        turns.push(below.share(), "a2");
-        turns.push(below.share(), "a3");
-        let (first, _) = turns.begin().unwrap();
+        turns.push(one.share(), None, "a1");
+        turns.push(below.share(), None, "a2");
+        turns.push(below.share(), None, "a3");
+        let (first, ..) = turns.begin().unwrap();
         assert!(turns.begin().is_some());
         assert!(turns.begin().is_none());
         assert!(!turns.is_ready());
-        turns.push(None, "host");
+        turns.push(None, None, "host");
         assert_eq!(begun(&mut turns), ["host"]);
         turns.end(first);
         assert_eq!(begun(&mut turns), ["a3"]);
@@ -187,7 +251,7 @@ mod tests {
     fn the_program_itself_has_no_limit() {
         let mut turns = Turns::new(1);
         for operation in ["1", "2", "3"] {
-            turns.push(None, operation);
+            turns.push(None, None, operation);
         }
         assert_eq!(begun(&mut turns), ["1", "2", "3"]);
     }
@@ -197,17 +261,90 @@ mod tests {
         let root = account();
         let one = root.branch(AccountLimits::UNLIMITED).unwrap();
         let mut turns = Turns::new(1);
-        let first = turns.push(one.share(), "1");
-        turns.push(one.share(), "2");
+        let first = turns.push(one.share(), None, "1");
+        turns.push(one.share(), None, "2");
         assert_eq!(turns.remove(first), Some("1"));
         assert_eq!(turns.remove(first), None);
-        let (second, operation) = turns.begin().unwrap();
+        let (second, operation, _) = turns.begin().unwrap();
         assert_eq!(operation, "2");
         assert!(turns.begin().is_none());
         turns.end(second);
-        let third = turns.push(one.share(), "3");
+        let third = turns.push(one.share(), None, "3");
         turns.remove(third);
         assert!(turns.begin().is_none());
         assert!(turns.lines.is_empty());
+    }
+
+    fn need(account: &Account, bytes: u64) -> Option<Need> {
+        Some(Need {
+            bytes,
+            payer: Some(account.clone()),
+        })
+    }
+
+    #[test]
+    fn as_many_begin_as_there_is_memory_for_and_the_others_when_those_have_ended() {
+        let root = account();
+        root.set_memory_left(100);
+        let one = root.branch(AccountLimits::UNLIMITED).unwrap();
+        let other = root.branch(AccountLimits::UNLIMITED).unwrap();
+        let before = root.used(Kind::Memory);
+        let mut turns = Turns::new(8);
+        turns.push(one.share(), need(&one, 60), "a1");
+        turns.push(other.share(), need(&other, 60), "b1");
+        turns.push(one.share(), need(&one, 30), "a2");
+        turns.push(None, None, "needs nothing");
+        let (first, operation, granted) = turns.begin().unwrap();
+        assert_eq!(operation, "a1");
+        assert_eq!(root.used(Kind::Memory), before + 60);
+        // There is memory for `a2`, but `b1` has waited for longer.
+        assert_eq!(begun(&mut turns), ["needs nothing"]);
+        drop(granted);
+        turns.end(first);
+        assert_eq!(begun(&mut turns), ["b1", "a2"]);
+    }
+
+    #[test]
+    fn who_can_never_have_the_memory_is_told_and_nobody_waits_for_it() {
+        let root = account();
+        let small = AccountLimits {
+            memory: 50,
+            ..AccountLimits::UNLIMITED
+        };
+        let one = root.branch(small).unwrap();
+        let mut turns = Turns::new(8);
+        turns.push(one.share(), need(&one, 40), "fits");
+        turns.push(one.share(), need(&one, 40), "fits later");
+        turns.push(one.share(), need(&one, 60), "never fits");
+        let (first, operation, granted) = turns.begin().unwrap();
+        assert_eq!(operation, "fits");
+        assert!(turns.begin().is_none());
+        drop(granted);
+        turns.end(first);
+        let (second, operation, granted) = turns.begin().unwrap();
+        assert_eq!(operation, "fits later");
+        assert!(matches!(granted, Granted::Memory { .. }));
+        drop(granted);
+        turns.end(second);
+        let (third, operation, granted) = turns.begin().unwrap();
+        assert_eq!(operation, "never fits");
+        assert!(matches!(granted, Granted::Refused(exceeded) if exceeded.limit == 50));
+        turns.end(third);
+        assert!(turns.lines.is_empty());
+    }
+
+    #[test]
+    fn the_program_itself_may_always_have_one_operation() {
+        let root = account();
+        root.set_memory_left(10);
+        let mut turns = Turns::new(8);
+        turns.push(None, need(&root, 1000), "1");
+        turns.push(None, need(&root, 1000), "2");
+        let (first, operation, granted) = turns.begin().unwrap();
+        assert_eq!(operation, "1");
+        assert!(matches!(granted, Granted::Memory { .. }));
+        assert!(turns.begin().is_none());
+        turns.end(first);
+        assert_eq!(begun(&mut turns), ["2"]);
     }
 }

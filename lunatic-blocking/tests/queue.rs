@@ -11,6 +11,7 @@ use std::thread;
 
 use futures_lite::future::{block_on, poll_once};
 use gate::Gate;
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_blocking::Queue;
 
 fn queue(threads: usize) -> Queue {
@@ -182,4 +183,59 @@ fn dropped_operations_keep_no_place() {
     assert_eq!(queue.waiting(), 0);
     gate.open();
     block_on(queue.run(|| ()));
+}
+
+#[test]
+fn operations_that_need_memory_begin_when_there_is_some_and_leave_threads_to_the_others() {
+    let queue = queue(3);
+    let root = Account::root(AccountLimits {
+        memory: 100,
+        ..AccountLimits::UNLIMITED
+    });
+    let (running, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let gate = Gate::closed();
+    let (ended, ends) = channel();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            let (running, most, passes) = (running.clone(), most.clone(), gate.passes());
+            let (queue, root, ended) = (&queue, &root, ended.clone());
+            scope.spawn(move || {
+                let run = queue.run_with_memory(40, Some(root.clone()), move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    passes.wait();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                });
+                ended.send(block_on(run)).expect("somebody listens");
+            });
+        }
+        gate.wait_for_arrivals(2);
+        assert_eq!(root.used(Kind::Memory), 80);
+        // The third thread is for whoever needs none.
+        assert_eq!(block_on(queue.run(|| 7)), 7);
+        gate.open();
+        gate.wait_for_arrivals(6);
+    });
+    assert_eq!(ends.try_iter().filter(Result::is_ok).count(), 6);
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert_eq!(root.used(Kind::Memory), 0);
+}
+
+#[test]
+fn an_operation_that_is_refused_memory_never_runs() {
+    let queue = queue(1);
+    let root = Account::default();
+    let poor = AccountLimits {
+        memory: 10,
+        ..AccountLimits::UNLIMITED
+    };
+    let branch = root.branch(poor).expect("there is memory");
+    let (ran, its) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let sets = SetsWhenDropped(its.clone());
+    let flag = ran.clone();
+    let refused = block_on(queue.run_with_memory(20, Some(branch), move || {
+        let _sets = sets;
+        flag.store(true, Ordering::SeqCst);
+    }));
+    assert_eq!(refused.map_err(|exceeded| exceeded.limit), Err(10));
+    assert!(!ran.load(Ordering::SeqCst) && its.load(Ordering::SeqCst));
 }

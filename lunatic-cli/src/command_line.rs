@@ -40,6 +40,8 @@ mod version;
 mod views;
 mod watch;
 
+pub use manifest::try_manifest;
+
 use std::process::ExitCode;
 
 use crate::command_line::arguments::{Arguments, Command};

@@ -45,7 +45,7 @@ mod timeline;
 
 pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
-pub use command_line::{cargo_main, main, main_of_commit};
+pub use command_line::{cargo_main, main, main_of_commit, try_manifest};
 pub use config::{Config, WireConfig};
 pub use metrics::MetricsServer;
 pub use name_scope::NameScope;

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -32,6 +32,8 @@ pub(crate) struct MemoryWatch {
 struct Verdict {
     refuse: bool,
     kill: bool,
+    /// How many bytes may be taken before more is refused.
+    left: u64,
     /// How long to wait until the next look.
     pause: Duration,
 }
@@ -81,6 +83,7 @@ fn watch_until_stopped(
     while !stopped.load(Ordering::Relaxed) {
         let Some(resident) = resident() else { return };
         let verdict = judge(resident, limit, refuses);
+        account.set_memory_left(verdict.left);
         if verdict.refuse != refuses {
             refuses = verdict.refuse;
             account.set_out_of_memory(refuses);
@@ -117,6 +120,7 @@ fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
     Verdict {
         refuse: resident > threshold,
         kill: resident > limit / 20 * 19,
+        left,
         pause: pause.clamp(Duration::from_millis(1), Duration::from_millis(500)),
     }
 }
@@ -202,18 +206,40 @@ pub(crate) fn available() -> Option<u64> {
     Some(machine.min(control_group_limit().unwrap_or(u64::MAX)))
 }
 
-/// The lowest limit of the control groups (version 2) that the program is in.
+/// The lowest limit of the control groups that the program is in.
 fn control_group_limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let folder = Path::new("/sys/fs/cgroup").join(path);
+    let (folder, limit) = limiting_group(&groups)?;
     let folders = folder
         .ancestors()
-        .take_while(|folder| folder.starts_with("/sys/fs/cgroup"));
+        .take_while(|folder| folder.starts_with(CONTROL_GROUPS));
     folders
-        .filter_map(|folder| fs::read_to_string(folder.join("memory.max")).ok())
+        .filter_map(|folder| fs::read_to_string(folder.join(limit)).ok())
         .filter_map(|limit| limit.trim().parse().ok())
         .min()
+}
+
+/// Where control groups are mounted.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
+
+/// The folder of the control group that may limit memory, and the name of the file there that
+/// tells how much. Where both versions are mounted, memory is limited by version 1 if that has
+/// the controller.
+///
+/// - `groups`: what `/proc/self/cgroup` tells.
+fn limiting_group(groups: &str) -> Option<(PathBuf, &'static str)> {
+    let of_version_1 = groups.lines().find_map(|line| {
+        let (_, line) = line.split_once(':')?;
+        let (controllers, path) = line.split_once(":/")?;
+        let has_memory = controllers.split(',').any(|name| name == "memory");
+        has_memory.then_some(path)
+    });
+    if let Some(path) = of_version_1 {
+        let folder = Path::new(CONTROL_GROUPS).join("memory").join(path);
+        return Some((folder, "memory.limit_in_bytes"));
+    }
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some((Path::new(CONTROL_GROUPS).join(path), "memory.max"))
 }
 
 #[cfg(test)]
@@ -227,6 +253,7 @@ mod tests {
         let verdict = judge(100 * MIB, 4096 * MIB, false);
         assert!(!verdict.refuse && !verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(500));
+        assert_eq!(verdict.left, (4096 * MIB) / 10 * 9 - 100 * MIB);
     }
 
     #[test]
@@ -243,5 +270,19 @@ mod tests {
         let verdict = judge(490 * MIB, 512 * MIB, true);
         assert!(verdict.refuse && verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(1));
+    }
+
+    #[test]
+    fn the_group_that_limits_memory_is_found_in_both_versions_of_control_groups() {
+        let version_2 = "0::/user.slice/session\n";
+        let folder = PathBuf::from("/sys/fs/cgroup/user.slice/session");
+        assert_eq!(limiting_group(version_2), Some((folder, "memory.max")));
+
+        let both = "9:pids:/\n4:cpu,memory:/docker/a:b\n0::/docker/a:b\n";
+        let folder = PathBuf::from("/sys/fs/cgroup/memory/docker/a:b");
+        let found = Some((folder, "memory.limit_in_bytes"));
+        assert_eq!(limiting_group(both), found);
+
+        assert_eq!(limiting_group("3:pids:/\n"), None);
     }
 }

@@ -515,6 +515,7 @@ impl Builder {
             memory: max_memory.unwrap_or(u64::MAX),
             ..AccountLimits::default()
         });
+        loader.charge_compiler_to(&account);
         let environments = Environments::default();
         let shares = account.shares().clone();
         let scheduler = start_scheduler(&engine, self.workers, shares, environments.clone())

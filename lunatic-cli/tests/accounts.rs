@@ -7,9 +7,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use harness::{World, assert_killed, assert_normal};
+use lunatic_cli::Root;
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use lunatic_testkit::wait_until;
+use lunatic_wasi::{Capture, Stdio};
 
 /// A module whose `main` makes config 0, which may spawn and has limits and rights as
 /// `configure` says, and spawns `culprit` with it. Reports the result of the spawn.
@@ -58,13 +60,14 @@ fn limits_and_rights_of_a_config_can_be_read_back() {
 #[test]
 fn unknown_kinds_and_rights_trap() {
     for call in [
-        "(call $config_set_limit (i64.const 0) (i32.const 8) (i64.const 1))",
-        "(drop (call $config_get_limit (i64.const 0) (i32.const 8)))",
+        "(call $config_set_limit (i64.const 0) (i32.const 9) (i64.const 1))",
+        "(drop (call $config_get_limit (i64.const 0) (i32.const 9)))",
         "(call $config_set_right (i64.const 0) (i32.const 3) (i32.const 1))",
         "(drop (call $config_has_right (i64.const 0) (i32.const 3)))",
         "(drop (call $account_used (i32.const 5)))",
-        "(drop (call $account_limit (i32.const 8)))",
+        "(drop (call $account_limit (i32.const 9)))",
         "(drop (call $account_used (i32.const 6)))",
+        "(drop (call $account_used (i32.const 8)))",
     ] {
         let world = World::new();
         let body = format!(r#"(func (export "main") (drop (call $create_config)) {call})"#);
@@ -473,4 +476,115 @@ fn a_process_without_a_budget_is_not_spawned_where_fuel_is_limited() {
     );
     assert_eq!(world.reports(), [20, 1]);
     assert!(world.text().contains("limit of fuel"));
+}
+
+/// Functions that print: `emit` prints so many bytes, at most 4096, and must succeed.
+const SAYS: &str = r#"
+    (func $emit (param $bytes i32)
+        (i32.store (i32.const 300) (i32.const 4096))
+        (i32.store (i32.const 304) (local.get $bytes))
+        (memory.fill (i32.const 4096) (i32.const 120) (local.get $bytes))
+        (if (call $fd_write (i32.const 1) (i32.const 300) (i32.const 1) (i32.const 308))
+            (then unreachable))
+        (if (i32.ne (i32.load (i32.const 308)) (local.get $bytes)) (then unreachable)))"#;
+
+fn printing_into(output: &Capture) -> Root {
+    Root::new("main").stdio(Stdio::captured(output.clone()))
+}
+
+#[test]
+fn who_prints_more_than_its_branch_may_waits_can_be_killed_and_nobody_else_waits() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 8) (i64.const 10))",
+        &format!(
+            r#"{SAYS}
+            (func (export "culprit")
+                (call $emit (i32.const 10))
+                (call $report (i64.const 1))
+                ;; That takes some minutes.
+                (call $emit (i32.const 4096))
+                (call $report (i64.const 2)))
+            (func (export "neighbour")
+                (local $left i32)
+                (local.set $left (i32.const 100))
+                (loop $more
+                    (call $emit (i32.const 4096))
+                    (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                    (br_if $more (local.get $left)))
+                (call $report (i64.const 3)))"#
+        ),
+    ));
+    let output = Capture::root();
+    let host = world.root(&module, printing_into(&output)).unwrap();
+    let mut reports: [i64; 3] = world.reports();
+    // That of the child may come first.
+    reports.sort_unstable();
+    assert_eq!(reports[..2], [0, 1]);
+    let culprit = process(&world, reports[2]).unwrap();
+    let others = Capture::root();
+    let stdio = Stdio::captured(others.clone());
+    let root = Root::new("neighbour").stdio(stdio);
+    assert_normal(&world.root(&module, root).unwrap());
+    assert_eq!(world.report(), 3);
+    assert_eq!(others.text().len(), 100 * 4096);
+    assert!(culprit.is_alive() && host.is_alive());
+    culprit.kill();
+    assert_killed(&culprit);
+    world.no_more_reports();
+}
+
+#[test]
+fn who_waits_to_print_loses_nothing() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 8) (i64.const 10000))",
+        &format!(
+            r#"{SAYS}
+            (func (export "culprit")
+                (local $left i32)
+                (local.set $left (i32.const 4))
+                (loop $more
+                    (call $emit (i32.const 3000))
+                    (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                    (br_if $more (local.get $left)))
+                (call $report (i64.const 7)))"#
+        ),
+    ));
+    let output = Capture::root();
+    world.root(&module, printing_into(&output)).unwrap();
+    let reports: [i64; 3] = world.reports();
+    assert!(reports.contains(&7));
+    assert_eq!(output.render().matches('x').count(), 4 * 3000);
+}
+
+#[test]
+fn a_branch_without_memory_for_the_compiler_is_told_so_and_one_with_it_is_served() {
+    for (limit, result) in [(3_000_000, 1), (30_000_000, 0)] {
+        let world = World::new();
+        let module = world.load(&host(
+            &format!(
+                "(call $config_set_can_compile_modules (i64.const 0) (i32.const 1))
+                (call $config_set_limit (i64.const 0) (i32.const 0) (i64.const {limit}))"
+            ),
+            r#"(data (i32.const 400) "(module)")
+            (func (export "culprit")
+                (local $result i32)
+                (memory.fill (i32.const 408) (i32.const 32) (i32.const 40000))
+                (local.set $result (call $compile_module
+                    (i32.const 400) (i32.const 40008) (i32.const 60000)))
+                (call $report (i64.add (i64.const 1000) (i64.extend_i32_u (local.get $result))))
+                (if (local.get $result) (then (call $say_error (i64.load (i32.const 60000))))))"#,
+        ));
+        world.spawn(&module, "main");
+        let reports: [i64; 3] = world.reports();
+        assert!(reports.contains(&(1000 + result)), "{reports:?}");
+        if result == 1 {
+            assert!(
+                world
+                    .text()
+                    .contains("the limit of 3000000 bytes of memory")
+            );
+        }
+    }
 }

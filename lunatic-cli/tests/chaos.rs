@@ -7,6 +7,9 @@
 //! failure tells its seed.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+#[path = "chaos/supervisors.rs"]
+mod supervisors;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::env;
 use std::ops::Range;
@@ -468,5 +471,15 @@ fn whatever_happens_each_end_is_told_once_and_nothing_is_lost_or_charged() {
         }
         world.check(seed);
         world.end(seed);
+    }
+}
+
+#[test]
+fn whatever_happens_to_supervised_children_each_lives_once_and_ends_with_its_supervisor() {
+    for seed in seeds() {
+        let mut tree = supervisors::Tree::new(seed);
+        tree.run();
+        tree.check();
+        tree.end();
     }
 }

@@ -232,3 +232,23 @@ fn a_process_that_calls_host_functions_without_end_and_counts_fuel_shares_its_co
         assert_killed(&calling);
     }
 }
+
+#[test]
+fn bytes_that_host_functions_copy_cost_fuel_where_it_is_limited_and_nothing_elsewhere() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func $copy (param $times i32)
+            (loop $again
+                (call $create_data (i64.const 1) (i64.const 0))
+                (drop (call $write_data (i32.const 0) (i32.const 64000)))
+                (br_if $again
+                    (local.tee $times (i32.sub (local.get $times) (i32.const 1))))))
+        (func (export "little") (call $copy (i32.const 10)))
+        (func (export "much") (call $copy (i32.const 20)))"#,
+    );
+    // 8000 for each.
+    assert_normal(&world.spawn_with(&module, "little", budget(1)));
+    assert_failed(&world.spawn_with(&module, "much", budget(1)), "fuel");
+    assert_normal(&world.spawn_with(&module, "much", budget(2)));
+    assert_normal(&world.spawn(&module, "much"));
+}

@@ -17,8 +17,12 @@ pub(crate) struct FuelVariant<T: 'static> {
     wasm: Arc<[u8]>,
     compiler: Arc<FuelCompiler<T>>,
     linked: OnceCell<Charged<T>>,
+    /// How many bytes the compiler takes for it.
+    compiler_memory: u64,
     /// Who pays for it.
     payer: OnceLock<Account>,
+    /// Who pays for the compiler if nobody pays for the variant.
+    root: Option<Account>,
 }
 
 /// The variant, and what is charged for it.
@@ -29,11 +33,21 @@ struct Charged<T: 'static> {
 
 impl<T: InstanceState> FuelVariant<T> {
     /// The variant of this module.
-    pub(crate) fn new(wasm: &[u8], compiler: Arc<FuelCompiler<T>>) -> FuelVariant<T> {
+    ///
+    /// - `compiler_memory`: how many bytes the compiler takes for it.
+    /// - `root`: who pays for those if nobody pays for the variant.
+    pub(crate) fn new(
+        wasm: &[u8],
+        compiler: Arc<FuelCompiler<T>>,
+        compiler_memory: u64,
+        root: Option<Account>,
+    ) -> FuelVariant<T> {
         FuelVariant {
             wasm: wasm.into(),
             compiler,
             linked: OnceCell::new(),
+            compiler_memory,
+            root,
             payer: OnceLock::new(),
         }
     }
@@ -60,19 +74,23 @@ impl<T: InstanceState> FuelVariant<T> {
     /// As for [`FuelCompiler::compile`], and [`LoadError::Exceeded`] if who pays has no memory
     /// left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
-        let compile = || {
+        let compile = || async {
             let (wasm, compiler) = (self.wasm.clone(), self.compiler.clone());
             let payer = self.payer.get().cloned();
-            Class::Cpu.queue().run(move || {
-                let linked = compiler.compile(&wasm)?;
-                let code = linked.module().image_range();
-                let bytes = (code.end.addr() - code.start.addr()) as u64;
-                let charge = payer.map(|payer| Charge::new(&payer, Kind::Memory, bytes));
-                let charge = charge.transpose().map_err(LoadError::Exceeded)?;
-                Ok(Charged {
-                    linked,
-                    _charge: charge,
-                })
+            let pays_for_compiler = payer.clone().or_else(|| self.root.clone());
+            let queue = Class::Cpu.queue();
+            let compiling =
+                queue.run_with_memory(self.compiler_memory, pays_for_compiler, move || {
+                    compiler.compile(&wasm)
+                });
+            let linked = compiling.await.map_err(LoadError::Exceeded)??;
+            let code = linked.module().image_range();
+            let bytes = (code.end.addr() - code.start.addr()) as u64;
+            let charge = payer.map(|payer| Charge::new(&payer, Kind::Memory, bytes));
+            let charge = charge.transpose().map_err(LoadError::Exceeded)?;
+            Ok(Charged {
+                linked,
+                _charge: charge,
             })
         };
         let compiled = self.linked.get_or_try_init(compile).await?;

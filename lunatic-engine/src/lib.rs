@@ -53,6 +53,7 @@ mod arena;
 mod bounded_steps;
 mod budget;
 mod compiler;
+mod compiler_memory;
 mod data_segments;
 mod engine;
 mod fuel_compiler;

@@ -4,15 +4,17 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::str;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use lunatic_account::Account;
 use lunatic_blocking::Class;
 use wasmparser::{Parser, Payload};
 use wasmtime::Linker;
 
 use crate::arena::Image;
 use crate::compiler::Compiler;
+use crate::compiler_memory;
 use crate::data_segments;
 use crate::engine::Engine;
 use crate::fuel_compiler::FuelCompiler;
@@ -40,6 +42,8 @@ struct Shared<T: 'static> {
     sharing_compiler: Compiler<T>,
     fuel_compiler: Arc<FuelCompiler<T>>,
     keeps_bytes: AtomicBool,
+    /// Who pays for the memory that the compiler takes, where nobody else does.
+    payer: OnceLock<Account>,
 }
 
 impl<T: InstanceState> Loader<T> {
@@ -104,6 +108,7 @@ impl<T: InstanceState> Loader<T> {
                 sharing_compiler,
                 fuel_compiler: Arc::new(fuel_compiler),
                 keeps_bytes: AtomicBool::new(false),
+                payer: OnceLock::new(),
             }),
         })
     }
@@ -114,13 +119,20 @@ impl<T: InstanceState> Loader<T> {
         self.shared.keeps_bytes.store(true, Ordering::Relaxed);
     }
 
+    /// From now on, the memory that the compiler takes is charged to this account where nobody
+    /// else pays for it, and as many modules are compiled at once as there is memory for. The
+    /// first account stays.
+    pub fn charge_compiler_to(&self, root: &Account) {
+        self.shared.payer.get_or_init(|| root.clone());
+    }
+
     /// The engine that compiles.
     pub fn engine(&self) -> &Engine {
         &self.shared.engine
     }
 
-    /// Compiles and links a module, binary or text. This takes a while; see
-    /// [`load_async`](Loader::load_async).
+    /// Compiles and links a module, binary or text, whether or not there is memory for that.
+    /// This takes a while; see [`load_async`](Loader::load_async).
     ///
     /// # Errors
     ///
@@ -167,16 +179,31 @@ impl<T: InstanceState> Loader<T> {
     /// ```
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
         let limits = self.engine().module_limits();
-        self.load_as(bytes, None, limits, &Wanted::default())
+        let read = self.read(bytes, limits)?;
+        self.compile(read, ModuleHash::of(bytes), None, bytes)
     }
 
-    /// - `wanted`: is looked at between two steps.
-    fn load_as(
+    /// What can be told of a module before it is compiled.
+    fn read(&self, bytes: &[u8], limits: &ModuleLimits) -> Result<Read, LoadError> {
+        let wasm = binary(bytes, limits)?;
+        let sums = limits.check(&wasm).map_err(|refused| match refused {
+            Refused::Exceeds(exceeded) => LoadError::TooLarge(exceeded),
+            Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
+        })?;
+        let info = ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?;
+        Ok(Read {
+            wasm,
+            info,
+            compiler_memory: compiler_memory::of_module(&sums),
+        })
+    }
+
+    fn compile(
         &self,
-        bytes: &[u8],
+        read: Read,
+        hash: ModuleHash,
         version_of: Option<Arc<str>>,
-        limits: &ModuleLimits,
-        wanted: &Wanted,
+        bytes: &[u8],
     ) -> Result<Module<T>, LoadError> {
         let Shared {
             engine,
@@ -184,27 +211,27 @@ impl<T: InstanceState> Loader<T> {
             sharing_compiler,
             fuel_compiler,
             keeps_bytes,
+            payer,
         } = &*self.shared;
-        let wasm = binary(bytes, limits)?;
-        wanted.check()?;
-        limits.check(&wasm).map_err(|refused| match refused {
-            Refused::Exceeds(exceeded) => LoadError::TooLarge(exceeded),
-            Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
-        })?;
-        let info = ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?;
+        let Read {
+            wasm,
+            info,
+            compiler_memory,
+        } = read;
         // Code that counts fuel is nearly as it was, so that debug information holds for it.
         let counts_fuel = budget_function.is_some_and(|function| imports(&wasm, function))
             || (lines_are_shown(env::var_os(SHOW_LINES)) && has_lines(&wasm));
         let (wasm, image) = take_image(engine, wasm);
-        wanted.check()?;
         let code = match counts_fuel {
             true => Code::Fuel(fuel_compiler.compile(&wasm)?),
             false => {
                 let linked = sharing_compiler.compile(&wasm)?;
-                Code::Sharing(linked, FuelVariant::new(&wasm, fuel_compiler.clone()))
+                let payer = payer.get().cloned();
+                let variant =
+                    FuelVariant::new(&wasm, fuel_compiler.clone(), compiler_memory, payer);
+                Code::Sharing(linked, variant)
             }
         };
-        let hash = ModuleHash::of(bytes);
         let time_slice = TimeSlice::new(engine.ticker().clone());
         let kept = keeps_bytes.load(Ordering::Relaxed);
         let bytes = kept.then(|| Arc::from(bytes));
@@ -213,14 +240,43 @@ impl<T: InstanceState> Loader<T> {
         ))
     }
 
+    /// Reads and compiles a module on a thread that may block, each when there is memory for it.
+    async fn load_with(
+        &self,
+        bytes: Vec<u8>,
+        version_of: Option<Arc<str>>,
+        limits: ModuleLimits,
+        payer: Option<Account>,
+    ) -> Result<Module<T>, LoadError> {
+        let queue = Class::Cpu.queue();
+        let payer = payer.or_else(|| self.shared.payer.get().cloned());
+        let wanted = Wanted::default();
+        let _wants = Wants(wanted.clone());
+        let needed = compiler_memory::of_reading(&bytes);
+        let (loader, its) = (self.clone(), wanted.clone());
+        let reading = queue.run_with_memory(needed, payer.clone(), move || {
+            its.check()?;
+            let read = loader.read(&bytes, &limits)?;
+            Ok((read, bytes))
+        });
+        let (read, bytes) = reading.await.map_err(LoadError::Exceeded)??;
+        let loader = self.clone();
+        let needed = read.compiler_memory;
+        let compiling = queue.run_with_memory(needed, payer, move || {
+            wanted.check()?;
+            loader.compile(read, ModuleHash::of(&bytes), version_of, &bytes)
+        });
+        compiling.await.map_err(LoadError::Exceeded)?
+    }
+
     /// [`load`](Loader::load) on a thread that may block.
     ///
     /// # Errors
     ///
     /// [`LoadError`].
     pub async fn load_async(&self, bytes: Vec<u8>) -> Result<Module<T>, LoadError> {
-        let loader = self.clone();
-        Class::Cpu.queue().run(move || loader.load(&bytes)).await
+        let limits = *self.engine().module_limits();
+        self.load_with(bytes, None, limits, None).await
     }
 
     /// [`load_async`](Loader::load_async) for a module that is a version of a named one.
@@ -235,12 +291,8 @@ impl<T: InstanceState> Loader<T> {
         name: Arc<str>,
         bytes: Vec<u8>,
     ) -> Result<Module<T>, LoadError> {
-        let loader = self.clone();
-        let load = move || {
-            let limits = loader.engine().module_limits();
-            loader.load_as(&bytes, Some(name), limits, &Wanted::default())
-        };
-        Class::Cpu.queue().run(load).await
+        let limits = *self.engine().module_limits();
+        self.load_with(bytes, Some(name), limits, None).await
     }
 
     /// [`load_async`](Loader::load_async) for who may be gone before the module is there. If
@@ -248,23 +300,31 @@ impl<T: InstanceState> Loader<T> {
     /// is not interrupted: `limits` bound how long it takes.
     ///
     /// - `limits`: hold beside those of the engine.
+    /// - `payer`: to whom the memory is charged that this takes, until it is done. The module
+    ///   itself is not charged; see [`Module::charge_to`].
     ///
     /// # Errors
     ///
-    /// [`LoadError`].
+    /// [`LoadError`]; it is [`Exceeded`](LoadError::Exceeded) if the payer has not enough memory
+    /// for the compiler, or all together have not.
     pub async fn load_within(
         &self,
         bytes: Vec<u8>,
         limits: &ModuleLimits,
+        payer: &Account,
     ) -> Result<Module<T>, LoadError> {
-        let loader = self.clone();
         let limits = limits.capped(self.engine().module_limits());
-        let wanted = Wanted::default();
-        let its = wanted.clone();
-        let _wants = Wants(wanted);
-        let load = move || loader.load_as(&bytes, None, &limits, &its);
-        Class::Cpu.queue().run(load).await
+        let payer = Some(payer.clone());
+        self.load_with(bytes, None, limits, payer).await
     }
+}
+
+/// What is known of a module that is not compiled yet.
+struct Read {
+    wasm: Vec<u8>,
+    info: ModuleInfo,
+    /// How many bytes the compiler will take.
+    compiler_memory: u64,
 }
 
 /// Whether somebody waits for a module that is being loaded.

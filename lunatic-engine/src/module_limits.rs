@@ -260,16 +260,19 @@ impl Signatures {
     }
 }
 
-/// What the functions of a module have together.
+/// What a module has, its functions together.
 #[derive(Debug, Default)]
-struct Sums {
-    locals: u64,
-    targets: u64,
-    passed_values: u64,
-    bulk_operations: u64,
-    code_bytes: u64,
-    block_merges: u64,
-    loop_merges: u64,
+pub(crate) struct Sums {
+    pub(crate) module_bytes: u64,
+    pub(crate) globals: u64,
+    pub(crate) functions: u64,
+    pub(crate) locals: u64,
+    pub(crate) targets: u64,
+    pub(crate) passed_values: u64,
+    pub(crate) bulk_operations: u64,
+    pub(crate) code_bytes: u64,
+    pub(crate) block_merges: u64,
+    pub(crate) loop_merges: u64,
 }
 
 impl ModuleLimits {
@@ -346,13 +349,18 @@ impl ModuleLimits {
 
     /// Checks a binary module, in a time in proportion to its size.
     ///
+    /// Returns what it has that the compiler takes memory for.
+    ///
     /// # Errors
     ///
     /// Fails at the first limit that is exceeded, and where the binary format is broken.
-    pub(crate) fn check(&self, wasm: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn check(&self, wasm: &[u8]) -> Result<Sums, Refused> {
         within(ModuleLimit::ModuleBytes, wasm.len(), self.module_bytes)?;
         let mut function = 0;
-        let mut sums = Sums::default();
+        let mut sums = Sums {
+            module_bytes: wasm.len() as u64,
+            ..Sums::default()
+        };
         let mut signatures = Signatures::default();
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
@@ -362,12 +370,16 @@ impl ModuleLimits {
                     function += 1;
                 }
                 payload => {
+                    if let Payload::GlobalSection(globals) = &payload {
+                        sums.globals = u64::from(globals.count());
+                    }
                     self.check_section(&payload)?;
                     signatures.add(&payload)?;
                 }
             }
         }
-        Ok(())
+        sums.functions = function;
+        Ok(sums)
     }
 
     fn check_section(&self, payload: &Payload<'_>) -> Result<(), ExceedsModuleLimit> {

@@ -1,6 +1,7 @@
 //! What is known of a module before it runs, and what can be wrong with it.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_engine::{
     Engine, EngineConfig, ExceedsLimits, HostFunctionType, InstanceState, LoadError, Loader,
     MemoryLimiter, MemoryLimits, Module, ModuleHash, ModuleInfo, ModuleLimit, ModuleLimits,
@@ -527,7 +528,7 @@ fn deeply_nested_text_does_not_overflow_a_stack() {
 
 /// Modules whose functions are as costly to compile as those of guests that are not trusted may
 /// be, each in another way. Of limits on all functions together they use an eighth at least;
-/// with `LUNATIC_WORST=1` all, and each says how long it took.
+/// with `LUNATIC_WORST=1` all, and each says how long it took and how much memory.
 mod worst {
     use super::*;
 
@@ -549,13 +550,33 @@ mod worst {
 
     #[expect(clippy::print_stdout, reason = "how long it took is to be read")]
     fn load(wasm: &[u8]) -> Result<Module<State>, LoadError> {
+        let before = begin_peak();
         let begin = std::time::Instant::now();
-        let loaded = futures_lite::future::block_on(
-            loader().load_within(wasm.to_vec(), &ModuleLimits::untrusted()),
-        );
+        let loaded = futures_lite::future::block_on(loader().load_within(
+            wasm.to_vec(),
+            &ModuleLimits::untrusted(),
+            &Account::default(),
+        ));
         let (bytes, time) = (wasm.len(), begin.elapsed());
-        println!("{bytes} bytes in {time:?}");
+        let memory = status("VmHWM:").saturating_sub(before);
+        println!("{bytes} bytes in {time:?} and {memory} KiB");
         loaded
+    }
+
+    /// Forgets how much memory the program had at most, and returns how much it has, in KiB.
+    fn begin_peak() -> u64 {
+        // Where that is not possible, too much is told.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        status("VmRSS:")
+    }
+
+    fn status(key: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let value = status.lines().find_map(|line| line.strip_prefix(key));
+        let kibibytes = value.and_then(|value| value.trim().strip_suffix(" kB"));
+        kibibytes
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
     }
 
     /// So many functions of this body.
@@ -645,6 +666,65 @@ mod worst {
     }
 
     #[test]
+    fn much_that_does_nothing() {
+        let body = "nop ".repeat(250 << 10);
+        compiles(functions(share(16), "", &body));
+    }
+
+    /// What it takes to parse text, whatever becomes of it.
+    #[test]
+    #[expect(clippy::print_stdout, reason = "whose memory is told is to be read")]
+    fn much_text() {
+        let limit = ModuleLimits::untrusted().text_bytes as usize / 8;
+        for part in [
+            "(func)",
+            "(func nop)",
+            "(type(func))",
+            "(data \"\")",
+            "(export \"\"(func 0))",
+            "(func(block))",
+            "nop ",
+            "(elem func)",
+            "(memory 1)",
+            "(global i32 i32.const 0)",
+            "(import\"\"\"\"(func))",
+            "(rec)",
+            "(func $a)",
+            "(func(loop)(loop))",
+            "(table 1 funcref)",
+            "(elem 0)",
+        ] {
+            let times = share((8 * limit - 64) / part.len());
+            let inside = part.starts_with('(');
+            let text = match inside {
+                true => format!("(module {})", part.repeat(times)),
+                false => format!("(module (func {}))", part.repeat(times)),
+            };
+            println!("{part}");
+            drop(load(text.as_bytes()));
+        }
+    }
+
+    /// Modules of programs, to compare what they take: paths in `LUNATIC_MODULES`.
+    #[test]
+    fn modules_of_files() {
+        let files = std::env::var_os("LUNATIC_MODULES").unwrap_or_default();
+        // Nothing is one empty path.
+        for file in std::env::split_paths(&files).filter(|file| file != "") {
+            let wasm = std::fs::read(&file).unwrap();
+            println!(
+                "{}: {:?}",
+                file.display(),
+                load(&wasm).map(drop).map_err(|e| e
+                    .to_string()
+                    .chars()
+                    .take(150)
+                    .collect::<String>())
+            );
+        }
+    }
+
+    #[test]
     fn many_globals() {
         let globals = "(global (mut i64) (i64.const 1))".repeat(10_000);
         compiles(format!("(module {globals})"));
@@ -656,12 +736,45 @@ fn loading_that_nobody_waits_for_ends_before_its_next_step() {
     let text = format!("(module {})", "(func (nop))".repeat(50_000)).into_bytes();
     let loader = loader();
     let limits = ModuleLimits::untrusted();
+    let account = Account::default();
     // Each is given up in another moment; the queue is empty in the end, and works on.
     for _ in 0..20 {
-        let loading = loader.load_within(text.clone(), &limits);
+        let loading = loader.load_within(text.clone(), &limits, &account);
         let given_up = futures_lite::future::block_on(futures_lite::future::poll_once(loading));
         assert!(given_up.is_none());
     }
-    let small = loader.load_within(b"(module)".to_vec(), &limits);
+    let small = loader.load_within(b"(module)".to_vec(), &limits, &account);
     assert!(futures_lite::future::block_on(small).is_ok());
+}
+
+#[test]
+fn memory_for_the_compiler_is_charged_while_it_compiles_and_who_has_none_is_refused() {
+    let wasm = wat::parse_str("(module (func))").unwrap();
+    let limits = ModuleLimits::untrusted();
+    let loader = loader();
+    let root = Account::default();
+    let with = |memory| {
+        let limits = AccountLimits {
+            memory,
+            ..AccountLimits::UNLIMITED
+        };
+        root.branch(limits).unwrap()
+    };
+    let (poor, rich) = (with(100 << 10), with(64 << 20));
+    let load = |payer: &Account, bytes: &[u8]| {
+        futures_lite::future::block_on(loader.load_within(bytes.to_vec(), &limits, payer))
+    };
+    let refused = load(&poor, &wasm).unwrap_err();
+    assert!(matches!(refused, LoadError::Exceeded(exceeded) if exceeded.account == poor.id()));
+    load(&rich, &wasm).unwrap();
+    // Text takes memory before anything is known of it.
+    let text = format!("(module {})", "(func)".repeat(200_000));
+    let refused = load(&rich, text.as_bytes()).unwrap_err();
+    assert!(matches!(refused, LoadError::Exceeded(exceeded) if exceeded.account == rich.id()));
+    root.set_memory_left(100 << 10);
+    let refused = load(&rich, &wasm).unwrap_err();
+    assert!(matches!(refused, LoadError::Exceeded(exceeded) if exceeded.account == root.id()));
+    // Nobody is kept from it for ever who is trusted with all memory.
+    load(&root, &wasm).unwrap();
+    assert_eq!((poor.used(Kind::Memory), rich.used(Kind::Memory)), (0, 0));
 }

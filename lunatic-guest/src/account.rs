@@ -55,6 +55,7 @@ pub struct Limits {
     cpu: Option<u64>,
     cpu_weight: Option<u64>,
     fuel: Option<u64>,
+    output: Option<u64>,
 }
 
 /// What the host has for "no limit".
@@ -67,6 +68,9 @@ const CPU_WEIGHT: u32 = 6;
 
 /// The number of the limit of fuel.
 const FUEL: u32 = 7;
+
+/// The number of the limit on what is printed.
+const OUTPUT: u32 = 8;
 
 impl Limits {
     /// So many bytes of memory, linear memory and what the host keeps together.
@@ -119,6 +123,14 @@ impl Limits {
         self
     }
 
+    /// So many bytes that processes of the branch may print in each second, to standard output
+    /// and standard error together. After a pause as many may be printed at once. A process that
+    /// prints more waits; nothing is lost.
+    pub fn output(mut self, bytes: u64) -> Limits {
+        self.output = Some(bytes);
+        self
+    }
+
     /// Writes these limits into a config; those that are not set stay as they are.
     ///
     /// # Panics
@@ -134,6 +146,7 @@ impl Limits {
             (CPU, self.cpu),
             (CPU_WEIGHT, self.cpu_weight),
             (FUEL, self.fuel),
+            (OUTPUT, self.output),
         ];
         for (kind, limit) in limits {
             if let Some(limit) = limit {
@@ -167,6 +180,7 @@ impl Limits {
             cpu: limit(CPU),
             cpu_weight: limit(CPU_WEIGHT),
             fuel: limit(FUEL),
+            output: limit(OUTPUT),
         }
     }
 }

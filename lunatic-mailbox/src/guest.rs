@@ -87,6 +87,7 @@ fn create_data<T: MailboxHost>(mut caller: Caller<'_, T>, tag: i64, capacity: u6
 /// Traps without a data message, on a bad address, and if the message would
 /// outgrow what a mailbox holds; the message stays in scratch.
 fn write_data<T: MailboxHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> Result<u32> {
+    caller.pay_for(u64::from(len));
     let (memory, state) = caller.memory_and_state()?;
     let bytes = lunatic_abi::slice(memory, ptr, u64::from(len))?;
     state.mailbox().write(bytes)?;
@@ -108,6 +109,7 @@ fn read_data<T: MailboxHost>(mut caller: Caller<'_, T>, ptr: u32, len: u32) -> R
             behind.cursor, behind.length
         ))
     })?;
+    caller.pay_for(count as u64);
     Ok(count as u32)
 }
 

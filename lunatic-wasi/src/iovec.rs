@@ -35,6 +35,7 @@ pub(crate) fn gather<T: WasiHost>(
     count: u32,
 ) -> Result<Vec<u8>, Failure> {
     let buffers = read(caller, ptr, count)?;
+    caller.pay_for(buffers.len() as u64);
     let (memory, _) = caller.memory_and_state()?;
     Ok(buffers.gather(memory)?)
 }
@@ -46,6 +47,7 @@ pub(crate) fn scatter<T: WasiHost>(
     bytes: &[u8],
     count_ptr: u32,
 ) -> Result<(), Failure> {
+    caller.pay_for(bytes.len() as u64);
     let (memory, _) = caller.memory_and_state()?;
     buffers.scatter(memory, bytes)?;
     Ok(caller.write_u32(count_ptr, bytes.len() as u32)?)

@@ -11,6 +11,7 @@ mod compat;
 mod demo;
 mod deny;
 mod dist;
+mod fuzz;
 mod guests;
 mod languages;
 mod loom;
@@ -73,6 +74,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Gives a part of the runtime inputs by chance until one fails
+    #[command(disable_help_flag = true)]
+    Fuzz {
+        /// What follows is handed to the program that does it: a target, and `--seconds N`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Has hostile guests attack others, and sees what that does
     #[command(disable_help_flag = true)]
     Attack {
@@ -115,6 +123,9 @@ fn main() -> ExitCode {
         }
         Task::Attack { arguments } => {
             return measure::main("attack", &arguments).unwrap_or_else(report);
+        }
+        Task::Fuzz { arguments } => {
+            return fuzz::main(&arguments).unwrap_or_else(report);
         }
         Task::Loom => loom::main(),
         Task::Simulate(arguments) => simulate::main(&arguments),

@@ -46,6 +46,7 @@ const LIMITS: AccountLimits = AccountLimits {
     cpu: u64::MAX,
     cpu_weight: u64::MAX,
     fuel: u64::MAX,
+    output: 64 << 10,
 };
 
 /// The folder of the attacks.
@@ -131,6 +132,7 @@ fn change(limits: &mut AccountLimits, list: &str) -> Result<()> {
             "timers" => &mut limits.timers,
             "names" => &mut limits.names,
             "cpu" => &mut limits.cpu,
+            "output" => &mut limits.output,
             other => bail!("there is no limit `{other}`"),
         };
         *limit = number.parse().context("a limit that is no number")?;

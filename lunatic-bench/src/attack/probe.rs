@@ -142,6 +142,8 @@ fn limit(limits: &AccountLimits, kind: u32) -> u64 {
         3 => limits.timers,
         4 => limits.names,
         5 => limits.cpu,
-        _ => limits.cpu_weight,
+        6 => limits.cpu_weight,
+        7 => limits.fuel,
+        _ => limits.output,
     }
 }

@@ -50,6 +50,28 @@ pub(crate) struct Parsed {
     mistakes: Diagnostics,
 }
 
+/// Reads a text as a manifest and as a file for `lunatic node --remote`, and words what is wrong
+/// with it. For `lunatic-fuzz`.
+#[doc(hidden)]
+pub fn try_manifest(text: &str) {
+    let path = Path::new("fuzz.toml");
+    let context = ParseContext {
+        directory: Path::new(""),
+        variables: vec![("NAME".to_owned(), "value".to_owned())],
+    };
+    let mistakes = match parse::parse(text, &context) {
+        Ok((application, mistakes)) => {
+            drop(application);
+            mistakes
+        }
+        Err(mistakes) => mistakes,
+    };
+    let of_remote = remote::parse(text, &context).err().unwrap_or_default();
+    for diagnostic in mistakes.sorted().into_iter().chain(of_remote.sorted()) {
+        drop(diagnostic.explain(path, text));
+    }
+}
+
 impl<'a> Manifest<'a> {
     /// Reads the file.
     pub(crate) fn read(path: &'a Path) -> Result<Manifest<'a>, Problem> {

@@ -22,7 +22,9 @@ pub(super) fn read<T: NetHost>(
     count: u32,
 ) -> Result<Buffers> {
     let (memory, _) = caller.memory_and_state()?;
-    Ok(Buffers::read(memory, ptr, count, MAX_COUNT)?)
+    let buffers = Buffers::read(memory, ptr, count, MAX_COUNT)?;
+    caller.pay_for(buffers.len() as u64);
+    Ok(buffers)
 }
 
 /// Writes some of what is in the buffers, by one call of the sink.

@@ -25,7 +25,7 @@ host_functions! {
 /// `lunatic::process::config_set_limit` (ABI §26): processes with this config get an
 /// account of their own, with this limit.
 ///
-/// - `kind`: 0 to 7.
+/// - `kind`: 0 to 8.
 /// - `limit`: -1 for none.
 ///
 /// Traps on an unknown id and an unknown kind.
@@ -120,6 +120,7 @@ fn limit_of(kind: u32) -> Result<fn(&mut AccountLimits) -> &mut u64> {
         5 => |limits| &mut limits.cpu,
         6 => |limits| &mut limits.cpu_weight,
         7 => |limits| &mut limits.fuel,
+        8 => |limits| &mut limits.output,
         other => return Err(unknown("kind of limit", other)),
     })
 }

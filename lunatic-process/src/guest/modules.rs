@@ -109,7 +109,9 @@ async fn compile_module<T: ProcessHost>(
         true => ModuleLimits::untrusted(),
         false => ModuleLimits::default(),
     };
-    let loaded = caller.wait(loader.load_within(bytes, &limits)).await;
+    let loaded = caller
+        .wait(loader.load_within(bytes, &limits, &account))
+        .await;
     drop(copy);
     let charged = loaded.and_then(|module| {
         let charged = module.charge_to(&account);

@@ -1,7 +1,9 @@
 //! Reading, writing, and the offset.
 
 use std::io::{self, SeekFrom};
+use std::time::Instant;
 
+use async_io::Timer;
 use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::File;
 use wasmtime::{Caller, Result};
@@ -48,7 +50,8 @@ async fn fd_read<T: WasiHost>(
     iovec::scatter(&mut caller, &buffers, &bytes, nread_ptr)
 }
 
-/// `fd_write`: writes a vector of buffers.
+/// `fd_write`: writes a vector of buffers. Who has printed more to standard output or error than
+/// the limit of its branch (ABI §26) waits first.
 ///
 /// `badf` if the descriptor cannot be written, as a directory cannot.
 async fn fd_write<T: WasiHost>(
@@ -59,6 +62,15 @@ async fn fd_write<T: WasiHost>(
     nwritten_ptr: u32,
 ) -> Outcome {
     let sink = Sink::of(caller.data_mut().wasi().descriptors(), fd)?;
+    if matches!(sink, Sink::Printer(_)) && caller.data().account().limits_output() {
+        caller.bytes(nwritten_ptr, 4)?;
+        // Nothing is kept for who waits: the bytes are copied after that.
+        let bytes = iovec::read(&mut caller, iovs, iovs_len)?.len() as u64;
+        let delay = caller.data().account().spend_output(Instant::now(), bytes);
+        if !delay.is_zero() {
+            caller.wait(Timer::after(delay)).await;
+        }
+    }
     let bytes = iovec::gather(&mut caller, iovs, iovs_len)?;
     caller.bytes(nwritten_ptr, 4)?;
     if let Sink::Printer(printer) = &sink {

@@ -69,6 +69,10 @@ fn account(
             integer(key, value, 1, 10_000)
         }),
     );
+    set(
+        &mut limits.output,
+        table.read("output_per_second", diagnostics, bytes),
+    );
     table.finish(diagnostics);
     limits
 }

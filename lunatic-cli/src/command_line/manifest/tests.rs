@@ -241,7 +241,7 @@ fn limits_are_those_of_an_account_and_of_databases() {
         "[[children]]
         name = \"plugin\"
         module = \"plugin.wasm\"
-        limits = { memory = \"32MiB\", processes = 16, cpu_per_second = \"50ms\", cpu_weight = 10 }
+        limits = { memory = \"32MiB\", processes = 16, cpu_per_second = \"50ms\", cpu_weight = 10, output_per_second = \"64KiB\" }
         sqlite = { file_size = \"10MiB\", query_time = \"1s\", connections = 4000000 }",
     );
     let config = &top.programs()[0].config;
@@ -250,6 +250,7 @@ fn limits_are_those_of_an_account_and_of_databases() {
         processes: 16,
         cpu: 50_000,
         cpu_weight: 10,
+        output: 64 << 10,
         ..AccountLimits::UNLIMITED
     };
     assert_eq!(config.process.account, Some(expected));
@@ -312,6 +313,10 @@ fn wrong_limits_are_told_with_their_keys() {
     wrong_child(
         "limits = { cpu_per_second = 50 }",
         &["`cpu_per_second` has no unit", "write \"50s\" or \"50ms\""],
+    );
+    wrong_child(
+        "limits = { output_per_second = \"fast\" }",
+        &["`output_per_second`"],
     );
     wrong_child("limits = 7", &["`limits` must be a table"]);
     wrong_child(

@@ -104,11 +104,16 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 /// - `only`: leaves out the others.
 pub(super) fn main(bytes: u64, seconds: u64, only: Option<&str>) -> Result<()> {
     let confinement = Confinement::new(bytes);
-    if !confinement.is_kept() {
-        eprintln!(
-            "THERE IS NO CONTROL GROUP: that needs root and control groups of version 2.\n\
+    match confinement.version() {
+        Some(version) => println!(
+            "Each in a control group ({}) with {} MiB.",
+            version.name(),
+            bytes >> 20
+        ),
+        None => eprintln!(
+            "THERE IS NO CONTROL GROUP: that needs root, and control groups that limit memory.\n\
              The memory of each program is only watched."
-        );
+        ),
     }
     let names: Vec<_> = ATTACKS.iter().map(|name| (*name).to_owned()).collect();
     let alone = names.iter().map(|name| (name.as_str(), vec![name.clone()]));

@@ -1,0 +1,102 @@
+//! Whether there is memory for one more operation.
+
+use lunatic_account::{Account, Charge, Exceeded, Kind};
+
+/// The memory that an operation needs while it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Need {
+    /// An estimate.
+    pub(crate) bytes: u64,
+    /// To whom they are charged; `None` if nobody counts them.
+    pub(crate) payer: Option<Account>,
+}
+
+/// What those operations need that run.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    running: usize,
+    bytes: u64,
+}
+
+/// What becomes of an operation that needs memory.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It begins, and may have been refused what it needs.
+    Begins(Granted),
+    /// It waits until another one has ended that needs memory.
+    Waits,
+}
+
+/// What an operation is granted that begins.
+#[derive(Debug)]
+pub(crate) enum Granted {
+    /// It needs no memory.
+    Nothing,
+    /// The memory that it needs.
+    Memory {
+        bytes: u64,
+        /// Released when the operation has ended.
+        _charge: Option<Charge>,
+    },
+    /// It is not to run, as it could not have the memory even if no other one ran.
+    Refused(Exceeded),
+}
+
+impl Needs {
+    /// Asks for memory.
+    ///
+    /// - `of_same_guest`: how many operations of the same guest run that need memory.
+    pub(crate) fn begin(&mut self, need: &Need, of_same_guest: usize) -> Answer {
+        let Some(payer) = &need.payer else {
+            return self.grant(need, None);
+        };
+        let root = payer.root_account();
+        let there_would_be = self.bytes.saturating_add(need.bytes);
+        let refused = if there_would_be > root.memory_left() {
+            Exceeded {
+                kind: Kind::Memory,
+                limit: root.limits().memory,
+                account: root.id(),
+            }
+        } else {
+            match Charge::new(payer, Kind::Memory, need.bytes) {
+                Ok(charge) => return self.grant(need, Some(charge)),
+                Err(refused) => refused,
+            }
+        };
+        let is_of_all = refused.account == root.id();
+        if of_same_guest > 0 || is_of_all && self.running > 0 {
+            return Answer::Waits;
+        }
+        match payer.is(root) {
+            // The program itself, and whom it trusts as itself, always may have one.
+            true => self.grant(need, None),
+            false => Answer::Begins(Granted::Refused(refused)),
+        }
+    }
+
+    fn grant(&mut self, need: &Need, charge: Option<Charge>) -> Answer {
+        self.running += 1;
+        self.bytes = self.bytes.saturating_add(need.bytes);
+        Answer::Begins(Granted::Memory {
+            bytes: need.bytes,
+            _charge: charge,
+        })
+    }
+
+    /// An operation has ended.
+    pub(crate) fn end(&mut self, bytes: u64) {
+        self.running -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+impl Granted {
+    /// The memory, unless it is none.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        match self {
+            Granted::Memory { bytes, .. } => Some(*bytes),
+            Granted::Nothing | Granted::Refused(_) => None,
+        }
+    }
+}

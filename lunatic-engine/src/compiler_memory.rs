@@ -1,0 +1,73 @@
+//! How much memory it takes to make a module of bytes.
+
+use crate::module_limits::Sums;
+
+/// What any compilation takes, but for the first of a thread.
+const BASE: u64 = 128 << 10;
+
+/// An estimate of the bytes that the compiler takes for a module.
+///
+/// The factors are a little above what was measured for the modules of the tests `worst` of
+/// `tests/loading.rs`, each of which is at a limit of [`ModuleLimits::untrusted`]: `LUNATIC_WORST=1
+/// cargo nextest run --workspace --test loading -E 'test(worst)' --success-output immediate`.
+/// For most programs this is too much.
+///
+/// [`ModuleLimits::untrusted`]: crate::ModuleLimits::untrusted
+pub(crate) fn of_module(sums: &Sums) -> u64 {
+    [
+        (sums.module_bytes, 3),
+        (sums.code_bytes, 88),
+        (sums.functions, 6 << 10),
+        (sums.bulk_operations, 10 << 10),
+        (sums.passed_values, 384),
+        (sums.block_merges, 2),
+        (sums.loop_merges, 8),
+        (sums.locals, 8),
+        (sums.globals, 640),
+    ]
+    .iter()
+    .fold(BASE, |sum, (count, each)| {
+        sum.saturating_add(count.saturating_mul(*each))
+    })
+}
+
+/// An estimate of the bytes that are taken until it is known what a module has: those of the
+/// text as it is parsed, and copies of a binary module.
+pub(crate) fn of_reading(bytes: &[u8]) -> u64 {
+    let each = match bytes.starts_with(b"\0asm") {
+        true => 2,
+        false => TEXT,
+    };
+    (bytes.len() as u64).saturating_mul(each)
+}
+
+/// For each byte of text. Most of the costliest texts, which are of the test `worst::much_text`,
+/// take 50 to 85, and one takes 96.
+const TEXT: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_costs_the_compiler_more_is_estimated_to_be_more() {
+        let small = Sums::default();
+        let code = Sums {
+            code_bytes: 4 << 20,
+            ..Sums::default()
+        };
+        assert_eq!(of_module(&small), BASE);
+        assert_eq!(of_module(&code), BASE + (352 << 20));
+        let endless = Sums {
+            loop_merges: u64::MAX,
+            code_bytes: u64::MAX,
+            ..Sums::default()
+        };
+        assert_eq!(of_module(&endless), u64::MAX);
+    }
+
+    #[test]
+    fn text_is_dearer_than_a_binary_module() {
+        assert!(of_reading(b"(module)") > of_reading(b"\0asm\x01\0\0\0"));
+    }
+}

@@ -1,0 +1,5 @@
+(module (memory 64) (data $d "abcdefgh") (func (export "main")
+  (memory.fill (i32.const 0) (i32.const 7) (i32.const 4000000))
+  (memory.copy (i32.const 100) (i32.const 0) (i32.const 4000000))
+  (memory.init $d (i32.const 3) (i32.const 1) (i32.const 4)) (data.drop $d)
+  (drop (memory.grow (i32.const 1)))))

@@ -1,0 +1,5 @@
+(module (import "lunatic::process" "spawn" (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+  (import "lunatic::process" "sleep_ms" (func $sleep (param i64)))
+  (memory (export "memory") 1) (data (i32.const 0) "child")
+  (func (export "child") (call $sleep (i64.const -1)))
+  (func (export "main") (drop (call $spawn (i64.const 0) (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 64)))))
