@@ -712,15 +712,7 @@ mod worst {
         // Nothing is one empty path.
         for file in std::env::split_paths(&files).filter(|file| file != "") {
             let wasm = std::fs::read(&file).unwrap();
-            println!(
-                "{}: {:?}",
-                file.display(),
-                load(&wasm).map(drop).map_err(|e| e
-                    .to_string()
-                    .chars()
-                    .take(150)
-                    .collect::<String>())
-            );
+            drop(load(&wasm));
         }
     }
 

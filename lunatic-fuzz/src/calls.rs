@@ -17,7 +17,7 @@ pub fn run(input: &[u8]) {
     let seed = u64::from_le_bytes(seed);
     let module = modules::module(seed);
     let how = How {
-        with_fuel: seed % 4 == 0,
+        with_fuel: seed.is_multiple_of(4),
         with_rights: true,
     };
     running::run(module.as_bytes(), how);

@@ -42,7 +42,9 @@ pub(crate) fn run(module: &[u8], how: How) {
         return;
     };
     let exports = module.exported_functions();
-    let plain = exports.filter_map(|(name, is_plain)| is_plain.then(|| name.to_owned()));
+    let plain = exports
+        .filter(|(_, is_plain)| *is_plain)
+        .map(|(name, _)| name.to_owned());
     for export in plain.take(CALLS).collect::<Vec<_>>() {
         let root = Root::new(export)
             .config(config(how))

@@ -224,7 +224,7 @@ impl Tree {
             return;
         };
         let process = match Supervisor::of(process.clone()) {
-            Some(below) if number % 3 > 0 => {
+            Some(below) if !number.is_multiple_of(3) => {
                 // It may have ended.
                 let children = wait("the children", below.which_children()).unwrap_or_default();
                 match children.into_iter().find_map(|child| child.process) {
