@@ -84,8 +84,9 @@ use crate::invalid_module::InvalidModule;
 /// The custom section that says which branches are taken rarely, or mostly.
 const HINTS: &str = "metadata.code.branch_hint";
 
-/// Repeating short loops makes a module longer by no more bytes, and half of what it has.
-const MORE_BYTES: usize = 64 << 10;
+/// What is repeated and kept for the sake of speed makes code longer by no more bytes, and a
+/// quarter of what the module has: the compiler takes time and memory for it.
+const MORE_BYTES: usize = 8 << 10;
 
 /// What makes code yield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +118,11 @@ pub(crate) fn rewrite(wasm: &[u8], preemption: Preemption) -> Result<Cow<'_, [u8
         Preemption::ByEngine => Appended::nothing(),
         Preemption::ByPoints => Appended::to(&module.spaces),
     };
-    let mut pieces = Pieces::after(&module.spaces, &appended);
-    let mut room = MORE_BYTES + wasm.len() / 2;
+    let room = MORE_BYTES + wasm.len() / 4;
+    let mut pieces = Pieces::after(&module.spaces, &appended, room);
     let bodies = edits
         .iter()
-        .map(|edits| edits.apply(&mut pieces, &appended, &mut room));
+        .map(|edits| edits.apply(&mut pieces, &appended));
     let rewritten = Rewritten {
         bodies: bodies.collect(),
         imported_functions: module.spaces.imported_functions() + appended.count(),

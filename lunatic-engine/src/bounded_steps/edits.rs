@@ -66,16 +66,15 @@ pub(super) struct Strips {
 impl Strips {
     /// How many rounds are written one after the other. A short loop runs longer then
     /// between two looks at the budget.
-    fn copies(&self, body_bytes: usize, room: &mut usize) -> u32 {
+    fn copies(&self, body_bytes: usize, pieces: &mut Pieces) -> u32 {
         /// Bodies of no more bytes are repeated.
         const SHORT: usize = 96;
         const COPIES: u32 = 4;
         let more = body_bytes * (COPIES as usize - 1);
-        if self.results.is_none() || body_bytes > SHORT || more > *room {
-            return 1;
+        match self.results.is_some() && body_bytes <= SHORT && pieces.takes_room(more) {
+            true => COPIES,
+            false => 1,
         }
-        *room -= more;
-        COPIES
     }
 }
 
@@ -206,14 +205,7 @@ impl<'a> Edits<'a> {
     }
 
     /// Returns the body with the changes; the same bytes if there are none.
-    ///
-    /// - `room`: by how many bytes repeated loops may make the module longer.
-    pub(super) fn apply(
-        &self,
-        pieces: &mut Pieces,
-        appended: &Appended,
-        room: &mut usize,
-    ) -> Body<'a> {
+    pub(super) fn apply(&self, pieces: &mut Pieces, appended: &Appended) -> Body<'a> {
         let is_changed = |edit: &Edit| match edit {
             Edit::Function(index) => appended.function(*index) != *index,
             _ => true,
@@ -244,7 +236,7 @@ impl<'a> Edits<'a> {
             unlikely: Vec::new(),
             around: 1,
         };
-        writer.write(pieces, appended, room);
+        writer.write(pieces, appended);
         Body {
             bytes: Cow::Owned(writer.body),
             unlikely: writer.unlikely,
@@ -273,7 +265,7 @@ struct Writer<'e, 'a> {
 }
 
 impl Writer<'_, '_> {
-    fn write(&mut self, pieces: &mut Pieces, appended: &Appended, room: &mut usize) {
+    fn write(&mut self, pieces: &mut Pieces, appended: &Appended) {
         if let (Some(weight), Some(points)) = (self.edits.at_start, appended.points()) {
             self.point(points, weight, &Keeping::NOTHING);
         }
@@ -293,7 +285,7 @@ impl Writer<'_, '_> {
                         inside,
                         end,
                     };
-                    let copies = strips.copies(place.body_bytes(), room);
+                    let copies = strips.copies(place.body_bytes(), pieces);
                     self.begin_strips(strips, &place, points, &keeping, copies);
                     self.rounds(&place, copies, pieces, appended, points);
                     let budget = self.budget;

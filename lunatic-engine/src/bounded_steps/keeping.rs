@@ -33,6 +33,9 @@ impl Keeping<'_> {
 }
 
 impl Kept {
+    /// How many bytes of code it takes at a point, roughly.
+    pub(super) const BYTES: usize = 8;
+
     /// `None` for a local of a type that is not kept.
     pub(super) fn of(local: u32, ty: ValType) -> Option<Kept> {
         match ty {

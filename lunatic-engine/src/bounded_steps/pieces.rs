@@ -58,14 +58,19 @@ pub(super) struct Pieces {
     functions: BTreeMap<Task, u32>,
     /// What they do and their types, in order.
     tasks: Vec<(Task, u32)>,
+    /// By how many bytes code may still get longer for the sake of speed alone.
+    room: usize,
 }
 
 impl Pieces {
     /// Functions and types to follow those that there are.
-    pub(super) fn after(spaces: &IndexSpaces, appended: &Appended) -> Pieces {
+    ///
+    /// - `room`: by how many bytes code may get longer for the sake of speed alone.
+    pub(super) fn after(spaces: &IndexSpaces, appended: &Appended, room: usize) -> Pieces {
         Pieces {
             first_type: spaces.types() + appended.count(),
             first_function: spaces.functions() + appended.count(),
+            room,
             ..Pieces::default()
         }
     }
@@ -75,11 +80,20 @@ impl Pieces {
         self.function_for(Task::Bulk(bulk))
     }
 
-    /// What keeps locals.
+    /// What keeps locals; nothing if there is no room for that.
     pub(super) fn keeping<'a>(&mut self, kept: &'a [Kept]) -> Keeping<'a> {
-        let count = kept.len() as u32;
-        let function = (count > 0).then(|| self.function_for(Task::KeepLocals(count)));
+        if kept.is_empty() || !self.takes_room(kept.len() * Kept::BYTES) {
+            return Keeping::NOTHING;
+        }
+        let function = Some(self.function_for(Task::KeepLocals(kept.len() as u32)));
         Keeping { kept, function }
+    }
+
+    /// Takes so many bytes of the room, if there are as many.
+    pub(super) fn takes_room(&mut self, bytes: usize) -> bool {
+        let left = self.room.checked_sub(bytes);
+        self.room = left.unwrap_or(self.room);
+        left.is_some()
     }
 
     fn function_for(&mut self, task: Task) -> u32 {
