@@ -635,6 +635,17 @@ mod worst {
     }
 
     #[test]
+    fn many_small_loops() {
+        // Each has points of preemption, and as many locals as are kept there.
+        let sets: String = (0..16)
+            .map(|local| format!("(local.set {} (local.get {local}))", (local + 1) % 16))
+            .collect();
+        let body = format!("(loop {sets} (br_if 0 (local.get 0)))").repeat(3_500);
+        let locals = format!("(local {})", "i32 ".repeat(16));
+        compiles(functions(share(16), &locals, &body));
+    }
+
+    #[test]
     fn many_branch_targets() {
         let table = format!("(br_table {} 0 (local.get 0))", "0 1 ".repeat(9_999));
         let body = format!("(block (block {table}))");
