@@ -16,7 +16,7 @@ const BASE: u64 = 128 << 10;
 pub(crate) fn of_module(sums: &Sums) -> u64 {
     [
         (sums.module_bytes, 3),
-        (sums.code_bytes, 88),
+        (sums.code_bytes, 116),
         (sums.functions, 6 << 10),
         (sums.bulk_operations, 10 << 10),
         (sums.passed_values, 384),
@@ -57,7 +57,7 @@ mod tests {
             ..Sums::default()
         };
         assert_eq!(of_module(&small), BASE);
-        assert_eq!(of_module(&code), BASE + (352 << 20));
+        assert_eq!(of_module(&code), BASE + (464 << 20));
         let endless = Sums {
             loop_merges: u64::MAX,
             code_bytes: u64::MAX,

@@ -278,8 +278,9 @@ pub(crate) struct Sums {
 impl ModuleLimits {
     /// The limits of modules of guests that are not trusted. The compiler cannot be stopped, so
     /// these bound how long it takes, and not only for each function. On two cores that others
-    /// used too, a module at one of these limits took 5 s at most, and the one at that of
-    /// [`code_bytes`](ModuleLimits::code_bytes) 20 s. The tests have such modules.
+    /// used too, a module at one of these limits took 5 s at most, and one at that of
+    /// [`code_bytes`](ModuleLimits::code_bytes) 36 s, if it is made of small loops. The tests have
+    /// such modules.
     pub fn untrusted() -> ModuleLimits {
         ModuleLimits {
             module_bytes: 32 << 20,
