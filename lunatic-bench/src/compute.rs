@@ -31,7 +31,9 @@ pub enum Kernel {
 pub enum Backend {
     /// Wasmtime with nothing switched on.
     Plain,
-    /// Our engine, preemption and all, memories close together.
+    /// Our engine, preemption and all, memories far apart while there are few.
+    Auto,
+    /// The same, memories close together.
     Dense,
     /// The same, memories far apart.
     Guarded,
@@ -82,7 +84,12 @@ impl Kernel {
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Backend; 3] = [Backend::Plain, Backend::Dense, Backend::Guarded];
+    pub const ALL: [Backend; 4] = [
+        Backend::Plain,
+        Backend::Auto,
+        Backend::Dense,
+        Backend::Guarded,
+    ];
 }
 
 impl Program {
@@ -94,8 +101,9 @@ impl Program {
     pub fn new(backend: Backend) -> Result<Program, Box<dyn Error>> {
         let kind = match backend {
             Backend::Plain => plain()?,
-            Backend::Dense => ours(Geometry::Dense)?,
-            Backend::Guarded => ours(Geometry::Guarded)?,
+            Backend::Auto => ours(None)?,
+            Backend::Dense => ours(Some(Geometry::Dense))?,
+            Backend::Guarded => ours(Some(Geometry::Guarded))?,
         };
         Ok(Program { kind })
     }
@@ -134,7 +142,7 @@ fn plain() -> wasmtime::Result<Kind> {
     Ok(Kind::Plain(store, instance))
 }
 
-fn ours(geometry: Geometry) -> Result<Kind, Box<dyn Error>> {
+fn ours(geometry: Option<Geometry>) -> Result<Kind, Box<dyn Error>> {
     let mut config = EngineConfig::default();
     config.geometry = geometry;
     let engine = Engine::new(&config)?;
@@ -169,6 +177,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Backend::Plain => "plain",
+            Backend::Auto => "auto",
             Backend::Dense => "dense",
             Backend::Guarded => "guarded",
         })

@@ -56,8 +56,9 @@ pub struct Reloading {
 pub enum ReloadFailure {
     /// The new version cannot be loaded.
     Load(LoadError),
-    /// The code for processes with a budget cannot be compiled.
-    Budgets(InstantiateError),
+    /// The code cannot be compiled that processes with a budget run, or those without a
+    /// guarded memory.
+    Prepare(InstantiateError),
     /// The processes cannot move.
     Reload(ReloadError),
     /// The runtime ended meanwhile.
@@ -161,13 +162,10 @@ impl Runtime {
             }
         };
         let before = self.versions.current(name);
-        if before
-            .as_ref()
-            .is_some_and(|before| before.module.has_budgets())
-        {
-            // Else the first processes with a budget would wait for it while they move.
-            let prepared = version.module.prepare_budgets().await;
-            prepared.map_err(ReloadFailure::Budgets)?;
+        if let Some(before) = &before {
+            // Else the first processes that run such code would wait for it while they move.
+            let prepared = version.module.prepare_like(&before.module).await;
+            prepared.map_err(ReloadFailure::Prepare)?;
         }
         if !how.options.dry_run {
             self.end_third(name, &version, how.purge).await?;
@@ -378,8 +376,8 @@ impl fmt::Display for ReloadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReloadFailure::Load(_) => f.write_str("the new version cannot be loaded"),
-            ReloadFailure::Budgets(_) => {
-                f.write_str("the new version cannot be compiled for processes with a budget")
+            ReloadFailure::Prepare(_) => {
+                f.write_str("the new version cannot be compiled to all that the old one was")
             }
             ReloadFailure::Reload(error) => error.fmt(f),
             ReloadFailure::ShutDown => f.write_str("the runtime has ended"),
@@ -391,7 +389,7 @@ impl Error for ReloadFailure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ReloadFailure::Load(error) => Some(error),
-            ReloadFailure::Budgets(error) => Some(error),
+            ReloadFailure::Prepare(error) => Some(error),
             ReloadFailure::Reload(_) | ReloadFailure::ShutDown => None,
         }
     }

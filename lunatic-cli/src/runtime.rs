@@ -127,7 +127,7 @@ pub struct Runtime {
 pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
-    geometry: Geometry,
+    geometry: Option<Geometry>,
     max_memory: Option<u64>,
     core_dumps: Option<PathBuf>,
     node: Option<(Node, RemoteRights)>,
@@ -393,10 +393,11 @@ impl Builder {
         self
     }
 
-    /// How the memories of wasm processes lie in the address space; by default
-    /// densely.
-    pub fn geometry(mut self, geometry: Geometry) -> Builder {
-        self.geometry = geometry;
+    /// How the memories of wasm processes lie in the address space. By default it is `None`:
+    /// some 1000 are guarded, and those beyond are dense, for which modules are compiled once
+    /// more.
+    pub fn geometry(mut self, geometry: impl Into<Option<Geometry>>) -> Builder {
+        self.geometry = geometry.into();
         self
     }
 
@@ -446,7 +447,7 @@ impl Builder {
     /// - `functions`: what they are. An import of what is not among them is said to
     ///   be unknown when a module cannot be linked.
     /// - `register`: registers them; it is called again for modules that are compiled
-    ///   to count fuel.
+    ///   to count fuel, or once more for dense memories.
     ///
     /// ```
     /// use lunatic_abi::{Guest, host_functions};

@@ -155,6 +155,8 @@ fn a_scrape_has_all_that_the_runtime_counts_and_can_be_parsed() {
     }
     if cfg!(all(target_os = "linux", target_pointer_width = "64")) {
         assert!(value("lunatic_arena_slots", &[("kind", "stack")]).is_some());
+        let guarded = [("kind", "guarded memory"), ("state", "used")];
+        assert_eq!(value("lunatic_arena_slots", &guarded), Some(0.0));
     }
 }
 

@@ -17,6 +17,7 @@
 //! - `memory`: one memory, as the engine sees it.
 //! - `memory_slot`: the slot that a memory has, and how it is cleaned and outgrown.
 //! - `size_classes`, `size_class`: the slots for memories, by their size.
+//! - `guarded_slots`: who may have a guarded memory, where there are few.
 //! - `accessible_ranges`: what of a slot can be accessed, in the guarded geometry.
 //! - `image`: what the memory of a module holds at first; `image_file`: a file with it.
 //! - `mappings`: how many images may be mapped.
@@ -39,6 +40,7 @@
 
 mod accessible_ranges;
 mod free_list;
+mod guarded_slots;
 mod image;
 mod image_file;
 mod machine;
@@ -55,41 +57,111 @@ mod stacks;
 mod system;
 
 use std::io;
+use std::iter;
 use std::sync::{Arc, LazyLock};
 
 use wasmtime::Config;
 
+pub(crate) use crate::arena::guarded_slots::{GuardedSlot, GuardedSlots};
 pub(crate) use crate::arena::image::Image;
 use crate::arena::machine::Machine;
+use crate::arena::mappings::Mappings;
 use crate::arena::memories::Memories;
 use crate::arena::page_size::PageSize;
-use crate::arena::size_classes::{GUARD_BYTES, GUARDED_BYTES};
+use crate::arena::size_classes::{FEW_GUARDED_SLOTS, GUARD_BYTES, GUARDED_BYTES, GUARDED_SLOTS};
 use crate::arena::stacks::Stacks;
 use crate::geometry::Geometry;
 use crate::initial_memory::InitialMemory;
 use crate::limits::STACK_BYTES;
 use crate::stats::ArenaStats;
 
-/// The stacks and memories of all instances of this program.
+/// The stacks and memories of instances, of all engines of this program that ask for the same.
 #[derive(Debug)]
 pub(crate) struct Arena {
     geometry: Geometry,
     page: PageSize,
     stacks: Arc<Stacks>,
     memories: Arc<Memories>,
+    few: Option<Few>,
+}
+
+/// What an arena has that has few memories.
+#[derive(Debug)]
+struct Few {
+    slots: GuardedSlots,
+    /// Where all those have their memories that have none of the few.
+    beyond: &'static Arena,
+}
+
+/// What all arenas of this program have in common.
+struct Common {
+    machine: Machine,
+    stacks: Arc<Stacks>,
+    mappings: &'static Mappings,
 }
 
 impl Arena {
-    /// The arena; `None` where its pages are too large, or the kernel does not give
-    /// that much address space. It is reserved once, and costs no memory until it is
-    /// used.
-    pub(crate) fn get(geometry: Geometry) -> Option<&'static Arena> {
-        static DENSE: LazyLock<Option<Arena>> = LazyLock::new(|| reserve(Geometry::Dense));
-        static GUARDED: LazyLock<Option<Arena>> = LazyLock::new(|| reserve(Geometry::Guarded));
+    /// The arena; `None` where the pages of the machine are too large, or the kernel does
+    /// not give that much address space. It is reserved once, and costs no memory until it
+    /// is used.
+    ///
+    /// - `geometry`: that of all memories; if it is `None`, few are guarded, and
+    ///   there is another arena [for any number](Arena::for_any_number). Where the kernel has
+    ///   no address space for those few, it is that other arena.
+    pub(crate) fn get(geometry: Option<Geometry>) -> Option<&'static Arena> {
+        static DENSE: LazyLock<Option<Arena>> =
+            LazyLock::new(|| Some(Arena::dense(Common::get()?)));
+        static GUARDED: LazyLock<Option<Arena>> =
+            LazyLock::new(|| Some(Arena::guarded(Common::get()?, GUARDED_SLOTS)));
+        static FEW_GUARDED: LazyLock<Option<Arena>> =
+            LazyLock::new(|| Arena::few_guarded(Common::get()?, DENSE.as_ref()?));
         match geometry {
-            Geometry::Dense => DENSE.as_ref(),
-            Geometry::Guarded => GUARDED.as_ref(),
+            Some(Geometry::Dense) => DENSE.as_ref(),
+            Some(Geometry::Guarded) => GUARDED.as_ref(),
+            None => FEW_GUARDED.as_ref().or(DENSE.as_ref()),
         }
+    }
+
+    fn dense(common: &Common) -> Arena {
+        Arena::new(common, Memories::dense(common.machine, common.mappings))
+    }
+
+    fn guarded(common: &Common, slots: usize) -> Arena {
+        let memories = Memories::guarded(common.machine, common.mappings, slots);
+        Arena::new(common, memories)
+    }
+
+    /// Few guarded memories; `None` if there is no address space for them.
+    ///
+    /// - `beyond`: for all that have none of them.
+    fn few_guarded(common: &Common, beyond: &'static Arena) -> Option<Arena> {
+        let arena = Arena::guarded(common, FEW_GUARDED_SLOTS);
+        let slots = arena.memories.guarded_slots().inspect_err(|error| {
+            tracing::info!("the processor guards no memory, and code is slower: {error}");
+        });
+        let slots = GuardedSlots::new(slots.ok()?);
+        let few = Some(Few { slots, beyond });
+        Some(Arena { few, ..arena })
+    }
+
+    fn new(common: &Common, memories: Memories) -> Arena {
+        Arena {
+            geometry: memories.geometry(),
+            page: common.machine.page,
+            stacks: common.stacks.clone(),
+            memories: Arc::new(memories),
+            few: None,
+        }
+    }
+
+    /// Who may have one of its memories, if it has few.
+    pub(crate) fn few(&'static self) -> Option<&'static GuardedSlots> {
+        self.few.as_ref().map(|few| &few.slots)
+    }
+
+    /// The arena for all that have none of its memories, if it has few; else it is itself.
+    pub(crate) fn for_any_number(&'static self) -> &'static Arena {
+        self.few.as_ref().map_or(self, |few| few.beyond)
     }
 
     /// Has an engine take its stacks and memories from here.
@@ -114,11 +186,18 @@ impl Arena {
         };
     }
 
-    /// How many of its slots are used.
+    /// How many of its slots are used, and of those beyond.
     pub(crate) fn stats(&self) -> ArenaStats {
+        let beyond = self.few.as_ref().map(|few| few.beyond);
+        let of = |geometry| {
+            let arenas = iter::once(self).chain(beyond);
+            let mut arenas = arenas.filter(move |arena| arena.geometry == geometry);
+            arenas.next().map(|arena| arena.memories.use_of_slots())
+        };
         ArenaStats {
             stacks: self.stacks.use_of_slots(),
-            memories: self.memories.use_of_slots(),
+            memories: of(Geometry::Dense).unwrap_or_default(),
+            guarded: of(Geometry::Guarded).unwrap_or_default().pop(),
         }
     }
 
@@ -128,24 +207,28 @@ impl Arena {
     }
 }
 
-/// The arena, or a line in the log that says why there is none.
-fn reserve(geometry: Geometry) -> Option<Arena> {
-    try_reserve(geometry)
-        .inspect_err(|error| {
-            tracing::warn!(
-                "there is no arena, so the engine maps every stack and memory by itself \
-                 and processes cost more: {error}"
-            );
-        })
-        .ok()
-}
+impl Common {
+    /// `None`, and a line in the log that says why, if there can be no arena.
+    fn get() -> Option<&'static Common> {
+        static COMMON: LazyLock<Option<Common>> = LazyLock::new(|| {
+            Common::reserve()
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        "there is no arena, so the engine maps every stack and memory by itself \
+                         and processes cost more: {error}"
+                    );
+                })
+                .ok()
+        });
+        COMMON.as_ref()
+    }
 
-fn try_reserve(geometry: Geometry) -> io::Result<Arena> {
-    let machine = Machine::detect()?;
-    Ok(Arena {
-        geometry,
-        page: machine.page,
-        stacks: Arc::new(Stacks::new(STACK_BYTES, &machine)?),
-        memories: Arc::new(Memories::new(geometry, machine)),
-    })
+    fn reserve() -> io::Result<Common> {
+        let machine = Machine::detect()?;
+        Ok(Common {
+            machine,
+            stacks: Arc::new(Stacks::new(STACK_BYTES, &machine)?),
+            mappings: Mappings::leak(&machine),
+        })
+    }
 }

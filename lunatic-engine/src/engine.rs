@@ -21,8 +21,10 @@ pub struct EngineConfig {
     /// The directory in which compiled modules are kept for the next time; `None` if
     /// they are not kept.
     pub cache: Option<PathBuf>,
-    /// How memories lie in the address space of the arena.
-    pub geometry: Geometry,
+    /// How memories lie in the address space of the arena. By default it is `None`: some
+    /// 1000 memories of the program are guarded, and those beyond are dense, for which
+    /// modules are compiled once more.
+    pub geometry: Option<Geometry>,
     /// How large a module may be.
     pub module_limits: ModuleLimits,
     /// Maps every stack and memory by itself, and guards it, as on systems that have
@@ -40,15 +42,15 @@ pub struct EngineError(wasmtime::Error);
 ///
 /// There are two ways to make guest code stop in time. The code of instances without a
 /// budget has points of preemption that look at the [`Ticker`]; that costs little. Instances
-/// with a budget count fuel, which is exact and dearer. Which of the two is decided at compile
-/// time, so there are two compilers, and the second is made when the first budget is
-/// asked for.
+/// with a budget count fuel, which is exact and dearer. And there are two ways to keep it
+/// inside of its memory, see [`Geometry`]. Which ones is decided at compile time, so there are
+/// several compilers, and all but the first are made when they are first needed.
 ///
 /// ```
 /// use lunatic_engine::{Engine, EngineConfig, Geometry};
 ///
 /// let mut config = EngineConfig::default();
-/// config.geometry = Geometry::Guarded;
+/// config.geometry = Some(Geometry::Guarded);
 /// let engine = Engine::new(&config)?;
 /// # Ok::<(), lunatic_engine::EngineError>(())
 /// ```
@@ -57,8 +59,18 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+/// What a variant of a module is compiled for, beside the first code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VariantKind {
+    /// Dense memories, where the first code is for guarded ones, of which there are few.
+    Dense,
+    /// Budgets. Its memories are dense where some are.
+    Fuel,
+}
+
 struct Inner {
     sharing: wasmtime::Engine,
+    dense: OnceLock<wasmtime::Engine>,
     fuel: OnceLock<wasmtime::Engine>,
     cache: Option<Cache>,
     arena: Option<&'static Arena>,
@@ -83,14 +95,13 @@ impl Engine {
         };
         let module_limits = config.module_limits;
         let core_dumps = config.core_dumps;
-        let mut config = base_config(cache.clone(), arena, core_dumps);
-        // What calls the host at a point of preemption lies apart from the rest.
-        config.wasm_branch_hinting(true);
+        let config = sharing_config(cache.clone(), arena, core_dumps);
         let sharing = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let ticker = Ticker::start().map_err(|error| EngineError(error.into()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
                 sharing,
+                dense: OnceLock::new(),
                 fuel: OnceLock::new(),
                 cache,
                 arena,
@@ -116,7 +127,8 @@ impl Engine {
         }
     }
 
-    /// Where stacks and memories come from; `None` if the engine maps them itself.
+    /// Where stacks and memories of the first code come from; `None` if the engine maps them
+    /// itself.
     pub(crate) fn arena(&self) -> Option<&'static Arena> {
         self.inner.arena
     }
@@ -126,28 +138,37 @@ impl Engine {
         &self.inner.module_limits
     }
 
-    /// The engine whose code shares time by points of preemption.
+    /// The engine of the first code, which shares time by points of preemption.
     pub(crate) fn sharing_engine(&self) -> &wasmtime::Engine {
         &self.inner.sharing
     }
 
-    /// The engine whose code counts fuel, made when it is first asked for.
+    /// The engine of variants of one kind, made when it is first asked for.
     ///
     /// # Errors
     ///
     /// Fails if this machine cannot run compiled WebAssembly.
-    pub(crate) fn fuel_engine(&self) -> wasmtime::Result<&wasmtime::Engine> {
-        if let Some(engine) = self.inner.fuel.get() {
+    pub(crate) fn of_variant(&self, kind: VariantKind) -> wasmtime::Result<&wasmtime::Engine> {
+        let made = match kind {
+            VariantKind::Dense => &self.inner.dense,
+            VariantKind::Fuel => &self.inner.fuel,
+        };
+        if let Some(engine) = made.get() {
             return Ok(engine);
         }
-        let mut config = base_config(
-            self.inner.cache.clone(),
-            self.inner.arena,
-            self.inner.core_dumps,
-        );
-        config.consume_fuel(true);
+        let cache = self.inner.cache.clone();
+        let arena = self.inner.arena.map(Arena::for_any_number);
+        let core_dumps = self.inner.core_dumps;
+        let config = match kind {
+            VariantKind::Dense => sharing_config(cache, arena, core_dumps),
+            VariantKind::Fuel => {
+                let mut config = base_config(cache, arena, core_dumps);
+                config.consume_fuel(true);
+                config
+            }
+        };
         let engine = wasmtime::Engine::new(&config)?;
-        Ok(self.inner.fuel.get_or_init(|| engine))
+        Ok(made.get_or_init(|| engine))
     }
 }
 
@@ -164,7 +185,15 @@ fn open_cache(directory: &Path) -> Option<Cache> {
         .ok()
 }
 
-/// What both compilers have in common.
+/// The compiler of code that shares time.
+fn sharing_config(cache: Option<Cache>, arena: Option<&Arena>, core_dumps: bool) -> Config {
+    let mut config = base_config(cache, arena, core_dumps);
+    // What calls the host at a point of preemption lies apart from the rest.
+    config.wasm_branch_hinting(true);
+    config
+}
+
+/// What all compilers have in common.
 fn base_config(cache: Option<Cache>, arena: Option<&Arena>, core_dumps: bool) -> Config {
     let mut config = Config::new();
     config

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
-use crate::arena::Image;
+use crate::arena::{GuardedSlot, Image};
+use crate::code::Chosen;
 use crate::memory_limiter::MemoryLimiter;
 use crate::time_slice::TimeSlice;
 
@@ -32,6 +33,8 @@ pub struct Instance<T: 'static> {
     store: Store<T>,
     instance: wasmtime::Instance,
     time_slice: TimeSlice,
+    /// Dropped after the store, which has the memory.
+    _slot: Option<GuardedSlot>,
 }
 
 /// A call of an exported function, to be made.
@@ -65,13 +68,14 @@ impl<T: InstanceState> Instance<T> {
     /// As for [`start`](Instance::start).
     // Not an `async fn`, whose future would contain the state.
     pub(crate) fn until_tick(
-        linked: &InstancePre<T>,
+        chosen: Chosen<'_, T>,
         image: Option<&Arc<Image>>,
         state: T,
         time_slice: &TimeSlice,
     ) -> impl Future<Output = wasmtime::Result<Instance<T>>> {
+        let Chosen { linked, slot } = chosen;
         let store = Store::new(linked.module().engine(), state);
-        Instance::start(linked, image, store, time_slice)
+        Instance::start(slot, linked, image, store, time_slice)
     }
 
     /// An instance that yields whenever it has used up a slice of fuel, and traps when
@@ -92,16 +96,19 @@ impl<T: InstanceState> Instance<T> {
         let mut store = Store::new(linked.module().engine(), state);
         store.set_fuel(fuel.get())?;
         store.fuel_async_yield_interval(Some(SLICE))?;
-        Instance::start(linked, image, store, time_slice).await
+        Instance::start(None, linked, image, store, time_slice).await
     }
 
     /// Makes the instance of a store.
+    ///
+    /// - `slot`: comes first, as what comes last is dropped first, and that has the memory.
     ///
     /// # Errors
     ///
     /// Fails if there is no stack or memory left, or a segment or the start function
     /// traps.
     async fn start(
+        slot: Option<GuardedSlot>,
         linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         mut store: Store<T>,
@@ -121,6 +128,7 @@ impl<T: InstanceState> Instance<T> {
             store,
             instance,
             time_slice: time_slice.clone(),
+            _slot: slot,
         })
     }
 

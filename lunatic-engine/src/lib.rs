@@ -12,8 +12,9 @@
 //! - `module`: [`Module`], compiled and linked; `module_info` and `module_hash`: what is
 //!   known of it before it runs; `budget`: [`Budget`], how much its instances may execute.
 //! - `instance`: [`Instance`], one instance with its state.
-//! - `fuel_variant`, `fuel_compiler`, `compiler`: the two ways to compile a module, and
-//!   when the second is used.
+//! - `code`: what a module is compiled to, and which of it an instance runs; `variant`,
+//!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: how one
+//!   of them is.
 //! - `refill`: the function of the host that makes instances yield.
 //! - `bounded_steps`: what is done to a module before, so that its code can be preempted
 //!   in time.
@@ -52,12 +53,11 @@ mod arena;
 mod arena;
 mod bounded_steps;
 mod budget;
+mod code;
 mod compiler;
 mod compiler_memory;
 mod data_segments;
 mod engine;
-mod fuel_compiler;
-mod fuel_variant;
 mod geometry;
 mod host_function_type;
 mod import_problem;
@@ -79,6 +79,8 @@ mod stats;
 mod text_format;
 mod ticker;
 mod time_slice;
+mod variant;
+mod variant_compiler;
 
 pub use budget::Budget;
 pub use engine::{Engine, EngineConfig, EngineError};

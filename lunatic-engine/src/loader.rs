@@ -12,23 +12,24 @@ use lunatic_blocking::Class;
 use wasmparser::{Parser, Payload};
 use wasmtime::Linker;
 
-use crate::arena::Image;
+use crate::arena::{Arena, Image};
+use crate::code::{Code, Dense, SharingCode};
 use crate::compiler::Compiler;
 use crate::compiler_memory;
 use crate::data_segments;
-use crate::engine::Engine;
-use crate::fuel_compiler::FuelCompiler;
-use crate::fuel_variant::FuelVariant;
+use crate::engine::{Engine, VariantKind};
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
 use crate::invalid_module::InvalidModule;
 use crate::load_error::LoadError;
-use crate::module::{Code, Module};
+use crate::module::Module;
 use crate::module_hash::ModuleHash;
 use crate::module_info::ModuleInfo;
 use crate::module_limits::{ModuleLimits, Refused};
 use crate::text_format;
 use crate::time_slice::TimeSlice;
+use crate::variant::{Variant, VariantSource};
+use crate::variant_compiler::{Register, VariantCompiler};
 
 /// Links modules against the host functions of one kind of state; clone it freely.
 pub struct Loader<T: 'static> {
@@ -40,7 +41,8 @@ struct Shared<T: 'static> {
     /// A module that imports this function is compiled to count fuel from the first.
     budget_function: Option<(&'static str, &'static str)>,
     sharing_compiler: Compiler<T>,
-    fuel_compiler: Arc<FuelCompiler<T>>,
+    fuel_compiler: Arc<VariantCompiler<T>>,
+    dense_compiler: Arc<VariantCompiler<T>>,
     keeps_bytes: AtomicBool,
     /// Who pays for the memory that the compiler takes, where nobody else does.
     payer: OnceLock<Account>,
@@ -51,7 +53,8 @@ impl<T: InstanceState> Loader<T> {
     ///
     /// - `host_functions`: what that is. An import of what is not among them is said
     ///   to be unknown when a module cannot be linked.
-    /// - `register`: is called again if an instance with a budget is asked for.
+    /// - `register`: is called again if an instance with a budget is asked for, or one for
+    ///   which there is no guarded memory left.
     ///
     /// # Errors
     ///
@@ -100,13 +103,18 @@ impl<T: InstanceState> Loader<T> {
             &register,
             Some(time_slice),
         )?;
-        let fuel_compiler = FuelCompiler::new(engine.clone(), host_functions, register);
+        let register: Arc<Register<T>> = Arc::new(register);
+        let variants = |kind| {
+            let (host_functions, register) = (host_functions.clone(), register.clone());
+            VariantCompiler::new(kind, engine.clone(), host_functions, register)
+        };
         Ok(Loader {
             shared: Arc::new(Shared {
                 engine: engine.clone(),
                 budget_function,
                 sharing_compiler,
-                fuel_compiler: Arc::new(fuel_compiler),
+                fuel_compiler: Arc::new(variants(VariantKind::Fuel)),
+                dense_compiler: Arc::new(variants(VariantKind::Dense)),
                 keeps_bytes: AtomicBool::new(false),
                 payer: OnceLock::new(),
             }),
@@ -210,6 +218,7 @@ impl<T: InstanceState> Loader<T> {
             budget_function,
             sharing_compiler,
             fuel_compiler,
+            dense_compiler,
             keeps_bytes,
             payer,
         } = &*self.shared;
@@ -227,9 +236,19 @@ impl<T: InstanceState> Loader<T> {
             false => {
                 let linked = sharing_compiler.compile(&wasm)?;
                 let payer = payer.get().cloned();
-                let variant =
-                    FuelVariant::new(&wasm, fuel_compiler.clone(), compiler_memory, payer);
-                Code::Sharing(linked, variant)
+                let source = Arc::new(VariantSource::new(&wasm, compiler_memory, payer));
+                let variant = |compiler: &Arc<VariantCompiler<T>>| {
+                    Variant::new(source.clone(), compiler.clone())
+                };
+                let guarded = engine.arena().and_then(Arena::few);
+                // The code is the same for both if there is no memory.
+                let guarded = guarded.filter(|_| info.memories > 0);
+                Code::Sharing(SharingCode {
+                    linked,
+                    fuel: variant(fuel_compiler),
+                    dense: guarded.map(|guarded| Dense::new(variant(dense_compiler), guarded)),
+                    source,
+                })
             }
         };
         let time_slice = TimeSlice::new(engine.ticker().clone());

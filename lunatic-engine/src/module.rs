@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use pin_project_lite::pin_project;
-use wasmtime::{ExternType, FuncType, InstancePre};
+use wasmtime::{ExternType, FuncType};
 
 use crate::arena::Image;
 use crate::budget::Budget;
-use crate::fuel_variant::FuelVariant;
+use crate::code::{Code, Dense};
 use crate::instance::{Instance, InstanceState};
 use crate::instantiate_error::InstantiateError;
 use crate::module_hash::ModuleHash;
@@ -37,14 +37,6 @@ struct Inner<T: 'static> {
     time_slice: TimeSlice,
     /// Who pays for it as long as there are handles of it.
     charge: OnceLock<Charge>,
-}
-
-/// What a module was compiled to when it was loaded.
-pub(crate) enum Code<T: 'static> {
-    /// It shares time by points of preemption; instances with a budget run the variant.
-    Sharing(InstancePre<T>, FuelVariant<T>),
-    /// It counts fuel, and all instances run it.
-    Fuel(InstancePre<T>),
 }
 
 impl<T: InstanceState> Module<T> {
@@ -93,8 +85,8 @@ impl<T: InstanceState> Module<T> {
         self.inner.bytes.as_ref()
     }
 
-    /// How many bytes the module takes: its code, as far as it is compiled to count no fuel,
-    /// and the bytes that it was loaded from, if those are kept.
+    /// How many bytes the module takes: its code, as it was compiled when it was loaded, and
+    /// the bytes that it was loaded from, if those are kept.
     pub fn size(&self) -> usize {
         let code = self.inner.code.linked().module().image_range();
         let code = code.end.addr() - code.start.addr();
@@ -102,8 +94,9 @@ impl<T: InstanceState> Module<T> {
     }
 
     /// Charges what the module takes to an account, as long as there are handles of it: those
-    /// of processes that run it, and of others. The code that counts fuel, which may come
-    /// later, is charged then. Nothing is charged if somebody pays already.
+    /// of processes that run it, and of others. Code that counts fuel and code for dense
+    /// memories, which may come later, is charged then. Nothing is charged if somebody pays
+    /// already.
     ///
     /// # Errors
     ///
@@ -113,9 +106,9 @@ impl<T: InstanceState> Module<T> {
             return Ok(());
         }
         let bytes = match &self.inner.code {
-            Code::Sharing(_, variant) => {
-                variant.charge_to(payer);
-                self.size() + variant.kept_bytes()
+            Code::Sharing(code) => {
+                code.source.charge_to(payer);
+                self.size() + code.source.kept_bytes()
             }
             Code::Fuel(_) => self.size(),
         };
@@ -130,11 +123,28 @@ impl<T: InstanceState> Module<T> {
         Arc::strong_count(&self.inner)
     }
 
-    /// Whether there is the code that counts fuel, which instances with a budget run.
-    pub fn has_budgets(&self) -> bool {
-        match &self.inner.code {
-            Code::Fuel(_) => true,
-            Code::Sharing(_, variant) => variant.is_compiled(),
+    /// Waits until there is all the code that another module has been compiled to meanwhile:
+    /// that which counts fuel, and that for dense memories.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::FuelVariant`] or [`InstantiateError::DenseVariant`] if it cannot be
+    /// compiled.
+    pub async fn prepare_like(&self, other: &Module<T>) -> Result<(), InstantiateError> {
+        let (counts_fuel, is_dense) = match &other.inner.code {
+            Code::Fuel(_) => (true, false),
+            Code::Sharing(code) => {
+                let dense = code.dense.as_ref();
+                let is_dense = dense.is_some_and(|dense| dense.variant.compiled().is_some());
+                (code.fuel.compiled().is_some(), is_dense)
+            }
+        };
+        if counts_fuel {
+            self.prepare_budgets().await?;
+        }
+        match is_dense {
+            true => self.prepare_dense().await,
+            false => Ok(()),
         }
     }
 
@@ -147,14 +157,40 @@ impl<T: InstanceState> Module<T> {
     pub async fn prepare_budgets(&self) -> Result<(), InstantiateError> {
         match &self.inner.code {
             Code::Fuel(_) => Ok(()),
-            Code::Sharing(_, variant) => {
-                let compiled = variant.get().await;
+            Code::Sharing(code) => {
+                let compiled = code.fuel.get().await;
                 compiled.map(|_| ()).map_err(InstantiateError::FuelVariant)
             }
         }
     }
 
-    /// The module as wasmtime has it, for profilers: what instances without a budget run.
+    /// Whether the code for dense memories should be [prepared](Module::prepare_dense), as more
+    /// than half of the guarded memories are used that there are. It is true only once.
+    pub fn needs_dense_soon(&self) -> bool {
+        match &self.inner.code {
+            Code::Sharing(code) => code.dense.as_ref().is_some_and(Dense::is_needed_soon),
+            Code::Fuel(_) => false,
+        }
+    }
+
+    /// Waits until there is the code for dense memories, which instances run that have no
+    /// guarded one; without this, the first of them waits for it. If there is none but dense
+    /// memories, or none but guarded ones, there is nothing to wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::DenseVariant`] if it cannot be compiled.
+    pub async fn prepare_dense(&self) -> Result<(), InstantiateError> {
+        if let Code::Sharing(code) = &self.inner.code
+            && let Some(dense) = &code.dense
+        {
+            dense.get().await?;
+        }
+        Ok(())
+    }
+
+    /// The module as wasmtime has it, for profilers: what instances without a budget run,
+    /// as long as there are guarded memories if there are few of them.
     pub fn compiled(&self) -> &wasmtime::Module {
         self.inner.code.linked().module()
     }
@@ -186,8 +222,9 @@ impl<T: InstanceState> Module<T> {
 
     /// Makes an instance: its memory, tables and globals, then its start function.
     ///
-    /// The first instance with a budget may take long: the module is compiled again
-    /// then, on another thread.
+    /// The first instance with a budget may take long, and so may the first without a guarded
+    /// memory, where there are few of them: the module is compiled again then, on another
+    /// thread.
     ///
     /// # Errors
     ///
@@ -240,27 +277,28 @@ impl<T: InstanceState> Module<T> {
             time_slice,
             ..
         } = &*self.inner;
+        let chosen = match (budget, code) {
+            (Budget::Unlimited, Code::Sharing(code)) => code.chosen(),
+            _ => None,
+        };
         // The state is large: the future of the common case contains the store instead.
-        match (budget, code) {
-            (Budget::Unlimited, Code::Sharing(linked, _)) => {
-                match info.check_limits(state.limits().limits()) {
-                    Ok(()) => Making::UntilTick {
-                        making: Instance::until_tick(linked, image.as_ref(), state, time_slice),
-                    },
-                    Err(exceeded) => Making::Refused {
-                        error: Some(InstantiateError::Limits(exceeded)),
-                    },
-                }
-            }
-            _ => Making::Counting {
-                making: Box::pin(self.instantiate_counting(state, budget)),
+        match chosen {
+            Some(chosen) => match info.check_limits(state.limits().limits()) {
+                Ok(()) => Making::UntilTick {
+                    making: Instance::until_tick(chosen, image.as_ref(), state, time_slice),
+                },
+                Err(exceeded) => Making::Refused {
+                    error: Some(InstantiateError::Limits(exceeded)),
+                },
+            },
+            None => Making::Otherwise {
+                making: Box::pin(self.instantiate_otherwise(state, budget)),
             },
         }
     }
 
-    /// Makes an instance of any kind; one without a budget is better made by
-    /// [`instantiate`](Module::instantiate).
-    async fn instantiate_counting(
+    /// Makes an instance that has a budget, or whose code may have to be compiled first.
+    async fn instantiate_otherwise(
         &self,
         mut state: T,
         budget: Budget,
@@ -276,8 +314,9 @@ impl<T: InstanceState> Module<T> {
         info.check_limits(state.limits().limits())
             .map_err(InstantiateError::Limits)?;
         let instance = match (budget, code) {
-            (Budget::Unlimited, Code::Sharing(linked, _)) => {
-                Instance::until_tick(linked, image, state, time_slice).await
+            (Budget::Unlimited, Code::Sharing(code)) => {
+                let chosen = code.chosen_or_compiled().await?;
+                Instance::until_tick(chosen, image, state, time_slice).await
             }
             (Budget::Unlimited, Code::Fuel(linked)) => {
                 Instance::with_fuel(linked, image, state, time_slice, NonZeroU64::MAX).await
@@ -285,8 +324,9 @@ impl<T: InstanceState> Module<T> {
             (Budget::Fuel(fuel), Code::Fuel(linked)) => {
                 Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
-            (Budget::Fuel(fuel), Code::Sharing(_, variant)) => {
-                let linked = variant.get().await.map_err(InstantiateError::FuelVariant)?;
+            (Budget::Fuel(fuel), Code::Sharing(code)) => {
+                let linked = code.fuel.get().await;
+                let linked = linked.map_err(InstantiateError::FuelVariant)?;
                 Instance::with_fuel(linked, image, state, time_slice, fuel).await
             }
         };
@@ -300,7 +340,7 @@ pin_project! {
     #[project = MakingProjection]
     enum Making<U, C> {
         UntilTick { #[pin] making: U },
-        Counting { making: Pin<Box<C>> },
+        Otherwise { making: Pin<Box<C>> },
         /// The error, until it was taken.
         Refused { error: Option<InstantiateError> },
     }
@@ -318,19 +358,11 @@ where
             MakingProjection::UntilTick { making } => {
                 making.poll(cx).map_err(InstantiateError::Start)
             }
-            MakingProjection::Counting { making } => making.as_mut().poll(cx),
+            MakingProjection::Otherwise { making } => making.as_mut().poll(cx),
             MakingProjection::Refused { error } => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),
                 None => Poll::Pending,
             },
-        }
-    }
-}
-
-impl<T: 'static> Code<T> {
-    fn linked(&self) -> &InstancePre<T> {
-        match self {
-            Code::Sharing(linked, _) | Code::Fuel(linked) => linked,
         }
     }
 }

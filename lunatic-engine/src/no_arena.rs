@@ -18,9 +18,25 @@ pub(crate) struct Arena(Infallible);
 #[derive(Debug)]
 pub(crate) struct Image(Infallible);
 
+/// There is none.
+#[derive(Debug)]
+pub(crate) struct GuardedSlots(Infallible);
+
+/// There is none.
+#[derive(Debug)]
+pub(crate) struct GuardedSlot(Infallible);
+
 impl Arena {
-    pub(crate) fn get(_: Geometry) -> Option<&'static Arena> {
+    pub(crate) fn get(_: Option<Geometry>) -> Option<&'static Arena> {
         None
+    }
+
+    pub(crate) fn few(&'static self) -> Option<&'static GuardedSlots> {
+        match self.0 {}
+    }
+
+    pub(crate) fn for_any_number(&'static self) -> &'static Arena {
+        self
     }
 
     pub(crate) fn configure(&self, _: &mut Config) {
@@ -32,6 +48,16 @@ impl Arena {
     }
 
     pub(crate) fn image(&self, _: &InitialMemory) -> Image {
+        match self.0 {}
+    }
+}
+
+impl GuardedSlots {
+    pub(crate) fn take(&'static self) -> Option<GuardedSlot> {
+        match self.0 {}
+    }
+
+    pub(crate) fn are_half_used(&self) -> bool {
         match self.0 {}
     }
 }

@@ -8,19 +8,21 @@ pub struct EngineStats {
     pub cache_hits: u64,
     /// How often it was not there.
     pub cache_misses: u64,
-    /// What of the arena is used, by all engines of the program that have the same geometry;
-    /// `None` if there is no arena.
+    /// What of the arena is used, by all engines of the program that have the same
+    /// [geometry](crate::EngineConfig::geometry); `None` if there is no arena.
     pub arena: Option<ArenaStats>,
 }
 
 /// What of an arena is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArenaStats {
-    /// The stacks.
+    /// The stacks, of instances with memories of either kind.
     pub stacks: SlotUse,
-    /// The memories, by the size of their slots, the smallest first. Sizes that were never
-    /// used are left out.
+    /// The dense memories, by the size of their slots, the smallest first. Sizes that were
+    /// never used are left out.
     pub memories: Vec<SlotUse>,
+    /// The guarded memories, if there can be any.
+    pub guarded: Option<SlotUse>,
 }
 
 /// How many slots of one size there are. The numbers are not of the same moment.

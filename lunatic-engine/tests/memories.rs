@@ -1,6 +1,9 @@
 //! What a memory holds at first, and what it keeps when it grows.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::iter;
+use std::sync::{Mutex, OnceLock};
+
 use futures_lite::future::block_on;
 use lunatic_engine::{
     Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter,
@@ -12,6 +15,10 @@ use wasmtime::{Caller, Val};
 #[derive(Clone, Copy)]
 enum Source {
     Arena(Geometry),
+    /// The few guarded ones that there are beside dense ones.
+    FewGuarded,
+    /// The dense ones, as none of the few is left.
+    BeyondFew,
     /// The engine itself, as on systems without an arena.
     Engine,
 }
@@ -26,6 +33,14 @@ macro_rules! from_each_source {
         mod guarded {
             use super::{Geometry, Source};
             $(#[test] fn $test() { super::$test(Source::Arena(Geometry::Guarded)) })+
+        }
+        mod few_guarded {
+            use super::Source;
+            $(#[test] fn $test() { super::$test(Source::FewGuarded) })+
+        }
+        mod beyond_few {
+            use super::Source;
+            $(#[test] fn $test() { super::$test(Source::BeyondFew) })+
         }
         mod without_arena {
             use super::Source;
@@ -67,7 +82,9 @@ impl InstanceState for State {
 fn load(source: Source, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
     match source {
-        Source::Arena(geometry) => config.geometry = geometry,
+        Source::Arena(geometry) => config.geometry = Some(geometry),
+        Source::FewGuarded => {}
+        Source::BeyondFew => use_all_guarded(),
         Source::Engine => config.without_arena = true,
     }
     let engine = Engine::new(&config).unwrap();
@@ -83,6 +100,23 @@ fn load(source: Source, wat: &str) -> Module<State> {
     })
     .unwrap();
     loader.load(wat.as_bytes()).unwrap()
+}
+
+/// Keeps an instance in each of the few guarded memories that this program has.
+fn use_all_guarded() {
+    static INSTANCES: OnceLock<Vec<Mutex<Instance<State>>>> = OnceLock::new();
+    INSTANCES.get_or_init(|| {
+        let engine = Engine::new(&EngineConfig::default()).unwrap();
+        let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
+        let module = loader.load(b"(module (memory 1))").unwrap();
+        let mut last = None;
+        let instances = iter::from_fn(|| {
+            let instance = instantiate(&module);
+            let used = engine.stats().arena?.guarded?.used;
+            (last.replace(used) != Some(used)).then_some(Mutex::new(instance))
+        });
+        instances.collect()
+    });
 }
 
 fn instantiate(module: &Module<State>) -> Instance<State> {

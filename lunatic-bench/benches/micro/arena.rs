@@ -44,7 +44,7 @@ fn large() -> String {
 
 fn load(geometry: Geometry, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
-    config.geometry = geometry;
+    config.geometry = Some(geometry);
     let engine = Engine::new(&config).unwrap();
     let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
     loader.load(wat.as_bytes()).unwrap()

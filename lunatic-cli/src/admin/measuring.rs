@@ -90,6 +90,9 @@ fn add_engine(stats: EngineStats, told: &mut Measurements) {
     let memories = arena.memories.into_iter();
     told.slots
         .extend(memories.map(|used| slots("memory", used)));
+    let guarded = arena.guarded.into_iter();
+    told.slots
+        .extend(guarded.map(|used| slots("guarded memory", used)));
 }
 
 /// How long a task waits until a worker runs it.

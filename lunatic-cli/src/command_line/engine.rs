@@ -12,7 +12,7 @@ pub(crate) struct Engine {
     pub(crate) no_cache: bool,
 
     /// What keeps processes inside of their memories.
-    #[arg(long, value_enum, default_value_t = Memory::Dense)]
+    #[arg(long, value_enum, default_value_t = Memory::Auto)]
     pub(crate) memory: Memory,
 
     /// The most memory that the program takes, for example 512M or 4G; by default four
@@ -26,17 +26,20 @@ pub(crate) struct Engine {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Memory {
+    /// The processor for some 1000 processes, and checks in the code for those beyond.
+    Auto,
     /// Checks in the code: a million processes.
     Dense,
     /// The processor: somewhat faster code, some 16 000 processes.
     Guarded,
 }
 
-impl From<Memory> for Geometry {
-    fn from(memory: Memory) -> Geometry {
+impl From<Memory> for Option<Geometry> {
+    fn from(memory: Memory) -> Option<Geometry> {
         match memory {
-            Memory::Dense => Geometry::Dense,
-            Memory::Guarded => Geometry::Guarded,
+            Memory::Auto => None,
+            Memory::Dense => Some(Geometry::Dense),
+            Memory::Guarded => Some(Geometry::Guarded),
         }
     }
 }

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_account::AccountLimits;
-use lunatic_engine::{Module, Results};
+use lunatic_engine::{Geometry, Module, Results};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
 use lunatic_wasi::ConfigError;
 
 use crate::command_line::arguments::Run;
-use crate::command_line::engine::Engine;
+use crate::command_line::engine::{Engine, Memory};
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
@@ -42,8 +42,13 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     };
     // What is wrong with the flags is told before a module is compiled, which may take long.
     let config = config(&path, &run)?;
-    let runtime = run.recording.of(runtime(&run.engine));
-    let runtime = runtime.start().map_err(Problem::new)?;
+    let builder = run.recording.of(runtime(&run.engine));
+    let builder = match (&run.profile, run.engine.memory) {
+        // A profile is of one code, and all processes are to be in it.
+        (Some(_), Memory::Auto) => builder.geometry(Geometry::Dense),
+        _ => builder,
+    };
+    let runtime = builder.start().map_err(Problem::new)?;
     let code = future::block_on(async {
         check_dirs(&config).await?;
         let name = run.module_name(&path);
@@ -103,7 +108,7 @@ pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
 
 /// The settings of a runtime.
 pub(crate) fn runtime(engine: &Engine) -> Builder {
-    let builder = Runtime::builder().geometry(engine.memory.into());
+    let builder = Runtime::builder().geometry(Option::from(engine.memory));
     let builder = match engine.max_memory {
         Some(bytes) => builder.max_memory(bytes),
         None => builder,

@@ -1,4 +1,4 @@
-//! How many mappings the arena may make.
+//! How many mappings the arenas may make.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,23 +13,35 @@ pub(super) struct Mappings {
 
 impl Mappings {
     /// What one image costs: it splits a mapping in two places.
-    pub(super) const PER_IMAGE: usize = 2;
+    const PER_IMAGE: usize = 2;
 
     /// What one guarded slot costs: the part that can be accessed is one mapping,
     /// and the part that cannot another.
-    pub(super) const PER_GUARDED_SLOT: usize = 2;
+    const PER_GUARDED_SLOT: usize = 2;
 
-    /// How many mappings the arena may make on this machine: most of what the kernel
-    /// allows, as the rest of the program needs some too.
-    pub(super) fn allowed(machine: &Machine) -> usize {
-        machine.mappings / 8 * 7
+    /// Those of arenas, which are never given back: most of what the kernel allows on this
+    /// machine, as the rest of the program needs some too.
+    pub(super) fn leak(machine: &Machine) -> &'static Mappings {
+        Box::leak(Box::new(Mappings::new(machine.mappings / 8 * 7)))
     }
 
     /// So many may be made.
-    pub(super) fn new(number: usize) -> Mappings {
+    fn new(number: usize) -> Mappings {
         Mappings {
             left: AtomicUsize::new(number),
         }
+    }
+
+    /// Takes those of guarded slots, for good. Returns for how many of `slots` there were
+    /// enough.
+    pub(super) fn take_for_guarded_slots(&self, slots: usize) -> usize {
+        let affordable = |left: usize| slots.min(left / Mappings::PER_GUARDED_SLOT);
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                Some(left - affordable(left) * Mappings::PER_GUARDED_SLOT)
+            });
+        affordable(taken.unwrap_or_else(|left| left))
     }
 
     /// Takes those of one image; returns whether there are enough left.
@@ -50,6 +62,17 @@ impl Mappings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn guarded_slots_leave_the_rest_to_images() {
+        let mappings = Mappings::new(2 * Mappings::PER_GUARDED_SLOT + Mappings::PER_IMAGE);
+        assert_eq!(mappings.take_for_guarded_slots(2), 2);
+        assert!(mappings.take_for_image());
+        assert!(!mappings.take_for_image());
+        mappings.give_back_of_image();
+        assert_eq!(mappings.take_for_guarded_slots(2), 1);
+        assert_eq!(mappings.take_for_guarded_slots(2), 0);
+    }
 
     #[test]
     fn no_more_is_taken_than_there_is() {

@@ -1,12 +1,15 @@
 //! The memories of instances.
 #![allow(unsafe_code, reason = "promises the engine what its memories are")]
 
+use std::io;
+
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 use crate::arena::image::Image;
 use crate::arena::machine::Machine;
+use crate::arena::mappings::Mappings;
 use crate::arena::memory::Memory;
-use crate::arena::size_classes::{GUARD_BYTES, SizeClasses};
+use crate::arena::size_classes::{GUARD_BYTES, GUARDED_BYTES, SizeClasses};
 use crate::geometry::Geometry;
 use crate::stats::SlotUse;
 
@@ -17,11 +20,34 @@ pub(super) struct Memories {
 }
 
 impl Memories {
-    /// Memories of an arena, which is never given back.
-    pub(super) fn new(geometry: Geometry, machine: Machine) -> Memories {
+    /// Dense memories of an arena, which is never given back.
+    pub(super) fn dense(machine: Machine, mappings: &'static Mappings) -> Memories {
         Memories {
-            classes: SizeClasses::leak(geometry, machine),
+            classes: SizeClasses::leak_dense(machine, mappings),
         }
+    }
+
+    /// Guarded memories of an arena, which is never given back.
+    ///
+    /// - `slots`: the most there may be.
+    pub(super) fn guarded(machine: Machine, mappings: &'static Mappings, slots: usize) -> Memories {
+        Memories {
+            classes: SizeClasses::leak_guarded(machine, mappings, slots),
+        }
+    }
+
+    /// How they lie in the address space.
+    pub(super) fn geometry(&self) -> Geometry {
+        self.classes.geometry()
+    }
+
+    /// How many guarded memories there can be at once.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel gives no address space for them.
+    pub(super) fn guarded_slots(&self) -> io::Result<usize> {
+        Ok(self.classes.for_bytes(GUARDED_BYTES)?.slots())
     }
 
     /// How many slots of each class are used.
@@ -65,6 +91,7 @@ mod tests {
 
     use super::*;
     use crate::arena::page_size::PageSize;
+    use crate::arena::size_classes::GUARDED_SLOTS;
     use crate::initial_memory::InitialMemory;
 
     const WASM_PAGE: usize = 64 << 10;
@@ -72,7 +99,12 @@ mod tests {
     /// Memories as they are on a machine with such pages. The pages of this machine
     /// are smaller or the same, so all that is done with larger ones can be done here.
     fn with_pages(geometry: Geometry, page: PageSize) -> Memories {
-        Memories::new(geometry, Machine::with_pages(page))
+        let machine = Machine::with_pages(page);
+        let mappings = Mappings::leak(&machine);
+        match geometry {
+            Geometry::Dense => Memories::dense(machine, mappings),
+            Geometry::Guarded => Memories::guarded(machine, mappings, GUARDED_SLOTS),
+        }
     }
 
     fn image(offset: usize, bytes: &[u8], page: PageSize) -> Arc<Image> {

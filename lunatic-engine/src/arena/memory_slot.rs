@@ -298,13 +298,14 @@ impl Drop for MemorySlot {
 mod tests {
     use super::*;
     use crate::arena::machine::Machine;
-    use crate::geometry::Geometry;
+    use crate::arena::mappings::Mappings;
 
     #[test]
     fn pages_that_were_moved_already_are_not_copied_over() {
         const BYTES: usize = 1 << 20;
         let page = PageSize::all()[0];
-        let classes = SizeClasses::leak(Geometry::Dense, Machine::with_pages(page));
+        let machine = Machine::with_pages(page);
+        let classes = SizeClasses::leak_dense(machine, Mappings::leak(&machine));
         let slot = || MemorySlot::take(classes, BYTES, None).expect("a slot");
         let (old, new) = (slot(), slot());
         let numbers = || (0..BYTES / page.bytes()).step_by(2);

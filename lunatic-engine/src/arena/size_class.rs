@@ -81,6 +81,11 @@ impl SizeClass {
         self.slab.slot_bytes()
     }
 
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slab.slots()
+    }
+
     /// How many slots are used, and how many are free and have been.
     pub(super) fn use_of_slots(&self) -> SlotUse {
         SlotUse::new(
@@ -108,7 +113,7 @@ impl SizeClass {
             })
         };
         self.free.take(image).or_else(fresh).ok_or_else(|| {
-            let slots = self.slab.slots();
+            let slots = self.slots();
             let remedy = match self.accessible {
                 Some(_) => "; dense ones take less room",
                 None => "",

@@ -33,7 +33,10 @@ const DENSE: [(usize, usize); 9] = [
 
 /// The most guarded memories: about half of all addresses there are, which is what
 /// lies in one piece.
-const GUARDED_SLOTS: usize = 1 << 14;
+pub(super) const GUARDED_SLOTS: usize = 1 << 14;
+
+/// The most guarded memories beside dense ones.
+pub(super) const FEW_GUARDED_SLOTS: usize = 1000;
 
 /// The slots for memories, by their size.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ pub(super) struct SizeClasses {
     machine: Machine,
     /// Smallest first.
     classes: Box<[Lazy]>,
-    mappings: Mappings,
+    mappings: &'static Mappings,
     pagemap: Option<Pagemap>,
 }
 
@@ -55,23 +58,40 @@ struct Lazy {
 }
 
 impl SizeClasses {
-    /// The classes of an arena, which is never given back.
-    pub(super) fn leak(geometry: Geometry, machine: Machine) -> &'static SizeClasses {
-        let allowed = Mappings::allowed(&machine);
-        let (sizes, mappings) = match geometry {
-            Geometry::Dense => (DENSE.to_vec(), allowed),
-            Geometry::Guarded => {
-                // Images have the mappings that the slots leave.
-                let slots = GUARDED_SLOTS.min(allowed / Mappings::PER_GUARDED_SLOT);
-                let left = allowed - slots * Mappings::PER_GUARDED_SLOT;
-                (vec![(GUARDED_BYTES + GUARD_BYTES, slots)], left)
-            }
-        };
+    /// The classes of an arena of dense memories, which is never given back.
+    pub(super) fn leak_dense(
+        machine: Machine,
+        mappings: &'static Mappings,
+    ) -> &'static SizeClasses {
+        SizeClasses::leak(Geometry::Dense, &DENSE, machine, mappings)
+    }
+
+    /// The classes, of which there is one, of an arena of guarded memories, which is never
+    /// given back.
+    ///
+    /// - `slots`: the most slots there may be.
+    pub(super) fn leak_guarded(
+        machine: Machine,
+        mappings: &'static Mappings,
+        slots: usize,
+    ) -> &'static SizeClasses {
+        // Images have the mappings that the slots leave.
+        let slots = mappings.take_for_guarded_slots(slots);
+        let sizes = [(GUARDED_BYTES + GUARD_BYTES, slots)];
+        SizeClasses::leak(Geometry::Guarded, &sizes, machine, mappings)
+    }
+
+    fn leak(
+        geometry: Geometry,
+        sizes: &[(usize, usize)],
+        machine: Machine,
+        mappings: &'static Mappings,
+    ) -> &'static SizeClasses {
         Box::leak(Box::new(SizeClasses {
             geometry,
             machine,
-            classes: sizes.into_iter().map(Lazy::new).collect(),
-            mappings: Mappings::new(mappings),
+            classes: sizes.iter().copied().map(Lazy::new).collect(),
+            mappings,
             pagemap: Pagemap::open(machine.page),
         }))
     }
@@ -96,7 +116,7 @@ impl SizeClasses {
             lazy.max_slots,
             self.geometry,
             &self.machine,
-            &self.mappings,
+            self.mappings,
         )?;
         // If another thread was faster, its class is used, and this one is address
         // space that is not.

@@ -30,7 +30,7 @@ use wasmtime::{AsContextMut, Caller, Result};
 
 use crate::failure::Failure;
 use crate::guest::requests::AnsweringOutside;
-use crate::guest::run::cause_of;
+use crate::guest::run::{cause_of, prepare_dense_in_time};
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
 
@@ -198,6 +198,7 @@ fn begin<T: ProcessHost>(
     let budget = remaining_budget(caller)?;
     let state = caller.data();
     let limiter = limiter(state, &module)?;
+    prepare_dense_in_time(&state.process().process, &module);
     let guest = state.process().successor(module.clone(), limiter);
     let mut guest = guest.map_err(Failure::new)?;
     guest.incarnation.handover = Some(handover);

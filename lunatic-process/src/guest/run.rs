@@ -163,11 +163,29 @@ fn start<T: ProcessHost>(
     limiter: MemoryLimiter,
 ) -> impl Future<Output = Result<Instance<T>, InstantiateError>> {
     let Context { process, mailbox } = context;
+    prepare_dense_in_time(&process, module);
     let budget = budget(config.process().max_fuel);
     let mailbox = GuestMailbox::new(mailbox, process.clone());
     let guest = GuestProcess::new(process, module.clone(), config, limiter);
     let state = T::new(guest, mailbox, child_environment);
     module.instantiate(state, budget)
+}
+
+/// Has a module compiled for dense memories if there will soon be no others, so that no process
+/// waits for that. The time counts as that of the account of `process`.
+pub(super) fn prepare_dense_in_time<T: ProcessHost>(process: &Process, module: &Module<T>) {
+    if !module.needs_dense_soon() {
+        return;
+    }
+    let module = module.clone();
+    let share = process.account().share().cloned();
+    let scheduler = process.environment().scheduler();
+    scheduler.spawn_in(share, async move {
+        // A process that needs it tries once more, and is told.
+        if let Err(error) = module.prepare_dense().await {
+            tracing::info!("{}", with_causes(&error));
+        }
+    });
 }
 
 fn budget(max_fuel: Option<NonZeroU64>) -> Budget {

@@ -68,6 +68,7 @@ const LIMITS: &str =
   lunatic run --max-fuel 1000 app.wasm        # some 100 million instructions for each process
   lunatic run --max-processes 100 app.wasm    # so many at once
   lunatic run --max-memory 512M app.wasm      # of the whole program
+  lunatic run --memory dense app.wasm         # one kind of code for any number of processes
   lunatic run --memory guarded app.wasm       # faster code, and some 16 000 processes at most
 
 A manifest sets `max_memory` and `max_fuel` of each child. `lunatic doctor` tells what this

@@ -285,7 +285,8 @@ pub(super) const PLAN: &[Workload] = &[
 
 /// What a kernel takes on our engine, of what it takes on plain wasmtime. Fib has
 /// no memory, so that guards gain it nothing.
-const COMPUTE: [Row; 6] = [
+const COMPUTE: [Row; 9] = [
+    times("fib-auto", "fib(35): times plain wasmtime", Some(1.15)),
     times(
         "fib-dense",
         "fib(35), dense: times plain wasmtime",
@@ -296,12 +297,14 @@ const COMPUTE: [Row; 6] = [
         "fib(35), guarded: times plain wasmtime",
         Some(1.3),
     ),
+    times("sieve-auto", "sieve: times plain wasmtime", Some(1.1)),
     times("sieve-dense", "sieve, dense: times plain wasmtime", None),
     times(
         "sieve-guarded",
         "sieve, guarded: times plain wasmtime",
         None,
     ),
+    times("matmul-auto", "matmul: times plain wasmtime", Some(1.3)),
     times("matmul-dense", "matmul, dense: times plain wasmtime", None),
     times(
         "matmul-guarded",

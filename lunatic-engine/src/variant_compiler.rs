@@ -1,39 +1,43 @@
-//! The compiler of modules that count fuel.
+//! The compilers of variants.
 
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::{InstancePre, Linker};
 
 use crate::compiler::Compiler;
-use crate::engine::Engine;
+use crate::engine::{Engine, VariantKind};
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
 use crate::load_error::LoadError;
+use crate::time_slice::TimeSlice;
 
-/// Compiles modules to count fuel, and links them. It is set up when it is first
-/// needed: most programs have no instance with a budget.
-pub(crate) struct FuelCompiler<T: 'static> {
+/// Compiles modules to variants of one kind, and links them. It is set up when it is first
+/// needed: most programs have no instance that runs a variant.
+pub(crate) struct VariantCompiler<T: 'static> {
+    kind: VariantKind,
     engine: Engine,
     host_functions: Arc<[HostFunctionType]>,
-    register: Box<Register<T>>,
+    register: Arc<Register<T>>,
     compiler: OnceLock<Compiler<T>>,
 }
 
 /// Registers the host functions.
-type Register<T> = dyn Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync;
+pub(crate) type Register<T> = dyn Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync;
 
-impl<T: InstanceState> FuelCompiler<T> {
+impl<T: InstanceState> VariantCompiler<T> {
     /// A compiler for modules that import what `register` registers, which is
     /// `host_functions`.
     pub(crate) fn new(
+        kind: VariantKind,
         engine: Engine,
         host_functions: Arc<[HostFunctionType]>,
-        register: impl Fn(&mut Linker<T>) -> wasmtime::Result<()> + Send + Sync + 'static,
-    ) -> FuelCompiler<T> {
-        FuelCompiler {
+        register: Arc<Register<T>>,
+    ) -> VariantCompiler<T> {
+        VariantCompiler {
+            kind,
             engine,
             host_functions,
-            register: Box::new(register),
+            register,
             compiler: OnceLock::new(),
         }
     }
@@ -52,8 +56,13 @@ impl<T: InstanceState> FuelCompiler<T> {
         if let Some(compiler) = self.compiler.get() {
             return Ok(compiler);
         }
-        let engine = self.engine.fuel_engine()?;
-        let compiler = Compiler::new(engine, self.host_functions.clone(), &self.register, None)?;
+        let engine = self.engine.of_variant(self.kind)?;
+        let time_slice = match self.kind {
+            VariantKind::Dense => Some(TimeSlice::new(self.engine.ticker().clone())),
+            VariantKind::Fuel => None,
+        };
+        let host_functions = self.host_functions.clone();
+        let compiler = Compiler::new(engine, host_functions, &*self.register, time_slice)?;
         Ok(self.compiler.get_or_init(|| compiler))
     }
 }

@@ -1,0 +1,116 @@
+//! What a module is compiled to, and which of it an instance runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wasmtime::InstancePre;
+
+use crate::arena::{GuardedSlot, GuardedSlots};
+use crate::instance::InstanceState;
+use crate::instantiate_error::InstantiateError;
+use crate::variant::{Variant, VariantSource};
+
+/// What a module was compiled to when it was loaded.
+pub(crate) enum Code<T: 'static> {
+    /// It shares time by points of preemption.
+    Sharing(SharingCode<T>),
+    /// It counts fuel, and all instances run it.
+    Fuel(InstancePre<T>),
+}
+
+/// Code that shares time, and its variants.
+pub(crate) struct SharingCode<T: 'static> {
+    pub(crate) linked: InstancePre<T>,
+    pub(crate) source: Arc<VariantSource>,
+    /// What instances with a budget run.
+    pub(crate) fuel: Variant<T>,
+    /// What instances run for which there is no guarded memory, if the code needs one.
+    pub(crate) dense: Option<Dense<T>>,
+}
+
+/// The code for dense memories, of a module whose first code is for guarded ones, of which
+/// there are few.
+pub(crate) struct Dense<T: 'static> {
+    pub(crate) variant: Variant<T>,
+    guarded: &'static GuardedSlots,
+    /// Whether it was said that the variant is needed soon.
+    is_announced: AtomicBool,
+}
+
+/// The code that a new instance without a budget runs.
+pub(crate) struct Chosen<'a, T: 'static> {
+    pub(crate) linked: &'a InstancePre<T>,
+    /// What the instance keeps as long as it has its memory.
+    pub(crate) slot: Option<GuardedSlot>,
+}
+
+impl<T> Code<T> {
+    /// What the module was compiled to first.
+    pub(crate) fn linked(&self) -> &InstancePre<T> {
+        match self {
+            Code::Sharing(SharingCode { linked, .. }) | Code::Fuel(linked) => linked,
+        }
+    }
+}
+
+impl<T: InstanceState> SharingCode<T> {
+    /// The code of a new instance without a budget, unless that is to be compiled first.
+    pub(crate) fn chosen(&self) -> Option<Chosen<'_, T>> {
+        let Some(dense) = &self.dense else {
+            let linked = &self.linked;
+            return Some(Chosen { linked, slot: None });
+        };
+        if let Some(slot) = dense.guarded.take() {
+            let slot = Some(slot);
+            let linked = &self.linked;
+            return Some(Chosen { linked, slot });
+        }
+        let linked = dense.variant.compiled()?;
+        Some(Chosen { linked, slot: None })
+    }
+
+    /// The code of a new instance without a budget, compiled if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::DenseVariant`].
+    pub(crate) async fn chosen_or_compiled(&self) -> Result<Chosen<'_, T>, InstantiateError> {
+        if let Some(chosen) = self.chosen() {
+            return Ok(chosen);
+        }
+        let linked = match &self.dense {
+            Some(dense) => dense.get().await?,
+            None => &self.linked,
+        };
+        Ok(Chosen { linked, slot: None })
+    }
+}
+
+impl<T: InstanceState> Dense<T> {
+    /// - `guarded`: who may have a guarded memory.
+    pub(crate) fn new(variant: Variant<T>, guarded: &'static GuardedSlots) -> Dense<T> {
+        Dense {
+            variant,
+            guarded,
+            is_announced: AtomicBool::new(false),
+        }
+    }
+
+    /// The variant, compiled now if it is not yet.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::DenseVariant`].
+    pub(crate) async fn get(&self) -> Result<&InstancePre<T>, InstantiateError> {
+        let compiled = self.variant.get().await;
+        compiled.map_err(InstantiateError::DenseVariant)
+    }
+
+    /// Whether the variant is to be compiled as it will be needed soon; true only once.
+    pub(crate) fn is_needed_soon(&self) -> bool {
+        !self.is_announced.load(Ordering::Relaxed)
+            && self.guarded.are_half_used()
+            && !self.is_announced.swap(true, Ordering::Relaxed)
+            && self.variant.compiled().is_none()
+    }
+}

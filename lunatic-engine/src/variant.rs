@@ -1,0 +1,106 @@
+//! A variant of a module: other code for it, compiled when it is first needed.
+
+use std::sync::{Arc, OnceLock};
+
+use async_lock::OnceCell;
+use lunatic_account::{Account, Charge, Kind};
+use lunatic_blocking::Class;
+use wasmtime::InstancePre;
+
+use crate::instance::InstanceState;
+use crate::load_error::LoadError;
+use crate::variant_compiler::VariantCompiler;
+
+/// What the variants of one module are compiled from, and who pays for them.
+pub(crate) struct VariantSource {
+    wasm: Box<[u8]>,
+    /// How many bytes the compiler takes.
+    compiler_memory: u64,
+    /// Who pays for the variants.
+    payer: OnceLock<Account>,
+    /// Who pays for the compiler if nobody pays for the variants.
+    root: Option<Account>,
+}
+
+/// A variant of a module. It is compiled when an instance that runs it is first asked for.
+pub(crate) struct Variant<T: 'static> {
+    source: Arc<VariantSource>,
+    compiler: Arc<VariantCompiler<T>>,
+    linked: OnceCell<Charged<T>>,
+}
+
+/// The variant, and what is charged for it.
+struct Charged<T: 'static> {
+    linked: InstancePre<T>,
+    _charge: Option<Charge>,
+}
+
+impl VariantSource {
+    /// - `wasm`: the module, as it was given to the compiler of the first code.
+    /// - `compiler_memory`: how many bytes the compiler takes for it.
+    /// - `root`: who pays for those if nobody pays for the variants.
+    pub(crate) fn new(wasm: &[u8], compiler_memory: u64, root: Option<Account>) -> VariantSource {
+        VariantSource {
+            wasm: wasm.into(),
+            compiler_memory,
+            payer: OnceLock::new(),
+            root,
+        }
+    }
+
+    /// Has an account pay for the variants that are not compiled yet.
+    pub(crate) fn charge_to(&self, payer: &Account) {
+        self.payer.get_or_init(|| payer.clone());
+    }
+
+    /// How many bytes are kept to compile variants from.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.wasm.len()
+    }
+}
+
+impl<T: InstanceState> Variant<T> {
+    /// A variant that is not compiled yet.
+    pub(crate) fn new(source: Arc<VariantSource>, compiler: Arc<VariantCompiler<T>>) -> Variant<T> {
+        Variant {
+            source,
+            compiler,
+            linked: OnceCell::new(),
+        }
+    }
+
+    /// The variant, if it is compiled.
+    pub(crate) fn compiled(&self) -> Option<&InstancePre<T>> {
+        self.linked.get().map(|charged| &charged.linked)
+    }
+
+    /// The variant, compiled now if nobody asked before, on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// As for [`VariantCompiler::compile`], and [`LoadError::Exceeded`] if who pays has no
+    /// memory left for it.
+    pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
+        let compile = || async {
+            let (source, compiler) = (self.source.clone(), self.compiler.clone());
+            let payer = source.payer.get().cloned();
+            let pays_for_compiler = payer.clone().or_else(|| source.root.clone());
+            let queue = Class::Cpu.queue();
+            let compiling =
+                queue.run_with_memory(source.compiler_memory, pays_for_compiler, move || {
+                    compiler.compile(&source.wasm)
+                });
+            let linked = compiling.await.map_err(LoadError::Exceeded)??;
+            let code = linked.module().image_range();
+            let bytes = (code.end.addr() - code.start.addr()) as u64;
+            let charge = payer.map(|payer| Charge::new(&payer, Kind::Memory, bytes));
+            let charge = charge.transpose().map_err(LoadError::Exceeded)?;
+            Ok(Charged {
+                linked,
+                _charge: charge,
+            })
+        };
+        let compiled = self.linked.get_or_try_init(compile).await?;
+        Ok(&compiled.linked)
+    }
+}
