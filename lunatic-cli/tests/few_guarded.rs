@@ -9,7 +9,7 @@ use harness::{World, module, send};
 use lunatic_cli::{Reloading, Root, State};
 use lunatic_engine::{Engine, EngineConfig, Module};
 use lunatic_process::Process;
-use lunatic_reload::{Report, ReloadResult};
+use lunatic_reload::{ReloadResult, Report};
 use lunatic_testkit::{wait, wait_until};
 
 /// How many guarded memories there are.

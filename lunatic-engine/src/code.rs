@@ -8,6 +8,7 @@ use wasmtime::InstancePre;
 use crate::arena::{GuardedSlot, GuardedSlots};
 use crate::instance::InstanceState;
 use crate::instantiate_error::InstantiateError;
+use crate::short_lives::ShortLives;
 use crate::variant::{Variant, VariantSource};
 
 /// What a module was compiled to when it was loaded.
@@ -33,6 +34,7 @@ pub(crate) struct SharingCode<T: 'static> {
 pub(crate) struct Dense<T: 'static> {
     pub(crate) variant: Variant<T>,
     guarded: &'static GuardedSlots,
+    lives: Arc<ShortLives>,
     /// Whether it was said that the variant is needed soon.
     is_announced: AtomicBool,
 }
@@ -40,8 +42,15 @@ pub(crate) struct Dense<T: 'static> {
 /// The code that a new instance without a budget runs.
 pub(crate) struct Chosen<'a, T: 'static> {
     pub(crate) linked: &'a InstancePre<T>,
-    /// What the instance keeps as long as it has its memory.
-    pub(crate) slot: Option<GuardedSlot>,
+    /// Where guarded memories are few, what the instance keeps as long as it has one.
+    pub(crate) guarded: Option<FewGuarded>,
+}
+
+/// What an instance keeps that has one of few guarded memories.
+pub(crate) struct FewGuarded {
+    _slot: GuardedSlot,
+    /// Is told when the instance ends.
+    pub(crate) lives: Arc<ShortLives>,
 }
 
 impl<T> Code<T> {
@@ -57,16 +66,24 @@ impl<T: InstanceState> SharingCode<T> {
     /// The code of a new instance without a budget, unless that is to be compiled first.
     pub(crate) fn chosen(&self) -> Option<Chosen<'_, T>> {
         let Some(dense) = &self.dense else {
-            let linked = &self.linked;
-            return Some(Chosen { linked, slot: None });
+            return Some(Chosen::without_few(&self.linked));
         };
-        if let Some(slot) = dense.guarded.take() {
-            let slot = Some(slot);
-            let linked = &self.linked;
-            return Some(Chosen { linked, slot });
+        let compiled = dense.variant.compiled();
+        if let Some(linked) = compiled
+            && dense.lives.is_next_dense()
+        {
+            return Some(Chosen::without_few(linked));
         }
-        let linked = dense.variant.compiled()?;
-        Some(Chosen { linked, slot: None })
+        match dense.guarded.take() {
+            Some(slot) => Some(Chosen {
+                linked: &self.linked,
+                guarded: Some(FewGuarded {
+                    _slot: slot,
+                    lives: dense.lives.clone(),
+                }),
+            }),
+            None => compiled.map(Chosen::without_few),
+        }
     }
 
     /// The code of a new instance without a budget, compiled if need be.
@@ -82,7 +99,16 @@ impl<T: InstanceState> SharingCode<T> {
             Some(dense) => dense.get().await?,
             None => &self.linked,
         };
-        Ok(Chosen { linked, slot: None })
+        Ok(Chosen::without_few(linked))
+    }
+}
+
+impl<T> Chosen<'_, T> {
+    fn without_few(linked: &InstancePre<T>) -> Chosen<'_, T> {
+        Chosen {
+            linked,
+            guarded: None,
+        }
     }
 }
 
@@ -92,6 +118,7 @@ impl<T: InstanceState> Dense<T> {
         Dense {
             variant,
             guarded,
+            lives: Arc::default(),
             is_announced: AtomicBool::new(false),
         }
     }
@@ -109,7 +136,7 @@ impl<T: InstanceState> Dense<T> {
     /// Whether the variant is to be compiled as it will be needed soon; true only once.
     pub(crate) fn is_needed_soon(&self) -> bool {
         !self.is_announced.load(Ordering::Relaxed)
-            && self.guarded.are_half_used()
+            && (self.guarded.are_half_used() || self.lives.are_usual())
             && !self.is_announced.swap(true, Ordering::Relaxed)
             && self.variant.compiled().is_none()
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
-use crate::arena::{GuardedSlot, Image};
-use crate::code::Chosen;
+use crate::arena::Image;
+use crate::code::{Chosen, FewGuarded};
 use crate::memory_limiter::MemoryLimiter;
 use crate::time_slice::TimeSlice;
 
@@ -29,12 +29,14 @@ pub trait InstanceState: Send + 'static {
 }
 
 /// An instance with its state. Dropping it gives everything back.
-pub struct Instance<T: 'static> {
+pub struct Instance<T: InstanceState> {
     store: Store<T>,
     instance: wasmtime::Instance,
     time_slice: TimeSlice,
+    /// In which tick it was made.
+    made_at: u64,
     /// Dropped after the store, which has the memory.
-    _slot: Option<GuardedSlot>,
+    guarded: Option<FewGuarded>,
 }
 
 /// A call of an exported function, to be made.
@@ -73,9 +75,9 @@ impl<T: InstanceState> Instance<T> {
         state: T,
         time_slice: &TimeSlice,
     ) -> impl Future<Output = wasmtime::Result<Instance<T>>> {
-        let Chosen { linked, slot } = chosen;
+        let Chosen { linked, guarded } = chosen;
         let store = Store::new(linked.module().engine(), state);
-        Instance::start(slot, linked, image, store, time_slice)
+        Instance::start(guarded, linked, image, store, time_slice)
     }
 
     /// An instance that yields whenever it has used up a slice of fuel, and traps when
@@ -101,14 +103,14 @@ impl<T: InstanceState> Instance<T> {
 
     /// Makes the instance of a store.
     ///
-    /// - `slot`: comes first, as what comes last is dropped first, and that has the memory.
+    /// - `guarded`: comes first, as what comes last is dropped first, and that has the memory.
     ///
     /// # Errors
     ///
     /// Fails if there is no stack or memory left, or a segment or the start function
     /// traps.
     async fn start(
-        slot: Option<GuardedSlot>,
+        guarded: Option<FewGuarded>,
         linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         mut store: Store<T>,
@@ -128,7 +130,8 @@ impl<T: InstanceState> Instance<T> {
             store,
             instance,
             time_slice: time_slice.clone(),
-            _slot: slot,
+            made_at: time_slice.tick(),
+            guarded,
         })
     }
 
@@ -267,7 +270,17 @@ impl<T: InstanceState> Instance<T> {
     }
 }
 
-impl<T> fmt::Debug for Instance<T> {
+impl<T: InstanceState> Drop for Instance<T> {
+    fn drop(&mut self) {
+        if let Some(guarded) = &self.guarded {
+            let is_gone_soon = self.time_slice.tick() == self.made_at;
+            let was_short = is_gone_soon && self.store.data_mut().limits().has_grown();
+            guarded.lives.ended(was_short);
+        }
+    }
+}
+
+impl<T: InstanceState> fmt::Debug for Instance<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Instance")
     }

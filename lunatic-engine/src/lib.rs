@@ -14,7 +14,7 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `code`: what a module is compiled to, and which of it an instance runs; `variant`,
 //!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: how one
-//!   of them is.
+//!   of them is; `short_lives`: for which instances that is worth it.
 //! - `refill`: the function of the host that makes instances yield.
 //! - `bounded_steps`: what is done to a module before, so that its code can be preempted
 //!   in time.
@@ -75,6 +75,7 @@ mod module_hash;
 mod module_info;
 mod module_limits;
 mod refill;
+mod short_lives;
 mod stats;
 mod text_format;
 mod ticker;

@@ -12,6 +12,7 @@ use crate::module_info::ModuleInfo;
 pub struct MemoryLimiter {
     limits: MemoryLimits,
     charged: Option<Charged>,
+    has_grown: bool,
 }
 
 /// What is charged for an instance.
@@ -31,7 +32,7 @@ impl MemoryLimiter {
     pub fn new(limits: MemoryLimits) -> MemoryLimiter {
         MemoryLimiter {
             limits,
-            charged: None,
+            ..MemoryLimiter::default()
         }
     }
 
@@ -49,12 +50,18 @@ impl MemoryLimiter {
         MemoryLimiter {
             limits,
             charged: Some(charged),
+            has_grown: false,
         }
     }
 
     /// What the charge had in it at first beside what the instance begins with, in bytes.
     pub fn charged_beside(&self) -> u64 {
         self.charged.as_ref().map_or(0, |charged| charged.beside)
+    }
+
+    /// Whether the memory is larger than it was at first.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.has_grown
     }
 
     /// The limits.
@@ -91,13 +98,13 @@ impl Charged {
 }
 
 impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let MemoryLimiter { limits, charged } = self;
-        let is_allowed = desired as u64 <= limits.max_memory;
-        Ok(is_allowed
-            && charged
-                .as_mut()
-                .is_none_or(|charged| charged.grow_memory(desired)))
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let is_allowed = desired as u64 <= self.limits.max_memory;
+        let charged = self.charged.as_mut();
+        let is_allowed = is_allowed && charged.is_none_or(|charged| charged.grow_memory(desired));
+        // It is asked for what the memory begins with, too.
+        self.has_grown |= is_allowed && current > 0 && desired > current;
+        Ok(is_allowed)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {

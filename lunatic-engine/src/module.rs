@@ -165,7 +165,9 @@ impl<T: InstanceState> Module<T> {
     }
 
     /// Whether the code for dense memories should be [prepared](Module::prepare_dense), as more
-    /// than half of the guarded memories are used that there are. It is true only once.
+    /// than half of the guarded memories are used that there are, or as instances of the module
+    /// usually end soon after their memory has grown, for which dense ones are better. It is true
+    /// only once.
     pub fn needs_dense_soon(&self) -> bool {
         match &self.inner.code {
             Code::Sharing(code) => code.dense.as_ref().is_some_and(Dense::is_needed_soon),
@@ -346,7 +348,7 @@ pin_project! {
     }
 }
 
-impl<T: 'static, U, C> Future for Making<U, C>
+impl<T: InstanceState, U, C> Future for Making<U, C>
 where
     U: Future<Output = wasmtime::Result<Instance<T>>>,
     C: Future<Output = Result<Instance<T>, InstantiateError>>,

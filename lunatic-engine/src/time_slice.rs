@@ -41,6 +41,11 @@ impl TimeSlice {
         TimeSlice { ticker }
     }
 
+    /// The number of the last tick.
+    pub(crate) fn tick(&self) -> u64 {
+        self.ticker.ticks()
+    }
+
     /// Begins one: the instance on this thread is resumed.
     pub(crate) fn begin(&self) {
         SLICE.set(Slice {

@@ -294,3 +294,23 @@ fn compiled_code_of_both_kinds_is_kept_for_the_next_time() {
     assert_eq!(found(Some(Geometry::Dense)), (1, 0));
     assert_eq!(found(Some(Geometry::Guarded)), (1, 0));
 }
+
+#[test]
+fn instances_that_end_soon_after_they_have_grown_get_dense_memories_in_the_end() {
+    let counted = counted();
+    let module = counted.load(ADDS);
+    let one = || {
+        let mut instance = instantiate(&module);
+        call(&mut instance, "grow", &[1, 1]).unwrap();
+        (instance, counted.dense())
+    };
+    // Nobody ticks here, so each is gone at once.
+    let many = || (0..300).map(|_| one().1).sum::<usize>();
+    assert_eq!(many(), 0);
+    assert!(module.needs_dense_soon());
+    block_on(module.prepare_dense()).unwrap();
+    assert_eq!(many(), 300);
+    // Now and then guarded ones are tried again.
+    let dense: usize = (0..20).map(|_| many()).sum();
+    assert!((4000..6000).contains(&dense), "{dense}");
+}

@@ -70,13 +70,13 @@ enum Progress<T> {
 type Running<T> = Pin<Box<dyn Future<Output = (Result<()>, Option<Instance<T>>)> + Send>>;
 
 /// The error with which an instance ends whose process goes on with another one.
-pub(super) struct Exchanged<T: 'static> {
+pub(super) struct Exchanged<T: ProcessHost> {
     /// Taken out by the body.
     next: Mutex<Option<Next<T>>>,
 }
 
 /// The instance with which a process goes on.
-pub(super) struct Next<T: 'static> {
+pub(super) struct Next<T: ProcessHost> {
     module: Module<T>,
     running: Running<T>,
 }
@@ -320,19 +320,19 @@ impl fmt::Display for TookTooLong {
 
 impl Error for TookTooLong {}
 
-impl<T> fmt::Display for Exchanged<T> {
+impl<T: ProcessHost> fmt::Display for Exchanged<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the process goes on with another instance")
     }
 }
 
-impl<T> fmt::Debug for Exchanged<T> {
+impl<T: ProcessHost> fmt::Debug for Exchanged<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Exchanged")
     }
 }
 
-impl<T> Error for Exchanged<T> {}
+impl<T: ProcessHost> Error for Exchanged<T> {}
 
 impl<T: ProcessHost> fmt::Debug for Attempt<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
