@@ -164,6 +164,7 @@ fn a_process_spawns_others_of_the_other_kind() {
         (data (i32.const 0x10) "\2a")"#,
     );
     let guarded = world.spawn(&spawns, "main");
+    wait_until("it has its memory", || used() == (1, 0));
     let others = use_all_guarded(&world, &waits);
     send(&guarded, 1, b"");
     assert_eq!(world.report(), 42);
@@ -173,5 +174,5 @@ fn a_process_spawns_others_of_the_other_kind() {
     end(others);
     send(&dense, 1, b"");
     assert_eq!(world.report(), 42);
-    assert_eq!(used(), (2, 2));
+    wait_until("the memories to be given back", || used() == (2, 2));
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::InstancePre;
 
-use crate::arena::{GuardedSlot, GuardedSlots};
+use crate::arena::GuardedSlots;
+use crate::few_guarded::FewGuarded;
 use crate::instance::InstanceState;
 use crate::instantiate_error::InstantiateError;
 use crate::short_lives::ShortLives;
@@ -46,13 +47,6 @@ pub(crate) struct Chosen<'a, T: 'static> {
     pub(crate) guarded: Option<FewGuarded>,
 }
 
-/// What an instance keeps that has one of few guarded memories.
-pub(crate) struct FewGuarded {
-    _slot: GuardedSlot,
-    /// Is told when the instance ends.
-    pub(crate) lives: Arc<ShortLives>,
-}
-
 impl<T> Code<T> {
     /// What the module was compiled to first.
     pub(crate) fn linked(&self) -> &InstancePre<T> {
@@ -77,10 +71,7 @@ impl<T: InstanceState> SharingCode<T> {
         match dense.guarded.take() {
             Some(slot) => Some(Chosen {
                 linked: &self.linked,
-                guarded: Some(FewGuarded {
-                    _slot: slot,
-                    lives: dense.lives.clone(),
-                }),
+                guarded: Some(FewGuarded::new(slot, dense.lives.clone())),
             }),
             None => compiled.map(Chosen::without_few),
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
 use crate::arena::Image;
-use crate::code::{Chosen, FewGuarded};
+use crate::few_guarded::FewGuarded;
 use crate::memory_limiter::MemoryLimiter;
 use crate::time_slice::TimeSlice;
 
@@ -70,12 +70,12 @@ impl<T: InstanceState> Instance<T> {
     /// As for [`start`](Instance::start).
     // Not an `async fn`, whose future would contain the state.
     pub(crate) fn until_tick(
-        chosen: Chosen<'_, T>,
+        linked: &InstancePre<T>,
+        guarded: Option<FewGuarded>,
         image: Option<&Arc<Image>>,
         state: T,
         time_slice: &TimeSlice,
     ) -> impl Future<Output = wasmtime::Result<Instance<T>>> {
-        let Chosen { linked, guarded } = chosen;
         let store = Store::new(linked.module().engine(), state);
         Instance::start(guarded, linked, image, store, time_slice)
     }
@@ -275,7 +275,7 @@ impl<T: InstanceState> Drop for Instance<T> {
         if let Some(guarded) = &self.guarded {
             let is_gone_soon = self.time_slice.tick() == self.made_at;
             let was_short = is_gone_soon && self.store.data_mut().limits().has_grown();
-            guarded.lives.ended(was_short);
+            guarded.ended(was_short);
         }
     }
 }

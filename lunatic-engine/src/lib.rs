@@ -14,7 +14,8 @@
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `code`: what a module is compiled to, and which of it an instance runs; `variant`,
 //!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: how one
-//!   of them is; `short_lives`: for which instances that is worth it.
+//!   of them is; `few_guarded`, `short_lives`: for which instances that is
+//!   worth it.
 //! - `refill`: the function of the host that makes instances yield.
 //! - `bounded_steps`: what is done to a module before, so that its code can be preempted
 //!   in time.
@@ -58,6 +59,7 @@ mod compiler;
 mod compiler_memory;
 mod data_segments;
 mod engine;
+mod few_guarded;
 mod geometry;
 mod host_function_type;
 mod import_problem;

@@ -13,7 +13,7 @@ use wasmtime::{ExternType, FuncType};
 
 use crate::arena::Image;
 use crate::budget::Budget;
-use crate::code::{Code, Dense};
+use crate::code::{Chosen, Code, Dense};
 use crate::instance::{Instance, InstanceState};
 use crate::instantiate_error::InstantiateError;
 use crate::module_hash::ModuleHash;
@@ -287,7 +287,13 @@ impl<T: InstanceState> Module<T> {
         match chosen {
             Some(chosen) => match info.check_limits(state.limits().limits()) {
                 Ok(()) => Making::UntilTick {
-                    making: Instance::until_tick(chosen, image.as_ref(), state, time_slice),
+                    making: Instance::until_tick(
+                        chosen.linked,
+                        chosen.guarded,
+                        image.as_ref(),
+                        state,
+                        time_slice,
+                    ),
                 },
                 Err(exceeded) => Making::Refused {
                     error: Some(InstantiateError::Limits(exceeded)),
@@ -317,8 +323,8 @@ impl<T: InstanceState> Module<T> {
             .map_err(InstantiateError::Limits)?;
         let instance = match (budget, code) {
             (Budget::Unlimited, Code::Sharing(code)) => {
-                let chosen = code.chosen_or_compiled().await?;
-                Instance::until_tick(chosen, image, state, time_slice).await
+                let Chosen { linked, guarded } = code.chosen_or_compiled().await?;
+                Instance::until_tick(linked, guarded, image, state, time_slice).await
             }
             (Budget::Unlimited, Code::Fuel(linked)) => {
                 Instance::with_fuel(linked, image, state, time_slice, NonZeroU64::MAX).await
