@@ -15,7 +15,7 @@ use crate::variant::{Variant, VariantSource};
 /// What a module was compiled to when it was loaded.
 pub(crate) enum Code<T: 'static> {
     /// It shares time by points of preemption.
-    Sharing(SharingCode<T>),
+    Sharing(Box<SharingCode<T>>),
     /// It counts fuel, and all instances run it.
     Fuel(InstancePre<T>),
 }
@@ -51,7 +51,8 @@ impl<T> Code<T> {
     /// What the module was compiled to first.
     pub(crate) fn linked(&self) -> &InstancePre<T> {
         match self {
-            Code::Sharing(SharingCode { linked, .. }) | Code::Fuel(linked) => linked,
+            Code::Sharing(code) => &code.linked,
+            Code::Fuel(linked) => linked,
         }
     }
 }

@@ -243,12 +243,12 @@ impl<T: InstanceState> Loader<T> {
                 let guarded = engine.arena().and_then(Arena::few);
                 // The code is the same for both if there is no memory.
                 let guarded = guarded.filter(|_| info.memories > 0);
-                Code::Sharing(SharingCode {
+                Code::Sharing(Box::new(SharingCode {
                     linked,
                     fuel: variant(fuel_compiler),
                     dense: guarded.map(|guarded| Dense::new(variant(dense_compiler), guarded)),
                     source,
-                })
+                }))
             }
         };
         let time_slice = TimeSlice::new(engine.ticker().clone());
