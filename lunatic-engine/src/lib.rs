@@ -26,8 +26,12 @@
 //! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
 //!   wrong.
 //! - `engine`: [`Engine`], what is compiled how.
+//! - `code_cache`: what was compiled, kept for the next start; `facts`, `compiled_module`: what
+//!   that is.
+//! - `source`: the bytes that a module is loaded from.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
+//! - `sealed_file`: files that are written once and can be trusted.
 //! - `limits`: [`MemoryLimits`], how far an instance may grow.
 //! - `memory_limiter`: [`MemoryLimiter`], which holds it to that and charges it.
 //! - `stats`: [`EngineStats`], what is counted.
@@ -52,10 +56,13 @@ mod arena;
 mod arena;
 mod bounded_steps;
 mod budget;
+mod code_cache;
+mod compiled_module;
 mod compiler;
 mod compiler_memory;
 mod data_segments;
 mod engine;
+mod facts;
 mod fuel_compiler;
 mod fuel_variant;
 mod geometry;
@@ -75,6 +82,8 @@ mod module_hash;
 mod module_info;
 mod module_limits;
 mod refill;
+mod sealed_file;
+mod source;
 mod stats;
 mod text_format;
 mod ticker;
