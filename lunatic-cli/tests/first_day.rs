@@ -4,6 +4,7 @@
 mod harness;
 
 use std::fs;
+use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -143,6 +144,41 @@ fn a_module_whose_imports_are_missing_is_not_compiled() {
         ran.code(0);
         assert_eq!(compiled(&caches), number);
     }
+}
+
+#[test]
+fn a_second_start_uses_what_the_first_has_compiled() {
+    let guests = Guests::new();
+    guests.file("guest.wat", RETURNS);
+    let caches = guests.path().join("caches");
+    let run = || {
+        let mut command = guests.lunatic();
+        command.args(["run", "guest.wat"]);
+        ran(command.env("XDG_CACHE_HOME", &caches))
+            .code(0)
+            .is_silent();
+        let entries = fs::read_dir(caches.join("lunatic")).unwrap();
+        let files = entries.map(|entry| entry.unwrap());
+        // A file that is written again is another one.
+        let mut files: Vec<_> = files.map(|file| (file.file_name(), file.ino())).collect();
+        files.sort();
+        files
+    };
+    let first = run();
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert_eq!(run(), first);
+    // Whatever has become of them.
+    for (name, _) in &first {
+        fs::write(caches.join("lunatic").join(name), "garbage").unwrap();
+    }
+    let third = run();
+    assert!(
+        first
+            .iter()
+            .zip(&third)
+            .all(|(first, third)| first.0 == third.0 && first.1 != third.1)
+    );
+    assert_eq!(run(), third);
 }
 
 #[test]

@@ -306,13 +306,13 @@ impl<T: InstanceState> Loader<T> {
     /// memory for it.
     async fn load_with(
         &self,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         version_of: Option<Arc<str>>,
         limits: ModuleLimits,
         payer: Option<Account>,
     ) -> Result<Module<T>, LoadError> {
         let queue = Class::Cpu.queue();
-        let source = Source::new(bytes.into());
+        let source = Source::new(bytes);
         if self.engine().cache().is_some() {
             let (loader, its, name) = (self.clone(), source.clone(), version_of.clone());
             let finding = queue.run(move || {
@@ -350,7 +350,7 @@ impl<T: InstanceState> Loader<T> {
     /// [`LoadError`].
     pub async fn load_async(&self, bytes: Vec<u8>) -> Result<Module<T>, LoadError> {
         let limits = *self.engine().module_limits();
-        self.load_with(bytes, None, limits, None).await
+        self.load_with(bytes.into(), None, limits, None).await
     }
 
     /// [`load_async`](Loader::load_async) for a module that is a version of a named one.
@@ -360,11 +360,7 @@ impl<T: InstanceState> Loader<T> {
     /// # Errors
     ///
     /// [`LoadError`].
-    pub async fn load_version(
-        &self,
-        name: Arc<str>,
-        bytes: Vec<u8>,
-    ) -> Result<Module<T>, LoadError> {
+    pub async fn load_version(&self, name: Arc<str>, bytes: Bytes) -> Result<Module<T>, LoadError> {
         let limits = *self.engine().module_limits();
         self.load_with(bytes, Some(name), limits, None).await
     }
@@ -389,7 +385,7 @@ impl<T: InstanceState> Loader<T> {
     ) -> Result<Module<T>, LoadError> {
         let limits = limits.capped(self.engine().module_limits());
         let payer = Some(payer.clone());
-        self.load_with(bytes, None, limits, payer).await
+        self.load_with(bytes.into(), None, limits, payer).await
     }
 }
 

@@ -32,7 +32,7 @@ impl Source {
         &self.bytes
     }
 
-    /// Their BLAKE3 hash, which takes a quarter of the time of SHA-256 or less.
+    /// Their BLAKE3 hash, which takes a quarter of the time of SHA-256.
     pub(crate) fn digest(&self) -> &[u8; 32] {
         self.digest.get_or_init(|| blake3::hash(&self.bytes).into())
     }
