@@ -154,7 +154,7 @@ impl Queue {
     /// Whether no operation runs or waits.
     pub fn is_idle(&self) -> bool {
         let state = self.shared.state.lock();
-        state.threads == 0 && state.turns.waiting() == 0
+        state.threads == 0 && state.operations.waiting() == 0
     }
 
     /// How many operations have not begun yet.
