@@ -22,8 +22,8 @@ pub(crate) struct Compiled<'c> {
 pub(crate) struct Kept<'c> {
     sql: Box<str>,
     pub(crate) statement: Statement<'c>,
-    /// What SQLite takes for it.
-    pub(crate) bytes: usize,
+    /// What SQLite takes for it, once it is compiled.
+    bytes: usize,
 }
 
 impl<'c> Compiled<'c> {
@@ -47,13 +47,13 @@ impl<'c> Compiled<'c> {
             return Ok(kept.remove(at));
         }
         let flags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
-        let mut compiled = Kept {
+        let statement = self.connection.prepare_with_flags(sql, flags)?;
+        let bytes = statement.get_status(StatementStatus::MemUsed);
+        Ok(Kept {
             sql: sql.into(),
-            statement: self.connection.prepare_with_flags(sql, flags)?,
-            bytes: 0,
-        };
-        compiled.measure();
-        Ok(compiled)
+            statement,
+            bytes: usize::try_from(bytes).unwrap_or(0),
+        })
     }
 
     /// Ends a statement, and keeps it if there is room.
@@ -78,11 +78,5 @@ impl Kept<'_> {
     /// Whether it had to be compiled again, for another schema, since this was last asked.
     pub(crate) fn was_compiled_again(&self) -> bool {
         self.statement.reset_status(StatementStatus::RePrepare) > 0
-    }
-
-    /// Finds out again how much SQLite takes for it, which grows while it runs.
-    pub(crate) fn measure(&mut self) {
-        let bytes = self.statement.get_status(StatementStatus::MemUsed);
-        self.bytes = usize::try_from(bytes).unwrap_or(0);
     }
 }

@@ -21,6 +21,8 @@ impl SqliteError {
     pub const NO_MEMORY: i32 = 7;
     /// `SQLITE_INTERRUPT`.
     pub const INTERRUPTED: i32 = 9;
+    /// `SQLITE_FULL`.
+    pub const FULL: i32 = 13;
     /// `SQLITE_CANTOPEN`.
     pub const CANNOT_OPEN: i32 = 14;
     /// `SQLITE_TOOBIG`.

@@ -292,7 +292,7 @@ impl Statement {
             columns.map(|name| name.len() + size_of::<String>()).sum()
         });
         let ends = self.batch.ends.capacity() * size_of::<usize>();
-        let rows = self.batch.bytes.capacity() + ends + self.batch.statement_bytes;
+        let rows = self.batch.bytes.capacity() + ends;
         self.sql.len() + self.binding_bytes + rows + columns
     }
 }

@@ -1,4 +1,4 @@
-//! What the thread of a connection does.
+//! What a connection is asked for, done on its thread.
 
 use std::collections::HashMap;
 use std::mem;
@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_channel::{Receiver, Sender};
+use async_channel::Sender;
 use async_io::Timer;
 use lunatic_fs::HeldFile;
 use parking_lot::Mutex;
 use rusqlite::TransactionState;
 use rusqlite::fallible_iterator::FallibleIterator;
-use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
 
 use crate::blob;
@@ -26,11 +25,13 @@ use crate::job::{
 };
 use crate::limits::SqliteLimits;
 use crate::opening;
+use crate::quota::Quota;
 use crate::rows::{self, bind, description, exhaust};
 
-/// What a connection has beside its statements.
-struct Worker<'c> {
+/// Does what a connection is asked for.
+pub(crate) struct Worker<'c> {
     connection: &'c Connection,
+    quota: &'c Quota,
     control: &'c Control,
     limits: SqliteLimits,
     topic: Arc<Topic>,
@@ -43,106 +44,33 @@ struct Worker<'c> {
     compiled: Compiled<'c>,
 }
 
-/// A connection of which no hook is called any more while it is being closed.
-struct Closing(Connection);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        // What the hooks need is gone before SQLite rolls a transaction back by itself.
-        if !self.0.is_autocommit() {
-            self.0.execute_batch("ROLLBACK").ok();
-        }
-        self.0.rollback_hook(None::<fn()>).ok();
-        let no_hook = None::<fn(Action, &str, &str, i64)>;
-        self.0.update_hook(no_hook).ok();
-        self.0.progress_handler(0, None::<fn() -> bool>).ok();
-        let no_authorizer = None::<fn(AuthContext<'_>) -> Authorization>;
-        self.0.authorizer(no_authorizer).ok();
-    }
-}
-
-/// Opens a database, and does what it is asked for until nobody can ask any more.
-pub(crate) async fn run(
-    file: Option<HeldFile>,
-    limits: SqliteLimits,
-    control: Arc<Control>,
-    opened: Sender<Result<(), SqliteError>>,
-    jobs: Receiver<Job>,
-) {
-    yield_to_processes();
-    let mut connection = match opening::open(file.as_ref(), &limits, &control) {
-        Ok(connection) => Closing(connection),
-        Err(error) => {
-            opened.send(Err(error)).await.ok();
-            return;
-        }
-    };
-    let topic = match &file {
-        Some(file) => Topic::of_file(file.id()),
-        None => Arc::new(Topic::new()),
-    };
-    let pending = Arc::new(Mutex::new(Pending::default()));
-    if let Err(error) = note_changes(&mut connection.0, &topic, &pending) {
-        opened.send(Err(error.into())).await.ok();
-        return;
-    }
-    opened.send(Ok(())).await.ok();
-    let mut worker = Worker {
-        connection: &connection.0,
-        control: &control,
-        limits,
-        topic,
-        pending,
-        bounds: Bounds::new(&connection.0, &control, limits, file.as_ref()),
-        begun: HashMap::new(),
-        compiled: Compiled::new(&connection.0),
-    };
-    let mut close = None;
-    while let Ok(job) = jobs.recv().await {
-        worker.bounds.look();
-        if let ControlFlow::Break(answer) = worker.handle(job).await {
-            close = Some(answer);
-            break;
-        }
-    }
-    drop(worker);
-    // To close a database can be to write all of it back.
-    control.begin();
-    drop(connection);
-    // The names of the files are used until then.
-    drop(file);
-    drop(jobs);
-    if let Some(close) = close {
-        close.send(()).await.ok();
-    }
-}
-
-/// Lets the threads that run processes run first: databases may keep them waiting no more
-/// than a disk does.
-fn yield_to_processes() {
-    /// On Linux this is a matter of the thread alone.
-    const NICE: i32 = 5;
-    rustix::process::setpriority_process(None, NICE).ok();
-}
-
-fn note_changes(
-    connection: &mut Connection,
-    topic: &Arc<Topic>,
-    pending: &Arc<Mutex<Pending>>,
-) -> Result<(), Error> {
-    let (topic, noted, forgotten) = (topic.clone(), pending.clone(), pending.clone());
-    connection.update_hook(Some(
-        move |action, _database: &str, table: &str, rowid: i64| {
-            if topic.is_watched() {
-                noted.lock().add(action, table, rowid);
-            }
-        },
-    ))?;
-    connection.rollback_hook(Some(move || forgotten.lock().clear()))
-}
-
 impl<'c> Worker<'c> {
-    async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
+    /// Nothing was asked for.
+    pub(crate) fn new(
+        connection: &'c Connection,
+        quota: &'c Quota,
+        limits: SqliteLimits,
+        topic: Arc<Topic>,
+        pending: Arc<Mutex<Pending>>,
+        file: Option<&'c HeldFile>,
+    ) -> Worker<'c> {
+        let control = quota.control();
+        Worker {
+            connection,
+            quota,
+            control,
+            limits,
+            topic,
+            pending,
+            bounds: Bounds::new(connection, control, limits, file),
+            begun: HashMap::new(),
+            compiled: Compiled::new(connection),
+        }
+    }
+
+    /// Does a job. Breaks if the connection is to be closed, with where to answer then.
+    pub(crate) async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
+        self.bounds.look();
         match job {
             Job::Execute { sql, answer } => {
                 if !answer.is_closed() {
@@ -212,7 +140,10 @@ impl<'c> Worker<'c> {
             self.control.set_busy_timeout(timeout);
             self.connection.busy_timeout(Duration::ZERO).ok();
         }
-        let outcome = outcome.map_err(|error| self.control.explain(error));
+        let outcome = outcome.map_err(|error| self.quota.explain(error));
+        if matches!(&outcome, Err(error) if error.result_code() == SqliteError::FULL) {
+            self.bounds.empty_log();
+        }
         self.bounds.look_again();
         let status = self.status();
         answer.try_send((outcome, status)).ok();
@@ -223,7 +154,7 @@ impl<'c> Worker<'c> {
             changes: self.connection.changes(),
             last_insert_rowid: self.connection.last_insert_rowid(),
             in_transaction: !self.connection.is_autocommit(),
-            memory_bytes: self.bounds.memory_bytes(),
+            memory_bytes: self.quota.used(),
         }
     }
 
@@ -346,7 +277,7 @@ impl<'c> Worker<'c> {
     fn keep(
         &mut self,
         number: u64,
-        mut statement: Kept<'c>,
+        statement: Kept<'c>,
         outcome: Result<Batch, SqliteError>,
     ) -> Result<Batch, SqliteError> {
         if statement.was_compiled_again() {
@@ -361,13 +292,11 @@ impl<'c> Worker<'c> {
         };
         match &mut batch.next {
             Next::More => {
-                statement.measure();
-                batch.statement_bytes = statement.bytes;
                 self.begun.insert(number, statement);
             }
             next => {
                 if let Next::Error(error) = next {
-                    *error = self.control.explain(error.clone());
+                    *error = self.quota.explain(error.clone());
                 }
                 self.compiled.put(statement);
             }

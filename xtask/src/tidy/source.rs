@@ -3,9 +3,9 @@
 
 use proc_macro2::{LexError, TokenStream, TokenTree};
 
-/// What may contain `unsafe`: the files that deal in memory, and those in which guests
-/// import functions.
-const UNSAFE: [&str; 17] = [
+/// What may contain `unsafe`: the files that deal in memory, those that SQLite calls, and those in
+/// which guests import functions.
+const UNSAFE: [&str; 19] = [
     "lunatic-engine/src/arena/accessible_ranges.rs",
     "lunatic-engine/src/arena/image.rs",
     "lunatic-engine/src/arena/memories.rs",
@@ -23,6 +23,8 @@ const UNSAFE: [&str; 17] = [
     "lunatic-guest/src/sys/net.rs",
     "lunatic-guest/src/sys/reload.rs",
     "lunatic-guest/src/sys/sqlite.rs",
+    "lunatic-sqlite/src/allocator.rs",
+    "lunatic-sqlite/src/files.rs",
 ];
 
 /// What has a package inherit the lints of its workspace.
