@@ -99,11 +99,12 @@ impl<'c> Bounds<'c> {
 
     /// Runs statements that no guest has asked for.
     fn by_itself<R>(&self, run: impl FnOnce() -> R) -> R {
-        self.control.begin();
-        self.control.set_own(true);
-        let result = run();
-        self.control.set_own(false);
-        result
+        self.control.aside(|| {
+            self.control.set_own(true);
+            let result = run();
+            self.control.set_own(false);
+            result
+        })
     }
 
     /// Moves what the log of a database has into the database, as far as nobody reads an old state,

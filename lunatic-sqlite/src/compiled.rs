@@ -10,6 +10,12 @@ const MOST: usize = 32;
 /// What those that are kept may take together, in bytes.
 pub(crate) const MOST_BYTES: usize = 128 << 10;
 
+/// What SQLite takes for an instruction, in bytes.
+const INSTRUCTION: usize = 24;
+
+/// So many instructions need not be counted more exactly.
+const FEW: usize = 256;
+
 /// Keeps compiled statements, so that they need not be compiled again: those that were used
 /// last, as far as they are small.
 pub(crate) struct Compiled<'c> {
@@ -24,6 +30,25 @@ pub(crate) struct Kept<'c> {
     pub(crate) statement: Statement<'c>,
     /// What SQLite takes for it, once it is compiled.
     bytes: usize,
+    /// How many instructions it has, roughly.
+    pub(crate) instructions: usize,
+}
+
+/// Returns how many instructions a statement has, roughly.
+pub(crate) fn instructions(statement: &Statement<'_>) -> usize {
+    let bytes = bytes_of(statement);
+    let text = || statement.expanded_sql().map_or(0, |sql| sql.len());
+    match bytes < FEW * INSTRUCTION {
+        true => bytes / INSTRUCTION,
+        // Its text is among what it takes, perhaps several times.
+        false => bytes.saturating_sub(4 * text()) / INSTRUCTION,
+    }
+}
+
+/// Returns what SQLite takes for a statement, in bytes.
+fn bytes_of(statement: &Statement<'_>) -> usize {
+    let bytes = statement.get_status(StatementStatus::MemUsed);
+    usize::try_from(bytes).unwrap_or(0)
 }
 
 impl<'c> Compiled<'c> {
@@ -48,11 +73,11 @@ impl<'c> Compiled<'c> {
         }
         let flags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
         let statement = self.connection.prepare_with_flags(sql, flags)?;
-        let bytes = statement.get_status(StatementStatus::MemUsed);
         Ok(Kept {
             sql: sql.into(),
+            bytes: bytes_of(&statement),
+            instructions: instructions(&statement),
             statement,
-            bytes: usize::try_from(bytes).unwrap_or(0),
         })
     }
 

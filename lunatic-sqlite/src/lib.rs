@@ -7,7 +7,8 @@
 //!
 //! # Layout
 //!
-//! - [`Connection`], [`Statement`]: what is used from any thread.
+//! - [`Connection`], [`Statement`]: what is used from any thread; `bindings`: what is bound to a
+//!   statement.
 //! - `life`: a connection on its thread, opened and closed; `job`: what it is asked for; `worker`:
 //!   how that is done; `compiled`: the statements that it keeps; `rows`: how it runs one; `blob`:
 //!   parts of blobs; `bounds`: how large a database is.
@@ -32,6 +33,7 @@
 //! - A statement runs for as long as [`SqliteLimits::max_query_time`] at most.
 
 mod allocator;
+mod bindings;
 mod blob;
 mod bounds;
 mod changes;

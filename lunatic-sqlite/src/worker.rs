@@ -1,5 +1,6 @@
 //! What a connection is asked for, done on its thread.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
 use std::ops::ControlFlow;
@@ -12,12 +13,13 @@ use lunatic_fs::HeldFile;
 use parking_lot::Mutex;
 use rusqlite::TransactionState;
 use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::limits::Limit;
 use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
 
 use crate::blob;
 use crate::bounds::Bounds;
 use crate::changes::{Pending, Topic};
-use crate::compiled::{Compiled, Kept};
+use crate::compiled::{self, Compiled, Kept};
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::job::{
@@ -42,6 +44,8 @@ pub(crate) struct Worker<'c> {
     begun: HashMap<u64, Kept<'c>>,
     /// Those that nobody uses at the moment.
     compiled: Compiled<'c>,
+    /// The length that SQLite lets values have, in bytes.
+    longest_value: Cell<i32>,
 }
 
 impl<'c> Worker<'c> {
@@ -65,6 +69,7 @@ impl<'c> Worker<'c> {
             bounds: Bounds::new(connection, control, limits, file),
             begun: HashMap::new(),
             compiled: Compiled::new(connection),
+            longest_value: Cell::new(0),
         }
     }
 
@@ -164,14 +169,18 @@ impl<'c> Worker<'c> {
             return Err(too_long());
         }
         let mut statements = Statements::new(self.connection, sql);
+        self.control.begin();
         loop {
-            self.control.begin();
+            if self.control.must_end() {
+                return Err(interrupted());
+            }
             let is_in_vain = || answer.is_closed();
             let next = || statements.next();
             let next = self.patiently(Work::Compile, is_in_vain, next).await?;
             let Some(mut statement) = next else {
                 return Ok(());
             };
+            self.limit_values(compiled::instructions(&statement));
             let run = || exhaust(&mut statement);
             let outcome = self.patiently(Work::Run, is_in_vain, run).await;
             if statement.get_status(StatementStatus::RePrepare) > 0 {
@@ -241,6 +250,7 @@ impl<'c> Worker<'c> {
             .then(|| Arc::new(description(&compiled.statement)));
         let outcome = match bind(&mut compiled.statement, &begin.bindings) {
             Ok(()) => {
+                self.limit_values(compiled.instructions);
                 let max_row = self.limits.max_row_bytes;
                 let run = || rows::first(&mut compiled.statement, max_row);
                 self.patiently(Work::Run, || answer.is_closed(), run).await
@@ -261,6 +271,7 @@ impl<'c> Worker<'c> {
             // It was reset by the end of the transaction, for example.
             return Batch::default();
         };
+        self.limit_values(begun.instructions);
         self.control.set_running(true);
         let batch = rows::next(&mut begun.statement, self.limits.max_row_bytes);
         self.control.set_running(false);
@@ -317,6 +328,21 @@ impl<'c> Worker<'c> {
         self.patiently(Work::Run, || answer.is_closed(), run).await
     }
 
+    /// Limits the length of values while a statement runs. SQLite asks whether it is to end where
+    /// a statement goes back, and each instruction until then may be about the longest value.
+    ///
+    /// - `instructions`: of the statement.
+    fn limit_values(&self, instructions: usize) {
+        /// The bytes that a statement may deal with until it goes back.
+        const MOST: usize = 8 << 30;
+        let longest = (MOST / instructions.max(1)).min(self.limits.max_value_bytes);
+        let longest = i32::try_from(longest).unwrap_or(i32::MAX);
+        if self.longest_value.replace(longest) != longest {
+            let limit = Limit::SQLITE_LIMIT_LENGTH;
+            self.connection.set_limit(limit, longest).ok();
+        }
+    }
+
     /// Does something again and again while others hold a lock, up to the time limit for
     /// that. SQLite's own way of waiting would hold up everybody on this thread, and perhaps
     /// whoever is to release the lock.
@@ -332,6 +358,9 @@ impl<'c> Worker<'c> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
+            if is_in_vain() {
+                return Err(interrupted());
+            }
             let state = self.connection.transaction_state::<&str>(None);
             let can_wait = !matches!(state, Ok(TransactionState::Read));
             self.control.set_running(work != Work::Compile);
@@ -341,15 +370,15 @@ impl<'c> Worker<'c> {
                 Err(error)
                     if error.result_code() == SqliteError::BUSY
                         && can_wait
-                        && start.elapsed() < self.control.busy_timeout()
-                        && !is_in_vain() =>
+                        && start.elapsed() < self.control.busy_timeout() =>
                 {
+                    let waiting = Instant::now();
                     Timer::after(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(25));
                     // Who holds the lock may have kept that from being known, too.
                     self.bounds.look();
                     self.bounds.check()?;
-                    self.control.begin();
+                    self.control.go_on(waiting.elapsed());
                 }
                 outcome => return outcome,
             }
@@ -362,6 +391,10 @@ impl<'c> Worker<'c> {
 enum Work {
     Compile,
     Run,
+}
+
+fn interrupted() -> SqliteError {
+    SqliteError::new(SqliteError::INTERRUPTED, "interrupted")
 }
 
 fn too_long() -> SqliteError {

@@ -35,6 +35,28 @@ fn a_query_that_takes_too_long_ends() {
     });
 }
 
+#[test]
+fn statements_that_are_run_by_one_call_have_their_time_together() {
+    run(async {
+        let connection = memory().await;
+        connection.set_query_time(Duration::from_millis(300));
+        let short = ENDLESS.replace("FROM n)", "FROM n LIMIT 20000)");
+        connection.execute(&*short).await.unwrap();
+        let sql = format!("{short};").repeat(7000);
+        let begin = Instant::now();
+        let error = connection.execute(&*sql).await.unwrap_err();
+        assert_eq!(error.result_code(), SqliteError::INTERRUPTED);
+        assert_eq!(error.message, "the time limit of a query is over");
+        {
+            let mut waiting = std::pin::pin!(connection.execute(&*sql));
+            assert!(poll_once(&mut waiting).await.is_none());
+        }
+        assert_eq!(value(&connection, "SELECT 1").await, Value::Integer(1));
+        // All of them take half a minute.
+        assert!(begin.elapsed() < Duration::from_secs(10));
+    });
+}
+
 /// Opens databases in memory as processes of this account do.
 async fn open_in_branch(account: &Account, number: usize) -> Vec<Connection> {
     let limits = SqliteLimits {
@@ -181,6 +203,14 @@ fn values_rows_and_statements_have_limits() {
         statement.bind(Key::Number(1), half.clone()).unwrap();
         statement.bind(Key::Number(1), half.clone()).unwrap();
         assert!(statement.bind(Key::Number(2), half).is_err());
+        // Names take something, too.
+        let mut statement = connection.statement("SELECT :a");
+        let bound = |number: usize| format!(":{number}{}", "x".repeat(100_000));
+        let failed = (0..100).find(|number| {
+            let key = Key::Name(bound(*number));
+            statement.bind(key, Value::Null).is_err()
+        });
+        assert!(failed.is_some_and(|failed| failed > 10), "{failed:?}");
         let long = format!("SELECT '{}'", "x".repeat(2 << 20));
         assert_eq!(code(&connection, &long).await, too_big);
     });

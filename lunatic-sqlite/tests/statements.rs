@@ -570,3 +570,33 @@ fn functions_that_were_replaced_answer_as_before() {
         }
     });
 }
+
+#[test]
+fn as_many_values_as_sqlite_has_parameters_are_bound() {
+    run(async {
+        const MOST: u64 = 32766;
+        let connection = memory().await;
+        let mut statement = connection.statement(format!("SELECT ?1, ?{}, ?{MOST}", MOST - 1));
+        for number in 1..=MOST {
+            let value = Value::Integer(number as i64);
+            statement.bind(Key::Next, value).unwrap();
+        }
+        statement.bind(Key::Number(1), Value::Integer(-1)).unwrap();
+        assert!(statement.step().await.unwrap());
+        let row = [-1, MOST as i64 - 1, MOST as i64].map(Value::Integer);
+        assert_eq!(statement.row().unwrap(), row);
+    });
+}
+
+#[test]
+fn there_is_no_parameter_behind_the_last_number() {
+    run(async {
+        let connection = memory().await;
+        let mut statement = connection.statement("SELECT ?1");
+        for key in [Key::Number(u64::MAX), Key::Next, Key::Number(0), Key::Next] {
+            statement.bind(key, Value::Null).unwrap();
+        }
+        let error = statement.step().await.unwrap_err();
+        assert_eq!(error.result_code(), SqliteError::RANGE);
+    });
+}
