@@ -13,7 +13,7 @@
 //!   how that is done; `compiled`: the statements that it keeps; `rows`: how it runs one; `blob`:
 //!   parts of blobs; `bounds`: how large a database is.
 //! - [`initialize`]: how SQLite is set up; `quota`: what it may take for a connection;
-//!   `allocator`: its memory; `files`: its files.
+//!   `allocator`: its memory; `files`: its files; `nameless`: those that are in memory.
 //! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
 //!   some of SQL's functions are replaced by; `control`: how SQLite is stopped.
 //! - [`SqliteLimits`]: how much a process may do with databases.
@@ -49,6 +49,7 @@ mod job;
 mod library;
 mod life;
 mod limits;
+mod nameless;
 mod opening;
 mod policy;
 mod quota;
