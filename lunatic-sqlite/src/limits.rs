@@ -17,7 +17,7 @@ pub struct SqliteLimits {
     /// Bytes of a database in memory.
     pub max_memory_bytes: u64,
     /// Bytes of memory that SQLite may take for a connection, beside a database in memory: for its
-    /// schema and cache, and what statements sort and collect.
+    /// schema and cache, and what statements sort, collect, and note to be able to undo it.
     pub max_heap_bytes: u64,
     /// Bytes of a row, and of one list of values to bind.
     pub max_row_bytes: usize,
@@ -54,7 +54,7 @@ impl Default for SqliteLimits {
             max_statements: 4096,
             max_file_bytes: 16 << 30,
             max_memory_bytes: 16 << 20,
-            max_heap_bytes: 64 << 20,
+            max_heap_bytes: 256 << 20,
             max_row_bytes: 4 << 20,
             max_value_bytes: 16 << 20,
             max_query_time: Duration::from_secs(10),

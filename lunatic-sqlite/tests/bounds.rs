@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{code, dir, memory, open, run, try_open, try_rows, value};
@@ -143,6 +144,60 @@ fn a_database_in_a_file_has_a_limit_and_the_transaction_can_be_rolled_back() {
         assert_eq!(count, Value::Integer(1));
         assert!(folder.path().join("a.db").metadata().unwrap().len() <= 1 << 20);
     });
+}
+
+#[test]
+fn a_disk_that_is_full_is_an_error_and_the_database_stays_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Mounted::small(folder.path()) else {
+        lunatic_testkit::skipped("only root can mount a small disk");
+        return;
+    };
+    run(async {
+        for mode in ["delete", "wal"] {
+            let connection = open(folder.path(), &format!("{mode}.db")).await;
+            let sql = format!("PRAGMA journal_mode = {mode}; CREATE TABLE t (a)");
+            connection.execute(sql).await.unwrap();
+            let mut written = 0;
+            let failed = loop {
+                match code(&connection, "INSERT INTO t VALUES (zeroblob(20000))").await {
+                    0 => written += 1,
+                    code => break code,
+                }
+            };
+            // Or `SQLITE_IOERR`, where what is shared in WAL mode cannot grow.
+            assert!([10, SqliteError::FULL].contains(&failed), "{failed}");
+            let count = value(&connection, "SELECT count(*) FROM t").await;
+            assert_eq!(count, Value::Integer(written));
+            let check = value(&connection, "PRAGMA integrity_check").await;
+            assert_eq!(check, Value::Text("ok".into()));
+            connection.close().await;
+            for file in fs::read_dir(folder.path()).unwrap() {
+                fs::remove_file(file.unwrap().path()).unwrap();
+            }
+        }
+    });
+}
+
+/// A file system of a mebibyte, until this is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn small(at: &std::path::Path) -> Option<Mounted> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "lunatic-test"])
+            .arg(at)
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then(|| Mounted(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg(&self.0).status().ok();
+    }
 }
 
 #[test]
