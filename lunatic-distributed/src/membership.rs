@@ -19,7 +19,7 @@ use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
 use crate::NodeName;
-use crate::node_info::NodeInfo;
+use crate::node_info::{NodeInfo, is_later};
 
 /// The longest datagram of gossip, in bytes: it fits into the smallest packet of QUIC.
 const MAX_DATAGRAM_BYTES: usize = 1100;
@@ -83,7 +83,7 @@ impl Identity for MemberId {
 
     fn renew(&self) -> Option<MemberId> {
         Some(MemberId {
-            generation: self.generation.saturating_add(1),
+            generation: self.generation.wrapping_add(1),
             ..self.clone()
         })
     }
@@ -93,8 +93,8 @@ impl Identity for MemberId {
     }
 
     fn win_addr_conflict(&self, adversary: &MemberId) -> bool {
-        let order = |member: &MemberId| (member.generation, member.id);
-        order(self) > order(adversary)
+        is_later(self.generation, adversary.generation)
+            || !is_later(adversary.generation, self.generation) && self.id > adversary.id
     }
 }
 
@@ -187,9 +187,9 @@ impl Membership {
     /// This node is a later start of its name than another that is remembered.
     pub(crate) fn set_later_than(&mut self, generation: u64, now: Instant) {
         let own = self.foca.identity();
-        if own.generation <= generation {
+        if !is_later(own.generation, generation) {
             let later = MemberId {
-                generation: generation.saturating_add(1),
+                generation: generation.wrapping_add(1),
                 ..own.clone()
             };
             let changed = self.foca.change_identity(later, &mut self.runtime);

@@ -23,10 +23,19 @@ pub struct NodeInfo {
     pub name: NodeName,
     /// Where others reach it.
     pub address: SocketAddr,
-    /// Which start of a node of this name it is, as far as the cluster remembers.
+    /// Which start of a node of this name it is, as far as the cluster remembers. After the
+    /// greatest number comes 0; see [`is_later`].
     pub generation: u64,
     /// What [lookups](crate::Query) find it by.
     pub tags: BTreeMap<String, String>,
+}
+
+/// Whether a start of a node is later than another of the same name.
+///
+/// They are counted in a circle, as sequence numbers of TCP are: whatever another node says
+/// of who bears the name, there is a later start, so that it keeps nobody out for good.
+pub(crate) fn is_later(generation: u64, other: u64) -> bool {
+    (1..1 << (u64::BITS - 1)).contains(&generation.wrapping_sub(other))
 }
 
 impl NodeInfo {
@@ -34,5 +43,22 @@ impl NodeInfo {
     pub(crate) fn is_reasonable(&self) -> bool {
         let is_short = |(key, value): (&String, &String)| key.len() + value.len() <= MAX_TAG_BYTES;
         self.tags.len() <= MAX_TAGS && self.tags.iter().all(is_short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_start_has_a_later_one() {
+        for generation in [0, 1, 1 << 63, u64::MAX - 1, u64::MAX] {
+            let next = generation.wrapping_add(1);
+            assert!(is_later(next, generation));
+            assert!(!is_later(generation, next));
+            assert!(!is_later(generation, generation));
+        }
+        assert!(is_later(1 << 62, 0));
+        assert!(!is_later(0, 1 << 63) && !is_later(1 << 63, 0));
     }
 }

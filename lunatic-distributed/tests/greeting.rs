@@ -54,12 +54,16 @@ fn address(host: u8) -> SocketAddr {
 
 impl Node {
     fn new(name: &str, id: u64, host: u8, now: Instant) -> Node {
+        Node::start(name, id, host, 0, now)
+    }
+
+    fn start(name: &str, id: u64, host: u8, generation: u64, now: Instant) -> Node {
         let id = NodeId::from_bits(id);
         let own = NodeInfo {
             id,
             name: name.parse().expect("it is a name"),
             address: address(host),
-            generation: 0,
+            generation,
             tags: BTreeMap::new(),
         };
         let local = Arc::new(Local::default());
@@ -285,4 +289,28 @@ fn a_start_that_was_not_remembered_everywhere_becomes_a_later_one_without_ending
     assert_eq!(again.up().len(), 2);
     let is_refused = |event: &NodeEvent| matches!(event, NodeEvent::Refused { .. });
     assert!(!again.take_events().iter().any(is_refused));
+}
+
+#[test]
+fn whatever_start_of_a_node_is_remembered_the_next_one_gets_in() {
+    for remembered in [0, 1, 7, 1 << 62, 1 << 63, u64::MAX - 1, u64::MAX] {
+        let now = Instant::now();
+        let mut b = Node::new("b", 2, 2, now);
+        let mut a = Node::start("a", 1, 1, remembered, now);
+        connect(&mut a, &mut b, 1, now);
+        a.cluster.closed(Connection(1), false, now);
+        b.cluster.closed(Connection(1), false, now);
+        let mut next = Node::new("a", 1 << 20 | 3, 3, now);
+        dial(&mut next, &mut b, 2, now);
+        for _ in 0..2 {
+            carry(&mut b, &mut next, now);
+            carry(&mut next, &mut b, now);
+        }
+        if next.up().is_empty() {
+            let later = remembered.wrapping_add(1);
+            assert_eq!(next.cluster.own().generation, later);
+            connect(&mut next, &mut b, 3, now);
+        }
+        assert_eq!(next.up().len(), 1, "{remembered}");
+    }
 }

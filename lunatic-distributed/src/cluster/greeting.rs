@@ -9,6 +9,7 @@ use crate::cluster::{Cluster, Connection, HOLDER_LIMIT, State, close_code};
 use crate::frame::{CONTROL, Frame};
 use crate::handshake::{Hello, PROTOCOL, Refusal, Welcome, protocol_of_hello};
 use crate::local::NodeEvent;
+use crate::node_info::is_later;
 use crate::session::Session;
 
 impl Cluster {
@@ -159,7 +160,7 @@ impl Cluster {
         }
         if let Some(known) = self.membership.generation_of(&node.name)
             && known.id != node.id
-            && known.generation >= node.generation
+            && !is_later(node.generation, known.generation)
         {
             let generation = known.generation;
             return Err(Refusal::Restarted { generation });
