@@ -47,6 +47,11 @@ impl SqliteError {
         self.code & 0xff
     }
 
+    /// Nobody wants the outcome any more, or there is no time for it.
+    pub(crate) fn interrupted() -> SqliteError {
+        SqliteError::new(SqliteError::INTERRUPTED, "interrupted")
+    }
+
     /// The database is gone: its thread could not be started, or had a panic.
     pub(crate) fn gone() -> SqliteError {
         SqliteError::new(SqliteError::MISUSE, "the connection has ended")

@@ -10,7 +10,7 @@
 //! - [`Connection`], [`Statement`]: what is used from any thread; `bindings`: what is bound to a
 //!   statement.
 //! - `life`: a connection on its thread, opened and closed; `job`: what it is asked for; `worker`:
-//!   how that is done; `compiled`: the statements that it keeps; `rows`: how it runs one; `blob`:
+//!   how that is done; `locks`: how others are waited for; `compiled`: the statements that it keeps; `rows`: how it runs one; `blob`:
 //!   parts of blobs; `bounds`: how large a database is.
 //! - [`initialize`]: how SQLite is set up; `quota`: what it may take for a connection;
 //!   `allocator`: its memory; `files`: its files; `nameless`: those that are in memory.
@@ -49,6 +49,7 @@ mod job;
 mod library;
 mod life;
 mod limits;
+mod locks;
 mod nameless;
 mod opening;
 mod policy;

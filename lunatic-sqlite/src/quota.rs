@@ -169,10 +169,7 @@ impl Quota {
             return self.control.explain(error);
         }
         match self.refusal.lock().take() {
-            Some(Refusal::Late) => {
-                let interrupted = SqliteError::new(SqliteError::INTERRUPTED, "interrupted");
-                self.control.explain(interrupted)
-            }
+            Some(Refusal::Late) => self.control.explain(SqliteError::interrupted()),
             Some(Refusal::Full) => {
                 let limit = self.max_memory;
                 let message = format!("the limit of {limit} bytes for a connection is reached");

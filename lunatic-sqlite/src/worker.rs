@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_channel::Sender;
-use async_io::Timer;
 use lunatic_fs::HeldFile;
 use parking_lot::Mutex;
-use rusqlite::TransactionState;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::limits::Limit;
 use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
@@ -26,6 +24,7 @@ use crate::job::{
     Answer, Batch, Begin, BlobAccess, BlobPart, BlobPlace, Description, Job, Next, Status,
 };
 use crate::limits::SqliteLimits;
+use crate::locks::{Locks, Work};
 use crate::opening;
 use crate::quota::Quota;
 use crate::rows::{self, bind, description, exhaust};
@@ -123,6 +122,14 @@ impl<'c> Worker<'c> {
         ControlFlow::Continue(())
     }
 
+    fn locks(&self) -> Locks<'_, 'c> {
+        Locks {
+            connection: self.connection,
+            control: self.control,
+            bounds: &self.bounds,
+        }
+    }
+
     /// Ends a statement, if it has begun.
     fn end(&mut self, statement: u64) {
         if let Some(begun) = self.begun.remove(&statement) {
@@ -172,17 +179,20 @@ impl<'c> Worker<'c> {
         self.control.begin();
         loop {
             if self.control.must_end() {
-                return Err(interrupted());
+                return Err(SqliteError::interrupted());
             }
             let is_in_vain = || answer.is_closed();
             let next = || statements.next();
-            let next = self.patiently(Work::Compile, is_in_vain, next).await?;
+            let next = self
+                .locks()
+                .patiently(Work::Compile, is_in_vain, next)
+                .await?;
             let Some(mut statement) = next else {
                 return Ok(());
             };
             self.limit_values(compiled::instructions(&statement));
             let run = || exhaust(&mut statement);
-            let outcome = self.patiently(Work::Run, is_in_vain, run).await;
+            let outcome = self.locks().patiently(Work::Run, is_in_vain, run).await;
             if statement.get_status(StatementStatus::RePrepare) > 0 {
                 self.control.note_new_schema();
             }
@@ -224,7 +234,9 @@ impl<'c> Worker<'c> {
             )),
             Err(error) => Err(error.into()),
         };
-        self.patiently(Work::Compile, is_in_vain, compile).await
+        self.locks()
+            .patiently(Work::Compile, is_in_vain, compile)
+            .await
     }
 
     async fn step(
@@ -253,7 +265,9 @@ impl<'c> Worker<'c> {
                 self.limit_values(compiled.instructions);
                 let max_row = self.limits.max_row_bytes;
                 let run = || rows::first(&mut compiled.statement, max_row);
-                self.patiently(Work::Run, || answer.is_closed(), run).await
+                self.locks()
+                    .patiently(Work::Run, || answer.is_closed(), run)
+                    .await
             }
             Err(error) => Err(error),
         };
@@ -325,7 +339,9 @@ impl<'c> Worker<'c> {
         let connection = self.connection;
         self.control.begin();
         let run = || blob::access(connection, place, &access);
-        self.patiently(Work::Run, || answer.is_closed(), run).await
+        self.locks()
+            .patiently(Work::Run, || answer.is_closed(), run)
+            .await
     }
 
     /// Limits the length of values while a statement runs. SQLite asks whether it is to end where
@@ -342,59 +358,6 @@ impl<'c> Worker<'c> {
             self.connection.set_limit(limit, longest).ok();
         }
     }
-
-    /// Does something again and again while others hold a lock, up to the time limit for
-    /// that. SQLite's own way of waiting would hold up everybody on this thread, and perhaps
-    /// whoever is to release the lock.
-    ///
-    /// In a transaction that has only read, waiting helps nobody: both would wait for each
-    /// other.
-    async fn patiently<R, E: Into<SqliteError>>(
-        &self,
-        work: Work,
-        is_in_vain: impl Fn() -> bool,
-        mut operation: impl FnMut() -> Result<R, E>,
-    ) -> Result<R, SqliteError> {
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        loop {
-            if is_in_vain() {
-                return Err(interrupted());
-            }
-            let state = self.connection.transaction_state::<&str>(None);
-            let can_wait = !matches!(state, Ok(TransactionState::Read));
-            self.control.set_running(work != Work::Compile);
-            let outcome = operation().map_err(E::into);
-            self.control.set_running(false);
-            match outcome {
-                Err(error)
-                    if error.result_code() == SqliteError::BUSY
-                        && can_wait
-                        && start.elapsed() < self.control.busy_timeout() =>
-                {
-                    let waiting = Instant::now();
-                    Timer::after(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(25));
-                    // Who holds the lock may have kept that from being known, too.
-                    self.bounds.look();
-                    self.bounds.check()?;
-                    self.control.go_on(waiting.elapsed());
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-}
-
-/// What is done with a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Compile,
-    Run,
-}
-
-fn interrupted() -> SqliteError {
-    SqliteError::new(SqliteError::INTERRUPTED, "interrupted")
 }
 
 fn too_long() -> SqliteError {
