@@ -41,8 +41,8 @@ struct Host {
 struct Sent(Arc<Mutex<Vec<Message>>>);
 
 impl Post for Sent {
-    fn deliver(&self, _: Pid, message: Message) -> Result<(), SendError> {
-        self.0.lock().push(message);
+    fn deliver(&mut self, _: Pid, message: &mut Option<Message>) -> Result<(), SendError> {
+        self.0.lock().extend(message.take());
         Ok(())
     }
 }
