@@ -128,10 +128,9 @@ impl Connection {
         };
         let (jobs, to_do) = unbounded();
         let (opened, is_open) = bounded(1);
-        let theirs = quota.clone();
         THREADS.spawn_pinned(move || {
-            let life = life::run(file, limits, theirs.clone(), opened, to_do);
-            quota::within(theirs, life)
+            let life = life::run(file, limits, quota.clone(), opened, to_do);
+            quota::within(quota, life)
         });
         let connection = Connection {
             shared: Arc::new(Shared {
