@@ -43,7 +43,7 @@ mod memory;
 pub mod moment;
 pub mod queue;
 
-pub use class::Class;
+pub use class::{Class, cores};
 pub use local_pool::{LocalPool, ThreadLimits};
 pub use moment::Moment;
 pub use queue::Queue;

@@ -151,6 +151,12 @@ impl Queue {
         self.shared.max_threads
     }
 
+    /// Whether no operation runs or waits.
+    pub fn is_idle(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.threads == 0 && state.operations.waiting() == 0
+    }
+
     /// How many operations have not begun yet.
     pub fn waiting(&self) -> usize {
         self.shared.state.lock().operations.waiting()

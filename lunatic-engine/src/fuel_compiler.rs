@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{InstancePre, Linker};
+use wasmtime::Linker;
 
 use crate::compiler::Compiler;
 use crate::engine::Engine;
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
-use crate::load_error::LoadError;
 
 /// Compiles modules to count fuel, and links them. It is set up when it is first
 /// needed: most programs have no instance with a budget.
@@ -38,22 +37,18 @@ impl<T: InstanceState> FuelCompiler<T> {
         }
     }
 
-    /// Compiles and links a binary module. This takes a while.
+    /// The compiler.
     ///
     /// # Errors
     ///
-    /// As for [`Compiler::compile`], and [`LoadError::Compile`] if the compiler cannot
-    /// be set up.
-    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<InstancePre<T>, LoadError> {
-        self.compiler().map_err(LoadError::Compile)?.compile(wasm)
-    }
-
-    fn compiler(&self) -> wasmtime::Result<&Compiler<T>> {
+    /// Fails if it cannot be set up.
+    pub(crate) fn get(&self) -> wasmtime::Result<&Compiler<T>> {
         if let Some(compiler) = self.compiler.get() {
             return Ok(compiler);
         }
-        let engine = self.engine.fuel_engine()?;
-        let compiler = Compiler::new(engine, self.host_functions.clone(), &self.register, None)?;
+        let compiles = self.engine.fuel_engine()?;
+        let functions = self.host_functions.clone();
+        let compiler = Compiler::new(&self.engine, compiles, functions, &self.register, None)?;
         Ok(self.compiler.get_or_init(|| compiler))
     }
 }

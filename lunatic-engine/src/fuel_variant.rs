@@ -7,14 +7,16 @@ use lunatic_account::{Account, Charge, Kind};
 use lunatic_blocking::Class;
 use wasmtime::InstancePre;
 
+use crate::compiler_memory;
 use crate::fuel_compiler::FuelCompiler;
 use crate::instance::InstanceState;
 use crate::load_error::LoadError;
+use crate::source::Source;
 
 /// The variant that counts fuel of a module that was compiled to share time. It
 /// is compiled when an instance with a budget is first asked for.
 pub(crate) struct FuelVariant<T: 'static> {
-    wasm: Arc<[u8]>,
+    source: Source,
     compiler: Arc<FuelCompiler<T>>,
     linked: OnceCell<Charged<T>>,
     /// How many bytes the compiler takes for it.
@@ -37,13 +39,13 @@ impl<T: InstanceState> FuelVariant<T> {
     /// - `compiler_memory`: how many bytes the compiler takes for it.
     /// - `root`: who pays for those if nobody pays for the variant.
     pub(crate) fn new(
-        wasm: &[u8],
+        source: Source,
         compiler: Arc<FuelCompiler<T>>,
         compiler_memory: u64,
         root: Option<Account>,
     ) -> FuelVariant<T> {
         FuelVariant {
-            wasm: wasm.into(),
+            source,
             compiler,
             linked: OnceCell::new(),
             compiler_memory,
@@ -59,7 +61,7 @@ impl<T: InstanceState> FuelVariant<T> {
 
     /// How many bytes are kept to compile it from.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.wasm.len()
+        self.source.bytes().len()
     }
 
     /// Whether it is compiled.
@@ -75,18 +77,11 @@ impl<T: InstanceState> FuelVariant<T> {
     /// left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
         let compile = || async {
-            let (wasm, compiler) = (self.wasm.clone(), self.compiler.clone());
-            let payer = self.payer.get().cloned();
-            let pays_for_compiler = payer.clone().or_else(|| self.root.clone());
-            let queue = Class::Cpu.queue();
-            let compiling =
-                queue.run_with_memory(self.compiler_memory, pays_for_compiler, move || {
-                    compiler.compile(&wasm)
-                });
-            let linked = compiling.await.map_err(LoadError::Exceeded)??;
+            let linked = self.linked().await?;
+            let payer = self.payer.get();
             let code = linked.module().image_range();
             let bytes = (code.end.addr() - code.start.addr()) as u64;
-            let charge = payer.map(|payer| Charge::new(&payer, Kind::Memory, bytes));
+            let charge = payer.map(|payer| Charge::new(payer, Kind::Memory, bytes));
             let charge = charge.transpose().map_err(LoadError::Exceeded)?;
             Ok(Charged {
                 linked,
@@ -95,5 +90,28 @@ impl<T: InstanceState> FuelVariant<T> {
         };
         let compiled = self.linked.get_or_try_init(compile).await?;
         Ok(&compiled.linked)
+    }
+
+    /// Finds the variant, or compiles it.
+    async fn linked(&self) -> Result<InstancePre<T>, LoadError> {
+        let queue = Class::Cpu.queue();
+        let (source, compiler) = (self.source.clone(), self.compiler.clone());
+        let finding = queue.run(move || {
+            let compiler = compiler.get().map_err(LoadError::Compile)?;
+            let found = compiler.find(&source);
+            found.map(|module| compiler.link(&module)).transpose()
+        });
+        if let Some(found) = finding.await? {
+            return Ok(found);
+        }
+        let (source, compiler) = (self.source.clone(), self.compiler.clone());
+        let payer = self.payer.get().or(self.root.as_ref()).cloned();
+        let needed = compiler_memory::of_reading(&source).saturating_add(self.compiler_memory);
+        let compiling = queue.run_with_memory(needed, payer, move || {
+            let compiler = compiler.get().map_err(LoadError::Compile)?;
+            let module = compiler.compile(&source, &source.binary()?)?;
+            compiler.link(&module)
+        });
+        compiling.await.map_err(LoadError::Exceeded)?
     }
 }
