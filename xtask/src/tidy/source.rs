@@ -4,8 +4,8 @@
 use proc_macro2::{LexError, TokenStream, TokenTree};
 
 /// What may contain `unsafe`: the files that deal in memory, the one that runs code which is
-/// kept, and those in which guests import functions.
-const UNSAFE: [&str; 19] = [
+/// kept, those that SQLite calls, and those in which guests import functions.
+const UNSAFE: [&str; 21] = [
     "lunatic-engine/src/arena/accessible_ranges.rs",
     "lunatic-engine/src/arena/file_mapping.rs",
     "lunatic-engine/src/arena/image.rs",
@@ -25,6 +25,8 @@ const UNSAFE: [&str; 19] = [
     "lunatic-guest/src/sys/net.rs",
     "lunatic-guest/src/sys/reload.rs",
     "lunatic-guest/src/sys/sqlite.rs",
+    "lunatic-sqlite/src/allocator.rs",
+    "lunatic-sqlite/src/files.rs",
 ];
 
 /// What has a package inherit the lints of its workspace.
