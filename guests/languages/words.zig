@@ -1,12 +1,6 @@
 // Counts words: the same program in every language. It uses the C library, which changes less
 // than the standard library of Zig.
-const builtin = @import("builtin");
-
-comptime {
-    // The C library for WASI knows `main` by the name that clang gives it.
-    const name = if (builtin.cpu.arch.isWasm()) "__main_argc_argv" else "main";
-    @export(&start, .{ .name = name });
-}
+const std = @import("std");
 
 const c = struct {
     extern fn scanf(format: [*:0]const u8, ...) c_int;
@@ -27,7 +21,7 @@ fn compare(a: *const anyopaque, b: *const anyopaque) callconv(.c) c_int {
     return c.strcmp(@ptrCast(a), @ptrCast(b));
 }
 
-fn start(argc: c_int, argv: [*][*:0]const u8) callconv(.c) c_int {
+pub fn main(init: std.process.Init.Minimal) u8 {
     var count: usize = 0;
     while (count < 256 and c.scanf("%63s", &words[count]) == 1) count += 1;
     c.qsort(@ptrCast(&words), count, 64, compare);
@@ -38,7 +32,8 @@ fn start(argc: c_int, argv: [*][*:0]const u8) callconv(.c) c_int {
         _ = c.printf("%s %d\n", &words[at], @as(c_int, @intCast(same)));
         at += same;
     }
-    const argument: [*:0]const u8 = if (argc > 1) argv[1] else "-";
+    const arguments = init.args.vector;
+    const argument: [*:0]const u8 = if (arguments.len > 1) arguments[1] else "-";
     _ = c.printf("%s, %s\n", c.getenv("GREETING") orelse "-", argument);
     const out = c.fopen("count.txt", "w") orelse return 1;
     _ = c.fprintf(out, "%d words\n", @as(c_int, @intCast(count)));

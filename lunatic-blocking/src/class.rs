@@ -58,8 +58,12 @@ impl Class {
     }
 }
 
-fn cores() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(threads(2))
+/// How many threads this program can run at the same time, as it was when it was first asked:
+/// to ask the system reads a dozen files.
+pub fn cores() -> NonZeroUsize {
+    static CORES: LazyLock<NonZeroUsize> =
+        LazyLock::new(|| thread::available_parallelism().unwrap_or(threads(2)));
+    *CORES
 }
 
 fn threads(count: usize) -> NonZeroUsize {

@@ -10,7 +10,7 @@
 //! - [`queue`]: [`Queue`], the operations that wait and the threads that run them.
 //! - [`class`]: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
-//! - `turns`: whose operation is next.
+//! - `fair_queue`: whose operation is next.
 //! - `memory`: whether there is memory for it.
 //! - [`local_pool`]: [`LocalPool`], for values that stay on one thread, divided between guests.
 //! - `drive`: how such a thread waits.
@@ -37,13 +37,13 @@
 
 pub mod class;
 mod drive;
+mod fair_queue;
 pub mod local_pool;
 mod memory;
 pub mod moment;
 pub mod queue;
-mod turns;
 
-pub use class::Class;
+pub use class::{Class, cores};
 pub use local_pool::{LocalPool, ThreadLimits};
 pub use moment::Moment;
 pub use queue::Queue;

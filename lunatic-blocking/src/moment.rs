@@ -1,10 +1,11 @@
 //! Looks for something for a moment, instead of sleeping until it is there.
 
 use std::hint;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::class::cores;
 
 /// A moment for which a thread looks for something that is expected soon, before it waits for
 /// it in another way: to sleep and to be woken takes some ten microseconds.
@@ -41,8 +42,9 @@ const MOST_FAILURES: u32 = 6;
 /// Who gives the processor to others and gets it back so late has met somebody.
 const DISTURBED: Duration = Duration::from_micros(10);
 
-static HAS_SEVERAL_CORES: LazyLock<bool> =
-    LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
+fn has_several_cores() -> bool {
+    cores().get() > 1
+}
 
 impl Moment {
     /// Returns one that has not failed yet.
@@ -61,7 +63,7 @@ impl Moment {
         if let Some(found) = find() {
             return Some(found);
         }
-        if !*HAS_SEVERAL_CORES || self.is_left_out() {
+        if !has_several_cores() || self.is_left_out() {
             return None;
         }
         let begin = Instant::now();
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn looks_that_fail_are_left_out_more_and_more_until_one_succeeds() {
-        if !*HAS_SEVERAL_CORES {
+        if !has_several_cores() {
             return;
         }
         let moment = Moment::new(Duration::from_micros(50));

@@ -9,8 +9,8 @@ use async_channel::bounded;
 use lunatic_account::{Account, Exceeded, Share};
 use parking_lot::Mutex;
 
+use crate::fair_queue::{FairQueue, Ticket};
 use crate::memory::{Granted, Need};
-use crate::turns::{Ticket, Turns};
 
 /// A queue of operations, and a bounded number of threads that run them. A clone is the
 /// same queue.
@@ -44,7 +44,7 @@ struct Shared {
 }
 
 struct State {
-    turns: Turns<Operation>,
+    operations: FairQueue<Operation>,
     /// How many threads run operations.
     threads: usize,
 }
@@ -61,7 +61,7 @@ impl Queue {
             shared: Arc::new(Shared {
                 max_threads,
                 state: Mutex::new(State {
-                    turns: Turns::new(max_threads.get().div_ceil(2)),
+                    operations: FairQueue::new(max_threads.get().div_ceil(2)),
                     threads: 0,
                 }),
             }),
@@ -151,9 +151,15 @@ impl Queue {
         self.shared.max_threads
     }
 
+    /// Whether no operation runs or waits.
+    pub fn is_idle(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.threads == 0 && state.operations.waiting() == 0
+    }
+
     /// How many operations have not begun yet.
     pub fn waiting(&self) -> usize {
-        self.shared.state.lock().turns.waiting()
+        self.shared.state.lock().operations.waiting()
     }
 }
 
@@ -173,7 +179,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let operation = self.shared.state.lock().turns.remove(self.ticket);
+        let operation = self.shared.state.lock().operations.remove(self.ticket);
         if operation.is_some() {
             // One behind it that needs no memory may begin now.
             self.shared.start_threads();
@@ -190,7 +196,7 @@ impl Shared {
         let ticket = self
             .state
             .lock()
-            .turns
+            .operations
             .push(share.as_ref(), need, operation);
         self.start_threads();
         Place {
@@ -203,7 +209,7 @@ impl Shared {
     fn start_threads(self: &Arc<Shared>) {
         let mut state = self.state.lock();
         let has_thread_left = state.threads < self.max_threads.get();
-        let needs_thread = has_thread_left && state.turns.is_ready();
+        let needs_thread = has_thread_left && state.operations.is_ready();
         state.threads += usize::from(needs_thread);
         drop(state);
         if needs_thread {
@@ -232,9 +238,9 @@ impl Shared {
     fn next(&self, ended: Option<Ticket>) -> Option<(Ticket, Operation, Granted)> {
         let mut state = self.state.lock();
         if let Some(ended) = ended {
-            state.turns.end(ended);
+            state.operations.end(ended);
         }
-        let next = state.turns.begin();
+        let next = state.operations.begin();
         if next.is_none() {
             state.threads -= 1;
         }

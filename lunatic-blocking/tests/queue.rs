@@ -67,6 +67,20 @@ fn operations_begin_in_the_order_in_which_they_came() {
 }
 
 #[test]
+fn a_queue_is_idle_before_and_after_its_operations() {
+    let queue = queue(1);
+    assert!(queue.is_idle());
+    let gate = Gate::closed();
+    gate.occupy(&queue);
+    assert!(!queue.is_idle());
+    queue.run_detached(|| ());
+    gate.open();
+    while !queue.is_idle() {
+        thread::yield_now();
+    }
+}
+
+#[test]
 fn who_drops_the_future_before_it_has_begun_drops_the_operation() {
     let queue = queue(1);
     let gate = Gate::closed();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
+use bytes::Bytes;
 use futures_lite::future;
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_error::with_causes;
@@ -78,21 +79,20 @@ impl Runtime {
     pub async fn load_version(
         &self,
         name: &str,
-        bytes: Vec<u8>,
+        bytes: impl Into<Bytes>,
     ) -> Result<Module<State>, LoadError> {
-        let hash = *ModuleHash::of(&bytes).as_bytes();
+        let bytes = bytes.into();
         let mut full_name: Arc<str> = name.into();
         let mut number = 1;
         loop {
-            match self.versions.find(&full_name, &hash) {
-                Ok(Some(version)) => return Ok(version.module),
-                Ok(None) => {
-                    number += 1;
-                    full_name = format!("{name}-{number}").into();
-                    continue;
+            if self.versions.current(&full_name).is_some() {
+                let hash = *ModuleHash::of(&bytes).as_bytes();
+                if let Ok(Some(version)) = self.versions.find(&full_name, &hash) {
+                    return Ok(version.module);
                 }
-                // There is none of this name yet.
-                Err(_) => {}
+                number += 1;
+                full_name = format!("{name}-{number}").into();
+                continue;
             }
             let module = self
                 .loader
@@ -157,7 +157,7 @@ impl Runtime {
         let version = match known.map_err(ReloadFailure::Reload)? {
             Some(version) => version,
             None => {
-                let loaded = self.loader.load_version(name.into(), bytes).await;
+                let loaded = self.loader.load_version(name.into(), bytes.into()).await;
                 Version::of(&loaded.map_err(ReloadFailure::Load)?)
             }
         };

@@ -588,13 +588,11 @@ fn start_scheduler(
     environments: Environments,
 ) -> io::Result<Scheduler> {
     let (works, rests) = (engine.clone(), engine.clone());
-    let mut builder = Scheduler::builder()
+    let scheduler = Scheduler::builder()
         .on_work(move || works.ticker().enter())
-        .on_rest(move || rests.ticker().leave());
-    if let Some(workers) = workers {
-        builder = builder.workers(workers);
-    }
-    let scheduler = builder.start()?;
+        .on_rest(move || rests.ticker().leave())
+        .workers(workers.unwrap_or_else(lunatic_blocking::cores))
+        .start()?;
     let offer_held_back_tasks = scheduler.offer_held_back_tasks();
     let workers = scheduler.workers();
     let last = Mutex::new(Instant::now());

@@ -18,8 +18,10 @@ use lunatic_metrics::Metrics;
 use lunatic_metrics::guest::MetricsHost;
 use lunatic_net::Listeners;
 use lunatic_net::guest::{GuestNet, NetHost};
-use lunatic_process::guest::{CurrentVersions, GuestProcess, ProcessHost, answer_requests};
-use lunatic_process::{Detail, Failure, Process};
+use lunatic_process::guest::{
+    CurrentVersions, GuestProcess, ProcessHost, ProcessPost, answer_requests,
+};
+use lunatic_process::{Detail, Failure};
 use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_reload::Versions;
@@ -39,7 +41,7 @@ use crate::timeline;
 pub struct State {
     process: GuestProcess<State>,
     services: Arc<Services>,
-    mailbox: GuestMailbox<Process>,
+    mailbox: GuestMailbox<ProcessPost>,
     errors: ErrorTable,
     timers: StartedTimers,
     supervisors: GuestSupervisors,
@@ -138,9 +140,9 @@ impl InstanceState for State {
 }
 
 impl MailboxHost for State {
-    type Post = Process;
+    type Post = ProcessPost;
 
-    fn mailbox(&mut self) -> &mut GuestMailbox<Process> {
+    fn mailbox(&mut self) -> &mut GuestMailbox<ProcessPost> {
         &mut self.mailbox
     }
 }
@@ -151,7 +153,7 @@ impl ProcessHost for State {
 
     fn new(
         process: GuestProcess<State>,
-        mailbox: GuestMailbox<Process>,
+        mailbox: GuestMailbox<ProcessPost>,
         environment: ChildEnvironment,
     ) -> State {
         let timers = StartedTimers::new(process.handle().account());
@@ -173,7 +175,7 @@ impl ProcessHost for State {
     fn successor(
         &self,
         process: GuestProcess<State>,
-        mailbox: GuestMailbox<Process>,
+        mailbox: GuestMailbox<ProcessPost>,
     ) -> Result<State, Failure> {
         let account = process.handle().account();
         let (config, stdio) = (self.wasi.opened_config(), self.wasi.stdio());

@@ -4,6 +4,7 @@
 mod harness;
 
 use std::fs;
+use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -109,18 +110,16 @@ fn a_long_compilation_is_told_on_a_terminal() {
         .is_silent();
 }
 
-/// How many compiled modules are in a directory.
-fn compiled(directory: &Path) -> usize {
-    let entries = fs::read_dir(directory).into_iter().flatten();
+/// How many compiled modules are kept.
+fn compiled(caches: &Path) -> usize {
+    let entries = fs::read_dir(caches.join("lunatic")).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
-        .map(|path| match (path.is_dir(), path.extension()) {
-            (true, _) => compiled(&path),
-            (false, None) => 1,
-            // It tells how often a module was used.
-            (false, Some(_)) => 0,
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "code")
         })
-        .sum()
+        .count()
 }
 
 #[test]
@@ -139,13 +138,47 @@ fn a_module_whose_imports_are_missing_is_not_compiled() {
         guests.file("imports.wat", with("(import \"elsewhere\" \"f\" (func))"));
         let (ran, caches) = run("imports.wat", "refused");
         ran.code(1).says(&["elsewhere::f (func)"]);
-        // Only what they have in common has been compiled: the import.
-        assert_eq!(compiled(&caches), 1);
+        assert_eq!(compiled(&caches), 0);
         guests.file("plain.wat", with(""));
         let (ran, caches) = run("plain.wat", "accepted");
         ran.code(0);
         assert_eq!(compiled(&caches), number);
     }
+}
+
+#[test]
+fn a_second_start_uses_what_the_first_has_compiled() {
+    let guests = Guests::new();
+    guests.file("guest.wat", RETURNS);
+    let caches = guests.path().join("caches");
+    let run = || {
+        let mut command = guests.lunatic();
+        command.args(["run", "guest.wat"]);
+        ran(command.env("XDG_CACHE_HOME", &caches))
+            .code(0)
+            .is_silent();
+        let entries = fs::read_dir(caches.join("lunatic")).unwrap();
+        let files = entries.map(|entry| entry.unwrap());
+        // A file that is written again is another one.
+        let mut files: Vec<_> = files.map(|file| (file.file_name(), file.ino())).collect();
+        files.sort();
+        files
+    };
+    let first = run();
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert_eq!(run(), first);
+    // Whatever has become of them.
+    for (name, _) in &first {
+        fs::write(caches.join("lunatic").join(name), "garbage").unwrap();
+    }
+    let third = run();
+    assert!(
+        first
+            .iter()
+            .zip(&third)
+            .all(|(first, third)| first.0 == third.0 && first.1 != third.1)
+    );
+    assert_eq!(run(), third);
 }
 
 #[test]

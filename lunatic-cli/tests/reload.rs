@@ -70,7 +70,7 @@ fn how(options: ReloadOptions) -> Reloading {
 impl App {
     fn new(text: &str) -> App {
         let world = World::new();
-        let loading = world.runtime.load_version("app", text.into());
+        let loading = world.runtime.load_version("app", text.to_owned());
         let module = wait("compilation", loading).unwrap();
         App { world, module }
     }

@@ -135,7 +135,7 @@ impl App {
     }
 
     fn in_world(world: World, text: &str) -> App {
-        let loading = world.runtime.load_version("app", text.into());
+        let loading = world.runtime.load_version("app", text.to_owned());
         let module = wait("compilation", loading).unwrap();
         App { world, module }
     }
@@ -616,7 +616,7 @@ fn offers_that_are_none_trap() {
         ("(call $refuse (i32.const 0) (i32.const 1025))", "1024"),
     ] {
         let text = module(&format!(r#"(func (export "main") {offer})"#));
-        let module = wait("it", world.runtime.load_version("strange", text.into())).unwrap();
+        let module = wait("it", world.runtime.load_version("strange", text.to_owned())).unwrap();
         let process = world.spawn(&module, "main");
         let reason = end_of(&process).to_string();
         assert!(reason.contains(why), "{offer}: {reason}");

@@ -58,8 +58,8 @@ pub fn deliver<E: std::fmt::Display>(
         }
     };
     match environment.deliver(payer, to, Message::Data(data)) {
-        Err(SendError::Full(_)) => Err(NotDelivered::MailboxFull),
-        Err(SendError::Refused(..)) => Err(NotDelivered::Refused),
+        Err(SendError::Full) => Err(NotDelivered::MailboxFull),
+        Err(SendError::Refused(_)) => Err(NotDelivered::Refused),
         _ => Ok(()),
     }
 }

@@ -134,26 +134,30 @@ impl Sessions {
 }
 
 impl Peers for Sessions {
-    fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
-        let Some(session) = self.get(to.node()) else {
-            return Err(SendError::Closed(message));
-        };
-        let Message::Data(data) = &message else {
-            return Err(SendError::Closed(message));
+    fn send(
+        &self,
+        from: Option<&Process>,
+        to: Pid,
+        message: &mut Option<Message>,
+    ) -> Result<(), SendError> {
+        let session = self.get(to.node()).ok_or(SendError::Closed)?;
+        let Some(Message::Data(data)) = message else {
+            return Err(SendError::Closed);
         };
         let payer = from.map(Process::account);
         let sender = from.map_or(host_of(self.own.number()), Process::id);
         match session.send(payer, sender, to, data) {
             Ok(hold) => {
+                *message = None;
                 if let (Some(process), Some(hold)) = (from, hold) {
                     process.hold_until(hold);
                 }
                 Ok(())
             }
-            Err(NotSent::NoConnection) => Err(SendError::Closed(message)),
-            Err(NotSent::Refused(exceeded)) => Err(SendError::Refused(message, exceeded)),
-            Err(NotSent::NotTransferable(error)) => Err(SendError::NotTransferable(message, error)),
-            Err(NotSent::TooLong) => Err(SendError::Full(message)),
+            Err(NotSent::NoConnection) => Err(SendError::Closed),
+            Err(NotSent::Refused(exceeded)) => Err(SendError::Refused(exceeded)),
+            Err(NotSent::NotTransferable(error)) => Err(SendError::NotTransferable(error)),
+            Err(NotSent::TooLong) => Err(SendError::Full),
         }
     }
 

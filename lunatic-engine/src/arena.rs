@@ -8,7 +8,7 @@
 //! be cleaned; a fresh one costs a guard page, page faults, and, while mappings
 //! last, the mapping of its image.
 //!
-//! The parts of this module are the only ones in Lunatic's host with `unsafe` code.
+//! Almost all `unsafe` code of Lunatic's host is in the parts of this module.
 //!
 //! # Layout
 //!
@@ -19,7 +19,8 @@
 //! - `size_classes`, `size_class`: the slots for memories, by their size.
 //! - `guarded_slots`: who may have a guarded memory, where there are few.
 //! - `accessible_ranges`: what of a slot can be accessed, in the guarded geometry.
-//! - `image`: what the memory of a module holds at first; `image_file`: a file with it.
+//! - `image`: what the memory of a module holds at first; `image_file`: a file with it;
+//!   `file_mapping`: the part of a file with it that is read.
 //! - `mappings`: how many images may be mapped.
 //! - `free_list`: slots that are free, and what they hold.
 //! - `slab`: one mapping and its slots.
@@ -39,6 +40,7 @@
 //! - What is reserved is never given back, so an address in a slot stays valid.
 
 mod accessible_ranges;
+mod file_mapping;
 mod free_list;
 mod guarded_slots;
 mod image;
@@ -58,6 +60,7 @@ mod system;
 
 use std::io;
 use std::iter;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use wasmtime::Config;
@@ -73,6 +76,7 @@ use crate::arena::stacks::Stacks;
 use crate::geometry::Geometry;
 use crate::initial_memory::InitialMemory;
 use crate::limits::STACK_BYTES;
+use crate::sealed_file::SealedFile;
 use crate::stats::ArenaStats;
 
 /// The stacks and memories of instances, of all engines of this program that ask for the same.
@@ -204,6 +208,23 @@ impl Arena {
     /// The image of what a module's memory holds at first.
     pub(crate) fn image(&self, memory: &InitialMemory) -> Image {
         Image::new(memory, self.page)
+    }
+
+    /// The image that is kept with the code of a module.
+    ///
+    /// - `start`: where in the memory it is.
+    /// - `part`: where in the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is not made of whole pages, or cannot be mapped.
+    pub(crate) fn kept_image(
+        &self,
+        start: usize,
+        file: &SealedFile,
+        part: &Range<u64>,
+    ) -> io::Result<Image> {
+        Image::kept(start, file, part, self.page)
     }
 }
 

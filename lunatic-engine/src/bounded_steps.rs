@@ -89,7 +89,7 @@ const HINTS: &str = "metadata.code.branch_hint";
 const MORE_BYTES: usize = 8 << 10;
 
 /// What makes code yield.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Preemption {
     /// The engine does, where functions begin and loops are entered.
     ByEngine,

@@ -1,6 +1,7 @@
 //! How much memory it takes to make a module of bytes.
 
 use crate::module_limits::Sums;
+use crate::source::Source;
 
 /// What any compilation takes, but for the first of a thread.
 const BASE: u64 = 128 << 10;
@@ -33,12 +34,12 @@ pub(crate) fn of_module(sums: &Sums) -> u64 {
 
 /// An estimate of the bytes that are taken until it is known what a module has: those of the
 /// text as it is parsed, and copies of a binary module.
-pub(crate) fn of_reading(bytes: &[u8]) -> u64 {
-    let each = match bytes.starts_with(b"\0asm") {
+pub(crate) fn of_reading(source: &Source) -> u64 {
+    let each = match source.is_binary() {
         true => 2,
         false => TEXT,
     };
-    (bytes.len() as u64).saturating_mul(each)
+    (source.bytes().len() as u64).saturating_mul(each)
 }
 
 /// For each byte of text. Most of the costliest texts, which are of the test `worst::much_text`,
@@ -68,6 +69,7 @@ mod tests {
 
     #[test]
     fn text_is_dearer_than_a_binary_module() {
-        assert!(of_reading(b"(module)") > of_reading(b"\0asm\x01\0\0\0"));
+        let of = |bytes: &'static [u8]| of_reading(&Source::new(bytes.into()));
+        assert!(of(b"(module)") > of(b"\0asm\x01\0\0\0"));
     }
 }

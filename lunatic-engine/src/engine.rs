@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{Cache, CacheConfig, Config};
+use wasmtime::Config;
 
 use crate::arena::Arena;
+use crate::code_cache::CodeCache;
 use crate::geometry::Geometry;
 use crate::limits::{STACK_BYTES, WASM_STACK_BYTES};
 use crate::module_limits::ModuleLimits;
@@ -72,7 +73,7 @@ struct Inner {
     sharing: wasmtime::Engine,
     dense: OnceLock<wasmtime::Engine>,
     fuel: OnceLock<wasmtime::Engine>,
-    cache: Option<Cache>,
+    cache: Option<CodeCache>,
     arena: Option<&'static Arena>,
     module_limits: ModuleLimits,
     core_dumps: bool,
@@ -81,21 +82,21 @@ struct Inner {
 
 impl Engine {
     /// A new engine. If compiled modules cannot be kept where the config says, that is
-    /// logged, and they are not kept.
+    /// logged when the first was compiled, and they are not kept.
     ///
     /// # Errors
     ///
     /// Fails if this machine cannot run compiled WebAssembly, or gives no thread for
     /// the ticker.
     pub fn new(config: &EngineConfig) -> Result<Engine, EngineError> {
-        let cache = config.cache.as_deref().and_then(open_cache);
+        let cache = config.cache.as_deref().map(CodeCache::new);
         let arena = match config.without_arena {
             true => None,
             false => Arena::get(config.geometry),
         };
         let module_limits = config.module_limits;
         let core_dumps = config.core_dumps;
-        let config = sharing_config(cache.clone(), arena, core_dumps);
+        let config = sharing_config(arena, core_dumps);
         let sharing = wasmtime::Engine::new(&config).map_err(EngineError)?;
         let ticker = Ticker::start().map_err(|error| EngineError(error.into()))?;
         Ok(Engine {
@@ -121,8 +122,8 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         let cache = self.inner.cache.as_ref();
         EngineStats {
-            cache_hits: cache.map_or(0, |cache| cache.cache_hits() as u64),
-            cache_misses: cache.map_or(0, |cache| cache.cache_misses() as u64),
+            cache_hits: cache.map_or(0, CodeCache::hits),
+            cache_misses: cache.map_or(0, CodeCache::misses),
             arena: self.inner.arena.map(Arena::stats),
         }
     }
@@ -131,6 +132,11 @@ impl Engine {
     /// itself.
     pub(crate) fn arena(&self) -> Option<&'static Arena> {
         self.inner.arena
+    }
+
+    /// Where compiled modules are kept; `None` if they are not kept.
+    pub(crate) fn cache(&self) -> Option<&CodeCache> {
+        self.inner.cache.as_ref()
     }
 
     /// How large a module may be.
@@ -156,13 +162,12 @@ impl Engine {
         if let Some(engine) = made.get() {
             return Ok(engine);
         }
-        let cache = self.inner.cache.clone();
         let arena = self.inner.arena.map(Arena::for_any_number);
         let core_dumps = self.inner.core_dumps;
         let config = match kind {
-            VariantKind::Dense => sharing_config(cache, arena, core_dumps),
+            VariantKind::Dense => sharing_config(arena, core_dumps),
             VariantKind::Fuel => {
-                let mut config = base_config(cache, arena, core_dumps);
+                let mut config = base_config(arena, core_dumps);
                 config.consume_fuel(true);
                 config
             }
@@ -172,32 +177,18 @@ impl Engine {
     }
 }
 
-/// A cache that cannot be used is no reason not to run.
-fn open_cache(directory: &Path) -> Option<Cache> {
-    let mut config = CacheConfig::new();
-    config.with_directory(directory);
-    Cache::new(config)
-        .inspect_err(|error| {
-            let directory = directory.display();
-            let error = lunatic_error::with_causes(error.as_ref());
-            tracing::warn!("compiled modules are not kept in {directory}: {error}");
-        })
-        .ok()
-}
-
 /// The compiler of code that shares time.
-fn sharing_config(cache: Option<Cache>, arena: Option<&Arena>, core_dumps: bool) -> Config {
-    let mut config = base_config(cache, arena, core_dumps);
+fn sharing_config(arena: Option<&Arena>, core_dumps: bool) -> Config {
+    let mut config = base_config(arena, core_dumps);
     // What calls the host at a point of preemption lies apart from the rest.
     config.wasm_branch_hinting(true);
     config
 }
 
 /// What all compilers have in common.
-fn base_config(cache: Option<Cache>, arena: Option<&Arena>, core_dumps: bool) -> Config {
+fn base_config(arena: Option<&Arena>, core_dumps: bool) -> Config {
     let mut config = Config::new();
     config
-        .cache(cache)
         .coredump_on_trap(core_dumps)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(STACK_BYTES)

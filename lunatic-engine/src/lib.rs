@@ -9,8 +9,8 @@
 //! From the top down; no file imports from one above it.
 //!
 //! - `loader`: [`Loader`], from bytes to a module.
-//! - `module`: [`Module`], compiled and linked; `module_info` and `module_hash`: what is
-//!   known of it before it runs; `budget`: [`Budget`], how much its instances may execute.
+//! - `module`: [`Module`], compiled and linked; `budget`: [`Budget`], how much its instances
+//!   may execute.
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `code`: what a module is compiled to, and which of it an instance runs; `variant`,
 //!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: how one
@@ -21,15 +21,20 @@
 //!   in time.
 //! - `imports`: why imports cannot be satisfied; `host_function_type`:
 //!   [`HostFunctionType`], what is offered.
+//! - `source`: the bytes that a module is loaded from.
 //! - `text_format`: modules as text; `module_limits`: [`ModuleLimits`], how large a module
 //!   may be.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
-//! - `load_error`, `invalid_module`, `import_problem`, `instantiate_error`: what can go
-//!   wrong.
+//! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
 //! - `engine`: [`Engine`], what is compiled how.
+//! - `code_cache`: what was compiled, kept for the next start; `facts`, `compiled_module`: what
+//!   that is.
+//! - `module_info` and `module_hash`: what is known of a module before it runs;
+//!   `invalid_module`: why it is none.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
+//! - `sealed_file`: files that are written once and can be trusted.
 //! - `limits`: [`MemoryLimits`], how far an instance may grow.
 //! - `memory_limiter`: [`MemoryLimiter`], which holds it to that and charges it.
 //! - `stats`: [`EngineStats`], what is counted.
@@ -55,10 +60,13 @@ mod arena;
 mod bounded_steps;
 mod budget;
 mod code;
+mod code_cache;
+mod compiled_module;
 mod compiler;
 mod compiler_memory;
 mod data_segments;
 mod engine;
+mod facts;
 mod few_guarded;
 mod geometry;
 mod host_function_type;
@@ -77,7 +85,9 @@ mod module_hash;
 mod module_info;
 mod module_limits;
 mod refill;
+mod sealed_file;
 mod short_lives;
+mod source;
 mod stats;
 mod text_format;
 mod ticker;

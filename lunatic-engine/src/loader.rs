@@ -1,23 +1,24 @@
 //! From bytes to a module.
 
 use std::env;
-use std::ffi::OsString;
 use std::fmt;
-use std::str;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use lunatic_account::Account;
 use lunatic_blocking::Class;
 use wasmparser::{Parser, Payload};
 use wasmtime::Linker;
 
-use crate::arena::{Arena, Image};
+use crate::arena::Arena;
 use crate::code::{Code, Dense, SharingCode};
+use crate::code_cache::Key;
+use crate::compiled_module::CompiledModule;
 use crate::compiler::Compiler;
 use crate::compiler_memory;
-use crate::data_segments;
 use crate::engine::{Engine, VariantKind};
+use crate::facts::Facts;
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
 use crate::invalid_module::InvalidModule;
@@ -26,7 +27,7 @@ use crate::module::Module;
 use crate::module_hash::ModuleHash;
 use crate::module_info::ModuleInfo;
 use crate::module_limits::{ModuleLimits, Refused};
-use crate::text_format;
+use crate::source::Source;
 use crate::time_slice::TimeSlice;
 use crate::variant::{Variant, VariantSource};
 use crate::variant_compiler::{Register, VariantCompiler};
@@ -98,6 +99,7 @@ impl<T: InstanceState> Loader<T> {
     ) -> wasmtime::Result<Loader<T>> {
         let time_slice = TimeSlice::new(engine.ticker().clone());
         let sharing_compiler = Compiler::new(
+            engine,
             engine.sharing_engine(),
             host_functions.clone(),
             &register,
@@ -186,63 +188,121 @@ impl<T: InstanceState> Loader<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn load(&self, bytes: &[u8]) -> Result<Module<T>, LoadError> {
+        let source = Source::new(Bytes::copy_from_slice(bytes));
         let limits = self.engine().module_limits();
-        let read = self.read(bytes, limits)?;
-        self.compile(read, ModuleHash::of(bytes), None, bytes)
+        if let Some(found) = self.find(&source, limits) {
+            return self.link(source, None, found);
+        }
+        let read = self.read(&source, limits)?;
+        let compiled = self.compile(&source, limits, read)?;
+        self.link(source, None, compiled)
+    }
+
+    /// A module as it was compiled before, if all that is needed of it is kept.
+    fn find(&self, source: &Source, limits: &ModuleLimits) -> Option<Compiled> {
+        let cache = self.engine().cache()?;
+        let facts = cache.facts(&self.facts_key(source, limits))?;
+        let compiler = self.compiler(&facts).ok()?;
+        let module = compiler.find(source)?;
+        Some(Compiled { facts, module })
+    }
+
+    /// By what the facts of a module are found that was loaded within these limits.
+    fn facts_key(&self, source: &Source, limits: &ModuleLimits) -> Key {
+        let budget_function = self.shared.budget_function;
+        Key::of(&(
+            "facts",
+            limits,
+            budget_function,
+            shows_lines(),
+            source.digest(),
+        ))
     }
 
     /// What can be told of a module before it is compiled.
-    fn read(&self, bytes: &[u8], limits: &ModuleLimits) -> Result<Read, LoadError> {
-        let wasm = binary(bytes, limits)?;
+    fn read(&self, source: &Source, limits: &ModuleLimits) -> Result<Read, LoadError> {
+        if !source.is_binary() {
+            let checked = limits.check_text(source.bytes());
+            checked.map_err(LoadError::TooLarge)?;
+        }
+        let wasm = source.binary()?.into_owned();
         let sums = limits.check(&wasm).map_err(|refused| match refused {
             Refused::Exceeds(exceeded) => LoadError::TooLarge(exceeded),
             Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
         })?;
-        let info = ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?;
-        Ok(Read {
-            wasm,
-            info,
+        // Code that counts fuel is nearly as it was, so that debug information holds for it.
+        let budget_function = self.shared.budget_function;
+        let counts_fuel = budget_function.is_some_and(|function| imports(&wasm, function))
+            || (shows_lines() && has_lines(&wasm));
+        let facts = Facts {
+            hash: ModuleHash::of(source.bytes()),
+            info: ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?,
+            counts_fuel,
             compiler_memory: compiler_memory::of_module(&sums),
-        })
+        };
+        Ok(Read { wasm, facts })
     }
 
+    /// Compiles a module, or finds its code if other limits have admitted it before.
     fn compile(
         &self,
+        source: &Source,
+        limits: &ModuleLimits,
         read: Read,
-        hash: ModuleHash,
+    ) -> Result<Compiled, LoadError> {
+        let Read { wasm, facts } = read;
+        let compiler = self.compiler(&facts).map_err(LoadError::Compile)?;
+        let module = match compiler.find(source) {
+            Some(module) => module,
+            None => compiler.compile(source, &wasm)?,
+        };
+        if let Some(cache) = self.engine().cache() {
+            cache.keep_facts(&self.facts_key(source, limits), &facts);
+        }
+        Ok(Compiled { facts, module })
+    }
+
+    /// The compiler for a module.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it cannot be set up.
+    fn compiler(&self, facts: &Facts) -> wasmtime::Result<&Compiler<T>> {
+        match facts.counts_fuel {
+            true => self.shared.fuel_compiler.get(),
+            false => Ok(&self.shared.sharing_compiler),
+        }
+    }
+
+    fn link(
+        &self,
+        source: Source,
         version_of: Option<Arc<str>>,
-        bytes: &[u8],
+        Compiled { facts, module }: Compiled,
     ) -> Result<Module<T>, LoadError> {
         let Shared {
             engine,
-            budget_function,
-            sharing_compiler,
             fuel_compiler,
             dense_compiler,
             keeps_bytes,
             payer,
+            ..
         } = &*self.shared;
-        let Read {
-            wasm,
-            info,
-            compiler_memory,
-        } = read;
-        // Code that counts fuel is nearly as it was, so that debug information holds for it.
-        let counts_fuel = budget_function.is_some_and(|function| imports(&wasm, function))
-            || (lines_are_shown(env::var_os(SHOW_LINES)) && has_lines(&wasm));
-        let (wasm, image) = take_image(engine, wasm);
-        let code = match counts_fuel {
-            true => Code::Fuel(fuel_compiler.compile(&wasm)?),
+        let compiler = self.compiler(&facts).map_err(LoadError::Compile)?;
+        let linked = compiler.link(&module)?;
+        let kept = keeps_bytes.load(Ordering::Relaxed);
+        let bytes = kept.then(|| source.bytes().clone());
+        let code = match facts.counts_fuel {
+            true => Code::Fuel(linked),
             false => {
-                let linked = sharing_compiler.compile(&wasm)?;
                 let payer = payer.get().cloned();
-                let source = Arc::new(VariantSource::new(&wasm, compiler_memory, payer));
+                let source = Arc::new(VariantSource::new(source, facts.compiler_memory, payer));
                 let variant = |compiler: &Arc<VariantCompiler<T>>| {
                     Variant::new(source.clone(), compiler.clone())
                 };
                 let guarded = engine.arena().and_then(Arena::few);
                 // The code is the same for both if there is no memory.
-                let guarded = guarded.filter(|_| info.memories > 0);
+                let guarded = guarded.filter(|_| facts.info.memories > 0);
                 Code::Sharing(Box::new(SharingCode {
                     linked,
                     fuel: variant(fuel_compiler),
@@ -252,38 +312,54 @@ impl<T: InstanceState> Loader<T> {
             }
         };
         let time_slice = TimeSlice::new(engine.ticker().clone());
-        let kept = keeps_bytes.load(Ordering::Relaxed);
-        let bytes = kept.then(|| Arc::from(bytes));
         Ok(Module::new(
-            hash, version_of, bytes, info, image, code, time_slice,
+            facts.hash,
+            version_of,
+            bytes,
+            facts.info,
+            module.image,
+            code,
+            time_slice,
         ))
     }
 
-    /// Reads and compiles a module on a thread that may block, each when there is memory for it.
+    /// Finds a module, or reads and compiles it, each on a thread that may block when there is
+    /// memory for it.
     async fn load_with(
         &self,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         version_of: Option<Arc<str>>,
         limits: ModuleLimits,
         payer: Option<Account>,
     ) -> Result<Module<T>, LoadError> {
         let queue = Class::Cpu.queue();
+        let source = Source::new(bytes);
+        if self.engine().cache().is_some() {
+            let (loader, its, name) = (self.clone(), source.clone(), version_of.clone());
+            let finding = queue.run(move || {
+                let found = loader.find(&its, &limits)?;
+                Some(loader.link(its, name, found))
+            });
+            if let Some(found) = finding.await {
+                return found;
+            }
+        }
         let payer = payer.or_else(|| self.shared.payer.get().cloned());
         let wanted = Wanted::default();
         let _wants = Wants(wanted.clone());
-        let needed = compiler_memory::of_reading(&bytes);
-        let (loader, its) = (self.clone(), wanted.clone());
+        let needed = compiler_memory::of_reading(&source);
+        let (loader, its, is) = (self.clone(), source.clone(), wanted.clone());
         let reading = queue.run_with_memory(needed, payer.clone(), move || {
-            its.check()?;
-            let read = loader.read(&bytes, &limits)?;
-            Ok((read, bytes))
+            is.check()?;
+            loader.read(&its, &limits)
         });
-        let (read, bytes) = reading.await.map_err(LoadError::Exceeded)??;
+        let read = reading.await.map_err(LoadError::Exceeded)??;
         let loader = self.clone();
-        let needed = read.compiler_memory;
+        let needed = read.facts.compiler_memory;
         let compiling = queue.run_with_memory(needed, payer, move || {
             wanted.check()?;
-            loader.compile(read, ModuleHash::of(&bytes), version_of, &bytes)
+            let compiled = loader.compile(&source, &limits, read)?;
+            loader.link(source, version_of, compiled)
         });
         compiling.await.map_err(LoadError::Exceeded)?
     }
@@ -295,7 +371,7 @@ impl<T: InstanceState> Loader<T> {
     /// [`LoadError`].
     pub async fn load_async(&self, bytes: Vec<u8>) -> Result<Module<T>, LoadError> {
         let limits = *self.engine().module_limits();
-        self.load_with(bytes, None, limits, None).await
+        self.load_with(bytes.into(), None, limits, None).await
     }
 
     /// [`load_async`](Loader::load_async) for a module that is a version of a named one.
@@ -305,11 +381,7 @@ impl<T: InstanceState> Loader<T> {
     /// # Errors
     ///
     /// [`LoadError`].
-    pub async fn load_version(
-        &self,
-        name: Arc<str>,
-        bytes: Vec<u8>,
-    ) -> Result<Module<T>, LoadError> {
+    pub async fn load_version(&self, name: Arc<str>, bytes: Bytes) -> Result<Module<T>, LoadError> {
         let limits = *self.engine().module_limits();
         self.load_with(bytes, Some(name), limits, None).await
     }
@@ -334,16 +406,20 @@ impl<T: InstanceState> Loader<T> {
     ) -> Result<Module<T>, LoadError> {
         let limits = limits.capped(self.engine().module_limits());
         let payer = Some(payer.clone());
-        self.load_with(bytes, None, limits, payer).await
+        self.load_with(bytes.into(), None, limits, payer).await
     }
 }
 
-/// What is known of a module that is not compiled yet.
+/// A module that is not compiled yet.
 struct Read {
     wasm: Vec<u8>,
-    info: ModuleInfo,
-    /// How many bytes the compiler will take.
-    compiler_memory: u64,
+    facts: Facts,
+}
+
+/// A module that is compiled and not linked.
+struct Compiled {
+    facts: Facts,
+    module: CompiledModule,
 }
 
 /// Whether somebody waits for a module that is being loaded.
@@ -373,8 +449,8 @@ impl Drop for Wants {
 /// The environment variable that makes backtraces name files and lines; wasmtime reads it.
 const SHOW_LINES: &str = "WASMTIME_BACKTRACE_DETAILS";
 
-fn lines_are_shown(variable: Option<OsString>) -> bool {
-    variable.is_some_and(|value| value == "1")
+fn shows_lines() -> bool {
+    env::var_os(SHOW_LINES).is_some_and(|value| value == "1")
 }
 
 /// Whether a module says which code belongs to which line of a source.
@@ -383,33 +459,6 @@ fn has_lines(wasm: &[u8]) -> bool {
     payloads
         .into_iter()
         .any(|payload| matches!(payload, Payload::CustomSection(section) if section.name() == ".debug_line"))
-}
-
-/// The binary module of `bytes`, which may be text.
-fn binary(bytes: &[u8], limits: &ModuleLimits) -> Result<Vec<u8>, LoadError> {
-    const MAGIC: &[u8] = b"\0asm";
-    /// Components begin like modules, with another version.
-    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-    let wasm = match bytes.starts_with(MAGIC) {
-        true => bytes.to_vec(),
-        false => {
-            limits.check_text(bytes).map_err(LoadError::TooLarge)?;
-            text_format::to_binary(text(bytes)?).map_err(LoadError::Text)?
-        }
-    };
-    match wasm.starts_with(COMPONENT) {
-        true => Err(LoadError::Component),
-        false => Ok(wasm),
-    }
-}
-
-/// The text that `bytes` are, if that may be the text of a module.
-fn text(bytes: &[u8]) -> Result<&str, LoadError> {
-    let text = str::from_utf8(bytes).map_err(|_| LoadError::NotWasm)?;
-    match text.contains('(') {
-        true => Ok(text),
-        false => Err(LoadError::NotWasm),
-    }
 }
 
 /// Whether a module imports a function.
@@ -423,18 +472,6 @@ fn imports(wasm: &[u8], function: (&str, &str)) -> bool {
         })
         .flat_map(|imports| imports.into_imports().filter_map(Result::ok))
         .any(|import| (import.module, import.name) == function)
-}
-
-/// Takes out of a module what its memory holds at first, if there is an arena that
-/// puts it there.
-fn take_image(engine: &Engine, wasm: Vec<u8>) -> (Vec<u8>, Option<Image>) {
-    let Some(arena) = engine.arena() else {
-        return (wasm, None);
-    };
-    match data_segments::take(&wasm) {
-        Some((rest, memory)) => (rest, Some(arena.image(&memory))),
-        None => (wasm, None),
-    }
 }
 
 impl<T> Clone for Loader<T> {

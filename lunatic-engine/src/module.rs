@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use pin_project_lite::pin_project;
 use wasmtime::{ExternType, FuncType};
@@ -29,7 +30,7 @@ pub struct Module<T: 'static> {
 struct Inner<T: 'static> {
     hash: ModuleHash,
     version_of: Option<Arc<str>>,
-    bytes: Option<Arc<[u8]>>,
+    bytes: Option<Bytes>,
     info: ModuleInfo,
     /// What the memory holds at first, if the module does not say so any more.
     image: Option<Arc<Image>>,
@@ -43,7 +44,7 @@ impl<T: InstanceState> Module<T> {
     pub(crate) fn new(
         hash: ModuleHash,
         version_of: Option<Arc<str>>,
-        bytes: Option<Arc<[u8]>>,
+        bytes: Option<Bytes>,
         info: ModuleInfo,
         image: Option<Image>,
         code: Code<T>,
@@ -81,7 +82,7 @@ impl<T: InstanceState> Module<T> {
 
     /// The bytes that it was loaded from, if the loader
     /// [keeps them](crate::Loader::keep_bytes).
-    pub fn bytes(&self) -> Option<&Arc<[u8]>> {
+    pub fn bytes(&self) -> Option<&Bytes> {
         self.inner.bytes.as_ref()
     }
 
@@ -108,7 +109,11 @@ impl<T: InstanceState> Module<T> {
         let bytes = match &self.inner.code {
             Code::Sharing(code) => {
                 code.source.charge_to(payer);
-                self.size() + code.source.kept_bytes()
+                // They are the same bytes.
+                match self.bytes() {
+                    Some(_) => self.size(),
+                    None => self.size() + code.source.kept_bytes(),
+                }
             }
             Code::Fuel(_) => self.size(),
         };

@@ -1,5 +1,6 @@
 //! What a module says of itself before it runs.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     BinaryReaderError, ConstExpr, DataKind, DataSectionReader, ElementItems, ElementKind,
     ElementSectionReader, ImportSectionReader, Operator, Parser, Payload, TypeRef,
@@ -11,7 +12,7 @@ use crate::limits::{
 };
 
 /// What can be told of a module without running it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleInfo {
     /// How many memories an instance has.
     pub memories: usize,

@@ -15,7 +15,7 @@ use wasmparser::{
 /// that come from different branches. So there are limits on the shape of a function. The
 /// defaults are far from what programs need, those that are compiled without optimization
 /// and have thousands of locals in a function among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ModuleLimits {
     /// Bytes of a binary module.

@@ -7,13 +7,15 @@ use lunatic_account::{Account, Charge, Kind};
 use lunatic_blocking::Class;
 use wasmtime::InstancePre;
 
+use crate::compiler_memory;
 use crate::instance::InstanceState;
 use crate::load_error::LoadError;
+use crate::source::Source;
 use crate::variant_compiler::VariantCompiler;
 
 /// What the variants of one module are compiled from, and who pays for them.
 pub(crate) struct VariantSource {
-    wasm: Box<[u8]>,
+    source: Source,
     /// How many bytes the compiler takes.
     compiler_memory: u64,
     /// Who pays for the variants.
@@ -36,12 +38,16 @@ struct Charged<T: 'static> {
 }
 
 impl VariantSource {
-    /// - `wasm`: the module, as it was given to the compiler of the first code.
+    /// - `source`: what the module was loaded from.
     /// - `compiler_memory`: how many bytes the compiler takes for it.
     /// - `root`: who pays for those if nobody pays for the variants.
-    pub(crate) fn new(wasm: &[u8], compiler_memory: u64, root: Option<Account>) -> VariantSource {
+    pub(crate) fn new(
+        source: Source,
+        compiler_memory: u64,
+        root: Option<Account>,
+    ) -> VariantSource {
         VariantSource {
-            wasm: wasm.into(),
+            source,
             compiler_memory,
             payer: OnceLock::new(),
             root,
@@ -55,7 +61,7 @@ impl VariantSource {
 
     /// How many bytes are kept to compile variants from.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.wasm.len()
+        self.source.bytes().len()
     }
 }
 
@@ -78,22 +84,15 @@ impl<T: InstanceState> Variant<T> {
     ///
     /// # Errors
     ///
-    /// As for [`VariantCompiler::compile`], and [`LoadError::Exceeded`] if who pays has no
+    /// As for [`Compiler::compile`](crate::compiler::Compiler::compile), and [`LoadError::Exceeded`] if who pays has no
     /// memory left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
         let compile = || async {
-            let (source, compiler) = (self.source.clone(), self.compiler.clone());
-            let payer = source.payer.get().cloned();
-            let pays_for_compiler = payer.clone().or_else(|| source.root.clone());
-            let queue = Class::Cpu.queue();
-            let compiling =
-                queue.run_with_memory(source.compiler_memory, pays_for_compiler, move || {
-                    compiler.compile(&source.wasm)
-                });
-            let linked = compiling.await.map_err(LoadError::Exceeded)??;
+            let linked = self.linked().await?;
+            let payer = self.source.payer.get();
             let code = linked.module().image_range();
             let bytes = (code.end.addr() - code.start.addr()) as u64;
-            let charge = payer.map(|payer| Charge::new(&payer, Kind::Memory, bytes));
+            let charge = payer.map(|payer| Charge::new(payer, Kind::Memory, bytes));
             let charge = charge.transpose().map_err(LoadError::Exceeded)?;
             Ok(Charged {
                 linked,
@@ -102,5 +101,34 @@ impl<T: InstanceState> Variant<T> {
         };
         let compiled = self.linked.get_or_try_init(compile).await?;
         Ok(&compiled.linked)
+    }
+
+    /// Finds the variant, or compiles it.
+    async fn linked(&self) -> Result<InstancePre<T>, LoadError> {
+        let queue = Class::Cpu.queue();
+        let (source, compiler) = (self.source.source.clone(), self.compiler.clone());
+        let finding = queue.run(move || {
+            let compiler = compiler.get().map_err(LoadError::Compile)?;
+            let found = compiler.find(&source);
+            found.map(|module| compiler.link(&module)).transpose()
+        });
+        if let Some(found) = finding.await? {
+            return Ok(found);
+        }
+        let VariantSource {
+            source,
+            compiler_memory,
+            payer,
+            root,
+        } = &*self.source;
+        let needed = compiler_memory::of_reading(source).saturating_add(*compiler_memory);
+        let payer = payer.get().or(root.as_ref()).cloned();
+        let (source, compiler) = (source.clone(), self.compiler.clone());
+        let compiling = queue.run_with_memory(needed, payer, move || {
+            let compiler = compiler.get().map_err(LoadError::Compile)?;
+            let module = compiler.compile(&source, &source.binary()?)?;
+            compiler.link(&module)
+        });
+        compiling.await.map_err(LoadError::Exceeded)?
     }
 }

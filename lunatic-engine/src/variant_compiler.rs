@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{InstancePre, Linker};
+use wasmtime::Linker;
 
 use crate::compiler::Compiler;
 use crate::engine::{Engine, VariantKind};
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
-use crate::load_error::LoadError;
 use crate::time_slice::TimeSlice;
 
 /// Compiles modules to variants of one kind, and links them. It is set up when it is first
@@ -42,27 +41,23 @@ impl<T: InstanceState> VariantCompiler<T> {
         }
     }
 
-    /// Compiles and links a binary module. This takes a while.
+    /// The compiler.
     ///
     /// # Errors
     ///
-    /// As for [`Compiler::compile`], and [`LoadError::Compile`] if the compiler cannot
-    /// be set up.
-    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<InstancePre<T>, LoadError> {
-        self.compiler().map_err(LoadError::Compile)?.compile(wasm)
-    }
-
-    fn compiler(&self) -> wasmtime::Result<&Compiler<T>> {
+    /// Fails if it cannot be set up.
+    pub(crate) fn get(&self) -> wasmtime::Result<&Compiler<T>> {
         if let Some(compiler) = self.compiler.get() {
             return Ok(compiler);
         }
-        let engine = self.engine.of_variant(self.kind)?;
+        let compiles = self.engine.of_variant(self.kind)?;
         let time_slice = match self.kind {
             VariantKind::Dense => Some(TimeSlice::new(self.engine.ticker().clone())),
             VariantKind::Fuel => None,
         };
-        let host_functions = self.host_functions.clone();
-        let compiler = Compiler::new(engine, host_functions, &*self.register, time_slice)?;
+        let functions = self.host_functions.clone();
+        let register = &*self.register;
+        let compiler = Compiler::new(&self.engine, compiles, functions, register, time_slice)?;
         Ok(self.compiler.get_or_init(|| compiler))
     }
 }

@@ -66,12 +66,13 @@ impl NotificationQueue {
 /// told all that happens. Who joins is asked before whether there is room, so there is no more
 /// of that than there are memberships to leave.
 fn deliver(environment: &Environment, payer: Option<&Account>, watcher: Pid, message: DataMessage) {
-    let message = message.into();
+    let mut message = Some(message.into());
     let Some(payer) = payer else {
-        environment.send(None, watcher, message).ok();
+        environment.send_taking(None, watcher, &mut message).ok();
         return;
     };
-    if let Err(SendError::Refused(message, _)) = environment.send_charged(payer, watcher, message) {
+    let sent = environment.send_charged(payer, watcher, &mut message);
+    if let (Err(SendError::Refused(_)), Some(message)) = (sent, message) {
         // It has been counted.
         environment.deliver(None, watcher, message).ok();
     }

@@ -205,7 +205,7 @@ impl Scope {
             return Err(NotDispatched::Nobody(message));
         };
         match self.inner.environment.send(from, member, message) {
-            Err(SendError::Refused(_, exceeded)) => Err(NotDispatched::Exceeded(exceeded)),
+            Err(SendError::Refused(exceeded)) => Err(NotDispatched::Exceeded(exceeded)),
             _ => Ok(member),
         }
     }
@@ -239,7 +239,7 @@ impl Scope {
             for member in slice {
                 let copy = DataMessage::new(tag, bytes);
                 let sent = self.inner.environment.send(from, *member, copy.into());
-                if let Err(SendError::Refused(_, exceeded)) = sent {
+                if let Err(SendError::Refused(exceeded)) = sent {
                     return Err(exceeded);
                 }
             }

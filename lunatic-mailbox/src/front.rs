@@ -56,10 +56,12 @@ impl Front {
     pub(crate) fn fill(&mut self, queued: &mut Queued, unused: &mut Unused) {
         // A few are left, so that senders and the owner rarely meet at one.
         let batch = BATCH.min(queued.queue.len() / 2);
+        let mut taken = None;
         while self.messages.len() < batch
             && unused.is_none()
             && queued.queue.first().is_some_and(Message::is_small)
-            && let Some(message) = queued.take_first(unused)
+            && queued.take_first(&mut taken, unused)
+            && let Some(message) = taken.take()
         {
             self.count.add(&message);
             self.messages.push_back(message);

@@ -34,13 +34,17 @@ pub trait MailboxHost: AbiHost {
 
 /// Brings messages to other processes.
 pub trait Post: Clone + Send + Sync + 'static {
-    /// Queues a message for a process; silently drops it if there is none.
+    /// Queues a message for a process.
+    ///
+    /// - `message`: `None` once it is queued, and unchanged after an error. If there is no such
+    ///   process, it may stay or not.
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox of the process is full, the account of the
-    /// sender has no memory left, or the sender has no right to send to it.
-    fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError>;
+    /// Fails if the mailbox of the process is full, the account of the sender has no memory
+    /// left, or the sender has no right to send to it. That there is no such process is no
+    /// error.
+    fn deliver(&mut self, to: Pid, message: &mut Option<Message>) -> Result<(), SendError>;
 
     /// Returns the account of the process, to which what is in its scratch area is
     /// charged. Unless a host has accounts, that is one without limits.

@@ -28,7 +28,7 @@ impl Leftover {
     /// - `count`: how many at most.
     pub fn drop_some(&mut self, count: usize) -> bool {
         for _ in 0..count {
-            if self.queued.take_first(&mut None).is_none() {
+            if !self.queued.take_first(&mut None, &mut None) {
                 return false;
             }
         }

@@ -43,31 +43,31 @@ impl Default for Limits {
     }
 }
 
-/// Why a message was not queued. It contains the message.
+/// Why a message was not queued.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendError {
     /// The mailbox was closed or dropped.
-    Closed(Message),
+    Closed,
     /// The message would exceed the [`Limits`] of the mailbox.
-    Full(Message),
+    Full,
     /// A limit of the account of the sender is reached.
-    Refused(Message, Exceeded),
+    Refused(Exceeded),
     /// The sender has no right to send to the process.
-    Denied(Message),
+    Denied,
     /// The process is on another node, and the message has a resource that cannot leave this
     /// one.
-    NotTransferable(Message, NotTransferable),
+    NotTransferable(NotTransferable),
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SendError::Closed(_) => f.write_str("the mailbox is closed"),
-            SendError::Full(_) => f.write_str("the mailbox is full"),
-            SendError::Refused(_, exceeded) => exceeded.fmt(f),
-            SendError::Denied(_) => f.write_str("the sender may not send to this process"),
-            SendError::NotTransferable(_, error) => error.fmt(f),
+            SendError::Closed => f.write_str("the mailbox is closed"),
+            SendError::Full => f.write_str("the mailbox is full"),
+            SendError::Refused(exceeded) => exceeded.fmt(f),
+            SendError::Denied => f.write_str("the sender may not send to this process"),
+            SendError::NotTransferable(error) => error.fmt(f),
         }
     }
 }
@@ -119,11 +119,11 @@ pub struct Mailbox {
 /// let (sender, mailbox) = Mailbox::new(limits);
 /// assert!(sender.send(DataMessage::default().into()).is_ok());
 /// let full = sender.send(DataMessage::default().into());
-/// assert!(matches!(full, Err(SendError::Full(_))));
+/// assert!(matches!(full, Err(SendError::Full)));
 ///
 /// drop(mailbox);
 /// let closed = sender.send(DataMessage::default().into());
-/// assert!(matches!(closed, Err(SendError::Closed(_))));
+/// assert!(matches!(closed, Err(SendError::Closed)));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Sender {
@@ -185,9 +185,10 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// Returns the message if the mailbox is closed or full.
+    /// Fails if the mailbox is closed or full; the message is dropped then. See
+    /// [`queue`](Sender::queue) for who wants to keep it.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        if let Some(waker) = self.queue(None, message)? {
+        if let Some(waker) = self.queue(None, &mut Some(message))? {
             waker.wake();
         }
         Ok(())
@@ -197,40 +198,39 @@ impl Sender {
     /// owner waits for such a message.
     ///
     /// This is [`send`](Sender::send) for a caller that holds a lock which must not
-    /// be held while a waker runs.
+    /// be held while a waker runs, or that wants to keep a message that is refused. The
+    /// message is moved once, from where it is to its place in the queue.
     ///
     /// - `from`: the account of the sender, to which the message is charged until it is
     ///   received; `None` if it is sent by the host.
+    /// - `message`: `None` once it is queued, and unchanged after an error. If it is `None`,
+    ///   nothing is queued.
     ///
     /// # Errors
     ///
-    /// Returns the message if the mailbox is closed or full, or the account has no
-    /// memory left.
+    /// Fails if the mailbox is closed or full, or the account has no memory left.
     #[must_use = "the owner sleeps on unless it is woken"]
+    #[inline]
     pub fn queue(
         &self,
         from: Option<&Account>,
-        message: Message,
+        message: &mut Option<Message>,
     ) -> Result<Option<Waker>, SendError> {
-        let size = message.size();
+        let Some(queued) = message else {
+            return Ok(None);
+        };
+        let size = queued.size();
         let mut state = self.shared.state.lock();
         if state.closed {
-            drop(state);
-            return Err(SendError::Closed(message));
+            return Err(SendError::Closed);
         }
         if !state.has_room(self.shared.limits, size) {
-            drop(state);
-            return Err(SendError::Full(message));
+            return Err(SendError::Full);
         }
-        match state.queued.charge(from, &message) {
+        match state.queued.charge(from, queued) {
             Ok(payer) => Ok(state.accept(message, payer)),
-            Err(refusal) => {
-                drop(state);
-                Err(match refusal {
-                    Refusal::Exceeded(exceeded) => SendError::Refused(message, exceeded),
-                    Refusal::TooManyPayers => SendError::Full(message),
-                })
-            }
+            Err(Refusal::Exceeded(exceeded)) => Err(SendError::Refused(exceeded)),
+            Err(Refusal::TooManyPayers) => Err(SendError::Full),
         }
     }
 
@@ -239,15 +239,14 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// Returns the message if the mailbox is closed.
+    /// Fails if the mailbox is closed.
     #[must_use = "the owner sleeps on unless it is woken"]
-    pub fn queue_notice(&self, message: Message) -> Result<Option<Waker>, SendError> {
+    pub fn queue_notice(&self, message: &mut Option<Message>) -> Result<Option<Waker>, SendError> {
         let mut state = self.shared.state.lock();
-        if state.closed {
-            drop(state);
-            return Err(SendError::Closed(message));
+        match state.closed {
+            true => Err(SendError::Closed),
+            false => Ok(state.accept(message, Payer::NOBODY)),
         }
-        Ok(state.accept(message, Payer::NOBODY))
     }
 
     /// Closes the mailbox, and returns the messages in it, except for a few that the owner
@@ -298,15 +297,18 @@ impl State {
     }
 
     /// Queues a message, and returns the waker of the owner if this ends its wait.
+    ///
+    /// - `message`: is taken out; if there is none, nothing is queued.
     #[inline]
-    fn accept(&mut self, message: Message, payer: Payer) -> Option<Waker> {
+    fn accept(&mut self, message: &mut Option<Message>, payer: Payer) -> Option<Waker> {
         let State {
             queued, waiting, ..
         } = self;
+        let arriving = message.as_ref()?;
         let waiting = waiting
             .as_mut()
-            .filter(|waiting| waiting.found.is_none() && waiting.awaited.matches(&message));
-        let sequence = queued.queue.push_charged(message, payer);
+            .filter(|waiting| waiting.found.is_none() && waiting.awaited.matches(arriving));
+        let sequence = queued.queue.push_taken(message, payer);
         let waiting = waiting?;
         waiting.found = Some(sequence);
         waiting.waker.take()
@@ -398,37 +400,47 @@ impl Mailbox {
     /// A long queue is searched in pieces: then the task is woken at once, to do the
     /// next piece; see [`Wait::is_searching`].
     ///
+    /// - `received`: where the message is put, once this is ready. It has to be `None`: what
+    ///   is in it would be dropped under the lock of the mailbox.
+    ///
     /// # Panics
     ///
-    /// Panics if this has returned the message already.
-    pub fn poll(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<Message> {
+    /// Panics if this was ready already.
+    #[inline]
+    pub fn poll(
+        &mut self,
+        wait: &mut Wait,
+        received: &mut Option<Message>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         if let (Step::Begin(wanted), Some(front)) = (&wait.step, &mut self.front)
             && let Some(message) = front.take(wanted)
         {
             wait.step = Step::Done;
-            return Poll::Ready(message);
+            *received = Some(message);
+            return Poll::Ready(());
         }
         let mut unused = None;
         let mut state = self.shared.state.lock();
         let outcome = match std::mem::replace(&mut wait.step, Step::Waiting) {
             Step::Begin(wanted) => {
                 let takes_first = matches!(wanted, Wanted::Any);
-                let outcome = state.begin(wanted, &mut unused);
+                let outcome = state.begin(wanted, received, &mut unused);
                 if takes_first && Front::is_worthwhile(&state.queued) {
                     state.fill(&mut self.front, &mut unused);
                 }
                 outcome
             }
-            Step::Searching | Step::Waiting => state.go_on(&mut unused),
+            Step::Searching | Step::Waiting => state.go_on(received, &mut unused),
             Step::Done => panic!("a wait was polled after it was ready"),
         };
         match outcome {
-            Outcome::Received(message) => {
+            Outcome::Received => {
                 let waker = state.end_wait();
                 drop(state);
                 drop(waker);
                 wait.step = Step::Done;
-                Poll::Ready(message)
+                Poll::Ready(())
             }
             Outcome::Searching => {
                 drop(state);
@@ -460,21 +472,26 @@ impl Mailbox {
             return Some(message);
         }
         let mut search = None;
+        let mut message = None;
         loop {
             let mut unused = None;
             let mut state = self.shared.state.lock();
             let queued = &mut state.queued;
-            let message = match wanted {
-                Wanted::Any => queued.take_first(&mut unused),
+            match wanted {
+                Wanted::Any => {
+                    queued.take_first(&mut message, &mut unused);
+                }
                 Wanted::Tags(tags) => {
                     let search = search.get_or_insert_with(|| queued.queue.begin_search());
                     match queued.queue.search(tags, search) {
-                        Progress::Found(sequence) => queued.take(sequence, &mut unused),
-                        Progress::Nothing => None,
+                        Progress::Found(sequence) => {
+                            queued.take(sequence, &mut message, &mut unused);
+                        }
+                        Progress::Nothing => {}
                         Progress::Unfinished => continue,
                     }
                 }
-            };
+            }
             drop(state);
             return message;
         }
@@ -536,7 +553,11 @@ impl Future for Receive<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Message> {
         let Receive { mailbox, wait } = &mut *self;
-        mailbox.poll(wait, cx)
+        let mut received = None;
+        match (mailbox.poll(wait, &mut received, cx), received) {
+            (Poll::Ready(()), Some(message)) => Poll::Ready(message),
+            _ => Poll::Pending,
+        }
     }
 }
 
@@ -549,8 +570,8 @@ impl Drop for Receive<'_> {
 
 /// What a poll of a wait has come to.
 enum Outcome {
-    /// The wait is over.
-    Received(Message),
+    /// The wait is over, and the message was taken.
+    Received,
     /// A piece of the queue was searched, in vain.
     Searching,
     /// Nothing that is queued is wanted.
@@ -559,17 +580,24 @@ enum Outcome {
 
 impl State {
     /// Takes a queued message that is wanted, or begins to wait for one.
+    ///
+    /// - `received`: where the message is put.
     #[inline]
-    fn begin(&mut self, wanted: Wanted, unused: &mut Unused) -> Outcome {
+    fn begin(
+        &mut self,
+        wanted: Wanted,
+        received: &mut Option<Message>,
+        unused: &mut Unused,
+    ) -> Outcome {
         let (outcome, search) = match &wanted {
-            Wanted::Any => match self.queued.take_first(unused) {
-                Some(message) => return Outcome::Received(message),
-                None => (Outcome::Waiting, None),
+            Wanted::Any => match self.queued.take_first(received, unused) {
+                true => return Outcome::Received,
+                false => (Outcome::Waiting, None),
             },
             Wanted::Tags(tags) => {
                 let mut search = self.queued.queue.begin_search();
                 match self.queued.queue.search(tags, &mut search) {
-                    Progress::Found(sequence) => return self.take(sequence, unused),
+                    Progress::Found(sequence) => return self.take(sequence, received, unused),
                     Progress::Nothing => (Outcome::Waiting, None),
                     Progress::Unfinished => (Outcome::Searching, Some(Box::new(search))),
                 }
@@ -594,8 +622,10 @@ impl State {
 
     /// Does the next piece of the search; after that, takes the message that ended the
     /// wait. What has arrived since the wait began is younger than all that is searched.
+    ///
+    /// - `received`: where the message is put.
     #[inline]
-    fn go_on(&mut self, unused: &mut Unused) -> Outcome {
+    fn go_on(&mut self, received: &mut Option<Message>, unused: &mut Unused) -> Outcome {
         let Some(waiting) = &mut self.waiting else {
             return Outcome::Waiting;
         };
@@ -603,22 +633,27 @@ impl State {
             (&mut waiting.search, &waiting.awaited)
         {
             match self.queued.queue.search(tags, search) {
-                Progress::Found(sequence) => return self.take(sequence, unused),
+                Progress::Found(sequence) => return self.take(sequence, received, unused),
                 Progress::Unfinished => return Outcome::Searching,
                 Progress::Nothing => waiting.search = None,
             }
         }
         match waiting.found {
-            Some(sequence) => self.take(sequence, unused),
+            Some(sequence) => self.take(sequence, received, unused),
             None => Outcome::Waiting,
         }
     }
 
     #[inline]
-    fn take(&mut self, sequence: u64, unused: &mut Unused) -> Outcome {
-        match self.queued.take(sequence, unused) {
-            Some(message) => Outcome::Received(message),
-            None => Outcome::Waiting,
+    fn take(
+        &mut self,
+        sequence: u64,
+        received: &mut Option<Message>,
+        unused: &mut Unused,
+    ) -> Outcome {
+        match self.queued.take(sequence, received, unused) {
+            true => Outcome::Received,
+            false => Outcome::Waiting,
         }
     }
 

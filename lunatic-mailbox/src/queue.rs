@@ -18,8 +18,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::message::{Message, Tag};
-pub(crate) use crate::queue::block::Taken;
-use crate::queue::block::{Block, SLOTS, SPARSE};
+use crate::queue::block::{Block, SLOTS, SPARSE, Stamp};
 pub(crate) use crate::queue::payer::Payer;
 use crate::queue::tag_index::TagIndex;
 use crate::wanted::{TagList, Wanted};
@@ -142,16 +141,18 @@ impl Queue {
 
     /// Appends a message and returns its sequence number.
     pub fn push(&mut self, message: Message) -> u64 {
-        self.push_charged(message, Payer::NOBODY)
+        self.push_taken(&mut Some(message), Payer::NOBODY)
     }
 
-    /// Appends a message that is charged to an account.
+    /// Appends a message that is charged to an account, and returns its sequence number.
+    ///
+    /// - `message`: is taken out; it must not be `None`.
     #[inline]
-    pub(crate) fn push_charged(&mut self, message: Message, payer: Payer) -> u64 {
+    pub(crate) fn push_taken(&mut self, message: &mut Option<Message>, payer: Payer) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.live += 1;
-        self.bytes += message.size();
+        self.bytes += message.as_ref().map_or(0, Message::size);
         if self.last.is_full() {
             self.begin_block();
         }
@@ -167,25 +168,30 @@ impl Queue {
 
     /// Takes the oldest queued message that is wanted. This searches all of the queue.
     pub fn take_wanted(&mut self, wanted: &Wanted) -> Option<Message> {
-        let taken = match wanted {
-            Wanted::Any => self.take_first(),
+        let mut taken = None;
+        match wanted {
+            Wanted::Any => {
+                self.take_first(&mut taken);
+            }
             Wanted::Tags(tags) => {
                 let mut search = self.begin_search();
                 loop {
                     match self.search(tags, &mut search) {
-                        Progress::Found(sequence) => break self.take_sequence(sequence),
-                        Progress::Nothing => break None,
+                        Progress::Found(sequence) => return self.take(sequence),
+                        Progress::Nothing => break,
                         Progress::Unfinished => {}
                     }
                 }
             }
-        };
-        taken.map(|taken| taken.message)
+        }
+        taken
     }
 
     /// Takes the message with this sequence number, if it is still queued.
     pub fn take(&mut self, sequence: u64) -> Option<Message> {
-        self.take_sequence(sequence).map(|taken| taken.message)
+        let mut taken = None;
+        self.take_sequence(sequence, &mut taken);
+        taken
     }
 
     /// Returns the oldest message.
@@ -194,40 +200,50 @@ impl Queue {
         self.full.front().unwrap_or(&self.last).first_message()
     }
 
-    /// Takes the oldest message.
+    /// Takes the oldest message, and returns to whom it was charged.
+    ///
+    /// - `taken`: where it is put.
     #[inline]
-    pub(crate) fn take_first(&mut self) -> Option<Taken> {
+    pub(crate) fn take_first(&mut self, taken: &mut Option<Message>) -> Option<Payer> {
         let Some(block) = self.full.front_mut() else {
-            let taken = self.last.take_first()?;
-            self.taken(&taken);
+            let stamp = self.last.take_first(taken)?;
+            self.count_out(stamp, taken.as_ref());
             self.last.release_memory();
-            return Some(taken);
+            return Some(stamp.payer());
         };
-        let taken = block.take_first()?;
+        let stamp = block.take_first(taken)?;
         let left = block.live();
-        self.taken(&taken);
+        self.count_out(stamp, taken.as_ref());
         if left <= FIRST_JOINED {
             self.join_first(left);
         }
-        Some(taken)
+        Some(stamp.payer())
     }
 
+    /// Takes the message with this sequence number, if it is still queued, and returns to whom
+    /// it was charged.
+    ///
+    /// - `taken`: where it is put.
     #[inline]
-    pub(crate) fn take_sequence(&mut self, sequence: u64) -> Option<Taken> {
+    pub(crate) fn take_sequence(
+        &mut self,
+        sequence: u64,
+        taken: &mut Option<Message>,
+    ) -> Option<Payer> {
         if self.full.is_empty() {
-            let taken = self.last.take(sequence)?;
-            self.taken(&taken);
+            let stamp = self.last.take(sequence, taken)?;
+            self.count_out(stamp, taken.as_ref());
             self.last.release_memory();
-            return Some(taken);
+            return Some(stamp.payer());
         }
         let position = block_of(&self.full, &self.last, sequence);
-        let taken = match self.full.get_mut(position) {
-            Some(block) => block.take(sequence),
-            None => self.last.take(sequence),
+        let stamp = match self.full.get_mut(position) {
+            Some(block) => block.take(sequence, taken),
+            None => self.last.take(sequence, taken),
         }?;
-        self.taken(&taken);
+        self.count_out(stamp, taken.as_ref());
         self.join_neighbours(position);
-        Some(taken)
+        Some(stamp.payer())
     }
 
     /// Begins a search among the messages that are queued now.
@@ -299,21 +315,24 @@ impl Queue {
 
     /// Counts a message out that was taken from a block.
     #[inline]
-    fn taken(&mut self, taken: &Taken) {
+    fn count_out(&mut self, stamp: Stamp, taken: Option<&Message>) {
+        let Some(taken) = taken else {
+            return;
+        };
         self.live -= 1;
-        self.bytes -= taken.message.size();
+        self.bytes -= taken.size();
         if self.by_tag.is_some() {
-            self.unindex(taken);
+            self.unindex(stamp, taken.tag());
         }
     }
 
     #[cold]
-    fn unindex(&mut self, taken: &Taken) {
+    fn unindex(&mut self, stamp: Stamp, tag: Option<Tag>) {
         if self.live == 0 {
             self.by_tag = None;
         }
-        if let (Some(index), Some(tag)) = (&mut self.by_tag, taken.message.tag()) {
-            index.remove(tag, taken.stamp.sequence());
+        if let (Some(index), Some(tag)) = (&mut self.by_tag, tag) {
+            index.remove(tag, stamp.sequence());
         }
     }
 

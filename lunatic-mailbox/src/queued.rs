@@ -4,7 +4,7 @@ use lunatic_account::Account;
 
 use crate::message::Message;
 use crate::payers::{Payers, Refusal};
-use crate::queue::{Payer, Queue, Taken};
+use crate::queue::{Payer, Queue};
 
 /// So many messages of at most [`FREE_BYTES`] may wait without being charged: the owner
 /// has paid for them with the mailbox.
@@ -45,27 +45,44 @@ impl Queued {
         self.payers.charge(account, charged_bytes(message))
     }
 
-    /// Takes the oldest message, which is not charged any more.
+    /// Takes the oldest message, which is not charged any more. Returns whether there was one.
+    ///
+    /// - `taken`: where it is put.
     #[inline]
-    pub(crate) fn take_first(&mut self, unused: &mut Unused) -> Option<Message> {
-        let Taken { message, stamp } = self.queue.take_first()?;
-        self.release(&message, stamp.payer(), unused);
-        Some(message)
+    pub(crate) fn take_first(&mut self, taken: &mut Option<Message>, unused: &mut Unused) -> bool {
+        let payer = self.queue.take_first(taken);
+        self.release(payer, taken.as_ref(), unused)
     }
 
-    /// Takes a message by its sequence number; it is not charged any more.
+    /// Takes a message by its sequence number; it is not charged any more. Returns whether
+    /// there was one.
+    ///
+    /// - `taken`: where it is put.
     #[inline]
-    pub(crate) fn take(&mut self, sequence: u64, unused: &mut Unused) -> Option<Message> {
-        let Taken { message, stamp } = self.queue.take_sequence(sequence)?;
-        self.release(&message, stamp.payer(), unused);
-        Some(message)
+    pub(crate) fn take(
+        &mut self,
+        sequence: u64,
+        taken: &mut Option<Message>,
+        unused: &mut Unused,
+    ) -> bool {
+        let payer = self.queue.take_sequence(sequence, taken);
+        self.release(payer, taken.as_ref(), unused)
     }
 
     #[inline]
-    fn release(&mut self, message: &Message, payer: Payer, unused: &mut Unused) {
+    fn release(
+        &mut self,
+        payer: Option<Payer>,
+        taken: Option<&Message>,
+        unused: &mut Unused,
+    ) -> bool {
+        let (Some(payer), Some(message)) = (payer, taken) else {
+            return false;
+        };
         if payer != Payer::NOBODY {
             *unused = self.payers.release(payer, charged_bytes(message));
         }
+        true
     }
 }
 

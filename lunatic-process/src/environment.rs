@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -442,19 +443,37 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox of the process is full, the account has
-    /// no memory left, or the message cannot leave this node and would have to.
+    /// Fails if the mailbox of the process is full, the account has no memory left, or the
+    /// message cannot leave this node and would have to. The message is dropped then.
     pub fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
-        if let Some(from) = from
+        self.send_taking(from, to, &mut Some(message))
+    }
+
+    /// Like [`send`](Environment::send), for who wants to keep a message that is refused.
+    ///
+    /// - `message`: unchanged after an error; `None` once it is queued. If there is no such
+    ///   process, it may stay or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Environment::send).
+    #[inline]
+    pub fn send_taking(
+        &self,
+        from: Option<&Process>,
+        to: Pid,
+        message: &mut Option<Message>,
+    ) -> Result<(), SendError> {
+        if let (Some(from), Some(message)) = (from, &*message)
             && from.is_traced()
         {
-            from.tell_tracers(&TraceEvent::sent(to, &message));
+            from.tell_tracers(&TraceEvent::sent(to, message));
         }
         self.inner.config.counters.count_message();
         if !self.is_local(to) {
             return match self.inner.config.peers.send(from, to, message) {
                 // A receiver that cannot be reached is like one that has ended.
-                Err(SendError::Closed(_)) => Ok(()),
+                Err(SendError::Closed) => Ok(()),
                 sent => sent,
             };
         }
@@ -466,23 +485,45 @@ impl Environment {
         )
     }
 
+    /// Queues a message for a process of this node, as [`send_taking`](Environment::send_taking)
+    /// does, for who knows the process: spares finding it by its id.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Environment::send). That the process has ended is no error.
+    #[inline]
+    pub fn send_to(
+        &self,
+        from: &Process,
+        to: &Process,
+        message: &mut Option<Message>,
+    ) -> Result<(), SendError> {
+        if let Some(message) = message
+            && from.is_traced()
+        {
+            from.tell_tracers(&TraceEvent::sent(to.id(), message));
+        }
+        self.inner.config.counters.count_message();
+        end_delivery(to.deliver(Some(from.id()), Some(from.account()), message))
+    }
+
     /// Sends a message that no process sends, and that an account pays for until it is received;
     /// drops it if there is no such process.
     ///
     /// - `payer`: nobody pays for a message to another node.
+    /// - `message`: as for [`send_taking`](Environment::send_taking).
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox of the process is full, or the account has no
-    /// memory left.
+    /// Fails if the mailbox of the process is full, or the account has no memory left.
     pub fn send_charged(
         &self,
         payer: &Account,
         to: Pid,
-        message: Message,
+        message: &mut Option<Message>,
     ) -> Result<(), SendError> {
         if !self.is_local(to) {
-            return self.send(None, to, message);
+            return self.send_taking(None, to, message);
         }
         self.inner.config.counters.count_message();
         self.deliver_from(None, Some(payer), to, message)
@@ -495,15 +536,15 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// Hands the message back if the mailbox of the process is full, or the account has no
-    /// memory left.
+    /// Fails if the mailbox of the process is full, or the account has no memory left. The
+    /// message is dropped then.
     pub fn deliver(
         &self,
         payer: Option<&Account>,
         to: Pid,
         message: Message,
     ) -> Result<(), SendError> {
-        self.deliver_from(None, payer, to, message)
+        self.deliver_from(None, payer, to, &mut Some(message))
     }
 
     #[inline]
@@ -512,17 +553,15 @@ impl Environment {
         from: Option<Pid>,
         payer: Option<&Account>,
         to: Pid,
-        message: Message,
+        message: &mut Option<Message>,
     ) -> Result<(), SendError> {
         // Nothing is woken or dropped under the table's lock: it may be a process
         // that ends by that, and leaves the table.
         let processes = &self.inner.processes;
         match processes.with(to, |process| process.deliver(from, payer, message)) {
-            None | Some(Ok(None) | Err(SendError::Closed(_))) => {}
-            Some(Ok(Some(waker))) => waker.wake(),
-            Some(Err(refused)) => return Err(refused),
+            None => Ok(()),
+            Some(delivered) => end_delivery(delivered),
         }
-        Ok(())
     }
 
     /// Applies a signal to a process, of this node or another. This is the one way
@@ -640,6 +679,17 @@ impl WeakEnvironment {
             environment.inner.log.flush(Instant::now());
         }
     }
+}
+
+/// Wakes who has got a message. A receiver that has ended is like one that there is not.
+#[inline]
+fn end_delivery(delivered: Result<Option<Waker>, SendError>) -> Result<(), SendError> {
+    match delivered {
+        Ok(Some(waker)) => waker.wake(),
+        Ok(None) | Err(SendError::Closed) => {}
+        Err(refused) => return Err(refused),
+    }
+    Ok(())
 }
 
 /// Links parent and child before the child runs (ABI §3.3).

@@ -10,6 +10,7 @@ mod endings;
 pub mod exchange;
 mod identity;
 mod modules;
+mod post;
 mod requests;
 mod run;
 mod spawn;
@@ -20,14 +21,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, host_functions};
-use lunatic_account::Account;
 use lunatic_engine::{InstanceState, Loader, Module};
-use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
-use lunatic_mailbox::{Message, Pid, SendError};
+use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use wasmtime::StoreContextMut;
 
 pub use crate::guest::identity::check_right_to_signal;
 pub use crate::guest::modules::{DecodeModuleError, GuestModule};
+pub use crate::guest::post::ProcessPost;
 pub use crate::guest::requests::answer_requests;
 pub use crate::guest::run::Spawn;
 pub use crate::guest::spawn::{Resolved, SpawnArguments, check_right_to_spawn, prepare, resolve};
@@ -37,7 +37,6 @@ pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
 use crate::config::ProcessConfig;
 use crate::failure::Failure;
 use crate::info::Detail;
-use crate::process::Process;
 
 /// The function by which a process gives others a budget. A module that imports it is
 /// compiled to count fuel; see [`lunatic_engine::Loader::with_budget_function`].
@@ -45,7 +44,7 @@ pub const SET_MAX_FUEL: (&str, &str) = ("lunatic::process", "config_set_max_fuel
 
 /// What the state of a process offers to `lunatic::process`, and how such a
 /// state is made.
-pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
+pub trait ProcessHost: MailboxHost<Post = ProcessPost> + InstanceState {
     /// The configuration of a process: [`ProcessConfig`], and what the other crates add
     /// to it.
     type Config: Config;
@@ -57,7 +56,7 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
     /// Returns the state for a new instance.
     fn new(
         process: GuestProcess<Self>,
-        mailbox: GuestMailbox<Process>,
+        mailbox: GuestMailbox<ProcessPost>,
         environment: Self::ChildEnvironment,
     ) -> Self;
 
@@ -94,7 +93,7 @@ pub trait ProcessHost: MailboxHost<Post = Process> + InstanceState {
     fn successor(
         &self,
         process: GuestProcess<Self>,
-        mailbox: GuestMailbox<Process>,
+        mailbox: GuestMailbox<ProcessPost>,
     ) -> Result<Self, Failure>;
 
     /// Takes over all that the state of an older instance of this process has: its
@@ -145,17 +144,4 @@ host_functions! {
     pub const HOST_FUNCTIONS;
 
     use modules, configs, accounts, spawn, identity, endings, catch;
-}
-
-impl Post for Process {
-    fn deliver(&self, to: Pid, message: Message) -> Result<(), SendError> {
-        match self.may_send_to(to) {
-            true => self.environment().send(Some(self), to, message),
-            false => Err(SendError::Denied(message)),
-        }
-    }
-
-    fn account(&self) -> &Account {
-        self.account()
-    }
 }

@@ -31,9 +31,16 @@ use crate::signal::Signal;
 /// }
 ///
 /// impl Peers for Connection {
-///     fn send(&self, _: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
-///         let refused = self.messages.try_send((to, message)).map_err(|error| error.into_inner());
-///         refused.map_err(|(_, message)| SendError::Closed(message))
+///     fn send(
+///         &self,
+///         _: Option<&Process>,
+///         to: Pid,
+///         message: &mut Option<Message>,
+///     ) -> Result<(), SendError> {
+///         let Some(message) = message.take() else {
+///             return Ok(());
+///         };
+///         self.messages.try_send((to, message)).map_err(|_| SendError::Closed)
 ///     }
 ///
 ///     fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection> {
@@ -59,13 +66,20 @@ pub trait Peers: fmt::Debug + Send + Sync {
     ///
     /// - `from`: who sends, and pays for the message until it has left this node. If much
     ///   is queued for the other node, it is [held](Process::hold_until). `None` is the host.
+    /// - `message`: is to be taken out, and to stay in case of an error other than
+    ///   [`SendError::Closed`].
     ///
     /// # Errors
     ///
-    /// Hands the message back: [`SendError::Closed`] if it is known that it cannot arrive,
+    /// [`SendError::Closed`] if it is known that it cannot arrive,
     /// [`SendError::Refused`] if the sender has no memory left for it, and
     /// [`SendError::NotTransferable`] if it has a resource that cannot leave the node.
-    fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError>;
+    fn send(
+        &self,
+        from: Option<&Process>,
+        to: Pid,
+        message: &mut Option<Message>,
+    ) -> Result<(), SendError>;
 
     /// Queues a signal for a process of another node, behind the messages and
     /// signals that the same process has sent it before.
@@ -92,8 +106,8 @@ pub struct NoConnection;
 pub struct NoPeers;
 
 impl Peers for NoPeers {
-    fn send(&self, _: Option<&Process>, _: Pid, message: Message) -> Result<(), SendError> {
-        Err(SendError::Closed(message))
+    fn send(&self, _: Option<&Process>, _: Pid, _: &mut Option<Message>) -> Result<(), SendError> {
+        Err(SendError::Closed)
     }
 
     fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), NoConnection> {

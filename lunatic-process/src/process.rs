@@ -201,7 +201,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// Hands the message back if the process has ended, or its mailbox is full.
+    /// Fails if the process has ended, or its mailbox is full; the message is dropped then.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         self.inner.mailbox.send(message)
     }
@@ -216,11 +216,13 @@ impl Process {
         &self,
         from: Option<Pid>,
         payer: Option<&Account>,
-        message: Message,
+        message: &mut Option<Message>,
     ) -> Result<Option<Waker>, SendError> {
-        if self.is_traced() {
+        if self.is_traced()
+            && let Some(message) = message
+        {
             // Before the process can see the message; it may be refused yet.
-            self.tell_tracers(&TraceEvent::received(from, &message));
+            self.tell_tracers(&TraceEvent::received(from, message));
         }
         self.inner.mailbox.queue(payer, message)
     }
@@ -281,7 +283,7 @@ impl Process {
 
     /// Queues a message about another process, for which there is always room.
     fn tell(&self, notice: Message) {
-        if let Ok(Some(waker)) = self.inner.mailbox.queue_notice(notice) {
+        if let Ok(Some(waker)) = self.inner.mailbox.queue_notice(&mut Some(notice)) {
             waker.wake();
         }
     }
@@ -586,13 +588,13 @@ impl Process {
     /// Queues a message that the process itself has asked for, and pays for. It ends if there
     /// is no room: nobody else could be told that it was not.
     pub fn deliver_or_end(&self, message: Message) {
-        match self.deliver(None, Some(self.account()), message) {
+        match self.deliver(None, Some(self.account()), &mut Some(message)) {
             Ok(waker) => {
                 if let Some(waker) = waker {
                     waker.wake();
                 }
             }
-            Err(SendError::Closed(_)) => {}
+            Err(SendError::Closed) => {}
             Err(error) => {
                 let missed = format!("a message that it has asked for is lost: {error}");
                 self.request_exit(Failure::new(missed).into());

@@ -24,11 +24,16 @@ struct Recorder {
 }
 
 impl Peers for Recorder {
-    fn send(&self, _: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
+    fn send(
+        &self,
+        _: Option<&Process>,
+        to: Pid,
+        message: &mut Option<Message>,
+    ) -> Result<(), SendError> {
         if connected(to).is_err() {
-            return Err(SendError::Closed(message));
+            return Err(SendError::Closed);
         }
-        let Message::Data(data) = message else {
+        let Some(Message::Data(data)) = message.take() else {
             panic!("only data is sent");
         };
         self.messages

@@ -71,11 +71,11 @@ impl Worker {
     fn find(&mut self) -> Option<Runnable> {
         /// Each so many times, a task that was put aside comes first: it is never there for
         /// ever, however many others there are.
-        const TURN: u32 = 16;
+        const ONE_IN: u32 = 16;
         /// How many are put aside at once.
         const MOST: u32 = 256;
         self.found = self.found.wrapping_add(1);
-        if self.found.is_multiple_of(TURN)
+        if self.found.is_multiple_of(ONE_IN)
             && let Some(task) = self.own.pop_aside()
         {
             return Some(task);

@@ -1,9 +1,9 @@
-//! How large a database and its schema may be, and how large they are.
+//! How large a database and its schema may be.
 
 use std::cell::Cell;
 
 use lunatic_fs::HeldFile;
-use rusqlite::{Connection, Error, TransactionState};
+use rusqlite::{Connection, TransactionState};
 
 use crate::control::Control;
 use crate::error::SqliteError;
@@ -14,11 +14,6 @@ use crate::opening;
 const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 /// …and one of a file that has more than so many is not used at all.
 const MOST_SCHEMA_BYTES: u64 = 4 << 20;
-/// One of so many bytes is among what a connection always has.
-const SMALL_SCHEMA_BYTES: u64 = 4 << 10;
-/// What a byte of its text takes, roughly: that of a table of many columns takes 8 bytes, and
-/// that of a view that is nothing but operators 50.
-const SCHEMA_FACTOR: u64 = 32;
 
 /// What is known of the size of a database.
 pub(crate) struct Bounds<'c> {
@@ -29,10 +24,6 @@ pub(crate) struct Bounds<'c> {
     file: Option<&'c HeldFile>,
     /// Whether the limit of the size of the database is known to SQLite.
     is_limited: Cell<bool>,
-    /// The bytes of a database in memory.
-    database_bytes: Cell<u64>,
-    /// What the schema takes, in bytes, beyond a small one.
-    schema_bytes: Cell<u64>,
     /// Whether there may be temporary tables.
     has_temporary: Cell<bool>,
     /// Whether the schema is so long that the database is not used.
@@ -55,8 +46,6 @@ impl<'c> Bounds<'c> {
             limits,
             file,
             is_limited: Cell::new(false),
-            database_bytes: Cell::new(0),
-            schema_bytes: Cell::new(0),
             has_temporary: Cell::new(false),
             is_refused: Cell::new(false),
             is_unreadable: Cell::new(false),
@@ -104,19 +93,28 @@ impl<'c> Bounds<'c> {
             self.control.note_new_schema();
             return;
         };
-        let beyond = length.saturating_sub(SMALL_SCHEMA_BYTES);
-        self.schema_bytes.set(beyond * SCHEMA_FACTOR);
         self.control.set_schema_full(length > MAX_SCHEMA_BYTES);
         self.is_refused.set(length > MOST_SCHEMA_BYTES);
     }
 
     /// Runs statements that no guest has asked for.
     fn by_itself<R>(&self, run: impl FnOnce() -> R) -> R {
-        self.control.begin();
-        self.control.set_own(true);
-        let result = run();
-        self.control.set_own(false);
-        result
+        self.control.aside(|| {
+            self.control.set_own(true);
+            let result = run();
+            self.control.set_own(false);
+            result
+        })
+    }
+
+    /// Moves what the log of a database has into the database, as far as nobody reads an old state,
+    /// so that there is room in the log again.
+    pub(crate) fn empty_log(&self) {
+        if self.file.is_some() && self.connection.is_autocommit() {
+            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+            self.by_itself(|| self.connection.execute_batch(checkpoint))
+                .ok();
+        }
     }
 
     /// Fails if the database must not be used.
@@ -133,22 +131,5 @@ impl<'c> Bounds<'c> {
             )),
             false => Ok(()),
         }
-    }
-
-    /// Returns what is kept in memory for the database, in bytes.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        if self.file.is_none() {
-            let size = || -> Result<u64, Error> {
-                let mut pages = self.connection.prepare_cached("PRAGMA page_count")?;
-                let pages: u32 = pages.query_row([], |row| row.get(0))?;
-                let mut size = self.connection.prepare_cached("PRAGMA page_size")?;
-                let size: u32 = size.query_row([], |row| row.get(0))?;
-                Ok(u64::from(pages) * u64::from(size))
-            };
-            if let Ok(size) = size() {
-                self.database_bytes.set(size);
-            }
-        }
-        self.database_bytes.get() + self.schema_bytes.get()
     }
 }

@@ -10,6 +10,12 @@ const MOST: usize = 32;
 /// What those that are kept may take together, in bytes.
 pub(crate) const MOST_BYTES: usize = 128 << 10;
 
+/// What SQLite takes for an instruction, in bytes.
+const INSTRUCTION: usize = 24;
+
+/// So many instructions need not be counted more exactly.
+const FEW: usize = 256;
+
 /// Keeps compiled statements, so that they need not be compiled again: those that were used
 /// last, as far as they are small.
 pub(crate) struct Compiled<'c> {
@@ -22,8 +28,27 @@ pub(crate) struct Compiled<'c> {
 pub(crate) struct Kept<'c> {
     sql: Box<str>,
     pub(crate) statement: Statement<'c>,
-    /// What SQLite takes for it.
-    pub(crate) bytes: usize,
+    /// What SQLite takes for it, once it is compiled.
+    bytes: usize,
+    /// How many instructions it has, roughly.
+    pub(crate) instructions: usize,
+}
+
+/// Returns how many instructions a statement has, roughly.
+pub(crate) fn instructions(statement: &Statement<'_>) -> usize {
+    let bytes = bytes_of(statement);
+    let text = || statement.expanded_sql().map_or(0, |sql| sql.len());
+    match bytes < FEW * INSTRUCTION {
+        true => bytes / INSTRUCTION,
+        // Its text is among what it takes, perhaps several times.
+        false => bytes.saturating_sub(4 * text()) / INSTRUCTION,
+    }
+}
+
+/// Returns what SQLite takes for a statement, in bytes.
+fn bytes_of(statement: &Statement<'_>) -> usize {
+    let bytes = statement.get_status(StatementStatus::MemUsed);
+    usize::try_from(bytes).unwrap_or(0)
 }
 
 impl<'c> Compiled<'c> {
@@ -47,13 +72,13 @@ impl<'c> Compiled<'c> {
             return Ok(kept.remove(at));
         }
         let flags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
-        let mut compiled = Kept {
+        let statement = self.connection.prepare_with_flags(sql, flags)?;
+        Ok(Kept {
             sql: sql.into(),
-            statement: self.connection.prepare_with_flags(sql, flags)?,
-            bytes: 0,
-        };
-        compiled.measure();
-        Ok(compiled)
+            bytes: bytes_of(&statement),
+            instructions: instructions(&statement),
+            statement,
+        })
     }
 
     /// Ends a statement, and keeps it if there is room.
@@ -78,11 +103,5 @@ impl Kept<'_> {
     /// Whether it had to be compiled again, for another schema, since this was last asked.
     pub(crate) fn was_compiled_again(&self) -> bool {
         self.statement.reset_status(StatementStatus::RePrepare) > 0
-    }
-
-    /// Finds out again how much SQLite takes for it, which grows while it runs.
-    pub(crate) fn measure(&mut self) {
-        let bytes = self.statement.get_status(StatementStatus::MemUsed);
-        self.bytes = usize::try_from(bytes).unwrap_or(0);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
+use lunatic_account::Account;
 use lunatic_blocking::{LocalPool, Moment, ThreadLimits};
 use lunatic_fs::Dir;
 
@@ -16,8 +17,9 @@ use crate::control::{Control, InterruptOnDrop};
 use crate::error::SqliteError;
 use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
 use crate::limits::SqliteLimits;
+use crate::quota::{self, Quota};
 use crate::statement::Statement;
-use crate::{opening, worker};
+use crate::{life, opening};
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -89,15 +91,47 @@ impl Connection {
     /// [`SqliteError`]; `SQLITE_CANTOPEN` if the path leads outside of the directory, to a
     /// file with several names, or to something else than a file.
     pub async fn open(place: Place, limits: SqliteLimits) -> Result<Connection, SqliteError> {
+        Connection::open_charged(place, limits, None).await
+    }
+
+    /// Opens a database as [`open`](Connection::open) does, and has an account pay for the memory
+    /// that SQLite takes for it beyond what each connection takes.
+    ///
+    /// - `account`: `None` if nobody pays.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Connection::open); `SQLITE_NOMEM` if the account has no memory left.
+    pub async fn open_charged(
+        place: Place,
+        limits: SqliteLimits,
+        account: Option<&Account>,
+    ) -> Result<Connection, SqliteError> {
+        let control = Arc::new(Control::new(limits.max_query_time));
+        let of_database = match place {
+            Place::Memory => limits.max_memory_bytes,
+            Place::File { .. } => 0,
+        };
+        let quota = Quota::new(
+            control.clone(),
+            limits.max_heap_bytes.saturating_add(of_database),
+            limits.max_file_bytes,
+            account,
+        );
+        let quota =
+            Arc::new(quota.map_err(|exceeded| {
+                SqliteError::new(SqliteError::NO_MEMORY, exceeded.to_string())
+            })?);
         let file = match place {
             Place::Memory => None,
             Place::File { dir, path } => Some(opening::hold(&dir, path).await?),
         };
         let (jobs, to_do) = unbounded();
-        let control = Arc::new(Control::new(limits.max_query_time));
         let (opened, is_open) = bounded(1);
-        let theirs = control.clone();
-        THREADS.spawn_pinned(move || worker::run(file, limits, theirs, opened, to_do));
+        THREADS.spawn_pinned(move || {
+            let life = life::run(file, limits, quota.clone(), opened, to_do);
+            quota::within(quota, life)
+        });
         let connection = Connection {
             shared: Arc::new(Shared {
                 jobs,

@@ -102,6 +102,25 @@ impl Control {
         self.deadline.store(deadline, Ordering::Relaxed);
     }
 
+    /// Does something that is no part of an operation, and has a time of its own.
+    pub(crate) fn aside<R>(&self, run: impl FnOnce() -> R) -> R {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        let interrupted = self.interrupted.load(Ordering::Relaxed);
+        self.begin();
+        let result = run();
+        self.deadline.store(deadline, Ordering::Relaxed);
+        if interrupted {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Lets an operation go on that has waited for so long: that is no part of its time.
+    pub(crate) fn go_on(&self, waited: Duration) {
+        let waited = nanoseconds(waited);
+        self.deadline.fetch_add(waited, Ordering::Relaxed);
+    }
+
     /// Says which limit an operation has met, if that is why it failed.
     pub(crate) fn explain(&self, error: SqliteError) -> SqliteError {
         match error.result_code() == SqliteError::INTERRUPTED && self.is_late() {

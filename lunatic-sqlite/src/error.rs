@@ -21,6 +21,8 @@ impl SqliteError {
     pub const NO_MEMORY: i32 = 7;
     /// `SQLITE_INTERRUPT`.
     pub const INTERRUPTED: i32 = 9;
+    /// `SQLITE_FULL`.
+    pub const FULL: i32 = 13;
     /// `SQLITE_CANTOPEN`.
     pub const CANNOT_OPEN: i32 = 14;
     /// `SQLITE_TOOBIG`.
@@ -43,6 +45,11 @@ impl SqliteError {
     /// Returns the result code without what extends it.
     pub fn result_code(&self) -> i32 {
         self.code & 0xff
+    }
+
+    /// Nobody wants the outcome any more, or there is no time for it.
+    pub(crate) fn interrupted() -> SqliteError {
+        SqliteError::new(SqliteError::INTERRUPTED, "interrupted")
     }
 
     /// The database is gone: its thread could not be started, or had a panic.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Error, Result, ToSql, ffi};
+use rusqlite::{Connection, Error, OpenFlags, Result, ToSql, ffi};
+
+use crate::{files, quota};
 
 /// The longest list of characters for `trim`, in bytes.
 const MAX_TRIMMED: usize = 256;
@@ -67,7 +69,13 @@ impl Plain {
         let mut plain = self.0.lock();
         let connection = match &mut *plain {
             Some(connection) => connection,
-            none => none.insert(Connection::open_in_memory()?),
+            none => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                none.insert(Connection::open_in_memory_with_flags_and_vfs(
+                    flags,
+                    files::NAME,
+                )?)
+            }
         };
         let mut statement = connection.prepare_cached(&format!("SELECT {call}"))?;
         let outcome = statement.query_row(arguments, |row| row.get(0));
@@ -76,17 +84,19 @@ impl Plain {
     }
 }
 
+/// Returns an argument.
+fn argument<'c>(context: &'c Context<'_>, index: usize) -> ValueRef<'c> {
+    quota::leniently(|| context.get_raw(index))
+}
+
 fn merge(context: &mut Context<'_>, plain: &Plain, name: &str) -> Result<Value> {
-    let (target, patch) = (context.get_raw(0), context.get_raw(1));
+    let (target, patch) = (argument(context, 0), argument(context, 1));
     if length(target).saturating_mul(length(patch)) > MAX_MERGED {
         let message = format!("{name}() takes 2^30 bytes at most, one length times the other");
         return Err(failure(ffi::SQLITE_TOOBIG, &message));
     }
-    let argument = |value: ValueRef<'_>| Value::try_from(value).unwrap_or(Value::Null);
-    plain.call(
-        &format!("{name}(?1, ?2)"),
-        &[&argument(target), &argument(patch)],
-    )
+    let owned = |value: ValueRef<'_>| Value::try_from(value).unwrap_or(Value::Null);
+    plain.call(&format!("{name}(?1, ?2)"), &[&owned(target), &owned(patch)])
 }
 
 fn length(value: ValueRef<'_>) -> usize {
@@ -97,7 +107,7 @@ fn length(value: ValueRef<'_>) -> usize {
 }
 
 fn unhex(context: &mut Context<'_>, plain: &Plain) -> Result<Option<Value>> {
-    let given = [0, 1].map(|argument| text(context.get_raw(argument), plain));
+    let given = [0, 1].map(|index| text(argument(context, index), plain));
     let [Some(digits), Some(ignored)] = given else {
         return Ok(None);
     };
@@ -124,7 +134,7 @@ fn unhex(context: &mut Context<'_>, plain: &Plain) -> Result<Option<Value>> {
 }
 
 fn instr(context: &mut Context<'_>, plain: &Plain) -> Result<Option<i64>> {
-    let (within, wanted) = (context.get_raw(0), context.get_raw(1));
+    let (within, wanted) = (argument(context, 0), argument(context, 1));
     if let (ValueRef::Blob(within), ValueRef::Blob(wanted)) = (within, wanted) {
         return Ok(Some(position(within, wanted)));
     }
@@ -143,7 +153,7 @@ fn position(within: &[u8], wanted: &[u8]) -> i64 {
 }
 
 fn replace(context: &mut Context<'_>, plain: &Plain, max: usize) -> Result<Option<Value>> {
-    let given = [0, 1, 2].map(|argument| text(context.get_raw(argument), plain));
+    let given = [0, 1, 2].map(|index| text(argument(context, index), plain));
     let [Some(within), Some(wanted), Some(by)] = given else {
         return Ok(None);
     };
@@ -171,7 +181,7 @@ fn trim(
     left: bool,
     right: bool,
 ) -> Result<Option<Value>> {
-    let given = [0, 1].map(|argument| text(context.get_raw(argument), plain));
+    let given = [0, 1].map(|index| text(argument(context, index), plain));
     let [Some(whole), Some(trimmed)] = given else {
         return Ok(None);
     };

@@ -54,8 +54,8 @@ pub struct Status {
     pub last_insert_rowid: i64,
     /// Whether a transaction is open.
     pub in_transaction: bool,
-    /// The bytes that are kept in memory: for a database that is there, and for a schema that
-    /// is not small.
+    /// The bytes of memory that SQLite has for the connection: its cache, schema and compiled
+    /// statements, what they sort and collect, and a database in memory.
     pub memory_bytes: u64,
 }
 
@@ -88,8 +88,6 @@ pub(crate) struct Batch {
     pub(crate) ends: Vec<usize>,
     pub(crate) next: Next,
     pub(crate) description: Option<Arc<Description>>,
-    /// What SQLite takes for the statement while it has begun.
-    pub(crate) statement_bytes: usize,
 }
 
 /// What comes behind the rows of a batch.

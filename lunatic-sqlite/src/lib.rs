@@ -7,10 +7,13 @@
 //!
 //! # Layout
 //!
-//! - [`Connection`], [`Statement`]: what is used from any thread.
-//! - `worker`: what the thread of a connection does; `job`: what it is asked for; `compiled`:
-//!   the statements that it keeps; `rows`: how it runs one; `blob`: parts of blobs; `bounds`: how
-//!   large a database is.
+//! - [`Connection`], [`Statement`]: what is used from any thread; `bindings`: what is bound to a
+//!   statement.
+//! - `life`: a connection on its thread, opened and closed; `job`: what it is asked for; `worker`:
+//!   how that is done; `locks`: how others are waited for; `compiled`: the statements that it keeps; `rows`: how it runs one; `blob`:
+//!   parts of blobs; `bounds`: how large a database is.
+//! - [`initialize`]: how SQLite is set up; `quota`: what it may take for a connection;
+//!   `allocator`: its memory; `files`: its files; `nameless`: those that are in memory.
 //! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
 //!   some of SQL's functions are replaced by; `control`: how SQLite is stopped.
 //! - [`SqliteLimits`]: how much a process may do with databases.
@@ -22,11 +25,15 @@
 //!
 //! - SQLite opens no file but the database that was found by `lunatic-fs`, and what it makes
 //!   beside it. What is temporary is in memory.
+//! - What SQLite takes for a connection is counted when it takes it, and charged to whoever opened
+//!   it. What a limit refuses fails there, and nowhere else.
 //! - The file and what is beside it are held ([`lunatic_fs::HeldFile`]) until the connection is
 //!   closed.
 //! - No lock is waited for on a thread that others need.
 //! - A statement runs for as long as [`SqliteLimits::max_query_time`] at most.
 
+mod allocator;
+mod bindings;
 mod blob;
 mod bounds;
 mod changes;
@@ -34,13 +41,19 @@ mod compiled;
 mod connection;
 mod control;
 mod error;
+mod files;
 mod functions;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod job;
+mod library;
+mod life;
 mod limits;
+mod locks;
+mod nameless;
 mod opening;
 mod policy;
+mod quota;
 mod rows;
 mod statement;
 mod value;
@@ -50,6 +63,7 @@ pub use changes::{Change, Watch};
 pub use connection::{Connection, Place};
 pub use error::SqliteError;
 pub use job::{BlobPlace, Description, Status};
+pub use library::initialize;
 pub use limits::SqliteLimits;
 pub use statement::Statement;
 pub use value::{Key, Malformed, Value, read_bindings, read_row};

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lunatic_fs::{Access, Dir, HeldFile};
@@ -14,21 +14,14 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::OFlags;
 
-use crate::compiled::MOST_BYTES;
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
-use crate::{functions, policy};
+use crate::quota::CACHE_KIB;
+use crate::{files, functions, library, policy};
 
 /// What SQLite makes beside a database.
 const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
-
-/// The pages of a database that are kept in memory, in KiB: as `.cargo/config.toml` says.
-const CACHE_KIB: u64 = 512;
-
-/// What a connection takes, in bytes, for the account of a process: its cache, the compiled
-/// statements that it keeps, and what else it always has.
-pub(crate) const CONNECTION_BYTES: u64 = ((CACHE_KIB + 128) << 10) + MOST_BYTES as u64;
 
 /// The instructions of SQLite after which it is asked whether it must end.
 const PROGRESS: i32 = 1000;
@@ -70,10 +63,11 @@ pub(crate) fn open(
     limits: &SqliteLimits,
     control: &Arc<Control>,
 ) -> Result<Connection, SqliteError> {
-    check_build()?;
+    library::initialize()?;
     let mut connection = match file {
-        None => Connection::open_in_memory_with_flags(
+        None => Connection::open_in_memory_with_flags_and_vfs(
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            files::NAME,
         )?,
         Some(file) => open_file(file)?,
     };
@@ -117,13 +111,16 @@ fn open_file(file: &HeldFile) -> Result<Connection, SqliteError> {
     }
     let always = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let opened = match file.access() {
-        Access::ReadWrite => {
-            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | always)
-        }
+        Access::ReadWrite => Connection::open_with_flags_and_vfs(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | always,
+            files::NAME,
+        ),
         // What is shared between connections in WAL mode is not written either.
-        Access::ReadOnly => Connection::open_with_flags(
+        Access::ReadOnly => Connection::open_with_flags_and_vfs(
             format!("file:{}?mode=ro&readonly_shm=1", escaped(&path)),
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | always,
+            files::NAME,
         ),
     };
     opened.map_err(|error| {
@@ -270,6 +267,9 @@ pub(crate) fn schema_length(
     Ok((length("main")? + temporary) as u64)
 }
 
+/// SQLite empties the log when it has so many pages.
+const DEFAULT_CHECKPOINT: u64 = 1000;
+
 /// Limits the size of a database, and of its cache, since a file can ask for a larger one. Until
 /// it is known how large its pages are, the limit is that with which SQLite was compiled.
 ///
@@ -287,39 +287,13 @@ pub(crate) fn limit_size(connection: &Connection, max_bytes: u64) -> Result<(), 
     let pages = pages.clamp(1, u64::from(u32::MAX - 1));
     number(&format!("PRAGMA max_page_count = {pages}"))?;
     connection.execute_batch(&format!("PRAGMA main.cache_size = -{CACHE_KIB}"))?;
+    // The log has the same limit: it is emptied long before it is full.
+    if pages < 4 * DEFAULT_CHECKPOINT {
+        let pages = (pages / 4).max(1);
+        number(&format!("PRAGMA wal_autocheckpoint = {pages}"))?;
+    }
     Ok(())
 }
 
 /// The longest text of a statement, in bytes.
 pub(crate) const MAX_SQL_BYTES: usize = 1 << 20;
-
-/// Checks once that SQLite was compiled as it has to be.
-fn check_build() -> Result<(), SqliteError> {
-    static MISSING: LazyLock<Option<&str>> = LazyLock::new(|| {
-        let options = compile_options().unwrap_or_default();
-        let wanted = [
-            "DEFAULT_CACHE_SIZE=-512",
-            "MAX_MMAP_SIZE=0",
-            "MAX_PAGE_COUNT=16384",
-            "OMIT_LOAD_EXTENSION",
-            "STMTJRNL_SPILL=-1",
-            "TEMP_STORE=3",
-        ];
-        let is_missing = |wanted: &&str| !options.iter().any(|option| option == wanted);
-        wanted.into_iter().find(is_missing)
-    });
-    match *MISSING {
-        None => Ok(()),
-        Some(option) => Err(SqliteError::new(
-            SqliteError::MISUSE,
-            format!("SQLite was compiled without {option}: see .cargo/config.toml"),
-        )),
-    }
-}
-
-fn compile_options() -> rusqlite::Result<Vec<String>> {
-    let connection = Connection::open_in_memory()?;
-    let mut options = connection.prepare("PRAGMA compile_options")?;
-    let options = options.query_map([], |row| row.get(0))?;
-    options.collect()
-}

@@ -7,6 +7,7 @@ use rusqlite::{Error, Statement};
 
 use crate::error::SqliteError;
 use crate::job::{Batch, Description, Next};
+use crate::quota;
 use crate::value::{Key, Value, write_value};
 
 /// A batch of a statement that only reads ends with the row with which it has so many rows…
@@ -58,7 +59,7 @@ pub(crate) fn next(statement: &mut Statement<'_>, max_row: usize) -> Batch {
                 batch.bytes.extend((columns as u64).to_le_bytes());
                 let mut size = 0;
                 for column in 0..columns {
-                    let value = match row.get_ref(column) {
+                    let value = match quota::leniently(|| row.get_ref(column)) {
                         Ok(value) => value,
                         Err(error) => return cut(batch, start, error.into()),
                     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_channel::Receiver;
 
+use crate::bindings::{Bindings, ENTRY, TooLarge};
 use crate::connection::Connection;
 use crate::error::SqliteError;
 use crate::job::{Batch, Begin, Description, Job, Next, Status};
@@ -19,8 +20,7 @@ pub struct Statement {
     connection: Connection,
     number: u64,
     sql: Arc<str>,
-    bindings: Vec<(Key, Value)>,
-    binding_bytes: usize,
+    bindings: Bindings,
     description: Option<Arc<Description>>,
     /// What is wrong with what was bound.
     refused: Option<SqliteError>,
@@ -61,8 +61,7 @@ impl Statement {
             connection,
             number,
             sql,
-            bindings: Vec::new(),
-            binding_bytes: 0,
+            bindings: Bindings::default(),
             description: None,
             refused: None,
             batch: Batch::default(),
@@ -90,39 +89,18 @@ impl Statement {
     ///
     /// [`SqliteError`] if the statement has begun, or the values are too large together.
     pub fn bind(&mut self, key: Key, value: Value) -> Result<(), SqliteError> {
-        /// What an entry takes, roughly.
-        const ENTRY: usize = 64;
         if self.state != State::Ready {
             let message = "the statement has begun; it has to be reset before values are bound";
             return Err(SqliteError::new(SqliteError::MISUSE, message));
         }
-        let key = match key {
-            Key::Next => Key::Number(self.last_number() + 1),
-            key => key,
-        };
-        let known = self.bindings.iter().position(|(known, _)| *known == key);
-        let before = known.map_or(0, |at| self.bindings[at].1.size() + ENTRY);
-        let bytes = self.binding_bytes - before + value.size() + ENTRY;
-        let limits = self.connection.limits();
-        if bytes > limits.max_row_bytes.saturating_add(ENTRY * 64) {
+        let max = self.connection.limits().max_row_bytes;
+        let bound = self
+            .bindings
+            .bind(key, value, max.saturating_add(ENTRY * 64));
+        bound.map_err(|TooLarge| {
             let message = "the values that are bound are too large";
-            return Err(SqliteError::new(SqliteError::TOO_BIG, message));
-        }
-        self.binding_bytes = bytes;
-        match known {
-            Some(at) => self.bindings[at].1 = value,
-            None => self.bindings.push((key, value)),
-        }
-        Ok(())
-    }
-
-    fn last_number(&self) -> u64 {
-        let mut bindings = self.bindings.iter().rev();
-        let last = bindings.find_map(|(key, _)| match key {
-            Key::Number(number) => Some(*number),
-            _ => None,
-        });
-        last.unwrap_or(0)
+            SqliteError::new(SqliteError::TOO_BIG, message)
+        })
     }
 
     /// Has the next step fail, since a value was refused.
@@ -177,7 +155,7 @@ impl Statement {
         }
         let begin = Begin {
             sql: self.sql.clone(),
-            bindings: self.bindings.clone(),
+            bindings: self.bindings.values().to_vec(),
             describe: self.description.is_none(),
         };
         self.ask(Some(begin))
@@ -292,8 +270,8 @@ impl Statement {
             columns.map(|name| name.len() + size_of::<String>()).sum()
         });
         let ends = self.batch.ends.capacity() * size_of::<usize>();
-        let rows = self.batch.bytes.capacity() + ends + self.batch.statement_bytes;
-        self.sql.len() + self.binding_bytes + rows + columns
+        let rows = self.batch.bytes.capacity() + ends;
+        self.sql.len() + self.bindings.bytes() + rows + columns
     }
 }
 

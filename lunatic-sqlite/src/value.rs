@@ -21,7 +21,7 @@ pub enum Value {
 }
 
 /// Which parameter of a statement a value is bound to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The one behind the last that was bound, at first the first.
     Next,
@@ -54,6 +54,16 @@ impl Value {
             Value::Blob(bytes) => bytes.len(),
             Value::Text(text) => text.len(),
             Value::Null | Value::Double(_) | Value::Integer(_) => 0,
+        }
+    }
+}
+
+impl Key {
+    /// The bytes that it takes beside itself.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Key::Name(name) => name.len(),
+            Key::Next | Key::Number(_) => 0,
         }
     }
 }

@@ -1,36 +1,38 @@
-//! What the thread of a connection does.
+//! What a connection is asked for, done on its thread.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_channel::{Receiver, Sender};
-use async_io::Timer;
+use async_channel::Sender;
 use lunatic_fs::HeldFile;
 use parking_lot::Mutex;
-use rusqlite::TransactionState;
 use rusqlite::fallible_iterator::FallibleIterator;
-use rusqlite::hooks::{Action, AuthContext, Authorization};
+use rusqlite::limits::Limit;
 use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
 
 use crate::blob;
 use crate::bounds::Bounds;
 use crate::changes::{Pending, Topic};
-use crate::compiled::{Compiled, Kept};
+use crate::compiled::{self, Compiled, Kept};
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::job::{
     Answer, Batch, Begin, BlobAccess, BlobPart, BlobPlace, Description, Job, Next, Status,
 };
 use crate::limits::SqliteLimits;
+use crate::locks::{Locks, Work};
 use crate::opening;
+use crate::quota::Quota;
 use crate::rows::{self, bind, description, exhaust};
 
-/// What a connection has beside its statements.
-struct Worker<'c> {
+/// Does what a connection is asked for.
+pub(crate) struct Worker<'c> {
     connection: &'c Connection,
+    quota: &'c Quota,
     control: &'c Control,
     limits: SqliteLimits,
     topic: Arc<Topic>,
@@ -41,108 +43,38 @@ struct Worker<'c> {
     begun: HashMap<u64, Kept<'c>>,
     /// Those that nobody uses at the moment.
     compiled: Compiled<'c>,
-}
-
-/// A connection of which no hook is called any more while it is being closed.
-struct Closing(Connection);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        // What the hooks need is gone before SQLite rolls a transaction back by itself.
-        if !self.0.is_autocommit() {
-            self.0.execute_batch("ROLLBACK").ok();
-        }
-        self.0.rollback_hook(None::<fn()>).ok();
-        let no_hook = None::<fn(Action, &str, &str, i64)>;
-        self.0.update_hook(no_hook).ok();
-        self.0.progress_handler(0, None::<fn() -> bool>).ok();
-        let no_authorizer = None::<fn(AuthContext<'_>) -> Authorization>;
-        self.0.authorizer(no_authorizer).ok();
-    }
-}
-
-/// Opens a database, and does what it is asked for until nobody can ask any more.
-pub(crate) async fn run(
-    file: Option<HeldFile>,
-    limits: SqliteLimits,
-    control: Arc<Control>,
-    opened: Sender<Result<(), SqliteError>>,
-    jobs: Receiver<Job>,
-) {
-    yield_to_processes();
-    let mut connection = match opening::open(file.as_ref(), &limits, &control) {
-        Ok(connection) => Closing(connection),
-        Err(error) => {
-            opened.send(Err(error)).await.ok();
-            return;
-        }
-    };
-    let topic = match &file {
-        Some(file) => Topic::of_file(file.id()),
-        None => Arc::new(Topic::new()),
-    };
-    let pending = Arc::new(Mutex::new(Pending::default()));
-    if let Err(error) = note_changes(&mut connection.0, &topic, &pending) {
-        opened.send(Err(error.into())).await.ok();
-        return;
-    }
-    opened.send(Ok(())).await.ok();
-    let mut worker = Worker {
-        connection: &connection.0,
-        control: &control,
-        limits,
-        topic,
-        pending,
-        bounds: Bounds::new(&connection.0, &control, limits, file.as_ref()),
-        begun: HashMap::new(),
-        compiled: Compiled::new(&connection.0),
-    };
-    let mut close = None;
-    while let Ok(job) = jobs.recv().await {
-        worker.bounds.look();
-        if let ControlFlow::Break(answer) = worker.handle(job).await {
-            close = Some(answer);
-            break;
-        }
-    }
-    drop(worker);
-    // To close a database can be to write all of it back.
-    control.begin();
-    drop(connection);
-    // The names of the files are used until then.
-    drop(file);
-    drop(jobs);
-    if let Some(close) = close {
-        close.send(()).await.ok();
-    }
-}
-
-/// Lets the threads that run processes run first: databases may keep them waiting no more
-/// than a disk does.
-fn yield_to_processes() {
-    /// On Linux this is a matter of the thread alone.
-    const NICE: i32 = 5;
-    rustix::process::setpriority_process(None, NICE).ok();
-}
-
-fn note_changes(
-    connection: &mut Connection,
-    topic: &Arc<Topic>,
-    pending: &Arc<Mutex<Pending>>,
-) -> Result<(), Error> {
-    let (topic, noted, forgotten) = (topic.clone(), pending.clone(), pending.clone());
-    connection.update_hook(Some(
-        move |action, _database: &str, table: &str, rowid: i64| {
-            if topic.is_watched() {
-                noted.lock().add(action, table, rowid);
-            }
-        },
-    ))?;
-    connection.rollback_hook(Some(move || forgotten.lock().clear()))
+    /// The length that SQLite lets values have, in bytes.
+    longest_value: Cell<i32>,
 }
 
 impl<'c> Worker<'c> {
-    async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
+    /// Nothing was asked for.
+    pub(crate) fn new(
+        connection: &'c Connection,
+        quota: &'c Quota,
+        limits: SqliteLimits,
+        topic: Arc<Topic>,
+        pending: Arc<Mutex<Pending>>,
+        file: Option<&'c HeldFile>,
+    ) -> Worker<'c> {
+        let control = quota.control();
+        Worker {
+            connection,
+            quota,
+            control,
+            limits,
+            topic,
+            pending,
+            bounds: Bounds::new(connection, control, limits, file),
+            begun: HashMap::new(),
+            compiled: Compiled::new(connection),
+            longest_value: Cell::new(0),
+        }
+    }
+
+    /// Does a job. Breaks if the connection is to be closed, with where to answer then.
+    pub(crate) async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
+        self.bounds.look();
         match job {
             Job::Execute { sql, answer } => {
                 if !answer.is_closed() {
@@ -190,6 +122,14 @@ impl<'c> Worker<'c> {
         ControlFlow::Continue(())
     }
 
+    fn locks(&self) -> Locks<'_, 'c> {
+        Locks {
+            connection: self.connection,
+            control: self.control,
+            bounds: &self.bounds,
+        }
+    }
+
     /// Ends a statement, if it has begun.
     fn end(&mut self, statement: u64) {
         if let Some(begun) = self.begun.remove(&statement) {
@@ -212,7 +152,10 @@ impl<'c> Worker<'c> {
             self.control.set_busy_timeout(timeout);
             self.connection.busy_timeout(Duration::ZERO).ok();
         }
-        let outcome = outcome.map_err(|error| self.control.explain(error));
+        let outcome = outcome.map_err(|error| self.quota.explain(error));
+        if matches!(&outcome, Err(error) if error.result_code() == SqliteError::FULL) {
+            self.bounds.empty_log();
+        }
         self.bounds.look_again();
         let status = self.status();
         answer.try_send((outcome, status)).ok();
@@ -223,7 +166,7 @@ impl<'c> Worker<'c> {
             changes: self.connection.changes(),
             last_insert_rowid: self.connection.last_insert_rowid(),
             in_transaction: !self.connection.is_autocommit(),
-            memory_bytes: self.bounds.memory_bytes(),
+            memory_bytes: self.quota.used(),
         }
     }
 
@@ -233,16 +176,23 @@ impl<'c> Worker<'c> {
             return Err(too_long());
         }
         let mut statements = Statements::new(self.connection, sql);
+        self.control.begin();
         loop {
-            self.control.begin();
+            if self.control.must_end() {
+                return Err(SqliteError::interrupted());
+            }
             let is_in_vain = || answer.is_closed();
             let next = || statements.next();
-            let next = self.patiently(Work::Compile, is_in_vain, next).await?;
+            let next = self
+                .locks()
+                .patiently(Work::Compile, is_in_vain, next)
+                .await?;
             let Some(mut statement) = next else {
                 return Ok(());
             };
+            self.limit_values(compiled::instructions(&statement));
             let run = || exhaust(&mut statement);
-            let outcome = self.patiently(Work::Run, is_in_vain, run).await;
+            let outcome = self.locks().patiently(Work::Run, is_in_vain, run).await;
             if statement.get_status(StatementStatus::RePrepare) > 0 {
                 self.control.note_new_schema();
             }
@@ -284,7 +234,9 @@ impl<'c> Worker<'c> {
             )),
             Err(error) => Err(error.into()),
         };
-        self.patiently(Work::Compile, is_in_vain, compile).await
+        self.locks()
+            .patiently(Work::Compile, is_in_vain, compile)
+            .await
     }
 
     async fn step(
@@ -310,9 +262,12 @@ impl<'c> Worker<'c> {
             .then(|| Arc::new(description(&compiled.statement)));
         let outcome = match bind(&mut compiled.statement, &begin.bindings) {
             Ok(()) => {
+                self.limit_values(compiled.instructions);
                 let max_row = self.limits.max_row_bytes;
                 let run = || rows::first(&mut compiled.statement, max_row);
-                self.patiently(Work::Run, || answer.is_closed(), run).await
+                self.locks()
+                    .patiently(Work::Run, || answer.is_closed(), run)
+                    .await
             }
             Err(error) => Err(error),
         };
@@ -330,6 +285,7 @@ impl<'c> Worker<'c> {
             // It was reset by the end of the transaction, for example.
             return Batch::default();
         };
+        self.limit_values(begun.instructions);
         self.control.set_running(true);
         let batch = rows::next(&mut begun.statement, self.limits.max_row_bytes);
         self.control.set_running(false);
@@ -346,7 +302,7 @@ impl<'c> Worker<'c> {
     fn keep(
         &mut self,
         number: u64,
-        mut statement: Kept<'c>,
+        statement: Kept<'c>,
         outcome: Result<Batch, SqliteError>,
     ) -> Result<Batch, SqliteError> {
         if statement.was_compiled_again() {
@@ -361,13 +317,11 @@ impl<'c> Worker<'c> {
         };
         match &mut batch.next {
             Next::More => {
-                statement.measure();
-                batch.statement_bytes = statement.bytes;
                 self.begun.insert(number, statement);
             }
             next => {
                 if let Next::Error(error) = next {
-                    *error = self.control.explain(error.clone());
+                    *error = self.quota.explain(error.clone());
                 }
                 self.compiled.put(statement);
             }
@@ -385,54 +339,25 @@ impl<'c> Worker<'c> {
         let connection = self.connection;
         self.control.begin();
         let run = || blob::access(connection, place, &access);
-        self.patiently(Work::Run, || answer.is_closed(), run).await
+        self.locks()
+            .patiently(Work::Run, || answer.is_closed(), run)
+            .await
     }
 
-    /// Does something again and again while others hold a lock, up to the time limit for
-    /// that. SQLite's own way of waiting would hold up everybody on this thread, and perhaps
-    /// whoever is to release the lock.
+    /// Limits the length of values while a statement runs. SQLite asks whether it is to end where
+    /// a statement goes back, and each instruction until then may be about the longest value.
     ///
-    /// In a transaction that has only read, waiting helps nobody: both would wait for each
-    /// other.
-    async fn patiently<R, E: Into<SqliteError>>(
-        &self,
-        work: Work,
-        is_in_vain: impl Fn() -> bool,
-        mut operation: impl FnMut() -> Result<R, E>,
-    ) -> Result<R, SqliteError> {
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        loop {
-            let state = self.connection.transaction_state::<&str>(None);
-            let can_wait = !matches!(state, Ok(TransactionState::Read));
-            self.control.set_running(work != Work::Compile);
-            let outcome = operation().map_err(E::into);
-            self.control.set_running(false);
-            match outcome {
-                Err(error)
-                    if error.result_code() == SqliteError::BUSY
-                        && can_wait
-                        && start.elapsed() < self.control.busy_timeout()
-                        && !is_in_vain() =>
-                {
-                    Timer::after(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(25));
-                    // Who holds the lock may have kept that from being known, too.
-                    self.bounds.look();
-                    self.bounds.check()?;
-                    self.control.begin();
-                }
-                outcome => return outcome,
-            }
+    /// - `instructions`: of the statement.
+    fn limit_values(&self, instructions: usize) {
+        /// The bytes that a statement may deal with until it goes back.
+        const MOST: usize = 8 << 30;
+        let longest = (MOST / instructions.max(1)).min(self.limits.max_value_bytes);
+        let longest = i32::try_from(longest).unwrap_or(i32::MAX);
+        if self.longest_value.replace(longest) != longest {
+            let limit = Limit::SQLITE_LIMIT_LENGTH;
+            self.connection.set_limit(limit, longest).ok();
         }
     }
-}
-
-/// What is done with a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Compile,
-    Run,
 }
 
 fn too_long() -> SqliteError {

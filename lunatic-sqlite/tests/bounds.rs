@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{code, dir, memory, open, run, try_open, try_rows, value};
@@ -32,6 +33,28 @@ fn a_query_that_takes_too_long_ends() {
         }
         // It can be used again.
         assert_eq!(value(&connection, "SELECT 1").await, Value::Integer(1));
+    });
+}
+
+#[test]
+fn statements_that_are_run_by_one_call_have_their_time_together() {
+    run(async {
+        let connection = memory().await;
+        connection.set_query_time(Duration::from_millis(300));
+        let short = ENDLESS.replace("FROM n)", "FROM n LIMIT 20000)");
+        connection.execute(&*short).await.unwrap();
+        let sql = format!("{short};").repeat(7000);
+        let begin = Instant::now();
+        let error = connection.execute(&*sql).await.unwrap_err();
+        assert_eq!(error.result_code(), SqliteError::INTERRUPTED);
+        assert_eq!(error.message, "the time limit of a query is over");
+        {
+            let mut waiting = std::pin::pin!(connection.execute(&*sql));
+            assert!(poll_once(&mut waiting).await.is_none());
+        }
+        assert_eq!(value(&connection, "SELECT 1").await, Value::Integer(1));
+        // All of them take half a minute.
+        assert!(begin.elapsed() < Duration::from_secs(10));
     });
 }
 
@@ -124,6 +147,60 @@ fn a_database_in_a_file_has_a_limit_and_the_transaction_can_be_rolled_back() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_an_error_and_the_database_stays_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Mounted::small(folder.path()) else {
+        lunatic_testkit::skipped("only root can mount a small disk");
+        return;
+    };
+    run(async {
+        for mode in ["delete", "wal"] {
+            let connection = open(folder.path(), &format!("{mode}.db")).await;
+            let sql = format!("PRAGMA journal_mode = {mode}; CREATE TABLE t (a)");
+            connection.execute(sql).await.unwrap();
+            let mut written = 0;
+            let failed = loop {
+                match code(&connection, "INSERT INTO t VALUES (zeroblob(20000))").await {
+                    0 => written += 1,
+                    code => break code,
+                }
+            };
+            // Or `SQLITE_IOERR`, where what is shared in WAL mode cannot grow.
+            assert!([10, SqliteError::FULL].contains(&failed), "{failed}");
+            let count = value(&connection, "SELECT count(*) FROM t").await;
+            assert_eq!(count, Value::Integer(written));
+            let check = value(&connection, "PRAGMA integrity_check").await;
+            assert_eq!(check, Value::Text("ok".into()));
+            connection.close().await;
+            for file in fs::read_dir(folder.path()).unwrap() {
+                fs::remove_file(file.unwrap().path()).unwrap();
+            }
+        }
+    });
+}
+
+/// A file system of a mebibyte, until this is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn small(at: &std::path::Path) -> Option<Mounted> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "lunatic-test"])
+            .arg(at)
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then(|| Mounted(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg(&self.0).status().ok();
+    }
+}
+
+#[test]
 fn what_is_in_memory_has_limits() {
     run(async {
         let limits = SqliteLimits {
@@ -141,7 +218,7 @@ fn what_is_in_memory_has_limits() {
             .await
             .unwrap();
         assert!(
-            (500_000..=1 << 20).contains(&status.memory_bytes),
+            (500_000..=2 << 20).contains(&status.memory_bytes),
             "{status:?}"
         );
         // Tables that live for a statement, or for a connection, end too.
@@ -181,6 +258,14 @@ fn values_rows_and_statements_have_limits() {
         statement.bind(Key::Number(1), half.clone()).unwrap();
         statement.bind(Key::Number(1), half.clone()).unwrap();
         assert!(statement.bind(Key::Number(2), half).is_err());
+        // Names take something, too.
+        let mut statement = connection.statement("SELECT :a");
+        let bound = |number: usize| format!(":{number}{}", "x".repeat(100_000));
+        let failed = (0..100).find(|number| {
+            let key = Key::Name(bound(*number));
+            statement.bind(key, Value::Null).is_err()
+        });
+        assert!(failed.is_some_and(|failed| failed > 10), "{failed:?}");
         let long = format!("SELECT '{}'", "x".repeat(2 << 20));
         assert_eq!(code(&connection, &long).await, too_big);
     });

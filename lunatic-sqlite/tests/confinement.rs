@@ -95,6 +95,7 @@ fn pragmas_that_name_files_or_break_databases_are_refused() {
             "temp_store = 1",
             "cache_size = 1000000",
             "max_page_count = 1000000000",
+            "hard_heap_limit",
             "hard_heap_limit = 1",
             "soft_heap_limit = 1",
             "page_size = 65536",

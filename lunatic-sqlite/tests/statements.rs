@@ -570,3 +570,117 @@ fn functions_that_were_replaced_answer_as_before() {
         }
     });
 }
+
+#[test]
+fn as_many_values_as_sqlite_has_parameters_are_bound() {
+    run(async {
+        const MOST: u64 = 32766;
+        let connection = memory().await;
+        let mut statement = connection.statement(format!("SELECT ?1, ?{}, ?{MOST}", MOST - 1));
+        for number in 1..=MOST {
+            let value = Value::Integer(number as i64);
+            statement.bind(Key::Next, value).unwrap();
+        }
+        statement.bind(Key::Number(1), Value::Integer(-1)).unwrap();
+        assert!(statement.step().await.unwrap());
+        let row = [-1, MOST as i64 - 1, MOST as i64].map(Value::Integer);
+        assert_eq!(statement.row().unwrap(), row);
+    });
+}
+
+#[test]
+fn there_is_no_parameter_behind_the_last_number() {
+    run(async {
+        let connection = memory().await;
+        let mut statement = connection.statement("SELECT ?1");
+        for key in [Key::Number(u64::MAX), Key::Next, Key::Number(0), Key::Next] {
+            statement.bind(key, Value::Null).unwrap();
+        }
+        let error = statement.step().await.unwrap_err();
+        assert_eq!(error.result_code(), SqliteError::RANGE);
+    });
+}
+
+#[test]
+fn a_storm_of_changes_is_one_message_for_each_table_and_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let connection = open(folder.path(), "a.db").await;
+        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let mut watches = Vec::new();
+        for _ in 0..100 {
+            let tell = told.clone();
+            let tell = move |change: &Change| tell.lock().push(change.clone());
+            watches.push(connection.watch(None, Arc::new(tell)).await.unwrap());
+        }
+        let mut sql = String::from("BEGIN;");
+        for table in 0..300 {
+            sql.push_str(&format!("CREATE TABLE t{table} (a);"));
+        }
+        for table in 0..300 {
+            sql.push_str(&format!(
+                "INSERT INTO t{table} WITH RECURSIVE n (i) AS
+                    (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) SELECT i FROM n;"
+            ));
+        }
+        sql.push_str("COMMIT");
+        connection.execute(sql).await.unwrap();
+        let mut told = std::mem::take(&mut *told.lock());
+        // Tables beyond 256 are not told of.
+        assert_eq!(told.len(), 256 * 100);
+        told.retain(|change| change.table == "t255");
+        assert_eq!(told.len(), 100);
+        assert!(told.iter().all(|change| change.inserted == 100));
+    });
+}
+
+#[test]
+fn a_blob_of_a_row_that_was_rolled_back_is_gone() {
+    run(async {
+        let connection = memory().await;
+        let sql = "CREATE TABLE t (a); BEGIN; INSERT INTO t VALUES (zeroblob(100000))";
+        connection.execute(sql).await.unwrap();
+        let place = BlobPlace {
+            table: "t".into(),
+            column: "a".into(),
+            rowid: 1,
+        };
+        let written = connection.blob_write(place.clone(), 5, vec![1; 10]).await;
+        assert!(written.unwrap().in_transaction);
+        connection.execute("ROLLBACK").await.unwrap();
+        for gone in [
+            connection.blob_size(place.clone()).await.map(|_| ()),
+            connection.blob_read(place.clone(), 0, 1).await.map(|_| ()),
+            connection.blob_write(place, 0, vec![1]).await.map(|_| ()),
+        ] {
+            assert_eq!(gone.unwrap_err().result_code(), SqliteError::ERROR);
+        }
+    });
+}
+
+#[test]
+fn names_of_parameters_that_cannot_be_are_errors() {
+    run(async {
+        let connection = memory().await;
+        let long = format!(":{}", "x".repeat(100_000));
+        for name in [
+            ":a\0b",
+            "",
+            ":",
+            "@",
+            "$a::b(c)",
+            ":\u{e9}",
+            "?1",
+            "?99999999999",
+            ":a b",
+            "a",
+            &*long,
+        ] {
+            let mut statement = connection.statement("SELECT :a, @b, $c, ?7");
+            let key = Key::Name(name.to_owned());
+            statement.bind(key, Value::Integer(1)).unwrap();
+            let error = statement.step().await.unwrap_err();
+            assert_eq!(error.result_code(), SqliteError::RANGE, "{name:?}");
+        }
+    });
+}

@@ -105,12 +105,12 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     let to = Pid::from_bits(process_id);
     let mailbox = caller.data_mut().mailbox();
     let message = mailbox.take()?;
-    let post = mailbox.post().clone();
+    let mut post = mailbox.post().clone();
     // Who sent it may be gone: a message that is refused is dropped.
     let charges = charges(caller.data().account(), &message)?;
     let send = move || {
         // What is refused is dropped: nobody is there who could be told.
-        post.deliver(to, message).ok();
+        post.deliver(to, &mut Some(message)).ok();
         drop(charges);
     };
     let timer = caller

@@ -98,6 +98,16 @@ impl fmt::Display for Toolchain {
     }
 }
 
+/// Returns the compiler that a toolchain has which is there already.
+pub(crate) fn rustc() -> Result<Command> {
+    if active_has_target() {
+        return Ok(command::new("rustc"));
+    }
+    let debian = debian::unpacked();
+    let debian = debian.ok_or_else(|| anyhow!("no rustc here has the target {TARGET}"))?;
+    Ok(debian.compiler())
+}
+
 /// Tells tests that build guests themselves what cargo needs for that, if the active
 /// toolchain cannot: variables with this prefix.
 pub(crate) fn pass_to(command: &mut Command) {

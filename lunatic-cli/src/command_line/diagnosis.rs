@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_io::Timer;
+use bytes::Bytes;
 use futures_lite::future;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -80,12 +81,11 @@ pub(crate) async fn load_as(
     path: &Path,
     bytes: Vec<u8>,
 ) -> Result<Module<State>, Problem> {
-    let guest = interface::guest_library(&bytes);
+    let bytes = Bytes::from(bytes);
     let shown = path.display();
-    let size = bytes.len();
-    let loading = runtime.load_version(name, bytes);
+    let loading = runtime.load_version(name, bytes.clone());
     let loaded = match io::stderr().is_terminal() {
-        true => telling(loading, path, size).await,
+        true => telling(loading, path, bytes.len()).await,
         false => loading.await,
     };
     loaded.map_err(|error| match error {
@@ -95,7 +95,9 @@ pub(crate) async fn load_as(
             .help("for a Rust crate: cargo build --target wasm32-wasip1, then run target/wasm32-wasip1/debug/<name>.wasm"),
         LoadError::Text(error) => text(path, &error),
         LoadError::Invalid(error) => invalid(path, &error),
-        LoadError::Imports(problems) => imports(path, &problems, guest.as_deref()),
+        LoadError::Imports(problems) => {
+            imports(path, &problems, interface::guest_library(&bytes).as_deref())
+        }
         other => Problem::new(format!("`{shown}`: {}", with_causes(&other))),
     })
 }

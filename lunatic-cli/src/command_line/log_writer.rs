@@ -45,7 +45,12 @@ pub(crate) fn report_panics() {
 /// may be that nobody reads any more.
 pub(crate) fn flush() {
     tell_of_dropped();
-    let written = Class::Stderr.queue().run(|| ());
+    let queue = Class::Stderr.queue();
+    // Most programs have logged nothing, and need no thread to know that.
+    if queue.is_idle() {
+        return;
+    }
+    let written = queue.run(|| ());
     let impatient = async {
         Timer::after(patience()).await;
     };

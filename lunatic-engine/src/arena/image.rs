@@ -4,15 +4,17 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::arena::file_mapping::FileMapping;
 use crate::arena::image_file::ImageFile;
 use crate::arena::page_size::PageSize;
 use crate::arena::system;
 use crate::initial_memory::InitialMemory;
+use crate::sealed_file::SealedFile;
 
 /// Tells images apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,10 +25,17 @@ pub(crate) struct Image {
     id: ImageId,
     /// Where in the memory it is; both ends are multiples of a page.
     place: Range<usize>,
-    bytes: Box<[u8]>,
+    bytes: Contents,
     /// The same bytes, to be mapped; without a file they are copied.
     file: Option<ImageFile>,
     page: PageSize,
+}
+
+/// The bytes of an image.
+enum Contents {
+    Owned(Box<[u8]>),
+    /// They are kept with the code of the module.
+    Kept(FileMapping),
 }
 
 thread_local! {
@@ -37,18 +46,60 @@ thread_local! {
 impl Image {
     /// The image of these contents.
     pub(super) fn new(memory: &InitialMemory, page: PageSize) -> Image {
-        static LAST_ID: AtomicU64 = AtomicU64::new(0);
         let place =
             page.round_down(memory.offset)..page.round_up(memory.offset + memory.bytes.len());
         let mut bytes = vec![0; place.len()].into_boxed_slice();
         bytes[memory.offset - place.start..][..memory.bytes.len()].copy_from_slice(&memory.bytes);
         Image {
-            id: ImageId(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1),
-            file: file_to_map(&bytes, page),
+            id: ImageId::next(),
+            file: file_to_map(bytes.len(), page, || ImageFile::new(&bytes)),
             place,
-            bytes,
+            bytes: Contents::Owned(bytes),
             page,
         }
+    }
+
+    /// The image that is kept with the code of a module.
+    ///
+    /// - `start`: where in the memory it is.
+    /// - `part`: where in the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is not made of whole pages, or cannot be mapped.
+    pub(super) fn kept(
+        start: usize,
+        file: &SealedFile,
+        part: &Range<u64>,
+        page: PageSize,
+    ) -> io::Result<Image> {
+        let bytes = FileMapping::new(file, part)?;
+        let end = start.saturating_add(bytes.len());
+        if page.round_down(start) != start || page.round_down(end) != end {
+            return Err(io::Error::other("it was made for pages of another size"));
+        }
+        Ok(Image {
+            id: ImageId::next(),
+            file: file_to_map(bytes.len(), page, || ImageFile::kept(file, part.start)),
+            place: start..end,
+            bytes: Contents::Kept(bytes),
+            page,
+        })
+    }
+
+    /// Where in the memory it is.
+    pub(crate) fn start(&self) -> usize {
+        self.place.start
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the place in a file is a multiple of, from which its bytes can be mapped.
+    pub(crate) fn alignment(&self) -> usize {
+        self.page.bytes()
     }
 
     /// Calls `make`, which may make an instance; if it asks for a memory, that
@@ -101,9 +152,9 @@ impl Image {
             return Ok(false);
         };
         let start = memory.wrapping_add(self.place.start);
-        // SAFETY: as the caller promises; the file is ours, as long as the place, and
-        // nobody writes to it.
-        unsafe { system::map_over(start, self.place.len(), file, self.page) }
+        // SAFETY: as the caller promises; the file is ours or sealed, its part as long as the
+        // place, and nobody writes to it.
+        unsafe { system::map_over(start, self.place.len(), file.part(), self.page) }
     }
 
     /// Copies the image into a memory.
@@ -156,7 +207,7 @@ impl Image {
     unsafe fn copy_part(&self, memory: *mut u8, part: Range<usize>) {
         let to = memory.wrapping_add(self.place.start + part.start);
         let bytes = &self.bytes[part];
-        // SAFETY: as the caller promises; a slot and a box do not overlap.
+        // SAFETY: as the caller promises; a slot and the bytes of an image do not overlap.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 }
@@ -172,14 +223,36 @@ unsafe fn clear(memory: *mut u8, part: Range<usize>) {
     unsafe { ptr::write_bytes(memory.wrapping_add(part.start), 0, part.len()) };
 }
 
-/// A file with these bytes, if mapping it saves more than it costs: a few pages are
+/// A file with the bytes of an image, if mapping it saves more than it costs: a few pages are
 /// copied faster. `None` also if there are as many such files as there may be.
-fn file_to_map(bytes: &[u8], page: PageSize) -> Option<ImageFile> {
+fn file_to_map(
+    bytes: usize,
+    page: PageSize,
+    open: impl FnOnce() -> Option<ImageFile>,
+) -> Option<ImageFile> {
     const MIN_PAGES: usize = 4;
-    if page.pages(bytes.len()) < MIN_PAGES {
+    if page.pages(bytes) < MIN_PAGES {
         return None;
     }
-    ImageFile::new(bytes)
+    open()
+}
+
+impl ImageId {
+    fn next() -> ImageId {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        ImageId(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl Deref for Contents {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Contents::Owned(bytes) => bytes,
+            Contents::Kept(bytes) => bytes,
+        }
+    }
 }
 
 impl fmt::Debug for Image {

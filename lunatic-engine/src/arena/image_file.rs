@@ -1,21 +1,27 @@
 //! A file that holds an image, to be mapped.
 
 use std::fs::File;
-use std::io::Write;
-use std::ops::Deref;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::arena::system;
+use crate::sealed_file::SealedFile;
 
-/// A file in memory that holds an image.
+/// A file that holds an image: one in memory, or a part of the one in which a module is kept.
 ///
 /// Each takes a file descriptor of the program, of which whoever may compile modules could
 /// otherwise take all. So there is a highest number of them; images beyond it are copied.
 #[derive(Debug)]
 pub(super) struct ImageFile {
     file: File,
-    counted: &'static Count,
+    /// Where in the file the image begins.
+    offset: u64,
+    _counted: Counted,
 }
+
+/// One of the files that are counted.
+#[derive(Debug)]
+struct Counted(&'static Count);
 
 /// How many files there are.
 #[derive(Debug)]
@@ -30,41 +36,48 @@ impl ImageFile {
     /// Makes a file with these bytes, or returns `None` if there are too many, or the
     /// kernel does not make it.
     pub(super) fn new(bytes: &[u8]) -> Option<ImageFile> {
-        FILES.file(bytes)
+        FILES.file(0, || {
+            let mut file = system::memory_file()?;
+            file.write_all(bytes)?;
+            Ok(file)
+        })
+    }
+
+    /// The file in which a module is kept, or `None` as for [`new`](ImageFile::new).
+    ///
+    /// - `offset`: where in the file the image begins.
+    pub(super) fn kept(file: &SealedFile, offset: u64) -> Option<ImageFile> {
+        FILES.file(offset, || file.as_file().try_clone())
+    }
+
+    /// The file, and where in it the image begins.
+    pub(super) fn part(&self) -> (&File, u64) {
+        (&self.file, self.offset)
     }
 }
 
 impl Count {
-    fn file(&'static self, bytes: &[u8]) -> Option<ImageFile> {
+    fn file(
+        &'static self,
+        offset: u64,
+        open: impl FnOnce() -> io::Result<File>,
+    ) -> Option<ImageFile> {
         let one_more = |files| (files < MAX_FILES).then_some(files + 1);
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .ok()?;
-        let file = system::memory_file().inspect_err(|_| self.give_back());
-        let mut file = ImageFile {
-            file: file.ok()?,
-            counted: self,
-        };
-        file.file.write_all(bytes).ok()?;
-        Some(file)
-    }
-
-    fn give_back(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let counted = Counted(self);
+        Some(ImageFile {
+            file: open().ok()?,
+            offset,
+            _counted: counted,
+        })
     }
 }
 
-impl Deref for ImageFile {
-    type Target = File;
-
-    fn deref(&self) -> &File {
-        &self.file
-    }
-}
-
-impl Drop for ImageFile {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.counted.give_back();
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -75,10 +88,12 @@ mod tests {
     #[test]
     fn there_are_no_more_files_than_there_may_be() {
         static FILES: Count = Count(AtomicUsize::new(0));
-        let files: Vec<_> = (0..MAX_FILES).map_while(|_| FILES.file(b"x")).collect();
+        let files: Vec<_> = (0..MAX_FILES)
+            .map_while(|_| FILES.file(0, system::memory_file))
+            .collect();
         assert_eq!(files.len(), MAX_FILES);
-        assert!(FILES.file(b"x").is_none());
+        assert!(FILES.file(0, system::memory_file).is_none());
         drop(files);
-        assert!(FILES.file(b"x").is_some());
+        assert!(FILES.file(0, system::memory_file).is_some());
     }
 }

@@ -1,7 +1,6 @@
 //! What the arena has to know about the machine.
 
 use std::io;
-use std::thread;
 
 use crate::arena::free_list::{Contents, FreeLists};
 use crate::arena::page_size::PageSize;
@@ -31,7 +30,7 @@ impl Machine {
         })?;
         Ok(Machine {
             page,
-            cores: thread::available_parallelism().map_or(1, usize::from),
+            cores: lunatic_blocking::cores().get(),
             mappings: max_mappings(),
         })
     }

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::arena::page_size::PageSize;
 
@@ -117,8 +117,10 @@ pub(super) unsafe fn guard(start: *mut u8, bytes: usize) -> io::Result<()> {
     unsafe { protect(start, bytes, Access::None) }
 }
 
-/// Maps a file over a range; returns whether that was done. What is written to the
+/// Maps a part of a file over a range; returns whether that was done. What is written to the
 /// range then does not get into the file. If it was not done, the range is what it was.
+///
+/// - `offset`: where in the file the part begins; it is as long as the range.
 ///
 /// # Errors
 ///
@@ -128,23 +130,63 @@ pub(super) unsafe fn guard(start: *mut u8, bytes: usize) -> io::Result<()> {
 /// # Safety
 ///
 /// The range is whole pages of a mapping from [`reserve`], can be read and written,
-/// holds zeros, and nobody uses it. The file is as long as the range and is never
-/// changed or made shorter.
+/// holds zeros, and nobody uses it. The file has that part and is never changed or made
+/// shorter.
 pub(super) unsafe fn map_over(
     start: *mut u8,
     bytes: usize,
-    file: &File,
+    (file, offset): (&File, u64),
     page: PageSize,
 ) -> io::Result<bool> {
     let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let (fd, offset) = (file.as_raw_fd(), offset.cast_signed());
     // SAFETY: as the caller promises; a fixed mapping replaces what is in the range,
     // which nobody uses.
-    let mapped = unsafe { libc::mmap(start.cast(), bytes, READ_WRITE, flags, file.as_raw_fd(), 0) };
+    let mapped = unsafe { libc::mmap(start.cast(), bytes, READ_WRITE, flags, fd, offset) };
     if mapped != libc::MAP_FAILED {
         return Ok(true);
     }
     // SAFETY: as the caller promises.
     unsafe { map_zeros_where_nothing_is(start, bytes, page) }.map(|()| false)
+}
+
+/// Maps a part of a file, to be read.
+///
+/// - `offset`: where in the file the part begins.
+/// - `bytes`: how long it is.
+///
+/// # Errors
+///
+/// Fails if the part is empty or does not begin with a page, or the kernel allows no more
+/// mappings.
+///
+/// # Safety
+///
+/// The file has that part and is never changed or made shorter.
+pub(super) unsafe fn map_to_read(
+    file: &File,
+    offset: u64,
+    bytes: usize,
+) -> io::Result<NonNull<u8>> {
+    let (fd, offset) = (file.as_raw_fd(), offset.cast_signed());
+    let (access, flags) = (libc::PROT_READ, libc::MAP_PRIVATE);
+    // SAFETY: a new private mapping at an address that the kernel chooses touches
+    // nothing that exists.
+    let mapped = unsafe { libc::mmap(ptr::null_mut(), bytes, access, flags, fd, offset) };
+    match NonNull::new(mapped.cast()) {
+        Some(start) if mapped != libc::MAP_FAILED => Ok(start),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Takes a mapping away.
+///
+/// # Safety
+///
+/// The range is one that [`map_to_read`] returned, and nobody reads it any more.
+pub(super) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: as the caller promises.
+    unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
 
 /// Maps zeros over a range, as it was when it was reserved.
@@ -325,7 +367,7 @@ mod tests {
         let device = device.expect("what every machine has");
         // SAFETY: the range was just reserved; the device cannot be mapped.
         unsafe {
-            assert!(!map_over(range, bytes, &device, page()).expect("it is mapped"));
+            assert!(!map_over(range, bytes, (&device, 0), page()).expect("it is mapped"));
             assert!(is_zeros(range, bytes));
             range.write(7);
         }

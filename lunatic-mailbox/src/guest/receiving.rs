@@ -64,8 +64,7 @@ impl<T: MailboxHost> Future for Receiving<'_, T> {
             }
         };
         let mailbox = own.caller.data_mut().mailbox();
-        if let Poll::Ready(message) = mailbox.inbox().poll(wait, cx) {
-            let kind = mailbox.accept(message);
+        if let Poll::Ready(kind) = mailbox.poll_receive(wait, cx) {
             if own.is_interruptible {
                 own.caller.data_mut().end_interruptible();
             }

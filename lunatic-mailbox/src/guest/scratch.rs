@@ -1,6 +1,8 @@
 //! The mailbox of a wasm process, and its scratch area, which holds the one message
 //! that the process reads or writes.
 
+use std::task::{Context, Poll, ready};
+
 use lunatic_abi::Misuse;
 use lunatic_account::{Charge, Kind};
 
@@ -58,10 +60,16 @@ impl<P: Post> GuestMailbox<P> {
     /// Puts a message into the scratch area, and drops the one that was there.
     #[inline]
     pub fn put(&mut self, message: Message) {
-        self.charge = None;
-        // What was received is there already, whether it can be charged or not.
-        self.charge(message.size()).ok();
+        self.charge_what_is_there(message.size());
         self.scratch = Some(message);
+    }
+
+    /// Charges a message in scratch of so many bytes in place of the one before. What was
+    /// received is there already, whether it can be charged or not.
+    #[inline]
+    fn charge_what_is_there(&mut self, size: usize) {
+        self.charge = None;
+        self.charge(size).ok();
     }
 
     /// Charges a message in scratch of so many bytes.
@@ -90,17 +98,31 @@ impl<P: Post> GuestMailbox<P> {
         Ok(())
     }
 
-    /// Puts a received message into the scratch area, and returns the result code of
-    /// its kind.
+    /// Puts the message that a wait is for into the scratch area, and returns the result code
+    /// of its kind. If there is none yet, the scratch area is not changed, and the task of `cx`
+    /// is woken when there is; see [`Mailbox::poll`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if this was ready already.
     #[inline]
-    pub fn accept(&mut self, message: Message) -> u32 {
-        let code = match message {
-            Message::Data(_) => DATA,
-            Message::LinkDied { .. } => LINK_DIED,
-            Message::ProcessDied { .. } => PROCESS_DIED,
+    pub fn poll_receive(&mut self, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<u32> {
+        match &mut self.scratch {
+            none @ None => ready!(self.inbox.poll(wait, none, cx)),
+            some => {
+                let mut received = None;
+                ready!(self.inbox.poll(wait, &mut received, cx));
+                *some = received;
+            }
+        }
+        let (code, size) = match &self.scratch {
+            Some(message @ Message::Data(_)) => (DATA, message.size()),
+            Some(Message::LinkDied { .. }) => (LINK_DIED, 0),
+            Some(Message::ProcessDied { .. }) => (PROCESS_DIED, 0),
+            None => return Poll::Pending,
         };
-        self.put(message);
-        code
+        self.charge_what_is_there(size);
+        Poll::Ready(code)
     }
 
     /// Returns the message in the scratch area.
@@ -178,9 +200,10 @@ impl<P: Post> GuestMailbox<P> {
     /// [`Misuse::Refused`] if there is none, or the mailbox of the process is full;
     /// [`Misuse::Exceeded`]; [`Misuse::Denied`] without the right to send to that process.
     /// The scratch area is not changed then.
+    #[inline]
     pub fn send(&mut self, to: Pid) -> Result<(), Misuse> {
-        let message = self.take()?;
-        self.deliver(to, message)
+        self.message()?;
+        self.deliver(to)
     }
 
     /// Sends the message in the scratch area, and returns the wait for its reply,
@@ -190,34 +213,42 @@ impl<P: Post> GuestMailbox<P> {
     ///
     /// As [`send`](GuestMailbox::send).
     pub fn request(&mut self, to: Pid, reply_tag: Option<Tag>) -> Result<Wait, Misuse> {
-        let message = self.take()?;
+        self.message()?;
         let reply = self.inbox.begin_reply(reply_tag);
-        if let Err(refused) = self.deliver(to, message) {
+        if let Err(refused) = self.deliver(to) {
             self.inbox.end(reply);
             return Err(refused);
         }
         Ok(reply)
     }
 
-    /// Sends a message; one that is refused is put into the scratch area.
-    fn deliver(&mut self, to: Pid, message: Message) -> Result<(), Misuse> {
-        let (message, misuse) = match self.post.deliver(to, message) {
-            Ok(()) | Err(SendError::Closed(_)) => return Ok(()),
-            Err(SendError::Full(message)) => {
-                let reason = format!("the mailbox of process {to} is full");
-                (message, Misuse::refused(reason))
+    /// Sends the message in scratch; one that is refused stays there.
+    #[inline]
+    fn deliver(&mut self, to: Pid) -> Result<(), Misuse> {
+        // From here on it is charged for as long as it is in the mailbox.
+        self.charge = None;
+        match self.post.deliver(to, &mut self.scratch) {
+            Ok(()) | Err(SendError::Closed) => {
+                self.scratch = None;
+                Ok(())
             }
-            Err(SendError::Refused(message, exceeded)) => (message, exceeded.into()),
-            Err(SendError::NotTransferable(message, error)) => {
-                (message, Misuse::refused(error.to_string()))
+            Err(refused) => Err(self.keep_refused(to, refused)),
+        }
+    }
+
+    /// Charges the message in scratch again, and returns the trap.
+    #[cold]
+    fn keep_refused(&mut self, to: Pid, refused: SendError) -> Misuse {
+        let size = self.scratch.as_ref().map_or(0, Message::size);
+        self.charge_what_is_there(size);
+        match refused {
+            SendError::Closed | SendError::Full => {
+                Misuse::refused(format!("the mailbox of process {to} is full"))
             }
-            Err(SendError::Denied(message)) => (
-                message,
-                Misuse::Denied("send to processes outside of its branch"),
-            ),
-        };
-        self.put(message);
-        Err(misuse)
+            SendError::Refused(exceeded) => exceeded.into(),
+            SendError::NotTransferable(error) => Misuse::refused(error.to_string()),
+            SendError::Denied => Misuse::Denied("send to processes outside of its branch"),
+        }
     }
 }
 

@@ -39,14 +39,7 @@ const _: () = assert!(size_of::<Slot>() <= 64);
 
 /// A sequence number of 48 bits above the number of a payer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stamp(u64);
-
-/// A message that was taken out of a queue.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) message: Message,
-    pub(crate) stamp: Stamp,
-}
+pub(super) struct Stamp(u64);
 
 impl Block {
     /// Returns a block with room for so many messages.
@@ -93,45 +86,54 @@ impl Block {
             .filter_map(|slot| slot.message.as_ref())
     }
 
+    /// Appends a message.
+    ///
+    /// - `message`: is taken out; it must not be `None`.
     #[inline]
-    pub(super) fn push(&mut self, sequence: u64, payer: Payer, message: Message) {
+    pub(super) fn push(&mut self, sequence: u64, payer: Payer, message: &mut Option<Message>) {
         if self.slots.len() == self.slots.capacity() {
             self.grow();
         }
         self.live += 1;
         self.slots.push_back(Slot {
             stamp: Stamp::new(sequence, payer),
-            message: Some(message),
+            message: message.take(),
         });
     }
 
+    /// Takes the first message.
+    ///
+    /// - `taken`: where it is put.
     #[inline]
-    pub(super) fn take_first(&mut self) -> Option<Taken> {
+    pub(super) fn take_first(&mut self, taken: &mut Option<Message>) -> Option<Stamp> {
         let Slot { stamp, message } = self.slots.pop_front()?;
+        *taken = message;
         self.live -= 1;
         if self.slots.len() > self.live {
             self.trim();
         }
-        let message = message?;
-        Some(Taken { message, stamp })
+        Some(stamp)
     }
 
+    /// Takes the message with this sequence number.
+    ///
+    /// - `taken`: where it is put.
     #[inline]
-    pub(super) fn take(&mut self, sequence: u64) -> Option<Taken> {
+    pub(super) fn take(&mut self, sequence: u64, taken: &mut Option<Message>) -> Option<Stamp> {
         match self.first() == Some(sequence) {
-            true => self.take_first(),
-            false => self.take_from_middle(sequence),
+            true => self.take_first(taken),
+            false => self.take_from_middle(sequence, taken),
         }
     }
 
-    fn take_from_middle(&mut self, sequence: u64) -> Option<Taken> {
+    fn take_from_middle(&mut self, sequence: u64, taken: &mut Option<Message>) -> Option<Stamp> {
         let position = self.position(sequence).ok()?;
         let slot = self.slots.get_mut(position)?;
         let stamp = slot.stamp;
-        let message = mem::take(&mut slot.message)?;
+        *taken = Some(mem::take(&mut slot.message)?);
         self.live -= 1;
         self.trim();
-        Some(Taken { message, stamp })
+        Some(stamp)
     }
 
     /// Returns the messages from this sequence number on, with their numbers.
@@ -218,13 +220,13 @@ impl Stamp {
     }
 
     #[inline]
-    pub(crate) fn sequence(self) -> u64 {
+    pub(super) fn sequence(self) -> u64 {
         self.0 >> Stamp::PAYER_BITS
     }
 
     /// Returns to whom the message was charged.
     #[inline]
-    pub(crate) fn payer(self) -> Payer {
+    pub(super) fn payer(self) -> Payer {
         Payer::from_bits(self.0 as u16)
     }
 }

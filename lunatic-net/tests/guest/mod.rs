@@ -77,8 +77,8 @@ pub struct Waits {
 pub struct SentMessages(Arc<Mutex<Vec<Message>>>);
 
 impl Post for SentMessages {
-    fn deliver(&self, _: Pid, message: Message) -> Result<(), SendError> {
-        self.0.lock().expect("no panic").push(message);
+    fn deliver(&mut self, _: Pid, message: &mut Option<Message>) -> Result<(), SendError> {
+        self.0.lock().expect("no panic").extend(message.take());
         Ok(())
     }
 }

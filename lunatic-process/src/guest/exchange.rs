@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use wasmtime::{AsContextMut, Caller, Result};
 
 use crate::failure::Failure;
+use crate::guest::post::ProcessPost;
 use crate::guest::requests::AnsweringOutside;
 use crate::guest::run::{cause_of, prepare_dense_in_time};
 use crate::guest::{Config, ProcessHost};
@@ -253,11 +254,11 @@ fn limiter<T: ProcessHost>(state: &T, module: &Module<T>) -> Result<MemoryLimite
 }
 
 /// A mailbox that nobody sends to.
-fn mailbox_of<T: ProcessHost>(state: &T) -> GuestMailbox<Process> {
+fn mailbox_of<T: ProcessHost>(state: &T) -> GuestMailbox<ProcessPost> {
     let process = state.process();
     let limits = process.config.process().mailbox;
     let (_, mailbox) = Mailbox::new(limits);
-    GuestMailbox::new(mailbox, process.process.clone())
+    GuestMailbox::new(mailbox, ProcessPost::new(process.process.clone()))
 }
 
 /// What the old instance ends with when the new one has its state. It is made before

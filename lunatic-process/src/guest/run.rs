@@ -16,6 +16,7 @@ use crate::config::FUEL_UNIT;
 use crate::environment::{Context, SpawnError, SpawnOptions};
 use crate::failure::{Failure, FailureKind};
 use crate::guest::exchange::{self, Exchanged};
+use crate::guest::post::ProcessPost;
 use crate::guest::requests::AnsweringOutside;
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost, backtrace};
@@ -165,7 +166,7 @@ fn start<T: ProcessHost>(
     let Context { process, mailbox } = context;
     prepare_dense_in_time(&process, module);
     let budget = budget(config.process().max_fuel);
-    let mailbox = GuestMailbox::new(mailbox, process.clone());
+    let mailbox = GuestMailbox::new(mailbox, ProcessPost::new(process.clone()));
     let guest = GuestProcess::new(process, module.clone(), config, limiter);
     let state = T::new(guest, mailbox, child_environment);
     module.instantiate(state, budget)

@@ -145,8 +145,8 @@ async fn access<T: SqliteHost>(
     let connection = caller.data_mut().sqlite().connection(conn_id)?;
     let connection = connection.connection.clone();
     let (part, status) = caller.wait(connection.blob(place, access)).await;
-    let noted = caller.data_mut().sqlite().set_status(conn_id, status);
-    Ok(part.and_then(|part| noted.map(|()| part)))
+    caller.data_mut().sqlite().set_status(conn_id, status);
+    Ok(part)
 }
 
 fn note<T: SqliteHost>(

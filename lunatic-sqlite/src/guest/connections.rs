@@ -94,7 +94,8 @@ async fn connect<T: SqliteHost>(
         Ok(charged) => charged,
         Err(error) => return Ok(Err(error)),
     };
-    let opened = caller.wait(Connection::open(place, limits)).await;
+    let opening = Connection::open_charged(place, limits, Some(&account));
+    let opened = caller.wait(opening).await;
     Ok(opened.map(|connection| GuestConnection::new(connection, charged)))
 }
 
@@ -120,8 +121,8 @@ async fn execute<T: SqliteHost>(
         Ok(sql) => {
             let executing = connection.ask(|answer| Job::Execute { sql, answer });
             let (outcome, status) = caller.wait(executing).await;
-            let noted = caller.data_mut().sqlite().set_status(conn_id, status);
-            outcome.and(noted)
+            caller.data_mut().sqlite().set_status(conn_id, status);
+            outcome
         }
         Err(error) => Err(error),
     };

@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::error::SqliteError;
 use crate::job::{Description, Status};
 use crate::limits::SqliteLimits;
-use crate::opening::CONNECTION_BYTES;
+use crate::quota::CONNECTION_BYTES;
 use crate::statement::Statement;
 
 /// The connections and statements of a process, and how much it may do with databases.
@@ -39,8 +39,6 @@ pub(super) struct GuestConnection {
     pub(super) status: Status,
     pub(super) last: Last,
     _descriptors: Option<Charge>,
-    /// What a database in memory takes.
-    memory: Charge,
 }
 
 /// The last result of a connection.
@@ -169,15 +167,10 @@ impl GuestSqlite {
     }
 
     /// Notes what is known of a connection after an operation.
-    pub(super) fn set_status(
-        &mut self,
-        connection: u64,
-        status: Status,
-    ) -> Result<(), SqliteError> {
-        match self.connection(connection) {
-            Ok(connection) => connection.set_status(status),
-            // It was closed meanwhile.
-            Err(_) => Ok(()),
+    pub(super) fn set_status(&mut self, connection: u64, status: Status) {
+        // Otherwise it was closed meanwhile.
+        if let Ok(connection) = self.connection(connection) {
+            connection.status = status;
         }
     }
 
@@ -194,37 +187,17 @@ impl GuestConnection {
     /// # Errors
     ///
     /// [`SqliteError`] if a limit of the account is reached.
-    pub(super) fn charge(
-        account: &Account,
-        is_file: bool,
-    ) -> Result<(Option<Charge>, Charge), SqliteError> {
-        let descriptors = match is_file {
-            true => Some(Charge::new(account, Kind::Descriptors, DESCRIPTORS)),
-            false => None,
-        };
-        let descriptors = descriptors.transpose().map_err(no_memory)?;
-        let memory = Charge::new(account, Kind::Memory, 0).map_err(no_memory)?;
-        Ok((descriptors, memory))
+    pub(super) fn charge(account: &Account, is_file: bool) -> Result<Option<Charge>, SqliteError> {
+        let descriptors = is_file.then(|| Charge::new(account, Kind::Descriptors, DESCRIPTORS));
+        descriptors.transpose().map_err(no_memory)
     }
 
-    pub(super) fn new(
-        connection: Connection,
-        (descriptors, memory): (Option<Charge>, Charge),
-    ) -> GuestConnection {
+    pub(super) fn new(connection: Connection, descriptors: Option<Charge>) -> GuestConnection {
         GuestConnection {
             connection,
             status: Status::default(),
             last: Last::Ok,
             _descriptors: descriptors,
-            memory,
-        }
-    }
-
-    pub(super) fn set_status(&mut self, status: Status) -> Result<(), SqliteError> {
-        self.status = status;
-        match status.memory_bytes == self.memory.amount() {
-            true => Ok(()),
-            false => self.memory.set(status.memory_bytes).map_err(no_memory),
         }
     }
 

@@ -156,9 +156,9 @@ async fn arrive<T: SqliteHost>(
     let status = answer.1;
     let sqlite = caller.data_mut().sqlite();
     let connection = sqlite.statement(id)?.connection;
-    let noted = sqlite.set_status(connection, status);
+    sqlite.set_status(connection, status);
     let accepted = sqlite.change(id, |statement| statement.accept(answer))?;
-    Ok(accepted.and_then(|accepted| accepted).and(noted))
+    Ok(accepted.and_then(|accepted| accepted))
 }
 
 fn note_step<T: SqliteHost>(

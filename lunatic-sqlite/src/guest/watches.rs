@@ -56,7 +56,7 @@ async fn watch<T: SqliteHost>(
     let tell = move |change: &Change| {
         let message = DataMessage::new(Tag::new(tag), to_bytes(id, change));
         // A mailbox that is full has enough to tell that something has changed.
-        post.deliver(pid, message.into()).ok();
+        post.clone().deliver(pid, &mut Some(message.into())).ok();
     };
     let watching = connection.watch(table, Arc::new(tell));
     let watch = caller.wait(watching).await;

@@ -72,3 +72,9 @@ pub(crate) async fn code(connection: &Connection, sql: &str) -> i32 {
         Err(error) => error.result_code(),
     }
 }
+
+/// Opens a database with SQLite alone.
+pub(crate) fn native(path: &Path) -> rusqlite::Connection {
+    lunatic_sqlite::initialize().unwrap();
+    rusqlite::Connection::open(path).unwrap()
+}

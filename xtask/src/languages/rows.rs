@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command;
+use crate::toolchain;
 
 /// A language that is tried.
 pub(super) struct Row {
@@ -44,19 +45,12 @@ pub(super) const ROWS: &[Row] = &[
         language: "Rust",
         source: "words.rs",
         folder: "rust",
-        toolchain: |_| {
-            let mut rustc = command::new("rustc");
-            rustc.args(["--print=target-libdir", "--target", "wasm32-wasip1"]);
-            if !Path::new(command::capture(&mut rustc)?.trim()).is_dir() {
-                bail!("rustc has no target wasm32-wasip1");
-            }
-            first_line(command::new("rustc").arg("--version"))
-        },
+        toolchain: |_| first_line(toolchain::rustc()?.arg("--version")),
         build: Some(|_| {
-            with(
-                "rustc",
-                &["--edition", "2024", "-O", "--target", "wasm32-wasip1"],
-            )
+            // Whether it is there was seen above.
+            let mut rustc = toolchain::rustc().unwrap_or_else(|_| command::new("rustc"));
+            rustc.args(["--edition", "2024", "-O", "--target", toolchain::TARGET]);
+            rustc
         }),
         guest: built,
         native: Some(|_| with("rustc", &["--edition", "2024", "-O"])),

@@ -3,10 +3,11 @@
 
 use proc_macro2::{LexError, TokenStream, TokenTree};
 
-/// What may contain `unsafe`: the files that deal in memory, and those in which guests
-/// import functions.
-const UNSAFE: [&str; 17] = [
+/// What may contain `unsafe`: the files that deal in memory, the one that runs code which is
+/// kept, those that SQLite calls, and those in which guests import functions.
+const UNSAFE: [&str; 21] = [
     "lunatic-engine/src/arena/accessible_ranges.rs",
+    "lunatic-engine/src/arena/file_mapping.rs",
     "lunatic-engine/src/arena/image.rs",
     "lunatic-engine/src/arena/memories.rs",
     "lunatic-engine/src/arena/memory.rs",
@@ -16,6 +17,7 @@ const UNSAFE: [&str; 17] = [
     "lunatic-engine/src/arena/slab.rs",
     "lunatic-engine/src/arena/stacks.rs",
     "lunatic-engine/src/arena/system.rs",
+    "lunatic-engine/src/code_cache/mapped.rs",
     "lunatic-guest/src/sys.rs",
     "lunatic-guest/src/sys/account.rs",
     "lunatic-guest/src/sys/cluster.rs",
@@ -23,6 +25,8 @@ const UNSAFE: [&str; 17] = [
     "lunatic-guest/src/sys/net.rs",
     "lunatic-guest/src/sys/reload.rs",
     "lunatic-guest/src/sys/sqlite.rs",
+    "lunatic-sqlite/src/allocator.rs",
+    "lunatic-sqlite/src/files.rs",
 ];
 
 /// What has a package inherit the lints of its workspace.

@@ -84,6 +84,13 @@ impl Debian {
         ]
     }
 
+    /// Its compiler, told of its linker.
+    pub(super) fn compiler(&self) -> Command {
+        let mut rustc = command::new(self.rustc());
+        rustc.arg(format!("-Clinker={}", self.wasm_ld().display()));
+        rustc
+    }
+
     fn root(&self) -> PathBuf {
         self.folder.join("root")
     }

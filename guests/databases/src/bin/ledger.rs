@@ -21,11 +21,12 @@ fn main(mailbox: Mailbox<()>) {
     if mode == "kill" {
         return kill();
     }
-    let book = Connection::open("ledger.db").expect("there is a directory");
+    let connection = Connection::open("ledger.db").expect("there is a directory");
     let sql = "CREATE TABLE IF NOT EXISTS entries (number INTEGER, part INTEGER)";
-    book.execute(&format!("PRAGMA journal_mode = {mode}; {sql}"))
+    connection
+        .execute(&format!("PRAGMA journal_mode = {mode}; {sql}"))
         .expect("the table is made");
-    let numbers: Vec<i64> = book
+    let numbers: Vec<i64> = connection
         .query("SELECT ifnull(max(number), 0) FROM entries", params![])
         .expect("a number is read");
     let this = mailbox.this();
@@ -39,12 +40,13 @@ fn main(mailbox: Mailbox<()>) {
 }
 
 fn work((first, parent): (i64, Process<()>), _: Mailbox<()>) {
-    let book = Connection::open("ledger.db").expect("there is a directory");
-    book.set_busy_timeout(std::time::Duration::from_secs(60));
+    let connection = Connection::open("ledger.db").expect("there is a directory");
+    connection.set_busy_timeout(std::time::Duration::from_secs(60));
     for number in first..first + EACH {
-        let transaction = book.transaction().expect("others end");
+        let transaction = connection.transaction().expect("others end");
         for part in 0..ROWS {
-            book.run("INSERT INTO entries VALUES (?, ?)", params![number, part])
+            connection
+                .run("INSERT INTO entries VALUES (?, ?)", params![number, part])
                 .expect("a row is inserted");
         }
         transaction.commit().expect("it is committed");
@@ -60,16 +62,16 @@ fn kill() {
     const ENDLESS: &str =
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
     let child = Process::spawn((), |(), _: Mailbox<()>| {
-        let book = Connection::open("ledger.db").expect("there is a directory");
+        let connection = Connection::open("ledger.db").expect("there is a directory");
         let sql = "CREATE TABLE entries (number); BEGIN IMMEDIATE; INSERT INTO entries VALUES (1)";
-        book.execute(sql).expect("nobody else is there");
-        book.execute(ENDLESS).expect("it never ends");
+        connection.execute(sql).expect("nobody else is there");
+        connection.execute(ENDLESS).expect("it never ends");
     });
     lunatic::sleep(std::time::Duration::from_millis(500));
     child.kill();
-    let book = Connection::open("ledger.db").expect("there is a directory");
-    let transaction = book.transaction().expect("the lock is released");
-    let count: Vec<i64> = book
+    let connection = Connection::open("ledger.db").expect("there is a directory");
+    let transaction = connection.transaction().expect("the lock is released");
+    let count: Vec<i64> = connection
         .query("SELECT count(*) FROM entries", params![])
         .expect("the table is there");
     transaction.commit().expect("it is committed");

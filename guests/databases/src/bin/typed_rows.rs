@@ -27,10 +27,11 @@ struct Words(f64);
 
 #[lunatic::main]
 fn main(_: Mailbox<()>) {
-    let book = Connection::open("typed.db").expect("it is opened");
-    book.execute("CREATE TABLE entries (author, words, mood, is_public, picture)")
+    let connection = Connection::open("typed.db").expect("it is opened");
+    connection
+        .execute("CREATE TABLE entries (author, words, mood, is_public, picture)")
         .expect("a table is made");
-    let mut insert = book
+    let mut insert = connection
         .prepare("INSERT INTO entries VALUES (?, ?, ?, ?, ?)")
         .expect("it is compiled");
     let picture = Value::Blob(vec![0, 1, 255]);
@@ -38,11 +39,11 @@ fn main(_: Mailbox<()>) {
     assert_eq!(insert.run(ada), Ok(1));
     let bob = params!["Bob", 7, None::<&str>, false, Value::Blob(Vec::new())];
     assert_eq!(insert.run(bob), Ok(1));
-    assert_eq!(book.last_insert_rowid(), 2);
+    assert_eq!(connection.last_insert_rowid(), 2);
 
     // Columns are found by their names, whatever their order.
     let sql = "SELECT picture, is_public, mood, words, author FROM entries ORDER BY author";
-    let entries: Vec<Entry> = book.query(sql, params![]).expect("rows are read");
+    let entries: Vec<Entry> = connection.query(sql, params![]).expect("rows are read");
     let expected = [
         Entry {
             author: "Ada".into(),
@@ -60,60 +61,62 @@ fn main(_: Mailbox<()>) {
         },
     ];
     assert_eq!(entries, expected);
-    let tuples: Vec<(String, i64)> = book
+    let tuples: Vec<(String, i64)> = connection
         .query(
             "SELECT author, words FROM entries WHERE words > ?",
             params![10],
         )
         .expect("tuples are read");
     assert_eq!(tuples, [("Ada".to_owned(), 42)]);
-    let words: Vec<Words> = book
+    let words: Vec<Words> = connection
         .query("SELECT words FROM entries ORDER BY words", params![])
         .expect("single values are read");
     assert_eq!(words, [Words(7.0), Words(42.0)]);
-    let moods: Vec<Option<Mood>> = book
+    let moods: Vec<Option<Mood>> = connection
         .query("SELECT mood FROM entries ORDER BY author", params![])
         .expect("options are read");
     assert_eq!(moods, [Some(Mood::Glad), None]);
 
     // What does not fit is an error, and the connection can be used again.
-    mismatch(book.query::<Entry>("SELECT author FROM entries", params![]));
-    mismatch(book.query::<i64>("SELECT author FROM entries", params![]));
-    mismatch(book.query::<u8>("SELECT 256", params![]));
-    mismatch(book.query::<u32>("SELECT -1", params![]));
-    mismatch(book.query::<(i64, i64)>("SELECT 1, 2, 3", params![]));
-    mismatch(book.query::<i64>("SELECT 1, 2", params![]));
-    mismatch(book.query::<Mood>("SELECT 'angry'", params![]));
-    mismatch(book.query::<String>("SELECT NULL", params![]));
+    mismatch(connection.query::<Entry>("SELECT author FROM entries", params![]));
+    mismatch(connection.query::<i64>("SELECT author FROM entries", params![]));
+    mismatch(connection.query::<u8>("SELECT 256", params![]));
+    mismatch(connection.query::<u32>("SELECT -1", params![]));
+    mismatch(connection.query::<(i64, i64)>("SELECT 1, 2, 3", params![]));
+    mismatch(connection.query::<i64>("SELECT 1, 2", params![]));
+    mismatch(connection.query::<Mood>("SELECT 'angry'", params![]));
+    mismatch(connection.query::<String>("SELECT NULL", params![]));
 
     // More than fit into one piece, and rows that are larger than the room for them.
     let numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000)
         SELECT i, hex(zeroblob(i % 7 * 1000)) FROM n";
-    let numbers: Vec<(usize, String)> = book.query(numbers, params![]).expect("many are read");
+    let numbers: Vec<(usize, String)> =
+        connection.query(numbers, params![]).expect("many are read");
     assert_eq!(numbers.len(), 10_000);
     for (index, (number, text)) in numbers.iter().enumerate() {
         assert_eq!((*number, text.len()), (index + 1, number % 7 * 2000));
     }
-    let returned: Vec<i64> = book
+    let returned: Vec<i64> = connection
         .query("DELETE FROM entries RETURNING words", params![])
         .expect("rows of a statement that writes are read");
     assert_eq!(returned, [42, 7]);
 
     // A transaction that is dropped is rolled back, and its rows never were.
-    let transaction = book.transaction().expect("it begins");
-    book.run(
-        "INSERT INTO entries VALUES ('Eve', 1, 'sad', 1, NULL)",
-        params![],
-    )
-    .expect("it is inserted");
-    assert!(book.in_transaction());
+    let transaction = connection.transaction().expect("it begins");
+    connection
+        .run(
+            "INSERT INTO entries VALUES ('Eve', 1, 'sad', 1, NULL)",
+            params![],
+        )
+        .expect("it is inserted");
+    assert!(connection.in_transaction());
     drop(transaction);
-    assert!(!book.in_transaction());
-    let count: Vec<u32> = book
+    assert!(!connection.in_transaction());
+    let count: Vec<u32> = connection
         .query("SELECT count(*) FROM entries", params![])
         .expect("they are counted");
     assert_eq!(count, [0]);
-    let wrong = book.query::<u32>("SELECT nothing", params![]);
+    let wrong = connection.query::<u32>("SELECT nothing", params![]);
     assert_eq!(wrong.map_err(|error| error.code), Err(1));
 }
 

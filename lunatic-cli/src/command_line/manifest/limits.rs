@@ -104,6 +104,7 @@ fn databases(mut table: Table<'_>, diagnostics: &mut Diagnostics) -> SqliteLimit
     for (key, limit) in [
         ("file_size", &mut limits.max_file_bytes),
         ("memory_size", &mut limits.max_memory_bytes),
+        ("heap_size", &mut limits.max_heap_bytes),
     ] {
         set(limit, table.read(key, diagnostics, bytes));
     }

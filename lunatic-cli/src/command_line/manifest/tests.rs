@@ -242,7 +242,7 @@ fn limits_are_those_of_an_account_and_of_databases() {
         name = \"plugin\"
         module = \"plugin.wasm\"
         limits = { memory = \"32MiB\", processes = 16, cpu_per_second = \"50ms\", cpu_weight = 10, output_per_second = \"64KiB\" }
-        sqlite = { file_size = \"10MiB\", query_time = \"1s\", connections = 4000000 }",
+        sqlite = { file_size = \"10MiB\", heap_size = \"8MiB\", query_time = \"1s\", connections = 4000000 }",
     );
     let config = &top.programs()[0].config;
     let expected = AccountLimits {
@@ -255,6 +255,7 @@ fn limits_are_those_of_an_account_and_of_databases() {
     };
     assert_eq!(config.process.account, Some(expected));
     assert_eq!(config.sqlite.max_file_bytes, 10 << 20);
+    assert_eq!(config.sqlite.max_heap_bytes, 8 << 20);
     assert_eq!(config.sqlite.max_query_time, Duration::from_secs(1));
     // No more than without the table.
     let default = lunatic_sqlite::SqliteLimits::default();

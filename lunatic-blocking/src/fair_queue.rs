@@ -12,7 +12,7 @@ use crate::memory::{Answer, Granted, Need, Needs};
 /// Who asks is told by the share of the processors that they have, as far as that is one
 /// right below the root: guests that were started by one guest are one of them. The program
 /// itself is another one.
-pub(crate) struct Turns<T> {
+pub(crate) struct FairQueue<T> {
     /// How many operations of one guest may run at once.
     most: usize,
     lines: BTreeMap<usize, Line<T>>,
@@ -51,12 +51,12 @@ impl Ticket {
     }
 }
 
-impl<T> Turns<T> {
+impl<T> FairQueue<T> {
     /// Nothing waits.
     ///
     /// - `most`: how many operations of one guest may run at once.
-    pub(crate) fn new(most: usize) -> Turns<T> {
-        Turns {
+    pub(crate) fn new(most: usize) -> FairQueue<T> {
+        FairQueue {
             most,
             lines: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -70,7 +70,7 @@ impl<T> Turns<T> {
         self.lines.values().map(|line| line.waiting.len()).sum()
     }
 
-    /// Whether [`begin`](Turns::begin) has something.
+    /// Whether [`begin`](FairQueue::begin) has something.
     pub(crate) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -113,7 +113,7 @@ impl<T> Turns<T> {
         removed.map(|(_, operation)| operation)
     }
 
-    /// The next one, which runs from now on until it has [ended](Turns::end), and the memory
+    /// The next one, which runs from now on until it has [ended](FairQueue::end), and the memory
     /// that it is granted. Those that need more memory than there is wait until others that
     /// need memory have ended, and so do those behind them that need some.
     pub(crate) fn begin(&mut self) -> Option<(Ticket, T, Granted)> {
@@ -209,8 +209,8 @@ mod tests {
         Account::root(AccountLimits::UNLIMITED)
     }
 
-    fn begun(turns: &mut Turns<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| turns.begin().map(|(_, operation, _)| operation)).collect()
+    fn begun(queue: &mut FairQueue<&'static str>) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.begin().map(|(_, operation, _)| operation)).collect()
     }
 
     #[test]
@@ -218,14 +218,14 @@ mod tests {
         let root = account();
         let one = root.branch(AccountLimits::UNLIMITED).unwrap();
         let other = root.branch(AccountLimits::UNLIMITED).unwrap();
-        let mut turns = Turns::new(8);
+        let mut queue = FairQueue::new(8);
         for operation in ["a1", "a2", "a3"] {
-            turns.push(one.share(), None, operation);
+            queue.push(one.share(), None, operation);
         }
-        turns.push(other.share(), None, "b1");
-        turns.push(None, None, "host");
-        assert_eq!(turns.waiting(), 5);
-        assert_eq!(begun(&mut turns), ["a1", "b1", "host", "a2", "a3"]);
+        queue.push(other.share(), None, "b1");
+        queue.push(None, None, "host");
+        assert_eq!(queue.waiting(), 5);
+        assert_eq!(begun(&mut queue), ["a1", "b1", "host", "a2", "a3"]);
     }
 
     #[test]
@@ -233,46 +233,46 @@ mod tests {
         let root = account();
         let one = root.branch(AccountLimits::UNLIMITED).unwrap();
         let below = one.branch(AccountLimits::UNLIMITED).unwrap();
-        let mut turns = Turns::new(2);
-        turns.push(one.share(), None, "a1");
-        turns.push(below.share(), None, "a2");
-        turns.push(below.share(), None, "a3");
-        let (first, ..) = turns.begin().unwrap();
-        assert!(turns.begin().is_some());
-        assert!(turns.begin().is_none());
-        assert!(!turns.is_ready());
-        turns.push(None, None, "host");
-        assert_eq!(begun(&mut turns), ["host"]);
-        turns.end(first);
-        assert_eq!(begun(&mut turns), ["a3"]);
+        let mut queue = FairQueue::new(2);
+        queue.push(one.share(), None, "a1");
+        queue.push(below.share(), None, "a2");
+        queue.push(below.share(), None, "a3");
+        let (first, ..) = queue.begin().unwrap();
+        assert!(queue.begin().is_some());
+        assert!(queue.begin().is_none());
+        assert!(!queue.is_ready());
+        queue.push(None, None, "host");
+        assert_eq!(begun(&mut queue), ["host"]);
+        queue.end(first);
+        assert_eq!(begun(&mut queue), ["a3"]);
     }
 
     #[test]
     fn the_program_itself_has_no_limit() {
-        let mut turns = Turns::new(1);
+        let mut queue = FairQueue::new(1);
         for operation in ["1", "2", "3"] {
-            turns.push(None, None, operation);
+            queue.push(None, None, operation);
         }
-        assert_eq!(begun(&mut turns), ["1", "2", "3"]);
+        assert_eq!(begun(&mut queue), ["1", "2", "3"]);
     }
 
     #[test]
     fn what_is_taken_out_never_begins_and_nothing_is_kept_in_the_end() {
         let root = account();
         let one = root.branch(AccountLimits::UNLIMITED).unwrap();
-        let mut turns = Turns::new(1);
-        let first = turns.push(one.share(), None, "1");
-        turns.push(one.share(), None, "2");
-        assert_eq!(turns.remove(first), Some("1"));
-        assert_eq!(turns.remove(first), None);
-        let (second, operation, _) = turns.begin().unwrap();
+        let mut queue = FairQueue::new(1);
+        let first = queue.push(one.share(), None, "1");
+        queue.push(one.share(), None, "2");
+        assert_eq!(queue.remove(first), Some("1"));
+        assert_eq!(queue.remove(first), None);
+        let (second, operation, _) = queue.begin().unwrap();
         assert_eq!(operation, "2");
-        assert!(turns.begin().is_none());
-        turns.end(second);
-        let third = turns.push(one.share(), None, "3");
-        turns.remove(third);
-        assert!(turns.begin().is_none());
-        assert!(turns.lines.is_empty());
+        assert!(queue.begin().is_none());
+        queue.end(second);
+        let third = queue.push(one.share(), None, "3");
+        queue.remove(third);
+        assert!(queue.begin().is_none());
+        assert!(queue.lines.is_empty());
     }
 
     fn need(account: &Account, bytes: u64) -> Option<Need> {
@@ -289,19 +289,19 @@ mod tests {
         let one = root.branch(AccountLimits::UNLIMITED).unwrap();
         let other = root.branch(AccountLimits::UNLIMITED).unwrap();
         let before = root.used(Kind::Memory);
-        let mut turns = Turns::new(8);
-        turns.push(one.share(), need(&one, 60), "a1");
-        turns.push(other.share(), need(&other, 60), "b1");
-        turns.push(one.share(), need(&one, 30), "a2");
-        turns.push(None, None, "needs nothing");
-        let (first, operation, granted) = turns.begin().unwrap();
+        let mut queue = FairQueue::new(8);
+        queue.push(one.share(), need(&one, 60), "a1");
+        queue.push(other.share(), need(&other, 60), "b1");
+        queue.push(one.share(), need(&one, 30), "a2");
+        queue.push(None, None, "needs nothing");
+        let (first, operation, granted) = queue.begin().unwrap();
         assert_eq!(operation, "a1");
         assert_eq!(root.used(Kind::Memory), before + 60);
         // There is memory for `a2`, but `b1` has waited for longer.
-        assert_eq!(begun(&mut turns), ["needs nothing"]);
+        assert_eq!(begun(&mut queue), ["needs nothing"]);
         drop(granted);
-        turns.end(first);
-        assert_eq!(begun(&mut turns), ["b1", "a2"]);
+        queue.end(first);
+        assert_eq!(begun(&mut queue), ["b1", "a2"]);
     }
 
     #[test]
@@ -312,39 +312,39 @@ mod tests {
             ..AccountLimits::UNLIMITED
         };
         let one = root.branch(small).unwrap();
-        let mut turns = Turns::new(8);
-        turns.push(one.share(), need(&one, 40), "fits");
-        turns.push(one.share(), need(&one, 40), "fits later");
-        turns.push(one.share(), need(&one, 60), "never fits");
-        let (first, operation, granted) = turns.begin().unwrap();
+        let mut queue = FairQueue::new(8);
+        queue.push(one.share(), need(&one, 40), "fits");
+        queue.push(one.share(), need(&one, 40), "fits later");
+        queue.push(one.share(), need(&one, 60), "never fits");
+        let (first, operation, granted) = queue.begin().unwrap();
         assert_eq!(operation, "fits");
-        assert!(turns.begin().is_none());
+        assert!(queue.begin().is_none());
         drop(granted);
-        turns.end(first);
-        let (second, operation, granted) = turns.begin().unwrap();
+        queue.end(first);
+        let (second, operation, granted) = queue.begin().unwrap();
         assert_eq!(operation, "fits later");
         assert!(matches!(granted, Granted::Memory { .. }));
         drop(granted);
-        turns.end(second);
-        let (third, operation, granted) = turns.begin().unwrap();
+        queue.end(second);
+        let (third, operation, granted) = queue.begin().unwrap();
         assert_eq!(operation, "never fits");
         assert!(matches!(granted, Granted::Refused(exceeded) if exceeded.limit == 50));
-        turns.end(third);
-        assert!(turns.lines.is_empty());
+        queue.end(third);
+        assert!(queue.lines.is_empty());
     }
 
     #[test]
     fn the_program_itself_may_always_have_one_operation() {
         let root = account();
         root.set_memory_left(10);
-        let mut turns = Turns::new(8);
-        turns.push(None, need(&root, 1000), "1");
-        turns.push(None, need(&root, 1000), "2");
-        let (first, operation, granted) = turns.begin().unwrap();
+        let mut queue = FairQueue::new(8);
+        queue.push(None, need(&root, 1000), "1");
+        queue.push(None, need(&root, 1000), "2");
+        let (first, operation, granted) = queue.begin().unwrap();
         assert_eq!(operation, "1");
         assert!(matches!(granted, Granted::Memory { .. }));
-        assert!(turns.begin().is_none());
-        turns.end(first);
-        assert_eq!(begun(&mut turns), ["2"]);
+        assert!(queue.begin().is_none());
+        queue.end(first);
+        assert_eq!(begun(&mut queue), ["2"]);
     }
 }

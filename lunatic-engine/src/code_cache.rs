@@ -1,0 +1,329 @@
+//! The directory in which compiled modules are kept for the next start.
+//!
+//! For each module there are two kinds of files. Its facts are found by the bytes that it was
+//! loaded from and the checks that it has passed: a module that other limits admitted has none.
+//! Its code is found by the bytes and how they are compiled, once for each way. So a module
+//! that is loaded again is neither parsed nor rewritten, and its code is mapped, not read.
+//!
+//! # Who is trusted
+//!
+//! What is mapped is run. So a file is only used if nobody but this user can have written it,
+//! it was not written to since it was whole, and it says itself what it is kept for: see
+//! [`SealedFile`]. Whoever has the rights of this user can replace it, as he can replace the
+//! programs of this user. Guests have no access to the directory, whatever directories around
+//! it they have; `lunatic-fs` sees to that.
+//!
+//! # Layout
+//!
+//! - [`CodeCache`]: finds, keeps and forgets.
+//! - `key`: [`Key`], by what it finds.
+//! - `code_file`: what is in a file with code.
+//! - `mapped`: code that is mapped.
+//! - `sealed_file`, a file of this crate: files that can be trusted.
+
+mod code_file;
+mod key;
+mod mapped;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::arena::Arena;
+pub(crate) use crate::code_cache::key::Key;
+use crate::compiled_module::CompiledModule;
+use crate::facts::Facts;
+use crate::sealed_file::{self, SealedFile};
+
+/// The most that all files together have, in bytes; beyond it, those go that were not used for
+/// the longest time.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// A directory of compiled modules. What cannot be read or kept is no reason not to run.
+#[derive(Debug)]
+pub(crate) struct CodeCache {
+    directory: PathBuf,
+    max_bytes: u64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    /// Whether it was told that modules are not kept.
+    has_told: AtomicBool,
+}
+
+/// The two kinds of files.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Facts,
+    Code,
+}
+
+impl CodeCache {
+    /// The modules that are kept in a directory, which need not be there yet. Nothing is done
+    /// to it before a module is looked for.
+    pub(crate) fn new(directory: &Path) -> CodeCache {
+        CodeCache::of_size(directory, MAX_BYTES)
+    }
+
+    fn of_size(directory: &Path, max_bytes: u64) -> CodeCache {
+        CodeCache {
+            directory: directory.to_owned(),
+            max_bytes,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            has_told: AtomicBool::new(false),
+        }
+    }
+
+    /// How often code was found.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// How often there was none, and a module was compiled.
+    pub(crate) fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+
+    /// The facts that are kept for a key.
+    pub(crate) fn facts(&self, key: &Key) -> Option<Facts> {
+        let bytes = self.open(key, Kind::Facts)?.read().ok()?;
+        let kept = bytes.strip_prefix(key.as_bytes())?;
+        postcard::from_bytes(kept).ok()
+    }
+
+    /// Keeps the facts of a module.
+    pub(crate) fn keep_facts(&self, key: &Key, facts: &Facts) {
+        let Ok(encoded) = postcard::to_allocvec(facts) else {
+            return;
+        };
+        self.keep(key, Kind::Facts, &[key.as_bytes(), &encoded]);
+    }
+
+    /// The code that is kept for a key.
+    ///
+    /// - `engine`: that compiles such code.
+    /// - `arena`: where its memories come from.
+    pub(crate) fn code(
+        &self,
+        key: &Key,
+        engine: &wasmtime::Engine,
+        arena: Option<&Arena>,
+    ) -> Option<CompiledModule> {
+        let file = self.open(key, Kind::Code)?;
+        let module = code_file::open(&file, key, engine, arena)
+            .inspect_err(|error| tracing::debug!("compiled code {key} is not used: {error}"))
+            .ok()?;
+        file.note_use();
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        Some(module)
+    }
+
+    /// Keeps the code of a module that had to be compiled.
+    pub(crate) fn keep_code(&self, key: &Key, module: &CompiledModule) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        match code_file::Parts::of(key, module) {
+            Ok(parts) => self.keep(key, Kind::Code, &parts.as_slices()),
+            Err(error) => self.tell(&error),
+        }
+    }
+
+    fn open(&self, key: &Key, kind: Kind) -> Option<SealedFile> {
+        match SealedFile::open(&self.path(key, kind)) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::debug!("what is kept as {key} is not used: {error}");
+                None
+            }
+        }
+    }
+
+    fn keep(&self, key: &Key, kind: Kind, parts: &[&[u8]]) {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if bytes as u64 > self.max_bytes {
+            return;
+        }
+        let write = || {
+            sealed_file::create_directory(&self.directory)?;
+            SealedFile::write(&self.path(key, kind), parts)?;
+            self.forget_oldest()
+        };
+        if let Err(error) = write() {
+            self.tell(&error);
+        }
+    }
+
+    /// Says, once, that modules are not kept.
+    fn tell(&self, error: &io::Error) {
+        if !self.has_told.swap(true, Ordering::Relaxed) {
+            let directory = self.directory.display();
+            tracing::warn!("compiled modules are not kept in {directory}: {error}");
+        }
+    }
+
+    fn path(&self, key: &Key, kind: Kind) -> PathBuf {
+        let extension = match kind {
+            Kind::Facts => FACTS,
+            Kind::Code => CODE,
+        };
+        self.directory.join(format!("{key}.{extension}"))
+    }
+
+    /// Removes what has been used longest ago, if there is too much: down to three quarters, so
+    /// that this is not done each time.
+    fn forget_oldest(&self) -> io::Result<()> {
+        /// What was not finished by then never will be.
+        const ABANDONED: Duration = Duration::from_secs(60 * 60);
+        let mut kept = Vec::new();
+        let now = SystemTime::now();
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            let extension = path.extension().and_then(OsStr::to_str);
+            // Another program may have removed it meanwhile.
+            let Ok(metadata) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            match extension {
+                Some(FACTS | CODE) => {
+                    kept.push((metadata.accessed()?, metadata.len(), path));
+                }
+                Some(sealed_file::UNFINISHED) => {
+                    let age = now.duration_since(metadata.modified()?);
+                    if age.is_ok_and(|age| age > ABANDONED) {
+                        fs::remove_file(&path).ok();
+                    }
+                }
+                // It is none of ours.
+                _ => {}
+            }
+        }
+        let mut bytes: u64 = kept.iter().map(|(_, bytes, _)| bytes).sum();
+        if bytes <= self.max_bytes {
+            return Ok(());
+        }
+        kept.sort();
+        for (_, size, path) in kept {
+            if bytes <= self.max_bytes / 4 * 3 {
+                break;
+            }
+            fs::remove_file(&path).ok();
+            bytes -= size;
+        }
+        Ok(())
+    }
+}
+
+/// The extension of files with facts.
+const FACTS: &str = "facts";
+
+/// The extension of files with code.
+const CODE: &str = "code";
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, FileTimes};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::module_hash::ModuleHash;
+    use crate::module_info::ModuleInfo;
+
+    fn facts(items: u64) -> Facts {
+        Facts {
+            hash: ModuleHash::of(b""),
+            info: ModuleInfo {
+                items,
+                ..ModuleInfo::default()
+            },
+            counts_fuel: false,
+            compiler_memory: 0,
+        }
+    }
+
+    fn cache(max_bytes: u64) -> (TempDir, CodeCache) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = CodeCache::of_size(&directory.path().join("kept"), max_bytes);
+        (directory, cache)
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_its_key_alone() {
+        let (_directory, cache) = cache(MAX_BYTES);
+        let (key, other) = (Key::of(&1), Key::of(&2));
+        assert_eq!(cache.facts(&key), None);
+        cache.keep_facts(&key, &facts(7));
+        assert_eq!(cache.facts(&key), Some(facts(7)));
+        assert_eq!(cache.facts(&other), None);
+        cache.keep_facts(&key, &facts(8));
+        assert_eq!(cache.facts(&key), Some(facts(8)));
+    }
+
+    #[test]
+    fn a_file_that_got_the_name_of_another_is_not_used() {
+        let (_directory, cache) = cache(MAX_BYTES);
+        let (key, other) = (Key::of(&1), Key::of(&2));
+        cache.keep_facts(&key, &facts(7));
+        let moved = fs::rename(
+            cache.path(&key, Kind::Facts),
+            cache.path(&other, Kind::Facts),
+        );
+        moved.expect("both are in one directory");
+        assert_eq!(cache.facts(&other), None);
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_is_forgotten_beyond_the_limit() {
+        const FILES: u64 = 16;
+        let (_directory, measured) = cache(MAX_BYTES);
+        measured.keep_facts(&Key::of(&0), &facts(0));
+        let path = measured.path(&Key::of(&0), Kind::Facts);
+        let bytes = fs::metadata(path).expect("it is kept").len();
+        let (_directory, cache) = cache(FILES * bytes);
+        let now = SystemTime::now();
+        // The later, the longer ago.
+        for number in 0..FILES {
+            let key = Key::of(&number);
+            cache.keep_facts(&key, &facts(0));
+            let file = File::open(cache.path(&key, Kind::Facts)).expect("it is kept");
+            let used = now - Duration::from_secs(60 * (number + 1));
+            let times = FileTimes::new().set_accessed(used);
+            file.set_times(times).expect("the file is ours");
+        }
+        let unfinished = cache
+            .directory
+            .join(format!("x.{}", sealed_file::UNFINISHED));
+        fs::write(&unfinished, "x").expect("the directory is ours");
+        cache.keep_facts(&Key::of(&FILES), &facts(0));
+        let is_kept = |number: &u64| cache.path(&Key::of(number), Kind::Facts).exists();
+        let kept: Vec<u64> = (0..=FILES).filter(is_kept).collect();
+        let expected: Vec<u64> = (0..FILES / 4 * 3 - 1).chain([FILES]).collect();
+        assert_eq!(kept, expected);
+        // Another program may be writing it.
+        assert!(unfinished.exists());
+    }
+
+    #[test]
+    fn what_is_larger_than_all_may_be_is_not_kept() {
+        let (_directory, cache) = cache(10);
+        cache.keep_facts(&Key::of(&1), &facts(7));
+        assert_eq!(cache.facts(&Key::of(&1)), None);
+    }
+
+    #[test]
+    fn what_was_abandoned_an_hour_ago_is_removed() {
+        let (_directory, cache) = cache(MAX_BYTES);
+        sealed_file::create_directory(&cache.directory).expect("a directory");
+        let unfinished = cache
+            .directory
+            .join(format!("x.{}", sealed_file::UNFINISHED));
+        let file = File::create(&unfinished).expect("the directory is ours");
+        let long_ago = SystemTime::now() - Duration::from_secs(60 * 61);
+        file.set_modified(long_ago).expect("the file is ours");
+        cache.keep_facts(&Key::of(&1), &facts(7));
+        assert!(!unfinished.exists());
+    }
+}

@@ -1,0 +1,21 @@
+//! What loading has to know of a module beside its code.
+
+use serde::{Deserialize, Serialize};
+
+use crate::module_hash::ModuleHash;
+use crate::module_info::ModuleInfo;
+
+/// What loading has to know of a module beside its code, and would have to read it for.
+///
+/// That there are facts says that the module has passed the checks that the key of the facts
+/// names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// The hash of the bytes that it is loaded from.
+    pub(crate) hash: ModuleHash,
+    pub(crate) info: ModuleInfo,
+    /// Whether it is compiled to count fuel, and not to share time.
+    pub(crate) counts_fuel: bool,
+    /// How many bytes the compiler takes for it.
+    pub(crate) compiler_memory: u64,
+}

@@ -1,0 +1,107 @@
+//! The life of a connection on its thread: it is opened, asked, and closed.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+use lunatic_fs::HeldFile;
+use parking_lot::Mutex;
+use rusqlite::hooks::{Action, AuthContext, Authorization};
+use rusqlite::{Connection, Error};
+
+use crate::changes::{Pending, Topic};
+use crate::error::SqliteError;
+use crate::job::Job;
+use crate::limits::SqliteLimits;
+use crate::opening;
+use crate::quota::Quota;
+use crate::worker::Worker;
+
+/// A connection of which no hook is called any more while it is being closed.
+struct Closing(Connection);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // What the hooks need is gone before SQLite rolls a transaction back by itself.
+        if !self.0.is_autocommit() {
+            self.0.execute_batch("ROLLBACK").ok();
+        }
+        self.0.rollback_hook(None::<fn()>).ok();
+        let no_hook = None::<fn(Action, &str, &str, i64)>;
+        self.0.update_hook(no_hook).ok();
+        self.0.progress_handler(0, None::<fn() -> bool>).ok();
+        let no_authorizer = None::<fn(AuthContext<'_>) -> Authorization>;
+        self.0.authorizer(no_authorizer).ok();
+    }
+}
+
+/// Opens a database, and does what it is asked for until nobody can ask any more.
+pub(crate) async fn run(
+    file: Option<HeldFile>,
+    limits: SqliteLimits,
+    quota: Arc<Quota>,
+    opened: Sender<Result<(), SqliteError>>,
+    jobs: Receiver<Job>,
+) {
+    yield_to_processes();
+    let mut connection = match opening::open(file.as_ref(), &limits, quota.control()) {
+        Ok(connection) => Closing(connection),
+        Err(error) => {
+            opened.send(Err(quota.explain(error))).await.ok();
+            return;
+        }
+    };
+    let topic = match &file {
+        Some(file) => Topic::of_file(file.id()),
+        None => Arc::new(Topic::new()),
+    };
+    let pending = Arc::new(Mutex::new(Pending::default()));
+    if let Err(error) = note_changes(&mut connection.0, &topic, &pending) {
+        opened.send(Err(error.into())).await.ok();
+        return;
+    }
+    opened.send(Ok(())).await.ok();
+    let mut worker = Worker::new(&connection.0, &quota, limits, topic, pending, file.as_ref());
+    let mut close = None;
+    while let Ok(job) = jobs.recv().await {
+        if let ControlFlow::Break(answer) = worker.handle(job).await {
+            close = Some(answer);
+            break;
+        }
+    }
+    drop(worker);
+    // To close a database can be to write all of it back.
+    quota.control().begin();
+    drop(connection);
+    quota.end();
+    // The names of the files are used until then.
+    drop(file);
+    drop(jobs);
+    if let Some(close) = close {
+        close.send(()).await.ok();
+    }
+}
+
+/// Lets the threads that run processes run first: databases may keep them waiting no more
+/// than a disk does.
+fn yield_to_processes() {
+    /// On Linux this is a matter of the thread alone.
+    const NICE: i32 = 5;
+    rustix::process::setpriority_process(None, NICE).ok();
+}
+
+fn note_changes(
+    connection: &mut Connection,
+    topic: &Arc<Topic>,
+    pending: &Arc<Mutex<Pending>>,
+) -> Result<(), Error> {
+    let (topic, noted, forgotten) = (topic.clone(), pending.clone(), pending.clone());
+    connection.update_hook(Some(
+        move |action, _database: &str, table: &str, rowid: i64| {
+            if topic.is_watched() {
+                noted.lock().add(action, table, rowid);
+            }
+        },
+    ))?;
+    connection.rollback_hook(Some(move || forgotten.lock().clear()))
+}
