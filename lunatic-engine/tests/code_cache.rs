@@ -225,13 +225,16 @@ fn a_module_that_gives_budgets_is_found() {
         );
         let module = loader.unwrap().load(GIVES.as_bytes()).unwrap();
         assert_eq!(result(&module, Budget::Unlimited, "get"), 3);
-        (module.has_budgets(), start.counts())
+        let before = start.counts();
+        block_on(module.prepare_budgets()).unwrap();
+        (before, start.counts())
     };
-    assert_eq!(load("give"), (true, (0, 1)));
-    assert_eq!(load("give"), (true, (1, 0)));
-    // To who gives budgets by another function, it is another module.
-    assert_eq!(load("other"), (false, (0, 1)));
-    assert_eq!(load("other"), (false, (1, 0)));
+    assert_eq!(load("give"), ((0, 1), (0, 1)));
+    assert_eq!(load("give"), ((1, 0), (1, 0)));
+    // To who gives budgets by another function, it is another module, and that code a variant of
+    // it.
+    assert_eq!(load("other"), ((0, 1), (1, 1)));
+    assert_eq!(load("other"), ((1, 0), (2, 0)));
 }
 
 /// Something that happens to a file.
@@ -355,8 +358,8 @@ fn a_module_that_lax_limits_admitted_is_checked_against_strict_ones() {
 fn code_that_is_compiled_in_another_way_is_not_used() {
     let kept = Kept::new();
     let ways: [fn(&mut EngineConfig); 3] = [
-        |config| config.geometry = Geometry::Dense,
-        |config| config.geometry = Geometry::Guarded,
+        |config| config.geometry = Some(Geometry::Dense),
+        |config| config.geometry = Some(Geometry::Guarded),
         |config| config.without_arena = true,
     ];
     for found in [false, true] {
