@@ -169,8 +169,8 @@ fn within(mailbox: &mut Mailbox) -> Message {
 fn a_long_message_over_a_narrow_wire_does_not_hold_up_other_pairs() {
     let bytes = 6 << 20;
     let times = pings_beside(bytes);
-    // It passes in half a second at best; whoever waited for it would be alone.
-    assert!(times.len() >= 10, "{}", times.len());
+    // It passes in half a second at best; whoever waited for it would have one or two.
+    assert!(times.len() >= 5, "{}", times.len());
 }
 
 /// For people, in the release profile: it asserts a time.
