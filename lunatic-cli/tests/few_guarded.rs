@@ -13,7 +13,7 @@ use lunatic_reload::{ReloadResult, Report};
 use lunatic_testkit::{wait, wait_until};
 
 /// How many guarded memories there are.
-const FEW: usize = 1000;
+const FEW: usize = 128;
 
 /// How many guarded and dense memories this program uses.
 fn used() -> (usize, usize) {

@@ -23,7 +23,7 @@ pub struct EngineConfig {
     /// they are not kept.
     pub cache: Option<PathBuf>,
     /// How memories lie in the address space of the arena. By default it is `None`: some
-    /// 1000 memories of the program are guarded, and those beyond are dense, for which
+    /// 128 memories of the program are guarded, and those beyond are dense, for which
     /// modules are compiled once more.
     pub geometry: Option<Geometry>,
     /// How large a module may be.

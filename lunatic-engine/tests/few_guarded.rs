@@ -31,7 +31,7 @@ struct Counted {
 }
 
 /// How many guarded memories there are in this program.
-const FEW: usize = 1000;
+const FEW: usize = 128;
 
 impl Counted {
     fn new(config: &EngineConfig) -> Counted {

@@ -26,7 +26,7 @@ pub(crate) struct Engine {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Memory {
-    /// The processor for some 1000 processes, and checks in the code for those beyond.
+    /// The processor for 128 processes, and checks in the code for those beyond.
     Auto,
     /// Checks in the code: a million processes.
     Dense,

@@ -35,8 +35,9 @@ const DENSE: [(usize, usize); 9] = [
 /// lies in one piece.
 pub(super) const GUARDED_SLOTS: usize = 1 << 14;
 
-/// The most guarded memories beside dense ones.
-pub(super) const FEW_GUARDED_SLOTS: usize = 1000;
+/// The most guarded memories beside dense ones: more than a machine has cores to compute on, and
+/// so few that messages between many processes cost no more for them.
+pub(super) const FEW_GUARDED_SLOTS: usize = 128;
 
 /// The slots for memories, by their size.
 #[derive(Debug)]
