@@ -241,7 +241,6 @@ fn a_component_is_told_in_text_too() {
 fn a_proposal_that_is_off_is_named_with_the_switch_of_the_compiler() {
     let guests = Guests::new();
     for (text, proposal, switch) in [
-        ("(func $f return_call $f)", "tail-call", "-mno-tail-call"),
         ("(tag)", "exceptions", "-fno-exceptions"),
         (
             "(func try catch_all end)",
@@ -249,22 +248,7 @@ fn a_proposal_that_is_off_is_named_with_the_switch_of_the_compiler() {
             "-fno-exceptions",
         ),
         ("(type (struct))", "gc", "Kotlin"),
-        (
-            "(type $f (func)) (func (param (ref $f)))",
-            "function-references",
-            "linear memory",
-        ),
-        (
-            "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
-            "extended-const",
-            "-mno-extended-const",
-        ),
         ("(memory i64 1)", "memory64", "wasm32"),
-        (
-            "(func (param v128) (drop (i32x4.relaxed_trunc_f32x4_s (local.get 0))))",
-            "relaxed-simd",
-            "-mno-relaxed-simd",
-        ),
         ("(memory 1 1 shared)", "threads", "-pthread"),
         (
             "(func (param i64 i64) (drop (drop (i64.mul_wide_s (local.get 0) (local.get 1)))))",
