@@ -4,9 +4,10 @@
 mod harness;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use harness::runtimes::Runtimes;

@@ -77,7 +77,7 @@ impl Grants {
     /// Puts what is granted into a configuration.
     pub(crate) fn apply(&self, config: &mut Config) -> Result<(), Problem> {
         if let Some(rules) = self.rules() {
-            narrow(config, rules);
+            config.narrow_net(rules);
         }
         let wasi = config.wasi_mut();
         if let Some(path) = self.path_of_default() {
@@ -149,12 +149,6 @@ impl Grants {
         }
         Ok(last_of_each(variables))
     }
-}
-
-/// Allows nothing of the network that `rules` do not allow.
-pub(crate) fn narrow(config: &mut Config, rules: Rules) {
-    let net = config.net.as_ref().clone().narrowed(rules);
-    config.net = net.into();
 }
 
 /// Whether a variable that nobody has named is true for a guest too. Its directories have
