@@ -78,6 +78,7 @@ impl Desk {
     fn edits(&self, project: &str, watching: Command, source: &str, text: &str) {
         let (word, rest) = text.split_once(' ').unwrap();
         let shown = rest.split('{').next().unwrap();
+        let is_tree = watching.get_args().any(|argument| argument == "start");
         let program = Watched::start(watching);
         program.begins(&format!("{word} {shown}"));
         let source = self.guests.path().join(project).join(source);
@@ -89,7 +90,8 @@ impl Desk {
         program.says("has failed");
         fs::write(&source, new).unwrap();
         program.begins(&format!("fresh {shown}"));
-        program.interrupt();
+        // A supervision tree is closed in good order.
+        program.interrupt(if is_tree { 0 } else { 130 });
     }
 
     /// Copies what is to be put onto a machine into a folder of its own, and starts it there.
@@ -308,7 +310,7 @@ fn a_new_server_builds_passes_its_test_and_serves() {
     let run = format!("lunatic run --sandbox --allow-net bind:127.0.0.1 {name}.wasm 127.0.0.1:0");
     let copy = Watched::start(desk.elsewhere(&name, &[&module], &run));
     copy.begins("fresh on 127.0.0.1:");
-    copy.interrupt();
+    copy.interrupt(130);
 }
 
 #[test]
@@ -323,14 +325,9 @@ fn a_new_supervised_worker_builds_passes_its_tests_and_is_restarted() {
         .prints("test result: ok. 2 passed");
     desk.types(&name, "cargo build").code(0);
     desk.types(&name, "lunatic check app.toml").code(0);
-    let mut command = desk.command(&name, "timeout 60 lunatic start app.toml");
-    let mut tree = Running(command.stderr(Stdio::piped()).spawn().unwrap());
-    let err = BufReader::new(tree.0.stderr.take().unwrap());
-    let mut lines = err.lines().map_while(Result::ok);
-    let restart = lines.find(|line| line.contains("restarting after"));
-    assert!(restart.unwrap().contains("child=worker-"));
-
-    drop(tree);
+    let tree = Watched::start(desk.command(&name, "lunatic start app.toml"));
+    assert!(tree.says("restarting after").contains("child=worker-"));
+    tree.interrupt(0);
     let watch = desk.command(&name, "lunatic start --watch app.toml");
     desk.edits(&name, watch, "src/main.rs", "round {round}");
     // What is put onto a machine: the manifest, and the module beside it.
@@ -344,7 +341,7 @@ fn a_new_supervised_worker_builds_passes_its_tests_and_is_restarted() {
     fs::write(&manifest, text.replace("target/wasm32-wasip1/debug/", "")).unwrap();
     let copy = Watched::start(copy);
     copy.begins("fresh 2");
-    copy.interrupt();
+    copy.interrupt(0);
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_program_moves_to_what_is_in_its_file_and_what_does_not_load_is_left_out() {
     program.says("reloaded");
     runtimes.guests.file("ticker.wat", ticker(1));
     assert!(tick(&program, 1) > second);
-    program.interrupt();
+    program.interrupt(130);
 }
 
 /// A request on a connection, and the answer.
@@ -108,7 +108,7 @@ fn the_next_request_on_the_same_connection_has_the_answer_of_the_new_code() {
     replace(&runtimes, "echo.wasm", &old);
     program.says("reloaded");
     assert_eq!(ask(&mut open, "three\n"), "v1 3 three\n");
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_program_that_has_ended_is_started_again_as_its_next_version() {
     program.says("waits for its next version");
     runtimes.guests.file("app.wat", says("three", LIVES_ON));
     program.prints("three");
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_file_that_is_not_there_yet_is_waited_for() {
     program.says("app.wat");
     runtimes.guests.file("app.wat", says("here", LIVES_ON));
     program.prints("here");
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_command_makes_the_file_whenever_a_source_changes() {
         let before = std::mem::replace(&mut seen, log());
         before == seen
     });
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]

@@ -59,15 +59,13 @@ impl Watched {
         while !self.line().starts_with(wanted) {}
     }
 
-    /// Waits until the runtime says something with this in it.
+    /// Waits until the runtime says something with this in it, and returns that line.
     #[track_caller]
-    pub fn says(&self, wanted: &str) {
+    pub fn says(&self, wanted: &str) -> String {
         let mut said = Vec::new();
-        while said
-            .last()
-            .is_none_or(|line: &String| !line.contains(wanted))
-        {
+        loop {
             match self.err.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(wanted) => return line,
                 Ok(line) => said.push(line),
                 Err(error) => panic!("{error}: {wanted} is not in {said:#?}"),
             }
@@ -75,10 +73,13 @@ impl Watched {
     }
 
     /// Asks it to end as Ctrl-C does, and waits for that.
-    pub fn interrupt(mut self) {
+    ///
+    /// - `code`: the exit code that it has then.
+    #[track_caller]
+    pub fn interrupt(mut self, code: i32) {
         let pid = Pid::from_child(&self.running.0);
         kill_process(pid, Signal::INT).unwrap();
         let status = self.running.0.wait().unwrap();
-        assert_eq!(status.code(), Some(130));
+        assert_eq!(status.code(), Some(code));
     }
 }
