@@ -151,8 +151,8 @@ impl Grants {
     }
 }
 
-/// Whether a variable that nobody has named is true for a guest too. Its directories have
-/// other names than here, and Go takes `PWD` for the directory that relative paths begin at.
+/// Whether a variable that nobody has named is true for a guest too. Its directories may
+/// have other names than here, and Go takes `PWD` for the directory that relative paths begin at.
 fn is_true_inside((key, _): &(String, String)) -> bool {
     !["PWD", "OLDPWD"].contains(&key.as_str())
 }
