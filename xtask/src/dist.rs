@@ -115,10 +115,15 @@ pub(crate) fn main(dev: bool) -> Result<()> {
 
 fn build(dev: bool) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = cargo::new("build");
-    build.args(["--locked", "--package", PACKAGE, "--bins"]);
-    if !dev {
-        build.arg("--release");
+    build.arg("--locked");
+    for program in PROGRAMS {
+        build.args(["--bin", program]);
     }
+    // With the whole workspace, features are those of the tests, and nothing is compiled twice.
+    build.args(match dev {
+        true => ["--workspace", "--exclude", PACKAGE].as_slice(),
+        false => ["--release", "--package", PACKAGE].as_slice(),
+    });
     let programs = cargo::build(&mut build)?.into_iter();
     Ok(programs
         .map(|program| (program.name, program.path))
@@ -219,7 +224,9 @@ fn try_diner(lunatic: &Path, place: &Path) -> Result<()> {
         .env("DINER_ADDRESS", "127.0.0.1:0")
         .env("XDG_CACHE_HOME", place)
         .env("XDG_RUNTIME_DIR", place)
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        // A cook is to die, and its panic is told there.
+        .stderr(Stdio::null());
     let mut diner = Killed(diner.spawn()?);
     let mut line = String::new();
     let out = diner.0.stdout.take().context("it has no output")?;
