@@ -23,7 +23,7 @@ const ACCOUNT_BYTES: u64 = 512;
 
 /// A node of the tree; a clone is the same account.
 ///
-/// See the [crate](crate) for what holds for it.
+/// See the [crate] for what holds for it.
 #[derive(Clone)]
 pub struct Account {
     inner: Arc<Inner>,

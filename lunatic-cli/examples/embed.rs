@@ -11,10 +11,9 @@
 use std::error::Error;
 
 use futures_lite::future::block_on;
-use lunatic_cli::{Config, Root, Runtime};
+use lunatic_cli::{Config, Root, Runtime, Value};
 use lunatic_mailbox::{DataMessage, Message, Tag, Wanted};
 use lunatic_process::{Context, Failure, Process, ProcessConfig, SpawnOptions};
-use wasmtime::Val;
 
 /// Adds up the numbers it is sent, and answers each with the sum so far; 0 ends
 /// it. Its argument says who gets the answers.
@@ -59,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 };
                 let root = Root::new("add")
                     .config(config)
-                    .params([Val::I64(own.process.id().to_bits() as i64)]);
+                    .params([Value::I64(own.process.id().to_bits() as i64)]);
                 let adder = inner.spawn(&module, root).await?;
                 println!("spawned it as {adder:?}, without rights and with 1 MiB of memory");
                 client(own, adder).await

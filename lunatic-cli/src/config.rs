@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lunatic_net::NetConfig;
+use lunatic_net::{NetConfig, Rules};
 use lunatic_process::{ProcessConfig, guest};
 use lunatic_sqlite::SqliteLimits;
 use lunatic_wasi::{Access, WasiConfig, WireConfigError};
@@ -45,6 +45,11 @@ impl Config {
     /// Arguments, environment and directories, to change.
     pub fn wasi_mut(&mut self) -> &mut WasiConfig {
         Arc::make_mut(&mut self.wasi)
+    }
+
+    /// Allows nothing of the network that these rules do not allow.
+    pub fn narrow_net(&mut self, rules: Rules) {
+        self.net = Arc::new(self.net.as_ref().clone().narrowed(rules));
     }
 }
 

@@ -19,8 +19,15 @@
 //! - `admin`: [`Admin`], what the runtime tells at its admin socket.
 //! - `recording`: profiles and core dumps of guests.
 //! - `timeline`: tells what took how long.
+//! - `value`: [`Value`], what exports take and return.
 //! - `metrics`: [`MetricsServer`], what it has counted, over HTTP.
 //! - `name_scope`: [`NameScope`], the names and groups that processes share.
+//!
+//! # The engine
+//!
+//! Nothing here is of a type of the engine's, wasmtime, so that another version of it is no other
+//! version of this crate. The feature `engine` adds `Builder::host_functions`, for programs that
+//! offer functions of their own to guests and so have to know the engine.
 //!
 //! # Invariants
 //!
@@ -42,6 +49,7 @@ mod reloading;
 mod runtime;
 mod state;
 mod timeline;
+mod value;
 
 pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
@@ -54,6 +62,7 @@ pub use program::{Program, ReplaceError, ReplaceLimits};
 pub use reloading::{Others, ReloadFailure, Reloading};
 pub use runtime::{Builder, Root, RootError, Runtime, RuntimeError};
 pub use state::{HOST_FUNCTIONS, State};
+pub use value::{Results, Value};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -14,7 +14,6 @@ use lunatic_account::{Account, AccountLimits, Shares};
 use lunatic_distributed::Node;
 use lunatic_engine::{
     Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
-    Results,
 };
 use lunatic_error::with_causes;
 use lunatic_metrics::Metrics;
@@ -42,6 +41,7 @@ use crate::recording::Recording;
 use crate::reload_counts::ReloadCounts;
 use crate::state::{self, HOST_FUNCTIONS, State};
 use crate::timeline;
+use crate::value::{Results, Value};
 
 /// The environments that were made, those that are gone among them.
 type Environments = Arc<Mutex<Vec<WeakEnvironment>>>;
@@ -83,46 +83,6 @@ pub struct Runtime {
 }
 
 /// How a [`Runtime`] is to be started.
-///
-/// An embedder's own host functions are declared by
-/// [`host_functions!`](lunatic_abi::host_functions), and reach the process through its
-/// [`State`]:
-///
-/// ```
-/// use lunatic_abi::{AbiHost, Guest, host_functions};
-/// use lunatic_cli::{Root, Runtime};
-/// use wasmtime::Caller;
-///
-/// host_functions! {
-///     fn add_to_linker<T: AbiHost>(Linker<T>);
-///     const HOST_FUNCTIONS;
-///     in "example" { fn length(ptr: u32, len: u32) -> u32; }
-/// }
-///
-/// fn length<T: AbiHost>(
-///     mut caller: Caller<'_, T>,
-///     ptr: u32,
-///     len: u32,
-/// ) -> wasmtime::Result<u32> {
-///     Ok(caller.text(ptr, len)?.chars().count() as u32)
-/// }
-///
-/// # futures_lite::future::block_on(async {
-/// let runtime = Runtime::builder()
-///     .host_functions(HOST_FUNCTIONS, add_to_linker)
-///     .start()?;
-/// let module = br#"(module
-///     (import "example" "length" (func $length (param i32 i32) (result i32)))
-///     (memory (export "memory") 1)
-///     (func (export "main")
-///         (if (call $length (i32.const 0) (i32.const 0)) (then unreachable))))"#;
-/// let module = runtime.load(module.to_vec()).await?;
-/// let process = runtime.spawn(&module, Root::new("main")).await?;
-/// assert!(process.wait().await.is_normal());
-/// # runtime.shut_down().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
-/// ```
 #[derive(Default)]
 pub struct Builder {
     workers: Option<NonZeroUsize>,
@@ -141,14 +101,13 @@ type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync
 /// A process that no other process spawns: how it starts.
 ///
 /// ```
-/// use lunatic_cli::{Config, Root};
+/// use lunatic_cli::{Config, Root, Value};
 /// use lunatic_wasi::{Capture, Stdio};
-/// use wasmtime::Val;
 ///
 /// let mut config = Config::default();
 /// config.process.max_memory = 64 << 20;
 /// let root = Root::new("main")
-///     .params([Val::I32(7)])
+///     .params([Value::I32(7)])
 ///     .config(config)
 ///     .stdio(Stdio::captured(Capture::root()));
 /// # drop(root);
@@ -156,7 +115,7 @@ type Register = dyn Fn(&mut Linker<State>) -> wasmtime::Result<()> + Send + Sync
 #[derive(Debug, Clone)]
 pub struct Root {
     export: String,
-    params: Vec<Val>,
+    params: Vec<Value>,
     results: Option<Results>,
     config: Config,
     stdio: Stdio,
@@ -170,8 +129,8 @@ pub struct Root {
 pub enum RuntimeError {
     /// The engine.
     Engine(EngineError),
-    /// A host function could not be registered.
-    HostFunction(wasmtime::Error),
+    /// A host function could not be registered, and why.
+    HostFunction(String),
     /// The system gave us no threads.
     Threads(io::Error),
 }
@@ -224,8 +183,8 @@ impl Runtime {
             config: Arc::new(root.config),
             is_own_config: false,
             export: root.export,
-            params: root.params,
-            results: root.results,
+            params: in_engine(root.params),
+            results: root.results.map(Results::into_engine),
             child_environment: opened.map_err(RootError::Directory)?,
             options: SpawnOptions {
                 awaited: true,
@@ -274,7 +233,7 @@ impl Runtime {
             own.for_children(config, false),
         )
         .current_version(Arc::new(move |module| versions.current_of(module)));
-        Ok(child.export(export).params(params).into_start())
+        Ok(child.export(export).params(in_engine(params)).into_start())
     }
 
     /// What a process has that no other process spawns.
@@ -442,7 +401,8 @@ impl Builder {
     }
 
     /// Adds host functions of the embedding program, as [`host_functions!`] makes
-    /// them.
+    /// them. They are written for the engine, wasmtime, so this is there with the feature
+    /// `engine` only.
     ///
     /// - `functions`: what they are. An import of what is not among them is said to
     ///   be unknown when a module cannot be linked.
@@ -450,33 +410,43 @@ impl Builder {
     ///   to count fuel, or once more for dense memories.
     ///
     /// ```
-    /// use lunatic_abi::{Guest, host_functions};
-    /// use lunatic_cli::{Runtime, State};
-    /// use wasmtime::{Caller, Result};
+    /// use lunatic_abi::{AbiHost, Guest, host_functions};
+    /// use lunatic_cli::{Root, Runtime};
+    /// use wasmtime::Caller;
     ///
     /// host_functions! {
-    ///     fn add_to_linker(Linker<State>);
+    ///     fn add_to_linker<T: AbiHost>(Linker<T>);
     ///     const HOST_FUNCTIONS;
-    ///
-    ///     in "greeter" {
-    ///         fn greet(name_ptr: u32, name_len: u32);
-    ///     }
+    ///     in "example" { fn length(ptr: u32, len: u32) -> u32; }
     /// }
     ///
-    /// /// Traps on a bad address and text that is not UTF-8.
-    /// fn greet(mut caller: Caller<'_, State>, name_ptr: u32, name_len: u32) -> Result<()> {
-    ///     println!("hello, {}", caller.text_within(name_ptr, name_len, 255)?);
-    ///     Ok(())
+    /// fn length<T: AbiHost>(
+    ///     mut caller: Caller<'_, T>,
+    ///     ptr: u32,
+    ///     len: u32,
+    /// ) -> wasmtime::Result<u32> {
+    ///     Ok(caller.text(ptr, len)?.chars().count() as u32)
     /// }
     ///
+    /// # futures_lite::future::block_on(async {
     /// let runtime = Runtime::builder()
     ///     .host_functions(HOST_FUNCTIONS, add_to_linker)
     ///     .start()?;
-    /// # futures_lite::future::block_on(runtime.shut_down());
+    /// let module = br#"(module
+    ///     (import "example" "length" (func $length (param i32 i32) (result i32)))
+    ///     (memory (export "memory") 1)
+    ///     (func (export "main")
+    ///         (if (call $length (i32.const 0) (i32.const 0)) (then unreachable))))"#;
+    /// let module = runtime.load(module.to_vec()).await?;
+    /// let process = runtime.spawn(&module, Root::new("main")).await?;
+    /// assert!(process.wait().await.is_normal());
+    /// # runtime.shut_down().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
     /// ```
     ///
     /// [`host_functions!`]: lunatic_abi::host_functions
+    #[cfg(feature = "engine")]
     pub fn host_functions(
         mut self,
         functions: &'static [HostFunction],
@@ -509,7 +479,7 @@ impl Builder {
             registered.iter().try_for_each(|add| add(linker))
         };
         let loader = Loader::with_budget_function(&engine, functions, register, SET_MAX_FUEL)
-            .map_err(RuntimeError::HostFunction)?;
+            .map_err(|error| RuntimeError::HostFunction(with_causes(error.as_ref()).to_string()))?;
         let by_default = || memory_watch::available().map(|available| available / 5 * 4);
         let max_memory = self.max_memory.or_else(by_default);
         let account = Account::root(AccountLimits {
@@ -561,6 +531,10 @@ impl Builder {
         }
         Ok(runtime)
     }
+}
+
+fn in_engine(values: Vec<Value>) -> Vec<Val> {
+    values.into_iter().map(Value::into_engine).collect()
 }
 
 /// A host function as the engine knows it.
@@ -625,7 +599,7 @@ impl Root {
     }
 
     /// The arguments of the export.
-    pub fn params(mut self, params: impl Into<Vec<Val>>) -> Root {
+    pub fn params(mut self, params: impl Into<Vec<Value>>) -> Root {
         self.params = params.into();
         self
     }
@@ -676,7 +650,6 @@ impl fmt::Display for RuntimeError {
         match self {
             RuntimeError::Engine(error) => with_causes(error).fmt(f),
             RuntimeError::HostFunction(error) => {
-                let error = with_causes(error.as_ref());
                 write!(f, "cannot register a host function: {error}")
             }
             RuntimeError::Threads(error) => write!(f, "cannot start worker threads: {error}"),

@@ -13,13 +13,12 @@ use std::sync::Arc;
 use gate::Gate;
 use harness::{World, assert_normal, send};
 use lunatic_blocking::Class;
-use lunatic_cli::{Config, Root};
+use lunatic_cli::{Config, Root, Value};
 use lunatic_net::{NetConfig, Rules};
 use lunatic_process::{Inspection, Process, ProcessConfig};
 use lunatic_testkit::{wait, wait_until};
 use lunatic_wasi::{Access, Input, Stdio};
 use rcgen::{CertificateParams, KeyPair};
-use wasmtime::Val;
 
 #[track_caller]
 fn inspect(process: &Process) -> Inspection {
@@ -41,7 +40,7 @@ fn answers_in(process: &Process, function: &str) {
 #[track_caller]
 fn with_port(world: &World, body: &str, port: u16) -> Process {
     let module = world.load(&format!("{SOCKETS}{body}"));
-    let root = Root::new("main").params([Val::I32(port.into())]);
+    let root = Root::new("main").params([Value::I32(port.into())]);
     world.root(&module, root).unwrap()
 }
 

@@ -213,11 +213,11 @@ fn a_module_that_is_cut_off_is_not_valid() {
 #[test]
 fn a_proposal_that_is_not_enabled_is_named() {
     let guests = Guests::new();
-    guests.file("tail.wat", "(module (func (return_call 0)))");
-    guests.run(&["run", "tail.wat"]).code(1).says(&[
-        "tail.wat",
+    guests.file("tag.wat", "(module (tag))");
+    guests.run(&["run", "tag.wat"]).code(1).says(&[
+        "tag.wat",
         "not a valid module",
-        "proposal `tail-call`",
+        "proposal `exceptions`",
     ]);
 }
 

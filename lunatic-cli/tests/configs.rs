@@ -106,7 +106,7 @@ fn unknown_ids_trap_and_minus_1_is_one_of_them() {
         "set spawn",
     ] {
         for id in [0, 1, -1] {
-            let root = Root::new(export).params([wasmtime::Val::I64(id)]);
+            let root = Root::new(export).params([lunatic_cli::Value::I64(id)]);
             let process = world.root(&module, root).unwrap();
             assert_failed(&process, "no config with id");
         }

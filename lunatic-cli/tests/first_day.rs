@@ -241,7 +241,6 @@ fn a_component_is_told_in_text_too() {
 fn a_proposal_that_is_off_is_named_with_the_switch_of_the_compiler() {
     let guests = Guests::new();
     for (text, proposal, switch) in [
-        ("(func $f return_call $f)", "tail-call", "-mno-tail-call"),
         ("(tag)", "exceptions", "-fno-exceptions"),
         (
             "(func try catch_all end)",
@@ -249,22 +248,7 @@ fn a_proposal_that_is_off_is_named_with_the_switch_of_the_compiler() {
             "-fno-exceptions",
         ),
         ("(type (struct))", "gc", "Kotlin"),
-        (
-            "(type $f (func)) (func (param (ref $f)))",
-            "function-references",
-            "linear memory",
-        ),
-        (
-            "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
-            "extended-const",
-            "-mno-extended-const",
-        ),
         ("(memory i64 1)", "memory64", "wasm32"),
-        (
-            "(func (param v128) (drop (i32x4.relaxed_trunc_f32x4_s (local.get 0))))",
-            "relaxed-simd",
-            "-mno-relaxed-simd",
-        ),
         ("(memory 1 1 shared)", "threads", "-pthread"),
         (
             "(func (param i64 i64) (drop (drop (i64.mul_wide_s (local.get 0) (local.get 1)))))",
@@ -387,6 +371,40 @@ fn the_working_directory_is_not_passed_on_unless_it_is_named() {
         .prints_not("PWD");
     let named = run(&["run", "--env", "PWD", "guest.wat"]);
     assert_eq!(named.code(0).out, "PWD=/here\0");
+}
+
+/// Prints the names of its directories, each with a zero byte behind it.
+const PRINTS_DIRECTORIES: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_prestat_get"
+        (func $get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_prestat_dir_name"
+        (func $name (param i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "_start") (local $fd i32)
+        (local.set $fd (i32.const 3))
+        (loop $next
+            (if (call $get (local.get $fd) (i32.const 0)) (then (return)))
+            (memory.fill (i32.const 0x100) (i32.const 0) (i32.const 0x1000))
+            (drop (call $name (local.get $fd) (i32.const 0x100) (i32.load (i32.const 4))))
+            (i32.store (i32.const 12) (i32.add (i32.load (i32.const 4)) (i32.const 1)))
+            (i32.store (i32.const 8) (i32.const 0x100))
+            (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))
+            (local.set $fd (i32.add (local.get $fd) (i32.const 1)))
+            (br $next))))"#;
+
+#[test]
+fn the_current_directory_is_given_by_its_path_first_where_relative_paths_of_go_begin() {
+    let guests = Guests::new();
+    guests.file("guest.wat", PRINTS_DIRECTORIES);
+    let path = guests.path().canonicalize().unwrap();
+    let by_default = guests.run(&["run", "guest.wat"]);
+    assert_eq!(by_default.code(0).out, format!("{}\0.\0", path.display()));
+    let named = guests.run(&["run", "--dir", ".", "guest.wat"]);
+    assert_eq!(named.code(0).out, ".\0");
+    let none = guests.run(&["run", "--sandbox", "guest.wat"]);
+    assert_eq!(none.code(0).out, "");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn a_wait_for_a_reply_survives_the_question() {
                 (local.get $to) (i64.const 7) (i64.const -1)))))"#,
     );
     let observer = world.observer();
-    let to = wasmtime::Val::I64(observer.process.id().to_bits() as i64);
+    let to = lunatic_cli::Value::I64(observer.process.id().to_bits() as i64);
     let process = world
         .root(&module, Root::new("main").params([to]))
         .expect("a process");

@@ -4,10 +4,9 @@
 mod harness;
 
 use harness::{Told, World, assert_failed, assert_normal, send};
-use lunatic_cli::Root;
+use lunatic_cli::{Root, Value};
 use lunatic_mailbox::MessageResource;
 use lunatic_testkit::wait;
-use wasmtime::Val;
 
 /// `9027` everywhere in the interface.
 const TIMED_OUT: i64 = 9027;
@@ -28,7 +27,7 @@ fn a_message_carries_tag_and_bytes() {
             (call $report (call $get_process_id))
             (call $report (i64.extend_i32_u (call $send (local.get $to)))))"#,
     );
-    let to = Val::I64(observer.process.id().to_bits() as i64);
+    let to = Value::I64(observer.process.id().to_bits() as i64);
     world.root(&module, Root::new("main").params([to])).unwrap();
     assert_eq!(world.reports(), [2, 0, 3, 5, -5, 0, 0]);
     assert_eq!(observer.told(), Told::Data(-5, b"hello".to_vec()));
@@ -486,7 +485,7 @@ fn messages_of_deaths_can_be_sent_on() {
             (call $report (local.get $child)))
         (func (export "child") (drop (call $next)) unreachable)"#,
     );
-    let to = Val::I64(observer.process.id().to_bits() as i64);
+    let to = Value::I64(observer.process.id().to_bits() as i64);
     world.root(&module, Root::new("main").params([to])).unwrap();
     let child = world.report() as u64;
     assert_eq!(observer.told(), Told::LinkDied(5));
@@ -600,7 +599,7 @@ fn a_resource_of_another_kind_stays_in_its_place() {
             Ok(())
         })
         .unwrap();
-    let to = Val::I64(native.id().to_bits() as i64);
+    let to = Value::I64(native.id().to_bits() as i64);
     let process = world.root(&module, Root::new("main").params([to])).unwrap();
     let mut message = lunatic_mailbox::DataMessage::default();
     message.push(Thing);

@@ -4,12 +4,11 @@
 mod harness;
 
 use harness::World;
-use lunatic_cli::{Root, State};
+use lunatic_cli::{Root, State, Value};
 use lunatic_mailbox::{Message, MessageResource, Wanted, WireMessage};
 use lunatic_process::SpawnOptions;
 use lunatic_process::guest::{DecodeModuleError, GuestModule};
 use lunatic_testkit::wait;
-use wasmtime::Val;
 
 /// Compiles what is given, and reports the result and the id.
 const COMPILES: &str = r#"
@@ -162,7 +161,7 @@ fn a_module_crosses_to_another_node_as_its_hash() {
             Ok(())
         })
         .unwrap();
-    let to = Val::I64(receives.id().to_bits() as i64);
+    let to = Value::I64(receives.id().to_bits() as i64);
     world.root(&module, Root::new("main").params([to])).unwrap();
     let bytes = wait("the message", wires.recv()).unwrap();
 

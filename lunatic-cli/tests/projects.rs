@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 
 use harness::program::{Guests, lunatic};
 use harness::runtimes::Running;
+use harness::watched::Watched;
 use lunatic_testkit::program::{Ran, ran};
 use lunatic_testkit::{PATIENCE, skipped};
 
@@ -68,6 +69,41 @@ impl Desk {
 
     fn types(&self, project: &str, line: &str) -> Ran {
         ran(&mut self.command(project, line))
+    }
+
+    /// Starts a command that watches, waits until it prints a line, changes the first word of that
+    /// in its source, and waits until it prints it so.
+    ///
+    /// - `text`: how the line begins, as it stands in the source.
+    fn edits(&self, project: &str, watching: Command, source: &str, text: &str) {
+        let (word, rest) = text.split_once(' ').unwrap();
+        let shown = rest.split('{').next().unwrap();
+        let is_tree = watching.get_args().any(|argument| argument == "start");
+        let program = Watched::start(watching);
+        program.begins(&format!("{word} {shown}"));
+        let source = self.guests.path().join(project).join(source);
+        let old = fs::read_to_string(&source).unwrap();
+        assert_eq!(old.matches(&format!("\"{text}")).count(), 1, "{old}");
+        let new = old.replace(&format!("\"{text}"), &format!("\"fresh {rest}"));
+        // A mistake first: the old code stays.
+        fs::write(&source, new.replacen('(', "[", 1)).unwrap();
+        program.says("has failed");
+        fs::write(&source, new).unwrap();
+        program.begins(&format!("fresh {shown}"));
+        // A supervision tree is closed in good order.
+        program.interrupt(if is_tree { 0 } else { 130 });
+    }
+
+    /// Copies what is to be put onto a machine into a folder of its own, and starts it there.
+    fn elsewhere(&self, project: &str, files: &[&str], line: &str) -> Command {
+        let place = format!("{project}-elsewhere");
+        fs::create_dir(self.guests.path().join(&place)).unwrap();
+        for file in files {
+            let from = self.guests.path().join(project).join(file);
+            let name = Path::new(file).file_name().unwrap();
+            fs::copy(from, self.guests.path().join(&place).join(name)).unwrap();
+        }
+        self.command(&place, line)
     }
 
     /// Makes a project in Rust. It shares its `target` with all others, and has the versions
@@ -128,6 +164,15 @@ fn a_new_program_in_rust_builds_passes_its_test_and_runs() {
     desk.types(&name, "lunatic init")
         .code(0)
         .prints("is as it should be");
+    let module = format!("target/wasm32-wasip1/debug/{name}.wasm");
+    let watch = desk.command(&name, &format!("lunatic run --watch {module}"));
+    desk.edits(&name, watch, "src/main.rs", "a hundred processes say");
+    desk.types(&name, "cargo package --allow-dirty --no-verify --quiet")
+        .code(0);
+    let run = format!("lunatic run --sandbox {name}.wasm");
+    ran(&mut desk.elsewhere(&name, &[&module], &run))
+        .code(0)
+        .prints("fresh hundred processes say 328350\n");
 }
 
 /// Tests of both kinds, of which some fail.
@@ -256,6 +301,16 @@ fn a_new_server_builds_passes_its_test_and_serves() {
     let mut answer = [0; 5];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"hello");
+    drop((stream, server));
+
+    let module = format!("target/wasm32-wasip1/debug/{name}.wasm");
+    let watch = format!("lunatic run --watch {module} 127.0.0.1:0");
+    let watch = desk.command(&name, &watch);
+    desk.edits(&name, watch, "src/main.rs", "listening on");
+    let run = format!("lunatic run --sandbox --allow-net bind:127.0.0.1 {name}.wasm 127.0.0.1:0");
+    let copy = Watched::start(desk.elsewhere(&name, &[&module], &run));
+    copy.begins("fresh on 127.0.0.1:");
+    copy.interrupt(130);
 }
 
 #[test]
@@ -270,12 +325,23 @@ fn a_new_supervised_worker_builds_passes_its_tests_and_is_restarted() {
         .prints("test result: ok. 2 passed");
     desk.types(&name, "cargo build").code(0);
     desk.types(&name, "lunatic check app.toml").code(0);
-    let mut command = desk.command(&name, "timeout 60 lunatic start app.toml");
-    let mut tree = Running(command.stderr(Stdio::piped()).spawn().unwrap());
-    let err = BufReader::new(tree.0.stderr.take().unwrap());
-    let mut lines = err.lines().map_while(Result::ok);
-    let restart = lines.find(|line| line.contains("restarting after"));
-    assert!(restart.unwrap().contains("child=worker-"));
+    let tree = Watched::start(desk.command(&name, "lunatic start app.toml"));
+    assert!(tree.says("restarting after").contains("child=worker-"));
+    tree.interrupt(0);
+    let watch = desk.command(&name, "lunatic start --watch app.toml");
+    desk.edits(&name, watch, "src/main.rs", "round {round}");
+    // What is put onto a machine: the manifest, and the module beside it.
+    let module = format!("target/wasm32-wasip1/debug/{name}.wasm");
+    let copy = desk.elsewhere(&name, &[&module, "app.toml"], "lunatic start app.toml");
+    let manifest = desk
+        .guests
+        .path()
+        .join(format!("{name}-elsewhere/app.toml"));
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("target/wasm32-wasip1/debug/", "")).unwrap();
+    let copy = Watched::start(copy);
+    copy.begins("fresh 2");
+    copy.interrupt(0);
 }
 
 #[test]
@@ -296,6 +362,11 @@ fn a_new_program_in_c_builds_passes_its_test_and_runs() {
     desk.types("sums", "make run")
         .code(0)
         .prints("two processes say 25\n");
+    let mut watch = desk.command("sums", "lunatic run --watch");
+    watch.args(["--build", "make", "sums.wasm"]);
+    desk.edits("sums", watch, "main.c", "two processes say");
+    let mut copy = desk.elsewhere("sums", &["sums.wasm"], "lunatic run --sandbox sums.wasm");
+    ran(&mut copy).code(0).prints("fresh processes say 25\n");
 }
 
 #[test]
@@ -308,10 +379,9 @@ fn a_new_program_in_go_builds_passes_its_test_and_runs() {
         true => fetched.canonicalize().unwrap(),
         false => "go".into(),
     };
-    let command = |line: &str| {
-        let mut command = desk.command("sums", line);
-        command.arg(format!("GO={}", go.display()));
+    let with_go = |mut command: Command| {
         command
+            .env("GO", &go)
             .env(
                 "GOCACHE",
                 Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache"),
@@ -320,16 +390,23 @@ fn a_new_program_in_go_builds_passes_its_test_and_runs() {
             .env("GOTOOLCHAIN", "local");
         command
     };
+    let command = |line: &str| with_go(desk.command("sums", line));
     // Whether there is one is not known by its name: older ones cannot do it.
     let mut version = Command::new(&go);
     let version = version.arg("version").output();
     if !version.is_ok_and(|output| can_build_go(&String::from_utf8_lossy(&output.stdout))) {
         return skipped("there is no Go 1.24 or later");
     }
-    ran(&mut command("make test")).code(0);
-    ran(&mut command("make run"))
+    // With the Go of the environment.
+    ran(&mut command("make -e test")).code(0);
+    ran(&mut command("make -e run"))
         .code(0)
         .prints("two processes say 25\na linked process has failed: true\n");
+    let mut watch = command("lunatic run --watch");
+    watch.args(["--build", "make -e", "sums.wasm"]);
+    desk.edits("sums", watch, "main.go", "two processes say");
+    let mut copy = desk.elsewhere("sums", &["sums.wasm"], "lunatic run --sandbox sums.wasm");
+    ran(&mut copy).code(0).prints("fresh processes say 25\n");
 }
 
 /// Whether this is what Go 1.24 or later says of its version.
@@ -361,6 +438,11 @@ fn a_new_program_in_assemblyscript_builds_passes_its_test_and_runs() {
     desk.types("sums", "npm --silent start")
         .code(0)
         .prints("two processes say 25\na linked process has failed: true\n");
+    let mut watch = desk.command("sums", "lunatic run --watch");
+    watch.args(["--build", "npm --silent run build", "sums.wasm"]);
+    desk.edits("sums", watch, "main.ts", "two processes say");
+    let mut copy = desk.elsewhere("sums", &["sums.wasm"], "lunatic run --sandbox sums.wasm");
+    ran(&mut copy).code(0).prints("fresh processes say 25\n");
 }
 
 #[test]

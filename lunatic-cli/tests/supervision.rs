@@ -4,12 +4,11 @@
 mod harness;
 
 use harness::{Told, World, assert_normal};
-use lunatic_cli::{Config, NameScope, Root, State};
+use lunatic_cli::{Config, NameScope, Root, State, Value};
 use lunatic_engine::Module;
 use lunatic_process::{ExitReason, Process, ProcessConfig};
 use lunatic_supervisor::{ChildSpec, Spec, Strategy, Supervisor, SupervisorEvent};
 use lunatic_testkit::{built, end_of, wait};
-use wasmtime::Val;
 
 /// What the guests of this file share: `$spec` makes a specification named by a
 /// letter, `$child` a child record at 0x100 for the export `worker`, whose
@@ -593,7 +592,7 @@ fn a_native_tree_of_wasm_processes_is_built_from_data_restarted_and_stopped() {
     );
     let names = NameScope::new(world.runtime.environment());
     let child = |name: &str, number: i64| {
-        let root = Root::new("main").params([Val::I64(number)]);
+        let root = Root::new("main").params([Value::I64(number)]);
         let start = wait("the child", world.runtime.child(&module, root, &names));
         ChildSpec::new(name, start.unwrap())
     };

@@ -4,8 +4,7 @@
 mod harness;
 
 use harness::{Told, World, assert_normal};
-use lunatic_cli::Root;
-use wasmtime::Val;
+use lunatic_cli::{Root, Value};
 
 #[test]
 fn a_timer_sends_the_message_with_its_tag() {
@@ -102,7 +101,7 @@ fn a_timer_outlives_who_started_it() {
             (call $write (i64.const 5) (i64.const 0))
             (drop (call $send_after (local.get $to) (i64.const 20))))"#,
     );
-    let to = Val::I64(observer.process.id().to_bits() as i64);
+    let to = Value::I64(observer.process.id().to_bits() as i64);
     let root = Root::new("main").params([to]);
     assert_normal(&world.root(&module, root).unwrap());
     assert_eq!(observer.told(), Told::Data(5, vec![0; 8]));

@@ -4,85 +4,16 @@
 mod harness;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use harness::runtimes::{Running, Runtimes};
+use harness::runtimes::Runtimes;
+use harness::watched::Watched;
 use lunatic_testkit::built::rust_guest;
 use lunatic_testkit::{PATIENCE, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
-
-/// A program that is watched, and what it and the runtime print, each line as it comes.
-struct Watched {
-    running: Running,
-    out: Receiver<String>,
-    err: Receiver<String>,
-}
-
-fn lines(of: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(of).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-impl Watched {
-    fn start(runtimes: &Runtimes, args: &[&str]) -> Watched {
-        let mut command = runtimes.lunatic(args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        Watched {
-            out: lines(child.stdout.take().unwrap()),
-            err: lines(child.stderr.take().unwrap()),
-            running: Running(child),
-        }
-    }
-
-    /// The next line that it prints.
-    #[track_caller]
-    fn line(&self) -> String {
-        self.out.recv_timeout(PATIENCE).unwrap()
-    }
-
-    /// Waits until it prints this line, after others perhaps.
-    #[track_caller]
-    fn prints(&self, wanted: &str) {
-        while self.line() != wanted {}
-    }
-
-    /// Waits until the runtime says something with this in it.
-    #[track_caller]
-    fn says(&self, wanted: &str) {
-        let mut said = Vec::new();
-        while said
-            .last()
-            .is_none_or(|line: &String| !line.contains(wanted))
-        {
-            match self.err.recv_timeout(PATIENCE) {
-                Ok(line) => said.push(line),
-                Err(error) => panic!("{error}: {wanted} is not in {said:#?}"),
-            }
-        }
-    }
-
-    /// Asks it to end as Ctrl-C does, and waits for that.
-    fn interrupt(mut self) {
-        let pid = Pid::from_child(&self.running.0);
-        kill_process(pid, Signal::INT).unwrap();
-        let status = self.running.0.wait().unwrap();
-        assert_eq!(status.code(), Some(130));
-    }
-}
 
 /// A program that prints a line and then does something.
 fn says(line: &str, then: &str) -> String {
@@ -127,7 +58,7 @@ fn tick(program: &Watched, version: u32) -> u64 {
 fn a_program_moves_to_what_is_in_its_file_and_what_does_not_load_is_left_out() {
     let runtimes = Runtimes::new();
     runtimes.guests.file("ticker.wat", ticker(1));
-    let program = Watched::start(&runtimes, &["run", "--watch", "ticker.wat"]);
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "ticker.wat"]));
     let first = tick(&program, 1);
     runtimes.guests.file("ticker.wat", &ticker(2)[..300]);
     program.says("goes on with the old version");
@@ -138,7 +69,7 @@ fn a_program_moves_to_what_is_in_its_file_and_what_does_not_load_is_left_out() {
     program.says("reloaded");
     runtimes.guests.file("ticker.wat", ticker(1));
     assert!(tick(&program, 1) > second);
-    program.interrupt();
+    program.interrupt(130);
 }
 
 /// A request on a connection, and the answer.
@@ -161,7 +92,7 @@ fn the_next_request_on_the_same_connection_has_the_answer_of_the_new_code() {
         ["reload_echo_v1", "reload_echo_v2"].map(|name| fs::read(rust_guest(name)).unwrap());
     let runtimes = Runtimes::new();
     runtimes.guests.file("echo.wasm", &old);
-    let program = Watched::start(&runtimes, &["run", "--watch", "echo.wasm", "print"]);
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "echo.wasm", "print"]));
     let port: u16 = program.line().parse().unwrap();
     let connect = || {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -177,14 +108,14 @@ fn the_next_request_on_the_same_connection_has_the_answer_of_the_new_code() {
     replace(&runtimes, "echo.wasm", &old);
     program.says("reloaded");
     assert_eq!(ask(&mut open, "three\n"), "v1 3 three\n");
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
 fn a_program_that_has_ended_is_started_again_as_its_next_version() {
     let runtimes = Runtimes::new();
     runtimes.guests.file("app.wat", says("one", ""));
-    let program = Watched::start(&runtimes, &["run", "--watch", "app.wat"]);
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "app.wat"]));
     program.prints("one");
     program.says("waits for its next version");
     runtimes.guests.file("app.wat", says("two", "unreachable"));
@@ -196,17 +127,17 @@ fn a_program_that_has_ended_is_started_again_as_its_next_version() {
     program.says("waits for its next version");
     runtimes.guests.file("app.wat", says("three", LIVES_ON));
     program.prints("three");
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
 fn a_file_that_is_not_there_yet_is_waited_for() {
     let runtimes = Runtimes::new();
-    let program = Watched::start(&runtimes, &["run", "--watch", "app.wat"]);
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "app.wat"]));
     program.says("app.wat");
     runtimes.guests.file("app.wat", says("here", LIVES_ON));
     program.prints("here");
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
@@ -219,7 +150,7 @@ fn a_command_makes_the_file_whenever_a_source_changes() {
     // A result that is none of the files of modules; and it fails with an empty source.
     let build = "date +%N > log.txt && test -s src/app.txt && cp src/app.txt target/app.wat";
     let args = ["run", "--watch", "--build", build, "target/app.wat"];
-    let program = Watched::start(&runtimes, &args);
+    let program = Watched::start(runtimes.lunatic(&args));
     program.prints("one");
     runtimes.guests.file("src/app.txt", says("two", LIVES_ON));
     program.prints("two");
@@ -235,7 +166,7 @@ fn a_command_makes_the_file_whenever_a_source_changes() {
         let before = std::mem::replace(&mut seen, log());
         before == seen
     });
-    program.interrupt();
+    program.interrupt(130);
 }
 
 #[test]
@@ -252,7 +183,7 @@ fn children_of_a_manifest_are_those_of_the_files_that_change() {
     runtimes.guests.file("app.toml", manifest);
     runtimes.guests.file("ticker.wat", ticker(1));
     runtimes.guests.file("silent.wat", says("first", LIVES_ON));
-    let program = Watched::start(&runtimes, &["start", "--watch", "app.toml"]);
+    let program = Watched::start(runtimes.lunatic(&["start", "--watch", "app.toml"]));
     let first = tick(&program, 1);
     // One that offers its state moves.
     runtimes.guests.file("ticker.wat", ticker(2));

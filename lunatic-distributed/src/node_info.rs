@@ -24,7 +24,7 @@ pub struct NodeInfo {
     /// Where others reach it.
     pub address: SocketAddr,
     /// Which start of a node of this name it is, as far as the cluster remembers. After the
-    /// greatest number comes 0; see [`is_later`].
+    /// greatest number comes 0; see `is_later`.
     pub generation: u64,
     /// What [lookups](crate::Query) find it by.
     pub tags: BTreeMap<String, String>,

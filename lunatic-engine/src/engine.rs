@@ -193,13 +193,15 @@ fn base_config(arena: Option<&Arena>, core_dumps: bool) -> Config {
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(STACK_BYTES)
         .wasm_multi_memory(true)
-        .wasm_relaxed_simd(false)
+        .wasm_tail_call(true)
+        .wasm_function_references(true)
+        .wasm_extended_const(true)
+        // The same results on every machine, so that a process can move to another node.
+        .wasm_relaxed_simd(true)
+        .relaxed_simd_deterministic(true)
         .wasm_memory64(false)
-        .wasm_tail_call(false)
         .wasm_exceptions(false)
-        .wasm_gc(false)
-        .wasm_function_references(false)
-        .wasm_extended_const(false);
+        .wasm_gc(false);
     if let Some(arena) = arena {
         arena.configure(&mut config);
     }

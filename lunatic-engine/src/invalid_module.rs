@@ -15,7 +15,7 @@ pub struct InvalidModule {
     /// format, from the start of the binary that it was turned into.
     pub offset: usize,
     /// The proposal that the module uses and that is not accepted here, for example
-    /// `tail-call`, if that is known to be the reason.
+    /// `exceptions`, if that is known to be the reason.
     pub missing_feature: Option<String>,
 }
 

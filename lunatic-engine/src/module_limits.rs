@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, FunctionBody, Operator, Parser, Payload,
-    TypeRef,
+    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems,
+    ElementKind, FunctionBody, Operator, Parser, Payload, TableInit, TypeRef,
 };
 
 /// How large a module may be. What exceeds a limit is not compiled.
@@ -40,6 +40,9 @@ pub struct ModuleLimits {
     pub element_segments: u64,
     /// Data segments.
     pub data_segments: u64,
+    /// Operators of all constant expressions that have more than one: they are evaluated when an
+    /// instance is made, without a point of preemption.
+    pub constant_operators: u64,
     /// Bytes of the body of one function.
     pub function_bytes: u64,
     /// Locals that one function declares.
@@ -101,6 +104,8 @@ pub enum ModuleLimit {
     ElementSegments,
     /// [`ModuleLimits::data_segments`].
     DataSegments,
+    /// [`ModuleLimits::constant_operators`].
+    ConstantOperators,
     /// [`ModuleLimits::function_bytes`].
     FunctionBytes,
     /// [`ModuleLimits::function_locals`].
@@ -169,6 +174,7 @@ impl Default for ModuleLimits {
             exports: 500_000,
             element_segments: 100_000,
             data_segments: 100_000,
+            constant_operators: 100_000,
             function_bytes: 1 << 20,
             function_locals: 20_000,
             block_depth: 10_000,
@@ -249,12 +255,15 @@ impl Signatures {
             Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                 self.of_block(*blockty)
             }
-            Operator::Call { function_index } => self
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => self
                 .functions
                 .get(*function_index as usize)
                 .copied()
                 .unwrap_or_default(),
-            Operator::CallIndirect { type_index, .. } => self.of_type(*type_index),
+            Operator::CallIndirect { type_index, .. }
+            | Operator::CallRef { type_index }
+            | Operator::ReturnCallIndirect { type_index, .. }
+            | Operator::ReturnCallRef { type_index } => self.of_type(*type_index),
             _ => 0,
         }
     }
@@ -292,6 +301,7 @@ impl ModuleLimits {
             exports: 20_000,
             element_segments: 10_000,
             data_segments: 10_000,
+            constant_operators: 10_000,
             function_bytes: 256 << 10,
             function_locals: 5_000,
             block_depth: 1_000,
@@ -325,6 +335,7 @@ impl ModuleLimits {
             exports: self.exports.min(ceiling.exports),
             element_segments: self.element_segments.min(ceiling.element_segments),
             data_segments: self.data_segments.min(ceiling.data_segments),
+            constant_operators: self.constant_operators.min(ceiling.constant_operators),
             function_bytes: self.function_bytes.min(ceiling.function_bytes),
             function_locals: self.function_locals.min(ceiling.function_locals),
             block_depth: self.block_depth.min(ceiling.block_depth),
@@ -363,6 +374,7 @@ impl ModuleLimits {
             ..Sums::default()
         };
         let mut signatures = Signatures::default();
+        let mut constant_operators = 0;
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::CodeSectionEntry(body) => {
@@ -375,6 +387,9 @@ impl ModuleLimits {
                         sums.globals = u64::from(globals.count());
                     }
                     self.check_section(&payload)?;
+                    constant_operators += in_constants(&payload)?;
+                    let limit = self.constant_operators;
+                    exceeds(ModuleLimit::ConstantOperators, constant_operators, limit)?;
                     signatures.add(&payload)?;
                 }
             }
@@ -547,9 +562,10 @@ impl Shape {
             Operator::Loop { .. } => self.begin(true),
             Operator::Else => self.branch(0),
             Operator::End => self.end(),
-            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
-                self.branch(*relative_depth);
-            }
+            Operator::Br { relative_depth }
+            | Operator::BrIf { relative_depth }
+            | Operator::BrOnNull { relative_depth }
+            | Operator::BrOnNonNull { relative_depth } => self.branch(*relative_depth),
             Operator::BrTable { targets } => {
                 self.targets += u64::from(targets.len());
                 // Broken targets are found when the module is validated.
@@ -600,6 +616,57 @@ impl Shape {
             block.branches += 1;
         }
     }
+}
+
+/// How many operators there are in the constant expressions of a section that have more than
+/// one and the end.
+fn in_constants(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
+    let mut sum = 0;
+    let mut add = |value: &ConstExpr<'_>| -> Result<(), BinaryReaderError> {
+        let mut count = 0;
+        for operator in value.get_operators_reader() {
+            operator?;
+            count += 1;
+        }
+        sum += if count > 2 { count } else { 0 };
+        Ok(())
+    };
+    match payload {
+        Payload::TableSection(tables) => {
+            for table in tables.clone() {
+                if let TableInit::Expr(value) = table?.init {
+                    add(&value)?;
+                }
+            }
+        }
+        Payload::GlobalSection(globals) => {
+            for global in globals.clone() {
+                add(&global?.init_expr)?;
+            }
+        }
+        Payload::ElementSection(elements) => {
+            for element in elements.clone() {
+                let element = element?;
+                if let ElementKind::Active { offset_expr, .. } = &element.kind {
+                    add(offset_expr)?;
+                }
+                if let ElementItems::Expressions(_, values) = element.items {
+                    for value in values {
+                        add(&value?)?;
+                    }
+                }
+            }
+        }
+        Payload::DataSection(segments) => {
+            for segment in segments.clone() {
+                if let DataKind::Active { offset_expr, .. } = &segment?.kind {
+                    add(offset_expr)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(sum)
 }
 
 fn within(what: ModuleLimit, found: usize, limit: u64) -> Result<(), ExceedsModuleLimit> {
@@ -656,6 +723,7 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::Exports => "exports",
             ModuleLimit::ElementSegments => "element segments",
             ModuleLimit::DataSegments => "data segments",
+            ModuleLimit::ConstantOperators => "operators in constant expressions",
             ModuleLimit::FunctionBytes => "bytes of the function",
             ModuleLimit::FunctionLocals => "locals",
             ModuleLimit::BlockDepth => "nested blocks",

@@ -214,7 +214,6 @@ fn proposals_that_are_not_offered_are_not_valid() {
     for (text, proposal) in [
         ("(module (memory i64 1))", "memory64"),
         ("(module (memory 1 1 shared))", "threads"),
-        ("(module (func (return_call 0)))", "tail-call"),
         ("(module (tag))", "exceptions"),
         ("(module (type (struct)))", "gc"),
     ] {
@@ -238,6 +237,13 @@ fn proposals_that_guests_use_are_offered() {
             (func (param externref) (table.set (i32.const 0) (local.get 0)))
             (func (result v128) (i32x4.splat (i32.const 0))))",
         "(module (memory 0) (memory 0))",
+        // Tail calls, extended constants, relaxed SIMD, typed function references.
+        "(module (func $f (return_call $f)))",
+        "(module (memory 1) (global i32 (i32.add (i32.const 1) (i32.mul (i32.const 2) (i32.const 3))))
+            (data (offset (i32.add (i32.const 1) (i32.const 8))) \"a\"))",
+        "(module (func (param v128 v128 v128) (result v128)
+            (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2))))",
+        "(module (type $t (func)) (func $f (param (ref $t)) (call_ref $t (local.get 0))))",
     ] {
         assert!(loader().load(text.as_bytes()).is_ok(), "{text}");
     }
@@ -327,7 +333,7 @@ fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadEr
 #[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 23] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 24] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
         (
             ModuleLimit::ModuleBytes,
@@ -376,6 +382,16 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
             |l| &mut l.data_segments,
             r#"(module (data "a") (data "b"))"#,
             2,
+        ),
+        (
+            ModuleLimit::ConstantOperators,
+            |l| &mut l.constant_operators,
+            "(module (table 9 funcref) (memory 1) (func $f)
+                (global i32 (i32.add (i32.const 1) (i32.const 2)))
+                (global i32 (i32.const 5))
+                (elem (offset (i32.add (i32.const 3) (i32.const 1))) $f)
+                (data (offset (i32.add (i32.const 3) (i32.const 1))) \"a\"))",
+            3 * 4,
         ),
         (
             ModuleLimit::FunctionLocals,

@@ -181,6 +181,38 @@ const ENDLESS: &[(&str, &str)] = &[
             (call $plain (i32.sub (local.get 0) (i32.const 1))))
         (func $plain (param i32) (call_indirect (type $one) (local.get 0) (i32.const 0)))"#,
     ),
+    (
+        "a function that calls itself last",
+        r#"(func $f (export "f") (return_call $f))"#,
+    ),
+    (
+        "functions that call each other last",
+        r#"(func $a (export "f") (return_call $b)) (func $b (return_call $a))"#,
+    ),
+    (
+        "a function that calls itself last, by a table",
+        r#"(type $plain (func)) (table funcref (elem $f))
+        (func $f (export "f") (return_call_indirect (type $plain) (i32.const 0)))"#,
+    ),
+    (
+        "a function that calls itself last, by a reference",
+        r#"(type $plain (func)) (elem declare func $f)
+        (func $f (export "f") (return_call_ref $plain (ref.func $f)))"#,
+    ),
+    (
+        "a recursion by typed references",
+        r#"(type $one (func (param i32))) (elem declare func $a)
+        (func $f (export "f") (call $a (i32.const 60)))
+        (func $a (type $one) (if (local.get 0)
+            (then (call_ref $one (i32.sub (local.get 0) (i32.const 1)) (ref.func $a))
+                (call_ref $one (i32.sub (local.get 0) (i32.const 1)) (ref.func $a)))))"#,
+    ),
+    (
+        "a loop that br_on_non_null goes round",
+        r#"(type $plain (func)) (elem declare func $f)
+        (func $f (export "f")
+            (ref.func $f) (loop $again (param (ref $plain)) (br_on_non_null $again)))"#,
+    ),
     ("functions that each call the next twice", "DOUBLING"),
     (
         "a start function",

@@ -52,7 +52,7 @@ fn arbitrary_module(input: &[u8], chance: &mut Chance) -> Option<Vec<u8>> {
         available_imports: Some(IMPORTS.clone()),
         exceptions_enabled: false,
         export_everything: true,
-        extended_const_enabled: false,
+        extended_const_enabled: true,
         gc_enabled: false,
         max_imports: 12,
         max_instructions: 300,
@@ -62,9 +62,9 @@ fn arbitrary_module(input: &[u8], chance: &mut Chance) -> Option<Vec<u8>> {
         max_tables: 2,
         memory64_enabled: false,
         memory_max_size_required: chance.below(2) == 0,
-        relaxed_simd_enabled: false,
+        relaxed_simd_enabled: true,
         table_max_size_required: chance.below(2) == 0,
-        tail_call_enabled: false,
+        tail_call_enabled: true,
         threads_enabled: false,
         ..Config::default()
     };

@@ -79,6 +79,22 @@ impl WasiConfig {
         self.add_preopen(Preopen::new(host.into(), guest.into(), access))
     }
 
+    /// Appends a directory of which the process is to know the path that it has on this host. To
+    /// another node it does not go along with the rest of the configuration.
+    ///
+    /// - `path`: its path on the host, which is also the name that the process sees.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::TooManyDirs`] as [`add_dir`](WasiConfig::add_dir).
+    pub fn add_dir_of_this_host(
+        &mut self,
+        path: impl Into<String>,
+        access: Access,
+    ) -> Result<(), ConfigError> {
+        self.add_preopen(Preopen::of_this_host(path.into(), access))
+    }
+
     /// Returns the arguments in their order.
     pub fn args(&self) -> impl Iterator<Item = &str> {
         self.args.iter()

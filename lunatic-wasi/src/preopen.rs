@@ -18,6 +18,8 @@ pub struct Preopen {
     host: PathBuf,
     guest: String,
     access: Access,
+    /// Whether its name says something on this host only.
+    is_of_this_host: bool,
     /// The directory that it must lie in and the path from there, if another
     /// process granted it.
     outer: Option<(Dir, PathBuf)>,
@@ -30,8 +32,16 @@ impl Preopen {
             host,
             guest,
             access,
+            is_of_this_host: false,
             outer: None,
             dir: Arc::default(),
+        }
+    }
+
+    pub(crate) fn of_this_host(path: String, access: Access) -> Preopen {
+        Preopen {
+            is_of_this_host: true,
+            ..Preopen::new(path.clone().into(), path, access)
         }
     }
 
@@ -48,6 +58,11 @@ impl Preopen {
     /// Returns what may be done below the directory.
     pub fn access(&self) -> Access {
         self.access
+    }
+
+    /// Returns whether the name that the guest sees says something on this host only.
+    pub(crate) fn is_of_this_host(&self) -> bool {
+        self.is_of_this_host
     }
 
     /// Returns the open directory, or `None` if it has not been opened yet.

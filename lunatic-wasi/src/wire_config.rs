@@ -65,7 +65,8 @@ impl WasiConfig {
     /// Returns the form in which it crosses to another node.
     pub fn to_wire(&self) -> WireConfig {
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        let dirs = self.preopens().iter().map(|preopen| WireDir {
+        let travel = self.preopens().iter().filter(|it| !it.is_of_this_host());
+        let dirs = travel.map(|preopen| WireDir {
             guest: preopen.guest().to_owned(),
             read_only: preopen.access() == Access::ReadOnly,
         });
@@ -171,6 +172,17 @@ mod tests {
             .map(|dir| dir.host().to_owned())
             .collect();
         assert_eq!(hosts, [PathBuf::from("/srv/data"), "/srv/static".into()]);
+    }
+
+    #[test]
+    fn a_path_of_this_host_does_not_travel() {
+        let mut config = config();
+        let before = config.to_wire();
+        config
+            .add_dir_of_this_host("/home/somebody", Access::ReadWrite)
+            .unwrap();
+        assert_eq!(config.preopens().len(), 3);
+        assert_eq!(config.to_wire(), before);
     }
 
     #[test]

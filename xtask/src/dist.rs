@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::{cargo, command, workspace};
+use crate::{cargo, command, guests, toolchain, workspace};
 
 /// The package whose programs are shipped.
 const PACKAGE: &str = "lunatic-runtime";
@@ -92,7 +95,12 @@ pub(crate) fn main(dev: bool) -> Result<()> {
             .current_dir(&dist),
     )?;
     write(&dist.join(format!("{name}.tar.gz.sha256")), &sum)?;
-    write(&dist.join("lunatic.rb"), &formula(version, &host, &sum))?;
+    let own_package = own(&packages)?;
+    write(
+        &dist.join("lunatic.rb"),
+        &formula(own_package, version, &host, &sum),
+    )?;
+    check_binstall(own_package, &root, version, &host)?;
     try_unpacked(&archive, &name)?;
     let sizes =
         [&lunatic, &archive].map(|path| fs::metadata(path).map_or(0, |file| file.len() >> 20));
@@ -107,10 +115,15 @@ pub(crate) fn main(dev: bool) -> Result<()> {
 
 fn build(dev: bool) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = cargo::new("build");
-    build.args(["--locked", "--package", PACKAGE, "--bins"]);
-    if !dev {
-        build.arg("--release");
+    build.arg("--locked");
+    for program in PROGRAMS {
+        build.args(["--bin", program]);
     }
+    // With the whole workspace, features are those of the tests, and nothing is compiled twice.
+    build.args(match dev {
+        true => ["--workspace", "--exclude", PACKAGE].as_slice(),
+        false => ["--release", "--package", PACKAGE].as_slice(),
+    });
     let programs = cargo::build(&mut build)?.into_iter();
     Ok(programs
         .map(|program| (program.name, program.path))
@@ -123,7 +136,38 @@ fn host() -> Result<String> {
     Ok(host.context("rustc does not tell its host")?.to_owned())
 }
 
-/// Unpacks the archive elsewhere, and runs a program with what is in it.
+/// The package whose programs are shipped.
+fn own(packages: &[Value]) -> Result<&Value> {
+    let own = packages.iter().find(|package| package["name"] == PACKAGE);
+    own.context("the package is not there")
+}
+
+/// Checks that `cargo binstall` finds the archive and the programs in it, by what the package
+/// says of that.
+fn check_binstall(package: &Value, root: &Path, version: &str, host: &str) -> Result<()> {
+    let says = &package["metadata"]["binstall"];
+    let filled_in = |key: &str, program: &str| {
+        let text = says[key].as_str().unwrap_or_default();
+        text.replace("{ version }", version)
+            .replace("{ target }", host)
+            .replace("{ bin }", program)
+    };
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let address = filled_in("pkg-url", "");
+    if !address.ends_with(&format!("/{name}.tar.gz")) {
+        bail!("`cargo binstall` looks for {address}, and the archive is {name}.tar.gz");
+    }
+    let folder = root.parent().unwrap_or(root);
+    for program in PROGRAMS {
+        let path = folder.join(filled_in("bin-dir", program));
+        if !path.exists() {
+            bail!("`cargo binstall` looks for {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Unpacks the archive elsewhere, and runs the programs of README.md with what is in it.
 fn try_unpacked(archive: &Path, name: &str) -> Result<()> {
     let place = std::env::temp_dir().join(format!("lunatic-dist-{}", std::process::id()));
     fs::create_dir_all(&place)?;
@@ -134,19 +178,97 @@ fn try_unpacked(archive: &Path, name: &str) -> Result<()> {
             .arg("-C")
             .arg(&place),
     )?;
-    fs::write(
-        place.join("hello.wat"),
-        "(module (func (export \"_start\")))",
-    )?;
     let lunatic = place.join(name).join("bin/lunatic");
-    command::capture(
-        Command::new(lunatic)
-            .args(["run", "--no-cache", "hello.wat"])
-            .current_dir(&place),
-    )
-    .context("the program in the archive does not run")?;
+    try_hello(&lunatic, &place).context("hello.wat of README.md")?;
+    try_diner(&lunatic, &place).context("the diner")?;
     fs::remove_dir_all(&place)?;
     Ok(())
+}
+
+fn try_hello(lunatic: &Path, place: &Path) -> Result<()> {
+    let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+    let hello = readme.split_once("cat > hello.wat <<'WAT'\n");
+    let hello = hello.and_then(|(_, rest)| Some(rest.split_once("\nWAT\n")?.0));
+    fs::write(
+        place.join("hello.wat"),
+        hello.context("README.md has none")?,
+    )?;
+    let mut hello = Command::new(lunatic);
+    hello.arg("hello.wat").current_dir(place);
+    let said = command::capture(hello.env("XDG_CACHE_HOME", place))?;
+    match said == "hello from a process\n" {
+        true => Ok(()),
+        false => bail!("it says {said:?}"),
+    }
+}
+
+/// Opens the diner, and has a cook die in it.
+fn try_diner(lunatic: &Path, place: &Path) -> Result<()> {
+    let toolchain = match toolchain::ensure() {
+        Ok(toolchain) => toolchain,
+        Err(error) => {
+            println!("!!! SKIPPED: the diner, because there is no compiler for guests: {error:#}");
+            return Ok(());
+        }
+    };
+    for guest in guests::build_one(&toolchain, "diner")? {
+        copy(&guest.path, &place.join(format!("{}.wasm", guest.name)))?;
+    }
+    let manifest = fs::read_to_string(workspace::root().join("examples/diner/app.toml"))?;
+    let manifest = manifest.replace("../../target/guests/wasm32-wasip1/release/", "");
+    fs::write(place.join("app.toml"), manifest)?;
+    let mut diner = Command::new(lunatic);
+    diner
+        .args(["start", "app.toml"])
+        .current_dir(place)
+        .env("DINER_ADDRESS", "127.0.0.1:0")
+        .env("XDG_CACHE_HOME", place)
+        .env("XDG_RUNTIME_DIR", place)
+        .stdout(Stdio::piped())
+        // A cook is to die, and its panic is told there.
+        .stderr(Stdio::null());
+    let mut diner = Killed(diner.spawn()?);
+    let mut line = String::new();
+    let out = diner.0.stdout.take().context("it has no output")?;
+    BufReader::new(out).read_line(&mut line)?;
+    let address = line
+        .trim()
+        .strip_prefix("the diner is open: http://")
+        .and_then(|rest| rest.strip_suffix('/'))
+        .with_context(|| format!("it says {line:?}"))?;
+    let soup = get(address, "/cook/soup")?;
+    if !soup.contains("soup, by process") {
+        bail!("asked for soup, it says {soup:?}");
+    }
+    let fugu = get(address, "/cook/fugu")?;
+    if !fugu.contains("has died of it") {
+        bail!("asked for fugu, it says {fugu:?}");
+    }
+    Ok(())
+}
+
+/// What is at an address.
+fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: diner\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// A program that is killed when nothing more is asked of it.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The packages that the programs are made of, their own among them.
@@ -250,16 +372,25 @@ fn bill_of_materials(packages: &[Value]) -> Value {
     })
 }
 
-/// A formula for Homebrew; whoever publishes puts the address of the archive in.
-fn formula(version: &str, host: &str, sum: &str) -> String {
+/// A formula for Homebrew: the archive of this machine, where a release has it.
+fn formula(package: &Value, version: &str, host: &str, sum: &str) -> String {
+    let repository = package["repository"].as_str().unwrap_or_default();
+    let arch = host.split('-').next().unwrap_or_default();
+    let arch = match arch {
+        "aarch64" => "arm64",
+        other => other,
+    };
     let sum = sum.split(' ').next().unwrap_or_default();
     format!(
         "class Lunatic < Formula\n  \
            desc \"Erlang-inspired runtime for WebAssembly\"\n  \
            version \"{version}\"\n  \
            license any_of: [\"MIT\", \"Apache-2.0\"]\n  \
-           url \"@ADDRESS@/lunatic-{version}-{host}.tar.gz\"\n  \
-           sha256 \"{sum}\"\n\n  \
+           homepage \"{repository}\"\n  \
+           url \"{repository}/releases/download/v{version}/lunatic-{version}-{host}.tar.gz\"\n  \
+           sha256 \"{sum}\"\n  \
+           depends_on arch: :{arch}\n  \
+           depends_on :linux\n\n  \
            def install\n    \
              bin.install Dir[\"bin/*\"]\n    \
              man1.install Dir[\"share/man/man1/*\"]\n    \

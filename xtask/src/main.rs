@@ -16,6 +16,7 @@ mod guests;
 mod languages;
 mod loom;
 mod measure;
+mod package;
 mod programs;
 mod screenshot;
 mod simulate;
@@ -47,6 +48,12 @@ enum Task {
         /// Ship the programs as tests have them, which is sooner
         #[arg(long)]
         dev: bool,
+    },
+    /// Makes the packages for crates.io, and checks that nothing is missing that it asks for
+    Package {
+        /// Compile each as it lies in its package, which takes long
+        #[arg(long)]
+        verify: bool,
     },
     /// Builds and runs the same program in every language, and writes docs/languages.md
     Languages {
@@ -113,6 +120,7 @@ fn main() -> ExitCode {
         Task::Toolchain => toolchain::main(),
         Task::Guests => guests::main(),
         Task::Dist { dev } => dist::main(dev),
+        Task::Package { verify } => package::main(verify),
         Task::Languages { fetch } => languages::main(fetch),
         Task::Demo { arguments } => return demo::main(&arguments).unwrap_or_else(report),
         Task::Bench { arguments } => {

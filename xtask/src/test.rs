@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{cargo, command, compat, guests, loom, tidy, toolchain, workspace};
+use crate::{cargo, command, compat, guests, loom, package, tidy, toolchain, workspace};
 
 /// Runs all steps up to the first that fails, and sums up.
 pub(crate) fn main() -> Result<()> {
@@ -42,6 +42,7 @@ impl Run {
         } else {
             self.step("tests", |tally| libtest(&[], tally))?;
         }
+        self.step("packages", |_| package::main(false))?;
         self.step("examples", |_| examples())?;
         self.step("loom", |_| loom::main())?;
         self.step("compat", compat)

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures_lite::future::block_on;
 use lunatic_account::Kind;
-use lunatic_cli::{Config, Root, Runtime, State};
+use lunatic_cli::{Config, Root, Runtime, State, Value};
 use lunatic_engine::Module;
 use lunatic_net::NetConfig;
 use lunatic_process::Process;
-use wasmtime::Val;
 
 use crate::attack::probe::{FUNCTIONS, Probe};
 use crate::attack::{Attack, Findings};
@@ -85,7 +84,7 @@ impl Trial {
         self.probe.set_attack(attack);
         let neighbour = self.trusted.iter().find(|(name, _)| *name == NEIGHBOUR);
         let neighbour = neighbour.context("there is no neighbour")?.1.id();
-        let params = [Val::I64(neighbour.to_bits() as i64)];
+        let params = [Value::I64(neighbour.to_bits() as i64)];
         let root = Root::new("more").params(params).config(trusted());
         let host = block_on(self.runtime.spawn(&self.host, root))?;
         // What the others do can end it.

@@ -152,7 +152,8 @@ Examples:
   lunatic run --dir ./data::/data:ro --env LANG=C --allow-net localhost:5432 app.wasm
   lunatic run --sandbox --timeout 5s --max-processes 100 plugin.wasm
   lunatic run --invoke add library.wasm 2 3
-  lunatic run --watch --build 'cargo build' target/wasm32-wasip1/debug/app.wasm
+  lunatic run --watch target/wasm32-wasip1/debug/app.wasm     # cargo builds it
+  lunatic run --watch --build make app.wasm
   lunatic run --manifest app.toml --as web web.wasm
   lunatic run - < app.wasm")]
 pub(crate) struct Run {
@@ -196,6 +197,9 @@ pub(crate) struct Run {
     ///
     /// It is run at first, and whenever a file below the current directory has changed;
     /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    ///
+    /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
+    /// cargo's in the current directory.
     #[arg(long, value_name = "COMMAND", requires = "watch")]
     pub(crate) build: Option<String>,
 
@@ -246,7 +250,7 @@ pub(crate) struct Run {
 #[command(after_long_help = "\
 Examples:
   lunatic start app.toml
-  lunatic start --watch --build 'cargo build' app.toml")]
+  lunatic start --watch --build make app.toml")]
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) naming: Naming,
@@ -268,6 +272,9 @@ pub(crate) struct Start {
     ///
     /// It is run at first, and whenever a file below the current directory has changed;
     /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    ///
+    /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
+    /// cargo's in the current directory.
     #[arg(long, value_name = "COMMAND", requires = "watch")]
     pub(crate) build: Option<String>,
 

@@ -27,7 +27,7 @@ pub(crate) struct Grants {
     /// it is without.
     ///
     /// Can be given several times. Without any, the current directory is given
-    /// as `.`; with one or more, exactly those are.
+    /// as `.` and by its absolute path; with one or more, exactly those are.
     #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
     dirs: Vec<Dir>,
 
@@ -77,9 +77,13 @@ impl Grants {
     /// Puts what is granted into a configuration.
     pub(crate) fn apply(&self, config: &mut Config) -> Result<(), Problem> {
         if let Some(rules) = self.rules() {
-            narrow(config, rules);
+            config.narrow_net(rules);
         }
         let wasi = config.wasi_mut();
+        if let Some(path) = self.path_of_default() {
+            wasi.add_dir_of_this_host(path, Access::ReadWrite)
+                .map_err(|error| Problem::new(error.to_string()))?;
+        }
         for dir in self.dirs() {
             wasi.add_dir(dir.host, dir.guest, dir.access)
                 .map_err(|error| Problem::new(format!("--dir: {error}")))?;
@@ -103,8 +107,24 @@ impl Grants {
         })
     }
 
+    fn gives_default(&self) -> bool {
+        self.dirs.is_empty() && !self.sandbox
+    }
+
+    /// The absolute path of the current directory, if that is given because nothing else is; none
+    /// if it is not UTF-8.
+    ///
+    /// Paths that begin with it are true for the guest then. Before `.` in the order it is where
+    /// relative paths of Go begin, whose library takes the first name for a prefix of all paths;
+    /// that of C, which most others use, finds `.` for them.
+    fn path_of_default(&self) -> Option<String> {
+        let path = std::env::current_dir().ok();
+        let path = path.filter(|_| self.gives_default());
+        path.and_then(|path| path.into_os_string().into_string().ok())
+    }
+
     fn dirs(&self) -> Vec<Dir> {
-        match self.dirs.is_empty() && !self.sandbox {
+        match self.gives_default() {
             true => vec![Dir {
                 host: ".".into(),
                 guest: ".".into(),
@@ -131,14 +151,8 @@ impl Grants {
     }
 }
 
-/// Allows nothing of the network that `rules` do not allow.
-pub(crate) fn narrow(config: &mut Config, rules: Rules) {
-    let net = config.net.as_ref().clone().narrowed(rules);
-    config.net = net.into();
-}
-
-/// Whether a variable that nobody has named is true for a guest too. Its directories have
-/// other names than here, and Go takes `PWD` for the directory that relative paths begin at.
+/// Whether a variable that nobody has named is true for a guest too. Its directories may
+/// have other names than here, and Go takes `PWD` for the directory that relative paths begin at.
 fn is_true_inside((key, _): &(String, String)) -> bool {
     !["PWD", "OLDPWD"].contains(&key.as_str())
 }

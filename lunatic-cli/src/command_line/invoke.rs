@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use lunatic_engine::Module;
-use wasmtime::{FuncType, Val, ValType};
+use wasmtime::{FuncType, ValType};
 
-use crate::State;
 use crate::command_line::problem::Problem;
 use crate::command_line::similar::most_similar;
+use crate::{State, Value};
 
 /// The arguments of a function, from text.
 ///
@@ -18,7 +18,7 @@ pub(crate) fn arguments(
     module: &Module<State>,
     export: &str,
     given: &[OsString],
-) -> Result<Vec<Val>, Problem> {
+) -> Result<Vec<Value>, Problem> {
     let ty = module
         .exported_function(export)
         .ok_or_else(|| no_export(path, module, export))?;
@@ -71,20 +71,20 @@ fn shown(ty: &FuncType) -> String {
     )
 }
 
-fn value(ty: &ValType, text: &str) -> Option<Val> {
+fn value(ty: &ValType, text: &str) -> Option<Value> {
     match ty {
         ValType::I32 => {
             let value = integer(text)?;
             let is_in_range = (i128::from(i32::MIN)..=i128::from(u32::MAX)).contains(&value);
-            is_in_range.then_some(Val::I32(value as i32))
+            is_in_range.then_some(Value::I32(value as i32))
         }
         ValType::I64 => {
             let value = integer(text)?;
             let is_in_range = (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value);
-            is_in_range.then_some(Val::I64(value as i64))
+            is_in_range.then_some(Value::I64(value as i64))
         }
-        ValType::F32 => Some(Val::F32(text.parse::<f32>().ok()?.to_bits())),
-        ValType::F64 => Some(Val::F64(text.parse::<f64>().ok()?.to_bits())),
+        ValType::F32 => Some(Value::F32(text.parse().ok()?)),
+        ValType::F64 => Some(Value::F64(text.parse().ok()?)),
         _ => None,
     }
 }
@@ -102,16 +102,16 @@ fn integer(text: &str) -> Option<i128> {
 }
 
 /// The results of a function, a line for each.
-pub(crate) fn results(values: &[Val]) -> String {
+pub(crate) fn results(values: &[Option<Value>]) -> String {
     let lines: Vec<_> = values
         .iter()
         .map(|value| match value {
-            Val::I32(value) => value.to_string(),
-            Val::I64(value) => value.to_string(),
-            Val::F32(bits) => f32::from_bits(*bits).to_string(),
-            Val::F64(bits) => f64::from_bits(*bits).to_string(),
-            Val::V128(value) => format!("{:#034x}", value.as_u128()),
-            _ => "a reference".to_owned(),
+            Some(Value::I32(value)) => value.to_string(),
+            Some(Value::I64(value)) => value.to_string(),
+            Some(Value::F32(value)) => value.to_string(),
+            Some(Value::F64(value)) => value.to_string(),
+            Some(Value::V128(value)) => format!("{value:#034x}"),
+            None => "a reference".to_owned(),
         })
         .collect();
     lines.join("\n")
@@ -125,14 +125,20 @@ mod tests {
 
     #[test]
     fn numbers_are_signed_or_unsigned_decimal_or_hexadecimal() {
-        let i32 = |text| value(&ValType::I32, text).and_then(|value| value.i32());
+        let i32 = |text| match value(&ValType::I32, text) {
+            Some(Value::I32(value)) => Some(value),
+            _ => None,
+        };
         assert_eq!(i32("-1"), Some(-1));
         assert_eq!(i32("4294967295"), Some(-1));
         assert_eq!(i32("0x10"), Some(16));
         for wrong in ["", "-", "1.5", "4294967296", "-2147483649", "0x", "--1"] {
             assert_eq!(i32(wrong), None, "{wrong:?}");
         }
-        let i64 = |text| value(&ValType::I64, text).and_then(|value| value.i64());
+        let i64 = |text| match value(&ValType::I64, text) {
+            Some(Value::I64(value)) => Some(value),
+            _ => None,
+        };
         assert_eq!(i64("18446744073709551615"), Some(-1));
         assert_eq!(i64("-9223372036854775808"), Some(i64::MIN));
     }
@@ -140,7 +146,7 @@ mod tests {
     #[test]
     fn results_are_a_line_each() {
         assert_eq!(results(&[]), "");
-        let values = [Val::I32(-1), Val::F64(1.5f64.to_bits())];
-        assert_eq!(results(&values), "-1\n1.5");
+        let values = [Some(Value::I32(-1)), Some(Value::F64(1.5)), None];
+        assert_eq!(results(&values), "-1\n1.5\na reference");
     }
 }

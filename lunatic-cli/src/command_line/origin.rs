@@ -99,24 +99,15 @@ const KNOWN: &[(Recognises, &str)] = &[
 /// How to build without a proposal, by the name that the engine has for it.
 pub(crate) fn without_proposal(proposal: &str) -> &'static str {
     match proposal {
-        "tail-call" => "build with `-mno-tail-call`, in Rust `-C target-feature=-tail-call`",
         "exceptions" | "legacy-exceptions" => {
             "in C++ build with `-fno-exceptions`, in C without `setjmp` (no \
              `-mllvm -wasm-enable-sjlj`), in Rust with `-C panic=abort`"
         }
-        "gc" | "gc-types" | "function-references" => {
+        "gc" | "gc-types" => {
             "languages that need it (Kotlin, Dart, OCaml, Scheme, Java) do not run here yet; \
              build for linear memory if the compiler can"
         }
-        "extended-const" => {
-            "build with `-mno-extended-const`, in Rust `-C target-feature=-extended-const`, and \
-             not as a shared library (no `-fPIC`)"
-        }
         "memory64" => "build for wasm32 in place of wasm64, in Emscripten without `-sMEMORY64`",
-        "relaxed-simd" => {
-            "build with `-mno-relaxed-simd`, in Rust `-C target-feature=-relaxed-simd`; \
-             plain SIMD is accepted"
-        }
         "threads" | "shared-everything-threads" => {
             "build without `-pthread` and `-matomics`, in Rust without `-C target-feature=+atomics`: \
              here are processes in place of threads"

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_account::AccountLimits;
-use lunatic_engine::{Geometry, Module, Results};
+use lunatic_engine::{Geometry, Module};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
 use lunatic_wasi::ConfigError;
@@ -20,7 +20,7 @@ use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::testing::Source;
 use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, test, testing};
-use crate::{Builder, Config, Root, Runtime, State};
+use crate::{Builder, Config, Results, Root, Runtime, State};
 
 /// The entry of a program (ABI §16.1).
 pub(crate) const START: &str = "_start";
@@ -182,7 +182,7 @@ async fn run_program(
         Ended::ByItself(reason) => {
             runtime.main_environment().flush_log();
             match results.get().filter(|values| !values.is_empty()) {
-                Some(values) => print_line(invoke::results(values)),
+                Some(values) => print_line(invoke::results(&values)),
                 None => Ok(report(path, &reason)),
             }
         }

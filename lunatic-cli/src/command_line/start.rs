@@ -14,7 +14,7 @@ use crate::command_line::manifest::{self, Application, Manifest, TreeBuilder};
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::views::Views;
-use crate::command_line::watch::{self, Build, Changed, Files};
+use crate::command_line::watch::{self, Build, Changed, Files, build_line};
 use crate::command_line::{admin, log_writer, run};
 use crate::{Others, Runtime};
 
@@ -73,7 +73,9 @@ fn files(application: &Application, build: Option<&str>) -> Files {
     let programs = application.top.programs();
     let paths = programs.iter().map(|program| program.module.value.clone());
     let paths: BTreeSet<PathBuf> = paths.collect();
-    let mut build = build.map(|line| Build::new(line, &paths));
+    let line = build.map(str::to_owned);
+    let line = line.or_else(|| build_line(paths.iter().map(PathBuf::as_path)));
+    let mut build = line.map(|line| Build::new(&line, &paths));
     if let Some(build) = &mut build {
         build.run_once();
     }

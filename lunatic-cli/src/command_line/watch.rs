@@ -3,6 +3,7 @@
 
 mod build;
 mod files;
+mod project;
 mod stamp;
 
 use std::future;
@@ -22,6 +23,7 @@ use crate::{Others, Program, ReloadFailure, Reloading, ReplaceLimits, Root, Runt
 
 pub(crate) use build::Build;
 pub(crate) use files::{Changed, Files};
+pub(crate) use project::build_line;
 
 /// Runs a program until a signal comes: whenever its file has changed, the new version takes
 /// the place of the old one. If the program ends, its next version is waited for.
@@ -37,17 +39,19 @@ pub(crate) fn watch(run: &Run) -> Result<ExitCode, Problem> {
         let mut signals = Signals::listen()?;
         let _admin = admin::listen(&runtime, &run.naming)?;
         let _shown = run.views.show(&runtime)?;
-        let build = run.build.as_deref();
+        let build = run.build.clone().or_else(|| build_line([&*path]));
+        let is_built = build.is_some();
+        let build = build.map(|line| Build::new(&line, [&path]));
         let mut watched = Watched {
             runtime: &runtime,
             run,
             name: run.module_name(&path),
-            files: Files::new([path.clone()], build.map(|line| Build::new(line, [&path]))),
+            files: Files::new([path.clone()], build),
             path,
             program: None,
             runs: false,
         };
-        if run.build.is_none() && !watched.path.exists() {
+        if !is_built && !watched.path.exists() {
             say(&watched.path, "is not there yet, and is waited for");
         }
         let watching = async {

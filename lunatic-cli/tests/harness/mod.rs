@@ -13,6 +13,7 @@ pub mod pasted;
 pub mod program;
 pub mod runtimes;
 pub mod shop;
+pub mod watched;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -135,6 +135,10 @@ impl<'a, 's> Pass<'a, 's> {
     fn run(&mut self, body: &FunctionBody<'a>) -> Result<(), InvalidModule> {
         let invalid = |error: BinaryReaderError| InvalidModule::new(&error);
         let spaces = self.context.spaces;
+        let start = body.range().start;
+        for ty in self.edits.declared_types() {
+            spaces.check_type(ty, start)?;
+        }
         let mut operators = body.get_operators_reader().map_err(invalid)?;
         while !operators.eof() {
             let (operator, start) = operators.read_with_offset().map_err(invalid)?;
@@ -178,8 +182,15 @@ impl<'a, 's> Pass<'a, 's> {
         let spaces = self.context.spaces;
         let cost = Cost::of(operator, self.edits.byte(start), spaces);
         let number = match operator {
-            Operator::Call { function_index } => spaces.number(*function_index),
-            Operator::CallIndirect { .. } => return (cost, Callee::Unknown),
+            // Functions that call each other last do not make the stack grow, and come to a point
+            // of preemption all the same: one of them begins with it, as with other calls.
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                spaces.number(*function_index)
+            }
+            Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. } => return (cost, Callee::Unknown),
             _ => return (cost, Callee::Host),
         };
         let Some(number) = number else {

@@ -74,11 +74,16 @@ impl Cost {
             Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End => {
                 Cost::NOTHING
             }
-            Operator::Call { function_index } if spaces.is_imported(*function_index) => {
+            Operator::Call { function_index } | Operator::ReturnCall { function_index }
+                if spaces.is_imported(*function_index) =>
+            {
                 Cost::HOST_CALL
             }
-            Operator::Call { .. } => Cost::CALL,
-            Operator::CallIndirect { .. } => Cost::INDIRECT_CALL,
+            Operator::Call { .. } | Operator::ReturnCall { .. } => Cost::CALL,
+            Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. } => Cost::INDIRECT_CALL,
             Operator::MemoryFill { .. }
             | Operator::MemoryCopy { .. }
             | Operator::MemoryInit { .. } => Cost::PIECE,

@@ -143,7 +143,7 @@ fn module(seed: u64) -> Option<Vec<u8>> {
         canonicalize_nans: true,
         exceptions_enabled: false,
         export_everything: true,
-        extended_const_enabled: false,
+        extended_const_enabled: true,
         gc_enabled: false,
         max_imports: (seed % 4) as usize * 3,
         max_instructions: 400,
@@ -154,9 +154,9 @@ fn module(seed: u64) -> Option<Vec<u8>> {
         memory64_enabled: false,
         memory_max_size_required: true,
         min_funcs: 2,
-        relaxed_simd_enabled: false,
+        relaxed_simd_enabled: true,
         table_max_size_required: true,
-        tail_call_enabled: false,
+        tail_call_enabled: true,
         threads_enabled: false,
         ..Config::default()
     };

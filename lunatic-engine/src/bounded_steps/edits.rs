@@ -166,6 +166,11 @@ impl<'a> Edits<'a> {
         self.locals.count()
     }
 
+    /// The types of the locals that the body declares, each at least once.
+    pub(super) fn declared_types(&self) -> impl Iterator<Item = wasmparser::ValType> {
+        self.locals.declared()
+    }
+
     /// Those of these locals that can be kept apart.
     pub(super) fn keep(&self, locals: &[u32]) -> Vec<Kept> {
         let kept = |local: &u32| Kept::of(*local, self.locals.ty(*local)?);

@@ -1,7 +1,8 @@
 //! How many functions, types and globals there are before any is appended.
 
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, Operator, Payload, SubType, TypeRef, ValType,
+    BinaryReaderError, BlockType, CompositeInnerType, HeapType, Operator, Payload, SubType,
+    TypeRef, UnpackedIndex, ValType,
 };
 
 use crate::invalid_module::InvalidModule;
@@ -153,14 +154,19 @@ impl IndexSpaces {
                 ("function", function_index, self.functions())
             }
             Operator::CallIndirect { type_index, .. }
-            | Operator::ReturnCallIndirect { type_index, .. } => ("type", type_index, self.types()),
+            | Operator::ReturnCallIndirect { type_index, .. }
+            | Operator::CallRef { type_index }
+            | Operator::ReturnCallRef { type_index } => ("type", type_index, self.types()),
+            Operator::RefNull { hty } => return self.check_heap_type(hty, offset),
+            Operator::TypedSelect { ty } => return self.check_type(ty, offset),
             Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } => {
                 ("global", global_index, self.globals())
             }
             Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                 match blockty {
                     BlockType::FuncType(ty) => ("type", ty, self.types()),
-                    BlockType::Empty | BlockType::Type(_) => return Ok(()),
+                    BlockType::Type(ty) => return self.check_type(ty, offset),
+                    BlockType::Empty => return Ok(()),
                 }
             }
             Operator::LocalGet { local_index }
@@ -168,14 +174,40 @@ impl IndexSpaces {
             | Operator::LocalTee { local_index } => ("local", local_index, locals),
             _ => return Ok(()),
         };
-        match index < count {
-            true => Ok(()),
-            false => Err(InvalidModule {
-                message: format!("unknown {what} {index}: index out of bounds"),
-                offset,
-                missing_feature: None,
-            }),
+        is_below(what, index, count, offset)
+    }
+
+    /// The same for the type of a value.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it names a type that is not there.
+    pub(super) fn check_type(&self, ty: ValType, offset: usize) -> Result<(), InvalidModule> {
+        match ty {
+            ValType::Ref(reference) => self.check_heap_type(reference.heap_type(), offset),
+            _ => Ok(()),
         }
+    }
+
+    fn check_heap_type(&self, ty: HeapType, offset: usize) -> Result<(), InvalidModule> {
+        match ty {
+            HeapType::Concrete(UnpackedIndex::Module(index))
+            | HeapType::Exact(UnpackedIndex::Module(index)) => {
+                is_below("type", index, self.types(), offset)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_below(what: &str, index: u32, count: u32, offset: usize) -> Result<(), InvalidModule> {
+    match index < count {
+        true => Ok(()),
+        false => Err(InvalidModule {
+            message: format!("unknown {what} {index}: index out of bounds"),
+            offset,
+            missing_feature: None,
+        }),
     }
 }
 

@@ -46,6 +46,11 @@ impl<'a> Locals<'a> {
         self.count
     }
 
+    /// The types that its body declares, each at least once.
+    pub(super) fn declared(&self) -> impl Iterator<Item = ValType> {
+        self.groups.iter().map(|(_, ty)| *ty)
+    }
+
     /// In how many groups they are declared.
     pub(super) fn groups(&self) -> u32 {
         self.groups.len() as u32

@@ -155,7 +155,9 @@ impl StraightLine {
                 self.branch(*relative_depth);
                 self.run = Run::default();
             }
-            Operator::BrIf { relative_depth } => self.branch(*relative_depth),
+            Operator::BrIf { relative_depth }
+            | Operator::BrOnNull { relative_depth }
+            | Operator::BrOnNonNull { relative_depth } => self.branch(*relative_depth),
             Operator::BrTable { targets } => {
                 // One that is broken is not valid.
                 targets
@@ -169,8 +171,11 @@ impl StraightLine {
             Operator::Return
             | Operator::Unreachable
             | Operator::ReturnCall { .. }
-            | Operator::ReturnCallIndirect { .. } => self.run = Run::default(),
-            Operator::Call { .. } | Operator::CallIndirect { .. } => self.call(callee),
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. } => self.run = Run::default(),
+            Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
+                self.call(callee);
+            }
             _ => {}
         }
     }

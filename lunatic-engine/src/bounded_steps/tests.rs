@@ -389,6 +389,36 @@ fn returns_from_a_deep_recursion_are_interrupted() {
 }
 
 #[test]
+fn chains_of_tail_calls_are_interrupted() {
+    for preemption in BOTH {
+        for next in [
+            "(return_call $odd {rest})",
+            "(return_call_indirect (type $step) {rest} (i32.const 0))",
+            "(return_call_ref $step {rest} (ref.func $odd))",
+            "(return_call_ref $step {rest} (br_on_null $end (table.get $t (i32.const 0))))",
+        ] {
+            let next = next.replace("{rest}", "(i32.sub (local.get 0) (i32.const 1))");
+            let wasm = wasm(&format!(
+                r#"(module (import "test" "call" (func $call)) (type $step (func (param i32)))
+                (table $t 1 (ref null $step)) (elem (table $t) (i32.const 0) (ref null $step)
+                    (item ref.func $odd))
+                (func $even (type $step)
+                    (if (i32.eqz (local.get 0)) (then return))
+                    (call $call)
+                    (block $end {next}) (unreachable))
+                (func $odd (type $step) (call $call)
+                    (return_call $even (i32.sub (local.get 0) (i32.const 1))))
+                (func (export "f") (call $even (i32.const 100_000))))"#
+            ));
+            let bounded = bounded_steps::rewrite(&wasm, preemption).unwrap();
+            let (calls, run) = longest_run(Instance::new(&bounded, preemption));
+            assert_eq!(calls, 100_000);
+            assert!(run <= longest_allowed(preemption, 65), "{run}: {next}");
+        }
+    }
+}
+
+#[test]
 fn long_arithmetic_is_interrupted() {
     for preemption in BOTH {
         let step = "(local.set 0 (i32.div_u (i32.const 7) (i32.add (local.get 0) (i32.const 1))))";
@@ -448,11 +478,19 @@ fn what_names_something_that_is_only_appended_is_not_valid() {
             "(call_indirect (type 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
             "(i32.const 0) (i32.const 0) (block (type 2) (drop) (drop))",
             "(drop (local.get 1))",
+            "(drop (ref.null 1))",
+            "(call_ref 1 (i32.const 0) (ref.null func))",
+            "(drop (block (result (ref null 1)) (unreachable)))",
+            "(drop (select (result (ref null 1)) (unreachable)))",
         ] {
             let fields = format!("(memory 1) (table 1 funcref) (func (param i32) {bulk} {body})");
             let wasm = wasm(&format!("(module {fields})"));
             assert!(bounded_steps::rewrite(&wasm, preemption).is_err(), "{body}");
         }
+        let local = wasm(&format!(
+            "(module (memory 1) (func (param i32) (local (ref null 1)) {bulk}))"
+        ));
+        assert!(bounded_steps::rewrite(&local, preemption).is_err());
         let exported = wasm(&format!(
             r#"(module (memory 1) (func (param i32) {bulk}) (export "f" (func 1)))"#
         ));

@@ -5,7 +5,7 @@
 //! another module, with a state of its own, and runs one of its exports. The old
 //! instance stays suspended in that host function and is not touched. When the new one
 //! calls [`take_over`], the host function moves the contents of the old state into the
-//! new one and ends the old instance with the error [`Exchanged`]. In it the body of the
+//! new one and ends the old instance with the error `Exchanged`. In it the body of the
 //! process finds the new instance, and goes on with that. If anything else happens, the
 //! new instance is dropped, and the old one goes on as if there had been none.
 

@@ -142,7 +142,7 @@ const MAX_EXPORT_BYTES: usize = 4096;
 /// # Errors
 ///
 /// Traps on an unknown config or module, bad addresses, a name above
-/// [`MAX_EXPORT_BYTES`], text that is not UTF-8, and bad records.
+/// `MAX_EXPORT_BYTES`, text that is not UTF-8, and bad records.
 pub fn resolve<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     arguments: SpawnArguments,

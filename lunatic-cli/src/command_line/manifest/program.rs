@@ -206,7 +206,7 @@ fn read_network(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut Di
     };
     let allow = Some(rules("allow_net"));
     let deny = rules("deny_net");
-    grants::narrow(config, Rules { allow, deny });
+    config.narrow_net(Rules { allow, deny });
 }
 
 pub(super) fn list(

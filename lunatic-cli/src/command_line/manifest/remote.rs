@@ -7,7 +7,7 @@ use lunatic_net::{Rule, Rules};
 use lunatic_trust::NamePattern;
 use toml::de::{DeTable, DeValue};
 
-use crate::command_line::grants::{self, Dir};
+use crate::command_line::grants::Dir;
 use crate::command_line::manifest::ParseContext;
 use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics};
 use crate::command_line::manifest::program::list;
@@ -78,7 +78,7 @@ fn read_rule(
     let allow = Some(rules("allow_net"));
     let deny = rules("deny_net");
     rule.ceiling.net = Config::default().net;
-    grants::narrow(&mut rule.ceiling, Rules { allow, deny });
+    rule.ceiling.narrow_net(Rules { allow, deny });
     rule.dirs = read_dirs(&mut table, context, diagnostics);
     if let Some(value) = table.value("limits") {
         read_limits(value, &mut rule.limits, diagnostics);
