@@ -50,6 +50,7 @@ mod facts;
 mod frames;
 mod handshakes;
 mod icmp;
+mod low_delay;
 mod marks;
 mod receiving;
 mod sending;
