@@ -7,7 +7,7 @@
 //! # Layout
 //!
 //! - `config`: [`EndpointConfig`], what an endpoint is made of; `transport` says it in the words
-//!   of quinn-proto.
+//!   of quinn-proto, and `low_delay` keeps the queues of narrow links short.
 //! - `event`, `close_reason`: what an endpoint tells; `event_queue`: what wasn't taken yet.
 //! - `endpoint`: [`Endpoint`], as its owner sees it; `driver`: what it does while the owner waits;
 //!   `arrival`: what it does with packets; `table`: which connections it keeps.
