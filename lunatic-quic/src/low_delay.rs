@@ -18,6 +18,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(5);
 const BATCHES: u32 = 4;
 /// Shrinkings that don't shorten the round trip, until it counts as that of the path.
 const IN_VAIN: u32 = 2;
+/// How often one decision shrinks the window at most.
+const MOST_SHRINKINGS: u32 = 4;
 /// Bytes to which delay shrinks the window at least.
 const LEAST_WINDOW: u64 = 128 << 10;
 
@@ -70,8 +72,16 @@ impl Controller for LowDelay {
         self.cubic
             .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
         let may_shrink = self.cubic.window() > LEAST_WINDOW;
-        if self.delay.end_batch(now, may_shrink) {
-            self.cubic.on_congestion_event(now, now, false, 0);
+        let Some(excess) = self.delay.end_batch(now, may_shrink) else {
+            return;
+        };
+        // Slow start goes far beyond what the link takes before that is seen.
+        let begins_slowly = self.cubic.metrics().ssthresh == Some(u64::MAX);
+        let times = if begins_slowly { shrinkings(excess) } else { 1 };
+        for time in 0..times {
+            // Later than the one before, which it would count as a part of otherwise.
+            let at = now + Duration::from_nanos(time.into());
+            self.cubic.on_congestion_event(at, at, false, 0);
         }
     }
 
@@ -156,20 +166,22 @@ impl Delay {
         }
     }
 
-    /// Ends a batch of acknowledgements. True if the window is to be shrunk.
-    fn end_batch(&mut self, now: Instant, may_shrink: bool) -> bool {
+    /// Ends a batch of acknowledgements. If the window is to be shrunk, says how many times the
+    /// round trip is as long as it may be.
+    fn end_batch(&mut self, now: Instant, may_shrink: bool) -> Option<f64> {
         self.round.batches += u32::from(std::mem::take(&mut self.round.in_batch));
         if self.round.batches < BATCHES {
-            return false;
+            return None;
         }
         let round = std::mem::replace(&mut self.round, Round::new(now));
         let (Some(trip), Some(path)) = (round.shortest, self.shortest.get()) else {
-            return false;
+            return None;
         };
-        if trip <= path + ALLOWED_DELAY.max(path / 4) {
+        let allowed = path + ALLOWED_DELAY.max(path / 4);
+        if trip <= allowed {
             self.shrunk_at = None;
             self.in_vain = 0;
-            return false;
+            return None;
         }
         // A window of 0.7 makes the whole round trip that of 0.7, if the queue is ours.
         let helped = self.shrunk_at.is_none_or(|before| trip < before * 17 / 20);
@@ -179,11 +191,22 @@ impl Delay {
             self.shortest.set(now, trip);
             self.shrunk_at = None;
             self.in_vain = 0;
-            return false;
+            return None;
         }
         self.shrunk_at = may_shrink.then_some(trip);
-        may_shrink
+        may_shrink.then(|| trip.as_secs_f64() / allowed.as_secs_f64())
     }
+}
+
+/// How often the window is to be shrunk to 0.7 for a round trip that is so many times too long.
+fn shrinkings(excess: f64) -> u32 {
+    let mut times = 1;
+    let mut left = excess * 0.7;
+    while left > 1.0 && times < MOST_SHRINKINGS {
+        left *= 0.7;
+        times += 1;
+    }
+    times
 }
 
 impl Round {
@@ -241,7 +264,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::time::{Duration, Instant};
 
-    use super::{ALLOWED_DELAY, BATCHES, Delay, FORGET_AFTER, LEAST_WINDOW};
+    use super::{ALLOWED_DELAY, BATCHES, Delay, FORGET_AFTER, LEAST_WINDOW, shrinkings};
 
     const PACKET: u64 = 8900;
 
@@ -322,7 +345,8 @@ mod tests {
                 }
                 window.grow(sent);
                 delay.acknowledged(now, sent, false);
-                if delay.end_batch(now, looks_at_delay && window.bytes > LEAST_WINDOW) {
+                let may_shrink = looks_at_delay && window.bytes > LEAST_WINDOW;
+                if delay.end_batch(now, may_shrink).is_some() {
                     window.shrink(now, now);
                 }
                 if now > begun + time / 2 {
@@ -372,7 +396,7 @@ mod tests {
         for _ in 0..BATCHES {
             *now += ms(1);
             delay.acknowledged(*now, *now - trip, false);
-            if delay.end_batch(*now, true) {
+            if delay.end_batch(*now, true).is_some() {
                 return true;
             }
         }
@@ -388,7 +412,7 @@ mod tests {
         for trip in [40, 40, 1, 40] {
             now += ms(1);
             delay.acknowledged(now, now - ms(trip), false);
-            assert!(!delay.end_batch(now, true));
+            assert!(delay.end_batch(now, true).is_none());
         }
         assert!(round(&mut delay, &mut now, ms(40)));
     }
@@ -419,6 +443,13 @@ mod tests {
     }
 
     #[test]
+    fn slow_start_is_undone_by_as_much_as_it_went_too_far() {
+        for (excess, times) in [(1.01, 1), (1.4, 1), (1.5, 2), (3.0, 4), (100.0, 4)] {
+            assert_eq!(shrinkings(excess), times, "{excess}");
+        }
+    }
+
+    #[test]
     fn without_much_to_send_no_delay_counts() {
         let mut now = Instant::now();
         let mut delay = Delay::new(now);
@@ -426,7 +457,7 @@ mod tests {
         for _ in 0..100 {
             now += ms(50);
             delay.acknowledged(now, now - ms(26), true);
-            assert!(!delay.end_batch(now, true));
+            assert!(delay.end_batch(now, true).is_none());
         }
     }
 
