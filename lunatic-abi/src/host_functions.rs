@@ -243,10 +243,10 @@ macro_rules! host_functions {
             name: $crate::host_functions!(@name $($word)+),
             params: &[$($crate::Param {
                 name: stringify!($param),
-                ty: <$ty as $crate::host_function::HostValue>::TYPE,
+                ty: <$ty as $crate::HostValue>::TYPE,
             }),*],
             result: <$crate::host_functions!(@result $($result)?)
-                as $crate::host_function::HostResult>::TYPE,
+                as $crate::HostResult>::TYPE,
         }),*]
     };
     (@name fn $name:ident) => { stringify!($name) };

@@ -31,7 +31,7 @@ mod answering;
 mod buffers;
 mod call_end;
 mod errors;
-pub mod host_function;
+mod host_function;
 mod host_functions;
 mod memory;
 pub mod params;
@@ -44,7 +44,7 @@ pub mod version;
 pub use buffers::{Buffers, ranges};
 pub use call_end::CallEnd;
 pub use errors::{ErrorTable, GuestError};
-pub use host_function::{HostFunction, Param, ValueType};
+pub use host_function::{HostFunction, HostResult, HostValue, Param, ValueType};
 #[doc(hidden)]
 pub use host_functions::expansion;
 pub use memory::{AbiHost, Guest, slice, slice_mut};

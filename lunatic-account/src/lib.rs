@@ -3,13 +3,13 @@
 //!
 //! # Layout
 //!
-//! - [`kind`]: [`Kind`], what is counted.
-//! - [`limits`]: [`AccountLimits`], how much of it there may be.
-//! - [`account`]: [`Account`], the tree and the counting.
-//! - [`charge`]: [`Charge`], an amount that is released when it is dropped.
-//! - [`cpu`]: [`CpuBudget`], how much of a core the processes of an account use.
-//! - [`output`]: [`OutputBudget`], how much the processes of an account print.
-//! - [`share`]: [`Share`], whose processes wait if there are not enough cores for all.
+//! - `kind`: [`Kind`], what is counted.
+//! - `limits`: [`AccountLimits`], how much of it there may be.
+//! - `account`: [`Account`], the tree and the counting.
+//! - `charge`: [`Charge`], an amount that is released when it is dropped.
+//! - `cpu`: [`CpuBudget`], how much of a core the processes of an account use.
+//! - `output`: [`OutputBudget`], how much the processes of an account print.
+//! - `share`: [`Share`], whose processes wait if there are not enough cores for all.
 //!
 //! # Invariants
 //!
@@ -20,13 +20,13 @@
 //! - A charge takes no lock: it is one atomic operation for each account on the way to
 //!   the root.
 
-pub mod account;
-pub mod charge;
-pub mod cpu;
-pub mod kind;
-pub mod limits;
-pub mod output;
-pub mod share;
+mod account;
+mod charge;
+mod cpu;
+mod kind;
+mod limits;
+mod output;
+mod share;
 
 pub use account::{Account, AccountId, BranchError, Exceeded};
 pub use charge::Charge;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use crate::moment::Moment;
+use crate::adaptive_spin::AdaptiveSpin;
 
 /// For so long a thread looks for what is to be done, if it is asked often.
 const LONGEST: Duration = Duration::from_micros(50);
@@ -41,8 +41,8 @@ impl Bell {
         (is_rung && self.is_rung.swap(false, Ordering::SeqCst)).then_some(())
     }
 
-    fn wait(&self, moment: &Moment) {
-        if moment.look(|| self.take()).is_some() {
+    fn wait(&self, spin: &AdaptiveSpin) {
+        if spin.poll(|| self.take()).is_some() {
             return;
         }
         self.is_asleep.store(true, Ordering::SeqCst);
@@ -63,12 +63,12 @@ pub(crate) fn drive<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(bell.clone());
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
-    let moment = Moment::new(LONGEST);
+    let spin = AdaptiveSpin::new(LONGEST);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
-        bell.wait(&moment);
+        bell.wait(&spin);
     }
 }
 

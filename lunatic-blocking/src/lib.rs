@@ -7,14 +7,14 @@
 //!
 //! # Layout
 //!
-//! - [`queue`]: [`Queue`], the operations that wait and the threads that run them.
-//! - [`class`]: [`Class`], what operations wait for, and how many threads that is
+//! - `queue`: [`Queue`], the operations that wait and the threads that run them.
+//! - `class`: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
 //! - `fair_queue`: whose operation is next.
 //! - `memory`: whether there is memory for it.
-//! - [`local_pool`]: [`LocalPool`], for values that stay on one thread, divided between guests.
+//! - `local_pool`: [`LocalPool`], for values that stay on one thread, divided between guests.
 //! - `drive`: how such a thread waits.
-//! - [`moment`]: [`Moment`], looking for something before sleeping.
+//! - `adaptive_spin`: [`AdaptiveSpin`], looking for something before sleeping.
 //!
 //! # Invariants
 //!
@@ -35,17 +35,17 @@
 //! thread idle, and two such tasks can wait for each other. Here the operation
 //! itself waits, and runs whether its task is polled or not.
 
-pub mod class;
+mod adaptive_spin;
+mod class;
 mod drive;
 mod fair_queue;
-pub mod local_pool;
+mod local_pool;
 mod memory;
-pub mod moment;
-pub mod queue;
+mod queue;
 
+pub use adaptive_spin::AdaptiveSpin;
 pub use class::{Class, cores};
 pub use local_pool::{LocalPool, ThreadLimits};
-pub use moment::Moment;
 pub use queue::Queue;
 
 /// Runs the example of the README as a test.

@@ -20,7 +20,7 @@ use crate::drive::drive;
 /// A task is made on the thread on which it stays. It may block its thread: that holds up
 /// the other tasks of this thread, and nobody else. New ones go to the thread that has the
 /// fewest. A thread that is asked often looks for more to do for some ten microseconds before it
-/// sleeps (see [`Moment`](crate::Moment)).
+/// sleeps (see [`AdaptiveSpin`](crate::AdaptiveSpin)).
 ///
 /// No two guests have tasks on the same thread, unless there are as many guests as there may be
 /// threads. Who asks is told by the [share](Share::current) of the processors of the process

@@ -5,7 +5,7 @@
 //! mappings, of which a process has 65 530. Here each comes out of one large
 //! mapping that is divided into slots by arithmetic. A slot that was used before
 //! is taken without a system call, and put back with one, which tells what has to
-//! be cleaned; a fresh one costs a guard page, page faults, and, while mappings
+//! be cleaned, or that no more has to be than the last time; a fresh one costs a guard page, page faults, and, while mappings
 //! last, the mapping of its image.
 //!
 //! Almost all `unsafe` code of Lunatic's host is in the parts of this module.
@@ -24,7 +24,8 @@
 //! - `mappings`: how many images may be mapped.
 //! - `free_list`: slots that are free, and what they hold.
 //! - `slab`: one mapping and its slots.
-//! - `pagemap`: which pages of a range have been written.
+//! - `pagemap`: which pages of a range have been written; `written_pages`: those of a slot,
+//!   remembered; `page_faults`: whether there can be others.
 //! - `machine`, `page_size`: what has to be known of the machine.
 //! - `system`: the calls of the kernel.
 //!
@@ -33,6 +34,9 @@
 //! - A slot belongs to one instance or to one free list, never to both.
 //! - A free slot for memories holds exactly the image that its list entry names, and
 //!   zeros: no byte of one process is ever seen by another.
+//! - A memory is written only by the thread on which its instance is resumed, or through
+//!   the store of the instance, and pages get into its slot by page faults of that thread, or
+//!   when the slot is filled or grown into. So `page_faults` knows when there are no others.
 //! - A memory lies inside of its slot. In the dense geometry compiled code checks
 //!   every address against the size of the memory, so it cannot reach the next
 //!   slot. In the guarded one it can add at most 4 GiB and the guard to the start
@@ -50,6 +54,7 @@ mod mappings;
 mod memories;
 mod memory;
 mod memory_slot;
+mod page_faults;
 mod page_size;
 mod pagemap;
 mod size_class;
@@ -57,6 +62,7 @@ mod size_classes;
 mod slab;
 mod stacks;
 mod system;
+mod written_pages;
 
 use std::io;
 use std::iter;
@@ -70,6 +76,7 @@ pub(crate) use crate::arena::image::Image;
 use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
 use crate::arena::memories::Memories;
+pub(crate) use crate::arena::page_faults::PageFaults;
 use crate::arena::page_size::PageSize;
 use crate::arena::size_classes::{FEW_GUARDED_SLOTS, GUARD_BYTES, GUARDED_BYTES, GUARDED_SLOTS};
 use crate::arena::stacks::Stacks;

@@ -72,7 +72,7 @@ use wasmparser::{
 
 use crate::bounded_steps::appended::Appended;
 pub(crate) use crate::bounded_steps::appended::REFILL;
-use crate::bounded_steps::body::Surroundings;
+use crate::bounded_steps::body::Context;
 use crate::bounded_steps::calls::{CallOrder, References};
 use crate::bounded_steps::edits::{Body, Edits};
 use crate::bounded_steps::index_spaces::IndexSpaces;
@@ -192,12 +192,12 @@ impl<'a> Read<'a> {
         let mut edits: Vec<Option<Edits<'a>>> = Vec::new();
         edits.resize_with(self.bodies.len(), || None);
         for number in calls.functions.iter().copied() {
-            let surroundings = Surroundings {
+            let context = Context {
                 spaces: &self.spaces,
                 known: &known,
             };
             let (body, survey) = (&self.bodies[number], &surveys[number]);
-            let (its, is_known) = body::with_points(body, number, &surroundings, survey, &calls)?;
+            let (its, is_known) = body::with_points(body, number, &context, survey, &calls)?;
             known[number] = Some(is_known);
             edits[number] = Some(its);
         }

@@ -1,6 +1,6 @@
 //! The directory in which compiled modules are kept for the next start.
 //!
-//! For each module there are two kinds of files. Its facts are found by the bytes that it was
+//! For each module there are two kinds of files. Its summary is found by the bytes that it was
 //! loaded from and the checks that it has passed: a module that other limits admitted has none.
 //! Its code is found by the bytes and how they are compiled, once for each way. So a module
 //! that is loaded again is neither parsed nor rewritten, and its code is mapped, not read.
@@ -35,7 +35,7 @@ use std::time::{Duration, SystemTime};
 use crate::arena::Arena;
 pub(crate) use crate::code_cache::key::Key;
 use crate::compiled_module::CompiledModule;
-use crate::facts::Facts;
+use crate::module_summary::ModuleSummary;
 use crate::sealed_file::{self, SealedFile};
 
 /// The most that all files together have, in bytes; beyond it, those go that were not used for
@@ -56,7 +56,7 @@ pub(crate) struct CodeCache {
 /// The two kinds of files.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Facts,
+    Summary,
     Code,
 }
 
@@ -87,19 +87,19 @@ impl CodeCache {
         self.misses.load(Ordering::Relaxed)
     }
 
-    /// The facts that are kept for a key.
-    pub(crate) fn facts(&self, key: &Key) -> Option<Facts> {
-        let bytes = self.open(key, Kind::Facts)?.read().ok()?;
+    /// The summary that is kept for a key.
+    pub(crate) fn summary(&self, key: &Key) -> Option<ModuleSummary> {
+        let bytes = self.open(key, Kind::Summary)?.read().ok()?;
         let kept = bytes.strip_prefix(key.as_bytes())?;
         postcard::from_bytes(kept).ok()
     }
 
-    /// Keeps the facts of a module.
-    pub(crate) fn keep_facts(&self, key: &Key, facts: &Facts) {
-        let Ok(encoded) = postcard::to_allocvec(facts) else {
+    /// Keeps the summary of a module.
+    pub(crate) fn keep_summary(&self, key: &Key, summary: &ModuleSummary) {
+        let Ok(encoded) = postcard::to_allocvec(summary) else {
             return;
         };
-        self.keep(key, Kind::Facts, &[key.as_bytes(), &encoded]);
+        self.keep(key, Kind::Summary, &[key.as_bytes(), &encoded]);
     }
 
     /// The code that is kept for a key.
@@ -166,7 +166,7 @@ impl CodeCache {
 
     fn path(&self, key: &Key, kind: Kind) -> PathBuf {
         let extension = match kind {
-            Kind::Facts => FACTS,
+            Kind::Summary => SUMMARY,
             Kind::Code => CODE,
         };
         self.directory.join(format!("{key}.{extension}"))
@@ -187,7 +187,7 @@ impl CodeCache {
                 continue;
             };
             match extension {
-                Some(FACTS | CODE) => {
+                Some(SUMMARY | CODE) => {
                     kept.push((metadata.accessed()?, metadata.len(), path));
                 }
                 Some(sealed_file::UNFINISHED) => {
@@ -216,8 +216,8 @@ impl CodeCache {
     }
 }
 
-/// The extension of files with facts.
-const FACTS: &str = "facts";
+/// The extension of files with summary.
+const SUMMARY: &str = "summary";
 
 /// The extension of files with code.
 const CODE: &str = "code";
@@ -232,8 +232,8 @@ mod tests {
     use crate::module_hash::ModuleHash;
     use crate::module_info::ModuleInfo;
 
-    fn facts(items: u64) -> Facts {
-        Facts {
+    fn summary(items: u64) -> ModuleSummary {
+        ModuleSummary {
             hash: ModuleHash::of(b""),
             info: ModuleInfo {
                 items,
@@ -254,41 +254,41 @@ mod tests {
     fn what_is_kept_is_found_by_its_key_alone() {
         let (_directory, cache) = cache(MAX_BYTES);
         let (key, other) = (Key::of(&1), Key::of(&2));
-        assert_eq!(cache.facts(&key), None);
-        cache.keep_facts(&key, &facts(7));
-        assert_eq!(cache.facts(&key), Some(facts(7)));
-        assert_eq!(cache.facts(&other), None);
-        cache.keep_facts(&key, &facts(8));
-        assert_eq!(cache.facts(&key), Some(facts(8)));
+        assert_eq!(cache.summary(&key), None);
+        cache.keep_summary(&key, &summary(7));
+        assert_eq!(cache.summary(&key), Some(summary(7)));
+        assert_eq!(cache.summary(&other), None);
+        cache.keep_summary(&key, &summary(8));
+        assert_eq!(cache.summary(&key), Some(summary(8)));
     }
 
     #[test]
     fn a_file_that_got_the_name_of_another_is_not_used() {
         let (_directory, cache) = cache(MAX_BYTES);
         let (key, other) = (Key::of(&1), Key::of(&2));
-        cache.keep_facts(&key, &facts(7));
+        cache.keep_summary(&key, &summary(7));
         let moved = fs::rename(
-            cache.path(&key, Kind::Facts),
-            cache.path(&other, Kind::Facts),
+            cache.path(&key, Kind::Summary),
+            cache.path(&other, Kind::Summary),
         );
         moved.expect("both are in one directory");
-        assert_eq!(cache.facts(&other), None);
+        assert_eq!(cache.summary(&other), None);
     }
 
     #[test]
     fn what_was_used_longest_ago_is_forgotten_beyond_the_limit() {
         const FILES: u64 = 16;
         let (_directory, measured) = cache(MAX_BYTES);
-        measured.keep_facts(&Key::of(&0), &facts(0));
-        let path = measured.path(&Key::of(&0), Kind::Facts);
+        measured.keep_summary(&Key::of(&0), &summary(0));
+        let path = measured.path(&Key::of(&0), Kind::Summary);
         let bytes = fs::metadata(path).expect("it is kept").len();
         let (_directory, cache) = cache(FILES * bytes);
         let now = SystemTime::now();
         // The later, the longer ago.
         for number in 0..FILES {
             let key = Key::of(&number);
-            cache.keep_facts(&key, &facts(0));
-            let file = File::open(cache.path(&key, Kind::Facts)).expect("it is kept");
+            cache.keep_summary(&key, &summary(0));
+            let file = File::open(cache.path(&key, Kind::Summary)).expect("it is kept");
             let used = now - Duration::from_secs(60 * (number + 1));
             let times = FileTimes::new().set_accessed(used);
             file.set_times(times).expect("the file is ours");
@@ -297,8 +297,8 @@ mod tests {
             .directory
             .join(format!("x.{}", sealed_file::UNFINISHED));
         fs::write(&unfinished, "x").expect("the directory is ours");
-        cache.keep_facts(&Key::of(&FILES), &facts(0));
-        let is_kept = |number: &u64| cache.path(&Key::of(number), Kind::Facts).exists();
+        cache.keep_summary(&Key::of(&FILES), &summary(0));
+        let is_kept = |number: &u64| cache.path(&Key::of(number), Kind::Summary).exists();
         let kept: Vec<u64> = (0..=FILES).filter(is_kept).collect();
         let expected: Vec<u64> = (0..FILES / 4 * 3 - 1).chain([FILES]).collect();
         assert_eq!(kept, expected);
@@ -309,8 +309,8 @@ mod tests {
     #[test]
     fn what_is_larger_than_all_may_be_is_not_kept() {
         let (_directory, cache) = cache(10);
-        cache.keep_facts(&Key::of(&1), &facts(7));
-        assert_eq!(cache.facts(&Key::of(&1)), None);
+        cache.keep_summary(&Key::of(&1), &summary(7));
+        assert_eq!(cache.summary(&Key::of(&1)), None);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         let file = File::create(&unfinished).expect("the directory is ours");
         let long_ago = SystemTime::now() - Duration::from_secs(60 * 61);
         file.set_modified(long_ago).expect("the file is ours");
-        cache.keep_facts(&Key::of(&1), &facts(7));
+        cache.keep_summary(&Key::of(&1), &summary(7));
         assert!(!unfinished.exists());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
-use crate::arena::Image;
+use crate::arena::{Image, PageFaults};
 use crate::few_guarded::FewGuarded;
 use crate::memory_limiter::MemoryLimiter;
 use crate::time_slice::TimeSlice;
@@ -36,6 +36,8 @@ pub struct Instance<T: InstanceState> {
     /// In which tick it was made.
     made_at: u64,
     /// Dropped after the store, which has the memory.
+    page_faults: PageFaults,
+    /// The same.
     guarded: Option<FewGuarded>,
 }
 
@@ -117,10 +119,12 @@ impl<T: InstanceState> Instance<T> {
         time_slice: &TimeSlice,
     ) -> wasmtime::Result<Instance<T>> {
         store.limiter(|state| state.limits());
+        let mut page_faults = PageFaults::watch();
         let instance = {
             let mut instantiate = pin!(linked.instantiate_async(&mut store));
             // The memory is asked for in here, on whichever thread that is.
             poll_fn(|cx| {
+                page_faults.resumed();
                 time_slice.begin();
                 Image::during(image, || instantiate.as_mut().poll(cx))
             })
@@ -131,6 +135,7 @@ impl<T: InstanceState> Instance<T> {
             instance,
             time_slice: time_slice.clone(),
             made_at: time_slice.tick(),
+            page_faults,
             guarded,
         })
     }
@@ -216,8 +221,10 @@ impl<T: InstanceState> Instance<T> {
             return Box::pin(self.invoke(function, params, results)).await;
         }
         let time_slice = &self.time_slice;
+        let page_faults = &mut self.page_faults;
         let mut running = pin!(function.call_async(&mut self.store, &params, &mut []));
         poll_fn(|cx| {
+            page_faults.resumed();
             time_slice.begin();
             running.as_mut().poll(cx)
         })
@@ -238,6 +245,7 @@ impl<T: InstanceState> Instance<T> {
         {
             let store = &mut self.store;
             let time_slice = &self.time_slice;
+            let page_faults = &mut self.page_faults;
             let mut running = pin!(async {
                 if let Some(initialize) = initialize {
                     initialize.call_async(&mut *store, &[], &mut []).await?;
@@ -245,6 +253,7 @@ impl<T: InstanceState> Instance<T> {
                 function.call_async(store, &params, &mut values).await
             });
             poll_fn(|cx| {
+                page_faults.resumed();
                 time_slice.begin();
                 running.as_mut().poll(cx)
             })
@@ -261,6 +270,7 @@ impl<T: InstanceState> Instance<T> {
 
     /// The store, for what an embedder does with memories and globals.
     pub fn store(&mut self) -> &mut Store<T> {
+        self.page_faults.lose_track();
         &mut self.store
     }
 
@@ -272,6 +282,7 @@ impl<T: InstanceState> Instance<T> {
 
 impl<T: InstanceState> Drop for Instance<T> {
     fn drop(&mut self) {
+        self.page_faults.ended();
         if let Some(guarded) = &self.guarded {
             let is_gone_soon = self.time_slice.tick() == self.made_at;
             let was_short = is_gone_soon && self.store.data_mut().limits().has_grown();

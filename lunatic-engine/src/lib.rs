@@ -28,7 +28,7 @@
 //!   compiled.
 //! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
 //! - `engine`: [`Engine`], what is compiled how.
-//! - `code_cache`: what was compiled, kept for the next start; `facts`, `compiled_module`: what
+//! - `code_cache`: what was compiled, kept for the next start; `module_summary`, `compiled_module`: what
 //!   that is.
 //! - `module_info` and `module_hash`: what is known of a module before it runs;
 //!   `invalid_module`: why it is none.
@@ -66,7 +66,6 @@ mod compiler;
 mod compiler_memory;
 mod data_segments;
 mod engine;
-mod facts;
 mod few_guarded;
 mod geometry;
 mod host_function_type;
@@ -84,6 +83,7 @@ mod module;
 mod module_hash;
 mod module_info;
 mod module_limits;
+mod module_summary;
 mod refill;
 mod sealed_file;
 mod short_lives;

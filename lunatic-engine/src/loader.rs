@@ -18,7 +18,6 @@ use crate::compiled_module::CompiledModule;
 use crate::compiler::Compiler;
 use crate::compiler_memory;
 use crate::engine::{Engine, VariantKind};
-use crate::facts::Facts;
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
 use crate::invalid_module::InvalidModule;
@@ -27,6 +26,7 @@ use crate::module::Module;
 use crate::module_hash::ModuleHash;
 use crate::module_info::ModuleInfo;
 use crate::module_limits::{ModuleLimits, Refused};
+use crate::module_summary::ModuleSummary;
 use crate::source::Source;
 use crate::time_slice::TimeSlice;
 use crate::variant::{Variant, VariantSource};
@@ -201,17 +201,17 @@ impl<T: InstanceState> Loader<T> {
     /// A module as it was compiled before, if all that is needed of it is kept.
     fn find(&self, source: &Source, limits: &ModuleLimits) -> Option<Compiled> {
         let cache = self.engine().cache()?;
-        let facts = cache.facts(&self.facts_key(source, limits))?;
-        let compiler = self.compiler(&facts).ok()?;
+        let summary = cache.summary(&self.summary_key(source, limits))?;
+        let compiler = self.compiler(&summary).ok()?;
         let module = compiler.find(source)?;
-        Some(Compiled { facts, module })
+        Some(Compiled { summary, module })
     }
 
-    /// By what the facts of a module are found that was loaded within these limits.
-    fn facts_key(&self, source: &Source, limits: &ModuleLimits) -> Key {
+    /// By what the summary of a module is found that was loaded within these limits.
+    fn summary_key(&self, source: &Source, limits: &ModuleLimits) -> Key {
         let budget_function = self.shared.budget_function;
         Key::of(&(
-            "facts",
+            "summary",
             limits,
             budget_function,
             shows_lines(),
@@ -234,13 +234,13 @@ impl<T: InstanceState> Loader<T> {
         let budget_function = self.shared.budget_function;
         let counts_fuel = budget_function.is_some_and(|function| imports(&wasm, function))
             || (shows_lines() && has_lines(&wasm));
-        let facts = Facts {
+        let summary = ModuleSummary {
             hash: ModuleHash::of(source.bytes()),
             info: ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?,
             counts_fuel,
             compiler_memory: compiler_memory::of_module(&sums),
         };
-        Ok(Read { wasm, facts })
+        Ok(Read { wasm, summary })
     }
 
     /// Compiles a module, or finds its code if other limits have admitted it before.
@@ -250,16 +250,16 @@ impl<T: InstanceState> Loader<T> {
         limits: &ModuleLimits,
         read: Read,
     ) -> Result<Compiled, LoadError> {
-        let Read { wasm, facts } = read;
-        let compiler = self.compiler(&facts).map_err(LoadError::Compile)?;
+        let Read { wasm, summary } = read;
+        let compiler = self.compiler(&summary).map_err(LoadError::Compile)?;
         let module = match compiler.find(source) {
             Some(module) => module,
             None => compiler.compile(source, &wasm)?,
         };
         if let Some(cache) = self.engine().cache() {
-            cache.keep_facts(&self.facts_key(source, limits), &facts);
+            cache.keep_summary(&self.summary_key(source, limits), &summary);
         }
-        Ok(Compiled { facts, module })
+        Ok(Compiled { summary, module })
     }
 
     /// The compiler for a module.
@@ -267,8 +267,8 @@ impl<T: InstanceState> Loader<T> {
     /// # Errors
     ///
     /// Fails if it cannot be set up.
-    fn compiler(&self, facts: &Facts) -> wasmtime::Result<&Compiler<T>> {
-        match facts.counts_fuel {
+    fn compiler(&self, summary: &ModuleSummary) -> wasmtime::Result<&Compiler<T>> {
+        match summary.counts_fuel {
             true => self.shared.fuel_compiler.get(),
             false => Ok(&self.shared.sharing_compiler),
         }
@@ -278,7 +278,7 @@ impl<T: InstanceState> Loader<T> {
         &self,
         source: Source,
         version_of: Option<Arc<str>>,
-        Compiled { facts, module }: Compiled,
+        Compiled { summary, module }: Compiled,
     ) -> Result<Module<T>, LoadError> {
         let Shared {
             engine,
@@ -288,21 +288,21 @@ impl<T: InstanceState> Loader<T> {
             payer,
             ..
         } = &*self.shared;
-        let compiler = self.compiler(&facts).map_err(LoadError::Compile)?;
+        let compiler = self.compiler(&summary).map_err(LoadError::Compile)?;
         let linked = compiler.link(&module)?;
         let kept = keeps_bytes.load(Ordering::Relaxed);
         let bytes = kept.then(|| source.bytes().clone());
-        let code = match facts.counts_fuel {
+        let code = match summary.counts_fuel {
             true => Code::Fuel(linked),
             false => {
                 let payer = payer.get().cloned();
-                let source = Arc::new(VariantSource::new(source, facts.compiler_memory, payer));
+                let source = Arc::new(VariantSource::new(source, summary.compiler_memory, payer));
                 let variant = |compiler: &Arc<VariantCompiler<T>>| {
                     Variant::new(source.clone(), compiler.clone())
                 };
                 let guarded = engine.arena().and_then(Arena::few);
                 // The code is the same for both if there is no memory.
-                let guarded = guarded.filter(|_| facts.info.memories > 0);
+                let guarded = guarded.filter(|_| summary.info.memories > 0);
                 Code::Sharing(Box::new(SharingCode {
                     linked,
                     fuel: variant(fuel_compiler),
@@ -313,10 +313,10 @@ impl<T: InstanceState> Loader<T> {
         };
         let time_slice = TimeSlice::new(engine.ticker().clone());
         Ok(Module::new(
-            facts.hash,
+            summary.hash,
             version_of,
             bytes,
-            facts.info,
+            summary.info,
             module.image,
             code,
             time_slice,
@@ -355,7 +355,7 @@ impl<T: InstanceState> Loader<T> {
         });
         let read = reading.await.map_err(LoadError::Exceeded)??;
         let loader = self.clone();
-        let needed = read.facts.compiler_memory;
+        let needed = read.summary.compiler_memory;
         let compiling = queue.run_with_memory(needed, payer, move || {
             wanted.check()?;
             let compiled = loader.compile(&source, &limits, read)?;
@@ -413,12 +413,12 @@ impl<T: InstanceState> Loader<T> {
 /// A module that is not compiled yet.
 struct Read {
     wasm: Vec<u8>,
-    facts: Facts,
+    summary: ModuleSummary,
 }
 
 /// A module that is compiled and not linked.
 struct Compiled {
-    facts: Facts,
+    summary: ModuleSummary,
     module: CompiledModule,
 }
 

@@ -29,6 +29,22 @@ pub(crate) struct GuardedSlots(Infallible);
 #[derive(Debug)]
 pub(crate) struct GuardedSlot(Infallible);
 
+/// Nobody asks.
+#[derive(Debug)]
+pub(crate) struct PageFaults;
+
+impl PageFaults {
+    pub(crate) fn watch() -> PageFaults {
+        PageFaults
+    }
+
+    pub(crate) fn resumed(&mut self) {}
+
+    pub(crate) fn lose_track(&mut self) {}
+
+    pub(crate) fn ended(&self) {}
+}
+
 impl Arena {
     pub(crate) fn get(_: Option<Geometry>) -> Option<&'static Arena> {
         None

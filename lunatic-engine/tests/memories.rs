@@ -3,6 +3,7 @@
 
 use std::iter;
 use std::sync::{Mutex, OnceLock};
+use std::thread;
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
@@ -52,6 +53,7 @@ macro_rules! from_each_source {
 from_each_source!(
     an_access_outside_of_a_memory_is_a_trap,
     a_memory_shows_nothing_of_the_one_before_it,
+    what_was_written_on_another_thread_is_not_seen_by_the_next,
     a_grown_memory_leaves_nothing_behind,
     what_a_process_writes_over_its_data_is_not_seen_by_the_next,
     many_at_once_have_their_own,
@@ -145,6 +147,8 @@ const SPY: &str = r#"
     (func (export "fill")
         (memory.fill (i32.const 0) (i32.const 255)
             (i32.mul (memory.size) (i32.const 65536))))
+    (func (export "write") (param $at i32)
+        (i64.store (local.get $at) (i64.const -1)))
     (func (export "touch")
         (i64.store (i32.const 5000) (i64.const -1))
         (i64.store (i32.const 60000) (i64.const -1)))
@@ -164,6 +168,30 @@ fn a_memory_shows_nothing_of_the_one_before_it(source: Source) {
             block_on(instance.call(export, &[])).unwrap();
         }
         assert_eq!(seen(&module, "sum"), [0], "after `{export}`");
+    }
+}
+
+fn what_was_written_on_another_thread_is_not_seen_by_the_next(source: Source) {
+    let module = load(
+        source,
+        &format!("(module {IMPORT} (memory (export \"memory\") 2) {SPY})"),
+    );
+    let by_guest = |instance: &mut Instance<State>, at: i32| {
+        block_on(instance.call("write", &[Val::I32(at)])).unwrap();
+    };
+    let by_host = |instance: &mut Instance<State>, at: i32| {
+        let memory = instance.memory().unwrap();
+        memory.write(instance.store(), at as usize, &[255]).unwrap();
+    };
+    let writers: [fn(&mut Instance<State>, i32); 2] = [by_guest, by_host];
+    // Other pages each time, after lives that wrote nothing.
+    for number in 0..32 {
+        assert_eq!(seen(&module, "sum"), [0], "after {number} lives");
+        let mut instance = instantiate(&module);
+        let write = writers[number as usize % writers.len()];
+        thread::scope(|scope| {
+            scope.spawn(|| write(&mut instance, number * 4096));
+        });
     }
 }
 

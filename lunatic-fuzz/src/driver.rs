@@ -156,7 +156,7 @@ impl Driver {
 }
 
 /// The folder with what is stored.
-pub fn folder(target: &Target) -> PathBuf {
+pub(crate) fn folder(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")
         .join(target.name)

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`driver`]: inputs by chance, and by mutations of those that are stored.
+//! - `driver`: inputs by chance, and by mutations of those that are stored.
 //! - [`modules`], [`manifest`], [`admin`], [`wire`], [`calls`]: the targets, a function each.
 //! - `running`: a runtime for modules that nobody trusts.
 //! - `panics`: whether a thread of the host has panicked.
@@ -16,7 +16,7 @@
 pub mod admin;
 pub mod calls;
 mod chance;
-pub mod driver;
+mod driver;
 pub mod manifest;
 pub mod modules;
 mod panics;

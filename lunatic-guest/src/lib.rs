@@ -16,8 +16,8 @@
 //!   that do without the `lunatic` crate.
 //! - [`net`]: sockets that accept TCP connections.
 //! - [`reload`]: processes that go on with the new code when a module is reloaded.
-//! - [`param`]: the arguments of functions that processes run.
-//! - [`error`]: what the host reports.
+//! - `param`: the arguments of functions that processes run.
+//! - `error`: what the host reports.
 //! - `sys`: the imported functions.
 //!
 //! # Invariants
@@ -29,12 +29,12 @@
 
 pub mod account;
 pub mod directory;
-pub mod error;
+mod error;
 pub mod global;
 pub mod group;
 pub mod net;
 pub mod node;
-pub mod param;
+mod param;
 pub mod process;
 pub mod reload;
 #[cfg(feature = "sqlite")]
@@ -45,6 +45,5 @@ mod sys;
 // Its exports must be in each module.
 use lunatic_sys as _;
 
-pub use error::Error;
+pub use error::{Error, Result};
 pub use param::Param;
-pub use process::ProcessId;

@@ -27,7 +27,7 @@
 //! - `tls`: listener, connector and stream of TLS, on rustls.
 //! - `rules`, `config`: [`Rules`] and [`NetConfig`], what a process may connect to and
 //!   bind, and how many sockets it may have.
-//! - `listeners`, `turn`, `open_streams`: [`Listeners`], what the processes of a program have bound, and
+//! - `listeners`, `active_generation`, `open_streams`: [`Listeners`], what the processes of a program have bound, and
 //!   how one program replaces another.
 //! - `accepting`, `connecting`, `time_limit`, `operation_lock`: what the sockets share.
 //! - `open_sockets`: [`open_sockets()`], how many there are.
@@ -51,6 +51,7 @@
 //! is 1.2 and 1.3, without client certificates and without ALPN.
 
 mod accepting;
+mod active_generation;
 mod config;
 mod connecting;
 mod errors;
@@ -66,7 +67,6 @@ mod tcp_listener;
 mod tcp_stream;
 mod time_limit;
 mod tls;
-mod turn;
 mod udp_socket;
 
 pub use config::{DEFAULT_MAX_SOCKETS, NetConfig};

@@ -12,10 +12,10 @@ use std::sync::{Arc, Weak};
 use async_io::Async;
 use parking_lot::Mutex;
 
+use crate::active_generation::ActiveGeneration;
 use crate::errors::BindError;
 use crate::open_sockets::{self, OpenSocket};
 use crate::open_streams::{OpenStream, OpenStreams};
-use crate::turn::Turn;
 
 /// What the processes of one root process have bound, and how many connections they
 /// have accepted and not closed. All clones are the same.
@@ -111,7 +111,7 @@ pub(crate) struct Bound<S: Kind> {
 #[derive(Debug)]
 struct Shared<S> {
     socket: Async<S>,
-    turn: Turn,
+    active: ActiveGeneration,
     _counted: OpenSocket,
 }
 
@@ -119,7 +119,7 @@ impl<S> Shared<S> {
     fn new(socket: Async<S>) -> Shared<S> {
         Shared {
             socket,
-            turn: Turn::default(),
+            active: ActiveGeneration::default(),
             _counted: OpenSocket::new(open_sockets::Kind::Bound),
         }
     }
@@ -177,17 +177,17 @@ impl Listeners {
     /// they have bound.
     pub fn has_begun(&self) -> bool {
         let generation = self.0.generation;
-        self.has_entry::<net::TcpListener>(|turn| turn.has_begun(generation))
-            || self.has_entry::<net::UdpSocket>(|turn| turn.has_begun(generation))
+        self.has_entry::<net::TcpListener>(|active| active.has_begun(generation))
+            || self.has_entry::<net::UdpSocket>(|active| active.has_begun(generation))
     }
 
-    fn has_entry<S: Kind>(&self, is_wanted: impl Fn(&Turn) -> bool) -> bool {
+    fn has_entry<S: Kind>(&self, is_wanted: impl Fn(&ActiveGeneration) -> bool) -> bool {
         let table = S::table(&self.0.lineage).lock();
         let entries = table.values().flatten();
         let mut own = entries.filter(|entry| entry.generation == self.0.generation);
         own.any(|entry| {
             let shared = entry.shared.upgrade();
-            shared.is_some_and(|shared| is_wanted(&shared.turn))
+            shared.is_some_and(|shared| is_wanted(&shared.active))
         })
     }
 
@@ -207,7 +207,7 @@ impl Listeners {
             .collect();
         drop(table);
         for socket in sockets {
-            socket.turn.give_back(self.0.generation);
+            socket.active.give_back(self.0.generation);
         }
     }
 
@@ -313,22 +313,22 @@ impl<S: Kind> Bound<S> {
     /// does. While a later root takes what arrives, it only waits.
     ///
     /// - `take`: is also given what counts as a stream of this root. It counts before it
-    ///   is looked whose turn it is: if a later root has the turn and there are no
+    ///   is looked which root is active: if that is a later one and there are no
     ///   streams of this one, none will come from here.
     pub(crate) async fn take_with<R>(
         &self,
         mut take: impl FnMut(&S, Option<OpenStream>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let Shared { socket, turn, .. } = &*self.shared;
+        let Shared { socket, active, .. } = &*self.shared;
         let Some(Member { root, .. }) = &self.member else {
             return socket.read_with(|socket| take(socket, None)).await;
         };
         let generation = root.0.generation;
-        turn.begin(generation);
+        active.begin(generation);
         loop {
             let attempt = |socket: &S| {
                 let open = S::GIVES_STREAMS.then(|| root.0.streams.open());
-                match turn.is_of(generation) {
+                match active.may_take(generation) {
                     true => take(socket, open).map(Some),
                     false => Ok(None),
                 }
@@ -336,7 +336,7 @@ impl<S: Kind> Bound<S> {
             if let Some(taken) = socket.read_with(attempt).await? {
                 return Ok(taken);
             }
-            turn.wait(generation).await;
+            active.wait(generation).await;
         }
     }
 }

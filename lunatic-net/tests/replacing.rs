@@ -262,7 +262,7 @@ fn a_new_root_that_ends_later_can_give_back_what_it_has_taken() {
         new.give_back();
         let (_, peer) = old_accept.await.unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
-        // A root that has not the turn gives nothing away.
+        // A root that is not active gives nothing away.
         let newest = new.successor();
         let of_newest = TcpListener::bind_in(&newest, of_old.local_addr().unwrap()).unwrap();
         let _client = connect(&of_old).await;

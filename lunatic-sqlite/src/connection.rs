@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
 use lunatic_account::Account;
-use lunatic_blocking::{LocalPool, Moment, ThreadLimits};
+use lunatic_blocking::{AdaptiveSpin, LocalPool, ThreadLimits};
 use lunatic_fs::Dir;
 
 use crate::changes::{Change, Watch};
@@ -65,7 +65,7 @@ pub(crate) struct Shared {
     pub(crate) limits: SqliteLimits,
     next_statement: AtomicU64,
     /// In which answers are looked for before they are waited for.
-    moment: Moment,
+    spin: AdaptiveSpin,
     /// How often the thread was asked for something.
     asked: AtomicU64,
 }
@@ -138,7 +138,7 @@ impl Connection {
                 control,
                 limits,
                 next_statement: AtomicU64::new(0),
-                moment: Moment::new(LONGEST_LOOK),
+                spin: AdaptiveSpin::new(LONGEST_LOOK),
                 asked: AtomicU64::new(0),
             }),
         };
@@ -320,10 +320,8 @@ impl Connection {
         &self,
         answered: &Receiver<(Result<R, SqliteError>, Status)>,
     ) -> (Result<R, SqliteError>, Status) {
-        let Shared {
-            control, moment, ..
-        } = &*self.shared;
-        if let Some(answer) = moment.look(|| answered.try_recv().ok()) {
+        let Shared { control, spin, .. } = &*self.shared;
+        if let Some(answer) = spin.poll(|| answered.try_recv().ok()) {
             return answer;
         }
         let interrupt = InterruptOnDrop::new(control);

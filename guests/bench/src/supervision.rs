@@ -88,7 +88,7 @@ fn one_for_all(count: u64) {
 
 fn begin(
     strategy: Strategy,
-    add: impl FnOnce(&Spec) -> lunatic_guest::error::Result<()>,
+    add: impl FnOnce(&Spec) -> lunatic_guest::Result<()>,
 ) -> Supervisor {
     let options = Options {
         strategy,

@@ -33,7 +33,7 @@ fn main() {
     let observer = env::args().nth(1).expect("whom to report to");
     let observer = ProcessId(observer.parse().expect("an id is a number"));
     let worker = |name, number| worker(name, number, observer);
-    let all = || -> lunatic_guest::error::Result<_> {
+    let all = || -> lunatic_guest::Result<_> {
         root.add(&worker("logger", LOGGER))?;
         inner.add(&worker("steady", STEADY))?;
         inner.add(

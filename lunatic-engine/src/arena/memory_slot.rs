@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use crate::arena::free_list::FreeSlot;
 use crate::arena::image::Image;
+use crate::arena::page_faults::PageFaults;
 use crate::arena::page_size::PageSize;
-use crate::arena::size_class::{MemoryContents, SizeClass};
+use crate::arena::size_class::{Holds, SizeClass, SlotContents};
 use crate::arena::size_classes::SizeClasses;
 use crate::arena::system;
+use crate::arena::written_pages::Gathered;
 
 /// A slot that belongs to one memory. Dropping it puts it back.
 pub(super) struct MemorySlot {
@@ -23,7 +25,7 @@ pub(super) struct MemorySlot {
     /// How many bytes from its start on the memory uses.
     used: usize,
     /// What it holds again before it is put back.
-    contents: MemoryContents,
+    contents: SlotContents,
     /// The image that this is, if it is not zeros.
     image: Option<Arc<Image>>,
 }
@@ -104,7 +106,9 @@ impl MemorySlot {
     ///
     /// Nobody reads or writes the memory meanwhile, or uses its old address later.
     pub(super) unsafe fn move_to_larger(&mut self, bytes: usize) -> io::Result<()> {
-        let larger = MemorySlot::take(self.classes, bytes.max(self.used), None)?;
+        let mut larger = MemorySlot::take(self.classes, bytes.max(self.used), None)?;
+        // Pages that are moved there are written without a page fault.
+        larger.contents.written = None;
         // SAFETY: as the caller promises; the new slot is as large, and was just taken.
         if let Err(error) = unsafe { self.move_pages(larger.start()) } {
             // Not all of it can be accessed, so it must not be used again.
@@ -131,14 +135,14 @@ impl MemorySlot {
         const MIN_MOVED: usize = 8 << 20;
         let bytes = self.used_pages();
         let page = self.page();
-        if let MemoryContents::Mapped(_) = self.contents {
+        if let Holds::Mapped(_) = self.contents.holds {
             // SAFETY: as the caller promises.
             unsafe { self.copy_mapped(to) };
             return Ok(());
         }
         if bytes >= MIN_MOVED {
             // Pages that are moved leave zeros behind, and not their part of an image.
-            self.contents = MemoryContents::Zeros;
+            self.contents = SlotContents::default();
             self.image = None;
             // SAFETY: as the caller promises; slots do not overlap, and no image is
             // mapped into this one.
@@ -212,6 +216,8 @@ impl MemorySlot {
     ///
     /// Nobody uses the slot any more, through this value or otherwise.
     unsafe fn put_back(&mut self) -> io::Result<()> {
+        // SAFETY: as the caller promises.
+        let restored = unsafe { self.restore() };
         let free = FreeSlot {
             slot: self.number,
             contents: self.contents,
@@ -219,7 +225,7 @@ impl MemorySlot {
         // SAFETY: as the caller promises; the slot was taken from this class, and holds
         // its contents and zeros, or is emptied.
         unsafe {
-            match self.restore() {
+            match restored {
                 Some(pages) => self.class.put(free, pages),
                 None => self.class.empty_and_put(free),
             }
@@ -233,12 +239,40 @@ impl MemorySlot {
     ///
     /// Nobody uses the slot.
     unsafe fn restore(&mut self) -> Option<usize> {
+        // SAFETY: as the caller promises.
+        if let Some(pages) = unsafe { self.restore_what_was_written_before() } {
+            return Some(pages);
+        }
         let mut bytes = 0;
+        let mut written = Gathered::new(self.used, self.page());
         self.for_each_written(|part| {
             bytes += part.len();
+            written.add(&part);
             // SAFETY: as the caller promises; the part lies in what can be accessed.
             unsafe { Image::restore(self.image.as_deref(), self.start(), part) };
         })?;
+        self.contents.written = written.pages();
+        Some(self.page().pages(bytes))
+    }
+
+    /// The same without asking for what was written, if it is known that this can only be what
+    /// had been written in earlier lives of the slot. `None` if it is not, and the slot is as
+    /// before.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot.
+    unsafe fn restore_what_was_written_before(&self) -> Option<usize> {
+        let written = self.contents.written?.within(self.used, self.page())?;
+        if !PageFaults::none_in_this_life() {
+            return None;
+        }
+        let mut bytes = 0;
+        for part in written {
+            bytes += part.len();
+            // SAFETY: as the caller promises; the part lies in what can be accessed.
+            unsafe { Image::restore(self.image.as_deref(), self.start(), part) };
+        }
         Some(self.page().pages(bytes))
     }
 
@@ -300,12 +334,93 @@ mod tests {
     use crate::arena::machine::Machine;
     use crate::arena::mappings::Mappings;
 
+    fn dense() -> &'static SizeClasses {
+        let machine = Machine::with_pages(PageSize::all()[0]);
+        SizeClasses::leak_dense(machine, Mappings::leak(&machine))
+    }
+
+    /// One life of a memory of 1 MiB, in which these pages are written. Asserts that it begins
+    /// with zeros. Returns whether it ended without asking which pages were written.
+    fn live(classes: &'static SizeClasses, pages: &[usize]) -> bool {
+        let watched = PageFaults::watch();
+        let slot = MemorySlot::take(classes, 1 << 20, None).expect("a slot");
+        for number in pages {
+            let at = slot.start().wrapping_add(number * slot.page().bytes());
+            // SAFETY: the slot is ours and has so many pages.
+            unsafe {
+                assert_eq!(at.read(), 0, "page {number}");
+                at.write(1);
+            }
+        }
+        watched.ended();
+        let is_known = slot.contents.written.is_some() && PageFaults::none_in_this_life();
+        drop(slot);
+        is_known
+    }
+
+    #[test]
+    fn a_life_that_writes_what_earlier_ones_wrote_ends_without_asking() {
+        let classes = dense();
+        assert!(!live(classes, &[3, 200]));
+        // Whatever else the thread did may have cost page faults, so it is tried again.
+        assert!((0..10).any(|_| live(classes, &[200])));
+        assert!((0..10).any(|_| live(classes, &[3, 200])));
+    }
+
+    #[test]
+    fn a_life_that_writes_other_pages_leaves_zeros_too() {
+        let classes = dense();
+        live(classes, &[3]);
+        for pages in [&[3][..], &[7], &[3, 7], &[0, 255], &[0, 3, 7, 255]] {
+            live(classes, pages);
+            live(classes, &[0, 3, 7, 255]);
+        }
+        // More runs than are remembered.
+        let many: Vec<_> = (0..100).map(|number| 2 * number).collect();
+        assert!((0..4).all(|_| !live(classes, &many)));
+    }
+
+    #[test]
+    fn pages_that_are_moved_into_a_slot_are_cleaned() {
+        let classes = dense();
+        const SMALL: usize = 32 << 20;
+        const LARGE: usize = 128 << 20;
+        // The large slot is known to have been written nowhere but in its first page.
+        for _ in 0..3 {
+            let watched = PageFaults::watch();
+            let slot = MemorySlot::take(classes, LARGE, None).expect("a slot");
+            // SAFETY: the slot is ours.
+            unsafe { slot.start().write(1) };
+            watched.ended();
+        }
+        // Whatever else the thread did may have cost page faults, so it is tried again.
+        for number in 0..10 {
+            let mut slot = MemorySlot::take(classes, SMALL, None).expect("a slot");
+            let at = SMALL - (1 + number) * slot.page().bytes();
+            // SAFETY: the slot is ours.
+            unsafe { slot.start().wrapping_add(at).write(7) };
+            // That was a page fault of a life before.
+            let before = PageFaults::watch();
+            before.ended();
+            PageFaults::none_in_this_life();
+            let watched = PageFaults::watch();
+            // SAFETY: nobody uses the slot.
+            unsafe { slot.move_to_larger(LARGE) }.expect("moved");
+            watched.ended();
+            // SAFETY: the slot is ours.
+            assert_eq!(unsafe { slot.start().wrapping_add(at).read() }, 7);
+            drop(slot);
+            let slot = MemorySlot::take(classes, LARGE, None).expect("a slot");
+            // SAFETY: the slot is ours.
+            assert_eq!(unsafe { slot.start().wrapping_add(at).read() }, 0);
+        }
+    }
+
     #[test]
     fn pages_that_were_moved_already_are_not_copied_over() {
         const BYTES: usize = 1 << 20;
         let page = PageSize::all()[0];
-        let machine = Machine::with_pages(page);
-        let classes = SizeClasses::leak_dense(machine, Mappings::leak(&machine));
+        let classes = dense();
         let slot = || MemorySlot::take(classes, BYTES, None).expect("a slot");
         let (old, new) = (slot(), slot());
         let numbers = || (0..BYTES / page.bytes()).step_by(2);

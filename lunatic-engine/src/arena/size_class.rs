@@ -10,6 +10,7 @@ use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access};
+use crate::arena::written_pages::WrittenPages;
 use crate::geometry::Geometry;
 use crate::stats::SlotUse;
 
@@ -17,15 +18,24 @@ use crate::stats::SlotUse;
 #[derive(Debug)]
 pub(super) struct SizeClass {
     slab: Slab,
-    free: FreeLists<MemoryContents>,
+    free: FreeLists<SlotContents>,
     /// Only in the guarded geometry, where compiled code relies on them.
     accessible: Option<AccessibleRanges>,
     mappings: &'static Mappings,
 }
 
+/// What a slot holds, and what of it may have been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct SlotContents {
+    pub(super) holds: Holds,
+    /// If it is known. What of the slot was written is in memory, though it has been made what
+    /// the slot holds again.
+    pub(super) written: Option<WrittenPages>,
+}
+
 /// What a slot holds; all the rest of it is zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum MemoryContents {
+pub(super) enum Holds {
     /// Nothing but zeros.
     #[default]
     Zeros,
@@ -35,13 +45,22 @@ pub(super) enum MemoryContents {
     Mapped(ImageId),
 }
 
-impl Contents for MemoryContents {
+impl Contents for SlotContents {
     type Key = Option<ImageId>;
 
     fn key(self) -> Option<ImageId> {
-        match self {
-            MemoryContents::Zeros => None,
-            MemoryContents::Copied(image) | MemoryContents::Mapped(image) => Some(image),
+        match self.holds {
+            Holds::Zeros => None,
+            Holds::Copied(image) | Holds::Mapped(image) => Some(image),
+        }
+    }
+}
+
+impl From<Holds> for SlotContents {
+    fn from(holds: Holds) -> SlotContents {
+        SlotContents {
+            holds,
+            written: None,
         }
     }
 }
@@ -105,11 +124,11 @@ impl SizeClass {
     /// # Errors
     ///
     /// Fails if all slots are in use.
-    pub(super) fn take(&self, image: Option<ImageId>) -> io::Result<FreeSlot<MemoryContents>> {
+    pub(super) fn take(&self, image: Option<ImageId>) -> io::Result<FreeSlot<SlotContents>> {
         let fresh = || {
             Some(FreeSlot {
                 slot: self.slab.take_fresh()?,
-                contents: MemoryContents::Zeros,
+                contents: SlotContents::default(),
             })
         };
         self.free.take(image).or_else(fresh).ok_or_else(|| {
@@ -136,10 +155,10 @@ impl SizeClass {
     /// so many bytes.
     pub(super) unsafe fn fill(
         &self,
-        free: FreeSlot<MemoryContents>,
+        free: FreeSlot<SlotContents>,
         image: Option<&Image>,
         bytes: usize,
-    ) -> io::Result<MemoryContents> {
+    ) -> io::Result<SlotContents> {
         let holds_it = free.contents.key() == image.map(Image::id);
         if !holds_it {
             // SAFETY: as the caller promises.
@@ -149,12 +168,12 @@ impl SizeClass {
         unsafe { self.set_accessible(free.slot, bytes) }?;
         match image {
             _ if holds_it => Ok(free.contents),
-            None => Ok(MemoryContents::Zeros),
+            None => Ok(SlotContents::default()),
             Some(image) if image.end() > bytes => {
                 Err(io::Error::other("an image does not fit into its memory"))
             }
             // SAFETY: as the caller promises; the image lies in what can be accessed.
-            Some(image) => unsafe { self.put_image(free.slot, image) },
+            Some(image) => unsafe { self.put_image(free.slot, image) }.map(SlotContents::from),
         }
     }
 
@@ -187,11 +206,7 @@ impl SizeClass {
     ///
     /// The slot was [taken](SizeClass::take) from this class, nobody uses it, and that
     /// is what it holds.
-    pub(super) unsafe fn put(
-        &self,
-        free: FreeSlot<MemoryContents>,
-        pages: usize,
-    ) -> io::Result<()> {
+    pub(super) unsafe fn put(&self, free: FreeSlot<SlotContents>, pages: usize) -> io::Result<()> {
         match self.free.put(free, pages) {
             // SAFETY: it was in a free list and no longer is: nobody uses it.
             Some(oldest) => unsafe { self.empty_and_put(oldest) },
@@ -210,14 +225,15 @@ impl SizeClass {
     ///
     /// The slot was [taken](SizeClass::take) from this class, nobody uses it, and no
     /// image is mapped into it but that of its contents.
-    pub(super) unsafe fn empty_and_put(&self, free: FreeSlot<MemoryContents>) -> io::Result<()> {
+    pub(super) unsafe fn empty_and_put(&self, free: FreeSlot<SlotContents>) -> io::Result<()> {
         // SAFETY: as the caller promises.
         unsafe { system::discard(self.address(free.slot), self.slot_bytes()) }?;
-        let contents = match free.contents {
-            MemoryContents::Zeros | MemoryContents::Copied(_) => MemoryContents::Zeros,
-            mapped @ MemoryContents::Mapped(_) => mapped,
+        let holds = match free.contents.holds {
+            Holds::Zeros | Holds::Copied(_) => Holds::Zeros,
+            mapped @ Holds::Mapped(_) => mapped,
         };
         let slot = free.slot;
+        let contents = SlotContents::from(holds);
         self.free.put_emptied(FreeSlot { slot, contents });
         Ok(())
     }
@@ -231,14 +247,14 @@ impl SizeClass {
     /// # Safety
     ///
     /// Nobody uses the slot.
-    unsafe fn clear(&self, free: FreeSlot<MemoryContents>) -> io::Result<()> {
+    unsafe fn clear(&self, free: FreeSlot<SlotContents>) -> io::Result<()> {
         let start = self.address(free.slot);
         let bytes = self.slot_bytes();
-        match free.contents {
-            MemoryContents::Zeros => Ok(()),
+        match free.contents.holds {
+            Holds::Zeros => Ok(()),
             // SAFETY: as the caller promises.
-            MemoryContents::Copied(_) => unsafe { system::discard(start, bytes) },
-            MemoryContents::Mapped(_) => {
+            Holds::Copied(_) => unsafe { system::discard(start, bytes) },
+            Holds::Mapped(_) => {
                 // SAFETY: as the caller promises; the ranges are those of this slab.
                 unsafe {
                     match &self.accessible {
@@ -261,17 +277,17 @@ impl SizeClass {
     /// # Safety
     ///
     /// Nobody uses the slot, and the place of the image in it can be accessed.
-    unsafe fn put_image(&self, slot: usize, image: &Image) -> io::Result<MemoryContents> {
+    unsafe fn put_image(&self, slot: usize, image: &Image) -> io::Result<Holds> {
         let start = self.address(slot);
         if image.can_be_mapped() && self.mappings.take_for_image() {
             // SAFETY: as the caller promises.
             if unsafe { image.map(start) }? {
-                return Ok(MemoryContents::Mapped(image.id()));
+                return Ok(Holds::Mapped(image.id()));
             }
             self.mappings.give_back_of_image();
         }
         // SAFETY: as the caller promises.
         unsafe { image.copy(start) };
-        Ok(MemoryContents::Copied(image.id()))
+        Ok(Holds::Copied(image.id()))
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Known {
 }
 
 /// What surrounds the functions of a module.
-pub(super) struct Surroundings<'a> {
+pub(super) struct Context<'a> {
     pub(super) spaces: &'a IndexSpaces,
     /// Of each function that was looked at, by number.
     pub(super) known: &'a [Option<Known>],
@@ -43,8 +43,8 @@ pub(super) fn for_engine<'a>(
     number: usize,
     spaces: &IndexSpaces,
 ) -> Result<Edits<'a>, InvalidModule> {
-    let surroundings = Surroundings { spaces, known: &[] };
-    let mut pass = Pass::new(body, number, &surroundings, None)?;
+    let context = Context { spaces, known: &[] };
+    let mut pass = Pass::new(body, number, &context, None)?;
     pass.run(body)?;
     Ok(pass.edits)
 }
@@ -61,11 +61,11 @@ pub(super) fn for_engine<'a>(
 pub(super) fn with_points<'a>(
     body: &FunctionBody<'a>,
     number: usize,
-    surroundings: &Surroundings<'_>,
+    context: &Context<'_>,
     survey: &Survey,
     calls: &CallOrder,
 ) -> Result<(Edits<'a>, Known), InvalidModule> {
-    let mut pass = Pass::new(body, number, surroundings, Some(survey))?;
+    let mut pass = Pass::new(body, number, context, Some(survey))?;
     pass.run(body)?;
     let longest = pass.straight_line.longest();
     let limit = match calls.is_referenced[number] {
@@ -86,7 +86,7 @@ pub(super) fn with_points<'a>(
 
 /// Goes through the operators of a body.
 struct Pass<'a, 's> {
-    surroundings: &'s Surroundings<'s>,
+    context: &'s Context<'s>,
     /// The kinds of its loops; `None` if each is a point of preemption by itself.
     survey: Option<&'s Survey>,
     edits: Edits<'a>,
@@ -112,13 +112,13 @@ impl<'a, 's> Pass<'a, 's> {
     fn new(
         body: &FunctionBody<'a>,
         number: usize,
-        surroundings: &'s Surroundings<'s>,
+        context: &'s Context<'s>,
         survey: Option<&'s Survey>,
     ) -> Result<Pass<'a, 's>, InvalidModule> {
-        let spaces = surroundings.spaces;
+        let spaces = context.spaces;
         let edits = Edits::new(body, spaces.params(number));
         Ok(Pass {
-            surroundings,
+            context,
             survey,
             edits: edits.map_err(|error| InvalidModule::new(&error))?,
             straight_line: StraightLine::new(),
@@ -134,7 +134,7 @@ impl<'a, 's> Pass<'a, 's> {
 
     fn run(&mut self, body: &FunctionBody<'a>) -> Result<(), InvalidModule> {
         let invalid = |error: BinaryReaderError| InvalidModule::new(&error);
-        let spaces = self.surroundings.spaces;
+        let spaces = self.context.spaces;
         let mut operators = body.get_operators_reader().map_err(invalid)?;
         while !operators.eof() {
             let (operator, start) = operators.read_with_offset().map_err(invalid)?;
@@ -175,7 +175,7 @@ impl<'a, 's> Pass<'a, 's> {
 
     /// What an operator takes, and what it calls.
     fn cost(&self, operator: &Operator<'_>, start: usize) -> (Cost, Callee) {
-        let spaces = self.surroundings.spaces;
+        let spaces = self.context.spaces;
         let cost = Cost::of(operator, self.edits.byte(start), spaces);
         let number = match operator {
             Operator::Call { function_index } => spaces.number(*function_index),
@@ -186,7 +186,7 @@ impl<'a, 's> Pass<'a, 's> {
             return (cost, Callee::Host);
         };
         // One that is not known yet calls this one too, so both begin with a point.
-        match self.surroundings.known.get(number).copied().flatten() {
+        match self.context.known.get(number).copied().flatten() {
             Some(known) if !known.begins_with_point => (cost.with(known.longest), Callee::Plain),
             _ => (cost, Callee::BeginsWithPoint),
         }
@@ -207,18 +207,15 @@ impl<'a, 's> Pass<'a, 's> {
         }
         match operator {
             Operator::Block { blockty } | Operator::If { blockty } => {
-                self.begin(
-                    self.surroundings.spaces.branch_values(*blockty, false),
-                    None,
-                );
+                self.begin(self.context.spaces.branch_values(*blockty, false), None);
             }
             Operator::TryTable { try_table } => {
-                let values = self.surroundings.spaces.branch_values(try_table.ty, false);
+                let values = self.context.spaces.branch_values(try_table.ty, false);
                 self.begin(values, None);
             }
             Operator::Loop { blockty } => {
                 let loop_edit = begins.and_then(|begins| self.begin_loop(range, begins, *blockty));
-                let values = self.surroundings.spaces.branch_values(*blockty, true);
+                let values = self.context.spaces.branch_values(*blockty, true);
                 self.begin(values, loop_edit);
             }
             Operator::End => self.end(range),
@@ -263,7 +260,7 @@ impl<'a, 's> Pass<'a, 's> {
 
     /// At an operator that names a function.
     fn name_function(&mut self, range: &Range<usize>, function: u32) {
-        if Appended::may_move(function, self.surroundings.spaces) {
+        if Appended::may_move(function, self.context.spaces) {
             self.edits.push(range.clone(), Edit::Function(function));
         }
     }
@@ -288,7 +285,7 @@ impl<'a, 's> Pass<'a, 's> {
                     before,
                     round,
                     kept,
-                    has_params: self.surroundings.spaces.branch_values(ty, true) > 0,
+                    has_params: self.context.spaces.branch_values(ty, true) > 0,
                     results: results(ty),
                 })
             }

@@ -1,17 +1,20 @@
 //! What one Rust file or manifest must have or must not have, so that the lints of
 //! rustc and clippy do the rest.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::{LexError, TokenStream, TokenTree};
 
 /// What may contain `unsafe`: the files that deal in memory, the one that runs code which is
 /// kept, those that SQLite calls, and those in which guests import functions.
-const UNSAFE: [&str; 21] = [
+const UNSAFE: [&str; 22] = [
     "lunatic-engine/src/arena/accessible_ranges.rs",
     "lunatic-engine/src/arena/file_mapping.rs",
     "lunatic-engine/src/arena/image.rs",
     "lunatic-engine/src/arena/memories.rs",
     "lunatic-engine/src/arena/memory.rs",
     "lunatic-engine/src/arena/memory_slot.rs",
+    "lunatic-engine/src/arena/page_faults.rs",
     "lunatic-engine/src/arena/pagemap.rs",
     "lunatic-engine/src/arena/size_class.rs",
     "lunatic-engine/src/arena/slab.rs",
@@ -29,6 +32,30 @@ const UNSAFE: [&str; 21] = [
     "lunatic-sqlite/src/files.rs",
 ];
 
+/// Names that types and functions had once, and what they are called now: words that a reader from
+/// wasmtime, tokio or OTP knows.
+const REPLACED_NAMES: [(&str, &str); 19] = [
+    ("Alarm", "ReusableTimer"),
+    ("Book", "GroupTable"),
+    ("Complaint", "Diagnostic"),
+    ("Estate", "Teardown"),
+    ("Facts", "ModuleInfo or ModuleSummary"),
+    ("Fences", "AccessibleRanges"),
+    ("Forge", "TreeBuilder"),
+    ("Ground", "Backend"),
+    ("Legacy", "ChildEnvironment"),
+    ("Outbox", "NotificationQueue"),
+    ("Shelf", "FreeList"),
+    ("Shelves", "FreeLists"),
+    ("Surroundings", "Context"),
+    ("Turn", "OperationLock or ActiveGeneration"),
+    ("Turns", "TimeSlice or FairQueue"),
+    ("doom", "request_exit"),
+    ("furnish", "configure"),
+    ("legacy", "child_environment"),
+    ("sentence", "pending_exit"),
+];
+
 /// What has a package inherit the lints of its workspace.
 const INHERITANCE: &str = "\n[lints]\nworkspace = true\n";
 
@@ -40,12 +67,26 @@ pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
             "{path}:1: the first line must say in `//!` what this is"
         ));
     }
-    match is_unsafe(source) {
-        Ok(true) if !UNSAFE.contains(&path) => problems.push(format!(
-            "{path}: `unsafe` in a file that {} doesn't name",
-            file!()
-        )),
-        Ok(_) => {}
+    problems.extend(second_paths(source).map(|name| {
+        format!(
+            "{path}: what `{name}` has is public in it and at the root: make one of the two private"
+        )
+    }));
+    match identifiers(source) {
+        Ok(names) => {
+            if names.contains("unsafe") && !UNSAFE.contains(&path) {
+                problems.push(format!(
+                    "{path}: `unsafe` in a file that {} doesn't name",
+                    file!()
+                ));
+            }
+            let replaced = REPLACED_NAMES
+                .iter()
+                .filter(|(old, _)| names.contains(*old));
+            problems.extend(replaced.map(|(old, new)| {
+                format!("{path}: `{old}` is not a name of this project any more: {new}")
+            }));
+        }
         Err(error) => problems.push(format!("{path}: {error}")),
     }
     problems
@@ -61,21 +102,45 @@ pub(super) fn manifest_problem(path: &str, manifest: &str) -> Option<String> {
     })
 }
 
-/// Returns whether the keyword `unsafe` is anywhere in `source`.
-fn is_unsafe(source: &str) -> Result<bool, LexError> {
-    fn contains(tokens: TokenStream) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(name) => name == "unsafe",
-            TokenTree::Group(group) => contains(group.stream()),
-            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-        })
+/// Public modules of which items are public beside them, too.
+fn second_paths(source: &str) -> impl Iterator<Item = &str> {
+    let modules = source.lines().filter_map(|line| {
+        let name = line.strip_prefix("pub mod ")?;
+        name.strip_suffix(';')
+    });
+    modules.filter(|name| {
+        let is_item = |line: &str| {
+            let path = line.strip_prefix("pub use ")?;
+            let path = path.strip_prefix("crate::").unwrap_or(path);
+            let item = path.strip_prefix(name)?.strip_prefix("::")?;
+            // Further modules are private, so that theirs is the only path.
+            (item.starts_with('{') || !item.contains("::")).then_some(())
+        };
+        source.lines().any(|line| is_item(line).is_some())
+    })
+}
+
+/// All keywords and names in `source`.
+fn identifiers(source: &str) -> Result<BTreeSet<String>, LexError> {
+    fn collect(tokens: TokenStream, names: &mut BTreeSet<String>) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(name) => {
+                    names.insert(name.to_string());
+                }
+                TokenTree::Group(group) => collect(group.stream(), names),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
     }
-    source.parse().map(contains)
+    let mut names = BTreeSet::new();
+    collect(source.parse()?, &mut names);
+    Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{UNSAFE, is_unsafe, manifest_problem, problems};
+    use super::{UNSAFE, identifiers, manifest_problem, problems};
 
     const LIBRARY: &str = "lunatic-abi/src/lib.rs";
 
@@ -113,15 +178,39 @@ mod tests {
         for path in UNSAFE {
             let source = std::fs::read_to_string(crate::workspace::root().join(path));
             let source = source.expect("the file is there");
-            assert!(is_unsafe(&source).expect("Rust"), "{path}");
+            let names = identifiers(&source).expect("Rust");
+            assert!(names.contains("unsafe"), "{path}");
         }
     }
 
     #[test]
-    fn unsafe_code_is_found_inside_of_blocks_and_macros() {
+    fn names_are_found_inside_of_blocks_and_macros() {
         for source in ["fn f() { if true { unsafe {} } }", "m! { [unsafe fn f()] }"] {
-            assert!(is_unsafe(source).expect("Rust"), "{source}");
+            let names = identifiers(source).expect("Rust");
+            assert!(names.contains("unsafe"), "{source}");
         }
+    }
+
+    #[test]
+    fn an_item_has_one_public_path() {
+        let modules = "//! A crate.\npub mod a;\nmod b;\npub use b::B;\n";
+        for (again, count) in [
+            ("", 0),
+            ("pub use a::A;", 1),
+            ("pub use crate::a::{A, B};", 1),
+            ("pub use a::inner::A;", 0),
+            ("pub use ab::A;", 0),
+        ] {
+            let source = format!("{modules}{again}\n");
+            assert_eq!(problems(LIBRARY, &source).len(), count, "{again}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_replaced_does_not_come_back() {
+        let problems = problems(LIBRARY, "//! A file.\nstruct Shelf;\n// Estate\n");
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("`Shelf`") && problems[0].contains("FreeList"));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use crate::module_info::ModuleInfo;
 
 /// What loading has to know of a module beside its code, and would have to read it for.
 ///
-/// That there are facts says that the module has passed the checks that the key of the facts
+/// That there is a summary says that the module has passed the checks that the key of the summary
 /// names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Facts {
+pub(crate) struct ModuleSummary {
     /// The hash of the bytes that it is loaded from.
     pub(crate) hash: ModuleHash,
     pub(crate) info: ModuleInfo,

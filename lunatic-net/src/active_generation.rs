@@ -7,13 +7,13 @@ use event_listener::Event;
 /// Which generation of those that share a socket takes what arrives: the latest that has
 /// begun to. Those before it wait.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct ActiveGeneration {
     begun: AtomicU64,
-    /// Notified when a generation gives its turn back.
+    /// Notified when a generation is over.
     given_back: Event,
 }
 
-impl Turn {
+impl ActiveGeneration {
     /// A generation begins to take what arrives; from now on those before it wait.
     pub(crate) fn begin(&self, generation: u64) {
         if self.begun.load(Ordering::SeqCst) < generation {
@@ -27,15 +27,15 @@ impl Turn {
     }
 
     /// Returns whether a generation may take what arrives.
-    pub(crate) fn is_of(&self, generation: u64) -> bool {
+    pub(crate) fn may_take(&self, generation: u64) -> bool {
         self.begun.load(Ordering::SeqCst) <= generation
     }
 
     /// Waits until a generation may take what arrives.
     pub(crate) async fn wait(&self, generation: u64) {
-        while !self.is_of(generation) {
+        while !self.may_take(generation) {
             let given_back = self.given_back.listen();
-            if !self.is_of(generation) {
+            if !self.may_take(generation) {
                 given_back.await;
             }
         }

@@ -1,4 +1,4 @@
-//! Looks for something for a moment, instead of sleeping until it is there.
+//! Polling for something for a short time, instead of sleeping until it is there.
 
 use std::hint;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,36 +7,36 @@ use std::time::{Duration, Instant};
 
 use crate::class::cores;
 
-/// A moment for which a thread looks for something that is expected soon, before it waits for
-/// it in another way: to sleep and to be woken takes some ten microseconds.
+/// Polls for something that is expected soon, before the thread waits for it in another way: to
+/// sleep and to be woken takes some ten microseconds.
 ///
-/// It costs the time of a processor, so it is done only while that pays. After a look that has
-/// found nothing, the next ones are left out: first one, then two, up to 64 in a row. It is
-/// never done where there is but one processor, and it ends when somebody else wants this one.
+/// It costs the time of a processor, so it is done only while that pays. After a time in which
+/// nothing was found, the next ones are left out: first one, then two, up to 64 in a row. It is
+/// never done where there is but one processor, and it ends when another thread wants this one.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
 /// use std::time::Duration;
 ///
-/// use lunatic_blocking::Moment;
+/// use lunatic_blocking::AdaptiveSpin;
 ///
-/// let moment = Moment::new(Duration::from_micros(50));
+/// let spin = AdaptiveSpin::new(Duration::from_micros(50));
 /// let (sender, receiver) = channel();
-/// assert_eq!(moment.look(|| receiver.try_recv().ok()), None);
+/// assert_eq!(spin.poll(|| receiver.try_recv().ok()), None);
 /// sender.send(1)?;
-/// assert_eq!(moment.look(|| receiver.try_recv().ok()), Some(1));
+/// assert_eq!(spin.poll(|| receiver.try_recv().ok()), Some(1));
 /// # Ok::<(), std::sync::mpsc::SendError<i32>>(())
 /// ```
 #[derive(Debug)]
-pub struct Moment {
+pub struct AdaptiveSpin {
     longest: Duration,
-    /// How many looks in a row have found nothing.
+    /// How many times in a row nothing was found.
     failures: AtomicU32,
     /// How many are left out before the next.
     left_out: AtomicU32,
 }
 
-/// At most 2⁶ looks are left out in a row.
+/// At most 2⁶ times are left out in a row.
 const MOST_FAILURES: u32 = 6;
 
 /// Who gives the processor to others and gets it back so late has met somebody.
@@ -46,20 +46,20 @@ fn has_several_cores() -> bool {
     cores().get() > 1
 }
 
-impl Moment {
+impl AdaptiveSpin {
     /// Returns one that has not failed yet.
     ///
-    /// - `longest`: how long it looks at most.
-    pub const fn new(longest: Duration) -> Moment {
-        Moment {
+    /// - `longest`: how long it polls at most.
+    pub const fn new(longest: Duration) -> AdaptiveSpin {
+        AdaptiveSpin {
             longest,
             failures: AtomicU32::new(0),
             left_out: AtomicU32::new(0),
         }
     }
 
-    /// Calls `find` until it finds something, for a moment at most, and always once.
-    pub fn look<T>(&self, mut find: impl FnMut() -> Option<T>) -> Option<T> {
+    /// Calls `find` until it finds something, for a short time at most, and always once.
+    pub fn poll<T>(&self, mut find: impl FnMut() -> Option<T>) -> Option<T> {
         if let Some(found) = find() {
             return Some(found);
         }
@@ -108,10 +108,10 @@ mod tests {
 
     use super::*;
 
-    /// How often a look calls `find`, if that finds nothing.
-    fn calls(moment: &Moment) -> u32 {
+    /// How often it calls `find`, if that finds nothing.
+    fn calls(spin: &AdaptiveSpin) -> u32 {
         let calls = Cell::new(0);
-        let found = moment.look(|| {
+        let found = spin.poll(|| {
             calls.set(calls.get() + 1);
             None::<()>
         });
@@ -124,30 +124,30 @@ mod tests {
         if !has_several_cores() {
             return;
         }
-        let moment = Moment::new(Duration::from_micros(50));
+        let spin = AdaptiveSpin::new(Duration::from_micros(50));
         for left_out in [1, 2, 4, 8, 16, 32, 64, 64] {
-            assert!(calls(&moment) > 1, "{left_out}");
+            assert!(calls(&spin) > 1, "{left_out}");
             for _ in 0..left_out {
-                assert_eq!(calls(&moment), 1, "{left_out}");
+                assert_eq!(calls(&spin), 1, "{left_out}");
             }
         }
         let mut calls_until_found = 3;
-        let found = moment.look(|| {
+        let found = spin.poll(|| {
             calls_until_found -= 1;
             (calls_until_found == 0).then_some(())
         });
         assert_eq!(found, Some(()));
-        assert!(calls(&moment) > 1);
-        assert_eq!(calls(&moment), 1);
-        assert!(calls(&moment) > 1);
+        assert!(calls(&spin) > 1);
+        assert_eq!(calls(&spin), 1);
+        assert!(calls(&spin) > 1);
     }
 
     #[test]
     fn what_is_there_is_found_whether_looks_are_left_out_or_not() {
-        let moment = Moment::new(Duration::from_micros(50));
+        let spin = AdaptiveSpin::new(Duration::from_micros(50));
         for _ in 0..10 {
-            calls(&moment);
-            assert_eq!(moment.look(|| Some(1)), Some(1));
+            calls(&spin);
+            assert_eq!(spin.poll(|| Some(1)), Some(1));
         }
     }
 }
