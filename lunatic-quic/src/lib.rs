@@ -7,7 +7,7 @@
 //! # Layout
 //!
 //! - `config`: [`EndpointConfig`], what an endpoint is made of; `transport` says it in the words
-//!   of quinn-proto.
+//!   of quinn-proto, and `low_delay` keeps the queues of narrow links short.
 //! - `event`, `close_reason`: what an endpoint tells; `event_queue`: what wasn't taken yet.
 //! - `endpoint`: [`Endpoint`], as its owner sees it; `driver`: what it does while the owner waits;
 //!   `arrival`: what it does with packets; `table`: which connections it keeps.
@@ -50,6 +50,7 @@ mod facts;
 mod frames;
 mod handshakes;
 mod icmp;
+mod low_delay;
 mod marks;
 mod receiving;
 mod sending;

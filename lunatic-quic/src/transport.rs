@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use quinn_proto::congestion::ControllerFactory;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{HashedConnectionIdGenerator, MtuDiscoveryConfig, TransportConfig, VarInt};
 use ring::{hkdf, hmac};
 
 use crate::config::{EndpointConfig, Tls, UnusableTls};
+use crate::low_delay::LowDelayConfig;
 
 /// Bytes of one lane that a peer may send before they are read.
 const LANE_WINDOW: u32 = 1 << 20;
@@ -44,7 +44,7 @@ impl Transport {
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER)
             .initial_rtt(std::time::Duration::from_millis(INITIAL_RTT))
-            .congestion_controller_factory(congestion())
+            .congestion_controller_factory(Arc::new(LowDelayConfig::default()))
             .mtu_discovery_config(Some(mtu));
         Ok(Self {
             shared: Arc::new(shared),
@@ -67,10 +67,6 @@ impl Transport {
         client.transport_config(self.shared.clone());
         Ok(client)
     }
-}
-
-fn congestion() -> Arc<dyn ControllerFactory + Send + Sync> {
-    Arc::new(quinn_proto::congestion::CubicConfig::default())
 }
 
 /// The settings of the endpoint itself.
