@@ -16,8 +16,8 @@ use crate::marks::{Mark, Marks};
 use crate::receiving::{Receiving, Step};
 use crate::sending::Sending;
 
-/// Bytes of frames that are read before it is another connection's turn.
-const TURN: usize = 256 << 10;
+/// Bytes of frames that are read before another connection is served.
+const QUANTUM: usize = 256 << 10;
 
 /// One connection.
 pub(crate) struct Connection {
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     pub(crate) dialled: bool,
     /// The address whose handshake this counts as.
     pub(crate) handshake_of: Option<IpAddr>,
-    /// Whether it waits for its turn.
+    /// Whether it waits to be served.
     pub(crate) enqueued: bool,
     /// Whether a timer is over.
     pub(crate) due: bool,
@@ -159,7 +159,7 @@ impl Connection {
             if self.held {
                 return false;
             }
-            if read >= TURN {
+            if read >= QUANTUM {
                 return true;
             }
             let id = self.id;

@@ -11,9 +11,9 @@ use crate::socket::{Ready, Sent};
 
 /// Times that one call of `wait` looks for packets before it returns to its owner.
 const ROUNDS: usize = 16;
-/// Turns of connections before packets are looked for again, or the kernel would lose them.
-const TURNS: usize = 32;
-/// Batches of packets that a connection sends before it is another's turn.
+/// Connections that are served before packets are looked for again, or the kernel would lose them.
+const SERVED_AT_ONCE: usize = 32;
+/// Batches of packets that a connection sends before another is served.
 const BATCHES: usize = 8;
 
 impl Endpoint {
@@ -70,7 +70,7 @@ impl Endpoint {
 
     /// Waits until there is something to do; not at all if there is, or `done`.
     fn sleep(&mut self, now: Instant, until: Option<Instant>, done: bool) -> io::Result<Ready> {
-        let busy = !self.turns.is_empty() && !self.socket.is_blocked();
+        let busy = !self.ready.is_empty() && !self.socket.is_blocked();
         let timer = self.timers.first().map(|(at, _)| *at);
         let next = match (until, timer) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -92,7 +92,7 @@ impl Endpoint {
         self.socket.wait(&self.waker, time)
     }
 
-    /// Gives each connection with something to do a turn.
+    /// Serves the connections with something to do.
     fn work(&mut self, now: Instant) {
         if self.socket.has_errors() {
             self.handle_errors(now);
@@ -107,15 +107,15 @@ impl Endpoint {
                 self.enqueue(ConnectionHandle(slot));
             }
         }
-        for _ in 0..self.turns.len().min(TURNS) {
-            if let Some(handle) = self.turns.pop_front() {
-                self.turn(handle, now);
+        for _ in 0..self.ready.len().min(SERVED_AT_ONCE) {
+            if let Some(handle) = self.ready.pop_front() {
+                self.serve(handle, now);
             }
         }
     }
 
     /// Lets a connection handle what has arrived, and send.
-    fn turn(&mut self, handle: ConnectionHandle, now: Instant) {
+    fn serve(&mut self, handle: ConnectionHandle, now: Instant) {
         let Some(Some(connection)) = self.connections.get_mut(handle.0) else {
             return;
         };

@@ -40,7 +40,7 @@ pub struct Endpoint {
     pub(crate) ids: FxHashMap<ConnectionId, ConnectionHandle>,
     pub(crate) next_id: u64,
     /// Those with something to do.
-    pub(crate) turns: VecDeque<ConnectionHandle>,
+    pub(crate) ready: VecDeque<ConnectionHandle>,
     pub(crate) timers: BTreeSet<(Instant, usize)>,
     pub(crate) events: EventQueue,
     pub(crate) handshakes: Handshakes,
@@ -79,7 +79,7 @@ impl Endpoint {
             kept: 0,
             ids: FxHashMap::default(),
             next_id: 1,
-            turns: VecDeque::new(),
+            ready: VecDeque::new(),
             timers: BTreeSet::new(),
             events: EventQueue::default(),
             shut: false,

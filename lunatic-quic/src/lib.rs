@@ -33,7 +33,7 @@
 //! - What a peer sends and the owner doesn't take is bounded: by `max_unread`, one frame in each
 //!   lane, and the windows of flow control (8 MiB).
 //! - What the owner sends is bounded if it obeys [`Endpoint::room`].
-//! - A turn of a connection is bounded, and every connection with something to do gets one before
+//! - How long a connection is served is bounded, and every one with something to do is served before
 //!   any gets another.
 //! - An ICMP message ends a connection only if it quotes a packet that was sent lately.
 

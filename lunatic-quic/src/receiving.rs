@@ -5,8 +5,8 @@ use quinn_proto::{Connection, Dir, ReadError, ReadableError, StreamId};
 
 use crate::frames::{FrameReader, TooLong};
 
-/// Bytes that a lane reads before it is the next one's turn.
-const TURN: usize = 64 << 10;
+/// Bytes that a lane reads before the next one is read.
+const QUANTUM: usize = 64 << 10;
 
 /// The lanes of one connection, in the order in which the peer has opened their streams.
 pub(crate) struct Receiving {
@@ -14,8 +14,8 @@ pub(crate) struct Receiving {
     /// For each lane, whether there is a stream of it.
     taken: Vec<bool>,
     max_frame: usize,
-    /// The stream whose turn it is.
-    turn: usize,
+    /// The stream that is read next.
+    next_stream: usize,
 }
 
 struct Stream {
@@ -42,7 +42,7 @@ impl Receiving {
             streams: Vec::new(),
             taken: vec![false; usize::from(lanes)],
             max_frame,
-            turn: 0,
+            next_stream: 0,
         }
     }
 
@@ -66,32 +66,32 @@ impl Receiving {
         }
     }
 
-    /// Reads up to the end of the next frame, and goes from lane to lane in turns.
+    /// Reads up to the end of the next frame, and goes from lane to lane.
     ///
     /// # Errors
     ///
     /// Says which rule the peer broke.
     pub(crate) fn next(&mut self, connection: &mut Connection) -> Result<Step, String> {
         for _ in 0..self.streams.len() {
-            if self.turn >= self.streams.len() {
-                self.turn = 0;
+            if self.next_stream >= self.streams.len() {
+                self.next_stream = 0;
             }
-            let stream = &mut self.streams[self.turn];
+            let stream = &mut self.streams[self.next_stream];
             if let Some((lane, frame)) = stream.next(connection, &mut self.taken, self.max_frame)? {
-                // What was read in one piece is used up before the next lane's turn.
+                // What was read in one piece is used up before the next lane is read.
                 if stream.rest.is_empty() {
-                    self.turn += 1;
+                    self.next_stream += 1;
                 }
                 return Ok(Step::Frame(lane, frame));
             }
-            self.turn += 1;
+            self.next_stream += 1;
         }
         Ok(Step::Nothing)
     }
 }
 
 impl Stream {
-    /// Reads up to the end of the next frame, or up to [`TURN`] bytes.
+    /// Reads up to the end of the next frame, or up to [`QUANTUM`] bytes.
     fn next(
         &mut self,
         connection: &mut Connection,
@@ -133,7 +133,7 @@ impl Stream {
             Err(ReadableError::ClosedStream) => return Err(self.ended("is closed")),
             Err(ReadableError::IllegalOrderedRead) => return Err(self.ended("can't be read")),
         };
-        let result = chunks.next(TURN);
+        let result = chunks.next(QUANTUM);
         // What is to be sent about it is found when the connection is asked for packets.
         let _ = chunks.finalize();
         match result {

@@ -1,4 +1,4 @@
-//! The lanes of a connection on the side that sends: what waits to be written, and whose turn it is.
+//! The lanes of a connection on the side that sends: what waits to be written, and in which order.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use crate::frames::HEADER;
 const LANE_BUFFER: usize = 256 << 10;
 /// Bytes that all lanes but the first buffer before none has room.
 const CONNECTION_BUFFER: usize = 1 << 20;
-/// Bytes that a lane writes before it is the next one's turn.
-const TURN: usize = 64 << 10;
+/// Bytes that a lane writes before the next one does.
+const QUANTUM: usize = 64 << 10;
 /// Bytes of frames that are copied together; the longer ones are kept as they are.
 const COPIED: usize = 8 << 10;
 /// Bytes of small frames that are put together.
@@ -27,8 +27,8 @@ pub(crate) struct Sending {
     lanes: Vec<Lane>,
     /// Bytes in all lanes but the first.
     queued: usize,
-    /// The lane whose turn it is.
-    turn: usize,
+    /// The lane before the one that writes next.
+    next_lane: usize,
 }
 
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Sending {
         Self {
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             queued: 0,
-            turn: 1,
+            next_lane: 1,
         }
     }
 
@@ -131,11 +131,15 @@ impl Sending {
         }
         let mut stuck = 0;
         while self.queued > 0 && stuck < last {
-            self.turn = if self.turn >= last { 1 } else { self.turn + 1 };
-            let Some(lane) = self.lanes.get_mut(self.turn) else {
+            self.next_lane = if self.next_lane >= last {
+                1
+            } else {
+                self.next_lane + 1
+            };
+            let Some(lane) = self.lanes.get_mut(self.next_lane) else {
                 break;
             };
-            let written = lane.write(self.turn, last, connection)?;
+            let written = lane.write(self.next_lane, last, connection)?;
             self.queued -= written;
             stuck = if written == 0 { stuck + 1 } else { 0 };
         }
@@ -175,7 +179,7 @@ impl Lane {
         }
     }
 
-    /// Writes up to [`TURN`] bytes, and returns how many of them were queued.
+    /// Writes up to [`QUANTUM`] bytes, and returns how many of them were queued.
     fn write(
         &mut self,
         index: usize,
@@ -192,11 +196,11 @@ impl Lane {
             self.seal();
         }
         let mut written = 0;
-        while written < TURN {
+        while written < QUANTUM {
             let Some(block) = self.blocks.front_mut() else {
                 break;
             };
-            let mut piece = [block.slice(..block.len().min(TURN))];
+            let mut piece = [block.slice(..block.len().min(QUANTUM))];
             match connection.send_stream(stream).write_chunks(&mut piece) {
                 Ok(result) => {
                     block.advance(result.bytes);

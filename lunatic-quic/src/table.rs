@@ -50,12 +50,12 @@ impl Endpoint {
         id
     }
 
-    /// Gives a connection a turn, if it waits for none.
+    /// Has a connection served, if it does not wait for that already.
     pub(crate) fn enqueue(&mut self, handle: ConnectionHandle) {
         if let Some(connection) = self.connection(handle)
             && !std::mem::replace(&mut connection.enqueued, true)
         {
-            self.turns.push_back(handle);
+            self.ready.push_back(handle);
         }
     }
 }

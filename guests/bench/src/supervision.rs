@@ -86,10 +86,7 @@ fn one_for_all(count: u64) {
     end(supervisor);
 }
 
-fn begin(
-    strategy: Strategy,
-    add: impl FnOnce(&Spec) -> lunatic_guest::Result<()>,
-) -> Supervisor {
+fn begin(strategy: Strategy, add: impl FnOnce(&Spec) -> lunatic_guest::Result<()>) -> Supervisor {
     let options = Options {
         strategy,
         restarts: 1_000_000,
