@@ -72,7 +72,7 @@ impl Kept {
         Start { engine, loader }
     }
 
-    /// The files with code, or those with facts.
+    /// The files with code, or those with summary.
     fn files(&self, extension: &str) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.directory()) else {
             return Vec::new();
@@ -178,7 +178,7 @@ fn another_module_is_compiled() {
         assert_eq!(start.counts(), (0, 1));
     }
     assert_eq!(
-        (kept.files("code").len(), kept.files("facts").len()),
+        (kept.files("code").len(), kept.files("summary").len()),
         (3, 3)
     );
 }
@@ -195,7 +195,7 @@ fn the_variant_that_counts_fuel_is_kept_too() {
         assert_eq!(start.counts(), expected);
     }
     assert_eq!(
-        (kept.files("code").len(), kept.files("facts").len()),
+        (kept.files("code").len(), kept.files("summary").len()),
         (2, 1)
     );
 }
@@ -272,13 +272,13 @@ fn damaged_files_are_compiled_anew() {
         ("gone", |path| fs::remove_file(path).unwrap()),
     ];
     for (name, damage) in cases {
-        for extension in ["code", "facts"] {
+        for extension in ["code", "summary"] {
             let kept = Kept::new();
             assert!(!kept.start().finds_sum());
             damage(&kept.file(extension));
             // Code that is kept is used by whoever has read the module.
             let found = kept.start().finds_sum();
-            assert_eq!(found, extension == "facts", "{extension}: {name}");
+            assert_eq!(found, extension == "summary", "{extension}: {name}");
             assert!(kept.start().finds_sum(), "{extension}: {name}");
         }
     }
@@ -289,9 +289,9 @@ fn a_file_of_another_module_under_its_name_is_not_used() {
     let kept = Kept::new();
     let start = kept.start();
     start.load(r#"(module (func (export "sum") (result i32) i32.const 1))"#);
-    let other = [kept.file("code"), kept.file("facts")];
+    let other = [kept.file("code"), kept.file("summary")];
     start.load(SUM);
-    for (extension, other) in ["code", "facts"].into_iter().zip(other) {
+    for (extension, other) in ["code", "summary"].into_iter().zip(other) {
         let files = kept.files(extension);
         let own = files.iter().find(|path| **path != other).unwrap();
         fs::copy(&other, own).unwrap();
@@ -306,7 +306,7 @@ fn a_file_of_another_module_under_its_name_is_not_used() {
 fn what_stands_where_a_file_was_is_no_reason_not_to_run() {
     let kept = Kept::new();
     assert!(!kept.start().finds_sum());
-    for extension in ["code", "facts"] {
+    for extension in ["code", "summary"] {
         let path = kept.file(extension);
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
@@ -349,7 +349,7 @@ fn a_module_that_lax_limits_admitted_is_checked_against_strict_ones() {
     assert!(kept.start_with(enough).finds_sum());
     assert!(kept.start_with(enough).finds_sum());
     assert_eq!(
-        (kept.files("code").len(), kept.files("facts").len()),
+        (kept.files("code").len(), kept.files("summary").len()),
         (1, 2)
     );
 }
@@ -382,7 +382,7 @@ fn a_module_that_is_refused_is_not_kept() {
             assert!(kept.start().loader.load(refused.as_bytes()).is_err());
         }
     }
-    assert!(kept.files("code").is_empty() && kept.files("facts").is_empty());
+    assert!(kept.files("code").is_empty() && kept.files("summary").is_empty());
 }
 
 #[test]

@@ -34,7 +34,7 @@
 //!   lane, and the windows of flow control (8 MiB).
 //! - What the owner sends is bounded if it obeys [`Endpoint::room`].
 //! - How long a connection is served is bounded, and every one with something to do is served before
-//!   any gets another.
+//!   any is served again.
 //! - An ICMP message ends a connection only if it quotes a packet that was sent lately.
 
 mod address;

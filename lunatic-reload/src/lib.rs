@@ -34,7 +34,7 @@ mod versions;
 
 pub use entries::Entries;
 pub use report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
-pub use rollout::{Action, Event, ProgressCount, Rollout};
+pub use rollout::{ProgressCount, Rollout, RolloutAction, RolloutEvent};
 pub use versions::{
     Member, MissingEntry, NamedVersions, NotWanted, ReloadError, Target, Version, Versions,
 };

@@ -113,7 +113,7 @@ pub struct ProgressCount {
 
 /// What happens to a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum RolloutEvent {
     /// It offers itself as one of this kind, and does not run the version that is to
     /// become current, which has an entry for it.
     Offered(Arc<str>),
@@ -133,7 +133,7 @@ pub enum Event {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum RolloutAction {
     /// Let this process move at its next safe point.
     Ask(Pid),
     /// Make the old version current again, and let those that run the new one move.
@@ -151,7 +151,7 @@ impl Rollout {
         now: Instant,
         options: ReloadOptions,
         members: impl IntoIterator<Item = (Pid, Arc<str>)>,
-    ) -> (Rollout, Vec<Action>) {
+    ) -> (Rollout, Vec<RolloutAction>) {
         let mut rollout = Rollout::new(now, options);
         for (pid, kind) in members {
             rollout.add_first(pid, kind);
@@ -184,14 +184,14 @@ impl Rollout {
     }
 
     /// Returns what is to be done first.
-    pub(crate) fn start(&mut self, now: Instant) -> Vec<Action> {
+    pub(crate) fn start(&mut self, now: Instant) -> Vec<RolloutAction> {
         (self.began, self.last_move) = (now, now);
         self.advance(now)
     }
 
     /// Tells what has happened to a process.
-    pub fn handle(&mut self, now: Instant, pid: Pid, event: Event) -> Vec<Action> {
-        if let Event::Offered(kind) = event {
+    pub fn handle(&mut self, now: Instant, pid: Pid, event: RolloutEvent) -> Vec<RolloutAction> {
+        if let RolloutEvent::Offered(kind) = event {
             self.offered(pid, kind);
             return self.advance(now);
         }
@@ -220,7 +220,7 @@ impl Rollout {
     }
 
     /// Looks at the time; to be called some ten times in a second.
-    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+    pub fn tick(&mut self, now: Instant) -> Vec<RolloutAction> {
         self.advance(now)
     }
 
@@ -383,7 +383,7 @@ impl Rollout {
     }
 
     /// Does what the time allows.
-    fn advance(&mut self, now: Instant) -> Vec<Action> {
+    fn advance(&mut self, now: Instant) -> Vec<RolloutAction> {
         match self.phase {
             Phase::Forward => self.go_forward(now),
             Phase::Trial { until } if now >= until && self.open == 0 => self.finish(),
@@ -402,7 +402,7 @@ impl Rollout {
         }
     }
 
-    fn go_forward(&mut self, now: Instant) -> Vec<Action> {
+    fn go_forward(&mut self, now: Instant) -> Vec<RolloutAction> {
         if now.duration_since(self.began) >= self.options.timeout {
             self.give_up(|| Outcome::Late);
         }
@@ -450,7 +450,7 @@ impl Rollout {
     }
 
     /// Asks one process of each kind of which none has moved or is on its way.
-    fn ask_first_ones(&mut self, now: Instant, asked: &mut Vec<Action>) {
+    fn ask_first_ones(&mut self, now: Instant, asked: &mut Vec<RolloutAction>) {
         let mut next = Vec::new();
         for kind in self.kinds.values_mut().filter(|kind| !kind.is_proven) {
             let is_on_its_way = kind
@@ -469,13 +469,13 @@ impl Rollout {
         }
     }
 
-    fn ask(&mut self, now: Instant, pid: Pid, asked: &mut Vec<Action>) {
+    fn ask(&mut self, now: Instant, pid: Pid, asked: &mut Vec<RolloutAction>) {
         self.set(pid, Asked { is_awaited: true });
         self.recent.push_back((now, pid));
-        asked.push(Action::Ask(pid));
+        asked.push(RolloutAction::Ask(pid));
     }
 
-    fn go_back(&mut self, now: Instant) -> Vec<Action> {
+    fn go_back(&mut self, now: Instant) -> Vec<RolloutAction> {
         let until = now + self.options.timeout.min(LONGEST);
         self.phase = Phase::Back { until };
         self.change_all(|progress| match progress {
@@ -484,7 +484,7 @@ impl Rollout {
             Waiting | Asked { .. } => Some(Done(Outcome::NotAsked)),
             GoingBack { .. } | Returning | Done(_) => None,
         });
-        let mut actions = vec![Action::GoBack];
+        let mut actions = vec![RolloutAction::GoBack];
         actions.extend(self.advance(now));
         actions
     }
@@ -514,9 +514,9 @@ impl Rollout {
         }
     }
 
-    fn finish(&mut self) -> Vec<Action> {
+    fn finish(&mut self) -> Vec<RolloutAction> {
         self.phase = Phase::Over;
-        vec![Action::Finish]
+        vec![RolloutAction::Finish]
     }
 }
 
@@ -537,37 +537,40 @@ impl Progress {
     /// What comes after an event, and whether all have to go back because of it.
     ///
     /// - `within_trial`: whether the process has moved and may not fail yet.
-    fn after(self, event: Event, within_trial: bool) -> (Progress, bool) {
+    fn after(self, event: RolloutEvent, within_trial: bool) -> (Progress, bool) {
         // One that is late may come while others are on trial.
         let is_ahead = matches!(
             self,
             Waiting | Asked { .. } | Arriving | Done(Outcome::Late)
         );
         let next = match (self, event) {
-            (_, Event::Accepted) if is_ahead => return (Arriving, false),
-            (GoingBack { is_arriving: true }, Event::Moved(_)) => {
+            (_, RolloutEvent::Accepted) if is_ahead => return (Arriving, false),
+            (GoingBack { is_arriving: true }, RolloutEvent::Moved(_)) => {
                 return (GoingBack { is_arriving: false }, false);
             }
             // One that was given up may go back while others are still about to.
-            (GoingBack { .. } | Done(Outcome::Stuck { .. }), Event::Accepted) => {
+            (GoingBack { .. } | Done(Outcome::Stuck { .. }), RolloutEvent::Accepted) => {
                 return (Returning, false);
             }
-            (GoingBack { .. } | Returning | Done(Outcome::Stuck { .. }), Event::Moved(_)) => {
-                Outcome::WentBack
+            (
+                GoingBack { .. } | Returning | Done(Outcome::Stuck { .. }),
+                RolloutEvent::Moved(_),
+            ) => Outcome::WentBack,
+            (GoingBack { .. }, RolloutEvent::Failed(why) | RolloutEvent::Declined(why)) => {
+                Outcome::Stuck { why }
             }
-            (GoingBack { .. }, Event::Failed(why) | Event::Declined(why)) => Outcome::Stuck { why },
-            (GoingBack { .. } | Returning, Event::Ended(_)) => Outcome::Ended,
-            (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), Event::Ended(failed)) => {
+            (GoingBack { .. } | Returning, RolloutEvent::Ended(_)) => Outcome::Ended,
+            (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), RolloutEvent::Ended(failed)) => {
                 return (Done(Outcome::Ended), failed && within_trial);
             }
-            (_, Event::Moved(pause)) if is_ahead => Outcome::Moved {
+            (_, RolloutEvent::Moved(pause)) if is_ahead => Outcome::Moved {
                 pause_us: u64::try_from(pause.as_micros()).unwrap_or(u64::MAX),
             },
-            (_, Event::Failed(why)) if is_ahead => {
+            (_, RolloutEvent::Failed(why)) if is_ahead => {
                 return (Done(Outcome::Failed { why }), true);
             }
-            (_, Event::Declined(why)) if is_ahead => Outcome::Declined { why },
-            (_, Event::Ended(_)) if is_ahead => Outcome::Ended,
+            (_, RolloutEvent::Declined(why)) if is_ahead => Outcome::Declined { why },
+            (_, RolloutEvent::Ended(_)) if is_ahead => Outcome::Ended,
             (unchanged, _) => return (unchanged, false),
         };
         (Done(next), false)

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::entries::Entries;
 use crate::report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
-use crate::rollout::{Action, Event, ProgressCount, Rollout};
+use crate::rollout::{ProgressCount, Rollout, RolloutAction, RolloutEvent};
 
 /// One version of a module.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ enum Meanwhile {
 struct Ongoing<M> {
     rollout: Rollout,
     /// What it is to be told to do.
-    actions: Sender<Action>,
+    actions: Sender<RolloutAction>,
     /// The version that was current before.
     previous: Version<M>,
 }
@@ -456,7 +456,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         &self,
         version: &Version<M>,
         mut rollout: Rollout,
-        sender: Sender<Action>,
+        sender: Sender<RolloutAction>,
     ) -> Option<Version<M>> {
         let mut state = self.state.lock();
         let previous = mem::replace(&mut state.current, version.clone());
@@ -467,7 +467,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
             let member = state.members.get(&pid);
             let event = match meanwhile {
                 Meanwhile::Offered => member.and_then(|member| member.event_of_offer(version)),
-                Meanwhile::Ended(failed) => Some(Event::Ended(failed)),
+                Meanwhile::Ended(failed) => Some(RolloutEvent::Ended(failed)),
             };
             if let Some(event) = event {
                 actions.extend(rollout.handle(now, pid, event));
@@ -537,7 +537,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     }
 
     /// Lets the reload go on until it is over.
-    async fn drive(&self, actions: &Receiver<Action>) {
+    async fn drive(&self, actions: &Receiver<RolloutAction>) {
         // One for all: to set a timer wakes the thread of the timers.
         let mut ticks = Timer::interval(TICK);
         loop {
@@ -547,9 +547,9 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
                 None
             };
             match future::or(next, tick).await {
-                Some(Action::Finish) => return,
-                Some(Action::GoBack) => self.go_back().await,
-                Some(Action::Ask(pid)) => self.want(pid),
+                Some(RolloutAction::Finish) => return,
+                Some(RolloutAction::GoBack) => self.go_back().await,
+                Some(RolloutAction::Ask(pid)) => self.want(pid),
                 None => self.tick(),
             }
         }
@@ -636,7 +636,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         if let Some(meanwhile) = &mut state.meanwhile {
             meanwhile.insert(pid, Meanwhile::Ended(failed));
         }
-        state.tell(pid, Event::Ended(failed));
+        state.tell(pid, RolloutEvent::Ended(failed));
         drop(state);
         drop(removed);
     }
@@ -685,19 +685,19 @@ impl<M> State<M> {
 
 impl<M: Clone> State<M> {
     /// Tells the reload that goes on, if one does, what has happened.
-    fn tell(&mut self, pid: Pid, event: Event) {
+    fn tell(&mut self, pid: Pid, event: RolloutEvent) {
         let now = Instant::now();
         let ongoing = self.ongoing.as_mut();
         let actions = ongoing.map(|ongoing| ongoing.rollout.handle(now, pid, event));
         self.take_actions(actions.unwrap_or_default());
     }
 
-    fn take_actions(&mut self, actions: Vec<Action>) {
+    fn take_actions(&mut self, actions: Vec<RolloutAction>) {
         let Some(ongoing) = &self.ongoing else {
             return;
         };
         for action in actions {
-            if action == Action::GoBack {
+            if action == RolloutAction::GoBack {
                 // At once: nobody is to move on to a version that was given up.
                 let given_up = mem::replace(&mut self.current, ongoing.previous.clone());
                 self.old = Some(given_up);
@@ -756,7 +756,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
             (Settled::Wanted, Some((kind, _))) if state.moves_one_by_one() => {
                 // It waits until it is asked, unless it was.
                 self.is_wanted.store(was_wanted, Ordering::Release);
-                state.tell(pid, Event::Offered(kind));
+                state.tell(pid, RolloutEvent::Offered(kind));
             }
             (Settled::WithoutEntry, _) => state.tell(pid, without_entry()),
             (Settled::WithoutOffer, _) => state.tell(pid, without_offer()),
@@ -766,7 +766,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
 
     /// What a reload to a version is told that has not been told of an offer; nothing of one
     /// that runs it.
-    fn event_of_offer(&self, version: &Version<M>) -> Option<Event> {
+    fn event_of_offer(&self, version: &Version<M>) -> Option<RolloutEvent> {
         let own = self.state.lock();
         if own.runs == version.hash {
             return None;
@@ -775,7 +775,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
             None => without_offer(),
             Some((kind, written)) => match version.entries.best(kind, *written) {
                 None => without_entry(),
-                Some(_) => Event::Offered(kind.clone()),
+                Some(_) => RolloutEvent::Offered(kind.clone()),
             },
         })
     }
@@ -801,17 +801,17 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
 
     /// An attempt to move has failed: the process is not asked again to move there.
     pub fn failed(&self, target: &[u8; 32], why: String) {
-        self.refuse(target, Event::Failed(why));
+        self.refuse(target, RolloutEvent::Failed(why));
     }
 
     /// The process declines to move.
     pub fn declined(&self, why: String) {
         if let Some(target) = self.target() {
-            self.refuse(&target.version.hash, Event::Declined(why));
+            self.refuse(&target.version.hash, RolloutEvent::Declined(why));
         }
     }
 
-    fn refuse(&self, target: &[u8; 32], event: Event) {
+    fn refuse(&self, target: &[u8; 32], event: RolloutEvent) {
         let Some(named) = self.named.upgrade() else {
             return;
         };
@@ -842,7 +842,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         state.offering -= usize::from(own.offer.take().is_some());
         drop(own);
         self.is_wanted.store(false, Ordering::Release);
-        state.tell(self.process.id(), Event::Accepted);
+        state.tell(self.process.id(), RolloutEvent::Accepted);
         Ok(())
     }
 
@@ -852,7 +852,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
     pub fn moved(&self, pause: Duration) {
         if let Some(named) = self.named.upgrade() {
             let mut state = named.state.lock();
-            state.tell(self.process.id(), Event::Moved(pause));
+            state.tell(self.process.id(), RolloutEvent::Moved(pause));
         }
     }
 }
@@ -865,12 +865,12 @@ fn wake<M>(members: &[Arc<Member<M>>]) {
     }
 }
 
-fn without_entry() -> Event {
-    Event::Declined("the current version has no entry for its kind".to_owned())
+fn without_entry() -> RolloutEvent {
+    RolloutEvent::Declined("the current version has no entry for its kind".to_owned())
 }
 
-fn without_offer() -> Event {
-    Event::Declined("it offers itself no longer".to_owned())
+fn without_offer() -> RolloutEvent {
+    RolloutEvent::Declined("it offers itself no longer".to_owned())
 }
 
 fn no_entry(missing: HashMap<(Arc<str>, i64), usize>) -> ReloadError {

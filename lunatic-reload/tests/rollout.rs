@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lunatic_mailbox::Pid;
-use lunatic_reload::{Action, Event, Outcome, ReloadOptions, ReloadResult, Rollout};
+use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Rollout, RolloutAction, RolloutEvent};
 use proptest::prelude::*;
 
 /// A process that was asked for so long is not waited for.
@@ -124,11 +124,11 @@ impl World {
     }
 
     /// Does what the rollout says, and checks that it may say that.
-    fn obey(&mut self, actions: Vec<Action>) {
+    fn obey(&mut self, actions: Vec<RolloutAction>) {
         for action in actions {
             assert!(!self.is_over, "{action:?} after the end");
             match action {
-                Action::Ask(pid) => {
+                RolloutAction::Ask(pid) => {
                     assert!(
                         !self.has_gone_back,
                         "{pid} is asked forward after all go back"
@@ -139,14 +139,14 @@ impl World {
                     process.asked = Some(self.now);
                     process.is_wanted = true;
                 }
-                Action::GoBack => {
+                RolloutAction::GoBack => {
                     assert!(!self.has_gone_back);
                     self.has_gone_back = true;
                     for process in self.processes.values_mut() {
                         process.is_wanted = process.is_alive && process.runs_new;
                     }
                 }
-                Action::Finish => self.is_over = true,
+                RolloutAction::Finish => self.is_over = true,
             }
         }
         self.check_pace();
@@ -177,7 +177,7 @@ impl World {
         assert!(awaited <= BATCH + KINDS, "{awaited} at a time");
     }
 
-    fn tell(&mut self, pid: Pid, event: Event) {
+    fn tell(&mut self, pid: Pid, event: RolloutEvent) {
         let actions = self.rollout.handle(self.now, pid, event);
         self.obey(actions);
     }
@@ -198,7 +198,7 @@ impl World {
         process.is_wanted = false;
         process.runs_new = new;
         process.arriving = Some(new);
-        self.tell(pid, Event::Accepted);
+        self.tell(pid, RolloutEvent::Accepted);
     }
 
     fn arrives(&mut self, pid: Pid) {
@@ -206,7 +206,7 @@ impl World {
         if process.arriving.take() == Some(true) {
             process.moved = Some(self.now);
         }
-        self.tell(pid, Event::Moved(Duration::from_micros(1)));
+        self.tell(pid, RolloutEvent::Moved(Duration::from_micros(1)));
     }
 
     fn moves(&mut self, pid: Pid) {
@@ -256,7 +256,7 @@ impl World {
                 if let Some(pid) = self.wanted(who) {
                     let is_forward = !self.has_gone_back && !self.is_over;
                     self.processes.get_mut(&pid).unwrap().is_wanted = false;
-                    self.tell(pid, Event::Failed("why".to_owned()));
+                    self.tell(pid, RolloutEvent::Failed("why".to_owned()));
                     self.failed(is_forward);
                 }
             }
@@ -264,7 +264,7 @@ impl World {
                 if let Some(pid) = self.wanted(who) {
                     self.processes.get_mut(&pid).unwrap().is_wanted = false;
                     let had_gone_back = self.has_gone_back;
-                    self.tell(pid, Event::Declined("why".to_owned()));
+                    self.tell(pid, RolloutEvent::Declined("why".to_owned()));
                     assert_eq!(self.has_gone_back, had_gone_back);
                 }
             }
@@ -278,7 +278,7 @@ impl World {
                     process.is_alive = false;
                     process.is_wanted = false;
                     let (was_back, was_over) = (self.has_gone_back, self.is_over);
-                    self.tell(pid, Event::Ended(failed));
+                    self.tell(pid, RolloutEvent::Ended(failed));
                     self.failed(failed && on_trial && !was_over);
                     if !(failed && on_trial) {
                         assert_eq!(self.has_gone_back, was_back, "an end is no failure");
@@ -289,13 +289,13 @@ impl World {
                 let number = self.processes.len() as u64 + 1;
                 let pid = Pid::from_bits(number);
                 self.processes.insert(pid, process(of_kind, false));
-                self.tell(pid, Event::Offered(kind(of_kind)));
+                self.tell(pid, RolloutEvent::Offered(kind(of_kind)));
             }
             Step::OffersAgain(who, of_kind) => {
                 let waits = |own: &Process| own.is_alive && own.asked.is_none();
                 if let Some(pid) = self.pick(who, waits) {
                     self.processes.get_mut(&pid).unwrap().kind = of_kind;
-                    self.tell(pid, Event::Offered(kind(of_kind)));
+                    self.tell(pid, RolloutEvent::Offered(kind(of_kind)));
                 }
             }
         }
@@ -412,7 +412,7 @@ fn processes_that_have_ended_before_they_were_asked_hold_up_nobody() {
     for number in 2..1000 {
         let pid = Pid::from_bits(number);
         world.processes.get_mut(&pid).unwrap().is_alive = false;
-        world.tell(pid, Event::Ended(false));
+        world.tell(pid, RolloutEvent::Ended(false));
     }
     let is_asked = |world: &World, number| world.processes[&Pid::from_bits(number)].asked;
     assert_eq!(is_asked(&world, 1000), None, "the first one is on its way");
@@ -441,7 +441,7 @@ fn the_slow_ones_of_a_batch_do_not_hold_up_the_others() {
 fn without_a_trial_the_failure_of_a_process_that_has_moved_is_its_own() {
     let mut world = of_one_kind(3);
     world.moves(Pid::from_bits(1));
-    world.tell(Pid::from_bits(1), Event::Ended(true));
+    world.tell(Pid::from_bits(1), RolloutEvent::Ended(true));
     assert!(!world.has_gone_back);
 }
 
@@ -455,7 +455,7 @@ fn a_failure_after_the_trial_of_a_process_is_its_own_too() {
     world.moves(Pid::from_bits(1));
     // The other one has not come yet.
     world.does(Step::Time(60));
-    world.tell(Pid::from_bits(1), Event::Ended(true));
+    world.tell(Pid::from_bits(1), RolloutEvent::Ended(true));
     assert!(!world.has_gone_back);
 }
 
@@ -502,7 +502,7 @@ fn processes_that_come_and_go_meanwhile_are_forgotten() {
         let (newest, _) = world.processes.last_key_value().unwrap();
         let newest = *newest;
         world.processes.get_mut(&newest).unwrap().is_alive = false;
-        world.tell(newest, Event::Ended(true));
+        world.tell(newest, RolloutEvent::Ended(true));
     }
     assert_eq!(world.rollout.outcomes().count(), 1);
 }
