@@ -366,7 +366,7 @@ fn a_third_version_waits_until_nobody_runs_the_first_one() {
     let process = app.spawn();
     assert_eq!(app.count(&process), 11);
     assert_eq!(app.reload(&counter(2, "")).result, ReloadResult::Moved);
-    app.refuses(&counter(3, ""), "1 processes still run the version");
+    app.refuses(&counter(3, ""), "processes still run the version");
     // Back to the first one is no third version.
     assert_eq!(app.reload(&first).result, ReloadResult::Moved);
     assert_eq!(app.reload(&counter(2, "")).result, ReloadResult::Moved);

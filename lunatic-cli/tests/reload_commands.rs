@@ -149,7 +149,7 @@ fn what_cannot_be_done_is_told_and_changes_nothing() {
         .code(2)
         .says(&["`soon` is no time"]);
     let dry = runtimes.run(&["reload", "ticker_v2.wat", "--dry-run"]);
-    dry.code(0).prints("1 processes would move");
+    dry.code(0).prints("1 process would move");
     program.tick("v1: tick ");
 }
 

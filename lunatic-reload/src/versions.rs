@@ -927,8 +927,7 @@ impl fmt::Display for ReloadError {
                 let more = processes.len() - shown.len();
                 write!(
                     f,
-                    "{} processes still run the version {} before the current one: {}",
-                    processes.len(),
+                    "processes still run the version {} before the current one: {}",
                     hash.get(..12).unwrap_or(hash),
                     shown.join(", ")
                 )?;

@@ -264,7 +264,10 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
         lines.push(format!("  … and {} more", others.len() - SHOWN));
     }
     lines.push(match (dry_run, reloaded.result) {
-        (true, _) => format!("{} processes would move; nothing was changed", others.len()),
+        (true, _) => format!(
+            "{} would move; nothing was changed",
+            processes(others.len())
+        ),
         (_, ReloadResult::Moved) => "the new version is current".to_owned(),
         (_, ReloadResult::Unchanged) if reloaded.from == reloaded.to => {
             "this version is current already".to_owned()
@@ -273,6 +276,14 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
         (_, ReloadResult::Partly) => "some processes have not moved".to_owned(),
     });
     lines.join("\n")
+}
+
+/// So many processes, in words.
+fn processes(count: usize) -> String {
+    match count {
+        1 => "1 process".to_owned(),
+        _ => format!("{count} processes"),
+    }
 }
 
 fn module_line(module: &ModuleVersions) -> String {
@@ -295,9 +306,9 @@ fn module_line(module: &ModuleVersions) -> String {
 
 fn version_line(what: &str, version: &VersionUse) -> String {
     let mut line = format!(
-        "  {what:<8}{}  {} processes, {} other handles",
+        "  {what:<8}{}  {}, {} other handles",
         short(&version.hash),
-        version.processes,
+        processes(version.processes),
         version.handles
     );
     let entries: Vec<_> = version
