@@ -361,10 +361,13 @@ mod tests {
     #[test]
     fn a_life_that_writes_what_earlier_ones_wrote_ends_without_asking() {
         let classes = dense();
+        // Where the kernel does not tell of one of the two, each life ends as the first.
+        let can_be_known = classes.pagemap().is_some() && PageFaults::are_counted();
         assert!(!live(classes, &[3, 200]));
         // Whatever else the thread did may have cost page faults, so it is tried again.
-        assert!((0..10).any(|_| live(classes, &[200])));
-        assert!((0..10).any(|_| live(classes, &[3, 200])));
+        for pages in [&[200][..], &[3, 200]] {
+            assert_eq!((0..10).any(|_| live(classes, pages)), can_be_known);
+        }
     }
 
     #[test]
