@@ -100,6 +100,7 @@ attacks! {
     monitor_neighbour
     monitors_at_death
     name_looked_up
+    name_of_neighbour
     name_removed
     name_taken
     names

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use harness::{World, assert_killed, assert_normal};
+use lunatic_account::Kind;
 use lunatic_cli::Root;
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
@@ -397,6 +398,28 @@ fn nobody_has_a_process_of_others_join_and_pay() {
     let reports: [i64; 3] = world.reports();
     assert!(reports.contains(&501), "{reports:?}");
     assert!(world.text().contains("permission denied"));
+}
+
+#[test]
+fn nobody_gives_names_to_a_process_of_others_which_would_pay() {
+    let world = World::new();
+    let rest = r#"(data (i32.const 300) "forged")
+        (func (export "culprit")
+            (call $registry_put (i32.const 300) (i32.const 6) (i64.const 0)
+                (i64.sub (call $process_id) (i64.const 1))))"#;
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        rest,
+    ));
+    let host = world.spawn(&module, "main");
+    let [spawned, culprit] = world.reports();
+    assert_eq!(spawned, 0);
+    wait_until("the culprit has ended", || {
+        process(&world, culprit).is_none()
+    });
+    assert_eq!(host.label(), None);
+    assert_eq!(host.account().used(Kind::Names), 0);
+    assert!(host.is_alive());
 }
 
 #[test]

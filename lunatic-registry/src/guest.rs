@@ -4,7 +4,8 @@
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::guest::{
-    ProcessHost, SpawnArguments, Spawned, check_right_to_spawn, prepare, spawn,
+    ProcessHost, SpawnArguments, Spawned, check_right_to_signal, check_right_to_spawn, prepare,
+    spawn,
 };
 use lunatic_process::{Environment, SpawnError};
 use wasmtime::{Caller, Result};
@@ -44,7 +45,8 @@ host_functions! {
 /// - `node_id`: the node of the process. It is ignored if the process id has a node
 ///   number, as the ids of processes of other nodes have.
 ///
-/// Traps on a bad address, text that is not UTF-8, and names without limit.
+/// Traps on a bad address, text that is not UTF-8, names without limit, and without the right to
+/// signal a process of this node: the name is charged to that process, and becomes its label.
 fn put<T: RegistryHost>(
     mut caller: Caller<'_, T>,
     name_ptr: u32,
@@ -57,7 +59,10 @@ fn put<T: RegistryHost>(
     let environment = environment(&caller);
     let registry = caller.data().registry();
     let put = match (environment.is_local(process), environment.process(process)) {
-        (true, Some(process)) => registry.put_local(&name, &process),
+        (true, Some(process)) => {
+            check_right_to_signal(caller.data(), process.id())?;
+            registry.put_local(&name, &process)
+        }
         (true, None) => {
             registry.remove(&name);
             Ok(())
