@@ -53,6 +53,17 @@ impl Charge {
         Ok(())
     }
 
+    /// Takes an amount out of this charge, at most all of it. Nothing is charged anew.
+    pub fn split(&mut self, amount: u64) -> Charge {
+        let amount = amount.min(self.amount);
+        self.amount -= amount;
+        Charge {
+            account: self.account.clone(),
+            kind: self.kind,
+            amount,
+        }
+    }
+
     /// Adds what another charge has charged. Nothing is charged anew.
     ///
     /// # Panics

@@ -34,7 +34,7 @@ pub enum Change {
 ///     monitor: 1,
 ///     change: Change::Joined,
 ///     group: "workers".into(),
-///     members: vec![Pid::from_bits(5)],
+///     members: [Pid::from_bits(5)].into(),
 /// };
 /// let bytes = event.to_bytes(|_| NodeId::ALONE);
 /// assert_eq!(GroupEvent::from_bytes(&bytes), Some(event));
@@ -47,8 +47,8 @@ pub struct GroupEvent {
     pub change: Change,
     /// The name of the group.
     pub group: Arc<str>,
-    /// The processes, each as often as it joined or left.
-    pub members: Vec<Pid>,
+    /// The processes, each as often as it joined or left. All monitors share one list.
+    pub members: Arc<[Pid]>,
 }
 
 /// The size of a member in a message, in bytes: its node and its process, a `u64` each.

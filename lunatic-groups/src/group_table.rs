@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map, hash_set};
 use std::error::Error;
 use std::fmt;
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{Pid, PidMap, Tag};
 
-use crate::event::{Change, GroupEvent};
+use crate::event::{Change, GroupEvent, MEMBER_BYTES};
 use crate::members::Members;
 
 /// The longest name of a group or a scope, in bytes.
@@ -23,6 +24,9 @@ pub const MAX_MEMBERSHIPS: u32 = 1 << 16;
 
 /// The highest number of monitors of a process in a scope.
 pub const MAX_MONITORS: usize = 1 << 10;
+
+/// The highest number of monitors of a group, and of a scope as a whole.
+pub const MAX_WATCHERS: usize = 1 << 16;
 
 /// Why a scope was not found, or why a process could not join or monitor a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub enum GroupError {
     TooManyMemberships,
     /// The process has [`MAX_MONITORS`] monitors in the scope.
     TooManyMonitors,
+    /// The group, or the scope as a whole, has [`MAX_WATCHERS`] monitors.
+    TooManyWatchers,
     /// The process has ended.
     NoProcess,
     /// A limit of the account of the process is reached.
@@ -60,6 +66,21 @@ pub struct Notice {
     pub tag: Option<Tag>,
     /// Its content.
     pub event: GroupEvent,
+}
+
+impl Notice {
+    /// What is charged for a message beside its contents, and the head of an event.
+    const HEAD_BYTES: u64 = 256;
+
+    /// Returns what the message takes in a mailbox, in bytes, about.
+    pub(crate) fn size(&self) -> u64 {
+        Notice::size_of(&self.event.group, self.event.members.len())
+    }
+
+    /// Returns what a message about so many members of a group takes.
+    fn size_of(group: &str, members: usize) -> u64 {
+        Notice::HEAD_BYTES + (group.len() + members * MEMBER_BYTES) as u64
+    }
 }
 
 /// The groups of a scope, and their monitors.
@@ -91,6 +112,8 @@ pub struct GroupTable {
     name_bytes: usize,
     /// The number of groups that have members.
     inhabited: usize,
+    /// The number of memberships in all groups.
+    memberships: usize,
     records: PidMap<Record>,
     scope_monitors: BTreeMap<u64, Watcher>,
     last_monitor: u64,
@@ -228,11 +251,12 @@ impl GroupTable {
             self.name_bytes += name.len();
         }
         entry.members.join(member);
+        self.memberships += 1;
         let is_new = !self.records.contains_key(&member);
         let record = self.records.entry(member).or_default();
         record.memberships += 1;
         record.groups.insert(name.clone());
-        self.notify(&name, Change::Joined, &[member]);
+        self.notify(&name, Change::Joined, member, 1);
         Ok(is_new)
     }
 
@@ -285,10 +309,14 @@ impl GroupTable {
         }
     }
 
-    /// Removes some of the monitors and memberships of a process that leaves, at most
-    /// those in `max` groups. Returns whether there are more.
+    /// Removes some of the monitors and memberships of a process that leaves: at most those
+    /// in `max` groups, and no more after there are as many messages to monitors. Returns
+    /// whether there are more.
     pub fn leave_some(&mut self, leaving: &mut Leaving, max: usize) -> bool {
         for _ in 0..max {
+            if self.notices.len() >= max {
+                return true;
+            }
             if let Some((monitor, group)) = leaving.monitors.next() {
                 self.remove_monitor(monitor, group.as_deref());
             } else if let Some(name) = leaving.groups.next() {
@@ -351,6 +379,8 @@ impl GroupTable {
     ) -> Result<(u64, bool), GroupError> {
         self.check_monitors(watcher)?;
         let name = self.name(group)?;
+        let watchers = self.groups.get(&name).map(|group| group.monitors.len());
+        check_watchers(watchers.unwrap_or_default())?;
         let (monitor, is_new) = self.new_monitor(watcher, Some(name.clone()));
         let entry = self.groups.entry(name.clone()).or_default();
         let watcher = Watcher {
@@ -376,6 +406,7 @@ impl GroupTable {
         tag: Option<Tag>,
     ) -> Result<(u64, bool), GroupError> {
         self.check_monitors(watcher)?;
+        check_watchers(self.scope_monitors.len())?;
         let (monitor, is_new) = self.new_monitor(watcher, None);
         let watcher = Watcher {
             process: watcher,
@@ -407,15 +438,22 @@ impl GroupTable {
         true
     }
 
-    /// Returns how many bytes the messages to monitors have that were not taken yet, about.
-    pub(crate) fn notice_bytes(&self) -> u64 {
-        /// What is charged for a message beside its contents, and the head of an event.
-        const HEAD: u64 = 256;
-        let bytes = |notice: &Notice| {
-            let members = notice.event.members.len() * crate::event::MEMBER_BYTES;
-            HEAD + (notice.event.group.len() + members) as u64
-        };
-        self.notices.iter().map(bytes).sum()
+    /// Returns what the messages take that follow if a process joins a group, in bytes.
+    pub(crate) fn join_notice_bytes(&self, group: &str) -> u64 {
+        let of_group = self.groups.get(group);
+        let monitors = of_group.map_or(0, |group| group.monitors.len()) + self.scope_monitors.len();
+        monitors as u64 * Notice::size_of(group, 1)
+    }
+
+    /// Returns what the first message to a new monitor of a group takes, in bytes.
+    pub(crate) fn monitor_notice_bytes(&self, group: &str) -> u64 {
+        Notice::size_of(group, self.members(group).map_or(0, Members::len))
+    }
+
+    /// Returns what the first messages to a new monitor of the scope take, in bytes.
+    pub(crate) fn monitor_scope_notice_bytes(&self) -> u64 {
+        let heads = self.inhabited as u64 * Notice::HEAD_BYTES;
+        heads + (self.name_bytes + self.memberships * MEMBER_BYTES) as u64
     }
 
     /// Returns the messages to monitors that have to be sent since the last call.
@@ -444,6 +482,7 @@ impl GroupTable {
             1 => u32::from(group.members.leave(member)),
             _ => group.members.remove(member),
         };
+        self.memberships -= gone as usize;
         if gone == had
             && let Some(record) = self.records.get_mut(&member)
         {
@@ -453,7 +492,7 @@ impl GroupTable {
             self.inhabited -= 1;
             self.name_bytes -= name.len();
         }
-        self.notify(name, Change::Left, &vec![member; gone as usize]);
+        self.notify(name, Change::Left, member, gone as usize);
         self.drop_if_unused(name);
     }
 
@@ -465,20 +504,28 @@ impl GroupTable {
     }
 
     /// Adds a notice for each monitor of a group and of the scope.
-    fn notify(&mut self, name: &Arc<str>, change: Change, members: &[Pid]) {
+    ///
+    /// - `times`: how often the member joined or left.
+    fn notify(&mut self, name: &Arc<str>, change: Change, member: Pid, times: usize) {
+        let members = || repeat_n(member, times);
         if let Some(journal) = &mut self.journal {
-            journal.extend(members.iter().map(|member| Membership {
+            journal.extend(members().map(|member| Membership {
                 group: name.clone(),
-                member: *member,
+                member,
                 joined: change == Change::Joined,
             }));
         }
         let of_group = self.groups.get(name).map(|group| &group.monitors);
         let monitors = of_group.into_iter().flatten().chain(&self.scope_monitors);
-        self.notices.extend(
-            monitors
-                .map(|(monitor, watcher)| notice(*monitor, watcher, change, name, members.into())),
-        );
+        let mut monitors = monitors.peekable();
+        if monitors.peek().is_none() {
+            return;
+        }
+        let members: Arc<[Pid]> = members().collect();
+        self.notices
+            .extend(monitors.map(|(monitor, watcher)| {
+                notice(*monitor, watcher, change, name, members.clone())
+            }));
     }
 
     fn check_monitors(&self, watcher: Pid) -> Result<(), GroupError> {
@@ -521,12 +568,20 @@ pub(crate) fn check_name(name: &str) -> Result<(), GroupError> {
     }
 }
 
+/// Checks that a group or scope with so many monitors may have another one.
+fn check_watchers(count: usize) -> Result<(), GroupError> {
+    match count < MAX_WATCHERS {
+        true => Ok(()),
+        false => Err(GroupError::TooManyWatchers),
+    }
+}
+
 fn notice(
     monitor: u64,
     watcher: &Watcher,
     change: Change,
     group: &Arc<str>,
-    members: Vec<Pid>,
+    members: Arc<[Pid]>,
 ) -> Notice {
     Notice {
         watcher: watcher.process,
@@ -566,6 +621,9 @@ impl fmt::Display for GroupError {
                 f,
                 "the process has {MAX_MONITORS} monitors in the scope, as many as may be"
             ),
+            GroupError::TooManyWatchers => {
+                write!(f, "there are {MAX_WATCHERS} monitors, as many as may be")
+            }
             GroupError::Exceeded(exceeded) => exceeded.fmt(f),
             GroupError::NoProcess => f.write_str("there is no such process"),
         }

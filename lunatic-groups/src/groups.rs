@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_mailbox::Pid;
 use lunatic_process::Environment;
 use parking_lot::RwLock;
@@ -72,21 +73,44 @@ impl Groups {
     ///
     /// # Errors
     ///
-    /// [`GroupError::NameTooLong`] or [`GroupError::TooManyScopes`] if it cannot be
-    /// created.
+    /// As [`scope_paid_by`](Groups::scope_paid_by), with the account of the environment.
     pub fn scope(&self, name: &str) -> Result<Scope, GroupError> {
+        self.scope_paid_by(name, self.environment.account())
+    }
+
+    /// Returns the scope of this name, and creates it if it does not exist.
+    ///
+    /// - `payer`: to whom a new scope is charged, as long as there are these groups.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError::NameTooLong`], [`GroupError::TooManyScopes`] or [`GroupError::Exceeded`] if
+    /// it cannot be created.
+    pub fn scope_paid_by(&self, name: &str, payer: &Account) -> Result<Scope, GroupError> {
+        /// What a scope without groups takes beside its name.
+        const SCOPE_BYTES: u64 = 1024;
         if let Some(scope) = self.existing_scope(name) {
             return Ok(scope);
         }
         check_name(name)?;
         let mut scopes = self.scopes.write();
-        if scopes.len() >= MAX_SCOPES && !scopes.contains_key(name) {
+        if let Some(scope) = scopes.get(name) {
+            // Somebody else was faster.
+            return Ok(scope.clone());
+        }
+        if scopes.len() >= MAX_SCOPES {
             return Err(GroupError::TooManyScopes);
         }
-        let scope = scopes
-            .entry(name.into())
-            .or_insert_with(|| Scope::new(name, self.environment.clone(), self.observer.clone()));
-        Ok(scope.clone())
+        let charge = Charge::new(payer, Kind::Memory, SCOPE_BYTES + 2 * name.len() as u64)
+            .map_err(GroupError::Exceeded)?;
+        let scope = Scope::new(
+            name,
+            self.environment.clone(),
+            self.observer.clone(),
+            charge,
+        );
+        scopes.insert(name.into(), scope.clone());
+        Ok(scope)
     }
 
     /// Returns scopes and groups that a process is in, but no more than `max`, in any order.

@@ -1,15 +1,18 @@
 //! The namespace `lunatic::group` (ABI §24).
 
+use std::sync::Arc;
+
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_account::{Charge, Kind};
-use lunatic_mailbox::{Pid, Tag};
+use lunatic_mailbox::{DataMessage, Message, Pid, Tag};
 use lunatic_process::Process;
 use lunatic_process::guest::{ProcessHost, check_right_to_signal};
 use wasmtime::{Caller, Result};
 
 use crate::event::{MEMBER_BYTES, member_bytes};
-use crate::group_table::{GroupError, MAX_NAME_BYTES};
+use crate::group_table::{GroupError, GroupTable, MAX_NAME_BYTES};
 use crate::groups::Groups;
+use crate::members::Members;
 use crate::scope::{NotDispatched, Scope};
 
 /// What the state of a process offers to `lunatic::group`.
@@ -129,7 +132,7 @@ fn members<T: GroupHost>(
     max: u32,
 ) -> Result<u32> {
     let names = [scope_ptr, scope_len, group_ptr, group_len];
-    list(caller, names, ptr, max, Scope::members)
+    list(caller, names, ptr, max, false)
 }
 
 /// `lunatic::group::local_members` (ABI §24): as `members`, but only of
@@ -146,7 +149,7 @@ fn local_members<T: GroupHost>(
     max: u32,
 ) -> Result<u32> {
     let names = [scope_ptr, scope_len, group_ptr, group_len];
-    list(caller, names, ptr, max, Scope::local_members)
+    list(caller, names, ptr, max, true)
 }
 
 fn list<T: GroupHost>(
@@ -154,31 +157,42 @@ fn list<T: GroupHost>(
     [scope_ptr, scope_len, group_ptr, group_len]: [u32; 4],
     ptr: u32,
     max: u32,
-    members: impl FnOnce(&Scope, &str) -> Vec<Pid>,
+    only_local: bool,
 ) -> Result<u32> {
     caller.records::<MEMBER_BYTES>(ptr, max)?;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = name(&mut caller, group_ptr, group_len)?;
-    let members = match (scope, group) {
-        (Some(scope), Ok(group)) => members(&scope, &group),
-        _ => Vec::new(),
+    let (Some(scope), Ok(group)) = (scope, group) else {
+        return Ok(0);
     };
-    if members.len() <= max as usize {
-        let environment = own(&caller).environment().clone();
-        let room = caller.bytes_mut(ptr, (members.len() * MEMBER_BYTES) as u32)?;
+    let environment = own(&caller).environment().clone();
+    let table = scope.table();
+    let members = table.members(&group);
+    let listed = || {
+        let members = members.into_iter().flat_map(Members::iter);
+        members.filter(|member| !only_local || environment.is_local(*member))
+    };
+    let count = match only_local {
+        true => listed().count(),
+        false => members.map_or(0, Members::len),
+    };
+    if count <= max as usize {
+        // Written in place: a copy would have to be charged.
+        let room = caller.bytes_mut(ptr, (count * MEMBER_BYTES) as u32)?;
         let (records, _) = room.as_chunks_mut::<MEMBER_BYTES>();
-        for (record, member) in records.iter_mut().zip(&members) {
-            *record = member_bytes(*member, environment.node_of(*member));
+        for (record, member) in records.iter_mut().zip(listed()) {
+            *record = member_bytes(member, environment.node_of(member));
         }
     }
-    Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// `lunatic::group::groups` (ABI §24): how many bytes the list of all
 /// groups of a scope has. If that is not more than `len`, the list is at `ptr`:
 /// for each its length, a `u32`, and its name.
 ///
-/// Traps on a bad address and text that is not UTF-8.
+/// Traps on a bad address, text that is not UTF-8, and if the account of the caller has no memory
+/// left for the list.
 fn groups<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -190,12 +204,27 @@ fn groups<T: GroupHost>(
     let Some(scope) = existing_scope(&mut caller, scope_ptr, scope_len)? else {
         return Ok(0);
     };
-    let table = scope.table();
     // Not more than the limits of names and groups allow.
-    let size = (table.len() * size_of::<u32>() + table.name_bytes()) as u32;
-    if size <= len {
+    let size_of_list =
+        |table: &GroupTable| (table.len() * size_of::<u32>() + table.name_bytes()) as u32;
+    let (size, names) = {
+        let table = scope.table();
+        let size = size_of_list(&table);
+        let fits = size <= len;
+        let count = if fits { table.len() } else { 0 };
+        let charge = Charge::new(
+            caller.data().account(),
+            Kind::Memory,
+            (count * size_of::<Arc<str>>()) as u64,
+        );
+        let charge = charge.map_err(Misuse::Exceeded)?;
+        // They are copied when others may use the table again.
+        let names: Vec<Arc<str>> = table.groups().take(count).cloned().collect();
+        (size, fits.then_some((names, charge)))
+    };
+    if let Some((names, _charge)) = names {
         let mut rest = caller.bytes_mut(ptr, size)?;
-        for name in table.groups() {
+        for name in &names {
             let length = (name.len() as u32).to_le_bytes();
             for part in [&length[..], name.as_bytes()] {
                 let (room, behind) = rest.split_at_mut(part.len());
@@ -291,14 +320,11 @@ async fn broadcast<T: GroupHost>(
 ) -> Result<u32> {
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = name(&mut caller, group_ptr, group_len)?;
-    let (tag, bytes) = take_bytes(&mut caller)?;
     let own = own(&caller).clone();
-    // Scratch does not pay for the bytes any more, and they are copied until the last is sent.
-    let kept = Charge::new(own.account(), Kind::Memory, bytes.len() as u64);
-    let _kept = kept.map_err(Misuse::Exceeded)?;
+    let (message, _charge) = take_data(&mut caller, &own)?;
     let count = match (scope, group) {
         (Some(scope), Ok(group)) => {
-            let sending = scope.broadcast(Some(&own), &group, tag, &bytes);
+            let sending = scope.broadcast(Some(&own), &group, message.tag(), message.bytes());
             caller.wait(sending).await.map_err(Misuse::Exceeded)?
         }
         _ => 0,
@@ -366,19 +392,24 @@ fn stop_monitoring<T: GroupHost>(
     Ok(if was_there { DONE } else { NO_MONITOR })
 }
 
-/// Takes the data message out of scratch and returns its tag and bytes. Traps if a
-/// resource was put into it.
-fn take_bytes<T: GroupHost>(caller: &mut Caller<'_, T>) -> Result<(Option<Tag>, Vec<u8>), Misuse> {
+/// Takes the data message out of scratch, which does not pay for it any more, and charges it to
+/// the caller. Traps if a resource was put into it.
+fn take_data<T: GroupHost>(
+    caller: &mut Caller<'_, T>,
+    own: &Process,
+) -> Result<(DataMessage, Charge), Misuse> {
     let mailbox = caller.data_mut().mailbox();
-    if mailbox.data()?.had_resources() {
+    let message = mailbox.data()?;
+    if message.had_resources() {
         return Err(Misuse::refused(
             "a message with resources can be sent to one process only",
         ));
     }
-    let message = mailbox.data()?;
-    let taken = (message.tag(), message.bytes().to_vec());
-    mailbox.take()?;
-    Ok(taken)
+    let Message::Data(message) = mailbox.take()? else {
+        unreachable!("it was a data message")
+    };
+    let charge = Charge::new(own.account(), Kind::Memory, message.heap_bytes() as u64);
+    Ok((message, charge.map_err(Misuse::Exceeded)?))
 }
 
 fn write_member<T: GroupHost>(
@@ -396,14 +427,15 @@ fn own<'a, T: GroupHost>(caller: &'a Caller<'_, T>) -> &'a Process {
     caller.data().process().handle()
 }
 
-/// Returns the scope of this name, and makes it if it does not exist.
+/// Returns the scope of this name, and makes it if it does not exist; the caller pays for it.
 fn scope<T: GroupHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,
     len: u32,
 ) -> Result<Result<Scope, GroupError>> {
     let name = name(caller, ptr, len)?;
-    Ok(name.and_then(|name| caller.data().groups().scope(&name)))
+    let state = caller.data();
+    Ok(name.and_then(|name| state.groups().scope_paid_by(&name, state.account())))
 }
 
 /// Returns the scope of this name, if it exists.

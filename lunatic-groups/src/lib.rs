@@ -36,7 +36,7 @@ mod scope;
 pub use event::{Change, GroupEvent, MEMBER_BYTES};
 pub use group_table::{
     GroupError, GroupTable, Leaving, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES,
-    NotJoined, Notice,
+    MAX_WATCHERS, NotJoined, Notice,
 };
 pub use groups::{Groups, MAX_SCOPES};
 pub use members::Members;

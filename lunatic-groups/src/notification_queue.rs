@@ -1,9 +1,11 @@
 //! The messages to monitors that are not sent yet, in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use lunatic_account::Account;
-use lunatic_mailbox::{DataMessage, Pid, SendError};
+use futures_lite::future;
+use lunatic_account::Charge;
+use lunatic_mailbox::{DataMessage, SendError};
 use lunatic_process::Environment;
 use parking_lot::Mutex;
 
@@ -18,62 +20,120 @@ pub(crate) struct NotificationQueue {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Each with the account of who has caused it.
-    notices: VecDeque<(Notice, Option<Account>)>,
-    /// Whether a call of [`NotificationQueue::send`] is sending the notices, including
+    notices: VecDeque<Paid>,
+    /// Whether a call of [`NotificationQueue::send_piece`] is sending notices, including
     /// those that are put in meanwhile.
     sending: bool,
+    /// Whether a task sends those that were too many for who has put them in.
+    has_task: bool,
+}
+
+/// A notice, and what is charged for it until it is in a mailbox, and is charged there.
+#[derive(Debug)]
+pub(crate) struct Paid {
+    notice: Notice,
+    charge: Charge,
+}
+
+impl Paid {
+    /// - `charge`: at least the [size](Notice::size) of the notice.
+    pub(crate) fn new(notice: Notice, charge: Charge) -> Paid {
+        Paid { notice, charge }
+    }
 }
 
 impl NotificationQueue {
     /// Appends notices.
-    ///
-    /// - `payer`: to whom they are charged until they are received.
-    pub(crate) fn put(&self, notices: Vec<Notice>, payer: Option<&Account>) {
-        if !notices.is_empty() {
-            let notices = notices.into_iter().map(|notice| (notice, payer.cloned()));
+    pub(crate) fn put(&self, notices: impl IntoIterator<Item = Paid>) {
+        let mut notices = notices.into_iter().peekable();
+        if notices.peek().is_some() {
             self.queue.lock().notices.extend(notices);
         }
     }
 
-    /// Sends the notices, unless another call is doing so. That may be a call further
+    /// Sends some of the notices, unless another call is doing so. That may be a call further
     /// up on the same stack: a message can end its receiver, whose memberships then
-    /// end, which calls this again.
-    pub(crate) fn send(&self, environment: &Environment) {
-        let mut is_sending = false;
-        while let Some((notice, payer)) = self.next(&mut is_sending) {
-            let event = notice
-                .event
-                .to_bytes(|process| environment.node_of(process));
-            let message = DataMessage::new(notice.tag, event);
-            deliver(environment, payer.as_ref(), notice.watcher, message);
+    /// end, which calls this again. A task sends the others.
+    pub(crate) fn send(self: &Arc<Self>, environment: &Environment) {
+        self.send_piece(environment);
+        let mut queue = self.queue.lock();
+        if queue.sending || queue.has_task {
+            return;
+        }
+        let Some(next) = queue.notices.front() else {
+            return;
+        };
+        let share = next.charge.account().share().cloned();
+        queue.has_task = true;
+        drop(queue);
+        let (queue, environment) = (self.clone(), environment.clone());
+        let scheduler = environment.scheduler().clone();
+        scheduler.spawn_in(share, async move { queue.send_all(&environment).await });
+    }
+
+    /// Sends what is there, with pauses.
+    async fn send_all(&self, environment: &Environment) {
+        loop {
+            self.send_piece(environment);
+            {
+                let mut queue = self.queue.lock();
+                if queue.notices.is_empty() {
+                    queue.has_task = false;
+                    return;
+                }
+            }
+            future::yield_now().await;
         }
     }
 
-    fn next(&self, is_sending: &mut bool) -> Option<(Notice, Option<Account>)> {
+    /// Sends as many notices as one step may.
+    fn send_piece(&self, environment: &Environment) {
+        const NOTICES: usize = 256;
+        const BYTES: u64 = 1 << 18;
+        let (mut sent, mut bytes) = (0, 0);
+        let mut is_sending = false;
+        while let Some(paid) = self.next(&mut is_sending, sent < NOTICES && bytes < BYTES) {
+            sent += 1;
+            bytes += paid.charge.amount();
+            deliver(environment, paid);
+        }
+    }
+
+    /// Takes the next notice out for who sends; `None` ends that.
+    ///
+    /// - `goes_on`: whether it may send another one.
+    fn next(&self, is_sending: &mut bool, goes_on: bool) -> Option<Paid> {
         let mut queue = self.queue.lock();
         if queue.sending && !*is_sending {
             return None;
         }
-        let notice = queue.notices.pop_front();
-        *is_sending = notice.is_some();
+        let paid = match goes_on {
+            true => queue.notices.pop_front(),
+            false => None,
+        };
+        *is_sending = paid.is_some();
         queue.sending = *is_sending;
-        notice
+        paid
     }
 }
 
-/// Sends a notice. Whoever has caused it pays; if that is refused, nobody does, as a monitor is
-/// told all that happens. Who joins is asked before whether there is room, so there is no more
-/// of that than there are memberships to leave.
-fn deliver(environment: &Environment, payer: Option<&Account>, watcher: Pid, message: DataMessage) {
-    let mut message = Some(message.into());
-    let Some(payer) = payer else {
-        environment.send_taking(None, watcher, &mut message).ok();
-        return;
-    };
-    let sent = environment.send_charged(payer, watcher, &mut message);
-    if let (Err(SendError::Refused(_)), Some(message)) = (sent, message) {
-        // It has been counted.
-        environment.deliver(None, watcher, message).ok();
+/// Sends a notice. It is charged to whom it was charged before, or to who is told if that is
+/// refused now.
+fn deliver(environment: &Environment, Paid { notice, charge }: Paid) {
+    let event = notice
+        .event
+        .to_bytes(|process| environment.node_of(process));
+    let mut message = Some(DataMessage::new(notice.tag, event).into());
+    let payer = charge.account().clone();
+    let mut send = || environment.send_charged(&payer, notice.watcher, &mut message);
+    let mut sent = send();
+    if let Err(SendError::Refused(_)) = sent {
+        drop(charge);
+        sent = send();
+    }
+    if let (Err(SendError::Refused(_)), Some(message)) = (sent, message)
+        && let Some(watcher) = environment.process(notice.watcher)
+    {
+        watcher.deliver_or_end(message);
     }
 }

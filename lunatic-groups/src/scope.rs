@@ -7,11 +7,11 @@ use futures_lite::future;
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{DataMessage, Message, Pid, SendError, Tag};
 use lunatic_process::{Environment, Process};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::group_table::{GroupError, GroupTable, NotJoined};
+use crate::group_table::{GroupError, GroupTable, NotJoined, Notice};
 use crate::groups::Observer;
-use crate::notification_queue::NotificationQueue;
+use crate::notification_queue::{NotificationQueue, Paid};
 
 /// A set of groups, which is independent of the groups in other scopes. All clones
 /// are the same scope.
@@ -66,7 +66,8 @@ struct Inner {
     environment: Environment,
     observer: Arc<OnceLock<Box<Observer>>>,
     table: RwLock<GroupTable>,
-    notifications: NotificationQueue,
+    notifications: Arc<NotificationQueue>,
+    _charge: Charge,
 }
 
 impl Scope {
@@ -74,6 +75,7 @@ impl Scope {
         name: &str,
         environment: Environment,
         observer: Arc<OnceLock<Box<Observer>>>,
+        charge: Charge,
     ) -> Scope {
         Scope {
             inner: Arc::new(Inner {
@@ -84,7 +86,8 @@ impl Scope {
                     None => GroupTable::new(),
                 }),
                 observer,
-                notifications: NotificationQueue::default(),
+                notifications: Arc::default(),
+                _charge: charge,
             }),
         }
     }
@@ -102,10 +105,10 @@ impl Scope {
         }
         let member = process.id();
         let account = process.account();
-        let is_new = self.inner.change(Some(account), |table| {
+        let is_new = self.inner.change_paid(|table| {
+            let notices = pay(table.join_notice_bytes(group), account)?;
             let is_new = table.join(group, member)?;
-            let charged = table.charge(member, account);
-            if let Err(refused) = charged.and_then(|()| room_for_notices(table, account)) {
+            if let Err(refused) = table.charge(member, account) {
                 match is_new {
                     true => table.forget(member),
                     false => drop(table.leave(group, member)),
@@ -114,13 +117,15 @@ impl Scope {
                 table.take_notices();
                 return Err(refused);
             }
-            Ok(is_new)
+            Ok((is_new, notices))
         })?;
         self.follow(process, is_new);
         Ok(())
     }
 
-    /// Removes one membership of a process in a group.
+    /// Removes one membership of a process in a group. The messages to monitors are charged to
+    /// it, or to those who are told if it has no memory left; one that has none either
+    /// [ends](Process::end_for_lost_message).
     ///
     /// # Errors
     ///
@@ -133,7 +138,8 @@ impl Scope {
     }
 
     /// Adds a membership of a process of another node, which lasts until
-    /// [`leave_remote`](Scope::leave_remote). It is charged to nobody.
+    /// [`leave_remote`](Scope::leave_remote). It is charged to nobody, and the messages to
+    /// monitors to those who are told.
     ///
     /// # Errors
     ///
@@ -228,14 +234,16 @@ impl Scope {
         tag: Option<Tag>,
         bytes: &[u8],
     ) -> Result<usize, Exceeded> {
-        /// After so many messages, other tasks may run on this core.
+        /// After so many messages, or bytes of them, other tasks may run on this core.
         const SLICE: usize = 256;
+        const SLICE_BYTES: usize = 1 << 18;
         let members: Vec<Pid> = {
             let table = self.inner.table.read();
             let members = table.members(group);
             members.map_or_else(Vec::new, |members| members.distinct().collect())
         };
-        for slice in members.chunks(SLICE) {
+        let slice = (SLICE_BYTES / bytes.len().max(1)).clamp(1, SLICE);
+        for slice in members.chunks(slice) {
             for member in slice {
                 let copy = DataMessage::new(tag, bytes);
                 let sent = self.inner.environment.send(from, *member, copy.into());
@@ -264,8 +272,9 @@ impl Scope {
         tag: Option<Tag>,
     ) -> Result<u64, GroupError> {
         let member = watcher.id();
+        let first = |table: &GroupTable| table.monitor_notice_bytes(group);
         let begin = |table: &mut GroupTable| table.monitor(group, member, tag);
-        self.watch(watcher, begin)
+        self.watch(watcher, first, begin)
     }
 
     /// Like [`monitor`](Scope::monitor), for all groups that the scope has or will have.
@@ -277,7 +286,7 @@ impl Scope {
     pub fn monitor_scope(&self, watcher: &Process, tag: Option<Tag>) -> Result<u64, GroupError> {
         let member = watcher.id();
         let begin = |table: &mut GroupTable| table.monitor_scope(member, tag);
-        self.watch(watcher, begin)
+        self.watch(watcher, GroupTable::monitor_scope_notice_bytes, begin)
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id. The
@@ -296,17 +305,20 @@ impl Scope {
 
     /// Begins to monitor, charges the monitor, follows the life of the process, and
     /// returns the id of the monitor.
+    ///
+    /// - `first`: returns what its first messages take, in bytes.
     fn watch(
         &self,
         watcher: &Process,
+        first: impl FnOnce(&GroupTable) -> u64,
         begin: impl FnOnce(&mut GroupTable) -> Result<(u64, bool), GroupError>,
     ) -> Result<u64, GroupError> {
         let member = watcher.id();
         let account = watcher.account();
-        let (monitor, is_new) = self.inner.change(Some(account), |table| {
+        let (monitor, is_new) = self.inner.change_paid(|table| {
+            let notices = pay(first(table), account)?;
             let (monitor, is_new) = begin(table)?;
-            let charged = table.charge(member, account);
-            if let Err(refused) = charged.and_then(|()| room_for_notices(table, account)) {
+            if let Err(refused) = table.charge(member, account) {
                 // Those of this monitor: there are no others under the lock.
                 table.take_notices();
                 table.stop_monitoring(member, monitor);
@@ -315,7 +327,7 @@ impl Scope {
                 }
                 return Err(refused);
             }
-            Ok((monitor, is_new))
+            Ok(((monitor, is_new), notices))
         })?;
         self.follow(watcher, is_new);
         Ok(monitor)
@@ -351,17 +363,71 @@ impl Inner {
 
     /// Changes the table, and sends the resulting messages to monitors.
     ///
+    /// - `change`: returns what was charged for those messages.
+    fn change_paid<R>(
+        &self,
+        change: impl FnOnce(&mut GroupTable) -> Result<(R, Charge), GroupError>,
+    ) -> Result<R, GroupError> {
+        let mut table = self.table.write();
+        let (result, charge) = change(&mut table)?;
+        let notices = table.take_notices();
+        self.tell(table, shared(notices, charge));
+        Ok(result)
+    }
+
+    /// Changes the table, and sends the resulting messages to monitors, in a change that cannot
+    /// be refused.
+    ///
     /// - `payer`: the account of who causes them, to which they are charged until they are
-    ///   received.
+    ///   received, if it can pay for all; otherwise those who are told pay.
     fn change<R>(&self, payer: Option<&Account>, change: impl FnOnce(&mut GroupTable) -> R) -> R {
         let mut table = self.table.write();
         let result = change(&mut table);
+        let notices = table.take_notices();
+        let bytes = notices.iter().map(Notice::size).sum();
+        match payer.and_then(|payer| Charge::new(payer, Kind::Memory, bytes).ok()) {
+            Some(charge) => self.tell(table, shared(notices, charge)),
+            None => {
+                let mut ending = Vec::new();
+                let charged = notices.into_iter();
+                let charged =
+                    charged.filter_map(|notice| self.paid_by_watcher(notice, &mut ending));
+                self.tell(table, charged);
+                for (watcher, refused) in ending {
+                    watcher.end_for_lost_message(&refused);
+                }
+            }
+        }
+        result
+    }
+
+    /// Charges a notice to who is told. Who cannot pay is to end.
+    fn paid_by_watcher(
+        &self,
+        notice: Notice,
+        ending: &mut Vec<(Process, Exceeded)>,
+    ) -> Option<Paid> {
+        let watcher = self.environment.process(notice.watcher)?;
+        match Charge::new(watcher.account(), Kind::Memory, notice.size()) {
+            Ok(charge) => Some(Paid::new(notice, charge)),
+            Err(refused) => {
+                ending.push((watcher, refused));
+                None
+            }
+        }
+    }
+
+    /// Tells of what was changed, and unlocks the table.
+    fn tell(
+        &self,
+        mut table: RwLockWriteGuard<'_, GroupTable>,
+        notices: impl Iterator<Item = Paid>,
+    ) {
         self.observe(&mut table);
         // Under the lock, so that notices are in the order of the changes.
-        self.notifications.put(table.take_notices(), payer);
+        self.notifications.put(notices);
         drop(table);
         self.notifications.send(&self.environment);
-        result
     }
 }
 
@@ -379,15 +445,17 @@ impl Inner {
     }
 }
 
-/// Checks that an account can pay for the messages to monitors that follow from a change.
-fn room_for_notices(table: &GroupTable, payer: &Account) -> Result<(), GroupError> {
-    let bytes = table.notice_bytes();
-    match bytes {
-        0 => Ok(()),
-        bytes => Charge::new(payer, Kind::Memory, bytes)
-            .map(drop)
-            .map_err(GroupError::Exceeded),
-    }
+/// Charges the messages to monitors that follow from a change.
+fn pay(bytes: u64, payer: &Account) -> Result<Charge, GroupError> {
+    Charge::new(payer, Kind::Memory, bytes).map_err(GroupError::Exceeded)
+}
+
+/// Divides what is charged for notices among them.
+fn shared(notices: Vec<Notice>, mut charge: Charge) -> impl Iterator<Item = Paid> {
+    notices.into_iter().map(move |notice| {
+        let part = charge.split(notice.size());
+        Paid::new(notice, part)
+    })
 }
 
 impl fmt::Debug for Scope {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use lunatic_groups::{
     Change, GroupError, GroupEvent, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS,
-    MAX_NAME_BYTES, Members, NotJoined, Notice,
+    MAX_NAME_BYTES, MAX_WATCHERS, Members, NotJoined, Notice,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use proptest::prelude::*;
@@ -332,4 +332,17 @@ fn a_process_leaves_many_groups_in_pieces() {
         assert_eq!((members.times(member(1)), members.times(member(2))), (0, 1));
     }
     assert_eq!(table.join("0", member(1)), Ok(true));
+}
+
+#[test]
+fn a_group_is_monitored_a_limited_number_of_times() {
+    let mut table = GroupTable::new();
+    for number in 0..MAX_WATCHERS as u64 {
+        let watcher = member(1 + number / 1000);
+        table.monitor("g", watcher, None).unwrap();
+    }
+    table.take_notices();
+    let full = Err(GroupError::TooManyWatchers);
+    assert_eq!(table.monitor("g", member(1000), None), full);
+    table.monitor("h", member(1000), None).unwrap();
 }

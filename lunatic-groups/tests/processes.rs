@@ -6,7 +6,7 @@ use lunatic_account::{AccountLimits, Charge, Kind};
 use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, NotDispatched, Scope};
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
 use lunatic_process::{Environment, Process, SpawnOptions};
-use lunatic_testkit::{environment, idle, open};
+use lunatic_testkit::{environment, idle, open, wait_until};
 
 fn scope(environment: &Environment) -> Scope {
     Groups::new(environment).scope("").unwrap()
@@ -93,7 +93,7 @@ fn a_monitor_hears_of_joins_leaves_and_deaths_in_order() {
             monitor,
             change,
             group: "g".into(),
-            members: vec![member(process)],
+            members: [member(process)].into(),
         };
         assert_eq!(next_event(&mut mailbox), (Tag::new(5), event));
     }
@@ -128,7 +128,7 @@ fn what_a_monitor_is_told_by_many_threads_adds_up() {
     next_event(&mut mailbox);
     for _ in 0..4 * THREADS * ROUNDS {
         let (_, event) = next_event(&mut mailbox);
-        for changed in event.members {
+        for changed in event.members.iter().copied() {
             match event.change {
                 Change::Joined => members.push(changed),
                 _ => {
@@ -322,4 +322,76 @@ fn each_notice_to_a_monitor_is_counted_as_one_message_whoever_pays() {
     assert_eq!(counted() - before, 6);
     assert_eq!(watcher.queued_messages(), 1 + 6);
     while mailbox.try_receive(&Wanted::Any).is_some() {}
+}
+
+/// Who has asked to be told, and has no memory for it, ends; nothing is kept for nobody.
+#[test]
+fn what_nobody_can_pay_for_ends_who_has_asked_for_it() {
+    const MONITORS: usize = 64;
+    let environment = environment();
+    let scope = scope(&environment);
+    let (leaves, _kept) = of_branch(&environment, 100_000);
+    let (told, _mailbox) = of_branch(&environment, 1_000_000);
+    for _ in 0..MONITORS {
+        scope.monitor("g", &told, None).unwrap();
+    }
+    scope.join("g", &leaves).unwrap();
+    let take_all = |process: &Process| {
+        let account = process.account();
+        let left = account.limits().memory - account.used(Kind::Memory);
+        Charge::new(account, Kind::Memory, left).unwrap()
+    };
+    let kept = [take_all(&leaves), take_all(&told)];
+    let before = told.queued_messages();
+    scope.leave("g", &leaves).unwrap();
+    assert_eq!(told.queued_messages(), before);
+    wait_until("who was to be told has ended", || !told.is_alive());
+    assert!(leaves.is_alive());
+    drop(kept);
+}
+
+/// A large change is sent by a task of its own, and all of it arrives in order.
+#[test]
+fn many_messages_to_monitors_arrive_completely() {
+    const MONITORS: usize = 1000;
+    let environment = environment();
+    let scope = scope(&environment);
+    let member = idle(&environment);
+    let (told, mut mailbox) = open(&environment);
+    for _ in 0..MONITORS {
+        scope.monitor("g", &told, None).unwrap();
+    }
+    for _ in 0..10 {
+        scope.join("g", &member).unwrap();
+    }
+    member.kill();
+    let mut seen = [0; 3];
+    for _ in 0..MONITORS * 12 {
+        let (_, event) = next_event(&mut mailbox);
+        seen[event.change as usize] += 1;
+        if event.change == Change::Left {
+            assert_eq!(event.members.len(), 10);
+        }
+    }
+    assert_eq!(seen, [MONITORS, 10 * MONITORS, MONITORS]);
+}
+
+#[test]
+fn a_scope_is_charged_to_who_makes_it() {
+    let environment = environment();
+    let groups = Groups::new(&environment);
+    let (makes, _kept) = of_branch(&environment, 20_000);
+    let mut made = 0;
+    let refused = loop {
+        match groups.scope_paid_by(&made.to_string(), makes.account()) {
+            Ok(_) => made += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, GroupError::Exceeded(_)), "{refused}");
+    assert!((1..20).contains(&made));
+    // What is there can be used by who has no memory left.
+    assert!(groups.scope_paid_by("0", makes.account()).is_ok());
+    drop(groups);
+    assert_eq!(makes.account().used(Kind::Memory), 0);
 }

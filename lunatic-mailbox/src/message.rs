@@ -86,7 +86,7 @@ impl Message {
 
     /// Returns how many bytes it takes beside itself, room that is not used included.
     #[inline]
-    pub(crate) fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         match self {
             Message::Data(data) => data.heap_bytes(),
             Message::LinkDied { .. } | Message::ProcessDied { .. } => 0,
@@ -293,8 +293,9 @@ impl DataMessage {
         self.resource_count() > 0
     }
 
+    /// Returns how many bytes it takes beside itself, room that is not used included.
     #[inline]
-    fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         let buffer = match self.buffer.spilled() {
             true => self.buffer.capacity(),
             false => 0,

@@ -1,5 +1,6 @@
 //! The handle to one process.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -595,11 +596,17 @@ impl Process {
                 }
             }
             Err(SendError::Closed) => {}
-            Err(error) => {
-                let missed = format!("a message that it has asked for is lost: {error}");
-                self.request_exit(Failure::new(missed).into());
-            }
+            Err(error) => self.end_for_lost_message(&error),
         }
+    }
+
+    /// Has the process end, as there is no room for a message that it has asked for: nobody
+    /// else could be told that it is lost.
+    ///
+    /// - `why`: there is none.
+    pub fn end_for_lost_message(&self, why: &dyn Error) {
+        let missed = format!("a message that it has asked for is lost: {why}");
+        self.request_exit(Failure::new(missed).into());
     }
 
     /// Asks the body of the process for something, to be seen to at its next
