@@ -9,7 +9,7 @@ use lunatic_mailbox::{DataMessage, Message, Pid, SendError, Tag};
 use lunatic_process::{Environment, Process};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::group_table::{GroupError, GroupTable, NotJoined, Notice};
+use crate::group_table::{GroupError, GroupTable, Leaving, NotJoined, Notice};
 use crate::groups::Observer;
 use crate::notification_queue::{NotificationQueue, Paid};
 
@@ -340,25 +340,27 @@ impl Scope {
             let scope = Arc::downgrade(&self.inner);
             let member = process.id();
             let account = process.account().clone();
-            process.at_exit(move |_| {
-                if let Some(scope) = scope.upgrade() {
-                    scope.forget(member, &account);
-                }
+            let mut leaving = None;
+            process.at_exit_in_pieces(move |_| {
+                let scope = scope.upgrade();
+                scope.is_some_and(|scope| scope.forget_some(member, &mut leaving, &account))
             });
         }
     }
 }
 
 impl Inner {
-    /// Removes a process with all of its memberships and monitors. Others can use the
-    /// table between two pieces.
+    /// Removes some of the memberships and monitors of a process that has ended. Returns
+    /// whether there are more.
     ///
+    /// - `leaving`: what is left; `None` before the first call.
     /// - `payer`: its account.
-    fn forget(&self, member: Pid, payer: &Account) {
+    fn forget_some(&self, member: Pid, leaving: &mut Option<Leaving>, payer: &Account) -> bool {
         const PIECE: usize = 256;
-        let mut leaving = self.table.write().forget_process(member);
-        let mut leave_some = |table: &mut GroupTable| table.leave_some(&mut leaving, PIECE);
-        while self.change(Some(payer), &mut leave_some) {}
+        self.change(Some(payer), |table| {
+            let leaving = leaving.get_or_insert_with(|| table.forget_process(member));
+            table.leave_some(leaving, PIECE)
+        })
     }
 
     /// Changes the table, and sends the resulting messages to monitors.

@@ -73,8 +73,13 @@ impl DeathNotices {
             return false;
         }
         for _ in 0..PIECE {
-            if let Some(hook) = self.hooks.next() {
-                undisturbed(&self.process, || hook(&self.reason));
+            if let Some(hook) = self.hooks.as_mut_slice().first_mut() {
+                let mut has_more = false;
+                undisturbed(&self.process, || has_more = hook(&self.reason));
+                if has_more {
+                    return false;
+                }
+                self.hooks.next();
             } else if let Some((receiver, signal)) = self.next_notice() {
                 // A process that has ended meanwhile need not be told.
                 let from = self.process.id();

@@ -103,8 +103,9 @@ struct Control {
     at_exit: Vec<ExitHook>,
 }
 
-/// What is to be done when a process has ended.
-pub(crate) type ExitHook = Box<dyn FnOnce(&ExitReason) + Send>;
+/// What is to be done when a process has ended. It is called until it returns that nothing is
+/// left to do.
+pub(crate) type ExitHook = Box<dyn FnMut(&ExitReason) -> bool + Send>;
 
 /// What is left to do for a process that has ended; see [`Process::end`].
 pub(crate) struct Teardown {
@@ -543,12 +544,27 @@ impl Process {
     /// Calls `hook` when the process ends, before its links are told; at once if
     /// it has ended.
     pub fn at_exit(&self, hook: impl FnOnce(&ExitReason) + Send + 'static) {
+        let mut hook = Some(hook);
+        self.at_exit_in_pieces(move |reason| {
+            if let Some(hook) = hook.take() {
+                hook(reason);
+            }
+            false
+        });
+    }
+
+    /// Like [`at_exit`](Process::at_exit), for a hook that may have much to do.
+    ///
+    /// - `hook`: does a part of it, and returns whether there is more: then it is called again,
+    ///   after other tasks could run. If the process has ended already, it is called until
+    ///   there is no more.
+    pub fn at_exit_in_pieces(&self, mut hook: impl FnMut(&ExitReason) -> bool + Send + 'static) {
         let mut control = self.inner.control.lock();
         match control.ended.clone() {
             None => control.at_exit.push(Box::new(hook)),
             Some(reason) => {
                 drop(control);
-                hook(&reason);
+                while hook(&reason) {}
             }
         }
     }

@@ -23,7 +23,7 @@ pub mod guest;
 mod names;
 mod registry;
 
-pub use names::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable};
+pub use names::{MAX_NAME_BYTES, MAX_NAMES, NameError, NameTable, NamesOfOne};
 pub use registry::Registry;
 
 /// The examples in the README, as tests.

@@ -1,6 +1,6 @@
 //! A table of names and the processes that have them, without locks or tasks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_set};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +58,9 @@ pub struct NameTable {
     by_name: HashMap<Arc<str>, Named>,
     by_process: PidMap<HashSet<Arc<str>>>,
 }
+
+/// The names that a process had, in no order.
+pub type NamesOfOne = hash_set::IntoIter<Arc<str>>;
 
 /// Who has a name, and what is charged for it.
 #[derive(Debug)]
@@ -129,7 +132,7 @@ impl NameTable {
 
     /// Removes a process, and returns its names, which stay in the table until they are
     /// [removed](NameTable::remove_names_of): there may be many.
-    pub fn forget_process(&mut self, process: Pid) -> impl Iterator<Item = Arc<str>> + use<> {
+    pub fn forget_process(&mut self, process: Pid) -> NamesOfOne {
         let names = self.by_process.remove(&process);
         names.unwrap_or_default().into_iter()
     }

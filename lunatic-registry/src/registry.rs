@@ -7,7 +7,7 @@ use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use parking_lot::Mutex;
 
-use crate::names::{NameError, NameTable};
+use crate::names::{NameError, NameTable, NamesOfOne};
 
 /// Names for processes. All clones are the same registry.
 ///
@@ -121,24 +121,23 @@ impl Registry {
         if is_new {
             let names = Arc::downgrade(&self.names);
             let id = process.id();
-            process.at_exit(move |_| {
-                if let Some(names) = names.upgrade() {
-                    forget(&names, id);
-                }
+            let mut rest = None;
+            process.at_exit_in_pieces(move |_| {
+                let names = names.upgrade();
+                names.is_some_and(|names| forget_some(&names, id, &mut rest))
             });
         }
     }
 }
 
-/// Removes a process and its names. Others can use the registry between two pieces.
-fn forget(names: &Mutex<NameTable>, process: Pid) {
+/// Removes some of the names of a process that has ended, and returns whether it has more.
+///
+/// - `rest`: what is left; `None` before the first call.
+fn forget_some(names: &Mutex<NameTable>, process: Pid, rest: &mut Option<NamesOfOne>) -> bool {
     const PIECE: usize = 256;
-    let mut rest = names.lock().forget_process(process);
-    while names
-        .lock()
-        .remove_names_of(process, rest.by_ref().take(PIECE))
-        == PIECE
-    {}
+    let mut names = names.lock();
+    let rest = rest.get_or_insert_with(|| names.forget_process(process));
+    names.remove_names_of(process, rest.take(PIECE)) == PIECE
 }
 
 /// The part of a name that its user chose: the `lunatic` crate puts three types
