@@ -172,6 +172,26 @@ impl Account {
         account
     }
 
+    /// The account directly below the root that this one is, or is below; the root for itself.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits};
+    ///
+    /// let root = Account::default();
+    /// let one = root.branch(AccountLimits::UNLIMITED)?;
+    /// let deeper = one.branch(AccountLimits::UNLIMITED)?;
+    /// assert!(deeper.below_root().is(&one) && one.below_root().is(&one));
+    /// assert!(root.below_root().is(&root));
+    /// # Ok::<(), lunatic_account::BranchError>(())
+    /// ```
+    pub fn below_root(&self) -> &Account {
+        let mut below = self;
+        while let Some(above) = below.parent().filter(|above| !above.is_root()) {
+            below = above;
+        }
+        below
+    }
+
     /// Whether its processes are a branch of their own: not that of the root.
     pub fn is_branch(&self) -> bool {
         self.branch_root().parent().is_some()

@@ -15,7 +15,7 @@ use wasmtime::{Caller, Error, Result};
 use crate::guest::receiving::Receiving;
 pub use crate::guest::scratch::GuestMailbox;
 use crate::mailbox::SendError;
-use crate::message::{DataMessage, Message, Tag};
+use crate::message::{Message, Tag};
 use crate::pid::Pid;
 use crate::resource::MessageResource;
 use crate::wanted::Wanted;
@@ -81,9 +81,8 @@ host_functions! {
 /// - `capacity`: bytes to make room for; a hint, so a huge one is not an error.
 fn create_data<T: MailboxHost>(mut caller: Caller<'_, T>, tag: i64, capacity: u64) {
     const TRUSTED_CAPACITY: u64 = 1 << 16;
-    let room = Vec::with_capacity(capacity.min(TRUSTED_CAPACITY) as usize);
-    let message = DataMessage::new(Tag::new(tag), room);
-    caller.data_mut().mailbox().put(message.into());
+    let capacity = capacity.min(TRUSTED_CAPACITY) as usize;
+    caller.data_mut().mailbox().create(Tag::new(tag), capacity);
 }
 
 /// `lunatic::message::write_data` (ABI §4): appends bytes, returns how many.

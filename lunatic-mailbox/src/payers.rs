@@ -96,8 +96,11 @@ impl Payers {
 impl Others {
     /// Charges a message.
     fn charge(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
-        let known = self.find(account);
-        let payer = match known {
+        let account = match self.is_crowded() && self.find(account).is_none() {
+            true => account.below_root(),
+            false => account,
+        };
+        let payer = match self.find(account) {
             Some(payer) => payer,
             None => self.add(account)?,
         };
@@ -118,6 +121,13 @@ impl Others {
     fn release(&mut self, payer: Payer, bytes: u64) -> Option<Account> {
         self.entry(payer)?.release(bytes);
         self.remove_unused(payer)
+    }
+
+    /// Whether half of the numbers are taken: those who are not there yet are not told apart
+    /// from others of their branch then, so that one branch leaves numbers for others, however
+    /// many accounts it makes.
+    fn is_crowded(&self) -> bool {
+        self.entries.len() - self.free.len() >= Payer::MAX_LISTED / 2
     }
 
     fn find(&self, account: &Account) -> Option<Payer> {

@@ -130,3 +130,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_branch_leaves_room_for_others_in_a_mailbox_however_many_accounts_it_makes() {
+    let (sender, mut mailbox) = Mailbox::new(Limits::default());
+    let root = Account::default();
+    let (crowd, other) = (
+        root.branch(AccountLimits::UNLIMITED).unwrap(),
+        root.branch(AccountLimits::UNLIMITED).unwrap(),
+    );
+    for _ in 0..1 << 16 {
+        let one = crowd.branch(AccountLimits::UNLIMITED).unwrap();
+        sender.queue(Some(&one), &mut Some(data(1, 100))).unwrap();
+    }
+    sender.queue(Some(&other), &mut Some(data(2, 100))).unwrap();
+    assert!(other.used(Kind::Memory) > 0);
+    // The branch pays for the accounts that are not told apart.
+    assert!(crowd.used(Kind::Memory) > 100 << 16);
+    while mailbox.try_receive(&Wanted::Any).is_some() {}
+    assert_eq!(root.used(Kind::Memory), 2 * 512);
+}

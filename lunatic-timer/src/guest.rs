@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use lunatic_abi::{Misuse, Resource, Table, host_functions};
 use lunatic_account::{Account, Charge, Kind};
+use lunatic_blocking::Class;
 use lunatic_mailbox::guest::{MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid};
 use wasmtime::{Caller, Result};
 
-use crate::timers::{Timer, Timers};
+use crate::timers::{MAX_TIMERS, Timer, Timers};
 
 /// What the state of a process offers to `lunatic::timer`.
 pub trait TimerHost: MailboxHost {
@@ -40,6 +41,9 @@ impl Resource for GuestTimer {
     const KIND: &'static str = "timer";
     const LIMIT: usize = 1 << 22;
 }
+
+/// A branch of the root's account leaves the other timers to others.
+const MAX_TIMERS_OF_BRANCH: u64 = MAX_TIMERS as u64 / 8;
 
 /// Nothing is removed from a table that has fewer entries.
 const FIRST_SWEEP: usize = 64;
@@ -73,12 +77,22 @@ impl StartedTimers {
 
 impl Drop for StartedTimers {
     fn drop(&mut self) {
-        if self.end_with_process {
-            mem::take(&mut self.table)
-                .into_resources()
-                .for_each(|timer| {
+        /// So many are dropped at once. More of them another thread drops, as this one may be a
+        /// worker.
+        const FEW: usize = 1024;
+        let table = mem::take(&mut self.table);
+        let is_large = table.len() > FEW;
+        let ends = self.end_with_process;
+        let end = move || {
+            for timer in table.into_resources() {
+                if ends {
                     timer.0.cancel();
-                });
+                }
+            }
+        };
+        match is_large {
+            true => Class::Cpu.queue().run_detached(end),
+            false => end(),
         }
     }
 }
@@ -125,10 +139,15 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
 
 /// What a timer is charged with until it fires or is cancelled.
 fn charges(account: &Account, message: &Message) -> Result<(Charge, Charge), Misuse> {
-    /// The entry of a timer.
-    const TIMER_BYTES: usize = 256;
+    /// The entry of a timer, with the message that is in it.
+    const TIMER_BYTES: usize = 384;
     let timer = Charge::new(account, Kind::Timers, 1)?;
-    let bytes = (message.size() + TIMER_BYTES) as u64;
+    if account.is_branch() && account.below_root().used(Kind::Timers) > MAX_TIMERS_OF_BRANCH {
+        return Err(Misuse::refused(format!(
+            "{MAX_TIMERS_OF_BRANCH} timers are pending in the branch, as many as may be"
+        )));
+    }
+    let bytes = (message.heap_bytes() + TIMER_BYTES) as u64;
     Ok((timer, Charge::new(account, Kind::Memory, bytes)?))
 }
 

@@ -60,8 +60,22 @@ impl<P: Post> GuestMailbox<P> {
     /// Puts a message into the scratch area, and drops the one that was there.
     #[inline]
     pub fn put(&mut self, message: Message) {
-        self.charge_what_is_there(message.size());
+        self.charge_what_is_there(message.heap_bytes());
         self.scratch = Some(message);
+    }
+
+    /// Puts a new data message into the scratch area, and drops the one that was there.
+    ///
+    /// - `capacity`: bytes that there is to be room for, as far as they can be charged.
+    pub fn create(&mut self, tag: Option<Tag>, capacity: usize) {
+        self.scratch = None;
+        self.charge = None;
+        let capacity = match self.charge(capacity) {
+            Ok(()) => capacity,
+            Err(_) => 0,
+        };
+        let message = DataMessage::new(tag, Vec::with_capacity(capacity));
+        self.scratch = Some(message.into());
     }
 
     /// Charges a message in scratch of so many bytes in place of the one before. What was
@@ -116,7 +130,7 @@ impl<P: Post> GuestMailbox<P> {
             }
         }
         let (code, size) = match &self.scratch {
-            Some(message @ Message::Data(_)) => (DATA, message.size()),
+            Some(message @ Message::Data(_)) => (DATA, message.heap_bytes()),
             Some(Message::LinkDied { .. }) => (LINK_DIED, 0),
             Some(Message::ProcessDied { .. }) => (PROCESS_DIED, 0),
             None => return Poll::Pending,
@@ -170,6 +184,7 @@ impl<P: Post> GuestMailbox<P> {
         let message = self.data()?;
         check_growth(message, bytes.len(), limit)?;
         let size = message.size() + bytes.len();
+        let size = size.max(message.heap_bytes());
         self.charge(size)?;
         self.data()?.write(bytes);
         Ok(())
@@ -184,7 +199,8 @@ impl<P: Post> GuestMailbox<P> {
         let limit = self.inbox.limits().bytes;
         let size = self.data().and_then(|message| {
             check_growth(message, DataMessage::RESOURCE_BYTES, limit)?;
-            Ok(message.size() + DataMessage::RESOURCE_BYTES)
+            let size = message.size() + DataMessage::RESOURCE_BYTES;
+            Ok(size.max(message.heap_bytes()))
         });
         let message = size.and_then(|size| self.charge(size));
         match message.and_then(|()| self.data()) {
@@ -239,7 +255,7 @@ impl<P: Post> GuestMailbox<P> {
     /// Charges the message in scratch again, and returns the trap.
     #[cold]
     fn keep_refused(&mut self, to: Pid, refused: SendError) -> Misuse {
-        let size = self.scratch.as_ref().map_or(0, Message::size);
+        let size = self.scratch.as_ref().map_or(0, Message::heap_bytes);
         self.charge_what_is_there(size);
         match refused {
             SendError::Closed | SendError::Full => {

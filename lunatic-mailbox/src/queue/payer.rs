@@ -14,6 +14,9 @@ impl Payer {
     /// The number of the one at index 0 of the list.
     const LISTED: u16 = 2;
 
+    /// So many can be in the list.
+    pub(crate) const MAX_LISTED: usize = (u16::MAX - Payer::LISTED) as usize + 1;
+
     pub(super) const BITS: u32 = u16::BITS;
 
     /// Returns the payer at an index of the list, or `None` if there are too many.
