@@ -19,7 +19,7 @@ pub use machine::Machine;
 
 // These are public at the root of the crate.
 pub(crate) use backoff::Backoff;
-pub(crate) use child::{ChildCounts, ChildInfo, ChildKey};
+pub(crate) use child::{ChildCounts, ChildInfo, ChildKey, Shared};
 pub(crate) use event::{ChildRef, SupervisorEvent};
 pub(crate) use input::RequestError;
 pub(crate) use intensity::{Intensity, RestartCount};

@@ -16,16 +16,17 @@ use lunatic_process::{Context, ExitReason, Failure, LinkNotice, Process, Shutdow
 use rustc_hash::FxHashMap;
 
 use crate::core::{
-    Action, ChildInfo, ChildKey, ChildRef, End, Input, Machine, Request, RequestError, RequestId,
+    Action, ChildKey, ChildRef, End, Input, Machine, Request, RequestError, RequestId,
     SupervisorEvent,
 };
+use crate::detached::Detached;
 use crate::log::Log;
 use crate::restarts::count_restart;
 use crate::spec::Observer;
 use crate::start::{
     Charged, ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting,
 };
-use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildProcess};
+use crate::supervisor::{Adapt, Answer, Call, ChildId, ChildList, ChildProcess, PaidCall};
 
 /// After so many steps, other tasks may run on this core.
 const STEPS: u32 = 64;
@@ -34,13 +35,14 @@ const STEPS: u32 = 64;
 pub(crate) struct Driver {
     own: Process,
     mailbox: Mailbox,
-    machine: Machine<ChildStart>,
+    machine: Detached<Machine<ChildStart>>,
     /// The processes of children that may be alive, and the other way round.
-    processes: FxHashMap<ChildKey, Process>,
+    processes: Detached<FxHashMap<ChildKey, Process>>,
     keys: PidMap<ChildKey>,
     /// The one child that has not started yet, and what it waits for.
     starting: Option<(ChildKey, Awaited)>,
-    answers: FxHashMap<RequestId, Answer>,
+    /// With what is charged for the requests.
+    answers: FxHashMap<RequestId, (Answer, Option<Charge>)>,
     next_request: u64,
     parent: Option<Pid>,
     path: Arc<str>,
@@ -82,7 +84,7 @@ pub(crate) fn seed() -> u64 {
 impl Driver {
     pub(crate) fn new(
         own: Context,
-        machine: Machine<ChildStart>,
+        machine: Detached<Machine<ChildStart>>,
         parent: Option<Pid>,
         path: Arc<str>,
         observer: Option<Observer>,
@@ -93,7 +95,7 @@ impl Driver {
             own: own.process,
             mailbox: own.mailbox,
             machine,
-            processes: FxHashMap::default(),
+            processes: Detached::new(FxHashMap::default(), FxHashMap::len),
             keys: PidMap::default(),
             starting: None,
             answers: FxHashMap::default(),
@@ -120,7 +122,7 @@ impl Driver {
                 self.yield_sometimes().await;
             }
             match self.next().await {
-                Woken::Message(message) => self.hear(message),
+                Woken::Message(message) => self.hear(message).await,
                 Woken::Prepared(key, starting) => self.go_on_starting(key, starting),
                 Woken::Ready(key, Ok(())) => self.feed(Input::Started(key)),
                 Woken::Ready(key, Err(failure)) => self.start_failed(key, failure),
@@ -174,7 +176,7 @@ impl Driver {
         event
     }
 
-    fn hear(&mut self, mut message: Message) {
+    async fn hear(&mut self, mut message: Message) {
         match LinkNotice::take(&mut message) {
             Some(LinkNotice::Exit { from, reason }) => self.hear_exit(from, reason),
             // A child that removes its link to the supervisor is linked again.
@@ -184,9 +186,9 @@ impl Driver {
             Some(_) => {}
             None => {
                 if let Message::Data(mut data) = message
-                    && let Some(call) = data.take::<Call>(0)
+                    && let Some(PaidCall { call, charge }) = data.take(0)
                 {
-                    self.answer(call);
+                    self.answer(call, charge).await;
                 }
             }
         }
@@ -299,21 +301,25 @@ impl Driver {
         }
     }
 
-    fn answer(&mut self, call: Call) {
+    async fn answer(&mut self, call: Call, charge: Option<Charge>) {
         match call {
             Call::Add(mut spec, answer) => match self.charged(spec.start, spec.name.len()) {
                 Ok(start) => {
                     spec.start = start;
-                    self.request(Request::Add(spec), answer);
+                    self.request(Request::Add(spec), answer, charge);
                 }
                 Err(exceeded) => refuse(&answer, exceeded),
             },
-            Call::AddFromTemplate(adapt, answer) => self.add_from_template(adapt, answer),
-            Call::Restart(child, answer) => self.request_of(child, Request::Restart, answer),
-            Call::Terminate(child, answer) => self.request_of(child, Request::Terminate, answer),
-            Call::Delete(child, answer) => self.request_of(child, Request::Delete, answer),
+            Call::AddFromTemplate(adapt, answer) => self.add_from_template(adapt, answer, charge),
+            Call::Restart(child, answer) => {
+                self.request_of(child, Request::Restart, answer, charge);
+            }
+            Call::Terminate(child, answer) => {
+                self.request_of(child, Request::Terminate, answer, charge);
+            }
+            Call::Delete(child, answer) => self.request_of(child, Request::Delete, answer, charge),
             // The caller may have ended meanwhile.
-            Call::List(answer) => drop(answer.try_send(self.list())),
+            Call::List(answer) => drop(answer.try_send(self.list(charge).await)),
             Call::Count(answer) => drop(answer.try_send(self.machine.counts())),
             Call::ShutDown => self.feed(Input::ShutDown(End::Asked(ExitReason::Normal))),
         }
@@ -324,6 +330,7 @@ impl Driver {
         child: ChildId,
         request: impl FnOnce(ChildKey) -> Request<ChildStart>,
         answer: Answer,
+        charge: Option<Charge>,
     ) {
         let key = match child {
             ChildId::Key(key) => Some(key),
@@ -331,18 +338,18 @@ impl Driver {
             ChildId::Name(name) => self.machine.find(&name),
         };
         match key {
-            Some(key) => self.request(request(key), answer),
+            Some(key) => self.request(request(key), answer, charge),
             None => drop(answer.try_send(Err(RequestError::NotFound))),
         }
     }
 
-    fn add_from_template(&mut self, adapt: Box<Adapt>, answer: Answer) {
+    fn add_from_template(&mut self, adapt: Box<Adapt>, answer: Answer, charge: Option<Charge>) {
         let template = self.machine.template();
         let start = template.ok_or(RequestError::WrongStrategy).and_then(adapt);
         let charged =
             start.and_then(|start| self.charged(start, 0).map_err(RequestError::Exceeded));
         match charged {
-            Ok(start) => self.request(Request::AddFromTemplate(Some(start)), answer),
+            Ok(start) => self.request(Request::AddFromTemplate(Some(start)), answer, charge),
             Err(error) => drop(answer.try_send(Err(error))),
         }
     }
@@ -352,26 +359,44 @@ impl Driver {
         Charged::wrap(start, name, self.own.account())
     }
 
-    fn request(&mut self, request: Request<ChildStart>, answer: Answer) {
+    fn request(&mut self, request: Request<ChildStart>, answer: Answer, charge: Option<Charge>) {
         let id = RequestId(self.next_request);
         self.next_request += 1;
-        self.answers.insert(id, answer);
+        self.answers.insert(id, (answer, charge));
         self.feed(Input::Request(id, request));
     }
 
     fn reply(&mut self, id: RequestId, result: Result<ChildKey, RequestError>) {
-        if let Some(answer) = self.answers.remove(&id) {
+        if let Some((answer, _charge)) = self.answers.remove(&id) {
             let result = result.map(|key| (key, self.processes.get(&key).cloned()));
             answer.try_send(result).ok();
         }
     }
 
-    fn list(&self) -> Vec<ChildProcess> {
-        let with_process = |info: ChildInfo| ChildProcess {
-            process: self.processes.get(&info.key).cloned(),
-            info,
-        };
-        self.machine.children().map(with_process).collect()
+    /// Lists the children, with pauses, in which nothing else happens here.
+    ///
+    /// - `charge`: what is charged for the request, and then for the list.
+    async fn list(&mut self, mut charge: Option<Charge>) -> Result<ChildList, RequestError> {
+        /// After so many children, other tasks may run on this core.
+        const PIECE: usize = 256;
+        let count = self.machine.len();
+        if let Some(charge) = &mut charge {
+            let bytes = count * size_of::<ChildProcess>();
+            let charged = charge.set(charge.amount() + bytes as u64);
+            charged.map_err(RequestError::Exceeded)?;
+        }
+        let mut children = Vec::with_capacity(count);
+        for info in self.machine.children() {
+            let process = self.processes.get(&info.key).cloned();
+            children.push(ChildProcess { info, process });
+            if children.len().is_multiple_of(PIECE) {
+                future::yield_now().await;
+            }
+        }
+        Ok(ChildList {
+            children,
+            _charge: charge,
+        })
     }
 
     fn tell(&mut self, event: &SupervisorEvent) {

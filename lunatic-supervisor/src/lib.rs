@@ -28,6 +28,7 @@
 //! - Nothing that a child does or does not do prevents that its supervisor is killed.
 
 pub mod core;
+mod detached;
 mod driver;
 #[cfg(feature = "guest")]
 pub mod guest;

@@ -2,18 +2,18 @@
 
 use std::any::Any;
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::future;
 use lunatic_account::{Charge, Kind};
-use lunatic_blocking::Class;
 use lunatic_process::{Environment, Failure, Role, SpawnError, SpawnLink, SpawnOptions};
 
 use crate::core::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, MAX_LEVELS,
-    Machine, ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
+    Machine, Shared, ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
+use crate::detached::Detached;
 use crate::driver::{self, Driver};
 use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting, child_bytes};
 use crate::supervisor::{Supervisor, SupervisorError};
@@ -28,7 +28,8 @@ pub struct Observer(Arc<Observe>);
 
 type Observe = dyn Fn(&str, &SupervisorEvent) + Send + Sync;
 
-/// A supervisor and its children as data, which can be started many times.
+/// A supervisor and its children as data, which can be started many times. Clones share the
+/// children until one of them gets another child.
 ///
 /// # Examples
 ///
@@ -64,9 +65,13 @@ pub struct Spec {
     flags: Flags,
     /// How many levels of supervisors are below this one.
     levels: u32,
-    children: Vec<ChildSpec<ChildStart>>,
+    children: Arc<Detached<Children>>,
+    /// What is charged for the children, in bytes.
+    bytes: u64,
     observer: Option<Observer>,
 }
+
+type Children = Vec<Arc<Shared<ChildStart>>>;
 
 impl Spec {
     /// Returns a supervisor without children, with the default settings of OTP.
@@ -77,7 +82,8 @@ impl Spec {
             name: name.into(),
             flags: Flags::default(),
             levels: 0,
-            children: Vec::new(),
+            children: Arc::new(detached(Vec::new())),
+            bytes: 0,
             observer: None,
         }
     }
@@ -138,16 +144,27 @@ impl Spec {
         if levels > MAX_LEVELS {
             return Err(SpecError::NestedTooDeep);
         }
-        self.levels = levels;
-        self.children.push(child);
+        self.push(child);
         Ok(())
     }
 
     /// Adds a child. Children are started in the order in which they are added.
     pub fn child(mut self, child: ChildSpec<ChildStart>) -> Spec {
-        self.levels = self.levels.max(levels_below(&child));
-        self.children.push(child);
+        self.push(child);
         self
+    }
+
+    fn push(&mut self, child: ChildSpec<ChildStart>) {
+        self.levels = self.levels.max(levels_below(&child));
+        self.bytes += child_bytes(child.name.len(), &child.start);
+        let child = Shared::new(child);
+        match Arc::get_mut(&mut self.children) {
+            Some(children) => children.push(child),
+            None => {
+                let others = self.children.iter().cloned();
+                self.children = Arc::new(detached(others.chain([child]).collect()));
+            }
+        }
     }
 
     /// Sets a function that is called with each event of this supervisor, and of the
@@ -181,7 +198,9 @@ impl Spec {
     ///
     /// [`SpecError`] if they are not valid.
     pub fn check(&self) -> Result<(), SpecError> {
-        self.machine(0).map(|_| ())
+        let mut machine = self.machine_without_children(0)?;
+        let mut children = self.children.iter();
+        children.try_for_each(|child| machine.specify(child.clone()))
     }
 
     /// Starts the supervisor, and waits until all of its children are started.
@@ -199,31 +218,31 @@ impl Spec {
         environment: &Environment,
         link: Option<SpawnLink>,
     ) -> Result<Supervisor, SupervisorError> {
-        let Spawned { process, ready } = self.spawn(environment, link, self.name.clone(), None)?;
+        let spawning = self.spawn(environment, link, self.name.clone(), None);
+        let Spawned { process, ready } = spawning.await?;
         if let Some(ready) = ready {
             ready.await.map_err(SupervisorError::Child)?;
         }
         Ok(Supervisor::new(process))
     }
 
-    pub(crate) fn spawn(
+    /// Spawns the supervisor. What it needs is charged before it is made, which takes many steps
+    /// if there are many children.
+    async fn spawn(
         &self,
         environment: &Environment,
         link: Option<SpawnLink>,
         path: Arc<str>,
         inherited: Option<&Observer>,
     ) -> Result<Spawned, SupervisorError> {
-        let machine = self
-            .machine(driver::seed())
-            .map_err(SupervisorError::Spec)?;
         let observer = self.observer.as_ref().or(inherited).cloned();
         let parent = link.as_ref().map(|link| link.parent.id());
         let account = link.as_ref().map(|link| link.parent.account().clone());
         let payer = account.as_ref().unwrap_or_else(|| environment.account());
-        let bytes = self.children.iter();
-        let bytes = bytes.map(|child| child_bytes(child.name.len(), &child.start));
-        let first_children = Charge::new(payer, Kind::Memory, bytes.sum())
+        let first_children = Charge::new(payer, Kind::Memory, self.bytes)
             .map_err(|exceeded| SupervisorError::Spawn(SpawnError::Exceeded(exceeded)))?;
+        let machine = self.machine(driver::seed()).await;
+        let machine = machine.map_err(SupervisorError::Spec)?;
         let options = SpawnOptions {
             link,
             awaited: true,
@@ -250,25 +269,34 @@ impl Spec {
         })
     }
 
-    fn machine(&self, seed: u64) -> Result<Machine<ChildStart>, SpecError> {
-        if self.levels > MAX_LEVELS {
-            return Err(SpecError::NestedTooDeep);
+    /// Makes the machine, with pauses.
+    async fn machine(&self, seed: u64) -> Result<Detached<Machine<ChildStart>>, SpecError> {
+        /// After so many children, other tasks may run on this core.
+        const PIECE: usize = 256;
+        let mut machine = Detached::new(self.machine_without_children(seed)?, Machine::len);
+        for piece in self.children.chunks(PIECE) {
+            for child in piece {
+                machine.specify(child.clone())?;
+            }
+            if piece.len() == PIECE {
+                future::yield_now().await;
+            }
         }
-        Machine::new(self.flags, self.children.clone(), seed)
+        Ok(machine)
+    }
+
+    fn machine_without_children(&self, seed: u64) -> Result<Machine<ChildStart>, SpecError> {
+        match self.levels <= MAX_LEVELS {
+            true => Machine::without_children(self.flags, self.children.len(), seed),
+            false => Err(SpecError::NestedTooDeep),
+        }
     }
 }
 
-/// Many children are dropped on another thread, as whoever drops them may be a worker. It
-/// does not matter how deep they are nested: there are at most [`MAX_LEVELS`].
-impl Drop for Spec {
-    fn drop(&mut self) {
-        /// So many are dropped at once.
-        const FEW: usize = 1024;
-        if self.children.len() > FEW {
-            let children = mem::take(&mut self.children);
-            Class::Cpu.queue().run_detached(move || drop(children));
-        }
-    }
+/// It does not matter how deep they are nested when they are dropped: there are at most
+/// [`MAX_LEVELS`].
+fn detached(children: Children) -> Detached<Children> {
+    Detached::new(children, Vec::len)
 }
 
 /// How many levels of supervisors a child adds below the one that it is a child of.
@@ -282,13 +310,16 @@ fn levels_below(child: &ChildSpec<ChildStart>) -> u32 {
 impl StartChild for Spec {
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure> {
         let path = context.path().into();
-        let spawned = self.spawn(
-            context.environment(),
-            Some(context.link()),
-            path,
-            context.observer(),
-        )?;
-        Ok(Starting(Stage::Spawned(spawned)))
+        let (spec, environment) = (self.clone(), context.environment().clone());
+        let (link, observer) = (context.link(), context.observer().cloned());
+        Ok(Starting::after(async move {
+            let spawning = spec.spawn(&environment, Some(link), path, observer.as_ref());
+            Ok(Starting(Stage::Spawned(spawning.await?)))
+        }))
+    }
+
+    fn size(&self) -> usize {
+        self.bytes as usize
     }
 }
 

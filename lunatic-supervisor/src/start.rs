@@ -69,7 +69,7 @@ pub trait StartChild: Any + Send + Sync {
     /// its first children; later the start is tried again, which counts as a restart.
     fn start(&self, context: &ChildContext<'_>) -> Result<Starting, Failure>;
 
-    /// Returns how many bytes it takes, about, beside what others use too.
+    /// Returns how many bytes it keeps, about.
     fn size(&self) -> usize {
         0
     }
@@ -81,15 +81,16 @@ pub(crate) struct Charged {
     _charge: Charge,
 }
 
-/// What a child of a running supervisor takes beside its name and [how it is
+/// What a child of a specification, or of a running supervisor, takes beside its name and [how it is
 /// started](StartChild::size), in bytes: in the tables of the supervisor, and its timers.
 const CHILD_BYTES: usize = 1024;
 
-/// What is charged for a child of a running supervisor, in bytes.
+/// What is charged for a child of a specification or a running supervisor, in bytes.
 ///
 /// - `name`: the length of its name.
 pub(crate) fn child_bytes(name: usize, start: &ChildStart) -> u64 {
-    (CHILD_BYTES + name + start.size()) as u64
+    // The name is there twice.
+    (CHILD_BYTES + 2 * name + start.size()) as u64
 }
 
 impl Charged {

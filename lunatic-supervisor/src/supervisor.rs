@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fmt;
 
 use async_channel::Sender;
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_mailbox::{DataMessage, MessageResource, Pid};
 use lunatic_process::{ExitReason, Failure, Process, Role, SpawnError};
 
 use crate::core::{ChildCounts, ChildInfo, ChildKey, ChildSpec, RequestError, SpecError};
-use crate::start::ChildStart;
+use crate::start::{ChildStart, child_bytes};
 
 /// A handle to a supervisor, which may have ended.
 ///
@@ -41,6 +42,8 @@ use crate::start::ChildStart;
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     process: Process,
+    /// To whom requests are charged until they are answered.
+    payer: Option<Account>,
 }
 
 /// Names one child of a supervisor.
@@ -91,14 +94,39 @@ pub(crate) enum Call {
     Restart(ChildId, Answer),
     Terminate(ChildId, Answer),
     Delete(ChildId, Answer),
-    List(Sender<Vec<ChildProcess>>),
+    List(Sender<Result<ChildList, RequestError>>),
     Count(Sender<ChildCounts>),
     ShutDown,
 }
 
-impl MessageResource for Call {
+/// The resource of a message to a supervisor.
+pub(crate) struct PaidCall {
+    pub(crate) call: Call,
+    pub(crate) charge: Option<Charge>,
+}
+
+impl MessageResource for PaidCall {
     fn kind(&self) -> &'static str {
         "request to a supervisor"
+    }
+}
+
+/// All children of a supervisor, and what is charged for the list.
+pub(crate) struct ChildList {
+    pub(crate) children: Vec<ChildProcess>,
+    pub(crate) _charge: Option<Charge>,
+}
+
+impl Call {
+    /// Returns what it takes until it is answered, in bytes, about.
+    fn size(&self) -> u64 {
+        /// A message with an answer to come, and its entries in tables of the supervisor.
+        const REQUEST_BYTES: u64 = 1024;
+        let added = match self {
+            Call::Add(child, _) => child_bytes(child.name.len(), &child.start),
+            _ => 0,
+        };
+        REQUEST_BYTES + added
     }
 }
 
@@ -113,14 +141,24 @@ pub(crate) type Changed = (ChildKey, Option<Process>);
 
 impl Supervisor {
     pub(crate) fn new(process: Process) -> Supervisor {
-        Supervisor { process }
+        Supervisor {
+            process,
+            payer: None,
+        }
     }
 
     /// Returns the handle to the supervisor that runs as this process, or `None` if the
     /// process has ended or is no supervisor.
     pub fn of(process: Process) -> Option<Supervisor> {
         let is_supervisor = process.role() == Role::Supervisor && process.is_alive();
-        is_supervisor.then_some(Supervisor { process })
+        is_supervisor.then(|| Supervisor::new(process))
+    }
+
+    /// Returns the handle, whose requests, and lists of children until they are received, are
+    /// charged to an account. Without this they are charged to nobody.
+    pub fn paid_by(mut self, payer: Account) -> Supervisor {
+        self.payer = Some(payer);
+        self
     }
 
     /// Returns its process, which can be monitored, linked to or killed.
@@ -212,7 +250,11 @@ impl Supervisor {
     ///
     /// [`RequestError::ShuttingDown`] if it has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildProcess>, RequestError> {
-        self.call(Call::List).await
+        self.list_children().await.map(|list| list.children)
+    }
+
+    pub(crate) async fn list_children(&self) -> Result<ChildList, RequestError> {
+        self.call(Call::List).await?
     }
 
     /// Counts the children, even while the supervisor is busy.
@@ -228,7 +270,12 @@ impl Supervisor {
     /// returns at once; see [`shut_down`](Supervisor::shut_down).
     pub fn stop(&self) {
         // It fails if the supervisor has ended.
-        self.send(Call::ShutDown).ok();
+        self.request_stop().ok();
+    }
+
+    /// Like [`stop`](Supervisor::stop), but fails if the request cannot be charged.
+    pub(crate) fn request_stop(&self) -> Result<(), RequestError> {
+        self.send(Call::ShutDown)
     }
 
     /// Asks it to stop its children and to end, waits until it has ended, and returns
@@ -256,8 +303,11 @@ impl Supervisor {
     }
 
     fn send(&self, call: Call) -> Result<(), RequestError> {
+        let charge = self.payer.as_ref();
+        let charge = charge.map(|payer| Charge::new(payer, Kind::Memory, call.size()));
+        let charge = charge.transpose().map_err(RequestError::Exceeded)?;
         let mut message = DataMessage::default();
-        message.push(call);
+        message.push(PaidCall { call, charge });
         let sent = self.process.send(message.into());
         sent.map_err(|_| RequestError::ShuttingDown)
     }

@@ -608,3 +608,58 @@ fn a_supervisor_whose_children_are_not_paid_for_is_not_started() {
     let is_exceeded = matches!(refused, SupervisorError::Spawn(SpawnError::Exceeded(_)));
     assert!(is_exceeded, "{refused}");
 }
+
+#[test]
+fn requests_are_charged_to_who_pays_for_them_until_they_are_answered() {
+    let environment = environment();
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    // It hears nothing as long as the gate is closed.
+    let spec = Spec::new("root").observer(move |_, _| {
+        gate.lock().unwrap().recv().ok();
+    });
+    let started = spec.start(&environment, None);
+    let supervisor = wait("the start", started).unwrap();
+    let limits = AccountLimits {
+        memory: 100_000,
+        ..AccountLimits::UNLIMITED
+    };
+    let payer = environment.account().branch(limits).unwrap();
+    let paid = supervisor.clone().paid_by(payer.clone());
+    for _ in 0..10_000 {
+        paid.stop();
+    }
+    let queued = supervisor.process().queued_messages();
+    assert!((1..100).contains(&queued), "{queued}");
+    let refused = block_on(paid.count_children()).unwrap_err();
+    assert!(matches!(refused, RequestError::Exceeded(_)), "{refused}");
+    drop(open);
+    assert!(wait("the end", supervisor.wait()).is_normal());
+    assert_eq!(payer.used(Kind::Memory), 0);
+}
+
+#[test]
+fn a_specification_with_many_children_is_copied_and_started_with_pauses() {
+    const CHILDREN: usize = 3000;
+    let environment = environment();
+    let idle = native(|_| std::future::pending());
+    let spec = (0..CHILDREN).fold(Spec::new("many"), |spec, number| {
+        spec.child(ChildSpec::new(format!("child {number}"), idle.clone()))
+    });
+    let copy = spec.clone();
+    let spec = spec.child(ChildSpec::new("one more", idle));
+    let root = Spec::new("root").child(copy.into_child()).child(ChildSpec {
+        name: "other".into(),
+        ..spec.into_child()
+    });
+    let supervisor = start(&environment, &root);
+    assert_eq!(environment.process_count(), 3 + 2 * CHILDREN + 1);
+    let many = Supervisor::of(child(&supervisor, "other")).unwrap();
+    let children = wait("the children", many.which_children()).unwrap();
+    assert_eq!(children.len(), CHILDREN + 1);
+    assert_eq!(&*children[CHILDREN].info.name, "one more");
+    // Killed, so that what it has is dropped as it is.
+    many.process().kill();
+    assert!(wait("the end", supervisor.shut_down()).is_normal());
+    wait_until("all have ended", || environment.process_count() == 0);
+}

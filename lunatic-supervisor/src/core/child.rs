@@ -61,16 +61,16 @@ pub struct ChildCounts {
     pub workers: u64,
 }
 
-/// A specification, which all children that are made from a template share. Its name
-/// is kept once.
+/// A specification, which all children that are made from a template share, and all copies of
+/// the specification of a supervisor.
 #[derive(Debug)]
-pub(super) struct Shared<S> {
+pub(crate) struct Shared<S> {
     pub(super) name: Arc<str>,
-    pub(super) spec: ChildSpec<S>,
+    pub(crate) spec: ChildSpec<S>,
 }
 
 impl<S> Shared<S> {
-    pub(super) fn new(spec: ChildSpec<S>) -> Arc<Shared<S>> {
+    pub(crate) fn new(spec: ChildSpec<S>) -> Arc<Shared<S>> {
         let name = spec.name.as_str().into();
         Arc::new(Shared { name, spec })
     }

@@ -73,7 +73,8 @@ pub enum RequestError {
     NoArguments,
     /// The specification of the child is not valid.
     Spec(SpecError),
-    /// The account of the supervisor has no memory left for another child.
+    /// The account of the supervisor has no memory left for another child, or that of the caller
+    /// for the request.
     Exceeded(Exceeded),
     /// The child did not start.
     StartFailed(ExitReason),

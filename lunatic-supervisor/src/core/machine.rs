@@ -149,8 +149,31 @@ impl<S> Machine<S> {
         children: Vec<ChildSpec<S>>,
         seed: u64,
     ) -> Result<Machine<S>, SpecError> {
+        let mut machine = Machine::without_children(flags, children.len(), seed)?;
+        for child in children {
+            machine.specify(Shared::new(child))?;
+        }
+        Ok(machine)
+    }
+
+    /// Returns the machine of a supervisor that has not begun, and whose children are still to
+    /// be [specified](Machine::specify).
+    ///
+    /// - `count`: their number.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`] if the settings are not valid, or there have to be more or fewer children.
+    pub(crate) fn without_children(
+        flags: Flags,
+        count: usize,
+        seed: u64,
+    ) -> Result<Machine<S>, SpecError> {
         flags.check()?;
-        let mut machine = Machine {
+        if flags.strategy == Strategy::SimpleOneForOne && count != 1 {
+            return Err(SpecError::NotOneTemplate(count));
+        }
+        Ok(Machine {
             flags,
             children: BTreeMap::new(),
             names: HashMap::new(),
@@ -164,35 +187,31 @@ impl<S> Machine<S> {
             significant: 0,
             active: 0,
             actions: VecDeque::new(),
-        };
-        match flags.strategy {
-            Strategy::SimpleOneForOne => machine.set_template(children)?,
-            _ => machine.set_children(children)?,
-        }
-        Ok(machine)
+        })
     }
 
-    fn set_template(&mut self, children: Vec<ChildSpec<S>>) -> Result<(), SpecError> {
-        let count = children.len();
-        let mut children = children.into_iter();
-        let (Some(template), None) = (children.next(), children.next()) else {
-            return Err(SpecError::NotOneTemplate(count));
-        };
-        self.flags.check_child(&template)?;
-        self.template = Some(Shared::new(template));
+    /// Adds a child, or the template, before the supervisor begins.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`] if it is not valid.
+    pub(crate) fn specify(&mut self, child: Arc<Shared<S>>) -> Result<(), SpecError> {
+        self.flags.check_child(&child.spec)?;
+        if self.flags.strategy == Strategy::SimpleOneForOne {
+            self.template = Some(child);
+            return Ok(());
+        }
+        self.check_room()?;
+        if self.names.contains_key(&child.name) {
+            return Err(SpecError::DuplicateName(child.spec.name.clone()));
+        }
+        self.insert(child, None);
         Ok(())
     }
 
-    fn set_children(&mut self, children: Vec<ChildSpec<S>>) -> Result<(), SpecError> {
-        for child in children {
-            self.flags.check_child(&child)?;
-            self.check_room()?;
-            if self.names.contains_key(child.name.as_str()) {
-                return Err(SpecError::DuplicateName(child.name));
-            }
-            self.insert(Shared::new(child), None);
-        }
-        Ok(())
+    /// Returns the number of children.
+    pub(crate) fn len(&self) -> usize {
+        self.children.len()
     }
 
     /// Decides what follows from an input.

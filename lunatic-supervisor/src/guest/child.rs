@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use lunatic_engine::Module;
-use lunatic_process::guest::{CurrentVersions, ProcessHost, Spawn, spawn};
+use lunatic_process::guest::{Config, CurrentVersions, ProcessHost, Spawn, spawn};
 use lunatic_process::{Environment, Failure, SpawnOptions};
 use wasmtime::Val;
 
@@ -119,7 +119,12 @@ impl<T: ProcessHost> StartChild for WasmChild<T> {
     }
 
     fn size(&self) -> usize {
-        self.params.capacity() * size_of::<Val>()
+        // The config of the owner is not kept by this alone.
+        let config = match self.is_own_config {
+            true => 0,
+            false => self.template.config.size(),
+        };
+        config + self.export.len() + self.params.capacity() * size_of::<Val>()
     }
 }
 

@@ -1,10 +1,12 @@
 //! The children of a running supervisor, listed and counted
 //! (ABI §23.4).
 
+use futures_lite::future;
 use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_account::{Account, Charge, Kind};
 use wasmtime::{Caller, Result};
 
-use crate::core::{ChildCounts, ChildKind, ChildStatus, Restart};
+use crate::core::{ChildCounts, ChildKind, ChildStatus, RequestError, Restart};
 use crate::guest::state::GuestList;
 use crate::guest::{SupervisorHost, running};
 use crate::supervisor::{ChildProcess, Supervisor};
@@ -39,11 +41,16 @@ async fn which_children<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let request = |supervisor: Supervisor| async move { supervisor.which_children().await };
+    let account = caller.data().account().clone();
+    let payer = account.clone();
+    let request = |supervisor: Supervisor| async move {
+        let list = supervisor.list_children().await?;
+        encode(&list.children, &payer).await
+    };
     let list = match running::ask(&mut caller, supervisor, request).await {
-        Ok(children) => {
-            let list = GuestList(encode(&children));
-            let account = caller.data().account().clone();
+        Ok((list, charge)) => {
+            drop(charge);
+            let list = GuestList(list);
             let tables = caller.data_mut().supervisors().tables();
             Ok(tables.lists.insert(list, &account).map_err(Misuse::from)?)
         }
@@ -115,10 +122,24 @@ fn list_drop<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
     Ok(())
 }
 
-fn encode(children: &[ChildProcess]) -> Vec<u8> {
+/// Writes a list, with pauses.
+///
+/// - `payer`: to whom it is charged.
+async fn encode(
+    children: &[ChildProcess],
+    payer: &Account,
+) -> Result<(Vec<u8>, Charge), RequestError> {
+    /// After so many children, other tasks may run on this core.
+    const PIECE: usize = 256;
     let names: usize = children.iter().map(|child| child.info.name.len()).sum();
-    let mut list = Vec::with_capacity(children.len() * LISTED_BYTES + names);
-    for ChildProcess { info, process } in children {
+    let size = children.len() * LISTED_BYTES + names;
+    let charge = Charge::new(payer, Kind::Memory, size as u64);
+    let charge = charge.map_err(RequestError::Exceeded)?;
+    let mut list = Vec::with_capacity(size);
+    for (index, ChildProcess { info, process }) in children.iter().enumerate() {
+        if index % PIECE == PIECE - 1 {
+            future::yield_now().await;
+        }
         let process = process.as_ref().map_or(0, |process| process.id().to_bits());
         let name = info.name.as_bytes();
         list.extend_from_slice(&info.key.0.to_le_bytes());
@@ -133,7 +154,7 @@ fn encode(children: &[ChildProcess]) -> Vec<u8> {
         list.extend_from_slice(&(name.len() as u32).to_le_bytes());
         list.extend_from_slice(name);
     }
-    list
+    Ok((list, charge))
 }
 
 fn status_code(status: ChildStatus) -> u8 {

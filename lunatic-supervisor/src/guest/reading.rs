@@ -112,17 +112,6 @@ pub(super) fn child<T: SupervisorHost>(
     Ok(child)
 }
 
-/// Reads what the arguments and the export of a child record take, in bytes.
-pub(super) fn params_size<T: SupervisorHost>(
-    caller: &mut Caller<'_, T>,
-    ptr: u32,
-) -> Result<usize> {
-    /// An argument in memory for each of its 17 bytes in a record, rounded up.
-    const PER_BYTE: usize = 2;
-    let record = Record(caller.bytes(ptr, CHILD_BYTES)?.to_vec());
-    Ok(record.u32(28) as usize + record.u32(36) as usize * PER_BYTE)
-}
-
 /// Numbers in a record whose length was checked.
 struct Record(Vec<u8>);
 

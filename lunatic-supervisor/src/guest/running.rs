@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 
-use lunatic_abi::{Guest, TIMED_OUT, Timeout, host_functions, params};
+use lunatic_abi::{Guest, Misuse, TIMED_OUT, Timeout, host_functions, params};
 use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::guest::{check_right_to_signal, check_right_to_spawn};
 use lunatic_process::{ExitReason, SpawnLink};
@@ -214,9 +214,13 @@ async fn delete_child<T: SupervisorHost>(
 /// `lunatic::supervisor::stop` (ABI §23.3): asks a supervisor to stop its
 /// children, the last first, and to end normally. Nothing happens if there is
 /// none.
-fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) {
-    if let Ok(supervisor) = find(&caller, supervisor) {
-        supervisor.stop();
+///
+/// Traps if the account of the caller has no memory left for the request.
+fn stop<T: SupervisorHost>(caller: Caller<'_, T>, supervisor: u64) -> Result<()> {
+    let found = find(&caller, supervisor).ok();
+    match found.map(|supervisor| supervisor.request_stop()) {
+        Some(Err(RequestError::Exceeded(exceeded))) => Err(Misuse::Exceeded(exceeded).into()),
+        _ => Ok(()),
     }
 }
 
@@ -300,7 +304,7 @@ where
         .map_err(Unanswered::Refused)
 }
 
-/// Finds a supervisor that the caller may make requests of.
+/// Finds a supervisor that the caller may make requests of, and pays for.
 fn find<T: SupervisorHost>(
     caller: &Caller<'_, T>,
     supervisor: u64,
@@ -311,7 +315,7 @@ fn find<T: SupervisorHost>(
     let found = found.ok_or(Unanswered::NoSupervisor(supervisor))?;
     check_right_to_signal(caller.data(), found.process().id())
         .map_err(|_| Unanswered::Denied(supervisor))?;
-    Ok(found)
+    Ok(found.paid_by(caller.data().account().clone()))
 }
 
 impl fmt::Display for Unanswered {

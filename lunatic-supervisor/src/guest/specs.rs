@@ -7,7 +7,7 @@ use crate::core::{Backoff, ChildSpec, Flags, Intensity};
 use crate::guest::state::GuestSpec;
 use crate::guest::{SupervisorHost, reading};
 use crate::spec::Spec;
-use crate::start::ChildStart;
+use crate::start::{ChildStart, child_bytes};
 
 host_functions! {
     pub(super) fn add_to_linker<T: SupervisorHost>(Linker<T>);
@@ -54,7 +54,7 @@ fn create_spec<T: SupervisorHost>(
     };
     let spec = GuestSpec {
         spec: Spec::new(name).flags(flags),
-        children_size: 0,
+        children_bytes: 0,
     };
     let account = caller.data().account().clone();
     let tables = caller.data_mut().supervisors().tables();
@@ -106,8 +106,7 @@ fn add_child<T: SupervisorHost>(
     id_ptr: u32,
 ) -> Result<u32> {
     let child = reading::child(&mut caller, child_ptr)?;
-    let params = reading::params_size(&mut caller, child_ptr)?;
-    add(caller, spec_id, child, params, id_ptr)
+    add(caller, spec_id, child, id_ptr)
 }
 
 /// `lunatic::supervisor::add_supervisor` (ABI §23.2): adds a supervisor, as
@@ -124,34 +123,31 @@ fn add_supervisor<T: SupervisorHost>(
     significant: u32,
     id_ptr: u32,
 ) -> Result<u32> {
-    let nested = guest_spec(&mut caller, nested_id)?;
-    let nested_size = nested.children_size;
-    let mut child = nested.spec.clone().into_child();
+    let mut child = spec_mut(&mut caller, nested_id)?.clone().into_child();
     child.restart = reading::restart(restart)?;
     child.shutdown = reading::shutdown(shutdown)?;
     child.significant = significant != 0;
-    add(caller, spec_id, child, nested_size, id_ptr)
+    add(caller, spec_id, child, id_ptr)
 }
 
-/// Adds a child, and charges it.
-///
-/// - `size`: what it takes beside its name and what each child takes, in bytes.
+/// Adds a child, and charges it before.
 fn add<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
     spec_id: u64,
     child: ChildSpec<ChildStart>,
-    size: usize,
     id_ptr: u32,
 ) -> Result<u32> {
-    /// What each child takes.
-    const CHILD_BYTES: usize = 512;
     caller.check_id_ptr(id_ptr)?;
-    let size = CHILD_BYTES + child.name.len() + size;
-    let tables = caller.data_mut().supervisors().tables();
-    tables
-        .specs
-        .resize(spec_id, |spec| spec.children_size += size)?;
-    let added = spec_mut(&mut caller, spec_id)?.add(child);
+    let bytes = child_bytes(child.name.len(), &child.start);
+    let specs = &mut caller.data_mut().supervisors().tables().specs;
+    let before = specs.get(spec_id)?.children_bytes;
+    specs.resize(spec_id, |spec| {
+        spec.children_bytes = before.saturating_add(bytes);
+    })?;
+    let added = specs.get_mut(spec_id)?.spec.add(child);
+    if added.is_err() {
+        specs.resize(spec_id, |spec| spec.children_bytes = before)?;
+    }
     caller.answer(id_ptr, added)
 }
 
@@ -159,13 +155,6 @@ pub(super) fn spec_mut<'a, T: SupervisorHost>(
     caller: &'a mut Caller<'_, T>,
     spec_id: u64,
 ) -> Result<&'a mut Spec, Misuse> {
-    Ok(&mut guest_spec(caller, spec_id)?.spec)
-}
-
-fn guest_spec<'a, T: SupervisorHost>(
-    caller: &'a mut Caller<'_, T>,
-    spec_id: u64,
-) -> Result<&'a mut GuestSpec, Misuse> {
     let tables = caller.data_mut().supervisors().tables();
-    tables.specs.get_mut(spec_id)
+    Ok(&mut tables.specs.get_mut(spec_id)?.spec)
 }

@@ -24,7 +24,7 @@ pub(super) struct Tables {
 pub(super) struct GuestSpec {
     pub(super) spec: Spec,
     /// What its children are charged with, in bytes.
-    pub(super) children_size: usize,
+    pub(super) children_bytes: u64,
 }
 
 impl Resource for GuestSpec {
@@ -32,7 +32,7 @@ impl Resource for GuestSpec {
     const LIMIT: usize = 1 << 12;
 
     fn size(&self) -> usize {
-        self.children_size
+        self.children_bytes as usize
     }
 }
 
