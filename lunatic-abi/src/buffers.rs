@@ -16,6 +16,10 @@ use crate::trap::Misuse;
 /// assert_eq!(buffers.gather(&memory)?, b"abcde");
 /// buffers.scatter(&mut memory, b"1234")?;
 /// assert_eq!(memory[16..], *b"123-4e");
+///
+/// let mut buffers = buffers;
+/// buffers.truncate(4);
+/// assert_eq!(buffers.gather(&memory)?, b"1234");
 /// # Ok::<(), lunatic_abi::Misuse>(())
 /// ```
 #[derive(Debug)]
@@ -52,6 +56,17 @@ impl Buffers {
             }
         }
         Ok(Buffers { ranges })
+    }
+
+    /// Leaves out what lies behind so many bytes.
+    pub fn truncate(&mut self, bytes: usize) {
+        let mut room = bytes;
+        for (_, length) in &mut self.ranges {
+            let used = room.min(*length as usize);
+            room -= used;
+            *length = used as u32;
+        }
+        self.ranges.retain(|(_, length)| *length > 0);
     }
 
     /// Returns how many bytes the buffers take together.

@@ -1,6 +1,7 @@
 //! The vectors of buffers that reads and writes take.
 
 use lunatic_abi::{Buffers, Guest, ranges};
+use lunatic_account::{Charge, Kind};
 use wasmtime::Caller;
 
 use crate::WasiHost;
@@ -26,18 +27,48 @@ pub(crate) fn read<T: WasiHost>(
     Ok(Buffers::read(memory, ptr, count, MAX_COUNT)?)
 }
 
-/// Copies what is in the buffers of a vector.
+/// What is charged for the bytes of a call while it waits.
+pub(crate) type InFlight = Option<Charge>;
+
+/// Reads a vector like [`read`], and charges a copy of what is in its buffers. If the account has no
+/// memory left for it, the vector is cut to what is not charged: the caller learns how many bytes
+/// it were, and goes on from there.
+///
+/// Ends as [`read`] does.
+pub(crate) fn read_charged<T: WasiHost>(
+    caller: &mut Caller<'_, T>,
+    ptr: u32,
+    count: u32,
+) -> Result<(Buffers, InFlight), Failure> {
+    /// Fewer bytes are not charged: a process that waits takes more than that.
+    const FREE_BYTES: usize = 4096;
+    let mut buffers = read(caller, ptr, count)?;
+    if buffers.len() <= FREE_BYTES {
+        return Ok((buffers, None));
+    }
+    let charge = Charge::new(caller.data().account(), Kind::Memory, buffers.len() as u64);
+    match charge {
+        Ok(charge) => Ok((buffers, Some(charge))),
+        Err(_) => {
+            buffers.truncate(FREE_BYTES);
+            Ok((buffers, None))
+        }
+    }
+}
+
+/// Copies what is in the buffers of a vector, as far as it can be
+/// [charged](read_charged).
 ///
 /// Ends as [`read`] does.
 pub(crate) fn gather<T: WasiHost>(
     caller: &mut Caller<'_, T>,
     ptr: u32,
     count: u32,
-) -> Result<Vec<u8>, Failure> {
-    let buffers = read(caller, ptr, count)?;
+) -> Result<(Vec<u8>, InFlight), Failure> {
+    let (buffers, charge) = read_charged(caller, ptr, count)?;
     caller.pay_for(buffers.len() as u64);
     let (memory, _) = caller.memory_and_state()?;
-    Ok(buffers.gather(memory)?)
+    Ok((buffers.gather(memory)?, charge))
 }
 
 /// Writes `bytes` into the buffers, and how many they are to `count_ptr`.

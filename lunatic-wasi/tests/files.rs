@@ -8,6 +8,7 @@ use std::process::Command;
 
 use futures_lite::future::{block_on, poll_once};
 use guest::{FOLLOW, Guest, args, at, errno, fdflags, filetype, oflags, rights};
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_wasi::Access;
 use tempfile::TempDir;
 
@@ -419,4 +420,26 @@ fn a_full_disk_is_told() {
     assert_eq!(guest.write(fd, &[0; 8 << 10]), Err(errno::NOSPC));
     let allocate = guest.call("fd_allocate", &args![fd, 0u64, 1_000_000u64]);
     assert_eq!(allocate, Err(errno::NOSPC));
+}
+
+#[test]
+fn what_is_read_and_written_is_charged_meanwhile_or_is_little() {
+    const ALL: usize = 100_000;
+    let (mut guest, _dir) = in_new_dir();
+    let fd = guest.create(3, "file").expect("a file");
+    let limits = AccountLimits {
+        memory: 50_000,
+        ..AccountLimits::UNLIMITED
+    };
+    let bytes = vec![7; ALL];
+    assert_eq!(guest.write(fd, &bytes), Ok(ALL as u32));
+    guest.store.data_mut().account = Account::root(limits);
+    assert_eq!(guest.write(fd, &bytes), Ok(4096));
+    assert_eq!(pwrite(&mut guest, fd, &bytes, 0), Ok(4096));
+    assert_eq!(pwrite(&mut guest, fd, &bytes[..40_000], 0), Ok(40_000));
+    let read = pread(&mut guest, fd, ALL as u32, 0).expect("the first bytes");
+    assert_eq!(read, bytes[..4096]);
+    let read = pread(&mut guest, fd, 40_000, 0).expect("all of them");
+    assert_eq!(read, bytes[..40_000]);
+    assert_eq!(guest.store.data().account.used(Kind::Memory), 0);
 }

@@ -44,7 +44,7 @@ async fn fd_read<T: WasiHost>(
     nread_ptr: u32,
 ) -> Outcome {
     let source = Source::of(caller.data_mut().wasi().descriptors(), fd)?;
-    let buffers = iovec::read(&mut caller, iovs, iovs_len)?;
+    let (buffers, _charge) = iovec::read_charged(&mut caller, iovs, iovs_len)?;
     caller.bytes(nread_ptr, 4)?;
     let bytes = caller.wait(source.read(buffers.len())).await?;
     iovec::scatter(&mut caller, &buffers, &bytes, nread_ptr)
@@ -71,7 +71,7 @@ async fn fd_write<T: WasiHost>(
             caller.wait(Timer::after(delay)).await;
         }
     }
-    let bytes = iovec::gather(&mut caller, iovs, iovs_len)?;
+    let (bytes, _charge) = iovec::gather(&mut caller, iovs, iovs_len)?;
     caller.bytes(nwritten_ptr, 4)?;
     if let Sink::Printer(printer) = &sink {
         caller.data().prints(printer.is_error(fd), &bytes);
@@ -94,7 +94,7 @@ async fn fd_pread<T: WasiHost>(
     let wanted = Rights::FD_READ | Rights::FD_SEEK;
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, wanted)?.file.clone();
-    let buffers = iovec::read(&mut caller, iovs, iovs_len)?;
+    let (buffers, _charge) = iovec::read_charged(&mut caller, iovs, iovs_len)?;
     caller.bytes(nread_ptr, 4)?;
     let bytes = caller.wait(file.read_at(buffers.len(), offset)).await?;
     iovec::scatter(&mut caller, &buffers, &bytes, nread_ptr)
@@ -114,7 +114,7 @@ async fn fd_pwrite<T: WasiHost>(
     let wanted = Rights::FD_WRITE | Rights::FD_SEEK;
     let descriptors = caller.data_mut().wasi().descriptors();
     let file = descriptors.file(fd, wanted)?.file.clone();
-    let bytes = iovec::gather(&mut caller, iovs, iovs_len)?;
+    let (bytes, _charge) = iovec::gather(&mut caller, iovs, iovs_len)?;
     caller.bytes(nwritten_ptr, 4)?;
     let written = caller.wait(file.write_at(bytes, offset)).await?;
     Ok(caller.write_u32(nwritten_ptr, written as u32)?)

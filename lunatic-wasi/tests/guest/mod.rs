@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, HostFunction, Misuse};
+use lunatic_account::Account;
 use lunatic_testkit::guest;
 pub use lunatic_testkit::guest::args;
 use lunatic_wasi::{Access, Stdio};
@@ -112,11 +113,16 @@ pub struct Filestat {
 pub struct Host {
     pub wasi: WasiCtx,
     pub configs: HashMap<u64, WasiConfig>,
+    pub account: Account,
     memory: Option<Memory>,
     errors: ErrorTable,
 }
 
 impl AbiHost for Host {
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
     fn memory(&self) -> Option<Memory> {
         self.memory
     }
@@ -161,6 +167,7 @@ pub fn instantiate(module: &str, config: WasiConfig, stdio: Stdio) -> Guest {
     let host = Host {
         wasi: WasiCtx::new(config, stdio),
         configs: HashMap::new(),
+        account: Account::default(),
         memory: None,
         errors: ErrorTable::new(),
     };
