@@ -30,7 +30,10 @@ mod metrics;
 mod name;
 
 pub use metric::{Kind, MAX_VALUE, Update};
-pub use metrics::{MAX_NAMES, MAX_NAMES_TOGETHER, Metrics, NotRecorded};
+pub use metrics::{
+    MAX_NAMES, MAX_NAMES_OF_BRANCHES, MAX_NAMES_OF_ONE_BRANCH, MAX_NAMES_TOGETHER, Metrics,
+    NotRecorded,
+};
 pub use name::{InvalidName, MAX_NAME_BYTES, MetricName};
 
 /// The examples in the README, as tests.

@@ -1,12 +1,13 @@
 //! Metrics by name, with limits.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use lunatic_account::{Account, Charge, Exceeded};
+use lunatic_account::{Account, AccountId, Charge, Exceeded};
 use parking_lot::{Mutex, RwLock};
 
 use crate::metric::{Metric, Update};
@@ -17,6 +18,14 @@ pub const MAX_NAMES: usize = 1000;
 
 /// The highest number of names in all [`Metrics`] that belong together.
 pub const MAX_NAMES_TOGETHER: usize = 4000;
+
+/// The highest number of names that branches pay for, in all [`Metrics`] that belong together:
+/// they leave the others to the account of the root.
+pub const MAX_NAMES_OF_BRANCHES: usize = 3000;
+
+/// The highest number of names that one branch of the root's account pays for, with all branches
+/// below it. It may have no more than are left for other branches, either.
+pub const MAX_NAMES_OF_ONE_BRANCH: usize = 500;
 
 /// What a group of processes records; a clone is the same.
 ///
@@ -68,7 +77,40 @@ pub(crate) struct Group {
 /// A metric, and what is charged for it.
 struct Held {
     metric: Arc<Metric>,
+    /// The branch of the root's account that pays; `None` for the account of the root.
+    branch: Option<AccountId>,
     _charges: [Charge; 2],
+}
+
+/// How many names branches of the root's account pay for.
+#[derive(Default)]
+struct OfBranches {
+    together: usize,
+    each: HashMap<AccountId, usize>,
+}
+
+impl OfBranches {
+    /// Counts one more name of a branch, if there may be one.
+    fn take(&mut self, branch: AccountId) -> bool {
+        let left = MAX_NAMES_OF_BRANCHES - self.together;
+        let own = self.each.get(&branch).copied().unwrap_or_default();
+        let may = own < MAX_NAMES_OF_ONE_BRANCH && own < left;
+        if may {
+            self.together += 1;
+            self.each.insert(branch, own + 1);
+        }
+        may
+    }
+
+    fn give_back(&mut self, branch: AccountId) {
+        if let Entry::Occupied(mut own) = self.each.entry(branch) {
+            self.together -= 1;
+            match own.get() {
+                1 => drop(own.remove()),
+                _ => *own.get_mut() -= 1,
+            }
+        }
+    }
 }
 
 /// What all groups share that belong together.
@@ -79,6 +121,8 @@ struct Shared {
     groups: Mutex<BTreeMap<u64, Weak<Group>>>,
     /// All names of all groups.
     names: AtomicUsize,
+    /// Those that branches of the root's account pay for.
+    of_branches: Mutex<OfBranches>,
     refused: [AtomicU64; REASONS.len()],
 }
 
@@ -161,11 +205,13 @@ impl Metrics {
             // Somebody else was faster.
             return Ok(held.metric.clone());
         }
-        if metrics.len() >= MAX_NAMES || !self.group.shared.takes_name() {
+        let branch = payer.is_branch().then(|| payer.below_root().id());
+        if metrics.len() >= MAX_NAMES || !self.group.shared.takes_name(branch) {
             return Err(NotRecorded::TooMany);
         }
         let held = Held {
             metric: metric.clone(),
+            branch,
             _charges: charges,
         };
         metrics.insert(name, held);
@@ -203,10 +249,17 @@ impl Metrics {
 
 impl Shared {
     /// Counts one more name, if there may be one.
-    fn takes_name(&self) -> bool {
+    fn takes_name(&self, branch: Option<AccountId>) -> bool {
+        if branch.is_some_and(|branch| !self.of_branches.lock().take(branch)) {
+            return false;
+        }
         let relaxed = Ordering::Relaxed;
         let one_more = |names| (names < MAX_NAMES_TOGETHER).then_some(names + 1);
-        self.names.fetch_update(relaxed, relaxed, one_more).is_ok()
+        let takes = self.names.fetch_update(relaxed, relaxed, one_more).is_ok();
+        if let (false, Some(branch)) = (takes, branch) {
+            self.of_branches.lock().give_back(branch);
+        }
+        takes
     }
 }
 
@@ -223,9 +276,15 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let names = self.metrics.get_mut().len();
-        if names > 0 {
-            self.shared.names.fetch_sub(names, Ordering::Relaxed);
+        let metrics = self.metrics.get_mut();
+        if !metrics.is_empty() {
+            self.shared
+                .names
+                .fetch_sub(metrics.len(), Ordering::Relaxed);
+            let mut of_branches = self.shared.of_branches.lock();
+            let branches = metrics.values().filter_map(|held| held.branch);
+            branches.for_each(|branch| of_branches.give_back(branch));
+            drop(of_branches);
             let group = self.shared.groups.lock().remove(&self.number);
             drop(group);
         }

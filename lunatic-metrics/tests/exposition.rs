@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use lunatic_account::{Account, AccountLimits, Kind as Charged};
 use lunatic_metrics::{
-    InvalidName, Kind, MAX_NAME_BYTES, MAX_NAMES, MAX_NAMES_TOGETHER, MetricName, Metrics,
-    NotRecorded, Update,
+    InvalidName, Kind, MAX_NAME_BYTES, MAX_NAMES, MAX_NAMES_OF_ONE_BRANCH, MAX_NAMES_TOGETHER,
+    MetricName, Metrics, NotRecorded, Update,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -240,4 +240,38 @@ proptest! {
         let lines = text.lines().map(|line| Ok(line.to_owned()));
         prop_assert!(Scrape::parse(lines).is_ok());
     }
+}
+
+/// Records names until one is refused, and returns how many were not.
+fn fill(metrics: &Metrics, payer: &Account) -> usize {
+    (0..=MAX_NAMES_TOGETHER)
+        .take_while(|number| {
+            let name = format!("name_{number}");
+            metrics.record(&name, Update::Count(1), payer).is_ok()
+        })
+        .count()
+}
+
+#[test]
+fn a_branch_leaves_names_for_others_however_many_branches_it_makes() {
+    let root = Account::default();
+    let metrics = Metrics::new();
+    let branch = || root.branch(AccountLimits::UNLIMITED).unwrap();
+    let greedy = branch();
+    let below: Vec<_> = (0..10)
+        .map(|_| greedy.branch(AccountLimits::UNLIMITED).unwrap())
+        .collect();
+    let of_below: Vec<_> = below.iter().map(|_| metrics.branch()).collect();
+    let taken = of_below.iter().zip(&below);
+    let taken: usize = taken.map(|(metrics, payer)| fill(metrics, payer)).sum();
+    assert_eq!(taken, MAX_NAMES_OF_ONE_BRANCH);
+    let others: Vec<_> = (0..8).map(|_| (branch(), metrics.branch())).collect();
+    for (other, metrics) in &others {
+        assert!(fill(metrics, other) > 20);
+    }
+    // The program itself has its names in any case.
+    assert_eq!(fill(&metrics, &root), MAX_NAMES);
+    // What is gone leaves room.
+    drop(of_below);
+    assert!(fill(&metrics.branch(), &branch()) > 200);
 }
