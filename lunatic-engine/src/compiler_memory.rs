@@ -21,6 +21,7 @@ pub(crate) fn of_module(sums: &Sums) -> u64 {
         (sums.functions, 6 << 10),
         (sums.bulk_operations, 10 << 10),
         (sums.passed_values, 384),
+        (sums.signature_values, 384),
         (sums.block_merges, 2),
         (sums.loop_merges, 8),
         (sums.locals, 8),

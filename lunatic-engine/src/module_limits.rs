@@ -24,10 +24,15 @@ pub struct ModuleLimits {
     pub text_bytes: u64,
     /// Types.
     pub types: u64,
+    /// How many values all function types take and return. For each there is code that passes
+    /// them between host and guest.
+    pub type_values: u64,
     /// Imports.
     pub imports: u64,
     /// Functions that the module defines.
     pub functions: u64,
+    /// How many values all functions take and return, imported ones too.
+    pub function_values: u64,
     /// Tables that the module defines.
     pub tables: u64,
     /// Memories that the module defines.
@@ -38,10 +43,12 @@ pub struct ModuleLimits {
     pub exports: u64,
     /// Element segments.
     pub element_segments: u64,
+    /// Items of all element segments.
+    pub element_items: u64,
     /// Data segments.
     pub data_segments: u64,
-    /// Operators of all constant expressions that have more than one: they are evaluated when an
-    /// instance is made, without a point of preemption.
+    /// Operators of all constant expressions that have more than one, or that read a global: they
+    /// are evaluated when an instance is made, without a point of preemption.
     pub constant_operators: u64,
     /// Bytes of the body of one function.
     pub function_bytes: u64,
@@ -88,10 +95,14 @@ pub enum ModuleLimit {
     TextBytes,
     /// [`ModuleLimits::types`].
     Types,
+    /// [`ModuleLimits::type_values`].
+    TypeValues,
     /// [`ModuleLimits::imports`].
     Imports,
     /// [`ModuleLimits::functions`].
     Functions,
+    /// [`ModuleLimits::function_values`].
+    FunctionValues,
     /// [`ModuleLimits::tables`].
     Tables,
     /// [`ModuleLimits::memories`].
@@ -102,6 +113,8 @@ pub enum ModuleLimit {
     Exports,
     /// [`ModuleLimits::element_segments`].
     ElementSegments,
+    /// [`ModuleLimits::element_items`].
+    ElementItems,
     /// [`ModuleLimits::data_segments`].
     DataSegments,
     /// [`ModuleLimits::constant_operators`].
@@ -166,13 +179,16 @@ impl Default for ModuleLimits {
             module_bytes: 256 << 20,
             text_bytes: 16 << 20,
             types: 100_000,
+            type_values: 2_000_000,
             imports: 10_000,
             functions: 500_000,
+            function_values: 10_000_000,
             tables: 100,
             memories: 100,
             globals: 100_000,
             exports: 500_000,
             element_segments: 100_000,
+            element_items: 10_000_000,
             data_segments: 100_000,
             constant_operators: 100_000,
             function_bytes: 1 << 20,
@@ -201,6 +217,10 @@ struct Signatures {
     types: Vec<u64>,
     /// By the index of the function, imported ones first.
     functions: Vec<u64>,
+    /// Those of all types together.
+    type_values: u64,
+    /// Those of all functions together.
+    function_values: u64,
 }
 
 impl Signatures {
@@ -211,30 +231,38 @@ impl Signatures {
             Payload::TypeSection(section) => {
                 for group in section.clone() {
                     for ty in group?.into_types() {
-                        self.types.push(match &ty.composite_type.inner {
+                        let values = match &ty.composite_type.inner {
                             CompositeInnerType::Func(ty) => {
                                 (ty.params().len() + ty.results().len()) as u64
                             }
                             _ => 0,
-                        });
+                        };
+                        self.types.push(values);
+                        self.type_values += values;
                     }
                 }
             }
             Payload::ImportSection(section) => {
                 for import in section.clone().into_imports() {
                     if let TypeRef::Func(ty) = import?.ty {
-                        self.functions.push(self.of_type(ty));
+                        self.add_function(ty);
                     }
                 }
             }
             Payload::FunctionSection(section) => {
                 for ty in section.clone() {
-                    self.functions.push(self.of_type(ty?));
+                    self.add_function(ty?);
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn add_function(&mut self, ty: u32) {
+        let values = self.of_type(ty);
+        self.functions.push(values);
+        self.function_values += values;
     }
 
     fn of_type(&self, ty: u32) -> u64 {
@@ -278,6 +306,8 @@ pub(crate) struct Sums {
     pub(crate) locals: u64,
     pub(crate) targets: u64,
     pub(crate) passed_values: u64,
+    /// Of types and functions.
+    pub(crate) signature_values: u64,
     pub(crate) bulk_operations: u64,
     pub(crate) code_bytes: u64,
     pub(crate) block_merges: u64,
@@ -295,11 +325,14 @@ impl ModuleLimits {
             module_bytes: 32 << 20,
             text_bytes: 8 << 20,
             types: 10_000,
+            type_values: 50_000,
             imports: 1_000,
             functions: 20_000,
+            function_values: 200_000,
             globals: 10_000,
             exports: 20_000,
             element_segments: 10_000,
+            element_items: 100_000,
             data_segments: 10_000,
             constant_operators: 10_000,
             function_bytes: 256 << 10,
@@ -321,19 +354,43 @@ impl ModuleLimits {
         }
     }
 
+    /// The limits of modules that guests compile who are trusted. They are allowed functions as
+    /// large as other modules, but not so much of them all together that it would take more than
+    /// some minutes: where the bytes come from, only they know.
+    pub fn of_guests() -> ModuleLimits {
+        const TIMES: u64 = 8;
+        let strict = ModuleLimits::untrusted();
+        ModuleLimits {
+            type_values: TIMES * strict.type_values,
+            function_values: TIMES * strict.function_values,
+            element_items: TIMES * strict.element_items,
+            code_bytes: TIMES * strict.code_bytes,
+            all_locals: TIMES * strict.all_locals,
+            all_branch_targets: TIMES * strict.all_branch_targets,
+            all_passed_values: TIMES * strict.all_passed_values,
+            all_bulk_operations: TIMES * strict.all_bulk_operations,
+            all_block_merges: TIMES * strict.all_block_merges,
+            all_loop_merges: TIMES * strict.all_loop_merges,
+            ..ModuleLimits::default()
+        }
+    }
+
     /// These limits, none higher than that of `ceiling`.
     pub(crate) fn capped(&self, ceiling: &ModuleLimits) -> ModuleLimits {
         ModuleLimits {
             module_bytes: self.module_bytes.min(ceiling.module_bytes),
             text_bytes: self.text_bytes.min(ceiling.text_bytes),
             types: self.types.min(ceiling.types),
+            type_values: self.type_values.min(ceiling.type_values),
             imports: self.imports.min(ceiling.imports),
             functions: self.functions.min(ceiling.functions),
+            function_values: self.function_values.min(ceiling.function_values),
             tables: self.tables.min(ceiling.tables),
             memories: self.memories.min(ceiling.memories),
             globals: self.globals.min(ceiling.globals),
             exports: self.exports.min(ceiling.exports),
             element_segments: self.element_segments.min(ceiling.element_segments),
+            element_items: self.element_items.min(ceiling.element_items),
             data_segments: self.data_segments.min(ceiling.data_segments),
             constant_operators: self.constant_operators.min(ceiling.constant_operators),
             function_bytes: self.function_bytes.min(ceiling.function_bytes),
@@ -374,7 +431,7 @@ impl ModuleLimits {
             ..Sums::default()
         };
         let mut signatures = Signatures::default();
-        let mut constant_operators = 0;
+        let (mut constant_operators, mut element_items) = (0, 0);
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::CodeSectionEntry(body) => {
@@ -390,12 +447,23 @@ impl ModuleLimits {
                     constant_operators += in_constants(&payload)?;
                     let limit = self.constant_operators;
                     exceeds(ModuleLimit::ConstantOperators, constant_operators, limit)?;
+                    element_items += in_element_segments(&payload)?;
+                    let limit = self.element_items;
+                    exceeds(ModuleLimit::ElementItems, element_items, limit)?;
                     signatures.add(&payload)?;
+                    self.check_signatures(&signatures)?;
                 }
             }
         }
         sums.functions = function;
+        sums.signature_values = signatures.type_values + signatures.function_values;
         Ok(sums)
+    }
+
+    fn check_signatures(&self, signatures: &Signatures) -> Result<(), ExceedsModuleLimit> {
+        let (types, functions) = (signatures.type_values, signatures.function_values);
+        exceeds(ModuleLimit::TypeValues, types, self.type_values)?;
+        exceeds(ModuleLimit::FunctionValues, functions, self.function_values)
     }
 
     fn check_section(&self, payload: &Payload<'_>) -> Result<(), ExceedsModuleLimit> {
@@ -618,17 +686,32 @@ impl Shape {
     }
 }
 
+/// How many items there are in element segments.
+fn in_element_segments(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
+    let Payload::ElementSection(elements) = payload else {
+        return Ok(0);
+    };
+    let mut sum = 0;
+    for element in elements.clone() {
+        sum += u64::from(match element?.items {
+            ElementItems::Functions(items) => items.count(),
+            ElementItems::Expressions(_, items) => items.count(),
+        });
+    }
+    Ok(sum)
+}
+
 /// How many operators there are in the constant expressions of a section that have more than
-/// one and the end.
+/// one and the end, or read a global.
 fn in_constants(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
     let mut sum = 0;
     let mut add = |value: &ConstExpr<'_>| -> Result<(), BinaryReaderError> {
-        let mut count = 0;
+        let (mut count, mut reads_global) = (0, false);
         for operator in value.get_operators_reader() {
-            operator?;
+            reads_global |= matches!(operator?, Operator::GlobalGet { .. });
             count += 1;
         }
-        sum += if count > 2 { count } else { 0 };
+        sum += if count > 2 || reads_global { count } else { 0 };
         Ok(())
     };
     match payload {
@@ -715,13 +798,16 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::ModuleBytes => "bytes of the module",
             ModuleLimit::TextBytes => "bytes of text",
             ModuleLimit::Types => "types",
+            ModuleLimit::TypeValues => "values that types take and return",
             ModuleLimit::Imports => "imports",
             ModuleLimit::Functions => "functions",
+            ModuleLimit::FunctionValues => "values that functions take and return",
             ModuleLimit::Tables => "tables",
             ModuleLimit::Memories => "memories",
             ModuleLimit::Globals => "globals",
             ModuleLimit::Exports => "exports",
             ModuleLimit::ElementSegments => "element segments",
+            ModuleLimit::ElementItems => "items of element segments",
             ModuleLimit::DataSegments => "data segments",
             ModuleLimit::ConstantOperators => "operators in constant expressions",
             ModuleLimit::FunctionBytes => "bytes of the function",

@@ -333,8 +333,35 @@ fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadEr
 #[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 24] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 28] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
+        (
+            ModuleLimit::TypeValues,
+            |l| &mut l.type_values,
+            "(module (type (func (param i32))) (type (func (param i32 i64) (result i32))))",
+            1 + 3,
+        ),
+        (
+            ModuleLimit::FunctionValues,
+            |l| &mut l.function_values,
+            r#"(module (import "lunatic" "host" (func (param i32)))
+                (func (param i32)) (func (param i32) (result i32) unreachable))"#,
+            1 + 1 + 2,
+        ),
+        (
+            ModuleLimit::ElementItems,
+            |l| &mut l.element_items,
+            "(module (func $f) (table 4 funcref)
+                (elem (i32.const 0) $f $f) (elem func $f) (elem funcref (ref.null func)))",
+            4,
+        ),
+        (
+            ModuleLimit::ConstantOperators,
+            |l| &mut l.constant_operators,
+            "(module (global $null funcref (ref.null func)) (table 4 funcref)
+                (elem (table 0) (i32.const 0) funcref (global.get $null) (global.get $null)))",
+            2 * 2,
+        ),
         (
             ModuleLimit::ModuleBytes,
             |l| &mut l.module_bytes,
@@ -680,6 +707,55 @@ mod worst {
             function.repeat(share(4))
         );
         compiles(module);
+    }
+
+    #[test]
+    fn many_values_of_types() {
+        let types: String = (0..share(50))
+            .map(|number| {
+                let values = "i64 ".repeat(1_000 - number);
+                format!("(type (func (param {values}))) (type (func (param i32 {values})))")
+            })
+            .take(25)
+            .collect();
+        compiles(format!("(module {types})"));
+    }
+
+    #[test]
+    fn many_values_of_functions() {
+        let values = "i64 ".repeat(1_000);
+        let functions: String = (0..share(200))
+            .map(|number| format!(r#"(func (export "{number}") (type 0))"#))
+            .collect();
+        compiles(format!(
+            "(module (type (func (param {values}))) {functions})"
+        ));
+        let small: String = (0..share(20_000))
+            .map(|number| {
+                format!(r#"(func (export "{number}") (param i64 i64 i64 i64 i64 i64 i64))"#)
+            })
+            .collect();
+        compiles(format!("(module {small})"));
+    }
+
+    #[test]
+    fn many_items_of_tables() {
+        let items = "$f ".repeat(100_000);
+        let nulls = "(ref.null func) ".repeat(100_000);
+        compiles(format!(
+            "(module (func $f) (table 100000 funcref) (elem (i32.const 0) {items}))"
+        ));
+        compiles(format!(
+            "(module (table 100000 funcref) (elem (i32.const 0) funcref {nulls}))"
+        ));
+        // Each would be evaluated whenever an instance is made.
+        let globals = "(global.get 0)".repeat(10_000);
+        let text = format!(
+            "(module (global funcref (ref.null func)) (table 10000 funcref)
+                (elem (i32.const 0) funcref {globals}))"
+        );
+        let refused = load(&wat::parse_str(text).unwrap());
+        assert!(matches!(refused, Err(LoadError::TooLarge(_))));
     }
 
     #[test]

@@ -107,7 +107,7 @@ async fn compile_module<T: ProcessHost>(
     let loader = caller.data().loader().clone();
     let limits = match account.is_branch() {
         true => ModuleLimits::untrusted(),
-        false => ModuleLimits::default(),
+        false => ModuleLimits::of_guests(),
     };
     let loaded = caller
         .wait(loader.load_within(bytes, &limits, &account))
