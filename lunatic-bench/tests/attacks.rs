@@ -58,10 +58,12 @@ attacks! {
     fork_bomb
     group_again
     group_broadcast
+    group_deaths
     group_joined
     group_left
     group_listed
     group_monitors
+    group_scopes
     groups
     growing_scratch
     host_calls_straight
@@ -125,6 +127,7 @@ attacks! {
     spawn_wait
     spawn_without_right
     specification_children
+    specification_configs
     specifications
     specifications_doubled
     specifications_nested
@@ -134,6 +137,7 @@ attacks! {
     sql_statements
     start_function_loops
     stop_as_supervisor
+    supervisor_stops
     table_grow
     tag_lists
     terminate_as_supervisor
@@ -141,6 +145,7 @@ attacks! {
     timers_due
     timers_neighbour
     timers_outlive
+    timers_with_room
     unlink_everyone
     wait_for_neighbour
     wild_addresses

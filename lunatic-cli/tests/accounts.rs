@@ -339,9 +339,11 @@ fn traps_in_the_end(setup: &str, call: &str, cause: &str) {
     let world = World::new();
     let account = world.runtime.environment().account().clone();
     let module = world.load(&host(
-        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 400000))",
+        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 400000))
+         (call $config_set_can_create_configs (i64.const 0) (i32.const 1))",
         &format!(
             r#"(data (i32.const 300) "g")
+            (global $added (mut i32) (i32.const 0))
             (func (export "culprit")
                 {setup}
                 (loop $more {call} (br $more)))
@@ -379,6 +381,37 @@ fn who_floods_a_group_traps() {
         (drop (call $write_data (i32.const 0) (i32.const 1000)))
         (drop (call $group_broadcast (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 1)))";
     traps_in_the_end(join, broadcast, "bytes of memory is reached");
+}
+
+#[test]
+fn a_timer_is_charged_for_all_the_room_that_its_message_has() {
+    let timer = "(call $create_data (i64.const 0) (i64.const 30000))
+        (drop (call $send_after (call $process_id) (i64.const 3600000)))
+        (global.set $added (i32.add (global.get $added) (i32.const 1)))
+        (if (i32.gt_u (global.get $added) (i32.const 100)) (then unreachable))";
+    traps_in_the_end("", timer, "bytes of memory is reached");
+}
+
+#[test]
+fn a_child_of_a_specification_is_charged_with_the_config_that_it_keeps() {
+    let setup = "(drop (call $create_config))
+        (call $config_add_command_line_argument (i64.const 0) (i32.const 1024) (i32.const 20000))
+        (drop (call $supervisor_create_spec (i32.const 300) (i32.const 1) (i32.const 0)
+            (i32.const 1) (i64.const 1000) (i32.const 0)))
+        (i64.store (i32.const 512) (i64.const 0x10000012c))
+        (i64.store (i32.const 520) (i64.const -1))
+        (i64.store (i32.const 536) (i64.const 0x10000012c))
+        (i64.store (i32.const 544) (i64.const 0))
+        (i64.store (i32.const 552) (i64.const 0))
+        (i64.store (i32.const 560) (i64.const 0))";
+    // Each child keeps the config as it was, and with it an argument more than the one before.
+    let child =
+        "(call $config_add_command_line_argument (i64.const 0) (i32.const 300) (i32.const 1))
+        (if (call $supervisor_add_child (i64.const 0) (i32.const 512) (i32.const 400))
+            (then unreachable))
+        (global.set $added (i32.add (global.get $added) (i32.const 1)))
+        (if (i32.gt_u (global.get $added) (i32.const 100)) (then unreachable))";
+    traps_in_the_end(setup, child, "bytes of memory is reached");
 }
 
 #[test]
