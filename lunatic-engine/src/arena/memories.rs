@@ -5,6 +5,7 @@ use std::io;
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
+use crate::arena::collected_heap::{self, CollectedHeap};
 use crate::arena::image::Image;
 use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
@@ -13,26 +14,37 @@ use crate::arena::size_classes::{GUARD_BYTES, GUARDED_BYTES, SizeClasses};
 use crate::geometry::Geometry;
 use crate::stats::SlotUse;
 
-/// Hands out memories that hold an image and zeros.
+/// Hands out memories that hold an image and zeros, and heaps for what is collected.
 #[derive(Debug)]
 pub(super) struct Memories {
     classes: &'static SizeClasses,
+    /// Those of dense memories, from which heaps are, too.
+    for_heaps: &'static SizeClasses,
 }
 
 impl Memories {
     /// Dense memories of an arena, which is never given back.
     pub(super) fn dense(machine: Machine, mappings: &'static Mappings) -> Memories {
+        let classes = SizeClasses::leak_dense(machine, mappings);
         Memories {
-            classes: SizeClasses::leak_dense(machine, mappings),
+            classes,
+            for_heaps: classes,
         }
     }
 
     /// Guarded memories of an arena, which is never given back.
     ///
     /// - `slots`: the most there may be.
-    pub(super) fn guarded(machine: Machine, mappings: &'static Mappings, slots: usize) -> Memories {
+    /// - `dense`: the dense ones, from which heaps are taken.
+    pub(super) fn guarded(
+        machine: Machine,
+        mappings: &'static Mappings,
+        slots: usize,
+        dense: &Memories,
+    ) -> Memories {
         Memories {
             classes: SizeClasses::leak_guarded(machine, mappings, slots),
+            for_heaps: dense.classes,
         }
     }
 
@@ -68,9 +80,15 @@ unsafe impl MemoryCreator for Memories {
         _ty: MemoryType,
         minimum: usize,
         _maximum: Option<usize>,
-        _reserved: Option<usize>,
+        reserved: Option<usize>,
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
+        if reserved == Some(collected_heap::RESERVED_BYTES) {
+            return match (minimum, guard) {
+                (0, 0) => Ok(Box::new(CollectedHeap::new(self.for_heaps))),
+                _ => Err("a heap begins empty and has no guard".to_owned()),
+            };
+        }
         let promised = match self.classes.geometry() {
             Geometry::Dense => 0,
             Geometry::Guarded => GUARD_BYTES,
@@ -103,7 +121,10 @@ mod tests {
         let mappings = Mappings::leak(&machine);
         match geometry {
             Geometry::Dense => Memories::dense(machine, mappings),
-            Geometry::Guarded => Memories::guarded(machine, mappings, GUARDED_SLOTS),
+            Geometry::Guarded => {
+                let dense = Memories::dense(machine, mappings);
+                Memories::guarded(machine, mappings, GUARDED_SLOTS, &dense)
+            }
         }
     }
 
