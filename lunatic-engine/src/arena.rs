@@ -124,8 +124,13 @@ impl Arena {
     pub(crate) fn get(geometry: Option<Geometry>) -> Option<&'static Arena> {
         static DENSE: LazyLock<Option<Arena>> =
             LazyLock::new(|| Some(Arena::dense(Common::get()?)));
-        static GUARDED: LazyLock<Option<Arena>> =
-            LazyLock::new(|| Some(Arena::guarded(Common::get()?, GUARDED_SLOTS, DENSE.as_ref()?)));
+        static GUARDED: LazyLock<Option<Arena>> = LazyLock::new(|| {
+            Some(Arena::guarded(
+                Common::get()?,
+                GUARDED_SLOTS,
+                DENSE.as_ref()?,
+            ))
+        });
         static FEW_GUARDED: LazyLock<Option<Arena>> =
             LazyLock::new(|| Arena::few_guarded(Common::get()?, DENSE.as_ref()?));
         match geometry {

@@ -191,13 +191,10 @@ mod tests {
         (account, limiter)
     }
 
-    fn grows(
-        limiter: &mut MemoryLimiter,
-        from: usize,
-        to: usize,
-        maximum: Option<usize>,
-    ) -> bool {
-        limiter.memory_growing(from, to, maximum).expect("an answer")
+    fn grows(limiter: &mut MemoryLimiter, from: usize, to: usize, maximum: Option<usize>) -> bool {
+        limiter
+            .memory_growing(from, to, maximum)
+            .expect("an answer")
     }
 
     #[test]

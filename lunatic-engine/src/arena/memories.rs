@@ -105,6 +105,7 @@ unsafe impl MemoryCreator for Memories {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
     use std::sync::Arc;
 
     use super::*;
@@ -171,16 +172,29 @@ mod tests {
             // One that is copied, one that is mapped, and none.
             let small = image(70_000, &[1; 100], page);
             let large = image(100, &[2; 5 * WASM_PAGE], page);
-            let images = [None, Some(&small), Some(&large)];
-            let expected = |image: Option<&Arc<Image>>, at: usize| match image {
-                Some(image) if Arc::ptr_eq(image, &small) => {
-                    u8::from((70_000..70_100).contains(&at))
-                }
-                Some(_) => 2 * u8::from((100..100 + 5 * WASM_PAGE).contains(&at)),
-                None => 0,
+            // Others are mapped over a part of it, within it, and beside each other.
+            let first = image(0, &[3; 2 * WASM_PAGE], page);
+            let middle = image(WASM_PAGE, &[4; 2 * WASM_PAGE], page);
+            let last = image(4 * WASM_PAGE, &[5; 2 * WASM_PAGE], page);
+            let filled = [
+                (&small, 1, 70_000..70_100),
+                (&large, 2, 100..100 + 5 * WASM_PAGE),
+                (&first, 3, 0..2 * WASM_PAGE),
+                (&middle, 4, WASM_PAGE..3 * WASM_PAGE),
+                (&last, 5, 4 * WASM_PAGE..6 * WASM_PAGE),
+            ];
+            let images = iter::once(None).chain(filled.iter().map(|(image, ..)| Some(*image)));
+            let images: Vec<_> = images.collect();
+            let expected = |image: Option<&Arc<Image>>, at: usize| {
+                let of = |image: &Arc<Image>| {
+                    let mut all = filled.iter();
+                    let (_, byte, place) = all.find(|(its, ..)| Arc::ptr_eq(its, image))?;
+                    place.contains(&at).then_some(*byte)
+                };
+                image.and_then(of).unwrap_or_default()
             };
-            for before in images {
-                for after in images {
+            for before in images.iter().copied() {
+                for after in images.iter().copied() {
                     contents(&mut memory(memories, 6 * WASM_PAGE, before))[90_000..150_000].fill(7);
                     for image in [after, after] {
                         let mut memory = memory(memories, 6 * WASM_PAGE, image);
