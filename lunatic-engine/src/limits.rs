@@ -6,6 +6,10 @@ use std::fmt;
 /// Tables have fewer elements than this (ABI §15.6).
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
+/// The most bytes of the heap in which an instance has what is collected as garbage. Its
+/// collection is one step, so it is small.
+pub(crate) const COLLECTED_HEAP_BYTES: usize = 256 << 10;
+
 /// Stack for guest code (ABI §15.6).
 pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
 

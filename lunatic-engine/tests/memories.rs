@@ -66,6 +66,7 @@ from_each_source!(
     a_memory_does_not_grow_beyond_its_limit,
     an_access_outside_of_the_memory_traps_and_touches_no_neighbour,
     an_access_outside_of_a_memory_traps_where_another_image_was_before,
+    references_of_the_host_take_no_memory_of_the_guest,
 );
 
 #[derive(Default)]
@@ -372,6 +373,29 @@ fn a_memory_does_not_grow_beyond_its_limit(source: Source) {
     let mut instance = block_on(module.instantiate(state, Budget::Unlimited)).unwrap();
     block_on(instance.call("grow", &[])).unwrap();
     assert_eq!(instance.state().seen, [1, -1]);
+}
+
+/// With a table or a global of such references the engine asks for a heap before it asks for
+/// the memory.
+fn references_of_the_host_take_no_memory_of_the_guest(source: Source) {
+    let module = load(
+        source,
+        &format!(
+            r#"(module {IMPORT} (memory (export "memory") 1) (data (i32.const 0) "\07")
+            (table 3 externref) (global $reference (mut externref) (ref.null extern))
+            (func (export "use")
+                (table.set (i32.const 1) (global.get $reference))
+                (global.set $reference (table.get (i32.const 2)))
+                (call $see (i64.load8_u (i32.const 0)))
+                (call $see (i64.extend_i32_u (ref.is_null (table.get (i32.const 1)))))))"#
+        ),
+    );
+    // More than there are guarded memories, so that none may be lost.
+    for _ in 0..300 {
+        assert_eq!(seen(&module, "use"), [7, 1]);
+    }
+    let _alive: Vec<_> = (0..100).map(|_| instantiate(&module)).collect();
+    assert_eq!(seen(&module, "use"), [7, 1]);
 }
 
 fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(source: Source) {

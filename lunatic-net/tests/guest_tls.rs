@@ -13,7 +13,8 @@ use std::time::Duration;
 use certificates::{Authority, Identity, self_signed};
 use futures_lite::future::block_on;
 use guest::{Guest, NEVER, TIMED_OUT, args, at};
-use lunatic_net::{NetConfig, Rules, TlsConnector, TlsIdentity, TlsListener};
+use lunatic_account::{Account, Kind};
+use lunatic_net::{Listeners, NetConfig, Rules, TlsConnector, TlsIdentity, TlsListener};
 use wasmtime::Val;
 
 const CERTIFICATE: u32 = 50_000;
@@ -342,4 +343,24 @@ fn a_server_that_the_rules_do_not_allow_is_not_connected_to() {
     assert_eq!(guest.code("tls_connect", &params), 1);
     let error = guest.error();
     assert!(error.contains("may not look up `elsewhere`"), "{error}");
+}
+
+#[test]
+fn a_listener_is_charged_for_its_certificates() {
+    let account = Account::default();
+    let mut guest = Guest::in_root(NetConfig::default(), &Listeners::new(), &account);
+    let identity = self_signed("localhost");
+    let used = || account.used(Kind::Memory);
+    // A table that was used once stays.
+    let (first, _) = bind(&mut guest, &identity);
+    let before = used();
+    let (second, _) = bind(&mut guest, &identity);
+    let texts = identity.certificate.len() + identity.key.len();
+    // The address that is told is a resource, too.
+    assert!(used() >= before + texts as u64);
+    let both = used();
+    for listener in [first, second] {
+        guest.run("drop_tls_listener", &args![listener]);
+    }
+    assert!(used() <= both - 2 * texts as u64);
 }
