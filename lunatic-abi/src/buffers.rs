@@ -45,7 +45,8 @@ impl Buffers {
     /// inside the memory.
     pub fn read(memory: &[u8], ptr: u32, count: u32, max_count: usize) -> Result<Buffers, Misuse> {
         let records = ranges(memory, ptr, count)?.take(max_count);
-        let mut ranges = Vec::with_capacity(records.len());
+        // Most records of a long vector may be empty.
+        let mut ranges = Vec::with_capacity(records.len().min(16));
         let mut room = Buffers::MAX_BYTES as u32;
         for (address, length) in records {
             slice(memory, address, u64::from(length))?;
@@ -58,8 +59,9 @@ impl Buffers {
         Ok(Buffers { ranges })
     }
 
-    /// Leaves out what lies behind so many bytes.
+    /// Leaves out what lies behind so many bytes, and buffers behind one for each 16 of them.
     pub fn truncate(&mut self, bytes: usize) {
+        self.ranges.truncate(bytes.div_ceil(16));
         let mut room = bytes;
         for (_, length) in &mut self.ranges {
             let used = room.min(*length as usize);
@@ -67,6 +69,12 @@ impl Buffers {
             *length = used as u32;
         }
         self.ranges.retain(|(_, length)| *length > 0);
+        self.ranges.shrink_to_fit();
+    }
+
+    /// Returns how many bytes this takes itself, without what is in the buffers.
+    pub fn heap_bytes(&self) -> usize {
+        self.ranges.capacity() * size_of::<(u32, u32)>()
     }
 
     /// Returns how many bytes the buffers take together.

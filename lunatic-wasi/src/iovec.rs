@@ -30,7 +30,7 @@ pub(crate) fn read<T: WasiHost>(
 /// What is charged for the bytes of a call while it waits.
 pub(crate) type InFlight = Option<Charge>;
 
-/// Reads a vector like [`read`], and charges a copy of what is in its buffers. If the account has no
+/// Reads a vector like [`read`], and charges it with a copy of what is in its buffers. If the account has no
 /// memory left for it, the vector is cut to what is not charged: the caller learns how many bytes
 /// it were, and goes on from there.
 ///
@@ -43,14 +43,14 @@ pub(crate) fn read_charged<T: WasiHost>(
     /// Fewer bytes are not charged: a process that waits takes more than that.
     const FREE_BYTES: usize = 4096;
     let mut buffers = read(caller, ptr, count)?;
-    if buffers.len() <= FREE_BYTES {
+    let bytes = buffers.len() + buffers.heap_bytes();
+    if bytes <= FREE_BYTES {
         return Ok((buffers, None));
     }
-    let charge = Charge::new(caller.data().account(), Kind::Memory, buffers.len() as u64);
-    match charge {
+    match Charge::new(caller.data().account(), Kind::Memory, bytes as u64) {
         Ok(charge) => Ok((buffers, Some(charge))),
         Err(_) => {
-            buffers.truncate(FREE_BYTES);
+            buffers.truncate(FREE_BYTES / 2);
             Ok((buffers, None))
         }
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use futures_lite::future::{block_on, poll_once};
 use guest::{Guest, args, at, errno};
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_wasi::{Access, Input, Stdio, WasiConfig};
 
 const REALTIME: u32 = 0;
@@ -217,4 +218,21 @@ fn a_descriptor_that_is_not_open_is_refused() {
     assert_eq!(poll(&mut guest, &[readable(1, 77)]), Err(errno::BADF));
     assert_eq!(poll(&mut guest, &[readable(1, 1)]), Err(errno::BADF));
     assert_eq!(poll(&mut guest, &[writable(1, 0)]), Err(errno::BADF));
+}
+
+#[test]
+fn many_subscriptions_are_charged_while_they_are_waited_for() {
+    let mut guest = Guest::bare();
+    let limits = AccountLimits {
+        memory: 1000,
+        ..AccountLimits::UNLIMITED
+    };
+    guest.store.data_mut().account = Account::root(limits);
+    let few = vec![clock(1, MONOTONIC, 0, RELATIVE); 64];
+    assert_eq!(poll(&mut guest, &few).map(|events| events.len()), Ok(64));
+    let many = put(&mut guest, &vec![clock(1, MONOTONIC, 0, RELATIVE); 1000]);
+    let refused = guest.try_call("poll_oneoff", &many).unwrap_err();
+    let text = format!("{refused:#}");
+    assert!(text.contains("bytes of memory is reached"), "{text}");
+    assert_eq!(guest.store.data().account.used(Kind::Memory), 0);
 }

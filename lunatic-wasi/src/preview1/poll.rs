@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::future;
-use lunatic_abi::{Guest, host_functions};
+use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_account::{Charge, Kind};
 use wasmtime::{Caller, Result};
 
 use crate::WasiHost;
@@ -24,11 +25,14 @@ host_functions! {
 /// The highest number of subscriptions in one call.
 const MAX_SUBSCRIPTIONS: u32 = 4096;
 
+/// So many are not charged.
+const FREE_SUBSCRIPTIONS: usize = 64;
+
 /// `poll_oneoff`: waits until at least one of `count` subscriptions has
 /// happened, and writes an event for each that has.
 ///
 /// `inval` for no subscriptions, too many, or a malformed one; `badf` for a
-/// descriptor that is not open.
+/// descriptor that is not open. Traps if the account has no memory left for many.
 async fn poll_oneoff<T: WasiHost>(
     mut caller: Caller<'_, T>,
     subscriptions: u32,
@@ -43,11 +47,21 @@ async fn poll_oneoff<T: WasiHost>(
         return Err(Errno::Invalid.into());
     }
     let records = records.to_vec();
+    // They are kept while it waits.
+    let bytes = records.len() * size_of::<Subscription>();
+    let _charge = match records.len() <= FREE_SUBSCRIPTIONS {
+        true => None,
+        false => Some(
+            Charge::new(caller.data().account(), Kind::Memory, bytes as u64)
+                .map_err(Misuse::Exceeded)?,
+        ),
+    };
     let descriptors = caller.data_mut().wasi().descriptors();
     let subscriptions = records
         .iter()
         .map(|record| Subscription::parse(record, descriptors))
         .collect::<Result<Vec<_>, Errno>>()?;
+    drop(records);
     let happened = caller.wait(first_events(&subscriptions)).await;
     caller.write(events, happened.as_flattened())?;
     Ok(caller.write_u32(nevents_ptr, happened.len() as u32)?)
