@@ -47,6 +47,7 @@ attacks! {
     compile_locals
     compile_nesting
     compile_nops
+    compile_signatures
     config_arguments
     config_environment
     configs

@@ -73,7 +73,7 @@ impl Told {
             _ => self.groups.get_mut(&tag),
         };
         let members = members.expect("a change is told before the members are");
-        for member in &event.members {
+        for member in event.members.iter() {
             let times = members.entry(*member).or_default();
             match event.change {
                 Change::Left => *times -= 1,

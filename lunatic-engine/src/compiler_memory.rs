@@ -22,6 +22,7 @@ pub(crate) fn of_module(sums: &Sums) -> u64 {
         (sums.bulk_operations, 10 << 10),
         (sums.passed_values, 384),
         (sums.signature_values, 384),
+        (sums.constant_operators, 2 << 10),
         (sums.block_merges, 2),
         (sums.loop_merges, 8),
         (sums.locals, 8),

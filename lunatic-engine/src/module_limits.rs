@@ -47,8 +47,9 @@ pub struct ModuleLimits {
     pub element_items: u64,
     /// Data segments.
     pub data_segments: u64,
-    /// Operators of all constant expressions that have more than one, or that read a global: they
-    /// are evaluated when an instance is made, without a point of preemption.
+    /// Operators, with the end, of all constant expressions that have more than one, read a global,
+    /// or are items of element segments. There is code for them that runs when an instance is made,
+    /// without a point of preemption.
     pub constant_operators: u64,
     /// Bytes of the body of one function.
     pub function_bytes: u64,
@@ -308,6 +309,7 @@ pub(crate) struct Sums {
     pub(crate) passed_values: u64,
     /// Of types and functions.
     pub(crate) signature_values: u64,
+    pub(crate) constant_operators: u64,
     pub(crate) bulk_operations: u64,
     pub(crate) code_bytes: u64,
     pub(crate) block_merges: u64,
@@ -456,6 +458,7 @@ impl ModuleLimits {
             }
         }
         sums.functions = function;
+        sums.constant_operators = constant_operators;
         sums.signature_values = signatures.type_values + signatures.function_values;
         Ok(sums)
     }
@@ -702,40 +705,40 @@ fn in_element_segments(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> 
 }
 
 /// How many operators there are in the constant expressions of a section that have more than
-/// one and the end, or read a global.
+/// one and the end, read a global, or are items of element segments.
 fn in_constants(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
     let mut sum = 0;
-    let mut add = |value: &ConstExpr<'_>| -> Result<(), BinaryReaderError> {
-        let (mut count, mut reads_global) = (0, false);
+    let mut add = |value: &ConstExpr<'_>, is_item: bool| -> Result<(), BinaryReaderError> {
+        let (mut count, mut has_code) = (0, is_item);
         for operator in value.get_operators_reader() {
-            reads_global |= matches!(operator?, Operator::GlobalGet { .. });
+            has_code |= matches!(operator?, Operator::GlobalGet { .. });
             count += 1;
         }
-        sum += if count > 2 || reads_global { count } else { 0 };
+        sum += if count > 2 || has_code { count } else { 0 };
         Ok(())
     };
     match payload {
         Payload::TableSection(tables) => {
             for table in tables.clone() {
                 if let TableInit::Expr(value) = table?.init {
-                    add(&value)?;
+                    add(&value, false)?;
                 }
             }
         }
         Payload::GlobalSection(globals) => {
             for global in globals.clone() {
-                add(&global?.init_expr)?;
+                add(&global?.init_expr, false)?;
             }
         }
         Payload::ElementSection(elements) => {
             for element in elements.clone() {
                 let element = element?;
                 if let ElementKind::Active { offset_expr, .. } = &element.kind {
-                    add(offset_expr)?;
+                    add(offset_expr, false)?;
                 }
                 if let ElementItems::Expressions(_, values) = element.items {
                     for value in values {
-                        add(&value?)?;
+                        add(&value?, true)?;
                     }
                 }
             }
@@ -743,7 +746,7 @@ fn in_constants(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
         Payload::DataSection(segments) => {
             for segment in segments.clone() {
                 if let DataKind::Active { offset_expr, .. } = &segment?.kind {
-                    add(offset_expr)?;
+                    add(offset_expr, false)?;
                 }
             }
         }
