@@ -5,7 +5,7 @@ use std::io;
 use lunatic_account::Charge;
 use wasmtime::{Error, ResourceLimiter, Result};
 
-use crate::limits::{MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS};
+use crate::limits::{MEMORIES, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS};
 use crate::module_info::ModuleInfo;
 
 /// Keeps an instance within its limits, and charges its memory to an account. It is
@@ -164,7 +164,7 @@ impl ResourceLimiter for MemoryLimiter {
     }
 
     fn memories(&self) -> usize {
-        1
+        MEMORIES
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use crate::socket::MESSAGE_BYTES;
-
 /// Buffers that are kept, at the most.
 const MOST: usize = 32;
 
@@ -15,14 +13,24 @@ const MIN_BYTES: usize = 16 << 10;
 
 /// Buffers that hold what was received by one call, until it is read. To allocate one each time
 /// costs more than to copy into it: its pages are new to the program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffers {
+    /// The bytes of each.
+    size: usize,
     /// What is left of each, in the order in which they were used.
     kept: VecDeque<BytesMut>,
 }
 
 impl Buffers {
-    /// A copy of these bytes, no more than a message of the kernel has.
+    /// - `size`: the most bytes that are received by one call.
+    pub(crate) fn new(size: usize) -> Buffers {
+        Buffers {
+            size,
+            kept: VecDeque::new(),
+        }
+    }
+
+    /// A copy of these bytes.
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> BytesMut {
         if bytes.len() < MIN_BYTES {
             return BytesMut::from(bytes);
@@ -44,7 +52,7 @@ impl Buffers {
             }
             self.kept.push_front(oldest);
         }
-        (self.kept.len() < MOST).then(|| BytesMut::with_capacity(MESSAGE_BYTES))
+        (self.kept.len() < MOST).then(|| BytesMut::with_capacity(self.size))
     }
 }
 
@@ -52,13 +60,15 @@ impl Buffers {
 mod tests {
     use super::*;
 
+    const SIZE: usize = 64 << 10;
+
     fn bytes(number: u8) -> Vec<u8> {
-        vec![number; MESSAGE_BYTES]
+        vec![number; SIZE]
     }
 
     #[test]
     fn a_buffer_is_used_again_once_all_parts_of_it_are_dropped() {
-        let mut buffers = Buffers::default();
+        let mut buffers = Buffers::new(SIZE);
         let mut first = buffers.copy(&bytes(1));
         let address = first.as_ptr();
         let part = first.split_to(100);
@@ -75,7 +85,7 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_than_there_may_be_and_none_for_little() {
-        let mut buffers = Buffers::default();
+        let mut buffers = Buffers::new(SIZE);
         let used: Vec<_> = (0..2 * MOST).map(|_| buffers.copy(&bytes(1))).collect();
         assert_eq!(buffers.kept.len(), MOST);
         drop(used);
@@ -83,7 +93,7 @@ mod tests {
             assert_eq!(buffers.copy(&bytes(2)), bytes(2));
         }
         assert_eq!(buffers.kept.len(), MOST);
-        let mut buffers = Buffers::default();
+        let mut buffers = Buffers::new(SIZE);
         assert_eq!(buffers.copy(&[1; 100])[..], [1; 100]);
         assert!(buffers.kept.is_empty());
     }

@@ -17,7 +17,7 @@ use crate::waker::EndpointWaker;
 /// Messages that one call of the kernel receives; each may be a batch of packets.
 const MESSAGES: usize = 8;
 /// Bytes of the longest message: the kernel puts no more packets than that together.
-pub(crate) const MESSAGE_BYTES: usize = 1 << 16;
+const MESSAGE_BYTES: usize = 1 << 16;
 /// Bytes of packets that are sent by one call. IP counts the length in 16 bits, headers included,
 /// and a batch beyond is thrown away as a whole.
 const BATCH_BYTES: usize = 65_000;
@@ -82,7 +82,7 @@ impl Socket {
             udp,
             state,
             parts: vec![vec![0; MESSAGE_BYTES]; MESSAGES],
-            buffers: Buffers::default(),
+            buffers: Buffers::new(MESSAGE_BYTES),
             blocked: None,
             errors: false,
         })
