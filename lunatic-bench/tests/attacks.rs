@@ -105,6 +105,7 @@ attacks! {
     names
     names_huge
     names_huge_lookup
+    names_of_functions
     path_long
     poll_many
     random_bytes
