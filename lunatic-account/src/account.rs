@@ -216,6 +216,42 @@ impl Account {
         Ok(())
     }
 
+    /// Charges an amount to this account and all above it, even if that is more than a limit
+    /// allows: for what must not be lost. Until enough is released, other charges are refused.
+    ///
+    /// It is for whoever bounds by other means how often that happens, with
+    /// [`check`](Account::check) for example.
+    pub fn charge_beyond_limits(&self, kind: Kind, amount: u64) {
+        for account in self.to_root() {
+            if kind == Kind::LinearMemory && !account.is_root() {
+                let memory = account.counter(Kind::Memory);
+                memory.fetch_add(amount, Ordering::Relaxed);
+            }
+            account.counter(kind).fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    /// Checks whether an amount could be charged now.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits, Kind};
+    ///
+    /// let account = Account::root(AccountLimits { memory: 10, ..AccountLimits::UNLIMITED });
+    /// assert!(account.check(Kind::Memory, 10).is_ok());
+    /// account.charge_beyond_limits(Kind::Memory, 11);
+    /// assert!(account.check(Kind::Memory, 0).is_err());
+    /// account.release(Kind::Memory, 11);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if that is more than a limit allows.
+    pub fn check(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {
+        self.charge(kind, amount)?;
+        self.release(kind, amount);
+        Ok(())
+    }
+
     /// Releases what was charged.
     pub fn release(&self, kind: Kind, amount: u64) {
         for account in self.to_root() {

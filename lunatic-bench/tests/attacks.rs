@@ -54,6 +54,7 @@ attacks! {
     deep_branches
     errors_kept
     errors_of_compiler
+    exit_itself
     forged_replies
     fork_bomb
     group_again
@@ -74,6 +75,7 @@ attacks! {
     link_everyone
     link_host
     link_neighbour
+    link_the_dead
     links_at_death
     list_directory
     log_flood

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
-use lunatic_account::{Account, Exceeded};
+use lunatic_account::{Account, Exceeded, Kind};
 use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
@@ -101,6 +101,9 @@ struct Control {
     label: Option<Arc<str>>,
     at_exit: Vec<ExitHook>,
 }
+
+/// At least what a message takes that tells a process of another one, in bytes.
+const NOTICE_BYTES: u64 = 512;
 
 /// What is to be done when a process has ended.
 pub(crate) type ExitHook = Box<dyn FnOnce(&ExitReason) + Send>;
@@ -281,9 +284,12 @@ impl Process {
         self.inner.parent
     }
 
-    /// Queues a message about another process, for which there is always room.
+    /// Queues a message about another process, for which there is always room. It is charged to
+    /// this process; whatever leads to one has asked before whether it [can
+    /// pay](Process::make_room_for_relation).
     fn tell(&self, notice: Message) {
-        if let Ok(Some(waker)) = self.inner.mailbox.queue_notice(&mut Some(notice)) {
+        let mailbox = &self.inner.mailbox;
+        if let Ok(Some(waker)) = mailbox.queue_notice(self.account(), &mut Some(notice)) {
             waker.wake();
         }
     }
@@ -319,6 +325,18 @@ impl Process {
         let tag = self.inner.control.lock().relations.link_to(process);
         let tag = tag.flatten();
         self.signal_to(process, Signal::Exit { from, tag, reason });
+    }
+
+    /// Like [`exit`](Process::exit), if this process can pay for what the other one is told.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if its account has no memory left. Nobody is asked to end then.
+    pub fn try_exit(&self, process: Pid, reason: ExitReason) -> Result<(), Exceeded> {
+        let bytes = NOTICE_BYTES + reason.text_bytes() as u64;
+        self.account().check(Kind::Memory, bytes)?;
+        self.exit(process, reason);
+        Ok(())
     }
 
     /// Whether this process is linked to another.
@@ -365,12 +383,14 @@ impl Process {
         Ok(())
     }
 
-    /// Like [`monitor`](Process::monitor), if the other process can pay for it.
+    /// Like [`monitor`](Process::monitor), if the other process can pay for it, and this one for
+    /// what it is told.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`] if its account has no memory left. Nothing is monitored then.
+    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is monitored then.
     pub fn try_monitor(&self, process: Pid) -> Result<(), Exceeded> {
+        self.account().check(Kind::Memory, NOTICE_BYTES)?;
         self.make_room_there(process)?;
         self.monitor(process);
         Ok(())
@@ -404,8 +424,10 @@ impl Process {
         }
     }
 
-    /// Charges one link or monitor more to the account of this process.
+    /// Charges one link or monitor more to the account of this process, which has to be able to
+    /// pay for what it will be told, too.
     pub(crate) fn make_room_for_relation(&self) -> Result<(), Exceeded> {
+        self.account().check(Kind::Memory, NOTICE_BYTES)?;
         let mut control = self.inner.control.lock();
         match control.ended {
             Some(_) => Ok(()),
@@ -564,7 +586,10 @@ impl Process {
         }
         // Of these another process can send any number, of the others only as many as
         // this one has relations.
-        let is_limited = matches!(signal, Signal::Exit { .. });
+        let asked_by = match signal {
+            Signal::Exit { from, .. } => Some(from),
+            _ => None,
+        };
         let traced = self.is_traced().then(|| signal.clone());
         if matches!(signal, Signal::Link { .. } | Signal::Monitor { .. }) {
             // Whoever may be refused has asked before; others are charged as far as it goes.
@@ -577,12 +602,28 @@ impl Process {
         }
         match reaction {
             Reaction::None => {}
-            Reaction::Deliver(message) if !is_limited => self.tell(message),
-            Reaction::Deliver(message) => drop(self.send(message)),
+            Reaction::Deliver(message) => match asked_by {
+                Some(from) => self.tell_in_the_name_of(from, message),
+                None => self.tell(message),
+            },
             Reaction::MustDeliver(message) => self.deliver_or_end(message),
             Reaction::Die(reason) => self.request_exit(reason),
         }
         Ok(())
+    }
+
+    /// Queues a message that another process has caused, and pays for. It is dropped if there is
+    /// no room, or the other one has no memory left.
+    fn tell_in_the_name_of(&self, from: Pid, message: Message) {
+        let environment = self.environment();
+        let sender = match environment.is_local(from) {
+            true => environment.process(from),
+            false => None,
+        };
+        let payer = sender.as_ref().map(Process::account);
+        if let Ok(Some(waker)) = self.inner.mailbox.queue(payer, &mut Some(message)) {
+            waker.wake();
+        }
     }
 
     /// Queues a message that the process itself has asked for, and pays for. It ends if there
