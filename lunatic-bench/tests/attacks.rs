@@ -40,6 +40,7 @@ macro_rules! attacks {
 attacks! {
     bind_without_right
     capacity_hints
+    catches_nested
     compile_br_table
     compile_functions
     compile_garbage
