@@ -1,6 +1,6 @@
 ;; It catches traps inside of each other, and each time uses up another stack.
 ;; rights: spawn
-;; expect: runs on
+;; expect: contained
 (module
     (import "lunatic::trap" "catch" (func $catch (param i32 i32) (result i32)))
     (import "lunatic::process" "spawn" (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
