@@ -220,10 +220,11 @@ fn more_memory_than_allowed_is_result_1() {
 }
 
 #[test]
-fn a_second_memory_is_result_1() {
+fn a_ninth_memory_is_result_1() {
+    let memories = "(memory 0)".repeat(9);
     does_not_start(
-        r#"(module (memory 0) (memory 0) (func (export "child")))"#,
-        "2 memories",
+        &format!(r#"(module {memories} (func (export "child")))"#),
+        "9 memories",
     );
 }
 

@@ -14,7 +14,8 @@
 //!
 //! - [`Arena`]: what an engine is given.
 //! - `stacks`, `memories`: what the engine asks for.
-//! - `memory`: one memory, as the engine sees it.
+//! - `memory`: one memory, as the engine sees it; `collected_heap`: the heap of what is
+//!   collected as garbage.
 //! - `memory_slot`: the slot that a memory has, and how it is cleaned and outgrown.
 //! - `size_classes`, `size_class`: the slots for memories, by their size.
 //! - `guarded_slots`: who may have a guarded memory, where there are few.
@@ -44,6 +45,7 @@
 //! - What is reserved is never given back, so an address in a slot stays valid.
 
 mod accessible_ranges;
+mod collected_heap;
 mod file_mapping;
 mod free_list;
 mod guarded_slots;
@@ -122,8 +124,13 @@ impl Arena {
     pub(crate) fn get(geometry: Option<Geometry>) -> Option<&'static Arena> {
         static DENSE: LazyLock<Option<Arena>> =
             LazyLock::new(|| Some(Arena::dense(Common::get()?)));
-        static GUARDED: LazyLock<Option<Arena>> =
-            LazyLock::new(|| Some(Arena::guarded(Common::get()?, GUARDED_SLOTS)));
+        static GUARDED: LazyLock<Option<Arena>> = LazyLock::new(|| {
+            Some(Arena::guarded(
+                Common::get()?,
+                GUARDED_SLOTS,
+                DENSE.as_ref()?,
+            ))
+        });
         static FEW_GUARDED: LazyLock<Option<Arena>> =
             LazyLock::new(|| Arena::few_guarded(Common::get()?, DENSE.as_ref()?));
         match geometry {
@@ -137,8 +144,9 @@ impl Arena {
         Arena::new(common, Memories::dense(common.machine, common.mappings))
     }
 
-    fn guarded(common: &Common, slots: usize) -> Arena {
-        let memories = Memories::guarded(common.machine, common.mappings, slots);
+    fn guarded(common: &Common, slots: usize, dense: &Arena) -> Arena {
+        let (machine, mappings) = (common.machine, common.mappings);
+        let memories = Memories::guarded(machine, mappings, slots, &dense.memories);
         Arena::new(common, memories)
     }
 
@@ -146,7 +154,7 @@ impl Arena {
     ///
     /// - `beyond`: for all that have none of them.
     fn few_guarded(common: &Common, beyond: &'static Arena) -> Option<Arena> {
-        let arena = Arena::guarded(common, FEW_GUARDED_SLOTS);
+        let arena = Arena::guarded(common, FEW_GUARDED_SLOTS, beyond);
         let slots = arena.memories.guarded_slots().inspect_err(|error| {
             tracing::info!("the processor guards no memory, and code is slower: {error}");
         });
@@ -182,7 +190,13 @@ impl Arena {
             .with_host_memory(self.memories.clone())
             .memory_reservation_for_growth(0)
             .guard_before_linear_memory(false)
-            .memory_init_cow(false);
+            .memory_init_cow(false)
+            // That a heap is asked for is known by what is reserved for it.
+            .gc_heap_initial_size(0)
+            .gc_heap_reservation(collected_heap::RESERVED_BYTES as u64)
+            .gc_heap_guard_size(0)
+            .gc_heap_reservation_for_growth(0)
+            .gc_heap_may_move(true);
         match self.geometry {
             // No room beyond its size is promised to a memory, so every access is
             // checked, and it may move when it grows.

@@ -3,8 +3,15 @@
 use std::error::Error;
 use std::fmt;
 
+/// The most memories of an instance.
+pub(crate) const MEMORIES: usize = 8;
+
 /// Tables have fewer elements than this (ABI §15.6).
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
+
+/// The most bytes of the heap in which an instance has what is collected as garbage. Its
+/// collection is one step, so it is small.
+pub(crate) const COLLECTED_HEAP_BYTES: usize = 256 << 10;
 
 /// Stack for guest code (ABI §15.6).
 pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
@@ -19,7 +26,7 @@ pub(crate) const WASM_PAGE_BYTES: u64 = 1 << 16;
 /// The limits of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// The most bytes its memory may have.
+    /// The most bytes its memories may have together.
     pub max_memory: u64,
 }
 
@@ -27,7 +34,7 @@ pub struct MemoryLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExceedsLimits {
-    /// It has more than one memory.
+    /// It has more than eight memories.
     Memories {
         /// How many it has.
         needed: usize,
@@ -37,11 +44,11 @@ pub enum ExceedsLimits {
         /// How many it has.
         needed: usize,
     },
-    /// Its memory begins with more bytes than a memory may have.
+    /// Its memories begin with more bytes than they may have.
     Memory {
-        /// What it begins with, in bytes.
+        /// What they begin with, in bytes.
         needed: u64,
-        /// The most bytes it may have: [`MemoryLimits::max_memory`].
+        /// The most bytes they may have: [`MemoryLimits::max_memory`].
         limit: u64,
     },
     /// Its table begins with more elements than a table may have.
@@ -75,7 +82,7 @@ impl fmt::Display for ExceedsLimits {
             ExceedsLimits::Memories { needed } => {
                 write!(
                     f,
-                    "the module has {needed} memories, a process can have one"
+                    "the module has {needed} memories, a process can have {MEMORIES}"
                 )
             }
             ExceedsLimits::Tables { needed } => {

@@ -268,9 +268,12 @@ impl<T: InstanceState> Loader<T> {
     ///
     /// Fails if it cannot be set up.
     fn compiler(&self, summary: &ModuleSummary) -> wasmtime::Result<&Compiler<T>> {
-        match summary.counts_fuel {
-            true => self.shared.fuel_compiler.get(),
-            false => Ok(&self.shared.sharing_compiler),
+        let has_few_guarded = || self.engine().arena().and_then(Arena::few).is_some();
+        match summary {
+            _ if summary.counts_fuel => self.shared.fuel_compiler.get(),
+            // Each of the few is for an instance that has one memory.
+            _ if summary.info.memories > 1 && has_few_guarded() => self.shared.dense_compiler.get(),
+            _ => Ok(&self.shared.sharing_compiler),
         }
     }
 
@@ -301,8 +304,9 @@ impl<T: InstanceState> Loader<T> {
                     Variant::new(source.clone(), compiler.clone())
                 };
                 let guarded = engine.arena().and_then(Arena::few);
-                // The code is the same for both if there is no memory.
-                let guarded = guarded.filter(|_| summary.info.memories > 0);
+                // The code is the same for both if there is no memory, and always for dense ones
+                // if there are several.
+                let guarded = guarded.filter(|_| summary.info.memories == 1);
                 Code::Sharing(Box::new(SharingCode {
                     linked,
                     fuel: variant(fuel_compiler),

@@ -1,17 +1,27 @@
 //! Holds an instance to its limits, and charges what it has.
 
-use lunatic_account::Charge;
-use wasmtime::{ResourceLimiter, Result};
+use std::io;
 
-use crate::limits::{MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS};
+use lunatic_account::Charge;
+use wasmtime::{Error, ResourceLimiter, Result};
+
+use crate::limits::{MEMORIES, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS};
 use crate::module_info::ModuleInfo;
 
 /// Keeps an instance within its limits, and charges its memory to an account. It is
 /// part of the state of the instance.
+///
+/// The engine asks for what a memory, a table or the heap of references begins with, and
+/// whenever one of them grows. It does not tell which one it is, so what is charged is by how
+/// much it grows.
 #[derive(Debug, Default)]
 pub struct MemoryLimiter {
     limits: MemoryLimits,
     charged: Option<Charged>,
+    /// Bytes of all memories and of the heap.
+    memory: u64,
+    /// What a memory was allowed to grow by most recently, in bytes.
+    growth: u64,
     has_grown: bool,
 }
 
@@ -21,10 +31,10 @@ struct Charged {
     charge: Charge,
     /// What was in it at first beside what the instance begins with, in bytes.
     beside: u64,
-    /// Bytes of its memory.
-    memory: usize,
-    /// Elements of its table.
-    table: usize,
+    /// What is in it for memories that were not asked for yet, in bytes.
+    memory_ahead: u64,
+    /// The same for elements of tables.
+    elements_ahead: u64,
 }
 
 impl MemoryLimiter {
@@ -44,13 +54,12 @@ impl MemoryLimiter {
         let charged = Charged {
             beside: charge.amount().saturating_sub(info.instance_bytes()),
             charge,
-            memory: usize::try_from(info.memory_minimum).unwrap_or(usize::MAX),
-            table: usize::try_from(info.table_minimum).unwrap_or(usize::MAX),
+            memory_ahead: info.memory_minimum,
+            elements_ahead: info.table_minimum,
         };
         MemoryLimiter {
-            limits,
             charged: Some(charged),
-            has_grown: false,
+            ..MemoryLimiter::new(limits)
         }
     }
 
@@ -71,46 +80,79 @@ impl MemoryLimiter {
 }
 
 impl Charged {
-    /// Charges the growth of the memory; false if that is refused.
-    fn grow_memory(&mut self, desired: usize) -> bool {
-        let more = desired.saturating_sub(self.memory);
-        let grown = self.charge_more(more as u64);
-        if grown {
-            self.memory += more;
-        }
-        grown
+    /// Charges more memory; false if that is refused.
+    fn grow_memory(&mut self, bytes: u64) -> bool {
+        let ahead = bytes.min(self.memory_ahead);
+        self.memory_ahead -= ahead;
+        self.charge_more(bytes - ahead)
     }
 
-    /// Charges the growth of the table; false if that is refused.
-    fn grow_table(&mut self, desired: usize) -> bool {
-        let more = desired.saturating_sub(self.table);
-        let grown = self.charge_more(more as u64 * TABLE_ELEMENT_BYTES);
-        if grown {
-            self.table += more;
-        }
-        grown
+    /// Charges more elements of a table; false if that is refused.
+    fn grow_table(&mut self, elements: u64) -> bool {
+        let ahead = elements.min(self.elements_ahead);
+        self.elements_ahead -= ahead;
+        self.charge_more((elements - ahead) * TABLE_ELEMENT_BYTES)
     }
 
     fn charge_more(&mut self, bytes: u64) -> bool {
         let amount = self.charge.amount().saturating_add(bytes);
         bytes == 0 || self.charge.set(amount).is_ok()
     }
+
+    /// Takes back what was charged for more memory. To charge less is never refused.
+    fn take_back(&mut self, bytes: u64) {
+        let amount = self.charge.amount().saturating_sub(bytes);
+        self.charge.set(amount).ok();
+    }
 }
 
 impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let is_allowed = desired as u64 <= self.limits.max_memory;
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
+        let more = desired.saturating_sub(current) as u64;
+        let total = self.memory.saturating_add(more);
+        let is_allowed = total <= self.limits.max_memory
+            // The engine would refuse it only after it was charged.
+            && maximum.is_none_or(|maximum| desired <= maximum);
         let charged = self.charged.as_mut();
-        let is_allowed = is_allowed && charged.is_none_or(|charged| charged.grow_memory(desired));
+        let is_allowed = is_allowed && charged.is_none_or(|charged| charged.grow_memory(more));
+        if is_allowed {
+            self.memory = total;
+            self.growth = more;
+        }
         // It is asked for what the memory begins with, too.
-        self.has_grown |= is_allowed && current > 0 && desired > current;
+        self.has_grown |= is_allowed && current > 0 && more > 0;
         Ok(is_allowed)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let is_allowed = desired < TABLE_ELEMENTS;
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        // That there is no room comes from where memories are, after the growth was allowed;
+        // the engine has other errors, before it is.
+        if error.is::<io::Error>() {
+            let growth = std::mem::take(&mut self.growth);
+            self.memory -= growth;
+            if let Some(charged) = &mut self.charged {
+                charged.take_back(growth);
+            }
+        }
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
+        let is_allowed =
+            desired < TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum);
+        let more = desired.saturating_sub(current) as u64;
         let charged = self.charged.as_mut();
-        Ok(is_allowed && charged.is_none_or(|charged| charged.grow_table(desired)))
+        Ok(is_allowed && charged.is_none_or(|charged| charged.grow_table(more)))
     }
 
     fn instances(&self) -> usize {
@@ -122,6 +164,87 @@ impl ResourceLimiter for MemoryLimiter {
     }
 
     fn memories(&self) -> usize {
-        1
+        MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lunatic_account::{Account, AccountLimits, Kind};
+
+    use super::*;
+
+    const PAGE: usize = 64 << 10;
+
+    /// The limiter of an instance whose memory begins with a page, and who pays for it.
+    fn charged(max_memory: u64) -> (Account, MemoryLimiter) {
+        let account = Account::root(AccountLimits::default());
+        let info = ModuleInfo {
+            memories: 1,
+            memory_minimum: PAGE as u64,
+            ..ModuleInfo::default()
+        };
+        let charge = Charge::new(&account, Kind::Memory, info.instance_bytes()).expect("no limit");
+        let mut limiter = MemoryLimiter::charged(MemoryLimits { max_memory }, charge, &info);
+        assert!(grows(&mut limiter, 0, PAGE, None));
+        assert_eq!(account.used(Kind::Memory), info.instance_bytes());
+        (account, limiter)
+    }
+
+    fn grows(limiter: &mut MemoryLimiter, from: usize, to: usize, maximum: Option<usize>) -> bool {
+        limiter
+            .memory_growing(from, to, maximum)
+            .expect("an answer")
+    }
+
+    #[test]
+    fn each_of_several_memories_is_charged() {
+        let (account, mut limiter) = charged(MemoryLimits::DEFAULT_MAX_MEMORY);
+        let before = account.used(Kind::Memory);
+        // A heap, which begins empty and is smaller than the memory when it has grown.
+        assert!(grows(&mut limiter, 0, 0, None));
+        assert!(grows(&mut limiter, 0, PAGE, None));
+        assert!(grows(&mut limiter, PAGE, 3 * PAGE, None));
+        assert_eq!(account.used(Kind::Memory), before + 3 * PAGE as u64);
+    }
+
+    #[test]
+    fn all_memories_together_have_the_limit() {
+        let (_, mut limiter) = charged(3 * PAGE as u64);
+        assert!(grows(&mut limiter, 0, PAGE, None));
+        assert!(!grows(&mut limiter, PAGE, 3 * PAGE, None));
+        assert!(grows(&mut limiter, PAGE, 2 * PAGE, None));
+        assert!(!grows(&mut limiter, 0, PAGE, None));
+    }
+
+    #[test]
+    fn what_a_memory_may_not_have_by_its_type_is_not_charged() {
+        let (account, mut limiter) = charged(MemoryLimits::DEFAULT_MAX_MEMORY);
+        let before = account.used(Kind::Memory);
+        for _ in 0..3 {
+            assert!(!grows(&mut limiter, PAGE, 3 * PAGE, Some(2 * PAGE)));
+        }
+        assert_eq!(account.used(Kind::Memory), before);
+        assert!(limiter.table_growing(0, 3, Some(3)).expect("an answer"));
+        let before = account.used(Kind::Memory);
+        assert!(!limiter.table_growing(3, 4, Some(3)).expect("an answer"));
+        assert_eq!(account.used(Kind::Memory), before);
+    }
+
+    #[test]
+    fn growth_for_which_there_is_no_room_is_given_back_once() {
+        let (account, mut limiter) = charged(MemoryLimits::DEFAULT_MAX_MEMORY);
+        let before = account.used(Kind::Memory);
+        assert!(grows(&mut limiter, PAGE, 3 * PAGE, None));
+        let no_room = || Error::from(io::Error::other("no room"));
+        for _ in 0..2 {
+            limiter.memory_grow_failed(no_room()).expect("no trap");
+            assert_eq!(account.used(Kind::Memory), before);
+        }
+        // Growth that the engine refuses without having asked.
+        assert!(grows(&mut limiter, PAGE, 2 * PAGE, None));
+        let of_type = Error::msg("memory growth exceeds memory type's limits");
+        limiter.memory_grow_failed(of_type).expect("no trap");
+        assert_eq!(account.used(Kind::Memory), before + PAGE as u64);
     }
 }

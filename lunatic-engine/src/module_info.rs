@@ -8,7 +8,7 @@ use wasmparser::{
 
 use crate::invalid_module::InvalidModule;
 use crate::limits::{
-    ExceedsLimits, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS, WASM_PAGE_BYTES,
+    ExceedsLimits, MEMORIES, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS, WASM_PAGE_BYTES,
 };
 
 /// What can be told of a module without running it.
@@ -16,7 +16,7 @@ use crate::limits::{
 pub struct ModuleInfo {
     /// How many memories an instance has.
     pub memories: usize,
-    /// What the memory has at first, in bytes.
+    /// What the memories have at first, in bytes.
     pub memory_minimum: u64,
     /// How many tables an instance has.
     pub tables: usize,
@@ -70,7 +70,7 @@ impl ModuleInfo {
     ///
     /// The first limit that the module exceeds.
     pub fn check_limits(&self, limits: &MemoryLimits) -> Result<(), ExceedsLimits> {
-        if self.memories > 1 {
+        if self.memories > MEMORIES {
             return Err(ExceedsLimits::Memories {
                 needed: self.memories,
             });
@@ -157,10 +157,15 @@ impl ModuleInfo {
     }
 
     fn read_data(&mut self, segments: DataSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        // Of several it is not looked at to which one a segment belongs.
+        let minimum = match self.memories {
+            1 => self.memory_minimum,
+            _ => 0,
+        };
         for segment in segments {
             let segment = segment?;
             if let DataKind::Active { offset_expr, .. } = segment.kind {
-                self.add_segment(&offset_expr, segment.data.len() as u64, self.memory_minimum)?;
+                self.add_segment(&offset_expr, segment.data.len() as u64, minimum)?;
             }
         }
         Ok(())

@@ -119,8 +119,19 @@ fn what_exceeds_limits_is_known_beforehand() {
         "memory minimum size of 2 pages exceeds memory limits (65536 bytes)"
     );
     assert_eq!(
-        exceeded("(memory 0) (memory 0)"),
-        ExceedsLimits::Memories { needed: 2 }
+        exceeded(
+            "(memory 0)(memory 0)(memory 0)(memory 0)(memory 0)(memory 0)(memory 0)(memory 0)(memory 0)"
+        ),
+        ExceedsLimits::Memories { needed: 9 }
+    );
+    // They have their limit together.
+    assert_eq!(checked("(memory 1) (memory 0)"), Ok(()));
+    assert_eq!(
+        exceeded("(memory 1) (memory 1)"),
+        ExceedsLimits::Memory {
+            needed: 2 << 16,
+            limit: 65536
+        }
     );
     assert_eq!(
         exceeded("(table 0 funcref) (table 0 funcref)"),

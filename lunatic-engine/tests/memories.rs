@@ -66,6 +66,9 @@ from_each_source!(
     a_memory_does_not_grow_beyond_its_limit,
     an_access_outside_of_the_memory_traps_and_touches_no_neighbour,
     an_access_outside_of_a_memory_traps_where_another_image_was_before,
+    references_of_the_host_take_no_memory_of_the_guest,
+    several_memories_are_apart_and_leave_nothing_behind,
+    several_memories_have_their_limit_together,
 );
 
 #[derive(Default)]
@@ -372,6 +375,88 @@ fn a_memory_does_not_grow_beyond_its_limit(source: Source) {
     let mut instance = block_on(module.instantiate(state, Budget::Unlimited)).unwrap();
     block_on(instance.call("grow", &[])).unwrap();
     assert_eq!(instance.state().seen, [1, -1]);
+}
+
+fn several_memories_are_apart_and_leave_nothing_behind(source: Source) {
+    let module = load(
+        source,
+        &format!(
+            r#"(module {IMPORT} (memory $one (export "memory") 1) (memory $two 2 300) (memory $three 0)
+            (data (memory $one) (i32.const 10) "\01") (data (memory $two) (i32.const 70000) "\02")
+            (func $show (param $at i32)
+                (call $see (i64.load8_u $one (local.get $at)))
+                (call $see (i64.load8_u $two (local.get $at))))
+            (func (export "use")
+                (call $show (i32.const 10))
+                (call $see (i64.load8_u $two (i32.const 70000)))
+                (call $show (i32.const 100))
+                (memory.fill $two (i32.const 0) (i32.const 7) (i32.const 131072))
+                (memory.copy $one $two (i32.const 100) (i32.const 0) (i32.const 65436))
+                (call $see (i64.extend_i32_s (memory.grow $two (i32.const 100))))
+                (call $see (i64.load8_u $two (i32.const 131072)))
+                (call $see (i64.load8_u $two (i32.const 131071)))
+                (memory.fill $two (i32.const 131072) (i32.const 7) (i32.const 65536))
+                (call $see (i64.extend_i32_s (memory.size $three)))
+                (call $show (i32.const 100)))
+            (func (export "beyond") (i32.store8 $three (i32.const 0) (i32.const 1)))
+            (func (export "beyond_one") (i32.store8 $one (i32.const 65536) (i32.const 1))))"#
+        ),
+    );
+    for _ in 0..4 {
+        assert_eq!(seen(&module, "use"), [1, 0, 2, 0, 0, 2, 0, 7, 0, 7, 7]);
+        for export in ["beyond", "beyond_one"] {
+            block_on(instantiate(&module).call(export, &[])).unwrap_err();
+        }
+    }
+}
+
+fn several_memories_have_their_limit_together(source: Source) {
+    let module = load(
+        source,
+        &format!(
+            r#"(module {IMPORT} (memory $one 1) (memory $two 1)
+            (func (export "grow")
+                (call $see (i64.extend_i32_s (memory.grow $two (i32.const 2))))
+                (call $see (i64.extend_i32_s (memory.grow $one (i32.const 1))))
+                (call $see (i64.extend_i32_s (memory.grow $two (i32.const 1))))
+                (call $see (i64.extend_i32_s (memory.grow $one (i32.const 0))))))"#
+        ),
+    );
+    let instantiate = |max_memory| {
+        let limits = MemoryLimiter::new(MemoryLimits { max_memory });
+        let state = State {
+            limits,
+            ..State::default()
+        };
+        block_on(module.instantiate(state, Budget::Unlimited))
+    };
+    let mut instance = instantiate(3 << 16).unwrap();
+    block_on(instance.call("grow", &[])).unwrap();
+    assert_eq!(instance.state().seen, [-1, 1, -1, 2]);
+    assert!(instantiate((2 << 16) - 1).is_err());
+}
+
+/// With a table or a global of such references the engine asks for a heap before it asks for
+/// the memory.
+fn references_of_the_host_take_no_memory_of_the_guest(source: Source) {
+    let module = load(
+        source,
+        &format!(
+            r#"(module {IMPORT} (memory (export "memory") 1) (data (i32.const 0) "\07")
+            (table 3 externref) (global $reference (mut externref) (ref.null extern))
+            (func (export "use")
+                (table.set (i32.const 1) (global.get $reference))
+                (global.set $reference (table.get (i32.const 2)))
+                (call $see (i64.load8_u (i32.const 0)))
+                (call $see (i64.extend_i32_u (ref.is_null (table.get (i32.const 1)))))))"#
+        ),
+    );
+    // More than there are guarded memories, so that none may be lost.
+    for _ in 0..300 {
+        assert_eq!(seen(&module, "use"), [7, 1]);
+    }
+    let _alive: Vec<_> = (0..100).map(|_| instantiate(&module)).collect();
+    assert_eq!(seen(&module, "use"), [7, 1]);
 }
 
 fn an_access_outside_of_the_memory_traps_and_touches_no_neighbour(source: Source) {

@@ -392,3 +392,23 @@ fn a_server_that_the_rules_do_not_allow_is_not_connected_to() {
     let error = guest.error();
     assert!(error.contains("may not look up `elsewhere`"), "{error}");
 }
+
+#[test]
+fn a_listener_is_charged_for_its_certificates() {
+    let account = Account::default();
+    let mut guest = Guest::in_root(NetConfig::default(), &Listeners::new(), &account);
+    let identity = self_signed("localhost");
+    let used = || account.used(Kind::Memory);
+    // A table that was used once stays.
+    let (first, _) = bind(&mut guest, &identity);
+    let before = used();
+    let (second, _) = bind(&mut guest, &identity);
+    let texts = identity.certificate.len() + identity.key.len();
+    // The address that is told is a resource, too.
+    assert!(used() >= before + texts as u64);
+    let both = used();
+    for listener in [first, second] {
+        guest.run("drop_tls_listener", &args![listener]);
+    }
+    assert!(used() <= both - 2 * texts as u64);
+}

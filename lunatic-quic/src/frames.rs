@@ -5,6 +5,9 @@ use bytes::{Buf, Bytes};
 /// Bytes of a frame's length, which comes before the frame (little endian).
 pub(crate) const HEADER: usize = 4;
 
+/// Bytes that are allocated for a frame when it begins, whatever has arrived of it.
+const AT_ONCE: usize = 80 << 10;
+
 /// A frame was announced that is longer than allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLong(pub(crate) u32);
@@ -46,8 +49,8 @@ impl FrameReader {
         }
         let taken = missing.min(piece.len());
         if self.body.capacity() < self.body.len() + taken {
-            // No more is allocated than twice what has arrived.
-            let wanted = (2 * (self.body.len() + taken)).min(length);
+            // No more is allocated than twice what has arrived, but for a short frame.
+            let wanted = (2 * (self.body.len() + taken)).max(AT_ONCE).min(length);
             self.body.reserve_exact(wanted - self.body.len());
         }
         self.body.extend_from_slice(&piece[..taken]);
@@ -64,7 +67,7 @@ impl FrameReader {
 mod tests {
     use bytes::{BufMut, Bytes, BytesMut};
 
-    use super::{FrameReader, TooLong};
+    use super::{AT_ONCE, FrameReader, TooLong};
 
     fn stream(frames: &[&[u8]]) -> BytesMut {
         let mut bytes = BytesMut::new();
@@ -107,6 +110,9 @@ mod tests {
         let mut reader = FrameReader::default();
         let mut piece = Bytes::from_static(&[0, 0, 16, 0, 1, 2, 3]);
         assert_eq!(reader.take(&mut piece, 1 << 20), Ok(None));
-        assert!(reader.body.capacity() <= 64);
+        assert_eq!(reader.body.capacity(), AT_ONCE);
+        let mut rest = Bytes::from(vec![0; AT_ONCE]);
+        assert_eq!(reader.take(&mut rest, 1 << 20), Ok(None));
+        assert!(reader.body.capacity() <= 2 * (AT_ONCE + 3));
     }
 }

@@ -15,7 +15,8 @@
 //!   `frames`: how bytes become frames; `facts`: what it tells about itself.
 //! - `handshakes`: who among strangers may begin one.
 //! - `socket`: packets, many by one call of the kernel; `icmp`: those that weren't delivered;
-//!   `marks`: how they are recognised; `address`: families of addresses.
+//!   `marks`: how they are recognised; `address`: families of addresses; `buffers`: where packets
+//!   are until they are read.
 //! - `waker`: [`EndpointWaker`], ends a wait from another thread.
 //!
 //! # Wire
@@ -39,6 +40,7 @@
 
 mod address;
 mod arrival;
+mod buffers;
 mod close_reason;
 mod config;
 mod connection;

@@ -9,6 +9,7 @@ use quinn_proto::{EcnCodepoint, Transmit};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::buffers::Buffers;
 use crate::close_reason::Unreachable;
 use crate::icmp::{self, Undelivered};
 use crate::waker::EndpointWaker;
@@ -30,7 +31,10 @@ pub(crate) struct Socket {
     udp: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    buffers: Vec<Vec<u8>>,
+    /// Where the kernel puts messages.
+    parts: Vec<Vec<u8>>,
+    /// Where they are until they are read.
+    buffers: Buffers,
     /// Packets that the kernel had no room for.
     blocked: Option<(Transmit, Vec<u8>)>,
     /// Whether the kernel has said that there are messages in the error queue.
@@ -77,7 +81,8 @@ impl Socket {
             local: udp.local_addr()?,
             udp,
             state,
-            buffers: vec![vec![0; MESSAGE_BYTES]; MESSAGES],
+            parts: vec![vec![0; MESSAGE_BYTES]; MESSAGES],
+            buffers: Buffers::new(MESSAGE_BYTES),
             blocked: None,
             errors: false,
         })
@@ -156,17 +161,14 @@ impl Socket {
     /// Receives packets, as many as one call of the kernel gives. Empty if there are none.
     pub(crate) fn receive(&mut self, arrived: &mut Vec<Arrived>) {
         let mut metas = [RecvMeta::default(); MESSAGES];
-        let mut parts = self
-            .buffers
-            .iter_mut()
-            .map(|buffer| IoSliceMut::new(buffer));
+        let mut parts = self.parts.iter_mut().map(|part| IoSliceMut::new(part));
         let mut parts: [IoSliceMut<'_>; MESSAGES] =
             std::array::from_fn(|_| parts.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
         let result = self.state.recv((&self.udp).into(), &mut parts, &mut metas);
         match result {
             Ok(count) => {
-                for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
-                    let Some(bytes) = buffer.get(..meta.len) else {
+                for (meta, part) in metas.iter().zip(&self.parts).take(count) {
+                    let Some(bytes) = part.get(..meta.len) else {
                         continue;
                     };
                     arrived.push(Arrived {
@@ -174,7 +176,7 @@ impl Socket {
                         local: meta.dst_ip,
                         ecn: meta.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8)),
                         stride: meta.stride.max(1),
-                        bytes: BytesMut::from(bytes),
+                        bytes: self.buffers.copy(bytes),
                     });
                 }
             }

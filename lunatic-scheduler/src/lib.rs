@@ -8,6 +8,7 @@
 //! - `scheduler`: [`Scheduler`] and [`Builder`].
 //! - `worker`: the loop of one worker thread.
 //! - `queues`: the queues of tasks, from which workers take and steal.
+//! - `processors`: on which processors the workers run.
 //! - `stats`: [`SchedulerStats`], what is counted.
 //! - `idle`: which workers sleep, and which one is woken for a task.
 //!
@@ -25,6 +26,8 @@ mod idle;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "only the model check sees this")]
 pub mod idle;
+#[cfg(not(lunatic_loom))]
+mod processors;
 #[cfg(not(lunatic_loom))]
 mod queues;
 #[cfg(not(lunatic_loom))]

@@ -16,6 +16,7 @@ use lunatic_account::Share;
 use pin_project_lite::pin_project;
 
 use crate::idle::Idle;
+use crate::processors::Processors;
 use crate::queues::{Own, OwnQueues, Queues};
 use crate::stats::SchedulerStats;
 use crate::worker;
@@ -106,6 +107,7 @@ pub(crate) struct Metadata {
 pub(crate) struct Shared {
     pub(crate) queues: Queues,
     pub(crate) idle: Idle,
+    pub(crate) processors: Processors,
     pub(crate) hooks: Hooks,
     stopped: AtomicBool,
     started: Instant,
@@ -289,6 +291,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             queues,
             idle: Idle::new(workers),
+            processors: Processors::new(workers),
             hooks: self.hooks,
             stopped: AtomicBool::new(false),
             started: Instant::now(),

@@ -147,11 +147,14 @@ impl Worker {
             return;
         }
         self.shared.hooks.rest();
+        self.shared.processors.rest(self.number);
         self.own.begin_rest(self.shared.now());
         while self.shared.idle.is_asleep(self.number) && !self.shared.is_stopped() {
             thread::park();
         }
-        self.own.end_rest(self.shared.now());
+        let now = self.shared.now();
+        self.own.end_rest(now);
+        self.shared.processors.work(self.number, now);
         self.shared.hooks.work();
         self.searching = self.shared.idle.stay_awake(self.number);
     }

@@ -126,6 +126,11 @@ impl Image {
         self.id
     }
 
+    /// Where in the memory it is.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.place.clone()
+    }
+
     /// How many bytes from the start of the memory on it needs.
     pub(super) fn end(&self) -> usize {
         self.place.end
@@ -137,7 +142,7 @@ impl Image {
     }
 
     /// Maps the image into a memory; returns whether that was done. If not, the memory
-    /// holds zeros as before.
+    /// holds what it did.
     ///
     /// # Errors
     ///
@@ -145,8 +150,8 @@ impl Image {
     ///
     /// # Safety
     ///
-    /// `memory` is the start of a slot that holds zeros, of which the first
-    /// [`end`](Image::end) bytes can be accessed, and that nobody uses.
+    /// `memory` is the start of a slot, of which the first [`end`](Image::end) bytes can be
+    /// accessed, and that nobody uses.
     pub(super) unsafe fn map(&self, memory: *mut u8) -> io::Result<bool> {
         let Some(file) = &self.file else {
             return Ok(false);
@@ -161,7 +166,8 @@ impl Image {
     ///
     /// # Safety
     ///
-    /// As for [`map`](Image::map).
+    /// `memory` is the start of a slot that holds zeros, of which the first
+    /// [`end`](Image::end) bytes can be accessed, and that nobody uses.
     pub(super) unsafe fn copy(&self, memory: *mut u8) {
         // SAFETY: as the caller promises.
         unsafe { self.copy_part(memory, 0..self.bytes.len()) };

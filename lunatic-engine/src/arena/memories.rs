@@ -5,6 +5,7 @@ use std::io;
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
+use crate::arena::collected_heap::{self, CollectedHeap};
 use crate::arena::image::Image;
 use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
@@ -13,26 +14,37 @@ use crate::arena::size_classes::{GUARD_BYTES, GUARDED_BYTES, SizeClasses};
 use crate::geometry::Geometry;
 use crate::stats::SlotUse;
 
-/// Hands out memories that hold an image and zeros.
+/// Hands out memories that hold an image and zeros, and heaps for what is collected.
 #[derive(Debug)]
 pub(super) struct Memories {
     classes: &'static SizeClasses,
+    /// Those of dense memories, from which heaps are, too.
+    for_heaps: &'static SizeClasses,
 }
 
 impl Memories {
     /// Dense memories of an arena, which is never given back.
     pub(super) fn dense(machine: Machine, mappings: &'static Mappings) -> Memories {
+        let classes = SizeClasses::leak_dense(machine, mappings);
         Memories {
-            classes: SizeClasses::leak_dense(machine, mappings),
+            classes,
+            for_heaps: classes,
         }
     }
 
     /// Guarded memories of an arena, which is never given back.
     ///
     /// - `slots`: the most there may be.
-    pub(super) fn guarded(machine: Machine, mappings: &'static Mappings, slots: usize) -> Memories {
+    /// - `dense`: the dense ones, from which heaps are taken.
+    pub(super) fn guarded(
+        machine: Machine,
+        mappings: &'static Mappings,
+        slots: usize,
+        dense: &Memories,
+    ) -> Memories {
         Memories {
             classes: SizeClasses::leak_guarded(machine, mappings, slots),
+            for_heaps: dense.classes,
         }
     }
 
@@ -68,9 +80,15 @@ unsafe impl MemoryCreator for Memories {
         _ty: MemoryType,
         minimum: usize,
         _maximum: Option<usize>,
-        _reserved: Option<usize>,
+        reserved: Option<usize>,
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
+        if reserved == Some(collected_heap::RESERVED_BYTES) {
+            return match (minimum, guard) {
+                (0, 0) => Ok(Box::new(CollectedHeap::new(self.for_heaps))),
+                _ => Err("a heap begins empty and has no guard".to_owned()),
+            };
+        }
         let promised = match self.classes.geometry() {
             Geometry::Dense => 0,
             Geometry::Guarded => GUARD_BYTES,
@@ -87,6 +105,7 @@ unsafe impl MemoryCreator for Memories {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
     use std::sync::Arc;
 
     use super::*;
@@ -103,7 +122,10 @@ mod tests {
         let mappings = Mappings::leak(&machine);
         match geometry {
             Geometry::Dense => Memories::dense(machine, mappings),
-            Geometry::Guarded => Memories::guarded(machine, mappings, GUARDED_SLOTS),
+            Geometry::Guarded => {
+                let dense = Memories::dense(machine, mappings);
+                Memories::guarded(machine, mappings, GUARDED_SLOTS, &dense)
+            }
         }
     }
 
@@ -150,16 +172,29 @@ mod tests {
             // One that is copied, one that is mapped, and none.
             let small = image(70_000, &[1; 100], page);
             let large = image(100, &[2; 5 * WASM_PAGE], page);
-            let images = [None, Some(&small), Some(&large)];
-            let expected = |image: Option<&Arc<Image>>, at: usize| match image {
-                Some(image) if Arc::ptr_eq(image, &small) => {
-                    u8::from((70_000..70_100).contains(&at))
-                }
-                Some(_) => 2 * u8::from((100..100 + 5 * WASM_PAGE).contains(&at)),
-                None => 0,
+            // Others are mapped over a part of it, within it, and beside each other.
+            let first = image(0, &[3; 2 * WASM_PAGE], page);
+            let middle = image(WASM_PAGE, &[4; 2 * WASM_PAGE], page);
+            let last = image(4 * WASM_PAGE, &[5; 2 * WASM_PAGE], page);
+            let filled = [
+                (&small, 1, 70_000..70_100),
+                (&large, 2, 100..100 + 5 * WASM_PAGE),
+                (&first, 3, 0..2 * WASM_PAGE),
+                (&middle, 4, WASM_PAGE..3 * WASM_PAGE),
+                (&last, 5, 4 * WASM_PAGE..6 * WASM_PAGE),
+            ];
+            let images = iter::once(None).chain(filled.iter().map(|(image, ..)| Some(*image)));
+            let images: Vec<_> = images.collect();
+            let expected = |image: Option<&Arc<Image>>, at: usize| {
+                let of = |image: &Arc<Image>| {
+                    let mut all = filled.iter();
+                    let (_, byte, place) = all.find(|(its, ..)| Arc::ptr_eq(its, image))?;
+                    place.contains(&at).then_some(*byte)
+                };
+                image.and_then(of).unwrap_or_default()
             };
-            for before in images {
-                for after in images {
+            for before in images.iter().copied() {
+                for after in images.iter().copied() {
                     contents(&mut memory(memories, 6 * WASM_PAGE, before))[90_000..150_000].fill(7);
                     for image in [after, after] {
                         let mut memory = memory(memories, 6 * WASM_PAGE, image);

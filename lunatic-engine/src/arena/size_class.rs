@@ -42,7 +42,27 @@ pub(super) enum Holds {
     /// A copy of an image.
     Copied(ImageId),
     /// An image, mapped.
-    Mapped(ImageId),
+    Mapped(MappedImage),
+}
+
+/// An image that is mapped into a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MappedImage {
+    id: ImageId,
+    /// Where in the slot it begins and ends.
+    start: usize,
+    end: usize,
+}
+
+impl MappedImage {
+    fn of(image: &Image) -> MappedImage {
+        let place = image.place();
+        MappedImage {
+            id: image.id(),
+            start: place.start,
+            end: place.end,
+        }
+    }
 }
 
 impl Contents for SlotContents {
@@ -51,7 +71,8 @@ impl Contents for SlotContents {
     fn key(self) -> Option<ImageId> {
         match self.holds {
             Holds::Zeros => None,
-            Holds::Copied(image) | Holds::Mapped(image) => Some(image),
+            Holds::Copied(image) => Some(image),
+            Holds::Mapped(image) => Some(image.id),
         }
     }
 }
@@ -162,6 +183,10 @@ impl SizeClass {
         let holds_it = free.contents.key() == image.map(Image::id);
         if !holds_it {
             // SAFETY: as the caller promises.
+            if let Some(contents) = unsafe { self.exchange_image(free, image, bytes) }? {
+                return Ok(contents);
+            }
+            // SAFETY: as the caller promises.
             unsafe { self.clear(free) }?;
         }
         // SAFETY: as the caller promises.
@@ -238,6 +263,50 @@ impl SizeClass {
         Ok(())
     }
 
+    /// Maps an image into a slot into which another one is mapped, in its place. Returns what
+    /// the slot holds then; `None` if it has to be cleared for that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`fill`](SizeClass::fill).
+    ///
+    /// # Safety
+    ///
+    /// As for [`fill`](SizeClass::fill).
+    unsafe fn exchange_image(
+        &self,
+        free: FreeSlot<SlotContents>,
+        image: Option<&Image>,
+        bytes: usize,
+    ) -> io::Result<Option<SlotContents>> {
+        let (Holds::Mapped(before), Some(image)) = (free.contents.holds, image) else {
+            return Ok(None);
+        };
+        if !image.can_be_mapped() || before.end.max(image.end()) > bytes {
+            return Ok(None);
+        }
+        let start = self.address(free.slot);
+        // SAFETY: as the caller promises; both images lie in what can be accessed, and outside
+        // of that before there are zeros.
+        unsafe {
+            self.set_accessible(free.slot, bytes)?;
+            if !image.map(start)? {
+                return Ok(None);
+            }
+            let place = image.place();
+            for rest in [
+                before.start..before.end.min(place.start),
+                before.start.max(place.end)..before.end,
+            ] {
+                if !rest.is_empty() {
+                    let start = start.wrapping_add(rest.start);
+                    system::map_zeros_over(start, rest.len(), Access::ReadWrite)?;
+                }
+            }
+        }
+        Ok(Some(Holds::Mapped(MappedImage::of(image)).into()))
+    }
+
     /// Makes a slot zeros.
     ///
     /// # Errors
@@ -282,7 +351,7 @@ impl SizeClass {
         if image.can_be_mapped() && self.mappings.take_for_image() {
             // SAFETY: as the caller promises.
             if unsafe { image.map(start) }? {
-                return Ok(Holds::Mapped(image.id()));
+                return Ok(Holds::Mapped(MappedImage::of(image)));
             }
             self.mappings.give_back_of_image();
         }

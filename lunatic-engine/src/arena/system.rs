@@ -130,7 +130,7 @@ pub(super) unsafe fn guard(start: *mut u8, bytes: usize) -> io::Result<()> {
 /// # Safety
 ///
 /// The range is whole pages of a mapping from [`reserve`], can be read and written,
-/// holds zeros, and nobody uses it. The file has that part and is never changed or made
+/// and nobody uses it. The file has that part and is never changed or made
 /// shorter.
 pub(super) unsafe fn map_over(
     start: *mut u8,

@@ -18,10 +18,16 @@ pub(super) struct DnsIterator {
     /// The address of an iterator that has one, as most have. It allocates nothing.
     first: Option<SocketAddr>,
     rest: vec::IntoIter<SocketAddr>,
+    /// Bytes of the addresses, those that were taken included.
+    size: usize,
 }
 
 impl Resource for DnsIterator {
     const KIND: &'static str = "DNS iterator";
+
+    fn size(&self) -> usize {
+        self.size
+    }
 }
 
 host_functions! {
@@ -145,12 +151,14 @@ impl DnsIterator {
         DnsIterator {
             first: Some(address),
             rest: vec::IntoIter::default(),
+            size: 0,
         }
     }
 
     fn of_all(addresses: Vec<SocketAddr>) -> DnsIterator {
         DnsIterator {
             first: None,
+            size: addresses.capacity() * size_of::<SocketAddr>(),
             rest: addresses.into_iter(),
         }
     }
@@ -161,5 +169,21 @@ impl Iterator for DnsIterator {
 
     fn next(&mut self) -> Option<SocketAddr> {
         self.first.take().or_else(|| self.rest.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_charged_for_addresses_does_not_depend_on_how_many_were_taken() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let mut iterator = DnsIterator::of_all(vec![address; 1000]);
+        let size = iterator.size();
+        assert!(size >= 1000 * size_of::<SocketAddr>());
+        assert_eq!(iterator.by_ref().count(), 1000);
+        assert_eq!(iterator.size(), size);
+        assert_eq!(DnsIterator::of(address).size(), 0);
     }
 }

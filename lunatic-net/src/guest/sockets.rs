@@ -305,6 +305,10 @@ impl Resource for TlsListener {
     const KIND: &'static str = "TLS listener";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        self.identity_size()
+    }
 }
 
 impl Socket for TlsListener {

@@ -28,6 +28,8 @@ use crate::tls::provider;
 #[derive(Debug, Clone)]
 pub struct TlsIdentity {
     pub(super) config: Arc<ServerConfig>,
+    /// Bytes of the texts that it was read from.
+    size: usize,
 }
 
 /// Why a certificate and a key cannot be used.
@@ -68,7 +70,13 @@ impl TlsIdentity {
             .map_err(IdentityError::Unusable)?;
         Ok(TlsIdentity {
             config: Arc::new(config),
+            size: certificates.len() + key.len(),
         })
+    }
+
+    /// About how many bytes it takes: as many as the texts that it was read from.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 }
 

@@ -106,6 +106,11 @@ impl TlsListener {
         Ok((stream, peer))
     }
 
+    /// About how many bytes its identity takes.
+    pub(crate) fn identity_size(&self) -> usize {
+        self.identity.size()
+    }
+
     /// Returns the address it listens at.
     ///
     /// # Errors

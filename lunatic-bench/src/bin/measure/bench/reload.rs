@@ -49,6 +49,9 @@ const QUICK: Plan = Plan {
     reloads: 20,
 };
 
+/// The aim for the longest pause, where the system stops no worker thread meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
 /// What there is to say where nothing was measured.
 const NOTHING: &str = "–";
 
@@ -187,6 +190,12 @@ fn percentile(sorted: &[Duration], percent: usize) -> Option<Value> {
     sorted.get(index).copied().map(seconds)
 }
 
+/// How many took longer than the aim for the longest pause, of how many.
+fn longer_than_aim(times: &[Duration]) -> String {
+    let longer = times.iter().filter(|time| **time > LONGEST_PAUSE).count();
+    format!("{longer} of {}", grouped(times.len() as u64))
+}
+
 /// The two guests beside Erlang.
 fn side_by_side(plan: &Plan, wat: &Moves, rust: &Moves, erlang: Option<&Beam>) -> String {
     let processes = grouped(plan.processes as u64);
@@ -234,6 +243,12 @@ fn side_by_side(plan: &Plan, wat: &Moves, rust: &Moves, erlang: Option<&Beam>) -
             aim,
         );
     }
+    row(
+        "pauses of more than 1 ms",
+        [wat, rust].map(|moves| longer_than_aim(&moves.pauses)),
+        nothing(),
+        "as without a reload",
+    );
     for (percent, title) in [(99, "p99"), (100, "longest")] {
         row(
             &format!("as many processes compute for the median pause, without a reload: {title}"),
@@ -242,6 +257,12 @@ fn side_by_side(plan: &Plan, wat: &Moves, rust: &Moves, erlang: Option<&Beam>) -
             "",
         );
     }
+    row(
+        "as many processes compute for the median pause, without a reload: more than 1 ms",
+        [wat, rust].map(|moves| longer_than_aim(&moves.computing)),
+        nothing(),
+        "",
+    );
     row(
         "round trip of a ping before, p99",
         [wat, rust].map(|moves| shown(us, percentile(&moves.pings_before, 99))),
