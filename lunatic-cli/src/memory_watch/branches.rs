@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn who_divides_what_it_uses_between_branches_is_not_passed_over() {
         let root = Account::default();
-        let culprit = branch(&root, 100_000);
+        let culprit = branch(&root, 1000);
         let neighbour = branch(&root, 1_000_000);
         let parts: Vec<_> = (1..=20).map(|n| branch(&culprit, 100_000 + n)).collect();
         let mut processes: Vec<_> = parts.into_iter().map(|part| (part, "part")).collect();
