@@ -612,8 +612,9 @@ impl Process {
         Ok(())
     }
 
-    /// Queues a message that another process has caused, and pays for. It is dropped if there is
-    /// no room, or the other one has no memory left.
+    /// Queues a message that another process has caused, and pays for, even if it has no memory
+    /// left: whoever may not do that has [asked before](Process::try_exit), and a supervisor has
+    /// to be heard. The message is dropped if the mailbox is full.
     fn tell_in_the_name_of(&self, from: Pid, message: Message) {
         let environment = self.environment();
         let sender = match environment.is_local(from) {
@@ -621,7 +622,12 @@ impl Process {
             false => None,
         };
         let payer = sender.as_ref().map(Process::account);
-        if let Ok(Some(waker)) = self.inner.mailbox.queue(payer, &mut Some(message)) {
+        let (mailbox, mut notice) = (&self.inner.mailbox, Some(message));
+        let queued = match (mailbox.queue(payer, &mut notice), payer) {
+            (Err(SendError::Refused(_)), Some(payer)) => mailbox.queue_notice(payer, &mut notice),
+            (queued, _) => queued,
+        };
+        if let Ok(Some(waker)) = queued {
             waker.wake();
         }
     }
