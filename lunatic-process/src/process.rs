@@ -320,6 +320,7 @@ impl Process {
     /// Asks another process to end, in the name of this one; OTP's `exit/2`. It
     /// ends with this reason, unless it traps link deaths: then it is told of
     /// one, and does what it likes. If there is no such process, nothing happens.
+    /// What the other one is told is charged to this process.
     pub fn exit(&self, process: Pid, reason: ExitReason) {
         let from = self.id();
         let tag = self.inner.control.lock().relations.link_to(process);
