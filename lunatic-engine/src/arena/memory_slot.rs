@@ -68,9 +68,9 @@ impl MemorySlot {
         self.class.address(self.number)
     }
 
-    /// How many bytes it has.
+    /// How many bytes a memory in it may have.
     pub(super) fn capacity(&self) -> usize {
-        self.class.slot_bytes()
+        self.class.memory_bytes()
     }
 
     /// Lets the memory use so many bytes, up to its capacity.

@@ -18,6 +18,8 @@ use crate::stats::SlotUse;
 #[derive(Debug)]
 pub(super) struct SizeClass {
     slab: Slab,
+    /// The bytes at the end of each slot that are no memory.
+    guard: usize,
     free: FreeLists<SlotContents>,
     /// Only in the guarded geometry, where compiled code relies on them.
     accessible: Option<AccessibleRanges>,
@@ -89,11 +91,14 @@ impl From<Holds> for SlotContents {
 impl SizeClass {
     /// Reserves address space for slots of `slot_bytes`, at most `slots`.
     ///
+    /// - `guard`: how many bytes at the end of each are no memory.
+    ///
     /// # Errors
     ///
     /// Fails if the kernel does not give it.
     pub(super) fn reserve(
         slot_bytes: usize,
+        guard: usize,
         slots: usize,
         geometry: Geometry,
         machine: &Machine,
@@ -110,6 +115,7 @@ impl SizeClass {
         };
         Ok(SizeClass {
             slab,
+            guard,
             free: machine.free_lists(),
             accessible,
             mappings,
@@ -119,6 +125,11 @@ impl SizeClass {
     /// The bytes of one slot.
     pub(super) fn slot_bytes(&self) -> usize {
         self.slab.slot_bytes()
+    }
+
+    /// The bytes of the largest memory that a slot has room for.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.slot_bytes() - self.guard
     }
 
     /// How many slots there are.

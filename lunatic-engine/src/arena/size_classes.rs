@@ -112,8 +112,13 @@ impl SizeClasses {
         if let Some(class) = lazy.class.get() {
             return Ok(class);
         }
+        let guard = match self.geometry {
+            Geometry::Dense => 0,
+            Geometry::Guarded => GUARD_BYTES,
+        };
         let class = SizeClass::reserve(
             lazy.slot_bytes,
+            guard,
             lazy.max_slots,
             self.geometry,
             &self.machine,
