@@ -29,6 +29,22 @@ pub struct Account {
     inner: Arc<Inner>,
 }
 
+/// Who is refused memory because the program has little left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// Nobody is.
+    None,
+    /// Who has more than its share.
+    AboveShare {
+        /// The most that a branch directly below the root may have, with all below it, in bytes.
+        share: u64,
+        /// Whether what is charged to the root itself is more than that.
+        is_root_above: bool,
+    },
+    /// Everybody is.
+    All,
+}
+
 /// Tells the accounts of a program apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(u64);
@@ -41,8 +57,10 @@ struct Inner {
     /// Its processes are of the branch of the account above.
     is_part: bool,
     used: Counters,
-    /// Only in the root: every charge of memory is refused.
-    out_of_memory: AtomicBool,
+    /// Only in the root: a branch directly below it that has more is refused memory.
+    most_of_branch: AtomicU64,
+    /// Only in the root: what is charged to itself is refused memory.
+    is_root_refused: AtomicBool,
     /// Only in the root: see [`Account::memory_left`].
     memory_left: AtomicU64,
     cpu: Option<Mutex<CpuBudget>>,
@@ -141,7 +159,8 @@ impl Account {
                 limits,
                 is_part,
                 used: Counters::default(),
-                out_of_memory: AtomicBool::new(false),
+                most_of_branch: AtomicU64::new(u64::MAX),
+                is_root_refused: AtomicBool::new(false),
                 memory_left: AtomicU64::new(u64::MAX),
                 cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
                 output: (limits.output != u64::MAX)
@@ -225,14 +244,52 @@ impl Account {
     ///
     /// [`Exceeded`] if that is more than a limit allows; then nothing is charged.
     pub fn charge(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {
+        let mut below = None;
         for account in self.to_root() {
-            if let Err(exceeded) = account.charge_one(kind, amount) {
+            if let Err(exceeded) = account.charge_one(kind, amount, below) {
                 self.to_root()
                     .take_while(|charged| !charged.is(account))
                     .for_each(|charged| charged.release_one(kind, amount));
                 return Err(exceeded);
             }
+            below = Some(account);
         }
+        Ok(())
+    }
+
+    /// Charges an amount to this account and all above it, even if that is more than a limit
+    /// allows: for what must not be lost. Until enough is released, other charges are refused.
+    ///
+    /// It is for whoever bounds by other means how often that happens, with
+    /// [`check`](Account::check) for example.
+    pub fn charge_beyond_limits(&self, kind: Kind, amount: u64) {
+        for account in self.to_root() {
+            if kind == Kind::LinearMemory && !account.is_root() {
+                let memory = account.counter(Kind::Memory);
+                memory.fetch_add(amount, Ordering::Relaxed);
+            }
+            account.counter(kind).fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    /// Checks whether an amount could be charged now.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits, Kind};
+    ///
+    /// let account = Account::root(AccountLimits { memory: 10, ..AccountLimits::UNLIMITED });
+    /// assert!(account.check(Kind::Memory, 10).is_ok());
+    /// account.charge_beyond_limits(Kind::Memory, 11);
+    /// assert!(account.check(Kind::Memory, 0).is_err());
+    /// account.release(Kind::Memory, 11);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if that is more than a limit allows.
+    pub fn check(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {
+        self.charge(kind, amount)?;
+        self.release(kind, amount);
         Ok(())
     }
 
@@ -284,16 +341,24 @@ impl Account {
         self.inner.limits.fuel != u64::MAX
     }
 
-    /// From now on, every charge of memory to any account of this tree is refused, or
-    /// no longer. This account has to be the root.
-    pub fn set_out_of_memory(&self, out_of_memory: bool) {
-        self.inner
-            .out_of_memory
-            .store(out_of_memory, Ordering::Relaxed);
+    /// From now on, charges of memory to accounts of this tree are refused as a shortage of
+    /// memory says. This account has to be the root.
+    pub fn set_shortage(&self, shortage: Shortage) {
+        let (most, is_root_refused) = match shortage {
+            Shortage::None => (u64::MAX, false),
+            Shortage::AboveShare {
+                share,
+                is_root_above,
+            } => (share, is_root_above),
+            Shortage::All => (0, true),
+        };
+        self.inner.most_of_branch.store(most, Ordering::Relaxed);
+        let is_refused = &self.inner.is_root_refused;
+        is_refused.store(is_root_refused, Ordering::Relaxed);
     }
 
     /// How many bytes the program may take before [charges of memory are
-    /// refused](Account::set_out_of_memory), as far as that was told.
+    /// refused](Account::set_shortage), as far as that was told.
     pub fn memory_left(&self) -> u64 {
         self.root_account()
             .inner
@@ -374,17 +439,18 @@ impl Account {
         &self.inner.used.0[kind.index()]
     }
 
-    fn charge_one(&self, kind: Kind, amount: u64) -> Result<(), Exceeded> {
+    /// - `below`: the account that was charged before, which is directly below this one.
+    fn charge_one(&self, kind: Kind, amount: u64, below: Option<&Account>) -> Result<(), Exceeded> {
         if kind == Kind::LinearMemory {
             if self.is_root() {
-                self.check_out_of_memory(kind)?;
+                self.check_shortage(kind, below)?;
             } else {
                 self.add(Kind::Memory, amount, self.inner.limits.memory)?;
             }
             return self.add(kind, amount, u64::MAX);
         }
         if kind == Kind::Memory && self.is_root() {
-            self.check_out_of_memory(kind)?;
+            self.check_shortage(kind, below)?;
         }
         self.add(kind, amount, self.inner.limits.of(kind))
     }
@@ -400,8 +466,16 @@ impl Account {
         self.inner.parent.is_none()
     }
 
-    fn check_out_of_memory(&self, kind: Kind) -> Result<(), Exceeded> {
-        match self.inner.out_of_memory.load(Ordering::Relaxed) {
+    /// - `branch`: the one that was charged already; `None` if only the root is charged.
+    fn check_shortage(&self, kind: Kind, branch: Option<&Account>) -> Result<(), Exceeded> {
+        let is_refused = match branch {
+            Some(branch) => {
+                let most = self.inner.most_of_branch.load(Ordering::Relaxed);
+                most != u64::MAX && branch.used(Kind::Memory) > most
+            }
+            None => self.inner.is_root_refused.load(Ordering::Relaxed),
+        };
+        match is_refused {
             true => Err(self.exceeded(kind, self.inner.limits.memory)),
             false => Ok(()),
         }

@@ -28,7 +28,7 @@ mod limits;
 mod output;
 mod share;
 
-pub use account::{Account, AccountId, BranchError, Exceeded};
+pub use account::{Account, AccountId, BranchError, Exceeded, Shortage};
 pub use charge::Charge;
 pub use cpu::CpuBudget;
 pub use kind::Kind;

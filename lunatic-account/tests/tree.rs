@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use lunatic_account::{Account, AccountLimits, BranchError, Charge, Kind};
+use lunatic_account::{Account, AccountLimits, BranchError, Charge, Kind, Shortage};
 use proptest::prelude::*;
 
 fn with_memory(memory: u64) -> AccountLimits {
@@ -70,11 +70,36 @@ fn a_tree_has_a_bounded_depth_and_nothing_is_left_of_it() {
 fn a_tree_without_memory_refuses_memory_and_nothing_else() {
     let root = Account::default();
     let branch = root.branch(AccountLimits::default()).unwrap();
-    root.set_out_of_memory(true);
+    root.set_shortage(Shortage::All);
     assert!(branch.charge(Kind::LinearMemory, 1).is_err());
     assert!(branch.charge(Kind::Names, 1).is_ok());
-    root.set_out_of_memory(false);
+    root.set_shortage(Shortage::None);
     assert!(branch.charge(Kind::LinearMemory, 1).is_ok());
+}
+
+#[test]
+fn who_has_more_than_its_share_is_refused_memory_before_others() {
+    let root = Account::default();
+    let branch = |above: &Account| above.branch(AccountLimits::default()).unwrap();
+    let (large, small) = (branch(&root), branch(&root));
+    let parts: Vec<_> = (0..10).map(|_| branch(&large)).collect();
+    for part in &parts {
+        part.charge(Kind::LinearMemory, 100).unwrap();
+    }
+    root.set_shortage(Shortage::AboveShare {
+        share: 1000,
+        is_root_above: false,
+    });
+    assert!(parts[0].charge(Kind::Memory, 1).is_err());
+    assert!(small.charge(Kind::Memory, 1000).is_ok());
+    assert!(small.charge(Kind::LinearMemory, 1).is_err());
+    assert!(root.charge(Kind::LinearMemory, 1).is_ok());
+    root.set_shortage(Shortage::AboveShare {
+        share: 100_000,
+        is_root_above: true,
+    });
+    assert!(parts[0].charge(Kind::Memory, 1).is_ok());
+    assert!(root.charge(Kind::LinearMemory, 1).is_err());
 }
 
 #[test]

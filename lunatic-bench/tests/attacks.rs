@@ -40,6 +40,7 @@ macro_rules! attacks {
 attacks! {
     bind_without_right
     capacity_hints
+    catches_nested
     compile_br_table
     compile_functions
     compile_garbage
@@ -55,6 +56,7 @@ attacks! {
     deep_branches
     errors_kept
     errors_of_compiler
+    exit_itself
     forged_replies
     fork_bomb
     group_again
@@ -77,6 +79,7 @@ attacks! {
     link_everyone
     link_host
     link_neighbour
+    link_the_dead
     links_at_death
     list_directory
     log_flood
@@ -109,6 +112,7 @@ attacks! {
     names
     names_huge
     names_huge_lookup
+    names_of_functions
     path_long
     poll_many
     random_bytes

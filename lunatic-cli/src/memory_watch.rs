@@ -3,23 +3,26 @@
 //! What guests make the host keep is charged to accounts, and refused there. The pages
 //! of linear memory are not known before they are written, so a thread looks how much
 //! memory the program takes, the more often the less is left. Shortly below the limit
-//! every charge of memory is refused; if it rises on, processes are killed, those of the
-//! branch that uses most before others, before the limit is reached: they go on until
-//! their next tick.
+//! charges of memory are refused to those branches that have more than their part; if it rises
+//! on, to all, and processes are killed, those of the branch that uses most before others, before
+//! the limit is reached: they go on until their next tick.
+
+mod branches;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lunatic_account::{Account, Kind};
+use lunatic_account::{Account, Shortage};
 use lunatic_process::{Environment, Process, WeakEnvironment};
 use parking_lot::Mutex;
+
+use self::branches::{Branch, Heaviest};
 
 /// Watches the memory of the program until it is dropped.
 #[derive(Debug)]
@@ -78,7 +81,10 @@ fn watch_until_stopped(
     environments: &Mutex<Vec<WeakEnvironment>>,
     stopped: &AtomicBool,
 ) {
+    /// How often it is looked who has more than its part.
+    const INTERVAL: Duration = Duration::from_millis(100);
     let mut refuses = false;
+    let mut looked = None;
     let mut killed = 0;
     while !stopped.load(Ordering::Relaxed) {
         let Some(resident) = resident() else { return };
@@ -86,19 +92,23 @@ fn watch_until_stopped(
         account.set_memory_left(verdict.left);
         if verdict.refuse != refuses {
             refuses = verdict.refuse;
-            account.set_out_of_memory(refuses);
             report(refuses, resident, limit, killed);
             killed = 0;
+            looked = None;
+            account.set_shortage(Shortage::None);
         }
         if verdict.kill {
-            let environments: Vec<_> = environments.lock().clone();
-            let living = environments.iter().filter_map(WeakEnvironment::upgrade);
-            let processes = living.flat_map(|environment: Environment| environment.processes());
-            let count = kill_some(processes);
+            account.set_shortage(Shortage::All);
+            looked = None;
+            let count = kill_some(processes(environments));
             if killed == 0 && count > 0 {
                 tracing::error!(resident, limit, "still out of memory: processes are killed");
             }
             killed += count;
+        } else if refuses && looked.is_none_or(|at: Instant| at.elapsed() >= INTERVAL) {
+            let root = Branch::root(processes(environments));
+            account.set_shortage(root.shortage(resident, limit / 10 * 9));
+            looked = Some(Instant::now());
         }
         thread::sleep(verdict.pause);
     }
@@ -125,38 +135,27 @@ fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
     }
 }
 
-/// Kills the processes of the account that uses most, without what the accounts below it
-/// use; or, if all processes share the account of the root, the younger half of them. Those
-/// that are about to end are left out. Returns how many were killed.
-fn kill_some(processes: impl Iterator<Item = Process>) -> usize {
-    let mut accounts: HashMap<_, Usage> = HashMap::new();
-    for process in processes.filter(|process| !process.info().is_exiting) {
-        let mut account = process.account().clone();
-        let id = account.id();
-        // Those above it may have no processes of their own.
-        while let Some(parent) = account.parent().cloned() {
-            let usage = accounts.entry(account.id()).or_default();
-            if usage.used.is_some() {
-                break;
-            }
-            let used = account.used(Kind::Memory);
-            usage.used = Some(used);
-            if parent.parent().is_some() {
-                accounts.entry(parent.id()).or_default().below += used;
-            }
-            account = parent;
-        }
-        accounts.entry(id).or_default().processes.push(process);
-    }
-    let own = |usage: &Usage| usage.used.unwrap_or(0).saturating_sub(usage.below);
-    let with_processes = accounts
-        .into_values()
-        .filter(|usage| !usage.processes.is_empty());
-    let Some(most) = with_processes.max_by_key(own) else {
-        return 0;
-    };
-    let is_root = own(&most) == 0;
-    let mut victims = most.processes;
+/// The processes that can be killed, each with its account.
+fn processes(
+    environments: &Mutex<Vec<WeakEnvironment>>,
+) -> impl Iterator<Item = (Account, Process)> {
+    let environments: Vec<_> = environments.lock().clone();
+    environments
+        .into_iter()
+        .filter_map(|environment| environment.upgrade())
+        .flat_map(|environment: Environment| environment.processes())
+        .map(|process| (process.account().clone(), process))
+}
+
+/// Kills the processes of the [heaviest](Branch::heaviest) branch; or, if all processes share the
+/// account of the root, the younger half of them. Those that are about to end are left out.
+/// Returns how many were killed.
+fn kill_some(processes: impl Iterator<Item = (Account, Process)>) -> usize {
+    let living = processes.filter(|(_, process)| !process.info().is_exiting);
+    let Heaviest {
+        processes: mut victims,
+        is_root,
+    } = Branch::root(living).heaviest();
     if is_root {
         victims.sort_by_key(|process| Reverse(process.id()));
         victims.truncate(victims.len().div_ceil(2));
@@ -165,22 +164,12 @@ fn kill_some(processes: impl Iterator<Item = Process>) -> usize {
     victims.len()
 }
 
-/// What an account uses.
-#[derive(Default)]
-struct Usage {
-    /// In bytes, with what those below it use; `None` for the root.
-    used: Option<u64>,
-    /// What those directly below it use.
-    below: u64,
-    processes: Vec<Process>,
-}
-
 fn report(refuses: bool, resident: u64, limit: u64, killed: usize) {
     match refuses {
         true => tracing::error!(
             resident,
             limit,
-            "out of memory: more is refused from now on"
+            "out of memory: who has more than its part is refused more from now on"
         ),
         false => tracing::warn!(resident, limit, killed, "there is memory again"),
     }

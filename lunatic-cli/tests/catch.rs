@@ -6,6 +6,8 @@ mod harness;
 use std::num::NonZeroU64;
 
 use harness::{World, assert_failed, assert_killed, assert_normal, send};
+use lunatic_account::AccountLimits;
+use lunatic_engine::STACK_BYTES;
 use lunatic_process::ProcessConfig;
 use lunatic_testkit::{end_of, wait};
 
@@ -274,4 +276,30 @@ fn running_out_of_fuel_is_caught_but_gives_no_new_fuel() {
     let process = world.spawn_with(&module, "main", budget);
     assert_failed(&process, "fuel");
     assert_eq!(world.report(), 0);
+}
+
+#[test]
+fn each_open_catch_is_charged_its_stack() {
+    let world = World::new();
+    let limits = AccountLimits {
+        memory: 16 << 20,
+        ..AccountLimits::UNLIMITED
+    };
+    let config = ProcessConfig {
+        account: Some(limits),
+        ..ProcessConfig::default()
+    };
+    let body = r#"(func (export "main")
+            (drop (call $catch (i32.const 0) (i32.const 0)))
+            (drop (call $catch (i32.const 0) (i32.const 0))))
+        (func (export "_lunatic_catch_trap") (param $depth i32) (param i32) (result i32)
+            (call $report (i64.extend_i32_u (local.get $depth)))
+            (call $catch (i32.add (local.get $depth) (i32.const 1)) (i32.const 0)))"#;
+    let process = world.spawn_with(&world.load(body), "main", config);
+    assert_normal(&process);
+    let stacks = (16 << 20) / STACK_BYTES as i64;
+    for depth in (0..stacks).chain(0..stacks) {
+        assert_eq!(world.report(), depth);
+    }
+    world.no_more_reports();
 }

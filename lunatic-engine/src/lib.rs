@@ -103,7 +103,7 @@ pub use import_problem::ImportProblem;
 pub use instance::{Call, Instance, InstanceState, Results};
 pub use instantiate_error::InstantiateError;
 pub use invalid_module::InvalidModule;
-pub use limits::{ExceedsLimits, MemoryLimits};
+pub use limits::{ExceedsLimits, MemoryLimits, STACK_BYTES};
 pub use load_error::LoadError;
 pub use loader::Loader;
 pub use memory_limiter::MemoryLimiter;

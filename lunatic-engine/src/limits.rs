@@ -16,8 +16,9 @@ pub(crate) const COLLECTED_HEAP_BYTES: usize = 256 << 10;
 /// Stack for guest code (ABI §15.6).
 pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
 
-/// Stack for guest code and the host functions that run on the same stack.
-pub(crate) const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
+/// What a stack of an instance has at most, in bytes: for guest code, and the host functions that
+/// run on the same stack.
+pub const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
 
 /// Bytes of a page of WebAssembly.
 pub(crate) const WASM_PAGE_BYTES: u64 = 1 << 16;

@@ -17,7 +17,7 @@ use crate::leftover::Leftover;
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
-use crate::payers::Refusal;
+use crate::payers::{Refusal, Terms};
 use crate::queue::{Payer, Progress, Search};
 use crate::queued::{Queued, Unused};
 use crate::resource::NotTransferable;
@@ -227,7 +227,7 @@ impl Sender {
         if !state.has_room(self.shared.limits, size) {
             return Err(SendError::Full);
         }
-        match state.queued.charge(from, queued) {
+        match state.queued.charge(from, queued, Terms::WithinLimits) {
             Ok(payer) => Ok(state.accept(message, payer)),
             Err(Refusal::Exceeded(exceeded)) => Err(SendError::Refused(exceeded)),
             Err(Refusal::TooManyPayers) => Err(SendError::Full),
@@ -235,18 +235,30 @@ impl Sender {
     }
 
     /// Queues a message of the host's that must not be lost, even if the mailbox is
-    /// full; otherwise like [`queue`](Sender::queue).
+    /// full or the account has no memory left; otherwise like [`queue`](Sender::queue).
+    ///
+    /// - `payer`: the account of the owner, to which the message is charged until it is received.
     ///
     /// # Errors
     ///
     /// Fails if the mailbox is closed.
     #[must_use = "the owner sleeps on unless it is woken"]
-    pub fn queue_notice(&self, message: &mut Option<Message>) -> Result<Option<Waker>, SendError> {
+    pub fn queue_notice(
+        &self,
+        payer: &Account,
+        message: &mut Option<Message>,
+    ) -> Result<Option<Waker>, SendError> {
+        let Some(notice) = message else {
+            return Ok(None);
+        };
         let mut state = self.shared.state.lock();
-        match state.closed {
-            true => Err(SendError::Closed),
-            false => Ok(state.accept(message, Payer::NOBODY)),
+        if state.closed {
+            return Err(SendError::Closed);
         }
+        let charged = state
+            .queued
+            .charge(Some(payer), notice, Terms::BeyondLimits);
+        Ok(state.accept(message, charged.unwrap_or(Payer::NOBODY)))
     }
 
     /// Closes the mailbox, and returns the messages in it, except for a few that the owner

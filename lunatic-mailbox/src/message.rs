@@ -302,7 +302,9 @@ impl DataMessage {
         };
         let resources = self.resources.as_ref().map_or(0, |resources| {
             let slots = resources.slots.capacity() * size_of::<ResourceSlot>();
-            slots + resources.slots.len() * DataMessage::RESOURCE_BYTES
+            let kept = resources.slots.iter().flatten();
+            let charged: usize = kept.map(|resource| resource.charged_bytes()).sum();
+            slots + resources.slots.len() * DataMessage::RESOURCE_BYTES + charged
         });
         buffer + resources
     }

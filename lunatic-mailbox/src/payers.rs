@@ -48,31 +48,51 @@ pub(crate) enum Refusal {
     TooManyPayers,
 }
 
+/// Whether a charge can be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// It is refused if the account has no memory left.
+    WithinLimits,
+    /// It is never refused for that: the message must not be lost.
+    BeyondLimits,
+}
+
 /// No less than this is charged at once, if the account allows it.
 const CHUNK: u64 = 4096;
 
 impl Payers {
     /// Charges a message.
     #[inline]
-    pub(crate) fn charge(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
+    pub(crate) fn charge(
+        &mut self,
+        account: &Account,
+        bytes: u64,
+        terms: Terms,
+    ) -> Result<Payer, Refusal> {
         match &mut self.first {
-            Some(first) if first.account.is(account) => match first.charge(bytes) {
+            Some(first) if first.account.is(account) => match first.charge(bytes, terms) {
                 Ok(()) => Ok(Payer::FIRST),
                 Err(exceeded) => Err(Refusal::Exceeded(exceeded)),
             },
-            _ => self.charge_another(account, bytes),
+            _ => self.charge_another(account, bytes, terms),
         }
     }
 
     /// Charges a message to an account that is not the first, or becomes it.
-    fn charge_another(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
+    fn charge_another(
+        &mut self,
+        account: &Account,
+        bytes: u64,
+        terms: Terms,
+    ) -> Result<Payer, Refusal> {
         let others = self.others.as_ref();
         let is_known = others.is_some_and(|others| others.find(account).is_some());
         if self.first.is_some() || is_known {
-            return self.others.get_or_insert_default().charge(account, bytes);
+            let others = self.others.get_or_insert_default();
+            return others.charge(account, bytes, terms);
         }
         let mut first = Entry::new(account);
-        first.charge(bytes).map_err(Refusal::Exceeded)?;
+        first.charge(bytes, terms).map_err(Refusal::Exceeded)?;
         self.first = Some(first);
         Ok(Payer::FIRST)
     }
@@ -95,12 +115,13 @@ impl Payers {
 
 impl Others {
     /// Charges a message.
-    fn charge(&mut self, account: &Account, bytes: u64) -> Result<Payer, Refusal> {
+    fn charge(&mut self, account: &Account, bytes: u64, terms: Terms) -> Result<Payer, Refusal> {
         let account = match self.is_crowded() && self.find(account).is_none() {
             true => account.below_root(),
             false => account,
         };
-        let payer = match self.find(account) {
+        let known = self.find(account);
+        let payer = match known {
             Some(payer) => payer,
             None => self.add(account)?,
         };
@@ -108,7 +129,7 @@ impl Others {
         let Some(entry) = self.entry(payer) else {
             return Err(Refusal::TooManyPayers);
         };
-        match entry.charge(bytes) {
+        match entry.charge(bytes, terms) {
             Ok(()) => Ok(payer),
             Err(exceeded) => {
                 // The sender holds a reference of its own: this is not the last one.
@@ -184,10 +205,10 @@ impl Entry {
     }
 
     #[inline]
-    fn charge(&mut self, bytes: u64) -> Result<(), Exceeded> {
+    fn charge(&mut self, bytes: u64, terms: Terms) -> Result<(), Exceeded> {
         let used = self.used + bytes;
         if used > self.reserved {
-            self.reserve(used - self.reserved)?;
+            self.reserve(used - self.reserved, terms)?;
         }
         self.used = used;
         Ok(())
@@ -195,14 +216,20 @@ impl Entry {
 
     /// Charges so many bytes to the account, and some more if it allows that.
     #[cold]
-    fn reserve(&mut self, missing: u64) -> Result<(), Exceeded> {
+    fn reserve(&mut self, missing: u64, terms: Terms) -> Result<(), Exceeded> {
         let chunk = missing.max(CHUNK).max(self.used / 4);
         let mut charge = |amount| {
             self.account.charge(Kind::Memory, amount)?;
             self.reserved += amount;
             Ok(())
         };
-        charge(chunk).or_else(|_: Exceeded| charge(missing))
+        let charged = charge(chunk).or_else(|_: Exceeded| charge(missing));
+        if charged.is_err() && terms == Terms::BeyondLimits {
+            self.account.charge_beyond_limits(Kind::Memory, missing);
+            self.reserved += missing;
+            return Ok(());
+        }
+        charged
     }
 
     #[inline]

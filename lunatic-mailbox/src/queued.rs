@@ -3,7 +3,7 @@
 use lunatic_account::Account;
 
 use crate::message::Message;
-use crate::payers::{Payers, Refusal};
+use crate::payers::{Payers, Refusal, Terms};
 use crate::queue::{Payer, Queue};
 
 /// So many messages of at most [`FREE_BYTES`] may wait without being charged: the owner
@@ -35,6 +35,7 @@ impl Queued {
         &mut self,
         from: Option<&Account>,
         message: &Message,
+        terms: Terms,
     ) -> Result<Payer, Refusal> {
         let Some(account) = from else {
             return Ok(Payer::NOBODY);
@@ -42,7 +43,7 @@ impl Queued {
         if self.queue.len() < FREE_MESSAGES && message.heap_bytes() <= FREE_BYTES {
             return Ok(Payer::NOBODY);
         }
-        self.payers.charge(account, charged_bytes(message))
+        self.payers.charge(account, charged_bytes(message), terms)
     }
 
     /// Takes the oldest message, which is not charged any more. Returns whether there was one.

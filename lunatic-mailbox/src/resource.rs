@@ -44,6 +44,13 @@ pub trait MessageResource: Any + Send {
         Err(NotTransferable { kind: self.kind() })
     }
 
+    /// Returns how many bytes it takes that have to be charged while it waits in a mailbox, beside
+    /// the room of every resource; none, as by default, if they are charged by other means.
+    /// It must not change meanwhile.
+    fn charged_bytes(&self) -> usize {
+        0
+    }
+
     /// Returns another handle of the same resource, for a process that is reloaded: its
     /// old code keeps this one until the new code has accepted the other. `None` if it
     /// cannot be shared, as by default.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use certificates::{Authority, Identity, self_signed};
 use futures_lite::future::block_on;
 use guest::{Guest, NEVER, TIMED_OUT, args, at};
-use lunatic_account::{Account, Kind};
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_net::{Listeners, NetConfig, Rules, TlsConnector, TlsIdentity, TlsListener};
 use wasmtime::Val;
 
@@ -234,6 +234,54 @@ fn certificates_that_are_none_are_never_replaced_by_those_of_the_system() {
         let trap = guest.trap("tls_connect", &params);
         assert!(trap.contains("outside of the memory"), "{trap}");
     }
+}
+
+#[test]
+fn what_is_looked_at_to_find_certificates_is_limited() {
+    let mut guest = Guest::new();
+    guest.put(at::NAME, b"localhost");
+    // Neither reading begins with a certificate; one has it behind 48 500 bytes.
+    guest.put(50_000, b"-----BEGIN");
+    let record = [1500_u32, 60_000].map(u32::to_le_bytes).concat();
+    guest.put(70_000, &record.repeat(100));
+    let params = args![at::NAME, 9, 1, NEVER, at::ID, 70_000, 100];
+    assert_eq!(guest.code("tls_connect", &params), 1);
+    let error = guest.error();
+    assert!(error.contains("would have to be looked at"), "{error}");
+}
+
+#[test]
+fn certificates_are_looked_at_after_the_rules() {
+    let mut guest = Guest::with(NetConfig::nothing());
+    guest.put(at::NAME, b"localhost");
+    let params = args![at::NAME, 9, 1, NEVER, at::ID, at::END, 1];
+    assert_eq!(guest.code("tls_connect", &params), 1);
+    let error = guest.error();
+    assert!(error.contains("look up `localhost`"), "{error}");
+}
+
+#[test]
+fn root_certificates_are_charged_while_they_are_kept() {
+    let authority = Authority::new();
+    let limits = AccountLimits {
+        memory: 100 << 10,
+        ..AccountLimits::UNLIMITED
+    };
+    let account = Account::root(limits);
+    let (address, server) = server(&authority.vouch_for("localhost"));
+    let mut guest = Guest::in_root(NetConfig::default(), &Listeners::new(), &account);
+    let layout = Layout::LengthFirst;
+    let many = authority.root() + &"\n".repeat(55_000);
+    assert_eq!(connect(&mut guest, 1, &many, layout, NEVER), 1);
+    let error = guest.error();
+    assert!(error.contains("memory"), "{error}");
+    let root = authority.root();
+    assert_eq!(connect(&mut guest, address.port(), &root, layout, NEVER), 0);
+    let kept = account.used(Kind::Memory);
+    assert!(kept >= (64 << 10) + root.len() as u64, "{kept}");
+    drop(guest);
+    assert_eq!(account.used(Kind::Memory), 0);
+    server.join().unwrap();
 }
 
 #[test]

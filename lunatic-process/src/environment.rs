@@ -229,7 +229,7 @@ impl Environment {
                 mode: AtomicU8::new(0),
                 tracers: Tracers::default(),
                 emptied: Event::new(),
-                log: DeathLog::new(),
+                log: DeathLog::default(),
             }),
         }
     }
@@ -600,9 +600,12 @@ impl Environment {
     }
 
     /// Returns whether a line may be logged that one of its processes causes. There may be
-    /// 1000 of them in ten seconds; the others are counted, and their number is logged then.
-    pub fn admits_log_line(&self) -> bool {
-        match self.inner.log.admit(Instant::now()) {
+    /// 1000 of them in ten seconds, and 50 of each branch directly below the root whatever others
+    /// have caused; what is beyond is counted, and the numbers are logged then.
+    ///
+    /// - `account`: that of the process.
+    pub fn admits_log_line(&self, account: &Account) -> bool {
+        match self.inner.log.admit(account, Instant::now()) {
             Line::Written => true,
             Line::FirstLeftOut(span) => {
                 self.inner

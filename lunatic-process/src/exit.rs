@@ -51,6 +51,11 @@ impl ExitReason {
         ExitReason::Failed(Failure::from_kind(FailureKind::LinkDied { peer }))
     }
 
+    /// How long the texts of the failure are, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.failure().map_or(0, Failure::text_bytes)
+    }
+
     /// The failure, if it was one.
     pub fn failure(&self) -> Option<&Failure> {
         match self {

@@ -118,6 +118,11 @@ impl Failure {
     pub fn backtrace(&self) -> Option<&str> {
         self.data.backtrace.as_deref()
     }
+
+    /// How long message and backtrace are together, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.data.message.len() + self.backtrace().map_or(0, str::len)
+    }
 }
 
 /// On one line.

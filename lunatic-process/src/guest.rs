@@ -6,6 +6,7 @@ mod accounts;
 mod backtrace;
 mod catch;
 mod configs;
+mod cpp_names;
 mod endings;
 pub mod exchange;
 mod identity;

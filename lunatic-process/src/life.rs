@@ -182,7 +182,7 @@ fn log_death(
     let is_origin = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
     let id = process.id();
     let name = label.unwrap_or("unnamed");
-    let admits = || process.environment().admits_log_line();
+    let admits = || process.environment().admits_log_line(process.account());
     let shown = on_one_line(reason, MAX_LOGGED_BYTES);
     match reason {
         ExitReason::Normal => tracing::trace!(process = %id, name, "ended"),

@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
-use lunatic_account::{Account, Exceeded};
+use lunatic_account::{Account, Exceeded, Kind};
 use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
@@ -102,6 +102,9 @@ struct Control {
     label: Option<Arc<str>>,
     at_exit: Vec<ExitHook>,
 }
+
+/// At least what a message takes that tells a process of another one, in bytes.
+const NOTICE_BYTES: u64 = 512;
 
 /// What is to be done when a process has ended. It is called until it returns that nothing is
 /// left to do.
@@ -283,9 +286,12 @@ impl Process {
         self.inner.parent
     }
 
-    /// Queues a message about another process, for which there is always room.
+    /// Queues a message about another process, for which there is always room. It is charged to
+    /// this process; whatever leads to one has asked before whether it [can
+    /// pay](Process::make_room_for_relation).
     fn tell(&self, notice: Message) {
-        if let Ok(Some(waker)) = self.inner.mailbox.queue_notice(&mut Some(notice)) {
+        let mailbox = &self.inner.mailbox;
+        if let Ok(Some(waker)) = mailbox.queue_notice(self.account(), &mut Some(notice)) {
             waker.wake();
         }
     }
@@ -316,11 +322,24 @@ impl Process {
     /// Asks another process to end, in the name of this one; OTP's `exit/2`. It
     /// ends with this reason, unless it traps link deaths: then it is told of
     /// one, and does what it likes. If there is no such process, nothing happens.
+    /// What the other one is told is charged to this process.
     pub fn exit(&self, process: Pid, reason: ExitReason) {
         let from = self.id();
         let tag = self.inner.control.lock().relations.link_to(process);
         let tag = tag.flatten();
         self.signal_to(process, Signal::Exit { from, tag, reason });
+    }
+
+    /// Like [`exit`](Process::exit), if this process can pay for what the other one is told.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if its account has no memory left. Nobody is asked to end then.
+    pub fn try_exit(&self, process: Pid, reason: ExitReason) -> Result<(), Exceeded> {
+        let bytes = NOTICE_BYTES + reason.text_bytes() as u64;
+        self.account().check(Kind::Memory, bytes)?;
+        self.exit(process, reason);
+        Ok(())
     }
 
     /// Whether this process is linked to another.
@@ -367,12 +386,14 @@ impl Process {
         Ok(())
     }
 
-    /// Like [`monitor`](Process::monitor), if the other process can pay for it.
+    /// Like [`monitor`](Process::monitor), if the other process can pay for it, and this one for
+    /// what it is told.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`] if its account has no memory left. Nothing is monitored then.
+    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is monitored then.
     pub fn try_monitor(&self, process: Pid) -> Result<(), Exceeded> {
+        self.account().check(Kind::Memory, NOTICE_BYTES)?;
         self.make_room_there(process)?;
         self.monitor(process);
         Ok(())
@@ -406,8 +427,10 @@ impl Process {
         }
     }
 
-    /// Charges one link or monitor more to the account of this process.
+    /// Charges one link or monitor more to the account of this process, which has to be able to
+    /// pay for what it will be told, too.
     pub(crate) fn make_room_for_relation(&self) -> Result<(), Exceeded> {
+        self.account().check(Kind::Memory, NOTICE_BYTES)?;
         let mut control = self.inner.control.lock();
         match control.ended {
             Some(_) => Ok(()),
@@ -581,7 +604,10 @@ impl Process {
         }
         // Of these another process can send any number, of the others only as many as
         // this one has relations.
-        let is_limited = matches!(signal, Signal::Exit { .. });
+        let asked_by = match signal {
+            Signal::Exit { from, .. } => Some(from),
+            _ => None,
+        };
         let traced = self.is_traced().then(|| signal.clone());
         if matches!(signal, Signal::Link { .. } | Signal::Monitor { .. }) {
             // Whoever may be refused has asked before; others are charged as far as it goes.
@@ -594,12 +620,34 @@ impl Process {
         }
         match reaction {
             Reaction::None => {}
-            Reaction::Deliver(message) if !is_limited => self.tell(message),
-            Reaction::Deliver(message) => drop(self.send(message)),
+            Reaction::Deliver(message) => match asked_by {
+                Some(from) => self.tell_in_the_name_of(from, message),
+                None => self.tell(message),
+            },
             Reaction::MustDeliver(message) => self.deliver_or_end(message),
             Reaction::Die(reason) => self.request_exit(reason),
         }
         Ok(())
+    }
+
+    /// Queues a message that another process has caused, and pays for, even if it has no memory
+    /// left: whoever may not do that has [asked before](Process::try_exit), and a supervisor has
+    /// to be heard. The message is dropped if the mailbox is full.
+    fn tell_in_the_name_of(&self, from: Pid, message: Message) {
+        let environment = self.environment();
+        let sender = match environment.is_local(from) {
+            true => environment.process(from),
+            false => None,
+        };
+        let payer = sender.as_ref().map(Process::account);
+        let (mailbox, mut notice) = (&self.inner.mailbox, Some(message));
+        let queued = match (mailbox.queue(payer, &mut notice), payer) {
+            (Err(SendError::Refused(_)), Some(payer)) => mailbox.queue_notice(payer, &mut notice),
+            (queued, _) => queued,
+        };
+        if let Ok(Some(waker)) = queued {
+            waker.wake();
+        }
     }
 
     /// Queues a message that the process itself has asked for, and pays for. It ends if there

@@ -118,4 +118,11 @@ impl MessageResource for LinkNotice {
     fn encode(&self) -> Result<EncodedResource, NotTransferable> {
         EncodedResource::of(self, self.kind())
     }
+
+    fn charged_bytes(&self) -> usize {
+        match self {
+            LinkNotice::Exit { reason, .. } => reason.text_bytes(),
+            LinkNotice::Unlinked { .. } => 0,
+        }
+    }
 }

@@ -4,7 +4,9 @@
 use std::future;
 
 use lunatic_account::{Account, AccountLimits, Kind};
-use lunatic_process::{Environment, Process, SpawnError, SpawnLink, SpawnOptions};
+use lunatic_process::{
+    Environment, ExitReason, Failure, Process, SpawnError, SpawnLink, SpawnOptions,
+};
 use lunatic_testkit::{environment, idle, tag, wait, wait_until};
 
 /// An account with so many bytes.
@@ -126,4 +128,71 @@ fn what_is_told_why_is_charged_until_it_was_told() {
         process.stop_monitoring(other.id());
     }
     assert!(account.used(Kind::Memory) < 5000);
+}
+
+/// More than any of these processes can pay for.
+const MANY: usize = 100_000;
+
+#[test]
+fn who_links_itself_to_the_dead_pays_for_what_it_is_told() {
+    let environment = environment();
+    let poor = branch(&environment, 64 << 10);
+    let process = idle_of(&environment, &poor);
+    let dead = idle(&environment);
+    dead.kill();
+    wait("the end", dead.wait());
+    let told = (0..MANY)
+        .take_while(|_| process.try_link(dead.id(), tag(7)).is_ok())
+        .count();
+    assert!((100..1000).contains(&told), "{told}");
+    assert_eq!(process.queued_messages(), told);
+    assert!(process.try_monitor(dead.id()).is_err());
+    assert!(process.is_alive());
+    process.kill();
+    wait("the end", process.wait());
+    wait_until("it is released", || poor.used(Kind::Memory) == 0);
+}
+
+#[test]
+fn all_are_told_of_a_death_even_if_they_have_no_memory_left() {
+    let environment = environment();
+    let poor = branch(&environment, 64 << 10);
+    let process = idle_of(&environment, &poor);
+    let others: Vec<_> = (0..200).map(|_| idle(&environment)).collect();
+    for other in &others {
+        process.try_link(other.id(), tag(7)).unwrap();
+    }
+    let left = poor.limits().memory - poor.used(Kind::Memory);
+    poor.charge(Kind::Memory, left).unwrap();
+    others.iter().for_each(Process::kill);
+    wait_until("it is told of all", || process.queued_messages() == 200);
+    assert!(poor.used(Kind::Memory) > poor.limits().memory);
+    assert!(process.is_alive());
+    process.kill();
+    wait("the end", process.wait());
+    wait_until("it is released", || poor.used(Kind::Memory) == left);
+    poor.release(Kind::Memory, left);
+}
+
+#[test]
+fn who_asks_others_to_end_pays_for_what_they_are_told_and_for_its_text() {
+    let environment = environment();
+    let poor = branch(&environment, 256 << 10);
+    let (asking, other) = (idle_of(&environment, &poor), idle(&environment));
+    other.trap_exits();
+    let text = "x".repeat(4000);
+    let reason = || ExitReason::from(Failure::new(text.clone()));
+    let told = (0..MANY)
+        .take_while(|_| asking.try_exit(other.id(), reason()).is_ok())
+        .count();
+    assert!((10..65).contains(&told), "{told}");
+    assert_eq!(other.queued_messages(), told);
+    // A supervisor does not ask before: it is heard, and pays all the same.
+    (0..20).for_each(|_| asking.exit(other.id(), reason()));
+    assert_eq!(other.queued_messages(), told + 20);
+    assert!(poor.used(Kind::Memory) > poor.limits().memory);
+    assert!(asking.is_alive() && other.is_alive());
+    other.kill();
+    wait("the end", other.wait());
+    wait_until("it is released", || poor.used(Kind::Memory) == 0);
 }

@@ -6,6 +6,7 @@ use std::panic::panic_any;
 use std::sync::{Arc, mpsc};
 
 use futures_lite::future::{self, block_on, poll_once};
+use lunatic_account::{Account, AccountLimits};
 use lunatic_mailbox::{DataMessage, Message, MessageResource, Wanted};
 use lunatic_process::{Environment, ExitReason, Failure, FailureKind, Process, SpawnOptions};
 use lunatic_scheduler::Scheduler;
@@ -388,10 +389,36 @@ fn many_messages_are_dropped_before_anybody_is_told_and_other_processes_run_betw
 #[test]
 fn the_processes_of_an_environment_cause_no_more_lines_of_the_log_than_they_may() {
     let (noisy, quiet) = (environment(), environment());
-    let admitted = (0..1500).filter(|_| noisy.admits_log_line()).count();
-    assert_eq!(admitted, 1000);
-    assert!(quiet.admits_log_line());
+    let account = noisy.account();
+    let admitted = |lines| {
+        let lines = 0..lines;
+        lines.filter(|_| noisy.admits_log_line(account)).count()
+    };
+    assert_eq!(admitted(1500), 1000);
+    assert!(quiet.admits_log_line(quiet.account()));
     // What was left out is told, and others are admitted again.
     noisy.flush_log();
-    assert!(noisy.admits_log_line());
+    assert_eq!(admitted(1), 1);
+}
+
+#[test]
+fn a_branch_that_causes_many_lines_of_the_log_hides_no_other() {
+    let environment = environment();
+    let branch = |account: &Account| account.branch(AccountLimits::UNLIMITED).unwrap();
+    let (noisy, quiet) = (branch(environment.account()), branch(environment.account()));
+    let admitted = |account: &Account, lines| {
+        let lines = 0..lines;
+        lines
+            .filter(|_| environment.admits_log_line(account))
+            .count()
+    };
+    assert_eq!(admitted(&noisy, 2000), 1000);
+    // Branches below it are no others.
+    assert_eq!(admitted(&branch(&noisy), 100), 0);
+    assert_eq!(admitted(&quiet, 100), 50);
+    assert_eq!(admitted(environment.account(), 100), 50);
+    // There is no end of lines for an end of branches.
+    let branches: Vec<_> = (0..1000).map(|_| branch(environment.account())).collect();
+    let written: usize = branches.iter().map(|branch| admitted(branch, 51)).sum();
+    assert!((250 * 50..256 * 50).contains(&written), "{written}");
 }

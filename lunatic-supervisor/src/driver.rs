@@ -403,7 +403,7 @@ impl Driver {
         if let SupervisorEvent::Restarting { .. } = event {
             count_restart();
         }
-        self.log.tell(event, Instant::now(), self.own.environment());
+        self.log.tell(event, Instant::now(), &self.own);
         if let Some(observer) = &self.observer {
             observer.tell(&self.path, event);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lunatic_error::{MAX_LOGGED_BYTES, OnOneLine, on_one_line};
-use lunatic_process::{Environment, RateLimit};
+use lunatic_process::{Process, RateLimit};
 
 use crate::core::{Intensity, RestartCount, SupervisorEvent};
 
@@ -32,12 +32,9 @@ impl Log {
 
     /// Writes a line about an event, unless there are too many of this supervisor, or of
     /// the processes of its environment.
-    pub(crate) fn tell(
-        &mut self,
-        event: &SupervisorEvent,
-        now: Instant,
-        environment: &Environment,
-    ) {
+    ///
+    /// - `own`: the supervisor.
+    pub(crate) fn tell(&mut self, event: &SupervisorEvent, now: Instant, own: &Process) {
         if is_end(event) {
             self.flush(now);
         } else if is_noisy(event) {
@@ -48,7 +45,7 @@ impl Log {
         } else if is_quiet(event) {
             return write(&self.path, event);
         }
-        if environment.admits_log_line() {
+        if own.environment().admits_log_line(own.account()) {
             write(&self.path, event);
         }
     }

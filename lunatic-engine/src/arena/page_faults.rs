@@ -25,8 +25,17 @@ struct Known {
 
 thread_local! {
     static KNOWN: Cell<Known> = const { Cell::new(Known { period: Period::NONE, faults: 0 }) };
-    /// The period in which the instance has lived whose memory is given back.
-    static LIVED_IN: Cell<Period> = const { Cell::new(Period::NONE) };
+    /// What is known of the instance whose memory is given back.
+    static ENDED: Cell<Ended> = const { Cell::new(Ended::UNKNOWN) };
+}
+
+/// What is known of an instance that has ended.
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    /// It has lived in this period.
+    In(Period),
+    /// It was looked whether there were page faults.
+    Looked { were_none: bool },
 }
 
 /// Watches one instance: whether it has lived on one thread, and that thread has had no page
@@ -67,7 +76,7 @@ impl PageFaults {
     /// To be called before the memory is given back: until this is dropped,
     /// [`none_in_this_life`](PageFaults::none_in_this_life) tells of this instance.
     pub(crate) fn ended(&self) {
-        LIVED_IN.set(self.lived_in);
+        ENDED.set(Ended::In(self.lived_in));
     }
 
     /// Whether the kernel counts them. If not, nothing is ever known of them.
@@ -79,17 +88,25 @@ impl PageFaults {
     /// Whether there were none in the life of the instance whose memory is given back now, on
     /// this thread. `false` if that is not known.
     pub(super) fn none_in_this_life() -> bool {
-        let lived_in = LIVED_IN.get();
-        lived_in != Period::NONE
-            && lived_in == KNOWN.get().period
-            && lived_in == Known::look().period
+        let lived_in = match ENDED.get() {
+            Ended::In(period) if period != Period::NONE => period,
+            Ended::In(_) => return false,
+            Ended::Looked { were_none } => return were_none,
+        };
+        let were_none = lived_in == KNOWN.get().period && lived_in == Known::look().period;
+        ENDED.set(Ended::Looked { were_none });
+        were_none
     }
 }
 
 impl Drop for PageFaults {
     fn drop(&mut self) {
-        LIVED_IN.set(Period::NONE);
+        ENDED.set(Ended::UNKNOWN);
     }
+}
+
+impl Ended {
+    const UNKNOWN: Ended = Ended::In(Period::NONE);
 }
 
 impl Known {

@@ -11,10 +11,14 @@ use wasmtime::{StackCreator, StackMemory};
 
 use crate::arena::free_list::{Contents, FreeLists, FreeSlot};
 use crate::arena::machine::Machine;
+use crate::arena::page_faults::PageFaults;
 use crate::arena::page_size::PageSize;
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access};
 use crate::stats::SlotUse;
+
+/// What is kept of a stack that was put back, in bytes; most are about as deep.
+const WARM_BYTES: usize = 16 << 10;
 
 /// Hands out stacks, each with a guard page below.
 #[derive(Debug)]
@@ -104,30 +108,47 @@ impl StackSlots {
         Ok(slot)
     }
 
-    /// Puts a slot back.
+    /// Puts a slot back. What was written of it beyond [`WARM_BYTES`] is given back to the kernel.
     ///
     /// # Errors
     ///
-    /// Fails if the kernel does not take back the pages of another slot, for which
+    /// Fails if the kernel does not take back pages of the slot, or of another one, for which
     /// there is no room now. That one is not used again.
     ///
     /// # Safety
     ///
     /// The slot was taken from here, and nobody uses it.
     unsafe fn put(&self, slot: usize) -> io::Result<()> {
-        /// What a stack is reckoned to have written; most are about as deep, and to
-        /// look would cost more than to be wrong.
-        const WRITTEN: usize = 16 << 10;
+        // Where no page was written for the first time, the deep part is as it was kept.
+        if !PageFaults::none_in_this_life() {
+            // SAFETY: as the caller promises.
+            unsafe { self.discard(slot, self.page.round_up(WARM_BYTES)) }?;
+        }
         let free = FreeSlot { slot, contents: () };
-        let Some(oldest) = self.free.put(free, self.page.pages(WRITTEN)) else {
+        let Some(oldest) = self.free.put(free, self.page.pages(WARM_BYTES)) else {
             return Ok(());
         };
-        let guard = self.page.bytes();
-        let start = self.slab.address(oldest.slot).wrapping_add(guard);
         // SAFETY: the slot was in a free list and no longer is: nobody uses it.
-        unsafe { system::discard(start, self.slab.slot_bytes() - guard) }?;
+        unsafe { self.discard(oldest.slot, 0) }?;
         self.free.put_emptied(oldest);
         Ok(())
+    }
+
+    /// Gives a slot back to the kernel, except for so many bytes at its top.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not take it back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot.
+    unsafe fn discard(&self, slot: usize, kept: usize) -> io::Result<()> {
+        let guard = self.page.bytes();
+        let bytes = (self.slab.slot_bytes() - guard).saturating_sub(kept);
+        let start = self.slab.address(slot).wrapping_add(guard);
+        // SAFETY: these are whole pages of the slot, which nobody uses.
+        unsafe { system::discard(start, bytes) }
     }
 }
 
@@ -204,6 +225,35 @@ mod tests {
             stacks.new_stack(BYTES, false).expect("a stack").range(),
             first
         );
+    }
+
+    /// Writes to a stack so many bytes below its top, and puts it back.
+    fn write_and_put_back(stacks: &Stacks, depth: usize) {
+        let stack = stacks.new_stack(BYTES, false).expect("a stack");
+        // SAFETY: the byte is in the range of the stack.
+        unsafe { stack.top().wrapping_sub(depth).write(1) };
+    }
+
+    /// What is written there in a stack that is taken now.
+    fn read(stacks: &Stacks, depth: usize) -> u8 {
+        let stack = stacks.new_stack(BYTES, false).expect("a stack");
+        // SAFETY: the byte is in the range of the stack.
+        unsafe { stack.top().wrapping_sub(depth).read() }
+    }
+
+    #[test]
+    fn the_deep_part_of_a_stack_is_given_back_and_the_top_is_kept() {
+        for page in PageSize::all() {
+            let stacks = Stacks::new(BYTES, &Machine::with_pages(page)).expect("stacks");
+            let deep = page.round_up(WARM_BYTES) + 1;
+            for depth in [deep, page.round_up(BYTES)] {
+                write_and_put_back(&stacks, 1);
+                write_and_put_back(&stacks, depth);
+                let is_kept = depth < deep;
+                assert_eq!(read(&stacks, depth) == 1, is_kept, "{depth} of {page:?}");
+                assert_eq!(read(&stacks, 1), 1);
+            }
+        }
     }
 
     #[test]

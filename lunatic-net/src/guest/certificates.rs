@@ -13,7 +13,7 @@ use crate::guest::NetHost;
 pub(super) enum BadCertificates {
     /// There are more than [`MAX_COUNT`].
     TooMany(u32),
-    /// Together they have more than [`MAX_BYTES_IN_ALL`].
+    /// To find them, more than [`MAX_BYTES`] would have to be looked at.
     TooLarge,
     /// Where one leads to, there is no PEM text.
     NotPem {
@@ -23,11 +23,15 @@ pub(super) enum BadCertificates {
 }
 
 const MAX_COUNT: u32 = 4096;
+/// What is looked at in one call: the certificates, and where there might be one because a
+/// record can be read in two ways.
 const MAX_BYTES: usize = 1 << 20;
-const MAX_BYTES_IN_ALL: usize = 16 << 20;
 const MARKER: &[u8] = b"-----BEGIN";
+/// How much white space may stand before the marker of a text that begins with it.
+const MAX_INDENT: usize = 64;
 
-/// Reads the PEM texts that `count` records at `ptr` lead to.
+/// Reads the PEM texts that `count` records at `ptr` lead to. The guest pays for what is looked
+/// at to find them.
 ///
 /// A record is an address and a length. The Rust library writes the length first, so a
 /// record is read in both ways, and the one that leads to PEM text counts.
@@ -39,43 +43,77 @@ pub(super) fn read<T: NetHost>(
     ptr: u32,
     count: u32,
 ) -> Result<Result<Vec<Vec<u8>>, BadCertificates>> {
+    let mut room = MAX_BYTES;
     let (memory, _) = caller.memory_and_state()?;
+    let texts = read_within(memory, ptr, count, &mut room);
+    caller.pay_for((MAX_BYTES - room) as u64);
+    texts
+}
+
+/// - `room`: how many bytes may be looked at; becomes less by those that were.
+fn read_within(
+    memory: &[u8],
+    ptr: u32,
+    count: u32,
+    room: &mut usize,
+) -> Result<Result<Vec<Vec<u8>>, BadCertificates>> {
     let records = ranges(memory, ptr, count)?;
     if count > MAX_COUNT {
         return Ok(Err(BadCertificates::TooMany(count)));
     }
     let mut texts = Vec::new();
-    let mut room = MAX_BYTES_IN_ALL;
     for (index, (one, other)) in records.enumerate() {
-        match text(memory, one, other)? {
-            Some(text) if text.len() > room => return Ok(Err(BadCertificates::TooLarge)),
-            Some(text) => {
-                room -= text.len();
-                texts.push(text.to_vec());
-            }
-            None => return Ok(Err(BadCertificates::NotPem { index })),
+        match text(memory, one, other, room)? {
+            Ok(Some(text)) => texts.push(text.to_vec()),
+            Ok(None) => return Ok(Err(BadCertificates::NotPem { index })),
+            Err(NoRoom) => return Ok(Err(BadCertificates::TooLarge)),
         }
     }
     Ok(Ok(texts))
 }
 
+/// More would have to be looked at than may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NoRoom;
+
 /// Returns the PEM text that a record leads to, if there is one.
-fn text(memory: &[u8], one: u32, other: u32) -> Result<Option<&[u8]>> {
-    let candidates = match (
+fn text<'m>(
+    memory: &'m [u8],
+    one: u32,
+    other: u32,
+    room: &mut usize,
+) -> Result<Result<Option<&'m [u8]>, NoRoom>> {
+    let mut candidates = match (
         slice(memory, one, u64::from(other)),
         slice(memory, other, u64::from(one)),
     ) {
         (Err(out_of_bounds), Err(_)) => return Err(out_of_bounds.into()),
         (address_first, length_first) => [address_first.ok(), length_first.ok()],
     };
-    let candidates = || {
-        let there = candidates.iter().flatten().copied();
-        there.filter(|text| text.len() <= MAX_BYTES)
+    let begins = |text: &&[u8]| {
+        let start = &text[..text.len().min(MAX_INDENT + MARKER.len())];
+        start.trim_ascii_start().starts_with(MARKER)
     };
-    let begins = candidates().find(|text| text.trim_ascii_start().starts_with(MARKER));
-    // Some tools write a description before the certificate.
-    let has = |text: &&[u8]| text.windows(MARKER.len()).any(|part| part == MARKER);
-    Ok(begins.or_else(|| candidates().filter(has).min_by_key(|text| text.len())))
+    if let Some(text) = candidates.iter().flatten().copied().find(begins) {
+        return Ok(take_room(room, text.len()).map(|()| Some(text)));
+    }
+    // Some tools write a description before the certificate. The shorter one is that which
+    // the guest means, if the other one has the certificate too.
+    candidates.sort_by_key(|text| text.map_or(0, <[u8]>::len));
+    for text in candidates.into_iter().flatten() {
+        if take_room(room, text.len()).is_err() {
+            return Ok(Err(NoRoom));
+        }
+        if text.windows(MARKER.len()).any(|part| part == MARKER) {
+            return Ok(Ok(Some(text)));
+        }
+    }
+    Ok(Ok(None))
+}
+
+fn take_room(room: &mut usize, bytes: usize) -> Result<(), NoRoom> {
+    *room = room.checked_sub(bytes).ok_or(NoRoom)?;
+    Ok(())
 }
 
 impl fmt::Display for BadCertificates {
@@ -87,12 +125,12 @@ impl fmt::Display for BadCertificates {
             ),
             BadCertificates::TooLarge => write!(
                 f,
-                "the root certificates have more than {MAX_BYTES_IN_ALL} bytes together"
+                "to find the root certificates, more than {MAX_BYTES} bytes would have to be \
+                 looked at"
             ),
             BadCertificates::NotPem { index } => write!(
                 f,
-                "there is no PEM text of at most {MAX_BYTES} bytes where root certificate \
-                 number {index} should be"
+                "there is no PEM text where root certificate number {index} should be"
             ),
         }
     }
@@ -104,7 +142,7 @@ impl Error for BadCertificates {}
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-    use super::text;
+    use super::{BadCertificates, MAX_BYTES, NoRoom, read_within};
 
     const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
@@ -112,6 +150,10 @@ mod tests {
         let mut memory = vec![0; 4096];
         memory[at..at + text.len()].copy_from_slice(text);
         memory
+    }
+
+    fn text(memory: &[u8], one: u32, other: u32) -> wasmtime::Result<Option<&[u8]>> {
+        super::text(memory, one, other, &mut 4096.clone()).map(|found| found.unwrap())
     }
 
     #[test]
@@ -140,5 +182,41 @@ mod tests {
     #[test]
     fn what_has_no_certificate_is_none() {
         assert_eq!(text(&memory(0, b""), 8, 27).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_looked_at_counts_whether_there_is_a_certificate_or_not() {
+        let mut room = 200;
+        let memory = memory(150, PEM);
+        let found = super::text(&memory, 100, 90, &mut room).unwrap();
+        assert_eq!(found, Ok(Some(&memory[100..190])));
+        assert_eq!(room, 200 - 90);
+        let found = super::text(&memory, 100, 90, &mut room).unwrap();
+        assert_eq!(found, Ok(Some(&memory[100..190])));
+        assert_eq!(
+            super::text(&memory, 100, 90, &mut room).unwrap(),
+            Err(NoRoom)
+        );
+        assert_eq!(room, 20);
+        assert_eq!(
+            super::text(&memory, 3000, 21, &mut room).unwrap(),
+            Err(NoRoom)
+        );
+    }
+
+    #[test]
+    fn many_records_of_one_text_are_looked_at_no_more_than_one_large_one() {
+        // One reading has no certificate, the other has it after a MiB.
+        let mut memory = vec![b' '; 3 << 20];
+        memory[0x10_0000 - 10..0x10_0000].copy_from_slice(b"-----BEGIN");
+        let record = [100_u32, 0x10_0000].map(u32::to_le_bytes).concat();
+        let at = 2 << 20;
+        memory[at..at + 8 * 4096].copy_from_slice(&record.repeat(4096));
+        let mut room = MAX_BYTES;
+        let read = read_within(&memory, at as u32, 4096, &mut room).unwrap();
+        assert_eq!(
+            read.map(|texts| texts.len()),
+            Err(BadCertificates::TooLarge)
+        );
     }
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::net::IpAddr;
 
 use lunatic_abi::{Guest, Misuse, Timeout, host_functions};
+use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_blocking::Class;
 use wasmtime::{Caller, Result};
 
 use crate::config::NetConfig;
@@ -13,7 +15,7 @@ use crate::guest::reports::{keep, timed_out};
 use crate::guest::{NetHost, binding, listeners, sockets, streams};
 use crate::resolver::{MAX_HOST_BYTES, resolve_host};
 use crate::rules::destination;
-use crate::tls::IdentityError;
+use crate::tls::{IdentityError, RootsError};
 use crate::{Action, TlsConnector, TlsIdentity, TlsListener, TlsStream};
 
 host_functions! {
@@ -76,13 +78,13 @@ async fn tls_bind<T: NetHost>(
     key_len: u32,
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
-    let certificates = pem(&mut caller, certs_ptr, certs_len)?;
-    let key = pem(&mut caller, key_ptr, key_len)?;
     let address = AddressArguments::new(kind, address_ptr, port, flow_info, scope_id);
     let address = match addresses::permitted(&mut caller, Action::Bind, address).await? {
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
+    let certificates = pem(&mut caller, certs_ptr, certs_len)?;
+    let key = pem(&mut caller, key_ptr, key_len)?;
     let identity = match TlsIdentity::from_pem(&certificates, &key) {
         Ok(identity) => identity,
         Err(error @ IdentityError::Unusable(_)) => return caller.report(id_ptr, &error),
@@ -100,9 +102,9 @@ async fn tls_bind<T: NetHost>(
     keep(&mut caller, listener, id_ptr)
 }
 
-/// Copies PEM text.
+/// Copies PEM text. It is read at once, so there is no more of it than takes a moment.
 fn pem<T: NetHost>(caller: &mut Caller<'_, T>, ptr: u32, len: u32) -> Result<Vec<u8>> {
-    const MAX_BYTES: usize = 1 << 20;
+    const MAX_BYTES: usize = 64 << 10;
     let text = caller.bytes(ptr, len)?;
     if text.len() > MAX_BYTES {
         let reason = format!("{len} bytes of PEM text are more than {MAX_BYTES}");
@@ -136,10 +138,6 @@ async fn tls_connect<T: NetHost>(
         Ok(name) => name,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    let roots = match certificates::read(&mut caller, certs_ptr, certs_len)? {
-        Ok(roots) => roots,
-        Err(error) => return caller.report(id_ptr, &error),
-    };
     let port = match addresses::read_port(port) {
         Ok(port) => port,
         Err(error) => return caller.report(id_ptr, &error),
@@ -149,29 +147,66 @@ async fn tls_connect<T: NetHost>(
         return caller.report(id_ptr, &error);
     }
     let config = net.config().clone();
-    let connecting = Timeout::from_millis(timeout).limit(connect(&config, &name, port, &roots));
+    if name.parse::<IpAddr>().is_err()
+        && let Err(denied) = config.check_lookup(&name)
+    {
+        return caller.report(id_ptr, &denied);
+    }
+    let texts = match certificates::read(&mut caller, certs_ptr, certs_len)? {
+        Ok(texts) => texts,
+        Err(error) => return caller.report(id_ptr, &error),
+    };
+    let roots = match Roots::new(texts, caller.data().account()) {
+        Ok(roots) => roots,
+        Err(exceeded) => return caller.report(id_ptr, &exceeded),
+    };
+    let connecting = Timeout::from_millis(timeout).limit(connect(&config, &name, port, roots));
     match caller.wait(connecting).await {
-        Some(Ok(stream)) => keep(&mut caller, stream, id_ptr),
+        Some(Ok((stream, _charge))) => keep(&mut caller, stream, id_ptr),
         Some(Err(error)) => caller.report(id_ptr, &*error),
         None => timed_out(&mut caller, format!("connect to {name}:{port}"), id_ptr),
     }
 }
 
+/// The PEM texts of the root certificates that a guest trusts; none for those of the system.
+struct Roots {
+    texts: Vec<Vec<u8>>,
+    /// For the texts, and for what is read from them.
+    charge: Charge,
+}
+
+impl Roots {
+    fn new(texts: Vec<Vec<u8>>, payer: &Account) -> Result<Roots, Exceeded> {
+        let bytes: usize = texts.iter().map(Vec::len).sum();
+        let charge = Charge::new(payer, Kind::Memory, 2 * bytes as u64)?;
+        Ok(Roots { texts, charge })
+    }
+
+    /// Reads the certificates, on a thread that may take its time.
+    async fn connector(self) -> Result<(TlsConnector, Charge), RootsError> {
+        let Roots { texts, charge } = self;
+        let connector = match &*texts {
+            [] => TlsConnector::with_system_roots().await?,
+            _ => {
+                let read = move || TlsConnector::with_roots(&texts);
+                Class::Cache.queue().run(read).await?
+            }
+        };
+        Ok((connector, charge))
+    }
+}
+
 /// Connects to the one of a server's addresses that answers first, among those
-/// that the rules allow.
+/// that the rules allow. What the roots are charged is handed back, to be released when the
+/// stream has a charge of its own.
+///
+/// - `name`: may be looked up.
 async fn connect(
     config: &NetConfig,
     name: &str,
     port: u16,
-    roots: &[Vec<u8>],
-) -> Result<TlsStream, Box<dyn Error + Send + Sync>> {
-    let connector = match roots {
-        [] => TlsConnector::with_system_roots().await?,
-        roots => TlsConnector::with_roots(roots)?,
-    };
-    if name.parse::<IpAddr>().is_err() {
-        config.check_lookup(name)?;
-    }
+    roots: Roots,
+) -> Result<(TlsStream, Charge), Box<dyn Error + Send + Sync>> {
     let addresses = resolve_host(name, port).await?;
     config.learn(name, &addresses);
     let mut allowed = Vec::with_capacity(addresses.len());
@@ -184,7 +219,10 @@ async fn connect(
     }
     match refusal {
         Some(denied) if allowed.is_empty() => Err(denied.into()),
-        _ => Ok(connector.connect_any(name, &allowed).await?),
+        _ => {
+            let (connector, charge) = roots.connector().await?;
+            Ok((connector.connect_any(name, &allowed).await?, charge))
+        }
     }
 }
 

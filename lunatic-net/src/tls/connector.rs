@@ -49,6 +49,8 @@ use crate::tls::{TlsStream, provider};
 #[derive(Debug, Clone)]
 pub struct TlsConnector {
     config: Arc<ClientConfig>,
+    /// At least what the root certificates take, in bytes, unless all share them.
+    roots: u64,
 }
 
 impl TlsConnector {
@@ -62,7 +64,7 @@ impl TlsConnector {
         static SYSTEM: OnceCell<TlsConnector> = OnceCell::new();
         let read = || async {
             let roots = Class::Cache.queue().run(roots::of_system).await;
-            TlsConnector::new(roots)
+            TlsConnector::new(roots, 0)
         };
         SYSTEM.get_or_try_init(read).await.cloned()
     }
@@ -74,10 +76,11 @@ impl TlsConnector {
     /// [`RootsError`] if a text cannot be read or has no certificate, or if TLS cannot
     /// be set up with them.
     pub fn with_roots(texts: &[impl AsRef<[u8]>]) -> Result<TlsConnector, RootsError> {
-        TlsConnector::new(roots::from_pem(texts)?)
+        let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
+        TlsConnector::new(roots::from_pem(texts)?, bytes as u64)
     }
 
-    fn new(roots: RootCertStore) -> Result<TlsConnector, RootsError> {
+    fn new(roots: RootCertStore, bytes: u64) -> Result<TlsConnector, RootsError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(RootsError::Unusable)?
@@ -85,6 +88,7 @@ impl TlsConnector {
             .with_no_client_auth();
         Ok(TlsConnector {
             config: Arc::new(config),
+            roots: bytes,
         })
     }
 
@@ -128,7 +132,7 @@ impl TlsConnector {
         let failed = |source| ConnectError::Handshake { address, source };
         let client = ClientConnection::new(self.config.clone(), server)
             .map_err(|error| failed(error.into()))?;
-        let stream = TlsStream::new(socket, client.into(), None, None);
+        let stream = TlsStream::new(socket, client.into(), self.roots, None, None);
         match stream.handshake().await {
             Ok(()) => Ok(stream),
             Err(StreamError::Handshake(error)) => Err(failed(error)),

@@ -102,7 +102,7 @@ impl TlsListener {
         let server = ServerConnection::new(self.identity.config.clone())
             .map_err(|error| AcceptError::Io(io::Error::other(error)))?;
         let limit = Some(self.handshake_limit);
-        let stream = TlsStream::new(socket, server.into(), limit, open);
+        let stream = TlsStream::new(socket, server.into(), 0, limit, open);
         Ok((stream, peer))
     }
 

@@ -46,6 +46,8 @@ struct Shared {
     writing: OperationLock,
     read_limit: TimeLimit,
     write_limit: TimeLimit,
+    /// What the root certificates take that belong to this connection alone, in bytes.
+    roots: u64,
     /// Pays for what TLS keeps, until the connection is closed.
     charge: OnceLock<Charge>,
     _counted: OpenSocket,
@@ -66,16 +68,18 @@ impl TlsStream {
     /// [`Exceeded`] if the account has no memory left.
     pub fn charge_to(&self, payer: &Account) -> Result<(), Exceeded> {
         if self.0.charge.get().is_none() {
-            let charge = Charge::new(payer, Kind::Memory, TLS_BYTES)?;
+            let charge = Charge::new(payer, Kind::Memory, TLS_BYTES + self.0.roots)?;
             // If another thread was first, its charge stays, and this one is released.
             self.0.charge.set(charge).ok();
         }
         Ok(())
     }
 
+    /// - `roots`: what root certificates take that belong to this connection alone, in bytes.
     pub(super) fn new(
         socket: Async<net::TcpStream>,
         connection: Connection,
+        roots: u64,
         handshake_limit: Option<Duration>,
         open: Option<OpenStream>,
     ) -> TlsStream {
@@ -89,6 +93,7 @@ impl TlsStream {
             read_limit: TimeLimit::none(),
             write_limit: TimeLimit::none(),
             _open: open,
+            roots,
             charge: OnceLock::new(),
             _counted: OpenSocket::new(SocketKind::Tls),
         }))

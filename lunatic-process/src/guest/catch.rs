@@ -1,6 +1,8 @@
 //! `lunatic::trap` (ABI §11).
 
 use lunatic_abi::{Misuse, host_functions};
+use lunatic_account::{Charge, Kind};
+use lunatic_engine::STACK_BYTES;
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::ProcessHost;
@@ -11,7 +13,7 @@ use crate::guest::run::cause_of;
 const TRAMPOLINE: &str = "_lunatic_catch_trap";
 
 /// How many catches a process may have open inside each other. Each has a stack of its
-/// own.
+/// own, which is charged to the process.
 const MAX_DEPTH: u32 = 64;
 
 host_functions! {
@@ -27,8 +29,9 @@ host_functions! {
 /// with the same two values and returns its result; 0 if it traps, whatever the
 /// trap. A kill is not a trap, nor is a refusal to take over (ABI §27).
 ///
-/// Traps if there is no such export or it has another type, and on too many
-/// catches inside each other.
+/// Traps if there is no such export or it has another type, on too many
+/// catches inside each other, and if the account of the process has no memory left for another
+/// stack.
 async fn catch<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     function: u32,
@@ -43,11 +46,15 @@ async fn catch<T: ProcessHost>(
     if depth > MAX_DEPTH {
         return Err(Misuse::refused(format!("more than {MAX_DEPTH} catches are open")).into());
     }
+    let account = caller.data().process().handle().account();
+    let stack = Charge::new(account, Kind::LinearMemory, STACK_BYTES as u64);
+    let stack = stack.map_err(Misuse::Exceeded)?;
     caller.data_mut().process_mut().incarnation.catches = depth;
     let outcome = trampoline
         .call_async(&mut caller, (function, pointer))
         .await;
     caller.data_mut().process_mut().incarnation.catches = depth - 1;
+    drop(stack);
     match outcome {
         Err(error) if !error.is::<Refused>() => {
             let process = caller.data().process().handle().id();

@@ -25,7 +25,8 @@ host_functions! {
 /// - `reason`: 1 it has failed, with this text; 3 it is to end in good order.
 ///
 /// Traps without the right to signal that process, on a bad address, text that is not UTF-8 or
-/// longer than [`MAX_MESSAGE_BYTES`], and another reason.
+/// longer than [`MAX_MESSAGE_BYTES`], another reason, and if the caller's account has no memory
+/// left.
 fn exit<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     process_id: u64,
@@ -46,8 +47,8 @@ fn exit<T: ProcessHost>(
     };
     let process = Pid::from_bits(process_id);
     check_right_to_signal(caller.data(), process)?;
-    caller.data().process().handle().exit(process, reason);
-    Ok(())
+    let asked = caller.data().process().handle().try_exit(process, reason);
+    Ok(asked.map_err(Misuse::Exceeded)?)
 }
 
 /// `lunatic::process::monitor_with_reason` (ABI §31): asks to be told why a process of any
