@@ -345,6 +345,8 @@ fn traps_in_the_end(setup: &str, call: &str, cause: &str) {
             r#"(data (i32.const 300) "g")
             (global $added (mut i32) (i32.const 0))
             (func (export "culprit")
+                ;; So that there is time to look who it is.
+                (call $sleep_ms (i64.const 50))
                 {setup}
                 (loop $more {call} (br $more)))
             (func (export "sleeps") (call $sleep_ms (i64.const -1)))"#
@@ -394,7 +396,8 @@ fn a_timer_is_charged_for_all_the_room_that_its_message_has() {
 
 #[test]
 fn a_child_of_a_specification_is_charged_with_the_config_that_it_keeps() {
-    let setup = "(drop (call $create_config))
+    let setup = "(memory.fill (i32.const 1024) (i32.const 97) (i32.const 20000))
+        (drop (call $create_config))
         (call $config_add_command_line_argument (i64.const 0) (i32.const 1024) (i32.const 20000))
         (drop (call $supervisor_create_spec (i32.const 300) (i32.const 1) (i32.const 0)
             (i32.const 1) (i64.const 1000) (i32.const 0)))
