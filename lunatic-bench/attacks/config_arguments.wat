@@ -7,6 +7,7 @@
     (memory (export "memory") 1)
     (func (export "main") (param $host i64) (param $neighbour i64)
         (local $config i64)
+        (memory.fill (i32.const 0) (i32.const 97) (i32.const 60000))
         (local.set $config (call $create_config))
         (loop $again
             (call $config_add_command_line_argument (local.get $config) (i32.const 0) (i32.const 60000))
