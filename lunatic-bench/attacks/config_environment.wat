@@ -18,6 +18,7 @@
             (br_if $letter (i32.and (local.get $at) (i32.const 15)))))
     (func (export "main") (param $host i64) (param $neighbour i64)
         (local $config i64)
+        (memory.fill (i32.const 0) (i32.const 97) (i32.const 4096))
         (local.set $config (call $create_config))
         (loop $again
             (call $next_name (i32.const 0))
