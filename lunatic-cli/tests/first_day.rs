@@ -289,7 +289,7 @@ fn functions_of_c_keep_their_names_in_a_backtrace() {
         (func (export "_start") (call $_Z3addii)))"#;
     guests.file("names.wat", text);
     let ran = guests.run(&["run", "names.wat"]);
-    ran.code(1).says(&["!i\n", "!f\n", "!add(int, int)\n"]);
+    ran.code(1).says(&["!i\n", "!f\n", "!add\n"]);
     for word in ["float", "WASMTIME"] {
         assert!(!ran.err.contains(word), "{}", ran.err);
     }

@@ -586,7 +586,10 @@ fn children_from_a_template_are_charged_too() {
         }
         assert!(started.len() < 1000);
     };
-    assert!(matches!(refused, RequestError::Exceeded(_)), "{refused}");
+    // Where it is noticed first depends on what is charged for last.
+    let refused = refused.to_string();
+    assert!(refused.contains("limit of 40000 bytes"), "{refused}");
+    assert!(started.len() > 10);
     started.iter().for_each(Process::kill);
     wait_until("there is room again", || {
         wait("a child", supervisor.start_from_template()).is_ok()

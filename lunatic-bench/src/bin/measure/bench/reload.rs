@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(moves.pauses.len(), 2 * QUICK.runs * QUICK.processes);
         assert_eq!(moves.computing.len(), moves.pauses.len());
         let table = side_by_side(&QUICK, &moves, &moves, None);
-        assert_eq!(table.lines().count(), 12, "{table}");
+        assert_eq!(table.lines().count(), 14, "{table}");
         assert_eq!(again_and_again(&QUICK).expect("reloads").len(), 4);
     }
 
