@@ -18,8 +18,8 @@ use crate::trap::Misuse;
 /// assert_eq!(memory[16..], *b"123-4e");
 ///
 /// let mut buffers = buffers;
-/// buffers.truncate(4);
-/// assert_eq!(buffers.gather(&memory)?, b"1234");
+/// buffers.truncate(2);
+/// assert_eq!(buffers.gather(&memory)?, b"12");
 /// # Ok::<(), lunatic_abi::Misuse>(())
 /// ```
 #[derive(Debug)]
