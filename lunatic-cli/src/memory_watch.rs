@@ -86,6 +86,7 @@ fn watch_until_stopped(
     let mut refuses = false;
     let mut looked = None;
     let mut killed = 0;
+    let mut last_kill = None;
     while !stopped.load(Ordering::Relaxed) {
         let Some(resident) = resident() else { return };
         let verdict = judge(resident, limit, refuses);
@@ -100,17 +101,43 @@ fn watch_until_stopped(
         if verdict.kill {
             account.set_shortage(Shortage::All);
             looked = None;
+        }
+        if verdict.kill && last_kill.is_none_or(|kill: Kill| kill.is_over(resident, Instant::now()))
+        {
+            let at = Instant::now();
+            last_kill = Some(Kill { at, resident });
             let count = kill_some(processes(environments));
             if killed == 0 && count > 0 {
                 tracing::error!(resident, limit, "still out of memory: processes are killed");
             }
             killed += count;
-        } else if refuses && looked.is_none_or(|at: Instant| at.elapsed() >= INTERVAL) {
+        } else if !verdict.kill
+            && refuses
+            && looked.is_none_or(|at: Instant| at.elapsed() >= INTERVAL)
+        {
             let root = Branch::root(processes(environments));
             account.set_shortage(root.shortage(resident, limit / 10 * 9));
             looked = Some(Instant::now());
         }
         thread::sleep(verdict.pause);
+    }
+}
+
+/// Processes that were killed.
+#[derive(Debug, Clone, Copy)]
+struct Kill {
+    at: Instant,
+    /// What the program took then.
+    resident: u64,
+}
+
+impl Kill {
+    /// Whether others have to be killed, if there is still too little memory: until those that
+    /// were have given theirs back, nobody else is, unless more is used meanwhile.
+    fn is_over(self, resident: u64, now: Instant) -> bool {
+        /// How long a process may take to end.
+        const TIME: Duration = Duration::from_millis(100);
+        resident > self.resident || now.saturating_duration_since(self.at) >= TIME
     }
 }
 
@@ -236,6 +263,17 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn others_are_killed_only_if_it_was_not_enough_or_more_is_used() {
+        let at = Instant::now();
+        let kill = Kill { at, resident: 100 };
+        let soon = at + Duration::from_millis(10);
+        assert!(!kill.is_over(100, soon));
+        assert!(!kill.is_over(60, soon));
+        assert!(kill.is_over(101, soon));
+        assert!(kill.is_over(100, at + Duration::from_millis(100)));
+    }
 
     #[test]
     fn far_below_the_limit_nothing_is_done_and_nobody_looks_often() {
