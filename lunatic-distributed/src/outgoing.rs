@@ -109,8 +109,38 @@ impl Outgoing {
         if let Some((account, bytes)) = payer {
             account.charge(Kind::Memory, bytes as u64)?;
         }
+        self.push_paid(lane, pair, frame, payer);
+        Ok(())
+    }
+
+    /// Queues a frame that must not be lost.
+    ///
+    /// - `payer`: to whom it is charged until it leaves, beyond a limit if need be.
+    pub(crate) fn push_beyond_limits(
+        &mut self,
+        lane: u8,
+        pair: (Pid, Pid),
+        frame: &Frame<'_>,
+        payer: Option<(&Account, usize)>,
+    ) {
+        if let Some((account, bytes)) = payer {
+            account.charge_beyond_limits(Kind::Memory, bytes as u64);
+        }
+        self.push_paid(lane, pair, frame, payer);
+    }
+
+    /// Queues a frame.
+    ///
+    /// - `paid`: to whom it was charged.
+    fn push_paid(
+        &mut self,
+        lane: u8,
+        pair: (Pid, Pid),
+        frame: &Frame<'_>,
+        paid: Option<(&Account, usize)>,
+    ) {
         let Some(lane) = self.lanes.get_mut(usize::from(lane)) else {
-            return Ok(());
+            return;
         };
         let is_long = is_long(frame);
         let behind = lane.transfers.iter_mut().find(|other| other.pair == pair);
@@ -126,16 +156,15 @@ impl Outgoing {
             });
         }
         let Some(unit) = units.back_mut() else {
-            return Ok(());
+            return;
         };
         let before = unit.bytes.len();
         frame.append_to(&mut unit.bytes);
         self.queued += unit.bytes.len() - before;
-        if let Some((account, bytes)) = payer {
+        if let Some((account, bytes)) = paid {
             unit.payers.add(account, bytes as u64);
         }
         lane.begin_transfers(&mut self.next_transfer, pair);
-        Ok(())
     }
 
     /// Takes the next unit of a lane out, if there is one.

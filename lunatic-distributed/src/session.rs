@@ -37,6 +37,9 @@ pub struct Session {
     drained: Event,
 }
 
+/// What is charged for a signal that waits to be sent, in bytes, beside its texts.
+const SIGNAL_BYTES: usize = 64;
+
 /// Is told of the session that has something to send.
 pub(crate) type OnQueued = dyn Fn(&Arc<Session>) + Send + Sync;
 
@@ -186,29 +189,42 @@ impl Session {
         let lane = lane_of(from, to);
         let queued = state.outgoing.push(lane, (from, to), &frame, payer);
         queued.map_err(NotSent::Refused)?;
-        let is_full = state.outgoing.queued() > HIGH_WATER;
-        // Under the lock, so that the event cannot come before.
-        let hold = is_full.then(|| self.drained.listen());
+        let hold = self.hold_for(&state);
         drop(state);
         self.announce();
         Ok(hold)
     }
 
-    /// Sends a signal of a process of this node.
+    /// Sends a signal of a process of this node. If much is queued already, returns what the
+    /// sender has to wait for before it sends more.
+    ///
+    /// - `payer`: to whom it is charged until it leaves.
     pub(crate) fn signal(
         self: &Arc<Self>,
+        payer: Option<&Account>,
         from: Pid,
         to: Pid,
         signal: Signal,
-    ) -> Result<(), NoConnection> {
+    ) -> Result<Option<EventListener>, NoConnection> {
         let mut state = self.open()?;
+        // Who has ended cannot be held, and may have had very many links.
+        let signal = match state.outgoing.queued() > HIGH_WATER {
+            true => signal.without_texts(),
+            false => signal,
+        };
+        let bytes = SIGNAL_BYTES + signal.text_bytes();
         let frame = state.relations.outgoing(from, to, signal);
         if let Some(frame) = frame.map_err(|_| NoConnection)? {
-            state.push(from, to, &frame);
+            let payer = payer.map(|account| (account, bytes));
+            let lane = lane_of(from, to);
+            state
+                .outgoing
+                .push_beyond_limits(lane, (from, to), &frame, payer);
         }
+        let hold = self.hold_for(&state);
         drop(state);
         self.announce();
-        Ok(())
+        Ok(hold)
     }
 
     /// Links a process of this node to one of the other, which is told so.
@@ -405,6 +421,12 @@ impl Session {
             true => Ok(state),
             false => Err(NoConnection),
         }
+    }
+
+    /// What a sender has to wait for, if much is queued.
+    fn hold_for(&self, state: &State) -> Option<EventListener> {
+        // Under the lock, so that the event cannot come before.
+        (state.outgoing.queued() > HIGH_WATER).then(|| self.drained.listen())
     }
 
     fn announce(self: &Arc<Self>) {

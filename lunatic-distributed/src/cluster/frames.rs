@@ -163,7 +163,7 @@ impl Cluster {
                     Err(NotDelivered::MailboxFull) => Signal::MailboxFull { receiver: to },
                     Err(NotDelivered::Refused) => Signal::MessageRefused { receiver: to },
                 };
-                session.signal(to, from, refused).ok();
+                session.signal(None, to, from, refused).ok();
             }
             Frame::Signal { from, to, signal } => {
                 between(from, to)?;
