@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
+use lunatic_account::RateBudget;
 use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Signal};
 use lunatic_trust::Credentials;
+use parking_lot::Mutex;
 
 use crate::attached::Attached;
 use crate::groups::GroupChange;
@@ -18,6 +20,9 @@ use crate::node_monitors::NodeMonitors;
 /// What a request to a node is for, its first byte.
 const FOR_LOCAL: u8 = 0;
 pub(super) const FOR_RENEWAL: u8 = 1;
+
+/// So many lines of the log other nodes may cause by lists that are not accepted, in a second.
+const LOG_LINES: u64 = 1;
 
 /// A request for a certificate, and how it is answered.
 type Renewal = (Vec<u8>, Answer);
@@ -36,6 +41,7 @@ pub(super) struct Late {
     events: (Sender<NodeEvent>, Receiver<NodeEvent>),
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
+    log_lines: Mutex<RateBudget>,
 }
 
 impl Late {
@@ -51,6 +57,7 @@ impl Late {
             has_revoked: AtomicBool::new(false),
             events: async_channel::bounded(64),
             renewals: async_channel::bounded(16),
+            log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
         }
     }
 
@@ -137,7 +144,11 @@ impl LocalNode for Late {
         match self.credentials.accept_revocations(list) {
             Ok(true) => self.has_revoked.store(true, Ordering::Relaxed),
             Ok(false) => {}
-            Err(error) => tracing::warn!("a list of revoked certificates: {error}"),
+            Err(error) => {
+                if self.log_lines.lock().try_spend(Instant::now(), 1) {
+                    tracing::warn!("a list of revoked certificates: {error}");
+                }
+            }
         }
     }
 
