@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use event_listener::{Event, EventListener};
-use lunatic_account::{Account, Exceeded};
+use lunatic_account::{Account, AccountLimits, Exceeded};
 use lunatic_mailbox::{DataMessage, NodeNumber, NotTransferable, Pid, Tag};
 use lunatic_process::{NoConnection, Signal};
 use parking_lot::Mutex;
@@ -28,6 +28,10 @@ pub struct Session {
     is_ready: AtomicBool,
     /// The other side has said that it leaves.
     has_left: AtomicBool,
+    /// To whom answers are charged until they leave: they have no other payer.
+    answers: Account,
+    /// There was no room for an answer.
+    has_overrun: AtomicBool,
     /// Called when there is something to be taken out.
     on_queued: Arc<OnQueued>,
     /// It was called, and nothing was taken out since.
@@ -39,6 +43,13 @@ pub struct Session {
 
 /// What is charged for a signal that waits to be sent, in bytes, beside its texts.
 const SIGNAL_BYTES: usize = 64;
+
+/// So much may wait to be sent of what the other node has caused, in bytes. A node that reads has
+/// no more than it can have relations.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// What is counted for an answer, in bytes, beside a text in it.
+const ANSWER_BYTES: usize = 32;
 
 /// Is told of the session that has something to send.
 pub(crate) type OnQueued = dyn Fn(&Arc<Session>) + Send + Sync;
@@ -81,6 +92,11 @@ impl Session {
             connection,
             is_ready: AtomicBool::new(is_ready),
             has_left: AtomicBool::new(false),
+            answers: Account::root(AccountLimits {
+                memory: MAX_ANSWER_BYTES as u64,
+                ..AccountLimits::UNLIMITED
+            }),
+            has_overrun: AtomicBool::new(false),
             on_queued,
             is_announced: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -121,6 +137,12 @@ impl Session {
 
     pub(crate) fn set_left(&self) {
         self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the other side has asked for so much without reading the answers that one was not
+    /// kept.
+    pub(crate) fn has_overrun(&self) -> bool {
+        self.has_overrun.load(Ordering::Relaxed)
     }
 
     pub(crate) fn own_number(&self) -> NodeNumber {
@@ -318,14 +340,8 @@ impl Session {
             tracing::error!("an answer of {} bytes is too long", response.len());
             return;
         }
-        let Ok(mut state) = self.open() else {
-            return;
-        };
         let frame = Frame::Response { id, to, response };
-        // It is charged to nobody: what is asked for was charged to who asked.
-        state.outgoing.push(lane, (from, to), &frame, None).ok();
-        drop(state);
-        self.announce();
+        self.answer_in(lane, (from, to), &frame, response.len());
     }
 
     /// Writes something about this node itself.
@@ -339,13 +355,32 @@ impl Session {
         self.announce();
     }
 
-    /// Writes a frame from one process to another, for which no relation is kept.
-    pub(crate) fn write(self: &Arc<Self>, from: Pid, to: Pid, frame: &Frame<'_>) {
+    /// Answers a frame of the other node about itself.
+    ///
+    /// - `text`: how many bytes a text in the frame has.
+    pub(crate) fn answer_control(self: &Arc<Self>, frame: &Frame<'_>, text: usize) {
+        let pair = (host_of(self.own), host_of(self.node.id.number()));
+        self.answer_in(CONTROL, pair, frame, text);
+    }
+
+    /// Answers a frame of a process of the other node, in the name of one of this.
+    pub(crate) fn answer(self: &Arc<Self>, from: Pid, to: Pid, frame: &Frame<'_>) {
+        self.answer_in(lane_of(from, to), (from, to), frame, 0);
+    }
+
+    /// Writes what the other node has caused. Nothing holds that one back: if it reads nothing
+    /// while it goes on, the session is to end. To read no more of it would not do, as two nodes
+    /// that both wait for each other to read wait for ever.
+    fn answer_in(self: &Arc<Self>, lane: u8, pair: (Pid, Pid), frame: &Frame<'_>, text: usize) {
         let Ok(mut state) = self.open() else {
             return;
         };
-        state.push(from, to, frame);
+        let payer = Some((&self.answers, ANSWER_BYTES + text));
+        let queued = state.outgoing.push(lane, pair, frame, payer);
         drop(state);
+        if queued.is_err() {
+            self.has_overrun.store(true, Ordering::Relaxed);
+        }
         self.announce();
     }
 
