@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use async_channel::Sender;
 use lunatic_account::{Account, Exceeded};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
-use lunatic_process::Process;
+use lunatic_process::{NoConnection, Process};
 use lunatic_quic::{Endpoint, EndpointConfig, EndpointWaker, Tls};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
@@ -449,7 +449,8 @@ impl Node {
         receiver.recv().await.unwrap_or(false)
     }
 
-    /// Asks another node for something, which its [`LocalNode::request`] answers.
+    /// Asks another node for something, which its [`LocalNode::request`] answers. It is sent by
+    /// the call.
     ///
     /// - `from`: in whose name; the request arrives behind nothing else.
     /// - `payer`: pays for it until it has left this node.
@@ -457,24 +458,19 @@ impl Node {
     /// # Errors
     ///
     /// [`RequestError`].
-    pub async fn request(
+    pub fn request(
         &self,
         node: NodeId,
         from: Pid,
         payer: Option<&Account>,
         request: &[u8],
-    ) -> Result<Vec<u8>, RequestError> {
+    ) -> impl Future<Output = Result<Vec<u8>, RequestError>> + Send + use<> {
         let session = self.inner.sessions.with_node(node);
-        let session = session.ok_or(RequestError::NoConnection)?;
-        let (sender, receiver) = async_channel::bounded(1);
-        let respond = move |response: Result<&[u8], _>| {
-            // Who has asked may be gone.
-            sender.try_send(response.map(<[u8]>::to_vec)).ok();
-        };
-        session.request(from, payer, &late::for_local(request), Box::new(respond));
-        match receiver.recv().await {
-            Ok(Ok(response)) => Ok(response),
-            _ => Err(RequestError::NoConnection),
+        let asked = session.map(|session| session.ask(from, payer, &late::for_local(request)));
+        async move {
+            let asked = asked.ok_or(RequestError::NoConnection)?;
+            let response = asked.await;
+            response.map_err(|NoConnection| RequestError::NoConnection)
         }
     }
 

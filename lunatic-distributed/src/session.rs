@@ -65,6 +65,12 @@ struct State {
 /// Is called with the answer to a request, in the thread of the node.
 pub type Responder = Box<dyn FnOnce(Result<&[u8], NoConnection>) + Send>;
 
+/// A request, for as long as somebody waits for its answer.
+struct Asked {
+    session: Arc<Session>,
+    id: Option<u64>,
+}
+
 /// Why a message is not sent.
 #[derive(Debug)]
 pub enum NotSent {
@@ -286,8 +292,39 @@ impl Session {
         self.announce();
     }
 
+    /// Asks the other node for something and waits for the answer, as
+    /// [`request`](Session::request) does. It is sent by the call; if what is returned is dropped,
+    /// nobody waits any more.
+    ///
+    /// # Errors
+    ///
+    /// [`NoConnection`] if the session ends before the answer.
+    pub fn ask(
+        self: &Arc<Self>,
+        from: Pid,
+        payer: Option<&Account>,
+        request: &[u8],
+    ) -> impl Future<Output = Result<Vec<u8>, NoConnection>> + Send + use<> {
+        let (sender, receiver) = async_channel::bounded(1);
+        let respond = move |response: Result<&[u8], _>| {
+            // Who has asked may be gone.
+            sender.try_send(response.map(<[u8]>::to_vec)).ok();
+        };
+        let id = self.request(from, payer, request, Box::new(respond));
+        let asked = Asked {
+            session: self.clone(),
+            id,
+        };
+        async move {
+            let response = receiver.recv().await;
+            drop(asked);
+            response.unwrap_or(Err(NoConnection))
+        }
+    }
+
     /// Asks the other node for something, behind what `from` has sent to its process 0. What is
-    /// longer than a message may be is as if there were no session.
+    /// longer than a message may be is as if there were no session. Returns the number of the
+    /// request, if it waits for an answer now.
     ///
     /// - `payer`: to whom the request is charged until it leaves.
     /// - `respond`: is called once, with the answer or when the session ends.
@@ -297,14 +334,14 @@ impl Session {
         payer: Option<&Account>,
         request: &[u8],
         respond: Responder,
-    ) {
+    ) -> Option<u64> {
         if request.len() > MAX_MESSAGE_BYTES {
             respond(Err(NoConnection));
-            return;
+            return None;
         }
         let Ok(mut state) = self.open() else {
             respond(Err(NoConnection));
-            return;
+            return None;
         };
         state.last_request += 1;
         let id = state.last_request;
@@ -317,10 +354,12 @@ impl Session {
                 state.requests.insert(id, respond);
                 drop(state);
                 self.announce();
+                Some(id)
             }
             Err(_) => {
                 drop(state);
                 respond(Err(NoConnection));
+                None
             }
         }
     }
@@ -387,6 +426,12 @@ impl Session {
     /// Takes out who waits for the answer to a request.
     pub(crate) fn take_responder(&self, id: u64) -> Option<Responder> {
         self.state.lock().requests.remove(&id)
+    }
+
+    /// How many wait for the answers to requests.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().requests.len()
     }
 
     /// Looks at, or changes, the relations; `None` if the session has ended.
@@ -476,6 +521,14 @@ impl State {
         // Without a payer it is not refused.
         let lane = lane_of(from, to);
         self.outgoing.push(lane, (from, to), frame, None).ok();
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.session.take_responder(id);
+        }
     }
 }
 

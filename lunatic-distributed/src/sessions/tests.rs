@@ -232,3 +232,18 @@ fn a_death_is_told_without_texts_to_a_node_for_which_much_waits() {
     node.send(0);
     assert_eq!(node.environment.account().used(Kind::Memory), 0);
 }
+
+#[test]
+fn nobody_waits_for_an_answer_who_has_been_dropped() {
+    let node = node();
+    let from = Pid::new(OWN.number(), 3).unwrap();
+    let asked = [b"one", b"two"].map(|request| node.session.ask(from, None, request));
+    assert_eq!(node.session.waiting(), 2);
+    let [first, second] = asked;
+    drop(first);
+    assert_eq!(node.session.waiting(), 1);
+    let respond = node.session.take_responder(2).unwrap();
+    respond(Ok(b"answer"));
+    assert_eq!(block_on(second).unwrap(), b"answer");
+    assert_eq!(node.session.waiting(), 0);
+}
