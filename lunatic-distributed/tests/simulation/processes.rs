@@ -336,6 +336,13 @@ impl Model {
                 .alive
                 .get(&peer)
                 .is_none_or(|node| self.sessions().with_node(*node).is_none()),
+            // If much waits for a node, it is told of a failure without its texts.
+            ExitReason::Failed(told) => match truth.dead.get(&peer) {
+                Some(ExitReason::Failed(dead)) => {
+                    told == dead || *told == Failure::from_kind(dead.kind().clone())
+                }
+                _ => false,
+            },
             reason => truth.dead.get(&peer) == Some(reason),
         };
         drop(truth);
