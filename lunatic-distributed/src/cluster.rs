@@ -355,7 +355,7 @@ impl Cluster {
         self.membership.leave(now);
         self.follow_gossip(now);
         for session in self.sessions.all() {
-            session.control(&Frame::Leave);
+            session.leave();
         }
     }
 
@@ -434,6 +434,10 @@ impl Cluster {
             self.dials.session_begun(address, node.id, now);
         }
         self.dials.session_begun(node.address, node.id, now);
+        // Who has not heard of them may let nodes in that are shut out elsewhere.
+        for list in self.local.known_revocations() {
+            session.control(&Frame::Revocations(&list));
+        }
         for frame in self.groups.all() {
             session.control(&Frame::Groups(frame));
         }

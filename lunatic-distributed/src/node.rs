@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use async_channel::Sender;
 use lunatic_account::{Account, Exceeded};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
-use lunatic_process::{NoConnection, Process};
+use lunatic_process::Process;
 use lunatic_quic::{Endpoint, EndpointConfig, EndpointWaker, Tls};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
@@ -37,6 +37,7 @@ use crate::node::late::Late;
 use crate::node_info::NodeInfo;
 use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
+use crate::session::RequestError;
 use crate::sessions::Sessions;
 
 pub use crate::node::gone::GoneNode;
@@ -188,14 +189,6 @@ pub enum RegisterError {
     },
     /// This node is being stopped.
     Stopped,
-}
-
-/// Why a request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RequestError {
-    /// There is no session with the node, or it ended first.
-    NoConnection,
 }
 
 impl NodeConfig {
@@ -469,8 +462,7 @@ impl Node {
         let asked = session.map(|session| session.ask(from, payer, &late::for_local(request)));
         async move {
             let asked = asked.ok_or(RequestError::NoConnection)?;
-            let response = asked.await;
-            response.map_err(|NoConnection| RequestError::NoConnection)
+            asked.await
         }
     }
 
@@ -738,11 +730,3 @@ impl fmt::Display for RegisterError {
 }
 
 impl Error for RegisterError {}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no connection to the node")
-    }
-}
-
-impl Error for RequestError {}

@@ -2,8 +2,9 @@
 //! it until the connection ends.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use event_listener::{Event, EventListener};
@@ -13,7 +14,7 @@ use lunatic_process::{NoConnection, Signal};
 use parking_lot::Mutex;
 
 use crate::cluster::Connection;
-use crate::frame::{CONTROL, Frame, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
+use crate::frame::{CONTROL, Frame, LANES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
 use crate::node_info::NodeInfo;
 use crate::outgoing::{HIGH_WATER, LOW_WATER, Outgoing};
 use crate::relations::Relations;
@@ -26,8 +27,8 @@ pub struct Session {
     connection: Connection,
     /// The other side knows of the session.
     is_ready: AtomicBool,
-    /// The other side has said that it leaves.
-    has_left: AtomicBool,
+    /// The lanes in which the other side has said that it leaves, a bit for each.
+    left_lanes: AtomicU64,
     /// To whom answers are charged until they leave: they have no other payer.
     answers: Account,
     /// There was no room for an answer.
@@ -40,6 +41,9 @@ pub struct Session {
     ended: Event,
     drained: Event,
 }
+
+/// A bit for each lane.
+const ALL_LANES: u64 = (1 << LANES) - 1;
 
 /// What is charged for a signal that waits to be sent, in bytes, beside its texts.
 const SIGNAL_BYTES: usize = 64;
@@ -63,7 +67,22 @@ struct State {
 }
 
 /// Is called with the answer to a request, in the thread of the node.
-pub type Responder = Box<dyn FnOnce(Result<&[u8], NoConnection>) + Send>;
+pub type Responder = Box<dyn FnOnce(Result<&[u8], RequestError>) + Send>;
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no session with the node, or it ended first.
+    NoConnection,
+    /// It is longer than a message may be.
+    TooLong {
+        /// So many bytes it has.
+        length: usize,
+    },
+    /// Who pays has no memory left for it.
+    Exceeded(Exceeded),
+}
 
 /// A request, for as long as somebody waits for its answer.
 struct Asked {
@@ -97,7 +116,7 @@ impl Session {
             own,
             connection,
             is_ready: AtomicBool::new(is_ready),
-            has_left: AtomicBool::new(false),
+            left_lanes: AtomicU64::new(0),
             answers: Account::root(AccountLimits {
                 memory: MAX_ANSWER_BYTES as u64,
                 ..AccountLimits::UNLIMITED
@@ -137,12 +156,26 @@ impl Session {
         self.announce();
     }
 
+    /// Whether the other side has said that it leaves.
     pub(crate) fn has_left(&self) -> bool {
-        self.has_left.load(Ordering::Relaxed)
+        self.left_lanes.load(Ordering::Relaxed) != 0
     }
 
-    pub(crate) fn set_left(&self) {
-        self.has_left.store(true, Ordering::Relaxed);
+    /// The other side has said in a lane that it leaves. Returns whether it has in all: nothing
+    /// more comes from it.
+    pub(crate) fn lane_left(&self, lane: u8) -> bool {
+        let bit = 1 << lane;
+        let left = self.left_lanes.fetch_or(bit, Ordering::Relaxed) | bit;
+        left == ALL_LANES
+    }
+
+    /// This node leaves: the other side is told so behind all that waits.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        if let Ok(mut state) = self.open() {
+            state.outgoing.leave();
+            drop(state);
+            self.announce();
+        }
     }
 
     /// Whether the other side has asked for so much without reading the answers that one was not
@@ -298,13 +331,13 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`NoConnection`] if the session ends before the answer.
+    /// [`RequestError`].
     pub fn ask(
         self: &Arc<Self>,
         from: Pid,
         payer: Option<&Account>,
         request: &[u8],
-    ) -> impl Future<Output = Result<Vec<u8>, NoConnection>> + Send + use<> {
+    ) -> impl Future<Output = Result<Vec<u8>, RequestError>> + Send + use<> {
         let (sender, receiver) = async_channel::bounded(1);
         let respond = move |response: Result<&[u8], _>| {
             // Who has asked may be gone.
@@ -318,16 +351,16 @@ impl Session {
         async move {
             let response = receiver.recv().await;
             drop(asked);
-            response.unwrap_or(Err(NoConnection))
+            response.unwrap_or(Err(RequestError::NoConnection))
         }
     }
 
-    /// Asks the other node for something, behind what `from` has sent to its process 0. What is
-    /// longer than a message may be is as if there were no session. Returns the number of the
-    /// request, if it waits for an answer now.
+    /// Asks the other node for something, behind what `from` has sent to its process 0. Returns
+    /// the number of the request, if it waits for an answer now.
     ///
     /// - `payer`: to whom the request is charged until it leaves.
-    /// - `respond`: is called once, with the answer or when the session ends.
+    /// - `respond`: is called once, with the answer, at once with an error, or when the session
+    ///   ends.
     pub fn request(
         self: &Arc<Self>,
         from: Pid,
@@ -336,11 +369,12 @@ impl Session {
         respond: Responder,
     ) -> Option<u64> {
         if request.len() > MAX_MESSAGE_BYTES {
-            respond(Err(NoConnection));
+            let length = request.len();
+            respond(Err(RequestError::TooLong { length }));
             return None;
         }
         let Ok(mut state) = self.open() else {
-            respond(Err(NoConnection));
+            respond(Err(RequestError::NoConnection));
             return None;
         };
         state.last_request += 1;
@@ -356,9 +390,9 @@ impl Session {
                 self.announce();
                 Some(id)
             }
-            Err(_) => {
+            Err(exceeded) => {
                 drop(state);
-                respond(Err(NoConnection));
+                respond(Err(RequestError::Exceeded(exceeded)));
                 None
             }
         }
@@ -483,7 +517,7 @@ impl Session {
         let mut requests: Vec<_> = requests.into_iter().collect();
         requests.sort_by_key(|(id, _)| *id);
         for (_, respond) in requests {
-            respond(Err(NoConnection));
+            respond(Err(RequestError::NoConnection));
         }
         self.drained.notify(usize::MAX);
         self.ended.notify(usize::MAX);
@@ -536,6 +570,21 @@ impl Drop for Asked {
 pub(crate) fn host_of(node: NodeNumber) -> Pid {
     Pid::new(node, 0).unwrap_or(Pid::from_bits(0))
 }
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::NoConnection => f.write_str("there is no connection to the node"),
+            RequestError::TooLong { length } => write!(
+                f,
+                "a request of {length} bytes is longer than the {MAX_MESSAGE_BYTES} that it may have"
+            ),
+            RequestError::Exceeded(exceeded) => exceeded.fmt(f),
+        }
+    }
+}
+
+impl Error for RequestError {}
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

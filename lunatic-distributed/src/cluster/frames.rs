@@ -109,7 +109,15 @@ impl Cluster {
                     Ok(frame) => self.frame(connection, session, lane, frame, now),
                 }
             }
-            frame if lane == CONTROL => self.control_frame(connection, session, frame, now),
+            Frame::Leave => {
+                // What is on its way in other lanes counts.
+                if session.lane_left(lane) {
+                    self.close(connection, close_code::LEFT, "left");
+                    self.closed(connection, true, now);
+                }
+                Ok(())
+            }
+            frame if lane == CONTROL => self.control_frame(connection, session, frame),
             frame => self.process_frame(session, lane, frame),
         }
     }
@@ -120,18 +128,12 @@ impl Cluster {
         connection: Connection,
         session: &Arc<Session>,
         frame: Frame<'_>,
-        now: Instant,
     ) -> Result<(), BadFrame> {
         let node = session.node().id.number();
         match frame {
             Frame::Ready => session.set_ready(),
             Frame::Ping(number) => session.answer_control(&Frame::Pong(number), 0),
             Frame::Pong(_) => self.holder_answered(connection),
-            Frame::Leave => {
-                session.set_left();
-                self.close(connection, close_code::LEFT, "left");
-                self.closed(connection, true, now);
-            }
             Frame::Revocations(list) => self.local.revocations(list),
             Frame::Groups(frame) => {
                 for change in self.groups.received(node, frame) {

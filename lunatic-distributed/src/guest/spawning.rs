@@ -16,6 +16,7 @@ use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
 use crate::guest::sending::{Reached, reach};
 use crate::guest::{DistributedHost, clustered};
 use crate::node::Node;
+use crate::session::RequestError;
 
 host_functions! {
     pub(super) fn add_to_linker<T: DistributedHost>(Linker<T>);
@@ -56,6 +57,7 @@ enum NotSpawned {
     NoBytes(ModuleHash),
     /// The config has so many bytes.
     LongConfig(usize),
+    NotSent(RequestError),
     Refused(String),
 }
 
@@ -234,9 +236,12 @@ async fn spawn_here<T: DistributedHost>(
         },
         results: None,
     };
-    let spawned = guest::spawn(own.environment(), process);
-    let spawned = spawned.map(|spawned| spawned.process().id());
-    Ok(spawned.map_err(|error| NotSpawned::Refused(error.to_string())))
+    let started = match guest::spawn(own.environment(), process) {
+        Ok(spawned) => caller.wait(spawned.started()).await,
+        Err(error) => Err(error),
+    };
+    let started = started.map(|process| process.id());
+    Ok(started.map_err(|error| NotSpawned::Refused(error.to_string())))
 }
 
 /// Checks that the caller may start processes on other nodes: they are outside of its branch.
@@ -325,7 +330,10 @@ fn answer(
 ) -> impl Future<Output = Result<NodeResponse, NotSpawned>> + Send + use<> {
     let asked = node.request(id, from, Some(account), &request.to_bytes());
     async move {
-        let response = asked.await.map_err(|_| NotSpawned::NoConnection)?;
+        let response = asked.await.map_err(|error| match error {
+            RequestError::NoConnection => NotSpawned::NoConnection,
+            error => NotSpawned::NotSent(error),
+        })?;
         postcard::from_bytes(&response).map_err(|_| unexpected())
     }
 }
@@ -354,6 +362,7 @@ impl fmt::Display for NotSpawned {
                 f,
                 "the config takes {length} bytes, and no more than {MAX_CONFIG_BYTES} cross to another node"
             ),
+            NotSpawned::NotSent(error) => error.fmt(f),
             NotSpawned::Refused(reason) => write!(f, "the node refuses: {reason}"),
         }
     }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::attached::Attached;
 use crate::groups::GroupChange;
+use crate::handshake::Refusal;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 use crate::node::gone::{Gone, GoneNode};
 use crate::node_monitors::NodeMonitors;
@@ -42,6 +43,8 @@ pub(super) struct Late {
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
     log_lines: Mutex<RateBudget>,
+    /// It was logged that another node has the name of this one.
+    has_lost_name: AtomicBool,
 }
 
 impl Late {
@@ -58,6 +61,7 @@ impl Late {
             events: async_channel::bounded(64),
             renewals: async_channel::bounded(16),
             log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
+            has_lost_name: AtomicBool::new(false),
         }
     }
 
@@ -152,11 +156,32 @@ impl LocalNode for Late {
         }
     }
 
+    fn known_revocations(&self) -> Vec<Vec<u8>> {
+        let lists = self.credentials.revocations();
+        lists.iter().map(|list| list.as_bytes().to_vec()).collect()
+    }
+
     fn node_event(&self, event: NodeEvent) {
         match &event {
-            NodeEvent::Up(node) => tracing::info!(node = %node.name, "connected"),
+            NodeEvent::Up(node) => {
+                self.has_lost_name.store(false, Ordering::Relaxed);
+                tracing::info!(node = %node.name, "connected");
+            }
             NodeEvent::Down { node, left: true } => tracing::info!(node = %node.name, "left"),
             NodeEvent::Down { node, .. } => tracing::warn!(node = %node.name, "connection lost"),
+            NodeEvent::Refused {
+                refusal: Refusal::NameTaken,
+                is_joining: false,
+                ..
+            } => {
+                // It is dialled and refused again and again.
+                if !self.has_lost_name.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        "another node has taken the name of this one, which was out of reach: \
+                         the others refuse it as long as that one lives"
+                    );
+                }
+            }
             NodeEvent::Refused {
                 address, refusal, ..
             } => tracing::debug!("{address} refuses this node: {refusal}"),

@@ -12,6 +12,7 @@ use lunatic_process::{Environment, EnvironmentConfig, ExitReason, Failure, Spawn
 use super::*;
 use crate::frame::LANES;
 use crate::outgoing::{HIGH_WATER, LOW_WATER};
+use crate::session::RequestError;
 
 const OWN: NodeId = NodeId::from_bits(1);
 const OTHER: NodeId = NodeId::from_bits(2);
@@ -246,4 +247,22 @@ fn nobody_waits_for_an_answer_who_has_been_dropped() {
     respond(Ok(b"answer"));
     assert_eq!(block_on(second).unwrap(), b"answer");
     assert_eq!(node.session.waiting(), 0);
+}
+
+#[test]
+fn a_request_that_is_too_long_or_cannot_be_paid_for_is_told_so() {
+    let node = node();
+    let from = Pid::new(OWN.number(), 3).unwrap();
+    let (account, _) = limited(&node);
+    let ask = |length| {
+        let request = vec![0; length];
+        block_on(node.session.ask(from, Some(&account), &request)).unwrap_err()
+    };
+    let length = (64 << 20) + 1;
+    assert_eq!(ask(length), RequestError::TooLong { length });
+    assert!(matches!(ask(2 << 20), RequestError::Exceeded(_)));
+    assert_eq!(account.used(Kind::Memory), 0);
+    node.sessions.end(&node.session);
+    node.session.end();
+    assert_eq!(ask(7), RequestError::NoConnection);
 }
