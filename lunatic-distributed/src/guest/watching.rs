@@ -123,10 +123,8 @@ async fn exists<T: DistributedHost>(mut caller: Caller<'_, T>, process_id: u64) 
     let (from, account) = (own.id(), own.account().clone());
     let asked = async move {
         let request = NodeRequest::Exists(process).to_bytes();
-        let response = node
-            .request(session.node().id, from, Some(&account), &request)
-            .await;
-        response
+        node.request(session.node().id, from, Some(&account), &request)
+            .await
     };
     let response = match caller.wait(asked).await {
         Err(RequestError::Exceeded(exceeded)) => return Err(Misuse::Exceeded(exceeded).into()),
