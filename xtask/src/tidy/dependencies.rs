@@ -129,7 +129,10 @@ const ALLOWED: [(&str, Allowed); 31] = [
     ),
     ("lunatic-cli", Allowed::All),
     // The program of `lunatic-cli`, at the root, for `cargo install --path .`.
-    ("lunatic-runtime", Allowed::These(&["lunatic-cli"])),
+    (
+        "lunatic-runtime",
+        Allowed::These(&["lunatic-allocator", "lunatic-cli"]),
+    ),
     // It runs whole runtimes in its own program.
     ("lunatic-bench", Allowed::AllAnd("lunatic-cli")),
     // Its targets are in many crates.
