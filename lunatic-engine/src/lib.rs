@@ -59,6 +59,7 @@ mod arena;
 mod arena;
 mod bounded_steps;
 mod budget;
+mod catch_label;
 mod code;
 mod code_cache;
 mod compiled_module;
