@@ -11,7 +11,9 @@ use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Mo
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
-use wasmtime::{AsContextMut, ThrownException, Val, WasmBacktrace, WasmCoreDump};
+use wasmtime::{
+    AsContextMut, GcHeapOutOfMemory, ThrownException, Val, WasmBacktrace, WasmCoreDump,
+};
 
 use crate::config::FUEL_UNIT;
 use crate::environment::{Context, SpawnError, SpawnOptions};
@@ -224,6 +226,9 @@ fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
 pub(super) fn cause_of(error: &wasmtime::Error) -> String {
     if error.is::<ThrownException>() {
         return UncaughtException.to_string();
+    }
+    if error.is::<GcHeapOutOfMemory<()>>() {
+        return "there is no room for another exception: too many are kept, or a limit of memory is reached".to_owned();
     }
     let backtraces =
         usize::from(error.is::<WasmBacktrace>()) + usize::from(error.is::<WasmCoreDump>());
