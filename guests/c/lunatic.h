@@ -71,6 +71,9 @@ LUNATIC_IMPORT("lunatic::message", "send")
 uint32_t lunatic_send(uint64_t process);
 LUNATIC_IMPORT("lunatic::message", "receive")
 uint32_t lunatic_receive(const int64_t *tags, size_t count, uint64_t timeout_ms);
+/* A negative tag that nobody can guess: ABI §32. */
+LUNATIC_IMPORT("lunatic::message", "unique_tag")
+int64_t lunatic_unique_tag(void);
 
 /* What lunatic_receive returns. */
 #define LUNATIC_DATA 0
@@ -98,12 +101,19 @@ enum lunatic_limit {
     LUNATIC_LIMIT_FUEL,
     /* Bytes printed in each second; is not counted. */
     LUNATIC_LIMIT_OUTPUT,
+    /* Threads that work for the branch at once, of each kind of blocking work; is not counted. */
+    LUNATIC_LIMIT_THREADS,
+    /* Microseconds in each second for which modules are compiled; is not counted. */
+    LUNATIC_LIMIT_COMPILE_TIME,
+    /* Lines of the runtime's log in each second; is not counted. */
+    LUNATIC_LIMIT_LOG_LINES,
 };
 
 enum lunatic_right {
     LUNATIC_SIGNAL_OUTSIDE,
     LUNATIC_SEND_OUTSIDE,
     LUNATIC_USE_OUTSIDE_NAMES,
+    LUNATIC_BE_SENT_TO_FROM_OUTSIDE,
 };
 
 #define LUNATIC_UNLIMITED ((uint64_t)-1)
@@ -120,6 +130,9 @@ LUNATIC_IMPORT("lunatic::process", "account_limit")
 uint64_t lunatic_account_limit(uint32_t kind);
 LUNATIC_IMPORT("lunatic::process", "account_used")
 uint64_t lunatic_account_used(uint32_t kind);
+/* Returns 0 if the process may signal the target from now on. */
+LUNATIC_IMPORT("lunatic::process", "permit_signals")
+uint32_t lunatic_permit_signals(uint64_t process, uint64_t target);
 
 /* Supervisors: ABI §23. */
 enum lunatic_strategy {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::cpu::CpuBudget;
 use crate::kind::Kind;
 use crate::limits::AccountLimits;
-use crate::output::OutputBudget;
+use crate::rate::RateBudget;
 use crate::share::{Share, Shares};
 
 /// A tree has no more levels than this, so that a charge takes a bounded time.
@@ -57,14 +57,20 @@ struct Inner {
     /// Its processes are of the branch of the account above.
     is_part: bool,
     used: Counters,
+    /// Only in the root: the bytes that the host keeps and that are charged to no branch.
+    own_memory: AtomicU64,
     /// Only in the root: a branch directly below it that has more is refused memory.
     most_of_branch: AtomicU64,
     /// Only in the root: what is charged to itself is refused memory.
     is_root_refused: AtomicBool,
     /// Only in the root: see [`Account::memory_left`].
     memory_left: AtomicU64,
+    /// Only in the root: see [`Account::set_largest_charge`].
+    largest_charge: AtomicU64,
     cpu: Option<Mutex<CpuBudget>>,
-    output: Option<Mutex<OutputBudget>>,
+    compile_time: Option<Mutex<CpuBudget>>,
+    output: Option<Mutex<RateBudget>>,
+    log_lines: Option<Mutex<RateBudget>>,
     /// Those of the whole tree.
     shares: Shares,
     /// The root has none: its processes wait for nobody.
@@ -150,7 +156,9 @@ impl Account {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let above = parent.as_ref();
         let shares = above.map_or_else(Shares::default, |above| above.inner.shares.clone());
-        let share = above.map(|above| Share::new(above.share(), limits.cpu_weight, &shares));
+        let share = above.map(|above| Share::new(above.share(), &limits, &shares));
+        let time = |limit| (limit != u64::MAX).then(|| Mutex::new(CpuBudget::new(limit)));
+        let rate = |limit| (limit != u64::MAX).then(|| Mutex::new(RateBudget::new(limit)));
         Account {
             inner: Arc::new(Inner {
                 id: AccountId(NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -159,12 +167,15 @@ impl Account {
                 limits,
                 is_part,
                 used: Counters::default(),
+                own_memory: AtomicU64::new(0),
                 most_of_branch: AtomicU64::new(u64::MAX),
                 is_root_refused: AtomicBool::new(false),
                 memory_left: AtomicU64::new(u64::MAX),
-                cpu: (limits.cpu != u64::MAX).then(|| Mutex::new(CpuBudget::new(limits.cpu))),
-                output: (limits.output != u64::MAX)
-                    .then(|| Mutex::new(OutputBudget::new(limits.output))),
+                largest_charge: AtomicU64::new(u64::MAX),
+                cpu: time(limits.cpu),
+                compile_time: time(limits.compile_time),
+                output: rate(limits.output),
+                log_lines: rate(limits.log_lines),
                 shares,
                 share,
             }),
@@ -254,6 +265,9 @@ impl Account {
             }
             below = Some(account);
         }
+        if self.is_root() && kind == Kind::Memory {
+            self.inner.own_memory.fetch_add(amount, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -269,6 +283,9 @@ impl Account {
                 memory.fetch_add(amount, Ordering::Relaxed);
             }
             account.counter(kind).fetch_add(amount, Ordering::Relaxed);
+        }
+        if self.is_root() && kind == Kind::Memory {
+            self.inner.own_memory.fetch_add(amount, Ordering::Relaxed);
         }
     }
 
@@ -297,6 +314,9 @@ impl Account {
     pub fn release(&self, kind: Kind, amount: u64) {
         for account in self.to_root() {
             account.release_one(kind, amount);
+        }
+        if self.is_root() && kind == Kind::Memory {
+            self.inner.own_memory.fetch_sub(amount, Ordering::Relaxed);
         }
     }
 
@@ -357,6 +377,41 @@ impl Account {
         is_refused.store(is_root_refused, Ordering::Relaxed);
     }
 
+    /// How many bytes the host keeps that are charged to this account, which has to be the root,
+    /// and to no account below it.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits, Kind};
+    ///
+    /// let root = Account::default();
+    /// root.charge(Kind::Memory, 10)?;
+    /// let branch = root.branch(AccountLimits::UNLIMITED)?;
+    /// let own = root.own_memory();
+    /// branch.charge(Kind::Memory, 1000)?;
+    /// assert_eq!(root.own_memory(), own);
+    /// assert!(root.used(Kind::Memory) >= own + 1000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn own_memory(&self) -> u64 {
+        self.inner.own_memory.load(Ordering::Relaxed)
+    }
+
+    /// From now on, a single charge of more bytes of [`Kind::Memory`] is refused in this tree: who
+    /// would take that much in one step could not be stopped before the program has too much. This
+    /// account has to be the root.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, Kind};
+    ///
+    /// let root = Account::default();
+    /// root.set_largest_charge(1000);
+    /// assert!(root.charge(Kind::Memory, 1001).is_err());
+    /// assert!(root.charge(Kind::Memory, 1000).is_ok());
+    /// ```
+    pub fn set_largest_charge(&self, bytes: u64) {
+        self.inner.largest_charge.store(bytes, Ordering::Relaxed);
+    }
+
     /// How many bytes the program may take before [charges of memory are
     /// refused](Account::set_shortage), as far as that was told.
     pub fn memory_left(&self) -> u64 {
@@ -401,6 +456,51 @@ impl Account {
     fn cpu_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
         self.to_root()
             .filter_map(|account| account.inner.cpu.as_ref())
+    }
+
+    /// Counts time for which a module was compiled for a process of this account until `now`.
+    pub fn use_compile_time(&self, now: Instant, time: Duration) {
+        for budget in self.compile_budgets() {
+            budget.lock().spend(now, time);
+        }
+    }
+
+    /// How long to wait until modules may be compiled for the processes of this account; zero if
+    /// that may begin now.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use lunatic_account::{Account, AccountLimits};
+    ///
+    /// let root = Account::default();
+    /// let limits = AccountLimits { compile_time: 100_000, ..AccountLimits::UNLIMITED };
+    /// let branch = root.branch(limits)?;
+    /// let now = Instant::now();
+    /// assert!(branch.compile_delay(now).is_zero());
+    /// branch.use_compile_time(now, Duration::from_secs(1));
+    /// assert!(branch.compile_delay(now) > Duration::from_secs(9));
+    /// assert!(root.compile_delay(now).is_zero());
+    /// # Ok::<(), lunatic_account::BranchError>(())
+    /// ```
+    pub fn compile_delay(&self, now: Instant) -> Duration {
+        self.compile_budgets()
+            .map(|budget| budget.lock().delay(now))
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn compile_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
+        self.to_root()
+            .filter_map(|account| account.inner.compile_time.as_ref())
+    }
+
+    /// Counts a line of the log that a process of this account causes, and returns whether it
+    /// may be written: neither this account nor one above has caused too many.
+    pub fn spend_log_line(&self, now: Instant) -> bool {
+        self.to_root()
+            .filter_map(|account| account.inner.log_lines.as_ref())
+            .all(|budget| budget.lock().try_spend(now, 1))
     }
 
     /// Whether what is printed has to be [counted](Account::spend_output): this account or one
@@ -451,6 +551,9 @@ impl Account {
         }
         if kind == Kind::Memory && self.is_root() {
             self.check_shortage(kind, below)?;
+            if amount > self.inner.largest_charge.load(Ordering::Relaxed) {
+                return Err(self.exceeded(kind, self.inner.limits.memory));
+            }
         }
         self.add(kind, amount, self.inner.limits.of(kind))
     }

@@ -7,8 +7,9 @@
 //! - `limits`: [`AccountLimits`], how much of it there may be.
 //! - `account`: [`Account`], the tree and the counting.
 //! - `charge`: [`Charge`], an amount that is released when it is dropped.
-//! - `cpu`: [`CpuBudget`], how much of a core the processes of an account use.
-//! - `output`: [`OutputBudget`], how much the processes of an account print.
+//! - `cpu`: [`CpuBudget`], how much of a core the processes of an account, or the compiler for
+//!   them, use.
+//! - `rate`: [`RateBudget`], how much they print and log in each second.
 //! - `share`: [`Share`], whose processes wait if there are not enough cores for all.
 //!
 //! # Invariants
@@ -25,7 +26,7 @@ mod charge;
 mod cpu;
 mod kind;
 mod limits;
-mod output;
+mod rate;
 mod share;
 
 pub use account::{Account, AccountId, BranchError, Exceeded, Shortage};
@@ -33,7 +34,7 @@ pub use charge::Charge;
 pub use cpu::CpuBudget;
 pub use kind::Kind;
 pub use limits::AccountLimits;
-pub use output::OutputBudget;
+pub use rate::RateBudget;
 pub use share::{Share, Shares};
 
 /// Runs the example of the README as a test.

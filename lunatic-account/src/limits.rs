@@ -30,6 +30,14 @@ pub struct AccountLimits {
     /// Bytes that its processes may print in each second, to standard output and standard error
     /// together.
     pub output: u64,
+    /// How many threads work for its processes at once, of each of the kinds of work that may
+    /// block: computing, files, disks and look-ups. None is taken for one. Others wait.
+    pub threads: u64,
+    /// Microseconds in each second for which modules are compiled for its processes. Others wait.
+    pub compile_time: u64,
+    /// Lines of the log in each second that its processes may cause. Others are dropped and
+    /// counted.
+    pub log_lines: u64,
 }
 
 impl AccountLimits {
@@ -44,6 +52,9 @@ impl AccountLimits {
         cpu_weight: u64::MAX,
         fuel: u64::MAX,
         output: u64::MAX,
+        threads: u64::MAX,
+        compile_time: u64::MAX,
+        log_lines: u64::MAX,
     };
 
     /// The limit of a kind.
@@ -70,6 +81,9 @@ impl AccountLimits {
             cpu: self.cpu.min(ceiling.cpu),
             fuel: self.fuel.min(ceiling.fuel),
             output: self.output.min(ceiling.output),
+            threads: self.threads.min(ceiling.threads),
+            compile_time: self.compile_time.min(ceiling.compile_time),
+            log_lines: self.log_lines.min(ceiling.log_lines),
             cpu_weight: match ceiling.cpu_weight {
                 u64::MAX => self.cpu_weight,
                 weight => weight,

@@ -12,11 +12,14 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::iter;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+
+use crate::limits::AccountLimits;
 
 /// The weight of an account whose limits name none, and of the processes of an account
 /// beside the accounts below it.
@@ -58,6 +61,7 @@ struct Node {
     parent: Option<Share>,
     depth: u32,
     weight: u64,
+    max_threads: u64,
     shares: Weak<List>,
     /// Nanoseconds that have not been added to `recent` yet, of the accounts below too.
     used: AtomicU64,
@@ -109,10 +113,8 @@ thread_local! {
 
 impl Share {
     /// The share of a new account.
-    ///
-    /// - `weight`: as in [`AccountLimits`](crate::AccountLimits::cpu_weight).
-    pub(crate) fn new(parent: Option<&Share>, weight: u64, shares: &Shares) -> Share {
-        let weight = match weight {
+    pub(crate) fn new(parent: Option<&Share>, limits: &AccountLimits, shares: &Shares) -> Share {
+        let weight = match limits.cpu_weight {
             u64::MAX => DEFAULT_WEIGHT,
             weight => weight.clamp(1, MAX_WEIGHT),
         };
@@ -121,6 +123,7 @@ impl Share {
                 parent: parent.cloned(),
                 depth: parent.map_or(0, |parent| parent.node.depth + 1),
                 weight,
+                max_threads: limits.threads.max(1),
                 shares: Arc::downgrade(&shares.list),
                 used: AtomicU64::new(0),
                 is_listed: AtomicBool::new(false),
@@ -153,14 +156,22 @@ impl Share {
         self.node.is_behind.load(Ordering::Relaxed)
     }
 
+    /// How many threads may work for the account and those below it at once, of each kind of
+    /// work; `u64::MAX` if that is limited above only. See
+    /// [`AccountLimits::threads`](crate::AccountLimits::threads).
+    pub fn max_threads(&self) -> u64 {
+        self.node.max_threads
+    }
+
+    /// This share, that of the account above, and so on; the root has none.
+    pub fn and_above(&self) -> impl Iterator<Item = &Share> {
+        iter::successors(Some(self), |share| share.node.parent.as_ref())
+    }
+
     /// The share right below the root that this one is in; itself, if it is such a one.
     /// Whoever divides something else than processors divides it between these.
     pub fn topmost(&self) -> &Share {
-        let mut topmost = self;
-        while let Some(parent) = &topmost.node.parent {
-            topmost = parent;
-        }
-        topmost
+        self.and_above().last().unwrap_or(self)
     }
 
     /// Whether both are the same share.
@@ -314,8 +325,15 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(1);
 
-    fn top(shares: &Shares, weight: u64) -> Share {
-        Share::new(None, weight, shares)
+    fn weight(weight: u64) -> AccountLimits {
+        AccountLimits {
+            cpu_weight: weight,
+            ..AccountLimits::UNLIMITED
+        }
+    }
+
+    fn top(shares: &Shares, of: u64) -> Share {
+        Share::new(None, &weight(of), shares)
     }
 
     /// In each tick, whoever is not behind uses what it wants; those who are get what is
@@ -392,7 +410,7 @@ mod tests {
         let shares = Shares::default();
         let (many, one) = (top(&shares, 100), top(&shares, 100));
         let below: Vec<_> = (0..50)
-            .map(|_| Share::new(Some(&many), 100, &shares))
+            .map(|_| Share::new(Some(&many), &weight(100), &shares))
             .collect();
         let mut wants: Vec<_> = below.iter().map(|share| (share, 2.0)).collect();
         wants.push((&one, 2.0));

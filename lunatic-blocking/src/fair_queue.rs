@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use lunatic_account::Share;
 
 use crate::memory::{Answer, Granted, Need, Needs};
+use crate::quotas::Quotas;
 
 /// What waits, and how much runs. Those who ask take turns; what one asks for begins in the
 /// order in which it came.
@@ -20,6 +21,8 @@ pub(crate) struct FairQueue<T> {
     ready: VecDeque<usize>,
     /// What those need that run.
     needs: Needs,
+    /// What may not wait in a line yet.
+    quotas: Quotas<Waiting<T>>,
     next_number: u64,
 }
 
@@ -33,6 +36,14 @@ struct Line<T> {
     /// How many of those that run need memory.
     running_needs: usize,
     is_ready: bool,
+}
+
+/// What is to wait in a line.
+struct Waiting<T> {
+    /// Whose line.
+    share: Option<Share>,
+    need: Option<Need>,
+    operation: T,
 }
 
 /// Where something waits.
@@ -61,13 +72,15 @@ impl<T> FairQueue<T> {
             lines: BTreeMap::new(),
             ready: VecDeque::new(),
             needs: Needs::default(),
+            quotas: Quotas::default(),
             next_number: 0,
         }
     }
 
     /// How many have not begun.
     pub(crate) fn waiting(&self) -> usize {
-        self.lines.values().map(|line| line.waiting.len()).sum()
+        let in_lines = self.lines.values().map(|line| line.waiting.len());
+        in_lines.sum::<usize>() + self.quotas.kept()
     }
 
     /// Whether [`begin`](FairQueue::begin) has something.
@@ -84,33 +97,67 @@ impl<T> FairQueue<T> {
         need: Option<Need>,
         operation: T,
     ) -> Ticket {
-        let share = share.map(Share::topmost);
-        let key = share.map_or(0, Share::address);
+        let share = share.cloned();
         let number = self.next_number;
         self.next_number += 1;
+        let ticket = Ticket {
+            line: share.as_ref().map_or(0, |share| share.topmost().address()),
+            number,
+            bytes: need.as_ref().map(|need| need.bytes),
+        };
+        let waiting = Waiting {
+            share: share.as_ref().map(|share| share.topmost().clone()),
+            need,
+            operation,
+        };
+        let entered = self.quotas.enter(number, share.as_ref(), waiting);
+        if let Some(waiting) = entered {
+            self.line_up(number, waiting);
+        }
+        ticket
+    }
+
+    fn line_up(&mut self, number: u64, waiting: Waiting<T>) {
+        let Waiting {
+            share,
+            need,
+            operation,
+        } = waiting;
+        let key = share.as_ref().map_or(0, Share::address);
         let line = self.lines.entry(key).or_insert_with(|| Line {
-            share: share.cloned(),
+            share,
             waiting: BTreeMap::new(),
             running: 0,
             running_needs: 0,
             is_ready: false,
         });
-        let bytes = need.as_ref().map(|need| need.bytes);
         line.waiting.insert(number, (need, operation));
         self.make_ready(key);
-        Ticket {
-            line: key,
-            number,
-            bytes,
-        }
     }
 
     /// Takes out what has not begun.
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<T> {
+        if let Some((waiting, entered)) = self.quotas.remove(ticket.number) {
+            self.line_all_up(entered);
+            return Some(waiting.operation);
+        }
         let line = self.lines.get_mut(&ticket.line)?;
-        let removed = line.waiting.remove(&ticket.number);
+        let (_, operation) = line.waiting.remove(&ticket.number)?;
+        self.leave(ticket);
+        Some(operation)
+    }
+
+    /// What was in its line, or ran, is gone.
+    fn leave(&mut self, ticket: Ticket) {
+        let entered = self.quotas.leave(ticket.number);
+        self.line_all_up(entered);
         self.forget_if_done(ticket.line);
-        removed.map(|(_, operation)| operation)
+    }
+
+    fn line_all_up(&mut self, entered: Vec<(u64, Waiting<T>)>) {
+        for (number, waiting) in entered {
+            self.line_up(number, waiting);
+        }
     }
 
     /// The next one, which runs from now on until it has [ended](FairQueue::end), and the memory
@@ -172,7 +219,7 @@ impl<T> FairQueue<T> {
             line.running_needs -= usize::from(ticket.bytes.is_some());
         }
         self.make_ready(ticket.line);
-        self.forget_if_done(ticket.line);
+        self.leave(ticket);
     }
 
     fn make_ready(&mut self, key: usize) {
@@ -245,6 +292,63 @@ mod tests {
         assert_eq!(begun(&mut queue), ["host"]);
         queue.end(first);
         assert_eq!(begun(&mut queue), ["a3"]);
+    }
+
+    fn threads(threads: u64) -> AccountLimits {
+        AccountLimits {
+            threads,
+            ..AccountLimits::UNLIMITED
+        }
+    }
+
+    #[test]
+    fn a_branch_with_a_limit_of_threads_has_no_more_with_those_below_it() {
+        let root = account();
+        let one = root.branch(threads(2)).unwrap();
+        let below = one.branch(threads(1)).unwrap();
+        let mut queue = FairQueue::new(8);
+        queue.push(below.share(), None, "b1");
+        let b2 = queue.push(below.share(), None, "b2");
+        queue.push(below.share(), None, "b3");
+        queue.push(one.share(), None, "o1");
+        queue.push(one.share(), None, "o2");
+        assert_eq!(queue.waiting(), 5);
+        let (b1, operation, _) = queue.begin().unwrap();
+        assert_eq!(operation, "b1");
+        let (o1, operation, _) = queue.begin().unwrap();
+        assert_eq!(operation, "o1");
+        assert!(queue.begin().is_none());
+        assert_eq!(queue.remove(b2), Some("b2"));
+        queue.end(o1);
+        let (o2, operation, _) = queue.begin().unwrap();
+        assert_eq!(operation, "o2");
+        assert!(queue.begin().is_none());
+        queue.end(b1);
+        let (b3, operation, _) = queue.begin().unwrap();
+        assert_eq!(operation, "b3");
+        queue.end(b3);
+        queue.end(o2);
+        assert_eq!(queue.waiting(), 0);
+        assert!(queue.lines.is_empty() && queue.quotas.is_empty());
+    }
+
+    #[test]
+    fn who_is_kept_by_two_limits_comes_in_when_both_allow() {
+        let root = account();
+        let one = root.branch(threads(1)).unwrap();
+        let below: Vec<_> = (0..3).map(|_| one.branch(threads(1)).unwrap()).collect();
+        let mut queue = FairQueue::new(8);
+        for round in 0..200 {
+            queue.push(below[round % 3].share(), None, "one");
+        }
+        let mut ran = 0;
+        while let Some((ticket, ..)) = queue.begin() {
+            assert!(queue.begin().is_none());
+            queue.end(ticket);
+            ran += 1;
+        }
+        assert_eq!(ran, 200);
+        assert!(queue.lines.is_empty() && queue.quotas.is_empty());
     }
 
     #[test]

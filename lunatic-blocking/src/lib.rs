@@ -11,7 +11,9 @@
 //! - `class`: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
 //! - `fair_queue`: whose operation is next.
+//! - `quotas`: how many threads may work for an account.
 //! - `memory`: whether there is memory for it.
+//! - `compilation`: whether there is time for a compiler.
 //! - `local_pool`: [`LocalPool`], for values that stay on one thread, divided between guests.
 //! - `drive`: how such a thread waits.
 //! - `adaptive_spin`: [`AdaptiveSpin`], looking for something before sleeping.
@@ -37,11 +39,13 @@
 
 mod adaptive_spin;
 mod class;
+mod compilation;
 mod drive;
 mod fair_queue;
 mod local_pool;
 mod memory;
 mod queue;
+mod quotas;
 
 pub use adaptive_spin::AdaptiveSpin;
 pub use class::{Class, cores};

@@ -58,7 +58,8 @@ pub struct LocalPool {
 pub struct ThreadLimits {
     /// For tasks of the program itself. So many are kept when they have no task.
     pub program: NonZeroUsize,
-    /// For tasks of one guest and those that it has started.
+    /// For tasks of one guest and those that it has started; fewer, if the limit of the
+    /// [account](lunatic_account::AccountLimits::threads) right below the root is lower.
     pub guest: NonZeroUsize,
     /// In all. From half of them on, nobody gets a second one.
     pub all: NonZeroUsize,
@@ -170,12 +171,15 @@ impl Threads {
         let own_count = self.running.iter().filter(|thread| own(thread)).count();
         let busy_count = self.running.iter().filter(busy).count();
         let most = match share {
-            Some(_) => limits.guest,
-            None => limits.program,
+            Some(share) => {
+                let own = usize::try_from(share.max_threads()).unwrap_or(usize::MAX);
+                limits.guest.get().min(own)
+            }
+            None => limits.program.get(),
         };
         let may_have_one_more = match own_count {
             0 => busy_count < limits.all.get(),
-            _ => own_count < most.get() && busy_count < limits.all.get() / 2,
+            _ => own_count < most && busy_count < limits.all.get() / 2,
         };
         if may_have_one_more {
             if busy_count == self.running.len() {

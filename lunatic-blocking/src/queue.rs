@@ -9,6 +9,7 @@ use async_channel::bounded;
 use lunatic_account::{Account, Exceeded, Share};
 use parking_lot::Mutex;
 
+use crate::compilation::Compilation;
 use crate::fair_queue::{FairQueue, Ticket};
 use crate::memory::{Granted, Need};
 
@@ -87,28 +88,42 @@ impl Queue {
         }
     }
 
-    /// [`run`](Queue::run), for an operation that needs much memory. It begins when there is
-    /// enough beside the others of the queue that need some.
+    /// [`run`](Queue::run), for a compiler, which needs much memory and time. It begins when
+    /// there is enough memory beside the others of the queue that need some, and the payer has
+    /// time for it left.
     ///
-    /// - `bytes`: an estimate of what it needs.
-    /// - `payer`: to whom that is charged while it runs. If that is the root of a tree of
-    ///   accounts, an operation begins at the latest when no other one runs that needs memory.
+    /// - `bytes`: an estimate of the memory that it needs.
+    /// - `payer`: to whom that is charged while it runs, and the [time](Account::compile_delay)
+    ///   when it has run. If that is the root of a tree of accounts, an operation begins at the
+    ///   latest when no other one runs that needs memory.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`] if a limit of the payer, or of all together, is too low for it; then the
-    /// operation is dropped.
+    /// [`Exceeded`] if a limit of the payer, or of all together, is too low for the memory; then
+    /// the operation is dropped.
     ///
     /// # Panics
     ///
     /// With the panic of the operation, if it panics.
-    pub async fn run_with_memory<R: Send + 'static>(
+    pub async fn compile<R: Send + 'static>(
         &self,
         bytes: u64,
         payer: Option<Account>,
         operation: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, Exceeded> {
-        self.wait_for(Some(Need { bytes, payer }), operation).await
+        let mut compilation = Compilation { payer, operation };
+        loop {
+            let need = Need {
+                bytes,
+                payer: compilation.payer.clone(),
+            };
+            compilation.wait_for_time().await;
+            match self.wait_for(Some(need), move || compilation.run()).await? {
+                Ok(result) => return Ok(result),
+                // Others of the payer have used up its time meanwhile.
+                Err(early) => compilation = early,
+            }
+        }
     }
 
     async fn wait_for<R: Send + 'static>(

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::{Duration, Instant};
 
+use futures_lite::FutureExt;
 use futures_lite::future::{block_on, poll_once};
 use gate::Gate;
 use lunatic_account::{Account, AccountLimits, Kind};
@@ -214,7 +216,7 @@ fn no_more_operations_that_need_memory_run_at_once_than_there_is_memory_for() {
             let (running, most, passes) = (running.clone(), most.clone(), gate.passes());
             let (queue, root, ended) = (&queue, &root, ended.clone());
             scope.spawn(move || {
-                let run = queue.run_with_memory(40, Some(root.clone()), move || {
+                let run = queue.compile(40, Some(root.clone()), move || {
                     most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     passes.wait();
                     running.fetch_sub(1, Ordering::SeqCst);
@@ -244,10 +246,56 @@ fn an_operation_that_is_refused_memory_never_runs() {
     let (ran, its) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let sets = SetsWhenDropped(its.clone());
     let flag = ran.clone();
-    let refused = block_on(queue.run_with_memory(20, Some(branch), move || {
+    let refused = block_on(queue.compile(20, Some(branch), move || {
         let _sets = sets;
         flag.store(true, Ordering::SeqCst);
     }));
     assert_eq!(refused.map_err(|exceeded| exceeded.limit), Err(10));
     assert!(!ran.load(Ordering::SeqCst) && its.load(Ordering::SeqCst));
+}
+
+/// An account whose modules may be compiled for so many microseconds in each second.
+fn with_compile_time(root: &Account, microseconds: u64) -> Account {
+    root.branch(AccountLimits {
+        compile_time: microseconds,
+        ..AccountLimits::UNLIMITED
+    })
+    .expect("a branch")
+}
+
+#[test]
+fn who_has_used_up_its_time_for_compilers_waits() {
+    let root = Account::root(AccountLimits::UNLIMITED);
+    let branch = with_compile_time(&root, 1_000_000);
+    let queue = Queue::new(NonZeroUsize::MIN);
+    let begin = Instant::now();
+    branch.use_compile_time(begin, Duration::from_millis(400));
+    assert!(block_on(queue.compile(1, Some(root.clone()), || ())).is_ok());
+    assert!(block_on(queue.compile(1, Some(branch), || ())).is_ok());
+    // A tenth of a second is given in advance.
+    assert!(begin.elapsed() >= Duration::from_millis(299));
+}
+
+#[test]
+fn the_time_of_a_compiler_is_counted_also_if_it_panics() {
+    let root = Account::root(AccountLimits::UNLIMITED);
+    let queue = Queue::new(NonZeroUsize::MIN);
+    let spin = || {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(300) {}
+    };
+    let delay = |branch: &Account| branch.compile_delay(Instant::now());
+    let branch = with_compile_time(&root, 1000);
+    assert!(block_on(queue.compile(1, Some(branch.clone()), spin)).is_ok());
+    assert!(!delay(&branch).is_zero() && delay(&root).is_zero());
+
+    let branch = with_compile_time(&root, 1000);
+    let begin = Instant::now();
+    let panics = queue.compile(1, Some(branch.clone()), move || {
+        spin();
+        assert!(begin.elapsed().is_zero(), "as expected");
+    });
+    let caught = AssertUnwindSafe(panics).catch_unwind();
+    assert!(block_on(caught).is_err());
+    assert!(!delay(&branch).is_zero());
 }

@@ -37,6 +37,8 @@ struct Verdict {
     kill: bool,
     /// How many bytes may be taken before more is refused.
     left: u64,
+    /// The most bytes that may be taken in one step.
+    largest: u64,
     /// How long to wait until the next look.
     pause: Duration,
 }
@@ -91,6 +93,7 @@ fn watch_until_stopped(
         let Some(resident) = resident() else { return };
         let verdict = judge(resident, limit, refuses);
         account.set_memory_left(verdict.left);
+        account.set_largest_charge(verdict.largest);
         if verdict.refuse != refuses {
             refuses = verdict.refuse;
             report(refuses, resident, limit, killed);
@@ -102,8 +105,8 @@ fn watch_until_stopped(
             account.set_shortage(Shortage::All);
             looked = None;
         }
-        if verdict.kill && last_kill.is_none_or(|kill: Kill| kill.is_over(resident, Instant::now()))
-        {
+        let is_over = |kill: Kill| kill.is_over(resident, limit, Instant::now());
+        if verdict.kill && last_kill.is_none_or(is_over) {
             let at = Instant::now();
             last_kill = Some(Kill { at, resident });
             let count = kill_some(processes(environments));
@@ -116,7 +119,7 @@ fn watch_until_stopped(
             && looked.is_none_or(|at: Instant| at.elapsed() >= INTERVAL)
         {
             let root = Branch::root(processes(environments));
-            account.set_shortage(root.shortage(resident, limit / 10 * 9));
+            account.set_shortage(root.shortage(account, resident, limit / 10 * 9));
             looked = Some(Instant::now());
         }
         thread::sleep(verdict.pause);
@@ -133,11 +136,13 @@ struct Kill {
 
 impl Kill {
     /// Whether others have to be killed, if there is still too little memory: until those that
-    /// were have given theirs back, nobody else is, unless more is used meanwhile.
-    fn is_over(self, resident: u64, now: Instant) -> bool {
+    /// were have given theirs back, nobody else is, unless more is used meanwhile than they may
+    /// have taken before they have noticed.
+    fn is_over(self, resident: u64, limit: u64, now: Instant) -> bool {
         /// How long a process may take to end.
         const TIME: Duration = Duration::from_millis(100);
-        resident > self.resident || now.saturating_duration_since(self.at) >= TIME
+        let taken = resident.saturating_sub(self.resident);
+        taken > limit / 100 || now.saturating_duration_since(self.at) >= TIME
     }
 }
 
@@ -152,12 +157,14 @@ fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
         true => limit / 20 * 17,
         false => limit / 10 * 9,
     };
+    let kill_threshold = limit / 20 * 19;
     let left = threshold.saturating_sub(resident);
     let pause = Duration::from_micros(left / (FASTEST / 1_000_000));
     Verdict {
         refuse: resident > threshold,
-        kill: resident > limit / 20 * 19,
+        kill: resident > kill_threshold,
         left,
+        largest: kill_threshold.saturating_sub(resident),
         pause: pause.clamp(Duration::from_millis(1), Duration::from_millis(500)),
     }
 }
@@ -267,12 +274,18 @@ mod tests {
     #[test]
     fn others_are_killed_only_if_it_was_not_enough_or_more_is_used() {
         let at = Instant::now();
-        let kill = Kill { at, resident: 100 };
-        let soon = at + Duration::from_millis(10);
-        assert!(!kill.is_over(100, soon));
-        assert!(!kill.is_over(60, soon));
-        assert!(kill.is_over(101, soon));
-        assert!(kill.is_over(100, at + Duration::from_millis(100)));
+        let kill = Kill {
+            at,
+            resident: 490 * MIB,
+        };
+        let is_over = |resident, after: u64| {
+            kill.is_over(resident, 512 * MIB, at + Duration::from_millis(after))
+        };
+        assert!(!is_over(490 * MIB, 10));
+        assert!(!is_over(300 * MIB, 10));
+        assert!(!is_over(494 * MIB, 10));
+        assert!(is_over(496 * MIB, 10));
+        assert!(is_over(490 * MIB, 100));
     }
 
     #[test]
@@ -281,6 +294,7 @@ mod tests {
         assert!(!verdict.refuse && !verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(500));
         assert_eq!(verdict.left, (4096 * MIB) / 10 * 9 - 100 * MIB);
+        assert_eq!(verdict.largest, (4096 * MIB) / 20 * 19 - 100 * MIB);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod harness;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use harness::{World, assert_killed, assert_normal};
+use harness::{World, assert_killed, assert_normal, send};
 use lunatic_account::Kind;
 use lunatic_cli::Root;
 use lunatic_mailbox::Pid;
@@ -61,12 +61,13 @@ fn limits_and_rights_of_a_config_can_be_read_back() {
 #[test]
 fn unknown_kinds_and_rights_trap() {
     for call in [
-        "(call $config_set_limit (i64.const 0) (i32.const 9) (i64.const 1))",
-        "(drop (call $config_get_limit (i64.const 0) (i32.const 9)))",
-        "(call $config_set_right (i64.const 0) (i32.const 3) (i32.const 1))",
-        "(drop (call $config_has_right (i64.const 0) (i32.const 3)))",
+        "(call $config_set_limit (i64.const 0) (i32.const 12) (i64.const 1))",
+        "(drop (call $config_get_limit (i64.const 0) (i32.const 12)))",
+        "(call $config_set_right (i64.const 0) (i32.const 4) (i32.const 1))",
+        "(drop (call $config_has_right (i64.const 0) (i32.const 4)))",
         "(drop (call $account_used (i32.const 5)))",
-        "(drop (call $account_limit (i32.const 9)))",
+        "(drop (call $account_limit (i32.const 12)))",
+        "(drop (call $account_used (i32.const 9)))",
         "(drop (call $account_used (i32.const 6)))",
         "(drop (call $account_used (i32.const 8)))",
     ] {
@@ -183,6 +184,97 @@ fn with_the_right_a_process_outside_of_the_branch_can_be_signalled() {
     ));
     let host = world.spawn(&module, "main");
     assert_killed(&host);
+}
+
+#[test]
+fn who_may_be_permitted_to_signal_one_process_outside_of_its_branch() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        r#"(func $parent (result i64) (i64.sub (call $process_id) (i64.const 1)))
+        (func (export "culprit")
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (call $kill (call $parent)))
+        (func (export "permits")
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (call $report (i64.extend_i32_u (call $permit_signals
+                (call $parent) (i64.sub (call $parent) (i64.const 1)))))
+            (call $report (i64.extend_i32_u (call $permit_signals
+                (i64.const 1000) (call $parent)))))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    let [0, culprit] = world.reports() else {
+        panic!("the culprit was not spawned");
+    };
+    // A process of the root has the right to give it.
+    let permits = world.spawn(&module, "permits");
+    send(&permits, 1, b"");
+    assert_eq!(world.reports(), [0, 1]);
+    send(&process(&world, culprit).unwrap(), 1, b"");
+    assert_killed(&host);
+}
+
+#[test]
+fn nobody_permits_what_he_has_no_right_to() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        r#"(func $parent (result i64) (i64.sub (call $process_id) (i64.const 1)))
+        (func (export "culprit")
+            (drop (call $permit_signals (call $process_id) (call $parent)))
+            (call $report (i64.const 99)))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    let [0, culprit] = world.reports() else {
+        panic!("the culprit was not spawned");
+    };
+    wait_until("the culprit has ended", || {
+        process(&world, culprit).is_none()
+    });
+    assert!(host.is_alive());
+    world.no_more_reports();
+}
+
+#[test]
+fn a_branch_may_be_closed_to_messages_of_others_but_not_of_those_above_it() {
+    let closes = "(call $config_set_right (i64.const 0) (i32.const 3) (i32.const 0))";
+    for (configure, arrives) in [("", true), (closes, false)] {
+        let world = World::new();
+        let limit = "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))";
+        let module = world.load(&host(
+            &format!("{limit} {configure}"),
+            r#"(data (i32.const 300) "stranger")
+            (func (export "culprit")
+                (loop $again
+                    (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+                    (call $report (i64.add (i64.const 1000) (call $get_tag)))
+                    (br $again)))
+            (func (export "others") (local $culprit i64)
+                (local.set $culprit (i64.sub (call $process_id) (i64.const 1)))
+                (drop (call $create_config))
+                (call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))
+                (if (call $spawn
+                    (i64.const 0) (i64.const 0) (i64.const -1)
+                    (i32.const 300) (i32.const 8) (i32.const 0) (i32.const 0) (i32.const 8))
+                    (then unreachable))
+                (call $await (i64.load (i32.const 8)))
+                (call $post (i64.const 2) (i64.const 0) (local.get $culprit)))
+            (func (export "stranger")
+                (call $post (i64.const 1) (i64.const 0)
+                    (i64.sub (call $process_id) (i64.const 2))))"#,
+        ));
+        world.spawn(&module, "main");
+        let [0, _] = world.reports() else {
+            panic!("the culprit was not spawned");
+        };
+        // It is of the root, and spawns another one in a branch beside that of the culprit.
+        world.spawn(&module, "others");
+        if arrives {
+            assert_eq!(world.report(), 1001);
+        }
+        assert_eq!(world.report(), 1002);
+        world.no_more_reports();
+    }
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl World {
             process: ProcessConfig {
                 can_signal_outside: false,
                 can_send_outside: false,
+                can_be_sent_to_from_outside: false,
                 can_use_outside_names: false,
                 account: Some(AccountLimits {
                     memory: 64 << 20,
@@ -108,6 +109,8 @@ impl World {
                     descriptors: 64,
                     timers: 100,
                     names: 100,
+                    threads: 2,
+                    log_lines: 100,
                     ..AccountLimits::UNLIMITED
                 }),
                 ..ProcessConfig::trusted()

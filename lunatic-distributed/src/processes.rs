@@ -57,7 +57,7 @@ pub fn deliver<E: std::fmt::Display>(
             }
         }
     };
-    match environment.deliver(payer, to, Message::Data(data)) {
+    match environment.deliver(from, payer, to, Message::Data(data)) {
         Err(SendError::Full) => Err(NotDelivered::MailboxFull),
         Err(SendError::Refused(_)) => Err(NotDelivered::Refused),
         _ => Ok(()),

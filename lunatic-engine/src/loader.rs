@@ -353,14 +353,14 @@ impl<T: InstanceState> Loader<T> {
         let _wants = Wants(wanted.clone());
         let needed = compiler_memory::of_reading(&source);
         let (loader, its, is) = (self.clone(), source.clone(), wanted.clone());
-        let reading = queue.run_with_memory(needed, payer.clone(), move || {
+        let reading = queue.compile(needed, payer.clone(), move || {
             is.check()?;
             loader.read(&its, &limits)
         });
         let read = reading.await.map_err(LoadError::Exceeded)??;
         let loader = self.clone();
         let needed = read.summary.compiler_memory;
-        let compiling = queue.run_with_memory(needed, payer, move || {
+        let compiling = queue.compile(needed, payer, move || {
             wanted.check()?;
             let compiled = loader.compile(&source, &limits, read)?;
             loader.link(source, version_of, compiled)

@@ -124,7 +124,7 @@ impl<T: InstanceState> Variant<T> {
         let needed = compiler_memory::of_reading(source).saturating_add(*compiler_memory);
         let payer = payer.get().or(root.as_ref()).cloned();
         let (source, compiler) = (source.clone(), self.compiler.clone());
-        let compiling = queue.run_with_memory(needed, payer, move || {
+        let compiling = queue.compile(needed, payer, move || {
             let compiler = compiler.get().map_err(LoadError::Compile)?;
             let module = compiler.compile(&source, &source.binary()?)?;
             compiler.link(&module)

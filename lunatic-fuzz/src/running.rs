@@ -112,11 +112,14 @@ fn config(how: How) -> Config {
         descriptors: 16,
         timers: 100,
         names: 100,
+        threads: 2,
+        log_lines: 100,
         ..AccountLimits::UNLIMITED
     };
     let process = ProcessConfig {
         can_signal_outside: false,
         can_send_outside: false,
+        can_be_sent_to_from_outside: false,
         can_use_outside_names: false,
         can_spawn_processes: how.with_rights,
         can_compile_modules: how.with_rights,

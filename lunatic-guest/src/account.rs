@@ -16,6 +16,7 @@
 //! println!("{} bytes are used here", account::used(Kind::Memory));
 //! ```
 
+use crate::process::ProcessId;
 use crate::sys::account as sys;
 
 /// Something of which an account has a count.
@@ -42,6 +43,9 @@ pub enum Right {
     SendOutside,
     /// Use the names and groups of the process that spawned it.
     UseOutsideNames,
+    /// Be sent messages by other processes than those above the branch and the one that
+    /// spawned it.
+    BeSentToFromOutside,
 }
 
 /// How much a branch may use; nothing is limited that is not set.
@@ -56,6 +60,9 @@ pub struct Limits {
     cpu_weight: Option<u64>,
     fuel: Option<u64>,
     output: Option<u64>,
+    threads: Option<u64>,
+    compile_time: Option<u64>,
+    log_lines: Option<u64>,
 }
 
 /// What the host has for "no limit".
@@ -71,6 +78,11 @@ const FUEL: u32 = 7;
 
 /// The number of the limit on what is printed.
 const OUTPUT: u32 = 8;
+
+/// The numbers of the limits on threads, on the time of the compiler, and on lines of the log.
+const THREADS: u32 = 9;
+const COMPILE_TIME: u32 = 10;
+const LOG_LINES: u32 = 11;
 
 impl Limits {
     /// So many bytes of memory, linear memory and what the host keeps together.
@@ -131,6 +143,26 @@ impl Limits {
         self
     }
 
+    /// So many threads that work for the branch at once, of each of the kinds of work that may
+    /// block: computing, files, disks and look-ups.
+    pub fn threads(mut self, count: u64) -> Limits {
+        self.threads = Some(count);
+        self
+    }
+
+    /// So many microseconds in each second for which modules are compiled for the branch.
+    pub fn compile_time(mut self, microseconds: u64) -> Limits {
+        self.compile_time = Some(microseconds);
+        self
+    }
+
+    /// So many lines of the runtime's log in each second that the branch may cause. Those that
+    /// are more are dropped and counted.
+    pub fn log_lines(mut self, lines: u64) -> Limits {
+        self.log_lines = Some(lines);
+        self
+    }
+
     /// Writes these limits into a config; those that are not set stay as they are.
     ///
     /// # Panics
@@ -147,6 +179,9 @@ impl Limits {
             (CPU_WEIGHT, self.cpu_weight),
             (FUEL, self.fuel),
             (OUTPUT, self.output),
+            (THREADS, self.threads),
+            (COMPILE_TIME, self.compile_time),
+            (LOG_LINES, self.log_lines),
         ];
         for (kind, limit) in limits {
             if let Some(limit) = limit {
@@ -181,6 +216,9 @@ impl Limits {
             cpu_weight: limit(CPU_WEIGHT),
             fuel: limit(FUEL),
             output: limit(OUTPUT),
+            threads: limit(THREADS),
+            compile_time: limit(COMPILE_TIME),
+            log_lines: limit(LOG_LINES),
         }
     }
 }
@@ -214,6 +252,16 @@ pub fn grant(config: u64, right: Right, can: bool) {
 /// The process traps if there is no such config.
 pub fn has(config: u64, right: Right) -> bool {
     sys::config_has_right(config, right.number())
+}
+
+/// Permits a process to signal another one outside of its branch, as a supervisor of which it is to
+/// make requests. Returns whether it may: nobody has more than 64 such permissions.
+///
+/// # Panics
+///
+/// The process traps if it has no right to signal one of the two.
+pub fn permit_signals(process: ProcessId, target: ProcessId) -> bool {
+    sys::permit_signals(process.0, target.0)
 }
 
 /// How much is charged to the account of the calling process and to those below it.

@@ -134,6 +134,22 @@ pub fn send(process: ProcessId, tag: i64, bytes: &[u8]) {
     sys::send(process.0, tag, bytes);
 }
 
+/// A negative tag at random, which nobody can guess. Who sends it with a request, and waits for a
+/// message with it alone, takes no answer but that of whoever was told it.
+///
+/// ```no_run
+/// use lunatic_guest::process::{self, Message, ProcessId};
+///
+/// # let server = ProcessId(1);
+/// let tag = process::unique_tag();
+/// let request = [process::this().0.to_le_bytes(), tag.to_le_bytes()].concat();
+/// process::send(server, 1, &request);
+/// let answer: Message = process::receive(&[tag]);
+/// ```
+pub fn unique_tag() -> i64 {
+    sys::unique_tag()
+}
+
 /// Waits for the oldest message, or the oldest with one of these tags.
 pub fn receive(tags: &[i64]) -> Message {
     loop {

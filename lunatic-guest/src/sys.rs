@@ -125,6 +125,7 @@ mod host {
             pub(crate) fn get_process_id() -> u64;
             pub(crate) fn send(process: u64) -> u32;
             pub(crate) fn receive(tags: *const i64, count: usize, timeout: u64) -> u32;
+            pub(crate) fn unique_tag() -> i64;
         }
     }
 
@@ -381,6 +382,12 @@ pub(crate) fn send(process: u64, tag: i64, bytes: &[u8]) {
 pub(crate) fn receive(tags: &[i64], timeout: u64) -> u32 {
     // SAFETY: `tags` is as long as is said.
     unsafe { message::receive(tags.as_ptr(), tags.len(), timeout) }
+}
+
+/// A tag that nobody can guess.
+pub(crate) fn unique_tag() -> i64 {
+    // SAFETY: no memory is touched.
+    unsafe { message::unique_tag() }
 }
 
 /// Puts an empty message into scratch.

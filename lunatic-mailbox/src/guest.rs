@@ -71,6 +71,7 @@ host_functions! {
         fn send(process_id: u64) -> u32;
         async fn send_receive_skip_search(process_id: u64, wait_on_tag: i64, timeout: u64) -> u32;
         async fn receive(tags_ptr: u32, tags_len: u32, timeout: u64) -> u32;
+        fn unique_tag() -> i64;
     }
 }
 
@@ -148,6 +149,14 @@ fn get_process_id<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
 /// Traps without a data message.
 fn data_size<T: MailboxHost>(mut caller: Caller<'_, T>) -> Result<u64> {
     Ok(caller.data_mut().mailbox().data()?.bytes().len() as u64)
+}
+
+/// `lunatic::message::unique_tag` (ABI §32): a negative tag at random, which nobody can guess.
+///
+/// Traps if the system has no random numbers.
+fn unique_tag<T: MailboxHost>(_: Caller<'_, T>) -> Result<i64> {
+    let random = getrandom::u64().map_err(wasmtime::Error::new)?;
+    Ok(random.cast_signed() | i64::MIN)
 }
 
 /// `lunatic::message::send` (ABI §4): queues the scratch message, returns 0.

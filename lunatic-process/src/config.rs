@@ -24,6 +24,9 @@ pub struct ProcessConfig {
     /// May send messages to processes outside of its branch; without it, to the process
     /// that spawned it only.
     pub can_send_outside: bool,
+    /// Is sent messages by processes outside of its branch; without it, only by those above the
+    /// branch, and by the process that spawned it. What others send is dropped.
+    pub can_be_sent_to_from_outside: bool,
     /// Shares names and groups with the process that spawned it, although it has an
     /// account of its own.
     pub can_use_outside_names: bool,
@@ -51,6 +54,7 @@ impl ProcessConfig {
             can_spawn_processes: true,
             can_signal_outside: true,
             can_send_outside: true,
+            can_be_sent_to_from_outside: true,
             can_use_outside_names: true,
             ..ProcessConfig::default()
         }
@@ -64,6 +68,8 @@ impl ProcessConfig {
             can_spawn_processes: self.can_spawn_processes && ceiling.can_spawn_processes,
             can_signal_outside: self.can_signal_outside && ceiling.can_signal_outside,
             can_send_outside: self.can_send_outside && ceiling.can_send_outside,
+            can_be_sent_to_from_outside: self.can_be_sent_to_from_outside
+                && ceiling.can_be_sent_to_from_outside,
             can_use_outside_names: self.can_use_outside_names && ceiling.can_use_outside_names,
             // An account is below that of the parent, so that its limits hold too.
             account: self.account,
@@ -81,7 +87,7 @@ impl ProcessConfig {
 }
 
 impl Default for ProcessConfig {
-    /// No rights but to send messages; one page less than 4 GiB of memory, no fuel limit.
+    /// No rights but to send messages and to be sent some; one page less than 4 GiB of memory, no fuel limit.
     fn default() -> ProcessConfig {
         ProcessConfig {
             can_compile_modules: false,
@@ -89,6 +95,7 @@ impl Default for ProcessConfig {
             can_spawn_processes: false,
             can_signal_outside: false,
             can_send_outside: true,
+            can_be_sent_to_from_outside: true,
             can_use_outside_names: false,
             account: None,
             max_memory: u64::from(u32::MAX),

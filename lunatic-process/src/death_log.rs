@@ -54,13 +54,15 @@ pub(crate) enum Line {
 }
 
 impl DeathLog {
-    /// Decides whether a line is written that a process of this account causes. If others were
+    /// Decides whether a line is written that a process of this account causes: that is a matter
+    /// of the [limit](lunatic_account::AccountLimits::log_lines) of the account, too. If others were
     /// left out and it is time, it is told how many.
     pub(crate) fn admit(&self, account: &Account, now: Instant) -> Line {
         let branch = branch_of(account);
+        let has_lines_left = account.spend_log_line(now);
         let mut span = self.0.lock();
         let ended = span.end_if_due(now);
-        let line = span.admit(branch, now);
+        let line = span.admit(branch, has_lines_left, now);
         drop(span);
         ended.tell(now);
         line
@@ -94,7 +96,8 @@ impl Span {
         }
     }
 
-    fn admit(&mut self, branch: Option<AccountId>, now: Instant) -> Line {
+    /// - `has_lines_left`: whether the limits of its account allow one more line.
+    fn admit(&mut self, branch: Option<AccountId>, has_lines_left: bool, now: Instant) -> Line {
         self.since.get_or_insert(now);
         let is_known = self.branches.contains_key(&branch);
         let has_own = is_known || self.branches.len() < BRANCHES;
@@ -102,7 +105,8 @@ impl Span {
             true => self.branches.entry(branch).or_default(),
             false => self.branches.entry(None).or_default(),
         };
-        if self.written < LINES || has_own && lines.written < LINES_OF_BRANCH {
+        let is_own = has_own && lines.written < LINES_OF_BRANCH;
+        if has_lines_left && (self.written < LINES || is_own) {
             self.written += 1;
             lines.written += 1;
             return Line::Written;

@@ -127,6 +127,9 @@ pub struct SpawnOptions {
     /// Messages to processes whose account is neither its own nor below it are refused,
     /// except to the process that spawns it.
     pub sends_within_branch: bool,
+    /// Messages of processes outside of its branch are dropped, except of those above the
+    /// branch, and of the process that spawns it.
+    pub is_sent_to_within_branch: bool,
     /// What is done with it before any of its code runs, after it was linked.
     pub at_birth: Option<AtBirth>,
     /// Its body answers [requests](crate::Request), as wasm instances do.
@@ -532,6 +535,7 @@ impl Environment {
     /// Queues a message that has come from elsewhere, and was counted there, for a process of this node; drops it if
     /// there is no such process.
     ///
+    /// - `from`: who has sent it.
     /// - `payer`: to whom it is charged until it is received.
     ///
     /// # Errors
@@ -540,11 +544,12 @@ impl Environment {
     /// message is dropped then.
     pub fn deliver(
         &self,
+        from: Pid,
         payer: Option<&Account>,
         to: Pid,
         message: Message,
     ) -> Result<(), SendError> {
-        self.deliver_from(None, payer, to, &mut Some(message))
+        self.deliver_from(Some(from), payer, to, &mut Some(message))
     }
 
     #[inline]

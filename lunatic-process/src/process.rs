@@ -57,6 +57,7 @@ struct Inner {
     environment: Environment,
     account: Account,
     sends_within_branch: bool,
+    is_sent_to_within_branch: bool,
     answers_requests: bool,
     mailbox: Sender,
     /// What the task has to see to, as a set of [`attention`] bits: it looks
@@ -101,6 +102,8 @@ struct Control {
     waker: Option<Waker>,
     label: Option<Arc<str>>,
     at_exit: Vec<ExitHook>,
+    /// Which processes outside of its branch it may signal.
+    may_signal: Vec<Pid>,
 }
 
 /// At least what a message takes that tells a process of another one, in bytes.
@@ -139,6 +142,7 @@ impl Process {
                 environment,
                 account,
                 sends_within_branch: options.sends_within_branch,
+                is_sent_to_within_branch: options.is_sent_to_within_branch,
                 answers_requests: options.answers_requests,
                 mailbox,
                 attention: AtomicU8::new(attention),
@@ -152,6 +156,7 @@ impl Process {
                     waker: None,
                     label: options.label.clone(),
                     at_exit: Vec::new(),
+                    may_signal: Vec::new(),
                 }),
                 over: AtomicBool::new(false),
                 ended: Event::new(),
@@ -191,6 +196,27 @@ impl Process {
                 && environment.process(receiver).is_none_or(is_of_branch)
     }
 
+    /// Permits it to signal a process outside of its branch, although it has no right to signal
+    /// others there. Returns whether it may: it may have 64 such permissions.
+    pub fn permit_signals(&self, target: Pid) -> bool {
+        const MOST: usize = 64;
+        let mut control = self.inner.control.lock();
+        let permitted = &mut control.may_signal;
+        if permitted.contains(&target) {
+            return true;
+        }
+        let has_room = permitted.len() < MOST;
+        if has_room {
+            permitted.push(target);
+        }
+        has_room
+    }
+
+    /// Whether it is [permitted](Process::permit_signals) to signal a process.
+    pub fn may_signal(&self, target: Pid) -> bool {
+        self.inner.control.lock().may_signal.contains(&target)
+    }
+
     /// Whether its body answers requests, as [`inspect`](Process::inspect) makes one. Who
     /// asks another waits until it ends.
     pub fn answers_requests(&self) -> bool {
@@ -214,8 +240,10 @@ impl Process {
     /// Queues a message, and returns the waker that the caller has to wake
     /// outside of its locks.
     ///
-    /// - `from`: the sender, as far as it is a process of this node.
-    /// - `payer`: to whom the message is charged.
+    /// The message of a process that may not send to this one is dropped.
+    ///
+    /// - `from`: the sender, if it is a process.
+    /// - `payer`: to whom the message is charged; of a process of this node, its account.
     #[inline]
     pub(crate) fn deliver(
         &self,
@@ -223,6 +251,9 @@ impl Process {
         payer: Option<&Account>,
         message: &mut Option<Message>,
     ) -> Result<Option<Waker>, SendError> {
+        if self.inner.is_sent_to_within_branch && !self.is_sent_to_by(from, payer) {
+            return Ok(None);
+        }
         if self.is_traced()
             && let Some(message) = message
         {
@@ -230,6 +261,17 @@ impl Process {
             self.tell_tracers(&TraceEvent::received(from, message));
         }
         self.inner.mailbox.queue(payer, message)
+    }
+
+    /// Whether a sender is of its branch, above it, or has spawned it. The host may always send.
+    #[cold]
+    fn is_sent_to_by(&self, from: Option<Pid>, payer: Option<&Account>) -> bool {
+        let Some(from) = from else { return true };
+        let own = self.account();
+        let is_of_branch_or_above = |sender: &Account| {
+            sender.is_within(own.branch_root()) || own.is_within(sender.branch_root())
+        };
+        self.inner.parent == Some(from) || payer.is_some_and(is_of_branch_or_above)
     }
 
     /// Whether somebody is told what it does.

@@ -422,3 +422,18 @@ fn a_branch_that_causes_many_lines_of_the_log_hides_no_other() {
     let written: usize = branches.iter().map(|branch| admitted(branch, 51)).sum();
     assert!((250 * 50..256 * 50).contains(&written), "{written}");
 }
+
+#[test]
+fn a_branch_causes_no_more_lines_of_the_log_than_its_limit_allows() {
+    let environment = environment();
+    let limits = AccountLimits {
+        log_lines: 3,
+        ..AccountLimits::UNLIMITED
+    };
+    let limited = environment.account().branch(limits).unwrap();
+    let below = limited.branch(AccountLimits::UNLIMITED).unwrap();
+    let admits = |account: &Account| environment.admits_log_line(account);
+    assert!(admits(&below) && admits(&limited) && admits(&below));
+    assert!(!admits(&below) && !admits(&limited));
+    assert!(admits(environment.account()));
+}

@@ -43,10 +43,8 @@ const LIMITS: AccountLimits = AccountLimits {
     descriptors: 64,
     timers: 1000,
     names: 1000,
-    cpu: u64::MAX,
-    cpu_weight: u64::MAX,
-    fuel: u64::MAX,
     output: 64 << 10,
+    ..AccountLimits::UNLIMITED
 };
 
 /// The folder of the attacks.
@@ -133,6 +131,9 @@ fn change(limits: &mut AccountLimits, list: &str) -> Result<()> {
             "names" => &mut limits.names,
             "cpu" => &mut limits.cpu,
             "output" => &mut limits.output,
+            "threads" => &mut limits.threads,
+            "compile_time" => &mut limits.compile_time,
+            "log_lines" => &mut limits.log_lines,
             other => bail!("there is no limit `{other}`"),
         };
         *limit = number.parse().context("a limit that is no number")?;

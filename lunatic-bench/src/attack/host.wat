@@ -73,7 +73,7 @@
         (loop $kinds
             (call $config_set_limit (local.get $config) (local.get $kind) (call $limit (local.get $kind)))
             (local.set $kind (i32.add (local.get $kind) (i32.const 1)))
-            (br_if $kinds (i32.lt_u (local.get $kind) (i32.const 9))))
+            (br_if $kinds (i32.lt_u (local.get $kind) (i32.const 12))))
         (call $config_set_right (local.get $config) (i32.const 1) (i32.const 0))
         (call $can_compile (local.get $config) (call $right (i32.const 0)))
         (call $can_configure (local.get $config) (call $right (i32.const 1)))

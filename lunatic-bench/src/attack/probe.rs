@@ -144,6 +144,9 @@ fn limit(limits: &AccountLimits, kind: u32) -> u64 {
         5 => limits.cpu,
         6 => limits.cpu_weight,
         7 => limits.fuel,
-        _ => limits.output,
+        8 => limits.output,
+        9 => limits.threads,
+        10 => limits.compile_time,
+        _ => limits.log_lines,
     }
 }

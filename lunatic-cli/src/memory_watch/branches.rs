@@ -11,6 +11,8 @@ use lunatic_account::{Account, AccountId, Kind, Shortage};
 pub(super) struct Branch<P> {
     /// In bytes, with what those below it use; nothing for the root, of which that is not known.
     used: u64,
+    /// How much of it the host keeps.
+    kept: u64,
     /// Those whose account it is.
     processes: Vec<P>,
     below: BTreeMap<AccountId, Branch<P>>,
@@ -27,16 +29,17 @@ pub(super) struct Heaviest<P> {
 impl<P> Branch<P> {
     /// The root of the tree of branches of these processes.
     pub(super) fn root(processes: impl IntoIterator<Item = (Account, P)>) -> Branch<P> {
-        let mut root = Branch::new(0);
+        let mut root = Branch::new(0, 0);
         for (account, process) in processes {
             root.add(&account).processes.push(process);
         }
         root
     }
 
-    fn new(used: u64) -> Branch<P> {
+    fn new(used: u64, kept: u64) -> Branch<P> {
         Branch {
             used,
+            kept,
             processes: Vec::new(),
             below: BTreeMap::new(),
         }
@@ -49,7 +52,10 @@ impl<P> Branch<P> {
         };
         let above = self.add(parent);
         let branch = above.below.entry(account.id());
-        branch.or_insert_with(|| Branch::new(account.used(Kind::Memory)))
+        branch.or_insert_with(|| {
+            let used = account.used(Kind::Memory);
+            Branch::new(used, used.saturating_sub(account.used(Kind::LinearMemory)))
+        })
     }
 
     /// From the root down, of the branch that uses most the one below it that uses most, until
@@ -75,16 +81,26 @@ impl<P> Branch<P> {
     /// Who is to be refused memory while the program takes nearly as much as it may: who has more
     /// than an equal part of it. This has to be the root.
     ///
+    /// - `account`: its account.
     /// - `resident`: what the program takes.
     /// - `limit`: what it may take before somebody is refused.
-    pub(super) fn shortage(&self, resident: u64, limit: u64) -> Shortage {
+    pub(super) fn shortage(&self, account: &Account, resident: u64, limit: u64) -> Shortage {
         let root = usize::from(!self.processes.is_empty());
         let share = limit / (self.below.len() + root).max(1) as u64;
         let of_branches: u64 = self.below.values().map(|branch| branch.used).sum();
+        let of_others = of_branches.saturating_add(self.left_behind(account));
         Shortage::AboveShare {
             share,
-            is_root_above: resident.saturating_sub(of_branches) > share,
+            is_root_above: resident.saturating_sub(of_others) > share,
         }
+    }
+
+    /// What is charged to branches that have no processes any more, as messages that they have
+    /// sent.
+    fn left_behind(&self, root: &Account) -> u64 {
+        let kept: u64 = self.below.values().map(|branch| branch.kept).sum();
+        let of_branches = root.used(Kind::Memory).saturating_sub(root.own_memory());
+        of_branches.saturating_sub(kept)
     }
 }
 
@@ -148,18 +164,23 @@ mod tests {
         let root = Account::default();
         let (one, other) = (branch(&root, 700), branch(&root, 10));
         let branches = || [(one.clone(), ""), (other.clone(), "")];
-        let shortage =
-            |processes: Vec<_>, resident| match Branch::root(processes).shortage(resident, 900) {
-                Shortage::AboveShare {
-                    share,
-                    is_root_above,
-                } => (share, is_root_above),
-                other => panic!("{other:?}"),
-            };
+        let shortage = |processes: Vec<_>, resident| match Branch::root(processes)
+            .shortage(&root, resident, 900)
+        {
+            Shortage::AboveShare {
+                share,
+                is_root_above,
+            } => (share, is_root_above),
+            other => panic!("{other:?}"),
+        };
         assert_eq!(shortage(branches().into(), 950), (450, false));
         let with_root = [&branches()[..], &[(root.clone(), "")]].concat();
         assert_eq!(shortage(with_root.clone(), 950), (300, false));
         assert_eq!(shortage(with_root, 1100), (300, true));
         assert_eq!(shortage(vec![(root.clone(), "")], 950), (900, true));
+        // What a branch has left behind is not the root's.
+        let gone = root.branch(AccountLimits::UNLIMITED).unwrap();
+        gone.charge(Kind::Memory, 600).unwrap();
+        assert_eq!(shortage(vec![(root.clone(), "")], 1500), (900, false));
     }
 }

@@ -1,9 +1,8 @@
 //! Servers: processes that answer messages, and can move before each.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -118,7 +117,7 @@ pub fn call<M: Serialize, T: DeserializeOwned>(
     timeout: Option<Duration>,
     message: impl FnOnce(ReplyTo<T>) -> M,
 ) -> Option<T> {
-    let tag = new_tag();
+    let tag = process::unique_tag();
     let reply_to = ReplyTo {
         process: process::this(),
         tag,
@@ -163,16 +162,4 @@ fn send_with_tag<M: Serialize>(to: ProcessId, tag: i64, message: &M) {
         }
         Err(why) => panic!("a message cannot be written: {why}"),
     }
-}
-
-/// A negative tag that the process has not used, in older code either.
-fn new_tag() -> i64 {
-    thread_local! {
-        static LAST: Cell<i64> = const { Cell::new(i64::MIN) };
-    }
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since = since.map_or(0, |since| since.as_nanos());
-    let now = i64::MIN.saturating_add(i64::try_from(since).unwrap_or(0));
-    LAST.set(LAST.get().saturating_add(1).max(now));
-    LAST.get()
 }

@@ -9,6 +9,7 @@ mod host {
         pub(super) fn config_has_right(config: u64, right: u32) -> u32;
         pub(super) fn account_limit(kind: u32) -> u64;
         pub(super) fn account_used(kind: u32) -> u64;
+        pub(super) fn permit_signals(process: u64, target: u64) -> u32;
     }
 }
 
@@ -40,4 +41,9 @@ pub(crate) fn account_limit(kind: u32) -> u64 {
 pub(crate) fn account_used(kind: u32) -> u64 {
     // SAFETY: no memory is touched.
     unsafe { host::account_used(kind) }
+}
+
+pub(crate) fn permit_signals(process: u64, target: u64) -> bool {
+    // SAFETY: no memory is touched.
+    unsafe { host::permit_signals(process, target) == 0 }
 }

@@ -103,7 +103,11 @@ impl<P: Post> GuestMailbox<P> {
         let amount = size.next_power_of_two() as u64;
         match &mut self.charge {
             Some(charge) if charge.amount() >= amount => {}
-            Some(charge) => charge.set(amount)?,
+            Some(charge) => {
+                // While it moves, there is the old one, too.
+                self.post.account().check(Kind::Memory, amount)?;
+                charge.set(amount)?;
+            }
             none => {
                 let charge = Charge::new(self.post.account(), Kind::Memory, amount)?;
                 *none = Some(Box::new(charge));

@@ -2,11 +2,13 @@
 
 use lunatic_abi::{Misuse, host_functions};
 use lunatic_account::{AccountLimits, Kind};
+use lunatic_mailbox::Pid;
 use wasmtime::{Caller, Result};
 
 use crate::config::ProcessConfig;
 use crate::guest::ProcessHost;
 use crate::guest::configs::{Right, config, edit, has_right, set_right};
+use crate::guest::identity::check_right_to_signal;
 
 host_functions! {
     pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
@@ -19,13 +21,14 @@ host_functions! {
         fn config_has_right(config_id: u64, right: u32) -> u32;
         fn account_limit(kind: u32) -> u64;
         fn account_used(kind: u32) -> u64;
+        fn permit_signals(process_id: u64, target_id: u64) -> u32;
     }
 }
 
 /// `lunatic::process::config_set_limit` (ABI §26): processes with this config get an
 /// account of their own, with this limit.
 ///
-/// - `kind`: 0 to 8.
+/// - `kind`: 0 to 11.
 /// - `limit`: -1 for none.
 ///
 /// Traps on an unknown id and an unknown kind.
@@ -56,7 +59,7 @@ fn config_get_limit<T: ProcessHost>(
 
 /// `lunatic::process::config_set_right` (ABI §26).
 ///
-/// - `right`: 0 to 2.
+/// - `right`: 0 to 3.
 ///
 /// Traps on an unknown id, an unknown right, and on a grant of what the caller does
 /// not have.
@@ -109,6 +112,28 @@ fn account_used<T: ProcessHost>(caller: Caller<'_, T>, kind: u32) -> Result<u64>
     Ok(caller.data().process().handle().account().used(kind))
 }
 
+/// `lunatic::process::permit_signals` (ABI §26): a process of this node may signal another one
+/// from now on, wherever that is. Returns 0, or 1 if it has as many such permissions as it may, or
+/// has ended.
+///
+/// Traps without the right to signal both.
+fn permit_signals<T: ProcessHost>(
+    caller: Caller<'_, T>,
+    process_id: u64,
+    target_id: u64,
+) -> Result<u32> {
+    let [process, target] = [process_id, target_id].map(Pid::from_bits);
+    check_right_to_signal(caller.data(), process)?;
+    check_right_to_signal(caller.data(), target)?;
+    let environment = caller.data().process().handle().environment();
+    let permitted = match environment.is_local(process) {
+        true => environment.process(process),
+        false => None,
+    };
+    let is_permitted = permitted.is_some_and(|process| process.permit_signals(target));
+    Ok(u32::from(!is_permitted))
+}
+
 /// The limit that a guest means.
 fn limit_of(kind: u32) -> Result<fn(&mut AccountLimits) -> &mut u64> {
     Ok(match kind {
@@ -121,6 +146,9 @@ fn limit_of(kind: u32) -> Result<fn(&mut AccountLimits) -> &mut u64> {
         6 => |limits| &mut limits.cpu_weight,
         7 => |limits| &mut limits.fuel,
         8 => |limits| &mut limits.output,
+        9 => |limits| &mut limits.threads,
+        10 => |limits| &mut limits.compile_time,
+        11 => |limits| &mut limits.log_lines,
         other => return Err(unknown("kind of limit", other)),
     })
 }
@@ -140,12 +168,18 @@ const USE_OUTSIDE_NAMES: Right = Right {
     of: |config: &mut ProcessConfig| &mut config.can_use_outside_names,
 };
 
+const BE_SENT_TO_FROM_OUTSIDE: Right = Right {
+    name: "grant the right to be sent messages from outside of a branch",
+    of: |config: &mut ProcessConfig| &mut config.can_be_sent_to_from_outside,
+};
+
 /// The right that a guest means.
 fn right_of(right: u32) -> Result<&'static Right> {
     match right {
         0 => Ok(&SIGNAL_OUTSIDE),
         1 => Ok(&SEND_OUTSIDE),
         2 => Ok(&USE_OUTSIDE_NAMES),
+        3 => Ok(&BE_SENT_TO_FROM_OUTSIDE),
         other => Err(unknown("right", other)),
     }
 }

@@ -116,7 +116,8 @@ fn signalled<T: ProcessHost>(caller: &Caller<'_, T>, process_id: u64) -> Result<
 }
 
 /// Checks that a process may link, monitor and end another: that it has the right to
-/// do so outside of its branch, or that the other is in its branch or has ended.
+/// do so outside of its branch or a permission for this one, or that the other is in its branch or
+/// has ended.
 ///
 /// # Errors
 ///
@@ -136,7 +137,7 @@ pub fn check_right_to_signal<T: ProcessHost>(state: &T, process: Pid) -> Result<
         }
         _ => false,
     };
-    match may {
+    match may || own.handle().may_signal(process) {
         true => Ok(()),
         false => Err(Misuse::Denied("signal processes outside of its branch")),
     }

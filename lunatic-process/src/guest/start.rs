@@ -57,6 +57,7 @@ pub fn spawn<T: ProcessHost>(
     let options = SpawnOptions {
         account: Some(account),
         sends_within_branch: !config.can_send_outside,
+        is_sent_to_within_branch: !config.can_be_sent_to_from_outside,
         answers_requests: true,
         mailbox: config.mailbox,
         ..mem::take(&mut spawn.options)

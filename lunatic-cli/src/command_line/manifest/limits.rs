@@ -59,10 +59,12 @@ fn account(
     if let (Some(span), Some(fuel)) = (span, fuel) {
         diagnostics.take(enough_fuel(span, fuel, max_fuel));
     }
-    set(
-        &mut limits.cpu,
-        table.read("cpu_per_second", diagnostics, cpu),
-    );
+    for (key, limit) in [
+        ("cpu_per_second", &mut limits.cpu),
+        ("compile_time_per_second", &mut limits.compile_time),
+    ] {
+        set(limit, table.read(key, diagnostics, time_per_second));
+    }
     set(
         &mut limits.cpu_weight,
         table.read("cpu_weight", diagnostics, |key, value| {
@@ -73,6 +75,12 @@ fn account(
         &mut limits.output,
         table.read("output_per_second", diagnostics, bytes),
     );
+    for (key, limit) in [
+        ("threads", &mut limits.threads),
+        ("log_lines_per_second", &mut limits.log_lines),
+    ] {
+        set(limit, table.read(key, diagnostics, positive));
+    }
     table.finish(diagnostics);
     limits
 }
@@ -138,8 +146,12 @@ fn count(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
     integer(key, value, 0, u64::from(u32::MAX))
 }
 
+fn positive(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
+    integer(key, value, 1, u64::from(u32::MAX))
+}
+
 /// Microseconds in each second.
-fn cpu(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
+fn time_per_second(key: &str, value: Value<'_>) -> Result<u64, Diagnostic> {
     let span = value.span();
     let time = duration(key, value)?;
     if time < Duration::from_millis(1) {

@@ -241,7 +241,7 @@ fn limits_are_those_of_an_account_and_of_databases() {
         "[[children]]
         name = \"plugin\"
         module = \"plugin.wasm\"
-        limits = { memory = \"32MiB\", processes = 16, cpu_per_second = \"50ms\", cpu_weight = 10, output_per_second = \"64KiB\" }
+        limits = { memory = \"32MiB\", processes = 16, cpu_per_second = \"50ms\", cpu_weight = 10, output_per_second = \"64KiB\", threads = 2, compile_time_per_second = \"100ms\", log_lines_per_second = 5 }
         sqlite = { file_size = \"10MiB\", heap_size = \"8MiB\", query_time = \"1s\", connections = 4000000 }",
     );
     let config = &top.programs()[0].config;
@@ -251,6 +251,9 @@ fn limits_are_those_of_an_account_and_of_databases() {
         cpu: 50_000,
         cpu_weight: 10,
         output: 64 << 10,
+        threads: 2,
+        compile_time: 100_000,
+        log_lines: 5,
         ..AccountLimits::UNLIMITED
     };
     assert_eq!(config.process.account, Some(expected));
@@ -318,6 +321,11 @@ fn wrong_limits_are_told_with_their_keys() {
     wrong_child(
         "limits = { output_per_second = \"fast\" }",
         &["`output_per_second`"],
+    );
+    wrong_child("limits = { threads = 0 }", &["`threads`"]);
+    wrong_child(
+        "limits = { compile_time_per_second = \"0ms\" }",
+        &["`compile_time_per_second` must be 1ms at least"],
     );
     wrong_child("limits = 7", &["`limits` must be a table"]);
     wrong_child(
