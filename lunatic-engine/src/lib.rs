@@ -90,6 +90,7 @@ mod sealed_file;
 mod short_lives;
 mod source;
 mod stats;
+mod tags;
 mod text_format;
 mod ticker;
 mod time_slice;

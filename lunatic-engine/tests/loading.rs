@@ -214,6 +214,10 @@ fn what_is_no_valid_module_is_told_why() {
         "(module (memory i64 0x1000000000001) (memory i64 0x1000000000001))",
         "(module (table i64 0xffffffffffffffff funcref) (table i64 2 funcref))",
         "(module (func (export \"a\")) (func (export \"a\")))",
+        // Exceptions that carry functions.
+        "(module (tag (param i32 funcref)))",
+        "(module (type $f (func)) (tag (param (ref null $f))))",
+        "(module (import \"a\" \"b\" (tag (param nullfuncref))))",
     ] {
         let error = error(text);
         assert!(matches!(error, LoadError::Invalid(_)), "{text}: {error}");
@@ -256,7 +260,7 @@ fn proposals_that_guests_use_are_offered() {
             (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2))))",
         "(module (type $t (func)) (func $f (param (ref $t)) (call_ref $t (local.get 0))))",
         // Exceptions.
-        "(module (tag $t (param i32)) (table 1 exnref) (global exnref (ref.null noexn))
+        "(module (tag $t (param i32)) (tag (param externref exnref)) (table 1 exnref) (global exnref (ref.null noexn))
             (func (result i32 exnref) (block $caught (result i32 exnref)
                 (try_table (catch_ref $t $caught) (throw $t (i32.const 1))) (unreachable))))",
     ] {

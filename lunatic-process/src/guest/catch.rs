@@ -59,6 +59,13 @@ async fn catch<T: ProcessHost>(
     let account = caller.data().process().handle().account();
     let stack = Charge::new(account, Kind::LinearMemory, STACK_BYTES as u64);
     let stack = stack.map_err(Misuse::Exceeded)?;
+    let limits = &mut caller.data_mut().process_mut().incarnation.limits;
+    // With that on which it was called first.
+    if !limits.has_stacks(depth + 1) {
+        return Err(
+            Misuse::refused("no memory is left for the exceptions on another stack").into(),
+        );
+    }
     caller.data_mut().process_mut().incarnation.catches = depth;
     let outcome = call_guest(&mut caller, &trampoline, (function, pointer)).await;
     caller.data_mut().process_mut().incarnation.catches = depth - 1;
