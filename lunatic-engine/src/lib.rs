@@ -24,6 +24,7 @@
 //! - `source`: the bytes that a module is loaded from.
 //! - `text_format`: modules as text; `module_limits`: [`ModuleLimits`], how large a module
 //!   may be.
+//! - `tags`: what exceptions may carry; `catch_label`: where one is caught.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
 //! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
