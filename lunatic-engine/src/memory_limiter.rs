@@ -89,10 +89,10 @@ impl MemoryLimiter {
     ///
     /// If it has thrown an exception, what is kept for what may be found on them is charged, to the
     /// end of the instance; false if that is refused.
-    pub fn has_stacks(&mut self, stacks: u32) -> bool {
+    pub fn charge_stacks(&mut self, stacks: u32) -> bool {
         self.charged
             .as_mut()
-            .is_none_or(|charged| charged.has_stacks(stacks))
+            .is_none_or(|charged| charged.charge_stacks(stacks))
     }
 
     /// Whether the memory is larger than it was at first.
@@ -132,7 +132,7 @@ impl Charged {
         is_used
     }
 
-    fn has_stacks(&mut self, now: u32) -> bool {
+    fn charge_stacks(&mut self, now: u32) -> bool {
         let Some(References { stacks, is_used }) = self.references else {
             return true;
         };
@@ -309,17 +309,17 @@ mod tests {
         let used = |more: u64| assert_eq!(account.used(Kind::Memory), before + more);
         assert!(grows(&mut limiter, 0, 0, None));
         assert!(grows(&mut limiter, 0, PAGE, None));
-        assert!(limiter.has_stacks(2));
-        assert!(limiter.has_stacks(1));
+        assert!(limiter.charge_stacks(2));
+        assert!(limiter.charge_stacks(1));
         used(0);
         assert!(grows(&mut limiter, 0, PAGE, None));
         used(page + 2 * stack);
         assert!(grows(&mut limiter, PAGE, 2 * PAGE, None));
-        assert!(limiter.has_stacks(2));
+        assert!(limiter.charge_stacks(2));
         used(2 * page + 2 * stack);
         // What a list has grown to, it keeps.
-        assert!(limiter.has_stacks(3));
-        assert!(limiter.has_stacks(1));
+        assert!(limiter.charge_stacks(3));
+        assert!(limiter.charge_stacks(1));
         used(2 * page + 3 * stack);
         drop(limiter);
         assert_eq!(account.used(Kind::Memory), 0);

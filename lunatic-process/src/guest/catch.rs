@@ -61,7 +61,7 @@ async fn catch<T: ProcessHost>(
     let stack = stack.map_err(Misuse::Exceeded)?;
     let limits = &mut caller.data_mut().process_mut().incarnation.limits;
     // With that on which it was called first.
-    if !limits.has_stacks(depth + 1) {
+    if !limits.charge_stacks(depth + 1) {
         return Err(
             Misuse::refused("no memory is left for the exceptions on another stack").into(),
         );
