@@ -499,6 +499,7 @@ fn a_result_needs_an_allocator_of_the_right_kind() {
         with("(func (export \"lunatic_alloc\") (param i32))"),
         with("(global (export \"lunatic_alloc\") i32 (i32.const 0))"),
         with("(func (export \"lunatic_alloc\") (param i32) (result i32) unreachable)"),
+        with("(tag $t) (func (export \"lunatic_alloc\") (param i32) (result i32) (throw $t))"),
         with("(func (export \"lunatic_alloc\") (param i32) (result i32) (i32.const -1))"),
         with("(func (export \"lunatic_alloc\") (param i32) (result i32) (i32.const 131071))"),
         with(

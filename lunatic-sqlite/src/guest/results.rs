@@ -1,6 +1,6 @@
 //! Reading rows, names of columns, and errors.
 
-use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_abi::{Guest, Misuse, call_guest, host_functions};
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::SqliteHost;
@@ -218,8 +218,8 @@ fn encoded(names: &[String]) -> Vec<u8> {
 /// Writes a result into memory that the guest allocates, and its length to `opaque_ptr`.
 /// Returns its address (ABI §10.2).
 ///
-/// Traps if the guest exports no function `lunatic_alloc` of that type, if that traps, returns
-/// a range out of bounds or asks for another result, and on a bad address.
+/// Traps if the guest exports no function `lunatic_alloc` of that type, if that traps, throws an
+/// exception, returns a range out of bounds or asks for another result, and on a bad address.
 async fn give<T: SqliteHost>(
     mut caller: Caller<'_, T>,
     opaque_ptr: u32,
@@ -237,7 +237,7 @@ async fn give<T: SqliteHost>(
         return Err(Misuse::refused(reason).into());
     }
     tables.is_allocating = true;
-    let address = alloc.call_async(&mut caller, bytes.len() as u32).await;
+    let address = call_guest(&mut caller, &alloc, bytes.len() as u32).await;
     caller.data_mut().sqlite().tables().is_allocating = false;
     let address = address?;
     caller.write(address, &bytes)?;
