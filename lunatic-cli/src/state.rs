@@ -404,12 +404,14 @@ impl WasiHost for State {
         &mut self.wasi
     }
 
-    fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse> {
-        Ok(self.process.config_mut(config_id)?.wasi_mut())
-    }
-
-    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
-        self.process.charge_config(config_id)
+    fn change_wasi_config<R>(
+        &mut self,
+        config_id: u64,
+        more: usize,
+        change: impl FnOnce(&mut WasiConfig) -> R,
+    ) -> Result<R, Misuse> {
+        let change = |config: &mut Config| change(config.wasi_mut());
+        self.process.resize_config(config_id, more, change)
     }
 
     fn prints(&self, is_error: bool, bytes: &[u8]) {

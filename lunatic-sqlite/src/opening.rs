@@ -14,6 +14,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::OFlags;
 
+use crate::bindings::MAX_PARAMETERS;
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
@@ -225,6 +226,7 @@ fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteErr
         (Limit::SQLITE_LIMIT_LENGTH, value),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES as i32),
         (Limit::SQLITE_LIMIT_COLUMN, 1000),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, MAX_PARAMETERS as i32),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 500),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 200),
         (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),

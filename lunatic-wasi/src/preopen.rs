@@ -70,6 +70,15 @@ impl Preopen {
         self.dir.get()
     }
 
+    /// The bytes that it takes, roughly.
+    pub(crate) fn size(&self) -> usize {
+        /// What it takes beside its names, the open directory included.
+        const OTHER: usize = 512;
+        let outer = self.outer.as_ref();
+        let path = outer.map_or(0, |(_, path)| path.as_os_str().len());
+        OTHER + self.host.as_os_str().len() + self.guest.len() + path
+    }
+
     /// Opens the directory, if that has not been done yet.
     pub(crate) async fn open(&self) -> Result<(), OpenError> {
         if self.dir.get().is_some() {

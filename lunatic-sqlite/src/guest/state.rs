@@ -133,28 +133,39 @@ impl GuestSqlite {
         Ok(statements.insert(statement, account)?)
     }
 
-    /// Does something with a statement that may change its size.
+    /// Does something with a statement, which is not larger afterwards.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`]; inside, what is done or that the size is refused.
+    /// [`Misuse::UnknownId`].
     pub(super) fn change<R>(
         &mut self,
         id: u64,
         change: impl FnOnce(&mut Statement) -> R,
+    ) -> Result<R, Misuse> {
+        let statements = &mut self.tables().statements;
+        statements.resize(id, 0, |entry| change(&mut entry.statement))
+    }
+
+    /// Does something with a statement that may make it larger.
+    ///
+    /// - `more`: by how many bytes; they are charged before.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`]; inside, that the bytes are refused. The statement is not changed
+    /// then.
+    pub(super) fn enlarge<R>(
+        &mut self,
+        id: u64,
+        more: usize,
+        change: impl FnOnce(&mut Statement) -> R,
     ) -> Result<Result<R, SqliteError>, Misuse> {
         let statements = &mut self.tables().statements;
-        let mut result = None;
-        let resized = statements.resize(id, |entry| result = Some(change(&mut entry.statement)));
-        match (resized, result) {
-            (Ok(()), Some(result)) => Ok(Ok(result)),
-            (Err(Misuse::Exceeded(exceeded)), _) => {
-                // It becomes small again.
-                statements.resize(id, |entry| entry.statement.reset()).ok();
-                Ok(Err(no_memory(exceeded)))
-            }
-            (Err(misuse), _) => Err(misuse),
-            (Ok(()), None) => Err(Misuse::refused("the statement is gone")),
+        match statements.resize(id, more, |entry| change(&mut entry.statement)) {
+            Ok(result) => Ok(Ok(result)),
+            Err(Misuse::Exceeded(exceeded)) => Ok(Err(no_memory(exceeded))),
+            Err(misuse) => Err(misuse),
         }
     }
 
@@ -174,10 +185,11 @@ impl GuestSqlite {
         }
     }
 
-    /// Keeps what is known of a statement.
+    /// Keeps what is known of a statement, if it is still there and the account has memory for
+    /// that.
     pub(super) fn set_description(&mut self, id: u64, description: Arc<Description>) {
-        self.change(id, |statement| statement.set_description(description))
-            .ok();
+        let set = |statement: &mut Statement| statement.set_description(description.clone());
+        self.enlarge(id, description.size(), set).ok();
     }
 }
 

@@ -107,6 +107,7 @@ const ALLOWED: [(&str, Allowed); 30] = [
             "lunatic-abi",
             "lunatic-account",
             "lunatic-blocking",
+            "lunatic-engine",
             "lunatic-fs",
             "lunatic-mailbox",
         ]),
