@@ -227,7 +227,10 @@ impl ProcessHost for State {
         let is_own = self.is_own(config);
         let (net, sqlite) = (self.net.config(), self.sqlite.limits());
         let stdio = self.wasi.stdio();
-        let child = ChildEnvironment::for_child(&self.services, stdio, net, sqlite, config, is_own);
+        let account = self.process.handle().account();
+        let services = &self.services;
+        let child =
+            ChildEnvironment::for_child(services, stdio, net, sqlite, account, config, is_own);
         async move {
             child
                 .await
@@ -269,7 +272,9 @@ impl SupervisorHost for State {
 
     fn child_environments(&self, config: &Arc<Config>) -> Box<ChildEnvironments<State>> {
         let is_own = self.is_own(config);
-        Box::new(self.environment().for_children(config.clone(), is_own))
+        let account = self.process.handle().account().clone();
+        let environment = self.environment();
+        Box::new(environment.for_children(account, config.clone(), is_own))
     }
 }
 

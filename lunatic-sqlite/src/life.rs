@@ -47,6 +47,7 @@ pub(crate) async fn run(
     let mut connection = match opening::open(file.as_ref(), &limits, quota.control()) {
         Ok(connection) => Closing(connection),
         Err(error) => {
+            release(file);
             opened.send(Err(quota.explain(error))).await.ok();
             return;
         }
@@ -75,10 +76,17 @@ pub(crate) async fn run(
     drop(connection);
     quota.end();
     // The names of the files are used until then.
-    drop(file);
+    release(file);
     drop(jobs);
     if let Some(close) = close {
         close.send(()).await.ok();
+    }
+}
+
+/// Lets others have the file of a database, once it is closed.
+fn release(file: Option<HeldFile>) {
+    if let Some(file) = file {
+        file.release();
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lunatic_fs::{Access, Dir, HeldFile};
+use lunatic_fs::{Access, Companion, Dir, HeldFile};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
@@ -22,7 +22,20 @@ use crate::quota::CACHE_KIB;
 use crate::{files, functions, library, policy};
 
 /// What SQLite makes beside a database.
-const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
+const COMPANIONS: &[Companion] = &[
+    Companion {
+        suffix: "-journal",
+        is_locked: false,
+    },
+    Companion {
+        suffix: "-wal",
+        is_locked: false,
+    },
+    Companion {
+        suffix: "-shm",
+        is_locked: true,
+    },
+];
 
 /// The instructions of SQLite after which it is asked whether it must end.
 const PROGRESS: i32 = 1000;
@@ -46,7 +59,7 @@ pub(crate) async fn hold(dir: &Dir, path: PathBuf) -> Result<HeldFile, SqliteErr
     }
     if COMPANIONS
         .iter()
-        .any(|suffix| name.ends_with(suffix.as_bytes()))
+        .any(|companion| name.ends_with(companion.suffix.as_bytes()))
     {
         let reason = "the name is that of a part of another database";
         return Err(cannot(io::Error::other(reason)));
@@ -162,7 +175,7 @@ fn escaped(path: &Path) -> String {
 /// Refuses what lies beside a database and is no file of its own: SQLite would wait for a pipe
 /// without end, and write into a file that has another name, too.
 fn check_companions(path: &Path) -> Result<(), SqliteError> {
-    for suffix in COMPANIONS {
+    for Companion { suffix, .. } in COMPANIONS {
         let path = companion(path, suffix);
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
