@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-/// The system's allocator calls the kernel for every 128 KiB that a thread's heap
-/// grows by, which was a sixth of the time of spawning a hundred thousand
-/// processes.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: lunatic_allocator::Allocator = lunatic_allocator::Allocator;
 
 fn main() -> ExitCode {
+    lunatic_cli::when_memory_is_short(lunatic_allocator::give_back);
     lunatic_cli::main_of_commit(option_env!("LUNATIC_COMMIT"))
 }

@@ -496,11 +496,20 @@ impl Account {
     }
 
     /// Counts a line of the log that a process of this account causes, and returns whether it
-    /// may be written: neither this account nor one above has caused too many.
+    /// may be written: neither this account nor one above has caused too many. What is not
+    /// written is not counted.
     pub fn spend_log_line(&self, now: Instant) -> bool {
-        self.to_root()
-            .filter_map(|account| account.inner.log_lines.as_ref())
-            .all(|budget| budget.lock().try_spend(now, 1))
+        let budgets = self
+            .to_root()
+            .filter_map(|account| account.inner.log_lines.as_ref());
+        let mut locked: Vec<_> = budgets.map(Mutex::lock).collect();
+        let may = locked.iter_mut().all(|budget| budget.has(now, 1));
+        if may {
+            locked.iter_mut().for_each(|budget| {
+                budget.try_spend(now, 1);
+            });
+        }
+        may
     }
 
     /// Whether what is printed has to be [counted](Account::spend_output): this account or one

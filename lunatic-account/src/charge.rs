@@ -29,6 +29,17 @@ impl Charge {
         })
     }
 
+    /// Charges an amount that is there already, even if that is more than a limit allows; see
+    /// [`Account::charge_beyond_limits`].
+    pub fn beyond_limits(account: &Account, kind: Kind, amount: u64) -> Charge {
+        account.charge_beyond_limits(kind, amount);
+        Charge {
+            account: account.clone(),
+            kind,
+            amount,
+        }
+    }
+
     /// How much is charged.
     pub fn amount(&self) -> u64 {
         self.amount

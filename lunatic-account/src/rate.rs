@@ -54,13 +54,17 @@ impl RateBudget {
         self.debt.saturating_sub(BURST)
     }
 
+    /// Whether so many could be made now without a wait.
+    pub fn has(&mut self, now: Instant, amount: u64) -> bool {
+        self.pay(now);
+        self.debt.saturating_add(self.time_for(amount)) <= BURST
+    }
+
     /// Counts so many, if that leaves nothing to wait for; returns whether it does.
     pub fn try_spend(&mut self, now: Instant, amount: u64) -> bool {
-        self.pay(now);
-        let debt = self.debt.saturating_add(self.time_for(amount));
-        let has_enough = debt <= BURST;
+        let has_enough = self.has(now, amount);
         if has_enough {
-            self.debt = debt;
+            self.debt = self.debt.saturating_add(self.time_for(amount));
         }
         has_enough
     }

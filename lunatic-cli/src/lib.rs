@@ -55,6 +55,7 @@ pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use command_line::{cargo_main, main, main_of_commit, try_manifest};
 pub use config::{Config, WireConfig};
+pub use memory_watch::when_memory_is_short;
 pub use metrics::MetricsServer;
 pub use name_scope::NameScope;
 pub use node::{RemoteDir, RemoteRights, RemoteRule};

@@ -10,15 +10,15 @@
 mod branches;
 
 use std::cmp::Reverse;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lunatic_account::{Account, Shortage};
+use lunatic_account::{Account, Kind, Shortage};
 use lunatic_process::{Environment, Process, WeakEnvironment};
 use parking_lot::Mutex;
 
@@ -28,6 +28,17 @@ use self::branches::{Branch, Heaviest};
 #[derive(Debug)]
 pub(crate) struct MemoryWatch {
     stopped: Arc<AtomicBool>,
+}
+
+/// How the allocator of the program gives back what it keeps.
+static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
+
+/// Has a function called before guests are refused memory, and before processes are killed, because
+/// the program has little memory left. It is to give back to the system what the allocator of
+/// the program keeps of what was freed: as long as that is not given back, it counts as used. The
+/// first function that is set stays.
+pub fn when_memory_is_short(give_back: fn()) {
+    GIVE_BACK.get_or_init(|| give_back);
 }
 
 /// What is to be done about the memory that the program takes.
@@ -63,8 +74,8 @@ impl MemoryWatch {
         let watch = MemoryWatch {
             stopped: stopped.clone(),
         };
-        if resident().is_some() {
-            let run = move || watch_until_stopped(limit, &account, &environments, &stopped);
+        if let Some(meter) = Meter::new().filter(|meter| meter.resident().is_some()) {
+            let run = move || watch_until_stopped(limit, &account, &environments, &stopped, &meter);
             thread::Builder::new().name("memory".into()).spawn(run)?;
         }
         Ok(watch)
@@ -82,16 +93,30 @@ fn watch_until_stopped(
     account: &Account,
     environments: &Mutex<Vec<WeakEnvironment>>,
     stopped: &AtomicBool,
+    meter: &Meter,
 ) {
     /// How often it is looked who has more than its part.
     const INTERVAL: Duration = Duration::from_millis(100);
     let mut refuses = false;
     let mut looked = None;
+    let mut gave_back = None;
     let mut killed = 0;
     let mut last_kill = None;
+    let mut resident = 0;
     while !stopped.load(Ordering::Relaxed) {
-        let Some(resident) = resident() else { return };
-        let verdict = judge(resident, limit, refuses);
+        // If it cannot be told once, it is as much as before.
+        resident = meter.resident().unwrap_or(resident);
+        let charged = account.used(Kind::Memory);
+        let mut verdict = judge(resident, charged, limit, refuses);
+        if verdict.refuse && gave_back.is_none_or(|at: Instant| at.elapsed() >= verdict.patience())
+        {
+            if let Some(give_back) = GIVE_BACK.get() {
+                give_back();
+            }
+            gave_back = Some(Instant::now());
+            resident = meter.resident().unwrap_or(resident);
+            verdict = judge(resident, charged, limit, refuses);
+        }
         account.set_memory_left(verdict.left);
         account.set_largest_charge(verdict.largest);
         if verdict.refuse != refuses {
@@ -126,6 +151,16 @@ fn watch_until_stopped(
     }
 }
 
+impl Verdict {
+    /// How long it takes at least until the allocator is asked again to give memory back.
+    fn patience(&self) -> Duration {
+        match self.kill {
+            true => Duration::from_millis(10),
+            false => Duration::from_millis(100),
+        }
+    }
+}
+
 /// Processes that were killed.
 #[derive(Debug, Clone, Copy)]
 struct Kill {
@@ -148,9 +183,11 @@ impl Kill {
 
 /// What to do.
 ///
+/// - `charged`: to all accounts together, which may be more than what the program takes. It has the
+///   same limit: who charges most is refused before nobody else can charge anything.
 /// - `refuses`: whether memory is refused already. It is no longer when somewhat more
 ///   than a tenth of the limit is free again.
-fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
+fn judge(resident: u64, charged: u64, limit: u64, refuses: bool) -> Verdict {
     /// Faster than two cores write to fresh pages, in bytes per second.
     const FASTEST: u64 = 4 << 30;
     let threshold = match refuses {
@@ -158,10 +195,11 @@ fn judge(resident: u64, limit: u64, refuses: bool) -> Verdict {
         false => limit / 10 * 9,
     };
     let kill_threshold = limit / 20 * 19;
-    let left = threshold.saturating_sub(resident);
+    let taken = resident.max(charged);
+    let left = threshold.saturating_sub(taken);
     let pause = Duration::from_micros(left / (FASTEST / 1_000_000));
     Verdict {
-        refuse: resident > threshold,
+        refuse: taken > threshold,
         kill: resident > kill_threshold,
         left,
         largest: kill_threshold.saturating_sub(resident),
@@ -211,12 +249,31 @@ fn report(refuses: bool, resident: u64, limit: u64, killed: usize) {
 
 /// The bytes of memory that the program takes; `None` where that cannot be told.
 pub(crate) fn resident() -> Option<u64> {
-    kibibytes("/proc/self/status", "VmRSS:")
+    Meter::new()?.resident()
 }
 
-/// The value of a line of a file in `/proc` that is given in kB, in bytes.
-fn kibibytes(file: &str, key: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
+/// Tells how much memory the program takes. It opens no file for that, as there may be no descriptor
+/// left.
+#[derive(Debug)]
+struct Meter(File);
+
+impl Meter {
+    fn new() -> Option<Meter> {
+        File::open("/proc/self/status").ok().map(Meter)
+    }
+
+    /// The bytes of memory that the program takes; `None` if that cannot be told.
+    fn resident(&self) -> Option<u64> {
+        let mut text = [0; 4096];
+        let mut file = &self.0;
+        file.seek(SeekFrom::Start(0)).ok()?;
+        let length = file.read(&mut text).ok()?;
+        kibibytes(std::str::from_utf8(text.get(..length)?).ok()?, "VmRSS:")
+    }
+}
+
+/// The value of a line of a text from `/proc` that is given in kB, in bytes.
+fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
@@ -225,7 +282,7 @@ fn kibibytes(file: &str, key: &str) -> Option<u64> {
 /// The memory of the machine, or of the control group of the program if that has less, in
 /// bytes; `None` where that cannot be told.
 pub(crate) fn available() -> Option<u64> {
-    let machine = kibibytes("/proc/meminfo", "MemTotal:")?;
+    let machine = kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
     Some(machine.min(control_group_limit().unwrap_or(u64::MAX)))
 }
 
@@ -289,8 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_tells_again_and_again_what_the_program_takes() {
+        let Some(meter) = Meter::new() else { return };
+        let before = meter.resident();
+        let kept = vec![1_u8; 64 << 20];
+        let after = meter.resident();
+        drop(kept);
+        assert!(before.is_some_and(|before| before > MIB));
+        assert!(after > before);
+    }
+
+    #[test]
     fn far_below_the_limit_nothing_is_done_and_nobody_looks_often() {
-        let verdict = judge(100 * MIB, 4096 * MIB, false);
+        let verdict = judge(100 * MIB, 0, 4096 * MIB, false);
         assert!(!verdict.refuse && !verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(500));
         assert_eq!(verdict.left, (4096 * MIB) / 10 * 9 - 100 * MIB);
@@ -299,16 +367,19 @@ mod tests {
 
     #[test]
     fn shortly_below_the_limit_memory_is_refused_until_a_tenth_is_free() {
-        assert!(judge(470 * MIB, 512 * MIB, false).refuse);
-        assert!(!judge(450 * MIB, 512 * MIB, false).refuse);
-        assert!(judge(450 * MIB, 512 * MIB, true).refuse);
-        assert!(!judge(430 * MIB, 512 * MIB, true).refuse);
-        assert!(!judge(470 * MIB, 512 * MIB, false).kill);
+        assert!(judge(470 * MIB, 0, 512 * MIB, false).refuse);
+        assert!(!judge(450 * MIB, 0, 512 * MIB, false).refuse);
+        assert!(judge(450 * MIB, 0, 512 * MIB, true).refuse);
+        assert!(!judge(430 * MIB, 0, 512 * MIB, true).refuse);
+        assert!(!judge(470 * MIB, 0, 512 * MIB, false).kill);
+        // What is charged may be more than what is taken, and is no reason to kill anybody.
+        let charged = judge(100 * MIB, 500 * MIB, 512 * MIB, false);
+        assert!(charged.refuse && !charged.kill);
     }
 
     #[test]
     fn so_shortly_below_the_limit_that_it_would_be_exceeded_processes_are_killed() {
-        let verdict = judge(490 * MIB, 512 * MIB, true);
+        let verdict = judge(490 * MIB, 0, 512 * MIB, true);
         assert!(verdict.refuse && verdict.kill);
         assert_eq!(verdict.pause, Duration::from_millis(1));
     }

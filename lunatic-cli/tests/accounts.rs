@@ -423,6 +423,35 @@ fn names_timers_and_sockets_have_limits_and_who_exceeds_one_traps() {
         (if (call $tcp_bind (i32.const 4) (i32.const 500) (i32.const 0) (i32.const 0)
         (i32.const 0) (i32.const 400)) (then unreachable))";
     assert_eq!(repeated("(i32.const 2) (i64.const 3)", sockets), 2);
+    // A socket in a message counts until it is taken out.
+    let sent = "(if (i64.eqz (global.get $count)) (then
+            (call $create_data (i64.const 0) (i64.const 0))))
+        (i32.store (i32.const 500) (i32.const 0x0100007f))
+        (if (call $udp_bind (i32.const 4) (i32.const 500) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 400)) (then unreachable))
+        (drop (call $push_udp_socket (i64.load (i32.const 400))))";
+    assert_eq!(repeated("(i32.const 2) (i64.const 3)", sent), 2);
+}
+
+#[test]
+fn what_is_received_is_charged_to_the_receiver_even_beyond_its_limit() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 0) (i64.const 1000000))",
+        r#"(func (export "culprit")
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (call $report (i64.extend_i32_u (i64.gt_u
+                (call $account_used (i32.const 0)) (i64.const 2000000))))
+            (call $create_data (i64.const 0) (i64.const 0))
+            (call $report (i64.extend_i32_u (i64.gt_u
+                (call $account_used (i32.const 0)) (i64.const 1000000)))))"#,
+    ));
+    world.spawn(&module, "main");
+    let [0, culprit] = world.reports() else {
+        panic!("the culprit was not spawned");
+    };
+    send(&process(&world, culprit).unwrap(), 1, &[7; 2_000_000]);
+    assert_eq!(world.reports(), [1, 0]);
 }
 
 /// A process that has no memory left for a call of this kind traps; nobody else is hurt, and

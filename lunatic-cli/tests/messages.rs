@@ -680,3 +680,19 @@ fn many_queued_messages_do_not_slow_a_tagged_receive_down() {
     );
     assert_eq!(world.report(), TIMED_OUT);
 }
+
+#[test]
+fn a_message_has_no_more_resources_than_can_be_dropped_at_once() {
+    let world = World::new();
+    let module = world.load(
+        r#"(func (export "main")
+            (call $create_data (i64.const 0) (i64.const 0))
+            (loop $again
+                (call $set (call $push_module (i64.const -1)))
+                (br $again)))
+        (func (export "count") (call $report (call $setting)))"#,
+    );
+    world.fails(&module, "main", "at most 16384 resources");
+    world.run(&module, "count");
+    assert_eq!(world.report(), 16_383);
+}

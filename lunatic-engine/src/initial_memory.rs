@@ -86,10 +86,15 @@ fn active<'a>(segment: &Data<'a>) -> Option<Option<Segment<'a>>> {
 fn layered(segments: &[Segment<'_>]) -> Option<InitialMemory> {
     /// Segments further apart than this are left to the engine.
     const MAX_SPAN: u64 = 16 << 20;
+    /// The image of small segments may be so long, whatever is between them.
+    const SMALL_SPAN: u64 = 64 << 10;
     let filled = || segments.iter().filter(|(_, bytes)| !bytes.is_empty());
     let start = filled().map(|(offset, _)| *offset).min()?;
     let end = filled().map(end).max()?;
-    if end - start > MAX_SPAN {
+    // An image is kept: it is to have few more bytes than the module.
+    let in_segments: u64 = filled().map(|(_, bytes)| bytes.len() as u64).sum();
+    let max_span = MAX_SPAN.min(in_segments.saturating_mul(4) + SMALL_SPAN);
+    if end - start > max_span {
         return None;
     }
     let mut bytes = vec![0; usize::try_from(end - start).ok()?];
@@ -138,6 +143,7 @@ mod tests {
             r#"(memory i64 1) (data (i64.const 0) "a")"#,
             r#"(memory 1) (memory 1) (data (i32.const 0) "a")"#,
             r#"(memory 1000) (data (i32.const 0) "a") (data (i32.const 60000000) "b")"#,
+            r#"(memory 257) (data (i32.const 0) "a") (data (i32.const 16777215) "b")"#,
         ] {
             assert_eq!(of(fields), None, "{fields}");
         }

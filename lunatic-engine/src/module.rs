@@ -86,12 +86,14 @@ impl<T: InstanceState> Module<T> {
         self.inner.bytes.as_ref()
     }
 
-    /// How many bytes the module takes: its code, as it was compiled when it was loaded, and
-    /// the bytes that it was loaded from, if those are kept.
+    /// How many bytes the module takes: its code, as it was compiled when it was loaded, the image
+    /// of its data, and the bytes that it was loaded from, if those are kept.
     pub fn size(&self) -> usize {
         let code = self.inner.code.linked().module().image_range();
         let code = code.end.addr() - code.start.addr();
-        code + self.bytes().map_or(0, |bytes| bytes.len())
+        let image = self.inner.image.as_ref();
+        let image = image.map_or(0, |image| image.memory_bytes());
+        code + image + self.bytes().map_or(0, |bytes| bytes.len())
     }
 
     /// Charges what the module takes to an account, as long as there are handles of it: those

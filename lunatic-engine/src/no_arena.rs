@@ -86,6 +86,10 @@ impl GuardedSlots {
 }
 
 impl Image {
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self.0 {}
+    }
+
     pub(crate) fn start(&self) -> usize {
         match self.0 {}
     }

@@ -29,6 +29,8 @@ pub(crate) struct Variant<T: 'static> {
     source: Arc<VariantSource>,
     compiler: Arc<VariantCompiler<T>>,
     linked: OnceCell<Charged<T>>,
+    /// It is here as soon as it is compiled, even if who has asked for it is gone by then.
+    finished: Arc<OnceLock<InstancePre<T>>>,
 }
 
 /// The variant, and what is charged for it.
@@ -72,6 +74,7 @@ impl<T: InstanceState> Variant<T> {
             source,
             compiler,
             linked: OnceCell::new(),
+            finished: Arc::default(),
         }
     }
 
@@ -105,6 +108,9 @@ impl<T: InstanceState> Variant<T> {
 
     /// Finds the variant, or compiles it.
     async fn linked(&self) -> Result<InstancePre<T>, LoadError> {
+        if let Some(finished) = self.finished.get() {
+            return Ok(finished.clone());
+        }
         let queue = Class::Cpu.queue();
         let (source, compiler) = (self.source.source.clone(), self.compiler.clone());
         let finding = queue.run(move || {
@@ -124,10 +130,15 @@ impl<T: InstanceState> Variant<T> {
         let needed = compiler_memory::of_reading(source).saturating_add(*compiler_memory);
         let payer = payer.get().or(root.as_ref()).cloned();
         let (source, compiler) = (source.clone(), self.compiler.clone());
+        let finished = self.finished.clone();
         let compiling = queue.compile(needed, payer, move || {
+            if let Some(finished) = finished.get() {
+                return Ok(finished.clone());
+            }
             let compiler = compiler.get().map_err(LoadError::Compile)?;
             let module = compiler.compile(&source, &source.binary()?)?;
-            compiler.link(&module)
+            let linked = compiler.link(&module)?;
+            Ok(finished.get_or_init(|| linked).clone())
         });
         compiling.await.map_err(LoadError::Exceeded)?
     }

@@ -98,6 +98,7 @@ mod host {
             pub(crate) fn kill(process: u64);
             pub(crate) fn exists(process: u64) -> u32;
             pub(crate) fn die_when_link_dies(die: u32);
+            pub(crate) fn sleep_ms(millis: u64);
             pub(crate) fn monitor(process: u64);
             pub(crate) fn stop_monitoring(process: u64);
             pub(crate) fn set_label(label: *const u8, len: usize);
@@ -376,6 +377,12 @@ pub(crate) fn send(process: u64, tag: i64, bytes: &[u8]) {
         message::write_data(bytes.as_ptr(), bytes.len());
         message::send(process);
     }
+}
+
+/// Waits for so many milliseconds, or less if the wait is armed.
+pub(crate) fn sleep_ms(millis: u64) {
+    // SAFETY: no memory is touched.
+    unsafe { process::sleep_ms(millis) }
 }
 
 /// The kind of the message that was received, or [`TIMED_OUT`].

@@ -140,6 +140,22 @@ const _: () = assert!(size_of::<DataMessage>() <= 48);
 #[derive(Default)]
 struct Resources {
     slots: Vec<ResourceSlot>,
+    /// What is charged for those that are there, in bytes: there may be many.
+    charged_bytes: usize,
+}
+
+impl Resources {
+    fn with_capacity(count: usize) -> Resources {
+        Resources {
+            slots: Vec::with_capacity(count),
+            charged_bytes: 0,
+        }
+    }
+
+    fn push(&mut self, slot: ResourceSlot) {
+        self.charged_bytes += slot.as_ref().map_or(0, |resource| resource.charged_bytes());
+        self.slots.push(slot);
+    }
 }
 
 /// A data message in the form in which it is sent to another node.
@@ -167,10 +183,11 @@ impl WireMessage {
     ) -> Result<DataMessage, E> {
         let mut message = DataMessage::new(self.tag, self.bytes);
         if !self.resources.is_empty() {
-            let slots = self.resources.into_iter();
-            let slots = slots.map(|slot| slot.map(&mut decode).transpose());
-            let slots = slots.collect::<Result<_, _>>()?;
-            message.resources = Some(Box::new(Resources { slots }));
+            let mut resources = Resources::with_capacity(self.resources.len());
+            for slot in self.resources {
+                resources.push(slot.map(&mut decode).transpose()?);
+            }
+            message.resources = Some(Box::new(resources));
         }
         Ok(message)
     }
@@ -240,9 +257,9 @@ impl DataMessage {
 
     /// Adds a resource and returns its index.
     pub fn push(&mut self, resource: impl MessageResource) -> usize {
-        let slots = &mut self.resources.get_or_insert_default().slots;
-        slots.push(Some(Box::new(resource)));
-        slots.len() - 1
+        let resources = self.resources.get_or_insert_default();
+        resources.push(Some(Box::new(resource)));
+        resources.slots.len() - 1
     }
 
     /// Takes the resource at `index` out of the message. Returns `None`, and leaves it
@@ -250,12 +267,15 @@ impl DataMessage {
     ///
     /// The indexes of the other resources do not change.
     pub fn take<R: MessageResource>(&mut self, index: usize) -> Option<R> {
-        let slot = self.resources.as_mut()?.slots.get_mut(index)?;
+        let resources = self.resources.as_mut()?;
+        let slot = resources.slots.get_mut(index)?;
         let is_wanted = slot.as_deref().is_some_and(|resource| {
             let resource: &dyn Any = resource;
             resource.is::<R>()
         });
-        let resource: Box<dyn Any> = is_wanted.then(|| slot.take())??;
+        let resource = is_wanted.then(|| slot.take())??;
+        resources.charged_bytes -= resource.charged_bytes();
+        let resource: Box<dyn Any> = resource;
         resource.downcast().ok().map(|resource| *resource)
     }
 
@@ -302,15 +322,15 @@ impl DataMessage {
         };
         let resources = self.resources.as_ref().map_or(0, |resources| {
             let slots = resources.slots.capacity() * size_of::<ResourceSlot>();
-            let kept = resources.slots.iter().flatten();
-            let charged: usize = kept.map(|resource| resource.charged_bytes()).sum();
-            slots + resources.slots.len() * DataMessage::RESOURCE_BYTES + charged
+            let entries = resources.slots.len() * DataMessage::RESOURCE_BYTES;
+            slots + entries + resources.charged_bytes
         });
         buffer + resources
     }
 
+    /// Returns how many resources were pushed, those that were taken out since included.
     #[inline]
-    fn resource_count(&self) -> usize {
+    pub fn resource_count(&self) -> usize {
         self.resources
             .as_ref()
             .map_or(0, |resources| resources.slots.len())

@@ -14,6 +14,9 @@ use crate::time_limit::within;
 /// (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
 
+/// No more addresses are tried at the same time; who has been tried for longest is given up.
+const MOST_ATTEMPTS: usize = 8;
+
 /// Connects, with the time limit of the system only.
 pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, ConnectError> {
     let socket = Async::<TcpStream>::connect(address)
@@ -24,8 +27,8 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
 }
 
 /// Connects to the one of several addresses that answers first. They are tried one
-/// after the other, each after a short time or when those before have failed. Returns
-/// `None` if there is no address, and the last error if all fail.
+/// after the other, each after a short time or when those before have failed, and no more than
+/// [`MOST_ATTEMPTS`] at once. Returns `None` if there is no address, and the last error if all fail.
 pub(crate) async fn connect_any(
     addresses: &[SocketAddr],
 ) -> Option<Result<(Async<TcpStream>, SocketAddr), ConnectError>> {
@@ -34,6 +37,9 @@ pub(crate) async fn connect_any(
     let mut failure = None;
     loop {
         if let Some(address) = waiting.next() {
+            if attempts.len() == MOST_ATTEMPTS {
+                drop(attempts.remove(0));
+            }
             let attempt = async move { Ok((connect(address).await?, address)) };
             attempts.push(Box::pin(attempt));
         } else if attempts.is_empty() {
@@ -51,7 +57,7 @@ pub(crate) async fn connect_any(
         match within(limit, first).await {
             Some((_, Ok(connected))) => return Some(Ok(connected)),
             Some((index, Err(error))) => {
-                drop(attempts.swap_remove(index));
+                drop(attempts.remove(index));
                 failure = Some(error);
             }
             None => {}

@@ -24,8 +24,8 @@ pub struct ProcessConfig {
     /// May send messages to processes outside of its branch; without it, to the process
     /// that spawned it only.
     pub can_send_outside: bool,
-    /// Is sent messages by processes outside of its branch; without it, only by those above the
-    /// branch, and by the process that spawned it. What others send is dropped.
+    /// Is sent messages by processes outside of its branch, and of other nodes; without it, only by
+    /// those above the branch, and by the process that spawned it. What others send is dropped.
     pub can_be_sent_to_from_outside: bool,
     /// Shares names and groups with the process that spawned it, although it has an
     /// account of its own.

@@ -264,6 +264,7 @@ impl Process {
     }
 
     /// Whether a sender is of its branch, above it, or has spawned it. The host may always send.
+    /// Which branch a process of another node is in is not known.
     #[cold]
     fn is_sent_to_by(&self, from: Option<Pid>, payer: Option<&Account>) -> bool {
         let Some(from) = from else { return true };
@@ -271,7 +272,8 @@ impl Process {
         let is_of_branch_or_above = |sender: &Account| {
             sender.is_within(own.branch_root()) || own.is_within(sender.branch_root())
         };
-        self.inner.parent == Some(from) || payer.is_some_and(is_of_branch_or_above)
+        let is_local = self.environment().is_local(from);
+        self.inner.parent == Some(from) || is_local && payer.is_some_and(is_of_branch_or_above)
     }
 
     /// Whether somebody is told what it does.

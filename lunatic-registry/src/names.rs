@@ -56,7 +56,15 @@ pub enum NameError {
 #[derive(Debug, Default)]
 pub struct NameTable {
     by_name: HashMap<Arc<str>, Named>,
-    by_process: PidMap<HashSet<Arc<str>>>,
+    by_process: PidMap<ProcessNames>,
+}
+
+/// The names of a process.
+#[derive(Debug, Default)]
+struct ProcessNames {
+    names: HashSet<Arc<str>>,
+    /// Whether the process stays in the table without names, until it is forgotten.
+    stays: bool,
 }
 
 /// The names that a process had, in no order.
@@ -85,6 +93,31 @@ impl NameTable {
     ///
     /// [`NameError`].
     pub fn put(&mut self, name: &str, process: Pid, payer: &Account) -> Result<bool, NameError> {
+        let named = self.put_for_now(name, process, payer)?;
+        Ok(!std::mem::replace(&mut named.stays, true))
+    }
+
+    /// As [`put`](NameTable::put), for a process that nobody will forget: it leaves the table with
+    /// its last name.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`].
+    pub fn put_unfollowed(
+        &mut self,
+        name: &str,
+        process: Pid,
+        payer: &Account,
+    ) -> Result<(), NameError> {
+        self.put_for_now(name, process, payer).map(|_| ())
+    }
+
+    fn put_for_now(
+        &mut self,
+        name: &str,
+        process: Pid,
+        payer: &Account,
+    ) -> Result<&mut ProcessNames, NameError> {
         if name.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong { length: name.len() });
         }
@@ -99,9 +132,9 @@ impl NameTable {
             _charges: charges,
         };
         self.by_name.insert(name.clone(), named);
-        let is_new = !self.by_process.contains_key(&process);
-        self.by_process.entry(process).or_default().insert(name);
-        Ok(is_new)
+        let of_process = self.by_process.entry(process).or_default();
+        of_process.names.insert(name);
+        Ok(of_process)
     }
 
     /// Returns the process that has this name.
@@ -111,16 +144,21 @@ impl NameTable {
 
     /// Returns the names of a process, in no order.
     pub fn names_of(&self, process: Pid) -> impl Iterator<Item = &Arc<str>> {
-        self.by_process.get(&process).into_iter().flatten()
+        let of_process = self.by_process.get(&process);
+        of_process.into_iter().flat_map(|names| &names.names)
     }
 
-    /// Removes a name, if it is there. Its process stays in the table.
+    /// Removes a name, if it is there. Its process stays in the table if it is
+    /// [followed](NameTable::put).
     pub fn remove(&mut self, name: &str) {
         let Some((name, Named { process, .. })) = self.by_name.remove_entry(name) else {
             return;
         };
-        if let Some(names) = self.by_process.get_mut(&process) {
-            names.remove(&name);
+        if let Some(of_process) = self.by_process.get_mut(&process) {
+            of_process.names.remove(&name);
+            if of_process.names.is_empty() && !of_process.stays {
+                self.by_process.remove(&process);
+            }
         }
     }
 
@@ -133,8 +171,8 @@ impl NameTable {
     /// Removes a process, and returns its names, which stay in the table until they are
     /// [removed](NameTable::remove_names_of): there may be many.
     pub fn forget_process(&mut self, process: Pid) -> NamesOfOne {
-        let names = self.by_process.remove(&process);
-        names.unwrap_or_default().into_iter()
+        let of_process = self.by_process.remove(&process);
+        of_process.unwrap_or_default().names.into_iter()
     }
 
     /// Removes those of the names that this process still has, and returns the number of
@@ -201,5 +239,21 @@ mod tests {
     fn names_are_hashed_with_a_random_seed() {
         let hash = || NameTable::new().by_name.hasher().hash_one("name");
         assert_ne!(hash(), hash());
+    }
+    #[test]
+    fn of_processes_that_nobody_forgets_nothing_is_kept_without_a_name() {
+        let mut names = NameTable::new();
+        let payer = Account::default();
+        for number in 1..1000 {
+            let process = Pid::from_bits(number);
+            names.put_unfollowed("name", process, &payer).expect("put");
+            assert_eq!(names.by_process.len(), 1);
+        }
+        names.remove("name");
+        assert!(names.by_process.is_empty());
+        // Who is followed stays.
+        assert_eq!(names.put("name", Pid::from_bits(1), &payer), Ok(true));
+        names.remove("name");
+        assert_eq!(names.put("name", Pid::from_bits(1), &payer), Ok(false));
     }
 }

@@ -64,7 +64,7 @@ impl Registry {
     ///
     /// [`NameError`].
     pub fn put_remote(&self, name: &str, process: Pid, payer: &Account) -> Result<(), NameError> {
-        self.names.lock().put(name, process, payer).map(|_| ())
+        self.names.lock().put_unfollowed(name, process, payer)
     }
 
     /// Returns the process that has this name.

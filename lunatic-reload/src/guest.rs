@@ -126,7 +126,8 @@ fn arm<T: ReloadHost>(mut caller: Caller<'_, T>) -> i64 {
 
 /// `lunatic::reload::hand_over` (ABI §27): lets the current version take over, with the
 /// message in scratch as the state. Does not return if it does. Returns 0 if the caller is
-/// not wanted, or 1 with an error id at `id_ptr`; all is as it was before then.
+/// not wanted, or there is no room for an error, or 1 with an error id at `id_ptr`; all is as it
+/// was before then.
 ///
 /// Traps without a data message in scratch, inside of `trap::catch`, and on a bad `id_ptr`.
 async fn hand_over<T: ReloadHost>(
@@ -152,7 +153,9 @@ async fn hand_over<T: ReloadHost>(
     caller.data_mut().reload().part().hand_over = None;
     let why = on_one_line(&failure, MAX_TEXT_BYTES).to_string();
     member.failed(&target.version.hash, why.clone());
-    Ok(caller.report(id_ptr, &NotTakenOver(why))? as i32)
+    // Without room for the error, all is as it was nevertheless.
+    let reported = caller.report(id_ptr, &NotTakenOver(why));
+    Ok(reported.map_or(TAKEN_BY_NOBODY, u32::cast_signed))
 }
 
 /// The error of a process whose code was not exchanged.

@@ -411,11 +411,7 @@ impl Rollout {
         self.ask_first_ones(now, &mut asked);
         let all_proven = self.kinds.values().all(|kind| kind.is_proven);
         let may_follow = all_proven || now.duration_since(self.began) >= PATIENCE;
-        let batch = std::env::var("BATCH")
-            .ok()
-            .and_then(|b| b.parse().ok())
-            .unwrap_or(BATCH);
-        while may_follow && self.awaited < batch {
+        while may_follow && self.awaited < BATCH {
             let Some(pid) = self.next_in_turn() else {
                 break;
             };

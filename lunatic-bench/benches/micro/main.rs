@@ -11,7 +11,7 @@ mod wasm;
 
 /// As in the program `lunatic`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: lunatic_allocator::Allocator = lunatic_allocator::Allocator;
 
 fn main() {
     divan::main();

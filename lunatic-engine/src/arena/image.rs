@@ -87,6 +87,15 @@ impl Image {
         })
     }
 
+    /// How much memory it takes beside the files of modules that are kept.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match (&self.bytes, &self.file) {
+            (Contents::Kept(_), _) => 0,
+            (Contents::Owned(bytes), None) => bytes.len(),
+            (Contents::Owned(bytes), Some(_)) => 2 * bytes.len(),
+        }
+    }
+
     /// Where in the memory it is.
     pub(crate) fn start(&self) -> usize {
         self.place.start

@@ -8,6 +8,8 @@ use std::ptr;
 use std::slice;
 use std::sync::Arc;
 
+use lunatic_blocking::Class;
+
 use crate::arena::free_list::FreeSlot;
 use crate::arena::image::Image;
 use crate::arena::page_faults::PageFaults;
@@ -16,6 +18,10 @@ use crate::arena::size_class::{Holds, SizeClass, SlotContents};
 use crate::arena::size_classes::SizeClasses;
 use crate::arena::system;
 use crate::arena::written_pages::Gathered;
+
+/// A memory that uses more bytes is emptied on a thread that may block: the kernel takes about a
+/// millisecond for so many, and meanwhile no process would run on the thread that drops it.
+const MAX_PUT_BACK_AT_ONCE: usize = 32 << 20;
 
 /// A slot that belongs to one memory. Dropping it puts it back.
 pub(super) struct MemorySlot {
@@ -28,6 +34,8 @@ pub(super) struct MemorySlot {
     contents: SlotContents,
     /// The image that this is, if it is not zeros.
     image: Option<Arc<Image>>,
+    /// Whether pages of another slot were moved here. They stay mappings of their own.
+    holds_moved_pages: bool,
 }
 
 impl MemorySlot {
@@ -55,6 +63,7 @@ impl MemorySlot {
             used: bytes,
             contents,
             image,
+            holds_moved_pages: false,
         })
     }
 
@@ -110,16 +119,19 @@ impl MemorySlot {
         // Pages that are moved there are written without a page fault.
         larger.contents.written = None;
         // SAFETY: as the caller promises; the new slot is as large, and was just taken.
-        if let Err(error) = unsafe { self.move_pages(larger.start()) } {
-            // Not all of it can be accessed, so it must not be used again.
-            mem::forget(larger);
-            panic!("a part of a memory was moved, and the rest cannot be: {error}");
+        match unsafe { self.move_pages(larger.start()) } {
+            Ok(moved) => larger.holds_moved_pages = moved,
+            Err(error) => {
+                // Not all of it can be accessed, so it must not be used again.
+                mem::forget(larger);
+                panic!("a part of a memory was moved, and the rest cannot be: {error}");
+            }
         }
         *self = larger;
         Ok(())
     }
 
-    /// Moves or copies all contents to another slot.
+    /// Moves or copies all contents to another slot. Returns whether pages may have been moved.
     ///
     /// # Errors
     ///
@@ -130,7 +142,7 @@ impl MemorySlot {
     ///
     /// `to` is a slot of zeros, of which as many bytes can be accessed as are used
     /// here, and nobody uses either slot.
-    unsafe fn move_pages(&mut self, to: *mut u8) -> io::Result<()> {
+    unsafe fn move_pages(&mut self, to: *mut u8) -> io::Result<bool> {
         /// Fewer bytes are copied: to move them costs mappings.
         const MIN_MOVED: usize = 8 << 20;
         let bytes = self.used_pages();
@@ -138,9 +150,10 @@ impl MemorySlot {
         if let Holds::Mapped(_) = self.contents.holds {
             // SAFETY: as the caller promises.
             unsafe { self.copy_mapped(to) };
-            return Ok(());
+            return Ok(false);
         }
-        if bytes >= MIN_MOVED {
+        let moves = bytes >= MIN_MOVED;
+        if moves {
             // Pages that are moved leave zeros behind, and not their part of an image.
             self.contents = SlotContents::default();
             self.image = None;
@@ -148,12 +161,12 @@ impl MemorySlot {
             // mapped into this one.
             if unsafe { system::move_pages(self.start(), to, bytes, page) }? {
                 self.used = 0;
-                return Ok(());
+                return Ok(true);
             }
         }
         // SAFETY: as the caller promises.
         unsafe { self.copy_pages(to) };
-        Ok(())
+        Ok(moves)
     }
 
     /// Copies every page that is not zeros to another slot, of a slot without a mapped
@@ -216,12 +229,35 @@ impl MemorySlot {
     ///
     /// Nobody uses the slot any more, through this value or otherwise.
     unsafe fn put_back(&mut self) -> io::Result<()> {
+        if self.used > MAX_PUT_BACK_AT_ONCE {
+            let free = FreeSlot {
+                slot: self.number,
+                contents: self.contents,
+            };
+            let (class, holds_moved_pages) = (self.class, self.holds_moved_pages);
+            Class::Cpu.queue().run_detached(move || {
+                // SAFETY: as the caller promises; only this closure knows the slot now.
+                let emptied = unsafe {
+                    match holds_moved_pages {
+                        true => class.map_zeros_and_put(free),
+                        false => class.empty_and_put(free),
+                    }
+                };
+                emptied.unwrap_or_else(|error| tell_lost(&error));
+            });
+            return Ok(());
+        }
+        let free = |slot: &MemorySlot| FreeSlot {
+            slot: slot.number,
+            contents: slot.contents,
+        };
+        if self.holds_moved_pages {
+            // SAFETY: as the caller promises; the slot was taken from this class.
+            return unsafe { self.class.map_zeros_and_put(free(self)) };
+        }
         // SAFETY: as the caller promises.
         let restored = unsafe { self.restore() };
-        let free = FreeSlot {
-            slot: self.number,
-            contents: self.contents,
-        };
+        let free = free(self);
         // SAFETY: as the caller promises; the slot was taken from this class, and holds
         // its contents and zeros, or is emptied.
         unsafe {
@@ -322,10 +358,14 @@ impl Drop for MemorySlot {
     fn drop(&mut self) {
         // SAFETY: whoever owned the slot is done with it.
         if let Err(error) = unsafe { self.put_back() } {
-            // The slot is in no free list and is never used again.
-            tracing::error!("a memory could not be emptied: {error}");
+            tell_lost(&error);
         }
     }
+}
+
+/// A slot is in no free list, and is never used again.
+fn tell_lost(error: &io::Error) {
+    tracing::error!("a memory could not be emptied: {error}");
 }
 
 #[cfg(test)]
@@ -417,6 +457,40 @@ mod tests {
             // SAFETY: the slot is ours.
             assert_eq!(unsafe { slot.start().wrapping_add(at).read() }, 0);
         }
+    }
+
+    #[test]
+    fn a_slot_that_pages_are_moved_into_again_and_again_stays_few_mappings() {
+        const MIB: usize = 1 << 20;
+        let classes = dense();
+        let slots: Vec<_> = (0..2)
+            .map(|_| MemorySlot::take(classes, 32 * MIB, None).expect("a slot"))
+            .collect();
+        let addresses: Vec<_> = slots.iter().map(|slot| slot.start().addr()).collect();
+        drop(slots);
+        let mut larger = 0;
+        for round in 0..200 {
+            // By turns from one and the other, fewer bytes each time.
+            let other = (round % 2 == 1).then(|| MemorySlot::take(classes, 32 * MIB, None));
+            let used = 32 * MIB - round * (64 << 10);
+            let mut slot = MemorySlot::take(classes, used, None).expect("a slot");
+            assert!(addresses.contains(&slot.start().addr()));
+            for at in (0..used).step_by(MIB) {
+                // SAFETY: the slot is ours, and has so many bytes.
+                unsafe { slot.start().wrapping_add(at).write(1) };
+            }
+            // SAFETY: nobody uses the slot.
+            unsafe { slot.move_to_larger(128 * MIB) }.expect("moved");
+            larger = slot.start().addr();
+            drop((slot, other));
+        }
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("mappings");
+        let begins = maps.lines().filter_map(|line| {
+            let (start, _) = line.split_once('-')?;
+            usize::from_str_radix(start, 16).ok()
+        });
+        let inside = begins.filter(|start| (larger..larger + 128 * MIB).contains(start));
+        assert!(inside.count() < 10, "{maps}");
     }
 
     #[test]

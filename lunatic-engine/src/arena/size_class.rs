@@ -274,6 +274,47 @@ impl SizeClass {
         Ok(())
     }
 
+    /// Maps zeros over a slot that pages were moved into, and puts it back. To give the pages back
+    /// would leave the mappings: each time that pages are moved into a slot makes one more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`empty_and_put`](SizeClass::empty_and_put).
+    ///
+    /// # Safety
+    ///
+    /// As for [`empty_and_put`](SizeClass::empty_and_put).
+    pub(super) unsafe fn map_zeros_and_put(&self, free: FreeSlot<SlotContents>) -> io::Result<()> {
+        // SAFETY: as the caller promises.
+        unsafe { self.map_zeros_over(free.slot) }?;
+        if let Holds::Mapped(_) = free.contents.holds {
+            self.mappings.give_back_of_image();
+        }
+        let (slot, contents) = (free.slot, SlotContents::default());
+        self.free.put_emptied(FreeSlot { slot, contents });
+        Ok(())
+    }
+
+    /// Maps zeros over a slot.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel does not do its part. The slot may hold anything then.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the slot.
+    unsafe fn map_zeros_over(&self, slot: usize) -> io::Result<()> {
+        let (start, bytes) = (self.address(slot), self.slot_bytes());
+        // SAFETY: as the caller promises; the ranges are those of this slab.
+        unsafe {
+            match &self.accessible {
+                Some(accessible) => accessible.map_zeros_over(&self.slab, slot),
+                None => system::map_zeros_over(start, bytes, Access::ReadWrite),
+            }
+        }
+    }
+
     /// Maps an image into a slot into which another one is mapped, in its place. Returns what
     /// the slot holds then; `None` if it has to be cleared for that.
     ///
@@ -328,20 +369,15 @@ impl SizeClass {
     ///
     /// Nobody uses the slot.
     unsafe fn clear(&self, free: FreeSlot<SlotContents>) -> io::Result<()> {
-        let start = self.address(free.slot);
-        let bytes = self.slot_bytes();
         match free.contents.holds {
             Holds::Zeros => Ok(()),
             // SAFETY: as the caller promises.
-            Holds::Copied(_) => unsafe { system::discard(start, bytes) },
+            Holds::Copied(_) => unsafe {
+                system::discard(self.address(free.slot), self.slot_bytes())
+            },
             Holds::Mapped(_) => {
-                // SAFETY: as the caller promises; the ranges are those of this slab.
-                unsafe {
-                    match &self.accessible {
-                        Some(accessible) => accessible.map_zeros_over(&self.slab, free.slot),
-                        None => system::map_zeros_over(start, bytes, Access::ReadWrite),
-                    }
-                }?;
+                // SAFETY: as the caller promises.
+                unsafe { self.map_zeros_over(free.slot) }?;
                 self.mappings.give_back_of_image();
                 Ok(())
             }

@@ -70,6 +70,11 @@ pub fn wait<S: State, T, E>(
         point(state);
         match wait(state) {
             Err(_) if is_wanted() => {}
+            Err(error) => {
+                // To ask has armed another wait, which is none of the caller's.
+                sys::sleep_ms(0);
+                return Err(error);
+            }
             done => return done,
         }
     }

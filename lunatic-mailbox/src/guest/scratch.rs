@@ -17,6 +17,9 @@ const DATA: u32 = 0;
 const LINK_DIED: u32 = 1;
 const PROCESS_DIED: u32 = 2;
 
+/// Messages in scratch of no more bytes are not charged.
+const SMALL: usize = 4096;
+
 /// The mailbox, the scratch area and the way out of one process.
 #[derive(Debug)]
 pub struct GuestMailbox<P> {
@@ -78,19 +81,21 @@ impl<P: Post> GuestMailbox<P> {
         self.scratch = Some(message.into());
     }
 
-    /// Charges a message in scratch of so many bytes in place of the one before. What was
-    /// received is there already, whether it can be charged or not.
+    /// Charges a message in scratch of so many bytes in place of the one before. It is there
+    /// already, so it is charged even if the account has no memory left.
     #[inline]
     fn charge_what_is_there(&mut self, size: usize) {
         self.charge = None;
-        self.charge(size).ok();
+        if size > SMALL {
+            let account = self.post.account();
+            let charge = Charge::beyond_limits(account, Kind::Memory, size as u64);
+            self.charge = Some(Box::new(charge));
+        }
     }
 
     /// Charges a message in scratch of so many bytes.
     #[inline]
     fn charge(&mut self, size: usize) -> Result<(), Misuse> {
-        /// Smaller messages are not charged.
-        const SMALL: usize = 4096;
         match size <= SMALL {
             true => Ok(()),
             false => self.charge_large(size),
@@ -203,6 +208,7 @@ impl<P: Post> GuestMailbox<P> {
         let limit = self.inbox.limits().bytes;
         let size = self.data().and_then(|message| {
             check_growth(message, DataMessage::RESOURCE_BYTES, limit)?;
+            check_resources(message)?;
             let size = message.size() + DataMessage::RESOURCE_BYTES;
             Ok(size.max(message.heap_bytes()))
         });
@@ -279,6 +285,17 @@ fn check_growth(message: &DataMessage, more: usize, limit: usize) -> Result<(), 
         )));
     }
     Ok(())
+}
+
+/// A message is dropped in one step, with all of its resources.
+fn check_resources(message: &DataMessage) -> Result<(), Misuse> {
+    const MOST: usize = 16_384;
+    match message.resource_count() < MOST {
+        true => Ok(()),
+        false => Err(Misuse::refused(format!(
+            "a message may have at most {MOST} resources"
+        ))),
+    }
 }
 
 fn empty() -> Misuse {

@@ -33,10 +33,10 @@ impl SharedCopy {
 
     /// Begins the copy of a message. There is room for all of it already.
     pub fn of(message: &DataMessage) -> SharedCopy {
-        let resources = message.resources.as_ref().map(|resources| {
-            let slots = Vec::with_capacity(resources.slots.len());
-            Box::new(Resources { slots })
-        });
+        let resources = message
+            .resources
+            .as_ref()
+            .map(|resources| Box::new(Resources::with_capacity(resources.slots.len())));
         SharedCopy(DataMessage {
             tag: message.tag,
             buffer: SmallVec::with_capacity(message.buffer.len()),
@@ -59,7 +59,7 @@ impl SharedCopy {
         if let (Some(of), Some(own)) = (&message.resources, &mut copy.resources) {
             let missing = of.slots.iter().skip(own.slots.len());
             for slot in missing.take(Self::RESOURCES) {
-                own.slots.push(slot.as_deref().map(share).transpose()?);
+                own.push(slot.as_deref().map(share).transpose()?);
             }
         }
         let is_complete = copy.buffer.len() >= message.buffer.len()

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, Resource, Table};
-use lunatic_account::{Account, Exceeded};
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{MessageResource, guest as messages};
 use wasmtime::{Caller, Result};
 
@@ -251,12 +251,12 @@ pub(super) fn clone<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -
 /// moves a socket into the message, returns its index.
 ///
 /// Traps on an unknown id, and without a data message; the socket stays then.
-pub(super) fn push<T: NetHost, S: Socket + MessageResource>(
-    mut caller: Caller<'_, T>,
-    id: u64,
-) -> Result<u64> {
+pub(super) fn push<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, id: u64) -> Result<u64> {
     let socket: S = caller.data_mut().net().socket(id)?;
-    let index = messages::push(&mut caller, socket).map_err(|(misuse, _)| misuse)?;
+    // For a moment it is charged twice, as it is in the table, too.
+    let descriptor = Charge::beyond_limits(caller.data().account(), Kind::Descriptors, 1);
+    let sent = SentSocket { socket, descriptor };
+    let index = messages::push(&mut caller, sent).map_err(|(misuse, _)| misuse)?;
     caller.data_mut().net().table::<S>().remove(id)?;
     Ok(index)
 }
@@ -266,15 +266,35 @@ pub(super) fn push<T: NetHost, S: Socket + MessageResource>(
 ///
 /// Traps if there is none at that index, and if the process has as many sockets
 /// as it may; the socket stays then.
-pub(super) fn take<T: NetHost, S: Socket + MessageResource>(
-    mut caller: Caller<'_, T>,
-    index: u64,
-) -> Result<u64> {
+pub(super) fn take<T: NetHost, S: Socket>(mut caller: Caller<'_, T>, index: u64) -> Result<u64> {
     let net = caller.data_mut().net();
     net.check_room().map_err(Misuse::from)?;
-    let socket: S = messages::take(&mut caller, index, S::KIND)?;
+    let SentSocket { socket, .. } =
+        messages::take::<_, SentSocket<S>>(&mut caller, index, S::KIND)?;
     let account = caller.data().account().clone();
     Ok(caller.data_mut().net().keep(socket, &account)?)
+}
+
+/// A socket in a message. It belongs to this node, and cannot cross to another.
+struct SentSocket<S> {
+    socket: S,
+    /// Charged to who has pushed it, until it is taken out.
+    descriptor: Charge,
+}
+
+impl<S: Socket> MessageResource for SentSocket<S> {
+    fn kind(&self) -> &'static str {
+        S::KIND
+    }
+
+    fn share(&self) -> Option<Box<dyn MessageResource>> {
+        // One of the two is dropped when the process has moved, or has not.
+        let account = self.descriptor.account();
+        Some(Box::new(SentSocket {
+            socket: self.socket.clone(),
+            descriptor: Charge::beyond_limits(account, Kind::Descriptors, 1),
+        }))
+    }
 }
 
 impl Resource for TcpListener {
@@ -360,38 +380,5 @@ impl Error for TooManySockets {}
 impl From<TooManySockets> for Misuse {
     fn from(error: TooManySockets) -> Misuse {
         Misuse::refused(error.to_string())
-    }
-}
-
-/// It belongs to this node, and cannot cross to another.
-impl MessageResource for TcpStream {
-    fn kind(&self) -> &'static str {
-        Self::KIND
-    }
-
-    fn share(&self) -> Option<Box<dyn MessageResource>> {
-        Some(Box::new(self.clone()))
-    }
-}
-
-/// It belongs to this node, and cannot cross to another.
-impl MessageResource for TlsStream {
-    fn kind(&self) -> &'static str {
-        Self::KIND
-    }
-
-    fn share(&self) -> Option<Box<dyn MessageResource>> {
-        Some(Box::new(self.clone()))
-    }
-}
-
-/// It belongs to this node, and cannot cross to another.
-impl MessageResource for UdpSocket {
-    fn kind(&self) -> &'static str {
-        Self::KIND
-    }
-
-    fn share(&self) -> Option<Box<dyn MessageResource>> {
-        Some(Box::new(self.clone()))
     }
 }

@@ -59,7 +59,8 @@ pub(crate) fn destination(address: SocketAddr) -> SocketAddr {
 
 /// Returns the address of IPv4 that a router may send to what is for this address of
 /// IPv6: one that is compatible with IPv4 (`::a.b.c.d`), translated by NAT64
-/// (`64:ff9b::a.b.c.d`), or the tunnel of 6to4 (`2002:ab:cd::`).
+/// (`64:ff9b::a.b.c.d`, and `64:ff9b:1::a.b.c.d` within a network) or SIIT (`::ffff:0:a.b.c.d`), or
+/// the tunnel of 6to4 (`2002:ab:cd::`).
 fn embedded(ip: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(ip) = ip else {
         return None;
@@ -67,7 +68,8 @@ fn embedded(ip: IpAddr) -> Option<IpAddr> {
     let (high, low) = match ip.segments() {
         _ if ip.is_unspecified() || ip.is_loopback() => return None,
         [0, 0, 0, 0, 0, 0, high, low] => (high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
+        [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low] => (high, low),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => (high, low),
         [0x2002, high, low, ..] => (high, low),
         _ => return None,
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_lock::OnceCell;
 use lunatic_blocking::Class;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
@@ -81,11 +82,14 @@ impl TlsConnector {
     }
 
     fn new(roots: RootCertStore, bytes: u64) -> Result<TlsConnector, RootsError> {
-        let config = ClientConfig::builder_with_provider(provider())
+        let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(RootsError::Unusable)?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        // What servers give to be resumed is kept for all who use these certificates, and nobody
+        // pays for it.
+        config.resumption = Resumption::disabled();
         Ok(TlsConnector {
             config: Arc::new(config),
             roots: bytes,

@@ -38,6 +38,8 @@ pub(super) enum Step<R> {
     Writable,
     /// The socket must become readable or writable first.
     Either,
+    /// Nothing: others are to have their turn first.
+    Yield,
 }
 
 impl Session {
@@ -104,14 +106,24 @@ impl Session {
         socket: &TcpStream,
         read: &mut dyn FnMut(&mut dyn Read) -> io::Result<usize>,
     ) -> Result<Step<usize>, StreamError> {
+        /// So much of the connection is decrypted at once: all of it may be records of TLS itself,
+        /// which take time and lead to no plaintext.
+        const PIECE: usize = 16 << 10;
+        let mut decrypted = 0;
         loop {
             match read(&mut self.connection.reader()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 done => return Ok(Step::Done(done?)),
             }
+            if decrypted >= PIECE {
+                return Ok(Step::Yield);
+            }
             match self.connection.read_tls(&mut &*socket) {
                 // The end of the stream is reported by the reader.
-                Ok(_) => self.process(socket).map_err(StreamError::Tls)?,
+                Ok(count) => {
+                    decrypted += count;
+                    self.process(socket).map_err(StreamError::Tls)?;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }

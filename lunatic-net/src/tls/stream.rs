@@ -288,6 +288,10 @@ impl TlsStream {
             Step::Readable => socket.readable().await,
             Step::Writable => socket.writable().await,
             Step::Either => future::or(socket.readable(), socket.writable()).await,
+            Step::Yield => {
+                future::yield_now().await;
+                Ok(())
+            }
         }
     }
 

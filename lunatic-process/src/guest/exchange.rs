@@ -177,7 +177,15 @@ pub(super) async fn go_on<T: ProcessHost>(
         })
         .await;
         match outcome {
-            Err(error) => next = Exchanged::next(error)?,
+            Err(error) => match Exchanged::next(error) {
+                Ok(exchanged) => next = exchanged,
+                Err(error) => {
+                    if let Some(mut instance) = instance {
+                        T::trapped(instance.store().as_context_mut(), &error);
+                    }
+                    return Err(error);
+                }
+            },
             ended => return ended,
         }
         old = instance;

@@ -41,7 +41,8 @@ const TOPMOST: [&str; 6] = [
     "xtask",
 ];
 
-const ALLOWED: [(&str, Allowed); 30] = [
+const ALLOWED: [(&str, Allowed); 31] = [
+    ("lunatic-allocator", Allowed::These(&[])),
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (

@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 /// As the program `lunatic` has it: attacks run in this program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: lunatic_allocator::Allocator = lunatic_allocator::Allocator;
 
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", about)]
@@ -50,6 +50,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    lunatic_cli::when_memory_is_short(lunatic_allocator::give_back);
     let done = match Arguments::parse().task {
         Task::Bench(options) => bench::main(&options),
         Task::Soak(options) => soak::main(&options),
