@@ -10,6 +10,7 @@ use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Connection, Error};
 
 use crate::changes::{Pending, Topic};
+use crate::connection::Charges;
 use crate::error::SqliteError;
 use crate::job::Job;
 use crate::limits::SqliteLimits;
@@ -36,8 +37,11 @@ impl Drop for Closing {
 }
 
 /// Opens a database, and does what it is asked for until nobody can ask any more.
+///
+/// - `charges`: released when it is closed.
 pub(crate) async fn run(
     file: Option<HeldFile>,
+    charges: Option<Charges>,
     limits: SqliteLimits,
     quota: Arc<Quota>,
     opened: Sender<Result<(), SqliteError>>,
@@ -48,6 +52,7 @@ pub(crate) async fn run(
         Ok(connection) => Closing(connection),
         Err(error) => {
             release(file);
+            drop(charges);
             opened.send(Err(quota.explain(error))).await.ok();
             return;
         }
@@ -77,6 +82,7 @@ pub(crate) async fn run(
     quota.end();
     // The names of the files are used until then.
     release(file);
+    drop(charges);
     drop(jobs);
     if let Some(close) = close {
         close.send(()).await.ok();

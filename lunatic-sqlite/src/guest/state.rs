@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, Resource, Table};
-use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_account::Account;
 
 use crate::changes::Watch;
-use crate::connection::Connection;
+use crate::connection::{Connection, no_memory};
 use crate::error::SqliteError;
 use crate::job::{Description, Status};
 use crate::limits::SqliteLimits;
-use crate::quota::CONNECTION_BYTES;
 use crate::statement::Statement;
 
 /// The connections and statements of a process, and how much it may do with databases.
@@ -38,7 +37,6 @@ pub(super) struct GuestConnection {
     pub(super) connection: Connection,
     pub(super) status: Status,
     pub(super) last: Last,
-    _descriptors: Option<Charge>,
 }
 
 /// The last result of a connection.
@@ -70,9 +68,6 @@ pub(super) struct GuestWatch {
 /// SQLite's results of a step.
 pub(super) const ROW: u32 = 100;
 pub(super) const DONE: u32 = 101;
-
-/// The files of a database: itself, its journal, and what WAL shares.
-const DESCRIPTORS: u64 = 3;
 
 impl GuestSqlite {
     /// Returns the state of a new process, which has no connections.
@@ -194,22 +189,11 @@ impl GuestSqlite {
 }
 
 impl GuestConnection {
-    /// Charges a connection before it is there.
-    ///
-    /// # Errors
-    ///
-    /// [`SqliteError`] if a limit of the account is reached.
-    pub(super) fn charge(account: &Account, is_file: bool) -> Result<Option<Charge>, SqliteError> {
-        let descriptors = is_file.then(|| Charge::new(account, Kind::Descriptors, DESCRIPTORS));
-        descriptors.transpose().map_err(no_memory)
-    }
-
-    pub(super) fn new(connection: Connection, descriptors: Option<Charge>) -> GuestConnection {
+    pub(super) fn new(connection: Connection) -> GuestConnection {
         GuestConnection {
             connection,
             status: Status::default(),
             last: Last::Ok,
-            _descriptors: descriptors,
         }
     }
 
@@ -239,17 +223,9 @@ impl GuestConnection {
     }
 }
 
-pub(super) fn no_memory(exceeded: Exceeded) -> SqliteError {
-    SqliteError::new(SqliteError::NO_MEMORY, exceeded.to_string())
-}
-
 impl Resource for GuestConnection {
     const KIND: &'static str = "SQLite connection";
     const LIMIT: usize = usize::MAX;
-
-    fn size(&self) -> usize {
-        CONNECTION_BYTES as usize
-    }
 }
 
 impl Resource for GuestStatement {
