@@ -299,16 +299,21 @@ impl LocalNode for ClusterNode {
             process,
             joined,
         } = change;
-        let Ok(scope) = self.names.groups.scope(&scope) else {
-            return;
-        };
-        match joined {
-            true => {
-                if let Err(error) = scope.join_remote(&group, process) {
-                    tracing::warn!("a group of another node: {error}");
-                }
+        let groups = &self.names.groups;
+        if !joined {
+            if let Some(scope) = groups.existing_scope(&scope) {
+                scope.leave_remote(&group, process);
             }
-            false => scope.leave_remote(&group, process),
+            return;
+        }
+        let payer = self.account_of(process);
+        let payer = payer.unwrap_or_else(|_| self.accounts.root().clone());
+        let scope = groups.scope_paid_by(&scope, &payer);
+        let refused = scope.and_then(|scope| scope.join_remote(&group, process));
+        if let Err(error) = refused
+            && groups.environment().admits_log_line(&payer)
+        {
+            tracing::warn!("a group of another node: {error}");
         }
     }
 

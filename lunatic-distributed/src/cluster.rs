@@ -2,6 +2,8 @@
 
 mod frames;
 mod greeting;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use crate::NodeName;
 use crate::dials::Dials;
 use crate::frame::Frame;
-use crate::global::{GlobalNames, Output};
+use crate::global::{GlobalFrame, GlobalNames, Output};
 use crate::group_changes::GroupChanges;
 use crate::groups::{GroupChange, GroupReplica, frames_of};
 use crate::handshake::{Hello, Refusal};
@@ -192,6 +194,7 @@ impl Cluster {
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
         self.end_greetings(now);
+        self.end_overrun(now);
         self.tell_untold();
         self.membership.tick(now);
         self.follow_gossip(now);
@@ -352,7 +355,7 @@ impl Cluster {
         self.membership.leave(now);
         self.follow_gossip(now);
         for session in self.sessions.all() {
-            session.control(&Frame::Leave);
+            session.leave();
         }
     }
 
@@ -431,6 +434,10 @@ impl Cluster {
             self.dials.session_begun(address, node.id, now);
         }
         self.dials.session_begun(node.address, node.id, now);
+        // Who has not heard of them may let nodes in that are shut out elsewhere.
+        for list in self.local.known_revocations() {
+            session.control(&Frame::Revocations(&list));
+        }
         for frame in self.groups.all() {
             session.control(&Frame::Groups(frame));
         }
@@ -512,7 +519,13 @@ impl Cluster {
             match output {
                 Output::To(node, frame) => {
                     if let Some(session) = self.sessions.get(node) {
-                        session.control(&Frame::Global(frame));
+                        match &frame {
+                            GlobalFrame::Answer { name, .. } => {
+                                let text = name.len();
+                                session.answer_control(&Frame::Global(frame), text);
+                            }
+                            _ => session.control(&Frame::Global(frame)),
+                        }
                     }
                 }
                 Output::ToAll(frame) => {

@@ -24,6 +24,10 @@ const OFTEN: u32 = 200;
 /// How long it is left alone then.
 const RARELY: Duration = Duration::from_secs(30);
 
+/// After so many failures a node that is down is forgotten, unless it is a seed: it takes a day
+/// more.
+const FORGOTTEN: u32 = OFTEN + 24 * 60 * 60 / RARELY.as_secs() as u32;
+
 /// What is known of an address.
 #[derive(Debug)]
 struct Target {
@@ -135,6 +139,9 @@ impl Dials {
             target.is_dialling = false;
             target.failures = target.failures.saturating_add(1);
             target.next = now + target.pause().mul_f64(0.75 + jitter / 2.0);
+            if target.failures >= FORGOTTEN && !target.is_up && !target.is_seed {
+                self.targets.remove(&address);
+            }
         }
     }
 

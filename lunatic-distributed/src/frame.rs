@@ -45,7 +45,7 @@ pub(crate) enum Frame<'a> {
     Ping(u32),
     /// Yes.
     Pong(u32),
-    /// The sender leaves the cluster.
+    /// The sender leaves the cluster: the last frame of each lane.
     Leave,
     /// A signed list of names whose certificates are revoked.
     Revocations(#[serde(borrow, serialize_with = "at_once")] &'a [u8]),

@@ -14,17 +14,22 @@ pub const MAX_GLOBAL_NAME_BYTES: usize = 1024;
 /// So many names one node may have.
 pub const MAX_GLOBAL_NAMES: usize = 1 << 16;
 
+/// So far one claim of another node can move the clock of this one, so that a node that claims
+/// to have counted very far does not bring the clocks of all to their end.
+const MAX_CLOCK_STEP: u64 = 1 << 20;
+
 /// When a name was claimed. Of two claims the older one counts, which is no matter of time.
 ///
 /// The clock is one that only counts what happened (Lamport's): each claim of a node has the
 /// number behind the highest that it has given or heard of. So a claim that was made in knowledge
-/// of another is younger. Of two that know nothing of each other, the one with the lower number is
-/// taken for older, which may have been made later: that of the node that had seen fewer claims.
-/// Of two with the same number, that of the node with the lower id is.
+/// of another is younger, unless that one is further ahead than [`MAX_CLOCK_STEP`]. Of two that know
+/// nothing of each other, the one with the lower number is taken for older, which may have been
+/// made later: that of the node that had seen fewer claims. Of two with the same number, that of
+/// the node with the lower id is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Stamp {
-    clock: u64,
-    node: NodeId,
+    pub(crate) clock: u64,
+    pub(crate) node: NodeId,
 }
 
 /// What nodes tell each other about names.
@@ -152,7 +157,7 @@ impl GlobalNames {
         if !self.has_room(self.own.number()) || name.len() > MAX_GLOBAL_NAME_BYTES {
             return self.decided(registration, Err(NameTaken { by: process }));
         }
-        self.clock += 1;
+        self.clock = self.clock.saturating_add(1);
         let stamp = Stamp {
             clock: self.clock,
             node: self.own,
@@ -248,7 +253,7 @@ impl GlobalNames {
     pub(crate) fn received(&mut self, node: NodeNumber, frame: GlobalFrame) {
         match frame {
             GlobalFrame::Claim(claim) if is_of(&claim, node) => {
-                self.clock = self.clock.max(claim.stamp.clock);
+                self.heard_of(claim.stamp.clock);
                 let taken_by = self.claimed(&claim);
                 let answer = GlobalFrame::Answer {
                     name: claim.name,
@@ -258,7 +263,7 @@ impl GlobalNames {
                 self.outputs.push(Output::To(node, answer));
             }
             GlobalFrame::Have(claim) if is_of(&claim, node) => {
-                self.clock = self.clock.max(claim.stamp.clock);
+                self.heard_of(claim.stamp.clock);
                 self.other_has(claim);
             }
             GlobalFrame::Answer {
@@ -272,6 +277,12 @@ impl GlobalNames {
             }
             _ => {}
         }
+    }
+
+    /// Another node has given a claim this number.
+    fn heard_of(&mut self, clock: u64) {
+        let furthest = self.clock.saturating_add(MAX_CLOCK_STEP);
+        self.clock = self.clock.max(clock.min(furthest));
     }
 
     /// Another node asks for a name. Returns who has it, or wanted it earlier.

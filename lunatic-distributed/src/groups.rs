@@ -42,7 +42,15 @@ type Memberships = BTreeMap<(String, String, Pid), usize>;
 #[derive(Debug, Default)]
 pub(crate) struct GroupReplica {
     own: Memberships,
-    others: BTreeMap<NodeNumber, Memberships>,
+    others: BTreeMap<NodeNumber, Others>,
+}
+
+/// The memberships of another node.
+#[derive(Debug, Default)]
+struct Others {
+    memberships: Memberships,
+    /// How many these are, each as often as it is there.
+    count: usize,
 }
 
 impl GroupReplica {
@@ -58,8 +66,9 @@ impl GroupReplica {
     }
 
     /// All memberships of other nodes.
-    pub(crate) fn others(&self) -> Vec<GroupChange> {
-        self.others.values().flat_map(joins_of).collect()
+    pub(crate) fn others(&self) -> impl Iterator<Item = GroupChange> {
+        let others = self.others.values();
+        others.flat_map(|known| joins_of(&known.memberships))
     }
 
     /// Takes in what another node tells. Returns the changes that count.
@@ -69,16 +78,23 @@ impl GroupReplica {
         changes.retain(|change| {
             let is_reasonable = change.process.node() == node
                 && change.scope.len().max(change.group.len()) <= MAX_NAME_BYTES
-                && (!change.joined || known.len() < MAX_MEMBERSHIPS);
-            is_reasonable && count(known, change)
+                && (!change.joined || known.count < MAX_MEMBERSHIPS);
+            let counts = is_reasonable && count(&mut known.memberships, change);
+            match (counts, change.joined) {
+                (true, true) => known.count += 1,
+                (true, false) => known.count -= 1,
+                (false, _) => {}
+            }
+            counts
         });
         changes
     }
 
-    /// A session has ended. Returns who has left by that.
-    pub(crate) fn forget(&mut self, node: NodeNumber) -> Vec<GroupChange> {
+    /// A session has ended. Returns who has left by that, one after the other.
+    pub(crate) fn forget(&mut self, node: NodeNumber) -> impl Iterator<Item = GroupChange> + use<> {
         let known = self.others.remove(&node).unwrap_or_default();
-        let left = known
+        known
+            .memberships
             .into_iter()
             .flat_map(|((scope, group, process), count)| {
                 let change = GroupChange {
@@ -88,8 +104,7 @@ impl GroupReplica {
                     joined: false,
                 };
                 std::iter::repeat_n(change, count)
-            });
-        left.collect()
+            })
     }
 }
 
@@ -129,4 +144,43 @@ fn count(memberships: &mut Memberships, change: &GroupChange) -> bool {
         memberships.remove(&key);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use super::*;
+
+    fn change(group: &str, joined: bool) -> GroupChange {
+        GroupChange {
+            scope: "shop".into(),
+            group: group.into(),
+            process: Pid::new(NodeNumber::new(7).unwrap(), 1).unwrap(),
+            joined,
+        }
+    }
+
+    #[test]
+    fn a_node_has_only_so_many_memberships_however_often_each_is_told() {
+        let node = NodeNumber::new(7).unwrap();
+        let mut replica = GroupReplica::default();
+        let told = |replica: &mut GroupReplica, group: &str, joined, times: usize| {
+            let changes = vec![change(group, joined); times];
+            replica.received(node, GroupFrame(changes)).len()
+        };
+        let half = MAX_MEMBERSHIPS / 2;
+        assert_eq!(told(&mut replica, "one", true, half), half);
+        assert_eq!(told(&mut replica, "two", true, half - 1), half - 1);
+        assert_eq!(told(&mut replica, "one", true, 10), 1);
+        assert_eq!(told(&mut replica, "three", true, 10), 0);
+        assert_eq!(told(&mut replica, "three", false, 10), 0);
+        assert_eq!(told(&mut replica, "two", false, 4), 4);
+        assert_eq!(told(&mut replica, "three", true, 10), 4);
+        assert_eq!(replica.others().count(), MAX_MEMBERSHIPS);
+        let mut left = replica.forget(node);
+        assert_eq!(left.next(), Some(change("one", false)));
+        assert_eq!(left.count(), MAX_MEMBERSHIPS - 1);
+        assert_eq!(replica.others().count(), 0);
+    }
 }

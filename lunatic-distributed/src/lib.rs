@@ -70,14 +70,13 @@ pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
 pub use node::{
-    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, RequestError,
-    Unconnected, join,
+    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected, join,
 };
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NodeWatcher, NotMonitored};
 pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
-pub use session::{NotSent, Responder, Session};
+pub use session::{NotSent, RequestError, Responder, Session};
 pub use sessions::Sessions;
 
 /// The examples in the README, as tests.

@@ -53,6 +53,12 @@ pub trait LocalNode: Send + Sync {
 
     /// Another node tells which certificates are revoked.
     fn revocations(&self, _list: &[u8]) {}
+
+    /// The lists of revoked certificates that this node knows, which the other is told when a
+    /// session begins.
+    fn known_revocations(&self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
 }
 
 /// A message from a process of another node.

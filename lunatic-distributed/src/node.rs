@@ -37,6 +37,7 @@ use crate::node::late::Late;
 use crate::node_info::NodeInfo;
 use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
+use crate::session::RequestError;
 use crate::sessions::Sessions;
 
 pub use crate::node::gone::GoneNode;
@@ -188,14 +189,6 @@ pub enum RegisterError {
     },
     /// This node is being stopped.
     Stopped,
-}
-
-/// Why a request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RequestError {
-    /// There is no session with the node, or it ended first.
-    NoConnection,
 }
 
 impl NodeConfig {
@@ -449,7 +442,8 @@ impl Node {
         receiver.recv().await.unwrap_or(false)
     }
 
-    /// Asks another node for something, which its [`LocalNode::request`] answers.
+    /// Asks another node for something, which its [`LocalNode::request`] answers. It is sent by
+    /// the call.
     ///
     /// - `from`: in whose name; the request arrives behind nothing else.
     /// - `payer`: pays for it until it has left this node.
@@ -457,24 +451,18 @@ impl Node {
     /// # Errors
     ///
     /// [`RequestError`].
-    pub async fn request(
+    pub fn request(
         &self,
         node: NodeId,
         from: Pid,
         payer: Option<&Account>,
         request: &[u8],
-    ) -> Result<Vec<u8>, RequestError> {
+    ) -> impl Future<Output = Result<Vec<u8>, RequestError>> + Send + use<> {
         let session = self.inner.sessions.with_node(node);
-        let session = session.ok_or(RequestError::NoConnection)?;
-        let (sender, receiver) = async_channel::bounded(1);
-        let respond = move |response: Result<&[u8], _>| {
-            // Who has asked may be gone.
-            sender.try_send(response.map(<[u8]>::to_vec)).ok();
-        };
-        session.request(from, payer, &late::for_local(request), Box::new(respond));
-        match receiver.recv().await {
-            Ok(Ok(response)) => Ok(response),
-            _ => Err(RequestError::NoConnection),
+        let asked = session.map(|session| session.ask(from, payer, &late::for_local(request)));
+        async move {
+            let asked = asked.ok_or(RequestError::NoConnection)?;
+            asked.await
         }
     }
 
@@ -742,11 +730,3 @@ impl fmt::Display for RegisterError {
 }
 
 impl Error for RegisterError {}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no connection to the node")
-    }
-}
-
-impl Error for RequestError {}

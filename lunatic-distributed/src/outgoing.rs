@@ -32,6 +32,8 @@ pub(crate) struct Outgoing {
     /// The bytes of frames of which some pieces have left.
     in_pieces: usize,
     next_transfer: u32,
+    /// The last unit of each lane says that the node leaves.
+    is_leaving: bool,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ struct Lane {
     transfers: VecDeque<Transfer>,
     /// A piece of a transfer left last.
     piece_was_last: bool,
+    /// The last unit has left.
+    has_left: bool,
 }
 
 /// Frames that leave together.
@@ -78,7 +82,13 @@ impl Outgoing {
             queued: 0,
             in_pieces: 0,
             next_transfer: 0,
+            is_leaving: false,
         }
+    }
+
+    /// The node leaves: each lane says so behind all that waits in it.
+    pub(crate) fn leave(&mut self) {
+        self.is_leaving = true;
     }
 
     /// How many bytes wait.
@@ -88,7 +98,7 @@ impl Outgoing {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queued == 0
+        self.queued == 0 && !self.lanes.iter().any(|lane| lane.leaves(self.is_leaving))
     }
 
     /// Queues a frame.
@@ -109,8 +119,38 @@ impl Outgoing {
         if let Some((account, bytes)) = payer {
             account.charge(Kind::Memory, bytes as u64)?;
         }
+        self.push_paid(lane, pair, frame, payer);
+        Ok(())
+    }
+
+    /// Queues a frame that must not be lost.
+    ///
+    /// - `payer`: to whom it is charged until it leaves, beyond a limit if need be.
+    pub(crate) fn push_beyond_limits(
+        &mut self,
+        lane: u8,
+        pair: (Pid, Pid),
+        frame: &Frame<'_>,
+        payer: Option<(&Account, usize)>,
+    ) {
+        if let Some((account, bytes)) = payer {
+            account.charge_beyond_limits(Kind::Memory, bytes as u64);
+        }
+        self.push_paid(lane, pair, frame, payer);
+    }
+
+    /// Queues a frame.
+    ///
+    /// - `paid`: to whom it was charged.
+    fn push_paid(
+        &mut self,
+        lane: u8,
+        pair: (Pid, Pid),
+        frame: &Frame<'_>,
+        paid: Option<(&Account, usize)>,
+    ) {
         let Some(lane) = self.lanes.get_mut(usize::from(lane)) else {
-            return Ok(());
+            return;
         };
         let is_long = is_long(frame);
         let behind = lane.transfers.iter_mut().find(|other| other.pair == pair);
@@ -126,16 +166,15 @@ impl Outgoing {
             });
         }
         let Some(unit) = units.back_mut() else {
-            return Ok(());
+            return;
         };
         let before = unit.bytes.len();
         frame.append_to(&mut unit.bytes);
         self.queued += unit.bytes.len() - before;
-        if let Some((account, bytes)) = payer {
+        if let Some((account, bytes)) = paid {
             unit.payers.add(account, bytes as u64);
         }
         lane.begin_transfers(&mut self.next_transfer, pair);
-        Ok(())
     }
 
     /// Takes the next unit of a lane out, if there is one.
@@ -151,7 +190,11 @@ impl Outgoing {
             self.queued -= length;
             return Some(unit);
         }
-        let unit = lane.units.pop_front()?;
+        let Some(unit) = lane.units.pop_front() else {
+            let leaves = lane.leaves(self.is_leaving);
+            lane.has_left |= leaves;
+            return leaves.then(|| Frame::Leave.to_bytes());
+        };
         lane.taken += 1;
         self.queued -= unit.bytes.len();
         Some(unit.bytes)
@@ -162,12 +205,19 @@ impl Outgoing {
     pub(crate) fn has(&self, lane: u8) -> bool {
         let lane = self.lanes.get(usize::from(lane));
         lane.is_some_and(|lane| {
-            !lane.units.is_empty() || lane.next_transfer(self.in_pieces).is_some()
+            !lane.units.is_empty()
+                || lane.next_transfer(self.in_pieces).is_some()
+                || lane.leaves(self.is_leaving)
         })
     }
 }
 
 impl Lane {
+    /// Whether all has left but that the node leaves.
+    fn leaves(&self, is_leaving: bool) -> bool {
+        is_leaving && !self.has_left && self.units.is_empty() && self.transfers.is_empty()
+    }
+
     /// Makes a transfer of the last unit, if that is long.
     fn begin_transfers(&mut self, next: &mut u32, pair: (Pid, Pid)) {
         if let Some(frame) = self.units.pop_back_if(|unit| unit.needs_pieces()) {
@@ -258,6 +308,7 @@ fn is_long(frame: &Frame<'_>) -> bool {
         | Frame::Response {
             response: bytes, ..
         } => bytes.len() > PIECE_BYTES,
+        Frame::Revocations(list) => list.len() > PIECE_BYTES,
         // Many changes may be in it.
         Frame::Groups(_) => true,
         _ => false,

@@ -51,7 +51,9 @@ pub fn deliver<E: std::fmt::Display>(
             match wire.into_message(decode) {
                 Ok(data) => data,
                 Err(error) => {
-                    tracing::warn!(%from, %to, "dropped a message of another node: {error}");
+                    if environment.admits_log_line(payer.unwrap_or(environment.account())) {
+                        tracing::warn!(%from, %to, "dropped a message of another node: {error}");
+                    }
                     return Ok(());
                 }
             }

@@ -2,18 +2,19 @@
 //! it until the connection ends.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use event_listener::{Event, EventListener};
-use lunatic_account::{Account, Exceeded};
+use lunatic_account::{Account, AccountLimits, Exceeded};
 use lunatic_mailbox::{DataMessage, NodeNumber, NotTransferable, Pid, Tag};
 use lunatic_process::{NoConnection, Signal};
 use parking_lot::Mutex;
 
 use crate::cluster::Connection;
-use crate::frame::{CONTROL, Frame, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
+use crate::frame::{CONTROL, Frame, LANES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
 use crate::node_info::NodeInfo;
 use crate::outgoing::{HIGH_WATER, LOW_WATER, Outgoing};
 use crate::relations::Relations;
@@ -26,8 +27,12 @@ pub struct Session {
     connection: Connection,
     /// The other side knows of the session.
     is_ready: AtomicBool,
-    /// The other side has said that it leaves.
-    has_left: AtomicBool,
+    /// The lanes in which the other side has said that it leaves, a bit for each.
+    left_lanes: AtomicU64,
+    /// To whom answers are charged until they leave: they have no other payer.
+    answers: Account,
+    /// There was no room for an answer.
+    has_overrun: AtomicBool,
     /// Called when there is something to be taken out.
     on_queued: Arc<OnQueued>,
     /// It was called, and nothing was taken out since.
@@ -36,6 +41,19 @@ pub struct Session {
     ended: Event,
     drained: Event,
 }
+
+/// A bit for each lane.
+const ALL_LANES: u64 = (1 << LANES) - 1;
+
+/// What is charged for a signal that waits to be sent, in bytes, beside its texts.
+const SIGNAL_BYTES: usize = 64;
+
+/// So much may wait to be sent of what the other node has caused, in bytes. A node that reads has
+/// no more than it can have relations.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// What is counted for an answer, in bytes, beside a text in it.
+const ANSWER_BYTES: usize = 32;
 
 /// Is told of the session that has something to send.
 pub(crate) type OnQueued = dyn Fn(&Arc<Session>) + Send + Sync;
@@ -49,7 +67,28 @@ struct State {
 }
 
 /// Is called with the answer to a request, in the thread of the node.
-pub type Responder = Box<dyn FnOnce(Result<&[u8], NoConnection>) + Send>;
+pub type Responder = Box<dyn FnOnce(Result<&[u8], RequestError>) + Send>;
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no session with the node, or it ended first.
+    NoConnection,
+    /// It is longer than a message may be.
+    TooLong {
+        /// So many bytes it has.
+        length: usize,
+    },
+    /// Who pays has no memory left for it.
+    Exceeded(Exceeded),
+}
+
+/// A request, for as long as somebody waits for its answer.
+struct Asked {
+    session: Arc<Session>,
+    id: Option<u64>,
+}
 
 /// Why a message is not sent.
 #[derive(Debug)]
@@ -77,7 +116,12 @@ impl Session {
             own,
             connection,
             is_ready: AtomicBool::new(is_ready),
-            has_left: AtomicBool::new(false),
+            left_lanes: AtomicU64::new(0),
+            answers: Account::root(AccountLimits {
+                memory: MAX_ANSWER_BYTES as u64,
+                ..AccountLimits::UNLIMITED
+            }),
+            has_overrun: AtomicBool::new(false),
             on_queued,
             is_announced: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -112,12 +156,32 @@ impl Session {
         self.announce();
     }
 
+    /// Whether the other side has said that it leaves.
     pub(crate) fn has_left(&self) -> bool {
-        self.has_left.load(Ordering::Relaxed)
+        self.left_lanes.load(Ordering::Relaxed) != 0
     }
 
-    pub(crate) fn set_left(&self) {
-        self.has_left.store(true, Ordering::Relaxed);
+    /// The other side has said in a lane that it leaves. Returns whether it has in all: nothing
+    /// more comes from it.
+    pub(crate) fn lane_left(&self, lane: u8) -> bool {
+        let bit = 1 << lane;
+        let left = self.left_lanes.fetch_or(bit, Ordering::Relaxed) | bit;
+        left == ALL_LANES
+    }
+
+    /// This node leaves: the other side is told so behind all that waits.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        if let Ok(mut state) = self.open() {
+            state.outgoing.leave();
+            drop(state);
+            self.announce();
+        }
+    }
+
+    /// Whether the other side has asked for so much without reading the answers that one was not
+    /// kept.
+    pub(crate) fn has_overrun(&self) -> bool {
+        self.has_overrun.load(Ordering::Relaxed)
     }
 
     pub(crate) fn own_number(&self) -> NodeNumber {
@@ -186,29 +250,42 @@ impl Session {
         let lane = lane_of(from, to);
         let queued = state.outgoing.push(lane, (from, to), &frame, payer);
         queued.map_err(NotSent::Refused)?;
-        let is_full = state.outgoing.queued() > HIGH_WATER;
-        // Under the lock, so that the event cannot come before.
-        let hold = is_full.then(|| self.drained.listen());
+        let hold = self.hold_for(&state);
         drop(state);
         self.announce();
         Ok(hold)
     }
 
-    /// Sends a signal of a process of this node.
+    /// Sends a signal of a process of this node. If much is queued already, returns what the
+    /// sender has to wait for before it sends more.
+    ///
+    /// - `payer`: to whom it is charged until it leaves.
     pub(crate) fn signal(
         self: &Arc<Self>,
+        payer: Option<&Account>,
         from: Pid,
         to: Pid,
         signal: Signal,
-    ) -> Result<(), NoConnection> {
+    ) -> Result<Option<EventListener>, NoConnection> {
         let mut state = self.open()?;
+        // Who has ended cannot be held, and may have had very many links.
+        let signal = match state.outgoing.queued() > HIGH_WATER {
+            true => signal.without_texts(),
+            false => signal,
+        };
+        let bytes = SIGNAL_BYTES + signal.text_bytes();
         let frame = state.relations.outgoing(from, to, signal);
         if let Some(frame) = frame.map_err(|_| NoConnection)? {
-            state.push(from, to, &frame);
+            let payer = payer.map(|account| (account, bytes));
+            let lane = lane_of(from, to);
+            state
+                .outgoing
+                .push_beyond_limits(lane, (from, to), &frame, payer);
         }
+        let hold = self.hold_for(&state);
         drop(state);
         self.announce();
-        Ok(())
+        Ok(hold)
     }
 
     /// Links a process of this node to one of the other, which is told so.
@@ -248,25 +325,57 @@ impl Session {
         self.announce();
     }
 
-    /// Asks the other node for something, behind what `from` has sent to its process 0. What is
-    /// longer than a message may be is as if there were no session.
+    /// Asks the other node for something and waits for the answer, as
+    /// [`request`](Session::request) does. It is sent by the call; if what is returned is dropped,
+    /// nobody waits any more.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub fn ask(
+        self: &Arc<Self>,
+        from: Pid,
+        payer: Option<&Account>,
+        request: &[u8],
+    ) -> impl Future<Output = Result<Vec<u8>, RequestError>> + Send + use<> {
+        let (sender, receiver) = async_channel::bounded(1);
+        let respond = move |response: Result<&[u8], _>| {
+            // Who has asked may be gone.
+            sender.try_send(response.map(<[u8]>::to_vec)).ok();
+        };
+        let id = self.request(from, payer, request, Box::new(respond));
+        let asked = Asked {
+            session: self.clone(),
+            id,
+        };
+        async move {
+            let response = receiver.recv().await;
+            drop(asked);
+            response.unwrap_or(Err(RequestError::NoConnection))
+        }
+    }
+
+    /// Asks the other node for something, behind what `from` has sent to its process 0. Returns
+    /// the number of the request, if it waits for an answer now.
     ///
     /// - `payer`: to whom the request is charged until it leaves.
-    /// - `respond`: is called once, with the answer or when the session ends.
+    /// - `respond`: is called once, with the answer, at once with an error, or when the session
+    ///   ends.
     pub fn request(
         self: &Arc<Self>,
         from: Pid,
         payer: Option<&Account>,
         request: &[u8],
         respond: Responder,
-    ) {
+    ) -> Option<u64> {
         if request.len() > MAX_MESSAGE_BYTES {
-            respond(Err(NoConnection));
-            return;
+            let length = request.len();
+            respond(Err(RequestError::TooLong { length }));
+            return None;
         }
         let Ok(mut state) = self.open() else {
-            respond(Err(NoConnection));
-            return;
+            respond(Err(RequestError::NoConnection));
+            return None;
         };
         state.last_request += 1;
         let id = state.last_request;
@@ -279,10 +388,12 @@ impl Session {
                 state.requests.insert(id, respond);
                 drop(state);
                 self.announce();
+                Some(id)
             }
-            Err(_) => {
+            Err(exceeded) => {
                 drop(state);
-                respond(Err(NoConnection));
+                respond(Err(RequestError::Exceeded(exceeded)));
+                None
             }
         }
     }
@@ -302,14 +413,8 @@ impl Session {
             tracing::error!("an answer of {} bytes is too long", response.len());
             return;
         }
-        let Ok(mut state) = self.open() else {
-            return;
-        };
         let frame = Frame::Response { id, to, response };
-        // It is charged to nobody: what is asked for was charged to who asked.
-        state.outgoing.push(lane, (from, to), &frame, None).ok();
-        drop(state);
-        self.announce();
+        self.answer_in(lane, (from, to), &frame, response.len());
     }
 
     /// Writes something about this node itself.
@@ -323,19 +428,44 @@ impl Session {
         self.announce();
     }
 
-    /// Writes a frame from one process to another, for which no relation is kept.
-    pub(crate) fn write(self: &Arc<Self>, from: Pid, to: Pid, frame: &Frame<'_>) {
+    /// Answers a frame of the other node about itself.
+    ///
+    /// - `text`: how many bytes a text in the frame has.
+    pub(crate) fn answer_control(self: &Arc<Self>, frame: &Frame<'_>, text: usize) {
+        let pair = (host_of(self.own), host_of(self.node.id.number()));
+        self.answer_in(CONTROL, pair, frame, text);
+    }
+
+    /// Answers a frame of a process of the other node, in the name of one of this.
+    pub(crate) fn answer(self: &Arc<Self>, from: Pid, to: Pid, frame: &Frame<'_>) {
+        self.answer_in(lane_of(from, to), (from, to), frame, 0);
+    }
+
+    /// Writes what the other node has caused. Nothing holds that one back: if it reads nothing
+    /// while it goes on, the session is to end. To read no more of it would not do, as two nodes
+    /// that both wait for each other to read wait for ever.
+    fn answer_in(self: &Arc<Self>, lane: u8, pair: (Pid, Pid), frame: &Frame<'_>, text: usize) {
         let Ok(mut state) = self.open() else {
             return;
         };
-        state.push(from, to, frame);
+        let payer = Some((&self.answers, ANSWER_BYTES + text));
+        let queued = state.outgoing.push(lane, pair, frame, payer);
         drop(state);
+        if queued.is_err() {
+            self.has_overrun.store(true, Ordering::Relaxed);
+        }
         self.announce();
     }
 
     /// Takes out who waits for the answer to a request.
     pub(crate) fn take_responder(&self, id: u64) -> Option<Responder> {
         self.state.lock().requests.remove(&id)
+    }
+
+    /// How many wait for the answers to requests.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().requests.len()
     }
 
     /// Looks at, or changes, the relations; `None` if the session has ended.
@@ -387,7 +517,7 @@ impl Session {
         let mut requests: Vec<_> = requests.into_iter().collect();
         requests.sort_by_key(|(id, _)| *id);
         for (_, respond) in requests {
-            respond(Err(NoConnection));
+            respond(Err(RequestError::NoConnection));
         }
         self.drained.notify(usize::MAX);
         self.ended.notify(usize::MAX);
@@ -407,6 +537,12 @@ impl Session {
         }
     }
 
+    /// What a sender has to wait for, if much is queued.
+    fn hold_for(&self, state: &State) -> Option<EventListener> {
+        // Under the lock, so that the event cannot come before.
+        (state.outgoing.queued() > HIGH_WATER).then(|| self.drained.listen())
+    }
+
     fn announce(self: &Arc<Self>) {
         if !self.is_announced.swap(true, Ordering::SeqCst) {
             (self.on_queued)(self);
@@ -422,10 +558,33 @@ impl State {
     }
 }
 
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.session.take_responder(id);
+        }
+    }
+}
+
 /// Stands for a node itself where a process is named.
 pub(crate) fn host_of(node: NodeNumber) -> Pid {
     Pid::new(node, 0).unwrap_or(Pid::from_bits(0))
 }
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::NoConnection => f.write_str("there is no connection to the node"),
+            RequestError::TooLong { length } => write!(
+                f,
+                "a request of {length} bytes is longer than the {MAX_MESSAGE_BYTES} that it may have"
+            ),
+            RequestError::Exceeded(exceeded) => exceeded.fmt(f),
+        }
+    }
+}
+
+impl Error for RequestError {}
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -161,7 +161,13 @@ impl Peers for Sessions {
         }
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection> {
+    fn signal(
+        &self,
+        payer: Option<&Process>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), NoConnection> {
         let session = self.get(to.node()).ok_or(NoConnection)?;
         if let Signal::Monitor { watcher } = signal
             && self.watchers.lock().insert(watcher)
@@ -169,7 +175,11 @@ impl Peers for Sessions {
         {
             on_monitor(watcher);
         }
-        session.signal(from, to, signal)
+        let hold = session.signal(payer.map(Process::account), from, to, signal)?;
+        if let (Some(process), Some(hold)) = (payer, hold) {
+            process.hold_until(hold);
+        }
+        Ok(())
     }
 
     fn node_id(&self, number: NodeNumber) -> Option<NodeId> {

@@ -44,7 +44,7 @@ struct Node {
     cluster: Cluster,
     sessions: Arc<Sessions>,
     local: Arc<Local>,
-    written: Vec<(Connection, Vec<u8>)>,
+    written: Vec<(Connection, u8, Vec<u8>)>,
     closed: Vec<Connection>,
 }
 
@@ -81,7 +81,7 @@ impl Node {
     fn follow(&mut self) {
         for action in self.cluster.take_actions() {
             match action {
-                Action::Write(connection, bytes) => self.written.push((connection, bytes)),
+                Action::Write(connection, bytes) => self.written.push((connection, 0, bytes)),
                 Action::Close(connection, ..) => self.closed.push(connection),
                 _ => {}
             }
@@ -89,8 +89,7 @@ impl Node {
         for session in self.sessions.take_queued() {
             for lane in (0..LANES).filter(|_| session.is_ready()) {
                 while let Some(unit) = session.take(lane) {
-                    assert_eq!(lane, 0, "there are no processes");
-                    self.written.push((session.connection(), unit));
+                    self.written.push((session.connection(), lane, unit));
                 }
             }
         }
@@ -109,8 +108,8 @@ impl Node {
 /// What one has written arrives at the other.
 fn carry(from: &mut Node, to: &mut Node, now: Instant) {
     from.follow();
-    for (connection, unit) in std::mem::take(&mut from.written) {
-        to.cluster.unit(connection, 0, &unit, now);
+    for (connection, lane, unit) in std::mem::take(&mut from.written) {
+        to.cluster.unit(connection, lane, &unit, now);
     }
     to.follow();
 }
@@ -189,8 +188,8 @@ fn a_holder_that_answers_keeps_its_name_and_a_silent_one_loses_it() {
         assert!(newcomer.up().is_empty());
         let asked = std::mem::take(&mut b.written);
         if answers {
-            for (connection, unit) in asked {
-                a.cluster.unit(connection, 0, &unit, now);
+            for (connection, lane, unit) in asked {
+                a.cluster.unit(connection, lane, &unit, now);
             }
             carry(&mut a, &mut b, now);
             carry(&mut b, &mut newcomer, now);

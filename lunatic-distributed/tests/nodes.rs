@@ -386,3 +386,71 @@ fn a_node_whose_certificate_is_revoked_is_thrown_out() {
     two.stop();
     one.stop();
 }
+
+#[test]
+fn what_a_node_has_sent_before_it_leaves_arrives() {
+    const MESSAGES: u8 = 80;
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    until(|| one.node.nodes().len() == 1);
+    let (receiver, mut mailbox) = one.open();
+    let (sender, _) = two.open();
+    for number in 0..MESSAGES {
+        let message = DataMessage::new(None, vec![number; 64 << 10]);
+        let sent = two
+            .environment
+            .send(Some(&sender), receiver.id(), message.into());
+        sent.unwrap();
+    }
+    sender.exit(receiver.id(), ExitReason::Shutdown);
+    two.stop();
+    for number in 0..MESSAGES {
+        assert_eq!(text(next(&mut mailbox)), vec![number; 64 << 10]);
+    }
+    let notice = LinkNotice::take(&mut next(&mut mailbox));
+    let expected = LinkNotice::Exit {
+        from: sender.id(),
+        reason: ExitReason::Shutdown,
+    };
+    assert_eq!(notice, Some(expected));
+    until(|| {
+        let events = std::iter::from_fn(|| one.events.try_recv().ok());
+        let mut events = events.collect::<Vec<_>>().into_iter();
+        events.any(|event| matches!(event, NodeEvent::Down { left: true, .. }))
+    });
+    one.stop();
+}
+
+#[test]
+fn a_node_learns_from_others_which_certificates_are_revoked() {
+    let cluster = Cluster::new();
+    let config = cluster.config("seed", &[]);
+    let known = config.credentials.clone();
+    let seed = Member::start(config).unwrap();
+    let hour = Duration::from_secs(3600);
+    let token = cluster
+        .authority
+        .token(None, hour, SystemTime::now())
+        .unwrap();
+    let seeds = [seed.node.info().address.to_string()];
+    let join = TokenJoin::new(token, "worker".parse().unwrap(), None).unwrap();
+    let credentials = lunatic_distributed::join(&join, &seeds).unwrap();
+    let name = "other".parse().unwrap();
+    cluster.authority.revoke(&name, SystemTime::now()).unwrap();
+    let list = cluster.authority.revocations().unwrap();
+    let knows = |credentials: &Credentials| {
+        let lists = credentials.revocations();
+        lists
+            .iter()
+            .any(|known| known.as_bytes() == list.as_bytes())
+    };
+    until(|| knows(&known));
+    assert!(!knows(&credentials), "nobody has told it");
+    let mut config = NodeConfig::new(credentials.clone(), ([127, 0, 0, 1], 0).into());
+    config.seeds = seeds.to_vec();
+    let worker = Member::start(config).unwrap();
+    until(|| knows(&credentials));
+    worker.stop();
+    seed.stop();
+}

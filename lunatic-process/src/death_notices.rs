@@ -82,10 +82,9 @@ impl DeathNotices {
                 self.hooks.next();
             } else if let Some((receiver, signal)) = self.next_notice() {
                 // A process that has ended meanwhile need not be told.
-                let from = self.process.id();
                 self.process
                     .environment()
-                    .signal(from, receiver, signal)
+                    .signal_by(&self.process, receiver, signal)
                     .ok();
             } else {
                 self.end();

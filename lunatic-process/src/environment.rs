@@ -570,7 +570,8 @@ impl Environment {
     }
 
     /// Applies a signal to a process, of this node or another. This is the one way
-    /// by which signals leave a process.
+    /// by which signals leave a process. One for another node is charged to the process in
+    /// whose name it is, while that lives, until it has left; see [`Peers::signal`].
     ///
     /// - `from`: in whose name.
     ///
@@ -579,12 +580,40 @@ impl Environment {
     /// [`ExitReason::NoProcess`] if there is no such process, or it has ended;
     /// [`ExitReason::NoConnection`] if its node cannot be reached.
     pub fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
-        if !self.is_local(to) {
-            let sent = self.inner.config.peers.signal(from, to, signal);
-            return sent.map_err(|NoConnection| ExitReason::NoConnection);
+        if self.is_local(to) {
+            return self.signal_here(to, signal);
         }
+        let payer = self.process(from);
+        self.signal_beyond(payer.as_ref(), from, to, signal)
+    }
+
+    /// Like [`signal`](Environment::signal), in the name of a process that may have ended.
+    pub(crate) fn signal_by(
+        &self,
+        from: &Process,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), ExitReason> {
+        match self.is_local(to) {
+            true => self.signal_here(to, signal),
+            false => self.signal_beyond(Some(from), from.id(), to, signal),
+        }
+    }
+
+    fn signal_here(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
         let process = self.process(to).ok_or(ExitReason::NoProcess)?;
         process.signal(signal).map_err(|_| ExitReason::NoProcess)
+    }
+
+    fn signal_beyond(
+        &self,
+        payer: Option<&Process>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), ExitReason> {
+        let sent = self.inner.config.peers.signal(payer, from, to, signal);
+        sent.map_err(|NoConnection| ExitReason::NoConnection)
     }
 
     /// Kills all processes and waits until the last is gone. From now on, no

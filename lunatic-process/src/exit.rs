@@ -56,6 +56,16 @@ impl ExitReason {
         self.failure().map_or(0, Failure::text_bytes)
     }
 
+    /// The same reason; of a failure only the kind.
+    pub(crate) fn without_texts(self) -> ExitReason {
+        match self {
+            ExitReason::Failed(failure) => {
+                ExitReason::Failed(Failure::from_kind(failure.kind().clone()))
+            }
+            other => other,
+        }
+    }
+
     /// The failure, if it was one.
     pub fn failure(&self) -> Option<&Failure> {
         match self {

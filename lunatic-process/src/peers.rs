@@ -43,7 +43,13 @@ use crate::signal::Signal;
 ///         self.messages.try_send((to, message)).map_err(|_| SendError::Closed)
 ///     }
 ///
-///     fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection> {
+///     fn signal(
+///         &self,
+///         _: Option<&Process>,
+///         _: Pid,
+///         to: Pid,
+///         signal: Signal,
+///     ) -> Result<(), NoConnection> {
 ///         self.node_id(to.node()).ok_or(NoConnection)?;
 ///         self.signals.try_send((to, signal)).map_err(|_| NoConnection)
 ///     }
@@ -84,6 +90,9 @@ pub trait Peers: fmt::Debug + Send + Sync {
     /// Queues a signal for a process of another node, behind the messages and
     /// signals that the same process has sent it before.
     ///
+    /// - `payer`: pays for the signal until it has left this node, beyond the limits of its
+    ///   account if need be, as a signal must not be lost. If much is queued for the other node, it
+    ///   is [held](Process::hold_until). `None` is the host.
     /// - `from`: in whose name it is sent.
     ///
     /// # Errors
@@ -91,7 +100,13 @@ pub trait Peers: fmt::Debug + Send + Sync {
     /// [`NoConnection`] if it is known that it cannot arrive. If the connection
     /// is lost later, the implementation itself tells the links and monitors of
     /// this node.
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection>;
+    fn signal(
+        &self,
+        payer: Option<&Process>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), NoConnection>;
 
     /// The id of the node with this number, if there is a connection to it.
     fn node_id(&self, number: NodeNumber) -> Option<NodeId>;
@@ -110,7 +125,7 @@ impl Peers for NoPeers {
         Err(SendError::Closed)
     }
 
-    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), NoConnection> {
+    fn signal(&self, _: Option<&Process>, _: Pid, _: Pid, _: Signal) -> Result<(), NoConnection> {
         Err(NoConnection)
     }
 

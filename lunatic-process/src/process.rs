@@ -405,7 +405,7 @@ impl Process {
         self.signal(Signal::Link { peer, tag }).ok();
         let own_id = self.id();
         let other_end = Signal::Link { peer: own_id, tag };
-        if let Err(reason) = self.environment().signal(own_id, peer, other_end) {
+        if let Err(reason) = self.environment().signal_by(self, peer, other_end) {
             self.link_died(peer, tag, reason);
         } else if let Some(reason) = self.exit_reason() {
             // It has ended since, and could not tell the other end.
@@ -458,6 +458,20 @@ impl Process {
     fn make_room_here_and_there(&self, other: Pid) -> Result<(), Exceeded> {
         self.make_room_for_relation()?;
         self.make_room_there(other)
+    }
+
+    /// Checks that this process can pay for another signal to a process of another node, which is
+    /// charged to it until the signal has left. Within a node, a signal takes nothing that is
+    /// not charged otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] if its account has no memory left.
+    pub fn check_room_to_signal(&self, process: Pid) -> Result<(), Exceeded> {
+        match self.environment().is_local(process) {
+            true => Ok(()),
+            false => self.account().check(Kind::Memory, NOTICE_BYTES),
+        }
     }
 
     /// What another node keeps of its own processes is charged there.
@@ -513,9 +527,8 @@ impl Process {
 
     fn begin_monitoring(&self, process: Pid) -> Result<(), ExitReason> {
         let watcher = self.id();
-        let monitored = self
-            .environment()
-            .signal(watcher, process, Signal::Monitor { watcher });
+        let monitor = Signal::Monitor { watcher };
+        let monitored = self.environment().signal_by(self, process, monitor);
         if monitored == Err(ExitReason::NoConnection) {
             let reason = ExitReason::NoConnection;
             self.signal(Signal::ProcessDied { process, reason }).ok();
@@ -797,7 +810,7 @@ impl Process {
     /// Sends a signal to another process. What cannot be delivered is of no
     /// further concern.
     fn signal_to(&self, process: Pid, signal: Signal) {
-        self.environment().signal(self.id(), process, signal).ok();
+        self.environment().signal_by(self, process, signal).ok();
     }
 
     fn link_died(&self, peer: Pid, tag: Option<Tag>, reason: ExitReason) {
@@ -868,9 +881,12 @@ impl Process {
     /// Lets the body run only after an event, from its next suspension point on: what it
     /// sends has to leave the node first, for example. A kill ends it all the same.
     ///
-    /// - `event`: replaces one that it is held by already.
+    /// - `event`: replaces one that it is held by already, and is dropped if it has ended.
     pub fn hold_until(&self, event: EventListener) {
         let mut control = self.inner.control.lock();
+        if control.ended.is_some() {
+            return;
+        }
         let replaced = control.hold.replace(event);
         self.call_attention(&control, attention::HOLD);
         drop(control);

@@ -79,6 +79,35 @@ pub enum Signal {
     },
 }
 
+impl Signal {
+    /// How long the texts are that it tells, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Signal::Exit { reason, .. }
+            | Signal::LinkDied { reason, .. }
+            | Signal::ProcessDied { reason, .. } => reason.text_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// The same signal; if it tells of a failed process, only of what kind the failure is, without
+    /// its texts, of which there are as many copies as there are links and monitors.
+    pub fn without_texts(self) -> Signal {
+        match self {
+            Signal::LinkDied { peer, tag, reason } => Signal::LinkDied {
+                peer,
+                tag,
+                reason: reason.without_texts(),
+            },
+            Signal::ProcessDied { process, reason } => Signal::ProcessDied {
+                process,
+                reason: reason.without_texts(),
+            },
+            other => other,
+        }
+    }
+}
+
 /// What a process that traps exits is told of a link: the resource at index 0 of
 /// a message.
 ///

@@ -43,7 +43,13 @@ impl Peers for Recorder {
         Ok(())
     }
 
-    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<(), NoConnection> {
+    fn signal(
+        &self,
+        _: Option<&Process>,
+        _: Pid,
+        to: Pid,
+        signal: Signal,
+    ) -> Result<(), NoConnection> {
         connected(to)?;
         self.signals.lock().unwrap().push((to, signal));
         Ok(())

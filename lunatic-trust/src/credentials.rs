@@ -132,12 +132,24 @@ impl Credentials {
 
     /// Credentials from files that somebody else keeps up to date.
     ///
+    /// - `state`: where the names that others say to be revoked are kept for the next start; made
+    ///   if it is missing. Without it, they are in memory.
+    ///
     /// # Errors
     ///
     /// [`CredentialsError`] if they cannot be read, or others would not accept them.
-    pub fn from_files(files: IdentityFiles, now: SystemTime) -> Result<Self, CredentialsError> {
+    pub fn from_files(
+        files: IdentityFiles,
+        state: Option<&Path>,
+        now: SystemTime,
+    ) -> Result<Self, CredentialsError> {
         let identity = refreshing::read_files(&files, now)?;
-        Ok(Self::new(identity, None, Source::Files(files), None))
+        let list = match state.map(|state| kept_revocations(state, &identity)) {
+            // One of an authority that is no longer trusted is of no use.
+            None | Some(Err(CredentialsError::Revocations { .. })) => None,
+            Some(list) => list?,
+        };
+        Ok(Self::new(identity, list, Source::Files(files), state))
     }
 
     /// What a node that has joined with a token has kept; `None` if it has not joined yet.
@@ -156,17 +168,7 @@ impl Credentials {
         };
         let identity = Identity::from_bundle(&bundle, now)
             .map_err(|source| CredentialsError::Identity { path, source })?;
-        let path = state.join(REVOKED);
-        let list = match files::read(&path) {
-            Ok(bytes) => {
-                let trust = &identity.trust;
-                let list = RevocationList::verify(&bytes, &trust.anchors, &trust.cluster)
-                    .map_err(|source| CredentialsError::Revocations { path, source })?;
-                Some(list)
-            }
-            Err(error) if error.is_missing() => None,
-            Err(error) => return Err(CredentialsError::File(error)),
-        };
+        let list = kept_revocations(state, &identity)?;
         Ok(Some(Self::new(
             identity,
             list,
@@ -247,6 +249,24 @@ impl Credentials {
         files::make_directory(state)?;
         let pem = self.identity().to_pem();
         files::write(&state.join(IDENTITY), pem.as_bytes(), 0o600)
+    }
+}
+
+/// The list of revoked names in a state directory, if there is one.
+fn kept_revocations(
+    state: &Path,
+    identity: &Identity,
+) -> Result<Option<RevocationList>, CredentialsError> {
+    let path = state.join(REVOKED);
+    match files::read(&path) {
+        Ok(bytes) => {
+            let trust = &identity.trust;
+            RevocationList::verify(&bytes, &trust.anchors, &trust.cluster)
+                .map(Some)
+                .map_err(|source| CredentialsError::Revocations { path, source })
+        }
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(CredentialsError::File(error)),
     }
 }
 

@@ -156,7 +156,7 @@ proptest! {
             certificate: path("node.pem"),
             key: path("node.key"),
         };
-        prop_assert!(Credentials::from_files(files, cluster.now).is_err());
+        prop_assert!(Credentials::from_files(files, None, cluster.now).is_err());
         fs::write(path("identity.pem"), &bytes).expect("written");
         prop_assert!(Credentials::from_state(directory.path(), cluster.now).is_err());
     }

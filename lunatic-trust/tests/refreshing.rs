@@ -42,7 +42,8 @@ fn write(authority: &Authority, name: &NodeName, files: &IdentityFiles, cluster:
 fn from_files(cluster: &Cluster) -> (Credentials, IdentityFiles) {
     let files = files(cluster.directory.path());
     write(&cluster.authority, &name("worker"), &files, cluster);
-    let credentials = Credentials::from_files(files.clone(), cluster.now).expect("credentials");
+    let credentials =
+        Credentials::from_files(files.clone(), None, cluster.now).expect("credentials");
     (credentials, files)
 }
 
@@ -193,7 +194,7 @@ fn an_expired_certificate_in_files_is_refused_with_both_clocks() {
     let cluster = cluster();
     let (worker, files) = from_files(&cluster);
     let late = cluster.now + 31 * DAY;
-    let error = Credentials::from_files(files, late).expect_err("it has expired");
+    let error = Credentials::from_files(files, None, late).expect_err("it has expired");
     let cause = error.source().and_then(Error::source).expect("a refusal");
     assert_eq!(cause.to_string().matches(" UTC").count(), 3, "{cause}");
     assert!(matches!(
@@ -227,7 +228,7 @@ fn a_certificate_of_somebody_else_has_one_name_and_is_for_both_sides() {
         fs::write(&files.authorities, pem(cluster.authority.certificate())).expect("written");
         fs::write(&files.certificate, certificate.pem()).expect("written");
         fs::write(&files.key, key.serialize_pem()).expect("written");
-        match Credentials::from_files(files.clone(), cluster.now) {
+        match Credentials::from_files(files.clone(), None, cluster.now) {
             Ok(credentials) => Ok(credentials),
             Err(CredentialsError::Identity {
                 source: IdentityError::Refused(refusal),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Signal};
 
-use crate::cluster::{Cluster, Connection, State, close_code};
+use crate::cluster::{Cluster, Connection, Known, State, close_code};
 use crate::frame::{CONTROL, Frame};
 use crate::local::{Answer, Incoming, NotDelivered};
 use crate::session::Session;
@@ -63,6 +63,25 @@ impl Cluster {
         self.closed(connection, false, now);
     }
 
+    /// Ends the sessions whose other sides ask for ever more and read no answers.
+    pub(super) fn end_overrun(&mut self, now: Instant) {
+        let has_overrun = |known: &Known| match &known.state {
+            State::Open(session) => session.has_overrun(),
+            _ => false,
+        };
+        let ending: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, known)| has_overrun(known))
+            .map(|(connection, known)| (*connection, known.name.clone()))
+            .collect();
+        for (connection, node) in ending {
+            tracing::warn!(%node, "the node does not read the answers to what it asks");
+            self.close(connection, close_code::PROTOCOL, "answers are not read");
+            self.closed(connection, false, now);
+        }
+    }
+
     fn frame(
         &mut self,
         connection: Connection,
@@ -90,7 +109,15 @@ impl Cluster {
                     Ok(frame) => self.frame(connection, session, lane, frame, now),
                 }
             }
-            frame if lane == CONTROL => self.control_frame(connection, session, frame, now),
+            Frame::Leave => {
+                // What is on its way in other lanes counts.
+                if session.lane_left(lane) {
+                    self.close(connection, close_code::LEFT, "left");
+                    self.closed(connection, true, now);
+                }
+                Ok(())
+            }
+            frame if lane == CONTROL => self.control_frame(connection, session, frame),
             frame => self.process_frame(session, lane, frame),
         }
     }
@@ -101,18 +128,12 @@ impl Cluster {
         connection: Connection,
         session: &Arc<Session>,
         frame: Frame<'_>,
-        now: Instant,
     ) -> Result<(), BadFrame> {
         let node = session.node().id.number();
         match frame {
             Frame::Ready => session.set_ready(),
-            Frame::Ping(number) => session.control(&Frame::Pong(number)),
+            Frame::Ping(number) => session.answer_control(&Frame::Pong(number), 0),
             Frame::Pong(_) => self.holder_answered(connection),
-            Frame::Leave => {
-                session.set_left();
-                self.close(connection, close_code::LEFT, "left");
-                self.closed(connection, true, now);
-            }
             Frame::Revocations(list) => self.local.revocations(list),
             Frame::Groups(frame) => {
                 for change in self.groups.received(node, frame) {
@@ -158,12 +179,13 @@ impl Cluster {
                     bytes,
                     resources,
                 };
-                let refused = match self.local.deliver(message) {
+                let signal = match self.local.deliver(message) {
                     Ok(()) => return Ok(()),
                     Err(NotDelivered::MailboxFull) => Signal::MailboxFull { receiver: to },
                     Err(NotDelivered::Refused) => Signal::MessageRefused { receiver: to },
                 };
-                session.signal(to, from, refused).ok();
+                let (from, to) = (to, from);
+                session.answer(from, to, &Frame::Signal { from, to, signal });
             }
             Frame::Signal { from, to, signal } => {
                 between(from, to)?;
@@ -181,7 +203,7 @@ impl Cluster {
                     Some(Ok(true)) => self.link_received(session, from, to, tag, back),
                     Some(Err(_)) => {
                         let reason = ExitReason::NoConnection;
-                        session.write(to, from, &link_died(to, from, tag, reason));
+                        session.answer(to, from, &link_died(to, from, tag, reason));
                     }
                     Some(Ok(false)) | None => {}
                 }
@@ -194,7 +216,7 @@ impl Cluster {
                     self.local.signal(from, to, unlink).ok();
                 }
                 let (from, to) = (to, from);
-                session.write(from, to, &Frame::Unlinked { from, to, id });
+                session.answer(from, to, &Frame::Unlinked { from, to, id });
             }
             Frame::Unlinked { from, to, id } => {
                 between(from, to)?;
@@ -255,7 +277,7 @@ impl Cluster {
         let link = Signal::Link { peer: from, tag };
         if let Err(reason) = self.local.signal(from, to, link) {
             session.with_relations(|relations| relations.link_died(from, to));
-            session.write(to, from, &link_died(to, from, tag, reason));
+            session.answer(to, from, &link_died(to, from, tag, reason));
         }
         let _ = back;
     }
@@ -284,7 +306,7 @@ impl Cluster {
                 if !is_kept || self.local.signal(from, to, signal).is_err() {
                     session.with_relations(|relations| relations.no_longer_monitored(from, to));
                     let (from, to) = (to, from);
-                    session.write(from, to, &Frame::NoProcess { from, to });
+                    session.answer(from, to, &Frame::NoProcess { from, to });
                 }
                 return Ok(());
             }

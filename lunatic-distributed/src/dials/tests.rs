@@ -102,3 +102,24 @@ fn a_seed_is_asked_though_its_node_has_left() {
     dials.forget(node(1));
     assert_eq!(dials.due(now), [address(1)]);
 }
+
+#[test]
+fn a_node_that_is_down_for_very_long_is_forgotten_and_a_seed_is_not() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    dials.set_seeds(&[address(1)], now);
+    for host in [1, 2] {
+        dials.session_begun(address(host), node(u64::from(host)), now);
+        dials.session_ended(node(u64::from(host)), now, millis(0));
+        dials.is_down(address(host), node(u64::from(host)));
+    }
+    for _ in 1..FORGOTTEN {
+        dials.failed(address(1), now, 0.5);
+        dials.failed(address(2), now, 0.5);
+    }
+    assert_eq!(dials.targets.len(), 2);
+    dials.failed(address(1), now, 0.5);
+    dials.failed(address(2), now, 0.5);
+    let left: Vec<_> = dials.targets.keys().copied().collect();
+    assert_eq!(left, [address(1)]);
+}

@@ -246,6 +246,33 @@ fn a_node_claims_nothing_for_another() {
 }
 
 #[test]
+fn a_node_that_claims_to_have_counted_very_far_does_not_stop_the_clocks_of_others() {
+    let mut names = GlobalNames::new(NodeId::from_bits(1));
+    for name in ["one", "two"] {
+        let claim = Claim {
+            name: name.into(),
+            process: process(2, 1),
+            stamp: Stamp {
+                clock: u64::MAX,
+                node: NodeId::from_bits(3),
+            },
+        };
+        names.received(number(2), GlobalFrame::Claim(claim.clone()));
+        names.received(number(2), GlobalFrame::Have(claim));
+    }
+    names.take_outputs();
+    for (registration, name) in [(1, "three"), (2, "four")] {
+        names.register(registration, name.into(), process(0, 1), [number(2)]);
+    }
+    let claims = names.take_outputs().into_iter().map(|output| match output {
+        Output::ToAll(GlobalFrame::Claim(claim)) => claim.stamp.clock,
+        other => panic!("{other:?} is no claim"),
+    });
+    let clocks: Vec<_> = claims.collect();
+    assert_eq!(clocks, [1, 2].map(|more| 4 * MAX_CLOCK_STEP + more));
+}
+
+#[test]
 fn a_node_has_only_so_many_names_elsewhere() {
     let mut names = GlobalNames::new(NodeId::from_bits(1));
     for clock in 0..MAX_GLOBAL_NAMES as u64 + 10 {

@@ -84,8 +84,15 @@ async fn send_receive_skip_search<T: DistributedHost>(
         }
     }
     let node = clustered(caller.data())?;
-    let session = node.sessions().with_node(NodeId::from_bits(node_id));
+    let id = NodeId::from_bits(node_id);
+    let session = node.sessions().with_node(id);
     let process = Pid::from_bits(process_id);
+    let lost = Misuse::refused(format!(
+        "the connection to the node of process {process} was lost before the reply"
+    ));
+    if session.is_none() && id != node.info().id {
+        return Err(lost.into());
+    }
     let reply = send_receive(caller, process, Tag::new(wait_on_tag), timeout);
     let lost = async move {
         match session {
@@ -93,9 +100,7 @@ async fn send_receive_skip_search<T: DistributedHost>(
             // It is this node.
             None => future::pending().await,
         }
-        let reason =
-            format!("the connection to the node of process {process} was lost before the reply");
-        Err(Misuse::refused(reason).into())
+        Err(lost.into())
     };
     future::or(reply, lost).await
 }

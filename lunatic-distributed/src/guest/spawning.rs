@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{Guest, Misuse, TIMED_OUT, host_functions, params};
-use lunatic_account::Account;
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_engine::{Module, ModuleHash};
 use lunatic_mailbox::{NodeId, Pid, Tag};
 use lunatic_process::guest::{self, Config, Spawn, check_right_to_spawn};
@@ -16,6 +16,7 @@ use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
 use crate::guest::sending::{Reached, reach};
 use crate::guest::{DistributedHost, clustered};
 use crate::node::Node;
+use crate::session::RequestError;
 
 host_functions! {
     pub(super) fn add_to_linker<T: DistributedHost>(Linker<T>);
@@ -40,6 +41,9 @@ const NO_MODULE: u32 = 2;
 /// The longest name of an export, in bytes.
 const MAX_EXPORT_BYTES: usize = 4096;
 
+/// The longest config that crosses to another node, in bytes.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
+
 /// The config id that stands for the caller's own.
 const OWN: i64 = -1;
 
@@ -51,6 +55,9 @@ enum NotSpawned {
     NoModule(u64),
     /// The module cannot be sent.
     NoBytes(ModuleHash),
+    /// The config has so many bytes.
+    LongConfig(usize),
+    NotSent(RequestError),
     Refused(String),
 }
 
@@ -83,8 +90,8 @@ struct Arguments {
 /// On its own node the caller starts it as `lunatic::process::spawn` does.
 ///
 /// Traps without the right to spawn; on another node also without the right to signal outside of
-/// its branch, if the caller has an account of its own; on a node that is alone, on bad
-/// addresses, an unknown config, and bad records of arguments.
+/// its branch, if the caller has an account of its own, and if that has no memory left; on a node
+/// that is alone, on bad addresses, an unknown config, and bad records of arguments.
 async fn spawn<T: DistributedHost>(
     caller: Caller<'_, T>,
     node_id: u64,
@@ -154,8 +161,10 @@ async fn start<T: DistributedHost>(mut caller: Caller<'_, T>, arguments: Argumen
     let export = caller
         .text_within(name_ptr, name_len, MAX_EXPORT_BYTES)?
         .to_owned();
-    let params = caller.bytes(params_ptr, params_len)?.to_vec();
-    params::parse(&params)?;
+    let params = caller.bytes(params_ptr, params_len)?;
+    // No more are copied than a function can take.
+    params::parse(params)?;
+    let params = params.to_vec();
     let config = config_of(caller.data(), config_id)?;
     let node = NodeId::from_bits(node_id);
     let spawned = match caller.data().module_of_number(module_id) {
@@ -227,9 +236,12 @@ async fn spawn_here<T: DistributedHost>(
         },
         results: None,
     };
-    let spawned = guest::spawn(own.environment(), process);
-    let spawned = spawned.map(|spawned| spawned.process().id());
-    Ok(spawned.map_err(|error| NotSpawned::Refused(error.to_string())))
+    let started = match guest::spawn(own.environment(), process) {
+        Ok(spawned) => caller.wait(spawned.started()).await,
+        Err(error) => Err(error),
+    };
+    let started = started.map(|process| process.id());
+    Ok(started.map_err(|error| NotSpawned::Refused(error.to_string())))
 }
 
 /// Checks that the caller may start processes on other nodes: they are outside of its branch.
@@ -249,17 +261,26 @@ async fn spawn_there<T: DistributedHost>(
     wanted: Wanted<T>,
 ) -> Result<Result<Pid, NotSpawned>> {
     check_right_to_spawn_there(caller.data())?;
+    let config = caller.data().encode_config(&wanted.config);
+    if config.len() > MAX_CONFIG_BYTES {
+        return Ok(Err(NotSpawned::LongConfig(config.len())));
+    }
+    let account = caller.data().account().clone();
+    let bytes = config.len() + wanted.export.len() + wanted.params.len();
+    // What is kept until there is an answer, which is up to the other node.
+    let charge = Charge::new(&account, Kind::Memory, bytes as u64);
+    let charge = charge.map_err(Misuse::Exceeded)?;
     match reach(caller, id).await? {
         Reached::Yes => {}
         Reached::Unknown => return Ok(Err(NotSpawned::UnknownNode(id))),
         Reached::No => return Ok(Err(NotSpawned::NoConnection)),
     }
     let node = clustered(caller.data())?;
-    let own = caller.data().process().handle();
-    let (from, account) = (own.id(), own.account().clone());
-    let config = caller.data().encode_config(&wanted.config);
+    let from = caller.data().process().handle().id();
     let asked = ask(node, id, from, account, config, wanted);
-    Ok(caller.wait(asked).await)
+    let spawned = caller.wait(asked).await;
+    drop(charge);
+    Ok(spawned)
 }
 
 async fn ask<T: DistributedHost>(
@@ -277,17 +298,16 @@ async fn ask<T: DistributedHost>(
         config: &config,
         inherits: wanted.is_own_config,
         link: wanted.link,
-    })
-    .to_bytes();
+    });
     let mut has_sent_module = false;
     loop {
-        match respond(&node, id, from, &account, &request).await? {
+        match answer(&node, id, from, &account, &request).await? {
             NodeResponse::Spawned(process) => return Ok(process),
             NodeResponse::NeedsModule if !has_sent_module => {
                 let hash = wanted.module.hash();
                 let bytes = wanted.module.bytes().ok_or(NotSpawned::NoBytes(hash))?;
-                let module = NodeRequest::Module { bytes }.to_bytes();
-                match respond(&node, id, from, &account, &module).await? {
+                let module = NodeRequest::Module { bytes };
+                match answer(&node, id, from, &account, &module).await? {
                     NodeResponse::HasModule => has_sent_module = true,
                     NodeResponse::Refused(reason) => return Err(NotSpawned::Refused(reason)),
                     _ => return Err(unexpected()),
@@ -299,16 +319,23 @@ async fn ask<T: DistributedHost>(
     }
 }
 
-async fn respond(
+/// Sends a request, and returns how its answer is waited for. Meanwhile nothing is kept of the
+/// request but what is charged until it leaves.
+fn answer(
     node: &Node,
     id: NodeId,
     from: Pid,
     account: &Account,
-    request: &[u8],
-) -> Result<NodeResponse, NotSpawned> {
-    let response = node.request(id, from, Some(account), request).await;
-    let response = response.map_err(|_| NotSpawned::NoConnection)?;
-    postcard::from_bytes(&response).map_err(|_| unexpected())
+    request: &NodeRequest<'_>,
+) -> impl Future<Output = Result<NodeResponse, NotSpawned>> + Send + use<> {
+    let asked = node.request(id, from, Some(account), &request.to_bytes());
+    async move {
+        let response = asked.await.map_err(|error| match error {
+            RequestError::NoConnection => NotSpawned::NoConnection,
+            error => NotSpawned::NotSent(error),
+        })?;
+        postcard::from_bytes(&response).map_err(|_| unexpected())
+    }
 }
 
 fn unexpected() -> NotSpawned {
@@ -331,6 +358,11 @@ impl fmt::Display for NotSpawned {
                     "the module {hash} cannot be sent, as its bytes were not kept"
                 )
             }
+            NotSpawned::LongConfig(length) => write!(
+                f,
+                "the config takes {length} bytes, and no more than {MAX_CONFIG_BYTES} cross to another node"
+            ),
+            NotSpawned::NotSent(error) => error.fmt(f),
             NotSpawned::Refused(reason) => write!(f, "the node refuses: {reason}"),
         }
     }

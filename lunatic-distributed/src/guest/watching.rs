@@ -7,6 +7,7 @@ use wasmtime::{Caller, Result};
 use crate::guest::requests::{NodeRequest, NodeResponse};
 use crate::guest::{DistributedHost, clustered};
 use crate::node_monitors::NotMonitored;
+use crate::session::RequestError;
 
 host_functions! {
     pub(super) fn add_to_linker<T: DistributedHost>(Linker<T>);
@@ -103,6 +104,8 @@ fn stop_monitoring_nodes<T: DistributedHost>(caller: Caller<'_, T>) -> Result<()
 
 /// `lunatic::distributed::exists` (ABI §30): 1 if there is such a process on its node, 0 if not,
 /// 9027 without a connection to that node.
+///
+/// Traps without memory left in the account.
 async fn exists<T: DistributedHost>(mut caller: Caller<'_, T>, process_id: u64) -> Result<u32> {
     let process = Pid::from_bits(process_id);
     let own = caller.data().process().handle();
@@ -120,12 +123,13 @@ async fn exists<T: DistributedHost>(mut caller: Caller<'_, T>, process_id: u64) 
     let (from, account) = (own.id(), own.account().clone());
     let asked = async move {
         let request = NodeRequest::Exists(process).to_bytes();
-        let response = node
-            .request(session.node().id, from, Some(&account), &request)
-            .await;
-        response.ok()
+        node.request(session.node().id, from, Some(&account), &request)
+            .await
     };
-    let response = caller.wait(asked).await;
+    let response = match caller.wait(asked).await {
+        Err(RequestError::Exceeded(exceeded)) => return Err(Misuse::Exceeded(exceeded).into()),
+        response => response.ok(),
+    };
     let response = response.and_then(|bytes| postcard::from_bytes(&bytes).ok());
     Ok(match response {
         Some(NodeResponse::Exists(exists)) => u32::from(exists),

@@ -183,7 +183,10 @@ impl Worker {
             return;
         };
         let now = SystemTime::now();
-        match self.credentials.finish_renewal(renewal, &answer, now) {
+        let finished = self.credentials.finish_renewal(renewal, &answer, now);
+        // A list of revoked certificates comes with it, which may be newer.
+        self.tell(Command::Credentials { revocations: true });
+        match finished {
             Ok(()) => tracing::info!("the certificate was renewed"),
             Err(error) => tracing::warn!("the certificate was not renewed: {error}"),
         }

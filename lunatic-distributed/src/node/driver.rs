@@ -129,7 +129,7 @@ impl Driver {
             let now = Instant::now();
             while let Ok(command) = self.commands.try_recv() {
                 if let Command::Stop = command {
-                    return self.stop(now);
+                    return self.stop(&background, now);
                 }
                 self.command(command, now);
             }
@@ -496,8 +496,9 @@ impl Driver {
         peers.collect()
     }
 
-    /// Leaves, sends what is queued, and ends.
-    fn stop(mut self, now: Instant) {
+    /// Leaves, sends what is queued, and ends. Each of the others ends its session when it has read
+    /// all.
+    fn stop(mut self, background: &Background, now: Instant) {
         self.cluster.leave(now);
         self.perform(now);
         let end = now + FLUSH_LIMIT;
@@ -506,9 +507,8 @@ impl Driver {
             for session in self.sessions.all() {
                 self.send(&session);
             }
-            let is_sent = self.sessions.all().iter().all(|session| session.is_empty());
             let now = Instant::now();
-            if is_sent || now >= end {
+            if self.sessions.count() == 0 || now >= end {
                 break;
             }
             let soon = now + Duration::from_millis(10);
@@ -516,9 +516,7 @@ impl Driver {
                 break;
             }
             while let Some(event) = self.endpoint.next_event() {
-                if let Event::Closed { id, reason } = event {
-                    self.closed(id, &reason, Instant::now());
-                }
+                self.event(event, background, Instant::now());
             }
         }
         let limit = Duration::from_millis(500);

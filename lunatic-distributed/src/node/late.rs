@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
+use lunatic_account::RateBudget;
 use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Signal};
 use lunatic_trust::Credentials;
+use parking_lot::Mutex;
 
 use crate::attached::Attached;
 use crate::groups::GroupChange;
+use crate::handshake::Refusal;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 use crate::node::gone::{Gone, GoneNode};
 use crate::node_monitors::NodeMonitors;
@@ -18,6 +21,9 @@ use crate::node_monitors::NodeMonitors;
 /// What a request to a node is for, its first byte.
 const FOR_LOCAL: u8 = 0;
 pub(super) const FOR_RENEWAL: u8 = 1;
+
+/// So many lines of the log other nodes may cause by lists that are not accepted, in a second.
+const LOG_LINES: u64 = 1;
 
 /// A request for a certificate, and how it is answered.
 type Renewal = (Vec<u8>, Answer);
@@ -36,6 +42,9 @@ pub(super) struct Late {
     events: (Sender<NodeEvent>, Receiver<NodeEvent>),
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
+    log_lines: Mutex<RateBudget>,
+    /// It was logged that another node has the name of this one.
+    has_lost_name: AtomicBool,
 }
 
 impl Late {
@@ -51,6 +60,8 @@ impl Late {
             has_revoked: AtomicBool::new(false),
             events: async_channel::bounded(64),
             renewals: async_channel::bounded(16),
+            log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
+            has_lost_name: AtomicBool::new(false),
         }
     }
 
@@ -137,15 +148,40 @@ impl LocalNode for Late {
         match self.credentials.accept_revocations(list) {
             Ok(true) => self.has_revoked.store(true, Ordering::Relaxed),
             Ok(false) => {}
-            Err(error) => tracing::warn!("a list of revoked certificates: {error}"),
+            Err(error) => {
+                if self.log_lines.lock().try_spend(Instant::now(), 1) {
+                    tracing::warn!("a list of revoked certificates: {error}");
+                }
+            }
         }
+    }
+
+    fn known_revocations(&self) -> Vec<Vec<u8>> {
+        let lists = self.credentials.revocations();
+        lists.iter().map(|list| list.as_bytes().to_vec()).collect()
     }
 
     fn node_event(&self, event: NodeEvent) {
         match &event {
-            NodeEvent::Up(node) => tracing::info!(node = %node.name, "connected"),
+            NodeEvent::Up(node) => {
+                self.has_lost_name.store(false, Ordering::Relaxed);
+                tracing::info!(node = %node.name, "connected");
+            }
             NodeEvent::Down { node, left: true } => tracing::info!(node = %node.name, "left"),
             NodeEvent::Down { node, .. } => tracing::warn!(node = %node.name, "connection lost"),
+            NodeEvent::Refused {
+                refusal: Refusal::NameTaken,
+                is_joining: false,
+                ..
+            } => {
+                // It is dialled and refused again and again.
+                if !self.has_lost_name.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        "another node has taken the name of this one, which was out of reach: \
+                         the others refuse it as long as that one lives"
+                    );
+                }
+            }
             NodeEvent::Refused {
                 address, refusal, ..
             } => tracing::debug!("{address} refuses this node: {refusal}"),

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{block_on, yield_now};
-use lunatic_account::{AccountLimits, Kind};
+use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_mailbox::DataMessage;
-use lunatic_process::{Environment, EnvironmentConfig, Failure, SpawnOptions};
+use lunatic_process::{Environment, EnvironmentConfig, ExitReason, Failure, SpawnOptions};
 
 use super::*;
 use crate::frame::LANES;
 use crate::outgoing::{HIGH_WATER, LOW_WATER};
+use crate::session::RequestError;
 
 const OWN: NodeId = NodeId::from_bits(1);
 const OTHER: NodeId = NodeId::from_bits(2);
@@ -52,19 +53,37 @@ fn node() -> Node {
 impl Node {
     /// Starts a process that sends as fast as it may, and returns how often it has.
     fn flood(&self, options: SpawnOptions) -> (Process, Arc<AtomicUsize>) {
-        let sent = Arc::new(AtomicUsize::new(0));
-        let (environment, count) = (self.environment.clone(), sent.clone());
-        let to = Pid::new(OTHER.number(), 7).unwrap();
+        self.repeat(options, |own| {
+            let message = DataMessage::new(None, vec![0; BYTES]);
+            let sent = own.environment().send(Some(own), to(7), message.into());
+            sent.map_err(|error| Failure::new(error.to_string()))
+        })
+    }
+
+    /// Starts a process that sends signals with long texts as fast as it may.
+    fn flood_with_signals(&self, options: SpawnOptions) -> (Process, Arc<AtomicUsize>) {
+        self.repeat(options, |own| {
+            let asked = own.try_exit(to(7), ExitReason::Failed(long_failure()));
+            asked.map_err(|error| Failure::new(error.to_string()))
+        })
+    }
+
+    /// Starts a process that does something again and again.
+    fn repeat(
+        &self,
+        options: SpawnOptions,
+        mut once: impl FnMut(&Process) -> Result<(), Failure> + Send + 'static,
+    ) -> (Process, Arc<AtomicUsize>) {
+        let done = Arc::new(AtomicUsize::new(0));
+        let count = done.clone();
         let process = self.environment.spawn(options, move |own| async move {
             loop {
-                let message = DataMessage::new(None, vec![0; BYTES]);
-                let sent = environment.send(Some(&own.process), to, message.into());
-                sent.map_err(|error| Failure::new(error.to_string()))?;
+                once(&own.process)?;
                 count.fetch_add(1, Ordering::SeqCst);
                 yield_now().await;
             }
         });
-        (process.unwrap(), sent)
+        (process.unwrap(), done)
     }
 
     /// Lets leave what waits, but so many bytes.
@@ -76,6 +95,27 @@ impl Node {
             self.session.take(lane);
         }
     }
+}
+
+fn to(counter: u64) -> Pid {
+    Pid::new(OTHER.number(), counter).unwrap()
+}
+
+fn long_failure() -> Failure {
+    Failure::new("x".repeat(4000))
+}
+
+fn limited(node: &Node) -> (Account, SpawnOptions) {
+    let limits = AccountLimits {
+        memory: 1 << 20,
+        ..AccountLimits::default()
+    };
+    let account = node.environment.account().branch(limits).unwrap();
+    let options = SpawnOptions {
+        account: Some(account.clone()),
+        ..SpawnOptions::default()
+    };
+    (account, options)
 }
 
 fn until(mut holds: impl FnMut() -> bool) {
@@ -128,15 +168,7 @@ fn the_end_of_a_session_lets_those_go_on_who_are_held_and_gives_back_what_they_p
 #[test]
 fn what_waits_for_another_node_is_paid_by_its_sender_up_to_its_limit() {
     let node = node();
-    let limits = AccountLimits {
-        memory: 1 << 20,
-        ..AccountLimits::default()
-    };
-    let account = node.environment.account().branch(limits).unwrap();
-    let options = SpawnOptions {
-        account: Some(account.clone()),
-        ..SpawnOptions::default()
-    };
+    let (account, options) = limited(&node);
     let (sender, sent) = node.flood(options);
     let reason = block_on(sender.wait());
     assert!(reason.to_string().contains("memory"), "{reason}");
@@ -144,4 +176,93 @@ fn what_waits_for_another_node_is_paid_by_its_sender_up_to_its_limit() {
     assert!((20..32).contains(&sent), "{sent}");
     node.send(0);
     assert_eq!(account.used(Kind::Memory), 0);
+}
+
+#[test]
+fn who_sends_signals_to_a_node_that_does_not_read_is_held_and_pays_for_them() {
+    let node = node();
+    let (sender, sent) = node.flood_with_signals(SpawnOptions::default());
+    until(|| node.session.queued_bytes() > HIGH_WATER);
+    until(|| {
+        let before = sent.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(100));
+        sent.load(Ordering::SeqCst) == before
+    });
+    assert!(node.session.queued_bytes() < HIGH_WATER + 4 * BYTES);
+    assert!(sender.account().used(Kind::Memory) > HIGH_WATER as u64 / 2);
+    let before = sent.load(Ordering::SeqCst);
+    node.send(LOW_WATER - BYTES);
+    until(|| sent.load(Ordering::SeqCst) > before);
+    sender.kill();
+    block_on(sender.wait());
+    node.send(0);
+    assert_eq!(sender.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn signals_that_wait_for_another_node_are_paid_by_their_sender_up_to_its_limit() {
+    let node = node();
+    let (account, options) = limited(&node);
+    let (sender, _) = node.flood_with_signals(options);
+    let reason = block_on(sender.wait());
+    assert!(reason.to_string().contains("memory"), "{reason}");
+    assert!(node.session.queued_bytes() < 2 << 20);
+    node.send(0);
+    assert_eq!(account.used(Kind::Memory), 0);
+}
+
+#[test]
+fn a_death_is_told_without_texts_to_a_node_for_which_much_waits() {
+    const LINKS: u64 = 1000;
+    let node = node();
+    let (flood, _) = node.flood(SpawnOptions::default());
+    until(|| node.session.queued_bytes() > HIGH_WATER);
+    let linked = node
+        .environment
+        .spawn(SpawnOptions::default(), |own| async move {
+            for counter in 0..LINKS {
+                own.process.link(to(counter), None);
+            }
+            Err(long_failure())
+        });
+    block_on(linked.unwrap().wait());
+    flood.kill();
+    block_on(flood.wait());
+    let beyond = node.session.queued_bytes() - HIGH_WATER;
+    assert!(beyond < 4 * BYTES + 200 * LINKS as usize, "{beyond}");
+    node.send(0);
+    assert_eq!(node.environment.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn nobody_waits_for_an_answer_who_has_been_dropped() {
+    let node = node();
+    let from = Pid::new(OWN.number(), 3).unwrap();
+    let asked = [b"one", b"two"].map(|request| node.session.ask(from, None, request));
+    assert_eq!(node.session.waiting(), 2);
+    let [first, second] = asked;
+    drop(first);
+    assert_eq!(node.session.waiting(), 1);
+    let respond = node.session.take_responder(2).unwrap();
+    respond(Ok(b"answer"));
+    assert_eq!(block_on(second).unwrap(), b"answer");
+    assert_eq!(node.session.waiting(), 0);
+}
+
+#[test]
+fn a_request_that_is_too_long_or_cannot_be_paid_for_is_told_so() {
+    let node = node();
+    let from = Pid::new(OWN.number(), 3).unwrap();
+    let (account, _) = limited(&node);
+    let ask = |length| {
+        let request = vec![0; length];
+        block_on(node.session.ask(from, Some(&account), &request)).unwrap_err()
+    };
+    let length = (64 << 20) + 1;
+    assert_eq!(ask(length), RequestError::TooLong { length });
+    assert!(matches!(ask(2 << 20), RequestError::Exceeded(_)));
+    assert_eq!(account.used(Kind::Memory), 0);
+    node.sessions.end(&node.session);
+    node.session.end();
+    assert_eq!(ask(7), RequestError::NoConnection);
 }

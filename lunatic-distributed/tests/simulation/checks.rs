@@ -108,7 +108,9 @@ impl World {
         let node = &self.nodes[key];
         let state = node.model.state.lock();
         let names = state.processes.values().map(|own| own.names.len() as u64);
-        let (names, held) = (names.sum::<u64>(), node.keeper.used(Kind::Names));
+        let monitors = node.start.told.lock().len() as u64;
+        let names = names.sum::<u64>() + monitors;
+        let held = node.keeper.used(Kind::Names);
         let pids: Vec<Pid> = state.processes.keys().copied().collect();
         let name = node.model.name.clone();
         drop(state);

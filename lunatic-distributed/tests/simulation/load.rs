@@ -145,7 +145,7 @@ impl World {
             68..78 => model.monitor(own, peer),
             78..81 => model.stop_monitoring(own, peer),
             81..84 => {
-                model.sessions().signal(own, peer, Signal::Kill).ok();
+                model.sessions().signal(None, own, peer, Signal::Kill).ok();
             }
             84..87 => {
                 let reason = end_reason(self.random.below(10_000));
@@ -233,7 +233,7 @@ impl World {
             tag,
             reason,
         };
-        self.nodes[key].sessions.signal(own, peer, exit).ok();
+        self.nodes[key].sessions.signal(None, own, peer, exit).ok();
     }
 
     fn join_or_leave(&mut self, key: NodeKey, own: Pid) {

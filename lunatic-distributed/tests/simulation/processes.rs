@@ -143,7 +143,7 @@ impl Model {
             process.links.insert(peer, tag);
         }
         let other_end = Signal::Link { peer: own, tag };
-        if self.sessions().signal(own, peer, other_end).is_err() {
+        if self.sessions().signal(None, own, peer, other_end).is_err() {
             let reason = ExitReason::NoConnection;
             self.apply(own, Signal::LinkDied { peer, tag, reason }).ok();
         }
@@ -156,7 +156,7 @@ impl Model {
             process.links.remove(&peer);
         }
         let other_end = Signal::Unlink { peer: own };
-        self.sessions().signal(own, peer, other_end).ok();
+        self.sessions().signal(None, own, peer, other_end).ok();
     }
 
     /// `Process::monitor`.
@@ -166,7 +166,11 @@ impl Model {
             own.watching.insert(process);
         }
         let monitor = Signal::Monitor { watcher };
-        if self.sessions().signal(watcher, process, monitor).is_err() {
+        if self
+            .sessions()
+            .signal(None, watcher, process, monitor)
+            .is_err()
+        {
             let reason = ExitReason::NoConnection;
             let died = Signal::ProcessDied { process, reason };
             self.apply(watcher, died).ok();
@@ -181,7 +185,7 @@ impl Model {
         }
         self.truth.lock().monitors.remove(&(watcher, process));
         let stop = Signal::StopMonitoring { watcher };
-        self.sessions().signal(watcher, process, stop).ok();
+        self.sessions().signal(None, watcher, process, stop).ok();
     }
 
     /// What `DeathNotices` does.
@@ -231,14 +235,14 @@ impl Model {
                 tag,
                 reason,
             };
-            self.sessions().signal(own, peer, died).ok();
+            self.sessions().signal(None, own, peer, died).ok();
         }
         for watcher in process.watchers {
             let died = Signal::ProcessDied {
                 process: own,
                 reason: reason.clone(),
             };
-            self.sessions().signal(own, watcher, died).ok();
+            self.sessions().signal(None, own, watcher, died).ok();
         }
     }
 
@@ -332,6 +336,13 @@ impl Model {
                 .alive
                 .get(&peer)
                 .is_none_or(|node| self.sessions().with_node(*node).is_none()),
+            // If much waits for a node, it is told of a failure without its texts.
+            ExitReason::Failed(told) => match truth.dead.get(&peer) {
+                Some(ExitReason::Failed(dead)) => {
+                    told == dead || *told == Failure::from_kind(dead.kind().clone())
+                }
+                _ => false,
+            },
             reason => truth.dead.get(&peer) == Some(reason),
         };
         drop(truth);

@@ -71,9 +71,10 @@ fn link<T: ProcessHost>(caller: Caller<'_, T>, tag: i64, process_id: u64) -> Res
 
 /// `lunatic::process::unlink` (ABI §3.5).
 ///
-/// Traps without the right to signal that process.
+/// Traps without the right to signal that process, and if that is of another node and the
+/// caller's account has no memory left.
 fn unlink<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
-    let process = signalled(&caller, process_id)?;
+    let process = signalled_with_room(&caller, process_id)?;
     own(&caller).unlink(process);
     Ok(())
 }
@@ -89,9 +90,9 @@ fn monitor<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()>
 
 /// `lunatic::process::stop_monitoring` (ABI §3.5).
 ///
-/// Traps without the right to signal that process.
+/// Traps as [`unlink`] does.
 fn stop_monitoring<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
-    let process = signalled(&caller, process_id)?;
+    let process = signalled_with_room(&caller, process_id)?;
     own(&caller).stop_monitoring(process);
     Ok(())
 }
@@ -99,9 +100,9 @@ fn stop_monitoring<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Re
 /// `lunatic::process::kill` (ABI §3.5): ends a process, the caller too, at its
 /// next suspension point.
 ///
-/// Traps without the right to signal that process.
+/// Traps as [`unlink`] does.
 fn kill<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
-    let process = signalled(&caller, process_id)?;
+    let process = signalled_with_room(&caller, process_id)?;
     let own = own(&caller);
     // A process that has ended, or cannot be reached, need not be killed.
     let environment = own.environment();
@@ -113,6 +114,17 @@ fn kill<T: ProcessHost>(caller: Caller<'_, T>, process_id: u64) -> Result<()> {
 fn signalled<T: ProcessHost>(caller: &Caller<'_, T>, process_id: u64) -> Result<Pid, Misuse> {
     let process = Pid::from_bits(process_id);
     check_right_to_signal(caller.data(), process).map(|()| process)
+}
+
+/// A process that the caller may signal, and pays for a signal to if it is of another node.
+fn signalled_with_room<T: ProcessHost>(
+    caller: &Caller<'_, T>,
+    process_id: u64,
+) -> Result<Pid, Misuse> {
+    let process = signalled(caller, process_id)?;
+    let room = own(caller).check_room_to_signal(process);
+    room.map_err(Misuse::Exceeded)?;
+    Ok(process)
 }
 
 /// Checks that a process may link, monitor and end another: that it has the right to

@@ -90,7 +90,7 @@ impl Identity {
                 certificate: cert.clone(),
                 key: key.clone(),
             };
-            Credentials::from_files(files, now).map_err(Problem::new)?
+            Credentials::from_files(files, state, now).map_err(Problem::new)?
         } else {
             return Err(Problem::new("nothing says to which cluster the node belongs").help(
                 "make a cluster with `lunatic cluster init DIR`, and name it with --cluster DIR; \

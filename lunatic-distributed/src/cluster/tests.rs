@@ -1,0 +1,84 @@
+//! Tests of what a node keeps for another that does not keep to the protocol.
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use super::*;
+use crate::attached::Attached;
+use crate::global::{Claim, Stamp};
+
+const OWN: NodeId = NodeId::from_bits(1);
+const OTHER: NodeId = NodeId::from_bits(2);
+const CONNECTION: Connection = Connection(7);
+
+fn info(id: NodeId, name: &str) -> NodeInfo {
+    NodeInfo {
+        id,
+        name: name.parse().unwrap(),
+        address: ([127, 0, 0, 1], 1).into(),
+        generation: 1,
+        tags: BTreeMap::new(),
+    }
+}
+
+/// A node that has a session with another, to which nothing is sent.
+fn with_session(now: Instant) -> Cluster {
+    let sessions = Arc::new(Sessions::new(OWN, || ()));
+    let local = Arc::new(Attached::default());
+    let mut cluster = Cluster::new(info(OWN, "own"), local, sessions, 1, now);
+    let other = info(OTHER, "other");
+    cluster.connected(CONNECTION, other.name.clone(), None, now);
+    cluster.begin_session(CONNECTION, other, true, now);
+    cluster
+}
+
+/// Has the other node write the same frames until its session ends, and returns how much has
+/// waited for it at most.
+fn until_it_ends(lane: u8, frame: impl Fn(u64) -> Frame<'static>) -> usize {
+    let now = Instant::now();
+    let mut cluster = with_session(now);
+    let session = cluster.sessions.get(OTHER.number()).unwrap();
+    let mut most = 0;
+    let mut number = 0;
+    while session.is_open() {
+        let mut unit = Vec::new();
+        while unit.len() < 64 << 10 {
+            number += 1;
+            frame(number).append_to(&mut unit);
+        }
+        cluster.unit(CONNECTION, lane, &unit, now);
+        most = most.max(session.queued_bytes());
+        assert!(most < 128 << 20, "it keeps ever more");
+        cluster.tick(now);
+    }
+    let closed = Action::Close(CONNECTION, close_code::PROTOCOL, "answers are not read");
+    assert!(cluster.take_actions().contains(&closed));
+    most
+}
+
+#[test]
+fn the_session_with_a_node_that_asks_and_does_not_read_ends() {
+    let process = |node: NodeId| Pid::new(node.number(), 3).unwrap();
+    let (from, to) = (process(OTHER), process(OWN));
+    let unlink = |id| Frame::Unlink { from, to, id };
+    assert!(until_it_ends(1, unlink) > 16 << 20);
+    let monitor = |_| Frame::Signal {
+        from,
+        to,
+        signal: lunatic_process::Signal::Monitor { watcher: from },
+    };
+    assert!(until_it_ends(1, monitor) > 8 << 20);
+    let request = |id| Frame::Request {
+        id,
+        from,
+        request: &[],
+    };
+    assert!(until_it_ends(1, request) > 8 << 20);
+    let claim = |clock| {
+        Frame::Global(GlobalFrame::Claim(Claim {
+            name: "n".repeat(1000),
+            process: from,
+            stamp: Stamp { clock, node: OTHER },
+        }))
+    };
+    assert!(until_it_ends(0, claim) > 32 << 20);
+    assert!(until_it_ends(0, |number| Frame::Ping(number as u32)) > 2 << 20);
+}
