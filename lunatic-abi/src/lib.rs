@@ -12,6 +12,7 @@
 //! - `host_function`: [`HostFunction`], what is known of one without calling it.
 //! - `memory`: [`Guest`], the bounds-checked view a host function has of its caller.
 //! - `buffers`: [`Buffers`], the vectors that reads and writes take.
+//! - `calling`: [`call_guest`], how a host function calls its caller.
 //! - `call_end`: tells that a call of a host function is over.
 //! - `answering`, `shared_caller`: [`SharedCaller`], how a host function waits.
 //! - `table`: [`Table`], the ids a guest holds for host resources.
@@ -30,6 +31,7 @@
 mod answering;
 mod buffers;
 mod call_end;
+mod calling;
 mod errors;
 mod host_function;
 mod host_functions;
@@ -43,6 +45,7 @@ pub mod version;
 
 pub use buffers::{Buffers, ranges};
 pub use call_end::CallEnd;
+pub use calling::{UncaughtException, call_guest};
 pub use errors::{ErrorTable, GuestError};
 pub use host_function::{HostFunction, HostResult, HostValue, Param, ValueType};
 #[doc(hidden)]

@@ -128,22 +128,31 @@ impl<R: Resource> Table<R> {
         found.ok_or(unknown::<R>(id))
     }
 
-    /// Changes the [size](Resource::size) of a resource, and charges it.
+    /// Changes a resource whose [size](Resource::size) may change with that, and returns what
+    /// `change` does.
     ///
-    /// - `change`: what changes the size.
+    /// - `more`: how many bytes larger it may become. They are charged before it is changed, and
+    ///   what it does not take of them is released after that.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`]; [`Misuse::Exceeded`] if the new size is refused, with the
-    /// resource changed nevertheless and charged as before.
-    pub fn resize(&mut self, id: u64, change: impl FnOnce(&mut R)) -> Result<(), Misuse> {
+    /// [`Misuse::UnknownId`]; [`Misuse::Exceeded`] if that many are refused. The resource is not
+    /// changed then. With 0 more bytes nothing is refused.
+    pub fn resize<A>(
+        &mut self,
+        id: u64,
+        more: usize,
+        change: impl FnOnce(&mut R) -> A,
+    ) -> Result<A, Misuse> {
         let entries = self.0.as_mut().ok_or(unknown::<R>(id))?;
+        let before = size_of_entry(entries.by_id.get(&id).ok_or(unknown::<R>(id))?);
+        entries.add_size(more as u64)?;
         let resource = entries.by_id.get_mut(&id).ok_or(unknown::<R>(id))?;
-        let before = size_of_entry(resource);
-        change(resource);
-        let after = size_of_entry(resource);
-        entries.subtract_size(before.saturating_sub(after));
-        entries.add_size(after.saturating_sub(before))
+        let result = change(resource);
+        let (charged, after) = (before + more as u64, size_of_entry(resource));
+        debug_assert!(after <= charged, "{} took more than was charged", R::KIND);
+        entries.subtract_size(charged.saturating_sub(after));
+        Ok(result)
     }
 
     /// Takes the resource with this id out of the table.

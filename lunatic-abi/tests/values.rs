@@ -105,6 +105,37 @@ fn what_a_table_holds_is_charged_until_it_is_removed() {
     assert_eq!(account.used(Kind::Memory), 0);
 }
 
+#[test]
+fn what_grows_is_charged_before_and_is_not_changed_if_that_is_refused() {
+    let account = Account::root(AccountLimits {
+        memory: 10_000,
+        ..AccountLimits::default()
+    });
+    let mut table = Table::new();
+    let id = table.insert(Text(String::new()), &account).unwrap();
+    let other = table.insert(Text("x".repeat(1_000)), &account).unwrap();
+    for _ in 0..3 {
+        let grown = table.resize(id, 20_000, |text: &mut Text| text.0 = "y".repeat(20_000));
+        assert!(matches!(grown, Err(Misuse::Exceeded(_))), "{grown:?}");
+        assert_eq!(table.get(id).unwrap().0, "");
+    }
+    // What it does not take of what it may is released.
+    let length = table.resize(id, 7_000, |text| {
+        text.0 = "y".repeat(4_000);
+        text.0.len()
+    });
+    assert_eq!(length.unwrap(), 4_000);
+    assert!((5_000..7_500).contains(&account.used(Kind::Memory)));
+    table.resize(id, 0, |text| text.0.clear()).unwrap();
+    assert!((1_000..3_500).contains(&account.used(Kind::Memory)));
+    // What others take is still charged.
+    table.remove(id).unwrap();
+    assert!(account.used(Kind::Memory) >= 1_000);
+    table.remove(other).unwrap();
+    let unknown = table.resize(other, 0, |_| ());
+    assert!(matches!(unknown, Err(Misuse::UnknownId { .. })));
+}
+
 fn record(kind: u8, value: u128) -> Vec<u8> {
     let mut record = vec![kind];
     record.extend(value.to_le_bytes());

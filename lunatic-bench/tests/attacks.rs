@@ -45,6 +45,7 @@ attacks! {
     compile_functions
     compile_garbage
     compile_globals
+    compile_handlers
     compile_locals
     compile_nesting
     compile_nops
@@ -56,6 +57,10 @@ attacks! {
     deep_branches
     errors_kept
     errors_of_compiler
+    exceptions_collected
+    exceptions_deep
+    exceptions_kept
+    exceptions_loop
     exit_itself
     forged_replies
     fork_bomb

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lunatic_account::Account;
 use lunatic_engine::{Loader, Module};
 use lunatic_metrics::Metrics;
 use lunatic_net::{Listeners, NetConfig};
@@ -61,6 +62,7 @@ impl ChildEnvironment {
     /// unless
     /// it may use those of others. It waits only if a directory of the config is not open yet.
     ///
+    /// - `account`: to whom its directories are charged that are not open yet.
     /// - `is_own_config`: whether the config is that of the process itself.
     ///
     /// # Errors
@@ -71,6 +73,7 @@ impl ChildEnvironment {
         stdio: &Stdio,
         net: &Arc<NetConfig>,
         sqlite: &Arc<SqliteLimits>,
+        account: &Account,
         config: &Config,
         is_own_config: bool,
     ) -> impl Future<Output = Result<ChildEnvironment, OpenError>> + Send + use<> {
@@ -81,7 +84,7 @@ impl ChildEnvironment {
             same if same == **sqlite => sqlite.clone(),
             less => Arc::new(less),
         };
-        let wasi = config.wasi.clone().open();
+        let wasi = config.wasi.clone().open_charged(Some(account.clone()));
         async move {
             Ok(ChildEnvironment {
                 services,
@@ -96,6 +99,7 @@ impl ChildEnvironment {
     /// The same for each start of a supervised child anew.
     pub(crate) fn for_children(
         self,
+        account: Account,
         config: Arc<Config>,
         is_own_config: bool,
     ) -> impl Fn() -> ChildEnvironmentFuture<State> + Send + Sync + 'static {
@@ -107,8 +111,15 @@ impl ChildEnvironment {
                 sqlite,
                 ..
             } = &self;
-            let child =
-                ChildEnvironment::for_child(services, stdio, net, sqlite, &config, is_own_config);
+            let child = ChildEnvironment::for_child(
+                services,
+                stdio,
+                net,
+                sqlite,
+                &account,
+                &config,
+                is_own_config,
+            );
             Box::pin(async move { child.await.map_err(Failure::new) })
         }
     }

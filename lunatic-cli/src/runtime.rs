@@ -230,7 +230,7 @@ impl Runtime {
         let child = WasmChild::new(
             module.clone(),
             config.clone(),
-            own.for_children(config, false),
+            own.for_children(self.environment.account().clone(), config, false),
         )
         .current_version(Arc::new(move |module| versions.current_of(module)));
         Ok(child.export(export).params(in_engine(params)).into_start())
@@ -254,9 +254,10 @@ impl Runtime {
             cluster: self.cluster.clone(),
             recording: self.recording.clone(),
         };
+        let account = self.environment.account().clone();
         Ok(ChildEnvironment {
             services: Arc::new(services),
-            wasi: config.wasi.clone().open().await?,
+            wasi: config.wasi.clone().open_charged(Some(account)).await?,
             stdio,
             net: config.net.clone(),
             sqlite: Arc::new(config.sqlite),

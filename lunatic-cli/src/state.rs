@@ -227,7 +227,10 @@ impl ProcessHost for State {
         let is_own = self.is_own(config);
         let (net, sqlite) = (self.net.config(), self.sqlite.limits());
         let stdio = self.wasi.stdio();
-        let child = ChildEnvironment::for_child(&self.services, stdio, net, sqlite, config, is_own);
+        let account = self.process.handle().account();
+        let services = &self.services;
+        let child =
+            ChildEnvironment::for_child(services, stdio, net, sqlite, account, config, is_own);
         async move {
             child
                 .await
@@ -269,7 +272,9 @@ impl SupervisorHost for State {
 
     fn child_environments(&self, config: &Arc<Config>) -> Box<ChildEnvironments<State>> {
         let is_own = self.is_own(config);
-        Box::new(self.environment().for_children(config.clone(), is_own))
+        let account = self.process.handle().account().clone();
+        let environment = self.environment();
+        Box::new(environment.for_children(account, config.clone(), is_own))
     }
 }
 
@@ -404,12 +409,14 @@ impl WasiHost for State {
         &mut self.wasi
     }
 
-    fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse> {
-        Ok(self.process.config_mut(config_id)?.wasi_mut())
-    }
-
-    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
-        self.process.charge_config(config_id)
+    fn change_wasi_config<R>(
+        &mut self,
+        config_id: u64,
+        more: usize,
+        change: impl FnOnce(&mut WasiConfig) -> R,
+    ) -> Result<R, Misuse> {
+        let change = |config: &mut Config| change(config.wasi_mut());
+        self.process.resize_config(config_id, more, change)
     }
 
     fn prints(&self, is_error: bool, bytes: &[u8]) {

@@ -213,11 +213,11 @@ fn a_module_that_is_cut_off_is_not_valid() {
 #[test]
 fn a_proposal_that_is_not_enabled_is_named() {
     let guests = Guests::new();
-    guests.file("tag.wat", "(module (tag))");
-    guests.run(&["run", "tag.wat"]).code(1).says(&[
-        "tag.wat",
+    guests.file("struct.wat", "(module (type (struct)))");
+    guests.run(&["run", "struct.wat"]).code(1).says(&[
+        "struct.wat",
         "not a valid module",
-        "proposal `exceptions`",
+        "proposal `gc`",
     ]);
 }
 

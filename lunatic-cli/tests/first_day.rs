@@ -241,11 +241,10 @@ fn a_component_is_told_in_text_too() {
 fn a_proposal_that_is_off_is_named_with_the_switch_of_the_compiler() {
     let guests = Guests::new();
     for (text, proposal, switch) in [
-        ("(tag)", "exceptions", "-fno-exceptions"),
         (
             "(func try catch_all end)",
             "legacy-exceptions",
-            "-fno-exceptions",
+            "-wasm-use-legacy-eh=false",
         ),
         ("(type (struct))", "gc", "Kotlin"),
         ("(memory i64 1)", "memory64", "wasm32"),

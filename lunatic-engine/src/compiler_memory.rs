@@ -20,6 +20,7 @@ pub(crate) fn of_module(sums: &Sums) -> u64 {
         (sums.code_bytes, 116),
         (sums.functions, 6 << 10),
         (sums.bulk_operations, 10 << 10),
+        (sums.exception_edges, 640),
         (sums.passed_values, 384),
         (sums.signature_values, 384),
         (sums.constant_operators, 2 << 10),

@@ -200,7 +200,7 @@ fn base_config(arena: Option<&Arena>, core_dumps: bool) -> Config {
         .wasm_relaxed_simd(true)
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)
-        .wasm_exceptions(false)
+        .wasm_exceptions(true)
         .wasm_gc(false);
     if let Some(arena) = arena {
         arena.configure(&mut config);

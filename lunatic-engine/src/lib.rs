@@ -24,6 +24,7 @@
 //! - `source`: the bytes that a module is loaded from.
 //! - `text_format`: modules as text; `module_limits`: [`ModuleLimits`], how large a module
 //!   may be.
+//! - `tags`: what exceptions may carry; `catch_label`: where one is caught.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
 //! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
@@ -59,6 +60,7 @@ mod arena;
 mod arena;
 mod bounded_steps;
 mod budget;
+mod catch_label;
 mod code;
 mod code_cache;
 mod compiled_module;
@@ -89,6 +91,7 @@ mod sealed_file;
 mod short_lives;
 mod source;
 mod stats;
+mod tags;
 mod text_format;
 mod ticker;
 mod time_slice;

@@ -20,6 +20,10 @@ pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
 /// run on the same stack.
 pub const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
 
+/// What is kept for the references to exceptions that are found on one stack of an instance when
+/// their heap is collected: 16 bytes for each, and they have four there.
+pub(crate) const STACK_REFERENCES_BYTES: u64 = WASM_STACK_BYTES as u64 / 4 * 16;
+
 /// Bytes of a page of WebAssembly.
 pub(crate) const WASM_PAGE_BYTES: u64 = 1 << 16;
 

@@ -28,6 +28,7 @@ use crate::module_info::ModuleInfo;
 use crate::module_limits::{ModuleLimits, Refused};
 use crate::module_summary::ModuleSummary;
 use crate::source::Source;
+use crate::tags;
 use crate::time_slice::TimeSlice;
 use crate::variant::{Variant, VariantSource};
 use crate::variant_compiler::{Register, VariantCompiler};
@@ -230,6 +231,7 @@ impl<T: InstanceState> Loader<T> {
             Refused::Exceeds(exceeded) => LoadError::TooLarge(exceeded),
             Refused::Invalid(error) => LoadError::Invalid(InvalidModule::new(&error)),
         })?;
+        tags::check(&wasm).map_err(LoadError::Invalid)?;
         // Code that counts fuel is nearly as it was, so that debug information holds for it.
         let budget_function = self.shared.budget_function;
         let counts_fuel = budget_function.is_some_and(|function| imports(&wasm, function))

@@ -5,7 +5,9 @@ use std::io;
 use lunatic_account::Charge;
 use wasmtime::{Error, ResourceLimiter, Result};
 
-use crate::limits::{MEMORIES, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS};
+use crate::limits::{
+    MEMORIES, MemoryLimits, STACK_REFERENCES_BYTES, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS,
+};
 use crate::module_info::ModuleInfo;
 
 /// Keeps an instance within its limits, and charges its memory to an account. It is
@@ -35,6 +37,17 @@ struct Charged {
     memory_ahead: u64,
     /// The same for elements of tables.
     elements_ahead: u64,
+    /// What may be found on the stacks when a heap is collected; `None` if there is no heap.
+    references: Option<References>,
+}
+
+/// What is charged for the references that are found on stacks when a heap is collected.
+#[derive(Debug, Clone, Copy)]
+struct References {
+    /// The most stacks that there were at once.
+    stacks: u32,
+    /// Whether there may be any, as the heap is not empty any more.
+    is_used: bool,
 }
 
 impl MemoryLimiter {
@@ -56,6 +69,10 @@ impl MemoryLimiter {
             charge,
             memory_ahead: info.memory_minimum,
             elements_ahead: info.table_minimum,
+            references: (info.tags > 0).then_some(References {
+                stacks: 1,
+                is_used: false,
+            }),
         };
         MemoryLimiter {
             charged: Some(charged),
@@ -66,6 +83,16 @@ impl MemoryLimiter {
     /// What the charge had in it at first beside what the instance begins with, in bytes.
     pub fn charged_beside(&self) -> u64 {
         self.charged.as_ref().map_or(0, |charged| charged.beside)
+    }
+
+    /// Tells how many stacks the instance has now.
+    ///
+    /// If it has thrown an exception, what is kept for what may be found on them is charged, to the
+    /// end of the instance; false if that is refused.
+    pub fn charge_stacks(&mut self, stacks: u32) -> bool {
+        self.charged
+            .as_mut()
+            .is_none_or(|charged| charged.charge_stacks(stacks))
     }
 
     /// Whether the memory is larger than it was at first.
@@ -81,10 +108,43 @@ impl MemoryLimiter {
 
 impl Charged {
     /// Charges more memory; false if that is refused.
-    fn grow_memory(&mut self, bytes: u64) -> bool {
+    ///
+    /// - `current`: what the one that grows has, in bytes.
+    fn grow_memory(&mut self, current: u64, bytes: u64) -> bool {
         let ahead = bytes.min(self.memory_ahead);
+        let more = bytes - ahead;
+        // It may be another memory that was empty, which is charged as if it was the heap.
+        if current == 0 && more > 0 && !self.use_heap() {
+            return false;
+        }
         self.memory_ahead -= ahead;
-        self.charge_more(bytes - ahead)
+        self.charge_more(more)
+    }
+
+    /// The heap is empty no more: charges what may be found on the stacks; false if that is
+    /// refused.
+    fn use_heap(&mut self) -> bool {
+        let Some(References { stacks, is_used }) = self.references else {
+            return true;
+        };
+        let is_used = is_used || self.charge_more(u64::from(stacks) * STACK_REFERENCES_BYTES);
+        self.references = Some(References { stacks, is_used });
+        is_used
+    }
+
+    fn charge_stacks(&mut self, now: u32) -> bool {
+        let Some(References { stacks, is_used }) = self.references else {
+            return true;
+        };
+        let more = now.saturating_sub(stacks);
+        let is_allowed = !is_used || self.charge_more(u64::from(more) * STACK_REFERENCES_BYTES);
+        if is_allowed {
+            self.references = Some(References {
+                stacks: stacks.max(now),
+                is_used,
+            });
+        }
+        is_allowed
     }
 
     /// Charges more elements of a table; false if that is refused.
@@ -119,7 +179,8 @@ impl ResourceLimiter for MemoryLimiter {
             // The engine would refuse it only after it was charged.
             && maximum.is_none_or(|maximum| desired <= maximum);
         let charged = self.charged.as_mut();
-        let is_allowed = is_allowed && charged.is_none_or(|charged| charged.grow_memory(more));
+        let is_allowed =
+            is_allowed && charged.is_none_or(|charged| charged.grow_memory(current as u64, more));
         if is_allowed {
             self.memory = total;
             self.growth = more;
@@ -229,6 +290,39 @@ mod tests {
         let before = account.used(Kind::Memory);
         assert!(!limiter.table_growing(3, 4, Some(3)).expect("an answer"));
         assert_eq!(account.used(Kind::Memory), before);
+    }
+
+    #[test]
+    fn what_a_collection_finds_on_stacks_is_charged_with_the_first_exception() {
+        let account = Account::root(AccountLimits::default());
+        let info = ModuleInfo {
+            memories: 1,
+            memory_minimum: PAGE as u64,
+            tags: 1,
+            ..ModuleInfo::default()
+        };
+        let charge = Charge::new(&account, Kind::Memory, info.instance_bytes()).expect("no limit");
+        let mut limiter = MemoryLimiter::charged(MemoryLimits::default(), charge, &info);
+        let before = info.instance_bytes();
+        let stack = STACK_REFERENCES_BYTES;
+        let page = PAGE as u64;
+        let used = |more: u64| assert_eq!(account.used(Kind::Memory), before + more);
+        assert!(grows(&mut limiter, 0, 0, None));
+        assert!(grows(&mut limiter, 0, PAGE, None));
+        assert!(limiter.charge_stacks(2));
+        assert!(limiter.charge_stacks(1));
+        used(0);
+        assert!(grows(&mut limiter, 0, PAGE, None));
+        used(page + 2 * stack);
+        assert!(grows(&mut limiter, PAGE, 2 * PAGE, None));
+        assert!(limiter.charge_stacks(2));
+        used(2 * page + 2 * stack);
+        // What a list has grown to, it keeps.
+        assert!(limiter.charge_stacks(3));
+        assert!(limiter.charge_stacks(1));
+        used(2 * page + 3 * stack);
+        drop(limiter);
+        assert_eq!(account.used(Kind::Memory), 0);
     }
 
     #[test]

@@ -22,7 +22,9 @@ pub struct ModuleInfo {
     pub tables: usize,
     /// What the table has at first, in elements.
     pub table_minimum: u64,
-    /// How many functions, globals and segments the module has, each of which may take
+    /// How many tags of exceptions an instance has. Without one it throws no exception.
+    pub tags: u64,
+    /// How many functions, globals, tags and segments the module has, each of which may take
     /// some bytes in an instance.
     pub items: u64,
     /// Whether making an instance runs guest code, or may trap.
@@ -100,6 +102,10 @@ impl ModuleInfo {
             Payload::ImportSection(imports) => self.read_imports(imports)?,
             Payload::FunctionSection(functions) => self.add_items(functions.count()),
             Payload::GlobalSection(globals) => self.add_items(globals.count()),
+            Payload::TagSection(tags) => {
+                self.tags += u64::from(tags.count());
+                self.add_items(tags.count());
+            }
             Payload::MemorySection(memories) => {
                 for memory in memories {
                     self.add_memory(memory?.initial);
@@ -133,6 +139,10 @@ impl ModuleInfo {
             match import?.ty {
                 TypeRef::Memory(memory) => self.add_memory(memory.initial),
                 TypeRef::Table(table) => self.add_table(table.initial),
+                TypeRef::Tag(_) => {
+                    self.tags += 1;
+                    self.add_items(1);
+                }
                 _ => self.add_items(1),
             }
         }

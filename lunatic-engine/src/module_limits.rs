@@ -4,9 +4,11 @@ use std::error::Error;
 use std::fmt;
 
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems,
-    ElementKind, FunctionBody, Operator, Parser, Payload, TableInit, TypeRef,
+    BinaryReaderError, BlockType, Catch, CompositeInnerType, ConstExpr, DataKind, ElementItems,
+    ElementKind, FunctionBody, Operator, Parser, Payload, TableInit, TagType, TryTable, TypeRef,
 };
+
+use crate::catch_label::catch_label;
 
 /// How large a module may be. What exceeds a limit is not compiled.
 ///
@@ -39,6 +41,8 @@ pub struct ModuleLimits {
     pub memories: u64,
     /// Globals that the module defines.
     pub globals: u64,
+    /// Tags of exceptions that the module defines.
+    pub tags: u64,
     /// Exports.
     pub exports: u64,
     /// Element segments.
@@ -57,19 +61,28 @@ pub struct ModuleLimits {
     pub function_locals: u64,
     /// How deep blocks are nested in one function.
     pub block_depth: u64,
-    /// How many values of locals meet at the ends of the blocks of one function: for each
-    /// block, the branches to its end times the locals that are written to inside.
+    /// How many values of locals meet at the ends of the blocks of one function, and where
+    /// exceptions are handled: for each block, the branches to its end, and for each handler, the
+    /// calls inside of its `try_table`, times the locals that are written to inside.
     pub block_merges: u64,
     /// How many values of locals meet at the loops of one function: for each loop, the
     /// loops it is in times the locals that are written to inside.
     pub loop_merges: u64,
     /// The targets of all `br_table` of one function.
     pub branch_targets: u64,
-    /// How many values the calls and blocks of one function take and return.
+    /// How many values the calls, blocks and exceptions of one function take and return.
     pub passed_values: u64,
     /// The `memory.fill`, `memory.copy` and `memory.init` of one function. Each is compiled to
     /// a branch and a call, and the time for a function grows with the square of their number.
     pub bulk_operations: u64,
+    /// How many handlers of exceptions are around one place in a function: the catch clauses of
+    /// the `try_table` that are open there, up to the innermost that catches all. An exception
+    /// is compared with each of them, in every function that it leaves, and that is one step.
+    pub exception_handlers: u64,
+    /// How many ways there are in one function from a call to a handler of exceptions: for each
+    /// call inside of `try_table`, the handlers around it. Points of preemption are calls, too:
+    /// each loop counts as one, and so do 32 other operators.
+    pub exception_edges: u64,
     /// Bytes of the bodies of all functions.
     pub code_bytes: u64,
     /// Locals that all functions declare.
@@ -78,6 +91,8 @@ pub struct ModuleLimits {
     pub all_branch_targets: u64,
     /// [`bulk_operations`](ModuleLimits::bulk_operations) of all functions together.
     pub all_bulk_operations: u64,
+    /// [`exception_edges`](ModuleLimits::exception_edges) of all functions together.
+    pub all_exception_edges: u64,
     /// [`passed_values`](ModuleLimits::passed_values) of all functions together.
     pub all_passed_values: u64,
     /// [`block_merges`](ModuleLimits::block_merges) of all functions together.
@@ -110,6 +125,8 @@ pub enum ModuleLimit {
     Memories,
     /// [`ModuleLimits::globals`].
     Globals,
+    /// [`ModuleLimits::tags`].
+    Tags,
     /// [`ModuleLimits::exports`].
     Exports,
     /// [`ModuleLimits::element_segments`].
@@ -136,6 +153,10 @@ pub enum ModuleLimit {
     PassedValues,
     /// [`ModuleLimits::bulk_operations`].
     BulkOperations,
+    /// [`ModuleLimits::exception_handlers`].
+    ExceptionHandlers,
+    /// [`ModuleLimits::exception_edges`].
+    ExceptionEdges,
     /// [`ModuleLimits::code_bytes`].
     CodeBytes,
     /// [`ModuleLimits::all_bulk_operations`].
@@ -144,6 +165,8 @@ pub enum ModuleLimit {
     AllLocals,
     /// [`ModuleLimits::all_branch_targets`].
     AllBranchTargets,
+    /// [`ModuleLimits::all_exception_edges`].
+    AllExceptionEdges,
     /// [`ModuleLimits::all_passed_values`].
     AllPassedValues,
     /// [`ModuleLimits::all_block_merges`].
@@ -187,6 +210,7 @@ impl Default for ModuleLimits {
             tables: 100,
             memories: 100,
             globals: 100_000,
+            tags: 10_000,
             exports: 500_000,
             element_segments: 100_000,
             element_items: 10_000_000,
@@ -200,7 +224,10 @@ impl Default for ModuleLimits {
             branch_targets: 100_000,
             passed_values: 1_000_000,
             bulk_operations: 10_000,
+            exception_handlers: 100,
+            exception_edges: 100_000,
             all_bulk_operations: u64::MAX,
+            all_exception_edges: u64::MAX,
             code_bytes: u64::MAX,
             all_locals: u64::MAX,
             all_branch_targets: u64::MAX,
@@ -218,6 +245,8 @@ struct Signatures {
     types: Vec<u64>,
     /// By the index of the function, imported ones first.
     functions: Vec<u64>,
+    /// By the index of the tag, imported ones first.
+    tags: Vec<u64>,
     /// Those of all types together.
     type_values: u64,
     /// Those of all functions together.
@@ -245,8 +274,10 @@ impl Signatures {
             }
             Payload::ImportSection(section) => {
                 for import in section.clone().into_imports() {
-                    if let TypeRef::Func(ty) = import?.ty {
-                        self.add_function(ty);
+                    match import?.ty {
+                        TypeRef::Func(ty) => self.add_function(ty),
+                        TypeRef::Tag(tag) => self.add_tag(tag),
+                        _ => {}
                     }
                 }
             }
@@ -255,9 +286,18 @@ impl Signatures {
                     self.add_function(ty?);
                 }
             }
+            Payload::TagSection(section) => {
+                for tag in section.clone() {
+                    self.add_tag(tag?);
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    fn add_tag(&mut self, tag: TagType) {
+        self.tags.push(self.of_type(tag.func_type_idx));
     }
 
     fn add_function(&mut self, ty: u32) {
@@ -268,6 +308,19 @@ impl Signatures {
 
     fn of_type(&self, ty: u32) -> u64 {
         self.types.get(ty as usize).copied().unwrap_or_default()
+    }
+
+    fn of_tag(&self, tag: u32) -> u64 {
+        self.tags.get(tag as usize).copied().unwrap_or_default()
+    }
+
+    /// The values of the exceptions that are handled, and of the block.
+    fn of_try_table(&self, try_table: &TryTable) -> u64 {
+        let handled = try_table.catches.iter().map(|catch| match catch {
+            Catch::One { tag, .. } | Catch::OneRef { tag, .. } => self.of_tag(*tag),
+            Catch::All { .. } | Catch::AllRef { .. } => 0,
+        });
+        self.of_block(try_table.ty) + handled.sum::<u64>()
     }
 
     fn of_block(&self, ty: BlockType) -> u64 {
@@ -284,6 +337,8 @@ impl Signatures {
             Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                 self.of_block(*blockty)
             }
+            Operator::TryTable { try_table } => self.of_try_table(try_table),
+            Operator::Throw { tag_index } => self.of_tag(*tag_index),
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => self
                 .functions
                 .get(*function_index as usize)
@@ -311,6 +366,7 @@ pub(crate) struct Sums {
     pub(crate) signature_values: u64,
     pub(crate) constant_operators: u64,
     pub(crate) bulk_operations: u64,
+    pub(crate) exception_edges: u64,
     pub(crate) code_bytes: u64,
     pub(crate) block_merges: u64,
     pub(crate) loop_merges: u64,
@@ -332,6 +388,7 @@ impl ModuleLimits {
             functions: 20_000,
             function_values: 200_000,
             globals: 10_000,
+            tags: 1_000,
             exports: 20_000,
             element_segments: 10_000,
             element_items: 100_000,
@@ -345,11 +402,13 @@ impl ModuleLimits {
             branch_targets: 20_000,
             passed_values: 50_000,
             bulk_operations: 1_000,
+            exception_edges: 20_000,
             code_bytes: 4 << 20,
             all_locals: 2_000_000,
             all_branch_targets: 1_000_000,
             all_passed_values: 200_000,
             all_bulk_operations: 10_000,
+            all_exception_edges: 200_000,
             all_block_merges: 10_000_000,
             all_loop_merges: 4_000_000,
             ..ModuleLimits::default()
@@ -371,6 +430,7 @@ impl ModuleLimits {
             all_branch_targets: TIMES * strict.all_branch_targets,
             all_passed_values: TIMES * strict.all_passed_values,
             all_bulk_operations: TIMES * strict.all_bulk_operations,
+            all_exception_edges: TIMES * strict.all_exception_edges,
             all_block_merges: TIMES * strict.all_block_merges,
             all_loop_merges: TIMES * strict.all_loop_merges,
             ..ModuleLimits::default()
@@ -390,6 +450,7 @@ impl ModuleLimits {
             tables: self.tables.min(ceiling.tables),
             memories: self.memories.min(ceiling.memories),
             globals: self.globals.min(ceiling.globals),
+            tags: self.tags.min(ceiling.tags),
             exports: self.exports.min(ceiling.exports),
             element_segments: self.element_segments.min(ceiling.element_segments),
             element_items: self.element_items.min(ceiling.element_items),
@@ -403,7 +464,10 @@ impl ModuleLimits {
             branch_targets: self.branch_targets.min(ceiling.branch_targets),
             passed_values: self.passed_values.min(ceiling.passed_values),
             bulk_operations: self.bulk_operations.min(ceiling.bulk_operations),
+            exception_handlers: self.exception_handlers.min(ceiling.exception_handlers),
+            exception_edges: self.exception_edges.min(ceiling.exception_edges),
             all_bulk_operations: self.all_bulk_operations.min(ceiling.all_bulk_operations),
+            all_exception_edges: self.all_exception_edges.min(ceiling.all_exception_edges),
             code_bytes: self.code_bytes.min(ceiling.code_bytes),
             all_locals: self.all_locals.min(ceiling.all_locals),
             all_branch_targets: self.all_branch_targets.min(ceiling.all_branch_targets),
@@ -485,6 +549,7 @@ impl ModuleLimits {
             Payload::GlobalSection(section) => {
                 (ModuleLimit::Globals, section.count(), self.globals)
             }
+            Payload::TagSection(section) => (ModuleLimit::Tags, section.count(), self.tags),
             Payload::ExportSection(section) => {
                 (ModuleLimit::Exports, section.count(), self.exports)
             }
@@ -529,6 +594,7 @@ impl ModuleLimits {
         sums.targets += shape.targets;
         sums.passed_values += shape.passed_values;
         sums.bulk_operations += shape.bulk_operations;
+        sums.exception_edges += shape.exception_edges;
         sums.code_bytes += bytes as u64;
         sums.block_merges = sums.block_merges.saturating_add(shape.block_merges);
         sums.loop_merges = sums.loop_merges.saturating_add(shape.loop_merges);
@@ -539,6 +605,11 @@ impl ModuleLimits {
                 ModuleLimit::AllBulkOperations,
                 sums.bulk_operations,
                 self.all_bulk_operations,
+            ),
+            (
+                ModuleLimit::AllExceptionEdges,
+                sums.exception_edges,
+                self.all_exception_edges,
             ),
             (
                 ModuleLimit::AllBranchTargets,
@@ -587,6 +658,16 @@ impl ModuleLimits {
                 self.bulk_operations,
             ),
             (
+                ModuleLimit::ExceptionHandlers,
+                shape.compared,
+                self.exception_handlers,
+            ),
+            (
+                ModuleLimit::ExceptionEdges,
+                shape.exception_edges,
+                self.exception_edges,
+            ),
+            (
                 ModuleLimit::PassedValues,
                 shape.passed_values,
                 self.passed_values,
@@ -614,6 +695,15 @@ struct Shape {
     targets: u64,
     passed_values: u64,
     bulk_operations: u64,
+    /// Operators that are no calls.
+    plain: u64,
+    /// How many calls there were.
+    calls: u64,
+    /// The handlers of exceptions of all blocks that are open.
+    handlers: u64,
+    /// Those of them that an exception is compared with.
+    compared: u64,
+    exception_edges: u64,
 }
 
 /// A block that is open.
@@ -624,6 +714,12 @@ struct Block {
     writes_before: u64,
     /// How many branches lead to it.
     branches: u64,
+    /// How many handlers of exceptions it has.
+    handlers: u64,
+    /// With how many an exception is compared outside of it.
+    compared_outside: u64,
+    /// How many calls there had been before.
+    calls_before: u64,
 }
 
 impl Shape {
@@ -631,6 +727,13 @@ impl Shape {
         match operator {
             Operator::Block { .. } | Operator::If { .. } => self.begin(false),
             Operator::Loop { .. } => self.begin(true),
+            Operator::TryTable { try_table } => {
+                for catch in &try_table.catches {
+                    self.branch(catch_label(catch));
+                }
+                self.begin(false);
+                self.handle(&try_table.catches);
+            }
             Operator::Else => self.branch(0),
             Operator::End => self.end(),
             Operator::Br { relative_depth }
@@ -655,6 +758,38 @@ impl Shape {
             }
             _ => {}
         }
+        self.count_calls(operator);
+    }
+
+    /// Counts what is compiled to a call, or may be together with others.
+    fn count_calls(&mut self, operator: &Operator<'_>) {
+        /// So many plain operators have no more than one point of preemption.
+        const PLAIN: u64 = 32;
+        let calls = match operator {
+            // Two ways to do it, and a point of preemption.
+            Operator::MemoryFill { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryInit { .. } => 2,
+            // With a point of preemption, as with what takes long.
+            Operator::Call { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::Throw { .. }
+            | Operator::ThrowRef => 2,
+            Operator::Loop { .. }
+            | Operator::MemoryGrow { .. }
+            | Operator::TableFill { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableGrow { .. }
+            | Operator::ElemDrop { .. } => 1,
+            _ => {
+                self.plain += 1;
+                u64::from(self.plain.is_multiple_of(PLAIN))
+            }
+        };
+        self.calls += calls;
+        self.exception_edges += calls.saturating_mul(self.handlers);
     }
 
     fn begin(&mut self, is_loop: bool) {
@@ -663,7 +798,24 @@ impl Shape {
             is_loop,
             writes_before: self.writes,
             branches: 0,
+            handlers: 0,
+            compared_outside: self.compared,
+            calls_before: self.calls,
         });
+    }
+
+    /// The block that has just begun has handlers of exceptions.
+    fn handle(&mut self, catches: &[Catch]) {
+        let handlers = catches.len() as u64;
+        let catches_all = |catch: &Catch| matches!(catch, Catch::All { .. } | Catch::AllRef { .. });
+        self.handlers += handlers;
+        self.compared = match catches.iter().position(catches_all) {
+            Some(position) => position as u64 + 1,
+            None => self.compared + handlers,
+        };
+        if let Some(block) = self.blocks.last_mut() {
+            block.handlers = handlers;
+        }
     }
 
     fn end(&mut self) {
@@ -672,7 +824,11 @@ impl Shape {
             return;
         };
         let written = (self.writes - block.writes_before).min(self.locals);
-        let merges = block.branches.saturating_mul(written);
+        self.handlers -= block.handlers;
+        self.compared = block.compared_outside;
+        let calls = self.calls - block.calls_before;
+        let ways = block.branches + block.handlers.saturating_mul(calls);
+        let merges = ways.saturating_mul(written);
         self.block_merges = self.block_merges.saturating_add(merges);
         if block.is_loop {
             let merges = self.loops.saturating_mul(written + 1);
@@ -808,6 +964,7 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::Tables => "tables",
             ModuleLimit::Memories => "memories",
             ModuleLimit::Globals => "globals",
+            ModuleLimit::Tags => "tags of exceptions",
             ModuleLimit::Exports => "exports",
             ModuleLimit::ElementSegments => "element segments",
             ModuleLimit::ElementItems => "items of element segments",
@@ -819,14 +976,19 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::BlockMerges => "values of locals that meet at the ends of blocks",
             ModuleLimit::LoopMerges => "values of locals that meet at loops",
             ModuleLimit::BranchTargets => "targets of `br_table`",
-            ModuleLimit::PassedValues => "values that calls and blocks take and return",
+            ModuleLimit::PassedValues => "values that calls, blocks and exceptions take and return",
             ModuleLimit::BulkOperations => "operations on ranges of memory",
             ModuleLimit::AllBulkOperations => "operations on ranges of memory, in all functions",
+            ModuleLimit::ExceptionHandlers => "handlers of exceptions at one place",
+            ModuleLimit::ExceptionEdges => "ways from calls to handlers of exceptions",
             ModuleLimit::CodeBytes => "bytes of all functions",
             ModuleLimit::AllLocals => "locals of all functions",
+            ModuleLimit::AllExceptionEdges => {
+                "ways from calls to handlers of exceptions, in all functions"
+            }
             ModuleLimit::AllBranchTargets => "targets of `br_table`, in all functions",
             ModuleLimit::AllPassedValues => {
-                "values that calls and blocks take and return, in all functions"
+                "values that calls, blocks and exceptions take and return, in all functions"
             }
             ModuleLimit::AllBlockMerges => {
                 "values of locals that meet at the ends of blocks, in all functions"

@@ -214,6 +214,10 @@ fn what_is_no_valid_module_is_told_why() {
         "(module (memory i64 0x1000000000001) (memory i64 0x1000000000001))",
         "(module (table i64 0xffffffffffffffff funcref) (table i64 2 funcref))",
         "(module (func (export \"a\")) (func (export \"a\")))",
+        // Exceptions that carry functions.
+        "(module (tag (param i32 funcref)))",
+        "(module (type $f (func)) (tag (param (ref null $f))))",
+        "(module (import \"a\" \"b\" (tag (param nullfuncref))))",
     ] {
         let error = error(text);
         assert!(matches!(error, LoadError::Invalid(_)), "{text}: {error}");
@@ -225,7 +229,7 @@ fn proposals_that_are_not_offered_are_not_valid() {
     for (text, proposal) in [
         ("(module (memory i64 1))", "memory64"),
         ("(module (memory 1 1 shared))", "threads"),
-        ("(module (tag))", "exceptions"),
+        ("(module (func try end))", "legacy-exceptions"),
         ("(module (type (struct)))", "gc"),
     ] {
         let LoadError::Invalid(invalid) = error(text) else {
@@ -255,6 +259,10 @@ fn proposals_that_guests_use_are_offered() {
         "(module (func (param v128 v128 v128) (result v128)
             (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2))))",
         "(module (type $t (func)) (func $f (param (ref $t)) (call_ref $t (local.get 0))))",
+        // Exceptions.
+        "(module (tag $t (param i32)) (tag (param externref exnref)) (table 1 exnref) (global exnref (ref.null noexn))
+            (func (result i32 exnref) (block $caught (result i32 exnref)
+                (try_table (catch_ref $t $caught) (throw $t (i32.const 1))) (unreachable))))",
     ] {
         assert!(loader().load(text.as_bytes()).is_ok(), "{text}");
     }
@@ -344,7 +352,7 @@ fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadEr
 #[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 28] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 32] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
         (
             ModuleLimit::TypeValues,
@@ -485,6 +493,33 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
                 (func (param i32) (memory.fill (local.get 0) (local.get 0) (local.get 0)))
                 (func (param i32) (memory.fill (local.get 0) (local.get 0) (local.get 0))))",
             2,
+        ),
+        (
+            ModuleLimit::Tags,
+            |l| &mut l.tags,
+            "(module (tag) (tag (param i32)))",
+            2,
+        ),
+        (
+            ModuleLimit::ExceptionHandlers,
+            |l| &mut l.exception_handlers,
+            "(module (tag $t) (func (block $b (try_table (catch $t $b) (catch $t $b)
+                (try_table (catch $t $b)) (try_table (catch_all $b))))))",
+            3,
+        ),
+        (
+            ModuleLimit::ExceptionEdges,
+            |l| &mut l.exception_edges,
+            "(module (tag $t) (func $f)
+                (func (block $b (try_table (catch $t $b) (catch_all $b) (call $f)))))",
+            2 * 2,
+        ),
+        (
+            ModuleLimit::AllExceptionEdges,
+            |l| &mut l.all_exception_edges,
+            "(module (tag $t) (func $f) (func (block $b (try_table (catch_all $b) (call $f))))
+                (func (block $b (try_table (catch_all $b) (call $f)))))",
+            2 + 2,
         ),
         (
             ModuleLimit::CodeBytes,
@@ -764,6 +799,37 @@ mod worst {
         );
         let refused = load(&wat::parse_str(text).unwrap());
         assert!(matches!(refused, Err(LoadError::TooLarge(_))));
+    }
+
+    /// Calls with as many handlers around each.
+    fn handled(nesting: usize, clause: &str, calls: usize, writes: &str) -> String {
+        let call = format!("(call $f) {writes}").repeat(calls);
+        format!(
+            "(block $out {}{call}{})",
+            format!("(try_table ({clause} $out) ").repeat(nesting),
+            ")".repeat(nesting)
+        )
+    }
+
+    #[test]
+    fn many_ways_to_handlers_of_exceptions() {
+        let module = |count: usize, locals: &str, body: &str| {
+            let function = format!("(func (local {locals}) {body})");
+            let functions = function.repeat(count);
+            compiles(format!("(module (tag $t) (func $f) {functions})"));
+        };
+        // Many handlers around few calls, few around many calls.
+        for (nesting, calls) in [(90, 105), (500, 10), (1, 9_500), (10, 950)] {
+            module(share(10), "i32", &handled(nesting, "catch_all", calls, ""));
+        }
+        module(share(10), "i32", &handled(90, "catch $t", 105, ""));
+        // At each, locals meet.
+        let locals = "i32 ".repeat(100);
+        let writes: String = (0..100)
+            .map(|local| format!("(local.set {local} (i32.const 1))"))
+            .collect();
+        let body = handled(10, "catch_all", 110, &writes);
+        module(share(10), &locals, &body);
     }
 
     #[test]

@@ -107,6 +107,57 @@ const ENDLESS: &[(&str, &str)] = &[
         (func (export "f") (loop (call $loop) (br 0)))"#,
     ),
     (
+        "exceptions that are caught in a loop",
+        r#"(tag $t) (func (export "f")
+        (loop $again (block $caught (try_table (catch $t $caught) (throw $t))) (br $again)))"#,
+    ),
+    (
+        "exceptions whose handler is the next round",
+        r#"(tag $t) (func (export "f") (loop $again (try_table (catch_all $again) (throw $t))))"#,
+    ),
+    (
+        "exceptions that come out of a function",
+        r#"(tag $t) (func $throw (throw $t))
+        (func (export "f") (loop $again (try_table (catch $t $again) (call $throw))))"#,
+    ),
+    (
+        "one exception, thrown again and again",
+        r#"(tag $t) (func (export "f") (local $thrown exnref)
+        (local.set $thrown (block $first (result exnref)
+            (try_table (catch_all_ref $first) (throw $t)) (unreachable)))
+        (loop $again (try_table (catch_all $again) (throw_ref (local.get $thrown)))))"#,
+    ),
+    (
+        "exceptions that other handlers are for",
+        r#"(tag $t) (tag $other) (func (export "f")
+        (loop $again (try_table (catch $t $again)
+            (block $not (try_table (catch $other $not) (throw $t))))))"#,
+    ),
+    (
+        "a recursion that exceptions leave",
+        r#"(tag $t)
+        (func $down (param i32) (if (i32.eqz (local.get 0)) (then (throw $t)))
+            (call $down (i32.sub (local.get 0) (i32.const 1))))
+        (func (export "f")
+            (loop $again (try_table (catch $t $again) (call $down (i32.const 2000)))))"#,
+    ),
+    (
+        "exceptions that fill the heap at the bottom of a recursion",
+        r#"(tag $t)
+        (table $kept 2000 exnref)
+        (func $keep (param i32) (local $x exnref)
+            (loop $next
+                (local.set $x (block $caught (result exnref)
+                    (try_table (catch_all_ref $caught) (throw $t)) (unreachable)))
+                (table.set $kept (local.get 0) (local.get $x))
+                (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+        (func $down (param i32)
+            (if (local.get 0)
+                (then (call $down (i32.sub (local.get 0) (i32.const 1))) (return)))
+            (loop $again (try_table (catch $t $again) (throw $t))))
+        (func (export "f") (call $keep (i32.const 1999)) (call $down (i32.const 1000)))"#,
+    ),
+    (
         "a loop that calls what traps",
         r#"(func $fails unreachable)
         (func (export "f") (local i32)

@@ -3,10 +3,12 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use lunatic_account::Charge;
 use lunatic_blocking::Class;
 use rustix::fs::{AtFlags, Mode, OFlags, fdatasync, fsync, openat, utimensat};
 use rustix::io::Errno;
@@ -14,7 +16,7 @@ use rustix::io::Errno;
 use crate::access::Access;
 use crate::entry::{Entry, Stream};
 use crate::file::File;
-use crate::held::{HeldFile, held};
+use crate::held::{Companion, Held, HeldFile, held};
 use crate::holding;
 use crate::host_dir::HostDir;
 use crate::listing::Listing;
@@ -71,8 +73,23 @@ impl Dir {
     /// What the operating system says, for example that there is no directory. Fails
     /// also for a directory of this program's own process in `/proc`.
     pub async fn open_host(path: impl Into<PathBuf>, access: Access) -> io::Result<Dir> {
+        Dir::open_host_charged(path, access, None).await
+    }
+
+    /// [`open_host`](Dir::open_host), with something charged.
+    ///
+    /// - `charge`: what is charged for the directory until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_host`](Dir::open_host).
+    pub async fn open_host_charged(
+        path: impl Into<PathBuf>,
+        access: Access,
+        charge: Option<Charge>,
+    ) -> io::Result<Dir> {
         let path = path.into();
-        let open = move || HostDir::open_ambient(&path);
+        let open = move || Ok::<_, io::Error>(HostDir::open_ambient(&path)?.charged(charge));
         let host = Class::Cache.queue().run(open).await?;
         let access = match host.is_read_only() {
             true => Access::ReadOnly,
@@ -87,10 +104,25 @@ impl Dir {
     ///
     /// What the operating system says, or that the path leads outside.
     pub async fn open_dir(&self, path: impl Into<PathBuf>) -> io::Result<Dir> {
+        self.open_dir_charged(path, None).await
+    }
+
+    /// [`open_dir`](Dir::open_dir), with something charged.
+    ///
+    /// - `charge`: what is charged for the directory until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_dir`](Dir::open_dir).
+    pub async fn open_dir_charged(
+        &self,
+        path: impl Into<PathBuf>,
+        charge: Option<Charge>,
+    ) -> io::Result<Dir> {
         let host = self.run(path, |dir, path| {
             let (file, metadata) = dir.find(path, true)?;
             match metadata.kind {
-                Kind::Dir => Ok(dir.below(file, metadata)),
+                Kind::Dir => Ok(dir.below(file, metadata).charged(charge)),
                 _ => Err(Errno::NOTDIR.into()),
             }
         });
@@ -116,15 +148,34 @@ impl Dir {
     /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only and the options are not.
     pub async fn open(&self, path: impl Into<PathBuf>, options: OpenOptions) -> io::Result<Node> {
+        self.open_charged(path, options, None).await
+    }
+
+    /// [`open`](Dir::open), with something charged.
+    ///
+    /// - `charge`: what is charged for the file or directory until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Dir::open).
+    pub async fn open_charged(
+        &self,
+        path: impl Into<PathBuf>,
+        options: OpenOptions,
+        mut charge: Option<Charge>,
+    ) -> io::Result<Node> {
         if options.changes() {
             self.access.check_change()?;
         }
         let access = self.access;
         self.run(path, move |dir, path| {
-            let (file, metadata) = dir.open(path, options)?;
+            let (file, metadata) = dir.open(path, options, &mut charge)?;
             Ok(match metadata.kind {
-                Kind::Dir => Node::Dir(Dir::new(dir.below(file, metadata), access)),
-                _ => Node::File(File::new(file, &metadata, access)),
+                Kind::Dir => {
+                    let below = dir.below(file, metadata).charged(charge);
+                    Node::Dir(Dir::new(below, access))
+                }
+                _ => Node::File(File::new(file, &metadata, access, charge)),
             })
         })
         .await
@@ -134,8 +185,7 @@ impl Dir {
     /// not there and the directory can be changed. Links at the end of the path are
     /// followed inside of the directory.
     ///
-    /// - `companions`: what the names of the files that the library makes beside it have
-    ///   behind the name of the file.
+    /// - `companions`: the files that the library makes beside it.
     ///
     /// # Errors
     ///
@@ -145,7 +195,7 @@ impl Dir {
     pub async fn hold(
         &self,
         path: impl Into<PathBuf>,
-        companions: &'static [&'static str],
+        companions: &'static [Companion],
     ) -> io::Result<HeldFile> {
         let access = self.access;
         self.run(path, move |dir, path| {
@@ -177,7 +227,7 @@ impl Dir {
     /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn remove_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.change(path, |dir, path| dir.remove_dir(without_slashes(path)))
+        self.change(path, |_, dir, path| dir.remove_dir(without_slashes(path)))
             .await
     }
 
@@ -188,7 +238,8 @@ impl Dir {
     /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn remove_file(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.change(path, |dir, path| dir.remove_file(path)).await
+        self.change(path, |_, dir, path| dir.remove_file(path))
+            .await
     }
 
     /// Makes a symbolic link at `path` that contains `target`; see
@@ -204,7 +255,7 @@ impl Dir {
         path: impl Into<PathBuf>,
     ) -> io::Result<()> {
         let target = target.into();
-        self.change(path, move |dir, path| dir.symlink(&target, path))
+        self.change(path, move |_, dir, path| dir.symlink(&target, path))
             .await
     }
 
@@ -232,17 +283,23 @@ impl Dir {
     ) -> io::Result<()> {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
-        self.change(path, move |dir, path| {
+        let rename = move |dir: &HostDir, path: &Path| {
+            let (parent, rest) = dir.parent(path)?;
+            dir.check_change(&parent, rest, Change::Entry)?;
             // Only a directory may get a name that ends in a slash.
-            if ends_in_slash(&new_path) && !dir.symlink_metadata(path)?.is_dir() {
+            if ends_in_slash(&new_path) && !parent.dir().symlink_metadata(rest)?.is_dir() {
                 return Err(Errno::NOTDIR.into());
             }
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
             new_dir.check_change(&new_parent, new_path, Change::Entry)?;
-            held().check_name(new_parent.dir(), new_path)?;
-            dir.rename(path, new_parent.dir(), new_path)
-        })
-        .await
+            let _replaced = kept(new_parent.dir(), new_path);
+            let held = held();
+            held.check_name(parent.dir(), rest)?;
+            held.check_name(new_parent.dir(), new_path)?;
+            parent.dir().rename(rest, new_parent.dir(), new_path)
+        };
+        self.access.check_change()?;
+        self.run(path, rename).await
     }
 
     /// Makes a hard link to the file at `path` at `new_path` in `new_dir`, which may be
@@ -260,10 +317,10 @@ impl Dir {
     ) -> io::Result<()> {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
-        self.change(path, move |dir, path| {
+        self.change(path, move |held, dir, path| {
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
             new_dir.check_change(&new_parent, new_path, Change::Entry)?;
-            held().check_name(new_parent.dir(), new_path)?;
+            held.check_name(new_parent.dir(), new_path)?;
             dir.hard_link(path, new_parent.dir(), new_path)
         })
         .await
@@ -369,15 +426,16 @@ impl Dir {
     async fn change<R: Send + 'static>(
         &self,
         path: impl Into<PathBuf>,
-        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
+        operation: impl FnOnce(&Held, &cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         self.access.check_change()?;
         self.run(path, |dir, path| {
             let (parent, rest) = dir.parent(path)?;
             dir.check_change(&parent, rest, Change::Entry)?;
+            let _changed = kept(parent.dir(), rest);
             let held = held();
             held.check_name(parent.dir(), rest)?;
-            operation(parent.dir(), rest)
+            operation(&held, parent.dir(), rest)
         })
         .await
     }
@@ -391,6 +449,16 @@ impl Dir {
         let operation = move || operation(&dir, &path);
         Class::Cache.queue().run(operation).await
     }
+}
+
+/// Keeps what has this name, without opening it. To free the blocks of a file that was removed
+/// can take long: it is done when this is dropped, and not while what is held is locked.
+fn kept(dir: &cap_std::fs::Dir, name: &Path) -> Option<OwnedFd> {
+    let Some(Component::Normal(name)) = name.components().next() else {
+        return None;
+    };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(dir, name, flags, Mode::empty()).ok()
 }
 
 /// Returns the path without the slashes at its end. `cap-std` would take them for a

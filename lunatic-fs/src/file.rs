@@ -6,11 +6,12 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lunatic_account::Charge;
 use lunatic_blocking::Class;
 use rustix::fs::{FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl, futimens};
 
 use crate::access::Access;
-use crate::held::{self, FileId};
+use crate::held::{self, Busy, FileId};
 use crate::metadata::{Kind, Metadata};
 use crate::times::Times;
 
@@ -66,10 +67,21 @@ pub enum Advice {
 }
 
 impl File {
-    pub(crate) fn new(file: fs::File, metadata: &Metadata, access: Access) -> File {
+    /// - `charge`: what is charged for it until it is closed.
+    pub(crate) fn new(
+        file: fs::File,
+        metadata: &Metadata,
+        access: Access,
+        charge: Option<Charge>,
+    ) -> File {
         let id = (metadata.device, metadata.inode);
+        let handle = Handle {
+            file: Some(file),
+            id,
+            charge,
+        };
         File {
-            handle: Arc::new(Handle(Some(file), id)),
+            handle: Arc::new(handle),
             id,
             kind: metadata.kind,
             access,
@@ -176,6 +188,8 @@ impl File {
         self.run(move |file| {
             let held = held::held();
             held.check_length(id)?;
+            let _busy = Busy::new(id, &held);
+            drop(held);
             file.set_len(length)
         })
         .await
@@ -234,12 +248,8 @@ impl File {
 
     /// Closes the file, if this is its last clone.
     pub async fn close(self) {
-        let id = self.id;
-        if let Some(file) = Arc::into_inner(self.handle).and_then(Handle::into_inner) {
-            Class::Cache
-                .queue()
-                .run(move || held::close(file, id))
-                .await;
+        if let Some(close) = Arc::into_inner(self.handle).and_then(Handle::into_close) {
+            Class::Cache.queue().run(close).await;
         }
     }
 
@@ -265,26 +275,34 @@ impl File {
 /// for the last descriptor of a deleted file its blocks are freed, and a network file
 /// system writes back.
 #[derive(Debug)]
-struct Handle(Option<fs::File>, FileId);
+struct Handle {
+    /// `None` when it is being closed.
+    file: Option<fs::File>,
+    id: FileId,
+    charge: Option<Charge>,
+}
 
 impl Handle {
     fn get(&self) -> io::Result<&fs::File> {
         let closed = || io::Error::from(rustix::io::Errno::BADF);
-        self.0.as_ref().ok_or_else(closed)
+        self.file.as_ref().ok_or_else(closed)
     }
 
-    fn into_inner(mut self) -> Option<fs::File> {
-        self.0.take()
+    /// Returns what closes it. It is charged until then.
+    fn into_close(mut self) -> Option<impl FnOnce() + Send + 'static> {
+        self.take_close()
+    }
+
+    fn take_close(&mut self) -> Option<impl FnOnce() + Send + 'static + use<>> {
+        let (file, id, charge) = (self.file.take()?, self.id, self.charge.take());
+        Some(move || held::close(file, id, charge))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Some(file) = self.0.take() {
-            let id = self.1;
-            Class::Cache
-                .queue()
-                .run_detached(move || held::close(file, id));
+        if let Some(close) = self.take_close() {
+            Class::Cache.queue().run_detached(close);
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Files that a library of the host opens by their paths, and what must not happen to
 //! them meanwhile.
 //!
+//! What is held is locked only while something is checked, or done that is soon done. What can
+//! take long, to cut a file off or to close it, is noted before instead, and whoever holds the
+//! file waits for that.
+//!
 //! A library that is given a path opens the file itself, makes others beside it, maps
 //! them into memory, and locks them by `fcntl`. Three things that guests could do through
 //! a [`Dir`](crate::Dir) would then hurt the program: to cut off a file that is mapped
@@ -11,13 +15,16 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use lunatic_account::Charge;
+use lunatic_blocking::Class;
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
@@ -27,16 +34,28 @@ use crate::metadata::Metadata;
 /// A file on a device.
 pub(crate) type FileId = (u64, u64);
 
+/// A file that a library makes beside one that it has open.
+#[derive(Debug, Clone, Copy)]
+pub struct Companion {
+    /// What its name has behind that of the file.
+    pub suffix: &'static str,
+    /// Whether the library locks it. Then nothing else opens it, not even to read: to close it
+    /// again would release the locks.
+    pub is_locked: bool,
+}
+
 /// A file that a library of the host opens by its path, and which of its companions
-/// nothing else may change, as long as this exists.
+/// nothing else may change, as long as this exists. When it is dropped, that ends soon; by
+/// [`release`](HeldFile::release), at once.
 ///
-/// Its companions are files beside it whose names are its own with something behind. No
-/// [`Dir`](crate::Dir) opens, renames, links or removes the file; none changes, renames,
+/// Its [companions](Companion) are files beside it whose names are its own with something behind.
+/// No [`Dir`](crate::Dir) opens, renames, links or removes the file; none changes, renames,
 /// links or removes a companion.
 #[derive(Debug)]
 pub struct HeldFile {
     held: Arc<Holding>,
     access: Access,
+    is_released: bool,
 }
 
 /// One for each file that is held, however often.
@@ -48,14 +67,23 @@ pub(crate) struct Holding {
     id: FileId,
     /// The file, and companions that were there before it was held.
     ids: Vec<FileId>,
-    companions: &'static [&'static str],
+    /// Those of them that the library locks.
+    locked: Vec<FileId>,
+    companions: &'static [Companion],
     /// How many [`HeldFile`]s there are of it. It is changed while all that are held are
     /// locked.
     holders: AtomicUsize,
-    /// Descriptors of the file that would have been closed.
-    unclosed: Mutex<Vec<fs::File>>,
+    /// Descriptors of what is locked that would have been closed, and what is charged for them.
+    unclosed: Mutex<Vec<(fs::File, Option<Charge>)>>,
     /// The file, if something was read of it here.
     reader: Mutex<Option<fs::File>>,
+}
+
+/// The result of [`Held::insert`].
+pub(crate) enum Inserted {
+    Held(Arc<Holding>),
+    /// Something is being done with these files.
+    Busy(Vec<FileId>),
 }
 
 /// All that are held.
@@ -73,23 +101,83 @@ pub(crate) fn held_to_change() -> RwLockWriteGuard<'static, Held> {
     HELD.write()
 }
 
-/// What is held now. Nothing else becomes held as long as this exists.
+/// What is held now. Nothing else becomes held as long as this exists. A thread may have it only
+/// once.
 pub(crate) fn held() -> RwLockReadGuard<'static, Held> {
-    HELD.read_recursive()
+    HELD.read()
 }
 
-/// Closes a file, or keeps it open until it is no longer held.
-pub(crate) fn close(file: fs::File, id: FileId) {
-    let held = held();
-    if held.ids.contains_key(&id) {
-        held.keep_open(file, id);
+/// Files that are being cut off or closed, and how often.
+static BUSY: LazyLock<Mutex<HashMap<FileId, usize>>> = LazyLock::new(Mutex::default);
+
+/// Notified when a file is no longer among them.
+static IDLE: Condvar = Condvar::new();
+
+/// As long as this exists, the file does not become held.
+#[must_use]
+pub(crate) struct Busy(FileId);
+
+impl Busy {
+    /// Notes that something is done with a file.
+    ///
+    /// - `_held`: of which it was checked that it allows that.
+    pub(crate) fn new(id: FileId, _held: &Held) -> Busy {
+        *BUSY.lock().entry(id).or_default() += 1;
+        Busy(id)
     }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut busy = BUSY.lock();
+        if let Some(count) = busy.get_mut(&self.0) {
+            *count -= 1;
+            if *count == 0 {
+                busy.remove(&self.0);
+                IDLE.notify_all();
+            }
+        }
+    }
+}
+
+/// Waits until nothing is done with some files. What is held must not be locked.
+pub(crate) fn wait_for(ids: &[FileId]) {
+    let mut busy = BUSY.lock();
+    while is_any_busy(&busy, ids) {
+        IDLE.wait(&mut busy);
+    }
+}
+
+fn is_any_busy(busy: &HashMap<FileId, usize>, ids: &[FileId]) -> bool {
+    ids.iter().any(|id| busy.contains_key(id))
+}
+
+/// Closes a file, or keeps it open, and charged, until it is no longer held.
+pub(crate) fn close(file: fs::File, id: FileId, charge: Option<Charge>) {
+    let held = held();
+    if let Some(holding) = held.locking_id(id) {
+        holding.unclosed.lock().push((file, charge));
+        return;
+    }
+    let _busy = Busy::new(id, &held);
+    drop(held);
+    drop(file);
 }
 
 impl HeldFile {
     /// Returns the file that was found under a name of a directory.
     pub(crate) fn new(held: Arc<Holding>, access: Access) -> HeldFile {
-        HeldFile { held, access }
+        HeldFile {
+            held,
+            access,
+            is_released: false,
+        }
+    }
+
+    /// Ends that the file is held, and waits for that. It blocks the thread.
+    pub fn release(mut self) {
+        self.is_released = true;
+        self.held.release();
     }
 
     /// Returns a path by which this program can open the file, wherever its directory is
@@ -130,7 +218,8 @@ impl HeldFile {
                 let file = reader.insert(opened.into());
                 if !is_it {
                     // It is kept, in case that somebody has it locked.
-                    self.held.unclosed.lock().extend(reader.take());
+                    let other = reader.take().map(|file| (file, None));
+                    self.held.unclosed.lock().extend(other);
                     return Err(busy());
                 }
                 file
@@ -169,30 +258,33 @@ impl Held {
     }
 
     /// Fails if a file must not be opened.
-    pub(crate) fn check_found(&self, found: &Metadata) -> io::Result<()> {
+    ///
+    /// - `file`: the file, perhaps without it being open.
+    pub(crate) fn check_found(&self, file: &fs::File, found: &Metadata) -> io::Result<()> {
         let id = (found.device, found.inode);
-        let is_file = || self.holdings().any(|holding| holding.id == id);
-        match self.ids.contains_key(&id) && is_file() {
-            true => Err(busy()),
-            false => Ok(()),
+        match self.locking(file, id)? {
+            Some(_) => Err(busy()),
+            None => Ok(()),
         }
     }
 
     /// Returns a file that was opened, or fails if it must not be open.
     ///
     /// - `changes`: whether it can be changed.
+    /// - `charge`: what is charged for it, which is taken if it cannot be closed.
     pub(crate) fn check_opened(
         &self,
         file: fs::File,
         metadata: &Metadata,
         changes: bool,
+        charge: &mut Option<Charge>,
     ) -> io::Result<fs::File> {
         let id = (metadata.device, metadata.inode);
-        if let Err(error) = self.check_found(metadata) {
-            self.keep_open(file, id);
-            return Err(error);
+        if let Some(holding) = self.locking(&file, id)? {
+            holding.unclosed.lock().push((file, charge.take()));
+            return Err(busy());
         }
-        match changes && (self.ids.contains_key(&id) || self.is_companion(&file, id)?) {
+        match changes && (self.ids.contains_key(&id) || self.companion(&file, id)?.is_some()) {
             true => Err(busy()),
             false => Ok(file),
         }
@@ -206,27 +298,45 @@ impl Held {
         }
     }
 
-    /// Whether a file was made beside one that is held. Such a file has one name, which
-    /// nobody can change.
-    fn is_companion(&self, file: &fs::File, id: FileId) -> io::Result<bool> {
+    /// Returns beside which file that is held a file was made, and as what. Such a file has one
+    /// name, which nobody can change.
+    fn companion(
+        &self,
+        file: &fs::File,
+        id: FileId,
+    ) -> io::Result<Option<(&Arc<Holding>, Companion)>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
         let link = format!("/proc/self/fd/{}", file.as_raw_fd());
         let path = fs::read_link(link)?;
         let Some(name) = path.file_name() else {
-            return Ok(false);
+            return Ok(None);
         };
         let Some(dirs) = self.names.get(name) else {
-            return Ok(false);
+            return Ok(None);
         };
-        Ok(dirs
-            .values()
-            .any(|holding| holding.id_beside(name) == Some(id)))
+        Ok(dirs.values().find_map(|holding| {
+            let companion = holding.companion(name)?;
+            (holding.id_beside(name) == Some(id)).then_some((holding, companion))
+        }))
     }
 
-    fn keep_open(&self, file: fs::File, id: FileId) {
-        let holding = self.holdings().find(|holding| holding.ids.contains(&id));
-        match holding {
-            Some(holding) => holding.unclosed.lock().push(file),
-            None => drop(file),
+    /// Returns what is held of which the library locks this file.
+    fn locking(&self, file: &fs::File, id: FileId) -> io::Result<Option<&Arc<Holding>>> {
+        if let Some(holding) = self.locking_id(id) {
+            return Ok(Some(holding));
+        }
+        let beside = self.companion(file, id)?;
+        let locking = beside.filter(|(_, companion)| companion.is_locked);
+        Ok(locking.map(|(holding, _)| holding))
+    }
+
+    /// The same for a file that was there before it was held.
+    fn locking_id(&self, id: FileId) -> Option<&Arc<Holding>> {
+        match self.ids.contains_key(&id) {
+            true => self.holdings().find(|holding| holding.locked.contains(&id)),
+            false => None,
         }
     }
 
@@ -234,13 +344,15 @@ impl Held {
         self.names.values().flat_map(HashMap::values)
     }
 
+    /// Holds a file that was found under a name of a directory, unless something is being done
+    /// with it or its companions.
     pub(crate) fn insert(
         &mut self,
         dir: OwnedFd,
         name: &OsStr,
         found: &Metadata,
-        companions: &'static [&'static str],
-    ) -> io::Result<Arc<Holding>> {
+        companions: &'static [Companion],
+    ) -> io::Result<Inserted> {
         let dir_id = id_of(dir.as_fd())?;
         let known = self.names.get(name).and_then(|dirs| dirs.get(&dir_id));
         if let Some(holding) = known {
@@ -249,17 +361,19 @@ impl Held {
             return match is_it {
                 true => {
                     holding.holders.fetch_add(1, Ordering::Relaxed);
-                    Ok(holding.clone())
+                    Ok(Inserted::Held(holding.clone()))
                 }
                 false => Err(busy()),
             };
         }
+        let id = (found.device, found.inode);
         let mut holding = Holding {
             dir,
             dir_id,
             name: name.to_owned(),
-            id: (found.device, found.inode),
-            ids: vec![(found.device, found.inode)],
+            id,
+            ids: vec![id],
+            locked: vec![id],
             companions,
             holders: AtomicUsize::new(1),
             unclosed: Mutex::default(),
@@ -273,9 +387,18 @@ impl Held {
         if names.iter().any(taken) {
             return Err(busy());
         }
-        let beside = names[1..].iter().filter_map(|name| holding.id_beside(name));
-        let beside: Vec<FileId> = beside.collect();
-        holding.ids.extend(beside);
+        for (name, companion) in names[1..].iter().zip(companions) {
+            let Some(id) = holding.id_beside(name) else {
+                continue;
+            };
+            holding.ids.push(id);
+            if companion.is_locked {
+                holding.locked.push(id);
+            }
+        }
+        if is_any_busy(&BUSY.lock(), &holding.ids) {
+            return Ok(Inserted::Busy(holding.ids));
+        }
         for id in &holding.ids {
             *self.ids.entry(*id).or_default() += 1;
         }
@@ -284,7 +407,7 @@ impl Held {
             let dirs = self.names.entry(name).or_default();
             dirs.insert(dir_id, holding.clone());
         }
-        Ok(holding)
+        Ok(Inserted::Held(holding))
     }
 
     fn remove(&mut self, holding: &Holding) {
@@ -310,12 +433,33 @@ impl Held {
 impl Holding {
     /// Its name and those of its companions.
     fn names(&self) -> impl Iterator<Item = OsString> {
-        let companions = self.companions.iter().map(|suffix| {
+        let companions = self.companions.iter().map(|companion| {
             let mut name = self.name.clone();
-            name.push(suffix);
+            name.push(companion.suffix);
             name
         });
         std::iter::once(self.name.clone()).chain(companions)
+    }
+
+    /// Returns its companion of this name.
+    fn companion(&self, name: &OsStr) -> Option<Companion> {
+        let found = self.names().skip(1).position(|companion| companion == name);
+        found.map(|at| self.companions[at])
+    }
+
+    /// Ends one of its [`HeldFile`]s.
+    fn release(&self) {
+        let mut held = HELD.write();
+        if self.holders.fetch_sub(1, Ordering::Relaxed) != 1 {
+            return;
+        }
+        held.remove(self);
+        // Whoever holds it next locks it only when all have been closed.
+        let ids = self.ids.iter();
+        let _busy: Vec<Busy> = ids.map(|id| Busy::new(*id, &held)).collect();
+        drop(held);
+        drop(mem::take(&mut *self.unclosed.lock()));
+        drop(self.reader.lock().take());
     }
 
     fn id_beside(&self, name: &OsStr) -> Option<FileId> {
@@ -326,9 +470,9 @@ impl Holding {
 
 impl Drop for HeldFile {
     fn drop(&mut self) {
-        let mut held = HELD.write();
-        if self.held.holders.fetch_sub(1, Ordering::Relaxed) == 1 {
-            held.remove(&self.held);
+        if !self.is_released {
+            let held = self.held.clone();
+            Class::Cache.queue().run_detached(move || held.release());
         }
     }
 }
@@ -340,4 +484,46 @@ fn id_of(file: BorrowedFd<'_>) -> io::Result<FileId> {
 
 fn busy() -> io::Error {
     Errno::BUSY.into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use futures_lite::future::block_on;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+    use crate::dir::Dir;
+
+    #[test]
+    fn who_holds_a_file_waits_until_nothing_is_done_with_it_and_nobody_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "").unwrap();
+        let found = Metadata::of(&fs::File::open(&path).unwrap()).unwrap();
+        let busy = Busy::new((found.device, found.inode), &held());
+        let dir = block_on(Dir::open_host(folder.path(), Access::ReadWrite)).unwrap();
+        let (done, is_done) = channel();
+        let waiting = thread::spawn({
+            let dir = dir.clone();
+            move || {
+                let held = block_on(dir.hold("a", &[])).unwrap();
+                done.send(()).unwrap();
+                held
+            }
+        });
+        for _ in 0..10 {
+            block_on(dir.hold("b", &[])).unwrap().release();
+            block_on(dir.symlink("b", "c")).unwrap();
+            block_on(dir.remove_file("c")).unwrap();
+        }
+        assert!(is_done.try_recv().is_err());
+        drop(busy);
+        let held = waiting.join().unwrap();
+        assert!(block_on(dir.remove_file("a")).is_err());
+        held.release();
+        block_on(dir.remove_file("a")).unwrap();
+    }
 }

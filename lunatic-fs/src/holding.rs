@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::access::Access;
-use crate::held::{HeldFile, held_to_change};
+use crate::held::{Companion, HeldFile, Inserted, held_to_change, wait_for};
 use crate::host_dir::HostDir;
 use crate::metadata::{Kind, Metadata};
 
@@ -17,8 +17,25 @@ pub(crate) fn hold(
     below: &HostDir,
     path: &Path,
     access: Access,
-    companions: &'static [&'static str],
+    companions: &'static [Companion],
 ) -> io::Result<HeldFile> {
+    /// So often somebody may do something with the file again while that is waited for.
+    const MAX_WAITS: usize = 16;
+    for _ in 0..MAX_WAITS {
+        match try_hold(below, path, access, companions)? {
+            Inserted::Held(held) => return Ok(HeldFile::new(held, access)),
+            Inserted::Busy(ids) => wait_for(&ids),
+        }
+    }
+    Err(Errno::BUSY.into())
+}
+
+fn try_hold(
+    below: &HostDir,
+    path: &Path,
+    access: Access,
+    companions: &'static [Companion],
+) -> io::Result<Inserted> {
     /// As many links are followed at the end of a path.
     const MAX_LINKS: usize = 16;
     let mut path = path.to_owned();
@@ -48,8 +65,7 @@ pub(crate) fn hold(
         match found.kind {
             Kind::File if found.links == 1 => {
                 let dir = parent.dir().as_fd().try_clone_to_owned()?;
-                let held = held.insert(dir, name, &found, companions)?;
-                return Ok(HeldFile::new(held, access));
+                return held.insert(dir, name, &found, companions);
             }
             Kind::File => {
                 let reason = "a file with several names could be locked by only one of them";

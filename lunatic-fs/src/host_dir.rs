@@ -10,10 +10,11 @@ use std::path::{Component, Path, PathBuf};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptionsExt};
+use lunatic_account::Charge;
 use rustix::fs::OFlags;
 
 use crate::file_systems::{FileSystems, refused};
-use crate::held::{Held, held};
+use crate::held::{Busy, Held, held};
 use crate::metadata::Metadata;
 use crate::open::OpenOptions;
 use crate::processes;
@@ -26,6 +27,8 @@ pub(crate) struct HostDir {
     dir: Dir,
     file_systems: FileSystems,
     protected: Protected,
+    /// What is charged for it until it is closed.
+    _charge: Option<Charge>,
 }
 
 /// A directory in which something is changed, and the part of its path that is left.
@@ -49,6 +52,7 @@ impl HostDir {
             dir,
             file_systems,
             protected,
+            _charge: None,
         })
     }
 
@@ -69,6 +73,15 @@ impl HostDir {
             dir: Dir::from_std_file(dir),
             file_systems: self.file_systems.below(metadata),
             protected: self.protected.clone(),
+            _charge: None,
+        }
+    }
+
+    /// The same, with something charged for it.
+    pub(crate) fn charged(self, charge: Option<Charge>) -> HostDir {
+        HostDir {
+            _charge: charge,
+            ..self
         }
     }
 
@@ -93,26 +106,37 @@ impl HostDir {
     ///
     /// To open a device can do something, so it is looked at before it is opened, and
     /// again when it is open, as the path may lead elsewhere then.
+    ///
+    /// - `charge`: what is charged for it, which is taken if it was opened and cannot be closed.
     pub(crate) fn open(
         &self,
         path: &Path,
         options: OpenOptions,
+        charge: &mut Option<Charge>,
     ) -> io::Result<(fs::File, Metadata)> {
         let held = held();
-        match held.is_empty() {
-            true => self.open_whatever(path, options),
-            false => self.open_unless_held(&held, path, options),
+        if held.is_empty() && !options.truncate {
+            return self.open_whatever(path, options);
         }
+        let (file, metadata, is_new) = self.open_unless_held(&held, path, options, charge)?;
+        if options.truncate && !is_new {
+            // This can take long, and keeps nobody waiting but those who would hold the file.
+            let _busy = Busy::new((metadata.device, metadata.inode), &held);
+            drop(held);
+            file.set_len(0)?;
+        }
+        Ok((file, metadata))
     }
 
     /// The same while files are held by libraries of the host: nothing is created or cut
-    /// off before it is known what it is.
+    /// off before it is known what it is. Returns also whether it was created.
     fn open_unless_held(
         &self,
         held: &Held,
         path: &Path,
         options: OpenOptions,
-    ) -> io::Result<(fs::File, Metadata)> {
+        charge: &mut Option<Charge>,
+    ) -> io::Result<(fs::File, Metadata, bool)> {
         /// So often a path may turn out to be there, and then again not.
         const MAX_TRIES: usize = 8;
         let existing = OpenOptions {
@@ -128,16 +152,17 @@ impl HostDir {
         };
         for _ in 0..MAX_TRIES {
             match self.find(path, !options.nofollow) {
-                Ok((_, found)) => held.check_found(&found)?,
+                Ok((file, found)) => held.check_found(&file, &found)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {
                     let (parent, rest) = self.parent(path)?;
+                    self.check_change(&parent, rest, Change::Entry)?;
                     held.check_name(parent.dir(), rest)?;
                     let opened = parent.dir().open_with(rest, &new.to_host());
                     match opened {
                         Ok(file) => {
                             let file = file.into_std();
                             let metadata = self.file_systems.check(&file)?;
-                            return Ok((file, metadata));
+                            return Ok((file, metadata, true));
                         }
                         Err(error)
                             if error.kind() == io::ErrorKind::AlreadyExists
@@ -152,11 +177,9 @@ impl HostDir {
             }
             match self.open_whatever(path, existing) {
                 Ok((file, metadata)) => {
-                    let file = held.check_opened(file, &metadata, options.changes())?;
-                    if options.truncate {
-                        file.set_len(0)?;
-                    }
-                    return Ok((file, metadata));
+                    let changes = options.changes();
+                    let file = held.check_opened(file, &metadata, changes, charge)?;
+                    return Ok((file, metadata, false));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {}
                 Err(error) => return Err(error),

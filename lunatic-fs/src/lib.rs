@@ -26,6 +26,7 @@
 //!   device, is reached only through a directory on that file system which was named
 //!   itself. In `/proc` files can only be read then, and what is of this program itself
 //!   not even that. Links and mounts make no difference: each opened file tells where it is.
+//! - While what is held is locked, nothing is done that can take long because of a guest.
 //! - A future of this crate never blocks the thread that polls it, and can be
 //!   dropped at any point. An operation that has begun then runs to its end.
 //!
@@ -57,7 +58,7 @@ pub use access::Access;
 pub use dir::{Dir, Node};
 pub use entry::Entry;
 pub use file::{Advice, File};
-pub use held::HeldFile;
+pub use held::{Companion, HeldFile};
 pub use listing::Listing;
 pub use metadata::{Kind, Metadata};
 pub use open::{Durability, OpenOptions};

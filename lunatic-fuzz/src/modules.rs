@@ -50,7 +50,7 @@ pub fn run(input: &[u8]) {
 fn arbitrary_module(input: &[u8], chance: &mut Chance) -> Option<Vec<u8>> {
     let config = Config {
         available_imports: Some(IMPORTS.clone()),
-        exceptions_enabled: false,
+        exceptions_enabled: true,
         export_everything: true,
         extended_const_enabled: true,
         gc_enabled: false,

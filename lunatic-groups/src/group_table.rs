@@ -213,6 +213,11 @@ impl GroupTable {
         }
     }
 
+    /// Returns whether there are neither groups nor monitors, and no process has to be forgotten.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.groups.is_empty() && self.scope_monitors.is_empty() && self.records.is_empty()
+    }
+
     /// Takes the changes since the last call out, in order.
     pub(crate) fn take_journal(&mut self) -> Vec<Membership> {
         self.journal

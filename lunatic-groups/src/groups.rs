@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use crate::group_table::{GroupError, check_name};
 use crate::scope::Scope;
 
-/// The highest number of scopes.
+/// The highest number of scopes. If there are so many, those that nobody uses are removed.
 pub const MAX_SCOPES: usize = 1 << 10;
 
 /// Is told of changes; see [`Groups::observe`].
@@ -97,6 +97,10 @@ impl Groups {
         if let Some(scope) = scopes.get(name) {
             // Somebody else was faster.
             return Ok(scope.clone());
+        }
+        if scopes.len() >= MAX_SCOPES {
+            // Nobody finds one of them while the scopes are locked.
+            scopes.retain(|_, scope| !scope.is_unused());
         }
         if scopes.len() >= MAX_SCOPES {
             return Err(GroupError::TooManyScopes);

@@ -92,6 +92,11 @@ impl Scope {
         }
     }
 
+    /// Returns whether nobody has it beside who asks, and it has no groups, members or monitors.
+    pub(crate) fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1 && self.inner.table.read().is_unused()
+    }
+
     /// Adds a membership of a process in a group, which lasts until the process leaves
     /// or ends. A process that joins several times has to leave as often. The messages to
     /// monitors are charged to it until they are received.

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use crate::value::{Key, Value};
 
-/// What an entry takes beside what its key and value have, roughly, in bytes.
-pub(crate) const ENTRY: usize = 64;
+/// How many parameters a statement may have.
+pub(crate) const MAX_PARAMETERS: usize = 32_766;
+
+/// What an entry takes beside what its key and value have, in bytes: a place in a list and one in
+/// a map, which have room for twice as many.
+const ENTRY: usize = 160;
 
 /// Values by their parameters, in the order in which the parameters were first named.
 #[derive(Debug, Default)]
@@ -21,11 +25,12 @@ pub(crate) struct Bindings {
 impl Bindings {
     /// Binds a value.
     ///
-    /// - `max`: the bytes that all may take, with [`ENTRY`] for each.
+    /// - `max`: the bytes that all keys and values may have together.
     ///
     /// # Errors
     ///
-    /// Fails, and nothing is bound, if they would take more.
+    /// Fails, and nothing is bound, if they would have more, or would be more than
+    /// [`MAX_PARAMETERS`].
     pub(crate) fn bind(&mut self, key: Key, value: Value, max: usize) -> Result<(), TooLarge> {
         let key = match key {
             Key::Next => Key::Number(self.last_number.saturating_add(1)),
@@ -37,7 +42,8 @@ impl Bindings {
             // The key of a name is kept twice.
             None => self.bytes + value.size() + 2 * key.size() + ENTRY,
         };
-        if bytes > max {
+        let count = self.values.len() + usize::from(known.is_none());
+        if count > MAX_PARAMETERS || bytes - count * ENTRY > max {
             return Err(TooLarge);
         }
         self.bytes = bytes;
@@ -52,6 +58,14 @@ impl Bindings {
             }
         }
         Ok(())
+    }
+
+    /// By how many bytes they may grow at most by a list of values to bind.
+    ///
+    /// - `count`: how many values it has.
+    /// - `bytes`: its length.
+    pub(crate) fn growth(count: usize, bytes: usize) -> usize {
+        count.saturating_mul(ENTRY).saturating_add(2 * bytes)
     }
 
     /// Returns all of them.

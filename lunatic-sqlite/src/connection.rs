@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
-use lunatic_account::Account;
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_blocking::{AdaptiveSpin, LocalPool, ThreadLimits};
 use lunatic_fs::Dir;
 
@@ -17,7 +17,7 @@ use crate::control::{Control, InterruptOnDrop};
 use crate::error::SqliteError;
 use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
 use crate::limits::SqliteLimits;
-use crate::quota::{self, Quota};
+use crate::quota::{self, CONNECTION_BYTES, Quota};
 use crate::statement::Statement;
 use crate::{life, opening};
 
@@ -70,6 +70,12 @@ pub(crate) struct Shared {
     asked: AtomicU64,
 }
 
+/// What is charged for a connection until it is closed.
+pub(crate) struct Charges {
+    _memory: Charge,
+    _descriptors: Charge,
+}
+
 /// For so long an answer is looked for, if they come that soon.
 const LONGEST_LOOK: Duration = Duration::from_micros(50);
 
@@ -95,18 +101,21 @@ impl Connection {
     }
 
     /// Opens a database as [`open`](Connection::open) does, and has an account pay for the memory
-    /// that SQLite takes for it beyond what each connection takes.
+    /// that SQLite takes for it, and the descriptors, until it is closed.
     ///
     /// - `account`: `None` if nobody pays.
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Connection::open); `SQLITE_NOMEM` if the account has no memory left.
+    /// Those of [`open`](Connection::open); `SQLITE_NOMEM` if the account has no memory or no
+    /// descriptors left.
     pub async fn open_charged(
         place: Place,
         limits: SqliteLimits,
         account: Option<&Account>,
     ) -> Result<Connection, SqliteError> {
+        let charges = account.map(|account| charge(account, &place)).transpose();
+        let charges = charges.map_err(no_memory)?;
         let control = Arc::new(Control::new(limits.max_query_time));
         let of_database = match place {
             Place::Memory => limits.max_memory_bytes,
@@ -118,10 +127,7 @@ impl Connection {
             limits.max_file_bytes,
             account,
         );
-        let quota =
-            Arc::new(quota.map_err(|exceeded| {
-                SqliteError::new(SqliteError::NO_MEMORY, exceeded.to_string())
-            })?);
+        let quota = Arc::new(quota.map_err(no_memory)?);
         let file = match place {
             Place::Memory => None,
             Place::File { dir, path } => Some(opening::hold(&dir, path).await?),
@@ -129,7 +135,7 @@ impl Connection {
         let (jobs, to_do) = unbounded();
         let (opened, is_open) = bounded(1);
         THREADS.spawn_pinned(move || {
-            let life = life::run(file, limits, quota.clone(), opened, to_do);
+            let life = life::run(file, charges, limits, quota.clone(), opened, to_do);
             quota::within(quota, life)
         });
         let connection = Connection {
@@ -329,6 +335,24 @@ impl Connection {
         interrupt.disarm();
         answer.unwrap_or((Err(SqliteError::gone()), Status::default()))
     }
+}
+
+/// Charges what each connection takes.
+fn charge(account: &Account, place: &Place) -> Result<Charges, Exceeded> {
+    /// The files of a database: itself, its journal, and what WAL shares.
+    const DESCRIPTORS: u64 = 3;
+    let descriptors = match place {
+        Place::Memory => 0,
+        Place::File { .. } => DESCRIPTORS,
+    };
+    Ok(Charges {
+        _memory: Charge::new(account, Kind::Memory, CONNECTION_BYTES)?,
+        _descriptors: Charge::new(account, Kind::Descriptors, descriptors)?,
+    })
+}
+
+pub(crate) fn no_memory(exceeded: Exceeded) -> SqliteError {
+    SqliteError::new(SqliteError::NO_MEMORY, exceeded.to_string())
 }
 
 impl fmt::Debug for Connection {

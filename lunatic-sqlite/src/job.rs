@@ -79,6 +79,14 @@ pub struct Description {
     pub is_read_only: bool,
 }
 
+impl Description {
+    /// The bytes that it takes beside itself.
+    pub(crate) fn size(&self) -> usize {
+        let columns = self.columns.iter();
+        columns.map(|name| name.len() + size_of::<String>()).sum()
+    }
+}
+
 /// Rows of a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -88,6 +96,13 @@ pub(crate) struct Batch {
     pub(crate) ends: Vec<usize>,
     pub(crate) next: Next,
     pub(crate) description: Option<Arc<Description>>,
+}
+
+impl Batch {
+    /// The bytes that its rows take.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
 }
 
 /// What comes behind the rows of a batch.

@@ -10,6 +10,7 @@ use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Connection, Error};
 
 use crate::changes::{Pending, Topic};
+use crate::connection::Charges;
 use crate::error::SqliteError;
 use crate::job::Job;
 use crate::limits::SqliteLimits;
@@ -36,8 +37,11 @@ impl Drop for Closing {
 }
 
 /// Opens a database, and does what it is asked for until nobody can ask any more.
+///
+/// - `charges`: released when it is closed.
 pub(crate) async fn run(
     file: Option<HeldFile>,
+    charges: Option<Charges>,
     limits: SqliteLimits,
     quota: Arc<Quota>,
     opened: Sender<Result<(), SqliteError>>,
@@ -47,6 +51,8 @@ pub(crate) async fn run(
     let mut connection = match opening::open(file.as_ref(), &limits, quota.control()) {
         Ok(connection) => Closing(connection),
         Err(error) => {
+            release(file);
+            drop(charges);
             opened.send(Err(quota.explain(error))).await.ok();
             return;
         }
@@ -75,10 +81,18 @@ pub(crate) async fn run(
     drop(connection);
     quota.end();
     // The names of the files are used until then.
-    drop(file);
+    release(file);
+    drop(charges);
     drop(jobs);
     if let Some(close) = close {
         close.send(()).await.ok();
+    }
+}
+
+/// Lets others have the file of a database, once it is closed.
+fn release(file: Option<HeldFile>) {
+    if let Some(file) = file {
+        file.release();
     }
 }
 

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lunatic_fs::{Access, Dir, HeldFile};
+use lunatic_fs::{Access, Companion, Dir, HeldFile};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::OFlags;
 
+use crate::bindings::MAX_PARAMETERS;
 use crate::control::Control;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
@@ -21,7 +22,20 @@ use crate::quota::CACHE_KIB;
 use crate::{files, functions, library, policy};
 
 /// What SQLite makes beside a database.
-const COMPANIONS: &[&str] = &["-journal", "-wal", "-shm"];
+const COMPANIONS: &[Companion] = &[
+    Companion {
+        suffix: "-journal",
+        is_locked: false,
+    },
+    Companion {
+        suffix: "-wal",
+        is_locked: false,
+    },
+    Companion {
+        suffix: "-shm",
+        is_locked: true,
+    },
+];
 
 /// The instructions of SQLite after which it is asked whether it must end.
 const PROGRESS: i32 = 1000;
@@ -45,7 +59,7 @@ pub(crate) async fn hold(dir: &Dir, path: PathBuf) -> Result<HeldFile, SqliteErr
     }
     if COMPANIONS
         .iter()
-        .any(|suffix| name.ends_with(suffix.as_bytes()))
+        .any(|companion| name.ends_with(companion.suffix.as_bytes()))
     {
         let reason = "the name is that of a part of another database";
         return Err(cannot(io::Error::other(reason)));
@@ -161,7 +175,7 @@ fn escaped(path: &Path) -> String {
 /// Refuses what lies beside a database and is no file of its own: SQLite would wait for a pipe
 /// without end, and write into a file that has another name, too.
 fn check_companions(path: &Path) -> Result<(), SqliteError> {
-    for suffix in COMPANIONS {
+    for Companion { suffix, .. } in COMPANIONS {
         let path = companion(path, suffix);
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
@@ -225,6 +239,7 @@ fn limit(connection: &Connection, limits: &SqliteLimits) -> Result<(), SqliteErr
         (Limit::SQLITE_LIMIT_LENGTH, value),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES as i32),
         (Limit::SQLITE_LIMIT_COLUMN, 1000),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, MAX_PARAMETERS as i32),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 500),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 200),
         (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_channel::Receiver;
 
-use crate::bindings::{Bindings, ENTRY, TooLarge};
+use crate::bindings::{Bindings, TooLarge};
 use crate::connection::Connection;
 use crate::error::SqliteError;
 use crate::job::{Batch, Begin, Description, Job, Next, Status};
@@ -94,9 +94,7 @@ impl Statement {
             return Err(SqliteError::new(SqliteError::MISUSE, message));
         }
         let max = self.connection.limits().max_row_bytes;
-        let bound = self
-            .bindings
-            .bind(key, value, max.saturating_add(ENTRY * 64));
+        let bound = self.bindings.bind(key, value, max);
         bound.map_err(|TooLarge| {
             let message = "the values that are bound are too large";
             SqliteError::new(SqliteError::TOO_BIG, message)
@@ -265,13 +263,8 @@ impl Statement {
     /// The bytes that it takes.
     pub(crate) fn size(&self) -> usize {
         let description = self.description.as_ref();
-        let columns = description.map_or(0, |description| {
-            let columns = description.columns.iter();
-            columns.map(|name| name.len() + size_of::<String>()).sum()
-        });
-        let ends = self.batch.ends.capacity() * size_of::<usize>();
-        let rows = self.batch.bytes.capacity() + ends;
-        self.sql.len() + self.bindings.bytes() + rows + columns
+        let description = description.map_or(0, |description| description.size());
+        self.sql.len() + self.bindings.bytes() + self.batch.size() + description
     }
 }
 

@@ -132,16 +132,31 @@ pub fn read_row(row: &[u8]) -> Result<Vec<Value>, Malformed> {
     Ok(values)
 }
 
+/// Returns how many values a list to bind has, as far as its beginning tells.
+///
+/// # Errors
+///
+/// [`Malformed`] if it is too short for them.
+pub(crate) fn count_of_bindings(bytes: &[u8]) -> Result<usize, Malformed> {
+    /// The least that an entry takes: the tags of key and value.
+    const LEAST: usize = 8;
+    let mut reader = Reader { bytes, at: 0 };
+    let count = usize::try_from(reader.u64()?).map_err(|_| Malformed)?;
+    match count <= (bytes.len() - reader.at) / LEAST {
+        true => Ok(count),
+        false => Err(Malformed),
+    }
+}
+
 /// Reads a list of values to bind.
 ///
 /// # Errors
 ///
 /// [`Malformed`] if it is anything else, or something is behind it.
 pub fn read_bindings(bytes: &[u8]) -> Result<Vec<(Key, Value)>, Malformed> {
-    let mut reader = Reader { bytes, at: 0 };
-    let count = reader.u64()?;
-    let mut bindings = Vec::new();
-    // Each entry has some bytes, so that a wrong count soon finds the end.
+    let count = count_of_bindings(bytes)?;
+    let mut reader = Reader { bytes, at: 8 };
+    let mut bindings = Vec::with_capacity(count);
     for _ in 0..count {
         let key = match reader.u32()? {
             0 => Key::Next,

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{code, dir, open, rows, run, try_open, value};
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_fs::{Access, Dir, Node, OpenOptions};
 use lunatic_sqlite::{Connection, Place, SqliteLimits, Value};
 
@@ -456,6 +457,46 @@ fn to_close_a_file_does_not_release_the_locks_of_a_database() {
         reader.close().await;
         assert!(own_locks() > 0);
         connection.execute("COMMIT").await.unwrap();
+    });
+}
+
+#[test]
+fn descriptors_that_cannot_be_closed_stay_charged_and_others_are_closed() {
+    let inside = tempfile::tempdir().unwrap();
+    run(async {
+        let through = dir(inside.path()).await;
+        let account = Account::default();
+        let read = OpenOptions {
+            read: true,
+            ..OpenOptions::default()
+        };
+        let open_charged = async |name: &'static str| {
+            let charge = Charge::new(&account, Kind::Descriptors, 1).unwrap();
+            through.open_charged(name, read, Some(charge)).await
+        };
+        let close = async |node| match node {
+            Node::File(file) => file.close().await,
+            Node::Dir(_) => panic!("it is a file"),
+        };
+        fs::write(inside.path().join("a.db"), "").unwrap();
+        let before = open_charged("a.db").await.unwrap();
+        let connection = open(inside.path(), "a.db").await;
+        let sql = "PRAGMA journal_mode = wal; CREATE TABLE t (a)";
+        connection.execute(sql).await.unwrap();
+        for _ in 0..100 {
+            close(open_charged("a.db-wal").await.unwrap()).await;
+        }
+        assert_eq!(account.used(Kind::Descriptors), 1);
+        // What is locked is not opened, although it was made after the database was opened.
+        for name in ["a.db", "a.db-shm"] {
+            let opened = open_charged(name).await;
+            assert!(opened.is_err(), "{name}");
+        }
+        assert_eq!(account.used(Kind::Descriptors), 1);
+        close(before).await;
+        assert_eq!(account.used(Kind::Descriptors), 1);
+        connection.close().await;
+        assert_eq!(account.used(Kind::Descriptors), 0);
     });
 }
 

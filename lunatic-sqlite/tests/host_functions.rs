@@ -111,17 +111,16 @@ impl Guest {
                     (then (global.set $heap (i32.const {HEAP})))))"
         );
         let module = module.replace("(memory (export", &format!("{alloc}(memory (export"));
-        Guest::of_module(&module, dir, limits, account)
+        Guest::of_module(&module, dir, limits, Account::root(account))
     }
 
     fn of_module(
         module: &str,
         dir: Option<&Path>,
         limits: SqliteLimits,
-        account: AccountLimits,
+        account: Account,
     ) -> Guest {
         let sent = Sent::default();
-        let account = Account::root(account);
         let open = |path: &Path| block_on(Dir::open_host(path, Access::ReadWrite)).unwrap();
         let (_, mailbox) = Mailbox::new(Limits::default());
         let host = Host {
@@ -499,6 +498,7 @@ fn a_result_needs_an_allocator_of_the_right_kind() {
         with("(func (export \"lunatic_alloc\") (param i32))"),
         with("(global (export \"lunatic_alloc\") i32 (i32.const 0))"),
         with("(func (export \"lunatic_alloc\") (param i32) (result i32) unreachable)"),
+        with("(tag $t) (func (export \"lunatic_alloc\") (param i32) (result i32) (throw $t))"),
         with("(func (export \"lunatic_alloc\") (param i32) (result i32) (i32.const -1))"),
         with("(func (export \"lunatic_alloc\") (param i32) (result i32) (i32.const 131071))"),
         with(
@@ -508,7 +508,12 @@ fn a_result_needs_an_allocator_of_the_right_kind() {
     ];
     for module in modules {
         let limits = SqliteLimits::default();
-        let mut guest = Guest::of_module(&module, None, limits, AccountLimits::UNLIMITED);
+        let mut guest = Guest::of_module(
+            &module,
+            None,
+            limits,
+            Account::root(AccountLimits::UNLIMITED),
+        );
         let connection = guest.open("");
         let statement = guest.query(connection, "SELECT 1");
         assert_eq!(guest.step(statement), ROW);
@@ -581,8 +586,10 @@ fn connections_and_statements_have_limits_and_are_charged() {
     guest.query(first, "SELECT 1");
     let account = guest.account.clone();
     drop(guest);
-    assert_eq!(account.used(Kind::Memory), 0);
-    assert_eq!(account.used(Kind::Descriptors), 0);
+    // They are charged until they are closed.
+    lunatic_testkit::wait_until("nothing is charged", || {
+        account.used(Kind::Memory) == 0 && account.used(Kind::Descriptors) == 0
+    });
 
     let small = AccountLimits {
         memory: 1 << 20,
@@ -858,4 +865,86 @@ fn rows_arrive_in_order_whatever_a_guest_does_between_its_steps() {
     guest.call("statement_reset", &args![select]);
     assert_eq!(guest.step(select), ROW);
     assert_eq!(guest.row(select), [Integer(1)]);
+}
+
+#[test]
+fn values_for_which_there_is_no_memory_are_not_bound_and_nothing_else_is_released_for_them() {
+    let limits = AccountLimits {
+        memory: 2 << 20,
+        ..AccountLimits::UNLIMITED
+    };
+    let mut guest = Guest::with(None, SqliteLimits::default(), limits);
+    let connection = guest.open("");
+    let empty = guest.account.used(Kind::Memory);
+    let values = bindings(&[(&number(1), &tagged_bytes(1, &[7; 80_000]))]);
+    let (mut bound, mut refused) = (Vec::new(), Vec::new());
+    for _ in 0..40 {
+        let statement = guest.query(connection, "SELECT ?1");
+        guest.instance.put(DATA, &values);
+        match guest.call_u32("bind", &args![statement, DATA, values.len() as u32]) {
+            0 => bound.push(statement),
+            7 => refused.push(statement),
+            other => panic!("{other} is no result of bind"),
+        }
+    }
+    assert!(bound.len() > 5 && refused.len() > 10, "{}", bound.len());
+    let full = guest.account.used(Kind::Memory);
+    for statement in &refused {
+        guest.bind(*statement, &values);
+        // What was refused is the result of the step.
+        assert_eq!(guest.step(*statement), 7);
+        guest.call("sqlite3_finalize", &args![*statement]);
+    }
+    // They gave back no more than they had, which is their text.
+    let kept = guest.account.used(Kind::Memory);
+    assert!(kept >= empty + 80_000 * bound.len() as u64, "{kept} {full}");
+    for statement in bound.split_off(2) {
+        guest.call("sqlite3_finalize", &args![statement]);
+    }
+    // There is memory again, and nothing that was refused is bound.
+    let statement = guest.query(connection, "SELECT ?1");
+    assert_eq!(guest.step(statement), ROW);
+    assert_eq!(guest.row(statement), [Null]);
+}
+
+#[test]
+fn more_values_than_a_statement_has_parameters_are_refused_before_they_are_read() {
+    let list: &[HostFunction] = lunatic_sqlite::guest::HOST_FUNCTIONS;
+    let module = guest::forwarding(list.iter(), 8);
+    let account = Account::root(AccountLimits::UNLIMITED);
+    let mut guest = Guest::of_module(&module, None, SqliteLimits::default(), account);
+    let connection = guest.open("");
+    let statement = guest.query(connection, "SELECT ?32766");
+    for (count, step) in [(32_766_usize, ROW), (32_767, 25)] {
+        let mut values = (count as u64).to_le_bytes().to_vec();
+        values.resize(8 + 8 * count, 0);
+        guest.bind(statement, &values);
+        assert_eq!(guest.step(statement), step);
+        guest.call("statement_reset", &args![statement]);
+    }
+}
+
+#[test]
+fn a_guest_pays_for_a_result_while_it_allocates_memory_for_it() {
+    let list: &[HostFunction] = lunatic_sqlite::guest::HOST_FUNCTIONS;
+    let module = guest::forwarding(list.iter(), 2);
+    let alloc =
+        format!("(func (export \"lunatic_alloc\") (param i32) (result i32) (i32.const {HEAP}))");
+    let module = module.replace("(memory (export", &format!("{alloc}(memory (export"));
+    // There is room for a row, and not for another stack.
+    let limits = AccountLimits {
+        memory: (768 << 10) + 64_000,
+        ..AccountLimits::UNLIMITED
+    };
+    let root = Account::root(AccountLimits::UNLIMITED);
+    let account = root.branch(limits).unwrap();
+    let mut guest = Guest::of_module(&module, None, SqliteLimits::default(), account);
+    let connection = guest.open("");
+    let statement = guest.query(connection, "SELECT zeroblob(1000)");
+    assert_eq!(guest.step(statement), ROW);
+    let used = guest.account.used(Kind::Memory);
+    let trap = guest.trap("read_row", &args![statement, LENGTH]);
+    assert!(trap.contains("memory"), "{trap}");
+    assert_eq!(guest.account.used(Kind::Memory), used);
+    assert_eq!(guest.account.used(Kind::LinearMemory), 0);
 }

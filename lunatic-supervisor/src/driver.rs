@@ -141,7 +141,7 @@ impl Driver {
     async fn next(&mut self) -> Woken {
         let due = earlier(self.machine.next_timeout(), self.log.next_flush());
         if due.is_some_and(|due| due <= Instant::now()) {
-            self.log.flush_if_due(Instant::now());
+            self.log.flush_if_due(Instant::now(), &self.own);
             return Woken::Late;
         }
         if self.starting.is_none()
@@ -170,7 +170,7 @@ impl Driver {
         let event = future::or(ready, future::or(message, late)).await;
         match &event {
             Woken::Prepared(..) | Woken::Ready(..) => self.starting = None,
-            Woken::Late => self.log.flush_if_due(Instant::now()),
+            Woken::Late => self.log.flush_if_due(Instant::now(), &self.own),
             Woken::Message(_) => {}
         }
         event
@@ -411,7 +411,7 @@ impl Driver {
 
     /// Returns what the process ends with, after all children are stopped.
     fn finish(&mut self, end: End) -> Result<(), Failure> {
-        self.log.flush(Instant::now());
+        self.log.flush(Instant::now(), &self.own);
         let failure = match end {
             End::Asked(ExitReason::Normal) => return Ok(()),
             End::Asked(ExitReason::Failed(failure)) => failure,

@@ -36,9 +36,9 @@ impl Log {
     /// - `own`: the supervisor.
     pub(crate) fn tell(&mut self, event: &SupervisorEvent, now: Instant, own: &Process) {
         if is_end(event) {
-            self.flush(now);
+            self.flush(now, own);
         } else if is_noisy(event) {
-            self.flush_if_due(now);
+            self.flush_if_due(now, own);
             if !self.limit.admits(now) {
                 return;
             }
@@ -56,15 +56,22 @@ impl Log {
     }
 
     /// Writes how many lines were left out, if it is time.
-    pub(crate) fn flush_if_due(&mut self, now: Instant) {
+    ///
+    /// - `own`: the supervisor.
+    pub(crate) fn flush_if_due(&mut self, now: Instant, own: &Process) {
         if self.next_flush().is_some_and(|due| due <= now) {
-            self.flush(now);
+            self.flush(now, own);
         }
     }
 
-    /// Writes how many lines were left out.
-    pub(crate) fn flush(&mut self, now: Instant) {
-        if let Some((left_out, time)) = self.limit.flush(now) {
+    /// Writes how many lines were left out, unless there are too many of the processes of its
+    /// environment.
+    ///
+    /// - `own`: the supervisor.
+    pub(crate) fn flush(&mut self, now: Instant, own: &Process) {
+        if let Some((left_out, time)) = self.limit.flush(now)
+            && own.environment().admits_log_line(own.account())
+        {
             let path = shown(&self.path).to_string();
             let supervisor = &*path;
             tracing::warn!(

@@ -1,5 +1,6 @@
 //! The namespace `lunatic::timer` (ABI §5).
 
+use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
 
@@ -26,9 +27,9 @@ pub trait TimerHost: MailboxHost {
 #[derive(Debug)]
 pub struct StartedTimers {
     table: Table<GuestTimer>,
-    /// When the table has so many entries, those of timers that have fired are
-    /// removed.
-    sweep_at: usize,
+    /// The ids that are in the table, and some that were, in the order in which it is looked
+    /// whether their timers have fired.
+    to_check: VecDeque<u64>,
     /// Whether those that have not fired end with the process.
     end_with_process: bool,
 }
@@ -40,13 +41,18 @@ struct GuestTimer(Timer);
 impl Resource for GuestTimer {
     const KIND: &'static str = "timer";
     const LIMIT: usize = 1 << 22;
+
+    fn size(&self) -> usize {
+        // The ids to check have room for twice as many.
+        2 * size_of::<u64>()
+    }
 }
 
 /// A branch of the root's account leaves the other timers to others.
 const MAX_TIMERS_OF_BRANCH: u64 = MAX_TIMERS as u64 / 8;
 
-/// Nothing is removed from a table that has fewer entries.
-const FIRST_SWEEP: usize = 64;
+/// Nothing is removed from a table that has had fewer entries.
+const FEW_ENTRIES: usize = 64;
 
 impl StartedTimers {
     /// Those of a new process: none.
@@ -56,7 +62,7 @@ impl StartedTimers {
     pub fn new(account: &Account) -> StartedTimers {
         StartedTimers {
             table: Table::new(),
-            sweep_at: FIRST_SWEEP,
+            to_check: VecDeque::new(),
             end_with_process: account.is_branch(),
         }
     }
@@ -67,11 +73,30 @@ impl StartedTimers {
     }
 
     fn insert(&mut self, timer: Timer, account: &Account) -> Result<u64, Misuse> {
-        if self.table.len() >= self.sweep_at {
-            self.table.retain(|timer| timer.0.is_pending());
-            self.sweep_at = FIRST_SWEEP.max(self.table.len() * 2);
+        // Two are looked at for each that is added, so that the table has hardly more than
+        // twice as many as are pending, and none of its insertions takes long.
+        for _ in 0..2 {
+            self.check_one();
         }
-        Ok(self.table.insert(GuestTimer(timer), account)?)
+        let id = self.table.insert(GuestTimer(timer), account)?;
+        self.to_check.push_back(id);
+        Ok(id)
+    }
+
+    /// Removes the entry of a timer that has fired, if it is the next one to check.
+    fn check_one(&mut self) {
+        if self.to_check.len() < FEW_ENTRIES {
+            return;
+        }
+        let Some(id) = self.to_check.pop_front() else {
+            return;
+        };
+        match self.table.get(id).map(|timer| timer.0.is_pending()) {
+            Ok(true) => self.to_check.push_back(id),
+            Ok(false) => drop(self.table.remove(id)),
+            // It was cancelled.
+            Err(_) => {}
+        }
     }
 }
 

@@ -112,10 +112,19 @@ impl WasiConfig {
 
     /// The bytes that it takes, roughly.
     pub fn size(&self) -> usize {
-        /// A directory with its two paths.
-        const PREOPEN: usize = 512;
         let strings = self.args.size() + self.env.size();
-        size_of::<WasiConfig>() + strings + self.preopens.len() * PREOPEN
+        let preopens: usize = self.preopens.iter().map(Preopen::size).sum();
+        size_of::<WasiConfig>() + strings + preopens
+    }
+
+    /// By how many bytes it grows by an argument.
+    pub(crate) fn size_of_arg(arg: &str) -> usize {
+        Strings::size_of(&[arg])
+    }
+
+    /// By how many bytes it grows by an environment variable.
+    pub(crate) fn size_of_env(key: &str, value: &str) -> usize {
+        Strings::size_of(&[key, "=", value])
     }
 
     pub(crate) fn arg_strings(&self) -> &Strings {

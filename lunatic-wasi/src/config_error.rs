@@ -10,7 +10,8 @@ pub(crate) const MAX_PREOPENS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// This argument or environment variable has a byte 0 in it, at which it would end.
+    /// This argument or environment variable, of which this is the beginning, has a byte 0 in
+    /// it, at which it would end.
     ZeroByte(String),
     /// All arguments together, or all environment variables together, are too long.
     TooLong {

@@ -1,6 +1,5 @@
 //! The file descriptors of a process.
 
-use lunatic_account::{Account, Charge};
 use lunatic_fs::{Dir, File, Node};
 
 use crate::errno::Errno;
@@ -26,8 +25,6 @@ pub(crate) struct Descriptor {
     pub(crate) rights: Rights,
     /// What may be done with those that are opened through it.
     pub(crate) inheriting: Rights,
-    /// For one that the process has opened.
-    _charge: Option<Charge>,
 }
 
 /// What a file descriptor stands for.
@@ -142,19 +139,8 @@ impl Descriptors {
     }
 
     /// Adds a descriptor and returns its number, the lowest that is free.
-    ///
-    /// - `account`: the account of the process, to which it is charged while it is open.
-    pub(crate) fn insert(
-        &mut self,
-        descriptor: Descriptor,
-        account: &Account,
-    ) -> Result<u32, Errno> {
+    pub(crate) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
         self.check_room()?;
-        let charge = Charge::new(account, lunatic_account::Kind::Descriptors, 1);
-        let descriptor = Descriptor {
-            _charge: Some(charge.map_err(|_| Errno::TooManyOpenHere)?),
-            ..descriptor
-        };
         let free = self.slots.iter().position(Option::is_none);
         let fd = free.unwrap_or(self.slots.len());
         match free {
@@ -221,7 +207,6 @@ impl Descriptor {
             kind,
             rights,
             inheriting,
-            _charge: None,
         }
     }
 }

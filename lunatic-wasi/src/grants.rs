@@ -8,6 +8,7 @@ use lunatic_abi::{Guest, Misuse, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::WasiHost;
+use crate::config::WasiConfig;
 use crate::config_error::ConfigError;
 use crate::path_limit::MAX_PATH_BYTES;
 
@@ -49,9 +50,9 @@ fn config_add_environment_variable<T: WasiHost>(
     let value = caller
         .text_within(value_ptr, value_len, MAX_STRING_BYTES)?
         .to_owned();
-    let config = caller.data_mut().wasi_config(config_id)?;
-    config.add_env(&key, &value).map_err(Misuse::from)?;
-    Ok(caller.data_mut().charge_config(config_id)?)
+    let more = WasiConfig::size_of_env(&key, &value);
+    let add = |config: &mut WasiConfig| config.add_env(&key, &value);
+    change(caller, config_id, more, add)
 }
 
 /// `lunatic::wasi::config_add_command_line_argument` (ABI §13): appends an
@@ -68,9 +69,9 @@ fn config_add_command_line_argument<T: WasiHost>(
     let argument = caller
         .text_within(argument_ptr, argument_len, MAX_STRING_BYTES)?
         .to_owned();
-    let config = caller.data_mut().wasi_config(config_id)?;
-    config.add_arg(&argument).map_err(Misuse::from)?;
-    Ok(caller.data_mut().charge_config(config_id)?)
+    let more = WasiConfig::size_of_arg(&argument);
+    let add = |config: &mut WasiConfig| config.add_arg(&argument);
+    change(caller, config_id, more, add)
 }
 
 /// `lunatic::wasi::config_preopen_dir` (ABI §13): appends a directory under the
@@ -100,9 +101,20 @@ fn config_preopen_dir<T: WasiHost>(
         .ok_or(Misuse::Denied(
             "grant a directory that is not below one of its own",
         ))?;
-    let config = caller.data_mut().wasi_config(config_id)?;
-    config.add_preopen(preopen).map_err(Misuse::from)?;
-    Ok(caller.data_mut().charge_config(config_id)?)
+    let more = preopen.size();
+    let add = |config: &mut WasiConfig| config.add_preopen(preopen);
+    change(caller, config_id, more, add)
+}
+
+/// Adds something to a config.
+fn change<T: WasiHost>(
+    mut caller: Caller<'_, T>,
+    config_id: u64,
+    more: usize,
+    add: impl FnOnce(&mut WasiConfig) -> std::result::Result<(), ConfigError>,
+) -> Result<()> {
+    let added = caller.data_mut().change_wasi_config(config_id, more, add)?;
+    Ok(added.map_err(Misuse::from)?)
 }
 
 /// The path on the host that a guest means.

@@ -86,23 +86,20 @@ pub trait WasiHost: AbiHost {
     /// Returns the WASI state of this process.
     fn wasi(&mut self) -> &mut WasiCtx;
 
-    /// Returns the WASI part of a configuration that this process has the id of.
+    /// Changes the WASI part of a configuration that this process has the id of.
+    ///
+    /// - `more`: by how many bytes its [size](WasiConfig::size) may grow. Where a host has
+    ///   accounts, they are charged to that of the process before.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`] if there is none.
-    fn wasi_config(&mut self, config_id: u64) -> Result<&mut WasiConfig, Misuse>;
-
-    /// Charges a configuration that has become longer to the account of the process.
-    /// Unless a host has accounts, that is nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`].
-    fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
-        let _ = config_id;
-        Ok(())
-    }
+    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`]. It is not changed then.
+    fn change_wasi_config<R>(
+        &mut self,
+        config_id: u64,
+        more: usize,
+        change: impl FnOnce(&mut WasiConfig) -> R,
+    ) -> Result<R, Misuse>;
 
     /// Called with what the process prints to a standard stream, before it is printed.
     ///

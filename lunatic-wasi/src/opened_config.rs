@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lunatic_account::Account;
 use lunatic_fs::Dir;
 
 use crate::config::WasiConfig;
@@ -21,11 +22,26 @@ impl WasiConfig {
     ///
     /// [`OpenError`] for the first directory that cannot be opened.
     pub async fn open(self: Arc<Self>) -> Result<OpenedConfig, OpenError> {
+        self.open_charged(None).await
+    }
+
+    /// [`open`](WasiConfig::open), with the directories charged until they are closed.
+    ///
+    /// - `account`: to whom; `None` for nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] for the first directory that cannot be opened, or is one more than the
+    /// account may have descriptors.
+    pub async fn open_charged(
+        self: Arc<Self>,
+        account: Option<Account>,
+    ) -> Result<OpenedConfig, OpenError> {
         for preopen in self.preopens() {
             if preopen.dir().is_none() {
                 // In a box of its own, since it is rarely needed and the future
                 // of each spawn would have to have room for it.
-                Box::pin(preopen.open()).await?;
+                Box::pin(preopen.open(account.as_ref())).await?;
             }
         }
         Ok(OpenedConfig(self))
@@ -88,9 +104,40 @@ fn without_root(path: &str) -> &str {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+    use lunatic_account::{AccountLimits, Kind};
     use lunatic_fs::Access;
 
     use super::*;
+
+    #[test]
+    fn directories_are_charged_until_nobody_has_them() {
+        let limits = AccountLimits {
+            descriptors: 2,
+            ..AccountLimits::UNLIMITED
+        };
+        let account = Account::root(limits);
+        let mut config = WasiConfig::default();
+        for name in ["a", "b"] {
+            let here = std::env::temp_dir();
+            config.add_dir(here, name, Access::ReadOnly).unwrap();
+        }
+        let open = |config: WasiConfig| {
+            let opening = Arc::new(config).open_charged(Some(account.clone()));
+            futures_lite::future::block_on(opening)
+        };
+        let opened = open(config.clone()).unwrap();
+        // They are open already.
+        let again = open(config.clone()).unwrap();
+        assert_eq!(account.used(Kind::Descriptors), 2);
+        config
+            .add_dir(std::env::temp_dir(), "c", Access::ReadOnly)
+            .unwrap();
+        assert!(open(config.clone()).is_err());
+        drop((config, opened));
+        assert_eq!(account.used(Kind::Descriptors), 2);
+        drop(again);
+        assert_eq!(account.used(Kind::Descriptors), 0);
+    }
 
     #[test]
     fn a_path_lies_in_the_directory_with_the_longest_name() {

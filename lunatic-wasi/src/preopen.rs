@@ -6,6 +6,7 @@ use std::io;
 use std::path::{self, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_fs::{Access, Dir};
 
 /// A directory that is open when a process starts.
@@ -70,19 +71,34 @@ impl Preopen {
         self.dir.get()
     }
 
+    /// The bytes that it takes, roughly.
+    pub(crate) fn size(&self) -> usize {
+        /// What it takes beside its names, the open directory included.
+        const OTHER: usize = 512;
+        let outer = self.outer.as_ref();
+        let path = outer.map_or(0, |(_, path)| path.as_os_str().len());
+        OTHER + self.host.as_os_str().len() + self.guest.len() + path
+    }
+
     /// Opens the directory, if that has not been done yet.
-    pub(crate) async fn open(&self) -> Result<(), OpenError> {
+    ///
+    /// - `account`: to whom it is charged, until nobody has it any more; `None` for nobody.
+    pub(crate) async fn open(&self, account: Option<&Account>) -> Result<(), OpenError> {
         if self.dir.get().is_some() {
             return Ok(());
         }
-        let opened = match &self.outer {
-            None => Dir::open_host(&self.host, self.access).await,
-            Some((outer, path)) => outer.open_dir(path).await,
-        };
-        let dir = opened.map_err(|source| OpenError {
+        let cannot = |source| OpenError {
             host: self.host.clone(),
             source,
-        })?;
+        };
+        let charge = account.map(|account| Charge::new(account, Kind::Descriptors, 1));
+        let charge = charge.transpose();
+        let charge = charge.map_err(|exceeded| cannot(io::Error::other(exceeded)))?;
+        let opened = match &self.outer {
+            None => Dir::open_host_charged(&self.host, self.access, charge).await,
+            Some((outer, path)) => outer.open_dir_charged(path, charge).await,
+        };
+        let dir = opened.map_err(cannot)?;
         // If another process was faster, its directory is kept.
         self.dir.get_or_init(|| dir);
         Ok(())

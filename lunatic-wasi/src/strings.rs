@@ -19,7 +19,7 @@ impl Strings {
     /// Appends one text, the parts of which are `parts`.
     pub(crate) fn push(&mut self, parts: &[&str]) -> Result<(), ConfigError> {
         if parts.iter().any(|part| part.contains('\0')) {
-            return Err(ConfigError::ZeroByte(parts.concat()));
+            return Err(ConfigError::ZeroByte(beginning(&parts.concat())));
         }
         let start = self.bytes.len();
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
@@ -47,14 +47,29 @@ impl Strings {
         &self.starts
     }
 
-    /// The bytes that it takes.
+    /// The bytes that it takes, roughly: what grows has room for twice as much.
     pub(crate) fn size(&self) -> usize {
-        self.bytes.capacity() + self.starts.capacity() * size_of::<u32>()
+        2 * (self.bytes.len() + self.starts.len() * size_of::<u32>())
+    }
+
+    /// By how many bytes that grows by one text.
+    pub(crate) fn size_of(parts: &[&str]) -> usize {
+        2 * (parts.iter().map(|part| part.len()).sum::<usize>() + 1 + size_of::<u32>())
     }
 
     /// Returns the texts, without their final zeros.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let texts = self.bytes.split_inclusive(|byte| *byte == 0);
         texts.filter_map(|text| std::str::from_utf8(&text[..text.len() - 1]).ok())
+    }
+}
+
+/// Returns the beginning of a text, for messages.
+fn beginning(text: &str) -> String {
+    const MAX_BYTES: usize = 100;
+    let end = text.floor_char_boundary(MAX_BYTES);
+    match end < text.len() {
+        true => format!("{}…", &text[..end]),
+        false => text.to_owned(),
     }
 }

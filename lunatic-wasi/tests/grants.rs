@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use guest::{Guest, args, errno, instantiate};
+use lunatic_account::{Account, AccountLimits};
 use lunatic_wasi::{Access, Stdio, WasiConfig};
 
 /// A module that passes its parameters on to the three functions.
@@ -75,6 +76,43 @@ fn wrong_parameters_are_traps() {
     assert!(guest.try_call("env", &args![CONFIG, 1, 1, 0, 1]).is_err());
     assert!(guest.try_call("dir", &args![unknown, 1, 1]).is_err());
     assert!(guest.try_call("dir", &args![CONFIG, 0, 1]).is_err());
+}
+
+#[test]
+fn what_is_refused_is_not_in_the_config() {
+    let mut guest = granting(WasiConfig::default());
+    guest.put(0, &[b'x'; 40_000]);
+    let limits = AccountLimits {
+        memory: 50_000,
+        ..AccountLimits::UNLIMITED
+    };
+    guest.store.data_mut().account = Account::root(limits);
+    let long = guest.try_call("arg", &args![CONFIG, 0, 40_000]);
+    assert!(format!("{long:?}").contains("memory"), "{long:?}");
+    assert!(
+        guest
+            .try_call("env", &args![CONFIG, 0, 1, 0, 40_000])
+            .is_err()
+    );
+    let short = guest.try_call("arg", &args![CONFIG, 0, 20_000]);
+    short.expect("no trap");
+    let config = granted(&mut guest);
+    assert_eq!(config.args().map(str::len).collect::<Vec<_>>(), [20_000]);
+    assert_eq!(config.env().count(), 0);
+}
+
+#[test]
+fn a_message_has_only_the_beginning_of_a_text_that_is_refused() {
+    let mut guest = granting(WasiConfig::default());
+    guest.put(0, &[b'x'; 100_000]);
+    guest.put(90_000, b"\0");
+    let trap = guest.try_call("arg", &args![CONFIG, 0, 100_000]);
+    let trap = trap
+        .expect_err("there is a byte 0")
+        .root_cause()
+        .to_string();
+    assert!(trap.contains("contains a byte 0"), "{trap}");
+    assert!(trap.len() < 200, "{trap}");
 }
 
 #[test]

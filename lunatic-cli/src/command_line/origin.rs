@@ -99,9 +99,10 @@ const KNOWN: &[(Recognises, &str)] = &[
 /// How to build without a proposal, by the name that the engine has for it.
 pub(crate) fn without_proposal(proposal: &str) -> &'static str {
     match proposal {
-        "exceptions" | "legacy-exceptions" => {
-            "in C++ build with `-fno-exceptions`, in C without `setjmp` (no \
-             `-mllvm -wasm-enable-sjlj`), in Rust with `-C panic=abort`"
+        "legacy-exceptions" => {
+            "it has exceptions in the form before that of WebAssembly 3.0: build with \
+             `-mllvm -wasm-use-legacy-eh=false`, in Emscripten with `-sWASM_LEGACY_EXCEPTIONS=0`, \
+             in Rust with `-C llvm-args=-wasm-use-legacy-eh=false` or `-C panic=abort`"
         }
         "gc" | "gc-types" => {
             "languages that need it (Kotlin, Dart, OCaml, Scheme, Java) do not run here yet; \

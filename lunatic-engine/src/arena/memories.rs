@@ -167,6 +167,29 @@ mod tests {
     }
 
     #[test]
+    fn a_heap_shows_nothing_of_the_one_before_it_and_is_limited() {
+        for_each_machine(|memories, _| {
+            for _ in 0..3 {
+                let ty = MemoryType::new(0, None);
+                let reserved = Some(collected_heap::RESERVED_BYTES);
+                let heap = memories.new_memory(ty, 0, None, reserved, 0);
+                let mut heap = heap.expect("a heap");
+                assert_eq!(heap.byte_size(), 0);
+                for bytes in [WASM_PAGE, 2 * WASM_PAGE, 4 * WASM_PAGE] {
+                    let before = heap.byte_size();
+                    heap.grow_to(bytes).expect("room");
+                    // SAFETY: that is what a `LinearMemory` promises.
+                    let contents = unsafe { std::slice::from_raw_parts_mut(heap.as_ptr(), bytes) };
+                    assert!(contents[..before].iter().all(|byte| *byte == 7));
+                    assert!(contents[before..].iter().all(|byte| *byte == 0));
+                    contents.fill(7);
+                }
+                assert!(heap.grow_to(4 * WASM_PAGE + 1).is_err());
+            }
+        });
+    }
+
+    #[test]
     fn a_memory_holds_its_image_and_zeros_whatever_the_one_before_it_did() {
         for_each_machine(|memories, page| {
             // One that is copied, one that is mapped, and none.

@@ -152,7 +152,10 @@ impl<'a, 's> Pass<'a, 's> {
     fn step(&mut self, operator: &Operator<'_>, range: Range<usize>) {
         let (cost, callee) = self.cost(operator, range.start);
         // A loop that is cut into strips has a point in each round.
-        if self.strip.is_none() && self.straight_line.needs_point(cost) {
+        let throws = matches!(operator, Operator::Throw { .. } | Operator::ThrowRef);
+        let needs_point = self.straight_line.needs_point(cost)
+            || (throws && self.straight_line.needs_point_to_throw());
+        if self.strip.is_none() && needs_point {
             let weight = self.straight_line.weight();
             self.edits
                 .push(range.start..range.start, Edit::Point(weight));
@@ -237,7 +240,10 @@ impl<'a, 's> Pass<'a, 's> {
             Operator::ReturnCall { function_index } | Operator::RefFunc { function_index } => {
                 self.name_function(range, *function_index);
             }
-            Operator::CallIndirect { .. } | Operator::Return => self.leave_strip(range.start),
+            Operator::CallIndirect { .. }
+            | Operator::Return
+            | Operator::Throw { .. }
+            | Operator::ThrowRef => self.leave_strip(range.start),
             Operator::Br { relative_depth } if self.leaves_strip(*relative_depth) => {
                 let branch = Branch::Always(*relative_depth);
                 self.edits.push(range.clone(), Edit::LeaveStrip(branch));

@@ -42,6 +42,14 @@ impl Cost {
     /// An operation on a whole table, or on a segment that may be as large.
     const TABLE: Cost = Cost::new(50_000, 256, 20_000);
 
+    /// To make an exception. What it takes to find who handles it is part of
+    /// [`TO_CATCH`](Cost::TO_CATCH).
+    const THROW: Cost = Cost::new(1_000, 8, 64);
+    /// To find the handler of an exception through a few frames. Each frame that an exception
+    /// leaves was called before, and that had its weight: the longest search is one through the
+    /// whole stack.
+    pub(super) const TO_CATCH: Cost = Cost::new(1_000, 8, 256);
+
     const fn new(time: u32, after_call: u32, weight: u32) -> Cost {
         Cost {
             time,
@@ -71,9 +79,12 @@ impl Cost {
     /// - `opcode`: its first byte.
     pub(super) fn of(operator: &Operator<'_>, opcode: u8, spaces: &IndexSpaces) -> Cost {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End => {
-                Cost::NOTHING
-            }
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::TryTable { .. }
+            | Operator::Else
+            | Operator::End => Cost::NOTHING,
+            Operator::Throw { .. } | Operator::ThrowRef => Cost::THROW,
             Operator::Call { function_index } | Operator::ReturnCall { function_index }
                 if spaces.is_imported(*function_index) =>
             {

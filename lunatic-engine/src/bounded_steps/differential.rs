@@ -11,7 +11,7 @@ use std::env;
 
 use arbitrary::Unstructured;
 use wasm_smith::{Config, Module};
-use wasmtime::{AsContextMut, Engine, Extern, Linker, Ref, Store, Trap, Val};
+use wasmtime::{AsContextMut, Engine, Extern, Linker, Ref, Store, ThrownException, Trap, Val};
 
 use crate::bounded_steps::{self, MIN_BUDGET, Preemption, REFILL};
 
@@ -26,10 +26,18 @@ struct Instance {
 struct Refills(u64);
 
 /// What a call has done, or an instantiation.
-type Outcome = Result<Vec<String>, Option<Trap>>;
+type Outcome = Result<Vec<String>, Failed>;
+
+/// How a call has failed.
+#[derive(Debug, PartialEq)]
+enum Failed {
+    Trapped(Trap),
+    Thrown,
+    Other,
+}
 
 impl Instance {
-    fn new(engine: &Engine, wasm: &[u8]) -> Result<Instance, Option<Trap>> {
+    fn new(engine: &Engine, wasm: &[u8]) -> Result<Instance, Failed> {
         let module = wasmtime::Module::new(engine, wasm).unwrap();
         let mut store = Store::new(engine, Refills::default());
         let mut linker = Linker::new(engine);
@@ -47,7 +55,7 @@ impl Instance {
         linker
             .define_unknown_imports_as_default_values(&mut store, &module)
             .unwrap();
-        let instance = linker.instantiate(&mut store, &module).map_err(trap)?;
+        let instance = linker.instantiate(&mut store, &module).map_err(failed)?;
         Ok(Instance { store, instance })
     }
 
@@ -67,7 +75,7 @@ impl Instance {
         let mut results = vec![Val::I32(0); ty.results().len()];
         function
             .call(&mut self.store, &params, &mut results)
-            .map_err(trap)?;
+            .map_err(failed)?;
         Ok(results.iter().map(shown).collect())
     }
 
@@ -107,8 +115,12 @@ impl Instance {
     }
 }
 
-fn trap(error: wasmtime::Error) -> Option<Trap> {
-    error.downcast_ref::<Trap>().copied()
+fn failed(error: wasmtime::Error) -> Failed {
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => Failed::Trapped(*trap),
+        None if error.is::<ThrownException>() => Failed::Thrown,
+        None => Failed::Other,
+    }
 }
 
 /// A value as it is compared: numbers by their bits.
@@ -141,7 +153,7 @@ fn module(seed: u64) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = bytes.collect();
     let config = Config {
         canonicalize_nans: true,
-        exceptions_enabled: false,
+        exceptions_enabled: true,
         export_everything: true,
         extended_const_enabled: true,
         gc_enabled: false,
@@ -171,7 +183,7 @@ fn arbitrary_modules_do_the_same_with_points_of_preemption() {
     let count = env::var("LUNATIC_DIFFERENTIAL_MODULES");
     let count: u64 = count.map_or(400, |count| count.parse().unwrap());
     let engine = Engine::new(wasmtime::Config::new().cranelift_nan_canonicalization(true)).unwrap();
-    let (mut with_points, mut calls, mut refills) = (0, 0, 0);
+    let (mut with_points, mut calls, mut refills, mut thrown) = (0, 0, 0, 0);
     for seed in 0..count {
         let Some(wasm) = module(seed) else { continue };
         let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints).unwrap();
@@ -197,12 +209,13 @@ fn arbitrary_modules_do_the_same_with_points_of_preemption() {
             for export in plain.exported_functions() {
                 let expected = plain.call(&export, round);
                 let outcome = bounded.call(&export, round);
-                if [&expected, &outcome].contains(&&Err(Some(Trap::StackOverflow))) {
+                if [&expected, &outcome].contains(&&Err(Failed::Trapped(Trap::StackOverflow))) {
                     // How deep a stack is, is not the same.
                     break 'calls;
                 }
                 assert_eq!(outcome, expected, "seed {seed}: {export}");
                 calls += 1;
+                thrown += u64::from(outcome == Err(Failed::Thrown));
             }
             assert_eq!(bounded.contents(), plain.contents(), "seed {seed}");
         }
@@ -212,6 +225,7 @@ fn arbitrary_modules_do_the_same_with_points_of_preemption() {
     assert!(with_points > count / 4, "{with_points}");
     assert!(calls > count, "{calls}");
     assert!(refills > count / 40, "{refills}");
+    assert!(thrown > count / 40, "{thrown}");
 }
 
 /// Loops that are cut into strips, with every way to go on and to leave them. Each is run with
@@ -299,7 +313,7 @@ fn loops_of_every_shape_do_the_same_with_points_of_preemption() {
                     function
                         .unwrap()
                         .call(&mut instance.store, &[Val::I32(rounds)], &mut results);
-                call.map(|()| shown(&results[0])).map_err(trap)
+                call.map(|()| shown(&results[0])).map_err(failed)
             };
             let expected = run(&mut plain);
             assert!(expected.is_ok(), "{body}");

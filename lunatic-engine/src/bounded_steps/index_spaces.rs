@@ -163,11 +163,11 @@ impl IndexSpaces {
                 ("global", global_index, self.globals())
             }
             Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
-                match blockty {
-                    BlockType::FuncType(ty) => ("type", ty, self.types()),
-                    BlockType::Type(ty) => return self.check_type(ty, offset),
-                    BlockType::Empty => return Ok(()),
-                }
+                return self.check_block_type(blockty, offset);
+            }
+            // Tags are never appended.
+            Operator::TryTable { ref try_table } => {
+                return self.check_block_type(try_table.ty, offset);
             }
             Operator::LocalGet { local_index }
             | Operator::LocalSet { local_index }
@@ -186,6 +186,14 @@ impl IndexSpaces {
         match ty {
             ValType::Ref(reference) => self.check_heap_type(reference.heap_type(), offset),
             _ => Ok(()),
+        }
+    }
+
+    fn check_block_type(&self, ty: BlockType, offset: usize) -> Result<(), InvalidModule> {
+        match ty {
+            BlockType::FuncType(ty) => is_below("type", ty, self.types(), offset),
+            BlockType::Type(ty) => self.check_type(ty, offset),
+            BlockType::Empty => Ok(()),
         }
     }
 

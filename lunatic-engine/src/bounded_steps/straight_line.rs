@@ -1,8 +1,13 @@
 //! How long the longest run of straight-line code is.
+//!
+//! An exception goes on at a handler, which is a way like another: what was run until it was
+//! thrown, or until the call that it comes out of, and what throwing it takes. It may come
+//! out of any call, and to each handler of the blocks around that.
 
 use wasmparser::Operator;
 
 use crate::bounded_steps::cost::Cost;
+use crate::catch_label::catch_label;
 
 /// The longest time between two points of preemption of one function; in nanoseconds,
 /// roughly.
@@ -71,6 +76,17 @@ struct Block {
     is_loop: bool,
     /// The most that is run until one leads there.
     round: u32,
+    /// For a `try_table`, where its exceptions are handled.
+    handlers: Option<Handlers>,
+}
+
+/// The handlers of a `try_table`.
+#[derive(Debug)]
+struct Handlers {
+    /// The blocks that they branch to, by their places in `blocks`.
+    targets: Vec<usize>,
+    /// What was run on the ways that come to them; `None` if none does.
+    thrown: Option<Run>,
 }
 
 impl StraightLine {
@@ -109,6 +125,14 @@ impl StraightLine {
         self.run.is_too_long_with(cost)
     }
 
+    /// Returns whether there has to be a point of preemption before an exception is thrown.
+    ///
+    /// If it was called by a function that catches it and throws another one, and that by
+    /// another, these exceptions would follow each other without a point.
+    pub(super) fn needs_point_to_throw(&self) -> bool {
+        self.run.after_call.is_some()
+    }
+
     /// At a point of preemption.
     pub(super) fn pass_point(&mut self) {
         self.run = Run::default();
@@ -132,8 +156,18 @@ impl StraightLine {
 
     fn follow(&mut self, operator: &Operator<'_>, begins: Begins, callee: Callee) {
         match operator {
-            Operator::Block { .. } | Operator::TryTable { .. } => {
-                self.blocks.push(Block::default());
+            Operator::Block { .. } => self.blocks.push(Block::default()),
+            Operator::TryTable { try_table } => {
+                let targets = try_table.catches.iter();
+                let targets = targets.filter_map(|catch| self.target(catch_label(catch)));
+                let handlers = Handlers {
+                    targets: targets.collect(),
+                    thrown: None,
+                };
+                self.blocks.push(Block {
+                    handlers: Some(handlers),
+                    ..Block::default()
+                });
             }
             Operator::Loop { .. } => {
                 let is_loop = begins == Begins::Loop;
@@ -173,10 +207,25 @@ impl StraightLine {
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. }
             | Operator::ReturnCallRef { .. } => self.run = Run::default(),
+            Operator::Throw { .. } | Operator::ThrowRef => {
+                self.throw();
+                self.run = Run::default();
+            }
             Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
                 self.call(callee);
+                self.throw();
             }
             _ => {}
+        }
+    }
+
+    /// An exception is thrown here, or comes out of what was called.
+    fn throw(&mut self) {
+        let thrown = self.run.and_thrown();
+        let mut blocks = self.blocks.iter_mut().rev();
+        // Those further outside are told when this one ends.
+        if let Some(handlers) = blocks.find_map(|block| block.handlers.as_mut()) {
+            handlers.add(thrown);
         }
     }
 
@@ -200,22 +249,56 @@ impl StraightLine {
     }
 
     fn end_block(&mut self) {
-        if let Some(block) = self.blocks.pop() {
-            let skipped = block.condition.unwrap_or_default();
-            self.run = self.run.longest(block.branches).longest(skipped);
+        let Some(block) = self.blocks.pop() else {
+            return;
+        };
+        let skipped = block.condition.unwrap_or_default();
+        self.run = self.run.longest(block.branches).longest(skipped);
+        if let Some(Handlers {
+            targets,
+            thrown: Some(thrown),
+        }) = block.handlers
+        {
+            self.longest = self.longest.longest(thrown);
+            for target in targets {
+                self.come_to(target, thrown);
+            }
+            // It may be none of those that are handled here.
+            let mut outside = self.blocks.iter_mut().rev();
+            if let Some(handlers) = outside.find_map(|block| block.handlers.as_mut()) {
+                handlers.add(thrown);
+            }
         }
     }
 
     fn branch(&mut self, depth: u32) {
-        let index = self.blocks.len().checked_sub(depth as usize + 1);
-        // A branch that leads nowhere is not valid.
-        let Some(block) = index.and_then(|index| self.blocks.get_mut(index)) else {
+        if let Some(target) = self.target(depth) {
+            self.come_to(target, self.run);
+        }
+    }
+
+    /// The place of the block that a branch leads to; `None` if it leads nowhere, which is not
+    /// valid.
+    fn target(&self, depth: u32) -> Option<usize> {
+        self.blocks.len().checked_sub(depth as usize + 1)
+    }
+
+    /// A branch leads to a block after this run.
+    fn come_to(&mut self, target: usize, run: Run) {
+        let Some(block) = self.blocks.get_mut(target) else {
             return;
         };
         match block.is_loop {
-            true => block.round = block.round.max(self.run.weight),
-            false => block.branches = block.branches.longest(self.run),
+            true => block.round = block.round.max(run.weight),
+            false => block.branches = block.branches.longest(run),
         }
+    }
+}
+
+impl Handlers {
+    fn add(&mut self, thrown: Run) {
+        let before = self.thrown.unwrap_or_default();
+        self.thrown = Some(before.longest(thrown));
     }
 }
 
@@ -226,6 +309,15 @@ impl Run {
         weight: 0,
         after_call: Some(0),
     };
+
+    /// What was run where an exception is caught that was thrown after this. The frames that it
+    /// leaves count as if they had returned.
+    fn and_thrown(self) -> Run {
+        let mut run = self;
+        run.add(Cost::TO_CATCH);
+        run.after_call = run.after_call.max(Some(0));
+        run
+    }
 
     fn is_too_long_with(&self, cost: Cost) -> bool {
         let is_empty = self.time == 0 && self.after_call.is_none();

@@ -222,8 +222,9 @@ fn branch(blocks: &[Option<usize>], loops: &mut [OpenLoop], depth: u32) {
 /// - `opcode`: its first byte.
 fn is_inline(operator: &Operator<'_>, opcode: u8) -> bool {
     match opcode {
-        // Blocks and branches.
-        0x00..=0x05 | 0x0b..=0x0f => true,
+        // Blocks and branches; `throw` and `throw_ref`, which leave the loop: one that has a
+        // `try_table` inside is of another kind.
+        0x00..=0x05 | 0x08 | 0x0a..=0x0f => true,
         // What becomes of operands; locals and globals.
         0x1a..=0x1c | 0x20..=0x24 => true,
         // Loads, stores, the size of a memory; constants and arithmetic.

@@ -419,6 +419,55 @@ fn chains_of_tail_calls_are_interrupted() {
 }
 
 #[test]
+fn exceptions_that_are_thrown_again_by_each_function_are_interrupted() {
+    for preemption in BOTH {
+        let wasm = wasm(
+            r#"(module (import "test" "call" (func $call)) (tag $exception)
+            (func $down (param i32)
+                (if (i32.eqz (local.get 0)) (then (throw $exception)))
+                (block $again (result exnref)
+                    (try_table (catch_all_ref $again)
+                        (call $down (i32.sub (local.get 0) (i32.const 1))))
+                    (unreachable))
+                (call $call)
+                (throw_ref))
+            (func (export "f")
+                (block $end (try_table (catch $exception $end) (call $down (i32.const 3000))))))"#,
+        );
+        let (calls, run) = longest_run(Instance::bounded(&wasm, preemption));
+        assert_eq!(calls, 3000);
+        assert!(run <= longest_allowed(preemption, 3), "{run}");
+    }
+}
+
+#[test]
+fn what_was_run_before_an_exception_counts_where_it_is_caught() {
+    for preemption in BOTH {
+        // Each of the two is short enough, both together are not.
+        let half = "(call $call)".repeat(40);
+        for thrown in [
+            "(throw $exception)",
+            "(call $throw)",
+            "(try_table (catch $other $end) (throw $exception))",
+        ] {
+            let wasm = wasm(&format!(
+                r#"(module (import "test" "call" (func $call)) (tag $exception) (tag $other)
+                (func $throw (throw $exception))
+                (func (export "f") (local $left i32) (local.set $left (i32.const 30))
+                    (loop $again
+                        (block $end (try_table (catch_all $end) {half} {thrown}))
+                        {half}
+                        (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                        (br_if $again (local.get $left)))))"#
+            ));
+            let (calls, run) = longest_run(Instance::bounded(&wasm, preemption));
+            assert_eq!(calls, 2400);
+            assert!(run <= longest_allowed(preemption, 65), "{run}: {thrown}");
+        }
+    }
+}
+
+#[test]
 fn long_arithmetic_is_interrupted() {
     for preemption in BOTH {
         let step = "(local.set 0 (i32.div_u (i32.const 7) (i32.add (local.get 0) (i32.const 1))))";
@@ -541,6 +590,12 @@ fn statements() -> impl Strategy<Value = String> {
         )),
         Just("(data.drop $segment)".to_string()),
         any::<bool>().prop_map(|is_taken| format!("(br_if 0 (i32.const {}))", i32::from(is_taken))),
+        any::<bool>().prop_map(|is_thrown| {
+            format!(
+                "(if (i32.const {}) (then (throw $exception (i32.const 5))))",
+                i32::from(is_thrown)
+            )
+        }),
         (0..3u32).prop_map(|choice| {
             format!("(block (block (block (br_table 0 2 1 (i32.const {choice}))) (call $leaf)))")
         }),
@@ -554,6 +609,20 @@ fn statements() -> impl Strategy<Value = String> {
             several
                 .clone()
                 .prop_map(|inner| format!("(block (loop (call $count) {inner}))")),
+            several.clone().prop_map(|inner| format!(
+                "(global.set $sum (block $caught (result i32)
+                    (try_table (catch $exception $caught) {inner}) (global.get $sum)))"
+            )),
+            several.clone().prop_map(|inner| format!(
+                "(block $done
+                    (block $again (result exnref)
+                        (try_table (catch_all_ref $again) {inner}) (br $done))
+                    (throw_ref))"
+            )),
+            // A handler that goes on with the next round.
+            several.clone().prop_map(|inner| format!(
+                "(loop $again (call $count) (try_table (catch_all $again) {inner}))"
+            )),
             (any::<bool>(), several.clone(), several).prop_map(|(choice, yes, no)| format!(
                 "(if (i32.const {}) (then {yes}) (else {no}))",
                 i32::from(choice)
@@ -577,7 +646,10 @@ proptest! {
             (func $count (global.set $left (i32.sub (global.get $left) (i32.const 1)))
                 (if (i32.lt_s (global.get $left) (i32.const 0)) (then unreachable)))
             (func $second {second})
-            (func (export "f") (result i32) (block (call $second) {first}) (global.get $sum)))"#
+            (tag $exception (param i32))
+            (func (export "f") (result i32)
+                (block $caught (try_table (catch_all $caught) (block (call $second) {first})))
+                (global.get $sum)))"#
         );
         let wasm = wasm(&text);
         for preemption in BOTH {

@@ -98,6 +98,16 @@ async fn compile_module<T: ProcessHost>(
     caller.check_id_ptr(id_ptr)?;
     caller.bytes(ptr, len)?;
     let account = caller.data().account().clone();
+    let limits = match account.is_branch() {
+        true => ModuleLimits::untrusted(),
+        false => ModuleLimits::of_guests(),
+    };
+    // To copy what is refused then could take long.
+    let most = limits.module_bytes.max(limits.text_bytes);
+    if u64::from(len) > most {
+        let reason = format!("the module is too large: it has {len} bytes, and {most} are allowed");
+        return Ok(caller.report(id_ptr, &Misuse::refused(reason))? as i32);
+    }
     // The copy of the text, as long as it is compiled.
     let copy = match Charge::new(&account, Kind::Memory, u64::from(len)) {
         Ok(copy) => copy,
@@ -105,10 +115,6 @@ async fn compile_module<T: ProcessHost>(
     };
     let bytes = caller.bytes(ptr, len)?.to_vec();
     let loader = caller.data().loader().clone();
-    let limits = match account.is_branch() {
-        true => ModuleLimits::untrusted(),
-        false => ModuleLimits::of_guests(),
-    };
     let loaded = caller
         .wait(loader.load_within(bytes, &limits, &account))
         .await;

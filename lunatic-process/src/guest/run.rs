@@ -6,11 +6,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_channel::Sender;
+use lunatic_abi::UncaughtException;
 use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module, Results};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
-use wasmtime::{AsContextMut, Val, WasmBacktrace, WasmCoreDump};
+use wasmtime::{
+    AsContextMut, GcHeapOutOfMemory, ThrownException, Val, WasmBacktrace, WasmCoreDump,
+};
 
 use crate::config::FUEL_UNIT;
 use crate::environment::{Context, SpawnError, SpawnOptions};
@@ -221,6 +224,12 @@ fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
 
 /// What went wrong, without the backtrace that the engine puts before it.
 pub(super) fn cause_of(error: &wasmtime::Error) -> String {
+    if error.is::<ThrownException>() {
+        return UncaughtException.to_string();
+    }
+    if error.is::<GcHeapOutOfMemory<()>>() {
+        return "there is no room for another exception: too many are kept, or a limit of memory is reached".to_owned();
+    }
     let backtraces =
         usize::from(error.is::<WasmBacktrace>()) + usize::from(error.is::<WasmCoreDump>());
     let cause = error.chain().nth(backtraces);

@@ -123,14 +123,23 @@ impl<T: ProcessHost> GuestProcess<T> {
 }
 
 impl<T: ProcessHost> GuestProcess<T> {
-    /// Charges a configuration that has become longer.
+    /// Changes a configuration that the guest holds an id of, which may become longer.
+    ///
+    /// - `more`: by how many bytes; they are charged before it is changed.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`].
-    pub fn charge_config(&mut self, config_id: u64) -> Result<(), Misuse> {
-        self.configs.resize(config_id, |config| {
+    /// [`Misuse::UnknownId`], [`Misuse::Exceeded`]. It is not changed then.
+    pub fn resize_config<R>(
+        &mut self,
+        config_id: u64,
+        more: usize,
+        change: impl FnOnce(&mut T::Config) -> R,
+    ) -> Result<R, Misuse> {
+        self.configs.resize(config_id, more, |config| {
+            let result = change(Arc::make_mut(&mut config.config));
             config.size = config.config.size();
+            result
         })
     }
 }

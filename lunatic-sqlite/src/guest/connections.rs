@@ -86,17 +86,12 @@ async fn connect<T: SqliteHost>(
     let account = caller.data().account().clone();
     let sqlite = caller.data_mut().sqlite();
     let limits = **sqlite.limits();
-    let is_file = matches!(place, Place::File { .. });
-    let charged = sqlite
-        .check_connections()
-        .and_then(|()| GuestConnection::charge(&account, is_file));
-    let charged = match charged {
-        Ok(charged) => charged,
-        Err(error) => return Ok(Err(error)),
-    };
+    if let Err(error) = sqlite.check_connections() {
+        return Ok(Err(error));
+    }
     let opening = Connection::open_charged(place, limits, Some(&account));
     let opened = caller.wait(opening).await;
-    Ok(opened.map(|connection| GuestConnection::new(connection, charged)))
+    Ok(opened.map(GuestConnection::new))
 }
 
 fn cannot_open(reason: &str) -> SqliteError {

@@ -1,6 +1,8 @@
 //! Reading rows, names of columns, and errors.
 
-use lunatic_abi::{Guest, Misuse, host_functions};
+use lunatic_abi::{Guest, Misuse, call_guest, host_functions};
+use lunatic_account::{Charge, Kind};
+use lunatic_engine::STACK_BYTES;
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::SqliteHost;
@@ -218,8 +220,11 @@ fn encoded(names: &[String]) -> Vec<u8> {
 /// Writes a result into memory that the guest allocates, and its length to `opaque_ptr`.
 /// Returns its address (ABI §10.2).
 ///
-/// Traps if the guest exports no function `lunatic_alloc` of that type, if that traps, returns
-/// a range out of bounds or asks for another result, and on a bad address.
+/// While the guest allocates, the result and another stack are charged to its account.
+///
+/// Traps if the guest exports no function `lunatic_alloc` of that type, if that traps, throws an
+/// exception, returns a range out of bounds or asks for another result, on a bad address, and if
+/// the account has no memory left.
 async fn give<T: SqliteHost>(
     mut caller: Caller<'_, T>,
     opaque_ptr: u32,
@@ -236,11 +241,17 @@ async fn give<T: SqliteHost>(
         let reason = format!("`{ALLOC}` asks for a result itself");
         return Err(Misuse::refused(reason).into());
     }
-    tables.is_allocating = true;
-    let address = alloc.call_async(&mut caller, bytes.len() as u32).await;
+    let account = caller.data().account();
+    let copy = Charge::new(account, Kind::Memory, bytes.len() as u64);
+    let copy = copy.map_err(Misuse::Exceeded)?;
+    let stack = Charge::new(account, Kind::LinearMemory, STACK_BYTES as u64);
+    let stack = stack.map_err(Misuse::Exceeded)?;
+    caller.data_mut().sqlite().tables().is_allocating = true;
+    let address = call_guest(&mut caller, &alloc, bytes.len() as u32).await;
     caller.data_mut().sqlite().tables().is_allocating = false;
     let address = address?;
     caller.write(address, &bytes)?;
     caller.write_u32(opaque_ptr, bytes.len() as u32)?;
+    drop((copy, stack));
     Ok(address)
 }

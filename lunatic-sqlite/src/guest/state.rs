@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, Resource, Table};
-use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_account::Account;
 
 use crate::changes::Watch;
-use crate::connection::Connection;
+use crate::connection::{Connection, no_memory};
 use crate::error::SqliteError;
 use crate::job::{Description, Status};
 use crate::limits::SqliteLimits;
-use crate::quota::CONNECTION_BYTES;
 use crate::statement::Statement;
 
 /// The connections and statements of a process, and how much it may do with databases.
@@ -38,7 +37,6 @@ pub(super) struct GuestConnection {
     pub(super) connection: Connection,
     pub(super) status: Status,
     pub(super) last: Last,
-    _descriptors: Option<Charge>,
 }
 
 /// The last result of a connection.
@@ -70,9 +68,6 @@ pub(super) struct GuestWatch {
 /// SQLite's results of a step.
 pub(super) const ROW: u32 = 100;
 pub(super) const DONE: u32 = 101;
-
-/// The files of a database: itself, its journal, and what WAL shares.
-const DESCRIPTORS: u64 = 3;
 
 impl GuestSqlite {
     /// Returns the state of a new process, which has no connections.
@@ -133,28 +128,39 @@ impl GuestSqlite {
         Ok(statements.insert(statement, account)?)
     }
 
-    /// Does something with a statement that may change its size.
+    /// Does something with a statement, which is not larger afterwards.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`]; inside, what is done or that the size is refused.
+    /// [`Misuse::UnknownId`].
     pub(super) fn change<R>(
         &mut self,
         id: u64,
         change: impl FnOnce(&mut Statement) -> R,
+    ) -> Result<R, Misuse> {
+        let statements = &mut self.tables().statements;
+        statements.resize(id, 0, |entry| change(&mut entry.statement))
+    }
+
+    /// Does something with a statement that may make it larger.
+    ///
+    /// - `more`: by how many bytes; they are charged before.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`]; inside, that the bytes are refused. The statement is not changed
+    /// then.
+    pub(super) fn enlarge<R>(
+        &mut self,
+        id: u64,
+        more: usize,
+        change: impl FnOnce(&mut Statement) -> R,
     ) -> Result<Result<R, SqliteError>, Misuse> {
         let statements = &mut self.tables().statements;
-        let mut result = None;
-        let resized = statements.resize(id, |entry| result = Some(change(&mut entry.statement)));
-        match (resized, result) {
-            (Ok(()), Some(result)) => Ok(Ok(result)),
-            (Err(Misuse::Exceeded(exceeded)), _) => {
-                // It becomes small again.
-                statements.resize(id, |entry| entry.statement.reset()).ok();
-                Ok(Err(no_memory(exceeded)))
-            }
-            (Err(misuse), _) => Err(misuse),
-            (Ok(()), None) => Err(Misuse::refused("the statement is gone")),
+        match statements.resize(id, more, |entry| change(&mut entry.statement)) {
+            Ok(result) => Ok(Ok(result)),
+            Err(Misuse::Exceeded(exceeded)) => Ok(Err(no_memory(exceeded))),
+            Err(misuse) => Err(misuse),
         }
     }
 
@@ -174,30 +180,20 @@ impl GuestSqlite {
         }
     }
 
-    /// Keeps what is known of a statement.
+    /// Keeps what is known of a statement, if it is still there and the account has memory for
+    /// that.
     pub(super) fn set_description(&mut self, id: u64, description: Arc<Description>) {
-        self.change(id, |statement| statement.set_description(description))
-            .ok();
+        let set = |statement: &mut Statement| statement.set_description(description.clone());
+        self.enlarge(id, description.size(), set).ok();
     }
 }
 
 impl GuestConnection {
-    /// Charges a connection before it is there.
-    ///
-    /// # Errors
-    ///
-    /// [`SqliteError`] if a limit of the account is reached.
-    pub(super) fn charge(account: &Account, is_file: bool) -> Result<Option<Charge>, SqliteError> {
-        let descriptors = is_file.then(|| Charge::new(account, Kind::Descriptors, DESCRIPTORS));
-        descriptors.transpose().map_err(no_memory)
-    }
-
-    pub(super) fn new(connection: Connection, descriptors: Option<Charge>) -> GuestConnection {
+    pub(super) fn new(connection: Connection) -> GuestConnection {
         GuestConnection {
             connection,
             status: Status::default(),
             last: Last::Ok,
-            _descriptors: descriptors,
         }
     }
 
@@ -227,17 +223,9 @@ impl GuestConnection {
     }
 }
 
-pub(super) fn no_memory(exceeded: Exceeded) -> SqliteError {
-    SqliteError::new(SqliteError::NO_MEMORY, exceeded.to_string())
-}
-
 impl Resource for GuestConnection {
     const KIND: &'static str = "SQLite connection";
     const LIMIT: usize = usize::MAX;
-
-    fn size(&self) -> usize {
-        CONNECTION_BYTES as usize
-    }
 }
 
 impl Resource for GuestStatement {

@@ -3,12 +3,13 @@
 use lunatic_abi::{Guest, Misuse, host_functions};
 use wasmtime::{Caller, Result};
 
+use crate::bindings::{Bindings, MAX_PARAMETERS};
 use crate::error::SqliteError;
 use crate::guest::SqliteHost;
 use crate::guest::connections::sql;
 use crate::guest::state::{DONE, Last, ROW};
 use crate::statement::Step;
-use crate::value::{Malformed, read_bindings};
+use crate::value::{Malformed, count_of_bindings, read_bindings};
 
 host_functions! {
     pub(super) fn add_to_linker<T: SqliteHost>(Linker<T>);
@@ -69,9 +70,7 @@ fn bind_value<T: SqliteHost>(
         let sqlite = caller.data_mut().sqlite();
         let connection = sqlite.statement(statement_id)?.connection;
         let refused = error.clone();
-        sqlite
-            .change(statement_id, |statement| statement.refuse(refused))?
-            .ok();
+        sqlite.change(statement_id, |statement| statement.refuse(refused))?;
         sqlite.note(connection, Err(error));
     }
     Ok(())
@@ -109,13 +108,22 @@ fn bind_all<T: SqliteHost>(
         let message = "the values to bind are too large";
         return Ok(Err(SqliteError::new(SqliteError::TOO_BIG, message)));
     }
-    let bindings = read_bindings(bytes)
-        .map_err(|Malformed| Misuse::refused("the list of values to bind cannot be read"))?;
-    let bound = caller.data_mut().sqlite().change(id, |statement| {
+    let count = count_of_bindings(bytes).map_err(unreadable)?;
+    if count > MAX_PARAMETERS {
+        let message = format!("a statement has at most {MAX_PARAMETERS} parameters");
+        return Ok(Err(SqliteError::new(SqliteError::RANGE, message)));
+    }
+    let more = Bindings::growth(count, bytes.len());
+    let bindings = read_bindings(bytes).map_err(unreadable)?;
+    let bound = caller.data_mut().sqlite().enlarge(id, more, |statement| {
         let mut bindings = bindings.into_iter();
         bindings.try_for_each(|(key, value)| statement.bind(key, value))
     })?;
     Ok(bound.and_then(|bound| bound))
+}
+
+fn unreadable(Malformed: Malformed) -> Misuse {
+    Misuse::refused("the list of values to bind cannot be read")
 }
 
 /// `lunatic::sqlite::sqlite3_step` (ABI §10.1): returns 100 if there is a row, 101 at the end,
@@ -136,9 +144,8 @@ async fn step<T: SqliteHost>(
         let sqlite = caller.data_mut().sqlite();
         let begun = sqlite.change(id, |statement| statement.begin_step())?;
         let rows = match begun {
-            Ok(Step::Done(outcome)) => return Ok(outcome),
-            Ok(Step::Wait(rows)) => rows,
-            Err(error) => return Ok(Err(error)),
+            Step::Done(outcome) => return Ok(outcome),
+            Step::Wait(rows) => rows,
         };
         if let Err(error) = arrive(caller, id, rows).await? {
             return Ok(Err(error));
@@ -157,7 +164,15 @@ async fn arrive<T: SqliteHost>(
     let sqlite = caller.data_mut().sqlite();
     let connection = sqlite.statement(id)?.connection;
     sqlite.set_status(connection, status);
-    let accepted = sqlite.change(id, |statement| statement.accept(answer))?;
+    let more = match &answer.0 {
+        Ok(batch) => batch.size() + batch.description.as_ref().map_or(0, |known| known.size()),
+        Err(_) => 0,
+    };
+    let accepted = sqlite.enlarge(id, more, |statement| statement.accept(answer))?;
+    if accepted.is_err() {
+        // There is no memory for the rows.
+        sqlite.change(id, |statement| statement.reset())?;
+    }
     Ok(accepted.and_then(|accepted| accepted))
 }
 
@@ -187,9 +202,7 @@ fn note_step<T: SqliteHost>(
 /// Traps on an unknown id.
 fn statement_reset<T: SqliteHost>(mut caller: Caller<'_, T>, statement_id: u64) -> Result<()> {
     let sqlite = caller.data_mut().sqlite();
-    sqlite
-        .change(statement_id, |statement| statement.reset())?
-        .ok();
+    sqlite.change(statement_id, |statement| statement.reset())?;
     Ok(())
 }
 
@@ -268,12 +281,11 @@ async fn fetch<T: SqliteHost>(
         let sqlite = caller.data_mut().sqlite();
         let begun = sqlite.change(statement_id, |statement| statement.begin_step())?;
         let arrived = match begun {
-            Ok(Step::Wait(rows)) => arrive(&mut caller, statement_id, rows).await?,
-            Ok(Step::Done(outcome)) => {
+            Step::Wait(rows) => arrive(&mut caller, statement_id, rows).await?,
+            Step::Done(outcome) => {
                 // At the end, or at an error: a row would have been seen.
                 return note_step(&mut caller, statement_id, outcome);
             }
-            Err(error) => Err(error),
         };
         if let Err(error) = arrived {
             return note_step(&mut caller, statement_id, Err(error));
@@ -293,23 +305,21 @@ async fn fetch<T: SqliteHost>(
         }
     })?;
     match next {
-        Err(error) => return note_step(&mut caller, statement_id, Err(error)),
-        Ok(Err(size)) if rows.is_empty() => {
+        Err(size) if rows.is_empty() => {
             caller.write_u32(used_ptr, size as u32)?;
             return Ok(NO_ROOM);
         }
-        Ok(Ok(())) if rows.is_empty() => {
+        Ok(()) if rows.is_empty() => {
             let sqlite = caller.data_mut().sqlite();
             let begun = sqlite.change(statement_id, |statement| statement.begin_step())?;
             let outcome = match begun {
-                Ok(Step::Done(outcome)) => outcome,
+                Step::Done(outcome) => outcome,
                 // Nothing came, though others may come.
-                Ok(Step::Wait(_)) => return Ok(ROW),
-                Err(error) => Err(error),
+                Step::Wait(_) => return Ok(ROW),
             };
             return note_step(&mut caller, statement_id, outcome);
         }
-        Ok(_) => {}
+        Ok(()) | Err(_) => {}
     }
     caller.write(ptr, &rows)?;
     caller.write_u32(used_ptr, rows.len() as u32)?;

@@ -38,31 +38,56 @@ pub struct RestartCount {
 #[derive(Debug)]
 pub(super) struct Window {
     limit: Intensity,
-    restarts: VecDeque<Instant>,
+    /// Beyond [`MANY`], those that are close to each other are one entry.
+    restarts: VecDeque<Restarts>,
+    /// The number of all of them.
+    count: u32,
 }
+
+/// Restarts at about the same time.
+#[derive(Debug, Clone, Copy)]
+struct Restarts {
+    /// When the first of them was.
+    first: Instant,
+    count: u32,
+}
+
+/// So many restarts are remembered one by one. Of more, those within such a part of the period
+/// are remembered as if all were at the time of the first, so that no window has more than twice
+/// as many entries, however many restarts are allowed.
+const MANY: u32 = 256;
 
 impl Window {
     pub(super) fn new(limit: Intensity) -> Window {
         Window {
             limit,
             restarts: VecDeque::new(),
+            count: 0,
         }
     }
 
     /// Counts a restart, and fails if it is one too many.
     pub(super) fn add(&mut self, now: Instant) -> Result<RestartCount, RestartCount> {
         let Intensity { restarts, period } = self.limit;
-        while self
-            .restarts
-            .front()
-            .is_some_and(|restart| now.saturating_duration_since(*restart) > period)
-        {
+        let age = |entry: &Restarts| now.saturating_duration_since(entry.first);
+        while let Some(oldest) = self.restarts.front().filter(|entry| age(entry) > period) {
+            self.count -= oldest.count;
             self.restarts.pop_front();
         }
-        self.restarts.push_back(now);
-        let oldest = self.restarts.front().copied().unwrap_or(now);
+        let is_many = self.restarts.len() >= MANY as usize;
+        match self.restarts.back_mut() {
+            Some(entry) if is_many && age(entry) < period / MANY => {
+                entry.count += 1;
+            }
+            _ => self.restarts.push_back(Restarts {
+                first: now,
+                count: 1,
+            }),
+        }
+        self.count += 1;
+        let oldest = self.restarts.front().map_or(now, |entry| entry.first);
         let count = RestartCount {
-            count: u32::try_from(self.restarts.len()).unwrap_or(u32::MAX),
+            count: self.count,
             limit: self.limit,
             clears_in: period.saturating_sub(now.saturating_duration_since(oldest)),
         };
@@ -70,5 +95,45 @@ impl Window {
             true => Ok(count),
             false => Err(count),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_restarts_are_allowed_few_entries_are_kept() {
+        let period = Duration::from_secs(1000);
+        let limit = Intensity {
+            restarts: 1_000_000,
+            period,
+        };
+        let mut window = Window::new(limit);
+        let start = Instant::now();
+        // 100 in a second, for three periods.
+        for number in 0..300_000_u32 {
+            let now = start + Duration::from_millis(u64::from(number) * 10);
+            let count = window.add(now).map_or(0, |count| count.count);
+            let exact = (number + 1).min(100_001);
+            assert!(count <= exact && exact - count <= 500, "{number}: {count}");
+            assert!(window.restarts.len() <= 2 * MANY as usize);
+        }
+    }
+
+    #[test]
+    fn one_restart_too_many_fails() {
+        let period = Duration::from_secs(5);
+        let limit = Intensity {
+            restarts: 1000,
+            period,
+        };
+        let mut window = Window::new(limit);
+        let start = Instant::now();
+        for number in 0..1000 {
+            assert!(window.add(start).is_ok(), "{number}");
+        }
+        assert_eq!(window.add(start).map_err(|count| count.count), Err(1001));
+        assert!(window.add(start + 2 * period).is_ok());
     }
 }

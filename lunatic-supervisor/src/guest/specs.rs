@@ -140,14 +140,13 @@ fn add<T: SupervisorHost>(
     caller.check_id_ptr(id_ptr)?;
     let bytes = child_bytes(child.name.len(), &child.start);
     let specs = &mut caller.data_mut().supervisors().tables().specs;
-    let before = specs.get(spec_id)?.children_bytes;
-    specs.resize(spec_id, |spec| {
-        spec.children_bytes = before.saturating_add(bytes);
+    let added = specs.resize(spec_id, bytes as usize, |spec| {
+        let added = spec.spec.add(child);
+        if added.is_ok() {
+            spec.children_bytes += bytes;
+        }
+        added
     })?;
-    let added = specs.get_mut(spec_id)?.spec.add(child);
-    if added.is_err() {
-        specs.resize(spec_id, |spec| spec.children_bytes = before)?;
-    }
     caller.answer(id_ptr, added)
 }
 

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use lunatic_abi::{Guest, host_functions};
+use lunatic_account::{Charge, Kind};
 use lunatic_fs::Dir;
 use wasmtime::{Caller, Result};
 
@@ -156,11 +157,13 @@ async fn path_open<T: WasiHost>(
     let granted = inheriting.opened_for(Rights::from_bits(rights_base));
     let opening = Opening::parse(lookup, oflags, fdflags, granted)?;
     opening.check(through.rights)?;
-    let node = caller.wait(dir.open(path, opening.options)).await?;
+    // It is charged until it is closed, even if nobody waits any more until it is open.
+    let charge = Charge::new(caller.data().account(), Kind::Descriptors, 1);
+    let charge = charge.map_err(|_| Errno::TooManyOpenHere)?;
+    let open = dir.open_charged(path, opening.options, Some(charge));
+    let node = caller.wait(open).await?;
     let opened = Descriptor::opened(node, opening.rights, inheriting, opening.flags);
-    let account = caller.data().account().clone();
-    let descriptors = caller.data_mut().wasi().descriptors();
-    let fd = descriptors.insert(opened, &account)?;
+    let fd = caller.data_mut().wasi().descriptors().insert(opened)?;
     Ok(caller.write_u32(fd_ptr, fd)?)
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use lunatic_abi::{AbiHost, ErrorTable, HostFunction, Misuse};
-use lunatic_account::Account;
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_testkit::guest;
 pub use lunatic_testkit::guest::args;
 use lunatic_wasi::{Access, Stdio};
@@ -137,10 +137,20 @@ impl WasiHost for Host {
         &mut self.wasi
     }
 
-    fn wasi_config(&mut self, id: u64) -> Result<&mut WasiConfig, Misuse> {
+    fn change_wasi_config<R>(
+        &mut self,
+        id: u64,
+        more: usize,
+        change: impl FnOnce(&mut WasiConfig) -> R,
+    ) -> Result<R, Misuse> {
         let kind = "config";
         let config = self.configs.get_mut(&id);
-        config.ok_or(Misuse::UnknownId { kind, id })
+        let config = config.ok_or(Misuse::UnknownId { kind, id })?;
+        let _charge = Charge::new(&self.account, Kind::Memory, more as u64)?;
+        let before = config.size();
+        let result = change(config);
+        assert!(config.size() <= before + more, "more was to be charged");
+        Ok(result)
     }
 }
 

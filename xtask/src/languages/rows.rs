@@ -1,5 +1,6 @@
 //! The languages: what compiles them, and how.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -89,7 +90,23 @@ pub(super) const ROWS: &[Row] = &[
         native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "`clang++ --target=wasm32-wasi -fno-exceptions -O2 -o app.wasm app.cc`; Debian: \
               libc++-dev-wasm32 too",
-        limits: "exceptions, `setjmp`, threads",
+        limits: "`setjmp`, threads; exceptions need another toolchain, see below",
+    },
+    Row {
+        language: "C++ with exceptions",
+        source: "exceptions.cc",
+        folder: "exceptions",
+        toolchain: |tools| Ok(format!("zig {}", first_line(zig(tools).arg("version"))?)),
+        build: Some(|tools| {
+            let mut build = command::new("sh");
+            let script = crate::guests::workspace().join("languages/exceptions.sh");
+            build.arg(script).env("ZIG", shown(&zig(tools)));
+            build
+        }),
+        guest: built,
+        native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
+        how: "[exceptions.sh](../guests/languages/exceptions.sh) `-o app.wasm app.cc`; PyPI: ziglang",
+        limits: "`setjmp`, `std::fstream`, threads",
     },
     Row {
         language: "Zig",
@@ -234,6 +251,13 @@ fn zig(tools: &Path) -> Command {
         zig.env(variable, tools.join("zig-cache"));
     }
     zig
+}
+
+/// What one types to call a command.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+    words.join(" ")
 }
 
 fn go(tools: &Path) -> Command {

@@ -170,5 +170,6 @@ const VARIABLES: &str =
   XDG_RUNTIME_DIR     where `lunatic ps` and others find what runs
   CARGO_MANIFEST_DIR  set by cargo: a binary with tests is tested by `lunatic run`
   RUST_TEST_THREADS, RUST_TEST_NOCAPTURE   as the options of the test runner
-  RUST_BACKTRACE      has the runtime show where in itself it panicked; each trap takes longer then
+  RUST_BACKTRACE      has the runtime show where in itself it panicked; each trap and each
+                      exception of a guest takes longer then
 ";
