@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
-use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_account::{Account, Exceeded};
 use lunatic_blocking::{AdaptiveSpin, LocalPool, ThreadLimits};
 use lunatic_fs::Dir;
 
@@ -17,7 +17,7 @@ use crate::control::{Control, InterruptOnDrop};
 use crate::error::SqliteError;
 use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
 use crate::limits::SqliteLimits;
-use crate::quota::{self, CONNECTION_BYTES, Quota};
+use crate::quota::{self, Charges, Quota};
 use crate::statement::Statement;
 use crate::{life, opening};
 
@@ -70,12 +70,6 @@ pub(crate) struct Shared {
     asked: AtomicU64,
 }
 
-/// What is charged for a connection until it is closed.
-pub(crate) struct Charges {
-    _memory: Charge,
-    _descriptors: Charge,
-}
-
 /// For so long an answer is looked for, if they come that soon.
 const LONGEST_LOOK: Duration = Duration::from_micros(50);
 
@@ -114,7 +108,9 @@ impl Connection {
         limits: SqliteLimits,
         account: Option<&Account>,
     ) -> Result<Connection, SqliteError> {
-        let charges = account.map(|account| charge(account, &place)).transpose();
+        let has_files = matches!(place, Place::File { .. });
+        let charges = account.map(|account| Charges::new(account, has_files));
+        let charges = charges.transpose();
         let charges = charges.map_err(no_memory)?;
         let control = Arc::new(Control::new(limits.max_query_time));
         let of_database = match place {
@@ -335,20 +331,6 @@ impl Connection {
         interrupt.disarm();
         answer.unwrap_or((Err(SqliteError::gone()), Status::default()))
     }
-}
-
-/// Charges what each connection takes.
-fn charge(account: &Account, place: &Place) -> Result<Charges, Exceeded> {
-    /// The files of a database: itself, its journal, and what WAL shares.
-    const DESCRIPTORS: u64 = 3;
-    let descriptors = match place {
-        Place::Memory => 0,
-        Place::File { .. } => DESCRIPTORS,
-    };
-    Ok(Charges {
-        _memory: Charge::new(account, Kind::Memory, CONNECTION_BYTES)?,
-        _descriptors: Charge::new(account, Kind::Descriptors, descriptors)?,
-    })
 }
 
 pub(crate) fn no_memory(exceeded: Exceeded) -> SqliteError {

@@ -10,12 +10,11 @@ use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Connection, Error};
 
 use crate::changes::{Pending, Topic};
-use crate::connection::Charges;
 use crate::error::SqliteError;
 use crate::job::Job;
 use crate::limits::SqliteLimits;
 use crate::opening;
-use crate::quota::Quota;
+use crate::quota::{Charges, Quota};
 use crate::worker::Worker;
 
 /// A connection of which no hook is called any more while it is being closed.

@@ -30,6 +30,31 @@ const SLACK: u64 = 1 << 20;
 /// something is done with, perhaps by a statement that has no loops in which SQLite asks.
 const LARGE: u64 = 128 << 10;
 
+/// What is charged for a connection until it is closed.
+pub(crate) struct Charges {
+    _memory: Charge,
+    _descriptors: Charge,
+}
+
+impl Charges {
+    /// Charges what each connection takes.
+    ///
+    /// - `has_files`: whether the database is in a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`].
+    pub(crate) fn new(account: &Account, has_files: bool) -> Result<Charges, Exceeded> {
+        /// The files of a database: itself, its journal, and what WAL shares.
+        const DESCRIPTORS: u64 = 3;
+        let descriptors = if has_files { DESCRIPTORS } else { 0 };
+        Ok(Charges {
+            _memory: Charge::new(account, Kind::Memory, CONNECTION_BYTES)?,
+            _descriptors: Charge::new(account, Kind::Descriptors, descriptors)?,
+        })
+    }
+}
+
 /// How much SQLite may take for a connection, and how much it has taken.
 ///
 /// It is that of all that SQLite does on a thread while the future of [`within`] is polled.
