@@ -63,12 +63,21 @@ fn scopes_know_nothing_of_each_other_and_are_limited_in_number() {
     assert_eq!(groups.scope("a").unwrap().members("g").len(), 1);
     assert_eq!(groups.scope("b").unwrap().members("g").len(), 0);
     assert!(groups.existing_scope("c").is_none());
-    for number in 2..MAX_SCOPES {
+    // Those that nobody uses make room for others.
+    for number in 0..2 * MAX_SCOPES {
         groups.scope(&number.to_string()).unwrap();
     }
+    for number in 2..MAX_SCOPES {
+        let scope = groups.scope(&number.to_string()).unwrap();
+        scope.join("g", &process).unwrap();
+    }
+    let short_lived = idle(&environment);
+    groups.scope("1").unwrap().join("g", &short_lived).unwrap();
     let full = groups.scope("one more").unwrap_err();
     assert_eq!(full, GroupError::TooManyScopes);
     assert_eq!(groups.scope("a").unwrap().members("g").len(), 1);
+    short_lived.kill();
+    wait_until("a scope is free", || groups.scope("one more").is_ok());
 }
 
 #[test]
