@@ -198,13 +198,16 @@ impl Tree {
         let name = self.any();
         self.children.remove(&name);
         let supervisor = &self.supervisor;
-        wait("its end", supervisor.terminate_child(name.as_str())).unwrap();
-        // Another child may have been restarted meanwhile, and all others with it.
-        let removed = wait("its removal", supervisor.delete_child(name.as_str()));
-        if removed.is_err() {
+        // Another child may be restarted between the two, and all others with it.
+        let removed = (0..100).any(|_| {
             wait("its end", supervisor.terminate_child(name.as_str())).unwrap();
-            wait("its removal", supervisor.delete_child(name.as_str())).unwrap();
-        }
+            wait("its removal", supervisor.delete_child(name.as_str())).is_ok()
+        });
+        assert!(
+            removed,
+            "seed {}: {name} is started again and again",
+            self.seed
+        );
     }
 
     fn stop_and_start(&mut self) {
