@@ -57,8 +57,8 @@ struct Inner {
     /// Its processes are of the branch of the account above.
     is_part: bool,
     used: Counters,
-    /// Only in the root: the bytes that the host keeps and that are charged to no branch.
-    own_memory: AtomicU64,
+    /// Only in the root: the bytes that the host keeps and that are charged to branches.
+    of_branches: Counter,
     /// Only in the root: a branch directly below it that has more is refused memory.
     most_of_branch: AtomicU64,
     /// Only in the root: what is charged to itself is refused memory.
@@ -82,6 +82,11 @@ struct Inner {
 #[derive(Default)]
 #[repr(align(64))]
 struct Counters([AtomicU64; Kind::ALL.len()]);
+
+/// One of them by itself.
+#[derive(Default)]
+#[repr(align(64))]
+struct Counter(AtomicU64);
 
 /// A charge was refused, and nothing was charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +172,7 @@ impl Account {
                 limits,
                 is_part,
                 used: Counters::default(),
-                own_memory: AtomicU64::new(0),
+                of_branches: Counter::default(),
                 most_of_branch: AtomicU64::new(u64::MAX),
                 is_root_refused: AtomicBool::new(false),
                 memory_left: AtomicU64::new(u64::MAX),
@@ -265,9 +270,7 @@ impl Account {
             }
             below = Some(account);
         }
-        if self.is_root() && kind == Kind::Memory {
-            self.inner.own_memory.fetch_add(amount, Ordering::Relaxed);
-        }
+        self.count_of_branches(kind, |sum| sum.fetch_add(amount, Ordering::Relaxed));
         Ok(())
     }
 
@@ -284,9 +287,7 @@ impl Account {
             }
             account.counter(kind).fetch_add(amount, Ordering::Relaxed);
         }
-        if self.is_root() && kind == Kind::Memory {
-            self.inner.own_memory.fetch_add(amount, Ordering::Relaxed);
-        }
+        self.count_of_branches(kind, |sum| sum.fetch_add(amount, Ordering::Relaxed));
     }
 
     /// Checks whether an amount could be charged now.
@@ -315,8 +316,14 @@ impl Account {
         for account in self.to_root() {
             account.release_one(kind, amount);
         }
-        if self.is_root() && kind == Kind::Memory {
-            self.inner.own_memory.fetch_sub(amount, Ordering::Relaxed);
+        self.count_of_branches(kind, |sum| sum.fetch_sub(amount, Ordering::Relaxed));
+    }
+
+    /// Changes what is charged to branches, if this account is one. The root, to which most is
+    /// charged, counts nothing twice for that.
+    fn count_of_branches(&self, kind: Kind, change: impl FnOnce(&AtomicU64) -> u64) {
+        if kind == Kind::Memory && !self.is_root() {
+            change(&self.root_account().inner.of_branches.0);
         }
     }
 
@@ -393,7 +400,8 @@ impl Account {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn own_memory(&self) -> u64 {
-        self.inner.own_memory.load(Ordering::Relaxed)
+        let of_branches = self.inner.of_branches.0.load(Ordering::Relaxed);
+        self.used(Kind::Memory).saturating_sub(of_branches)
     }
 
     /// From now on, a single charge of more bytes of [`Kind::Memory`] is refused in this tree: who
@@ -439,18 +447,13 @@ impl Account {
 
     /// Counts CPU time that a process of this account has used until `now`.
     pub fn use_cpu(&self, now: Instant, time: Duration) {
-        for budget in self.cpu_budgets() {
-            budget.lock().spend(now, time);
-        }
+        spend(self.cpu_budgets(), now, time);
     }
 
     /// How long the processes of this account have to wait until they may run; zero if
     /// they may run now.
     pub fn cpu_delay(&self, now: Instant) -> Duration {
-        self.cpu_budgets()
-            .map(|budget| budget.lock().delay(now))
-            .max()
-            .unwrap_or_default()
+        delay(self.cpu_budgets(), now)
     }
 
     fn cpu_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
@@ -460,9 +463,7 @@ impl Account {
 
     /// Counts time for which a module was compiled for a process of this account until `now`.
     pub fn use_compile_time(&self, now: Instant, time: Duration) {
-        for budget in self.compile_budgets() {
-            budget.lock().spend(now, time);
-        }
+        spend(self.compile_budgets(), now, time);
     }
 
     /// How long to wait until modules may be compiled for the processes of this account; zero if
@@ -484,10 +485,7 @@ impl Account {
     /// # Ok::<(), lunatic_account::BranchError>(())
     /// ```
     pub fn compile_delay(&self, now: Instant) -> Duration {
-        self.compile_budgets()
-            .map(|budget| budget.lock().delay(now))
-            .max()
-            .unwrap_or_default()
+        delay(self.compile_budgets(), now)
     }
 
     fn compile_budgets(&self) -> impl Iterator<Item = &Mutex<CpuBudget>> {
@@ -613,6 +611,17 @@ impl Account {
             account: self.id(),
         }
     }
+}
+
+/// Counts time that was used in all of these budgets.
+fn spend<'a>(budgets: impl Iterator<Item = &'a Mutex<CpuBudget>>, now: Instant, time: Duration) {
+    budgets.for_each(|budget| budget.lock().spend(now, time));
+}
+
+/// How long to wait until none of these budgets is overdrawn.
+fn delay<'a>(budgets: impl Iterator<Item = &'a Mutex<CpuBudget>>, now: Instant) -> Duration {
+    let delays = budgets.map(|budget| budget.lock().delay(now));
+    delays.max().unwrap_or_default()
 }
 
 impl Drop for Inner {

@@ -28,6 +28,9 @@ pub enum Class {
     /// [`Lookup`](Class::Lookup): guests that look up much must not keep rules from
     /// being checked.
     RuleLookup,
+    /// The kernel, which takes a large memory back. One thread, which no compiler and no disk holds
+    /// up.
+    Memory,
     /// Whoever reads the standard output of the program. One thread, so that what
     /// is printed stays in order.
     Stdout,
@@ -40,6 +43,7 @@ static CACHE: LazyLock<Queue> = LazyLock::new(|| Queue::new(cores()));
 static DISK: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
 static LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(64)));
 static RULE_LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
+static MEMORY: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 
@@ -52,6 +56,7 @@ impl Class {
             Class::Disk => &DISK,
             Class::Lookup => &LOOKUP,
             Class::RuleLookup => &RULE_LOOKUP,
+            Class::Memory => &MEMORY,
             Class::Stdout => &STDOUT,
             Class::Stderr => &STDERR,
         }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use lunatic_account::Account;
-use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// An operation whose time is counted.
 pub(crate) struct Compilation<F> {
@@ -36,7 +35,7 @@ impl<F> Compilation<F> {
         }
         let counted = CountedTime {
             payer: self.payer,
-            since: cpu_time(),
+            since: Instant::now(),
         };
         let result = (self.operation)();
         drop(counted);
@@ -44,24 +43,18 @@ impl<F> Compilation<F> {
     }
 }
 
-/// Counts the time from `since` on when it is dropped, also by a panic.
+/// Counts the time that has passed since then when it is dropped, also by a panic. A compiler
+/// divides its work between threads, so it is not the time of this one.
 struct CountedTime {
     payer: Option<Account>,
-    since: Duration,
+    since: Instant,
 }
 
 impl Drop for CountedTime {
     fn drop(&mut self) {
         if let Some(payer) = &self.payer {
-            let time = cpu_time().saturating_sub(self.since);
-            payer.use_compile_time(Instant::now(), time);
+            let now = Instant::now();
+            payer.use_compile_time(now, now.saturating_duration_since(self.since));
         }
     }
-}
-
-/// The time for which this thread has run: what others take from it is not the payer's.
-fn cpu_time() -> Duration {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(tv_nsec).unwrap_or(0))
 }

@@ -55,13 +55,6 @@ pub(crate) struct Ticket {
     bytes: Option<u64>,
 }
 
-impl Ticket {
-    /// Whether others may begin when it has ended that need memory.
-    pub(crate) fn needed_memory(&self) -> bool {
-        self.bytes.is_some()
-    }
-}
-
 impl<T> FairQueue<T> {
     /// Nothing waits.
     ///
@@ -349,6 +342,26 @@ mod tests {
         }
         assert_eq!(ran, 200);
         assert!(queue.lines.is_empty() && queue.quotas.is_empty());
+    }
+
+    #[test]
+    fn who_always_has_more_leaves_room_to_the_account_above() {
+        let root = account();
+        let one = root.branch(threads(1)).unwrap();
+        let below = one.branch(threads(1)).unwrap();
+        let mut queue = FairQueue::new(8);
+        queue.push(below.share(), None, "below");
+        queue.push(below.share(), None, "below");
+        queue.push(one.share(), None, "one");
+        for _ in 0..3 {
+            let (ticket, operation, _) = queue.begin().unwrap();
+            if operation == "one" {
+                return;
+            }
+            queue.push(below.share(), None, "below");
+            queue.end(ticket);
+        }
+        panic!("it waits for ever");
     }
 
     #[test]

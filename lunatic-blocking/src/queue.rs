@@ -237,10 +237,8 @@ impl Shared {
     fn work(self: &Arc<Shared>) {
         let mut ended = None;
         while let Some((ticket, operation, granted)) = self.next(ended) {
-            if ended.is_none_or(|ended: Ticket| ended.needed_memory()) {
-                // There may be something for others, too.
-                self.start_threads();
-            }
+            // There may be something for others, too.
+            self.start_threads();
             // A panic has been reported by its hook; the thread goes on.
             drop(catch_unwind(AssertUnwindSafe(|| operation(granted))));
             ended = Some(ticket);

@@ -92,8 +92,11 @@ impl<T> Quotas<T> {
     /// Has come in what is kept at an account and those above it, as far as it may.
     fn retry(&mut self, share: &Share) -> Vec<(u64, T)> {
         let mut entered = Vec::new();
-        let mut refused = 0;
-        for above in limited(share) {
+        // From the top down: what is kept there has been refused by nobody else, and may have waited
+        // for longer than what is kept below.
+        let from_top: Vec<_> = limited(share).collect();
+        for above in from_top.into_iter().rev() {
+            let mut refused = 0;
             while refused < MAX_REFUSED
                 && let Some((number, (share, what))) = self.first_that_may_try(above)
             {

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lunatic_account::{Account, Kind, Shortage};
-use lunatic_process::{Environment, Process, WeakEnvironment};
+use lunatic_process::{Environment, Process, RateLimit, WeakEnvironment};
 use parking_lot::Mutex;
 
 use self::branches::{Branch, Heaviest};
@@ -46,6 +46,8 @@ pub fn when_memory_is_short(give_back: fn()) {
 struct Verdict {
     refuse: bool,
     kill: bool,
+    /// Whether the allocator is to give back what it keeps.
+    give_back: bool,
     /// How many bytes may be taken before more is refused.
     left: u64,
     /// The most bytes that may be taken in one step.
@@ -102,14 +104,17 @@ fn watch_until_stopped(
     let mut gave_back = None;
     let mut killed = 0;
     let mut last_kill = None;
+    // Guests can bring a shortage about again and again.
+    let mut reports = RateLimit::new(1, Duration::from_secs(1));
+    let mut is_told = false;
     let mut resident = 0;
     while !stopped.load(Ordering::Relaxed) {
         // If it cannot be told once, it is as much as before.
         resident = meter.resident().unwrap_or(resident);
         let charged = account.used(Kind::Memory);
         let mut verdict = judge(resident, charged, limit, refuses);
-        if verdict.refuse && gave_back.is_none_or(|at: Instant| at.elapsed() >= verdict.patience())
-        {
+        let is_time = |at: Instant| at.elapsed() >= verdict.patience();
+        if verdict.give_back && gave_back.is_none_or(is_time) {
             if let Some(give_back) = GIVE_BACK.get() {
                 give_back();
             }
@@ -121,7 +126,14 @@ fn watch_until_stopped(
         account.set_largest_charge(verdict.largest);
         if verdict.refuse != refuses {
             refuses = verdict.refuse;
-            report(refuses, resident, limit, killed);
+            if refuses {
+                let now = Instant::now();
+                reports.flush_if_due(now);
+                is_told = reports.admits(now);
+            }
+            if is_told {
+                report(refuses, [resident, charged, limit], killed);
+            }
             killed = 0;
             looked = None;
             account.set_shortage(Shortage::None);
@@ -175,7 +187,7 @@ impl Kill {
     /// have taken before they have noticed.
     fn is_over(self, resident: u64, limit: u64, now: Instant) -> bool {
         /// How long a process may take to end.
-        const TIME: Duration = Duration::from_millis(100);
+        const TIME: Duration = Duration::from_millis(300);
         let taken = resident.saturating_sub(self.resident);
         taken > limit / 100 || now.saturating_duration_since(self.at) >= TIME
     }
@@ -195,15 +207,18 @@ fn judge(resident: u64, charged: u64, limit: u64, refuses: bool) -> Verdict {
         false => limit / 10 * 9,
     };
     let kill_threshold = limit / 20 * 19;
-    let taken = resident.max(charged);
-    let left = threshold.saturating_sub(taken);
-    let pause = Duration::from_micros(left / (FASTEST / 1_000_000));
+    let left = threshold.saturating_sub(resident);
+    let pause = |left: u64| Duration::from_micros(left / (FASTEST / 1_000_000));
+    let for_pages = pause(left).max(Duration::from_millis(1));
+    // What is charged and not written takes nothing of the machine, so it is looked at less often.
+    let for_charges = pause(threshold.saturating_sub(charged)).max(Duration::from_millis(20));
     Verdict {
-        refuse: taken > threshold,
+        refuse: resident.max(charged) > threshold,
         kill: resident > kill_threshold,
+        give_back: resident > threshold,
         left,
         largest: kill_threshold.saturating_sub(resident),
-        pause: pause.clamp(Duration::from_millis(1), Duration::from_millis(500)),
+        pause: for_pages.min(for_charges).min(Duration::from_millis(500)),
     }
 }
 
@@ -236,10 +251,13 @@ fn kill_some(processes: impl Iterator<Item = (Account, Process)>) -> usize {
     victims.len()
 }
 
-fn report(refuses: bool, resident: u64, limit: u64, killed: usize) {
+/// - `bytes`: what the program takes, what is charged, and the limit of both.
+fn report(refuses: bool, bytes: [u64; 3], killed: usize) {
+    let [resident, charged, limit] = bytes;
     match refuses {
         true => tracing::error!(
             resident,
+            charged,
             limit,
             "out of memory: who has more than its part is refused more from now on"
         ),
@@ -264,11 +282,11 @@ impl Meter {
 
     /// The bytes of memory that the program takes; `None` if that cannot be told.
     fn resident(&self) -> Option<u64> {
-        let mut text = [0; 4096];
+        let mut text = String::new();
         let mut file = &self.0;
         file.seek(SeekFrom::Start(0)).ok()?;
-        let length = file.read(&mut text).ok()?;
-        kibibytes(std::str::from_utf8(text.get(..length)?).ok()?, "VmRSS:")
+        file.read_to_string(&mut text).ok()?;
+        kibibytes(&text, "VmRSS:")
     }
 }
 
@@ -342,7 +360,8 @@ mod tests {
         assert!(!is_over(300 * MIB, 10));
         assert!(!is_over(494 * MIB, 10));
         assert!(is_over(496 * MIB, 10));
-        assert!(is_over(490 * MIB, 100));
+        assert!(!is_over(490 * MIB, 299));
+        assert!(is_over(490 * MIB, 300));
     }
 
     #[test]
@@ -374,7 +393,9 @@ mod tests {
         assert!(!judge(470 * MIB, 0, 512 * MIB, false).kill);
         // What is charged may be more than what is taken, and is no reason to kill anybody.
         let charged = judge(100 * MIB, 500 * MIB, 512 * MIB, false);
-        assert!(charged.refuse && !charged.kill);
+        assert!(charged.refuse && !charged.kill && !charged.give_back);
+        assert_eq!(charged.pause, Duration::from_millis(20));
+        assert_eq!(charged.left, 512 * MIB / 10 * 9 - 100 * MIB);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, CallEnd, ErrorTable, Misuse, host_functions};
-use lunatic_account::Account;
+use lunatic_account::{Account, Charge};
 use lunatic_distributed::Node;
 use lunatic_distributed::guest::{DistributedHost, Lookups};
 use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module};
@@ -448,6 +448,14 @@ impl SqliteHost for State {
 
     fn find_file(&self, path: &str) -> Option<(Dir, PathBuf)> {
         self.wasi.opened_config().find(path)
+    }
+
+    fn begin_call(&mut self) -> Result<Charge, Misuse> {
+        self.process.begin_call()
+    }
+
+    fn end_call(&mut self) {
+        self.process.end_call();
     }
 }
 

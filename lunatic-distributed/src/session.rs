@@ -48,9 +48,9 @@ const ALL_LANES: u64 = (1 << LANES) - 1;
 /// What is charged for a signal that waits to be sent, in bytes, beside its texts.
 const SIGNAL_BYTES: usize = 64;
 
-/// So much may wait to be sent of what the other node has caused, in bytes. A node that reads has
-/// no more than it can have relations.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// So much may wait to be sent of what the other node has caused, in bytes: the longest answer, and
+/// as much again.
+const MAX_ANSWER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
 
 /// What is counted for an answer, in bytes, beside a text in it.
 const ANSWER_BYTES: usize = 32;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::Config;
+use wasmtime::{Config, OperatorCost};
 
 use crate::arena::Arena;
 use crate::code_cache::CodeCache;
@@ -169,6 +169,12 @@ impl Engine {
             VariantKind::Fuel => {
                 let mut config = base_config(arena, core_dumps);
                 config.consume_fuel(true);
+                // To look for a handler takes far longer than other operators.
+                config.operator_cost(OperatorCost {
+                    Throw: u8::MAX,
+                    ThrowRef: u8::MAX,
+                    ..OperatorCost::default()
+                });
                 config
             }
         };

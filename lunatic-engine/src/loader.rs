@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use lunatic_account::Account;
+use lunatic_account::{Account, Charge, Kind};
 use lunatic_blocking::Class;
 use wasmparser::{Parser, Payload};
 use wasmtime::Linker;
@@ -360,6 +360,10 @@ impl<T: InstanceState> Loader<T> {
             loader.read(&its, &limits)
         });
         let read = reading.await.map_err(LoadError::Exceeded)??;
+        // It may wait for long until it is compiled.
+        let branch = payer.as_ref().filter(|payer| payer.parent().is_some());
+        let kept = branch.map(|payer| Charge::new(payer, Kind::Memory, read.wasm.len() as u64));
+        let _kept = kept.transpose().map_err(LoadError::Exceeded)?;
         let loader = self.clone();
         let needed = read.summary.compiler_memory;
         let compiling = queue.compile(needed, payer, move || {

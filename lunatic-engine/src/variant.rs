@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use async_lock::OnceCell;
+use async_lock::Mutex;
 use lunatic_account::{Account, Charge, Kind};
 use lunatic_blocking::Class;
 use wasmtime::InstancePre;
@@ -28,9 +28,10 @@ pub(crate) struct VariantSource {
 pub(crate) struct Variant<T: 'static> {
     source: Arc<VariantSource>,
     compiler: Arc<VariantCompiler<T>>,
-    linked: OnceCell<Charged<T>>,
-    /// It is here as soon as it is compiled, even if who has asked for it is gone by then.
-    finished: Arc<OnceLock<InstancePre<T>>>,
+    /// The thread that compiles it puts it here: who has asked for it may be gone by then.
+    compiled: Arc<OnceLock<Charged<T>>>,
+    /// Held by who has it compiled.
+    compiling: Mutex<()>,
 }
 
 /// The variant, and what is charged for it.
@@ -73,14 +74,14 @@ impl<T: InstanceState> Variant<T> {
         Variant {
             source,
             compiler,
-            linked: OnceCell::new(),
-            finished: Arc::default(),
+            compiled: Arc::default(),
+            compiling: Mutex::new(()),
         }
     }
 
     /// The variant, if it is compiled.
     pub(crate) fn compiled(&self) -> Option<&InstancePre<T>> {
-        self.linked.get().map(|charged| &charged.linked)
+        self.compiled.get().map(|charged| &charged.linked)
     }
 
     /// The variant, compiled now if nobody asked before, on a thread that may block.
@@ -90,37 +91,36 @@ impl<T: InstanceState> Variant<T> {
     /// As for [`Compiler::compile`](crate::compiler::Compiler::compile), and [`LoadError::Exceeded`] if who pays has no
     /// memory left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
-        let compile = || async {
-            let linked = self.linked().await?;
-            let payer = self.source.payer.get();
-            let code = linked.module().image_range();
-            let bytes = (code.end.addr() - code.start.addr()) as u64;
-            let charge = payer.map(|payer| Charge::new(payer, Kind::Memory, bytes));
-            let charge = charge.transpose().map_err(LoadError::Exceeded)?;
-            Ok(Charged {
-                linked,
-                _charge: charge,
-            })
-        };
-        let compiled = self.linked.get_or_try_init(compile).await?;
-        Ok(&compiled.linked)
+        if let Some(compiled) = self.compiled() {
+            return Ok(compiled);
+        }
+        let _compiling = self.compiling.lock().await;
+        if let Some(compiled) = self.compiled() {
+            return Ok(compiled);
+        }
+        if !self.find().await? {
+            self.compile().await?;
+        }
+        let compiled = self.compiled();
+        Ok(compiled.expect("what was found or compiled is kept"))
     }
 
-    /// Finds the variant, or compiles it.
-    async fn linked(&self) -> Result<InstancePre<T>, LoadError> {
-        if let Some(finished) = self.finished.get() {
-            return Ok(finished.clone());
-        }
-        let queue = Class::Cpu.queue();
+    /// Keeps the variant if its code is in the cache. Returns whether it is.
+    async fn find(&self) -> Result<bool, LoadError> {
         let (source, compiler) = (self.source.source.clone(), self.compiler.clone());
-        let finding = queue.run(move || {
+        let (compiled, payer) = (self.compiled.clone(), self.source.payer.get().cloned());
+        let finding = Class::Cpu.queue().run(move || {
             let compiler = compiler.get().map_err(LoadError::Compile)?;
-            let found = compiler.find(&source);
-            found.map(|module| compiler.link(&module)).transpose()
+            let Some(module) = compiler.find(&source) else {
+                return Ok(false);
+            };
+            Charged::keep(compiler.link(&module)?, payer.as_ref(), &compiled).map(|()| true)
         });
-        if let Some(found) = finding.await? {
-            return Ok(found);
-        }
+        finding.await
+    }
+
+    /// Compiles the variant, unless somebody who is gone has had that done meanwhile.
+    async fn compile(&self) -> Result<(), LoadError> {
         let VariantSource {
             source,
             compiler_memory,
@@ -128,18 +128,38 @@ impl<T: InstanceState> Variant<T> {
             root,
         } = &*self.source;
         let needed = compiler_memory::of_reading(source).saturating_add(*compiler_memory);
-        let payer = payer.get().or(root.as_ref()).cloned();
+        let compiler_payer = payer.get().or(root.as_ref()).cloned();
         let (source, compiler) = (source.clone(), self.compiler.clone());
-        let finished = self.finished.clone();
-        let compiling = queue.compile(needed, payer, move || {
-            if let Some(finished) = finished.get() {
-                return Ok(finished.clone());
+        let (compiled, payer) = (self.compiled.clone(), payer.get().cloned());
+        let compiling = Class::Cpu.queue().compile(needed, compiler_payer, move || {
+            if compiled.get().is_some() {
+                return Ok(());
             }
             let compiler = compiler.get().map_err(LoadError::Compile)?;
             let module = compiler.compile(&source, &source.binary()?)?;
-            let linked = compiler.link(&module)?;
-            Ok(finished.get_or_init(|| linked).clone())
+            Charged::keep(compiler.link(&module)?, payer.as_ref(), &compiled)
         });
         compiling.await.map_err(LoadError::Exceeded)?
+    }
+}
+
+impl<T: 'static> Charged<T> {
+    /// Charges a variant, and keeps it unless there is one.
+    ///
+    /// - `payer`: `None` if nobody pays.
+    fn keep(
+        linked: InstancePre<T>,
+        payer: Option<&Account>,
+        kept: &OnceLock<Charged<T>>,
+    ) -> Result<(), LoadError> {
+        let code = linked.module().image_range();
+        let bytes = (code.end.addr() - code.start.addr()) as u64;
+        let charge = payer.map(|payer| Charge::new(payer, Kind::Memory, bytes));
+        let charge = charge.transpose().map_err(LoadError::Exceeded)?;
+        kept.get_or_init(|| Charged {
+            linked,
+            _charge: charge,
+        });
+        Ok(())
     }
 }

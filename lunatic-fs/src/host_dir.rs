@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use crate::file_systems::{FileSystems, refused};
 use crate::held::{Busy, Held, held};
-use crate::metadata::Metadata;
+use crate::metadata::{Kind, Metadata};
 use crate::open::OpenOptions;
 use crate::processes;
 use crate::protected::{Change, Protected};
@@ -119,7 +119,8 @@ impl HostDir {
             return self.open_whatever(path, options);
         }
         let (file, metadata, is_new) = self.open_unless_held(&held, path, options, charge)?;
-        if options.truncate && !is_new {
+        // Nothing is cut off of what is no file, as a device.
+        if options.truncate && !is_new && metadata.kind == Kind::File {
             // This can take long, and keeps nobody waiting but those who would hold the file.
             let _busy = Busy::new((metadata.device, metadata.inode), &held);
             drop(held);

@@ -59,10 +59,9 @@ impl DeathLog {
     /// left out and it is time, it is told how many.
     pub(crate) fn admit(&self, account: &Account, now: Instant) -> Line {
         let branch = branch_of(account);
-        let has_lines_left = account.spend_log_line(now);
         let mut span = self.0.lock();
         let ended = span.end_if_due(now);
-        let line = span.admit(branch, has_lines_left, now);
+        let line = span.admit(branch, now, || account.spend_log_line(now));
         drop(span);
         ended.tell(now);
         line
@@ -96,8 +95,14 @@ impl Span {
         }
     }
 
-    /// - `has_lines_left`: whether the limits of its account allow one more line.
-    fn admit(&mut self, branch: Option<AccountId>, has_lines_left: bool, now: Instant) -> Line {
+    /// - `spend`: counts a line that is to be written; false if the limits of its account do not
+    ///   allow it.
+    fn admit(
+        &mut self,
+        branch: Option<AccountId>,
+        now: Instant,
+        spend: impl FnOnce() -> bool,
+    ) -> Line {
         self.since.get_or_insert(now);
         let is_known = self.branches.contains_key(&branch);
         let has_own = is_known || self.branches.len() < BRANCHES;
@@ -106,7 +111,7 @@ impl Span {
             false => self.branches.entry(None).or_default(),
         };
         let is_own = has_own && lines.written < LINES_OF_BRANCH;
-        if has_lines_left && (self.written < LINES || is_own) {
+        if (self.written < LINES || is_own) && spend() {
             self.written += 1;
             lines.written += 1;
             return Line::Written;

@@ -197,11 +197,20 @@ impl Process {
     }
 
     /// Permits it to signal a process outside of its branch, although it has no right to signal
-    /// others there. Returns whether it may: it may have 64 such permissions.
+    /// others there. Returns whether it may: it may have 64 such permissions for processes that
+    /// have not ended.
     pub fn permit_signals(&self, target: Pid) -> bool {
         const MOST: usize = 64;
+        let permitted = self.inner.control.lock().may_signal.clone();
+        let environment = self.environment();
+        let is_over = |pid: &Pid| environment.is_local(*pid) && !environment.exists(*pid);
+        let over: Vec<_> = match permitted.len() {
+            MOST => permitted.into_iter().filter(is_over).collect(),
+            _ => Vec::new(),
+        };
         let mut control = self.inner.control.lock();
         let permitted = &mut control.may_signal;
+        permitted.retain(|pid| !over.contains(pid));
         if permitted.contains(&target) {
             return true;
         }

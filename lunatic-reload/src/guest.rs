@@ -138,7 +138,7 @@ async fn hand_over<T: ReloadHost>(
     const TAKEN_BY_NOBODY: i32 = 0;
     caller.check_id_ptr(id_ptr)?;
     let state = caller.data_mut();
-    if state.process().incarnation().catches() > 0 {
+    if state.process().incarnation().open_calls() > 0 {
         return Err(Misuse::refused("a process cannot hand over inside of a catch").into());
     }
     state.mailbox().data()?;

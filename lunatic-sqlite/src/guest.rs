@@ -9,7 +9,8 @@ mod watches;
 
 use std::path::PathBuf;
 
-use lunatic_abi::host_functions;
+use lunatic_abi::{Misuse, host_functions};
+use lunatic_account::Charge;
 use lunatic_fs::Dir;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::MailboxHost;
@@ -27,6 +28,17 @@ pub trait SqliteHost: MailboxHost {
     /// The directory of this process that a path lies in, and the path below it; `None` if it
     /// lies in none.
     fn find_file(&self, path: &str) -> Option<(Dir, PathBuf)>;
+
+    /// A host function is to call the guest, on another stack. Returns what is charged for that
+    /// until the call is over; [`end_call`](SqliteHost::end_call) is called then.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no other call may be open, or the account has no memory left.
+    fn begin_call(&mut self) -> Result<Charge, Misuse>;
+
+    /// A call that was [begun](SqliteHost::begin_call) is over.
+    fn end_call(&mut self);
 }
 
 host_functions! {

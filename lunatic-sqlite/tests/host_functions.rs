@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use lunatic_abi::{AbiHost, ErrorTable, HostFunction};
-use lunatic_account::{Account, AccountLimits, Kind};
+use lunatic_abi::{AbiHost, ErrorTable, HostFunction, Misuse};
+use lunatic_account::{Account, AccountLimits, Charge, Kind};
 use lunatic_fs::{Access, Dir};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost, Post};
 use lunatic_mailbox::{Limits, Mailbox, Message, Pid, SendError, Tag};
@@ -81,6 +81,14 @@ impl SqliteHost for Host {
     fn find_file(&self, path: &str) -> Option<(Dir, PathBuf)> {
         Some((self.dir.clone()?, path.into()))
     }
+
+    fn begin_call(&mut self) -> Result<Charge, Misuse> {
+        const STACK_BYTES: u64 = 1 << 20;
+        let charge = Charge::new(self.account(), Kind::LinearMemory, STACK_BYTES);
+        charge.map_err(Misuse::Exceeded)
+    }
+
+    fn end_call(&mut self) {}
 }
 
 /// A process.

@@ -20,7 +20,7 @@ use crate::files;
 use crate::identity::{Identity, IdentityError};
 use crate::key::NodeKey;
 use crate::name::{ClusterName, NodeName};
-use crate::revocation::{RevocationList, revoked_at};
+use crate::revocation::{InvalidRevocations, RevocationList, revoked_at};
 
 pub use error::{CredentialsError, RefreshWarning, RenewalError};
 pub use refreshing::Refreshed;
@@ -146,7 +146,11 @@ impl Credentials {
         let identity = refreshing::read_files(&files, now)?;
         let list = match state.map(|state| kept_revocations(state, &identity)) {
             // One of an authority that is no longer trusted is of no use.
-            None | Some(Err(CredentialsError::Revocations { .. })) => None,
+            None
+            | Some(Err(CredentialsError::Revocations {
+                source: InvalidRevocations::WrongSignature,
+                ..
+            })) => None,
             Some(list) => list?,
         };
         Ok(Self::new(identity, list, Source::Files(files), state))

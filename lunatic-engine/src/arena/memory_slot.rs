@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::ptr;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lunatic_blocking::Class;
 
@@ -19,9 +20,49 @@ use crate::arena::size_classes::SizeClasses;
 use crate::arena::system;
 use crate::arena::written_pages::Gathered;
 
-/// A memory that uses more bytes is emptied on a thread that may block: the kernel takes about a
-/// millisecond for so many, and meanwhile no process would run on the thread that drops it.
-const MAX_PUT_BACK_AT_ONCE: usize = 32 << 20;
+/// The bytes of memories that are emptied on other threads. Nobody pays for them any more, so they
+/// are few.
+struct Emptying(AtomicUsize);
+
+/// The right to empty a memory on another thread, until it is dropped.
+struct Admitted {
+    of: &'static Emptying,
+    bytes: usize,
+}
+
+static EMPTYING: Emptying = Emptying(AtomicUsize::new(0));
+
+impl Emptying {
+    /// A memory that uses no more bytes is emptied where it is dropped.
+    const AT_ONCE: usize = 32 << 20;
+
+    /// No more bytes wait to be emptied, unless they are of one memory.
+    const MOST: usize = 256 << 20;
+
+    /// Whether a memory that uses so many bytes is to be emptied on a thread that may block: the
+    /// kernel takes about a millisecond for [`AT_ONCE`](Emptying::AT_ONCE), and meanwhile no
+    /// process would run on the thread that drops it. If much waits to be emptied already, it is
+    /// not.
+    fn admit(&'static self, bytes: usize) -> Option<Admitted> {
+        if bytes <= Emptying::AT_ONCE {
+            return None;
+        }
+        let added = |waiting: usize| {
+            let sum = waiting.saturating_add(bytes);
+            (waiting == 0 || sum <= Emptying::MOST).then_some(sum)
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, added)
+            .ok()?;
+        Some(Admitted { of: self, bytes })
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 /// A slot that belongs to one memory. Dropping it puts it back.
 pub(super) struct MemorySlot {
@@ -229,13 +270,13 @@ impl MemorySlot {
     ///
     /// Nobody uses the slot any more, through this value or otherwise.
     unsafe fn put_back(&mut self) -> io::Result<()> {
-        if self.used > MAX_PUT_BACK_AT_ONCE {
+        if let Some(admitted) = EMPTYING.admit(self.used) {
             let free = FreeSlot {
                 slot: self.number,
                 contents: self.contents,
             };
             let (class, holds_moved_pages) = (self.class, self.holds_moved_pages);
-            Class::Cpu.queue().run_detached(move || {
+            Class::Memory.queue().run_detached(move || {
                 // SAFETY: as the caller promises; only this closure knows the slot now.
                 let emptied = unsafe {
                     match holds_moved_pages {
@@ -244,6 +285,7 @@ impl MemorySlot {
                     }
                 };
                 emptied.unwrap_or_else(|error| tell_lost(&error));
+                drop(admitted);
             });
             return Ok(());
         }
@@ -457,6 +499,20 @@ mod tests {
             // SAFETY: the slot is ours.
             assert_eq!(unsafe { slot.start().wrapping_add(at).read() }, 0);
         }
+    }
+
+    #[test]
+    fn few_large_memories_are_emptied_by_others() {
+        static EMPTYING: Emptying = Emptying(AtomicUsize::new(0));
+        const MIB: usize = 1 << 20;
+        assert!(EMPTYING.admit(32 * MIB).is_none());
+        let large = EMPTYING.admit(4096 * MIB).expect("nobody has one");
+        assert!(EMPTYING.admit(33 * MIB).is_none());
+        drop(large);
+        let admitted: Vec<_> = (0..10).map_while(|_| EMPTYING.admit(64 * MIB)).collect();
+        assert_eq!(admitted.len(), 4);
+        drop(admitted);
+        assert!(EMPTYING.admit(64 * MIB).is_some());
     }
 
     #[test]

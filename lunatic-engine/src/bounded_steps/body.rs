@@ -234,16 +234,18 @@ impl<'a, 's> Pass<'a, 's> {
             }
             Operator::End => self.end(range),
             Operator::Call { function_index } => {
-                self.leave_strip(range.start);
+                self.leave_strip(range.start, Branch::None);
                 self.name_function(range, *function_index);
             }
             Operator::ReturnCall { function_index } | Operator::RefFunc { function_index } => {
                 self.name_function(range, *function_index);
             }
-            Operator::CallIndirect { .. }
-            | Operator::Return
-            | Operator::Throw { .. }
-            | Operator::ThrowRef => self.leave_strip(range.start),
+            Operator::CallIndirect { .. } | Operator::Return => {
+                self.leave_strip(range.start, Branch::None)
+            }
+            Operator::Throw { .. } | Operator::ThrowRef => {
+                self.leave_strip(range.start, Branch::Throw);
+            }
             Operator::Br { relative_depth } if self.leaves_strip(*relative_depth) => {
                 let branch = Branch::Always(*relative_depth);
                 self.edits.push(range.clone(), Edit::LeaveStrip(branch));
@@ -341,9 +343,9 @@ impl<'a, 's> Pass<'a, 's> {
     }
 
     /// Before something that leaves the loop that is cut into strips, if it is in one.
-    fn leave_strip(&mut self, at: usize) {
+    fn leave_strip(&mut self, at: usize, branch: Branch) {
         if self.strip.is_some() {
-            self.edits.push(at..at, Edit::LeaveStrip(Branch::None));
+            self.edits.push(at..at, Edit::LeaveStrip(branch));
         }
     }
 }

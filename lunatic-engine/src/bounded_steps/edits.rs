@@ -66,12 +66,16 @@ pub(super) struct Strips {
 impl Strips {
     /// How many rounds are written one after the other. A short loop runs longer then
     /// between two looks at the budget.
-    fn copies(&self, body_bytes: usize, pieces: &mut Pieces) -> u32 {
+    ///
+    /// - `throws`: each `throw` in it is compiled to an edge for each handler around it, and those
+    ///   have a limit.
+    fn copies(&self, body_bytes: usize, throws: bool, pieces: &mut Pieces) -> u32 {
         /// Bodies of no more bytes are repeated.
         const SHORT: usize = 96;
         const COPIES: u32 = 4;
         let more = body_bytes * (COPIES as usize - 1);
-        match self.results.is_some() && body_bytes <= SHORT && pieces.takes_room(more) {
+        let is_short = self.results.is_some() && body_bytes <= SHORT && !throws;
+        match is_short && pieces.takes_room(more) {
             true => COPIES,
             false => 1,
         }
@@ -102,6 +106,8 @@ impl Place<'_> {
 pub(super) enum Branch {
     /// What follows leaves it without naming a depth.
     None,
+    /// `throw` or `throw_ref` follows.
+    Throw,
     /// `br`.
     Always(u32),
     /// `br_if`.
@@ -290,7 +296,9 @@ impl Writer<'_, '_> {
                         inside,
                         end,
                     };
-                    let copies = strips.copies(place.body_bytes(), pieces);
+                    let throws = |edit: &Edit| matches!(edit, Edit::LeaveStrip(Branch::Throw));
+                    let throws = place.inside.iter().any(|(_, edit)| throws(edit));
+                    let copies = strips.copies(place.body_bytes(), throws, pieces);
                     self.begin_strips(strips, &place, points, &keeping, copies);
                     self.rounds(&place, copies, pieces, appended, points);
                     let budget = self.budget;
@@ -447,7 +455,7 @@ impl Writer<'_, '_> {
         let (budget, around) = (self.budget, self.around);
         let mut code = self.code();
         match branch {
-            Branch::None => points.put_back(&mut code, budget),
+            Branch::None | Branch::Throw => points.put_back(&mut code, budget),
             Branch::Always(depth) => {
                 points.put_back(&mut code, budget);
                 code.br(depth + around);

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use lunatic_abi::{Misuse, Resource, Table};
-use lunatic_engine::{MemoryLimiter, Module};
+use lunatic_account::{Charge, Kind};
+use lunatic_engine::{MemoryLimiter, Module, STACK_BYTES};
 use wasmtime::Memory;
 
 use crate::guest::exchange::Handover;
@@ -31,8 +32,8 @@ pub struct Incarnation<T: ProcessHost> {
     pub(super) limits: MemoryLimiter,
     /// The host function that it has called last, of those that may wait.
     entered: Option<&'static str>,
-    /// How many calls of `trap::catch` are open.
-    pub(super) catches: u32,
+    /// How many calls of the guest by its host functions are open.
+    calls: u32,
     /// While it runs to take over from an older instance of the process.
     pub(super) handover: Option<Arc<Handover<T>>>,
     /// What its calls of host functions cost that is not taken from its fuel yet; `None` if its
@@ -122,6 +123,56 @@ impl<T: ProcessHost> GuestProcess<T> {
     }
 }
 
+/// How many calls of the guest by host functions may be open inside each other. Each has a stack of
+/// its own, which is charged to the process.
+const MAX_CALLS: u32 = 64;
+
+/// The same for a module with exceptions. The heap that those are in is collected now and then,
+/// and the stacks of all calls that are open are looked at in one step.
+const MAX_CALLS_WITH_EXCEPTIONS: u32 = 8;
+
+impl<T: ProcessHost> GuestProcess<T> {
+    /// A host function is to call the guest, on another stack. Returns what is charged for that
+    /// until the call is over; [`end_call`](GuestProcess::end_call) is called then.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Exceeded`]; [`Misuse::Refused`] if too many calls are open inside each other, or
+    /// no memory is left for exceptions on another stack.
+    pub fn begin_call(&mut self) -> Result<Charge, Misuse> {
+        let incarnation = &mut self.incarnation;
+        let depth = incarnation.calls + 1;
+        let max_depth = match incarnation.module.info().tags {
+            0 => MAX_CALLS,
+            _ => MAX_CALLS_WITH_EXCEPTIONS,
+        };
+        if depth > max_depth {
+            return Err(Misuse::refused(format!(
+                "more than {max_depth} catches are open"
+            )));
+        }
+        let account = self.process.account();
+        let stack = Charge::new(account, Kind::LinearMemory, STACK_BYTES as u64);
+        let stack = stack.map_err(Misuse::Exceeded)?;
+        // With that on which it was called first.
+        if !incarnation.limits.charge_stacks(depth + 1) {
+            return Err(Misuse::refused(
+                "no memory is left for the exceptions on another stack",
+            ));
+        }
+        incarnation.calls = depth;
+        Ok(stack)
+    }
+
+    /// A call that was [begun](GuestProcess::begin_call) is over.
+    pub fn end_call(&mut self) {
+        let incarnation = &mut self.incarnation;
+        incarnation.calls -= 1;
+        // To have fewer is never refused.
+        incarnation.limits.charge_stacks(incarnation.calls + 1);
+    }
+}
+
 impl<T: ProcessHost> GuestProcess<T> {
     /// Changes a configuration that the guest holds an id of, which may become longer.
     ///
@@ -177,7 +228,7 @@ impl<T: ProcessHost> Incarnation<T> {
             started: false,
             limits,
             entered: None,
-            catches: 0,
+            calls: 0,
             handover: None,
             owed_fuel: counts_fuel.then_some(0),
         }
@@ -217,9 +268,9 @@ impl<T: ProcessHost> Incarnation<T> {
         self.handover.is_some()
     }
 
-    /// Returns how many calls of `trap::catch` are open.
-    pub fn catches(&self) -> u32 {
-        self.catches
+    /// Returns how many calls of the guest by its host functions are open, as by `trap::catch`.
+    pub fn open_calls(&self) -> u32 {
+        self.calls
     }
 
     /// Keeps the name of a host function that it has called; see

@@ -2,7 +2,6 @@
 
 use lunatic_abi::{Guest, Misuse, call_guest, host_functions};
 use lunatic_account::{Charge, Kind};
-use lunatic_engine::STACK_BYTES;
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::SqliteHost;
@@ -244,11 +243,11 @@ async fn give<T: SqliteHost>(
     let account = caller.data().account();
     let copy = Charge::new(account, Kind::Memory, bytes.len() as u64);
     let copy = copy.map_err(Misuse::Exceeded)?;
-    let stack = Charge::new(account, Kind::LinearMemory, STACK_BYTES as u64);
-    let stack = stack.map_err(Misuse::Exceeded)?;
+    let stack = caller.data_mut().begin_call()?;
     caller.data_mut().sqlite().tables().is_allocating = true;
     let address = call_guest(&mut caller, &alloc, bytes.len() as u32).await;
     caller.data_mut().sqlite().tables().is_allocating = false;
+    caller.data_mut().end_call();
     let address = address?;
     caller.write(address, &bytes)?;
     caller.write_u32(opaque_ptr, bytes.len() as u32)?;

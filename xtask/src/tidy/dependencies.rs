@@ -108,7 +108,6 @@ const ALLOWED: [(&str, Allowed); 31] = [
             "lunatic-abi",
             "lunatic-account",
             "lunatic-blocking",
-            "lunatic-engine",
             "lunatic-fs",
             "lunatic-mailbox",
         ]),
