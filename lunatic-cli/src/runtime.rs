@@ -278,12 +278,13 @@ impl Runtime {
         &self.environment
     }
 
-    /// Another environment, whose processes are not seen from this one. Whoever
-    /// makes it shuts it down.
+    /// Another environment, whose processes are not seen from this one, and have other ids.
+    /// Whoever makes it shuts it down.
     pub fn new_environment(&self, id: u64) -> Environment {
         let config = EnvironmentConfig {
             account: self.environment.account().clone(),
             counters: self.environment.counters().clone(),
+            pids: self.environment.pids().clone(),
             ..EnvironmentConfig::default()
         };
         let environment = Environment::with_config(id, self.scheduler.clone(), config);

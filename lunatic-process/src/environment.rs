@@ -82,10 +82,36 @@ mod mode {
 /// What every spawn changes; on a cache line of its own.
 #[repr(align(64))]
 struct Counters {
-    /// The counter of the next [`Pid`].
-    next: AtomicU64,
     /// How many processes live.
     count: AtomicUsize,
+    /// How many were spawned.
+    spawned: AtomicU64,
+}
+
+/// Counts up the ids of processes. Environments that share it, as clones do, have no two
+/// processes with one id.
+#[derive(Debug, Clone, Default)]
+pub struct PidCounter {
+    /// How many ids were given, on a cache line of its own.
+    given: Arc<Given>,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Given(AtomicU64);
+
+impl PidCounter {
+    /// Returns a counter that has given no id.
+    pub fn new() -> PidCounter {
+        PidCounter::default()
+    }
+
+    /// Returns the next id of a process of this node; `None` if there is none left.
+    #[inline]
+    fn next(&self, node: NodeId) -> Option<Pid> {
+        let given = self.given.0.fetch_add(1, Ordering::Relaxed);
+        Pid::new(node.number(), given + 1)
+    }
 }
 
 /// How an [`Environment`] is to be.
@@ -101,6 +127,8 @@ pub struct EnvironmentConfig {
     pub account: Account,
     /// What counts its messages, and the ends of its processes.
     pub counters: ProcessCounters,
+    /// What gives its processes their ids.
+    pub pids: PidCounter,
 }
 
 impl Default for EnvironmentConfig {
@@ -112,6 +140,7 @@ impl Default for EnvironmentConfig {
             peers: Arc::new(NoPeers),
             account: Account::default(),
             counters: ProcessCounters::new(),
+            pids: PidCounter::new(),
         }
     }
 }
@@ -226,8 +255,8 @@ impl Environment {
                 scheduler,
                 processes: ProcessTable::new(),
                 counters: Counters {
-                    next: AtomicU64::new(1),
                     count: AtomicUsize::new(0),
+                    spawned: AtomicU64::new(0),
                 },
                 mode: AtomicU8::new(0),
                 tracers: Tracers::default(),
@@ -430,7 +459,12 @@ impl Environment {
 
     /// How many processes were spawned, those that have ended among them.
     pub fn spawned_count(&self) -> u64 {
-        self.inner.counters.next.load(Ordering::Relaxed) - 1
+        self.inner.counters.spawned.load(Ordering::Relaxed)
+    }
+
+    /// What gives its processes their ids.
+    pub fn pids(&self) -> &PidCounter {
+        &self.inner.config.pids
     }
 
     /// What counts its messages, and the ends of its processes.
@@ -693,11 +727,11 @@ impl Environment {
             self.count_down();
             return Err(SpawnError::Exceeded(exceeded));
         }
-        let counter = self.inner.counters.next.fetch_add(1, Ordering::Relaxed);
-        let id = Pid::new(self.node().number(), counter).ok_or_else(|| {
+        let id = self.inner.config.pids.next(self.node()).ok_or_else(|| {
             self.release(account);
             SpawnError::OutOfIds
         })?;
+        self.inner.counters.spawned.fetch_add(1, Ordering::Relaxed);
         Ok((id, mode))
     }
 }
