@@ -14,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::NodeName;
 use crate::cluster::{Action, Cluster, Connection, Decide, close_code};
-use crate::frame::LANES;
+use crate::frame::CONTROL;
 use crate::group_changes::GroupChanges;
 use crate::local::{Answer, LocalNode};
 use crate::node::background::{Background, Task};
@@ -385,23 +385,14 @@ impl Driver {
             return;
         };
         // The other side learns of the session by the lane 0, behind which others may come in.
-        let lanes = match session.is_ready() {
-            true => LANES,
-            false => 1,
+        let mut open = match session.is_ready() {
+            true => u64::MAX,
+            false => 1 << CONTROL,
         };
-        // A long frame of one lane may have to wait for those of others.
-        let mut has_sent = true;
-        while has_sent {
-            has_sent = false;
-            for lane in 0..lanes {
-                while session.has(lane) && self.endpoint.room(id, lane) > 0 {
-                    let Some(unit) = session.take(lane) else {
-                        break;
-                    };
-                    self.endpoint.send(id, lane, unit.into());
-                    has_sent = true;
-                }
-            }
+        let endpoint = &mut self.endpoint;
+        while let Some((lane, unit)) = session.take_next(&mut open, |lane| endpoint.room(id, lane))
+        {
+            endpoint.send(id, lane, unit.into());
         }
     }
 
