@@ -221,7 +221,9 @@ fn a_short_message_leaves_though_eight_lanes_are_flooded() {
     assert_eq!(round().first(), Some(&0));
     // A lane without room is left out, and the others go on.
     let mut open = u64::MAX;
-    let next = node.session.take_next(&mut open, |lane| usize::from(lane == 5));
+    let next = node
+        .session
+        .take_next(&mut open, |lane| usize::from(lane == 5));
     assert_eq!(next.map(|(lane, _)| lane), Some(5));
 }
 
@@ -307,6 +309,24 @@ fn a_death_is_told_without_texts_to_a_node_for_which_much_waits() {
     assert!(beyond < 4 * BYTES + 200 * LINKS as usize, "{beyond}");
     node.send(0);
     assert_eq!(node.environment.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn a_message_that_is_too_long_for_another_node_is_told_so() {
+    let node = node();
+    let (sender, _) = node.repeat(SpawnOptions::default(), |_| Ok(()));
+    let send = |length| {
+        let message = DataMessage::new(None, vec![0; length]);
+        node.environment.send(Some(&sender), to(7), message.into())
+    };
+    let refused = send((64 << 20) + 1).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "a message to another node has at most 67108864 bytes"
+    );
+    assert_eq!(sender.account().used(Kind::Memory), 0);
+    sender.kill();
+    block_on(sender.wait());
 }
 
 #[test]
