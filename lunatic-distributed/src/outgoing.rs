@@ -253,10 +253,10 @@ impl Outgoing {
         if before.0 > LOW_WATER && self.queued <= LOW_WATER {
             self.release_all();
         }
-        match self.in_pieces < before.1 {
-            // There is room for long frames of other lanes.
-            true => self.find_ready(),
-            false => self.find_ready_in(number),
+        match self.in_pieces == before.1 {
+            true => self.find_ready_in(number),
+            // There is room for long frames of other lanes, or no more.
+            false => self.find_ready(),
         }
         Some(bytes)
     }
@@ -269,7 +269,9 @@ impl Outgoing {
     /// All who are held go on: see [`take_released`](Outgoing::take_released).
     pub(crate) fn release_all(&mut self) {
         let lanes = self.lanes.iter_mut();
-        let left = lanes.flat_map(Lane::units_mut).filter_map(|unit| unit.left.take());
+        let left = lanes
+            .flat_map(Lane::units_mut)
+            .filter_map(|unit| unit.left.take());
         self.released.extend(left);
     }
 
@@ -325,9 +327,10 @@ impl Lane {
 
     /// All that waits in it.
     fn units_mut(&mut self) -> impl Iterator<Item = &mut Unit> {
-        let in_transfers = self.transfers.iter_mut().flat_map(|transfer| {
-            std::iter::once(&mut transfer.frame).chain(&mut transfer.behind)
-        });
+        let in_transfers = self
+            .transfers
+            .iter_mut()
+            .flat_map(|transfer| std::iter::once(&mut transfer.frame).chain(&mut transfer.behind));
         self.units.iter_mut().chain(in_transfers)
     }
 

@@ -508,19 +508,15 @@ impl Session {
         loop {
             let ready = self.ready_lanes.load(Ordering::Relaxed) & *open;
             let lane = next_lane(ready, self.last_lane.load(Ordering::Relaxed))?;
-            let unit = match room(lane) {
-                0 => None,
-                _ => self.take(lane),
-            };
-            match unit {
-                Some(unit) => {
-                    if lane != CONTROL {
-                        self.last_lane.store(lane, Ordering::Relaxed);
-                    }
-                    return Some((lane, unit));
+            if room(lane) == 0 {
+                *open &= !(1 << lane);
+            } else if let Some(unit) = self.take(lane) {
+                if lane != CONTROL {
+                    self.last_lane.store(lane, Ordering::Relaxed);
                 }
-                None => *open &= !(1 << lane),
+                return Some((lane, unit));
             }
+            // Else the session has ended meanwhile: no lane is ready any more.
         }
     }
 

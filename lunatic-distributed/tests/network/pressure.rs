@@ -124,18 +124,20 @@ fn pings_beside(bytes: usize, queue: u64) -> Vec<Duration> {
 /// sends by itself, it is held as others are if much waits.
 fn pings(host: &Host, echo: Pid) -> (Process, async_channel::Receiver<Duration>) {
     let (sender, times) = async_channel::unbounded();
-    let process = host.environment.spawn(trapping(), move |mut own| async move {
-        loop {
-            let begun = Instant::now();
-            let id = own.process.id().to_bits().to_le_bytes().to_vec();
-            let message = DataMessage::new(None, id);
-            let environment = own.process.environment();
-            environment.send(Some(&own.process), echo, message.into())?;
-            own.mailbox.receive(Wanted::Any).await;
-            sender.send(begun.elapsed()).await?;
-            async_io::Timer::after(Duration::from_millis(2)).await;
-        }
-    });
+    let process = host
+        .environment
+        .spawn(trapping(), move |mut own| async move {
+            loop {
+                let begun = Instant::now();
+                let id = own.process.id().to_bits().to_le_bytes().to_vec();
+                let message = DataMessage::new(None, id);
+                let environment = own.process.environment();
+                environment.send(Some(&own.process), echo, message.into())?;
+                own.mailbox.receive(Wanted::Any).await;
+                sender.send(begun.elapsed()).await?;
+                async_io::Timer::after(Duration::from_millis(2)).await;
+            }
+        });
     (process.unwrap(), times)
 }
 
