@@ -58,9 +58,16 @@ impl<C: Config> GuestConfig<C> {
             config: Arc::new(config),
         }
     }
+
+    /// The config to change, which is copied if processes have it.
+    fn config_mut(&mut self) -> &mut C {
+        let config = Arc::make_mut(&mut self.config);
+        config.charge().end();
+        config
+    }
 }
 
-impl<C> Resource for GuestConfig<C> {
+impl<C: Config> Resource for GuestConfig<C> {
     const KIND: &'static str = "config";
 
     fn size(&self) -> usize {
@@ -119,7 +126,7 @@ impl<T: ProcessHost> GuestProcess<T> {
     ///
     /// [`Misuse::UnknownId`] if there is none with this id.
     pub fn config_mut(&mut self, config_id: u64) -> Result<&mut T::Config, Misuse> {
-        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.config))
+        Ok(self.configs.get_mut(config_id)?.config_mut())
     }
 }
 
@@ -188,7 +195,7 @@ impl<T: ProcessHost> GuestProcess<T> {
         change: impl FnOnce(&mut T::Config) -> R,
     ) -> Result<R, Misuse> {
         self.configs.resize(config_id, more, |config| {
-            let result = change(Arc::make_mut(&mut config.config));
+            let result = change(config.config_mut());
             config.size = config.config.size();
             result
         })
