@@ -132,11 +132,10 @@ impl<T: ProcessHost> GuestProcess<T> {
 
 /// How many calls of the guest by host functions may be open inside each other. Each has a stack of
 /// its own, which is charged to the process.
-const MAX_CALLS: u32 = 64;
-
-/// The same for a module with exceptions. The heap that those are in is collected now and then,
-/// and the stacks of all calls that are open are looked at in one step.
-const MAX_CALLS_WITH_EXCEPTIONS: u32 = 8;
+///
+/// The stacks of all calls that are open are looked at in one step when one of them traps, and when
+/// the heap is collected that exceptions are in.
+const MAX_CALLS: u32 = 8;
 
 impl<T: ProcessHost> GuestProcess<T> {
     /// A host function is to call the guest, on another stack. Returns what is charged for that
@@ -149,13 +148,9 @@ impl<T: ProcessHost> GuestProcess<T> {
     pub fn begin_call(&mut self) -> Result<Charge, Misuse> {
         let incarnation = &mut self.incarnation;
         let depth = incarnation.calls + 1;
-        let max_depth = match incarnation.module.info().tags {
-            0 => MAX_CALLS,
-            _ => MAX_CALLS_WITH_EXCEPTIONS,
-        };
-        if depth > max_depth {
+        if depth > MAX_CALLS {
             return Err(Misuse::refused(format!(
-                "more than {max_depth} catches are open"
+                "more than {MAX_CALLS} catches are open"
             )));
         }
         let account = self.process.account();
