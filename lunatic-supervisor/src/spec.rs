@@ -255,8 +255,9 @@ impl Spec {
         };
         let (report, ready) = async_channel::bounded(1);
         let process = environment
+        let machine = machine.charged(first_children);
             .spawn(options, |own| {
-                Driver::new(own, machine, parent, path, observer, report, first_children).run()
+                Driver::new(own, machine, parent, path, observer, report).run()
             })
             .map_err(SupervisorError::Spawn)?;
         let ready = async move {

@@ -104,7 +104,7 @@ impl Drop for StartedTimers {
     fn drop(&mut self) {
         /// So many are dropped at once. More of them another thread drops, as this one may be a
         /// worker.
-        const FEW: usize = 1024;
+        const FEW: usize = 256;
         let table = mem::take(&mut self.table);
         let is_large = table.len() > FEW;
         let ends = self.end_with_process;
@@ -116,7 +116,7 @@ impl Drop for StartedTimers {
             }
         };
         match is_large {
-            true => Class::Cpu.queue().run_detached(end),
+            true => Class::Drop.queue().run_detached(end),
             false => end(),
         }
     }

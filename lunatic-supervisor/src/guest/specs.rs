@@ -67,8 +67,7 @@ fn create_spec<T: SupervisorHost>(
 /// Traps on an unknown id.
 fn drop_spec<T: SupervisorHost>(mut caller: Caller<'_, T>, spec_id: u64) -> Result<()> {
     let tables = caller.data_mut().supervisors().tables();
-    tables.specs.remove(spec_id)?;
-    Ok(())
+    Ok(tables.specs.discard(spec_id)?)
 }
 
 /// `lunatic::supervisor::set_backoff` (ABI §23.2): delays before restarts,
