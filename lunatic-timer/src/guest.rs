@@ -78,7 +78,12 @@ impl StartedTimers {
         for _ in 0..2 {
             self.check_one();
         }
-        let id = self.table.insert(GuestTimer(timer), account)?;
+        let inserted = self.table.insert(GuestTimer(timer), account);
+        let id = inserted.map_err(|refused| {
+            // Nobody could cancel it any more.
+            refused.resource.0.cancel();
+            refused.reason
+        })?;
         self.to_check.push_back(id);
         Ok(id)
     }
