@@ -306,7 +306,9 @@ impl Driver {
                 }
                 Err(exceeded) => refuse(&answer, exceeded),
             },
-            Call::AddFromTemplate(adapt, answer) => self.add_from_template(adapt, answer, charge),
+            Call::AddFromTemplate(adapt, _, answer) => {
+                self.add_from_template(adapt, answer, charge)
+            }
             Call::Restart(child, answer) => {
                 self.request_of(child, Request::Restart, answer, charge);
             }

@@ -137,8 +137,9 @@ async fn start_from_template<T: SupervisorHost>(
         if params.is_empty() {
             return supervisor.start_from_template().await;
         }
+        let bytes = params.capacity() * size_of::<Val>();
         let with_params = move |template: &ChildStart| add_params::<T>(template, &params);
-        supervisor.start_like_template(with_params).await
+        supervisor.start_like_template(bytes, with_params).await
     };
     let started = ask(&mut caller, supervisor, request).await;
     caller.answer_id(id_ptr, started.map(process_id))
@@ -346,12 +347,12 @@ impl fmt::Display for Unanswered {
                 "permission denied: the supervisor with the process id {id} is outside of the \
                  branch of this process"
             ),
-            Unanswered::Refused(error) => error.fmt(f),
             Unanswered::Outside(id) => write!(
                 f,
                 "permission denied: children of the supervisor with the process id {id} are \
                  outside of the branch of this process"
             ),
+            Unanswered::Refused(error) => error.fmt(f),
         }
     }
 }
