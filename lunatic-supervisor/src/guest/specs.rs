@@ -138,6 +138,8 @@ fn add<T: SupervisorHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let bytes = child_bytes(child.name.len(), &child.start);
+    let copied = spec_mut(&mut caller, spec_id)?.bytes_to_copy();
+    caller.pay_for(copied as u64);
     let specs = &mut caller.data_mut().supervisors().tables().specs;
     let added = specs.resize(spec_id, bytes as usize, |spec| {
         let added = spec.spec.add(child);
