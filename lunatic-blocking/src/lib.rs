@@ -10,6 +10,7 @@
 //! - `queue`: [`Queue`], the operations that wait and the threads that run them.
 //! - `class`: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
+//! - `drop_later`: [`drop_later`], for what is large, as whoever has it may be a worker.
 //! - `fair_queue`: whose operation is next.
 //! - `quotas`: how many threads may work for an account.
 //! - `memory`: whether there is memory for it.
@@ -41,6 +42,7 @@ mod adaptive_spin;
 mod class;
 mod compilation;
 mod drive;
+mod drop_later;
 mod fair_queue;
 mod local_pool;
 mod memory;
@@ -49,6 +51,7 @@ mod quotas;
 
 pub use adaptive_spin::AdaptiveSpin;
 pub use class::{Class, cores};
+pub use drop_later::drop_later;
 pub use local_pool::{LocalPool, ThreadLimits};
 pub use queue::Queue;
 
