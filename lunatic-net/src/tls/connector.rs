@@ -1,10 +1,9 @@
 //! The client side of TLS.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use async_lock::OnceCell;
-use lunatic_blocking::Class;
+use lunatic_blocking::{Class, SingleFlight};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -62,12 +61,26 @@ impl TlsConnector {
     ///
     /// [`RootsError::Unusable`] if TLS cannot be set up with them.
     pub async fn with_system_roots() -> Result<TlsConnector, RootsError> {
-        static SYSTEM: OnceCell<TlsConnector> = OnceCell::new();
-        let read = || async {
-            let roots = Class::Cache.queue().run(roots::of_system).await;
-            TlsConnector::new(roots, 0)
+        static SYSTEM: OnceLock<TlsConnector> = OnceLock::new();
+        static READING: SingleFlight = SingleFlight::new();
+        let read = || {
+            if SYSTEM.get().is_none() {
+                let connector = TlsConnector::new(roots::of_system(), 0)?;
+                SYSTEM.get_or_init(|| connector);
+            }
+            Ok(())
         };
-        SYSTEM.get_or_try_init(read).await.cloned()
+        loop {
+            if let Some(connector) = SYSTEM.get() {
+                return Ok(connector.clone());
+            }
+            let ended = READING.ended();
+            let reading = Class::Cache.queue().run(move || READING.try_run(read));
+            match reading.await {
+                Some(read) => read?,
+                None => ended.await,
+            }
+        }
     }
 
     /// Returns a connector that trusts only the root certificates in these PEM texts.
