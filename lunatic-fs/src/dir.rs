@@ -397,7 +397,19 @@ impl Dir {
     ///
     /// Fails if the operating system does.
     pub async fn list(&self, from: u64) -> io::Result<Listing> {
-        let open = move |dir: &HostDir, _: &Path| Stream::open(dir.dir(), from);
+        self.list_charged(from, None).await
+    }
+
+    /// [`list`](Dir::list), with something charged.
+    ///
+    /// - `charge`: what is charged for the listing, which has a descriptor of its own, until it is
+    ///   dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`list`](Dir::list).
+    pub async fn list_charged(&self, from: u64, charge: Option<Charge>) -> io::Result<Listing> {
+        let open = move |dir: &HostDir, _: &Path| Stream::open(dir.dir(), from, charge);
         self.run(".", open).await.map(Listing::new)
     }
 

@@ -9,7 +9,7 @@ use wasmtime::{Caller, Result};
 use crate::errors::BindError;
 use crate::guest::NetHost;
 use crate::guest::addresses::{self, AddressArguments, Refusal};
-use crate::guest::reports::keep;
+use crate::guest::reports::{keep, reserve};
 use crate::guest::sockets::Socket;
 use crate::listeners::{Bound, Kind};
 use crate::{Action, TcpListener, UdpSocket};
@@ -40,12 +40,16 @@ pub(super) async fn bind_plain<T: NetHost, S: Bind>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
+    let descriptor = match reserve(&mut caller) {
+        Ok(descriptor) => descriptor,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
     let bound = match bind(&mut caller, address)? {
         Ok(bound) => bound,
         Err(error) => return caller.report(id_ptr, &error),
     };
     match check(&mut caller, address, &bound).await {
-        Ok(()) => keep(&mut caller, S::of(bound), id_ptr),
+        Ok(()) => keep(&mut caller, S::of(bound), descriptor, id_ptr),
         Err(refusal) => caller.report(id_ptr, &refusal),
     }
 }

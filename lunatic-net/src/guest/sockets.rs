@@ -141,6 +141,14 @@ impl GuestNet {
         }
     }
 
+    /// Charges the descriptor of a socket that is to be made, if there is room for one more.
+    ///
+    /// - `account`: that of the process.
+    pub(super) fn reserve(&mut self, account: &Account) -> Result<Charge, Misuse> {
+        self.check_room()?;
+        Ok(Charge::new(account, Kind::Descriptors, 1)?)
+    }
+
     pub(super) fn is_attempt(&self) -> bool {
         self.is_attempt
     }
@@ -150,7 +158,21 @@ impl GuestNet {
         *self.tables().owner.get_or_insert_with(Owner::new)
     }
 
-    /// Keeps a socket and returns its new id.
+    /// Keeps a socket whose descriptor is [charged](GuestNet::reserve) already, and returns its new
+    /// id.
+    pub(super) fn keep_reserved<S: Socket>(
+        &mut self,
+        socket: S,
+        descriptor: Charge,
+    ) -> Result<u64, Misuse> {
+        self.check_room()?;
+        let account = descriptor.account().clone();
+        socket.charge_to(&account)?;
+        let table = self.table::<S>();
+        Ok(table.insert_charged(socket, &account, descriptor)?)
+    }
+
+    /// Keeps another handle of a socket and returns its new id.
     ///
     /// - `account`: that of the process.
     pub(super) fn keep<S: Socket>(&mut self, socket: S, account: &Account) -> Result<u64, Misuse> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use lunatic_account::Account;
 use lunatic_blocking::{Class, SingleFlight};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -140,10 +141,36 @@ impl TlsConnector {
         name: &str,
         addresses: &[SocketAddr],
     ) -> Result<TlsStream, ConnectError> {
+        self.connect_any_for(name, addresses, None).await
+    }
+
+    /// Like [`connect_any`](TlsConnector::connect_any), for an account: as many addresses are tried
+    /// at the same time as it has descriptors for.
+    ///
+    /// - `payer`: one descriptor is charged to it already.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect_any`](TlsConnector::connect_any).
+    pub async fn connect_any_charged(
+        &self,
+        name: &str,
+        addresses: &[SocketAddr],
+        payer: &Account,
+    ) -> Result<TlsStream, ConnectError> {
+        self.connect_any_for(name, addresses, Some(payer)).await
+    }
+
+    async fn connect_any_for(
+        &self,
+        name: &str,
+        addresses: &[SocketAddr],
+        payer: Option<&Account>,
+    ) -> Result<TlsStream, ConnectError> {
         let server = ServerName::try_from(name)
             .map_err(|_| ConnectError::BadServerName(name.to_owned()))?
             .to_owned();
-        let connected = connecting::connect_any(addresses).await;
+        let connected = connecting::connect_any(addresses, payer).await;
         let no_address = || Err(ConnectError::NoAddress(name.to_owned()));
         let (socket, address) = connected.unwrap_or_else(no_address)?;
         let failed = |source| ConnectError::Handshake { address, source };
