@@ -85,7 +85,9 @@ async fn tls_bind<T: NetHost>(
     };
     let certificates = pem(&mut caller, certs_ptr, certs_len)?;
     let key = pem(&mut caller, key_ptr, key_len)?;
-    let identity = match TlsIdentity::from_pem(&certificates, &key) {
+    // To check a key can take some milliseconds.
+    let read = move || TlsIdentity::from_pem(&certificates, &key);
+    let identity = match caller.wait(Class::Cpu.queue().run(read)).await {
         Ok(identity) => identity,
         Err(error @ IdentityError::Unusable(_)) => return caller.report(id_ptr, &error),
         Err(error) => return Err(Misuse::refused(error.to_string()).into()),
