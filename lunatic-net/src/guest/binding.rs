@@ -11,7 +11,7 @@ use crate::guest::NetHost;
 use crate::guest::addresses::{self, AddressArguments, Refusal};
 use crate::guest::reports::{keep, reserve};
 use crate::guest::sockets::Socket;
-use crate::listeners::{Bound, Kind};
+use crate::listeners::{BACKLOG, BACKLOG_OF_BRANCH, Bound, Kind};
 use crate::{Action, TcpListener, UdpSocket};
 
 /// A kind of socket that is made from nothing but an address.
@@ -66,7 +66,11 @@ pub(super) fn bind<T: NetHost, S: Kind>(
     let is_restricted = caller.data_mut().net().is_attempt() && address.port() != 0;
     let listeners = caller.data().listeners();
     if !is_restricted {
-        return Ok(listeners.bind(owner, address));
+        let backlog = match caller.data().account().is_branch() {
+            true => BACKLOG_OF_BRANCH,
+            false => BACKLOG,
+        };
+        return Ok(listeners.bind(owner, address, backlog));
     }
     let refused = || {
         Misuse::refused(format!(

@@ -44,6 +44,10 @@ pub(super) struct Tables {
     old_sockets: usize,
 }
 
+/// What the kernel keeps for a socket at least, in bytes: its state, its file, and a little of what
+/// it sends and receives.
+const KERNEL_BYTES: usize = 8 << 10;
+
 /// The error of a process that has as many sockets as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManySockets {
@@ -323,6 +327,10 @@ impl Resource for TcpListener {
     const KIND: &'static str = "TCP listener";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for TcpListener {
@@ -335,6 +343,10 @@ impl Resource for TcpStream {
     const KIND: &'static str = "TCP stream";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for TcpStream {
@@ -349,7 +361,7 @@ impl Resource for TlsListener {
     const LIMIT: usize = usize::MAX;
 
     fn size(&self) -> usize {
-        self.identity_size()
+        KERNEL_BYTES + self.identity_size()
     }
 }
 
@@ -363,6 +375,10 @@ impl Resource for TlsStream {
     const KIND: &'static str = "TLS stream";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for TlsStream {
@@ -379,6 +395,10 @@ impl Resource for UdpSocket {
     const KIND: &'static str = "UDP socket";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for UdpSocket {
