@@ -101,13 +101,41 @@ impl<R: Resource> Table<R> {
     /// [`NotInserted`] with the resource, if the table is full or a limit of the account
     /// is reached.
     pub fn insert(&mut self, resource: R, account: &Account) -> Result<u64, NotInserted<R>> {
+        self.insert_if(resource, account, Entries::add)
+    }
+
+    /// [`insert`](Table::insert), for a descriptor that was charged before there was one.
+    ///
+    /// - `descriptor`: one, charged to `account`; released if the resource is not inserted.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Table::insert).
+    pub fn insert_charged(
+        &mut self,
+        resource: R,
+        account: &Account,
+        descriptor: Charge,
+    ) -> Result<u64, NotInserted<R>> {
+        debug_assert!(R::IS_DESCRIPTOR, "a {} is no descriptor", R::KIND);
+        let add = |entries: &mut Entries<R>, size| entries.add_charged(size, descriptor);
+        self.insert_if(resource, account, add)
+    }
+
+    /// Adds a resource, if there is room and `add` can charge one entry more, of so many bytes.
+    fn insert_if(
+        &mut self,
+        resource: R,
+        account: &Account,
+        add: impl FnOnce(&mut Entries<R>, u64) -> Result<(), Misuse>,
+    ) -> Result<u64, NotInserted<R>> {
         if self.len() >= R::LIMIT {
             let (kind, limit) = (R::KIND, R::LIMIT);
             let reason = Misuse::TableFull(TableLimit { kind, limit });
             return Err(NotInserted { resource, reason });
         }
         let added = match self.entries(account) {
-            Ok(entries) => entries.add(size_of_entry(&resource)).map(|()| entries),
+            Ok(entries) => add(entries, size_of_entry(&resource)).map(|()| entries),
             Err(misuse) => Err(misuse),
         };
         match added {
@@ -331,6 +359,16 @@ impl<R: Resource> Entries<R> {
             self.count_descriptors(self.by_id.len()).ok();
         }
         added
+    }
+
+    /// Charges one entry more, a descriptor that is charged already.
+    fn add_charged(&mut self, size: u64, descriptor: Charge) -> Result<(), Misuse> {
+        debug_assert_eq!(descriptor.amount(), 1, "an entry is one descriptor");
+        self.add_size(size)?;
+        if let Some(descriptors) = &mut self.descriptors {
+            descriptors.join(descriptor);
+        }
+        Ok(())
     }
 
     /// Charges so many descriptors, if the entries are some. Less is never refused.

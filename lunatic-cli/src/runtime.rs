@@ -33,6 +33,7 @@ use wasmtime::{Linker, Val, ValType};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::descriptors;
 use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
@@ -486,6 +487,7 @@ impl Builder {
         let max_memory = self.max_memory.or_else(by_default);
         let account = Account::root(AccountLimits {
             memory: max_memory.unwrap_or(u64::MAX),
+            descriptors: descriptors::for_guests(),
             ..AccountLimits::default()
         });
         loader.charge_compiler_to(&account);
