@@ -343,9 +343,6 @@ impl LocalNode for ClusterNode {
             self.accounts.end(node.id.number());
         }
         if event == NodeEvent::NumberTaken {
-            tracing::error!(
-                "another node has the same number and has run for longer: this one leaves"
-            );
             let node = self.node.clone();
             if let Some(runtime) = self.runtime.get() {
                 runtime.scheduler.spawn(async move { node.stop().await });

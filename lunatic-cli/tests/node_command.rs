@@ -191,6 +191,95 @@ fn a_mistake_in_the_file_is_told_with_its_place_before_others_know_of_the_node()
 }
 
 #[test]
+fn a_node_whose_address_is_in_use_says_so() {
+    let shop = Shop::new();
+    let _one = shop.start("one", &[]);
+    let cluster = ["--cluster", "shop", "--listen", &shop.address];
+    let ran = shop
+        .runtimes
+        .run(&[&["node", "--name", "two"][..], &cluster].concat());
+    ran.code(1)
+        .says(&["cannot listen at", &shop.address, "--listen"]);
+}
+
+#[test]
+fn a_seed_that_is_none_or_does_not_answer_is_told() {
+    let shop = Shop::new();
+    let node = ["node", "--name", "two", "--cluster", "shop"];
+    let run = |more: &[&str]| shop.runtimes.run(&[&node[..], more].concat());
+    run(&["--join", "2001:db8::5:4369"]).code(2).says(&[
+        "`2001:db8::5:4369` does not say where a node is",
+        "[2001:db8::5]:4369",
+    ]);
+    // Nobody is there.
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    let listen = ["--listen", "127.0.0.1:0", "--join", &shop.address];
+    let alone = run(&[&listen[..], &["ends.wat"]].concat());
+    alone.code(0).says(&[
+        "no node was found by",
+        &shop.address,
+        "is asked as long as this node lives",
+    ]);
+}
+
+#[test]
+fn why_a_certificate_is_refused_is_told_by_who_refuses_it() {
+    let shop = Shop::new();
+    let _one = shop.start("one", &[]);
+    shop.runtimes.run(&["cluster", "init", "other"]).code(0);
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    let seed = ["--join", &shop.address, "--listen", "127.0.0.1:0"];
+    let stranger = ["node", "--name", "stranger", "--cluster", "other"];
+    let ran = shop
+        .runtimes
+        .run(&[&stranger[..], &seed, &["ends.wat"]].concat());
+    ran.code(0).says(&[
+        &format!("cannot connect to the node at {}", shop.address),
+        "the peer is of the cluster shop, and this is other",
+        "no node was found by",
+    ]);
+}
+
+/// A token for the worker of a shop, in a file.
+fn token(shop: &Shop, file: &str) {
+    let token = shop
+        .runtimes
+        .run(&["cluster", "token", "shop", "--for", "worker*"]);
+    shop.write(file, &token.code(0).out);
+}
+
+#[test]
+fn a_node_joins_with_a_token_keeps_what_it_was_given_and_needs_another_when_that_is_revoked() {
+    let shop = Shop::new();
+    let _one = shop.start("one", &[]);
+    token(&shop, "token");
+    let arguments = |name: &'static str| {
+        let seed = ["--listen", "127.0.0.1:0", "--join", &shop.address];
+        let token = ["--token-file", "token", "--state", "state"];
+        [&["node", "--name", name][..], &seed, &token].concat()
+    };
+    // A token for others is of no use.
+    let other = shop.runtimes.run(&arguments("other"));
+    other.code(1).says(&["refused", "make another token"]);
+    fs::remove_dir_all(shop.runtimes.guests.path().join("state")).ok();
+    let worker = shop.runtimes.start(&arguments("worker"));
+    shop.wait_for("one", "worker", "connected");
+    drop(worker);
+    // It starts again without using the token, which is good for one node.
+    let worker = shop.runtimes.start(&arguments("worker"));
+    shop.wait_for("one", "worker", "lost");
+    shop.wait_for("one", "worker", "connected");
+    let revoked = shop.runtimes.run(&["cluster", "revoke", "shop", "worker"]);
+    revoked.code(0).prints("revoked the certificates of worker");
+    shop.wait_for("one", "worker", "lost");
+    drop(worker);
+    // With another token it joins anew, though it may not know that it was revoked.
+    token(&shop, "token");
+    let _worker = shop.runtimes.start(&arguments("worker"));
+    shop.wait_for("one", "worker", "connected");
+}
+
+#[test]
 fn a_node_ends_in_good_order_at_sigterm() {
     let shop = Shop::new();
     let mut one = shop.start("one", &[]);

@@ -9,12 +9,19 @@ use cluster::{Cluster, until, within};
 use futures_lite::future::block_on;
 use lunatic_account::{AccountLimits, Kind};
 use lunatic_cli::{Config, Runtime};
+use lunatic_distributed::guest::{NodeRequest, NodeResponse};
+use lunatic_distributed::{MAX_MESSAGE_BYTES, RequestError};
 use lunatic_mailbox::{DataMessage, Wanted};
 use lunatic_process::{Context, ExitReason, SpawnOptions};
 
 /// Starts `child` on the other node, with its own id, and waits for the message that it sends
 /// back; then calls $after.
 fn guest(after: &str) -> Vec<u8> {
+    guest_of(2, after)
+}
+
+/// The same for a cluster of so many nodes.
+fn guest_of(nodes: u32, after: &str) -> Vec<u8> {
     format!(
         r#"(module
         (import "lunatic::distributed" "get_nodes"
@@ -24,6 +31,12 @@ fn guest(after: &str) -> Vec<u8> {
         (import "lunatic::distributed" "spawn"
             (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
         (import "lunatic::distributed" "send" (func $send_to (param i64 i64) (result i32)))
+        (import "lunatic::distributed" "send_receive_skip_search"
+            (func $ask (param i64 i64 i64 i64) (result i32)))
+        (import "lunatic::distributed" "exec_lookup_nodes"
+            (func $look_up (param i32 i32 i32 i32 i32) (result i32)))
+        (import "lunatic::distributed" "copy_lookup_nodes_results"
+            (func $found (param i64 i32 i32 i32) (result i32)))
         (import "lunatic::process" "process_id" (func $process_id (result i64)))
         (import "lunatic::process" "link" (func $link (param i64 i64)))
         (import "lunatic::process" "kill" (func $kill (param i64)))
@@ -39,7 +52,8 @@ fn guest(after: &str) -> Vec<u8> {
             (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))
         (func $check (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
         (func (export "main") (local $child i64)
-            (call $check (i32.eq (call $get_nodes (i32.const 64) (i32.const 8)) (i32.const 2)))
+            (call $check (i32.eq (call $get_nodes (i32.const 64) (i32.const 8))
+                (i32.const {nodes})))
             (call $check (i64.eq (i64.load (i32.const 64)) (call $node_id)))
             ;; One argument: an i64.
             (i32.store8 (i32.const 128) (i32.const 0x7e))
@@ -123,6 +137,131 @@ fn a_message_to_an_unknown_node_is_refused_and_stays() {
          (call $check (i32.eqz (call $send_to (i64.load (i32.const 72)) (local.get $child))))",
     );
     assert!(ended.is_normal(), "{ended}");
+    cluster.stop();
+}
+
+#[test]
+fn who_waits_for_a_reply_traps_when_the_session_is_lost() {
+    let cluster = Cluster::of_two();
+    // The child takes the message, and ends without a reply.
+    let after = "(call $create_data (i64.const 1) (i64.const 0))
+         (drop (call $ask (i64.load (i32.const 72)) (local.get $child)
+            (i64.const 9) (i64.const -1)))";
+    let main = cluster.begin(1, guest(after), Config::trusted());
+    let one = cluster.runtimes[0].0.environment();
+    until(|| one.spawned_count() == 1 && one.process_count() == 0);
+    assert!(main.is_alive());
+    block_on(cluster.runtimes[0].1.stop());
+    let ended = within(main.wait());
+    assert!(
+        ended.to_string().contains("was lost before the reply"),
+        "{ended}"
+    );
+    cluster.stop();
+}
+
+#[test]
+fn a_message_to_a_node_that_lives_and_is_cut_off_is_not_sent_within_its_time() {
+    let cluster = Cluster::on_a_wire(&["one", "two", "three"]);
+    // It waits until the nodes are cut off from each other.
+    let after = "(call $kill (local.get $child))
+         (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+         (call $create_data (i64.const 1) (i64.const 0))
+         (call $check (i32.eq (i32.const 9027)
+            (call $send_to (i64.load (i32.const 72)) (local.get $child))))";
+    let main = cluster.begin(1, guest_of(3, after), Config::trusted());
+    let one = cluster.runtimes[0].0.environment();
+    until(|| one.spawned_count() == 1 && one.process_count() == 0);
+    let (runtime, node) = &cluster.runtimes[1];
+    cluster.cut(true);
+    until(|| node.nodes().len() == 1);
+    let message = DataMessage::new(None, Vec::new());
+    let environment = runtime.environment();
+    environment.send(None, main.id(), message.into()).unwrap();
+    let ended = within(main.wait());
+    assert!(ended.is_normal(), "{ended}");
+    cluster.stop();
+}
+
+#[test]
+fn nodes_are_found_by_their_tags() {
+    let cluster = Cluster::of_two();
+    let tags = [("zone", "north"), ("disk", "ssd")];
+    let three = cluster.join_with_tags("three", &tags);
+    let node = &cluster.runtimes[1].1;
+    until(|| node.nodes().len() == 2);
+    // At 600 the query, at 700 the lookup, at 712 how many, at 720 which.
+    let of = |query: &str, count: usize| {
+        let bytes = query.bytes().enumerate().map(|(at, byte)| {
+            let at = 600 + at;
+            format!("(i32.store8 (i32.const {at}) (i32.const {byte}))")
+        });
+        let write: String = bytes.collect();
+        let length = query.len();
+        format!(
+            "{write}
+             (call $check (i32.eqz (call $look_up (i32.const 600) (i32.const {length})
+                (i32.const 700) (i32.const 712) (i32.const 704))))
+             (call $check (i32.eq (i32.load (i32.const 712)) (i32.const {count})))
+             (i64.store (i32.const 720) (i64.const 0))
+             (call $check (i32.eq (call $found (i64.load (i32.const 700)) (i32.const 720)
+                (i32.const 3) (i32.const 704)) (i32.const {count})))"
+        )
+    };
+    let is_three = format!(
+        "(call $check (i64.eq (i64.load (i32.const 720)) (i64.const {})))",
+        three.1.info().id.to_bits() as i64
+    );
+    let after = [
+        of("zone=north", 1),
+        is_three.clone(),
+        of("disk=ssd&zone=north", 1),
+        is_three,
+        of("zone=south", 0),
+        of("", 3),
+        // What is no query is told with an error.
+        "(call $check (i32.eq (i32.const 1) (call $look_up (i32.const 600) (i32.const 2)
+            (i32.const 700) (i32.const 712) (i32.const 704))))
+         (call $kill (local.get $child))"
+            .to_owned(),
+    ];
+    let guest = guest_of(3, &after.join("\n"));
+    let ended = cluster.run_guest(guest, Config::trusted());
+    assert!(ended.is_normal(), "{ended}");
+    block_on(three.1.stop());
+    block_on(three.0.shut_down());
+    cluster.stop();
+}
+
+#[test]
+fn a_module_that_does_not_compile_on_the_other_node_or_is_too_long_is_refused() {
+    let cluster = Cluster::of_two();
+    let one = cluster.runtimes[0].1.info().id;
+    let (runtime, two) = &cluster.runtimes[1];
+    let asks = runtime
+        .environment()
+        .spawn(SpawnOptions::default(), |_| future::pending());
+    let asks = asks.unwrap();
+    let send = |bytes: &[u8]| {
+        let request = NodeRequest::Module { bytes }.to_bytes();
+        let answer = within(two.request(one, asks.id(), None, &request));
+        answer.map(|answer| postcard::from_bytes::<NodeResponse>(&answer).unwrap())
+    };
+    for garbage in [&b"no module"[..], b"\0asm\x01\0\0\0\x7f\x01"] {
+        let Ok(NodeResponse::Refused(reason)) = send(garbage) else {
+            panic!("it is no module");
+        };
+        assert!(reason.starts_with("the module: "), "{reason}");
+    }
+    let length = MAX_MESSAGE_BYTES + 1;
+    assert!(matches!(
+        send(&vec![0; length]),
+        Err(RequestError::TooLong { .. })
+    ));
+    // The session goes on.
+    let empty = b"\0asm\x01\0\0\0";
+    assert!(matches!(send(empty), Ok(NodeResponse::HasModule)));
+    asks.kill();
     cluster.stop();
 }
 

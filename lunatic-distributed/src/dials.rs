@@ -15,11 +15,12 @@ const MAX_DIALS: usize = 32;
 /// How long a node that is known to live, or asked for, is left alone after each failure.
 const PAUSES: [u64; 5] = [100, 300, 700, 1500, 2000];
 
-/// How long a node that is down is left alone, in milliseconds; the time between grows.
-const PAUSES_WHEN_DOWN: [u64; 4] = [1000, 2000, 2500, 3000];
+/// How long a node that is down is left alone, in milliseconds; the time between grows. It may be
+/// cut off only, and names and groups are to be equal soon after that is over.
+const PAUSES_WHEN_DOWN: [u64; 3] = [1000, 1500, 2000];
 
-/// After so many failures a node that is down is asked rarely: it takes ten minutes.
-const OFTEN: u32 = 200;
+/// After so many failures a node that is down is asked rarely: it takes four hours.
+const OFTEN: u32 = 4 * 60 * 60 / 2;
 
 /// How long it is left alone then.
 const RARELY: Duration = Duration::from_secs(30);
@@ -159,12 +160,15 @@ impl Dials {
             .targets
             .iter_mut()
             .filter(|(_, target)| target.waits() && target.next <= now);
-        due.take(room)
-            .map(|(address, target)| {
-                target.is_dialling = true;
-                *address
-            })
-            .collect()
+        // Those that are down may be many, and are not to hold up the others.
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|(_, target)| (!target.is_asked_for(), target.next));
+        due.truncate(room);
+        let begin = |(address, target): (&SocketAddr, &mut Target)| {
+            target.is_dialling = true;
+            *address
+        };
+        due.into_iter().map(begin).collect()
     }
 
     /// How many more may be dialled at once.
@@ -204,9 +208,14 @@ impl Target {
         !self.is_dialling && self.session.is_none() && self.is_of_use()
     }
 
+    /// It is known to live, or to be asked for as long as this node lives.
+    fn is_asked_for(&self) -> bool {
+        self.is_up || self.is_seed
+    }
+
     fn pause(&self) -> Duration {
         let failures = self.failures.saturating_sub(1) as usize;
-        let pauses: &[u64] = match self.is_up || self.is_seed {
+        let pauses: &[u64] = match self.is_asked_for() {
             true => &PAUSES,
             false if self.failures > OFTEN => return RARELY,
             false => &PAUSES_WHEN_DOWN,

@@ -120,9 +120,30 @@ impl Frame<'_> {
 
     /// The frame alone.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(self.expected_length());
         self.append_to(&mut bytes);
         bytes
+    }
+
+    /// How many bytes it has, about.
+    fn expected_length(&self) -> usize {
+        let long = match self {
+            Frame::Message {
+                bytes, resources, ..
+            } => {
+                let resources = resources.iter().flatten();
+                let resources = resources.map(|one| one.kind.len() + one.bytes.len() + 16);
+                bytes.len() + resources.sum::<usize>()
+            }
+            Frame::Request { request: bytes, .. }
+            | Frame::Response {
+                response: bytes, ..
+            }
+            | Frame::Revocations(bytes)
+            | Frame::Piece { bytes, .. } => bytes.len(),
+            _ => 0,
+        };
+        long + 64
     }
 }
 

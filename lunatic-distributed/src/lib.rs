@@ -21,7 +21,8 @@
 //! And with IO (feature `transport`, on by default):
 //!
 //! - `node`: [`Node`], with its thread (`node/driver`), what waits for files beside it
-//!   (`node/background`), and how one joins with a token (`node/joining`).
+//!   (`node/background`) and for name servers (`node/seeds`), and how one joins with a token
+//!   (`node/joining`).
 //! - `guest`: the namespaces `lunatic::distributed` and `lunatic::global` (feature `guest`, on by
 //!   default).
 //!
@@ -70,7 +71,8 @@ pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
 pub use node::{
-    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected, join,
+    Expelled, GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected,
+    join,
 };
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NodeWatcher, NotMonitored};

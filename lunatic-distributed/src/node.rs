@@ -2,15 +2,19 @@
 
 mod background;
 mod driver;
+mod expelled;
 mod gone;
 mod joining;
 mod late;
+mod own_address;
+mod seeds;
+mod unreached;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,6 +44,7 @@ use crate::query::Query;
 use crate::session::RequestError;
 use crate::sessions::Sessions;
 
+pub use crate::node::expelled::Expelled;
 pub use crate::node::gone::GoneNode;
 pub use crate::node::joining::{JoinFailed, join};
 
@@ -52,6 +57,10 @@ const SETTLING_PERIOD: Duration = Duration::from_millis(40);
 
 /// So often that has to be so, one after the other: others are still telling of nodes.
 const SETTLED: u32 = 5;
+
+/// How long nothing may come from another node before it counts as lost. It is asked each second;
+/// a loss is to be told within six.
+const IDLE_LIMIT: Duration = Duration::from_millis(4500);
 
 /// So many numbers are tried before a node gives up.
 const MAX_DRAWS: u32 = 16;
@@ -161,8 +170,6 @@ pub enum NodeError {
     },
     /// TLS cannot be set up.
     Tls(String),
-    /// It is not known at which address others reach the node.
-    NoAddress,
     /// Another node does not want it.
     Refused {
         /// That node.
@@ -218,9 +225,14 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         let mut draws = 0;
         let mut listen = config.listen;
+        let own_ip = match config.advertise.is_none() && listen.ip().is_unspecified() {
+            true => Some(own_address::own_ip(&config.seeds, listen.is_ipv4()).await),
+            false => None,
+        };
         loop {
             draws += 1;
-            let node = Node::start_once(&config, listen)?;
+            let advertised = |local| address_of(&config, local, own_ip);
+            let node = Node::start_once(&config, listen, advertised)?;
             let joined = node.joined(!config.seeds.is_empty()).await;
             match joined {
                 Ok(()) => return Ok(node),
@@ -243,7 +255,12 @@ impl Node {
         }
     }
 
-    fn start_once(config: &NodeConfig, listen: SocketAddr) -> Result<Node, NodeError> {
+    /// - `advertised`: where others reach it, by where it listens.
+    fn start_once(
+        config: &NodeConfig,
+        listen: SocketAddr,
+        advertised: impl Fn(SocketAddr) -> SocketAddr,
+    ) -> Result<Node, NodeError> {
         let tls = config.credentials.tls();
         let (server, client) = tls.map_err(|error| NodeError::Tls(error.to_string()))?;
         let key = match config.key {
@@ -253,6 +270,7 @@ impl Node {
         let mut endpoint = EndpointConfig::new(listen, Tls { server, client }, key);
         endpoint.lanes = LANES;
         endpoint.max_frame = MAX_UNIT_BYTES;
+        endpoint.idle_timeout = IDLE_LIMIT;
         let address = listen;
         let endpoint =
             Endpoint::bind(endpoint).map_err(|error| NodeError::Bind { address, error })?;
@@ -260,7 +278,7 @@ impl Node {
         let info = NodeInfo {
             id: draw_id()?,
             name: config.credentials.name(),
-            address: address_of(config, local)?,
+            address: advertised(local),
             generation: 1,
             tags: config.tags.clone(),
         };
@@ -269,7 +287,12 @@ impl Node {
         let sessions = Arc::new(Sessions::new(info.id, move || wake.wake()));
         let (commands, received) = async_channel::unbounded();
         let monitors = Arc::new(NodeMonitors::default());
-        let late = Late::new(local.port(), config.credentials.clone(), monitors.clone());
+        let late = Late::new(
+            local.port(),
+            config.credentials.clone(),
+            monitors.clone(),
+            &config.seeds,
+        );
         let late = Arc::new(late);
         let seed = u64::from_le_bytes(random()?);
         let cluster = Cluster::new(
@@ -291,14 +314,24 @@ impl Node {
         );
         let background = background::start(
             config.credentials.clone(),
+            late.clone(),
+            commands.clone(),
+            waker.clone(),
+        )
+        .map_err(NodeError::System)?;
+        let seeds = seeds::start(
             config.seeds.clone(),
+            late.clone(),
             commands.clone(),
             waker.clone(),
         )
         .map_err(NodeError::System)?;
         let thread = std::thread::Builder::new()
             .name("node".into())
-            .spawn(move || driver.run(background))
+            .spawn(move || {
+                driver.run(background);
+                drop(seeds);
+            })
             .map_err(NodeError::System)?;
         Ok(Node {
             inner: Arc::new(Inner {
@@ -328,11 +361,23 @@ impl Node {
                 None
             });
             match next.await {
-                None => return Ok(()),
+                None => {
+                    for (seed, reason) in self.inner.late.unreached().of_seeds() {
+                        tracing::warn!(
+                            "no node was found by {seed}: {reason}. It is asked as long as this \
+                             node lives"
+                        );
+                    }
+                    return Ok(());
+                }
                 Some(NodeEvent::Up(_)) => return self.settled(end).await,
                 Some(event @ NodeEvent::NumberTaken) => return Err(event),
                 Some(NodeEvent::Refused {
-                    refusal: Refusal::Restarted { .. } | Refusal::Crossed | Refusal::Itself,
+                    refusal:
+                        Refusal::Restarted { .. }
+                        | Refusal::Crossed
+                        | Refusal::Itself
+                        | Refusal::Leaving,
                     ..
                 }) => {}
                 Some(event @ NodeEvent::Refused { .. }) => return Err(event),
@@ -609,6 +654,13 @@ impl Node {
         self.inner.late.global(name)
     }
 
+    /// Waits until the node can be part of its cluster no longer, though it has started, and
+    /// returns why. Its processes go on, and other nodes do not reach them; its owner is to
+    /// [stop](Node::stop) it.
+    pub async fn expelled(&self) -> Expelled {
+        self.inner.late.expelled().await
+    }
+
     /// Leaves the cluster: tells the others, sends what is queued, for a second at most, and
     /// stops.
     pub async fn stop(&self) {
@@ -661,28 +713,15 @@ fn random<const N: usize>() -> Result<[u8; N], NodeError> {
 }
 
 /// Where others reach the node.
-fn address_of(config: &NodeConfig, local: SocketAddr) -> Result<SocketAddr, NodeError> {
-    if let Some(advertised) = config.advertise {
-        let port = match advertised.port() {
-            0 => local.port(),
-            port => port,
-        };
-        return Ok(SocketAddr::new(advertised.ip(), port));
+///
+/// - `own_ip`: the address of the host, if it listens at all.
+fn address_of(config: &NodeConfig, local: SocketAddr, own_ip: Option<IpAddr>) -> SocketAddr {
+    match (config.advertise, own_ip) {
+        (Some(advertised), _) if advertised.port() != 0 => advertised,
+        (Some(advertised), _) => SocketAddr::new(advertised.ip(), local.port()),
+        (None, Some(ip)) => SocketAddr::new(ip, local.port()),
+        (None, None) => local,
     }
-    if !local.ip().is_unspecified() {
-        return Ok(local);
-    }
-    let ip = own_ip().ok_or(NodeError::NoAddress)?;
-    Ok(SocketAddr::new(ip, local.port()))
-}
-
-/// The address of this host from which others are reached. Nothing is sent.
-fn own_ip() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // Of a range for documentation: whatever way there is to it, is that to others.
-    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_unspecified()).then_some(ip)
 }
 
 impl fmt::Debug for Node {
@@ -700,9 +739,6 @@ impl fmt::Display for NodeError {
                 write!(f, "cannot listen at {address}: {error}")
             }
             NodeError::Tls(error) => write!(f, "cannot set up TLS: {error}"),
-            NodeError::NoAddress => f.write_str(
-                "this host has no address by which others could reach it: name one with --advertise",
-            ),
             NodeError::Refused { address, refusal } => {
                 write!(f, "the node at {address} refuses this one: {refusal}")
             }

@@ -5,19 +5,25 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use event_listener::{Event, EventListener};
 use lunatic_account::{Account, Exceeded, Kind};
 use lunatic_mailbox::Pid;
 
 use crate::frame::{Frame, LANES, PIECE_BYTES};
 
-/// From so many bytes on, who sends more to the node is held.
+/// From so many bytes on, who sends more to the node is held until that has left.
 pub(crate) const HIGH_WATER: usize = 8 << 20;
 
-/// When no more than so many bytes are left, those who are held go on.
+/// When no more than so many bytes are left, all who are held go on.
 pub(crate) const LOW_WATER: usize = 4 << 20;
 
-/// A unit that has so many bytes is given no more frames.
+/// A unit that has so many bytes is given no more frames, and a frame that has more is a unit
+/// of its own.
 const UNIT_BYTES: usize = 16 << 10;
+
+/// A frame that has no more than this beyond a piece is not cut, in bytes: what there is in a
+/// message beside its bytes.
+const BESIDE_BYTES: usize = 64;
 
 /// No more bytes of frames are on their way in pieces, unless it is one frame alone.
 pub(crate) const MAX_IN_PIECES: usize = 128 << 20;
@@ -34,6 +40,10 @@ pub(crate) struct Outgoing {
     next_transfer: u32,
     /// The last unit of each lane says that the node leaves.
     is_leaving: bool,
+    /// The lanes of which something can be taken, a bit for each.
+    ready: u64,
+    /// Those who wait for these go on.
+    released: Vec<Event>,
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +60,25 @@ struct Lane {
 
 /// Frames that leave together.
 #[derive(Debug, Default)]
-struct Unit {
+pub(crate) struct Unit {
     /// It is one frame, and may be longer than a piece.
     is_long: bool,
     bytes: Vec<u8>,
     payers: Payers,
+    /// What those wait for who are held until it has left.
+    left: Option<Event>,
+}
+
+/// A frame that is to be queued.
+pub(crate) enum Prepared<'a> {
+    /// It is written into a unit with others.
+    Short {
+        frame: &'a Frame<'a>,
+        /// To whom it will be charged.
+        payer: Option<(&'a Account, usize)>,
+    },
+    /// It is a unit of its own, written and paid for.
+    Long(Unit),
 }
 
 /// A frame that leaves in pieces.
@@ -83,12 +107,15 @@ impl Outgoing {
             in_pieces: 0,
             next_transfer: 0,
             is_leaving: false,
+            ready: 0,
+            released: Vec::new(),
         }
     }
 
     /// The node leaves: each lane says so behind all that waits in it.
     pub(crate) fn leave(&mut self) {
         self.is_leaving = true;
+        self.find_ready();
     }
 
     /// How many bytes wait.
@@ -101,7 +128,8 @@ impl Outgoing {
         self.queued == 0 && !self.lanes.iter().any(|lane| lane.leaves(self.is_leaving))
     }
 
-    /// Queues a frame.
+    /// Queues a frame. If much waits, returns what its sender has to wait for before it sends
+    /// more: until the frame has left, or half of what waits.
     ///
     /// - `pair`: who sends, and who receives.
     /// - `payer`: to whom it is charged until it leaves.
@@ -115,15 +143,31 @@ impl Outgoing {
         pair: (Pid, Pid),
         frame: &Frame<'_>,
         payer: Option<(&Account, usize)>,
-    ) -> Result<(), Exceeded> {
-        if let Some((account, bytes)) = payer {
-            account.charge(Kind::Memory, bytes as u64)?;
-        }
-        self.push_paid(lane, pair, frame, payer);
-        Ok(())
+    ) -> Result<Option<EventListener>, Exceeded> {
+        self.push_prepared(lane, pair, Prepared::new(frame, payer)?)
     }
 
-    /// Queues a frame that must not be lost.
+    /// Queues a frame as [`push`](Outgoing::push) does.
+    ///
+    /// # Errors
+    ///
+    /// The payer has no memory left for it.
+    pub(crate) fn push_prepared(
+        &mut self,
+        lane: u8,
+        pair: (Pid, Pid),
+        prepared: Prepared<'_>,
+    ) -> Result<Option<EventListener>, Exceeded> {
+        Ok(match prepared {
+            Prepared::Short { frame, payer } => {
+                charge(payer)?;
+                self.append(lane, pair, frame, payer)
+            }
+            Prepared::Long(unit) => self.push_unit(lane, pair, unit),
+        })
+    }
+
+    /// Queues a short frame that must not be lost, as [`push`](Outgoing::push) does.
     ///
     /// - `payer`: to whom it is charged until it leaves, beyond a limit if need be.
     pub(crate) fn push_beyond_limits(
@@ -132,84 +176,138 @@ impl Outgoing {
         pair: (Pid, Pid),
         frame: &Frame<'_>,
         payer: Option<(&Account, usize)>,
-    ) {
+    ) -> Option<EventListener> {
         if let Some((account, bytes)) = payer {
             account.charge_beyond_limits(Kind::Memory, bytes as u64);
         }
-        self.push_paid(lane, pair, frame, payer);
+        self.append(lane, pair, frame, payer)
     }
 
-    /// Queues a frame.
+    /// Queues a short frame.
     ///
     /// - `paid`: to whom it was charged.
-    fn push_paid(
+    fn append(
         &mut self,
         lane: u8,
         pair: (Pid, Pid),
         frame: &Frame<'_>,
         paid: Option<(&Account, usize)>,
-    ) {
-        let Some(lane) = self.lanes.get_mut(usize::from(lane)) else {
-            return;
-        };
-        let is_long = is_long(frame);
-        let behind = lane.transfers.iter_mut().find(|other| other.pair == pair);
-        let units = match behind {
-            Some(transfer) => &mut transfer.behind,
-            None => &mut lane.units,
-        };
-        let is_open = |unit: &Unit| !is_long && !unit.is_long && unit.bytes.len() < UNIT_BYTES;
+    ) -> Option<EventListener> {
+        let number = lane;
+        let units = self.lanes.get_mut(usize::from(lane))?.units_of(pair);
+        let is_open = |unit: &Unit| !unit.is_long && unit.bytes.len() < UNIT_BYTES;
         if !units.back().is_some_and(is_open) {
-            units.push_back(Unit {
-                is_long,
-                ..Unit::default()
-            });
+            units.push_back(Unit::default());
         }
-        let Some(unit) = units.back_mut() else {
-            return;
-        };
+        let unit = units.back_mut()?;
         let before = unit.bytes.len();
         frame.append_to(&mut unit.bytes);
         self.queued += unit.bytes.len() - before;
         if let Some((account, bytes)) = paid {
             unit.payers.add(account, bytes as u64);
         }
-        lane.begin_transfers(&mut self.next_transfer, pair);
+        let hold = (self.queued > HIGH_WATER).then(|| unit.listen());
+        self.find_ready_in(number);
+        hold
     }
 
-    /// Takes the next unit of a lane out, if there is one.
-    pub(crate) fn take(&mut self, lane: u8) -> Option<Vec<u8>> {
-        let lane = self.lanes.get_mut(usize::from(lane))?;
+    fn push_unit(&mut self, number: u8, pair: (Pid, Pid), mut unit: Unit) -> Option<EventListener> {
+        let lane = self.lanes.get_mut(usize::from(number))?;
+        self.queued += unit.bytes.len();
+        let hold = (self.queued > HIGH_WATER).then(|| unit.listen());
+        let is_behind = lane.transfers.iter().any(|other| other.pair == pair);
+        if unit.needs_pieces() && !is_behind {
+            lane.begin_transfer(&mut self.next_transfer, pair, unit, VecDeque::new());
+        } else {
+            lane.units_of(pair).push_back(unit);
+        }
+        self.find_ready_in(number);
+        hold
+    }
+
+    /// Takes the next unit of a lane out, if there is one. Then
+    /// [`take_released`](Outgoing::take_released) is to be called.
+    pub(crate) fn take(&mut self, number: u8) -> Option<Vec<u8>> {
+        let before = (self.queued, self.in_pieces);
+        let lane = self.lanes.get_mut(usize::from(number))?;
         let piece_first = !lane.piece_was_last || lane.units.is_empty();
         let piece = match piece_first {
             true => lane.take_piece(&mut self.in_pieces, &mut self.next_transfer),
             false => None,
         };
         lane.piece_was_last = piece.is_some();
-        if let Some((unit, length)) = piece {
+        let (bytes, left) = if let Some(Piece { unit, length, left }) = piece {
             self.queued -= length;
-            return Some(unit);
-        }
-        let Some(unit) = lane.units.pop_front() else {
+            (unit, left)
+        } else if let Some(mut unit) = lane.units.pop_front() {
+            lane.taken += 1;
+            self.queued -= unit.bytes.len();
+            (std::mem::take(&mut unit.bytes), unit.left.take())
+        } else {
             let leaves = lane.leaves(self.is_leaving);
             lane.has_left |= leaves;
+            self.find_ready_in(number);
             return leaves.then(|| Frame::Leave.to_bytes());
         };
-        lane.taken += 1;
-        self.queued -= unit.bytes.len();
-        Some(unit.bytes)
+        self.released.extend(left);
+        if before.0 > LOW_WATER && self.queued <= LOW_WATER {
+            self.release_all();
+        }
+        match self.in_pieces == before.1 {
+            true => self.find_ready_in(number),
+            // There is room for long frames of other lanes, or no more.
+            false => self.find_ready(),
+        }
+        Some(bytes)
     }
 
-    /// Whether something of a lane can be [taken](Outgoing::take). A long frame may have to
-    /// wait until those of other lanes have left.
-    pub(crate) fn has(&self, lane: u8) -> bool {
-        let lane = self.lanes.get(usize::from(lane));
-        lane.is_some_and(|lane| {
+    /// Those who wait for these events go on, which are to be notified.
+    pub(crate) fn take_released(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.released)
+    }
+
+    /// All who are held go on: see [`take_released`](Outgoing::take_released).
+    pub(crate) fn release_all(&mut self) {
+        let lanes = self.lanes.iter_mut();
+        let left = lanes
+            .flat_map(Lane::units_mut)
+            .filter_map(|unit| unit.left.take());
+        self.released.extend(left);
+    }
+
+    /// The lanes of which something can be [taken](Outgoing::take), a bit for each. A long frame
+    /// may have to wait until those of other lanes have left.
+    pub(crate) fn ready(&self) -> u64 {
+        self.ready
+    }
+
+    fn find_ready(&mut self) {
+        for lane in 0..LANES {
+            self.find_ready_in(lane);
+        }
+    }
+
+    fn find_ready_in(&mut self, number: u8) {
+        let is_ready = self.lanes.get(usize::from(number)).is_some_and(|lane| {
             !lane.units.is_empty()
                 || lane.next_transfer(self.in_pieces).is_some()
                 || lane.leaves(self.is_leaving)
-        })
+        });
+        let bit = 1 << number;
+        match is_ready {
+            true => self.ready |= bit,
+            false => self.ready &= !bit,
+        }
     }
+}
+
+/// A piece of a long frame that leaves.
+struct Piece {
+    unit: Vec<u8>,
+    /// So many bytes of the frame are in it.
+    length: usize,
+    /// It was the last piece, and there are some who have waited for it.
+    left: Option<Event>,
 }
 
 impl Lane {
@@ -218,16 +316,26 @@ impl Lane {
         is_leaving && !self.has_left && self.units.is_empty() && self.transfers.is_empty()
     }
 
-    /// Makes a transfer of the last unit, if that is long.
-    fn begin_transfers(&mut self, next: &mut u32, pair: (Pid, Pid)) {
-        if let Some(frame) = self.units.pop_back_if(|unit| unit.needs_pieces()) {
-            self.begin_transfer(next, pair, frame, VecDeque::new());
+    /// Where what a pair sends is put: behind a long frame of the same pair, if there is one.
+    fn units_of(&mut self, pair: (Pid, Pid)) -> &mut VecDeque<Unit> {
+        let behind = self.transfers.iter_mut().find(|other| other.pair == pair);
+        match behind {
+            Some(transfer) => &mut transfer.behind,
+            None => &mut self.units,
         }
     }
 
-    /// The next piece of the transfer that waits longest, and how many bytes of its frame
-    /// that is.
-    fn take_piece(&mut self, in_pieces: &mut usize, next: &mut u32) -> Option<(Vec<u8>, usize)> {
+    /// All that waits in it.
+    fn units_mut(&mut self) -> impl Iterator<Item = &mut Unit> {
+        let in_transfers = self
+            .transfers
+            .iter_mut()
+            .flat_map(|transfer| std::iter::once(&mut transfer.frame).chain(&mut transfer.behind));
+        self.units.iter_mut().chain(in_transfers)
+    }
+
+    /// The next piece of the transfer that waits longest.
+    fn take_piece(&mut self, in_pieces: &mut usize, next: &mut u32) -> Option<Piece> {
         let next_one = self.next_transfer(*in_pieces)?;
         let mut transfer = self.transfers.remove(next_one)?;
         let length = transfer.frame.bytes.len();
@@ -244,13 +352,19 @@ impl Lane {
         };
         let unit = piece.to_bytes();
         transfer.sent = end;
+        let mut left = None;
         if end < length {
             self.transfers.push_back(transfer);
         } else {
             *in_pieces -= length;
+            left = transfer.frame.left.take();
             self.release(transfer, next);
         }
-        Some((unit, count))
+        Some(Piece {
+            unit,
+            length: count,
+            left,
+        })
     }
 
     /// Which transfer may go on, or begin: there may be too much in pieces already.
@@ -292,23 +406,62 @@ impl Lane {
     }
 }
 
-impl Unit {
-    fn needs_pieces(&self) -> bool {
-        self.is_long && self.bytes.len() > PIECE_BYTES
+impl<'a> Prepared<'a> {
+    /// Writes the frame, if it is long. That takes a while, so that it is best done where nobody
+    /// else waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The payer has no memory left for it.
+    pub(crate) fn new(
+        frame: &'a Frame<'a>,
+        payer: Option<(&'a Account, usize)>,
+    ) -> Result<Prepared<'a>, Exceeded> {
+        if !is_long(frame) {
+            return Ok(Prepared::Short { frame, payer });
+        }
+        charge(payer)?;
+        let mut payers = Payers::default();
+        if let Some((account, bytes)) = payer {
+            payers.add(account, bytes as u64);
+        }
+        Ok(Prepared::Long(Unit {
+            is_long: true,
+            bytes: frame.to_bytes(),
+            payers,
+            left: None,
+        }))
     }
 }
 
-/// Whether a frame may be longer than a piece.
+impl Unit {
+    fn needs_pieces(&self) -> bool {
+        self.is_long && self.bytes.len() > PIECE_BYTES + BESIDE_BYTES
+    }
+
+    /// What is notified when it has left.
+    fn listen(&mut self) -> EventListener {
+        self.left.get_or_insert_with(Event::new).listen()
+    }
+}
+
+fn charge(payer: Option<(&Account, usize)>) -> Result<(), Exceeded> {
+    payer.map_or(Ok(()), |(account, bytes)| {
+        account.charge(Kind::Memory, bytes as u64)
+    })
+}
+
+/// Whether a frame is a unit of its own.
 fn is_long(frame: &Frame<'_>) -> bool {
     match frame {
         Frame::Message {
             bytes, resources, ..
-        } => bytes.len() > PIECE_BYTES || !resources.is_empty(),
+        } => bytes.len() > UNIT_BYTES || !resources.is_empty(),
         Frame::Request { request: bytes, .. }
         | Frame::Response {
             response: bytes, ..
-        } => bytes.len() > PIECE_BYTES,
-        Frame::Revocations(list) => list.len() > PIECE_BYTES,
+        } => bytes.len() > UNIT_BYTES,
+        Frame::Revocations(list) => list.len() > UNIT_BYTES,
         // Many changes may be in it.
         Frame::Groups(_) => true,
         _ => false,

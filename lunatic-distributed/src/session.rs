@@ -4,19 +4,19 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use event_listener::{Event, EventListener};
 use lunatic_account::{Account, AccountLimits, Exceeded};
 use lunatic_mailbox::{DataMessage, NodeNumber, NotTransferable, Pid, Tag};
 use lunatic_process::{NoConnection, Signal};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::cluster::Connection;
 use crate::frame::{CONTROL, Frame, LANES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
 use crate::node_info::NodeInfo;
-use crate::outgoing::{HIGH_WATER, LOW_WATER, Outgoing};
+use crate::outgoing::{HIGH_WATER, Outgoing, Prepared};
 use crate::relations::Relations;
 
 /// The session with one other node. Any thread can use it; what is sent is queued, and the
@@ -33,13 +33,18 @@ pub struct Session {
     answers: Account,
     /// There was no room for an answer.
     has_overrun: AtomicBool,
+    last_request: AtomicU64,
     /// Called when there is something to be taken out.
     on_queued: Arc<OnQueued>,
     /// It was called, and nothing was taken out since.
     is_announced: AtomicBool,
+    /// The lanes of which something can be taken, a bit for each. It is changed under the lock of
+    /// the state.
+    ready_lanes: AtomicU64,
+    /// The lane of which something was taken last.
+    last_lane: AtomicU8,
     state: Mutex<State>,
     ended: Event,
-    drained: Event,
 }
 
 /// A bit for each lane.
@@ -63,7 +68,6 @@ struct State {
     outgoing: Outgoing,
     relations: Relations,
     requests: HashMap<u64, Responder>,
-    last_request: u64,
 }
 
 /// Is called with the answer to a request, in the thread of the node.
@@ -122,17 +126,18 @@ impl Session {
                 ..AccountLimits::UNLIMITED
             }),
             has_overrun: AtomicBool::new(false),
+            last_request: AtomicU64::new(0),
             on_queued,
             is_announced: AtomicBool::new(false),
+            ready_lanes: AtomicU64::new(0),
+            last_lane: AtomicU8::new(0),
             state: Mutex::new(State {
                 is_open: true,
                 outgoing: Outgoing::new(),
                 relations: Relations::default(),
                 requests: HashMap::new(),
-                last_request: 0,
             }),
             ended: Event::new(),
-            drained: Event::new(),
         })
     }
 
@@ -153,7 +158,7 @@ impl Session {
 
     pub(crate) fn set_ready(self: &Arc<Self>) {
         self.is_ready.store(true, Ordering::Relaxed);
-        self.announce();
+        self.announce_again();
     }
 
     /// Whether the other side has said that it leaves.
@@ -173,8 +178,7 @@ impl Session {
     pub(crate) fn leave(self: &Arc<Self>) {
         if let Ok(mut state) = self.open() {
             state.outgoing.leave();
-            drop(state);
-            self.announce();
+            self.announce(state);
         }
     }
 
@@ -210,7 +214,7 @@ impl Session {
     }
 
     /// Sends a message. If much is queued already, returns what the sender has to wait for
-    /// before it sends more.
+    /// before it sends more: until the message has left, or half of what is queued.
     ///
     /// - `payer`: to whom it is charged until it leaves.
     ///
@@ -246,13 +250,12 @@ impl Session {
             resources,
         };
         let payer = payer.map(|account| (account, size_of::<DataMessage>() + message.size()));
+        let prepared = Prepared::new(&frame, payer).map_err(NotSent::Refused)?;
         let mut state = self.open().map_err(|NoConnection| NotSent::NoConnection)?;
         let lane = lane_of(from, to);
-        let queued = state.outgoing.push(lane, (from, to), &frame, payer);
-        queued.map_err(NotSent::Refused)?;
-        let hold = self.hold_for(&state);
-        drop(state);
-        self.announce();
+        let queued = state.outgoing.push_prepared(lane, (from, to), prepared);
+        let hold = queued.map_err(NotSent::Refused)?;
+        self.announce(state);
         Ok(hold)
     }
 
@@ -275,16 +278,12 @@ impl Session {
         };
         let bytes = SIGNAL_BYTES + signal.text_bytes();
         let frame = state.relations.outgoing(from, to, signal);
-        if let Some(frame) = frame.map_err(|_| NoConnection)? {
+        let hold = frame.map_err(|_| NoConnection)?.and_then(|frame| {
             let payer = payer.map(|account| (account, bytes));
-            let lane = lane_of(from, to);
-            state
-                .outgoing
-                .push_beyond_limits(lane, (from, to), &frame, payer);
-        }
-        let hold = self.hold_for(&state);
-        drop(state);
-        self.announce();
+            let (lane, pair) = (lane_of(from, to), (from, to));
+            state.outgoing.push_beyond_limits(lane, pair, &frame, payer)
+        });
+        self.announce(state);
         Ok(hold)
     }
 
@@ -302,8 +301,7 @@ impl Session {
         let mut state = self.open()?;
         let frame = state.relations.link(from, to, tag, back);
         state.push(from, to, &frame.map_err(|_| NoConnection)?);
-        drop(state);
-        self.announce();
+        self.announce(state);
         Ok(())
     }
 
@@ -321,8 +319,7 @@ impl Session {
             };
             state.push(watcher, watched, &frame);
         }
-        drop(state);
-        self.announce();
+        self.announce(state);
     }
 
     /// Asks the other node for something and waits for the answer, as
@@ -373,21 +370,26 @@ impl Session {
             respond(Err(RequestError::TooLong { length }));
             return None;
         }
+        let id = self.last_request.fetch_add(1, Ordering::Relaxed) + 1;
+        let to = host_of(self.node.id.number());
+        let payer = payer.map(|account| (account, request.len()));
+        let frame = Frame::Request { id, from, request };
+        let prepared = match Prepared::new(&frame, payer) {
+            Ok(prepared) => prepared,
+            Err(exceeded) => {
+                respond(Err(RequestError::Exceeded(exceeded)));
+                return None;
+            }
+        };
         let Ok(mut state) = self.open() else {
             respond(Err(RequestError::NoConnection));
             return None;
         };
-        state.last_request += 1;
-        let id = state.last_request;
-        let to = host_of(self.node.id.number());
-        let payer = payer.map(|account| (account, request.len()));
-        let frame = Frame::Request { id, from, request };
-        let lane = lane_of(from, to);
-        match state.outgoing.push(lane, (from, to), &frame, payer) {
-            Ok(()) => {
+        let (lane, pair) = (lane_of(from, to), (from, to));
+        match state.outgoing.push_prepared(lane, pair, prepared) {
+            Ok(_) => {
                 state.requests.insert(id, respond);
-                drop(state);
-                self.announce();
+                self.announce(state);
                 Some(id)
             }
             Err(exceeded) => {
@@ -424,8 +426,7 @@ impl Session {
         };
         let pair = (host_of(self.own), host_of(self.node.id.number()));
         state.outgoing.push(CONTROL, pair, frame, None).ok();
-        drop(state);
-        self.announce();
+        self.announce(state);
     }
 
     /// Answers a frame of the other node about itself.
@@ -445,16 +446,17 @@ impl Session {
     /// while it goes on, the session is to end. To read no more of it would not do, as two nodes
     /// that both wait for each other to read wait for ever.
     fn answer_in(self: &Arc<Self>, lane: u8, pair: (Pid, Pid), frame: &Frame<'_>, text: usize) {
+        let payer = Some((&self.answers, ANSWER_BYTES + text));
+        let prepared = Prepared::new(frame, payer);
         let Ok(mut state) = self.open() else {
             return;
         };
-        let payer = Some((&self.answers, ANSWER_BYTES + text));
-        let queued = state.outgoing.push(lane, pair, frame, payer);
-        drop(state);
+        let queued =
+            prepared.and_then(|prepared| state.outgoing.push_prepared(lane, pair, prepared));
         if queued.is_err() {
             self.has_overrun.store(true, Ordering::Relaxed);
         }
-        self.announce();
+        self.announce(state);
     }
 
     /// Takes out who waits for the answer to a request.
@@ -476,25 +478,46 @@ impl Session {
 
     /// From here on, what is queued is announced again.
     pub(crate) fn begin_taking(&self) {
-        self.is_announced.store(false, Ordering::SeqCst);
+        // What was queued before it was announced is seen from here on.
+        self.is_announced.swap(false, Ordering::AcqRel);
     }
 
     /// Takes the next unit of a lane out.
     pub fn take(&self, lane: u8) -> Option<Vec<u8>> {
         let mut state = self.state.lock();
-        let was_full = state.outgoing.queued() > LOW_WATER;
         let unit = state.outgoing.take(lane);
-        let is_drained = was_full && state.outgoing.queued() <= LOW_WATER;
+        let released = state.outgoing.take_released();
+        self.tell_ready(&state);
         drop(state);
-        if is_drained {
-            self.drained.notify(usize::MAX);
+        for event in released {
+            event.notify(usize::MAX);
         }
         unit
     }
 
-    /// Whether something waits in a lane.
-    pub fn has(&self, lane: u8) -> bool {
-        self.state.lock().outgoing.has(lane)
+    /// Takes the next unit out: of the first lane, if it has one, else of the others in turns.
+    ///
+    /// - `open`: the lanes that are looked at, a bit for each. Those without room are taken out
+    ///   of it.
+    /// - `room`: how many bytes a lane can take.
+    pub fn take_next(
+        &self,
+        open: &mut u64,
+        mut room: impl FnMut(u8) -> usize,
+    ) -> Option<(u8, Vec<u8>)> {
+        loop {
+            let ready = self.ready_lanes.load(Ordering::Relaxed) & *open;
+            let lane = next_lane(ready, self.last_lane.load(Ordering::Relaxed))?;
+            if room(lane) == 0 {
+                *open &= !(1 << lane);
+            } else if let Some(unit) = self.take(lane) {
+                if lane != CONTROL {
+                    self.last_lane.store(lane, Ordering::Relaxed);
+                }
+                return Some((lane, unit));
+            }
+            // Else the session has ended meanwhile: no lane is ready any more.
+        }
     }
 
     /// Whether nothing waits.
@@ -508,9 +531,12 @@ impl Session {
         let mut state = self.state.lock();
         state.is_open = false;
         let mut told = state.relations.end();
-        let queued = std::mem::replace(&mut state.outgoing, Outgoing::new());
+        let mut queued = std::mem::replace(&mut state.outgoing, Outgoing::new());
         let requests = std::mem::take(&mut state.requests);
+        self.tell_ready(&state);
         drop(state);
+        queued.release_all();
+        let released = queued.take_released();
         drop(queued);
         // In an order that does not depend on the seeds of hash tables.
         told.sort_by_key(|(there, here, _)| (*here, *there));
@@ -519,7 +545,9 @@ impl Session {
         for (_, respond) in requests {
             respond(Err(RequestError::NoConnection));
         }
-        self.drained.notify(usize::MAX);
+        for event in released {
+            event.notify(usize::MAX);
+        }
         self.ended.notify(usize::MAX);
         told
     }
@@ -529,7 +557,7 @@ impl Session {
         Arc::downgrade(self)
     }
 
-    fn open(&self) -> Result<parking_lot::MutexGuard<'_, State>, NoConnection> {
+    fn open(&self) -> Result<MutexGuard<'_, State>, NoConnection> {
         let state = self.state.lock();
         match state.is_open {
             true => Ok(state),
@@ -537,17 +565,36 @@ impl Session {
         }
     }
 
-    /// What a sender has to wait for, if much is queued.
-    fn hold_for(&self, state: &State) -> Option<EventListener> {
-        // Under the lock, so that the event cannot come before.
-        (state.outgoing.queued() > HIGH_WATER).then(|| self.drained.listen())
+    fn tell_ready(&self, state: &State) {
+        let ready = state.outgoing.ready();
+        self.ready_lanes.store(ready, Ordering::Relaxed);
     }
 
-    fn announce(self: &Arc<Self>) {
+    /// Tells of what was queued.
+    fn announce(self: &Arc<Self>, state: MutexGuard<'_, State>) {
+        self.tell_ready(&state);
+        drop(state);
+        self.announce_again();
+    }
+
+    fn announce_again(self: &Arc<Self>) {
         if !self.is_announced.swap(true, Ordering::SeqCst) {
             (self.on_queued)(self);
         }
     }
+}
+
+/// The lane that is next: the first, if it is ready, else the one behind the last.
+///
+/// - `ready`: a bit for each lane.
+fn next_lane(ready: u64, last: u8) -> Option<u8> {
+    if ready == 0 {
+        return None;
+    }
+    let control = ready & (1 << CONTROL);
+    let behind = ready & (u64::MAX << last << 1);
+    let first = [control, behind, ready].into_iter().find(|some| *some != 0);
+    first.map(|some| some.trailing_zeros() as u8)
 }
 
 impl State {

@@ -9,6 +9,7 @@ use lunatic_process::{NoConnection, Peers, Process, Signal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::cluster::Connection;
+use crate::frame::MAX_MESSAGE_BYTES;
 use crate::node_info::NodeInfo;
 use crate::session::{NotSent, OnQueued, Session, host_of};
 
@@ -157,7 +158,9 @@ impl Peers for Sessions {
             Err(NotSent::NoConnection) => Err(SendError::Closed),
             Err(NotSent::Refused(exceeded)) => Err(SendError::Refused(exceeded)),
             Err(NotSent::NotTransferable(error)) => Err(SendError::NotTransferable(error)),
-            Err(NotSent::TooLong) => Err(SendError::Full),
+            Err(NotSent::TooLong) => Err(SendError::TooLong {
+                limit: MAX_MESSAGE_BYTES,
+            }),
         }
     }
 

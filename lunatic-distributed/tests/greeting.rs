@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lunatic_distributed::{
     Action, Answer, Cluster, Connection, GroupChange, Incoming, LANES, LocalNode, NodeEvent,
-    NodeInfo, NotDelivered, Refusal, Sessions,
+    NodeInfo, NotDelivered, PROTOCOL, Refusal, Sessions,
 };
 use lunatic_mailbox::{NodeId, Pid};
 use lunatic_process::{ExitReason, Signal};
@@ -171,6 +171,35 @@ fn who_leaves_is_not_left_by_the_others() {
     // The other closes the connection with the same code.
     a.cluster.closed(Connection(1), true, now);
     assert_eq!(is_left(&a), [false]);
+}
+
+#[test]
+fn a_node_that_speaks_another_version_of_the_protocol_is_told_which_one_this_is() {
+    let now = Instant::now();
+    let (mut a, mut b) = (Node::new("a", 1, 1, now), Node::new("b", 2, 2, now));
+    let connection = Connection(1);
+    let (name, other) = (a.cluster.own().name.clone(), b.cluster.own().name.clone());
+    a.cluster
+        .connected(connection, other, Some(address(2)), now);
+    b.cluster.connected(connection, name, None, now);
+    a.follow();
+    let (_, _, mut hello) = a.written.pop().expect("it has greeted");
+    // The version is behind the kind of the frame; what follows may be anything.
+    assert_eq!(u16::from(hello[1]), PROTOCOL);
+    hello[1] += 1;
+    hello.truncate(5);
+    b.cluster.unit(connection, 0, &hello, now);
+    assert!(b.up().is_empty());
+    carry(&mut b, &mut a, now);
+    let events = a.take_events();
+    let is_refused = |event: &NodeEvent| {
+        let NodeEvent::Refused { refusal, .. } = event else {
+            return false;
+        };
+        *refusal == Refusal::Protocol { version: PROTOCOL }
+    };
+    assert!(events.iter().any(is_refused), "{events:?}");
+    assert!(a.up().is_empty() && a.closed.contains(&connection));
 }
 
 #[test]

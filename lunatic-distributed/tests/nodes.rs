@@ -3,17 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use futures_lite::future::{block_on, or};
+use futures_lite::future::{block_on, or, zip};
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LocalNode, Node, NodeConfig, NodeError, NodeEvent, NotDelivered,
-    Refusal, RegisterError,
+    Answer, GroupChange, Incoming, LANES, LocalNode, Node, NodeConfig, NodeError, NodeEvent,
+    NotDelivered, Refusal, RegisterError,
 };
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
 use lunatic_process::{
     Environment, EnvironmentConfig, ExitReason, LinkNotice, Process, Signal, SpawnOptions,
 };
+use lunatic_quic::{Endpoint, EndpointConfig, Event, Tls};
 use lunatic_trust::{Authority, Credentials, TokenJoin};
 use tempfile::TempDir;
 
@@ -160,9 +161,9 @@ fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// Waits until something holds.
 fn until(mut holds: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + LIMIT;
+    let end = Instant::now() + LIMIT;
     while !holds() {
-        assert!(std::time::Instant::now() < end, "it takes too long");
+        assert!(Instant::now() < end, "it takes too long");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -335,6 +336,69 @@ fn a_request_is_answered_and_fails_without_a_connection() {
     two.stop();
     assert!(within(one.node.request(to, here.id(), None, b"x")).is_err());
     one.stop();
+}
+
+#[test]
+fn what_is_asked_of_a_node_that_stops_is_answered() {
+    let cluster = Cluster::new();
+    let one = cluster.start("one", &[]);
+    let two = cluster.start("two", &[&one]);
+    let (process, _kept) = one.open();
+    let unknown = two.node.info().id;
+    // It is asked behind the command to stop, and before it has stopped.
+    let asked = async {
+        let registered = one.node.register_global("late", process.id()).await;
+        let peers = one.node.peers().await;
+        (registered, peers.len(), one.node.suspicions().await)
+    };
+    let (_, (registered, peers, suspicions)) = within(zip(one.node.stop(), asked));
+    assert_eq!(registered, Err(RegisterError::Stopped));
+    assert_eq!((peers, suspicions), (0, 0));
+    assert!(!within(one.node.is_known(unknown)));
+    one.stop();
+    two.stop();
+}
+
+#[test]
+fn who_wants_to_join_is_heard_once() {
+    let cluster = Cluster::new();
+    let seed = cluster.start("seed", &[]);
+    let hour = Duration::from_secs(3600);
+    let token = cluster.authority.token(None, hour, SystemTime::now());
+    let join = TokenJoin::new(token.unwrap(), "worker".parse().unwrap(), None).unwrap();
+    let tls = Tls {
+        client: join.tls().unwrap(),
+        server: seed_tls(&cluster),
+    };
+    let mut config = EndpointConfig::new(([127, 0, 0, 1], 0).into(), tls, [7; 32]);
+    config.lanes = LANES;
+    let mut endpoint = Endpoint::bind(config).unwrap();
+    let id = endpoint.dial(seed.node.info().address, "lunatic").unwrap();
+    let mut answers = 0;
+    let end = Instant::now() + LIMIT;
+    let reason = loop {
+        assert!(Instant::now() < end, "it takes too long");
+        endpoint.wait(Some(end)).unwrap();
+        match endpoint.next_event() {
+            Some(Event::Connected { .. }) => {
+                endpoint.send(id, 0, b"no request".to_vec().into());
+            }
+            Some(Event::Frame { .. }) => {
+                answers += 1;
+                endpoint.send(id, 0, join.request().to_vec().into());
+            }
+            Some(Event::Closed { reason, .. }) => break reason,
+            _ => {}
+        }
+    };
+    assert_eq!(answers, 1);
+    assert!(reason.to_string().contains("one request"), "{reason}");
+    seed.stop();
+}
+
+/// For an endpoint that nobody dials.
+fn seed_tls(cluster: &Cluster) -> Arc<rustls::ServerConfig> {
+    cluster.config("nobody", &[]).credentials.tls().unwrap().0
 }
 
 #[test]

@@ -58,6 +58,12 @@ pub enum SendError {
     /// The process is on another node, and the message has a resource that cannot leave this
     /// one.
     NotTransferable(NotTransferable),
+    /// The process is on another node, and the message is longer than one that leaves this node
+    /// may be.
+    TooLong {
+        /// So many bytes it may have.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for SendError {
@@ -68,6 +74,9 @@ impl fmt::Display for SendError {
             SendError::Refused(exceeded) => exceeded.fmt(f),
             SendError::Denied => f.write_str("the sender may not send to this process"),
             SendError::NotTransferable(error) => error.fmt(f),
+            SendError::TooLong { limit } => {
+                write!(f, "a message to another node has at most {limit} bytes")
+            }
         }
     }
 }

@@ -204,7 +204,7 @@ impl Endpoint {
     }
 
     /// Says whether frames of a connection are read. While they are not, flow control holds the
-    /// peer: a lane takes at most 1 MiB, all of them 8 MiB. Datagrams still come.
+    /// peer: a lane takes at most 4 MiB, all of them 8 MiB. Datagrams still come.
     pub fn set_reading(&mut self, id: ConnectionId, reading: bool) {
         if let Some((handle, connection)) = self.find(id)
             && connection.set_reading(reading)

@@ -5,8 +5,8 @@ use quinn_proto::{Connection, Dir, ReadError, ReadableError, StreamId};
 
 use crate::frames::{FrameReader, TooLong};
 
-/// Bytes that a lane reads before the next one is read.
-const QUANTUM: usize = 64 << 10;
+/// Bytes that a lane reads before the next one is read: a frame of 64 KiB, and what is beside it.
+const QUANTUM: usize = 80 << 10;
 
 /// The lanes of one connection, in the order in which the peer has opened their streams.
 pub(crate) struct Receiving {

@@ -11,8 +11,8 @@ use crate::frames::HEADER;
 const LANE_BUFFER: usize = 256 << 10;
 /// Bytes that all lanes but the first buffer before none has room.
 const CONNECTION_BUFFER: usize = 1 << 20;
-/// Bytes that a lane writes before the next one does.
-const QUANTUM: usize = 64 << 10;
+/// Bytes that a lane writes before the next one does: a frame of 64 KiB, and what is beside it.
+const QUANTUM: usize = 80 << 10;
 /// Bytes of frames that are copied together; the longer ones are kept as they are.
 const COPIED: usize = 8 << 10;
 /// Bytes of small frames that are put together.

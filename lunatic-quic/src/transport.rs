@@ -11,7 +11,7 @@ use crate::config::{EndpointConfig, Tls, UnusableTls};
 use crate::low_delay::LowDelayConfig;
 
 /// Bytes of one lane that a peer may send before they are read.
-const LANE_WINDOW: u32 = 1 << 20;
+const LANE_WINDOW: u32 = 4 << 20;
 /// Bytes of all lanes of a connection that a peer may send before they are read.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// Bytes of datagrams that wait, in each direction of a connection.

@@ -5,13 +5,14 @@ mod refreshing;
 mod renewing;
 mod revocations;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::CertificateDer;
 
 use crate::authority::Authority;
@@ -20,6 +21,7 @@ use crate::files;
 use crate::identity::{Identity, IdentityError};
 use crate::key::NodeKey;
 use crate::name::{ClusterName, NodeName};
+use crate::refusal::Refusal;
 use crate::revocation::{InvalidRevocations, RevocationList, revoked_at};
 
 pub use error::{CredentialsError, RefreshWarning, RenewalError};
@@ -30,6 +32,9 @@ pub use renewing::Renewal;
 const IDENTITY: &str = "identity.pem";
 /// The list of revoked names there.
 const REVOKED: &str = "revoked";
+
+/// So many refusals are kept until they are taken.
+const MAX_REFUSALS: usize = 64;
 
 /// The certificate of a node, its private key, and whom it lets in.
 ///
@@ -49,6 +54,8 @@ struct Shared {
     is_unsaved: AtomicBool,
     source: Source,
     state: Option<PathBuf>,
+    /// Why peers were refused in handshakes, the oldest first.
+    refusals: Mutex<VecDeque<Refusal>>,
 }
 
 /// Where another certificate comes from.
@@ -206,6 +213,7 @@ impl Credentials {
                 is_unsaved: AtomicBool::new(true),
                 source,
                 state: state.map(Path::to_owned),
+                refusals: Mutex::default(),
             }),
         }
     }
@@ -228,6 +236,21 @@ impl Credentials {
     /// Since when and until when the certificate is valid.
     pub fn validity(&self) -> Validity {
         self.identity().validity
+    }
+
+    /// Takes out why a peer was refused in a handshake, the oldest first: for the own log, as the
+    /// error of the handshake does not say it. The last 64 are kept.
+    pub fn take_refusal(&self) -> Option<Refusal> {
+        self.shared.refusals.lock().pop_front()
+    }
+
+    /// Keeps why a peer is refused.
+    pub(crate) fn note_refusal(&self, refusal: Refusal) {
+        let mut refusals = self.shared.refusals.lock();
+        if refusals.len() == MAX_REFUSALS {
+            refusals.pop_front();
+        }
+        refusals.push_back(refusal);
     }
 
     /// The directory of the cluster, if this node has it and can let others join.

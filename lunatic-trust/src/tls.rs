@@ -10,7 +10,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{CipherSuite, ClientConfig, ServerConfig, SupportedCipherSuite};
 
 use crate::admission::{ALPN, ALPN_JOIN};
 use crate::credentials::Credentials;
@@ -94,6 +94,11 @@ pub(crate) fn joining_client(
     Ok(client.into())
 }
 
+/// That of *ring*, with AES-128-GCM before the others: it is as safe here, and faster.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(default_provider())
+    let mut provider = default_provider();
+    let is_later =
+        |suite: &SupportedCipherSuite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(is_later);
+    Arc::new(provider)
 }

@@ -10,7 +10,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, ServerConfig, SignatureScheme,
+    CipherSuite, ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, ServerConfig,
+    SignatureScheme,
 };
 
 use crate::harness::{
@@ -131,6 +132,9 @@ fn two_members_let_each_other_in_and_know_their_names() {
             ends.server.protocol_version(),
             Some(ProtocolVersion::TLSv1_3)
         );
+        let suite = ends.server.negotiated_cipher_suite();
+        let suite = suite.map(|suite| suite.suite());
+        assert_eq!(suite, Some(CipherSuite::TLS13_AES_128_GCM_SHA256));
         assert_eq!(ends.client.alpn_protocol(), Some(ALPN));
         let admitted = admitted_by_server(server, &ends, now);
         assert_eq!(admitted, Ok(PeerIdentity::Member(client.name())));
@@ -246,6 +250,29 @@ fn an_expired_certificate_of_another_authority_is_refused_for_its_authority() {
         matches!(refusal, Refusal::WrongAuthority { .. }),
         "{refusal}"
     );
+}
+
+#[test]
+fn why_others_were_refused_is_kept_until_it_is_taken() {
+    let (one, other) = (cluster(), cluster_called("other"));
+    let now = one.now;
+    let (seed, stranger) = (one.seed("seed"), other.seed("stranger"));
+    let ends = connect(server_at(&seed, now), believing_member(&other, "liar"));
+    let refused = refused_by_server(&ends);
+    assert_eq!(seed.take_refusal(), Some(refused));
+    assert_eq!(seed.take_refusal(), None);
+    // The side that dials refuses first.
+    let ends = connect(server_at(&seed, now), client_at(&stranger, now));
+    let refused = refused_by_client(&ends);
+    assert!(matches!(refused, Refusal::OtherCluster { .. }), "{refused}");
+    assert_eq!(stranger.take_refusal(), Some(refused));
+    assert_eq!(seed.take_refusal(), None);
+    // Those who ask again and again take no more memory.
+    for _ in 0..200 {
+        connect(server_at(&seed, now), believing_member(&other, "liar"));
+    }
+    let kept = std::iter::from_fn(|| seed.take_refusal()).count();
+    assert_eq!(kept, 64);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use futures_lite::future;
-use lunatic_distributed::{Node, NodeConfig, NodeError};
+use lunatic_distributed::{Expelled, Node, NodeConfig, NodeError};
 
 use crate::command_line::manifest::Manifest;
 use crate::command_line::node::arguments::NodeArguments;
@@ -54,10 +54,29 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
         let builder = run::runtime(&arguments.engine);
         let builder = builder.node(node.clone(), rights);
         let runtime = builder.start().map_err(Problem::new)?;
-        let ended = run_on(&runtime, arguments).await;
+        let expelled = async { Err(node.expelled().await) };
+        let ended = async { Ok(run_on(&runtime, arguments).await) };
+        let ended = match future::or(ended, expelled).await {
+            Ok(ended) => ended,
+            Err(expelled) => {
+                // Whoever started it is to start it again, rather than let it run alone.
+                run::shut_down(&runtime, &mut Signals::listen()?).await;
+                Err(no_longer_in(expelled))
+            }
+        };
         node.stop().await;
         ended
     })
+}
+
+/// What is said when the node has to end, as the cluster goes on without it.
+fn no_longer_in(expelled: Expelled) -> Problem {
+    let problem = Problem::new(format!("the node is no longer in the cluster: {expelled}"));
+    match expelled {
+        Expelled::NameTaken => problem
+            .help("end that one and start this one again, or start this one with another --name"),
+        _ => problem.help("start it again: it takes another number"),
+    }
 }
 
 /// What `lunatic control` says.

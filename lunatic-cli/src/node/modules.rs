@@ -11,49 +11,60 @@ use crate::state::State;
 /// So many modules are kept that nothing uses.
 const MAX_UNUSED: usize = 64;
 
-/// The modules of a node that other nodes name, by the first bytes of their hash.
+/// The modules of a node that other nodes name.
 #[derive(Default)]
 pub(super) struct NodeModules {
-    modules: Mutex<HashMap<u64, Kept>>,
+    modules: Mutex<Modules>,
+}
+
+#[derive(Default)]
+struct Modules {
+    /// By the first bytes of their hash.
+    kept: HashMap<u64, Kept>,
+    /// So many were ever kept.
+    count: u64,
 }
 
 struct Kept {
     module: Module<State>,
+    /// The number of those that were kept before.
+    age: u64,
     /// What the node pays that has sent it.
     paid: Option<Charge>,
 }
 
 impl NodeModules {
-    /// Keeps a module of this node, and returns its number. Of those that nothing else uses,
-    /// some are forgotten.
+    /// Keeps a module of this node, and returns its number. Of many that nothing else uses, the
+    /// oldest is forgotten.
     pub(super) fn keep(&self, module: &Module<State>) -> u64 {
-        let mut modules = self.modules.lock();
-        insert(&mut modules, module, None)
+        self.modules.lock().insert(module, None)
     }
 
     /// Keeps a module that another node has sent, which pays for it. If it has no memory left,
-    /// modules of it are forgotten that nothing uses.
+    /// modules of it are forgotten that nothing uses, the oldest first.
     ///
     /// # Errors
     ///
     /// It has no memory left for it.
     pub(super) fn keep_for(&self, payer: &Account, module: &Module<State>) -> Result<(), Exceeded> {
-        let charge = || Charge::new(payer, Kind::Memory, module.size() as u64);
         let mut modules = self.modules.lock();
-        if modules.contains_key(&number_of(module.hash())) {
+        if modules.kept.contains_key(&number_of(module.hash())) {
             return Ok(());
         }
-        let paid = charge().or_else(|_| {
-            modules.retain(|_, kept| !kept.is_unused() || !kept.is_paid_by(payer));
-            charge()
-        })?;
-        insert(&mut modules, module, Some(paid));
+        let paid = loop {
+            match Charge::new(payer, Kind::Memory, module.size() as u64) {
+                Ok(paid) => break paid,
+                Err(_) if modules.forget_oldest(|kept| kept.is_paid_by(payer)) => {}
+                Err(exceeded) => return Err(exceeded),
+            }
+        };
+        modules.insert(module, Some(paid));
         Ok(())
     }
 
     pub(super) fn by_number(&self, number: u64) -> Option<Module<State>> {
         let modules = self.modules.lock();
-        modules.get(&number).map(|kept| kept.module.clone())
+        modules.kept.get(&number).map(|kept| kept.module.clone())
     }
 
     pub(super) fn by_hash(&self, hash: ModuleHash) -> Option<Module<State>> {
@@ -74,18 +85,31 @@ impl Kept {
     }
 }
 
-fn insert(modules: &mut HashMap<u64, Kept>, module: &Module<State>, paid: Option<Charge>) -> u64 {
-    let number = number_of(module.hash());
-    if modules.contains_key(&number) {
-        return number;
+impl Modules {
+    fn insert(&mut self, module: &Module<State>, paid: Option<Charge>) -> u64 {
+        let number = number_of(module.hash());
+        if self.kept.contains_key(&number) {
+            return number;
+        }
+        let unused = self.kept.values().filter(|kept| kept.is_unused());
+        if unused.count() >= MAX_UNUSED {
+            self.forget_oldest(|_| true);
+        }
+        let (module, age) = (module.clone(), self.count);
+        self.count += 1;
+        self.kept.insert(number, Kept { module, age, paid });
+        number
     }
-    let unused = modules.iter().filter(|(_, kept)| kept.is_unused());
-    if unused.count() >= MAX_UNUSED {
-        modules.retain(|_, kept| !kept.is_unused());
+
+    /// Forgets the oldest module that nothing uses, of some; returns whether there was one.
+    fn forget_oldest(&mut self, of: impl Fn(&Kept) -> bool) -> bool {
+        let unused = self.kept.iter().filter(|(_, kept)| kept.is_unused());
+        let oldest = unused
+            .filter(|(_, kept)| of(kept))
+            .min_by_key(|(_, kept)| kept.age)
+            .map(|(number, _)| *number);
+        oldest.is_some_and(|number| self.kept.remove(&number).is_some())
     }
-    let module = module.clone();
-    modules.insert(number, Kept { module, paid });
-    number
 }
 
 /// Never 0, which is no module.
@@ -93,4 +117,61 @@ fn number_of(hash: ModuleHash) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hash.as_bytes()[..8]);
     u64::from_le_bytes(first).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use futures_lite::future::block_on;
+    use lunatic_account::AccountLimits;
+
+    use super::*;
+    use crate::Runtime;
+
+    /// Loads modules that differ.
+    fn loader() -> impl Fn(usize) -> Module<State> {
+        let runtime = Runtime::builder().start().unwrap();
+        move |number| {
+            let text = format!("(module (memory 1) (data (i32.const 0) \"{number}\"))");
+            block_on(runtime.load(text.into_bytes())).unwrap()
+        }
+    }
+
+    #[test]
+    fn of_many_modules_that_nothing_uses_the_oldest_is_forgotten() {
+        let load = loader();
+        let modules = NodeModules::default();
+        let used = load(MAX_UNUSED + 1);
+        let number_of_used = modules.keep(&used);
+        let numbers: Vec<u64> = (0..=MAX_UNUSED)
+            .map(|number| modules.keep(&load(number)))
+            .collect();
+        assert!(modules.by_number(numbers[0]).is_none());
+        assert!(
+            numbers[1..]
+                .iter()
+                .chain([&number_of_used])
+                .all(|number| modules.by_number(*number).is_some())
+        );
+    }
+
+    #[test]
+    fn a_node_without_memory_loses_its_oldest_modules_only() {
+        let load = loader();
+        let modules = NodeModules::default();
+        let [first, second, third] = [1, 2, 3].map(load);
+        let sizes = [&first, &second, &third].map(|module| module.size() as u64);
+        let payer = Account::root(AccountLimits {
+            memory: sizes[0] + sizes[1],
+            ..AccountLimits::UNLIMITED
+        });
+        let numbers = [&first, &second, &third].map(|module| number_of(module.hash()));
+        for module in [first, second, third] {
+            modules.keep_for(&payer, &module).unwrap();
+        }
+        let kept = numbers.map(|number| modules.by_number(number).is_some());
+        assert_eq!(kept, [false, true, true]);
+        assert_eq!(payer.used(Kind::Memory), sizes[1] + sizes[2]);
+    }
 }

@@ -105,11 +105,20 @@ impl Cluster {
 
     /// Another node.
     pub(crate) fn join(&self, name: &str) -> (Runtime, Node) {
+        self.join_with_tags(name, &[])
+    }
+
+    /// Another node, which lookups find by these tags.
+    pub(crate) fn join_with_tags(&self, name: &str, tags: &[(&str, &str)]) -> (Runtime, Node) {
         let authority = Authority::open(&self.directory.path().join("test")).unwrap();
         let (name, now) = (name.parse().unwrap(), SystemTime::now());
         let credentials = Credentials::from_authority(&authority, &name, None, now).unwrap();
         let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
         config.seeds = vec![self.runtimes[0].1.info().address.to_string()];
+        let tags = tags.iter();
+        config.tags = tags
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         let node = within(Node::start(config)).unwrap();
         // The others have told what they have by now.
         std::thread::sleep(Duration::from_millis(200));

@@ -35,12 +35,12 @@ fn a_node_that_is_down_is_asked_less_often() {
     let mut now = Instant::now();
     dials.learn(address(1), node(1), now, millis(0));
     dials.is_down(address(1), node(1));
-    for times in 0..300 {
+    for times in 0..OFTEN + 100 {
         dials.due(now);
         dials.failed(address(1), now, 1.0);
         let pause = dials.deadline().unwrap() - now;
-        let limit = if times < 200 {
-            millis(3750)
+        let limit = if times < OFTEN {
+            millis(2500)
         } else {
             RARELY.mul_f64(1.25)
         };
@@ -60,6 +60,26 @@ fn only_so_many_are_dialled_at_once_and_nobody_waits_for_the_time_meanwhile() {
     dials.done(address(0));
     assert!(dials.deadline().is_some());
     assert_eq!(dials.due(now).len(), 1);
+}
+
+#[test]
+fn nodes_that_are_down_do_not_hold_up_one_that_lives() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    for host in 0..100 {
+        dials.learn(address(host), node(u64::from(host)), now, millis(0));
+        dials.is_down(address(host), node(u64::from(host)));
+    }
+    dials.learn(address(200), node(200), now, millis(5));
+    let due = dials.due(now + millis(10));
+    assert_eq!((due.len(), due[0]), (MAX_DIALS, address(200)));
+    // And each of them has its turn.
+    for dialled in due {
+        dials.failed(dialled, now + millis(10), 0.5);
+    }
+    let next = dials.due(now + millis(10));
+    assert_eq!(next.len(), MAX_DIALS);
+    assert_eq!(next[0], address(31));
 }
 
 #[test]

@@ -44,6 +44,10 @@ const MAX_EXPORT_BYTES: usize = 4096;
 /// The longest config that crosses to another node, in bytes.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
 
+/// How often a module is sent for one spawn: the other node may have forgotten it for others
+/// before it has started the process.
+const MAX_SENT: u32 = 2;
+
 /// The config id that stands for the caller's own.
 const OWN: i64 = -1;
 
@@ -299,16 +303,16 @@ async fn ask<T: DistributedHost>(
         inherits: wanted.is_own_config,
         link: wanted.link,
     });
-    let mut has_sent_module = false;
+    let mut sent = 0;
     loop {
         match answer(&node, id, from, &account, &request).await? {
             NodeResponse::Spawned(process) => return Ok(process),
-            NodeResponse::NeedsModule if !has_sent_module => {
+            NodeResponse::NeedsModule if sent < MAX_SENT => {
                 let hash = wanted.module.hash();
                 let bytes = wanted.module.bytes().ok_or(NotSpawned::NoBytes(hash))?;
                 let module = NodeRequest::Module { bytes };
                 match answer(&node, id, from, &account, &module).await? {
-                    NodeResponse::HasModule => has_sent_module = true,
+                    NodeResponse::HasModule => sent += 1,
                     NodeResponse::Refused(reason) => return Err(NotSpawned::Refused(reason)),
                     _ => return Err(unexpected()),
                 }

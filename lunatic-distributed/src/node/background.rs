@@ -1,7 +1,7 @@
-//! What a node does beside its thread, as it waits for files and name servers.
+//! What a node does beside its thread, as it waits for files.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
@@ -12,8 +12,9 @@ use rustls::pki_types::CertificateDer;
 use crate::cluster::Connection;
 use crate::local::Answer;
 use crate::node::driver::Command;
+use crate::node::late::Late;
 
-/// How often files are looked at, and names looked up.
+/// How often files are looked at.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// How long nodes may take to answer a request for another certificate.
@@ -34,8 +35,7 @@ pub(super) struct Background {
 
 struct Worker {
     credentials: Credentials,
-    seeds: Vec<String>,
-    found: Vec<SocketAddr>,
+    late: Arc<Late>,
     commands: Sender<Command>,
     waker: EndpointWaker,
     next_renewal: Instant,
@@ -44,15 +44,14 @@ struct Worker {
 /// Starts the thread.
 pub(super) fn start(
     credentials: Credentials,
-    seeds: Vec<String>,
+    late: Arc<Late>,
     commands: Sender<Command>,
     waker: EndpointWaker,
 ) -> io::Result<Background> {
     let (tasks, received) = async_channel::bounded(64);
     let mut worker = Worker {
         credentials,
-        seeds,
-        found: Vec::new(),
+        late,
         commands,
         waker,
         next_renewal: Instant::now(),
@@ -74,7 +73,6 @@ impl Background {
 impl Worker {
     fn run(&mut self, tasks: &Receiver<Task>) {
         loop {
-            self.look_up_seeds();
             self.refresh();
             let end = Instant::now() + PERIOD;
             loop {
@@ -112,30 +110,13 @@ impl Worker {
         };
         match &answer.outcome {
             Ok(issued) => tracing::info!("issued a certificate: {issued:?}"),
-            Err(error) => tracing::warn!("issued no certificate: {error}"),
+            // Who asks may be anybody.
+            Err(error) if self.late.admits_log_line() => {
+                tracing::warn!("issued no certificate: {error}");
+            }
+            Err(_) => {}
         }
         self.tell(command(answer.bytes));
-    }
-
-    fn look_up_seeds(&mut self) {
-        let mut found: Vec<_> = self
-            .seeds
-            .iter()
-            .flat_map(|seed| match seed.to_socket_addrs() {
-                Ok(addresses) => addresses.collect::<Vec<_>>(),
-                Err(error) => {
-                    tracing::debug!("cannot look up {seed}: {error}");
-                    Vec::new()
-                }
-            })
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        // A name server that does not answer is no reason to forget what it said before.
-        if found != self.found && !found.is_empty() {
-            self.found.clone_from(&found);
-            self.tell(Command::Seeds(found));
-        }
     }
 
     fn refresh(&mut self) {

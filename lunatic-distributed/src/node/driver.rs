@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use async_channel::{Receiver, Sender};
 use lunatic_mailbox::{NodeId, Pid};
 use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event};
-use lunatic_trust::{Credentials, PeerIdentity};
+use lunatic_trust::{Credentials, PeerIdentity, REFUSED, Refusal};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
 use crate::NodeName;
 use crate::cluster::{Action, Cluster, Connection, Decide, close_code};
-use crate::frame::LANES;
+use crate::frame::CONTROL;
 use crate::group_changes::GroupChanges;
 use crate::local::{Answer, LocalNode};
 use crate::node::background::{Background, Task};
@@ -31,6 +31,9 @@ const MAX_JOINING: usize = 16;
 
 /// How long who wants to join may take.
 const JOINING_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it is known, at most, why others were refused.
+const REFUSALS_KEPT: Duration = Duration::from_secs(1);
 
 /// So many events are seen to before the others have their turn.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -80,6 +83,8 @@ pub(super) struct Driver {
     ids: BTreeMap<Connection, ConnectionId>,
     known: HashMap<ConnectionId, Known>,
     last: u64,
+    /// When the reasons of refusals are forgotten next.
+    refusals_until: Instant,
 }
 
 /// A connection.
@@ -95,8 +100,12 @@ enum Stage {
     Dialling,
     /// The cluster knows of it.
     Member(Vec<CertificateDer<'static>>),
-    /// Somebody who wants to join, until then.
-    Joining(Instant),
+    /// Somebody who wants to join.
+    Joining {
+        until: Instant,
+        /// The one request that is taken has come.
+        has_asked: bool,
+    },
 }
 
 impl Driver {
@@ -120,6 +129,7 @@ impl Driver {
             ids: BTreeMap::new(),
             known: HashMap::new(),
             last: 0,
+            refusals_until: Instant::now(),
         }
     }
 
@@ -143,6 +153,7 @@ impl Driver {
                 };
                 self.event(event, &background, now);
             }
+            self.forget_refusals(now);
             if self.late.take_revoked() {
                 self.credentials_changed(true, now);
             }
@@ -225,16 +236,22 @@ impl Driver {
                 ..
             } => self.connected(id, remote, certificates, alpn.as_deref(), now),
             Event::Frame { id, lane, bytes } => {
-                let Some(known) = self.known.get(&id) else {
+                let Some(known) = self.known.get_mut(&id) else {
                     return;
                 };
                 let number = known.number;
-                match known.stage {
+                match &mut known.stage {
                     Stage::Member(_) => self.cluster.unit(number, lane, &bytes, now),
-                    Stage::Joining(_) if lane == 0 => {
+                    Stage::Joining { has_asked, .. } if lane == 0 && !*has_asked => {
+                        *has_asked = true;
                         background.give(Task::Join(number, bytes.to_vec()));
                     }
-                    _ => {}
+                    Stage::Joining { .. } => {
+                        self.endpoint
+                            .close(id, close_code::PROTOCOL, "one request is enough");
+                        self.forget(id);
+                    }
+                    Stage::Dialling => {}
                 }
             }
             Event::Datagram { id, bytes } => {
@@ -252,7 +269,16 @@ impl Driver {
             }
             Event::Closed { id, reason } => self.closed(id, &reason, now),
             Event::Rejected { remote, reason } => {
-                tracing::info!("refused a connection from {remote}: {reason}");
+                let refusal = self.refusal_of(&reason);
+                // Anybody can cause it.
+                if self.late.admits_log_line() {
+                    match refusal {
+                        Some(refusal) => {
+                            tracing::warn!("refused a connection from {remote}: {refusal}");
+                        }
+                        None => tracing::info!("refused a connection from {remote}: {reason}"),
+                    }
+                }
             }
             _ => {}
         }
@@ -274,14 +300,21 @@ impl Driver {
         let (stage, name) = match admitted {
             Ok(PeerIdentity::Member(name)) => (Stage::Member(certificates), Some(name)),
             Ok(PeerIdentity::Joining) if self.has_room_for_joining() => {
-                (Stage::Joining(now + JOINING_LIMIT), None)
+                let until = now + JOINING_LIMIT;
+                let has_asked = false;
+                (Stage::Joining { until, has_asked }, None)
             }
             Ok(PeerIdentity::Joining) => return self.not_admitted(id, dialled, now),
             Err(refusal) => {
-                tracing::warn!("refused a connection of {remote}: {refusal}");
+                if self.late.admits_log_line() {
+                    tracing::warn!("refused a connection of {remote}: {refusal}");
+                }
                 return self.not_admitted(id, dialled, now);
             }
         };
+        if let Some(address) = dialled {
+            self.late.unreached().reached(address);
+        }
         let number = self.number(id);
         self.known.insert(
             id,
@@ -314,12 +347,39 @@ impl Driver {
         match (known.stage, known.dialled) {
             (Stage::Member(_), _) => self.cluster.closed(known.number, left, now),
             (Stage::Dialling, Some(address)) => {
-                if let CloseReason::Tls { .. } = reason {
-                    tracing::warn!("cannot connect to the node at {address}: {reason}");
+                let why = match self.refusal_of(reason) {
+                    Some(refusal) => refusal.to_string(),
+                    None => reason.to_string(),
+                };
+                let is_tls = matches!(reason, CloseReason::Tls { .. });
+                let unreached = self.late.unreached();
+                if unreached.failed(address, why.clone(), now) && is_tls {
+                    tracing::warn!("cannot connect to the node at {address}: {why}");
                 }
                 self.cluster.dial_failed(address, now);
             }
             _ => {}
+        }
+    }
+
+    /// Why this node has refused the other in a handshake, if it has: the error does not say it.
+    fn refusal_of(&self, reason: &CloseReason) -> Option<Refusal> {
+        match reason {
+            CloseReason::Tls {
+                text,
+                by_peer: false,
+                ..
+            } if text.contains(REFUSED) => self.credentials.take_refusal(),
+            _ => None,
+        }
+    }
+
+    /// Forgets from time to time why others were refused: if many are, not all are told of, and
+    /// those that are left must not be taken for the reasons of later ones.
+    fn forget_refusals(&mut self, now: Instant) {
+        if now >= self.refusals_until {
+            self.refusals_until = now + REFUSALS_KEPT;
+            while self.credentials.take_refusal().is_some() {}
         }
     }
 
@@ -351,6 +411,8 @@ impl Driver {
                 }
                 Err(error) => {
                     tracing::debug!("cannot dial {address}: {error}");
+                    let unreached = self.late.unreached();
+                    unreached.failed(address, error.to_string(), now);
                     self.cluster.dial_failed(address, now);
                 }
             },
@@ -385,23 +447,14 @@ impl Driver {
             return;
         };
         // The other side learns of the session by the lane 0, behind which others may come in.
-        let lanes = match session.is_ready() {
-            true => LANES,
-            false => 1,
+        let mut open = match session.is_ready() {
+            true => u64::MAX,
+            false => 1 << CONTROL,
         };
-        // A long frame of one lane may have to wait for those of others.
-        let mut has_sent = true;
-        while has_sent {
-            has_sent = false;
-            for lane in 0..lanes {
-                while session.has(lane) && self.endpoint.room(id, lane) > 0 {
-                    let Some(unit) = session.take(lane) else {
-                        break;
-                    };
-                    self.endpoint.send(id, lane, unit.into());
-                    has_sent = true;
-                }
-            }
+        let endpoint = &mut self.endpoint;
+        while let Some((lane, unit)) = session.take_next(&mut open, |lane| endpoint.room(id, lane))
+        {
+            endpoint.send(id, lane, unit.into());
         }
     }
 
@@ -460,7 +513,7 @@ impl Driver {
 
     fn has_room_for_joining(&self) -> bool {
         let joining = self.known.values();
-        let joining = joining.filter(|known| matches!(known.stage, Stage::Joining(_)));
+        let joining = joining.filter(|known| matches!(known.stage, Stage::Joining { .. }));
         joining.count() < MAX_JOINING
     }
 
@@ -469,7 +522,7 @@ impl Driver {
             .known
             .iter()
             .filter_map(|(id, known)| match known.stage {
-                Stage::Joining(until) if until <= now => Some(*id),
+                Stage::Joining { until, .. } if until <= now => Some(*id),
                 _ => None,
             });
         for id in late.collect::<Vec<_>>() {
@@ -499,6 +552,9 @@ impl Driver {
     /// Leaves, sends what is queued, and ends. Each of the others ends its session when it has read
     /// all.
     fn stop(mut self, background: &Background, now: Instant) {
+        // Whoever waits for the answer to what comes now is told that there is none.
+        self.commands.close();
+        while self.commands.try_recv().is_ok() {}
         self.cluster.leave(now);
         self.perform(now);
         let end = now + FLUSH_LIMIT;

@@ -13,16 +13,18 @@ use parking_lot::Mutex;
 
 use crate::attached::Attached;
 use crate::groups::GroupChange;
-use crate::handshake::Refusal;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
+use crate::node::expelled::{Expelled, Expulsion};
 use crate::node::gone::{Gone, GoneNode};
+use crate::node::unreached::Unreached;
 use crate::node_monitors::NodeMonitors;
 
 /// What a request to a node is for, its first byte.
 const FOR_LOCAL: u8 = 0;
 pub(super) const FOR_RENEWAL: u8 = 1;
 
-/// So many lines of the log other nodes may cause by lists that are not accepted, in a second.
+/// So many lines of the log strangers, and other nodes by lists that are not accepted, may cause in
+/// a second.
 const LOG_LINES: u64 = 1;
 
 /// A request for a certificate, and how it is answered.
@@ -43,14 +45,20 @@ pub(super) struct Late {
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
     log_lines: Mutex<RateBudget>,
-    /// It was logged that another node has the name of this one.
-    has_lost_name: AtomicBool,
+    expulsion: Expulsion,
+    unreached: Unreached,
 }
 
 impl Late {
     /// - `port`: where the node listens.
     /// - `monitors`: the processes that are told of nodes that come and go.
-    pub(super) fn new(port: u16, credentials: Credentials, monitors: Arc<NodeMonitors>) -> Late {
+    /// - `seeds`: as `host:port`.
+    pub(super) fn new(
+        port: u16,
+        credentials: Credentials,
+        monitors: Arc<NodeMonitors>,
+        seeds: &[String],
+    ) -> Late {
         Late {
             attached: Attached::default(),
             port,
@@ -61,7 +69,8 @@ impl Late {
             events: async_channel::bounded(64),
             renewals: async_channel::bounded(16),
             log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
-            has_lost_name: AtomicBool::new(false),
+            expulsion: Expulsion::default(),
+            unreached: Unreached::new(seeds),
         }
     }
 
@@ -85,6 +94,21 @@ impl Late {
     /// Whether another node has told of more revoked certificates since the last call.
     pub(super) fn take_revoked(&self) -> bool {
         self.has_revoked.swap(false, Ordering::Relaxed)
+    }
+
+    /// Why seeds and others could not be reached.
+    pub(super) fn unreached(&self) -> &Unreached {
+        &self.unreached
+    }
+
+    /// Waits until the node can be part of its cluster no longer.
+    pub(super) async fn expelled(&self) -> Expelled {
+        self.expulsion.wait().await
+    }
+
+    /// Whether a line may be logged that a stranger causes.
+    pub(super) fn admits_log_line(&self) -> bool {
+        self.log_lines.lock().try_spend(Instant::now(), 1)
     }
 
     /// How many sessions were lost.
@@ -149,7 +173,7 @@ impl LocalNode for Late {
             Ok(true) => self.has_revoked.store(true, Ordering::Relaxed),
             Ok(false) => {}
             Err(error) => {
-                if self.log_lines.lock().try_spend(Instant::now(), 1) {
+                if self.admits_log_line() {
                     tracing::warn!("a list of revoked certificates: {error}");
                 }
             }
@@ -163,29 +187,23 @@ impl LocalNode for Late {
 
     fn node_event(&self, event: NodeEvent) {
         match &event {
-            NodeEvent::Up(node) => {
-                self.has_lost_name.store(false, Ordering::Relaxed);
-                tracing::info!(node = %node.name, "connected");
-            }
+            NodeEvent::Up(node) => tracing::info!(node = %node.name, "connected"),
             NodeEvent::Down { node, left: true } => tracing::info!(node = %node.name, "left"),
             NodeEvent::Down { node, .. } => tracing::warn!(node = %node.name, "connection lost"),
             NodeEvent::Refused {
-                refusal: Refusal::NameTaken,
-                is_joining: false,
-                ..
-            } => {
-                // It is dialled and refused again and again.
-                if !self.has_lost_name.swap(true, Ordering::Relaxed) {
-                    tracing::error!(
-                        "another node has taken the name of this one, which was out of reach: \
-                         the others refuse it as long as that one lives"
-                    );
-                }
-            }
-            NodeEvent::Refused {
                 address, refusal, ..
-            } => tracing::debug!("{address} refuses this node: {refusal}"),
+            } => {
+                tracing::debug!("{address} refuses this node: {refusal}");
+                let reason = refusal.to_string();
+                self.unreached.failed(*address, reason, Instant::now());
+            }
             NodeEvent::NumberTaken => tracing::debug!("another node has the number of this one"),
+        }
+        // It is dialled and refused again and again.
+        if let Some(reason) = self.expulsion.event(&event)
+            && self.attached.local().is_some()
+        {
+            tracing::error!("{reason}");
         }
         self.gone.event(&event, Instant::now());
         self.monitors.event(&event);

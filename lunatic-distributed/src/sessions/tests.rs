@@ -151,6 +151,83 @@ fn who_sends_to_a_node_that_does_not_read_is_held_until_half_has_left() {
 }
 
 #[test]
+fn who_sends_little_beside_a_long_message_waits_only_until_that_little_has_left() {
+    let node = node();
+    let long = DataMessage::new(None, vec![0; 40 << 20]);
+    let sender = Pid::new(OWN.number(), 3).unwrap();
+    let held = node.session.send(None, sender, to(7), &long).unwrap();
+    assert!(held.is_some(), "who sends so much is held");
+    // In another lane, where it does not wait for the pieces of the long one.
+    let lane_to = |from: Pid, counter| crate::frame::lane_of(from, to(counter));
+    let of_long = lane_to(sender, 7);
+    let receiver = move |from: Pid| (8..).find(|to| lane_to(from, *to) != of_long).unwrap();
+    let (other, sent) = node.repeat(SpawnOptions::default(), move |own| {
+        let message = DataMessage::new(None, vec![0; 8]);
+        let to = to(receiver(own.id()));
+        let sent = own.environment().send(Some(own), to, message.into());
+        sent.map_err(|error| Failure::new(error.to_string()))
+    });
+    let lane = lane_to(other.id(), receiver(other.id()));
+    until(|| sent.load(Ordering::SeqCst) == 1);
+    for expected in 1..5 {
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(sent.load(Ordering::SeqCst), expected, "it is held");
+        assert!(node.session.take(lane).is_some());
+        until(|| sent.load(Ordering::SeqCst) > expected);
+        assert!(node.session.queued_bytes() > HIGH_WATER);
+    }
+    other.kill();
+    block_on(other.wait());
+}
+
+#[test]
+fn a_short_message_leaves_though_eight_lanes_are_flooded() {
+    /// So many units leave before anybody else is asked.
+    const ROOM: usize = 4;
+    let node = node();
+    let pair_in = |lane: u8| {
+        let pairs = (1..).map(|counter| (Pid::new(OWN.number(), counter).unwrap(), to(counter)));
+        let mut in_lane = pairs.filter(|(from, to)| crate::frame::lane_of(*from, *to) == lane);
+        in_lane.next().unwrap()
+    };
+    let send = |lane: u8, bytes: usize| {
+        let (from, to) = pair_in(lane);
+        let message = DataMessage::new(None, vec![0; bytes]);
+        node.session.send(None, from, to, &message).unwrap();
+    };
+    for lane in 1..=8 {
+        (0..40).for_each(|_| send(lane, BYTES));
+    }
+    let round = || {
+        let mut room = ROOM;
+        let mut lanes = Vec::new();
+        let mut open = u64::MAX;
+        while room > 0
+            && let Some((lane, _)) = node.session.take_next(&mut open, |_| 1)
+        {
+            lanes.push(lane);
+            room -= 1;
+        }
+        lanes
+    };
+    round();
+    send(20, 8);
+    let lanes: Vec<_> = (0..3).flat_map(|_| round()).collect();
+    assert!(lanes.contains(&20), "{lanes:?}");
+    let mut before = lanes.iter().filter(|lane| **lane != 20);
+    assert!(before.all(|lane| (1..=8).contains(lane)));
+    // What is about the nodes themselves leaves before all.
+    node.session.control(&crate::frame::Frame::Ping(1));
+    assert_eq!(round().first(), Some(&0));
+    // A lane without room is left out, and the others go on.
+    let mut open = u64::MAX;
+    let next = node
+        .session
+        .take_next(&mut open, |lane| usize::from(lane == 5));
+    assert_eq!(next.map(|(lane, _)| lane), Some(5));
+}
+
+#[test]
 fn the_end_of_a_session_lets_those_go_on_who_are_held_and_gives_back_what_they_paid() {
     let node = node();
     let (sender, sent) = node.flood(SpawnOptions::default());
@@ -232,6 +309,24 @@ fn a_death_is_told_without_texts_to_a_node_for_which_much_waits() {
     assert!(beyond < 4 * BYTES + 200 * LINKS as usize, "{beyond}");
     node.send(0);
     assert_eq!(node.environment.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn a_message_that_is_too_long_for_another_node_is_told_so() {
+    let node = node();
+    let (sender, _) = node.repeat(SpawnOptions::default(), |_| Ok(()));
+    let send = |length| {
+        let message = DataMessage::new(None, vec![0; length]);
+        node.environment.send(Some(&sender), to(7), message.into())
+    };
+    let refused = send((64 << 20) + 1).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "a message to another node has at most 67108864 bytes"
+    );
+    assert_eq!(sender.account().used(Kind::Memory), 0);
+    sender.kill();
+    block_on(sender.wait());
 }
 
 #[test]

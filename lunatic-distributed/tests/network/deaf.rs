@@ -171,9 +171,9 @@ fn serve(mut endpoint: Endpoint, credentials: Credentials, id: NodeId, shared: &
         }
         for session in sessions.all() {
             let id = ids[&session.connection()];
+            let mut open = u64::MAX;
             while session.is_ready()
-                && let Some(lane) = (0..LANES).find(|lane| session.has(*lane))
-                && let Some(unit) = session.take(lane)
+                && let Some((lane, unit)) = session.take_next(&mut open, |_| 1)
             {
                 endpoint.send(id, lane, unit.into());
             }

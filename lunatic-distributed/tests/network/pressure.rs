@@ -84,25 +84,10 @@ fn pings_beside(bytes: usize, queue: u64) -> Vec<Duration> {
     let [a, b] = net.hosts(["a", "b"]);
     net.wire.limit(a.plug, b.plug, RATE, queue);
     let echo = echo(&b);
-    let (pinging, mut pongs) = a.open();
     let (sender, _kept) = a.open();
     let (receiver, mut received) = large(&b);
-    let send = |from: &Process, to: Pid, bytes: Vec<u8>| {
-        let message = DataMessage::new(None, bytes);
-        a.environment.send(Some(from), to, message.into()).unwrap();
-    };
-    let mut ping = |times: &mut Vec<Duration>| {
-        let begun = Instant::now();
-        send(
-            &pinging,
-            echo,
-            pinging.id().to_bits().to_le_bytes().to_vec(),
-        );
-        within(&mut pongs);
-        times.push(begun.elapsed());
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    ping(&mut Vec::new());
+    let (pinging, pings) = pings(&a, echo);
+    block_on(pings.recv()).unwrap();
     let begun = Instant::now();
     let arrival = std::thread::spawn(move || {
         let Message::Data(data) = within(&mut received) else {
@@ -111,12 +96,15 @@ fn pings_beside(bytes: usize, queue: u64) -> Vec<Duration> {
         assert!(data.bytes().iter().all(|byte| *byte == 7));
         (data.bytes().len(), begun.elapsed())
     });
-    send(&sender, receiver.id(), vec![7; bytes]);
-    let mut times = Vec::new();
-    while !arrival.is_finished() {
-        ping(&mut times);
-    }
+    let message = DataMessage::new(None, vec![7; bytes]);
+    let sent = a
+        .environment
+        .send(Some(&sender), receiver.id(), message.into());
+    sent.unwrap();
+    while pings.try_recv().is_ok() {}
     let (length, took) = arrival.join().unwrap();
+    let mut times: Vec<Duration> = std::iter::from_fn(|| pings.try_recv().ok()).collect();
+    pinging.kill();
     assert_eq!(length, bytes);
     assert_eq!((a.downs(), b.downs()), (0, 0));
     [a, b].iter().for_each(Host::stop);
@@ -130,6 +118,27 @@ fn pings_beside(bytes: usize, queue: u64) -> Vec<Duration> {
         of(100)
     );
     times
+}
+
+/// A process that sends to one that sends back, again and again, and how long each takes. Since it
+/// sends by itself, it is held as others are if much waits.
+fn pings(host: &Host, echo: Pid) -> (Process, async_channel::Receiver<Duration>) {
+    let (sender, times) = async_channel::unbounded();
+    let process = host
+        .environment
+        .spawn(trapping(), move |mut own| async move {
+            loop {
+                let begun = Instant::now();
+                let id = own.process.id().to_bits().to_le_bytes().to_vec();
+                let message = DataMessage::new(None, id);
+                let environment = own.process.environment();
+                environment.send(Some(&own.process), echo, message.into())?;
+                own.mailbox.receive(Wanted::Any).await;
+                sender.send(begun.elapsed()).await?;
+                async_io::Timer::after(Duration::from_millis(2)).await;
+            }
+        });
+    (process.unwrap(), times)
 }
 
 /// A process that sends back what it is sent, to whose id is in it.

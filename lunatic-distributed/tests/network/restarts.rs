@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_lite::future::block_on;
-use lunatic_distributed::Refusal;
+use futures_lite::future::{block_on, or};
+use lunatic_distributed::{Expelled, Refusal};
 use lunatic_mailbox::{Pid, Wanted};
 
 use crate::host::{Host, Net, Related, Stream, idle, number_of, trapping};
-use crate::until;
+use crate::{LIMIT, until};
 
 #[test]
 fn a_killed_node_is_told_once_and_is_back_at_once_at_the_same_address() {
@@ -46,6 +46,26 @@ fn a_name_is_taken_while_its_node_lives_and_moves_when_that_is_killed() {
     elsewhere.process.expect(&elsewhere.said);
     until("it is there", || a.node.nodes().len() == 1);
     a.stop();
+}
+
+#[test]
+fn a_node_whose_name_has_gone_to_another_while_it_was_out_of_reach_is_told_so() {
+    let net = Net::new();
+    let [a, c] = net.hosts(["a", "c"]);
+    net.wire.cut_both(a.plug, c.plug, true);
+    until("both are alone", || {
+        a.node.nodes().is_empty() && c.node.nodes().is_empty()
+    });
+    let other = net.start("c", &[&a]);
+    until("the other is let in", || a.is_connected(&other));
+    net.wire.cut_both(a.plug, c.plug, false);
+    let expelled = block_on(or(async { Some(c.node.expelled().await) }, async {
+        async_io::Timer::after(LIMIT).await;
+        None
+    }));
+    assert_eq!(expelled, Some(Expelled::NameTaken));
+    assert!(a.is_connected(&other) && c.node.nodes().is_empty());
+    [a, c, other].iter().for_each(Host::stop);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::world::World;
 /// So long after something has happened to it a node may lose a session.
 const REASON: Duration = Duration::from_secs(12);
 
-/// By then, a node is told that another is gone.
-const DETECTION: Duration = Duration::from_secs(8);
+/// By then, a node is told that another is gone, which is promised.
+const DETECTION: Duration = Duration::from_secs(6);
 
 /// So much may wait for one node: 8 MiB and one message of each process.
 const QUEUED: usize = 32 << 20;

@@ -9,7 +9,7 @@ use lunatic_distributed::LANES;
 pub(crate) const LANE_WINDOW: usize = 192 << 10;
 
 /// A node that hears nothing for so long gives a connection up.
-pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const IDLE_LIMIT: Duration = Duration::from_millis(4500);
 
 /// How often each end says that it is there.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(1);

@@ -831,21 +831,18 @@ impl World {
         let Some(own) = self.network.end_of(connection, key) else {
             return;
         };
-        let mut has_taken = true;
-        while has_taken {
-            has_taken = false;
-            for lane in 0..LANES {
-                let Some(other) = self.network.end(connection, 1 - own) else {
-                    return;
-                };
-                if other.lanes[usize::from(lane)].bytes >= LANE_WINDOW {
-                    continue;
-                }
-                if let Some(unit) = session.take(lane) {
-                    has_taken = true;
-                    self.send_unit(key, connection, lane, unit);
-                }
-            }
+        let mut open = u64::MAX;
+        loop {
+            let network = &mut self.network;
+            let room = |lane| {
+                let other = network.end(connection, 1 - own);
+                let bytes = other.map(|other| other.lanes[usize::from(lane)].bytes);
+                bytes.map_or(0, |bytes| LANE_WINDOW.saturating_sub(bytes))
+            };
+            let Some((lane, unit)) = session.take_next(&mut open, room) else {
+                return;
+            };
+            self.send_unit(key, connection, lane, unit);
         }
     }
 

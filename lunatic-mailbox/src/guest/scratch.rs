@@ -272,7 +272,9 @@ impl<P: Post> GuestMailbox<P> {
                 Misuse::refused(format!("the mailbox of process {to} is full"))
             }
             SendError::Refused(exceeded) => exceeded.into(),
-            SendError::NotTransferable(error) => Misuse::refused(error.to_string()),
+            error @ (SendError::NotTransferable(_) | SendError::TooLong { .. }) => {
+                Misuse::refused(error.to_string())
+            }
             SendError::Denied => Misuse::Denied("send to processes outside of its branch"),
         }
     }

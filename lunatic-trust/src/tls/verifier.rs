@@ -70,7 +70,10 @@ impl MemberVerifier {
     ) -> Result<(), rustls::Error> {
         let chain = chain(first, others);
         let checked = self.credentials.check_peer(&chain, side, from_unix(now));
-        checked.map(drop).map_err(refused)
+        checked.map(drop).map_err(|refusal| {
+            self.credentials.note_refusal(refusal.clone());
+            refused(refusal)
+        })
     }
 }
 

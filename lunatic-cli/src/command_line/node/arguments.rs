@@ -33,7 +33,7 @@ pub(crate) struct NodeArguments {
 
     /// A node to ask for others, as HOST:PORT. HOST may be a name with several addresses. It is
     /// asked as long as this node lives.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = seed)]
     pub(super) join: Vec<String>,
 
     /// What lookups of nodes find this one by.
@@ -89,8 +89,61 @@ impl NodeArguments {
     }
 }
 
+/// Where a node is asked; whether the host is there is found out later, again and again.
+fn seed(text: &str) -> Result<String, String> {
+    let is_seed = text.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_v6 = host.starts_with('[') && host.ends_with(']');
+        let is_host = !host.is_empty() && (is_v6 || !host.contains([':', '/', ' ', '[', ']']));
+        is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
+    });
+    match is_seed {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "`{text}` does not say where a node is: write HOST:PORT, as in 10.0.0.5:4369, \
+             node.example.com:4369 or [2001:db8::5]:4369"
+        )),
+    }
+}
+
 fn tag(text: &str) -> Result<(String, String), String> {
     let tag = text.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = tag.ok_or_else(|| format!("`{text}` is no tag: write KEY=VALUE"))?;
     Ok((key.into(), value.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_has_a_host_and_a_port() {
+        for right in [
+            "10.0.0.5:4369",
+            "node:1",
+            "node.example.com:65535",
+            "[2001:db8::5]:4369",
+        ] {
+            assert_eq!(seed(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "",
+            "node",
+            "node:",
+            ":4369",
+            "node:0",
+            "node:65536",
+            "node:http",
+        ] {
+            assert!(seed(wrong).is_err(), "{wrong}");
+        }
+        for wrong in [
+            "2001:db8::5:4369",
+            "[::1]",
+            "quic://node:4369",
+            "node :4369",
+        ] {
+            let error = seed(wrong).expect_err(wrong);
+            assert!(error.contains("write HOST:PORT, as in 10.0.0.5:4369"));
+        }
+    }
 }

@@ -9,9 +9,12 @@ use std::time::SystemTime;
 use clap::Args;
 use lunatic_admin::RuntimeName;
 use lunatic_distributed::NodeName;
-use lunatic_trust::{Authority, Credentials, IdentityFiles, TokenJoin};
+use lunatic_trust::{Authority, Credentials, Fingerprint, IdentityFiles, Token, TokenJoin};
 
 use crate::command_line::problem::Problem;
+
+/// What tells with which token a node has joined, in its state directory.
+const USED_TOKEN: &str = "used-token";
 
 /// What proves who a node is.
 #[derive(Debug, Args)]
@@ -115,6 +118,8 @@ impl Identity {
     }
 }
 
+/// Joins with a token, unless the node has joined with it before and can go on with what it has
+/// kept. With another token than that it joins anew, if it can.
 fn with_token(
     file: &Path,
     name: &NodeName,
@@ -122,26 +127,84 @@ fn with_token(
     seeds: &[String],
     now: SystemTime,
 ) -> Result<Credentials, Problem> {
-    if let Some(state) = state
-        && let Some(kept) = Credentials::from_state(state, now).map_err(Problem::new)?
-    {
-        return Ok(kept);
+    let kept = state.map_or(Ok(None), |state| kept_in(state, now));
+    let token = read_token(file);
+    let used = state.map(|state| state.join(USED_TOKEN));
+    if let Ok(Some(kept)) = &kept {
+        let of_it = used
+            .as_deref()
+            .and_then(|used| fs::read_to_string(used).ok());
+        let is_new = match (&token, &of_it) {
+            (Ok(token), Some(of_it)) => *of_it != mark_of(token),
+            // It may be gone, as it was used.
+            _ => false,
+        };
+        if !is_new {
+            return Ok(kept.clone());
+        }
     }
+    let joined = token.and_then(|token| {
+        let join = TokenJoin::new(token.clone(), name.clone(), state).map_err(Problem::new)?;
+        let joined = lunatic_distributed::join(&join, seeds).map_err(|error| {
+            Problem::new(error).help(
+                "a token is good for one node and a limited time, at a node that has the directory \
+                 of its cluster: look at --join, or make another token",
+            )
+        })?;
+        if let Some(used) = &used {
+            fs::write(used, mark_of(&token)).map_err(|error| {
+                Problem::new(format!("cannot write `{}`: {error}", used.display()))
+            })?;
+        }
+        Ok(joined)
+    });
+    match (joined, kept) {
+        (Ok(joined), _) => Ok(joined),
+        (Err(problem), Ok(Some(kept))) => {
+            let (what, _) = problem.into_parts();
+            tracing::warn!("the node goes on with the certificate that it has kept: {what}");
+            Ok(kept)
+        }
+        (Err(problem), Ok(None)) => Err(problem),
+        (Err(problem), Err(unusable)) => {
+            let (what, help) = problem.into_parts();
+            let problem = Problem::new(format!("{unusable}; and with the token: {what}"));
+            Err(match help {
+                Some(help) => problem.help(help),
+                None => problem,
+            })
+        }
+    }
+}
+
+/// What a node has kept that has joined before, or why that is of no use.
+fn kept_in(state: &Path, now: SystemTime) -> Result<Option<Credentials>, String> {
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        let causes = lunatic_error::with_causes(error);
+        format!("what the node has kept is of no use: {causes}")
+    };
+    let kept = Credentials::from_state(state, now).map_err(|error| unusable(&error))?;
+    if let Some(kept) = &kept {
+        kept.check_own(now).map_err(|refusal| unusable(&refusal))?;
+    }
+    Ok(kept)
+}
+
+fn read_token(file: &Path) -> Result<Token, Problem> {
     let shown = file.display();
     let token = fs::read_to_string(file).map_err(|error| {
         Problem::new(format!("cannot read the token in `{shown}`: {error}"))
             .help("write the line that `lunatic cluster token DIR` prints into this file")
     })?;
-    let token = token
+    token
         .trim()
         .parse()
-        .map_err(|error| Problem::new(format!("the token in `{shown}`: {error}")))?;
-    let join = TokenJoin::new(token, name.clone(), state).map_err(Problem::new)?;
-    lunatic_distributed::join(&join, seeds).map_err(|error| {
-        Problem::new(error)
-            .help("a token is good for one node and a limited time, at a node that has the directory of its \
-             cluster: look at --join, or make another token")
-    })
+        .map_err(|error| Problem::new(format!("the token in `{shown}`: {error}")))
+}
+
+/// What tells a token from others, and does not give it away.
+fn mark_of(token: &Token) -> String {
+    Fingerprint::of(token.to_text().as_bytes()).to_string()
 }
 
 /// The key in the state directory; makes one if there is none.

@@ -1,0 +1,148 @@
+//! Why seeds, and other nodes that were dialled, could not be reached.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Of so many addresses it is known why they could not be reached.
+const MAX_FAILURES: usize = 1024;
+
+/// The same failure of an address is told again after this time.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// The addresses of a seed, or why it has none.
+type LookUp = Result<Vec<SocketAddr>, String>;
+
+/// Why seeds, and other nodes that were dialled, could not be reached.
+#[derive(Debug, Default)]
+pub(super) struct Unreached {
+    /// What was found of each seed; `None` as long as it is looked up for the first time.
+    seeds: Mutex<BTreeMap<String, Option<LookUp>>>,
+    failures: Mutex<BTreeMap<SocketAddr, Failure>>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    reason: String,
+    /// When it was told last.
+    told: Instant,
+}
+
+impl Unreached {
+    /// - `seeds`: as `host:port`.
+    pub(super) fn new(seeds: &[String]) -> Unreached {
+        let seeds = seeds.iter().map(|seed| (seed.clone(), None));
+        Unreached {
+            seeds: Mutex::new(seeds.collect()),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// The addresses of a seed were looked up.
+    pub(super) fn looked_up(&self, seed: &str, found: LookUp) {
+        if let Some(known) = self.seeds.lock().get_mut(seed) {
+            *known = Some(found);
+        }
+    }
+
+    /// An address was dialled in vain. Returns whether that is to be told: it was not within the
+    /// last minute.
+    pub(super) fn failed(&self, address: SocketAddr, reason: String, now: Instant) -> bool {
+        let mut failures = self.failures.lock();
+        if let Some(known) = failures.get_mut(&address) {
+            known.reason = reason;
+            let is_due = now.saturating_duration_since(known.told) >= TOLD_AGAIN;
+            if is_due {
+                known.told = now;
+            }
+            return is_due;
+        }
+        let has_room = failures.len() < MAX_FAILURES;
+        if has_room {
+            failures.insert(address, Failure { reason, told: now });
+        }
+        has_room
+    }
+
+    /// There is a connection to an address.
+    pub(super) fn reached(&self, address: SocketAddr) {
+        self.failures.lock().remove(&address);
+    }
+
+    /// Each seed, and why it was not reached.
+    pub(super) fn of_seeds(&self) -> Vec<(String, String)> {
+        let failures = self.failures.lock();
+        let of = |address: &SocketAddr| match failures.get(address) {
+            Some(failure) => format!("{address}: {}", failure.reason),
+            None => format!("{address} has not answered"),
+        };
+        let seeds = self.seeds.lock();
+        let reasons = seeds.iter().map(|(seed, found)| {
+            let reason = match found {
+                None => "it is still being looked up".into(),
+                Some(Err(error)) => format!("it cannot be looked up: {error}"),
+                Some(Ok(addresses)) => addresses.iter().map(of).collect::<Vec<_>>().join("; "),
+            };
+            (seed.clone(), reason)
+        });
+        reasons.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 4000))
+    }
+
+    #[test]
+    fn each_seed_has_its_last_reason() {
+        let now = Instant::now();
+        let seeds = ["a:1", "b:1", "c:1"].map(str::to_owned);
+        let unreached = Unreached::new(&seeds);
+        unreached.looked_up("a:1", Err("no such name".into()));
+        unreached.looked_up("b:1", Ok(vec![address(1), address(2)]));
+        unreached.failed(address(1), "timed out".into(), now);
+        unreached.failed(address(1), "nothing listens at the port".into(), now);
+        let reasons = unreached.of_seeds().into_iter().map(|(_, reason)| reason);
+        assert_eq!(
+            reasons.collect::<Vec<_>>(),
+            [
+                "it cannot be looked up: no such name",
+                "10.0.0.1:4000: nothing listens at the port; 10.0.0.2:4000 has not answered",
+                "it is still being looked up",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_failures_of_an_address_are_told_once_a_minute_until_it_is_reached() {
+        let now = Instant::now();
+        let unreached = Unreached::default();
+        let failed = |after: u64| {
+            unreached.failed(
+                address(1),
+                "timed out".into(),
+                now + Duration::from_secs(after),
+            )
+        };
+        assert_eq!(
+            [0, 1, 59, 60, 61].map(failed),
+            [true, false, false, true, false]
+        );
+        unreached.reached(address(1));
+        assert!(failed(62));
+        for host in 0..=MAX_FAILURES as u32 {
+            unreached.failed(
+                SocketAddr::from((host.to_be_bytes(), 1)),
+                String::new(),
+                now,
+            );
+        }
+        assert_eq!(unreached.failures.lock().len(), MAX_FAILURES);
+    }
+}
