@@ -500,12 +500,12 @@ mod tests {
     #[test]
     fn the_group_that_limits_memory_is_found_in_both_versions_of_control_groups() {
         let version_2 = "0::/user.slice/session\n";
-        let group = limiting_group(version_2).unwrap();
+        let group = limiting_group(version_2).expect("a group");
         let folder = PathBuf::from("/sys/fs/cgroup/user.slice/session");
         assert_eq!((group.folder, group.limit), (folder, "memory.max"));
 
         let both = "9:pids:/\n4:cpu,memory:/docker/a:b\n0::/docker/a:b\n";
-        let group = limiting_group(both).unwrap();
+        let group = limiting_group(both).expect("a group");
         let folder = PathBuf::from("/sys/fs/cgroup/memory/docker/a:b");
         assert_eq!(
             (group.folder, group.limit),
