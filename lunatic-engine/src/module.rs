@@ -205,10 +205,13 @@ impl<T: InstanceState> Module<T> {
     ///
     /// [`InstantiateError::DenseVariant`] if it cannot be compiled.
     pub async fn prepare_next(&self) -> Result<(), InstantiateError> {
-        match &self.inner.code {
-            Code::Sharing(code) => code.chosen_or_compiled().await.map(drop),
-            Code::Fuel(_) => Ok(()),
+        if let Code::Sharing(code) = &self.inner.code
+            && let Some(dense) = &code.dense
+            && dense.is_needed_now()
+        {
+            dense.get().await?;
         }
+        Ok(())
     }
 
     /// The module as wasmtime has it, for profilers: what instances without a budget run,
