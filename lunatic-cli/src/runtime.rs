@@ -313,6 +313,20 @@ impl Runtime {
         replaced.unwrap_or_else(|| self.environment.clone())
     }
 
+    /// Does something in a task of its own, which goes on when nobody waits for it any more;
+    /// `None` if the runtime ends meanwhile.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.scheduler.spawn(async move {
+            // Nobody may wait for it any more.
+            sender.try_send(work.await).ok();
+        });
+        receiver.recv().await.ok()
+    }
+
     /// What guests record by `lunatic::metrics`.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -632,6 +646,15 @@ impl Root {
     pub fn environment(mut self, environment: Environment) -> Root {
         self.environment = Some(environment);
         self
+    }
+
+    pub(crate) fn export(&self) -> &str {
+        &self.export
+    }
+
+    /// Where it lives, if not in the runtime's environment.
+    pub(crate) fn given_environment(&self) -> Option<&Environment> {
+        self.environment.as_ref()
     }
 
     /// What it shares sockets through with the root process that it replaces.
