@@ -121,7 +121,7 @@ fn a_branch_has_no_more_descriptors_than_are_left_for_others() {
     assert_eq!((refused.limit, refused.account), (50, root.id()));
     assert_eq!(take_all(&[other]).len(), 25);
     // What the root has itself is not that of a branch.
-    let of_root = take_all(&[root.clone()]);
+    let of_root = take_all(std::slice::from_ref(&root));
     assert_eq!(of_root.len(), 50);
     drop((of_greedy, of_root));
     assert_eq!(root.used(Kind::Descriptors), 0);
