@@ -205,12 +205,10 @@ macro_rules! host_functions {
                 if let Err(refused) = $crate::AbiHost::admit(caller.data(), function) {
                     return $crate::expansion::traps(refused.into());
                 }
-                let mut has_paid = false;
-                if $crate::AbiHost::owed_fuel(caller.data_mut()).is_some() {
-                    match $crate::expansion::pay_and_settle(&mut caller) {
-                        Ok(paid) => has_paid = paid,
-                        Err(trap) => return $crate::expansion::traps(trap),
-                    }
+                if $crate::AbiHost::owed_fuel(caller.data_mut()).is_some()
+                    && let Err(trap) = $crate::expansion::pay(&mut caller)
+                {
+                    return $crate::expansion::traps(trap);
                 }
                 $crate::AbiHost::enter(caller.data_mut(), function);
                 let end = $crate::AbiHost::begin_call(caller.data(), function);
@@ -222,7 +220,6 @@ macro_rules! host_functions {
                     )
                 );
                 match end {
-                    None if has_paid => $crate::expansion::after_others(future),
                     None => Box::new(future) as $crate::expansion::Waiting<'_, $result>,
                     Some(end) => $crate::expansion::ends(future, end),
                 }
@@ -357,9 +354,8 @@ pub mod expansion {
 
     /// Has a guest whose fuel is limited pay for a call.
     ///
-    /// What it owes is not taken from its fuel at once: that would begin a new slice each time,
-    /// so that a guest that calls host functions again and again would never yield. It ends
-    /// when it owes as much as it has.
+    /// What it owes is taken from its fuel once it is much. It ends when it owes as much as it
+    /// has.
     ///
     /// # Errors
     ///
@@ -371,42 +367,18 @@ pub mod expansion {
             return Ok(());
         };
         *owed = owed.saturating_add(CALL_FUEL);
-        if *owed <= left {
-            return Ok(());
-        }
-        *owed = 0;
-        caller.set_fuel(0)?;
-        Err(Trap::OutOfFuel.into())
-    }
-
-    /// Like [`pay`], for a call that may wait: what is owed is taken from the fuel, if it is
-    /// much. Returns whether it was. A new slice of fuel has begun then, so the guest has to
-    /// let others run.
-    ///
-    /// # Errors
-    ///
-    /// As [`pay`].
-    #[cold]
-    pub fn pay_and_settle<T: AbiHost>(caller: &mut Caller<'_, T>) -> Result<bool> {
-        pay(caller)?;
-        let left = caller.get_fuel()?;
-        let owed = match caller.data_mut().owed_fuel() {
-            Some(owed) if *owed >= SETTLED_FUEL => std::mem::take(owed),
-            _ => return Ok(false),
+        let due = match *owed {
+            owed if owed > left => left,
+            owed if owed < SETTLED_FUEL => return Ok(()),
+            owed => owed,
         };
-        caller.set_fuel(left.saturating_sub(owed))?;
-        Ok(true)
-    }
-
-    /// A future with the same output, which lets others run first.
-    #[cold]
-    pub fn after_others<'a, R>(
-        future: impl Future<Output = Result<R>> + Send + 'a,
-    ) -> Waiting<'a, R> {
-        Box::new(async move {
-            futures_lite::future::yield_now().await;
-            future.await
-        })
+        let is_over = *owed > left;
+        *owed = 0;
+        caller.set_fuel(left - due)?;
+        match is_over {
+            true => Err(Trap::OutOfFuel.into()),
+            false => Ok(()),
+        }
     }
 
     /// A call that is refused.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use lunatic_account::Account;
 use lunatic_error::with_causes;
-use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut};
+use wasmtime::{AsContextMut, Caller, Extern, Memory, Result, StoreContextMut, Val};
 
 use crate::answering::Answering;
 use crate::call_end::CallEnd;
@@ -23,6 +23,10 @@ pub trait AbiHost: Send + Sized + 'static {
     /// is looked up by its name each time. That costs more than many host functions
     /// do.
     fn memory(&self) -> Option<Memory>;
+
+    /// The name of the exported global with what is left until the guest looks at the clock, an
+    /// `i32` in nanoseconds, roughly; `None` if there is none.
+    const PREEMPTION_BUDGET: Option<&'static str> = None;
 
     /// Returns the account of the process, to which its tables and what is in them are
     /// charged. By default it is one without limits.
@@ -115,7 +119,8 @@ pub trait Guest<T: 'static> {
 
     /// Has a guest whose fuel is limited pay for bytes that are copied or looked at, a unit for
     /// each eight (ABI §26); less than 64 are part of the price of a call. It is taken from its
-    /// fuel at the next call. The methods here that take a range do this by themselves.
+    /// fuel at one of the next calls. If they are many, the guest looks at the clock sooner, too. The
+    /// methods here that take a range do this by themselves.
     fn pay_for(&mut self, bytes: u64);
 
     /// Waits for `future`, and answers meanwhile what the runtime asks of the process.
@@ -302,10 +307,15 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
     fn pay_for(&mut self, bytes: u64) {
         const BYTES_OF_A_CALL: u64 = 64;
         const BYTES_FOR_A_UNIT: u64 = 8;
-        if bytes >= BYTES_OF_A_CALL
-            && let Some(owed) = self.data_mut().owed_fuel()
-        {
+        /// It takes some microseconds to copy them.
+        const MANY_BYTES: u64 = 16 << 10;
+        if bytes < BYTES_OF_A_CALL {
+            return;
+        }
+        if let Some(owed) = self.data_mut().owed_fuel() {
             *owed = owed.saturating_add(bytes / BYTES_FOR_A_UNIT);
+        } else if bytes >= MANY_BYTES {
+            look_at_clock_sooner(self, bytes);
         }
     }
 
@@ -342,6 +352,23 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
         self.write_u64(id_ptr, id)?;
         Ok(1)
     }
+}
+
+/// Takes off what is left until the guest looks at the clock what it takes to copy so many bytes.
+#[cold]
+fn look_at_clock_sooner<T: AbiHost>(caller: &mut Caller<'_, T>, bytes: u64) {
+    const BYTES_IN_A_NANOSECOND: u64 = 8;
+    let export = T::PREEMPTION_BUDGET.and_then(|name| caller.get_export(name));
+    let Some(Extern::Global(budget)) = export else {
+        return;
+    };
+    let Val::I32(left) = budget.get(&mut *caller) else {
+        return;
+    };
+    let taken = i32::try_from(bytes / BYTES_IN_A_NANOSECOND).unwrap_or(i32::MAX);
+    let left = left.saturating_sub(taken);
+    // It is mutable, and of this type.
+    budget.set(caller, Val::I32(left)).ok();
 }
 
 fn exported_memory<T>(caller: &mut Caller<'_, T>) -> Result<Memory> {

@@ -1,15 +1,17 @@
 //! The ids a guest holds for host resources.
 
+use std::collections::hash_map;
 use std::fmt;
 use std::mem;
 
 use lunatic_account::{Account, Charge, Kind};
+use lunatic_blocking::drop_later;
 use rustc_hash::FxHashMap;
 
 use crate::trap::{Misuse, TableLimit};
 
 /// Something a guest can hold an id of.
-pub trait Resource {
+pub trait Resource: Send + 'static {
     /// The name of the kind in the singular, for messages: `module`, `timer`.
     const KIND: &'static str;
     /// The highest number a process may hold at once.
@@ -29,7 +31,9 @@ pub trait Resource {
 /// the account of the process.
 ///
 /// Ids start at 0, go up by one and are never used again (ABI §0). An empty
-/// table has allocated nothing, so that a process pays only for what it uses.
+/// table has allocated nothing, so that a process pays only for what it uses. One that is
+/// large when it is dropped is dropped by another thread, as whoever drops it may be a worker, and
+/// is charged until it is gone.
 ///
 /// ```
 /// use lunatic_abi::{Misuse, Resource, Table};
@@ -48,9 +52,9 @@ pub trait Resource {
 /// assert_eq!(unknown.to_string(), "there is no timer with id 0");
 /// # Ok::<(), Misuse>(())
 /// ```
-pub struct Table<R>(Option<Box<Entries<R>>>);
+pub struct Table<R: Resource>(Option<Box<Entries<R>>>);
 
-struct Entries<R> {
+struct Entries<R: Resource> {
     next: u64,
     by_id: FxHashMap<u64, R>,
     /// What they take together, in bytes.
@@ -73,6 +77,12 @@ pub struct NotInserted<R> {
 /// no account.
 const CHARGE_STEP: u64 = 1024;
 
+/// A table that has more entries than this is dropped by another thread,
+const MANY: usize = 256;
+
+/// and so is one that takes more bytes than this, or a resource that does.
+const LARGE: u64 = 1 << 20;
+
 /// What an entry of a map takes beside what is in it, in bytes.
 const ENTRY_BYTES: usize = 32;
 
@@ -91,13 +101,41 @@ impl<R: Resource> Table<R> {
     /// [`NotInserted`] with the resource, if the table is full or a limit of the account
     /// is reached.
     pub fn insert(&mut self, resource: R, account: &Account) -> Result<u64, NotInserted<R>> {
+        self.insert_if(resource, account, Entries::add)
+    }
+
+    /// [`insert`](Table::insert), for a descriptor that was charged before there was one.
+    ///
+    /// - `descriptor`: one, charged to `account`; released if the resource is not inserted.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Table::insert).
+    pub fn insert_charged(
+        &mut self,
+        resource: R,
+        account: &Account,
+        descriptor: Charge,
+    ) -> Result<u64, NotInserted<R>> {
+        debug_assert!(R::IS_DESCRIPTOR, "a {} is no descriptor", R::KIND);
+        let add = |entries: &mut Entries<R>, size| entries.add_charged(size, descriptor);
+        self.insert_if(resource, account, add)
+    }
+
+    /// Adds a resource, if there is room and `add` can charge one entry more, of so many bytes.
+    fn insert_if(
+        &mut self,
+        resource: R,
+        account: &Account,
+        add: impl FnOnce(&mut Entries<R>, u64) -> Result<(), Misuse>,
+    ) -> Result<u64, NotInserted<R>> {
         if self.len() >= R::LIMIT {
             let (kind, limit) = (R::KIND, R::LIMIT);
             let reason = Misuse::TableFull(TableLimit { kind, limit });
             return Err(NotInserted { resource, reason });
         }
         let added = match self.entries(account) {
-            Ok(entries) => entries.add(size_of_entry(&resource)).map(|()| entries),
+            Ok(entries) => add(entries, size_of_entry(&resource)).map(|()| entries),
             Err(misuse) => Err(misuse),
         };
         match added {
@@ -166,6 +204,21 @@ impl<R: Resource> Table<R> {
         removed.ok_or(unknown::<R>(id))
     }
 
+    /// Drops the resource with this id; by another thread if it is large, and it is charged until then.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownId`] if there is none.
+    pub fn discard(&mut self, id: u64) -> Result<(), Misuse> {
+        let entries = self.0.as_mut();
+        let removed = entries.and_then(|entries| entries.remove_charged(id));
+        let (resource, charge) = removed.ok_or(unknown::<R>(id))?;
+        if charge.amount() > LARGE {
+            drop_later((resource, charge));
+        }
+        Ok(())
+    }
+
     /// Returns an empty table whose ids go on where those of this one end, so that it can
     /// be [joined](Table::join) with it.
     ///
@@ -192,10 +245,16 @@ impl<R: Resource> Table<R> {
         }
     }
 
-    /// Returns all resources.
+    /// Returns all resources. They are charged until the iterator is dropped.
     pub fn into_resources(self) -> impl Iterator<Item = R> {
-        let entries = self.0.into_iter();
-        entries.flat_map(|entries| entries.by_id.into_values())
+        let (by_id, charges) = match self.0 {
+            Some(mut entries) => (mem::take(&mut entries.by_id), Some(entries.take_charges())),
+            None => Default::default(),
+        };
+        Resources {
+            resources: by_id.into_values(),
+            _charges: charges,
+        }
     }
 
     /// Drops every entry that `keep` does not want.
@@ -252,14 +311,15 @@ impl<R: Resource> Entries<R> {
         id
     }
 
-    fn join(&mut self, older: Entries<R>) {
+    fn join(&mut self, mut older: Entries<R>) {
         self.next = self.next.max(older.next);
         self.size += older.size;
-        self.charge.join(older.charge);
-        if let (Some(own), Some(older)) = (&mut self.descriptors, older.descriptors) {
+        let (charge, descriptors) = older.take_charges();
+        self.charge.join(charge);
+        if let (Some(own), Some(older)) = (&mut self.descriptors, descriptors) {
             own.join(older);
         }
-        let mut others = older.by_id;
+        let mut others = mem::take(&mut older.by_id);
         if others.len() > self.by_id.len() {
             mem::swap(&mut self.by_id, &mut others);
         }
@@ -275,6 +335,22 @@ impl<R: Resource> Entries<R> {
         Some(resource)
     }
 
+    /// Takes a resource out, with what is charged for it.
+    fn remove_charged(&mut self, id: u64) -> Option<(R, Charge)> {
+        let resource = self.by_id.remove(&id)?;
+        let size = size_of_entry(&resource);
+        self.size = self.size.saturating_sub(size);
+        let charge = self.charge.split(size);
+        self.subtract_size(0);
+        self.count_descriptors(self.by_id.len()).ok();
+        Some((resource, charge))
+    }
+
+    /// Takes out all that is charged.
+    fn take_charges(&mut self) -> Charges {
+        (self.charge.split(u64::MAX), self.descriptors.take())
+    }
+
     /// Charges one entry more.
     fn add(&mut self, size: u64) -> Result<(), Misuse> {
         self.count_descriptors(self.by_id.len() + 1)?;
@@ -283,6 +359,16 @@ impl<R: Resource> Entries<R> {
             self.count_descriptors(self.by_id.len()).ok();
         }
         added
+    }
+
+    /// Charges one entry more, a descriptor that is charged already.
+    fn add_charged(&mut self, size: u64, descriptor: Charge) -> Result<(), Misuse> {
+        debug_assert_eq!(descriptor.amount(), 1, "an entry is one descriptor");
+        self.add_size(size)?;
+        if let Some(descriptors) = &mut self.descriptors {
+            descriptors.join(descriptor);
+        }
+        Ok(())
     }
 
     /// Charges so many descriptors, if the entries are some. Less is never refused.
@@ -309,6 +395,32 @@ impl<R: Resource> Entries<R> {
         if stepped + CHARGE_STEP < self.charge.amount() {
             // Less is never refused.
             self.charge.set(stepped).ok();
+        }
+    }
+}
+
+/// For the memory of a table, and for its descriptors.
+type Charges = (Charge, Option<Charge>);
+
+/// The resources of a table that is gone.
+struct Resources<R> {
+    resources: hash_map::IntoValues<u64, R>,
+    _charges: Option<Charges>,
+}
+
+impl<R> Iterator for Resources<R> {
+    type Item = R;
+
+    fn next(&mut self) -> Option<R> {
+        self.resources.next()
+    }
+}
+
+impl<R: Resource> Drop for Entries<R> {
+    fn drop(&mut self) {
+        if self.by_id.len() > MANY || self.size > LARGE {
+            let by_id = mem::take(&mut self.by_id);
+            drop_later((by_id, self.take_charges()));
         }
     }
 }

@@ -562,6 +562,11 @@ impl Account {
                 return Err(self.exceeded(kind, self.inner.limits.memory));
             }
         }
+        if kind == Kind::Descriptors
+            && let Some(branch) = below.filter(|_| self.is_root())
+        {
+            return self.add_leaving_as_many(kind, amount, branch);
+        }
         self.add(kind, amount, self.inner.limits.of(kind))
     }
 
@@ -597,6 +602,24 @@ impl Account {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum)
             .map(|_| ())
             .map_err(|_| self.exceeded(kind, limit))
+    }
+
+    /// Adds what a branch has more, if as many are left for others then as it has itself: at most
+    /// half of them are those of one branch, and there are some for the next one.
+    ///
+    /// - `branch`: directly below this account, which was charged already.
+    fn add_leaving_as_many(
+        &self,
+        kind: Kind,
+        amount: u64,
+        branch: &Account,
+    ) -> Result<(), Exceeded> {
+        let of_branch = branch.used(kind);
+        let limit = self.inner.limits.of(kind).saturating_sub(of_branch);
+        self.add(kind, amount, limit).map_err(|exceeded| Exceeded {
+            limit: of_branch.saturating_sub(amount),
+            ..exceeded
+        })
     }
 
     fn subtract(&self, kind: Kind, amount: u64) {

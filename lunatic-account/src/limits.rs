@@ -12,7 +12,8 @@ pub struct AccountLimits {
     pub memory: u64,
     /// Processes alive at once.
     pub processes: u64,
-    /// Sockets, open files and directories.
+    /// Sockets, open files and directories. Of those of the root, a branch directly below it has
+    /// no more than are left for others.
     pub descriptors: u64,
     /// Timers that have not fired.
     pub timers: u64,

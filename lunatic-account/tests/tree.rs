@@ -103,6 +103,31 @@ fn who_has_more_than_its_share_is_refused_memory_before_others() {
 }
 
 #[test]
+fn a_branch_has_no_more_descriptors_than_are_left_for_others() {
+    let root = Account::root(AccountLimits {
+        descriptors: 100,
+        ..AccountLimits::default()
+    });
+    let branch = |above: &Account| above.branch(AccountLimits::default()).unwrap();
+    let (greedy, other) = (branch(&root), branch(&root));
+    let below = [branch(&greedy), branch(&greedy)];
+    let take_all = |from: &[Account]| {
+        let one = |number| Charge::new(&from[number % from.len()], Kind::Descriptors, 1).ok();
+        (0..).map_while(one).collect::<Vec<_>>()
+    };
+    let of_greedy = take_all(&below);
+    assert_eq!(of_greedy.len(), 50);
+    let refused = below[0].charge(Kind::Descriptors, 1).unwrap_err();
+    assert_eq!((refused.limit, refused.account), (50, root.id()));
+    assert_eq!(take_all(&[other]).len(), 25);
+    // What the root has itself is not that of a branch.
+    let of_root = take_all(std::slice::from_ref(&root));
+    assert_eq!(of_root.len(), 50);
+    drop((of_greedy, of_root));
+    assert_eq!(root.used(Kind::Descriptors), 0);
+}
+
+#[test]
 fn threads_that_charge_at_once_never_exceed_a_limit_together() {
     const LIMIT: u64 = 1_000;
     let root = Account::root(AccountLimits {

@@ -63,8 +63,12 @@ pub struct Reloaded {
     pub to: String,
     /// The result of all.
     pub result: ReloadResult,
-    /// What has become of each process.
+    /// What has become of each process, in the order of their ids. Of very many, those that have
+    /// moved are left out first.
     pub processes: Vec<ReloadedProcess>,
+    /// How many processes are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
 }
 
 /// The result of a reload.
@@ -86,8 +90,8 @@ pub struct ReloadedProcess {
     pub pid: ProcessId,
     /// Its kind; empty if it has offered nothing.
     pub kind: String,
-    /// `not_asked`, `moved`, `went_back`, `late`, `ended`, `failed`, `declined`, `replaced` or
-    /// `stuck`.
+    /// `not_asked`, `moved`, `went_back`, `late`, `ended`, `failed`, `declined`, `stuck`; or, of
+    /// one that has offered nothing, `replaced`, `restarted`, `killed` or `kept`.
     pub outcome: String,
     /// The same for people, on one line.
     pub text: String,
@@ -140,4 +144,9 @@ pub struct VersionUse {
 
 fn thirty_seconds() -> u64 {
     30_000
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }

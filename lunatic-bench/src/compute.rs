@@ -1,13 +1,14 @@
-//! Kernels that compute and call nobody, on plain wasmtime and on our engine.
+//! Kernels and programs that compute and call nobody, on plain wasmtime and on our engine.
 
 use std::error::Error;
 use std::fmt;
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter,
+    Budget, Engine, EngineConfig, Geometry, HostFunctionType, Instance, InstanceState, Loader,
+    MemoryLimiter, Results,
 };
-use wasmtime::{Memory, Store, Val};
+use wasmtime::{FuncType, Linker, Memory, Module, Store, Val};
 
 /// The kernels, as text.
 const KERNELS: &str = include_str!("../../bench/compute.wat");
@@ -39,7 +40,18 @@ pub enum Backend {
     Guarded,
 }
 
-/// An instance of the kernels.
+/// The exports of the guest `programs`. Each takes how often it is done, and returns a number.
+pub const PROGRAMS: [&str; 7] = [
+    "sha256",
+    "json",
+    "regex",
+    "sort",
+    "maps",
+    "image",
+    "interpreter",
+];
+
+/// An instance of the kernels, or of the guest `programs`.
 pub struct Program {
     kind: Kind,
 }
@@ -99,13 +111,45 @@ impl Program {
     ///
     /// Fails if the machine cannot run them.
     pub fn new(backend: Backend) -> Result<Program, Box<dyn Error>> {
+        Program::of(backend, KERNELS.as_bytes())
+    }
+
+    /// Compiles a module, and makes an instance. Whatever it imports does nothing and returns 0.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is none, imports what is no function, or if the machine cannot run it.
+    pub fn of(backend: Backend, module: &[u8]) -> Result<Program, Box<dyn Error>> {
         let kind = match backend {
-            Backend::Plain => plain()?,
-            Backend::Auto => ours(None)?,
-            Backend::Dense => ours(Some(Geometry::Dense))?,
-            Backend::Guarded => ours(Some(Geometry::Guarded))?,
+            Backend::Plain => plain(module)?,
+            Backend::Auto => ours(module, None)?,
+            Backend::Dense => ours(module, Some(Geometry::Dense))?,
+            Backend::Guarded => ours(module, Some(Geometry::Guarded))?,
         };
         Ok(Program { kind })
+    }
+
+    /// Calls an export that takes a number and returns one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such export, or it traps.
+    pub fn call(&mut self, export: &str, parameter: i32) -> wasmtime::Result<i64> {
+        match &mut self.kind {
+            Kind::Plain(store, instance) => {
+                let export = instance.get_typed_func::<i32, i64>(&mut *store, export)?;
+                export.call(store, parameter)
+            }
+            Kind::Ours(instance) => {
+                let results = Results::default();
+                let call = instance.prepare(export, vec![Val::I32(parameter)])?;
+                block_on(instance.run(call.for_results(results.clone())))?;
+                match results.get().map(Vec::as_slice) {
+                    Some([Val::I64(result)]) => Ok(*result),
+                    _ => Err(wasmtime::Error::msg("the export returns no number")),
+                }
+            }
+        }
     }
 
     /// Runs a kernel, and returns what it computed.
@@ -134,24 +178,63 @@ impl Program {
     }
 }
 
-fn plain() -> wasmtime::Result<Kind> {
+fn plain(module: &[u8]) -> wasmtime::Result<Kind> {
     let engine = wasmtime::Engine::default();
-    let module = wasmtime::Module::new(&engine, KERNELS)?;
+    let module = Module::new(&engine, module)?;
+    let mut linker = Linker::new(&engine);
+    offer(&mut linker, &imports(&module))?;
     let mut store = Store::new(&engine, ());
-    let instance = wasmtime::Instance::new(&mut store, &module, &[])?;
+    let instance = linker.instantiate(&mut store, &module)?;
     Ok(Kind::Plain(store, instance))
 }
 
-fn ours(geometry: Option<Geometry>) -> Result<Kind, Box<dyn Error>> {
+fn ours(module: &[u8], geometry: Option<Geometry>) -> Result<Kind, Box<dyn Error>> {
     let mut config = EngineConfig::default();
     config.geometry = geometry;
     let engine = Engine::new(&config)?;
     // As if this thread were a worker: from now on, the clock ticks.
     engine.ticker().enter();
-    let loader = Loader::new(&engine, [], |_| Ok(()))?;
-    let module = loader.load(KERNELS.as_bytes())?;
+    let wanted = imports(&Module::new(&wasmtime::Engine::default(), module)?);
+    let offered = wanted.clone();
+    let loader = Loader::new(&engine, wanted, move |linker| offer(linker, &offered))?;
+    let module = loader.load(module)?;
     let instance = block_on(module.instantiate(State::default(), Budget::Unlimited))?;
     Ok(Kind::Ours(instance))
+}
+
+/// The functions that a module imports.
+fn imports(module: &Module) -> Vec<HostFunctionType> {
+    let imports = module.imports().filter_map(|import| {
+        let ty = import.ty().func().cloned()?;
+        Some(HostFunctionType {
+            // There are few, and the program ends soon.
+            namespace: import.module().to_owned().leak(),
+            name: import.name().to_owned().leak(),
+            params: ty.params().collect(),
+            results: ty.results().collect(),
+        })
+    });
+    imports.collect()
+}
+
+/// Offers functions that do nothing and return 0.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "they are no host functions of the runtime"
+)]
+fn offer<T: 'static>(
+    linker: &mut Linker<T>,
+    functions: &[HostFunctionType],
+) -> wasmtime::Result<()> {
+    for function in functions {
+        let (params, results) = (function.params.clone(), function.results.clone());
+        let ty = FuncType::new(linker.engine(), params, results);
+        linker.func_new(function.namespace, function.name, ty, |_, _, results| {
+            results.fill(Val::I32(0));
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 fn result<T>(memory: Option<Memory>, store: &Store<T>) -> wasmtime::Result<i64> {

@@ -40,6 +40,7 @@ macro_rules! attacks {
 attacks! {
     bind_without_right
     capacity_hints
+    catches_deep
     catches_nested
     compile_br_table
     compile_functions
@@ -54,6 +55,8 @@ attacks! {
     config_environment
     configs
     connect_without_right
+    copies
+    copies_counting_fuel
     deep_branches
     errors_kept
     errors_of_compiler

@@ -1,7 +1,10 @@
-//! What the kernels compute.
+//! What the kernels and the programs compute.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use lunatic_bench::compute::{Backend, Kernel, Program};
+use std::fs;
+
+use lunatic_bench::compute::{Backend, Kernel, PROGRAMS, Program};
+use lunatic_testkit::built::rust_guests;
 
 #[test]
 fn all_grounds_compute_what_is_right() {
@@ -14,6 +17,25 @@ fn all_grounds_compute_what_is_right() {
         for size in [1, 2, 64] {
             assert_eq!(run(Kernel::Matmul, size), product(size.into()), "{backend}");
         }
+    }
+}
+
+#[test]
+fn programs_compute_the_same_on_all_backends() {
+    let Some(guests) = rust_guests(&["programs.wasm"]) else {
+        return;
+    };
+    let module = fs::read(guests.join("programs.wasm")).unwrap();
+    let results = Backend::ALL.map(|backend| {
+        let mut program = Program::of(backend, &module).unwrap();
+        PROGRAMS.map(|export| program.call(export, 1).unwrap())
+    });
+    for (result, backend) in results.iter().zip(Backend::ALL) {
+        assert_eq!(*result, results[0], "{backend}");
+    }
+    // Each did something.
+    for (result, export) in results[0].iter().zip(PROGRAMS) {
+        assert_ne!(*result, 0, "{export}");
     }
 }
 

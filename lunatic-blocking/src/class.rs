@@ -31,6 +31,9 @@ pub enum Class {
     /// The kernel, which takes a large memory back. One thread, which no compiler and no disk holds
     /// up.
     Memory,
+    /// Nothing: it drops what is large, see [`drop_later`](crate::drop_later). Two threads, of which
+    /// one guest has but one, and which no compiler holds up.
+    Drop,
     /// Whoever reads the standard output of the program. One thread, so that what
     /// is printed stays in order.
     Stdout,
@@ -44,6 +47,7 @@ static DISK: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
 static LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(64)));
 static RULE_LOOKUP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(8)));
 static MEMORY: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
+static DROP: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(2)));
 static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(threads(1)));
 
@@ -57,6 +61,7 @@ impl Class {
             Class::Lookup => &LOOKUP,
             Class::RuleLookup => &RULE_LOOKUP,
             Class::Memory => &MEMORY,
+            Class::Drop => &DROP,
             Class::Stdout => &STDOUT,
             Class::Stderr => &STDERR,
         }

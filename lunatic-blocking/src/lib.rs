@@ -10,10 +10,12 @@
 //! - `queue`: [`Queue`], the operations that wait and the threads that run them.
 //! - `class`: [`Class`], what operations wait for, and how many threads that is
 //!   worth.
+//! - `drop_later`: [`drop_later`], for what is large, as whoever has it may be a worker.
 //! - `fair_queue`: whose operation is next.
 //! - `quotas`: how many threads may work for an account.
 //! - `memory`: whether there is memory for it.
 //! - `compilation`: whether there is time for a compiler.
+//! - `single_flight`: [`SingleFlight`], what several ask for and one of them does.
 //! - `local_pool`: [`LocalPool`], for values that stay on one thread, divided between guests.
 //! - `drive`: how such a thread waits.
 //! - `adaptive_spin`: [`AdaptiveSpin`], looking for something before sleeping.
@@ -41,16 +43,20 @@ mod adaptive_spin;
 mod class;
 mod compilation;
 mod drive;
+mod drop_later;
 mod fair_queue;
 mod local_pool;
 mod memory;
 mod queue;
 mod quotas;
+mod single_flight;
 
 pub use adaptive_spin::AdaptiveSpin;
 pub use class::{Class, cores};
+pub use drop_later::drop_later;
 pub use local_pool::{LocalPool, ThreadLimits};
 pub use queue::Queue;
+pub use single_flight::SingleFlight;
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]

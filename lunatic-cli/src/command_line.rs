@@ -8,7 +8,6 @@ mod check;
 mod cluster;
 mod completions;
 mod describe;
-mod descriptors;
 mod diagnosis;
 mod doctor;
 mod engine;
@@ -66,7 +65,7 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
     let arguments = Arguments::from_command_line();
     output::choose_colors(arguments.color);
     log_writer::report_panics();
-    descriptors::raise_limit();
+    crate::descriptors::raise_limit();
     let done = match arguments.command {
         Command::Run(run) if run.watch => watch::watch(&run),
         Command::Run(run) => run::run(run),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_net::{NetConfig, Rules};
+use lunatic_process::guest::ConfigCharge;
 use lunatic_process::{ProcessConfig, guest};
 use lunatic_sqlite::SqliteLimits;
 use lunatic_wasi::{Access, WasiConfig, WireConfigError};
@@ -31,6 +32,8 @@ pub struct Config {
     pub net: Arc<NetConfig>,
     /// How much it may do with databases, in its directories and in memory.
     pub sqlite: SqliteLimits,
+    /// What is charged for it while processes have it.
+    pub charge: ConfigCharge,
 }
 
 impl Config {
@@ -109,6 +112,7 @@ impl WireConfig {
             wasi: Arc::new(self.wasi.into_config(find_dir)?),
             net: Arc::new(self.net.capped(&ceiling.net)),
             sqlite: self.sqlite.capped(&ceiling.sqlite),
+            charge: ConfigCharge::default(),
         })
     }
 }
@@ -124,6 +128,10 @@ impl guest::Config for Config {
 
     fn size(&self) -> usize {
         size_of::<Config>() + self.wasi.size()
+    }
+
+    fn charge(&self) -> &ConfigCharge {
+        &self.charge
     }
 }
 

@@ -12,6 +12,7 @@
 //!   functions it can call.
 //! - `child_environment`: [`ChildEnvironment`], what a process has from its parent.
 //! - `config`: [`Config`], what a process may do and what it is given.
+//! - `descriptors`: how many files and sockets may be open.
 //! - `program`: [`Program`], a root process that can be replaced as a whole.
 //! - `reload_counts`: how many reloads there were.
 //! - `reloading`: the versions of modules, and how another one becomes current.
@@ -38,6 +39,7 @@ mod admin;
 mod child_environment;
 mod command_line;
 mod config;
+mod descriptors;
 mod memory_watch;
 mod metrics;
 mod name_scope;

@@ -1,14 +1,15 @@
 //! Keeps the memory of the whole runtime below a limit.
 //!
 //! What guests make the host keep is charged to accounts, and refused there. The pages
-//! of linear memory are not known before they are written, so a thread looks how much
-//! memory the program takes, the more often the less is left. Shortly below the limit
+//! of linear memory are not known before they are written, nor what the kernel keeps for what
+//! arrives at sockets, so a thread looks how much memory the program takes, the more often the less is left. Shortly below the limit
 //! charges of memory are refused to those branches that have more than their part; if it rises
 //! on, to all, and processes are killed, those of the branch that uses most before others, before
 //! the limit is reached: they go on until their next tick.
 
 mod branches;
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -76,7 +77,7 @@ impl MemoryWatch {
         let watch = MemoryWatch {
             stopped: stopped.clone(),
         };
-        if let Some(meter) = Meter::new().filter(|meter| meter.resident().is_some()) {
+        if let Some(meter) = Meter::new().filter(|meter| meter.taken().is_some()) {
             let run = move || watch_until_stopped(limit, &account, &environments, &stopped, &meter);
             thread::Builder::new().name("memory".into()).spawn(run)?;
         }
@@ -110,7 +111,7 @@ fn watch_until_stopped(
     let mut resident = 0;
     while !stopped.load(Ordering::Relaxed) {
         // If it cannot be told once, it is as much as before.
-        resident = meter.resident().unwrap_or(resident);
+        resident = meter.taken().unwrap_or(resident);
         let charged = account.used(Kind::Memory);
         let mut verdict = judge(resident, charged, limit, refuses);
         let is_time = |at: Instant| at.elapsed() >= verdict.patience();
@@ -119,7 +120,7 @@ fn watch_until_stopped(
                 give_back();
             }
             gave_back = Some(Instant::now());
-            resident = meter.resident().unwrap_or(resident);
+            resident = meter.taken().unwrap_or(resident);
             verdict = judge(resident, charged, limit, refuses);
         }
         account.set_memory_left(verdict.left);
@@ -273,21 +274,82 @@ pub(crate) fn resident() -> Option<u64> {
 /// Tells how much memory the program takes. It opens no file for that, as there may be no descriptor
 /// left.
 #[derive(Debug)]
-struct Meter(File);
+struct Meter {
+    status: File,
+    /// `None` where no control group tells of sockets.
+    sockets: Option<SocketMeter>,
+}
 
 impl Meter {
     fn new() -> Option<Meter> {
-        File::open("/proc/self/status").ok().map(Meter)
+        Some(Meter {
+            status: File::open("/proc/self/status").ok()?,
+            sockets: SocketMeter::new(),
+        })
     }
 
-    /// The bytes of memory that the program takes; `None` if that cannot be told.
-    fn resident(&self) -> Option<u64> {
-        let mut text = String::new();
-        let mut file = &self.0;
-        file.seek(SeekFrom::Start(0)).ok()?;
-        file.read_to_string(&mut text).ok()?;
-        kibibytes(&text, "VmRSS:")
+    /// The bytes of memory that the program takes, with what the kernel keeps for its sockets;
+    /// `None` if that cannot be told.
+    fn taken(&self) -> Option<u64> {
+        let sockets = self.sockets.as_ref().map_or(0, SocketMeter::bytes);
+        Some(self.resident()?.saturating_add(sockets))
     }
+
+    /// The bytes of memory that the program takes itself; `None` if that cannot be told.
+    fn resident(&self) -> Option<u64> {
+        kibibytes(&read_again(&self.status)?, "VmRSS:")
+    }
+}
+
+/// Tells how much memory the kernel keeps for what the sockets of a control group have not received
+/// or sent yet.
+#[derive(Debug)]
+struct SocketMeter {
+    file: File,
+    /// How much it was, and when.
+    known: Cell<Option<(Instant, u64)>>,
+}
+
+impl SocketMeter {
+    fn new() -> Option<SocketMeter> {
+        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let group = limiting_group(&groups)?;
+        let mut folders = group.folders();
+        let file = folders.find_map(|folder| File::open(folder.join(group.sockets)).ok())?;
+        Some(SocketMeter {
+            file,
+            known: Cell::new(None),
+        })
+    }
+
+    /// How many bytes that is. It is looked seldom: to sum it up takes the kernel some time.
+    fn bytes(&self) -> u64 {
+        const INTERVAL: Duration = Duration::from_millis(100);
+        if let Some((at, bytes)) = self.known.get()
+            && at.elapsed() < INTERVAL
+        {
+            return bytes;
+        }
+        let text = read_again(&self.file);
+        let bytes = text.and_then(|text| socket_bytes(&text)).unwrap_or(0);
+        self.known.set(Some((Instant::now(), bytes)));
+        bytes
+    }
+}
+
+/// The bytes of sockets that a file of a control group tells of: version 1 has one for that, and
+/// version 2 a line.
+fn socket_bytes(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("sock "));
+    line.unwrap_or(text).trim().parse().ok()
+}
+
+/// The text of an open file, from its start.
+fn read_again(mut file: &File) -> Option<String> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    file.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// The value of a line of a text from `/proc` that is given in kB, in bytes.
@@ -307,12 +369,10 @@ pub(crate) fn available() -> Option<u64> {
 /// The lowest limit of the control groups that the program is in.
 fn control_group_limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let (folder, limit) = limiting_group(&groups)?;
-    let folders = folder
-        .ancestors()
-        .take_while(|folder| folder.starts_with(CONTROL_GROUPS));
-    folders
-        .filter_map(|folder| fs::read_to_string(folder.join(limit)).ok())
+    let group = limiting_group(&groups)?;
+    group
+        .folders()
+        .filter_map(|folder| fs::read_to_string(folder.join(group.limit)).ok())
         .filter_map(|limit| limit.trim().parse().ok())
         .min()
 }
@@ -320,12 +380,29 @@ fn control_group_limit() -> Option<u64> {
 /// Where control groups are mounted.
 const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
-/// The folder of the control group that may limit memory, and the name of the file there that
-/// tells how much. Where both versions are mounted, memory is limited by version 1 if that has
-/// the controller.
+/// A control group that may limit memory, and the names of files there.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    folder: PathBuf,
+    /// Tells how much there may be.
+    limit: &'static str,
+    /// Tells, perhaps among other things, how much the sockets take.
+    sockets: &'static str,
+}
+
+impl Group {
+    /// Its folder, and those of the groups that it is in.
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        let above = self.folder.ancestors();
+        above.take_while(|folder| folder.starts_with(CONTROL_GROUPS))
+    }
+}
+
+/// The control group that may limit memory. Where both versions are mounted, memory is limited by
+/// version 1 if that has the controller.
 ///
 /// - `groups`: what `/proc/self/cgroup` tells.
-fn limiting_group(groups: &str) -> Option<(PathBuf, &'static str)> {
+fn limiting_group(groups: &str) -> Option<Group> {
     let of_version_1 = groups.lines().find_map(|line| {
         let (_, line) = line.split_once(':')?;
         let (controllers, path) = line.split_once(":/")?;
@@ -333,11 +410,18 @@ fn limiting_group(groups: &str) -> Option<(PathBuf, &'static str)> {
         has_memory.then_some(path)
     });
     if let Some(path) = of_version_1 {
-        let folder = Path::new(CONTROL_GROUPS).join("memory").join(path);
-        return Some((folder, "memory.limit_in_bytes"));
+        return Some(Group {
+            folder: Path::new(CONTROL_GROUPS).join("memory").join(path),
+            limit: "memory.limit_in_bytes",
+            sockets: "memory.kmem.tcp.usage_in_bytes",
+        });
     }
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some((Path::new(CONTROL_GROUPS).join(path), "memory.max"))
+    Some(Group {
+        folder: Path::new(CONTROL_GROUPS).join(path),
+        limit: "memory.max",
+        sockets: "memory.stat",
+    })
 }
 
 #[cfg(test)]
@@ -376,6 +460,14 @@ mod tests {
     }
 
     #[test]
+    fn what_sockets_take_is_read_in_both_versions_of_control_groups() {
+        assert_eq!(socket_bytes("8192\n"), Some(8192));
+        let version_2 = "anon 100\nkernel 50\nsock 4096\nshmem 7\n";
+        assert_eq!(socket_bytes(version_2), Some(4096));
+        assert_eq!(socket_bytes("anon 100\n"), None);
+    }
+
+    #[test]
     fn far_below_the_limit_nothing_is_done_and_nobody_looks_often() {
         let verdict = judge(100 * MIB, 0, 4096 * MIB, false);
         assert!(!verdict.refuse && !verdict.kill);
@@ -408,13 +500,17 @@ mod tests {
     #[test]
     fn the_group_that_limits_memory_is_found_in_both_versions_of_control_groups() {
         let version_2 = "0::/user.slice/session\n";
+        let group = limiting_group(version_2).expect("a group");
         let folder = PathBuf::from("/sys/fs/cgroup/user.slice/session");
-        assert_eq!(limiting_group(version_2), Some((folder, "memory.max")));
+        assert_eq!((group.folder, group.limit), (folder, "memory.max"));
 
         let both = "9:pids:/\n4:cpu,memory:/docker/a:b\n0::/docker/a:b\n";
+        let group = limiting_group(both).expect("a group");
         let folder = PathBuf::from("/sys/fs/cgroup/memory/docker/a:b");
-        let found = Some((folder, "memory.limit_in_bytes"));
-        assert_eq!(limiting_group(both), found);
+        assert_eq!(
+            (group.folder, group.limit),
+            (folder, "memory.limit_in_bytes")
+        );
 
         assert_eq!(limiting_group("3:pids:/\n"), None);
     }

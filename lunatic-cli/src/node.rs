@@ -145,7 +145,10 @@ impl ClusterNode {
             return refuse(&answer, "the node is starting");
         };
         let hash = ModuleHash::from_bytes(request.module);
-        let Some(module) = self.modules.by_hash(hash) else {
+        // A version of a module that this node runs itself can be exchanged.
+        let version = runtime.versions.by_hash(&request.module);
+        let module = version.map(|version| version.module);
+        let Some(module) = module.or_else(|| self.modules.by_hash(hash)) else {
             return answer.send(None, &NodeResponse::NeedsModule.to_bytes());
         };
         // Without a session there is nobody to answer.

@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
 
 use async_io::Timer;
 use event_listener::Event;
 use futures_lite::future;
 use lunatic_engine::Module;
+use lunatic_mailbox::Pid;
 use lunatic_net::Listeners;
 use lunatic_process::{Environment, ExitReason, Process};
 use parking_lot::Mutex;
@@ -16,13 +19,18 @@ use parking_lot::Mutex;
 use crate::runtime::{Root, RootError, Runtime};
 use crate::state::State;
 
-/// A root process with all its descendants, in an environment of its own. Another version
+/// A root process with all its descendants, in an environment of its own: the first one that
+/// is started in the environment of the runtime, each further one in another. Another version
 /// of its module can replace it as a whole: it offers nothing for that.
 ///
 /// A new root process runs beside the old one. Where it binds an address at which the old
 /// processes listen, it gets the same socket, and from its first `accept` on theirs wait. The
 /// old processes are killed when their connections have ended, or after a while. If the new
-/// root process ends before its first `accept`, the old ones go on.
+/// root process ends before its first `accept`, the old ones go on. Where the old processes
+/// listen nowhere, they go on if the new root process fails within 200 ms.
+///
+/// A program is not replaced on a node of a cluster: its environment is that of the node, in
+/// which processes of other nodes live too.
 ///
 /// All clones are the same program.
 #[derive(Clone)]
@@ -52,9 +60,17 @@ struct Running {
     listeners: Listeners,
 }
 
-/// The programs of a runtime, in the order in which they were started.
+/// The programs of a runtime.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Programs(Arc<Mutex<Vec<Program>>>);
+pub(crate) struct Programs(Arc<Started>);
+
+#[derive(Debug, Default)]
+struct Started {
+    /// In the order in which they were started.
+    programs: Mutex<Vec<Program>>,
+    /// Whether one has the environment of the runtime, or is being started there.
+    is_main_taken: AtomicBool,
+}
 
 /// How long a replacement may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,19 +99,33 @@ pub enum ReplaceError {
     InProgress,
     /// Its module has no name, and so no versions.
     NoVersions,
+    /// It is on a node of a cluster, beside processes of other nodes.
+    OnNode,
+    /// The new version does not export the function that the root process runs.
+    NoExport(String),
     /// The new root process did not start.
     NotStarted(RootError),
     /// It ended before its first `accept`.
     Ended(ExitReason),
+    /// It failed as soon as it had started. The old processes listen nowhere.
+    Failed(ExitReason),
     /// It has not accepted within this time.
     TookTooLong(Duration),
+    /// The runtime ended meanwhile.
+    ShutDown,
 }
 
 /// How often it is looked whether the new root process has accepted.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How long a new root process is watched that has no socket to take over.
+const GRACE: Duration = Duration::from_millis(200);
+
 impl Runtime {
     /// Starts a root process as [`spawn`](Runtime::spawn) does, which can be replaced later.
+    ///
+    /// - `root`: if it names no environment, the first program lives in the
+    ///   [environment](Runtime::environment) of the runtime, and each further one in another.
     ///
     /// # Errors
     ///
@@ -105,10 +135,26 @@ impl Runtime {
         module: &Module<State>,
         root: Root,
     ) -> Result<Program, RootError> {
-        let environment = self.environment().clone();
+        let place = self.place_of(&root);
         let listeners = Listeners::new();
         let first = root.clone().listeners(listeners.clone());
-        let process = self.spawn(module, first).await?;
+        let started = match &place {
+            Place::Given(_) | Place::Main(_) => self.spawn(module, first).await,
+            Place::Own(own) => self.spawn(module, first.environment(own.clone())).await,
+        };
+        let process = match started {
+            Ok(process) => process,
+            Err(error) => {
+                match place {
+                    Place::Given(_) => {}
+                    Place::Main(_) => self.programs.0.is_main_taken.store(false, Release),
+                    Place::Own(own) => own.shut_down().await,
+                }
+                return Err(error);
+            }
+        };
+        let (Place::Given(environment) | Place::Main(environment) | Place::Own(environment)) =
+            place;
         let running = Running {
             process,
             environment,
@@ -126,22 +172,57 @@ impl Runtime {
                 changed: Event::new(),
             }),
         };
-        self.programs.0.lock().push(program.clone());
+        self.programs.0.programs.lock().push(program.clone());
         Ok(program)
     }
+
+    /// Where a program is to live.
+    fn place_of(&self, root: &Root) -> Place {
+        if let Some(given) = root.given_environment() {
+            return Place::Given(given.clone());
+        }
+        let main = self.environment();
+        // All programs of a node have the names of the node, and none is replaced.
+        if self.cluster.is_some() || !self.programs.0.is_main_taken.swap(true, AcqRel) {
+            return Place::Main(main.clone());
+        }
+        Place::Own(self.new_environment(main.id()))
+    }
+
+    /// Whether programs can be replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplaceError::OnNode`].
+    pub(crate) fn check_replaceable(&self) -> Result<(), ReplaceError> {
+        match self.cluster {
+            Some(_) => Err(ReplaceError::OnNode),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The environment of a program that is started.
+enum Place {
+    /// It was named.
+    Given(Environment),
+    /// That of the runtime.
+    Main(Environment),
+    /// Made for it.
+    Own(Environment),
 }
 
 impl Programs {
     /// The program that runs a module with this name.
     pub(crate) fn of(&self, module_name: &str) -> Option<Program> {
-        let programs = self.0.lock();
+        let programs = self.0.programs.lock();
         let is_of = |program: &&Program| program.shared.module_name.as_deref() == Some(module_name);
         programs.iter().find(is_of).cloned()
     }
 
     /// Where the processes of the first program live.
     pub(crate) fn main_environment(&self) -> Option<Environment> {
-        let programs = self.0.lock();
+        let programs = self.0.programs.lock();
         programs.first().map(Program::environment)
     }
 }
@@ -157,13 +238,25 @@ impl Program {
         self.shared.state.lock().running.environment.clone()
     }
 
+    /// Whether a process lives where its processes live.
+    pub(crate) fn has(&self, process: Pid) -> bool {
+        self.environment().exists(process)
+    }
+
     /// Starts a root process as the current version of its module, when the one before has
-    /// ended. What is left of the processes of that one is killed.
+    /// ended. What is left of the processes of that one is killed. It is done even if nobody
+    /// waits for it any more.
     ///
     /// # Errors
     ///
     /// [`ReplaceError`].
     pub async fn start_again(&self, runtime: &Runtime) -> Result<Process, ReplaceError> {
+        let (program, on) = (self.clone(), runtime.clone());
+        let started = runtime.detached(async move { program.start_now(&on).await });
+        started.await.unwrap_or(Err(ReplaceError::ShutDown))
+    }
+
+    async fn start_now(&self, runtime: &Runtime) -> Result<Process, ReplaceError> {
         let old = self.begin_replacing()?;
         old.environment.shut_down().await;
         let environment = runtime.new_environment(old.environment.id());
@@ -245,6 +338,9 @@ impl Program {
     /// Replaces its processes by those of another version of its module. Returns when the
     /// new root process has taken over; the connections of the old processes go on then.
     ///
+    /// The future may be dropped only if the runtime ends: until it is ready, the program
+    /// cannot be replaced again.
+    ///
     /// # Errors
     ///
     /// [`ReplaceError`].
@@ -254,6 +350,11 @@ impl Program {
         module: &Module<State>,
         limits: ReplaceLimits,
     ) -> Result<Process, ReplaceError> {
+        runtime.check_replaceable()?;
+        let export = self.shared.root.export();
+        if !module.exported_functions().any(|(name, _)| name == export) {
+            return Err(ReplaceError::NoExport(export.to_owned()));
+        }
         let old = self.begin_replacing()?;
         let environment = runtime.new_environment(old.environment.id());
         let listeners = old.listeners.successor();
@@ -297,8 +398,10 @@ async fn has_begun(
     new: &Listeners,
     limit: Duration,
 ) -> Result<(), ReplaceError> {
+    if !old.has_bound() {
+        return lives_on(process).await;
+    }
     let begun = async {
-        // Without a socket there is nothing to take over.
         while old.has_bound() && !new.has_begun() {
             Timer::after(LOOK_INTERVAL).await;
         }
@@ -310,6 +413,22 @@ async fn has_begun(
         Err(ReplaceError::TookTooLong(limit))
     };
     future::or(ended, future::or(begun, late)).await
+}
+
+/// Waits a moment for a new root process to fail: without a socket nothing tells that it has
+/// taken over. One that ends normally has done what it was to do.
+async fn lives_on(process: &Process) -> Result<(), ReplaceError> {
+    let ended = async {
+        match process.wait().await {
+            ExitReason::Normal => Ok(()),
+            reason => Err(ReplaceError::Failed(reason)),
+        }
+    };
+    let lives = async {
+        Timer::after(GRACE).await;
+        Ok(())
+    };
+    future::or(ended, lives).await
 }
 
 impl fmt::Debug for Program {
@@ -325,6 +444,14 @@ impl fmt::Display for ReplaceError {
         match self {
             ReplaceError::InProgress => f.write_str("it is being replaced already"),
             ReplaceError::NoVersions => f.write_str("its module has no name"),
+            ReplaceError::OnNode => f.write_str(
+                "on a node of a cluster nothing is replaced, as processes of other nodes live \
+                 beside those of the program; use --others restart or kill, or let the root \
+                 process offer its state",
+            ),
+            ReplaceError::NoExport(export) => {
+                write!(f, "the new version exports no function `{export}`")
+            }
             ReplaceError::NotStarted(_) => f.write_str("the new root process did not start"),
             ReplaceError::Ended(reason) => {
                 write!(
@@ -332,6 +459,13 @@ impl fmt::Display for ReplaceError {
                     "the new root process ended before it accepted a connection: {reason}"
                 )
             }
+            ReplaceError::Failed(reason) => {
+                write!(
+                    f,
+                    "the new root process failed when it had started: {reason}"
+                )
+            }
+            ReplaceError::ShutDown => f.write_str("the runtime has ended"),
             ReplaceError::TookTooLong(limit) => {
                 write!(
                     f,

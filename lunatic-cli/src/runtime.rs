@@ -33,6 +33,7 @@ use wasmtime::{Linker, Val, ValType};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::descriptors;
 use crate::memory_watch::{self, MemoryWatch};
 use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
@@ -312,6 +313,20 @@ impl Runtime {
         replaced.unwrap_or_else(|| self.environment.clone())
     }
 
+    /// Does something in a task of its own, which goes on when nobody waits for it any more;
+    /// `None` if the runtime ends meanwhile.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = async_channel::bounded(1);
+        self.scheduler.spawn(async move {
+            // Nobody may wait for it any more.
+            sender.try_send(work.await).ok();
+        });
+        receiver.recv().await.ok()
+    }
+
     /// What guests record by `lunatic::metrics`.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -486,6 +501,7 @@ impl Builder {
         let max_memory = self.max_memory.or_else(by_default);
         let account = Account::root(AccountLimits {
             memory: max_memory.unwrap_or(u64::MAX),
+            descriptors: descriptors::for_guests(),
             ..AccountLimits::default()
         });
         loader.charge_compiler_to(&account);
@@ -630,6 +646,15 @@ impl Root {
     pub fn environment(mut self, environment: Environment) -> Root {
         self.environment = Some(environment);
         self
+    }
+
+    pub(crate) fn export(&self) -> &str {
+        &self.export
+    }
+
+    /// Where it lives, if not in the runtime's environment.
+    pub(crate) fn given_environment(&self) -> Option<&Environment> {
+        self.environment.as_ref()
     }
 
     /// What it shares sockets through with the root process that it replaces.

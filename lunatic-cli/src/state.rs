@@ -65,6 +65,8 @@ host_functions! {
 }
 
 impl AbiHost for State {
+    const PREEMPTION_BUDGET: Option<&'static str> = Some(lunatic_engine::PREEMPTION_BUDGET);
+
     fn memory(&self) -> Option<Memory> {
         self.process.incarnation().memory()
     }

@@ -768,3 +768,71 @@ fn a_branch_without_memory_for_the_compiler_is_told_so_and_one_with_it_is_served
         }
     }
 }
+
+#[test]
+fn a_config_is_charged_until_the_last_process_that_has_it_has_ended() {
+    const ARGUMENTS: u64 = 20 * 20_000;
+    let world = World::new();
+    let module = world.load(
+        r#"(func (export "main") (local $left i32)
+            (drop (call $create_config))
+            (call $config_set_can_spawn_processes (i64.const 0) (i32.const 1))
+            ;; One process has it before it becomes longer.
+            (drop (call $spawn_with (i64.const 0) (i64.const 0) @ends))
+            (call $report (i64.const 1))
+            (drop (call $next))
+            (memory.fill (i32.const 1024) (i32.const 97) (i32.const 20000))
+            (local.set $left (i32.const 20))
+            (loop $again
+                (call $config_add_command_line_argument
+                    (i64.const 0) (i32.const 1024) (i32.const 20000))
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (drop (call $spawn_with (i64.const 0) (i64.const 0) @first))
+            (call $drop_config (i64.const 0))
+            (call $sleep_ms (i64.const -1)))
+        (func (export "ends"))
+        (func (export "first") (drop (call $spawn_own (i64.const 0) @last)))
+        (func (export "last")
+            (call $report (call $process_id))
+            (call $sleep_ms (i64.const -1)))"#,
+    );
+    let main = world.spawn(&module, "main");
+    assert_eq!(world.report(), 1);
+    world.wait_for_count(1);
+    let used = || main.account().used(Kind::Memory);
+    let before = used();
+    send(&main, 1, b"");
+    let last = process(&world, world.report()).unwrap();
+    // The one that it was spawned with has ended.
+    world.wait_for_count(2);
+    assert!(used() > before + ARGUMENTS, "{before} {}", used());
+    last.kill();
+    wait_until("the config is gone", || used() < before + ARGUMENTS);
+}
+
+#[test]
+fn a_spawn_is_charged_with_long_arguments() {
+    let world = World::new();
+    // Gives a branch as little memory as is enough for a short name, and tries a long one with that.
+    world.run_main(
+        r#"(global $limit (mut i64) (i64.const 65536))
+        (func $try (param $length i32) (result i32)
+            (call $config_set_limit (i64.const 0) (i32.const 0) (global.get $limit))
+            (call $spawn (i64.const 0) (i64.const 0) (i64.const -1)
+                (i32.const 1024) (local.get $length) (i32.const 0) (i32.const 0) (i32.const 8)))
+        (func (export "main")
+            (drop (call $create_config))
+            (memory.fill (i32.const 1024) (i32.const 97) (i32.const 4096))
+            (loop $more
+                (global.set $limit (i64.add (global.get $limit) (i64.const 256)))
+                (br_if $more (call $try (i32.const 10))))
+            (call $report (i64.extend_i32_u (call $try (i32.const 4096))))
+            (call $say_error (i64.load (i32.const 8)))
+            (global.set $limit (i64.add (global.get $limit) (i64.const 5000)))
+            (call $report (i64.extend_i32_u (call $try (i32.const 4096)))))"#,
+    );
+    assert_eq!(world.report(), 1);
+    let refused = world.text();
+    assert!(refused.contains("bytes of memory is reached"), "{refused}");
+    assert_eq!(world.report(), 0);
+}

@@ -4,9 +4,12 @@
 mod harness;
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use harness::{World, assert_failed, assert_killed, assert_normal};
-use lunatic_process::ProcessConfig;
+use lunatic_process::{ProcessConfig, SpawnOptions};
+use lunatic_testkit::wait_until;
 
 fn budget(units: u64) -> ProcessConfig {
     ProcessConfig {
@@ -251,4 +254,51 @@ fn bytes_that_host_functions_copy_cost_fuel_where_it_is_limited_and_nothing_else
     assert_failed(&world.spawn_with(&module, "much", budget(1)), "fuel");
     assert_normal(&world.spawn_with(&module, "much", budget(2)));
     assert_normal(&world.spawn(&module, "much"));
+}
+
+#[test]
+fn a_process_that_has_much_copied_again_and_again_lets_others_run_in_between() {
+    const COPIES: usize = 512;
+    let copying = format!(
+        r#"(func (export "main") (local $left i32)
+            (drop (memory.grow (i32.const 64)))
+            (call $create_data (i64.const 0) (i64.const 0))
+            (drop (call $write_data (i32.const 0) (i32.const 0x400000)))
+            (local.set $left (i32.const {COPIES}))
+            (loop $again
+                (call $seek_data (i64.const 0))
+                (drop (call $read_data (i32.const 0) (i32.const 0x400000)))
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (call $report (i64.const 1)))"#
+    );
+    let counting_fuel =
+        format!("{copying} (func (call $config_set_max_fuel (i64.const 0) (i64.const 0)))");
+    for (module, config) in [
+        (&copying, ProcessConfig::trusted()),
+        (&copying, budget(1 << 40)),
+        (&counting_fuel, ProcessConfig::trusted()),
+    ] {
+        let world = World::with_workers(NonZeroUsize::MIN);
+        let module = world.load(module);
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = turns.clone();
+        let other = world
+            .runtime
+            .environment()
+            .spawn(SpawnOptions::default(), move |_| async move {
+                loop {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    futures_lite::future::yield_now().await;
+                }
+            })
+            .unwrap();
+        wait_until("the other one runs", || turns.load(Ordering::Relaxed) > 0);
+        let process = world.spawn_with(&module, "main", config);
+        let before = turns.load(Ordering::Relaxed);
+        assert_normal(&process);
+        let between = turns.load(Ordering::Relaxed) - before;
+        other.kill();
+        // By the number of calls alone it would be one turn for 128 of them.
+        assert!(between > COPIES / 50, "{between} turns");
+    }
 }

@@ -8,11 +8,12 @@ use std::future;
 use cluster::{Cluster, until, within};
 use futures_lite::future::block_on;
 use lunatic_account::{AccountLimits, Kind};
-use lunatic_cli::{Config, Runtime};
+use lunatic_cli::{Config, Others, Reloading, ReplaceLimits, Root, Runtime};
 use lunatic_distributed::guest::{NodeRequest, NodeResponse};
 use lunatic_distributed::{MAX_MESSAGE_BYTES, RequestError};
 use lunatic_mailbox::{DataMessage, Wanted};
 use lunatic_process::{Context, ExitReason, SpawnOptions};
+use lunatic_reload::Outcome;
 
 /// Starts `child` on the other node, with its own id, and waits for the message that it sends
 /// back; then calls $after.
@@ -419,5 +420,55 @@ fn processes_that_another_node_starts_are_charged_to_it() {
     assert!(ended.is_normal(), "{ended}");
     until(|| one.process_count() == 0);
     assert_eq!(cluster.used(Kind::Processes), 0);
+    cluster.stop();
+}
+
+#[test]
+fn a_process_that_another_node_starts_of_a_module_with_a_name_is_one_of_its_versions() {
+    let cluster = Cluster::of_two();
+    let waits = "(drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))";
+    let (runtime, _) = &cluster.runtimes[0];
+    within(runtime.load_version("app", guest(waits))).unwrap();
+    let main = cluster.begin(1, guest(waits), Config::trusted());
+    until(|| runtime.environment().process_count() == 1);
+    let how = Reloading {
+        others: Others::Kill,
+        ..Reloading::default()
+    };
+    let report = within(runtime.reload("app", guest(""), how)).unwrap();
+    assert_eq!(report.processes.len(), 1);
+    assert_eq!(report.processes[0].outcome, Outcome::Killed);
+    until(|| runtime.environment().process_count() == 0);
+    main.kill();
+    cluster.stop();
+}
+
+#[test]
+fn a_program_on_a_node_is_not_replaced_as_others_live_beside_it() {
+    let cluster = Cluster::of_two();
+    let (runtime, _) = &cluster.runtimes[0];
+    let idle = |version: u32| {
+        format!(
+            r#"(module
+            (import "lunatic::process" "sleep_ms" (func $sleep_ms (param i64)))
+            (func (export "main") (call $sleep_ms (i64.const -1)))
+            (func (export "version") (result i32) (i32.const {version})))"#
+        )
+    };
+    let module = within(runtime.load_version("app", idle(1))).unwrap();
+    let program = within(runtime.start_program(&module, Root::new("main"))).unwrap();
+    let how = Reloading {
+        others: Others::Replace(ReplaceLimits::default()),
+        ..Reloading::default()
+    };
+    let refused = within(runtime.reload("app", idle(2).into(), how)).unwrap_err();
+    let refused = lunatic_error::with_causes(&refused).to_string();
+    assert!(refused.contains("on a node of a cluster"), "{refused}");
+    assert!(program.process().is_alive());
+    // The version is the current one still.
+    assert_eq!(
+        runtime.versions()[0].current.hash,
+        *module.hash().as_bytes()
+    );
     cluster.stop();
 }

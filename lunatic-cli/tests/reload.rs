@@ -337,6 +337,41 @@ fn an_unarmed_wait_does_not_end_early() {
     assert_eq!(app.count(&process), 12);
 }
 
+/// A process that sleeps at its safe point, and reports the version that has taken over.
+fn sleeper(version: u32, millis: i64) -> String {
+    module(&format!(
+        r#"(data (i32.const 0) "sleeper")
+        (func (export "main") (call $serve))
+        (func (export "_lunatic_reload_1_sleeper")
+            (call $accept) (call $report (i64.const {version})) (call $serve))
+        (func $serve (local $version i64)
+            (call $offer (i32.const 0) (i32.const 7) (i64.const 1))
+            (loop $again
+                (local.set $version (call $arm))
+                (if (i64.ge_s (local.get $version) (i64.const 0)) (then
+                    (call $write (i64.const 0) (i64.const 0))
+                    (drop (call $hand_over (local.get $version) (i32.const 0xff00)))
+                    (br $again)))
+                (call $sleep_ms (i64.const {millis}))
+                (br $again)))"#
+    ))
+}
+
+#[test]
+fn an_armed_sleep_ends_early() {
+    const HOUR: i64 = 3_600_000;
+    let app = App::new(&sleeper(1, -1));
+    let process = app.spawn();
+    let is_offered = || app.world.runtime.versions()[0].offering == 1;
+    for (version, millis) in [(2, HOUR), (1, -1), (2, HOUR)] {
+        wait_until("the offer", is_offered);
+        let report = app.reload(&sleeper(version, millis));
+        assert_eq!(report.result, ReloadResult::Moved);
+        assert_eq!(app.world.report(), i64::from(version));
+    }
+    assert!(process.is_alive());
+}
+
 #[test]
 fn links_monitors_and_the_pid_stay() {
     let app = App::new(&counter(1, ""));

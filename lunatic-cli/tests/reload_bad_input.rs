@@ -385,6 +385,33 @@ fn a_state_of_many_mebibytes() {
 }
 
 #[test]
+fn a_state_that_is_too_large_for_its_account_is_refused() {
+    // Nine pages beside the count, of which there is room for one copy and not for two.
+    const MORE: &str = r#"(i32.store (i32.const 0x900) (i32.const 9))
+        (loop $page
+            (drop (call $write_data (i32.const 0) (i32.const 65536)))
+            (i32.store (i32.const 0x900) (i32.sub (i32.load (i32.const 0x900)) (i32.const 1)))
+            (br_if $page (i32.load (i32.const 0x900))))"#;
+    let large = |version| Counter {
+        more_state: MORE,
+        ..Counter::new(version)
+    };
+    let app = App::new(&large(1));
+    let process = app.spawn_with(ProcessConfig {
+        account: Some(AccountLimits {
+            memory: 1_000_000,
+            ..AccountLimits::default()
+        }),
+        ..ProcessConfig::trusted()
+    });
+    assert_eq!(app.count(&process), 11);
+    app.fails(&large(2), "memory");
+    assert_eq!(app.count(&process), 21);
+    app.fails(&large(2), "memory");
+    assert_eq!(app.count(&process), 31);
+}
+
+#[test]
 fn a_reload_during_a_reload_is_refused_and_ends_nobody() {
     // It reaches its safe point when it is told to.
     let waits = Counter {

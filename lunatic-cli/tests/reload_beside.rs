@@ -184,7 +184,7 @@ fn processes_that_offer_nothing_are_killed_on_request_and_those_that_move_are_no
 }
 
 #[test]
-fn a_process_that_is_paused_for_its_share_of_cpu_time_holds_up_no_reload() {
+fn a_process_that_is_paused_for_its_share_of_cpu_time_is_found_and_holds_up_no_reload() {
     let app = App::new(&mixed(1));
     let mover = app.world.spawn(&app.module, "main");
     app.world.spawn(&app.module, "misers");
@@ -202,6 +202,14 @@ fn a_process_that_is_paused_for_its_share_of_cpu_time_holds_up_no_reload() {
     // One of them has offered itself and reaches no safe point.
     let outcomes = misers.each_ref().map(late);
     assert!(outcomes.contains(&Some(Outcome::Late)), "{outcomes:?}");
+    // The other one was found by what it runs.
+    assert!(outcomes.contains(&Some(Outcome::Killed)), "{outcomes:?}");
+    for (miser, outcome) in misers.iter().zip(&outcomes) {
+        match outcome {
+            Some(Outcome::Killed) => assert_killed(miser),
+            _ => assert!(miser.is_alive()),
+        }
+    }
     assert_eq!(report.result, ReloadResult::Partly);
     send(&mover, 1, b"");
     assert_eq!(app.world.report(), 2);

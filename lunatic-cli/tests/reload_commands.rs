@@ -246,6 +246,89 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Starts a web server of a version of a program, which is in `web.wasm`.
+fn web(runtimes: &Runtimes, program: &[u8]) -> (Running, SocketAddr) {
+    runtimes.guests.file("web.wasm", version_of(program, 0));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let port = address.to_string();
+    let web = runtimes.start(&["run", "--name", "web", "web.wasm", &port]);
+    wait_until("the server", || match TcpStream::connect(address) {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            false
+        }
+    });
+    (web, address)
+}
+
+#[test]
+fn connections_of_replaced_processes_end_when_their_time_is_up() {
+    let runtimes = Runtimes::new();
+    let program = fs::read(rust_guest("http_server")).unwrap();
+    let (_web, address) = web(&runtimes, &program);
+    let mut kept = connect(address);
+    assert!(is_answered(&mut kept));
+    runtimes.guests.file("web.wasm", version_of(&program, 1));
+    let reload = [
+        "reload", "--others", "replace", "--drain", "50ms", "web.wasm",
+    ];
+    let replaced = runtimes.run(&reload);
+    replaced.code(0).prints("replaced by a new root process");
+    // Its end is seen as one, or as a reset.
+    if let Err(error) = kept.read_to_end(&mut Vec::new()) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    assert!(is_answered(&mut connect(address)));
+}
+
+#[test]
+fn some_that_have_not_moved_are_told_by_the_exit_code() {
+    let runtimes = Runtimes::new();
+    // It reaches no safe point for a while.
+    let busy = ticker(1).replace(
+        "(call $sleep_ms (i64.const 100))",
+        "(call $sleep_ms (i64.const 0)) (call $sleep_ms (i64.const 5000))",
+    );
+    runtimes.guests.file("ticker_v1.wat", busy);
+    runtimes.guests.file("ticker_v2.wat", ticker(2));
+    let mut program = Printing::start(&runtimes, &["run", "--name", "ticker", "ticker_v1.wat"]);
+    program.tick("v1: tick ");
+    let partly = runtimes.run(&["reload", "ticker_v2.wat", "--timeout", "50ms"]);
+    partly.code(3).prints("some processes have not moved");
+    // It moves when it can.
+    program.tick("v2: tick ");
+}
+
+#[test]
+fn a_program_that_was_kept_is_replaced_later() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("first.wat", repeats(1));
+    runtimes.guests.file("second.wat", repeats(2));
+    let mut program = Printing::start(&runtimes, &["run", "first.wat"]);
+    assert_eq!(version(&mut program), 1);
+    runtimes.run(&["reload", "second.wat"]).code(0);
+    assert_eq!(version(&mut program), 1);
+    let again = ["reload", "second.wat", "--others", "restart"];
+    let again = runtimes.run(&again);
+    again.code(1).prints("it has no supervisor");
+    let replaced = [
+        "reload",
+        "second.wat",
+        "--others",
+        "replace",
+        "--drain",
+        "0s",
+    ];
+    let told = runtimes.run(&replaced);
+    told.code(0).prints("replaced by a new root process");
+    while version(&mut program) != 2 {}
+    let told = runtimes.run(&replaced);
+    told.code(1).prints("this version is current already");
+}
+
 #[test]
 fn an_unmodified_server_is_replaced_under_load_and_no_request_fails() {
     const CLIENTS: usize = 8;
@@ -254,19 +337,7 @@ fn an_unmodified_server_is_replaced_under_load_and_no_request_fails() {
     const REQUESTS: usize = 5;
     let runtimes = Runtimes::new();
     let program = fs::read(rust_guest("http_server")).unwrap();
-    runtimes.guests.file("web.wasm", version_of(&program, 0));
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let port = address.to_string();
-    let _web = runtimes.start(&["run", "--name", "web", "web.wasm", &port]);
-    wait_until("the server", || match TcpStream::connect(address) {
-        Ok(_) => true,
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-            false
-        }
-    });
+    let (_web, address) = web(&runtimes, &program);
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..CLIENTS {

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -304,6 +304,96 @@ fn a_hundred_open_connections_stay_over_a_hundred_reloads() {
             );
         }
     });
+}
+
+#[test]
+fn senders_and_open_connections_lose_nothing_over_the_same_reloads() {
+    const SENDERS: usize = 8;
+    const CLIENTS: usize = 8;
+    const RELOADS: usize = 24;
+    let counters = [rust("reload_counter_v1"), rust("reload_counter_v2")];
+    let echoes = [rust("reload_echo_v1"), rust("reload_echo_v2")];
+    let mut app = App::new(&counters[0]);
+    let (runtime, counter) = (app.world.runtime.clone(), app.process.clone());
+    let module = wait(
+        "compilation",
+        runtime.load_version("echo", bytes(&echoes[0])),
+    );
+    let echo = app.world.root(&module.unwrap(), Root::new("_start"));
+    app.process = echo.unwrap();
+    let port = app.connect().port;
+    wait_until("the offers", || {
+        runtime.versions().iter().all(|module| module.offering > 0)
+    });
+    let (is_over, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| {
+            let (is_over, sent) = (is_over.clone(), sent.clone());
+            let (counter, observer) = (counter.clone(), app.observer.process.clone());
+            let spawned =
+                runtime
+                    .environment()
+                    .spawn(SpawnOptions::default(), move |_| async move {
+                        while !is_over.load(Ordering::Relaxed) {
+                            for _ in 0..8 {
+                                send(&counter, 0, &count_message(&observer, 5));
+                                sent.fetch_add(1, Ordering::Relaxed);
+                            }
+                            Timer::after(Duration::from_millis(1)).await;
+                        }
+                        Ok(())
+                    });
+            spawned.unwrap()
+        })
+        .collect();
+    let reload = |name: &str, version: &Path| {
+        let reload = runtime.reload(
+            name,
+            bytes(version),
+            Reloading {
+                options: ReloadOptions {
+                    timeout: PATIENCE / 2,
+                    ..ReloadOptions::default()
+                },
+                ..Reloading::default()
+            },
+        );
+        let report = wait("the reload", reload).unwrap();
+        assert_eq!(report.result, ReloadResult::Moved, "{report:?}");
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut client, mut lines) = (Client::new(port), 0);
+                    while !is_over.load(Ordering::Relaxed) {
+                        lines += 1;
+                        assert_eq!(answered(&client.ask("more"), "more").0, lines);
+                    }
+                    lines
+                })
+            })
+            .collect();
+        for number in 1..=RELOADS {
+            reload("app", &counters[number % 2]);
+            reload("echo", &echoes[number % 2]);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().unwrap() > 0);
+        }
+    });
+    for sender in &senders {
+        assert_normal(sender);
+    }
+    let sent = sent.load(Ordering::Relaxed);
+    for count in 1..=sent {
+        assert_eq!(app.reply() / 10, count);
+    }
+    app.observer.is_told_nothing_more();
 }
 
 #[test]

@@ -307,6 +307,59 @@ fn a_child_that_leaves_its_supervisor_is_restarted_all_the_same() {
 }
 
 #[test]
+fn a_child_is_started_only_by_whose_limits_it_has() {
+    let world = World::new();
+    // The stranger has limits of its own, and the right to signal everybody.
+    let module = load(
+        &world,
+        r#"(func $one (param $letter i32) (result i32)
+            (call $child (local.get $letter) (i32.const 1) (i64.const -2) (i32.const 2)))
+        (func (export "main") (local $own i64) (local $below i64)
+            (local.set $own (call $begin (call $spec (i32.const 114) (i32.const 0) (i32.const 3))))
+            (call $ok (call $supervisor_start_child (local.get $own)
+                (call $one (i32.const 97)) (i32.const 0)))
+            (drop (call $next_tagged (i64.const 1)))
+            (drop (call $create_config))
+            (call $config_set_can_spawn_processes (i64.const 0) (i32.const 1))
+            (call $config_set_right (i64.const 0) (i32.const 0) (i32.const 1))
+            (call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 10))
+            (call $post (i64.const 8) (local.get $own)
+                (call $spawn_with (i64.const 0) (i64.const 0) @stranger))
+            ;; Its supervisor is below the account of this process.
+            (drop (call $next_tagged (i64.const 9)))
+            (local.set $below (call $value))
+            (call $ok (call $supervisor_start_child (local.get $below)
+                (call $one (i32.const 98)) (i32.const 0)))
+            (drop (call $next_tagged (i64.const 1)))
+            (call $report (i64.const 100)))
+        (func (export "stranger") (local $own i64)
+            (drop (call $next_tagged (i64.const 8)))
+            (local.set $own (call $value))
+            (if (i32.ne (i32.const 1) (call $supervisor_start_child (local.get $own)
+                (call $one (i32.const 99)) (i32.const 0)))
+                (then unreachable))
+            (call $say_error (i64.load (i32.const 0)))
+            ;; What only runs code of the owner is not refused.
+            (call $ok (call $supervisor_terminate_child (local.get $own) (call $letter (i32.const 97)) (i32.const 1) (i32.const 0)))
+            (local.set $own (call $begin (call $spec (i32.const 115) (i32.const 0) (i32.const 3))))
+            (call $post (i64.const 9) (local.get $own) (call $parent))
+            (drop (call $next_tagged (i64.const 10))))
+        (func $letter (param $letter i32) (result i32)
+            (i32.store8 (i32.const 0x82) (local.get $letter))
+            (i32.const 0x82))
+        (func $parent (result i64) (i64.sub (call $process_id) (i64.const 3)))"#,
+    );
+    assert_normal(&world.spawn(&module, "main"));
+    assert_eq!(world.report(), 1);
+    let refused = world.text();
+    assert!(
+        refused.contains("permission denied: children of"),
+        "{refused}"
+    );
+    assert_eq!(world.reports(), [1, 100]);
+}
+
+#[test]
 fn children_are_added_listed_counted_terminated_restarted_and_deleted() {
     let world = World::new();
     let module = load(

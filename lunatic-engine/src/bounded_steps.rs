@@ -67,10 +67,12 @@ use std::mem;
 use wasm_encoder::reencode::Error;
 use wasm_encoder::{BranchHint, BranchHints, Encode};
 use wasmparser::{
-    BinaryReader, BinaryReaderError, FunctionBody, Parser, Payload, Validator, WasmFeatures,
+    BinaryReader, BinaryReaderError, ExportSectionReader, FunctionBody, Parser, Payload, Validator,
+    WasmFeatures,
 };
 
 use crate::bounded_steps::appended::Appended;
+pub use crate::bounded_steps::appended::BUDGET;
 pub(crate) use crate::bounded_steps::appended::REFILL;
 use crate::bounded_steps::body::Context;
 use crate::bounded_steps::calls::{CallOrder, References};
@@ -103,8 +105,8 @@ pub(crate) enum Preemption {
 ///
 /// # Errors
 ///
-/// Fails if the module is found not to be valid. If it does not fail, the module that it
-/// returns is valid exactly if `wasm` is.
+/// Fails if the module is found not to be valid, or exports something as [`BUDGET`]. If it does
+/// not fail, the module that it returns is valid exactly if `wasm` is.
 pub(crate) fn rewrite(wasm: &[u8], preemption: Preemption) -> Result<Cow<'_, [u8]>, InvalidModule> {
     let module = Read::of(wasm)?;
     let edits = match preemption {
@@ -164,6 +166,12 @@ impl<'a> Read<'a> {
             validator.payload(&payload).map_err(invalid)?;
             match payload {
                 Payload::CodeSectionEntry(body) => read.bodies.push(body),
+                Payload::ExportSection(exports) => {
+                    check_exports(exports.clone())?;
+                    let payload = Payload::ExportSection(exports);
+                    let read = read.references.read(&payload, &read.spaces);
+                    read.map_err(invalid)?;
+                }
                 payload => {
                     read.spaces.read(&payload).map_err(invalid)?;
                     let read = read.references.read(&payload, &read.spaces);
@@ -203,6 +211,21 @@ impl<'a> Read<'a> {
         }
         Ok(edits.into_iter().flatten().collect())
     }
+}
+
+/// Checks that no export has the name of the budget.
+fn check_exports(exports: ExportSectionReader<'_>) -> Result<(), InvalidModule> {
+    for export in exports.into_iter_with_offsets() {
+        let (offset, export) = export.map_err(|error| InvalidModule::new(&error))?;
+        if export.name == BUDGET {
+            return Err(InvalidModule {
+                message: format!("no module may export something as `{BUDGET}`: rename it"),
+                offset,
+                missing_feature: None,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What replaces parts of a module.

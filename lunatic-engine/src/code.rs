@@ -125,6 +125,11 @@ impl<T: InstanceState> Dense<T> {
         compiled.map_err(InstantiateError::DenseVariant)
     }
 
+    /// Whether the next instance runs the variant, as there is no guarded memory left.
+    pub(crate) fn is_needed_now(&self) -> bool {
+        self.guarded.are_used()
+    }
+
     /// Whether the variant is to be compiled as it will be needed soon; true only once.
     pub(crate) fn is_needed_soon(&self) -> bool {
         !self.is_announced.load(Ordering::Relaxed)

@@ -98,6 +98,7 @@ mod time_slice;
 mod variant;
 mod variant_compiler;
 
+pub use bounded_steps::BUDGET as PREEMPTION_BUDGET;
 pub use budget::Budget;
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use geometry::Geometry;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use lunatic_account::Exceeded;
+use lunatic_error::on_one_line;
 
 use crate::import_problem::ImportProblem;
 use crate::invalid_module::InvalidModule;
@@ -57,14 +58,29 @@ impl fmt::Debug for LoadError {
     }
 }
 
+/// Writes the first of them, as many as somebody may read: a module can have thousands, and names of
+/// any length.
 fn write_list(f: &mut fmt::Formatter<'_>, problems: &[ImportProblem]) -> fmt::Result {
-    for (number, problem) in problems.iter().enumerate() {
-        if number > 0 {
+    const MAX_PROBLEMS: usize = 16;
+    const MAX_BYTES: usize = 4096;
+    let (mut shown, mut left) = (0, MAX_BYTES);
+    for problem in problems.iter().take(MAX_PROBLEMS) {
+        if left == 0 {
+            break;
+        }
+        if shown > 0 {
             f.write_str("; ")?;
         }
-        write!(f, "{problem}")?;
+        let text = on_one_line(problem, left).to_string();
+        f.write_str(&text)?;
+        left = left.saturating_sub(text.len());
+        shown += 1;
     }
-    Ok(())
+    match problems.len() - shown {
+        0 => Ok(()),
+        1 => f.write_str("; and another one"),
+        others => write!(f, "; and {others} others"),
+    }
 }
 
 impl Error for LoadError {

@@ -31,8 +31,6 @@ pub struct MemoryLimiter {
 #[derive(Debug)]
 struct Charged {
     charge: Charge,
-    /// What was in it at first beside what the instance begins with, in bytes.
-    beside: u64,
     /// What is in it for memories that were not asked for yet, in bytes.
     memory_ahead: u64,
     /// The same for elements of tables.
@@ -65,7 +63,6 @@ impl MemoryLimiter {
     ///   [`ModuleInfo::instance_bytes`], is in it already.
     pub fn charged(limits: MemoryLimits, charge: Charge, info: &ModuleInfo) -> MemoryLimiter {
         let charged = Charged {
-            beside: charge.amount().saturating_sub(info.instance_bytes()),
             charge,
             memory_ahead: info.memory_minimum,
             elements_ahead: info.table_minimum,
@@ -78,11 +75,6 @@ impl MemoryLimiter {
             charged: Some(charged),
             ..MemoryLimiter::new(limits)
         }
-    }
-
-    /// What the charge had in it at first beside what the instance begins with, in bytes.
-    pub fn charged_beside(&self) -> u64 {
-        self.charged.as_ref().map_or(0, |charged| charged.beside)
     }
 
     /// Tells how many stacks the instance has now.

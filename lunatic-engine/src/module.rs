@@ -198,6 +198,22 @@ impl<T: InstanceState> Module<T> {
         Ok(())
     }
 
+    /// Waits until the next instance without a budget need not wait for its code: it runs that
+    /// for dense memories if all guarded ones are used.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::DenseVariant`] if it cannot be compiled.
+    pub async fn prepare_next(&self) -> Result<(), InstantiateError> {
+        if let Code::Sharing(code) = &self.inner.code
+            && let Some(dense) = &code.dense
+            && dense.is_needed_now()
+        {
+            dense.get().await?;
+        }
+        Ok(())
+    }
+
     /// The module as wasmtime has it, for profilers: what instances without a budget run,
     /// as long as there are guarded memories if there are few of them.
     pub fn compiled(&self) -> &wasmtime::Module {

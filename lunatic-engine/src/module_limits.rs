@@ -9,6 +9,7 @@ use wasmparser::{
 };
 
 use crate::catch_label::catch_label;
+use crate::initial_memory::InitialMemory;
 
 /// How large a module may be. What exceeds a limit is not compiled.
 ///
@@ -51,6 +52,10 @@ pub struct ModuleLimits {
     pub element_items: u64,
     /// Data segments.
     pub data_segments: u64,
+    /// Bytes of active data segments, if they are not known to fit, or belong to several memories, or
+    /// are far apart: they are copied in one step when an instance is made. Others are part of an
+    /// image of the memory.
+    pub copied_bytes: u64,
     /// Operators, with the end, of all constant expressions that have more than one, read a global,
     /// or are items of element segments. There is code for them that runs when an instance is made,
     /// without a point of preemption.
@@ -135,6 +140,8 @@ pub enum ModuleLimit {
     ElementItems,
     /// [`ModuleLimits::data_segments`].
     DataSegments,
+    /// [`ModuleLimits::copied_bytes`].
+    CopiedBytes,
     /// [`ModuleLimits::constant_operators`].
     ConstantOperators,
     /// [`ModuleLimits::function_bytes`].
@@ -215,6 +222,7 @@ impl Default for ModuleLimits {
             element_segments: 100_000,
             element_items: 10_000_000,
             data_segments: 100_000,
+            copied_bytes: u64::MAX,
             constant_operators: 100_000,
             function_bytes: 1 << 20,
             function_locals: 20_000,
@@ -393,6 +401,7 @@ impl ModuleLimits {
             element_segments: 10_000,
             element_items: 100_000,
             data_segments: 10_000,
+            copied_bytes: 1 << 20,
             constant_operators: 10_000,
             function_bytes: 256 << 10,
             function_locals: 5_000,
@@ -455,6 +464,7 @@ impl ModuleLimits {
             element_segments: self.element_segments.min(ceiling.element_segments),
             element_items: self.element_items.min(ceiling.element_items),
             data_segments: self.data_segments.min(ceiling.data_segments),
+            copied_bytes: self.copied_bytes.min(ceiling.copied_bytes),
             constant_operators: self.constant_operators.min(ceiling.constant_operators),
             function_bytes: self.function_bytes.min(ceiling.function_bytes),
             function_locals: self.function_locals.min(ceiling.function_locals),
@@ -497,7 +507,7 @@ impl ModuleLimits {
             ..Sums::default()
         };
         let mut signatures = Signatures::default();
-        let (mut constant_operators, mut element_items) = (0, 0);
+        let (mut constant_operators, mut element_items, mut active_bytes) = (0, 0, 0);
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::CodeSectionEntry(body) => {
@@ -516,10 +526,14 @@ impl ModuleLimits {
                     element_items += in_element_segments(&payload)?;
                     let limit = self.element_items;
                     exceeds(ModuleLimit::ElementItems, element_items, limit)?;
+                    active_bytes += in_active_segments(&payload)?;
                     signatures.add(&payload)?;
                     self.check_signatures(&signatures)?;
                 }
             }
+        }
+        if active_bytes > self.copied_bytes && InitialMemory::of(wasm).is_none() {
+            exceeds(ModuleLimit::CopiedBytes, active_bytes, self.copied_bytes)?;
         }
         sums.functions = function;
         sums.constant_operators = constant_operators;
@@ -860,6 +874,21 @@ fn in_element_segments(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> 
     Ok(sum)
 }
 
+/// How many bytes there are in active data segments.
+fn in_active_segments(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
+    let Payload::DataSection(segments) = payload else {
+        return Ok(0);
+    };
+    let mut sum = 0;
+    for segment in segments.clone() {
+        let segment = segment?;
+        if let DataKind::Active { .. } = segment.kind {
+            sum += segment.data.len() as u64;
+        }
+    }
+    Ok(sum)
+}
+
 /// How many operators there are in the constant expressions of a section that have more than
 /// one and the end, read a global, or are items of element segments.
 fn in_constants(payload: &Payload<'_>) -> Result<u64, BinaryReaderError> {
@@ -969,6 +998,7 @@ impl fmt::Display for ModuleLimit {
             ModuleLimit::ElementSegments => "element segments",
             ModuleLimit::ElementItems => "items of element segments",
             ModuleLimit::DataSegments => "data segments",
+            ModuleLimit::CopiedBytes => "bytes of data segments that are copied for each instance",
             ModuleLimit::ConstantOperators => "operators in constant expressions",
             ModuleLimit::FunctionBytes => "bytes of the function",
             ModuleLimit::FunctionLocals => "locals",

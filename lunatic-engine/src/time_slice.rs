@@ -55,7 +55,7 @@ impl TimeSlice {
     }
 
     /// Returns whether there was a tick since it began.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         SLICE.get().began_at != self.ticker.ticks()
     }
 

@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use async_lock::Mutex;
 use lunatic_account::{Account, Charge, Kind};
-use lunatic_blocking::Class;
+use lunatic_blocking::{Class, SingleFlight};
 use wasmtime::InstancePre;
 
 use crate::compiler_memory;
@@ -30,8 +29,7 @@ pub(crate) struct Variant<T: 'static> {
     compiler: Arc<VariantCompiler<T>>,
     /// The thread that compiles it puts it here: who has asked for it may be gone by then.
     compiled: Arc<OnceLock<Charged<T>>>,
-    /// Held by who has it compiled.
-    compiling: Mutex<()>,
+    compiling: Arc<SingleFlight>,
 }
 
 /// The variant, and what is charged for it.
@@ -75,7 +73,7 @@ impl<T: InstanceState> Variant<T> {
             source,
             compiler,
             compiled: Arc::default(),
-            compiling: Mutex::new(()),
+            compiling: Arc::default(),
         }
     }
 
@@ -91,18 +89,16 @@ impl<T: InstanceState> Variant<T> {
     /// As for [`Compiler::compile`](crate::compiler::Compiler::compile), and [`LoadError::Exceeded`] if who pays has no
     /// memory left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
-        if let Some(compiled) = self.compiled() {
-            return Ok(compiled);
+        loop {
+            if let Some(compiled) = self.compiled() {
+                return Ok(compiled);
+            }
+            let ended = self.compiling.ended();
+            let is_compiling = self.compiling.is_running();
+            if is_compiling || !(self.find().await? || self.compile().await?) {
+                ended.await;
+            }
         }
-        let _compiling = self.compiling.lock().await;
-        if let Some(compiled) = self.compiled() {
-            return Ok(compiled);
-        }
-        if !self.find().await? {
-            self.compile().await?;
-        }
-        let compiled = self.compiled();
-        Ok(compiled.expect("what was found or compiled is kept"))
     }
 
     /// Keeps the variant if its code is in the cache. Returns whether it is.
@@ -119,8 +115,9 @@ impl<T: InstanceState> Variant<T> {
         finding.await
     }
 
-    /// Compiles the variant, unless somebody who is gone has had that done meanwhile.
-    async fn compile(&self) -> Result<(), LoadError> {
+    /// Compiles the variant, unless that was done meanwhile. Returns `false` if another thread is
+    /// at it.
+    async fn compile(&self) -> Result<bool, LoadError> {
         let VariantSource {
             source,
             compiler_memory,
@@ -131,15 +128,19 @@ impl<T: InstanceState> Variant<T> {
         let compiler_payer = payer.get().or(root.as_ref()).cloned();
         let (source, compiler) = (source.clone(), self.compiler.clone());
         let (compiled, payer) = (self.compiled.clone(), payer.get().cloned());
-        let compiling = Class::Cpu.queue().compile(needed, compiler_payer, move || {
+        let compile = move || {
             if compiled.get().is_some() {
                 return Ok(());
             }
             let compiler = compiler.get().map_err(LoadError::Compile)?;
             let module = compiler.compile(&source, &source.binary()?)?;
             Charged::keep(compiler.link(&module)?, payer.as_ref(), &compiled)
-        });
-        compiling.await.map_err(LoadError::Exceeded)?
+        };
+        let flight = self.compiling.clone();
+        let compiling = Class::Cpu.queue();
+        let compiling = compiling.compile(needed, compiler_payer, move || flight.try_run(compile));
+        let outcome = compiling.await.map_err(LoadError::Exceeded)?;
+        outcome.transpose().map(|compiled| compiled.is_some())
     }
 }
 

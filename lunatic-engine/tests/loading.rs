@@ -350,9 +350,27 @@ fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadEr
 }
 
 #[test]
+fn bytes_that_are_part_of_an_image_are_not_limited_as_those_that_are_copied() {
+    let mut limits = ModuleLimits::default();
+    limits.copied_bytes = 2;
+    assert!(load_within(limits, r#"(module (memory 1) (data (i32.const 0) "abc"))"#).is_ok());
+}
+
+#[test]
+fn an_error_about_imports_is_no_longer_than_somebody_reads() {
+    let namespace = "n".repeat(1000);
+    let import = |number| format!(r#"(import "{namespace}" "{number}" (func))"#);
+    let many: String = (0..500).map(import).collect();
+    let loaded = load_within(ModuleLimits::default(), &format!("(module {many})"));
+    let text = loaded.err().unwrap().to_string();
+    assert!(text.len() < 5000, "{}", text.len());
+    assert!(text.ends_with("; and 496 others"), "{text}");
+}
+
+#[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 32] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 33] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
         (
             ModuleLimit::TypeValues,
@@ -421,6 +439,12 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
             |l| &mut l.exports,
             r#"(module (memory (export "a") (export "b") 0))"#,
             2,
+        ),
+        (
+            ModuleLimit::CopiedBytes,
+            |l| &mut l.copied_bytes,
+            r#"(module (memory 1) (memory 1) (data (i32.const 0) "ab") (data (i32.const 1) "c"))"#,
+            3,
         ),
         (
             ModuleLimit::DataSegments,

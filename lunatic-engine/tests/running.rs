@@ -226,6 +226,16 @@ fn a_module_that_cannot_is_compiled_to_count_fuel_when_it_is_given_a_budget() {
 }
 
 #[test]
+fn nobody_waits_for_one_who_has_a_module_compiled_to_count_fuel_and_is_suspended() {
+    let module = module(LOOP);
+    let mut suspended = Box::pin(module.instantiate(State::default(), fuel(1000)));
+    // It has asked the compiler, and is not polled any more.
+    assert!(block_on(poll_once(&mut suspended)).is_none());
+    call(&module, fuel(1000), "loop", &[Val::I64(10)]).unwrap();
+    assert!(block_on(suspended).is_ok());
+}
+
+#[test]
 fn limits_and_traps_of_the_start_are_told_apart() {
     let start = |text: &str, max_memory| {
         let state = State(MemoryLimiter::new(MemoryLimits { max_memory }));

@@ -168,14 +168,25 @@ impl Dir {
             self.access.check_change()?;
         }
         let access = self.access;
-        self.run(path, move |dir, path| {
+        // To free the blocks of a large file can take long.
+        let class = match options.truncate {
+            true => Class::Disk,
+            false => Class::Cache,
+        };
+        self.run_on(class, path, move |dir, path| {
             let (file, metadata) = dir.open(path, options, &mut charge)?;
             Ok(match metadata.kind {
                 Kind::Dir => {
                     let below = dir.below(file, metadata).charged(charge);
                     Node::Dir(Dir::new(below, access))
                 }
-                _ => Node::File(File::new(file, &metadata, access, charge)),
+                _ => Node::File(File::new(
+                    file,
+                    &metadata,
+                    access,
+                    options.durability,
+                    charge,
+                )),
             })
         })
         .await
@@ -397,7 +408,19 @@ impl Dir {
     ///
     /// Fails if the operating system does.
     pub async fn list(&self, from: u64) -> io::Result<Listing> {
-        let open = move |dir: &HostDir, _: &Path| Stream::open(dir.dir(), from);
+        self.list_charged(from, None).await
+    }
+
+    /// [`list`](Dir::list), with something charged.
+    ///
+    /// - `charge`: what is charged for the listing, which has a descriptor of its own, until it is
+    ///   dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`list`](Dir::list).
+    pub async fn list_charged(&self, from: u64, charge: Option<Charge>) -> io::Result<Listing> {
+        let open = move |dir: &HostDir, _: &Path| Stream::open(dir.dir(), from, charge);
         self.run(".", open).await.map(Listing::new)
     }
 
@@ -445,9 +468,18 @@ impl Dir {
         path: impl Into<PathBuf>,
         operation: impl FnOnce(&HostDir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
+        self.run_on(Class::Cache, path, operation).await
+    }
+
+    async fn run_on<R: Send + 'static>(
+        &self,
+        class: Class,
+        path: impl Into<PathBuf>,
+        operation: impl FnOnce(&HostDir, &Path) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
         let (dir, path) = (self.host.clone(), path.into());
         let operation = move || operation(&dir, &path);
-        Class::Cache.queue().run(operation).await
+        class.queue().run(operation).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 
+use lunatic_account::Charge;
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::metadata::Kind;
@@ -27,18 +28,31 @@ pub struct Entry {
 /// the next that goes on where it ended, and entries that are added or removed meanwhile
 /// do not change the others.
 #[derive(Debug)]
-pub(crate) struct Stream(rustix::fs::Dir);
+pub(crate) struct Stream {
+    dir: rustix::fs::Dir,
+    /// What is charged for it until it is closed.
+    _charge: Option<Charge>,
+}
 
 impl Stream {
     /// Opens a directory, to list it from a position on.
-    pub(crate) fn open(dir: &cap_std::fs::Dir, from: u64) -> io::Result<Stream> {
+    ///
+    /// - `charge`: what is charged until it is closed.
+    pub(crate) fn open(
+        dir: &cap_std::fs::Dir,
+        from: u64,
+        charge: Option<Charge>,
+    ) -> io::Result<Stream> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut dir = rustix::fs::Dir::new(openat(dir, c".", flags, Mode::empty())?)?;
         if from > 0 {
             let place = i64::try_from(from).map_err(|_| io::ErrorKind::InvalidInput)?;
             dir.seek(place)?;
         }
-        Ok(Stream(dir))
+        Ok(Stream {
+            dir,
+            _charge: charge,
+        })
     }
 
     /// Reads the next `max` entries, and returns those of them whose names are UTF-8: the
@@ -46,7 +60,7 @@ impl Stream {
     pub(crate) fn next(&mut self, max: usize) -> io::Result<Option<Vec<Entry>>> {
         let mut entries = Vec::new();
         for number in 0..max {
-            let entry = match self.0.read() {
+            let entry = match self.dir.read() {
                 Some(entry) => entry?,
                 None if number == 0 => return Ok(None),
                 None => break,

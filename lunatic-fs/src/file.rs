@@ -13,6 +13,7 @@ use rustix::fs::{FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_
 use crate::access::Access;
 use crate::held::{self, Busy, FileId};
 use crate::metadata::{Kind, Metadata};
+use crate::open::Durability;
 use crate::times::Times;
 
 /// An open file. All clones are the same open file, with the same position.
@@ -47,6 +48,8 @@ pub struct File {
     id: FileId,
     kind: Kind,
     access: Access,
+    /// What its writes wait for.
+    writes: Class,
 }
 
 /// How a part of a file will be used.
@@ -67,11 +70,13 @@ pub enum Advice {
 }
 
 impl File {
+    /// - `durability`: what its writes wait for.
     /// - `charge`: what is charged for it until it is closed.
     pub(crate) fn new(
         file: fs::File,
         metadata: &Metadata,
         access: Access,
+        durability: Durability,
         charge: Option<Charge>,
     ) -> File {
         let id = (metadata.device, metadata.inode);
@@ -85,6 +90,10 @@ impl File {
             id,
             kind: metadata.kind,
             access,
+            writes: match durability {
+                Durability::None => Class::Cache,
+                Durability::Data | Durability::All => Class::Disk,
+            },
         }
     }
 
@@ -121,7 +130,8 @@ impl File {
     ///
     /// Fails if the operating system does.
     pub async fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
-        self.run(move |mut file| file.write(&bytes)).await
+        let write = move |mut file: &fs::File| file.write(&bytes);
+        self.run_on(self.writes, write).await
     }
 
     /// Writes at `offset`, and does not change the position. Returns how many of the
@@ -131,7 +141,8 @@ impl File {
     ///
     /// Fails if the operating system does.
     pub async fn write_at(&self, bytes: Vec<u8>, offset: u64) -> io::Result<usize> {
-        self.run(move |file| file.write_at(&bytes, offset)).await
+        let write = move |file: &fs::File| file.write_at(&bytes, offset);
+        self.run_on(self.writes, write).await
     }
 
     /// Moves the position and returns the new one.
@@ -185,7 +196,8 @@ impl File {
     /// to write, or because a library of the host [holds](crate::HeldFile) it.
     pub async fn set_len(&self, length: u64) -> io::Result<()> {
         let id = self.id;
-        self.run(move |file| {
+        // To free the blocks of a large file can take long.
+        self.run_on(Class::Disk, move |file| {
             let held = held::held();
             held.check_length(id)?;
             let _busy = Busy::new(id, &held);

@@ -6,6 +6,7 @@ use std::io::{self, SeekFrom};
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_lite::future::block_on;
+use lunatic_account::{self as account, Account, Charge};
 use lunatic_fs::{Access, Dir, Durability, File, Kind, NewTime, Node, OpenOptions, Times};
 use tempfile::TempDir;
 
@@ -174,6 +175,25 @@ fn a_directory_can_be_built_and_torn_down() {
         }
         dir.remove_dir("a/").await.expect("it is empty");
         dir.sync(true).await.expect("it is open");
+    });
+}
+
+#[test]
+fn a_listing_is_charged_until_it_is_dropped() {
+    block_on(async {
+        let (dir, host) = new_dir();
+        for number in 0..10 {
+            fs::write(host.path().join(number.to_string()), b"").expect("room");
+        }
+        let account = Account::default();
+        let used = || account.used(account::Kind::Descriptors);
+        let charge = Charge::new(&account, account::Kind::Descriptors, 1).expect("no limit");
+        let listing = dir.list_charged(0, Some(charge)).await;
+        let mut listing = listing.expect("it can be listed");
+        let piece = listing.next(2).await.expect("it is there");
+        assert_eq!((piece.map(|piece| piece.len()), used()), (Some(2), 1));
+        drop(listing);
+        assert_eq!(used(), 0);
     });
 }
 

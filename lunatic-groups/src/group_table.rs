@@ -1,9 +1,10 @@
 //! The groups of a scope and their monitors, without locks or tasks.
 
-use std::collections::{BTreeMap, HashMap, HashSet, hash_map, hash_set};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map, hash_set};
 use std::error::Error;
 use std::fmt;
 use std::iter::repeat_n;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
@@ -110,8 +111,8 @@ pub struct GroupTable {
     groups: HashMap<Arc<str>, Group>,
     /// The sum of the lengths of the names of all groups that have members.
     name_bytes: usize,
-    /// The number of groups that have members.
-    inhabited: usize,
+    /// The names of the groups that have members, in an order that stays.
+    names: BTreeSet<Arc<str>>,
     /// The number of memberships in all groups.
     memberships: usize,
     records: PidMap<Record>,
@@ -252,7 +253,7 @@ impl GroupTable {
         let name = self.name(group)?;
         let entry = self.groups.entry(name.clone()).or_default();
         if entry.members.is_empty() {
-            self.inhabited += 1;
+            self.names.insert(name.clone());
             self.name_bytes += name.len();
         }
         entry.members.join(member);
@@ -339,12 +340,15 @@ impl GroupTable {
         (!members.is_empty()).then_some(members)
     }
 
-    /// Returns the names of the groups that have members, in any order.
+    /// Returns the names of the groups that have members, in their order.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.groups
-            .iter()
-            .filter(|(_, group)| !group.members.is_empty())
-            .map(|(name, _)| name)
+        self.names.iter()
+    }
+
+    /// Returns the names of the groups that have members and come after a name, in their order.
+    pub fn groups_after(&self, name: &str) -> impl Iterator<Item = &Arc<str>> {
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        self.names.range::<str, _>(after)
     }
 
     /// Returns the names of the groups that a process is in, in any order.
@@ -355,12 +359,12 @@ impl GroupTable {
 
     /// Returns the number of groups that have members.
     pub fn len(&self) -> usize {
-        self.inhabited
+        self.names.len()
     }
 
     /// Returns whether no group has members.
     pub fn is_empty(&self) -> bool {
-        self.inhabited == 0
+        self.names.is_empty()
     }
 
     /// Returns the sum of the lengths of the names of the groups that have members, in
@@ -457,7 +461,7 @@ impl GroupTable {
 
     /// Returns what the first messages to a new monitor of the scope take, in bytes.
     pub(crate) fn monitor_scope_notice_bytes(&self) -> u64 {
-        let heads = self.inhabited as u64 * Notice::HEAD_BYTES;
+        let heads = self.names.len() as u64 * Notice::HEAD_BYTES;
         heads + (self.name_bytes + self.memberships * MEMBER_BYTES) as u64
     }
 
@@ -494,7 +498,7 @@ impl GroupTable {
             record.groups.remove(name);
         }
         if group.members.is_empty() {
-            self.inhabited -= 1;
+            self.names.remove(name);
             self.name_bytes -= name.len();
         }
         self.notify(name, Change::Left, member, gone as usize);

@@ -1,6 +1,6 @@
 //! The namespace `lunatic::group` (ABI §24).
 
-use std::sync::Arc;
+use std::iter::repeat_n;
 
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_account::{Charge, Kind};
@@ -10,10 +10,10 @@ use lunatic_process::guest::{ProcessHost, check_right_to_signal};
 use wasmtime::{Caller, Result};
 
 use crate::event::{MEMBER_BYTES, member_bytes};
-use crate::group_table::{GroupError, GroupTable, MAX_NAME_BYTES};
+use crate::group_table::{GroupError, MAX_NAME_BYTES};
 use crate::groups::Groups;
-use crate::members::Members;
-use crate::scope::{NotDispatched, Scope};
+use crate::members::{Member, Members};
+use crate::scope::{NotDispatched, PIECE, Scope};
 
 /// What the state of a process offers to `lunatic::group`.
 pub trait GroupHost: ProcessHost {
@@ -166,23 +166,30 @@ fn list<T: GroupHost>(
         return Ok(0);
     };
     let environment = own(&caller).environment().clone();
-    let table = scope.table();
-    let members = table.members(&group);
-    let listed = || {
-        let members = members.into_iter().flat_map(Members::iter);
-        members.filter(|member| !only_local || environment.is_local(*member))
-    };
-    let count = match only_local {
-        true => listed().count(),
-        false => members.map_or(0, Members::len),
-    };
-    if count <= max as usize {
+    let max = max as usize;
+    let mut count = 0;
+    if !only_local {
+        let all = scope.table().members(&group).map_or(0, Members::len);
+        if all > max {
+            return Ok(u32::try_from(all).unwrap_or(u32::MAX));
+        }
+    }
+    for mut piece in scope.members_in_pieces(&group, PIECE) {
+        piece.retain(|member| !only_local || environment.is_local(member.process));
+        let times = |member: &Member| member.times as usize;
+        let more: usize = piece.iter().map(times).sum();
         // Written in place: a copy would have to be charged.
-        let room = caller.bytes_mut(ptr, (count * MEMBER_BYTES) as u32)?;
+        let room = more.min(max.saturating_sub(count));
+        let at = ptr.saturating_add((count.min(max) * MEMBER_BYTES) as u32);
+        let room = caller.bytes_mut(at, (room * MEMBER_BYTES) as u32)?;
         let (records, _) = room.as_chunks_mut::<MEMBER_BYTES>();
-        for (record, member) in records.iter_mut().zip(listed()) {
+        let listed = piece
+            .iter()
+            .flat_map(|member| repeat_n(member.process, times(member)));
+        for (record, member) in records.iter_mut().zip(listed) {
             *record = member_bytes(member, environment.node_of(member));
         }
+        count += more;
     }
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
@@ -191,8 +198,7 @@ fn list<T: GroupHost>(
 /// groups of a scope has. If that is not more than `len`, the list is at `ptr`:
 /// for each its length, a `u32`, and its name.
 ///
-/// Traps on a bad address, text that is not UTF-8, and if the account of the caller has no memory
-/// left for the list.
+/// Traps on a bad address and text that is not UTF-8.
 fn groups<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -204,27 +210,24 @@ fn groups<T: GroupHost>(
     let Some(scope) = existing_scope(&mut caller, scope_ptr, scope_len)? else {
         return Ok(0);
     };
-    // Not more than the limits of names and groups allow.
-    let size_of_list =
-        |table: &GroupTable| (table.len() * size_of::<u32>() + table.name_bytes()) as u32;
-    let (size, names) = {
+    let size = {
         let table = scope.table();
-        let size = size_of_list(&table);
-        let fits = size <= len;
-        let count = if fits { table.len() } else { 0 };
-        let charge = Charge::new(
-            caller.data().account(),
-            Kind::Memory,
-            (count * size_of::<Arc<str>>()) as u64,
-        );
-        let charge = charge.map_err(Misuse::Exceeded)?;
-        // They are copied when others may use the table again.
-        let names: Vec<Arc<str>> = table.groups().take(count).cloned().collect();
-        (size, fits.then_some((names, charge)))
+        // Not more than the limits of names and groups allow.
+        (table.len() * size_of::<u32>() + table.name_bytes()) as u32
     };
-    if let Some((names, _charge)) = names {
-        let mut rest = caller.bytes_mut(ptr, size)?;
-        for name in &names {
+    if size > len {
+        return Ok(size);
+    }
+    let mut written = 0;
+    for piece in scope.groups_in_pieces() {
+        let bytes: usize = piece.iter().map(|name| size_of::<u32>() + name.len()).sum();
+        let end = written + bytes as u32;
+        if end > len {
+            // There are more meanwhile.
+            return Ok(end);
+        }
+        let mut rest = caller.bytes_mut(ptr + written, bytes as u32)?;
+        for name in &piece {
             let length = (name.len() as u32).to_le_bytes();
             for part in [&length[..], name.as_bytes()] {
                 let (room, behind) = rest.split_at_mut(part.len());
@@ -232,8 +235,9 @@ fn groups<T: GroupHost>(
                 rest = behind;
             }
         }
+        written = end;
     }
-    Ok(size)
+    Ok(written)
 }
 
 /// `lunatic::group::next` (ABI §24): one member of a group, another one

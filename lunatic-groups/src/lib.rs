@@ -39,7 +39,7 @@ pub use group_table::{
     MAX_WATCHERS, NotJoined, Notice,
 };
 pub use groups::{Groups, MAX_SCOPES};
-pub use members::Members;
+pub use members::{Member, Members};
 pub use scope::{NotDispatched, Scope};
 
 /// The examples in the README, as tests.

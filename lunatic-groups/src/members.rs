@@ -1,13 +1,15 @@
 //! The processes of one group, without locks or tasks.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lunatic_mailbox::{Pid, PidMap};
 
 /// The processes of a group, each as often as it joined.
 ///
-/// The time to join, to leave, or to find the next one does not depend on their
-/// number.
+/// The time to join, to leave, or to find the next one hardly depends on their
+/// number. They can be listed in pieces: each has a number when it joins, which is
+/// greater than all before and stays until it has left.
 ///
 /// # Examples
 ///
@@ -27,13 +29,27 @@ use lunatic_mailbox::{Pid, PidMap};
 /// ```
 #[derive(Debug, Default)]
 pub struct Members {
-    /// Each process once, with the number of its memberships.
-    list: Vec<(Pid, u32)>,
-    /// The index of each process in the list.
-    places: PidMap<usize>,
-    /// The number of memberships of all processes.
+    /// Each process once, with how many memberships it has, by the number that it has got.
+    list: BTreeMap<u64, (Pid, u32)>,
+    /// The number of each process in the list.
+    numbers: PidMap<u64>,
+    /// The number that the next process gets.
+    end: u64,
+    /// How many memberships all processes have.
     joins: usize,
-    next: AtomicUsize,
+    /// The next process is the first one with this number or a greater one.
+    next: AtomicU64,
+}
+
+/// A process in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The number that it has got when it joined.
+    pub number: u64,
+    /// The process.
+    pub process: Pid,
+    /// How many memberships it has.
+    pub times: u32,
 }
 
 impl Members {
@@ -44,72 +60,93 @@ impl Members {
 
     /// Adds a membership of a process, even if it has one.
     pub fn join(&mut self, member: Pid) {
-        let place = *self.places.entry(member).or_insert_with(|| {
-            self.list.push((member, 0));
-            self.list.len() - 1
-        });
-        self.list[place].1 += 1;
+        let number = *self.numbers.entry(member).or_insert(self.end);
+        self.list.entry(number).or_insert((member, 0)).1 += 1;
+        self.end = self.end.max(number + 1);
         self.joins += 1;
     }
 
     /// Removes one membership of a process. Returns whether it had one.
     pub fn leave(&mut self, member: Pid) -> bool {
-        let Some(&place) = self.places.get(&member) else {
+        let Some(number) = self.numbers.get(&member) else {
             return false;
         };
-        match self.list[place].1 {
-            1 => {
-                self.remove(member);
+        match self.list.get_mut(number) {
+            Some((_, times)) if *times > 1 => {
+                *times -= 1;
+                self.joins -= 1;
             }
             _ => {
-                self.list[place].1 -= 1;
-                self.joins -= 1;
+                self.remove(member);
             }
         }
         true
     }
 
-    /// Removes all memberships of a process, and returns their number.
+    /// Removes all memberships of a process, and returns how many it had.
     pub fn remove(&mut self, member: Pid) -> u32 {
-        let Some(place) = self.places.remove(&member) else {
-            return 0;
-        };
-        let (_, times) = self.list.swap_remove(place);
-        if let Some((moved, _)) = self.list.get(place) {
-            self.places.insert(*moved, place);
-        }
+        let number = self.numbers.remove(&member);
+        let removed = number.and_then(|number| self.list.remove(&number));
+        let times = removed.map_or(0, |(_, times)| times);
         self.joins -= times as usize;
         times
     }
 
-    /// Returns the number of memberships of a process.
+    /// Returns how many memberships a process has.
     pub fn times(&self, member: Pid) -> u32 {
-        self.places
-            .get(&member)
-            .map_or(0, |place| self.list[*place].1)
+        let number = self.numbers.get(&member);
+        let found = number.and_then(|number| self.list.get(number));
+        found.map_or(0, |(_, times)| *times)
     }
 
     /// Returns each process as often as it joined, in any order.
     pub fn iter(&self) -> impl Iterator<Item = Pid> {
         self.list
-            .iter()
+            .values()
             .flat_map(|(member, times)| std::iter::repeat_n(*member, *times as usize))
+    }
+
+    /// Returns each process once that has this number or a greater one, by their numbers.
+    pub fn from(&self, number: u64) -> impl Iterator<Item = Member> {
+        let rest = self.list.range(number..);
+        rest.map(|(&number, &(process, times))| Member {
+            number,
+            process,
+            times,
+        })
+    }
+
+    /// Returns the number that the next process gets that joins: all that are here have less.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// Returns each process once, in any order.
     pub fn distinct(&self) -> impl ExactSizeIterator<Item = Pid> {
-        self.list.iter().map(|(member, _)| *member)
+        self.list.values().map(|(member, _)| *member)
     }
 
     /// Returns another process with each call. Each one is returned once before the
     /// first one is returned again, as long as none joins or leaves.
     pub fn next(&self) -> Option<Pid> {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let place = next.checked_rem(self.list.len())?;
-        Some(self.list[place].0)
+        let mut from = self.next.load(Ordering::Relaxed);
+        loop {
+            let rest = self.list.range(from..).next();
+            let (number, (member, _)) = rest.or_else(|| self.list.first_key_value())?;
+            let taken = self.next.compare_exchange_weak(
+                from,
+                number + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match taken {
+                Ok(_) => return Some(*member),
+                Err(changed) => from = changed,
+            }
+        }
     }
 
-    /// Returns the number of memberships of all processes.
+    /// Returns how many memberships all processes have.
     pub fn len(&self) -> usize {
         self.joins
     }

@@ -1,6 +1,7 @@
 //! A table of groups that is shared and follows the life of processes.
 
 use std::fmt;
+use std::iter::{from_fn, repeat_n};
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
@@ -11,6 +12,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::group_table::{GroupError, GroupTable, Leaving, NotJoined, Notice};
 use crate::groups::Observer;
+use crate::members::Member;
 use crate::notification_queue::{NotificationQueue, Paid};
 
 /// A set of groups, which is independent of the groups in other scopes. All clones
@@ -50,6 +52,9 @@ use crate::notification_queue::{NotificationQueue, Paid};
 pub struct Scope {
     inner: Arc<Inner>,
 }
+
+/// So many members or names of groups are looked at while the table is locked.
+pub(crate) const PIECE: usize = 256;
 
 /// Why a message was not sent to a member of a group.
 #[derive(Debug)]
@@ -165,9 +170,31 @@ impl Scope {
 
     /// Returns the members of a group, each as often as it joined, in any order.
     pub fn members(&self, group: &str) -> Vec<Pid> {
-        let table = self.inner.table.read();
-        let members = table.members(group);
-        members.map_or_else(Vec::new, |members| members.iter().collect())
+        let members = self.members_in_pieces(group, PIECE).flatten();
+        let each = members.map(|member| repeat_n(member.process, member.times as usize));
+        each.flatten().collect()
+    }
+
+    /// Returns the members of a group in pieces, between which others can use the table. Those that
+    /// join meanwhile are not among them.
+    ///
+    /// - `size`: how many processes there are in a piece at most.
+    pub(crate) fn members_in_pieces<'a>(
+        &'a self,
+        group: &'a str,
+        size: usize,
+    ) -> impl Iterator<Item = Vec<Member>> + 'a {
+        let (mut next, mut end) = (0, None);
+        from_fn(move || {
+            let table = self.inner.table.read();
+            let members = table.members(group)?;
+            let end = *end.get_or_insert_with(|| members.end());
+            let rest = members.from(next);
+            let rest = rest.take_while(|member| member.number < end);
+            let piece: Vec<_> = rest.take(size).collect();
+            next = piece.last()?.number + 1;
+            Some(piece)
+        })
     }
 
     /// Returns the members of a group that run on this node, each as often as it
@@ -180,7 +207,22 @@ impl Scope {
 
     /// Returns the names of the groups that have members, in any order.
     pub fn groups(&self) -> Vec<Arc<str>> {
-        self.inner.table.read().groups().cloned().collect()
+        self.groups_in_pieces().flatten().collect()
+    }
+
+    /// Returns the names of the groups that have members in pieces, between which others can use
+    /// the table.
+    pub(crate) fn groups_in_pieces(&self) -> impl Iterator<Item = Vec<Arc<str>>> {
+        let mut last: Option<Arc<str>> = None;
+        from_fn(move || {
+            let table = self.inner.table.read();
+            let piece: Vec<_> = match &last {
+                Some(last) => table.groups_after(last).take(PIECE).cloned().collect(),
+                None => table.groups().take(PIECE).cloned().collect(),
+            };
+            last = Some(piece.last()?.clone());
+            Some(piece)
+        })
     }
 
     /// Returns the names of groups that a process is in, but no more than `max`, in any
@@ -239,26 +281,25 @@ impl Scope {
         tag: Option<Tag>,
         bytes: &[u8],
     ) -> Result<usize, Exceeded> {
-        /// After so many messages, or bytes of them, other tasks may run on this core.
-        const SLICE: usize = 256;
+        /// After so many bytes of messages, other tasks may run on this core.
         const SLICE_BYTES: usize = 1 << 18;
-        let members: Vec<Pid> = {
-            let table = self.inner.table.read();
-            let members = table.members(group);
-            members.map_or_else(Vec::new, |members| members.distinct().collect())
-        };
-        let slice = (SLICE_BYTES / bytes.len().max(1)).clamp(1, SLICE);
-        for slice in members.chunks(slice) {
-            for member in slice {
+        let slice = (SLICE_BYTES / bytes.len().max(1)).clamp(1, PIECE);
+        let mut count = 0;
+        for slice in self.members_in_pieces(group, slice) {
+            for member in &slice {
                 let copy = DataMessage::new(tag, bytes);
-                let sent = self.inner.environment.send(from, *member, copy.into());
+                let sent = self
+                    .inner
+                    .environment
+                    .send(from, member.process, copy.into());
                 if let Err(SendError::Refused(exceeded)) = sent {
                     return Err(exceeded);
                 }
             }
+            count += slice.len();
             future::yield_now().await;
         }
-        Ok(members.len())
+        Ok(count)
     }
 
     /// Has a process be sent the members of a group, and then each process that joins
@@ -361,7 +402,6 @@ impl Inner {
     /// - `leaving`: what is left; `None` before the first call.
     /// - `payer`: its account.
     fn forget_some(&self, member: Pid, leaving: &mut Option<Leaving>, payer: &Account) -> bool {
-        const PIECE: usize = 256;
         self.change(Some(payer), |table| {
             let leaving = leaving.get_or_insert_with(|| table.forget_process(member));
             table.leave_some(leaving, PIECE)

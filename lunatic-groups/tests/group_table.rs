@@ -346,3 +346,37 @@ fn a_group_is_monitored_a_limited_number_of_times() {
     assert_eq!(table.monitor("g", member(1000), None), full);
     table.monitor("h", member(1000), None).unwrap();
 }
+
+#[test]
+fn members_are_listed_in_pieces_and_none_is_missed_or_twice_while_others_come_and_go() {
+    let mut members = Members::new();
+    for process in 1..=100 {
+        members.join(Pid::from_bits(process));
+    }
+    members.join(Pid::from_bits(50));
+    let end = members.end();
+    let mut listed = Vec::new();
+    let mut next = 0;
+    loop {
+        let rest = members.from(next).take_while(|member| member.number < end);
+        let piece: Vec<_> = rest.take(10).collect();
+        let Some(last) = piece.last() else { break };
+        next = last.number + 1;
+        listed.extend(
+            piece
+                .iter()
+                .map(|member| (member.process.to_bits(), member.times)),
+        );
+        // One that was listed leaves, one that was not, and another one joins.
+        let left = listed.len() as u64;
+        members.remove(Pid::from_bits(left));
+        members.remove(Pid::from_bits(101 - left / 10));
+        members.join(Pid::from_bits(1000 + left));
+    }
+    let processes: Vec<_> = listed.iter().map(|(process, _)| *process).collect();
+    assert!(processes.is_sorted_by(|one, other| one < other));
+    // Whoever stayed is there.
+    assert!((1..=90).all(|process| processes.contains(&process)));
+    assert!(processes.iter().all(|process| *process <= 100));
+    assert!(listed.contains(&(50, 2)));
+}

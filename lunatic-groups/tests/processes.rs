@@ -4,7 +4,7 @@
 use futures_lite::future::block_on;
 use lunatic_account::{AccountLimits, Charge, Kind};
 use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, NotDispatched, Scope};
-use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
+use lunatic_mailbox::{DataMessage, Mailbox, Message, NodeNumber, Pid, Tag, Wanted};
 use lunatic_process::{Environment, Process, SpawnOptions};
 use lunatic_testkit::{environment, idle, open, wait_until};
 
@@ -403,4 +403,30 @@ fn a_scope_is_charged_to_who_makes_it() {
     assert!(groups.scope_paid_by("0", makes.account()).is_ok());
     drop(groups);
     assert_eq!(makes.account().used(Kind::Memory), 0);
+}
+
+#[test]
+fn more_groups_and_members_than_are_looked_at_at_once_are_listed() {
+    let environment = environment();
+    let scope = Groups::new(&environment).scope("s").unwrap();
+    let process = idle(&environment);
+    let mut names: Vec<String> = (0..1000).map(|number| format!("g{number}")).collect();
+    for name in &names {
+        scope.join(name, &process).unwrap();
+    }
+    names.sort();
+    let listed = scope.groups();
+    assert!(
+        listed
+            .iter()
+            .map(|name| &**name)
+            .eq(names.iter().map(String::as_str))
+    );
+    for number in 2..1002 {
+        let remote = Pid::new(NodeNumber::new(7).unwrap(), number).unwrap();
+        scope.join_remote("g0", remote).unwrap();
+    }
+    scope.join("g0", &process).unwrap();
+    assert_eq!(scope.members("g0").len(), 1002);
+    assert_eq!(scope.local_members("g0"), [process.id(); 2]);
 }

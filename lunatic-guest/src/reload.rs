@@ -163,8 +163,13 @@
 //!
 //! # Sockets
 //!
-//! `TcpStream`, `TlsStream` and `UdpSocket` of the `lunatic` crate cross as fields of the
-//! state, and so do processes. Its listeners do not; a [`net::TcpListener`] does.
+//! `TcpStream` and `TlsStream` of the `lunatic` crate cross as fields of the state, and so do
+//! processes. Its listeners and its `UdpSocket` do not; a [`net::TcpListener`] does.
+//!
+//! A function of the `lunatic` crate that is sent to another process (`FuncRef`) is an index of
+//! the table of the module that has sent it. In a state, or in a message that waits while the
+//! process moves, it is another function then, or none: name what is to be done instead, by an
+//! enum for example.
 //!
 //! [`net::TcpListener`]: crate::net::TcpListener
 //!

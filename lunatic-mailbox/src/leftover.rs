@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use crate::message::Message;
 use crate::queued::Queued;
 
 /// The messages of a mailbox that was closed. Dropping it drops all of them at once,
@@ -25,12 +26,19 @@ impl Leftover {
 
     /// Drops the oldest messages. Returns whether there are more.
     ///
-    /// - `count`: how many at most.
+    /// - `count`: how many at most, each counted with its resources.
     pub fn drop_some(&mut self, count: usize) -> bool {
-        for _ in 0..count {
-            if !self.queued.take_first(&mut None, &mut None) {
+        let mut dropped = 0;
+        while dropped < count {
+            let mut message = None;
+            if !self.queued.take_first(&mut message, &mut None) {
                 return false;
             }
+            let resources = match &message {
+                Some(Message::Data(data)) => data.resource_count(),
+                _ => 0,
+            };
+            dropped += 1 + resources;
         }
         !self.queued.queue.is_empty()
     }

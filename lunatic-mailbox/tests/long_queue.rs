@@ -118,10 +118,28 @@ fn what_was_queued_can_be_dropped_in_pieces() {
         sender.send(message.into()).unwrap();
     }
     let mut leftover = sender.close();
-    assert!(leftover.drop_some(400));
+    assert!(leftover.drop_some(800));
     assert_eq!(Arc::strong_count(&token), 601);
-    assert!(leftover.drop_some(400));
-    assert!(!leftover.drop_some(400));
+    assert!(leftover.drop_some(800));
+    assert!(!leftover.drop_some(800));
+    assert_eq!(Arc::strong_count(&token), 1);
+}
+
+#[test]
+fn a_message_with_many_resources_is_as_many_steps_to_drop() {
+    let (sender, _mailbox) = Mailbox::new(Limits::default());
+    let token = Arc::new(());
+    for _ in 0..10 {
+        let mut message = DataMessage::default();
+        for _ in 0..100 {
+            message.push(Held(token.clone()));
+        }
+        sender.send(message.into()).unwrap();
+    }
+    let mut leftover = sender.close();
+    assert!(leftover.drop_some(256));
+    assert_eq!(Arc::strong_count(&token), 1 + 700);
+    while leftover.drop_some(256) {}
     assert_eq!(Arc::strong_count(&token), 1);
 }
 

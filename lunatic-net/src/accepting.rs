@@ -19,11 +19,6 @@ use crate::open_streams::OpenStream;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(320);
 
-/// How many connections may wait to be accepted, if the system allows that many. With
-/// the 128 of the standard library the queue is full sooner, and a client that finds it
-/// full tries again only after a second.
-const BACKLOG: i32 = 4096;
-
 /// A connection that was accepted.
 pub(crate) struct Accepted {
     pub(crate) socket: Async<TcpStream>,
@@ -36,10 +31,10 @@ impl Kind for TcpListener {
     const GIVES_STREAMS: bool = true;
 
     /// Listens at an address.
-    fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BindError> {
+    fn bind(address: SocketAddr, backlog: i32) -> Result<Async<TcpListener>, BindError> {
         let failed = |source| BindError { address, source };
         let listener = Async::<TcpListener>::bind(address).map_err(failed)?;
-        rustix::net::listen(&listener, BACKLOG).map_err(|errno| failed(errno.into()))?;
+        rustix::net::listen(&listener, backlog).map_err(|errno| failed(errno.into()))?;
         Ok(listener)
     }
 

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_io::Async;
+use lunatic_account::{Account, Charge, Kind};
 
 use crate::errors::ConnectError;
 use crate::time_limit::within;
@@ -28,16 +29,21 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
 
 /// Connects to the one of several addresses that answers first. They are tried one
 /// after the other, each after a short time or when those before have failed, and no more than
-/// [`MOST_ATTEMPTS`] at once. Returns `None` if there is no address, and the last error if all fail.
+/// [`MOST_ATTEMPTS`] at once, or as many as there are descriptors for. Returns `None` if there is no
+/// address, and the last error if all fail.
+///
+/// - `payer`: one descriptor is charged to it already; `None` if nobody pays.
 pub(crate) async fn connect_any(
     addresses: &[SocketAddr],
+    payer: Option<&Account>,
 ) -> Option<Result<(Async<TcpStream>, SocketAddr), ConnectError>> {
     let mut waiting = addresses.iter().copied();
     let mut attempts = Vec::new();
     let mut failure = None;
+    let mut descriptors = Descriptors { payer, more: None };
     loop {
         if let Some(address) = waiting.next() {
-            if attempts.len() == MOST_ATTEMPTS {
+            if attempts.len() == MOST_ATTEMPTS || !descriptors.may_be(attempts.len() + 1) {
                 drop(attempts.remove(0));
             }
             let attempt = async move { Ok((connect(address).await?, address)) };
@@ -61,6 +67,28 @@ pub(crate) async fn connect_any(
                 failure = Some(error);
             }
             None => {}
+        }
+    }
+}
+
+/// What is charged for those that are tried at the same time.
+struct Descriptors<'a> {
+    payer: Option<&'a Account>,
+    /// For those beyond the first one.
+    more: Option<Charge>,
+}
+
+impl Descriptors<'_> {
+    /// Charges for so many attempts. Returns whether there may be that many; one may always be.
+    fn may_be(&mut self, attempts: usize) -> bool {
+        let more = attempts.saturating_sub(1) as u64;
+        match (&mut self.more, self.payer) {
+            (_, None) => true,
+            (Some(charge), _) => charge.set(more).is_ok(),
+            (None, Some(payer)) => {
+                self.more = Charge::new(payer, Kind::Descriptors, more).ok();
+                self.more.is_some() || more == 0
+            }
         }
     }
 }

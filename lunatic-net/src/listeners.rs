@@ -17,6 +17,16 @@ use crate::errors::BindError;
 use crate::open_sockets::{self, OpenSocket};
 use crate::open_streams::{OpenStream, OpenStreams};
 
+/// How many connections may wait to be accepted, if the system allows that many. With
+/// the 128 of the standard library the queue is full sooner, and a client that finds it
+/// full tries again only after a second.
+pub(crate) const BACKLOG: i32 = 4096;
+
+/// How many may wait of a listener that a guest with limits has: the kernel keeps what arrives for
+/// each, and nobody pays for that.
+#[cfg(feature = "guest")]
+pub(crate) const BACKLOG_OF_BRANCH: i32 = 128;
+
 /// What the processes of one root process have bound, and how many connections they
 /// have accepted and not closed. All clones are the same.
 ///
@@ -89,7 +99,8 @@ pub(crate) trait Kind: Sized + fmt::Debug + Send + Sync + 'static {
     /// Whether what is taken from it is a stream that counts.
     const GIVES_STREAMS: bool;
 
-    fn bind(address: SocketAddr) -> Result<Async<Self>, BindError>;
+    /// - `backlog`: how many connections may wait to be accepted.
+    fn bind(address: SocketAddr, backlog: i32) -> Result<Async<Self>, BindError>;
 
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
@@ -213,15 +224,18 @@ impl Listeners {
 
     /// Binds an address for a process of this root. If other roots of the lineage have
     /// bound it and this one has not, it is the same socket.
+    ///
+    /// - `backlog`: how many connections may wait to be accepted.
     pub(crate) fn bind<S: Kind>(
         &self,
         owner: Owner,
         address: SocketAddr,
+        backlog: i32,
     ) -> Result<Arc<Bound<S>>, BindError> {
         if let Some(bound) = self.join(owner, address) {
             return Ok(bound);
         }
-        let socket = match S::bind(address) {
+        let socket = match S::bind(address, backlog) {
             // Another root may have bound it in between.
             Err(error) if error.source.kind() == ErrorKind::AddrInUse => {
                 return self.join(owner, address).ok_or(error);
@@ -296,7 +310,7 @@ impl<S: Kind> Bound<S> {
     /// Binds an address for nobody whose sockets could be shared.
     pub(crate) fn alone(address: SocketAddr) -> Result<Arc<Bound<S>>, BindError> {
         Ok(Arc::new(Bound {
-            shared: Arc::new(Shared::new(S::bind(address)?)),
+            shared: Arc::new(Shared::new(S::bind(address, BACKLOG)?)),
             member: None,
         }))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::accepting::{self, Accepted};
 use crate::errors::{AcceptError, BindError};
-use crate::listeners::{Bound, Listeners, Owner};
+use crate::listeners::{BACKLOG, Bound, Listeners, Owner};
 use crate::tcp_stream::TcpStream;
 
 /// A socket that accepts TCP connections. All clones are the same socket.
@@ -45,7 +45,11 @@ impl TcpListener {
     ///
     /// [`BindError`] if the operating system fails.
     pub fn bind_in(listeners: &Listeners, address: SocketAddr) -> Result<TcpListener, BindError> {
-        Ok(TcpListener(listeners.bind(Owner::default(), address)?))
+        Ok(TcpListener(listeners.bind(
+            Owner::default(),
+            address,
+            BACKLOG,
+        )?))
     }
 
     #[cfg(feature = "guest")]

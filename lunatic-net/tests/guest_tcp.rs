@@ -4,14 +4,15 @@
 
 mod guest;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use futures_lite::future::{block_on, poll_once};
 use guest::{Guest, Host, NEVER, TIMED_OUT, args, at};
 use lunatic_abi::{HostFunction, ValueType};
+use lunatic_account::{Account, AccountLimits, Charge, Kind};
 use lunatic_net::guest::HOST_FUNCTIONS;
-use lunatic_net::{NetConfig, Rules};
+use lunatic_net::{Listeners, NetConfig, Rules};
 use wasmtime::{Engine, Linker, Val};
 
 #[test]
@@ -27,6 +28,53 @@ fn all_49_functions_and_the_6_on_messages_are_there_with_exactly_their_types() {
     assert_eq!(count("lunatic::networking"), 49);
     assert_eq!(count("lunatic::message"), 6);
     assert_eq!(HOST_FUNCTIONS.len(), 49 + 6);
+}
+
+/// An account that may have so many descriptors.
+fn with_descriptors(descriptors: u64) -> Account {
+    Account::root(AccountLimits {
+        descriptors,
+        ..AccountLimits::default()
+    })
+}
+
+#[test]
+fn a_client_is_left_in_the_queue_while_the_account_has_no_descriptor_for_it() {
+    let account = with_descriptors(2);
+    let mut guest = Guest::in_root(NetConfig::default(), &Listeners::new(), &account);
+    let (listener, address) = guest.bind("tcp");
+    let (other, _) = guest.bind("udp");
+    let mut client = TcpStream::connect(address).unwrap();
+    let params = args![listener, at::ID, at::PEER];
+    assert_eq!(guest.code("tcp_accept", &params), 1);
+    let error = guest.error();
+    assert!(error.contains("ulimit -n"), "{error}");
+    assert!(error.contains("the limit of 2 descriptors"), "{error}");
+
+    guest.run("drop_udp_socket", &args![other]);
+    let stream = guest.accept("tcp", listener);
+    client.write_all(b"x").unwrap();
+    assert_eq!(guest.read("tcp_read", stream, 1).unwrap(), b"x");
+    assert_eq!(account.used(Kind::Descriptors), 2);
+}
+
+#[test]
+fn nobody_is_connected_to_for_an_account_without_a_descriptor() {
+    let account = with_descriptors(1);
+    let mut guest = Guest::in_root(NetConfig::default(), &Listeners::new(), &account);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, held) = (
+        free.local_addr().unwrap(),
+        Charge::new(&account, Kind::Descriptors, 1),
+    );
+    assert_eq!(guest.connect(address, NEVER), 1);
+    let error = guest.error();
+    assert_eq!(error, "the limit of 1 descriptors is reached");
+    // Nobody has connected.
+    free.set_nonblocking(true).unwrap();
+    assert_eq!(free.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(held);
+    assert_eq!(guest.connect(address, NEVER), 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod accounts;
 mod backtrace;
 mod catch;
+mod config_charge;
 mod configs;
 mod cpp_names;
 mod endings;
@@ -26,6 +27,7 @@ use lunatic_engine::{InstanceState, Loader, Module};
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use wasmtime::StoreContextMut;
 
+pub use crate::guest::config_charge::ConfigCharge;
 pub use crate::guest::identity::check_right_to_signal;
 pub use crate::guest::modules::{DecodeModuleError, GuestModule};
 pub use crate::guest::post::ProcessPost;
@@ -135,6 +137,9 @@ pub trait Config: Clone + Default + Send + Sync + 'static {
 
     /// The bytes that it takes, for the account of who holds it.
     fn size(&self) -> usize;
+
+    /// Returns what is charged for it while processes have it.
+    fn charge(&self) -> &ConfigCharge;
 }
 
 host_functions! {

@@ -48,11 +48,10 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         if let Some(reason) = self.process.pending_exit() {
             return Poll::Ready(reason);
         }
-        if self.is_held(cx) {
-            return Poll::Pending;
-        }
+        let is_held = self.is_held(cx);
         let started = self.process.is_measured().then(Instant::now);
-        if started.is_some_and(|now| self.is_paused(now, cx)) {
+        let is_paused = !is_held && started.is_some_and(|now| self.is_paused(now, cx));
+        if (is_held || is_paused) && !self.is_asked() {
             return Poll::Pending;
         }
         let Some(body) = &mut self.body else {
@@ -73,6 +72,13 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
             Ok(Poll::Ready(Err(failure))) => Poll::Ready(failure.into()),
             Err(panic) => Poll::Ready(panicked(&*panic)),
         }
+    }
+
+    /// Whether there are requests that its body answers. For these it runs until its next
+    /// suspension point even while it is paused or held: it could not be inspected, or found
+    /// by what it runs, otherwise. What it takes is charged as always.
+    fn is_asked(&self) -> bool {
+        self.process.has_requests() && self.process.answers_requests()
     }
 
     /// Whether the process has to wait until its account has CPU time again. The task

@@ -67,7 +67,7 @@ fn put<T: RegistryHost>(
             registry.remove(&name);
             Ok(())
         }
-        (false, _) => registry.put_remote(&name, process, caller.data().account()),
+        (false, _) => registry.put_remote(&name, process, caller.data().process().handle()),
     };
     Ok(put.map_err(refusal)?)
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, hash_set};
 use std::error::Error;
 use std::fmt;
+use std::iter::Chain;
 use std::sync::Arc;
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
@@ -63,17 +64,21 @@ pub struct NameTable {
 #[derive(Debug, Default)]
 struct ProcessNames {
     names: HashSet<Arc<str>>,
+    /// Names of processes of other nodes that it has given, and that end with it.
+    given: HashSet<Arc<str>>,
     /// Whether the process stays in the table without names, until it is forgotten.
     stays: bool,
 }
 
-/// The names that a process had, in no order.
-pub type NamesOfOne = hash_set::IntoIter<Arc<str>>;
+/// The names that a process had, and those that it had given, in no order.
+pub type NamesOfOne = Chain<hash_set::IntoIter<Arc<str>>, hash_set::IntoIter<Arc<str>>>;
 
 /// Who has a name, and what is charged for it.
 #[derive(Debug)]
 struct Named {
     process: Pid,
+    /// Who has given the name, if it ends with that process, too.
+    given_by: Option<Pid>,
     _charges: [Charge; 2],
 }
 
@@ -93,8 +98,27 @@ impl NameTable {
     ///
     /// [`NameError`].
     pub fn put(&mut self, name: &str, process: Pid, payer: &Account) -> Result<bool, NameError> {
-        let named = self.put_for_now(name, process, payer)?;
+        let named = self.put_for_now(name, process, None, payer)?;
         Ok(!std::mem::replace(&mut named.stays, true))
+    }
+
+    /// As [`put_unfollowed`](NameTable::put_unfollowed), for a name that ends with the process that
+    /// has given it. Returns whether that was not in the table, as [`put`](NameTable::put)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`].
+    pub fn put_given(
+        &mut self,
+        name: &str,
+        process: Pid,
+        given_by: Pid,
+        payer: &Account,
+    ) -> Result<bool, NameError> {
+        self.put_for_now(name, process, Some(given_by), payer)?;
+        let giver = self.by_process.entry(given_by).or_default();
+        Ok(!std::mem::replace(&mut giver.stays, true))
     }
 
     /// As [`put`](NameTable::put), for a process that nobody will forget: it leaves the table with
@@ -109,13 +133,14 @@ impl NameTable {
         process: Pid,
         payer: &Account,
     ) -> Result<(), NameError> {
-        self.put_for_now(name, process, payer).map(|_| ())
+        self.put_for_now(name, process, None, payer).map(|_| ())
     }
 
     fn put_for_now(
         &mut self,
         name: &str,
         process: Pid,
+        given_by: Option<Pid>,
         payer: &Account,
     ) -> Result<&mut ProcessNames, NameError> {
         if name.len() > MAX_NAME_BYTES {
@@ -129,9 +154,14 @@ impl NameTable {
         let name: Arc<str> = name.into();
         let named = Named {
             process,
+            given_by,
             _charges: charges,
         };
         self.by_name.insert(name.clone(), named);
+        if let Some(giver) = given_by {
+            let of_giver = self.by_process.entry(giver).or_default();
+            of_giver.given.insert(name.clone());
+        }
         let of_process = self.by_process.entry(process).or_default();
         of_process.names.insert(name);
         Ok(of_process)
@@ -151,9 +181,16 @@ impl NameTable {
     /// Removes a name, if it is there. Its process stays in the table if it is
     /// [followed](NameTable::put).
     pub fn remove(&mut self, name: &str) {
-        let Some((name, Named { process, .. })) = self.by_name.remove_entry(name) else {
+        let Some((name, named)) = self.by_name.remove_entry(name) else {
             return;
         };
+        let Named {
+            process, given_by, ..
+        } = named;
+        let giver = given_by.and_then(|giver| self.by_process.get_mut(&giver));
+        if let Some(giver) = giver {
+            giver.given.remove(&name);
+        }
         if let Some(of_process) = self.by_process.get_mut(&process) {
             of_process.names.remove(&name);
             if of_process.names.is_empty() && !of_process.stays {
@@ -162,21 +199,21 @@ impl NameTable {
         }
     }
 
-    /// Removes a process and all of its names.
+    /// Removes a process, all of its names, and those that it has given.
     pub fn forget(&mut self, process: Pid) {
         let names = self.forget_process(process);
         self.remove_names_of(process, names);
     }
 
-    /// Removes a process, and returns its names, which stay in the table until they are
-    /// [removed](NameTable::remove_names_of): there may be many.
+    /// Removes a process, and returns its names and those that it has given, which stay in the table
+    /// until they are [removed](NameTable::remove_names_of): there may be many.
     pub fn forget_process(&mut self, process: Pid) -> NamesOfOne {
-        let of_process = self.by_process.remove(&process);
-        of_process.unwrap_or_default().names.into_iter()
+        let of_process = self.by_process.remove(&process).unwrap_or_default();
+        of_process.names.into_iter().chain(of_process.given)
     }
 
-    /// Removes those of the names that this process still has, and returns the number of
-    /// names that were looked at.
+    /// Removes those of the names that this process still has, or has given, and returns the number
+    /// of names that were looked at.
     pub fn remove_names_of(
         &mut self,
         process: Pid,
@@ -185,8 +222,11 @@ impl NameTable {
         let mut count = 0;
         for name in names {
             count += 1;
-            if self.get(&name) == Some(process) {
-                self.by_name.remove(&name);
+            let named = self.by_name.get(&name);
+            if named
+                .is_some_and(|named| named.process == process || named.given_by == Some(process))
+            {
+                self.remove(&name);
             }
         }
         count
@@ -240,6 +280,7 @@ mod tests {
         let hash = || NameTable::new().by_name.hasher().hash_one("name");
         assert_ne!(hash(), hash());
     }
+
     #[test]
     fn of_processes_that_nobody_forgets_nothing_is_kept_without_a_name() {
         let mut names = NameTable::new();
@@ -255,5 +296,31 @@ mod tests {
         assert_eq!(names.put("name", Pid::from_bits(1), &payer), Ok(true));
         names.remove("name");
         assert_eq!(names.put("name", Pid::from_bits(1), &payer), Ok(false));
+    }
+
+    #[test]
+    fn a_name_that_is_given_to_another_ends_with_who_has_given_it_unless_it_is_given_again() {
+        let mut names = NameTable::new();
+        let payer = Account::default();
+        let [giver, remote, other] = [1, 2, 3].map(Pid::from_bits);
+        let put_given = |names: &mut NameTable, name: &str| {
+            names.put_given(name, remote, giver, &payer).expect("put")
+        };
+        assert!(put_given(&mut names, "kept"));
+        for name in ["a", "b", "taken", "removed"] {
+            assert!(!put_given(&mut names, name));
+        }
+        names.put_unfollowed("kept", remote, &payer).expect("put");
+        names.put("taken", other, &payer).expect("put");
+        names.remove("removed");
+        names.put("own", giver, &payer).expect("put");
+        names.forget(giver);
+        assert_eq!(names.get("kept"), Some(remote));
+        assert_eq!(names.get("taken"), Some(other));
+        assert_eq!(names.len(), 2);
+        names.remove("kept");
+        names.forget(other);
+        assert!(names.by_name.is_empty() && names.by_process.is_empty());
+        assert_eq!(payer.used(Kind::Names), 0);
     }
 }

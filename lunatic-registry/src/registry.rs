@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use lunatic_account::Account;
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use parking_lot::Mutex;
@@ -55,16 +54,27 @@ impl Registry {
     }
 
     /// Gives a name to a process of another node, and takes it from the process that
-    /// had it. The name stays until it is removed.
+    /// had it. The name stays until it is removed or, if it is given by a process of a
+    /// branch with limits of its own, until that process ends.
     ///
-    /// - `payer`: the account to which it is charged; a name of a process of this node is
-    ///   charged to that of the process.
+    /// - `giver`: the process that gives the name, to whose account it is charged; a name of a
+    ///   process of this node is charged to that of the process.
     ///
     /// # Errors
     ///
     /// [`NameError`].
-    pub fn put_remote(&self, name: &str, process: Pid, payer: &Account) -> Result<(), NameError> {
-        self.names.lock().put_unfollowed(name, process, payer)
+    pub fn put_remote(&self, name: &str, process: Pid, giver: &Process) -> Result<(), NameError> {
+        let payer = giver.account();
+        if !payer.is_branch() {
+            return self.names.lock().put_unfollowed(name, process, payer);
+        }
+        let put = self
+            .names
+            .lock()
+            .put_given(name, process, giver.id(), payer);
+        let is_new = put?;
+        self.forget_at_end(giver, is_new);
+        Ok(())
     }
 
     /// Returns the process that has this name.
@@ -118,6 +128,10 @@ impl Registry {
     /// removed at once.
     fn follow(&self, name: &str, process: &Process, is_new: bool) {
         process.set_label(short(name));
+        self.forget_at_end(process, is_new);
+    }
+
+    fn forget_at_end(&self, process: &Process, is_new: bool) {
         if is_new {
             let names = Arc::downgrade(&self.names);
             let id = process.id();

@@ -247,18 +247,14 @@ async fn prepare<T: ReloadHost>(
             "the new version exports no function `{export}`"
         ))));
     }
-    if caller
-        .data()
-        .process()
-        .config()
-        .process()
-        .max_fuel
-        .is_some()
-    {
-        let prepared = caller.wait(module.prepare_budgets()).await;
-        if let Err(error) = prepared {
-            return Ok(Err(Failure::new(error)));
-        }
+    // To compile it takes none of the time that the new instance has.
+    let config = caller.data().process().config().process();
+    let prepared = match config.max_fuel {
+        Some(_) => caller.wait(module.prepare_budgets()).await,
+        None => caller.wait(module.prepare_next()).await,
+    };
+    if let Err(error) = prepared {
+        return Ok(Err(Failure::new(error)));
     }
     let state = match copy(caller).await? {
         Ok(message) => message,

@@ -36,5 +36,11 @@ pub use entries::Entries;
 pub use report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
 pub use rollout::{ProgressCount, Rollout, RolloutAction, RolloutEvent};
 pub use versions::{
-    Member, MissingEntry, NamedVersions, NotWanted, ReloadError, Target, Version, Versions,
+    Member, MissingEntry, NamedVersions, NotWanted, ReloadError, ReloadPlan, Target, Version,
+    Versions,
 };
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -100,6 +100,15 @@ pub enum Outcome {
     },
     /// It has offered nothing, and another root process has taken its place.
     Replaced,
+    /// It has offered nothing, and its supervisor has stopped it and started it again.
+    Restarted,
+    /// It has offered nothing, and was killed.
+    Killed,
+    /// It has offered nothing, was to be seen to, and goes on with the old version.
+    Kept {
+        /// Why.
+        why: String,
+    },
     /// It was to go back to the old version, and runs the new one.
     Stuck {
         /// Why.
@@ -145,6 +154,9 @@ impl fmt::Display for Outcome {
             Outcome::Failed { why } => write!(f, "failed: {why}"),
             Outcome::Declined { why } => write!(f, "declined: {why}"),
             Outcome::Replaced => f.write_str("replaced by a new root process"),
+            Outcome::Restarted => f.write_str("started again by its supervisor"),
+            Outcome::Killed => f.write_str("killed"),
+            Outcome::Kept { why } => write!(f, "goes on with the old version: {why}"),
             Outcome::Stuck { why } => write!(f, "could not go back: {why}"),
         }
     }

@@ -128,6 +128,17 @@ pub struct NamedVersions<M> {
     pub progress: Option<ProgressCount>,
 }
 
+/// What a reload would do.
+#[derive(Debug, Clone)]
+pub struct ReloadPlan<M> {
+    /// The version that it would drop: the one before the current one, unless that is the new
+    /// one.
+    pub dropped: Option<Version<M>>,
+    /// The processes that would move, in the order of their ids; not those that run the version
+    /// that is dropped.
+    pub movable: Vec<Pid>,
+}
+
 /// Why a reload did not begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -225,16 +236,37 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         Ok(state.find(hash).cloned())
     }
 
-    /// The hash of the old version of a module, and the processes that offer themselves.
-    pub fn old_and_offering(&self, name: &str) -> Option<([u8; 32], HashSet<Pid>)> {
+    /// The version of any module that has a hash, if it is a current one or an old one; of
+    /// several that of the module whose name is the first.
+    pub fn by_hash(&self, hash: &[u8; 32]) -> Option<Version<M>> {
+        let modules: Vec<_> = self.shared.lock().values().cloned().collect();
+        let found = modules.iter().filter_map(|named| {
+            let state = named.state.lock();
+            let version = state.find(hash).cloned();
+            version.map(|version| (&named.name, version))
+        });
+        let first = found.min_by(|(a, _), (b, _)| a.cmp(b));
+        first.map(|(_, version)| version)
+    }
+
+    /// The hash of the old version of a module, if it has one.
+    pub fn old(&self, name: &str) -> Option<[u8; 32]> {
         let named = self.named(name).ok()?;
-        let old = named.state.lock().old.as_ref()?.hash;
+        let state = named.state.lock();
+        state.old.as_ref().map(|old| old.hash)
+    }
+
+    /// The processes of all versions of a module that offer themselves.
+    pub fn offering(&self, name: &str) -> HashSet<Pid> {
         let mut offering = HashSet::new();
+        let Ok(named) = self.named(name) else {
+            return offering;
+        };
         let mut last = None;
         loop {
             let piece = named.state.lock().piece(last);
             let Some(member) = piece.last() else {
-                return Some((old, offering));
+                return offering;
             };
             last = Some(member.process.id());
             let piece = piece.iter().filter(|member| member.offers());
@@ -324,32 +356,46 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         report
     }
 
-    /// What a reload would drop: the version before the current one, unless it is the
-    /// new one. To be asked before its processes are ended.
+    /// What a reload would do; to be asked before processes are ended for it.
     ///
     /// # Errors
     ///
-    /// What the reload would fail with when nobody runs that version any more.
-    pub async fn third(
-        &self,
-        name: &str,
-        new: &Version<M>,
-    ) -> Result<Option<Version<M>>, ReloadError> {
+    /// What the reload would fail with when nobody runs the version any more that it would
+    /// drop.
+    pub async fn plan(&self, name: &str, new: &Version<M>) -> Result<ReloadPlan<M>, ReloadError> {
         let named = self.named(name)?;
-        let third = {
+        let dropped = {
             let state = named.state.lock();
             if state.is_reloading {
                 return Err(ReloadError::InProgress(named.name.to_string()));
             }
             if state.current.hash == new.hash {
-                return Ok(None);
+                return Ok(ReloadPlan {
+                    dropped: None,
+                    movable: Vec::new(),
+                });
             }
-            let third = state.old.as_ref().filter(|old| old.hash != new.hash);
-            third.cloned()
+            let dropped = state.old.as_ref().filter(|old| old.hash != new.hash);
+            dropped.cloned()
         };
-        let ended = third.as_ref().map(|third| third.hash);
-        named.movable(new, ended).await?;
-        Ok(third)
+        let ended = dropped.as_ref().map(|dropped| dropped.hash);
+        let movable = named.movable(new, ended).await?;
+        Ok(ReloadPlan {
+            dropped,
+            movable: movable.into_iter().map(|(pid, _)| pid).collect(),
+        })
+    }
+
+    /// Keeps a version as the old one of a module, if it has none and no reload goes on: a
+    /// reload that has dropped it has come to nothing, and processes still run it.
+    pub fn keep_old(&self, name: &str, version: Version<M>) {
+        if let Ok(named) = self.named(name) {
+            let mut state = named.state.lock();
+            let is_free = state.old.is_none() && state.current.hash != version.hash;
+            if is_free && !state.is_reloading {
+                state.old = Some(version);
+            }
+        }
     }
 
     fn named(&self, name: &str) -> Result<Arc<Named<M>>, ReloadError> {

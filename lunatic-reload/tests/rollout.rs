@@ -329,7 +329,9 @@ impl World {
                 Outcome::Moved { .. } => assert!(alive && runs_new && !self.has_gone_back),
                 Outcome::Stuck { .. } => assert!(alive && runs_new && self.has_gone_back),
                 Outcome::WentBack => assert!(!runs_new && process.moved.is_some()),
-                Outcome::Replaced => panic!("a rollout replaces nobody"),
+                Outcome::Replaced | Outcome::Restarted | Outcome::Killed | Outcome::Kept { .. } => {
+                    panic!("a rollout sees to nobody else")
+                }
                 Outcome::NotAsked => assert!(self.has_gone_back && !runs_new),
                 Outcome::Late | Outcome::Failed { .. } | Outcome::Declined { .. } => {
                     assert!(!runs_new);

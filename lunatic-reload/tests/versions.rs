@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use lunatic_process::{Environment, Process};
 use lunatic_reload::{
-    Entries, Member, Outcome, ReloadError, ReloadOptions, ReloadResult, Report, Version, Versions,
+    Entries, Member, Outcome, ReloadError, ReloadOptions, ReloadPlan, ReloadResult, Report,
+    Version, Versions,
 };
 use lunatic_testkit::{end_of, environment, idle, wait, wait_until};
 
@@ -85,8 +86,14 @@ impl App {
         wait("the reload", self.versions.reload(NAME, version, options))
     }
 
-    fn third(&self, version: Version<Code>) -> Result<Option<Version<Code>>, ReloadError> {
-        wait("the third version", self.versions.third(NAME, &version))
+    fn plan(&self, version: Version<Code>) -> Result<ReloadPlan<Code>, ReloadError> {
+        wait("the plan", self.versions.plan(NAME, &version))
+    }
+
+    /// The hash of the version that a reload would drop.
+    fn dropped(&self, version: Version<Code>) -> Option<[u8; 32]> {
+        let plan = self.plan(version).unwrap();
+        plan.dropped.map(|dropped| dropped.hash)
     }
 
     /// Whether a reload moves processes.
@@ -161,7 +168,7 @@ fn one_reload_of_a_module_goes_on_at_a_time() {
     let other = app.reload(usual(3), ReloadOptions::default());
     assert_eq!(other.unwrap_err(), in_progress);
     // The versions that processes still run are not there to be ended.
-    assert_eq!(app.third(usual(3)).unwrap_err(), in_progress);
+    assert_eq!(app.plan(usual(3)).unwrap_err(), in_progress);
     // Another module is none of it.
     let other: Arc<str> = "other".into();
     app.versions.register(&other, usual(1)).unwrap();
@@ -379,12 +386,31 @@ fn a_third_version_is_checked_before_anybody_is_ended_for_it() {
     let reload = app.begins(usual(2), ReloadOptions::default());
     moves(&member);
     reload.report();
-    assert_eq!(app.third(usual(1)).unwrap().map(|third| third.hash), None);
-    assert_eq!(app.third(usual(2)).unwrap().map(|third| third.hash), None);
-    let third = app.third(usual(3)).unwrap();
-    assert_eq!(third.unwrap().hash, hash(1));
-    let error = app.third(version(3, &[])).unwrap_err();
+    assert_eq!(app.dropped(usual(1)), None);
+    assert_eq!(app.dropped(usual(2)), None);
+    assert_eq!(app.dropped(usual(3)), Some(hash(1)));
+    let error = app.plan(version(3, &[])).unwrap_err();
     assert!(matches!(error, ReloadError::NoEntry(_)));
+}
+
+#[test]
+fn a_version_that_was_dropped_for_nothing_is_kept_again() {
+    let app = App::new();
+    app.reload(usual(2), within(0)).unwrap();
+    let first = app.versions.list()[0].old.clone().unwrap();
+    let old = || {
+        let old = app.versions.list()[0].old.clone();
+        old.map(|old| old.hash)
+    };
+    // There is another one.
+    app.versions.keep_old(NAME, usual(3));
+    assert_eq!(old(), Some(hash(1)));
+    app.versions.forget_old(NAME, &hash(1));
+    // It is the current one.
+    app.versions.keep_old(NAME, usual(2));
+    assert_eq!(old(), None);
+    app.versions.keep_old(NAME, first);
+    assert_eq!(old(), Some(hash(1)));
 }
 
 #[test]

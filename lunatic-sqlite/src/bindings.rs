@@ -1,6 +1,7 @@
 //! The values that are bound to the parameters of a statement.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::value::{Key, Value};
 
@@ -14,7 +15,8 @@ const ENTRY: usize = 160;
 /// Values by their parameters, in the order in which the parameters were first named.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
-    values: Vec<(Key, Value)>,
+    /// Shared with the thread of the connection while it runs the statement.
+    values: Arc<Vec<(Key, Value)>>,
     /// Where the value of each is.
     places: HashMap<Key, usize>,
     /// The number that was named last, and was new.
@@ -48,13 +50,13 @@ impl Bindings {
         }
         self.bytes = bytes;
         match known {
-            Some(at) => self.values[at].1 = value,
+            Some(at) => Arc::make_mut(&mut self.values)[at].1 = value,
             None => {
                 if let Key::Number(number) = key {
                     self.last_number = number;
                 }
                 self.places.insert(key.clone(), self.values.len());
-                self.values.push((key, value));
+                Arc::make_mut(&mut self.values).push((key, value));
             }
         }
         Ok(())
@@ -69,7 +71,7 @@ impl Bindings {
     }
 
     /// Returns all of them.
-    pub(crate) fn values(&self) -> &[(Key, Value)] {
+    pub(crate) fn values(&self) -> &Arc<Vec<(Key, Value)>> {
         &self.values
     }
 

@@ -14,6 +14,7 @@ use lunatic_fs::Dir;
 
 use crate::changes::{Change, Watch};
 use crate::control::{Control, InterruptOnDrop};
+use crate::cpu_time::{self, CpuTime};
 use crate::error::SqliteError;
 use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
 use crate::limits::SqliteLimits;
@@ -95,7 +96,8 @@ impl Connection {
     }
 
     /// Opens a database as [`open`](Connection::open) does, and has an account pay for the memory
-    /// that SQLite takes for it, and the descriptors, until it is closed.
+    /// that SQLite takes for it, and the descriptors, until it is closed. If the account has a
+    /// limit of CPU time, what SQLite takes counts, and it waits when that is used up.
     ///
     /// - `account`: `None` if nobody pays.
     ///
@@ -128,11 +130,13 @@ impl Connection {
             Place::Memory => None,
             Place::File { dir, path } => Some(opening::hold(&dir, path).await?),
         };
+        let cpu_time = account.and_then(CpuTime::of);
         let (jobs, to_do) = unbounded();
         let (opened, is_open) = bounded(1);
         THREADS.spawn_pinned(move || {
-            let life = life::run(file, charges, limits, quota.clone(), opened, to_do);
-            quota::within(quota, life)
+            let counts = cpu_time.clone();
+            let life = life::run(file, charges, limits, quota.clone(), counts, opened, to_do);
+            cpu_time::counted(cpu_time, quota::within(quota, life))
         });
         let connection = Connection {
             shared: Arc::new(Shared {

@@ -62,7 +62,7 @@ pub struct Status {
 /// What a statement runs with.
 pub(crate) struct Begin {
     pub(crate) sql: Arc<str>,
-    pub(crate) bindings: Vec<(Key, Value)>,
+    pub(crate) bindings: Arc<Vec<(Key, Value)>>,
     /// Whether its description is not known.
     pub(crate) describe: bool,
 }

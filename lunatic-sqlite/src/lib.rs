@@ -15,7 +15,8 @@
 //! - [`initialize`]: how SQLite is set up; `quota`: what it may take for a connection;
 //!   `allocator`: its memory; `files`: its files; `nameless`: those that are in memory.
 //! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
-//!   some of SQL's functions are replaced by; `control`: how SQLite is stopped.
+//!   some of SQL's functions are replaced by; `control`: how SQLite is stopped; `cpu_time`: how the
+//!   CPU time that it takes is counted.
 //! - [`SqliteLimits`]: how much a process may do with databases.
 //! - `changes`: [`Watch`] and [`Change`], who is told of changes.
 //! - `value`: values, and the bytes in which they cross to guests.
@@ -40,6 +41,7 @@ mod changes;
 mod compiled;
 mod connection;
 mod control;
+mod cpu_time;
 mod error;
 mod files;
 mod functions;

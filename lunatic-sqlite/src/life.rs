@@ -10,6 +10,7 @@ use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Connection, Error};
 
 use crate::changes::{Pending, Topic};
+use crate::cpu_time::CpuTime;
 use crate::error::SqliteError;
 use crate::job::Job;
 use crate::limits::SqliteLimits;
@@ -38,24 +39,27 @@ impl Drop for Closing {
 /// Opens a database, and does what it is asked for until nobody can ask any more.
 ///
 /// - `charges`: released when it is closed.
+/// - `cpu_time`: counts what it takes; `None` if nobody does.
 pub(crate) async fn run(
     file: Option<HeldFile>,
     charges: Option<Charges>,
     limits: SqliteLimits,
     quota: Arc<Quota>,
+    cpu_time: Option<Arc<CpuTime>>,
     opened: Sender<Result<(), SqliteError>>,
     jobs: Receiver<Job>,
 ) {
     yield_to_processes();
-    let mut connection = match opening::open(file.as_ref(), &limits, quota.control()) {
-        Ok(connection) => Closing(connection),
-        Err(error) => {
-            release(file);
-            drop(charges);
-            opened.send(Err(quota.explain(error))).await.ok();
-            return;
-        }
-    };
+    let mut connection =
+        match opening::open(file.as_ref(), &limits, quota.control(), cpu_time.as_ref()) {
+            Ok(connection) => Closing(connection),
+            Err(error) => {
+                release(file);
+                drop(charges);
+                opened.send(Err(quota.explain(error))).await.ok();
+                return;
+            }
+        };
     let topic = match &file {
         Some(file) => Topic::of_file(file.id()),
         None => Arc::new(Topic::new()),
@@ -69,6 +73,9 @@ pub(crate) async fn run(
     let mut worker = Worker::new(&connection.0, &quota, limits, topic, pending, file.as_ref());
     let mut close = None;
     while let Ok(job) = jobs.recv().await {
+        if let Some(cpu_time) = &cpu_time {
+            cpu_time.wait(|| jobs.is_closed()).await;
+        }
         if let ControlFlow::Break(answer) = worker.handle(job).await {
             close = Some(answer);
             break;

@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 
 use crate::bindings::MAX_PARAMETERS;
 use crate::control::Control;
+use crate::cpu_time::CpuTime;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
 use crate::quota::CACHE_KIB;
@@ -76,6 +77,7 @@ pub(crate) fn open(
     file: Option<&HeldFile>,
     limits: &SqliteLimits,
     control: &Arc<Control>,
+    cpu_time: Option<&Arc<CpuTime>>,
 ) -> Result<Connection, SqliteError> {
     library::initialize()?;
     let mut connection = match file {
@@ -87,8 +89,17 @@ pub(crate) fn open(
     };
     control.set_handle(connection.get_interrupt_handle());
     control.begin();
-    let progress = control.clone();
-    connection.progress_handler(PROGRESS, Some(move || progress.must_end()))?;
+    let (progress, cpu_time) = (control.clone(), cpu_time.cloned());
+    let must_end = move || {
+        if let Some(cpu_time) = &cpu_time {
+            cpu_time.pause(|waited| {
+                progress.go_on(waited);
+                progress.must_end()
+            });
+        }
+        progress.must_end()
+    };
+    connection.progress_handler(PROGRESS, Some(must_end))?;
     limit(&connection, limits)?;
     functions::replace_slow_ones(&connection, limits.max_value_bytes)?;
     let control = control.clone();

@@ -153,7 +153,7 @@ impl Statement {
         }
         let begin = Begin {
             sql: self.sql.clone(),
-            bindings: self.bindings.values().to_vec(),
+            bindings: self.bindings.values().clone(),
             describe: self.description.is_none(),
         };
         self.ask(Some(begin))

@@ -623,6 +623,28 @@ fn connections_and_statements_have_limits_and_are_charged() {
 }
 
 #[test]
+fn the_text_that_is_run_is_charged_while_it_waits() {
+    const LIMIT: u64 = 2 << 20;
+    let limits = AccountLimits {
+        memory: LIMIT,
+        ..AccountLimits::UNLIMITED
+    };
+    let mut guest = Guest::with(None, SqliteLimits::default(), limits);
+    let connection = guest.open("");
+    let long = format!("SELECT 1 -- {}", "x".repeat(20_000));
+    assert_eq!(guest.execute(connection, &long), 0);
+    let left = LIMIT - guest.account.used(Kind::Memory) - 16_000;
+    let taken = Charge::new(&guest.account, Kind::Memory, left).unwrap();
+    assert_eq!(guest.execute(connection, "SELECT 1"), 0);
+    assert_eq!(guest.execute(connection, &long), 7);
+    let (ptr, len) = guest.text(&long);
+    let prepared = guest.call_u32("prepare", &args![connection, ptr, len, ID]);
+    assert_eq!(prepared, 7);
+    drop(taken);
+    assert_eq!(guest.execute(connection, &long), 0);
+}
+
+#[test]
 fn rows_are_fetched_as_far_as_they_fit() {
     let mut guest = Guest::new(None);
     let connection = guest.open("");

@@ -2,7 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use lunatic_blocking::Class;
+use lunatic_account::Charge;
+use lunatic_blocking::drop_later;
 
 /// A value with many entries that may be.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub(crate) struct Detached<T: Send + 'static> {
     value: Option<T>,
     /// Returns how many entries it has.
     len: fn(&T) -> usize,
+    /// What is charged for it until it is gone.
+    charge: Option<Charge>,
 }
 
 impl<T: Send + 'static> Detached<T> {
@@ -19,7 +22,14 @@ impl<T: Send + 'static> Detached<T> {
         Detached {
             value: Some(value),
             len,
+            charge: None,
         }
+    }
+
+    /// Releases a charge when the value is gone.
+    pub(crate) fn charged(mut self, charge: Charge) -> Detached<T> {
+        self.charge = Some(charge);
+        self
     }
 }
 
@@ -48,7 +58,7 @@ impl<T: Send + 'static> Drop for Detached<T> {
         /// So many entries are dropped at once.
         const FEW: usize = 1024;
         if let Some(large) = self.value.take_if(|value| (self.len)(value) > FEW) {
-            Class::Cpu.queue().run_detached(move || drop(large));
+            drop_later((large, self.charge.take()));
         }
     }
 }

@@ -51,8 +51,6 @@ pub(crate) struct Driver {
     report: Sender<Result<(), Failure>>,
     log: Log,
     steps: u32,
-    /// What is charged for the children that it has from the first.
-    _first_children: Charge,
 }
 
 /// The failure of a supervisor whose children could not all be started.
@@ -89,7 +87,6 @@ impl Driver {
         path: Arc<str>,
         observer: Option<Observer>,
         report: Sender<Result<(), Failure>>,
-        first_children: Charge,
     ) -> Driver {
         Driver {
             own: own.process,
@@ -106,7 +103,6 @@ impl Driver {
             observer,
             report,
             steps: 0,
-            _first_children: first_children,
         }
     }
 
@@ -310,7 +306,9 @@ impl Driver {
                 }
                 Err(exceeded) => refuse(&answer, exceeded),
             },
-            Call::AddFromTemplate(adapt, answer) => self.add_from_template(adapt, answer, charge),
+            Call::AddFromTemplate(adapt, _, answer) => {
+                self.add_from_template(adapt, answer, charge)
+            }
             Call::Restart(child, answer) => {
                 self.request_of(child, Request::Restart, answer, charge);
             }

@@ -148,6 +148,18 @@ impl Spec {
         Ok(())
     }
 
+    /// Returns how many bytes are touched to copy its children when another one is added, about; none
+    /// if nobody shares them.
+    #[cfg(feature = "guest")]
+    pub(crate) fn bytes_to_copy(&self) -> usize {
+        /// The counter of a child is on a line of the cache of its own.
+        const CHILD_BYTES: usize = 64;
+        match Arc::strong_count(&self.children) {
+            1 => 0,
+            _ => self.children.len() * CHILD_BYTES,
+        }
+    }
+
     /// Adds a child. Children are started in the order in which they are added.
     pub fn child(mut self, child: ChildSpec<ChildStart>) -> Spec {
         self.push(child);
@@ -243,6 +255,7 @@ impl Spec {
             .map_err(|exceeded| SupervisorError::Spawn(SpawnError::Exceeded(exceeded)))?;
         let machine = self.machine(driver::seed()).await;
         let machine = machine.map_err(SupervisorError::Spec)?;
+        let machine = machine.charged(first_children);
         let options = SpawnOptions {
             link,
             awaited: true,
@@ -256,7 +269,7 @@ impl Spec {
         let (report, ready) = async_channel::bounded(1);
         let process = environment
             .spawn(options, |own| {
-                Driver::new(own, machine, parent, path, observer, report, first_children).run()
+                Driver::new(own, machine, parent, path, observer, report).run()
             })
             .map_err(SupervisorError::Spawn)?;
         let ready = async move {

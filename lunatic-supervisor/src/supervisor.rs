@@ -90,7 +90,8 @@ pub enum SupervisorError {
 /// A request, which is sent to a supervisor as the resource of a message.
 pub(crate) enum Call {
     Add(ChildSpec<ChildStart>, Answer),
-    AddFromTemplate(Box<Adapt>, Answer),
+    /// With the bytes that it keeps.
+    AddFromTemplate(Box<Adapt>, usize, Answer),
     Restart(ChildId, Answer),
     Terminate(ChildId, Answer),
     Delete(ChildId, Answer),
@@ -124,6 +125,7 @@ impl Call {
         const REQUEST_BYTES: u64 = 1024;
         let added = match self {
             Call::Add(child, _) => child_bytes(child.name.len(), &child.start),
+            Call::AddFromTemplate(_, bytes, _) => *bytes as u64,
             _ => 0,
         };
         REQUEST_BYTES + added
@@ -185,23 +187,26 @@ impl Supervisor {
     ///
     /// [`RequestError`] if it could not be started.
     pub async fn start_from_template(&self) -> Result<StartedChild, RequestError> {
-        self.start_like_template(|template| Ok(template.clone()))
+        self.start_like_template(0, |template| Ok(template.clone()))
             .await
     }
 
     /// Starts another child in a way that `adapt` makes from that of the template, with
     /// further arguments for example.
     ///
+    /// - `bytes`: what `adapt` keeps, about; it is charged with the request.
+    ///
     /// # Errors
     ///
     /// [`RequestError`] if `adapt` fails, or the child could not be started.
     pub async fn start_like_template(
         &self,
+        bytes: usize,
         adapt: impl FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send + 'static,
     ) -> Result<StartedChild, RequestError> {
         let adapt = Box::new(adapt);
         let changed = self
-            .change(|answer| Call::AddFromTemplate(adapt, answer))
+            .change(|answer| Call::AddFromTemplate(adapt, bytes, answer))
             .await?;
         started(changed)
     }

@@ -642,6 +642,30 @@ fn requests_are_charged_to_who_pays_for_them_until_they_are_answered() {
 }
 
 #[test]
+fn a_request_is_charged_with_the_arguments_that_are_in_it() {
+    let environment = environment();
+    let idle = native(|_| future::pending());
+    let spec = Spec::new("root")
+        .strategy(Strategy::SimpleOneForOne)
+        .child(ChildSpec::new("idle", idle).restart(Restart::Temporary));
+    let supervisor = start(&environment, &spec);
+    let limits = AccountLimits {
+        memory: 100_000,
+        ..AccountLimits::UNLIMITED
+    };
+    let payer = environment.account().branch(limits).unwrap();
+    let paid = supervisor.paid_by(payer.clone());
+    let start = |bytes| {
+        let starting = paid.start_like_template(bytes, |template| Ok(template.clone()));
+        wait("the answer", starting)
+    };
+    let refused = start(100_000).unwrap_err();
+    assert!(matches!(refused, RequestError::Exceeded(_)), "{refused}");
+    start(10_000).unwrap();
+    assert_eq!(payer.used(Kind::Memory), 0);
+}
+
+#[test]
 fn a_specification_with_many_children_is_copied_and_started_with_pauses() {
     const CHILDREN: usize = 3000;
     let environment = environment();

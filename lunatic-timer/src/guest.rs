@@ -78,7 +78,12 @@ impl StartedTimers {
         for _ in 0..2 {
             self.check_one();
         }
-        let id = self.table.insert(GuestTimer(timer), account)?;
+        let inserted = self.table.insert(GuestTimer(timer), account);
+        let id = inserted.map_err(|refused| {
+            // Nobody could cancel it any more.
+            refused.resource.0.cancel();
+            refused.reason
+        })?;
         self.to_check.push_back(id);
         Ok(id)
     }
@@ -104,7 +109,7 @@ impl Drop for StartedTimers {
     fn drop(&mut self) {
         /// So many are dropped at once. More of them another thread drops, as this one may be a
         /// worker.
-        const FEW: usize = 1024;
+        const FEW: usize = 256;
         let table = mem::take(&mut self.table);
         let is_large = table.len() > FEW;
         let ends = self.end_with_process;
@@ -116,7 +121,7 @@ impl Drop for StartedTimers {
             }
         };
         match is_large {
-            true => Class::Cpu.queue().run_detached(end),
+            true => Class::Drop.queue().run_detached(end),
             false => end(),
         }
     }

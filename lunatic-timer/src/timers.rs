@@ -132,16 +132,19 @@ impl Timers {
     }
 
     async fn fire_due(&self) {
-        /// After so many actions, other tasks may run on this core.
-        const BATCH: usize = 256;
+        /// After actions of so long together, other tasks may run on this core: a message that is
+        /// dropped can have much to it.
+        const BATCH: Duration = Duration::from_micros(50);
         loop {
-            let now = Instant::now();
-            for _ in 0..BATCH {
+            let begin = Instant::now();
+            let mut now = begin;
+            while now.saturating_duration_since(begin) < BATCH {
                 let due = self.shared.queue.lock().pop_due(now);
                 match due {
                     Some(action) => action(),
                     None => return,
                 }
+                now = Instant::now();
             }
             future::yield_now().await;
         }

@@ -1,7 +1,9 @@
 //! The queue with a clock.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::pin::pin;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::{self, block_on};
@@ -122,4 +124,23 @@ fn of_many_that_are_due_at_once_some_fire_before_other_tasks_run() {
     assert!(block_on(future::poll_once(&mut running)).is_none());
     let fired = receiver.try_iter().count();
     assert!((1..1000).contains(&fired), "{fired}");
+}
+
+#[test]
+fn an_action_that_takes_long_is_the_last_one_before_others_may_run() {
+    let timers = Timers::new();
+    let (sender, receiver) = mpsc::channel();
+    for number in 0..3 {
+        let send = send(&sender, number);
+        let slow = move || {
+            send();
+            thread::sleep(Duration::from_millis(1));
+        };
+        timers.after(Duration::ZERO, slow).unwrap();
+    }
+    let mut run = pin!(timers.run());
+    for number in 0..3 {
+        assert!(block_on(future::poll_once(&mut run)).is_none());
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [number]);
+    }
 }

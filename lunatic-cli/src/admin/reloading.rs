@@ -43,12 +43,12 @@ async fn module(runtime: &Runtime, named: NamedVersions<Module<State>>) -> Modul
     // Those of the table of versions itself, and of what was asked of it.
     const OWN_HANDLES: usize = 2;
     let old = match named.old {
-        Some(old) => Some(version(runtime, &old, OWN_HANDLES).await),
+        Some(old) => Some(version(runtime, &named.name, &old, OWN_HANDLES).await),
         None => None,
     };
     ModuleVersions {
         module: named.name.to_string(),
-        current: version(runtime, &named.current, OWN_HANDLES).await,
+        current: version(runtime, &named.name, &named.current, OWN_HANDLES).await,
         old,
         offering: named.offering,
         reloading: named.is_reloading,
@@ -57,12 +57,13 @@ async fn module(runtime: &Runtime, named: NamedVersions<Module<State>>) -> Modul
 
 async fn version(
     runtime: &Runtime,
+    name: &str,
     version: &Version<Module<State>>,
     own_handles: usize,
 ) -> VersionUse {
     /// A process has one in its state and one in its body.
     const HANDLES_OF_A_PROCESS: usize = 2;
-    let processes = runtime.processes_of(&version.hash).await.len();
+    let processes = runtime.processes_of(name, &version.hash).await.len();
     let others = own_handles + HANDLES_OF_A_PROCESS * processes;
     let entries = version.entries.iter();
     VersionUse {
@@ -129,6 +130,7 @@ fn module_name(runtime: &Runtime, request: &Reload) -> Result<String, Refusal> {
 }
 
 fn told(report: Report) -> Reloaded {
+    let listed = listed(&report.processes);
     Reloaded {
         module: report.name,
         from: report.from,
@@ -138,11 +140,44 @@ fn told(report: Report) -> Reloaded {
             lunatic_reload::ReloadResult::Unchanged => lunatic_admin::ReloadResult::Unchanged,
             lunatic_reload::ReloadResult::Partly => lunatic_admin::ReloadResult::Partly,
         },
-        processes: report.processes.into_iter().map(process).collect(),
+        left_out: report.processes.len() - listed.len(),
+        processes: listed.into_iter().map(process).collect(),
     }
 }
 
-fn process(process: ProcessReport) -> ReloadedProcess {
+/// The processes that are told of: an answer has a limit.
+fn listed(processes: &[ProcessReport]) -> Vec<&ProcessReport> {
+    const MAX_PROCESSES: usize = 10_000;
+    /// Of kinds and reasons, which guests may have chosen. Written as JSON, a byte takes six.
+    const MAX_BYTES: usize = 8 << 20;
+    let is_moved = |process: &&ProcessReport| matches!(process.outcome, Outcome::Moved { .. });
+    let moved = processes.iter().filter(is_moved);
+    let others = processes.iter().filter(|process| !is_moved(process));
+    let mut bytes = 0;
+    let mut listed: Vec<&ProcessReport> = others
+        .chain(moved)
+        .take(MAX_PROCESSES)
+        .take_while(|process| {
+            bytes += process.kind.len() + text_bytes(&process.outcome);
+            bytes <= MAX_BYTES
+        })
+        .collect();
+    listed.sort_by_key(|process| process.pid);
+    listed
+}
+
+/// At most how long the text of an outcome is.
+fn text_bytes(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Failed { why }
+        | Outcome::Declined { why }
+        | Outcome::Kept { why }
+        | Outcome::Stuck { why } => why.len().min(MAX_LOGGED_BYTES),
+        _ => 0,
+    }
+}
+
+fn process(process: &ProcessReport) -> ReloadedProcess {
     let outcome = match process.outcome {
         Outcome::NotAsked => "not_asked",
         Outcome::Moved { .. } => "moved",
@@ -152,16 +187,69 @@ fn process(process: ProcessReport) -> ReloadedProcess {
         Outcome::Failed { .. } => "failed",
         Outcome::Declined { .. } => "declined",
         Outcome::Replaced => "replaced",
+        Outcome::Restarted => "restarted",
+        Outcome::Killed => "killed",
+        Outcome::Kept { .. } => "kept",
         Outcome::Stuck { .. } => "stuck",
     };
     ReloadedProcess {
         pid: lunatic_admin::ProcessId::from_bits(process.pid.to_bits()),
-        kind: process.kind,
+        kind: process.kind.clone(),
         outcome: outcome.to_owned(),
         text: on_one_line(&process.outcome, MAX_LOGGED_BYTES).to_string(),
         pause_us: match process.outcome {
             Outcome::Moved { pause_us } => Some(pause_us),
             _ => None,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lunatic_mailbox::Pid;
+    use lunatic_reload::ReloadResult;
+
+    use super::*;
+
+    fn report(processes: impl IntoIterator<Item = Outcome>) -> Report {
+        let processes = processes.into_iter().enumerate();
+        Report {
+            name: "app".to_owned(),
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+            result: ReloadResult::Partly,
+            processes: processes
+                .map(|(number, outcome)| ProcessReport {
+                    pid: Pid::from_bits(number as u64 + 1),
+                    kind: "worker".to_owned(),
+                    outcome,
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn of_very_many_processes_those_are_told_of_that_have_not_moved() {
+        const MOVED: usize = 50_000;
+        let moved = (0..MOVED).map(|_| Outcome::Moved { pause_us: 1 });
+        let told = told(report(moved.chain([Outcome::Late, Outcome::Ended])));
+        assert_eq!(told.processes.len(), 10_000);
+        assert_eq!(told.left_out, MOVED + 2 - 10_000);
+        let last: Vec<_> = told.processes[9_998..].iter().collect();
+        assert_eq!([&*last[0].outcome, &*last[1].outcome], ["late", "ended"]);
+    }
+
+    #[test]
+    fn an_answer_with_long_reasons_has_a_limit() {
+        let why = "\u{1}".repeat(10_000);
+        let failed = (0..9_000).map(|_| Outcome::Failed { why: why.clone() });
+        let told = told(report(failed));
+        assert_eq!(told.processes.len() + told.left_out, 9_000);
+        let answer = serde_json::to_vec(&told).unwrap_or_default();
+        assert!(
+            (1 << 20..64 << 20).contains(&answer.len()),
+            "{}",
+            answer.len()
+        );
     }
 }

@@ -183,7 +183,7 @@ pub(crate) async fn reload(
     others: Others,
 ) {
     match runtime.reload(name, bytes, how(others)).await {
-        Ok(report) if report.from == report.to => {}
+        Ok(report) if report.from == report.to && report.result == ReloadResult::Unchanged => {}
         Ok(report) => say(path, &told(&report)),
         Err(error) => {
             not_reloaded(path, &error).print();
@@ -197,7 +197,7 @@ fn not_reloaded(path: &Path, error: &ReloadFailure) -> Problem {
 }
 
 fn told(report: &Report) -> String {
-    let outcomes = report.processes.iter().map(|process| &process.outcome);
+    let mut outcomes = report.processes.iter().map(|process| &process.outcome);
     match report.result {
         ReloadResult::Moved => "reloaded".to_owned(),
         ReloadResult::Unchanged => {
@@ -209,7 +209,14 @@ fn told(report: &Report) -> String {
                 None => "goes on with the old version".to_owned(),
             }
         }
-        ReloadResult::Partly => "reloaded, but some processes have not moved".to_owned(),
+        ReloadResult::Partly => {
+            let is_kept = |outcome: &&Outcome| matches!(outcome, Outcome::Kept { .. });
+            let what = "reloaded, but some processes have not moved";
+            match outcomes.find(is_kept) {
+                Some(kept) => format!("{what}: one {kept}"),
+                None => what.to_owned(),
+            }
+        }
     }
 }
 

@@ -37,6 +37,11 @@ impl GuardedSlots {
         taken.ok().map(|_| GuardedSlot { slots: self })
     }
 
+    /// Whether all of them are taken.
+    pub(crate) fn are_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.slots
+    }
+
     /// Whether more than half of them are taken.
     pub(crate) fn are_half_used(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.slots / 2

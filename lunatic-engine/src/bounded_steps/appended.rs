@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 
 use wasm_encoder::reencode::{Error, Reencode};
-use wasm_encoder::{ConstExpr, Encode, GlobalSection, GlobalType, ValType};
+use wasm_encoder::{ConstExpr, Encode, ExportKind, GlobalSection, GlobalType, ValType};
 use wasmparser::{GlobalSectionReader, Payload};
 
 use crate::bounded_steps::index_spaces::IndexSpaces;
@@ -15,6 +15,12 @@ use crate::bounded_steps::points::{FIRST_BUDGET, Points};
 
 /// The namespace and name of the function that is imported.
 pub(crate) const REFILL: (&str, &str) = ("lunatic::preemption", "refill");
+
+/// The name under which a module exports the global with what is left until it looks at the clock,
+/// an `i32`: plain operators, of about a nanosecond each. Who runs something for the guest can take
+/// off what that takes. Code that counts fuel has no such global, and no module may export
+/// something of this name by itself.
+pub const BUDGET: &str = "lunatic::preemption::budget";
 
 /// What points of preemption need, and what becomes of the indices of functions.
 #[derive(Debug)]
@@ -146,6 +152,9 @@ impl Appended {
             Payload::ExportSection(exports) => {
                 let mut section = wasm_encoder::ExportSection::new();
                 renamed.parse_export_section(&mut section, exports.clone())?;
+                if let Some(points) = &self.points {
+                    section.export(BUDGET, ExportKind::Global, points.budget());
+                }
                 module.section(&section);
             }
             Payload::ElementSection(elements) => {

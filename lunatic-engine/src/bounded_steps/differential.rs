@@ -13,7 +13,7 @@ use arbitrary::Unstructured;
 use wasm_smith::{Config, Module};
 use wasmtime::{AsContextMut, Engine, Extern, Linker, Ref, Store, ThrownException, Trap, Val};
 
-use crate::bounded_steps::{self, MIN_BUDGET, Preemption, REFILL};
+use crate::bounded_steps::{self, BUDGET, MIN_BUDGET, Preemption, REFILL};
 
 /// What is called and read of an instance.
 struct Instance {
@@ -88,10 +88,11 @@ impl Instance {
         functions.collect()
     }
 
-    /// What everything that is exported holds.
+    /// What everything holds that the module itself exports.
     fn contents(&mut self) -> Vec<(String, String)> {
         let exports = self.instance.exports(&mut self.store);
         let exports: Vec<(String, Extern)> = exports
+            .filter(|export| export.name() != BUDGET)
             .map(|export| (export.name().to_string(), export.into_extern()))
             .collect();
         let contents = exports.into_iter().map(|(name, export)| {

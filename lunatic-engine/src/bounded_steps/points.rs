@@ -32,6 +32,11 @@ impl Points {
         Points { budget, refill }
     }
 
+    /// The global with what is left of the budget.
+    pub(super) fn budget(&self) -> u32 {
+        self.budget
+    }
+
     /// A point of preemption after what has this weight.
     pub(super) fn point(&self, code: &mut InstructionSink<'_>, weight: u32) {
         self.take(code, weight);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 use wasmtime::{Config, Engine, Linker, Module, Store, Trap, UpdateDeadline, Val};
 
-use crate::bounded_steps::{self, FIRST_BUDGET, MIN_BUDGET, Preemption, REFILL};
+use crate::bounded_steps::{self, BUDGET, FIRST_BUDGET, MIN_BUDGET, Preemption, REFILL};
 
 /// What a host call by a reference weighs, of which these modules have many.
 const HOST_CALL: u32 = 32;
@@ -665,4 +665,38 @@ proptest! {
             prop_assert!(bounded.store.data().longest_run <= limit);
         }
     }
+}
+
+#[test]
+fn the_budget_is_exported_under_a_name_that_no_module_may_use() {
+    let wasm = |name: &str| {
+        wat::parse_str(format!(
+            r#"(module (global $own (mut i32) (i32.const 7)) (export "{name}" (global $own))
+                (func (export "f") (loop (br 0))))"#
+        ))
+        .unwrap()
+    };
+    let with_points = |name| {
+        let wasm = wasm(name);
+        let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints);
+        rewritten.map(std::borrow::Cow::into_owned)
+    };
+    let rewritten = with_points("own").unwrap();
+    let exports = wasmparser::Parser::new(0)
+        .parse_all(&rewritten)
+        .find_map(|payload| match payload.unwrap() {
+            wasmparser::Payload::ExportSection(exports) => Some(exports),
+            _ => None,
+        })
+        .unwrap();
+    let exports: Vec<_> = exports.into_iter().map(Result::unwrap).collect();
+    let budget = exports.iter().find(|export| export.name == BUDGET).unwrap();
+    assert_eq!(
+        (budget.kind, budget.index),
+        (wasmparser::ExternalKind::Global, 1)
+    );
+    let own = exports.iter().find(|export| export.name == "own").unwrap();
+    assert_eq!(own.index, 0);
+    let refused = with_points(BUDGET).unwrap_err();
+    assert!(refused.message.contains(BUDGET), "{refused}");
 }

@@ -28,6 +28,13 @@ thread_local! {
 ///
 /// If there are streams in the state, the attempt is refused, and what was written cannot
 /// be read again.
+///
+/// # Streams in a state that cannot be written
+///
+/// A stream leaves the table of the process as it is written. If an implementation of
+/// `Serialize` fails behind it, the stream is lost: it is closed with the next message that is
+/// made, and its id in the state is unknown, so that the process traps when it uses it. What
+/// can fail should stand before the streams of a state.
 pub fn point<S: State>(state: &mut S) {
     const NOT_WANTED: i64 = -1;
     let offer = (S::KIND, S::VERSION);

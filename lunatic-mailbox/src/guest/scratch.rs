@@ -291,7 +291,7 @@ fn check_growth(message: &DataMessage, more: usize, limit: usize) -> Result<(), 
 
 /// A message is dropped in one step, with all of its resources.
 fn check_resources(message: &DataMessage) -> Result<(), Misuse> {
-    const MOST: usize = 16_384;
+    const MOST: usize = 256;
     match message.resource_count() < MOST {
         true => Ok(()),
         false => Err(Misuse::refused(format!(

@@ -9,9 +9,9 @@ use wasmtime::{Caller, Result};
 use crate::errors::BindError;
 use crate::guest::NetHost;
 use crate::guest::addresses::{self, AddressArguments, Refusal};
-use crate::guest::reports::keep;
+use crate::guest::reports::{keep, reserve};
 use crate::guest::sockets::Socket;
-use crate::listeners::{Bound, Kind};
+use crate::listeners::{BACKLOG, BACKLOG_OF_BRANCH, Bound, Kind};
 use crate::{Action, TcpListener, UdpSocket};
 
 /// A kind of socket that is made from nothing but an address.
@@ -40,12 +40,16 @@ pub(super) async fn bind_plain<T: NetHost, S: Bind>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
+    let descriptor = match reserve(&mut caller) {
+        Ok(descriptor) => descriptor,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
     let bound = match bind(&mut caller, address)? {
         Ok(bound) => bound,
         Err(error) => return caller.report(id_ptr, &error),
     };
     match check(&mut caller, address, &bound).await {
-        Ok(()) => keep(&mut caller, S::of(bound), id_ptr),
+        Ok(()) => keep(&mut caller, S::of(bound), descriptor, id_ptr),
         Err(refusal) => caller.report(id_ptr, &refusal),
     }
 }
@@ -62,7 +66,11 @@ pub(super) fn bind<T: NetHost, S: Kind>(
     let is_restricted = caller.data_mut().net().is_attempt() && address.port() != 0;
     let listeners = caller.data().listeners();
     if !is_restricted {
-        return Ok(listeners.bind(owner, address));
+        let backlog = match caller.data().account().is_branch() {
+            true => BACKLOG_OF_BRANCH,
+            false => BACKLOG,
+        };
+        return Ok(listeners.bind(owner, address, backlog));
     }
     let refused = || {
         Misuse::refused(format!(

@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_io::Timer;
-use lunatic_abi::Guest;
+use lunatic_abi::{Guest, Misuse};
 use wasmtime::{Caller, Result};
 
 use crate::errors::AcceptError;
 use crate::guest::NetHost;
 use crate::guest::dns::tell;
-use crate::guest::reports::{Interrupted, keep};
+use crate::guest::reports::{Interrupted, keep, reserve};
 use crate::guest::sockets::{self, Socket};
 use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
 
@@ -44,7 +44,7 @@ pub(super) fn local_addr<T: NetHost, L: Listener>(
 /// with a stream id at `id_ptr` and the other side's address, as an iterator, at
 /// `peer_ptr`; or 1 with an error id at `id_ptr` and 0 at `peer_ptr`.
 ///
-/// If the process has as many sockets as it may, this waits before it returns 1, so
+/// If the process, or its account, has as many sockets as it may, this waits before it returns 1, so
 /// that a loop that ignores errors does not take all of a core. A wait that is
 /// interrupted is an error too; whoever connects stays in the queue.
 ///
@@ -56,23 +56,36 @@ pub(super) async fn accept<T: NetHost, L: Listener>(
     peer_ptr: u32,
 ) -> Result<u32> {
     const PAUSE: Duration = Duration::from_millis(100);
-    let net = caller.data_mut().net();
-    let listener: L = net.socket(id)?;
-    let room = net.check_room();
+    let listener: L = caller.data_mut().net().socket(id)?;
     caller.check_id_ptr(id_ptr)?;
     caller.check_id_ptr(peer_ptr)?;
-    if let Err(error) = room {
-        caller.wait_interruptible(Timer::after(PAUSE)).await;
-        return refused(&mut caller, &error, id_ptr, peer_ptr);
-    }
+    let descriptor = match reserve(&mut caller) {
+        Ok(descriptor) => descriptor,
+        Err(refusal) => {
+            caller.wait_interruptible(Timer::after(PAUSE)).await;
+            return match is_of_root(&caller, &refusal) {
+                true => {
+                    let error = AcceptError::NoDescriptors(io::Error::other(refusal));
+                    refused(&mut caller, &error, id_ptr, peer_ptr)
+                }
+                false => refused(&mut caller, &refusal, id_ptr, peer_ptr),
+            };
+        }
+    };
     match caller.wait_interruptible(listener.accept()).await {
         Some(Ok((stream, peer))) => {
             tell(&mut caller, Ok(peer), peer_ptr)?;
-            keep(&mut caller, stream, id_ptr)
+            keep(&mut caller, stream, descriptor, id_ptr)
         }
         Some(Err(error)) => refused(&mut caller, &error, id_ptr, peer_ptr),
         None => refused(&mut caller, &Interrupted, id_ptr, peer_ptr),
     }
+}
+
+/// Whether it is the runtime that has no descriptors left.
+fn is_of_root<T: NetHost>(caller: &Caller<'_, T>, refusal: &Misuse) -> bool {
+    let root = caller.data().account().root_account().id();
+    matches!(refusal, Misuse::Exceeded(exceeded) if exceeded.account == root)
 }
 
 /// Returns 1 with an error id at `id_ptr` and 0 at `peer_ptr`.

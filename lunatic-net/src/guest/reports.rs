@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use lunatic_abi::{Guest, GuestError, Resource, TIMED_OUT};
+use lunatic_abi::{Guest, GuestError, Misuse, Resource, TIMED_OUT};
+use lunatic_account::Charge;
 use wasmtime::{Caller, Result};
 
 use crate::errors::StreamError;
@@ -21,15 +22,21 @@ pub(super) struct TimedOut {
 #[derive(Debug)]
 pub(super) struct Interrupted;
 
-/// Keeps a socket and writes its id to `id_ptr`; returns 0, or 1 with an error
-/// id there if the process has as many sockets as it may.
+/// Charges the descriptor of a socket that is to be made, if the process may have one more.
+pub(super) fn reserve<T: NetHost>(caller: &mut Caller<'_, T>) -> Result<Charge, Misuse> {
+    let account = caller.data().account().clone();
+    caller.data_mut().net().reserve(&account)
+}
+
+/// Keeps a socket whose descriptor is [charged](reserve) already, and writes its id to `id_ptr`;
+/// returns 0, or 1 with an error id there if the process has as many sockets as it may.
 pub(super) fn keep<T: NetHost, S: Socket>(
     caller: &mut Caller<'_, T>,
     socket: S,
+    descriptor: Charge,
     id_ptr: u32,
 ) -> Result<u32> {
-    let account = caller.data().account().clone();
-    let kept = caller.data_mut().net().keep(socket, &account);
+    let kept = caller.data_mut().net().keep_reserved(socket, descriptor);
     caller.answer_id(id_ptr, kept)
 }
 

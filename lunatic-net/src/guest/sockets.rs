@@ -44,6 +44,10 @@ pub(super) struct Tables {
     old_sockets: usize,
 }
 
+/// What the kernel keeps for a socket at least, in bytes: its state, its file, and a little of what
+/// it sends and receives.
+const KERNEL_BYTES: usize = 8 << 10;
+
 /// The error of a process that has as many sockets as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManySockets {
@@ -141,6 +145,14 @@ impl GuestNet {
         }
     }
 
+    /// Charges the descriptor of a socket that is to be made, if there is room for one more.
+    ///
+    /// - `account`: that of the process.
+    pub(super) fn reserve(&mut self, account: &Account) -> Result<Charge, Misuse> {
+        self.check_room()?;
+        Ok(Charge::new(account, Kind::Descriptors, 1)?)
+    }
+
     pub(super) fn is_attempt(&self) -> bool {
         self.is_attempt
     }
@@ -150,7 +162,21 @@ impl GuestNet {
         *self.tables().owner.get_or_insert_with(Owner::new)
     }
 
-    /// Keeps a socket and returns its new id.
+    /// Keeps a socket whose descriptor is [charged](GuestNet::reserve) already, and returns its new
+    /// id.
+    pub(super) fn keep_reserved<S: Socket>(
+        &mut self,
+        socket: S,
+        descriptor: Charge,
+    ) -> Result<u64, Misuse> {
+        self.check_room()?;
+        let account = descriptor.account().clone();
+        socket.charge_to(&account)?;
+        let table = self.table::<S>();
+        Ok(table.insert_charged(socket, &account, descriptor)?)
+    }
+
+    /// Keeps another handle of a socket and returns its new id.
     ///
     /// - `account`: that of the process.
     pub(super) fn keep<S: Socket>(&mut self, socket: S, account: &Account) -> Result<u64, Misuse> {
@@ -301,6 +327,10 @@ impl Resource for TcpListener {
     const KIND: &'static str = "TCP listener";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for TcpListener {
@@ -313,6 +343,10 @@ impl Resource for TcpStream {
     const KIND: &'static str = "TCP stream";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for TcpStream {
@@ -327,7 +361,7 @@ impl Resource for TlsListener {
     const LIMIT: usize = usize::MAX;
 
     fn size(&self) -> usize {
-        self.identity_size()
+        KERNEL_BYTES + self.identity_size()
     }
 }
 
@@ -341,6 +375,10 @@ impl Resource for TlsStream {
     const KIND: &'static str = "TLS stream";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for TlsStream {
@@ -357,6 +395,10 @@ impl Resource for UdpSocket {
     const KIND: &'static str = "UDP socket";
     const IS_DESCRIPTOR: bool = true;
     const LIMIT: usize = usize::MAX;
+
+    fn size(&self) -> usize {
+        KERNEL_BYTES
+    }
 }
 
 impl Socket for UdpSocket {

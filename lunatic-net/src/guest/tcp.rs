@@ -4,7 +4,7 @@ use lunatic_abi::{Guest, SharedCaller, Timeout, host_functions};
 use wasmtime::{Caller, Result};
 
 use crate::guest::addresses::{self, AddressArguments};
-use crate::guest::reports::{counted_unless_interrupted, keep, timed_out};
+use crate::guest::reports::{counted_unless_interrupted, keep, reserve, timed_out};
 use crate::guest::sockets::with_buffer;
 use crate::guest::{NetHost, binding, listeners, sockets, streams};
 use crate::{Action, TcpListener, TcpStream};
@@ -69,12 +69,13 @@ async fn tcp_connect<T: NetHost>(
         Ok(address) => address,
         Err(refusal) => return caller.report(id_ptr, &refusal),
     };
-    if let Err(error) = caller.data_mut().net().check_room() {
-        return caller.report(id_ptr, &error);
-    }
+    let descriptor = match reserve(&mut caller) {
+        Ok(descriptor) => descriptor,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
     let connecting = Timeout::from_millis(timeout).limit(TcpStream::connect(address));
     match caller.wait(connecting).await {
-        Some(Ok(stream)) => keep(&mut caller, stream, id_ptr),
+        Some(Ok(stream)) => keep(&mut caller, stream, descriptor, id_ptr),
         Some(Err(error)) => caller.report(id_ptr, &error),
         None => timed_out(&mut caller, format!("connect to {address}"), id_ptr),
     }

@@ -11,7 +11,7 @@ use wasmtime::{Caller, Result};
 use crate::config::NetConfig;
 use crate::guest::addresses::{self, AddressArguments};
 use crate::guest::certificates;
-use crate::guest::reports::{keep, timed_out};
+use crate::guest::reports::{keep, reserve, timed_out};
 use crate::guest::{NetHost, binding, listeners, sockets, streams};
 use crate::resolver::{MAX_HOST_BYTES, resolve_host};
 use crate::rules::destination;
@@ -85,10 +85,16 @@ async fn tls_bind<T: NetHost>(
     };
     let certificates = pem(&mut caller, certs_ptr, certs_len)?;
     let key = pem(&mut caller, key_ptr, key_len)?;
-    let identity = match TlsIdentity::from_pem(&certificates, &key) {
+    // To check a key can take some milliseconds.
+    let read = move || TlsIdentity::from_pem(&certificates, &key);
+    let identity = match caller.wait(Class::Cpu.queue().run(read)).await {
         Ok(identity) => identity,
         Err(error @ IdentityError::Unusable(_)) => return caller.report(id_ptr, &error),
         Err(error) => return Err(Misuse::refused(error.to_string()).into()),
+    };
+    let descriptor = match reserve(&mut caller) {
+        Ok(descriptor) => descriptor,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
     };
     let bound = match binding::bind(&mut caller, address)? {
         Ok(bound) => bound,
@@ -99,7 +105,7 @@ async fn tls_bind<T: NetHost>(
     }
     let mut listener = TlsListener::of(bound, identity);
     listener.set_handshake_limit(caller.data_mut().net().config().handshake_limit);
-    keep(&mut caller, listener, id_ptr)
+    keep(&mut caller, listener, descriptor, id_ptr)
 }
 
 /// Copies PEM text. It is read at once, so there is no more of it than takes a moment.
@@ -142,11 +148,11 @@ async fn tls_connect<T: NetHost>(
         Ok(port) => port,
         Err(error) => return caller.report(id_ptr, &error),
     };
-    let net = caller.data_mut().net();
-    if let Err(error) = net.check_room() {
-        return caller.report(id_ptr, &error);
-    }
-    let config = net.config().clone();
+    let descriptor = match reserve(&mut caller) {
+        Ok(descriptor) => descriptor,
+        Err(refusal) => return caller.report(id_ptr, &refusal),
+    };
+    let config = caller.data_mut().net().config().clone();
     if name.parse::<IpAddr>().is_err()
         && let Err(denied) = config.check_lookup(&name)
     {
@@ -162,7 +168,7 @@ async fn tls_connect<T: NetHost>(
     };
     let connecting = Timeout::from_millis(timeout).limit(connect(&config, &name, port, roots));
     match caller.wait(connecting).await {
-        Some(Ok((stream, _charge))) => keep(&mut caller, stream, id_ptr),
+        Some(Ok((stream, _charge))) => keep(&mut caller, stream, descriptor, id_ptr),
         Some(Err(error)) => caller.report(id_ptr, &*error),
         None => timed_out(&mut caller, format!("connect to {name}:{port}"), id_ptr),
     }
@@ -201,6 +207,7 @@ impl Roots {
 /// stream has a charge of its own.
 ///
 /// - `name`: may be looked up.
+/// - `roots`: a descriptor is charged to who pays for them already.
 async fn connect(
     config: &NetConfig,
     name: &str,
@@ -221,7 +228,8 @@ async fn connect(
         Some(denied) if allowed.is_empty() => Err(denied.into()),
         _ => {
             let (connector, charge) = roots.connector().await?;
-            Ok((connector.connect_any(name, &allowed).await?, charge))
+            let connecting = connector.connect_any_charged(name, &allowed, charge.account());
+            Ok((connecting.await?, charge))
         }
     }
 }

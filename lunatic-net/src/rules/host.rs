@@ -6,18 +6,22 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lunatic_blocking::Class;
+use lunatic_blocking::{Class, SingleFlight};
 use parking_lot::Mutex;
 
 use crate::time_limit::within;
 
 /// A host name, and all addresses that looking it up has returned.
 #[derive(Debug)]
-pub(super) struct Host {
-    name: Arc<str>,
+pub(super) struct Host(Arc<Shared>);
+
+/// What is kept for a name, also by the thread that looks it up: whoever has asked for that may be
+/// suspended for long, or gone, while others wait.
+#[derive(Debug)]
+struct Shared {
+    name: Box<str>,
     known: Mutex<Known>,
-    /// Held during a look-up, so that there is one at a time.
-    looking_up: async_lock::Mutex<()>,
+    looking_up: SingleFlight,
 }
 
 /// Whether a name has an address.
@@ -60,29 +64,29 @@ const MAX_ADDRESSES: usize = 4096;
 
 impl Host {
     pub(super) fn new(name: &str) -> Host {
-        Host {
+        Host(Arc::new(Shared {
             name: name.into(),
             known: Mutex::default(),
-            looking_up: async_lock::Mutex::new(()),
-        }
+            looking_up: SingleFlight::new(),
+        }))
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Returns whether `name` is the same name.
     pub(super) fn is(&self, name: &str) -> bool {
         name.strip_suffix('.')
             .unwrap_or(name)
-            .eq_ignore_ascii_case(&self.name)
+            .eq_ignore_ascii_case(self.name())
     }
 
     /// Returns whether this is `localhost` or a name below it, which stand for all
     /// loopback addresses whatever a name server says (RFC 6761).
     pub(super) fn is_localhost(&self) -> bool {
         const LOCALHOST: &str = "localhost";
-        let last = self.name.rsplit('.').next();
+        let last = self.name().rsplit('.').next();
         last.is_some_and(|label| label.eq_ignore_ascii_case(LOCALHOST))
     }
 
@@ -92,9 +96,10 @@ impl Host {
         if self.knows_any(ips) {
             return HasAddress::Yes;
         }
-        self.refresh().await;
-        let known = self.known.lock();
-        let is_complete = !known.incomplete && known.last.is_some_and(|last| last.succeeded);
+        let is_fresh = self.refresh().await;
+        let known = self.0.known.lock();
+        let is_complete =
+            is_fresh && !known.incomplete && known.last.is_some_and(|last| last.succeeded);
         match (known.has_any(ips), is_complete) {
             (true, _) => HasAddress::Yes,
             (false, true) => HasAddress::No,
@@ -104,49 +109,69 @@ impl Host {
 
     /// Records addresses of the name.
     pub(super) fn learn(&self, addresses: &[SocketAddr]) {
-        self.known.lock().learn(addresses);
+        self.0.known.lock().learn(addresses);
     }
 
     fn knows_any(&self, ips: &[IpAddr]) -> bool {
-        self.known.lock().has_any(ips)
+        self.0.known.lock().has_any(ips)
     }
 
-    /// Looks the name up, unless the last look-up was shortly before.
-    async fn refresh(&self) {
-        if !self.is_stale() {
-            return;
+    /// Looks the name up, unless the last look-up was shortly before. Returns whether there was
+    /// one by now.
+    async fn refresh(&self) -> bool {
+        if !self.0.known.lock().is_stale() {
+            return true;
         }
-        let _alone = self.looking_up.lock().await;
-        // Another check may have looked it up while this one waited.
-        if !self.is_stale() {
-            return;
-        }
-        let addresses = within(Some(PATIENCE), lookup(self.name.clone())).await;
-        let mut known = self.known.lock();
-        let succeeded = match addresses {
-            Some(Ok(addresses)) => {
-                known.learn(&addresses);
-                true
+        let ended = self.0.looking_up.ended();
+        let shared = self.0.clone();
+        let refreshing = async {
+            if !Class::RuleLookup
+                .queue()
+                .run(move || shared.refresh())
+                .await
+            {
+                ended.await;
             }
-            Some(Err(_)) | None => false,
         };
-        known.last = Some(Lookup {
-            at: Instant::now(),
-            succeeded,
-        });
+        within(Some(PATIENCE), refreshing).await.is_some()
     }
+}
 
-    fn is_stale(&self) -> bool {
-        self.known.lock().last.is_none_or(|last| {
-            let limit = if last.succeeded { FRESH } else { FAILED };
-            last.at.elapsed() > limit
-        })
+impl Shared {
+    /// Looks the name up, which blocks the thread, unless the last look-up was shortly before.
+    /// Returns `false` if another thread is at it.
+    fn refresh(&self) -> bool {
+        let refreshed = self.looking_up.try_run(|| {
+            // Another one may have looked it up while this one waited for a thread.
+            if !self.known.lock().is_stale() {
+                return;
+            }
+            let addresses = (&*self.name, 0).to_socket_addrs();
+            self.known.lock().note(addresses.map(Vec::from_iter));
+        });
+        refreshed.is_some()
     }
 }
 
 impl Known {
     fn has_any(&self, ips: &[IpAddr]) -> bool {
         ips.iter().any(|ip| self.addresses.contains(ip))
+    }
+
+    fn is_stale(&self) -> bool {
+        self.last.is_none_or(|last| {
+            let limit = if last.succeeded { FRESH } else { FAILED };
+            last.at.elapsed() > limit
+        })
+    }
+
+    /// Notes how a look-up has ended.
+    fn note(&mut self, addresses: io::Result<Vec<SocketAddr>>) {
+        self.last = Some(Lookup {
+            at: Instant::now(),
+            succeeded: addresses.is_ok(),
+        });
+        self.learn(&addresses.unwrap_or_default());
     }
 
     fn learn(&mut self, addresses: &[SocketAddr]) {
@@ -161,14 +186,9 @@ impl Known {
     }
 }
 
-async fn lookup(name: Arc<str>) -> io::Result<Vec<SocketAddr>> {
-    let lookup = move || (&*name, 0).to_socket_addrs().map(Iterator::collect);
-    Class::RuleLookup.queue().run(lookup).await
-}
-
 #[cfg(test)]
 mod tests {
-    use futures_lite::future::block_on;
+    use futures_lite::future::{block_on, poll_once};
 
     use super::*;
 
@@ -200,6 +220,17 @@ mod tests {
         }
         host.learn(&[address(1)]);
         assert_eq!(block_on(host.has_any(&[address(1).ip()])), HasAddress::Yes);
+    }
+
+    #[test]
+    fn nobody_waits_for_one_who_has_asked_for_a_look_up_and_is_suspended() {
+        let host = Host::new("localhost");
+        let stranger = [address(1).ip()];
+        let mut suspended = Box::pin(host.has_any(&stranger));
+        // It has asked for the look-up, and is not polled any more.
+        assert!(block_on(poll_once(&mut suspended)).is_none());
+        assert_eq!(block_on(host.has_any(&stranger)), HasAddress::No);
+        assert_eq!(block_on(suspended), HasAddress::No);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The client side of TLS.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use async_lock::OnceCell;
-use lunatic_blocking::Class;
+use lunatic_account::Account;
+use lunatic_blocking::{Class, SingleFlight};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -62,12 +62,26 @@ impl TlsConnector {
     ///
     /// [`RootsError::Unusable`] if TLS cannot be set up with them.
     pub async fn with_system_roots() -> Result<TlsConnector, RootsError> {
-        static SYSTEM: OnceCell<TlsConnector> = OnceCell::new();
-        let read = || async {
-            let roots = Class::Cache.queue().run(roots::of_system).await;
-            TlsConnector::new(roots, 0)
+        static SYSTEM: OnceLock<TlsConnector> = OnceLock::new();
+        static READING: SingleFlight = SingleFlight::new();
+        let read = || {
+            if SYSTEM.get().is_none() {
+                let connector = TlsConnector::new(roots::of_system(), 0)?;
+                SYSTEM.get_or_init(|| connector);
+            }
+            Ok(())
         };
-        SYSTEM.get_or_try_init(read).await.cloned()
+        loop {
+            if let Some(connector) = SYSTEM.get() {
+                return Ok(connector.clone());
+            }
+            let ended = READING.ended();
+            let reading = Class::Cache.queue().run(move || READING.try_run(read));
+            match reading.await {
+                Some(read) => read?,
+                None => ended.await,
+            }
+        }
     }
 
     /// Returns a connector that trusts only the root certificates in these PEM texts.
@@ -127,10 +141,36 @@ impl TlsConnector {
         name: &str,
         addresses: &[SocketAddr],
     ) -> Result<TlsStream, ConnectError> {
+        self.connect_any_for(name, addresses, None).await
+    }
+
+    /// Like [`connect_any`](TlsConnector::connect_any), for an account: as many addresses are tried
+    /// at the same time as it has descriptors for.
+    ///
+    /// - `payer`: one descriptor is charged to it already.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect_any`](TlsConnector::connect_any).
+    pub async fn connect_any_charged(
+        &self,
+        name: &str,
+        addresses: &[SocketAddr],
+        payer: &Account,
+    ) -> Result<TlsStream, ConnectError> {
+        self.connect_any_for(name, addresses, Some(payer)).await
+    }
+
+    async fn connect_any_for(
+        &self,
+        name: &str,
+        addresses: &[SocketAddr],
+        payer: Option<&Account>,
+    ) -> Result<TlsStream, ConnectError> {
         let server = ServerName::try_from(name)
             .map_err(|_| ConnectError::BadServerName(name.to_owned()))?
             .to_owned();
-        let connected = connecting::connect_any(addresses).await;
+        let connected = connecting::connect_any(addresses, payer).await;
         let no_address = || Err(ConnectError::NoAddress(name.to_owned()));
         let (socket, address) = connected.unwrap_or_else(no_address)?;
         let failed = |source| ConnectError::Handshake { address, source };

@@ -9,7 +9,7 @@ use rustls::ServerConnection;
 
 use crate::accepting::{self, Accepted};
 use crate::errors::{AcceptError, BindError};
-use crate::listeners::{Bound, Listeners, Owner};
+use crate::listeners::{BACKLOG, Bound, Listeners, Owner};
 use crate::tls::{TlsIdentity, TlsStream};
 
 /// The default time limit of a handshake.
@@ -71,7 +71,7 @@ impl TlsListener {
         address: SocketAddr,
         identity: TlsIdentity,
     ) -> Result<TlsListener, BindError> {
-        let bound = listeners.bind(Owner::default(), address)?;
+        let bound = listeners.bind(Owner::default(), address, BACKLOG)?;
         Ok(TlsListener::of(bound, identity))
     }
 

@@ -71,9 +71,15 @@ impl Session {
 
     /// Continues the handshake.
     pub(super) fn shake_hands(&mut self, socket: &TcpStream) -> Result<Step<()>, HandshakeError> {
+        /// A step that takes longer is one with a private key, or with several certificates.
+        const LONG: Duration = Duration::from_millis(1);
+        let began = Instant::now();
         loop {
             if !self.send(socket)? {
                 return Ok(Step::Writable);
+            }
+            if began.elapsed() >= LONG {
+                return Ok(Step::Yield);
             }
             if !self.connection.is_handshaking() {
                 self.handshake = Handshake::Done;

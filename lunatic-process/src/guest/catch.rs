@@ -1,5 +1,6 @@
 //! `lunatic::trap` (ABI §11).
 
+use futures_lite::future::yield_now;
 use lunatic_abi::{Misuse, call_guest, host_functions};
 use wasmtime::{Caller, Extern, Result};
 
@@ -45,6 +46,8 @@ async fn catch<T: ProcessHost>(
         Err(error) if !error.is::<Refused>() => {
             let process = caller.data().process().handle().id();
             tracing::debug!(%process, "caught: {}", cause_of(&error));
+            // A trap has a backtrace, and a loop of them no point of preemption for it.
+            yield_now().await;
             Ok(0)
         }
         outcome => outcome,

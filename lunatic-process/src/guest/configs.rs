@@ -79,8 +79,8 @@ fn create_config<T: ProcessHost>(mut caller: Caller<'_, T>) -> Result<i64> {
 ///
 /// Traps on an unknown id.
 fn drop_config<T: ProcessHost>(mut caller: Caller<'_, T>, config_id: u64) -> Result<()> {
-    caller.data_mut().process_mut().configs.remove(config_id)?;
-    Ok(())
+    let configs = &mut caller.data_mut().process_mut().configs;
+    Ok(configs.discard(config_id)?)
 }
 
 /// `lunatic::process::config_set_max_memory` (ABI §3.2), in bytes.

@@ -244,8 +244,7 @@ fn remaining_budget<T: ProcessHost>(caller: &mut Caller<'_, T>) -> Result<Budget
     ))
 }
 
-/// Charges the memory of the new instance beside that of the old one, and whatever the
-/// charge of that one has in it beside its memory.
+/// Charges the memory of the new instance beside that of the old one.
 fn limiter<T: ProcessHost>(state: &T, module: &Module<T>) -> Result<MemoryLimiter, Failure> {
     let process = state.process();
     let info = module.info();
@@ -254,9 +253,7 @@ fn limiter<T: ProcessHost>(state: &T, module: &Module<T>) -> Result<MemoryLimite
     };
     info.check_limits(&limits).map_err(Failure::new)?;
     let account = process.process.account();
-    let beside = process.incarnation.limits.charged_beside();
-    let bytes = info.instance_bytes().saturating_add(beside);
-    let charge = Charge::new(account, Kind::LinearMemory, bytes);
+    let charge = Charge::new(account, Kind::LinearMemory, info.instance_bytes());
     let charge = charge.map_err(Failure::new)?;
     Ok(MemoryLimiter::charged(limits, charge, info))
 }

@@ -96,14 +96,17 @@ async fn compile_module<T: ProcessHost>(
         return Ok(DENIED);
     }
     caller.check_id_ptr(id_ptr)?;
-    caller.bytes(ptr, len)?;
+    let is_binary = caller.bytes(ptr, len)?.starts_with(b"\0asm");
     let account = caller.data().account().clone();
     let limits = match account.is_branch() {
         true => ModuleLimits::untrusted(),
         false => ModuleLimits::of_guests(),
     };
     // To copy what is refused then could take long.
-    let most = limits.module_bytes.max(limits.text_bytes);
+    let most = match is_binary {
+        true => limits.module_bytes,
+        false => limits.text_bytes,
+    };
     if u64::from(len) > most {
         let reason = format!("the module is too large: it has {len} bytes, and {most} are allowed");
         return Ok(caller.report(id_ptr, &Misuse::refused(reason))? as i32);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use lunatic_abi::UncaughtException;
+use lunatic_account::Charge;
 use lunatic_engine::{Budget, Call, Instance, InstantiateError, MemoryLimiter, Module, Results};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
@@ -54,15 +55,17 @@ pub(super) type Report = Option<Sender<Result<(), SpawnError>>>;
 ///
 /// - `spawn`: its options were taken out.
 /// - `limiter`: the memory of its instance is charged to it already.
+/// - `arguments`: what is charged for its arguments until they are given to the export.
 /// - `linked_to`: the parent, if the two are linked.
 pub(super) fn run<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
     limiter: MemoryLimiter,
+    arguments: Option<Charge>,
     linked_to: Option<Pid>,
     report: Report,
 ) -> impl Future<Output = Result<(), Failure>> + Send {
-    let begin = Box::pin(begin(context, spawn, limiter, linked_to, report));
+    let begin = Box::pin(begin(context, spawn, limiter, arguments, linked_to, report));
     async move {
         let outcome = match begin.await {
             Ok(Begun {
@@ -106,6 +109,7 @@ async fn begin<T: ProcessHost>(
     context: Context,
     spawn: Spawn<T>,
     limiter: MemoryLimiter,
+    arguments: Option<Charge>,
     linked_to: Option<Pid>,
     report: Report,
 ) -> wasmtime::Result<Begun<T>> {
@@ -130,6 +134,7 @@ async fn begin<T: ProcessHost>(
             instance.state().process_mut().incarnation.start(memory);
             tell(&report, Ok(()));
             let call = instance.prepare(&spawn.export, spawn.params)?;
+            drop(arguments);
             let call = match spawn.results {
                 Some(results) => call.for_results(results),
                 None => call,

@@ -3,8 +3,9 @@
 use std::mem;
 
 use async_channel::Receiver;
-use lunatic_account::{Account, Charge, Kind};
+use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_engine::{MemoryLimiter, MemoryLimits};
+use wasmtime::Val;
 
 use crate::environment::{Environment, SpawnError, SpawnOptions};
 use crate::failure::Failure;
@@ -39,12 +40,17 @@ pub fn spawn<T: ProcessHost>(
         .map_err(|exceeded| SpawnError::ExceedsLimits(Failure::new(exceeded)))?;
     let parent = spawn.options.account.take();
     let account = account_of(environment, parent, &spawn)?;
-    let config_bytes = match spawn.is_own_config {
-        true => 0,
-        false => spawn.config.size() as u64,
-    };
-    let bytes = info.instance_bytes().saturating_add(config_bytes);
-    let charge = Charge::new(&account, Kind::LinearMemory, bytes).map_err(SpawnError::Exceeded)?;
+    let charge = Charge::new(&account, Kind::LinearMemory, info.instance_bytes());
+    let charge = charge.map_err(SpawnError::Exceeded)?;
+    let arguments = charge_arguments(&account, &spawn).map_err(SpawnError::Exceeded)?;
+    // Its own config is charged already.
+    if !spawn.is_own_config {
+        let begun = spawn
+            .config
+            .charge()
+            .begin(&account, || spawn.config.size());
+        begun.map_err(SpawnError::Exceeded)?;
+    }
     match config.max_fuel {
         Some(units) => {
             let spent = account.spend_fuel(units.get());
@@ -71,9 +77,23 @@ pub fn spawn<T: ProcessHost>(
         false => (None, None),
     };
     let process = environment.spawn(options, |context| {
-        run(context, spawn, limiter, linked_to, report)
+        run(context, spawn, limiter, arguments, linked_to, report)
     })?;
     Ok(Spawned { process, start })
+}
+
+/// Charges what the process is to begin with until it has begun, unless that is little.
+fn charge_arguments<T: ProcessHost>(
+    account: &Account,
+    spawn: &Spawn<T>,
+) -> Result<Option<Charge>, Exceeded> {
+    /// So much is in what is charged for each process.
+    const LITTLE: usize = 512;
+    let bytes = spawn.export.len() + spawn.params.len() * size_of::<Val>();
+    let is_much = bytes > LITTLE;
+    is_much
+        .then(|| Charge::new(account, Kind::Memory, bytes as u64))
+        .transpose()
 }
 
 /// The account of the new process: that of its parent, or one below it.

@@ -58,9 +58,16 @@ impl<C: Config> GuestConfig<C> {
             config: Arc::new(config),
         }
     }
+
+    /// The config to change, which is copied if processes have it.
+    fn config_mut(&mut self) -> &mut C {
+        let config = Arc::make_mut(&mut self.config);
+        config.charge().end();
+        config
+    }
 }
 
-impl<C> Resource for GuestConfig<C> {
+impl<C: Config> Resource for GuestConfig<C> {
     const KIND: &'static str = "config";
 
     fn size(&self) -> usize {
@@ -119,17 +126,16 @@ impl<T: ProcessHost> GuestProcess<T> {
     ///
     /// [`Misuse::UnknownId`] if there is none with this id.
     pub fn config_mut(&mut self, config_id: u64) -> Result<&mut T::Config, Misuse> {
-        Ok(Arc::make_mut(&mut self.configs.get_mut(config_id)?.config))
+        Ok(self.configs.get_mut(config_id)?.config_mut())
     }
 }
 
 /// How many calls of the guest by host functions may be open inside each other. Each has a stack of
 /// its own, which is charged to the process.
-const MAX_CALLS: u32 = 64;
-
-/// The same for a module with exceptions. The heap that those are in is collected now and then,
-/// and the stacks of all calls that are open are looked at in one step.
-const MAX_CALLS_WITH_EXCEPTIONS: u32 = 8;
+///
+/// The stacks of all calls that are open are looked at in one step when one of them traps, and when
+/// the heap is collected that exceptions are in.
+const MAX_CALLS: u32 = 8;
 
 impl<T: ProcessHost> GuestProcess<T> {
     /// A host function is to call the guest, on another stack. Returns what is charged for that
@@ -142,13 +148,9 @@ impl<T: ProcessHost> GuestProcess<T> {
     pub fn begin_call(&mut self) -> Result<Charge, Misuse> {
         let incarnation = &mut self.incarnation;
         let depth = incarnation.calls + 1;
-        let max_depth = match incarnation.module.info().tags {
-            0 => MAX_CALLS,
-            _ => MAX_CALLS_WITH_EXCEPTIONS,
-        };
-        if depth > max_depth {
+        if depth > MAX_CALLS {
             return Err(Misuse::refused(format!(
-                "more than {max_depth} catches are open"
+                "more than {MAX_CALLS} catches are open"
             )));
         }
         let account = self.process.account();
@@ -188,7 +190,7 @@ impl<T: ProcessHost> GuestProcess<T> {
         change: impl FnOnce(&mut T::Config) -> R,
     ) -> Result<R, Misuse> {
         self.configs.resize(config_id, more, |config| {
-            let result = change(Arc::make_mut(&mut config.config));
+            let result = change(config.config_mut());
             config.size = config.config.size();
             result
         })

@@ -37,6 +37,8 @@ const FUNCTIONS: &[&str] = &[
     "lunatic::networking::get_read_timeout",
     "lunatic::networking::get_write_timeout",
     "lunatic::networking::get_peek_timeout",
+    "lunatic::networking::get_tls_read_timeout",
+    "lunatic::networking::get_tls_write_timeout",
     "lunatic::process::process_id",
     "lunatic::process::environment_id",
     "lunatic::process::exists",
@@ -50,6 +52,7 @@ const FUNCTIONS: &[&str] = &[
     "wasi_snapshot_preview1::environ_get",
     "wasi_snapshot_preview1::environ_sizes_get",
     "wasi_snapshot_preview1::fd_fdstat_get",
+    "wasi_snapshot_preview1::fd_filestat_get",
     "wasi_snapshot_preview1::fd_prestat_dir_name",
     "wasi_snapshot_preview1::fd_prestat_get",
     // Nothing but the standard streams can be open for writing yet.

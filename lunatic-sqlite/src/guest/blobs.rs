@@ -5,6 +5,7 @@ use wasmtime::{Caller, Result};
 
 use crate::error::SqliteError;
 use crate::guest::SqliteHost;
+use crate::guest::connections::charged;
 use crate::job::{BlobAccess, BlobPart, BlobPlace};
 
 host_functions! {
@@ -144,6 +145,15 @@ async fn access<T: SqliteHost>(
 ) -> Result<Result<BlobPart, SqliteError>> {
     let connection = caller.data_mut().sqlite().connection(conn_id)?;
     let connection = connection.connection.clone();
+    let bytes = match &access {
+        BlobAccess::Size => 0,
+        BlobAccess::Read { max, .. } => *max,
+        BlobAccess::Write { bytes, .. } => bytes.len(),
+    };
+    let _charge = match charged(caller, bytes) {
+        Ok(charge) => charge,
+        Err(error) => return Ok(Err(error)),
+    };
     let (part, status) = caller.wait(connection.blob(place, access)).await;
     caller.data_mut().sqlite().set_status(conn_id, status);
     Ok(part)

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use lunatic_abi::{Guest, host_functions};
+use lunatic_account::{Charge, Kind};
 use wasmtime::{Caller, Result};
 
-use crate::connection::{Connection, Place};
+use crate::connection::{Connection, Place, no_memory};
 use crate::error::SqliteError;
 use crate::guest::SqliteHost;
 use crate::guest::state::GuestConnection;
@@ -112,8 +113,8 @@ async fn execute<T: SqliteHost>(
     let connection = caller.data_mut().sqlite().connection(conn_id)?;
     let connection = connection.connection.clone();
     let sql = sql(&mut caller, exec_str_ptr, exec_str_len)?;
-    let outcome = match sql {
-        Ok(sql) => {
+    let outcome = match sql.and_then(|sql| Ok((charged(&caller, sql.len())?, sql))) {
+        Ok((_charge, sql)) => {
             let executing = connection.ask(|answer| Job::Execute { sql, answer });
             let (outcome, status) = caller.wait(executing).await;
             caller.data_mut().sqlite().set_status(conn_id, status);
@@ -122,6 +123,19 @@ async fn execute<T: SqliteHost>(
         Err(error) => Err(error),
     };
     Ok(caller.data_mut().sqlite().note(conn_id, outcome))
+}
+
+/// Charges what an operation is given, until it is done; a little is not charged.
+pub(super) fn charged<T: SqliteHost>(
+    caller: &Caller<'_, T>,
+    bytes: usize,
+) -> Result<Option<Charge>, SqliteError> {
+    const FREE: usize = 4 << 10;
+    if bytes <= FREE {
+        return Ok(None);
+    }
+    let charge = Charge::new(caller.data().account(), Kind::Memory, bytes as u64);
+    charge.map(Some).map_err(no_memory)
 }
 
 /// Reads the text of statements.

@@ -6,7 +6,7 @@ use wasmtime::{Caller, Result};
 use crate::bindings::{Bindings, MAX_PARAMETERS};
 use crate::error::SqliteError;
 use crate::guest::SqliteHost;
-use crate::guest::connections::sql;
+use crate::guest::connections::{charged, sql};
 use crate::guest::state::{DONE, Last, ROW};
 use crate::statement::Step;
 use crate::value::{Malformed, count_of_bindings, read_bindings};
@@ -230,8 +230,9 @@ async fn prepare<T: SqliteHost>(
     caller.check_id_ptr(id_ptr)?;
     let connection = caller.data_mut().sqlite().connection(conn_id)?;
     let connection = connection.connection.clone();
-    let described = match sql(&mut caller, sql_ptr, sql_len)? {
-        Ok(sql) => {
+    let sql = sql(&mut caller, sql_ptr, sql_len)?;
+    let described = match sql.and_then(|sql| Ok((charged(&caller, sql.len())?, sql))) {
+        Ok((_charge, sql)) => {
             let mut statement = connection.statement(sql);
             let describing = connection.describe(statement.sql().clone());
             caller.wait(describing).await.map(|description| {

@@ -103,6 +103,14 @@ fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
 ///
 /// Traps on an unknown id or a bad address.
 fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u32) -> Result<()> {
+    let size = caller
+        .data_mut()
+        .supervisors()
+        .tables()
+        .lists
+        .get(list_id)?;
+    let size = size.0.len() as u64;
+    caller.pay_for(size);
     let (memory, state) = caller.memory_and_state()?;
     let list = &state.supervisors().tables().lists.get(list_id)?.0;
     lunatic_abi::slice_mut(memory, ptr, list.len() as u64)?.copy_from_slice(list);

@@ -50,6 +50,8 @@ pub(super) enum Unanswered {
     /// The supervisor is outside of the caller's branch, and the caller has no right to
     /// signal processes there.
     Denied(u64),
+    /// The children of the supervisor do not have the limits of the caller.
+    Outside(u64),
     /// The supervisor has refused it.
     Refused(RequestError),
 }
@@ -86,6 +88,8 @@ async fn start<T: SupervisorHost>(
 ///
 /// - `child_ptr`: the address of a child record.
 ///
+/// The child has the account of the supervisor, so that must be the caller's, or below it.
+///
 /// Traps without the right to spawn, and as `add_child` does.
 async fn start_child<T: SupervisorHost>(
     mut caller: Caller<'_, T>,
@@ -96,8 +100,21 @@ async fn start_child<T: SupervisorHost>(
     check_right_to_spawn(caller.data())?;
     caller.check_id_ptr(id_ptr)?;
     let child = reading::child(&mut caller, child_ptr)?;
-    let request = |supervisor: Supervisor| async move { supervisor.start_child(child).await };
-    let started = ask(&mut caller, supervisor, request).await;
+    let account = caller.data().account().clone();
+    let found = find(&caller, supervisor);
+    let found = found.and_then(
+        |found| match found.process().account().is_within(&account) {
+            true => Ok(found),
+            false => Err(Unanswered::Outside(supervisor)),
+        },
+    );
+    let started = match found {
+        Ok(found) => {
+            let started = caller.wait(found.start_child(child)).await;
+            started.map_err(Unanswered::Refused)
+        }
+        Err(error) => Err(error),
+    };
     caller.answer_id(id_ptr, started.map(process_id))
 }
 
@@ -120,8 +137,9 @@ async fn start_from_template<T: SupervisorHost>(
         if params.is_empty() {
             return supervisor.start_from_template().await;
         }
+        let bytes = params.capacity() * size_of::<Val>();
         let with_params = move |template: &ChildStart| add_params::<T>(template, &params);
-        supervisor.start_like_template(with_params).await
+        supervisor.start_like_template(bytes, with_params).await
     };
     let started = ask(&mut caller, supervisor, request).await;
     caller.answer_id(id_ptr, started.map(process_id))
@@ -329,6 +347,11 @@ impl fmt::Display for Unanswered {
                 "permission denied: the supervisor with the process id {id} is outside of the \
                  branch of this process"
             ),
+            Unanswered::Outside(id) => write!(
+                f,
+                "permission denied: children of the supervisor with the process id {id} are \
+                 outside of the branch of this process"
+            ),
             Unanswered::Refused(error) => error.fmt(f),
         }
     }
@@ -337,7 +360,7 @@ impl fmt::Display for Unanswered {
 impl Error for Unanswered {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Unanswered::NoSupervisor(_) | Unanswered::Denied(_) => None,
+            Unanswered::NoSupervisor(_) | Unanswered::Denied(_) | Unanswered::Outside(_) => None,
             Unanswered::Refused(error) => error.source(),
         }
     }

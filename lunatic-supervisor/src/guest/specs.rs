@@ -67,8 +67,7 @@ fn create_spec<T: SupervisorHost>(
 /// Traps on an unknown id.
 fn drop_spec<T: SupervisorHost>(mut caller: Caller<'_, T>, spec_id: u64) -> Result<()> {
     let tables = caller.data_mut().supervisors().tables();
-    tables.specs.remove(spec_id)?;
-    Ok(())
+    Ok(tables.specs.discard(spec_id)?)
 }
 
 /// `lunatic::supervisor::set_backoff` (ABI §23.2): delays before restarts,
@@ -139,6 +138,8 @@ fn add<T: SupervisorHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let bytes = child_bytes(child.name.len(), &child.start);
+    let copied = spec_mut(&mut caller, spec_id)?.bytes_to_copy();
+    caller.pay_for(copied as u64);
     let specs = &mut caller.data_mut().supervisors().tables().specs;
     let added = specs.resize(spec_id, bytes as usize, |spec| {
         let added = spec.spec.add(child);

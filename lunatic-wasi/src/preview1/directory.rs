@@ -1,10 +1,12 @@
 //! Listing a directory.
 
 use lunatic_abi::{Guest, host_functions};
+use lunatic_account::{Charge, Kind};
 use lunatic_fs::Entry;
 use wasmtime::Caller;
 
 use crate::WasiHost;
+use crate::errno::Errno;
 use crate::filetype::FileType;
 use crate::outcome::{Outcome, answer};
 use crate::rights::Rights;
@@ -28,7 +30,7 @@ const PIECE: usize = 256;
 /// there is room for; the last one may be cut off. If less than `buf_len` bytes are
 /// written, there are no more entries.
 ///
-/// `notdir` if it is no directory.
+/// `notdir` if it is no directory, `mfile` if the account has no descriptor for the listing.
 async fn fd_readdir<T: WasiHost>(
     mut caller: Caller<'_, T>,
     fd: u32,
@@ -41,7 +43,9 @@ async fn fd_readdir<T: WasiHost>(
     let dir = descriptors.dir(fd, Rights::FD_READDIR)?.clone();
     let room = caller.bytes(buf, buf_len)?.len();
     caller.bytes(used_ptr, 4)?;
-    let mut listing = caller.wait(dir.list(cookie)).await?;
+    let charge = Charge::new(caller.data().account(), Kind::Descriptors, 1);
+    let charge = charge.map_err(|_| Errno::TooManyOpenHere)?;
+    let mut listing = caller.wait(dir.list_charged(cookie, Some(charge))).await?;
     let mut used = 0;
     while used < room {
         let rest = room - used;

@@ -47,7 +47,7 @@ const ALLOWED: [(&str, Allowed); 31] = [
     ("lunatic-account", Allowed::These(&[])),
     (
         "lunatic-abi",
-        Allowed::These(&["lunatic-account", "lunatic-error"]),
+        Allowed::These(&["lunatic-account", "lunatic-blocking", "lunatic-error"]),
     ),
     ("lunatic-scheduler", Allowed::These(&["lunatic-account"])),
     ("lunatic-blocking", Allowed::These(&["lunatic-account"])),

@@ -263,11 +263,18 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
     if others.len() > SHOWN {
         lines.push(format!("  … and {} more", others.len() - SHOWN));
     }
+    if reloaded.left_out > 0 {
+        let left_out = processes(reloaded.left_out);
+        lines.push(format!("  {left_out} more, most of which have moved"));
+    }
     lines.push(match (dry_run, reloaded.result) {
         (true, _) => format!(
             "{} would move; nothing was changed",
-            processes(others.len())
+            processes(others.len() + reloaded.left_out)
         ),
+        (_, ReloadResult::Moved) if reloaded.from == reloaded.to => {
+            "this version was current already, and is that of all processes now".to_owned()
+        }
         (_, ReloadResult::Moved) => "the new version is current".to_owned(),
         (_, ReloadResult::Unchanged) if reloaded.from == reloaded.to => {
             "this version is current already".to_owned()
@@ -306,7 +313,7 @@ fn module_line(module: &ModuleVersions) -> String {
 
 fn version_line(what: &str, version: &VersionUse) -> String {
     let mut line = format!(
-        "  {what:<8}{}  {}, {} other handles",
+        "  {what:<8}{}  {}, {} other handles (child records, tables, messages)",
         short(&version.hash),
         processes(version.processes),
         version.handles

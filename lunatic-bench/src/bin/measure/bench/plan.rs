@@ -285,7 +285,7 @@ pub(super) const PLAN: &[Workload] = &[
 
 /// What a kernel takes on our engine, of what it takes on plain wasmtime. Fib has
 /// no memory, so that guards gain it nothing.
-const COMPUTE: [Row; 9] = [
+const COMPUTE: [Row; 18] = [
     times("fib-auto", "fib(35): times plain wasmtime", Some(1.15)),
     times(
         "fib-dense",
@@ -310,6 +310,27 @@ const COMPUTE: [Row; 9] = [
         "matmul-guarded",
         "matmul, guarded: times plain wasmtime",
         None,
+    ),
+    times("sha256-auto", "SHA-256 (sha2): times plain wasmtime", None),
+    times("json-auto", "JSON (serde_json): times plain wasmtime", None),
+    times("regex-auto", "regex: times plain wasmtime", None),
+    times("sort-auto", "sort: times plain wasmtime", None),
+    times("maps-auto", "maps (hashbrown): times plain wasmtime", None),
+    times("image-auto", "blur a picture: times plain wasmtime", None),
+    times(
+        "interpreter-auto",
+        "interpreter (Rhai): times plain wasmtime",
+        None,
+    ),
+    times(
+        "programs-auto",
+        "these programs, geometric mean: times plain wasmtime",
+        Some(1.1),
+    ),
+    times(
+        "programs-dense",
+        "these programs, dense, geometric mean: times plain wasmtime",
+        Some(1.5),
     ),
 ];
 

@@ -13,6 +13,7 @@ use crate::{place, program};
 /// supervisors.
 const RUST_GUEST: &str = "bench";
 const SUPERVISION_GUEST: &str = "bench_supervision";
+const PROGRAMS_GUEST: &str = "programs";
 
 /// The WAT guest.
 const WAT_GUEST: &str = "bench/minimal.wat";
@@ -150,6 +151,8 @@ impl Subject {
         };
         let mut command = Command::new(compute);
         command.arg(rounds.to_string());
+        // Without the guest, the kernels alone are measured.
+        command.args(place::guest(PROGRAMS_GUEST).ok());
         Some(command)
     }
 }
