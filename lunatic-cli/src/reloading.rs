@@ -49,8 +49,9 @@ pub struct Reloading {
     pub options: ReloadOptions,
     /// What becomes of the other processes of the version before.
     pub others: Others,
-    /// Whether processes that still run the version before the current one are killed. If
-    /// not, they are an error.
+    /// Whether processes that still run the version before the current one are killed, if the
+    /// new one is a third. If not, they are an error. Those of a program that is replaced as a
+    /// whole are left to that.
     pub purge: bool,
 }
 
