@@ -366,7 +366,8 @@ fn look_at_clock_sooner<T: AbiHost>(caller: &mut Caller<'_, T>, bytes: u64) {
         return;
     };
     let taken = i32::try_from(bytes / BYTES_IN_A_NANOSECOND).unwrap_or(i32::MAX);
-    let left = left.saturating_sub(taken);
+    // Less than nothing is over, however much less. Guest code takes off what wraps.
+    let left = left.saturating_sub(taken).max(-1);
     // It is mutable, and of this type.
     budget.set(caller, Val::I32(left)).ok();
 }

@@ -213,8 +213,10 @@ impl<R: Resource> Table<R> {
         let entries = self.0.as_mut();
         let removed = entries.and_then(|entries| entries.remove_charged(id));
         let (resource, charge) = removed.ok_or(unknown::<R>(id))?;
-        if charge.amount() > LARGE {
-            drop_later((resource, charge));
+        match charge.amount() > LARGE {
+            true => drop_later((resource, charge)),
+            // In this order.
+            false => drop((resource, charge)),
         }
         Ok(())
     }

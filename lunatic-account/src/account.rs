@@ -604,8 +604,8 @@ impl Account {
             .map_err(|_| self.exceeded(kind, limit))
     }
 
-    /// Adds what a branch has more, if as many are left for others then as it has itself: at most
-    /// half of them are those of one branch, and there are some for the next one.
+    /// Adds what a branch has more, if a quarter of all is left for others then, or as many as it
+    /// has itself: one branch has at most three quarters of them, and there are some for the next.
     ///
     /// - `branch`: directly below this account, which was charged already.
     fn add_leaving_as_many(
@@ -615,7 +615,8 @@ impl Account {
         branch: &Account,
     ) -> Result<(), Exceeded> {
         let of_branch = branch.used(kind);
-        let limit = self.inner.limits.of(kind).saturating_sub(of_branch);
+        let all = self.inner.limits.of(kind);
+        let limit = all.saturating_sub(of_branch).max(all - all / 4);
         self.add(kind, amount, limit).map_err(|exceeded| Exceeded {
             limit: of_branch.saturating_sub(amount),
             ..exceeded

@@ -103,7 +103,7 @@ fn who_has_more_than_its_share_is_refused_memory_before_others() {
 }
 
 #[test]
-fn a_branch_has_no_more_descriptors_than_are_left_for_others() {
+fn a_branch_leaves_descriptors_for_others() {
     let root = Account::root(AccountLimits {
         descriptors: 100,
         ..AccountLimits::default()
@@ -116,13 +116,13 @@ fn a_branch_has_no_more_descriptors_than_are_left_for_others() {
         (0..).map_while(one).collect::<Vec<_>>()
     };
     let of_greedy = take_all(&below);
-    assert_eq!(of_greedy.len(), 50);
+    assert_eq!(of_greedy.len(), 75);
     let refused = below[0].charge(Kind::Descriptors, 1).unwrap_err();
-    assert_eq!((refused.limit, refused.account), (50, root.id()));
-    assert_eq!(take_all(&[other]).len(), 25);
+    assert_eq!((refused.limit, refused.account), (75, root.id()));
+    assert_eq!(take_all(&[other]).len(), 12);
     // What the root has itself is not that of a branch.
     let of_root = take_all(std::slice::from_ref(&root));
-    assert_eq!(of_root.len(), 50);
+    assert_eq!(of_root.len(), 25);
     drop((of_greedy, of_root));
     assert_eq!(root.used(Kind::Descriptors), 0);
 }

@@ -301,11 +301,13 @@ impl Meter {
     }
 }
 
-/// Tells how much memory the kernel keeps for what the sockets of a control group have not received
-/// or sent yet.
+/// Tells how much memory the kernel keeps for what the sockets of the control group of this program
+/// have not received or sent yet. Those of groups above it may be of other programs.
 #[derive(Debug)]
 struct SocketMeter {
     file: File,
+    /// What was there at the start, in bytes: it is not this program's.
+    of_others: u64,
     /// How much it was, and when.
     known: Cell<Option<(Instant, u64)>>,
 }
@@ -314,12 +316,13 @@ impl SocketMeter {
     fn new() -> Option<SocketMeter> {
         let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
         let group = limiting_group(&groups)?;
-        let mut folders = group.folders();
-        let file = folders.find_map(|folder| File::open(folder.join(group.sockets)).ok())?;
-        Some(SocketMeter {
+        let file = File::open(group.folders().next()?.join(group.sockets)).ok()?;
+        let meter = SocketMeter {
+            of_others: read_again(&file).and_then(|text| socket_bytes(&text))?,
             file,
             known: Cell::new(None),
-        })
+        };
+        Some(meter)
     }
 
     /// How many bytes that is. It is looked seldom: to sum it up takes the kernel some time.
@@ -332,6 +335,7 @@ impl SocketMeter {
         }
         let text = read_again(&self.file);
         let bytes = text.and_then(|text| socket_bytes(&text)).unwrap_or(0);
+        let bytes = bytes.saturating_sub(self.of_others);
         self.known.set(Some((Instant::now(), bytes)));
         bytes
     }

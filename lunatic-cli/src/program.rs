@@ -186,7 +186,7 @@ impl Runtime {
         if self.cluster.is_some() || !self.programs.0.is_main_taken.swap(true, AcqRel) {
             return Place::Main(main.clone());
         }
-        Place::Own(self.new_environment(main.id()))
+        Place::Own(self.environment_of_program(main.id()))
     }
 
     /// Whether programs can be replaced.
@@ -259,7 +259,7 @@ impl Program {
     async fn start_now(&self, runtime: &Runtime) -> Result<Process, ReplaceError> {
         let old = self.begin_replacing()?;
         old.environment.shut_down().await;
-        let environment = runtime.new_environment(old.environment.id());
+        let environment = runtime.environment_of_program(old.environment.id());
         // The sockets of those that were replaced before may still be open.
         let listeners = old.listeners.successor();
         let root = self.shared.root.clone();
@@ -356,7 +356,7 @@ impl Program {
             return Err(ReplaceError::NoExport(export.to_owned()));
         }
         let old = self.begin_replacing()?;
-        let environment = runtime.new_environment(old.environment.id());
+        let environment = runtime.environment_of_program(old.environment.id());
         let listeners = old.listeners.successor();
         let root = self.shared.root.clone();
         let root = root

@@ -1,6 +1,6 @@
 //! The versions of modules, and how another one becomes current.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use lunatic_reload::{
     Report, Version,
 };
 use lunatic_supervisor::{ChildProcess, Supervisor};
+use parking_lot::Mutex;
 
 use crate::program::{Program, ReplaceError, ReplaceLimits};
 use crate::reload_counts::Counted;
@@ -48,8 +49,9 @@ pub struct Reloading {
     pub options: ReloadOptions,
     /// What becomes of the other processes of the version before.
     pub others: Others,
-    /// Whether processes that still run the version before the current one are killed. If
-    /// not, they are an error.
+    /// Whether processes that still run the version before the current one are killed, if the
+    /// new one is a third. If not, they are an error. Those of a program that is replaced as a
+    /// whole are left to that.
     pub purge: bool,
 }
 
@@ -85,6 +87,34 @@ struct Reload<'a> {
     /// is not known any more.
     must_replace: bool,
     how: Reloading,
+}
+
+/// The names of modules that are being reloaded.
+pub(crate) type OngoingReloads = Arc<Mutex<HashSet<String>>>;
+
+/// A reload of a module, with all that is seen to after processes have moved. No other one of that
+/// module begins meanwhile.
+struct OngoingReload {
+    name: String,
+    all: OngoingReloads,
+}
+
+impl OngoingReload {
+    fn begin(all: &OngoingReloads, name: &str) -> Result<OngoingReload, ReloadError> {
+        match all.lock().insert(name.to_owned()) {
+            true => Ok(OngoingReload {
+                name: name.to_owned(),
+                all: all.clone(),
+            }),
+            false => Err(ReloadError::InProgress(name.to_owned())),
+        }
+    }
+}
+
+impl Drop for OngoingReload {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.name);
+    }
 }
 
 impl Runtime {
@@ -192,6 +222,8 @@ impl Runtime {
                 Version::of(&loaded.map_err(ReloadFailure::Load)?)
             }
         };
+        let ongoing = OngoingReload::begin(&self.ongoing_reloads, name);
+        let _ongoing = ongoing.map_err(ReloadFailure::Reload)?;
         let before = self.versions.current(name);
         if let Some(before) = &before {
             // Else the first processes that run such code would wait for it while they move.
@@ -219,7 +251,12 @@ impl Runtime {
                 must_replace: left_out.is_some(),
                 how,
             };
-            self.see_to_others(&reload, &mut report).await?;
+            if let Err(error) = self.see_to_others(&reload, &mut report).await {
+                if let Some(third) = left_out {
+                    self.versions.keep_old(name, third);
+                }
+                return Err(error);
+            }
         }
         if is_current {
             return Ok(report);

@@ -20,7 +20,7 @@ use lunatic_metrics::Metrics;
 use lunatic_net::Listeners;
 use lunatic_process::guest::{SET_MAX_FUEL, Spawn, spawn};
 use lunatic_process::{
-    Environment, EnvironmentConfig, Process, SpawnError, SpawnOptions, WeakEnvironment,
+    Environment, EnvironmentConfig, PidCounter, Process, SpawnError, SpawnOptions, WeakEnvironment,
 };
 use lunatic_reload::Versions;
 use lunatic_scheduler::Scheduler;
@@ -40,6 +40,7 @@ use crate::node::{ClusterNode, RemoteRights};
 use crate::program::Programs;
 use crate::recording::Recording;
 use crate::reload_counts::ReloadCounts;
+use crate::reloading::OngoingReloads;
 use crate::state::{self, HOST_FUNCTIONS, State};
 use crate::timeline;
 use crate::value::{Results, Value};
@@ -76,6 +77,7 @@ pub struct Runtime {
     /// What guests record.
     metrics: Metrics,
     pub(crate) reloads: Arc<ReloadCounts>,
+    pub(crate) ongoing_reloads: OngoingReloads,
     /// The root processes that can be replaced.
     pub(crate) programs: Programs,
     /// The node that it is, if it belongs to a cluster.
@@ -279,13 +281,23 @@ impl Runtime {
         &self.environment
     }
 
-    /// Another environment, whose processes are not seen from this one, and have other ids.
-    /// Whoever makes it shuts it down.
+    /// Another environment, whose processes are not seen from this one. Whoever makes it shuts
+    /// it down.
     pub fn new_environment(&self, id: u64) -> Environment {
+        self.environment_with(id, PidCounter::new())
+    }
+
+    /// Another environment for a program. Its processes have other ids than those of the runtime's
+    /// own and of other programs, as versions of modules are of all programs.
+    pub(crate) fn environment_of_program(&self, id: u64) -> Environment {
+        self.environment_with(id, self.environment.pids().clone())
+    }
+
+    fn environment_with(&self, id: u64, pids: PidCounter) -> Environment {
         let config = EnvironmentConfig {
             account: self.environment.account().clone(),
             counters: self.environment.counters().clone(),
-            pids: self.environment.pids().clone(),
+            pids,
             ..EnvironmentConfig::default()
         };
         let environment = Environment::with_config(id, self.scheduler.clone(), config);
@@ -539,6 +551,7 @@ impl Builder {
             versions: Versions::new(),
             metrics: Metrics::new(),
             reloads: Arc::default(),
+            ongoing_reloads: OngoingReloads::default(),
             programs: Programs::default(),
             cluster,
             recording: Arc::new(Recording::with_core_dumps(self.core_dumps)),

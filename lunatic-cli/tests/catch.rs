@@ -107,7 +107,7 @@ fn too_many_catches_inside_each_other_trap() {
             (call $report (i64.extend_i32_u (call $guarded (i32.const 0)))))"#,
     );
     let [result, depth, again] = world.reports();
-    assert_eq!([result, again, depth], [1, 1, 8]);
+    assert_eq!([result, again, depth], [1, 1, 16]);
 }
 
 #[test]

@@ -80,13 +80,13 @@ fn a_catch_of_traps_catches_exceptions_and_none_comes_out_of_it() {
 }
 
 #[test]
-fn no_more_than_eight_catches_are_open_inside_each_other_in_a_module_with_exceptions() {
+fn no_more_than_sixteen_catches_are_open_inside_each_other_in_a_module_with_exceptions() {
     let world = World::new();
     world.run_main(&format!(
         r#"{CATCHES}
         (func (export "main") (call $reports (i32.const 3)) (call $report (global.get $depth)))"#
     ));
-    assert_eq!(world.reports(), [1, 8]);
+    assert_eq!(world.reports(), [1, 16]);
 }
 
 #[test]

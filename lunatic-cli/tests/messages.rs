@@ -692,7 +692,7 @@ fn a_message_has_no_more_resources_than_can_be_dropped_at_once() {
                 (br $again)))
         (func (export "count") (call $report (call $setting)))"#,
     );
-    world.fails(&module, "main", "at most 256 resources");
+    world.fails(&module, "main", "at most 16384 resources");
     world.run(&module, "count");
     assert_eq!(world.report(), 255);
 }

@@ -265,9 +265,9 @@ fn a_node_joins_with_a_token_keeps_what_it_was_given_and_needs_another_when_that
     let worker = shop.runtimes.start(&arguments("worker"));
     shop.wait_for("one", "worker", "connected");
     drop(worker);
+    shop.wait_for("one", "worker", "lost");
     // It starts again without using the token, which is good for one node.
     let worker = shop.runtimes.start(&arguments("worker"));
-    shop.wait_for("one", "worker", "lost");
     shop.wait_for("one", "worker", "connected");
     let revoked = shop.runtimes.run(&["cluster", "revoke", "shop", "worker"]);
     revoked.code(0).prints("revoked the certificates of worker");

@@ -170,7 +170,11 @@ fn a_message_to_a_node_that_lives_and_is_cut_off_is_not_sent_within_its_time() {
          (call $create_data (i64.const 1) (i64.const 0))
          (call $check (i32.eq (i32.const 9027)
             (call $send_to (i64.load (i32.const 72)) (local.get $child))))";
-    let main = cluster.begin(1, guest_of(3, after), Config::trusted());
+    // Of the two others, it is the one from which it will be cut off.
+    let id = cluster.runtimes[0].1.info().id.to_bits() as i64;
+    let guest = String::from_utf8(guest_of(3, after)).unwrap();
+    let guest = guest.replace("(i64.load (i32.const 72))", &format!("(i64.const {id})"));
+    let main = cluster.begin(1, guest.into_bytes(), Config::trusted());
     let one = cluster.runtimes[0].0.environment();
     until(|| one.spawned_count() == 1 && one.process_count() == 0);
     let (runtime, node) = &cluster.runtimes[1];

@@ -386,8 +386,8 @@ fn a_state_of_many_mebibytes() {
 
 #[test]
 fn a_state_that_is_too_large_for_its_account_is_refused() {
-    // Nine pages beside the count, of which there is room for one copy and not for two.
-    const MORE: &str = r#"(i32.store (i32.const 0x900) (i32.const 9))
+    // 15 pages beside the count: there is room to write them, but not for a copy.
+    const MORE: &str = r#"(i32.store (i32.const 0x900) (i32.const 15))
         (loop $page
             (drop (call $write_data (i32.const 0) (i32.const 65536)))
             (i32.store (i32.const 0x900) (i32.sub (i32.load (i32.const 0x900)) (i32.const 1)))
@@ -399,7 +399,7 @@ fn a_state_that_is_too_large_for_its_account_is_refused() {
     let app = App::new(&large(1));
     let process = app.spawn_with(ProcessConfig {
         account: Some(AccountLimits {
-            memory: 1_000_000,
+            memory: 1_850_000,
             ..AccountLimits::default()
         }),
         ..ProcessConfig::trusted()
@@ -409,6 +409,21 @@ fn a_state_that_is_too_large_for_its_account_is_refused() {
     assert_eq!(app.count(&process), 21);
     app.fails(&large(2), "memory");
     assert_eq!(app.count(&process), 31);
+}
+
+#[test]
+fn an_entry_may_ask_for_what_nobody_else_notices() {
+    let app = App::new(&Counter::new(1));
+    let process = app.spawn_and_count();
+    let asks = "(call $ok (call $fd_filestat_get (i32.const 1) (i32.const 0x800)))";
+    app.moves(&Counter::entry(2, asks));
+    assert_eq!(app.count(&process), 22);
+    for asks in [
+        "(drop (call $get_tls_read_timeout (i64.const 0)))",
+        "(drop (call $get_tls_write_timeout (i64.const 0)))",
+    ] {
+        app.fails(&Counter::entry(3, asks), "there is no TLS stream with id 0");
+    }
 }
 
 #[test]

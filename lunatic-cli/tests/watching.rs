@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use harness::module;
 use harness::runtimes::Runtimes;
 use harness::watched::Watched;
 use lunatic_testkit::built::rust_guest;
@@ -108,6 +109,48 @@ fn the_next_request_on_the_same_connection_has_the_answer_of_the_new_code() {
     replace(&runtimes, "echo.wasm", &old);
     program.says("reloaded");
     assert_eq!(ask(&mut open, "three\n"), "v1 3 three\n");
+    program.interrupt(130);
+}
+
+/// A program that offers nothing, with a child that moves and prints its version.
+fn with_a_child(version: u32) -> String {
+    module(&format!(
+        r#"(data (i32.const 0) "child")
+        (data (i32.const 16) "v{version}\n")
+        (func (export "_start") (drop (call $spawn_own (i64.const 0) @child)) (call $sleep))
+        (func (export "child") (call $serve))
+        (func (export "_lunatic_reload_1_child") (call $accept) (call $serve))
+        (func $serve (local $version i64)
+            (call $offer (i32.const 0) (i32.const 5) (i64.const 1))
+            (i32.store (i32.const 64) (i32.const 16))
+            (i32.store (i32.const 68) (i32.const 3))
+            (drop (call $fd_write (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 72)))
+            (loop $again
+                (local.set $version (call $arm))
+                (if (i64.ge_s (local.get $version) (i64.const 0)) (then
+                    (call $write (i64.const 0) (i64.const 0))
+                    (drop (call $hand_over (local.get $version) (i32.const 80)))
+                    (br $again)))
+                (call $sleep)
+                (br $again)))"#
+    ))
+}
+
+#[test]
+fn a_program_whose_children_have_moved_goes_on_and_is_replaced_at_the_next_change() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("app.wat", with_a_child(1));
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "app.wat"]));
+    program.prints("v1");
+    runtimes.guests.file("app.wat", with_a_child(2));
+    program.prints("v2");
+    let told = program.says("some processes have not moved");
+    assert!(told.contains("the root process offers nothing"), "{told}");
+    // The child moves, and its place is taken by one of the new root process.
+    runtimes.guests.file("app.wat", with_a_child(3));
+    program.prints("v3");
+    program.prints("v3");
+    program.says("reloaded");
     program.interrupt(130);
 }
 

@@ -42,16 +42,18 @@ pub(crate) async fn connect_any(
     let mut failure = None;
     let mut descriptors = Descriptors { payer, more: None };
     loop {
-        if let Some(address) = waiting.next() {
-            if attempts.len() == MOST_ATTEMPTS || !descriptors.may_be(attempts.len() + 1) {
-                drop(attempts.remove(0));
-            }
+        if attempts.len() == MOST_ATTEMPTS && waiting.len() > 0 {
+            drop(attempts.remove(0));
+        }
+        // Without a descriptor for another one, those that are tried go on until one has failed.
+        let is_next = attempts.is_empty() || descriptors.may_be(attempts.len() + 1);
+        if is_next && let Some(address) = waiting.next() {
             let attempt = async move { Ok((connect(address).await?, address)) };
             attempts.push(Box::pin(attempt));
         } else if attempts.is_empty() {
             return failure.map(Err);
         }
-        let limit = (waiting.len() > 0).then_some(HEAD_START);
+        let limit = (is_next && waiting.len() > 0).then_some(HEAD_START);
         let first = future::poll_fn(|context| {
             let mut attempts = attempts.iter_mut().enumerate();
             let done = attempts.find_map(|(index, attempt)| match attempt.as_mut().poll(context) {

@@ -23,9 +23,13 @@ use crate::open_streams::{OpenStream, OpenStreams};
 pub(crate) const BACKLOG: i32 = 4096;
 
 /// How many may wait of a listener that a guest with limits has: the kernel keeps what arrives for
-/// each, and nobody pays for that.
+/// each. It is charged for them; see [`WAITING_BYTES`].
 #[cfg(feature = "guest")]
-pub(crate) const BACKLOG_OF_BRANCH: i32 = 128;
+pub(crate) const BACKLOG_OF_BRANCH: i32 = 512;
+
+/// What is charged for a listener besides, for the connections that may wait, in bytes.
+#[cfg(feature = "guest")]
+pub(crate) const WAITING_BYTES: usize = BACKLOG_OF_BRANCH as usize * 512;
 
 /// What the processes of one root process have bound, and how many connections they
 /// have accepted and not closed. All clones are the same.

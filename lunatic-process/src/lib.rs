@@ -57,8 +57,8 @@ mod trace;
 pub use config::{FUEL_UNIT, ProcessConfig};
 pub use counters::{END_REASONS, MailboxLengths, ProcessCounters, ProcessCounts};
 pub use environment::{
-    AtBirth, Context, Environment, EnvironmentConfig, SpawnError, SpawnLink, SpawnOptions,
-    WeakEnvironment,
+    AtBirth, Context, Environment, EnvironmentConfig, PidCounter, SpawnError, SpawnLink,
+    SpawnOptions, WeakEnvironment,
 };
 pub use exit::ExitReason;
 pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, Shutdown};

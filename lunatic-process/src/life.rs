@@ -57,9 +57,16 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         let Some(body) = &mut self.body else {
             return Poll::Pending;
         };
+        let only_answers = is_held || is_paused;
+        if only_answers {
+            self.process.set_only_answers(true);
+        }
         let running = self.process.run();
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
         drop(running);
+        if only_answers {
+            self.process.set_only_answers(false);
+        }
         if let Some(started) = started {
             self.process.add_cpu_time(started);
         }
@@ -74,9 +81,9 @@ impl<F: Future<Output = Result<(), Failure>>> Life<F> {
         }
     }
 
-    /// Whether there are requests that its body answers. For these it runs until its next
-    /// suspension point even while it is paused or held: it could not be inspected, or found
-    /// by what it runs, otherwise. What it takes is charged as always.
+    /// Whether there are requests that its body answers. For these it is polled even while it is
+    /// paused or held, and runs no code of the guest then: it could not be found by what it runs
+    /// otherwise.
     fn is_asked(&self) -> bool {
         self.process.has_requests() && self.process.answers_requests()
     }

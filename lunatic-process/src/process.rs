@@ -85,6 +85,8 @@ mod attention {
     pub(super) const TRACE: u8 = 16;
     /// Somebody is told what the process prints.
     pub(super) const OUTPUT: u8 = 32;
+    /// The body is polled only to answer requests.
+    pub(super) const ONLY_ANSWERS: u8 = 64;
 }
 
 /// What signals change. No value of foreign code is dropped, and no foreign code
@@ -791,6 +793,21 @@ impl Process {
     #[inline]
     pub fn has_requests(&self) -> bool {
         self.inner.attention.load(Ordering::Relaxed) & attention::REQUEST != 0
+    }
+
+    /// Notes whether the body is polled only to answer requests.
+    pub(crate) fn set_only_answers(&self, only_answers: bool) {
+        let attention = &self.inner.attention;
+        match only_answers {
+            true => attention.fetch_or(attention::ONLY_ANSWERS, Ordering::Relaxed),
+            false => attention.fetch_and(!attention::ONLY_ANSWERS, Ordering::Relaxed),
+        };
+    }
+
+    /// Whether the body is polled only to answer requests: no code of the guest is to run.
+    #[cfg(feature = "guest")]
+    pub(crate) fn only_answers(&self) -> bool {
+        self.inner.attention.load(Ordering::Relaxed) & attention::ONLY_ANSWERS != 0
     }
 
     /// Takes the requests for the body out, the oldest first; for bodies that see

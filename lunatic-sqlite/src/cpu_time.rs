@@ -51,22 +51,17 @@ impl CpuTime {
 
     /// Counts what was used until now, if it was not shortly before, and keeps the thread until the
     /// account may use more, or what runs is to end. SQLite calls this while a statement runs.
-    ///
-    /// - `must_end`: is told how long the thread was kept since it was asked last.
-    pub(crate) fn pause(&self, must_end: impl Fn(Duration) -> bool) {
+    pub(crate) fn pause(&self, must_end: impl Fn() -> bool) {
         const INTERVAL: Duration = Duration::from_millis(2);
         if self.counted.lock().at.elapsed() < INTERVAL {
             return;
         }
         self.count();
-        let mut waited = Duration::ZERO;
         while let Some(delay) = self.delay()
-            && !must_end(waited)
+            && !must_end()
         {
             thread::sleep(delay);
-            waited = delay;
         }
-        must_end(waited);
     }
 
     /// How long to wait before it is looked again; `None` if the account may use CPU time.

@@ -92,10 +92,7 @@ pub(crate) fn open(
     let (progress, cpu_time) = (control.clone(), cpu_time.cloned());
     let must_end = move || {
         if let Some(cpu_time) = &cpu_time {
-            cpu_time.pause(|waited| {
-                progress.go_on(waited);
-                progress.must_end()
-            });
+            cpu_time.pause(|| progress.must_end());
         }
         progress.must_end()
     };

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use event_listener::Event;
 
@@ -15,7 +16,8 @@ use crate::local::NodeEvent;
 pub enum Expelled {
     /// A node that has run for longer has the same number.
     NumberTaken,
-    /// It was out of reach, and another node of its name was let in, which lives.
+    /// It was out of reach, another node of its name was let in, which lives, and it has a session
+    /// with no other.
     NameTaken,
 }
 
@@ -24,18 +26,29 @@ pub enum Expelled {
 pub(super) struct Expulsion {
     reason: OnceLock<Expelled>,
     has_come: Event,
+    /// So many sessions there are. Who has one is not expelled for its name: others may have
+    /// refused the other one, and both would end.
+    sessions: AtomicUsize,
 }
 
 impl Expulsion {
     /// Something has happened. Returns why the node is expelled, if it is from now on.
     pub(super) fn event(&self, event: &NodeEvent) -> Option<Expelled> {
         let reason = match event {
+            NodeEvent::Up(_) => {
+                self.sessions.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            NodeEvent::Down { .. } => {
+                self.sessions.fetch_sub(1, Ordering::Relaxed);
+                return None;
+            }
             NodeEvent::NumberTaken => Expelled::NumberTaken,
             NodeEvent::Refused {
                 refusal: Refusal::NameTaken,
                 is_joining: false,
                 ..
-            } => Expelled::NameTaken,
+            } if self.sessions.load(Ordering::Relaxed) == 0 => Expelled::NameTaken,
             _ => return None,
         };
         self.reason.set(reason).ok()?;
@@ -70,20 +83,41 @@ impl Error for Expelled {}
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use std::collections::BTreeMap;
+
     use futures_lite::future::{block_on, zip};
+    use lunatic_mailbox::NodeId;
 
     use super::*;
+    use crate::node_info::NodeInfo;
 
     #[test]
     fn whoever_waits_is_told_the_first_reason() {
         let expulsion = Expulsion::default();
         let address = ([10, 0, 0, 1], 4000).into();
+        let node = NodeInfo {
+            id: NodeId::from_bits(7),
+            name: "other".parse().unwrap(),
+            address,
+            generation: 1,
+            tags: BTreeMap::new(),
+        };
+        let down = NodeEvent::Down {
+            node: node.clone(),
+            left: false,
+        };
         let refused = |is_joining| NodeEvent::Refused {
             address,
             refusal: Refusal::NameTaken,
             is_joining,
         };
         assert_eq!(expulsion.event(&refused(true)), None);
+        // As long as there is a session with anybody, it is not.
+        assert_eq!(expulsion.event(&NodeEvent::Up(node)), None);
+        assert_eq!(expulsion.event(&refused(false)), None);
+        assert_eq!(expulsion.event(&down), None);
         let told = async { expulsion.event(&refused(false)) };
         let (waited, told) = block_on(zip(expulsion.wait(), told));
         assert_eq!((waited, told), (Expelled::NameTaken, Some(waited)));

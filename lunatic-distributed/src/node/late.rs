@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::attached::Attached;
 use crate::groups::GroupChange;
+use crate::handshake::Refusal;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 use crate::node::expelled::{Expelled, Expulsion};
 use crate::node::gone::{Gone, GoneNode};
@@ -45,6 +46,8 @@ pub(super) struct Late {
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
     log_lines: Mutex<RateBudget>,
+    /// It was logged that another node has the name of this one.
+    has_lost_name: AtomicBool,
     expulsion: Expulsion,
     unreached: Unreached,
 }
@@ -69,6 +72,7 @@ impl Late {
             events: async_channel::bounded(64),
             renewals: async_channel::bounded(16),
             log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
+            has_lost_name: AtomicBool::new(false),
             expulsion: Expulsion::default(),
             unreached: Unreached::new(seeds),
         }
@@ -187,23 +191,36 @@ impl LocalNode for Late {
 
     fn node_event(&self, event: NodeEvent) {
         match &event {
-            NodeEvent::Up(node) => tracing::info!(node = %node.name, "connected"),
+            NodeEvent::Up(node) => {
+                self.has_lost_name.store(false, Ordering::Relaxed);
+                tracing::info!(node = %node.name, "connected");
+            }
             NodeEvent::Down { node, left: true } => tracing::info!(node = %node.name, "left"),
             NodeEvent::Down { node, .. } => tracing::warn!(node = %node.name, "connection lost"),
             NodeEvent::Refused {
-                address, refusal, ..
+                address,
+                refusal,
+                is_joining,
             } => {
                 tracing::debug!("{address} refuses this node: {refusal}");
                 let reason = refusal.to_string();
                 self.unreached.failed(*address, reason, Instant::now());
+                // It is dialled and refused again and again.
+                if !is_joining
+                    && *refusal == Refusal::NameTaken
+                    && !self.has_lost_name.swap(true, Ordering::Relaxed)
+                {
+                    tracing::error!(
+                        "another node has taken the name of this one, which was out of reach: \
+                         the others refuse it as long as that one lives"
+                    );
+                }
             }
             NodeEvent::NumberTaken => tracing::debug!("another node has the number of this one"),
         }
-        // It is dialled and refused again and again.
-        if let Some(reason) = self.expulsion.event(&event)
-            && self.attached.local().is_some()
-        {
-            tracing::error!("{reason}");
+        let expelled = self.expulsion.event(&event);
+        if expelled == Some(Expelled::NumberTaken) && self.attached.local().is_some() {
+            tracing::error!("{}", Expelled::NumberTaken);
         }
         self.gone.event(&event, Instant::now());
         self.monitors.event(&event);

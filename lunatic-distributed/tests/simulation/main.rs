@@ -1,8 +1,8 @@
 //! Whole clusters in virtual time: the state machines of this crate, with gossip, over a
 //! network that delays, loses and cuts, on machines that stop and restart.
 //!
-//! Everything random comes from a seed. `LUNATIC_SEEDS=n` says how many seeds are run,
-//! `LUNATIC_SEED=k` runs one, and writes what happens in it to standard error.
+//! Everything random comes from a seed. `LUNATIC_SEEDS=n` says how many seeds are run, else
+//! [`SEEDS`]; `LUNATIC_SEED=k` runs one, and writes what happens in it to standard error.
 #![allow(
     clippy::expect_used,
     clippy::print_stderr,
@@ -38,6 +38,9 @@ const QUIET_FROM: Duration = Duration::from_secs(40);
 
 /// By then, gossip has told every node of all others.
 const GOSSIP_UNTIL: Duration = Duration::from_secs(62);
+
+/// So many seeds are run: a minute's work of a processor.
+const SEEDS: u64 = 2000;
 
 /// A planted fault is found within so many seeds.
 const PLANTED_SEEDS: u64 = 30;
@@ -97,7 +100,7 @@ fn clusters_keep_their_promises() {
         return;
     }
     let first = number_from("LUNATIC_FIRST_SEED").unwrap_or(0);
-    let seeds = number_from("LUNATIC_SEEDS").unwrap_or(200);
+    let seeds = number_from("LUNATIC_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(first);
     let failures = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

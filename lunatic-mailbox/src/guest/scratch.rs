@@ -289,9 +289,9 @@ fn check_growth(message: &DataMessage, more: usize, limit: usize) -> Result<(), 
     Ok(())
 }
 
-/// A message is dropped in one step, with all of its resources.
+/// A message is dropped in one step, with all of its resources: a millisecond for so many.
 fn check_resources(message: &DataMessage) -> Result<(), Misuse> {
-    const MOST: usize = 256;
+    const MOST: usize = 16_384;
     match message.resource_count() < MOST {
         true => Ok(()),
         false => Err(Misuse::refused(format!(

@@ -14,7 +14,7 @@ use wasmtime::{Caller, Result};
 use crate::config::NetConfig;
 use crate::guest::NetHost;
 use crate::guest::dns::{DnsIterator, tell};
-use crate::listeners::Owner;
+use crate::listeners::{Owner, WAITING_BYTES};
 use crate::{TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
 
 /// The sockets of a process, and what it may do with the network.
@@ -329,7 +329,7 @@ impl Resource for TcpListener {
     const LIMIT: usize = usize::MAX;
 
     fn size(&self) -> usize {
-        KERNEL_BYTES
+        KERNEL_BYTES + WAITING_BYTES
     }
 }
 
@@ -361,7 +361,7 @@ impl Resource for TlsListener {
     const LIMIT: usize = usize::MAX;
 
     fn size(&self) -> usize {
-        KERNEL_BYTES + self.identity_size()
+        KERNEL_BYTES + WAITING_BYTES + self.identity_size()
     }
 }
 

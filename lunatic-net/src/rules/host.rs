@@ -133,7 +133,12 @@ impl Host {
                 ended.await;
             }
         };
-        within(Some(PATIENCE), refreshing).await.is_some()
+        let is_known = within(Some(PATIENCE), refreshing).await.is_some();
+        if !is_known {
+            // Others need not wait as long, until it is time to try again.
+            self.0.known.lock().give_up();
+        }
+        is_known
     }
 }
 
@@ -163,6 +168,16 @@ impl Known {
             let limit = if last.succeeded { FRESH } else { FAILED };
             last.at.elapsed() > limit
         })
+    }
+
+    /// Notes that nobody waits for a look-up any longer.
+    fn give_up(&mut self) {
+        if self.is_stale() {
+            self.last = Some(Lookup {
+                at: Instant::now(),
+                succeeded: false,
+            });
+        }
     }
 
     /// Notes how a look-up has ended.

@@ -74,6 +74,10 @@ impl<T: ProcessHost, F: Future> Future for AnsweringOutside<'_, T, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let own = self.project();
         let (process, module) = (*own.process, *own.module);
+        if process.has_requests() && process.only_answers() {
+            answer(process.take_requests(), |_| of_module(module, 0));
+            return Poll::Pending;
+        }
         let asked_until = process.has_requests().then(|| process.next_request());
         let polled = own.running.poll(cx);
         // A request that has come since is left to who waits inside: the process is

@@ -135,7 +135,7 @@ impl<T: ProcessHost> GuestProcess<T> {
 ///
 /// The stacks of all calls that are open are looked at in one step when one of them traps, and when
 /// the heap is collected that exceptions are in.
-const MAX_CALLS: u32 = 8;
+const MAX_CALLS: u32 = 16;
 
 impl<T: ProcessHost> GuestProcess<T> {
     /// A host function is to call the guest, on another stack. Returns what is charged for that
