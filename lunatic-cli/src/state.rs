@@ -421,6 +421,14 @@ impl WasiHost for State {
         self.process.resize_config(config_id, more, change)
     }
 
+    fn shared_config_bytes(&self, config_id: u64) -> usize {
+        let Ok(config) = self.process.config_of(config_id) else {
+            return 0;
+        };
+        let is_shared = Arc::strong_count(config) > 1 || Arc::strong_count(&config.wasi) > 1;
+        if is_shared { config.wasi.size() } else { 0 }
+    }
+
     fn prints(&self, is_error: bool, bytes: &[u8]) {
         let process = self.process.handle();
         if process.is_output_traced() {

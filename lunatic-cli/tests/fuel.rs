@@ -302,3 +302,51 @@ fn a_process_that_has_much_copied_again_and_again_lets_others_run_in_between() {
         assert!(between > COPIES / 50, "{between} turns");
     }
 }
+
+#[test]
+fn a_config_that_is_copied_as_others_have_it_costs_fuel() {
+    let world = World::new();
+    // Children of a specification have the config, which is large.
+    let module = world.load(
+        r#"(data (i32.const 300) "g")
+        (func $prepare (local $left i32)
+            (memory.fill (i32.const 1024) (i32.const 97) (i32.const 20000))
+            (drop (call $create_config))
+            (local.set $left (i32.const 20))
+            (loop $again
+                (call $config_add_command_line_argument
+                    (i64.const 0) (i32.const 1024) (i32.const 20000))
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (drop (call $supervisor_create_spec (i32.const 300) (i32.const 1) (i32.const 0)
+                (i32.const 1) (i64.const 1000) (i32.const 0)))
+            (i64.store (i32.const 512) (i64.const 0x10000012c))
+            (i64.store (i32.const 520) (i64.const -1))
+            (i64.store (i32.const 536) (i64.const 0x10000012c)))
+        (func $share
+            (call $ok (call $supervisor_add_child (i64.const 0) (i32.const 512) (i32.const 400))))
+        (func $change
+            (call $config_add_command_line_argument (i64.const 0) (i32.const 300) (i32.const 1)))
+        (func (export "once") (local $left i32)
+            (call $prepare)
+            (local.set $left (i32.const 10))
+            (loop $again
+                (call $share)
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (local.set $left (i32.const 10))
+            (loop $again
+                (call $change)
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (call $sleep_ms (i64.const 0)))
+        (func (export "always") (local $left i32)
+            (call $prepare)
+            (local.set $left (i32.const 10))
+            (loop $again
+                (call $share)
+                (call $change)
+                (call $sleep_ms (i64.const 0))
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))"#,
+    );
+    assert_normal(&world.spawn_with(&module, "once", budget(4)));
+    let always = world.spawn_with(&module, "always", budget(4));
+    assert_failed(&always, "all fuel consumed");
+}

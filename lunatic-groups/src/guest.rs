@@ -167,16 +167,23 @@ fn list<T: GroupHost>(
     };
     let environment = own(&caller).environment().clone();
     let max = max as usize;
-    let mut count = 0;
-    if !only_local {
-        let all = scope.table().members(&group).map_or(0, Members::len);
-        if all > max {
-            return Ok(u32::try_from(all).unwrap_or(u32::MAX));
-        }
+    let times = |member: &Member| member.times as usize;
+    let pieces = || {
+        let pieces = scope.members_in_pieces(&group, PIECE);
+        pieces.map(|mut piece| {
+            piece.retain(|member| !only_local || environment.is_local(member.process));
+            piece
+        })
+    };
+    let all = match only_local {
+        true => pieces().flatten().map(|member| times(&member)).sum(),
+        false => scope.table().members(&group).map_or(0, Members::len),
+    };
+    if all > max {
+        return Ok(u32::try_from(all).unwrap_or(u32::MAX));
     }
-    for mut piece in scope.members_in_pieces(&group, PIECE) {
-        piece.retain(|member| !only_local || environment.is_local(member.process));
-        let times = |member: &Member| member.times as usize;
+    let mut count = 0;
+    for piece in pieces() {
         let more: usize = piece.iter().map(times).sum();
         // Written in place: a copy would have to be charged.
         let room = more.min(max.saturating_sub(count));

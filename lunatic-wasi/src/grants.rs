@@ -113,6 +113,8 @@ fn change<T: WasiHost>(
     more: usize,
     add: impl FnOnce(&mut WasiConfig) -> std::result::Result<(), ConfigError>,
 ) -> Result<()> {
+    let copied = caller.data().shared_config_bytes(config_id);
+    caller.pay_for(copied as u64);
     let added = caller.data_mut().change_wasi_config(config_id, more, add)?;
     Ok(added.map_err(Misuse::from)?)
 }

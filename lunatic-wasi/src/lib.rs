@@ -101,6 +101,13 @@ pub trait WasiHost: AbiHost {
         change: impl FnOnce(&mut WasiConfig) -> R,
     ) -> Result<R, Misuse>;
 
+    /// Returns how many bytes a change of this configuration copies, as others have it too; none if
+    /// nobody else has it.
+    fn shared_config_bytes(&self, config_id: u64) -> usize {
+        let _ = config_id;
+        0
+    }
+
     /// Called with what the process prints to a standard stream, before it is printed.
     ///
     /// - `is_error`: to standard error.
