@@ -14,6 +14,7 @@
 //! - `config`: [`Config`], what a process may do and what it is given.
 //! - `descriptors`: how many files and sockets may be open.
 //! - `program`: [`Program`], a root process that can be replaced as a whole.
+//! - `ongoing_reloads`: which modules are being reloaded.
 //! - `reload_counts`: how many reloads there were.
 //! - `reloading`: the versions of modules, and how another one becomes current.
 //! - `command_line`: [`main`], what the program `lunatic` does.
@@ -44,6 +45,7 @@ mod memory_watch;
 mod metrics;
 mod name_scope;
 mod node;
+mod ongoing_reloads;
 mod program;
 mod recording;
 mod reload_counts;

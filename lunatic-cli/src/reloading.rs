@@ -1,6 +1,6 @@
 //! The versions of modules, and how another one becomes current.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use lunatic_reload::{
     Report, Version,
 };
 use lunatic_supervisor::{ChildProcess, Supervisor};
-use parking_lot::Mutex;
 
+use crate::ongoing_reloads::OngoingReload;
 use crate::program::{Program, ReplaceError, ReplaceLimits};
 use crate::reload_counts::Counted;
 use crate::runtime::Runtime;
@@ -87,34 +87,6 @@ struct Reload<'a> {
     /// is not known any more.
     must_replace: bool,
     how: Reloading,
-}
-
-/// The names of modules that are being reloaded.
-pub(crate) type OngoingReloads = Arc<Mutex<HashSet<String>>>;
-
-/// A reload of a module, with all that is seen to after processes have moved. No other one of that
-/// module begins meanwhile.
-struct OngoingReload {
-    name: String,
-    all: OngoingReloads,
-}
-
-impl OngoingReload {
-    fn begin(all: &OngoingReloads, name: &str) -> Result<OngoingReload, ReloadError> {
-        match all.lock().insert(name.to_owned()) {
-            true => Ok(OngoingReload {
-                name: name.to_owned(),
-                all: all.clone(),
-            }),
-            false => Err(ReloadError::InProgress(name.to_owned())),
-        }
-    }
-}
-
-impl Drop for OngoingReload {
-    fn drop(&mut self) {
-        self.all.lock().remove(&self.name);
-    }
 }
 
 impl Runtime {
