@@ -115,6 +115,12 @@ impl Control {
         result
     }
 
+    /// Lets an operation go on that has waited for so long: that is no part of its time.
+    pub(crate) fn go_on(&self, waited: Duration) {
+        let waited = nanoseconds(waited);
+        self.deadline.fetch_add(waited, Ordering::Relaxed);
+    }
+
     /// Says which limit an operation has met, if that is why it failed.
     pub(crate) fn explain(&self, error: SqliteError) -> SqliteError {
         match error.result_code() == SqliteError::INTERRUPTED && self.is_late() {
