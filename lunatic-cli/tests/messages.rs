@@ -694,5 +694,5 @@ fn a_message_has_no_more_resources_than_can_be_dropped_at_once() {
     );
     world.fails(&module, "main", "at most 16384 resources");
     world.run(&module, "count");
-    assert_eq!(world.report(), 255);
+    assert_eq!(world.report(), 16_383);
 }
