@@ -19,7 +19,7 @@ pub trait InstanceState: Send + 'static {
     fn limits(&mut self) -> &mut MemoryLimiter;
 
     /// Called when the instance is preempted after a tick, before it yields. An
-    /// instance that counts fuel yields without this call.
+    /// instance that counts fuel yields at the end of a slice of fuel without this call.
     fn on_preemption(store: StoreContextMut<'_, Self>)
     where
         Self: Sized,
