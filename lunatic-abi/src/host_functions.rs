@@ -142,9 +142,16 @@ macro_rules! host_functions {
             linker: &mut $crate::expansion::Linker<$state>,
         ) -> $crate::expansion::Result<()> {
             $($($($module)::+::add_to_linker(linker)?;)+)?
-            $($crate::host_functions!(
-                @register_all linker, $state, $namespace, [$($answer)?], { $($functions)* }
-            );)*
+            match $crate::expansion::counts_fuel(linker) {
+                false => {$($crate::host_functions!(
+                    @register_all by_time, linker, $state, $namespace, [$($answer)?],
+                    { $($functions)* }
+                );)*}
+                true => {$($crate::host_functions!(
+                    @register_all by_fuel, linker, $state, $namespace, [$($answer)?],
+                    { $($functions)* }
+                );)*}
+            }
             Ok(())
         }
 
@@ -159,31 +166,28 @@ macro_rules! host_functions {
     };
 
     (
-        @register_all $linker:ident, $state:ty, $namespace:literal, $answer:tt, {$(
+        @register_all $preempted:ident, $linker:ident, $state:ty, $namespace:literal, $answer:tt, {$(
             $($word:ident)+ ($($param:ident: $ty:ty),* $(,)?)
                 $(-> $result:ty)? $(= $function:path)?;
         )*}
     ) => {$(
         $crate::host_functions!(
-            @register $linker, $state, $namespace, $answer,
+            @register $preempted, $linker, $state, $namespace, $answer,
             [$($word)+], ($($param: $ty),*),
             [$crate::host_functions!(@result $($result)?)], [$($function)?]
         );
     )*};
     (
-        @register $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
+        @register by_time, $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
         [fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap(
             $namespace,
             stringify!($name),
-            |mut caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
+            |caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
                 $crate::AbiHost::admit(caller.data(), function)?;
-                if $crate::AbiHost::owed_fuel(caller.data_mut()).is_some() {
-                    $crate::expansion::pay(&mut caller)?;
-                }
                 $crate::expansion::returns::<$name, $result, _>(
                     $($answer)? ($crate::host_functions!(@function $name $($function)?)(
                         caller, $($param),*
@@ -193,7 +197,7 @@ macro_rules! host_functions {
         )?
     };
     (
-        @register $linker:ident, $state:ty, $namespace:literal, $answer:tt,
+        @register by_time, $linker:ident, $state:ty, $namespace:literal, $answer:tt,
         [async fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap_async(
@@ -204,11 +208,6 @@ macro_rules! host_functions {
                 let function = concat!($namespace, "::", stringify!($name));
                 if let Err(refused) = $crate::AbiHost::admit(caller.data(), function) {
                     return $crate::expansion::traps(refused.into());
-                }
-                if $crate::AbiHost::owed_fuel(caller.data_mut()).is_some()
-                    && let Err(trap) = $crate::expansion::pay(&mut caller)
-                {
-                    return $crate::expansion::traps(trap);
                 }
                 $crate::AbiHost::enter(caller.data_mut(), function);
                 let end = $crate::AbiHost::begin_call(caller.data(), function);
@@ -223,6 +222,53 @@ macro_rules! host_functions {
                     None => Box::new(future) as $crate::expansion::Waiting<'_, $result>,
                     Some(end) => $crate::expansion::ends(future, end),
                 }
+            },
+        )?
+    };
+    (
+        @register by_fuel, $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
+        [fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
+    ) => {
+        $linker.func_wrap_async(
+            $namespace,
+            stringify!($name),
+            |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+                $crate::host_functions!(@label $name);
+                let function = concat!($namespace, "::", stringify!($name));
+                Box::new(async move {
+                    $crate::expansion::begin_counting_fuel(&mut caller, function).await?;
+                    $crate::expansion::returns::<$name, $result, _>(
+                        $($answer)? ($crate::host_functions!(@function $name $($function)?)(
+                            caller, $($param),*
+                        ))
+                    )
+                })
+            },
+        )?
+    };
+    (
+        @register by_fuel, $linker:ident, $state:ty, $namespace:literal, $answer:tt,
+        [async fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
+    ) => {
+        $linker.func_wrap_async(
+            $namespace,
+            stringify!($name),
+            |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
+                $crate::host_functions!(@label $name);
+                let function = concat!($namespace, "::", stringify!($name));
+                Box::new(async move {
+                    $crate::expansion::begin_counting_fuel(&mut caller, function).await?;
+                    $crate::AbiHost::enter(caller.data_mut(), function);
+                    let _end = $crate::AbiHost::begin_call(caller.data(), function);
+                    let future = $crate::expansion::resolves::<$name, $result, _>(
+                        $crate::host_functions!(@answer $answer,
+                            $crate::host_functions!(@function $name $($function)?)(
+                                caller, $($param),*
+                            )
+                        )
+                    );
+                    future.await
+                })
             },
         )?
     };
@@ -271,8 +317,9 @@ pub mod expansion {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
+    use futures_lite::future::yield_now;
     use pin_project_lite::pin_project;
-    use wasmtime::Trap;
+    use wasmtime::{AsContextMut, Store, Trap};
     pub use wasmtime::{Caller, Error, Linker, Result};
 
     use crate::{AbiHost, CallEnd, HostFunction};
@@ -352,6 +399,32 @@ pub mod expansion {
         }
     }
 
+    /// Returns whether the code that is linked against it counts fuel.
+    pub fn counts_fuel<T: 'static>(linker: &Linker<T>) -> bool {
+        // An engine does not say it, but its stores have fuel then.
+        Store::new(linker.engine(), ()).get_fuel().is_ok()
+    }
+
+    /// What comes before each call by code that counts fuel. That yields after so much fuel, of
+    /// which host functions take little; so others run first if it is their turn.
+    ///
+    /// # Errors
+    ///
+    /// If it is refused, or as for [`pay`].
+    pub async fn begin_counting_fuel<T: AbiHost>(
+        caller: &mut Caller<'_, T>,
+        function: &'static str,
+    ) -> Result<()> {
+        AbiHost::admit(caller.data(), function)?;
+        if T::is_preempted(caller.as_context_mut()) {
+            yield_now().await;
+        }
+        match caller.data_mut().owed_fuel() {
+            Some(_) => pay(caller),
+            None => Ok(()),
+        }
+    }
+
     /// Has a guest whose fuel is limited pay for a call.
     ///
     /// What it owes is taken from its fuel once it is much. It ends when it owes as much as it
@@ -360,8 +433,7 @@ pub mod expansion {
     /// # Errors
     ///
     /// [`Trap::OutOfFuel`], and no fuel is left.
-    #[cold]
-    pub fn pay<T: AbiHost>(caller: &mut Caller<'_, T>) -> Result<()> {
+    fn pay<T: AbiHost>(caller: &mut Caller<'_, T>) -> Result<()> {
         let left = caller.get_fuel()?;
         let Some(owed) = caller.data_mut().owed_fuel() else {
             return Ok(());

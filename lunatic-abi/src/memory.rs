@@ -83,9 +83,20 @@ pub trait AbiHost: Send + Sized + 'static {
         Ok(())
     }
 
+    /// Returns whether the guest has to let others run first, as it has run for long enough.
+    /// [`host_functions!`](crate::host_functions) asks before every call by code that counts
+    /// fuel, which does not look at the clock by itself. By default it never has to.
+    ///
+    /// An implementation may answer requests before the guest yields.
+    fn is_preempted(store: StoreContextMut<'_, Self>) -> bool {
+        let _ = store;
+        false
+    }
+
     /// Returns what calls of host functions cost that was not taken from the fuel of the guest
     /// yet, to change; `None` if its fuel is not limited, as by default.
-    /// [`host_functions!`](crate::host_functions) asks it before every call.
+    /// [`host_functions!`](crate::host_functions) asks it before every call by code that counts
+    /// fuel.
     #[inline]
     fn owed_fuel(&mut self) -> Option<&mut u64> {
         None

@@ -108,6 +108,15 @@ impl AbiHost for State {
         }
     }
 
+    fn is_preempted(store: StoreContextMut<'_, State>) -> bool {
+        let module = store.data().process.incarnation().module();
+        let is_preempted = module.is_time_slice_over();
+        if is_preempted {
+            State::on_preemption(store);
+        }
+        is_preempted
+    }
+
     #[inline]
     fn owed_fuel(&mut self) -> Option<&mut u64> {
         self.process.incarnation_mut().owed_fuel()

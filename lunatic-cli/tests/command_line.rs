@@ -211,6 +211,20 @@ fn a_module_that_is_cut_off_is_not_valid() {
 }
 
 #[test]
+fn a_module_that_exports_what_only_the_runtime_may_is_not_said_to_be_damaged() {
+    let guests = Guests::new();
+    guests.file(
+        "budget.wat",
+        r#"(module (global (export "lunatic::preemption::budget") i32 (i32.const 1)))"#,
+    );
+    let output = guests.run(&["run", "budget.wat"]);
+    output
+        .code(1)
+        .says(&["budget.wat", "not accepted", "rename it"]);
+    assert!(!output.err.contains("damaged"), "{}", output.err);
+}
+
+#[test]
 fn a_proposal_that_is_not_enabled_is_named() {
     let guests = Guests::new();
     guests.file("struct.wat", "(module (type (struct)))");

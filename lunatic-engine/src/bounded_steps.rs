@@ -133,11 +133,7 @@ pub(crate) fn rewrite(wasm: &[u8], preemption: Preemption) -> Result<Cow<'_, [u8
     };
     let module = rewritten.assemble(wasm).map_err(|error| match error {
         Error::ParseError(error) => InvalidModule::new(&error),
-        other => InvalidModule {
-            message: other.to_string(),
-            offset: 0,
-            missing_feature: None,
-        },
+        other => InvalidModule::broken(other.to_string(), 0),
     })?;
     Ok(Cow::Owned(module))
 }
@@ -218,11 +214,10 @@ fn check_exports(exports: ExportSectionReader<'_>) -> Result<(), InvalidModule> 
     for export in exports.into_iter_with_offsets() {
         let (offset, export) = export.map_err(|error| InvalidModule::new(&error))?;
         if export.name == BUDGET {
-            return Err(InvalidModule {
-                message: format!("no module may export something as `{BUDGET}`: rename it"),
+            return Err(InvalidModule::refused(
+                format!("no module may export something as `{BUDGET}`: rename it"),
                 offset,
-                missing_feature: None,
-            });
+            ));
         }
     }
     Ok(())

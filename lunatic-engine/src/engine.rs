@@ -169,8 +169,6 @@ impl Engine {
             VariantKind::Fuel => {
                 let mut config = base_config(arena, core_dumps);
                 config.consume_fuel(true);
-                // What a host function takes costs little fuel.
-                config.epoch_interruption(true);
                 // To look for a handler takes far longer than other operators.
                 config.operator_cost(OperatorCost {
                     Throw: u8::MAX,
@@ -181,11 +179,7 @@ impl Engine {
             }
         };
         let engine = wasmtime::Engine::new(&config)?;
-        let engine = made.get_or_init(|| engine);
-        if kind == VariantKind::Fuel {
-            self.inner.ticker.advance_epoch_of(engine);
-        }
-        Ok(engine)
+        Ok(made.get_or_init(|| engine))
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, UpdateDeadline, Val};
+use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
 use crate::arena::{Image, PageFaults};
 use crate::few_guarded::FewGuarded;
@@ -82,8 +82,9 @@ impl<T: InstanceState> Instance<T> {
         Instance::start(guarded, linked, image, store, time_slice)
     }
 
-    /// An instance that yields whenever it has used up a slice of fuel, or a tick has found it
-    /// running, and traps when all of its fuel is used up.
+    /// An instance that yields whenever it has used up a slice of fuel, and traps when all of its
+    /// fuel is used up. What host functions take costs little fuel: they have to look at
+    /// [`Module::is_time_slice_over`](crate::Module::is_time_slice_over).
     ///
     /// # Errors
     ///
@@ -97,22 +98,9 @@ impl<T: InstanceState> Instance<T> {
     ) -> wasmtime::Result<Instance<T>> {
         /// Fuel between two yields; roughly a tenth of a tick.
         const SLICE: u64 = 100_000;
-        /// The next advance of the epoch, which is a tick.
-        const NEXT: u64 = 1;
         let mut store = Store::new(linked.module().engine(), state);
         store.set_fuel(fuel.get())?;
         store.fuel_async_yield_interval(Some(SLICE))?;
-        // What a host function takes costs little fuel.
-        store.set_epoch_deadline(NEXT);
-        let slice = time_slice.clone();
-        store.epoch_deadline_callback(move |store| {
-            // While it waited there were ticks, too.
-            if !slice.is_over() {
-                return Ok(UpdateDeadline::Continue(NEXT));
-            }
-            T::on_preemption(store);
-            Ok(UpdateDeadline::Yield(NEXT))
-        });
         Instance::start(None, linked, image, store, time_slice).await
     }
 

@@ -17,16 +17,36 @@ pub struct InvalidModule {
     /// The proposal that the module uses and that is not accepted here, for example
     /// `exceptions`, if that is known to be the reason.
     pub missing_feature: Option<String>,
+    /// Whether the binary follows the format, and has what is not accepted here for another
+    /// reason, which `message` says.
+    pub is_refused: bool,
 }
 
 impl InvalidModule {
+    /// A binary that breaks the format.
+    pub(crate) fn broken(message: impl Into<String>, offset: usize) -> InvalidModule {
+        InvalidModule {
+            message: message.into(),
+            offset,
+            missing_feature: None,
+            is_refused: false,
+        }
+    }
+
+    /// A binary that has what is not accepted here.
+    pub(crate) fn refused(message: impl Into<String>, offset: usize) -> InvalidModule {
+        InvalidModule {
+            is_refused: true,
+            ..InvalidModule::broken(message, offset)
+        }
+    }
+
     pub(crate) fn new(error: &BinaryReaderError) -> InvalidModule {
         let features = error.missing_wasm_feature();
         let missing_feature = features.and_then(|features| features.iter_names().next());
         InvalidModule {
-            message: error.message().to_string(),
-            offset: error.offset(),
             missing_feature: missing_feature.map(|(name, _)| name.to_lowercase().replace('_', "-")),
+            ..InvalidModule::broken(error.message(), error.offset())
         }
     }
 }

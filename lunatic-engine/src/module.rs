@@ -245,6 +245,14 @@ impl<T: InstanceState> Module<T> {
         export.ty().func().cloned()
     }
 
+    /// Returns whether there was a tick since the instance that runs on this thread was resumed.
+    ///
+    /// Code that counts fuel does not ask by itself, so a host function that it calls should, and
+    /// yield then.
+    pub fn is_time_slice_over(&self) -> bool {
+        self.inner.time_slice.is_over()
+    }
+
     /// Makes an instance: its memory, tables and globals, then its start function.
     ///
     /// The first instance with a budget may take long, and so may the first without a guarded

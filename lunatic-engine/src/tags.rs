@@ -20,12 +20,10 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), InvalidModule> {
             .read(&payload.map_err(|error| InvalidModule::new(&error))?)
             .map_err(|error| InvalidModule::new(&error))?;
         if let Some(offset) = offset {
-            return Err(InvalidModule {
-                message: "an exception that carries a reference to a function is not accepted"
-                    .to_owned(),
+            return Err(InvalidModule::refused(
+                "an exception that carries a reference to a function is not accepted",
                 offset,
-                missing_feature: None,
-            });
+            ));
         }
     }
     Ok(())

@@ -7,8 +7,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use wasmtime::{Engine, EngineWeak};
-
 /// Ticks, once in each [`PERIOD`](Ticker::PERIOD), while any thread runs instances; sleeps
 /// while none does. Clone it freely.
 ///
@@ -39,8 +37,6 @@ struct Shared {
     /// The thread that ticks, once it was started.
     thread: OnceLock<Thread>,
     on_tick: OnceLock<Box<OnTick>>,
-    /// The engine whose epoch is advanced.
-    engine: OnceLock<EngineWeak>,
 }
 
 /// What is called at each tick.
@@ -98,11 +94,6 @@ impl Ticker {
         self.shared.on_tick.set(Box::new(hook)).ok();
     }
 
-    /// Has the epoch of an engine advanced at each tick. Only the first engine is kept.
-    pub(crate) fn advance_epoch_of(&self, engine: &Engine) {
-        self.shared.engine.set(engine.weak()).ok();
-    }
-
     /// How many ticks there were so far.
     pub(crate) fn ticks(&self) -> u64 {
         self.shared.ticks.0.load(Ordering::Relaxed)
@@ -118,9 +109,6 @@ impl Shared {
 
     fn tick(&self) {
         self.ticks.0.fetch_add(1, Ordering::Relaxed);
-        if let Some(engine) = self.engine.get().and_then(EngineWeak::upgrade) {
-            engine.increment_epoch();
-        }
     }
 }
 

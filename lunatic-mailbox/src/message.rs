@@ -158,6 +158,18 @@ impl Resources {
     }
 }
 
+#[cfg(feature = "guest")]
+impl Drop for Resources {
+    /// Leaves many to another thread, as each may be a socket to close, and whoever drops the
+    /// message a worker.
+    fn drop(&mut self) {
+        const MANY: usize = 64;
+        if self.slots.len() > MANY {
+            lunatic_blocking::drop_later(std::mem::take(&mut self.slots));
+        }
+    }
+}
+
 /// A data message in the form in which it is sent to another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireMessage {

@@ -224,10 +224,11 @@ fn text(path: &Path, error: &TextError) -> Problem {
 }
 
 fn invalid(path: &Path, error: &InvalidModule) -> Problem {
-    let problem = Problem::new(format!(
-        "`{}` is not a valid module: {error}",
-        path.display()
-    ));
+    let path = path.display();
+    if error.is_refused {
+        return Problem::new(format!("`{path}` is not accepted: {error}"));
+    }
+    let problem = Problem::new(format!("`{path}` is not a valid module: {error}"));
     match &error.missing_feature {
         Some(feature) => problem.help(format!(
             "it uses the proposal `{feature}`, which is not enabled here; {}",

@@ -211,11 +211,10 @@ impl IndexSpaces {
 fn is_below(what: &str, index: u32, count: u32, offset: usize) -> Result<(), InvalidModule> {
     match index < count {
         true => Ok(()),
-        false => Err(InvalidModule {
-            message: format!("unknown {what} {index}: index out of bounds"),
+        false => Err(InvalidModule::broken(
+            format!("unknown {what} {index}: index out of bounds"),
             offset,
-            missing_feature: None,
-        }),
+        )),
     }
 }
 

@@ -58,7 +58,7 @@ const ALLOWED: [(&str, Allowed); 31] = [
     ),
     (
         "lunatic-mailbox",
-        Allowed::These(&["lunatic-abi", "lunatic-account"]),
+        Allowed::These(&["lunatic-abi", "lunatic-account", "lunatic-blocking"]),
     ),
     (
         "lunatic-process",
