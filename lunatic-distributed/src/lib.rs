@@ -35,6 +35,7 @@
 //! - A node speaks for its own processes only.
 
 mod attached;
+mod chunks;
 mod cluster;
 mod dials;
 mod frame;
@@ -60,6 +61,7 @@ mod session;
 mod sessions;
 
 pub use attached::Attached;
+pub use chunks::Chunks;
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};
 pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
