@@ -12,7 +12,7 @@ use lunatic_cli::Root;
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use lunatic_testkit::wait_until;
-use lunatic_wasi::{Capture, Stdio};
+use lunatic_wasi::{Capture, Input, Stdio};
 
 /// A module whose `main` makes config 0, which may spawn and has limits and rights as
 /// `configure` says, and spawns `culprit` with it. Reports the result of the spawn.
@@ -767,6 +767,40 @@ const SAYS: &str = r#"
 
 fn printing_into(output: &Capture) -> Root {
     Root::new("main").stdio(Stdio::captured(output.clone()))
+}
+
+#[test]
+fn a_branch_takes_nothing_of_the_input_of_the_program() {
+    const READS: &str = r#"(func $read
+        (i32.store (i32.const 300) (i32.const 4096))
+        (i32.store (i32.const 304) (i32.const 16))
+        (if (call $fd_read (i32.const 0) (i32.const 300) (i32.const 1) (i32.const 308))
+            (then unreachable))
+        (call $report (i64.extend_i32_u (i32.load (i32.const 308)))))"#;
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        &format!(
+            r#"{READS}
+            (func (export "culprit")
+                (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+                (call $read))
+            (func (export "trusted") (call $read))"#
+        ),
+    ));
+    let input = Input::from_reader(&b"typed"[..]);
+    let stdio = Stdio::default().with_input(input);
+    let host = world.root(&module, Root::new("main").stdio(stdio.clone()));
+    let host = host.unwrap();
+    let [0, culprit] = world.reports() else {
+        panic!("the culprit was not spawned");
+    };
+    send(&process(&world, culprit).unwrap(), 1, b"");
+    assert_eq!(world.report(), 0);
+    let trusted = world.root(&module, Root::new("trusted").stdio(stdio));
+    assert_normal(&trusted.unwrap());
+    assert_eq!(world.report(), 5);
+    host.kill();
 }
 
 #[test]

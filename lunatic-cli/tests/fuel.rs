@@ -278,29 +278,56 @@ fn a_process_that_has_much_copied_again_and_again_lets_others_run_in_between() {
         (&copying, budget(1 << 40)),
         (&counting_fuel, ProcessConfig::trusted()),
     ] {
-        let world = World::with_workers(NonZeroUsize::MIN);
-        let module = world.load(module);
-        let turns = Arc::new(AtomicUsize::new(0));
-        let counted = turns.clone();
-        let other = world
-            .runtime
-            .environment()
-            .spawn(SpawnOptions::default(), move |_| async move {
-                loop {
-                    counted.fetch_add(1, Ordering::Relaxed);
-                    futures_lite::future::yield_now().await;
-                }
-            })
-            .unwrap();
-        wait_until("the other one runs", || turns.load(Ordering::Relaxed) > 0);
-        let process = world.spawn_with(&module, "main", config);
-        let before = turns.load(Ordering::Relaxed);
-        assert_normal(&process);
-        let between = turns.load(Ordering::Relaxed) - before;
-        other.kill();
+        let between = turns_beside(module, config);
         // By the number of calls alone it would be one turn for 128 of them.
         assert!(between > COPIES / 50, "{between} turns");
     }
+}
+
+#[test]
+fn a_process_whose_calls_each_take_some_microseconds_lets_others_run_after_a_tick() {
+    // By a table, of which the compiler cannot know what it has. They take 20 ms or more together.
+    let calling = r#"(type $fills (func (param i32 i32) (result i32)))
+        (table funcref (elem $random_get))
+        (func (export "main") (local $left i32)
+            (local.set $left (i32.const 2000))
+            (loop $again
+                (drop (call_indirect (type $fills)
+                    (i32.const 1024) (i32.const 16383) (i32.const 0)))
+                (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (call $report (i64.const 1)))"#;
+    let counting_fuel =
+        format!("{calling} (func (call $config_set_max_fuel (i64.const 0) (i64.const 0)))");
+    for module in [calling, &counting_fuel] {
+        let between = turns_beside(module, ProcessConfig::trusted());
+        // By their number alone it would be two or three.
+        assert!(between > 6, "{between} turns");
+    }
+}
+
+/// How often another process gets its turn while `main` of a module runs, on one thread.
+fn turns_beside(module: &str, config: ProcessConfig) -> usize {
+    let world = World::with_workers(NonZeroUsize::MIN);
+    let module = world.load(module);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = turns.clone();
+    let other = world
+        .runtime
+        .environment()
+        .spawn(SpawnOptions::default(), move |_| async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                futures_lite::future::yield_now().await;
+            }
+        })
+        .unwrap();
+    wait_until("the other one runs", || turns.load(Ordering::Relaxed) > 0);
+    let process = world.spawn_with(&module, "main", config);
+    let before = turns.load(Ordering::Relaxed);
+    assert_normal(&process);
+    let between = turns.load(Ordering::Relaxed) - before;
+    other.kill();
+    between
 }
 
 #[test]

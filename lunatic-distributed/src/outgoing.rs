@@ -359,6 +359,11 @@ impl Lane {
         let count = end - transfer.sent;
         let head = Frame::before_piece(transfer.id, length as u32, count).into();
         let unit = match &transfer.frame.content {
+            // A copy, so that none of a frame is kept that is not charged any more.
+            Content::Long(frame) if end == length => {
+                let last = Chunks::of(frame.slice(transfer.sent..end)).to_vec();
+                Chunks::of([head, last.into()])
+            }
             Content::Long(frame) => {
                 Chunks::of([head].into_iter().chain(frame.slice(transfer.sent..end)))
             }
@@ -455,7 +460,15 @@ impl<'a> Prepared<'a> {
         payer: Option<(&'a Account, usize)>,
     ) -> Result<Prepared<'a>, Exceeded> {
         let payers = Payers::charge(payer)?;
-        let bytes = Bytes::from(message.take_bytes());
+        let bytes = match message.bytes() {
+            // It may have room for far more.
+            few if few.len() <= UNIT_BYTES => Bytes::copy_from_slice(few),
+            _ => {
+                let mut bytes = message.take_bytes();
+                bytes.shrink_to_fit();
+                bytes.into()
+            }
+        };
         let around = Frame::around_message(from, to, message.tag(), bytes.len(), resources);
         let [head, tail] = around.map(Bytes::from);
         Ok(Prepared::Long(Unit {

@@ -53,9 +53,10 @@ impl<T: 'static> Inner<T> {
 
 impl<T: 'static> Drop for Inner<T> {
     /// Leaves the code to another thread: to unmap it takes a while, and whoever has the last handle
-    /// may be a worker. It is charged until it is gone.
+    /// may be a worker. What was charged is given back at once, as who drops a module to compile
+    /// the next expects.
     fn drop(&mut self) {
-        drop_later((self.code.take(), self.charge.take()));
+        drop_later(self.code.take());
     }
 }
 

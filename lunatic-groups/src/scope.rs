@@ -255,9 +255,18 @@ impl Scope {
         group: &str,
         message: Message,
     ) -> Result<Pid, NotDispatched> {
-        const TRIED: usize = 1024;
+        const MOST_TRIED: usize = 1024;
+        let tried = match from {
+            Some(from) if !from.sends_anywhere() => {
+                let table = self.inner.table.read();
+                let members = table.members(group);
+                members.map_or(0, |members| members.distinct().len())
+            }
+            _ => 1,
+        };
+        let tried = tried.min(MOST_TRIED);
         let mut next = repeat_with(|| self.next_member(group))
-            .take(TRIED)
+            .take(tried)
             .map_while(|next| next);
         let Some(member) = next.find(|member| may_send(from, *member)) else {
             return Err(NotDispatched::Nobody(message));

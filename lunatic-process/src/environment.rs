@@ -105,6 +105,8 @@ struct PidCounts {
     given: AtomicU64,
     /// How many of those were put into the table of their environment.
     born: AtomicU64,
+    /// The ids up to this one were all put there, as it was seen once.
+    all_born: AtomicU64,
 }
 
 impl PidCounter {
@@ -123,7 +125,22 @@ impl PidCounter {
     /// Notes that the process with an id that was given is in the table.
     #[inline]
     fn count_born(&self) {
-        self.counts.born.fetch_add(1, Ordering::SeqCst);
+        const LOOKED_EACH: u64 = 64;
+        let born = self.counts.born.fetch_add(1, Ordering::SeqCst) + 1;
+        if born.is_multiple_of(LOOKED_EACH) {
+            self.are_all_born();
+        }
+    }
+
+    /// Returns whether all ids that were given are in the table, or were.
+    fn are_all_born(&self) -> bool {
+        // In this order: if they are equal, nothing was under way when the first was read.
+        let born = self.counts.born.load(Ordering::SeqCst);
+        let given = self.counts.given.load(Ordering::SeqCst);
+        if born == given {
+            self.counts.all_born.fetch_max(given, Ordering::SeqCst);
+        }
+        born == given
     }
 
     /// Returns whether the process with this id is in the table, or was. One that is just put
@@ -131,20 +148,21 @@ impl PidCounter {
     fn was_born(&self, id: Pid) -> bool {
         const SPINS: u32 = 64;
         const YIELDS: u32 = 16;
-        for round in 0..SPINS + YIELDS {
-            // In this order: if they are equal, nothing was under way when the first was read.
-            let born = self.counts.born.load(Ordering::SeqCst);
-            let given = self.counts.given.load(Ordering::SeqCst);
-            if id.counter() > given {
-                return false;
-            }
+        if id.counter() <= self.counts.all_born.load(Ordering::SeqCst) {
+            return true;
+        }
+        if id.counter() > self.counts.given.load(Ordering::SeqCst) {
+            return false;
+        }
+        (0..SPINS + YIELDS).any(|round| {
+            let is_born = self.are_all_born();
             match round {
-                _ if born == given => return true,
+                _ if is_born => {}
                 0..SPINS => hint::spin_loop(),
                 _ => thread::yield_now(),
             }
-        }
-        false
+            is_born
+        })
     }
 }
 

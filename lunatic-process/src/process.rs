@@ -184,10 +184,16 @@ impl Process {
         &self.inner.account
     }
 
+    /// Whether it may send messages to all processes, and not only within its branch.
+    #[inline]
+    pub fn sends_anywhere(&self) -> bool {
+        !self.inner.sends_within_branch
+    }
+
     /// Whether it may send messages to a process.
     #[inline]
     pub fn may_send_to(&self, receiver: Pid) -> bool {
-        !self.inner.sends_within_branch || self.is_within_reach(receiver)
+        self.sends_anywhere() || self.is_within_reach(receiver)
     }
 
     fn is_within_reach(&self, receiver: Pid) -> bool {

@@ -7,6 +7,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
+use crate::tls::verifier::check_key;
+
 /// Why root certificates cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -57,6 +59,15 @@ pub(super) fn of_system() -> RootCertStore {
     }
     let mut roots = RootCertStore::empty();
     let (added, ignored) = roots.add_parsable_certificates(found.certs);
+    roots
+        .roots
+        .retain(|root| match check_key(&root.subject_public_key_info) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "a root certificate of the system is left out");
+                false
+            }
+        });
     tracing::debug!(added, ignored, "certificates of the system");
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -38,7 +38,7 @@ pub(super) struct BoundedVerifier {
 
 /// Why a chain is not looked at.
 #[derive(Debug)]
-struct TooMuch(String);
+pub(super) struct TooMuch(String);
 
 impl BoundedVerifier {
     /// # Errors
@@ -63,7 +63,7 @@ impl BoundedVerifier {
     }
 }
 
-fn check_key(key: &[u8]) -> Result<(), TooMuch> {
+pub(super) fn check_key(key: &[u8]) -> Result<(), TooMuch> {
     match key.len() {
         0..=MAX_KEY_BYTES => Ok(()),
         length => Err(TooMuch(format!(
@@ -90,8 +90,10 @@ fn check_chain(
         ))));
     }
     for certificate in intermediates.iter().chain([of_server]) {
-        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-        check_key(&key).map_err(refused)?;
+        // One that cannot be read is no part of any way.
+        if let Ok(certificate) = ParsedCertificate::try_from(certificate) {
+            check_key(&certificate.subject_public_key_info()).map_err(refused)?;
+        }
     }
     Ok(())
 }
@@ -160,6 +162,8 @@ mod tests {
         let chain = vec![certificate.clone(); MAX_INTERMEDIATES + 1];
         let check = |chain| check_chain(&certificate, chain, MAX_INTERMEDIATES);
         assert_eq!(check(&chain[1..]), Ok(()));
+        let unreadable = [CertificateDer::from(vec![1, 2, 3]), certificate.clone()];
+        assert_eq!(check(&unreadable), Ok(()));
         let error = check(&chain).unwrap_err();
         assert!(error.to_string().contains("7 certificates"), "{error}");
     }
