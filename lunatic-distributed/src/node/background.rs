@@ -141,36 +141,36 @@ impl Worker {
         let Ok(renewal) = self.credentials.begin_renewal() else {
             return;
         };
-        let (sender, answers) = async_channel::bounded(8);
+        // Each node answers once.
+        let (sender, answers) = async_channel::unbounded();
         self.tell(Command::Renew(renewal.request().to_vec(), sender));
         let end = Instant::now() + RENEWAL_LIMIT;
-        let answer = futures_lite::future::block_on(futures_lite::future::or(
-            async {
-                // Those who cannot issue certificates answer with nothing.
-                while let Ok(answer) = answers.recv().await {
-                    if !answer.is_empty() {
-                        return Some(answer);
-                    }
-                }
-                None
-            },
-            async {
-                async_io::Timer::at(end).await;
-                None
-            },
-        ));
-        let Some(answer) = answer else {
-            tracing::warn!("no node has renewed the certificate of this one; it is tried again");
-            return;
+        let next = || {
+            futures_lite::future::block_on(futures_lite::future::or(
+                async { answers.recv().await.ok() },
+                async {
+                    async_io::Timer::at(end).await;
+                    None
+                },
+            ))
         };
-        let now = SystemTime::now();
-        let finished = self.credentials.finish_renewal(renewal, &answer, now);
-        // A list of revoked certificates comes with it, which may be newer.
-        self.tell(Command::Credentials { revocations: true });
-        match finished {
-            Ok(()) => tracing::info!("the certificate was renewed"),
-            Err(error) => tracing::warn!("the certificate was not renewed: {error}"),
+        // One that answers with something else does not stand in the way of the others.
+        while let Some(answer) = next() {
+            let now = SystemTime::now();
+            match self.credentials.finish_renewal(&renewal, &answer, now) {
+                Ok(()) => tracing::info!("the certificate was renewed"),
+                Err(error) if error.is_in_use() => {
+                    tracing::warn!("the certificate was renewed, and not kept: {error}");
+                }
+                Err(error) => {
+                    tracing::warn!("an answer of no use to a renewal: {error}");
+                    continue;
+                }
+            }
+            // A list of revoked certificates comes with it, which may be newer.
+            return self.tell(Command::Credentials { revocations: true });
         }
+        tracing::warn!("no node has renewed the certificate of this one; it is tried again");
     }
 
     fn tell(&self, command: Command) {

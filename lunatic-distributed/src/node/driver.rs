@@ -479,7 +479,7 @@ impl Driver {
         }
     }
 
-    /// Asks the node whose session is oldest and that answers.
+    /// Asks all, as only some have the directory of the cluster. The others answer with nothing.
     fn ask_for_renewal(&mut self, request: &[u8], sender: Sender<Vec<u8>>) {
         let mut marked = vec![super::late::FOR_RENEWAL];
         marked.extend_from_slice(request);
@@ -487,7 +487,9 @@ impl Driver {
         for session in self.sessions.all() {
             let sender = sender.clone();
             let respond = move |response: Result<&[u8], _>| {
-                if let Ok(response) = response {
+                if let Ok(response) = response
+                    && !response.is_empty()
+                {
                     sender.try_send(response.to_vec()).ok();
                 }
             };
