@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+use lunatic_mailbox::{NodeId, Pid};
 
 use crate::NodeName;
 use crate::dials::Dials;
@@ -22,7 +22,7 @@ use crate::handshake::{Hello, Refusal};
 use crate::incoming::Incoming;
 use crate::local::{LocalNode, NodeEvent};
 use crate::membership::{Change, Membership};
-use crate::node_info::NodeInfo;
+use crate::node_info::{NodeInfo, is_later_start};
 use crate::outgoing::{HIGH_WATER, LOW_WATER};
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -113,6 +113,9 @@ struct Known {
     /// The address that was dialled, if this node has.
     dialled: Option<SocketAddr>,
     state: State,
+    /// When the node there was started, as far as it has told: for how long it had been running,
+    /// and when it said so.
+    started: Option<(Duration, Instant)>,
     incoming: Incoming,
 }
 
@@ -254,6 +257,7 @@ impl Cluster {
             name,
             dialled,
             state: State::Greeting { until },
+            started: None,
             incoming: Incoming::default(),
         };
         self.connections.insert(connection, known);
@@ -590,8 +594,27 @@ impl Cluster {
         bits as f64 / (1_u64 << 53) as f64
     }
 
-    fn number_is_of(&self, number: NodeNumber) -> Option<Arc<Session>> {
-        self.sessions.get(number)
+    /// For how long the node at the other end has been running, as far as it has told.
+    fn uptime_of(&self, connection: Connection, now: Instant) -> Duration {
+        let known = self.connections.get(&connection);
+        let started = known.and_then(|known| known.started);
+        started.map_or(Duration::ZERO, |(uptime, at)| {
+            uptime.saturating_add(now.saturating_duration_since(at))
+        })
+    }
+
+    /// Whether a node is a later start than one with which there is a session.
+    ///
+    /// - `start`: for how long it has been running, and its id.
+    fn is_later_than(&self, start: (Duration, NodeId), session: &Session, now: Instant) -> bool {
+        let uptime = self.uptime_of(session.connection(), now);
+        is_later_start(start, (uptime, session.node().id))
+    }
+
+    /// The session with a node that has this number and another id.
+    fn other_of_number(&self, id: NodeId) -> Option<Arc<Session>> {
+        let session = self.sessions.get(id.number())?;
+        (session.node().id != id).then_some(session)
     }
 
     fn refuse(&mut self, connection: Connection, refusal: Refusal) {

@@ -10,9 +10,11 @@
 //!   the processes of a node use.
 //! - `relations`: links and monitors between the processes of two nodes.
 //! - `outgoing`, `incoming`: what waits to be sent, in order and in pieces; and the pieces.
+//! - `expelled`: [`Expelled`], why a node has to end.
 //! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
 //! - `groups`, `group_changes`, `global`: memberships of groups, and names that are unique in the cluster.
-//! - `frame`, `handshake`, `node_info`: what nodes write to each other.
+//! - `frame`, `handshake`, `node_info`: what nodes write to each other; `bounded`: how much of
+//!   lists in that is read.
 //! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
 //!   of it that is about processes; `attached`: [`Attached`], as it comes later than the cluster.
 //! - `held_names`: which processes of this node have names that are unique in the cluster;
@@ -35,8 +37,10 @@
 //! - A node speaks for its own processes only.
 
 mod attached;
+mod bounded;
 mod cluster;
 mod dials;
+mod expelled;
 mod frame;
 mod global;
 mod group_changes;
@@ -61,6 +65,7 @@ mod sessions;
 
 pub use attached::Attached;
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};
+pub use expelled::Expelled;
 pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
 pub use group_changes::GroupChanges;
@@ -71,8 +76,7 @@ pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
 pub use node::{
-    Expelled, GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected,
-    join,
+    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected, join,
 };
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NodeWatcher, NotMonitored};

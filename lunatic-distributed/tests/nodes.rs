@@ -282,6 +282,26 @@ fn nodes_find_each_other_by_one_seed() {
 }
 
 #[test]
+fn a_node_whose_only_seed_is_itself_does_not_wait_for_others() {
+    let cluster = Cluster::new();
+    // A port that is free.
+    let first = cluster.start("a", &[]);
+    let listen = first.node.info().address;
+    first.stop();
+    let mut config = cluster.config("a", &[]);
+    config.listen = listen;
+    config.seeds = vec![listen.to_string()];
+    let begun = Instant::now();
+    let alone = Member::start(config).unwrap();
+    // It would have waited for five seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let other = cluster.start("b", &[&alone]);
+    until(|| alone.node.nodes().len() == 1);
+    alone.stop();
+    other.stop();
+}
+
+#[test]
 fn a_name_is_refused_while_its_holder_lives_and_free_when_it_has_left() {
     let cluster = Cluster::new();
     let first = cluster.start("first", &[]);

@@ -202,4 +202,5 @@ fn everything_that_is_checked_happens() {
     assert!(sum(|counts| counts.failures) > 100);
     assert!(sum(|counts| counts.node_notices) > 100);
     assert!(sum(|counts| counts.names_again) > 100);
+    assert!(sum(|counts| counts.expelled) > 2);
 }

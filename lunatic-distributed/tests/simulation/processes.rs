@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use lunatic_distributed::{
-    Answer, GroupChange, HeldNames, Incoming, LocalNode, NodeEvent, NotDelivered, OnLoss, Refusal,
+    Answer, Expelled, GroupChange, HeldNames, Incoming, LocalNode, NodeEvent, NotDelivered, OnLoss,
     Sessions,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
@@ -40,8 +40,8 @@ pub(crate) enum Todo {
     Unregister(String, Pid),
     Answer(Answer, Vec<u8>),
     SpawnLinked(Answer, Pid, Vec<u8>),
-    /// The node ends, and another start takes its place.
-    End,
+    /// Another node has its name or number: it ends, and another start may take its place.
+    Expelled,
 }
 
 #[derive(Debug, Default)]
@@ -595,12 +595,8 @@ impl Model {
                 self.check_nothing_of(&state, node.id);
                 state.downs.push(node.id);
             }
-            NodeEvent::NumberTaken => state.todo.push_back(Todo::End),
-            // As the program does: a name has one node.
-            NodeEvent::Refused {
-                refusal: Refusal::NameTaken,
-                ..
-            } => state.todo.push_back(Todo::End),
+            // As the program does: it does not start, or ends.
+            event if Expelled::by(&event).is_some() => state.todo.push_back(Todo::Expelled),
             _ => {}
         }
     }

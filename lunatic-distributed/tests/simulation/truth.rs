@@ -54,6 +54,8 @@ pub(crate) struct Counts {
     pub(crate) failures: u64,
     /// Processes were told of a node.
     pub(crate) node_notices: u64,
+    /// Nodes that end, as others have their names or numbers.
+    pub(crate) expelled: u64,
     /// Registrations of a name by who wants it, or has it, already.
     pub(crate) names_again: u64,
 }

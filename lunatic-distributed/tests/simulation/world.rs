@@ -58,6 +58,9 @@ pub(crate) struct Node {
     pub(crate) requests: Arc<Mutex<BTreeSet<u64>>>,
     /// When it was last killed, paused or started: its sessions may end for that.
     pub(crate) disturbed: Duration,
+    pub(crate) started: Duration,
+    /// It ends, as another has its name or number.
+    pub(crate) is_expelled: bool,
 }
 
 #[derive(Debug)]
@@ -415,6 +418,8 @@ impl World {
             held: BTreeMap::new(),
             requests: Arc::default(),
             disturbed: self.now,
+            started: self.now,
+            is_expelled: false,
         });
         self.hosts.insert(host, key);
         // The runtime is there at once, or when the node has had time to join.
@@ -645,7 +650,10 @@ impl World {
             Todo::Unregister(name, process) => {
                 self.nodes[key].cluster.unregister_global(&name, process);
             }
-            Todo::End => self.schedule(after, Event::End(key)),
+            Todo::Expelled => {
+                self.check_expelled(key);
+                self.schedule(after, Event::End(key));
+            }
             todo @ (Todo::Answer(..) | Todo::SpawnLinked(..)) => {
                 self.schedule(after, Event::Answer(key, Box::new(todo)));
             }
