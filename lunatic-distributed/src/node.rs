@@ -82,8 +82,8 @@ pub struct NodeConfig {
     /// What lookups find it by.
     pub tags: BTreeMap<String, String>,
     /// A secret of the node, for the ids of its connections: a node that starts again with the
-    /// same one tells its peers at once that the connections of before are gone. `None`: another
-    /// one for each start.
+    /// same one tells its peers at once that the connections of before are gone. `None`: that
+    /// [of the credentials](Credentials::connection_key), else another one for each start.
     pub key: Option<[u8; 32]>,
 }
 
@@ -267,7 +267,7 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let tls = config.credentials.tls();
         let (server, client) = tls.map_err(|error| NodeError::Tls(error.to_string()))?;
-        let key = match config.key {
+        let key = match config.key.or_else(|| config.credentials.connection_key()) {
             Some(key) => key,
             None => random()?,
         };

@@ -1,5 +1,6 @@
 //! What a node shows to others, and by what it judges them.
 
+mod connection_key;
 mod error;
 mod refreshing;
 mod renewing;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::{block_on, or};
 use lunatic_distributed::{Expelled, Refusal};
@@ -27,6 +27,26 @@ fn a_killed_node_is_told_once_and_is_back_at_once_at_the_same_address() {
     let mut related = Related::new(&a, again.process.expect(&again.said));
     related.is_told_nothing(Duration::from_millis(500));
     assert_eq!(a.downs(), 1);
+    a.stop();
+}
+
+#[test]
+fn a_node_that_starts_again_at_once_and_asks_nobody_ends_the_connections_of_before() {
+    let net = Net::new();
+    let plug = net.wire.plug();
+    let mut child = net.start_child_at("child", plug, plug.advertise);
+    let a = net.start_with_seeds("a", &[plug.advertise]);
+    let mut related = Related::new(&a, child.process.expect(&child.said));
+    child.child.kill().unwrap();
+    child.child.wait().unwrap();
+    let begun = Instant::now();
+    let again = net.start_child_at("child", plug, plug.advertise);
+    related.is_told_once();
+    // It is asked each second. Without its answer, four and a half seconds have to pass.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(4000), "{took:?}");
+    until("it is back", || a.node.nodes().len() == 1);
+    assert_eq!(a.node.nodes()[0].id.number(), again.process.unwrap().node());
     a.stop();
 }
 
