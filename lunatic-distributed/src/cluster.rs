@@ -22,8 +22,10 @@ use crate::handshake::{Hello, Refusal};
 use crate::incoming::Incoming;
 use crate::local::{LocalNode, NodeEvent};
 use crate::membership::{Change, Membership};
-use crate::node_info::{NodeInfo, is_later_start};
+use crate::node_info::{NodeInfo, Start};
 use crate::outgoing::{HIGH_WATER, LOW_WATER};
+#[cfg(test)]
+use crate::planted::{self, Fault};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -287,9 +289,8 @@ impl Cluster {
 
     /// A datagram has come.
     pub fn datagram(&mut self, connection: Connection, bytes: &[u8], now: Instant) {
-        let known = self.connections.get(&connection);
-        if known.is_some_and(|known| matches!(known.state, State::Open(_))) {
-            self.membership.datagram(bytes, now);
+        if let Some((_, session)) = self.open_session(connection) {
+            self.membership.datagram(session.node().id, bytes, now);
             self.follow_gossip(now);
         }
     }
@@ -604,11 +605,14 @@ impl Cluster {
     }
 
     /// Whether a node is a later start than one with which there is a session.
-    ///
-    /// - `start`: for how long it has been running, and its id.
-    fn is_later_than(&self, start: (Duration, NodeId), session: &Session, now: Instant) -> bool {
-        let uptime = self.uptime_of(session.connection(), now);
-        is_later_start(start, (uptime, session.node().id))
+    fn is_later_than(&self, start: &Start, session: &Session, now: Instant) -> bool {
+        let is_later = start.is_later_than(&Start {
+            id: session.node().id,
+            uptime: self.uptime_of(session.connection(), now),
+        });
+        #[cfg(test)]
+        let is_later = is_later != planted::is(Fault::EarlierStartEnds);
+        is_later
     }
 
     /// The session with a node that has this number and another id.

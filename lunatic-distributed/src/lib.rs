@@ -20,6 +20,9 @@
 //! - `held_names`: which processes of this node have names that are unique in the cluster;
 //!   `node_monitors`: which are told of nodes that come and go.
 //!
+//! - `simulation`, in tests: whole clusters of these in virtual time; `planted`: faults that it has
+//!   to find.
+//!
 //! And with IO (feature `transport`, on by default):
 //!
 //! - `node`: [`Node`], with its thread (`node/driver`), what waits for files beside it
@@ -57,11 +60,19 @@ mod node;
 mod node_info;
 mod node_monitors;
 mod outgoing;
+#[cfg(test)]
+mod planted;
 mod processes;
 mod query;
 mod relations;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod simulation;
+
+// The simulation uses what others do.
+#[cfg(test)]
+extern crate self as lunatic_distributed;
 
 pub use attached::Attached;
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};

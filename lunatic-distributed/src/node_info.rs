@@ -41,18 +41,26 @@ pub(crate) fn is_later(generation: u64, other: u64) -> bool {
 }
 
 /// Starts that are less apart than this count as made at the same time: when one was made is known
-/// but to how long it takes until a node is told.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// but to how long it takes until a node is told. It is less than a node takes to join others.
+const AT_ONCE: Duration = Duration::from_millis(150);
 
-/// Whether a start of a node is later than another, of any name: of two that cannot both be part of
-/// a cluster, that one ends. All nodes find the same, whichever of the two they hear of first.
-///
-/// - `start`, `other`: for how long each has been running, and its id, which decides between two
-///   that were made at the same time.
-pub(crate) fn is_later_start(start: (Duration, NodeId), other: (Duration, NodeId)) -> bool {
-    match start.0.abs_diff(other.0) < AT_ONCE {
-        true => start.1 > other.1,
-        false => start.0 < other.0,
+/// A start of a node, to be compared with others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) id: NodeId,
+    /// For how long it has been running.
+    pub(crate) uptime: Duration,
+}
+
+impl Start {
+    /// Whether it is later than another, of any name: of two that cannot both be part of a cluster,
+    /// that one ends. All nodes find the same, whichever of the two they hear of first. Of two that
+    /// were made at the same time, that with the higher id is later.
+    pub(crate) fn is_later_than(&self, other: &Start) -> bool {
+        match self.uptime.abs_diff(other.uptime) < AT_ONCE {
+            true => self.id > other.id,
+            false => self.uptime < other.uptime,
+        }
     }
 }
 
@@ -82,17 +90,20 @@ mod tests {
 
     #[test]
     fn of_two_starts_one_is_later_and_it_is_that_one_for_all() {
-        let start = |millis, id| (Duration::from_millis(millis), NodeId::from_bits(id));
+        let start = |millis, id| Start {
+            id: NodeId::from_bits(id),
+            uptime: Duration::from_millis(millis),
+        };
         for (later, earlier) in [
-            (start(5_000, 1), start(7_000, 2)),
-            (start(5_000, 2), start(7_000, 1)),
+            (start(5_000, 1), start(5_200, 2)),
+            (start(5_000, 2), start(5_200, 1)),
             // At the same time.
             (start(5_000, 2), start(5_000, 1)),
-            (start(5_900, 2), start(5_000, 1)),
-            (start(5_000, 2), start(5_900, 1)),
+            (start(5_100, 2), start(5_000, 1)),
+            (start(5_000, 2), start(5_100, 1)),
         ] {
-            assert!(is_later_start(later, earlier));
-            assert!(!is_later_start(earlier, later));
+            assert!(later.is_later_than(&earlier));
+            assert!(!earlier.is_later_than(&later));
         }
     }
 }

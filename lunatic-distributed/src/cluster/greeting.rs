@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Connection, HOLDER_LIMIT, State, close_code};
 use crate::frame::{CONTROL, Frame};
 use crate::handshake::{Hello, PROTOCOL, Refusal, Welcome, protocol_of_hello};
 use crate::local::NodeEvent;
-use crate::node_info::{is_later, is_later_start};
+use crate::node_info::{Start, is_later};
 use crate::session::Session;
 
 impl Cluster {
@@ -153,15 +153,18 @@ impl Cluster {
         if node.id == self.own.id {
             return Err(Refusal::Itself);
         }
-        let start = (self.uptime_of(connection, now), node.id);
+        let start = Start {
+            id: node.id,
+            uptime: self.uptime_of(connection, now),
+        };
         if node.name == self.own.name {
-            return Err(self.beside_own(start, Refusal::NameTaken, node.address, now));
+            return Err(self.beside_own(&start, Refusal::NameTaken, node.address, now));
         }
         if node.id.number() == self.own.id.number() {
-            return Err(self.beside_own(start, Refusal::NumberTaken, node.address, now));
+            return Err(self.beside_own(&start, Refusal::NumberTaken, node.address, now));
         }
         if let Some(other) = self.other_of_number(node.id)
-            && self.is_later_than(start, &other, now)
+            && self.is_later_than(&start, &other, now)
         {
             return Err(Refusal::NumberTaken);
         }
@@ -177,7 +180,7 @@ impl Cluster {
         }
         // A later start of the name gives way at once, and an earlier one if it does not answer.
         let is_in_the_way = |session: &Arc<Session>| {
-            session.node().id != node.id && self.is_later_than(start, session, now)
+            session.node().id != node.id && self.is_later_than(&start, session, now)
         };
         let holder = self.session_named(&node.name);
         Ok(holder.filter(|(_, session)| is_in_the_way(session)))
@@ -186,18 +189,21 @@ impl Cluster {
     /// What a node is told that has the name or the number of this one. If this one is the later
     /// start, it is this one that has to end.
     ///
-    /// - `start`: for how long the other has been running, and its id.
+    /// - `other`: that one.
     /// - `taken`: what the two have in common.
     /// - `address`: of the other.
     fn beside_own(
         &self,
-        start: (Duration, NodeId),
+        other: &Start,
         taken: Refusal,
         address: SocketAddr,
         now: Instant,
     ) -> Refusal {
-        let own_uptime = now.saturating_duration_since(self.started);
-        if is_later_start(start, (own_uptime, self.own.id)) {
+        let own = Start {
+            id: self.own.id,
+            uptime: now.saturating_duration_since(self.started),
+        };
+        if other.is_later_than(&own) {
             return taken;
         }
         self.tell_refused(address, taken);
@@ -275,8 +281,12 @@ impl Cluster {
             self.dials.done(address);
             return self.drop_greeting(connection, now);
         }
+        let start = Start {
+            id: node.id,
+            uptime,
+        };
         if let Some(other) = self.other_of_number(node.id)
-            && self.is_later_than((uptime, node.id), &other, now)
+            && self.is_later_than(&start, &other, now)
         {
             // It is told so when it dials.
             return self.drop_greeting(connection, now);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use lunatic_account::Kind;
 use lunatic_mailbox::{NodeId, Pid};
 
-use crate::network::{EndState, NodeKey};
-use crate::world::World;
+use crate::simulation::network::{EndState, NodeKey};
+use crate::simulation::world::World;
 
 /// So long after something has happened to it a node may lose a session.
 const REASON: Duration = Duration::from_secs(12);
@@ -71,7 +71,7 @@ impl World {
             }
             for session in node.sessions.all() {
                 let id = session.node().id;
-                let is_gone = |other: &crate::world::Node| {
+                let is_gone = |other: &crate::simulation::world::Node| {
                     other.id == id && !other.is_alive && is_long_ago(other.disturbed)
                 };
                 if self.nodes.iter().any(is_gone) {
@@ -101,14 +101,14 @@ impl World {
         // Another of its name has come.
         let slots = [self.nodes[key].slot, self.nodes[other].slot];
         let has_double = slots.iter().any(|slot| {
-            let runs = |node: &&crate::world::Node| node.is_alive && node.slot == *slot;
+            let runs = |node: &&crate::simulation::world::Node| node.is_alive && node.slot == *slot;
             self.nodes.iter().filter(runs).count() > 1
         });
         // Or another of its number.
         let numbers = [key, other].map(|key| self.nodes[key].id.number());
         let has_double = has_double
             || numbers.iter().any(|number| {
-                let has_it = |node: &&crate::world::Node| {
+                let has_it = |node: &&crate::simulation::world::Node| {
                     node.id.number() == *number && (node.is_alive || is_recent(node.disturbed))
                 };
                 self.nodes.iter().filter(has_it).count() > 1
@@ -143,7 +143,9 @@ impl World {
             let other = &self.nodes[*other];
             let is_same = other.slot == node.slot || other.id.number() == node.id.number();
             let was_there = other.is_alive || other.disturbed + REASON > self.now;
-            is_same && was_there && other.started < node.started + TOLD_LATE
+            // For how long a node has been running, it knows by its own clock.
+            let told_late = TOLD_LATE + node.behind + other.behind;
+            is_same && was_there && other.started < node.started + told_late
         };
         let others = (0..self.nodes.len()).filter(|other| *other != key);
         others.filter(is_there).collect::<Vec<_>>().into_iter()
@@ -343,8 +345,9 @@ impl World {
         }
         for (connection, wired) in &self.network.connections {
             let nodes = &self.nodes;
-            let is_open =
-                |end: &crate::network::End| end.state == EndState::Open && nodes[end.node].is_alive;
+            let is_open = |end: &crate::simulation::network::End| {
+                end.state == EndState::Open && nodes[end.node].is_alive
+            };
             if !wired.ends.iter().all(is_open) {
                 truth.fail(format!("connection {connection} is half there"));
                 continue;

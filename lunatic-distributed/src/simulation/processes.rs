@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lunatic_distributed::{
     Answer, Expelled, GroupChange, HeldNames, Incoming, LocalNode, NodeEvent, NotDelivered, OnLoss,
@@ -11,10 +12,13 @@ use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use lunatic_process::{ExitReason, Failure, FailureKind, Peers, Signal};
 use parking_lot::Mutex;
 
-use crate::truth::Shared;
+use crate::simulation::truth::Shared;
 
 /// The first byte of a message whose receiver has a full mailbox.
 pub(crate) const REFUSED: u8 = 1;
+
+/// So long it takes until a name is given, or a session is there for both nodes, at most.
+const CLAIMING: Duration = Duration::from_secs(8);
 
 /// What a process has that others can see.
 #[derive(Debug, Default)]
@@ -50,6 +54,8 @@ pub(crate) struct State {
     last: u64,
     pub(crate) todo: VecDeque<Todo>,
     pub(crate) up: BTreeMap<NodeId, String>,
+    /// Since when.
+    up_since: BTreeMap<NodeNumber, Duration>,
     /// By scope, group and process: how often it has joined.
     pub(crate) groups: BTreeMap<(String, String, Pid), u64>,
     pub(crate) names: BTreeMap<String, Pid>,
@@ -517,6 +523,20 @@ impl LocalNode for Model {
         if process.node() != self.number || winner.node() == self.number {
             self.fail(format!("{process} loses the name {name} to {winner}"));
         }
+        // Where the two nodes reached each other, one would have been refused.
+        let truth = self.truth.lock();
+        let named = |process| truth.named.get(&(name.to_owned(), process)).copied();
+        let first = named(process).min(named(winner));
+        let since = state.up_since.get(&winner.node()).copied();
+        let is_wrong = first
+            .zip(since)
+            .is_some_and(|(first, since)| since + CLAIMING < first);
+        drop(truth);
+        if is_wrong {
+            self.fail(format!(
+                "{process} and {winner} have got the name {name} in a session"
+            ));
+        }
         let expected = state.processes.get(&process);
         let expected = expected.and_then(|own| own.on_loss.get(name).copied());
         let on_loss = self.held.lost(process, name);
@@ -586,6 +606,8 @@ impl Model {
                 }
                 self.check_nothing_of(&state, node.id);
                 state.up.insert(node.id, name);
+                let now = self.truth.lock().now;
+                state.up_since.insert(node.id.number(), now);
             }
             NodeEvent::Down { node, .. } => {
                 self.truth.lock().observe(!node.id.to_bits());
