@@ -184,10 +184,10 @@ macro_rules! host_functions {
         $linker.func_wrap(
             $namespace,
             stringify!($name),
-            |caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
+            |mut caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
-                $crate::AbiHost::admit(caller.data(), function)?;
+                $crate::expansion::begin(&mut caller, function)?;
                 $crate::expansion::returns::<$name, $result, _>(
                     $($answer)? ($crate::host_functions!(@function $name $($function)?)(
                         caller, $($param),*
@@ -206,7 +206,7 @@ macro_rules! host_functions {
             |mut caller: $crate::expansion::Caller<'_, $state>, ($($param,)*): ($($ty,)*)| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
-                if let Err(refused) = $crate::AbiHost::admit(caller.data(), function) {
+                if let Err(refused) = $crate::expansion::begin(&mut caller, function) {
                     return $crate::expansion::traps(refused.into());
                 }
                 $crate::AbiHost::enter(caller.data_mut(), function);
@@ -322,7 +322,8 @@ pub mod expansion {
     use wasmtime::{AsContextMut, Store, Trap};
     pub use wasmtime::{Caller, Error, Linker, Result};
 
-    use crate::{AbiHost, CallEnd, HostFunction};
+    use crate::memory::look_at_clock_next;
+    use crate::{AbiHost, CallEnd, HostFunction, Misuse};
 
     /// What a call of a host function costs a guest whose fuel is limited (ABI §26).
     const CALL_FUEL: u64 = 100;
@@ -405,6 +406,23 @@ pub mod expansion {
         Store::new(linker.engine(), ()).get_fuel().is_ok()
     }
 
+    /// What comes before each call by code that shares time. It does not know what host functions
+    /// take, so if the time is over, it looks at the clock next.
+    ///
+    /// # Errors
+    ///
+    /// If the call is refused.
+    #[inline]
+    pub fn begin<T: AbiHost>(
+        caller: &mut Caller<'_, T>,
+        function: &'static str,
+    ) -> Result<(), Misuse> {
+        if caller.data().is_time_slice_over() {
+            look_at_clock_next(caller);
+        }
+        AbiHost::admit(caller.data(), function)
+    }
+
     /// What comes before each call by code that counts fuel. That yields after so much fuel, of
     /// which host functions take little; so others run first if it is their turn.
     ///
@@ -416,7 +434,8 @@ pub mod expansion {
         function: &'static str,
     ) -> Result<()> {
         AbiHost::admit(caller.data(), function)?;
-        if T::is_preempted(caller.as_context_mut()) {
+        if caller.data().is_time_slice_over() {
+            T::on_preemption(caller.as_context_mut());
             yield_now().await;
         }
         match caller.data_mut().owed_fuel() {

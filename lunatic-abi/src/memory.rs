@@ -83,14 +83,18 @@ pub trait AbiHost: Send + Sized + 'static {
         Ok(())
     }
 
-    /// Returns whether the guest has to let others run first, as it has run for long enough.
-    /// [`host_functions!`](crate::host_functions) asks before every call by code that counts
-    /// fuel, which does not look at the clock by itself. By default it never has to.
-    ///
-    /// An implementation may answer requests before the guest yields.
-    fn is_preempted(store: StoreContextMut<'_, Self>) -> bool {
-        let _ = store;
+    /// Returns whether the guest has run for as long as it may until others run. Before every call
+    /// [`host_functions!`](crate::host_functions) asks it, as the guest does not know what host
+    /// functions take: code that counts fuel yields first then, and other code at its next
+    /// point of preemption. By default it never has.
+    #[inline]
+    fn is_time_slice_over(&self) -> bool {
         false
+    }
+
+    /// Called before code that counts fuel yields to call a host function.
+    fn on_preemption(store: StoreContextMut<'_, Self>) {
+        let _ = store;
     }
 
     /// Returns what calls of host functions cost that was not taken from the fuel of the guest
@@ -363,6 +367,12 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
         self.write_u64(id_ptr, id)?;
         Ok(1)
     }
+}
+
+/// Has the guest look at the clock at its next point of preemption.
+#[cold]
+pub(crate) fn look_at_clock_next<T: AbiHost>(caller: &mut Caller<'_, T>) {
+    look_at_clock_sooner(caller, u64::MAX);
 }
 
 /// Takes off what is left until the guest looks at the clock what it takes to copy so many bytes.

@@ -391,10 +391,20 @@ impl<R: Resource> Entries<R> {
         Ok(())
     }
 
+    /// Gives back the room of entries that are gone, if it is most of it.
+    fn shrink(&mut self) {
+        const FEW: usize = 128;
+        let (len, capacity) = (self.by_id.len(), self.by_id.capacity());
+        if capacity > FEW && len * 8 < capacity {
+            self.by_id.shrink_to(2 * len);
+        }
+    }
+
     fn subtract_size(&mut self, size: u64) {
         self.size = self.size.saturating_sub(size);
         let stepped = self.size.next_multiple_of(CHARGE_STEP);
         if stepped + CHARGE_STEP < self.charge.amount() {
+            self.shrink();
             // Less is never refused.
             self.charge.set(stepped).ok();
         }

@@ -39,6 +39,7 @@ macro_rules! attacks {
 
 attacks! {
     bind_without_right
+    calls_indirect
     capacity_hints
     catches_deep
     catches_nested
@@ -76,11 +77,13 @@ attacks! {
     group_monitors
     group_scopes
     groups
+    groups_left
     growing_scratch
     host_calls_straight
     kill_everyone
     kill_host
     kill_neighbour
+    kill_whoever_comes
     large_messages
     limits_of_its_own
     link_at_spawn
@@ -121,7 +124,9 @@ attacks! {
     names_huge
     names_huge_lookup
     names_of_functions
+    names_repeated
     path_long
+    permit_signals_ahead
     poll_many
     random_bytes
     recursion

@@ -178,8 +178,8 @@ impl<T> FairQueue<T> {
                 }
                 Some(need) => match self.needs.begin(need, line.running_needs) {
                     Answer::Begins(granted) => granted,
-                    Answer::Waits => {
-                        somebody_waits_for_memory = true;
+                    Answer::Waits { for_all } => {
+                        somebody_waits_for_memory |= for_all;
                         index += 1;
                         continue;
                     }
@@ -448,6 +448,27 @@ mod tests {
         assert!(matches!(granted, Granted::Refused(exceeded) if exceeded.limit == 50));
         queue.end(third);
         assert!(queue.lines.is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_behind_a_guest_that_has_reached_its_own_limit() {
+        let root = account();
+        let small = AccountLimits {
+            memory: 100,
+            ..AccountLimits::UNLIMITED
+        };
+        let limited = root.branch(small).unwrap();
+        let other = root.branch(AccountLimits::UNLIMITED).unwrap();
+        let mut queue = FairQueue::new(8);
+        queue.push(limited.share(), need(&limited, 80), "first");
+        queue.push(limited.share(), need(&limited, 80), "second");
+        queue.push(other.share(), need(&other, 80), "other");
+        let (first, operation, granted) = queue.begin().unwrap();
+        assert_eq!(operation, "first");
+        assert_eq!(begun(&mut queue), ["other"]);
+        drop(granted);
+        queue.end(first);
+        assert_eq!(begun(&mut queue), ["second"]);
     }
 
     #[test]

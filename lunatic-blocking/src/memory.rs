@@ -24,7 +24,10 @@ pub(crate) enum Answer {
     /// It begins, and may have been refused what it needs.
     Begins(Granted),
     /// It waits until another one has ended that needs memory.
-    Waits,
+    Waits {
+        /// Whether there is too little for all, and not only for one guest.
+        for_all: bool,
+    },
 }
 
 /// What an operation is granted that begins.
@@ -66,7 +69,7 @@ impl Needs {
         };
         let is_of_all = refused.account == root.id();
         if of_same_guest > 0 || is_of_all && self.running > 0 {
-            return Answer::Waits;
+            return Answer::Waits { for_all: is_of_all };
         }
         match payer.is(root) {
             // The program itself, and whom it trusts as itself, always may have one.

@@ -11,7 +11,7 @@ use lunatic_reload::Versions;
 use lunatic_sqlite::SqliteLimits;
 use lunatic_supervisor::guest::ChildEnvironmentFuture;
 use lunatic_timer::Timers;
-use lunatic_wasi::{OpenError, OpenedConfig, Stdio};
+use lunatic_wasi::{Input, OpenError, OpenedConfig, Stdio};
 
 use crate::config::Config;
 use crate::name_scope::NameScope;
@@ -59,8 +59,7 @@ pub(crate) struct Services {
 impl ChildEnvironment {
     /// What a child with this config has from a process that has `services`, `stdio`,
     /// `net` and `sqlite`. A child with an account of its own has names and metrics of its own too,
-    /// unless
-    /// it may use those of others. It waits only if a directory of the config is not open yet.
+    /// unless it may use those of others, and its standard input is empty. It waits only if a directory of the config is not open yet.
     ///
     /// - `account`: to whom its directories are charged that are not open yet.
     /// - `is_own_config`: whether the config is that of the process itself.
@@ -78,7 +77,10 @@ impl ChildEnvironment {
         is_own_config: bool,
     ) -> impl Future<Output = Result<ChildEnvironment, OpenError>> + Send + use<> {
         let services = services.for_child(&config.process, is_own_config);
-        let stdio = stdio.for_child();
+        let stdio = match has_own_account(&config.process, is_own_config) {
+            true => stdio.for_child().with_input(Input::empty()),
+            false => stdio.for_child(),
+        };
         let net = capped(net, &config.net);
         let sqlite = match config.sqlite.capped(sqlite) {
             same if same == **sqlite => sqlite.clone(),
@@ -125,9 +127,13 @@ impl ChildEnvironment {
     }
 }
 
+fn has_own_account(config: &ProcessConfig, is_own_config: bool) -> bool {
+    config.account.is_some() && !is_own_config
+}
+
 impl Services {
     fn for_child(self: &Arc<Self>, config: &ProcessConfig, is_own_config: bool) -> Arc<Services> {
-        let has_own_account = config.account.is_some() && !is_own_config;
+        let has_own_account = has_own_account(config, is_own_config);
         if !has_own_account || config.can_use_outside_names {
             return self.clone();
         }

@@ -8,7 +8,7 @@ use lunatic_abi::{AbiHost, CallEnd, ErrorTable, Misuse, host_functions};
 use lunatic_account::{Account, Charge};
 use lunatic_distributed::Node;
 use lunatic_distributed::guest::{DistributedHost, Lookups};
-use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module};
+use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module, is_time_slice_over};
 use lunatic_fs::Dir;
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
@@ -108,13 +108,13 @@ impl AbiHost for State {
         }
     }
 
-    fn is_preempted(store: StoreContextMut<'_, State>) -> bool {
-        let module = store.data().process.incarnation().module();
-        let is_preempted = module.is_time_slice_over();
-        if is_preempted {
-            State::on_preemption(store);
-        }
-        is_preempted
+    #[inline]
+    fn is_time_slice_over(&self) -> bool {
+        is_time_slice_over()
+    }
+
+    fn on_preemption(store: StoreContextMut<'_, State>) {
+        InstanceState::on_preemption(store);
     }
 
     #[inline]

@@ -215,6 +215,103 @@ fn who_may_be_permitted_to_signal_one_process_outside_of_its_branch() {
 }
 
 #[test]
+fn an_id_that_nobody_has_yet_is_that_of_a_stranger_and_one_of_the_dead_is_not() {
+    let world = World::new();
+    let next = |call: &str| {
+        let rest = format!(
+            r#"(func (export "ends"))
+            (func (export "culprit") (local $child i64)
+                (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+                (drop (call $spawn (i64.const 0) (i64.const -1) (i64.const -1)
+                    (i32.const 107) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 8)))
+                (local.set $child (i64.load (i32.const 8)))
+                (loop $again
+                    (br_if $again (call $exists (local.get $child))))
+                (call $kill (local.get $child))
+                (call $report (i64.const 1))
+                (local.set $child (i64.add (local.get $child) (i64.const 1)))
+                {call}
+                (call $report (i64.const 99)))
+            (data (i32.const 107) "ends")"#
+        );
+        let limit = "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))";
+        world.load(&host(limit, &rest))
+    };
+    for call in [
+        "(call $kill (local.get $child))",
+        "(call $link (i64.const 0) (local.get $child))",
+        "(drop (call $permit_signals (call $process_id) (local.get $child)))",
+    ] {
+        let host = world.spawn(&next(call), "main");
+        let [0, culprit] = world.reports() else {
+            panic!("the culprit was not spawned");
+        };
+        send(&process(&world, culprit).unwrap(), 1, b"");
+        assert_eq!(world.reports(), [1]);
+        wait_until("the culprit has ended", || {
+            process(&world, culprit).is_none()
+        });
+        host.kill();
+        assert_killed(&host);
+        world.no_more_reports();
+    }
+}
+
+#[test]
+fn of_a_group_that_is_shared_strangers_are_neither_sent_to_nor_taken_out() {
+    let world = World::new();
+    let module = world.load(&host(
+        r#"(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))
+        (call $config_set_right (i64.const 0) (i32.const 1) (i32.const 0))
+        (call $config_set_right (i64.const 0) (i32.const 2) (i32.const 1))"#,
+        r#"(data (i32.const 200) "g")
+        (func $join (drop (call $group_join (i32.const 0) (i32.const 0)
+            (i32.const 200) (i32.const 1) (call $process_id) (i32.const 0x800))))
+        (func $dispatch
+            (call $create_data (i64.const 7) (i64.const 0))
+            (call $report (i64.extend_i32_u (call $group_dispatch (i32.const 0) (i32.const 0)
+                (i32.const 200) (i32.const 1) (i32.const 0x100) (i32.const 0x108)))))
+        (func $broadcast
+            (call $create_data (i64.const 7) (i64.const 0))
+            (call $report (i64.extend_i32_u (call $group_broadcast (i32.const 0) (i32.const 0)
+                (i32.const 200) (i32.const 1)))))
+        (func (export "member")
+            (call $join)
+            (call $report (call $process_id))
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (call $report (i64.const 99)))
+        (func (export "culprit")
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (call $dispatch)
+            (call $broadcast)
+            (call $join)
+            (call $dispatch)
+            (call $broadcast)
+            (drop (call $group_leave (i32.const 0) (i32.const 0)
+                (i32.const 200) (i32.const 1) (i64.load (i32.const 0x108))))
+            (drop (call $group_leave (i32.const 0) (i32.const 0)
+                (i32.const 200) (i32.const 1) (i64.const MEMBER))))"#
+            .replace("MEMBER", "3")
+            .as_str(),
+    ));
+    let host = world.spawn(&module, "main");
+    let [0, culprit] = world.reports() else {
+        panic!("the culprit was not spawned");
+    };
+    let member = world.spawn(&module, "member");
+    assert_eq!(world.reports(), [member.id().to_bits() as i64]);
+    let culprit = process(&world, culprit).unwrap();
+    send(&culprit, 1, b"");
+    // The first time nobody is there whom it may send to, the second time it is itself.
+    assert_eq!(world.reports(), [1, 0, 0, 1]);
+    wait_until("the culprit has ended", || !culprit.is_alive());
+    let ended = culprit.exit_reason().unwrap().to_string();
+    assert!(ended.contains("permission denied"), "{ended}");
+    assert!(member.is_alive() && host.is_alive());
+    world.no_more_reports();
+}
+
+#[test]
 fn nobody_permits_what_he_has_no_right_to() {
     let world = World::new();
     let module = world.load(&host(

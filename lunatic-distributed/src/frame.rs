@@ -118,9 +118,7 @@ pub(crate) enum Frame<'a> {
 impl Frame<'_> {
     /// Appends the frame to a unit.
     pub(crate) fn append_to(&self, unit: &mut Vec<u8>) {
-        let begun = std::mem::take(unit);
-        // Nothing in a frame can fail to be written to a vector.
-        *unit = postcard::to_extend(self, begun).unwrap_or_default();
+        append(self, unit);
     }
 
     /// The frame alone.
@@ -128,6 +126,49 @@ impl Frame<'_> {
         let mut bytes = Vec::with_capacity(self.expected_length());
         self.append_to(&mut bytes);
         bytes
+    }
+
+    /// What comes before the bytes of a [`Frame::Message`], and what comes behind them.
+    ///
+    /// - `length`: how many bytes there are.
+    pub(crate) fn around_message(
+        from: Pid,
+        to: Pid,
+        tag: Option<Tag>,
+        length: usize,
+        resources: &[Option<EncodedResource>],
+    ) -> [Vec<u8>; 2] {
+        let empty = Frame::Message {
+            from,
+            to,
+            tag,
+            bytes: &[],
+            resources: Vec::new(),
+        };
+        let mut head = empty.to_bytes();
+        // It ends with two lengths of 0, of the bytes and of the resources.
+        head.truncate(head.len() - 2);
+        append(&length, &mut head);
+        let mut tail = Vec::new();
+        append(resources, &mut tail);
+        [head, tail]
+    }
+
+    /// What comes before the bytes of a [`Frame::Piece`].
+    ///
+    /// - `length`: that of the whole frame.
+    /// - `count`: how many bytes there are.
+    pub(crate) fn before_piece(transfer: u32, length: u32, count: usize) -> Vec<u8> {
+        let empty = Frame::Piece {
+            transfer,
+            length,
+            bytes: &[],
+        };
+        let mut head = empty.to_bytes();
+        // It ends with a length of 0.
+        head.truncate(head.len() - 1);
+        append(&count, &mut head);
+        head
     }
 
     /// How many bytes it has, about.
@@ -150,6 +191,12 @@ impl Frame<'_> {
         };
         long + 64
     }
+}
+
+fn append(value: &(impl Serialize + ?Sized), bytes: &mut Vec<u8>) {
+    let begun = std::mem::take(bytes);
+    // Nothing in a frame can fail to be written to a vector.
+    *bytes = postcard::to_extend(value, begun).unwrap_or_default();
 }
 
 /// Writes bytes in one go; by itself, serde writes them one by one, to the same effect.

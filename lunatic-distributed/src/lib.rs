@@ -41,6 +41,7 @@
 
 mod attached;
 mod bounded;
+mod chunks;
 mod cluster;
 mod dials;
 mod expelled;
@@ -75,6 +76,7 @@ mod simulation;
 extern crate self as lunatic_distributed;
 
 pub use attached::Attached;
+pub use chunks::Chunks;
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};
 pub use expelled::Expelled;
 pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};

@@ -5,10 +5,12 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use event_listener::{Event, EventListener};
 use lunatic_account::{Account, Exceeded, Kind};
-use lunatic_mailbox::Pid;
+use lunatic_mailbox::{DataMessage, EncodedResource, Pid};
 
+use crate::chunks::Chunks;
 use crate::frame::{Frame, LANES, PIECE_BYTES};
 
 /// From so many bytes on, who sends more to the node is held until that has left.
@@ -61,12 +63,18 @@ struct Lane {
 /// Frames that leave together.
 #[derive(Debug, Default)]
 pub(crate) struct Unit {
-    /// It is one frame, and may be longer than a piece.
-    is_long: bool,
-    bytes: Vec<u8>,
+    content: Content,
     payers: Payers,
     /// What those wait for who are held until it has left.
     left: Option<Event>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// One or more short frames, one behind the other.
+    Short(Vec<u8>),
+    /// One frame, which may be longer than a piece.
+    Long(Chunks),
 }
 
 /// A frame that is to be queued.
@@ -195,14 +203,19 @@ impl Outgoing {
     ) -> Option<EventListener> {
         let number = lane;
         let units = self.lanes.get_mut(usize::from(lane))?.units_of(pair);
-        let is_open = |unit: &Unit| !unit.is_long && unit.bytes.len() < UNIT_BYTES;
+        let is_open = |unit: &Unit| match &unit.content {
+            Content::Short(bytes) => bytes.len() < UNIT_BYTES,
+            Content::Long(_) => false,
+        };
         if !units.back().is_some_and(is_open) {
             units.push_back(Unit::default());
         }
         let unit = units.back_mut()?;
-        let before = unit.bytes.len();
-        frame.append_to(&mut unit.bytes);
-        self.queued += unit.bytes.len() - before;
+        if let Content::Short(bytes) = &mut unit.content {
+            let before = bytes.len();
+            frame.append_to(bytes);
+            self.queued += bytes.len() - before;
+        }
         if let Some((account, bytes)) = paid {
             unit.payers.add(account, bytes as u64);
         }
@@ -213,7 +226,7 @@ impl Outgoing {
 
     fn push_unit(&mut self, number: u8, pair: (Pid, Pid), mut unit: Unit) -> Option<EventListener> {
         let lane = self.lanes.get_mut(usize::from(number))?;
-        self.queued += unit.bytes.len();
+        self.queued += unit.content.len();
         let hold = (self.queued > HIGH_WATER).then(|| unit.listen());
         let is_behind = lane.transfers.iter().any(|other| other.pair == pair);
         if unit.needs_pieces() && !is_behind {
@@ -227,7 +240,7 @@ impl Outgoing {
 
     /// Takes the next unit of a lane out, if there is one. Then
     /// [`take_released`](Outgoing::take_released) is to be called.
-    pub(crate) fn take(&mut self, number: u8) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, number: u8) -> Option<Chunks> {
         let before = (self.queued, self.in_pieces);
         let lane = self.lanes.get_mut(usize::from(number))?;
         let piece_first = !lane.piece_was_last || lane.units.is_empty();
@@ -236,18 +249,18 @@ impl Outgoing {
             false => None,
         };
         lane.piece_was_last = piece.is_some();
-        let (bytes, left) = if let Some(Piece { unit, length, left }) = piece {
+        let (unit, left) = if let Some(Piece { unit, length, left }) = piece {
             self.queued -= length;
             (unit, left)
         } else if let Some(mut unit) = lane.units.pop_front() {
             lane.taken += 1;
-            self.queued -= unit.bytes.len();
-            (std::mem::take(&mut unit.bytes), unit.left.take())
+            self.queued -= unit.content.len();
+            (std::mem::take(&mut unit.content).into(), unit.left.take())
         } else {
             let leaves = lane.leaves(self.is_leaving);
             lane.has_left |= leaves;
             self.find_ready_in(number);
-            return leaves.then(|| Frame::Leave.to_bytes());
+            return leaves.then(|| Frame::Leave.to_bytes().into());
         };
         self.released.extend(left);
         if before.0 > LOW_WATER && self.queued <= LOW_WATER {
@@ -258,7 +271,7 @@ impl Outgoing {
             // There is room for long frames of other lanes, or no more.
             false => self.find_ready(),
         }
-        Some(bytes)
+        Some(unit)
     }
 
     /// Those who wait for these events go on, which are to be notified.
@@ -303,7 +316,7 @@ impl Outgoing {
 
 /// A piece of a long frame that leaves.
 struct Piece {
-    unit: Vec<u8>,
+    unit: Chunks,
     /// So many bytes of the frame are in it.
     length: usize,
     /// It was the last piece, and there are some who have waited for it.
@@ -338,19 +351,19 @@ impl Lane {
     fn take_piece(&mut self, in_pieces: &mut usize, next: &mut u32) -> Option<Piece> {
         let next_one = self.next_transfer(*in_pieces)?;
         let mut transfer = self.transfers.remove(next_one)?;
-        let length = transfer.frame.bytes.len();
+        let length = transfer.frame.content.len();
         if transfer.sent == 0 {
             *in_pieces += length;
         }
         let end = length.min(transfer.sent + PIECE_BYTES);
-        let bytes = &transfer.frame.bytes[transfer.sent..end];
-        let count = bytes.len();
-        let piece = Frame::Piece {
-            transfer: transfer.id,
-            length: length as u32,
-            bytes,
+        let count = end - transfer.sent;
+        let head = Frame::before_piece(transfer.id, length as u32, count).into();
+        let unit = match &transfer.frame.content {
+            Content::Long(frame) => {
+                Chunks::of([head].into_iter().chain(frame.slice(transfer.sent..end)))
+            }
+            Content::Short(_) => unreachable!("only a long frame is sent in pieces"),
         };
-        let unit = piece.to_bytes();
         transfer.sent = end;
         let mut left = None;
         if end < length {
@@ -370,7 +383,7 @@ impl Lane {
     /// Which transfer may go on, or begin: there may be too much in pieces already.
     fn next_transfer(&self, in_pieces: usize) -> Option<usize> {
         self.transfers.iter().position(|transfer| {
-            let length = transfer.frame.bytes.len();
+            let length = transfer.frame.content.len();
             let has_room = in_pieces == 0 || in_pieces + length <= MAX_IN_PIECES;
             transfer.after <= self.taken && (transfer.sent > 0 || has_room)
         })
@@ -420,23 +433,73 @@ impl<'a> Prepared<'a> {
         if !is_long(frame) {
             return Ok(Prepared::Short { frame, payer });
         }
-        charge(payer)?;
-        let mut payers = Payers::default();
-        if let Some((account, bytes)) = payer {
-            payers.add(account, bytes as u64);
-        }
+        let payers = Payers::charge(payer)?;
         Ok(Prepared::Long(Unit {
-            is_long: true,
-            bytes: frame.to_bytes(),
+            content: Content::Long(frame.to_bytes().into()),
+            payers,
+            left: None,
+        }))
+    }
+
+    /// A message that is long, whose bytes are taken out of it.
+    ///
+    /// - `resources`: those of the message.
+    ///
+    /// # Errors
+    ///
+    /// The payer has no memory left for it, and the message is as it was.
+    pub(crate) fn long_message(
+        (from, to): (Pid, Pid),
+        message: &mut DataMessage,
+        resources: &[Option<EncodedResource>],
+        payer: Option<(&'a Account, usize)>,
+    ) -> Result<Prepared<'a>, Exceeded> {
+        let payers = Payers::charge(payer)?;
+        let bytes = Bytes::from(message.take_bytes());
+        let around = Frame::around_message(from, to, message.tag(), bytes.len(), resources);
+        let [head, tail] = around.map(Bytes::from);
+        Ok(Prepared::Long(Unit {
+            content: Content::Long(Chunks::of([head, bytes, tail])),
             payers,
             left: None,
         }))
     }
 }
 
+/// Whether a message is a unit of its own.
+///
+/// - `bytes`: how many it has.
+pub(crate) fn is_long_message(bytes: usize, has_resources: bool) -> bool {
+    bytes > UNIT_BYTES || has_resources
+}
+
+impl Content {
+    fn len(&self) -> usize {
+        match self {
+            Content::Short(bytes) => bytes.len(),
+            Content::Long(chunks) => chunks.len(),
+        }
+    }
+}
+
+impl Default for Content {
+    fn default() -> Content {
+        Content::Short(Vec::new())
+    }
+}
+
+impl From<Content> for Chunks {
+    fn from(content: Content) -> Chunks {
+        match content {
+            Content::Short(bytes) => bytes.into(),
+            Content::Long(chunks) => chunks,
+        }
+    }
+}
+
 impl Unit {
     fn needs_pieces(&self) -> bool {
-        self.is_long && self.bytes.len() > PIECE_BYTES + BESIDE_BYTES
+        matches!(&self.content, Content::Long(frame) if frame.len() > PIECE_BYTES + BESIDE_BYTES)
     }
 
     /// What is notified when it has left.
@@ -456,7 +519,7 @@ fn is_long(frame: &Frame<'_>) -> bool {
     match frame {
         Frame::Message {
             bytes, resources, ..
-        } => bytes.len() > UNIT_BYTES || !resources.is_empty(),
+        } => is_long_message(bytes.len(), !resources.is_empty()),
         Frame::Request { request: bytes, .. }
         | Frame::Response {
             response: bytes, ..
@@ -469,6 +532,20 @@ fn is_long(frame: &Frame<'_>) -> bool {
 }
 
 impl Payers {
+    /// - `payer`: to whom how many bytes are charged.
+    ///
+    /// # Errors
+    ///
+    /// That account has no memory left.
+    fn charge(payer: Option<(&Account, usize)>) -> Result<Payers, Exceeded> {
+        charge(payer)?;
+        let mut payers = Payers::default();
+        if let Some((account, bytes)) = payer {
+            payers.add(account, bytes as u64);
+        }
+        Ok(payers)
+    }
+
     fn add(&mut self, account: &Account, bytes: u64) {
         match self.0.last_mut() {
             Some((last, sum)) if last.is(account) => *sum += bytes,

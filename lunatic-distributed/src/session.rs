@@ -13,10 +13,11 @@ use lunatic_mailbox::{DataMessage, NodeNumber, NotTransferable, Pid, Tag};
 use lunatic_process::{NoConnection, Signal};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::chunks::Chunks;
 use crate::cluster::Connection;
 use crate::frame::{CONTROL, Frame, LANES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
 use crate::node_info::NodeInfo;
-use crate::outgoing::{HIGH_WATER, Outgoing, Prepared};
+use crate::outgoing::{HIGH_WATER, Outgoing, Prepared, is_long_message};
 use crate::relations::Relations;
 
 /// The session with one other node. Any thread can use it; what is sent is queued, and the
@@ -226,7 +227,7 @@ impl Session {
         payer: Option<&Account>,
         from: Pid,
         to: Pid,
-        message: &DataMessage,
+        message: &mut DataMessage,
     ) -> Result<Option<EventListener>, NotSent> {
         if message.size() > MAX_MESSAGE_BYTES {
             return Err(NotSent::TooLong);
@@ -242,15 +243,22 @@ impl Session {
         if message.bytes().len() + beside > MAX_FRAME_BYTES {
             return Err(NotSent::TooLong);
         }
-        let frame = Frame::Message {
-            from,
-            to,
-            tag: message.tag(),
-            bytes: message.bytes(),
-            resources,
-        };
         let payer = payer.map(|account| (account, size_of::<DataMessage>() + message.size()));
-        let prepared = Prepared::new(&frame, payer).map_err(NotSent::Refused)?;
+        let frame;
+        let prepared = match is_long_message(message.bytes().len(), !resources.is_empty()) {
+            true => Prepared::long_message((from, to), message, &resources, payer),
+            false => {
+                frame = Frame::Message {
+                    from,
+                    to,
+                    tag: message.tag(),
+                    bytes: message.bytes(),
+                    resources,
+                };
+                Prepared::new(&frame, payer)
+            }
+        };
+        let prepared = prepared.map_err(NotSent::Refused)?;
         let mut state = self.open().map_err(|NoConnection| NotSent::NoConnection)?;
         let lane = lane_of(from, to);
         let queued = state.outgoing.push_prepared(lane, (from, to), prepared);
@@ -509,7 +517,7 @@ impl Session {
     }
 
     /// Takes the next unit of a lane out.
-    pub fn take(&self, lane: u8) -> Option<Vec<u8>> {
+    pub fn take(&self, lane: u8) -> Option<Chunks> {
         let mut state = self.state.lock();
         let unit = state.outgoing.take(lane);
         let released = state.outgoing.take_released();
@@ -530,7 +538,7 @@ impl Session {
         &self,
         open: &mut u64,
         mut room: impl FnMut(u8) -> usize,
-    ) -> Option<(u8, Vec<u8>)> {
+    ) -> Option<(u8, Chunks)> {
         loop {
             let ready = self.ready_lanes.load(Ordering::Relaxed) & *open;
             let lane = next_lane(ready, self.last_lane.load(Ordering::Relaxed))?;

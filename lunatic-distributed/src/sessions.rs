@@ -155,7 +155,11 @@ impl Peers for Sessions {
                 }
                 Ok(())
             }
-            Err(NotSent::NoConnection) => Err(SendError::Closed),
+            Err(NotSent::NoConnection) => {
+                // Its bytes may be gone.
+                *message = None;
+                Err(SendError::Closed)
+            }
             Err(NotSent::Refused(exceeded)) => Err(SendError::Refused(exceeded)),
             Err(NotSent::NotTransferable(error)) => Err(SendError::NotTransferable(error)),
             Err(NotSent::TooLong) => Err(SendError::TooLong {

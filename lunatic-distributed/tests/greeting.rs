@@ -89,6 +89,7 @@ impl Node {
         for session in self.sessions.take_queued() {
             for lane in (0..LANES).filter(|_| session.is_ready()) {
                 while let Some(unit) = session.take(lane) {
+                    let unit = unit.to_vec();
                     self.written.push((session.connection(), lane, unit));
                 }
             }

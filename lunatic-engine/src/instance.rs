@@ -84,7 +84,7 @@ impl<T: InstanceState> Instance<T> {
 
     /// An instance that yields whenever it has used up a slice of fuel, and traps when all of its
     /// fuel is used up. What host functions take costs little fuel: they have to look at
-    /// [`Module::is_time_slice_over`](crate::Module::is_time_slice_over).
+    /// [`is_time_slice_over`](crate::is_time_slice_over).
     ///
     /// # Errors
     ///

@@ -118,6 +118,7 @@ pub use module_limits::{ExceedsModuleLimit, ModuleLimit, ModuleLimits};
 pub use stats::{ArenaStats, EngineStats, SlotUse};
 pub use text_format::TextError;
 pub use ticker::Ticker;
+pub use time_slice::is_time_slice_over;
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_blocking::drop_later;
 use pin_project_lite::pin_project;
 use wasmtime::{ExternType, FuncType};
 
@@ -34,10 +35,28 @@ struct Inner<T: 'static> {
     info: ModuleInfo,
     /// What the memory holds at first, if the module does not say so any more.
     image: Option<Arc<Image>>,
-    code: Code<T>,
+    /// There is some until this is dropped.
+    code: Option<Code<T>>,
     time_slice: TimeSlice,
     /// Who pays for it as long as there are handles of it.
     charge: OnceLock<Charge>,
+}
+
+impl<T: 'static> Inner<T> {
+    fn code(&self) -> &Code<T> {
+        match &self.code {
+            Some(code) => code,
+            None => unreachable!("it is there until the module is dropped"),
+        }
+    }
+}
+
+impl<T: 'static> Drop for Inner<T> {
+    /// Leaves the code to another thread: to unmap it takes a while, and whoever has the last handle
+    /// may be a worker. It is charged until it is gone.
+    fn drop(&mut self) {
+        drop_later((self.code.take(), self.charge.take()));
+    }
 }
 
 impl<T: InstanceState> Module<T> {
@@ -57,7 +76,7 @@ impl<T: InstanceState> Module<T> {
                 bytes,
                 info,
                 image: image.map(Arc::new),
-                code,
+                code: Some(code),
                 time_slice,
                 charge: OnceLock::new(),
             }),
@@ -89,7 +108,7 @@ impl<T: InstanceState> Module<T> {
     /// How many bytes the module takes: its code, as it was compiled when it was loaded, the image
     /// of its data, and the bytes that it was loaded from, if those are kept.
     pub fn size(&self) -> usize {
-        let code = self.inner.code.linked().module().image_range();
+        let code = self.inner.code().linked().module().image_range();
         let code = code.end.addr() - code.start.addr();
         let image = self.inner.image.as_ref();
         let image = image.map_or(0, |image| image.memory_bytes());
@@ -108,7 +127,7 @@ impl<T: InstanceState> Module<T> {
         if self.inner.charge.get().is_some() {
             return Ok(());
         }
-        let bytes = match &self.inner.code {
+        let bytes = match self.inner.code() {
             Code::Sharing(code) => {
                 code.source.charge_to(payer);
                 // They are the same bytes.
@@ -138,7 +157,7 @@ impl<T: InstanceState> Module<T> {
     /// [`InstantiateError::FuelVariant`] or [`InstantiateError::DenseVariant`] if it cannot be
     /// compiled.
     pub async fn prepare_like(&self, other: &Module<T>) -> Result<(), InstantiateError> {
-        let (counts_fuel, is_dense) = match &other.inner.code {
+        let (counts_fuel, is_dense) = match other.inner.code() {
             Code::Fuel(_) => (true, false),
             Code::Sharing(code) => {
                 let dense = code.dense.as_ref();
@@ -162,7 +181,7 @@ impl<T: InstanceState> Module<T> {
     ///
     /// [`InstantiateError::FuelVariant`] if it cannot be compiled.
     pub async fn prepare_budgets(&self) -> Result<(), InstantiateError> {
-        match &self.inner.code {
+        match self.inner.code() {
             Code::Fuel(_) => Ok(()),
             Code::Sharing(code) => {
                 let compiled = code.fuel.get().await;
@@ -176,7 +195,7 @@ impl<T: InstanceState> Module<T> {
     /// usually end soon after their memory has grown, for which dense ones are better. It is true
     /// only once.
     pub fn needs_dense_soon(&self) -> bool {
-        match &self.inner.code {
+        match self.inner.code() {
             Code::Sharing(code) => code.dense.as_ref().is_some_and(Dense::is_needed_soon),
             Code::Fuel(_) => false,
         }
@@ -190,7 +209,7 @@ impl<T: InstanceState> Module<T> {
     ///
     /// [`InstantiateError::DenseVariant`] if it cannot be compiled.
     pub async fn prepare_dense(&self) -> Result<(), InstantiateError> {
-        if let Code::Sharing(code) = &self.inner.code
+        if let Code::Sharing(code) = self.inner.code()
             && let Some(dense) = &code.dense
         {
             dense.get().await?;
@@ -205,7 +224,7 @@ impl<T: InstanceState> Module<T> {
     ///
     /// [`InstantiateError::DenseVariant`] if it cannot be compiled.
     pub async fn prepare_next(&self) -> Result<(), InstantiateError> {
-        if let Code::Sharing(code) = &self.inner.code
+        if let Code::Sharing(code) = self.inner.code()
             && let Some(dense) = &code.dense
             && dense.is_needed_now()
         {
@@ -217,18 +236,18 @@ impl<T: InstanceState> Module<T> {
     /// The module as wasmtime has it, for profilers: what instances without a budget run,
     /// as long as there are guarded memories if there are few of them.
     pub fn compiled(&self) -> &wasmtime::Module {
-        self.inner.code.linked().module()
+        self.inner.code().linked().module()
     }
 
     /// The name that it gives itself in its name section; `None` if it gives none.
     pub fn name(&self) -> Option<&str> {
-        self.inner.code.linked().module().name()
+        self.inner.code().linked().module().name()
     }
 
     /// The names of the exported functions, and whether each takes and returns
     /// nothing.
     pub fn exported_functions(&self) -> impl Iterator<Item = (&str, bool)> {
-        let exports = self.inner.code.linked().module().exports();
+        let exports = self.inner.code().linked().module().exports();
         exports.filter_map(|export| match export.ty() {
             ExternType::Func(ty) => {
                 let plain = ty.params().len() == 0 && ty.results().len() == 0;
@@ -240,17 +259,9 @@ impl<T: InstanceState> Module<T> {
 
     /// The type of an exported function, if there is one of this name.
     pub fn exported_function(&self, name: &str) -> Option<FuncType> {
-        let mut exports = self.inner.code.linked().module().exports();
+        let mut exports = self.inner.code().linked().module().exports();
         let export = exports.find(|export| export.name() == name)?;
         export.ty().func().cloned()
-    }
-
-    /// Returns whether there was a tick since the instance that runs on this thread was resumed.
-    ///
-    /// Code that counts fuel does not ask by itself, so a host function that it calls should, and
-    /// yield then.
-    pub fn is_time_slice_over(&self) -> bool {
-        self.inner.time_slice.is_over()
     }
 
     /// Makes an instance: its memory, tables and globals, then its start function.
@@ -306,10 +317,10 @@ impl<T: InstanceState> Module<T> {
         let Inner {
             info,
             image,
-            code,
             time_slice,
             ..
         } = &*self.inner;
+        let code = self.inner.code();
         let chosen = match (budget, code) {
             (Budget::Unlimited, Code::Sharing(code)) => code.chosen(),
             _ => None,
@@ -345,10 +356,10 @@ impl<T: InstanceState> Module<T> {
         let Inner {
             info,
             image,
-            code,
             time_slice,
             ..
         } = &*self.inner;
+        let code = self.inner.code();
         let image = image.as_ref();
         info.check_limits(state.limits().limits())
             .map_err(InstantiateError::Limits)?;

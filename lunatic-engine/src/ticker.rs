@@ -28,9 +28,8 @@ pub struct Ticker {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
-    ticks: Ticks,
+    ticks: &'static Ticks,
     /// How many threads run instances.
     running: AtomicUsize,
     asleep: AtomicBool,
@@ -42,11 +41,32 @@ struct Shared {
 /// What is called at each tick.
 type OnTick = dyn Fn(Duration) + Send + Sync;
 
-/// How many ticks there were. It is read whenever an instance is resumed, so it lies
-/// on a cache line that nothing else is written to.
+/// How many ticks there were. It is read whenever an instance is resumed or calls a host function,
+/// so it lies on a cache line that nothing else is written to. It is never freed, so that a thread
+/// can find it without a look at what it runs.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Ticks(AtomicU64);
+pub(crate) struct Ticks(AtomicU64);
+
+impl Ticks {
+    /// How many there were so far.
+    #[inline]
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared {
+            ticks: Box::leak(Box::default()),
+            running: AtomicUsize::default(),
+            asleep: AtomicBool::default(),
+            thread: OnceLock::default(),
+            on_tick: OnceLock::default(),
+        }
+    }
+}
 
 impl Ticker {
     /// How long an instance runs before it yields to others.
@@ -96,7 +116,12 @@ impl Ticker {
 
     /// How many ticks there were so far.
     pub(crate) fn ticks(&self) -> u64 {
-        self.shared.ticks.0.load(Ordering::Relaxed)
+        self.shared.ticks.count()
+    }
+
+    /// The same, to be read again.
+    pub(crate) fn counter(&self) -> &'static Ticks {
+        self.shared.ticks
     }
 }
 

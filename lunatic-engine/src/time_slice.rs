@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::bounded_steps::{FIRST_BUDGET, MIN_BUDGET};
-use crate::ticker::Ticker;
+use crate::ticker::{Ticker, Ticks};
 
 /// Tells an instance that has just been resumed from one that has run for a tick, and says
 /// how much code it may run until it asks again.
@@ -18,14 +18,30 @@ pub(crate) struct TimeSlice {
 struct Slice {
     /// The tick at which it began.
     began_at: u64,
-    /// The last budget that was given in it, and when.
-    last: Option<(u32, Instant)>,
+    /// What ends it.
+    ticks: Option<&'static Ticks>,
 }
 
 thread_local! {
     static SLICE: Cell<Slice> = const {
-        Cell::new(Slice { began_at: 0, last: None })
+        Cell::new(Slice { began_at: 0, ticks: None })
     };
+
+    /// The last budget that was given in the slice, and when.
+    static LAST_BUDGET: Cell<Option<(u32, Instant)>> = const { Cell::new(None) };
+}
+
+/// Returns whether there was a tick since the instance that this thread runs was resumed.
+///
+/// Code that counts fuel does not ask by itself, and other code does not know what a host function
+/// has taken: a host function that takes a while should ask, and yield or have the guest look at
+/// the clock then.
+#[inline]
+pub fn is_time_slice_over() -> bool {
+    let slice = SLICE.get();
+    slice
+        .ticks
+        .is_some_and(|ticks| ticks.count() != slice.began_at)
 }
 
 /// How long a budget is meant to last.
@@ -48,10 +64,12 @@ impl TimeSlice {
 
     /// Begins one: the instance on this thread is resumed.
     pub(crate) fn begin(&self) {
+        let ticks = self.ticker.counter();
         SLICE.set(Slice {
-            began_at: self.ticker.ticks(),
-            last: None,
+            began_at: ticks.count(),
+            ticks: Some(ticks),
         });
+        LAST_BUDGET.set(None);
     }
 
     /// Returns whether there was a tick since it began.
@@ -66,14 +84,12 @@ impl TimeSlice {
             return None;
         }
         let now = Instant::now();
-        let mut slice = SLICE.get();
-        let budget = match slice.last {
+        let budget = match LAST_BUDGET.get() {
             // How long the code has run before this is not known.
             None => FIRST_BUDGET,
             Some((budget, given_at)) => next(budget, now.duration_since(given_at)),
         };
-        slice.last = Some((budget, now));
-        SLICE.set(slice);
+        LAST_BUDGET.set(Some((budget, now)));
         Some(budget)
     }
 }

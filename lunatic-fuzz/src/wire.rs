@@ -88,7 +88,7 @@ impl Node {
         for session in self.sessions.take_queued() {
             for lane in 0..LANES {
                 while let Some(unit) = session.take(lane) {
-                    written.push((lane, unit));
+                    written.push((lane, unit.to_vec()));
                 }
             }
         }
@@ -131,9 +131,9 @@ pub fn examples() -> Vec<Vec<u8>> {
     let node = |number: u64| NodeId::from_bits(number).number();
     let pid = |number: u64, counter: u64| Pid::new(node(number), counter).unwrap();
     let session = one.sessions.all().remove(0);
-    let message = DataMessage::new(Tag::new(7), vec![1; 40]);
+    let mut message = DataMessage::new(Tag::new(7), vec![1; 40]);
     session
-        .send(None, pid(1, 2), pid(2, 4), &message)
+        .send(None, pid(1, 2), pid(2, 4), &mut message)
         .map(drop)
         .ok();
     session.request(pid(1, 2), None, b"request", Box::new(|_| {}));

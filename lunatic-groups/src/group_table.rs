@@ -1,6 +1,6 @@
 //! The groups of a scope and their monitors, without locks or tasks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map, hash_set};
+use std::collections::{BTreeMap, BTreeSet, btree_map, btree_set};
 use std::error::Error;
 use std::fmt;
 use std::iter::repeat_n;
@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
-use lunatic_mailbox::{Pid, PidMap, Tag};
+use lunatic_mailbox::{Pid, Tag};
 
 use crate::event::{Change, GroupEvent, MEMBER_BYTES};
 use crate::members::Members;
@@ -106,16 +106,19 @@ impl Notice {
 /// assert_eq!(table.members("workers").map(|members| members.len()), Some(1));
 /// # Ok::<(), lunatic_groups::GroupError>(())
 /// ```
+///
+/// All maps are trees: one that hashes would keep its room when what is charged for its entries is
+/// given back, and move all of them at once when it grows, under the lock of the scope.
 #[derive(Debug, Default)]
 pub struct GroupTable {
-    groups: HashMap<Arc<str>, Group>,
+    groups: BTreeMap<Arc<str>, Group>,
     /// The sum of the lengths of the names of all groups that have members.
     name_bytes: usize,
     /// The names of the groups that have members, in an order that stays.
     names: BTreeSet<Arc<str>>,
     /// The number of memberships in all groups.
     memberships: usize,
-    records: PidMap<Record>,
+    records: BTreeMap<Pid, Record>,
     scope_monitors: BTreeMap<u64, Watcher>,
     last_monitor: u64,
     notices: Vec<Notice>,
@@ -150,21 +153,21 @@ struct Record {
     memberships: u32,
     /// What is charged for its memberships and monitors.
     charges: Option<[Charge; 2]>,
-    groups: HashSet<Arc<str>>,
+    groups: BTreeSet<Arc<str>>,
     /// The group of each monitor, or `None` for the whole scope.
-    monitors: HashMap<u64, Option<Arc<str>>>,
+    monitors: BTreeMap<u64, Option<Arc<str>>>,
 }
 
 /// What a process that was removed from a table has still to leave.
 #[derive(Debug)]
 pub struct Leaving {
     member: Pid,
-    monitors: hash_map::IntoIter<u64, Option<Arc<str>>>,
-    groups: hash_set::IntoIter<Arc<str>>,
+    monitors: btree_map::IntoIter<u64, Option<Arc<str>>>,
+    groups: btree_set::IntoIter<Arc<str>>,
 }
 
 impl Record {
-    /// What a membership or a monitor takes, in bytes.
+    /// What a membership or a monitor takes, in bytes, and the record itself.
     const ENTRY_BYTES: u64 = 512;
 
     fn charge(&mut self, payer: &Account) -> Result<(), Exceeded> {
@@ -178,10 +181,12 @@ impl Record {
         };
         let before = names.amount();
         names.set(count)?;
-        memory.set(count * Record::ENTRY_BYTES).inspect_err(|_| {
-            // Less is never refused.
-            names.set(before).ok();
-        })
+        memory
+            .set((count + 1) * Record::ENTRY_BYTES)
+            .inspect_err(|_| {
+                // Less is never refused.
+                names.set(before).ok();
+            })
     }
 
     /// Releases what is charged for memberships and monitors that are gone.
@@ -191,7 +196,7 @@ impl Record {
             && count < names.amount()
         {
             names.set(count).ok();
-            memory.set(count * Record::ENTRY_BYTES).ok();
+            memory.set((count + 1) * Record::ENTRY_BYTES).ok();
         }
     }
 

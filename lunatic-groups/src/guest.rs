@@ -96,7 +96,7 @@ fn join<T: GroupHost>(
 /// `lunatic::group::leave` (ABI §24): takes one membership of a process
 /// away. Returns 0, or 1 if it is not in the group.
 ///
-/// Traps on a bad address and text that is not UTF-8.
+/// Traps on a bad address, text that is not UTF-8, and without the right to signal the process.
 fn leave<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
@@ -108,9 +108,9 @@ fn leave<T: GroupHost>(
     const NOT_JOINED: u32 = 1;
     let scope = existing_scope(&mut caller, scope_ptr, scope_len)?;
     let group = name(&mut caller, group_ptr, group_len)?;
-    let process = own(&caller)
-        .environment()
-        .process(Pid::from_bits(process_id));
+    let member = Pid::from_bits(process_id);
+    check_right_to_signal(caller.data(), member)?;
+    let process = own(&caller).environment().process(member);
     let left = match (scope, group, process) {
         (Some(scope), Ok(group), Some(process)) => scope.leave(&group, &process).is_ok(),
         _ => false,

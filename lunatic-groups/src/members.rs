@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lunatic_mailbox::{Pid, PidMap};
+use lunatic_mailbox::Pid;
 
 /// The processes of a group, each as often as it joined.
 ///
@@ -32,7 +32,7 @@ pub struct Members {
     /// Each process once, with how many memberships it has, by the number that it has got.
     list: BTreeMap<u64, (Pid, u32)>,
     /// The number of each process in the list.
-    numbers: PidMap<u64>,
+    numbers: BTreeMap<Pid, u64>,
     /// The number that the next process gets.
     end: u64,
     /// How many memberships all processes have.

@@ -1,7 +1,7 @@
 //! A table of groups that is shared and follows the life of processes.
 
 use std::fmt;
-use std::iter::{from_fn, repeat_n};
+use std::iter::{from_fn, repeat_n, repeat_with};
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
@@ -239,11 +239,12 @@ impl Scope {
         self.inner.table.read().members(group)?.next()
     }
 
-    /// Sends a message to the [next member](Scope::next_member) of a group, and returns
-    /// that member. If the mailbox of the member is full, the message is lost.
+    /// Sends a message to the [next member](Scope::next_member) of a group that the sender may
+    /// send to, and returns that member. If the mailbox of the member is full, the message is lost.
     ///
     /// - `from`: the sender, to whose account the message is charged until it is received;
-    ///   `None` if it is sent by the host.
+    ///   `None` if it is sent by the host. One that may only send within its branch finds nobody
+    ///   if none of the next 1024 members is there.
     ///
     /// # Errors
     ///
@@ -254,7 +255,11 @@ impl Scope {
         group: &str,
         message: Message,
     ) -> Result<Pid, NotDispatched> {
-        let Some(member) = self.next_member(group) else {
+        const TRIED: usize = 1024;
+        let mut next = repeat_with(|| self.next_member(group))
+            .take(TRIED)
+            .map_while(|next| next);
+        let Some(member) = next.find(|member| may_send(from, *member)) else {
             return Err(NotDispatched::Nobody(message));
         };
         match self.inner.environment.send(from, member, message) {
@@ -263,8 +268,8 @@ impl Scope {
         }
     }
 
-    /// Sends a message with this tag and these bytes to each process in a group, once
-    /// however often it joined. Returns the number of processes. What is sent to a process
+    /// Sends a message with this tag and these bytes to each process in a group that the sender
+    /// may send to, once however often it joined. Returns the number of processes. What is sent to a process
     /// whose mailbox is full is lost.
     ///
     /// - `from`: the sender, to whose account the messages are charged until they are
@@ -287,6 +292,9 @@ impl Scope {
         let mut count = 0;
         for slice in self.members_in_pieces(group, slice) {
             for member in &slice {
+                if !may_send(from, member.process) {
+                    continue;
+                }
                 let copy = DataMessage::new(tag, bytes);
                 let sent = self
                     .inner
@@ -295,8 +303,8 @@ impl Scope {
                 if let Err(SendError::Refused(exceeded)) = sent {
                     return Err(exceeded);
                 }
+                count += 1;
             }
-            count += slice.len();
             future::yield_now().await;
         }
         Ok(count)
@@ -393,6 +401,11 @@ impl Scope {
             });
         }
     }
+}
+
+/// Whether a sender may send to a process; the host may.
+fn may_send(from: Option<&Process>, to: Pid) -> bool {
+    from.is_none_or(|from| from.may_send_to(to))
 }
 
 impl Inner {

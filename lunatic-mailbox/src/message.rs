@@ -237,6 +237,12 @@ impl DataMessage {
         &self.buffer
     }
 
+    /// Takes all bytes out, without a copy if there are many. The resources stay.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        self.cursor = 0;
+        std::mem::take(&mut self.buffer).into_vec()
+    }
+
     /// Appends bytes at the end.
     pub fn write(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

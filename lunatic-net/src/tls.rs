@@ -11,6 +11,7 @@ mod listener;
 mod roots;
 mod session;
 mod stream;
+mod verifier;
 
 use std::sync::{Arc, OnceLock};
 

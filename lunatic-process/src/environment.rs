@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::hint;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -92,13 +94,18 @@ struct Counters {
 /// processes with one id.
 #[derive(Debug, Clone, Default)]
 pub struct PidCounter {
-    /// How many ids were given, on a cache line of its own.
-    given: Arc<Given>,
+    counts: Arc<PidCounts>,
 }
 
+/// On a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Given(AtomicU64);
+struct PidCounts {
+    /// How many ids were given.
+    given: AtomicU64,
+    /// How many of those were put into the table of their environment.
+    born: AtomicU64,
+}
 
 impl PidCounter {
     /// Returns a counter that has given no id.
@@ -109,8 +116,35 @@ impl PidCounter {
     /// Returns the next id of a process of this node; `None` if there is none left.
     #[inline]
     fn next(&self, node: NodeId) -> Option<Pid> {
-        let given = self.given.0.fetch_add(1, Ordering::Relaxed);
+        let given = self.counts.given.fetch_add(1, Ordering::SeqCst);
         Pid::new(node.number(), given + 1)
+    }
+
+    /// Notes that the process with an id that was given is in the table.
+    #[inline]
+    fn count_born(&self) {
+        self.counts.born.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns whether the process with this id is in the table, or was. One that is just put
+    /// there by another thread is waited for, for some microseconds; then it is not.
+    fn was_born(&self, id: Pid) -> bool {
+        const SPINS: u32 = 64;
+        const YIELDS: u32 = 16;
+        for round in 0..SPINS + YIELDS {
+            // In this order: if they are equal, nothing was under way when the first was read.
+            let born = self.counts.born.load(Ordering::SeqCst);
+            let given = self.counts.given.load(Ordering::SeqCst);
+            if id.counter() > given {
+                return false;
+            }
+            match round {
+                _ if born == given => return true,
+                0..SPINS => hint::spin_loop(),
+                _ => thread::yield_now(),
+            }
+        }
+        false
     }
 }
 
@@ -333,6 +367,7 @@ impl Environment {
         let (sender, mailbox) = Mailbox::new(options.mailbox);
         let process = Process::new(id, self.clone(), account, sender, &options);
         self.inner.processes.insert(process.clone());
+        self.inner.config.pids.count_born();
         if mode & mode::TRACED != 0 {
             self.trace_newborn(&process);
         }
@@ -415,6 +450,12 @@ impl Environment {
     /// The process of this node with this id, while it lives.
     pub fn process(&self, id: Pid) -> Option<Process> {
         self.inner.processes.get(id)
+    }
+
+    /// Whether a process of this node had this id, and has ended. Of an id that no process had yet,
+    /// that is not true.
+    pub fn has_ended(&self, id: Pid) -> bool {
+        self.is_local(id) && self.inner.config.pids.was_born(id) && !self.exists(id)
     }
 
     /// Whether a process of this node with this id lives.

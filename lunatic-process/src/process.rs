@@ -191,11 +191,18 @@ impl Process {
     }
 
     fn is_within_reach(&self, receiver: Pid) -> bool {
+        self.inner.parent == Some(receiver) || self.is_of_branch(receiver)
+    }
+
+    /// Whether a process of this node is in the branch of this one, or has ended. An id that no
+    /// process had yet may become that of a stranger.
+    pub fn is_of_branch(&self, process: Pid) -> bool {
         let environment = self.environment();
-        let is_of_branch = |other: Process| other.account().is_within(self.account().branch_root());
-        self.inner.parent == Some(receiver)
-            || environment.is_local(receiver)
-                && environment.process(receiver).is_none_or(is_of_branch)
+        environment.is_local(process)
+            && match environment.process(process) {
+                Some(other) => other.account().is_within(self.account().branch_root()),
+                None => environment.has_ended(process),
+            }
     }
 
     /// Permits it to signal a process outside of its branch, although it has no right to signal

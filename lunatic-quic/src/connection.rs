@@ -248,7 +248,7 @@ impl Connection {
         self.receiving = Receiving::new(0, 0);
     }
 
-    pub(crate) fn send(&mut self, lane: u8, frame: Bytes) -> bool {
+    pub(crate) fn send(&mut self, lane: u8, frame: &[Bytes]) -> bool {
         !self.is_closed() && self.sending.push(lane, frame)
     }
 

@@ -170,6 +170,17 @@ impl Endpoint {
         let Some((handle, connection)) = self.find(id) else {
             return false;
         };
+        let taken = connection.send(lane, &[frame]);
+        self.enqueue(handle);
+        taken
+    }
+
+    /// Queues a frame as [`send`](Self::send) does, whose bytes lie apart. Long ones are not copied
+    /// together.
+    pub fn send_chunks(&mut self, id: ConnectionId, lane: u8, frame: &[Bytes]) -> bool {
+        let Some((handle, connection)) = self.find(id) else {
+            return false;
+        };
         let taken = connection.send(lane, frame);
         self.enqueue(handle);
         taken

@@ -72,14 +72,17 @@ impl Sending {
     }
 
     /// Queues a frame. False if there is no such lane, or the frame is longer than any can be.
-    pub(crate) fn push(&mut self, lane: u8, frame: Bytes) -> bool {
-        let Ok(length) = u32::try_from(frame.len()) else {
+    ///
+    /// - `frame`: the bytes of it, one chunk behind the other.
+    pub(crate) fn push(&mut self, lane: u8, frame: &[Bytes]) -> bool {
+        let bytes = frame.iter().map(Bytes::len).sum::<usize>();
+        let Ok(length) = u32::try_from(bytes) else {
             return false;
         };
         let Some(queue) = self.lanes.get_mut(usize::from(lane)) else {
             return false;
         };
-        let mut added = HEADER + frame.len();
+        let mut added = HEADER + bytes;
         if !queue.started {
             // The first byte of a stream says which lane it is.
             queue.started = true;
@@ -87,14 +90,8 @@ impl Sending {
             added += 1;
         }
         queue.tail.put_u32_le(length);
-        if frame.len() <= COPIED {
-            queue.tail.extend_from_slice(&frame);
-            if queue.tail.len() >= BLOCK {
-                queue.seal();
-            }
-        } else {
-            queue.seal();
-            queue.blocks.push_back(frame);
+        for chunk in frame {
+            queue.push(chunk);
         }
         queue.queued += added;
         if queue.queued >= LANE_BUFFER {
@@ -172,6 +169,18 @@ impl Sending {
 }
 
 impl Lane {
+    fn push(&mut self, chunk: &Bytes) {
+        if chunk.len() <= COPIED {
+            self.tail.extend_from_slice(chunk);
+            if self.tail.len() >= BLOCK {
+                self.seal();
+            }
+        } else {
+            self.seal();
+            self.blocks.push_back(chunk.clone());
+        }
+    }
+
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let block = std::mem::take(&mut self.tail).freeze();

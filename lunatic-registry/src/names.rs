@@ -1,13 +1,13 @@
 //! A table of names and the processes that have them, without locks or tasks.
 
-use std::collections::{HashMap, HashSet, hash_set};
+use std::collections::{BTreeMap, BTreeSet, btree_set};
 use std::error::Error;
 use std::fmt;
 use std::iter::Chain;
 use std::sync::Arc;
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
-use lunatic_mailbox::{Pid, PidMap};
+use lunatic_mailbox::Pid;
 
 /// The highest number of names in one registry.
 pub const MAX_NAMES: usize = 1 << 20;
@@ -52,26 +52,26 @@ pub enum NameError {
 /// # Ok::<(), lunatic_registry::NameError>(())
 /// ```
 ///
-/// Names and the processes of other nodes are chosen by guests, so their maps have
-/// random seeds.
+/// The maps are trees: guests choose the names, and one that hashes would move all of them at once
+/// when it grows, under the lock of the registry.
 #[derive(Debug, Default)]
 pub struct NameTable {
-    by_name: HashMap<Arc<str>, Named>,
-    by_process: PidMap<ProcessNames>,
+    by_name: BTreeMap<Arc<str>, Named>,
+    by_process: BTreeMap<Pid, ProcessNames>,
 }
 
 /// The names of a process.
 #[derive(Debug, Default)]
 struct ProcessNames {
-    names: HashSet<Arc<str>>,
+    names: BTreeSet<Arc<str>>,
     /// Names of processes of other nodes that it has given, and that end with it.
-    given: HashSet<Arc<str>>,
+    given: BTreeSet<Arc<str>>,
     /// Whether the process stays in the table without names, until it is forgotten.
     stays: bool,
 }
 
 /// The names that a process had, and those that it had given, in no order.
-pub type NamesOfOne = Chain<hash_set::IntoIter<Arc<str>>, hash_set::IntoIter<Arc<str>>>;
+pub type NamesOfOne = Chain<btree_set::IntoIter<Arc<str>>, btree_set::IntoIter<Arc<str>>>;
 
 /// Who has a name, and what is charged for it.
 #[derive(Debug)]
@@ -271,15 +271,7 @@ impl Error for NameError {}
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-
     use super::*;
-
-    #[test]
-    fn names_are_hashed_with_a_random_seed() {
-        let hash = || NameTable::new().by_name.hasher().hash_one("name");
-        assert_ne!(hash(), hash());
-    }
 
     #[test]
     fn of_processes_that_nobody_forgets_nothing_is_kept_without_a_name() {

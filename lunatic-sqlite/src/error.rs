@@ -8,7 +8,7 @@ use std::fmt;
 pub struct SqliteError {
     /// The extended result code: the result code is its last byte.
     pub code: i32,
-    /// What is wrong, in words.
+    /// What is wrong, in words, in at most [`MAX_MESSAGE_BYTES`](SqliteError::MAX_MESSAGE_BYTES).
     pub message: String,
 }
 
@@ -32,14 +32,20 @@ impl SqliteError {
     /// `SQLITE_RANGE`.
     pub const RANGE: i32 = 25;
 
+    /// The longest message, in bytes: the rest of a longer one is cut off, as it repeats what is in a
+    /// statement.
+    pub const MAX_MESSAGE_BYTES: usize = 4 << 10;
+
     /// Returns an error.
     ///
     /// - `code`: a result code, extended or not.
     pub fn new(code: i32, message: impl Into<String>) -> SqliteError {
-        SqliteError {
-            code,
-            message: message.into(),
+        let mut message = message.into();
+        if message.len() > SqliteError::MAX_MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(SqliteError::MAX_MESSAGE_BYTES));
+            message.shrink_to_fit();
         }
+        SqliteError { code, message }
     }
 
     /// Returns the result code without what extends it.

@@ -32,11 +32,20 @@ enum Source {
     #[default]
     Stdin,
     Reader(Arc<Shared>),
+    /// It has nothing.
+    Empty,
 }
+
+static EMPTY: LazyLock<Arc<Shared>> = LazyLock::new(|| Shared::new(io::empty()));
 
 static STDIN: LazyLock<Arc<Shared>> = LazyLock::new(|| Shared::new(io::stdin()));
 
 impl Input {
+    /// Returns an input that is at its end.
+    pub fn empty() -> Input {
+        Input(Source::Empty)
+    }
+
     /// Returns an input from which processes read what `reader` reads.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Input {
         Input(Source::Reader(Shared::new(reader)))
@@ -82,6 +91,7 @@ impl Input {
         match &self.0 {
             Source::Stdin => &STDIN,
             Source::Reader(shared) => shared,
+            Source::Empty => &EMPTY,
         }
     }
 }

@@ -461,7 +461,7 @@ impl Driver {
         let endpoint = &mut self.endpoint;
         while let Some((lane, unit)) = session.take_next(&mut open, |lane| endpoint.room(id, lane))
         {
-            endpoint.send(id, lane, unit.into());
+            endpoint.send_chunks(id, lane, unit.as_slice());
         }
     }
 

@@ -153,9 +153,9 @@ fn who_sends_to_a_node_that_does_not_read_is_held_until_half_has_left() {
 #[test]
 fn who_sends_little_beside_a_long_message_waits_only_until_that_little_has_left() {
     let node = node();
-    let long = DataMessage::new(None, vec![0; 40 << 20]);
+    let mut long = DataMessage::new(None, vec![0; 40 << 20]);
     let sender = Pid::new(OWN.number(), 3).unwrap();
-    let held = node.session.send(None, sender, to(7), &long).unwrap();
+    let held = node.session.send(None, sender, to(7), &mut long).unwrap();
     assert!(held.is_some(), "who sends so much is held");
     // In another lane, where it does not wait for the pieces of the long one.
     let lane_to = |from: Pid, counter| crate::frame::lane_of(from, to(counter));
@@ -192,8 +192,8 @@ fn a_short_message_leaves_though_eight_lanes_are_flooded() {
     };
     let send = |lane: u8, bytes: usize| {
         let (from, to) = pair_in(lane);
-        let message = DataMessage::new(None, vec![0; bytes]);
-        node.session.send(None, from, to, &message).unwrap();
+        let mut message = DataMessage::new(None, vec![0; bytes]);
+        node.session.send(None, from, to, &mut message).unwrap();
     };
     for lane in 1..=8 {
         (0..40).for_each(|_| send(lane, BYTES));

@@ -198,9 +198,10 @@ impl World {
             .copied()
             .unwrap_or(0);
         let mark = if self.random.in_1000(3) { REFUSED } else { 0 };
-        let message = DataMessage::new(None, payload(mark, connection, number, length as usize));
+        let payload = payload(mark, connection, number, length as usize);
+        let mut message = DataMessage::new(None, payload);
         let payer = self.nodes[key].account.clone();
-        match session.send(Some(&payer), own, peer, &message) {
+        match session.send(Some(&payer), own, peer, &mut message) {
             Ok(hold) => {
                 let mut truth = self.truth.lock();
                 *truth.sent.entry((connection, own, peer)).or_default() += 1;

@@ -863,7 +863,7 @@ impl World {
             let Some((lane, unit)) = session.take_next(&mut open, room) else {
                 return;
             };
-            self.send_unit(key, connection, lane, unit);
+            self.send_unit(key, connection, lane, unit.to_vec());
         }
     }
 

@@ -175,7 +175,7 @@ fn serve(mut endpoint: Endpoint, credentials: Credentials, id: NodeId, shared: &
             while session.is_ready()
                 && let Some((lane, unit)) = session.take_next(&mut open, |_| 1)
             {
-                endpoint.send(id, lane, unit.into());
+                endpoint.send_chunks(id, lane, unit.as_slice());
             }
             endpoint.set_reading(id, shared.reads.load(Ordering::SeqCst));
         }

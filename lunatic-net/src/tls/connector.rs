@@ -13,6 +13,7 @@ use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
 use crate::tls::handshake::HandshakeError;
 use crate::tls::roots::{self, RootsError};
+use crate::tls::verifier::BoundedVerifier;
 use crate::tls::{TlsStream, provider};
 
 /// Makes TLS connections to servers whose certificates it trusts.
@@ -88,8 +89,8 @@ impl TlsConnector {
     ///
     /// # Errors
     ///
-    /// [`RootsError`] if a text cannot be read or has no certificate, or if TLS cannot
-    /// be set up with them.
+    /// [`RootsError`] if a text cannot be read or has no certificate, if a certificate has a key of
+    /// RSA with more than 4096 bits, or if TLS cannot be set up with them.
     pub fn with_roots(texts: &[impl AsRef<[u8]>]) -> Result<TlsConnector, RootsError> {
         let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
         TlsConnector::new(roots::from_pem(texts)?, bytes as u64)
@@ -99,7 +100,8 @@ impl TlsConnector {
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(RootsError::Unusable)?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(BoundedVerifier::new(roots)?))
             .with_no_client_auth();
         // What servers give to be resumed is kept for all who use these certificates, and nobody
         // pays for it.

@@ -10,15 +10,19 @@
 /// How deep a name may be nested.
 const MAX_DEPTH: u32 = 64;
 
-/// The name of a function; `None` if this is no symbol of C++, or one that is not understood.
+/// Where a name is longer than this, in bytes, the rest of it is not written: parts of it can
+/// repeat what comes before them.
+const MAX_WRITTEN: usize = 1024;
+
+/// The name of a function, or the beginning of it if it is long; `None` if this is no symbol of C++, or one that is not understood.
 ///
 /// - `symbol`: as it stands in the module.
 pub(super) fn readable(symbol: &str) -> Option<String> {
     let rest = symbol.strip_prefix('_')?;
     let rest = rest.trim_start_matches('_').strip_prefix('Z')?;
     let mut name = String::new();
-    Symbol { rest }.name(&mut name, MAX_DEPTH)?;
-    Some(name)
+    let read = Symbol { rest }.name(&mut name, MAX_DEPTH);
+    (read.is_some() || name.len() > MAX_WRITTEN).then_some(name)
 }
 
 /// What is left to be read of a symbol.
@@ -88,6 +92,7 @@ impl<'s> Symbol<'s> {
             }
             is_first = false;
             let start = name.len();
+            (start <= MAX_WRITTEN).then_some(())?;
             match self.abbreviation() {
                 Some(standard) => name.push_str(standard),
                 None => self.component(name, &last, depth)?,

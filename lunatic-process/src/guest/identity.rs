@@ -139,17 +139,8 @@ pub fn check_right_to_signal<T: ProcessHost>(state: &T, process: Pid) -> Result<
     if own.config().process().can_signal_outside {
         return Ok(());
     }
-    let may = match own.handle().environment() {
-        environment if environment.is_local(process) => {
-            environment.process(process).is_none_or(|other| {
-                other
-                    .account()
-                    .is_within(own.handle().account().branch_root())
-            })
-        }
-        _ => false,
-    };
-    match may || own.handle().may_signal(process) {
+    let own = own.handle();
+    match own.is_of_branch(process) || own.may_signal(process) {
         true => Ok(()),
         false => Err(Misuse::Denied("signal processes outside of its branch")),
     }

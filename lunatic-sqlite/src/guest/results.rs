@@ -1,11 +1,14 @@
 //! Reading rows, names of columns, and errors.
 
+use std::sync::Arc;
+
 use lunatic_abi::{Guest, Misuse, call_guest, host_functions};
 use lunatic_account::{Charge, Kind};
 use wasmtime::{Caller, Extern, Result};
 
 use crate::guest::SqliteHost;
 use crate::guest::state::Last;
+use crate::job::Description;
 
 host_functions! {
     pub(super) fn add_to_linker<T: SqliteHost>(Linker<T>);
@@ -32,8 +35,8 @@ const ALLOC: &str = "lunatic_alloc";
 ///
 /// Traps on an unknown id.
 async fn column_count<T: SqliteHost>(mut caller: Caller<'_, T>, statement_id: u64) -> Result<u32> {
-    let names = column_texts(&mut caller, statement_id).await?;
-    Ok(names.len() as u32)
+    let described = description(&mut caller, statement_id).await?;
+    Ok(described.columns.len() as u32)
 }
 
 /// `lunatic::sqlite::read_column` (ABI §10.1): returns the address of a value; null if there is
@@ -76,11 +79,11 @@ async fn column_name<T: SqliteHost>(
     column_idx: u32,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let names = column_texts(&mut caller, statement_id).await?;
-    let name = names.into_iter().nth(column_idx as usize);
+    let described = description(&mut caller, statement_id).await?;
+    let name = described.columns.get(column_idx as usize);
     let name =
         name.ok_or_else(|| Misuse::refused(format!("the statement has no column {column_idx}")))?;
-    give(caller, opaque_ptr, name.into_bytes()).await
+    give(caller, opaque_ptr, name.clone().into_bytes()).await
 }
 
 /// `lunatic::sqlite::column_names` (ABI §10.1): returns the address of the list of names.
@@ -91,8 +94,8 @@ async fn column_names<T: SqliteHost>(
     statement_id: u64,
     opaque_ptr: u32,
 ) -> Result<u32> {
-    let names = column_texts(&mut caller, statement_id).await?;
-    give(caller, opaque_ptr, encoded(&names)).await
+    let described = description(&mut caller, statement_id).await?;
+    give(caller, opaque_ptr, encoded(&described.columns)).await
 }
 
 /// `lunatic::sqlite::names` (ABI §28.2): returns how many bytes the list of names has. If that
@@ -106,8 +109,13 @@ async fn names<T: SqliteHost>(
     len: u32,
 ) -> Result<u32> {
     caller.bytes(ptr, len)?;
-    let names = column_texts(&mut caller, statement_id).await?;
-    write_if_it_fits(&mut caller, ptr, len, &encoded(&names))
+    let described = description(&mut caller, statement_id).await?;
+    match encoded_length(&described.columns) {
+        length if length <= len as usize => {
+            write_if_it_fits(&mut caller, ptr, len, &encoded(&described.columns))
+        }
+        length => Ok(length as u32),
+    }
 }
 
 /// `lunatic::sqlite::last_error` (ABI §10.1): returns the address of the error of the last
@@ -127,7 +135,7 @@ async fn last_error<T: SqliteHost>(
     if let Some(statement) = unknown
         && caller.data_mut().sqlite().statement(statement).is_ok()
     {
-        column_texts(&mut caller, statement).await?;
+        description(&mut caller, statement).await?;
     }
     let connection = caller.data_mut().sqlite().connection(conn_id)?;
     let Some((code, message)) = connection.last_error() else {
@@ -184,12 +192,15 @@ fn write_if_it_fits<T: SqliteHost>(
     Ok(bytes.len() as u32)
 }
 
-/// Returns the names of the columns of a statement, which is compiled for that if it was not
-/// yet. If there is a mistake in it, there are none.
-async fn column_texts<T: SqliteHost>(caller: &mut Caller<'_, T>, id: u64) -> Result<Vec<String>> {
+/// Returns what is known of a statement, which is compiled for that if it was not yet. If there is
+/// a mistake in it, it has no columns.
+async fn description<T: SqliteHost>(
+    caller: &mut Caller<'_, T>,
+    id: u64,
+) -> Result<Arc<Description>> {
     let entry = caller.data_mut().sqlite().statement(id)?;
     if let Some(description) = entry.statement.description() {
-        return Ok(description.columns.clone());
+        return Ok(description.clone());
     }
     let (connection_id, sql) = (entry.connection, entry.statement.sql().clone());
     let connection = entry.statement.connection().clone();
@@ -198,13 +209,19 @@ async fn column_texts<T: SqliteHost>(caller: &mut Caller<'_, T>, id: u64) -> Res
     match described {
         Ok(description) => {
             sqlite.set_description(id, description.clone());
-            Ok(description.columns.clone())
+            Ok(description)
         }
         Err(error) => {
             sqlite.note(connection_id, Err(error));
-            Ok(Vec::new())
+            Ok(Arc::default())
         }
     }
+}
+
+/// How long the list of names is, in bytes.
+fn encoded_length(names: &[String]) -> usize {
+    const LENGTH: usize = size_of::<u64>();
+    LENGTH + names.iter().map(|name| LENGTH + name.len()).sum::<usize>()
 }
 
 fn encoded(names: &[String]) -> Vec<u8> {
