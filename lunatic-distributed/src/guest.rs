@@ -6,7 +6,6 @@ mod nodes;
 mod requests;
 mod sending;
 mod spawning;
-mod uploads;
 mod watching;
 
 use lunatic_abi::{Guest, Misuse, host_functions};
@@ -20,7 +19,6 @@ use crate::node::Node;
 
 pub use crate::guest::lookups::Lookups;
 pub use crate::guest::requests::{MAX_CONFIG_BYTES, NodeRequest, NodeResponse, SpawnRequest};
-pub(crate) use crate::guest::uploads::Uploads;
 
 /// What the state of a process offers to `lunatic::distributed` and `lunatic::global`.
 pub trait DistributedHost: ProcessHost {

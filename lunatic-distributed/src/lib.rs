@@ -29,7 +29,7 @@
 //!   (`node/background`) and for name servers (`node/seeds`), and how one joins with a token
 //!   (`node/joining`).
 //! - `guest`: the namespaces `lunatic::distributed` and `lunatic::global` (feature `guest`, on by
-//!   default).
+//!   default); `uploads`: modules on their way to other nodes.
 //!
 //! # Invariants
 //!
@@ -70,6 +70,8 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod simulation;
+#[cfg(feature = "guest")]
+mod uploads;
 
 // The simulation uses what others do.
 #[cfg(test)]

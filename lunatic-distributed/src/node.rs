@@ -129,7 +129,7 @@ struct Inner {
     held_names: HeldNames,
     monitors: Arc<NodeMonitors>,
     #[cfg(feature = "guest")]
-    uploads: Arc<crate::guest::Uploads>,
+    uploads: Arc<crate::uploads::Uploads>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -542,7 +542,7 @@ impl Node {
 
     /// The modules on their way to other nodes.
     #[cfg(feature = "guest")]
-    pub(crate) fn uploads(&self) -> &Arc<crate::guest::Uploads> {
+    pub(crate) fn uploads(&self) -> &Arc<crate::uploads::Uploads> {
         &self.inner.uploads
     }
 

@@ -19,6 +19,9 @@ const DETECTION: Duration = Duration::from_secs(6);
 /// starts that are less than a second apart count as made at the same time.
 const TOLD_LATE: Duration = Duration::from_secs(2);
 
+/// Of starts that are closer to each other both may end, as nodes do not agree on which was first.
+const CLOSE: Duration = Duration::from_millis(500);
+
 /// So much may wait for one node: 8 MiB and one message of each process.
 const QUEUED: usize = 32 << 20;
 
@@ -126,7 +129,9 @@ impl World {
         let mut earlier = self.earlier_than(key);
         let is_reason = |other: NodeKey| {
             let mut third = self.earlier_than(other);
+            let apart = self.nodes[other].started.abs_diff(self.nodes[key].started);
             !self.nodes[other].is_expelled
+                || apart < CLOSE
                 || third.any(|third| third != key && !self.nodes[third].is_expelled)
         };
         if !earlier.any(is_reason) {

@@ -21,7 +21,7 @@ pub(crate) struct Uploads {
 
 /// A module on its way to a node.
 #[derive(Debug, Default)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     answered: OnceLock<Answered>,
     has_come: Event,
 }
@@ -32,7 +32,7 @@ impl Uploads {
     /// suspended, meanwhile.
     ///
     /// - `send`: sends it; what it is given is to be called with the answer.
-    pub(super) fn join(
+    pub(crate) fn join(
         self: &Arc<Self>,
         node: NodeId,
         module: ModuleHash,
@@ -62,7 +62,7 @@ impl Uploads {
 
 impl Upload {
     /// Waits for the answer of the other node.
-    pub(super) async fn answered(&self) -> Answered {
+    pub(crate) async fn answered(&self) -> Answered {
         loop {
             let listener = self.has_come.listen();
             if let Some(answered) = self.answered.get() {
