@@ -139,22 +139,25 @@ impl Runtime {
         let listeners = Listeners::new();
         let first = root.clone().listeners(listeners.clone());
         let started = match &place {
-            Place::Given(_) | Place::Main(_) => self.spawn(module, first).await,
+            Place::Given(_) | Place::Main(..) => self.spawn(module, first).await,
             Place::Own(own) => self.spawn(module, first.environment(own.clone())).await,
         };
         let process = match started {
             Ok(process) => process,
             Err(error) => {
-                match place {
-                    Place::Given(_) => {}
-                    Place::Main(_) => self.programs.0.is_main_taken.store(false, Release),
-                    Place::Own(own) => own.shut_down().await,
+                if let Place::Own(own) = &place {
+                    own.shut_down().await;
                 }
                 return Err(error);
             }
         };
-        let (Place::Given(environment) | Place::Main(environment) | Place::Own(environment)) =
-            place;
+        let environment = match place {
+            Place::Given(environment) | Place::Own(environment) => environment,
+            Place::Main(environment, mut taken) => {
+                taken.stays = true;
+                environment
+            }
+        };
         let running = Running {
             process,
             environment,
@@ -177,14 +180,17 @@ impl Runtime {
     }
 
     /// Where a program is to live.
-    fn place_of(&self, root: &Root) -> Place {
+    fn place_of(&self, root: &Root) -> Place<'_> {
         if let Some(given) = root.given_environment() {
             return Place::Given(given.clone());
         }
         let main = self.environment();
         // All programs of a node have the names of the node, and none is replaced.
-        if self.cluster.is_some() || !self.programs.0.is_main_taken.swap(true, AcqRel) {
-            return Place::Main(main.clone());
+        let is_taken = &self.programs.0.is_main_taken;
+        let was_taken = is_taken.swap(true, AcqRel);
+        if self.cluster.is_some() || !was_taken {
+            let stays = was_taken;
+            return Place::Main(main.clone(), MainTaken { is_taken, stays });
         }
         Place::Own(self.environment_of_program(main.id()))
     }
@@ -203,13 +209,27 @@ impl Runtime {
 }
 
 /// The environment of a program that is started.
-enum Place {
+enum Place<'a> {
     /// It was named.
     Given(Environment),
     /// That of the runtime.
-    Main(Environment),
+    Main(Environment, MainTaken<'a>),
     /// Made for it.
     Own(Environment),
+}
+
+/// The environment of the runtime is taken; free again when this is dropped, unless it stays so.
+struct MainTaken<'a> {
+    is_taken: &'a AtomicBool,
+    stays: bool,
+}
+
+impl Drop for MainTaken<'_> {
+    fn drop(&mut self) {
+        if !self.stays {
+            self.is_taken.store(false, Release);
+        }
+    }
 }
 
 impl Programs {

@@ -68,7 +68,18 @@ pub(super) const ROWS: &[Row] = &[
         native: Some(|_| with("cc", &["-std=gnu17", "-O2"])),
         how: "`clang --target=wasm32-wasi -O2 -o app.wasm app.c`; Debian: clang lld wasi-libc \
               libclang-rt-dev-wasm32",
-        limits: "`setjmp`, signals, `fork`, threads",
+        limits: "signals, `fork`, threads; `setjmp` needs another toolchain, see the next row",
+    },
+    Row {
+        language: "C with `setjmp`",
+        source: "setjmp.c",
+        folder: "setjmp",
+        toolchain: |tools| Ok(format!("zig {}", first_line(zig(tools).arg("version"))?)),
+        build: Some(|tools| script("languages/setjmp.sh", tools)),
+        guest: built,
+        native: Some(|_| with("cc", &["-std=gnu17", "-O2"])),
+        how: "[setjmp.sh](../guests/languages/setjmp.sh) `-o app.wasm app.c`; PyPI: ziglang",
+        limits: "signals, `fork`, threads",
     },
     Row {
         language: "C++",
@@ -90,23 +101,18 @@ pub(super) const ROWS: &[Row] = &[
         native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "`clang++ --target=wasm32-wasi -fno-exceptions -O2 -o app.wasm app.cc`; Debian: \
               libc++-dev-wasm32 too",
-        limits: "`setjmp`, threads; exceptions need another toolchain, see below",
+        limits: "threads; exceptions and `setjmp` need another toolchain, see the next row",
     },
     Row {
         language: "C++ with exceptions",
         source: "exceptions.cc",
         folder: "exceptions",
         toolchain: |tools| Ok(format!("zig {}", first_line(zig(tools).arg("version"))?)),
-        build: Some(|tools| {
-            let mut build = command::new("sh");
-            let script = crate::guests::workspace().join("languages/exceptions.sh");
-            build.arg(script).env("ZIG", shown(&zig(tools)));
-            build
-        }),
+        build: Some(|tools| script("languages/exceptions.sh", tools)),
         guest: built,
         native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "[exceptions.sh](../guests/languages/exceptions.sh) `-o app.wasm app.cc`; PyPI: ziglang",
-        limits: "`setjmp`, `std::fstream`, threads",
+        limits: "`std::fstream`, threads; `setjmp` as in C",
     },
     Row {
         language: "Zig",
@@ -239,6 +245,14 @@ fn fetched(tools: &Path, name: &str) -> PathBuf {
         true => path,
         false => name.into(),
     }
+}
+
+/// A script of the guests that calls Zig.
+fn script(path: &str, tools: &Path) -> Command {
+    let mut build = command::new("sh");
+    build.arg(crate::guests::workspace().join(path));
+    build.env("ZIG", shown(&zig(tools)));
+    build
 }
 
 fn zig(tools: &Path) -> Command {

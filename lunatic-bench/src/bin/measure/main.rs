@@ -50,6 +50,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    lunatic_allocator::collect_rarely();
     lunatic_cli::when_memory_is_short(lunatic_allocator::give_back);
     let done = match Arguments::parse().task {
         Task::Bench(options) => bench::main(&options),
