@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use lunatic_account::{Account, BranchError, Charge, Kind};
-use lunatic_distributed::guest::{NodeRequest, NodeResponse, SpawnRequest};
+use lunatic_distributed::guest::{MAX_CONFIG_BYTES, NodeRequest, NodeResponse, SpawnRequest};
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LocalNode, Node, NodeEvent, NotDelivered, OnLoss,
+    Answer, Expelled, GroupChange, Incoming, LocalNode, Node, NodeEvent, NotDelivered, OnLoss,
 };
-use lunatic_engine::{Module, ModuleHash};
+use lunatic_engine::{Module, ModuleHash, ModuleLimits};
 use lunatic_mailbox::{DataMessage, EncodedResource, MessageResource, Pid};
 use lunatic_process::guest::{GuestModule, Spawn, spawn};
 use lunatic_process::{AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
@@ -144,18 +144,14 @@ impl ClusterNode {
         let Some(runtime) = self.runtime.get().cloned() else {
             return refuse(&answer, "the node is starting");
         };
-        let hash = ModuleHash::from_bytes(request.module);
-        // A version of a module that this node runs itself can be exchanged.
-        let version = runtime.versions.by_hash(&request.module);
-        let module = version.map(|version| version.module);
-        let Some(module) = module.or_else(|| self.modules.by_hash(hash)) else {
-            return answer.send(None, &NodeResponse::NeedsModule.to_bytes());
-        };
         // Without a session there is nobody to answer.
         let Some(session) = self.node.sessions().get(from.node()) else {
             return;
         };
         let node = session.node().name.clone();
+        if request.config.len() > MAX_CONFIG_BYTES {
+            return refuse(&answer, "the config is too long");
+        }
         let config = match postcard::from_bytes::<WireConfig>(request.config) {
             Ok(config) => self.rights.config_for(&node, config, request.inherits),
             Err(_) => return refuse(&answer, "the config cannot be read"),
@@ -163,6 +159,13 @@ impl ClusterNode {
         let config = match config {
             Ok(config) => Arc::new(config),
             Err(error) => return refuse(&answer, &error.to_string()),
+        };
+        let hash = ModuleHash::from_bytes(request.module);
+        // A version of a module that this node runs itself can be exchanged.
+        let version = runtime.versions.by_hash(&request.module);
+        let module = version.map(|version| version.module);
+        let Some(module) = module.or_else(|| self.modules.by_hash(hash)) else {
+            return answer.send(None, &NodeResponse::NeedsModule.to_bytes());
         };
         let params = match lunatic_abi::params::parse(request.params) {
             Ok(params) => params,
@@ -220,19 +223,28 @@ impl ClusterNode {
         });
     }
 
-    /// Compiles a module that another node has sent.
+    /// Compiles a module that another node has sent, if that may start processes here at all, within
+    /// the limits of modules that guests compile.
     ///
-    /// - `payer`: the account of that node.
-    fn load_for(&self, payer: Charge, bytes: &[u8], answer: Answer) {
+    /// - `payer`: the account of that node, which pays for the compiler too.
+    fn load_for(&self, payer: Charge, from: Pid, bytes: &[u8], answer: Answer) {
         let Some(runtime) = self.runtime.get().cloned() else {
             return refuse(&answer, "the node is starting");
         };
+        // Without a session there is nobody to answer.
+        let Some(session) = self.node.sessions().get(from.node()) else {
+            return;
+        };
+        if let Err(error) = self.rights.rule_for(&session.node().name) {
+            return refuse(&answer, &error.to_string());
+        }
         let bytes = bytes.to_vec();
         let scheduler = runtime.scheduler.clone();
         scheduler.spawn(async move {
-            match runtime.load(bytes).await {
+            let account = payer.account().clone();
+            let limits = ModuleLimits::of_guests();
+            match runtime.loader.load_within(bytes, &limits, &account).await {
                 Ok(module) => {
-                    let account = payer.account().clone();
                     // The bytes are part of what the module takes.
                     drop(payer);
                     let kept = match &runtime.cluster {
@@ -286,7 +298,7 @@ impl LocalNode for ClusterNode {
         };
         match postcard::from_bytes(request) {
             Ok(NodeRequest::Spawn(request)) => self.spawn_for(payer, from, &request, answer),
-            Ok(NodeRequest::Module { bytes }) => self.load_for(payer, bytes, answer),
+            Ok(NodeRequest::Module { bytes }) => self.load_for(payer, from, bytes, answer),
             Ok(NodeRequest::Exists(process)) => {
                 let exists = self.environment().is_some_and(|all| all.exists(process));
                 answer.send(None, &NodeResponse::Exists(exists).to_bytes());
@@ -325,7 +337,8 @@ impl LocalNode for ClusterNode {
     fn global_name_lost(&self, name: &str, process: Pid, winner: Pid) {
         let shown = lunatic_error::on_one_line(name, 100);
         tracing::warn!(%process, %winner, "the name {shown} has gone to an older claim");
-        let on_loss = self.node.held_names().lost(process, name);
+        let held = self.node.held_names();
+        let (is_known, on_loss) = (held.is_known(process), held.lost(process, name));
         let Some(process) = self.environment().and_then(|all| all.process(process)) else {
             return;
         };
@@ -337,7 +350,10 @@ impl LocalNode for ClusterNode {
                 process.deliver_or_end(message.into());
             }
             // As OTP's `global` does by default: one of the two ends.
-            Some(OnLoss::Kill) | None => process.kill(),
+            Some(OnLoss::Kill) => process.kill(),
+            // It has given the name up meanwhile.
+            None if is_known => {}
+            None => process.kill(),
         }
     }
 
@@ -345,7 +361,7 @@ impl LocalNode for ClusterNode {
         if let NodeEvent::Down { node, .. } = &event {
             self.accounts.end(node.id.number());
         }
-        if event == NodeEvent::NumberTaken {
+        if Expelled::by(&event).is_some() {
             let node = self.node.clone();
             if let Some(runtime) = self.runtime.get() {
                 runtime.scheduler.spawn(async move { node.stop().await });

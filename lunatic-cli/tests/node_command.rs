@@ -6,10 +6,10 @@
 mod harness;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use harness::program::Guests;
 use harness::runtimes::Runtimes;
@@ -286,6 +286,79 @@ fn a_node_ends_in_good_order_at_sigterm() {
     let id = one.0.id().to_string();
     ran(Command::new("kill").arg(&id)).code(0);
     assert_eq!(exit_code(&mut one.0), Some(0));
+}
+
+/// Starts `child` on the other node and sends it 100 messages of 60 KiB, all of which wait to be sent
+/// at first; says "sent", and waits. The child says "all" when it has received them.
+const SENDS: &str = r#"(module
+    (import "lunatic::distributed" "get_nodes" (func $get_nodes (param i32 i32) (result i32)))
+    (import "lunatic::distributed" "module_id" (func $module_id (result i64)))
+    (import "lunatic::distributed" "spawn"
+        (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+    (import "lunatic::message" "create_data" (func $create_data (param i64 i64)))
+    (import "lunatic::message" "write_data" (func $write_data (param i32 i32) (result i32)))
+    (import "lunatic::message" "send" (func $send (param i64) (result i32)))
+    (import "lunatic::message" "receive" (func $receive (param i32 i32 i64) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $fd_write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "child")
+    (data (i32.const 16) "sent\nall\n")
+    (func $say (param $from i32) (param $length i32)
+        (i32.store (i32.const 400) (local.get $from))
+        (i32.store (i32.const 404) (local.get $length))
+        (drop (call $fd_write (i32.const 1) (i32.const 400) (i32.const 1) (i32.const 408))))
+    (func (export "child") (local $left i32)
+        (local.set $left (i32.const 100))
+        (loop $next
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (call $say (i32.const 21) (i32.const 4)))
+    (func (export "_start") (local $left i32)
+        (drop (call $get_nodes (i32.const 64) (i32.const 8)))
+        (if (call $spawn
+            (i64.load (i32.const 72)) (i64.const -1) (call $module_id)
+            (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 0) (i32.const 256))
+            (then unreachable))
+        (local.set $left (i32.const 100))
+        (loop $next
+            (call $create_data (i64.const 1) (i64.const 0))
+            (drop (call $write_data (i32.const 1024) (i32.const 61440)))
+            (if (call $send (i64.load (i32.const 256))) (then unreachable))
+            (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (call $say (i32.const 16) (i32.const 5))
+        (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))))"#;
+
+/// Waits until a program has written a line to its standard output.
+fn reads(child: &mut Child, line: &str) -> bool {
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    lines.map_while(Result::ok).any(|read| read == line)
+}
+
+#[test]
+fn what_a_program_has_sent_before_sigterm_arrives_and_the_node_has_left() {
+    let shop = Shop::new();
+    shop.write("sends.wat", SENDS);
+    let mut one = shop.start_heard("one", &[]);
+    let mut two = shop.start_heard("two", &["sends.wat"]);
+    assert!(reads(&mut two.0, "sent"));
+    signal(&two.0, "-TERM");
+    assert!(reads(&mut one.0, "all"));
+    assert_eq!(exit_code(&mut two.0), Some(0));
+    shop.wait_for("one", "two", "left");
+}
+
+#[test]
+fn a_node_whose_seed_is_itself_says_so_and_does_not_ask_it_again() {
+    let shop = Shop::new();
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    let alone = shop.run("one", &["--join", &shop.address, "ends.wat"]);
+    alone.code(0).says(&[
+        "no other node was found by",
+        &shop.address,
+        "it is this node itself",
+    ]);
+    assert!(!alone.err.contains("asked as long"), "{}", alone.err);
 }
 
 /// A file of `docs/deploy`.

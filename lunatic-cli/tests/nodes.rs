@@ -8,8 +8,8 @@ use std::future;
 use cluster::{Cluster, until, within};
 use futures_lite::future::block_on;
 use lunatic_account::{AccountLimits, Kind};
-use lunatic_cli::{Config, Others, Reloading, ReplaceLimits, Root, Runtime};
-use lunatic_distributed::guest::{NodeRequest, NodeResponse};
+use lunatic_cli::{Config, Others, Reloading, RemoteRights, ReplaceLimits, Root, Runtime};
+use lunatic_distributed::guest::{MAX_CONFIG_BYTES, NodeRequest, NodeResponse, SpawnRequest};
 use lunatic_distributed::{MAX_MESSAGE_BYTES, RequestError};
 use lunatic_mailbox::{DataMessage, Wanted};
 use lunatic_process::{Context, ExitReason, SpawnOptions};
@@ -267,6 +267,140 @@ fn a_module_that_does_not_compile_on_the_other_node_or_is_too_long_is_refused() 
     let empty = b"\0asm\x01\0\0\0";
     assert!(matches!(send(empty), Ok(NodeResponse::HasModule)));
     asks.kill();
+    cluster.stop();
+}
+
+/// Asks the first node for something in the name of a process of the second.
+fn ask(cluster: &Cluster, request: &NodeRequest<'_>) -> NodeResponse {
+    let one = cluster.runtimes[0].1.info().id;
+    let (runtime, two) = &cluster.runtimes[1];
+    let asks = runtime
+        .environment()
+        .spawn(SpawnOptions::default(), |_| future::pending());
+    let asks = asks.unwrap();
+    let answer = within(two.request(one, asks.id(), None, &request.to_bytes()));
+    asks.kill();
+    postcard::from_bytes(&answer.unwrap()).unwrap()
+}
+
+/// A request to start a process of a module that no node has.
+fn spawn_request(config: &[u8]) -> NodeRequest<'_> {
+    NodeRequest::Spawn(SpawnRequest {
+        module: [7; 32],
+        export: "child",
+        params: &[],
+        config,
+        inherits: true,
+        link: None,
+    })
+}
+
+#[test]
+fn a_config_that_is_too_long_or_no_config_is_refused_before_the_module_is_asked_for() {
+    let cluster = Cluster::of_two();
+    let ask = |config: &[u8]| ask(&cluster, &spawn_request(config));
+    let refused = |reason: &str| NodeResponse::Refused(reason.into());
+    let long = vec![0; MAX_CONFIG_BYTES + 1];
+    assert_eq!(ask(&long), refused("the config is too long"));
+    assert_eq!(ask(b"no config"), refused("the config cannot be read"));
+    let config = postcard::to_allocvec(&Config::default().to_wire()).unwrap();
+    assert_eq!(ask(&config), NodeResponse::NeedsModule);
+    cluster.stop();
+}
+
+#[test]
+fn a_node_that_may_start_nothing_is_asked_for_no_module_and_none_of_it_is_compiled() {
+    let rights = RemoteRights { rules: Vec::new() };
+    let cluster = Cluster::of(&["one", "two"], &rights);
+    let refused = NodeResponse::Refused("nothing is allowed to the node two".into());
+    let config = postcard::to_allocvec(&Config::default().to_wire()).unwrap();
+    assert_eq!(ask(&cluster, &spawn_request(&config)), refused);
+    let bytes = b"\0asm\x01\0\0\0";
+    assert_eq!(ask(&cluster, &NodeRequest::Module { bytes }), refused);
+    cluster.stop();
+}
+
+#[test]
+fn modules_of_other_nodes_have_the_limits_of_those_that_guests_compile() {
+    let cluster = Cluster::of_two();
+    // 1000 functions with 19 000 locals: less than functions may have, and more than the modules of
+    // guests have all together.
+    let functions = 1000_u16;
+    let count = [functions as u8 | 0x80, (functions >> 7) as u8];
+    let body = [6, 1, 0xb8, 0x94, 0x01, 0x7e, 0x0b];
+    let section = |id: u8, items: Vec<u8>| {
+        let length = items.len() + 2;
+        let length = [length as u8 | 0x80, (length >> 7) as u8];
+        [&[id][..], &length, &count, &items].concat()
+    };
+    let bytes = [
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0",
+        &section(3, vec![0; functions.into()])[..],
+        &section(10, body.repeat(functions.into())),
+    ]
+    .concat();
+    let module = NodeRequest::Module { bytes: &bytes };
+    let NodeResponse::Refused(reason) = ask(&cluster, &module) else {
+        panic!("it is compiled");
+    };
+    assert!(reason.contains("locals"), "{reason}");
+    cluster.stop();
+}
+
+#[test]
+fn a_module_is_sent_once_to_a_node_however_many_processes_need_it_there() {
+    const CALLERS: usize = 30;
+    const BYTES: usize = 60 << 10;
+    let cluster = Cluster::of_two();
+    let (runtime, _) = &cluster.runtimes[1];
+    let guest = spawns_with_data(BYTES, 0);
+    let module = within(runtime.load(guest)).unwrap();
+    let callers = (0..CALLERS).map(|_| {
+        let root = Root::new("main").config(Config::trusted());
+        within(runtime.spawn(&module, root)).unwrap()
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        let ended = within(caller.wait());
+        assert!(ended.is_normal(), "{ended}");
+    }
+    let peers = within(cluster.runtimes[0].1.peers());
+    let received = peers[0].received_bytes as usize;
+    assert!(received > BYTES, "{received}");
+    // Who has asked before it was there, and is answered after that, may send it again.
+    assert!(received < 10 * BYTES, "{received}");
+    cluster.stop();
+}
+
+#[test]
+fn a_module_that_a_guest_has_compiled_is_started_on_another_node() {
+    let cluster = Cluster::of_two();
+    let text = r#"(module (func (export \"child\")))"#;
+    let length = text.replace('\\', "").len();
+    let guest = format!(
+        r#"(module
+        (import "lunatic::distributed" "get_nodes"
+            (func $get_nodes (param i32 i32) (result i32)))
+        (import "lunatic::distributed" "spawn"
+            (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+        (import "lunatic::process" "compile_module"
+            (func $compile (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "child")
+        (data (i32.const 1024) "{text}")
+        (func $spawns (param $module i64) (result i32)
+            (call $spawn (i64.load (i32.const 72)) (i64.const -1) (local.get $module)
+                (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 0) (i32.const 256)))
+        (func (export "main")
+            (drop (call $get_nodes (i32.const 64) (i32.const 8)))
+            (if (call $compile (i32.const 1024) (i32.const {length}) (i32.const 512))
+                (then unreachable))
+            (if (call $spawns (i64.load (i32.const 512))) (then unreachable))
+            ;; There is no other.
+            (if (i32.ne (i32.const 2) (call $spawns (i64.const 7777))) (then unreachable))))"#
+    );
+    let ended = cluster.run_guest(guest.into_bytes(), Config::trusted());
+    assert!(ended.is_normal(), "{ended}");
+    until(|| cluster.runtimes[0].0.environment().spawned_count() == 1);
     cluster.stop();
 }
 

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+use lunatic_mailbox::{NodeId, Pid};
 
 use crate::NodeName;
 use crate::dials::Dials;
@@ -22,8 +22,10 @@ use crate::handshake::{Hello, Refusal};
 use crate::incoming::Incoming;
 use crate::local::{LocalNode, NodeEvent};
 use crate::membership::{Change, Membership};
-use crate::node_info::NodeInfo;
+use crate::node_info::{NodeInfo, Start};
 use crate::outgoing::{HIGH_WATER, LOW_WATER};
+#[cfg(test)]
+use crate::planted::{self, Fault};
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -113,6 +115,9 @@ struct Known {
     /// The address that was dialled, if this node has.
     dialled: Option<SocketAddr>,
     state: State,
+    /// When the node there was started, as far as it has told: for how long it had been running,
+    /// and when it said so.
+    started: Option<(Duration, Instant)>,
     incoming: Incoming,
 }
 
@@ -254,6 +259,7 @@ impl Cluster {
             name,
             dialled,
             state: State::Greeting { until },
+            started: None,
             incoming: Incoming::default(),
         };
         self.connections.insert(connection, known);
@@ -283,9 +289,8 @@ impl Cluster {
 
     /// A datagram has come.
     pub fn datagram(&mut self, connection: Connection, bytes: &[u8], now: Instant) {
-        let known = self.connections.get(&connection);
-        if known.is_some_and(|known| matches!(known.state, State::Open(_))) {
-            self.membership.datagram(bytes, now);
+        if let Some((_, session)) = self.open_session(connection) {
+            self.membership.datagram(session.node().id, bytes, now);
             self.follow_gossip(now);
         }
     }
@@ -590,8 +595,30 @@ impl Cluster {
         bits as f64 / (1_u64 << 53) as f64
     }
 
-    fn number_is_of(&self, number: NodeNumber) -> Option<Arc<Session>> {
-        self.sessions.get(number)
+    /// For how long the node at the other end has been running, as far as it has told.
+    fn uptime_of(&self, connection: Connection, now: Instant) -> Duration {
+        let known = self.connections.get(&connection);
+        let started = known.and_then(|known| known.started);
+        started.map_or(Duration::ZERO, |(uptime, at)| {
+            uptime.saturating_add(now.saturating_duration_since(at))
+        })
+    }
+
+    /// Whether a node is a later start than one with which there is a session.
+    fn is_later_than(&self, start: &Start, session: &Session, now: Instant) -> bool {
+        let is_later = start.is_later_than(&Start {
+            id: session.node().id,
+            uptime: self.uptime_of(session.connection(), now),
+        });
+        #[cfg(test)]
+        let is_later = is_later != planted::is(Fault::EarlierStartEnds);
+        is_later
+    }
+
+    /// The session with a node that has this number and another id.
+    fn other_of_number(&self, id: NodeId) -> Option<Arc<Session>> {
+        let session = self.sessions.get(id.number())?;
+        (session.node().id != id).then_some(session)
     }
 
     fn refuse(&mut self, connection: Connection, refusal: Refusal) {

@@ -29,6 +29,16 @@ const RARELY: Duration = Duration::from_secs(30);
 /// more.
 const FORGOTTEN: u32 = OFTEN + 24 * 60 * 60 / RARELY.as_secs() as u32;
 
+/// So many of the dials under way may be to addresses that others have told of and where no node
+/// has ever answered: whoever is in the cluster can tell of any.
+const MAX_STRANGERS: usize = 16;
+
+/// After so many failures such an address is asked rarely, after some minutes.
+const STRANGE: u32 = 120;
+
+/// After so many failures such an address is forgotten, if its node is down: it takes an hour more.
+const STRANGER_FORGOTTEN: u32 = STRANGE + 60 * 60 / RARELY.as_secs() as u32;
+
 /// What is known of an address.
 #[derive(Debug)]
 struct Target {
@@ -41,6 +51,8 @@ struct Target {
     failures: u32,
     next: Instant,
     is_dialling: bool,
+    /// There has been a session with a node there.
+    has_answered: bool,
     /// The node there with which there is a session.
     session: Option<NodeId>,
 }
@@ -119,6 +131,7 @@ impl Dials {
         target.node = Some(node);
         target.is_up = true;
         target.session = Some(node);
+        target.has_answered = true;
         target.failures = 0;
     }
 
@@ -140,7 +153,11 @@ impl Dials {
             target.is_dialling = false;
             target.failures = target.failures.saturating_add(1);
             target.next = now + target.pause().mul_f64(0.75 + jitter / 2.0);
-            if target.failures >= FORGOTTEN && !target.is_up && !target.is_seed {
+            let limit = match target.is_stranger() {
+                true => STRANGER_FORGOTTEN,
+                false => FORGOTTEN,
+            };
+            if target.failures >= limit && !target.is_up && !target.is_seed {
                 self.targets.remove(&address);
             }
         }
@@ -155,7 +172,7 @@ impl Dials {
 
     /// The addresses that are to be dialled now.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<SocketAddr> {
-        let room = self.room();
+        let (room, mut strangers) = (self.room(), self.room_for_strangers());
         let due = self
             .targets
             .iter_mut()
@@ -163,6 +180,11 @@ impl Dials {
         // Those that are down may be many, and are not to hold up the others.
         let mut due: Vec<_> = due.collect();
         due.sort_by_key(|(_, target)| (!target.is_asked_for(), target.next));
+        due.retain(|(_, target)| {
+            let is_admitted = !target.is_stranger() || strangers > 0;
+            strangers -= usize::from(target.is_stranger() && is_admitted);
+            is_admitted
+        });
         due.truncate(room);
         let begin = |(address, target): (&SocketAddr, &mut Target)| {
             target.is_dialling = true;
@@ -177,13 +199,22 @@ impl Dials {
         MAX_DIALS.saturating_sub(under_way.count())
     }
 
+    /// How many more of them at addresses where no node has ever answered.
+    fn room_for_strangers(&self) -> usize {
+        let under_way = self.targets.values().filter(|target| target.is_dialling);
+        let strangers = under_way.filter(|target| target.is_stranger());
+        MAX_STRANGERS.saturating_sub(strangers.count())
+    }
+
     /// When the next is to be dialled; `None` also if none may be until a dial is over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.room() == 0 {
             return None;
         }
+        let admits_strangers = self.room_for_strangers() > 0;
         let waiting = self.targets.values().filter(|target| target.waits());
-        waiting.map(|target| target.next).min()
+        let admitted = waiting.filter(|target| admits_strangers || !target.is_stranger());
+        admitted.map(|target| target.next).min()
     }
 
     fn target(&mut self, address: SocketAddr, now: Instant) -> &mut Target {
@@ -194,6 +225,7 @@ impl Dials {
             failures: 0,
             next: now,
             is_dialling: false,
+            has_answered: false,
             session: None,
         })
     }
@@ -208,6 +240,11 @@ impl Target {
         !self.is_dialling && self.session.is_none() && self.is_of_use()
     }
 
+    /// Others have told of it, and no node has ever answered there.
+    fn is_stranger(&self) -> bool {
+        !self.has_answered && !self.is_seed
+    }
+
     /// It is known to live, or to be asked for as long as this node lives.
     fn is_asked_for(&self) -> bool {
         self.is_up || self.is_seed
@@ -216,6 +253,7 @@ impl Target {
     fn pause(&self) -> Duration {
         let failures = self.failures.saturating_sub(1) as usize;
         let pauses: &[u64] = match self.is_asked_for() {
+            _ if self.is_stranger() && self.failures > STRANGE => return RARELY,
             true => &PAUSES,
             false if self.failures > OFTEN => return RARELY,
             false => &PAUSES_WHEN_DOWN,

@@ -1,9 +1,10 @@
 //! What nodes write to each other.
 
-use lunatic_mailbox::{EncodedResource, Pid, Tag};
+use lunatic_mailbox::{DataMessage, EncodedResource, Pid, Tag};
 use lunatic_process::{ExitReason, Signal};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::bounded;
 use crate::global::GlobalFrame;
 use crate::groups::GroupFrame;
 use crate::handshake::{Hello, Refusal, Welcome};
@@ -19,6 +20,9 @@ pub const LANES: u8 = PAIR_LANES + 1;
 
 /// The longest message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// So many resources a message has at most, as each counts towards its size.
+pub(crate) const MAX_RESOURCES: usize = MAX_MESSAGE_BYTES / DataMessage::RESOURCE_BYTES;
 
 /// The longest frame: a message, and what there is beside its bytes.
 pub(crate) const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + (1 << 20);
@@ -60,6 +64,7 @@ pub(crate) enum Frame<'a> {
         tag: Option<Tag>,
         #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
+        #[serde(deserialize_with = "bounded::list::<_, _, MAX_RESOURCES>")]
         resources: Vec<Option<EncodedResource>>,
     },
     /// A signal that is about no link.

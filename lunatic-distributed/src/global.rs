@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use crate::planted::{self, Fault};
+
 /// The longest name, in bytes.
 pub const MAX_GLOBAL_NAME_BYTES: usize = 1024;
 
@@ -225,6 +228,10 @@ impl GlobalNames {
 
     /// A session has ended.
     pub(crate) fn session_ended(&mut self, node: NodeNumber) {
+        #[cfg(test)]
+        if planted::is(Fault::NamesOfTheLostAreKept) {
+            return;
+        }
         for granted in self.granted.values_mut() {
             granted.retain(|stamp, _| stamp.node.number() != node);
         }
@@ -345,8 +352,14 @@ impl GlobalNames {
         let own = claims.iter().find(|(stamp, _)| stamp.node == self.own);
         let own = own.map(|(stamp, process)| (*stamp, *process));
         self.insert(&claim);
+        let is_older = |stamp| {
+            let is_older = claim.stamp < stamp;
+            #[cfg(test)]
+            let is_older = is_older && !planted::is(Fault::YoungerClaimIsKept);
+            is_older
+        };
         if let Some((stamp, process)) = own
-            && claim.stamp < stamp
+            && is_older(stamp)
         {
             self.remove(&claim.name, stamp);
             self.release(&claim.name, stamp);
@@ -361,6 +374,9 @@ impl GlobalNames {
     /// Gives the name to who wants it, if nobody has to agree any more.
     fn decide(&mut self, name: &str) {
         let is_decided = |pending: &Pending| pending.awaited.is_empty();
+        #[cfg(test)]
+        let is_decided =
+            |pending: &Pending| is_decided(pending) || planted::is(Fault::ClaimsAreNotAgreedOn);
         if !self.pending.get(name).is_some_and(is_decided) {
             return;
         }

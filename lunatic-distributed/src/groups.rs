@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 use lunatic_mailbox::{NodeNumber, Pid};
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
+
 /// So many memberships one node may have elsewhere.
 const MAX_MEMBERSHIPS: usize = 1 << 20;
 
-/// So many changes are in one frame.
-const CHANGES_IN_A_FRAME: usize = 512;
+/// So many changes are in one frame, at most.
+pub(crate) const CHANGES_IN_A_FRAME: usize = 512;
 
 /// The longest name of a scope or a group, in bytes.
 const MAX_NAME_BYTES: usize = 1024;
 
 /// Changes of the groups of one node, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GroupFrame(pub(crate) Vec<GroupChange>);
+pub(crate) struct GroupFrame(
+    #[serde(deserialize_with = "bounded::list::<_, _, CHANGES_IN_A_FRAME>")]
+    pub(crate)  Vec<GroupChange>,
+);
 
 /// A process of the node that says so has joined or left a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use wasmtime::{Caller, Result};
 use crate::node::Node;
 
 pub use crate::guest::lookups::Lookups;
-pub use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
+pub use crate::guest::requests::{MAX_CONFIG_BYTES, NodeRequest, NodeResponse, SpawnRequest};
 
 /// What the state of a process offers to `lunatic::distributed` and `lunatic::global`.
 pub trait DistributedHost: ProcessHost {

@@ -41,7 +41,7 @@ pub enum Refusal {
     WrongName,
     /// A node has dialled itself.
     Itself,
-    /// A node of the same name lives.
+    /// A node of the same name lives that has run for longer.
     NameTaken,
     /// A node that has run for longer has the same number.
     NumberTaken,

@@ -84,9 +84,19 @@ impl HeldNames {
         });
     }
 
-    /// A process does not have a name any more. What becomes of it, if it had it.
+    /// A process has lost a name to an older claim. What becomes of it; `None` if it has given the
+    /// name up meanwhile, or has ended.
     pub fn lost(&self, process: Pid, name: &str) -> Option<OnLoss> {
-        self.change(process, name, |held| held.is_owned = false)
+        let mut was_owned = false;
+        let on_loss = self.change(process, name, |held| {
+            was_owned = std::mem::take(&mut held.is_owned);
+        });
+        on_loss.filter(|_| was_owned)
+    }
+
+    /// Whether a process has asked for a name since its start.
+    pub fn is_known(&self, process: Pid) -> bool {
+        self.held.lock().contains_key(&process)
     }
 
     /// A process gives a name up.
@@ -196,5 +206,12 @@ mod tests {
         names.give_up(PROCESS, "one", || is_released = true);
         assert!(is_released);
         assert_eq!(account.used(Kind::Names), 0);
+        // That an older claim has turned up is no longer of its concern, even if it wants the name
+        // again.
+        assert_eq!(names.lost(PROCESS, "one"), None);
+        let held = names.hold(PROCESS, "one", OnLoss::Kill, &account, || {});
+        assert_eq!(held, Ok(false));
+        assert_eq!(names.lost(PROCESS, "one"), None);
+        assert_eq!(account.used(Kind::Names), 1);
     }
 }

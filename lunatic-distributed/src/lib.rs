@@ -10,13 +10,18 @@
 //!   the processes of a node use.
 //! - `relations`: links and monitors between the processes of two nodes.
 //! - `outgoing`, `incoming`: what waits to be sent, in order and in pieces; and the pieces.
+//! - `expelled`: [`Expelled`], why a node has to end.
 //! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
 //! - `groups`, `group_changes`, `global`: memberships of groups, and names that are unique in the cluster.
-//! - `frame`, `handshake`, `node_info`: what nodes write to each other.
+//! - `frame`, `handshake`, `node_info`: what nodes write to each other; `bounded`: how much of
+//!   lists in that is read.
 //! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
 //!   of it that is about processes; `attached`: [`Attached`], as it comes later than the cluster.
 //! - `held_names`: which processes of this node have names that are unique in the cluster;
 //!   `node_monitors`: which are told of nodes that come and go.
+//!
+//! - `simulation`, in tests: whole clusters of these in virtual time; `planted`: faults that it has
+//!   to find.
 //!
 //! And with IO (feature `transport`, on by default):
 //!
@@ -24,7 +29,7 @@
 //!   (`node/background`) and for name servers (`node/seeds`), and how one joins with a token
 //!   (`node/joining`).
 //! - `guest`: the namespaces `lunatic::distributed` and `lunatic::global` (feature `guest`, on by
-//!   default).
+//!   default); `uploads`: modules on their way to other nodes.
 //!
 //! # Invariants
 //!
@@ -35,9 +40,11 @@
 //! - A node speaks for its own processes only.
 
 mod attached;
+mod bounded;
 mod chunks;
 mod cluster;
 mod dials;
+mod expelled;
 mod frame;
 mod global;
 mod group_changes;
@@ -54,15 +61,26 @@ mod node;
 mod node_info;
 mod node_monitors;
 mod outgoing;
+#[cfg(test)]
+mod planted;
 mod processes;
 mod query;
 mod relations;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod simulation;
+#[cfg(feature = "guest")]
+mod uploads;
+
+// The simulation uses what others do.
+#[cfg(test)]
+extern crate self as lunatic_distributed;
 
 pub use attached::Attached;
 pub use chunks::Chunks;
 pub use cluster::{Action, Cluster, Connection, Decide, close_code};
+pub use expelled::Expelled;
 pub use frame::{LANES, MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
 pub use group_changes::GroupChanges;
@@ -73,8 +91,7 @@ pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(feature = "transport")]
 pub use node::{
-    Expelled, GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected,
-    join,
+    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected, join,
 };
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NodeWatcher, NotMonitored};

@@ -1,10 +1,11 @@
 //! Which nodes there are, as gossip tells: SWIM, by the crate `foca`.
 
+mod datagram;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ use crate::node_info::{NodeInfo, is_later};
 
 /// The longest datagram of gossip, in bytes: it fits into the smallest packet of QUIC.
 const MAX_DATAGRAM_BYTES: usize = 1100;
+
+/// So many nodes are known by gossip, those that are down among them: each node can tell of any.
+const MAX_KNOWN: usize = 4096;
 
 /// A node that is down is forgotten after this time.
 const FORGET_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
@@ -155,11 +159,26 @@ impl Membership {
         self.drain(now);
     }
 
-    /// A datagram of a peer.
-    pub(crate) fn datagram(&mut self, bytes: &[u8], now: Instant) {
+    /// A datagram of a peer, which speaks for itself. If very many nodes are known, others are not
+    /// heard of until there is a session with them.
+    pub(crate) fn datagram(&mut self, from: NodeId, bytes: &[u8], now: Instant) {
+        if datagram::sender(bytes).is_none_or(|sender| sender.id != from) {
+            return;
+        }
+        let is_full = self.foca.iter_membership_state().len() >= MAX_KNOWN;
+        let known = is_full.then(|| self.without_unknown(bytes));
+        let bytes = known.as_deref().unwrap_or(bytes);
         let handled = self.foca.handle_data(bytes, &mut self.runtime);
         log(handled);
         self.drain(now);
+    }
+
+    /// A datagram without those it tells of that are not known.
+    fn without_unknown(&self, bytes: &[u8]) -> Vec<u8> {
+        let known = self.foca.iter_membership_state();
+        let known: HashSet<_> = known.map(|member| &member.id().name).collect();
+        let kept = datagram::about(bytes, |member| known.contains(&member.name));
+        kept.unwrap_or_default()
     }
 
     /// Does what is due.

@@ -2,7 +2,6 @@
 
 mod background;
 mod driver;
-mod expelled;
 mod gone;
 mod joining;
 mod late;
@@ -29,6 +28,7 @@ use parking_lot::Mutex;
 
 use crate::NodeName;
 use crate::cluster::Cluster;
+use crate::expelled::Expelled;
 use crate::frame::{LANES, MAX_UNIT_BYTES};
 use crate::global::{MAX_GLOBAL_NAME_BYTES, NameTaken};
 use crate::group_changes::GroupChanges;
@@ -38,13 +38,15 @@ use crate::held_names::{HeldNames, OnLoss};
 use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
 use crate::node::late::Late;
+use crate::node::unreached::SeedReason;
 use crate::node_info::NodeInfo;
 use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
 use crate::session::RequestError;
+#[cfg(feature = "guest")]
+use crate::session::Responder;
 use crate::sessions::Sessions;
 
-pub use crate::node::expelled::Expelled;
 pub use crate::node::gone::GoneNode;
 pub use crate::node::joining::{JoinFailed, join};
 
@@ -80,8 +82,8 @@ pub struct NodeConfig {
     /// What lookups find it by.
     pub tags: BTreeMap<String, String>,
     /// A secret of the node, for the ids of its connections: a node that starts again with the
-    /// same one tells its peers at once that the connections of before are gone. `None`: another
-    /// one for each start.
+    /// same one tells its peers at once that the connections of before are gone. `None`: that
+    /// [of the credentials](Credentials::connection_key), else another one for each start.
     pub key: Option<[u8; 32]>,
 }
 
@@ -126,6 +128,8 @@ struct Inner {
     group_changes: Arc<Mutex<GroupChanges>>,
     held_names: HeldNames,
     monitors: Arc<NodeMonitors>,
+    #[cfg(feature = "guest")]
+    uploads: Arc<crate::uploads::Uploads>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -263,7 +267,7 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let tls = config.credentials.tls();
         let (server, client) = tls.map_err(|error| NodeError::Tls(error.to_string()))?;
-        let key = match config.key {
+        let key = match config.key.or_else(|| config.credentials.connection_key()) {
             Some(key) => key,
             None => random()?,
         };
@@ -343,6 +347,8 @@ impl Node {
                 held_names: HeldNames::default(),
                 monitors,
                 late,
+                #[cfg(feature = "guest")]
+                uploads: Arc::default(),
                 thread: Mutex::new(Some(thread)),
             }),
         })
@@ -362,22 +368,26 @@ impl Node {
             });
             match next.await {
                 None => {
-                    for (seed, reason) in self.inner.late.unreached().of_seeds() {
-                        tracing::warn!(
-                            "no node was found by {seed}: {reason}. It is asked as long as this \
-                             node lives"
-                        );
+                    for seed in self.inner.late.unreached().of_seeds() {
+                        seed.log();
                     }
                     return Ok(());
                 }
                 Some(NodeEvent::Up(_)) => return self.settled(end).await,
                 Some(event @ NodeEvent::NumberTaken) => return Err(event),
                 Some(NodeEvent::Refused {
-                    refusal:
-                        Refusal::Restarted { .. }
-                        | Refusal::Crossed
-                        | Refusal::Itself
-                        | Refusal::Leaving,
+                    refusal: Refusal::Itself,
+                    ..
+                }) => {
+                    let seeds = self.inner.late.unreached().of_seeds();
+                    if seeds.iter().all(|seed| seed.is_itself) {
+                        // Nobody else is to be waited for.
+                        seeds.iter().for_each(SeedReason::log);
+                        return Ok(());
+                    }
+                }
+                Some(NodeEvent::Refused {
+                    refusal: Refusal::Restarted { .. } | Refusal::Crossed | Refusal::Leaving,
                     ..
                 }) => {}
                 Some(event @ NodeEvent::Refused { .. }) => return Err(event),
@@ -398,7 +408,7 @@ impl Node {
                 false => 0,
             };
             while let Ok(event) = events.try_recv() {
-                if event == NodeEvent::NumberTaken {
+                if Expelled::by(&event).is_some() {
                     return Err(event);
                 }
             }
@@ -509,6 +519,31 @@ impl Node {
             let asked = asked.ok_or(RequestError::NoConnection)?;
             asked.await
         }
+    }
+
+    /// The same, with a function that is called with the answer, or at once with an error, in
+    /// place of a future.
+    #[cfg(feature = "guest")]
+    pub(crate) fn request_with(
+        &self,
+        node: NodeId,
+        from: Pid,
+        payer: Option<&Account>,
+        request: &[u8],
+        respond: Responder,
+    ) {
+        match self.inner.sessions.with_node(node) {
+            Some(session) => {
+                session.request(from, payer, &late::for_local(request), respond);
+            }
+            None => respond(Err(RequestError::NoConnection)),
+        }
+    }
+
+    /// The modules on their way to other nodes.
+    #[cfg(feature = "guest")]
+    pub(crate) fn uploads(&self) -> &Arc<crate::uploads::Uploads> {
+        &self.inner.uploads
     }
 
     /// Waits until there is a session with a node, or the time is over.

@@ -9,6 +9,8 @@ use lunatic_mailbox::{Pid, Tag};
 use lunatic_process::{ExitReason, Signal};
 
 use crate::frame::Frame;
+#[cfg(test)]
+use crate::planted::{self, Fault};
 
 /// So many relations one node may have to another.
 pub(crate) const MAX_RELATIONS: usize = 1 << 20;
@@ -137,7 +139,10 @@ impl Relations {
         here: Pid,
         back: Option<Tag>,
     ) -> Result<bool, TooMany> {
-        if let Some(Link::Unlinking(_)) = self.links.get(&(here, there)) {
+        let is_unlinking = matches!(self.links.get(&(here, there)), Some(Link::Unlinking(_)));
+        #[cfg(test)]
+        let is_unlinking = is_unlinking && !planted::is(Fault::UnlinksAreNotAwaited);
+        if is_unlinking {
             return Ok(false);
         }
         self.check_room()?;
@@ -197,6 +202,10 @@ impl Relations {
     /// Who is told what when the connection is lost. Nothing is left.
     pub(crate) fn end(&mut self) -> Vec<(Pid, Pid, Signal)> {
         self.count = 0;
+        #[cfg(test)]
+        if planted::is(Fault::LostLinksAreNotTold) {
+            self.links.clear();
+        }
         let links = self.links.drain().filter_map(|((here, there), link)| {
             let Link::Linked(tag) = link else {
                 return None;

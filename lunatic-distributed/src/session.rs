@@ -450,15 +450,41 @@ impl Session {
         self.answer_in(lane_of(from, to), (from, to), frame, 0);
     }
 
+    /// A process of the other node has undone its link to one of this, which is answered. Returns
+    /// whether there was a link, of whose end the process here is to be told then: that one may
+    /// link again at once, which has to arrive behind the answer.
+    pub(crate) fn unlinked(self: &Arc<Self>, there: Pid, here: Pid, id: u64) -> bool {
+        let (from, to) = (here, there);
+        let frame = Frame::Unlinked { from, to, id };
+        let mut was_linked = false;
+        let unlink = |relations: &mut Relations| was_linked = relations.unlinked(there, here);
+        self.answer_after(lane_of(from, to), (from, to), &frame, 0, unlink);
+        was_linked
+    }
+
+    fn answer_in(self: &Arc<Self>, lane: u8, pair: (Pid, Pid), frame: &Frame<'_>, text: usize) {
+        self.answer_after(lane, pair, frame, text, |_| ());
+    }
+
     /// Writes what the other node has caused. Nothing holds that one back: if it reads nothing
     /// while it goes on, the session is to end. To read no more of it would not do, as two nodes
     /// that both wait for each other to read wait for ever.
-    fn answer_in(self: &Arc<Self>, lane: u8, pair: (Pid, Pid), frame: &Frame<'_>, text: usize) {
+    ///
+    /// - `change`: changes the relations in the same step, if the session is still there.
+    fn answer_after(
+        self: &Arc<Self>,
+        lane: u8,
+        pair: (Pid, Pid),
+        frame: &Frame<'_>,
+        text: usize,
+        change: impl FnOnce(&mut Relations),
+    ) {
         let payer = Some((&self.answers, ANSWER_BYTES + text));
         let prepared = Prepared::new(frame, payer);
         let Ok(mut state) = self.open() else {
             return;
         };
+        change(&mut state.relations);
         let queued =
             prepared.and_then(|prepared| state.outgoing.push_prepared(lane, pair, prepared));
         if queued.is_err() {

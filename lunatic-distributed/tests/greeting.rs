@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lunatic_distributed::{
-    Action, Answer, Cluster, Connection, GroupChange, Incoming, LANES, LocalNode, NodeEvent,
-    NodeInfo, NotDelivered, PROTOCOL, Refusal, Sessions,
+    Action, Answer, Cluster, Connection, Expelled, GroupChange, Incoming, LANES, LocalNode,
+    NodeEvent, NodeInfo, NotDelivered, PROTOCOL, Refusal, Sessions,
 };
 use lunatic_mailbox::{NodeId, Pid};
 use lunatic_process::{ExitReason, Signal};
@@ -113,6 +113,18 @@ fn carry(from: &mut Node, to: &mut Node, now: Instant) {
         to.cluster.unit(connection, lane, &unit, now);
     }
     to.follow();
+}
+
+/// What one has written arrives at the others, each of which takes what is of its connections.
+fn spread(from: &mut Node, to: [&mut Node; 2], now: Instant) {
+    from.follow();
+    let written = std::mem::take(&mut from.written);
+    for other in to {
+        for (connection, lane, unit) in &written {
+            other.cluster.unit(*connection, *lane, unit, now);
+        }
+        other.follow();
+    }
 }
 
 /// One dials the other, which hears the greeting.
@@ -341,5 +353,90 @@ fn whatever_start_of_a_node_is_remembered_the_next_one_gets_in() {
             connect(&mut next, &mut b, 3, now);
         }
         assert_eq!(next.up().len(), 1, "{remembered}");
+    }
+}
+
+/// Whether a node was told that another has its name or its number.
+fn is_expelled(node: &Node) -> bool {
+    let events = node.take_events();
+    events.iter().any(|event| Expelled::by(event).is_some())
+}
+
+/// What is not told to any node is lost; what is due happens.
+fn close(from: &mut Node, to: &mut Node, now: Instant) {
+    from.follow();
+    for connection in std::mem::take(&mut from.closed) {
+        to.cluster.closed(connection, false, now);
+    }
+    to.follow();
+}
+
+/// Two nodes that cannot both be in a cluster, the earlier start first, and one of each half of the
+/// cluster, which are connected when the halves meet.
+fn two_halves(of_one_name: bool, begun: Instant) -> ([Node; 4], Instant) {
+    let later = begun + Duration::from_secs(60);
+    let names = if of_one_name { ["x", "x"] } else { ["x", "y"] };
+    // The higher id does not decide, as one is clearly later.
+    let mut earlier = Node::new(names[0], 9 << 20 | 7, 1, begun);
+    let mut a = Node::new("a", 3, 3, begun);
+    connect(&mut earlier, &mut a, 1, begun);
+    let number = if of_one_name { 8 } else { 7 };
+    let mut double = Node::new(names[1], 5 << 20 | number, 2, later);
+    let mut b = Node::new("b", 4, 4, begun);
+    connect(&mut double, &mut b, 2, later);
+    let now = later + Duration::from_secs(30);
+    connect(&mut a, &mut b, 3, now);
+    for node in [&earlier, &double, &a, &b] {
+        node.take_events();
+    }
+    ([earlier, double, a, b], now)
+}
+
+#[test]
+fn of_two_nodes_with_one_name_or_number_that_third_ones_know_the_later_start_ends() {
+    for of_one_name in [true, false] {
+        let ([mut earlier, mut double, mut a, mut b], now) =
+            two_halves(of_one_name, Instant::now());
+        // The earlier one dials who knows the later one, which gives way.
+        for connection in [10, 11, 12] {
+            dial(&mut earlier, &mut b, connection, now);
+            carry(&mut b, &mut earlier, now);
+            carry(&mut earlier, &mut b, now);
+        }
+        close(&mut b, &mut double, now);
+        assert!(b.up().contains(&earlier.cluster.own().id));
+        assert!(!b.up().contains(&double.cluster.own().id));
+        assert!(double.up().is_empty());
+        // The later one is refused when it dials again, by the one and the other.
+        for (connection, other) in [(20, &mut b), (30, &mut a)] {
+            for connection in connection..connection + 3 {
+                dial(&mut double, other, connection, now);
+                // Whether the earlier one answers.
+                spread(other, [&mut earlier, &mut double], now);
+                carry(&mut earlier, other, now);
+                spread(other, [&mut earlier, &mut double], now);
+            }
+            assert!(is_expelled(&double), "{of_one_name}");
+            assert!(other.up().contains(&earlier.cluster.own().id));
+        }
+        assert!(!is_expelled(&earlier));
+    }
+}
+
+#[test]
+fn of_two_nodes_with_one_name_or_number_that_meet_the_later_start_ends_whichever_dials() {
+    for of_one_name in [true, false] {
+        for earlier_dials in [true, false] {
+            let ([mut earlier, mut double, ..], now) = two_halves(of_one_name, Instant::now());
+            let (from, to) = match earlier_dials {
+                true => (&mut earlier, &mut double),
+                false => (&mut double, &mut earlier),
+            };
+            dial(from, to, 10, now);
+            carry(to, from, now);
+            assert!(is_expelled(&double));
+            assert!(!is_expelled(&earlier));
+            assert_eq!((earlier.up().len(), double.up().len()), (1, 1));
+        }
     }
 }

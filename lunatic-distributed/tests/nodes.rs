@@ -282,6 +282,26 @@ fn nodes_find_each_other_by_one_seed() {
 }
 
 #[test]
+fn a_node_whose_only_seed_is_itself_does_not_wait_for_others() {
+    let cluster = Cluster::new();
+    // A port that is free.
+    let first = cluster.start("a", &[]);
+    let listen = first.node.info().address;
+    first.stop();
+    let mut config = cluster.config("a", &[]);
+    config.listen = listen;
+    config.seeds = vec![listen.to_string()];
+    let begun = Instant::now();
+    let alone = Member::start(config).unwrap();
+    // It would have waited for five seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let other = cluster.start("b", &[&alone]);
+    until(|| alone.node.nodes().len() == 1);
+    alone.stop();
+    other.stop();
+}
+
+#[test]
 fn a_name_is_refused_while_its_holder_lives_and_free_when_it_has_left() {
     let cluster = Cluster::new();
     let first = cluster.start("first", &[]);
@@ -423,6 +443,55 @@ fn a_node_joins_with_a_token_once() {
     until(|| seed.node.nodes().len() == 1);
     worker.stop();
     seed.stop();
+}
+
+#[test]
+fn a_certificate_is_renewed_by_a_node_with_the_directory_and_sessions_go_on() {
+    let cluster = Cluster::new();
+    let seed = cluster.start("seed", &[]);
+    // It has no directory, and is asked too.
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    let joined = |name: &str, at: SystemTime| {
+        let token = cluster.authority.token(None, hour, at).unwrap();
+        let join = TokenJoin::new(token, name.parse().unwrap(), None).unwrap();
+        let answer = cluster.authority.answer(join.request(), None, at);
+        join.finish(&answer.bytes, at).unwrap()
+    };
+    let start = |credentials: Credentials| {
+        let mut config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
+        config.seeds = vec![seed.node.info().address.to_string()];
+        Member::start(config).unwrap()
+    };
+    let other = start(joined("other", now));
+    // Most of the time of the certificate is over.
+    let credentials = joined("worker", now - 25 * 24 * hour);
+    assert!(credentials.needs_renewal(now));
+    let worker = start(credentials.clone());
+    until(|| worker.node.nodes().len() == 2);
+    until(|| !credentials.needs_renewal(now));
+    // A new session shows the new certificate.
+    let later = cluster.start("later", &[&worker]);
+    until(|| later.node.nodes().len() == 3);
+    assert_eq!(worker.node.nodes().len(), 3);
+    assert_eq!(worker.node.lost_sessions(), 0);
+    for member in [&later, &worker, &other, &seed] {
+        member.stop();
+    }
+}
+
+#[test]
+fn seeds_are_names_with_several_addresses() {
+    let cluster = Cluster::new();
+    let first = cluster.start("first", &[]);
+    let port = first.node.info().address.port();
+    let mut config = cluster.config("second", &[]);
+    // By IPv6 nobody answers.
+    config.seeds = vec![format!("localhost:{port}"), "nowhere.invalid:4369".into()];
+    let second = Member::start(config).unwrap();
+    until(|| first.node.nodes().len() == 1);
+    second.stop();
+    first.stop();
 }
 
 #[test]

@@ -168,6 +168,11 @@ impl Authority {
         &self.issuer().certificate
     }
 
+    /// Makes something from the private key of the authority, in DER.
+    pub(crate) fn with_key<R>(&self, make: impl FnOnce(&[u8]) -> R) -> R {
+        make(&self.issuer().key())
+    }
+
     /// The fingerprint of that certificate.
     pub fn fingerprint(&self) -> Fingerprint {
         self.issuer().fingerprint

@@ -1,5 +1,6 @@
 //! What a node shows to others, and by what it judges them.
 
+mod connection_key;
 mod error;
 mod refreshing;
 mod renewing;
@@ -22,7 +23,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::key::NodeKey;
 use crate::name::{ClusterName, NodeName};
 use crate::refusal::Refusal;
-use crate::revocation::{InvalidRevocations, RevocationList, revoked_at};
+use crate::revocation::{RevocationList, revoked_at};
 
 pub use error::{CredentialsError, RefreshWarning, RenewalError};
 pub use refreshing::Refreshed;
@@ -30,8 +31,6 @@ pub use renewing::Renewal;
 
 /// The key and the certificates of a node in its state directory.
 const IDENTITY: &str = "identity.pem";
-/// The list of revoked names there.
-const REVOKED: &str = "revoked";
 
 /// So many refusals are kept until they are taken.
 const MAX_REFUSALS: usize = 64;
@@ -125,7 +124,7 @@ impl Credentials {
             None => (issue_own(authority, name, None, now)?, true),
         };
         let source = Source::Authority(authority.clone());
-        let credentials = Self::new(identity, Some(list), source, state);
+        let credentials = Self::new(identity, vec![list], source, state);
         if is_new {
             credentials
                 .save_identity()
@@ -151,16 +150,9 @@ impl Credentials {
         now: SystemTime,
     ) -> Result<Self, CredentialsError> {
         let identity = refreshing::read_files(&files, now)?;
-        let list = match state.map(|state| kept_revocations(state, &identity)) {
-            // One of an authority that is no longer trusted is of no use.
-            None
-            | Some(Err(CredentialsError::Revocations {
-                source: InvalidRevocations::WrongSignature,
-                ..
-            })) => None,
-            Some(list) => list?,
-        };
-        Ok(Self::new(identity, list, Source::Files(files), state))
+        let kept = state.map(|state| revocations::kept(state, &identity.trust));
+        let lists = kept.transpose()?.unwrap_or_default();
+        Ok(Self::new(identity, lists, Source::Files(files), state))
     }
 
     /// What a node that has joined with a token has kept; `None` if it has not joined yet.
@@ -179,10 +171,10 @@ impl Credentials {
         };
         let identity = Identity::from_bundle(&bundle, now)
             .map_err(|source| CredentialsError::Identity { path, source })?;
-        let list = kept_revocations(state, &identity)?;
+        let lists = revocations::kept(state, &identity.trust)?;
         Ok(Some(Self::new(
             identity,
-            list,
+            lists,
             Source::Request,
             Some(state),
         )))
@@ -194,7 +186,7 @@ impl Credentials {
         list: RevocationList,
         state: Option<&Path>,
     ) -> Result<Self, files::FileError> {
-        let credentials = Self::new(identity, Some(list), Source::Request, state);
+        let credentials = Self::new(identity, vec![list], Source::Request, state);
         credentials.save_revocations()?;
         credentials.save_identity()?;
         Ok(credentials)
@@ -202,14 +194,14 @@ impl Credentials {
 
     fn new(
         identity: Identity,
-        list: Option<RevocationList>,
+        lists: Vec<RevocationList>,
         source: Source,
         state: Option<&Path>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 identity: RwLock::new(identity.into()),
-                revocations: RwLock::new(list.into_iter().collect()),
+                revocations: RwLock::new(lists.into()),
                 is_unsaved: AtomicBool::new(true),
                 source,
                 state: state.map(Path::to_owned),
@@ -276,24 +268,6 @@ impl Credentials {
         files::make_directory(state)?;
         let pem = self.identity().to_pem();
         files::write(&state.join(IDENTITY), pem.as_bytes(), 0o600)
-    }
-}
-
-/// The list of revoked names in a state directory, if there is one.
-fn kept_revocations(
-    state: &Path,
-    identity: &Identity,
-) -> Result<Option<RevocationList>, CredentialsError> {
-    let path = state.join(REVOKED);
-    match files::read(&path) {
-        Ok(bytes) => {
-            let trust = &identity.trust;
-            RevocationList::verify(&bytes, &trust.anchors, &trust.cluster)
-                .map(Some)
-                .map_err(|source| CredentialsError::Revocations { path, source })
-        }
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(CredentialsError::File(error)),
     }
 }
 

@@ -55,6 +55,11 @@ pub enum IdentityError {
 }
 
 impl Identity {
+    /// The private key of the node.
+    pub(crate) fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.key
+    }
+
     /// Checks that others accept this node.
     ///
     /// - `anchors`: the certificates of authorities.

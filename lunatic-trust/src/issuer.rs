@@ -164,6 +164,11 @@ impl Issuer {
         Ok(issued.map_err(IssueError::Signing)?.into())
     }
 
+    /// The private key, in DER.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        self.issuer.key().serialize_der()
+    }
+
     /// Signs what is no certificate.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, IssueError> {
         let signature = self.issuer.key().sign(message);

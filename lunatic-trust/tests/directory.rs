@@ -47,7 +47,8 @@ fn only_the_owner_can_read_what_is_secret() {
         .map(|entry| entry.expect("a file").file_name())
         .collect();
     files.sort();
-    assert_eq!(files, ["identity.pem", "revoked"]);
+    let revoked = format!("revoked-{}", cluster.authority.fingerprint());
+    assert_eq!(files, ["identity.pem", &*revoked]);
 }
 
 #[test]
@@ -304,4 +305,17 @@ fn debug_shows_no_key() {
         assert!(!shown.contains(&digits));
     }
     assert!(shown.contains("NodeKey(..)") || shown.contains("Renewal(..)"));
+}
+
+#[test]
+fn a_node_that_starts_again_has_the_same_key_for_connections_and_others_have_another() {
+    let (shop, other) = (cluster(), cluster());
+    let key = |cluster: &harness::Cluster, name: &str| cluster.seed(name).connection_key();
+    let own = key(&shop, "seed");
+    assert!(own.is_some());
+    assert_eq!(key(&shop, "seed"), own);
+    assert_ne!(key(&shop, "other"), own);
+    assert_ne!(key(&other, "seed"), own);
+    // It comes with a token, and so is another one after each.
+    assert_eq!(shop.worker("worker").connection_key(), None);
 }

@@ -173,7 +173,7 @@ fn bad_answers_are_of_no_use() {
         let renewal = worker.begin_renewal().expect("a key");
         prop_assert!(
             worker
-                .finish_renewal(renewal, &response, cluster.now)
+                .finish_renewal(&renewal, &response, cluster.now)
                 .is_err()
         );
         Ok(())

@@ -55,6 +55,19 @@ fn only_warning(credentials: &Credentials, cluster: &Cluster) -> RefreshWarning 
 }
 
 #[test]
+fn the_key_for_connections_is_that_of_the_file() {
+    let cluster = cluster();
+    let (worker, files) = from_files(&cluster);
+    let key = worker.connection_key();
+    assert!(key.is_some());
+    let again = Credentials::from_files(files.clone(), None, cluster.now).expect("credentials");
+    assert_eq!(again.connection_key(), key);
+    write(&cluster.authority, &name("worker"), &files, &cluster);
+    let renewed = Credentials::from_files(files, None, cluster.now).expect("credentials");
+    assert_ne!(renewed.connection_key(), key);
+}
+
+#[test]
 fn a_node_with_files_is_a_member() {
     let cluster = cluster();
     let (worker, _) = from_files(&cluster);
@@ -271,4 +284,27 @@ fn a_certificate_of_somebody_else_has_one_name_and_is_for_both_sides() {
         worker.check_own(cluster.now),
         Err(Refusal::Revoked { .. })
     ));
+}
+
+#[test]
+fn the_revoked_names_of_two_authorities_are_kept() {
+    let (old, new) = (cluster(), cluster());
+    let (_, files) = from_files(&old);
+    let both = [&old, &new].map(|cluster| pem(cluster.authority.certificate()));
+    fs::write(&files.authorities, both.concat()).expect("written");
+    let state = old.path("state");
+    let start = || Credentials::from_files(files.clone(), Some(&state), old.now);
+    let worker = start().expect("credentials");
+    for (cluster, bad) in [(&old, "bad"), (&new, "worse")] {
+        let list = cluster.authority.revoke(&name(bad), cluster.now);
+        let accepted = worker.accept_revocations(list.expect("revoked").as_bytes());
+        assert_eq!(accepted, Ok(true));
+    }
+    assert!(worker.refresh(old.now).warnings.is_empty());
+    let again = start().expect("credentials");
+    let lists = again.revocations();
+    let names = lists.iter().flat_map(|list| list.names());
+    let mut names: Vec<_> = names.map(|(name, _)| name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["bad", "worse"]);
 }

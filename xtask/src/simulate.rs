@@ -18,6 +18,9 @@ pub(crate) struct Arguments {
     thousand: bool,
 }
 
+/// The test that runs seeds.
+pub(crate) const PROMISES: &str = "simulation::clusters_keep_their_promises";
+
 pub(crate) fn main(arguments: &Arguments) -> Result<()> {
     let mut test = cargo::new("test");
     test.args([
@@ -37,8 +40,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
             ]);
         }
         Arguments { seed, seeds, .. } => {
-            test.args(["--test", "simulation", "--", "--nocapture"]);
-            test.arg("clusters_keep_their_promises");
+            test.args(["--lib", "--", "--nocapture", PROMISES]);
             if let Some(seed) = seed {
                 test.env("LUNATIC_SEED", seed.to_string());
             }

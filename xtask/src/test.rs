@@ -6,7 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{cargo, command, compat, guests, loom, package, tidy, toolchain, workspace};
+use crate::{cargo, command, compat, guests, loom, package, simulate, tidy, toolchain, workspace};
+
+/// So many seeds of the simulation of clusters are run.
+const SEEDS: u64 = 10_000;
+
+/// So many of them by the tests.
+const SEEDS_OF_THE_TESTS: u64 = 2000;
 
 /// Runs all steps up to the first that fails, and sums up.
 pub(crate) fn main() -> Result<()> {
@@ -42,6 +48,7 @@ impl Run {
         } else {
             self.step("tests", |tally| libtest(&[], tally))?;
         }
+        self.step("simulation", |_| simulate())?;
         self.step("packages", |_| package::main(false))?;
         self.step("examples", |_| examples())?;
         self.step("loom", |_| loom::main())?;
@@ -127,6 +134,16 @@ fn libtest(options: &[&str], tally: &mut Tally) -> Result<()> {
     command::watch(&mut test, |line| {
         *tally += Tally::from_libtest(line).unwrap_or_default();
     })
+}
+
+/// Runs the seeds from [`SEEDS_OF_THE_TESTS`] to [`SEEDS`] of the simulation of clusters, on all
+/// cores.
+fn simulate() -> Result<()> {
+    let mut test = cargo::new("test");
+    test.args(["--workspace", "--lib", simulate::PROMISES]);
+    test.env("LUNATIC_FIRST_SEED", SEEDS_OF_THE_TESTS.to_string());
+    test.env("LUNATIC_SEEDS", (SEEDS - SEEDS_OF_THE_TESTS).to_string());
+    command::run(&mut test)
 }
 
 /// Runs the examples of all packages, built with the features that the tests have.

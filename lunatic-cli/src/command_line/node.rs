@@ -69,12 +69,13 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     })
 }
 
-/// What is said when the node has to end, as the cluster goes on without it.
+/// What is said when the node has to end, as another has its name or number.
 fn no_longer_in(expelled: Expelled) -> Problem {
     let problem = Problem::new(format!("the node is no longer in the cluster: {expelled}"));
     match expelled {
-        Expelled::NameTaken => problem
-            .help("end that one and start this one again, or start this one with another --name"),
+        Expelled::NameTaken => {
+            problem.help("start it again with another --name, or end the other one first")
+        }
         _ => problem.help("start it again: it takes another number"),
     }
 }

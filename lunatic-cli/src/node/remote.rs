@@ -93,8 +93,15 @@ impl RemoteRights {
         }
     }
 
-    fn rule_for(&self, node: &NodeName) -> Option<&RemoteRule> {
-        self.rules.iter().find(|rule| rule.nodes.matches(node))
+    /// The rule for a node.
+    ///
+    /// # Errors
+    ///
+    /// No rule is for it: it starts nothing.
+    pub(crate) fn rule_for(&self, node: &NodeName) -> Result<&RemoteRule, NoRights> {
+        let mut rules = self.rules.iter();
+        let rule = rules.find(|rule| rule.nodes.matches(node));
+        rule.ok_or_else(|| NoRights::NoRule(node.clone()))
     }
 
     /// How much a node makes this one keep at most. Messages come from those too that may
@@ -117,9 +124,7 @@ impl RemoteRights {
         mut config: WireConfig,
         inherits: bool,
     ) -> Result<Config, NoRights> {
-        let rule = self
-            .rule_for(node)
-            .ok_or_else(|| NoRights::NoRule(node.clone()))?;
+        let rule = self.rule_for(node)?;
         let find_dir = |guest: &str| {
             let dir = rule.dirs.iter().find(|dir| dir.guest == guest)?;
             Some((dir.host.clone(), dir.access))

@@ -45,6 +45,17 @@ impl Shop {
         running
     }
 
+    /// Starts a node whose standard output is read.
+    pub fn start_heard(&self, name: &str, more: &[&str]) -> Running {
+        let mut node = self.runtimes.lunatic(&self.arguments(name, more));
+        node.stdout(Stdio::piped()).stderr(Stdio::null());
+        let running = Running(node.spawn().unwrap());
+        wait_until("the node", || {
+            self.runtimes.names().contains(&name.to_owned())
+        });
+        running
+    }
+
     /// Starts a node that says where something of it is: what is behind `what` in the line of
     /// its standard error that begins so.
     pub fn start_showing(&self, name: &str, more: &[&str], what: &str) -> (Running, String) {

@@ -210,13 +210,10 @@ impl Cluster {
             }
             Frame::Unlink { from, to, id } => {
                 between(from, to)?;
-                let unlinked = session.with_relations(|relations| relations.unlinked(from, to));
-                if unlinked == Some(true) {
+                if session.unlinked(from, to, id) {
                     let unlink = Signal::Unlink { peer: from };
                     self.local.signal(from, to, unlink).ok();
                 }
-                let (from, to) = (to, from);
-                session.answer(from, to, &Frame::Unlinked { from, to, id });
             }
             Frame::Unlinked { from, to, id } => {
                 between(from, to)?;

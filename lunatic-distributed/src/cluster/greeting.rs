@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use lunatic_mailbox::NodeId;
 
 use crate::NodeName;
 use crate::cluster::{Cluster, Connection, HOLDER_LIMIT, State, close_code};
 use crate::frame::{CONTROL, Frame};
 use crate::handshake::{Hello, PROTOCOL, Refusal, Welcome, protocol_of_hello};
 use crate::local::NodeEvent;
-use crate::node_info::is_later;
+use crate::node_info::{Start, is_later};
 use crate::session::Session;
 
 impl Cluster {
@@ -107,7 +109,16 @@ impl Cluster {
         waiting.map(|(connection, _)| *connection).collect()
     }
 
+    /// The node at the other end has told for how long it has been running.
+    fn note_uptime(&mut self, connection: Connection, uptime: Duration, now: Instant) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            // One that has to wait is looked at again later.
+            known.started.get_or_insert((uptime, now));
+        }
+    }
+
     fn hello_received(&mut self, connection: Connection, hello: Box<Hello>, now: Instant) {
+        self.note_uptime(connection, hello.uptime, now);
         match self.check(connection, &hello, now) {
             Err(refusal) => self.refuse_and_wait(connection, refusal),
             Ok(Some((holder, session))) => {
@@ -142,20 +153,19 @@ impl Cluster {
         if node.id == self.own.id {
             return Err(Refusal::Itself);
         }
+        let start = Start {
+            id: node.id,
+            uptime: self.uptime_of(connection, now),
+        };
         if node.name == self.own.name {
-            return Err(Refusal::NameTaken);
+            return Err(self.beside_own(&start, Refusal::NameTaken, node.address, now));
         }
-        let number = node.id.number();
-        if number == self.own.id.number() {
-            let own_uptime = now.saturating_duration_since(self.started);
-            if (own_uptime, node.id) >= (hello.uptime, self.own.id) {
-                return Err(Refusal::NumberTaken);
-            }
-            self.local.node_event(NodeEvent::NumberTaken);
-            return Err(Refusal::Leaving);
+        if node.id.number() == self.own.id.number() {
+            return Err(self.beside_own(&start, Refusal::NumberTaken, node.address, now));
         }
-        let other = self.number_is_of(number);
-        if other.is_some_and(|other| other.node().id != node.id) {
+        if let Some(other) = self.other_of_number(node.id)
+            && self.is_later_than(&start, &other, now)
+        {
             return Err(Refusal::NumberTaken);
         }
         if let Some(known) = self.membership.generation_of(&node.name)
@@ -168,8 +178,49 @@ impl Cluster {
         if self.greeting_dialled(&node.name).is_some() && self.own.id < node.id {
             return Err(Refusal::Crossed);
         }
+        // A later start of the name gives way at once, and an earlier one if it does not answer.
+        let is_in_the_way = |session: &Arc<Session>| {
+            session.node().id != node.id && self.is_later_than(&start, session, now)
+        };
         let holder = self.session_named(&node.name);
-        Ok(holder.filter(|(_, session)| session.node().id != node.id))
+        Ok(holder.filter(|(_, session)| is_in_the_way(session)))
+    }
+
+    /// What a node is told that has the name or the number of this one. If this one is the later
+    /// start, it is this one that has to end.
+    ///
+    /// - `other`: that one.
+    /// - `taken`: what the two have in common.
+    /// - `address`: of the other.
+    fn beside_own(
+        &self,
+        other: &Start,
+        taken: Refusal,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Refusal {
+        let own = Start {
+            id: self.own.id,
+            uptime: now.saturating_duration_since(self.started),
+        };
+        if other.is_later_than(&own) {
+            return taken;
+        }
+        self.tell_refused(address, taken);
+        Refusal::Leaving
+    }
+
+    /// Tells this node that another does not want it.
+    fn tell_refused(&self, address: SocketAddr, refusal: Refusal) {
+        let is_joining = !self.has_joined;
+        self.local.node_event(match refusal {
+            Refusal::NumberTaken => NodeEvent::NumberTaken,
+            refusal => NodeEvent::Refused {
+                address,
+                refusal,
+                is_joining,
+            },
+        });
     }
 
     /// Begins a session with a node that has dialled.
@@ -178,12 +229,13 @@ impl Cluster {
             let until = now;
             known.state = State::Greeting { until };
         }
-        // Its earlier session is over, or it would not dial. Who waits for its name is told that
-        // it lives.
+        // Its earlier session is over, or it would not dial; or a later start has its name, which
+        // will be refused when it dials. Who waits for the name is told that it lives.
         if let Some((before, _)) = self.session_named(&hello.node.name) {
             self.holder_answered(before);
             self.end_holder(before, now);
         }
+        self.end_later_of_number(hello.node.id, now);
         if let Some(own) = self.greeting_dialled(&hello.node.name) {
             self.drop_greeting(own, now);
         }
@@ -191,6 +243,14 @@ impl Cluster {
         let welcome = Frame::Welcome(Box::new(Welcome { node, uptime }));
         self.write(connection, &welcome);
         self.begin_session(connection, hello.node, false, now);
+    }
+
+    /// Ends the session with another node that has the number of a node that is taken in.
+    fn end_later_of_number(&mut self, id: NodeId, now: Instant) {
+        // When its session ends, another may come in that has waited for its name.
+        while let Some(other) = self.other_of_number(id) {
+            self.end_holder(other.connection(), now);
+        }
     }
 
     fn end_holder(&mut self, holder: Connection, now: Instant) {
@@ -210,24 +270,28 @@ impl Cluster {
         now: Instant,
     ) {
         let Welcome { node, uptime } = welcome;
+        self.note_uptime(connection, uptime, now);
         let certified = self.connections.get(&connection).map(|known| &known.name);
-        let is_other = node.id != self.own.id && node.name != self.own.name;
+        let is_other = node.id.number() != self.own.id.number() && node.name != self.own.name;
         if certified != Some(&node.name) || !node.is_reasonable() || !is_other {
             return self.drop_greeting(connection, now);
         }
-        let number = node.id.number();
-        if number == self.own.id.number() {
-            let own_uptime = now.saturating_duration_since(self.started);
-            if own_uptime < uptime {
-                self.local.node_event(NodeEvent::NumberTaken);
-            }
-            return self.drop_greeting(connection, now);
-        }
-        if self.number_is_of(number).is_some() || self.session_named(&node.name).is_some() {
+        if self.session_named(&node.name).is_some() {
             // A session with it has begun meanwhile, over a connection that it has dialled.
             self.dials.done(address);
             return self.drop_greeting(connection, now);
         }
+        let start = Start {
+            id: node.id,
+            uptime,
+        };
+        if let Some(other) = self.other_of_number(node.id)
+            && self.is_later_than(&start, &other, now)
+        {
+            // It is told so when it dials.
+            return self.drop_greeting(connection, now);
+        }
+        self.end_later_of_number(node.id, now);
         self.begin_session(connection, node, true, now);
         if let Some((_, session)) = self.open_session(connection) {
             session.control(&Frame::Ready);
@@ -251,18 +315,12 @@ impl Cluster {
                 self.dials.done(address);
                 return;
             }
-            Refusal::NumberTaken => self.local.node_event(NodeEvent::NumberTaken),
             _ => {}
         }
         let jitter = self.random();
         self.dials.failed(address, now, jitter);
-        if !matches!(refusal, Refusal::Crossed | Refusal::Itself) {
-            let is_joining = !self.has_joined;
-            self.local.node_event(NodeEvent::Refused {
-                address,
-                refusal,
-                is_joining,
-            });
+        if refusal != Refusal::Crossed {
+            self.tell_refused(address, refusal);
         }
     }
 

@@ -1,9 +1,13 @@
 //! Tests of what a node keeps for another that does not keep to the protocol.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use lunatic_process::{ExitReason, Signal};
+
 use super::*;
 use crate::attached::Attached;
+use crate::frame::{MAX_RESOURCES, PIECE_BYTES};
 use crate::global::{Claim, Stamp};
+use crate::groups::{CHANGES_IN_A_FRAME, GroupFrame};
 
 const OWN: NodeId = NodeId::from_bits(1);
 const OTHER: NodeId = NodeId::from_bits(2);
@@ -81,4 +85,87 @@ fn the_session_with_a_node_that_asks_and_does_not_read_ends() {
     };
     assert!(until_it_ends(0, claim) > 32 << 20);
     assert!(until_it_ends(0, |number| Frame::Ping(number as u32)) > 2 << 20);
+}
+
+/// Has the other node write one frame, in pieces if it is long, and returns whether the session
+/// goes on.
+fn is_accepted(lane: u8, frame: &Frame<'_>) -> bool {
+    let now = Instant::now();
+    let mut cluster = with_session(now);
+    let session = cluster.sessions.get(OTHER.number()).unwrap();
+    let whole = frame.to_bytes();
+    for bytes in whole.chunks(PIECE_BYTES) {
+        let piece = Frame::Piece {
+            transfer: 1,
+            length: whole.len() as u32,
+            bytes,
+        };
+        cluster.unit(CONNECTION, lane, &piece.to_bytes(), now);
+    }
+    session.is_open()
+}
+
+#[test]
+fn lists_that_no_node_writes_are_not_read() {
+    let process = |node: NodeId| Pid::new(node.number(), 3).unwrap();
+    let message = |count| Frame::Message {
+        from: process(OTHER),
+        to: process(OWN),
+        tag: None,
+        bytes: &[],
+        resources: vec![None; count],
+    };
+    assert!(is_accepted(1, &message(MAX_RESOURCES)));
+    assert!(!is_accepted(1, &message(MAX_RESOURCES + 1)));
+    let change = GroupChange {
+        scope: String::new(),
+        group: String::new(),
+        process: process(OTHER),
+        joined: true,
+    };
+    let groups = |count| Frame::Groups(GroupFrame(vec![change.clone(); count]));
+    assert!(is_accepted(0, &groups(CHANGES_IN_A_FRAME)));
+    assert!(!is_accepted(0, &groups(CHANGES_IN_A_FRAME + 1)));
+}
+
+#[test]
+fn who_writes_in_the_name_of_another_loses_its_session() {
+    let process = |node: NodeId| Pid::new(node.number(), 3).unwrap();
+    let (own, other) = (process(OWN), process(OTHER));
+    let third = process(NodeId::from_bits(3));
+    let message = |from, to| Frame::Message {
+        from,
+        to,
+        tag: None,
+        bytes: &[],
+        resources: Vec::new(),
+    };
+    assert!(is_accepted(1, &message(other, own)));
+    assert!(!is_accepted(1, &message(third, own)));
+    assert!(!is_accepted(1, &message(own, own)));
+    // What is for a third is not passed on.
+    assert!(!is_accepted(1, &message(other, third)));
+    let second = Pid::new(OTHER.number(), 4).unwrap();
+    let exit = |named| Frame::Signal {
+        from: other,
+        to: own,
+        signal: Signal::Exit {
+            from: named,
+            tag: None,
+            reason: ExitReason::Shutdown,
+        },
+    };
+    assert!(is_accepted(1, &exit(other)));
+    assert!(!is_accepted(1, &exit(second)));
+    assert!(!is_accepted(1, &exit(third)));
+    // A signal that processes have for themselves alone.
+    let traps = Frame::Signal {
+        from: other,
+        to: own,
+        signal: Signal::TrapExits,
+    };
+    assert!(!is_accepted(1, &traps));
+    // What is between processes is not about nodes, and the other way round.
+    assert!(!is_accepted(0, &message(other, own)));
+    assert!(!is_accepted(1, &Frame::Ping(1)));
 }

@@ -15,6 +15,14 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// A node with which there was a session, and that gossip knows to be down.
+fn was_there(dials: &mut Dials, host: u8, now: Instant) {
+    let node = node(u64::from(host));
+    dials.session_begun(address(host), node, now);
+    dials.session_ended(node, now, millis(0));
+    dials.is_down(address(host), node);
+}
+
 #[test]
 fn seeds_are_asked_again_and_again() {
     let mut dials = Dials::default();
@@ -33,8 +41,7 @@ fn seeds_are_asked_again_and_again() {
 fn a_node_that_is_down_is_asked_less_often() {
     let mut dials = Dials::default();
     let mut now = Instant::now();
-    dials.learn(address(1), node(1), now, millis(0));
-    dials.is_down(address(1), node(1));
+    was_there(&mut dials, 1, now);
     for times in 0..OFTEN + 100 {
         dials.due(now);
         dials.failed(address(1), now, 1.0);
@@ -67,8 +74,7 @@ fn nodes_that_are_down_do_not_hold_up_one_that_lives() {
     let mut dials = Dials::default();
     let now = Instant::now();
     for host in 0..100 {
-        dials.learn(address(host), node(u64::from(host)), now, millis(0));
-        dials.is_down(address(host), node(u64::from(host)));
+        was_there(&mut dials, host, now);
     }
     dials.learn(address(200), node(200), now, millis(5));
     let due = dials.due(now + millis(10));
@@ -129,9 +135,7 @@ fn a_node_that_is_down_for_very_long_is_forgotten_and_a_seed_is_not() {
     let now = Instant::now();
     dials.set_seeds(&[address(1)], now);
     for host in [1, 2] {
-        dials.session_begun(address(host), node(u64::from(host)), now);
-        dials.session_ended(node(u64::from(host)), now, millis(0));
-        dials.is_down(address(host), node(u64::from(host)));
+        was_there(&mut dials, host, now);
     }
     for _ in 1..FORGOTTEN {
         dials.failed(address(1), now, 0.5);
@@ -142,4 +146,33 @@ fn a_node_that_is_down_for_very_long_is_forgotten_and_a_seed_is_not() {
     dials.failed(address(2), now, 0.5);
     let left: Vec<_> = dials.targets.keys().copied().collect();
     assert_eq!(left, [address(1)]);
+}
+
+#[test]
+fn addresses_where_nobody_ever_answers_are_few_at_once_asked_rarely_and_forgotten() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    for host in 0..100 {
+        dials.learn(address(host), node(u64::from(host)), now, millis(0));
+    }
+    let due = dials.due(now);
+    assert_eq!(due.len(), MAX_STRANGERS);
+    assert_eq!(dials.due(now), []);
+    assert_eq!(dials.deadline(), None);
+    // There is room for others.
+    was_there(&mut dials, 200, now);
+    assert_eq!(dials.deadline(), Some(now));
+    assert_eq!(dials.due(now), [address(200)]);
+    for _ in 0..=STRANGE {
+        dials.failed(due[0], now, 0.5);
+    }
+    assert_eq!(dials.targets[&due[0]].next, now + RARELY);
+    // As long as gossip says that it lives, it is asked.
+    for _ in 0..STRANGER_FORGOTTEN {
+        dials.failed(due[0], now, 0.5);
+    }
+    assert!(dials.targets.contains_key(&due[0]));
+    dials.is_down(due[0], node(0));
+    dials.failed(due[0], now, 0.5);
+    assert!(!dials.targets.contains_key(&due[0]));
 }

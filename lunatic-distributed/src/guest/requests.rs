@@ -3,6 +3,10 @@
 use lunatic_mailbox::{Pid, Tag};
 use serde::{Deserialize, Serialize};
 
+/// The longest config that crosses to another node, in bytes. Who reads one looks at its length
+/// first: what is read takes more memory than its bytes.
+pub const MAX_CONFIG_BYTES: usize = 1 << 20;
+
 /// What a process asks of another node.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum NodeRequest<'a> {

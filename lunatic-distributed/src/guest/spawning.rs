@@ -12,7 +12,7 @@ use lunatic_process::guest::{self, Config, Spawn, check_right_to_spawn};
 use lunatic_process::{SpawnLink, SpawnOptions};
 use wasmtime::{Caller, Result};
 
-use crate::guest::requests::{NodeRequest, NodeResponse, SpawnRequest};
+use crate::guest::requests::{MAX_CONFIG_BYTES, NodeRequest, NodeResponse, SpawnRequest};
 use crate::guest::sending::{Reached, reach};
 use crate::guest::{DistributedHost, clustered};
 use crate::node::Node;
@@ -40,9 +40,6 @@ const NO_MODULE: u32 = 2;
 
 /// The longest name of an export, in bytes.
 const MAX_EXPORT_BYTES: usize = 4096;
-
-/// The longest config that crosses to another node, in bytes.
-const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// How often a module is sent for one spawn: the other node may have forgotten it for others
 /// before it has started the process.
@@ -171,7 +168,10 @@ async fn start<T: DistributedHost>(mut caller: Caller<'_, T>, arguments: Argumen
     let params = params.to_vec();
     let config = config_of(caller.data(), config_id)?;
     let node = NodeId::from_bits(node_id);
-    let spawned = match caller.data().module_of_number(module_id) {
+    let module = caller.data().module_of_number(module_id);
+    // Numbers are hashes: none is that of a table.
+    let of_table = || caller.data().process().module_of(module_id).cloned();
+    let spawned = match module.or_else(of_table) {
         None => Err(NotSpawned::NoModule(module_id)),
         Some(module) => {
             let wanted = Wanted {
@@ -310,11 +310,18 @@ async fn ask<T: DistributedHost>(
             NodeResponse::NeedsModule if sent < MAX_SENT => {
                 let hash = wanted.module.hash();
                 let bytes = wanted.module.bytes().ok_or(NotSpawned::NoBytes(hash))?;
-                let module = NodeRequest::Module { bytes };
-                match answer(&node, id, from, &account, &module).await? {
-                    NodeResponse::HasModule => sent += 1,
-                    NodeResponse::Refused(reason) => return Err(NotSpawned::Refused(reason)),
-                    _ => return Err(unexpected()),
+                let (is_first, upload) = node.uploads().join(id, hash, |respond| {
+                    let module = NodeRequest::Module { bytes }.to_bytes();
+                    node.request_with(id, from, Some(&account), &module, respond);
+                });
+                match response_in(upload.answered().await) {
+                    // The account of another process that wanted to send it.
+                    Err(NotSpawned::NotSent(RequestError::Exceeded(_))) if !is_first => {}
+                    answered => match answered? {
+                        NodeResponse::HasModule => sent += 1,
+                        NodeResponse::Refused(reason) => return Err(NotSpawned::Refused(reason)),
+                        _ => return Err(unexpected()),
+                    },
                 }
             }
             NodeResponse::Refused(reason) => return Err(NotSpawned::Refused(reason)),
@@ -333,13 +340,15 @@ fn answer(
     request: &NodeRequest<'_>,
 ) -> impl Future<Output = Result<NodeResponse, NotSpawned>> + Send + use<> {
     let asked = node.request(id, from, Some(account), &request.to_bytes());
-    async move {
-        let response = asked.await.map_err(|error| match error {
-            RequestError::NoConnection => NotSpawned::NoConnection,
-            error => NotSpawned::NotSent(error),
-        })?;
-        postcard::from_bytes(&response).map_err(|_| unexpected())
-    }
+    async move { response_in(asked.await) }
+}
+
+fn response_in(answered: Result<Vec<u8>, RequestError>) -> Result<NodeResponse, NotSpawned> {
+    let response = answered.map_err(|error| match error {
+        RequestError::NoConnection => NotSpawned::NoConnection,
+        error => NotSpawned::NotSent(error),
+    })?;
+    postcard::from_bytes(&response).map_err(|_| unexpected())
 }
 
 fn unexpected() -> NotSpawned {
@@ -354,7 +363,10 @@ impl fmt::Display for NotSpawned {
             }
             NotSpawned::NoConnection => f.write_str("there is no connection to the node"),
             NotSpawned::NoModule(number) => {
-                write!(f, "there is no module {number}: take it from module_id")
+                write!(
+                    f,
+                    "there is no module {number}: take it from module_id or compile_module"
+                )
             }
             NotSpawned::NoBytes(hash) => {
                 write!(

@@ -8,6 +8,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use foca::{Codec, Header, Message};
+
 use super::*;
 
 /// Gossip of nodes that all have sessions with each other, in virtual time.
@@ -30,7 +32,8 @@ struct Gossip {
 }
 
 enum Event {
-    Datagram(usize, Vec<u8>),
+    /// From a node to the one of this index.
+    Datagram(NodeId, usize, Vec<u8>),
     Tick(usize),
 }
 
@@ -100,6 +103,7 @@ impl Gossip {
         let changes = node.take_changes();
         let datagrams = node.take_datagrams();
         let deadline = node.deadline();
+        let from = node.foca.identity().id;
         for change in changes {
             if let Change::Down(member) = change {
                 self.downs.push((index, member.id, self.now));
@@ -111,7 +115,7 @@ impl Gossip {
                 && let Some(to) = self.by_id.get(&to.id).copied()
             {
                 let at = self.now + Duration::from_micros(200 + self.random(2000));
-                self.schedule(at, Event::Datagram(to, bytes));
+                self.schedule(at, Event::Datagram(from, to, bytes));
             }
         }
         let Some(deadline) = deadline else { return };
@@ -132,13 +136,15 @@ impl Gossip {
             self.now = at;
             let now = self.base + at;
             let index = match &event {
-                Event::Datagram(index, _) | Event::Tick(index) => *index,
+                Event::Datagram(_, index, _) | Event::Tick(index) => *index,
             };
             if !self.alive[index] {
                 continue;
             }
             match event {
-                Event::Datagram(_, bytes) => self.nodes[index].datagram(&bytes, now),
+                Event::Datagram(from, _, bytes) => {
+                    self.nodes[index].datagram(from, &bytes, now);
+                }
                 Event::Tick(_) => {
                     self.ticks[index] = None;
                     self.nodes[index].tick(now);
@@ -172,6 +178,72 @@ fn timers_are_due_in_order() {
     let mut timers: BinaryHeap<_> = [due(5, 1), due(3, 3), due(3, 2)].into();
     let order: Vec<_> = std::iter::from_fn(|| timers.pop().map(|due| due.number)).collect();
     assert_eq!(order, [2, 3, 1]);
+}
+
+/// A datagram in which one node tells another of some.
+fn telling(from: u64, to: u64, of: impl IntoIterator<Item = Member<MemberId>>) -> Vec<u8> {
+    let header = Header {
+        src: MemberId::of(&node(from)),
+        src_incarnation: 0,
+        dst: MemberId::of(&node(to)),
+        message: Message::Gossip,
+    };
+    let of: Vec<_> = of.into_iter().collect();
+    let mut bytes = Vec::new();
+    PostcardCodec.encode_header(&header, &mut bytes).unwrap();
+    bytes.extend((of.len() as u16).to_be_bytes());
+    for member in of {
+        PostcardCodec.encode_member(&member, &mut bytes).unwrap();
+    }
+    assert!(bytes.len() <= MAX_DATAGRAM_BYTES);
+    bytes
+}
+
+#[test]
+fn a_node_that_invents_others_makes_this_one_know_of_only_so_many() {
+    const AT_ONCE: u64 = 20;
+    let now = Instant::now();
+    let mut own = Membership::new(&node(0), 1);
+    own.connected(&node(1), now);
+    let from = node(1).id;
+    for first in (2..10_000).step_by(AT_ONCE as usize) {
+        let invented = (first..first + AT_ONCE).map(|number| MemberId::of(&node(number)));
+        let bytes = telling(1, 0, invented.map(Member::alive));
+        own.datagram(from, &bytes, now);
+    }
+    let known = own.foca.iter_membership_state().len();
+    assert!(
+        (MAX_KNOWN..MAX_KNOWN + AT_ONCE as usize).contains(&known),
+        "{known}"
+    );
+    // What is known is heard of, beside what is not.
+    let is_up = |own: &Membership, number| {
+        let id = node(number).id;
+        own.members().any(|member| member.id == id)
+    };
+    assert!(is_up(&own, 2) && !is_up(&own, 9_999));
+    let news = [
+        Member::alive(MemberId::of(&node(9_998))),
+        Member::down(MemberId::of(&node(2))),
+        Member::alive(MemberId::of(&node(9_999))),
+    ];
+    own.datagram(from, &telling(1, 0, news), now);
+    assert!(!is_up(&own, 2) && !is_up(&own, 9_999));
+    // One with which there is a session is known.
+    own.connected(&node(9_999), now);
+    assert!(is_up(&own, 9_999));
+}
+
+#[test]
+fn a_node_gossips_in_its_own_name_alone() {
+    let now = Instant::now();
+    let mut own = Membership::new(&node(0), 1);
+    own.connected(&node(1), now);
+    let news = || telling(1, 0, [Member::alive(MemberId::of(&node(7)))]);
+    own.datagram(node(2).id, &news(), now);
+    assert_eq!(own.members().count(), 1);
+    own.datagram(node(1).id, &news(), now);
+    assert_eq!(own.members().count(), 2);
 }
 
 #[test]

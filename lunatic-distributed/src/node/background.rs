@@ -20,6 +20,12 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// How long nodes may take to answer a request for another certificate.
 const RENEWAL_LIMIT: Duration = Duration::from_secs(10);
 
+/// So many that want to join are kept until they have their turn: anybody can be one.
+const MAX_JOINS: usize = 16;
+
+/// So many nodes that want another certificate are.
+const MAX_RENEWALS: usize = 64;
+
 /// Something that waits for files.
 pub(super) enum Task {
     /// Somebody wants to join.
@@ -30,7 +36,14 @@ pub(super) enum Task {
 
 /// The thread that does it. It ends when this is dropped.
 pub(super) struct Background {
-    tasks: Sender<Task>,
+    joins: Sender<Task>,
+    renewals: Sender<Task>,
+}
+
+/// What is to be done.
+struct Tasks {
+    joins: Receiver<Task>,
+    renewals: Receiver<Task>,
 }
 
 struct Worker {
@@ -48,36 +61,50 @@ pub(super) fn start(
     commands: Sender<Command>,
     waker: EndpointWaker,
 ) -> io::Result<Background> {
-    let (tasks, received) = async_channel::bounded(64);
+    let (joins, joining) = async_channel::bounded(MAX_JOINS);
+    let (renewals, renewing) = async_channel::bounded(MAX_RENEWALS);
+    let tasks = Tasks {
+        joins: joining,
+        renewals: renewing,
+    };
     let mut worker = Worker {
         credentials,
         late,
         commands,
         waker,
-        next_renewal: Instant::now(),
+        // By then there are sessions, if there are other nodes.
+        next_renewal: Instant::now() + RENEWAL_LIMIT,
     };
     std::thread::Builder::new()
         .name("node-files".into())
-        .spawn(move || worker.run(&received))?;
-    Ok(Background { tasks })
+        .spawn(move || worker.run(&tasks))?;
+    Ok(Background { joins, renewals })
 }
 
 impl Background {
     /// Does something later. If much is to be done already, it is not done: who wants it asks
     /// again.
     pub(super) fn give(&self, task: Task) {
-        self.tasks.try_send(task).ok();
+        let tasks = match &task {
+            Task::Join(..) => &self.joins,
+            Task::Renew(..) => &self.renewals,
+        };
+        tasks.try_send(task).ok();
     }
 }
 
 impl Worker {
-    fn run(&mut self, tasks: &Receiver<Task>) {
+    fn run(&mut self, tasks: &Tasks) {
         loop {
             self.refresh();
             let end = Instant::now() + PERIOD;
             loop {
                 let next = futures_lite::future::block_on(futures_lite::future::or(
-                    async { Some(tasks.recv().await) },
+                    // Strangers do not hold up who is known.
+                    async {
+                        let joins = tasks.joins.recv();
+                        Some(futures_lite::future::or(tasks.renewals.recv(), joins).await)
+                    },
                     async {
                         async_io::Timer::at(end).await;
                         None
@@ -141,36 +168,36 @@ impl Worker {
         let Ok(renewal) = self.credentials.begin_renewal() else {
             return;
         };
-        let (sender, answers) = async_channel::bounded(8);
+        // Each node answers once.
+        let (sender, answers) = async_channel::unbounded();
         self.tell(Command::Renew(renewal.request().to_vec(), sender));
         let end = Instant::now() + RENEWAL_LIMIT;
-        let answer = futures_lite::future::block_on(futures_lite::future::or(
-            async {
-                // Those who cannot issue certificates answer with nothing.
-                while let Ok(answer) = answers.recv().await {
-                    if !answer.is_empty() {
-                        return Some(answer);
-                    }
-                }
-                None
-            },
-            async {
-                async_io::Timer::at(end).await;
-                None
-            },
-        ));
-        let Some(answer) = answer else {
-            tracing::warn!("no node has renewed the certificate of this one; it is tried again");
-            return;
+        let next = || {
+            futures_lite::future::block_on(futures_lite::future::or(
+                async { answers.recv().await.ok() },
+                async {
+                    async_io::Timer::at(end).await;
+                    None
+                },
+            ))
         };
-        let now = SystemTime::now();
-        let finished = self.credentials.finish_renewal(renewal, &answer, now);
-        // A list of revoked certificates comes with it, which may be newer.
-        self.tell(Command::Credentials { revocations: true });
-        match finished {
-            Ok(()) => tracing::info!("the certificate was renewed"),
-            Err(error) => tracing::warn!("the certificate was not renewed: {error}"),
+        // One that answers with something else does not stand in the way of the others.
+        while let Some(answer) = next() {
+            let now = SystemTime::now();
+            match self.credentials.finish_renewal(&renewal, &answer, now) {
+                Ok(()) => tracing::info!("the certificate was renewed"),
+                Err(error) if error.is_in_use() => {
+                    tracing::warn!("the certificate was renewed, and not kept: {error}");
+                }
+                Err(error) => {
+                    tracing::warn!("an answer of no use to a renewal: {error}");
+                    continue;
+                }
+            }
+            // A list of revoked certificates comes with it, which may be newer.
+            return self.tell(Command::Credentials { revocations: true });
         }
+        tracing::warn!("no node has renewed the certificate of this one; it is tried again");
     }
 
     fn tell(&self, command: Command) {

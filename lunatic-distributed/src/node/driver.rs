@@ -1,7 +1,7 @@
 //! The thread of a node: what the socket, the cluster and other threads want of each other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +28,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// So many that want to join are heard at once.
 const MAX_JOINING: usize = 16;
+
+/// So many of them from one address (IP), so that it does not keep others out.
+const MAX_JOINING_FROM_ONE: usize = MAX_JOINING / 2;
 
 /// How long who wants to join may take.
 const JOINING_LIMIT: Duration = Duration::from_secs(10);
@@ -102,6 +105,7 @@ enum Stage {
     Member(Vec<CertificateDer<'static>>),
     /// Somebody who wants to join.
     Joining {
+        from: IpAddr,
         until: Instant,
         /// The one request that is taken has come.
         has_asked: bool,
@@ -299,10 +303,13 @@ impl Driver {
         let dialled = self.known.get(&id).and_then(|known| known.dialled);
         let (stage, name) = match admitted {
             Ok(PeerIdentity::Member(name)) => (Stage::Member(certificates), Some(name)),
-            Ok(PeerIdentity::Joining) if self.has_room_for_joining() => {
-                let until = now + JOINING_LIMIT;
-                let has_asked = false;
-                (Stage::Joining { until, has_asked }, None)
+            Ok(PeerIdentity::Joining) if self.has_room_for_joining(remote.ip()) => {
+                let joining = Stage::Joining {
+                    from: remote.ip(),
+                    until: now + JOINING_LIMIT,
+                    has_asked: false,
+                };
+                (joining, None)
             }
             Ok(PeerIdentity::Joining) => return self.not_admitted(id, dialled, now),
             Err(refusal) => {
@@ -479,7 +486,7 @@ impl Driver {
         }
     }
 
-    /// Asks the node whose session is oldest and that answers.
+    /// Asks all, as only some have the directory of the cluster. The others answer with nothing.
     fn ask_for_renewal(&mut self, request: &[u8], sender: Sender<Vec<u8>>) {
         let mut marked = vec![super::late::FOR_RENEWAL];
         marked.extend_from_slice(request);
@@ -487,7 +494,9 @@ impl Driver {
         for session in self.sessions.all() {
             let sender = sender.clone();
             let respond = move |response: Result<&[u8], _>| {
-                if let Ok(response) = response {
+                if let Ok(response) = response
+                    && !response.is_empty()
+                {
                     sender.try_send(response.to_vec()).ok();
                 }
             };
@@ -511,10 +520,13 @@ impl Driver {
         }
     }
 
-    fn has_room_for_joining(&self) -> bool {
-        let joining = self.known.values();
-        let joining = joining.filter(|known| matches!(known.stage, Stage::Joining { .. }));
-        joining.count() < MAX_JOINING
+    fn has_room_for_joining(&self, ip: IpAddr) -> bool {
+        let joining = self.known.values().filter_map(|known| match known.stage {
+            Stage::Joining { from, .. } => Some(from),
+            _ => None,
+        });
+        let of_it = joining.clone().filter(|from| *from == ip);
+        joining.count() < MAX_JOINING && of_it.count() < MAX_JOINING_FROM_ONE
     }
 
     fn end_joining(&mut self, now: Instant) {

@@ -12,10 +12,10 @@ use lunatic_trust::Credentials;
 use parking_lot::Mutex;
 
 use crate::attached::Attached;
+use crate::expelled::{Expelled, Expulsion};
 use crate::groups::GroupChange;
 use crate::handshake::Refusal;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
-use crate::node::expelled::{Expelled, Expulsion};
 use crate::node::gone::{Gone, GoneNode};
 use crate::node::unreached::Unreached;
 use crate::node_monitors::NodeMonitors;
@@ -46,8 +46,6 @@ pub(super) struct Late {
     /// The requests for certificates, with who asks.
     renewals: (Sender<Renewal>, Receiver<Renewal>),
     log_lines: Mutex<RateBudget>,
-    /// It was logged that another node has the name of this one.
-    has_lost_name: AtomicBool,
     expulsion: Expulsion,
     unreached: Unreached,
 }
@@ -72,7 +70,6 @@ impl Late {
             events: async_channel::bounded(64),
             renewals: async_channel::bounded(16),
             log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
-            has_lost_name: AtomicBool::new(false),
             expulsion: Expulsion::default(),
             unreached: Unreached::new(seeds),
         }
@@ -191,36 +188,28 @@ impl LocalNode for Late {
 
     fn node_event(&self, event: NodeEvent) {
         match &event {
-            NodeEvent::Up(node) => {
-                self.has_lost_name.store(false, Ordering::Relaxed);
-                tracing::info!(node = %node.name, "connected");
-            }
+            NodeEvent::Up(node) => tracing::info!(node = %node.name, "connected"),
             NodeEvent::Down { node, left: true } => tracing::info!(node = %node.name, "left"),
             NodeEvent::Down { node, .. } => tracing::warn!(node = %node.name, "connection lost"),
             NodeEvent::Refused {
-                address,
-                refusal,
-                is_joining,
+                address, refusal, ..
             } => {
                 tracing::debug!("{address} refuses this node: {refusal}");
-                let reason = refusal.to_string();
-                self.unreached.failed(*address, reason, Instant::now());
-                // It is dialled and refused again and again.
-                if !is_joining
-                    && *refusal == Refusal::NameTaken
-                    && !self.has_lost_name.swap(true, Ordering::Relaxed)
-                {
-                    tracing::error!(
-                        "another node has taken the name of this one, which was out of reach: \
-                         the others refuse it as long as that one lives"
-                    );
+                match refusal {
+                    Refusal::Itself => self.unreached.is_itself(*address, Instant::now()),
+                    _ => {
+                        let reason = refusal.to_string();
+                        self.unreached.failed(*address, reason, Instant::now());
+                    }
                 }
             }
             NodeEvent::NumberTaken => tracing::debug!("another node has the number of this one"),
         }
         let expelled = self.expulsion.event(&event);
-        if expelled == Some(Expelled::NumberTaken) && self.attached.local().is_some() {
-            tracing::error!("{}", Expelled::NumberTaken);
+        if let Some(expelled) = expelled
+            && self.attached.local().is_some()
+        {
+            tracing::error!("{expelled}");
         }
         self.gone.event(&event, Instant::now());
         self.monitors.event(&event);

@@ -23,11 +23,37 @@ pub(super) struct Unreached {
     failures: Mutex<BTreeMap<SocketAddr, Failure>>,
 }
 
+/// A seed, and why it was not reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SeedReason {
+    /// As `host:port`.
+    pub(super) seed: String,
+    /// For each of its addresses, or the whole.
+    pub(super) reason: String,
+    /// All of its addresses are those of this node.
+    pub(super) is_itself: bool,
+}
+
 #[derive(Debug)]
 struct Failure {
     reason: String,
+    /// The node there is this one.
+    is_itself: bool,
     /// When it was told last.
     told: Instant,
+}
+
+impl SeedReason {
+    /// Tells it in the log.
+    pub(super) fn log(&self) {
+        let SeedReason { seed, reason, .. } = self;
+        match self.is_itself {
+            true => tracing::info!("no other node was found by {seed}: {reason}"),
+            false => tracing::warn!(
+                "no node was found by {seed}: {reason}. It is asked as long as this node lives"
+            ),
+        }
+    }
 }
 
 impl Unreached {
@@ -53,6 +79,7 @@ impl Unreached {
         let mut failures = self.failures.lock();
         if let Some(known) = failures.get_mut(&address) {
             known.reason = reason;
+            known.is_itself = false;
             let is_due = now.saturating_duration_since(known.told) >= TOLD_AGAIN;
             if is_due {
                 known.told = now;
@@ -61,9 +88,22 @@ impl Unreached {
         }
         let has_room = failures.len() < MAX_FAILURES;
         if has_room {
-            failures.insert(address, Failure { reason, told: now });
+            let failure = Failure {
+                reason,
+                is_itself: false,
+                told: now,
+            };
+            failures.insert(address, failure);
         }
         has_room
+    }
+
+    /// The node at an address that was dialled is this one.
+    pub(super) fn is_itself(&self, address: SocketAddr, now: Instant) {
+        self.failed(address, "it is this node itself".into(), now);
+        if let Some(failure) = self.failures.lock().get_mut(&address) {
+            failure.is_itself = true;
+        }
     }
 
     /// There is a connection to an address.
@@ -72,8 +112,10 @@ impl Unreached {
     }
 
     /// Each seed, and why it was not reached.
-    pub(super) fn of_seeds(&self) -> Vec<(String, String)> {
+    pub(super) fn of_seeds(&self) -> Vec<SeedReason> {
         let failures = self.failures.lock();
+        let is_itself =
+            |address: &SocketAddr| failures.get(address).is_some_and(|known| known.is_itself);
         let of = |address: &SocketAddr| match failures.get(address) {
             Some(failure) => format!("{address}: {}", failure.reason),
             None => format!("{address} has not answered"),
@@ -85,7 +127,12 @@ impl Unreached {
                 Some(Err(error)) => format!("it cannot be looked up: {error}"),
                 Some(Ok(addresses)) => addresses.iter().map(of).collect::<Vec<_>>().join("; "),
             };
-            (seed.clone(), reason)
+            let addresses = found.iter().flatten().flatten();
+            SeedReason {
+                seed: seed.clone(),
+                reason,
+                is_itself: addresses.clone().count() > 0 && addresses.clone().all(is_itself),
+            }
         });
         reasons.collect()
     }
@@ -108,7 +155,7 @@ mod tests {
         unreached.looked_up("b:1", Ok(vec![address(1), address(2)]));
         unreached.failed(address(1), "timed out".into(), now);
         unreached.failed(address(1), "nothing listens at the port".into(), now);
-        let reasons = unreached.of_seeds().into_iter().map(|(_, reason)| reason);
+        let reasons = unreached.of_seeds().into_iter().map(|seed| seed.reason);
         assert_eq!(
             reasons.collect::<Vec<_>>(),
             [
@@ -117,6 +164,26 @@ mod tests {
                 "it is still being looked up",
             ]
         );
+    }
+
+    #[test]
+    fn a_seed_is_this_node_itself_if_all_of_its_addresses_are() {
+        let now = Instant::now();
+        let seeds = ["a:1", "b:1", "c:1"].map(str::to_owned);
+        let unreached = Unreached::new(&seeds);
+        unreached.looked_up("a:1", Ok(vec![address(1), address(2)]));
+        unreached.looked_up("b:1", Ok(Vec::new()));
+        let all = |unreached: &Unreached| {
+            let seeds = unreached.of_seeds().into_iter().map(|seed| seed.is_itself);
+            seeds.collect::<Vec<_>>()
+        };
+        unreached.is_itself(address(1), now);
+        assert_eq!(all(&unreached), [false; 3]);
+        unreached.is_itself(address(2), now);
+        assert_eq!(all(&unreached), [true, false, false]);
+        // Another node may be there later.
+        unreached.failed(address(2), "timed out".into(), now);
+        assert_eq!(all(&unreached), [false; 3]);
     }
 
     #[test]

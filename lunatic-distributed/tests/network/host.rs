@@ -113,10 +113,24 @@ impl Net {
     }
 
     pub(crate) fn start_at(&self, name: &str, plug: Plug, seeds: &[&Host]) -> Host {
+        let seeds = seeds.iter().map(|host| host.plug.advertise);
+        self.start_asking(name, plug, seeds)
+    }
+
+    /// A node that asks those at these addresses for others.
+    pub(crate) fn start_with_seeds(&self, name: &str, seeds: &[SocketAddr]) -> Host {
+        self.start_asking(name, self.wire.plug(), seeds.iter().copied())
+    }
+
+    fn start_asking(
+        &self,
+        name: &str,
+        plug: Plug,
+        seeds: impl Iterator<Item = SocketAddr>,
+    ) -> Host {
         let mut config = NodeConfig::new(credentials(&self.path, name), plug.listen);
         config.advertise = Some(plug.advertise);
-        let address = |host: &&Host| host.plug.advertise.to_string();
-        config.seeds = seeds.iter().map(address).collect();
+        config.seeds = seeds.map(|seed| seed.to_string()).collect();
         Host::start(config, plug).unwrap()
     }
 

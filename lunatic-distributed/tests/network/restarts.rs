@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::{block_on, or};
 use lunatic_distributed::{Expelled, Refusal};
@@ -31,6 +31,26 @@ fn a_killed_node_is_told_once_and_is_back_at_once_at_the_same_address() {
 }
 
 #[test]
+fn a_node_that_starts_again_at_once_and_asks_nobody_ends_the_connections_of_before() {
+    let net = Net::new();
+    let plug = net.wire.plug();
+    let mut child = net.start_child_at("child", plug, plug.advertise);
+    let a = net.start_with_seeds("a", &[plug.advertise]);
+    let mut related = Related::new(&a, child.process.expect(&child.said));
+    child.child.kill().unwrap();
+    child.child.wait().unwrap();
+    let begun = Instant::now();
+    let again = net.start_child_at("child", plug, plug.advertise);
+    related.is_told_once();
+    // It is asked each second. Without its answer, four and a half seconds have to pass.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(4000), "{took:?}");
+    until("it is back", || a.node.nodes().len() == 1);
+    assert_eq!(a.node.nodes()[0].id.number(), again.process.unwrap().node());
+    a.stop();
+}
+
+#[test]
 fn a_name_is_taken_while_its_node_lives_and_moves_when_that_is_killed() {
     let net = Net::new();
     let a = net.start("a", &[]);
@@ -49,23 +69,39 @@ fn a_name_is_taken_while_its_node_lives_and_moves_when_that_is_killed() {
 }
 
 #[test]
-fn a_node_whose_name_has_gone_to_another_while_it_was_out_of_reach_is_told_so() {
+fn of_two_nodes_of_one_name_that_did_not_know_of_each_other_the_later_start_ends() {
     let net = Net::new();
-    let [a, c] = net.hosts(["a", "c"]);
-    net.wire.cut_both(a.plug, c.plug, true);
-    until("both are alone", || {
-        a.node.nodes().is_empty() && c.node.nodes().is_empty()
+    // Each of the two has another node that knows it alone.
+    let [a, c, b] = net.hosts(["a", "c", "b"]);
+    for other in [&a, &c] {
+        net.wire.cut_both(other.plug, b.plug, true);
+    }
+    until("the other half is alone", || {
+        b.node.nodes().is_empty() && a.node.nodes().len() == 1
     });
-    let other = net.start("c", &[&a]);
-    until("the other is let in", || a.is_connected(&other));
-    net.wire.cut_both(a.plug, c.plug, false);
-    let expelled = block_on(or(async { Some(c.node.expelled().await) }, async {
-        async_io::Timer::after(LIMIT).await;
-        None
-    }));
-    assert_eq!(expelled, Some(Expelled::NameTaken));
-    assert!(a.is_connected(&other) && c.node.nodes().is_empty());
-    [a, c, other].iter().for_each(Host::stop);
+    let plug = net.wire.plug();
+    for other in [&a, &c] {
+        net.wire.cut_both(other.plug, plug, true);
+    }
+    let later = net.start_at("c", plug, &[&b]);
+    until("it is let in", || b.is_connected(&later));
+    for other in [&a, &c] {
+        net.wire.cut_both(other.plug, b.plug, false);
+        net.wire.cut_both(other.plug, later.plug, false);
+    }
+    let expelled = |host: &Host, limit| {
+        block_on(or(async { Some(host.node.expelled().await) }, async {
+            async_io::Timer::after(limit).await;
+            None
+        }))
+    };
+    assert_eq!(expelled(&later, LIMIT), Some(Expelled::NameTaken));
+    later.stop();
+    until("all are connected", || {
+        a.is_connected(&b) && a.is_connected(&c) && b.is_connected(&c)
+    });
+    assert_eq!(expelled(&c, Duration::ZERO), None);
+    [a, b, c].iter().for_each(Host::stop);
 }
 
 #[test]

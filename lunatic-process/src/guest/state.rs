@@ -120,6 +120,13 @@ impl<T: ProcessHost> GuestProcess<T> {
         Ok(&self.configs.get(config_id)?.config)
     }
 
+    /// Returns a module that the guest holds an id of, as one that it has compiled; `None` if there
+    /// is none with this id.
+    pub fn module_of(&self, module_id: u64) -> Option<&Module<T>> {
+        let module = self.modules.get(module_id).ok()?;
+        Some(&module.0)
+    }
+
     /// Returns a configuration that the guest holds an id of, to change.
     ///
     /// # Errors

@@ -80,6 +80,14 @@ pub enum RenewalError {
     Answer(JoinError),
 }
 
+impl RenewalError {
+    /// Whether the new certificate is used nevertheless: only the state directory could not be
+    /// written.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Answer(JoinError::File(_)))
+    }
+}
+
 impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

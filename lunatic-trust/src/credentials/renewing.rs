@@ -57,10 +57,11 @@ impl Credentials {
     /// # Errors
     ///
     /// [`RenewalError`] if the answer is a refusal or is of no use; the earlier certificate is
-    /// still used then. With [`JoinError::File`], the new one is used and could not be kept.
+    /// still used then, and another node may give a better answer. If it
+    /// [is in use](RenewalError::is_in_use), the new one could not be kept.
     pub fn finish_renewal(
         &self,
-        renewal: Renewal,
+        renewal: &Renewal,
         response: &[u8],
         now: SystemTime,
     ) -> Result<(), RenewalError> {

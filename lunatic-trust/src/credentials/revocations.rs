@@ -1,10 +1,13 @@
 //! The revoked names that a node knows, and passes on.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::credentials::{Credentials, REVOKED};
+use crate::chain::Trust;
+use crate::credentials::{Credentials, CredentialsError};
 use crate::files::{self, FileError};
+use crate::fingerprint::Fingerprint;
 use crate::revocation::{InvalidRevocations, RevocationList};
 
 impl Credentials {
@@ -57,11 +60,36 @@ impl Credentials {
         }
         let saved = self.revocations().iter().try_for_each(|list| {
             files::make_directory(state)?;
-            files::write(&state.join(REVOKED), list.as_bytes(), 0o600)
+            files::write(&path_in(state, list.authority()), list.as_bytes(), 0o600)
         });
         if saved.is_err() {
             self.shared.is_unsaved.store(true, Ordering::Release);
         }
         saved
     }
+}
+
+/// The lists of revoked names in a state directory, of the authorities that are trusted.
+///
+/// # Errors
+///
+/// [`CredentialsError`] if one is damaged, or cannot be read.
+pub(super) fn kept(state: &Path, trust: &Trust) -> Result<Vec<RevocationList>, CredentialsError> {
+    let mut lists = Vec::new();
+    for anchor in &trust.anchors {
+        let path = path_in(state, Fingerprint::of(anchor));
+        let bytes = match files::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_missing() => continue,
+            Err(error) => return Err(CredentialsError::File(error)),
+        };
+        let list = RevocationList::verify(&bytes, &trust.anchors, &trust.cluster);
+        lists.push(list.map_err(|source| CredentialsError::Revocations { path, source })?);
+    }
+    Ok(lists)
+}
+
+/// Where the list of an authority is kept in a state directory.
+fn path_in(state: &Path, authority: Fingerprint) -> PathBuf {
+    state.join(format!("revoked-{authority}"))
 }

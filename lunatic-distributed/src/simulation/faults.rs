@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::network::{Host, NodeKey};
-use crate::world::{Event, World};
+use crate::simulation::network::{Host, NodeKey};
+use crate::simulation::world::{Event, World};
 
 impl World {
     /// Something happens, and later something else.

@@ -9,9 +9,9 @@ use lunatic_distributed::{GroupChange, OnLoss};
 use lunatic_mailbox::{DataMessage, NodeId, Pid, Tag};
 use lunatic_process::{Peers, Signal};
 
-use crate::network::NodeKey;
-use crate::processes::{REFUSED, end_reason, exit_reason, payload};
-use crate::world::{Event, World};
+use crate::simulation::network::NodeKey;
+use crate::simulation::processes::{REFUSED, end_reason, exit_reason, payload};
+use crate::simulation::world::{Event, World};
 
 /// So many processes a node has at least.
 const PROCESSES: usize = 6;
@@ -339,8 +339,11 @@ impl World {
             let mut state = model.state.lock();
             if let Some(process) = state.processes.get_mut(&own)
                 && result.is_ok()
+                && process.names.insert(decided.clone())
             {
-                process.names.insert(decided);
+                let mut truth = model.truth.lock();
+                let now = truth.now;
+                truth.named.insert((decided, own), now);
             }
         });
         let wanted = name.clone();

@@ -22,6 +22,8 @@ pub(crate) struct Truth {
     pub(crate) received: BTreeMap<(u64, Pid, Pid), u64>,
     /// Requests that came to a node before its runtime, and are answered with nothing.
     pub(crate) early: BTreeSet<Vec<u8>>,
+    /// When a process has got a name.
+    pub(crate) named: BTreeMap<(String, Pid), Duration>,
     pub(crate) counts: Counts,
     pub(crate) failure: Option<String>,
     /// Everything is written to standard error.
@@ -54,6 +56,10 @@ pub(crate) struct Counts {
     pub(crate) failures: u64,
     /// Processes were told of a node.
     pub(crate) node_notices: u64,
+    /// Nodes whose clocks have stood still for a while.
+    pub(crate) clocks_behind: u64,
+    /// Nodes that end, as others have their names or numbers.
+    pub(crate) expelled: u64,
     /// Registrations of a name by who wants it, or has it, already.
     pub(crate) names_again: u64,
 }

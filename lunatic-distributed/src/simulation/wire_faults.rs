@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::network::{Network, NodeKey, Wire};
-use crate::random::Random;
+use crate::simulation::network::{Network, NodeKey, Wire};
+use crate::simulation::random::Random;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

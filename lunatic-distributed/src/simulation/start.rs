@@ -12,8 +12,8 @@ use lunatic_mailbox::{DataMessage, NodeId, Pid};
 use lunatic_process::{ExitReason, Signal};
 use parking_lot::Mutex;
 
-use crate::processes::Model;
-use crate::truth::Shared;
+use crate::simulation::processes::Model;
+use crate::simulation::truth::Shared;
 
 /// A node whose runtime comes later than it does.
 #[derive(Debug)]

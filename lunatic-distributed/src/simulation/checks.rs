@@ -6,14 +6,21 @@ use std::time::Duration;
 use lunatic_account::Kind;
 use lunatic_mailbox::{NodeId, Pid};
 
-use crate::network::{EndState, NodeKey};
-use crate::world::World;
+use crate::simulation::network::{EndState, NodeKey};
+use crate::simulation::world::World;
 
 /// So long after something has happened to it a node may lose a session.
 const REASON: Duration = Duration::from_secs(12);
 
 /// By then, a node is told that another is gone, which is promised.
 const DETECTION: Duration = Duration::from_secs(6);
+
+/// By so much a start may be taken for later than it was: the greeting that tells of it is late, and
+/// starts that are less than a second apart count as made at the same time.
+const TOLD_LATE: Duration = Duration::from_secs(2);
+
+/// Of starts that are closer to each other both may end, as nodes do not agree on which was first.
+const CLOSE: Duration = Duration::from_millis(500);
 
 /// So much may wait for one node: 8 MiB and one message of each process.
 const QUEUED: usize = 32 << 20;
@@ -67,7 +74,7 @@ impl World {
             }
             for session in node.sessions.all() {
                 let id = session.node().id;
-                let is_gone = |other: &crate::world::Node| {
+                let is_gone = |other: &crate::simulation::world::Node| {
                     other.id == id && !other.is_alive && is_long_ago(other.disturbed)
                 };
                 if self.nodes.iter().any(is_gone) {
@@ -97,10 +104,56 @@ impl World {
         // Another of its name has come.
         let slots = [self.nodes[key].slot, self.nodes[other].slot];
         let has_double = slots.iter().any(|slot| {
-            let runs = |node: &&crate::world::Node| node.is_alive && node.slot == *slot;
+            let runs = |node: &&crate::simulation::world::Node| node.is_alive && node.slot == *slot;
             self.nodes.iter().filter(runs).count() > 1
         });
+        // Or another of its number.
+        let numbers = [key, other].map(|key| self.nodes[key].id.number());
+        let has_double = has_double
+            || numbers.iter().any(|number| {
+                let has_it = |node: &&crate::simulation::world::Node| {
+                    node.id.number() == *number && (node.is_alive || is_recent(node.disturbed))
+                };
+                self.nodes.iter().filter(has_it).count() > 1
+            });
         is_disturbed(key) || is_disturbed(other) || is_cut((a, b)) || is_cut((b, a)) || has_double
+    }
+
+    /// A node has to end: another has its name or number that was started earlier, and goes on, or
+    /// ends for a third.
+    pub(crate) fn check_expelled(&mut self, key: NodeKey) {
+        if std::mem::replace(&mut self.nodes[key].is_expelled, true) {
+            return;
+        }
+        self.truth.lock().counts.expelled += 1;
+        let mut earlier = self.earlier_than(key);
+        let is_reason = |other: NodeKey| {
+            let mut third = self.earlier_than(other);
+            let apart = self.nodes[other].started.abs_diff(self.nodes[key].started);
+            !self.nodes[other].is_expelled
+                || apart < CLOSE
+                || third.any(|third| third != key && !self.nodes[third].is_expelled)
+        };
+        if !earlier.any(is_reason) {
+            let name = &self.nodes[key].model.name;
+            self.wrong(format!("{name} ends, and no earlier start goes on"));
+        }
+    }
+
+    /// The nodes that have the name or number of one, were not started later, and are there, or were
+    /// a short while ago.
+    fn earlier_than(&self, key: NodeKey) -> impl Iterator<Item = NodeKey> {
+        let node = &self.nodes[key];
+        let is_there = |other: &NodeKey| {
+            let other = &self.nodes[*other];
+            let is_same = other.slot == node.slot || other.id.number() == node.id.number();
+            let was_there = other.is_alive || other.disturbed + REASON > self.now;
+            // For how long a node has been running, it knows by its own clock.
+            let told_late = TOLD_LATE + node.behind + other.behind;
+            is_same && was_there && other.started < node.started + told_late
+        };
+        let others = (0..self.nodes.len()).filter(|other| *other != key);
+        others.filter(is_there).collect::<Vec<_>>().into_iter()
     }
 
     /// At the end of everything, nothing is left of what processes have beside them.
@@ -297,8 +350,9 @@ impl World {
         }
         for (connection, wired) in &self.network.connections {
             let nodes = &self.nodes;
-            let is_open =
-                |end: &crate::network::End| end.state == EndState::Open && nodes[end.node].is_alive;
+            let is_open = |end: &crate::simulation::network::End| {
+                end.state == EndState::Open && nodes[end.node].is_alive
+            };
             if !wired.ends.iter().all(is_open) {
                 truth.fail(format!("connection {connection} is half there"));
                 continue;

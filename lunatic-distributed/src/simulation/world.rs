@@ -15,14 +15,14 @@ use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::ExitReason;
 use parking_lot::Mutex;
 
-use crate::network::{
+use crate::simulation::network::{
     DIAL_LIMIT, Dial, EndState, Host, IDLE_LIMIT, KEEP_ALIVE, LANE_WINDOW, Network, NodeKey,
 };
-use crate::planted::Planted;
-use crate::processes::{Model, Todo};
-use crate::random::Random;
-use crate::start::Start;
-use crate::truth::Shared;
+use crate::simulation::processes::{Model, Todo};
+use crate::simulation::random::Random;
+use crate::simulation::start::Start;
+use crate::simulation::truth::Shared;
+use crate::simulation::wire_faults::Planted;
 
 /// How long a node that leaves waits until what it says is there.
 const LEAVING: Duration = Duration::from_millis(1000);
@@ -58,6 +58,12 @@ pub(crate) struct Node {
     pub(crate) requests: Arc<Mutex<BTreeSet<u64>>>,
     /// When it was last killed, paused or started: its sessions may end for that.
     pub(crate) disturbed: Duration,
+    pub(crate) started: Duration,
+    /// It ends, as another has its name or number.
+    pub(crate) is_expelled: bool,
+    paused_at: Duration,
+    /// By so much its clock is behind, as it stood still while the node was stopped.
+    pub(crate) behind: Duration,
 }
 
 #[derive(Debug)]
@@ -195,8 +201,9 @@ impl World {
         self.truth.lock().trace(what);
     }
 
-    fn instant(&self) -> Instant {
-        self.base + self.now
+    /// What the clock of a node shows.
+    fn instant_of(&self, key: NodeKey) -> Instant {
+        self.base + self.now - self.nodes[key].behind
     }
 
     fn delay(&mut self) -> Duration {
@@ -387,7 +394,7 @@ impl World {
             watchers.lock().insert(watcher);
         });
         let seed = self.random.next();
-        let now = self.instant();
+        let now = self.base + self.now;
         let mut cluster = Cluster::new(own, start.clone(), sessions.clone(), seed, now);
         // Where three of the nodes can be.
         let seeds = (0..self.slots.min(3)).flat_map(|slot| [slot, slot + self.slots]);
@@ -415,6 +422,10 @@ impl World {
             held: BTreeMap::new(),
             requests: Arc::default(),
             disturbed: self.now,
+            started: self.now,
+            is_expelled: false,
+            paused_at: Duration::ZERO,
+            behind: Duration::ZERO,
         });
         self.hosts.insert(host, key);
         // The runtime is there at once, or when the node has had time to join.
@@ -506,7 +517,7 @@ impl World {
     fn ends_of(&self, key: NodeKey) -> Vec<(u64, usize)> {
         let connections = self.network.connections.iter();
         let ends = connections.flat_map(|(connection, wired)| {
-            let of_node = move |(_, end): &(usize, &crate::network::End)| {
+            let of_node = move |(_, end): &(usize, &crate::simulation::network::End)| {
                 end.node == key && end.state != EndState::Gone
             };
             let ends = wired.ends.iter().enumerate().filter(of_node);
@@ -533,6 +544,7 @@ impl World {
         let node = &mut self.nodes[key];
         if node.is_alive && !node.is_paused {
             node.is_paused = true;
+            node.paused_at = self.now;
             let name = node.model.name.clone();
             self.trace(|| format!("{name} is stopped for {for_time:?}"));
             self.schedule(for_time, Event::Resume(key));
@@ -541,11 +553,17 @@ impl World {
 
     fn resume(&mut self, key: NodeKey) {
         let now = self.now;
+        let stands_still = self.random.in_1000(250);
         let node = &mut self.nodes[key];
         if !node.is_alive || !std::mem::replace(&mut node.is_paused, false) {
             return;
         }
         node.disturbed = now;
+        // Its whole host was, and its clock has stood still.
+        if stands_still {
+            node.behind += now - node.paused_at;
+            self.truth.lock().counts.clocks_behind += 1;
+        }
         let mut stash = std::mem::take(&mut node.stash);
         let name = node.model.name.clone();
         self.trace(|| format!("{name} goes on"));
@@ -565,7 +583,7 @@ impl World {
     }
 
     pub(crate) fn leave(&mut self, key: NodeKey) {
-        let now = self.instant();
+        let now = self.instant_of(key);
         self.nodes[key].is_leaving = true;
         self.nodes[key].disturbed = self.now;
         let name = self.nodes[key].model.name.clone();
@@ -576,7 +594,7 @@ impl World {
     }
 
     fn tick(&mut self, key: NodeKey) {
-        let now = self.instant();
+        let now = self.instant_of(key);
         let node = &mut self.nodes[key];
         if node.is_alive && node.tick_at.is_some_and(|at| at <= self.now) {
             node.tick_at = None;
@@ -630,7 +648,7 @@ impl World {
             return;
         };
         // A node may be late, but not too early.
-        let at = deadline.saturating_duration_since(base).max(now);
+        let at = (deadline.saturating_duration_since(base) + node.behind).max(now);
         if node.tick_at.is_none_or(|before| at < before) {
             node.tick_at = Some(at);
             self.schedule_at(at, Event::Tick(key));
@@ -645,7 +663,10 @@ impl World {
             Todo::Unregister(name, process) => {
                 self.nodes[key].cluster.unregister_global(&name, process);
             }
-            Todo::End => self.schedule(after, Event::End(key)),
+            Todo::Expelled => {
+                self.check_expelled(key);
+                self.schedule(after, Event::End(key));
+            }
             todo @ (Todo::Answer(..) | Todo::SpawnLinked(..)) => {
                 self.schedule(after, Event::Answer(key, Box::new(todo)));
             }
@@ -740,7 +761,7 @@ impl World {
         let connection = self.network.connect(dial, by, self.now);
         let name = self.nodes[by].cluster.own().name.clone();
         self.trace(|| format!("connection {connection} from node {from} to node {by}"));
-        let now = self.instant();
+        let now = self.instant_of(from);
         let address = World::address_of(to);
         self.begin_end(connection, 0);
         let delay = self.delay();
@@ -759,7 +780,7 @@ impl World {
             return;
         }
         self.network.dials[dial].is_over = true;
-        let now = self.instant();
+        let now = self.instant_of(from);
         self.nodes[from]
             .cluster
             .dial_failed(World::address_of(to), now);
@@ -800,7 +821,7 @@ impl World {
             return;
         };
         let name = self.nodes[dialler].cluster.own().name.clone();
-        let now = self.instant();
+        let now = self.instant_of(node);
         self.nodes[node]
             .cluster
             .connected(Connection(connection), name, None, now);
@@ -935,7 +956,7 @@ impl World {
     }
 
     fn unit(&mut self, key: NodeKey, connection: u64, to: usize, lane: u8, bytes: &[u8]) {
-        let now = self.instant();
+        let now = self.instant_of(key);
         let Some(peer) = self.network.end(connection, 1 - to) else {
             return;
         };
@@ -971,13 +992,13 @@ impl World {
             return;
         };
         if self.network.is_open(from_host, to_host) && self.is_end_open(connection, to) {
-            let now = self.instant();
             let virtual_now = self.now;
             let Some(end) = self.network.end(connection, to) else {
                 return;
             };
             end.last_heard = virtual_now;
             let key = end.node;
+            let now = self.instant_of(key);
             self.nodes[key]
                 .cluster
                 .datagram(Connection(connection), bytes, now);
@@ -1101,7 +1122,7 @@ impl World {
         if self.planted.loses_close(&mut self.random) || !self.nodes[key].is_alive {
             return;
         }
-        let now = self.instant();
+        let now = self.instant_of(key);
         self.trace(|| format!("connection {connection} is over at end {end}, left: {left}"));
         self.nodes[key]
             .cluster

@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lunatic_distributed::{
-    Answer, GroupChange, HeldNames, Incoming, LocalNode, NodeEvent, NotDelivered, OnLoss, Refusal,
+    Answer, Expelled, GroupChange, HeldNames, Incoming, LocalNode, NodeEvent, NotDelivered, OnLoss,
     Sessions,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use lunatic_process::{ExitReason, Failure, FailureKind, Peers, Signal};
 use parking_lot::Mutex;
 
-use crate::truth::Shared;
+use crate::simulation::truth::Shared;
 
 /// The first byte of a message whose receiver has a full mailbox.
 pub(crate) const REFUSED: u8 = 1;
+
+/// So long it takes until a name is given, or a session is there for both nodes, at most.
+const CLAIMING: Duration = Duration::from_secs(8);
 
 /// What a process has that others can see.
 #[derive(Debug, Default)]
@@ -40,8 +44,8 @@ pub(crate) enum Todo {
     Unregister(String, Pid),
     Answer(Answer, Vec<u8>),
     SpawnLinked(Answer, Pid, Vec<u8>),
-    /// The node ends, and another start takes its place.
-    End,
+    /// Another node has its name or number: it ends, and another start may take its place.
+    Expelled,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +54,8 @@ pub(crate) struct State {
     last: u64,
     pub(crate) todo: VecDeque<Todo>,
     pub(crate) up: BTreeMap<NodeId, String>,
+    /// Since when.
+    up_since: BTreeMap<NodeNumber, Duration>,
     /// By scope, group and process: how often it has joined.
     pub(crate) groups: BTreeMap<(String, String, Pid), u64>,
     pub(crate) names: BTreeMap<String, Pid>,
@@ -517,6 +523,20 @@ impl LocalNode for Model {
         if process.node() != self.number || winner.node() == self.number {
             self.fail(format!("{process} loses the name {name} to {winner}"));
         }
+        // Where the two nodes reached each other, one would have been refused.
+        let truth = self.truth.lock();
+        let named = |process| truth.named.get(&(name.to_owned(), process)).copied();
+        let first = named(process).min(named(winner));
+        let since = state.up_since.get(&winner.node()).copied();
+        let is_wrong = first
+            .zip(since)
+            .is_some_and(|(first, since)| since + CLAIMING < first);
+        drop(truth);
+        if is_wrong {
+            self.fail(format!(
+                "{process} and {winner} have got the name {name} in a session"
+            ));
+        }
         let expected = state.processes.get(&process);
         let expected = expected.and_then(|own| own.on_loss.get(name).copied());
         let on_loss = self.held.lost(process, name);
@@ -586,6 +606,8 @@ impl Model {
                 }
                 self.check_nothing_of(&state, node.id);
                 state.up.insert(node.id, name);
+                let now = self.truth.lock().now;
+                state.up_since.insert(node.id.number(), now);
             }
             NodeEvent::Down { node, .. } => {
                 self.truth.lock().observe(!node.id.to_bits());
@@ -595,12 +617,8 @@ impl Model {
                 self.check_nothing_of(&state, node.id);
                 state.downs.push(node.id);
             }
-            NodeEvent::NumberTaken => state.todo.push_back(Todo::End),
-            // As the program does: a name has one node.
-            NodeEvent::Refused {
-                refusal: Refusal::NameTaken,
-                ..
-            } => state.todo.push_back(Todo::End),
+            // As the program does: it does not start, or ends.
+            event if Expelled::by(&event).is_some() => state.todo.push_back(Todo::Expelled),
             _ => {}
         }
     }
