@@ -322,8 +322,7 @@ pub mod expansion {
     use wasmtime::{AsContextMut, Store, Trap};
     pub use wasmtime::{Caller, Error, Linker, Result};
 
-    use crate::memory::look_at_clock_next;
-    use crate::{AbiHost, CallEnd, HostFunction, Misuse};
+    use crate::{AbiHost, CallEnd, HostFunction, Misuse, look_at_clock_next};
 
     /// What a call of a host function costs a guest whose fuel is limited (ABI §26).
     const CALL_FUEL: u64 = 100;

@@ -50,6 +50,7 @@ pub use errors::{ErrorTable, GuestError};
 pub use host_function::{HostFunction, HostResult, HostValue, Param, ValueType};
 #[doc(hidden)]
 pub use host_functions::expansion;
+use memory::look_at_clock_next;
 pub use memory::{AbiHost, Guest, slice, slice_mut};
 pub use shared_caller::SharedCaller;
 pub use table::{NotInserted, Resource, Table};

@@ -4,6 +4,7 @@
 //! So one process can read while another one writes, and dropping an operation leaves
 //! the connection usable.
 
+mod bounds;
 mod connector;
 mod handshake;
 mod identity;

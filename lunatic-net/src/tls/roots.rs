@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use crate::tls::verifier::check_key;
+use crate::tls::bounds::check_key;
 
 /// Why root certificates cannot be used.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
+use crate::tls::bounds::{TooMuch, check_key};
 use crate::tls::provider;
 use crate::tls::roots::RootsError;
 
@@ -24,10 +25,6 @@ const MAX_INTERMEDIATES_OF_MANY_ROOTS: usize = 4;
 /// More root certificates than systems have.
 const MANY_ROOTS: usize = 512;
 
-/// The longest public key, in bytes: one of RSA with 4096 bits, and what is around it. To check a
-/// signature by a longer one takes most of a millisecond.
-const MAX_KEY_BYTES: usize = 600;
-
 /// Trusts servers as `WebPkiServerVerifier` does, but refuses chains that are so long, or with such
 /// keys, that to verify them takes long: it is done at once, by the thread that runs the process.
 #[derive(Debug)]
@@ -35,10 +32,6 @@ pub(super) struct BoundedVerifier {
     verifier: Arc<WebPkiServerVerifier>,
     max_intermediates: usize,
 }
-
-/// Why a chain is not looked at.
-#[derive(Debug)]
-pub(super) struct TooMuch(String);
 
 impl BoundedVerifier {
     /// # Errors
@@ -60,16 +53,6 @@ impl BoundedVerifier {
             verifier: verifier.map_err(|error| unusable(error.to_string()))?,
             max_intermediates,
         })
-    }
-}
-
-pub(super) fn check_key(key: &[u8]) -> Result<(), TooMuch> {
-    match key.len() {
-        0..=MAX_KEY_BYTES => Ok(()),
-        length => Err(TooMuch(format!(
-            "a certificate has a key of {length} bytes, where {MAX_KEY_BYTES} are accepted: RSA \
-             with 4096 bits at the most"
-        ))),
     }
 }
 
@@ -136,14 +119,6 @@ impl ServerCertVerifier for BoundedVerifier {
         self.verifier.supported_verify_schemes()
     }
 }
-
-impl std::fmt::Display for TooMuch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for TooMuch {}
 
 #[cfg(test)]
 mod tests {
