@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -124,12 +124,25 @@ pub fn call<M: Serialize, T: DeserializeOwned>(
         reply: PhantomData,
     };
     send(server, &message(reply_to));
-    match process::receive_timeout(&[tag], timeout)? {
+    match reply(tag, timeout)? {
         Message::Data { bytes, .. } => match encoding::read(&bytes) {
             Ok(reply) => Some(reply),
             Err(why) => panic!("the reply of process {server} cannot be read: {why}"),
         },
         _ => None,
+    }
+}
+
+/// Waits for a message with this tag. If the wait is armed, it may end early, and another one
+/// does not then.
+fn reply(tag: i64, timeout: Option<Duration>) -> Option<Message> {
+    let began = Instant::now();
+    loop {
+        let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        let reply = process::receive_timeout(&[tag], left);
+        if reply.is_some() || left.is_some_and(|left| left.is_zero()) {
+            return reply;
+        }
     }
 }
 
