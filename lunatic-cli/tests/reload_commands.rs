@@ -206,10 +206,14 @@ fn processes_that_offer_nothing_are_kept_or_restarted_by_their_supervisor() {
         .code(0);
     let versions = json(&runtimes.run(&["versions", "--json"]).code(0).out);
     assert_eq!(versions["modules"][0]["old"]["processes"], 0);
-    for _ in 0..10 {
-        version(&mut program);
+    // What was printed before is read first.
+    let mut of_first = 0;
+    while of_first < 20 {
+        of_first = match version(&mut program) {
+            1 => of_first + 1,
+            _ => 0,
+        };
     }
-    assert_eq!([version(&mut program), version(&mut program)], [1, 1]);
 }
 
 /// A program with a section that says nothing: another version that does the same.
