@@ -316,10 +316,9 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
         (_, ReloadResult::Moved) if reloaded.from == reloaded.to => {
             "this version was current already, and is that of all processes now".to_owned()
         }
-        (_, ReloadResult::Moved) if kept > 0 && !has_moved => format!(
-            "the new version is current, and no process has moved: {} offer nothing; see --others",
-            processes(kept)
-        ),
+        (_, ReloadResult::Moved) if kept > 0 && !has_moved => {
+            "the new version is current, and nothing has moved; see --others".to_owned()
+        }
         (_, ReloadResult::Moved) => "the new version is current".to_owned(),
         (_, ReloadResult::Unchanged) if reloaded.from == reloaded.to => {
             "this version is current already".to_owned()
