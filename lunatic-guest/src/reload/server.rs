@@ -94,7 +94,8 @@ pub fn send<M: Serialize>(server: ProcessId, message: &M) {
 }
 
 /// Sends a message to a server and waits for the reply; `None` if there is none within
-/// this time.
+/// this time. The wait does not end early if the process is to move: it moves at its next safe
+/// point, after the call.
 ///
 /// - `timeout`: no limit if there is none.
 /// - `message`: makes the message with that to which the server replies.
