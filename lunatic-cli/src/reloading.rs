@@ -12,12 +12,12 @@ use futures_lite::future;
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
-use lunatic_process::{Inspection, Process};
+use lunatic_process::{Environment, Inspection, Process};
 use lunatic_reload::{
     NamedVersions, Outcome, ProcessReport, ReloadError, ReloadOptions, ReloadPlan, ReloadResult,
     Report, Version,
 };
-use lunatic_supervisor::{ChildProcess, Supervisor};
+use lunatic_supervisor::{ChildProcess, Restart, Supervisor};
 
 use crate::ongoing_reloads::OngoingReload;
 use crate::program::{Program, ReplaceError, ReplaceLimits};
@@ -50,8 +50,8 @@ pub struct Reloading {
     /// What becomes of the other processes of the version before.
     pub others: Others,
     /// Whether processes that still run the version before the current one are killed, if the
-    /// new one is a third. If not, they are an error. Those of a program that is replaced as a
-    /// whole are left to that.
+    /// new one is a third, as soon as the others have moved to it. If not, they are an error.
+    /// Those of a program that is replaced as a whole are left to that.
     pub purge: bool,
 }
 
@@ -87,6 +87,15 @@ struct Reload<'a> {
     /// is not known any more.
     must_replace: bool,
     how: Reloading,
+}
+
+/// The version before the current one, which processes run, where a third one is to be current.
+struct Third {
+    version: Version<Module<State>>,
+    /// Where the processes live that are left out, since their program is replaced as a whole.
+    of_program: Option<Environment>,
+    /// Whether the other processes that run it are ended, once the reload has come to something.
+    is_ended: bool,
 }
 
 impl Runtime {
@@ -208,10 +217,17 @@ impl Runtime {
             Others::Replace(_) => self.replaceable(name, &version).await?,
             _ => None,
         };
-        let left_out = self.end_third(name, &plan, program.as_ref(), how).await?;
-        let reload = self.versions.reload(name, version.clone(), how.options);
+        let third = self.third(name, &plan, program.as_ref(), how).await?;
+        let left_out = third.as_ref().map(|third| third.version.hash);
+        let reload = self
+            .versions
+            .reload(name, version.clone(), how.options, left_out);
         let mut report = reload.await.map_err(ReloadFailure::Reload)?;
         if how.options.dry_run {
+            if let (Others::Keep, Some(before)) = (how.others, before) {
+                self.list_kept(name, &before.hash, &version.hash, &mut report)
+                    .await;
+            }
             return Ok(report);
         }
         let is_current = report.from == report.to;
@@ -220,12 +236,14 @@ impl Runtime {
                 name,
                 version: &version,
                 before: before.filter(|_| !is_current),
-                must_replace: left_out.is_some(),
+                must_replace: third
+                    .as_ref()
+                    .is_some_and(|third| third.of_program.is_some()),
                 how,
             };
             if let Err(error) = self.see_to_others(&reload, &mut report).await {
-                if let Some(third) = left_out {
-                    self.versions.keep_old(name, third);
+                if let Some(third) = third {
+                    self.versions.keep_old(name, third.version);
                 }
                 return Err(error);
             }
@@ -238,8 +256,10 @@ impl Runtime {
             // Nobody is left that runs it.
             self.versions.forget_old(name, &version.hash);
         }
-        if let (true, Some(third)) = (is_given_up, left_out) {
-            self.versions.keep_old(name, third);
+        match third {
+            Some(third) if is_given_up => self.versions.keep_old(name, third.version),
+            Some(third) if !report.is_back() => self.end_third(name, &third, &mut report).await,
+            _ => {}
         }
         Ok(report)
     }
@@ -258,12 +278,13 @@ impl Runtime {
             return Ok(None);
         };
         let root = program.process();
-        if self.versions.offering(name).contains(&root.id()) {
+        let described = described(&root, PATIENCE).await;
+        let hash = ModuleHash::from_bytes(version.hash).to_string();
+        if described.is_none_or(|root| root.module_hash == hash) {
             return Ok(None);
         }
-        let described = described(&root, PATIENCE).await;
-        let version = ModuleHash::from_bytes(version.hash).to_string();
-        if described.is_none_or(|root| root.module_hash == version) {
+        let taking_part = self.versions.taking_part(name, &version.hash);
+        if taking_part.contains(&root.id()) {
             return Ok(None);
         }
         let checked = self.check_replaceable();
@@ -278,19 +299,28 @@ impl Runtime {
         report: &mut Report,
     ) -> Result<(), ReloadFailure> {
         let mut seen_to = Vec::new();
+        let (old, new) = (self.versions.old(reload.name), &reload.version.hash);
         match reload.how.others {
-            Others::Keep => {}
-            Others::Restart => seen_to = self.restart_others(reload.name).await,
-            Others::Kill => seen_to = self.kill_others(reload.name).await,
+            Others::Keep => {
+                // That they go on was asked for.
+                if let Some(old) = old {
+                    self.list_kept(reload.name, &old, new, report).await;
+                }
+            }
+            Others::Restart => {
+                let timeout = reload.how.options.timeout;
+                seen_to = self.restart_others(reload.name, new, timeout).await;
+            }
+            Others::Kill => seen_to = self.kill_others(reload.name, new).await,
             Others::Replace(limits) => {
                 let program = self.replaceable(reload.name, reload.version).await?;
                 if let Some(program) = program {
                     let root = self.replace(&program, reload, limits, report).await?;
                     seen_to = vec![root];
-                } else if self.programs.of(reload.name).is_none() {
+                } else if let (None, Some(old)) = (self.programs.of(reload.name), old) {
                     let why = "it is no root process of a program, which alone is replaced; \
                                use --others restart or kill";
-                    let others = self.others_of(reload.name).await;
+                    let others = self.others_of(reload.name, &old, new, None).await;
                     seen_to.extend(others.iter().map(|other| kept(other, why)));
                 }
             }
@@ -308,13 +338,7 @@ impl Runtime {
             (ReloadResult::Moved, _, true) => ReloadResult::Partly,
             (result, _, _) => result,
         };
-        // One that has declined may have been seen to after that.
-        let pids: BTreeSet<Pid> = seen_to.iter().map(|process| process.pid).collect();
-        report
-            .processes
-            .retain(|process| !pids.contains(&process.pid));
-        report.processes.extend(seen_to);
-        report.processes.sort_by_key(|process| process.pid);
+        add(report, seen_to);
         Ok(())
     }
 
@@ -384,7 +408,8 @@ impl Runtime {
             keep_going: true,
             ..reload.how.options
         };
-        let back = self.versions.reload(reload.name, before.clone(), options);
+        let versions = &self.versions;
+        let back = versions.reload(reload.name, before.clone(), options, None);
         let back = back.await.map_err(ReloadFailure::Reload)?;
         report.result = match back.result {
             ReloadResult::Moved => ReloadResult::Unchanged,
@@ -408,90 +433,165 @@ impl Runtime {
         Ok(())
     }
 
-    /// Makes sure that no process runs the version before the current one, which will be
-    /// forgotten. Returns it if those are left out that a program has which will be replaced
-    /// as a whole, and so has to be.
+    /// The version before the current one, which will be forgotten, if processes run it.
     ///
     /// - `program`: whose root process runs another version and offers nothing.
-    async fn end_third(
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::ThirdVersion`] if processes run it that are not to be ended.
+    async fn third(
         &self,
         name: &str,
         plan: &ReloadPlan<Module<State>>,
         program: Option<&Program>,
         how: Reloading,
-    ) -> Result<Option<Version<Module<State>>>, ReloadFailure> {
-        let Some(third) = &plan.dropped else {
+    ) -> Result<Option<Third>, ReloadFailure> {
+        let Some(version) = plan.dropped.clone() else {
             return Ok(None);
         };
-        let mut processes = self.processes_of(name, &third.hash).await;
+        let mut processes = self.processes_of(name, &version.hash).await;
         let of_all = processes.len();
-        if let Some(program) = program {
+        if of_all == 0 {
+            return Ok(None);
+        }
+        let environment = program.map(Program::environment);
+        if let (Some(program), Some(environment)) = (program, &environment) {
             let root = program.process().id();
             // It would be killed.
             let is_forced = how.purge && processes.iter().any(|process| process.id() == root);
             if is_forced || !plan.movable.iter().any(|moves| program.has(*moves)) {
-                processes.retain(|process| !program.has(process.id()));
+                processes.retain(|process| !environment.exists(process.id()));
             }
         }
-        let are_left_out = processes.len() < of_all;
+        let of_program = environment.filter(|_| processes.len() < of_all);
         if !how.purge && !processes.is_empty() {
             let processes = processes.iter().map(Process::id).collect();
             return Err(ReloadFailure::Reload(ReloadError::ThirdVersion {
-                hash: ModuleHash::from_bytes(third.hash).to_string(),
+                hash: ModuleHash::from_bytes(version.hash).to_string(),
                 processes,
             }));
         }
-        if !how.options.dry_run {
-            end(&processes).await;
-        }
-        Ok(are_left_out.then(|| third.clone()))
+        Ok(Some(Third {
+            version,
+            of_program,
+            is_ended: how.purge,
+        }))
     }
 
-    /// The processes that run the version before the current one and do not offer themselves.
-    async fn others_of(&self, name: &str) -> Vec<Process> {
-        let Some(hash) = self.versions.old(name) else {
+    /// Kills the processes that run a version which is forgotten now.
+    async fn end_third(&self, name: &str, third: &Third, report: &mut Report) {
+        if !third.is_ended {
+            return;
+        }
+        let mut processes = self.processes_of(name, &third.version.hash).await;
+        if let Some(environment) = &third.of_program {
+            // In this order: whoever does not live there may have ended just now.
+            processes.retain(|process| !environment.exists(process.id()) && process.is_alive());
+        }
+        end(&processes).await;
+        let killed = processes.iter().map(killed).collect();
+        add(report, killed);
+    }
+
+    /// The processes that run a version and neither offer themselves nor have moved to another.
+    ///
+    /// - `hash`: of the version.
+    /// - `new`: the hash of the other.
+    /// - `patience`: those that are not found within this time are left out.
+    async fn others_of(
+        &self,
+        name: &str,
+        hash: &[u8; 32],
+        new: &[u8; 32],
+        patience: Option<Duration>,
+    ) -> Vec<Process> {
+        let mut processes = self.processes_within(name, hash, Some(new), patience).await;
+        // Meanwhile some may have offered themselves, or moved.
+        let taking_part = self.versions.taking_part(name, new);
+        processes.retain(|process| !taking_part.contains(&process.id()));
+        processes
+    }
+
+    /// The processes that run the version before the current one, do not offer themselves, and
+    /// have had the time to.
+    async fn others_to_end(&self, name: &str, new: &[u8; 32]) -> Vec<Process> {
+        /// From its start, or its move, until a process offers itself.
+        const TO_OFFER: Duration = Duration::from_millis(200);
+        let Some(old) = self.versions.old(name) else {
             return Vec::new();
         };
-        let mut processes = self.processes_of(name, &hash).await;
-        let offering = self.versions.offering(name);
-        processes.retain(|process| !offering.contains(&process.id()));
-        processes
+        let mut others = self.others_of(name, &old, new, None).await;
+        if !others.is_empty() {
+            Timer::after(TO_OFFER).await;
+            let taking_part = self.versions.taking_part(name, new);
+            others.retain(|other| !taking_part.contains(&other.id()));
+        }
+        others
+    }
+
+    /// Tells of the processes that run a version, offer nothing and go on.
+    async fn list_kept(&self, name: &str, hash: &[u8; 32], new: &[u8; 32], report: &mut Report) {
+        /// To list them is not worth more.
+        const PATIENCE_FOR_ALL: Duration = Duration::from_secs(2);
+        let patience = Some(PATIENCE_FOR_ALL);
+        let others = self.others_of(name, hash, new, patience).await;
+        let others = others.iter().map(|other| kept(other, "it offers nothing"));
+        add(report, others.collect());
     }
 
     /// Kills the processes that run the version before the current one and do not offer
     /// themselves.
-    async fn kill_others(&self, name: &str) -> Vec<ProcessReport> {
-        let others = self.others_of(name).await;
+    async fn kill_others(&self, name: &str, new: &[u8; 32]) -> Vec<ProcessReport> {
+        let others = self.others_to_end(name, new).await;
         end(&others).await;
-        let killed = others.iter().map(|other| ProcessReport {
-            pid: other.id(),
-            kind: String::new(),
-            outcome: Outcome::Killed,
-        });
-        killed.collect()
+        others.iter().map(killed).collect()
     }
 
     /// Has the supervisors of the processes that run the version before the current one and do
     /// not offer themselves restart them.
-    async fn restart_others(&self, name: &str) -> Vec<ProcessReport> {
-        let others = self.others_of(name).await;
+    ///
+    /// - `timeout`: how long is waited for one of them. It is done later, then, and those of the
+    ///   same supervisor are left alone.
+    async fn restart_others(
+        &self,
+        name: &str,
+        new: &[u8; 32],
+        timeout: Duration,
+    ) -> Vec<ProcessReport> {
+        let others = self.others_to_end(name, new).await;
         let mut reports = BTreeMap::new();
-        for other in &others {
-            let outcome = restart(other).await;
-            let report = ProcessReport {
-                pid: other.id(),
-                kind: String::new(),
-                outcome,
+        let mut late = BTreeSet::new();
+        for other in others {
+            let (pid, supervisor) = (other.id(), other.parent());
+            let restarting = async {
+                match late.contains(&supervisor) {
+                    true => None,
+                    // A child that is stopped is to be started in any case.
+                    false => self.detached(async move { restart(&other).await }).await,
+                }
             };
-            reports.insert(other.id(), report);
+            let in_time = async {
+                Timer::after(timeout).await;
+                None
+            };
+            let outcome = future::or(restarting, in_time).await;
+            let outcome = outcome.unwrap_or_else(|| {
+                late.insert(supervisor);
+                Outcome::Kept {
+                    why: "its supervisor has not restarted it in time".to_owned(),
+                }
+            });
+            let kind = String::new();
+            let report = ProcessReport { pid, kind, outcome };
+            reports.insert(pid, report);
         }
+        let Some(old) = self.versions.old(name) else {
+            return reports.into_values().collect();
+        };
         // Who had no supervisor may have ended with others.
-        let left: BTreeMap<Pid, Process> = self
-            .others_of(name)
-            .await
-            .into_iter()
-            .map(|left| (left.id(), left))
-            .collect();
+        let left = self.others_of(name, &old, new, None).await;
+        let left: BTreeMap<Pid, Process> = left.into_iter().map(|left| (left.id(), left)).collect();
         for report in reports.values_mut() {
             let is_kept = matches!(report.outcome, Outcome::Kept { .. });
             if is_kept && !left.contains_key(&report.pid) {
@@ -511,23 +611,46 @@ impl Runtime {
     /// - `name`: that of the module. The same bytes may have been loaded as another one, or as
     ///   none.
     pub(crate) async fn processes_of(&self, name: &str, hash: &[u8; 32]) -> Vec<Process> {
+        self.processes_within(name, hash, None, None).await
+    }
+
+    /// As [`processes_of`](Runtime::processes_of).
+    ///
+    /// - `without`: the hash of a version; those that offer themselves, or have moved to that, are
+    ///   not asked.
+    /// - `patience`: those that are not found within this time are left out.
+    async fn processes_within(
+        &self,
+        name: &str,
+        hash: &[u8; 32],
+        without: Option<&[u8; 32]>,
+        patience: Option<Duration>,
+    ) -> Vec<Process> {
         /// When all have taken so long, each has only [`LITTLE_PATIENCE`].
         const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
         const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
         let started = Instant::now();
         let hash = ModuleHash::from_bytes(*hash).to_string();
+        let left_out = without.map(|new| self.versions.taking_part(name, new));
+        let left_out = left_out.unwrap_or_default();
         let mut found = Vec::new();
         for environment in self.environments() {
             for process in environment.processes() {
-                if !process.answers_requests() {
-                    // It is native.
+                if !process.answers_requests() || left_out.contains(&process.id()) {
+                    // Those that answer none are native.
                     continue;
                 }
-                let patience = match started.elapsed() < PATIENCE_FOR_ALL {
+                let so_far = started.elapsed();
+                let left = patience.map_or(PATIENCE, |all| all.saturating_sub(so_far));
+                if left.is_zero() {
+                    return found;
+                }
+                let patience = match so_far < PATIENCE_FOR_ALL {
                     true => PATIENCE,
                     false => LITTLE_PATIENCE,
                 };
-                let runs_it = described(&process, patience).await.is_some_and(|process| {
+                let runs_it = described(&process, patience.min(left)).await;
+                let runs_it = runs_it.is_some_and(|process| {
                     process.module_hash == hash && process.version_of.as_deref() == Some(name)
                 });
                 if runs_it {
@@ -558,6 +681,23 @@ async fn end(processes: &[Process]) {
     }
 }
 
+/// Adds what became of processes. One that has declined may have been seen to after that.
+fn add(report: &mut Report, more: Vec<ProcessReport>) {
+    let pids: BTreeSet<Pid> = more.iter().map(|process| process.pid).collect();
+    let processes = &mut report.processes;
+    processes.retain(|process| !pids.contains(&process.pid));
+    processes.extend(more);
+    processes.sort_by_key(|process| process.pid);
+}
+
+fn killed(process: &Process) -> ProcessReport {
+    ProcessReport {
+        pid: process.id(),
+        kind: String::new(),
+        outcome: Outcome::Killed,
+    }
+}
+
 /// A process that was to be seen to and goes on as the old version.
 fn kept(process: &Process, why: &str) -> ProcessReport {
     ProcessReport {
@@ -581,8 +721,8 @@ fn of_way_back(outcome: Outcome) -> Outcome {
     }
 }
 
-/// Has the supervisor of a process stop it and start it again, and returns what becomes of
-/// it. That is no restart that counts against the intensity of the supervisor, as it is asked
+/// Has the supervisor of a process stop it and start it again, unless it is temporary, and
+/// returns what becomes of it. That is no restart that counts against the intensity of the supervisor, as it is asked
 /// for.
 async fn restart(process: &Process) -> Outcome {
     let environment = process.environment();
@@ -602,6 +742,12 @@ async fn restart(process: &Process) -> Outcome {
     let Some(child) = children.iter().find(is_it) else {
         return no_supervisor();
     };
+    if child.info.restart == Restart::Temporary {
+        return Outcome::Kept {
+            why: "it is temporary: its supervisor does not start it again; --others kill ends it"
+                .to_owned(),
+        };
+    }
     let name = child.info.name.to_string();
     match supervisor.terminate_child(name.clone()).await {
         Ok(()) => match supervisor.restart_child(name).await {

@@ -317,3 +317,26 @@ fn others_run_after_a_trap_that_was_caught() {
     );
     assert_eq!(world.reports(), [1, 2]);
 }
+
+#[test]
+fn without_memory_for_another_stack_nothing_is_called_and_the_process_goes_on() {
+    let world = World::new();
+    let module = world.load(
+        r#"(memory (export "memory") 1)
+        (table funcref (elem $called))
+        (func $called (result i32) (call $report (i64.const 7)) (i32.const 42))
+        (func (export "main")
+            (call $report (i64.extend_i32_u (call $guarded (i32.const 0))))
+            (call $report (i64.const 1)))"#,
+    );
+    let process = ProcessConfig {
+        account: Some(AccountLimits {
+            memory: STACK_BYTES as u64,
+            ..AccountLimits::default()
+        }),
+        ..ProcessConfig::trusted()
+    };
+    let process = world.spawn_with(&module, "main", process);
+    assert_eq!(world.reports(), [0, 1]);
+    assert_normal(&process);
+}

@@ -9,7 +9,7 @@ use harness::{World, assert_failed, module, send};
 use lunatic_cli::{ReloadFailure, Reloading, Root, State};
 use lunatic_engine::Module;
 use lunatic_process::{Process, SpawnOptions};
-use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
+use lunatic_reload::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
 use lunatic_testkit::{end_of, wait, wait_until};
 
 /// A process that counts messages and reports `10 * count + version` for each. It moves
@@ -184,6 +184,97 @@ fn an_entry_that_does_not_accept_in_time_is_ended() {
     assert_eq!(app.count(&process), 11);
     app.fails(&counter(2, "(loop $ever (br $ever))"), "within 5s");
     assert_eq!(app.count(&process), 21);
+}
+
+#[test]
+fn of_many_processes_few_try_an_entry_that_does_not_accept_and_all_answer_when_it_is_over() {
+    const PROCESSES: usize = 40;
+    let app = App::new(&counter(1, ""));
+    let processes: Vec<_> = (0..PROCESSES).map(|_| app.spawn()).collect();
+    for process in &processes {
+        assert_eq!(app.count(process), 11);
+    }
+    // It is shorter than an entry may take.
+    let options = ReloadOptions {
+        timeout: Duration::from_millis(500),
+        ..ReloadOptions::default()
+    };
+    let text = counter(2, "(loop $again (br $again))");
+    let report = app.reload_with(&text, options).unwrap();
+    assert_eq!(report.result, ReloadResult::Unchanged, "{report:?}");
+    let failed = |process: &&ProcessReport| matches!(process.outcome, Outcome::Failed { .. });
+    let failed = report.processes.iter().filter(failed).count();
+    // The second one is asked if the first one does not come at once.
+    assert!((1..PROCESSES / 4).contains(&failed), "{report:?}");
+    let versions = app.world.runtime.versions();
+    assert!(versions[0].old.is_none(), "no instance is left");
+    for process in &processes {
+        assert_eq!(app.count(process), 21);
+    }
+}
+
+#[test]
+fn a_process_that_hands_over_in_its_start_function_goes_on() {
+    let main = r#"(func (export "main") (call $serve))"#;
+    let starts = r#"(start $begin) (func $begin (call $serve)) (func (export "main"))"#;
+    let app = App::new(&counter(1, "").replace(main, starts));
+    let runtime = app.world.runtime.clone();
+    let module = app.module.clone();
+    // The parent waits for the start function.
+    let started = std::thread::spawn(move || {
+        let root = runtime.spawn(&module, Root::new("main"));
+        futures_lite::future::block_on(root).is_ok()
+    });
+    let is_offered = || app.world.runtime.versions()[0].offering == 1;
+    wait_until("the offer", is_offered);
+    let environment = app.world.runtime.environment();
+    let is_it = |process: &Process| process.answers_requests();
+    let process = environment.processes().into_iter().find(is_it).unwrap();
+    assert_eq!(app.count(&process), 11);
+    app.fails(&counter(2, ""), "in its start function");
+    assert_eq!(app.count(&process), 21);
+    process.kill();
+    assert!(!started.join().unwrap());
+}
+
+#[test]
+fn a_purge_ends_nobody_if_all_go_back() {
+    let quiet = |version| {
+        counter(version, "").replace(
+            r#"(func (export "main")"#,
+            r#"(func (export "quiet") (call $report (i64.const 7))
+                (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))
+            (func (export "main")"#,
+        )
+    };
+    let app = App::new(&quiet(1));
+    let process = app.spawn();
+    assert_eq!(app.count(&process), 11);
+    let first = app.world.root(&app.module, Root::new("quiet")).unwrap();
+    assert_eq!(app.world.report(), 7);
+    assert_eq!(app.reload(&quiet(2)).result, ReloadResult::Moved);
+    let purge = |text: &str| {
+        let how = Reloading {
+            purge: true,
+            ..Reloading::default()
+        };
+        let reload = app.world.runtime.reload("app", text.into(), how);
+        wait("the reload", reload).unwrap()
+    };
+    let first_version = app.world.runtime.versions()[0].old.clone().unwrap().hash;
+    let report = purge(&quiet(3).replace("(call $accept)", "unreachable"));
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    assert!(first.is_alive());
+    let old = app.world.runtime.versions()[0].old.clone();
+    assert_eq!(old.map(|old| old.hash), Some(first_version));
+    assert_eq!(app.count(&process), 22);
+    // If they do not, it is told who was ended.
+    let report = purge(&quiet(3));
+    assert_eq!(report.result, ReloadResult::Moved);
+    let mut ended = report.processes.iter().filter(|it| it.pid == first.id());
+    assert_eq!(ended.next().unwrap().outcome, Outcome::Killed);
+    assert!(!first.is_alive());
+    assert_eq!(app.count(&process), 33);
 }
 
 #[test]

@@ -975,6 +975,67 @@ fn a_child_is_of_the_own_version_or_of_the_current_one() {
 }
 
 #[test]
+fn versions_of_children_are_what_they_are_while_a_reload_goes_on_and_goes_back() {
+    // A process that stays with the first version spawns a child at each message, and another
+    // one moves when it is told to, and not before.
+    let text = |version: u32, entry: &str| {
+        module(&format!(
+            r#"(data (i32.const 0x600) "slow")
+            (func (export "main")
+                (loop $again
+                    (drop (call $next))
+                    (call $ok (call $spawn (i64.const 0) (i64.const -1) (call $get_tag)
+                        @child (i32.const 0) (i32.const 0) (i32.const 0xff00)))
+                    (br $again)))
+            (func (export "child") (call $report (i64.const {version})))
+            (func (export "slow")
+                (call $offer (i32.const 0x600) (i32.const 4) (i64.const 1))
+                (loop $again
+                    (drop (call $next))
+                    (call $write (i64.const 1) (i64.const 1))
+                    (drop (call $hand_over (call $arm) (i32.const 0xff00)))
+                    (call $report (i64.const {version}))
+                    (br $again)))
+            (func (export "_lunatic_reload_1_slow")
+                {entry}
+                (call $accept)
+                (call $offer (i32.const 0x600) (i32.const 4) (i64.const 1))
+                (call $report (i64.const {version}))
+                (call $sleep))"#
+        ))
+    };
+    let app = App::of(&text(1, ""));
+    let (process, slow) = (app.spawn(), app.world.spawn(&app.module, "slow"));
+    let is_offered = || app.world.runtime.versions()[0].offering == 1;
+    wait_until("the offer", is_offered);
+    let children = || {
+        [-1, -2].map(|module| {
+            send(&process, module, b"");
+            app.world.report()
+        })
+    };
+    let reload = |text: String, during: [i64; 2], reported: i64| {
+        thread::scope(|scope| {
+            let reload = scope.spawn(|| app.try_reload(&text, ReloadOptions::default(), false));
+            wait_until("the reload", || {
+                app.world.runtime.versions()[0].progress.is_some()
+            });
+            assert_eq!(children(), during);
+            send(&slow, 1, b"");
+            assert_eq!(app.world.report(), reported);
+            reload.join().unwrap().unwrap().result
+        })
+    };
+    assert_eq!(children(), [1, 1]);
+    let back = reload(text(2, "unreachable"), [1, 2], 1);
+    assert_eq!(back, ReloadResult::Unchanged);
+    assert_eq!(children(), [1, 1]);
+    let moved = reload(text(3, ""), [1, 3], 3);
+    assert_eq!(moved, ReloadResult::Moved);
+    assert_eq!(children(), [1, 3]);
+}
+
+#[test]
 fn a_supervised_process_that_moves_and_fails_is_restarted_as_the_current_version() {
     let fragile = |version| Counter {
         message: "(if (i64.eq (call $get_tag) (i64.const 66)) (then unreachable))",

@@ -7,11 +7,12 @@ mod harness;
 use std::time::Duration;
 
 use harness::{World, assert_killed, module, send};
-use lunatic_cli::{Others, Reloading, State};
+use lunatic_cli::{Config, NameScope, Others, Reloading, Root, State};
 use lunatic_engine::Module;
 use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
+use lunatic_supervisor::{ChildSpec, ChildStart, Restart, ShutdownPolicy, Spec, Supervisor};
 use lunatic_testkit::{wait, wait_until};
 
 /// An application of one module.
@@ -140,6 +141,18 @@ fn mixed(version: u32) -> String {
                 (i32.const 0x40) (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 0x90)))
             (call $sleep_ms (i64.const -1)))
         (func (export "main") (call $serve))
+        ;; Offers itself a while after its start.
+        (func (export "slow")
+            (call $report (i64.const {version}))
+            (call $sleep_ms (i64.const 50))
+            (call $serve))
+        ;; Does not end when it is asked to.
+        (func (export "stubborn")
+            (call $die_when_link_dies (i32.const 0))
+            (call $report (i64.const {version}))
+            (loop $again
+                (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+                (br $again)))
         (func (export "_lunatic_reload_1_mover") (call $accept) (call $serve))
         (func $serve (local $state i64)
             (call $offer (i32.const 0) (i32.const 5) (i64.const 1))
@@ -213,4 +226,91 @@ fn a_process_that_is_paused_for_its_share_of_cpu_time_is_found_and_holds_up_no_r
     assert_eq!(report.result, ReloadResult::Partly);
     send(&mover, 1, b"");
     assert_eq!(app.world.report(), 2);
+}
+
+/// Starts a supervisor of one child.
+fn supervised(
+    app: &App,
+    export: &str,
+    describe: impl FnOnce(ChildSpec<ChildStart>) -> ChildSpec<ChildStart>,
+) -> (Supervisor, Process) {
+    let runtime = &app.world.runtime;
+    let names = NameScope::new(runtime.environment());
+    let root = Root::new(export).config(Config::default());
+    let start = wait("the child", runtime.child(&app.module, root, &names)).unwrap();
+    let tree = Spec::new("root").child(describe(ChildSpec::new("child", start)));
+    let environment = runtime.environment().clone();
+    let supervisor = wait("the start", tree.start(&environment, None)).unwrap();
+    let children = wait("the children", supervisor.which_children()).unwrap();
+    let child = children[0].process.clone().unwrap();
+    (supervisor, child)
+}
+
+#[track_caller]
+fn kept_because(report: &Report, process: &Process) -> String {
+    let mut told = report.processes.iter();
+    let told = told.find(|told| told.pid == process.id()).unwrap();
+    match &told.outcome {
+        Outcome::Kept { why } => why.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_child_that_does_not_end_holds_up_no_reload_for_ever() {
+    let app = App::new(&mixed(1));
+    let (supervisor, child) = supervised(&app, "stubborn", |child| {
+        child.shutdown(ShutdownPolicy::Infinity)
+    });
+    assert_eq!(app.world.report(), 1);
+    let report = app.reload(&mixed(2), Others::Restart);
+    let why = kept_because(&report, &child);
+    assert!(why.contains("in time"), "{why}");
+    assert_eq!(report.result, ReloadResult::Partly);
+    // Another one can begin.
+    let report = app.reload(&mixed(1), Others::Keep);
+    assert_eq!(report.result, ReloadResult::Moved);
+    // When the child has ended, it is started again.
+    child.kill();
+    assert_eq!(app.world.report(), 1);
+    let others = wait("the children", supervisor.which_children()).unwrap();
+    others[0].process.clone().unwrap().kill();
+    assert_eq!(app.world.report(), 1);
+    drop(supervisor);
+}
+
+#[test]
+fn a_temporary_child_is_not_stopped_as_nobody_would_start_it_again() {
+    let app = App::new(&mixed(1));
+    let (supervisor, child) = supervised(&app, "idle", |child| child.restart(Restart::Temporary));
+    assert_eq!(app.world.report(), 1);
+    let report = app.reload(&mixed(2), Others::Restart);
+    let why = kept_because(&report, &child);
+    assert!(why.contains("temporary"), "{why}");
+    assert!(child.is_alive());
+    wait("the end", supervisor.shut_down());
+}
+
+#[test]
+fn a_process_that_has_just_begun_is_given_the_time_to_offer_itself() {
+    let app = App::new(&mixed(1));
+    let slow = app.world.spawn(&app.module, "slow");
+    assert_eq!(app.world.report(), 1);
+    app.reload(&mixed(2), Others::Kill);
+    send(&slow, 1, b"");
+    assert_eq!(app.world.report(), 2);
+}
+
+#[test]
+fn processes_that_are_kept_are_told_of() {
+    let app = App::new(&mixed(1));
+    let mover = app.world.spawn(&app.module, "main");
+    send(&mover, 1, b"");
+    assert_eq!(app.world.report(), 1);
+    let idle = app.world.spawn(&app.module, "idle");
+    assert_eq!(app.world.report(), 1);
+    let report = app.reload(&mixed(2), Others::Keep);
+    assert!(is_moved(&report, &mover));
+    assert_eq!(kept_because(&report, &idle), "it offers nothing");
+    assert_eq!(report.result, ReloadResult::Moved);
 }

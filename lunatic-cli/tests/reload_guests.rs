@@ -13,9 +13,11 @@ use std::thread;
 use std::time::Duration;
 
 use async_io::Timer;
-use harness::{Observer, Told, World, assert_normal, send};
+use futures_lite::future::yield_now;
+use harness::{Observer, Told, World, assert_normal, module, send};
+use lunatic_account::{AccountLimits, Kind};
 use lunatic_cli::{Reloading, Root};
-use lunatic_process::{Process, SpawnOptions};
+use lunatic_process::{Process, ProcessConfig, SpawnOptions};
 use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
 use lunatic_testkit::built::{guest_in, rust_guest};
 use lunatic_testkit::{PATIENCE, end_of, wait, wait_until};
@@ -306,15 +308,43 @@ fn a_hundred_open_connections_stay_over_a_hundred_reloads() {
     });
 }
 
+/// Sends numbered requests to a counter as fast as it answers, until it is told that it is over.
+/// Returns how many.
+///
+/// - `sender`: which of the senders this is. Its requests have the tags behind `sender << 32`.
+/// - `answers`: how many of its requests were answered.
+async fn flood(
+    sender: usize,
+    counter: Process,
+    observer: Process,
+    is_over: Arc<AtomicBool>,
+    answers: Arc<AtomicU64>,
+) -> u64 {
+    /// So many requests wait in the mailbox of the counter.
+    const MOST: u64 = 256;
+    let mut sent = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        while sent < answers.load(Ordering::Relaxed) + MOST {
+            sent += 1;
+            let tag = (sender as i64) << 32 | sent as i64;
+            send(&counter, 0, &count_message(&observer, tag));
+        }
+        yield_now().await;
+    }
+    sent
+}
+
 #[test]
-fn senders_and_open_connections_lose_nothing_over_the_same_reloads() {
+fn a_hundred_times_there_and_back_under_floods_of_messages_and_a_hundred_connections() {
     const SENDERS: usize = 8;
-    const CLIENTS: usize = 8;
-    const RELOADS: usize = 24;
+    const THREADS: usize = 4;
+    const CLIENTS: usize = 25;
+    const ROUNDS: usize = 100;
     let counters = [rust("reload_counter_v1"), rust("reload_counter_v2")];
     let echoes = [rust("reload_echo_v1"), rust("reload_echo_v2")];
     let mut app = App::new(&counters[0]);
     let (runtime, counter) = (app.world.runtime.clone(), app.process.clone());
+    app.observer.watch(&counter, 3);
     let module = wait(
         "compilation",
         runtime.load_version("echo", bytes(&echoes[0])),
@@ -325,59 +355,72 @@ fn senders_and_open_connections_lose_nothing_over_the_same_reloads() {
     wait_until("the offers", || {
         runtime.versions().iter().all(|module| module.offering > 0)
     });
-    let (is_over, sent) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|_| {
-            let (is_over, sent) = (is_over.clone(), sent.clone());
-            let (counter, observer) = (counter.clone(), app.observer.process.clone());
-            let spawned =
-                runtime
-                    .environment()
-                    .spawn(SpawnOptions::default(), move |_| async move {
-                        while !is_over.load(Ordering::Relaxed) {
-                            for _ in 0..8 {
-                                send(&counter, 0, &count_message(&observer, 5));
-                                sent.fetch_add(1, Ordering::Relaxed);
-                            }
-                            Timer::after(Duration::from_millis(1)).await;
-                        }
-                        Ok(())
-                    });
-            spawned.unwrap()
-        })
-        .collect();
-    let reload = |name: &str, version: &Path| {
-        let reload = runtime.reload(
-            name,
-            bytes(version),
-            Reloading {
-                options: ReloadOptions {
-                    timeout: PATIENCE / 2,
-                    ..ReloadOptions::default()
-                },
-                ..Reloading::default()
-            },
+    let is_over = Arc::new(AtomicBool::new(false));
+    let answers: Vec<Arc<AtomicU64>> = (0..SENDERS).map(|_| Arc::default()).collect();
+    let (sent_by, all_sent) = async_channel::unbounded();
+    for (number, answers) in answers.iter().enumerate() {
+        let flood = flood(
+            number,
+            counter.clone(),
+            app.observer.process.clone(),
+            is_over.clone(),
+            answers.clone(),
         );
+        let sent_by = sent_by.clone();
+        let spawned = runtime
+            .environment()
+            .spawn(SpawnOptions::default(), move |_| async move {
+                sent_by.try_send((number, flood.await)).ok();
+                Ok(())
+            });
+        spawned.unwrap();
+    }
+    let reload = |name: &str, version: &Path| {
+        let how = Reloading {
+            options: ReloadOptions {
+                timeout: PATIENCE / 2,
+                ..ReloadOptions::default()
+            },
+            ..Reloading::default()
+        };
+        let reload = runtime.reload(name, bytes(version), how);
         let report = wait("the reload", reload).unwrap();
         assert_eq!(report.result, ReloadResult::Moved, "{report:?}");
     };
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
+    let (observer, answers) = (&app.observer, &answers);
+    let counted = thread::scope(|scope| {
+        let clients: Vec<_> = (0..THREADS)
             .map(|_| {
                 scope.spawn(|| {
-                    let (mut client, mut lines) = (Client::new(port), 0);
+                    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::new(port)).collect();
+                    let mut lines = 0;
                     while !is_over.load(Ordering::Relaxed) {
                         lines += 1;
-                        assert_eq!(answered(&client.ask("more"), "more").0, lines);
+                        for client in &mut clients {
+                            assert_eq!(answered(&client.ask("more"), "more").0, lines);
+                        }
                     }
                     lines
                 })
             })
             .collect();
-        for number in 1..=RELOADS {
+        // Each request is counted once, and those of one sender in their order.
+        let counting = scope.spawn(move || {
+            let mut count = 0;
+            loop {
+                match observer.told() {
+                    Told::Data(END, _) => return count,
+                    Told::Data(tag, answer) => {
+                        count += 1;
+                        assert_eq!(number(&answer) / 10, count);
+                        let before = answers[(tag >> 32) as usize].fetch_add(1, Ordering::Relaxed);
+                        assert_eq!((tag & 0xffff_ffff) as u64, before + 1);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        for number in 1..=2 * ROUNDS {
             reload("app", &counters[number % 2]);
             reload("echo", &echoes[number % 2]);
         }
@@ -385,15 +428,228 @@ fn senders_and_open_connections_lose_nothing_over_the_same_reloads() {
         for client in clients {
             assert!(client.join().unwrap() > 0);
         }
+        let mut sent = 0;
+        for _ in 0..SENDERS {
+            let (sender, by_it) = wait("the senders", all_sent.recv()).unwrap();
+            wait_until("the last answers", || {
+                answers[sender].load(Ordering::Relaxed) == by_it
+            });
+            sent += by_it;
+        }
+        send(&observer.process, END, b"");
+        let counted = counting.join().unwrap();
+        assert_eq!(counted, sent);
+        counted
     });
-    for sender in &senders {
-        assert_normal(sender);
-    }
-    let sent = sent.load(Ordering::Relaxed);
-    for count in 1..=sent {
-        assert_eq!(app.reply() / 10, count);
-    }
+    assert!(counted > (ROUNDS * SENDERS) as u64, "{counted}");
+    // It is the process that was linked and monitored at first.
+    counter.kill();
+    app.observer.is_told_of_failure(&counter, 3);
     app.observer.is_told_nothing_more();
+}
+
+/// With this tag the observer is told that nothing more comes.
+const END: i64 = -1;
+
+/// The tag with which a request is answered.
+#[track_caller]
+fn tag_of_reply(request: &[u8]) -> i64 {
+    const FIELD: &[u8] = b"\xa3tag";
+    let mut places = request.windows(FIELD.len());
+    let place = places.position(|window| window == FIELD).unwrap();
+    match &request[place + FIELD.len()..] {
+        [0xd0..=0xd3, digits @ ..] => digits
+            .iter()
+            .fold(-i64::from(digits[0] >> 7), |number, byte| {
+                number << 8 | i64::from(*byte)
+            }),
+        digits => number(digits) as i64,
+    }
+}
+
+/// Another version that does the same: there is a section with another name in it.
+fn again(program: &[u8], name: u8) -> Vec<u8> {
+    [program, &[0, 2, 1, name]].concat()
+}
+
+#[test]
+fn a_call_without_a_time_limit_waits_for_its_reply_though_the_process_is_to_move() {
+    let program = bytes(&rust("reload_caller"));
+    let app = App::start(World::new(), program.clone(), Stdio::default());
+    let id = app.observer.process.id().to_bits();
+    send(&app.process, 0, &id.to_le_bytes());
+    let request = || match app.observer.told() {
+        Told::Data(0, request) => tag_of_reply(&request),
+        other => panic!("{other:?}"),
+    };
+    let mut tag = request();
+    for answer in 1..=5_u8 {
+        thread::scope(|scope| {
+            let version = again(&program, b'0' + answer);
+            let reload = scope.spawn(|| app.reload_bytes(version));
+            let runtime = &app.world.runtime;
+            wait_until("the reload", || runtime.versions()[0].progress.is_some());
+            // Its wait could end early now.
+            thread::sleep(Duration::from_millis(50));
+            app.observer.is_told_nothing_more();
+            send(&app.process, tag, &[answer]);
+            let told = app.observer.told();
+            assert_eq!(told, Told::Data(5, u64::from(answer).to_le_bytes().into()));
+            tag = request();
+            assert_eq!(reload.join().unwrap().result, ReloadResult::Moved);
+        });
+    }
+}
+
+#[test]
+fn a_server_whose_account_has_no_memory_left_is_not_ended_by_a_reload() {
+    let world = World::new();
+    let loading = world
+        .runtime
+        .load_version("app", bytes(&rust("reload_counter_v1")));
+    let module = wait("compilation", loading).unwrap();
+    let with_memory = |memory| {
+        let process = ProcessConfig {
+            account: Some(AccountLimits {
+                memory,
+                ..AccountLimits::default()
+            }),
+            ..ProcessConfig::trusted()
+        };
+        let process = world.spawn_with(&module, "_start", process);
+        let runtime = &world.runtime;
+        wait_until("the offer", || runtime.versions()[0].offering > 0);
+        process
+    };
+    let rich = with_memory(u64::MAX);
+    let needed = rich.account().used(Kind::Memory);
+    rich.kill();
+    end_of(&rich);
+    // For what it does, and not for another stack.
+    let poor = with_memory(needed + 200_000);
+    let app = App {
+        observer: world.observer(),
+        process: poor,
+        world,
+    };
+    assert_eq!(app.count(), 11);
+    let report = app.reload(&rust("reload_counter_v2"));
+    assert!(why(&report).contains("no memory is left"), "{report:?}");
+    assert_eq!(app.count(), 21);
+}
+
+/// What is no version that can take over from an echo server, and why.
+fn bad_versions() -> Vec<(&'static str, Vec<u8>)> {
+    let entries = |entry: &str, rest: &str| {
+        module(&format!(
+            r#"(memory (export "memory") 1)
+            (func (export "_lunatic_reload_1_acceptor") {entry})
+            (func (export "_lunatic_reload_1_connection") {entry})
+            {rest}"#
+        ))
+    };
+    let half = bytes(&rust("reload_echo_v2"));
+    let texts = [
+        ("traps", entries("unreachable", "")),
+        ("returns", entries("", "")),
+        ("exits", entries("(call $proc_exit (i32.const 0))", "")),
+        (
+            "sends",
+            entries(
+                "(call $write (i64.const 1) (i64.const 1)) (drop (call $send (i64.const 1)))",
+                "",
+            ),
+        ),
+        (
+            "takes the stream and traps",
+            entries(
+                "(drop (call $take_tcp_stream (i64.const 0))) unreachable",
+                "",
+            ),
+        ),
+        (
+            "wants too much memory",
+            entries(
+                "(if (i32.eq (memory.grow (i32.const 65535)) (i32.const -1)) (then unreachable))",
+                "",
+            ),
+        ),
+        (
+            "refuses",
+            entries("(call $refuse (i32.const 0) (i32.const 0))", ""),
+        ),
+        ("loops", entries("(loop $again (br $again))", "")),
+        (
+            "traps at its start",
+            entries("", "(start $begin) (func $begin unreachable)"),
+        ),
+        (
+            "misses an import",
+            entries("", "").replacen(
+                "(module",
+                r#"(module (import "lunatic::nothing" "nothing" (func))"#,
+                1,
+            ),
+        ),
+        ("has no entries", module("(memory (export \"memory\") 1)")),
+    ];
+    let texts = texts.into_iter();
+    let mut bad: Vec<_> = texts
+        .map(|(what, text)| (what, text.into_bytes()))
+        .collect();
+    bad.push(("is half a file", half[..half.len() / 2].to_vec()));
+    bad
+}
+
+#[test]
+fn after_bad_versions_the_old_one_answers_on_the_same_connection_with_what_it_had() {
+    let app = App::new(&rust("reload_echo_v1"));
+    let mut client = app.connect();
+    let mut lines = 0;
+    let mut answers = || {
+        lines += 1;
+        assert_eq!(client.ask("more"), format!("v1 {lines} more\n"));
+    };
+    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let mappings = || {
+        fs::read_to_string("/proc/self/maps")
+            .unwrap()
+            .lines()
+            .count()
+    };
+    let has_failed = |version: &[u8]| {
+        let options = ReloadOptions {
+            timeout: Duration::from_secs(1),
+            ..ReloadOptions::default()
+        };
+        let how = Reloading {
+            options,
+            ..Reloading::default()
+        };
+        let reload = app.world.runtime.reload("app", version.to_vec(), how);
+        match wait("the reload", reload) {
+            Err(_) => true,
+            Ok(report) => report.result == ReloadResult::Unchanged,
+        }
+    };
+    answers();
+    wait_until("both offers", || {
+        app.world.runtime.versions()[0].offering == 2
+    });
+    // What is made at the first failure and kept: tables of errors, for example.
+    let versions = bad_versions();
+    assert!(has_failed(&versions[0].1));
+    answers();
+    let before = (descriptors(), mappings());
+    for (what, version) in &versions {
+        assert!(has_failed(version), "a version that {what}");
+        answers();
+        wait_until("its descriptors are closed", || descriptors() == before.0);
+    }
+    let after = mappings();
+    assert!(after <= before.1 + 16, "{} to {after}", before.1);
+    app.moves(&rust("reload_echo_v2"));
+    assert!(client.ask("more").starts_with("v2 "));
 }
 
 #[test]

@@ -137,6 +137,26 @@ fn with_a_child(version: u32) -> String {
 }
 
 #[test]
+fn a_change_during_another_reload_is_not_lost() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("ticker.wat", ticker(1));
+    runtimes.guests.file("other.wat", ticker(2));
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "ticker.wat"]));
+    tick(&program, 1);
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| runtimes.run(&["reload", "other.wat", "--trial", "1s"]));
+        tick(&program, 2);
+        let third = ticker(1).replace("v1: tick", "v3: tick");
+        runtimes.guests.file("ticker.wat", third);
+        // It says something ten times in a second.
+        let is_third = (0..300).any(|_| program.line().starts_with("v3: tick "));
+        assert!(is_third, "the change was lost");
+        reload.join().unwrap().code(0);
+    });
+    program.interrupt(130);
+}
+
+#[test]
 fn a_program_whose_children_have_moved_goes_on_and_is_replaced_at_the_next_change() {
     let runtimes = Runtimes::new();
     runtimes.guests.file("app.wat", with_a_child(1));

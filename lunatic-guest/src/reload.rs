@@ -171,6 +171,13 @@
 //! process moves, it is another function then, or none: name what is to be done instead, by an
 //! enum for example.
 //!
+//! Its tags (`Tag::new`) are numbers that each instance counts from the beginning again. After
+//! a move a new tag may be one that the older code has used: a reply that came too late for a
+//! request of the older code is taken for that to a newer one, and the death of an older link
+//! for that of a newer one. So a request should be answered or given up, with what comes later
+//! received, before a process moves; and a link that is to be told from others should be made
+//! with a tag of one's own. Requests by [`call`] have tags that are never used again.
+//!
 //! [`net::TcpListener`]: crate::net::TcpListener
 //!
 //! # What is refused
@@ -182,7 +189,8 @@
 //!
 //! A stream that is written leaves the old instance. After an attempt that was refused,
 //! a state with streams is therefore read again from what was written. Fields that are not
-//! written have their default then, as after a move.
+//! written have their default then, as after a move. The same is done with any state if no
+//! memory is left to find out whether it has streams.
 //!
 //! # Supervisors
 //!

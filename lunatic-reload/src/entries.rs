@@ -66,6 +66,40 @@ impl Entries {
 fn parse(export: &str) -> Option<(i64, &str)> {
     let (version, kind) = export.strip_prefix(PREFIX)?.split_once('_')?;
     let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    // The name of the export is made from the number again.
+    let is_number = is_number && (version == "0" || !version.starts_with('0'));
     let version = is_number.then(|| version.parse().ok())??;
     (!kind.is_empty()).then_some((version, kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_has_the_name_that_is_made_from_it() {
+        for (export, is_entry) in [
+            ("_lunatic_reload_0_a", true),
+            ("_lunatic_reload_10_a_b", true),
+            ("_lunatic_reload_9223372036854775807_a", true),
+            ("_lunatic_reload_9223372036854775808_a", false),
+            ("_lunatic_reload_01_a", false),
+            ("_lunatic_reload_00_a", false),
+            ("_lunatic_reload__a", false),
+            ("_lunatic_reload_+1_a", false),
+            ("_lunatic_reload_1_", false),
+            ("_lunatic_reload_1", false),
+        ] {
+            let entries = Entries::of([export]);
+            let names = entries
+                .iter()
+                .map(|(kind, version)| Entries::export(kind, version));
+            let expected = is_entry.then(|| export.to_owned());
+            assert_eq!(
+                names.collect::<Vec<_>>(),
+                Vec::from_iter(expected),
+                "{export}"
+            );
+        }
+    }
 }

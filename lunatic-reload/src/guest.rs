@@ -21,7 +21,7 @@ use wasmtime::{Caller, Result};
 pub use crate::guest::permitted::check_permitted;
 
 use crate::entries::Entries;
-use crate::versions::{Member, Target, Version, Versions};
+use crate::versions::{Member, NotWanted, Target, Version, Versions};
 
 /// What the state of a process offers to `lunatic::reload`.
 pub trait ReloadHost: ProcessHost {
@@ -142,13 +142,23 @@ async fn hand_over<T: ReloadHost>(
         return Err(Misuse::refused("a process cannot hand over inside of a catch").into());
     }
     state.mailbox().data()?;
+    let has_started = state.process().incarnation().has_started();
     let began = Instant::now();
     let Some((member, target)) = state.reload().wanted() else {
         return Ok(TAKEN_BY_NOBODY);
     };
-    let failure = match prepare(&mut caller, &target, version, began).await? {
-        Ok(attempt) => exchange::attempt(&mut caller, attempt).await?,
-        Err(failure) => failure,
+    if member.begins(&target.version.hash).is_err() {
+        return Ok(TAKEN_BY_NOBODY);
+    }
+    let failure = match has_started {
+        true => match prepare(&mut caller, &target, version, began).await? {
+            Ok(attempt) => {
+                let why = || (!member.is_wanted()).then(|| Failure::new(NotWanted));
+                exchange::attempt(&mut caller, attempt, why).await?
+            }
+            Err(failure) => failure,
+        },
+        false => Failure::new("a process cannot hand over in its start function"),
     };
     caller.data_mut().reload().part().hand_over = None;
     let why = on_one_line(&failure, MAX_TEXT_BYTES).to_string();

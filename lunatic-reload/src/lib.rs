@@ -22,6 +22,8 @@
 //!
 //! - A process is asked to move to no version but the current one.
 //! - An attempt that fails is not repeated until there is another current version.
+//! - No reload is over while an attempt goes on that it has caused, unless that does not end in
+//!   a minute.
 //! - The lock of a module is taken before that of a process, and no foreign code runs
 //!   under either.
 

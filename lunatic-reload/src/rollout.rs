@@ -8,7 +8,9 @@ use lunatic_mailbox::Pid;
 
 use crate::report::{Outcome, ReloadOptions, ReloadResult};
 
-use Progress::{Arriving, Asked, Done, GoingBack, Returning, Waiting};
+use Progress::{
+    Arriving, Asked, Attempting, Done, GivingUp, GoingBack, Returning, TryingBack, Waiting,
+};
 
 /// So many processes are asked at a time, beside those that have not come for longer
 /// than [`PATIENCE`]. One whose thread the system has stopped while it moves runs on behind
@@ -17,6 +19,11 @@ const BATCH: usize = 16;
 
 /// A process that has been asked for so long is not waited for before others are asked.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How much longer than for all else is waited for attempts that go on. They end by themselves
+/// after some seconds, but not those of a process that may not run, as its account has used
+/// its time.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 
 /// Longer times than this are cut, so that a time can be added to them.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -27,7 +34,10 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 ///
 /// Of each kind one process goes first. When these have moved, or have not come for a
 /// while, the others follow in batches. If an attempt fails, or a process fails within the
-/// trial after it has moved, all go back, unless they are to stay.
+/// trial after it has moved, all go back, unless they are to stay. A process that offers itself
+/// during the trial moves too, and is on trial for what is left of it.
+///
+/// A reload is not over while attempts go on.
 #[derive(Debug)]
 pub struct Rollout {
     options: ReloadOptions,
@@ -43,6 +53,8 @@ pub struct Rollout {
     recent: VecDeque<(Instant, Pid)>,
     /// How many members are waited for before others are asked.
     awaited: usize,
+    /// For how many members an attempt goes on, or has ended well just now.
+    underway: usize,
     /// When the last process has moved.
     last_move: Instant,
 }
@@ -54,6 +66,8 @@ struct Kind {
     is_proven: bool,
     /// Which was asked to go first, and when; `None` if none is on its way.
     first: Option<(Instant, Pid)>,
+    /// For how many of them an attempt goes on.
+    attempts: usize,
     /// Those that have not been asked; the oldest processes are the first.
     waiting: BTreeSet<Pid>,
     /// Whether it is in the queue.
@@ -89,12 +103,18 @@ enum Progress {
         /// Whether it is waited for before others are asked.
         is_awaited: bool,
     },
+    /// The new version runs beside the old one, and has not accepted.
+    Attempting,
     /// It has accepted and is about to go on: that it has moved follows.
     Arriving,
+    /// An attempt is about to end, since all go back.
+    GivingUp,
     GoingBack {
         /// Whether that it has moved to the new version is still to follow.
         is_arriving: bool,
     },
+    /// The old version runs beside the new one again, and has not accepted.
+    TryingBack,
     /// It has accepted the old version again and is about to go on.
     Returning,
     Done(Outcome),
@@ -117,6 +137,9 @@ pub enum RolloutEvent {
     /// It offers itself as one of this kind, and does not run the version that is to
     /// become current, which has an entry for it.
     Offered(Arc<str>),
+    /// It hands over: an attempt goes on. That it has accepted follows, or that the attempt has
+    /// failed, or that it has ended.
+    Began,
     /// It will run another version in a moment. That it has moved follows, or that it has
     /// ended.
     Accepted,
@@ -174,6 +197,7 @@ impl Rollout {
             queue: VecDeque::new(),
             recent: VecDeque::new(),
             awaited: 0,
+            underway: 0,
             last_move: now,
         }
     }
@@ -208,7 +232,7 @@ impl Rollout {
             self.last_move = now;
             self.prove(&kind);
         }
-        if progress != Arriving {
+        if !matches!(progress, Attempting | Arriving) {
             self.forget_first(pid, &kind);
         }
         self.set(pid, progress);
@@ -244,8 +268,8 @@ impl Rollout {
     /// - `is_current`: whether the new version is the current one.
     pub fn result(&self, is_current: bool) -> ReloadResult {
         let (mut new, mut old) = (0, 0);
-        for outcome in self.members.values().filter_map(Member::outcome) {
-            match outcome {
+        for member in self.members.values() {
+            match member.last_outcome() {
                 Outcome::Moved { .. } | Outcome::Stuck { .. } => new += 1,
                 Outcome::Ended => {}
                 _ => old += 1,
@@ -261,25 +285,20 @@ impl Rollout {
     /// What has become of each process; the rest of the reload is forgotten on the way.
     pub(crate) fn into_outcomes(self) -> impl Iterator<Item = (Pid, Arc<str>, Outcome)> {
         self.members.into_iter().map(|(pid, member)| {
-            let outcome = match member.progress {
-                Done(outcome) => outcome,
-                _ => Outcome::NotAsked,
-            };
+            let outcome = member.last_outcome();
             (pid, member.kind, outcome)
         })
     }
 
     /// What has become of each process.
     pub fn outcomes(&self) -> impl Iterator<Item = (Pid, &Arc<str>, Outcome)> {
-        self.members.iter().map(|(pid, member)| {
-            let outcome = member.outcome().cloned();
-            (*pid, &member.kind, outcome.unwrap_or(Outcome::NotAsked))
-        })
+        let members = self.members.iter();
+        members.map(|(pid, member)| (*pid, &member.kind, member.last_outcome()))
     }
 
     /// A process offers itself while the reload goes on.
     fn offered(&mut self, pid: Pid, kind: Arc<str>) {
-        if self.phase != Phase::Forward {
+        if !matches!(self.phase, Phase::Forward | Phase::Trial { .. }) {
             return;
         }
         match self.members.get(&pid) {
@@ -327,11 +346,17 @@ impl Rollout {
             kind.waiting.remove(&pid);
         }
         let has_come_and_gone = member.is_late_comer && progress == Done(Outcome::Ended);
-        self.open -= usize::from(member.outcome().is_none());
+        self.open -= usize::from(member.is_open());
         self.awaited -= usize::from(member.is_awaited());
+        self.underway -= usize::from(member.is_underway());
+        if let Some(kind) = self.kinds.get_mut(&member.kind) {
+            kind.attempts -= usize::from(member.progress == Attempting);
+            kind.attempts += usize::from(progress == Attempting);
+        }
         member.progress = progress;
-        self.open += usize::from(member.outcome().is_none());
+        self.open += usize::from(member.is_open());
         self.awaited += usize::from(member.is_awaited());
+        self.underway += usize::from(member.is_underway());
         if has_come_and_gone {
             // Any number of these can come while a reload goes on.
             self.members.remove(&pid);
@@ -386,38 +411,24 @@ impl Rollout {
     fn advance(&mut self, now: Instant) -> Vec<RolloutAction> {
         match self.phase {
             Phase::Forward => self.go_forward(now),
-            Phase::Trial { until } if now >= until && self.open == 0 => self.finish(),
-            Phase::Back { until } => {
-                if now >= until {
-                    self.give_up(|| Outcome::Stuck {
-                        why: "it has not reached a safe point in time".to_owned(),
-                    });
-                }
-                match self.open {
-                    0 => self.finish(),
-                    _ => Vec::new(),
-                }
-            }
-            Phase::Trial { .. } | Phase::Over => Vec::new(),
+            Phase::Trial { until } if now < until => self.ask_more(now),
+            Phase::Trial { until } | Phase::Back { until } => self.end_in_time(now, until),
+            Phase::Over => Vec::new(),
         }
     }
 
     fn go_forward(&mut self, now: Instant) -> Vec<RolloutAction> {
-        if now.duration_since(self.began) >= self.options.timeout {
-            self.give_up(|| Outcome::Late);
-        }
-        self.forget_stale(now);
-        let mut asked = Vec::new();
-        self.ask_first_ones(now, &mut asked);
-        let all_proven = self.kinds.values().all(|kind| kind.is_proven);
-        let may_follow = all_proven || now.duration_since(self.began) >= PATIENCE;
-        while may_follow && self.awaited < BATCH {
-            let Some(pid) = self.next_in_turn() else {
-                break;
-            };
-            self.ask(now, pid, &mut asked);
-        }
-        if self.open > 0 {
+        let end = self.began + self.options.timeout.min(LONGEST);
+        let is_late = now >= end;
+        let asked = match is_late {
+            true => Vec::new(),
+            false => self.ask_more(now),
+        };
+        let may_end = match is_late {
+            true => self.underway == 0 || now >= end + LONGEST_ATTEMPT,
+            false => self.open == 0,
+        };
+        if !may_end {
             return asked;
         }
         match self.options.trial {
@@ -430,16 +441,41 @@ impl Rollout {
         }
     }
 
+    /// Lets those move whose turn it is.
+    fn ask_more(&mut self, now: Instant) -> Vec<RolloutAction> {
+        self.forget_stale(now);
+        let mut asked = Vec::new();
+        self.ask_first_ones(now, &mut asked);
+        let all_proven = self.kinds.values().all(|kind| kind.is_proven);
+        let may_follow = all_proven || now.duration_since(self.began) >= PATIENCE;
+        while may_follow && self.awaited < BATCH {
+            let Some(pid) = self.next_in_turn() else {
+                break;
+            };
+            self.ask(now, pid, &mut asked);
+        }
+        asked
+    }
+
+    /// Ends the reload if nobody is left, or the time is up and no attempt goes on.
+    fn end_in_time(&mut self, now: Instant, until: Instant) -> Vec<RolloutAction> {
+        let is_late = now >= until && self.underway == 0;
+        match self.open == 0 || is_late || now >= until + LONGEST_ATTEMPT {
+            true => self.finish(),
+            false => Vec::new(),
+        }
+    }
+
     /// Does not wait any more for processes that were asked too long ago.
     fn forget_stale(&mut self, now: Instant) {
         while let Some((asked, pid)) = self.recent.front().copied() {
             let member = self.members.get(&pid);
-            let is_awaited = member.is_some_and(Member::is_awaited);
-            if is_awaited && now.duration_since(asked) < PATIENCE {
+            let has_not_come = member.is_some_and(Member::has_not_come);
+            if has_not_come && now.duration_since(asked) < PATIENCE {
                 return;
             }
             self.recent.pop_front();
-            if is_awaited {
+            if has_not_come {
                 self.set(pid, Asked { is_awaited: false });
             }
         }
@@ -449,10 +485,10 @@ impl Rollout {
     fn ask_first_ones(&mut self, now: Instant, asked: &mut Vec<RolloutAction>) {
         let mut next = Vec::new();
         for kind in self.kinds.values_mut().filter(|kind| !kind.is_proven) {
-            let is_on_its_way = kind
+            let is_asked = kind
                 .first
                 .is_some_and(|(asked, _)| now.duration_since(asked) < PATIENCE);
-            if is_on_its_way {
+            if is_asked || kind.attempts > 0 {
                 continue;
             }
             if let Some(pid) = kind.waiting.pop_first() {
@@ -474,40 +510,26 @@ impl Rollout {
     fn go_back(&mut self, now: Instant) -> Vec<RolloutAction> {
         let until = now + self.options.timeout.min(LONGEST);
         self.phase = Phase::Back { until };
-        self.change_all(|progress| match progress {
-            Done(Outcome::Moved { .. }) => Some(GoingBack { is_arriving: false }),
-            Arriving => Some(GoingBack { is_arriving: true }),
-            Waiting | Asked { .. } => Some(Done(Outcome::NotAsked)),
-            GoingBack { .. } | Returning | Done(_) => None,
-        });
-        let mut actions = vec![RolloutAction::GoBack];
-        actions.extend(self.advance(now));
-        actions
-    }
-
-    /// Gives all members an outcome that have none.
-    fn give_up(&mut self, outcome: impl Fn() -> Outcome) {
-        self.change_all(|progress| match progress {
-            // That these have moved is told in a moment.
-            Arriving | Returning | GoingBack { is_arriving: true } => None,
-            Done(_) => None,
-            Waiting | Asked { .. } | GoingBack { .. } => Some(Done(outcome())),
-        });
-    }
-
-    /// Changes how far all have come; nobody is asked to go forward after this who has
-    /// not been asked before.
-    fn change_all(&mut self, change: impl Fn(&Progress) -> Option<Progress>) {
         self.queue.clear();
         self.kinds.clear();
         self.recent.clear();
-        (self.open, self.awaited) = (0, 0);
+        (self.open, self.awaited, self.underway) = (0, 0, 0);
         for member in self.members.values_mut() {
-            if let Some(progress) = change(&member.progress) {
-                member.progress = progress;
+            match member.progress {
+                Done(Outcome::Moved { .. }) => {
+                    member.progress = GoingBack { is_arriving: false };
+                }
+                Arriving => member.progress = GoingBack { is_arriving: true },
+                Attempting => member.progress = GivingUp,
+                Waiting | Asked { .. } => member.progress = Done(Outcome::NotAsked),
+                GivingUp | GoingBack { .. } | TryingBack | Returning | Done(_) => {}
             }
-            self.open += usize::from(member.outcome().is_none());
+            self.open += usize::from(member.is_open());
+            self.underway += usize::from(member.is_underway());
         }
+        let mut actions = vec![RolloutAction::GoBack];
+        actions.extend(self.advance(now));
+        actions
     }
 
     fn finish(&mut self) -> Vec<RolloutAction> {
@@ -517,15 +539,42 @@ impl Rollout {
 }
 
 impl Member {
-    fn outcome(&self) -> Option<&Outcome> {
-        match &self.progress {
-            Done(outcome) => Some(outcome),
-            Waiting | Asked { .. } | Arriving | GoingBack { .. } | Returning => None,
+    /// Whether it is not known yet what becomes of it.
+    fn is_open(&self) -> bool {
+        !matches!(self.progress, Done(_))
+    }
+
+    /// Whether it was asked lately, and has done nothing yet.
+    fn has_not_come(&self) -> bool {
+        self.progress == Asked { is_awaited: true }
+    }
+
+    /// Whether it is waited for before others are asked.
+    fn is_awaited(&self) -> bool {
+        self.has_not_come() || self.progress == Attempting
+    }
+
+    /// Whether an attempt goes on, or what follows one that has ended well is to be told yet.
+    fn is_underway(&self) -> bool {
+        match self.progress {
+            Attempting | Arriving | GivingUp | TryingBack | Returning => true,
+            GoingBack { is_arriving } => is_arriving,
+            Waiting | Asked { .. } | Done(_) => false,
         }
     }
 
-    fn is_awaited(&self) -> bool {
-        self.progress == Asked { is_awaited: true }
+    /// What becomes of it if the reload is over now.
+    fn last_outcome(&self) -> Outcome {
+        match &self.progress {
+            Done(outcome) => outcome.clone(),
+            Waiting | Asked { .. } | Attempting | Arriving => Outcome::Late,
+            GivingUp => Outcome::Failed {
+                why: "the attempt has not ended in time".to_owned(),
+            },
+            GoingBack { .. } | TryingBack | Returning => Outcome::Stuck {
+                why: "it has not reached a safe point in time".to_owned(),
+            },
+        }
     }
 }
 
@@ -534,28 +583,26 @@ impl Progress {
     ///
     /// - `within_trial`: whether the process has moved and may not fail yet.
     fn after(self, event: RolloutEvent, within_trial: bool) -> (Progress, bool) {
-        // One that is late may come while others are on trial.
-        let is_ahead = matches!(
-            self,
-            Waiting | Asked { .. } | Arriving | Done(Outcome::Late)
-        );
+        let is_ahead = matches!(self, Waiting | Asked { .. } | Attempting | Arriving);
         let next = match (self, event) {
+            (_, RolloutEvent::Began) if is_ahead => return (Attempting, false),
             (_, RolloutEvent::Accepted) if is_ahead => return (Arriving, false),
             (GoingBack { is_arriving: true }, RolloutEvent::Moved(_)) => {
                 return (GoingBack { is_arriving: false }, false);
             }
-            // One that was given up may go back while others are still about to.
-            (GoingBack { .. } | Done(Outcome::Stuck { .. }), RolloutEvent::Accepted) => {
-                return (Returning, false);
+            (GoingBack { .. }, RolloutEvent::Began) => return (TryingBack, false),
+            (GoingBack { .. } | TryingBack, RolloutEvent::Accepted) => return (Returning, false),
+            (GoingBack { .. } | TryingBack | Returning, RolloutEvent::Moved(_)) => {
+                Outcome::WentBack
             }
             (
-                GoingBack { .. } | Returning | Done(Outcome::Stuck { .. }),
-                RolloutEvent::Moved(_),
-            ) => Outcome::WentBack,
-            (GoingBack { .. }, RolloutEvent::Failed(why) | RolloutEvent::Declined(why)) => {
-                Outcome::Stuck { why }
+                GoingBack { .. } | TryingBack,
+                RolloutEvent::Failed(why) | RolloutEvent::Declined(why),
+            ) => Outcome::Stuck { why },
+            (GivingUp, RolloutEvent::Failed(why)) => Outcome::Failed { why },
+            (GivingUp | GoingBack { .. } | TryingBack | Returning, RolloutEvent::Ended(_)) => {
+                Outcome::Ended
             }
-            (GoingBack { .. } | Returning, RolloutEvent::Ended(_)) => Outcome::Ended,
             (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), RolloutEvent::Ended(failed)) => {
                 return (Done(Outcome::Ended), failed && within_trial);
             }

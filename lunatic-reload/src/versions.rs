@@ -258,19 +258,35 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
 
     /// The processes of all versions of a module that offer themselves.
     pub fn offering(&self, name: &str) -> HashSet<Pid> {
-        let mut offering = HashSet::new();
+        self.those(name, Member::offers)
+    }
+
+    /// The processes of a module that offer themselves, and those that have moved to a version
+    /// of it and may not have offered themselves again yet.
+    ///
+    /// - `hash`: of the version.
+    pub fn taking_part(&self, name: &str, hash: &[u8; 32]) -> HashSet<Pid> {
+        self.those(name, |member| {
+            let own = member.state.lock();
+            own.offer.is_some() || own.runs == *hash
+        })
+    }
+
+    /// Those processes of a module that have offered themselves once and are like this.
+    fn those(&self, name: &str, are: impl Fn(&Member<M>) -> bool) -> HashSet<Pid> {
+        let mut those = HashSet::new();
         let Ok(named) = self.named(name) else {
-            return offering;
+            return those;
         };
         let mut last = None;
         loop {
             let piece = named.state.lock().piece(last);
             let Some(member) = piece.last() else {
-                return offering;
+                return those;
             };
             last = Some(member.process.id());
-            let piece = piece.iter().filter(|member| member.offers());
-            offering.extend(piece.map(|member| member.process.id()));
+            let piece = piece.iter().filter(|member| are(member));
+            those.extend(piece.map(|member| member.process.id()));
         }
     }
 
@@ -336,6 +352,8 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
     /// reload of the module can begin.
     ///
     /// - `version`: if it is the old one, all go back to it.
+    /// - `left_out`: the hash of a version whose processes do not move, as they are to be ended
+    ///   when the others have moved.
     ///
     /// # Errors
     ///
@@ -345,13 +363,14 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
         name: &str,
         version: Version<M>,
         options: ReloadOptions,
+        left_out: Option<[u8; 32]>,
     ) -> Result<Report, ReloadError> {
         let named = self.named(name)?;
         let report = named.begin(&version)?;
         if report.from == report.to {
             return Ok(report);
         }
-        let report = named.move_all(report, &version, options).await;
+        let report = named.move_all(report, &version, options, left_out).await;
         named.end();
         report
     }
@@ -461,8 +480,9 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         mut report: Report,
         version: &Version<M>,
         options: ReloadOptions,
+        left_out: Option<[u8; 32]>,
     ) -> Result<Report, ReloadError> {
-        let movable = self.movable(version, None).await?;
+        let movable = self.movable(version, left_out).await?;
         if options.dry_run {
             let movable = movable.into_iter();
             report.processes = movable
@@ -476,8 +496,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         }
         self.for_each_piece(|members| {
             for member in members {
-                member.is_wanted.store(false, Ordering::Relaxed);
-                member.state.lock().refused = None;
+                member.begins_reload(version, left_out);
             }
         })
         .await;
@@ -509,10 +528,15 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         let dropped = state.old.replace(previous.clone());
         let now = Instant::now();
         let mut actions = rollout.start(now);
+        let mut called_off = Vec::new();
         for (pid, meanwhile) in state.meanwhile.take().into_iter().flatten() {
             let member = state.members.get(&pid);
             let event = match meanwhile {
-                Meanwhile::Offered => member.and_then(|member| member.event_of_offer(version)),
+                Meanwhile::Offered => {
+                    // It may be wanted as what was current until now.
+                    called_off.extend(member.cloned());
+                    member.and_then(|member| member.event_of_offer(version))
+                }
                 Meanwhile::Ended(failed) => Some(RolloutEvent::Ended(failed)),
             };
             if let Some(event) = event {
@@ -524,7 +548,14 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
             actions: sender,
             previous,
         });
+        for member in &called_off {
+            member.is_wanted.store(false, Ordering::Release);
+        }
         state.take_actions(actions);
+        drop(state);
+        for member in called_off {
+            member.process.wake();
+        }
         dropped
     }
 
@@ -548,7 +579,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     /// The processes that would move to a version, in the order of their ids, with their
     /// kinds.
     ///
-    /// - `ended`: the hash of a version whose processes are ended before.
+    /// - `left_out`: the hash of a version whose processes are ended.
     ///
     /// # Errors
     ///
@@ -556,7 +587,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     async fn movable(
         &self,
         version: &Version<M>,
-        ended: Option<[u8; 32]>,
+        left_out: Option<[u8; 32]>,
     ) -> Result<Vec<(Pid, Arc<str>)>, ReloadError> {
         let mut missing: HashMap<(Arc<str>, i64), usize> = HashMap::new();
         let mut movable = Vec::new();
@@ -566,7 +597,7 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
                 let Some((kind, written)) = &offered.offer else {
                     continue;
                 };
-                if offered.runs == version.hash || Some(offered.runs) == ended {
+                if offered.runs == version.hash || Some(offered.runs) == left_out {
                     continue;
                 }
                 match version.entries.best(kind, *written) {
@@ -612,15 +643,24 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
     /// The version before is the current one again: who runs another one is wanted.
     async fn go_back(&self) {
         self.for_each_piece(|members| {
+            let mut called_off = Vec::new();
             let mut state = self.state.lock();
             for member in members {
                 member.state.lock().refused = None;
+                let was_wanted = member.is_wanted();
                 if state.settle(member) == Settled::WithoutEntry {
                     state.tell(member.process.id(), without_entry());
+                }
+                if was_wanted && !member.is_wanted() {
+                    called_off.push(member);
                 }
             }
             drop(state);
             wake(members);
+            // An attempt of theirs is to end.
+            for member in called_off {
+                member.process.wake();
+            }
         })
         .await;
     }
@@ -691,8 +731,13 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
 impl<M> State<M> {
     /// Whether a reload asks one process after the other to move.
     fn moves_one_by_one(&self) -> bool {
+        self.ongoing.is_some() && !self.goes_back()
+    }
+
+    /// Whether a reload goes on whose processes go back.
+    fn goes_back(&self) -> bool {
         let ongoing = self.ongoing.as_ref();
-        ongoing.is_some_and(|ongoing| !ongoing.rollout.goes_back())
+        ongoing.is_some_and(|ongoing| ongoing.rollout.goes_back())
     }
 
     fn find(&self, hash: &[u8; 32]) -> Option<&Version<M>> {
@@ -782,6 +827,19 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         self.is_wanted.load(Ordering::Acquire)
     }
 
+    /// A reload to a version begins: the process is not wanted until it is asked, and if an
+    /// attempt of its goes on, that ends.
+    ///
+    /// - `left_out`: the hash of a version whose processes do not move.
+    fn begins_reload(&self, to: &Version<M>, left_out: Option<[u8; 32]>) {
+        let mut own = self.state.lock();
+        own.refused = (Some(own.runs) == left_out).then_some(to.hash);
+        drop(own);
+        if self.is_wanted.swap(false, Ordering::AcqRel) {
+            self.process.wake();
+        }
+    }
+
     /// The process is of this kind, and writes this version of its state; or offers
     /// itself no longer.
     pub fn offer(&self, offer: Option<(Arc<str>, i64)>) {
@@ -814,7 +872,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
     /// that runs it.
     fn event_of_offer(&self, version: &Version<M>) -> Option<RolloutEvent> {
         let own = self.state.lock();
-        if own.runs == version.hash {
+        if own.runs == version.hash || own.refused == Some(version.hash) {
             return None;
         }
         Some(match &own.offer {
@@ -845,6 +903,23 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         })
     }
 
+    /// The process hands over to a version: an attempt begins. That it has
+    /// [accepted](Member::accepts) or [`failed`](Member::failed) has to follow, unless it ends.
+    /// If it is [wanted](Member::is_wanted) no longer meanwhile, the attempt is to end.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWanted`] if that version is not the current one any more; nothing has begun then.
+    pub fn begins(&self, to: &[u8; 32]) -> Result<(), NotWanted> {
+        let named = self.named.upgrade().ok_or(NotWanted)?;
+        let mut state = named.state.lock();
+        if state.current.hash != *to || !self.is_wanted() {
+            return Err(NotWanted);
+        }
+        state.tell(self.process.id(), RolloutEvent::Began);
+        Ok(())
+    }
+
     /// An attempt to move has failed: the process is not asked again to move there.
     pub fn failed(&self, target: &[u8; 32], why: String) {
         self.refuse(target, RolloutEvent::Failed(why));
@@ -862,11 +937,13 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
             return;
         };
         let mut state = named.state.lock();
-        if state.current.hash != *target {
+        if state.current.hash == *target {
+            self.state.lock().refused = Some(*target);
+            self.is_wanted.store(false, Ordering::Release);
+        } else if !(matches!(event, RolloutEvent::Failed(_)) && state.goes_back()) {
+            // Only who goes back waits for the end of an attempt to move forward.
             return;
         }
-        self.state.lock().refused = Some(*target);
-        self.is_wanted.store(false, Ordering::Release);
         state.tell(self.process.id(), event);
     }
 

@@ -28,6 +28,8 @@ enum Step {
     Time(u64),
     /// A process that is wanted moves, fails or declines.
     Moves(usize),
+    /// It hands over, and what comes of that is seen later.
+    Begins(usize),
     /// It moves in two steps, between which others do something.
     Accepts(usize),
     Arrives(usize),
@@ -46,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..150_u64).prop_map(Step::Time),
         6 => any::<usize>().prop_map(Step::Moves),
+        4 => any::<usize>().prop_map(Step::Begins),
         3 => any::<usize>().prop_map(Step::Accepts),
         3 => any::<usize>().prop_map(Step::Arrives),
         2 => Just(Step::AllMove),
@@ -75,6 +78,8 @@ struct Process {
     runs_new: bool,
     is_wanted: bool,
     asked: Option<Instant>,
+    /// While an attempt goes on: whether to the new version.
+    attempting: Option<bool>,
     /// While it has accepted and not arrived: whether the new version.
     arriving: Option<bool>,
     moved: Option<Instant>,
@@ -83,6 +88,16 @@ struct Process {
 impl Process {
     fn can_move(&self) -> bool {
         self.is_wanted && self.arriving.is_none()
+    }
+
+    /// Whether an attempt goes on that may still succeed.
+    fn can_begin(&self) -> bool {
+        self.can_move() && self.attempting.is_none()
+    }
+
+    /// Whether an attempt goes on that has to end, as all go back.
+    fn is_called_off(&self) -> bool {
+        !self.is_wanted && self.attempting.is_some()
     }
 
     fn is_arriving(&self) -> bool {
@@ -97,6 +112,8 @@ struct World {
     rollout: Rollout,
     processes: BTreeMap<Pid, Process>,
     has_gone_back: bool,
+    /// Whether attempts went on for as long as is waited for them.
+    waited_for_attempts: bool,
     is_over: bool,
 }
 
@@ -117,6 +134,7 @@ impl World {
             rollout,
             processes,
             has_gone_back: false,
+            waited_for_attempts: false,
             is_over: false,
         };
         world.obey(actions);
@@ -136,6 +154,9 @@ impl World {
                     let process = self.processes.get_mut(&pid).unwrap();
                     assert_eq!(process.asked, None, "{pid} is asked twice");
                     assert!(process.is_alive, "{pid} is dead and is asked");
+                    let kind = process.kind;
+                    self.check_turn(pid, kind);
+                    let process = self.processes.get_mut(&pid).unwrap();
                     process.asked = Some(self.now);
                     process.is_wanted = true;
                 }
@@ -146,7 +167,15 @@ impl World {
                         process.is_wanted = process.is_alive && process.runs_new;
                     }
                 }
-                RolloutAction::Finish => self.is_over = true,
+                RolloutAction::Finish => {
+                    let attempting = |own: &Process| own.attempting.is_some() || own.is_arriving();
+                    let left = self.pick(0, attempting);
+                    assert!(
+                        left.is_none() || self.waited_for_attempts,
+                        "{left:?} attempts still"
+                    );
+                    self.is_over = true;
+                }
             }
         }
         self.check_pace();
@@ -177,6 +206,20 @@ impl World {
         assert!(awaited <= BATCH + KINDS, "{awaited} at a time");
     }
 
+    /// Nobody is asked while the first one of its kind attempts to move, or too many do.
+    fn check_turn(&self, pid: Pid, kind: usize) {
+        let attempting = |own: &&Process| own.attempting.is_some();
+        let of_kind = self.processes.values().filter(|own| own.kind == kind);
+        let is_proven = of_kind.clone().any(|own| own.moved.is_some());
+        let first_ones = of_kind.filter(attempting).count();
+        assert!(
+            is_proven || first_ones == 0,
+            "{pid} does not wait for the first"
+        );
+        let attempts = self.processes.values().filter(attempting).count();
+        assert!(!is_proven || attempts < BATCH, "{pid} beside {attempts}");
+    }
+
     fn tell(&mut self, pid: Pid, event: RolloutEvent) {
         let actions = self.rollout.handle(self.now, pid, event);
         self.obey(actions);
@@ -196,6 +239,7 @@ impl World {
         let new = !self.has_gone_back;
         let process = self.processes.get_mut(&pid).unwrap();
         process.is_wanted = false;
+        process.attempting = None;
         process.runs_new = new;
         process.arriving = Some(new);
         self.tell(pid, RolloutEvent::Accepted);
@@ -232,6 +276,13 @@ impl World {
                     self.moves(pid);
                 }
             }
+            Step::Begins(who) => {
+                if let Some(pid) = self.pick(who, Process::can_begin) {
+                    let forward = !self.has_gone_back;
+                    self.processes.get_mut(&pid).unwrap().attempting = Some(forward);
+                    self.tell(pid, RolloutEvent::Began);
+                }
+            }
             Step::Accepts(who) => {
                 if let Some(pid) = self.wanted(who) {
                     self.accepts(pid);
@@ -253,15 +304,17 @@ impl World {
                 }
             }
             Step::Fails(who) => {
-                if let Some(pid) = self.wanted(who) {
+                let fails = |own: &Process| own.can_move() || own.is_called_off();
+                if let Some(pid) = self.pick(who, fails) {
                     let is_forward = !self.has_gone_back && !self.is_over;
-                    self.processes.get_mut(&pid).unwrap().is_wanted = false;
+                    let process = self.processes.get_mut(&pid).unwrap();
+                    (process.is_wanted, process.attempting) = (false, None);
                     self.tell(pid, RolloutEvent::Failed("why".to_owned()));
                     self.failed(is_forward);
                 }
             }
             Step::Declines(who) => {
-                if let Some(pid) = self.wanted(who) {
+                if let Some(pid) = self.pick(who, Process::can_begin) {
                     self.processes.get_mut(&pid).unwrap().is_wanted = false;
                     let had_gone_back = self.has_gone_back;
                     self.tell(pid, RolloutEvent::Declined("why".to_owned()));
@@ -277,6 +330,7 @@ impl World {
                         && process.moved.is_some_and(within);
                     process.is_alive = false;
                     process.is_wanted = false;
+                    process.attempting = None;
                     let (was_back, was_over) = (self.has_gone_back, self.is_over);
                     self.tell(pid, RolloutEvent::Ended(failed));
                     self.failed(failed && on_trial && !was_over);
@@ -308,8 +362,17 @@ impl World {
         }
         let longest = self.options.timeout * 2 + self.options.trial * 2;
         let end = self.now + longest + Duration::from_millis(40);
-        while self.now <= end {
+        while self.now <= end && !self.is_over {
             self.does(Step::Time(20));
+        }
+        if self.pick(0, |own| own.attempting.is_some()).is_some() {
+            assert!(!self.is_over, "attempts go on");
+            self.waited_for_attempts = true;
+            for _ in 0..3 {
+                if !self.is_over {
+                    self.does(Step::Time(60_000));
+                }
+            }
         }
         assert!(self.is_over, "{:?}", self.rollout);
         let outcomes: Vec<_> = self.rollout.outcomes().collect();
@@ -332,7 +395,9 @@ impl World {
                 Outcome::Replaced | Outcome::Restarted | Outcome::Killed | Outcome::Kept { .. } => {
                     panic!("a rollout sees to nobody else")
                 }
-                Outcome::NotAsked => assert!(self.has_gone_back && !runs_new),
+                Outcome::NotAsked => {
+                    assert!(self.has_gone_back && !runs_new && process.attempting.is_none());
+                }
                 Outcome::Late | Outcome::Failed { .. } | Outcome::Declined { .. } => {
                     assert!(!runs_new);
                 }
@@ -372,6 +437,7 @@ fn process(kind: usize, is_initial: bool) -> Process {
         is_alive: true,
         runs_new: false,
         is_wanted: false,
+        attempting: None,
         arriving: None,
         asked: None,
         moved: None,
@@ -507,4 +573,58 @@ fn processes_that_come_and_go_meanwhile_are_forgotten() {
         world.tell(newest, RolloutEvent::Ended(true));
     }
     assert_eq!(world.rollout.outcomes().count(), 1);
+}
+
+#[test]
+fn an_attempt_that_takes_longer_than_the_others_are_waited_for_is_not_late() {
+    let options = ReloadOptions {
+        timeout: Duration::from_millis(200),
+        ..ReloadOptions::default()
+    };
+    let mut world = World::begin(options, &[0; 100]);
+    world.does(Step::Begins(0));
+    for _ in 0..50 {
+        world.does(Step::Time(100));
+    }
+    // Nobody else was asked while it is not known whether the first one moves.
+    let asked = world.processes.values().filter(|own| own.asked.is_some());
+    assert_eq!(asked.count(), 1);
+    world.does(Step::Fails(0));
+    assert!(world.has_gone_back && world.is_over);
+    assert_eq!(world.rollout.result(false), ReloadResult::Unchanged);
+}
+
+#[test]
+fn the_way_back_is_over_when_all_attempts_are() {
+    let mut world = World::begin(ReloadOptions::default(), &[0, 0, 1]);
+    // Nobody has come, so the second one of a kind is asked too.
+    world.does(Step::Time(100));
+    for _ in 0..3 {
+        world.does(Step::Begins(0));
+    }
+    world.does(Step::Fails(0));
+    assert!(world.has_gone_back && !world.is_over);
+    world.does(Step::Fails(0));
+    assert!(!world.is_over);
+    world.does(Step::Fails(0));
+    assert!(world.is_over);
+    let mut outcomes = world.rollout.outcomes();
+    assert!(outcomes.all(|(_, _, outcome)| matches!(outcome, Outcome::Failed { .. })));
+}
+
+#[test]
+fn a_process_that_offers_itself_during_the_trial_moves_and_is_on_trial() {
+    let options = ReloadOptions {
+        trial: Duration::from_secs(10),
+        ..ReloadOptions::default()
+    };
+    let mut world = World::begin(options, &[0]);
+    world.moves(Pid::from_bits(1));
+    world.does(Step::Time(100));
+    world.does(Step::Offers(0));
+    let newest = Pid::from_bits(2);
+    assert!(world.processes[&newest].is_wanted);
+    world.moves(newest);
+    world.tell(newest, RolloutEvent::Ended(true));
+    assert!(world.has_gone_back);
 }

@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::future::{block_on, poll_once};
 use lunatic_process::{Environment, Process};
 use lunatic_reload::{
-    Entries, Member, Outcome, ReloadError, ReloadOptions, ReloadPlan, ReloadResult, Report,
-    Version, Versions,
+    Entries, Member, NotWanted, Outcome, ReloadError, ReloadOptions, ReloadPlan, ReloadResult,
+    Report, Version, Versions,
 };
 use lunatic_testkit::{end_of, environment, idle, wait, wait_until};
 
@@ -73,8 +75,9 @@ impl App {
     /// Begins a reload, which goes on in a thread.
     fn begins(&self, version: Version<Code>, options: ReloadOptions) -> Reload {
         let versions = self.versions.clone();
-        let reload =
-            thread::spawn(move || wait("the reload", versions.reload(NAME, version, options)));
+        let reload = thread::spawn(move || {
+            wait("the reload", versions.reload(NAME, version, options, None))
+        });
         Reload(reload)
     }
 
@@ -83,7 +86,10 @@ impl App {
         version: Version<Code>,
         options: ReloadOptions,
     ) -> Result<Report, ReloadError> {
-        wait("the reload", self.versions.reload(NAME, version, options))
+        wait(
+            "the reload",
+            self.versions.reload(NAME, version, options, None),
+        )
     }
 
     fn plan(&self, version: Version<Code>) -> Result<ReloadPlan<Code>, ReloadError> {
@@ -172,7 +178,7 @@ fn one_reload_of_a_module_goes_on_at_a_time() {
     // Another module is none of it.
     let other: Arc<str> = "other".into();
     app.versions.register(&other, usual(1)).unwrap();
-    let report = wait("it", app.versions.reload(&other, usual(2), within(0)));
+    let report = wait("it", app.versions.reload(&other, usual(2), within(0), None));
     assert_eq!(report.unwrap().result, ReloadResult::Moved);
     moves(&member);
     assert_eq!(reload.report().result, ReloadResult::Moved);
@@ -448,7 +454,7 @@ fn a_name_is_taken_once() {
         app.versions.register(&name, usual(1)).unwrap().hash,
         hash(1)
     );
-    let error = wait("it", app.versions.reload("none", usual(2), within(0)));
+    let error = wait("it", app.versions.reload("none", usual(2), within(0), None));
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "there is no module `none`; there are `app`");
     assert!(
@@ -558,7 +564,7 @@ fn reloads_end_whatever_many_processes_do_meanwhile() {
 fn a_reload_can_be_sent_to_a_task() {
     fn sent<T: Future + Send>(_: T) {}
     let versions = Versions::<Code>::new();
-    sent(versions.reload(NAME, usual(1), ReloadOptions::default()));
+    sent(versions.reload(NAME, usual(1), ReloadOptions::default(), None));
 }
 
 #[test]
@@ -625,4 +631,101 @@ fn more_processes_than_are_seen_to_at_a_time_move_and_go_back() {
     assert_eq!(report.processes.len(), NUMBER);
     assert_eq!(app.versions.current(NAME).unwrap().hash, hash(2));
     assert!(members.iter().all(|(_, member)| !member.is_wanted()));
+}
+
+#[test]
+fn an_attempt_is_to_end_when_all_go_back_and_the_reload_waits_for_that() {
+    let app = App::new();
+    let (first_process, first) = app.offers("a");
+    let (_second, second) = app.offers("b");
+    let reload = app.begins(usual(2), within(50));
+    is_wanted(&first);
+    is_wanted(&second);
+    first.begins(&hash(2)).unwrap();
+    second.begins(&hash(2)).unwrap();
+    // It is not late, though its time is up.
+    thread::sleep(Duration::from_millis(100));
+    assert!(app.is_reloading());
+    second.failed(&hash(2), "why".to_owned());
+    wait_until("the end of the attempt", || !first.is_wanted());
+    assert_eq!(first.accepts(&hash(2)), Err(NotWanted));
+    assert_eq!(first.begins(&hash(2)), Err(NotWanted));
+    thread::sleep(Duration::from_millis(100));
+    assert!(app.is_reloading(), "an attempt goes on");
+    first.failed(&hash(2), NotWanted.to_string());
+    let report = reload.report();
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    assert!(matches!(
+        outcome(&report, &first_process),
+        Outcome::Failed { .. }
+    ));
+    // It is none that has refused the version.
+    let again = app.begins(usual(2), ReloadOptions::default());
+    moves(&first);
+    moves(&second);
+    assert_eq!(again.report().result, ReloadResult::Moved);
+}
+
+#[test]
+fn processes_that_are_left_out_are_not_asked_to_move() {
+    let app = App::new();
+    let (_late, late) = app.offers("a");
+    app.reload(usual(2), within(0)).unwrap();
+    assert!(late.is_wanted());
+    let (moving_process, moving) = app.offers("b");
+    moves(&moving);
+    let versions = app.versions.clone();
+    let third = version(3, &[("a", 1), ("b", 1)]);
+    let reload = thread::spawn(move || {
+        let options = ReloadOptions::default();
+        wait("it", versions.reload(NAME, third, options, Some(hash(1))))
+    });
+    wait_until("the reload", || app.is_reloading());
+    offer(&late, "a");
+    moves(&moving);
+    let report = Reload(reload).report();
+    assert_eq!(report.result, ReloadResult::Moved);
+    let pids: Vec<_> = report.processes.iter().map(|told| told.pid).collect();
+    assert_eq!(pids, [moving_process.id()]);
+    assert!(!late.is_wanted(), "it is to be ended");
+}
+
+#[test]
+fn an_offer_just_before_a_version_becomes_current_asks_nobody() {
+    let app = App::new();
+    let (_late, late) = app.offers("a");
+    app.reload(usual(2), within(0)).unwrap();
+    let (_moved, moved) = app.offers("b");
+    moves(&moved);
+    assert!(late.is_wanted());
+    // Back to what the late one runs; the other one does not come.
+    let back = app
+        .versions
+        .reload(NAME, usual(1), ReloadOptions::default(), None);
+    let mut back = pin!(back);
+    loop {
+        assert!(block_on(poll_once(&mut back)).is_none());
+        if app.is_reloading() {
+            break;
+        }
+        offer(&late, "a");
+    }
+    assert!(!late.is_wanted(), "it runs that version");
+}
+
+#[test]
+fn who_has_moved_takes_part_before_it_offers_itself_again() {
+    let app = App::new();
+    let (moving_process, moving) = app.offers("a");
+    let (quiet, _member) = app.joins();
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    is_wanted(&moving);
+    moving.begins(&hash(2)).unwrap();
+    moving.accepts(&hash(2)).unwrap();
+    let taking_part = app.versions.taking_part(NAME, &hash(2));
+    assert!(taking_part.contains(&moving_process.id()));
+    assert!(!taking_part.contains(&quiet.id()));
+    assert!(app.versions.offering(NAME).is_empty());
+    moving.moved(Duration::ZERO);
+    assert_eq!(reload.report().result, ReloadResult::Moved);
 }

@@ -26,7 +26,7 @@ pub fn tell_port(port: u16) {
 }
 
 /// Waits for a message with a process id.
-fn observer() -> ProcessId {
+pub fn observer() -> ProcessId {
     loop {
         if let Message::Data { bytes, .. } = process::receive(&[]) {
             if let Ok(id) = bytes.try_into() {

@@ -9,11 +9,13 @@ mod stamp;
 use std::future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use async_io::Timer;
 use futures_lite::future::{block_on, or};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line, with_causes};
 use lunatic_process::ExitReason;
-use lunatic_reload::{Outcome, ReloadResult, Report};
+use lunatic_reload::{Outcome, ReloadError, ReloadResult, Report};
 
 use crate::command_line::arguments::Run;
 use crate::command_line::problem::Problem;
@@ -127,7 +129,7 @@ impl Watched<'_> {
     async fn start(&mut self, bytes: Vec<u8>) -> Result<(), Problem> {
         let (runtime, path) = (self.runtime, &self.path);
         if let Some(program) = &self.program {
-            let reloaded = runtime.reload(&self.name, bytes, how(Others::Keep)).await;
+            let reloaded = reload_in_turn(runtime, &self.name, bytes, Others::Keep).await;
             reloaded.map_err(|error| not_reloaded(path, &error))?;
             let started = program.start_again(runtime).await;
             started.map_err(|error| {
@@ -182,13 +184,30 @@ pub(crate) async fn reload(
     bytes: Vec<u8>,
     others: Others,
 ) {
-    match runtime.reload(name, bytes, how(others)).await {
+    match reload_in_turn(runtime, name, bytes, others).await {
         Ok(report) if report.from == report.to && report.result == ReloadResult::Unchanged => {}
         Ok(report) => say(path, &told(&report)),
         Err(error) => {
             not_reloaded(path, &error).print();
             say(path, "goes on with the old version");
         }
+    }
+}
+
+/// Reloads a module when no other reload of it goes on any more, which somebody may have asked for.
+async fn reload_in_turn(
+    runtime: &Runtime,
+    name: &str,
+    bytes: Vec<u8>,
+    others: Others,
+) -> Result<Report, ReloadFailure> {
+    /// Until it is tried again.
+    const AGAIN: Duration = Duration::from_millis(100);
+    loop {
+        match runtime.reload(name, bytes.clone(), how(others)).await {
+            Err(ReloadFailure::Reload(ReloadError::InProgress(_))) => Timer::after(AGAIN).await,
+            result => return result,
+        };
     }
 }
 

@@ -38,11 +38,16 @@ pub(super) fn accepted() {
 /// The text of the panic.
 pub(super) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     set(Mode::Keep);
-    let result = sys::catch(call);
+    let mut has_begun = false;
+    let result = sys::catch(|| {
+        has_begun = true;
+        call()
+    });
     set(Mode::Usual);
     result.ok_or_else(|| match TEXT.take() {
-        text if text.is_empty() => "it trapped".to_owned(),
-        text => text,
+        text if !text.is_empty() => text,
+        _ if has_begun => "it trapped".to_owned(),
+        _ => "no memory is left for another stack".to_owned(),
     })
 }
 

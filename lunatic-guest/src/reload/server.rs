@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,8 @@ pub fn send<M: Serialize>(server: ProcessId, message: &M) {
 }
 
 /// Sends a message to a server and waits for the reply; `None` if there is none within
-/// this time.
+/// this time. The wait does not end early if the process is to move: it moves at its next safe
+/// point, after the call.
 ///
 /// - `timeout`: no limit if there is none.
 /// - `message`: makes the message with that to which the server replies.
@@ -124,12 +125,25 @@ pub fn call<M: Serialize, T: DeserializeOwned>(
         reply: PhantomData,
     };
     send(server, &message(reply_to));
-    match process::receive_timeout(&[tag], timeout)? {
+    match reply(tag, timeout)? {
         Message::Data { bytes, .. } => match encoding::read(&bytes) {
             Ok(reply) => Some(reply),
             Err(why) => panic!("the reply of process {server} cannot be read: {why}"),
         },
         _ => None,
+    }
+}
+
+/// Waits for a message with this tag. If the wait is armed, it may end early, and another one
+/// does not then.
+fn reply(tag: i64, timeout: Option<Duration>) -> Option<Message> {
+    let began = Instant::now();
+    loop {
+        let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        let reply = process::receive_timeout(&[tag], left);
+        if reply.is_some() || left.is_some_and(|left| left.is_zero()) {
+            return reply;
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn refuse(text: &str) {
     unsafe { host::refuse(text.as_ptr(), end) }
 }
 
-/// Calls a function; `None` if it traps.
+/// Calls a function; `None` if it traps, or is not called as there is no memory for its stack.
 ///
 /// What the function had on its stack when it trapped stays there, for nobody winds the
 /// stack back.
@@ -88,7 +88,8 @@ pub(crate) fn catch<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_in(call)
 }
 
-/// Whether a resource was ever pushed into the message in scratch; empties scratch if not.
+/// Whether a resource was ever pushed into the message in scratch; empties scratch if not. True
+/// too if there is no memory left to find out.
 ///
 /// A message with resources cannot be sent to a group, which traps before anything else
 /// is done.

@@ -22,12 +22,12 @@ host_functions! {
 
 /// `lunatic::trap::catch` (ABI §11): calls the caller's own `_lunatic_catch_trap`
 /// with the same two values and returns its result; 0 if it traps, whatever the
-/// trap, and if an exception comes out of it. A kill is not a trap, nor is a refusal to take
-/// over (ABI §27).
+/// trap, if an exception comes out of it, and, without a call, if the account of the process has
+/// no memory left for another stack. A kill is not a trap, nor is a refusal to take over
+/// (ABI §27).
 ///
-/// Traps if there is no such export or it has another type, on too many
-/// catches inside each other, and if the account of the process has no memory left for another
-/// stack.
+/// Traps if there is no such export or it has another type, on too many catches inside each
+/// other, and if no memory is left for exceptions on another stack.
 async fn catch<T: ProcessHost>(
     mut caller: Caller<'_, T>,
     function: u32,
@@ -38,7 +38,16 @@ async fn catch<T: ProcessHost>(
         .and_then(Extern::into_func)
         .ok_or_else(|| Misuse::refused(format!("the module exports no function `{TRAMPOLINE}`")))?
         .typed::<(u32, u32), u32>(&caller)?;
-    let stack = caller.data_mut().process_mut().begin_call()?;
+    let stack = match caller.data_mut().process_mut().begin_call() {
+        Err(Misuse::Exceeded(exceeded)) => {
+            // What the account has left may be no doing of this process.
+            let process = caller.data().process().handle().id();
+            tracing::debug!(%process, "no catch: {exceeded}");
+            yield_now().await;
+            return Ok(0);
+        }
+        stack => stack?,
+    };
     let outcome = call_guest(&mut caller, &trampoline, (function, pointer)).await;
     caller.data_mut().process_mut().end_call();
     drop(stack);

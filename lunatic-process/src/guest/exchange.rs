@@ -85,6 +85,9 @@ pub(super) struct Next<T: ProcessHost> {
 /// Runs an attempt to exchange the code of the caller's process. Returns why the new
 /// instance did not take over; the caller has not changed then.
 ///
+/// - `given_up`: why the attempt is to end, if it is. It is asked whenever the process is woken,
+///   and not after the new instance has begun to take over.
+///
 /// # Errors
 ///
 /// If the new instance has taken over. The host function has to end with this error, and
@@ -92,6 +95,7 @@ pub(super) struct Next<T: ProcessHost> {
 pub async fn attempt<T: ProcessHost>(
     caller: &mut Caller<'_, T>,
     attempt: Attempt<T>,
+    given_up: impl Fn() -> Option<Failure>,
 ) -> Result<Failure> {
     let handover = Arc::new(Handover {
         progress: Mutex::new(Progress::Running),
@@ -109,6 +113,9 @@ pub async fn attempt<T: ProcessHost>(
     };
     let mut expired = pin!(Timer::after(time_limit));
     let ended = poll_fn(|cx| {
+        if let Some(failure) = given_up() {
+            return Poll::Ready(Some(failure));
+        }
         if let Poll::Ready((outcome, _)) = running.as_mut().poll(cx) {
             return Poll::Ready(Some(why_not(outcome)));
         }

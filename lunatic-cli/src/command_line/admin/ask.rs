@@ -52,6 +52,22 @@ impl Asked {
         client.map(Asked).map_err(|error| problem(&error))
     }
 
+    /// Connects to the runtime that has a name; or, if there is none of that name, to the only
+    /// one, as the name may be that of a module. Returns whether it may.
+    pub(super) async fn connect_for_module(which: &Which) -> Result<(Asked, bool), Problem> {
+        let directory = Directory::of_user().map_err(|error| problem(&error.into()))?;
+        match Client::connect(&directory, which.name.as_ref()).await {
+            Ok(client) => Ok((Asked(client), false)),
+            Err(ClientError::Unknown(_, others)) if others.len() == 1 => {
+                let client = Client::connect(&directory, others.first()).await;
+                client
+                    .map(|client| (Asked(client), true))
+                    .map_err(|error| problem(&error))
+            }
+            Err(error) => Err(problem(&error)),
+        }
+    }
+
     /// The name of the runtime.
     pub(super) fn name(&self) -> &str {
         self.0.name()

@@ -14,6 +14,7 @@ use lunatic_admin::{
     ModuleVersions, Reload, ReloadProgress, ReloadResult, Reloaded, ReloadedProcess, Request,
     Response, VersionUse,
 };
+use serde::Serialize;
 
 use crate::command_line::admin::ask::{Asked, Which, ask, unexpected};
 use crate::command_line::admin::shown;
@@ -27,7 +28,8 @@ pub(crate) struct ReloadArguments {
     #[command(flatten)]
     which: Which,
 
-    /// The name of the module; by default the stem of the file, or the only module.
+    /// The name of the module; by default that of --name, the stem of the file, or the only
+    /// module.
     #[arg(long)]
     module: Option<String>,
 
@@ -98,29 +100,41 @@ const PARTLY: u8 = 3;
 
 /// Has a runtime exchange the code of its processes.
 pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
-    let bytes = diagnosis::read(&arguments.path)?;
-    let stem = diagnosis::module_name(&arguments.path);
-    let mut modules: Vec<_> = arguments.module.clone().into_iter().collect();
-    if arguments.module.is_none() {
-        modules.push(stem);
-        modules.extend(arguments.which.name().map(ToString::to_string));
+    let code = try_reload(arguments);
+    if let (true, Err(problem)) = (arguments.json, &code) {
+        let (error, _) = problem.clone().into_parts();
+        print_line(shown::json(&Refused { error })?)?;
     }
-    let request = Request::Reload(Reload {
-        modules,
-        strict: arguments.module.is_some(),
-        timeout_ms: millis(arguments.timeout),
-        trial_ms: millis(arguments.trial),
-        keep_going: arguments.keep_going,
-        dry_run: arguments.dry_run,
-        purge: arguments.purge,
-        others: match arguments.others {
-            Others::Keep => lunatic_admin::Others::Keep,
-            Others::Restart => lunatic_admin::Others::Restart,
-            Others::Kill => lunatic_admin::Others::Kill,
-            Others::Replace => lunatic_admin::Others::Replace,
-        },
-        drain_ms: millis(arguments.drain),
-    });
+    code
+}
+
+/// A reload that has not begun, as JSON.
+#[derive(Serialize)]
+struct Refused {
+    /// Why.
+    error: String,
+}
+
+fn try_reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
+    let bytes = diagnosis::read(&arguments.path)?;
+    let request = |modules, strict| {
+        Request::Reload(Reload {
+            modules,
+            strict,
+            timeout_ms: millis(arguments.timeout),
+            trial_ms: millis(arguments.trial),
+            keep_going: arguments.keep_going,
+            dry_run: arguments.dry_run,
+            purge: arguments.purge,
+            others: match arguments.others {
+                Others::Keep => lunatic_admin::Others::Keep,
+                Others::Restart => lunatic_admin::Others::Restart,
+                Others::Kill => lunatic_admin::Others::Kill,
+                Others::Replace => lunatic_admin::Others::Replace,
+            },
+            drain_ms: millis(arguments.drain),
+        })
+    };
     /// Compiling a large module takes a while.
     const COMPILING: Duration = Duration::from_secs(300);
     // All may go back, which takes as long again.
@@ -132,7 +146,10 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
     ];
     let more = times.into_iter().fold(COMPILING, Duration::saturating_add);
     let is_watched = !arguments.json && io::stderr().is_terminal();
-    let reloaded = ask(&arguments.which, async |runtime| {
+    let reloaded = future::block_on(async {
+        let (mut runtime, is_name_of_module) = Asked::connect_for_module(&arguments.which).await?;
+        let (modules, strict) = modules(arguments, is_name_of_module);
+        let request = request(modules, strict);
         let progress = Progress::default();
         let answer = runtime.request_with(&request, &bytes, more);
         let answer = match is_watched {
@@ -157,6 +174,26 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode, Problem> {
     Ok(code)
 }
 
+/// The names of modules of which the first one is meant that the runtime has, and whether it has
+/// to have one of them.
+///
+/// - `is_name_of_module`: whether there is no runtime of the name that was given.
+fn modules(arguments: &ReloadArguments, is_name_of_module: bool) -> (Vec<String>, bool) {
+    if let Some(module) = &arguments.module {
+        return (vec![module.clone()], true);
+    }
+    let mut modules: Vec<_> = arguments
+        .which
+        .name()
+        .map(ToString::to_string)
+        .into_iter()
+        .collect();
+    if !is_name_of_module {
+        modules.push(diagnosis::module_name(&arguments.path));
+    }
+    (modules, is_name_of_module)
+}
+
 /// Shows on a terminal how far reloads have come, and wipes it away when dropped.
 #[derive(Default)]
 struct Progress {
@@ -172,7 +209,7 @@ impl Progress {
         /// A reload that is over soon shows nothing.
         const INTERVAL: Duration = Duration::from_millis(200);
         Timer::after(INTERVAL).await;
-        if let Ok(mut runtime) = Asked::connect(which).await {
+        if let Ok((mut runtime, _)) = Asked::connect_for_module(which).await {
             while let Ok(Response::Progress(answer)) = runtime.request(&Request::Progress).await {
                 if let Some(reload) = answer.reloads.first() {
                     self.is_shown.set(true);
@@ -237,6 +274,7 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
     )];
     let mut kinds: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
     let mut others: Vec<&ReloadedProcess> = Vec::new();
+    let (mut kept, mut would_move) = (0, 0);
     for process in &reloaded.processes {
         match process.pause_us {
             Some(pause) => {
@@ -246,7 +284,10 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
             }
             None => others.push(process),
         }
+        kept += usize::from(process.outcome == "kept");
+        would_move += usize::from(process.outcome == "not_asked");
     }
+    let has_moved = !kinds.is_empty() || reloaded.left_out > 0;
     for (kind, (count, longest)) in &kinds {
         lines.push(format!(
             "  {kind}: {count} moved, longest pause {longest} µs"
@@ -270,10 +311,13 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
     lines.push(match (dry_run, reloaded.result) {
         (true, _) => format!(
             "{} would move; nothing was changed",
-            processes(others.len() + reloaded.left_out)
+            processes(would_move + reloaded.left_out)
         ),
         (_, ReloadResult::Moved) if reloaded.from == reloaded.to => {
             "this version was current already, and is that of all processes now".to_owned()
+        }
+        (_, ReloadResult::Moved) if kept > 0 && !has_moved => {
+            "the new version is current, and nothing has moved; see --others".to_owned()
         }
         (_, ReloadResult::Moved) => "the new version is current".to_owned(),
         (_, ReloadResult::Unchanged) if reloaded.from == reloaded.to => {
