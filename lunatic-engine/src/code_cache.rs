@@ -60,6 +60,9 @@ enum Kind {
     Code,
 }
 
+/// The most files that are kept, of which a module has two: all are looked at when one more is.
+const MAX_FILES: usize = 4096;
+
 impl CodeCache {
     /// The modules that are kept in a directory, which need not be there yet. Nothing is done
     /// to it before a module is looked for.
@@ -172,7 +175,7 @@ impl CodeCache {
         self.directory.join(format!("{key}.{extension}"))
     }
 
-    /// Removes what has been used longest ago, if there is too much: down to three quarters, so
+    /// Removes what has been used longest ago, if there is too much, or are too many files: down to three quarters, so
     /// that this is not done each time.
     fn forget_oldest(&self) -> io::Result<()> {
         /// What was not finished by then never will be.
@@ -201,16 +204,18 @@ impl CodeCache {
             }
         }
         let mut bytes: u64 = kept.iter().map(|(_, bytes, _)| bytes).sum();
-        if bytes <= self.max_bytes {
+        let mut files = kept.len();
+        if bytes <= self.max_bytes && files <= MAX_FILES {
             return Ok(());
         }
         kept.sort();
         for (_, size, path) in kept {
-            if bytes <= self.max_bytes / 4 * 3 {
+            if bytes <= self.max_bytes / 4 * 3 && files <= MAX_FILES / 4 * 3 {
                 break;
             }
             fs::remove_file(&path).ok();
             bytes -= size;
+            files -= 1;
         }
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use wasmparser::{
-    BinaryReaderError, BlockType, Catch, CompositeInnerType, ConstExpr, DataKind, ElementItems,
-    ElementKind, FunctionBody, Operator, Parser, Payload, TableInit, TagType, TryTable, TypeRef,
+    BinaryReader, BinaryReaderError, BlockType, Catch, CompositeInnerType, ConstExpr, DataKind,
+    ElementItems, ElementKind, FunctionBody, Operator, Parser, Payload, RecGroup, TableInit,
+    TagType, TryTable, TypeRef,
 };
 
 use crate::catch_label::catch_label;
@@ -520,6 +521,9 @@ impl ModuleLimits {
                         sums.globals = u64::from(globals.count());
                     }
                     self.check_section(&payload)?;
+                    if let Payload::TypeSection(section) = &payload {
+                        self.check_groups_of_types(&wasm[section.range()], section.range().start)?;
+                    }
                     constant_operators += in_constants(&payload)?;
                     let limit = self.constant_operators;
                     exceeds(ModuleLimit::ConstantOperators, constant_operators, limit)?;
@@ -539,6 +543,27 @@ impl ModuleLimits {
         sums.constant_operators = constant_operators;
         sums.signature_values = signatures.type_values + signatures.function_values;
         Ok(sums)
+    }
+
+    /// Checks how many types there are, before any of a group is read: what is read of one takes
+    /// twenty times the bytes that it has.
+    ///
+    /// - `section`: the content of the section, at this offset.
+    fn check_groups_of_types(&self, section: &[u8], offset: usize) -> Result<(), Refused> {
+        /// What a group of several types begins with.
+        const GROUP: u8 = 0x4e;
+        let mut reader = BinaryReader::new(section, offset);
+        let mut types = 0;
+        for _ in 0..reader.read_var_u32()? {
+            let mut first = reader.clone();
+            types += match first.read_u8()? {
+                GROUP => u64::from(first.read_var_u32()?),
+                _ => 1,
+            };
+            exceeds(ModuleLimit::Types, types, self.types)?;
+            reader.read::<RecGroup>()?;
+        }
+        Ok(())
     }
 
     fn check_signatures(&self, signatures: &Signatures) -> Result<(), ExceedsModuleLimit> {

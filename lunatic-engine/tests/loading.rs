@@ -618,6 +618,21 @@ fn a_small_module_that_would_be_compiled_for_long_is_too_large() {
 }
 
 #[test]
+fn the_types_of_a_group_are_counted_before_they_are_read() {
+    let mut limits = ModuleLimits::default();
+    limits.types = 100;
+    // It is part of a proposal that is off, which is found later.
+    let group = |types: usize| format!("(module (rec {}))", "(type (func))".repeat(types));
+    let error = load_within(limits.clone(), &group(101)).err();
+    let Some(LoadError::TooLarge(exceeded)) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(exceeded.what, ModuleLimit::Types);
+    let error = load_within(limits, &group(100)).err();
+    assert!(matches!(error, Some(LoadError::Invalid(_))), "{error:?}");
+}
+
+#[test]
 fn an_error_about_a_limit_names_the_function() {
     let error = error(format!("(module (func {}))", "(local i32)".repeat(20_001)));
     assert_eq!(

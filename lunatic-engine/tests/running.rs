@@ -357,7 +357,10 @@ fn a_module_is_charged_as_long_as_there_is_a_handle_of_it() {
     drop(module);
     assert!(account.used(Kind::Memory) > used);
     drop(other);
-    assert_eq!(account.used(Kind::Memory), 0);
+    // Another thread drops the code that came later.
+    while account.used(Kind::Memory) != 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

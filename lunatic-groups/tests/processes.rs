@@ -353,7 +353,8 @@ fn what_nobody_can_pay_for_ends_who_has_asked_for_it() {
     let kept = [take_all(&leaves), take_all(&told)];
     let before = told.queued_messages();
     scope.leave("g", &leaves).unwrap();
-    assert_eq!(told.queued_messages(), before);
+    // None, if it has ended already.
+    assert!(told.queued_messages() <= before);
     wait_until("who was to be told has ended", || !told.is_alive());
     assert!(leaves.is_alive());
     drop(kept);

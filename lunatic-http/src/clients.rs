@@ -15,6 +15,8 @@ pub(crate) struct Clients {
 #[derive(Debug, Default)]
 struct State {
     count: usize,
+    /// The bytes of answers that are being written.
+    answers: usize,
     /// Those that have sent no whole request, in the order in which they began to wait.
     silent: BTreeMap<u64, Sender<()>>,
     next: u64,
@@ -23,6 +25,13 @@ struct State {
 /// A client is there until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Clients>);
+
+/// An answer is being written until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    clients: Arc<Clients>,
+    bytes: usize,
+}
 
 /// A client has sent no whole request until this is dropped.
 #[derive(Debug)]
@@ -61,6 +70,25 @@ impl Place {
     }
 }
 
+impl Place {
+    /// An answer of so many bytes is written from now on; `None` if there would be more than `max`
+    /// of all clients together, and it is not the only one. Short ones are not counted.
+    pub(crate) fn answers(&self, bytes: usize, max: usize) -> Option<Answering> {
+        const SHORT: usize = 16 << 10;
+        let bytes = if bytes <= SHORT { 0 } else { bytes };
+        let mut state = self.0.state.lock();
+        let all = state.answers.saturating_add(bytes);
+        if bytes > 0 && state.answers > 0 && all > max {
+            return None;
+        }
+        state.answers = all;
+        Some(Answering {
+            clients: self.0.clone(),
+            bytes,
+        })
+    }
+}
+
 impl Silence {
     /// Waits until the client has to go.
     pub(crate) async fn has_to_go(&self) {
@@ -74,8 +102,37 @@ impl Drop for Place {
     }
 }
 
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.clients.state.lock().answers -= self.bytes;
+    }
+}
+
 impl Drop for Silence {
     fn drop(&mut self) {
         self.clients.state.lock().silent.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn no_more_bytes_of_answers_are_written_at_once_than_there_may_be_but_one_answer_always() {
+        let clients = Arc::new(Clients::default());
+        let [one, other] = [(), ()].map(|()| clients.take(2).unwrap());
+        const MAX: usize = 1 << 20;
+        let large = one.answers(2 * MAX, MAX).unwrap();
+        assert!(other.answers(20_000, MAX).is_none());
+        let short = other.answers(1000, MAX).unwrap();
+        drop(large);
+        let few = one.answers(MAX / 4, MAX).unwrap();
+        let more = other.answers(MAX / 4 * 3, MAX).unwrap();
+        assert!(other.answers(20_000, MAX).is_none());
+        drop((few, more, short));
+        assert_eq!(clients.state.lock().answers, 0);
     }
 }

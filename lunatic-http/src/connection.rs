@@ -30,7 +30,7 @@ pub(crate) async fn serve<S: Serve>(
         let head = future::or(reader.head(stream, limits), has_to_go).await;
         drop(silence);
         let result = match head {
-            Ok(head) => answer(stream, &mut reader, head, limits, server).await,
+            Ok(head) => answer(stream, &mut reader, head, place, limits, server).await,
             Err(error) => Err(error),
         };
         match result {
@@ -48,6 +48,7 @@ async fn answer<S: Serve>(
     stream: &Async<TcpStream>,
     reader: &mut Reader,
     head: crate::reading::Head,
+    place: &Place,
     limits: &Limits,
     server: &S,
 ) -> Result<bool, NoRequest> {
@@ -70,6 +71,12 @@ async fn answer<S: Serve>(
     match response.body {
         _ if !wants_body => write(stream, limits, &bytes).await?,
         Body::Bytes(body) => {
+            let Some(_answering) = place.answers(body.len(), limits.answers) else {
+                return Err(NoRequest::Refused(
+                    503,
+                    "too many read their answers slowly",
+                ));
+            };
             bytes.extend(body);
             write(stream, limits, &bytes).await?;
         }

@@ -9,6 +9,10 @@ pub struct Limits {
     /// So many clients at once. If one more comes, the one is disconnected that has waited
     /// longest without a whole request.
     pub clients: usize,
+    /// So many bytes of whole answers that clients have not read yet, of all of them together; who
+    /// asks for more is told 503. One answer may have more if it is the only one, and those of at
+    /// most 16 KiB are not counted.
+    pub answers: usize,
     /// So many bytes in the head of a request: its first line and its headers.
     pub head: usize,
     /// So many headers.
@@ -27,6 +31,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             clients: 256,
+            answers: 32 << 20,
             head: 16 << 10,
             headers: 64,
             head_time: Duration::from_secs(5),

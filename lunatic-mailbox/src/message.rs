@@ -163,7 +163,7 @@ impl Drop for Resources {
     /// Leaves many to another thread, as each may be a socket to close, and whoever drops the
     /// message a worker.
     fn drop(&mut self) {
-        const MANY: usize = 64;
+        const MANY: usize = 256;
         if self.slots.len() > MANY {
             lunatic_blocking::drop_later(std::mem::take(&mut self.slots));
         }

@@ -92,7 +92,10 @@ fn a_large_message_is_copied_in_pieces() {
     assert_eq!(copy.bytes(), bytes);
     assert_eq!(Arc::strong_count(&socket.0), 1 + 2 * 1000);
     drop(copy);
-    assert_eq!(Arc::strong_count(&socket.0), 1 + 1000);
+    // Another thread drops so many.
+    while Arc::strong_count(&socket.0) != 1 + 1000 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
