@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::held::{self, Busy, FileId};
 use crate::metadata::{Kind, Metadata};
 use crate::open::Durability;
+use crate::protected::Protected;
 use crate::times::Times;
 
 /// An open file. All clones are the same open file, with the same position.
@@ -48,6 +49,7 @@ pub struct File {
     id: FileId,
     kind: Kind,
     access: Access,
+    protected: Protected,
     /// What its writes wait for.
     writes: Class,
 }
@@ -70,12 +72,14 @@ pub enum Advice {
 }
 
 impl File {
+    /// - `protected`: where nothing may be changed, though it may be open to be read.
     /// - `durability`: what its writes wait for.
     /// - `charge`: what is charged for it until it is closed.
     pub(crate) fn new(
         file: fs::File,
         metadata: &Metadata,
         access: Access,
+        protected: Protected,
         durability: Durability,
         charge: Option<Charge>,
     ) -> File {
@@ -90,6 +94,7 @@ impl File {
             id,
             kind: metadata.kind,
             access,
+            protected,
             writes: match durability {
                 Durability::None => Class::Cache,
                 Durability::Data | Durability::All => Class::Disk,
@@ -211,11 +216,16 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Fails if the operating system does, or if the directory is read-only.
+    /// Fails if the operating system does, if the directory is read-only, or if the file is in one
+    /// that is [protected](crate::protect).
     pub async fn set_times(&self, times: Times) -> io::Result<()> {
         self.access.check_change()?;
-        self.run(move |file| Ok(futimens(file, &times.into())?))
-            .await
+        let protected = self.protected.clone();
+        self.run(move |file| {
+            protected.check_open(file)?;
+            Ok(futimens(file, &times.into())?)
+        })
+        .await
     }
 
     /// Waits until the data is on the disk.
