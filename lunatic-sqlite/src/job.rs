@@ -213,7 +213,8 @@ mod tests {
 
     use super::*;
 
-    fn asked() -> (Asked<Batch>, Queued, Weak<Vec<(Key, Value)>>) {
+    #[test]
+    fn what_a_job_has_is_kept_for_who_waits_and_no_longer() {
         let (answer, answered) = async_channel::bounded(1);
         let bindings = Arc::new(vec![(Key::Next, Value::Null)]);
         let kept = Arc::downgrade(&bindings);
@@ -226,13 +227,7 @@ mod tests {
             }),
             answer,
         };
-        let (asked, queued) = Asked::new(job, answered);
-        (asked, queued, kept)
-    }
-
-    #[test]
-    fn what_a_job_has_is_kept_for_who_waits_and_no_longer() {
-        let (waits, queued, kept) = asked();
+        let (waits, queued) = Asked::<Batch>::new(job, answered);
         assert!(kept.upgrade().is_some());
         drop(waits);
         assert!(kept.upgrade().is_none());
