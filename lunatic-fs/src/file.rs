@@ -17,6 +17,9 @@ use crate::open::Durability;
 use crate::protected::Protected;
 use crate::times::Times;
 
+/// The most bytes that one operation reads or writes: so long, one thread is kept from others.
+const MAX_BYTES: usize = 1 << 20;
+
 /// An open file. All clones are the same open file, with the same position.
 ///
 /// # Examples
@@ -107,8 +110,8 @@ impl File {
         self.kind
     }
 
-    /// Reads at most `max` bytes from the position on. If there are none, the file has
-    /// no more.
+    /// Reads at most `max` bytes from the position on, and at most 1 MiB. If there are none, the
+    /// file has no more.
     ///
     /// # Errors
     ///
@@ -118,7 +121,8 @@ impl File {
             .await
     }
 
-    /// Reads at most `max` bytes from `offset` on, and does not change the position.
+    /// Reads at most `max` bytes from `offset` on, and at most 1 MiB, and does not change the
+    /// position.
     ///
     /// # Errors
     ///
@@ -129,24 +133,24 @@ impl File {
     }
 
     /// Writes at the position, or at the end if the file was opened to append, and
-    /// returns how many of the bytes were written.
+    /// returns how many of the bytes were written, which are 1 MiB at most.
     ///
     /// # Errors
     ///
     /// Fails if the operating system does.
     pub async fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
-        let write = move |mut file: &fs::File| file.write(&bytes);
+        let write = move |mut file: &fs::File| file.write(first(&bytes));
         self.run_on(self.writes, write).await
     }
 
     /// Writes at `offset`, and does not change the position. Returns how many of the
-    /// bytes were written.
+    /// bytes were written, which are 1 MiB at most.
     ///
     /// # Errors
     ///
     /// Fails if the operating system does.
     pub async fn write_at(&self, bytes: Vec<u8>, offset: u64) -> io::Result<usize> {
-        let write = move |file: &fs::File| file.write_at(&bytes, offset);
+        let write = move |file: &fs::File| file.write_at(first(&bytes), offset);
         self.run_on(self.writes, write).await
     }
 
@@ -331,10 +335,15 @@ impl Drop for Handle {
 
 /// Returns the bytes that one call of `read` reads.
 fn fill(max: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; max];
+    let mut buffer = vec![0; max.min(MAX_BYTES)];
     let count = read(&mut buffer)?;
     buffer.truncate(count);
     Ok(buffer)
+}
+
+/// Returns what of some bytes is written by one operation.
+fn first(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(MAX_BYTES)]
 }
 
 fn seek(file: &fs::File, to: SeekFrom) -> io::Result<u64> {
