@@ -66,6 +66,7 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
     output::choose_colors(arguments.color);
     log_writer::report_panics();
     crate::descriptors::raise_limit();
+    signals::outlive_file_size_limit();
     let done = match arguments.command {
         Command::Run(run) if run.watch => watch::watch(&run),
         Command::Run(run) => run::run(run),

@@ -169,3 +169,35 @@ fn problems_are_told_though_nobody_reads_them() {
         .unwrap();
     assert_eq!(status.code(), Some(1));
 }
+
+/// Writes at 2^40, cuts a file off there and has space allocated up to there, and ends with the
+/// sum of the results.
+const MAKES_FILES_TOO_LARGE: &str = r#"
+    (func (export "_start") (local $sum i32)
+        (drop (call $path_open (i32.const 3) (i32.const 0) @file (i32.const 1)
+            (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 0x200)))
+        (i32.store (i32.const 0x304) (i32.const 4))
+        (local.set $sum (call $fd_pwrite (i32.load (i32.const 0x200))
+            (i32.const 0x300) (i32.const 1) (i64.const 0x10000000000) (i32.const 0x210)))
+        (local.set $sum (i32.add (local.get $sum) (call $fd_filestat_set_size
+            (i32.load (i32.const 0x200)) (i64.const 0x10000000000))))
+        (local.set $sum (i32.add (local.get $sum) (call $fd_allocate
+            (i32.load (i32.const 0x200)) (i64.const 0x10000000000) (i64.const 1))))
+        (call $proc_exit (local.get $sum)))"#;
+
+#[test]
+fn a_limit_of_the_size_of_files_fails_writes_and_ends_nothing() {
+    const FILE_TOO_LARGE: i32 = 22;
+    let guests = Guests::new();
+    guests.file("guest.wat", harness::module(MAKES_FILES_TOO_LARGE));
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -f 100000; exec \"$0\" run guest.wat"])
+        .arg(lunatic().get_program())
+        .env_remove("RUST_LOG")
+        .env_remove("CARGO_MANIFEST_DIR")
+        .current_dir(guests.path())
+        .stdin(Stdio::null());
+    ran(&mut limited).code(3 * FILE_TOO_LARGE);
+    assert_eq!(guests.path().join("file").metadata().unwrap().len(), 0);
+}

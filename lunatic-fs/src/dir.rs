@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use crate::access::Access;
 use crate::entry::{Entry, Stream};
 use crate::file::File;
-use crate::held::{Companion, Held, HeldFile, held};
+use crate::held::{Companion, HeldFile, held};
 use crate::holding;
-use crate::host_dir::HostDir;
+use crate::host_dir::{HostDir, ends_in_slash, names_directory};
 use crate::listing::Listing;
 use crate::metadata::{Kind, Metadata};
 use crate::open::OpenOptions;
@@ -184,6 +184,7 @@ impl Dir {
                     file,
                     &metadata,
                     access,
+                    dir.protected().clone(),
                     options.durability,
                     charge,
                 )),
@@ -238,7 +239,7 @@ impl Dir {
     /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn remove_dir(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.change(path, |_, dir, path| dir.remove_dir(without_slashes(path)))
+        self.change(path, |dir, path| dir.remove_dir(without_slashes(path)))
             .await
     }
 
@@ -249,8 +250,7 @@ impl Dir {
     /// Fails if the operating system does, if the path leads outside, or if the
     /// directory is read-only.
     pub async fn remove_file(&self, path: impl Into<PathBuf>) -> io::Result<()> {
-        self.change(path, |_, dir, path| dir.remove_file(path))
-            .await
+        self.change(path, |dir, path| dir.remove_file(path)).await
     }
 
     /// Makes a symbolic link at `path` that contains `target`; see
@@ -266,7 +266,7 @@ impl Dir {
         path: impl Into<PathBuf>,
     ) -> io::Result<()> {
         let target = target.into();
-        self.change(path, move |_, dir, path| dir.symlink(&target, path))
+        self.change(path, move |dir, path| dir.symlink(&target, path))
             .await
     }
 
@@ -307,6 +307,7 @@ impl Dir {
             let held = held();
             held.check_name(parent.dir(), rest)?;
             held.check_name(new_parent.dir(), new_path)?;
+            let _held = (is_name(rest) && is_name(new_path)).then_some(held);
             parent.dir().rename(rest, new_parent.dir(), new_path)
         };
         self.access.check_change()?;
@@ -328,11 +329,17 @@ impl Dir {
     ) -> io::Result<()> {
         new_dir.access.check_change()?;
         let (new_dir, new_path) = (new_dir.host.clone(), new_path.into());
-        self.change(path, move |held, dir, path| {
+        self.access.check_change()?;
+        self.run(path, move |dir, path| {
+            let (parent, rest) = dir.parent(path)?;
+            dir.check_change(&parent, rest, Change::Entry)?;
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
             new_dir.check_change(&new_parent, new_path, Change::Entry)?;
+            let held = held();
+            held.check_name(parent.dir(), rest)?;
             held.check_name(new_parent.dir(), new_path)?;
-            dir.hard_link(path, new_parent.dir(), new_path)
+            let _held = (is_name(rest) && is_name(new_path)).then_some(held);
+            parent.dir().hard_link(rest, new_parent.dir(), new_path)
         })
         .await
     }
@@ -445,11 +452,12 @@ impl Dir {
         Class::Disk.queue().run(sync).await
     }
 
-    /// Changes something in the directory that holds the last component of the path.
+    /// Changes something in the directory that holds the last component of the path. Nothing
+    /// becomes held meanwhile, unless there is more to walk than a name: nobody waits for that.
     async fn change<R: Send + 'static>(
         &self,
         path: impl Into<PathBuf>,
-        operation: impl FnOnce(&Held, &cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
+        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
         self.access.check_change()?;
         self.run(path, |dir, path| {
@@ -458,7 +466,8 @@ impl Dir {
             let _changed = kept(parent.dir(), rest);
             let held = held();
             held.check_name(parent.dir(), rest)?;
-            operation(&held, parent.dir(), rest)
+            let _held = is_name(rest).then_some(held);
+            operation(parent.dir(), rest)
         })
         .await
     }
@@ -502,14 +511,9 @@ fn without_slashes(path: &Path) -> &Path {
     kept.map_or(path, |last| Path::new(OsStr::from_bytes(&bytes[..=last])))
 }
 
-fn ends_in_slash(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(b"/")
-}
-
-/// Returns whether the path ends in a slash, or in a dot behind one, so that it can only
-/// be that of a directory.
-fn names_directory(path: &Path) -> bool {
-    ends_in_slash(path) || path.as_os_str().as_bytes().ends_with(b"/.")
+/// Returns whether the path is a name and no more, so that nothing has to be walked.
+fn is_name(path: &Path) -> bool {
+    !path.as_os_str().as_bytes().contains(&b'/')
 }
 
 impl fmt::Debug for Dir {

@@ -14,7 +14,11 @@ use crate::access::Access;
 use crate::held::{self, Busy, FileId};
 use crate::metadata::{Kind, Metadata};
 use crate::open::Durability;
+use crate::protected::Protected;
 use crate::times::Times;
+
+/// The most bytes that one operation reads or writes: so long, one thread is kept from others.
+const MAX_BYTES: usize = 1 << 20;
 
 /// An open file. All clones are the same open file, with the same position.
 ///
@@ -48,6 +52,7 @@ pub struct File {
     id: FileId,
     kind: Kind,
     access: Access,
+    protected: Protected,
     /// What its writes wait for.
     writes: Class,
 }
@@ -70,12 +75,14 @@ pub enum Advice {
 }
 
 impl File {
+    /// - `protected`: where nothing may be changed, though it may be open to be read.
     /// - `durability`: what its writes wait for.
     /// - `charge`: what is charged for it until it is closed.
     pub(crate) fn new(
         file: fs::File,
         metadata: &Metadata,
         access: Access,
+        protected: Protected,
         durability: Durability,
         charge: Option<Charge>,
     ) -> File {
@@ -90,6 +97,7 @@ impl File {
             id,
             kind: metadata.kind,
             access,
+            protected,
             writes: match durability {
                 Durability::None => Class::Cache,
                 Durability::Data | Durability::All => Class::Disk,
@@ -102,8 +110,8 @@ impl File {
         self.kind
     }
 
-    /// Reads at most `max` bytes from the position on. If there are none, the file has
-    /// no more.
+    /// Reads at most `max` bytes from the position on, and at most 1 MiB. If there are none, the
+    /// file has no more.
     ///
     /// # Errors
     ///
@@ -113,7 +121,8 @@ impl File {
             .await
     }
 
-    /// Reads at most `max` bytes from `offset` on, and does not change the position.
+    /// Reads at most `max` bytes from `offset` on, and at most 1 MiB, and does not change the
+    /// position.
     ///
     /// # Errors
     ///
@@ -124,24 +133,24 @@ impl File {
     }
 
     /// Writes at the position, or at the end if the file was opened to append, and
-    /// returns how many of the bytes were written.
+    /// returns how many of the bytes were written, which are 1 MiB at most.
     ///
     /// # Errors
     ///
     /// Fails if the operating system does.
     pub async fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
-        let write = move |mut file: &fs::File| file.write(&bytes);
+        let write = move |mut file: &fs::File| file.write(first(&bytes));
         self.run_on(self.writes, write).await
     }
 
     /// Writes at `offset`, and does not change the position. Returns how many of the
-    /// bytes were written.
+    /// bytes were written, which are 1 MiB at most.
     ///
     /// # Errors
     ///
     /// Fails if the operating system does.
     pub async fn write_at(&self, bytes: Vec<u8>, offset: u64) -> io::Result<usize> {
-        let write = move |file: &fs::File| file.write_at(&bytes, offset);
+        let write = move |file: &fs::File| file.write_at(first(&bytes), offset);
         self.run_on(self.writes, write).await
     }
 
@@ -211,11 +220,16 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Fails if the operating system does, or if the directory is read-only.
+    /// Fails if the operating system does, if the directory is read-only, or if the file is in one
+    /// that is [protected](crate::protect).
     pub async fn set_times(&self, times: Times) -> io::Result<()> {
         self.access.check_change()?;
-        self.run(move |file| Ok(futimens(file, &times.into())?))
-            .await
+        let protected = self.protected.clone();
+        self.run(move |file| {
+            protected.check_open(file)?;
+            Ok(futimens(file, &times.into())?)
+        })
+        .await
     }
 
     /// Waits until the data is on the disk.
@@ -321,10 +335,15 @@ impl Drop for Handle {
 
 /// Returns the bytes that one call of `read` reads.
 fn fill(max: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; max];
+    let mut buffer = vec![0; max.min(MAX_BYTES)];
     let count = read(&mut buffer)?;
     buffer.truncate(count);
     Ok(buffer)
+}
+
+/// Returns what of some bytes is written by one operation.
+fn first(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(MAX_BYTES)]
 }
 
 fn seek(file: &fs::File, to: SeekFrom) -> io::Result<u64> {

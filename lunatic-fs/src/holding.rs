@@ -9,8 +9,9 @@ use rustix::io::Errno;
 
 use crate::access::Access;
 use crate::held::{Companion, HeldFile, Inserted, held_to_change, wait_for};
-use crate::host_dir::HostDir;
+use crate::host_dir::{HostDir, names_directory};
 use crate::metadata::{Kind, Metadata};
+use crate::protected::Change;
 
 /// Holds a file below a directory, which is created if it is not there and may be.
 pub(crate) fn hold(
@@ -39,17 +40,21 @@ fn try_hold(
     /// As many links are followed at the end of a path.
     const MAX_LINKS: usize = 16;
     let mut path = path.to_owned();
-    // Nothing is changed by others until it is held.
-    let mut held = held_to_change();
     for _ in 0..MAX_LINKS {
         let Some(Component::Normal(name)) = path.components().next_back() else {
             return Err(Errno::ISDIR.into());
         };
-        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        if names_directory(&path) {
             return Err(Errno::NOTDIR.into());
         }
         let (parent, _) = below.parent(&path)?;
-        let found = match below.find(&path, false) {
+        if access == Access::ReadWrite {
+            below.check_change(&parent, Path::new(name), Change::Entry)?;
+        }
+        // Nothing is changed by others until it is held. Only this name is looked up meanwhile: to
+        // walk a path can take long, and everybody would wait for it.
+        let mut held = held_to_change();
+        let found = match below.find_in(&parent, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 access.check_change()?;
                 let flags = OFlags::CREATE
@@ -72,7 +77,8 @@ fn try_hold(
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
             }
             Kind::Symlink => {
-                let target = below.read_link(&path)?;
+                drop(held);
+                let target = below.read_link_in(&parent, Path::new(name))?;
                 path = path.parent().unwrap_or(Path::new("")).join(target);
             }
             Kind::Dir => return Err(Errno::ISDIR.into()),

@@ -11,10 +11,10 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptionsExt};
 use lunatic_account::Charge;
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, openat};
 
 use crate::file_systems::{FileSystems, refused};
-use crate::held::{Busy, Held, held};
+use crate::held::{Busy, held};
 use crate::metadata::{Kind, Metadata};
 use crate::open::OpenOptions;
 use crate::processes;
@@ -102,6 +102,22 @@ impl HostDir {
         self.reach(path, &options, OFlags::PATH | nofollow(follow))
     }
 
+    /// Finds what has a name in a directory that was found here. A link is not followed.
+    pub(crate) fn find_in(
+        &self,
+        parent: &Parent<'_>,
+        name: &OsStr,
+    ) -> io::Result<(fs::File, Metadata)> {
+        let dir = parent.dir().as_fd();
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match self.file_systems.show_processes() {
+            true => processes::open(dir, Path::new(name), flags)?,
+            false => openat(dir, name, flags, Mode::empty())?.into(),
+        };
+        let metadata = self.file_systems.check(&file)?;
+        Ok((file, metadata))
+    }
+
     /// Opens a file or a directory.
     ///
     /// To open a device can do something, so it is looked at before it is opened, and
@@ -114,30 +130,24 @@ impl HostDir {
         options: OpenOptions,
         charge: &mut Option<Charge>,
     ) -> io::Result<(fs::File, Metadata)> {
-        let held = held();
-        if held.is_empty() && !options.truncate {
-            return self.open_whatever(path, options);
+        let is_anything_held = !held().is_empty();
+        if is_anything_held || options.truncate {
+            return self.open_unless_held(path, options, charge);
         }
-        let (file, metadata, is_new) = self.open_unless_held(&held, path, options, charge)?;
-        // Nothing is cut off of what is no file, as a device.
-        if options.truncate && !is_new && metadata.kind == Kind::File {
-            // This can take long, and keeps nobody waiting but those who would hold the file.
-            let _busy = Busy::new((metadata.device, metadata.inode), &held);
-            drop(held);
-            file.set_len(0)?;
-        }
+        let (file, metadata) = self.open_whatever(path, options)?;
+        // Something may be held by now.
+        let file = held().check_opened(file, &metadata, options.changes(), charge)?;
         Ok((file, metadata))
     }
 
     /// The same while files are held by libraries of the host: nothing is created or cut
-    /// off before it is known what it is. Returns also whether it was created.
+    /// off before it is known what it is. What is held is not locked while a path is walked.
     fn open_unless_held(
         &self,
-        held: &Held,
         path: &Path,
         options: OpenOptions,
         charge: &mut Option<Charge>,
-    ) -> io::Result<(fs::File, Metadata, bool)> {
+    ) -> io::Result<(fs::File, Metadata)> {
         /// So often a path may turn out to be there, and then again not.
         const MAX_TRIES: usize = 8;
         let existing = OpenOptions {
@@ -153,17 +163,18 @@ impl HostDir {
         };
         for _ in 0..MAX_TRIES {
             match self.find(path, !options.nofollow) {
-                Ok((file, found)) => held.check_found(&file, &found)?,
+                Ok((file, found)) => held().check_found(&file, &found)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {
                     let (parent, rest) = self.parent(path)?;
                     self.check_change(&parent, rest, Change::Entry)?;
+                    let held = held();
                     held.check_name(parent.dir(), rest)?;
                     let opened = parent.dir().open_with(rest, &new.to_host());
                     match opened {
                         Ok(file) => {
                             let file = file.into_std();
                             let metadata = self.file_systems.check(&file)?;
-                            return Ok((file, metadata, true));
+                            return Ok((file, metadata));
                         }
                         Err(error)
                             if error.kind() == io::ErrorKind::AlreadyExists
@@ -178,9 +189,17 @@ impl HostDir {
             }
             match self.open_whatever(path, existing) {
                 Ok((file, metadata)) => {
-                    let changes = options.changes();
-                    let file = held.check_opened(file, &metadata, changes, charge)?;
-                    return Ok((file, metadata, false));
+                    let held = held();
+                    let file = held.check_opened(file, &metadata, options.changes(), charge)?;
+                    // Nothing is cut off of what is no file, as a device.
+                    if options.truncate && metadata.kind == Kind::File {
+                        // This can take long, and keeps nobody waiting but those who would hold
+                        // the file.
+                        let _busy = Busy::new((metadata.device, metadata.inode), &held);
+                        drop(held);
+                        file.set_len(0)?;
+                    }
+                    return Ok((file, metadata));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && options.creates() => {}
                 Err(error) => return Err(error),
@@ -210,6 +229,11 @@ impl HostDir {
             self.protected.check_open(&file)?;
         }
         Ok((file, metadata))
+    }
+
+    /// Returns where nothing below it may be changed.
+    pub(crate) fn protected(&self) -> &Protected {
+        &self.protected
     }
 
     /// Checks that what is open may be changed.
@@ -245,11 +269,16 @@ impl HostDir {
 
     /// Returns what a symbolic link contains.
     pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        let (parent, rest) = self.parent(path)?;
+        self.read_link_in(&parent, rest)
+    }
+
+    /// Returns what the link of a name contains, in a directory that was found here.
+    pub(crate) fn read_link_in(&self, parent: &Parent<'_>, name: &Path) -> io::Result<PathBuf> {
         if self.file_systems.show_processes() {
             return Err(refused("links in /proc are not read"));
         }
-        let (parent, rest) = self.parent(path)?;
-        parent.dir().read_link(rest)
+        parent.dir().read_link(name)
     }
 
     /// Opens what a path leads to, if it can be reached.
@@ -285,6 +314,16 @@ fn rest<'p>(path: &'p Path, above: &Path) -> &'p Path {
     let bytes = &path.as_os_str().as_bytes()[above.as_os_str().len()..];
     let start = bytes.iter().position(|byte| *byte != b'/');
     Path::new(OsStr::from_bytes(&bytes[start.unwrap_or(0)..]))
+}
+
+pub(crate) fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// Returns whether the path ends in a slash, or in a dot behind one, so that it can only
+/// be that of a directory.
+pub(crate) fn names_directory(path: &Path) -> bool {
+    ends_in_slash(path) || path.as_os_str().as_bytes().ends_with(b"/.")
 }
 
 fn nofollow(follow: bool) -> OFlags {

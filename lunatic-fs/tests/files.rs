@@ -221,3 +221,20 @@ fn a_large_directory_is_listed_in_pieces_from_any_position() {
         assert!(rest.iter().all(|entry| names.contains(&entry.name)));
     });
 }
+
+#[test]
+fn one_operation_reads_and_writes_a_mebibyte_at_most() {
+    const MOST: usize = 1 << 20;
+    block_on(async {
+        let (dir, _host) = new_dir();
+        let file = create(&dir, "file").await;
+        let bytes = vec![7; 3 * MOST];
+        assert_eq!(file.write(bytes.clone()).await.expect("room"), MOST);
+        let written = file.write_at(bytes, MOST as u64).await;
+        assert_eq!(written.expect("room"), MOST);
+        let read = file.read_at(3 * MOST, 0).await.expect("data");
+        assert_eq!(read.len(), MOST);
+        assert_eq!(file.read(3 * MOST).await.expect("data").len(), MOST);
+        assert!(file.read(3 * MOST).await.expect("an end").is_empty());
+    });
+}

@@ -4,9 +4,10 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use futures_lite::future::block_on;
-use lunatic_fs::{Access, Dir, OpenOptions, protect};
+use lunatic_fs::{Access, Companion, Dir, NewTime, Node, OpenOptions, Times, protect};
 use tempfile::TempDir;
 
 const WRITE: OpenOptions = OpenOptions {
@@ -126,4 +127,47 @@ fn a_link_of_the_host_that_leads_there_keeps_its_place() {
         is_denied(dir.open("caches/own/code", WRITE).await);
         is_denied(dir.rename("disk", &dir, "elsewhere").await);
     });
+}
+
+#[test]
+fn no_library_makes_or_writes_files_there() {
+    let (home, dir) = home();
+    let wal = &[Companion {
+        suffix: "-wal",
+        is_locked: false,
+    }];
+    block_on(async {
+        is_denied(dir.hold("caches/own/code", wal).await);
+        is_denied(dir.hold("caches/own/other", wal).await);
+        dir.symlink("caches/own/other", "link").await.unwrap();
+        is_denied(dir.hold("link", wal).await);
+        let own = dir.open_dir("caches/own").await.unwrap();
+        is_denied(own.hold("other", wal).await);
+        dir.hold("mine", wal).await.unwrap().release();
+    });
+    assert!(!home.path().join("caches/own/other").exists());
+}
+
+#[test]
+fn what_is_open_to_be_read_keeps_its_times() {
+    let (home, dir) = home();
+    let code = home.path().join("caches/own/code");
+    let modified = || fs::metadata(&code).unwrap().modified().unwrap();
+    let before = modified();
+    let times = Times {
+        accessed: None,
+        modified: Some(NewTime::At(UNIX_EPOCH)),
+    };
+    block_on(async {
+        let Node::File(file) = dir
+            .open("caches/own/code", OpenOptions::default())
+            .await
+            .unwrap()
+        else {
+            panic!("it is a file");
+        };
+        is_denied(file.set_times(times).await);
+        is_denied(dir.set_times("caches/own/code", times, true).await);
+    });
+    assert_eq!(modified(), before);
 }

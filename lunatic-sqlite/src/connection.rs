@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender, bounded, unbounded};
+use async_channel::{Sender, bounded, unbounded};
 use lunatic_account::{Account, Exceeded};
 use lunatic_blocking::{AdaptiveSpin, LocalPool, ThreadLimits};
 use lunatic_fs::Dir;
@@ -16,7 +16,9 @@ use crate::changes::{Change, Watch};
 use crate::control::{Control, InterruptOnDrop};
 use crate::cpu_time::{self, CpuTime};
 use crate::error::SqliteError;
-use crate::job::{Answer, BlobAccess, BlobPart, BlobPlace, Description, Job, Status};
+use crate::job::{
+    Answer, Asked, BlobAccess, BlobPart, BlobPlace, Description, Job, Queued, Status,
+};
 use crate::limits::SqliteLimits;
 use crate::quota::{self, Charges, Quota};
 use crate::statement::Statement;
@@ -61,7 +63,7 @@ pub struct Connection {
 }
 
 pub(crate) struct Shared {
-    jobs: Sender<Job>,
+    jobs: Sender<Queued>,
     pub(crate) control: Arc<Control>,
     pub(crate) limits: SqliteLimits,
     next_statement: AtomicU64,
@@ -281,13 +283,13 @@ impl Connection {
     /// Closes the connection, whether there are statements or not, and waits for that.
     pub async fn close(self) {
         let (answer, closed) = bounded(1);
-        self.send(Job::Close { answer });
+        self.send(Queued::Told(Job::Close { answer }));
         closed.recv().await.ok();
     }
 
     /// Ends a statement that has begun.
     pub(crate) fn reset(&self, statement: u64) {
-        self.send(Job::Reset { statement });
+        self.send(Queued::Told(Job::Reset { statement }));
     }
 
     /// Returns how often the thread of the connection was asked for something, which takes
@@ -297,19 +299,19 @@ impl Connection {
         self.shared.asked.load(Ordering::Relaxed)
     }
 
-    fn send(&self, job: Job) {
+    fn send(&self, job: Queued) {
         self.shared.asked.fetch_add(1, Ordering::Relaxed);
         // If the connection has ended, whoever asks for an answer is told.
         self.shared.jobs.try_send(job).ok();
     }
 
-    pub(crate) fn start<R>(
-        &self,
-        job: impl FnOnce(Answer<R>) -> Job,
-    ) -> Receiver<(Result<R, SqliteError>, Status)> {
+    /// Asks the thread of the connection for something, which is forgotten if what is returned is
+    /// dropped before the thread has got to it.
+    pub(crate) fn start<R>(&self, job: impl FnOnce(Answer<R>) -> Job) -> Asked<R> {
         let (answer, answered) = bounded(1);
-        self.send(job(answer));
-        answered
+        let (asked, queued) = Asked::new(job(answer), answered);
+        self.send(queued);
+        asked
     }
 
     /// Asks the thread of the connection for something.
@@ -317,15 +319,13 @@ impl Connection {
         &self,
         job: impl FnOnce(Answer<R>) -> Job,
     ) -> (Result<R, SqliteError>, Status) {
-        let answered = self.start(job);
-        self.answer(&answered).await
+        let asked = self.start(job);
+        self.answer(&asked).await
     }
 
     /// Waits for an answer. What is dropped before it is there is interrupted.
-    pub(crate) async fn answer<R>(
-        &self,
-        answered: &Receiver<(Result<R, SqliteError>, Status)>,
-    ) -> (Result<R, SqliteError>, Status) {
+    pub(crate) async fn answer<R>(&self, asked: &Asked<R>) -> (Result<R, SqliteError>, Status) {
+        let answered = asked.answered();
         let Shared { control, spin, .. } = &*self.shared;
         if let Some(answer) = spin.poll(|| answered.try_recv().ok()) {
             return answer;

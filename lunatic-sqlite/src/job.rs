@@ -1,8 +1,9 @@
 //! What the thread of a connection is asked for, and what it answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 
 use crate::changes::{Change, Watch};
 use crate::error::SqliteError;
@@ -39,6 +40,71 @@ pub(crate) enum Job {
     },
     /// Close the connection, then answer.
     Close { answer: Sender<()> },
+}
+
+/// What waits for the thread of a connection.
+pub(crate) enum Queued {
+    /// Something that nobody waits for.
+    Told(Job),
+    /// Something that is forgotten with whoever has asked for it.
+    Asked(Waiting),
+}
+
+/// Where to find what somebody waits for. If it is dropped, they are told that nobody will do it.
+pub(crate) struct Waiting(Weak<Mutex<Option<Job>>>);
+
+/// What was asked for, as long as somebody waits for the answer. It has what is to be done until
+/// the thread of the connection begins with it: that may be long, and what a job has is charged
+/// only to who waits.
+pub(crate) struct Asked<R> {
+    _job: Arc<Mutex<Option<Job>>>,
+    answered: Receiver<(Result<R, SqliteError>, Status)>,
+}
+
+impl Queued {
+    /// Returns what is to be done; `None` if nobody waits for it any more.
+    pub(crate) fn take(self) -> Option<Job> {
+        match self {
+            Queued::Told(job) => Some(job),
+            Queued::Asked(waiting) => waiting.take(),
+        }
+    }
+}
+
+impl Waiting {
+    fn take(&self) -> Option<Job> {
+        self.0.upgrade()?.lock().take()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // With it goes where to send the answer.
+        drop(self.take());
+    }
+}
+
+impl<R> Asked<R> {
+    /// Returns it, and what is to be queued.
+    ///
+    /// - `answered`: where the answer to the job comes from.
+    pub(crate) fn new(
+        job: Job,
+        answered: Receiver<(Result<R, SqliteError>, Status)>,
+    ) -> (Asked<R>, Queued) {
+        let job = Arc::new(Mutex::new(Some(job)));
+        let queued = Queued::Asked(Waiting(Arc::downgrade(&job)));
+        let asked = Asked {
+            _job: job,
+            answered,
+        };
+        (asked, queued)
+    }
+
+    /// Where the answer comes from.
+    pub(crate) fn answered(&self) -> &Receiver<(Result<R, SqliteError>, Status)> {
+        &self.answered
+    }
 }
 
 /// Where to send the answer to a job.
@@ -139,4 +205,45 @@ pub(crate) enum BlobAccess {
 pub(crate) struct BlobPart {
     pub(crate) size: u64,
     pub(crate) bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn what_a_job_has_is_kept_for_who_waits_and_no_longer() {
+        let (answer, answered) = async_channel::bounded(1);
+        let bindings = Arc::new(vec![(Key::Next, Value::Null)]);
+        let kept = Arc::downgrade(&bindings);
+        let job = Job::Step {
+            statement: 0,
+            begin: Some(Begin {
+                sql: "SELECT 1".into(),
+                bindings,
+                describe: false,
+            }),
+            answer,
+        };
+        let (waits, queued) = Asked::<Batch>::new(job, answered);
+        assert!(kept.upgrade().is_some());
+        drop(waits);
+        assert!(kept.upgrade().is_none());
+        assert!(queued.take().is_none());
+    }
+
+    #[test]
+    fn who_waits_is_told_if_nobody_will_do_it() {
+        let (sender, answered) = async_channel::bounded(1);
+        let job = Job::Execute {
+            sql: String::new(),
+            answer: sender,
+        };
+        let (asked, queued) = Asked::<()>::new(job, answered);
+        assert!(asked.answered().try_recv().unwrap_err().is_empty());
+        drop(queued);
+        assert!(asked.answered().try_recv().unwrap_err().is_closed());
+    }
 }

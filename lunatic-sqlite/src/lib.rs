@@ -15,7 +15,7 @@
 //! - [`initialize`]: how SQLite is set up; `quota`: what it may take for a connection;
 //!   `allocator`: its memory; `files`: its files; `nameless`: those that are in memory.
 //! - `opening`: how a database is opened; `policy`: what statements may do; `functions`: what
-//!   some of SQL's functions are replaced by; `control`: how SQLite is stopped; `cpu_time`: how the
+//!   some of SQL's functions are replaced by; `full_text`: what FTS5 is not to compute; `control`: how SQLite is stopped; `cpu_time`: how the
 //!   CPU time that it takes is counted.
 //! - [`SqliteLimits`]: how much a process may do with databases.
 //! - `changes`: [`Watch`] and [`Change`], who is told of changes.
@@ -44,6 +44,7 @@ mod control;
 mod cpu_time;
 mod error;
 mod files;
+mod full_text;
 mod functions;
 #[cfg(feature = "guest")]
 pub mod guest;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Error};
 use crate::changes::{Pending, Topic};
 use crate::cpu_time::CpuTime;
 use crate::error::SqliteError;
-use crate::job::Job;
+use crate::job::Queued;
 use crate::limits::SqliteLimits;
 use crate::opening;
 use crate::quota::{Charges, Quota};
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     quota: Arc<Quota>,
     cpu_time: Option<Arc<CpuTime>>,
     opened: Sender<Result<(), SqliteError>>,
-    jobs: Receiver<Job>,
+    jobs: Receiver<Queued>,
 ) {
     yield_to_processes();
     let mut connection =
@@ -72,10 +72,13 @@ pub(crate) async fn run(
     opened.send(Ok(())).await.ok();
     let mut worker = Worker::new(&connection.0, &quota, limits, topic, pending, file.as_ref());
     let mut close = None;
-    while let Ok(job) = jobs.recv().await {
+    while let Ok(queued) = jobs.recv().await {
         if let Some(cpu_time) = &cpu_time {
             cpu_time.wait(|| jobs.is_closed()).await;
         }
+        let Some(job) = queued.take() else {
+            continue;
+        };
         if let ControlFlow::Break(answer) = worker.handle(job).await {
             close = Some(answer);
             break;
@@ -89,7 +92,9 @@ pub(crate) async fn run(
     // The names of the files are used until then.
     release(file);
     drop(charges);
-    drop(jobs);
+    // Whoever has asked for something since is told.
+    jobs.close();
+    while jobs.try_recv().is_ok() {}
     if let Some(close) = close {
         close.send(()).await.ok();
     }

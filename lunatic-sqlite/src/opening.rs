@@ -20,7 +20,7 @@ use crate::cpu_time::CpuTime;
 use crate::error::SqliteError;
 use crate::limits::SqliteLimits;
 use crate::quota::CACHE_KIB;
-use crate::{files, functions, library, policy};
+use crate::{files, full_text, functions, library, policy};
 
 /// What SQLite makes beside a database.
 const COMPANIONS: &[Companion] = &[
@@ -99,6 +99,7 @@ pub(crate) fn open(
     connection.progress_handler(PROGRESS, Some(must_end))?;
     limit(&connection, limits)?;
     functions::replace_slow_ones(&connection, limits.max_value_bytes)?;
+    full_text::refuse_snippet(&connection)?;
     let control = control.clone();
     connection.authorizer(Some(move |context: AuthContext<'_>| {
         if control.is_own() {

@@ -64,13 +64,17 @@ const READABLE_PRAGMAS: &[&str] = &[
 /// What the journal may be. Without one, a crash destroys a database.
 const JOURNALS: &[&str] = &["delete", "truncate", "persist", "wal", "memory"];
 
-/// Functions that reach beyond the database.
+/// Functions that reach beyond the database, and those of full-text search that look at all hits
+/// for each hit, or for each letter of an argument, and are not to be interrupted.
 const REFUSED_FUNCTIONS: &[&str] = &[
     "load_extension",
     "fts3_tokenizer",
     "readfile",
     "writefile",
     "edit",
+    "snippet",
+    "matchinfo",
+    "offsets",
 ];
 
 /// Modules of virtual tables that keep what they have in the database.

@@ -4,12 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use async_channel::Receiver;
-
 use crate::bindings::{Bindings, TooLarge};
 use crate::connection::Connection;
 use crate::error::SqliteError;
-use crate::job::{Batch, Begin, Description, Job, Next, Status};
+use crate::job::{Asked, Batch, Begin, Description, Job, Next, Status};
 use crate::value::{Key, Malformed, Value, column_of, read_row};
 
 /// A statement of a [`Connection`].
@@ -52,7 +50,7 @@ pub(crate) enum Step {
 /// Rows that are on their way.
 pub(crate) struct Rows {
     connection: Connection,
-    answer: Receiver<(Result<Batch, SqliteError>, Status)>,
+    asked: Asked<Batch>,
 }
 
 impl Statement {
@@ -162,14 +160,14 @@ impl Statement {
     fn ask(&mut self, begin: Option<Begin>) -> Step {
         let statement = self.number;
         self.may_have_begun = true;
-        let answer = self.connection.start(|answer| Job::Step {
+        let asked = self.connection.start(|answer| Job::Step {
             statement,
             begin,
             answer,
         });
         Step::Wait(Rows {
             connection: self.connection.clone(),
-            answer,
+            asked,
         })
     }
 
@@ -271,7 +269,7 @@ impl Statement {
 impl Rows {
     /// Waits for them.
     pub(crate) async fn arrive(self) -> (Result<Batch, SqliteError>, Status) {
-        self.connection.answer(&self.answer).await
+        self.connection.answer(&self.asked).await
     }
 }
 

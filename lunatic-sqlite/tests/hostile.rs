@@ -408,3 +408,49 @@ fn a_link_that_somebody_puts_beside_an_open_database_is_not_followed() {
         }
     }
 }
+
+#[test]
+fn functions_of_full_text_search_that_take_hours_are_refused_however_they_are_called() {
+    run(async {
+        let connection = common::memory().await;
+        connection
+            .execute(
+                "CREATE VIRTUAL TABLE f USING fts5(a); CREATE VIRTUAL TABLE g USING fts4(a);
+                INSERT INTO f VALUES (replace(hex(zeroblob(500000)), '00', 'a '));
+                INSERT INTO g VALUES ('a b')",
+            )
+            .await
+            .unwrap();
+        for sql in [
+            "SELECT snippet(f, 0, '', '', '', 64) FROM f WHERE f MATCH 'a'",
+            "SELECT snippet(g) FROM g WHERE g MATCH 'a'",
+            "SELECT matchinfo(g, 'ssss') FROM g WHERE g MATCH 'a'",
+            "SELECT offsets(g) FROM g WHERE g MATCH 'a'",
+        ] {
+            let error = connection.execute(sql).await.unwrap_err();
+            let refused = "not authorized to use function";
+            assert!(error.message.contains(refused), "{sql}: {error}");
+        }
+        // No statement names it here.
+        for sql in [
+            "SELECT rank FROM f WHERE f MATCH 'a' AND rank MATCH 'snippet(0, '''', '''', '''', 64)'",
+            "SELECT rank FROM f('a', 'snippet(0, '''', '''', '''', 64)')",
+            "INSERT INTO f (f, rank) VALUES ('rank', 'snippet(0, '''', '''', '''', 64)');
+                SELECT rank FROM f WHERE f MATCH 'a'",
+        ] {
+            let error = connection.execute(sql).await.unwrap_err();
+            let refused = "snippet() is refused";
+            assert!(error.message.contains(refused), "{sql}: {error}");
+        }
+        // Others are not concerned.
+        connection
+            .execute(
+                "INSERT INTO f (f, rank) VALUES ('rank', 'bm25()'); INSERT INTO f VALUES ('b c')",
+            )
+            .await
+            .unwrap();
+        let mark = "SELECT highlight(f, 0, '<', '>') FROM f('c') ORDER BY rank";
+        let marked = value(&connection, mark).await;
+        assert_eq!(marked, Value::Text("b <c>".into()));
+    });
+}

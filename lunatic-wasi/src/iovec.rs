@@ -11,7 +11,11 @@ use crate::outcome::Failure;
 /// The longest vector that a call takes.
 const MAX_COUNT: usize = 1 << 16;
 
-/// Reads a vector of `count` buffers at `ptr`.
+/// The most bytes that a call reads or writes: as many as one operation on a file does. Who wants
+/// more learns how many it were, and goes on from there.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Reads a vector of `count` buffers at `ptr`, and cuts it to what one call reads or writes.
 ///
 /// `inval` if there are too many; a trap if the vector or one of the buffers is
 /// not inside the memory.
@@ -24,7 +28,11 @@ pub(crate) fn read<T: WasiHost>(
     if ranges(memory, ptr, count)?.len() > MAX_COUNT {
         return Err(Errno::Invalid.into());
     }
-    Ok(Buffers::read(memory, ptr, count, MAX_COUNT)?)
+    let mut buffers = Buffers::read(memory, ptr, count, MAX_COUNT)?;
+    if buffers.len() > MAX_BYTES {
+        buffers.truncate(MAX_BYTES);
+    }
+    Ok(buffers)
 }
 
 /// What is charged for the bytes of a call while it waits.

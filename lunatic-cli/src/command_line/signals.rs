@@ -1,6 +1,7 @@
 //! The signals that tell the program to end.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use async_signal::Signal;
 use futures_lite::{StreamExt, future};
@@ -31,6 +32,16 @@ impl Signals {
             Some(Err(_)) => exit_code(Signal::Int),
             None => future::pending().await,
         }
+    }
+}
+
+/// From now on, what would make a file larger than this program may make one fails, and does not
+/// end the program.
+pub(crate) fn outlive_file_size_limit() {
+    /// Nobody reads it: the signal that is handled does nothing.
+    static HANDLED: OnceLock<async_signal::Signals> = OnceLock::new();
+    if let Ok(signals) = async_signal::Signals::new([Signal::Xfsz]) {
+        HANDLED.set(signals).ok();
     }
 }
 
