@@ -623,7 +623,7 @@ fn the_types_of_a_group_are_counted_before_they_are_read() {
     limits.types = 100;
     // It is part of a proposal that is off, which is found later.
     let group = |types: usize| format!("(module (rec {}))", "(type (func))".repeat(types));
-    let error = load_within(limits.clone(), &group(101)).err();
+    let error = load_within(limits, &group(101)).err();
     let Some(LoadError::TooLarge(exceeded)) = error else {
         panic!("{error:?}");
     };
