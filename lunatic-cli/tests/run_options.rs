@@ -288,3 +288,74 @@ fn tests_get_what_a_manifest_gives_a_child() {
         .prints("A=web\0")
         .prints_not("-v\0");
 }
+
+#[test]
+fn a_flag_makes_less_of_what_a_manifest_allows_and_never_more() {
+    let guests = Guests::new();
+    // Traps if it gets 64 MiB.
+    guests.file(
+        "grow.wat",
+        r#"(module
+            (memory (export "memory") 1)
+            (func (export "_start")
+                (if (i32.ne (memory.grow (i32.const 1024)) (i32.const -1)) (then unreachable))))"#,
+    );
+    guests.file(
+        "app.toml",
+        "[[children]]\nname = \"grow\"\nmodule = \"grow.wat\"\nmax_fuel = 1\n\
+         limits = { memory = \"32M\", processes = 16 }\n",
+    );
+    let run = |flags: &[&str]| {
+        guests.run(&[&["run", "--manifest", "app.toml"], flags, &["grow.wat"]].concat())
+    };
+    run(&[]).code(0);
+    run(&["--max-processes", "100"]).code(0);
+    run(&["--max-fuel", "100"]).code(0);
+    guests.file(
+        "spin.wat",
+        r#"(module (func (export "_start") (loop $again (br $again))))"#,
+    );
+    guests.file(
+        "spin.toml",
+        "[[children]]\nname = \"spin\"\nmodule = \"spin.wat\"\nmax_fuel = 1\n",
+    );
+    let ran = guests.run(&[
+        "run",
+        "--manifest",
+        "spin.toml",
+        "--max-fuel",
+        "100000000",
+        "spin.wat",
+    ]);
+    let err = &ran.code(1).err;
+    assert!(err.contains("all fuel consumed"), "{err}");
+    assert!(err.contains("help: `--max-fuel`"), "{err}");
+}
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_told_as_other_problems_are() {
+    let guests = Guests::new();
+    let says = |words: &[&str], expected: &str| {
+        let ran = guests.run(words);
+        assert_eq!(ran.code(2).err, expected, "{words:?}");
+    };
+    says(
+        &["run", "--max-fuel", "0", "a.wasm"],
+        "error: invalid value '0' for '--max-fuel <UNITS>': write a whole number from 1 on\n\
+         help: `lunatic --help` lists what can be given\n",
+    );
+    says(
+        &["describe"],
+        "error: the following required arguments were not provided:\n  <PATH>\n\
+         help: `lunatic describe --help` lists what can be given\n",
+    );
+    says(
+        &["run", "--dri", "a", "a.wasm"],
+        "error: unexpected argument '--dri' found\n\
+         help: a similar argument exists: '--dir'\n",
+    );
+    let ran = guests.run(&["--verbose"]);
+    assert!(ran.code(2).err.contains("Usage: lunatic"), "{ran:?}");
+    let ran = guests.run(&["run", "--env", "=x", "a.wasm"]);
+    assert!(ran.code(1).err.contains("has no name"), "{ran:?}");
+}

@@ -18,6 +18,7 @@ use crate::command_line::grants::Grants;
 use crate::command_line::help::{self, Help};
 use crate::command_line::new::New;
 use crate::command_line::node::arguments::NodeArguments;
+use crate::command_line::number::at_least_one;
 use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     /// Have cargo build the project in this directory to WebAssembly, and run it here.
     Init,
     /// Describe a module without running it: what it imports, needs, exports and takes.
+    #[command(visible_alias = "inspect-module")]
     Describe(Describe),
     /// Look at this machine: kernel, limits, directories, and toolchains for guests.
     Doctor(Doctor),
@@ -75,7 +77,7 @@ pub(crate) enum Command {
     Reload(ReloadArguments),
     /// Show the versions of the modules of a running program, and what keeps them.
     Versions(VersionsArguments),
-    /// Show or clear what is kept of compiled modules.
+    /// Delete the compiled modules that are kept, or print where they are.
     Cache(Cache),
     /// List the processes of a runtime.
     Ps(admin::Ps),
@@ -196,7 +198,9 @@ pub(crate) struct Run {
     /// What makes the file, for example 'cargo build'.
     ///
     /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    /// hidden ones do not count, nor what is in `target` or `node_modules`. What the program
+    /// itself writes in this directory counts; the program is left alone if the file that is
+    /// made has the same content as before.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.
@@ -222,11 +226,11 @@ pub(crate) struct Run {
 
     /// How much the first process may execute in all, in units of about 100 000
     /// instructions; processes that it spawns have no more each.
-    #[arg(long, value_name = "UNITS", help_heading = "Limits")]
+    #[arg(long, value_name = "UNITS", value_parser = at_least_one::<NonZeroU64>, help_heading = "Limits")]
     pub(crate) max_fuel: Option<NonZeroU64>,
 
     /// The most processes that there may be at once.
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>, help_heading = "Limits")]
     pub(crate) max_processes: Option<NonZeroU64>,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
@@ -271,7 +275,9 @@ pub(crate) struct Start {
     /// What makes the files, for example 'cargo build'.
     ///
     /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    /// hidden ones do not count, nor what is in `target` or `node_modules`. What the program
+    /// itself writes in this directory counts; the program is left alone if the file that is
+    /// made has the same content as before.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.
@@ -319,8 +325,8 @@ pub(crate) struct Test {
 
 impl Arguments {
     /// Reads the command line; ends the program on a mistake, or on `--help`.
-    pub(crate) fn from_command_line() -> Arguments {
-        parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    pub(crate) fn from_command_line() -> Result<Arguments, clap::Error> {
+        parse(std::env::args_os().collect())
     }
 
     /// A flag where a path should be: because the guest may be given any flag,

@@ -17,7 +17,10 @@ use crate::command_line::{diagnosis, logging, run};
 pub(crate) fn describe(arguments: &Describe) -> Result<ExitCode, Problem> {
     let path = &arguments.path;
     logging::start("warn")?;
-    let bytes = diagnosis::read(path)?;
+    let bytes = match path.as_os_str() == "-" {
+        true => diagnosis::read_stdin()?,
+        false => diagnosis::read(path)?,
+    };
     let mut description = Description::of(&bytes);
     let runtime = run::start_runtime(&arguments.engine)?;
     let (refused, shown) = future::block_on(async {

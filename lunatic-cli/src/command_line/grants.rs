@@ -145,7 +145,7 @@ impl Grants {
             variables.extend(read_env_file(file)?);
         }
         for variable in &self.env {
-            variables.extend(named(variable));
+            variables.extend(named(variable)?);
         }
         Ok(last_of_each(variables))
     }
@@ -177,10 +177,16 @@ pub(crate) fn last_of_each(variables: Vec<(String, String)>) -> Vec<(String, Str
 }
 
 /// `K=V`, or `K` with its value here; nothing if there is none.
-fn named(variable: &str) -> Option<(String, String)> {
+fn named(variable: &str) -> Result<Option<(String, String)>, Problem> {
     match variable.split_once('=') {
-        Some((key, value)) => Some((key.into(), value.into())),
-        None => Some((variable.into(), std::env::var(variable).ok()?)),
+        _ if variable.is_empty() => Err(Problem::new("a variable of --env has no name")),
+        Some(("", _)) => Err(Problem::new(format!(
+            "the variable of `--env {variable}` has no name"
+        ))),
+        Some((key, value)) => Ok(Some((key.into(), value.into()))),
+        None => Ok(std::env::var(variable)
+            .ok()
+            .map(|value| (variable.into(), value))),
     }
 }
 
@@ -194,10 +200,15 @@ fn read_env_file(path: &PathBuf) -> Result<Vec<(String, String)>, Problem> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (key, value) = line.split_once('=').ok_or_else(|| {
-            Problem::new(format!("`{shown}` line {}: no `=` in {line:?}", number + 1))
+        let wrong = |what: &str| {
+            let number = number + 1;
+            Problem::new(format!("`{shown}` line {number}: {what} in {line:?}"))
                 .help("each line is K=V, empty, or a comment that begins with #")
-        })?;
+        };
+        let (key, value) = line.split_once('=').ok_or_else(|| wrong("no `=`"))?;
+        if key.trim().is_empty() {
+            return Err(wrong("no name before the `=`"));
+        }
         variables.push((key.trim().into(), value.trim().into()));
     }
     Ok(variables)

@@ -38,7 +38,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     run.recording.start("warn")?;
     let bytes = match is_stdin {
         true => diagnosis::read_stdin()?,
-        false => diagnosis::read(&path)?,
+        false => diagnosis::read_program(&path)?,
     };
     // What is wrong with the flags is told before a module is compiled, which may take long.
     let config = config(&path, &run)?;
@@ -221,11 +221,15 @@ pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     if !is_from_manifest {
         run.grants.apply(&mut config)?;
     }
-    config.process.max_fuel = run.max_fuel.or(config.process.max_fuel);
+    // A flag makes what a manifest allows less, and never more.
+    let max_fuel = [run.max_fuel, config.process.max_fuel];
+    config.process.max_fuel = max_fuel.into_iter().flatten().min();
     if let Some(processes) = run.max_processes {
+        let limits = config.process.account.take();
+        let limits = limits.unwrap_or(AccountLimits::UNLIMITED);
         config.process.account = Some(AccountLimits {
-            processes: processes.get(),
-            ..AccountLimits::UNLIMITED
+            processes: limits.processes.min(processes.get()),
+            ..limits
         });
     }
     // With `--invoke` they are those of the function.
@@ -304,7 +308,15 @@ pub(crate) fn report(path: &Path, reason: &ExitReason) -> ExitCode {
         what.push('\n');
         what.push_str(&indented(backtrace.trim_end()));
     }
-    Problem::new(what).print()
+    let problem = Problem::new(what);
+    match failure.kind() {
+        FailureKind::OutOfFuel => problem.help(
+            "`--max-fuel`, or `max_fuel` in a manifest, sets how much it may execute, in units of \
+             about 100 000 instructions",
+        ),
+        _ => problem,
+    }
+    .print()
 }
 
 /// Returns what a guest says, on one line.

@@ -1,9 +1,11 @@
 //! Files that are looked at until they change.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_io::Timer;
+use lunatic_engine::ModuleHash;
 
 use crate::command_line::diagnosis;
 use crate::command_line::watch::build::Build;
@@ -24,6 +26,8 @@ struct File {
     seen: Option<Stamp>,
     /// As it was when it was read.
     read: Option<Stamp>,
+    /// What was in it when it was read.
+    hash: Option<ModuleHash>,
 }
 
 /// What is in a file now.
@@ -43,6 +47,7 @@ impl Files {
             path,
             seen: None,
             read: None,
+            hash: None,
         };
         Files {
             files: paths.into_iter().map(file).collect(),
@@ -55,11 +60,14 @@ impl Files {
         for file in &mut self.files {
             file.read = Stamp::of(&file.path);
             file.seen = file.read;
+            // What cannot be read now is read once it has changed.
+            file.hash = fs::read(&file.path).ok().map(|it| ModuleHash::of(&it));
         }
     }
 
     /// Waits until a file has changed, and reads it when nothing has written to it for a
-    /// while. To drop the future loses nothing.
+    /// while. A file that is written again with the same content has not changed. To drop the
+    /// future loses nothing.
     pub(crate) async fn next(&mut self) -> Changed {
         loop {
             let is_building = self.build.as_mut().is_some_and(Build::go_on);
@@ -81,6 +89,11 @@ impl Files {
             file.read = now;
             match diagnosis::read(&file.path) {
                 Ok(bytes) => {
+                    let hash = Some(ModuleHash::of(&bytes));
+                    if hash == file.hash {
+                        continue;
+                    }
+                    file.hash = hash;
                     return Some(Changed {
                         path: file.path.clone(),
                         bytes,
