@@ -13,7 +13,7 @@ use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use futures_lite::{StreamExt, future};
 use lunatic_mailbox::Pid;
-use lunatic_process::{ExitReason, Process};
+use lunatic_process::{ExitReason, Failure, FailureKind, Process};
 use parking_lot::Mutex;
 
 use crate::entries::Entries;
@@ -732,7 +732,9 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         if removed.as_ref().is_some_and(|member| member.offers()) {
             state.offering -= 1;
         }
-        let failed = matches!(reason, ExitReason::Failed(_));
+        // One that others take along through a link has not failed itself.
+        let is_own = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
+        let failed = reason.failure().is_some_and(is_own);
         if let Some(meanwhile) = &mut state.meanwhile {
             meanwhile.insert(pid, Meanwhile::Ended(failed));
         }
