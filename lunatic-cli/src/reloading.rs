@@ -12,6 +12,7 @@ use futures_lite::future;
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
+use lunatic_process::guest::code_bits;
 use lunatic_process::{Environment, Inspection, Process};
 use lunatic_reload::{
     NamedVersions, Outcome, ProcessReport, ReloadError, ReloadOptions, ReloadPlan, ReloadResult,
@@ -681,7 +682,8 @@ impl Runtime {
         const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
         const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
         let started = Instant::now();
-        let hash = ModuleHash::from_bytes(*hash).to_string();
+        let hash = ModuleHash::from_bytes(*hash);
+        let (bits, hash) = (code_bits(hash), hash.to_string());
         let left_out = without.map(|new| self.versions.taking_part(name, new));
         let left_out = left_out.unwrap_or_default();
         let mut found = Vec::new();
@@ -689,6 +691,11 @@ impl Runtime {
             for process in environment.processes() {
                 if !process.answers_requests() || left_out.contains(&process.id()) {
                     // Those that answer none are native.
+                    continue;
+                }
+                let runs = process.code_bits();
+                if runs != 0 && runs != bits {
+                    // To ask it would wake it.
                     continue;
                 }
                 let so_far = started.elapsed();
