@@ -7,6 +7,7 @@ mod cargo_command;
 mod check;
 mod cluster;
 mod completions;
+mod count;
 mod describe;
 mod diagnosis;
 mod doctor;
