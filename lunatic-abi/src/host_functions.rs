@@ -79,6 +79,11 @@
 /// ([`AbiHost::enter`](crate::AbiHost::enter)), and it waits by
 /// [`Guest::wait`](crate::Guest::wait).
 ///
+/// A `quick fn` takes well below a microsecond whatever it is given, besides what it
+/// [pays for](crate::Guest::pay_for). Code that shares time calls it without a look whether its
+/// time is over ([`AbiHost::is_time_slice_over`](crate::AbiHost::is_time_slice_over)), which
+/// comes before each call of another function.
+///
 /// `in "example" via answer { … }` puts what each of them returns through the
 /// function `answer`, which returns what is declared.
 ///
@@ -178,8 +183,27 @@ macro_rules! host_functions {
         );
     )*};
     (
-        @register by_time, $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
-        [fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
+        @register by_time, $linker:ident, $state:ty, $namespace:literal, $answer:tt,
+        [fn $name:ident], $params:tt, $result:tt, $function:tt
+    ) => {
+        $crate::host_functions!(
+            @register_by_time begin, $linker, $state, $namespace, $answer,
+            $name, $params, $result, $function
+        )
+    };
+    (
+        @register by_time, $linker:ident, $state:ty, $namespace:literal, $answer:tt,
+        [quick fn $name:ident], $params:tt, $result:tt, $function:tt
+    ) => {
+        $crate::host_functions!(
+            @register_by_time begin_quick, $linker, $state, $namespace, $answer,
+            $name, $params, $result, $function
+        )
+    };
+    (
+        @register_by_time $begin:ident, $linker:ident, $state:ty, $namespace:literal,
+        [$($answer:path)?],
+        $name:ident, ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap(
             $namespace,
@@ -187,7 +211,7 @@ macro_rules! host_functions {
             |mut caller: $crate::expansion::Caller<'_, $state>, $($param: $ty),*| {
                 $crate::host_functions!(@label $name);
                 let function = concat!($namespace, "::", stringify!($name));
-                $crate::expansion::begin(&mut caller, function)?;
+                $crate::expansion::$begin(&mut caller, function)?;
                 $crate::expansion::returns::<$name, $result, _>(
                     $($answer)? ($crate::host_functions!(@function $name $($function)?)(
                         caller, $($param),*
@@ -227,7 +251,7 @@ macro_rules! host_functions {
     };
     (
         @register by_fuel, $linker:ident, $state:ty, $namespace:literal, [$($answer:path)?],
-        [fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
+        [$(quick)? fn $name:ident], ($($param:ident: $ty:ty),*), [$result:ty], [$($function:path)?]
     ) => {
         $linker.func_wrap_async(
             $namespace,
@@ -292,7 +316,7 @@ macro_rules! host_functions {
                 as $crate::HostResult>::TYPE,
         }),*]
     };
-    (@name fn $name:ident) => { stringify!($name) };
+    (@name $(quick)? fn $name:ident) => { stringify!($name) };
     (@name async fn $name:ident) => { stringify!($name) };
 
     // A type that stands for the function in messages of the compiler.
@@ -419,6 +443,19 @@ pub mod expansion {
         if caller.data().is_time_slice_over() {
             look_at_clock_next(caller);
         }
+        begin_quick(caller, function)
+    }
+
+    /// What comes before each call of a `quick fn` by code that shares time.
+    ///
+    /// # Errors
+    ///
+    /// If the call is refused.
+    #[inline]
+    pub fn begin_quick<T: AbiHost>(
+        caller: &mut Caller<'_, T>,
+        function: &'static str,
+    ) -> Result<(), Misuse> {
         AbiHost::admit(caller.data(), function)
     }
 
