@@ -246,12 +246,13 @@ fn one_is_too_large(old: &Counter, new: &Counter, limit: usize) {
     };
     assert_eq!(why, "it traps here");
     assert_eq!((app.count(&fits), app.count(&too_large)), (22, 21));
-    // Nothing is left of it.
     app.moves(old);
+    assert_eq!((app.count(&fits), app.count(&too_large)), (31, 31));
+    // Nothing is left of another one.
     let used = app.used();
     assert_eq!(app.reload(new).result, ReloadResult::Partly);
     app.moves(old);
-    assert_eq!((app.count(&fits), app.count(&too_large)), (31, 31));
+    assert_eq!((app.count(&fits), app.count(&too_large)), (41, 41));
     app.is_used_again(used);
 }
 
@@ -511,6 +512,50 @@ fn nobody_is_ended_for_a_reload_that_is_refused() {
     let is_it = matches!(error, ReloadFailure::Reload(ReloadError::NoEntry(_)));
     assert!(is_it, "{error}");
     assert!(quiet.is_alive() && process.is_alive());
+}
+
+#[test]
+fn who_runs_a_version_that_is_forgotten_as_others_are_stuck_on_the_way_back_is_told_of() {
+    let app = App::new(&Counter {
+        main: "(if (i64.eq (call $setting) (i64.const 1)) (then (call $sleep)))",
+        ..Counter::new(1)
+    });
+    let (fails, stays) = (app.spawn_and_count(), app.spawn_and_count());
+    app.set(1);
+    let quiet = app.spawn();
+    // Nobody can go back to this one when it is told so.
+    let second = Counter::entry(
+        2,
+        "(if (i64.eq (call $setting) (i64.const 2)) (then unreachable))",
+    );
+    app.moves(&second);
+    app.set(2);
+    let third = Counter {
+        message: "(if (i64.eq (call $get_tag) (i64.const 66)) (then unreachable))",
+        ..Counter::new(3)
+    };
+    let trial = ReloadOptions {
+        trial: Duration::from_secs(600),
+        ..ReloadOptions::default()
+    };
+    let report = thread::scope(|scope| {
+        let reload = scope.spawn(|| app.try_reload(&third.text(), trial, true).unwrap());
+        for process in [&fails, &stays] {
+            app.wait_for_version(process, 3);
+        }
+        send(&fails, 66, b"");
+        reload.join().unwrap()
+    });
+    assert_eq!(report.result, ReloadResult::Partly, "{report:?}");
+    let outcome = |process: &Process| {
+        let mut told = report.processes.iter();
+        &told.find(|told| told.pid == process.id()).unwrap().outcome
+    };
+    assert_eq!(*outcome(&fails), Outcome::Ended);
+    assert!(matches!(outcome(&stays), Outcome::Stuck { .. }));
+    assert!(matches!(outcome(&quiet), Outcome::Kept { .. }));
+    assert!(quiet.is_alive());
+    assert_eq!(app.count(&stays) % 10, 3);
 }
 
 #[test]

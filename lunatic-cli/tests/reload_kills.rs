@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// Nothing is left of the victim, and the others count on.
-    fn is_over(self, others: &[Process], version: i64) {
+    fn leaves_nothing(self, others: &[Process], version: i64) {
         self.partner.kill();
         end_of(&self.partner);
         assert_eq!(self.observer.told(), Told::LinkDied(3));
@@ -192,7 +192,7 @@ fn a_process_that_ends_while_the_new_code_begins_or_has_just_accepted() {
                 assert!(matches!(outcome, Outcome::Moved { .. }), "{outcome:?}");
             }
             let others = stage.others.clone();
-            stage.is_over(&others, 2);
+            stage.leaves_nothing(&others, 2);
         }
     }
 }
@@ -254,7 +254,7 @@ fn a_process_that_ends_while_all_go_back() {
                 Outcome::WentBack if !is_late => {}
                 other => panic!("{step}: {other:?}"),
             }
-            stage.is_over(&[goes_back], 1);
+            stage.leaves_nothing(&[goes_back], 1);
         }
     }
 }
@@ -280,7 +280,7 @@ fn a_process_that_is_ended_by_others_within_the_trial_has_not_failed() {
             "{report:?}"
         );
         let others = stage.others.clone();
-        stage.is_over(&others, 2);
+        stage.leaves_nothing(&others, 2);
     }
 }
 
@@ -315,7 +315,7 @@ fn a_reload_that_nobody_waits_for_any_more_goes_on() {
     wait_until("the next one", back);
     stage.end(End::Kill);
     let others = stage.others.clone();
-    stage.is_over(&others, 1);
+    stage.leaves_nothing(&others, 1);
 }
 
 #[test]
