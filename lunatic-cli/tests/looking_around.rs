@@ -3,6 +3,9 @@
 
 mod harness;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use harness::program::Guests;
 use lunatic_testkit::program::ran;
 use serde_json::Value;
@@ -152,4 +155,35 @@ fn the_doctor_says_what_is_missing_and_what_to_do() {
         assert!(toolchain["means"].as_str().unwrap().contains(remedy));
     }
     assert_eq!(found("versions", "host interface")["found"], "0.13");
+}
+
+#[test]
+fn a_compiler_for_c_without_linker_and_library_is_not_enough() {
+    let guests = Guests::new();
+    let directory = guests.path().join("programs");
+    fs::create_dir(&directory).unwrap();
+    let clang = directory.join("clang");
+    let found = |script: &str| {
+        fs::write(&clang, script).unwrap();
+        fs::set_permissions(&clang, Permissions::from_mode(0o755)).unwrap();
+        let mut command = guests.lunatic();
+        command
+            .args(["doctor", "--json"])
+            .env("XDG_CACHE_HOME", guests.path().join("caches"))
+            .env("PATH", &directory);
+        let doctor = ran(&mut command);
+        let json: Value = serde_json::from_str(&doctor.code(0).out).unwrap();
+        let mut toolchains = json["toolchains"].as_array().unwrap().iter();
+        let c = toolchains.find(|it| it["what"] == "C and C++").unwrap();
+        (
+            c["is_well"] == true,
+            c["found"].as_str().unwrap().to_owned(),
+        )
+    };
+    let alone = "#!/bin/sh\n[ $1 = --version ] && echo clang 1 && exit\necho ${2##*=}\n";
+    let (is_well, what) = found(alone);
+    assert!(!is_well);
+    assert_eq!(what, "clang 1, without `wasm-ld` and a C library");
+    let whole = alone.replace("echo ${2", "echo /usr/lib/${2");
+    assert_eq!(found(&whole), (true, "clang 1".to_owned()));
 }
