@@ -1,5 +1,5 @@
-/* What Lunatic offers to programs in C: host functions, as
- * docs/abi.md and docs/abi-extensions.md describe them. */
+/* What Lunatic offers to programs in C, as docs/abi.md and
+ * docs/abi-extensions.md have it. */
 #ifndef LUNATIC_H
 #define LUNATIC_H
 

@@ -11,6 +11,7 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 use crate::command_line::admin::{self, Naming, ReloadArguments, VersionsArguments};
 use crate::command_line::cluster::ClusterArguments;
 use crate::command_line::completions::{Completions, Man};
+use crate::command_line::count::at_least_one;
 use crate::command_line::doctor::Doctor;
 use crate::command_line::engine::Engine;
 use crate::command_line::from_manifest::FromManifest;
@@ -18,7 +19,6 @@ use crate::command_line::grants::Grants;
 use crate::command_line::help::{self, Help};
 use crate::command_line::new::New;
 use crate::command_line::node::arguments::NodeArguments;
-use crate::command_line::number::at_least_one;
 use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Have cargo build the project in this directory to WebAssembly, and run it here.
     Init,
     /// Describe a module without running it: what it imports, needs, exports and takes.
-    #[command(visible_alias = "inspect-module")]
+    #[command(alias = "inspect-module")]
     Describe(Describe),
     /// Look at this machine: kernel, limits, directories, and toolchains for guests.
     Doctor(Doctor),
@@ -198,9 +198,7 @@ pub(crate) struct Run {
     /// What makes the file, for example 'cargo build'.
     ///
     /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`. What the program
-    /// itself writes in this directory counts; the program is left alone if the file that is
-    /// made has the same content as before.
+    /// hidden ones do not count, nor what is in `target` or `node_modules`.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.
@@ -275,9 +273,7 @@ pub(crate) struct Start {
     /// What makes the files, for example 'cargo build'.
     ///
     /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`. What the program
-    /// itself writes in this directory counts; the program is left alone if the file that is
-    /// made has the same content as before.
+    /// hidden ones do not count, nor what is in `target` or `node_modules`.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.

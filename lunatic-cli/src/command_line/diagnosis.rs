@@ -29,35 +29,39 @@ const QUIET: Duration = Duration::from_millis(400);
 /// How often what is said of that moves.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Reads the module of a program, which stands where a command may stand.
+/// Reads a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Reads the file of a program, in place of which a command may be meant.
 pub(crate) fn read_program(path: &Path) -> Result<Vec<u8>, Problem> {
-    let is_like_a_command = path.extension().is_none() && path.components().count() == 1;
-    if !is_like_a_command || path.exists() {
-        return read(path);
-    }
-    let shown = path.display();
-    let problem = Problem::new(format!("there is no file `{shown}`"));
-    Err(match arguments::similar_command(&path.to_string_lossy()) {
-        Some(command) => problem.help(format!("did you mean the command `lunatic {command}`?")),
-        None => problem.help(format!(
-            "there is no command `{shown}` either; `lunatic help` lists the commands"
-        )),
+    std::fs::read(path).map_err(|error| {
+        let is_word = path.extension().is_none() && path.components().count() == 1;
+        if error.kind() != ErrorKind::NotFound || !is_word {
+            return unreadable(path, &error);
+        }
+        let shown = path.display();
+        let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
+        problem.help(match arguments::similar_command(&path.to_string_lossy()) {
+            Some(command) => format!("did you mean the command `lunatic {command}`?"),
+            None => format!(
+                "there is no file `{shown}`, and no command of that name; `lunatic help` lists \
+                 the commands"
+            ),
+        })
     })
 }
 
-/// Reads a file.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let shown = path.display();
-    std::fs::read(path).map_err(|error| {
-        let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
-        match error.kind() {
-            ErrorKind::NotFound => {
-                problem.help("check the path; it is taken from the current directory")
-            }
-            ErrorKind::IsADirectory => problem.help("name the .wasm or .wat file inside of it"),
-            _ => problem,
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let problem = Problem::new(format!("cannot read `{}`: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::NotFound => {
+            problem.help("check the path; it is taken from the current directory")
         }
-    })
+        ErrorKind::IsADirectory => problem.help("name the .wasm or .wat file inside of it"),
+        _ => problem,
+    }
 }
 
 /// Reads a module from standard input, which is empty for the guest then.
@@ -68,7 +72,9 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>, Problem> {
     let read = io::stdin().lock().take(MAX).read_to_end(&mut bytes);
     read.map_err(|error| Problem::new(format!("cannot read standard input: {error}")))?;
     match bytes.is_empty() {
-        true => Err(Problem::new("standard input is empty").help("`lunatic run - < app.wasm`")),
+        true => Err(Problem::new(
+            "standard input is empty, and was to be a module",
+        )),
         false => Ok(bytes),
     }
 }

@@ -178,15 +178,16 @@ pub(crate) fn last_of_each(variables: Vec<(String, String)>) -> Vec<(String, Str
 
 /// `K=V`, or `K` with its value here; nothing if there is none.
 fn named(variable: &str) -> Result<Option<(String, String)>, Problem> {
-    match variable.split_once('=') {
-        _ if variable.is_empty() => Err(Problem::new("a variable of --env has no name")),
-        Some(("", _)) => Err(Problem::new(format!(
-            "the variable of `--env {variable}` has no name"
-        ))),
-        Some((key, value)) => Ok(Some((key.into(), value.into()))),
-        None => Ok(std::env::var(variable)
-            .ok()
-            .map(|value| (variable.into(), value))),
+    let (key, value) = match variable.split_once('=') {
+        Some((key, value)) => (key, Some(value.to_owned())),
+        None => (variable, std::env::var(variable).ok()),
+    };
+    match key.is_empty() {
+        true => {
+            let what = format!("`--env {variable}` names no variable");
+            Err(Problem::new(what).help("write K=V, or K to pass on the one that there is"))
+        }
+        false => Ok(value.map(|value| (key.to_owned(), value))),
     }
 }
 
@@ -200,15 +201,12 @@ fn read_env_file(path: &PathBuf) -> Result<Vec<(String, String)>, Problem> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let wrong = |what: &str| {
-            let number = number + 1;
-            Problem::new(format!("`{shown}` line {number}: {what} in {line:?}"))
-                .help("each line is K=V, empty, or a comment that begins with #")
-        };
-        let (key, value) = line.split_once('=').ok_or_else(|| wrong("no `=`"))?;
-        if key.trim().is_empty() {
-            return Err(wrong("no name before the `=`"));
-        }
+        let is_named = |(key, _): &(&str, &str)| !key.trim().is_empty();
+        let variable = line.split_once('=').filter(is_named);
+        let (key, value) = variable.ok_or_else(|| {
+            let line = format!("`{shown}` line {}: no K=V in {line:?}", number + 1);
+            Problem::new(line).help("each line is K=V, empty, or a comment that begins with #")
+        })?;
         variables.push((key.trim().into(), value.trim().into()));
     }
     Ok(variables)

@@ -221,16 +221,17 @@ pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     if !is_from_manifest {
         run.grants.apply(&mut config)?;
     }
-    // A flag makes what a manifest allows less, and never more.
-    let max_fuel = [run.max_fuel, config.process.max_fuel];
-    config.process.max_fuel = max_fuel.into_iter().flatten().min();
+    // What a manifest does not give, the command line does not give either.
+    config.process.max_fuel = match (run.max_fuel, config.process.max_fuel) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
     if let Some(processes) = run.max_processes {
-        let limits = config.process.account.take();
-        let limits = limits.unwrap_or(AccountLimits::UNLIMITED);
-        config.process.account = Some(AccountLimits {
-            processes: limits.processes.min(processes.get()),
-            ..limits
-        });
+        let account = config
+            .process
+            .account
+            .get_or_insert(AccountLimits::UNLIMITED);
+        account.processes = account.processes.min(processes.get());
     }
     // With `--invoke` they are those of the function.
     let own: Vec<_> = run.guest_args().filter(|_| run.invoke.is_none()).collect();
@@ -310,10 +311,8 @@ pub(crate) fn report(path: &Path, reason: &ExitReason) -> ExitCode {
     }
     let problem = Problem::new(what);
     match failure.kind() {
-        FailureKind::OutOfFuel => problem.help(
-            "`--max-fuel`, or `max_fuel` in a manifest, sets how much it may execute, in units of \
-             about 100 000 instructions",
-        ),
+        FailureKind::OutOfFuel => problem
+            .help("`--max-fuel` sets how much it may execute, in units of 100 000 instructions"),
         _ => problem,
     }
     .print()

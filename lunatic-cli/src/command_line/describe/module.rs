@@ -21,21 +21,13 @@ const SHOWN: usize = 200;
 const TEST: &str = "#lunatic_test_";
 const ENTRY: &str = "_lunatic_reload_";
 
-/// What can be told of a file.
-#[derive(Debug, Serialize)]
-pub(super) struct Description {
-    /// The size of the binary, or of the file if it is no module.
-    bytes: usize,
-    /// Nothing if it cannot be read to its end as a module.
-    #[serde(flatten)]
-    contents: Option<Contents>,
-    /// Why it is refused, if it is.
-    pub(super) refused: Option<String>,
-}
-
 /// What can be told of a module without running it.
 #[derive(Debug, Default, Serialize)]
-struct Contents {
+pub(super) struct Description {
+    /// Whether it could be read to its end, and is no component. If not, the rest says nothing.
+    is_module: bool,
+    /// Bytes of the binary.
+    bytes: usize,
     /// The name that the module gives itself.
     name: Option<String>,
     /// The tools that made it, with their versions.
@@ -62,6 +54,8 @@ struct Contents {
     offers_state: bool,
     /// Entries that take processes over: `VERSION_KIND`.
     takes_over: Vec<String>,
+    /// Why it is refused, if it is.
+    pub(super) refused: Option<String>,
 }
 
 /// A right or a thing that a module asks for by an import.
@@ -105,23 +99,22 @@ const NEEDS: &[(&str, &[&str], Need)] = &[
         need("modules that it brings along", None),
     ),
     ("lunatic::supervisor", &[""], need("supervisors", None)),
+    // Of the others the `lunatic` crate imports some into each program.
     (
         "lunatic::distributed",
-        // The `lunatic` crate imports the others whether a program uses them or not.
         &[
             "nodes_count",
             "get_nodes",
             "exec_lookup_nodes",
             "copy_lookup_nodes_results",
             "spawn_link",
-            "monitor_nodes",
-            "find_node",
-            "node_name",
             "exists",
+            "node_name",
+            "find_node",
+            "monitor_nodes",
         ],
         need("other nodes", None),
     ),
-    ("lunatic::global", &[""], need("other nodes", None)),
     ("lunatic::reload", &[""], need("reloading", None)),
 ];
 
@@ -130,72 +123,44 @@ const fn need(what: &'static str, flag: Option<&'static str>) -> Need {
 }
 
 impl Description {
-    /// What the bytes say, binary or text.
+    /// What the bytes say, binary or text; as far as that can be read.
     pub(super) fn of(bytes: &[u8]) -> Description {
-        let wasm = wat::parse_bytes(bytes);
-        let contents = wasm.as_ref().ok().and_then(|wasm| Contents::of(wasm));
-        Description {
-            bytes: wasm.map_or(bytes.len(), |wasm| wasm.len()),
-            contents,
-            refused: None,
-        }
-    }
-
-    /// The same for people.
-    pub(super) fn shown(&self, file: &str) -> String {
-        let mut text = format!("{} ({})", line(file), size(self.bytes as u64));
-        if let Some(contents) = &self.contents {
-            contents.show(&mut text);
-        }
-        let verdict = match self.refused {
-            None => "accepted",
-            Some(_) => "refused, see below",
+        let mut description = Description::default();
+        let Ok(wasm) = wat::parse_bytes(bytes) else {
+            return description;
         };
-        add(&mut text, "verdict", verdict);
-        text
-    }
-}
-
-/// Adds a line.
-fn add(text: &mut String, what: &str, value: &str) {
-    let _ = write!(text, "\n  {what:<11} {}", line(value));
-}
-
-impl Contents {
-    /// What a binary says; nothing if it is no module, or not a whole one.
-    fn of(wasm: &[u8]) -> Option<Contents> {
-        let mut contents = Contents {
-            guest_library: interface::guest_library(wasm),
-            ..Contents::default()
-        };
-        let mut is_module = false;
-        for payload in Parser::new(0).parse_all(wasm) {
-            let payload = payload.ok()?;
-            if let Payload::Version { encoding, .. } = payload {
-                is_module = encoding == Encoding::Module;
+        description.bytes = wasm.len();
+        description.guest_library = interface::guest_library(&wasm);
+        let mut is_component = false;
+        for payload in Parser::new(0).parse_all(&wasm) {
+            if let Ok(Payload::Version { encoding, .. }) = &payload {
+                is_component |= *encoding == Encoding::Component;
             }
-            contents.read(payload).ok()?;
+            description.is_module = matches!(payload, Ok(Payload::End(_))) && !is_component;
+            if payload
+                .and_then(|payload| description.read(payload))
+                .is_err()
+            {
+                break;
+            }
         }
-        if !is_module {
-            return None;
+        if let Ok(info) = ModuleInfo::of(&wasm) {
+            description.memory_bytes = info.memory_minimum;
+            description.process_bytes = info.instance_bytes();
+            description.start_may_fail = info.start_may_fail;
         }
-        if let Ok(info) = ModuleInfo::of(wasm) {
-            contents.memory_bytes = info.memory_minimum;
-            contents.process_bytes = info.instance_bytes();
-            contents.start_may_fail = info.start_may_fail;
-        }
-        let imports = &contents.imports;
+        let imports = &description.imports;
         let needs = NEEDS.iter().filter(|(namespace, prefixes, _)| {
             let names = imports.get(*namespace).into_iter().flatten();
             let mut names = names.map(String::as_str);
             names.any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
         });
-        let needs = needs.map(|(_, _, Need { what, flag })| need(what, *flag));
-        contents.needs = needs.collect();
-        contents.needs.dedup();
+        description.needs = needs
+            .map(|(_, _, Need { what, flag })| need(what, *flag))
+            .collect();
         let mut reloading = imports.get("lunatic::reload").into_iter().flatten();
-        contents.offers_state = reloading.any(|name| name == "offer");
-        Some(contents)
+        description.offers_state = reloading.any(|name| name == "offer");
+        description
     }
 
     fn read(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
@@ -254,9 +219,16 @@ impl Contents {
         self.functions.push(name.to_owned());
     }
 
-    /// Adds a line for each thing that people may want to know.
-    fn show(&self, text: &mut String) {
-        let mut add = |what: &str, value: String| add(text, what, &value);
+    /// The same for people.
+    pub(super) fn shown(&self, file: &str) -> String {
+        let mut text = format!("{} ({})", line(file), size(self.bytes as u64));
+        let mut add = |what: &str, value: String| {
+            let _ = write!(text, "\n  {what:<11} {}", line(&value));
+        };
+        if !self.is_module {
+            add("is", "no module that can be read to its end".to_owned());
+            return text;
+        }
         if let Some(name) = &self.name {
             add("name", name.clone());
         }
@@ -307,21 +279,20 @@ impl Contents {
                 (false, true) => "is replaced as a whole".to_owned(),
                 (true, true) => "its processes offer their state".to_owned(),
                 (_, false) => {
-                    let entries: Vec<_> = self.takes_over.iter().map(|it| entry(it)).collect();
-                    format!("takes over {}", entries.join(", "))
+                    let entries = self.takes_over.iter().filter_map(|it| it.split_once('_'));
+                    let entries = entries
+                        .map(|(version, kind)| format!("{kind} with a state of version {version}"));
+                    let entries: Vec<_> = entries.collect();
+                    format!("takes over processes of the kind {}", entries.join(", "))
                 }
             },
         );
-    }
-}
-
-/// Which processes an entry takes over.
-///
-/// - `name`: `VERSION_KIND`.
-fn entry(name: &str) -> String {
-    match name.split_once('_') {
-        Some((version, kind)) => format!("processes of kind {kind} with state version {version}"),
-        None => name.to_owned(),
+        if self.refused.is_none() {
+            add("verdict", "accepted".to_owned());
+        } else {
+            add("verdict", "refused, see below".to_owned());
+        }
+        text
     }
 }
 

@@ -28,7 +28,12 @@ pub(super) fn toolchains() -> Vec<Finding> {
             &["version"],
             "tinygo build -target=wasip1",
         ),
-        assemblyscript(),
+        by_version(
+            "AssemblyScript",
+            "npm",
+            &["--version"],
+            "npm install assemblyscript @assemblyscript/wasi-shim (the version is that of npm)",
+        ),
     ]
 }
 
@@ -49,42 +54,38 @@ fn rust() -> Finding {
             "Rust",
             false,
             format!("{version}, without {TARGET}"),
-            "rustup target add wasm32-wasip1; where there is no rustup, `cargo xtask toolchain` in a \
-             clone of Lunatic fetches it",
+            "rustup target add wasm32-wasip1",
         ),
     }
 }
 
+/// A compiler alone makes no program: it needs a linker and a library.
 fn c() -> Finding {
-    const WHAT: &str = "C and C++";
-    const USAGE: &str = "clang --target=wasm32-wasi";
-    const MISSING: &str = "install Debian's lld, wasi-libc and libclang-rt-dev-wasm32, or wasi-sdk";
+    const LANGUAGE: &str = "C and C++";
+    const USAGE: &str = "clang --target=wasm32-wasi; it needs lld and a C library: Debian's lld, \
+                         wasi-libc and libclang-rt-dev-wasm32, or wasi-sdk";
     let Some(version) = output("clang", &["--version"]) else {
-        return Finding::new(WHAT, false, "there is no `clang`", MISSING);
+        return Finding::new(LANGUAGE, false, "there is no `clang`", USAGE);
     };
-    // Clang prints a path if it finds the file, and its name if it does not.
-    let has = |question: &str| {
-        let path = output("clang", &["--target=wasm32-wasi", question]);
+    // Of what it does not find, clang prints the name alone.
+    let has = |what: &str| {
+        let path = output("clang", &["--target=wasm32-wasi", what]);
         path.is_some_and(|path| Path::new(&path).is_absolute())
     };
-    let missing = match (
-        has("-print-file-name=crt1.o"),
-        has("-print-prog-name=wasm-ld"),
-    ) {
-        (true, true) => return Finding::new(WHAT, true, version, USAGE),
-        (false, true) => "without a C library",
-        (true, false) => "without lld",
-        (false, false) => "without a C library and lld",
-    };
-    Finding::new(WHAT, false, format!("{version}, {missing}"), MISSING)
-}
-
-fn assemblyscript() -> Finding {
-    const WHAT: &str = "AssemblyScript";
-    const USAGE: &str = "npm install assemblyscript @assemblyscript/wasi-shim";
-    match output("npm", &["--version"]) {
-        Some(version) => Finding::new(WHAT, true, format!("npm {version}"), USAGE),
-        None => Finding::new(WHAT, false, "there is no `npm`", USAGE),
+    let parts = [
+        ("-print-prog-name=wasm-ld", "`wasm-ld`"),
+        ("-print-file-name=crt1.o", "a C library"),
+    ];
+    let missing = parts.iter().filter(|(what, _)| !has(what));
+    let missing: Vec<_> = missing.map(|(_, name)| *name).collect();
+    match missing.is_empty() {
+        true => Finding::new(LANGUAGE, true, version, USAGE),
+        false => Finding::new(
+            LANGUAGE,
+            false,
+            format!("{version}, without {}", missing.join(" and ")),
+            USAGE,
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ArgAction;
 
-use crate::command_line::number::at_least_one;
+use crate::command_line::count::at_least_one;
 use crate::command_line::testing::name::TestCase;
 use crate::command_line::testing::report::Format;
 use crate::command_line::testing::shuffle::Seed;

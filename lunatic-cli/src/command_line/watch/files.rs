@@ -1,6 +1,5 @@
 //! Files that are looked at until they change.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ struct File {
     seen: Option<Stamp>,
     /// As it was when it was read.
     read: Option<Stamp>,
-    /// What was in it when it was read.
+    /// What was in it then, if it was read here.
     hash: Option<ModuleHash>,
 }
 
@@ -60,14 +59,11 @@ impl Files {
         for file in &mut self.files {
             file.read = Stamp::of(&file.path);
             file.seen = file.read;
-            // What cannot be read now is read once it has changed.
-            file.hash = fs::read(&file.path).ok().map(|it| ModuleHash::of(&it));
         }
     }
 
     /// Waits until a file has changed, and reads it when nothing has written to it for a
-    /// while. A file that is written again with the same content has not changed. To drop the
-    /// future loses nothing.
+    /// while. To drop the future loses nothing.
     pub(crate) async fn next(&mut self) -> Changed {
         loop {
             let is_building = self.build.as_mut().is_some_and(Build::go_on);
@@ -89,11 +85,11 @@ impl Files {
             file.read = now;
             match diagnosis::read(&file.path) {
                 Ok(bytes) => {
-                    let hash = Some(ModuleHash::of(&bytes));
-                    if hash == file.hash {
+                    let hash = ModuleHash::of(&bytes);
+                    if file.hash.replace(hash) == Some(hash) {
+                        // It was written anew, and is the same.
                         continue;
                     }
-                    file.hash = hash;
                     return Some(Changed {
                         path: file.path.clone(),
                         bytes,
