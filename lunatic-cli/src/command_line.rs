@@ -45,7 +45,7 @@ pub use manifest::try_manifest;
 
 use std::process::ExitCode;
 
-use crate::command_line::arguments::{Arguments, Command};
+use crate::command_line::arguments::Command;
 
 /// Does what the command line of this program says, as `lunatic` does, and returns the exit
 /// code.
@@ -64,8 +64,9 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
         let told = output::print_line(version::in_detail(commit));
         return told.unwrap_or_else(|problem| problem.print());
     }
-    let arguments =
-        Arguments::from_command_line().unwrap_or_else(|error| refused_line::exit(&error));
+    let color = arguments::color(&words);
+    let arguments = arguments::parse(words);
+    let arguments = arguments.unwrap_or_else(|error| refused_line::exit(&error, color));
     output::choose_colors(arguments.color);
     log_writer::report_panics();
     crate::descriptors::raise_limit();

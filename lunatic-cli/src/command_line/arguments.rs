@@ -320,11 +320,6 @@ pub(crate) struct Test {
 }
 
 impl Arguments {
-    /// Reads the command line; ends the program on a mistake, or on `--help`.
-    pub(crate) fn from_command_line() -> Result<Arguments, clap::Error> {
-        parse(std::env::args_os().collect())
-    }
-
     /// A flag where a path should be: because the guest may be given any flag,
     /// clap takes one that it does not know for a path.
     fn unknown_flag(&self) -> Option<String> {
@@ -381,7 +376,7 @@ fn place_of_command(words: &[OsString]) -> usize {
 }
 
 /// What is said of colours before the command.
-fn color(words: &[OsString]) -> ColorChoice {
+pub(crate) fn color(words: &[OsString]) -> ColorChoice {
     let before = &words[..place_of_command(words)];
     let mut flags = before.iter().map(|word| word.to_string_lossy());
     let last = flags.next_back().unwrap_or_default();

@@ -2,17 +2,21 @@
 
 use std::process;
 
+use clap::ColorChoice;
 use clap::error::ErrorKind;
 
 use crate::command_line::problem::Problem;
-use crate::command_line::{arguments, log_writer};
+use crate::command_line::{arguments, log_writer, output};
 
 /// The exit code for a wrong command line.
 const WRONG_USE: i32 = 2;
 
 /// Prints what clap found, and ends the program: with 2, or with 0 after a help that was asked
 /// for.
-pub(super) fn exit(error: &clap::Error) -> ! {
+///
+/// - `color`: whether problems are in colour.
+pub(super) fn exit(error: &clap::Error, color: ColorChoice) -> ! {
+    output::choose_colors(color);
     match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion

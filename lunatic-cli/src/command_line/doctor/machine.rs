@@ -171,7 +171,7 @@ fn cache() -> Finding {
 /// Whether files can be made in a directory; if it is not there, in the one that it would be
 /// made in.
 fn is_writable(directory: &Path) -> bool {
-    let Some(existing) = directory.ancestors().find(|it| it.is_dir()) else {
+    let Some(existing) = directory.ancestors().find(|it| it.exists()) else {
         return false;
     };
     let probe = existing.join(format!(".doctor-{}", std::process::id()));
