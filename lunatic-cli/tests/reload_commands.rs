@@ -14,7 +14,7 @@ use std::thread;
 use harness::runtimes::{Running, Runtimes};
 use lunatic_admin::{Request, Response};
 use lunatic_testkit::built::rust_guest;
-use lunatic_testkit::{PATIENCE, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, wait, wait_until};
 use serde_json::Value;
 
 /// A version of the program that ticks, with ten ticks in the time of one.
@@ -248,7 +248,7 @@ fn is_answered(stream: &mut TcpStream) -> bool {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
