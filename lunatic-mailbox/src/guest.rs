@@ -61,17 +61,17 @@ host_functions! {
     pub const HOST_FUNCTIONS;
 
     in "lunatic::message" {
-        fn create_data(tag: i64, capacity: u64);
-        fn write_data(ptr: u32, len: u32) -> u32;
-        fn read_data(ptr: u32, len: u32) -> u32;
-        fn seek_data(index: u64);
-        fn get_tag() -> i64;
-        fn get_process_id() -> u64;
-        fn data_size() -> u64;
+        quick fn create_data(tag: i64, capacity: u64);
+        quick fn write_data(ptr: u32, len: u32) -> u32;
+        quick fn read_data(ptr: u32, len: u32) -> u32;
+        quick fn seek_data(index: u64);
+        quick fn get_tag() -> i64;
+        quick fn get_process_id() -> u64;
+        quick fn data_size() -> u64;
         fn send(process_id: u64) -> u32;
         async fn send_receive_skip_search(process_id: u64, wait_on_tag: i64, timeout: u64) -> u32;
         async fn receive(tags_ptr: u32, tags_len: u32, timeout: u64) -> u32;
-        fn unique_tag() -> i64;
+        quick fn unique_tag() -> i64;
     }
 }
 
