@@ -7,6 +7,7 @@ mod cargo_command;
 mod check;
 mod cluster;
 mod completions;
+mod count;
 mod describe;
 mod diagnosis;
 mod doctor;
@@ -27,6 +28,7 @@ mod origin;
 mod output;
 mod problem;
 mod recording;
+mod refused_line;
 mod run;
 mod signals;
 mod similar;
@@ -62,7 +64,8 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
         let told = output::print_line(version::in_detail(commit));
         return told.unwrap_or_else(|problem| problem.print());
     }
-    let arguments = Arguments::from_command_line();
+    let arguments =
+        Arguments::from_command_line().unwrap_or_else(|error| refused_line::exit(&error));
     output::choose_colors(arguments.color);
     log_writer::report_panics();
     crate::descriptors::raise_limit();

@@ -63,6 +63,7 @@ mod code_cache;
 mod compiled_module;
 mod compiler;
 mod compiler_memory;
+mod compiler_threads;
 mod data_segments;
 mod engine;
 mod guarded_permits;
