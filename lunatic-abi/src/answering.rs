@@ -1,4 +1,4 @@
-//! What is done while a future is pending.
+//! A future that answers requests of the runtime while another future is pending.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// A future that answers the runtime's requests while another future is pending.
     ///
-    /// It looks for requests after each poll that finds the other future pending. That
-    /// misses none: who makes a request wakes the process after it, so a request that
-    /// comes later has the future polled again. If the other future is ready when it
-    /// is first polled, nothing is looked for.
+    /// It checks for requests after each poll that finds the other future pending. No request is
+    /// missed: the runtime wakes the process after it has made a request, so a request that comes
+    /// later causes another poll. If the other future is ready when it is first polled, requests
+    /// are not checked.
     pub(crate) struct Answering<F, A> {
         #[pin]
         future: F,

@@ -30,18 +30,18 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// How many bytes one call reads or writes at most. The guest learns how many it
-    /// were, and goes on from there.
+    /// The highest number of bytes that one call reads or writes. The guest gets the number as
+    /// the result of the call, and continues from there.
     pub const MAX_BYTES: usize = 1 << 20;
 
     /// Reads a vector of `count` records at `ptr`; see [`ranges`].
     ///
-    /// - `max_count`: how many records are looked at. Those behind them are left out,
-    ///   and so is what lies behind [`MAX_BYTES`](Buffers::MAX_BYTES).
+    /// - `max_count`: the highest number of records that are read. Further records are left
+    ///   out, and so are the bytes above [`MAX_BYTES`](Buffers::MAX_BYTES).
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutOfBounds`] if the vector, or a buffer that is looked at, is not
+    /// [`Misuse::OutOfBounds`] if the vector, or one of the buffers that are read, is not
     /// inside the memory.
     pub fn read(memory: &[u8], ptr: u32, count: u32, max_count: usize) -> Result<Buffers, Misuse> {
         let records = ranges(memory, ptr, count)?.take(max_count);
@@ -59,10 +59,11 @@ impl Buffers {
         Ok(Buffers { ranges })
     }
 
-    /// Leaves out what lies behind so many bytes, and buffers behind one for each 16 of them.
-    pub fn truncate(&mut self, bytes: usize) {
-        self.ranges.truncate(bytes.div_ceil(16));
-        let mut room = bytes;
+    /// Shortens the vector to its first `max_bytes` bytes, and to at most one buffer for each
+    /// 16 of them, so that the list of buffers is small as well.
+    pub fn truncate(&mut self, max_bytes: usize) {
+        self.ranges.truncate(max_bytes.div_ceil(16));
+        let mut room = max_bytes;
         for (_, length) in &mut self.ranges {
             let used = room.min(*length as usize);
             room -= used;
@@ -72,7 +73,7 @@ impl Buffers {
         self.ranges.shrink_to_fit();
     }
 
-    /// Returns how many bytes this takes itself, without what is in the buffers.
+    /// Returns how many bytes the list of buffers takes, without their contents.
     pub fn heap_bytes(&self) -> usize {
         self.ranges.capacity() * size_of::<(u32, u32)>()
     }

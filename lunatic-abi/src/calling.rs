@@ -31,7 +31,7 @@ where
     let outcome = function.call_async(&mut *caller, params).await;
     match outcome {
         Err(error) if error.is::<ThrownException>() => {
-            // What would be kept otherwise until the next one.
+            // Drops the exception, which would be kept until the next one otherwise.
             let mut scope = RootScope::new(caller);
             scope.as_context_mut().take_pending_exception();
             Err(UncaughtException.into())

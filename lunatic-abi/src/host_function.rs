@@ -1,4 +1,4 @@
-//! What is known of a host function without calling it.
+//! The description of a host function.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ pub struct HostFunction {
     /// The name of the module that a guest imports it from, for example
     /// `lunatic::process`.
     pub namespace: &'static str,
-    /// Its name in that namespace.
+    /// The name in that namespace.
     pub name: &'static str,
-    /// Its parameters, in order.
+    /// The parameters, in order.
     pub params: &'static [Param],
     /// The type of its result; `None` if it returns nothing.
     pub result: Option<ValueType>,
@@ -21,9 +21,9 @@ pub struct HostFunction {
 /// A parameter of a host function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Param {
-    /// Its name. WebAssembly has no names for parameters.
+    /// The name. WebAssembly has no names for parameters.
     pub name: &'static str,
-    /// Its type.
+    /// The type.
     pub ty: ValueType,
 }
 
@@ -40,13 +40,13 @@ pub enum ValueType {
 
 /// A Rust type of parameters and results.
 pub trait HostValue {
-    /// Its type in WebAssembly.
+    /// The type in WebAssembly.
     const TYPE: ValueType;
 }
 
 /// A Rust type of results: `()` or a [`HostValue`].
 pub trait HostResult {
-    /// Its type in WebAssembly.
+    /// The type in WebAssembly.
     const TYPE: Option<ValueType>;
 }
 

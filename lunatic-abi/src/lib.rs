@@ -1,32 +1,31 @@
 //! Reads and writes guest memory for host functions.
 //!
-//! Every host function of Lunatic does the same few things: it reads its
-//! arguments out of the guest's memory, does its work, and writes results back.
-//! This crate is the one place that knows how, so that no other crate computes
-//! an address. A host function is declared once, by [`host_functions!`], with the
-//! types that guests see.
+//! Every host function of Lunatic does the same few things: it reads its arguments out of the
+//! guest's memory, does its work, and writes results back. Only this crate computes addresses in
+//! guest memory. A host function is declared once, by [`host_functions!`], with the types that
+//! guests see.
 //!
 //! # Layout
 //!
 //! - [`host_functions!`]: the macro that declares host functions.
-//! - `host_function`: [`HostFunction`], what is known of one without calling it.
-//! - `memory`: [`Guest`], the bounds-checked view a host function has of its caller.
+//! - `host_function`: [`HostFunction`], the description of a host function.
+//! - `memory`: [`Guest`], bounds-checked access to the caller of a host function.
 //! - `buffers`: [`Buffers`], the vectors that reads and writes take.
-//! - `calling`: [`call_guest`], how a host function calls its caller.
-//! - `call_end`: tells that a call of a host function is over.
+//! - `calling`: [`call_guest`], a call of the guest by a host function.
+//! - `call_end`: a value that is dropped when a call of a host function is over.
 //! - `answering`, `shared_caller`: [`SharedCaller`], how a host function waits.
-//! - `table`: [`Table`], the ids a guest holds for host resources.
+//! - `table`: [`Table`], host resources by the ids that guests use.
 //! - `errors`: the error table and the namespace `lunatic::error`.
 //! - [`params`]: the 17-byte argument records of `spawn`.
-//! - `timeout`: the timeout argument and what `9027` means.
-//! - `trap`: [`Misuse`], why a host function refused its arguments.
+//! - `timeout`: the timeout argument, and the result 9027.
+//! - `trap`: [`Misuse`], the errors of arguments.
 //! - [`version`]: the namespace `lunatic::version`.
 //!
 //! # Invariants
 //!
 //! - An address computed from guest values is checked before anything is
 //!   allocated, read or written for it.
-//! - Nothing here knows what a resource means.
+//! - Nothing here depends on a kind of resource.
 
 mod answering;
 mod buffers;

@@ -15,7 +15,7 @@ use crate::errors::{ErrorTable, GuestError};
 use crate::shared_caller::SharedCaller;
 use crate::trap::Misuse;
 
-/// What the state of a process must offer to every host function.
+/// The state of a process that can call host functions.
 pub trait AbiHost: Send + Sized + 'static {
     /// Returns the memory that the instance exports, if the state keeps it.
     ///
@@ -47,8 +47,8 @@ pub trait AbiHost: Send + Sized + 'static {
         let _ = function;
     }
 
-    /// Called when the guest calls a host function that may wait. What it returns is dropped
-    /// when the call is over. By default nobody wants to know.
+    /// Called when the guest calls a host function that may wait. The returned value is dropped
+    /// when the call is over. By default there is none.
     ///
     /// - `function`: as for [`enter`](AbiHost::enter).
     #[inline]
@@ -118,12 +118,12 @@ pub trait AbiHost: Send + Sized + 'static {
     fn end_interruptible(&mut self) {}
 }
 
-/// What a host function does with its caller: reads and writes its memory, reports
-/// errors, waits.
+/// The operations of a host function on its caller: it reads and writes its memory, reports errors,
+/// waits.
 ///
-/// Every range is checked before it is touched; one that is not fully inside
-/// the memory is a trap. Address 0 is an ordinary address, nothing needs to be
-/// aligned, numbers are little-endian (ABI §0).
+/// Every range is checked before it is accessed; a range that is not fully inside of the memory is
+/// a trap. Address 0 is an ordinary address, nothing needs to be aligned, numbers are little-endian
+/// (ABI §0).
 pub trait Guest<T: 'static> {
     /// Returns the guest's memory and the state of the process.
     ///
@@ -132,15 +132,15 @@ pub trait Guest<T: 'static> {
     /// [`Misuse::NoMemory`] if the module exports no memory.
     fn memory_and_state(&mut self) -> Result<(&mut [u8], &mut T)>;
 
-    /// Has a guest whose fuel is limited pay for bytes that are copied or looked at, a unit for
-    /// each eight (ABI §26); less than 64 are part of the price of a call. It is taken from its
-    /// fuel at one of the next calls. If they are many, the guest looks at the clock sooner, too. The
+    /// Charges a guest whose fuel is limited for bytes that are copied or read: a unit for each
+    /// eight (ABI §26); less than 64 are part of the price of a call. The units are taken from its
+    /// fuel at one of the next calls. If they are many, the guest checks the clock sooner, too. The
     /// methods here that take a range do this by themselves.
     fn pay_for(&mut self, bytes: u64);
 
-    /// Waits for `future`, and answers meanwhile what the runtime asks of the process.
-    /// Every host function waits by this, or by [`SharedCaller`](crate::SharedCaller)
-    /// if `future` needs the caller.
+    /// Waits for `future`, and answers requests of the runtime to the process while it waits. Every
+    /// host function waits by this, or by [`SharedCaller`](crate::SharedCaller) if `future` needs
+    /// the caller.
     fn wait<F: Future + Send>(&mut self, future: F) -> impl Future<Output = F::Output> + Send;
 
     /// Waits for `future` as [`wait`](Guest::wait) does. Returns `None` if the wait is
@@ -322,7 +322,7 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
     fn pay_for(&mut self, bytes: u64) {
         const BYTES_OF_A_CALL: u64 = 64;
         const BYTES_FOR_A_UNIT: u64 = 8;
-        /// It takes some microseconds to copy them.
+        /// The number of bytes from which copying takes some microseconds.
         const MANY_BYTES: u64 = 16 << 10;
         if bytes < BYTES_OF_A_CALL {
             return;
@@ -369,7 +369,7 @@ impl<T: AbiHost> Guest<T> for Caller<'_, T> {
     }
 }
 
-/// Has the guest look at the clock at its next point of preemption.
+/// Makes the guest check the clock at its next point of preemption.
 #[cold]
 pub(crate) fn look_at_clock_next<T: AbiHost>(caller: &mut Caller<'_, T>) {
     look_at_clock_sooner(caller, u64::MAX);

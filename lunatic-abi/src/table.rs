@@ -27,13 +27,12 @@ pub trait Resource: Send + 'static {
     }
 }
 
-/// The resources of one kind that one process holds, by id. Its memory is charged to
-/// the account of the process.
+/// The resources of one kind that a process has, by id. Their memory is charged to the account of
+/// the process.
 ///
-/// Ids start at 0, go up by one and are never used again (ABI §0). An empty
-/// table has allocated nothing, so that a process pays only for what it uses. One that is
-/// large when it is dropped is dropped by another thread, as whoever drops it may be a worker, and
-/// is charged until it is gone.
+/// Ids start at 0, go up by one and are never used again (ABI §0). An empty table has allocated
+/// nothing, so that a process pays only for what it uses. A large table is dropped on another
+/// thread, so that a worker is not blocked by it, and is charged until it is gone.
 ///
 /// ```
 /// use lunatic_abi::{Misuse, Resource, Table};
@@ -57,33 +56,34 @@ pub struct Table<R: Resource>(Option<Box<Entries<R>>>);
 struct Entries<R: Resource> {
     next: u64,
     by_id: FxHashMap<u64, R>,
-    /// What they take together, in bytes.
+    /// The bytes of all resources and entries.
     size: u64,
     charge: Charge,
-    /// How many there are, if they are descriptors.
+    /// The charge for file descriptors, if the resources are descriptors.
     descriptors: Option<Charge>,
 }
 
-/// The error of a resource that was not put into a table. It has the resource.
+/// The error of a resource that was not put into a table; it contains the resource.
 #[derive(Debug)]
 pub struct NotInserted<R> {
-    /// The resource.
+    /// The resource, as it was.
     pub resource: R,
-    /// Why.
+    /// The reason.
     pub reason: Misuse,
 }
 
-/// What a table is charged in multiples of, in bytes, so that most insertions touch
-/// no account.
+/// The unit in which a table is charged, in bytes, so that most insertions do not change an
+/// account.
 const CHARGE_STEP: u64 = 1024;
 
-/// A table that has more entries than this is dropped by another thread,
-const MANY: usize = 256;
+/// The number of entries above which a table is dropped on another thread, so that a worker is
+/// not blocked by it.
+const DROP_LATER_ENTRIES: usize = 256;
 
-/// and so is one that takes more bytes than this, or a resource that does.
-const LARGE: u64 = 1 << 20;
+/// The number of bytes above which a table, or a resource, is dropped on another thread.
+const DROP_LATER_BYTES: u64 = 1 << 20;
 
-/// What an entry of a map takes beside what is in it, in bytes.
+/// The overhead of an entry of the map, in bytes.
 const ENTRY_BYTES: usize = 32;
 
 impl<R: Resource> Table<R> {
@@ -166,16 +166,16 @@ impl<R: Resource> Table<R> {
         found.ok_or(unknown::<R>(id))
     }
 
-    /// Changes a resource whose [size](Resource::size) may change with that, and returns what
-    /// `change` does.
+    /// Changes a resource whose [size](Resource::size) may change, and returns the result of
+    /// `change`.
     ///
-    /// - `more`: how many bytes larger it may become. They are charged before it is changed, and
-    ///   what it does not take of them is released after that.
+    /// - `more`: the number of bytes by which it may grow. They are charged before the change;
+    ///   those that the change does not use are released after it.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownId`]; [`Misuse::Exceeded`] if that many are refused. The resource is not
-    /// changed then. With 0 more bytes nothing is refused.
+    /// [`Misuse::UnknownId`]; [`Misuse::Exceeded`] if the bytes are refused. Then the resource is
+    /// not changed. 0 bytes are never refused.
     pub fn resize<A>(
         &mut self,
         id: u64,
@@ -204,7 +204,8 @@ impl<R: Resource> Table<R> {
         removed.ok_or(unknown::<R>(id))
     }
 
-    /// Drops the resource with this id; by another thread if it is large, and it is charged until then.
+    /// Drops the resource with this id; on another thread if it is large. It is charged until it
+    /// is dropped.
     ///
     /// # Errors
     ///
@@ -213,7 +214,7 @@ impl<R: Resource> Table<R> {
         let entries = self.0.as_mut();
         let removed = entries.and_then(|entries| entries.remove_charged(id));
         let (resource, charge) = removed.ok_or(unknown::<R>(id))?;
-        match charge.amount() > LARGE {
+        match charge.amount() > DROP_LATER_BYTES {
             true => drop_later((resource, charge)),
             // In this order.
             false => drop((resource, charge)),
@@ -221,8 +222,8 @@ impl<R: Resource> Table<R> {
         Ok(())
     }
 
-    /// Returns an empty table whose ids go on where those of this one end, so that it can
-    /// be [joined](Table::join) with it.
+    /// Returns an empty table whose ids continue after those of this one, so that the two can be
+    /// [joined](Table::join).
     ///
     /// - `account`: the account of the process.
     ///
@@ -391,11 +392,12 @@ impl<R: Resource> Entries<R> {
         Ok(())
     }
 
-    /// Gives back the room of entries that are gone, if it is most of it.
+    /// Releases the memory of removed entries, if they were most of the table.
     fn shrink(&mut self) {
-        const FEW: usize = 128;
+        /// The capacity above which a table with few entries is shrunk.
+        const SHRINK_ABOVE_ENTRIES: usize = 128;
         let (len, capacity) = (self.by_id.len(), self.by_id.capacity());
-        if capacity > FEW && len * 8 < capacity {
+        if capacity > SHRINK_ABOVE_ENTRIES && len * 8 < capacity {
             self.by_id.shrink_to(2 * len);
         }
     }
@@ -411,7 +413,7 @@ impl<R: Resource> Entries<R> {
     }
 }
 
-/// For the memory of a table, and for its descriptors.
+/// The charges for the memory of a table, and for its descriptors.
 type Charges = (Charge, Option<Charge>);
 
 /// The resources of a table that is gone.
@@ -430,7 +432,7 @@ impl<R> Iterator for Resources<R> {
 
 impl<R: Resource> Drop for Entries<R> {
     fn drop(&mut self) {
-        if self.by_id.len() > MANY || self.size > LARGE {
+        if self.by_id.len() > DROP_LATER_ENTRIES || self.size > DROP_LATER_BYTES {
             let by_id = mem::take(&mut self.by_id);
             drop_later((by_id, self.take_charges()));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::future;
 
-/// What a host function returns when its time limit is over.
+/// The result of a host function whose time limit is over.
 pub const TIMED_OUT: u32 = 9027;
 
 /// The time limit that a guest gives a host function.

@@ -37,7 +37,7 @@ pub enum Misuse {
     },
     /// An id is not in the caller's table.
     UnknownId {
-        /// What the table holds, for example `module`.
+        /// The kind of resource, for example `module`.
         kind: &'static str,
         /// The id that was asked for.
         id: u64,
@@ -57,7 +57,7 @@ pub enum Misuse {
 /// How many resources of one kind a process may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableLimit {
-    /// What the table holds, for example `module`.
+    /// The kind of resource, for example `module`.
     pub kind: &'static str,
     /// The highest number of entries.
     pub limit: usize,

@@ -1,4 +1,4 @@
-//! What a runtime implements to be asked.
+//! The interface that a runtime implements to answer requests.
 
 use std::fmt;
 use std::future::Future;
@@ -10,13 +10,13 @@ use futures_lite::stream::Boxed;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
 
-/// What answers the requests of clients.
+/// Answers the requests of clients.
 pub trait Answering: Send + Sync + 'static {
-    /// Answers a request. It runs on the thread of the server, where a long computation
-    /// keeps other clients waiting: yield in between. It is not dropped when the client goes,
-    /// but when the server ends.
+    /// Answers a request. The future runs on the thread of the server, where a long computation
+    /// delays other clients: yield in between. It is not dropped when the client disconnects, but
+    /// when the server ends.
     ///
-    /// - `bytes`: what followed the request.
+    /// - `bytes`: the bytes that followed the request.
     fn answer(&self, request: Request, bytes: Vec<u8>) -> impl Future<Output = Answer> + Send;
 }
 
@@ -24,17 +24,16 @@ pub trait Answering: Send + Sync + 'static {
 pub enum Answer {
     /// One response.
     One(Response),
-    /// All that come, until the channel is closed or the client goes; then the receiver is
-    /// dropped. It is read as fast as the client reads. Nothing else is read from the client
-    /// meanwhile.
+    /// All responses of the channel, until it is closed or the client disconnects; then the
+    /// receiver is dropped. It is read as fast as the client reads. Until then nothing else is read
+    /// from the client.
     Many(Receiver<Response>),
-    /// Like [`Many`](Answer::Many), of a stream, which is polled on the thread of the server
-    /// and dropped when the client goes.
+    /// Like [`Many`](Answer::Many), but from a stream, which is polled on the thread of the server.
     Stream(Boxed<Response>),
 }
 
 impl Answer {
-    /// All that come from a stream.
+    /// Returns an answer with all responses of a stream.
     pub fn stream(responses: impl Stream<Item = Response> + Send + 'static) -> Answer {
         Answer::Stream(Box::pin(responses))
     }

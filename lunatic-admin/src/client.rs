@@ -1,4 +1,4 @@
-//! Asks a runtime.
+//! The client of a runtime.
 
 use std::error::Error;
 use std::fmt;
@@ -50,32 +50,32 @@ pub struct Subscription {
     id: u64,
 }
 
-/// Why there is no response.
+/// The error of a request without a response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
     /// There is no directory for sockets.
     Directory(DirectoryError),
-    /// No runtime is there.
+    /// No runtime is running.
     NoRuntime,
-    /// Several runtimes are there, and none was named.
+    /// Several runtimes are running, and none was named.
     Several(Vec<RuntimeName>),
-    /// There is no runtime of this name, but those.
+    /// There is no runtime of this name, but there are the listed ones.
     Unknown(RuntimeName, Vec<RuntimeName>),
     /// Another user listens at the socket.
     ForeignUser(PathBuf, u32),
     /// The runtime speaks another protocol.
     Protocol {
-        /// What it says of itself.
+        /// The first line of the runtime.
         runtime: Hello,
     },
     /// The runtime refuses.
     Refused(Refusal),
-    /// It does not say hello, or does not read: it is stopped, for example.
+    /// The runtime does not send its first line, or does not read: it is stopped, for example.
     NoAnswer,
-    /// It has closed the connection; it may have ended.
+    /// The runtime has closed the connection; it may have ended.
     Closed,
-    /// It says what this client does not understand.
+    /// The runtime has sent a line that this client does not understand.
     Nonsense(String),
     /// Writing or reading failed.
     Io(io::Error),
@@ -84,14 +84,14 @@ pub enum ClientError {
 /// A stream to a runtime, read line by line.
 type Stream = Lines<Async<UnixStream>>;
 
-/// How long a runtime may take to say hello, to read a request, and for the rest of a line
-/// that has begun.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit for a runtime to send its first line, to read a request, and to send the rest of
+/// a line that has begun.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a runtime may take to read the bytes behind a request.
-const BYTES_PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit for a runtime to read the bytes after a request.
+const BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a runtime says first.
+/// The first line of a runtime.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum First {
@@ -117,11 +117,11 @@ struct Answered {
     response: Response,
 }
 
-/// Returns the names of the runtimes of this user that live, in order.
+/// Returns the names of the running runtimes of this user, in order.
 ///
 /// # Errors
 ///
-/// [`ClientError::Io`].
+/// [`ClientError::Io`] if the directory cannot be read.
 pub fn runtimes(directory: &Directory) -> Result<Vec<RuntimeName>, ClientError> {
     socket::living(directory).map_err(ClientError::Io)
 }
@@ -131,8 +131,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; [`Several`](ClientError::Several) and
-    /// [`Unknown`](ClientError::Unknown) name those there are.
+    /// [`ClientError`]; [`Several`](ClientError::Several) and [`Unknown`](ClientError::Unknown)
+    /// contain the names of the running runtimes.
     pub async fn connect(
         directory: &Directory,
         name: Option<&RuntimeName>,
@@ -176,9 +176,10 @@ impl Client {
             return Err(ClientError::ForeignUser(path.to_owned(), uid));
         }
         let mut lines = Lines::new(stream, MAX_RESPONSE_BYTES);
-        // It is told even if it has refused already, which is read in any case.
+        // The first line is sent even if the runtime has refused already; the refusal is read in
+        // any case.
         send(&lines, &Hello::of_client(), &[]).await.ok();
-        let first = lines.next_in_time(PATIENCE).await.map_err(unread)?;
+        let first = lines.next_in_time(RESPONSE_TIMEOUT).await.map_err(unread)?;
         match parse(&first.ok_or(ClientError::Closed)?)? {
             First::Hello(runtime) if runtime.lunatic_admin != PROTOCOL => {
                 Err(ClientError::Protocol { runtime })
@@ -249,7 +250,7 @@ impl Client {
     }
 
     async fn response(&mut self, id: u64) -> Result<Response, ClientError> {
-        let line = self.stream.next(PATIENCE).await.map_err(unread)?;
+        let line = self.stream.next(RESPONSE_TIMEOUT).await.map_err(unread)?;
         let answered: Answered = parse(&line.ok_or(ClientError::Closed)?)?;
         match answered.response {
             Response::Error(refusal) => Err(ClientError::Refused(refusal)),
@@ -277,10 +278,10 @@ async fn send(stream: &Stream, head: &impl Serialize, bytes: &[u8]) -> io::Resul
     let mut line = serde_json::to_vec(head)?;
     line.push(b'\n');
     let stream = stream.get_ref();
-    write(stream, &line, PATIENCE).await?;
+    write(stream, &line, RESPONSE_TIMEOUT).await?;
     match bytes.is_empty() {
         true => Ok(()),
-        false => write(stream, bytes, BYTES_PATIENCE).await,
+        false => write(stream, bytes, BYTES_TIMEOUT).await,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::lines::{LineError, Lines, write};
 use crate::name::RuntimeName;
 use crate::peer;
-use crate::place::Place;
+use crate::permit::Permit;
 use crate::request::Request;
 use crate::response::{Refusal, RefusalKind, Response};
 
@@ -30,7 +30,7 @@ pub(crate) struct Connection<'a> {
     unanswered: &'a Arc<AtomicUsize>,
 }
 
-/// What every request has.
+/// The fields of every request.
 #[derive(Debug, Deserialize)]
 struct Head {
     /// The responses have the same.
@@ -38,7 +38,7 @@ struct Head {
     id: u64,
     #[serde(rename = "type")]
     kind: String,
-    /// So many bytes follow the line.
+    /// The number of bytes that follow the line.
     #[serde(default)]
     bytes: u64,
 }
@@ -55,7 +55,7 @@ struct Numbered<'a> {
 enum Closing {
     /// The client has gone, or does not read.
     Gone(io::Error),
-    /// The client is told why.
+    /// The request is refused; the client gets the error.
     Refused(u64, Refusal),
 }
 
@@ -137,7 +137,7 @@ impl<'a> Connection<'a> {
             let id = head.id;
             let request: serde_json::Result<Request> = serde_json::from_slice(&line);
             let bytes = self.bytes_of(&head, request.as_ref().ok()).await?;
-            let unanswered = Place::take(self.unanswered, usize::MAX);
+            let unanswered = Permit::take(self.unanswered, usize::MAX);
             let answer = match request {
                 Ok(Request::Unknown) => unknown(&head.kind).into(),
                 Ok(request) => answering.answer(request, bytes).await,
@@ -182,7 +182,7 @@ impl<'a> Connection<'a> {
             let text = "no bytes can follow this request";
             return Err(refused(head.id, RefusalKind::BadRequest, text));
         }
-        let Some(_place) = Place::take(self.uploads, self.limits.uploads) else {
+        let Some(_place) = Permit::take(self.uploads, self.limits.uploads) else {
             let text = format!(
                 "{} other clients are sending bytes; try again",
                 self.limits.uploads
@@ -231,10 +231,10 @@ impl<'a> Connection<'a> {
         write(self.stream, bytes, self.limits.write_time).await
     }
 
-    /// Lets the client read what it was told last: if something that it has sent were
-    /// unread when the socket is closed, it would get an error instead.
+    /// Lets the client read the last response: if the socket were closed while something that
+    /// the client has sent is unread, it would get an error instead.
     async fn part(&mut self) {
-        const PATIENCE: Duration = Duration::from_millis(500);
+        const CLOSE_DELAY: Duration = Duration::from_millis(500);
         let mut stream = self.stream;
         let read_to_end = async {
             stream.close().await.ok();
@@ -242,7 +242,7 @@ impl<'a> Connection<'a> {
             while stream.read(&mut piece).await.is_ok_and(|count| count > 0) {}
         };
         let deadline = async {
-            Timer::after(PATIENCE).await;
+            Timer::after(CLOSE_DELAY).await;
         };
         future::or(read_to_end, deadline).await;
     }

@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 
 use crate::name::RuntimeName;
 
-/// A directory that nobody but its owner, who runs this program, can look into.
+/// A directory that only its owner, the user of this program, can read.
 ///
 /// ```
 /// use lunatic_admin::Directory;
@@ -28,11 +28,11 @@ pub struct Directory(PathBuf);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// It cannot be made or looked at.
+    /// The directory cannot be created or read.
     Io(PathBuf, io::Error),
     /// Something else has its name: a file, or a symbolic link.
     NoDirectory(PathBuf),
-    /// It belongs to somebody else.
+    /// The directory belongs to another user.
     ForeignOwner(PathBuf, u32),
     /// Others may look into it; its mode.
     Open(PathBuf, u32),
@@ -41,7 +41,7 @@ pub enum DirectoryError {
 /// The permission bits of a mode.
 const PERMISSIONS: u32 = 0o7777;
 
-/// What others must not be able to do.
+/// The mode bits of other users, which must not be set.
 const OF_OTHERS: u32 = 0o077;
 
 impl Directory {
@@ -50,16 +50,16 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`].
+    /// [`DirectoryError`] if it cannot be created, or if other users have access to it.
     pub fn of_user() -> Result<Directory, DirectoryError> {
         Directory::at(path_of_user())
     }
 
-    /// This directory. It is made if it is not there, but not the one that it is in.
+    /// Opens a directory, and creates it if it does not exist. Its parent directory must exist.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`].
+    /// [`DirectoryError`] if it cannot be created, or if other users have access to it.
     pub fn at(path: impl Into<PathBuf>) -> Result<Directory, DirectoryError> {
         let path = path.into();
         match DirBuilder::new().mode(0o700).create(&path) {

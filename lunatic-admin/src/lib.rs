@@ -1,13 +1,13 @@
-//! Asks a running Lunatic, and steers it, over a Unix socket.
+//! Inspects and controls a running Lunatic over a Unix socket.
 //!
-//! [`Server`] is the side of the runtime, which implements [`Answering`]. [`Client`] is the
-//! other side; it is all that a program needs that looks into runtimes.
+//! [`Server`] is the side of the runtime, which implements [`Answering`]. [`Client`] is the other
+//! side, for programs that inspect runtimes.
 //!
 //! # What is sent
 //!
-//! Lines of JSON. Each side sends a [`Hello`] first, in which `lunatic_admin` is the version of
-//! the protocol. Then the client sends a [`Request`], and the runtime answers it before it
-//! reads the next one:
+//! Both sides send lines of JSON. Each side sends a [`Hello`] first, in which `lunatic_admin` is
+//! the version of the protocol. Then the client sends a [`Request`], and the runtime answers it
+//! before it reads the next one:
 //!
 //! ```json
 //! {"lunatic_admin":1,"version":"0.14.0","name":"shop","pid":4711}
@@ -16,10 +16,10 @@
 //! {"id":1,"type":"error","kind":"no_process","text":"there is no process 42"}
 //! ```
 //!
-//! A request that has `"bytes": N` is followed by that many bytes, which are no line. The
-//! answer to some requests is a stream of responses, all with the id of the request, until
-//! one has the type `end`, or either side closes the connection; such a connection is used
-//! for nothing else meanwhile.
+//! A request with the field `"bytes": N` is followed by `N` bytes, which are not a line. The answer
+//! to some requests is a stream of responses, all with the id of the request, until one has the
+//! type `end`, or either side closes the connection. Until then the connection is used for nothing
+//! else.
 //!
 //! # To add a request
 //!
@@ -30,28 +30,28 @@
 //!    [`Answer::Many`] or [`Answer::Stream`].
 //! 4. A command in `lunatic-cli/src/command_line/admin/`.
 //!
-//! [`PROTOCOL`] stays what it is: a runtime that does not know the request says so.
+//! [`PROTOCOL`] does not change: a runtime answers a request that it does not know with an error.
 //!
 //! # Layout
 //!
-//! - `hello`, `request`, `response`, `process_id`: what is sent.
-//! - `reload`: what is sent about versions of modules.
-//! - `traced`: what is sent about what processes do.
-//! - `parts`: what several answers are made of.
-//! - `measurements`: what is sent about what is counted, and about supervisors.
-//! - `name`, `directory`, `socket`: how runtimes are found and told apart.
-//! - `peer`: who is at the other end.
+//! - `hello`, `request`, `response`, `process_id`: the lines of both sides.
+//! - `reload`: requests and responses about versions of modules.
+//! - `traced`: events and output of processes.
+//! - `parts`: types that are parts of several responses.
+//! - `measurements`: measurements, and supervisors.
+//! - `name`, `directory`, `socket`: how runtimes are found and named.
+//! - `peer`: the user at the other end of a socket.
 //! - `lines`: reads and writes with limits of length and time.
-//! - `answering`: what a runtime implements.
-//! - `server`, `connection`, `place`, `limits`: the side of the runtime.
-//! - `client`: the other side.
+//! - `answering`: the interface that a runtime implements.
+//! - `server`, `connection`, `permit`, `limits`: the side of the runtime.
+//! - `client`: the side of the client.
 //!
 //! # Invariants
 //!
-//! - Only the user who runs the runtime, and root, are answered. The directory has the mode
-//!   0700, the sockets 0600, and the system is asked who connects.
-//! - Nothing that a client does, or does not do, takes more than the [`Limits`].
-//! - A server has one thread, which sleeps while nobody asks.
+//! - Only the user who runs the runtime, and root, get answers. The directory has the mode 0700,
+//!   the sockets 0600, and the system reports which user connects.
+//! - No client can use more than the [`Limits`], whatever it does or does not do.
+//! - A server has one thread, which sleeps while there are no requests.
 
 mod answering;
 mod client;
@@ -64,7 +64,7 @@ mod measurements;
 mod name;
 mod parts;
 mod peer;
-mod place;
+mod permit;
 mod process_id;
 mod reload;
 mod request;

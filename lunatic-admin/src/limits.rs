@@ -1,27 +1,26 @@
-//! How much a server takes from its clients, and how long it waits for them.
+//! The limits of a server for its clients.
 
 use std::time::Duration;
 
-/// How much a [`Server`](crate::Server) takes from its clients, and how long it waits for
-/// them.
+/// The limits of a [`Server`](crate::Server) for its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// So many clients at once; more are told so, and closed.
+    /// The highest number of clients at once; a further one gets an error and is closed.
     pub clients: usize,
-    /// So many requests with bytes are received at once.
+    /// The highest number of requests with bytes that are received at once.
     pub uploads: usize,
     /// The longest line that a client may send, in bytes.
     pub line: usize,
-    /// The most bytes behind a line.
+    /// The highest number of bytes after a line.
     pub bytes: u64,
     /// The longest line that is sent to a client, in bytes.
     pub response: usize,
-    /// How long the first line of a client, and the rest of a line that has begun, may take.
+    /// The time limit for the first line of a client, and for the rest of a line that has begun.
     pub line_time: Duration,
-    /// How long the bytes behind a line may take.
+    /// The time limit for the bytes after a line.
     pub bytes_time: Duration,
-    /// How long a client may take to read a line that is sent to it.
+    /// The time limit for a client to read a line that is sent to it.
     pub write_time: Duration,
 }
 
@@ -42,5 +41,5 @@ impl Default for Limits {
     }
 }
 
-/// The longest line of a runtime, in bytes.
+/// The longest line that a runtime sends, in bytes.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 64 << 20;

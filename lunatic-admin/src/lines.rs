@@ -10,7 +10,7 @@ use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     stream: R,
-    /// What was read and not taken yet.
+    /// The bytes that were read and not taken yet.
     buffer: Vec<u8>,
     max: usize,
 }
@@ -18,9 +18,9 @@ pub(crate) struct Lines<R> {
 /// Why there is no line.
 #[derive(Debug)]
 pub(crate) enum LineError {
-    /// It is longer than allowed.
+    /// The line is longer than allowed.
     TooLong,
-    /// It took too long.
+    /// The line or the bytes did not come in time.
     Timeout,
     /// The other side has closed the stream within a line.
     Cut,
@@ -28,8 +28,8 @@ pub(crate) enum LineError {
     Io(io::Error),
 }
 
-/// So many bytes are read at once.
-const PIECE: usize = 16 << 10;
+/// The highest number of bytes that are read at once.
+const READ_BYTES: usize = 16 << 10;
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads lines of `max` bytes at most.
@@ -122,7 +122,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// Reads some bytes; 0 at the end.
     async fn fill(&mut self) -> Result<usize, LineError> {
-        let mut piece = [0; PIECE];
+        let mut piece = [0; READ_BYTES];
         let count = self.stream.read(&mut piece).await.map_err(LineError::Io)?;
         self.buffer.extend_from_slice(&piece[..count]);
         Ok(count)
@@ -163,16 +163,16 @@ mod tests {
 
     use super::{LineError, Lines};
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
     fn lines_and_bytes_follow_each_other() {
         let mut lines = Lines::new(&b"one\n123two\n"[..], 16);
         block_on(async {
-            assert_eq!(lines.next(PATIENCE).await.unwrap().unwrap(), b"one");
-            assert_eq!(lines.bytes(3, PATIENCE).await.unwrap(), b"123");
-            assert_eq!(lines.next(PATIENCE).await.unwrap().unwrap(), b"two");
-            assert!(lines.next(PATIENCE).await.unwrap().is_none());
+            assert_eq!(lines.next(TIMEOUT).await.unwrap().unwrap(), b"one");
+            assert_eq!(lines.bytes(3, TIMEOUT).await.unwrap(), b"123");
+            assert_eq!(lines.next(TIMEOUT).await.unwrap().unwrap(), b"two");
+            assert!(lines.next(TIMEOUT).await.unwrap().is_none());
         });
     }
 
@@ -180,7 +180,7 @@ mod tests {
     fn a_line_is_refused_from_one_byte_too_many_on() {
         block_on(async {
             for (text, fits) in [("abc\n", true), ("abcd\n", false), ("abcde", false)] {
-                let line = Lines::new(text.as_bytes(), 3).next(PATIENCE).await;
+                let line = Lines::new(text.as_bytes(), 3).next(TIMEOUT).await;
                 assert_eq!(line.is_ok(), fits, "{line:?}");
             }
         });
@@ -189,9 +189,9 @@ mod tests {
     #[test]
     fn what_is_cut_off_is_no_line_and_too_few_bytes_are_none() {
         block_on(async {
-            let line = Lines::new(&b"ab"[..], 3).next(PATIENCE).await;
+            let line = Lines::new(&b"ab"[..], 3).next(TIMEOUT).await;
             assert!(matches!(line, Err(LineError::Cut)));
-            let bytes = Lines::new(&b"ab"[..], 3).bytes(3, PATIENCE).await;
+            let bytes = Lines::new(&b"ab"[..], 3).bytes(3, TIMEOUT).await;
             assert!(matches!(bytes, Err(LineError::Cut)));
         });
     }

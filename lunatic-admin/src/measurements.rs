@@ -1,120 +1,119 @@
-//! What a runtime has counted, and its supervisors.
+//! The measurements of a runtime, and its supervisors.
 
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{ChildEntry, Usage};
 use crate::process_id::ProcessId;
 
-/// What a runtime has counted. Where a number only grows, it counts from the start of the
-/// runtime.
+/// The measurements of a runtime. Counters begin at 0 when the runtime starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Measurements {
     /// The version of the runtime.
     pub version: String,
-    /// How long it has run, in milliseconds.
+    /// The time since it started, in milliseconds.
     pub uptime_ms: u64,
-    /// The memory that the program takes, in bytes; `None` where that cannot be told.
+    /// The resident memory of the program, in bytes; `None` if the system does not report it.
     pub resident_memory: Option<u64>,
     /// The CPU time that the program has used, in microseconds.
     pub cpu_us: u64,
-    /// The processes that live.
+    /// The number of living processes.
     pub processes: u64,
-    /// The processes that were spawned.
+    /// The number of processes that were spawned.
     pub spawned: u64,
-    /// The processes that have ended, by why.
+    /// The number of processes that have ended, by the kind of their exit reason.
     pub ended: Vec<Count>,
-    /// The messages that were sent.
+    /// The number of messages that were sent.
     pub messages: u64,
-    /// The messages that wait in the mailboxes that were looked at.
+    /// The number of messages that wait in the mailboxes that were inspected.
     pub mailbox_messages: u64,
-    /// The messages in the longest of them.
+    /// The number of messages in the longest of these mailboxes.
     pub mailbox_longest: u64,
-    /// How many mailboxes were looked at: some, if there are very many.
+    /// The number of mailboxes that were inspected: a part of them if there are very many.
     pub mailboxes: u64,
     /// The worker threads.
     pub workers: Vec<WorkerUse>,
-    /// How many tasks wait for any worker.
+    /// The number of tasks in the queue of all workers.
     pub queued: u64,
-    /// How long a task waited that was given to the workers just now, in microseconds;
-    /// `None` if it waits still.
+    /// The time that a task waited which was queued for this measurement, in microseconds;
+    /// `None` if it has not run yet.
     pub delay_us: Option<u64>,
-    /// The slots of the arena, by what they are for and how large they are.
+    /// The slots of the arena, by kind and size.
     pub slots: Vec<SlotUse>,
-    /// How often compiled code was found that had been kept.
+    /// How often compiled code was found in the cache.
     pub cache_hits: u64,
-    /// How often it was not.
+    /// How often compiled code was not found in the cache.
     pub cache_misses: u64,
-    /// How much has been charged to the root of all accounts.
+    /// The resources that are charged to the root of the tree of accounts.
     pub account: Vec<Usage>,
-    /// The timers that have not fired.
+    /// The number of timers that have not fired.
     pub timers: u64,
-    /// The sockets that guests have open, by kind.
+    /// The number of sockets that guests have open, by kind.
     pub sockets: Vec<Count>,
-    /// How often supervisors have started children again.
+    /// How often supervisors have restarted children.
     pub restarts: u64,
-    /// The reloads, by what came of them.
+    /// The number of reloads, by outcome.
     pub reloads: Vec<Count>,
-    /// The node of a cluster that the runtime is.
+    /// The name of the node that the runtime is in a cluster; `None` outside of one.
     pub node: Option<String>,
-    /// The other nodes that it has a session with.
+    /// The other nodes that this one has a session with.
     pub peers: Vec<PeerUse>,
-    /// The nodes whose sessions have ended lately, and that have not come back.
+    /// The nodes whose sessions have ended lately and that have not connected again.
     #[serde(default)]
     pub gone: Vec<GonePeer>,
-    /// How many sessions with other nodes were lost.
+    /// The number of sessions with other nodes that were lost.
     #[serde(default)]
     pub lost_peers: u64,
 }
 
-/// How many there are of something.
+/// A number of things of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Of what.
+    /// The name of the kind, in the plural.
     pub what: String,
-    /// So many.
+    /// The number of things.
     pub count: u64,
 }
 
-/// What a worker thread has done.
+/// The use of a worker thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerUse {
-    /// How long it has had something to do, in microseconds.
+    /// The time that it has spent on tasks, in microseconds.
     pub busy_us: u64,
-    /// How often it has begun to run a task.
+    /// How often it has started to run a task.
     pub tasks: u64,
-    /// How many tasks wait for it.
+    /// The number of tasks in its queue.
     pub queued: u64,
 }
 
-/// Slots of the arena.
+/// The use of the arena's slots of one kind and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotUse {
     /// `stack` or `memory`.
     pub kind: String,
     /// The size of a slot, in bytes.
     pub slot_bytes: u64,
-    /// Slots that instances have.
+    /// The number of slots that instances use.
     pub used: u64,
-    /// Slots that instances have had.
+    /// The number of slots that instances have used before and that are free.
     pub free: u64,
 }
 
-/// Another node, and what has passed between it and this one in their session.
+/// Another node, and the traffic of this node's session with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerUse {
     /// Its name.
     pub name: String,
-    /// Where it is reached.
+    /// Its address.
     pub address: String,
-    /// The round trip to it, in microseconds.
+    /// The round-trip time, in microseconds.
     pub round_trip_us: u64,
-    /// Bytes that wait to be sent to it.
+    /// The bytes that wait to be sent to it.
     pub queued_bytes: u64,
-    /// Bytes that were sent to it.
+    /// The bytes that were sent to it.
     pub sent_bytes: u64,
-    /// Bytes that have come from it.
+    /// The bytes that were received from it.
     pub received_bytes: u64,
 }
 
@@ -123,20 +122,20 @@ pub struct PeerUse {
 pub struct GonePeer {
     /// Its name.
     pub name: String,
-    /// Where it was reached.
+    /// Its last address.
     pub address: String,
-    /// It has left in good order; otherwise, the connection was lost.
+    /// Whether it has left in an orderly way; otherwise, the connection was lost.
     pub left: bool,
-    /// How long ago, in milliseconds.
+    /// The time since then, in milliseconds.
     pub ago_ms: u64,
 }
 
-/// The supervisors of a runtime, each behind the one above it.
+/// The supervisors of a runtime, each after the one above it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Supervisors {
-    /// They.
+    /// The list of supervisors.
     pub supervisors: Vec<SupervisorEntry>,
-    /// Whether there are more, or they have more children than are told.
+    /// Whether supervisors or children were left out because there are too many.
     pub more: bool,
 }
 
@@ -147,8 +146,8 @@ pub struct SupervisorEntry {
     pub pid: ProcessId,
     /// The process that spawned it.
     pub parent: Option<ProcessId>,
-    /// Its name for people, which a guest may have chosen.
+    /// Its label, which a guest may have chosen.
     pub label: Option<String>,
-    /// Its children; none if it did not answer in time.
+    /// Its children; empty if it did not answer in time.
     pub children: Vec<ChildEntry>,
 }

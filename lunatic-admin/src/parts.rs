@@ -1,17 +1,17 @@
-//! What several answers are made of.
+//! Types that are parts of several responses.
 
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
 
-/// How much there is of something, and how much there may be.
+/// The use of one resource, and its limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Of what, in the plural.
+    /// The resource, in the plural, for example `bytes of memory`.
     pub what: String,
-    /// So much; `None` if that is not counted.
+    /// The amount in use; `None` if it is not counted.
     pub used: Option<u64>,
-    /// So much at most; `None` if there is no limit.
+    /// The highest amount; `None` if there is no limit.
     pub limit: Option<u64>,
 }
 
@@ -20,10 +20,10 @@ pub struct Usage {
 pub struct ChildEntry {
     /// Its name.
     pub name: String,
-    /// Its process, if it has one now.
+    /// The id of its process; `None` while it has none.
     pub pid: Option<ProcessId>,
     /// `running`, `restarting` or `stopped`.
     pub status: String,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: u64,
 }

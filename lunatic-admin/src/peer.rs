@@ -1,4 +1,4 @@
-//! Who is at the other end of a socket.
+//! The user at the other end of a socket.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,9 +10,8 @@ pub(crate) type Uid = u32;
 
 const ROOT: Uid = 0;
 
-/// Returns the user at the other end, if it is neither root nor the one that this program
-/// runs as. Where the system does not tell who it is, the mode of the directory alone keeps
-/// others out.
+/// Returns the user at the other end, if it is neither root nor the user of this program. If the
+/// system does not report the user, only the mode of the directory keeps other users out.
 pub(crate) fn stranger(socket: impl AsFd) -> io::Result<Option<Uid>> {
     let peer = uid_of(socket)?;
     Ok(peer.filter(|peer| !may_connect(*peer, geteuid().as_raw())))

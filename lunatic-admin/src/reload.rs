@@ -1,115 +1,118 @@
-//! Reloads, as they are asked for and told of.
+//! The requests and responses about reloads.
 
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
 
-/// Another version of a module becomes the current one. Its bytes follow the line of the
-/// request.
+/// A request to make another version of a module the current one. The bytes of the module follow
+/// the line of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reload {
-    /// The names that the module may have: the first that there is. If there is none of
-    /// them and only one module, that is meant, unless `strict` is set.
+    /// The names that the module may have; the first existing one is taken. If none of them exists
+    /// and there is only one module, that one is taken, unless `strict` is set.
     pub modules: Vec<String>,
-    /// Whether only the names count.
+    /// Whether only a module with one of the names is taken.
     #[serde(default)]
     pub strict: bool,
-    /// How long it is waited for processes to reach a safe point, in milliseconds.
+    /// The time limit for processes to reach a safe point, in milliseconds.
     #[serde(default = "thirty_seconds")]
     pub timeout_ms: u64,
-    /// If a process that has moved fails within this time, all go back. In milliseconds.
+    /// The time in which the failure of a process that has moved makes all processes go back, in
+    /// milliseconds.
     #[serde(default)]
     pub trial_ms: u64,
-    /// Nothing goes back if an attempt fails.
+    /// Whether the reload continues if an attempt fails, instead of going back.
     #[serde(default)]
     pub keep_going: bool,
-    /// Only what would happen is told.
+    /// Whether to report only what would happen.
     #[serde(default)]
     pub dry_run: bool,
-    /// Processes that still run the version before the current one are killed.
+    /// Whether processes that still run an older version than the current one are killed.
     #[serde(default)]
     pub purge: bool,
-    /// What becomes of processes that offer nothing.
+    /// What happens to processes without an offer.
     #[serde(default)]
     pub others: Others,
-    /// How long the connections of processes that are replaced may go on, in milliseconds.
+    /// The time limit for the connections of processes that are replaced, in milliseconds.
     #[serde(default = "thirty_seconds")]
     pub drain_ms: u64,
 }
 
-/// What becomes of processes that run the version before and offer nothing.
+/// What happens to processes that run the old version and have made no offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Others {
-    /// They go on with the old version.
+    /// They continue with the old version.
     #[default]
     Keep,
-    /// Those that have a supervisor are restarted by it.
+    /// Processes with a supervisor are restarted by it.
     Restart,
     /// They are killed.
     Kill,
-    /// A new root process takes the place of the old one, with its sockets.
+    /// A new root process replaces the old one, and gets its sockets.
     Replace,
 }
 
-/// What a reload has done.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// The name of the module.
     pub module: String,
     /// The hash of the version that was current.
     pub from: String,
-    /// The hash of the version that was to become current.
+    /// The hash of the version that was requested.
     pub to: String,
-    /// The result of all.
+    /// The result for all processes together.
     pub result: ReloadResult,
-    /// What has become of each process, in the order of their ids. Of very many, those that have
-    /// moved are left out first.
+    /// The outcome of each process, in the order of their ids. If there are very many, processes
+    /// that have moved are left out first.
     pub processes: Vec<ReloadedProcess>,
-    /// How many processes are left out.
+    /// The number of processes that are left out.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: usize,
 }
 
-/// The result of a reload.
+/// The result of a reload for all processes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadResult {
-    /// The new version is current, and all processes that offered themselves run it.
+    /// The new version is current, and all processes with an offer run it.
     Moved,
     /// Nothing has changed.
     Unchanged,
-    /// Some processes run the one version, some the other.
+    /// Some processes run the new version, some the old one.
     Partly,
 }
 
-/// What has become of a process.
+/// The outcome of a reload for one process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadedProcess {
     /// The process.
     pub pid: ProcessId,
-    /// Its kind; empty if it has offered nothing.
+    /// Its kind; empty if it has made no offer.
     pub kind: String,
-    /// `not_asked`, `moved`, `went_back`, `late`, `ended`, `failed`, `declined`, `stuck`; or, of
-    /// one that has offered nothing, `replaced`, `restarted`, `killed` or `kept`.
+    /// `not_asked`, `moved`, `went_back`, `late`, `ended`, `failed`, `declined`, `stuck`; or, of a
+    /// process without an offer, `replaced`, `restarted`, `killed` or `kept`.
     pub outcome: String,
-    /// The same for people, on one line.
+    /// The outcome as text for people, on one line.
     pub text: String,
-    /// How long it ran neither the one version nor the other, in microseconds.
+    /// The time in which neither version of it ran, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_us: Option<u64>,
 }
 
-/// How far a reload has come that moves processes.
+/// The progress of a reload that is moving processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadProgress {
     /// The name of the module.
     pub module: String,
-    /// Of so many processes it is known what becomes of them.
-    pub seen_to: usize,
-    /// Of so many in all.
-    pub all: usize,
-    /// Whether they go back to the old version.
+    /// The number of processes whose outcome is known.
+    #[serde(rename = "seen_to")]
+    pub done: usize,
+    /// The number of processes that take part.
+    #[serde(rename = "all")]
+    pub total: usize,
+    /// Whether the processes are going back to the old version.
     pub goes_back: bool,
 }
 
@@ -120,25 +123,24 @@ pub struct ModuleVersions {
     pub module: String,
     /// The version that is current.
     pub current: VersionUse,
-    /// The version before, if there was one.
+    /// The previous version, if there is one.
     pub old: Option<VersionUse>,
-    /// How many processes offer to move.
+    /// The number of processes that offer to move.
     pub offering: usize,
-    /// Whether a reload goes on.
+    /// Whether a reload is in progress.
     pub reloading: bool,
 }
 
-/// A version, and what keeps it.
+/// A version, and its users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionUse {
     /// The hash of its bytes.
     pub hash: String,
-    /// What it can take over: kinds, each with a version of the state.
+    /// The kinds of processes that it can take over, each with a version of the state.
     pub entries: Vec<(String, i64)>,
-    /// How many processes run it.
+    /// The number of processes that run it.
     pub processes: usize,
-    /// How many others have a handle of it: child records, and tables and messages of
-    /// guests.
+    /// The number of other handles of it: in child records, and in tables and messages of guests.
     pub handles: usize,
 }
 

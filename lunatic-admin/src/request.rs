@@ -1,14 +1,14 @@
-//! What a client asks.
+//! The requests of clients.
 
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
 use crate::reload::Reload;
 
-/// The most processes in one answer.
+/// The highest number of processes in one response.
 pub const MAX_PAGE: usize = 5000;
 
-/// The most processes in one answer that are asked what only they know.
+/// The highest number of processes in one response that are asked for details.
 pub const MAX_DESCRIBED: usize = 1000;
 
 /// A request. In JSON it has its `type`, in lower case with underscores, and its fields.
@@ -16,14 +16,14 @@ pub const MAX_DESCRIBED: usize = 1000;
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Request {
-    /// Which runtime it is. Answered by [`Response::Version`](crate::Response::Version).
+    /// Asks which runtime it is. Answered by [`Response::Version`](crate::Response::Version).
     Version,
-    /// Living processes. Answered by [`Response::Processes`](crate::Response::Processes).
+    /// Lists living processes. Answered by [`Response::Processes`](crate::Response::Processes).
     Processes(ProcessQuery),
-    /// All that is known of a process. Answered by
+    /// Asks for all details of a process. Answered by
     /// [`Response::Process`](crate::Response::Process).
     Inspect(Target),
-    /// What there is of the runtime as a whole. Answered by
+    /// Asks for the statistics of the runtime. Answered by
     /// [`Response::Stats`](crate::Response::Stats).
     Stats,
     /// Ends a process at its next suspension point. Answered by
@@ -32,31 +32,31 @@ pub enum Request {
     /// Sends a process an exit signal, as OTP's `exit/2` does. Answered by
     /// [`Response::Done`](crate::Response::Done).
     Exit(Exit),
-    /// The modules that have a name, and their versions. Answered by
+    /// Lists the modules that have a name, and their versions. Answered by
     /// [`Response::Versions`](crate::Response::Versions).
     Versions,
     /// Exchanges the code of processes. Answered by
     /// [`Response::Reloaded`](crate::Response::Reloaded).
     Reload(Reload),
-    /// How far the reloads have come that go on. No process is asked for it. Answered by
+    /// Asks for the progress of running reloads; no process is woken for it. Answered by
     /// [`Response::Progress`](crate::Response::Progress).
     Progress,
-    /// Stops a process and has its supervisor start it again, which is no restart that
-    /// counts. Answered by [`Response::Done`](crate::Response::Done).
+    /// Stops a process and makes its supervisor start it again; this does not count for the restart
+    /// intensity. Answered by [`Response::Done`](crate::Response::Done).
     Restart(Target),
-    /// What processes do from now on. Answered by a stream of
+    /// Subscribes to the events of processes. Answered by a stream of
     /// [`Response::Traced`](crate::Response::Traced).
     Trace(Trace),
-    /// What processes print from now on, and how they end. Answered by a stream of
+    /// Subscribes to the output of processes, and to their ends. Answered by a stream of
     /// [`Response::Traced`](crate::Response::Traced).
     Logs(Logs),
-    /// What the runtime has counted. Answered by
+    /// Asks for the measurements of the runtime. Answered by
     /// [`Response::Measurements`](crate::Response::Measurements).
     Measurements,
-    /// The supervisors and their children. Answered by
+    /// Lists the supervisors and their children. Answered by
     /// [`Response::Supervisors`](crate::Response::Supervisors).
     Supervisors,
-    /// The nodes of the cluster that the runtime knows. Answered by
+    /// Lists the nodes of the cluster that the runtime knows. Answered by
     /// [`Response::Nodes`](crate::Response::Nodes).
     Nodes,
     /// A type that this version does not know. The server answers it by itself.
@@ -68,7 +68,7 @@ pub enum Request {
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its id.
+    /// The id of the process.
     pub pid: ProcessId,
     /// The id of its environment; by default the one of the runtime itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub struct Target {
 /// An exit signal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
-    /// Who is to end.
+    /// The process that gets the signal.
     #[serde(flatten)]
     pub process: Target,
     /// `normal`, `shutdown`, or any other text, which is a failure; by default
@@ -87,24 +87,24 @@ pub struct Exit {
     pub reason: Option<String>,
 }
 
-/// What is traced.
+/// A request to trace processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
-    /// Whom.
+    /// The process to trace.
     #[serde(flatten)]
     pub process: Target,
-    /// Also the processes below it, and those that they spawn.
+    /// Whether to trace the processes below it, and those that they spawn, too.
     #[serde(default)]
     pub tree: bool,
-    /// It ends after this time, in milliseconds, and after [`MAX_TRACE_MS`] at the latest.
+    /// The time after which the trace ends, in milliseconds; at most [`MAX_TRACE_MS`].
     #[serde(default = "default_trace_ms")]
     pub for_ms: u64,
-    /// It ends after so many events; by default when its time is up.
+    /// The number of events after which the trace ends; by default only its time ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }
 
-/// A trace ends after this time unless another is given, in milliseconds.
+/// The time after which a trace ends by default, in milliseconds.
 pub const DEFAULT_TRACE_MS: u64 = 10_000;
 
 /// The longest time of a trace, in milliseconds: an hour.
@@ -114,49 +114,50 @@ fn default_trace_ms() -> u64 {
     DEFAULT_TRACE_MS
 }
 
-/// Whose output is told.
+/// A request for the output of processes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Logs {
-    /// That of this process; by default that of all.
+    /// The process whose output is sent; by default that of all processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<ProcessId>,
     /// The id of the environment; by default the one of the runtime itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<u64>,
-    /// Also that of the processes below it.
+    /// Whether to send the output of the processes below it, too.
     pub tree: bool,
 }
 
-/// Which processes are listed.
+/// A selection of processes, and their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProcessQuery {
-    /// Only those with a higher id, for the next page when they are sorted by id.
+    /// Only processes with a higher id are listed: for the next page if they are sorted by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<ProcessId>,
-    /// So many are left out at first, for the next page in another order.
+    /// The number of processes to skip: for the next page in another order.
     pub offset: usize,
-    /// So many at most, and no more than [`MAX_PAGE`], or [`MAX_DESCRIBED`] if they are
+    /// The highest number of processes; at most [`MAX_PAGE`], or [`MAX_DESCRIBED`] if they are
     /// described.
     pub limit: usize,
-    /// In which order.
+    /// The order of the processes.
     pub sort: ProcessOrder,
-    /// In the opposite order.
+    /// Whether to reverse the order.
     pub reverse: bool,
-    /// Only those whose label contains this text, upper and lower case being the same, or whose
-    /// id or parent's id it is.
+    /// Only processes are listed whose label contains this text, ignoring case, or whose id or
+    /// parent's id is equal to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// Whether they are asked what only they know: module, memory and what they wait in.
-    /// That wakes each of them; and their supervisors, to tell how often they were restarted.
+    /// Whether the processes are asked for the details that only they know: module, memory and what
+    /// they wait in. This wakes each of them, and their supervisors, which report how often they
+    /// were restarted.
     pub describe: Describe,
-    /// The id of their environment; by default the one of the runtime itself.
+    /// The id of the environment; by default the one of the runtime itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<u64>,
 }
 
-/// Which processes are asked what only they know.
+/// Which processes are asked for details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Describe {
@@ -177,7 +178,7 @@ pub enum ProcessOrder {
     /// By id, the oldest first.
     #[default]
     Pid,
-    /// By label; those without one are last.
+    /// By label; processes without a label are last.
     Label,
     /// By the number of messages that wait.
     Mailbox,
@@ -187,20 +188,19 @@ pub enum ProcessOrder {
     Links,
     /// By the process that spawned them.
     Parent,
-    /// By module; as for the following orders, all processes are asked for it, so it takes
-    /// its time. Those that do not answer within a second are last.
+    /// By module. For this and the following orders all processes are asked, which takes longer.
+    /// Processes that do not answer within a second are last.
     Module,
-    /// By what they wait in.
+    /// By the function that they wait in.
     State,
     /// By the size of the linear memory.
     Memory,
-    /// By how often they were started again.
+    /// By the number of their restarts.
     Restarts,
 }
 
 impl ProcessOrder {
-    /// Whether only the processes themselves, or their supervisors, know by what they are
-    /// sorted.
+    /// Returns whether the processes or their supervisors must be asked to sort by this order.
     pub fn has_to_be_asked(self) -> bool {
         matches!(
             self,
@@ -238,8 +238,8 @@ impl Target {
 }
 
 impl Request {
-    /// Returns whether bytes may follow the line of this request. Of others that announce
-    /// some, the connection is closed.
+    /// Returns whether bytes may follow the line of this request. If another request announces
+    /// bytes, the connection is closed.
     pub fn takes_bytes(&self) -> bool {
         match self {
             Request::Version

@@ -1,4 +1,4 @@
-//! What the runtime answers.
+//! The responses of a runtime.
 
 use std::error::Error;
 use std::fmt;
@@ -37,9 +37,9 @@ pub enum Response {
     Measurements(Box<Measurements>),
     /// To [`Request::Supervisors`](crate::Request::Supervisors).
     Supervisors(Supervisors),
-    /// It is done, and there is nothing to say.
+    /// The request was carried out, and has no result.
     Done,
-    /// It cannot be done.
+    /// The request was refused.
     Error(Refusal),
     /// There are no more responses to a subscription.
     End,
@@ -50,7 +50,7 @@ pub enum Response {
 /// The nodes of a cluster, as one of them knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nodes {
-    /// They, the one that is asked first, the others by name.
+    /// The nodes: first the one that was asked, then the others by name.
     pub nodes: Vec<NodeEntry>,
 }
 
@@ -59,90 +59,88 @@ pub struct Nodes {
 pub struct NodeEntry {
     /// The name.
     pub name: String,
-    /// The id, in hexadecimal; another one for each start of the node.
+    /// The id, in hexadecimal. Each start of a node has another one.
     pub id: String,
-    /// Where it is reached.
+    /// The address at which other nodes reach it.
     pub address: String,
-    /// What it is to the node that is asked.
+    /// Its state, as the node that was asked sees it.
     pub state: NodeState,
-    /// How long it has been connected, or gone, or run if it is the one that is asked, in
-    /// milliseconds.
+    /// How long it has been in this state, in milliseconds: connected, gone, or, for the node that
+    /// was asked, running.
     pub since_ms: Option<u64>,
-    /// What is known of the connection.
+    /// The connection to it, if there is one.
     pub connection: Option<NodeConnection>,
 }
 
-/// What a node is to the one that is asked.
+/// The state of a node, as the node that was asked sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NodeState {
-    /// It is the one that is asked.
+    /// It is the node that was asked.
     Own,
     /// The two are connected.
     Connected,
-    /// Others say that it lives, and there is no connection to it.
+    /// Other nodes report that it is alive, but there is no connection to it.
     Unconnected,
-    /// The connection was lost just now, or nobody says that it lives.
+    /// The connection was lost just now, or no node reports that it is alive.
     Lost,
-    /// It has left in good order.
+    /// It has left in an orderly way.
     Left,
 }
 
 /// A connection between two nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeConnection {
-    /// The round trip, in microseconds.
+    /// The round-trip time, in microseconds.
     pub round_trip_us: u64,
-    /// Bytes that wait to be sent.
+    /// The bytes that wait to be sent.
     pub queued_bytes: u64,
-    /// Bytes that were sent over it.
+    /// The bytes that were sent over it.
     pub sent_bytes: u64,
-    /// Bytes that have come over it.
+    /// The bytes that were received over it.
     pub received_bytes: u64,
 }
 
 /// The modules that have a name, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modules {
-    /// They.
+    /// The list of modules.
     pub modules: Vec<ModuleVersions>,
 }
 
-/// The reloads that go on and move processes.
+/// The reloads that are moving processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloads {
-    /// They.
+    /// The list of reloads.
     pub reloads: Vec<ReloadProgress>,
 }
 
-/// Why a request cannot be done.
+/// The error of a request that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// For programs.
+    /// The kind of error, for programs.
     pub kind: RefusalKind,
-    /// For people, on one line.
+    /// The error as text for people, on one line.
     pub text: String,
 }
 
-/// What kind of [`Refusal`] it is.
+/// The kind of a [`Refusal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RefusalKind {
-    /// The protocol of the client is another one. The connection is closed.
+    /// The client uses another version of the protocol. The connection is closed.
     Protocol,
     /// The client runs as another user. The connection is closed.
     User,
-    /// There are as many clients, or as many that send bytes, as may be. The connection is
-    /// closed.
+    /// The limit of clients, or of clients that send bytes, is reached. The connection is closed.
     Busy,
-    /// What came is no request at all. The connection is closed.
+    /// The line is not a request. The connection is closed.
     Garbage,
-    /// It took too long until the rest of a line, or of the bytes, came. The connection is
-    /// closed.
+    /// The rest of a line, or of the bytes, did not come in time. The connection is closed.
     Timeout,
-    /// A line, the bytes or the answer are too large.
+    /// A line, the bytes or the response are too large.
     TooLarge,
     /// The type of the request is not known to this runtime.
     UnknownRequest,
@@ -155,31 +153,31 @@ pub enum RefusalKind {
     Other,
 }
 
-/// Which runtime it is.
+/// Identifies a runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeInfo {
     /// Its version.
     pub version: String,
     /// The protocol it speaks.
     pub protocol: u32,
-    /// Its process id of the system.
+    /// Its process id in the operating system.
     pub pid: u32,
-    /// How long it has run, in milliseconds.
+    /// The time since it started, in milliseconds.
     pub uptime_ms: u64,
 }
 
-/// Some of the processes.
+/// One page of a list of processes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProcessPage {
-    /// They, in the order that was asked for.
+    /// The processes, in the order of the request.
     pub processes: Vec<ProcessEntry>,
-    /// How many there are on all pages together.
+    /// The number of processes on all pages together.
     pub total: usize,
-    /// Whether there are more behind them.
+    /// Whether there is a further page.
     pub more: bool,
 }
 
-/// What is known of a process.
+/// A process in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessEntry {
     /// The id.
@@ -188,81 +186,80 @@ pub struct ProcessEntry {
     pub parent: Option<ProcessId>,
     /// Whether it supervises others.
     pub supervisor: bool,
-    /// The name for people, cut after [`MAX_TEXT_BYTES`]. A guest may have chosen it:
-    /// escape it before it is shown.
+    /// The label, cut after [`MAX_TEXT_BYTES`]. A guest may have chosen it: escape it before it is
+    /// shown.
     pub label: Option<String>,
     /// Whether it has to exit at its next suspension point.
     pub exiting: bool,
-    /// How many messages wait in its mailbox.
+    /// The number of messages in its mailbox.
     pub mailbox: usize,
-    /// To how many it is linked.
+    /// The number of its links.
     pub links: usize,
-    /// How many monitor it.
+    /// The number of its monitors.
     pub monitored_by: usize,
-    /// Whether a thread ran it at the moment when it was looked at.
+    /// Whether a thread was running it when it was inspected.
     #[serde(default)]
     pub running: bool,
-    /// How long it has run, in microseconds: measured if its account has a limit of CPU time, else
-    /// sampled each millisecond. `None` if it was never seen to run.
+    /// Its CPU time, in microseconds: measured if its account has a limit of CPU time, else sampled
+    /// each millisecond. `None` if no sample found it running.
     pub cpu_us: Option<u64>,
-    /// What only the process itself knows; `None` if it was not asked, is native, or did not
-    /// answer in time.
+    /// The details that only the process itself knows; `None` if it was not asked, is native, or
+    /// did not answer in time.
     pub described: Option<Described>,
-    /// How often its supervisor has started it again; `None` if it has none, or that was not
-    /// asked or did not answer in time.
+    /// How often its supervisor has restarted it; `None` if it has no supervisor, or if the
+    /// supervisor was not asked or did not answer in time.
     pub restarts: Option<u64>,
-    /// Whether it can be described: native processes cannot.
+    /// Whether it is a native process, which cannot be described.
     pub native: bool,
 }
 
-/// What a wasm process says of itself.
+/// The details that a wasm process reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Described {
-    /// The name that its module gives itself, cut after [`MAX_TEXT_BYTES`]; or the beginning
-    /// of the hash.
+    /// The name in its module, cut after [`MAX_TEXT_BYTES`]; or the beginning of the hash.
     pub module: String,
     /// The beginning of the hash of its module.
     pub module_hash: String,
-    /// The name under which its module is reloaded, of which the hash tells the version; `None`
-    /// if it has none.
+    /// The name under which its module is reloaded; the hash identifies the version. `None` if it
+    /// has no name.
     #[serde(default)]
     pub module_name: Option<String>,
     /// The size of its linear memory, in bytes; `None` while its instance is being made, and
     /// if it runs and counts fuel.
     pub memory: Option<u64>,
-    /// The host function that it waits in; `None` if it runs or is ready to.
+    /// The host function that it waits in; `None` if it runs or is ready to run.
     pub waiting_in: Option<String>,
 }
 
-/// All that is known of a process. Texts may have been chosen by a guest: escape them before
-/// they are shown.
+/// All details of a process. Texts may have been chosen by a guest: escape them before they are
+/// shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessDetail {
-    /// What is listed of it.
+    /// Its entry in a list.
     #[serde(flatten)]
     pub entry: ProcessEntry,
     /// The functions of the guest that are active, the innermost first.
     pub backtrace: Vec<String>,
-    /// To whom it is linked; [`MAX_LISTED`] at most.
+    /// The processes that it is linked to; [`MAX_LISTED`] at most.
     pub linked_to: Vec<ProcessId>,
-    /// Who monitors it; [`MAX_LISTED`] at most.
+    /// The processes that monitor it; [`MAX_LISTED`] at most.
     pub watchers: Vec<ProcessId>,
-    /// Names by which others find it; some, if there are many.
+    /// Its registered names; a part of them if there are many.
     pub names: Vec<String>,
-    /// Groups that it is in, behind their scopes; some, if there are many.
+    /// Its groups, each after its scope; a part of them if there are many.
     pub groups: Vec<String>,
-    /// The messages in its mailbox that arrived last, the last one behind.
+    /// The latest messages in its mailbox, the last one at the end.
     #[serde(default)]
     pub last_messages: Vec<QueuedMessage>,
-    /// How much it has of what is limited for itself.
+    /// The resources that are limited for this process.
     pub resources: Vec<Usage>,
-    /// How much has been charged to its account, which it may share with others.
+    /// The charges of its account, which it may share with others.
     pub account: Vec<Usage>,
-    /// The children of a supervisor, [`MAX_LISTED`] at most; empty for others.
+    /// The children of a supervisor, [`MAX_LISTED`] at most; empty for other processes.
     pub children: Vec<ChildEntry>,
 }
 
-/// The most processes that a [`ProcessDetail`] lists of a kind.
+/// The highest number of processes of one kind in a [`ProcessDetail`].
 pub const MAX_LISTED: usize = 1000;
 
 /// A message that waits in a mailbox.
@@ -274,48 +271,47 @@ pub struct QueuedMessage {
     pub bytes: u64,
 }
 
-/// What there is of the runtime as a whole.
+/// The statistics of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
-    /// Which runtime it is.
+    /// The runtime.
     #[serde(flatten)]
     pub runtime: RuntimeInfo,
-    /// The worker threads.
+    /// The number of worker threads.
     pub workers: u64,
-    /// The memory that the program takes, in bytes; `None` where that cannot be told.
+    /// The resident memory of the program, in bytes; `None` if the system does not report it.
     pub resident_memory: Option<u64>,
     /// The CPU time that the program has used, in milliseconds.
     pub cpu_ms: u64,
     /// The environments; the one of the runtime itself is first.
     pub environments: Vec<EnvironmentStats>,
-    /// How much has been charged to the root of all accounts. It is limited by the memory
-    /// that the runtime may take.
+    /// The charges of the root of all accounts. Its limit is the memory that the runtime may have.
     pub account: Vec<Usage>,
-    /// The timers that have not fired.
+    /// The number of timers that have not fired.
     pub timers: u64,
-    /// The processes, and other tasks, that are ready to run and wait for a worker.
+    /// The number of processes and other tasks that are ready to run and wait for a worker.
     #[serde(default)]
     pub run_queue: u64,
-    /// The CPU time of each worker thread, in microseconds; empty where that cannot be told.
+    /// The CPU time of each worker thread, in microseconds; empty if the system does not report it.
     #[serde(default)]
     pub worker_cpu_us: Vec<u64>,
-    /// The messages that have arrived in mailboxes of the runtime's own environment.
+    /// The number of messages that have arrived in mailboxes of the runtime's own environment.
     #[serde(default)]
     pub messages: u64,
 }
 
-/// What there is in an environment.
+/// The statistics of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentStats {
     /// Its id.
     pub id: u64,
-    /// The processes that live.
+    /// The number of living processes.
     pub processes: u64,
-    /// The processes that were spawned, those that have ended among them.
+    /// The number of processes that were spawned, including those that have ended.
     pub spawned: u64,
 }
 
-/// Texts of guests are cut to so many bytes.
+/// The length to which texts of guests are cut, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 
 impl Refusal {

@@ -20,13 +20,13 @@ use crate::connection::Connection;
 use crate::directory::{Directory, DirectoryError};
 use crate::limits::Limits;
 use crate::name::RuntimeName;
-use crate::place::Place;
+use crate::permit::Permit;
 use crate::response::{Refusal, RefusalKind};
 use crate::socket::{self, BindError, BoundPath};
 
-/// Listens for clients until it is dropped; then its socket is removed, and its clients are
-/// disconnected. Requests that are being answered are answered first, if that takes no longer
-/// than a quarter of a second: one that ends the runtime is among them.
+/// Listens for clients until it is dropped. Then its socket is removed, and its clients are
+/// disconnected. Requests that are being answered are finished first, if that takes no longer than
+/// a quarter of a second: one of them may be the request that ends the runtime.
 #[derive(Debug)]
 pub struct Server {
     name: RuntimeName,
@@ -36,7 +36,7 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Why nobody listens.
+/// The error of a server that could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -48,7 +48,7 @@ pub enum StartError {
     Io(io::Error),
 }
 
-/// What the tasks of a server share.
+/// The state that the tasks of a server share.
 struct Shared<A> {
     name: RuntimeName,
     answering: A,
@@ -120,7 +120,7 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            // A panic of that thread was told already.
+            // A panic of that thread was reported already.
             thread.join().ok();
         }
     }
@@ -128,10 +128,10 @@ impl Drop for Server {
 
 /// Waits until no request is unanswered, or it takes too long.
 async fn all_answered(unanswered: &AtomicUsize) {
-    const PATIENCE: Duration = Duration::from_millis(250);
+    const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
     const PAUSE: Duration = Duration::from_millis(2);
     let begun = Instant::now();
-    while unanswered.load(Ordering::Relaxed) > 0 && begun.elapsed() < PATIENCE {
+    while unanswered.load(Ordering::Relaxed) > 0 && begun.elapsed() < DRAIN_TIMEOUT {
         Timer::after(PAUSE).await;
     }
 }
@@ -154,14 +154,14 @@ async fn accept<A: Answering>(
     }
 }
 
-/// Serves a client, or tells it why not.
+/// Serves a client, or sends it the reason of the refusal.
 fn receive<A: Answering>(
     executor: &Executor<'static>,
     stream: Async<UnixStream>,
     shared: &Arc<Shared<A>>,
 ) {
     let shared = shared.clone();
-    let Some(place) = Place::take(&shared.clients, shared.limits.clients) else {
+    let Some(place) = Permit::take(&shared.clients, shared.limits.clients) else {
         let text = format!("there are {} clients already", shared.limits.clients);
         return refuse(&stream, Refusal::new(RefusalKind::Busy, text));
     };

@@ -32,9 +32,9 @@ pub enum BindError {
 /// Whether a runtime answers at a socket.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// One does, or will: it is so busy, or was stopped, that its queue is full.
+    /// A runtime listens, or will: it is so busy, or stopped, that its queue is full.
     Living,
-    /// The one that made it is gone.
+    /// The runtime that made the socket has ended.
     Stale,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn bind(
 ) -> Result<(UnixListener, BoundPath), BindError> {
     let path = directory.socket(name);
     let failed = |error| BindError::Io(path.clone(), error);
-    // Nobody else removes what this one binds before it listens.
+    // No other runtime removes the socket that is bound here before it listens.
     let _lock = lock(directory).map_err(failed)?;
     match find(&path) {
         Ok(Found::Living) => return Err(BindError::InUse(name.clone())),
@@ -72,8 +72,8 @@ pub(crate) fn bind(
     Ok((listener, BoundPath { path, identity }))
 }
 
-/// Returns the names of the runtimes that live, in order. The sockets of those that are gone
-/// are removed.
+/// Returns the names of the running runtimes, in order. The sockets of runtimes that have ended are
+/// removed.
 pub(crate) fn living(directory: &Directory) -> io::Result<Vec<RuntimeName>> {
     let lock = try_lock(directory)?;
     let mut names = directory.names()?;
@@ -82,7 +82,7 @@ pub(crate) fn living(directory: &Directory) -> io::Result<Vec<RuntimeName>> {
         match find(&path) {
             Ok(Found::Living) => true,
             Ok(Found::Stale) => {
-                // Without the lock it may be one that is being made.
+                // Without the lock the socket may be one that is being made.
                 if lock.is_some() && is_socket(&path) {
                     fs::remove_file(&path).ok();
                 }
@@ -121,17 +121,17 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Whoever holds it may make and remove sockets.
+/// The lock for making and removing sockets.
 #[derive(Debug)]
 struct Lock {
     _file: File,
 }
 
 fn lock(directory: &Directory) -> io::Result<Lock> {
-    /// Nobody holds it longer than some milliseconds, unless it is stopped.
-    const PATIENCE: Duration = Duration::from_secs(2);
+    /// No program holds the lock for longer than some milliseconds, unless it is stopped.
+    const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
     const PAUSE: Duration = Duration::from_millis(5);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         if let Some(lock) = try_lock(directory)? {
             return Ok(lock);

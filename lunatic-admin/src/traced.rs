@@ -1,49 +1,50 @@
-//! What processes do and print, as it is sent.
+//! The events and the output of processes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::process_id::ProcessId;
 
-/// Something that a process has done, or that was done to it.
+/// An event of a process: something that it has done, or that was done to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traced {
-    /// Who.
+    /// The process.
     pub pid: ProcessId,
-    /// When, in microseconds since the trace began.
+    /// The time, in microseconds since the trace began.
     pub at_us: u64,
-    /// What. In JSON, its kind is in `event`.
+    /// The event. In JSON, its kind is in the field `event`.
     #[serde(flatten)]
     pub event: TracedEvent,
 }
 
-/// What happened. Texts may have been chosen by a guest: escape them before they are shown.
+/// The kind of an event, with its details. Texts may have been chosen by a guest: escape them
+/// before they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TracedEvent {
     /// It has spawned a process.
     Spawned {
-        /// The new one.
+        /// The new process.
         child: ProcessId,
-        /// The name for people that the new one was given, cut.
+        /// The label of the new process, cut.
         label: Option<String>,
     },
     /// It sends a message.
     Sent {
-        /// To whom.
+        /// The receiver.
         to: ProcessId,
         /// The tag.
         tag: Option<i64>,
-        /// The size of the data.
+        /// The size of the data, in bytes.
         bytes: u64,
     },
     /// A message arrives in its mailbox.
     Received {
-        /// From whom; `None` if that is not known here.
+        /// The sender; `None` if it is not known here.
         from: Option<ProcessId>,
         /// The tag.
         tag: Option<i64>,
-        /// The size of the data.
+        /// The size of the data, in bytes.
         bytes: u64,
     },
     /// It is linked to another process.
@@ -58,59 +59,59 @@ pub enum TracedEvent {
     },
     /// Another process monitors it.
     Monitored {
-        /// Who.
+        /// The monitoring process.
         by: ProcessId,
     },
     /// Another process no longer monitors it.
     NotMonitored {
-        /// Who.
+        /// The monitoring process.
         by: ProcessId,
     },
     /// A linked process has ended.
     LinkDied {
-        /// Who.
+        /// The linked process.
         peer: ProcessId,
-        /// Why, cut.
+        /// The reason, cut.
         reason: String,
     },
     /// A monitored process has ended.
     ProcessDied {
-        /// Who.
+        /// The monitored process.
         process: ProcessId,
     },
     /// It is asked to exit.
     ExitSignal {
-        /// By whom; `None` if it was no process.
+        /// The sender of the signal; `None` if it is not a process.
         from: Option<ProcessId>,
-        /// Why, cut.
+        /// The reason, cut.
         reason: String,
     },
     /// It is killed.
     Killed,
-    /// It traps link deaths from now on, or does not.
+    /// It has changed whether it traps exits.
     TrapsExits {
-        /// Whether it does.
+        /// Whether it traps exits now.
         traps: bool,
     },
     /// It has printed something.
     Printed {
-        /// To standard error instead of standard output.
+        /// Whether it has printed to standard error instead of standard output.
         stderr: bool,
-        /// A piece of it, with what is not UTF-8 replaced.
+        /// A piece of the text; bytes that are not UTF-8 are replaced.
         text: String,
     },
     /// It has ended.
     Ended {
-        /// Why, cut.
+        /// The reason, cut.
         reason: String,
     },
-    /// So many events were lost, of whichever processes: there were too many in a second, or
-    /// the client did not read them.
+    /// Events were lost, of any processes: there were too many in a second, or the client did
+    /// not read them in time.
     Lost {
-        /// So many.
+        /// The number of events that were lost.
         count: u64,
     },
-    /// One that this version does not know.
+    /// An event that this version does not know.
     #[serde(other)]
     Other,
 }

@@ -1,17 +1,19 @@
 //! The allocator of the program `lunatic`.
 //!
-//! The system's allocator calls the kernel for every 128 KiB that a thread's heap grows by, which
-//! was a sixth of the time of spawning a hundred thousand processes.
+//! The system's allocator makes a system call for every 128 KiB that a thread's heap grows by,
+//! which was a sixth of the time of spawning a hundred thousand processes.
 //!
 //! # Invariants
 //!
-//! - Only programs use it, and no library does: whoever embeds the runtime chooses an allocator.
+//! - Only programs use it, and no library does: an embedder of the runtime chooses its own
+//!   allocator.
 
 /// The allocator, for `#[global_allocator]`.
 pub use mimalloc::MiMalloc as Allocator;
 
-/// Gives memory that was freed back to the system, as far as it is of no thread's own. By itself
-/// the allocator does that some time later, and only if something is allocated or freed then.
+/// Gives freed memory back to the system, except the memory that threads keep for themselves.
+/// Without this call the allocator does that some time later, and only if something is allocated or
+/// freed then.
 ///
 /// It takes some milliseconds for each gibibyte.
 pub fn give_back() {
@@ -25,10 +27,10 @@ pub fn give_back() {
 /// The option `MIMALLOC_GENERIC_COLLECT`, which the crate has no name for.
 const GENERIC_COLLECT: libmimalloc_sys::mi_option_t = 34;
 
-/// Has a thread look through all of its memory, for what it can give back, only once in a million
-/// times that it runs out of memory of one size. By itself the allocator does that once in ten
-/// thousand times, and each takes some milliseconds, as long as which a process waits. To be called
-/// when the program starts; the environment variable `MIMALLOC_GENERIC_COLLECT` overrules it.
+/// Makes a thread look through all of its memory, for memory to give back, only once in a million
+/// times that it runs out of memory of one size. By default the allocator does that once in ten
+/// thousand times; each takes some milliseconds, in which a process waits. Call it when the program
+/// starts; the environment variable `MIMALLOC_GENERIC_COLLECT` overrules it.
 pub fn collect_rarely() {
     #[allow(unsafe_code, reason = "the safe crate does not offer it")]
     // SAFETY: it may be called at any time, from any thread.

@@ -1,11 +1,12 @@
-//! Kernels and programs that compute and call nobody, on plain wasmtime and on our engine.
+//! Kernels and programs that compute without calls of the host, on plain wasmtime and on our
+//! engine.
 
 use std::error::Error;
 use std::fmt;
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, HostFunctionType, Instance, InstanceState, Loader,
+    Budget, Engine, EngineConfig, HostFunctionType, Instance, InstanceState, Loader, MemoryLayout,
     MemoryLimiter, Results,
 };
 use wasmtime::{FuncType, Linker, Memory, Module, Store, Val};
@@ -16,7 +17,7 @@ const KERNELS: &str = include_str!("../../bench/compute.wat");
 /// Where the kernels leave their result.
 const RESULT: usize = 0;
 
-/// What is computed.
+/// The computed kernel or program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// A Fibonacci number by recursion: calls.
@@ -27,7 +28,7 @@ pub enum Kernel {
     Matmul,
 }
 
-/// What it is computed on.
+/// The engine that computes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// Wasmtime with nothing switched on.
@@ -123,8 +124,8 @@ impl Program {
         let kind = match backend {
             Backend::Plain => plain(module)?,
             Backend::Auto => ours(module, None)?,
-            Backend::Dense => ours(module, Some(Geometry::Dense))?,
-            Backend::Guarded => ours(module, Some(Geometry::Guarded))?,
+            Backend::Dense => ours(module, Some(MemoryLayout::Dense))?,
+            Backend::Guarded => ours(module, Some(MemoryLayout::Guarded))?,
         };
         Ok(Program { kind })
     }
@@ -188,9 +189,9 @@ fn plain(module: &[u8]) -> wasmtime::Result<Kind> {
     Ok(Kind::Plain(store, instance))
 }
 
-fn ours(module: &[u8], geometry: Option<Geometry>) -> Result<Kind, Box<dyn Error>> {
+fn ours(module: &[u8], memory_layout: Option<MemoryLayout>) -> Result<Kind, Box<dyn Error>> {
     let mut config = EngineConfig::default();
-    config.geometry = geometry;
+    config.memory_layout = memory_layout;
     let engine = Engine::new(&config)?;
     // As if this thread were a worker: from now on, the clock ticks.
     engine.ticker().enter();

@@ -39,7 +39,8 @@ pub struct AdaptiveSpin {
 /// At most 2⁶ times are left out in a row.
 const MOST_FAILURES: u32 = 6;
 
-/// Who gives the processor to others and gets it back so late has met somebody.
+/// If a thread yields the processor and gets it back after this time or later, other threads want
+/// it.
 const DISTURBED: Duration = Duration::from_micros(10);
 
 fn has_several_cores() -> bool {
@@ -47,9 +48,9 @@ fn has_several_cores() -> bool {
 }
 
 impl AdaptiveSpin {
-    /// Returns one that has not failed yet.
+    /// Returns a new one.
     ///
-    /// - `longest`: how long it polls at most.
+    /// - `longest`: the longest time to poll.
     pub const fn new(longest: Duration) -> AdaptiveSpin {
         AdaptiveSpin {
             longest,

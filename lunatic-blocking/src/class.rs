@@ -1,4 +1,4 @@
-//! What operations wait for, and how many threads that is worth.
+//! The classes of operations, with their number of threads.
 
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
@@ -6,12 +6,12 @@ use std::thread;
 
 use crate::queue::Queue;
 
-/// What an operation waits for. Each class has one [`Queue`] for the whole
+/// The class of an operation, by what it waits for. Each class has one [`Queue`] for the whole
 /// program, so that operations of one class never hold up those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// Nothing: it computes for long, as a compiler does. One thread per core.
+    /// The processor: the operation computes for long, as a compiler does. One thread per core.
     Cpu,
     /// A file system, which mostly answers from its cache. Such an operation
     /// needs a core rather than a disk, so there is one thread per core: more
@@ -21,23 +21,24 @@ pub enum Class {
     Cache,
     /// A disk, as `sync` does. Eight threads.
     Disk,
-    /// A name server. Sixty-four threads, so that one that does not answer takes
-    /// no thread from anything else.
+    /// A name server. Sixty-four threads, so that a server that does not answer takes no thread
+    /// from other classes.
     Lookup,
-    /// A name server, for a rule of the network. Eight threads, apart from those of
-    /// [`Lookup`](Class::Lookup): guests that look up much must not keep rules from
-    /// being checked.
+    /// A name server, for a rule of the network. Eight threads, separate from those of
+    /// [`Lookup`](Class::Lookup), so that guests with many look-ups do not keep rules from being
+    /// checked.
     RuleLookup,
     /// The kernel, which takes a large memory back. One thread, which no compiler and no disk holds
     /// up.
     Memory,
-    /// Nothing: it drops what is large, see [`drop_later`](crate::drop_later). Two threads, of which
-    /// one guest has but one, and which no compiler holds up.
+    /// Nothing: the operation drops a large value, see [`drop_later`](crate::drop_later). Two
+    /// threads, of which one guest has at most one; compilers do not delay them.
     Drop,
-    /// Whoever reads the standard output of the program. One thread, so that what
-    /// is printed stays in order.
+    /// The reader of the standard output of the program. One thread, so that the output stays in
+    /// order.
     Stdout,
-    /// Whoever reads the standard error of the program. One thread, as above.
+    /// The reader of the standard error of the program. One thread, as for
+    /// [`Stdout`](Class::Stdout).
     Stderr,
 }
 

@@ -7,7 +7,7 @@ use lunatic_account::Account;
 
 /// An operation whose time is counted.
 pub(crate) struct Compilation<F> {
-    /// To whose account; `None` if nobody counts it.
+    /// The account that is charged; `None` if it is not counted.
     pub(crate) payer: Option<Account>,
     pub(crate) operation: F,
 }

@@ -7,46 +7,45 @@ use lunatic_account::Share;
 use crate::memory::{Answer, Granted, Need, Needs};
 use crate::quotas::Quotas;
 
-/// What waits, and how much runs. Those who ask take turns; what one asks for begins in the
-/// order in which it came.
+/// The waiting operations, and the number of running ones. The users of the queue take turns;
+/// operations of one user begin in the order in which they came.
 ///
-/// Who asks is told by the share of the processors that they have, as far as that is one
-/// right below the root: guests that were started by one guest are one of them. The program
-/// itself is another one.
+/// A user is identified by its share of the processors, directly below the root: all guests that
+/// were started by one guest are one user. The program itself is another one.
 pub(crate) struct FairQueue<T> {
     /// How many operations of one guest may run at once.
     most: usize,
     lines: BTreeMap<usize, Line<T>>,
-    /// Those that have something to run and may, the next one first.
+    /// The users with an operation that may run, the next one first.
     ready: VecDeque<usize>,
-    /// What those need that run.
+    /// The memory that the running operations need.
     needs: Needs,
-    /// What may not wait in a line yet.
+    /// The operations that may not wait in a line yet.
     quotas: Quotas<Waiting<T>>,
     next_number: u64,
 }
 
-/// What one of them asks for.
+/// The operations of one user.
 struct Line<T> {
     /// `None` is the program itself. Keeps its address from being used again.
     share: Option<Share>,
-    /// By their numbers, so that one can be taken out from anywhere.
+    /// The operations by number, so that one can be removed from anywhere.
     waiting: BTreeMap<u64, (Option<Need>, T)>,
     running: usize,
-    /// How many of those that run need memory.
+    /// The number of its running operations that need memory.
     running_needs: usize,
     is_ready: bool,
 }
 
-/// What is to wait in a line.
+/// An operation that will wait in a line.
 struct Waiting<T> {
-    /// Whose line.
+    /// The share of the user of the line.
     share: Option<Share>,
     need: Option<Need>,
     operation: T,
 }
 
-/// Where something waits.
+/// The place of a waiting operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
     line: usize,
@@ -56,7 +55,7 @@ pub(crate) struct Ticket {
 }
 
 impl<T> FairQueue<T> {
-    /// Nothing waits.
+    /// Returns an empty queue.
     ///
     /// - `most`: how many operations of one guest may run at once.
     pub(crate) fn new(most: usize) -> FairQueue<T> {
@@ -81,7 +80,7 @@ impl<T> FairQueue<T> {
         !self.ready.is_empty()
     }
 
-    /// Has `operation` wait.
+    /// Adds an operation that waits.
     ///
     /// - `need`: the memory that there has to be before it begins.
     pub(crate) fn push(
@@ -140,7 +139,7 @@ impl<T> FairQueue<T> {
         Some(operation)
     }
 
-    /// What was in its line, or ran, is gone.
+    /// Removes an operation that was in its line, or has run.
     fn leave(&mut self, ticket: Ticket) {
         let entered = self.quotas.leave(ticket.number);
         self.line_all_up(entered);
@@ -153,9 +152,9 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The next one, which runs from now on until it has [ended](FairQueue::end), and the memory
-    /// that it is granted. Those that need more memory than there is wait until others that
-    /// need memory have ended, and so do those behind them that need some.
+    /// Returns the next operation, which counts as running until it has [ended](FairQueue::end),
+    /// and the memory that it is granted. An operation that needs more memory than there is waits
+    /// until others that need memory have ended, and so do the operations after it that need some.
     pub(crate) fn begin(&mut self) -> Option<(Ticket, T, Granted)> {
         let mut index = 0;
         let mut somebody_waits_for_memory = false;
@@ -202,7 +201,7 @@ impl<T> FairQueue<T> {
         None
     }
 
-    /// What has begun has ended.
+    /// Records that an operation has ended.
     pub(crate) fn end(&mut self, ticket: Ticket) {
         if let Some(bytes) = ticket.bytes {
             self.needs.end(bytes);
@@ -226,8 +225,8 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// A line of which nothing waits or runs is not kept. One that is still among those
-    /// that are ready is forgotten when it comes first.
+    /// Removes a line without waiting or running operations. A line that is still among the ready
+    /// ones is removed when it is its turn.
     fn forget_if_done(&mut self, key: usize) {
         let is_done =
             |line: &Line<T>| line.waiting.is_empty() && line.running == 0 && !line.is_ready;

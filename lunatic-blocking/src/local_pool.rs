@@ -13,18 +13,17 @@ use futures_lite::FutureExt;
 use lunatic_account::Share;
 use parking_lot::Mutex;
 
-use crate::drive::drive;
+use crate::block_on::block_on;
 
-/// A bounded number of threads on which tasks live that cannot be sent to another one.
+/// A bounded number of threads for tasks that cannot be sent to another thread.
 ///
-/// A task is made on the thread on which it stays. It may block its thread: that holds up
-/// the other tasks of this thread, and nobody else. New ones go to the thread that has the
-/// fewest. A thread that is asked often looks for more to do for some ten microseconds before it
-/// sleeps (see [`AdaptiveSpin`](crate::AdaptiveSpin)).
+/// A task is made on the thread on which it stays. If it blocks its thread, only the other tasks of
+/// this thread wait. New tasks go to the thread with the fewest. A thread that is used often polls
+/// for some ten microseconds before it sleeps (see [`AdaptiveSpin`](crate::AdaptiveSpin)).
 ///
-/// No two guests have tasks on the same thread, unless there are as many guests as there may be
-/// threads. Who asks is told by the [share](Share::current) of the processors of the process
-/// that asks: a guest and those that it has started are one, and the program itself is another.
+/// No two guests have tasks on the same thread, unless there are as many guests as threads. A guest
+/// is identified by the [share](Share::current) of the processors of the calling process: a guest
+/// and all that it has started are one, and the program itself is another.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -56,12 +55,12 @@ pub struct LocalPool {
 /// How many threads there may be.
 #[derive(Debug, Clone, Copy)]
 pub struct ThreadLimits {
-    /// For tasks of the program itself. So many are kept when they have no task.
+    /// The threads for tasks of the program itself. They are kept when they have no task.
     pub program: NonZeroUsize,
-    /// For tasks of one guest and those that it has started; fewer, if the limit of the
-    /// [account](lunatic_account::AccountLimits::threads) right below the root is lower.
+    /// The threads for tasks of one guest and all that it has started; fewer, if the limit of the
+    /// [account](lunatic_account::AccountLimits::threads) directly below the root is lower.
     pub guest: NonZeroUsize,
-    /// In all. From half of them on, nobody gets a second one.
+    /// The threads in all. From half of them on, no guest gets a second thread.
     pub all: NonZeroUsize,
 }
 
@@ -80,8 +79,8 @@ struct Threads {
 /// A thread.
 struct PoolThread {
     number: u64,
-    /// Whose tasks run there, if there are some. `None` is the program itself. Keeps the
-    /// address of the share from being used again.
+    /// The share of the user whose tasks run there, if there are any; `None` is the program itself.
+    /// It keeps the address of the share from being used again.
     owner: Option<Share>,
     tasks: usize,
     sender: Sender<Start>,
@@ -201,7 +200,7 @@ impl Threads {
         let (sender, receiver) = async_channel::unbounded::<Start>();
         let run = move || {
             let executor = LocalExecutor::new();
-            drive(executor.run(async {
+            block_on(executor.run(async {
                 while let Ok(start) = receiver.recv().await {
                     start(&executor);
                 }
@@ -243,7 +242,7 @@ impl Drop for Pinned {
             return;
         }
         let owner = thread.owner.take();
-        // A thread ends when nobody can send to it.
+        // A thread ends when its senders are gone.
         let ended = is_surplus.then(|| threads.running.swap_remove(index));
         drop(threads);
         drop((owner, ended));

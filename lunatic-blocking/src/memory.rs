@@ -7,33 +7,33 @@ use lunatic_account::{Account, Charge, Exceeded, Kind};
 pub(crate) struct Need {
     /// An estimate.
     pub(crate) bytes: u64,
-    /// To whom they are charged; `None` if nobody counts them.
+    /// The account that is charged; `None` if it is not counted.
     pub(crate) payer: Option<Account>,
 }
 
-/// What those operations need that run.
+/// The memory that the running operations need.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
     running: usize,
     bytes: u64,
 }
 
-/// What becomes of an operation that needs memory.
+/// The decision about an operation that needs memory.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It begins, and may have been refused what it needs.
+    /// The operation begins, and may have been refused what it needs.
     Begins(Granted),
-    /// It waits until another one has ended that needs memory.
+    /// The operation waits until another one that needs memory has ended.
     Waits {
         /// Whether there is too little for all, and not only for one guest.
         for_all: bool,
     },
 }
 
-/// What an operation is granted that begins.
+/// The memory that an operation is granted when it begins.
 #[derive(Debug)]
 pub(crate) enum Granted {
-    /// It needs no memory.
+    /// The operation needs no memory.
     Nothing,
     /// The memory that it needs.
     Memory {
@@ -41,7 +41,7 @@ pub(crate) enum Granted {
         /// Released when the operation has ended.
         _charge: Option<Charge>,
     },
-    /// It is not to run, as it could not have the memory even if no other one ran.
+    /// The operation must not run, because it could not have the memory even if no other one ran.
     Refused(Exceeded),
 }
 

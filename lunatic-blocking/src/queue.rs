@@ -17,13 +17,13 @@ use crate::pool;
 /// A queue of operations, and a bounded number of threads that run them. A clone is the
 /// same queue.
 ///
-/// Its threads are those of the [`blocking`] crate, taken when there is
-/// something to do and given back when there is nothing.
+/// Its threads are those of the [`blocking`] crate. They are taken when there are operations, and
+/// given back when there are none.
 ///
-/// Those who ask take turns: each guest, with all that it started, and the program itself.
-/// Who asks is told by the [share](Share::current) of the process that asks. What one of them
-/// asks for begins in the order in which it came; of one guest no more runs at once than
-/// half of the threads do, so that none has all of them.
+/// Users take turns: each guest, with all that it has started, and the program itself. A user is
+/// identified by the [share](Share::current) of the calling process. Operations of one user begin
+/// in the order in which they came; operations of one guest run on at most half of the threads at
+/// once, so that no guest has all of them.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -51,7 +51,7 @@ struct State {
     threads: usize,
 }
 
-/// It runs with what it is granted, or is told why it does not.
+/// The closure of an operation; it gets the granted memory, or the reason why it does not run.
 type Operation = Box<dyn FnOnce(Granted) + Send>;
 
 impl Queue {
@@ -121,7 +121,7 @@ impl Queue {
             compilation.wait_for_time().await;
             match self.wait_for(Some(need), move || compilation.run()).await? {
                 Ok(result) => return Ok(result),
-                // Others of the payer have used up its time meanwhile.
+                // Other operations of the payer may have used up its time since.
                 Err(early) => compilation = early,
             }
         }
@@ -140,9 +140,9 @@ impl Queue {
                 }
                 Granted::Refused(refused) => Err(*refused),
             };
-            // Who waits may need that memory for what comes of it.
+            // The waiting task may need that memory for the result.
             drop(granted);
-            // Nobody may be waiting any more.
+            // The waiting task may be gone.
             drop(sender.try_send(outcome));
         };
         let place = self.shared.push(need, Box::new(run));
@@ -221,7 +221,8 @@ impl Shared {
         }
     }
 
-    /// Starts a thread if something is to be run and there may be one more; that starts the next.
+    /// Starts a thread if an operation can run and there may be one more thread; that thread starts
+    /// the next.
     fn start_threads(self: &Arc<Shared>) {
         let mut state = self.state.lock();
         let has_thread_left = state.threads < self.max_threads.get();
@@ -238,21 +239,21 @@ impl Shared {
         }
     }
 
-    /// What a thread does until there is nothing to do.
+    /// The loop of a thread, until there are no operations.
     fn work(self: &Arc<Shared>) {
         let mut ended = None;
         while let Some((ticket, operation, granted)) = self.next(ended) {
             // There may be something for others, too.
             self.start_threads();
-            // A panic has been reported by its hook; the thread goes on.
+            // A panic has been reported by its hook; the thread continues.
             drop(catch_unwind(AssertUnwindSafe(|| operation(granted))));
             ended = Some(ticket);
         }
     }
 
-    /// The next operation to run; if there is none, this thread ends.
+    /// Returns the next operation to run; if there is none, this thread ends.
     ///
-    /// - `ended`: the one that this thread has run.
+    /// - `ended`: the operation that this thread has run.
     fn next(&self, ended: Option<Ticket>) -> Option<(Ticket, Operation, Granted)> {
         let mut state = self.state.lock();
         if let Some(ended) = ended {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use lunatic_account::Share;
 
-/// Keeps what would be too much at once for an account with a [limit](Share::max_threads) of
-/// threads, until something else of it has ended.
+/// Keeps the items of an account that exceed its [limit](Share::max_threads) of threads, until
+/// other items of it have ended.
 ///
-/// What has come in, and what is kept, is told apart by numbers: the lower one has come first.
+/// Items are identified by numbers: the lower number has come first.
 pub(crate) struct Quotas<T> {
     accounts: BTreeMap<usize, Quota<T>>,
-    /// Whose account has a limit, of what has come in.
+    /// The shares with a limit, of the admitted items, by number.
     inside: BTreeMap<u64, Share>,
     /// At which account something is kept.
     kept_at: BTreeMap<u64, usize>,
@@ -46,7 +46,7 @@ impl<T> Quotas<T> {
         self.accounts.is_empty() && self.inside.is_empty() && self.kept_at.is_empty()
     }
 
-    /// Has something come in, which is returned then; otherwise it is kept.
+    /// Admits an item, which is returned then; otherwise the item is kept.
     ///
     /// - `share`: of the account that it is for; `None` has no limit.
     pub(crate) fn enter(&mut self, number: u64, share: Option<&Share>, what: T) -> Option<T> {
@@ -78,7 +78,8 @@ impl<T> Quotas<T> {
         Some((what, self.retry(&share)))
     }
 
-    /// Something has ended, or was taken out, that had come in. Returns what comes in instead.
+    /// Records that an admitted item has ended, or was removed. Returns the items that are admitted
+    /// instead.
     pub(crate) fn leave(&mut self, number: u64) -> Vec<(u64, T)> {
         let Some(share) = self.inside.remove(&number) else {
             return Vec::new();
@@ -89,11 +90,11 @@ impl<T> Quotas<T> {
         self.retry(&share)
     }
 
-    /// Has come in what is kept at an account and those above it, as far as it may.
+    /// Admits the items that are kept at an account and those above it, as far as possible.
     fn retry(&mut self, share: &Share) -> Vec<(u64, T)> {
         let mut entered = Vec::new();
-        // From the top down: what is kept there has been refused by nobody else, and may have waited
-        // for longer than what is kept below.
+        // From the top down: items that are kept higher up were refused by no other account, and
+        // may have waited for longer.
         let from_top: Vec<_> = limited(share).collect();
         for above in from_top.into_iter().rev() {
             let mut refused = 0;
@@ -139,10 +140,10 @@ impl<T> Quotas<T> {
     }
 }
 
-/// So many are tried in one step that may not come in after all.
+/// The highest number of items that are tried in one step and refused again.
 const MAX_REFUSED: usize = 64;
 
-/// The share and those above it that have a limit.
+/// The share and the shares above it that have a limit.
 fn limited(share: &Share) -> impl Iterator<Item = &Share> {
     share
         .and_above()

@@ -1,16 +1,17 @@
-//! What several ask for, and one of them does.
+//! An operation that several callers want and one of them runs.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use event_listener::Event;
 
-/// What several ask for at once and one of them does: to look a name up, for example.
+/// An operation that several callers want at once and one of them runs: looking up a name, for
+/// example.
 ///
-/// Nobody waits for one who does it and is suspended meanwhile, as it is done by operations of a
-/// [`Queue`](crate::Queue), which run to their end whether the task that asked for them is polled or
-/// not: each who asks puts such an operation into a queue, and [tries](SingleFlight::try_run) there.
-/// If another one is at it at that moment, its [end](SingleFlight::ended) is waited for.
+/// The operation runs in a [`Queue`](crate::Queue), to its end, whether the task of the caller is
+/// polled or not; so no caller waits for another one that is suspended. Each caller puts such an
+/// operation into a queue, and [tries](SingleFlight::try_run) there. If another one is running at
+/// that moment, the caller waits for its [end](SingleFlight::ended).
 ///
 /// ```
 /// use std::sync::{Arc, OnceLock};
@@ -43,7 +44,7 @@ pub struct SingleFlight {
 struct Running<'a>(&'a SingleFlight);
 
 impl SingleFlight {
-    /// Nobody is at it.
+    /// Returns a new one, without a running operation.
     pub const fn new() -> SingleFlight {
         SingleFlight {
             is_running: AtomicBool::new(false),
@@ -67,7 +68,7 @@ impl SingleFlight {
         self.is_running.load(Ordering::Acquire)
     }
 
-    /// Waits for the end of one that is running after this was called.
+    /// Waits for the end of an operation that is running after this was called.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.ended.listen()
     }

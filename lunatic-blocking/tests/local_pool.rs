@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lunatic_account::{Account, AccountLimits, Share};
 use lunatic_blocking::{LocalPool, ThreadLimits};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn pool(threads: usize) -> LocalPool {
     divided(threads, threads, 100)
@@ -46,14 +46,14 @@ fn spawn_pinned(pool: &LocalPool, number: usize) -> (HashSet<ThreadId>, async_ch
             held.recv().await.ok();
         });
     }
-    let threads = (0..number).map(|_| threads.recv_timeout(PATIENCE).unwrap());
+    let threads = (0..number).map(|_| threads.recv_timeout(TIMEOUT).unwrap());
     (threads.collect(), hold)
 }
 
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let begin = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < PATIENCE, "{what}");
+        assert!(begin.elapsed() < TIMEOUT, "{what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -133,7 +133,7 @@ fn tasks_stay_on_as_many_threads_as_there_may_be() {
         });
     }
     let threads: HashSet<_> = (0..12)
-        .map(|_| threads.recv_timeout(PATIENCE).unwrap())
+        .map(|_| threads.recv_timeout(TIMEOUT).unwrap())
         .collect();
     assert_eq!(threads.len(), 3);
     assert_eq!(pool.count(), 12);
@@ -145,6 +145,6 @@ fn a_panic_ends_a_task_and_not_its_thread() {
     pool.spawn_pinned(|| async { panic!("this panic is expected") });
     let (sender, receiver) = mpsc::channel();
     pool.spawn_pinned(move || async move { sender.send(1).unwrap() });
-    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(1));
+    assert_eq!(receiver.recv_timeout(TIMEOUT), Ok(1));
     wait_until("a task that has ended is counted", || pool.count() == 0);
 }

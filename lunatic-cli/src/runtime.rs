@@ -13,7 +13,7 @@ use lunatic_abi::{HostFunction, ValueType};
 use lunatic_account::{Account, AccountLimits, Shares};
 use lunatic_distributed::Node;
 use lunatic_engine::{
-    Engine, EngineConfig, EngineError, Geometry, HostFunctionType, LoadError, Loader, Module,
+    Engine, EngineConfig, EngineError, HostFunctionType, LoadError, Loader, MemoryLayout, Module,
 };
 use lunatic_error::with_causes;
 use lunatic_metrics::Metrics;
@@ -90,7 +90,7 @@ pub struct Runtime {
 pub struct Builder {
     workers: Option<NonZeroUsize>,
     compile_cache: Option<PathBuf>,
-    geometry: Option<Geometry>,
+    memory_layout: Option<MemoryLayout>,
     max_memory: Option<u64>,
     core_dumps: Option<PathBuf>,
     node: Option<(Node, RemoteRights)>,
@@ -382,10 +382,10 @@ impl Builder {
     }
 
     /// How the memories of wasm processes lie in the address space. By default it is `None`:
-    /// some 1000 are guarded, and those beyond are dense, for which modules are compiled once
+    /// 128 are guarded, and those beyond are dense, for which modules are compiled once
     /// more.
-    pub fn geometry(mut self, geometry: impl Into<Option<Geometry>>) -> Builder {
-        self.geometry = geometry.into();
+    pub fn memory_layout(mut self, memory_layout: impl Into<Option<MemoryLayout>>) -> Builder {
+        self.memory_layout = memory_layout.into();
         self
     }
 
@@ -497,7 +497,7 @@ impl Builder {
 
         let mut config = EngineConfig::default();
         config.cache = self.compile_cache;
-        config.geometry = self.geometry;
+        config.memory_layout = self.memory_layout;
         config.core_dumps = self.core_dumps.is_some();
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let lists = iter::once(HOST_FUNCTIONS).chain(self.host_functions);

@@ -23,7 +23,7 @@ use lunatic_cli::{Config, Root, Runtime};
 use lunatic_mailbox::{DataMessage, Message, Wanted};
 use lunatic_net::{NetConfig, Rules};
 use lunatic_process::{Process, ProcessConfig, SpawnOptions};
-use lunatic_testkit::{PATIENCE, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, wait, wait_until};
 use lunatic_wasi::Access;
 
 /// Which seeds the ordinary run tries.
@@ -175,7 +175,7 @@ impl World {
             }
             others.iter().for_each(Process::kill);
             assert!(
-                begin.elapsed() < PATIENCE,
+                begin.elapsed() < TIMEOUT,
                 "seed {seed}: these cannot be killed: {others:?}"
             );
             thread::sleep(Duration::from_millis(1));

@@ -19,7 +19,7 @@ use lunatic_fs::{Access, Dir};
 use lunatic_sqlite::{Connection, Place, SqliteLimits, Value};
 use lunatic_testkit::built::rust_guests;
 use lunatic_testkit::program::{exit_code, first_line, signal};
-use lunatic_testkit::{PATIENCE, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, wait, wait_until};
 
 /// The running example.
 struct Guestbook {
@@ -62,7 +62,7 @@ impl Guestbook {
     /// Status and body.
     fn ask(&self, method: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let length = body.len();
         let request = format!("{method} / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).unwrap();

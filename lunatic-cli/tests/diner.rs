@@ -13,7 +13,7 @@ use std::process::{Child, Stdio};
 use harness::program::Guests;
 use lunatic_testkit::built::rust_guests;
 use lunatic_testkit::program::{exit_code, first_line, signal};
-use lunatic_testkit::{PATIENCE, wait_until};
+use lunatic_testkit::{TIMEOUT, wait_until};
 
 /// The running example.
 struct Diner {
@@ -56,7 +56,7 @@ impl Diner {
 
     fn connect(&self) -> Connection {
         let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Connection(BufReader::new(stream))
     }
 

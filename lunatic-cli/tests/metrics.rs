@@ -17,7 +17,7 @@ use lunatic_cli::{MetricsServer, Root, Runtime};
 use lunatic_mailbox::DataMessage;
 use lunatic_process::{Failure, Process, SpawnOptions};
 use lunatic_testkit::program::{exit_code, signal};
-use lunatic_testkit::{PATIENCE, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, wait, wait_until};
 use prometheus_parse::{Sample, Scrape, Value};
 
 /// A runtime in this program, with metrics.
@@ -71,7 +71,7 @@ impl Drop for Measured {
 
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -264,7 +264,7 @@ fn a_runtime_that_shuts_down_while_it_is_scraped_ends_and_hurts_nobody() {
     let scraping = std::thread::spawn(move || {
         let mut answers = 0;
         while let Ok(mut stream) = TcpStream::connect(address) {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
             write!(stream, "GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n").ok();
             let mut answer = Vec::new();
             // A connection may end early, but no answer hangs.

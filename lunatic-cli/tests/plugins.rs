@@ -14,7 +14,7 @@ use std::process::Stdio;
 use harness::program::Guests;
 use lunatic_testkit::built::rust_guests;
 use lunatic_testkit::program::{exit_code, first_line, signal};
-use lunatic_testkit::{PATIENCE, wait_until};
+use lunatic_testkit::{TIMEOUT, wait_until};
 
 #[test]
 fn plugins_misbehave_while_the_front_answers() {
@@ -63,7 +63,7 @@ fn address(line: &str) -> String {
 /// What the front answers.
 fn get(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

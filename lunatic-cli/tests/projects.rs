@@ -17,7 +17,7 @@ use harness::program::{Guests, lunatic};
 use harness::runtimes::Running;
 use harness::watched::Watched;
 use lunatic_testkit::program::{Ran, ran};
-use lunatic_testkit::{PATIENCE, skipped};
+use lunatic_testkit::{TIMEOUT, skipped};
 
 /// How `cargo xtask test` names the variables for cargo that it builds guests with.
 const PREFIX: &str = "LUNATIC_GUEST_CARGO_";
@@ -296,7 +296,7 @@ fn a_new_server_builds_passes_its_test_and_serves() {
     out.read_line(&mut said).unwrap();
     let address = said.trim().strip_prefix("listening on ").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(b"hello").unwrap();
     let mut answer = [0; 5];
     stream.read_exact(&mut answer).unwrap();

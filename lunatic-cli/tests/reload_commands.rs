@@ -14,7 +14,7 @@ use std::thread;
 use harness::runtimes::{Running, Runtimes};
 use lunatic_admin::{Request, Response};
 use lunatic_testkit::built::rust_guest;
-use lunatic_testkit::{PATIENCE, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, wait, wait_until};
 use serde_json::Value;
 
 /// A version of the program that ticks, with ten ticks in the time of one.
@@ -248,7 +248,7 @@ fn is_answered(stream: &mut TcpStream) -> bool {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -452,7 +452,7 @@ fn how_far_a_reload_has_come_is_told_while_it_goes_on() {
         let reload = scope.spawn(|| runtimes.run(&["reload", "ticker_v2.wat"]));
         wait_until("the reload", || !progress().is_empty());
         let told = &progress()[0];
-        assert_eq!((&*told.module, told.seen_to, told.all), ("ticker", 0, 1));
+        assert_eq!((&*told.module, told.done, told.total), ("ticker", 0, 1));
         reload.join().unwrap().code(0);
     });
     assert_eq!(progress(), []);

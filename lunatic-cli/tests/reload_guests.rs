@@ -21,7 +21,7 @@ use lunatic_mailbox::Limits;
 use lunatic_process::{Process, ProcessConfig, SpawnOptions};
 use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
 use lunatic_testkit::built::{guest_in, rust_guest};
-use lunatic_testkit::{PATIENCE, end_of, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, end_of, wait, wait_until};
 use lunatic_wasi::{Capture, Stdio};
 
 /// An application that is reloaded, its first process, and who asks it.
@@ -54,7 +54,7 @@ impl App {
 
     fn reload_bytes(&self, bytes: Vec<u8>) -> Report {
         let options = ReloadOptions {
-            timeout: PATIENCE / 2,
+            timeout: TIMEOUT / 2,
             ..ReloadOptions::default()
         };
         let runtime = &self.world.runtime;
@@ -134,7 +134,7 @@ struct Client {
 impl Client {
     fn new(port: u16) -> Client {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Client {
             port,
             stream: BufReader::new(stream),
@@ -379,7 +379,7 @@ fn a_hundred_times_there_and_back_under_floods_of_messages_and_a_hundred_connect
     let reload = |name: &str, version: &Path| {
         let how = Reloading {
             options: ReloadOptions {
-                timeout: PATIENCE / 2,
+                timeout: TIMEOUT / 2,
                 ..ReloadOptions::default()
             },
             ..Reloading::default()

@@ -11,11 +11,11 @@ use std::time::Duration;
 use harness::{World, assert_killed, module};
 use lunatic_cli::{Others, Program, Reloading, ReplaceLimits, Root};
 use lunatic_reload::{Outcome, ReloadResult, Report};
-use lunatic_testkit::{PATIENCE, wait};
+use lunatic_testkit::{TIMEOUT, wait};
 
 const REPLACE: Others = Others::Replace(ReplaceLimits {
-    start: PATIENCE,
-    drain: PATIENCE,
+    start: TIMEOUT,
+    drain: TIMEOUT,
 });
 
 /// A port that nobody listens at.
@@ -63,7 +63,7 @@ fn server(version: u32, port: u16, first: &str, next: &str) -> String {
 
 fn connect(port: u16) -> TcpStream {
     let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
     client
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use harness::module;
 use harness::runtimes::{Running, Runtimes};
-use lunatic_testkit::{PATIENCE, wait_until};
+use lunatic_testkit::{TIMEOUT, wait_until};
 use serde_json::Value;
 
 /// Spawns a child every few milliseconds and sends it a message, upon which that ends.
@@ -63,7 +63,7 @@ impl Follows {
     /// The next line; `None` if there are no more.
     #[track_caller]
     fn line(&self) -> Option<String> {
-        match self.1.recv_timeout(PATIENCE) {
+        match self.1.recv_timeout(TIMEOUT) {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("no line comes"),
@@ -228,7 +228,7 @@ fn a_client_that_never_reads_loses_output_and_keeps_nobody_waiting() {
     for _ in 0..200 {
         logs.line().unwrap();
     }
-    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    silent.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut reader = BufReader::new(silent);
     let mut told = 0;
     for _ in 0..3000 {

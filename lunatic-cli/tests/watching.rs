@@ -14,7 +14,7 @@ use harness::module;
 use harness::runtimes::Runtimes;
 use harness::watched::Watched;
 use lunatic_testkit::built::rust_guest;
-use lunatic_testkit::{PATIENCE, wait_until};
+use lunatic_testkit::{TIMEOUT, wait_until};
 
 /// A program that prints a line and then does something.
 fn says(line: &str, then: &str) -> String {
@@ -97,7 +97,7 @@ fn the_next_request_on_the_same_connection_has_the_answer_of_the_new_code() {
     let port: u16 = program.line().parse().unwrap();
     let connect = || {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         BufReader::new(stream)
     };
     let mut open = connect();

@@ -1,4 +1,4 @@
-//! What a page can have done: processes ended, and modules reloaded.
+//! The actions of a page: ending processes, and reloading modules.
 
 use lunatic_admin::{
     Answer, Answering, Exit, Others, RefusalKind, Reload, Request as Asked, Response as Told,
@@ -6,10 +6,10 @@ use lunatic_admin::{
 };
 use lunatic_http::{Request, Response};
 
-/// So large a module may be that is reloaded.
+/// The largest module that is reloaded, in bytes.
 pub(crate) const MAX_MODULE_BYTES: u64 = 64 << 20;
 
-/// Where modules are sent to.
+/// The path to which modules are sent.
 pub(crate) const RELOAD: &str = "/api/reload";
 
 /// Does what an admitted request asks for.

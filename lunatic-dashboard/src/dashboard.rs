@@ -21,7 +21,7 @@ pub struct Dashboard {
     token: Secret,
 }
 
-/// What a page may do.
+/// The permissions of a page.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Options {
@@ -53,7 +53,7 @@ impl Dashboard {
         let guard = Guard {
             token: token.clone(),
             write: options.write.then(secret).transpose()?,
-            // Cookies do not tell ports apart.
+            // Cookies are shared between ports.
             cookie: format!("lunatic-{}", &secret()?.reveal()[..8]),
         };
         let pages = Pages {
@@ -65,12 +65,12 @@ impl Dashboard {
         Ok(Dashboard { server, token })
     }
 
-    /// Where it listens.
+    /// Returns the address at which the dashboard listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The address of the page, with the token in it: who knows it sees everything.
+    /// The address of the page, with the token in it: everyone who knows it sees everything.
     pub fn url(&self) -> String {
         let mut address = self.server.address();
         if address.ip().is_unspecified() {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::view::View;
 
-/// So many pages are shown at once.
+/// The highest number of pages that are open at once.
 const MAX_STREAMS: usize = 32;
 
 /// How often what is counted is asked.
@@ -23,7 +23,7 @@ const MEASURED_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Showing(Arc<AtomicUsize>);
 
 impl Showing {
-    /// One more; `None` if there are enough.
+    /// Registers an open page; `None` if the limit is reached.
     pub(crate) fn begin(count: &Arc<AtomicUsize>) -> Option<Showing> {
         let one_more = |count| (count < MAX_STREAMS).then_some(count + 1);
         let relaxed = Ordering::Relaxed;
@@ -38,17 +38,17 @@ impl Drop for Showing {
     }
 }
 
-/// What is known of a stream.
+/// The state of a stream.
 struct State<A> {
     answering: Arc<A>,
     view: View,
     measure_at: Instant,
     view_at: Instant,
-    /// What was sent last of the view: it is sent again only if it has changed.
+    /// The last content that was sent; the view is sent again only if it has changed.
     last: String,
     /// Whether what the view subscribes to was asked for.
     is_subscribed: bool,
-    /// What comes of that.
+    /// The events of the subscription.
     subscription: Option<Boxed<Told>>,
     _showing: Showing,
 }
@@ -122,7 +122,7 @@ impl<A: Answering> State<A> {
         None
     }
 
-    /// What is asked again and again, when its time has come.
+    /// Repeats the requests of the view when they are due.
     async fn ask_when_due(&mut self) -> String {
         let has_view = self.view.request().is_some();
         let is_view = has_view && self.view_at <= self.measure_at;
@@ -136,7 +136,7 @@ impl<A: Answering> State<A> {
             _ => (Asked::Measurements, MEASURED_EVERY, &mut self.measure_at),
         };
         let told = ask(&*self.answering, request).await;
-        // Who is slow is not asked again at once.
+        // A slow runtime is not asked again at once.
         *due = Instant::now() + interval;
         let event = event(&told);
         if !is_view {

@@ -1,4 +1,4 @@
-//! Who is answered.
+//! Decides which requests are answered.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,13 @@ use lunatic_http::{Request, Response};
 
 use crate::secret::Secret;
 
-/// Decides who is answered.
+/// Checks the token and the origin of requests.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// What every request has to know.
+    /// The token that every request must contain.
     pub(crate) token: Secret,
-    /// What requests that change something have to know besides; `None` if there are none.
+    /// The secret that requests must also contain if they change something; `None` if there are no
+    /// such requests.
     pub(crate) write: Option<Secret>,
     /// The name of the cookie that has the token.
     pub(crate) cookie: String,
@@ -54,8 +55,8 @@ impl Guard {
     }
 }
 
-/// Whether the browser was told to go to an address, and not to a name, which could be a
-/// foreign one that leads here.
+/// Returns whether the request is for an address, and not for a name, which could be a foreign one
+/// that resolves to this machine.
 fn is_for_this_machine(request: &Request) -> bool {
     let Some(host) = request.header("host") else {
         return false;

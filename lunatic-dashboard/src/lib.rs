@@ -1,25 +1,25 @@
 //! A live view of a running Lunatic in a browser.
 //!
-//! [`Dashboard`] serves one page over HTTP, and what the page shows as a stream of events. It
-//! asks what clients of the admin socket ask too: it is given a
-//! [`lunatic_admin::Answering`], and knows no other way into a runtime.
+//! [`Dashboard`] serves one page over HTTP, and its contents as a stream of events. It sends the
+//! same requests as clients of the admin socket: it gets a [`lunatic_admin::Answering`], and has no
+//! other access to a runtime.
 //!
 //! # Layout
 //!
 //! - `dashboard`: [`Dashboard`], the server and its address.
-//! - `guard`, `secret`: who is answered.
+//! - `guard`, `secret`: which requests are answered.
 //! - `page`: the files of the page.
-//! - `view`, `events`: what a page shows, and the stream of it.
-//! - `actions`: what it can have done.
+//! - `view`, `events`: the contents of a page, and their stream.
+//! - `actions`: the actions of a page.
 //!
 //! # Invariants
 //!
-//! - Every request has to know the token, or gets nothing.
-//! - What changes something needs, besides, a header that no foreign page can send, with a
+//! - A request without the token gets nothing.
+//! - A request that changes something also needs a header that no foreign page can send, with a
 //!   secret that it cannot read.
-//! - No text of a guest is ever taken for markup: the page sets text only, and the browser is
-//!   told to run nothing but the script of the page.
-//! - While no page is open, nothing is done.
+//! - No text of a guest is ever interpreted as markup: the page sets text only, and its content
+//!   security policy allows no script but that of the page.
+//! - While no page is open, the dashboard does nothing.
 
 mod actions;
 mod dashboard;

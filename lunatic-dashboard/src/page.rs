@@ -9,10 +9,10 @@ const SCRIPT: &str = include_str!("../page/app.js");
 const STYLE: &str = include_str!("../page/app.css");
 const ICON: &str = include_str!("../page/icon.svg");
 
-/// Where the page has the secret of requests that change something.
+/// The placeholder for the secret of requests that change something.
 const WRITE: &str = "{{write}}";
 
-/// What the browser is to do with whatever comes from here.
+/// The content security policy of all responses.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -38,7 +38,7 @@ pub(crate) fn file(path: &str, guard: &Guard) -> Option<Response> {
     Some(response)
 }
 
-/// The same with what a browser has to know of everything that comes from here.
+/// Returns the response with the security headers of all responses.
 pub(crate) fn protected(response: Response) -> Response {
     response
         .header("Content-Security-Policy", POLICY)

@@ -1,4 +1,4 @@
-//! Random texts that only who is meant to know them knows.
+//! Random secrets.
 
 use std::fmt;
 use std::io;
@@ -23,8 +23,8 @@ impl Secret {
         ))
     }
 
-    /// Whether a text is this one. How long that takes tells no more than the length of the
-    /// text.
+    /// Returns whether a text is equal to the secret. The time that it takes depends only on the
+    /// length of the text.
     pub(crate) fn is(&self, text: &str) -> bool {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }
@@ -35,7 +35,7 @@ impl Secret {
     }
 }
 
-/// It is not told by mistake.
+/// Does not print the secret.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")

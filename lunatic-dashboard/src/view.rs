@@ -1,14 +1,14 @@
-//! What a page shows.
+//! The contents of a page.
 
 use std::time::Duration;
 
 use lunatic_admin::{Describe, Logs, ProcessOrder, ProcessQuery, Request as Asked, Target};
 use lunatic_http::Request;
 
-/// So many processes are on a page of the table.
+/// The number of processes on a page of the table.
 const PAGE: usize = 50;
 
-/// What a page shows.
+/// The part of the runtime that a page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum View {
     Overview,
@@ -16,12 +16,12 @@ pub(crate) enum View {
     Tree,
     Process(Target),
     Modules,
-    /// What processes print: one, or all.
+    /// The output of processes: one, or all.
     Logs(Logs),
 }
 
 impl View {
-    /// What the query of a request says; `None` if that is no view.
+    /// Returns the view for the query of a request; `None` if it is not a view.
     pub(crate) fn of(request: &Request) -> Option<View> {
         let text = |name: &str| request.parameter(name);
         match text("view")?.as_str() {
@@ -57,7 +57,7 @@ impl View {
         }
     }
 
-    /// What is asked for it again and again, if it is more than the measurements.
+    /// Returns the request that is repeated for this view, if it needs more than the measurements.
     pub(crate) fn request(&self) -> Option<Asked> {
         match self {
             View::Overview | View::Logs(_) => None,
@@ -68,7 +68,7 @@ impl View {
         }
     }
 
-    /// What is subscribed to for it.
+    /// Returns the subscription for this view.
     pub(crate) fn subscription(&self) -> Option<Asked> {
         match self {
             View::Logs(logs) => Some(Asked::Logs(logs.clone())),

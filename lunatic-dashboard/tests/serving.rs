@@ -11,7 +11,7 @@ use lunatic_admin::{
     Supervisors, Traced, TracedEvent,
 };
 use lunatic_dashboard::{Dashboard, Options};
-use lunatic_testkit::{PATIENCE, wait_until};
+use lunatic_testkit::{TIMEOUT, wait_until};
 
 /// A runtime that notes what it is asked.
 #[derive(Clone, Default)]
@@ -77,7 +77,7 @@ impl Shown {
 
     fn connect(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.dashboard.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(request.as_bytes()).ok();
         stream
     }

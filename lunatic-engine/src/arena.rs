@@ -4,31 +4,31 @@
 //! system calls on every spawn, and four entries each in the kernel's list of
 //! mappings, of which a process has 65 530. Here each comes out of one large
 //! mapping that is divided into slots by arithmetic. A slot that was used before
-//! is taken without a system call, and put back with one, which tells what has to
-//! be cleaned, or that no more has to be than the last time; a fresh one costs a guard page, page faults, and, while mappings
-//! last, the mapping of its image.
+//! is taken without a system call. Putting it back takes one system call, which
+//! returns the pages to clean, or that they are the same as the last time. A fresh
+//! slot costs a guard page, page faults, and, while mappings last, the mapping of
+//! its image.
 //!
 //! Almost all `unsafe` code of Lunatic's host is in the parts of this module.
 //!
 //! # Layout
 //!
-//! - [`Arena`]: what an engine is given.
-//! - `stacks`, `memories`: what the engine asks for.
-//! - `memory`: one memory, as the engine sees it; `collected_heap`: the heap of what is
-//!   collected as garbage.
-//! - `memory_slot`: the slot that a memory has, and how it is cleaned and outgrown.
+//! - [`Arena`]: the stacks and memories of an engine.
+//! - `stacks`, `memories`: the implementations of the engine's traits.
+//! - `memory`: one memory, as the engine sees it; `collected_heap`: the heap of garbage-collected
+//!   values.
+//! - `memory_slot`: the slot of a memory; cleans it, and moves the memory to a larger one.
 //! - `size_classes`, `size_class`: the slots for memories, by their size.
-//! - `guarded_slots`: who may have a guarded memory, where there are few.
-//! - `accessible_ranges`: what of a slot can be accessed, in the guarded geometry.
-//! - `image`: what the memory of a module holds at first; `image_file`: a file with it;
-//!   `file_mapping`: the part of a file with it that is read.
+//! - `accessible_ranges`: which part of a slot can be accessed, in the guarded layout.
+//! - `image`: the initial contents of the memory of a module; `image_file`: a file with an image;
+//!   `file_mapping`: the part of such a file that is read.
 //! - `mappings`: how many images may be mapped.
-//! - `free_list`: slots that are free, and what they hold.
+//! - `free_list`: free slots, and their contents.
 //! - `slab`: one mapping and its slots.
-//! - `pagemap`: which pages of a range have been written; `written_pages`: those of a slot,
-//!   remembered; `page_faults`: whether there can be others.
-//! - `machine`, `page_size`: what has to be known of the machine.
-//! - `system`: the calls of the kernel.
+//! - `pagemap`: which pages of a range have been written; `written_pages`: the written pages of a
+//!   slot, remembered; `page_faults`: whether there can be others.
+//! - `machine`, `page_size`: properties of the machine.
+//! - `system`: the system calls.
 //!
 //! # Invariants
 //!
@@ -38,17 +38,16 @@
 //! - A memory is written only by the thread on which its instance is resumed, or through
 //!   the store of the instance, and pages get into its slot by page faults of that thread, or
 //!   when the slot is filled or grown into. So `page_faults` knows when there are no others.
-//! - A memory lies inside of its slot. In the dense geometry compiled code checks
-//!   every address against the size of the memory, so it cannot reach the next
-//!   slot. In the guarded one it can add at most 4 GiB and the guard to the start
-//!   of its slot, of which nothing can be accessed but the memory.
-//! - What is reserved is never given back, so an address in a slot stays valid.
+//! - A memory lies inside of its slot. In the dense layout compiled code checks every address
+//!   against the size of the memory, so it cannot reach the next slot. In the guarded layout it can
+//!   add at most 4 GiB and the guard to the start of its slot, of which only the memory can be
+//!   accessed.
+//! - Reserved addresses are never given back, so an address in a slot stays valid.
 
 mod accessible_ranges;
 mod collected_heap;
 mod file_mapping;
 mod free_list;
-mod guarded_slots;
 mod image;
 mod image_file;
 mod machine;
@@ -73,7 +72,6 @@ use std::sync::{Arc, LazyLock};
 
 use wasmtime::Config;
 
-pub(crate) use crate::arena::guarded_slots::{GuardedSlot, GuardedSlots};
 pub(crate) use crate::arena::image::Image;
 use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
@@ -82,31 +80,34 @@ pub(crate) use crate::arena::page_faults::PageFaults;
 use crate::arena::page_size::PageSize;
 use crate::arena::size_classes::{FEW_GUARDED_SLOTS, GUARD_BYTES, GUARDED_BYTES, GUARDED_SLOTS};
 use crate::arena::stacks::Stacks;
-use crate::geometry::Geometry;
+use crate::guarded_permits::GuardedPermits;
 use crate::initial_memory::InitialMemory;
 use crate::limits::STACK_BYTES;
+use crate::memory_layout::MemoryLayout;
 use crate::sealed_file::SealedFile;
 use crate::stats::ArenaStats;
 
-/// The stacks and memories of instances, of all engines of this program that ask for the same.
+/// The stacks and memories of instances. All engines of this program with the same layout share
+/// one.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    geometry: Geometry,
+    memory_layout: MemoryLayout,
     page: PageSize,
     stacks: Arc<Stacks>,
     memories: Arc<Memories>,
-    few: Option<Few>,
+    overflow: Option<Overflow>,
 }
 
-/// What an arena has that has few memories.
+/// How instances share an arena that has fewer memories than instances may need.
 #[derive(Debug)]
-struct Few {
-    slots: GuardedSlots,
-    /// Where all those have their memories that have none of the few.
-    beyond: &'static Arena,
+struct Overflow {
+    /// The permits for the memories of this arena.
+    permits: GuardedPermits,
+    /// The arena with the memories of all instances without a permit.
+    dense: &'static Arena,
 }
 
-/// What all arenas of this program have in common.
+/// The common parts of all arenas of this program.
 struct Common {
     machine: Machine,
     stacks: Arc<Stacks>,
@@ -114,14 +115,14 @@ struct Common {
 }
 
 impl Arena {
-    /// The arena; `None` where the pages of the machine are too large, or the kernel does
-    /// not give that much address space. It is reserved once, and costs no memory until it
-    /// is used.
+    /// The arena; `None` if the pages of the machine are too large, or the kernel does
+    /// not give that much address space. The address space is reserved once, and costs no
+    /// memory until it is used.
     ///
-    /// - `geometry`: that of all memories; if it is `None`, few are guarded, and
-    ///   there is another arena [for any number](Arena::for_any_number). Where the kernel has
-    ///   no address space for those few, it is that other arena.
-    pub(crate) fn get(geometry: Option<Geometry>) -> Option<&'static Arena> {
+    /// - `memory_layout`: the layout of all memories. If it is `None`, a few memories are
+    ///   guarded, and another arena is [for any number](Arena::for_any_number) of further
+    ///   ones. If the kernel has no address space for the few, that other arena is returned.
+    pub(crate) fn get(memory_layout: Option<MemoryLayout>) -> Option<&'static Arena> {
         static DENSE: LazyLock<Option<Arena>> =
             LazyLock::new(|| Some(Arena::dense(Common::get()?)));
         static GUARDED: LazyLock<Option<Arena>> = LazyLock::new(|| {
@@ -131,12 +132,12 @@ impl Arena {
                 DENSE.as_ref()?,
             ))
         });
-        static FEW_GUARDED: LazyLock<Option<Arena>> =
-            LazyLock::new(|| Arena::few_guarded(Common::get()?, DENSE.as_ref()?));
-        match geometry {
-            Some(Geometry::Dense) => DENSE.as_ref(),
-            Some(Geometry::Guarded) => GUARDED.as_ref(),
-            None => FEW_GUARDED.as_ref().or(DENSE.as_ref()),
+        static AUTO: LazyLock<Option<Arena>> =
+            LazyLock::new(|| Arena::with_overflow(Common::get()?, DENSE.as_ref()?));
+        match memory_layout {
+            Some(MemoryLayout::Dense) => DENSE.as_ref(),
+            Some(MemoryLayout::Guarded) => GUARDED.as_ref(),
+            None => AUTO.as_ref().or(DENSE.as_ref()),
         }
     }
 
@@ -150,40 +151,41 @@ impl Arena {
         Arena::new(common, memories)
     }
 
-    /// Few guarded memories; `None` if there is no address space for them.
+    /// An arena with a few guarded memories; `None` if there is no address space for them.
     ///
-    /// - `beyond`: for all that have none of them.
-    fn few_guarded(common: &Common, beyond: &'static Arena) -> Option<Arena> {
-        let arena = Arena::guarded(common, FEW_GUARDED_SLOTS, beyond);
+    /// - `dense`: the arena for the memories of all further instances.
+    fn with_overflow(common: &Common, dense: &'static Arena) -> Option<Arena> {
+        let arena = Arena::guarded(common, FEW_GUARDED_SLOTS, dense);
         let slots = arena.memories.guarded_slots().inspect_err(|error| {
             tracing::info!("the processor guards no memory, and code is slower: {error}");
         });
-        let slots = GuardedSlots::new(slots.ok()?);
-        let few = Some(Few { slots, beyond });
-        Some(Arena { few, ..arena })
+        let permits = GuardedPermits::new(slots.ok()?);
+        let overflow = Some(Overflow { permits, dense });
+        Some(Arena { overflow, ..arena })
     }
 
     fn new(common: &Common, memories: Memories) -> Arena {
         Arena {
-            geometry: memories.geometry(),
+            memory_layout: memories.memory_layout(),
             page: common.machine.page,
             stacks: common.stacks.clone(),
             memories: Arc::new(memories),
-            few: None,
+            overflow: None,
         }
     }
 
-    /// Who may have one of its memories, if it has few.
-    pub(crate) fn few(&'static self) -> Option<&'static GuardedSlots> {
-        self.few.as_ref().map(|few| &few.slots)
+    /// The permits that instances need for a memory of this arena; `None` if they need none.
+    pub(crate) fn permits(&'static self) -> Option<&'static GuardedPermits> {
+        self.overflow.as_ref().map(|overflow| &overflow.permits)
     }
 
-    /// The arena for all that have none of its memories, if it has few; else it is itself.
+    /// The arena for instances without a permit; this one if no permits are needed.
     pub(crate) fn for_any_number(&'static self) -> &'static Arena {
-        self.few.as_ref().map_or(self, |few| few.beyond)
+        let overflow = self.overflow.as_ref();
+        overflow.map_or(self, |overflow| overflow.dense)
     }
 
-    /// Has an engine take its stacks and memories from here.
+    /// Makes an engine take its stacks and memories from this arena.
     pub(crate) fn configure(&self, config: &mut Config) {
         config
             .with_host_stack(self.stacks.clone())
@@ -197,32 +199,32 @@ impl Arena {
             .gc_heap_guard_size(0)
             .gc_heap_reservation_for_growth(0)
             .gc_heap_may_move(true);
-        match self.geometry {
+        match self.memory_layout {
             // No room beyond its size is promised to a memory, so every access is
             // checked, and it may move when it grows.
-            Geometry::Dense => config
+            MemoryLayout::Dense => config
                 .memory_reservation(0)
                 .memory_guard_size(0)
                 .memory_may_move(true),
-            Geometry::Guarded => config
+            MemoryLayout::Guarded => config
                 .memory_reservation(GUARDED_BYTES as u64)
                 .memory_guard_size(GUARD_BYTES as u64)
                 .memory_may_move(false),
         };
     }
 
-    /// How many of its slots are used, and of those beyond.
+    /// How many slots are used in this arena, and in the one for instances without a permit.
     pub(crate) fn stats(&self) -> ArenaStats {
-        let beyond = self.few.as_ref().map(|few| few.beyond);
-        let of = |geometry| {
-            let arenas = iter::once(self).chain(beyond);
-            let mut arenas = arenas.filter(move |arena| arena.geometry == geometry);
+        let dense = self.overflow.as_ref().map(|overflow| overflow.dense);
+        let of = |memory_layout| {
+            let arenas = iter::once(self).chain(dense);
+            let mut arenas = arenas.filter(move |arena| arena.memory_layout == memory_layout);
             arenas.next().map(|arena| arena.memories.use_of_slots())
         };
         ArenaStats {
             stacks: self.stacks.use_of_slots(),
-            memories: of(Geometry::Dense).unwrap_or_default(),
-            guarded: of(Geometry::Guarded).unwrap_or_default().pop(),
+            memories: of(MemoryLayout::Dense).unwrap_or_default(),
+            guarded: of(MemoryLayout::Guarded).unwrap_or_default().pop(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 /// How much an instance may execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
-    /// As much as it wants; it shares the cores by time.
+    /// No limit; the instance is preempted by time.
     Unlimited,
-    /// So many units of fuel, about one for each instruction; then it traps.
+    /// The units of fuel, about one for each instruction; then the instance traps.
     Fuel(NonZeroU64),
 }

@@ -1,23 +1,24 @@
 //! The directory in which compiled modules are kept for the next start.
 //!
-//! For each module there are two kinds of files. Its summary is found by the bytes that it was
-//! loaded from and the checks that it has passed: a module that other limits admitted has none.
-//! Its code is found by the bytes and how they are compiled, once for each way. So a module
-//! that is loaded again is neither parsed nor rewritten, and its code is mapped, not read.
+//! For each module there are two kinds of files. The key of its summary is the bytes that it was
+//! loaded from and the checks that it has passed: a module that was admitted under other limits has
+//! no summary. The key of its code is the bytes and the way in which they are compiled, once for
+//! each way. So a module that is loaded again is neither parsed nor rewritten, and its code is
+//! mapped, not read.
 //!
 //! # Who is trusted
 //!
-//! What is mapped is run. So a file is only used if nobody but this user can have written it,
-//! it was not written to since it was whole, and it says itself what it is kept for: see
-//! [`SealedFile`]. Whoever has the rights of this user can replace it, as he can replace the
-//! programs of this user. Guests have no access to the directory, whatever directories around
-//! it they have; `lunatic-fs` sees to that.
+//! Mapped code is run. So a file is only used if no other user can have written it, it was not
+//! written to since it was complete, and it contains the key that it is kept for: see
+//! [`SealedFile`]. Programs with the rights of this user can replace it, as they can replace the
+//! programs of this user. Guests have no access to the directory, whatever directories around it
+//! they have; `lunatic-fs` ensures that.
 //!
 //! # Layout
 //!
-//! - [`CodeCache`]: finds, keeps and forgets.
-//! - `key`: [`Key`], by what it finds.
-//! - `code_file`: what is in a file with code.
+//! - [`CodeCache`]: finds, stores and removes files.
+//! - `key`: [`Key`], the keys of files.
+//! - `code_file`: the format of a file with code.
 //! - `mapped`: code that is mapped.
 //! - `sealed_file`, a file of this crate: files that can be trusted.
 
@@ -38,8 +39,8 @@ use crate::compiled_module::CompiledModule;
 use crate::module_summary::ModuleSummary;
 use crate::sealed_file::{self, SealedFile};
 
-/// The most that all files together have, in bytes; beyond it, those go that were not used for
-/// the longest time.
+/// The largest size of all files together, in bytes; above it, the files that were not used for the
+/// longest time are removed.
 const MAX_BYTES: u64 = 512 << 20;
 
 /// A directory of compiled modules. What cannot be read or kept is no reason not to run.
@@ -49,7 +50,7 @@ pub(crate) struct CodeCache {
     max_bytes: u64,
     hits: AtomicU64,
     misses: AtomicU64,
-    /// Whether it was told that modules are not kept.
+    /// Whether it was logged that modules are not kept.
     has_told: AtomicBool,
 }
 
@@ -60,7 +61,7 @@ enum Kind {
     Code,
 }
 
-/// The most files that are kept, of which a module has two: all are looked at when one more is.
+/// The highest number of files, of which a module has two: all are read when another one is stored.
 const MAX_FILES: usize = 4096;
 
 impl CodeCache {
@@ -105,10 +106,10 @@ impl CodeCache {
         self.keep(key, Kind::Summary, &[key.as_bytes(), &encoded]);
     }
 
-    /// The code that is kept for a key.
+    /// Returns the code that is kept for a key.
     ///
-    /// - `engine`: that compiles such code.
-    /// - `arena`: where its memories come from.
+    /// - `engine`: the engine that has compiled the code.
+    /// - `arena`: the arena that the memories of its instances come from.
     pub(crate) fn code(
         &self,
         key: &Key,
@@ -159,7 +160,7 @@ impl CodeCache {
         }
     }
 
-    /// Says, once, that modules are not kept.
+    /// Logs, once, that modules are not kept.
     fn tell(&self, error: &io::Error) {
         if !self.has_told.swap(true, Ordering::Relaxed) {
             let directory = self.directory.display();
@@ -175,17 +176,17 @@ impl CodeCache {
         self.directory.join(format!("{key}.{extension}"))
     }
 
-    /// Removes what has been used longest ago, if there is too much, or are too many files: down to three quarters, so
-    /// that this is not done each time.
+    /// Removes what has been used longest ago, if there is too much, or are too many files: down to
+    /// three quarters, so that this is not done each time.
     fn forget_oldest(&self) -> io::Result<()> {
-        /// What was not finished by then never will be.
+        /// The age at which an unfinished file is abandoned.
         const ABANDONED: Duration = Duration::from_secs(60 * 60);
         let mut kept = Vec::new();
         let now = SystemTime::now();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
             let extension = path.extension().and_then(OsStr::to_str);
-            // Another program may have removed it meanwhile.
+            // Another program may have removed it.
             let Ok(metadata) = fs::symlink_metadata(&path) else {
                 continue;
             };

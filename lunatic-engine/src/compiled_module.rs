@@ -8,6 +8,6 @@ pub(crate) struct CompiledModule {
     pub(crate) module: wasmtime::Module,
     /// Whether it imports what its points of preemption call.
     pub(crate) has_points: bool,
-    /// What its memory holds at first, if the module does not say so any more.
+    /// The image of its memory, if the segments were removed from the module.
     pub(crate) image: Option<Image>,
 }

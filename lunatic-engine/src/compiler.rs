@@ -7,7 +7,6 @@ use wasmparser::BinaryReaderError;
 use wasmtime::{InstancePre, Linker, Module};
 
 use crate::arena::Image;
-use crate::bounded_steps::{self, Preemption};
 use crate::code_cache::Key;
 use crate::compiled_module::CompiledModule;
 use crate::compiler_threads;
@@ -18,6 +17,7 @@ use crate::imports;
 use crate::instance::InstanceState;
 use crate::invalid_module::InvalidModule;
 use crate::load_error::LoadError;
+use crate::preemption::{self, Preemption};
 use crate::refill;
 use crate::source::Source;
 use crate::time_slice::TimeSlice;
@@ -26,7 +26,7 @@ use crate::time_slice::TimeSlice;
 pub(crate) struct Compiler<T: 'static> {
     engine: Engine,
     linker: Linker<T>,
-    /// What is in the linker.
+    /// The functions in the linker.
     host_functions: Arc<[HostFunctionType]>,
     preemption: Preemption,
     /// The way in which it compiles, as the code that is kept is found by it.
@@ -93,7 +93,7 @@ impl<T: InstanceState> Compiler<T> {
         let engine = self.linker.engine();
         let (wasm, image) = self.take_image(wasm);
         self.check_imports(&wasm)?;
-        let bounded = bounded_steps::rewrite(&wasm, self.preemption).map_err(LoadError::Invalid)?;
+        let bounded = preemption::rewrite(&wasm, self.preemption).map_err(LoadError::Invalid)?;
         let has_points =
             self.preemption == Preemption::ByPoints && matches!(bounded, Cow::Owned(_));
         compiler_threads::start().map_err(LoadError::Compile)?;
@@ -110,7 +110,7 @@ impl<T: InstanceState> Compiler<T> {
         Ok(compiled)
     }
 
-    /// By what the code of a module is found that this compiler has compiled.
+    /// Returns the key of the code of a module that this compiler has compiled.
     fn key(&self, source: &Source) -> Key {
         let way = self.way.get_or_init(|| {
             let engine = self.linker.engine().precompile_compatibility_hash();
@@ -137,11 +137,11 @@ impl<T: InstanceState> Compiler<T> {
             return Ok(());
         }
         let engine = self.linker.engine();
-        // What is registered decides, and not what is listed.
+        // The linker decides, and not the list.
         let Ok(imports) = Module::from_binary(engine, &imports::without_the_rest(wasm)) else {
             return Ok(());
         };
-        // That a module is not valid at all is told first.
+        // An invalid module is reported first.
         self.link_module(&imports, false)
             .map(drop)
             .map_err(|error| invalid(engine, wasm).unwrap_or(error))
@@ -172,9 +172,9 @@ impl<T: InstanceState> Compiler<T> {
     }
 }
 
-/// Why a module that was not compiled is not valid, if that is the reason.
+/// Returns the error of validation of a module that was not compiled, if it is invalid.
 ///
-/// The compiler validates too, but does not tell its errors apart.
+/// The compiler validates too, but does not distinguish its errors.
 fn invalid(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<LoadError> {
     let error = Module::validate(engine, wasm).err()?;
     let error = error.downcast_ref::<BinaryReaderError>()?;

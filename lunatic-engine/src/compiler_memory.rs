@@ -3,14 +3,14 @@
 use crate::module_limits::Sums;
 use crate::source::Source;
 
-/// What any compilation takes, but for the first of a thread.
+/// The bytes of any compilation, except the first of a thread.
 const BASE: u64 = 128 << 10;
 
 /// An estimate of the bytes that the compiler takes for a module.
 ///
 /// The factors are a little above what was measured for the modules of the tests `worst` of
-/// `tests/loading.rs`, each of which is at a limit of [`ModuleLimits::untrusted`]: `LUNATIC_WORST=1
-/// cargo nextest run --workspace --test loading -E 'test(worst)' --success-output immediate`.
+/// `tests/compile_time.rs`, each of which is at a limit of [`ModuleLimits::untrusted`]:
+/// `LUNATIC_WORST=1 cargo nextest run --workspace --test compile_time --success-output immediate`.
 /// For most programs this is too much.
 ///
 /// [`ModuleLimits::untrusted`]: crate::ModuleLimits::untrusted
@@ -35,8 +35,8 @@ pub(crate) fn of_module(sums: &Sums) -> u64 {
     })
 }
 
-/// An estimate of the bytes that are taken until it is known what a module has: those of the
-/// text as it is parsed, and copies of a binary module.
+/// Estimates the bytes that are needed to read a module: those of the text as it is parsed, and
+/// copies of a binary module.
 pub(crate) fn of_reading(source: &Source) -> u64 {
     let each = match source.is_binary() {
         true => 2,
@@ -45,8 +45,8 @@ pub(crate) fn of_reading(source: &Source) -> u64 {
     (source.bytes().len() as u64).saturating_mul(each)
 }
 
-/// For each byte of text. Most of the costliest texts, which are of the test `worst::much_text`,
-/// take 50 to 85, and one takes 96.
+/// The bytes for each byte of text. Most of the costliest texts, which are in the test
+/// `worst_case_of_text`, take 50 to 85, and one takes 96.
 const TEXT: u64 = 100;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Takes the data segments out of a module, so that what they write can be put into a
-//! memory all at once, or be there already.
+//! Removes the data segments from a module, so that their bytes can be put into a memory all at
+//! once, or be there already.
 //!
-//! An active data segment is copied by the engine whenever an instance is made;
-//! for 40 KiB that takes longer than all the rest. A segment that is known to
-//! fit leaves an empty passive one behind: to `memory.init` and `data.drop`
-//! that is the same as an active one that has been applied, which is dropped.
+//! An active data segment is copied by the engine whenever an instance is made; for 40 KiB that
+//! takes longer than all the rest. A segment that is known to fit is replaced by an empty passive
+//! one: `memory.init` and `data.drop` cannot tell it from an active one that has been applied,
+//! which is dropped.
 
 use std::convert::Infallible;
 

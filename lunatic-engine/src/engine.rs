@@ -1,4 +1,4 @@
-//! What is compiled, and how.
+//! The engine: how modules are compiled.
 
 use std::error::Error;
 use std::fmt;
@@ -9,8 +9,8 @@ use wasmtime::{Config, OperatorCost};
 
 use crate::arena::Arena;
 use crate::code_cache::CodeCache;
-use crate::geometry::Geometry;
 use crate::limits::{STACK_BYTES, WASM_STACK_BYTES};
+use crate::memory_layout::MemoryLayout;
 use crate::module_limits::ModuleLimits;
 use crate::stats::EngineStats;
 use crate::ticker::Ticker;
@@ -22,10 +22,10 @@ pub struct EngineConfig {
     /// The directory in which compiled modules are kept for the next time; `None` if
     /// they are not kept.
     pub cache: Option<PathBuf>,
-    /// How memories lie in the address space of the arena. By default it is `None`: some
-    /// 128 memories of the program are guarded, and those beyond are dense, for which
-    /// modules are compiled once more.
-    pub geometry: Option<Geometry>,
+    /// How memories lie in the address space of the arena. By default it is `None`: 128 memories of
+    /// the program are guarded, and all further ones are dense, for which modules are compiled a
+    /// second time.
+    pub memory_layout: Option<MemoryLayout>,
     /// How large a module may be.
     pub module_limits: ModuleLimits,
     /// Maps every stack and memory by itself, and guards it, as on systems that have
@@ -44,14 +44,14 @@ pub struct EngineError(wasmtime::Error);
 /// There are two ways to make guest code stop in time. The code of instances without a
 /// budget has points of preemption that look at the [`Ticker`]; that costs little. Instances
 /// with a budget count fuel, which is exact and dearer. And there are two ways to keep it
-/// inside of its memory, see [`Geometry`]. Which ones is decided at compile time, so there are
+/// inside of its memory, see [`MemoryLayout`]. Which ones is decided at compile time, so there are
 /// several compilers, and all but the first are made when they are first needed.
 ///
 /// ```
-/// use lunatic_engine::{Engine, EngineConfig, Geometry};
+/// use lunatic_engine::{Engine, EngineConfig, MemoryLayout};
 ///
 /// let mut config = EngineConfig::default();
-/// config.geometry = Some(Geometry::Guarded);
+/// config.memory_layout = Some(MemoryLayout::Guarded);
 /// let engine = Engine::new(&config)?;
 /// # Ok::<(), lunatic_engine::EngineError>(())
 /// ```
@@ -60,7 +60,7 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-/// What a variant of a module is compiled for, beside the first code.
+/// The purpose of a variant of a module, beside the first code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum VariantKind {
     /// Dense memories, where the first code is for guarded ones, of which there are few.
@@ -81,7 +81,7 @@ struct Inner {
 }
 
 impl Engine {
-    /// A new engine. If compiled modules cannot be kept where the config says, that is
+    /// Makes an engine. If compiled modules cannot be kept in the directory of the config, that is
     /// logged when the first was compiled, and they are not kept.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Engine {
         let cache = config.cache.as_deref().map(CodeCache::new);
         let arena = match config.without_arena {
             true => None,
-            false => Arena::get(config.geometry),
+            false => Arena::get(config.memory_layout),
         };
         let module_limits = config.module_limits;
         let core_dumps = config.core_dumps;
@@ -113,12 +113,13 @@ impl Engine {
         })
     }
 
-    /// The clock of preemption. Threads that run instances tell it when they do.
+    /// The clock of preemption. Threads that run instances call its [`enter`](Ticker::enter) and
+    /// [`leave`](Ticker::leave).
     pub fn ticker(&self) -> &Ticker {
         &self.inner.ticker
     }
 
-    /// What it counts. Nobody waits for this.
+    /// Returns statistics, without waiting for anything.
     pub fn stats(&self) -> EngineStats {
         let cache = self.inner.cache.as_ref();
         EngineStats {
@@ -128,13 +129,13 @@ impl Engine {
         }
     }
 
-    /// Where stacks and memories of the first code come from; `None` if the engine maps them
+    /// The arena of the stacks and memories of the first code; `None` if the engine maps them
     /// itself.
     pub(crate) fn arena(&self) -> Option<&'static Arena> {
         self.inner.arena
     }
 
-    /// Where compiled modules are kept; `None` if they are not kept.
+    /// The cache of compiled modules; `None` if they are not kept.
     pub(crate) fn cache(&self) -> Option<&CodeCache> {
         self.inner.cache.as_ref()
     }
@@ -186,12 +187,12 @@ impl Engine {
 /// The compiler of code that shares time.
 fn sharing_config(arena: Option<&Arena>, core_dumps: bool) -> Config {
     let mut config = base_config(arena, core_dumps);
-    // What calls the host at a point of preemption lies apart from the rest.
+    // The calls of the host at points of preemption are put behind other code.
     config.wasm_branch_hinting(true);
     config
 }
 
-/// What all compilers have in common.
+/// The settings that all compilers have in common.
 fn base_config(arena: Option<&Arena>, core_dumps: bool) -> Config {
     let mut config = Config::new();
     config

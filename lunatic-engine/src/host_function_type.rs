@@ -1,4 +1,4 @@
-//! What is known of a host function before a module imports it.
+//! The name and the type of a host function, for the check of imports.
 
 use wasmtime::{FuncType, ValType};
 
@@ -7,7 +7,7 @@ use wasmtime::{FuncType, ValType};
 pub struct HostFunctionType {
     /// The name of the module that it is imported from, for example `lunatic::process`.
     pub namespace: &'static str,
-    /// Its name in that namespace.
+    /// The name in that namespace.
     pub name: &'static str,
     /// The types of its parameters.
     pub params: Vec<ValType>,

@@ -10,9 +10,9 @@ pub struct ImportProblem {
     pub namespace: String,
     /// The name.
     pub name: String,
-    /// What the module wants, in the text format: `(func (param i64))`.
+    /// The type that the module imports, in the text format: `(func (param i64))`.
     pub wanted: String,
-    /// What is offered under this name instead, if anything, in the same form.
+    /// The type that is offered under this name, if any, in the same format.
     pub offered: Option<String>,
 }
 

@@ -6,9 +6,9 @@ use wasm_encoder::{RawSection, SectionId};
 use wasmparser::{BinaryReaderError, CompositeInnerType, FuncType, Parser, Payload, TypeRef};
 use wasmtime::{ExternType, ImportType, Module, ValType};
 
-use crate::bounded_steps::REFILL;
 use crate::host_function_type::HostFunctionType;
 use crate::import_problem::ImportProblem;
+use crate::preemption::REFILL;
 
 /// Whether every import of a binary module is one of the functions that are `offered`; false
 /// too if that cannot be seen.

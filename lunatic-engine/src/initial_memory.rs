@@ -1,13 +1,13 @@
-//! What the data segments of a module leave in its memory.
+//! The contents that the data segments of a module write to its memory.
 
 use wasmparser::{Data, DataKind, ImportSectionReader, Operator, Parser, Payload, TypeRef};
 
 use crate::limits::WASM_PAGE_BYTES;
 
-/// What the data segments of a module leave in its memory.
+/// The contents that the data segments of a module write to its memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InitialMemory {
-    /// Where in the memory the first byte is.
+    /// The position of the first byte in the memory.
     pub(crate) offset: usize,
     /// The bytes, with zeros between segments.
     pub(crate) bytes: Vec<u8>,
@@ -17,10 +17,10 @@ pub(crate) struct InitialMemory {
 type Segment<'a> = (u64, &'a [u8]);
 
 impl InitialMemory {
-    /// What the segments of this module leave in its memory.
+    /// Returns the contents that the segments of this module write to its memory.
     ///
-    /// `None` if there are none, they are very far apart, or it is not certain that
-    /// all of them are valid and fit.
+    /// `None` if there are no segments, they are very far apart, or it is not certain that all of
+    /// them are valid and fit.
     pub(crate) fn of(wasm: &[u8]) -> Option<InitialMemory> {
         let mut memories = Vec::new();
         let mut segments: Vec<Segment<'_>> = Vec::new();

@@ -9,11 +9,11 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 
 use crate::arena::{Image, PageFaults};
-use crate::few_guarded::FewGuarded;
+use crate::guarded_permits::InstancePermit;
 use crate::memory_limiter::MemoryLimiter;
 use crate::time_slice::TimeSlice;
 
-/// What the state of an instance must offer.
+/// The state of an instance.
 pub trait InstanceState: Send + 'static {
     /// How far the instance may grow.
     fn limits(&mut self) -> &mut MemoryLimiter;
@@ -33,12 +33,12 @@ pub struct Instance<T: InstanceState> {
     store: Store<T>,
     instance: wasmtime::Instance,
     time_slice: TimeSlice,
-    /// In which tick it was made.
+    /// The tick in which it was made.
     made_at: u64,
     /// Dropped after the store, which has the memory.
     page_faults: PageFaults,
-    /// The same.
-    guarded: Option<FewGuarded>,
+    /// The permit for a guarded memory. Dropped after the store, too.
+    guarded: Option<InstancePermit>,
 }
 
 /// A call of an exported function, to be made.
@@ -49,12 +49,12 @@ pub struct Call {
     results: Option<Results>,
 }
 
-/// Where the results of a call are put.
+/// The place for the results of a call.
 pub type Results = Arc<OnceLock<Vec<Val>>>;
 
 impl Call {
-    /// Lets the function return something, and puts that here. If the module is a library
-    /// that exports `_initialize`, that is called before.
+    /// Stores the results of the function in `results`. If the module is a library that exports
+    /// `_initialize`, that is called before.
     pub fn for_results(self, results: Results) -> Call {
         Call {
             results: Some(results),
@@ -73,7 +73,7 @@ impl<T: InstanceState> Instance<T> {
     // Not an `async fn`, whose future would contain the state.
     pub(crate) fn until_tick(
         linked: &InstancePre<T>,
-        guarded: Option<FewGuarded>,
+        guarded: Option<InstancePermit>,
         image: Option<&Arc<Image>>,
         state: T,
         time_slice: &TimeSlice,
@@ -113,7 +113,7 @@ impl<T: InstanceState> Instance<T> {
     /// Fails if there is no stack or memory left, or a segment or the start function
     /// traps.
     async fn start(
-        guarded: Option<FewGuarded>,
+        guarded: Option<InstancePermit>,
         linked: &InstancePre<T>,
         image: Option<&Arc<Image>>,
         mut store: Store<T>,
@@ -145,7 +145,7 @@ impl<T: InstanceState> Instance<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`prepare`](Instance::prepare) and [`run`](Instance::run).
+    /// The errors of [`prepare`](Instance::prepare) and [`run`](Instance::run).
     pub async fn call(&mut self, export: &str, params: &[Val]) -> wasmtime::Result<()> {
         let call = self.prepare(export, params.to_vec())?;
         self.run(call).await
@@ -238,7 +238,7 @@ impl<T: InstanceState> Instance<T> {
         params: Vec<Val>,
         results: Results,
     ) -> wasmtime::Result<()> {
-        /// What the C library of WASI wants to be called first, in what is no program.
+        /// The function that the C library of WASI needs to be called first in a library.
         const INITIALIZE: &str = "_initialize";
         let initialize = self.instance.get_func(&mut self.store, INITIALIZE);
         let count = function.ty(&self.store).results().len();

@@ -5,13 +5,13 @@ use std::fmt;
 
 use wasmparser::BinaryReaderError;
 
-/// What is wrong with a binary that begins like a module.
+/// The error of a binary that begins like a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidModule {
-    /// What is wrong, in words.
+    /// The description of the error.
     pub message: String,
-    /// Where that is, in bytes from the start of the binary; of a module in the text
+    /// The position of the error, in bytes from the start of the binary; for a module in the text
     /// format, from the start of the binary that it was turned into.
     pub offset: usize,
     /// The proposal that the module uses and that is not accepted here, for example

@@ -13,12 +13,10 @@
 //!   may execute.
 //! - `instance`: [`Instance`], one instance with its state.
 //! - `code`: what a module is compiled to, and which of it an instance runs; `variant`,
-//!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: how one
-//!   of them is; `few_guarded`, `short_lives`: for which instances that is
-//!   worth it.
+//!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: compiles one
+//!   variant; `guarded_permits`, `short_lives`: which instances get guarded memories.
 //! - `refill`: the function of the host that makes instances yield.
-//! - `bounded_steps`: what is done to a module before, so that its code can be preempted
-//!   in time.
+//! - `preemption`: writes points of preemption into a module before it is compiled.
 //! - `imports`: why imports cannot be satisfied; `host_function_type`:
 //!   [`HostFunctionType`], what is offered.
 //! - `source`: the bytes that a module is loaded from.
@@ -29,8 +27,8 @@
 //!   compiled.
 //! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
 //! - `engine`: [`Engine`], what is compiled how.
-//! - `code_cache`: what was compiled, kept for the next start; `module_summary`, `compiled_module`: what
-//!   that is.
+//! - `code_cache`: what was compiled, kept for the next start; `module_summary`, `compiled_module`:
+//!   what that is.
 //! - `module_info` and `module_hash`: what is known of a module before it runs;
 //!   `invalid_module`: why it is none.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
@@ -39,7 +37,7 @@
 //! - `limits`: [`MemoryLimits`], how far an instance may grow.
 //! - `memory_limiter`: [`MemoryLimiter`], which holds it to that and charges it.
 //! - `stats`: [`EngineStats`], what is counted.
-//! - `geometry`: [`Geometry`], how memories lie in the address space.
+//! - `memory_layout`: [`MemoryLayout`], how memories lie in the address space.
 //!
 //! # Invariants
 //!
@@ -58,7 +56,6 @@ mod arena;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 #[path = "no_arena.rs"]
 mod arena;
-mod bounded_steps;
 mod budget;
 mod catch_label;
 mod code;
@@ -69,8 +66,7 @@ mod compiler_memory;
 mod compiler_threads;
 mod data_segments;
 mod engine;
-mod few_guarded;
-mod geometry;
+mod guarded_permits;
 mod host_function_type;
 mod import_problem;
 mod imports;
@@ -81,12 +77,14 @@ mod invalid_module;
 mod limits;
 mod load_error;
 mod loader;
+mod memory_layout;
 mod memory_limiter;
 mod module;
 mod module_hash;
 mod module_info;
 mod module_limits;
 mod module_summary;
+mod preemption;
 mod refill;
 mod sealed_file;
 mod short_lives;
@@ -99,10 +97,8 @@ mod time_slice;
 mod variant;
 mod variant_compiler;
 
-pub use bounded_steps::BUDGET as PREEMPTION_BUDGET;
 pub use budget::Budget;
 pub use engine::{Engine, EngineConfig, EngineError};
-pub use geometry::Geometry;
 pub use host_function_type::HostFunctionType;
 pub use import_problem::ImportProblem;
 pub use instance::{Call, Instance, InstanceState, Results};
@@ -111,11 +107,13 @@ pub use invalid_module::InvalidModule;
 pub use limits::{ExceedsLimits, MemoryLimits, STACK_BYTES};
 pub use load_error::LoadError;
 pub use loader::Loader;
+pub use memory_layout::MemoryLayout;
 pub use memory_limiter::MemoryLimiter;
 pub use module::Module;
 pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;
 pub use module_limits::{ExceedsModuleLimit, ModuleLimit, ModuleLimits};
+pub use preemption::BUDGET as PREEMPTION_BUDGET;
 pub use stats::{ArenaStats, EngineStats, SlotUse};
 pub use text_format::TextError;
 pub use ticker::Ticker;

@@ -3,25 +3,26 @@
 use std::error::Error;
 use std::fmt;
 
-/// The most memories of an instance.
+/// The highest number of memories of an instance.
 pub(crate) const MEMORIES: usize = 8;
 
 /// Tables have fewer elements than this (ABI §15.6).
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
-/// The most bytes of the heap in which an instance has what is collected as garbage. Its
-/// collection is one step, so it is small.
+/// The largest heap of garbage-collected values of an instance, in bytes. Its collection is one
+/// step, so it is small.
 pub(crate) const COLLECTED_HEAP_BYTES: usize = 256 << 10;
 
 /// Stack for guest code (ABI §15.6).
 pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
 
-/// What a stack of an instance has at most, in bytes: for guest code, and the host functions that
-/// run on the same stack.
+/// The size of the stack of an instance, in bytes: for guest code, and the host functions that run
+/// on the same stack.
 pub const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
 
-/// What is kept for the references to exceptions that are found on one stack of an instance when
-/// their heap is collected: 16 bytes for each, and they have four there.
+/// The bytes that are kept for the references to exceptions that are found on one stack of an
+/// instance when their heap is collected: 16 bytes for each reference, which takes four bytes
+/// there.
 pub(crate) const STACK_REFERENCES_BYTES: u64 = WASM_STACK_BYTES as u64 / 4 * 16;
 
 /// Bytes of a page of WebAssembly.
@@ -30,7 +31,7 @@ pub(crate) const WASM_PAGE_BYTES: u64 = 1 << 16;
 /// The limits of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// The most bytes its memories may have together.
+    /// The largest sum of its memories, in bytes.
     pub max_memory: u64,
 }
 
@@ -38,28 +39,28 @@ pub struct MemoryLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExceedsLimits {
-    /// It has more than eight memories.
+    /// The module has more than eight memories.
     Memories {
         /// How many it has.
         needed: usize,
     },
-    /// It has more than one table.
+    /// The module has more than one table.
     Tables {
         /// How many it has.
         needed: usize,
     },
-    /// Its memories begin with more bytes than they may have.
+    /// The initial size of its memories exceeds the limit.
     Memory {
-        /// What they begin with, in bytes.
+        /// The initial size, in bytes.
         needed: u64,
-        /// The most bytes they may have: [`MemoryLimits::max_memory`].
+        /// The limit in bytes: [`MemoryLimits::max_memory`].
         limit: u64,
     },
-    /// Its table begins with more elements than a table may have.
+    /// The initial number of elements of its table exceeds the limit.
     TableElements {
-        /// What it begins with.
+        /// The initial number of elements.
         needed: u64,
-        /// It must have fewer than this.
+        /// The number of elements that it must be below.
         limit: u64,
     },
 }
@@ -69,7 +70,7 @@ impl MemoryLimits {
     pub const DEFAULT_MAX_MEMORY: u64 = u32::MAX as u64;
 }
 
-/// What an element of a table takes, in bytes.
+/// The bytes of an element of a table.
 pub(crate) const TABLE_ELEMENT_BYTES: u64 = 16;
 
 impl Default for MemoryLimits {

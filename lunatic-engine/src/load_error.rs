@@ -16,23 +16,23 @@ use crate::text_format::TextError;
 /// Its debug form is the sentence with all causes, as a `main` prints that returns it.
 #[non_exhaustive]
 pub enum LoadError {
-    /// They are neither a wasm module nor its text.
+    /// The bytes are neither a wasm module nor its text.
     NotWasm,
-    /// They are text, and not that of a module.
+    /// The bytes are text, but not the text of a module.
     Text(TextError),
-    /// They are a component, binary or text.
+    /// The bytes are a component, binary or text.
     Component,
-    /// They are a module that is too large to be compiled here.
+    /// The module is too large to be compiled here.
     TooLarge(ExceedsModuleLimit),
-    /// They begin like a module, and are not a valid one.
+    /// The bytes begin like a module, but are not a valid one.
     Invalid(InvalidModule),
     /// The module imports what is not offered.
     Imports(Vec<ImportProblem>),
     /// The compiler cannot compile the module.
     Compile(wasmtime::Error),
-    /// Who pays for the module has no memory left for it.
+    /// The payer of the module has no memory left for it.
     Exceeded(Exceeded),
-    /// Nobody waits for the module any more.
+    /// The caller has stopped waiting for the module.
     GivenUp,
 }
 
@@ -58,8 +58,8 @@ impl fmt::Debug for LoadError {
     }
 }
 
-/// Writes the first of them, as many as somebody may read: a module can have thousands, and names of
-/// any length.
+/// Writes the first of them, as many as somebody may read: a module can have thousands, and names
+/// of any length.
 fn write_list(f: &mut fmt::Formatter<'_>, problems: &[ImportProblem]) -> fmt::Result {
     const MAX_PROBLEMS: usize = 16;
     const MAX_BYTES: usize = 4096;

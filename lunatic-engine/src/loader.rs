@@ -46,17 +46,17 @@ struct Shared<T: 'static> {
     fuel_compiler: Arc<VariantCompiler<T>>,
     dense_compiler: Arc<VariantCompiler<T>>,
     keeps_bytes: AtomicBool,
-    /// Who pays for the memory that the compiler takes, where nobody else does.
+    /// The account that is charged for the memory of the compiler if no other account is.
     payer: OnceLock<Account>,
 }
 
 impl<T: InstanceState> Loader<T> {
     /// A loader for modules that import what `register` registers.
     ///
-    /// - `host_functions`: what that is. An import of what is not among them is said
-    ///   to be unknown when a module cannot be linked.
-    /// - `register`: is called again if an instance with a budget is asked for, or one for
-    ///   which there is no guarded memory left.
+    /// - `host_functions`: the functions that `register` adds to the linker. An import that is
+    ///   not among them is reported as unknown if a module cannot be linked.
+    /// - `register`: adds the host functions to a linker. It is called again when the first
+    ///   instance with a budget is made, and the first without a guarded memory.
     ///
     /// # Errors
     ///
@@ -124,15 +124,15 @@ impl<T: InstanceState> Loader<T> {
         })
     }
 
-    /// From now on, modules keep the bytes that they are loaded from, as other nodes may ask
+    /// Makes modules keep the bytes that they are loaded from, from now on, as other nodes may ask
     /// for them.
     pub fn keep_bytes(&self) {
         self.shared.keeps_bytes.store(true, Ordering::Relaxed);
     }
 
-    /// From now on, the memory that the compiler takes is charged to this account where nobody
-    /// else pays for it, and as many modules are compiled at once as there is memory for. The
-    /// first account stays.
+    /// Charges the memory of the compiler to this account from now on, if no other account is
+    /// charged for it, and compiles as many modules at once as there is memory for. Only the first
+    /// call has an effect.
     pub fn charge_compiler_to(&self, root: &Account) {
         self.shared.payer.get_or_init(|| root.clone());
     }
@@ -208,7 +208,7 @@ impl<T: InstanceState> Loader<T> {
         Some(Compiled { summary, module })
     }
 
-    /// By what the summary of a module is found that was loaded within these limits.
+    /// Returns the key of the summary of a module that was loaded within these limits.
     fn summary_key(&self, source: &Source, limits: &ModuleLimits) -> Key {
         let budget_function = self.shared.budget_function;
         Key::of(&(
@@ -220,7 +220,7 @@ impl<T: InstanceState> Loader<T> {
         ))
     }
 
-    /// What can be told of a module before it is compiled.
+    /// Reads what is known of a module before it is compiled.
     fn read(&self, source: &Source, limits: &ModuleLimits) -> Result<Read, LoadError> {
         if !source.is_binary() {
             let checked = limits.check_text(source.bytes());
@@ -270,11 +270,11 @@ impl<T: InstanceState> Loader<T> {
     ///
     /// Fails if it cannot be set up.
     fn compiler(&self, summary: &ModuleSummary) -> wasmtime::Result<&Compiler<T>> {
-        let has_few_guarded = || self.engine().arena().and_then(Arena::few).is_some();
+        let needs_permits = || self.engine().arena().and_then(Arena::permits).is_some();
         match summary {
             _ if summary.counts_fuel => self.shared.fuel_compiler.get(),
             // Each of the few is for an instance that has one memory.
-            _ if summary.info.memories > 1 && has_few_guarded() => self.shared.dense_compiler.get(),
+            _ if summary.info.memories > 1 && needs_permits() => self.shared.dense_compiler.get(),
             _ => Ok(&self.shared.sharing_compiler),
         }
     }
@@ -305,7 +305,7 @@ impl<T: InstanceState> Loader<T> {
                 let variant = |compiler: &Arc<VariantCompiler<T>>| {
                     Variant::new(source.clone(), compiler.clone())
                 };
-                let guarded = engine.arena().and_then(Arena::few);
+                let guarded = engine.arena().and_then(Arena::permits);
                 // The code is the same for both if there is no memory, and always for dense ones
                 // if there are several.
                 let guarded = guarded.filter(|_| summary.info.memories == 1);
@@ -396,18 +396,18 @@ impl<T: InstanceState> Loader<T> {
         self.load_with(bytes, Some(name), limits, None).await
     }
 
-    /// [`load_async`](Loader::load_async) for who may be gone before the module is there. If
-    /// the future is dropped, loading ends before its next step. The last step, the compiler,
-    /// is not interrupted: `limits` bound how long it takes.
+    /// Like [`load_async`](Loader::load_async), for a caller that may stop waiting. If the future
+    /// is dropped, loading ends before its next step. The last step, the compiler, is not
+    /// interrupted: `limits` bound its time.
     ///
-    /// - `limits`: hold beside those of the engine.
-    /// - `payer`: to whom the memory is charged that this takes, until it is done. The module
-    ///   itself is not charged; see [`Module::charge_to`].
+    /// - `limits`: limits in addition to those of the engine.
+    /// - `payer`: the account that is charged for the memory of loading, until it is done. The
+    ///   module itself is not charged; see [`Module::charge_to`].
     ///
     /// # Errors
     ///
     /// [`LoadError`]; it is [`Exceeded`](LoadError::Exceeded) if the payer has not enough memory
-    /// for the compiler, or all together have not.
+    /// for the compiler, or the program has not.
     pub async fn load_within(
         &self,
         bytes: Vec<u8>,

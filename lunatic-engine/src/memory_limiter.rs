@@ -13,43 +13,43 @@ use crate::module_info::ModuleInfo;
 /// Keeps an instance within its limits, and charges its memory to an account. It is
 /// part of the state of the instance.
 ///
-/// The engine asks for what a memory, a table or the heap of references begins with, and
-/// whenever one of them grows. It does not tell which one it is, so what is charged is by how
-/// much it grows.
+/// The engine asks for the initial size of a memory, a table or the heap of references, and for
+/// each growth. It does not say which one it is, so the difference in size is charged.
 #[derive(Debug, Default)]
 pub struct MemoryLimiter {
     limits: MemoryLimits,
     charged: Option<Charged>,
     /// Bytes of all memories and of the heap.
     memory: u64,
-    /// What a memory was allowed to grow by most recently, in bytes.
+    /// The latest growth of a memory that was allowed, in bytes.
     growth: u64,
     has_grown: bool,
 }
 
-/// What is charged for an instance.
+/// The charges of an instance.
 #[derive(Debug)]
 struct Charged {
     charge: Charge,
-    /// What is in it for memories that were not asked for yet, in bytes.
+    /// The bytes that are charged for memories that were not requested yet.
     memory_ahead: u64,
-    /// The same for elements of tables.
+    /// The bytes that are charged for elements of tables that were not requested yet.
     elements_ahead: u64,
-    /// What may be found on the stacks when a heap is collected; `None` if there is no heap.
+    /// The charge for references on the stacks when a heap is collected; `None` if there is no
+    /// heap.
     references: Option<References>,
 }
 
-/// What is charged for the references that are found on stacks when a heap is collected.
+/// The charge for the references that are found on stacks when a heap is collected.
 #[derive(Debug, Clone, Copy)]
 struct References {
-    /// The most stacks that there were at once.
+    /// The highest number of stacks at once.
     stacks: u32,
     /// Whether there may be any, as the heap is not empty any more.
     is_used: bool,
 }
 
 impl MemoryLimiter {
-    /// Limits of an instance that nobody pays for.
+    /// The limiter of an instance that is not charged.
     pub fn new(limits: MemoryLimits) -> MemoryLimiter {
         MemoryLimiter {
             limits,
@@ -101,7 +101,7 @@ impl MemoryLimiter {
 impl Charged {
     /// Charges more memory; false if that is refused.
     ///
-    /// - `current`: what the one that grows has, in bytes.
+    /// - `current`: the current size, in bytes.
     fn grow_memory(&mut self, current: u64, bytes: u64) -> bool {
         let ahead = bytes.min(self.memory_ahead);
         let more = bytes - ahead;
@@ -131,7 +131,7 @@ impl Charged {
         let more = now.saturating_sub(stacks);
         let is_allowed = !is_used || self.charge_more(u64::from(more) * STACK_REFERENCES_BYTES);
         if is_allowed {
-            // What a list has grown to it keeps, and without an exception there is none.
+            // A list keeps its capacity; without an exception there is no list.
             let stacks = if is_used { stacks.max(now) } else { now };
             self.references = Some(References { stacks, is_used });
         }
@@ -228,7 +228,7 @@ mod tests {
 
     const PAGE: usize = 64 << 10;
 
-    /// The limiter of an instance whose memory begins with a page, and who pays for it.
+    /// The limiter of an instance whose memory begins with a page, and its account.
     fn charged(max_memory: u64) -> (Account, MemoryLimiter) {
         let account = Account::root(AccountLimits::default());
         let info = ModuleInfo {
@@ -308,7 +308,7 @@ mod tests {
         assert!(grows(&mut limiter, PAGE, 2 * PAGE, None));
         assert!(limiter.charge_stacks(2));
         used(2 * page + 2 * stack);
-        // What a list has grown to, it keeps.
+        // A list keeps its capacity.
         assert!(limiter.charge_stacks(3));
         assert!(limiter.charge_stacks(1));
         used(2 * page + 3 * stack);

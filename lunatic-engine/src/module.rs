@@ -33,12 +33,12 @@ struct Inner<T: 'static> {
     version_of: Option<Arc<str>>,
     bytes: Option<Bytes>,
     info: ModuleInfo,
-    /// What the memory holds at first, if the module does not say so any more.
+    /// The image of the memory, if the segments were removed from the module.
     image: Option<Arc<Image>>,
     /// There is some until this is dropped.
     code: Option<Code<T>>,
     time_slice: TimeSlice,
-    /// Who pays for it as long as there are handles of it.
+    /// The charge for the module, as long as there are handles of it.
     charge: OnceLock<Charge>,
 }
 
@@ -52,9 +52,8 @@ impl<T: 'static> Inner<T> {
 }
 
 impl<T: 'static> Drop for Inner<T> {
-    /// Leaves the code to another thread: to unmap it takes a while, and whoever has the last handle
-    /// may be a worker. What was charged is given back at once, as who drops a module to compile
-    /// the next expects.
+    /// Drops the code on another thread: unmapping it takes a while, and would block a worker. The
+    /// charge is released at once, so that a caller can drop a module and compile the next.
     fn drop(&mut self) {
         drop_later(self.code.take());
     }
@@ -84,7 +83,7 @@ impl<T: InstanceState> Module<T> {
         }
     }
 
-    /// What is known of the module before it runs.
+    /// The properties of the module that are known before it runs.
     pub fn info(&self) -> &ModuleInfo {
         &self.inner.info
     }
@@ -94,8 +93,8 @@ impl<T: InstanceState> Module<T> {
         self.inner.hash
     }
 
-    /// The name of the module that it is a version of, as
-    /// [`Loader::load_version`](crate::Loader::load_version) was told; `None` for others.
+    /// The name that was passed to [`Loader::load_version`](crate::Loader::load_version); `None`
+    /// for a module without a name.
     pub fn version_of(&self) -> Option<&Arc<str>> {
         self.inner.version_of.as_ref()
     }
@@ -106,8 +105,8 @@ impl<T: InstanceState> Module<T> {
         self.inner.bytes.as_ref()
     }
 
-    /// How many bytes the module takes: its code, as it was compiled when it was loaded, the image
-    /// of its data, and the bytes that it was loaded from, if those are kept.
+    /// Returns the bytes of the module: its code, as it was compiled when it was loaded, the image
+    /// of its data, and the bytes that it was loaded from, if they are kept.
     pub fn size(&self) -> usize {
         let code = self.inner.code().linked().module().image_range();
         let code = code.end.addr() - code.start.addr();
@@ -116,10 +115,9 @@ impl<T: InstanceState> Module<T> {
         code + image + self.bytes().map_or(0, |bytes| bytes.len())
     }
 
-    /// Charges what the module takes to an account, as long as there are handles of it: those
-    /// of processes that run it, and of others. Code that counts fuel and code for dense
-    /// memories, which may come later, is charged then. Nothing is charged if somebody pays
-    /// already.
+    /// Charges the bytes of the module to an account, as long as there are handles of it: those of
+    /// processes that run it, and others. Code that counts fuel and code for dense memories, which
+    /// may be compiled later, is charged then. Nothing is charged if an account is charged already.
     ///
     /// # Errors
     ///
@@ -145,13 +143,13 @@ impl<T: InstanceState> Module<T> {
         Ok(())
     }
 
-    /// How many handles of this module there are: those of instances, and others.
+    /// Returns the number of handles of this module: those of instances, and others.
     pub fn handles(&self) -> usize {
         Arc::strong_count(&self.inner)
     }
 
-    /// Waits until there is all the code that another module has been compiled to meanwhile:
-    /// that which counts fuel, and that for dense memories.
+    /// Compiles all variants that another module has been compiled to since: the one that counts
+    /// fuel, and the one for dense memories.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What tells the contents of modules apart.
+//! The hash that identifies a module.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a module says of itself before it runs.
+//! The properties of a module that are known before it runs.
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
@@ -11,16 +11,16 @@ use crate::limits::{
     ExceedsLimits, MEMORIES, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS, WASM_PAGE_BYTES,
 };
 
-/// What can be told of a module without running it.
+/// The properties of a module that are known without running it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleInfo {
     /// How many memories an instance has.
     pub memories: usize,
-    /// What the memories have at first, in bytes.
+    /// The initial size of all memories, in bytes.
     pub memory_minimum: u64,
     /// How many tables an instance has.
     pub tables: usize,
-    /// What the table has at first, in elements.
+    /// The initial size of the table, in elements.
     pub table_minimum: u64,
     /// How many tags of exceptions an instance has. Without one it throws no exception.
     pub tags: u64,
@@ -36,8 +36,7 @@ pub struct ModuleInfo {
 }
 
 impl ModuleInfo {
-    /// Reads the info of a module. What it says of one that is not valid has no
-    /// meaning.
+    /// Reads the info of a module. The info of an invalid module has no meaning.
     ///
     /// # Errors
     ///
@@ -52,8 +51,8 @@ impl ModuleInfo {
         Ok(info)
     }
 
-    /// What an instance takes at first, in bytes: its memory, its table, its stack, and
-    /// what there is for each of its functions and globals. It is never less than that.
+    /// Returns the initial bytes of an instance: its memory, its table, its stack, and the data for
+    /// each of its functions and globals. An instance never takes less.
     pub fn instance_bytes(&self) -> u64 {
         /// The state of the store and of the instance, and the used part of a stack.
         const FIXED: u64 = 8 << 10;

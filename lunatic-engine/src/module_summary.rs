@@ -1,14 +1,14 @@
-//! What loading has to know of a module beside its code.
+//! The properties that loading needs of a module beside its code.
 
 use serde::{Deserialize, Serialize};
 
 use crate::module_hash::ModuleHash;
 use crate::module_info::ModuleInfo;
 
-/// What loading has to know of a module beside its code, and would have to read it for.
+/// The properties that loading needs of a module beside its code, and for which it would have to
+/// read the module.
 ///
-/// That there is a summary says that the module has passed the checks that the key of the summary
-/// names.
+/// If there is a summary, the module has passed the checks that the key of the summary names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ModuleSummary {
     /// The hash of the bytes that it is loaded from.

@@ -1,5 +1,5 @@
-//! What stands for the arena on systems that have no calls to build one with:
-//! nothing, so that the engine maps stacks and memories one by one.
+//! The arena on systems without the system calls that it needs: there is none, and the engine
+//! maps stacks and memories one by one.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use wasmtime::Config;
 
-use crate::geometry::Geometry;
+use crate::guarded_permits::GuardedPermits;
 use crate::initial_memory::InitialMemory;
+use crate::memory_layout::MemoryLayout;
 use crate::sealed_file::SealedFile;
 use crate::stats::ArenaStats;
 
@@ -21,15 +22,7 @@ pub(crate) struct Arena(Infallible);
 #[derive(Debug)]
 pub(crate) struct Image(Infallible);
 
-/// There is none.
-#[derive(Debug)]
-pub(crate) struct GuardedSlots(Infallible);
-
-/// There is none.
-#[derive(Debug)]
-pub(crate) struct GuardedSlot(Infallible);
-
-/// Nobody asks.
+/// Does nothing: there are no slots whose pages could be remembered.
 #[derive(Debug)]
 pub(crate) struct PageFaults;
 
@@ -46,11 +39,11 @@ impl PageFaults {
 }
 
 impl Arena {
-    pub(crate) fn get(_: Option<Geometry>) -> Option<&'static Arena> {
+    pub(crate) fn get(_: Option<MemoryLayout>) -> Option<&'static Arena> {
         None
     }
 
-    pub(crate) fn few(&'static self) -> Option<&'static GuardedSlots> {
+    pub(crate) fn permits(&'static self) -> Option<&'static GuardedPermits> {
         match self.0 {}
     }
 
@@ -71,16 +64,6 @@ impl Arena {
     }
 
     pub(crate) fn kept_image(&self, _: usize, _: &SealedFile, _: &Range<u64>) -> io::Result<Image> {
-        match self.0 {}
-    }
-}
-
-impl GuardedSlots {
-    pub(crate) fn take(&'static self) -> Option<GuardedSlot> {
-        match self.0 {}
-    }
-
-    pub(crate) fn are_half_used(&self) -> bool {
         match self.0 {}
     }
 }

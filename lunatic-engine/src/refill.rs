@@ -5,8 +5,8 @@ use std::task::Poll;
 
 use wasmtime::{AsContextMut, Caller, Linker};
 
-use crate::bounded_steps::{FIRST_BUDGET, REFILL};
 use crate::instance::InstanceState;
+use crate::preemption::{FIRST_BUDGET, REFILL};
 use crate::time_slice::TimeSlice;
 
 /// Registers the function. It yields if the time slice is over, and returns a new budget.
@@ -42,7 +42,7 @@ pub(crate) fn register<T: InstanceState>(
     Ok(())
 }
 
-/// Is pending once, and asks to be polled again.
+/// Yields: is pending once, and asks to be polled again.
 async fn yield_once() {
     let mut has_yielded = false;
     poll_fn(|cx| {

@@ -12,13 +12,13 @@ use rustix::process::geteuid;
 /// The extension of files that are being written.
 pub(crate) const UNFINISHED: &str = "unfinished";
 
-/// An open file that nobody but this user can have written, and that nobody has written to since
-/// it was whole.
+/// An open file that no other user can have written, and that was not written to since it was
+/// complete.
 ///
-/// A whole file has got a time of modification long ago, once its contents were on the disk.
-/// Whoever writes to it or cuts it off changes that time, and so does what copies it without
-/// care; so damage is found without reading the file. Like the other programs of a user, it is
-/// not safe from who has his rights: he can set that time, too.
+/// When the contents of a file are on the disk, its time of modification is set to one in the past.
+/// Writing to the file or truncating it changes that time, and so does a copy that does not
+/// preserve it; so damage is found without reading the file. Like the other programs of a user, the
+/// file is not protected from programs with the rights of this user: they can set that time, too.
 #[derive(Debug)]
 pub(crate) struct SealedFile {
     file: File,
@@ -66,13 +66,13 @@ impl SealedFile {
         Ok(SealedFile { file, metadata })
     }
 
-    /// Writes a file, which replaces one that is there, and seals it.
+    /// Writes a file, which replaces an existing one, and seals it.
     ///
-    /// - `parts`: its contents.
+    /// - `parts`: the contents of the file.
     ///
     /// # Errors
     ///
-    /// Fails if it cannot be written; what was there stays then.
+    /// Fails if it cannot be written; an existing file stays then.
     pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         // Another program may be writing the same file.
         let number = RandomState::new().hash_one(());

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::load_error::LoadError;
 use crate::text_format;
 
-/// What binary modules begin with.
+/// The first bytes of binary modules.
 const MAGIC: &[u8] = b"\0asm";
 
 /// The bytes that a module is loaded from, binary or text; clone it freely.

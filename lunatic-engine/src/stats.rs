@@ -1,4 +1,4 @@
-//! What an engine counts.
+//! The statistics of an engine.
 
 /// How often compiled code was kept, and what of the arena is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,12 +8,12 @@ pub struct EngineStats {
     pub cache_hits: u64,
     /// How often it was not there.
     pub cache_misses: u64,
-    /// What of the arena is used, by all engines of the program that have the same
-    /// [geometry](crate::EngineConfig::geometry); `None` if there is no arena.
+    /// The use of the arena, by all engines of the program with the same
+    /// [`memory_layout`](crate::EngineConfig::memory_layout); `None` if there is no arena.
     pub arena: Option<ArenaStats>,
 }
 
-/// What of an arena is used.
+/// The use of an arena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArenaStats {
     /// The stacks, of instances with memories of either kind.

@@ -1,4 +1,4 @@
-//! What exceptions may carry.
+//! A check of the values that exceptions may carry.
 
 use wasmparser::{
     AbstractHeapType, BinaryReaderError, CompositeInnerType, HeapType, Parser, Payload, SubType,
@@ -7,12 +7,12 @@ use wasmparser::{
 
 use crate::invalid_module::InvalidModule;
 
-/// Checks that no exception of a module carries a reference to a function. The engine keeps each
-/// of those for as long as there is the instance, for which nobody would pay.
+/// Checks that no exception of a module carries a reference to a function. The engine keeps each of
+/// these for as long as the instance exists, and they would not be charged.
 ///
 /// # Errors
 ///
-/// Fails if one does, and where the binary format is broken.
+/// Fails if one does, or if the binary format is invalid.
 pub(crate) fn check(wasm: &[u8]) -> Result<(), InvalidModule> {
     let mut types = Types::default();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -29,7 +29,7 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), InvalidModule> {
     Ok(())
 }
 
-/// Of each type, whether it is a function that takes references to functions.
+/// For each type, whether it is a function that takes references to functions.
 #[derive(Default)]
 struct Types {
     take_functions: Vec<bool>,

@@ -6,11 +6,11 @@ use std::fmt;
 use wast::Wat;
 use wast::parser::{self, ParseBuffer};
 
-/// What is wrong with the text of a module.
+/// The error of the text of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TextError {
-    /// What is wrong, in words.
+    /// The description of the error.
     pub message: String,
     /// The line it is on; the first is 1.
     pub line: usize,
@@ -54,7 +54,7 @@ impl TextError {
     }
 }
 
-/// A character, or what is shown instead of one that a terminal would obey.
+/// Returns a character, or a replacement for one that a terminal would interpret.
 fn harmless(character: char) -> char {
     match character {
         '\t' => ' ',

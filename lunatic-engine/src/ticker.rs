@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// Ticks, once in each [`PERIOD`](Ticker::PERIOD), while any thread runs instances; sleeps
-/// while none does. Clone it freely.
+/// Ticks, once in each [`PERIOD`](Ticker::PERIOD), while any thread runs instances; sleeps while
+/// none does. A clone is the same ticker.
 ///
 /// Every thread that runs instances calls [`enter`](Ticker::enter) before and
-/// [`leave`](Ticker::leave) after. The ticker goes on as long as there is an engine,
-/// a loader, a module or an instance that it belongs to.
+/// [`leave`](Ticker::leave) after. The ticker runs as long as there is an engine, a loader, a
+/// module or an instance that it belongs to.
 ///
 /// ```
 /// use lunatic_engine::{Engine, EngineConfig};
@@ -38,7 +38,7 @@ struct Shared {
     on_tick: OnceLock<Box<OnTick>>,
 }
 
-/// What is called at each tick.
+/// A function that is called at each tick.
 type OnTick = dyn Fn(Duration) + Send + Sync;
 
 /// How many ticks there were. It is read whenever an instance is resumed or calls a host function,
@@ -82,19 +82,19 @@ impl Ticker {
         Ticker::start_joinable().map(|(ticker, _)| ticker)
     }
 
-    /// The same, with the handle of the thread.
+    /// Starts a ticker, and returns it with the handle of its thread.
     fn start_joinable() -> io::Result<(Ticker, JoinHandle<()>)> {
         let shared = Arc::new(Shared::default());
         let weak = Arc::downgrade(&shared);
         let handle = thread::Builder::new()
             .name("lunatic-ticker".into())
             .spawn(move || run(&weak))?;
-        // Nobody but this function sets it.
+        // Only this function sets it.
         shared.thread.set(handle.thread().clone()).ok();
         Ok((Ticker { shared }, handle))
     }
 
-    /// Notes that a thread begins to run instances.
+    /// Records that a thread begins to run instances.
     pub fn enter(&self) {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
@@ -102,13 +102,13 @@ impl Ticker {
         }
     }
 
-    /// Notes that a thread has nothing to run for now.
+    /// Records that a thread has nothing to run for now.
     pub fn leave(&self) {
         self.shared.running.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Has `hook` called at each tick, on the thread that ticks, which it must not hold
-    /// up. It is told how long the thread has slept before: [`PERIOD`](Ticker::PERIOD), or more if
+    /// Calls `hook` at each tick, on the thread of the ticker, which it must not block. Its
+    /// argument is the time for which the thread has slept: [`PERIOD`](Ticker::PERIOD), or more if
     /// the system gave it no processor. Only the first hook is kept.
     pub fn on_tick(&self, hook: impl Fn(Duration) + Send + Sync + 'static) {
         self.shared.on_tick.set(Box::new(hook)).ok();
@@ -119,7 +119,7 @@ impl Ticker {
         self.shared.ticks.count()
     }
 
-    /// The same, to be read again.
+    /// Returns the counter of ticks.
     pub(crate) fn counter(&self) -> &'static Ticks {
         self.shared.ticks
     }
@@ -144,7 +144,7 @@ impl Drop for Shared {
     }
 }
 
-/// What the thread does.
+/// The loop of the thread.
 fn run(shared: &Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         // `asleep` is set before `running` is read and `enter` does it the
@@ -177,7 +177,7 @@ impl fmt::Debug for Shared {
 
 #[cfg(test)]
 impl Ticker {
-    /// One that ticks when it is told to.
+    /// Returns a ticker that ticks only when a test calls it.
     pub(crate) fn by_hand() -> Ticker {
         Ticker {
             shared: Arc::default(),

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::bounded_steps::{FIRST_BUDGET, MIN_BUDGET};
+use crate::preemption::{FIRST_BUDGET, MIN_BUDGET};
 use crate::ticker::{Ticker, Ticks};
 
-/// Tells an instance that has just been resumed from one that has run for a tick, and says
-/// how much code it may run until it asks again.
+/// Distinguishes an instance that has just been resumed from one that has run for a tick, and
+/// decides how much code it may run until the next check.
 #[derive(Debug, Clone)]
 pub(crate) struct TimeSlice {
     ticker: Ticker,
@@ -18,7 +18,7 @@ pub(crate) struct TimeSlice {
 struct Slice {
     /// The tick at which it began.
     began_at: u64,
-    /// What ends it.
+    /// The ticks that end it.
     ticks: Option<&'static Ticks>,
 }
 
@@ -47,8 +47,8 @@ pub fn is_time_slice_over() -> bool {
 /// How long a budget is meant to last.
 const BUDGET_TIME: Duration = Duration::from_micros(50);
 
-/// The most that is given at once. Plain operators take some tenths of a nanosecond, so it
-/// lasts less than a tick even where they take longer.
+/// The largest budget. Plain operators take some tenths of a nanosecond, so it lasts less than a
+/// tick even if they take longer.
 const MAX_BUDGET: u32 = 1 << 18;
 
 impl TimeSlice {
@@ -98,7 +98,7 @@ impl TimeSlice {
 fn next(last: u32, took: Duration) -> u32 {
     let last = u128::from(last);
     let fitting = last * BUDGET_TIME.as_nanos() / took.as_nanos().max(1);
-    // At the most twice as much, so that one that is far from the others does not count.
+    // At most twice the last budget, so that one outlier does not count.
     let budget = fitting.min(last * 2);
     let budget = u32::try_from(budget).unwrap_or(MAX_BUDGET);
     budget.clamp(MIN_BUDGET, MAX_BUDGET)

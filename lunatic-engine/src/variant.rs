@@ -12,14 +12,14 @@ use crate::load_error::LoadError;
 use crate::source::Source;
 use crate::variant_compiler::VariantCompiler;
 
-/// What the variants of one module are compiled from, and who pays for them.
+/// The source of the variants of one module, and the accounts that are charged for them.
 pub(crate) struct VariantSource {
     source: Source,
     /// How many bytes the compiler takes.
     compiler_memory: u64,
-    /// Who pays for the variants.
+    /// The account that is charged for the variants.
     payer: OnceLock<Account>,
-    /// Who pays for the compiler if nobody pays for the variants.
+    /// The account that is charged for the compiler if none is charged for the variants.
     root: Option<Account>,
 }
 
@@ -27,7 +27,8 @@ pub(crate) struct VariantSource {
 pub(crate) struct Variant<T: 'static> {
     source: Arc<VariantSource>,
     compiler: Arc<VariantCompiler<T>>,
-    /// The thread that compiles it puts it here: who has asked for it may be gone by then.
+    /// The compiling thread puts the variant here: the process that has requested it may be gone by
+    /// then.
     compiled: Arc<OnceLock<Charged<T>>>,
     compiling: Arc<SingleFlight>,
 }
@@ -39,9 +40,9 @@ struct Charged<T: 'static> {
 }
 
 impl VariantSource {
-    /// - `source`: what the module was loaded from.
-    /// - `compiler_memory`: how many bytes the compiler takes for it.
-    /// - `root`: who pays for those if nobody pays for the variants.
+    /// - `source`: the bytes that the module was loaded from.
+    /// - `compiler_memory`: the bytes that the compiler takes for it.
+    /// - `root`: the account that is charged for these if none is charged for the variants.
     pub(crate) fn new(
         source: Source,
         compiler_memory: u64,
@@ -55,7 +56,7 @@ impl VariantSource {
         }
     }
 
-    /// Has an account pay for the variants that are not compiled yet.
+    /// Charges the variants that are not compiled yet to this account.
     pub(crate) fn charge_to(&self, payer: &Account) {
         self.payer.get_or_init(|| payer.clone());
     }
@@ -82,12 +83,13 @@ impl<T: InstanceState> Variant<T> {
         self.compiled.get().map(|charged| &charged.linked)
     }
 
-    /// The variant, compiled now if nobody asked before, on a thread that may block.
+    /// Returns the variant, compiled now if nobody has requested it before, on a thread that may
+    /// block.
     ///
     /// # Errors
     ///
-    /// As for [`Compiler::compile`](crate::compiler::Compiler::compile), and [`LoadError::Exceeded`] if who pays has no
-    /// memory left for it.
+    /// As for [`Compiler::compile`](crate::compiler::Compiler::compile), and
+    /// [`LoadError::Exceeded`] if the charged account has no memory left for it.
     pub(crate) async fn get(&self) -> Result<&InstancePre<T>, LoadError> {
         loop {
             if let Some(compiled) = self.compiled() {
@@ -115,8 +117,8 @@ impl<T: InstanceState> Variant<T> {
         finding.await
     }
 
-    /// Compiles the variant, unless that was done meanwhile. Returns `false` if another thread is
-    /// at it.
+    /// Compiles the variant, unless that was done in the meantime. Returns `false` if another
+    /// thread is compiling it.
     async fn compile(&self) -> Result<bool, LoadError> {
         let VariantSource {
             source,
@@ -147,7 +149,7 @@ impl<T: InstanceState> Variant<T> {
 impl<T: 'static> Charged<T> {
     /// Charges a variant, and keeps it unless there is one.
     ///
-    /// - `payer`: `None` if nobody pays.
+    /// - `payer`: the account; `None` if the variant is not charged.
     fn keep(
         linked: InstancePre<T>,
         payer: Option<&Account>,

@@ -10,7 +10,7 @@ use std::thread;
 use futures_lite::future::block_on;
 use lunatic_account::Account;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, HostFunctionType, InstanceState, LoadError, Loader,
+    Budget, Engine, EngineConfig, HostFunctionType, InstanceState, LoadError, Loader, MemoryLayout,
     MemoryLimiter, Module, ModuleLimits, Results,
 };
 use tempfile::TempDir;
@@ -358,8 +358,8 @@ fn a_module_that_lax_limits_admitted_is_checked_against_strict_ones() {
 fn code_that_is_compiled_in_another_way_is_not_used() {
     let kept = Kept::new();
     let ways: [fn(&mut EngineConfig); 3] = [
-        |config| config.geometry = Some(Geometry::Dense),
-        |config| config.geometry = Some(Geometry::Guarded),
+        |config| config.memory_layout = Some(MemoryLayout::Dense),
+        |config| config.memory_layout = Some(MemoryLayout::Guarded),
         |config| config.without_arena = true,
     ];
     for found in [false, true] {

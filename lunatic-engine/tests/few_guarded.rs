@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_lite::future::{block_on, poll_once};
 use lunatic_account::{Account, AccountLimits, Kind};
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, InstantiateError, LoadError,
-    Loader, MemoryLimiter, MemoryLimits, Module,
+    Budget, Engine, EngineConfig, Instance, InstanceState, InstantiateError, LoadError, Loader,
+    MemoryLayout, MemoryLimiter, MemoryLimits, Module,
 };
 use wasmtime::{Trap, Val};
 
@@ -30,8 +30,8 @@ struct Counted {
     compilers: Arc<AtomicUsize>,
 }
 
-/// How many guarded memories there are in this program.
-const FEW: usize = 128;
+/// The number of guarded memories of this program.
+const GUARDED_MEMORIES: usize = 128;
 
 impl Counted {
     fn new(config: &EngineConfig) -> Counted {
@@ -100,11 +100,14 @@ fn call(instance: &mut Instance<State>, export: &str, params: &[i32]) -> wasmtim
 fn instances_beyond_the_few_have_dense_memories_and_compute_the_same() {
     let counted = counted();
     let module = counted.load(ADDS);
-    let mut instances = as_many_as(FEW, &module);
-    assert_eq!((counted.guarded(), counted.dense()), (FEW, 0));
+    let mut instances = as_many_as(GUARDED_MEMORIES, &module);
+    assert_eq!((counted.guarded(), counted.dense()), (GUARDED_MEMORIES, 0));
     assert_eq!(counted.compilers(), 1);
-    instances.extend(as_many_as(FEW, &module));
-    assert_eq!((counted.guarded(), counted.dense()), (FEW, FEW));
+    instances.extend(as_many_as(GUARDED_MEMORIES, &module));
+    assert_eq!(
+        (counted.guarded(), counted.dense()),
+        (GUARDED_MEMORIES, GUARDED_MEMORIES)
+    );
     assert_eq!(counted.compilers(), 2);
     for more in [1, 2] {
         for (number, instance) in instances.iter_mut().enumerate() {
@@ -119,11 +122,11 @@ fn instances_beyond_the_few_have_dense_memories_and_compute_the_same() {
 fn a_guarded_memory_that_was_given_back_is_used_again() {
     let counted = counted();
     let module = counted.load(ADDS);
-    let mut instances = as_many_as(FEW + 10, &module);
-    instances.drain(..FEW / 2);
-    assert_eq!(counted.guarded(), FEW - FEW / 2);
-    instances.extend(as_many_as(FEW / 2 + 10, &module));
-    assert_eq!((counted.guarded(), counted.dense()), (FEW, 20));
+    let mut instances = as_many_as(GUARDED_MEMORIES + 10, &module);
+    instances.drain(..GUARDED_MEMORIES / 2);
+    assert_eq!(counted.guarded(), GUARDED_MEMORIES - GUARDED_MEMORIES / 2);
+    instances.extend(as_many_as(GUARDED_MEMORIES / 2 + 10, &module));
+    assert_eq!((counted.guarded(), counted.dense()), (GUARDED_MEMORIES, 20));
     drop(instances);
     assert_eq!((counted.guarded(), counted.dense()), (0, 0));
 }
@@ -149,7 +152,7 @@ fn traps_and_limits_are_the_same_in_both() {
         }
     };
     check(limited());
-    let guarded = as_many_as(FEW, &module);
+    let guarded = as_many_as(GUARDED_MEMORIES, &module);
     let dense = limited();
     assert_eq!(counted.dense(), 1);
     check(dense);
@@ -161,7 +164,7 @@ fn who_has_few_instances_never_has_a_module_compiled_twice() {
     let counted = counted();
     let module = counted.load(ADDS);
     for _ in 0..3 {
-        drop(as_many_as(FEW / 2, &module));
+        drop(as_many_as(GUARDED_MEMORIES / 2, &module));
         assert!(!module.needs_dense_soon());
     }
     assert_eq!(counted.compilers(), 1);
@@ -171,7 +174,7 @@ fn who_has_few_instances_never_has_a_module_compiled_twice() {
 fn dense_code_is_asked_for_once_when_half_of_the_few_are_used() {
     let counted = counted();
     let (module, other) = (counted.load(ADDS), counted.load(ADDS));
-    let instances = as_many_as(FEW / 2, &module);
+    let instances = as_many_as(GUARDED_MEMORIES / 2, &module);
     assert!(!module.needs_dense_soon());
     let one_more = instantiate(&module);
     assert!(module.needs_dense_soon());
@@ -187,7 +190,7 @@ fn dense_code_is_asked_for_once_when_half_of_the_few_are_used() {
 fn an_instance_waits_for_dense_code_and_holds_nobody_up() {
     let counted = counted();
     let module = counted.load(ADDS);
-    let guarded = as_many_as(FEW, &module);
+    let guarded = as_many_as(GUARDED_MEMORIES, &module);
     block_on(async {
         let mut first = Box::pin(module.instantiate(State::default(), Budget::Unlimited));
         let mut second = pin!(module.instantiate(State::default(), Budget::Unlimited));
@@ -204,10 +207,10 @@ fn an_instance_waits_for_dense_code_and_holds_nobody_up() {
 fn a_module_without_a_memory_is_never_compiled_twice() {
     let counted = counted();
     let module = counted.load(r#"(module (func (export "nothing")))"#);
-    let guarded = as_many_as(FEW, &counted.load(ADDS));
-    let mut instances = as_many_as(FEW, &module);
+    let guarded = as_many_as(GUARDED_MEMORIES, &counted.load(ADDS));
+    let mut instances = as_many_as(GUARDED_MEMORIES, &module);
     assert!(!module.needs_dense_soon());
-    block_on(instances[FEW - 1].call("nothing", &[])).unwrap();
+    block_on(instances[GUARDED_MEMORIES - 1].call("nothing", &[])).unwrap();
     assert_eq!(counted.compilers(), 1);
     drop(guarded);
 }
@@ -232,7 +235,7 @@ fn dense_code_is_prepared_for_a_module_that_takes_the_place_of_one_that_has_it()
     assert_eq!(counted.compilers(), 1);
     block_on(old.prepare_dense()).unwrap();
     block_on(new.prepare_like(&old)).unwrap();
-    let guarded = as_many_as(FEW, &old);
+    let guarded = as_many_as(GUARDED_MEMORIES, &old);
     let state = State::default();
     let mut making = pin!(new.instantiate(state, Budget::Unlimited));
     assert!(block_on(poll_once(&mut making)).is_some());
@@ -255,7 +258,7 @@ fn dense_code_is_charged_when_it_is_there_and_refused_to_who_cannot_pay() {
     });
     let module = counted.load(ADDS);
     module.charge_to(&poor).unwrap();
-    let guarded = as_many_as(FEW, &module);
+    let guarded = as_many_as(GUARDED_MEMORIES, &module);
     for _ in 0..2 {
         let state = State::default();
         let refused = block_on(module.instantiate(state, Budget::Unlimited)).unwrap_err();
@@ -278,11 +281,11 @@ fn compiled_code_of_both_kinds_is_kept_for_the_next_time() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = EngineConfig::default();
     config.cache = Some(directory.path().to_owned());
-    let mut found = |geometry| {
-        config.geometry = geometry;
+    let mut found = |memory_layout| {
+        config.memory_layout = memory_layout;
         let counted = Counted::new(&config);
         let module = counted.load(ADDS);
-        if geometry.is_none() {
+        if memory_layout.is_none() {
             block_on(module.prepare_dense()).unwrap();
         }
         let stats = counted.loader.engine().stats();
@@ -291,8 +294,8 @@ fn compiled_code_of_both_kinds_is_kept_for_the_next_time() {
     assert_eq!(found(None), (0, 2));
     assert_eq!(found(None), (2, 0));
     // They are what is compiled if all memories are alike.
-    assert_eq!(found(Some(Geometry::Dense)), (1, 0));
-    assert_eq!(found(Some(Geometry::Guarded)), (1, 0));
+    assert_eq!(found(Some(MemoryLayout::Dense)), (1, 0));
+    assert_eq!(found(Some(MemoryLayout::Guarded)), (1, 0));
 }
 
 #[test]

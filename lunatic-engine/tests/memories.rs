@@ -7,7 +7,7 @@ use std::thread;
 
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter,
+    Budget, Engine, EngineConfig, Instance, InstanceState, Loader, MemoryLayout, MemoryLimiter,
     MemoryLimits, Module,
 };
 use wasmtime::{Caller, Val};
@@ -15,7 +15,7 @@ use wasmtime::{Caller, Val};
 /// Where memories come from.
 #[derive(Clone, Copy)]
 enum Source {
-    Arena(Geometry),
+    Arena(MemoryLayout),
     /// The few guarded ones that there are beside dense ones.
     FewGuarded,
     /// The dense ones, as none of the few is left.
@@ -28,12 +28,12 @@ enum Source {
 macro_rules! from_each_source {
     ($($test:ident),+ $(,)?) => {
         mod dense {
-            use super::{Geometry, Source};
-            $(#[test] fn $test() { super::$test(Source::Arena(Geometry::Dense)) })+
+            use super::{MemoryLayout, Source};
+            $(#[test] fn $test() { super::$test(Source::Arena(MemoryLayout::Dense)) })+
         }
         mod guarded {
-            use super::{Geometry, Source};
-            $(#[test] fn $test() { super::$test(Source::Arena(Geometry::Guarded)) })+
+            use super::{MemoryLayout, Source};
+            $(#[test] fn $test() { super::$test(Source::Arena(MemoryLayout::Guarded)) })+
         }
         mod few_guarded {
             use super::Source;
@@ -87,7 +87,7 @@ impl InstanceState for State {
 fn load(source: Source, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
     match source {
-        Source::Arena(geometry) => config.geometry = Some(geometry),
+        Source::Arena(memory_layout) => config.memory_layout = Some(memory_layout),
         Source::FewGuarded => {}
         Source::BeyondFew => use_all_guarded(),
         Source::Engine => config.without_arena = true,

@@ -130,28 +130,28 @@ fn check(warm_pages: usize, used_before: bool, images: [[Image; AT_ONCE]; 2]) {
 const ONE: Image = Image(1);
 const TWO: Image = Image(2);
 
-/// More pages than all slots have.
-const ENOUGH: usize = 100;
+/// A number of pages above that of all slots.
+const MORE_THAN_ALL_PAGES: usize = 100;
 
-/// So few that of two slots in a part one has to be emptied.
-const FEW: usize = 2;
+/// A number of pages so low that of two slots in a part one must be emptied.
+const WARM_PAGES: usize = 2;
 
 #[test]
 fn two_threads_that_begin_share_no_slot_and_lose_none() {
-    check(ENOUGH, false, [[ONE, ONE], [ONE, ONE]]);
+    check(MORE_THAN_ALL_PAGES, false, [[ONE, ONE], [ONE, ONE]]);
 }
 
 #[test]
 fn two_threads_that_go_on_share_no_slot_and_lose_none() {
-    check(ENOUGH, true, [[ONE, ONE], [ONE, ONE]]);
+    check(MORE_THAN_ALL_PAGES, true, [[ONE, ONE], [ONE, ONE]]);
 }
 
 #[test]
 fn slots_that_hold_something_else_are_neither_shared_nor_lost() {
-    check(ENOUGH, true, [[ONE, TWO], [TWO, ONE]]);
+    check(MORE_THAN_ALL_PAGES, true, [[ONE, TWO], [TWO, ONE]]);
 }
 
 #[test]
 fn slots_that_are_emptied_are_neither_shared_nor_lost() {
-    check(FEW, true, [[ONE, TWO], [ONE, ONE]]);
+    check(WARM_PAGES, true, [[ONE, TWO], [ONE, ONE]]);
 }

@@ -1,9 +1,8 @@
-//! Writes an error and its causes, or the text of somebody else, on one line.
+//! Writes an error and its causes, or the text of a guest, on one line.
 //!
-//! The [`Display`](fmt::Display) of an error in Lunatic says what could not be
-//! done, and leaves why to the error's [`source`](Error::source). Whoever shows
-//! the error to somebody joins the two with [`with_causes`]. What a guest says is
-//! escaped and cut by [`on_one_line`] before it is logged.
+//! The [`Display`](fmt::Display) of an error in Lunatic says what failed; the reason is the error's
+//! [`source`](Error::source). [`with_causes`] joins the two for people. Texts of guests are escaped
+//! and cut by [`on_one_line`] before they are logged.
 
 mod one_line;
 

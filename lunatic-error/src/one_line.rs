@@ -13,12 +13,12 @@ pub struct OnOneLine<T> {
     max: usize,
 }
 
-/// Returns what displays a text of somebody else, of a guest for example, so that it can
-/// stand in a log or on a terminal.
+/// Returns a value that displays a foreign text, for example of a guest, so that it can be written
+/// to a log or a terminal.
 ///
-/// Line ends, control characters and those that change the direction of writing are
-/// escaped, so that it can neither look like another line nor control a terminal. What is
-/// beyond `max` bytes is not written, and not even made, and an ellipsis stands for it.
+/// Line ends, control characters and characters that change the direction of writing are escaped,
+/// so that the text can neither look like another line nor control a terminal. An ellipsis replaces
+/// everything after `max` bytes, which is not even formatted.
 ///
 /// # Examples
 ///
@@ -40,8 +40,8 @@ impl<T: fmt::Display> fmt::Display for OnOneLine<T> {
     }
 }
 
-/// A line of limited length, to which texts of somebody else are written. What is beyond
-/// the limit is an error, so that who formats a text stops there.
+/// A line of limited length, to which foreign texts are written. Writing beyond the limit is an
+/// error, so that the formatting stops there.
 #[derive(Debug)]
 pub struct Line<W> {
     to: W,

@@ -1,4 +1,4 @@
-//! What a client writes to the admin socket.
+//! The target `admin`: the lines that a client writes to the admin socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use lunatic_admin::{
     Answer, Answering, Directory, Limits, PROTOCOL, Request, Response, RuntimeName, Server,
 };
-use lunatic_testkit::PATIENCE;
+use lunatic_testkit::TIMEOUT;
 use tempfile::TempDir;
 
 use crate::panics;
@@ -23,7 +23,7 @@ struct Says;
 
 impl Answering for Says {
     async fn answer(&self, request: Request, bytes: Vec<u8>) -> Answer {
-        // What was read can be shown.
+        // A request that was read can be printed.
         let shown = format!("{request:?} {}", bytes.len());
         match shown.is_empty() {
             true => unreachable!("a request has a name"),
@@ -51,8 +51,8 @@ pub fn run(input: &[u8]) {
         return;
     };
     let mut stream = UnixStream::connect(PLACE.server.path()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     let mut written = Vec::new();
     if first % 2 == 0 {
         let greeting =
@@ -60,7 +60,7 @@ pub fn run(input: &[u8]) {
         written.extend_from_slice(greeting.as_bytes());
     }
     written.extend_from_slice(rest);
-    // It may have been closed meanwhile.
+    // The server may have closed the connection.
     stream.write_all(&written).ok();
     stream.shutdown(Shutdown::Write).ok();
     let mut answers = Vec::new();

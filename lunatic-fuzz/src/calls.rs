@@ -3,8 +3,8 @@
 use crate::panics;
 use crate::running::{self, How};
 
-/// The same modules as those of the test `any_calls` of `lunatic-cli`, which looks at what a
-/// neighbour notices, too.
+/// The same modules as those of the test `any_calls` of `lunatic-cli`, which also checks a
+/// neighbour.
 #[path = "../../lunatic-cli/tests/any_calls/calls.rs"]
 mod modules;
 

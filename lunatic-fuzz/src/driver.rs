@@ -1,4 +1,4 @@
-//! Inputs by chance, and by mutations of those that are stored.
+//! Random inputs, and mutations of the stored ones.
 
 use std::fs;
 use std::io;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Target;
-use crate::chance::Chance;
+use lunatic_testkit::Random;
 
 /// Gives a target inputs.
 #[derive(Debug)]
 pub struct Driver {
     target: Target,
-    chance: Chance,
+    random: Random,
     corpus: Vec<Vec<u8>>,
 }
 
@@ -27,7 +27,7 @@ pub struct Finding {
 impl Driver {
     /// Reads the corpus of a target.
     ///
-    /// - `seed`: of the inputs by chance.
+    /// - `seed`: of the random inputs.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Driver {
         corpus.extend((target.examples)());
         Ok(Driver {
             target,
-            chance: Chance::new(seed),
+            random: Random::new(seed),
             corpus,
         })
     }
@@ -61,7 +61,7 @@ impl Driver {
         Ok(self.corpus.len())
     }
 
-    /// Tries inputs by chance. Returns how many they were.
+    /// Tries random inputs. Returns how many they were.
     ///
     /// - `count`: how many at most.
     /// - `time`: how long at most.
@@ -83,7 +83,7 @@ impl Driver {
             }
             let input = self.input();
             if let Some(last) = last {
-                // Without it, only an abort tells less.
+                // Without this file, only an abort is harder to reproduce.
                 fs::write(last, &input).ok();
             }
             self.attempt(&input)?;
@@ -101,12 +101,12 @@ impl Driver {
     /// The next input.
     fn input(&mut self) -> Vec<u8> {
         let max = self.target.max_bytes;
-        if self.corpus.is_empty() || self.chance.below(4) == 0 {
-            let length = self.chance.below(max + 1);
-            return self.chance.bytes(length);
+        if self.corpus.is_empty() || self.random.below(4) == 0 {
+            let length = self.random.below(max + 1);
+            return self.random.bytes(length);
         }
         let mut input = self.stored();
-        for _ in 0..=self.chance.below(6) {
+        for _ in 0..=self.random.below(6) {
             self.mutate(&mut input);
         }
         input.truncate(max);
@@ -114,7 +114,7 @@ impl Driver {
     }
 
     fn stored(&mut self) -> Vec<u8> {
-        let index = self.chance.below(self.corpus.len());
+        let index = self.random.below(self.corpus.len());
         self.corpus[index].clone()
     }
 
@@ -124,30 +124,30 @@ impl Driver {
             0, 1, 0x7f, 0x80, 0xff, b'\n', b'"', b'(', b'[', b'{', b'=', b'-',
         ];
         if input.is_empty() {
-            input.push(self.chance.next() as u8);
+            input.push(self.random.number() as u8);
             return;
         }
-        let at = self.chance.below(input.len());
-        let length = 1 + self.chance.below((input.len() - at).min(64));
-        match self.chance.below(8) {
-            0 => input[at] ^= 1 << self.chance.below(8),
-            1 => input[at] = self.chance.next() as u8,
-            2 => input[at] = TELLING[self.chance.below(TELLING.len())],
+        let at = self.random.below(input.len());
+        let length = 1 + self.random.below((input.len() - at).min(64));
+        match self.random.below(8) {
+            0 => input[at] ^= 1 << self.random.below(8),
+            1 => input[at] = self.random.number() as u8,
+            2 => input[at] = TELLING[self.random.below(TELLING.len())],
             3 => drop(input.drain(at..at + length)),
             4 => {
                 let again = input[at..at + length].to_vec();
                 input.splice(at..at, again);
             }
             5 => {
-                let new = self.chance.bytes(length);
+                let new = self.random.bytes(length);
                 input.splice(at..at, new);
             }
             6 => input.truncate(at),
             _ => {
                 let other = self.stored();
                 if !other.is_empty() {
-                    let from = self.chance.below(other.len());
-                    let to = from + 1 + self.chance.below(other.len() - from);
+                    let from = self.random.below(other.len());
+                    let to = from + 1 + self.random.below(other.len() - from);
                     input.splice(at..at, other[from..to].iter().copied());
                 }
             }

@@ -1,12 +1,11 @@
-//! Gives parts of Lunatic that take what strangers send inputs by chance.
+//! Gives random inputs to the parts of Lunatic that read what strangers send.
 //!
 //! # Layout
 //!
-//! - `driver`: inputs by chance, and by mutations of those that are stored.
-//! - [`modules`], [`manifest`], [`admin`], [`wire`], [`calls`]: the targets, a function each.
-//! - `running`: a runtime for modules that nobody trusts.
-//! - `panics`: whether a thread of the host has panicked.
-//! - `chance`: numbers by chance, the same for each seed.
+//! - `driver`: random inputs, and mutations of the stored ones.
+//! - [`modules`], [`manifest`], [`admin`], [`wire`], [`calls`]: the targets, one function each.
+//! - `running`: a runtime for untrusted modules.
+//! - `panics`: detects panics of threads of the host.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +14,6 @@
 
 pub mod admin;
 pub mod calls;
-mod chance;
 mod driver;
 pub mod manifest;
 pub mod modules;
@@ -34,7 +32,7 @@ pub struct Target {
     pub run: fn(&[u8]),
     /// How long an input is at most.
     pub max_bytes: usize,
-    /// Inputs beside those that are stored.
+    /// Further inputs beside the stored ones.
     pub examples: fn() -> Vec<Vec<u8>>,
 }
 

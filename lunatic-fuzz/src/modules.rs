@@ -8,9 +8,9 @@ use lunatic_abi::HostFunction;
 use lunatic_cli::HOST_FUNCTIONS;
 use wasm_smith::{Config, Module};
 
-use crate::chance::Chance;
 use crate::panics;
 use crate::running::{self, How};
+use lunatic_testkit::Random;
 
 /// A module that has all host functions as imports; wasm-smith chooses among them.
 static IMPORTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -32,22 +32,22 @@ fn import(function: &HostFunction) -> String {
 /// Tries an input: a module in binary or text form, or else bytes to make one of.
 pub fn run(input: &[u8]) {
     panics::watch();
-    let mut chance = Chance::of(input);
+    let mut random = Random::from_bytes(input);
     let how = How {
-        with_fuel: chance.below(2) == 0,
-        with_rights: chance.below(4) == 0,
+        with_fuel: random.below(2) == 0,
+        with_rights: random.below(4) == 0,
     };
     let is_module = input.starts_with(b"\0asm") || input.trim_ascii_start().starts_with(b"(");
     if is_module {
         running::run(input, how);
-    } else if let Some(module) = arbitrary_module(input, &mut chance) {
+    } else if let Some(module) = arbitrary_module(input, &mut random) {
         running::run(&module, how);
     }
     panics::assert_none();
 }
 
-/// What wasm-smith makes of an input, and in half of all cases with some bytes that are wrong.
-fn arbitrary_module(input: &[u8], chance: &mut Chance) -> Option<Vec<u8>> {
+/// A module that wasm-smith makes of an input; in half of all cases some bytes are overwritten.
+fn arbitrary_module(input: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let config = Config {
         available_imports: Some(IMPORTS.clone()),
         exceptions_enabled: true,
@@ -61,19 +61,19 @@ fn arbitrary_module(input: &[u8], chance: &mut Chance) -> Option<Vec<u8>> {
         max_table_elements: 10_000,
         max_tables: 2,
         memory64_enabled: false,
-        memory_max_size_required: chance.below(2) == 0,
+        memory_max_size_required: random.below(2) == 0,
         relaxed_simd_enabled: true,
-        table_max_size_required: chance.below(2) == 0,
+        table_max_size_required: random.below(2) == 0,
         tail_call_enabled: true,
         threads_enabled: false,
         ..Config::default()
     };
     let module = Module::new(config, &mut Unstructured::new(input)).ok()?;
     let mut wasm = module.to_bytes();
-    if chance.below(2) == 0 {
-        for _ in 0..=chance.below(3) {
-            let at = chance.below(wasm.len());
-            wasm[at] = chance.next() as u8;
+    if random.below(2) == 0 {
+        for _ in 0..=random.below(3) {
+            let at = random.below(wasm.len());
+            wasm[at] = random.number() as u8;
         }
     }
     Some(wasm)

@@ -10,8 +10,8 @@ thread_local! {
     static TRIES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on, panics of other threads than this one are seen: those of threads of the host are
-/// caught there, and would be noticed by nobody.
+/// Records panics of other threads than this one from now on: panics of threads of the host are
+/// caught there, and would not be noticed otherwise.
 pub(crate) fn watch() {
     static WATCH: Once = Once::new();
     TRIES.set(true);

@@ -1,4 +1,4 @@
-//! A runtime for modules that nobody trusts.
+//! A runtime for untrusted modules.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, LazyLock};
@@ -9,7 +9,7 @@ use lunatic_account::{AccountLimits, Kind};
 use lunatic_cli::{Config, Root, Runtime};
 use lunatic_net::{NetConfig, Rules};
 use lunatic_process::{Process, ProcessConfig};
-use lunatic_testkit::{PATIENCE, wait, wait_until};
+use lunatic_testkit::{TIMEOUT, wait, wait_until};
 use lunatic_wasi::{Capture, Stdio};
 
 /// How long a process has until it is killed.
@@ -100,7 +100,7 @@ fn kill_all() {
             return;
         }
         left.iter().for_each(Process::kill);
-        assert!(begin.elapsed() < PATIENCE, "cannot be killed: {left:?}");
+        assert!(begin.elapsed() < TIMEOUT, "cannot be killed: {left:?}");
         thread::sleep(Duration::from_micros(200));
     }
 }

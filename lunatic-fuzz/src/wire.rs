@@ -1,4 +1,4 @@
-//! What another node sends.
+//! The target `wire`: the units and datagrams of another node.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use lunatic_process::{ExitReason, Signal};
 
 use crate::panics;
 
-/// A node that has no processes but those with an even counter.
+/// A node whose only processes are those with an even counter.
 struct Local;
 
 impl LocalNode for Local {
@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    /// What it writes, and where.
+    /// Returns the units that it writes, with their streams.
     fn written(&mut self) -> Vec<(u8, Vec<u8>)> {
         let mut written = Vec::new();
         for action in self.cluster.take_actions() {
@@ -167,7 +167,7 @@ pub fn examples() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Units as an input has them; those that are too long for that are left out.
+/// Encodes units as an input; units that are too long for an input are left out.
 fn packed(units: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut input = Vec::new();
     for (place, bytes) in units {
@@ -179,9 +179,9 @@ fn packed(units: &[(u8, Vec<u8>)]) -> Vec<u8> {
     input
 }
 
-/// Tries an input: units and datagrams that one node sends to another, each behind a byte that
-/// tells where it arrives and a byte for its length. Then another node greets this one, and gets a
-/// session: one of a cluster can say what it likes of others, but keeps nobody out for good.
+/// Tries an input: units and datagrams that one node sends to another, each after a byte for the
+/// stream and a byte for its length. Then another node greets this one, and gets a session: a node
+/// of the cluster can claim anything about others, but keeps none out permanently.
 pub fn run(input: &[u8]) {
     panics::watch();
     let mut now = Instant::now();

@@ -1,4 +1,4 @@
-//! Each target, with what is stored for it and some inputs by chance.
+//! Each target, with what is stored for it and some random inputs.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn tries(name: &str, count: u64) {
 }
 
 #[test]
-fn modules_hurt_nobody() {
+fn modules_run_or_are_refused() {
     tries("modules", 50);
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use lunatic_mailbox::{NodeId, Pid};
 
-/// What happened to a group.
+/// A change of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing. This is the first event of a monitor, and has the members at that time.
+    /// No change: this is the first event of a monitor, and has the members at that time.
     Present,
     /// Processes joined.
     Joined,
@@ -43,7 +43,7 @@ pub enum Change {
 pub struct GroupEvent {
     /// The id of the monitor.
     pub monitor: u64,
-    /// What happened.
+    /// The change.
     pub change: Change,
     /// The name of the group.
     pub group: Arc<str>,
@@ -86,8 +86,7 @@ impl GroupEvent {
         bytes
     }
 
-    /// Reads an event from the bytes of a message, or returns `None` if they are not
-    /// those of an event.
+    /// Reads an event from the bytes of a message. Returns `None` if they are not an event.
     pub fn from_bytes(bytes: &[u8]) -> Option<GroupEvent> {
         let (change, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;

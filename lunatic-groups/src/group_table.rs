@@ -65,12 +65,12 @@ pub struct Notice {
     pub watcher: Pid,
     /// The tag of the message.
     pub tag: Option<Tag>,
-    /// Its content.
+    /// The content of the message.
     pub event: GroupEvent,
 }
 
 impl Notice {
-    /// What is charged for a message beside its contents, and the head of an event.
+    /// The bytes that are charged for a message beside its contents, and the head of an event.
     const HEAD_BYTES: u64 = 256;
 
     /// Returns what the message takes in a mailbox, in bytes, about.
@@ -107,8 +107,8 @@ impl Notice {
 /// # Ok::<(), lunatic_groups::GroupError>(())
 /// ```
 ///
-/// All maps are trees: one that hashes would keep its room when what is charged for its entries is
-/// given back, and move all of them at once when it grows, under the lock of the scope.
+/// All maps are trees: a hash map would keep its memory when the charges of its entries are
+/// released, and would move all of them at once when it grows, under the lock of the scope.
 #[derive(Debug, Default)]
 pub struct GroupTable {
     groups: BTreeMap<Arc<str>, Group>,
@@ -122,7 +122,7 @@ pub struct GroupTable {
     scope_monitors: BTreeMap<u64, Watcher>,
     last_monitor: u64,
     notices: Vec<Notice>,
-    /// What has changed since it was last taken out, if anybody wants to know.
+    /// The changes since they were last taken; `None` if they are not recorded.
     journal: Option<Vec<Membership>>,
 }
 
@@ -151,14 +151,14 @@ struct Watcher {
 #[derive(Debug, Default)]
 struct Record {
     memberships: u32,
-    /// What is charged for its memberships and monitors.
+    /// The charges for its memberships and monitors.
     charges: Option<[Charge; 2]>,
     groups: BTreeSet<Arc<str>>,
     /// The group of each monitor, or `None` for the whole scope.
     monitors: BTreeMap<u64, Option<Arc<str>>>,
 }
 
-/// What a process that was removed from a table has still to leave.
+/// The memberships and monitors that are left of a process that was removed from a table.
 #[derive(Debug)]
 pub struct Leaving {
     member: Pid,
@@ -167,7 +167,7 @@ pub struct Leaving {
 }
 
 impl Record {
-    /// What a membership or a monitor takes, in bytes, and the record itself.
+    /// The bytes that are charged for a membership or a monitor, with its record.
     const ENTRY_BYTES: u64 = 512;
 
     fn charge(&mut self, payer: &Account) -> Result<(), Exceeded> {
@@ -320,9 +320,8 @@ impl GroupTable {
         }
     }
 
-    /// Removes some of the monitors and memberships of a process that leaves: at most those
-    /// in `max` groups, and no more after there are as many messages to monitors. Returns
-    /// whether there are more.
+    /// Removes some of the monitors and memberships of a process that leaves: those in at most
+    /// `max` groups, and no more after `max` messages to monitors. Returns whether there are more.
     pub fn leave_some(&mut self, leaving: &mut Leaving, max: usize) -> bool {
         for _ in 0..max {
             if self.notices.len() >= max {
@@ -378,9 +377,9 @@ impl GroupTable {
         self.name_bytes
     }
 
-    /// Has a process be sent the members of a group, and each process that joins or
-    /// leaves it from now on. Returns the id of the monitor, and whether the process
-    /// was not in the table; see [`join`](GroupTable::join).
+    /// Adds a monitor: the process gets the members of a group, and each process that joins or
+    /// leaves it from now on. Returns the id of the monitor, and whether the process was not in the
+    /// table; see [`join`](GroupTable::join).
     ///
     /// # Errors
     ///

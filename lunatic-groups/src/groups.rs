@@ -12,10 +12,10 @@ use parking_lot::RwLock;
 use crate::group_table::{GroupError, check_name};
 use crate::scope::Scope;
 
-/// The highest number of scopes. If there are so many, those that nobody uses are removed.
+/// The highest number of scopes. When it is reached, unused scopes are removed.
 pub const MAX_SCOPES: usize = 1 << 10;
 
-/// Is told of changes; see [`Groups::observe`].
+/// The function that is called with each change; see [`Groups::observe`].
 pub(crate) type Observer = dyn Fn(&str, &str, Pid, bool) + Send + Sync;
 
 /// The groups of the processes of an environment, in scopes. All clones are the same
@@ -55,10 +55,10 @@ impl Groups {
         }
     }
 
-    /// Sets who is told of each process of this node that joins or leaves a group: the scope,
-    /// the group, the process, and whether it joins. It is called under the lock of the scope,
-    /// in the order of the changes, and must not block. To be set before anybody joins; only
-    /// the first call counts.
+    /// Sets a function that is called when a process of this node joins or leaves a group, with the
+    /// scope, the group, the process, and whether it joins. It is called under the lock of the
+    /// scope, in the order of the changes, and must not block. Set it before any process joins;
+    /// only the first call has an effect.
     pub fn observe(&self, observer: impl Fn(&str, &str, Pid, bool) + Send + Sync + 'static) {
         self.observer.set(Box::new(observer)).ok();
     }
@@ -87,7 +87,7 @@ impl Groups {
     /// [`GroupError::NameTooLong`], [`GroupError::TooManyScopes`] or [`GroupError::Exceeded`] if
     /// it cannot be created.
     pub fn scope_paid_by(&self, name: &str, payer: &Account) -> Result<Scope, GroupError> {
-        /// What a scope without groups takes beside its name.
+        /// The bytes of a scope without groups, beside its name.
         const SCOPE_BYTES: u64 = 1024;
         if let Some(scope) = self.existing_scope(name) {
             return Ok(scope);
@@ -99,7 +99,7 @@ impl Groups {
             return Ok(scope.clone());
         }
         if scopes.len() >= MAX_SCOPES {
-            // Nobody finds one of them while the scopes are locked.
+            // No caller gets one of them while the scopes are locked.
             scopes.retain(|_, scope| !scope.is_unused());
         }
         if scopes.len() >= MAX_SCOPES {

@@ -13,9 +13,9 @@ use crate::event::{MEMBER_BYTES, member_bytes};
 use crate::group_table::{GroupError, MAX_NAME_BYTES};
 use crate::groups::Groups;
 use crate::members::{Member, Members};
-use crate::scope::{NotDispatched, PIECE, Scope};
+use crate::scope::{BATCH, NotDispatched, Scope};
 
-/// What the state of a process offers to `lunatic::group`.
+/// The state of a process that can use `lunatic::group`.
 pub trait GroupHost: ProcessHost {
     /// Returns the groups that this process sees.
     fn groups(&self) -> &Groups;
@@ -169,7 +169,7 @@ fn list<T: GroupHost>(
     let max = max as usize;
     let times = |member: &Member| member.times as usize;
     let pieces = || {
-        let pieces = scope.members_in_pieces(&group, PIECE);
+        let pieces = scope.members_in_pieces(&group, BATCH);
         pieces.map(|mut piece| {
             piece.retain(|member| !only_local || environment.is_local(member.process));
             piece
@@ -230,7 +230,7 @@ fn groups<T: GroupHost>(
         let bytes: usize = piece.iter().map(|name| size_of::<u32>() + name.len()).sum();
         let end = written + bytes as u32;
         if end > len {
-            // There are more meanwhile.
+            // There are more members than when the size was read.
             return Ok(end);
         }
         let mut rest = caller.bytes_mut(ptr + written, bytes as u32)?;
@@ -343,9 +343,9 @@ async fn broadcast<T: GroupHost>(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// `lunatic::group::monitor` (ABI §24): lets the caller be told who is
-/// in a group, and of everyone who joins and leaves it. Returns 0 with the id of
-/// the monitor, or 1 with an error id, at `id_ptr`.
+/// `lunatic::group::monitor` (ABI §24): sends the caller the members of a group, and a message for
+/// each process that joins or leaves it. Returns 0 with the id of the monitor, or 1 with an error
+/// id, at `id_ptr`.
 ///
 /// - `tag`: of the messages; 0 for none.
 ///
@@ -385,9 +385,8 @@ fn monitor_scope<T: GroupHost>(
     caller.answer_id(id_ptr, monitor)
 }
 
-/// `lunatic::group::stop_monitoring` (ABI §24): takes a monitor of the
-/// caller away; what was told before stays in the mailbox. Returns 0, or 1 if
-/// there is none.
+/// `lunatic::group::stop_monitoring` (ABI §24): removes a monitor of the caller; messages that were
+/// sent before stay in the mailbox. Returns 0, or 1 if there is no such monitor.
 ///
 /// Traps on a bad address and text that is not UTF-8.
 fn stop_monitoring<T: GroupHost>(

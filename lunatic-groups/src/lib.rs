@@ -1,8 +1,8 @@
 //! Groups of processes, as OTP's `pg` has them.
 //!
-//! [`Groups`] contains scopes by name, a [`Scope`] groups by name, and a group the
-//! processes that joined it. A process that monitors a group, or a whole scope, is
-//! sent a message for each process that joins or leaves.
+//! [`Groups`] contains scopes by name, a [`Scope`] groups by name, and a group the processes that
+//! have joined it. A process that monitors a group, or a whole scope, gets a message for each
+//! process that joins or leaves.
 //!
 //! # Layout
 //!
@@ -17,11 +17,10 @@
 //!
 //! # Invariants
 //!
-//! - A process that ends is out of all groups before its links and monitors are told.
+//! - A process that ends is removed from all groups before its links and monitors are notified.
 //! - The time to join, to leave, or to find the next member does not depend on the
 //!   size of the group.
-//! - A monitor is first sent the members, and then every change, in the order in which
-//!   the changes happened.
+//! - A monitor first gets the members, and then every change, in the order of the changes.
 //! - No lock is held while a message is sent, or over an `await`.
 
 mod event;

@@ -21,10 +21,10 @@ pub(crate) struct NotificationQueue {
 #[derive(Debug, Default)]
 struct Queue {
     notices: VecDeque<Paid>,
-    /// Whether a call of [`NotificationQueue::send_piece`] is sending notices, including
-    /// those that are put in meanwhile.
+    /// Whether a call of [`NotificationQueue::send_piece`] is sending notices, including those that
+    /// are added during the call.
     sending: bool,
-    /// Whether a task sends those that were too many for who has put them in.
+    /// Whether a task sends the notices that were too many for the process that caused them.
     has_task: bool,
 }
 
@@ -99,9 +99,9 @@ impl NotificationQueue {
         }
     }
 
-    /// Takes the next notice out for who sends; `None` ends that.
+    /// Takes the next notice out for the sending task; `None` ends the sending.
     ///
-    /// - `goes_on`: whether it may send another one.
+    /// - `goes_on`: whether it may send another notice.
     fn next(&self, is_sending: &mut bool, goes_on: bool) -> Option<Paid> {
         let mut queue = self.queue.lock();
         if queue.sending && !*is_sending {
@@ -117,7 +117,7 @@ impl NotificationQueue {
     }
 }
 
-/// Sends a notice. It is charged to whom it was charged before, or to who is told if that is
+/// Sends a notice. It stays charged to the same account, or is charged to the receiver if that is
 /// refused now.
 fn deliver(environment: &Environment, Paid { notice, charge }: Paid) {
     let event = notice

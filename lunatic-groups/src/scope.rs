@@ -53,8 +53,8 @@ pub struct Scope {
     inner: Arc<Inner>,
 }
 
-/// So many members or names of groups are looked at while the table is locked.
-pub(crate) const PIECE: usize = 256;
+/// The highest number of members, or of names of groups, that are read or changed under one lock.
+pub(crate) const BATCH: usize = 256;
 
 /// Why a message was not sent to a member of a group.
 #[derive(Debug)]
@@ -97,7 +97,8 @@ impl Scope {
         }
     }
 
-    /// Returns whether nobody has it beside who asks, and it has no groups, members or monitors.
+    /// Returns whether the caller has the only reference, and the scope has no groups, members or
+    /// monitors.
     pub(crate) fn is_unused(&self) -> bool {
         Arc::strong_count(&self.inner) == 1 && self.inner.table.read().is_unused()
     }
@@ -123,7 +124,7 @@ impl Scope {
                     true => table.forget(member),
                     false => drop(table.leave(group, member)),
                 }
-                // Nobody is told of what did not happen. There are no others under the lock.
+                // The refused change needs no messages. There are no others under the lock.
                 table.take_notices();
                 return Err(refused);
             }
@@ -133,13 +134,13 @@ impl Scope {
         Ok(())
     }
 
-    /// Removes one membership of a process in a group. The messages to monitors are charged to
-    /// it, or to those who are told if it has no memory left; one that has none either
+    /// Removes one membership of a process in a group. The messages to monitors are charged to the
+    /// process, or to the monitors if it has no memory left; a monitor that has none either
     /// [ends](Process::end_for_lost_message).
     ///
     /// # Errors
     ///
-    /// [`NotJoined`] if it has none.
+    /// [`NotJoined`] if it is not in the group.
     pub fn leave(&self, group: &str, process: &Process) -> Result<(), NotJoined> {
         let member = process.id();
         let account = process.account();
@@ -148,8 +149,8 @@ impl Scope {
     }
 
     /// Adds a membership of a process of another node, which lasts until
-    /// [`leave_remote`](Scope::leave_remote). It is charged to nobody, and the messages to
-    /// monitors to those who are told.
+    /// [`leave_remote`](Scope::leave_remote). It is not charged, and the messages to monitors are
+    /// charged to the monitors.
     ///
     /// # Errors
     ///
@@ -162,7 +163,7 @@ impl Scope {
     /// Removes one membership of a process of another node.
     pub fn leave_remote(&self, group: &str, member: Pid) {
         self.inner.change(None, |table| {
-            // The other node may have told of more than there was room for.
+            // The other node may have reported more memberships than there was room for.
             table.leave(group, member).ok();
             table.forget_unused(member);
         });
@@ -170,15 +171,15 @@ impl Scope {
 
     /// Returns the members of a group, each as often as it joined, in any order.
     pub fn members(&self, group: &str) -> Vec<Pid> {
-        let members = self.members_in_pieces(group, PIECE).flatten();
+        let members = self.members_in_pieces(group, BATCH).flatten();
         let each = members.map(|member| repeat_n(member.process, member.times as usize));
         each.flatten().collect()
     }
 
-    /// Returns the members of a group in pieces, between which others can use the table. Those that
-    /// join meanwhile are not among them.
+    /// Returns the members of a group in pieces, between which others can use the table. Processes
+    /// that join during that time are not included.
     ///
-    /// - `size`: how many processes there are in a piece at most.
+    /// - `size`: the highest number of processes in a piece.
     pub(crate) fn members_in_pieces<'a>(
         &'a self,
         group: &'a str,
@@ -217,8 +218,8 @@ impl Scope {
         from_fn(move || {
             let table = self.inner.table.read();
             let piece: Vec<_> = match &last {
-                Some(last) => table.groups_after(last).take(PIECE).cloned().collect(),
-                None => table.groups().take(PIECE).cloned().collect(),
+                Some(last) => table.groups_after(last).take(BATCH).cloned().collect(),
+                None => table.groups().take(BATCH).cloned().collect(),
             };
             last = Some(piece.last()?.clone());
             Some(piece)
@@ -242,9 +243,9 @@ impl Scope {
     /// Sends a message to the [next member](Scope::next_member) of a group that the sender may
     /// send to, and returns that member. If the mailbox of the member is full, the message is lost.
     ///
-    /// - `from`: the sender, to whose account the message is charged until it is received;
-    ///   `None` if it is sent by the host. One that may only send within its branch finds nobody
-    ///   if none of the next 1024 members is there.
+    /// - `from`: the sender, to whose account the message is charged until it is received; `None`
+    ///   if it is sent by the host. A sender that may only send within its branch finds no member
+    ///   if none of the next 1024 members is in the branch.
     ///
     /// # Errors
     ///
@@ -277,17 +278,17 @@ impl Scope {
         }
     }
 
-    /// Sends a message with this tag and these bytes to each process in a group that the sender
-    /// may send to, once however often it joined. Returns the number of processes. What is sent to a process
-    /// whose mailbox is full is lost.
+    /// Sends a message with this tag and these bytes to each process in a group that the sender may
+    /// send to, once however often it joined. Returns the number of processes. Messages to full
+    /// mailboxes are lost.
     ///
     /// - `from`: the sender, to whose account the messages are charged until they are
     ///   received; `None` if they are sent by the host.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`] if the account has no memory left for another message; those that were
-    /// sent before stay sent.
+    /// [`Exceeded`] if the account has no memory left for another message. Messages that were sent
+    /// before are not taken back.
     pub async fn broadcast(
         &self,
         from: Option<&Process>,
@@ -297,7 +298,7 @@ impl Scope {
     ) -> Result<usize, Exceeded> {
         /// After so many bytes of messages, other tasks may run on this core.
         const SLICE_BYTES: usize = 1 << 18;
-        let slice = (SLICE_BYTES / bytes.len().max(1)).clamp(1, PIECE);
+        let slice = (SLICE_BYTES / bytes.len().max(1)).clamp(1, BATCH);
         let mut count = 0;
         for slice in self.members_in_pieces(group, slice) {
             for member in &slice {
@@ -319,9 +320,9 @@ impl Scope {
         Ok(count)
     }
 
-    /// Has a process be sent the members of a group, and then each process that joins
-    /// or leaves it, as a [`GroupEvent`](crate::GroupEvent) in a data message. Returns
-    /// the id of the monitor.
+    /// Adds a monitor: the process gets the members of a group, and then each process that joins or
+    /// leaves it, as a [`GroupEvent`](crate::GroupEvent) in a data message. Returns the id of the
+    /// monitor.
     ///
     /// - `tag`: the tag of the messages.
     ///
@@ -382,7 +383,7 @@ impl Scope {
             let notices = pay(first(table), account)?;
             let (monitor, is_new) = begin(table)?;
             if let Err(refused) = table.charge(member, account) {
-                // Those of this monitor: there are no others under the lock.
+                // These are the messages of this monitor: there are no others under the lock.
                 table.take_notices();
                 table.stop_monitoring(member, monitor);
                 if is_new {
@@ -396,7 +397,7 @@ impl Scope {
         Ok(monitor)
     }
 
-    /// Has a process that is new in the table be removed from it when it ends. The lock
+    /// Makes sure that a process that is new in the table is removed from it when it ends. The lock
     /// must not be held: if the process has ended already, it is removed at once.
     fn follow(&self, process: &Process, is_new: bool) {
         if is_new {
@@ -426,13 +427,13 @@ impl Inner {
     fn forget_some(&self, member: Pid, leaving: &mut Option<Leaving>, payer: &Account) -> bool {
         self.change(Some(payer), |table| {
             let leaving = leaving.get_or_insert_with(|| table.forget_process(member));
-            table.leave_some(leaving, PIECE)
+            table.leave_some(leaving, BATCH)
         })
     }
 
     /// Changes the table, and sends the resulting messages to monitors.
     ///
-    /// - `change`: returns what was charged for those messages.
+    /// - `change`: returns the charge for these messages.
     fn change_paid<R>(
         &self,
         change: impl FnOnce(&mut GroupTable) -> Result<(R, Charge), GroupError>,
@@ -447,8 +448,9 @@ impl Inner {
     /// Changes the table, and sends the resulting messages to monitors, in a change that cannot
     /// be refused.
     ///
-    /// - `payer`: the account of who causes them, to which they are charged until they are
-    ///   received, if it can pay for all; otherwise those who are told pay.
+    /// - `payer`: the account of the process that causes the messages. They are charged to it until
+    ///   they are received, if it has enough memory for all; otherwise they are charged to the
+    ///   monitors.
     fn change<R>(&self, payer: Option<&Account>, change: impl FnOnce(&mut GroupTable) -> R) -> R {
         let mut table = self.table.write();
         let result = change(&mut table);
@@ -470,7 +472,7 @@ impl Inner {
         result
     }
 
-    /// Charges a notice to who is told. Who cannot pay is to end.
+    /// Charges a notice to the monitor. If that is refused, the monitor must end.
     fn paid_by_watcher(
         &self,
         notice: Notice,

@@ -314,10 +314,10 @@ proptest! {
 
 #[test]
 fn a_process_leaves_many_groups_in_pieces() {
-    const MANY: usize = 1000;
+    const GROUPS: usize = 1000;
     let mut table = GroupTable::new();
     table.monitor("0", member(1), None).unwrap();
-    for number in 0..MANY {
+    for number in 0..GROUPS {
         table.join(&number.to_string(), member(1)).unwrap();
         table.join(&number.to_string(), member(2)).unwrap();
     }
@@ -327,7 +327,7 @@ fn a_process_leaves_many_groups_in_pieces() {
         pieces += 1;
     }
     assert_eq!(pieces, 11);
-    for number in 0..MANY {
+    for number in 0..GROUPS {
         let members = table.members(&number.to_string()).unwrap();
         assert_eq!((members.times(member(1)), members.times(member(2))), (0, 1));
     }

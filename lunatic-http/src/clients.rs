@@ -1,4 +1,4 @@
-//! How many clients there are, and who has to go if there are too many.
+//! The clients of a server, and which of them is disconnected if there are too many.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ struct State {
     count: usize,
     /// The bytes of answers that are being written.
     answers: usize,
-    /// Those that have sent no whole request, in the order in which they began to wait.
+    /// The clients that have sent no whole request, in the order in which they began to wait.
     silent: BTreeMap<u64, Sender<()>>,
     next: u64,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Silence {
 }
 
 impl Clients {
-    /// Takes a place for a client. If there are `max`, one that is silent has to go.
+    /// Registers a client. If there are `max`, a silent one is disconnected.
     pub(crate) fn take(self: &Arc<Self>, max: usize) -> Option<Place> {
         let mut state = self.state.lock();
         if state.count >= max {
@@ -71,11 +71,12 @@ impl Place {
 }
 
 impl Place {
-    /// An answer of so many bytes is written from now on; `None` if there would be more than `max`
-    /// of all clients together, and it is not the only one. Short ones are not counted.
+    /// Registers an answer of `bytes` bytes that is being written. Returns `None` if the answers
+    /// of all clients would exceed `max` bytes together, and this one is not the only one.
+    /// Answers of at most 16 KiB are not counted.
     pub(crate) fn answers(&self, bytes: usize, max: usize) -> Option<Answering> {
-        const SHORT: usize = 16 << 10;
-        let bytes = if bytes <= SHORT { 0 } else { bytes };
+        const UNCOUNTED_BYTES: usize = 16 << 10;
+        let bytes = if bytes <= UNCOUNTED_BYTES { 0 } else { bytes };
         let mut state = self.0.state.lock();
         let all = state.answers.saturating_add(bytes);
         if bytes > 0 && state.answers > 0 && all > max {

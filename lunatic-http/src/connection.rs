@@ -104,8 +104,8 @@ async fn write(
     written.unwrap_or_else(late).map_err(NoRequest::from)
 }
 
-/// Tells a client why it is disconnected. What it still sends is read for a while, or the
-/// system would throw away what it is told.
+/// Tells a client why it is disconnected. What it still sends is read for a while, because
+/// otherwise the system would discard the response.
 async fn refuse(mut stream: &Async<TcpStream>, limits: &Limits, status: u16, text: &str) {
     const WHILE: Duration = Duration::from_secs(1);
     const AT_MOST: usize = 4 << 20;

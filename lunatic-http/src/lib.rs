@@ -1,25 +1,25 @@
-//! A small HTTP/1.1 server on a thread of its own, for what a runtime tells of itself.
+//! A small HTTP/1.1 server on a thread of its own, for metrics and views of a runtime.
 //!
-//! [`Server`] listens at an address, and has a [`Serve`] answer. It reads requests with
-//! `httparse`, and knows no more of HTTP than browsers and collectors of metrics need:
-//! connections that are kept alive, bodies with a length, and answers that are streams.
+//! [`Server`] listens at an address, and passes requests to a [`Serve`]. It reads requests with
+//! `httparse`, and implements only the part of HTTP that browsers and collectors of metrics need:
+//! connections that are kept alive, bodies with a length, and responses that are streams.
 //!
 //! # Layout
 //!
-//! - `request`, `response`: what is asked and answered.
-//! - `serve`: [`Serve`], what answers.
-//! - `reading`: requests out of bytes, with limits of length and time.
+//! - `request`, `response`: requests and responses.
+//! - `serve`: [`Serve`], the interface that answers requests.
+//! - `reading`: reads requests, with limits of length and time.
 //! - `connection`: one client.
-//! - `clients`: how many there are, and who has to go.
+//! - `clients`: counts clients, and decides which one is disconnected.
 //! - `server`: the thread that accepts them.
-//! - `limits`: how much a client may do.
+//! - `limits`: the limits for clients.
 //!
 //! # Invariants
 //!
-//! - Nothing that a client does, or does not do, takes more than the [`Limits`].
-//! - Who sends no request keeps nobody else from being served: if there are too many clients,
-//!   the one goes that has been silent for longest.
-//! - A server has one thread, which sleeps while nobody asks.
+//! - No client can use more than the [`Limits`], whatever it does or does not do.
+//! - A client that sends no request does not keep others from being served: if there are too many
+//!   clients, the one that has been silent for longest is disconnected.
+//! - A server has one thread, which sleeps while there are no requests.
 
 mod clients;
 mod connection;

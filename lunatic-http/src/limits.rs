@@ -1,4 +1,4 @@
-//! How much a client may do.
+//! The limits of a server for its clients.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// So many clients at once. If one more comes, the one is disconnected that has waited
-    /// longest without a whole request.
+    /// The highest number of clients at once. A further client disconnects the one that has been
+    /// without a whole request for the longest time.
     pub clients: usize,
-    /// So many bytes of whole answers that clients have not read yet, of all of them together; who
-    /// asks for more is told 503. One answer may have more if it is the only one, and those of at
-    /// most 16 KiB are not counted.
+    /// The highest number of bytes of whole answers that clients have not read yet, of all clients
+    /// together. A request that would exceed it gets status 503. An answer may be larger if it
+    /// is the only one, and answers of at most 16 KiB are not counted.
     pub answers: usize,
-    /// So many bytes in the head of a request: its first line and its headers.
+    /// The highest number of bytes in the head of a request: its first line and its headers.
     pub head: usize,
-    /// So many headers.
+    /// The highest number of headers.
     pub headers: usize,
-    /// The time from the first byte of a request until its head is there.
+    /// The time limit from the first byte of a request to the end of its head.
     pub head_time: Duration,
     /// How long a client may be silent between two requests, and before the first.
     pub idle_time: Duration,
-    /// The time until the body of a request is there.
+    /// The time limit for the body of a request.
     pub body_time: Duration,
-    /// The time in which a client has to read a piece of an answer.
+    /// The time limit for a client to read a piece of an answer.
     pub write_time: Duration,
 }
 

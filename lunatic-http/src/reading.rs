@@ -15,7 +15,7 @@ use crate::request::Request;
 pub(crate) enum NoRequest {
     /// The client has gone, or was silent for too long.
     Gone,
-    /// It is to be told this, and disconnected.
+    /// The client gets this status and text, and is disconnected.
     Refused(u16, &'static str),
 }
 
@@ -88,9 +88,9 @@ impl Reader {
 
     /// Reads some bytes, so that there are no more than `max`.
     async fn more(&mut self, mut stream: &Async<TcpStream>, max: usize) -> Result<(), NoRequest> {
-        const PIECE: usize = 16 << 10;
+        const READ_BYTES: usize = 16 << 10;
         let have = self.read.len();
-        let room = max.saturating_sub(have).clamp(1, PIECE);
+        let room = max.saturating_sub(have).clamp(1, READ_BYTES);
         self.read.resize(have + room, 0);
         let read = stream.read(&mut self.read[have..]).await;
         self.read.truncate(have + *read.as_ref().unwrap_or(&0));
@@ -148,7 +148,7 @@ fn digits(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// What comes in that time.
+/// Returns the output of `future`; `None` if it takes longer than `time`.
 pub(crate) async fn in_time<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
     let late = async {
         Timer::after(time).await;

@@ -1,4 +1,4 @@
-//! What a client asks.
+//! A request of a client.
 
 /// A request.
 #[derive(Debug, Clone, Default)]
@@ -66,12 +66,12 @@ impl Request {
         })
     }
 
-    /// What followed the head.
+    /// Returns the body.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The same, to keep.
+    /// Returns the body, by value.
     pub fn into_body(self) -> Vec<u8> {
         self.body
     }
@@ -86,13 +86,13 @@ impl Request {
         request
     }
 
-    /// The same with one more header, whose name is in lower case.
+    /// Returns the request with a further header, whose name is in lower case.
     pub fn with_header(mut self, name: &str, value: &str) -> Request {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The same with another method.
+    /// Returns the request with another method.
     pub fn with_method(mut self, method: &str) -> Request {
         method.clone_into(&mut self.method);
         self
@@ -105,7 +105,7 @@ impl Request {
     }
 }
 
-/// What was encoded for a query; `None` if that is no UTF-8.
+/// Decodes a value of a query; `None` if it is not UTF-8.
 fn decode(value: &str) -> Option<String> {
     let mut bytes = value.bytes();
     let mut decoded = Vec::with_capacity(value.len());

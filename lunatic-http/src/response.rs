@@ -1,4 +1,4 @@
-//! What is answered.
+//! A response.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ pub struct Response {
     pub(crate) body: Body,
 }
 
-/// What follows the head of an answer.
+/// The body of a response.
 pub enum Body {
     /// All of it.
     Bytes(Vec<u8>),
@@ -51,7 +51,7 @@ impl Response {
         .header("Content-Type", content_type)
     }
 
-    /// The same with one more header. What ends a line in the value is left out.
+    /// Returns the response with a further header. Line ends in the value are left out.
     pub fn header(mut self, name: &'static str, value: impl fmt::Display) -> Response {
         let mut value = value.to_string();
         value.retain(|char| !char.is_control());

@@ -1,4 +1,4 @@
-//! What answers requests.
+//! The interface that answers requests.
 
 use crate::request::Request;
 use crate::response::Response;

@@ -23,20 +23,20 @@ use crate::serve::Serve;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    /// Its thread ends when this is closed.
+    /// The thread ends when this is closed.
     _running: Sender<()>,
 }
 
-/// Why nobody listens.
+/// The error of a server that could not be started.
 #[derive(Debug)]
 pub struct BindError {
-    /// Where that was to be.
+    /// The address.
     pub address: SocketAddr,
     /// Why not.
     pub error: io::Error,
 }
 
-/// What the tasks of a server share.
+/// The state that the tasks of a server share.
 struct Shared<S> {
     limits: Limits,
     serve: S,
@@ -84,7 +84,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address at which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -108,7 +108,7 @@ async fn accept<S: Serve>(
     }
 }
 
-/// Serves a client, or tells it why not.
+/// Serves a client, or sends it the reason of the refusal.
 fn receive<S: Serve>(
     executor: &Executor<'static>,
     stream: Async<TcpStream>,

@@ -12,7 +12,7 @@ use lunatic_http::{Limits, Request, Response, Serve, Server};
 use lunatic_testkit::wait_until;
 
 /// No read of these tests takes longer, unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Echo {
@@ -56,8 +56,8 @@ fn start(limits: Limits) -> Server {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 

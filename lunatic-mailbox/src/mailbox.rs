@@ -12,12 +12,12 @@ use lunatic_account::{Account, Exceeded};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::front::{Count, Front};
-use crate::leftover::Leftover;
+use crate::closed_queue::ClosedQueue;
 #[cfg(lunatic_loom)]
 use crate::loom_lock::Mutex;
 use crate::message::{Message, Tag};
 use crate::payers::{Refusal, Terms};
+use crate::prefetched::{Count, Prefetched};
 use crate::queue::{Payer, Progress, Search};
 use crate::queued::{Queued, Unused};
 use crate::resource::NotTransferable;
@@ -58,10 +58,10 @@ pub enum SendError {
     /// The process is on another node, and the message has a resource that cannot leave this
     /// one.
     NotTransferable(NotTransferable),
-    /// The process is on another node, and the message is longer than one that leaves this node
-    /// may be.
+    /// The process is on another node, and the message is longer than a message to another node may
+    /// be.
     TooLong {
-        /// So many bytes it may have.
+        /// The highest number of bytes.
         limit: usize,
     },
 }
@@ -114,7 +114,7 @@ impl Error for SendError {}
 pub struct Mailbox {
     shared: Arc<Shared>,
     /// The oldest messages, if the queue was long.
-    front: Option<Box<Front>>,
+    front: Option<Box<Prefetched>>,
 }
 
 /// A sending end of a [`Mailbox`]. All clones send to the same one.
@@ -162,8 +162,8 @@ struct Waiting {
     /// over.
     search: Option<Box<Search>>,
     waker: Option<Waker>,
-    /// The sequence number of the message that ended the wait: the oldest that matches
-    /// of those that arrived since it began.
+    /// The sequence number of the message that ended the wait: the oldest matching one of the
+    /// messages that arrived since the wait began.
     found: Option<u64>,
 }
 
@@ -189,13 +189,13 @@ impl Awaited {
 impl Sender {
     /// Queues a message, and wakes the owner if it waits for such a message.
     ///
-    /// Messages of one sender arrive in the order in which they were sent. It is the
-    /// host that sends: the message is charged to nobody.
+    /// Messages of one sender arrive in the order in which they were sent. The message is sent by
+    /// the host, and is not charged.
     ///
     /// # Errors
     ///
-    /// Fails if the mailbox is closed or full; the message is dropped then. See
-    /// [`queue`](Sender::queue) for who wants to keep it.
+    /// Fails if the mailbox is closed or full; then the message is dropped.
+    /// [`queue`](Sender::queue) keeps it.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if let Some(waker) = self.queue(None, &mut Some(message))? {
             waker.wake();
@@ -272,12 +272,12 @@ impl Sender {
 
     /// Closes the mailbox, and returns the messages in it, except for a few that the owner
     /// may hold already. Sending fails with [`SendError::Closed`] from now on.
-    pub fn close(&self) -> Leftover {
+    pub fn close(&self) -> ClosedQueue {
         let mut state = self.shared.state.lock();
         state.closed = true;
         // Dropped outside of the lock: a message may own anything.
         let waker = state.waiting.take().and_then(|waiting| waiting.waker);
-        Leftover::new(std::mem::take(&mut state.queued), waker)
+        ClosedQueue::new(std::mem::take(&mut state.queued), waker)
     }
 
     /// Returns the number of queued messages.
@@ -291,9 +291,9 @@ impl Sender {
         self.len() == 0
     }
 
-    /// Returns tag and size of those queued messages that arrived last, the last one behind.
+    /// Returns tag and size in bytes of the latest queued messages, the last one at the end.
     ///
-    /// - `max`: no more than so many.
+    /// - `max`: the highest number of messages.
     pub fn last(&self, max: usize) -> Vec<(Option<Tag>, usize)> {
         self.shared.state.lock().queued.queue.last(max)
     }
@@ -313,8 +313,8 @@ impl State {
         let has_room = |(count, bytes): (usize, usize)| {
             queue.len() + count < limits.messages && queue.bytes() + bytes + size <= limits.bytes
         };
-        // The owner writes all the time to what tells the exact number.
-        (has_room(Count::MOST) || has_room(self.ahead())) && !queue.is_worn_out()
+        // The exact number is in a counter that the owner writes all the time.
+        (has_room(Count::MAX) || has_room(self.ahead())) && !queue.is_worn_out()
     }
 
     /// Queues a message, and returns the waker of the owner if this ends its wait.
@@ -447,7 +447,7 @@ impl Mailbox {
             Step::Begin(wanted) => {
                 let takes_first = matches!(wanted, Wanted::Any);
                 let outcome = state.begin(wanted, received, &mut unused);
-                if takes_first && Front::is_worthwhile(&state.queued) {
+                if takes_first && Prefetched::is_worthwhile(&state.queued) {
                     state.fill(&mut self.front, &mut unused);
                 }
                 outcome
@@ -486,8 +486,8 @@ impl Mailbox {
         }
     }
 
-    /// Takes the oldest queued message that is wanted, without waiting. A long queue is
-    /// searched to its end; senders can send meanwhile.
+    /// Takes the oldest queued message that matches, without waiting. A long queue is searched to
+    /// its end; senders can send during the search.
     pub fn try_receive(&mut self, wanted: &Wanted) -> Option<Message> {
         if let Some(message) = self.front.as_mut().and_then(|front| front.take(wanted)) {
             return Some(message);
@@ -554,14 +554,14 @@ enum Step {
 }
 
 impl Wait {
-    /// Returns whether the messages that were queued when the wait began have not all
-    /// been searched: whoever gives up now may leave a wanted message in the queue.
+    /// Returns whether messages that were queued when the wait began are still to be searched: if
+    /// the wait is cancelled now, a matching message may stay in the queue.
     #[inline]
     pub fn is_searching(&self) -> bool {
         matches!(self.step, Step::Searching)
     }
 
-    /// Takes the wait out, and leaves one that is over.
+    /// Takes the wait out, and leaves a finished one.
     pub(crate) fn take(&mut self) -> Wait {
         Wait {
             step: std::mem::replace(&mut self.step, Step::Done),
@@ -589,13 +589,13 @@ impl Drop for Receive<'_> {
     }
 }
 
-/// What a poll of a wait has come to.
+/// The result of a poll of a wait.
 enum Outcome {
     /// The wait is over, and the message was taken.
     Received,
     /// A piece of the queue was searched, in vain.
     Searching,
-    /// Nothing that is queued is wanted.
+    /// No queued message matches.
     Waiting,
 }
 
@@ -635,9 +635,9 @@ impl State {
 
     /// Takes messages out ahead for the owner.
     #[inline(never)]
-    fn fill(&mut self, front: &mut Option<Box<Front>>, unused: &mut Unused) {
+    fn fill(&mut self, front: &mut Option<Box<Prefetched>>, unused: &mut Unused) {
         let count = self.front.get_or_insert_default();
-        let front = front.get_or_insert_with(|| Box::new(Front::new(count.clone())));
+        let front = front.get_or_insert_with(|| Box::new(Prefetched::new(count.clone())));
         front.fill(&mut self.queued, unused);
     }
 

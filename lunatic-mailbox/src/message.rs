@@ -34,7 +34,7 @@ impl Tag {
     }
 }
 
-/// One entry of a mailbox.
+/// An entry of a mailbox.
 #[derive(Debug)]
 pub enum Message {
     /// A message that a process sent.
@@ -140,7 +140,7 @@ const _: () = assert!(size_of::<DataMessage>() <= 48);
 #[derive(Default)]
 struct Resources {
     slots: Vec<ResourceSlot>,
-    /// What is charged for those that are there, in bytes: there may be many.
+    /// The bytes that are charged for the resources that are present; there may be many.
     charged_bytes: usize,
 }
 
@@ -160,11 +160,11 @@ impl Resources {
 
 #[cfg(feature = "guest")]
 impl Drop for Resources {
-    /// Leaves many to another thread, as each may be a socket to close, and whoever drops the
-    /// message a worker.
+    /// Drops a large number of resources on another thread, so that a worker is not blocked by it:
+    /// each may be a socket that must be closed.
     fn drop(&mut self) {
-        const MANY: usize = 256;
-        if self.slots.len() > MANY {
+        const DROP_LATER_RESOURCES: usize = 256;
+        if self.slots.len() > DROP_LATER_RESOURCES {
             lunatic_blocking::drop_later(std::mem::take(&mut self.slots));
         }
     }
@@ -177,7 +177,7 @@ pub struct WireMessage {
     pub tag: Option<Tag>,
     /// All bytes.
     pub bytes: Vec<u8>,
-    /// The resources by index, `None` for those that were taken out.
+    /// The resources by index, `None` for removed ones.
     pub resources: Vec<Option<EncodedResource>>,
 }
 
@@ -208,7 +208,7 @@ impl WireMessage {
 /// The error of [`DataMessage::read`] when the cursor is behind the end of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CursorBehindEnd {
-    /// Where the cursor is, in bytes from the start.
+    /// The position of the cursor, in bytes from the start.
     pub cursor: usize,
     /// How long the message is, in bytes.
     pub length: usize,
@@ -302,7 +302,7 @@ impl DataMessage {
     ///
     /// # Errors
     ///
-    /// [`NotTransferable`] names the first resource that cannot leave this node.
+    /// [`NotTransferable`] with the first resource that cannot leave this node.
     pub fn to_wire(&self) -> Result<WireMessage, NotTransferable> {
         Ok(WireMessage {
             tag: self.tag,
@@ -311,12 +311,11 @@ impl DataMessage {
         })
     }
 
-    /// The resources by index, in the form in which they cross to another node, `None` for
-    /// those that were taken out.
+    /// Returns the resources by index, encoded for another node; `None` for removed ones.
     ///
     /// # Errors
     ///
-    /// [`NotTransferable`] names the first resource that cannot leave this node.
+    /// [`NotTransferable`] with the first resource that cannot leave this node.
     pub fn encode_resources(&self) -> Result<Vec<Option<EncodedResource>>, NotTransferable> {
         let slots = self.resources.iter().flat_map(|resources| &resources.slots);
         let encoded = |slot: &ResourceSlot| {
@@ -346,7 +345,7 @@ impl DataMessage {
         buffer + resources
     }
 
-    /// Returns how many resources were pushed, those that were taken out since included.
+    /// Returns the number of resources that were pushed, including removed ones.
     #[inline]
     pub fn resource_count(&self) -> usize {
         self.resources

@@ -20,13 +20,13 @@ pub(crate) struct Payers {
 /// The accounts beside the first.
 #[derive(Debug, Default)]
 struct Others {
-    /// By [`Payer`].
+    /// The accounts by [`Payer`].
     entries: Vec<Option<Entry>>,
     /// The numbers of the empty entries.
     free: Vec<Payer>,
     /// A tree, since a hash table that grows moves all of its entries in one step.
     by_account: BTreeMap<AccountId, Payer>,
-    /// The one that was charged last.
+    /// The account that was charged last.
     last: Payer,
 }
 
@@ -44,16 +44,16 @@ struct Entry {
 pub(crate) enum Refusal {
     /// The account has no memory left.
     Exceeded(Exceeded),
-    /// There are as many payers as can be told apart.
+    /// The list of payers is full.
     TooManyPayers,
 }
 
 /// Whether a charge can be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terms {
-    /// It is refused if the account has no memory left.
+    /// The charge is refused if the account has no memory left.
     WithinLimits,
-    /// It is never refused for that: the message must not be lost.
+    /// The charge is never refused: the message must not be lost.
     BeyondLimits,
 }
 
@@ -144,9 +144,9 @@ impl Others {
         self.remove_unused(payer)
     }
 
-    /// Whether half of the numbers are taken: those who are not there yet are not told apart
-    /// from others of their branch then, so that one branch leaves numbers for others, however
-    /// many accounts it makes.
+    /// Returns whether half of the numbers are taken. Then an account that is not in the list yet
+    /// shares the number of its branch, so that a branch with many accounts leaves numbers for
+    /// others.
     fn is_crowded(&self) -> bool {
         self.entries.len() - self.free.len() >= Payer::MAX_LISTED / 2
     }

@@ -44,8 +44,8 @@ impl BuildHasher for PidHashing {
     }
 }
 
-/// From what the standard library takes from the operating system, as the seeds of
-/// foldhash itself come from addresses only.
+/// The seed, from the random numbers of the operating system that the standard library uses; the
+/// seeds of foldhash itself come from addresses only.
 static SEED: LazyLock<(u64, SharedSeed)> = LazyLock::new(|| {
     let random = || RandomState::new().hash_one(());
     (random(), SharedSeed::from_u64(random()))

@@ -1,14 +1,13 @@
 //! The messages of one mailbox in arrival order, with an index by tag.
 //!
-//! There are no locks and no tasks here. Every message gets a sequence number when it
-//! arrives. The numbers increase, so the messages are sorted by them. They lie in
-//! blocks: no step moves more than a block. Taking a message from the middle leaves an
-//! empty slot; neighbouring blocks with few messages are joined.
+//! There are no locks and no tasks here. Every message gets a sequence number when it arrives. The
+//! numbers increase, so the messages are sorted by them. They lie in blocks: no step moves more
+//! than a block. Taking a message from the middle leaves an empty slot; neighbouring blocks with
+//! few messages are joined.
 //!
-//! A search for a tag begins at the front. When it has passed over many messages, it
-//! goes on in pieces, and puts what it passes over into an index by tag, which is
-//! dropped when the queue is empty. So a mailbox whose messages are received in order
-//! never has an index.
+//! A search for a tag begins at the front. When it has passed over many messages, it continues in
+//! pieces, and puts the messages that it passes over into an index by tag, which is dropped when
+//! the queue is empty. So a mailbox whose messages are received in order never has an index.
 
 mod block;
 mod payer;
@@ -58,7 +57,7 @@ const SEQUENCES: u64 = 1 << (u64::BITS - Payer::BITS);
 /// ```
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// Those before `last`; none of them is without messages.
+    /// The blocks before `last`; none of them is empty.
     full: VecDeque<Block>,
     /// The block that messages are appended to. Most queues have only this one.
     last: Block,
@@ -82,14 +81,14 @@ pub(crate) struct Search {
     oldest: Option<u64>,
 }
 
-/// What a piece of a search has found.
+/// The result of a piece of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// The message with this sequence number.
     Found(u64),
-    /// Nothing, and the search is over.
+    /// No message matches, and the search is over.
     Nothing,
-    /// Nothing yet.
+    /// No message matches yet.
     Unfinished,
 }
 
@@ -118,7 +117,8 @@ impl Queue {
         self.bytes
     }
 
-    /// Returns tag and size of the data, in bytes, of the messages that were appended last, the last one behind.
+    /// Returns tag and size of the data, in bytes, of the messages that were appended last, the
+    /// last one behind.
     ///
     /// - `max`: no more than so many.
     pub fn last(&self, max: usize) -> Vec<(Option<Tag>, usize)> {
@@ -255,8 +255,8 @@ impl Queue {
         }
     }
 
-    /// Does the next piece of a search. The messages before those that it looks at are
-    /// in the index, and have none of the tags.
+    /// Does the next piece of a search. The messages before that piece are in the index, and have
+    /// none of the tags.
     pub(crate) fn search(&mut self, tags: &TagList, search: &mut Search) -> Progress {
         let Some(index) = &mut self.by_tag else {
             return self.search_without_index(tags, search);

@@ -6,18 +6,18 @@ use crate::message::Message;
 use crate::payers::{Payers, Refusal, Terms};
 use crate::queue::{Payer, Queue};
 
-/// So many messages of at most [`FREE_BYTES`] may wait without being charged: the owner
-/// has paid for them with the mailbox.
+/// The number of messages of at most [`FREE_BYTES`] that may wait without being charged: they are
+/// charged to the owner with the mailbox.
 const FREE_MESSAGES: usize = 8;
 
 /// See [`FREE_MESSAGES`].
 const FREE_BYTES: usize = 128;
 
-/// What is charged for a message beside its contents: its slot, and its entry in an
-/// index, with room that is not used.
+/// The bytes that are charged for a message beside its contents: its slot, and its entry in an
+/// index, with unused room.
 const SLOT_BYTES: usize = 128;
 
-/// Messages, and who pays for them.
+/// Messages, and the accounts that they are charged to.
 #[derive(Debug, Default)]
 pub(crate) struct Queued {
     pub(crate) queue: Queue,

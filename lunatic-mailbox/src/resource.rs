@@ -44,9 +44,9 @@ pub trait MessageResource: Any + Send {
         Err(NotTransferable { kind: self.kind() })
     }
 
-    /// Returns how many bytes it takes that have to be charged while it waits in a mailbox, beside
-    /// the room of every resource; none, as by default, if they are charged by other means.
-    /// It must not change meanwhile.
+    /// Returns the bytes to charge while the resource waits in a mailbox, in addition to the slot
+    /// of every resource; 0, the default, if they are charged in another way. The number must not
+    /// change while it is in a message.
     fn charged_bytes(&self) -> usize {
         0
     }

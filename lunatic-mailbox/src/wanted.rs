@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use crate::message::{Message, Tag};
 
-/// Lists of up to so many tags are searched from the front.
-const SHORT: usize = 8;
+/// The length of the longest list of tags that is searched from the front; longer ones are sorted.
+const MAX_UNSORTED_TAGS: usize = 8;
 
 /// Up to so many tags take no more room than a pointer to them would.
 const INLINE_TAGS: usize = 2;
@@ -43,7 +43,7 @@ impl TagList {
     /// Returns whether a tag is in the list.
     #[inline]
     pub fn contains(&self, tag: Tag) -> bool {
-        match self.0.len() <= SHORT {
+        match self.0.len() <= MAX_UNSORTED_TAGS {
             true => self.0.contains(&tag),
             false => self.0.binary_search(&tag).is_ok(),
         }
@@ -57,7 +57,7 @@ impl TagList {
 impl FromIterator<Tag> for TagList {
     fn from_iter<I: IntoIterator<Item = Tag>>(tags: I) -> TagList {
         let mut tags: SmallVec<_> = tags.into_iter().collect();
-        if tags.len() > SHORT {
+        if tags.len() > MAX_UNSORTED_TAGS {
             tags.sort_unstable();
             tags.dedup();
         }

@@ -117,11 +117,11 @@ fn what_was_queued_can_be_dropped_in_pieces() {
         message.push(Held(token.clone()));
         sender.send(message.into()).unwrap();
     }
-    let mut leftover = sender.close();
-    assert!(leftover.drop_some(800));
+    let mut closed = sender.close();
+    assert!(closed.drop_some(800));
     assert_eq!(Arc::strong_count(&token), 601);
-    assert!(leftover.drop_some(800));
-    assert!(!leftover.drop_some(800));
+    assert!(closed.drop_some(800));
+    assert!(!closed.drop_some(800));
     assert_eq!(Arc::strong_count(&token), 1);
 }
 
@@ -136,10 +136,10 @@ fn a_message_with_many_resources_is_as_many_steps_to_drop() {
         }
         sender.send(message.into()).unwrap();
     }
-    let mut leftover = sender.close();
-    assert!(leftover.drop_some(256));
+    let mut closed = sender.close();
+    assert!(closed.drop_some(256));
     assert_eq!(Arc::strong_count(&token), 1 + 700);
-    while leftover.drop_some(256) {}
+    while closed.drop_some(256) {}
     assert_eq!(Arc::strong_count(&token), 1);
 }
 

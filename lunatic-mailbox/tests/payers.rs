@@ -120,8 +120,8 @@ proptest! {
         }
         match close {
             true => {
-                let mut leftover = sender.close();
-                while leftover.drop_some(7) {}
+                let mut closed = sender.close();
+                while closed.drop_some(7) {}
             }
             false => while mailbox.try_receive(&Wanted::Any).is_some() {},
         }

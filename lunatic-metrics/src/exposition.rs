@@ -14,10 +14,10 @@ use crate::metric::{Kind, Metric};
 use crate::metrics::Metrics;
 use crate::name::MetricName;
 
-/// What is written under one name: metrics of one kind, of one group each.
+/// The metrics that are written under one name: of one kind, from one group each.
 struct Family {
     kind: Kind,
-    /// By the number of their group.
+    /// The metrics, with the number of their group.
     metrics: Vec<(u64, Arc<Metric>)>,
 }
 
@@ -38,7 +38,7 @@ impl Collector for Metrics {
                 }
             }
         }
-        // Those of older groups first, or a younger one could hide them.
+        // Metrics of older groups come first, because a younger one could hide them otherwise.
         let mut families: Vec<_> = families.into_iter().collect();
         families.sort_by_key(|(_, family)| family.metrics[0].0);
         let mut taken = HashSet::new();
@@ -73,7 +73,7 @@ const HELP: &str = "Recorded by a guest";
 const NO_LABELS: [(&str, u64); 0] = [];
 
 impl Metrics {
-    /// What there is to say of metrics themselves.
+    /// Writes the metrics about metrics.
     fn encode_own(&self, hidden: u64, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let names = ConstGauge::new(self.names_together() as u64);
         names.encode(encoder.encode_descriptor(

@@ -7,7 +7,7 @@ use crate::metric::Update;
 use crate::metrics::{Metrics, NotRecorded};
 use crate::name::{InvalidName, MAX_NAME_BYTES};
 
-/// What the state of a process offers to `lunatic::metrics`.
+/// The state of a process that can use `lunatic::metrics`.
 pub trait MetricsHost: AbiHost {
     /// The metrics that this process records.
     fn metrics(&self) -> &Metrics;
@@ -116,7 +116,7 @@ fn record<T: MetricsHost>(
     }
     let name = caller.text_within(ptr, len, MAX_NAME_BYTES)?.to_owned();
     let state = caller.data();
-    // Who measures is not to fail by that: `record` counts what is refused.
+    // A guest must not fail because it measures: `record` counts refused updates.
     state.metrics().record(&name, update, state.account()).ok();
     Ok(())
 }

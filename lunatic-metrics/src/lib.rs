@@ -1,26 +1,26 @@
 //! Metrics of guests: counters, gauges and histograms, written as OpenMetrics.
 //!
-//! [`Metrics`] are what a group of processes records, by name. A metric is made when its
-//! name is first used, and stays as long as the [`Metrics`] do. They are a
-//! [`Collector`](prometheus_client::collector::Collector), to be registered where a runtime
-//! writes its own.
+//! [`Metrics`] are the metrics of a group of processes, by name. A metric is made when its name is
+//! first used, and exists as long as the [`Metrics`] do. They are a
+//! [`Collector`](prometheus_client::collector::Collector), which a runtime registers beside its
+//! own.
 //!
 //! # Layout
 //!
-//! - `name`: [`MetricName`], what a metric may be called.
+//! - `name`: [`MetricName`], a valid name.
 //! - `metric`: one metric.
 //! - `metrics`: [`Metrics`], by name, with limits.
-//! - `exposition`: all of them, for a scrape.
+//! - `exposition`: writes all of them, for a scrape.
 //! - `guest`: the namespace `lunatic::metrics` (feature `guest`, on by default).
 //!
 //! # Invariants
 //!
-//! - To record takes a bounded time, and waits for no other process longer than it takes to
-//!   add one name, or one sample.
-//! - What cannot be recorded is counted, and hurts nobody.
-//! - No group of processes sees or changes the metrics of another, nor can it keep those of
-//!   an older one from being written.
-//! - What is written is valid, whatever was recorded.
+//! - Recording takes a bounded time, and waits for another process no longer than it takes to add
+//!   one name, or one sample.
+//! - An update that cannot be recorded is counted, and has no other effect.
+//! - No group of processes sees or changes the metrics of another, nor can it keep the metrics of
+//!   an older group from being written.
+//! - The written text is valid OpenMetrics, whatever was recorded.
 
 mod exposition;
 #[cfg(feature = "guest")]

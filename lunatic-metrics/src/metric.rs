@@ -18,7 +18,7 @@ const BUCKETS: [f64; 27] = [
     1e2, 2.5e2, 5e2, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5,
 ];
 
-/// What is done to a metric.
+/// An update of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Update {
     /// Adds to a counter, which stays at its highest value once it is there.
@@ -73,7 +73,7 @@ impl Update {
 }
 
 impl Kind {
-    /// What is charged for a metric beside its name, in bytes.
+    /// The bytes that are charged for a metric, without its name.
     pub(crate) fn bytes(self) -> u64 {
         match self {
             Kind::Counter | Kind::Gauge => 256,

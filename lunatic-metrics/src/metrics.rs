@@ -27,7 +27,7 @@ pub const MAX_NAMES_OF_BRANCHES: usize = 3000;
 /// below it. It may have no more than are left for other branches, either.
 pub const MAX_NAMES_OF_ONE_BRANCH: usize = 500;
 
-/// What a group of processes records; a clone is the same.
+/// The metrics of a group of processes. A clone shares them.
 ///
 /// ```
 /// use lunatic_account::Account;
@@ -113,15 +113,15 @@ impl OfBranches {
     }
 }
 
-/// What all groups share that belong together.
+/// The state that all groups of a runtime share.
 #[derive(Default)]
 struct Shared {
     next: AtomicU64,
-    /// Those that have a name.
+    /// The groups that have recorded a metric, by number.
     groups: Mutex<BTreeMap<u64, Weak<Group>>>,
     /// All names of all groups.
     names: AtomicUsize,
-    /// Those that branches of the root's account pay for.
+    /// The metrics that are charged to branches of the root's account.
     of_branches: Mutex<OfBranches>,
     refused: [AtomicU64; REASONS.len()],
 }
@@ -135,8 +135,8 @@ impl Metrics {
         Metrics::with(Arc::default())
     }
 
-    /// Those of a group of processes that is kept apart: they are written with a label
-    /// `branch`, and gone with the last clone.
+    /// Returns separate metrics for a group of processes: they are written with a label `branch`,
+    /// and are dropped with the last clone.
     pub fn branch(&self) -> Metrics {
         Metrics::with(self.group.shared.clone())
     }
@@ -291,7 +291,7 @@ impl Drop for Group {
     }
 }
 
-/// What is charged for a metric: one name, and what its entry takes.
+/// Charges a metric: one name, and the bytes of its entry.
 fn charges(name: &MetricName, bytes: u64, payer: &Account) -> Result<[Charge; 2], Exceeded> {
     use lunatic_account::Kind;
     let bytes = bytes + name.as_str().len() as u64;

@@ -1,4 +1,4 @@
-//! What a metric may be called.
+//! The names of metrics.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::metric::Kind;
 /// The longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
-/// Names that begin so are those of the runtime itself.
+/// The prefix of the names of the runtime's own metrics.
 const RESERVED: &str = "lunatic_";
 
 /// A name as OpenMetrics has it: ASCII letters, digits, `_` and `:`, and no digit first.
@@ -33,11 +33,11 @@ pub struct MetricName(String);
 pub enum InvalidName {
     /// There is nothing in it.
     Empty,
-    /// It is longer than [`MAX_NAME_BYTES`].
+    /// The name is longer than [`MAX_NAME_BYTES`].
     TooLong,
     /// A character that is not allowed, or a digit at the beginning.
     Character(char),
-    /// It begins as the names of the runtime do.
+    /// The name begins like the names of the runtime.
     Reserved,
 }
 

@@ -9,7 +9,7 @@ use std::vec;
 
 use lunatic_account::Charge;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
-use lunatic_mailbox::{Leftover, Pid, Tag};
+use lunatic_mailbox::{ClosedQueue, Pid, Tag};
 
 use crate::exit::ExitReason;
 use crate::failure::panic_message;
@@ -25,7 +25,7 @@ const PIECE: usize = 256;
 pub(crate) struct DeathNotices {
     process: Process,
     reason: ExitReason,
-    queued: Leftover,
+    queued: ClosedQueue,
     hooks: vec::IntoIter<ExitHook>,
     links: hash_map::IntoIter<Pid, Option<Tag>>,
     watchers: hash_set::IntoIter<Pid>,
@@ -38,7 +38,7 @@ impl DeathNotices {
     pub(crate) fn new(
         process: &Process,
         reason: &ExitReason,
-        queued: Leftover,
+        queued: ClosedQueue,
         hooks: Vec<ExitHook>,
         mut relations: Relations,
     ) -> Self {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
 use lunatic_account::{Account, Exceeded, Kind};
-use lunatic_mailbox::{Leftover, Message, Pid, SendError, Sender, Tag};
+use lunatic_mailbox::{ClosedQueue, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
 use crate::counters::Running;
@@ -962,7 +962,7 @@ impl Process {
 
     /// Closes the mailbox and returns what was in it. From here on the process accepts
     /// no messages.
-    pub(crate) fn close_mailbox(&self) -> Leftover {
+    pub(crate) fn close_mailbox(&self) -> ClosedQueue {
         self.inner.mailbox.close()
     }
 

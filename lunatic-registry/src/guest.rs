@@ -13,7 +13,7 @@ use wasmtime::{Caller, Result};
 use crate::names::{MAX_NAME_BYTES, NameError};
 use crate::registry::Registry;
 
-/// What the state of a process offers to `lunatic::registry`.
+/// The state of a process that can use `lunatic::registry`.
 pub trait RegistryHost: ProcessHost {
     /// Returns the names that this process sees.
     fn registry(&self) -> &Registry;

@@ -1,8 +1,7 @@
 //! Names for processes.
 //!
-//! A [`Registry`] maps names to processes, of this node or of others. The names of a
-//! local process are removed when it ends, so a look-up never finds one that has
-//! ended.
+//! A [`Registry`] maps names to processes, of this node or of others. The names of a local process
+//! are removed when it ends, so a look-up never finds a process that has ended.
 //!
 //! # Layout
 //!
@@ -14,8 +13,8 @@
 //!
 //! # Invariants
 //!
-//! - The names of a local process are removed before its links and monitors are told
-//!   that it has ended, so that a supervisor can use the names again.
+//! - The names of a local process are removed before its links and monitors are notified of its
+//!   end, so that a supervisor can use the names again.
 //! - The lock is never held over an `await`.
 
 #[cfg(feature = "guest")]

@@ -52,8 +52,8 @@ pub enum NameError {
 /// # Ok::<(), lunatic_registry::NameError>(())
 /// ```
 ///
-/// The maps are trees: guests choose the names, and one that hashes would move all of them at once
-/// when it grows, under the lock of the registry.
+/// The maps are trees: guests choose the names, and a hash map would move all of them at once when
+/// it grows, under the lock of the registry.
 #[derive(Debug, Default)]
 pub struct NameTable {
     by_name: BTreeMap<Arc<str>, Named>,
@@ -70,14 +70,14 @@ struct ProcessNames {
     stays: bool,
 }
 
-/// The names that a process had, and those that it had given, in no order.
+/// The names that a process had, and the names that it had given, in no order.
 pub type NamesOfOne = Chain<btree_set::IntoIter<Arc<str>>, btree_set::IntoIter<Arc<str>>>;
 
-/// Who has a name, and what is charged for it.
+/// The process that has a name, and the charge for the name.
 #[derive(Debug)]
 struct Named {
     process: Pid,
-    /// Who has given the name, if it ends with that process, too.
+    /// The process that has given the name, if the name ends with that process, too.
     given_by: Option<Pid>,
     _charges: [Charge; 2],
 }
@@ -102,9 +102,9 @@ impl NameTable {
         Ok(!std::mem::replace(&mut named.stays, true))
     }
 
-    /// As [`put_unfollowed`](NameTable::put_unfollowed), for a name that ends with the process that
-    /// has given it. Returns whether that was not in the table, as [`put`](NameTable::put)
-    /// does.
+    /// Like [`put_unfollowed`](NameTable::put_unfollowed), for a name that ends with the process
+    /// that has given it. Returns whether that process was not in the table, as
+    /// [`put`](NameTable::put) does.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl NameTable {
         Ok(!std::mem::replace(&mut giver.stays, true))
     }
 
-    /// As [`put`](NameTable::put), for a process that nobody will forget: it leaves the table with
-    /// its last name.
+    /// Like [`put`](NameTable::put), for a process whose end is not observed: it leaves the table
+    /// with its last name.
     ///
     /// # Errors
     ///
@@ -199,21 +199,21 @@ impl NameTable {
         }
     }
 
-    /// Removes a process, all of its names, and those that it has given.
+    /// Removes a process, all of its names, and the names that it has given.
     pub fn forget(&mut self, process: Pid) {
         let names = self.forget_process(process);
         self.remove_names_of(process, names);
     }
 
-    /// Removes a process, and returns its names and those that it has given, which stay in the table
-    /// until they are [removed](NameTable::remove_names_of): there may be many.
+    /// Removes a process, and returns its names and the names that it has given, which stay in the
+    /// table until they are [removed](NameTable::remove_names_of): there may be many.
     pub fn forget_process(&mut self, process: Pid) -> NamesOfOne {
         let of_process = self.by_process.remove(&process).unwrap_or_default();
         of_process.names.into_iter().chain(of_process.given)
     }
 
-    /// Removes those of the names that this process still has, or has given, and returns the number
-    /// of names that were looked at.
+    /// Removes the names that this process still has, or has given. Returns the number of names
+    /// that were checked.
     pub fn remove_names_of(
         &mut self,
         process: Pid,
@@ -243,7 +243,7 @@ impl NameTable {
     }
 }
 
-/// What is charged for a name: one name, and what its entries take.
+/// Charges a name: one name, and the bytes of its entries.
 fn charges(name: &str, payer: &Account) -> Result<[Charge; 2], Exceeded> {
     /// The entries of both maps.
     const ENTRY_BYTES: usize = 256;
@@ -284,7 +284,7 @@ mod tests {
         }
         names.remove("name");
         assert!(names.by_process.is_empty());
-        // Who is followed stays.
+        // A process whose end is observed stays.
         assert_eq!(names.put("name", Pid::from_bits(1), &payer), Ok(true));
         names.remove("name");
         assert_eq!(names.put("name", Pid::from_bits(1), &payer), Ok(false));

@@ -97,8 +97,8 @@ impl Registry {
     /// ended. Otherwise calls `spawn`, gives the name to the process that it returns,
     /// and returns `None`.
     ///
-    /// The registry is locked meanwhile, so no other process can get the name.
-    /// `spawn` and `is_alive` must not use the registry, and must not block.
+    /// The registry is locked during the call, so no other process can get the name. `spawn` and
+    /// `is_alive` must not use the registry, and must not block.
     ///
     /// # Errors
     ///
@@ -148,10 +148,10 @@ impl Registry {
 ///
 /// - `rest`: what is left; `None` before the first call.
 fn forget_some(names: &Mutex<NameTable>, process: Pid, rest: &mut Option<NamesOfOne>) -> bool {
-    const PIECE: usize = 256;
+    const BATCH: usize = 256;
     let mut names = names.lock();
     let rest = rest.get_or_insert_with(|| names.forget_process(process));
-    names.remove_names_of(process, rest.take(PIECE)) == PIECE
+    names.remove_names_of(process, rest.take(BATCH)) == BATCH
 }
 
 /// The part of a name that its user chose: the `lunatic` crate puts three types

@@ -145,17 +145,17 @@ fn the_label_of_a_process_is_the_part_of_its_name_that_its_user_chose() {
 
 #[test]
 fn a_process_with_many_names_leaves_none_behind() {
-    const MANY: usize = 1000;
+    const NAMES: usize = 1000;
     let environment = environment();
     let registry = Registry::new();
     let (process, other) = (idle(&environment), idle(&environment));
-    for number in 0..MANY {
+    for number in 0..NAMES {
         registry.put_local(&number.to_string(), &process).unwrap();
     }
     registry.put_local("7", &other).unwrap();
     process.kill();
     end_of(&process);
-    for number in (0..MANY).filter(|number| *number != 7) {
+    for number in (0..NAMES).filter(|number| *number != 7) {
         assert_eq!(registry.get(&number.to_string()), None);
     }
     assert_eq!(registry.get("7"), Some(other.id()));

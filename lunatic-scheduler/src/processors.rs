@@ -1,10 +1,10 @@
 //! Which processor each worker runs on, so that no two share one while another is free.
 //!
-//! The system often wakes a thread on the processor of the one that woke it. It moves one of
+//! The system often wakes a thread on the processor of the thread that woke it. It moves one of
 //! them elsewhere only at one of its own ticks, which are milliseconds apart, if the other
-//! processor is idle for less than half a millisecond at a time, as it is with timers.
-//! Meanwhile one of the two workers waits, and so does the task that it has begun, which
-//! nobody can take from it. So a worker that is woken where another one works moves.
+//! processor is idle for less than half a millisecond at a time, as it is with timers. Until then
+//! one of the two workers waits, together with the task that it has begun, which no other worker
+//! can take. So a worker that is woken on the processor of another one moves.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -13,15 +13,15 @@ use crossbeam_utils::CachePadded;
 /// The worker rests, or it is not known where it works.
 const NOWHERE: usize = usize::MAX;
 
-/// Between two moves, in nanoseconds. A worker may be woken by one that is about to rest, and
-/// would move each time.
+/// The shortest time between two moves, in nanoseconds. Without it, a worker that is woken by one
+/// that is about to rest would move each time.
 const INTERVAL: u64 = 1_000_000;
 
 /// The processors on which the workers of a scheduler work.
 #[derive(Debug)]
 pub(crate) struct Processors {
     of_workers: Box<[CachePadded<AtomicUsize>]>,
-    /// When a worker moved last, in nanoseconds of the scheduler.
+    /// The time of the last move of a worker, in nanoseconds of the scheduler.
     moved: AtomicU64,
 }
 
@@ -39,11 +39,11 @@ impl Processors {
         self.of_workers[worker].store(NOWHERE, Ordering::Relaxed);
     }
 
-    /// Notes that the worker on this thread works, and moves it if it shares a processor with
-    /// another one that works, and there is one on which none does. It may run anywhere
-    /// afterwards.
+    /// Records that the worker on this thread works. If it shares a processor with another working
+    /// worker, and there is one without any, the worker moves there. After that it may run
+    /// anywhere.
     ///
-    /// - `now`: nanoseconds of the scheduler.
+    /// - `now`: the time of the scheduler, in nanoseconds.
     pub(crate) fn work(&self, worker: usize, now: u64) {
         let Some(mut processor) = system::processor() else {
             return;
@@ -95,14 +95,14 @@ mod system {
         Some(sched_getcpu())
     }
 
-    /// The processors that this thread may run on; none if the system does not tell.
+    /// The processors that this thread may run on; empty if the system does not report them.
     pub(super) fn allowed() -> Vec<usize> {
         let set = sched_getaffinity(None).unwrap_or_default();
         let all = 0..CpuSet::MAX_CPU;
         all.filter(|processor| set.is_set(*processor)).collect()
     }
 
-    /// Has this thread go on on another processor. If the system refuses, it stays.
+    /// Moves this thread to another processor. If the system refuses, it stays.
     pub(super) fn move_to(processor: usize, allowed: &[usize]) {
         let set_of = |processors: &[usize]| {
             let mut set = CpuSet::new();
@@ -134,7 +134,7 @@ mod system {
 mod tests {
     use super::*;
 
-    /// So many workers, which work on these processors.
+    /// A number of workers that work on these processors.
     fn working_on(processors: &[usize]) -> Processors {
         let all = Processors::new(processors.len());
         for (at, processor) in all.of_workers.iter().zip(processors) {

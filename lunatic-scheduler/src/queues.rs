@@ -28,7 +28,7 @@ use crate::stats::WorkerStats;
 pub(crate) struct Queues {
     common: Injector<Runnable>,
     stealers: Box<[Stealer<Runnable>]>,
-    /// Of the tasks that are put aside.
+    /// The stealers of the tasks that were set aside.
     aside: Box<[Stealer<Runnable>]>,
     slots: Box<[Slot]>,
 }
@@ -118,7 +118,7 @@ impl Queues {
         !self.common.is_empty() || stealers.any(|stealer| !stealer.is_empty())
     }
 
-    /// What each worker has done.
+    /// Returns the statistics of each worker.
     ///
     /// - `now`: nanoseconds since the scheduler was started.
     pub(crate) fn workers(&self, now: u64) -> Vec<WorkerStats> {
@@ -279,8 +279,8 @@ impl Own {
         task.map_or(Ok(()), Err)
     }
 
-    /// Puts a task into the slot, and one that was there into the queue. Returns
-    /// whether there was one.
+    /// Puts a task into the slot, and the previous one into the queue. Returns whether there was a
+    /// previous one.
     fn push_next(&self, task: Runnable) -> bool {
         self.has_next.set(true);
         match self.slot().task.swap(Some(task)) {
@@ -304,7 +304,7 @@ impl Own {
         !is_alone
     }
 
-    /// Returns whether a task is to be put aside: its share is behind, and there are others.
+    /// Returns whether to set a task aside: its share is behind, and there are other tasks.
     #[inline]
     pub(crate) fn waits_for_others(&self, task: &Runnable) -> bool {
         task.metadata().is_behind()
@@ -313,7 +313,7 @@ impl Own {
                 || !self.shared.queues.common.is_empty())
     }
 
-    /// Has a task wait until there are no others.
+    /// Sets a task aside until there are no others.
     pub(crate) fn put_aside(&self, task: Runnable) {
         self.aside.push(task);
     }
@@ -361,7 +361,7 @@ impl Own {
         steal_from(&self.shared.queues.stealers, first, &self.queue)
     }
 
-    /// The same, of tasks that were put aside.
+    /// Steals a task that was set aside.
     pub(crate) fn steal_aside(&self, first: usize) -> Option<Runnable> {
         steal_from(&self.shared.queues.aside, first, &self.aside)
     }

@@ -80,8 +80,8 @@ pub struct Builder {
     hooks: Hooks,
 }
 
-/// What every worker calls when it finds a task after a rest, and when it finds none
-/// any more.
+/// The functions that every worker calls when it finds a task after a rest, and when it finds no
+/// more tasks.
 #[derive(Default)]
 pub(crate) struct Hooks {
     on_work: Option<Hook>,
@@ -90,16 +90,16 @@ pub(crate) struct Hooks {
 
 type Hook = Box<dyn Fn() + Send + Sync>;
 
-/// A task that is to be run. It knows its scheduler by its metadata, so that the function
-/// that queues it captures nothing: async-task counts references less often then.
+/// A task that is ready to run. It has its scheduler in its metadata, so that the function that
+/// queues it captures nothing: async-task then counts references less often.
 pub(crate) type Runnable = async_task::Runnable<Metadata>;
 
-/// What is known of a task wherever it is queued.
+/// The metadata of a task.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     /// The scheduler that runs it.
     pub(crate) shared: Arc<Shared>,
-    /// The part of the processors that its time is taken from. `None` is behind nobody.
+    /// The share of the processors that its time is counted in; `None`: the task is never behind.
     pub(crate) share: Option<Share>,
 }
 
@@ -127,9 +127,9 @@ impl Scheduler {
         self.spawn_in(None, task);
     }
 
-    /// The same, for a task whose time is counted in a share of the processors. While that is
-    /// [behind](Share::is_behind), the task waits until the other tasks that are ready have
-    /// run; now and then it comes first, so that it goes on.
+    /// Spawns a task whose time is counted in a share of the processors. While the share is
+    /// [behind](Share::is_behind), the task waits until the other tasks that are ready have run;
+    /// now and then it comes first, so that it makes progress.
     pub fn spawn_in(&self, share: Option<Share>, task: impl Future<Output = ()> + Send + 'static) {
         let metadata = Metadata {
             shared: self.shared.clone(),
@@ -142,13 +142,13 @@ impl Scheduler {
         task.schedule();
     }
 
-    /// Returns a function that has other workers run what a busy worker holds back; it is
-    /// to be called every millisecond or so while any worker works, by any one thread.
+    /// Returns a function that lets other workers run the tasks that a busy worker holds back. Any
+    /// one thread must call it about every millisecond while any worker works.
     ///
-    /// A task that is woken by another is to be run next by the worker of that one, where
-    /// no other worker takes it from. If that one goes on for long, so that some calls
-    /// find the worker with the same task, the one that it has woken is offered to all
-    /// workers. The function does nothing once the scheduler is gone.
+    /// A task that is woken by another task is run next by the same worker, and other workers do
+    /// not take it. If that worker runs the same task during several calls of the function, the
+    /// woken task is offered to all workers. The function does nothing after the scheduler has
+    /// ended.
     ///
     /// ```
     /// use lunatic_scheduler::Scheduler;
@@ -175,7 +175,7 @@ impl Scheduler {
         self.shared.threads.get().map_or(0, |threads| threads.len())
     }
 
-    /// What its workers have done. Nobody waits for this.
+    /// Returns the statistics of the workers, without waiting for them.
     pub fn stats(&self) -> SchedulerStats {
         let now = self.shared.now();
         SchedulerStats {
@@ -263,15 +263,15 @@ impl Builder {
         self
     }
 
-    /// Has each worker call `hook` when it starts, and when it finds a task after it
-    /// had none. The worker runs no task meanwhile.
+    /// Makes each worker call `hook` when it starts, and when it finds a task after it had none.
+    /// The worker runs no task during the call.
     pub fn on_work(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.hooks.on_work = Some(Box::new(hook));
         self
     }
 
-    /// Has each worker call `hook` when it finds no more tasks, and when it ends. The
-    /// worker runs no task meanwhile.
+    /// Makes each worker call `hook` when it finds no more tasks, and when it ends. The worker runs
+    /// no task during the call.
     pub fn on_rest(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.hooks.on_rest = Some(Box::new(hook));
         self

@@ -1,21 +1,21 @@
-//! What a scheduler counts.
+//! The statistics of a scheduler.
 
 use std::time::Duration;
 
-/// What a [`Scheduler`](crate::Scheduler) has done.
+/// The statistics of a [`Scheduler`](crate::Scheduler).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SchedulerStats {
-    /// What each worker has done.
+    /// The statistics of each worker.
     pub workers: Vec<WorkerStats>,
-    /// How many tasks wait for any worker: those that a timer, a socket or another thread
-    /// has woken.
+    /// The number of tasks in the queue of all workers: those that a timer, a socket or another
+    /// thread has woken.
     pub queued: usize,
     /// How long the scheduler has run.
     pub uptime: Duration,
 }
 
-/// What a worker has done.
+/// The statistics of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerStats {
@@ -23,6 +23,6 @@ pub struct WorkerStats {
     pub tasks: u64,
     /// How long it has had something to do.
     pub busy: Duration,
-    /// How many tasks wait in its queue. The one that it runs next is not counted.
+    /// The number of tasks in its queue. The task that it runs next is not counted.
     pub queued: usize,
 }

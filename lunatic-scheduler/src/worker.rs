@@ -67,20 +67,20 @@ impl Worker {
         self.shared.hooks.rest();
     }
 
-    /// Finds the next task. Those whose share is behind are put aside while there are others.
+    /// Finds the next task. Tasks whose share is behind are set aside while there are others.
     fn find(&mut self) -> Option<Runnable> {
         /// Each so many times, a task that was put aside comes first: it is never there for
         /// ever, however many others there are.
         const ONE_IN: u32 = 16;
-        /// How many are put aside at once.
-        const MOST: u32 = 256;
+        /// The highest number of tasks that are set aside in one search.
+        const MAX_SET_ASIDE: u32 = 256;
         self.found = self.found.wrapping_add(1);
         if self.found.is_multiple_of(ONE_IN)
             && let Some(task) = self.own.pop_aside()
         {
             return Some(task);
         }
-        for _ in 0..MOST {
+        for _ in 0..MAX_SET_ASIDE {
             let Some(task) = self.find_any() else {
                 break;
             };
@@ -92,9 +92,9 @@ impl Worker {
         self.own.pop_aside().or_else(|| self.search_aside())
     }
 
-    /// Finds a task that was not put aside. Tasks from the common queue, where those are that a timer
-    /// or a socket woke, alternate with the tasks of this worker, so that they wait
-    /// for no more than one of them.
+    /// Finds a task that was not set aside. Tasks from the common queue, which a timer or a socket
+    /// has woken, alternate with the tasks of this worker, so that they wait for at most one of
+    /// them.
     fn find_any(&mut self) -> Option<Runnable> {
         if !self.from_common {
             let task = self.own.pop_one_common();

@@ -11,6 +11,7 @@ use async_channel::Sender;
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_account::{Charge, Exceeded};
+use lunatic_blocking::DropLater;
 use lunatic_mailbox::{Mailbox, Message, Pid, PidMap, Wanted};
 use lunatic_process::{Context, ExitReason, Failure, LinkNotice, Process, Shutdown};
 use rustc_hash::FxHashMap;
@@ -19,10 +20,9 @@ use crate::core::{
     Action, ChildKey, ChildRef, End, Input, Machine, Request, RequestError, RequestId,
     SupervisorEvent,
 };
-use crate::detached::Detached;
 use crate::log::Log;
 use crate::restarts::count_restart;
-use crate::spec::Observer;
+use crate::spec::{DROP_LATER_CHILDREN, Observer};
 use crate::start::{
     Charged, ChildContext, ChildStart, Preparation, Ready, Spawned, Stage, Starting,
 };
@@ -35,9 +35,9 @@ const STEPS: u32 = 64;
 pub(crate) struct Driver {
     own: Process,
     mailbox: Mailbox,
-    machine: Detached<Machine<ChildStart>>,
+    machine: DropLater<Machine<ChildStart>>,
     /// The processes of children that may be alive, and the other way round.
-    processes: Detached<FxHashMap<ChildKey, Process>>,
+    processes: DropLater<FxHashMap<ChildKey, Process>>,
     keys: PidMap<ChildKey>,
     /// The one child that has not started yet, and what it waits for.
     starting: Option<(ChildKey, Awaited)>,
@@ -60,13 +60,13 @@ struct ChildNotStarted {
     reason: ExitReason,
 }
 
-/// What a child that is started waits for.
+/// The future that a starting child waits for.
 enum Awaited {
     Process(Preparation),
     Ready(Ready),
 }
 
-/// What a supervisor waits for.
+/// The event that has woken a supervisor.
 enum Woken {
     Message(Message),
     Prepared(ChildKey, Result<Starting, Failure>),
@@ -82,7 +82,7 @@ pub(crate) fn seed() -> u64 {
 impl Driver {
     pub(crate) fn new(
         own: Context,
-        machine: Detached<Machine<ChildStart>>,
+        machine: DropLater<Machine<ChildStart>>,
         parent: Option<Pid>,
         path: Arc<str>,
         observer: Option<Observer>,
@@ -92,7 +92,9 @@ impl Driver {
             own: own.process,
             mailbox: own.mailbox,
             machine,
-            processes: Detached::new(FxHashMap::default(), FxHashMap::len),
+            processes: DropLater::new(FxHashMap::default(), |processes| {
+                processes.len() > DROP_LATER_CHILDREN
+            }),
             keys: PidMap::default(),
             starting: None,
             answers: FxHashMap::default(),
@@ -316,7 +318,7 @@ impl Driver {
                 self.request_of(child, Request::Terminate, answer, charge);
             }
             Call::Delete(child, answer) => self.request_of(child, Request::Delete, answer, charge),
-            // The caller may have ended meanwhile.
+            // The caller may have ended.
             Call::List(answer) => drop(answer.try_send(self.list(charge).await)),
             Call::Count(answer) => drop(answer.try_send(self.machine.counts())),
             Call::ShutDown => self.feed(Input::ShutDown(End::Asked(ExitReason::Normal))),
@@ -352,7 +354,7 @@ impl Driver {
         }
     }
 
-    /// Charges a child that is to be added, to the account of the supervisor.
+    /// Charges a new child to the account of the supervisor.
     fn charged(&self, start: ChildStart, name: usize) -> Result<ChildStart, Exceeded> {
         Charged::wrap(start, name, self.own.account())
     }
@@ -375,8 +377,8 @@ impl Driver {
     ///
     /// - `charge`: what is charged for the request, and then for the list.
     async fn list(&mut self, mut charge: Option<Charge>) -> Result<ChildList, RequestError> {
-        /// After so many children, other tasks may run on this core.
-        const PIECE: usize = 256;
+        /// The number of children after which other tasks may run on this core.
+        const CHILDREN_PER_STEP: usize = 256;
         let count = self.machine.len();
         if let Some(charge) = &mut charge {
             let bytes = count * size_of::<ChildProcess>();
@@ -387,7 +389,7 @@ impl Driver {
         for info in self.machine.children() {
             let process = self.processes.get(&info.key).cloned();
             children.push(ChildProcess { info, process });
-            if children.len().is_multiple_of(PIECE) {
+            if children.len().is_multiple_of(CHILDREN_PER_STEP) {
                 future::yield_now().await;
             }
         }
@@ -438,7 +440,7 @@ impl Driver {
 }
 
 fn refuse(answer: &Answer, exceeded: Exceeded) {
-    // The caller may have ended meanwhile.
+    // The caller may have ended.
     answer.try_send(Err(RequestError::Exceeded(exceeded))).ok();
 }
 

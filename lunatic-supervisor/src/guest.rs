@@ -16,7 +16,7 @@ use lunatic_process::guest::ProcessHost;
 pub use crate::guest::child::{ChildEnvironmentFuture, ChildEnvironments, WasmChild};
 pub use crate::guest::state::GuestSupervisors;
 
-/// What the state of a process offers to `lunatic::supervisor`.
+/// The state of a process that can use `lunatic::supervisor`.
 pub trait SupervisorHost: ProcessHost {
     /// Returns the specifications and lists that the process holds.
     fn supervisors(&mut self) -> &mut GuestSupervisors;

@@ -1,19 +1,19 @@
 //! OTP's supervisors for processes, native and wasm.
 //!
-//! A supervisor is a process that starts others, its children, and restarts those that
-//! end. Flags and child specifications say which children are restarted, when and how
-//! often, and in which order they are stopped. They are those of Erlang/OTP 24 and
-//! later, and have the same names.
+//! A supervisor is a process that starts other processes, its children, and restarts those that
+//! end. Flags and child specifications say which children are restarted, when and how often, and in
+//! which order they are stopped. They are those of Erlang/OTP 24 and later, and have the same
+//! names.
 //!
 //! # Layout
 //!
 //! - [`core`]: the decisions of a supervisor as a state machine, [`core::Machine`].
 //! - `spec`: [`Spec`], a supervisor and its children as data.
-//! - `start`: [`StartChild`], how a child is started.
+//! - `start`: [`StartChild`], starts a child.
 //! - `supervisor`: [`Supervisor`], the handle to a running one.
-//! - `driver`: the process that carries out what the state machine decides.
-//! - `log`: what is logged of restarts, and not more than a few lines in a second.
-//! - `restarts`: [`restarts()`], how often children were started again.
+//! - `driver`: the process that executes the decisions of the state machine.
+//! - `log`: logs restarts, a few lines in a second at most.
+//! - `restarts`: [`restarts()`], the number of restarts of all children.
 //! - `guest`: children that are wasm instances, and `lunatic::supervisor`
 //!   (feature `guest`, on by default).
 //!
@@ -25,10 +25,9 @@
 //!   killed, its children end, except those that trap link deaths.
 //! - A supervisor learns of the end of each child exactly once, and finds the child
 //!   without a search.
-//! - Nothing that a child does or does not do prevents that its supervisor is killed.
+//! - A child cannot keep its supervisor from being killed.
 
 pub mod core;
-mod detached;
 mod driver;
 #[cfg(feature = "guest")]
 pub mod guest;

@@ -9,7 +9,7 @@ use lunatic_process::{Process, RateLimit};
 
 use crate::core::{Intensity, RestartCount, SupervisorEvent};
 
-/// So many lines are written in a [`SPAN`]. The others are only counted.
+/// The number of lines that are written in a [`SPAN`]. Further ones are only counted.
 const LINES: u32 = 5;
 
 /// After so much time, a line with the number of the others is written.
@@ -50,7 +50,7 @@ impl Log {
         }
     }
 
-    /// When the number of lines that were left out has to be written.
+    /// Returns the time at which the number of lines that were left out must be written.
     pub(crate) fn next_flush(&self) -> Option<Instant> {
         self.limit.next_flush()
     }
@@ -101,7 +101,7 @@ fn is_noisy(event: &SupervisorEvent) -> bool {
     }
 }
 
-/// Returns whether an event of this kind is told only to whoever asks for it.
+/// Returns whether an event of this kind is logged only at the level `debug`.
 fn is_quiet(event: &SupervisorEvent) -> bool {
     match event {
         SupervisorEvent::Ready => true,

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use futures_lite::future;
 use lunatic_account::{Charge, Kind};
+use lunatic_blocking::DropLater;
 use lunatic_process::{Environment, Failure, Role, SpawnError, SpawnLink, SpawnOptions};
 
 use crate::core::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Flags, Intensity, MAX_CHILDREN, MAX_LEVELS,
     Machine, Shared, ShutdownPolicy, SpecError, Strategy, SupervisorEvent,
 };
-use crate::detached::Detached;
 use crate::driver::{self, Driver};
 use crate::start::{ChildContext, ChildStart, Spawned, Stage, StartChild, Starting, child_bytes};
 use crate::supervisor::{Supervisor, SupervisorError};
@@ -65,13 +65,16 @@ pub struct Spec {
     flags: Flags,
     /// How many levels of supervisors are below this one.
     levels: u32,
-    children: Arc<Detached<Children>>,
-    /// What is charged for the children, in bytes.
+    children: Arc<DropLater<Children>>,
+    /// The bytes that are charged for the children.
     bytes: u64,
     observer: Option<Observer>,
 }
 
 type Children = Vec<Arc<Shared<ChildStart>>>;
+
+/// The number of children above which a list of them is dropped on another thread.
+pub(crate) const DROP_LATER_CHILDREN: usize = 1024;
 
 impl Spec {
     /// Returns a supervisor without children, with the default settings of OTP.
@@ -82,7 +85,7 @@ impl Spec {
             name: name.into(),
             flags: Flags::default(),
             levels: 0,
-            children: Arc::new(detached(Vec::new())),
+            children: Arc::new(droppable(Vec::new())),
             bytes: 0,
             observer: None,
         }
@@ -148,8 +151,8 @@ impl Spec {
         Ok(())
     }
 
-    /// Returns how many bytes are touched to copy its children when another one is added, about; none
-    /// if nobody shares them.
+    /// Returns about how many bytes are copied with its children when another one is added; 0 if
+    /// they are not shared.
     #[cfg(feature = "guest")]
     pub(crate) fn bytes_to_copy(&self) -> usize {
         /// The counter of a child is on a line of the cache of its own.
@@ -174,7 +177,7 @@ impl Spec {
             Some(children) => children.push(child),
             None => {
                 let others = self.children.iter().cloned();
-                self.children = Arc::new(detached(others.chain([child]).collect()));
+                self.children = Arc::new(droppable(others.chain([child]).collect()));
             }
         }
     }
@@ -283,15 +286,17 @@ impl Spec {
     }
 
     /// Makes the machine, with pauses.
-    async fn machine(&self, seed: u64) -> Result<Detached<Machine<ChildStart>>, SpecError> {
-        /// After so many children, other tasks may run on this core.
-        const PIECE: usize = 256;
-        let mut machine = Detached::new(self.machine_without_children(seed)?, Machine::len);
-        for piece in self.children.chunks(PIECE) {
+    async fn machine(&self, seed: u64) -> Result<DropLater<Machine<ChildStart>>, SpecError> {
+        /// The number of children after which other tasks may run on this core.
+        const CHILDREN_PER_STEP: usize = 256;
+        let mut machine = DropLater::new(self.machine_without_children(seed)?, |machine| {
+            machine.len() > DROP_LATER_CHILDREN
+        });
+        for piece in self.children.chunks(CHILDREN_PER_STEP) {
             for child in piece {
                 machine.specify(child.clone())?;
             }
-            if piece.len() == PIECE {
+            if piece.len() == CHILDREN_PER_STEP {
                 future::yield_now().await;
             }
         }
@@ -306,13 +311,13 @@ impl Spec {
     }
 }
 
-/// It does not matter how deep they are nested when they are dropped: there are at most
-/// [`MAX_LEVELS`].
-fn detached(children: Children) -> Detached<Children> {
-    Detached::new(children, Vec::len)
+/// The children of a specification, which are dropped on another thread if they are many. Their
+/// nesting does not matter for the stack of that thread: there are at most [`MAX_LEVELS`].
+fn droppable(children: Children) -> DropLater<Children> {
+    DropLater::new(children, |children| children.len() > DROP_LATER_CHILDREN)
 }
 
-/// How many levels of supervisors a child adds below the one that it is a child of.
+/// Returns how many levels of supervisors a child adds below its own supervisor.
 fn levels_below(child: &ChildSpec<ChildStart>) -> u32 {
     let start: &dyn Any = &*child.start;
     let nested = start.downcast_ref::<Spec>();

@@ -81,11 +81,11 @@ pub(crate) struct Charged {
     _charge: Charge,
 }
 
-/// What a child of a specification, or of a running supervisor, takes beside its name and [how it is
-/// started](StartChild::size), in bytes: in the tables of the supervisor, and its timers.
+/// The bytes of a child in a specification or a running supervisor, beside its name and its
+/// [start](StartChild::size): in the tables of the supervisor, and its timers.
 const CHILD_BYTES: usize = 1024;
 
-/// What is charged for a child of a specification or a running supervisor, in bytes.
+/// Returns the bytes that are charged for a child of a specification or a running supervisor.
 ///
 /// - `name`: the length of its name.
 pub(crate) fn child_bytes(name: usize, start: &ChildStart) -> u64 {
@@ -122,7 +122,7 @@ impl StartChild for Charged {
     }
 }
 
-/// What [`StartChild::start`] knows of the child and its supervisor.
+/// The child and its supervisor, for [`StartChild::start`].
 #[derive(Debug)]
 pub struct ChildContext<'a> {
     pub(crate) supervisor: &'a Process,
@@ -136,13 +136,13 @@ pub struct Starting(pub(crate) Stage);
 
 /// How far the start of a child has come.
 pub(crate) enum Stage {
-    /// It has no process yet.
+    /// The child has no process yet.
     Preparing(Preparation),
-    /// It has a process.
+    /// The child has a process.
     Spawned(Spawned),
 }
 
-/// What is waited for before a child is spawned, and the spawn.
+/// A future that prepares a child, and spawns it.
 pub(crate) type Preparation = Pin<Box<dyn Future<Output = Result<Starting, Failure>> + Send>>;
 
 /// The process of a child, and what the child does before it counts as started.
@@ -217,9 +217,9 @@ impl Starting {
         }))
     }
 
-    /// A child that is spawned by `preparation`, which may wait before it does
-    /// that; until then, the supervisor starts no other. If the child is told to
-    /// end meanwhile, `preparation` is dropped and there is no child.
+    /// A child that is spawned by `preparation`, which may wait before it spawns; until then, the
+    /// supervisor starts no other child. If the child is asked to end during that time,
+    /// `preparation` is dropped and there is no child.
     pub fn after(
         preparation: impl Future<Output = Result<Starting, Failure>> + Send + 'static,
     ) -> Starting {

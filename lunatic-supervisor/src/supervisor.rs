@@ -42,36 +42,36 @@ use crate::start::{ChildStart, child_bytes};
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     process: Process,
-    /// To whom requests are charged until they are answered.
+    /// The account to which requests are charged until they are answered.
     payer: Option<Account>,
 }
 
 /// Names one child of a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChildId {
-    /// By its name. Children that are made from a template have none.
+    /// The child with this name. Children that are made from a template have none.
     Name(String),
-    /// By its process, as long as that has not ended.
+    /// The child with this process, as long as that has not ended.
     Process(Pid),
-    /// By its number.
+    /// The child with this number.
     Key(ChildKey),
 }
 
 /// A child that was started.
 #[derive(Debug, Clone)]
 pub struct StartedChild {
-    /// Its number.
+    /// The number of the child.
     pub key: ChildKey,
-    /// Its process, which may have ended already.
+    /// The process of the child, which may have ended already.
     pub process: Process,
 }
 
 /// A child, as it is listed.
 #[derive(Debug, Clone)]
 pub struct ChildProcess {
-    /// Its name, state and settings.
+    /// The name, state and settings of the child.
     pub info: ChildInfo,
-    /// Its process, if there is one.
+    /// The process of the child, if there is one.
     pub process: Option<Process>,
 }
 
@@ -79,11 +79,11 @@ pub struct ChildProcess {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SupervisorError {
-    /// Its specification is not valid.
+    /// The specification of the supervisor is invalid.
     Spec(SpecError),
-    /// Its process could not be spawned.
+    /// The process of the supervisor could not be spawned.
     Spawn(SpawnError),
-    /// A child could not be started. Those before it were stopped again.
+    /// A child could not be started. The children before it were stopped again.
     Child(Failure),
 }
 
@@ -135,7 +135,7 @@ impl Call {
 /// Makes a way to start a child from that of the template.
 pub(crate) type Adapt = dyn FnOnce(&ChildStart) -> Result<ChildStart, RequestError> + Send;
 
-/// Where the answer to a request is sent.
+/// The channel for the answer to a request.
 pub(crate) type Answer = Sender<Result<Changed, RequestError>>;
 
 /// The child that a request was about, and its process if it has one.
@@ -156,8 +156,8 @@ impl Supervisor {
         is_supervisor.then(|| Supervisor::new(process))
     }
 
-    /// Returns the handle, whose requests, and lists of children until they are received, are
-    /// charged to an account. Without this they are charged to nobody.
+    /// Returns the handle with an account to which requests are charged, and lists of children
+    /// until they are received. Without this they are not charged.
     pub fn paid_by(mut self, payer: Account) -> Supervisor {
         self.payer = Some(payer);
         self

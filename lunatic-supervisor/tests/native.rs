@@ -21,7 +21,7 @@ use lunatic_supervisor::{
     ShutdownPolicy, Spec, SpecError, StartChild, Starting, Strategy, Supervisor, SupervisorError,
     SupervisorEvent, native,
 };
-use lunatic_testkit::{PATIENCE, end_of, environment, idle, wait, wait_until, wake};
+use lunatic_testkit::{TIMEOUT, end_of, environment, idle, wait, wait_until, wake};
 
 #[track_caller]
 fn start(environment: &Environment, spec: &Spec) -> Supervisor {
@@ -514,7 +514,7 @@ fn a_specification_with_many_children_is_dropped_on_another_thread() {
         }
         drop(start);
         drop(spec.into_child());
-        let dropped_on = told.recv_timeout(PATIENCE).unwrap();
+        let dropped_on = told.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(dropped_on == thread::current().id(), on_this_thread);
     }
 }

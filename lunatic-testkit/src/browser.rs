@@ -1,7 +1,7 @@
 //! A headless Chromium that a test drives.
 //!
-//! It is told what to do by the protocol of its developer tools, over a pipe: no port, and
-//! nothing that a test would need another library for.
+//! A test controls it by the protocol of its developer tools, over a pipe, which needs no port and
+//! no further library.
 
 use std::env;
 use std::fs;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, skipped};
+use crate::{TIMEOUT, skipped};
 
 /// Names the program, if it is not one of the usual.
 const VARIABLE: &str = "LUNATIC_CHROMIUM";
@@ -66,7 +66,7 @@ impl Browser {
                 "--hide-scrollbars",
             ])
             .arg(format!("--user-data-dir={}", profile.display()))
-            // What else it makes is removed with the profile.
+            // Its other temporary files are removed with the profile.
             .env("TMPDIR", &profile)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -106,7 +106,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// Has the page go to an address.
+    /// Opens an address in the page.
     ///
     /// # Panics
     ///
@@ -129,7 +129,7 @@ impl Browser {
         self.command("Emulation.setDeviceMetricsOverride", size);
     }
 
-    /// Sets whether the page is to be dark.
+    /// Sets whether the page is shown in dark mode.
     ///
     /// # Panics
     ///
@@ -164,7 +164,7 @@ impl Browser {
         }
     }
 
-    /// What an expression of the page's script is, as JSON.
+    /// Evaluates an expression in the page, and returns the value as JSON.
     ///
     /// # Panics
     ///
@@ -184,7 +184,7 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// Panics if it takes longer than [`PATIENCE`].
+    /// Panics if it takes longer than [`TIMEOUT`].
     #[track_caller]
     pub fn wait_for(&mut self, expression: &str) -> Duration {
         let begun = Instant::now();
@@ -192,7 +192,7 @@ impl Browser {
         let expression =
             format!("(() => {{ try {{ return !!({expression}); }} catch {{ return false; }} }})()");
         while self.eval(&expression) != Value::Bool(true) {
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIMEOUT {
                 let page = self.eval("document.body.innerText");
                 panic!("waited in vain for {expression}; the page says {page}");
             }
@@ -201,7 +201,7 @@ impl Browser {
         begun.elapsed()
     }
 
-    /// A picture of what is to be seen, as PNG.
+    /// Takes a screenshot, as PNG.
     ///
     /// # Panics
     ///
@@ -227,7 +227,7 @@ impl Browser {
         loop {
             let mut message = self
                 .messages
-                .recv_timeout(PATIENCE)
+                .recv_timeout(TIMEOUT)
                 .unwrap_or_else(|_| panic!("the browser does not answer {method}"));
             if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
@@ -239,7 +239,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Its processes are a group; one that is left would write to the profile.
+        // Its processes are a group; one that is left would still write to the profile.
         let group = format!("-{}", self.child.id());
         let mut kill = Command::new("kill");
         kill.args(["-KILL", "--", &group]).stderr(Stdio::null());

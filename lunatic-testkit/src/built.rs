@@ -57,8 +57,8 @@ pub fn guest_in(variable: &str, module: &str) -> Option<PathBuf> {
     built
 }
 
-/// The folder that `LUNATIC_GUESTS` names, or else the one that `cargo xtask guests`
-/// builds into.
+/// Returns the folder that `LUNATIC_GUESTS` names, or else the one that `cargo xtask guests` builds
+/// into.
 fn rust_folder() -> PathBuf {
     env::var_os(RUST_VARIABLE).map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guests/wasm32-wasip1/release"),

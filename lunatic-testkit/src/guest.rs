@@ -38,8 +38,8 @@ pub struct Guest<T: 'static> {
 impl<T: Send + 'static> Guest<T> {
     /// Makes an instance of a module.
     ///
-    /// - `register`: puts all that it imports into the linker.
-    /// - `set_memory`: tells the state which memory the instance exports.
+    /// - `register`: adds all functions that the module imports to the linker.
+    /// - `set_memory`: gives the exported memory to the state.
     ///
     /// # Panics
     ///
@@ -156,7 +156,7 @@ pub use crate::args;
 /// A parameter of a call.
 #[derive(Debug)]
 pub struct Param(
-    /// As wasmtime takes it.
+    /// The value for wasmtime.
     pub Val,
 );
 

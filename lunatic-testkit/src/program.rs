@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-use crate::{PATIENCE, in_time};
+use crate::{TIMEOUT, in_time};
 
 /// How often it is looked whether a program has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a run of a program came to.
+/// The result of a run of a program.
 #[derive(Debug)]
 pub struct Ran {
     /// The exit code, or nothing if a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to its standard output.
+    /// The text of its standard output.
     pub out: String,
-    /// What it wrote to its standard error.
+    /// The text of its standard error.
     pub err: String,
 }
 
@@ -99,7 +99,7 @@ impl Ran {
         self
     }
 
-    /// Where on standard output `text` begins.
+    /// Returns the position of `text` on standard output.
     ///
     /// # Panics
     ///
@@ -131,7 +131,7 @@ pub fn first_line(child: &mut Child) -> String {
 ///
 /// # Panics
 ///
-/// Kills the program and panics if it runs longer than [`PATIENCE`].
+/// Kills the program and panics if it runs longer than [`TIMEOUT`].
 #[track_caller]
 pub fn exit_code(child: &mut Child) -> Option<i32> {
     let end = async {
@@ -144,7 +144,7 @@ pub fn exit_code(child: &mut Child) -> Option<i32> {
     };
     in_time(end).unwrap_or_else(|| {
         child.kill().expect("a child");
-        panic!("the program did not end within {PATIENCE:?}");
+        panic!("the program did not end within {TIMEOUT:?}");
     })
 }
 

@@ -1,4 +1,4 @@
-//! Waits for what must happen.
+//! Waits for events, with a time limit.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,31 +6,32 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::future;
 
-/// How long [`wait`] waits. Nothing takes that long, but a test that hangs must end.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The time after which [`wait`] panics. No event of a test takes that long, but a test that
+/// hangs must end.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether a condition holds.
+/// The time between two checks of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Waits for `event` and returns what it yields.
+/// Waits for `event` and returns its output.
 ///
-/// - `what`: names the event in the message of the panic.
+/// - `what`: the name of the event, for the message of the panic.
 ///
 /// # Panics
 ///
-/// Panics if the event takes longer than [`PATIENCE`].
+/// Panics if the event takes longer than [`TIMEOUT`].
 #[track_caller]
 pub fn wait<T>(what: &str, event: impl Future<Output = T>) -> T {
-    in_time(event).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {what}"))
+    in_time(event).unwrap_or_else(|| panic!("waited {TIMEOUT:?} in vain for {what}"))
 }
 
 /// Waits until `holds` returns true.
 ///
-/// - `what`: names the condition in the message of the panic.
+/// - `what`: the name of the condition, for the message of the panic.
 ///
 /// # Panics
 ///
-/// Panics if that takes longer than [`PATIENCE`].
+/// Panics if that takes longer than [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait(what, async {
@@ -40,12 +41,11 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     });
 }
 
-/// Waits for `event` and returns what it yields, or nothing if it takes longer than
-/// [`PATIENCE`].
+/// Waits for `event` and returns its output, or `None` if it takes longer than [`TIMEOUT`].
 pub fn in_time<T>(event: impl Future<Output = T>) -> Option<T> {
     let event = async { Some(event.await) };
     let deadline = async {
-        Timer::after(PATIENCE).await;
+        Timer::after(TIMEOUT).await;
         None
     };
     future::block_on(future::or(event, deadline))

@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What threads wait for a packet, before they look whether the wire is gone.
+use crate::random::Random;
+
+/// The time that threads wait for a packet before they check whether the wire is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The longest packet, in bytes.
 const MAX_PACKET_BYTES: usize = 65_535;
 
-/// A network of UDP on loopback. Each node has a [`Plug`]: it listens at one address of it and
-/// tells others to reach it at the other, where the wire passes packets on. Nothing needs root.
+/// A UDP network on loopback that a test can cut, delay and make lose packets. Each node has a
+/// [`Plug`] with two addresses: the node listens at one of them, and advertises the other, at which
+/// the wire receives packets and passes them on. Root rights are not needed.
 #[derive(Debug)]
 pub struct Wire {
     inner: Arc<Inner>,
@@ -25,9 +28,9 @@ pub struct Wire {
 pub struct Plug {
     /// The number of the node, from 0 up.
     pub number: usize,
-    /// Where the node has to listen.
+    /// The address at which the node must listen.
     pub listen: SocketAddr,
-    /// Where others reach it.
+    /// The address at which others reach it.
     pub advertise: SocketAddr,
 }
 
@@ -41,18 +44,18 @@ struct Inner {
 struct State {
     plugs: Vec<(Plug, Arc<UdpSocket>)>,
     rules: HashMap<(usize, usize), Rule>,
-    /// When what is on its way from one to the other will have passed.
+    /// The time when the packets on their way from one node to another will have passed.
     busy_until: HashMap<(usize, usize), Instant>,
-    /// What arrives later, by when.
+    /// The delayed packets, by the time of their arrival.
     delayed: BTreeMap<(Instant, u64), Packet>,
     count: u64,
-    random: u64,
+    random: Random,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Rule {
     is_cut: bool,
-    /// Of a thousand packets, so many are lost.
+    /// The number of packets that are lost of a thousand.
     lost: u64,
     delay: Duration,
     rate: Option<Rate>,
@@ -62,7 +65,7 @@ struct Rule {
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     bits_per_second: u64,
-    /// What waits beyond that is lost.
+    /// Packets above that are lost.
     queue_bytes: u64,
 }
 
@@ -77,7 +80,7 @@ impl Wire {
     /// A wire without nodes, on which nothing is lost.
     pub fn new() -> Wire {
         let inner = Arc::new(Inner::default());
-        inner.state().random = 0x9e37_79b9_7f4a_7c15;
+        inner.state().random = Random::new(1);
         let delivering = inner.clone();
         thread::spawn(move || delivering.deliver_delayed());
         Wire { inner }
@@ -90,7 +93,7 @@ impl Wire {
     /// Panics if there are no ports.
     pub fn plug(&self) -> Plug {
         let socket = socket();
-        // Free again in a moment; nobody else asks for this one soon.
+        // The port is free again in a moment, and no other program asks for it soon.
         let listen = address(&self::socket());
         let mut state = self.inner.state();
         let plug = Plug {
@@ -106,8 +109,7 @@ impl Wire {
         plug
     }
 
-    /// From now on, or no longer, nothing that one node sends reaches another; what that one
-    /// sends does.
+    /// Cuts one direction between two nodes, or restores it; the other direction is not changed.
     pub fn cut(&self, from: Plug, to: Plug, is_cut: bool) {
         self.rule(from, to, |rule| rule.is_cut = is_cut);
     }
@@ -131,8 +133,8 @@ impl Wire {
         }
     }
 
-    /// Lets only so much pass in each direction between two nodes. What is too much at once waits,
-    /// and is lost when the queue is full.
+    /// Limits the bits per second in each direction between two nodes. Further packets wait, and
+    /// are lost when the queue is full.
     ///
     /// - `queue_bytes`: so many bytes wait at most.
     pub fn limit(&self, one: Plug, other: Plug, bits_per_second: u64, queue_bytes: u64) {
@@ -235,12 +237,12 @@ impl State {
     fn send(&self, packet: &Packet) {
         let Packet { from, to, bytes } = packet;
         if let (Some((_, socket)), Some((plug, _))) = (self.plugs.get(*from), self.plugs.get(*to)) {
-            // What does not arrive is lost.
+            // A packet that does not arrive is lost.
             socket.send_to(bytes, plug.listen).ok();
         }
     }
 
-    /// When a packet has passed a wire that passes only so much; `None` if it is lost.
+    /// Returns the time when a packet has passed a wire with a limited rate; `None` if it is lost.
     fn passed(
         &mut self,
         rate: Rate,
@@ -248,7 +250,7 @@ impl State {
         length: usize,
         now: Instant,
     ) -> Option<Instant> {
-        /// What IP and UDP have before it.
+        /// The headers of IP and UDP, in bytes.
         const HEADERS: u64 = 28;
         let time = |bytes: u64| {
             Duration::from_nanos(bytes * 8 * 1_000_000_000 / rate.bits_per_second.max(1))
@@ -263,10 +265,7 @@ impl State {
     }
 
     fn random(&mut self, below: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % below
+        self.random.number() % below
     }
 }
 

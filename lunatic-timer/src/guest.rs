@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use lunatic_abi::{Misuse, Resource, Table, host_functions};
 use lunatic_account::{Account, Charge, Kind};
-use lunatic_blocking::Class;
+use lunatic_blocking::DropLater;
 use lunatic_mailbox::guest::{MailboxHost, Post};
 use lunatic_mailbox::{Message, Pid};
 use wasmtime::{Caller, Result};
 
 use crate::timers::{MAX_TIMERS, Timer, Timers};
 
-/// What the state of a process offers to `lunatic::timer`.
+/// The state of a process that can use `lunatic::timer`.
 pub trait TimerHost: MailboxHost {
-    /// Where timers run.
+    /// The timers of the runtime.
     fn timers(&self) -> &Timers;
 
     /// The timers that this process has started.
@@ -26,15 +26,31 @@ pub trait TimerHost: MailboxHost {
 /// is in a branch with limits of its own.
 #[derive(Debug)]
 pub struct StartedTimers {
-    table: Table<GuestTimer>,
-    /// The ids that are in the table, and some that were, in the order in which it is looked
+    timers: DropLater<TimerTable>,
+    /// The ids in the table, and some that were removed, in the order in which it is checked
     /// whether their timers have fired.
     to_check: VecDeque<u64>,
-    /// Whether those that have not fired end with the process.
+}
+
+/// The timers by id.
+#[derive(Debug)]
+struct TimerTable {
+    table: Table<GuestTimer>,
+    /// Whether the timers that have not fired end with the process.
     end_with_process: bool,
 }
 
-/// A timer that a guest holds an id of.
+impl Drop for TimerTable {
+    fn drop(&mut self) {
+        if self.end_with_process {
+            for timer in mem::take(&mut self.table).into_resources() {
+                timer.0.cancel();
+            }
+        }
+    }
+}
+
+/// A timer whose id a guest has.
 #[derive(Debug)]
 struct GuestTimer(Timer);
 
@@ -43,44 +59,50 @@ impl Resource for GuestTimer {
     const LIMIT: usize = 1 << 22;
 
     fn size(&self) -> usize {
-        // The ids to check have room for twice as many.
+        // `to_check` has room for twice as many ids.
         2 * size_of::<u64>()
     }
 }
 
-/// A branch of the root's account leaves the other timers to others.
+/// The highest number of pending timers in a branch directly below the root, so that others have
+/// timers left.
 const MAX_TIMERS_OF_BRANCH: u64 = MAX_TIMERS as u64 / 8;
 
-/// Nothing is removed from a table that has had fewer entries.
-const FEW_ENTRIES: usize = 64;
+/// The number of ids below which fired timers are not removed from the table.
+const MIN_IDS_TO_CHECK: usize = 64;
 
 impl StartedTimers {
-    /// Those of a new process: none.
+    /// The timers of a new process, which has started none.
     ///
-    /// - `account`: that of the process. Unless it is the root of the tree of accounts,
+    /// - `account`: the account of the process. Unless it is the root of the tree of accounts,
     ///   timers end with the process, so that nothing is left of a branch that has ended.
     pub fn new(account: &Account) -> StartedTimers {
-        StartedTimers {
+        /// The number of timers above which they are dropped on another thread.
+        const DROP_LATER_TIMERS: usize = 256;
+        let timers = TimerTable {
             table: Table::new(),
-            to_check: VecDeque::new(),
             end_with_process: account.is_branch(),
+        };
+        StartedTimers {
+            timers: DropLater::new(timers, |timers| timers.table.len() > DROP_LATER_TIMERS),
+            to_check: VecDeque::new(),
         }
     }
 
-    /// Returns how many timers the process holds ids of. Some may have fired.
+    /// Returns the number of timers whose ids the process has. Some of them may have fired.
     pub fn count(&self) -> usize {
-        self.table.len()
+        self.timers.table.len()
     }
 
     fn insert(&mut self, timer: Timer, account: &Account) -> Result<u64, Misuse> {
-        // Two are looked at for each that is added, so that the table has hardly more than
-        // twice as many as are pending, and none of its insertions takes long.
+        // Two timers are checked for each that is added, so that the table has hardly more than
+        // twice as many as are pending, and no insertion takes long.
         for _ in 0..2 {
             self.check_one();
         }
-        let inserted = self.table.insert(GuestTimer(timer), account);
+        let inserted = self.timers.table.insert(GuestTimer(timer), account);
         let id = inserted.map_err(|refused| {
-            // Nobody could cancel it any more.
+            // The guest gets no id with which it could cancel the timer.
             refused.resource.0.cancel();
             refused.reason
         })?;
@@ -90,39 +112,17 @@ impl StartedTimers {
 
     /// Removes the entry of a timer that has fired, if it is the next one to check.
     fn check_one(&mut self) {
-        if self.to_check.len() < FEW_ENTRIES {
+        if self.to_check.len() < MIN_IDS_TO_CHECK {
             return;
         }
         let Some(id) = self.to_check.pop_front() else {
             return;
         };
-        match self.table.get(id).map(|timer| timer.0.is_pending()) {
+        match self.timers.table.get(id).map(|timer| timer.0.is_pending()) {
             Ok(true) => self.to_check.push_back(id),
-            Ok(false) => drop(self.table.remove(id)),
+            Ok(false) => drop(self.timers.table.remove(id)),
             // It was cancelled.
             Err(_) => {}
-        }
-    }
-}
-
-impl Drop for StartedTimers {
-    fn drop(&mut self) {
-        /// So many are dropped at once. More of them another thread drops, as this one may be a
-        /// worker.
-        const FEW: usize = 256;
-        let table = mem::take(&mut self.table);
-        let is_large = table.len() > FEW;
-        let ends = self.end_with_process;
-        let end = move || {
-            for timer in table.into_resources() {
-                if ends {
-                    timer.0.cancel();
-                }
-            }
-        };
-        match is_large {
-            true => Class::Drop.queue().run_detached(end),
-            false => end(),
         }
     }
 }
@@ -150,10 +150,9 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     let mailbox = caller.data_mut().mailbox();
     let message = mailbox.take()?;
     let mut post = mailbox.post().clone();
-    // Who sent it may be gone: a message that is refused is dropped.
+    // The sender may have ended by then, so a message that is refused is dropped.
     let charges = charges(caller.data().account(), &message)?;
     let send = move || {
-        // What is refused is dropped: nobody is there who could be told.
         post.deliver(to, &mut Some(message)).ok();
         drop(charges);
     };
@@ -167,9 +166,9 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
     Ok(started.insert(timer, &account)?)
 }
 
-/// What a timer is charged with until it fires or is cancelled.
+/// Charges a timer, until it fires or is cancelled.
 fn charges(account: &Account, message: &Message) -> Result<(Charge, Charge), Misuse> {
-    /// The entry of a timer, with the message that is in it.
+    /// The bytes of a timer's entry, with the message in it.
     const TIMER_BYTES: usize = 384;
     let timer = Charge::new(account, Kind::Timers, 1)?;
     if account.is_branch() && account.below_root().used(Kind::Timers) > MAX_TIMERS_OF_BRANCH {
@@ -184,6 +183,11 @@ fn charges(account: &Account, message: &Message) -> Result<(Charge, Charge), Mis
 /// `lunatic::timer::cancel_timer` (ABI §5): 1 if the message will not be sent
 /// now, 0 if it has been, or there is no such timer.
 fn cancel_timer<T: TimerHost>(mut caller: Caller<'_, T>, timer_id: u64) -> u32 {
-    let timer = caller.data_mut().started_timers().table.remove(timer_id);
+    let timer = caller
+        .data_mut()
+        .started_timers()
+        .timers
+        .table
+        .remove(timer_id);
     u32::from(timer.is_ok_and(|timer| timer.0.cancel()))
 }

@@ -135,20 +135,20 @@ impl Timers {
         /// After actions of so long together, other tasks may run on this core: a message that is
         /// dropped can have much to it.
         const BATCH: Duration = Duration::from_micros(50);
-        /// So many are fired before the clock is read again.
-        const FEW: usize = 16;
-        /// No more are fired, even if they take no time.
-        const MANY: usize = 256;
+        /// The number of timers that are fired before the clock is read again.
+        const CHECK_CLOCK_EVERY: usize = 16;
+        /// The highest number of timers that are fired in one batch, even if they take no time.
+        const MAX_BATCH: usize = 256;
         loop {
             let begin = Instant::now();
             let mut now = begin;
-            for number in 1..=MANY {
+            for number in 1..=MAX_BATCH {
                 let due = self.shared.queue.lock().pop_due(now);
                 match due {
                     Some(action) => action(),
                     None => return,
                 }
-                if number.is_multiple_of(FEW) {
+                if number.is_multiple_of(CHECK_CLOCK_EVERY) {
                     now = Instant::now();
                     if now.saturating_duration_since(begin) >= BATCH {
                         break;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_lite::future::{self, block_on};
 use lunatic_timer::Timers;
 
-const SOON: Duration = Duration::from_millis(50);
+const DELAY: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_secs(3600);
 
 /// Runs the timers until so many have fired; what they sent.
@@ -34,7 +34,12 @@ fn send(sender: &Sender<u32>, number: u32) -> impl FnOnce() + Send + 'static {
 fn what_is_due_earlier_fires_earlier_and_of_two_the_first() {
     let timers = Timers::new();
     let (sender, receiver) = mpsc::channel();
-    for (delay, number) in [(SOON * 4, 3), (SOON, 1), (Duration::ZERO, 0), (SOON * 2, 2)] {
+    for (delay, number) in [
+        (DELAY * 4, 3),
+        (DELAY, 1),
+        (Duration::ZERO, 0),
+        (DELAY * 2, 2),
+    ] {
         timers.after(delay, send(&sender, number)).unwrap();
     }
     assert_eq!(timers.len(), 4);
@@ -49,9 +54,9 @@ fn a_timer_that_is_started_while_others_wait_longer_fires_in_time() {
     let late = timers.after(LATE, send(&sender, 2)).unwrap();
     let (inner, inner_sender) = (timers.clone(), sender.clone());
     let start_another = move || {
-        inner.after(SOON, send(&inner_sender, 1)).unwrap();
+        inner.after(DELAY, send(&inner_sender, 1)).unwrap();
     };
-    timers.after(SOON, start_another).unwrap();
+    timers.after(DELAY, start_another).unwrap();
     assert_eq!(fired(&timers, &receiver, 1), [1]);
     assert!(late.is_pending());
 }
@@ -61,8 +66,8 @@ fn a_timer_that_is_started_while_others_wait_longer_fires_in_time() {
 fn a_timer_fires_or_is_cancelled_and_whoever_cancels_is_told_which() {
     let timers = Timers::new();
     let (sender, receiver) = mpsc::channel();
-    let fires = timers.after(SOON, send(&sender, 1)).unwrap();
-    let cancelled = timers.after(SOON, send(&sender, 2)).unwrap();
+    let fires = timers.after(DELAY, send(&sender, 1)).unwrap();
+    let cancelled = timers.after(DELAY, send(&sender, 2)).unwrap();
     assert!(cancelled.is_pending());
     assert!(cancelled.cancel());
     assert_eq!(fired(&timers, &receiver, 1), [1]);
@@ -86,7 +91,7 @@ fn what_a_cancelled_timer_holds_is_dropped() {
 fn a_timer_goes_on_when_its_handle_is_dropped() {
     let timers = Timers::new();
     let (sender, receiver) = mpsc::channel();
-    drop(timers.after(SOON, send(&sender, 1)).unwrap());
+    drop(timers.after(DELAY, send(&sender, 1)).unwrap());
     assert_eq!(fired(&timers, &receiver, 1), [1]);
 }
 
@@ -128,11 +133,11 @@ fn of_many_that_are_due_at_once_some_fire_before_other_tasks_run() {
 
 #[test]
 fn others_may_run_after_a_few_actions_that_take_long() {
-    /// So many are fired before the clock is read again.
-    const FEW: u32 = 16;
+    /// The number of timers that are fired before the clock is read again.
+    const CLOCK_INTERVAL: u32 = 16;
     let timers = Timers::new();
     let (sender, receiver) = mpsc::channel();
-    for number in 0..3 * FEW {
+    for number in 0..3 * CLOCK_INTERVAL {
         let send = send(&sender, number);
         let slow = move || {
             send();
@@ -145,7 +150,10 @@ fn others_may_run_after_a_few_actions_that_take_long() {
         assert!(block_on(future::poll_once(&mut run)).is_none());
         let fired: Vec<_> = receiver.try_iter().collect();
         assert!(
-            fired.iter().copied().eq(piece * FEW..(piece + 1) * FEW),
+            fired
+                .iter()
+                .copied()
+                .eq(piece * CLOCK_INTERVAL..(piece + 1) * CLOCK_INTERVAL),
             "{fired:?}"
         );
     }

@@ -15,7 +15,7 @@ use crate::{command, workspace};
 pub(crate) struct Artifact {
     /// The name of its target in `Cargo.toml`.
     pub(crate) name: String,
-    /// What sort of target that is: `lib`, `bin`, `example`, `test` …
+    /// The kind of target: `lib`, `bin`, `example`, `test` …
     pub(crate) kind: String,
     /// Where it lies.
     pub(crate) path: PathBuf,

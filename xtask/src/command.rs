@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// What `cargo run` tells xtask about xtask. It isn't true of anything xtask
-/// starts, and the test runner takes `CARGO_MANIFEST_DIR` for a sign.
+/// The variables that `cargo run` sets for xtask. They are wrong for the programs that xtask
+/// starts, and the test runner interprets `CARGO_MANIFEST_DIR`.
 const ABOUT_XTASK: [&str; 6] = [
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",
@@ -104,9 +104,9 @@ pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     /// Whether xtask killed it because its time was up.
     pub(crate) timed_out: bool,
-    /// What it wrote to its standard output.
+    /// The text of its standard output.
     pub(crate) stdout: String,
-    /// What it wrote to its standard error.
+    /// The text of its standard error.
     pub(crate) stderr: String,
 }
 

@@ -25,14 +25,14 @@ use crate::{programs, toolchain};
 use package::Package;
 
 /// How long a program may run. The longest takes a few seconds.
-const LIMIT: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// What came of tests and examples.
+/// The results of tests and examples.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Report {
-    /// Those that ran, or should have.
+    /// The tests that ran, or should have run.
     pub(crate) tally: Tally,
-    /// Those that wait for a part of the runtime.
+    /// The tests that wait for a part of the runtime.
     pub(crate) waiting: usize,
 }
 
@@ -97,7 +97,7 @@ impl Runner {
         let mut lunatic = command::new(&self.lunatic);
         lunatic.arg("run").arg(program).args(arguments);
         self.settle(&mut lunatic).envs(variables.iter().copied());
-        command::run_for(&mut lunatic, LIMIT)
+        command::run_for(&mut lunatic, TIME_LIMIT)
     }
 
     /// Gives a command that runs a program its folder and environment.
@@ -111,10 +111,10 @@ impl Runner {
     }
 }
 
-/// Says how a program ended, for whoever expected another end.
+/// Describes how a program ended, if another end was expected.
 fn ending(outcome: &Outcome) -> String {
     match outcome.code {
-        _ if outcome.timed_out => format!("killed after {LIMIT:?}"),
+        _ if outcome.timed_out => format!("killed after {TIME_LIMIT:?}"),
         Some(code) => format!("exit code {code}"),
         None => "killed by a signal".to_owned(),
     }

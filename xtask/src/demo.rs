@@ -22,7 +22,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<ExitCode> {
     let mut lunatic = command::new(programs::build_only("lunatic")?);
     lunatic.arg("run").arg(guest.path).args(arguments);
     if env::var_os("RUST_LOG").is_none() {
-        // Its crashes are deliberate; the guest itself tells of them.
+        // Its crashes are deliberate; the guest itself reports them.
         lunatic.env("RUST_LOG", "error");
     }
     command::exit_code(&mut lunatic)

@@ -119,7 +119,8 @@ fn build(dev: bool) -> Result<BTreeMap<String, PathBuf>> {
     for program in PROGRAMS {
         build.args(["--bin", program]);
     }
-    // With the whole workspace, features are those of the tests, and nothing is compiled twice.
+    // With the whole workspace, features are the same as in the tests, and nothing is compiled
+    // twice.
     build.args(match dev {
         true => ["--workspace", "--exclude", PACKAGE].as_slice(),
         false => ["--release", "--package", PACKAGE].as_slice(),
@@ -225,7 +226,7 @@ fn try_diner(lunatic: &Path, place: &Path) -> Result<()> {
         .env("XDG_CACHE_HOME", place)
         .env("XDG_RUNTIME_DIR", place)
         .stdout(Stdio::piped())
-        // A cook is to die, and its panic is told there.
+        // A cook dies on purpose, and its panic is printed there.
         .stderr(Stdio::null());
     let mut diner = Killed(diner.spawn()?);
     let mut line = String::new();
@@ -247,7 +248,7 @@ fn try_diner(lunatic: &Path, place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is at an address.
+/// Returns the body of a page.
 fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;

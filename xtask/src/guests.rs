@@ -13,7 +13,7 @@ use crate::cargo::{self, Artifact};
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace;
 
-/// What divides bytes into the unit sizes are shown in.
+/// The bytes of the unit in which sizes are shown.
 const KIB: u64 = 1024;
 
 /// A language that is built where its compiler is.
@@ -29,7 +29,7 @@ struct Language {
     /// Sees to it that there is a compiler.
     prepare: fn() -> Result<()>,
     compile: fn(source: &Path, module: &Path) -> Result<()>,
-    /// What brings the compiler.
+    /// The command that installs the compiler.
     remedy: &'static str,
 }
 

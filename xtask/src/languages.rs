@@ -16,10 +16,10 @@ use crate::command;
 use crate::programs;
 use crate::workspace;
 
-/// What the programs read.
+/// The input of the programs.
 const INPUT: &str = "the quick brown fox jumps over the lazy dog, the end\n";
 
-/// What they print, wherever they run.
+/// The output that is expected of them, wherever they run.
 const EXPECTED: &str = "brown 1\ndog, 1\nend 1\nfox 1\njumps 1\nlazy 1\nover 1\nquick 1\nthe 3\n\
                         hello, one\n11 words\n";
 
@@ -27,7 +27,7 @@ const EXPECTED: &str = "brown 1\ndog, 1\nend 1\nfox 1\njumps 1\nlazy 1\nover 1\n
 const CODE: i32 = 3;
 
 /// How long one may take: an interpreter may be compiled first.
-const LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// The table is between these lines.
 const BEGIN: &str = "<!-- The table is written by `cargo xtask languages`. -->";
@@ -136,7 +136,7 @@ fn check(command: &mut Command, place: &Path) -> Result<()> {
     fs::write(&input, INPUT)?;
     let mut timed = Command::new("timeout");
     timed
-        .arg(LIMIT.as_secs().to_string())
+        .arg(TIME_LIMIT.as_secs().to_string())
         .arg(command.get_program())
         .args(command.get_args())
         .current_dir(place)

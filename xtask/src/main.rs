@@ -63,35 +63,35 @@ enum Task {
     },
     /// Builds the runtime and a demo guest, and runs it
     Demo {
-        /// What follows is handed to the guest
+        /// Arguments for the guest
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Measures the runtime in whole programs and writes BENCHMARKS.md
     #[command(disable_help_flag = true)]
     Bench {
-        /// What follows is handed to the program that measures
+        /// Arguments for the program that measures
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Starts and ends processes for a while, and checks that memory does not grow
     #[command(disable_help_flag = true)]
     Soak {
-        /// What follows is handed to the program that measures
+        /// Arguments for the program that measures
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Gives a part of the runtime inputs by chance until one fails
+    /// Gives a part of the runtime random inputs until one fails
     #[command(disable_help_flag = true)]
     Fuzz {
-        /// What follows is handed to the program that does it: a target, and `--seconds N`
+        /// Arguments for the program: a target, and `--seconds N`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Has hostile guests attack others, and sees what that does
     #[command(disable_help_flag = true)]
     Attack {
-        /// What follows is handed to the program that measures
+        /// Arguments for the program that measures
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

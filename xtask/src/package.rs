@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{cargo, command, guests, workspace};
 
-/// What each package has to have beside its sources.
+/// The files that each package must have beside its sources.
 const FILES: [&str; 4] = ["Cargo.toml", "README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Makes the packages of all crates that are published, without the network, and checks that
@@ -69,7 +69,7 @@ fn members(metadata: &Value) -> Vec<&Value> {
         .collect()
 }
 
-/// Each behind those that it needs.
+/// Sorts packages so that each comes after its dependencies.
 fn in_order<'a>(packages: &[&'a Value]) -> Vec<&'a Value> {
     let mut rest: Vec<&Value> = packages.to_vec();
     let mut order: Vec<&Value> = Vec::new();
@@ -97,7 +97,7 @@ fn needs(package: &Value) -> impl Iterator<Item = String> {
         .map(name)
 }
 
-/// What crates.io asks for and a package does not say of itself.
+/// Returns the fields that crates.io requires and a package does not have.
 fn lacks(package: &Value) -> Vec<String> {
     ["description", "license", "readme", "repository"]
         .into_iter()

@@ -44,8 +44,8 @@ fn find(build: &mut Command, name: &str) -> Result<PathBuf> {
         .with_context(|| format!("cargo built no program called `{name}`"))
 }
 
-/// Builds the programs as they are shipped, and returns the folder with copies of
-/// them, which stay the same if the tree is built again meanwhile.
+/// Builds the programs as they are shipped, and returns the folder with copies of them, which do
+/// not change if the tree is built again.
 pub(crate) fn build_release() -> Result<PathBuf> {
     let mut build = cargo::new("build");
     build.args([

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{cargo, command};
 
-/// What is run.
+/// The simulations to run.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Arguments {

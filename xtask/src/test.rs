@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 use crate::tally::Tally;
 use crate::{cargo, command, compat, guests, loom, package, simulate, tidy, toolchain, workspace};
 
-/// So many seeds of the simulation of clusters are run.
+/// The number of seeds for which the simulation of clusters is run.
 const SEEDS: u64 = 10_000;
 
-/// So many of them by the tests.
+/// The number of seeds that the tests run.
 const SEEDS_OF_THE_TESTS: u64 = 2000;
 
 /// Runs all steps up to the first that fails, and sums up.
@@ -120,8 +120,8 @@ fn has_nextest() -> bool {
 
 fn nextest(tally: &mut Tally) -> Result<()> {
     let mut nextest = with_guests(cargo::new("nextest"));
-    // On a machine with other work a test can be too late once. Who passes only when run again
-    // is told as flaky, and has to be mended.
+    // On a machine with other work a test can be too late once. A test that passes only when it is
+    // run again is reported as flaky, and has to be mended.
     nextest.args(["run", "--workspace", "--no-fail-fast", "--retries", "1"]);
     command::watch(&mut nextest, |line| {
         *tally += Tally::from_nextest(line).unwrap_or_default();

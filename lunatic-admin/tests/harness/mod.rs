@@ -17,7 +17,7 @@ use lunatic_admin::{
     Answer, Answering, Directory, Limits, PROTOCOL, Request, Response, RuntimeInfo, RuntimeName,
     Server,
 };
-use lunatic_testkit::PATIENCE;
+use lunatic_testkit::TIMEOUT;
 use tempfile::TempDir;
 
 /// A directory for sockets, in another that is removed at the end.
@@ -80,8 +80,8 @@ pub struct Raw(pub BufReader<UnixStream>);
 impl Raw {
     pub fn connect(path: &Path) -> Raw {
         let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Raw(BufReader::new(stream))
     }
 

@@ -3,11 +3,12 @@
 use divan::Bencher;
 use futures_lite::future::block_on;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, Geometry, Instance, InstanceState, Loader, MemoryLimiter, Module,
+    Budget, Engine, EngineConfig, Instance, InstanceState, Loader, MemoryLayout, MemoryLimiter,
+    Module,
 };
 use wasmtime::Val;
 
-const GEOMETRIES: [Geometry; 2] = [Geometry::Dense, Geometry::Guarded];
+const GEOMETRIES: [MemoryLayout; 2] = [MemoryLayout::Dense, MemoryLayout::Guarded];
 
 /// How far a memory grows, in pages of 64 KiB: within its first slot, and into a
 /// larger one.
@@ -42,9 +43,9 @@ fn large() -> String {
     )
 }
 
-fn load(geometry: Geometry, wat: &str) -> Module<State> {
+fn load(memory_layout: MemoryLayout, wat: &str) -> Module<State> {
     let mut config = EngineConfig::default();
-    config.geometry = Some(geometry);
+    config.memory_layout = Some(memory_layout);
     let engine = Engine::new(&config).unwrap();
     let loader = Loader::new(&engine, [], |_| Ok(())).unwrap();
     loader.load(wat.as_bytes()).unwrap()
@@ -62,18 +63,18 @@ fn make_and_drop(bencher: Bencher<'_, '_>, module: &Module<State>) {
 }
 
 #[divan::bench(args = GEOMETRIES)]
-fn make_touch_and_drop_small(bencher: Bencher<'_, '_>, geometry: Geometry) {
-    make_and_drop(bencher, &load(geometry, SMALL));
+fn make_touch_and_drop_small(bencher: Bencher<'_, '_>, memory_layout: MemoryLayout) {
+    make_and_drop(bencher, &load(memory_layout, SMALL));
 }
 
 #[divan::bench(args = GEOMETRIES)]
-fn make_touch_and_drop_large(bencher: Bencher<'_, '_>, geometry: Geometry) {
-    make_and_drop(bencher, &load(geometry, &large()));
+fn make_touch_and_drop_large(bencher: Bencher<'_, '_>, memory_layout: MemoryLayout) {
+    make_and_drop(bencher, &load(memory_layout, &large()));
 }
 
 #[divan::bench(args = GROWTHS)]
 fn grow(bencher: Bencher<'_, '_>, pages: i32) {
-    let module = load(Geometry::Dense, SMALL);
+    let module = load(MemoryLayout::Dense, SMALL);
     bencher
         .with_inputs(|| instantiate(&module))
         .bench_local_values(|mut instance| {

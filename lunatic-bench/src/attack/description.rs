@@ -1,4 +1,4 @@
-//! What the file of an attack says.
+//! The description in the file of an attack.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::attack::Expectation;
 pub struct Attack {
     /// The name of its file.
     pub name: String,
-    /// What it shows.
+    /// The purpose of the attack.
     pub shows: String,
-    /// What the culprit may do.
+    /// The rights of the culprit.
     pub rights: Rights,
     /// The limits of its branch.
     pub limits: AccountLimits,
-    /// What must happen.
+    /// The expected end.
     pub expectation: Expectation,
     /// The module, in text form.
     pub module: String,

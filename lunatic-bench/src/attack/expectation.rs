@@ -1,10 +1,10 @@
-//! What must happen to a culprit, beside that nobody else is hurt.
+//! The expected end of a culprit. In addition, no other process may be affected.
 
 use std::fmt;
 
 use anyhow::{Result, bail};
 
-/// What must happen to the process that runs `main`.
+/// The expected end of the process that runs `main`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expectation {
     /// It traps, with this text in the reason.

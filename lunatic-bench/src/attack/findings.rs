@@ -1,4 +1,4 @@
-//! What was seen of an attack.
+//! The observations of an attack.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use lunatic_account::Kind;
 
 use crate::attack::End;
 
-/// What was seen of an attack.
+/// The observations of an attack.
 #[derive(Debug, Clone)]
 pub struct Findings {
     /// How the culprit ended by itself; `None` if it ran until it was killed.
     pub end: Option<End>,
     /// How much longer than they had to the neighbours waited, the shortest first.
     pub delays: Vec<Duration>,
-    /// Which processes, beside those of the culprit, ended.
+    /// The processes, except those of the culprit, that ended.
     pub casualties: Vec<&'static str>,
     /// Whether the neighbours went on after the culprit's branch was killed.
     pub neighbours_go_on: bool,
@@ -21,12 +21,12 @@ pub struct Findings {
     pub start_refused: Option<String>,
     /// How long it took until all processes of the branch were gone.
     pub branch_gone: Option<Duration>,
-    /// What was still charged when all processes had ended.
+    /// The charges that were left when all processes had ended.
     pub left: Vec<(Kind, u64)>,
 }
 
 impl Findings {
-    /// What must not be, whatever the attack; empty if nobody but the culprit was hurt.
+    /// Returns the problems, whatever the attack; empty if only the culprit was affected.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for casualty in &self.casualties {
@@ -39,7 +39,7 @@ impl Findings {
         problems
     }
 
-    /// What must not be even if there was no memory left for anybody.
+    /// Returns the problems that must not occur even without any memory left.
     pub fn problems_of_runtime(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(reason) = &self.start_refused {

@@ -1,4 +1,4 @@
-//! What the guests of a trial call.
+//! The host functions of the guests of a trial.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use crate::attack::{Attack, End};
 
-/// What is known of a trial, on both sides.
+/// The state of a trial, which the guests and the measuring thread share.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     /// Which attack the next culprit makes.
@@ -20,7 +20,7 @@ pub(super) struct Probe {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What guests have told.
+/// The reports of guests.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) end: Option<End>,
@@ -29,7 +29,7 @@ pub(super) struct Seen {
     pub(super) culprits: usize,
 }
 
-/// Those that [`Probe::add_to_linker`] registers.
+/// The functions that [`Probe::add_to_linker`] registers.
 pub(super) const FUNCTIONS: &[HostFunction] = &[
     function("culprit", &[PTR], Some(ValueType::I32)),
     function("limit", &[NUMBER], Some(ValueType::I64)),
@@ -75,7 +75,7 @@ impl Probe {
         *self.attack.lock() = Arc::new(attack);
     }
 
-    /// Calls a function with what guests have told until now.
+    /// Calls a function with the reports of guests so far.
     pub(super) fn with<R>(&self, look: impl FnOnce(&mut Seen) -> R) -> R {
         look(&mut self.seen.lock())
     }

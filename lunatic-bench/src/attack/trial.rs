@@ -33,14 +33,14 @@ const HOST: &str = include_str!("host.wat");
 /// The trusted processes, in the order of their ids.
 const TRUSTED: [&str; 4] = ["the host", "pong", NEIGHBOUR, "the sleeper"];
 
-/// The one whose id culprits are told.
+/// The process whose id culprits get.
 const NEIGHBOUR: &str = "the neighbour";
 
 /// The most memory of the runtime, in bytes.
 const MAX_MEMORY: u64 = 512 << 20;
 
 /// How long anything may take that has to happen in the end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -71,14 +71,14 @@ impl Trial {
         Ok(trial)
     }
 
-    /// Starts another culprit in a branch of its own, beside those that there are.
+    /// Starts another culprit in a branch of its own, beside the existing ones.
     ///
     /// # Errors
     ///
     /// Fails if the process that is to spawn it does not start.
     pub fn add(&self, attack: Attack) -> Result<()> {
         let culprits = || self.probe.with(|seen| seen.culprits);
-        // The one before has been told its attack by then.
+        // The previous one has got its attack by then.
         soon(|| culprits() > 0);
         let before = culprits();
         self.probe.set_attack(attack);
@@ -87,7 +87,7 @@ impl Trial {
         let params = [Value::I64(neighbour.to_bits() as i64)];
         let root = Root::new("more").params(params).config(trusted());
         let host = block_on(self.runtime.spawn(&self.host, root))?;
-        // What the others do can end it.
+        // The other culprits can end it.
         soon(|| culprits() > before || !host.is_alive());
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Trial {
         casualties.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// What is charged to the account of all.
+    /// Returns the charges of the common account.
     fn left(&self) -> Vec<(Kind, u64)> {
         let account = self.runtime.environment().account();
         let mut left = Kind::ALL.map(|kind| (kind, account.used(kind))).to_vec();
@@ -190,7 +190,7 @@ fn trusted() -> Config {
 /// Waits until something holds. Whether it does.
 fn soon(mut holds: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < EVENT_TIMEOUT {
         if holds() {
             return true;
         }

@@ -1,8 +1,8 @@
 //! Computes everything on every backend, interleaved, and prints how long it took.
 //!
-//! `compute ROUNDS [PROGRAMS]` prints a line `WORK-BACKEND 1 NANOSECONDS` for each kernel, with
-//! the median of all rounds; and, if it is given the module of the guest `programs`, the same for each
-//! of those, and `programs-BACKEND` with their geometric mean.
+//! `compute ROUNDS [PROGRAMS]` prints a line `WORK-BACKEND 1 NANOSECONDS` for each kernel, with the
+//! median of all rounds. With the module of the guest `programs` it also prints a line for each of
+//! these, and `programs-BACKEND` with their geometric mean.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::env;

@@ -31,8 +31,8 @@ pub(super) fn progress(runtime: &Runtime) -> Vec<ReloadProgress> {
         let progress = named.progress?;
         Some(ReloadProgress {
             module: named.name.to_string(),
-            seen_to: progress.seen_to,
-            all: progress.all,
+            done: progress.seen_to,
+            total: progress.all,
             goes_back: progress.goes_back,
         })
     });

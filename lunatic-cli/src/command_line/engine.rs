@@ -1,7 +1,7 @@
 //! The settings of the engine, which commands that run guests share.
 
 use clap::{Args, ValueEnum};
-use lunatic_engine::Geometry;
+use lunatic_engine::MemoryLayout;
 
 /// How modules are compiled, and what keeps their processes in their memories.
 #[derive(Debug, Args)]
@@ -34,12 +34,12 @@ pub(crate) enum Memory {
     Guarded,
 }
 
-impl From<Memory> for Option<Geometry> {
-    fn from(memory: Memory) -> Option<Geometry> {
+impl From<Memory> for Option<MemoryLayout> {
+    fn from(memory: Memory) -> Option<MemoryLayout> {
         match memory {
             Memory::Auto => None,
-            Memory::Dense => Some(Geometry::Dense),
-            Memory::Guarded => Some(Geometry::Guarded),
+            Memory::Dense => Some(MemoryLayout::Dense),
+            Memory::Guarded => Some(MemoryLayout::Guarded),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_account::AccountLimits;
-use lunatic_engine::{Geometry, Module};
+use lunatic_engine::{MemoryLayout, Module};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
 use lunatic_wasi::ConfigError;
@@ -45,7 +45,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     let builder = run.recording.of(runtime(&run.engine));
     let builder = match (&run.profile, run.engine.memory) {
         // A profile is of one code, and all processes are to be in it.
-        (Some(_), Memory::Auto) => builder.geometry(Geometry::Dense),
+        (Some(_), Memory::Auto) => builder.memory_layout(MemoryLayout::Dense),
         _ => builder,
     };
     let runtime = builder.start().map_err(Problem::new)?;
@@ -108,7 +108,7 @@ pub(crate) fn start_runtime(engine: &Engine) -> Result<Runtime, Problem> {
 
 /// The settings of a runtime.
 pub(crate) fn runtime(engine: &Engine) -> Builder {
-    let builder = Runtime::builder().geometry(Option::from(engine.memory));
+    let builder = Runtime::builder().memory_layout(Option::from(engine.memory));
     let builder = match engine.max_memory {
         Some(bytes) => builder.max_memory(bytes),
         None => builder,

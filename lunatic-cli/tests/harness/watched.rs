@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use lunatic_testkit::PATIENCE;
+use lunatic_testkit::TIMEOUT;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::runtimes::Running;
@@ -44,7 +44,7 @@ impl Watched {
     /// The next line that it prints.
     #[track_caller]
     pub fn line(&self) -> String {
-        self.out.recv_timeout(PATIENCE).unwrap()
+        self.out.recv_timeout(TIMEOUT).unwrap()
     }
 
     /// Waits until it prints this line, after others perhaps.
@@ -64,7 +64,7 @@ impl Watched {
     pub fn says(&self, wanted: &str) -> String {
         let mut said = Vec::new();
         loop {
-            match self.err.recv_timeout(PATIENCE) {
+            match self.err.recv_timeout(TIMEOUT) {
                 Ok(line) if line.contains(wanted) => return line,
                 Ok(line) => said.push(line),
                 Err(error) => panic!("{error}: {wanted} is not in {said:#?}"),

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use lunatic_testkit::{PATIENCE, skipped};
+use lunatic_testkit::{TIMEOUT, skipped};
 
 use crate::server::{Server, echoed, lunatic};
 
@@ -44,7 +44,7 @@ fn datagrams_come_back_to_their_senders() {
         .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
         .collect();
     for (number, socket) in sockets.iter().enumerate() {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         let datagram = vec![number as u8; 1 << number];
         socket.send_to(&datagram, server.address).unwrap();
     }

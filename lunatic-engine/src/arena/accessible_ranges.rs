@@ -21,7 +21,7 @@ pub(super) struct AccessibleRanges {
 }
 
 impl AccessibleRanges {
-    /// Those of slots of which nothing can be accessed yet.
+    /// Returns the ranges of slots of which nothing can be accessed yet.
     pub(super) fn new(slots: usize, page: PageSize) -> AccessibleRanges {
         AccessibleRanges {
             page,
@@ -29,8 +29,7 @@ impl AccessibleRanges {
         }
     }
 
-    /// Lets so many bytes of a slot be accessed, rounded up to whole pages, and no
-    /// more.
+    /// Makes exactly the first `bytes` bytes of a slot accessible, rounded up to whole pages.
     ///
     /// # Errors
     ///
@@ -75,7 +74,8 @@ impl AccessibleRanges {
     }
 }
 
-/// What changes between two lengths, and to what; `None` if they are the same.
+/// Returns the range that changes between two lengths, and its new access; `None` if they are the
+/// same.
 fn change(old: usize, new: usize) -> Option<(Range<usize>, Access)> {
     match new.cmp(&old) {
         std::cmp::Ordering::Greater => Some((old..new, Access::ReadWrite)),

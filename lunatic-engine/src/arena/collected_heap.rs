@@ -10,12 +10,12 @@ use crate::arena::memory_slot::MemorySlot;
 use crate::arena::size_classes::SizeClasses;
 use crate::limits::COLLECTED_HEAP_BYTES;
 
-/// What the engine reserves for such a heap. No memory of a guest has as much, so that it
-/// tells the two apart.
+/// The reservation of the engine for such a heap. No memory of a guest has the same, so that the
+/// two can be distinguished.
 pub(super) const RESERVED_BYTES: usize = 64 << 10;
 
-/// A heap. It takes a slot of the dense memories when it grows for the first time, so that
-/// one that is not used costs nothing.
+/// A heap. It takes a slot of the dense memories when it grows for the first time, so that an
+/// unused heap costs nothing.
 pub(super) struct CollectedHeap {
     classes: &'static SizeClasses,
     slot: Option<MemorySlot>,
@@ -24,7 +24,7 @@ pub(super) struct CollectedHeap {
 impl CollectedHeap {
     /// An empty heap.
     ///
-    /// - `classes`: those of dense memories.
+    /// - `classes`: the size classes of dense memories.
     pub(super) fn new(classes: &'static SizeClasses) -> CollectedHeap {
         CollectedHeap {
             classes,
@@ -33,7 +33,7 @@ impl CollectedHeap {
     }
 }
 
-// SAFETY: as for a memory in the dense geometry, whose slots these are: the engine was told
+// SAFETY: as for a memory in the dense layout, whose slots these are: the engine was told
 // that heaps may move and have no guard. Of an empty one nothing is accessed.
 unsafe impl LinearMemory for CollectedHeap {
     fn byte_size(&self) -> usize {

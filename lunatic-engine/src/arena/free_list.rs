@@ -18,22 +18,22 @@ use crate::Mutex;
 #[cfg(lunatic_loom)]
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a free slot holds. The default is what a slot holds whose pages have been
-/// given back to the kernel.
+/// The contents of a free slot. The default is a slot whose pages have been given back to the
+/// kernel.
 pub(super) trait Contents: Copy + Debug + Default + PartialEq {
-    /// What slots are asked for by.
+    /// The key by which slots are requested.
     type Key: Copy + Debug + Eq + Hash;
 
-    /// What a slot with these contents is asked for by.
+    /// Returns the key of a slot with these contents.
     fn key(self) -> Self::Key;
 }
 
 /// A free slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FreeSlot<C> {
-    /// Its number in the slab.
+    /// The number of the slot in the slab.
     pub(super) slot: usize,
-    /// What it holds.
+    /// The contents of the slot.
     pub(super) contents: C,
 }
 
@@ -86,8 +86,8 @@ impl<C: Contents> FreeLists<C> {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Takes a free slot: best one that is asked for by `key`, else one that
-    /// occupies no memory, else any. `None` if there is no free slot.
+    /// Takes a free slot: preferably one with this key, else one that occupies no memory, else any.
+    /// `None` if there is no free slot.
     pub(super) fn take(&self, key: C::Key) -> Option<FreeSlot<C>> {
         if self.free.load(Ordering::Relaxed) == 0 {
             return None;
@@ -105,9 +105,9 @@ impl<C: Contents> FreeLists<C> {
 
     /// Puts a slot back that occupies `pages` pages of memory.
     ///
-    /// If the warm slots occupy too much memory then, the one that was used longest
-    /// ago is taken out and returned. Its pages are to be given back to the kernel,
-    /// and then it is put back by [`put_emptied`](FreeLists::put_emptied).
+    /// If the warm slots then occupy too much memory, the one that was used longest ago is taken
+    /// out and returned. The caller gives its pages back to the kernel, and puts it back by
+    /// [`put_emptied`](FreeLists::put_emptied).
     #[must_use]
     pub(super) fn put(&self, free: FreeSlot<C>, pages: usize) -> Option<FreeSlot<C>> {
         let mut list = self.lists[self.own_list()].lock();
@@ -214,8 +214,7 @@ impl<C: Contents> FreeList<C> {
         slots.push_back(WarmSlot { free, pages });
     }
 
-    /// The slot that was used longest ago, best one that is asked for by another
-    /// key than `kept`.
+    /// Takes the slot that was used longest ago, preferably one with another key than `kept`.
     fn take_oldest(&mut self, kept: C::Key) -> Option<FreeSlot<C>> {
         let other = self.warm.keys().find(|key| **key != kept);
         let key = *other.unwrap_or(&kept);

@@ -1,4 +1,4 @@
-//! What the memory of a module holds at first.
+//! The initial contents of the memory of a module.
 #![allow(unsafe_code, reason = "writes to slots")]
 
 use std::cell::Cell;
@@ -23,7 +23,7 @@ pub(super) struct ImageId(u64);
 /// The first contents of a memory, in whole pages.
 pub(crate) struct Image {
     id: ImageId,
-    /// Where in the memory it is; both ends are multiples of a page.
+    /// The range of the image in the memory; both ends are multiples of a page.
     place: Range<usize>,
     bytes: Contents,
     /// The same bytes, to be mapped; without a file they are copied.
@@ -34,7 +34,7 @@ pub(crate) struct Image {
 /// The bytes of an image.
 enum Contents {
     Owned(Box<[u8]>),
-    /// They are kept with the code of the module.
+    /// The bytes are in the file with the code of the module.
     Kept(FileMapping),
 }
 
@@ -96,23 +96,23 @@ impl Image {
         }
     }
 
-    /// Where in the memory it is.
+    /// Returns the position of the image in the memory.
     pub(crate) fn start(&self) -> usize {
         self.place.start
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the image.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What the place in a file is a multiple of, from which its bytes can be mapped.
+    /// The alignment of the position in a file from which the bytes of an image can be mapped.
     pub(crate) fn alignment(&self) -> usize {
         self.page.bytes()
     }
 
-    /// Calls `make`, which may make an instance; if it asks for a memory, that
-    /// holds this image.
+    /// Calls `make`, which may make an instance; if that allocates a memory, the memory holds this
+    /// image.
     pub(crate) fn during<R>(image: Option<&Arc<Image>>, make: impl FnOnce() -> R) -> R {
         /// Takes it back even if `make` panics.
         struct TakeBack;
@@ -135,7 +135,7 @@ impl Image {
         self.id
     }
 
-    /// Where in the memory it is.
+    /// Returns the range of the image in the memory.
     pub(super) fn place(&self) -> Range<usize> {
         self.place.clone()
     }
@@ -150,8 +150,8 @@ impl Image {
         self.file.is_some()
     }
 
-    /// Maps the image into a memory; returns whether that was done. If not, the memory
-    /// holds what it did.
+    /// Maps the image into a memory; returns whether that was done. If not, the contents of the
+    /// memory are unchanged.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Image {
         }
     }
 
-    /// What of a part of a memory the image covers.
+    /// Returns the overlap of a part of a memory with the image.
     fn overlap(&self, part: &Range<usize>) -> Option<Range<usize>> {
         let overlap = part.start.max(self.place.start)..part.end.min(self.place.end);
         (!overlap.is_empty()).then_some(overlap)

@@ -9,17 +9,17 @@ use crate::sealed_file::SealedFile;
 
 /// A file that holds an image: one in memory, or a part of the one in which a module is kept.
 ///
-/// Each takes a file descriptor of the program, of which whoever may compile modules could
-/// otherwise take all. So there is a highest number of them; images beyond it are copied.
+/// Each takes a file descriptor of the program, and a guest that may compile modules could take all
+/// of them. So their number is limited; further images are copied.
 #[derive(Debug)]
 pub(super) struct ImageFile {
     file: File,
-    /// Where in the file the image begins.
+    /// The position of the image in the file.
     offset: u64,
     _counted: Counted,
 }
 
-/// One of the files that are counted.
+/// A file that counts against the limit.
 #[derive(Debug)]
 struct Counted(&'static Count);
 

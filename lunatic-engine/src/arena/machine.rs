@@ -1,4 +1,4 @@
-//! What the arena has to know about the machine.
+//! The properties of the machine that the arena depends on.
 
 use std::io;
 
@@ -37,7 +37,7 @@ impl Machine {
 
     /// Free lists for the slots of one slab.
     pub(super) fn free_lists<C: Contents>(&self) -> FreeLists<C> {
-        /// What the warm slots of one slab may occupy.
+        /// The bytes that the warm slots of one slab may occupy.
         const WARM_BYTES: usize = 128 << 20;
         FreeLists::new(self.cores, self.page.pages(WARM_BYTES))
     }

@@ -12,27 +12,27 @@ pub(super) struct Mappings {
 }
 
 impl Mappings {
-    /// What one image costs: it splits a mapping in two places.
+    /// The mappings of one image: it splits a mapping in two places.
     const PER_IMAGE: usize = 2;
 
-    /// What one guarded slot costs: the part that can be accessed is one mapping,
-    /// and the part that cannot another.
+    /// The mappings of one guarded slot: one for the part that can be accessed, and one for the
+    /// rest.
     const PER_GUARDED_SLOT: usize = 2;
 
-    /// Those of arenas, which are never given back: most of what the kernel allows on this
-    /// machine, as the rest of the program needs some too.
+    /// Returns the budget of mappings for arenas, which is never freed: most of the mappings that
+    /// the kernel allows on this machine, as the rest of the program needs some too.
     pub(super) fn leak(machine: &Machine) -> &'static Mappings {
         Box::leak(Box::new(Mappings::new(machine.mappings / 8 * 7)))
     }
 
-    /// So many may be made.
+    /// Returns a budget of `number` mappings.
     fn new(number: usize) -> Mappings {
         Mappings {
             left: AtomicUsize::new(number),
         }
     }
 
-    /// Takes those of guarded slots, for good. Returns for how many of `slots` there were
+    /// Takes the mappings of guarded slots, permanently. Returns for how many of `slots` there were
     /// enough.
     pub(super) fn take_for_guarded_slots(&self, slots: usize) -> usize {
         let affordable = |left: usize| slots.min(left / Mappings::PER_GUARDED_SLOT);
@@ -44,7 +44,7 @@ impl Mappings {
         affordable(taken.unwrap_or_else(|left| left))
     }
 
-    /// Takes those of one image; returns whether there are enough left.
+    /// Takes the mappings of one image; returns whether there were enough left.
     pub(super) fn take_for_image(&self) -> bool {
         self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -53,7 +53,7 @@ impl Mappings {
             .is_ok()
     }
 
-    /// Gives those of one image back.
+    /// Gives the mappings of one image back.
     pub(super) fn give_back_of_image(&self) {
         self.left.fetch_add(Mappings::PER_IMAGE, Ordering::Relaxed);
     }

@@ -11,14 +11,14 @@ use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
 use crate::arena::memory::Memory;
 use crate::arena::size_classes::{GUARD_BYTES, GUARDED_BYTES, SizeClasses};
-use crate::geometry::Geometry;
+use crate::memory_layout::MemoryLayout;
 use crate::stats::SlotUse;
 
 /// Hands out memories that hold an image and zeros, and heaps for what is collected.
 #[derive(Debug)]
 pub(super) struct Memories {
     classes: &'static SizeClasses,
-    /// Those of dense memories, from which heaps are, too.
+    /// The size classes of dense memories, which heaps use, too.
     for_heaps: &'static SizeClasses,
 }
 
@@ -49,8 +49,8 @@ impl Memories {
     }
 
     /// How they lie in the address space.
-    pub(super) fn geometry(&self) -> Geometry {
-        self.classes.geometry()
+    pub(super) fn memory_layout(&self) -> MemoryLayout {
+        self.classes.memory_layout()
     }
 
     /// How many guarded memories there can be at once.
@@ -89,9 +89,9 @@ unsafe impl MemoryCreator for Memories {
                 _ => Err("a heap begins empty and has no guard".to_owned()),
             };
         }
-        let promised = match self.classes.geometry() {
-            Geometry::Dense => 0,
-            Geometry::Guarded => GUARD_BYTES,
+        let promised = match self.classes.memory_layout() {
+            MemoryLayout::Dense => 0,
+            MemoryLayout::Guarded => GUARD_BYTES,
         };
         if guard > promised {
             return Err(format!("the engine relies on a guard of {guard} bytes"));
@@ -117,12 +117,12 @@ mod tests {
 
     /// Memories as they are on a machine with such pages. The pages of this machine
     /// are smaller or the same, so all that is done with larger ones can be done here.
-    fn with_pages(geometry: Geometry, page: PageSize) -> Memories {
+    fn with_pages(memory_layout: MemoryLayout, page: PageSize) -> Memories {
         let machine = Machine::with_pages(page);
         let mappings = Mappings::leak(&machine);
-        match geometry {
-            Geometry::Dense => Memories::dense(machine, mappings),
-            Geometry::Guarded => {
+        match memory_layout {
+            MemoryLayout::Dense => Memories::dense(machine, mappings),
+            MemoryLayout::Guarded => {
                 let dense = Memories::dense(machine, mappings);
                 Memories::guarded(machine, mappings, GUARDED_SLOTS, &dense)
             }
@@ -143,11 +143,11 @@ mod tests {
         unsafe { std::slice::from_raw_parts_mut(memory.as_ptr(), memory.byte_size()) }
     }
 
-    /// Every geometry on every machine.
+    /// Every layout on every machine.
     fn for_each_machine(test: impl Fn(&Memories, PageSize)) {
         for page in PageSize::all() {
-            for geometry in [Geometry::Dense, Geometry::Guarded] {
-                test(&with_pages(geometry, page), page);
+            for memory_layout in [MemoryLayout::Dense, MemoryLayout::Guarded] {
+                test(&with_pages(memory_layout, page), page);
             }
         }
     }

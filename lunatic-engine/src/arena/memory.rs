@@ -10,7 +10,7 @@ use crate::arena::image::Image;
 use crate::arena::memory_slot::MemorySlot;
 use crate::arena::size_classes::SizeClasses;
 
-/// One memory, in a slot that is its own.
+/// A memory in a slot of its own.
 pub(super) struct Memory {
     slot: MemorySlot,
 }
@@ -34,7 +34,7 @@ impl Memory {
 // SAFETY: `byte_size` bytes from `as_ptr` on can be read and written, belong to this
 // memory alone and are inside of its slot, which begins with a page. They keep their
 // contents while the memory grows. Growing beyond the slot moves the memory to a larger
-// one, which happens only in the dense geometry, in which the engine was told that
+// one, which happens only in the dense layout, in which the engine was told that
 // memories may move.
 unsafe impl LinearMemory for Memory {
     fn byte_size(&self) -> usize {

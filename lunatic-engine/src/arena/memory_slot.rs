@@ -20,8 +20,8 @@ use crate::arena::size_classes::SizeClasses;
 use crate::arena::system;
 use crate::arena::written_pages::Gathered;
 
-/// The bytes of memories that are emptied on other threads. Nobody pays for them any more, so they
-/// are few.
+/// The bytes of memories that are being emptied on other threads. They are charged to no account
+/// any more, so they are limited.
 struct Emptying(AtomicUsize);
 
 /// The right to empty a memory on another thread, until it is dropped.
@@ -36,20 +36,19 @@ impl Emptying {
     /// A memory that uses no more bytes is emptied where it is dropped.
     const AT_ONCE: usize = 32 << 20;
 
-    /// No more bytes wait to be emptied, unless they are of one memory.
-    const MOST: usize = 256 << 20;
+    /// The highest number of bytes that wait to be emptied, unless they are of one memory.
+    const MAX_QUEUED_BYTES: usize = 256 << 20;
 
-    /// Whether a memory that uses so many bytes is to be emptied on a thread that may block: the
-    /// kernel takes about a millisecond for [`AT_ONCE`](Emptying::AT_ONCE), and meanwhile no
-    /// process would run on the thread that drops it. If much waits to be emptied already, it is
-    /// not.
+    /// Decides whether a memory that uses `bytes` bytes is emptied on a thread that may block: the
+    /// kernel takes about a millisecond for [`AT_ONCE`](Emptying::AT_ONCE), during which no process
+    /// would run on the thread that drops it. It is not if much waits to be emptied already.
     fn admit(&'static self, bytes: usize) -> Option<Admitted> {
         if bytes <= Emptying::AT_ONCE {
             return None;
         }
         let added = |waiting: usize| {
             let sum = waiting.saturating_add(bytes);
-            (waiting == 0 || sum <= Emptying::MOST).then_some(sum)
+            (waiting == 0 || sum <= Emptying::MAX_QUEUED_BYTES).then_some(sum)
         };
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, added)
@@ -71,7 +70,7 @@ pub(super) struct MemorySlot {
     number: usize,
     /// How many bytes from its start on the memory uses.
     used: usize,
-    /// What it holds again before it is put back.
+    /// The contents that it gets before it is put back.
     contents: SlotContents,
     /// The image that this is, if it is not zeros.
     image: Option<Arc<Image>>,
@@ -123,7 +122,7 @@ impl MemorySlot {
         self.class.memory_bytes()
     }
 
-    /// Lets the memory use so many bytes, up to its capacity.
+    /// Sets how many bytes the memory uses, up to its capacity.
     ///
     /// # Errors
     ///
@@ -140,8 +139,8 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Exchanges the slot for one that has at least so many bytes, with the same
-    /// contents and zeros after them.
+    /// Exchanges the slot for one of at least `bytes` bytes, with the same contents and zeros after
+    /// them.
     ///
     /// # Errors
     ///
@@ -149,8 +148,8 @@ impl MemorySlot {
     ///
     /// # Panics
     ///
-    /// Panics if the kernel moves some pages and can do no more: the instance must not
-    /// go on without them.
+    /// Panics if the kernel moves some pages and then fails: the instance must not continue without
+    /// them.
     ///
     /// # Safety
     ///
@@ -333,9 +332,9 @@ impl MemorySlot {
         Some(self.page().pages(bytes))
     }
 
-    /// The same without asking for what was written, if it is known that this can only be what
-    /// had been written in earlier lives of the slot. `None` if it is not, and the slot is as
-    /// before.
+    /// Like [`restore`](MemorySlot::restore), but without asking the kernel, if only pages can have
+    /// been written that had been written by earlier instances of the slot. `None` if that is not
+    /// certain; the slot is unchanged then.
     ///
     /// # Safety
     ///
@@ -374,7 +373,7 @@ impl MemorySlot {
         }
     }
 
-    /// As many bytes as the pages have that are used.
+    /// Returns the bytes of the pages that are used.
     fn used_pages(&self) -> usize {
         self.page().round_up(self.used)
     }
@@ -421,8 +420,8 @@ mod tests {
         SizeClasses::leak_dense(machine, Mappings::leak(&machine))
     }
 
-    /// One life of a memory of 1 MiB, in which these pages are written. Asserts that it begins
-    /// with zeros. Returns whether it ended without asking which pages were written.
+    /// Runs one instance with a memory of 1 MiB, which writes these pages. Asserts that the memory
+    /// begins with zeros. Returns whether it ended without asking which pages were written.
     fn live(classes: &'static SizeClasses, pages: &[usize]) -> bool {
         let watched = PageFaults::watch();
         let slot = MemorySlot::take(classes, 1 << 20, None).expect("a slot");
@@ -443,7 +442,7 @@ mod tests {
     #[test]
     fn a_life_that_writes_what_earlier_ones_wrote_ends_without_asking() {
         let classes = dense();
-        // Where the kernel does not tell of one of the two, each life ends as the first.
+        // If the kernel does not report one of the two, each instance ends like the first.
         let can_be_known = classes.pagemap().is_some() && PageFaults::are_counted();
         assert!(!live(classes, &[3, 200]));
         // Whatever else the thread did may have cost page faults, so it is tried again.

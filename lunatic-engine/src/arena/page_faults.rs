@@ -15,7 +15,7 @@ use crate::arena::system::{self, Access};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Period(u64);
 
-/// What a thread knows of its page faults.
+/// The page faults of a thread.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     period: Period,
@@ -25,32 +25,31 @@ struct Known {
 
 thread_local! {
     static KNOWN: Cell<Known> = const { Cell::new(Known { period: Period::NONE, faults: 0 }) };
-    /// What is known of the instance whose memory is given back.
+    /// The page faults of the instance whose memory is being given back.
     static ENDED: Cell<Ended> = const { Cell::new(Ended::UNKNOWN) };
 }
 
-/// What is known of an instance that has ended.
+/// The page faults of an instance that has ended.
 #[derive(Debug, Clone, Copy)]
 enum Ended {
-    /// It has lived in this period.
+    /// The instance has run in this period.
     In(Period),
-    /// It was looked whether there were page faults.
+    /// The page faults were checked.
     Looked { were_none: bool },
 }
 
-/// Watches one instance: whether it has lived on one thread, and that thread has had no page
-/// faults meanwhile. Then no pages of its memory have been written but those that had been
-/// written before, as the first write to any other is a page fault, which the kernel counts for
-/// the thread that writes.
+/// Checks for one instance whether it has run on one thread, and that thread has had no page faults
+/// since. Then no pages of its memory have been written but those that had been written before, as
+/// the first write to any other is a page fault, which the kernel counts for the writing thread.
 ///
-/// It is a field behind that with the memory, so that it is dropped later.
+/// It is a field after the memory, so that it is dropped later.
 #[derive(Debug)]
 pub(crate) struct PageFaults {
     lived_in: Period,
 }
 
 impl PageFaults {
-    /// For an instance that will be made now, on this thread.
+    /// Returns a watch for an instance that is made next, on this thread.
     pub(crate) fn watch() -> PageFaults {
         let known = match KNOWN.get() {
             Known { period, .. } if period == Period::NONE => Known::look(),
@@ -61,20 +60,20 @@ impl PageFaults {
         }
     }
 
-    /// To be called each time before the instance runs, with its thread.
+    /// Call this each time before the instance runs, on its thread.
     pub(crate) fn resumed(&mut self) {
         if KNOWN.get().period != self.lived_in {
             self.lived_in = Period::NONE;
         }
     }
 
-    /// To be called before somebody else may write to the memory.
+    /// Call this before the host may write to the memory.
     pub(crate) fn lose_track(&mut self) {
         self.lived_in = Period::NONE;
     }
 
-    /// To be called before the memory is given back: until this is dropped,
-    /// [`none_in_this_life`](PageFaults::none_in_this_life) tells of this instance.
+    /// Call this before the memory is given back: until this value is dropped,
+    /// [`none_in_this_life`](PageFaults::none_in_this_life) reports about this instance.
     pub(crate) fn ended(&self) {
         ENDED.set(Ended::In(self.lived_in));
     }
@@ -129,7 +128,7 @@ impl Known {
 impl Period {
     const NONE: Period = Period(0);
 
-    /// One that no thread has had.
+    /// Returns a period that no thread has had.
     fn begin() -> Period {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Period(LAST.fetch_add(1, Ordering::Relaxed) + 1)
@@ -142,7 +141,7 @@ fn page_faults() -> Option<u64> {
     ARE_COUNTED.then(count)?
 }
 
-/// What the kernel says of how many page faults this thread has had.
+/// Returns the number of page faults of this thread; `None` if the kernel does not report it.
 fn count() -> Option<u64> {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the kernel writes to `usage`, all of it if it returns 0.
@@ -175,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A page that nobody has written yet, and its first write.
+    /// Writes to a page for the first time.
     fn fault() {
         let page = system::page_bytes().and_then(|bytes| system::reserve(bytes, Access::ReadWrite));
         // SAFETY: the page is new, ours, and can be written.

@@ -42,7 +42,7 @@ impl PageSize {
 
 #[cfg(test)]
 impl PageSize {
-    /// Those of the machines there are.
+    /// All page sizes of existing machines.
     pub(super) fn all() -> [PageSize; 3] {
         [4 << 10, 16 << 10, 64 << 10].map(|bytes| PageSize::new(bytes).expect("a page size"))
     }

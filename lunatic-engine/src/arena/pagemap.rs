@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use crate::arena::page_size::PageSize;
 
-/// The pages of this program, as the kernel tells of them (Linux 6.7).
+/// The pages of this program, as reported by the kernel (Linux 6.7).
 #[derive(Debug)]
 pub(super) struct Pagemap {
     file: File,
@@ -49,11 +49,11 @@ const SWAPPED: u64 = 1 << 4;
 /// The page is the one page of zeros that all share: it has only been read.
 const SHARED_ZERO: u64 = 1 << 5;
 
-/// So many runs of pages are told in one call.
+/// The highest number of runs of pages in one call.
 const MAX_RUNS: usize = 32;
 
 impl Pagemap {
-    /// `None` if the kernel cannot tell of pages.
+    /// `None` if the kernel cannot report pages.
     pub(super) fn open(page: PageSize) -> Option<Pagemap> {
         let file = File::open("/proc/self/pagemap").ok()?;
         let pagemap = Pagemap { file };
@@ -68,9 +68,8 @@ impl Pagemap {
     /// written since it was mapped, in memory or swapped out. All runs lie in the
     /// range.
     ///
-    /// `None` if that cannot be told, or it is more than 512 KiB; then `each` may
-    /// have been called with some runs. A slot with more is cheaper to throw away
-    /// than to clean.
+    /// `None` if the kernel does not report them, or they are more than 512 KiB; then `each` may
+    /// have been called with some runs. A slot with more is cheaper to empty than to clean.
     pub(super) fn for_each_written(
         &self,
         range: Range<usize>,
@@ -95,8 +94,8 @@ impl Pagemap {
         Some(())
     }
 
-    /// Asks for as many runs as `runs` has room for. Returns how many there are, and
-    /// how far the kernel has looked; `None` if it does not tell.
+    /// Asks for as many runs as `runs` has room for. Returns the number of runs, and the end of the
+    /// range that the kernel has searched; `None` if it fails.
     fn scan(&self, range: Range<usize>, runs: &mut [Run; MAX_RUNS]) -> Option<(usize, usize)> {
         let mut arguments = ScanArguments {
             size: size_of::<ScanArguments>() as u64,

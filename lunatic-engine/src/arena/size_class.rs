@@ -11,7 +11,7 @@ use crate::arena::mappings::Mappings;
 use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access};
 use crate::arena::written_pages::WrittenPages;
-use crate::geometry::Geometry;
+use crate::memory_layout::MemoryLayout;
 use crate::stats::SlotUse;
 
 /// The slots of one size, fresh and free.
@@ -21,12 +21,12 @@ pub(super) struct SizeClass {
     /// The bytes at the end of each slot that are no memory.
     guard: usize,
     free: FreeLists<SlotContents>,
-    /// Only in the guarded geometry, where compiled code relies on them.
+    /// The accessible ranges, on which compiled code relies; `None` in the dense layout.
     accessible: Option<AccessibleRanges>,
     mappings: &'static Mappings,
 }
 
-/// What a slot holds, and what of it may have been written.
+/// The contents of a slot, and the part of it that may have been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct SlotContents {
     pub(super) holds: Holds,
@@ -35,10 +35,10 @@ pub(super) struct SlotContents {
     pub(super) written: Option<WrittenPages>,
 }
 
-/// What a slot holds; all the rest of it is zeros.
+/// The contents of a slot; the rest of it is zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Holds {
-    /// Nothing but zeros.
+    /// Zeros only.
     #[default]
     Zeros,
     /// A copy of an image.
@@ -51,7 +51,7 @@ pub(super) enum Holds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MappedImage {
     id: ImageId,
-    /// Where in the slot it begins and ends.
+    /// The start and the end of the image in the slot.
     start: usize,
     end: usize,
 }
@@ -100,18 +100,18 @@ impl SizeClass {
         slot_bytes: usize,
         guard: usize,
         slots: usize,
-        geometry: Geometry,
+        memory_layout: MemoryLayout,
         machine: &Machine,
         mappings: &'static Mappings,
     ) -> io::Result<SizeClass> {
-        let access = match geometry {
-            Geometry::Dense => Access::ReadWrite,
-            Geometry::Guarded => Access::None,
+        let access = match memory_layout {
+            MemoryLayout::Dense => Access::ReadWrite,
+            MemoryLayout::Guarded => Access::None,
         };
         let slab = Slab::reserve(slot_bytes, slots, access)?;
-        let accessible = match geometry {
-            Geometry::Dense => None,
-            Geometry::Guarded => Some(AccessibleRanges::new(slab.slots(), machine.page)),
+        let accessible = match memory_layout {
+            MemoryLayout::Dense => None,
+            MemoryLayout::Guarded => Some(AccessibleRanges::new(slab.slots(), machine.page)),
         };
         Ok(SizeClass {
             slab,
@@ -151,7 +151,7 @@ impl SizeClass {
         self.slab.address(slot)
     }
 
-    /// Takes a slot, free or fresh: best one that holds the image.
+    /// Takes a slot, free or fresh: preferably one that holds the image.
     ///
     /// # Errors
     ///
@@ -173,8 +173,8 @@ impl SizeClass {
         })
     }
 
-    /// Makes a slot hold an image, or only zeros, and lets so many of its bytes be
-    /// accessed. Returns what it holds.
+    /// Makes a slot hold an image, or only zeros, and makes `bytes` of its bytes accessible.
+    /// Returns its contents.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl SizeClass {
         }
     }
 
-    /// Lets so many bytes of a slot be accessed, and in the guarded geometry no more.
+    /// Makes `bytes` bytes of a slot accessible, and in the guarded layout no more.
     ///
     /// # Errors
     ///

@@ -7,13 +7,13 @@ use crate::arena::machine::Machine;
 use crate::arena::mappings::Mappings;
 use crate::arena::pagemap::Pagemap;
 use crate::arena::size_class::SizeClass;
-use crate::geometry::Geometry;
+use crate::memory_layout::MemoryLayout;
 use crate::stats::SlotUse;
 
-/// What a guarded memory can grow to: all that 32 bits can address.
+/// The largest size of a guarded memory: all that 32 bits can address.
 pub(super) const GUARDED_BYTES: usize = 4 << 30;
 
-/// What compiled code may add to an address without asking.
+/// The bytes that compiled code may add to an address without a check.
 pub(super) const GUARD_BYTES: usize = 32 << 20;
 
 /// The sizes of dense slots, and the most slots of each size. A slot that a memory
@@ -31,18 +31,18 @@ const DENSE: [(usize, usize); 9] = [
     (8 << 30, 1 << 10),
 ];
 
-/// The most guarded memories: about half of all addresses there are, which is what
-/// lies in one piece.
+/// The highest number of guarded memories: they take about half of all addresses, which is the
+/// largest free range.
 pub(super) const GUARDED_SLOTS: usize = 1 << 14;
 
-/// The most guarded memories beside dense ones: more than a machine has cores to compute on, and
-/// so few that messages between many processes cost no more for them.
+/// The number of guarded memories beside dense ones: more than a machine has cores to compute on,
+/// and so few that messages between many processes do not become slower.
 pub(super) const FEW_GUARDED_SLOTS: usize = 128;
 
 /// The slots for memories, by their size.
 #[derive(Debug)]
 pub(super) struct SizeClasses {
-    geometry: Geometry,
+    memory_layout: MemoryLayout,
     machine: Machine,
     /// Smallest first.
     classes: Box<[Lazy]>,
@@ -64,7 +64,7 @@ impl SizeClasses {
         machine: Machine,
         mappings: &'static Mappings,
     ) -> &'static SizeClasses {
-        SizeClasses::leak(Geometry::Dense, &DENSE, machine, mappings)
+        SizeClasses::leak(MemoryLayout::Dense, &DENSE, machine, mappings)
     }
 
     /// The classes, of which there is one, of an arena of guarded memories, which is never
@@ -79,17 +79,17 @@ impl SizeClasses {
         // Images have the mappings that the slots leave.
         let slots = mappings.take_for_guarded_slots(slots);
         let sizes = [(GUARDED_BYTES + GUARD_BYTES, slots)];
-        SizeClasses::leak(Geometry::Guarded, &sizes, machine, mappings)
+        SizeClasses::leak(MemoryLayout::Guarded, &sizes, machine, mappings)
     }
 
     fn leak(
-        geometry: Geometry,
+        memory_layout: MemoryLayout,
         sizes: &[(usize, usize)],
         machine: Machine,
         mappings: &'static Mappings,
     ) -> &'static SizeClasses {
         Box::leak(Box::new(SizeClasses {
-            geometry,
+            memory_layout,
             machine,
             classes: sizes.iter().copied().map(Lazy::new).collect(),
             mappings,
@@ -112,15 +112,15 @@ impl SizeClasses {
         if let Some(class) = lazy.class.get() {
             return Ok(class);
         }
-        let guard = match self.geometry {
-            Geometry::Dense => 0,
-            Geometry::Guarded => GUARD_BYTES,
+        let guard = match self.memory_layout {
+            MemoryLayout::Dense => 0,
+            MemoryLayout::Guarded => GUARD_BYTES,
         };
         let class = SizeClass::reserve(
             lazy.slot_bytes,
             guard,
             lazy.max_slots,
-            self.geometry,
+            self.memory_layout,
             &self.machine,
             self.mappings,
         )?;
@@ -136,8 +136,8 @@ impl SizeClasses {
     }
 
     /// How memories lie in the address space.
-    pub(super) fn geometry(&self) -> Geometry {
-        self.geometry
+    pub(super) fn memory_layout(&self) -> MemoryLayout {
+        self.memory_layout
     }
 
     /// The machine that they are made for.
@@ -145,7 +145,7 @@ impl SizeClasses {
         &self.machine
     }
 
-    /// What tells which pages were written, if anything does.
+    /// The source of written pages, if there is one.
     pub(super) fn pagemap(&self) -> Option<&Pagemap> {
         self.pagemap.as_ref()
     }

@@ -17,7 +17,7 @@ use crate::arena::slab::Slab;
 use crate::arena::system::{self, Access};
 use crate::stats::SlotUse;
 
-/// What is kept of a stack that was put back, in bytes; most are about as deep.
+/// The bytes that are kept of a stack that was put back; most stacks are about as deep.
 const WARM_BYTES: usize = 16 << 10;
 
 /// Hands out stacks, each with a guard page below.
@@ -30,12 +30,12 @@ pub(super) struct Stacks {
 struct StackSlots {
     slab: Slab,
     free: FreeLists<()>,
-    /// What the engine expects of a stack.
+    /// The size of a stack that the engine expects, in bytes.
     stack_bytes: usize,
     page: PageSize,
 }
 
-/// One stack. Dropping it puts its slot back.
+/// A stack. Dropping it puts its slot back.
 struct Stack {
     slots: &'static StackSlots,
     slot: usize,
@@ -61,7 +61,7 @@ impl Stacks {
     ///
     /// Fails if the kernel does not give the address space.
     pub(super) fn new(stack_bytes: usize, machine: &Machine) -> io::Result<Stacks> {
-        /// The most stacks there can be.
+        /// The highest number of stacks.
         const MAX_STACKS: usize = 1 << 22;
         let page = machine.page;
         let slot_bytes = page.round_up(stack_bytes) + page.bytes();
@@ -108,7 +108,8 @@ impl StackSlots {
         Ok(slot)
     }
 
-    /// Puts a slot back. What was written of it beyond [`WARM_BYTES`] is given back to the kernel.
+    /// Puts a slot back. Pages beyond [`WARM_BYTES`] that were written are given back to the
+    /// kernel.
     ///
     /// # Errors
     ///
@@ -134,7 +135,7 @@ impl StackSlots {
         Ok(())
     }
 
-    /// Gives a slot back to the kernel, except for so many bytes at its top.
+    /// Gives a slot back to the kernel, except for the `kept` bytes at its top.
     ///
     /// # Errors
     ///

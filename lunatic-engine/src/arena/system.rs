@@ -33,7 +33,7 @@ impl Access {
 ///
 /// # Errors
 ///
-/// Fails if the kernel does not tell.
+/// Fails if the kernel does not report it.
 pub(super) fn page_bytes() -> io::Result<usize> {
     // SAFETY: asks for a number, and touches no memory of ours.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -179,7 +179,7 @@ pub(super) unsafe fn map_to_read(
     }
 }
 
-/// Takes a mapping away.
+/// Removes a mapping.
 ///
 /// # Safety
 ///

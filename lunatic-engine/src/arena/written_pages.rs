@@ -9,8 +9,8 @@ use crate::arena::page_size::PageSize;
 /// globals and the start of their heap.
 const MAX_RUNS: usize = 7;
 
-/// All pages of the first part of a slot that have been written since it was mapped. Those are
-/// in memory or swapped out; to write any other costs a page fault.
+/// All pages of the first part of a slot that have been written since it was mapped. They are in
+/// memory or swapped out; writing to any other page costs a page fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WrittenPages {
     runs: [Run; MAX_RUNS],
@@ -26,7 +26,7 @@ struct Run {
     end: u16,
 }
 
-/// Gathers the runs of pages that the kernel tells of.
+/// Collects the runs of pages that the kernel reports.
 #[derive(Debug)]
 pub(super) struct Gathered {
     pages: Option<WrittenPages>,
@@ -53,7 +53,7 @@ impl Gathered {
         self.pages = pages.and_then(|pages| pages.with(part, self.page));
     }
 
-    /// What was gathered; `None` if that is more than is remembered.
+    /// Returns the collected pages; `None` if they are too many to remember.
     pub(super) fn pages(self) -> Option<WrittenPages> {
         self.pages
     }
@@ -76,8 +76,8 @@ impl WrittenPages {
         Some(self)
     }
 
-    /// Every run of pages, in bytes from the start of the slot, as far as it lies in the first
-    /// so many bytes. `None` if not all of those have been looked at.
+    /// Returns every run of pages in the first bytes of the slot, in bytes from its start. `None`
+    /// if not all of these have been recorded.
     pub(super) fn within(
         self,
         bytes: usize,

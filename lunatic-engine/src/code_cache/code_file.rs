@@ -1,8 +1,7 @@
-//! What is in a file with the code of a module.
+//! The format of a file with the code of a module.
 //!
-//! First the code, as wasmtime serializes it, so that the file can be mapped as it is. Then,
-//! from the start of a page on, what the memory of the module holds at first. Then the
-//! [`Trailer`], and at last how long that is.
+//! First the code, as wasmtime serializes it, so that the file can be mapped as it is. Then, from
+//! the start of a page on, the image of the memory. Then the [`Trailer`], and at last its length.
 
 use std::io;
 use std::ops::Range;
@@ -15,16 +14,16 @@ use crate::code_cache::mapped;
 use crate::compiled_module::CompiledModule;
 use crate::sealed_file::SealedFile;
 
-/// What else is known of the code.
+/// The properties of the code.
 #[derive(Debug, Serialize, Deserialize)]
 struct Trailer {
-    /// For what it is kept: the name of a file can be changed.
+    /// The key: the name of a file can be changed.
     key: [u8; 32],
     has_points: bool,
     image: Option<ImagePlace>,
 }
 
-/// Where the first contents of the memory are.
+/// The position of the image of the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ImagePlace {
     /// In the memory, from here on.
@@ -87,7 +86,7 @@ impl Trailer {
     }
 }
 
-/// What is written to a file, one after the other.
+/// The parts of a file, in order.
 pub(super) struct Parts<'a> {
     code: Vec<u8>,
     padding: Vec<u8>,

@@ -33,7 +33,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// Hashes with BLAKE3, so that nobody finds two inputs with the same key.
+/// Hashes with BLAKE3, so that two inputs with the same key cannot be found.
 struct KeyHasher(blake3::Hasher);
 
 impl Hasher for KeyHasher {

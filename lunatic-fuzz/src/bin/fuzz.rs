@@ -1,4 +1,4 @@
-//! `fuzz TARGET --seconds N`: gives a target inputs by chance until one fails.
+//! `fuzz TARGET --seconds N`: gives a target random inputs until one fails.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,12 +16,12 @@ use lunatic_fuzz::{Driver, TARGETS};
 
 #[derive(Debug, Parser)]
 struct Options {
-    /// What is given inputs: modules, manifest, admin, wire or calls
+    /// The target: modules, manifest, admin, wire or calls
     target: String,
     /// How long
     #[arg(long, value_name = "N", default_value = "60")]
     seconds: u64,
-    /// Of the inputs by chance; by default that is the time
+    /// For random inputs; by default that is the time
     #[arg(long)]
     seed: Option<u64>,
     /// Tries this file and no other input

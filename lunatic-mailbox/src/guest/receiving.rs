@@ -73,7 +73,7 @@ impl<T: MailboxHost> Future for Receiving<'_, T> {
         own.caller.answer_requests();
         let timeout = own.timeout;
         let deadline = own.deadline.get_or_insert_with(|| timeout.begin());
-        // What is queued already is received even with a timeout of 0.
+        // A message that is queued already is received even with a timeout of 0.
         if wait.is_searching() {
             return Poll::Pending;
         }

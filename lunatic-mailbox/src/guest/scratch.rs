@@ -25,7 +25,7 @@ const SMALL: usize = 4096;
 pub struct GuestMailbox<P> {
     inbox: Mailbox,
     scratch: Option<Message>,
-    /// For a message in scratch that is not small.
+    /// The charge for a message in scratch that is not small.
     charge: Option<Box<Charge>>,
     post: P,
 }
@@ -60,16 +60,16 @@ impl<P: Post> GuestMailbox<P> {
         &self.post
     }
 
-    /// Puts a message into the scratch area, and drops the one that was there.
+    /// Puts a message into the scratch area, and drops the previous one.
     #[inline]
     pub fn put(&mut self, message: Message) {
         self.charge_what_is_there(message.heap_bytes());
         self.scratch = Some(message);
     }
 
-    /// Puts a new data message into the scratch area, and drops the one that was there.
+    /// Puts a new data message into the scratch area, and drops the previous one.
     ///
-    /// - `capacity`: bytes that there is to be room for, as far as they can be charged.
+    /// - `capacity`: the bytes to allocate, as far as they can be charged.
     pub fn create(&mut self, tag: Option<Tag>, capacity: usize) {
         self.scratch = None;
         self.charge = None;
@@ -248,7 +248,7 @@ impl<P: Post> GuestMailbox<P> {
         Ok(reply)
     }
 
-    /// Sends the message in scratch; one that is refused stays there.
+    /// Sends the message in scratch; a refused message stays there.
     #[inline]
     fn deliver(&mut self, to: Pid) -> Result<(), Misuse> {
         // From here on it is charged for as long as it is in the mailbox.
@@ -289,13 +289,14 @@ fn check_growth(message: &DataMessage, more: usize, limit: usize) -> Result<(), 
     Ok(())
 }
 
-/// A message is dropped in one step, with all of its resources: a millisecond for so many.
+/// Refuses a further resource if the message has as many as it may have: a message is dropped in
+/// one step, with all of its resources, which takes about a millisecond for this number.
 fn check_resources(message: &DataMessage) -> Result<(), Misuse> {
-    const MOST: usize = 16_384;
-    match message.resource_count() < MOST {
+    const MAX_RESOURCES: usize = 16_384;
+    match message.resource_count() < MAX_RESOURCES {
         true => Ok(()),
         false => Err(Misuse::refused(format!(
-            "a message may have at most {MOST} resources"
+            "a message may have at most {MAX_RESOURCES} resources"
         ))),
     }
 }

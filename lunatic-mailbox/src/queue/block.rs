@@ -16,7 +16,7 @@ const KEPT_SLOTS: usize = 64;
 /// memory back.
 pub(super) const SPARSE: usize = 8;
 
-/// When a block needs more room, it gets so many times as much.
+/// The factor by which a block grows when it needs more room.
 const GROWTH: usize = 4;
 
 /// Messages in order. Neither the first nor the last slot is empty.
@@ -145,7 +145,7 @@ impl Block {
         })
     }
 
-    /// Returns the messages of this block and those of a later one.
+    /// Returns a block with the messages of this one and of a later one.
     pub(super) fn join(mut self, mut later: Block) -> Block {
         self.remove_empty_slots();
         later.remove_empty_slots();

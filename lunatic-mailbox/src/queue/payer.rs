@@ -1,20 +1,20 @@
-//! The number of an account in the list of those that pay for queued messages.
+//! The number of an account in the list of payers of queued messages.
 
-/// To which account a queued message is charged, as a number; 0 for none.
+/// The number of the account to which a queued message is charged; 0 for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Payer(u16);
 
 impl Payer {
-    /// The message is charged to nobody.
+    /// The number of a message that is not charged.
     pub(crate) const NOBODY: Payer = Payer(0);
 
-    /// The one that is not in the list.
+    /// The first payer, which is not in the list.
     pub(crate) const FIRST: Payer = Payer(1);
 
     /// The number of the one at index 0 of the list.
     const LISTED: u16 = 2;
 
-    /// So many can be in the list.
+    /// The highest number of accounts in the list.
     pub(crate) const MAX_LISTED: usize = (u16::MAX - Payer::LISTED) as usize + 1;
 
     pub(super) const BITS: u32 = u16::BITS;
@@ -25,7 +25,8 @@ impl Payer {
         index.checked_add(Payer::LISTED).map(Payer)
     }
 
-    /// Returns the index in the list; `None` for nobody and the first.
+    /// Returns the index in the list; `None` for [`NOBODY`](Payer::NOBODY) and
+    /// [`FIRST`](Payer::FIRST).
     pub(crate) fn index(self) -> Option<usize> {
         self.0.checked_sub(Payer::LISTED).map(usize::from)
     }

@@ -1,4 +1,4 @@
-//! What a supervisor has to do.
+//! The actions of a supervisor.
 
 use crate::core::child::ChildKey;
 use crate::core::end::End;

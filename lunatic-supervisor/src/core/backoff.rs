@@ -29,8 +29,8 @@ pub struct Backoff {
     pub first: Duration,
     /// The longest delay.
     pub longest: Duration,
-    /// By how much a delay may be shortened at random, in percent, so that children that
-    /// fail at the same time are not all restarted at the same time.
+    /// The percentage by which a delay may be shortened at random, so that children that fail at
+    /// the same time are not all restarted at the same time.
     pub jitter: u8,
 }
 

@@ -23,22 +23,22 @@ impl fmt::Display for ChildKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChildStatus {
-    /// It runs, or is being started or stopped.
+    /// The child runs, or is being started or stopped.
     Running,
-    /// It has ended and will be started again.
+    /// The child has ended and will be started again.
     Restarting,
-    /// It has ended and will not be started again, but its specification is kept.
+    /// The child has ended and will not be started again, but its specification is kept.
     Stopped,
 }
 
-/// One child, as it is listed.
+/// A child in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildInfo {
-    /// Its number.
+    /// The number of the child.
     pub key: ChildKey,
-    /// Its name, or that of the template that it was made from.
+    /// The name of the child, or of the template that it was made from.
     pub name: Arc<str>,
-    /// Its state.
+    /// The state of the child.
     pub status: ChildStatus,
     /// Whether it supervises others.
     pub kind: ChildKind,
@@ -105,7 +105,7 @@ pub(super) enum State {
 }
 
 impl State {
-    /// When the child is to be killed or started.
+    /// Returns the time at which the child must be killed or started.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
             State::Stopping(due) | State::Waiting(due) => *due,

@@ -9,7 +9,7 @@ use crate::core::intensity::RestartCount;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum End {
-    /// It was asked to, for this reason.
+    /// The supervisor was asked to end, for this reason.
     Asked(ExitReason),
     /// There were too many restarts.
     GaveUp(ChildRef, RestartCount),

@@ -1,4 +1,4 @@
-//! What happens to a supervisor and its children, for logs and observers.
+//! The events of a supervisor and its children, for logs and observers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::core::intensity::RestartCount;
 /// The child that a [`SupervisorEvent`] is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildRef {
-    /// Its number.
+    /// The number of the child.
     pub key: ChildKey,
-    /// Its name, or that of the template that it was made from.
+    /// The name of the child, or of the template that it was made from.
     pub name: Arc<str>,
     /// Whether it is one of many made from a template.
     pub from_template: bool,

@@ -1,4 +1,4 @@
-//! What happens to a supervisor, and what it is asked to do.
+//! The inputs of the state machine of a supervisor: events and requests.
 
 use std::error::Error;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum Input<S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
 
-/// What a running supervisor can be asked to do.
+/// A request to a running supervisor.
 #[derive(Debug)]
 pub enum Request<S> {
     /// Adds a child and starts it.

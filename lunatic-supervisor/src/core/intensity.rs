@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The most restarts that a supervisor does within a period, before it gives up.
+/// The highest number of restarts that a supervisor does within a period, before it gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intensity {
     /// The number of restarts.
@@ -29,7 +29,7 @@ pub struct RestartCount {
     pub count: u32,
     /// The highest number that is allowed.
     pub limit: Intensity,
-    /// When the oldest of them does not count any more. If there are more than
+    /// The time until the oldest of them does not count any more. If there are more than
     /// `limit.restarts - count` further restarts before, the supervisor gives up.
     pub clears_in: Duration,
 }
@@ -38,7 +38,7 @@ pub struct RestartCount {
 #[derive(Debug)]
 pub(super) struct Window {
     limit: Intensity,
-    /// Beyond [`MANY`], those that are close to each other are one entry.
+    /// Above [`MAX_EXACT_RESTARTS`], restarts that are close to each other are one entry.
     restarts: VecDeque<Restarts>,
     /// The number of all of them.
     count: u32,
@@ -47,15 +47,15 @@ pub(super) struct Window {
 /// Restarts at about the same time.
 #[derive(Debug, Clone, Copy)]
 struct Restarts {
-    /// When the first of them was.
+    /// The time of the first of them.
     first: Instant,
     count: u32,
 }
 
-/// So many restarts are remembered one by one. Of more, those within such a part of the period
-/// are remembered as if all were at the time of the first, so that no window has more than twice
-/// as many entries, however many restarts are allowed.
-const MANY: u32 = 256;
+/// The number of restarts that are remembered one by one. Of further ones, those within the same
+/// `1 / MAX_EXACT_RESTARTS` of the period are remembered as if all were at the time of the first,
+/// so that no window has more than twice as many entries, whatever number of restarts is allowed.
+const MAX_EXACT_RESTARTS: u32 = 256;
 
 impl Window {
     pub(super) fn new(limit: Intensity) -> Window {
@@ -74,9 +74,9 @@ impl Window {
             self.count -= oldest.count;
             self.restarts.pop_front();
         }
-        let is_many = self.restarts.len() >= MANY as usize;
+        let is_many = self.restarts.len() >= MAX_EXACT_RESTARTS as usize;
         match self.restarts.back_mut() {
-            Some(entry) if is_many && age(entry) < period / MANY => {
+            Some(entry) if is_many && age(entry) < period / MAX_EXACT_RESTARTS => {
                 entry.count += 1;
             }
             _ => self.restarts.push_back(Restarts {
@@ -117,7 +117,7 @@ mod tests {
             let count = window.add(now).map_or(0, |count| count.count);
             let exact = (number + 1).min(100_001);
             assert!(count <= exact && exact - count <= 500, "{number}: {count}");
-            assert!(window.restarts.len() <= 2 * MANY as usize);
+            assert!(window.restarts.len() <= 2 * MAX_EXACT_RESTARTS as usize);
         }
     }
 

@@ -85,7 +85,7 @@ pub struct Machine<S> {
     actions: VecDeque<Action>,
 }
 
-/// What the machine is doing.
+/// The state of the machine.
 #[derive(Debug)]
 enum Task {
     None,
@@ -113,10 +113,10 @@ enum Why {
     Requested(RequestId),
 }
 
-/// What is done when children are stopped.
+/// The next step when children are stopped.
 #[derive(Debug)]
 enum Then {
-    /// They are started again after a delay, because this child has ended.
+    /// The children are started again after a delay, because this child has ended.
     Restart(ChildKey, Duration),
     Reply(RequestId, ChildKey),
     End(End),

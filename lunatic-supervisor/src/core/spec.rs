@@ -9,14 +9,14 @@ use crate::core::spec_error::{MAX_RESTARTS, SpecError};
 /// Which children are restarted when one has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strategy {
-    /// Only that child.
+    /// Only the child that has ended.
     #[default]
     OneForOne,
     /// All children.
     OneForAll,
-    /// That child, and those that were started after it.
+    /// The child that has ended, and the children that were started after it.
     RestForOne,
-    /// Only that child. All children are made from one template while the supervisor
+    /// Only the child that has ended. All children are made from one template while the supervisor
     /// runs, and have no names. They are stopped at the same time.
     SimpleOneForOne,
 }
@@ -24,12 +24,13 @@ pub enum Strategy {
 /// Whether a supervisor ends when its significant children have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AutoShutdown {
-    /// It does not.
+    /// The supervisor does not end.
     #[default]
     Never,
-    /// It ends when one of them has ended on its own and is not restarted.
+    /// The supervisor ends when a significant child has ended on its own and is not restarted.
     AnySignificant,
-    /// It ends when the last of them has ended on its own and is not restarted.
+    /// The supervisor ends when the last significant child has ended on its own and is not
+    /// restarted.
     AllSignificant,
 }
 
@@ -48,21 +49,21 @@ pub enum Restart {
 /// How a child is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownPolicy {
-    /// It is killed.
+    /// The child is killed.
     BrutalKill,
-    /// It is asked to end, and killed if it has not ended after this time.
+    /// The child is asked to end, and killed if it has not ended after this time.
     Timeout(Duration),
-    /// It is asked to end, and the supervisor waits until it has.
+    /// The child is asked to end, and the supervisor waits until it has.
     Infinity,
 }
 
 /// Whether a child supervises others; see [`ChildCounts`](crate::ChildCounts).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChildKind {
-    /// It does not supervise others.
+    /// The child does not supervise others.
     #[default]
     Worker,
-    /// It supervises others.
+    /// The child supervises others.
     Supervisor,
 }
 
@@ -141,7 +142,7 @@ impl<S> ChildSpec<S> {
         self
     }
 
-    /// Has the supervisor possibly end when it ends; see [`AutoShutdown`].
+    /// Makes the child significant: when it ends, the supervisor may end; see [`AutoShutdown`].
     pub fn significant(mut self) -> ChildSpec<S> {
         self.significant = true;
         self

@@ -22,14 +22,15 @@ pub struct WasmChild<T: ProcessHost> {
     current_versions: Option<Arc<CurrentVersions<T>>>,
 }
 
-/// What children that differ in their parameters share.
+/// The common part of children that differ in their parameters.
 struct Template<T: ProcessHost> {
     module: Module<T>,
     config: Arc<T::Config>,
     environments: Box<ChildEnvironments<T>>,
 }
 
-/// Makes what a child has from whoever specified it, beside module and config.
+/// Makes the environment of a child, which depends on the process that specified it, beside module
+/// and config.
 pub type ChildEnvironments<T> = dyn Fn() -> ChildEnvironmentFuture<T> + Send + Sync;
 
 /// Resolves to what a child has, or to the reason why it cannot be made.

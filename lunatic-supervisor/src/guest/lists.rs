@@ -98,8 +98,8 @@ fn list_size<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64) -> Resu
     u32::try_from(size).map_err(|_| Misuse::refused("the list is too long").into())
 }
 
-/// `lunatic::supervisor::list_read` (ABI §23.4): writes exactly that many
-/// bytes to `ptr`.
+/// `lunatic::supervisor::list_read` (ABI §23.4): writes the list, of exactly the size that was
+/// returned for it, to `ptr`.
 ///
 /// Traps on an unknown id or a bad address.
 fn list_read<T: SupervisorHost>(mut caller: Caller<'_, T>, list_id: u64, ptr: u32) -> Result<()> {
@@ -137,15 +137,15 @@ async fn encode(
     children: &[ChildProcess],
     payer: &Account,
 ) -> Result<(Vec<u8>, Charge), RequestError> {
-    /// After so many children, other tasks may run on this core.
-    const PIECE: usize = 256;
+    /// The number of children after which other tasks may run on this core.
+    const CHILDREN_PER_STEP: usize = 256;
     let names: usize = children.iter().map(|child| child.info.name.len()).sum();
     let size = children.len() * LISTED_BYTES + names;
     let charge = Charge::new(payer, Kind::Memory, size as u64);
     let charge = charge.map_err(RequestError::Exceeded)?;
     let mut list = Vec::with_capacity(size);
     for (index, ChildProcess { info, process }) in children.iter().enumerate() {
-        if index % PIECE == PIECE - 1 {
+        if index % CHILDREN_PER_STEP == CHILDREN_PER_STEP - 1 {
             future::yield_now().await;
         }
         let process = process.as_ref().map_or(0, |process| process.id().to_bits());

@@ -60,7 +60,7 @@ pub(super) enum Unanswered {
 /// linked to the caller, and waits until all its children are started. Returns 0
 /// with its process id, or 1 with an error id, at `id_ptr`.
 ///
-/// - `tag`: what the caller is told when it dies; 0 for none.
+/// - `tag`: the tag of the message that the caller gets when the supervisor dies; 0 for none.
 ///
 /// Traps without the right to spawn, on an unknown id and a bad address.
 async fn start<T: SupervisorHost>(

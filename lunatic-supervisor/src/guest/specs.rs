@@ -61,8 +61,8 @@ fn create_spec<T: SupervisorHost>(
     Ok(tables.specs.insert(spec, &account).map_err(Misuse::from)?)
 }
 
-/// `lunatic::supervisor::drop_spec` (ABI §23.2). Supervisors that were
-/// started from it go on.
+/// `lunatic::supervisor::drop_spec` (ABI §23.2): drops a specification. Supervisors that were
+/// started from it continue.
 ///
 /// Traps on an unknown id.
 fn drop_spec<T: SupervisorHost>(mut caller: Caller<'_, T>, spec_id: u64) -> Result<()> {

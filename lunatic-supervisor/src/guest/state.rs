@@ -23,7 +23,7 @@ pub(super) struct Tables {
 #[derive(Debug)]
 pub(super) struct GuestSpec {
     pub(super) spec: Spec,
-    /// What its children are charged with, in bytes.
+    /// The bytes that are charged for its children.
     pub(super) children_bytes: u64,
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::examples::judged;
-use super::{LIMIT, Report, Runner, ending, print_output, program};
+use super::{Report, Runner, TIME_LIMIT, ending, print_output, program};
 use crate::cargo::Artifact;
 use crate::command;
 use crate::workspace;
@@ -20,13 +20,13 @@ use crate::workspace;
 pub(super) const NAME: &str = "distributed";
 
 /// How long a node may take until it has printed what is expected.
-const PATIENCE: Duration = Duration::from_secs(20);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A node that runs nothing by itself. It does not outlive this.
 struct Idle {
     child: Child,
     lines: Receiver<String>,
-    /// What it has printed so far.
+    /// The text that it has printed so far.
     printed: String,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn run(
     }
     let mut three = joining(runner, &folder, "three", &address);
     three.arg(program);
-    let outcome = command::run_for(&mut three, LIMIT)?;
+    let outcome = command::run_for(&mut three, TIME_LIMIT)?;
     if outcome.code != Some(0) {
         problems.push(format!("{} instead of exit code 0", ending(&outcome)));
     }
@@ -106,7 +106,7 @@ fn joining(runner: &Runner, folder: &Path, name: &str, address: &str) -> Command
     node
 }
 
-/// A port of UDP that nobody has just now.
+/// A UDP port that is free now.
 fn free_port() -> Result<u16> {
     Ok(UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
@@ -142,7 +142,7 @@ impl Idle {
 
     /// Whether it prints, or logs, a text in time.
     fn prints(&mut self, text: &str) -> bool {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + OUTPUT_TIMEOUT;
         while !self.printed.contains(text) {
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {

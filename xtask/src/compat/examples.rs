@@ -10,7 +10,7 @@ use crate::cargo::Artifact;
 use crate::command::Outcome;
 use crate::tally::Tally;
 
-/// What a guest writes to standard error when one of its processes panics.
+/// The text that a guest writes to standard error when one of its processes panics.
 const PANIC: &str = "panicked at";
 
 /// An example, how it is started, and what it prints.
@@ -112,7 +112,7 @@ pub(super) fn run(
     Ok(report)
 }
 
-/// Prints whether an example passed, which it did if nobody complains.
+/// Prints whether an example passed, which it did if there are no problems.
 pub(super) fn judged(name: &str, problems: &[String]) -> Report {
     let passed = problems.is_empty();
     println!("{name:<30}{}", if passed { "ok" } else { "FAILED" });
@@ -148,7 +148,7 @@ impl Example {
         Ok(report)
     }
 
-    /// What is wrong with how it went.
+    /// Returns the problems of a run.
     fn problems(&self, outcome: &Outcome) -> Vec<String> {
         let mut problems = Vec::new();
         if outcome.code != Some(0) {

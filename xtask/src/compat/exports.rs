@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail};
 
-/// What a module begins with.
+/// The first bytes of a module.
 const HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
 /// The id of the export section.
@@ -31,7 +31,7 @@ pub(super) fn names(module: &[u8]) -> Result<Vec<&str>> {
     Ok(Vec::new())
 }
 
-/// What is left to read of a module or section.
+/// The rest of a module or section that is still to be read.
 struct Reader<'a> {
     rest: &'a [u8],
 }

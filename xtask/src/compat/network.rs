@@ -1,8 +1,8 @@
 //! The examples of the `lunatic` crate that use the network, and real clients
 //! and servers for them, all on this machine.
 //!
-//! Two of them ask public servers. They run in namespaces of their own, where
-//! those names lead to this machine; without namespaces they are not run.
+//! Two of them use public servers. They run in namespaces of their own, where the names of these
+//! servers lead to this machine; without namespaces they are not run.
 
 mod clients;
 pub(super) mod namespace;
@@ -17,7 +17,7 @@ use super::{Report, Runner, program};
 use crate::cargo::Artifact;
 use servers::Server;
 
-/// What came of an example.
+/// The result of an example.
 enum Verdict {
     /// It ran, and this is wrong with it.
     Ran(Vec<String>),

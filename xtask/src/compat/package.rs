@@ -13,8 +13,8 @@ use crate::{guests, workspace};
 const NAME: &str = "lunatic";
 const VERSION: &str = "0.14.1";
 
-/// What of the published package isn't copied: its benches need another
-/// target, and its lock file includes what they depend on.
+/// The files of the published package that are not copied: its benches need another target, and its
+/// lock file includes their dependencies.
 const LEFT_OUT: [&str; 3] = ["benches", "Cargo.lock", ".cargo-ok"];
 
 /// The tables of its manifest that belong to the benches.
@@ -118,8 +118,8 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the copy build, with what the guests' lock file says of the packages
-/// that both need: a release of one of those doesn't change the result.
+/// Makes the copy build, with the versions of the guests' lock file for the packages that both
+/// need: a release of one of these does not change the result.
 fn adapt(folder: &Path) -> io::Result<()> {
     let manifest = folder.join("Cargo.toml");
     let published = fs::read_to_string(&manifest)?;

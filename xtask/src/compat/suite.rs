@@ -11,7 +11,7 @@ use crate::cargo::Artifact;
 use crate::command::Outcome;
 use crate::tally::Tally;
 
-/// What the exports that are tests begin with.
+/// The prefix of exports that are tests.
 const TEST_EXPORT: &str = "#lunatic_test_";
 
 /// The name of the crate's own unit tests in the table.
@@ -114,9 +114,8 @@ impl File {
         Ok(())
     }
 
-    /// Runs all tests at once, as cargo would. Some have deadlines of 5 and 10 ms,
-    /// which a busy machine misses; what fails is told of, and tried once more, one
-    /// test at a time.
+    /// Runs all tests at once, as cargo would. Some have deadlines of 5 and 10 ms, which a busy
+    /// machine misses; tests that fail are reported, and run once more, one at a time.
     fn run(&self, runner: &Runner, program: &Path) -> Result<Report> {
         let run = |arguments: &[&str]| match self.server_port {
             None => runner.run(program, arguments, &[]).map(Some),

@@ -20,7 +20,7 @@ pub(super) struct Row {
     pub(super) toolchain: fn(&Path) -> Result<String>,
     /// The compiler, which `-o FILE SOURCE` is added to; none for what is interpreted.
     pub(super) build: Option<fn(&Path) -> Command>,
-    /// What `lunatic run` is given before the arguments of the program.
+    /// The arguments of `lunatic run` before those of the program.
     pub(super) guest: fn(&Path) -> Vec<PathBuf>,
     /// The compiler for this machine, as `build`.
     pub(super) native: Option<fn(&Path) -> Command>,
@@ -31,7 +31,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// What tells the compiler where to write.
+    /// The arguments that tell the compiler the output file.
     pub(super) fn output(&self, file: &str) -> Vec<String> {
         match self.folder {
             "zig" => vec![format!("-femit-bin={file}")],
@@ -238,7 +238,7 @@ fn with(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// The one that was fetched, or the one that the shell finds.
+/// The fetched program, or the one that the shell finds.
 fn fetched(tools: &Path, name: &str) -> PathBuf {
     let path = tools.join("python/bin").join(name);
     match path.exists() {
@@ -267,7 +267,7 @@ fn zig(tools: &Path) -> Command {
     zig
 }
 
-/// What one types to call a command.
+/// The command line of a command.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();

@@ -12,7 +12,7 @@ pub(super) const DOCUMENTS: [&str; 2] = ["docs/abi.md", "docs/abi-extensions.md"
 /// The files in which citations are looked for, as git's patterns.
 pub(super) const FILES: [&str; 7] = ["*.rs", "*.md", "*.toml", "*.wat", "*.h", "*.c", "*.ts"];
 
-/// What there is to cite.
+/// The places of the documents that can be cited.
 #[derive(Debug)]
 pub(super) struct Interface {
     /// Sections (`15.4`), items of numbered lists as sections below the one that
@@ -21,7 +21,7 @@ pub(super) struct Interface {
 }
 
 impl Interface {
-    /// What can be cited of these texts.
+    /// Returns the places of these texts.
     pub(super) fn of(documents: &[String]) -> Self {
         let mut places = HashSet::new();
         for document in documents {
@@ -62,7 +62,7 @@ impl Interface {
     }
 }
 
-/// What a text cites.
+/// A citation in a text.
 enum Citation<'a> {
     /// A place in the host interface.
     Of(String),
@@ -72,7 +72,7 @@ enum Citation<'a> {
 
 /// All that is cited in a text, each with the number of its line.
 fn citations(text: &str, is_document: bool) -> Vec<(usize, Citation<'_>)> {
-    /// What the tokens before have said.
+    /// The meaning of the previous tokens.
     enum Said<'a> {
         Nothing,
         Name,
@@ -121,7 +121,7 @@ fn table_entry(line: &str) -> Option<&str> {
     is_entry(cell.trim()).then_some(cell.trim())
 }
 
-/// What a citation is made of.
+/// A token of a citation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token<'a> {
     /// `ABI`.
@@ -130,7 +130,7 @@ enum Token<'a> {
     Section(&'a str),
     /// The number of an entry, `A4`.
     Entry(&'a str),
-    /// What can be between two sections or entries that are cited together.
+    /// A separator between two sections or entries that are cited together.
     Joint,
     /// Anything else.
     Other,

@@ -1,4 +1,4 @@
-//! Checks which packages our crates depend on.
+//! Checks the dependencies of the crates of this workspace.
 //!
 //! Dependencies between crates point one way, so that each can be understood,
 //! and most can be used, without those above it.
@@ -12,7 +12,7 @@ pub(super) struct Crate {
     dependencies: Vec<String>,
 }
 
-/// What a crate may depend on.
+/// The dependencies that a crate may have.
 enum Allowed {
     These(&'static [&'static str]),
     All,
@@ -20,7 +20,7 @@ enum Allowed {
     AllAnd(&'static str),
 }
 
-/// What every feature crate may build on. None may build on another.
+/// The crates that every feature crate may depend on. None may depend on another feature crate.
 const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-account",
     "lunatic-process",

@@ -21,7 +21,7 @@ const DOCUMENTS: [&str; 2] = ["docs/abi.md", "docs/abi-extensions.md"];
 /// Which functions of the interface are not registered yet.
 const NOT_OFFERED: &str = "lunatic-cli/src/command_line/interface/not_offered.rs";
 
-/// What declares imports for guests in C.
+/// The header with the imports for guests in C.
 const C_HEADER: &str = "guests/c/lunatic.h";
 
 /// The document whose functions of these namespaces guests in C find in the header, all of them.
@@ -42,14 +42,14 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// What there is to compare.
+/// The declarations to compare.
 #[derive(Debug, Default)]
 struct Interface {
     declared: Vec<Function>,
     documented: Vec<Documented>,
-    /// Those that are known to be missing.
+    /// The functions that are known to be missing.
     not_offered: Vec<Function>,
-    /// What guests import.
+    /// The functions that guests import.
     imported: Vec<Function>,
 }
 

@@ -1,7 +1,7 @@
 //! Checks that the files of a crate do not import each other in a circle.
 //!
-//! A circle has no file at which a reader can begin. Those that have a reason are
-//! listed here with it; any other is a problem.
+//! A circle has no file at which a reader can begin. Circles with a reason are listed here with it;
+//! any other is a problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -212,7 +212,7 @@ fn target(prefix: &str, path: &[String], known: &BTreeSet<&str>) -> Option<File>
         .find(|file| known.contains(file.as_str()))
 }
 
-/// What follows each `crate::` in the code before the unit tests, as modules. A group in
+/// Returns the paths after each `crate::` in the code before the unit tests, as modules. A group in
 /// braces is one path for each of its members.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);

@@ -60,8 +60,7 @@ fn is_allowed(expression: &str) -> Option<bool> {
     words.rest.is_empty().then_some(allowed)
 }
 
-/// What is left to read of an expression. `WITH` binds closest, then `AND`,
-/// then `OR`.
+/// The rest of an expression that is still to be read. `WITH` binds closest, then `AND`, then `OR`.
 struct Words<'a> {
     rest: VecDeque<&'a str>,
 }

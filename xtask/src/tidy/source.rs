@@ -1,12 +1,11 @@
-//! What one Rust file or manifest must have or must not have, so that the lints of
-//! rustc and clippy do the rest.
+//! Checks of one Rust file or manifest, which the lints of rustc and clippy do not make.
 
 use std::collections::BTreeSet;
 
 use proc_macro2::{LexError, TokenStream, TokenTree};
 
-/// What may contain `unsafe`: the files that deal in memory, the one that runs code which is
-/// kept, those that SQLite calls, and those in which guests import functions.
+/// The files that may contain `unsafe`: those that handle memory, the one that runs kept code,
+/// those that SQLite calls, the allocator, and those in which guests import functions.
 const UNSAFE: [&str; 25] = [
     "lunatic-allocator/src/lib.rs",
     "lunatic-engine/src/arena/accessible_ranges.rs",
@@ -35,18 +34,21 @@ const UNSAFE: [&str; 25] = [
     "lunatic-sqlite/src/full_text.rs",
 ];
 
-/// Names that types and functions had once, and what they are called now: words that a reader from
-/// wasmtime, tokio or OTP knows.
-const REPLACED_NAMES: [(&str, &str); 19] = [
+/// Former names of types and functions, and the present ones: words that a reader from wasmtime,
+/// tokio or OTP knows.
+const REPLACED_NAMES: [(&str, &str); 22] = [
     ("Alarm", "ReusableTimer"),
     ("Book", "GroupTable"),
     ("Complaint", "Diagnostic"),
+    ("Detached", "DropLater"),
     ("Estate", "Teardown"),
     ("Facts", "ModuleInfo or ModuleSummary"),
     ("Fences", "AccessibleRanges"),
     ("Forge", "TreeBuilder"),
+    ("Geometry", "MemoryLayout"),
     ("Ground", "Backend"),
     ("Legacy", "ChildEnvironment"),
+    ("Leftover", "ClosedQueue"),
     ("Outbox", "NotificationQueue"),
     ("Shelf", "FreeList"),
     ("Shelves", "FreeLists"),
@@ -59,10 +61,10 @@ const REPLACED_NAMES: [(&str, &str); 19] = [
     ("sentence", "pending_exit"),
 ];
 
-/// What has a package inherit the lints of its workspace.
+/// The lines by which a package inherits the lints of its workspace.
 const INHERITANCE: &str = "\n[lints]\nworkspace = true\n";
 
-/// All that is wrong with the Rust file at `path`.
+/// Returns all problems of the Rust file at `path`.
 pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if !source.starts_with("//!") {
@@ -95,7 +97,7 @@ pub(super) fn problems(path: &str, source: &str) -> Vec<String> {
     problems
 }
 
-/// What is wrong with the manifest at `path`, if it is that of a package.
+/// Returns the problem of the manifest at `path`, if it is that of a package.
 pub(super) fn manifest_problem(path: &str, manifest: &str) -> Option<String> {
     let is_package = manifest.contains("[package]");
     let has_lints = manifest.contains(INHERITANCE);
@@ -105,7 +107,7 @@ pub(super) fn manifest_problem(path: &str, manifest: &str) -> Option<String> {
     })
 }
 
-/// Public modules of which items are public beside them, too.
+/// Returns public modules whose items are also public at the root.
 fn second_paths(source: &str) -> impl Iterator<Item = &str> {
     let modules = source.lines().filter_map(|line| {
         let name = line.strip_prefix("pub mod ")?;

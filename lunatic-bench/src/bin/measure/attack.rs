@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Runs only the attack of this name
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// How long each attack goes on
+    /// The time of each attack, in seconds
     #[arg(long, value_name = "N", default_value = "3")]
     seconds: u64,
     /// Prints a line of JSON for each attack instead of a table

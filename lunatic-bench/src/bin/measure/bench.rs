@@ -1,8 +1,8 @@
 //! Measures the runtime in whole programs and writes BENCHMARKS.md.
 //!
-//! A guest is told what to do and how often, and prints how long it took;
-//! memory and idle CPU time are read from outside. Others than the runtime of
-//! this tree do the same interleaved with it, so that noise hits all alike.
+//! A guest gets the work and the number of repetitions, and prints how long they took; memory and
+//! idle CPU time are read from outside. Other subjects than the runtime of this tree do the same
+//! interleaved with it, so that noise affects all alike.
 
 mod databases;
 mod live;
@@ -130,7 +130,7 @@ impl Options {
         !self.quick && self.only.is_none()
     }
 
-    /// What one would type to get the same file.
+    /// The command line for the same file.
     fn command_line(&self) -> String {
         let mut line = format!("cargo xtask bench --runs {}", self.runs);
         if let Some(binary) = &self.against {

@@ -9,7 +9,7 @@ use crate::place;
 
 const BENCHMARKS: &str = "BENCHMARKS.md";
 
-/// What stands in a new file.
+/// The text of a new file.
 const INTRODUCTION: &str = "# Benchmarks\n";
 
 /// A part of a file that is written here.
@@ -17,47 +17,47 @@ const INTRODUCTION: &str = "# Benchmarks\n";
 pub(crate) struct Section {
     /// The file, in the folder of the workspace.
     file: &'static str,
-    /// What encloses it.
+    /// The lines that enclose it.
     begin: &'static str,
     end: &'static str,
 }
 
-/// What `cargo xtask bench` measures.
+/// The section of `cargo xtask bench`.
 pub(crate) const MAIN: Section = Section {
     file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench` from here … -->\n",
     end: "<!-- … to here. -->\n",
 };
 
-/// What `cargo xtask bench --network` measures.
+/// The section of `cargo xtask bench --network`.
 pub(crate) const NETWORK: Section = Section {
     file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench --network` from here … -->\n",
     end: "<!-- … to here (network). -->\n",
 };
 
-/// What `cargo xtask bench --reload` measures.
+/// The section of `cargo xtask bench --reload`.
 pub(crate) const RELOAD: Section = Section {
     file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench --reload` from here … -->\n",
     end: "<!-- … to here (reload). -->\n",
 };
 
-/// What `cargo xtask bench --databases` measures.
+/// The section of `cargo xtask bench --databases`.
 pub(crate) const DATABASES: Section = Section {
     file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench --databases` from here … -->\n",
     end: "<!-- … to here (databases). -->\n",
 };
 
-/// What `cargo xtask bench --nodes` measures.
+/// The section of `cargo xtask bench --nodes`.
 pub(crate) const NODES: Section = Section {
     file: BENCHMARKS,
     begin: "<!-- Written by `cargo xtask bench --nodes` from here … -->\n",
     end: "<!-- … to here (nodes). -->\n",
 };
 
-/// What `cargo xtask attack` measures.
+/// The section of `cargo xtask attack`.
 pub(crate) const ATTACKS: Section = Section {
     file: "SECURITY.md",
     begin: "<!-- Written by `cargo xtask attack --write` from here … -->\n",

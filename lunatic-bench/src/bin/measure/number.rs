@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a value is shown in.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unit {
     Microseconds,
@@ -30,7 +30,7 @@ impl Unit {
         number * self.factor()
     }
 
-    /// `value` as it stands in a table.
+    /// Returns `value` as text for a table.
     pub(crate) fn show(self, value: Value) -> String {
         let number = value / self.factor();
         let decimals = match number.abs() {
@@ -84,7 +84,7 @@ pub(crate) fn ratio(theirs: Value, ours: Value) -> Option<f64> {
     (ours > 0.0).then(|| theirs / ours)
 }
 
-/// A ratio as it stands in a table.
+/// Returns a ratio as text for a table.
 pub(crate) fn times(ratio: f64) -> String {
     let decimals = if ratio < 10.0 { 2 } else { 0 };
     format!("{ratio:.decimals$} ×")

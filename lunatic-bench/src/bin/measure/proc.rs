@@ -1,4 +1,4 @@
-//! Reads what Linux tells of a process and of the machine under `/proc`.
+//! Reads the figures of a process and of the machine from `/proc`.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::number::Value;
 
-/// What Linux tells of the memory of the machine.
+/// The file with the memory of the machine.
 const MEMORY: &str = "/proc/meminfo";
 
 /// The unit of CPU time in `/proc`. Linux shows all programs a hundred ticks

@@ -55,7 +55,7 @@ fn text(output: Output) -> Result<String> {
     }
 }
 
-/// What a running program does next.
+/// The next event of a running program.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// It wrote this line.

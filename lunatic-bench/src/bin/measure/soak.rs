@@ -43,7 +43,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
 const BYTES_PER_MIB: Value = 1024.0 * 1024.0;
 
-/// What was seen at a time.
+/// The observations at one time.
 #[derive(Debug, Clone)]
 struct Look {
     after: Duration,
@@ -77,7 +77,7 @@ struct Soak {
 
 impl Soak {
     fn start(time: Duration) -> Result<Soak> {
-        // Those that panic do it on purpose.
+        // Processes panic on purpose.
         let program = Running::start(bench::churn(time.as_secs())?.env("RUST_LOG", "error"))?;
         Ok(Soak {
             program,
@@ -128,7 +128,7 @@ impl Soak {
     }
 }
 
-/// What a line `churn COUNT NANOSECONDS` or `rest COUNT NANOSECONDS` says.
+/// The content of a line `churn COUNT NANOSECONDS` or `rest COUNT NANOSECONDS`.
 #[derive(Debug, PartialEq)]
 struct Said {
     churned: u64,
@@ -152,12 +152,12 @@ impl Said {
 
 fn minutes(text: &str) -> Result<Duration, String> {
     /// Less has no first tenth to speak of.
-    const LEAST: f64 = 0.1;
-    const MOST: f64 = 24.0 * 60.0;
+    const MIN_MINUTES: f64 = 0.1;
+    const MAX_MINUTES: f64 = 24.0 * 60.0;
     let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    match (LEAST..=MOST).contains(&minutes) {
+    match (MIN_MINUTES..=MAX_MINUTES).contains(&minutes) {
         true => Ok(Duration::from_secs_f64((minutes * 60.0).round())),
-        false => Err(format!("not between {LEAST} and {MOST}")),
+        false => Err(format!("not between {MIN_MINUTES} and {MAX_MINUTES}")),
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn one_rest_says_nothing() {
+    fn there_is_no_verdict_before_the_second_rest() {
         assert!(Verdict::of(&[]).is_none());
         assert!(Verdict::of(&[look(1, 500)]).is_none());
     }

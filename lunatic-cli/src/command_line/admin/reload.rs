@@ -241,8 +241,8 @@ fn progress_line(reload: &ReloadProgress) -> String {
         true => "going back",
         false => "moving",
     };
-    let (module, seen_to) = (shown::text(&reload.module, SHOWN_KIND), reload.seen_to);
-    format!("{module}: {what}, {seen_to} of {} processes", reload.all)
+    let (module, done) = (shown::text(&reload.module, SHOWN_KIND), reload.done);
+    format!("{module}: {what}, {done} of {} processes", reload.total)
 }
 
 /// Tells the versions of the modules of a runtime, and what keeps them.
@@ -404,8 +404,8 @@ mod tests {
     fn progress_is_told_on_one_line() {
         let mut reload = ReloadProgress {
             module: "shop\u{1b}[2J".to_owned(),
-            seen_to: 3,
-            all: 10,
+            done: 3,
+            total: 10,
             goes_back: false,
         };
         let moving = r"shop\u{1b}[2J: moving, 3 of 10 processes";

@@ -8,8 +8,7 @@ use crate::core::machine::{Machine, Pending, Task, Then, Why};
 use crate::core::spec::ChildSpec;
 
 impl<S> Machine<S> {
-    /// Has a request wait for what happened before, or refuses it if the supervisor is
-    /// ending.
+    /// Queues a request behind earlier events, or refuses it if the supervisor is ending.
     pub(super) fn requested(&mut self, id: RequestId, request: Request<S>) {
         let is_ending = matches!(
             self.task,

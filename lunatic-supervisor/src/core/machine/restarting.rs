@@ -34,7 +34,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Tries a restart again that has failed, unless the child was stopped meanwhile.
+    /// Tries a failed restart again, unless the child was stopped in the meantime.
     pub(super) fn retry(&mut self, key: ChildKey, reason: ExitReason, now: Instant) {
         let state = self.children.get(&key).map(|child| &child.state);
         if let Some(State::Waiting(None)) = state {
@@ -42,8 +42,8 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Starts a child, and those that were stopped with it, after the delay before a
-    /// restart, unless the child was stopped meanwhile.
+    /// Starts a child, and the children that were stopped with it, after the delay before a
+    /// restart, unless the child was stopped in the meantime.
     pub(super) fn resume(&mut self, key: ChildKey) {
         let state = self.children.get(&key).map(|child| &child.state);
         if let Some(State::Waiting(None)) = state {
@@ -122,7 +122,7 @@ impl<S> Machine<S> {
         self.stop_all(group, Then::Restart(key, delay), now);
     }
 
-    /// Starts a child and those that were stopped with it, now or after a delay.
+    /// Starts a child and the children that were stopped with it, now or after a delay.
     pub(super) fn after_stop(&mut self, cause: ChildKey, delay: Duration, now: Instant) {
         self.forget_temporary(&self.group_of(cause));
         match delay.is_zero() {
@@ -143,7 +143,7 @@ impl<S> Machine<S> {
         }
     }
 
-    /// Starts a child, and those that are restarted with it.
+    /// Starts a child, and the children that are restarted with it.
     fn start_group(&mut self, cause: ChildKey) {
         let mut group = self.group_of(cause);
         group.retain(|key| {
@@ -153,7 +153,7 @@ impl<S> Machine<S> {
         self.start_all(group, Why::Restart);
     }
 
-    /// Returns a child and those that are restarted with it.
+    /// Returns a child and the children that are restarted with it.
     fn group_of(&self, key: ChildKey) -> Vec<ChildKey> {
         match self.flags.strategy {
             Strategy::OneForOne | Strategy::SimpleOneForOne => vec![key],

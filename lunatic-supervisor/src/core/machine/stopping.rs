@@ -1,5 +1,5 @@
-//! Stops children one after the other, the last one first, or those made from a
-//! template at the same time.
+//! Stops children one after the other, the last one first; children from a template at the same
+//! time.
 
 use std::time::Instant;
 

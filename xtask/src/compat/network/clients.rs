@@ -11,19 +11,19 @@ use anyhow::{Context, Result};
 use crate::command;
 
 /// How long a client waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What is sent to a server that sends lines back until one has `exit` in it.
+/// The lines for a server that sends lines back until one contains `exit`.
 const LINES: &str = "hello\nthere\nexit\n";
 const ECHOED: &str = "hello\nthere\n";
 
-/// What `tls_echo_server` answers.
+/// The response of `tls_echo_server`.
 const PAGE: &str = "<h1>Hello world!</h1>";
 
 /// Connects without a word.
 pub(super) fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let stream = TcpStream::connect_timeout(&address, OPERATION_TIMEOUT)?;
+    stream.set_read_timeout(Some(OPERATION_TIMEOUT))?;
     Ok(stream)
 }
 
@@ -82,7 +82,7 @@ fn without_page(client: &str, answer: &str) -> Option<String> {
 }
 
 fn is_installed(program: &str) -> bool {
-    // What they think of `-h` doesn't matter.
+    // The exit code of `-h` does not matter.
     command::new(program)
         .arg("-h")
         .stdin(Stdio::null())

@@ -1,12 +1,12 @@
-//! Examples that ask public servers, in namespaces where the names of those lead
-//! to this machine.
+//! Examples that use public servers, in namespaces where the names of these servers lead to this
+//! machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::super::{LIMIT, Runner, ending};
+use super::super::{Runner, TIME_LIMIT, ending};
 use super::Verdict;
 use crate::command::{self, Outcome};
 use crate::workspace;
@@ -36,7 +36,7 @@ pub(super) fn resolve(runner: &Runner, program: &Path) -> Result<Verdict> {
         return Ok(Verdict::NotRun(NEEDED.to_owned()));
     };
     command.arg(&runner.lunatic).arg("run").arg(program);
-    let outcome = command::run_for(runner.settle(&mut command), LIMIT)?;
+    let outcome = command::run_for(runner.settle(&mut command), TIME_LIMIT)?;
     let expected = "wikipedia.org resolves to 127.0.0.1:80";
     Ok(Verdict::Ran(problems(&outcome, expected)))
 }
@@ -77,7 +77,7 @@ pub(crate) fn run_with_server(
         .arg(program)
         .args(arguments)
         .env("SSL_CERT_FILE", folder.join("certificate.pem"));
-    command::run_for(runner.settle(&mut command), LIMIT).map(Some)
+    command::run_for(runner.settle(&mut command), TIME_LIMIT).map(Some)
 }
 
 /// A command that runs its arguments in namespaces of their own, with all

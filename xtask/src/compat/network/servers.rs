@@ -9,10 +9,10 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-use super::super::{LIMIT, Runner};
+use super::super::{Runner, TIME_LIMIT};
 use crate::command;
 
-/// What an example says before its address.
+/// The text of an example before its address.
 const ANNOUNCEMENT: &str = "Listening on addr: ";
 
 /// A running example, which doesn't outlive this.
@@ -39,13 +39,13 @@ impl Server {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens once the addresses are known.
+                // The receiver is dropped once the addresses are known.
                 let _ = sender.send(line);
             }
         });
         while server.addresses.len() < count {
             let line = lines
-                .recv_timeout(LIMIT)
+                .recv_timeout(TIME_LIMIT)
                 .context("the example doesn't say where it listens")?;
             if let Some(address) = line.strip_prefix(ANNOUNCEMENT) {
                 server.addresses.push(address.parse()?);

@@ -1,4 +1,4 @@
-//! What C guests import: declarations behind `LUNATIC_IMPORT`.
+//! The imports of C guests: declarations after `LUNATIC_IMPORT`.
 
 use anyhow::{Context, Result, bail};
 

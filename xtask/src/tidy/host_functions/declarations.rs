@@ -55,6 +55,7 @@ struct Block {
 }
 
 mod keyword {
+    syn::custom_keyword!(quick);
     syn::custom_keyword!(via);
 }
 
@@ -111,6 +112,9 @@ fn skip_header(input: ParseStream<'_>) -> Result<()> {
 }
 
 fn declaration(input: ParseStream<'_>) -> Result<syn::Signature> {
+    if input.peek(keyword::quick) {
+        input.parse::<keyword::quick>()?;
+    }
     let declaration = input.parse()?;
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
@@ -150,6 +154,7 @@ mod tests {
                     fn nothing();
                     // Waits.
                     async fn wait(millis: u64, how: u32,) -> i32;
+                    quick fn tag() -> i64;
                 }
                 in "b" via crate::answer {
                     fn sine(of: f64) -> f64 = numbers::sine::<T, 2>;
@@ -165,8 +170,9 @@ mod tests {
         let expected = [
             "a.rs:12: `a::nothing` ()",
             "a.rs:14: `a::wait` (i64, i32) -> i32",
-            "a.rs:17: `b::sine` (f64) -> f64",
-            "a.rs:24: `c::signed` (i32) -> i64",
+            "a.rs:15: `a::tag` () -> i64",
+            "a.rs:18: `b::sine` (f64) -> f64",
+            "a.rs:25: `c::signed` (i32) -> i64",
         ];
         assert_eq!(functions(source), expected);
     }

@@ -17,7 +17,7 @@ pub(super) struct Documented {
     pub(super) offered: bool,
 }
 
-/// The functions in the document at `path`, and problems about those that cannot be
+/// Returns the functions in the document at `path`, and problems about functions that cannot be
 /// read.
 pub(super) fn read(path: &str, text: &str) -> (Vec<Documented>, Vec<String>) {
     let mut section = Section::default();
@@ -84,7 +84,7 @@ fn namespace(heading: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// What looks like a function in the first column, if the line is one of a table.
+/// Returns the texts in the first column that look like functions, if the line is one of a table.
 fn first_column(line: &str) -> impl Iterator<Item = &str> {
     let cell = line
         .strip_prefix('|')

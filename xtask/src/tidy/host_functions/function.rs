@@ -11,7 +11,7 @@ pub(super) struct Function {
     pub(super) place: Place,
 }
 
-/// What it takes and returns, in the types of WebAssembly.
+/// The parameters and results, in the types of WebAssembly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Signature {
     pub(super) params: Vec<ValueType>,

@@ -1,4 +1,4 @@
-//! What Rust guests import: blocks of `extern "C"`.
+//! The imports of Rust guests: blocks of `extern "C"`.
 
 use syn::visit::Visit;
 use syn::{
@@ -80,7 +80,7 @@ impl Visit<'_> for Blocks {
     }
 }
 
-/// What `#[link(wasm_import_module = "…")]` says.
+/// Returns the namespace of `#[link(wasm_import_module = "…")]`.
 fn namespace(block: &ItemForeignMod) -> Option<String> {
     let links = block
         .attrs

@@ -1,4 +1,4 @@
-//! What keeps the program of an attack from taking the memory of the machine.
+//! The confinement that keeps the program of an attack from taking all memory of the machine.
 
 use std::fs;
 use std::io;
@@ -57,7 +57,7 @@ impl Confinement {
         self.group.as_ref().map(|(version, _)| *version)
     }
 
-    /// What a program is in, in words.
+    /// Returns the kind of confinement, in words.
     pub(super) fn kind() -> String {
         match Confinement::new(MEMORY).version() {
             Some(version) => format!(
@@ -87,7 +87,7 @@ impl Version {
         }
     }
 
-    /// The group that those with a limit of memory are below.
+    /// Returns the group above those with a limit of memory.
     fn folder(self, groups: &Path) -> PathBuf {
         match self {
             Version::One => groups.join("memory"),

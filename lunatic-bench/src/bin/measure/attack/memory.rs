@@ -12,7 +12,7 @@ use super::confinement::Confinement;
 use super::outcome::Seen;
 use super::watch::{self, Watched};
 
-/// What takes memory, or has it taken.
+/// The attacks that take memory, or make the host take it.
 const ATTACKS: &[&str] = &[
     "capacity_hints",
     "compile_br_table",
@@ -97,11 +97,11 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| format!("`{text}` is no size like `600M`"))
 }
 
-/// Runs the attacks, and fails if the runtime does not live through one.
+/// Runs the attacks, and fails if the runtime does not survive one.
 ///
-/// - `bytes`: what it may have.
-/// - `seconds`: how long each goes on.
-/// - `only`: leaves out the others.
+/// - `bytes`: the memory that the runtime may have.
+/// - `seconds`: the time of each attack.
+/// - `only`: the name of the only attack to run.
 pub(super) fn main(bytes: u64, seconds: u64, only: Option<&str>) -> Result<()> {
     let confinement = Confinement::new(bytes);
     match confinement.version() {

@@ -1,10 +1,10 @@
-//! What an attack came to, and how that is shown.
+//! The outcome of an attack, and its rows in tables.
 
 use std::time::Duration;
 
 use lunatic_bench::attack::{Attack, Expectation, Findings};
 
-/// What was seen inside the program; it crosses to the outside as a line of text.
+/// The observations inside of the program; they are passed to the outside as a line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     /// How the culprit ended.
@@ -16,7 +16,7 @@ pub(super) struct Seen {
     pub(super) problems: Vec<String>,
 }
 
-/// What an attack came to.
+/// The outcome of an attack.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) attack: Attack,
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
     pub(super) log: u64,
 }
 
-/// What begins the line that a trial prints.
+/// The prefix of the line that a trial prints.
 const FINDINGS: &str = "findings";
 
 /// How long neighbours may wait for what takes no time.
@@ -57,8 +57,8 @@ impl Seen {
         }
     }
 
-    /// What was seen where there may be no memory left for anybody: processes may end, and the
-    /// runtime goes on.
+    /// Returns the observations of a trial without any memory left: processes may end, and the
+    /// runtime continues.
     pub(super) fn of_runtime(findings: &Findings) -> Seen {
         let casualties = findings.casualties.join(", ");
         Seen {
@@ -79,7 +79,7 @@ impl Seen {
     }
 
     pub(super) fn to_line(&self) -> String {
-        /// So much of a text that a guest may have chosen is shown.
+        /// The length to which texts of guests are cut, in bytes.
         const SHOWN: usize = 100;
         let end = self.end.replace(['\t', '\n', '\r'], " ");
         let end = &end[..end.floor_char_boundary(SHOWN)];
@@ -88,7 +88,7 @@ impl Seen {
         format!("{FINDINGS}\t{end}\t{p99}\t{worst}\t{gone}\t{problems}")
     }
 
-    /// What [`to_line`](Seen::to_line) has written; `None` if it is something else.
+    /// Parses a line of [`to_line`](Seen::to_line); `None` if it is something else.
     pub(super) fn from_line(line: &str) -> Option<Seen> {
         let mut fields = line.split('\t');
         (fields.next() == Some(FINDINGS)).then_some(())?;
@@ -111,7 +111,7 @@ impl Outcome {
 | Attack | What it shows | The culprit | Neighbour's p99 | Worst | Peak memory | Log | Harm |
 |---|---|---|--:|--:|--:|--:|---|";
 
-    /// What it did to others.
+    /// Returns the effects on others.
     fn harm(&self) -> Vec<String> {
         let Some(seen) = &self.seen else {
             return vec!["the runtime ended".to_owned()];

@@ -16,8 +16,8 @@ use crate::proc;
 /// How often it is looked how much memory the program has.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How much longer than the attack the program may take.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// The time that the program may take in addition to the attack.
+const EXTRA_TIME: Duration = Duration::from_secs(100);
 
 /// Runs an attack for so many seconds.
 pub(super) fn run(attack: Attack, seconds: u64) -> Result<Outcome> {
@@ -31,7 +31,7 @@ pub(super) fn run(attack: Attack, seconds: u64) -> Result<Outcome> {
     })
 }
 
-/// What was seen of a program from outside.
+/// The observations of a program from outside.
 pub(super) struct Watched {
     /// Nothing if it ended without a word.
     pub(super) seen: Option<Seen>,
@@ -43,7 +43,7 @@ pub(super) struct Watched {
 
 /// Runs this program with other arguments.
 ///
-/// - `seconds`: how long its attack goes on.
+/// - `seconds`: the time of its attack.
 pub(super) fn watch(
     arguments: &[String],
     seconds: u64,
@@ -66,7 +66,7 @@ pub(super) fn watch(
         .stdout
         .take()
         .map(|pipe| thread::spawn(|| seen(pipe)));
-    let peak = peak(&mut program, PATIENCE + Duration::from_secs(seconds))?;
+    let peak = peak(&mut program, EXTRA_TIME + Duration::from_secs(seconds))?;
     let log = log.and_then(|thread| thread.join().ok());
     let said = said.and_then(|thread| thread.join().ok());
     Ok(Watched {
@@ -85,7 +85,7 @@ fn peak(program: &mut Child, limit: Duration) -> Result<u64> {
         if start.elapsed() > limit {
             program.kill()?;
         }
-        // It may have ended meanwhile.
+        // The program may have ended.
         peak = proc::peak(program.id()).unwrap_or(peak);
         thread::sleep(POLL_INTERVAL);
     }
@@ -98,7 +98,7 @@ fn size(pipe: impl Read) -> u64 {
     io::copy(&mut pipe, &mut io::sink()).unwrap_or_default()
 }
 
-/// What a trial has printed, among what its guests have.
+/// Returns the line of a trial, among the output of its guests.
 fn seen(pipe: impl Read) -> Option<Seen> {
     let lines = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
     let seen = lines.filter_map(|line| Seen::from_line(&String::from_utf8_lossy(&line)));

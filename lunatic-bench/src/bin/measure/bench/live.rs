@@ -13,7 +13,7 @@ use crate::program::{Next, Running};
 
 /// How long a program may take until its processes are there, and how long to
 /// end.
-const LIMIT: Duration = Duration::from_secs(600);
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// How often a program is looked at until then.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -27,10 +27,10 @@ const IDLENESS: Duration = Duration::from_secs(2);
 /// A program that leaves less than this to the machine is stopped.
 const RESERVE: Value = 1024.0 * 1024.0 * 1024.0;
 
-/// What was seen.
+/// The observations of a program.
 #[derive(Debug)]
 pub(super) struct Sight {
-    /// What the program said when its processes were there.
+    /// The line that the program printed when its processes were ready.
     pub(super) ready: Measurement,
     /// The bytes of memory of all of it.
     pub(super) memory: Value,
@@ -48,13 +48,13 @@ pub(super) fn look_at(command: &mut Command) -> Result<Sight> {
         memory: proc::memory(program.id())?,
         idle: idle_time(&program)?,
     };
-    program.end(LIMIT)?;
+    program.end(TIME_LIMIT)?;
     Ok(sight)
 }
 
-/// Waits for the first line, and watches the machine's memory meanwhile.
+/// Waits for the first line, and checks the memory of the machine at the same time.
 fn first_line(program: &mut Running) -> Result<String> {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + TIME_LIMIT;
     while Instant::now() < deadline {
         match program.next(POLL_INTERVAL)? {
             Next::Line(line) => return Ok(line),
@@ -65,7 +65,7 @@ fn first_line(program: &mut Running) -> Result<String> {
             ),
         }
     }
-    bail!("stopped after {LIMIT:?}");
+    bail!("stopped after {TIME_LIMIT:?}");
 }
 
 fn idle_time(program: &Running) -> Result<Value> {

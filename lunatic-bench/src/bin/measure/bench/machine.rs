@@ -10,7 +10,7 @@ use crate::{place, proc, program};
 
 const BYTES_PER_GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// What the numbers depend on.
+/// The properties of the machine that the figures depend on.
 #[derive(Debug)]
 pub(super) struct Machine {
     processor: String,

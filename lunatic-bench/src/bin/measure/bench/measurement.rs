@@ -10,7 +10,7 @@ use crate::number::{self, Value};
 /// A line `NAME COUNT NANOSECONDS`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Measurement {
-    /// What was done.
+    /// The name of the work.
     pub(super) name: String,
     /// How often.
     count: u64,
@@ -19,7 +19,7 @@ pub(super) struct Measurement {
 }
 
 impl Measurement {
-    /// What it took to do it once.
+    /// Returns the time of one repetition.
     pub(super) fn each(&self) -> Value {
         number::seconds(self.time) / self.count.max(1) as f64
     }

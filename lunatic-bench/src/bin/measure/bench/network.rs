@@ -21,7 +21,7 @@ use crate::document;
 use crate::number::{Unit, Value};
 use table::{Line, Outcome};
 
-/// What is measured, and what is aimed at.
+/// A row: the measured work, and its target.
 struct Row {
     title: String,
     unit: Unit,

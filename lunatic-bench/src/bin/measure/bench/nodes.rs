@@ -1,9 +1,9 @@
 //! Measures two nodes on loopback, beside two of Erlang, plain and with TLS, and writes a part of
 //! BENCHMARKS.md of its own.
 //!
-//! A program on one node is told what to do with the other, and prints how long it took; who is
-//! killed, and how much CPU time is used, is seen from outside. All do the same in turns, so that
-//! noise hits all alike.
+//! A program on one node gets the work to do with the other, and prints how long it took; deaths
+//! and CPU time are observed from outside. All subjects do the same in turns, so that noise affects
+//! all alike.
 
 mod erlang;
 mod pair;
@@ -25,12 +25,12 @@ use crate::program::{Next, Running};
 use crate::{document, proc};
 
 /// How long a measurement may take.
-const LIMIT: Duration = Duration::from_secs(180);
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// How long nodes are left alone before they count as idle.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// What there is to say where nothing was measured.
+/// The text of a cell without a measurement.
 const NOTHING: &str = "–";
 
 /// A line of the table.
@@ -49,9 +49,9 @@ struct Row {
 enum Measure {
     /// The time that one takes.
     Each(&'static str),
-    /// So many messages of this size in a second.
+    /// The number of messages of this size in a second.
     Rate(u64),
-    /// How long after its node was killed a process is told dead.
+    /// The time after which a process is reported dead whose node was killed.
     Killed,
     /// The CPU time of both nodes together, of one core, for so many seconds.
     Idle,
@@ -63,7 +63,7 @@ enum Target {
     AtLeast(f64),
     /// Below Erlang with TLS, and below so many times plain Erlang.
     BelowTlsAndTimesPlain(f64),
-    /// So large a share of plain Erlang, at least.
+    /// At least this share of plain Erlang.
     ShareOfPlain(f64),
 }
 
@@ -266,7 +266,7 @@ impl Measure {
     }
 }
 
-/// What it takes to do it once.
+/// Returns the value of one repetition.
 fn each(nodes: &dyn Nodes, work: Work) -> Result<Value> {
     let (_one, mut two) = nodes.start(Some(work))?;
     let measured = line(&mut two)?;
@@ -296,7 +296,7 @@ fn idle(nodes: &dyn Nodes, time: Duration) -> Result<Value> {
 }
 
 fn line(running: &mut Running) -> Result<String> {
-    match running.next(LIMIT)? {
+    match running.next(TIME_LIMIT)? {
         Next::Line(line) => Ok(line),
         Next::Silence => bail!("nothing is heard of it"),
         Next::End(status) => {

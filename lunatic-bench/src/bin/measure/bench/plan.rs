@@ -1,4 +1,4 @@
-//! What is measured, how often, and what is aimed at.
+//! The plan: workloads, repetitions and targets.
 
 use crate::number::Unit;
 
@@ -14,11 +14,11 @@ pub(super) struct Workload {
     pub(super) quick_count: u64,
     pub(super) size: Size,
     pub(super) method: Method,
-    /// What it yields.
+    /// The rows of its results.
     pub(super) rows: &'static [Row],
 }
 
-/// Who does the work.
+/// The subject that does the work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Guest {
     /// `guests/bench`, which has the standard library.
@@ -37,17 +37,16 @@ pub(super) enum Size {
     Huge,
 }
 
-/// Who takes the time.
+/// The way in which a workload is measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Method {
-    /// The guest does.
+    /// The guest measures the time.
     Inside,
-    /// `measure` does, from the start of the program to its end.
+    /// `measure` measures the time, from the start of the program to its end.
     Whole,
-    /// The guest waits, and `measure` looks at it.
+    /// The guest waits, and `measure` reads memory and CPU time.
     Idle,
-    /// The program `compute` computes on our engine and on plain wasmtime; only of
-    /// this tree.
+    /// The program `compute` runs on our engine and on plain wasmtime; only for this tree.
     Beside,
 }
 
@@ -58,7 +57,7 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) unit: Unit,
-    /// What is aimed at, in that unit.
+    /// The target, in that unit.
     pub(super) target: Option<f64>,
 }
 
@@ -122,7 +121,7 @@ impl Workload {
 }
 
 impl Guest {
-    /// What it is called in the table.
+    /// Returns the name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
             Guest::Rust | Guest::Supervision => "Rust",
@@ -283,8 +282,8 @@ pub(super) const PLAN: &[Workload] = &[
     ),
 ];
 
-/// What a kernel takes on our engine, of what it takes on plain wasmtime. Fib has
-/// no memory, so that guards gain it nothing.
+/// The time of a kernel on our engine as a ratio of plain wasmtime. Fib has no memory, so guards
+/// gain nothing for it.
 const COMPUTE: [Row; 18] = [
     times("fib-auto", "fib(35): times plain wasmtime", Some(1.15)),
     times(

@@ -1,9 +1,9 @@
 //! Measures how processes move to another version of their module, and writes a part of
 //! BENCHMARKS.md of its own.
 //!
-//! It all happens in this program, but what is done in Erlang. A pause is what a reload
-//! tells of a process: from the call of `hand_over` until `accept` returns, so it contains
-//! the code of the guest that reads the state, and not what waits before and writes it.
+//! All of it happens in this program, except the part of Erlang. A pause is the one that a reload
+//! reports for a process: from the call of `hand_over` until `accept` returns. So it contains the
+//! code of the guest that reads the state, but not the wait before and the writing of the state.
 
 mod app;
 mod beam;
@@ -25,11 +25,11 @@ use crate::{document, proc};
 
 /// How much is done.
 struct Plan {
-    /// So many processes move there and back.
+    /// The number of processes that move there and back.
     processes: usize,
     /// So often that is done.
     runs: usize,
-    /// So many processes are reloaded again and again, and how often.
+    /// The number of processes that are reloaded repeatedly, and the number of reloads.
     few: usize,
     reloads: usize,
 }
@@ -49,10 +49,10 @@ const QUICK: Plan = Plan {
     reloads: 20,
 };
 
-/// The aim for the longest pause, where the system stops no worker thread meanwhile.
+/// The target for the longest pause, if the system stops no worker thread during it.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// What there is to say where nothing was measured.
+/// The text of a cell without a measurement.
 const NOTHING: &str = "–";
 
 /// Measures, and fails if a reload did.
@@ -83,14 +83,14 @@ pub(super) fn main(quick: bool) -> Result<()> {
     Ok(())
 }
 
-/// What many processes took that moved to the new version and back.
+/// The times of many processes that moved to the new version and back.
 #[derive(Default)]
 struct Moves {
     there: Vec<Value>,
     back: Vec<Value>,
     /// Sorted, as those below.
     pauses: Vec<Duration>,
-    /// What computing took for as long as a pause is in the middle, without any reload.
+    /// The times of computing for as long as an average pause, without a reload.
     computing: Vec<Duration>,
     pings_before: Vec<Duration>,
     pings: Vec<Duration>,
@@ -280,7 +280,7 @@ fn side_by_side(plan: &Plan, wat: &Moves, rust: &Moves, erlang: Option<&Beam>) -
     table
 }
 
-/// What was compared, or that nothing was.
+/// Returns the comparison with Erlang, or that there was none.
 fn beside(erlang: Option<&Beam>) -> String {
     match erlang {
         Some(_) => {
@@ -309,7 +309,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_is_measured_works() {
+    fn each_measurement_gives_its_figures() {
         let moves = there_and_back(&QUICK, Versions::wat()).expect("reloads");
         assert_eq!(moves.pauses.len(), 2 * QUICK.runs * QUICK.processes);
         assert_eq!(moves.computing.len(), moves.pauses.len());

@@ -13,12 +13,12 @@ use crate::number::{self, Value};
 use crate::program;
 
 /// How long a program may run. The longest takes a few seconds.
-const LIMIT: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// How often a whole program is run: it is short, and its time varies.
 const WHOLE_RUNS: usize = 20;
 
-/// What the program that computes calls wasmtime with nothing switched on.
+/// The name of plain wasmtime in the output of the program that computes.
 const PLAIN: &str = "plain";
 
 /// Memory varies little.
@@ -27,18 +27,18 @@ const IDLE_RUNS: usize = 1;
 /// Named values, each of one run.
 type Samples = Vec<(String, Value)>;
 
-/// What came of one workload on each subject, in the order of the subjects.
+/// The results of one workload on each subject, in the order of the subjects.
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) workload: &'static Workload,
     /// The guest's second argument.
     pub(super) count: u64,
-    /// Without those at the end who have no such workload.
+    /// The results; subjects at the end without such a workload are left out.
     pub(super) of_subjects: Vec<Result<Samples>>,
 }
 
 impl Results {
-    /// What came of it on the runtime of this tree.
+    /// Returns the result on the runtime of this tree.
     pub(super) fn ours(&self) -> &Result<Samples> {
         &self.of_subjects[0]
     }
@@ -91,8 +91,8 @@ impl Workload {
         }
     }
 
-    /// Adds to the samples, or takes a failure in their place. Who failed once
-    /// isn't asked again.
+    /// Adds to the samples, or replaces them by a failure. A subject that has failed once is not
+    /// run again.
     fn run_once(&self, subject: &Subject, count: u64, samples: &mut Result<Samples>) {
         let Ok(earlier) = samples else { return };
         print!(
@@ -101,7 +101,7 @@ impl Workload {
             self.mode,
             subject.name
         );
-        // Who waits for a slow one wants to know which.
+        // Shows which subject is running.
         let _ = io::stdout().flush();
         match self.measure(subject, count) {
             Ok(new) => {
@@ -161,7 +161,9 @@ impl Workload {
         )])
     }
 
-    /// What one process has is what all have beyond a program that has none.
+    /// Measures processes that wait: the time until they are ready, their idle CPU time, and the
+    /// memory of one, which is the difference to a program without processes, divided by their
+    /// number.
     fn measure_idle(&self, subject: &Subject, count: u64) -> Result<Samples> {
         let none = live::look_at(&mut subject.command(self.guest, self.mode, 0)?)
             .context("with no process")?;
@@ -177,7 +179,7 @@ impl Workload {
 
 /// Runs a program that measures itself.
 fn measure(command: &mut Command) -> Result<Samples> {
-    let measurements = measurement::all(&program::capture_within(command, LIMIT)?)?;
+    let measurements = measurement::all(&program::capture_within(command, TIME_LIMIT)?)?;
     Ok(measurements
         .into_iter()
         .map(|measurement| {

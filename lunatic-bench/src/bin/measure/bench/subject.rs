@@ -1,4 +1,4 @@
-//! What the workloads run on: this tree, another binary, BEAM.
+//! The subjects that workloads run on: this tree, another binary, BEAM.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ const BEAM_PROCESSES: &str = "2000000";
 /// Something that can do the workloads.
 #[derive(Debug)]
 pub(super) struct Subject {
-    /// What it is called in the table.
+    /// The name in the table.
     pub(super) name: String,
     kind: Kind,
     /// Where its files are.
@@ -39,7 +39,7 @@ pub(super) struct Subject {
 enum Kind {
     Runtime {
         binary: PathBuf,
-        /// What computes on the engine of this tree and beside it.
+        /// The program that computes on the engine of this tree and beside it.
         compute: Option<PathBuf>,
     },
     Beam {
@@ -167,7 +167,7 @@ fn runtime(binary: &Path, guest: Guest) -> Result<Command> {
     Ok(command)
 }
 
-/// Where those that are measured may leave files.
+/// Returns the folder for files of the subjects.
 fn files() -> Result<PathBuf> {
     place::folder("files")
 }

@@ -5,7 +5,7 @@ use super::results::Results;
 use super::subject::Subject;
 use crate::number::{self, Unit, Value};
 
-/// What stands where there is nothing to say.
+/// The text of an empty cell.
 const NOTHING: &str = "–";
 
 /// A table of all medians, with ratios to the first subject and targets, and

@@ -11,7 +11,7 @@ use crate::program::{Next, Running};
 use crate::{place, proc};
 
 /// How long one operation of a client may take before the measurement has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A guest that listens, which is killed when this is dropped.
 pub(super) struct Server {
@@ -27,7 +27,7 @@ impl Server {
             .arg(place::guest(guest)?)
             .arg("127.0.0.1:0");
         let mut program = Running::start(&mut command)?;
-        let Next::Line(line) = program.next(PATIENCE)? else {
+        let Next::Line(line) = program.next(OPERATION_TIMEOUT)? else {
             bail!("the guest doesn't say where it listens");
         };
         let Some(address) = line.strip_prefix("listening on ") else {
@@ -54,9 +54,9 @@ impl Server {
 
     /// A connection on which nothing takes longer than a measurement can wait.
     pub(super) fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = TcpStream::connect_timeout(&self.address, OPERATION_TIMEOUT)?;
+        stream.set_read_timeout(Some(OPERATION_TIMEOUT))?;
+        stream.set_write_timeout(Some(OPERATION_TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }

@@ -26,7 +26,7 @@ pub(super) struct Erlang {
     place: Rc<Place>,
 }
 
-/// What both kinds share.
+/// The common part of both kinds.
 #[derive(Debug)]
 struct Place {
     folder: TempDir,
@@ -89,7 +89,7 @@ impl Erlang {
     }
 }
 
-/// A port that is free now, and nobody else asks for soon.
+/// A port that is free now, and that no other program asks for soon.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
@@ -125,7 +125,7 @@ impl Place {
         self.folder.path().join("tls.conf")
     }
 
-    /// A certificate for both nodes, and what Erlang is told of it.
+    /// Writes a certificate for both nodes, and the configuration of Erlang for it.
     ///
     /// Fails where Erlang has no TLS, or nothing makes the certificate.
     fn write_tls(&self) -> Result<()> {

@@ -1,10 +1,10 @@
-//! What can be two nodes.
+//! A pair of nodes.
 
 use anyhow::Result;
 
 use crate::program::Running;
 
-/// What a program on one node does with the other.
+/// The work of a program on one node with the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     pub(super) mode: &'static str,
@@ -29,7 +29,7 @@ impl Work {
 
 /// Something of which there can be two nodes.
 pub(super) trait Nodes {
-    /// What it is called in the table.
+    /// Returns the name in the table.
     fn name(&self) -> String;
 
     /// Starts two nodes. The second does this; without work, both do nothing.

@@ -15,8 +15,8 @@ use crate::place;
 /// The name of the module.
 const NAME: &str = "counter";
 
-/// How long processes may take that have to be there in the end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit for processes to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Two versions of a program that counts messages.
 pub(super) struct Versions {
@@ -77,7 +77,7 @@ impl App {
         let begin = Instant::now();
         while self.runtime.versions()[0].offering < self.processes.len() {
             ensure!(
-                begin.elapsed() < PATIENCE,
+                begin.elapsed() < START_TIMEOUT,
                 "the processes do not offer themselves"
             );
             thread::sleep(Duration::from_millis(1));
@@ -96,7 +96,7 @@ impl App {
             "{moved} of {} have moved",
             self.processes.len()
         );
-        // Who has accepted offers itself again at once, but not before the report.
+        // A process that has accepted offers itself again at once, but not before the report.
         self.all_offer()?;
         Ok(report)
     }

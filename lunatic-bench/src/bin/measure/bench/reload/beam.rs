@@ -12,9 +12,9 @@ use crate::number::Value;
 use crate::program;
 
 /// How long it may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// What was measured; in seconds.
+/// The measurements, in seconds.
 pub(super) struct Beam {
     /// Its release.
     pub(super) name: String,
@@ -30,7 +30,7 @@ impl Beam {
         let mut values: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for _ in 0..runs {
             let mut command = erlang.command(Guest::Wat, "reload", processes as u64)?;
-            let output = program::capture_within(&mut command, LIMIT);
+            let output = program::capture_within(&mut command, TIME_LIMIT);
             let output = output.context("the comparison in Erlang")?;
             for measured in measurement::all(&output)? {
                 let each = measured.each();

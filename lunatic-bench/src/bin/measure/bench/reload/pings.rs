@@ -78,15 +78,14 @@ impl Pings {
     }
 }
 
-/// So many processes that compute for a while, each alone; how long that took each of them
-/// by the clock. A worker thread that the system stops meanwhile makes one of them take
-/// longer: nothing of the runtime does.
+/// Runs processes that compute for a while, each alone, and returns the time of each by the clock.
+/// Only a worker thread that the system stops during the computation makes it longer.
 pub(super) fn computing(
     runtime: &Runtime,
     processes: usize,
     time: Duration,
 ) -> Result<Vec<Duration>> {
-    /// So many are there at a time.
+    /// The number of processes at a time.
     const BATCH: usize = 64;
     let times = Arc::new(Mutex::new(Vec::with_capacity(processes)));
     let mut left = processes;

@@ -65,12 +65,12 @@ impl IndexSpaces {
         self.signatures.len() as u32
     }
 
-    /// How many functions there are, with those that are imported.
+    /// Returns the number of functions, including imported ones.
     pub(super) fn functions(&self) -> u32 {
         self.imported_functions + self.functions.len() as u32
     }
 
-    /// How many globals there are, with those that are imported.
+    /// Returns the number of globals, including imported ones.
     pub(super) fn globals(&self) -> u32 {
         self.globals
     }
@@ -80,8 +80,8 @@ impl IndexSpaces {
         self.imported_functions
     }
 
-    /// Which a function is among those that the module defines; `None` if it is imported or
-    /// not there.
+    /// Returns the index of a function among those that the module defines; `None` if it is
+    /// imported or does not exist.
     pub(super) fn number(&self, function: u32) -> Option<usize> {
         let number = function.checked_sub(self.imported_functions)? as usize;
         (number < self.functions.len()).then_some(number)
@@ -92,17 +92,17 @@ impl IndexSpaces {
         function < self.imported_functions
     }
 
-    /// The parameters of a function.
+    /// Returns the parameters of a function.
     ///
-    /// - `number`: which it is among those that the module defines.
+    /// - `number`: the index of the function among those that the module defines.
     pub(super) fn params(&self, number: usize) -> &[ValType] {
         self.signature_of(number)
             .map_or(&[], |signature| &signature.params)
     }
 
-    /// How many results a function has.
+    /// Returns the number of results of a function.
     ///
-    /// - `number`: which it is among those that the module defines.
+    /// - `number`: the index of the function among those that the module defines.
     pub(super) fn results(&self, number: usize) -> u32 {
         self.signature_of(number)
             .map_or(0, |signature| signature.results)

@@ -13,9 +13,9 @@ use arbitrary::Unstructured;
 use wasm_smith::{Config, Module};
 use wasmtime::{AsContextMut, Engine, Extern, Linker, Ref, Store, ThrownException, Trap, Val};
 
-use crate::bounded_steps::{self, BUDGET, MIN_BUDGET, Preemption, REFILL};
+use crate::preemption::{self, BUDGET, MIN_BUDGET, Preemption, REFILL};
 
-/// What is called and read of an instance.
+/// The parts of an instance that are called and read.
 struct Instance {
     store: Store<Refills>,
     instance: wasmtime::Instance,
@@ -25,7 +25,7 @@ struct Instance {
 #[derive(Default)]
 struct Refills(u64);
 
-/// What a call has done, or an instantiation.
+/// The result of a call, or of an instantiation.
 type Outcome = Result<Vec<String>, Failed>;
 
 /// How a call has failed.
@@ -88,7 +88,7 @@ impl Instance {
         functions.collect()
     }
 
-    /// What everything holds that the module itself exports.
+    /// Returns the contents of everything that the module itself exports.
     fn contents(&mut self) -> Vec<(String, String)> {
         let exports = self.instance.exports(&mut self.store);
         let exports: Vec<(String, Extern)> = exports
@@ -187,7 +187,7 @@ fn arbitrary_modules_do_the_same_with_points_of_preemption() {
     let (mut with_points, mut calls, mut refills, mut thrown) = (0, 0, 0, 0);
     for seed in 0..count {
         let Some(wasm) = module(seed) else { continue };
-        let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints).unwrap();
+        let rewritten = preemption::rewrite(&wasm, Preemption::ByPoints).unwrap();
         if let Cow::Borrowed(_) = rewritten {
             continue;
         }
@@ -303,7 +303,7 @@ fn loops_of_every_shape_do_the_same_with_points_of_preemption() {
                         (i64x2.extract_lane 1 (local.get $v)))))))"
         );
         let wasm = wat::parse_str(&text).unwrap();
-        let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints).unwrap();
+        let rewritten = preemption::rewrite(&wasm, Preemption::ByPoints).unwrap();
         let mut plain = Instance::new(&engine, &wasm).unwrap();
         let mut bounded = Instance::new(&engine, &rewritten).unwrap();
         for rounds in (0..20).chain([1000, 50_001]) {

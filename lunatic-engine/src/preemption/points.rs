@@ -3,15 +3,16 @@
 
 use wasm_encoder::{BlockType, Function, InstructionSink};
 
-use crate::bounded_steps::keeping::Keeping;
+use crate::preemption::kept_locals::Keeping;
 
 /// The budget that an instance begins with, in plain operators, roughly.
 pub(crate) const FIRST_BUDGET: u32 = 1 << 15;
 
-/// The least that the host gives.
+/// The smallest budget that the host gives.
 pub(crate) const MIN_BUDGET: u32 = 1 << 13;
 
-/// The most that is taken off at once; the least that is given is more, so that code goes on.
+/// The highest weight that is subtracted at once. The smallest budget is larger, so that code makes
+/// progress.
 const MAX_WEIGHT: u32 = MIN_BUDGET - 1;
 
 /// How many bytes of memory weigh as much as one plain operator, as a power of two.

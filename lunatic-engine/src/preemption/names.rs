@@ -3,18 +3,18 @@
 use wasm_encoder::Encode;
 use wasmparser::{BinaryReader, BinaryReaderError};
 
-use crate::bounded_steps::appended::Appended;
+use crate::preemption::imports_and_globals::Appended;
 
-/// Returns the content of a name section with the names of more functions. A section
-/// that names no functions stays as it is: a backtrace then shows no names at all.
+/// Returns the content of a name section with the names of further functions. A section that names
+/// no functions is not changed: a backtrace then shows no names at all.
 ///
-/// - `appended`: which function has another index than before. The names of what is in
-///   functions are left out if there is one.
-/// - `names`: by index, each higher than those of the section.
+/// - `appended`: the function that has another index than before. If there is one, the names of
+///   locals and labels are left out.
+/// - `names`: the names by index, each index higher than those of the section.
 ///
 /// # Errors
 ///
-/// Fails where the section is broken.
+/// Fails if the section is invalid.
 pub(super) fn append(
     content: &[u8],
     appended: &Appended,
@@ -22,7 +22,7 @@ pub(super) fn append(
 ) -> Result<Vec<u8>, BinaryReaderError> {
     /// The subsection with the names of functions.
     const FUNCTIONS: u8 = 1;
-    /// Those with the names of locals and labels of functions.
+    /// The subsections with the names of locals and labels of functions.
     const IN_FUNCTIONS: [u8; 2] = [2, 3];
     let mut reader = BinaryReader::new(content, 0);
     let title = reader.read_string()?;

@@ -1,10 +1,10 @@
-//! What an operator takes.
+//! The cost of an operator.
 
 use wasmparser::Operator;
 
-use crate::bounded_steps::index_spaces::IndexSpaces;
+use crate::preemption::index_spaces::IndexSpaces;
 
-/// What an operator takes at the worst.
+/// The highest cost of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
     /// In nanoseconds, roughly.
@@ -27,25 +27,24 @@ impl Cost {
     const TABLE_ACCESS: Cost = Cost::new(100, 8, 8);
     const CALL: Cost = Cost::new(1, 1, 8);
     const HOST_CALL: Cost = Cost::new(780, 128, 128);
-    /// It may call a function of the host, or one without a point of preemption.
+    /// A call that may be one of a host function, or of a function without a point of preemption.
     const INDIRECT_CALL: Cost = Cost::new(5_000, 64, 32);
-    /// The most that a function without a point of preemption at its beginning takes
-    /// between two points. Whoever calls it adds that to what it takes itself.
+    /// The highest cost between two points of a function without a point at its beginning. Its
+    /// callers add this to their own cost.
     pub(super) const PLAIN_FUNCTION: Cost = Cost::new(20_000, 160, 512);
-    /// The same of a function that may be called by a reference, by code that cannot know
-    /// what it takes.
+    /// The highest cost between two points of a function that may be called by a reference, by code
+    /// that cannot know its cost.
     pub(super) const REFERENCED_FUNCTION: Cost = Cost::new(5_000, 32, 32);
-    /// An operation on as many bytes as are in one piece. What they weigh is added when it
-    /// is known how many there are.
-    const PIECE: Cost = Cost::new(10_000, 128, 16);
+    /// An operation on a range of memory that is not longer than one piece. The weight of its
+    /// bytes is added when their number is known.
+    const MEMORY_PIECE: Cost = Cost::new(10_000, 128, 16);
     const MEMORY_GROWTH: Cost = Cost::new(20_000, 256, 4096);
     /// An operation on a whole table, or on a segment that may be as large.
     const TABLE: Cost = Cost::new(50_000, 256, 20_000);
 
-    /// To make an exception. What it takes to find who handles it is part of
-    /// [`TO_CATCH`](Cost::TO_CATCH).
+    /// Making an exception. Finding its handler is part of [`TO_CATCH`](Cost::TO_CATCH).
     const THROW: Cost = Cost::new(1_000, 8, 64);
-    /// To find the handler of an exception through a few frames. Each frame that an exception
+    /// Finding the handler of an exception through a few frames. Each frame that an exception
     /// leaves was called before, and that had its weight: the longest search is one through the
     /// whole stack.
     pub(super) const TO_CATCH: Cost = Cost::new(1_000, 8, 256);
@@ -58,7 +57,8 @@ impl Cost {
         }
     }
 
-    /// What one takes with that of another in it, as a call has that of the function.
+    /// Returns the sum of this cost and one that is contained in it, as a call contains that of the
+    /// function.
     pub(super) fn with(self, other: Cost) -> Cost {
         Cost {
             time: self.time.saturating_add(other.time),
@@ -74,7 +74,7 @@ impl Cost {
             && self.weight <= limit.weight
     }
 
-    /// What an operator takes.
+    /// Returns the cost of an operator.
     ///
     /// - `opcode`: its first byte.
     pub(super) fn of(operator: &Operator<'_>, opcode: u8, spaces: &IndexSpaces) -> Cost {
@@ -97,7 +97,7 @@ impl Cost {
             | Operator::ReturnCallRef { .. } => Cost::INDIRECT_CALL,
             Operator::MemoryFill { .. }
             | Operator::MemoryCopy { .. }
-            | Operator::MemoryInit { .. } => Cost::PIECE,
+            | Operator::MemoryInit { .. } => Cost::MEMORY_PIECE,
             Operator::MemoryGrow { .. } => Cost::MEMORY_GROWTH,
             Operator::TableFill { .. }
             | Operator::TableCopy { .. }
@@ -111,7 +111,7 @@ impl Cost {
         }
     }
 
-    /// What the other operators take, by the first byte of their encoding.
+    /// Returns the cost of the other operators, by the first byte of their encoding.
     fn of_opcode(opcode: u8) -> Cost {
         match opcode {
             // Loads and stores.

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, ValType};
 use wasmparser::Operator;
 
-use crate::bounded_steps::appended::{Appended, REFILL};
-use crate::bounded_steps::index_spaces::IndexSpaces;
-use crate::bounded_steps::keeping::{Keeping, Kept};
-use crate::bounded_steps::points::{BYTES_PER_OPERATOR_LOG, Points};
 use crate::limits::WASM_PAGE_BYTES;
+use crate::preemption::imports_and_globals::{Appended, REFILL};
+use crate::preemption::index_spaces::IndexSpaces;
+use crate::preemption::kept_locals::{Keeping, Kept};
+use crate::preemption::points::{BYTES_PER_OPERATOR_LOG, Points};
 
-/// The most bytes that are written between two points of preemption.
+/// The highest number of bytes that are written between two points of preemption.
 pub(super) const PIECE_BYTES: u32 = 64 << 10;
 
 /// An operation on memory that may be long.
@@ -39,39 +39,43 @@ pub(super) enum Bulk {
     },
 }
 
-/// What an appended function does.
+/// The purpose of an appended function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
     Bulk(Bulk),
-    /// It keeps so many locals while it calls the host.
+    /// Keeps this number of locals while it calls the host.
     KeepLocals(u32),
 }
 
 /// The functions that are appended to a module, and their types.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct AppendedFunctions {
     first_type: u32,
     first_function: u32,
-    /// Encoded.
+    /// The encoded types.
     types: Vec<Vec<u8>>,
     /// Which function does what.
     functions: BTreeMap<Task, u32>,
-    /// What they do and their types, in order.
+    /// The purposes and types of the functions, in order.
     tasks: Vec<(Task, u32)>,
-    /// By how many bytes code may still get longer for the sake of speed alone.
+    /// The bytes by which code may still get longer for speed alone.
     room: usize,
 }
 
-impl Pieces {
-    /// Functions and types to follow those that there are.
+impl AppendedFunctions {
+    /// Returns functions and types that follow the existing ones.
     ///
-    /// - `room`: by how many bytes code may get longer for the sake of speed alone.
-    pub(super) fn after(spaces: &IndexSpaces, appended: &Appended, room: usize) -> Pieces {
-        Pieces {
+    /// - `room`: the bytes by which code may get longer for speed alone.
+    pub(super) fn after(
+        spaces: &IndexSpaces,
+        appended: &Appended,
+        room: usize,
+    ) -> AppendedFunctions {
+        AppendedFunctions {
             first_type: spaces.types() + appended.count(),
             first_function: spaces.functions() + appended.count(),
             room,
-            ..Pieces::default()
+            ..AppendedFunctions::default()
         }
     }
 
@@ -80,7 +84,7 @@ impl Pieces {
         self.function_for(Task::Bulk(bulk))
     }
 
-    /// What keeps locals; nothing if there is no room for that.
+    /// Returns the functions that keep locals; none if there is no room for them.
     pub(super) fn keeping<'a>(&mut self, kept: &'a [Kept]) -> Keeping<'a> {
         if kept.is_empty() || !self.takes_room(kept.len() * Kept::BYTES) {
             return Keeping::NOTHING;
@@ -166,7 +170,7 @@ impl Pieces {
 
 // The parameters of an appended function.
 const TO: u32 = 0;
-/// Where is read from; the value of a fill.
+/// The address to read from; the value of a fill.
 const FROM: u32 = 1;
 const LENGTH: u32 = 2;
 
@@ -212,7 +216,7 @@ impl Bulk {
             Bulk::Fill { .. } => self.forward(&mut code, &[TO], points),
             Bulk::Init { .. } => self.forward(&mut code, &[TO, FROM], points),
             Bulk::Copy { .. } => {
-                // What is read must not have been written to before.
+                // The bytes to read must not have been written before.
                 code.local_get(TO).local_get(FROM).i32_gt_u();
                 code.if_(BlockType::Empty);
                 self.backward(&mut code, points);
@@ -244,8 +248,8 @@ impl Bulk {
         code.local_get(FROM).local_get(LENGTH).i32_add();
         code.local_get(FROM).i32_lt_u();
         self.trap_if(code);
-        // Nobody but the operator knows its length: zero bytes at the end of the range
-        // are out of bounds if the range is.
+        // Only the operator knows its length: zero bytes at the end of the range are out of bounds
+        // if the range is.
         code.local_get(TO);
         code.local_get(FROM).local_get(LENGTH).i32_add();
         code.i32_const(0);

@@ -1,24 +1,24 @@
 //! Rewrites modules so that their code can be preempted in time.
 //!
-//! There are two ways to preempt code. Code that counts fuel is looked at by the engine
-//! where a function begins and where a loop is entered; that is a point of preemption. All
-//! other code has none but those that are written into it here:
+//! There are two ways to preempt code. If code counts fuel, the engine checks the fuel where a
+//! function begins and where a loop is entered; that is a point of preemption. All other code has
+//! only the points that are written into it here:
 //!
-//! - A point takes the weight of what was run off a budget, which is in a global, and when
-//!   that is used up, calls a function of the host, which yields if it has to and gives a
-//!   new one.
-//! - A loop has a point in each round. If it contains no other loop and calls nothing, it is
-//!   cut into strips instead: what is left of the budget is in a local while it runs, and the
-//!   function of the host is called between two strips, outside of the loop, so that the
-//!   compiler can keep everything in registers.
-//! - A function begins with a point if it can be called again before it returns, or if it
-//!   takes long. To call another one is as if its code was in place of the call.
+//! - A point subtracts the weight of the code that was run from a budget, which is in a global.
+//!   When the budget is used up, the point calls a function of the host, which yields if it has to
+//!   and gives a new budget.
+//! - A loop has a point in each round. If it contains no other loop and calls nothing, it is cut
+//!   into strips instead: the rest of the budget is in a local while it runs, and the function of
+//!   the host is called between two strips, outside of the loop, so that the compiler can keep
+//!   everything in registers.
+//! - A function begins with a point if it can be called again before it returns, or if it takes
+//!   long. Any other call weighs as much as the code of the callee.
 //!
-//! Between two points a module can have one `memory.fill` of 4 GiB, or a function of
-//! megabytes without a loop. So, for both:
+//! Between two points a module can have one `memory.fill` of 4 GiB, or a function of megabytes
+//! without a loop. So in both kinds of code:
 //!
-//! - `memory.fill`, `memory.copy` and `memory.init` of more than a piece of memory call
-//!   a function that is appended to the module, and works piece by piece in a loop.
+//! - `memory.fill`, `memory.copy` and `memory.init` of more than a piece of memory call an appended
+//!   function, which works piece by piece in a loop.
 //! - A run of straight-line code that is too long is interrupted by a point.
 //!
 //! Everything else is copied byte by byte. Types, functions and globals are only appended,
@@ -28,35 +28,35 @@
 //!
 //! # Layout
 //!
-//! - `body`: what is to be changed in the body of one function.
+//! - `body`: finds the changes in the body of one function.
 //! - `edits`: writes the changes.
-//! - `straight_line`: how long the longest run of straight-line code is.
-//! - `cost`: what an operator takes.
-//! - `survey`: what a function calls, and what kind of loops it has.
-//! - `calls`: which functions can come back to themselves.
+//! - `straight_line`: the longest run of straight-line code.
+//! - `cost`: the cost of an operator.
+//! - `function_summary`: the functions that a function calls, and the kinds of its loops.
+//! - `calls`: the order of calls, and functions that can be called again before they return.
 //! - `points`: how a point of preemption is written.
-//! - `keeping`: locals that are kept apart at a point.
-//! - `appended`: the function of the host and the global.
-//! - `pieces`: the appended functions.
+//! - `kept_locals`: the locals that are passed through an appended function at a point.
+//! - `imports_and_globals`: the imported host function and the appended global.
+//! - `appended_functions`: the functions that are appended to the module.
 //! - `locals`: the locals of a function.
-//! - `index_spaces`: how many functions, types and globals there are.
+//! - `index_spaces`: the numbers of functions, types and globals.
 //! - `names`: names for the appended functions.
 
-mod appended;
+mod appended_functions;
 mod body;
 mod calls;
 mod cost;
 #[cfg(test)]
 mod differential;
 mod edits;
+mod function_summary;
+mod imports_and_globals;
 mod index_spaces;
-mod keeping;
+mod kept_locals;
 mod locals;
 mod names;
-mod pieces;
 mod points;
 mod straight_line;
-mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -71,26 +71,26 @@ use wasmparser::{
     WasmFeatures,
 };
 
-use crate::bounded_steps::appended::Appended;
-pub use crate::bounded_steps::appended::BUDGET;
-pub(crate) use crate::bounded_steps::appended::REFILL;
-use crate::bounded_steps::body::Context;
-use crate::bounded_steps::calls::{CallOrder, References};
-use crate::bounded_steps::edits::{Body, Edits};
-use crate::bounded_steps::index_spaces::IndexSpaces;
-use crate::bounded_steps::pieces::Pieces;
-pub(crate) use crate::bounded_steps::points::{FIRST_BUDGET, MIN_BUDGET};
-use crate::bounded_steps::survey::Survey;
 use crate::invalid_module::InvalidModule;
+use crate::preemption::appended_functions::AppendedFunctions;
+use crate::preemption::body::Context;
+use crate::preemption::calls::{CallOrder, References};
+use crate::preemption::edits::{Body, Edits};
+use crate::preemption::function_summary::FunctionSummary;
+use crate::preemption::imports_and_globals::Appended;
+pub use crate::preemption::imports_and_globals::BUDGET;
+pub(crate) use crate::preemption::imports_and_globals::REFILL;
+use crate::preemption::index_spaces::IndexSpaces;
+pub(crate) use crate::preemption::points::{FIRST_BUDGET, MIN_BUDGET};
 
 /// The custom section that says which branches are taken rarely, or mostly.
 const HINTS: &str = "metadata.code.branch_hint";
 
-/// What is repeated and kept for the sake of speed makes code longer by no more bytes, and a
-/// quarter of what the module has: the compiler takes time and memory for it.
+/// The bytes by which repeated bodies and kept locals may make code longer, in addition to a
+/// quarter of the module: the compiler takes time and memory for them.
 const MORE_BYTES: usize = 8 << 10;
 
-/// What makes code yield.
+/// The mechanism by which code yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Preemption {
     /// The engine does, where functions begin and loops are entered.
@@ -121,7 +121,7 @@ pub(crate) fn rewrite(wasm: &[u8], preemption: Preemption) -> Result<Cow<'_, [u8
         Preemption::ByPoints => Appended::to(&module.spaces),
     };
     let room = MORE_BYTES + wasm.len() / 4;
-    let mut pieces = Pieces::after(&module.spaces, &appended, room);
+    let mut pieces = AppendedFunctions::after(&module.spaces, &appended, room);
     let bodies = edits
         .iter()
         .map(|edits| edits.apply(&mut pieces, &appended));
@@ -187,8 +187,8 @@ impl<'a> Read<'a> {
 
     fn edits_with_points(&self) -> Result<Vec<Edits<'a>>, InvalidModule> {
         let surveys = self.bodies.iter();
-        let surveys = surveys.map(|body| Survey::of(body, &self.spaces));
-        let surveys: Vec<Survey> = surveys
+        let surveys = surveys.map(|body| FunctionSummary::of(body, &self.spaces));
+        let surveys: Vec<FunctionSummary> = surveys
             .collect::<Result<_, _>>()
             .map_err(|error| InvalidModule::new(&error))?;
         let calls = CallOrder::of(&surveys, &self.references);
@@ -223,13 +223,13 @@ fn check_exports(exports: ExportSectionReader<'_>) -> Result<(), InvalidModule> 
     Ok(())
 }
 
-/// What replaces parts of a module.
+/// The new parts of a module.
 struct Rewritten<'a> {
-    /// The bodies of its functions, with those that were rewritten.
+    /// The bodies of its functions, including rewritten ones.
     bodies: Vec<Body<'a>>,
-    /// With those that are appended.
+    /// The number of imported functions, including appended ones.
     imported_functions: u32,
-    pieces: Pieces,
+    pieces: AppendedFunctions,
     appended: Appended,
 }
 
@@ -273,7 +273,7 @@ impl Rewritten<'_> {
         Ok(module.finish())
     }
 
-    /// Before a section, adds those that the module does not have and needs now.
+    /// Adds the sections before `next` that the module does not have and needs now.
     fn add_missing(
         &self,
         next: &Payload<'_>,

@@ -1,19 +1,19 @@
-//! How long the longest run of straight-line code is.
+//! The longest run of straight-line code.
 //!
-//! An exception goes on at a handler, which is a way like another: what was run until it was
-//! thrown, or until the call that it comes out of, and what throwing it takes. It may come
-//! out of any call, and to each handler of the blocks around that.
+//! An exception continues at a handler, which is a path like any other: its length is that of the
+//! code before the throw, or before the call that it comes out of, and of the throw itself. It may
+//! come out of any call, and reach each handler of the blocks around that.
 
 use wasmparser::Operator;
 
-use crate::bounded_steps::cost::Cost;
 use crate::catch_label::catch_label;
+use crate::preemption::cost::Cost;
 
 /// The longest time between two points of preemption of one function; in nanoseconds,
 /// roughly.
 const MAX_TIME: u32 = 50_000;
 
-/// The most plain operators between a call and the next point of preemption.
+/// The highest number of plain operators between a call and the next point of preemption.
 ///
 /// A function that returns has the time since its last point of preemption behind it.
 /// If it was called by a function that returns soon after, and that by another, these
@@ -31,52 +31,52 @@ pub(super) struct StraightLine {
     longest: Run,
 }
 
-/// What a call leads to.
+/// The callee of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Callee {
     /// A function of the host, which returns.
     Host,
     /// A function that begins with a point of preemption.
     BeginsWithPoint,
-    /// A function that does not; what it takes at the most between two points is part of
-    /// the cost of the call.
+    /// A function that does not begin with one; its highest cost between two points is part of the
+    /// cost of the call.
     Plain,
-    /// One of these.
+    /// A function that may be of either kind.
     Unknown,
 }
 
-/// What kind of block begins.
+/// The kind of a block that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begins {
-    /// One whose beginning is no point of preemption.
+    /// A block whose beginning is no point of preemption.
     Block,
     /// A loop, whose beginning is one.
     Loop,
 }
 
-/// What was run since the last point of preemption, on the longest of all ways.
+/// The code since the last point of preemption, on the longest of all paths.
 #[derive(Debug, Clone, Copy, Default)]
 struct Run {
     time: u32,
-    /// In plain operators, as they are counted after a call.
+    /// The number of plain operators, as they are counted after a call.
     operators: u32,
-    /// What is taken off a budget for it.
+    /// The weight that is subtracted from a budget for it.
     weight: u32,
-    /// What was run since a function returned; `None` if none did.
+    /// The code since a function returned; `None` if none did.
     after_call: Option<u32>,
 }
 
 #[derive(Debug, Default)]
 struct Block {
-    /// What was run where the `if` began that has no `else` yet.
+    /// The code before the `if` that has no `else` yet.
     condition: Option<Run>,
-    /// What was run on the ways that leave the block by a branch.
+    /// The code on the paths that leave the block by a branch.
     branches: Run,
     /// Branches lead to the beginning, which is a point of preemption.
     is_loop: bool,
-    /// The most that is run until one leads there.
+    /// The longest code until a branch leads there.
     round: u32,
-    /// For a `try_table`, where its exceptions are handled.
+    /// The handlers, for a `try_table`.
     handlers: Option<Handlers>,
 }
 
@@ -85,7 +85,7 @@ struct Block {
 struct Handlers {
     /// The blocks that they branch to, by their places in `blocks`.
     targets: Vec<usize>,
-    /// What was run on the ways that come to them; `None` if none does.
+    /// The code on the paths that reach the handlers; `None` if none does.
     thrown: Option<Run>,
 }
 
@@ -99,7 +99,7 @@ impl StraightLine {
         }
     }
 
-    /// What the function takes at the most between two points of preemption, or before the
+    /// Returns the highest cost of the function between two points of preemption, or before the
     /// first, or after the last.
     pub(super) fn longest(&self) -> Cost {
         Cost {
@@ -109,12 +109,12 @@ impl StraightLine {
         }
     }
 
-    /// What is taken off a budget for what was run since the last point of preemption.
+    /// Returns the weight of the code since the last point of preemption.
     pub(super) fn weight(&self) -> u32 {
         self.run.weight
     }
 
-    /// What is taken off a budget for a round of the innermost block, which is a loop.
+    /// Returns the weight of a round of the innermost block, which is a loop.
     pub(super) fn round(&self) -> u32 {
         self.blocks.last().map_or(0, |block| block.round)
     }
@@ -201,7 +201,7 @@ impl StraightLine {
                 self.branch(targets.default());
                 self.run = Run::default();
             }
-            // What follows is not reached.
+            // The following code is not reached.
             Operator::Return
             | Operator::Unreachable
             | Operator::ReturnCall { .. }
@@ -223,7 +223,7 @@ impl StraightLine {
     fn throw(&mut self) {
         let thrown = self.run.and_thrown();
         let mut blocks = self.blocks.iter_mut().rev();
-        // Those further outside are told when this one ends.
+        // The outer handlers are updated when this block ends.
         if let Some(handlers) = blocks.find_map(|block| block.handlers.as_mut()) {
             handlers.add(thrown);
         }
@@ -233,7 +233,7 @@ impl StraightLine {
         match callee {
             Callee::Host => {}
             Callee::BeginsWithPoint => self.run = Run::AFTER_CALL,
-            // It may have called one that begins with a point.
+            // The callee may have called a function that begins with a point.
             Callee::Plain => {
                 self.run.after_call = Some(self.run.after_call.unwrap_or(self.run.operators));
             }
@@ -263,7 +263,7 @@ impl StraightLine {
             for target in targets {
                 self.come_to(target, thrown);
             }
-            // It may be none of those that are handled here.
+            // The exception may be none of those that are handled here.
             let mut outside = self.blocks.iter_mut().rev();
             if let Some(handlers) = outside.find_map(|block| block.handlers.as_mut()) {
                 handlers.add(thrown);
@@ -310,8 +310,8 @@ impl Run {
         after_call: Some(0),
     };
 
-    /// What was run where an exception is caught that was thrown after this. The frames that it
-    /// leaves count as if they had returned.
+    /// Returns the code before a handler of an exception that is thrown after this. The frames that
+    /// it leaves count as if they had returned.
     fn and_thrown(self) -> Run {
         let mut run = self;
         run.add(Cost::TO_CATCH);

@@ -1,4 +1,4 @@
-//! What is changed in the body of a function.
+//! The changes in the body of a function.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,11 +6,11 @@ use std::ops::Range;
 use wasm_encoder::{BlockType, Encode, InstructionSink, ValType};
 use wasmparser::{BinaryReaderError, FunctionBody};
 
-use crate::bounded_steps::appended::Appended;
-use crate::bounded_steps::keeping::{Keeping, Kept};
-use crate::bounded_steps::locals::Locals;
-use crate::bounded_steps::pieces::{Bulk, PIECE_BYTES, Pieces};
-use crate::bounded_steps::points::Points;
+use crate::preemption::appended_functions::{AppendedFunctions, Bulk, PIECE_BYTES};
+use crate::preemption::imports_and_globals::Appended;
+use crate::preemption::kept_locals::{Keeping, Kept};
+use crate::preemption::locals::Locals;
+use crate::preemption::points::Points;
 
 /// An empty loop: a point of preemption of the engine.
 const EMPTY_LOOP: [u8; 3] = [0x03, 0x40, 0x0b];
@@ -59,22 +59,22 @@ pub(super) struct Strips {
     pub(super) kept: Vec<Kept>,
     /// Whether it takes values from the stack in each round.
     pub(super) has_params: bool,
-    /// What is left on the stack when it ends, if it takes no parameters.
+    /// The type of its results, if it takes no parameters.
     pub(super) results: Option<BlockType>,
 }
 
 impl Strips {
-    /// How many rounds are written one after the other. A short loop runs longer then
-    /// between two looks at the budget.
+    /// Returns how many rounds are written one after the other, so that a short loop checks the
+    /// budget less often.
     ///
-    /// - `throws`: each `throw` in it is compiled to an edge for each handler around it, and those
-    ///   have a limit.
-    fn copies(&self, body_bytes: usize, throws: bool, pieces: &mut Pieces) -> u32 {
-        /// Bodies of no more bytes are repeated.
-        const SHORT: usize = 96;
+    /// - `throws`: whether the body has a `throw`: each is compiled to an edge for each handler
+    ///   around it, and the number of edges is limited.
+    fn copies(&self, body_bytes: usize, throws: bool, pieces: &mut AppendedFunctions) -> u32 {
+        /// The size of the largest body that is repeated, in bytes.
+        const MAX_REPEATED_BYTES: usize = 96;
         const COPIES: u32 = 4;
         let more = body_bytes * (COPIES as usize - 1);
-        let is_short = self.results.is_some() && body_bytes <= SHORT && !throws;
+        let is_short = self.results.is_some() && body_bytes <= MAX_REPEATED_BYTES && !throws;
         match is_short && pieces.takes_room(more) {
             true => COPIES,
             false => 1,
@@ -85,13 +85,13 @@ impl Strips {
 /// The `end` of a loop.
 const END_BYTES: usize = 1;
 
-/// Where a loop that is cut into strips is in the module.
+/// The place of a loop that is cut into strips, in the module.
 struct Place<'e> {
     /// The operator that begins it.
     begins: Range<usize>,
-    /// What is changed inside of it.
+    /// The changes inside of it.
     inside: &'e [(Range<usize>, Edit)],
-    /// Where it ends.
+    /// The end of the loop.
     end: usize,
 }
 
@@ -101,10 +101,10 @@ impl Place<'_> {
     }
 }
 
-/// A branch that leaves a loop that is cut into strips. Depths are those of the original.
+/// A branch that leaves a loop which is cut into strips. Depths are those of the original.
 #[derive(Debug)]
 pub(super) enum Branch {
-    /// What follows leaves it without naming a depth.
+    /// The code after it leaves the loop without naming a depth.
     None,
     /// `throw` or `throw_ref` follows.
     Throw,
@@ -127,16 +127,16 @@ pub(super) enum Branch {
 pub(super) struct Body<'a> {
     /// Without its length.
     pub(super) bytes: Cow<'a, [u8]>,
-    /// Where in it the `if`s are that are rarely taken.
+    /// The positions of the `if`s that are rarely taken.
     pub(super) unlikely: Vec<u32>,
 }
 
-/// What is changed in the body of a function.
+/// The changes in the body of a function.
 pub(super) struct Edits<'a> {
     body: &'a [u8],
-    /// Where the body begins in the module.
+    /// The position of the body in the module.
     start: usize,
-    /// Where its operators begin.
+    /// The position of its operators.
     operators: usize,
     locals: Locals<'a>,
     /// In the order of what they change; ranges are offsets in the module.
@@ -177,7 +177,7 @@ impl<'a> Edits<'a> {
         self.locals.declared()
     }
 
-    /// Those of these locals that can be kept apart.
+    /// Returns the locals that can be kept.
     pub(super) fn keep(&self, locals: &[u32]) -> Vec<Kept> {
         let kept = |local: &u32| Kept::of(*local, self.locals.ty(*local)?);
         locals.iter().filter_map(kept).collect()
@@ -216,7 +216,7 @@ impl<'a> Edits<'a> {
     }
 
     /// Returns the body with the changes; the same bytes if there are none.
-    pub(super) fn apply(&self, pieces: &mut Pieces, appended: &Appended) -> Body<'a> {
+    pub(super) fn apply(&self, pieces: &mut AppendedFunctions, appended: &Appended) -> Body<'a> {
         let is_changed = |edit: &Edit| match edit {
             Edit::Function(index) => appended.function(*index) != *index,
             _ => true,
@@ -269,14 +269,14 @@ struct Writer<'e, 'a> {
     length: u32,
     /// The local that keeps what is left of the budget.
     budget: u32,
-    /// Where the `if`s are that are rarely taken.
+    /// The positions of the `if`s that are rarely taken.
     unlikely: Vec<u32>,
     /// How many blocks there are more around what leaves a loop that is cut into strips.
     around: u32,
 }
 
 impl Writer<'_, '_> {
-    fn write(&mut self, pieces: &mut Pieces, appended: &Appended) {
+    fn write(&mut self, pieces: &mut AppendedFunctions, appended: &Appended) {
         if let (Some(weight), Some(points)) = (self.edits.at_start, appended.points()) {
             self.point(points, weight, &Keeping::NOTHING);
         }
@@ -359,7 +359,7 @@ impl Writer<'_, '_> {
         &mut self,
         place: &Place<'_>,
         copies: u32,
-        pieces: &mut Pieces,
+        pieces: &mut AppendedFunctions,
         appended: &Appended,
         points: &Points,
     ) {
@@ -392,7 +392,12 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn edit_for_engine(&mut self, range: &Range<usize>, edit: &Edit, pieces: &mut Pieces) {
+    fn edit_for_engine(
+        &mut self,
+        range: &Range<usize>,
+        edit: &Edit,
+        pieces: &mut AppendedFunctions,
+    ) {
         match edit {
             Edit::Bulk(bulk) => self.bulk(range, *bulk, pieces, None),
             Edit::Point(_) => self.body.extend_from_slice(&EMPTY_LOOP),
@@ -404,7 +409,7 @@ impl Writer<'_, '_> {
         &mut self,
         range: &Range<usize>,
         edit: &Edit,
-        pieces: &mut Pieces,
+        pieces: &mut AppendedFunctions,
         appended: &Appended,
         points: &Points,
     ) {
@@ -488,7 +493,7 @@ impl Writer<'_, '_> {
         &mut self,
         operator: &Range<usize>,
         bulk: Bulk,
-        pieces: &mut Pieces,
+        pieces: &mut AppendedFunctions,
         points: Option<&Points>,
     ) {
         let length = self.length;

@@ -1,8 +1,8 @@
-//! What points of preemption need in a module: a function of the host and a global.
+//! The function of the host and the global that points of preemption need in a module.
 //!
-//! Both get the index after those that there are, so that no other index changes but that
-//! of one function: a function that is imported comes before all that the module defines,
-//! so the first of those becomes the last.
+//! Both get the index after the existing ones, so that only the index of one function changes: an
+//! imported function comes before all that the module defines, so the first of those becomes the
+//! last.
 
 use std::convert::Infallible;
 
@@ -10,19 +10,19 @@ use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{ConstExpr, Encode, ExportKind, GlobalSection, GlobalType, ValType};
 use wasmparser::{GlobalSectionReader, Payload};
 
-use crate::bounded_steps::index_spaces::IndexSpaces;
-use crate::bounded_steps::points::{FIRST_BUDGET, Points};
+use crate::preemption::index_spaces::IndexSpaces;
+use crate::preemption::points::{FIRST_BUDGET, Points};
 
 /// The namespace and name of the function that is imported.
 pub(crate) const REFILL: (&str, &str) = ("lunatic::preemption", "refill");
 
-/// The name under which a module exports the global with what is left until it looks at the clock,
-/// an `i32`: plain operators, of about a nanosecond each. Who runs something for the guest can take
-/// off what that takes. Code that counts fuel has no such global, and no module may export
-/// something of this name by itself.
+/// The name under which a module exports the global with the budget that is left until it checks
+/// the clock, an `i32`: plain operators, of about a nanosecond each. The host subtracts the time of
+/// work that it does for the guest. Code that counts fuel has no such global, and no module may
+/// export this name by itself.
 pub const BUDGET: &str = "lunatic::preemption::budget";
 
-/// What points of preemption need, and what becomes of the indices of functions.
+/// The items that points of preemption need, and the new indices of functions.
 #[derive(Debug)]
 pub(super) struct Appended {
     points: Option<Points>,
@@ -32,7 +32,7 @@ pub(super) struct Appended {
 }
 
 impl Appended {
-    /// Nothing.
+    /// Returns no items.
     pub(super) fn nothing() -> Appended {
         Appended {
             points: None,
@@ -41,7 +41,7 @@ impl Appended {
         }
     }
 
-    /// What points need in a module that defines at least one function.
+    /// Returns the items that points need in a module that defines at least one function.
     pub(super) fn to(spaces: &IndexSpaces) -> Appended {
         let refill = spaces.imported_functions();
         Appended {

@@ -1,10 +1,10 @@
-//! Locals that are kept apart while a point of preemption calls the host.
+//! Locals that are passed through a function while a point of preemption calls the host.
 //!
-//! A call needs all registers. What is used after it has to be somewhere else meanwhile, and
-//! the compiler then often leaves it there for all of the function: a loop would read it from
-//! the stack in each round, because of a call that is hardly ever made. So a point in a loop
-//! gives the locals that the loop names to a function, which calls the host and returns them:
-//! to the compiler they are others afterwards, and can be in registers before and after.
+//! A call clobbers all registers. The compiler then often keeps a value that is used after the call
+//! on the stack for all of the function: a loop would read it from the stack in each round because
+//! of a call that is hardly ever made. So a point in a loop passes the locals that the loop names
+//! to a function, which calls the host and returns them: to the compiler they are other values
+//! afterwards, and can be in registers before and after.
 
 use wasm_encoder::InstructionSink;
 use wasmparser::ValType;

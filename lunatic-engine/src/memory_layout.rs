@@ -4,7 +4,7 @@
 /// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Geometry {
+pub enum MemoryLayout {
     /// Memories lie close together, and compiled code compares every address with
     /// the size of the memory: a million processes.
     Dense,

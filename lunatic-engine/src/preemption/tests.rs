@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 use wasmtime::{Config, Engine, Linker, Module, Store, Trap, UpdateDeadline, Val};
 
-use crate::bounded_steps::{self, BUDGET, FIRST_BUDGET, MIN_BUDGET, Preemption, REFILL};
+use crate::preemption::{self, BUDGET, FIRST_BUDGET, MIN_BUDGET, Preemption, REFILL};
 
-/// What a host call by a reference weighs, of which these modules have many.
+/// The weight of a host call by a reference, of which these modules have many.
 const HOST_CALL: u32 = 32;
 
-/// The most host calls in a row of code that has enough points of preemption.
+/// The highest number of host calls in a row of code that has enough points of preemption.
 ///
 /// - `by_engine`: how many there are if the engine looks at the clock at each.
 fn longest_allowed(preemption: Preemption, by_engine: usize) -> usize {
@@ -27,7 +27,7 @@ fn longest_allowed(preemption: Preemption, by_engine: usize) -> usize {
 /// Both ways to preempt code.
 const BOTH: [Preemption; 2] = [Preemption::ByEngine, Preemption::ByPoints];
 
-/// What was seen while a module ran.
+/// The observations while a module ran.
 #[derive(Debug, Default)]
 struct Seen {
     host_calls: usize,
@@ -35,7 +35,7 @@ struct Seen {
     checks: usize,
     /// Host calls since the last point of preemption.
     run: usize,
-    /// The most host calls between two points of preemption.
+    /// The highest number of host calls between two points of preemption.
     longest_run: usize,
 }
 
@@ -119,7 +119,7 @@ fn wasm(text: &str) -> Vec<u8> {
 }
 
 fn rewritten(wasm: &[u8], preemption: Preemption) -> Vec<u8> {
-    match bounded_steps::rewrite(wasm, preemption).unwrap() {
+    match preemption::rewrite(wasm, preemption).unwrap() {
         Cow::Owned(rewritten) => rewritten,
         Cow::Borrowed(_) => panic!("expected that the module is rewritten"),
     }
@@ -314,7 +314,7 @@ fn a_module_that_needs_nothing_is_the_same_bytes() {
             "(memory 1) (func (memory.copy (i32.const 0) (i32.const 1) (i32.const 8)))",
         ] {
             let wasm = wasm(&format!("(module {fields})"));
-            let bounded = bounded_steps::rewrite(&wasm, preemption).unwrap();
+            let bounded = preemption::rewrite(&wasm, preemption).unwrap();
             assert!(matches!(bounded, Cow::Borrowed(_)), "{fields}");
         }
     }
@@ -330,7 +330,7 @@ fn with_body(body: &str) -> Vec<u8> {
     ))
 }
 
-/// The most host calls between two points of preemption of a run.
+/// Returns the highest number of host calls between two points of preemption of a run.
 fn longest_run(mut instance: Instance) -> (usize, usize) {
     instance.call("f", &[]).unwrap();
     let seen = instance.store.data();
@@ -410,7 +410,7 @@ fn chains_of_tail_calls_are_interrupted() {
                     (return_call $even (i32.sub (local.get 0) (i32.const 1))))
                 (func (export "f") (call $even (i32.const 100_000))))"#
             ));
-            let bounded = bounded_steps::rewrite(&wasm, preemption).unwrap();
+            let bounded = preemption::rewrite(&wasm, preemption).unwrap();
             let (calls, run) = longest_run(Instance::new(&bounded, preemption));
             assert_eq!(calls, 100_000);
             assert!(run <= longest_allowed(preemption, 65), "{run}: {next}");
@@ -534,16 +534,16 @@ fn what_names_something_that_is_only_appended_is_not_valid() {
         ] {
             let fields = format!("(memory 1) (table 1 funcref) (func (param i32) {bulk} {body})");
             let wasm = wasm(&format!("(module {fields})"));
-            assert!(bounded_steps::rewrite(&wasm, preemption).is_err(), "{body}");
+            assert!(preemption::rewrite(&wasm, preemption).is_err(), "{body}");
         }
         let local = wasm(&format!(
             "(module (memory 1) (func (param i32) (local (ref null 1)) {bulk}))"
         ));
-        assert!(bounded_steps::rewrite(&local, preemption).is_err());
+        assert!(preemption::rewrite(&local, preemption).is_err());
         let exported = wasm(&format!(
             r#"(module (memory 1) (func (param i32) {bulk}) (export "f" (func 1)))"#
         ));
-        assert!(bounded_steps::rewrite(&exported, preemption).is_err());
+        assert!(preemption::rewrite(&exported, preemption).is_err());
     }
 }
 
@@ -653,7 +653,7 @@ proptest! {
         );
         let wasm = wasm(&text);
         for preemption in BOTH {
-            let bounded = bounded_steps::rewrite(&wasm, preemption).unwrap().into_owned();
+            let bounded = preemption::rewrite(&wasm, preemption).unwrap().into_owned();
             Module::validate(&Engine::default(), &bounded).unwrap();
             let (mut plain, mut bounded) =
                 (Instance::plain(&wasm), Instance::new(&bounded, preemption));
@@ -678,7 +678,7 @@ fn the_budget_is_exported_under_a_name_that_no_module_may_use() {
     };
     let with_points = |name| {
         let wasm = wasm(name);
-        let rewritten = bounded_steps::rewrite(&wasm, Preemption::ByPoints);
+        let rewritten = preemption::rewrite(&wasm, Preemption::ByPoints);
         rewritten.map(std::borrow::Cow::into_owned)
     };
     let rewritten = with_points("own").unwrap();

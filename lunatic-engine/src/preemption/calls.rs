@@ -4,13 +4,13 @@ use wasmparser::{
     BinaryReaderError, ConstExpr, ElementItems, ExternalKind, Operator, Payload, TableInit,
 };
 
-use crate::bounded_steps::index_spaces::IndexSpaces;
-use crate::bounded_steps::survey::Survey;
+use crate::preemption::function_summary::FunctionSummary;
+use crate::preemption::index_spaces::IndexSpaces;
 
 /// The functions that references are made to outside of the code, or that are exported.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    /// By number.
+    /// The functions, by number.
     functions: Vec<usize>,
 }
 
@@ -82,16 +82,16 @@ impl References {
     }
 }
 
-/// The functions that a module defines, callees before those who call them.
+/// The functions that a module defines, callees before their callers.
 #[derive(Debug)]
 pub(super) struct CallOrder {
-    /// By number.
+    /// The functions, by number.
     pub(super) functions: Vec<usize>,
-    /// Of each function, by number, whether it can come back to itself: by calls of functions
-    /// by their index, or because it calls anything and may have been called by a reference or
-    /// by the host.
+    /// For each function, by number, whether it can come back to itself: by calls of functions by
+    /// their index, or because it calls anything and may have been called by a reference or by the
+    /// host.
     pub(super) recurs: Vec<bool>,
-    /// Of each function, by number, whether there is a reference to it or it is exported.
+    /// For each function, by number, whether there is a reference to it or it is exported.
     pub(super) is_referenced: Vec<bool>,
 }
 
@@ -99,8 +99,8 @@ pub(super) struct CallOrder {
 const NONE: u32 = u32::MAX;
 
 impl CallOrder {
-    /// Looks at who calls whom.
-    pub(super) fn of(surveys: &[Survey], references: &References) -> CallOrder {
+    /// Finds the order of calls.
+    pub(super) fn of(surveys: &[FunctionSummary], references: &References) -> CallOrder {
         let mut order = Search::new(surveys).run();
         let made_in_code = surveys.iter().flat_map(|survey| &survey.references);
         for number in references.functions.iter().chain(made_in_code).copied() {
@@ -113,8 +113,8 @@ impl CallOrder {
 
 /// Tarjan's search for strongly connected components, without recursion.
 struct Search<'a> {
-    surveys: &'a [Survey],
-    /// When each function was first seen.
+    surveys: &'a [FunctionSummary],
+    /// The time when each function was first seen.
     seen_at: Vec<u32>,
     /// The first seen function that each can reach.
     reaches: Vec<u32>,
@@ -128,7 +128,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(surveys: &'a [Survey]) -> Search<'a> {
+    fn new(surveys: &'a [FunctionSummary]) -> Search<'a> {
         let count = surveys.len();
         Search {
             surveys,

@@ -4,40 +4,40 @@ use std::ops::Range;
 
 use wasmparser::{BinaryReaderError, BlockType, FunctionBody, Operator, ValType};
 
-use crate::bounded_steps::appended::Appended;
-use crate::bounded_steps::calls::CallOrder;
-use crate::bounded_steps::cost::Cost;
-use crate::bounded_steps::edits::{Branch, Edit, Edits, Strips};
-use crate::bounded_steps::index_spaces::IndexSpaces;
-use crate::bounded_steps::pieces::{Bulk, PIECE_BYTES};
-use crate::bounded_steps::straight_line::{Begins, Callee, StraightLine};
-use crate::bounded_steps::survey::{Loop, LoopKind, Survey};
 use crate::invalid_module::InvalidModule;
+use crate::preemption::appended_functions::{Bulk, PIECE_BYTES};
+use crate::preemption::calls::CallOrder;
+use crate::preemption::cost::Cost;
+use crate::preemption::edits::{Branch, Edit, Edits, Strips};
+use crate::preemption::function_summary::{FunctionSummary, Loop, LoopKind};
+use crate::preemption::imports_and_globals::Appended;
+use crate::preemption::index_spaces::IndexSpaces;
+use crate::preemption::straight_line::{Begins, Callee, StraightLine};
 
-/// What is known of a function that was looked at before those that call it.
+/// The properties of a function that was processed before its callers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     /// Whether it begins with a point of preemption.
     pub(super) begins_with_point: bool,
-    /// What it takes at the most between two points.
+    /// The highest cost between two points.
     pub(super) longest: Cost,
 }
 
-/// What surrounds the functions of a module.
+/// The context of the functions of a module.
 pub(super) struct Context<'a> {
     pub(super) spaces: &'a IndexSpaces,
-    /// Of each function that was looked at, by number.
+    /// The properties of each function that was processed, by number.
     pub(super) known: &'a [Option<Known>],
 }
 
-/// Finds what has to be changed in the body of a function whose code looks at the clock of
-/// the engine where it begins, and in each loop.
+/// Finds the changes in the body of a function for which the engine checks the clock at its
+/// beginning, and in each loop.
 ///
-/// - `number`: which function it is among those that the module defines.
+/// - `number`: the index of the function among those that the module defines.
 ///
 /// # Errors
 ///
-/// Fails if the body is found not to be valid.
+/// Fails if the body is found to be invalid.
 pub(super) fn for_engine<'a>(
     body: &FunctionBody<'a>,
     number: usize,
@@ -49,20 +49,19 @@ pub(super) fn for_engine<'a>(
     Ok(pass.edits)
 }
 
-/// Finds what has to be changed in the body of a function that has no points of preemption
-/// but those that it is given here.
+/// Finds the changes in the body of a function that gets its points of preemption here.
 ///
-/// - `number`: which function it is among those that the module defines.
-/// - `calls`: who calls it.
+/// - `number`: the index of the function among those that the module defines.
+/// - `calls`: the order of calls of the module.
 ///
 /// # Errors
 ///
-/// Fails if the body is found not to be valid.
+/// Fails if the body is found to be invalid.
 pub(super) fn with_points<'a>(
     body: &FunctionBody<'a>,
     number: usize,
     context: &Context<'_>,
-    survey: &Survey,
+    survey: &FunctionSummary,
     calls: &CallOrder,
 ) -> Result<(Edits<'a>, Known), InvalidModule> {
     let mut pass = Pass::new(body, number, context, Some(survey))?;
@@ -74,7 +73,7 @@ pub(super) fn with_points<'a>(
     };
     let begins_with_point = calls.recurs[number] || !longest.is_within(limit);
     if begins_with_point {
-        // What is run after the last point is taken off at the first.
+        // Code after the last point is subtracted at the first.
         pass.edits.begin_with_point(longest.weight);
     }
     let known = Known {
@@ -88,7 +87,7 @@ pub(super) fn with_points<'a>(
 struct Pass<'a, 's> {
     context: &'s Context<'s>,
     /// The kinds of its loops; `None` if each is a point of preemption by itself.
-    survey: Option<&'s Survey>,
+    survey: Option<&'s FunctionSummary>,
     edits: Edits<'a>,
     straight_line: StraightLine,
     /// The blocks that are open; the outermost is the function.
@@ -97,7 +96,7 @@ struct Pass<'a, 's> {
     strip: Option<usize>,
     /// How many loops have begun.
     loops: usize,
-    /// What the previous operator has put on the stack, if that is a constant.
+    /// The constant that the previous operator has put on the stack, if it was one.
     constant: Option<u32>,
 }
 
@@ -113,7 +112,7 @@ impl<'a, 's> Pass<'a, 's> {
         body: &FunctionBody<'a>,
         number: usize,
         context: &'s Context<'s>,
-        survey: Option<&'s Survey>,
+        survey: Option<&'s FunctionSummary>,
     ) -> Result<Pass<'a, 's>, InvalidModule> {
         let spaces = context.spaces;
         let edits = Edits::new(body, spaces.params(number));
@@ -180,7 +179,7 @@ impl<'a, 's> Pass<'a, 's> {
         };
     }
 
-    /// What an operator takes, and what it calls.
+    /// Returns the cost of an operator, and the function that it calls.
     fn cost(&self, operator: &Operator<'_>, start: usize) -> (Cost, Callee) {
         let spaces = self.context.spaces;
         let cost = Cost::of(operator, self.edits.byte(start), spaces);

@@ -1,24 +1,24 @@
-//! What was queued in a mailbox when it was closed.
+//! The messages that were queued in a mailbox when it was closed.
 
 use std::task::Waker;
 
 use crate::message::Message;
 use crate::queued::Queued;
 
-/// The messages of a mailbox that was closed. Dropping it drops all of them at once,
-/// which takes seconds for millions of messages; a task that must not run for so long
-/// calls [`drop_some`](Leftover::drop_some) until nothing is left.
+/// The messages of a mailbox that was closed. Dropping this drops all of them at once,
+/// which takes seconds for millions of messages. A task that must not run for that long
+/// calls [`drop_some`](ClosedQueue::drop_some) until it returns false.
 #[derive(Debug, Default)]
 #[must_use = "dropping it may take long"]
-pub struct Leftover {
+pub struct ClosedQueue {
     queued: Queued,
-    /// Of who waited; it may be the last reference to a task.
+    /// The waker of the receiver that waited; it may be the last reference to a task.
     _waker: Option<Waker>,
 }
 
-impl Leftover {
-    pub(crate) fn new(queued: Queued, waker: Option<Waker>) -> Leftover {
-        Leftover {
+impl ClosedQueue {
+    pub(crate) fn new(queued: Queued, waker: Option<Waker>) -> ClosedQueue {
+        ClosedQueue {
             queued,
             _waker: waker,
         }
@@ -26,7 +26,8 @@ impl Leftover {
 
     /// Drops the oldest messages. Returns whether there are more.
     ///
-    /// - `count`: how many at most, each counted with its resources.
+    /// - `count`: the highest number of messages and resources to drop; the last message may
+    ///   exceed it by its resources.
     pub fn drop_some(&mut self, count: usize) -> bool {
         let mut dropped = 0;
         while dropped < count {

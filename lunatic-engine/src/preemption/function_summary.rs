@@ -1,23 +1,23 @@
-//! What a function calls, and what kind of loops it has.
+//! A summary of a function: the functions that it calls, and its loops.
 
 use wasmparser::{BinaryReaderError, FunctionBody, Operator, OperatorsReader};
 
-use crate::bounded_steps::index_spaces::IndexSpaces;
+use crate::preemption::index_spaces::IndexSpaces;
 
-/// What is known of a function before it is rewritten.
+/// The summary of a function before it is rewritten.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct FunctionSummary {
     /// The functions of the module that it calls by their index, by number.
     pub(super) callees: Vec<usize>,
     /// Whether it calls any function, also by a reference or of the host.
     pub(super) calls: bool,
     /// The functions of the module that it makes references to, by number.
     pub(super) references: Vec<usize>,
-    /// Its loops, in the order in which they begin.
+    /// The loops, in the order in which they begin.
     pub(super) loops: Vec<Loop>,
 }
 
-/// What is known of a loop.
+/// The summary of a loop.
 #[derive(Debug, Clone)]
 pub(super) struct Loop {
     pub(super) kind: LoopKind,
@@ -26,19 +26,19 @@ pub(super) struct Loop {
 }
 
 impl Loop {
-    /// One of which nothing is known.
+    /// A loop without known properties.
     pub(super) const OTHER: Loop = Loop {
         kind: LoopKind::Other,
         locals: Vec::new(),
     };
 }
 
-/// What kind of loop one is.
+/// The kind of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LoopKind {
     /// No branch leads to its beginning.
     NoLoop,
-    /// It contains no loop, and calls nothing that returns to it.
+    /// The loop contains no loop, and calls nothing that returns to it.
     Tight,
     /// Each round comes to the beginning of a loop inside of it, where there is a point of
     /// preemption.
@@ -57,7 +57,7 @@ struct OpenLoop {
     is_in_each_round: bool,
     has_point: bool,
     calls: bool,
-    /// Those that it names so far, as many as are kept.
+    /// The locals that it names so far, up to the number that can be kept.
     locals: Vec<u32>,
     /// How many operators of the function come before it.
     begins_at: usize,
@@ -72,17 +72,17 @@ impl OpenLoop {
     }
 }
 
-/// The most locals that are kept apart while a point of preemption calls the host.
+/// The highest number of locals that are kept while a point of preemption calls the host.
 pub(super) const MAX_KEPT_LOCALS: usize = 16;
 
-/// The most operators of a loop that is cut into strips, in which there are no other points
-/// of preemption.
+/// The highest number of operators of a loop that is cut into strips, in which there are no other
+/// points of preemption.
 const MAX_TIGHT_OPERATORS: usize = 256;
 
-/// The most loops of a function that are cut into strips, which makes them longer.
+/// The highest number of loops of a function that are cut into strips, which makes them longer.
 const MAX_TIGHT_LOOPS: usize = 20_000;
 
-impl Survey {
+impl FunctionSummary {
     /// Looks at the body of a function.
     ///
     /// # Errors
@@ -91,8 +91,8 @@ impl Survey {
     pub(super) fn of(
         body: &FunctionBody<'_>,
         spaces: &IndexSpaces,
-    ) -> Result<Survey, BinaryReaderError> {
-        let mut survey = Survey::default();
+    ) -> Result<FunctionSummary, BinaryReaderError> {
+        let mut survey = FunctionSummary::default();
         let mut operators = body.get_operators_reader()?;
         // For each block that is open, which of the open loops it is, if it is one.
         let mut blocks: Vec<Option<usize>> = vec![None];
@@ -216,10 +216,10 @@ fn branch(blocks: &[Option<usize>], loops: &mut [OpenLoop], depth: u32) {
     }
 }
 
-/// Whether code goes on after an operator without having called anything, and its branches
-/// are known.
+/// Returns whether code continues after an operator without having called anything, and its
+/// branches are known.
 ///
-/// - `opcode`: its first byte.
+/// - `opcode`: the first byte of the operator.
 fn is_inline(operator: &Operator<'_>, opcode: u8) -> bool {
     match opcode {
         // Blocks and branches; `throw` and `throw_ref`, which leave the loop: one that has a

@@ -1,9 +1,9 @@
-//! The oldest messages of a long queue, which the owner takes without the lock.
+//! The oldest messages of a long queue, which the owner has taken out in advance.
 //!
-//! Where one process sends faster than another receives, both want the lock of the mailbox
-//! all the time. So the owner takes small messages out in batches. They count as queued
-//! until they are received, but are not charged to their senders any more: they take less
-//! than 2 KiB, which the owner has paid for with the mailbox.
+//! If a process sends faster than another receives, both contend for the lock of the mailbox.
+//! So the owner takes small messages out in batches, and receives them without the lock. They
+//! count as queued until they are received, but are no longer charged to their senders: they
+//! take less than 2 KiB, which the owner has paid for with the mailbox.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::message::Message;
 use crate::queued::{Queued, Unused};
 use crate::wanted::Wanted;
 
-/// No more messages are taken out at once.
+/// The highest number of messages that are taken out at once.
 const BATCH: usize = 32;
 
 const _: () = assert!(BATCH * size_of::<Message>() <= 2048);
 
-/// Their sizes have no greater sum, in bytes.
+/// The largest sum of their sizes, in bytes.
 const BATCH_BYTES: usize = BATCH * Message::SMALL_BYTES;
 
-/// From a shorter queue, messages are taken one by one.
-const LONG: usize = 16;
+/// The length from which a queue is long enough for batches.
+const MIN_QUEUE_LENGTH: usize = 16;
 
 /// The messages that were taken out, the oldest first.
 #[derive(Debug)]
-pub(crate) struct Front {
+pub(crate) struct Prefetched {
     messages: VecDeque<Message>,
     count: Count,
 }
@@ -36,18 +36,18 @@ pub(crate) struct Front {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Count(Arc<AtomicU64>);
 
-impl Front {
-    pub(crate) fn new(count: Count) -> Front {
-        Front {
+impl Prefetched {
+    pub(crate) fn new(count: Count) -> Prefetched {
+        Prefetched {
             messages: VecDeque::with_capacity(BATCH),
             count,
         }
     }
 
-    /// Returns whether so many messages are to be taken out in batches.
+    /// Returns whether the queue is so long that messages should be taken out in batches.
     #[inline]
     pub(crate) fn is_worthwhile(queued: &Queued) -> bool {
-        queued.queue.len() >= LONG
+        queued.queue.len() >= MIN_QUEUE_LENGTH
     }
 
     /// Takes small messages out of the queue, the oldest first.
@@ -68,7 +68,7 @@ impl Front {
         }
     }
 
-    /// Takes the oldest message that is wanted.
+    /// Takes the oldest message that `wanted` matches.
     #[inline]
     pub(crate) fn take(&mut self, wanted: &Wanted) -> Option<Message> {
         let message = match wanted {
@@ -88,8 +88,8 @@ impl Count {
     /// The number of messages above the sum of their sizes.
     const SIZE_BITS: u32 = u32::BITS;
 
-    /// The most that there may be.
-    pub(crate) const MOST: (usize, usize) = (BATCH, BATCH_BYTES);
+    /// The highest number of messages, and the largest sum of their sizes in bytes.
+    pub(crate) const MAX: (usize, usize) = (BATCH, BATCH_BYTES);
 
     /// Returns the number of messages and the sum of their sizes, in bytes.
     pub(crate) fn get(&self) -> (usize, usize) {

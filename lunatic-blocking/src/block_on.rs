@@ -1,4 +1,4 @@
-//! Runs a future on this thread, which looks for a moment whether it is to go on before it sleeps.
+//! `block_on` that spins for a moment before it parks the thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,65 +10,66 @@ use std::time::Duration;
 
 use crate::adaptive_spin::AdaptiveSpin;
 
-/// For so long a thread looks for what is to be done, if it is asked often.
-const LONGEST: Duration = Duration::from_micros(50);
+/// The longest time that a thread spins before it parks.
+const MAX_SPIN: Duration = Duration::from_micros(50);
 
-/// Wakes a thread, if it sleeps.
-struct Bell {
-    /// Whether the future is to be polled.
-    is_rung: AtomicBool,
-    is_asleep: AtomicBool,
+/// The waker of one thread.
+struct ThreadWaker {
+    /// Whether the future must be polled.
+    is_woken: AtomicBool,
+    /// Whether the thread is parked, or about to be.
+    is_parked: AtomicBool,
     thread: Thread,
 }
 
-impl Wake for Bell {
-    fn wake(self: Arc<Bell>) {
+impl Wake for ThreadWaker {
+    fn wake(self: Arc<ThreadWaker>) {
         self.wake_by_ref();
     }
 
-    fn wake_by_ref(self: &Arc<Bell>) {
-        self.is_rung.store(true, Ordering::SeqCst);
-        // Either this is seen, or the thread sees that the bell is rung before it sleeps.
-        if self.is_asleep.load(Ordering::SeqCst) {
+    fn wake_by_ref(self: &Arc<ThreadWaker>) {
+        self.is_woken.store(true, Ordering::SeqCst);
+        // Either this thread sees `is_parked`, or the other sees `is_woken` before it parks.
+        if self.is_parked.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
     }
 }
 
-impl Bell {
+impl ThreadWaker {
     fn take(&self) -> Option<()> {
-        let is_rung = self.is_rung.load(Ordering::Relaxed);
-        (is_rung && self.is_rung.swap(false, Ordering::SeqCst)).then_some(())
+        let is_woken = self.is_woken.load(Ordering::Relaxed);
+        (is_woken && self.is_woken.swap(false, Ordering::SeqCst)).then_some(())
     }
 
     fn wait(&self, spin: &AdaptiveSpin) {
         if spin.poll(|| self.take()).is_some() {
             return;
         }
-        self.is_asleep.store(true, Ordering::SeqCst);
-        while !self.is_rung.swap(false, Ordering::SeqCst) {
+        self.is_parked.store(true, Ordering::SeqCst);
+        while !self.is_woken.swap(false, Ordering::SeqCst) {
             thread::park();
         }
-        self.is_asleep.store(false, Ordering::SeqCst);
+        self.is_parked.store(false, Ordering::SeqCst);
     }
 }
 
-/// Runs `future` to its end.
-pub(crate) fn drive<F: Future>(future: F) -> F::Output {
-    let bell = Arc::new(Bell {
-        is_rung: AtomicBool::new(false),
-        is_asleep: AtomicBool::new(false),
+/// Runs `future` to its end on this thread, and returns its output.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let thread_waker = Arc::new(ThreadWaker {
+        is_woken: AtomicBool::new(false),
+        is_parked: AtomicBool::new(false),
         thread: thread::current(),
     });
-    let waker = Waker::from(bell.clone());
+    let waker = Waker::from(thread_waker.clone());
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
-    let spin = AdaptiveSpin::new(LONGEST);
+    let spin = AdaptiveSpin::new(MAX_SPIN);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
-        bell.wait(&spin);
+        thread_waker.wait(&spin);
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
         let (ask, asked) = async_channel::bounded(1);
         let (answer, answered) = async_channel::bounded(1);
         let driven = thread::spawn(move || {
-            drive(async {
+            block_on(async {
                 while let Ok(number) = asked.recv().await {
                     answer.send(number + 1).await.ok();
                 }
