@@ -16,7 +16,7 @@ use crate::scope::Scope;
 pub const MAX_SCOPES: usize = 1 << 10;
 
 /// Is told of changes; see [`Groups::observe`].
-pub(crate) type Observer = dyn Fn(&str, &str, Pid, bool) + Send + Sync;
+pub(crate) type Observer = dyn Fn(&str, &str, Pid, bool, u32) + Send + Sync;
 
 /// The groups of the processes of an environment, in scopes. All clones are the same
 /// groups.
@@ -56,10 +56,10 @@ impl Groups {
     }
 
     /// Sets who is told of each process of this node that joins or leaves a group: the scope,
-    /// the group, the process, and whether it joins. It is called under the lock of the scope,
+    /// the group, the process, whether it joins, and how often. It is called under the lock of the scope,
     /// in the order of the changes, and must not block. To be set before anybody joins; only
     /// the first call counts.
-    pub fn observe(&self, observer: impl Fn(&str, &str, Pid, bool) + Send + Sync + 'static) {
+    pub fn observe(&self, observer: impl Fn(&str, &str, Pid, bool, u32) + Send + Sync + 'static) {
         self.observer.set(Box::new(observer)).ok();
     }
 
