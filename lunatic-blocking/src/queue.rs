@@ -50,8 +50,12 @@ struct State {
     threads: usize,
 }
 
-/// It runs with what it is granted, or is told why it does not.
-type Operation = Box<dyn FnOnce(Granted) + Send>;
+struct Operation {
+    /// Of who asks for it. What the operation asks for itself counts as his, too.
+    share: Option<Share>,
+    /// It runs with what it is granted, or is told why it does not.
+    run: Box<dyn FnOnce(Granted) + Send>,
+}
 
 impl Queue {
     /// An empty queue.
@@ -205,9 +209,26 @@ impl Drop for Place<'_> {
     }
 }
 
+impl Operation {
+    fn run(self, granted: Granted) {
+        if let Some(share) = self.share {
+            share.enter();
+        }
+        (self.run)(granted);
+    }
+}
+
 impl Shared {
-    fn push(self: &Arc<Shared>, need: Option<Need>, operation: Operation) -> Place<'_> {
+    fn push(
+        self: &Arc<Shared>,
+        need: Option<Need>,
+        run: Box<dyn FnOnce(Granted) + Send>,
+    ) -> Place<'_> {
         let share = Share::current();
+        let operation = Operation {
+            share: share.clone(),
+            run,
+        };
         let ticket = self
             .state
             .lock()
@@ -240,7 +261,8 @@ impl Shared {
             // There may be something for others, too.
             self.start_threads();
             // A panic has been reported by its hook; the thread goes on.
-            drop(catch_unwind(AssertUnwindSafe(|| operation(granted))));
+            drop(catch_unwind(AssertUnwindSafe(|| operation.run(granted))));
+            Share::leave();
             ended = Some(ticket);
         }
     }
