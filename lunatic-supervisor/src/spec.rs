@@ -73,6 +73,9 @@ pub struct Spec {
 
 type Children = Vec<Arc<Shared<ChildStart>>>;
 
+/// What a supervisor takes beside its children and its path, in bytes.
+const SUPERVISOR_BYTES: u64 = 8 << 10;
+
 impl Spec {
     /// Returns a supervisor without children, with the default settings of OTP.
     ///
@@ -251,11 +254,12 @@ impl Spec {
         let parent = link.as_ref().map(|link| link.parent.id());
         let account = link.as_ref().map(|link| link.parent.account().clone());
         let payer = account.as_ref().unwrap_or_else(|| environment.account());
-        let first_children = Charge::new(payer, Kind::Memory, self.bytes)
+        let bytes = SUPERVISOR_BYTES + path.len() as u64 + self.bytes;
+        let own = Charge::new(payer, Kind::Memory, bytes)
             .map_err(|exceeded| SupervisorError::Spawn(SpawnError::Exceeded(exceeded)))?;
         let machine = self.machine(driver::seed()).await;
         let machine = machine.map_err(SupervisorError::Spec)?;
-        let machine = machine.charged(first_children);
+        let machine = machine.charged(own);
         let options = SpawnOptions {
             link,
             awaited: true,
