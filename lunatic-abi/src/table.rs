@@ -464,3 +464,37 @@ impl<R> From<NotInserted<R>> for Misuse {
 fn unknown<R: Resource>(id: u64) -> Misuse {
     Misuse::UnknownId { kind: R::KIND, id }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Number;
+
+    impl Resource for Number {
+        const KIND: &'static str = "number";
+        const LIMIT: usize = 100_000;
+    }
+
+    #[test]
+    fn the_room_of_entries_that_are_gone_is_given_back() {
+        const MANY: u64 = 10_000;
+        let account = Account::default();
+        let mut table = Table::new();
+        let ids: Vec<u64> = (0..MANY)
+            .map(|_| table.insert(Number, &account).unwrap())
+            .collect();
+        let capacity = |table: &Table<Number>| table.0.as_ref().unwrap().by_id.capacity() as u64;
+        assert!(capacity(&table) >= MANY);
+        for id in &ids[10..] {
+            table.remove(*id).unwrap();
+        }
+        assert!(capacity(&table) < MANY / 10, "{}", capacity(&table));
+        for id in &ids[..10] {
+            table.get(*id).unwrap();
+        }
+    }
+}

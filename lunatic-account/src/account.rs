@@ -49,6 +49,13 @@ pub enum Shortage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(u64);
 
+impl AccountId {
+    /// Returns it as a number that no other account of this program has.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+}
+
 struct Inner {
     id: AccountId,
     depth: u32,

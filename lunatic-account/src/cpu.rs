@@ -20,11 +20,15 @@ const BURST: Duration = Duration::from_millis(100);
 /// The least rate, so that nobody waits for ever.
 const LEAST_MICROSECONDS: u64 = 100;
 
+/// The highest rate, of a million cores: with higher ones, what comes together in years would be
+/// more than a duration can be.
+const MOST_MICROSECONDS: u64 = 1_000_000_000_000;
+
 impl CpuBudget {
     /// A budget of so many microseconds in each second.
     pub fn new(microseconds: u64) -> CpuBudget {
         CpuBudget {
-            rate: Duration::from_micros(microseconds.max(LEAST_MICROSECONDS)),
+            rate: Duration::from_micros(microseconds.clamp(LEAST_MICROSECONDS, MOST_MICROSECONDS)),
             debt: Duration::ZERO,
             at: None,
         }
@@ -72,6 +76,16 @@ mod tests {
         }
         assert!(used <= Duration::from_millis(5_000 + 10));
         assert!(used >= Duration::from_millis(4_900));
+    }
+
+    #[test]
+    fn no_rate_and_no_time_is_too_much() {
+        let begin = Instant::now();
+        let mut budget = CpuBudget::new(u64::MAX - 1);
+        budget.spend(begin, Duration::from_secs(1));
+        let later = begin + Duration::from_secs(100 * 365 * 86400);
+        budget.spend(later, Duration::from_secs(1));
+        assert_eq!(budget.delay(later), Duration::ZERO);
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub enum Class {
     /// needs a core rather than a disk, so there is one thread per core: more
     /// would only keep the threads that run processes waiting. With a thousand
     /// processes that read and write on two cores, eight threads make the worst
-    /// waits four times as long as two.
+    /// waits four times as long as two. A signature that takes some milliseconds is made here, too.
     Cache,
-    /// A disk, as `sync` does. Eight threads.
+    /// A disk, as `sync` does, and the end of a large file, whose blocks are freed. Eight threads.
     Disk,
     /// A name server. Sixty-four threads, so that a server that does not answer takes no thread
     /// from other classes.

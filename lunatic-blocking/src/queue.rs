@@ -51,8 +51,13 @@ struct State {
     threads: usize,
 }
 
-/// The closure of an operation; it gets the granted memory, or the reason why it does not run.
-type Operation = Box<dyn FnOnce(Granted) + Send>;
+struct Operation {
+    /// The share of the task that asked for it, which also gets the operations that it asks for
+    /// itself.
+    share: Option<Share>,
+    /// Gets the granted memory, or the reason why it does not run.
+    run: Box<dyn FnOnce(Granted) + Send>,
+}
 
 impl Queue {
     /// An empty queue.
@@ -206,9 +211,26 @@ impl Drop for Place<'_> {
     }
 }
 
+impl Operation {
+    fn run(self, granted: Granted) {
+        if let Some(share) = self.share {
+            share.enter();
+        }
+        (self.run)(granted);
+    }
+}
+
 impl Shared {
-    fn push(self: &Arc<Shared>, need: Option<Need>, operation: Operation) -> Place<'_> {
+    fn push(
+        self: &Arc<Shared>,
+        need: Option<Need>,
+        run: Box<dyn FnOnce(Granted) + Send>,
+    ) -> Place<'_> {
         let share = Share::current();
+        let operation = Operation {
+            share: share.clone(),
+            run,
+        };
         let ticket = self
             .state
             .lock()
@@ -246,7 +268,8 @@ impl Shared {
             // There may be something for others, too.
             self.start_threads();
             // A panic has been reported by its hook; the thread continues.
-            drop(catch_unwind(AssertUnwindSafe(|| operation(granted))));
+            drop(catch_unwind(AssertUnwindSafe(|| operation.run(granted))));
+            Share::leave();
             ended = Some(ticket);
         }
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures_lite::FutureExt;
 use futures_lite::future::{block_on, poll_once};
 use gate::Gate;
-use lunatic_account::{Account, AccountLimits, Kind};
+use lunatic_account::{Account, AccountLimits, Kind, Share};
 use lunatic_blocking::Queue;
 
 fn queue(threads: usize) -> Queue {
@@ -302,4 +302,18 @@ fn the_time_of_a_compiler_is_counted_also_if_it_panics() {
     let caught = AssertUnwindSafe(panics).catch_unwind();
     assert!(block_on(caught).is_err());
     assert!(!delay(&branch).is_zero());
+}
+
+#[test]
+fn what_an_operation_asks_for_counts_as_asked_by_who_has_asked_for_it() {
+    let account = Account::root(AccountLimits::UNLIMITED);
+    let branch = account.branch(AccountLimits::UNLIMITED).expect("one level");
+    let share = branch.share().expect("a branch has one").clone();
+    let queue = queue(1);
+    let current = || block_on(queue.run(|| Share::current().map(|share| share.address())));
+    share.clone().enter();
+    let within = current();
+    Share::leave();
+    assert_eq!(within, Some(share.address()));
+    assert_eq!(current(), None);
 }

@@ -147,7 +147,7 @@ fn watch_until_stopped(
         if verdict.kill && last_kill.is_none_or(is_over) {
             let at = Instant::now();
             last_kill = Some(Kill { at, resident });
-            let count = kill_some(processes(environments));
+            let count = kill_some(processes(environments), resident.saturating_sub(charged));
             if killed == 0 && count > 0 {
                 tracing::error!(resident, limit, "still out of memory: processes are killed");
             }
@@ -238,12 +238,14 @@ fn processes(
 /// Kills the processes of the [heaviest](Branch::heaviest) branch; or, if all processes share the
 /// account of the root, the younger half of them. Those that are about to end are left out.
 /// Returns how many were killed.
-fn kill_some(processes: impl Iterator<Item = (Account, Process)>) -> usize {
+///
+/// - `uncharged`: what the program takes and was charged to nobody, in bytes.
+fn kill_some(processes: impl Iterator<Item = (Account, Process)>, uncharged: u64) -> usize {
     let living = processes.filter(|(_, process)| !process.info().is_exiting);
     let Heaviest {
         processes: mut victims,
         is_root,
-    } = Branch::root(living).heaviest();
+    } = Branch::root(living).heaviest(uncharged);
     if is_root {
         victims.sort_by_key(|process| Reverse(process.id()));
         victims.truncate(victims.len().div_ceil(2));

@@ -60,13 +60,14 @@ impl ClusterNode {
         let node = self.node.clone();
         self.names
             .groups
-            .observe(move |scope, group, process, joined| {
-                node.group_changed(GroupChange {
+            .observe(move |scope, group, process, joined, times| {
+                let change = GroupChange {
                     scope: scope.into(),
                     group: group.into(),
                     process,
                     joined,
-                });
+                };
+                node.group_changed(change, times);
             });
         let (sessions, environment) = (self.node.sessions(), runtime.environment().downgrade());
         let watched = Arc::downgrade(sessions);
@@ -86,9 +87,9 @@ impl ClusterNode {
         self.node.attach(self.clone());
     }
 
-    /// The number by which other nodes name a module; keeps it for them.
+    /// The number by which other nodes name a module as long as somebody has it.
     pub(crate) fn module_number(&self, module: &Module<State>) -> u64 {
-        self.modules.keep(module)
+        self.modules.remember(module)
     }
 
     /// The module of a number.

@@ -167,7 +167,10 @@ impl ProcessHost for State {
         mailbox: GuestMailbox<ProcessPost>,
         environment: ChildEnvironment,
     ) -> State {
-        let timers = StartedTimers::new(process.handle().account());
+        let account = process.handle().account();
+        let timers = StartedTimers::new(account);
+        let mut wasi = WasiCtx::new(environment.wasi, environment.stdio);
+        wasi.charge_to(account);
         State {
             process,
             services: environment.services,
@@ -175,7 +178,7 @@ impl ProcessHost for State {
             errors: ErrorTable::new(),
             timers,
             supervisors: GuestSupervisors::new(),
-            wasi: WasiCtx::new(environment.wasi, environment.stdio),
+            wasi,
             net: GuestNet::new(environment.net),
             reload: GuestReload::new(),
             sqlite: GuestSqlite::new(environment.sqlite),
@@ -190,13 +193,15 @@ impl ProcessHost for State {
     ) -> Result<State, Failure> {
         let account = process.handle().account();
         let (config, stdio) = (self.wasi.opened_config(), self.wasi.stdio());
+        let mut wasi = WasiCtx::new(config.clone(), stdio.clone());
+        wasi.charge_to(account);
         Ok(State {
             services: self.services.clone(),
             mailbox,
             errors: self.errors.successor(account).map_err(Failure::new)?,
             timers: StartedTimers::new(account),
             supervisors: GuestSupervisors::new(),
-            wasi: WasiCtx::new(config.clone(), stdio.clone()),
+            wasi,
             net: self.net.successor(account).map_err(Failure::new)?,
             sqlite: GuestSqlite::new(self.sqlite.limits().clone()),
             reload: self.reload.successor(),

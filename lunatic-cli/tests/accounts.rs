@@ -215,6 +215,38 @@ fn who_may_be_permitted_to_signal_one_process_outside_of_its_branch() {
 }
 
 #[test]
+fn who_may_signal_a_stranger_gives_it_no_permissions() {
+    let world = World::new();
+    let module = world.load(&host(
+        "(call $config_set_limit (i64.const 0) (i32.const 1) (i64.const 3))",
+        r#"(func $parent (result i64) (i64.sub (call $process_id) (i64.const 1)))
+        (func (export "culprit")
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (drop (call $permit_signals (call $parent) (call $process_id)))
+            (call $report (i64.const 99)))
+        (func (export "permits")
+            (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (call $report (i64.extend_i32_u (call $permit_signals
+                (i64.sub (call $process_id) (i64.const 1))
+                (i64.sub (call $process_id) (i64.const 2))))))"#,
+    ));
+    let host = world.spawn(&module, "main");
+    let [0, culprit] = world.reports() else {
+        panic!("the culprit was not spawned");
+    };
+    let permits = world.spawn(&module, "permits");
+    send(&permits, 1, b"");
+    assert_eq!(world.reports(), [0]);
+    let culprit = process(&world, culprit).unwrap();
+    send(&culprit, 1, b"");
+    wait_until("the culprit has ended", || !culprit.is_alive());
+    let ended = culprit.exit_reason().unwrap().to_string();
+    assert!(ended.contains("permission denied"), "{ended}");
+    assert!(host.is_alive());
+    world.no_more_reports();
+}
+
+#[test]
 fn an_id_that_nobody_has_yet_is_that_of_a_stranger_and_one_of_the_dead_is_not() {
     let world = World::new();
     let next = |call: &str| {

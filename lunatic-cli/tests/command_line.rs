@@ -361,6 +361,32 @@ fn the_log_filter_makes_more_or_less_visible() {
     }
 }
 
+#[test]
+fn log_lines_have_a_file_of_their_own_if_one_is_named() {
+    let guests = Guests::new();
+    let text = harness::module(
+        r#"(func (export "_start")
+            (call $await (call $spawn_own (i64.const 0) @child))
+            (call $sleep_ms (i64.const 100)))
+        (func (export "child") (call $sleep_ms (i64.const 5)) unreachable)"#,
+    );
+    let path = guests.file("guest.wat", text).with_file_name("log");
+    for lines in 1..=2 {
+        let mut command = guests.lunatic();
+        let command = command.args(["run", "guest.wat"]);
+        ran(command.env("LUNATIC_LOG_FILE", &path))
+            .code(0)
+            .is_silent();
+        let log = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(log.matches("unreachable").count(), lines, "{log}");
+        assert!(!log.contains('\x1b'), "{log}");
+    }
+    let mut command = guests.lunatic();
+    let command = command.args(["run", "guest.wat"]);
+    let ran = ran(command.env("LUNATIC_LOG_FILE", path.join("none")));
+    ran.code(1).says(&["LUNATIC_LOG_FILE", "help"]);
+}
+
 // ABI §21 A1
 #[test]
 fn a_root_that_returns_while_others_are_inside_catches_ends_the_program() {

@@ -18,7 +18,13 @@ pub struct GroupChanges {
 impl GroupChanges {
     /// Adds a change.
     pub fn add(&mut self, change: GroupChange) {
-        let by = if change.joined { 1 } else { -1 };
+        self.add_times(change, 1);
+    }
+
+    /// Adds a change that has happened so many times.
+    pub fn add_times(&mut self, change: GroupChange, times: u32) {
+        let times = i64::from(times);
+        let by = if change.joined { times } else { -times };
         let key = (change.scope, change.group, change.process);
         let pending = &mut self.pending;
         let sum = pending.get(&key).copied().unwrap_or_default() + by;
@@ -79,7 +85,8 @@ mod tests {
         for joined in [true, true, false, true] {
             changes.add(change(1, joined));
         }
-        changes.add(change(2, false));
+        changes.add_times(change(2, true), 3);
+        changes.add_times(change(2, false), 4);
         let expected = [change(1, true), change(1, true), change(2, false)];
         assert_eq!(changes.take(), expected);
         assert_eq!(changes.take(), []);

@@ -561,8 +561,10 @@ impl Node {
     }
 
     /// Tells the other nodes that a process of this one has joined or left a group.
-    pub fn group_changed(&self, change: GroupChange) {
-        self.inner.group_changes.lock().add(change);
+    ///
+    /// - `times`: how often.
+    pub fn group_changed(&self, change: GroupChange, times: u32) {
+        self.inner.group_changes.lock().add_times(change, times);
         self.inner.waker.wake();
     }
 

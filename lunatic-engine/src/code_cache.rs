@@ -313,6 +313,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_used_longest_ago_is_forgotten_if_there_are_too_many_files() {
+        let (_directory, cache) = cache(MAX_BYTES);
+        sealed_file::create_directory(&cache.directory).expect("a directory");
+        let files = || fs::read_dir(&cache.directory).expect("it is there").count();
+        for number in 1..MAX_FILES {
+            let path = cache.directory.join(format!("{number}.{CODE}"));
+            let file = File::create(path).expect("the directory is ours");
+            let used = SystemTime::now() - Duration::from_secs(3600);
+            let times = FileTimes::new().set_accessed(used);
+            file.set_times(times).expect("the file is ours");
+        }
+        cache.keep_summary(&Key::of(&1), &summary(7));
+        assert_eq!(files(), MAX_FILES);
+        cache.keep_summary(&Key::of(&2), &summary(7));
+        assert_eq!(files(), MAX_FILES / 4 * 3);
+        for number in 1..=2 {
+            assert_eq!(cache.summary(&Key::of(&number)), Some(summary(7)));
+        }
+    }
+
+    #[test]
     fn what_is_larger_than_all_may_be_is_not_kept() {
         let (_directory, cache) = cache(10);
         cache.keep_summary(&Key::of(&1), &summary(7));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -26,6 +26,11 @@ use crate::time_slice::TimeSlice;
 /// times at once; clone it freely.
 pub struct Module<T: 'static> {
     inner: Arc<Inner<T>>,
+}
+
+/// A handle of a [`Module`] that does not keep it.
+pub struct WeakModule<T: 'static> {
+    inner: Weak<Inner<T>>,
 }
 
 struct Inner<T: 'static> {
@@ -56,6 +61,25 @@ impl<T: 'static> Drop for Inner<T> {
     /// charge is released at once, so that a caller can drop a module and compile the next.
     fn drop(&mut self) {
         drop_later(self.code.take());
+    }
+}
+
+impl<T: 'static> fmt::Debug for WeakModule<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakModule").finish_non_exhaustive()
+    }
+}
+
+impl<T: 'static> WeakModule<T> {
+    /// Returns the module, if there is another handle of it.
+    pub fn upgrade(&self) -> Option<Module<T>> {
+        let inner = self.inner.upgrade()?;
+        Some(Module { inner })
+    }
+
+    /// Whether there is no other handle of the module any more.
+    pub fn is_gone(&self) -> bool {
+        self.inner.strong_count() == 0
     }
 }
 
@@ -141,6 +165,13 @@ impl<T: InstanceState> Module<T> {
         // If another thread was first, its charge stays, and this one is released.
         self.inner.charge.set(charge).ok();
         Ok(())
+    }
+
+    /// Returns a handle that does not keep the module.
+    pub fn downgrade(&self) -> WeakModule<T> {
+        WeakModule {
+            inner: Arc::downgrade(&self.inner),
+        }
     }
 
     /// Returns the number of handles of this module: those of instances, and others.

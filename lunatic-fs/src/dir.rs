@@ -3,9 +3,8 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lunatic_account::Charge;
@@ -16,6 +15,7 @@ use rustix::io::Errno;
 use crate::access::Access;
 use crate::entry::{Entry, Stream};
 use crate::file::File;
+use crate::freeing::Kept;
 use crate::held::{Companion, HeldFile, held};
 use crate::holding;
 use crate::host_dir::{HostDir, ends_in_slash, names_directory};
@@ -24,6 +24,9 @@ use crate::metadata::{Kind, Metadata};
 use crate::open::OpenOptions;
 use crate::protected::Change;
 use crate::times::Times;
+
+/// How many parts the target of a new symbolic link may have: 40 links can lead to each other.
+const MAX_LINK_PARTS: usize = 64;
 
 /// An open directory. Every path given to it is resolved inside of it.
 ///
@@ -259,13 +262,16 @@ impl Dir {
     /// # Errors
     ///
     /// Fails if the operating system does, if the path leads outside or the target is
-    /// absolute, or if the directory is read-only.
+    /// absolute or has more than 64 parts, or if the directory is read-only.
     pub async fn symlink(
         &self,
         target: impl Into<PathBuf>,
         path: impl Into<PathBuf>,
     ) -> io::Result<()> {
         let target = target.into();
+        if target.components().count() > MAX_LINK_PARTS {
+            return Err(Errno::NAMETOOLONG.into());
+        }
         self.change(path, move |dir, path| dir.symlink(&target, path))
             .await
     }
@@ -303,15 +309,20 @@ impl Dir {
             }
             let (new_parent, new_path) = new_dir.parent(&new_path)?;
             new_dir.check_change(&new_parent, new_path, Change::Entry)?;
-            let _replaced = kept(new_parent.dir(), new_path);
+            let replaced = Kept::find(new_parent.dir(), new_path);
             let held = held();
             held.check_name(parent.dir(), rest)?;
             held.check_name(new_parent.dir(), new_path)?;
-            let _held = (is_name(rest) && is_name(new_path)).then_some(held);
-            parent.dir().rename(rest, new_parent.dir(), new_path)
+            let held = (is_name(rest) && is_name(new_path)).then_some(held);
+            parent.dir().rename(rest, new_parent.dir(), new_path)?;
+            drop(held);
+            Ok(replaced.close())
         };
         self.access.check_change()?;
-        self.run(path, rename).await
+        if let Some(replaced) = self.run(path, rename).await? {
+            replaced.free().await;
+        }
+        Ok(())
     }
 
     /// Makes a hard link to the file at `path` at `new_path` in `new_dir`, which may be
@@ -454,22 +465,27 @@ impl Dir {
 
     /// Changes something in the directory that holds the last component of the path. Nothing
     /// becomes held meanwhile, unless there is more to walk than a name: nobody waits for that.
-    async fn change<R: Send + 'static>(
+    async fn change(
         &self,
         path: impl Into<PathBuf>,
-        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<R> + Send + 'static,
-    ) -> io::Result<R> {
+        operation: impl FnOnce(&cap_std::fs::Dir, &Path) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
         self.access.check_change()?;
-        self.run(path, |dir, path| {
+        let change = move |dir: &HostDir, path: &Path| {
             let (parent, rest) = dir.parent(path)?;
             dir.check_change(&parent, rest, Change::Entry)?;
-            let _changed = kept(parent.dir(), rest);
+            let before = Kept::find(parent.dir(), rest);
             let held = held();
             held.check_name(parent.dir(), rest)?;
-            let _held = is_name(rest).then_some(held);
-            operation(parent.dir(), rest)
-        })
-        .await
+            let held = is_name(rest).then_some(held);
+            operation(parent.dir(), rest)?;
+            drop(held);
+            Ok(before.close())
+        };
+        if let Some(removed) = self.run(path, change).await? {
+            removed.free().await;
+        }
+        Ok(())
     }
 
     async fn run<R: Send + 'static>(
@@ -490,16 +506,6 @@ impl Dir {
         let operation = move || operation(&dir, &path);
         class.queue().run(operation).await
     }
-}
-
-/// Keeps what has this name, without opening it. To free the blocks of a file that was removed
-/// can take long: it is done when this is dropped, and not while what is held is locked.
-fn kept(dir: &cap_std::fs::Dir, name: &Path) -> Option<OwnedFd> {
-    let Some(Component::Normal(name)) = name.components().next() else {
-        return None;
-    };
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(dir, name, flags, Mode::empty()).ok()
 }
 
 /// Returns the path without the slashes at its end. `cap-std` would take them for a

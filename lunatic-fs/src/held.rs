@@ -29,6 +29,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use crate::access::Access;
+use crate::freeing::frees_much;
 use crate::metadata::Metadata;
 
 /// A file on a device.
@@ -152,16 +153,25 @@ fn is_any_busy(busy: &HashMap<FileId, usize>, ids: &[FileId]) -> bool {
     ids.iter().any(|id| busy.contains_key(id))
 }
 
-/// Closes a file, or keeps it open, and charged, until it is no longer held.
+/// Closes a file, or keeps it open, and charged, until it is no longer held. If that is to free many
+/// blocks, a thread for the disk does it.
 pub(crate) fn close(file: fs::File, id: FileId, charge: Option<Charge>) {
     let held = held();
     if let Some(holding) = held.locking_id(id) {
         holding.unclosed.lock().push((file, charge));
         return;
     }
-    let _busy = Busy::new(id, &held);
+    let busy = Busy::new(id, &held);
     drop(held);
-    drop(file);
+    let is_long = frees_much(&file);
+    let close = move || {
+        drop(file);
+        drop((busy, charge));
+    };
+    match is_long {
+        true => Class::Disk.queue().run_detached(close),
+        false => close(),
+    }
 }
 
 impl HeldFile {

@@ -5,14 +5,14 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptionsExt};
+use cap_std::fs::Dir;
 use lunatic_account::Charge;
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::beneath;
 use crate::file_systems::{FileSystems, refused};
 use crate::held::{Busy, held};
 use crate::metadata::{Kind, Metadata};
@@ -90,16 +90,7 @@ impl HostDir {
     ///
     /// - `follow`: whether a symbolic link is followed at the end of the path.
     pub(crate) fn find(&self, path: &Path, follow: bool) -> io::Result<(fs::File, Metadata)> {
-        let mut options = cap_std::fs::OpenOptions::new();
-        options
-            .read(true)
-            .custom_flags(OFlags::PATH.bits() as i32)
-            .follow(if follow {
-                FollowSymlinks::Yes
-            } else {
-                FollowSymlinks::No
-            });
-        self.reach(path, &options, OFlags::PATH | nofollow(follow))
+        self.reach(path, OFlags::PATH | nofollow(follow))
     }
 
     /// Finds what has a name in a directory that was found here. A link is not followed.
@@ -222,8 +213,8 @@ impl HostDir {
             }
             Err(error) => return Err(error),
         }
-        let flags = options.flags() | nofollow(!options.nofollow);
-        let (file, metadata) = self.reach(path, &options.to_host(), flags)?;
+        let flags = options.access() | options.flags() | nofollow(!options.nofollow);
+        let (file, metadata) = self.reach(path, flags)?;
         self.file_systems.check_opening(&metadata)?;
         if options.changes() {
             self.protected.check_open(&file)?;
@@ -252,19 +243,27 @@ impl HostDir {
     }
 
     /// Opens the directory that holds the last component of a path, and returns what is
-    /// left of the path. Where the path ends in something that is not a name, nothing of
-    /// it is taken: nothing can have such a path as its own.
+    /// left of the path. Where the path ends in something that is not a name, it is that of a
+    /// directory, which is opened, and `.` is left: nothing can have such a path as its own.
     pub(crate) fn parent<'p>(&self, path: &'p Path) -> io::Result<(Parent<'_>, &'p Path)> {
-        let Some(Component::Normal(_)) = path.components().next_back() else {
+        if path.as_os_str().is_empty() {
             return Ok((Parent::Same(&self.dir), path));
-        };
+        }
+        if !ends_in_name(path) {
+            return Ok((self.open_parent(path)?, Path::new(".")));
+        }
         let above = path.parent().unwrap_or(Path::new(""));
         if above.as_os_str().is_empty() {
             return Ok((Parent::Same(&self.dir), path));
         }
-        let dir = self.dir.open_dir(above)?.into_std_file();
+        Ok((self.open_parent(above)?, rest(path, above)))
+    }
+
+    fn open_parent(&self, path: &Path) -> io::Result<Parent<'_>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let dir = beneath::open(self.dir.as_fd(), path, flags)?;
         self.file_systems.check(&dir)?;
-        Ok((Parent::Below(Dir::from_std_file(dir)), rest(path, above)))
+        Ok(Parent::Below(Dir::from_std_file(dir)))
     }
 
     /// Returns what a symbolic link contains.
@@ -283,16 +282,11 @@ impl HostDir {
 
     /// Opens what a path leads to, if it can be reached.
     ///
-    /// - `flags`: those of POSIX that the options mean.
-    fn reach(
-        &self,
-        path: &Path,
-        options: &cap_std::fs::OpenOptions,
-        flags: OFlags,
-    ) -> io::Result<(fs::File, Metadata)> {
+    /// - `flags`: those of POSIX.
+    fn reach(&self, path: &Path, flags: OFlags) -> io::Result<(fs::File, Metadata)> {
         let file = match self.file_systems.show_processes() {
             true => processes::open(self.dir.as_fd(), path, flags)?,
-            false => self.dir.open_with(path, options)?.into_std(),
+            false => beneath::open(self.dir.as_fd(), path, flags)?,
         };
         let metadata = self.file_systems.check(&file)?;
         Ok((file, metadata))
@@ -314,6 +308,13 @@ fn rest<'p>(path: &'p Path, above: &Path) -> &'p Path {
     let bytes = &path.as_os_str().as_bytes()[above.as_os_str().len()..];
     let start = bytes.iter().position(|byte| *byte != b'/');
     Path::new(OsStr::from_bytes(&bytes[start.unwrap_or(0)..]))
+}
+
+/// Returns whether the last part of a path is neither `.` nor `..`, whatever slashes are behind it.
+fn ends_in_name(path: &Path) -> bool {
+    let mut parts = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/');
+    let last = parts.find(|part| !part.is_empty());
+    !matches!(last, None | Some(b"." | b".."))
 }
 
 pub(crate) fn ends_in_slash(path: &Path) -> bool {
@@ -342,7 +343,7 @@ mod tests {
         for (path, above, left) in [
             ("a/b", "a", "b"),
             ("a//b//", "a", "b//"),
-            ("./a/b/.", "./a", "b/."),
+            ("./a/b/", "./a", "b/"),
         ] {
             assert_eq!(Path::new(path).parent(), Some(Path::new(above)));
             let rest = rest(Path::new(path), Path::new(above));

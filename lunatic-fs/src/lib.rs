@@ -13,14 +13,17 @@
 //! - [`Listing`]: the entries of a directory, in pieces.
 //! - [`HeldFile`]: a file that a library of the host opens itself, and what nobody does to it
 //!   meanwhile.
-//! - `host_dir`: an open directory of the host, and how a path is followed from it.
+//! - `host_dir`: an open directory of the host, and what is reached from it.
+//! - `beneath`: how a path is walked.
+//! - `freeing`: where the blocks of large files are freed.
 //! - `file_systems`, `processes`: which file systems are not reached through a directory
 //!   above them, and what is never reached.
 //! - [`protect`]: paths below which nothing is changed.
 //!
 //! # Invariants
 //!
-//! - Paths are only opened by `cap-std`, below an open directory.
+//! - Paths are walked in `beneath`, below an open directory, and what a name is in the directory
+//!   that is found there is opened or changed by `cap-std`.
 //!   [`Dir::open_host`] is the only exception, and guests cannot call it.
 //! - What is on a file system of the kernel (`/proc`, `/sys`, `/dev` and others), or is a
 //!   device, is reached only through a directory on that file system which was named
@@ -40,10 +43,12 @@
 //! of [`Disk`](lunatic_blocking::Class::Disk) if it waits for the disk.
 
 mod access;
+mod beneath;
 mod dir;
 mod entry;
 mod file;
 mod file_systems;
+mod freeing;
 mod held;
 mod holding;
 mod host_dir;

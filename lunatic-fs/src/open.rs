@@ -80,7 +80,16 @@ impl OpenOptions {
         options
     }
 
-    /// Returns the flags of POSIX. The options of `cap-std` do not allow all of their
+    /// Returns the flag of POSIX for reading and writing.
+    pub(crate) fn access(&self) -> OFlags {
+        match (self.read, self.write || self.truncate) {
+            (_, false) => OFlags::RDONLY,
+            (false, true) => OFlags::WRONLY,
+            (true, true) => OFlags::RDWR,
+        }
+    }
+
+    /// Returns the other flags of POSIX. The options of `cap-std` do not allow all of their
     /// combinations: creating without writing, and truncating together with appending.
     pub(crate) fn flags(&self) -> OFlags {
         // Opening a pipe that has no writer would otherwise block the thread for ever.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use async_executor::Executor;
@@ -103,4 +104,46 @@ fn whoever_opens_a_directory_waits_for_a_thread_and_blocks_none() {
     drop(release);
     let dir = block_on(opening).expect("it exists");
     assert!(block_on(dir.open_dir("missing")).is_err());
+}
+
+#[test]
+fn others_do_not_wait_until_the_blocks_of_a_large_file_are_freed() {
+    let host = tempfile::tempdir().expect("a directory");
+    let dir = block_on(Dir::open_host(host.path(), Access::ReadWrite)).expect("it exists");
+    let large = vec![1; 65 << 20];
+    for name in ["removed", "open"] {
+        fs::write(host.path().join(name), &large).expect("room");
+    }
+    let Ok(Node::File(open)) = block_on(dir.open("open", CREATE)) else {
+        panic!("it is a file")
+    };
+    block_on(dir.remove_file("open")).expect("nobody frees anything yet");
+    // No thread for the disk is left.
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let goes_on = Arc::new(Mutex::new(goes_on));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let threads = Class::Disk.queue().max_threads().get();
+    for _ in 0..threads {
+        let (begun, goes_on) = (begun.clone(), goes_on.clone());
+        Class::Disk.queue().run_detached(move || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            goes_on.lock().expect("nobody panics").recv().ok();
+        });
+    }
+    wait_until("the threads are taken", || {
+        begun.load(Ordering::SeqCst) == threads
+    });
+    let mut removing = pin!(dir.remove_file("removed"));
+    block_on(open.close());
+    wait_until("the large file has no name", || {
+        block_on(poll_once(&mut removing)).is_none() && !host.path().join("removed").exists()
+    });
+    wait_until("both are to be freed", || {
+        assert!(block_on(poll_once(&mut removing)).is_none());
+        Class::Disk.queue().waiting() == 2
+    });
+    let other = block_on(dir.open("other", CREATE));
+    assert!(other.is_ok());
+    drop(go_on);
+    block_on(removing).expect("it was there");
 }

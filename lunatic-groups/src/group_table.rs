@@ -119,19 +119,21 @@ pub struct GroupTable {
     /// The number of memberships in all groups.
     memberships: usize,
     records: BTreeMap<Pid, Record>,
-    scope_monitors: BTreeMap<u64, Watcher>,
+    scope_monitors: BTreeMap<u64, ScopeWatcher>,
     last_monitor: u64,
     notices: Vec<Notice>,
     /// The changes since they were last taken; `None` if they are not recorded.
     journal: Option<Vec<Membership>>,
 }
 
-/// A process has joined a group, or left it.
+/// A process has joined a group, or left it, perhaps several times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Membership {
     pub(crate) group: Arc<str>,
     pub(crate) member: Pid,
     pub(crate) joined: bool,
+    /// How often.
+    pub(crate) times: u32,
 }
 
 /// A group that has members, or is monitored.
@@ -145,6 +147,31 @@ struct Group {
 struct Watcher {
     process: Pid,
     tag: Option<Tag>,
+}
+
+/// Who monitors a whole scope.
+#[derive(Debug)]
+struct ScopeWatcher {
+    watcher: Watcher,
+    told: Told,
+}
+
+/// Which groups a monitor of a scope has been told of. It hears only of changes of those; the
+/// others it is told of as they are then.
+#[derive(Debug)]
+enum Told {
+    /// Those whose names come no later than this one; `None` of none.
+    Through(Option<Arc<str>>),
+    All,
+}
+
+impl Told {
+    fn includes(&self, group: &str) -> bool {
+        match self {
+            Told::Through(last) => last.as_deref().is_some_and(|last| group <= last),
+            Told::All => true,
+        }
+    }
 }
 
 /// The memberships and monitors of one process.
@@ -408,7 +435,8 @@ impl GroupTable {
     }
 
     /// Like [`monitor`](GroupTable::monitor), for all groups that the scope has or will
-    /// have. There is a first message for each group that has members.
+    /// have. There is a first message for each group that has members, which
+    /// [`present_some`](GroupTable::present_some) adds.
     ///
     /// # Errors
     ///
@@ -425,15 +453,44 @@ impl GroupTable {
             process: watcher,
             tag,
         };
-        self.scope_monitors.insert(monitor, watcher);
-        for (name, group) in &self.groups {
+        let told = Told::Through(None);
+        self.scope_monitors
+            .insert(monitor, ScopeWatcher { watcher, told });
+        Ok((monitor, is_new))
+    }
+
+    /// Adds the first messages of a monitor of the scope about the next groups, at most `max`, and
+    /// no more after they have as many members. Returns whether there are more. What happens to a
+    /// group before its first message is in that, and told by no other one.
+    pub fn present_some(&mut self, monitor: u64, max: usize) -> bool {
+        let Some(ScopeWatcher { watcher, told }) = self.scope_monitors.get_mut(&monitor) else {
+            return false;
+        };
+        let Told::Through(last) = told else {
+            return false;
+        };
+        let after = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut groups = self.groups.range::<str, _>((after, Bound::Unbounded));
+        let (mut looked_at, mut memberships) = (0, 0);
+        let mut through = None;
+        while looked_at < max && memberships < max {
+            let Some((name, group)) = groups.next() else {
+                *told = Told::All;
+                return false;
+            };
+            looked_at += 1;
+            memberships += group.members.len();
+            through = Some(name);
             if !group.members.is_empty() {
                 let members = group.members.iter().collect();
-                let notice = notice(monitor, &watcher, Change::Present, name, members);
+                let notice = notice(monitor, watcher, Change::Present, name, members);
                 self.notices.push(notice);
             }
         }
-        Ok((monitor, is_new))
+        if let Some(name) = through {
+            *last = Some(name.clone());
+        }
+        true
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id.
@@ -472,6 +529,11 @@ impl GroupTable {
     /// Returns the messages to monitors that have to be sent since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    /// Returns what the messages take that have to be sent since then, in bytes.
+    pub(crate) fn notice_bytes(&self) -> u64 {
+        self.notices.iter().map(Notice::size).sum()
     }
 
     /// Returns the name of a group that exists, or that may be added.
@@ -522,14 +584,18 @@ impl GroupTable {
     fn notify(&mut self, name: &Arc<str>, change: Change, member: Pid, times: usize) {
         let members = || repeat_n(member, times);
         if let Some(journal) = &mut self.journal {
-            journal.extend(members().map(|member| Membership {
+            journal.push(Membership {
                 group: name.clone(),
                 member,
                 joined: change == Change::Joined,
-            }));
+                times: times as u32,
+            });
         }
         let of_group = self.groups.get(name).map(|group| &group.monitors);
-        let monitors = of_group.into_iter().flatten().chain(&self.scope_monitors);
+        let of_scope = self.scope_monitors.iter();
+        let of_scope = of_scope.filter(|(_, monitor)| monitor.told.includes(name));
+        let of_scope = of_scope.map(|(id, monitor)| (id, &monitor.watcher));
+        let monitors = of_group.into_iter().flatten().chain(of_scope);
         let mut monitors = monitors.peekable();
         if monitors.peek().is_none() {
             return;

@@ -16,7 +16,7 @@ use crate::scope::Scope;
 pub const MAX_SCOPES: usize = 1 << 10;
 
 /// The function that is called with each change; see [`Groups::observe`].
-pub(crate) type Observer = dyn Fn(&str, &str, Pid, bool) + Send + Sync;
+pub(crate) type Observer = dyn Fn(&str, &str, Pid, bool, u32) + Send + Sync;
 
 /// The groups of the processes of an environment, in scopes. All clones are the same
 /// groups.
@@ -56,10 +56,10 @@ impl Groups {
     }
 
     /// Sets a function that is called when a process of this node joins or leaves a group, with the
-    /// scope, the group, the process, and whether it joins. It is called under the lock of the
-    /// scope, in the order of the changes, and must not block. Set it before any process joins;
-    /// only the first call has an effect.
-    pub fn observe(&self, observer: impl Fn(&str, &str, Pid, bool) + Send + Sync + 'static) {
+    /// scope, the group, the process, whether it joins, and how many times. It is called under the
+    /// lock of the scope, in the order of the changes, and must not block. Set it before any process
+    /// joins; only the first call has an effect.
+    pub fn observe(&self, observer: impl Fn(&str, &str, Pid, bool, u32) + Send + Sync + 'static) {
         self.observer.set(Box::new(observer)).ok();
     }
 

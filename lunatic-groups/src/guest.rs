@@ -57,7 +57,7 @@ host_functions! {
             scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
             tag: i64, id_ptr: u32
         ) -> u32;
-        fn monitor_scope(scope_ptr: u32, scope_len: u32, tag: i64, id_ptr: u32) -> u32;
+        async fn monitor_scope(scope_ptr: u32, scope_len: u32, tag: i64, id_ptr: u32) -> u32;
         fn stop_monitoring(scope_ptr: u32, scope_len: u32, monitor_id: u64) -> u32;
     }
 }
@@ -371,7 +371,7 @@ fn monitor<T: GroupHost>(
 /// groups of a scope.
 ///
 /// Traps on a bad address and text that is not UTF-8.
-fn monitor_scope<T: GroupHost>(
+async fn monitor_scope<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
     scope_len: u32,
@@ -380,8 +380,13 @@ fn monitor_scope<T: GroupHost>(
 ) -> Result<u32> {
     caller.check_id_ptr(id_ptr)?;
     let watcher = own(&caller).clone();
-    let monitor = scope(&mut caller, scope_ptr, scope_len)?
-        .and_then(|scope| scope.monitor_scope(&watcher, Tag::new(tag)));
+    let monitor = match scope(&mut caller, scope_ptr, scope_len)? {
+        Ok(scope) => {
+            let monitoring = scope.monitor_scope(&watcher, Tag::new(tag));
+            caller.wait(monitoring).await
+        }
+        Err(error) => Err(error),
+    };
     caller.answer_id(id_ptr, monitor)
 }
 

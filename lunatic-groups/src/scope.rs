@@ -342,15 +342,33 @@ impl Scope {
     }
 
     /// Like [`monitor`](Scope::monitor), for all groups that the scope has or will have.
-    /// There is a first message for each group that has members.
+    /// There is a first message for each group that has members. They are made in pieces, between
+    /// which others can use the groups: what happens to a group meanwhile is told by its first
+    /// message, or after that.
     ///
     /// # Errors
     ///
-    /// [`GroupError`].
-    pub fn monitor_scope(&self, watcher: &Process, tag: Option<Tag>) -> Result<u64, GroupError> {
+    /// [`GroupError`]. If groups have grown meanwhile and the account cannot pay for that, some of
+    /// the messages may have been sent.
+    pub async fn monitor_scope(
+        &self,
+        watcher: &Process,
+        tag: Option<Tag>,
+    ) -> Result<u64, GroupError> {
         let member = watcher.id();
+        let all = self.inner.table.read().monitor_scope_notice_bytes();
+        let mut charge = pay(all, watcher.account())?;
         let begin = |table: &mut GroupTable| table.monitor_scope(member, tag);
-        self.watch(watcher, GroupTable::monitor_scope_notice_bytes, begin)
+        let beginning = Beginning {
+            scope: self,
+            watcher,
+            monitor: self.watch(watcher, |_| 0, begin)?,
+            is_complete: false,
+        };
+        while self.inner.present_some(beginning.monitor, &mut charge)? {
+            future::yield_now().await;
+        }
+        Ok(beginning.complete())
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id. The
@@ -413,6 +431,30 @@ impl Scope {
     }
 }
 
+/// A monitor of a scope that has not got all of its first messages. It is removed when this is
+/// dropped before it has.
+struct Beginning<'a> {
+    scope: &'a Scope,
+    watcher: &'a Process,
+    monitor: u64,
+    is_complete: bool,
+}
+
+impl Beginning<'_> {
+    fn complete(mut self) -> u64 {
+        self.is_complete = true;
+        self.monitor
+    }
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            self.scope.stop_monitoring(self.watcher, self.monitor);
+        }
+    }
+}
+
 /// Whether a sender may send to a process; the host may.
 fn may_send(from: Option<&Process>, to: Pid) -> bool {
     from.is_none_or(|from| from.may_send_to(to))
@@ -428,6 +470,24 @@ impl Inner {
         self.change(Some(payer), |table| {
             let leaving = leaving.get_or_insert_with(|| table.forget_process(member));
             table.leave_some(leaving, BATCH)
+        })
+    }
+
+    /// Sends some of the first messages of a monitor of the scope. Returns whether there are more.
+    ///
+    /// - `charge`: what was charged for them, which grows if they take more by now.
+    fn present_some(&self, monitor: u64, charge: &mut Charge) -> Result<bool, GroupError> {
+        self.change_paid(|table| {
+            let has_more = table.present_some(monitor, BATCH);
+            let bytes = table.notice_bytes();
+            if charge.amount() < bytes
+                && let Err(refused) = charge.set(bytes)
+            {
+                // There are no others under the lock.
+                table.take_notices();
+                return Err(GroupError::Exceeded(refused));
+            }
+            Ok((has_more, charge.split(bytes)))
         })
     }
 
@@ -510,7 +570,13 @@ impl Inner {
         };
         for change in table.take_journal() {
             if self.environment.is_local(change.member) {
-                observer(&self.name, &change.group, change.member, change.joined);
+                observer(
+                    &self.name,
+                    &change.group,
+                    change.member,
+                    change.joined,
+                    change.times,
+                );
             }
         }
     }

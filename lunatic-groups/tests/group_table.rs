@@ -111,12 +111,48 @@ fn a_monitor_of_a_scope_is_told_of_groups_to_come() {
     table.monitor("empty", member(8), None).unwrap();
     table.take_notices();
     let (monitor, _) = table.monitor_scope(member(9), Tag::new(7)).unwrap();
+    assert!(!table.present_some(monitor, 10));
     table.join("new", member(2)).unwrap();
     assert_eq!(
         table.take_notices(),
         [
             notice(9, monitor, Change::Present, "g", &[1]),
             notice(9, monitor, Change::Joined, "new", &[2])
+        ]
+    );
+}
+
+#[test]
+fn a_monitor_of_a_scope_is_told_of_each_group_once_and_then_of_its_changes() {
+    let mut table = GroupTable::new();
+    for group in ["a", "b", "c"] {
+        table.join(group, member(1)).unwrap();
+    }
+    let (monitor, _) = table.monitor_scope(member(9), Tag::new(7)).unwrap();
+    assert!(table.present_some(monitor, 1));
+    assert_eq!(
+        table.take_notices(),
+        [notice(9, monitor, Change::Present, "a", &[1])]
+    );
+    // Of these two, it has been told of the first.
+    table.join("a", member(2)).unwrap();
+    table.join("b", member(2)).unwrap();
+    assert_eq!(
+        table.take_notices(),
+        [notice(9, monitor, Change::Joined, "a", &[2])]
+    );
+    table.leave("c", member(1)).unwrap();
+    // It is where the list goes on, and is there no more.
+    table.leave("a", member(1)).unwrap();
+    table.leave("a", member(2)).unwrap();
+    table.take_notices();
+    while table.present_some(monitor, 1) {}
+    table.join("c", member(3)).unwrap();
+    assert_eq!(
+        table.take_notices(),
+        [
+            notice(9, monitor, Change::Present, "b", &[1, 2]),
+            notice(9, monitor, Change::Joined, "c", &[3])
         ]
     );
 }
@@ -252,7 +288,8 @@ proptest! {
     #[test]
     fn groups_are_as_a_list_of_memberships(steps in steps()) {
         let mut table = GroupTable::new();
-        table.monitor_scope(member(99), None).unwrap();
+        let (monitor, _) = table.monitor_scope(member(99), None).unwrap();
+        while table.present_some(monitor, 100) {}
         let mut model: Vec<(String, u64)> = Vec::new();
         let mut watched: BTreeMap<String, i64> = BTreeMap::new();
         for step in steps {

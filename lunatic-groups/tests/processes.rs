@@ -1,7 +1,7 @@
 //! Groups of native processes.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 use lunatic_account::{AccountLimits, Charge, Kind};
 use lunatic_groups::{Change, GroupError, GroupEvent, Groups, MAX_SCOPES, NotDispatched, Scope};
 use lunatic_mailbox::{DataMessage, Mailbox, Message, NodeNumber, Pid, Tag, Wanted};
@@ -304,6 +304,64 @@ fn who_cannot_pay_for_the_first_notice_monitors_nothing() {
     assert_eq!(poor.queued_messages(), 0);
     assert_eq!(poor.account().used(Kind::Memory), 0);
     assert!(scope.monitor("other", &poor, None).is_ok());
+}
+
+#[test]
+fn a_scope_changes_while_the_first_messages_of_a_monitor_are_made() {
+    const GROUPS: usize = 2000;
+    let environment = environment();
+    let scope = scope(&environment);
+    let process = idle(&environment);
+    for group in 0..GROUPS {
+        scope.join(&format!("{group:04}"), &process).unwrap();
+    }
+    let (watcher, mut mailbox) = open(&environment);
+    let mut beginning = Box::pin(scope.monitor_scope(&watcher, None));
+    assert!(block_on(poll_once(&mut beginning)).is_none());
+    // It is told of the first ones by now.
+    scope.leave("0000", &process).unwrap();
+    scope.leave("1999", &process).unwrap();
+    scope.join("1998", &process).unwrap();
+    let monitor = block_on(beginning).unwrap();
+    scope.leave("1997", &process).unwrap();
+    let mut told = Vec::new();
+    while told.len() < GROUPS + 1 {
+        let (_, event) = next_event(&mut mailbox);
+        assert_eq!(event.monitor, monitor);
+        told.push((event.group, event.change, event.members.len()));
+    }
+    let of = |group: &str| {
+        let of_group = told.iter().filter(|(name, ..)| **name == *group);
+        of_group
+            .map(|(_, change, count)| (*change, *count))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("0000"), [(Change::Present, 1), (Change::Left, 1)]);
+    assert_eq!(of("0001"), [(Change::Present, 1)]);
+    assert_eq!(of("1999"), []);
+    assert_eq!(of("1998"), [(Change::Present, 2)]);
+    assert_eq!(of("1997"), [(Change::Present, 1), (Change::Left, 1)]);
+    assert!(mailbox.try_receive(&Wanted::Any).is_none());
+}
+
+#[test]
+fn a_monitor_of_a_scope_that_is_given_up_before_it_is_complete_is_none() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let process = idle(&environment);
+    for group in 0..1000 {
+        scope.join(&group.to_string(), &process).unwrap();
+    }
+    let (watcher, mut mailbox) = open(&environment);
+    let mut beginning = Box::pin(scope.monitor_scope(&watcher, None));
+    assert!(block_on(poll_once(&mut beginning)).is_none());
+    drop(beginning);
+    scope.join("0", &process).unwrap();
+    while let Some(Message::Data(data)) = mailbox.try_receive(&Wanted::Any) {
+        let event = GroupEvent::from_bytes(data.bytes()).unwrap();
+        assert_eq!(event.change, Change::Present);
+    }
+    assert!(!scope.stop_monitoring(&watcher, 1));
 }
 
 #[test]

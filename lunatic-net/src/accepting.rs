@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::connecting::do_not_delay;
 use crate::errors::{AcceptError, BindError};
-use crate::listeners::{Bound, Kind, Lineage, Table};
+use crate::listeners::{Bound, Kind, Lineage, Standing, Table};
 use crate::open_streams::OpenStream;
 
 /// The first and the last time to wait for a file descriptor. Each wait is twice as
@@ -31,10 +31,10 @@ impl Kind for TcpListener {
     const GIVES_STREAMS: bool = true;
 
     /// Listens at an address.
-    fn bind(address: SocketAddr, backlog: i32) -> Result<Async<TcpListener>, BindError> {
+    fn bind(address: SocketAddr, standing: Standing) -> Result<Async<TcpListener>, BindError> {
         let failed = |source| BindError { address, source };
         let listener = Async::<TcpListener>::bind(address).map_err(failed)?;
-        rustix::net::listen(&listener, backlog).map_err(|errno| failed(errno.into()))?;
+        rustix::net::listen(&listener, standing.backlog()).map_err(|errno| failed(errno.into()))?;
         Ok(listener)
     }
 

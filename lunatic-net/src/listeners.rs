@@ -20,12 +20,11 @@ use crate::open_streams::{OpenStream, OpenStreams};
 /// How many connections may wait to be accepted, if the system allows that many. With
 /// the 128 of the standard library the queue is full sooner, and a client that finds it
 /// full tries again only after a second.
-pub(crate) const BACKLOG: i32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// How many may wait of a listener that a guest with limits has: the kernel keeps what arrives for
 /// each. It is charged for them; see [`WAITING_BYTES`].
-#[cfg(feature = "guest")]
-pub(crate) const BACKLOG_OF_BRANCH: i32 = 512;
+const BACKLOG_OF_BRANCH: i32 = 512;
 
 /// What is charged for a listener besides, for the connections that may wait, in bytes.
 #[cfg(feature = "guest")]
@@ -93,6 +92,7 @@ pub(crate) struct Entry<S: Kind> {
     generation: u64,
     #[cfg_attr(not(feature = "guest"), allow(dead_code, reason = "only guests own"))]
     owner: Owner,
+    standing: Standing,
     bound: Weak<Bound<S>>,
     /// It lives until the entry is removed, which `bound` may not.
     shared: Weak<Shared<S>>,
@@ -103,8 +103,8 @@ pub(crate) trait Kind: Sized + fmt::Debug + Send + Sync + 'static {
     /// Whether what is taken from it is a stream that counts.
     const GIVES_STREAMS: bool;
 
-    /// - `backlog`: how many connections may wait to be accepted.
-    fn bind(address: SocketAddr, backlog: i32) -> Result<Async<Self>, BindError>;
+    /// - `standing`: for whom, which says how many connections may wait to be accepted.
+    fn bind(address: SocketAddr, standing: Standing) -> Result<Async<Self>, BindError>;
 
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
@@ -114,6 +114,19 @@ pub(crate) trait Kind: Sized + fmt::Debug + Send + Sync + 'static {
 /// Who has bound an address: one process with all its versions, or nobody in particular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Owner(u64);
+
+/// Among whom a socket is shared, if a root replaces another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The processes that have the account of their root.
+    Root,
+    /// Guests with limits of their own.
+    #[cfg_attr(
+        not(feature = "guest"),
+        allow(dead_code, reason = "only guests have limits")
+    )]
+    Branch,
+}
 
 /// A socket that is bound, as one root has it.
 #[derive(Debug)]
@@ -241,48 +254,55 @@ impl Listeners {
     }
 
     /// Binds an address for a process of this root. If other roots of the lineage have
-    /// bound it and this one has not, it is the same socket.
-    ///
-    /// - `backlog`: how many connections may wait to be accepted.
+    /// bound it for the same standing, and this one has not, it is the same socket.
     pub(crate) fn bind<S: Kind>(
         &self,
         owner: Owner,
+        standing: Standing,
         address: SocketAddr,
-        backlog: i32,
     ) -> Result<Arc<Bound<S>>, BindError> {
-        if let Some(bound) = self.join(owner, address) {
+        if let Some(bound) = self.join(owner, standing, address) {
             return Ok(bound);
         }
-        let socket = match S::bind(address, backlog) {
+        let socket = match S::bind(address, standing) {
             // Another root may have bound it in between.
             Err(error) if error.source.kind() == ErrorKind::AddrInUse => {
-                return self.join(owner, address).ok_or(error);
+                return self.join(owner, standing, address).ok_or(error);
             }
             socket => socket?,
         };
         let bound_to = socket.get_ref().local_addr();
         let bound_to = bound_to.map_err(|source| BindError { address, source })?;
         let mut table = S::table(&self.0.lineage).lock();
-        Ok(self.enter(&mut table, owner, bound_to, Shared::new(socket).into()))
+        let shared = Shared::new(socket).into();
+        Ok(self.enter(&mut table, owner, standing, bound_to, shared))
     }
 
     /// Returns a handle of the socket that other roots of the lineage have bound to an
-    /// address, unless this root has one.
-    fn join<S: Kind>(&self, owner: Owner, address: SocketAddr) -> Option<Arc<Bound<S>>> {
+    /// address, unless this root has one. What a root has is not taken by guests with limits, whoever
+    /// of the new ones is first, nor the other way round.
+    fn join<S: Kind>(
+        &self,
+        owner: Owner,
+        standing: Standing,
+        address: SocketAddr,
+    ) -> Option<Arc<Bound<S>>> {
         let mut table = S::table(&self.0.lineage).lock();
         let entries = table.get(&key(address))?;
         let is_own = |entry: &Entry<S>| entry.generation == self.0.generation;
         if entries.iter().any(is_own) {
             return None;
         }
-        let shared = entries.iter().find_map(|entry| entry.shared.upgrade())?;
-        Some(self.enter(&mut table, owner, address, shared))
+        let mut same = entries.iter().filter(|entry| entry.standing == standing);
+        let shared = same.find_map(|entry| entry.shared.upgrade())?;
+        Some(self.enter(&mut table, owner, standing, address, shared))
     }
 
     fn enter<S: Kind>(
         &self,
         table: &mut Table<S>,
         owner: Owner,
+        standing: Standing,
         address: SocketAddr,
         shared: Arc<Shared<S>>,
     ) -> Arc<Bound<S>> {
@@ -295,6 +315,7 @@ impl Listeners {
         table.entry(address).or_default().push(Entry {
             generation: self.0.generation,
             owner,
+            standing,
             bound: Arc::downgrade(&bound),
             shared: Arc::downgrade(&bound.shared),
         });
@@ -328,7 +349,7 @@ impl<S: Kind> Bound<S> {
     /// Binds an address for nobody whose sockets could be shared.
     pub(crate) fn alone(address: SocketAddr) -> Result<Arc<Bound<S>>, BindError> {
         Ok(Arc::new(Bound {
-            shared: Arc::new(Shared::new(S::bind(address, BACKLOG)?)),
+            shared: Arc::new(Shared::new(S::bind(address, Standing::Root)?)),
             member: None,
         }))
     }
@@ -387,6 +408,16 @@ impl<S: Kind> Drop for Bound<S> {
     }
 }
 
+impl Standing {
+    /// How many connections may wait to be accepted.
+    pub(crate) fn backlog(self) -> i32 {
+        match self {
+            Standing::Root => BACKLOG,
+            Standing::Branch => BACKLOG_OF_BRANCH,
+        }
+    }
+}
+
 impl Owner {
     /// Somebody who has bound nothing yet.
     #[cfg(feature = "guest")]
@@ -408,5 +439,34 @@ impl fmt::Debug for Listeners {
             .field("generation", &self.0.generation)
             .field("open_streams", &self.open_streams())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn what_a_root_has_bound_is_not_taken_by_guests_of_the_next_one_nor_the_other_way_round() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        for (first, second) in [
+            (Standing::Root, Standing::Branch),
+            (Standing::Branch, Standing::Root),
+        ] {
+            let old = Listeners::new();
+            let bind = |root: &Listeners, standing, address| {
+                root.bind::<net::TcpListener>(Owner::default(), standing, address)
+            };
+            let bound = bind(&old, first, any).unwrap();
+            let address = bound.local_addr().unwrap();
+            let new = old.successor();
+            let refused = bind(&new, second, address).unwrap_err();
+            assert_eq!(refused.source.kind(), ErrorKind::AddrInUse);
+            // It does not keep those from it to whom it belongs.
+            let joined = bind(&new, first, address).unwrap();
+            assert!(Arc::ptr_eq(&joined.shared, &bound.shared));
+        }
     }
 }

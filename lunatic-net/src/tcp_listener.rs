@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::accepting::{self, Accepted};
 use crate::errors::{AcceptError, BindError};
-use crate::listeners::{BACKLOG, Bound, Listeners, Owner};
+use crate::listeners::{Bound, Listeners, Owner, Standing};
 use crate::tcp_stream::TcpStream;
 
 /// A socket that accepts TCP connections. All clones are the same socket.
@@ -47,8 +47,8 @@ impl TcpListener {
     pub fn bind_in(listeners: &Listeners, address: SocketAddr) -> Result<TcpListener, BindError> {
         Ok(TcpListener(listeners.bind(
             Owner::default(),
+            Standing::Root,
             address,
-            BACKLOG,
         )?))
     }
 

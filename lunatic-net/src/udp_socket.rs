@@ -8,7 +8,7 @@ use async_io::Async;
 use parking_lot::Mutex;
 
 use crate::errors::BindError;
-use crate::listeners::{BACKLOG, Bound, Kind, Lineage, Listeners, Owner, Table};
+use crate::listeners::{Bound, Kind, Lineage, Listeners, Owner, Standing, Table};
 
 /// A socket for UDP datagrams. All clones are handles of the same one, which is closed
 /// when the last one is dropped.
@@ -35,7 +35,7 @@ pub struct UdpSocket(Arc<Bound<net::UdpSocket>>);
 impl Kind for net::UdpSocket {
     const GIVES_STREAMS: bool = false;
 
-    fn bind(address: SocketAddr, _backlog: i32) -> Result<Async<net::UdpSocket>, BindError> {
+    fn bind(address: SocketAddr, _standing: Standing) -> Result<Async<net::UdpSocket>, BindError> {
         Async::<net::UdpSocket>::bind(address).map_err(|source| BindError { address, source })
     }
 
@@ -67,8 +67,8 @@ impl UdpSocket {
     pub fn bind_in(listeners: &Listeners, address: SocketAddr) -> Result<UdpSocket, BindError> {
         Ok(UdpSocket(listeners.bind(
             Owner::default(),
+            Standing::Root,
             address,
-            BACKLOG,
         )?))
     }
 

@@ -5,12 +5,14 @@ mod certificates;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{self, SocketAddr};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use certificates::{Authority, Identity, self_signed};
 use futures_lite::future::{self, block_on, poll_once};
 use lunatic_account::{Account, AccountLimits, Kind};
+use lunatic_blocking::Class;
 use lunatic_net::{
     ConnectError, HandshakeError, IdentityError, StreamError, TlsConnector, TlsIdentity,
     TlsListener, TlsStream,
@@ -270,6 +272,54 @@ fn a_self_signed_certificate_is_refused_unless_it_is_trusted_itself() {
         let (client, server) = future::zip(connector.connect("localhost", address), serving).await;
         client.unwrap();
         server.unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_sends_many_certificates_is_refused_before_they_are_verified() {
+    let authority = Authority::new();
+    let mut identity = authority.vouch_for("localhost");
+    for _ in 0..7 {
+        identity.certificate += &Authority::new().root();
+    }
+    let (client, _) = outcome(&identity, &authority.root(), "localhost");
+    assert!(
+        client.contains("the server sends 7 certificates"),
+        "{client}"
+    );
+}
+
+#[test]
+fn who_polls_a_handshake_makes_no_signature_that_takes_long() {
+    let certificate = include_str!("keys/rsa-4096-certificate.pem").to_owned();
+    let identity = Identity {
+        certificate: certificate.clone(),
+        key: include_str!("keys/rsa-4096-key.pem").to_owned(),
+    };
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let goes_on = Arc::new(Mutex::new(goes_on));
+    for _ in 0..Class::Cache.queue().max_threads().get() {
+        let goes_on = goes_on.clone();
+        Class::Cache.queue().run_detached(move || {
+            goes_on.lock().unwrap().recv().ok();
+        });
+    }
+    block_on(async {
+        let listener = listener(&identity).await;
+        let connector = TlsConnector::with_roots(&[certificate]).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = async {
+            let (server, _) = listener.accept().await.unwrap();
+            server.handshake().await.unwrap();
+        };
+        let both = future::zip(connector.connect("localhost", address), serving);
+        let mut both = Box::pin(both);
+        for _ in 0..20 {
+            assert!(poll_once(&mut both).await.is_none());
+            async_io::Timer::after(Duration::from_millis(10)).await;
+        }
+        drop(go_on);
+        both.await.0.unwrap();
     });
 }
 

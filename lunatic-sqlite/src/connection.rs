@@ -245,7 +245,8 @@ impl Connection {
     /// Has `tell` called with what each transaction of this program has changed, of any
     /// connection to the same database, once it is committed. What other programs change,
     /// tables without row ids, and rows that a `DELETE` without `WHERE` removes, are not told
-    /// of. It is called on a thread that must not be blocked.
+    /// of. It is called on the thread of this connection, which must not be blocked; if that is
+    /// busy until 64 KiB of changes wait, what comes then is not told of, either.
     ///
     /// - `table`: `None` for all tables.
     ///

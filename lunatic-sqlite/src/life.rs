@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
+use futures_lite::future;
 use lunatic_fs::HeldFile;
 use parking_lot::Mutex;
 use rusqlite::hooks::{Action, AuthContext, Authorization};
 use rusqlite::{Connection, Error};
 
-use crate::changes::{Pending, Topic};
+use crate::changes::{Pending, Subscription, Topic};
 use crate::cpu_time::CpuTime;
 use crate::error::SqliteError;
 use crate::job::Queued;
@@ -34,6 +35,24 @@ impl Drop for Closing {
         let no_authorizer = None::<fn(AuthContext<'_>) -> Authorization>;
         self.0.authorizer(no_authorizer).ok();
     }
+}
+
+/// What a connection has to do next.
+enum Next {
+    /// What somebody has asked for.
+    Asked(Queued),
+    /// To tell its watches of what others have changed.
+    Tell,
+}
+
+/// Waits for something to do; `None` if nobody can ask any more.
+async fn next(jobs: &Receiver<Queued>, subscription: &Subscription) -> Option<Next> {
+    let asked = async { jobs.recv().await.ok().map(Next::Asked) };
+    let Some(woken) = subscription.woken() else {
+        return asked.await;
+    };
+    let told = async { woken.recv().await.ok().map(|()| Next::Tell) };
+    future::or(asked, told).await
 }
 
 /// Opens a database, and does what it is asked for until nobody can ask any more.
@@ -70,12 +89,26 @@ pub(crate) async fn run(
         return;
     }
     opened.send(Ok(())).await.ok();
-    let mut worker = Worker::new(&connection.0, &quota, limits, topic, pending, file.as_ref());
+    let mut worker = Worker::new(
+        &connection.0,
+        &quota,
+        limits,
+        Subscription::new(topic),
+        pending,
+        file.as_ref(),
+    );
     let mut close = None;
-    while let Ok(queued) = jobs.recv().await {
+    while let Some(next) = next(&jobs, worker.subscription()).await {
         if let Some(cpu_time) = &cpu_time {
             cpu_time.wait(|| jobs.is_closed()).await;
         }
+        let queued = match next {
+            Next::Asked(queued) => queued,
+            Next::Tell => {
+                worker.subscription().tell_waiting();
+                continue;
+            }
+        };
         let Some(job) = queued.take() else {
             continue;
         };

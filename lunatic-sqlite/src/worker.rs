@@ -16,7 +16,7 @@ use rusqlite::{Batch as Statements, Connection, Error, StatementStatus};
 
 use crate::blob;
 use crate::bounds::Bounds;
-use crate::changes::{Pending, Topic};
+use crate::changes::{Pending, Subscription};
 use crate::compiled::{self, Compiled, Kept};
 use crate::control::Control;
 use crate::error::SqliteError;
@@ -35,7 +35,7 @@ pub(crate) struct Worker<'c> {
     quota: &'c Quota,
     control: &'c Control,
     limits: SqliteLimits,
-    topic: Arc<Topic>,
+    subscription: Subscription,
     /// What the open transaction has changed.
     pending: Arc<Mutex<Pending>>,
     bounds: Bounds<'c>,
@@ -53,7 +53,7 @@ impl<'c> Worker<'c> {
         connection: &'c Connection,
         quota: &'c Quota,
         limits: SqliteLimits,
-        topic: Arc<Topic>,
+        subscription: Subscription,
         pending: Arc<Mutex<Pending>>,
         file: Option<&'c HeldFile>,
     ) -> Worker<'c> {
@@ -63,7 +63,7 @@ impl<'c> Worker<'c> {
             quota,
             control,
             limits,
-            topic,
+            subscription,
             pending,
             bounds: Bounds::new(connection, control, limits, file),
             begun: HashMap::new(),
@@ -72,9 +72,15 @@ impl<'c> Worker<'c> {
         }
     }
 
+    /// Those that the connection tells of changes, and by whom it is told.
+    pub(crate) fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
     /// Does a job. Breaks if the connection is to be closed, with where to answer then.
     pub(crate) async fn handle(&mut self, job: Job) -> ControlFlow<Sender<()>> {
         self.bounds.look();
+        self.subscription.tell_waiting();
         match job {
             Job::Execute { sql, answer } => {
                 if !answer.is_closed() {
@@ -114,7 +120,7 @@ impl<'c> Worker<'c> {
                 tell,
                 answer,
             } => {
-                let watch = self.topic.watch(table, tell);
+                let watch = self.subscription.watch(table, tell);
                 self.answer(answer, Ok(watch));
             }
             Job::Close { answer } => return ControlFlow::Break(answer),
@@ -144,7 +150,7 @@ impl<'c> Worker<'c> {
             if !pending.is_empty() {
                 let mut committed = mem::take(&mut *pending);
                 drop(pending);
-                self.topic.tell(&mut committed);
+                self.subscription.commit(&mut committed);
             }
         }
         if let Some(timeout) = self.control.take_busy_timeout() {

@@ -749,6 +749,8 @@ fn a_watch_tells_of_what_others_commit() {
     let watch = watching.instance.take_u64(ID);
     let writing = other.open("a.db");
     assert_eq!(other.execute(writing, "INSERT INTO t VALUES (1), (2)"), 0);
+    // It is told before its connection does anything else.
+    assert_eq!(watching.execute(connection, "SELECT 1"), 0);
     let Some(Message::Data(message)) = watching.sent.0.lock().pop() else {
         panic!("a message was sent");
     };
@@ -761,6 +763,7 @@ fn a_watch_tells_of_what_others_commit() {
     assert_eq!(message.bytes(), expected);
     watching.call("unwatch", &args![watch]);
     assert_eq!(other.execute(writing, "INSERT INTO t VALUES (3)"), 0);
+    assert_eq!(watching.execute(connection, "SELECT 1"), 0);
     assert!(watching.sent.0.lock().is_empty());
 }
 

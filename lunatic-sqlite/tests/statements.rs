@@ -489,8 +489,11 @@ fn who_watches_is_told_of_what_is_committed_and_of_nothing_else() {
             )
             .await
             .unwrap();
+        // It tells before it does anything else.
+        let tell_now = async || a.execute("SELECT 1").await.unwrap();
         b.execute("INSERT INTO u VALUES (1)").await.unwrap();
         b.execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+        tell_now().await;
         assert_eq!(*told.lock(), []);
         b.execute("ROLLBACK").await.unwrap();
         b.execute("BEGIN; INSERT INTO t VALUES (1), (2); UPDATE t SET x = 3 WHERE x = 1")
@@ -499,6 +502,7 @@ fn who_watches_is_told_of_what_is_committed_and_of_nothing_else() {
         b.execute("DELETE FROM t WHERE x = 2; COMMIT")
             .await
             .unwrap();
+        tell_now().await;
         assert_eq!(told.lock().len(), 1);
         let change = told.lock().remove(0);
         assert_eq!(
@@ -512,7 +516,64 @@ fn who_watches_is_told_of_what_is_committed_and_of_nothing_else() {
         );
         drop(watch);
         b.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        tell_now().await;
         assert_eq!(*told.lock(), []);
+    });
+}
+
+#[test]
+fn who_commits_waits_for_nobody_who_watches() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (a, b) = (
+            open(folder.path(), "a.db").await,
+            open(folder.path(), "a.db").await,
+        );
+        a.execute("CREATE TABLE t (x)").await.unwrap();
+        let (committed, is_committed) = async_channel::bounded(1);
+        let (told, is_told) = async_channel::bounded(1);
+        let tell = move |_: &Change| {
+            // Were it the thread of `b`, it would wait for itself.
+            told.try_send(is_committed.recv_blocking().is_ok()).ok();
+        };
+        let _watch = a.watch(None, Arc::new(tell)).await.unwrap();
+        b.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        committed.send(()).await.unwrap();
+        assert_eq!(is_told.recv().await, Ok(true));
+    });
+}
+
+#[test]
+fn what_is_too_much_to_wait_for_a_connection_is_not_told_of() {
+    const COMMITS: usize = 5000;
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (a, b) = (
+            open(folder.path(), "a.db").await,
+            open(folder.path(), "a.db").await,
+        );
+        b.execute("PRAGMA synchronous = OFF; CREATE TABLE t (x)")
+            .await
+            .unwrap();
+        let (go_on, goes_on) = async_channel::bounded::<()>(1);
+        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let tell = told.clone();
+        let tell = move |change: &Change| {
+            goes_on.recv_blocking().ok();
+            tell.lock().push(change.clone());
+        };
+        let _watch = a.watch(None, Arc::new(tell)).await.unwrap();
+        for _ in 0..COMMITS {
+            b.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        }
+        drop(go_on);
+        a.execute("SELECT 1").await.unwrap();
+        let first = told.lock().len();
+        assert!((2..COMMITS).contains(&first), "{first}");
+        assert_eq!(told.lock()[1].last_rowid, 2);
+        b.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        a.execute("SELECT 1").await.unwrap();
+        assert_eq!(told.lock().len(), first + 1);
     });
 }
 

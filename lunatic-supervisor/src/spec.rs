@@ -76,6 +76,9 @@ type Children = Vec<Arc<Shared<ChildStart>>>;
 /// The number of children above which a list of them is dropped on another thread.
 pub(crate) const DROP_LATER_CHILDREN: usize = 1024;
 
+/// The size of a supervisor without its children and its path, in bytes.
+const SUPERVISOR_BYTES: u64 = 8 << 10;
+
 impl Spec {
     /// Returns a supervisor without children, with the default settings of OTP.
     ///
@@ -254,11 +257,12 @@ impl Spec {
         let parent = link.as_ref().map(|link| link.parent.id());
         let account = link.as_ref().map(|link| link.parent.account().clone());
         let payer = account.as_ref().unwrap_or_else(|| environment.account());
-        let first_children = Charge::new(payer, Kind::Memory, self.bytes)
+        let bytes = SUPERVISOR_BYTES + path.len() as u64 + self.bytes;
+        let own = Charge::new(payer, Kind::Memory, bytes)
             .map_err(|exceeded| SupervisorError::Spawn(SpawnError::Exceeded(exceeded)))?;
         let machine = self.machine(driver::seed()).await;
         let machine = machine.map_err(SupervisorError::Spec)?;
-        let machine = machine.charged(first_children);
+        let machine = machine.charged(own);
         let options = SpawnOptions {
             link,
             awaited: true,

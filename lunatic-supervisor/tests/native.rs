@@ -613,6 +613,39 @@ fn a_supervisor_whose_children_are_not_paid_for_is_not_started() {
 }
 
 #[test]
+fn a_supervisor_without_children_is_charged_until_it_has_ended() {
+    let environment = environment();
+    let link = link_to_branch(&environment, 100_000);
+    let parent = link.parent.clone();
+    let start = || {
+        let link = SpawnLink {
+            parent: parent.clone(),
+            tag: None,
+        };
+        let spec = Spec::new("empty");
+        wait("the answer", spec.start(&environment, Some(link)))
+    };
+    let mut started = Vec::new();
+    let refused = loop {
+        match start() {
+            Ok(supervisor) => started.push(supervisor),
+            Err(refused) => break refused,
+        }
+        assert!(started.len() < 100);
+    };
+    let is_exceeded = matches!(refused, SupervisorError::Spawn(SpawnError::Exceeded(_)));
+    assert!(is_exceeded, "{refused}");
+    for supervisor in started {
+        wait("the end", supervisor.shut_down());
+    }
+    // Links and messages of the parent stay.
+    wait_until("they are released", || {
+        parent.account().used(Kind::Memory) < 8 << 10
+    });
+    start().unwrap();
+}
+
+#[test]
 fn requests_are_charged_to_who_pays_for_them_until_they_are_answered() {
     let environment = environment();
     let (open, gate) = mpsc::channel::<()>();

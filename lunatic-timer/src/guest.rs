@@ -156,10 +156,12 @@ fn send_after<T: TimerHost>(mut caller: Caller<'_, T>, process_id: u64, delay: u
         post.deliver(to, &mut Some(message)).ok();
         drop(charges);
     };
+    // Branches take turns when their timers are due.
+    let line = caller.data().account().below_root().id().to_bits();
     let timer = caller
         .data()
         .timers()
-        .after(Duration::from_millis(delay), send)
+        .after_in(line, Duration::from_millis(delay), send)
         .map_err(|full| Misuse::refused(full.to_string()))?;
     let account = caller.data().account().clone();
     let started = caller.data_mut().started_timers();

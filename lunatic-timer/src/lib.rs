@@ -1,12 +1,13 @@
 //! Messages that arrive later.
 //!
-//! [`Timers`] run actions at a later time. All timers share one queue and one task, so
+//! [`Timers`] run actions at a later time. All timers share one task, so
 //! that each pending timer costs an entry in a map and nothing else.
 //!
 //! # Layout
 //!
 //! - `queue`: [`TimerQueue`], a queue sorted by time, which has no clock itself.
-//! - `timers`: [`Timers`], a queue with a clock.
+//! - `lines`: several queues, which take turns when much is due at once.
+//! - `timers`: [`Timers`], the queues with a clock.
 //! - `guest`: the namespace `lunatic::timer` (feature `guest`, on by default).
 //!
 //! # Invariants
@@ -16,6 +17,7 @@
 
 #[cfg(feature = "guest")]
 pub mod guest;
+mod lines;
 mod queue;
 mod timers;
 

@@ -42,10 +42,20 @@ pub struct TimerKey {
 impl<P> TimerQueue<P> {
     /// Returns an empty queue.
     pub fn new() -> TimerQueue<P> {
+        TimerQueue::beginning_with(0)
+    }
+
+    /// Returns an empty queue whose keys are others than those with a lower number.
+    pub(crate) fn beginning_with(next: u64) -> TimerQueue<P> {
         TimerQueue {
             entries: BTreeMap::new(),
-            next: 0,
+            next,
         }
+    }
+
+    /// Returns the number that the next key gets.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
     }
 
     /// Adds a value that is due at a time, and returns its key.

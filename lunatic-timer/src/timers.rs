@@ -9,7 +9,8 @@ use event_listener::Event;
 use futures_lite::future;
 use parking_lot::Mutex;
 
-use crate::queue::{TimerKey, TimerQueue};
+use crate::lines::Lines;
+use crate::queue::TimerKey;
 
 /// The highest number of pending timers.
 pub const MAX_TIMERS: usize = 1 << 24;
@@ -49,7 +50,7 @@ pub struct Timers {
 
 #[derive(Default)]
 struct Shared {
-    queue: Mutex<TimerQueue<Action>>,
+    queue: Mutex<Lines<Action>>,
     /// Notified when a timer is started that is due before all others.
     earlier: Event,
 }
@@ -61,6 +62,7 @@ type Action = Box<dyn FnOnce() + Send>;
 /// Dropping it changes nothing: the timer still fires.
 pub struct Timer {
     timers: Timers,
+    line: u64,
     /// `None` if it is due at a time that the clock cannot represent.
     key: Option<TimerKey>,
 }
@@ -86,12 +88,30 @@ impl Timers {
         delay: Duration,
         action: impl FnOnce() + Send + 'static,
     ) -> Result<Timer, TooManyTimers> {
+        self.after_in(0, delay, action)
+    }
+
+    /// Starts a timer as [`after`](Timers::after) does, in a line of its own. If timers of several
+    /// lines are due, one of each fires after the other: many of one line do not keep those of
+    /// others.
+    ///
+    /// - `line`: any number. That of `after` is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyTimers`].
+    pub fn after_in(
+        &self,
+        line: u64,
+        delay: Duration,
+        action: impl FnOnce() + Send + 'static,
+    ) -> Result<Timer, TooManyTimers> {
         let mut queue = self.shared.queue.lock();
         if queue.len() >= MAX_TIMERS {
             return Err(TooManyTimers);
         }
         let due = Instant::now().checked_add(delay);
-        let key = due.map(|due| queue.insert(due, Box::new(action)));
+        let key = due.map(|due| queue.insert(line, due, Box::new(action)));
         let is_first = queue.next_due() == due;
         drop(queue);
         if is_first {
@@ -99,6 +119,7 @@ impl Timers {
         }
         Ok(Timer {
             timers: self.clone(),
+            line,
             key,
         })
     }
@@ -165,7 +186,7 @@ impl Timer {
     pub fn cancel(self) -> bool {
         match self.key {
             Some(key) => {
-                let action = self.timers.shared.queue.lock().remove(key);
+                let action = self.timers.shared.queue.lock().remove(self.line, key);
                 action.is_some()
             }
             None => true,
@@ -175,7 +196,7 @@ impl Timer {
     /// Returns whether the timer has not fired yet.
     pub fn is_pending(&self) -> bool {
         self.key
-            .is_none_or(|key| self.timers.shared.queue.lock().contains(key))
+            .is_none_or(|key| self.timers.shared.queue.lock().contains(self.line, key))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lunatic_account::{Account, Charge};
+
 use crate::config::WasiConfig;
 use crate::descriptors::{Descriptors, Kind, OpenDir};
 use crate::errno::Errno;
@@ -25,6 +27,8 @@ pub struct WasiCtx {
     config: OpenedConfig,
     stdio: Stdio,
     descriptors: Option<Box<Descriptors>>,
+    /// What is charged for many descriptors.
+    charge: Option<Charge>,
 }
 
 impl WasiCtx {
@@ -34,7 +38,14 @@ impl WasiCtx {
             config,
             stdio,
             descriptors: None,
+            charge: None,
         }
+    }
+
+    /// Charges what many directories of its configuration take in each process to its account, as
+    /// long as it lives. That is not refused.
+    pub fn charge_to(&mut self, account: &Account) {
+        self.charge = Descriptors::charge(&self.config, account);
     }
 
     /// Returns what the process was given.

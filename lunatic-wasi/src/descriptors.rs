@@ -1,5 +1,8 @@
 //! The file descriptors of a process.
 
+use std::sync::Arc;
+
+use lunatic_account::{Account, Charge, Kind as Counted};
 use lunatic_fs::{Dir, File, Node};
 
 use crate::errno::Errno;
@@ -41,7 +44,7 @@ pub(crate) enum Kind {
 pub(crate) struct OpenDir {
     pub(crate) dir: Dir,
     /// The name of a directory that was open from the start.
-    pub(crate) preopened_as: Option<String>,
+    pub(crate) preopened_as: Option<Arc<str>>,
 }
 
 /// An open file.
@@ -65,11 +68,21 @@ impl Descriptors {
         for (preopen, dir) in config.dirs() {
             let dir = Kind::Dir(OpenDir {
                 dir: dir.clone(),
-                preopened_as: Some(preopen.guest().to_owned()),
+                preopened_as: Some(preopen.shared_guest()),
             });
             slots.push(Some(Descriptor::new(dir)));
         }
         Descriptors { slots }
+    }
+
+    /// Charges the descriptors of the directories of a new process, if these are many. They may be
+    /// there already, and are not refused.
+    pub(crate) fn charge(config: &OpenedConfig, account: &Account) -> Option<Charge> {
+        /// So many are a part of what each process takes.
+        const FEW: usize = 16;
+        let count = config.dirs().count();
+        let bytes = (count * size_of::<Option<Descriptor>>()) as u64;
+        (count > FEW).then(|| Charge::beyond_limits(account, Counted::Memory, bytes))
     }
 
     /// Returns how many are open.

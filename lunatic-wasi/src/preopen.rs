@@ -17,7 +17,7 @@ use lunatic_fs::{Access, Dir};
 #[derive(Debug, Clone)]
 pub struct Preopen {
     host: PathBuf,
-    guest: String,
+    guest: Arc<str>,
     access: Access,
     /// Whether its name says something on this host only.
     is_of_this_host: bool,
@@ -31,7 +31,7 @@ impl Preopen {
     pub(crate) fn new(host: PathBuf, guest: String, access: Access) -> Preopen {
         Preopen {
             host,
-            guest,
+            guest: guest.into(),
             access,
             is_of_this_host: false,
             outer: None,
@@ -54,6 +54,11 @@ impl Preopen {
     /// Returns the name that the guest sees.
     pub fn guest(&self) -> &str {
         &self.guest
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_guest(&self) -> Arc<str> {
+        self.guest.clone()
     }
 
     /// Returns what may be done below the directory.

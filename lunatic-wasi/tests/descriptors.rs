@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_lite::future::{block_on, poll_once};
 use guest::{Guest, args, at, errno, filetype, oflags, rights};
+use lunatic_account::{Account, Kind};
 use lunatic_wasi::{Access, Stdio, WasiConfig, WasiCtx};
 use tempfile::TempDir;
 
@@ -83,6 +84,26 @@ fn preopened_directories_are_opened_once_for_all_processes() {
     let mut guest = Guest::new(config, Stdio::default());
     guest.create(3, "file").expect("a file");
     assert!(dir.path().join("renamed/file").exists());
+}
+
+#[test]
+fn many_directories_are_charged_to_each_process_as_long_as_it_lives() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let account = Account::default();
+    for (count, is_charged) in [(3, false), (100, true)] {
+        let mut config = WasiConfig::default();
+        for number in 0..count {
+            let added = config.add_dir(dir.path(), number.to_string(), Access::ReadOnly);
+            added.expect("there is room");
+        }
+        let opened = block_on(Arc::new(config).open()).expect("it exists");
+        let mut process = WasiCtx::new(opened, Stdio::default());
+        process.charge_to(&account);
+        let used = account.used(Kind::Memory);
+        assert_eq!(used > 100 * 32, is_charged, "{used}");
+        drop(process);
+        assert_eq!(account.used(Kind::Memory), 0);
+    }
 }
 
 #[test]

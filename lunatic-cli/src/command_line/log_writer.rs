@@ -1,7 +1,9 @@
 //! Writes log lines without making those who log wait.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -11,12 +13,16 @@ use futures_lite::future;
 use lunatic_blocking::Class;
 
 /// Writes what it is given to standard error, in order with what processes print
-/// there, but later: whoever logs may be a worker, and nobody may be reading.
+/// there, or to a [file](write_to) of its own, but later: whoever logs may be a worker, and nobody
+/// may be reading.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogWriter;
 
 /// The most bytes that wait to be written. What comes beyond is dropped.
 const CAPACITY: usize = 1 << 20;
+
+/// Where log lines are written instead of standard error.
+static FILE: OnceLock<File> = OnceLock::new();
 
 static IS_HURRIED: AtomicBool = AtomicBool::new(false);
 
@@ -24,6 +30,12 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// How many lines were dropped since the last one that was not.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Has what is logged from now on written to a file; only the first call counts. What is
+/// [printed](print) still goes to standard error.
+pub(crate) fn write_to(file: File) {
+    FILE.set(file).ok();
+}
 
 /// Has the panics of this program reported in the same way, as whoever panics may be a
 /// worker.
@@ -81,7 +93,7 @@ impl Write for LogWriter {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         } else {
             tell_of_dropped();
-            write_later(line.to_vec());
+            write_later(line.to_vec(), FILE.get());
         }
         Ok(line.len())
     }
@@ -95,7 +107,8 @@ fn tell_of_dropped() {
     let dropped = DROPPED.swap(0, Ordering::Relaxed);
     if dropped > 0 {
         let line = format!("{dropped} lines of the log were dropped: they were not read in time\n");
-        print(line.into_bytes());
+        WAITING.fetch_add(line.len(), Ordering::Relaxed);
+        write_later(line.into_bytes(), FILE.get());
     }
 }
 
@@ -103,14 +116,19 @@ fn tell_of_dropped() {
 /// much that is.
 pub(crate) fn print(line: Vec<u8>) {
     WAITING.fetch_add(line.len(), Ordering::Relaxed);
-    write_later(line);
+    write_later(line, None);
 }
 
 /// Writes what is counted as waiting.
-fn write_later(line: Vec<u8>) {
+///
+/// - `file`: where to; `None` for standard error.
+fn write_later(line: Vec<u8>, file: Option<&'static File>) {
     Class::Stderr.queue().run_detached(move || {
-        // There is nobody to be told that standard error is closed.
-        io::stderr().write_all(&line).ok();
+        // There is nobody to be told that standard error is closed, or the disk full.
+        match file {
+            Some(mut file) => file.write_all(&line).ok(),
+            None => io::stderr().write_all(&line).ok(),
+        };
         WAITING.fetch_sub(line.len(), Ordering::Relaxed);
     });
 }

@@ -61,7 +61,15 @@ impl<P> Branch<P> {
     /// From the root down, of the branch that uses most the one below it that uses most, until
     /// one uses more by itself than any that is below it: so a branch does not get away by dividing
     /// what it uses.
-    pub(super) fn heaviest(mut self) -> Heaviest<P> {
+    ///
+    /// - `uncharged`: what the program takes and was charged to nobody, in bytes. It counts as used by
+    ///   all processes alike: whoever has many does not get away by what a process takes beyond what
+    ///   is charged for it.
+    pub(super) fn heaviest(mut self, uncharged: u64) -> Heaviest<P> {
+        let for_each = uncharged / self.count().max(1);
+        for branch in self.below.values_mut() {
+            branch.add_for_each(for_each);
+        }
         let mut is_root = true;
         loop {
             let below: u64 = self.below.values().map(|branch| branch.used).sum();
@@ -75,6 +83,20 @@ impl<P> Branch<P> {
                 }
             }
             is_root = false;
+        }
+    }
+
+    /// How many processes it has, with those of the branches below.
+    fn count(&self) -> u64 {
+        let below: u64 = self.below.values().map(Branch::count).sum();
+        below + self.processes.len() as u64
+    }
+
+    /// Adds something to what is used, for each process.
+    fn add_for_each(&mut self, bytes: u64) {
+        self.used += bytes * self.count();
+        for branch in self.below.values_mut() {
+            branch.add_for_each(bytes);
         }
     }
 
@@ -119,7 +141,11 @@ mod tests {
     }
 
     fn heaviest(processes: Vec<(Account, &str)>) -> (Vec<&str>, bool) {
-        let Heaviest { processes, is_root } = Branch::root(processes).heaviest();
+        heaviest_with(processes, 0)
+    }
+
+    fn heaviest_with(processes: Vec<(Account, &str)>, uncharged: u64) -> (Vec<&str>, bool) {
+        let Heaviest { processes, is_root } = Branch::root(processes).heaviest(uncharged);
         (processes, is_root)
     }
 
@@ -147,6 +173,20 @@ mod tests {
             (culprit, "other"),
         ];
         assert_eq!(heaviest(processes), (vec!["one", "other"], false));
+    }
+
+    #[test]
+    fn what_is_charged_to_nobody_counts_for_each_process() {
+        let root = Account::default();
+        let culprit = branch(&root, 100);
+        let neighbour = branch(&root, 1000);
+        let mut processes = vec![(culprit.clone(), "culprit"); 9];
+        processes.push((neighbour, "neighbour"));
+        processes.push((root, "root"));
+        let of = |uncharged| heaviest_with(processes.clone(), uncharged).0;
+        assert_eq!(of(0), vec!["neighbour"]);
+        assert_eq!(of(1100), vec!["neighbour"]);
+        assert_eq!(of(2200), vec!["culprit"; 9]);
     }
 
     #[test]

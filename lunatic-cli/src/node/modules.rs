@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
-use lunatic_engine::{Module, ModuleHash};
+use lunatic_engine::{Module, ModuleHash, WeakModule};
 use parking_lot::Mutex;
 
 use crate::state::State;
@@ -21,6 +21,10 @@ pub(super) struct NodeModules {
 struct Modules {
     /// By the first bytes of their hash.
     kept: HashMap<u64, Kept>,
+    /// Those that processes of this node have named to others, in the same way. Who runs one keeps it.
+    own: HashMap<u64, WeakModule<State>>,
+    /// How many there may be before those that are gone are left out.
+    most_own: usize,
     /// So many were ever kept.
     count: u64,
 }
@@ -30,17 +34,25 @@ struct Kept {
     /// The number of those that were kept before.
     age: u64,
     /// What the node pays that has sent it.
-    paid: Option<Charge>,
+    paid: Charge,
 }
 
 impl NodeModules {
-    /// Keeps a module of this node, and returns its number. Of many that nothing else uses, the
-    /// oldest is forgotten.
-    pub(super) fn keep(&self, module: &Module<State>) -> u64 {
-        self.modules.lock().insert(module, None)
+    /// Remembers a module of this node as long as somebody has it, and returns its number.
+    pub(super) fn remember(&self, module: &Module<State>) -> u64 {
+        const FEW: usize = 64;
+        let number = number_of(module.hash());
+        let Modules { own, most_own, .. } = &mut *self.modules.lock();
+        if own.len() >= (*most_own).max(FEW) {
+            own.retain(|_, module| !module.is_gone());
+            *most_own = 2 * own.len();
+        }
+        own.insert(number, module.downgrade());
+        number
     }
 
-    /// Keeps a module that another node has sent, which pays for it. If it has no memory left,
+    /// Keeps a module that another node has sent, which pays for it. Of many that nothing else uses,
+    /// the oldest is forgotten. If it has no memory left,
     /// modules of it are forgotten that nothing uses, the oldest first.
     ///
     /// # Errors
@@ -58,13 +70,14 @@ impl NodeModules {
                 Err(exceeded) => return Err(exceeded),
             }
         };
-        modules.insert(module, Some(paid));
+        modules.insert(module, paid);
         Ok(())
     }
 
     pub(super) fn by_number(&self, number: u64) -> Option<Module<State>> {
         let modules = self.modules.lock();
-        modules.kept.get(&number).map(|kept| kept.module.clone())
+        let kept = modules.kept.get(&number).map(|kept| kept.module.clone());
+        kept.or_else(|| modules.own.get(&number)?.upgrade())
     }
 
     pub(super) fn by_hash(&self, hash: ModuleHash) -> Option<Module<State>> {
@@ -79,18 +92,13 @@ impl Kept {
     }
 
     fn is_paid_by(&self, account: &Account) -> bool {
-        self.paid
-            .as_ref()
-            .is_some_and(|paid| paid.account().is(account))
+        self.paid.account().is(account)
     }
 }
 
 impl Modules {
-    fn insert(&mut self, module: &Module<State>, paid: Option<Charge>) -> u64 {
+    fn insert(&mut self, module: &Module<State>, paid: Charge) {
         let number = number_of(module.hash());
-        if self.kept.contains_key(&number) {
-            return number;
-        }
         let unused = self.kept.values().filter(|kept| kept.is_unused());
         if unused.count() >= MAX_UNUSED {
             self.forget_oldest(|_| true);
@@ -98,7 +106,6 @@ impl Modules {
         let (module, age) = (module.clone(), self.count);
         self.count += 1;
         self.kept.insert(number, Kept { module, age, paid });
-        number
     }
 
     /// Forgets the oldest module that nothing uses, of some; returns whether there was one.
@@ -142,11 +149,14 @@ mod tests {
     fn of_many_modules_that_nothing_uses_the_oldest_is_forgotten() {
         let load = loader();
         let modules = NodeModules::default();
+        let payer = Account::default();
+        let keep = |module: &Module<State>| {
+            modules.keep_for(&payer, module).unwrap();
+            number_of(module.hash())
+        };
         let used = load(MAX_UNUSED + 1);
-        let number_of_used = modules.keep(&used);
-        let numbers: Vec<u64> = (0..=MAX_UNUSED)
-            .map(|number| modules.keep(&load(number)))
-            .collect();
+        let number_of_used = keep(&used);
+        let numbers: Vec<u64> = (0..=MAX_UNUSED).map(|number| keep(&load(number))).collect();
         assert!(modules.by_number(numbers[0]).is_none());
         assert!(
             numbers[1..]
@@ -154,6 +164,29 @@ mod tests {
                 .chain([&number_of_used])
                 .all(|number| modules.by_number(*number).is_some())
         );
+    }
+
+    #[test]
+    fn a_module_of_this_node_is_known_as_long_as_somebody_has_it_and_takes_no_place_of_others() {
+        let load = loader();
+        let modules = NodeModules::default();
+        let payer = Account::default();
+        let sent = load(0);
+        modules.keep_for(&payer, &sent).unwrap();
+        let number_of_sent = number_of(sent.hash());
+        drop(sent);
+        let used = load(1);
+        let number_of_used = modules.remember(&used);
+        for number in 2..=2 * MAX_UNUSED {
+            let module = load(number);
+            let number = modules.remember(&module);
+            assert!(modules.by_number(number).is_some());
+            drop(module);
+            assert!(modules.by_number(number).is_none());
+        }
+        assert!(modules.by_number(number_of_used).is_some());
+        assert!(modules.by_number(number_of_sent).is_some());
+        assert!(modules.modules.lock().own.len() <= 65);
     }
 
     #[test]

@@ -51,7 +51,12 @@ impl Guests {
 /// The program, in an environment that does not change what it does.
 pub fn lunatic() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lunatic"));
-    for variable in ["RUST_LOG", "CLICOLOR_FORCE", "CARGO_MANIFEST_DIR"] {
+    for variable in [
+        "RUST_LOG",
+        "LUNATIC_LOG_FILE",
+        "CLICOLOR_FORCE",
+        "CARGO_MANIFEST_DIR",
+    ] {
         command.env_remove(variable);
     }
     command

@@ -284,7 +284,7 @@ impl Host {
             .lock()
             .unwrap()
             .insert((group.into(), process));
-        self.node.group_changed(change);
+        self.node.group_changed(change, 1);
     }
 
     /// Who is in which group, as this node knows.

@@ -11,7 +11,7 @@ use crate::guest::NetHost;
 use crate::guest::addresses::{self, AddressArguments, Refusal};
 use crate::guest::reports::{keep, reserve};
 use crate::guest::sockets::Socket;
-use crate::listeners::{BACKLOG, BACKLOG_OF_BRANCH, Bound, Kind};
+use crate::listeners::{Bound, Kind, Standing};
 use crate::{Action, TcpListener, UdpSocket};
 
 /// A kind of socket that is made from nothing but an address.
@@ -67,11 +67,11 @@ pub(super) fn bind<T: NetHost, S: Kind>(
     let is_attempt = caller.data_mut().net().is_attempt();
     let listeners = caller.data().listeners();
     if !is_attempt {
-        let backlog = match caller.data().account().is_branch() {
-            true => BACKLOG_OF_BRANCH,
-            false => BACKLOG,
+        let standing = match caller.data().account().is_branch() {
+            true => Standing::Branch,
+            false => Standing::Root,
         };
-        return Ok(listeners.bind(owner, address, backlog));
+        return Ok(listeners.bind(owner, standing, address));
     }
     let refused = || {
         Misuse::refused(format!(

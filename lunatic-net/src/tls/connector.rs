@@ -178,7 +178,7 @@ impl TlsConnector {
         let failed = |source| ConnectError::Handshake { address, source };
         let client = ClientConnection::new(self.config.clone(), server)
             .map_err(|error| failed(error.into()))?;
-        let stream = TlsStream::new(socket, client.into(), self.roots, None, None);
+        let stream = TlsStream::new(socket, client.into(), self.roots, None, false, None);
         match stream.handshake().await {
             Ok(()) => Ok(stream),
             Err(StreamError::Handshake(error)) => Err(failed(error)),

@@ -30,7 +30,12 @@ pub struct TlsIdentity {
     pub(super) config: Arc<ServerConfig>,
     /// Bytes of the texts that it was read from.
     size: usize,
+    signs_slowly: bool,
 }
+
+/// The longest private key with which to sign takes no more than a millisecond or two: one of RSA
+/// with 3072 bits.
+const QUICK_KEY_BYTES: usize = 2000;
 
 /// Why a certificate and a key cannot be used.
 #[derive(Debug)]
@@ -65,13 +70,23 @@ impl TlsIdentity {
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(IdentityError::Unusable)?
-            .with_no_client_auth()
-            .with_single_cert(chain, only_key(key)?)
+            .with_no_client_auth();
+        let size = certificates.len() + key.len();
+        let key = only_key(key)?;
+        let signs_slowly = key.secret_der().len() > QUICK_KEY_BYTES;
+        let config = config
+            .with_single_cert(chain, key)
             .map_err(IdentityError::Unusable)?;
         Ok(TlsIdentity {
             config: Arc::new(config),
-            size: certificates.len() + key.len(),
+            size,
+            signs_slowly,
         })
+    }
+
+    /// Whether to sign with its key, once for each handshake, takes milliseconds.
+    pub(super) fn signs_slowly(&self) -> bool {
+        self.signs_slowly
     }
 
     /// About how many bytes it takes: as many as the texts that it was read from.

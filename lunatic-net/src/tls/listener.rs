@@ -9,7 +9,7 @@ use rustls::ServerConnection;
 
 use crate::accepting::{self, Accepted};
 use crate::errors::{AcceptError, BindError};
-use crate::listeners::{BACKLOG, Bound, Listeners, Owner};
+use crate::listeners::{Bound, Listeners, Owner, Standing};
 use crate::tls::{TlsIdentity, TlsStream};
 
 /// The default time limit of a handshake.
@@ -71,7 +71,7 @@ impl TlsListener {
         address: SocketAddr,
         identity: TlsIdentity,
     ) -> Result<TlsListener, BindError> {
-        let bound = listeners.bind(Owner::default(), address, BACKLOG)?;
+        let bound = listeners.bind(Owner::default(), Standing::Root, address)?;
         Ok(TlsListener::of(bound, identity))
     }
 
@@ -102,7 +102,8 @@ impl TlsListener {
         let server = ServerConnection::new(self.identity.config.clone())
             .map_err(|error| AcceptError::Io(io::Error::other(error)))?;
         let limit = Some(self.handshake_limit);
-        let stream = TlsStream::new(socket, server.into(), 0, limit, open);
+        let is_slow = self.identity.signs_slowly();
+        let stream = TlsStream::new(socket, server.into(), 0, limit, is_slow, open);
         Ok((stream, peer))
     }
 

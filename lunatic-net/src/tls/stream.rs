@@ -10,6 +10,7 @@ use async_io::Async;
 use async_lock::Mutex;
 use futures_lite::future;
 use lunatic_account::{Account, Charge, Exceeded, Kind};
+use lunatic_blocking::Class;
 use rustls::Connection;
 
 use crate::errors::StreamError;
@@ -38,6 +39,8 @@ struct Shared {
     session: parking_lot::Mutex<Session>,
     /// Whether the handshake is done. The session knows that too, but is locked.
     ready: AtomicBool,
+    /// Whether a step of the handshake takes milliseconds.
+    has_slow_handshake: bool,
     /// Held by the operation that does the handshake.
     handshaking: Mutex<()>,
     /// Held by the operation that reads.
@@ -76,17 +79,21 @@ impl TlsStream {
     }
 
     /// - `roots`: what root certificates take that belong to this connection alone, in bytes.
+    /// - `has_slow_handshake`: whether a step of the handshake takes milliseconds: then whoever polls
+    ///   does none.
     pub(super) fn new(
         socket: Async<net::TcpStream>,
         connection: Connection,
         roots: u64,
         handshake_limit: Option<Duration>,
+        has_slow_handshake: bool,
         open: Option<OpenStream>,
     ) -> TlsStream {
         TlsStream(Arc::new(Shared {
             socket,
             session: parking_lot::Mutex::new(Session::new(connection, handshake_limit)),
             ready: AtomicBool::new(false),
+            has_slow_handshake,
             handshaking: Mutex::new(()),
             reading: OperationLock::new(),
             writing: OperationLock::new(),
@@ -128,7 +135,17 @@ impl TlsStream {
 
     async fn shake_hands(&self) -> Result<(), HandshakeError> {
         loop {
-            let step = self.0.session.lock().shake_hands(self.0.socket.get_ref())?;
+            let stream = self.clone();
+            let step = move || {
+                let Shared {
+                    session, socket, ..
+                } = &*stream.0;
+                session.lock().shake_hands(socket.get_ref())
+            };
+            let step = match self.0.has_slow_handshake {
+                true => Class::Cache.queue().run(step).await?,
+                false => step()?,
+            };
             match step {
                 Step::Done(()) => return Ok(()),
                 step => self.wait(&step).await?,

@@ -6,9 +6,9 @@ use lunatic_mailbox::Pid;
 use wasmtime::{Caller, Result};
 
 use crate::config::ProcessConfig;
-use crate::guest::ProcessHost;
 use crate::guest::configs::{Right, config, edit, has_right, set_right};
 use crate::guest::identity::check_right_to_signal;
+use crate::guest::{Config, ProcessHost};
 
 host_functions! {
     pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);
@@ -116,14 +116,15 @@ fn account_used<T: ProcessHost>(caller: Caller<'_, T>, kind: u32) -> Result<u64>
 /// from now on, wherever that is. Returns 0, or 1 if it has as many such permissions as it may, or
 /// has ended.
 ///
-/// Traps without the right to signal both.
+/// Traps without the right to signal the other one, and if the process that is to have the permission
+/// is outside of the caller's branch, without the right to signal all others: it may have few.
 fn permit_signals<T: ProcessHost>(
     caller: Caller<'_, T>,
     process_id: u64,
     target_id: u64,
 ) -> Result<u32> {
     let [process, target] = [process_id, target_id].map(Pid::from_bits);
-    check_right_to_signal(caller.data(), process)?;
+    check_right_to_permit(caller.data(), process)?;
     check_right_to_signal(caller.data(), target)?;
     let environment = caller.data().process().handle().environment();
     let permitted = match environment.is_local(process) {
@@ -132,6 +133,18 @@ fn permit_signals<T: ProcessHost>(
     };
     let is_permitted = permitted.is_some_and(|process| process.permit_signals(target));
     Ok(u32::from(!is_permitted))
+}
+
+/// Checks that the caller may give permissions to a process.
+fn check_right_to_permit<T: ProcessHost>(state: &T, process: Pid) -> Result<(), Misuse> {
+    let own = state.process();
+    let is_right = own.config().process().can_signal_outside;
+    match is_right || own.handle().is_of_branch(process) {
+        true => Ok(()),
+        false => Err(Misuse::Denied(
+            "permit anything to processes outside of its branch",
+        )),
+    }
 }
 
 /// The limit that a guest means.

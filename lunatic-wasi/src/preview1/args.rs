@@ -54,6 +54,9 @@ fn environ_sizes_get<T: WasiHost>(
     )
 }
 
+/// So many addresses of strings are written at once.
+const PIECE: usize = 256;
+
 fn write_strings<T: WasiHost>(
     mut caller: Caller<'_, T>,
     choose: fn(&WasiConfig) -> &Strings,
@@ -63,12 +66,18 @@ fn write_strings<T: WasiHost>(
     let config = caller.data_mut().wasi().config().clone();
     let strings = choose(&config);
     caller.write(buffer_ptr, strings.bytes())?;
-    let addresses: Vec<u8> = strings
-        .starts()
-        .iter()
-        .flat_map(|start| (buffer_ptr + start).to_le_bytes())
-        .collect();
-    caller.write(addresses_ptr, &addresses)?;
+    // In pieces, so that they take no room of their own.
+    for (piece, starts) in strings.starts().chunks(PIECE).enumerate() {
+        let mut addresses = [[0; 4]; PIECE];
+        for (address, start) in addresses.iter_mut().zip(starts) {
+            *address = (buffer_ptr + start).to_le_bytes();
+        }
+        let written = addresses[..starts.len()].as_flattened();
+        let at = u64::from(addresses_ptr) + (4 * PIECE * piece) as u64;
+        // Beyond all memory, the address is a bad one as it is.
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        caller.write(at, written)?;
+    }
     Ok(())
 }
 

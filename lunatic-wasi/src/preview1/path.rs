@@ -222,7 +222,7 @@ async fn path_rename<T: WasiHost>(
 
 /// `path_symlink`: makes a symbolic link at `new_path` that contains `old_path`.
 ///
-/// `perm` if `old_path` is absolute.
+/// `perm` if `old_path` is absolute, `nametoolong` if it has more than 64 parts.
 async fn path_symlink<T: WasiHost>(
     mut caller: Caller<'_, T>,
     old_path: u32,
