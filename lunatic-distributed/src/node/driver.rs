@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
 use lunatic_mailbox::{NodeId, Pid};
-use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event};
-use lunatic_trust::{Credentials, PeerIdentity, REFUSED, Refusal};
+use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event, counted_as};
+use lunatic_trust::{Credentials, PeerIdentity, Refusal};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
@@ -29,14 +29,12 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// So many that want to join are heard at once.
 const MAX_JOINING: usize = 16;
 
-/// So many of them from one address (IP), so that it does not keep others out.
+/// So many of them from one address (of IPv6: one network of 64 bits), so that it does not keep
+/// others out.
 const MAX_JOINING_FROM_ONE: usize = MAX_JOINING / 2;
 
 /// How long who wants to join may take.
 const JOINING_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long it is known, at most, why others were refused.
-const REFUSALS_KEPT: Duration = Duration::from_secs(1);
 
 /// So many events are seen to before the others have their turn.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -86,8 +84,6 @@ pub(super) struct Driver {
     ids: BTreeMap<Connection, ConnectionId>,
     known: HashMap<ConnectionId, Known>,
     last: u64,
-    /// When the reasons of refusals are forgotten next.
-    refusals_until: Instant,
 }
 
 /// A connection.
@@ -105,6 +101,7 @@ enum Stage {
     Member(Vec<CertificateDer<'static>>),
     /// Somebody who wants to join.
     Joining {
+        /// By whom it is [counted](counted_as).
         from: IpAddr,
         until: Instant,
         /// The one request that is taken has come.
@@ -133,7 +130,6 @@ impl Driver {
             ids: BTreeMap::new(),
             known: HashMap::new(),
             last: 0,
-            refusals_until: Instant::now(),
         }
     }
 
@@ -157,7 +153,6 @@ impl Driver {
                 };
                 self.event(event, &background, now);
             }
-            self.forget_refusals(now);
             if self.late.take_revoked() {
                 self.credentials_changed(true, now);
             }
@@ -305,7 +300,7 @@ impl Driver {
             Ok(PeerIdentity::Member(name)) => (Stage::Member(certificates), Some(name)),
             Ok(PeerIdentity::Joining) if self.has_room_for_joining(remote.ip()) => {
                 let joining = Stage::Joining {
-                    from: remote.ip(),
+                    from: counted_as(remote.ip()),
                     until: now + JOINING_LIMIT,
                     has_asked: false,
                 };
@@ -376,17 +371,8 @@ impl Driver {
                 text,
                 by_peer: false,
                 ..
-            } if text.contains(REFUSED) => self.credentials.take_refusal(),
+            } => self.credentials.take_refusal(text),
             _ => None,
-        }
-    }
-
-    /// Forgets from time to time why others were refused: if many are, not all are told of, and
-    /// those that are left must not be taken for the reasons of later ones.
-    fn forget_refusals(&mut self, now: Instant) {
-        if now >= self.refusals_until {
-            self.refusals_until = now + REFUSALS_KEPT;
-            while self.credentials.take_refusal().is_some() {}
         }
     }
 
@@ -525,7 +511,7 @@ impl Driver {
             Stage::Joining { from, .. } => Some(from),
             _ => None,
         });
-        let of_it = joining.clone().filter(|from| *from == ip);
+        let of_it = joining.clone().filter(|from| *from == counted_as(ip));
         joining.count() < MAX_JOINING && of_it.count() < MAX_JOINING_FROM_ONE
     }
 
