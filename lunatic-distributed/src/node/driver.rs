@@ -19,6 +19,7 @@ use crate::group_changes::GroupChanges;
 use crate::local::{Answer, LocalNode};
 use crate::node::background::{Background, Task};
 use crate::node::late::Late;
+use crate::node::unreached::NO_ANSWER;
 use crate::node::{Peer, Unconnected};
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -49,8 +50,8 @@ pub(super) enum Command {
     },
     /// The answer to who wants to join.
     Joined(Connection, Vec<u8>),
-    /// The answer to who wants another certificate.
-    Renewed(Answer, Vec<u8>),
+    /// The answer to who wants another certificate, and the chain of that if it was issued.
+    Renewed(Answer, Vec<u8>, Vec<CertificateDer<'static>>),
     /// Ask a node that has the directory of the cluster for another certificate.
     Renew(Vec<u8>, Sender<Vec<u8>>),
     Register {
@@ -68,6 +69,8 @@ pub(super) enum Command {
     Unconnected(Sender<Vec<Unconnected>>),
     IsKnown(NodeId, Sender<bool>),
     Suspicions(Sender<u64>),
+    /// The node is about to leave.
+    Drain,
     Stop,
 }
 
@@ -187,7 +190,7 @@ impl Driver {
                     self.endpoint.send(*id, 0, bytes.into());
                 }
             }
-            Command::Renewed(answer, bytes) => answer.send(None, &bytes),
+            Command::Renewed(answer, bytes, chain) => self.renewed(&answer, &bytes, chain),
             Command::Renew(request, sender) => self.ask_for_renewal(&request, sender),
             Command::Register {
                 name,
@@ -221,6 +224,7 @@ impl Driver {
             Command::Suspicions(sender) => {
                 sender.try_send(self.cluster.suspicions()).ok();
             }
+            Command::Drain => self.cluster.drain(),
             Command::Stop => {}
         }
     }
@@ -349,9 +353,10 @@ impl Driver {
         match (known.stage, known.dialled) {
             (Stage::Member(_), _) => self.cluster.closed(known.number, left, now),
             (Stage::Dialling, Some(address)) => {
-                let why = match self.refusal_of(reason) {
-                    Some(refusal) => refusal.to_string(),
-                    None => reason.to_string(),
+                let why = match (self.refusal_of(reason), reason) {
+                    (Some(refusal), _) => refusal.to_string(),
+                    (None, CloseReason::TimedOut) => NO_ANSWER.to_owned(),
+                    (None, reason) => reason.to_string(),
                 };
                 let is_tls = matches!(reason, CloseReason::Tls { .. });
                 let unreached = self.late.unreached();
@@ -456,18 +461,23 @@ impl Driver {
             Stage::Member(chain) => Some(chain),
             _ => None,
         });
-        let revoked = chains.filter_map(|chain| match self.credentials.check_open(chain) {
-            Err(lunatic_trust::Refusal::Revoked { name, .. }) => Some(name),
-            _ => None,
+        let refused = chains.filter_map(|chain| {
+            let refusal = self.credentials.check_open(chain).err()?;
+            let name = match &refusal {
+                Refusal::Revoked { name, .. } => Some(name),
+                Refusal::WrongAuthority { claimed, .. } => claimed.as_ref(),
+                _ => None,
+            };
+            Some((name?.clone(), refusal))
         });
-        let revoked: Vec<NodeName> = revoked.collect();
+        let refused: Vec<(NodeName, Refusal)> = refused.collect();
         if revocations {
             for list in self.credentials.revocations().iter() {
                 self.cluster.tell_revocations(list.as_bytes());
             }
         }
-        for name in revoked {
-            tracing::warn!(node = %name, "its certificate was revoked");
+        for (name, refusal) in refused {
+            tracing::warn!(node = %name, "the session ends: {refusal}");
             self.cluster.distrust(&name, now);
         }
     }
@@ -504,6 +514,19 @@ impl Driver {
             }
             _ => answer.send(None, &[]),
         }
+    }
+
+    /// Answers who wants another certificate. If one was issued, that is what the node has from here on:
+    /// by the one that it showed when it connected it may be known no more when it asks again.
+    fn renewed(&mut self, answer: &Answer, bytes: &[u8], chain: Vec<CertificateDer<'static>>) {
+        let id = answer.connection().and_then(|of| self.ids.get(&of));
+        if let Some(known) = id.and_then(|id| self.known.get_mut(id))
+            && let Stage::Member(shown) = &mut known.stage
+            && !chain.is_empty()
+        {
+            *shown = chain;
+        }
+        answer.send(None, bytes);
     }
 
     fn has_room_for_joining(&self, ip: IpAddr) -> bool {
@@ -553,6 +576,7 @@ impl Driver {
         // Whoever waits for the answer to what comes now is told that there is none.
         self.commands.close();
         while self.commands.try_recv().is_ok() {}
+        self.late.leave();
         self.cluster.leave(now);
         self.perform(now);
         let end = now + FLUSH_LIMIT;
