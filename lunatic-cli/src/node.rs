@@ -142,6 +142,9 @@ impl ClusterNode {
     ///
     /// - `payer`: the account of that node. The process has it too, or one below it.
     fn spawn_for(&self, payer: Charge, from: Pid, request: &SpawnRequest<'_>, answer: Answer) {
+        if self.node.is_draining() {
+            return refuse(&answer, "the node is about to leave");
+        }
         let Some(runtime) = self.runtime.get().cloned() else {
             return refuse(&answer, "the node is starting");
         };

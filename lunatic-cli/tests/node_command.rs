@@ -7,15 +7,20 @@ mod harness;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::time::{Duration, SystemTime};
+
+use futures_lite::future::block_on;
 
 use harness::program::Guests;
-use harness::runtimes::Runtimes;
+use harness::runtimes::{Running, Runtimes};
 use harness::shop::Shop;
+use lunatic_distributed::{Node, NodeConfig};
 use lunatic_testkit::program::{exit_code, ran, signal};
 use lunatic_testkit::{skipped, wait_until};
+use lunatic_trust::{Authority, Credentials, IdentityFiles};
 
 /// Starts `child` on the other node, as `_start`; its directory is `data`. The exit code is
 /// the result of the spawn.
@@ -203,6 +208,21 @@ fn a_node_whose_address_is_in_use_says_so() {
 }
 
 #[test]
+fn what_others_would_not_take_is_told_as_a_node_starts() {
+    let shop = Shop::new();
+    let long = format!("big={}", "a".repeat(1100));
+    let ran = shop.run("one", &["--tag", &long]);
+    ran.code(1)
+        .says(&["the longest of 1103 bytes", "1024 bytes each", "--tag"]);
+    let many: Vec<_> = (0..65).map(|tag| format!("--tag=t{tag}=1")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    shop.run("one", &many).code(1).says(&["65 tags", "64 of"]);
+    let ran = shop.run("one", &["--advertise", "0.0.0.0:4369"]);
+    ran.code(1)
+        .says(&["others cannot reach 0.0.0.0:4369", "--advertise"]);
+}
+
+#[test]
 fn a_seed_that_is_none_or_does_not_answer_is_told() {
     let shop = Shop::new();
     let node = ["node", "--name", "two", "--cluster", "shop"];
@@ -359,6 +379,216 @@ fn a_node_whose_seed_is_itself_says_so_and_does_not_ask_it_again() {
         "it is this node itself",
     ]);
     assert!(!alone.err.contains("asked as long"), "{}", alone.err);
+}
+
+/// Two programs that start `child` on the other node, with their own id as its argument, and say "ready"
+/// when it has sent them something. Then they wait.
+///
+/// The child of `watched` says how that has ended. `worker` tells its child when it is asked to end, and
+/// waits for the answer; its child says "nodes" when the other node is not among the nodes any more,
+/// "refused" if nothing can be started there, and "answered" when it has answered.
+fn with_child(child: &str, then: &str) -> String {
+    let guest = r#"(module
+        (import "lunatic::distributed" "get_nodes" (func $get_nodes (param i32 i32) (result i32)))
+        (import "lunatic::distributed" "nodes_count" (func $nodes_count (result i32)))
+        (import "lunatic::distributed" "module_id" (func $module_id (result i64)))
+        (import "lunatic::distributed" "spawn"
+            (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+        (import "lunatic::process" "process_id" (func $process_id (result i64)))
+        (import "lunatic::process" "die_when_link_dies" (func $die_when_link_dies (param i32)))
+        (import "lunatic::process" "monitor_with_reason" (func $monitor (param i64 i64)))
+        (import "lunatic::message" "create_data" (func $create_data (param i64 i64)))
+        (import "lunatic::message" "read_data" (func $read_data (param i32 i32) (result i32)))
+        (import "lunatic::message" "send" (func $send (param i64) (result i32)))
+        (import "lunatic::message" "receive" (func $receive (param i32 i32 i64) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "child")
+        (data (i32.const 16) "ready\nreason 0\nnodes\nrefused\nanswered\n")
+        (func $say (param $from i32) (param $length i32)
+            (i32.store (i32.const 400) (local.get $from))
+            (i32.store (i32.const 404) (local.get $length))
+            (drop (call $fd_write (i32.const 1) (i32.const 400) (i32.const 1) (i32.const 408))))
+        (func $tell (param $to i64)
+            (call $create_data (i64.const 1) (i64.const 0))
+            (if (call $send (local.get $to)) (then unreachable)))
+        (func $wait (result i32)
+            (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+        ;; The other node, and a child there.
+        (func $other (result i64)
+            (drop (call $get_nodes (i32.const 64) (i32.const 8)))
+            (i64.load (i32.const 72)))
+        (func $start (param $on i64) (result i32)
+            (i32.store8 (i32.const 128) (i32.const 0x7e))
+            (i64.store (i32.const 129) (call $process_id))
+            (call $spawn
+                (local.get $on) (i64.const -1) (call $module_id)
+                (i32.const 0) (i32.const 5) (i32.const 128) (i32.const 17) (i32.const 256)))
+        (func (export "child") (param $parent i64) (local $node i64)
+            {child})
+        (func (export "_start")
+            (call $die_when_link_dies (i32.const 0))
+            (if (call $start (call $other)) (then unreachable))
+            (drop (call $wait))
+            (call $say (i32.const 16) (i32.const 6))
+            (drop (call $wait))
+            {then}))"#;
+    guest.replace("{child}", child).replace("{then}", then)
+}
+
+#[test]
+fn others_are_told_that_a_node_has_left_and_not_how_its_processes_end_then() {
+    let shop = Shop::new();
+    let says_reason = "
+        (call $monitor (i64.const 1) (local.get $parent))
+        (call $tell (local.get $parent))
+        (drop (call $wait))
+        (drop (call $read_data (i32.const 512) (i32.const 12)))
+        (i32.store8 (i32.const 29) (i32.add (i32.const 48) (i32.load (i32.const 520))))
+        (call $say (i32.const 22) (i32.const 9))";
+    shop.write("watched.wat", &with_child(says_reason, ""));
+    let mut one = shop.start_heard("one", &[]);
+    let mut two = shop.start_heard("two", &["watched.wat"]);
+    assert!(reads(&mut two.0, "ready"));
+    signal(&two.0, "-TERM");
+    // There is no connection to its node.
+    assert!(reads(&mut one.0, "reason 5"));
+    assert_eq!(exit_code(&mut two.0), Some(0));
+    shop.wait_for("one", "two", "left");
+}
+
+#[test]
+fn an_application_that_is_told_to_end_talks_to_others_until_it_has_and_nothing_new_is_started() {
+    let shop = Shop::new();
+    let asks_and_answers = "
+        (local.set $node (call $other))
+        (call $tell (local.get $parent))
+        (drop (call $wait))
+        (loop $again
+            (if (i32.gt_u (call $nodes_count) (i32.const 1))
+                (then
+                    (drop (call $receive (i32.const 0) (i32.const 0) (i64.const 10)))
+                    (br $again))))
+        (call $say (i32.const 31) (i32.const 6))
+        (if (i32.eq (call $start (local.get $node)) (i32.const 1))
+            (then (call $say (i32.const 37) (i32.const 8))))
+        (call $tell (local.get $parent))
+        (call $say (i32.const 45) (i32.const 9))";
+    let tells = "
+        (call $tell (i64.load (i32.const 256)))
+        (drop (call $wait))";
+    shop.write("worker.wat", &with_child(asks_and_answers, tells));
+    let worker = "name = \"worker\"\nmodule = \"worker.wat\"\nshutdown = \"infinity\"\n";
+    shop.write("app.toml", &format!("[[children]]\n{worker}"));
+    let mut one = shop.start_heard("one", &[]);
+    let mut two = shop.start_heard("two", &["--app", "app.toml"]);
+    assert!(reads(&mut two.0, "ready"));
+    signal(&two.0, "-TERM");
+    let lines = BufReader::new(one.0.stdout.as_mut().unwrap()).lines();
+    let said: Vec<_> = lines.map_while(Result::ok).take(3).collect();
+    assert_eq!(said, ["nodes", "refused", "answered"]);
+    assert_eq!(exit_code(&mut two.0), Some(0));
+    shop.wait_for("one", "two", "left");
+}
+
+#[test]
+fn a_signal_while_a_node_starts_is_not_lost_if_it_is_the_first_process_of_a_container() {
+    let shop = Shop::new();
+    // For a namespace of processes, which a container has.
+    let unshare = ["--user", "--pid", "--fork", "--kill-child"];
+    let is_possible = Command::new("unshare").args(unshare).arg("true").output();
+    if !is_possible.is_ok_and(|output| output.status.success()) {
+        return skipped("no namespace of processes can be made");
+    }
+    // Nothing answers there, so that the node is starting for some seconds.
+    let silent = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let seed = silent.local_addr().unwrap().to_string();
+    let node = ["node", "--name", "two", "--cluster", "shop"];
+    let reached = ["--listen", "127.0.0.1:0", "--join", &seed];
+    let program = shop.runtimes.lunatic(&[&node[..], &reached].concat());
+    let mut first = Command::new("unshare");
+    first.args(unshare).arg(program.get_program());
+    first.args(program.get_args());
+    if let Some(folder) = program.get_current_dir() {
+        first.current_dir(folder);
+    }
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => first.env(name, value),
+            None => first.env_remove(name),
+        };
+    }
+    let mut first = Running(first.spawn().unwrap());
+    // It dials, so it listens for signals.
+    silent.recv(&mut [0; 2048]).unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", first.0.id());
+    let child = fs::read_to_string(children).unwrap();
+    ran(Command::new("kill").arg(child.trim())).code(0);
+    assert_eq!(exit_code(&mut first.0), Some(0));
+}
+
+/// So long before or after now the certificates of some nodes are valid.
+const LONG: Duration = Duration::from_secs(60 * 24 * 3600);
+
+#[test]
+fn a_certificate_that_is_over_or_not_valid_yet_is_told_with_both_clocks() {
+    let shop = Shop::new();
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    let folder = shop.runtimes.guests.path();
+    let authority = Authority::open(&folder.join("shop")).unwrap();
+    let now = SystemTime::now();
+    for (name, then, what) in [
+        ("late", now - LONG, "has expired"),
+        ("early", now + LONG, "is not valid yet"),
+    ] {
+        let state = folder.join(name);
+        let parsed = name.parse().unwrap();
+        Credentials::from_authority(&authority, &parsed, Some(&state), then).unwrap();
+        let files = IdentityFiles {
+            authorities: folder.join("shop/ca.pem"),
+            certificate: state.join("identity.pem"),
+            key: state.join("identity.pem"),
+        };
+        let says = [
+            &format!("the certificate of {name} {what}: it is valid from 20"),
+            ", and the clock of this host says 20",
+        ];
+        // By its own node,
+        let paths = [&files.authorities, &files.certificate, &files.key];
+        let [ca, cert, key] = paths.map(|path| path.to_str().unwrap());
+        let own = [
+            "node", "--name", name, "--ca", ca, "--cert", cert, "--key", key,
+        ];
+        shop.runtimes.run(&own).code(1).says(&says);
+        // and by one that dials it.
+        let credentials = Credentials::from_files(files.clone(), None, then).unwrap();
+        let config = NodeConfig::new(credentials, ([127, 0, 0, 1], 0).into());
+        let node = block_on(Node::start(config)).unwrap();
+        let address = node.info().address.to_string();
+        let two = ["node", "--name", "two", "--cluster", "shop", "ends.wat"];
+        let dials = ["--listen", "127.0.0.1:0", "--join", &address];
+        let ran = shop.runtimes.run(&[&two[..5], &dials, &two[5..]].concat());
+        ran.code(0).says(&says);
+        ran.says(&[&format!("cannot connect to the node at {address}")]);
+        block_on(node.stop());
+    }
+}
+
+#[test]
+fn a_seed_from_which_nothing_comes_is_told_with_what_may_be_in_the_way() {
+    let shop = Shop::new();
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    // As behind a firewall that drops UDP.
+    let silent = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let seed = silent.local_addr().unwrap().to_string();
+    let node = ["node", "--name", "two", "--cluster", "shop"];
+    let reached = ["--listen", "127.0.0.1:0", "--join", &seed, "ends.wat"];
+    let alone = shop.runtimes.run(&[&node[..], &reached].concat());
+    alone.code(0).says(&[
+        &format!("no node was found by {seed}"),
+        "nothing has answered: no node is there, or no UDP passes on the way",
+    ]);
 }
 
 /// A file of `docs/deploy`.

@@ -6,26 +6,68 @@ use std::sync::{Arc, OnceLock};
 
 use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Signal};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::groups::GroupChange;
 use crate::local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 
+/// So many requests are kept until there is somebody to see to them.
+const MAX_WAITING: usize = 256;
+
+/// So many bytes they have at most.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+
 /// Passes what comes from other nodes on, as soon as there is somebody to take it. Until then
 /// there are no processes here for them: messages are dropped, and who links or monitors is told
-/// that there is no such process.
+/// that there is no such process. Requests wait, as who is told of a node may ask it for a process at
+/// once.
 #[derive(Default)]
 pub struct Attached {
     local: OnceLock<Arc<dyn LocalNode>>,
+    /// The requests that wait, in order.
+    waiting: Mutex<Vec<Waiting>>,
     /// The names that are unique in the cluster, from the beginning on.
     names: RwLock<HashMap<String, Pid>>,
 }
 
+/// A request that waits.
+struct Waiting {
+    from: Pid,
+    request: Vec<u8>,
+    answer: Answer,
+}
+
 impl Attached {
-    /// From here on, this takes what comes. Returns whether it is the first; only that counts, and
-    /// [`Cluster::tell_memberships`](crate::Cluster::tell_memberships) has to be called for it.
+    /// From here on, this takes what comes, and what has waited. Returns whether it is the first; only
+    /// that counts, and [`Cluster::tell_memberships`](crate::Cluster::tell_memberships) has to be
+    /// called for it.
     pub fn attach(&self, local: Arc<dyn LocalNode>) -> bool {
-        self.local.set(local).is_ok()
+        if self.local.set(local.clone()).is_err() {
+            return false;
+        }
+        for waiting in std::mem::take(&mut *self.waiting.lock()) {
+            if waiting.answer.is_awaited() {
+                local.request(waiting.from, &waiting.request, waiting.answer);
+            }
+        }
+        true
+    }
+
+    /// Keeps a request until there is somebody to see to it. If many wait, it is answered with
+    /// nothing.
+    fn keep(&self, from: Pid, request: &[u8], answer: Answer) {
+        let mut waiting = self.waiting.lock();
+        let bytes: usize = waiting.iter().map(|one| one.request.len()).sum();
+        if waiting.len() >= MAX_WAITING || bytes + request.len() > MAX_WAITING_BYTES {
+            drop(waiting);
+            return answer.send(None, &[]);
+        }
+        let request = request.to_vec();
+        waiting.push(Waiting {
+            from,
+            request,
+            answer,
+        });
     }
 
     /// Who takes what comes, if there is somebody.
@@ -64,8 +106,7 @@ impl LocalNode for Attached {
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {
         match self.local.get() {
             Some(local) => local.request(from, request, answer),
-            // An empty answer says that nothing is known of such requests.
-            None => answer.send(None, &[]),
+            None => self.keep(from, request, answer),
         }
     }
 

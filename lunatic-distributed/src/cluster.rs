@@ -5,7 +5,7 @@ mod greeting;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,10 @@ use crate::sessions::Sessions;
 
 /// How long a connection may take to say who it is.
 const GREETING_LIMIT: Duration = Duration::from_secs(5);
+
+/// So many connections that nodes of one name have dialled may be without a session; one more ends the
+/// oldest. Mostly there is one.
+const MAX_GREETING: usize = 4;
 
 /// How long a node may take to answer when another wants its name.
 const HOLDER_LIMIT: Duration = Duration::from_millis(1500);
@@ -96,8 +100,12 @@ pub struct Cluster {
     global: GlobalNames,
     registrations: HashMap<u64, Decide>,
     last_registration: u64,
+    /// The names that are claimed when nobody has much waiting for it any more, in order.
+    unclaimed: VecDeque<Unclaimed>,
     actions: Vec<Action>,
     random: u64,
+    /// It is about to leave.
+    is_draining: bool,
     is_leaving: bool,
     /// It has been part of a cluster.
     has_joined: bool,
@@ -107,6 +115,13 @@ pub struct Cluster {
 
 /// Is called with the decision about a name.
 pub type Decide = Box<dyn FnOnce(Result<(), crate::NameTaken>) + Send>;
+
+/// A name that is to be claimed, and for whom.
+struct Unclaimed {
+    name: String,
+    process: Pid,
+    decide: Decide,
+}
 
 /// A connection.
 struct Known {
@@ -157,8 +172,10 @@ impl Cluster {
             untold: BTreeMap::new(),
             registrations: HashMap::new(),
             last_registration: 0,
+            unclaimed: VecDeque::new(),
             actions: Vec::new(),
             random: random | 1,
+            is_draining: false,
             is_leaving: false,
             has_joined: false,
             repair_at: now + REPAIR_PERIOD,
@@ -201,6 +218,7 @@ impl Cluster {
         self.end_greetings(now);
         self.end_overrun(now);
         self.tell_untold();
+        self.claim_waiting();
         self.membership.tick(now);
         self.follow_gossip(now);
         if !self.is_leaving {
@@ -249,6 +267,9 @@ impl Cluster {
             }
             self.close(connection, close_code::DONE, "not needed");
             return;
+        }
+        if dialled.is_none() {
+            self.end_oldest_greeting(&name, now);
         }
         if dialled.is_some() {
             let hello = Frame::Hello(Box::new(self.hello(now)));
@@ -337,8 +358,29 @@ impl Cluster {
         }
     }
 
-    /// A process of this node wants a name that is unique in the cluster.
+    /// A process of this node wants a name that is unique in the cluster. While much waits for some
+    /// node, it is not claimed: that node has to agree as well.
     pub fn register_global(&mut self, name: String, process: Pid, decide: Decide) {
+        if !self.unclaimed.is_empty() || !self.all_have_room(HIGH_WATER) {
+            let unclaimed = Unclaimed {
+                name,
+                process,
+                decide,
+            };
+            return self.unclaimed.push_back(unclaimed);
+        }
+        self.claim(name, process, decide);
+    }
+
+    /// Whether no more than so many bytes wait for any node.
+    fn all_have_room(&self, water: usize) -> bool {
+        let sessions = self.sessions.all();
+        sessions
+            .iter()
+            .all(|session| session.queued_bytes() <= water)
+    }
+
+    fn claim(&mut self, name: String, process: Pid, decide: Decide) {
         self.last_registration += 1;
         self.registrations.insert(self.last_registration, decide);
         let sessions = self.sessions.all();
@@ -350,8 +392,34 @@ impl Cluster {
 
     /// A process of this node gives up a name that is unique in the cluster, or has ended.
     pub fn unregister_global(&mut self, name: &str, process: Pid) {
+        let is_it = |one: &Unclaimed| one.process == process && one.name == name;
+        while let Some(found) = self.unclaimed.iter().position(is_it) {
+            if let Some(unclaimed) = self.unclaimed.remove(found) {
+                (unclaimed.decide)(Err(crate::NameTaken { by: process }));
+            }
+        }
         self.global.unregister(name, process);
         self.follow_global();
+    }
+
+    /// Claims what has waited until there is room for it.
+    fn claim_waiting(&mut self) {
+        if self.unclaimed.is_empty() || !self.all_have_room(LOW_WATER) {
+            return;
+        }
+        while self.all_have_room(HIGH_WATER)
+            && let Some(unclaimed) = self.unclaimed.pop_front()
+        {
+            self.claim(unclaimed.name, unclaimed.process, unclaimed.decide);
+        }
+    }
+
+    /// This node is about to leave: others look for it no more for what is new. Nothing else changes.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+        for session in self.sessions.all() {
+            session.control(&Frame::Draining);
+        }
     }
 
     /// This node leaves the cluster: it tells the others, dials nobody and takes nobody in.
@@ -439,6 +507,9 @@ impl Cluster {
             self.dials.session_begun(address, node.id, now);
         }
         self.dials.session_begun(node.address, node.id, now);
+        if self.is_draining {
+            session.control(&Frame::Draining);
+        }
         // Who has not heard of them may let nodes in that are shut out elsewhere.
         for list in self.local.known_revocations() {
             session.control(&Frame::Revocations(&list));

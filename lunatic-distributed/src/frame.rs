@@ -113,6 +113,8 @@ pub(crate) enum Frame<'a> {
         #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
     },
+    /// The sender is about to leave: it takes nothing new on, and its processes end in order.
+    Draining,
 }
 
 impl Frame<'_> {

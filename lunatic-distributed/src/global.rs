@@ -93,7 +93,8 @@ pub struct NameTaken {
 /// The names of a cluster, as one node knows them.
 ///
 /// A name is claimed by asking every node with which there is a session, and belongs to
-/// the process once all have agreed. Each node keeps what the others have; what a node
+/// the process once all have agreed. Of two claims that a node hears of, whose nodes do not reach each
+/// other, it agrees to one only. Each node keeps what the others have; what a node
 /// has is forgotten when its session ends. Two processes can have a name only if their nodes
 /// could not reach each other; when they can, the older claim counts, on every node.
 #[derive(Debug)]
@@ -106,7 +107,10 @@ pub(crate) struct GlobalNames {
     claims: BTreeMap<String, BTreeMap<Stamp, Pid>>,
     /// What this node has agreed to, and the other has not got yet.
     granted: BTreeMap<String, BTreeMap<Stamp, Pid>>,
-    /// How many entries of `claims` and `granted` each node has.
+    /// Claims older than one that this node has agreed to, which are answered when it is known
+    /// whether that one has got the name: its node may not know of them.
+    deferred: BTreeMap<String, BTreeMap<Stamp, Pid>>,
+    /// How many entries of `claims`, `granted` and `deferred` each node has.
     entries: BTreeMap<NodeNumber, usize>,
     outputs: Vec<Output>,
 }
@@ -126,6 +130,7 @@ impl GlobalNames {
             pending: BTreeMap::new(),
             claims: BTreeMap::new(),
             granted: BTreeMap::new(),
+            deferred: BTreeMap::new(),
             entries: BTreeMap::new(),
             outputs: Vec::new(),
         }
@@ -232,10 +237,13 @@ impl GlobalNames {
         if planted::is(Fault::NamesOfTheLostAreKept) {
             return;
         }
-        for granted in self.granted.values_mut() {
-            granted.retain(|stamp, _| stamp.node.number() != node);
+        let is_other = |stamp: &Stamp| stamp.node.number() != node;
+        for unanswered in [&mut self.granted, &mut self.deferred] {
+            for claims in unanswered.values_mut() {
+                claims.retain(|stamp, _| is_other(stamp));
+            }
+            unanswered.retain(|_, claims| !claims.is_empty());
         }
-        self.granted.retain(|_, granted| !granted.is_empty());
         self.entries.remove(&node);
         let of_node = |(name, claims): (&String, &BTreeMap<Stamp, Pid>)| {
             let stamps = claims.keys().filter(|stamp| stamp.node.number() == node);
@@ -246,6 +254,10 @@ impl GlobalNames {
         let gone: Vec<_> = self.claims.iter().flat_map(of_node).collect();
         for (name, stamp) in gone {
             self.remove(&name, stamp);
+        }
+        let names: Vec<_> = self.deferred.keys().cloned().collect();
+        for name in names {
+            self.answer_deferred(&name);
         }
         let names: Vec<_> = self.pending.keys().cloned().collect();
         for name in names {
@@ -261,17 +273,13 @@ impl GlobalNames {
         match frame {
             GlobalFrame::Claim(claim) if is_of(&claim, node) => {
                 self.heard_of(claim.stamp.clock);
-                let taken_by = self.claimed(&claim);
-                let answer = GlobalFrame::Answer {
-                    name: claim.name,
-                    stamp: claim.stamp,
-                    taken_by,
-                };
-                self.outputs.push(Output::To(node, answer));
+                self.claimed(claim);
             }
             GlobalFrame::Have(claim) if is_of(&claim, node) => {
                 self.heard_of(claim.stamp.clock);
+                let name = claim.name.clone();
                 self.other_has(claim);
+                self.answer_deferred(&name);
             }
             GlobalFrame::Answer {
                 name,
@@ -280,7 +288,9 @@ impl GlobalNames {
             } => self.answered(node, &name, stamp, taken_by),
             GlobalFrame::Release { name, stamp } if stamp.node.number() == node => {
                 self.forget_grant(&name, stamp);
+                self.forget_deferred(&name, stamp);
                 self.remove(&name, stamp);
+                self.answer_deferred(&name);
             }
             _ => {}
         }
@@ -292,8 +302,50 @@ impl GlobalNames {
         self.clock = self.clock.max(clock.min(furthest));
     }
 
-    /// Another node asks for a name. Returns who has it, or wanted it earlier.
-    fn claimed(&mut self, claim: &Claim) -> Option<Pid> {
+    /// Another node asks for a name, and is answered, or has to wait.
+    fn claimed(&mut self, claim: Claim) {
+        let node = claim.stamp.node.number();
+        let taken_by = self.taken_by(&claim);
+        if taken_by.is_none() {
+            let granted = self.granted.get(&claim.name);
+            let youngest = granted.and_then(|granted| granted.keys().next_back());
+            // The younger one waits for nothing older, so that it is decided.
+            let has_to_wait = youngest.is_some_and(|youngest| *youngest > claim.stamp);
+            let kept = match has_to_wait {
+                true => &mut self.deferred,
+                false => &mut self.granted,
+            };
+            let claims = kept.entry(claim.name.clone()).or_default();
+            if claims.insert(claim.stamp, claim.process).is_none() {
+                self.count(node);
+            }
+            if has_to_wait {
+                return;
+            }
+        }
+        let answer = GlobalFrame::Answer {
+            name: claim.name,
+            stamp: claim.stamp,
+            taken_by,
+        };
+        self.outputs.push(Output::To(node, answer));
+    }
+
+    /// Answers those who have waited for a younger claim of a name, if it is decided.
+    fn answer_deferred(&mut self, name: &str) {
+        for (stamp, process) in self.deferred.remove(name).unwrap_or_default() {
+            self.count_down(stamp.node.number());
+            let name = name.into();
+            self.claimed(Claim {
+                name,
+                process,
+                stamp,
+            });
+        }
+    }
+
+    /// Who has a name that another node asks for, or wanted it earlier.
+    fn taken_by(&mut self, claim: &Claim) -> Option<Pid> {
         if let Some(holder) = self.holder(&claim.name, Some(claim.process)) {
             return Some(holder);
         }
@@ -310,14 +362,7 @@ impl GlobalNames {
             }
             self.lose_pending(own, claim.process);
         }
-        if !self.has_room(claim.stamp.node.number()) {
-            return Some(claim.process);
-        }
-        let granted = self.granted.entry(claim.name.clone()).or_default();
-        if granted.insert(claim.stamp, claim.process).is_none() {
-            self.count(claim.stamp.node.number());
-        }
-        None
+        (!self.has_room(claim.stamp.node.number())).then_some(claim.process)
     }
 
     /// Another node has answered a claim of this one.
@@ -413,6 +458,18 @@ impl GlobalNames {
                 self.granted.remove(name);
             }
             if was_granted {
+                self.count_down(stamp.node.number());
+            }
+        }
+    }
+
+    fn forget_deferred(&mut self, name: &str, stamp: Stamp) {
+        if let Some(deferred) = self.deferred.get_mut(name) {
+            let was_deferred = deferred.remove(&stamp).is_some();
+            if deferred.is_empty() {
+                self.deferred.remove(name);
+            }
+            if was_deferred {
                 self.count_down(stamp.node.number());
             }
         }

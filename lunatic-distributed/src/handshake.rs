@@ -10,7 +10,7 @@ use crate::node_info::NodeInfo;
 
 /// The version of all that nodes write to each other; nodes of different versions refuse each
 /// other.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// What a node that has dialled says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -138,6 +138,13 @@ impl Answer {
         Some(self.session.upgrade()?.connection())
     }
 
+    /// Whether somebody waits for it: the session has not ended.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.session
+            .upgrade()
+            .is_some_and(|session| session.is_open())
+    }
+
     /// Answers.
     ///
     /// - `from`: the answer arrives behind what this process has sent to who asks, and before

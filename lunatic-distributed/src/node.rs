@@ -15,6 +15,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ use crate::local::{LocalNode, NodeEvent};
 use crate::node::driver::{Command, Driver};
 use crate::node::late::Late;
 use crate::node::unreached::SeedReason;
-use crate::node_info::NodeInfo;
+use crate::node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo, longest_tag};
 use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
 use crate::session::RequestError;
@@ -130,6 +131,7 @@ struct Inner {
     monitors: Arc<NodeMonitors>,
     #[cfg(feature = "guest")]
     uploads: Arc<crate::uploads::Uploads>,
+    is_draining: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -172,6 +174,16 @@ pub enum NodeError {
         /// Why.
         error: io::Error,
     },
+    /// It has more tags than [`MAX_TAGS`], or one of more than [`MAX_TAG_BYTES`]: others would not
+    /// take it in.
+    Tags {
+        /// So many it has.
+        count: usize,
+        /// So many bytes the longest has.
+        longest: usize,
+    },
+    /// Others cannot reach the address that is advertised: it stands for all addresses of a host.
+    Advertised(SocketAddr),
     /// TLS cannot be set up.
     Tls(String),
     /// Another node does not want it.
@@ -227,6 +239,15 @@ impl Node {
     ///
     /// [`NodeError`].
     pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
+        let (count, longest) = (config.tags.len(), longest_tag(&config.tags));
+        if count > MAX_TAGS || longest > MAX_TAG_BYTES {
+            return Err(NodeError::Tags { count, longest });
+        }
+        if let Some(address) = config.advertise
+            && address.ip().is_unspecified()
+        {
+            return Err(NodeError::Advertised(address));
+        }
         let mut draws = 0;
         let mut listen = config.listen;
         let own_ip = match config.advertise.is_none() && listen.ip().is_unspecified() {
@@ -349,6 +370,7 @@ impl Node {
                 late,
                 #[cfg(feature = "guest")]
                 uploads: Arc::default(),
+                is_draining: AtomicBool::new(false),
                 thread: Mutex::new(Some(thread)),
             }),
         })
@@ -445,13 +467,29 @@ impl Node {
         nodes
     }
 
-    /// The nodes that a query finds, this one among them.
+    /// The nodes that a query finds, this one among them, without those that are
+    /// [about to leave](Node::drain).
     pub fn find(&self, query: &Query) -> Vec<NodeId> {
-        let own = self.inner.info.clone();
-        let all = std::iter::once(own).chain(self.nodes());
+        let sessions = self.inner.sessions.all();
+        let others = sessions.iter().filter(|session| !session.is_draining());
+        let all = std::iter::once(&self.inner.info).chain(others.map(|session| session.node()));
         all.filter(|node| query.matches(node))
             .map(|node| node.id)
             .collect()
+    }
+
+    /// This node is about to leave: processes of other nodes do not find it any more, by lookups and
+    /// among the nodes that there are. All else goes on, so that what runs here can end in order;
+    /// [`stop`](Node::stop) is to follow. Whoever starts processes for others is to ask
+    /// [`is_draining`](Node::is_draining).
+    pub fn drain(&self) {
+        self.inner.is_draining.store(true, Ordering::Relaxed);
+        self.command(Command::Drain);
+    }
+
+    /// Whether it is about to leave.
+    pub fn is_draining(&self) -> bool {
+        self.inner.is_draining.load(Ordering::Relaxed)
     }
 
     /// The sessions and how they do.
@@ -699,8 +737,10 @@ impl Node {
     }
 
     /// Leaves the cluster: tells the others, sends what is queued, for a second at most, and
-    /// stops.
+    /// stops. What processes send or signal from here on reaches no other node: those learn that the
+    /// node has left, and not how its processes end then.
     pub async fn stop(&self) {
+        self.inner.sessions.close();
         let thread = self.inner.thread.lock().take();
         let Some(thread) = thread else {
             return;
@@ -774,6 +814,17 @@ impl fmt::Display for NodeError {
         match self {
             NodeError::Bind { address, error } => {
                 write!(f, "cannot listen at {address}: {error}")
+            }
+            NodeError::Tags { count, longest } => write!(
+                f,
+                "{count} tags, the longest of {longest} bytes, are too much: {MAX_TAGS} of \
+                 {MAX_TAG_BYTES} bytes each are the most"
+            ),
+            NodeError::Advertised(address) => {
+                write!(
+                    f,
+                    "others cannot reach {address}, which stands for all addresses of a host"
+                )
             }
             NodeError::Tls(error) => write!(f, "cannot set up TLS: {error}"),
             NodeError::Refused { address, refusal } => {

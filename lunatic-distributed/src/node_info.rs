@@ -64,11 +64,16 @@ impl Start {
     }
 }
 
+/// How many bytes the longest tag has.
+pub(crate) fn longest_tag(tags: &BTreeMap<String, String>) -> usize {
+    let lengths = tags.iter().map(|(key, value)| key.len() + value.len());
+    lengths.max().unwrap_or_default()
+}
+
 impl NodeInfo {
     /// Whether it has no more tags than it may have.
     pub(crate) fn is_reasonable(&self) -> bool {
-        let is_short = |(key, value): (&String, &String)| key.len() + value.len() <= MAX_TAG_BYTES;
-        self.tags.len() <= MAX_TAGS && self.tags.iter().all(is_short)
+        self.tags.len() <= MAX_TAGS && longest_tag(&self.tags) <= MAX_TAG_BYTES
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Session {
     connection: Connection,
     /// The other side knows of the session.
     is_ready: AtomicBool,
+    /// The other side has said that it is about to leave.
+    is_draining: AtomicBool,
     /// The lanes in which the other side has said that it leaves, a bit for each.
     left_lanes: AtomicU64,
     /// To whom answers are charged until they leave: they have no other payer.
@@ -121,6 +123,7 @@ impl Session {
             own,
             connection,
             is_ready: AtomicBool::new(is_ready),
+            is_draining: AtomicBool::new(false),
             left_lanes: AtomicU64::new(0),
             answers: Account::root(AccountLimits {
                 memory: MAX_ANSWER_BYTES as u64,
@@ -160,6 +163,15 @@ impl Session {
     pub(crate) fn set_ready(self: &Arc<Self>) {
         self.is_ready.store(true, Ordering::Relaxed);
         self.announce_again();
+    }
+
+    /// Whether the other side has said that it is about to leave, and takes nothing new on.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 
     /// Whether the other side has said that it leaves.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use lunatic_mailbox::{Message, NodeId, NodeNumber, Pid, PidSet, SendError};
@@ -23,6 +24,8 @@ pub struct Sessions {
     /// The processes whose end is followed, as they monitor processes of other nodes.
     watchers: Mutex<PidSet>,
     on_monitor: OnceLock<Box<OnMonitor>>,
+    /// What processes send is taken no more.
+    is_closed: AtomicBool,
 }
 
 /// Is told of a process that monitors one of another node, the first time it does.
@@ -48,6 +51,7 @@ impl Sessions {
             }),
             watchers: Mutex::default(),
             on_monitor: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +68,20 @@ impl Sessions {
             for session in self.all() {
                 session.watcher_ended(watcher);
             }
+        }
+    }
+
+    /// What processes of this node send or signal from here on reaches no other node. What they have
+    /// sent before does.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// The session through which a process of this node reaches one of another.
+    fn way_to(&self, process: Pid) -> Option<Arc<Session>> {
+        match self.is_closed.load(Ordering::Relaxed) {
+            true => None,
+            false => self.get(process.node()),
         }
     }
 
@@ -141,7 +159,7 @@ impl Peers for Sessions {
         to: Pid,
         message: &mut Option<Message>,
     ) -> Result<(), SendError> {
-        let session = self.get(to.node()).ok_or(SendError::Closed)?;
+        let session = self.way_to(to).ok_or(SendError::Closed)?;
         let Some(Message::Data(data)) = message else {
             return Err(SendError::Closed);
         };
@@ -175,7 +193,7 @@ impl Peers for Sessions {
         to: Pid,
         signal: Signal,
     ) -> Result<(), NoConnection> {
-        let session = self.get(to.node()).ok_or(NoConnection)?;
+        let session = self.way_to(to).ok_or(NoConnection)?;
         if let Signal::Monitor { watcher } = signal
             && self.watchers.lock().insert(watcher)
             && let Some(on_monitor) = self.on_monitor.get()

@@ -1,6 +1,6 @@
 //! Addresses of peers, in the family of the socket and in their own.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// An address in its own family: IPv4 in IPv6 as IPv4.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
@@ -10,6 +10,16 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
             None => address,
         },
         SocketAddr::V4(_) => address,
+    }
+}
+
+/// By what strangers are counted: the address, or of IPv6 the network of 64 bits, as whoever has one
+/// of its addresses mostly has all. IPv4 in IPv6 counts as IPv4.
+#[must_use]
+pub fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+        v4 => v4,
     }
 }
 
@@ -28,7 +38,17 @@ pub(crate) fn reachable(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr>
 
 #[cfg(test)]
 mod tests {
-    use super::reachable;
+    use super::{counted_as, reachable};
+
+    #[test]
+    fn hosts_of_one_network_of_ipv6_are_counted_together() {
+        let counted = |text: &str| counted_as(text.parse().expect("an address")).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:2:ffff::1"), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:3::1"), "2001:db8:1:3::");
+        assert_eq!(counted("10.0.0.1"), "10.0.0.1");
+        assert_eq!(counted("::ffff:10.0.0.1"), "10.0.0.1");
+    }
 
     #[test]
     fn an_address_is_reached_in_the_family_of_the_socket() {

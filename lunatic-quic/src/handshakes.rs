@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use crate::address::counted_as;
+
 /// Handshakes with strangers that are under way.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
-    /// How many each address has. A map of the standard library, as strangers choose the keys.
+    /// How many each has [by whom they are counted](counted_as). A map of the standard library, as strangers choose the keys.
     of: HashMap<IpAddr, usize>,
     total: usize,
     max: usize,
@@ -34,7 +36,7 @@ impl Handshakes {
 
     /// What is done with the first packet of a stranger, who has proven its address or not.
     pub(crate) fn admit(&self, address: IpAddr, proven: bool) -> Admission {
-        let own = self.of.get(&address).copied().unwrap_or(0);
+        let own = self.of.get(&counted_as(address)).copied().unwrap_or(0);
         if self.total >= self.max || own >= self.max.div_ceil(2) {
             Admission::Ignore
         } else if !proven && self.total >= self.max / 4 {
@@ -46,10 +48,11 @@ impl Handshakes {
 
     pub(crate) fn begin(&mut self, address: IpAddr) {
         self.total += 1;
-        *self.of.entry(address).or_default() += 1;
+        *self.of.entry(counted_as(address)).or_default() += 1;
     }
 
     pub(crate) fn end(&mut self, address: IpAddr) {
+        let address = counted_as(address);
         if let Some(own) = self.of.get_mut(&address) {
             self.total -= 1;
             *own -= 1;
@@ -62,7 +65,7 @@ impl Handshakes {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use super::{Admission, Handshakes};
 
@@ -88,6 +91,23 @@ mod tests {
         }
         assert_eq!(handshakes.admit(ONE, true), Admission::Ignore);
         assert_eq!(handshakes.admit(OTHER, true), Admission::Begin);
+    }
+
+    #[test]
+    fn whoever_has_a_network_of_ipv6_leaves_half_to_others() {
+        let of =
+            |network, host| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host));
+        let mut handshakes = Handshakes::new(8);
+        for host in 0..4 {
+            assert_eq!(handshakes.admit(of(1, host), true), Admission::Begin);
+            handshakes.begin(of(1, host));
+        }
+        assert_eq!(handshakes.admit(of(1, 4), true), Admission::Ignore);
+        assert_eq!(handshakes.admit(of(2, 4), true), Admission::Begin);
+        for host in 0..4 {
+            handshakes.end(of(1, host));
+        }
+        assert!(handshakes.of.is_empty());
     }
 
     #[test]

@@ -15,7 +15,8 @@
 //!   `frames`: how bytes become frames; `facts`: what it tells about itself.
 //! - `handshakes`: who among strangers may begin one.
 //! - `socket`: packets, many by one call of the kernel; `icmp`: those that weren't delivered;
-//!   `marks`: how they are recognised; `address`: families of addresses; `buffers`: where packets
+//!   `marks`: how they are recognised; `address`: families of addresses, and by what strangers are
+//!   counted; `buffers`: where packets
 //!   are until they are read.
 //! - `waker`: [`EndpointWaker`], ends a wait from another thread.
 //!
@@ -61,6 +62,7 @@ mod table;
 mod transport;
 mod waker;
 
+pub use address::counted_as;
 pub use close_reason::{CloseReason, Unreachable};
 pub use config::{EndpointConfig, Tls, UnusableTls};
 pub use endpoint::Endpoint;

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
+use crate::certificate::Validity;
 use crate::chain::{Holder, Side};
 use crate::credentials::Credentials;
 use crate::name::NodeName;
@@ -54,16 +55,24 @@ impl Credentials {
         }
     }
 
-    /// Checks that a peer that was [admitted](Self::admit) has not been revoked since, for the
-    /// connections that are open when names are. They may outlive the certificates with which
-    /// they were opened.
+    /// Checks that a peer that was [admitted](Self::admit) has not been revoked since, and that its
+    /// authority is still one of this node's, for the connections that are open when names are revoked
+    /// and authorities taken away. They may outlive the certificates with which they were opened.
     ///
     /// - `chain`: the certificates that the peer has shown.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Revoked`], or what is wrong with certificates that were never admitted.
+    /// [`Refusal::Revoked`], [`Refusal::WrongAuthority`], or what is wrong with certificates that were
+    /// never admitted.
     pub fn check_open(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+        let first = chain.first().ok_or(Refusal::NoCertificate)?;
+        // At a time at which it was valid, so that the time is not what is wrong.
+        let then = Validity::of(first).map_or(SystemTime::UNIX_EPOCH, |of| of.not_before);
+        match self.identity().trust.check(chain, Side::Client, then) {
+            Ok(_) | Err(Refusal::Expired { .. } | Refusal::NotYetValid { .. }) => {}
+            Err(refusal) => return Err(refusal),
+        }
         let holder = Holder::of_verified(chain)?;
         self.check_revoked(holder).map(drop)
     }

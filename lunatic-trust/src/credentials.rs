@@ -53,8 +53,8 @@ struct Shared {
     is_unsaved: AtomicBool,
     source: Source,
     state: Option<PathBuf>,
-    /// Why peers were refused in handshakes, the oldest first.
-    refusals: Mutex<VecDeque<Refusal>>,
+    /// Why peers were refused in handshakes, and what they were told; the oldest first.
+    refusals: Mutex<VecDeque<(String, Refusal)>>,
 }
 
 /// Where another certificate comes from.
@@ -230,19 +230,25 @@ impl Credentials {
         self.identity().validity
     }
 
-    /// Takes out why a peer was refused in a handshake, the oldest first: for the own log, as the
-    /// error of the handshake does not say it. The last 64 are kept.
-    pub fn take_refusal(&self) -> Option<Refusal> {
-        self.shared.refusals.lock().pop_front()
+    /// Takes out why a peer was refused in a handshake: for the own log, as the error of the
+    /// handshake does not say it. The last 64 are kept.
+    ///
+    /// - `error`: the text of that error, which no two handshakes have in common.
+    pub fn take_refusal(&self, error: &str) -> Option<Refusal> {
+        let mut refusals = self.shared.refusals.lock();
+        let found = refusals.iter().position(|(told, _)| error.contains(told))?;
+        refusals.remove(found).map(|(_, refusal)| refusal)
     }
 
     /// Keeps why a peer is refused.
-    pub(crate) fn note_refusal(&self, refusal: Refusal) {
+    ///
+    /// - `told`: what the peer is told, and nobody else.
+    pub(crate) fn note_refusal(&self, told: String, refusal: Refusal) {
         let mut refusals = self.shared.refusals.lock();
         if refusals.len() == MAX_REFUSALS {
             refusals.pop_front();
         }
-        refusals.push_back(refusal);
+        refusals.push_back((told, refusal));
     }
 
     /// The directory of the cluster, if this node has it and can let others join.

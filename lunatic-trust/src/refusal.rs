@@ -8,7 +8,8 @@ use crate::fingerprint::Fingerprint;
 use crate::instant::Utc;
 use crate::name::{ClusterName, NodeName};
 
-/// All that a peer that is refused may be told. What a [`Refusal`] says is for the own log.
+/// All that a peer that is refused may be told, with a number behind it that says nothing but tells
+/// one refusal from others. What a [`Refusal`] says is for the own log.
 pub const REFUSED: &str = "refused";
 
 /// Why a peer is not let in: for the own log, not for the peer.

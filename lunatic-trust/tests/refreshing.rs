@@ -107,6 +107,24 @@ fn files_that_are_replaced_are_used_by_the_configurations_that_there_are() {
 }
 
 #[test]
+fn connections_with_nodes_of_an_authority_that_is_taken_away_are_not_to_go_on() {
+    let (one, other) = (cluster(), cluster());
+    let (worker, files) = from_files(&one);
+    let both = [&one, &other].map(|cluster| pem(cluster.authority.certificate()));
+    fs::write(&files.authorities, both.concat()).expect("written");
+    assert!(worker.refresh(one.now).certificate);
+    let chains = [&one, &other].map(|cluster| cluster.worker("other").chain());
+    for chain in &chains {
+        assert_eq!(worker.check_open(chain), Ok(()));
+    }
+    fs::write(&files.authorities, &both[0]).expect("written");
+    assert!(worker.refresh(one.now).certificate);
+    assert_eq!(worker.check_open(&chains[0]), Ok(()));
+    let refused = worker.check_open(&chains[1]);
+    assert!(matches!(refused, Err(Refusal::WrongAuthority { .. })));
+}
+
+#[test]
 fn files_that_are_half_written_are_not_used_until_they_are_whole() {
     let cluster = cluster();
     let (worker, files) = from_files(&cluster);

@@ -58,6 +58,32 @@ fn a_member_renews_over_a_connection_and_keeps_the_new_certificate() {
 }
 
 #[test]
+fn a_member_renews_again_and_again_over_one_connection() {
+    let cluster = cluster();
+    let worker = cluster.worker("worker");
+    // The chain that it showed when it connected is over after 30 days.
+    let shown = worker.chain();
+    let mut chain = shown.clone();
+    for days in [25, 50, 75] {
+        let now = cluster.now + days * DAY;
+        let renewal = worker.begin_renewal().expect("a key");
+        let answer = cluster
+            .authority
+            .answer(renewal.request(), Some(&chain), now);
+        let renewed = worker.finish_renewal(&renewal, &answer.bytes, now);
+        renewed.expect("renewed");
+        chain = answer.chain;
+        assert_eq!(chain[0], worker.chain()[0]);
+    }
+    let now = cluster.now + 75 * DAY;
+    let renewal = worker.begin_renewal().expect("a key");
+    let answer = cluster
+        .authority
+        .answer(renewal.request(), Some(&shown), now);
+    assert!(answer.outcome.is_err() && answer.chain.is_empty());
+}
+
+#[test]
 fn who_is_no_member_any_more_gets_no_other_certificate() {
     let cluster = cluster();
     let worker = cluster.worker("worker");

@@ -15,6 +15,7 @@ use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::node::identity::Identity;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
+use crate::command_line::start::OnNode;
 use crate::command_line::{admin, diagnosis, logging, run, start};
 use crate::{Config, RemoteRights, Root, Runtime};
 
@@ -45,22 +46,32 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     logging::start("warn,lunatic=info,lunatic_distributed=info")?;
     arguments.check_files()?;
     let rights = arguments.rights()?;
+    // The first process of a container is not ended by a signal that nobody listens for.
+    let mut signals = Signals::listen()?;
     let name = identity::name_of(arguments.naming.name())?;
     let identity = Identity::of(&arguments.identity, &name, &arguments.join)?;
     future::block_on(async {
-        let node = start_node(arguments, identity).await?;
+        let told_to_end = async {
+            signals.next().await;
+            None
+        };
+        let started = async { Some(start_node(arguments, identity).await) };
+        let Some(started) = future::or(started, told_to_end).await else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let node = started?;
         let info = node.info();
         tracing::info!("node {} listens at {}", info.name, info.address);
         let builder = run::runtime(&arguments.engine);
         let builder = builder.node(node.clone(), rights);
         let runtime = builder.start().map_err(Problem::new)?;
         let expelled = async { Err(node.expelled().await) };
-        let ended = async { Ok(run_on(&runtime, arguments).await) };
+        let ended = async { Ok(run_on(&runtime, &node, arguments, &mut signals).await) };
         let ended = match future::or(ended, expelled).await {
             Ok(ended) => ended,
             Err(expelled) => {
                 // Whoever started it is to start it again, rather than let it run alone.
-                run::shut_down(&runtime, &mut Signals::listen()?).await;
+                run::shut_down(&runtime, &mut signals).await;
                 Err(no_longer_in(expelled))
             }
         };
@@ -98,22 +109,32 @@ async fn start_node(arguments: &NodeArguments, identity: Identity) -> Result<Nod
         let problem = Problem::new(&error);
         match error {
             NodeError::Bind { .. } => problem.help("take another address or port with --listen"),
+            NodeError::Tags { .. } => problem.help("give it fewer, or shorter ones, with --tag"),
+            NodeError::Advertised(_) => {
+                problem.help("name the address that others reach with --advertise")
+            }
             _ => problem,
         }
     })
 }
 
 /// Runs what the node is to run.
-async fn run_on(runtime: &Runtime, arguments: &NodeArguments) -> Result<ExitCode, Problem> {
+async fn run_on(
+    runtime: &Runtime,
+    node: &Node,
+    arguments: &NodeArguments,
+    signals: &mut Signals,
+) -> Result<ExitCode, Problem> {
+    let NodeArguments { naming, views, .. } = arguments;
     if let Some(manifest) = &arguments.app {
-        return start::start_on(runtime, manifest, &arguments.naming, &arguments.views, None).await;
+        let on_node = Some(OnNode { node, signals });
+        return start::start_on(runtime, manifest, naming, views, None, on_node).await;
     }
-    let mut signals = Signals::listen()?;
     let _admin = admin::listen(runtime, &arguments.naming)?;
     let _shown = arguments.views.show(runtime)?;
     let Some(path) = arguments.path() else {
         signals.next().await;
-        run::shut_down(runtime, &mut signals).await;
+        leave(node, runtime, signals).await;
         return Ok(ExitCode::SUCCESS);
     };
     let bytes = diagnosis::read(&path)?;
@@ -137,14 +158,20 @@ async fn run_on(runtime: &Runtime, arguments: &NodeArguments) -> Result<ExitCode
             runtime.main_environment().flush_log();
             let code = run::report(&path, &reason);
             // Processes that others have started here end as well.
-            run::shut_down(runtime, &mut signals).await;
+            leave(node, runtime, signals).await;
             Ok(code)
         }
         None => {
-            run::shut_down(runtime, &mut signals).await;
+            leave(node, runtime, signals).await;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Leaves the cluster, and ends all processes meanwhile: others are told that the node has left,
+/// behind all that was sent to them, and not how each process ends then.
+pub(crate) async fn leave(node: &Node, runtime: &Runtime, signals: &mut Signals) {
+    future::zip(node.stop(), run::shut_down(runtime, signals)).await;
 }
 
 fn config(path: &Path, arguments: &NodeArguments) -> Result<Config, Problem> {

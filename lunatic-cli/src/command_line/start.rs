@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use futures_lite::future;
+use lunatic_distributed::Node;
 use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
 use crate::command_line::arguments::Start;
 use crate::command_line::manifest::{self, Application, Manifest, TreeBuilder};
+use crate::command_line::node::leave;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::views::Views;
@@ -33,20 +35,30 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, Problem> {
         &start.naming,
         &start.views,
         watched,
+        None,
     );
     future::block_on(started)
+}
+
+/// The node that an application runs on.
+pub(crate) struct OnNode<'a> {
+    pub(crate) node: &'a Node,
+    /// The signals that tell the node to end.
+    pub(crate) signals: &'a mut Signals,
 }
 
 /// Runs an application on a runtime, which is shut down then.
 ///
 /// - `watched`: its modules are reloaded when their files change, and perhaps made by this
 ///   command.
+/// - `on_node`: the runtime is this node, which leaves its cluster at the end.
 pub(crate) async fn start_on(
     runtime: &Runtime,
     path: &Path,
     naming: &admin::Naming,
     views: &Views,
     watched: Option<Option<&str>>,
+    on_node: Option<OnNode<'_>>,
 ) -> Result<ExitCode, Problem> {
     let manifest = Manifest::read(path)?;
     let parsed = manifest.parse()?;
@@ -61,10 +73,20 @@ pub(crate) async fn start_on(
         names: runtime.new_names(),
     };
     let spec = builder.spec(name(path), application.top).await?;
-    let mut signals = Signals::listen()?;
-    let supervised = supervise(runtime, spec, &mut signals);
+    let mut heard;
+    let (node, signals) = match on_node {
+        Some(OnNode { node, signals }) => (Some(node), signals),
+        None => {
+            heard = Signals::listen()?;
+            (None, &mut heard)
+        }
+    };
+    let supervised = supervise(runtime, spec, signals, node);
     let ended = future::or(supervised, watching).await?;
-    run::shut_down(runtime, &mut signals).await;
+    match node {
+        Some(node) => leave(node, runtime, signals).await,
+        None => run::shut_down(runtime, signals).await,
+    }
     ended.exit_code(path)
 }
 
@@ -121,8 +143,14 @@ enum Ended {
 }
 
 /// Starts a tree and waits for its end. The first signal lets the supervisors
-/// stop their children in order, the second one does not wait for that.
-async fn supervise(runtime: &Runtime, spec: Spec, signals: &mut Signals) -> Result<Ended, Problem> {
+/// stop their children in order, the second one does not wait for that. A node takes nothing new on
+/// from the first one on, and its processes reach others until they have ended.
+async fn supervise(
+    runtime: &Runtime,
+    spec: Spec,
+    signals: &mut Signals,
+    node: Option<&Node>,
+) -> Result<Ended, Problem> {
     let seen = Arc::new(Seen::default());
     let spec = watched(spec, &seen);
     let started = async { Ok(spec.start(runtime.environment(), None).await) };
@@ -143,6 +171,9 @@ async fn supervise(runtime: &Runtime, spec: Spec, signals: &mut Signals) -> Resu
     };
     let interrupted = async {
         signals.next().await;
+        if let Some(node) = node {
+            node.drain();
+        }
         tracing::info!("asked to end: the children are stopped, the last one first");
         supervisor.stop();
         let code = signals.next().await;

@@ -132,6 +132,7 @@ impl Cluster {
         let node = session.node().id.number();
         match frame {
             Frame::Ready => session.set_ready(),
+            Frame::Draining => session.set_draining(),
             Frame::Ping(number) => session.answer_control(&Frame::Pong(number), 0),
             Frame::Pong(_) => self.holder_answered(connection),
             Frame::Revocations(list) => self.local.revocations(list),

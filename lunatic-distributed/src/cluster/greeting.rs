@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lunatic_mailbox::NodeId;
 
 use crate::NodeName;
-use crate::cluster::{Cluster, Connection, HOLDER_LIMIT, State, close_code};
+use crate::cluster::{Cluster, Connection, HOLDER_LIMIT, MAX_GREETING, State, close_code};
 use crate::frame::{CONTROL, Frame};
 use crate::handshake::{Hello, PROTOCOL, Refusal, Welcome, protocol_of_hello};
 use crate::local::NodeEvent;
@@ -61,6 +61,22 @@ impl Cluster {
                 Some(State::Waiting { holder, .. }) => self.end_holder(*holder, now),
                 _ => self.drop_greeting(connection, now),
             }
+        }
+    }
+
+    /// Another connection has come that a node of this name has dialled: there are not to be ever more
+    /// that say nothing.
+    pub(super) fn end_oldest_greeting(&mut self, name: &NodeName, now: Instant) {
+        let greeting = self.connections.iter().filter(|(_, known)| {
+            let is_open = matches!(known.state, State::Open(_));
+            known.name == *name && known.dialled.is_none() && !is_open
+        });
+        // In the order in which they were made.
+        let greeting: Vec<_> = greeting.map(|(connection, _)| *connection).collect();
+        if greeting.len() >= MAX_GREETING
+            && let Some(oldest) = greeting.first()
+        {
+            self.drop_greeting(*oldest, now);
         }
     }
 

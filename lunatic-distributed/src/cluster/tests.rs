@@ -5,7 +5,7 @@ use lunatic_process::{ExitReason, Signal};
 
 use super::*;
 use crate::attached::Attached;
-use crate::frame::{MAX_RESOURCES, PIECE_BYTES};
+use crate::frame::{CONTROL, MAX_RESOURCES, PIECE_BYTES};
 use crate::global::{Claim, Stamp};
 use crate::groups::{CHANGES_IN_A_FRAME, GroupFrame};
 
@@ -56,6 +56,59 @@ fn until_it_ends(lane: u8, frame: impl Fn(u64) -> Frame<'static>) -> usize {
     let closed = Action::Close(CONNECTION, close_code::PROTOCOL, "answers are not read");
     assert!(cluster.take_actions().contains(&closed));
     most
+}
+
+#[test]
+fn a_node_that_dials_and_says_nothing_has_only_so_many_connections() {
+    let now = Instant::now();
+    let mut cluster = with_session(now);
+    let silent: NodeName = "silent".parse().unwrap();
+    for number in 100..200 {
+        cluster.connected(Connection(number), silent.clone(), None, now);
+    }
+    let kept: Vec<_> = cluster.connections.keys().map(|kept| kept.0).collect();
+    assert_eq!(kept, [CONNECTION.0, 196, 197, 198, 199]);
+    let closed = cluster.take_actions();
+    let is_closed = |number| {
+        let close = Action::Close(Connection(number), close_code::PROTOCOL, "no session");
+        closed.contains(&close)
+    };
+    assert!((100..196).all(is_closed) && !(196..200).any(is_closed));
+}
+
+#[test]
+fn names_are_not_claimed_while_much_waits_for_a_node() {
+    let now = Instant::now();
+    let mut cluster = with_session(now);
+    let session = cluster.sessions.get(OTHER.number()).unwrap();
+    while session.queued_bytes() <= HIGH_WATER {
+        session.control(&Frame::Revocations(&[0; 1 << 16]));
+    }
+    let queued = session.queued_bytes();
+    let process = |counter| Pid::new(OWN.number(), counter).unwrap();
+    let (sender, decisions) = async_channel::unbounded();
+    for counter in 0..1000 {
+        let sender = sender.clone();
+        let decide = move |decision: Result<(), crate::NameTaken>| {
+            sender.try_send((counter, decision)).unwrap();
+        };
+        let name = format!("{counter:01000}");
+        cluster.register_global(name, process(counter), Box::new(decide));
+    }
+    // Who has ended meanwhile wants it no more.
+    cluster.unregister_global(&format!("{:01000}", 7), process(7));
+    let by = process(7);
+    assert_eq!(
+        decisions.try_recv().unwrap(),
+        (7, Err(crate::NameTaken { by }))
+    );
+    cluster.tick(now);
+    assert_eq!(session.queued_bytes(), queued);
+    while session.take(CONTROL).is_some() {}
+    cluster.tick(now);
+    let claimed = session.queued_bytes();
+    assert!((999_000..1_200_000).contains(&claimed), "{claimed}");
+    assert!(decisions.is_empty());
 }
 
 #[test]

@@ -170,6 +170,54 @@ fn of_two_that_want_a_name_at_once_one_has_it() {
 }
 
 #[test]
+fn of_two_claims_whose_nodes_do_not_reach_each_other_a_node_agrees_to_one() {
+    // The claim of node 1 is older, as its id is lower.
+    for first in [0, 1] {
+        let second = 1 - first;
+        let mut nodes = Nodes::new(3);
+        nodes.connect(0, 2);
+        nodes.connect(1, 2);
+        let won = nodes.register(first, "name", 1);
+        let lost = nodes.register(second, "name", 1);
+        nodes.arrives(first, 2);
+        nodes.arrives(second, 2);
+        nodes.settle();
+        let by = process(first, 1);
+        assert_eq!(nodes.decided[&won], Ok(()));
+        assert_eq!(nodes.decided[&lost], Err(NameTaken { by }));
+        nodes.connect_all();
+        nodes.settle();
+        assert!(nodes.nodes.iter().all(|node| node.find("name") == Some(by)));
+        assert!(nodes.lost.is_empty());
+    }
+}
+
+#[test]
+fn an_older_claim_waits_until_a_younger_one_is_given_up_or_its_node_is_lost() {
+    for is_lost in [false, true] {
+        let mut nodes = Nodes::new(4);
+        for (one, other) in [(0, 2), (0, 3), (1, 2)] {
+            nodes.connect(one, other);
+        }
+        // Node 3 does not answer.
+        nodes.register(0, "name", 1);
+        let older = nodes.register(1, "name", 1);
+        nodes.arrives(0, 2);
+        nodes.arrives(1, 2);
+        assert!(!nodes.arrives(2, 1), "it is not answered");
+        match is_lost {
+            true => nodes.cut(0, 2),
+            false => {
+                nodes.unregister(0, "name", 1);
+                nodes.arrives(0, 2);
+            }
+        }
+        nodes.arrives(2, 1);
+        assert_eq!(nodes.decided[&older], Ok(()));
+    }
+}
+
+#[test]
 fn a_name_is_had_only_once_everybody_has_agreed() {
     let mut nodes = Nodes::new(3);
     nodes.connect_all();
@@ -291,6 +339,21 @@ fn a_node_has_only_so_many_names_elsewhere() {
         names.received(number(2), frame);
     }
     assert!(names.claims.len() + names.granted.len() <= MAX_GLOBAL_NAMES);
+    // Nor has one more that claim a name that was granted, over and over again.
+    let mut names = GlobalNames::new(NodeId::from_bits(1));
+    for clock in (0..MAX_GLOBAL_NAMES as u64 + 10).rev() {
+        let claim = Claim {
+            name: "name".into(),
+            process: process(2, 1),
+            stamp: Stamp {
+                clock,
+                node: NodeId::from_bits(3),
+            },
+        };
+        names.received(number(2), GlobalFrame::Claim(claim.clone()));
+        names.received(number(2), GlobalFrame::Claim(claim));
+    }
+    assert_eq!(names.deferred["name"].len(), MAX_GLOBAL_NAMES - 1);
 }
 
 proptest! {
@@ -321,6 +384,7 @@ proptest! {
                 prop_assert_eq!(nodes.told.get(&(index, name.into())).copied(), holder);
                 prop_assert!(node.pending.is_empty());
                 prop_assert!(node.granted.is_empty(), "{:?}", node.granted);
+                prop_assert!(node.deferred.is_empty(), "{:?}", node.deferred);
                 let entries: usize = node.entries.values().sum();
                 prop_assert_eq!(entries, node.claims.values().map(BTreeMap::len).sum::<usize>());
                 prop_assert!(node.claims.values().all(|claims| claims.len() == 1));

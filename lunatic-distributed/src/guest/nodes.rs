@@ -53,12 +53,13 @@ fn module_id<T: DistributedHost>(caller: Caller<'_, T>) -> u64 {
     }
 }
 
-/// The nodes that can be reached, this one first.
+/// The nodes that can be reached and are not about to leave, this one first.
 fn nodes<T: DistributedHost>(state: &T) -> Vec<NodeId> {
     let Some(node) = state.node() else {
         return Vec::new();
     };
     let sessions = node.sessions().all();
-    let others = sessions.iter().map(|session| session.node().id);
+    let others = sessions.iter().filter(|session| !session.is_draining());
+    let others = others.map(|session| session.node().id);
     std::iter::once(node.info().id).chain(others).collect()
 }

@@ -34,6 +34,10 @@ pub(super) enum Task {
     Renew(Vec<u8>, Vec<CertificateDer<'static>>, Answer),
 }
 
+/// Makes an answer, and the chain of the certificate that was issued, what the thread of the node is
+/// told.
+type ToCommand = dyn FnOnce(Vec<u8>, Vec<CertificateDer<'static>>) -> Command;
+
 /// The thread that does it. It ends when this is dropped.
 pub(super) struct Background {
     joins: Sender<Task>,
@@ -125,14 +129,14 @@ impl Worker {
             return;
         };
         let now = SystemTime::now();
-        let (answer, command): (_, Box<dyn FnOnce(Vec<u8>) -> Command>) = match task {
+        let (answer, command): (_, Box<ToCommand>) = match task {
             Task::Join(connection, request) => (
                 authority.answer(&request, None, now),
-                Box::new(move |bytes| Command::Joined(connection, bytes)),
+                Box::new(move |bytes, _| Command::Joined(connection, bytes)),
             ),
             Task::Renew(request, chain, answer) => (
                 authority.answer(&request, Some(&chain), now),
-                Box::new(move |bytes| Command::Renewed(answer, bytes)),
+                Box::new(move |bytes, chain| Command::Renewed(answer, bytes, chain)),
             ),
         };
         match &answer.outcome {
@@ -143,7 +147,7 @@ impl Worker {
             }
             Err(_) => {}
         }
-        self.tell(command(answer.bytes));
+        self.tell(command(answer.bytes, answer.chain));
     }
 
     fn refresh(&mut self) {

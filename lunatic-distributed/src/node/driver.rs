@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
 use lunatic_mailbox::{NodeId, Pid};
-use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event};
-use lunatic_trust::{Credentials, PeerIdentity, REFUSED, Refusal};
+use lunatic_quic::{CloseReason, ConnectionId, Endpoint, Event, counted_as};
+use lunatic_trust::{Credentials, PeerIdentity, Refusal};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
@@ -19,6 +19,7 @@ use crate::group_changes::GroupChanges;
 use crate::local::{Answer, LocalNode};
 use crate::node::background::{Background, Task};
 use crate::node::late::Late;
+use crate::node::unreached::NO_ANSWER;
 use crate::node::{Peer, Unconnected};
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -29,14 +30,12 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// So many that want to join are heard at once.
 const MAX_JOINING: usize = 16;
 
-/// So many of them from one address (IP), so that it does not keep others out.
+/// So many of them from one address (of IPv6: one network of 64 bits), so that it does not keep
+/// others out.
 const MAX_JOINING_FROM_ONE: usize = MAX_JOINING / 2;
 
 /// How long who wants to join may take.
 const JOINING_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long it is known, at most, why others were refused.
-const REFUSALS_KEPT: Duration = Duration::from_secs(1);
 
 /// So many events are seen to before the others have their turn.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -51,8 +50,8 @@ pub(super) enum Command {
     },
     /// The answer to who wants to join.
     Joined(Connection, Vec<u8>),
-    /// The answer to who wants another certificate.
-    Renewed(Answer, Vec<u8>),
+    /// The answer to who wants another certificate, and the chain of that if it was issued.
+    Renewed(Answer, Vec<u8>, Vec<CertificateDer<'static>>),
     /// Ask a node that has the directory of the cluster for another certificate.
     Renew(Vec<u8>, Sender<Vec<u8>>),
     Register {
@@ -70,6 +69,8 @@ pub(super) enum Command {
     Unconnected(Sender<Vec<Unconnected>>),
     IsKnown(NodeId, Sender<bool>),
     Suspicions(Sender<u64>),
+    /// The node is about to leave.
+    Drain,
     Stop,
 }
 
@@ -86,8 +87,6 @@ pub(super) struct Driver {
     ids: BTreeMap<Connection, ConnectionId>,
     known: HashMap<ConnectionId, Known>,
     last: u64,
-    /// When the reasons of refusals are forgotten next.
-    refusals_until: Instant,
 }
 
 /// A connection.
@@ -105,6 +104,7 @@ enum Stage {
     Member(Vec<CertificateDer<'static>>),
     /// Somebody who wants to join.
     Joining {
+        /// By whom it is [counted](counted_as).
         from: IpAddr,
         until: Instant,
         /// The one request that is taken has come.
@@ -133,7 +133,6 @@ impl Driver {
             ids: BTreeMap::new(),
             known: HashMap::new(),
             last: 0,
-            refusals_until: Instant::now(),
         }
     }
 
@@ -157,7 +156,6 @@ impl Driver {
                 };
                 self.event(event, &background, now);
             }
-            self.forget_refusals(now);
             if self.late.take_revoked() {
                 self.credentials_changed(true, now);
             }
@@ -192,7 +190,7 @@ impl Driver {
                     self.endpoint.send(*id, 0, bytes.into());
                 }
             }
-            Command::Renewed(answer, bytes) => answer.send(None, &bytes),
+            Command::Renewed(answer, bytes, chain) => self.renewed(&answer, &bytes, chain),
             Command::Renew(request, sender) => self.ask_for_renewal(&request, sender),
             Command::Register {
                 name,
@@ -226,6 +224,7 @@ impl Driver {
             Command::Suspicions(sender) => {
                 sender.try_send(self.cluster.suspicions()).ok();
             }
+            Command::Drain => self.cluster.drain(),
             Command::Stop => {}
         }
     }
@@ -305,7 +304,7 @@ impl Driver {
             Ok(PeerIdentity::Member(name)) => (Stage::Member(certificates), Some(name)),
             Ok(PeerIdentity::Joining) if self.has_room_for_joining(remote.ip()) => {
                 let joining = Stage::Joining {
-                    from: remote.ip(),
+                    from: counted_as(remote.ip()),
                     until: now + JOINING_LIMIT,
                     has_asked: false,
                 };
@@ -354,9 +353,10 @@ impl Driver {
         match (known.stage, known.dialled) {
             (Stage::Member(_), _) => self.cluster.closed(known.number, left, now),
             (Stage::Dialling, Some(address)) => {
-                let why = match self.refusal_of(reason) {
-                    Some(refusal) => refusal.to_string(),
-                    None => reason.to_string(),
+                let why = match (self.refusal_of(reason), reason) {
+                    (Some(refusal), _) => refusal.to_string(),
+                    (None, CloseReason::TimedOut) => NO_ANSWER.to_owned(),
+                    (None, reason) => reason.to_string(),
                 };
                 let is_tls = matches!(reason, CloseReason::Tls { .. });
                 let unreached = self.late.unreached();
@@ -376,17 +376,8 @@ impl Driver {
                 text,
                 by_peer: false,
                 ..
-            } if text.contains(REFUSED) => self.credentials.take_refusal(),
+            } => self.credentials.take_refusal(text),
             _ => None,
-        }
-    }
-
-    /// Forgets from time to time why others were refused: if many are, not all are told of, and
-    /// those that are left must not be taken for the reasons of later ones.
-    fn forget_refusals(&mut self, now: Instant) {
-        if now >= self.refusals_until {
-            self.refusals_until = now + REFUSALS_KEPT;
-            while self.credentials.take_refusal().is_some() {}
         }
     }
 
@@ -470,18 +461,23 @@ impl Driver {
             Stage::Member(chain) => Some(chain),
             _ => None,
         });
-        let revoked = chains.filter_map(|chain| match self.credentials.check_open(chain) {
-            Err(lunatic_trust::Refusal::Revoked { name, .. }) => Some(name),
-            _ => None,
+        let refused = chains.filter_map(|chain| {
+            let refusal = self.credentials.check_open(chain).err()?;
+            let name = match &refusal {
+                Refusal::Revoked { name, .. } => Some(name),
+                Refusal::WrongAuthority { claimed, .. } => claimed.as_ref(),
+                _ => None,
+            };
+            Some((name?.clone(), refusal))
         });
-        let revoked: Vec<NodeName> = revoked.collect();
+        let refused: Vec<(NodeName, Refusal)> = refused.collect();
         if revocations {
             for list in self.credentials.revocations().iter() {
                 self.cluster.tell_revocations(list.as_bytes());
             }
         }
-        for name in revoked {
-            tracing::warn!(node = %name, "its certificate was revoked");
+        for (name, refusal) in refused {
+            tracing::warn!(node = %name, "the session ends: {refusal}");
             self.cluster.distrust(&name, now);
         }
     }
@@ -520,12 +516,25 @@ impl Driver {
         }
     }
 
+    /// Answers who wants another certificate. If one was issued, that is what the node has from here on:
+    /// by the one that it showed when it connected it may be known no more when it asks again.
+    fn renewed(&mut self, answer: &Answer, bytes: &[u8], chain: Vec<CertificateDer<'static>>) {
+        let id = answer.connection().and_then(|of| self.ids.get(&of));
+        if let Some(known) = id.and_then(|id| self.known.get_mut(id))
+            && let Stage::Member(shown) = &mut known.stage
+            && !chain.is_empty()
+        {
+            *shown = chain;
+        }
+        answer.send(None, bytes);
+    }
+
     fn has_room_for_joining(&self, ip: IpAddr) -> bool {
         let joining = self.known.values().filter_map(|known| match known.stage {
             Stage::Joining { from, .. } => Some(from),
             _ => None,
         });
-        let of_it = joining.clone().filter(|from| *from == ip);
+        let of_it = joining.clone().filter(|from| *from == counted_as(ip));
         joining.count() < MAX_JOINING && of_it.count() < MAX_JOINING_FROM_ONE
     }
 
@@ -567,6 +576,7 @@ impl Driver {
         // Whoever waits for the answer to what comes now is told that there is none.
         self.commands.close();
         while self.commands.try_recv().is_ok() {}
+        self.late.leave();
         self.cluster.leave(now);
         self.perform(now);
         let end = now + FLUSH_LIMIT;

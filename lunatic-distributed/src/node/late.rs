@@ -48,6 +48,8 @@ pub(super) struct Late {
     log_lines: Mutex<RateBudget>,
     expulsion: Expulsion,
     unreached: Unreached,
+    /// This node leaves, which ends its sessions.
+    is_leaving: AtomicBool,
 }
 
 impl Late {
@@ -72,6 +74,7 @@ impl Late {
             log_lines: Mutex::new(RateBudget::new(LOG_LINES)),
             expulsion: Expulsion::default(),
             unreached: Unreached::new(seeds),
+            is_leaving: AtomicBool::new(false),
         }
     }
 
@@ -95,6 +98,11 @@ impl Late {
     /// Whether another node has told of more revoked certificates since the last call.
     pub(super) fn take_revoked(&self) -> bool {
         self.has_revoked.swap(false, Ordering::Relaxed)
+    }
+
+    /// From here on, no session is lost.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
     }
 
     /// Why seeds and others could not be reached.
@@ -187,7 +195,11 @@ impl LocalNode for Late {
     }
 
     fn node_event(&self, event: NodeEvent) {
+        let is_leaving = self.is_leaving.load(Ordering::Relaxed);
         match &event {
+            NodeEvent::Down { node, .. } if is_leaving => {
+                tracing::debug!(node = %node.name, "left by this node");
+            }
             NodeEvent::Up(node) => tracing::info!(node = %node.name, "connected"),
             NodeEvent::Down { node, left: true } => tracing::info!(node = %node.name, "left"),
             NodeEvent::Down { node, .. } => tracing::warn!(node = %node.name, "connection lost"),
@@ -211,7 +223,9 @@ impl LocalNode for Late {
         {
             tracing::error!("{expelled}");
         }
-        self.gone.event(&event, Instant::now());
+        if !is_leaving {
+            self.gone.event(&event, Instant::now());
+        }
         self.monitors.event(&event);
         match self.attached.local() {
             Some(local) => local.node_event(event),

@@ -9,6 +9,10 @@ use parking_lot::Mutex;
 /// Of so many addresses it is known why they could not be reached.
 const MAX_FAILURES: usize = 1024;
 
+/// Why an address was not reached from which nothing has come.
+pub(super) const NO_ANSWER: &str =
+    "nothing has answered: no node is there, or no UDP passes on the way";
+
 /// The same failure of an address is told again after this time.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
@@ -118,7 +122,7 @@ impl Unreached {
             |address: &SocketAddr| failures.get(address).is_some_and(|known| known.is_itself);
         let of = |address: &SocketAddr| match failures.get(address) {
             Some(failure) => format!("{address}: {}", failure.reason),
-            None => format!("{address} has not answered"),
+            None => format!("{address}: {NO_ANSWER}"),
         };
         let seeds = self.seeds.lock();
         let reasons = seeds.iter().map(|(seed, found)| {
@@ -160,7 +164,8 @@ mod tests {
             reasons.collect::<Vec<_>>(),
             [
                 "it cannot be looked up: no such name",
-                "10.0.0.1:4000: nothing listens at the port; 10.0.0.2:4000 has not answered",
+                "10.0.0.1:4000: nothing listens at the port; 10.0.0.2:4000: nothing has answered: no node is \
+                 there, or no UDP passes on the way",
                 "it is still being looked up",
             ]
         );

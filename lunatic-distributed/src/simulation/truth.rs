@@ -20,8 +20,6 @@ pub(crate) struct Truth {
     /// How many numbered messages and signals left in a connection for a pair, and came.
     pub(crate) sent: BTreeMap<(u64, Pid, Pid), u64>,
     pub(crate) received: BTreeMap<(u64, Pid, Pid), u64>,
-    /// Requests that came to a node before its runtime, and are answered with nothing.
-    pub(crate) early: BTreeSet<Vec<u8>>,
     /// When a process has got a name.
     pub(crate) named: BTreeMap<(String, Pid), Duration>,
     pub(crate) counts: Counts,
@@ -46,7 +44,7 @@ pub(crate) struct Counts {
     pub(crate) responses: u64,
     pub(crate) responses_lost: u64,
     pub(crate) held: u64,
-    /// Requests to a node without a runtime.
+    /// Requests to a node without a runtime, which wait for that.
     pub(crate) early: u64,
     /// Memberships that were there before the runtime.
     pub(crate) memberships_before: u64,

@@ -446,7 +446,9 @@ impl World {
         node.is_attached = true;
         let (model, start) = (node.model.clone(), node.start.clone());
         model.attach(start.attached.globals(), &traps);
+        model.state.lock().is_attaching = true;
         start.attached.attach(model.clone());
+        model.state.lock().is_attaching = false;
         if !self.planted.forgets_memberships() {
             let before = self.truth.lock().counts.memberships;
             model.state.lock().is_attaching = true;

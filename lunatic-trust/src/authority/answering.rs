@@ -19,6 +19,10 @@ use crate::revocation::revoked_at;
 pub struct Answer {
     /// What is sent back. If it is a refusal, it says nothing else.
     pub bytes: Vec<u8>,
+    /// The certificate that was issued, and those between it and the authority; empty if none was. A
+    /// member that has renewed its certificate goes on over the same connection, and it is by this
+    /// chain that it is to be known when it asks [again](Authority::answer).
+    pub chain: Vec<CertificateDer<'static>>,
     /// What was decided, for the log.
     pub outcome: Result<Issued, AnswerError>,
 }
@@ -68,7 +72,8 @@ impl Authority {
     /// process that does.
     ///
     /// - `request`: what the node sent.
-    /// - `chain`: the certificates that it showed for its connection, if any.
+    /// - `chain`: the certificates that it showed for its connection, if any, or those of the
+    ///   [answer](Answer::chain) before over the same connection.
     pub fn answer(
         &self,
         request: &[u8],
@@ -84,15 +89,17 @@ impl Authority {
                 revocations: revocations.as_bytes(),
             }
             .to_bytes();
-            Ok((issued, bytes))
+            Ok((issued, bytes, chain))
         });
         match decided {
-            Ok((issued, bytes)) => Answer {
+            Ok((issued, bytes, chain)) => Answer {
                 bytes,
+                chain,
                 outcome: Ok(issued),
             },
             Err(error) => Answer {
                 bytes: Response::Refused.to_bytes(),
+                chain: Vec::new(),
                 outcome: Err(error),
             },
         }

@@ -71,8 +71,10 @@ impl MemberVerifier {
         let chain = chain(first, others);
         let checked = self.credentials.check_peer(&chain, side, from_unix(now));
         checked.map(drop).map_err(|refusal| {
-            self.credentials.note_refusal(refusal.clone());
-            refused(refusal)
+            let refused = Refused::new(refusal);
+            self.credentials
+                .note_refusal(refused.to_string(), refused.refusal.clone());
+            refused.into()
         })
     }
 }
@@ -195,11 +197,11 @@ impl ServerCertVerifier for PinnedVerifier {
         let chain = chain(end_entity, intermediates);
         match trust.check(&chain, Side::Server, from_unix(now)) {
             Ok(_) => Ok(ServerCertVerified::assertion()),
-            Err(Refusal::WrongAuthority { claimed, .. }) => Err(refused(Refusal::WrongAuthority {
-                claimed,
-                expected: vec![self.authority],
-            })),
-            Err(refusal) => Err(refused(refusal)),
+            Err(Refusal::WrongAuthority { claimed, .. }) => {
+                let expected = vec![self.authority];
+                Err(Refused::new(Refusal::WrongAuthority { claimed, expected }).into())
+            }
+            Err(refusal) => Err(Refused::new(refusal).into()),
         }
     }
 
@@ -228,24 +230,38 @@ impl ServerCertVerifier for PinnedVerifier {
 
 /// A refusal as the error of a handshake. Its text does not say why, as QUIC sends the text of
 /// the error to the peer, which is made from `Debug`.
-struct Refused(Refusal);
+struct Refused {
+    refusal: Refusal,
+    /// Tells it from others. It is drawn by chance, so that nobody learns how many there are.
+    number: u64,
+}
+
+impl Refused {
+    fn new(refusal: Refusal) -> Refused {
+        // Without a random number it is told from few others, and what is logged says so little.
+        let number = getrandom::u64().unwrap_or_default();
+        Refused { refusal, number }
+    }
+}
 
 impl fmt::Debug for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(REFUSED)
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(REFUSED)
+        write!(f, "{REFUSED} ({:016x})", self.number)
     }
 }
 
 impl Error for Refused {}
 
-fn refused(refusal: Refusal) -> rustls::Error {
-    CertificateError::Other(OtherError(Arc::new(Refused(refusal)))).into()
+impl From<Refused> for rustls::Error {
+    fn from(refused: Refused) -> rustls::Error {
+        CertificateError::Other(OtherError(Arc::new(refused))).into()
+    }
 }
 
 /// Why this side has refused the other in a handshake, if `error` is about that: for the own
@@ -253,8 +269,8 @@ fn refused(refusal: Refusal) -> rustls::Error {
 pub fn refusal(error: &rustls::Error) -> Option<Refusal> {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(error))) => {
-            let Refused(refusal) = error.downcast_ref()?;
-            Some(refusal.clone())
+            let refused: &Refused = error.downcast_ref()?;
+            Some(refused.refusal.clone())
         }
         rustls::Error::NoCertificatesPresented => Some(Refusal::NoCertificate),
         _ => None,

@@ -81,8 +81,9 @@ impl Identity {
         let now = SystemTime::now();
         let state = arguments.state.as_deref();
         let credentials = if let Some(directory) = &arguments.cluster {
-            let authority = Authority::open(directory).map_err(Problem::new)?;
-            Credentials::from_authority(&authority, name, state, now).map_err(Problem::new)?
+            let authority = Authority::open(directory).map_err(|error| unusable(&error))?;
+            Credentials::from_authority(&authority, name, state, now)
+                .map_err(|error| unusable(&error))?
         } else if let Some(file) = &arguments.token_file {
             with_token(file, name, state, seeds, now)?
         } else if let (Some(ca), Some(cert), Some(key)) =
@@ -93,7 +94,7 @@ impl Identity {
                 certificate: cert.clone(),
                 key: key.clone(),
             };
-            Credentials::from_files(files, state, now).map_err(Problem::new)?
+            Credentials::from_files(files, state, now).map_err(|error| unusable(&error))?
         } else {
             return Err(Problem::new("nothing says to which cluster the node belongs").help(
                 "make a cluster with `lunatic cluster init DIR`, and name it with --cluster DIR; \
@@ -144,7 +145,8 @@ fn with_token(
         }
     }
     let joined = token.and_then(|token| {
-        let join = TokenJoin::new(token.clone(), name.clone(), state).map_err(Problem::new)?;
+        let join =
+            TokenJoin::new(token.clone(), name.clone(), state).map_err(|error| unusable(&error))?;
         let joined = lunatic_distributed::join(&join, seeds).map_err(|error| {
             Problem::new(error).help(
                 "a token is good for one node and a limited time, at a node that has the directory \
@@ -177,15 +179,20 @@ fn with_token(
     }
 }
 
+/// What proves who the node is cannot be used, with all that is behind that.
+fn unusable(error: &(dyn std::error::Error + 'static)) -> Problem {
+    Problem::new(lunatic_error::with_causes(error))
+}
+
 /// What a node has kept that has joined before, or why that is of no use.
 fn kept_in(state: &Path, now: SystemTime) -> Result<Option<Credentials>, String> {
-    let unusable = |error: &(dyn std::error::Error + 'static)| {
+    let of_no_use = |error: &(dyn std::error::Error + 'static)| {
         let causes = lunatic_error::with_causes(error);
         format!("what the node has kept is of no use: {causes}")
     };
-    let kept = Credentials::from_state(state, now).map_err(|error| unusable(&error))?;
+    let kept = Credentials::from_state(state, now).map_err(|error| of_no_use(&error))?;
     if let Some(kept) = &kept {
-        kept.check_own(now).map_err(|refusal| unusable(&refusal))?;
+        kept.check_own(now).map_err(|refusal| of_no_use(&refusal))?;
     }
     Ok(kept)
 }
