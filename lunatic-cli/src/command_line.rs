@@ -11,6 +11,7 @@ mod describe;
 mod diagnosis;
 mod doctor;
 mod engine;
+mod features;
 mod from_manifest;
 mod grants;
 mod help;
