@@ -9,15 +9,18 @@ use crate::command_line::problem::Problem;
 pub(crate) enum Feature {
     /// SQLite, and the functions of `lunatic::sqlite`.
     Sqlite,
+    /// Nodes of a cluster, and the commands `node` and `cluster`.
+    Distribution,
 }
 
 impl Feature {
-    pub(crate) const ALL: [Feature; 1] = [Feature::Sqlite];
+    pub(crate) const ALL: [Feature; 2] = [Feature::Sqlite, Feature::Distribution];
 
     /// Whether it is in this build.
     pub(crate) fn is_included(self) -> bool {
         match self {
             Feature::Sqlite => cfg!(feature = "sqlite"),
+            Feature::Distribution => cfg!(feature = "distribution"),
         }
     }
 
@@ -25,6 +28,7 @@ impl Feature {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Feature::Sqlite => "sqlite",
+            Feature::Distribution => "distribution",
         }
     }
 
@@ -44,8 +48,13 @@ impl Feature {
     pub(crate) fn require(self) -> Result<(), Problem> {
         match self.is_included() {
             true => Ok(()),
-            false => Err(Problem::new(LeftOut(self)).help(self.remedy())),
+            false => Err(self.left_out()),
         }
+    }
+
+    /// The problem that it is not in this build.
+    pub(crate) fn left_out(self) -> Problem {
+        Problem::new(LeftOut(self)).help(self.remedy())
     }
 
     /// What can be done where it was left out.
