@@ -1,5 +1,9 @@
 //! What a wasm process is made of.
 
+#[cfg(feature = "net")]
+mod net;
+#[cfg(not(feature = "net"))]
+mod no_net;
 #[cfg(not(feature = "sqlite"))]
 mod no_sqlite;
 #[cfg(feature = "sqlite")]
@@ -18,8 +22,6 @@ use lunatic_groups::guest::GroupHost;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_metrics::Metrics;
 use lunatic_metrics::guest::MetricsHost;
-use lunatic_net::Listeners;
-use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::guest::{
     CurrentVersions, GuestProcess, ProcessHost, ProcessPost, answer_requests,
 };
@@ -36,6 +38,9 @@ use wasmtime::{Memory, StoreContextMut};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::state::net::GuestNet;
+#[cfg(not(feature = "net"))]
+use crate::state::no_net as net;
 #[cfg(not(feature = "sqlite"))]
 use crate::state::no_sqlite as sqlite;
 use crate::state::sqlite::GuestSqlite;
@@ -64,8 +69,8 @@ host_functions! {
 
     use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
         lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
-        lunatic_reload::guest, lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest,
-        sqlite, lunatic_metrics::guest;
+        lunatic_reload::guest, lunatic_distributed::guest, lunatic_wasi, net, sqlite,
+        lunatic_metrics::guest;
 }
 
 impl AbiHost for State {
@@ -447,16 +452,6 @@ impl WasiHost for State {
         if process.is_output_traced() {
             process.has_printed(is_error, bytes);
         }
-    }
-}
-
-impl NetHost for State {
-    fn net(&mut self) -> &mut GuestNet {
-        &mut self.net
-    }
-
-    fn listeners(&self) -> &Listeners {
-        &self.services.listeners
     }
 }
 
