@@ -1,5 +1,5 @@
-/* The host functions that the guests in this folder use, as
- * docs/abi.md and docs/abi-extensions.md have them. */
+/* What Lunatic offers to programs in C, as docs/abi.md and
+ * docs/abi-extensions.md have it. */
 #ifndef LUNATIC_H
 #define LUNATIC_H
 

@@ -47,6 +47,7 @@ mod drop_later;
 mod fair_queue;
 mod local_pool;
 mod memory;
+mod pool;
 mod queue;
 mod quotas;
 mod single_flight;

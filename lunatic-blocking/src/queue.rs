@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::compilation::Compilation;
 use crate::fair_queue::{FairQueue, Ticket};
 use crate::memory::{Granted, Need};
+use crate::pool;
 
 /// A queue of operations, and a bounded number of threads that run them. A clone is the
 /// same queue.
@@ -229,7 +230,11 @@ impl Shared {
         drop(state);
         if needs_thread {
             let shared = self.clone();
-            blocking::unblock(move || shared.work()).detach();
+            match pool::has_threads() {
+                true => blocking::unblock(move || shared.work()).detach(),
+                // What is waited for has to be done, and be it on this thread.
+                false => shared.work(),
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod check;
 #[cfg(feature = "distribution")]
 mod cluster;
 mod completions;
+mod count;
 mod describe;
 mod diagnosis;
 mod doctor;
@@ -32,6 +33,7 @@ mod origin;
 mod output;
 mod problem;
 mod recording;
+mod refused_line;
 mod run;
 mod signals;
 mod similar;
@@ -69,7 +71,8 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
         let told = output::print_line(version::in_detail(commit));
         return told.unwrap_or_else(|problem| problem.print());
     }
-    let arguments = Arguments::from_command_line();
+    let arguments =
+        Arguments::from_command_line().unwrap_or_else(|error| refused_line::exit(&error));
     output::choose_colors(arguments.color);
     log_writer::report_panics();
     crate::descriptors::raise_limit();

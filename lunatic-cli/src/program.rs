@@ -13,7 +13,7 @@ use futures_lite::future;
 use lunatic_engine::Module;
 use lunatic_mailbox::Pid;
 use lunatic_net::Listeners;
-use lunatic_process::{Environment, ExitReason, Process};
+use lunatic_process::{Environment, ExitReason, Process, WeakEnvironment};
 use parking_lot::Mutex;
 
 use crate::runtime::{Root, RootError, Runtime};
@@ -25,9 +25,12 @@ use crate::state::State;
 ///
 /// A new root process runs beside the old one. Where it binds an address at which the old
 /// processes listen, it gets the same socket, and from its first `accept` on theirs wait. The
-/// old processes are killed when their connections have ended, or after a while. If the new
-/// root process ends before its first `accept`, the old ones go on. Where the old processes
-/// listen nowhere, they go on if the new root process fails within 200 ms.
+/// old processes are killed when their connections have ended and the new ones have bound all
+/// addresses at which they listen, or have had 5 s for that; or after a while. If the new root
+/// process ends before its first `accept`, the old ones go on. Where the old processes listen
+/// nowhere, they go on if the new root process fails within 200 ms.
+///
+/// All programs of a module are replaced, or none.
 ///
 /// A program is not replaced on a node of a cluster: its environment is that of the node, in
 /// which processes of other nodes live too.
@@ -70,6 +73,8 @@ struct Started {
     programs: Mutex<Vec<Program>>,
     /// Whether one has the environment of the runtime, or is being started there.
     is_main_taken: AtomicBool,
+    /// Where the processes live that were replaced and end with their connections.
+    draining: Mutex<Vec<WeakEnvironment>>,
 }
 
 /// How long a replacement may take.
@@ -107,7 +112,8 @@ pub enum ReplaceError {
     NotStarted(RootError),
     /// It ended before its first `accept`.
     Ended(ExitReason),
-    /// It failed as soon as it had started. The old processes listen nowhere.
+    /// It failed as soon as it had started, as where the old processes listen nowhere, or while
+    /// other programs of the module were replaced.
     Failed(ExitReason),
     /// It has not accepted within this time.
     TookTooLong(Duration),
@@ -233,11 +239,25 @@ impl Drop for MainTaken<'_> {
 }
 
 impl Programs {
-    /// The program that runs a module with this name.
-    pub(crate) fn of(&self, module_name: &str) -> Option<Program> {
+    /// The programs that run a module with this name.
+    pub(crate) fn of(&self, module_name: &str) -> Vec<Program> {
         let programs = self.0.programs.lock();
         let is_of = |program: &&Program| program.shared.module_name.as_deref() == Some(module_name);
-        programs.iter().find(is_of).cloned()
+        programs.iter().filter(is_of).cloned().collect()
+    }
+
+    /// Whether a process was replaced, and ends with its connections.
+    pub(crate) fn is_draining(&self, process: Pid) -> bool {
+        let draining = self.0.draining.lock();
+        let mut environments = draining.iter().filter_map(WeakEnvironment::upgrade);
+        environments.any(|environment| environment.exists(process))
+    }
+
+    /// The processes that live here end with their connections.
+    fn begin_draining(&self, environment: &Environment) {
+        let mut draining = self.0.draining.lock();
+        draining.retain(|environment| environment.upgrade().is_some());
+        draining.push(environment.downgrade());
     }
 
     /// Where the processes of the first program live.
@@ -256,6 +276,11 @@ impl Program {
     /// Where its processes live now.
     pub fn environment(&self) -> Environment {
         self.shared.state.lock().running.environment.clone()
+    }
+
+    /// Whether it is the same as another.
+    pub(crate) fn is(&self, other: &Program) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Whether a process lives where its processes live.
@@ -294,8 +319,12 @@ impl Program {
             }
             None => Err(ReplaceError::NoVersions),
         };
-        self.settle(started.as_ref().ok(), &environment, &listeners);
-        self.shared.changed.notify(usize::MAX);
+        let running = started.as_ref().ok().map(|process| Running {
+            process: process.clone(),
+            environment,
+            listeners,
+        });
+        self.settle(running);
         started
     }
 
@@ -341,36 +370,32 @@ impl Program {
         (state.replaced == number).then_some(!state.is_replacing)
     }
 
-    /// A replacement is over: this is the root process from now on, if there is one.
-    fn settle(&self, process: Option<&Process>, environment: &Environment, listeners: &Listeners) {
+    /// A replacement is over: this is what runs from now on, if there is something.
+    fn settle(&self, running: Option<Running>) {
         let mut state = self.shared.state.lock();
         state.is_replacing = false;
-        if let Some(process) = process {
+        if let Some(running) = running {
             state.replaced += 1;
-            state.running = Running {
-                process: process.clone(),
-                environment: environment.clone(),
-                listeners: listeners.clone(),
-            };
+            state.running = running;
         }
+        drop(state);
+        self.shared.changed.notify(usize::MAX);
     }
 
-    /// Replaces its processes by those of another version of its module. Returns when the
-    /// new root process has taken over; the connections of the old processes go on then.
+    /// Begins to replace its processes by those of another version of its module. Returns when
+    /// the new root process has taken over.
     ///
-    /// The future may be dropped only if the runtime ends: until it is ready, the program
-    /// cannot be replaced again.
+    /// - `limit`: how long it has for that.
     ///
     /// # Errors
     ///
     /// [`ReplaceError`].
-    pub(crate) async fn replace(
+    async fn begin(
         &self,
         runtime: &Runtime,
         module: &Module<State>,
-        limits: ReplaceLimits,
-    ) -> Result<Process, ReplaceError> {
-        runtime.check_replaceable()?;
+        limit: Duration,
+    ) -> Result<Replacement, ReplaceError> {
         let export = self.shared.root.export();
         if !module.exported_functions().any(|(name, _)| name == export) {
             return Err(ReplaceError::NoExport(export.to_owned()));
@@ -382,33 +407,151 @@ impl Program {
         let root = root
             .environment(environment.clone())
             .listeners(listeners.clone());
-        let begun = match runtime.spawn(module, root).await {
+        let started = runtime.spawn(module, root).await;
+        let begun = match started.map_err(ReplaceError::NotStarted) {
             Ok(process) => {
-                let begun = has_begun(&process, &old.listeners, &listeners, limits.start).await;
+                let begun = has_begun(&process, &old.listeners, &listeners, limit).await;
                 begun.map(|()| process)
             }
-            Err(error) => Err(ReplaceError::NotStarted(error)),
+            Err(error) => Err(error),
         };
-        self.settle(begun.as_ref().ok(), &environment, &listeners);
-        self.shared.changed.notify(usize::MAX);
-        match &begun {
-            Ok(_) => {
-                runtime.scheduler.spawn(async move {
-                    let drained = old.listeners.drained();
-                    let late = async {
-                        Timer::after(limits.drain).await;
-                    };
-                    future::or(drained, late).await;
-                    old.environment.shut_down().await;
-                });
-            }
-            Err(_) => {
-                environment.shut_down().await;
-                listeners.give_back();
+        match begun {
+            Ok(process) => Ok(Replacement {
+                program: self.clone(),
+                old,
+                new: Running {
+                    process,
+                    environment,
+                    listeners,
+                },
+            }),
+            Err(error) => {
+                self.take_back(&environment, &listeners).await;
+                Err(error)
             }
         }
-        begun
     }
+
+    /// Ends what was to replace its processes.
+    async fn take_back(&self, environment: &Environment, listeners: &Listeners) {
+        self.settle(None);
+        environment.shut_down().await;
+        listeners.give_back();
+    }
+}
+
+/// A new root process that has taken over, and may still have to leave all to the old one.
+struct Replacement {
+    program: Program,
+    old: Running,
+    new: Running,
+}
+
+impl Replacement {
+    /// The new root process stays. The old processes are killed when their connections have
+    /// ended.
+    ///
+    /// - `drain`: how long these may go on.
+    fn complete(self, runtime: &Runtime, drain: Duration) {
+        let old = self.old;
+        runtime.programs.begin_draining(&old.environment);
+        self.program.settle(Some(self.new));
+        runtime.scheduler.spawn(async move {
+            let drained = async {
+                passed_on(&old.listeners).await;
+                old.listeners.drained().await;
+            };
+            let late = async {
+                Timer::after(drain).await;
+            };
+            future::or(drained, late).await;
+            old.environment.shut_down().await;
+        });
+    }
+
+    /// The old processes go on.
+    async fn take_back(self) {
+        let Running {
+            environment,
+            listeners,
+            ..
+        } = &self.new;
+        self.program.take_back(environment, listeners).await;
+    }
+
+    /// Why the new root process cannot stay, if it has failed meanwhile.
+    async fn failure(&self) -> Option<ReplaceError> {
+        let reason = future::poll_once(self.new.process.wait()).await?;
+        (!reason.is_normal()).then_some(ReplaceError::Failed(reason))
+    }
+}
+
+/// Replaces the processes of programs by those of another version of their module. Returns when
+/// the new root processes have taken over; the connections of the old processes go on then. If
+/// one does not take over, none is replaced.
+///
+/// The future may be dropped only if the runtime ends: until it is ready, the programs cannot be
+/// replaced again.
+///
+/// # Errors
+///
+/// The program that was not replaced, and why.
+pub(crate) async fn replace_all(
+    programs: &[Program],
+    runtime: &Runtime,
+    module: &Module<State>,
+    limits: ReplaceLimits,
+) -> Result<(), (Program, ReplaceError)> {
+    let mut begun: Vec<Replacement> = Vec::new();
+    let mut failed = None;
+    for program in programs {
+        match program.begin(runtime, module, limits.start).await {
+            Ok(replacement) => begun.push(replacement),
+            Err(error) => {
+                failed = Some((program.clone(), error));
+                break;
+            }
+        }
+    }
+    if failed.is_none() {
+        // While the others began.
+        for replacement in &begun {
+            if let Some(error) = replacement.failure().await {
+                failed = Some((replacement.program.clone(), error));
+                break;
+            }
+        }
+    }
+    match failed {
+        None => {
+            for replacement in begun {
+                replacement.complete(runtime, limits.drain);
+            }
+            Ok(())
+        }
+        Some(failed) => {
+            for replacement in begun {
+                replacement.take_back().await;
+            }
+            Err(failed)
+        }
+    }
+}
+
+/// Waits until new processes have bound all addresses at which old ones listen, or have had the
+/// time to: what they have not bound yet is closed when the old ones end.
+async fn passed_on(old: &Listeners) {
+    /// From the first `accept` of the new root process on. It may not want all addresses.
+    const TO_BIND: Duration = Duration::from_secs(5);
+    let bound = async {
+        while !old.are_passed_on() {
+            Timer::after(LOOK_INTERVAL).await;
+        }
+    };
+    let late = async {
+        Timer::after(TO_BIND).await;
+    };
+    future::or(bound, late).await;
 }
 
 /// Waits until a new root process has taken over from the old one.

@@ -12,6 +12,7 @@ use futures_lite::future;
 use lunatic_engine::{InstantiateError, LoadError, Module, ModuleHash};
 use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
+use lunatic_process::guest::code_bits;
 use lunatic_process::{Environment, Inspection, Process};
 use lunatic_reload::{
     NamedVersions, Outcome, ProcessReport, ReloadError, ReloadOptions, ReloadPlan, ReloadResult,
@@ -20,7 +21,7 @@ use lunatic_reload::{
 use lunatic_supervisor::{ChildProcess, Restart, Supervisor};
 
 use crate::ongoing_reloads::OngoingReload;
-use crate::program::{Program, ReplaceError, ReplaceLimits};
+use crate::program::{self, Program, ReplaceError, ReplaceLimits};
 use crate::reload_counts::Counted;
 use crate::runtime::Runtime;
 use crate::state::State;
@@ -36,9 +37,9 @@ pub enum Others {
     Restart,
     /// They are killed.
     Kill,
-    /// If the root process is one of them, it is replaced as a whole; see
-    /// [`Program`](crate::Program). But it goes on if processes below it have moved, whose
-    /// state would be lost.
+    /// The programs whose root process is one of them are replaced as a whole, all or none; see
+    /// [`Program`](crate::Program). But one goes on if processes below its root process have
+    /// moved, whose state would be lost.
     Replace(ReplaceLimits),
 }
 
@@ -83,17 +84,18 @@ struct Reload<'a> {
     version: &'a Version<Module<State>>,
     /// The version that was current before, if it was another one.
     before: Option<Version<Module<State>>>,
-    /// Whether the program is replaced in any case: it has processes that run a version which
-    /// is not known any more.
-    must_replace: bool,
+    /// Programs that are replaced in any case: they have processes that run a version which is
+    /// not known any more.
+    must_replace: Vec<Program>,
     how: Reloading,
 }
 
 /// The version before the current one, which processes run, where a third one is to be current.
 struct Third {
     version: Version<Module<State>>,
-    /// Where the processes live that are left out, since their program is replaced as a whole.
-    of_program: Option<Environment>,
+    /// Programs whose processes are left out, since they are replaced as a whole; and where
+    /// those live.
+    of_programs: Vec<(Program, Environment)>,
     /// Whether the other processes that run it are ended, once the reload has come to something.
     is_ended: bool,
 }
@@ -213,11 +215,11 @@ impl Runtime {
         }
         let plan = self.versions.plan(name, &version).await;
         let plan = plan.map_err(ReloadFailure::Reload)?;
-        let program = match how.others {
+        let programs = match how.others {
             Others::Replace(_) => self.replaceable(name, &version).await?,
-            _ => None,
+            _ => Vec::new(),
         };
-        let third = self.third(name, &plan, program.as_ref(), how).await?;
+        let third = self.third(name, &plan, &programs, how).await?;
         let left_out = third.as_ref().map(|third| third.version.hash);
         let reload = self
             .versions
@@ -236,9 +238,7 @@ impl Runtime {
                 name,
                 version: &version,
                 before: before.filter(|_| !is_current),
-                must_replace: third
-                    .as_ref()
-                    .is_some_and(|third| third.of_program.is_some()),
+                must_replace: third.as_ref().map_or_else(Vec::new, Third::programs),
                 how,
             };
             if let Err(error) = self.see_to_others(&reload, &mut report).await {
@@ -259,37 +259,42 @@ impl Runtime {
         match third {
             Some(third) if is_given_up => self.versions.keep_old(name, third.version),
             Some(third) if !report.is_back() => self.end_third(name, &third, &mut report).await,
-            _ => {}
+            Some(third) => self.list_third(name, &third, &mut report).await,
+            None => {}
         }
         Ok(report)
     }
 
-    /// The program whose root process runs another version of a module and offers nothing.
+    /// The programs whose root process runs another version of a module and offers nothing.
     ///
     /// # Errors
     ///
-    /// [`ReloadFailure::Replace`] if it cannot be replaced.
+    /// [`ReloadFailure::Replace`] if they cannot be replaced.
     async fn replaceable(
         &self,
         name: &str,
         version: &Version<Module<State>>,
-    ) -> Result<Option<Program>, ReloadFailure> {
-        let Some(program) = self.programs.of(name) else {
-            return Ok(None);
-        };
-        let root = program.process();
-        let described = described(&root, PATIENCE).await;
+    ) -> Result<Vec<Program>, ReloadFailure> {
+        let mut programs = self.programs.of(name);
         let hash = ModuleHash::from_bytes(version.hash).to_string();
-        if described.is_none_or(|root| root.module_hash == hash) {
-            return Ok(None);
+        let mut others = BTreeSet::new();
+        for program in &programs {
+            let root = program.process();
+            let described = described(&root, PATIENCE).await;
+            if described.is_some_and(|root| root.module_hash != hash) {
+                others.insert(root.id());
+            }
         }
         let taking_part = self.versions.taking_part(name, &version.hash);
-        if taking_part.contains(&root.id()) {
-            return Ok(None);
+        programs.retain(|program| {
+            let root = program.process().id();
+            others.contains(&root) && !taking_part.contains(&root)
+        });
+        if !programs.is_empty() {
+            let checked = self.check_replaceable();
+            checked.map_err(ReloadFailure::Replace)?;
         }
-        let checked = self.check_replaceable();
-        checked.map_err(ReloadFailure::Replace)?;
-        Ok(Some(program))
+        Ok(programs)
     }
 
     /// Sees to the processes that run the version before the current one and offer nothing.
@@ -313,11 +318,11 @@ impl Runtime {
             }
             Others::Kill => seen_to = self.kill_others(reload.name, new).await,
             Others::Replace(limits) => {
-                let program = self.replaceable(reload.name, reload.version).await?;
-                if let Some(program) = program {
-                    let root = self.replace(&program, reload, limits, report).await?;
-                    seen_to = vec![root];
-                } else if let (None, Some(old)) = (self.programs.of(reload.name), old) {
+                let programs = self.replaceable(reload.name, reload.version).await?;
+                let has_none = self.programs.of(reload.name).is_empty();
+                if !programs.is_empty() {
+                    seen_to = self.replace(&programs, reload, limits, report).await?;
+                } else if let (true, Some(old)) = (has_none, old) {
                     let why = "it is no root process of a program, which alone is replaced; \
                                use --others restart or kill";
                     let others = self.others_of(reload.name, &old, new, None).await;
@@ -342,56 +347,75 @@ impl Runtime {
         Ok(())
     }
 
-    /// Replaces a program as a whole, unless processes of it have moved; what becomes of its
-    /// root process.
+    /// Replaces programs as a whole, but those of which processes have moved; what becomes of
+    /// their root processes.
     async fn replace(
         &self,
-        program: &Program,
+        programs: &[Program],
         reload: &Reload<'_>,
         limits: ReplaceLimits,
         report: &mut Report,
-    ) -> Result<ProcessReport, ReloadFailure> {
-        let (root, environment) = (program.process(), program.environment());
+    ) -> Result<Vec<ProcessReport>, ReloadFailure> {
         let offering = self.versions.offering(reload.name);
         let mut with_state: BTreeSet<Pid> = offering.into_iter().collect();
         with_state.extend(report.processes.iter().filter_map(|process| {
             let is_moved = matches!(process.outcome, Outcome::Moved { .. });
             is_moved.then_some(process.pid)
         }));
-        with_state.retain(|pid| environment.exists(*pid));
-        if !with_state.is_empty() && !reload.must_replace {
+        let (mut roots, mut replaced, mut ended) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for program in programs {
+            let has = |pid: &&Pid| program.has(**pid);
+            let within: Vec<Pid> = with_state.iter().filter(has).copied().collect();
+            let must = reload.must_replace.iter().any(|other| other.is(program));
+            if within.is_empty() || must {
+                ended.extend(within);
+                replaced.push((program.clone(), program.process()));
+                continue;
+            }
             let why = format!(
                 "the root process offers nothing, and is not replaced because {} of its processes \
                  have moved and would end with it; let it offer its state too, or end it with \
                  --others kill",
-                with_state.len()
+                within.len()
             );
-            return Ok(kept(&root, &why));
+            roots.push(kept(&program.process(), &why));
         }
+        let of_all: Vec<Program> = replaced
+            .iter()
+            .map(|(program, _)| program.clone())
+            .collect();
         let module = &reload.version.module;
-        let outcome = match program.replace(self, module, limits).await {
-            Ok(_) => {
+        let failed = program::replace_all(&of_all, self, module, limits).await;
+        match &failed {
+            Ok(()) => {
                 for process in &mut report.processes {
-                    if with_state.contains(&process.pid) {
+                    if ended.contains(&process.pid) {
                         process.outcome = Outcome::Ended;
                     }
                 }
-                Outcome::Replaced
             }
-            Err(error) => {
+            Err(_) => {
                 if let Some(before) = &reload.before {
                     self.move_back(before, reload, report).await?;
                 }
-                Outcome::Failed {
-                    why: with_causes(&error).to_string(),
-                }
             }
-        };
-        Ok(ProcessReport {
-            pid: root.id(),
-            kind: String::new(),
-            outcome,
-        })
+        }
+        roots.extend(replaced.iter().map(|(program, root)| match &failed {
+            Ok(()) => ProcessReport {
+                pid: root.id(),
+                kind: String::new(),
+                outcome: Outcome::Replaced,
+            },
+            Err((failed, error)) if failed.is(program) => ProcessReport {
+                pid: root.id(),
+                kind: String::new(),
+                outcome: Outcome::Failed {
+                    why: with_causes(error).to_string(),
+                },
+            },
+            Err(_) => kept(root, "another program of the module could not be replaced"),
+        }));
+        Ok(roots)
     }
 
     /// All or nothing: what has moved moves back.
@@ -435,7 +459,7 @@ impl Runtime {
 
     /// The version before the current one, which will be forgotten, if processes run it.
     ///
-    /// - `program`: whose root process runs another version and offers nothing.
+    /// - `programs`: whose root process runs another version and offers nothing.
     ///
     /// # Errors
     ///
@@ -444,27 +468,31 @@ impl Runtime {
         &self,
         name: &str,
         plan: &ReloadPlan<Module<State>>,
-        program: Option<&Program>,
+        programs: &[Program],
         how: Reloading,
     ) -> Result<Option<Third>, ReloadFailure> {
         let Some(version) = plan.dropped.clone() else {
             return Ok(None);
         };
         let mut processes = self.processes_of(name, &version.hash).await;
-        let of_all = processes.len();
-        if of_all == 0 {
+        // Who was replaced ends by itself.
+        processes.retain(|process| !self.is_ending(process));
+        if processes.is_empty() {
             return Ok(None);
         }
-        let environment = program.map(Program::environment);
-        if let (Some(program), Some(environment)) = (program, &environment) {
-            let root = program.process().id();
+        let mut of_programs = Vec::new();
+        for program in programs {
+            let (environment, root) = (program.environment(), program.process().id());
             // It would be killed.
             let is_forced = how.purge && processes.iter().any(|process| process.id() == root);
             if is_forced || !plan.movable.iter().any(|moves| program.has(*moves)) {
+                let of_all = processes.len();
                 processes.retain(|process| !environment.exists(process.id()));
+                if processes.len() < of_all {
+                    of_programs.push((program.clone(), environment));
+                }
             }
         }
-        let of_program = environment.filter(|_| processes.len() < of_all);
         if !how.purge && !processes.is_empty() {
             let processes = processes.iter().map(Process::id).collect();
             return Err(ReloadFailure::Reload(ReloadError::ThirdVersion {
@@ -474,7 +502,7 @@ impl Runtime {
         }
         Ok(Some(Third {
             version,
-            of_program,
+            of_programs,
             is_ended: how.purge,
         }))
     }
@@ -484,14 +512,37 @@ impl Runtime {
         if !third.is_ended {
             return;
         }
-        let mut processes = self.processes_of(name, &third.version.hash).await;
-        if let Some(environment) = &third.of_program {
-            // In this order: whoever does not live there may have ended just now.
-            processes.retain(|process| !environment.exists(process.id()) && process.is_alive());
-        }
+        let processes = self.processes_of_third(name, third).await;
         end(&processes).await;
         let killed = processes.iter().map(killed).collect();
         add(report, killed);
+    }
+
+    /// Tells of the processes that run a version which is forgotten now, and go on.
+    async fn list_third(&self, name: &str, third: &Third, report: &mut Report) {
+        let processes = self.processes_of_third(name, third).await;
+        let why = "it runs the version before the old one, and all were to go back";
+        let all = processes.iter().map(|process| kept(process, why));
+        add(report, all.collect());
+    }
+
+    /// The processes that run a version which is forgotten now, and are not left to something
+    /// else.
+    async fn processes_of_third(&self, name: &str, third: &Third) -> Vec<Process> {
+        let mut processes = self.processes_of(name, &third.version.hash).await;
+        for (_, environment) in &third.of_programs {
+            processes.retain(|process| !environment.exists(process.id()));
+        }
+        // Whoever does not live there may have ended just now.
+        processes.retain(|process| !self.is_ending(process));
+        processes
+    }
+
+    /// Whether a process was replaced together with its program and ends with its connections,
+    /// or has ended.
+    fn is_ending(&self, process: &Process) -> bool {
+        // In this order: it may end in between.
+        self.programs.is_draining(process.id()) || !process.is_alive()
     }
 
     /// The processes that run a version and neither offer themselves nor have moved to another.
@@ -509,7 +560,8 @@ impl Runtime {
         let mut processes = self.processes_within(name, hash, Some(new), patience).await;
         // Meanwhile some may have offered themselves, or moved.
         let taking_part = self.versions.taking_part(name, new);
-        processes.retain(|process| !taking_part.contains(&process.id()));
+        processes
+            .retain(|process| !taking_part.contains(&process.id()) && !self.is_ending(process));
         processes
     }
 
@@ -630,7 +682,8 @@ impl Runtime {
         const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
         const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
         let started = Instant::now();
-        let hash = ModuleHash::from_bytes(*hash).to_string();
+        let hash = ModuleHash::from_bytes(*hash);
+        let (bits, hash) = (code_bits(hash), hash.to_string());
         let left_out = without.map(|new| self.versions.taking_part(name, new));
         let left_out = left_out.unwrap_or_default();
         let mut found = Vec::new();
@@ -638,6 +691,11 @@ impl Runtime {
             for process in environment.processes() {
                 if !process.answers_requests() || left_out.contains(&process.id()) {
                     // Those that answer none are native.
+                    continue;
+                }
+                let runs = process.code_bits();
+                if runs != 0 && runs != bits {
+                    // To ask it would wake it.
                     continue;
                 }
                 let so_far = started.elapsed();
@@ -659,6 +717,14 @@ impl Runtime {
             }
         }
         found
+    }
+}
+
+impl Third {
+    /// The programs whose processes are left out.
+    fn programs(&self) -> Vec<Program> {
+        let programs = self.of_programs.iter();
+        programs.map(|(program, _)| program.clone()).collect()
     }
 }
 

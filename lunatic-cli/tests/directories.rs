@@ -226,6 +226,12 @@ fn a_file_of_variables_that_cannot_be_read_is_named() {
     missing.code(1).says(&["missing.env", "--env-file"]);
     let bad = guests.run(&["run", "--env-file", "bad.env", "guest.wat"]);
     bad.code(1).says(&["bad.env", "line 2", "no sign"]);
+    // A variable has a name.
+    guests.file("nameless.env", "A=1\n=x\n");
+    let nameless = guests.run(&["run", "--env-file", "nameless.env", "guest.wat"]);
+    nameless.code(1).says(&["nameless.env", "line 2", "=x"]);
+    let nameless = guests.run(&["run", "--env", "=x", "guest.wat"]);
+    nameless.code(1).says(&["--env =x", "K=V"]);
 }
 
 /// Twenty processes read from the standard input, more than there are worker

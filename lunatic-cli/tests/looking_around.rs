@@ -3,6 +3,9 @@
 
 mod harness;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use harness::program::Guests;
 use lunatic_testkit::program::ran;
 use serde_json::Value;
@@ -31,7 +34,7 @@ fn a_module_is_described_by_what_it_needs_offers_and_takes() {
         .prints("files in directories (--dir), the network (--allow-net)")
         .prints("lunatic::networking: resolve\n")
         .prints("_start, _lunatic_reload_3_counter\n")
-        .prints("takes over 3_counter\n")
+        .prints("takes over processes of the kind counter with a state of version 3\n")
         .prints("at once")
         .prints("accepted");
     let json = guests.run(&["describe", "--json", "shop.wat"]);
@@ -65,6 +68,46 @@ fn why_a_module_would_be_refused_is_told_with_the_rest() {
         .run(&["describe", "gone.wasm"])
         .code(1)
         .says(&["gone.wasm"]);
+    // It is a file that is named here, and no command.
+    let gone = guests.run(&["describe", "nofile"]);
+    gone.code(1)
+        .says(&["cannot read `nofile`", "check the path"]);
+}
+
+#[test]
+fn of_what_is_no_module_nothing_is_said_that_could_not_be_read() {
+    let guests = Guests::new();
+    guests.file("hi.txt", "hi");
+    guests.file("component.wat", "(component)");
+    guests.file("cut.wasm", b"\0asm\x01\0\0\0\x01\x04\x01");
+    for file in ["hi.txt", "component.wat", "cut.wasm"] {
+        let ran = guests.run(&["describe", file]);
+        ran.code(1)
+            .prints("no module that can be read")
+            .prints_not("a library")
+            .prints_not("can always be made");
+        let json = guests.run(&["describe", "--json", file]);
+        let json: Value = serde_json::from_str(&json.code(1).out).unwrap();
+        assert_eq!(json["is_module"], false, "{file}");
+    }
+}
+
+#[test]
+fn what_the_lunatic_crate_imports_into_each_program_needs_no_other_nodes() {
+    let guests = Guests::new();
+    let imports = |names: &[&str]| {
+        let imports = names.iter().map(|name| {
+            format!("(import \"lunatic::distributed\" \"{name}\" (func (result i64)))")
+        });
+        format!("(module {})", imports.collect::<String>())
+    };
+    // What the `lunatic` crate imports into each program.
+    guests.file("alone.wat", imports(&["node_id", "module_id"]));
+    let alone = guests.run(&["describe", "alone.wat"]);
+    alone.code(0).prints_not("other nodes");
+    guests.file("asks.wat", imports(&["node_id", "get_nodes"]));
+    let asks = guests.run(&["describe", "asks.wat"]);
+    asks.prints("other nodes");
 }
 
 #[test]
@@ -112,4 +155,35 @@ fn the_doctor_says_what_is_missing_and_what_to_do() {
         assert!(toolchain["means"].as_str().unwrap().contains(remedy));
     }
     assert_eq!(found("versions", "host interface")["found"], "0.13");
+}
+
+#[test]
+fn a_compiler_for_c_without_linker_and_library_is_not_enough() {
+    let guests = Guests::new();
+    let directory = guests.path().join("programs");
+    fs::create_dir(&directory).unwrap();
+    let clang = directory.join("clang");
+    let found = |script: &str| {
+        fs::write(&clang, script).unwrap();
+        fs::set_permissions(&clang, Permissions::from_mode(0o755)).unwrap();
+        let mut command = guests.lunatic();
+        command
+            .args(["doctor", "--json"])
+            .env("XDG_CACHE_HOME", guests.path().join("caches"))
+            .env("PATH", &directory);
+        let doctor = ran(&mut command);
+        let json: Value = serde_json::from_str(&doctor.code(0).out).unwrap();
+        let mut toolchains = json["toolchains"].as_array().unwrap().iter();
+        let c = toolchains.find(|it| it["what"] == "C and C++").unwrap();
+        (
+            c["is_well"] == true,
+            c["found"].as_str().unwrap().to_owned(),
+        )
+    };
+    let alone = "#!/bin/sh\n[ $1 = --version ] && echo clang 1 && exit\necho ${2##*=}\n";
+    let (is_well, what) = found(alone);
+    assert!(!is_well);
+    assert_eq!(what, "clang 1, without `wasm-ld` and a C library");
+    let whole = alone.replace("echo ${2", "echo /usr/lib/${2");
+    assert_eq!(found(&whole), (true, "clang 1".to_owned()));
 }

@@ -8,223 +8,17 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::thread;
 use std::time::Duration;
 
-use async_io::Timer;
-use futures_lite::future::{block_on, or};
+use futures_lite::future::or;
+use harness::reloaded::{App, Counter};
 use harness::{World, assert_failed, module, send};
 use lunatic_account::{AccountLimits, Kind};
-use lunatic_cli::{Config, NameScope, ReloadFailure, Reloading, Root, State};
-use lunatic_engine::Module;
-use lunatic_mailbox::Pid;
+use lunatic_cli::{Config, NameScope, ReloadFailure, Root};
+use lunatic_mailbox::{DataMessage, Limits, Pid};
+use lunatic_process::guest::code_bits;
 use lunatic_process::{Process, ProcessConfig};
-use lunatic_reload::{Outcome, ReloadError, ReloadOptions, ReloadResult, Report};
+use lunatic_reload::{Outcome, ReloadError, ReloadOptions, ReloadResult};
 use lunatic_supervisor::{ChildSpec, Spec};
 use lunatic_testkit::{end_of, wait, wait_until};
-
-/// A guest that counts messages and reports `10 * count + version` for each.
-struct Counter {
-    /// A digit that tells the versions of the code apart.
-    version: u32,
-    kind: String,
-    /// The version in which it offers its state, and that of its entry.
-    offers: i64,
-    takes: i64,
-    /// Pages of memory.
-    pages: u32,
-    /// What `main` does first.
-    main: &'static str,
-    /// What the entry does before and after it accepts.
-    entry: &'static str,
-    after: &'static str,
-    /// What it does at each message, before it reports.
-    message: &'static str,
-    /// What it writes to scratch beside the count.
-    more_state: &'static str,
-    /// More functions.
-    rest: &'static str,
-}
-
-impl Counter {
-    fn new(version: u32) -> Counter {
-        Counter {
-            version,
-            kind: "counter".to_owned(),
-            offers: 1,
-            takes: 1,
-            pages: 1,
-            main: "",
-            entry: "",
-            after: "",
-            message: "",
-            more_state: "",
-            rest: "",
-        }
-    }
-
-    /// One whose entry does something before it accepts.
-    fn entry(version: u32, entry: &'static str) -> Counter {
-        Counter {
-            entry,
-            ..Counter::new(version)
-        }
-    }
-
-    fn text(&self) -> String {
-        let Counter {
-            version,
-            kind,
-            offers,
-            takes,
-            pages,
-            main,
-            entry,
-            after,
-            message,
-            more_state,
-            rest,
-        } = self;
-        let length = kind.len();
-        module(&format!(
-            r#"(memory (export "memory") {pages})
-            (global $count (mut i64) (i64.const 0))
-            (data (i32.const 0) "{kind}")
-            (func (export "main") {main} (call $serve))
-            (func (export "_lunatic_reload_{takes}_{kind}")
-                (global.set $count (call $value))
-                {entry}
-                (call $accept)
-                {after}
-                (call $serve))
-            (func $serve (local $kind i32)
-                (call $offer (i32.const 0) (i32.const {length}) (i64.const {offers}))
-                (loop $again
-                    (call $move)
-                    (local.set $kind (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
-                    (if (i32.eqz (local.get $kind)) (then
-                        (global.set $count (i64.add (global.get $count) (i64.const 1)))
-                        {message}
-                        (call $report (i64.add (i64.const {version})
-                            (i64.mul (i64.const 10) (global.get $count))))))
-                    (br $again)))
-            (func $move (local $version i64)
-                (loop $until_armed
-                (local.set $version (call $arm))
-                (if (i64.ge_s (local.get $version) (i64.const 0)) (then
-                    (call $write (i64.const 5) (global.get $count))
-                    {more_state}
-                    (if (i32.eq (i32.const 1)
-                            (call $hand_over (local.get $version) (i32.const 0xff00)))
-                        (then (call $error_drop (i64.load (i32.const 0xff00)))))
-                    (br $until_armed)))))
-            {rest}"#
-        ))
-    }
-}
-
-struct App {
-    world: World,
-    module: Module<State>,
-}
-
-impl App {
-    fn new(counter: &Counter) -> App {
-        App::of(&counter.text())
-    }
-
-    fn of(text: &str) -> App {
-        App::in_world(World::new(), text)
-    }
-
-    fn in_world(world: World, text: &str) -> App {
-        let loading = world.runtime.load_version("app", text.to_owned());
-        let module = wait("compilation", loading).unwrap();
-        App { world, module }
-    }
-
-    fn spawn(&self) -> Process {
-        self.spawn_with(ProcessConfig::trusted())
-    }
-
-    fn spawn_with(&self, process: ProcessConfig) -> Process {
-        self.world.spawn_with(&self.module, "main", process)
-    }
-
-    fn spawn_and_count(&self) -> Process {
-        let process = self.spawn();
-        assert_eq!(self.count(&process), 11);
-        process
-    }
-
-    fn try_reload(
-        &self,
-        text: &str,
-        options: ReloadOptions,
-        purge: bool,
-    ) -> Result<Report, ReloadFailure> {
-        let bytes = text.into();
-        let runtime = &self.world.runtime;
-        let reload = runtime.reload(
-            "app",
-            bytes,
-            Reloading {
-                options,
-                purge,
-                ..Reloading::default()
-            },
-        );
-        wait("the reload", reload)
-    }
-
-    fn reload(&self, counter: &Counter) -> Report {
-        let reload = self.try_reload(&counter.text(), ReloadOptions::default(), false);
-        reload.unwrap()
-    }
-
-    fn moves(&self, counter: &Counter) {
-        let report = self.reload(counter);
-        assert_eq!(report.result, ReloadResult::Moved, "{report:?}");
-    }
-
-    /// The attempt of its only process fails for this reason.
-    fn fails(&self, counter: &Counter, why: &str) {
-        let report = self.reload(counter);
-        assert_eq!(report.result, ReloadResult::Unchanged);
-        match &report.processes[0].outcome {
-            Outcome::Failed { why: told } => assert!(told.contains(why), "{told}"),
-            other => panic!("{other:?}"),
-        }
-        // The version that was given up is not kept.
-        assert!(self.world.runtime.versions()[0].old.is_none());
-    }
-
-    fn count(&self, process: &Process) -> i64 {
-        send(process, 1, b"");
-        self.world.report()
-    }
-
-    /// A first attempt fails, after which the process has a table of errors.
-    fn fails_once(&self) {
-        self.fails(&Counter::entry(8, "unreachable"), "unreachable");
-    }
-
-    /// What all processes have.
-    fn used(&self) -> [u64; 7] {
-        let account = self.world.runtime.environment().account();
-        Kind::ALL.map(|kind| account.used(kind))
-    }
-
-    fn is_used_again(&self, before: [u64; 7]) {
-        let same = async {
-            while self.used() != before {
-                Timer::after(Duration::from_millis(1)).await;
-            }
-        };
-        let late = Timer::after(Duration::from_secs(10));
-        block_on(or(same, async {
-            late.await;
-        }));
-        assert_eq!(self.used(), before);
-    }
-}
 
 #[test]
 fn a_start_function_that_traps_sends_or_loops() {
@@ -344,7 +138,7 @@ fn errors_that_instances_leave_do_not_add_up_in_the_account() {
     // Each instance has an error of its own, and drops it; the first one is kept.
     let leaves = |version| {
         Counter {
-        entry: "(call $ok (i32.ne (i32.const 1) (call $tcp_bind (i32.const 4) (i32.const 0x700) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0x800))))
+        entry: "(call $ok (i32.ne (i32.const 1) (call $tcp_bind (i32.const 4) (i32.const 0x700) (i32.const 65536) (i32.const 0) (i32.const 0) (i32.const 0x800))))
             (call $error_drop (i64.load (i32.const 0x800)))",
         rest: r#"(data (i32.const 0x700) "\cb\00\71\01")"#,
         ..Counter::new(version)
@@ -411,6 +205,152 @@ fn a_state_that_is_too_large_for_its_account_is_refused() {
     assert_eq!(app.count(&process), 31);
 }
 
+/// A counter that adds something to its state by `$fill`, and declines if that traps.
+fn filling(version: u32, entry: &'static str, fill: &'static str) -> Counter {
+    Counter {
+        more_state: "(if (i32.eqz (call $guarded (i32.const 0))) (then
+            (call $refuse (i32.const 0x100) (i32.const 13))))",
+        rest: fill,
+        ..Counter::entry(version, entry)
+    }
+}
+
+/// Moves two processes of which one has too small a mailbox for its state.
+fn one_is_too_large(old: &Counter, new: &Counter, limit: usize) {
+    let app = App::new(old);
+    let with_limit = |bytes| {
+        app.spawn_with(ProcessConfig {
+            mailbox: Limits {
+                bytes,
+                ..Limits::default()
+            },
+            ..ProcessConfig::trusted()
+        })
+    };
+    let (fits, too_large) = (with_limit(limit), with_limit(limit - 1));
+    for process in [&fits, &too_large] {
+        assert_eq!(app.count(process), 11);
+    }
+    let report = app.reload(new);
+    assert_eq!(report.result, ReloadResult::Partly);
+    let outcome = |process: &Process| {
+        let mut told = report.processes.iter();
+        &told.find(|told| told.pid == process.id()).unwrap().outcome
+    };
+    assert!(
+        matches!(outcome(&fits), Outcome::Moved { .. }),
+        "{report:?}"
+    );
+    let Outcome::Declined { why } = outcome(&too_large) else {
+        panic!("{report:?}");
+    };
+    assert_eq!(why, "it traps here");
+    assert_eq!((app.count(&fits), app.count(&too_large)), (22, 21));
+    app.moves(old);
+    assert_eq!((app.count(&fits), app.count(&too_large)), (31, 31));
+    // Nothing is left of another one.
+    let used = app.used();
+    assert_eq!(app.reload(new).result, ReloadResult::Partly);
+    app.moves(old);
+    assert_eq!((app.count(&fits), app.count(&too_large)), (41, 41));
+    app.is_used_again(used);
+}
+
+#[test]
+fn a_state_may_be_as_large_as_a_mailbox_and_a_larger_one_is_declined() {
+    const FILL: &str = r#"(table 1 funcref) (elem (i32.const 0) $fill)
+        (data (i32.const 0x100) "it traps here")
+        (func $fill (result i32)
+            (drop (call $write_data (i32.const 0) (i32.const 65536)))
+            (drop (call $write_data (i32.const 0) (i32.const 65536)))
+            (i32.const 1))"#;
+    let whole = "(if (i64.ne (call $data_size) (i64.const 131080)) (then unreachable))";
+    one_is_too_large(
+        &filling(1, "", FILL),
+        &filling(2, whole, FILL),
+        8 + 2 * 65536,
+    );
+}
+
+#[test]
+fn a_state_may_have_as_many_resources_as_a_mailbox_has_room_for() {
+    const FILL: &str = r#"(table 1 funcref) (elem (i32.const 0) $fill)
+        (data (i32.const 0x100) "it traps here")
+        (func $fill (result i32) (local $left i32)
+            (local.set $left (i32.const 100))
+            (loop $again
+                (drop (call $push_module (i64.const -1)))
+                (br_if $again
+                    (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (i32.const 1))"#;
+    let takes =
+        "(drop (call $take_module (i64.const 0))) (drop (call $take_module (i64.const 99)))";
+    one_is_too_large(
+        &filling(1, "", FILL),
+        &filling(2, takes, FILL),
+        8 + 100 * DataMessage::RESOURCE_BYTES,
+    );
+}
+
+#[test]
+fn when_the_first_one_fails_as_it_writes_its_state_no_other_one_tries() {
+    let app = App::new(&Counter {
+        more_state: "(drop (call $write_data (i32.const 0) (i32.const 1000)))",
+        ..Counter::new(1)
+    });
+    let limits = Limits {
+        bytes: 1000,
+        ..Limits::default()
+    };
+    let small = ProcessConfig {
+        mailbox: limits,
+        ..ProcessConfig::trusted()
+    };
+    let processes: Vec<_> = (0..6).map(|_| app.spawn_with(small.clone())).collect();
+    for process in &processes {
+        assert_eq!(app.count(process), 11);
+    }
+    let report = app.reload(&Counter::new(2));
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    let ended = report.processes.iter();
+    let ended = ended.filter(|told| told.outcome == Outcome::Ended).count();
+    assert_eq!(ended, 1, "{report:?}");
+    assert_failed(&processes[0], "at most 1000 bytes");
+    for process in &processes[1..] {
+        assert_eq!(app.count(process), 21);
+    }
+}
+
+#[test]
+fn a_state_has_at_most_as_many_resources_as_a_message() {
+    // The number that all processes share.
+    const FILL: &str = r#"(table 1 funcref) (elem (i32.const 0) $fill)
+        (data (i32.const 0x100) "it traps here")
+        (func $fill (result i32) (local $left i64)
+            (local.set $left (call $setting))
+            (loop $again
+                (drop (call $push_module (i64.const -1)))
+                (br_if $again (i64.ne (i64.const 0)
+                    (local.tee $left (i64.sub (local.get $left) (i64.const 1))))))
+            (i32.const 1))"#;
+    let takes = "(drop (call $take_module (i64.sub (call $setting) (i64.const 1))))";
+    let (old, new) = (filling(1, takes, FILL), filling(2, takes, FILL));
+    let app = App::new(&old);
+    let process = app.spawn_and_count();
+    app.set(16_385);
+    assert_eq!(app.reload(&new).result, ReloadResult::Partly);
+    assert_eq!(app.count(&process), 21);
+    app.moves(&old);
+    app.set(16_384);
+    app.moves(&new);
+    assert_eq!(app.count(&process), 32);
+    let used = app.used();
+    app.moves(&old);
+    app.moves(&new);
+    assert_eq!(app.count(&process), 42);
+    app.is_used_again(used);
+}
+
 #[test]
 fn an_entry_may_ask_for_what_nobody_else_notices() {
     let app = App::new(&Counter::new(1));
@@ -449,12 +389,105 @@ fn a_reload_during_a_reload_is_refused_and_ends_nobody() {
             assert!(is_it, "{error}");
         }
         assert!(process.is_alive());
-        app.world
-            .run_main(r#"(func (export "main") (call $set (i64.const 1)))"#);
+        app.set(1);
         assert_eq!(first.join().unwrap().result, ReloadResult::Moved);
     });
     assert_eq!(app.world.report(), 21);
     assert_eq!(app.count(&process), 32);
+}
+
+#[test]
+fn a_process_that_withdraws_its_offer_for_a_moment_moves_in_the_same_reload() {
+    // At a message with the tag 70 it withdraws its offer when it is told to, and makes it again;
+    // at one with the tag 71 it does nothing until it is told to.
+    let busy = |version| Counter {
+        message: "(if (i64.eq (call $get_tag) (i64.const 70)) (then
+                (call $report (i64.const -1))
+                (loop $wait (br_if $wait (i64.lt_s (call $setting) (i64.const 1))))
+                (call $offer (i32.const 0) (i32.const 0) (i64.const 1))
+                (call $offer (i32.const 0) (i32.const 7) (i64.const 1))))
+            (if (i64.eq (call $get_tag) (i64.const 71)) (then
+                (call $report (i64.const -1))
+                (loop $wait (br_if $wait (i64.lt_s (call $setting) (i64.const 2))))))",
+        ..Counter::new(version)
+    };
+    let app = App::new(&busy(1));
+    let (withdraws, holds_up) = (app.spawn_and_count(), app.spawn_and_count());
+    send(&withdraws, 70, b"");
+    send(&holds_up, 71, b"");
+    assert_eq!(app.world.reports(), [-1, -1]);
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| app.reload(&busy(2)));
+        wait_until("the reload", || {
+            app.world.runtime.versions()[0].progress.is_some()
+        });
+        app.set(1);
+        assert_eq!(app.world.report(), 21);
+        // The other one holds up the reload.
+        app.wait_for_version(&withdraws, 2);
+        app.set(2);
+        let report = reload.join().unwrap();
+        assert_eq!(report.result, ReloadResult::Moved, "{report:?}");
+        assert_eq!(report.moved(), 2);
+    });
+    assert_eq!(app.world.report(), 21);
+    app.wait_for_version(&holds_up, 2);
+}
+
+#[test]
+fn an_entry_that_loops_is_not_tried_by_all_when_the_reload_ends() {
+    let app = App::new(&Counter::new(1));
+    let processes: Vec<_> = (0..5).map(|_| app.spawn_and_count()).collect();
+    let loops = Counter::entry(2, "(call $report (i64.const -1)) (call $spin)");
+    let options = ReloadOptions {
+        timeout: Duration::from_millis(200),
+        keep_going: true,
+        ..ReloadOptions::default()
+    };
+    let report = app.try_reload(&loops.text(), options, false).unwrap();
+    assert_eq!(report.result, ReloadResult::Partly);
+    let of = |is: fn(&Outcome) -> bool| {
+        let outcomes = report.processes.iter().map(|told| &told.outcome);
+        outcomes.filter(|outcome| is(outcome)).count()
+    };
+    assert_eq!(of(|outcome| matches!(outcome, Outcome::Failed { .. })), 1);
+    assert_eq!(of(|outcome| *outcome == Outcome::NotAsked), 4);
+    // One has tried.
+    assert_eq!(app.world.report(), -1);
+    for process in &processes {
+        assert_eq!(app.count(process), 21);
+    }
+}
+
+#[test]
+fn what_a_process_runs_is_known_without_asking_it() {
+    let app = App::new(&Counter::new(1));
+    let process = app.spawn_and_count();
+    let bits = || code_bits(app.world.runtime.versions()[0].current.module.hash());
+    let first = bits();
+    assert_eq!(process.code_bits(), first);
+    app.moves(&Counter::new(2));
+    assert_ne!(bits(), first);
+    assert_eq!(process.code_bits(), bits());
+    let now = bits();
+    app.fails(&Counter::entry(3, "unreachable"), "unreachable");
+    assert_eq!(process.code_bits(), now);
+    // A native one runs none.
+    assert_eq!(app.world.observer().process.code_bits(), 0);
+}
+
+#[test]
+fn a_process_with_a_budget_that_comes_after_the_reload_moves_too() {
+    let app = App::new(&Counter::new(1));
+    let process = app.spawn_and_count();
+    app.moves(&Counter::new(2));
+    assert_eq!(app.count(&process), 22);
+    // Nobody had a budget, so the code for that is compiled when it hands over.
+    let with_budget = app.spawn_with(ProcessConfig {
+        max_fuel: NonZeroU64::new(1000),
+        ..ProcessConfig::trusted()
+    });
+    app.wait_for_version(&with_budget, 2);
 }
 
 #[test]
@@ -466,8 +499,7 @@ fn nobody_is_ended_for_a_reload_that_is_refused() {
         ..Counter::new(1)
     });
     let process = app.spawn_and_count();
-    app.world
-        .run_main(r#"(func (export "main") (call $set (i64.const 1)))"#);
+    app.set(1);
     let quiet = app.spawn();
     app.moves(&Counter::new(2));
     // The quiet one runs the version that a third one would replace.
@@ -480,6 +512,50 @@ fn nobody_is_ended_for_a_reload_that_is_refused() {
     let is_it = matches!(error, ReloadFailure::Reload(ReloadError::NoEntry(_)));
     assert!(is_it, "{error}");
     assert!(quiet.is_alive() && process.is_alive());
+}
+
+#[test]
+fn who_runs_a_version_that_is_forgotten_as_others_are_stuck_on_the_way_back_is_told_of() {
+    let app = App::new(&Counter {
+        main: "(if (i64.eq (call $setting) (i64.const 1)) (then (call $sleep)))",
+        ..Counter::new(1)
+    });
+    let (fails, stays) = (app.spawn_and_count(), app.spawn_and_count());
+    app.set(1);
+    let quiet = app.spawn();
+    // Nobody can go back to this one when it is told so.
+    let second = Counter::entry(
+        2,
+        "(if (i64.eq (call $setting) (i64.const 2)) (then unreachable))",
+    );
+    app.moves(&second);
+    app.set(2);
+    let third = Counter {
+        message: "(if (i64.eq (call $get_tag) (i64.const 66)) (then unreachable))",
+        ..Counter::new(3)
+    };
+    let trial = ReloadOptions {
+        trial: Duration::from_secs(600),
+        ..ReloadOptions::default()
+    };
+    let report = thread::scope(|scope| {
+        let reload = scope.spawn(|| app.try_reload(&third.text(), trial, true).unwrap());
+        for process in [&fails, &stays] {
+            app.wait_for_version(process, 3);
+        }
+        send(&fails, 66, b"");
+        reload.join().unwrap()
+    });
+    assert_eq!(report.result, ReloadResult::Partly, "{report:?}");
+    let outcome = |process: &Process| {
+        let mut told = report.processes.iter();
+        &told.find(|told| told.pid == process.id()).unwrap().outcome
+    };
+    assert_eq!(*outcome(&fails), Outcome::Ended);
+    assert!(matches!(outcome(&stays), Outcome::Stuck { .. }));
+    assert!(matches!(outcome(&quiet), Outcome::Kept { .. }));
+    assert!(quiet.is_alive());
+    assert_eq!(app.count(&stays) % 10, 3);
 }
 
 #[test]
@@ -909,6 +985,86 @@ fn new_versions_without_end_are_not_kept() {
         after.0
     );
     assert_eq!(app.count(&process), 20 + 41);
+}
+
+/// Uses half a mebibyte of memory first.
+macro_rules! after_filling {
+    ($then:literal) => {
+        concat!(
+            "(memory.fill (i32.const 0x20000) (i32.const 1) (i32.const 0x80000))",
+            $then
+        )
+    };
+}
+
+/// Versions that cannot take over, each with half a mebibyte of data that no other one has.
+fn bad_versions(number: u32) -> [String; 6] {
+    let with_data = |entry: &'static str, rest: &str| {
+        let counter = Counter {
+            pages: 32,
+            ..Counter::entry(2, entry)
+        };
+        let text = counter.text();
+        let end = text.rfind(')').unwrap();
+        let data = format!("{number:08}").repeat(0x80000 / 8);
+        format!(
+            r#"{}(data (i32.const 0x100000) "{data}"){rest})"#,
+            &text[..end]
+        )
+    };
+    let starts = after_filling!("unreachable");
+    let nothing = r#"(module (import "lunatic::nothing" "nothing" (func))"#;
+    [
+        with_data(after_filling!("unreachable"), ""),
+        with_data(after_filling!("return"), ""),
+        with_data(
+            after_filling!("(call $refuse (i32.const 0) (i32.const 0))"),
+            "",
+        ),
+        with_data("", &format!("(start $begin) (func $begin {starts})")),
+        with_data("", "").replacen("(module", nothing, 1),
+        with_data("", "").replace("_lunatic_reload_1_counter", "_lunatic_reload_1_other"),
+    ]
+}
+
+#[test]
+fn memory_after_many_bad_versions_is_what_it_was() {
+    /// In KiB. One module or instance that is kept of each version would be more than twice
+    /// this.
+    const MARGIN: usize = 8 * 1024;
+    let app = App::new(&Counter::new(1));
+    let process = app.spawn_and_count();
+    let mut number = 0;
+    let mut rounds = |rounds: u32| {
+        for _ in 0..rounds {
+            for text in bad_versions(number) {
+                let reload = app.try_reload(&text, ReloadOptions::default(), false);
+                let has_moved = reload.is_ok_and(|report| report.result != ReloadResult::Unchanged);
+                assert!(!has_moved, "{}", &text[text.len() - 100..]);
+            }
+            number += 1;
+        }
+    };
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    rounds(3);
+    let (before, used, open) = (memory(), app.used(), descriptors());
+    rounds(16);
+    app.is_used_again(used);
+    wait_until("descriptors are closed", || descriptors() == open);
+    let after = memory();
+    assert!(
+        after.0 <= before.0 + 16,
+        "mappings: {} to {}",
+        before.0,
+        after.0
+    );
+    assert!(
+        after.1 <= before.1 + MARGIN,
+        "KiB: {} to {}",
+        before.1,
+        after.1
+    );
+    assert_eq!(app.count(&process), 21);
 }
 
 #[test]

@@ -459,6 +459,40 @@ fn how_far_a_reload_has_come_is_told_while_it_goes_on() {
 }
 
 #[test]
+fn a_reload_goes_on_when_the_command_that_asked_for_it_is_killed() {
+    let runtimes = Runtimes::new();
+    // It reaches its safe point after a while in which it cannot be asked.
+    let busy = ticker(1).replace(
+        "(call $sleep_ms (i64.const 100))",
+        "(call $sleep_ms (i64.const 0)) (call $sleep_ms (i64.const 1000))",
+    );
+    runtimes.guests.file("ticker_v1.wat", &busy);
+    runtimes.guests.file("ticker_v2.wat", ticker(2));
+    let mut program = Printing::start(&runtimes, &["run", "--name", "ticker", "ticker_v1.wat"]);
+    program.tick("v1: tick ");
+    let mut client = runtimes.connect("ticker").unwrap();
+    let mut is_reloading = || {
+        let answer = wait("an answer", client.request(&Request::Progress));
+        match answer.unwrap() {
+            Response::Progress(told) => !told.reloads.is_empty(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut asking = runtimes.start(&["reload", "--name", "ticker", "ticker_v2.wat"]);
+    // If it comes just before the safe point, it may be over at once.
+    wait_until("the reload", || {
+        is_reloading() || asking.0.try_wait().unwrap().is_some()
+    });
+    // It is killed as it is dropped.
+    drop(asking);
+    program.tick("v2: tick ");
+    wait_until("the end of the reload", || !is_reloading());
+    let back = runtimes.run(&["reload", "--name", "ticker", "ticker_v1.wat"]);
+    back.code(0).prints("1 moved");
+    program.tick("v1: tick ");
+}
+
+#[test]
 fn a_reload_by_the_name_of_a_module_finds_the_only_runtime() {
     let runtimes = Runtimes::new();
     runtimes.guests.file("ticker_v1.wat", ticker(1));

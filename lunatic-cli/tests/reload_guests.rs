@@ -16,7 +16,8 @@ use async_io::Timer;
 use futures_lite::future::yield_now;
 use harness::{Observer, Told, World, assert_normal, module, send};
 use lunatic_account::{AccountLimits, Kind};
-use lunatic_cli::{Reloading, Root};
+use lunatic_cli::{Config, Reloading, Root};
+use lunatic_mailbox::Limits;
 use lunatic_process::{Process, ProcessConfig, SpawnOptions};
 use lunatic_reload::{Outcome, ReloadOptions, ReloadResult, Report};
 use lunatic_testkit::built::{guest_in, rust_guest};
@@ -650,6 +651,74 @@ fn after_bad_versions_the_old_one_answers_on_the_same_connection_with_what_it_ha
     assert!(after <= before.1 + 16, "{} to {after}", before.1);
     app.moves(&rust("reload_echo_v2"));
     assert!(client.ask("more").starts_with("v2 "));
+}
+
+/// Waits until the program has taken all that a client has sent out of the system's buffers.
+fn wait_until_read(client: &Client) {
+    let port = client.stream.get_ref().local_addr().unwrap().port();
+    // Who has the connection, behind whom it is with, and what is not read.
+    let ends = [format!(":{:04X}", client.port), format!(":{port:04X}")];
+    wait_until("all to be read", || {
+        let sockets = fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let mut sockets = sockets.lines().map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let ends: [_; 2] = std::array::from_fn(|_| fields.next().unwrap_or_default());
+            (ends, fields.nth(1).unwrap_or_default())
+        });
+        let is_it = |(of, _): &([&str; 2], &str)| {
+            of.iter().zip(&ends).all(|(of, end)| of.ends_with(&**end))
+        };
+        let (_, queues) = sockets.find(is_it).unwrap();
+        queues.ends_with(":00000000")
+    });
+}
+
+#[test]
+fn a_state_that_is_too_large_for_a_message_leaves_the_connection_with_the_old_version() {
+    let world = World::new();
+    let loading = world
+        .runtime
+        .load_version("app", bytes(&rust("reload_echo_v1")));
+    let module = wait("compilation", loading).unwrap();
+    let process = ProcessConfig {
+        mailbox: Limits {
+            bytes: 8192,
+            ..Limits::default()
+        },
+        ..ProcessConfig::trusted()
+    };
+    let config = Config {
+        process,
+        ..Config::default()
+    };
+    let root = Root::new("_start").config(config);
+    let app = App {
+        process: world.root(&module, root).unwrap(),
+        observer: world.observer(),
+        world,
+    };
+    let mut client = app.connect();
+    assert_eq!(client.ask("more"), "v1 1 more\n");
+    wait_until("both offers", || {
+        app.world.runtime.versions()[0].offering == 2
+    });
+    let half = "x".repeat(10_000);
+    client.send(&half);
+    wait_until_read(&client);
+    let report = app.reload(&rust("reload_echo_v2"));
+    assert_eq!(report.result, ReloadResult::Partly);
+    let mut of_kind = report.processes.iter();
+    let connection = of_kind.find(|it| it.kind == "connection").unwrap();
+    let Outcome::Declined { why } = &connection.outcome else {
+        panic!("{report:?}");
+    };
+    assert!(why.contains("more than a message may have"), "{why}");
+    assert_eq!(client.ask(&half), format!("v1 2 {half}{half}\n"));
+    assert_eq!(client.ask("more"), "v1 3 more\n");
+    // With a small state it moves.
+    app.reload(&rust("reload_echo_v1"));
+    app.moves(&rust("reload_echo_v2"));
+    assert!(client.ask("more").starts_with("v2 4:"));
 }
 
 #[test]

@@ -33,10 +33,16 @@ fn idle(version: u32) -> String {
 /// A root process that offers nothing, with a child that counts messages and moves. It reports
 /// the id of the child, which reports `10 * count + version` for each message.
 fn with_a_child(version: u32) -> String {
+    with_a_child_after(version, "")
+}
+
+/// The same, which does something first.
+fn with_a_child_after(version: u32, first: &str) -> String {
     module(&format!(
         r#"(global $count (mut i64) (i64.const 0))
         (data (i32.const 0) "counter")
         (func (export "main")
+            {first}
             (call $report (call $spawn_own (i64.const 0) @child))
             (call $sleep))
         (func (export "child") (call $serve))
@@ -56,6 +62,14 @@ fn with_a_child(version: u32) -> String {
                         (i64.mul (i64.const 10) (global.get $count))))))
                 (br $again)))"#
     ))
+}
+
+/// What has become of each process, in the order of their ids.
+fn outcomes(report: &Report) -> Vec<(Pid, Outcome)> {
+    let processes = report.processes.iter();
+    processes
+        .map(|process| (process.pid, process.outcome.clone()))
+        .collect()
 }
 
 struct App {
@@ -95,6 +109,12 @@ impl App {
     fn reported(&self) -> Process {
         let id = Pid::from_bits(self.world.report() as u64);
         self.program.environment().process(id).unwrap()
+    }
+
+    /// Sets the number that all processes share.
+    fn set(&self, value: i64) {
+        let sets = format!(r#"(func (export "main") (call $set (i64.const {value})))"#);
+        self.world.run_main(&sets);
     }
 
     /// Whether a version is known that is not the current one.
@@ -305,6 +325,105 @@ fn to_replace_one_of_several_programs_leaves_the_others_alone() {
     assert!(others[1].is_alive() && app.program.process().is_alive());
     let process = app.world.spawn(&plain, "main");
     assert!(process.is_alive());
+}
+
+#[test]
+fn all_programs_of_a_module_are_replaced() {
+    let app = App::new(&idle(1));
+    let second = start(&app.world, "app", &idle(1));
+    let third = start(&app.world, "app", &idle(1));
+    let programs = [&app.program, &second, &third];
+    assert_eq!(app.world.reports(), [1; 3]);
+    let old = programs.map(Program::process);
+    let mut expected: Vec<_> = old
+        .iter()
+        .map(|process| (process.id(), Outcome::Replaced))
+        .collect();
+    expected.sort_by_key(|(pid, _)| *pid);
+    let report = app.reload(&idle(2), REPLACE);
+    assert_eq!(report.result, ReloadResult::Moved);
+    assert_eq!(outcomes(&report), expected);
+    assert_eq!(app.world.reports(), [2; 3]);
+    for (program, old) in programs.iter().zip(&old) {
+        assert_killed(old);
+        assert!(program.process().is_alive());
+    }
+    // Whoever runs the new version already is left alone.
+    let report = app.reload(&idle(2), REPLACE);
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    assert_eq!(report.processes, []);
+    app.world.no_more_reports();
+}
+
+#[test]
+fn no_program_of_a_module_is_replaced_if_one_of_them_cannot_be() {
+    let app = App::new(&idle(1));
+    let second = start(&app.world, "app", &idle(1));
+    assert_eq!(app.world.reports(), [1; 2]);
+    let old = [app.program.process(), second.process()];
+    // The second one to start traps.
+    let traps = root(
+        2,
+        "(if (i64.ne (call $setting) (i64.const 0)) (then unreachable))
+        (call $set (i64.const 1)) (call $sleep)",
+    );
+    let report = app.reload(&traps, REPLACE);
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    assert_eq!(app.world.reports(), [2; 2]);
+    let [first, other] = [&report.processes[0].outcome, &report.processes[1].outcome];
+    let why = |outcome: &Outcome| match outcome {
+        Outcome::Failed { why } | Outcome::Kept { why } => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(why(first).contains("another program of the module"));
+    assert!(why(other).contains("failed when it had started"));
+    assert!(old.iter().all(Process::is_alive));
+    assert_eq!(app.program.process().id(), old[0].id());
+    assert_eq!(second.process().id(), old[1].id());
+    assert!(!app.has_old());
+    // What was begun has ended, and a later one can be made.
+    wait_until("two processes are left", || {
+        let environments = app.world.runtime.environments();
+        let counts = environments.iter().map(|it| it.process_count());
+        counts.sum::<usize>() == 2
+    });
+    let report = app.reload(&idle(3), REPLACE);
+    assert_eq!(report.result, ReloadResult::Moved);
+    assert_eq!(app.world.reports(), [3; 2]);
+}
+
+#[test]
+fn of_several_programs_those_go_on_of_which_processes_have_moved() {
+    // One that is told so has a child that moves.
+    let text = |version| {
+        let has_none = "(if (i64.eqz (call $setting)) (then
+            (call $report (i64.const 0)) (call $sleep)))";
+        with_a_child_after(version, has_none)
+    };
+    let app = App::new(&text(1));
+    assert_eq!(app.world.report(), 0);
+    app.set(1);
+    let second = start(&app.world, "app", &text(1));
+    let child = Pid::from_bits(app.world.report() as u64);
+    let child = second.environment().process(child).unwrap();
+    send(&child, 1, b"");
+    assert_eq!(app.world.report(), 11);
+    let old = [app.program.process(), second.process()];
+    app.set(0);
+    let report = app.reload(&text(2), REPLACE);
+    assert_eq!(report.result, ReloadResult::Partly);
+    assert_eq!(app.world.report(), 0);
+    let of = |process: &Process| {
+        let mut told = report.processes.iter();
+        told.find(|told| told.pid == process.id()).unwrap()
+    };
+    assert_eq!(of(&old[0]).outcome, Outcome::Replaced);
+    assert!(matches!(of(&old[1]).outcome, Outcome::Kept { .. }));
+    assert!(matches!(of(&child).outcome, Outcome::Moved { .. }));
+    assert_killed(&old[0]);
+    assert!(old[1].is_alive());
+    send(&child, 1, b"");
+    assert_eq!(app.world.report(), 22);
 }
 
 #[test]

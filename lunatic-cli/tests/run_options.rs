@@ -129,7 +129,7 @@ fn a_module_can_come_from_standard_input() {
     guests
         .run(&["run", "-"])
         .code(1)
-        .says(&["`stdin` is neither"]);
+        .says(&["standard input is empty"]);
 }
 
 const LIBRARY: &str = r#"(module
@@ -266,6 +266,62 @@ fn a_program_alone_gets_what_a_manifest_gives_a_child() {
 }
 
 #[test]
+fn a_limit_of_nothing_is_a_mistake() {
+    let guests = Guests::new();
+    guests.file("guest.wat", "(module (func (export \"_start\")))");
+    for option in ["--max-fuel", "--max-processes"] {
+        for number in ["0", "-1", "many"] {
+            let limit = format!("{option}={number}");
+            let ran = guests.run(&["run", &limit, "guest.wat"]);
+            ran.code(2)
+                .says(&[option, "write a whole number from 1 on"]);
+        }
+    }
+}
+
+#[test]
+fn options_take_away_from_what_a_manifest_gives_and_add_nothing() {
+    let guests = Guests::new();
+    // Grows by 64 MiB, or fails.
+    guests.file(
+        "grow.wat",
+        r#"(module
+            (memory (export "memory") 1)
+            (func (export "_start")
+                (if (i32.eq (memory.grow (i32.const 1024)) (i32.const -1)) (then unreachable))))"#,
+    );
+    // Burns more than a hundred units of fuel.
+    guests.file(
+        "burn.wat",
+        r#"(module
+            (func (export "_start") (local $left i32)
+                (local.set $left (i32.const 100000000))
+                (loop $again
+                    (br_if $again (local.tee $left
+                        (i32.sub (local.get $left) (i32.const 1)))))))"#,
+    );
+    let child = |name: &str, more: &str| {
+        format!("[[children]]\nname = \"{name}\"\nmodule = \"{name}.wat\"\n{more}\n")
+    };
+    let limits = "limits = { memory = \"32MiB\", processes = 16 }";
+    guests.file(
+        "app.toml",
+        child("grow", limits) + &child("burn", "max_fuel = 10"),
+    );
+    let run = |words: &[&str]| guests.run(&[&["run", "--manifest", "app.toml"], words].concat());
+    run(&["grow.wat"]).code(1);
+    run(&["--max-processes", "100", "grow.wat"]).code(1);
+    run(&["burn.wat"]).code(1).says(&["--max-fuel"]);
+    run(&["--max-fuel", "1000000", "burn.wat"]).code(1);
+    guests
+        .run(&["run", "--max-processes", "100", "grow.wat"])
+        .code(0);
+    guests
+        .run(&["run", "--max-fuel", "1000000", "burn.wat"])
+        .code(0);
+}
+
+#[test]
 fn tests_get_what_a_manifest_gives_a_child() {
     let guests = Guests::new();
     let suite = PRINTS_ALL.replace("\"_start\"", "\"#lunatic_test_prints\"");
@@ -287,4 +343,30 @@ fn tests_get_what_a_manifest_gives_a_child() {
         .code(0)
         .prints("A=web\0")
         .prints_not("-v\0");
+}
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_told_as_other_problems_are() {
+    let guests = Guests::new();
+    let says = |words: &[&str], expected: &str| {
+        let ran = guests.run(words);
+        assert_eq!(ran.code(2).err, expected, "{words:?}");
+    };
+    says(
+        &["run", "--max-fuel", "0", "a.wasm"],
+        "error: invalid value '0' for '--max-fuel <UNITS>': write a whole number from 1 on\n\
+         help: `lunatic --help` lists what can be given\n",
+    );
+    says(
+        &["describe"],
+        "error: the following required arguments were not provided:\n  <PATH>\n\
+         help: `lunatic describe --help` lists what can be given\n",
+    );
+    says(
+        &["run", "--dri", "a", "a.wasm"],
+        "error: unexpected argument '--dri' found\n\
+         help: a similar argument exists: '--dir'\n",
+    );
+    let ran = guests.run(&["--verbose"]);
+    assert!(ran.code(2).err.contains("Usage: lunatic"), "{ran:?}");
 }

@@ -204,6 +204,22 @@ fn a_file_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
+fn a_program_that_has_ended_is_not_started_again_for_a_file_with_the_same_content() {
+    let runtimes = Runtimes::new();
+    runtimes.guests.file("app.wat", says("one", ""));
+    let program = Watched::start(runtimes.lunatic(&["run", "--watch", "app.wat"]));
+    assert_eq!(program.line(), "one");
+    program.says("has ended");
+    // A command that makes the file may write it each time.
+    runtimes.guests.file("app.wat", says("one", ""));
+    thread::sleep(Duration::from_secs(1));
+    runtimes.guests.file("app.wat", says("two", ""));
+    assert_eq!(program.line(), "two");
+    program.says("has ended");
+    program.interrupt(130);
+}
+
+#[test]
 fn a_command_makes_the_file_whenever_a_source_changes() {
     let runtimes = Runtimes::new();
     let directory = runtimes.guests.path();

@@ -10,6 +10,7 @@ use crate::arena::Image;
 use crate::bounded_steps::{self, Preemption};
 use crate::code_cache::Key;
 use crate::compiled_module::CompiledModule;
+use crate::compiler_threads;
 use crate::data_segments;
 use crate::engine::Engine;
 use crate::host_function_type::HostFunctionType;
@@ -95,6 +96,7 @@ impl<T: InstanceState> Compiler<T> {
         let bounded = bounded_steps::rewrite(&wasm, self.preemption).map_err(LoadError::Invalid)?;
         let has_points =
             self.preemption == Preemption::ByPoints && matches!(bounded, Cow::Owned(_));
+        compiler_threads::start().map_err(LoadError::Compile)?;
         let module = Module::from_binary(engine, &bounded)
             .map_err(|error| invalid(engine, &wasm).unwrap_or(LoadError::Compile(error)))?;
         let compiled = CompiledModule {

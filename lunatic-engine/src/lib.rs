@@ -66,6 +66,7 @@ mod code_cache;
 mod compiled_module;
 mod compiler;
 mod compiler_memory;
+mod compiler_threads;
 mod data_segments;
 mod engine;
 mod few_guarded;

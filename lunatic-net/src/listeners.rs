@@ -196,6 +196,20 @@ impl Listeners {
             || self.has_entry::<net::UdpSocket>(|active| active.has_begun(generation))
     }
 
+    /// Whether roots that replace this one have bound every address that it has bound.
+    pub fn are_passed_on(&self) -> bool {
+        self.is_passed_on::<net::TcpListener>() && self.is_passed_on::<net::UdpSocket>()
+    }
+
+    fn is_passed_on<S: Kind>(&self) -> bool {
+        let own = self.0.generation;
+        let table = S::table(&self.0.lineage).lock();
+        table.values().all(|entries| {
+            let is_own = entries.iter().any(|entry| entry.generation == own);
+            !is_own || entries.iter().any(|entry| entry.generation > own)
+        })
+    }
+
     fn has_entry<S: Kind>(&self, is_wanted: impl Fn(&ActiveGeneration) -> bool) -> bool {
         let table = S::table(&self.0.lineage).lock();
         let entries = table.values().flatten();

@@ -87,7 +87,7 @@ fn every_old_id_is_there_beside_the_new_ones() {
     old.run("drop_tcp_stream", &args![clones[3]]);
 
     let mut new = old.attempt();
-    let (listener, _) = new.bind("tcp");
+    let listener = bind_at(&mut new, "tcp", peer.peer_addr().unwrap());
     // Until then they are not.
     let trap = new.trap("drop_tcp_stream", &args![stream]);
     assert!(trap.contains("there is no TCP stream with id 0"), "{trap}");
@@ -154,17 +154,19 @@ fn new_code_can_bind_nothing_else_until_it_is_accepted() {
         ("tcp_bind", of_neighbour),
         // It is bound for TCP.
         ("udp_bind", address),
+        // Others could find the port while it is open.
+        ("tcp_bind", any_port()),
+        ("udp_bind", any_port()),
     ] {
         let params = new.bind_params(address);
         let trap = new.trap(function, &params);
         assert!(trap.contains("is being reloaded"), "{trap}");
     }
-    let params = tls_params(&mut new, free, &self_signed("localhost"));
-    let trap = new.trap("tls_bind", &params);
-    assert!(trap.contains("is being reloaded"), "{trap}");
-    // A port that the system chooses is no concern of others.
-    let (_, own) = new.bind("tcp");
-    TcpStream::connect(own).unwrap();
+    for address in [free, any_port()] {
+        let params = tls_params(&mut new, address, &self_signed("localhost"));
+        let trap = new.trap("tls_bind", &params);
+        assert!(trap.contains("is being reloaded"), "{trap}");
+    }
     TcpStream::connect(free).unwrap_err();
 
     new.accept_in_place_of(old);
@@ -192,14 +194,13 @@ fn an_attempt_that_fails_gives_everything_back() {
         let mut new = old.attempt();
         bind_at(&mut new, "tcp", address);
         bind_at(&mut new, "udp", udp_address);
+        let params = new.bind_params(any_port());
+        new.trap("tcp_bind", &params);
         assert_eq!(open_descriptors(), descriptors);
-        let (_, own) = new.bind("tcp");
-        assert_eq!(open_descriptors(), descriptors + 1);
-        assert_eq!(used(Kind::Descriptors), before[0] + 3);
+        assert_eq!(used(Kind::Descriptors), before[0] + 2);
         drop(new);
         assert_eq!(open_descriptors(), descriptors);
         assert_eq!([used(Kind::Descriptors), used(Kind::Memory)], before);
-        TcpStream::connect(own).unwrap_err();
         // The old code goes on.
         let mut peer = TcpStream::connect(address).unwrap();
         let stream = old.accept("tcp", listener);
@@ -267,11 +268,13 @@ fn code_is_replaced_again_and_again_by_code_that_binds_the_same_address() {
 }
 
 #[test]
-fn code_without_sockets_is_replaced_by_code_that_binds_first() {
+fn code_without_sockets_is_replaced_by_code_that_binds_as_soon_as_it_is_accepted() {
     let old = Guest::new();
     let mut new = old.attempt();
-    let (listener, address) = new.bind("tcp");
+    let params = new.bind_params(any_port());
+    new.trap("tcp_bind", &params);
     new.accept_in_place_of(old);
+    let (listener, address) = new.bind("tcp");
     let mut newest = new.attempt();
     let same = bind_at(&mut newest, "tcp", address);
     newest.accept_in_place_of(new);

@@ -63,6 +63,8 @@ pub enum FailureKind {
         /// The process that ended first.
         peer: Pid,
     },
+    /// The guest has executed as much as its fuel allows.
+    OutOfFuel,
 }
 
 impl Failure {

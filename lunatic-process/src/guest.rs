@@ -35,7 +35,7 @@ pub use crate::guest::requests::answer_requests;
 pub use crate::guest::run::Spawn;
 pub use crate::guest::spawn::{Resolved, SpawnArguments, check_right_to_spawn, prepare, resolve};
 pub use crate::guest::start::{Spawned, spawn};
-pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation};
+pub use crate::guest::state::{GuestConfig, GuestProcess, Incarnation, code_bits};
 
 use crate::config::ProcessConfig;
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,8 @@ struct Inner {
     sends_within_branch: bool,
     is_sent_to_within_branch: bool,
     answers_requests: bool,
+    /// See [`Process::code_bits`].
+    code_bits: AtomicU16,
     mailbox: Sender,
     /// What the task has to see to, as a set of [`attention`] bits: it looks
     /// here without a lock before and after it polls the body.
@@ -146,6 +148,7 @@ impl Process {
                 sends_within_branch: options.sends_within_branch,
                 is_sent_to_within_branch: options.is_sent_to_within_branch,
                 answers_requests: options.answers_requests,
+                code_bits: AtomicU16::new(0),
                 mailbox,
                 attention: AtomicU8::new(attention),
                 cpu_time: AtomicU64::new(0),
@@ -245,6 +248,18 @@ impl Process {
     /// asks another waits until it ends.
     pub fn answers_requests(&self) -> bool {
         self.inner.answers_requests
+    }
+
+    /// Some bits of what names the code that it runs, by which those that run other code are
+    /// known without asking them; 0 if it has not begun, or runs none that has a name.
+    pub fn code_bits(&self) -> u16 {
+        self.inner.code_bits.load(Ordering::Relaxed)
+    }
+
+    /// It runs code with these [bits](Process::code_bits) from now on.
+    #[cfg(feature = "guest")]
+    pub(crate) fn set_code_bits(&self, bits: u16) {
+        self.inner.code_bits.store(bits, Ordering::Relaxed);
     }
 
     /// What the process is for, as its spawner declared it.

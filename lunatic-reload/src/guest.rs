@@ -114,14 +114,21 @@ fn offer<T: ReloadHost>(
 /// if it is wanted now; else -1, and the caller's next wait ends early if it is wanted
 /// meanwhile.
 fn arm<T: ReloadHost>(mut caller: Caller<'_, T>) -> i64 {
-    let reload = caller.data_mut().reload();
-    if let Some(target) = reload.target() {
-        return target.state_version;
+    let Some(part) = &mut caller.data_mut().reload().0 else {
+        return NOT_WANTED;
+    };
+    let target = part.member.as_ref().and_then(|member| {
+        let target = member.target();
+        member.set_moving(target.is_some());
+        target
+    });
+    match target {
+        Some(target) => target.state_version,
+        None => {
+            part.is_armed = true;
+            NOT_WANTED
+        }
     }
-    if let Some(part) = &mut reload.0 {
-        part.is_armed = true;
-    }
-    NOT_WANTED
 }
 
 /// `lunatic::reload::hand_over` (ABI §27): lets the current version take over, with the
@@ -352,10 +359,6 @@ impl<T: ReloadHost> GuestReload<T> {
                 arrival: None,
             })
         })
-    }
-
-    fn target(&self) -> Option<Target<Module<T>>> {
-        self.0.as_ref()?.member.as_ref()?.target()
     }
 
     fn wanted(&self) -> Option<Wanted<T>> {

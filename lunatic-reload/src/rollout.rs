@@ -33,9 +33,10 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// the time, and says what is to be done.
 ///
 /// Of each kind one process goes first. When these have moved, or have not come for a
-/// while, the others follow in batches. If an attempt fails, or a process fails within the
-/// trial after it has moved, all go back, unless they are to stay. A process that offers itself
-/// during the trial moves too, and is on trial for what is left of it.
+/// while, the others follow in batches. If an attempt fails, a process fails while it writes its
+/// state for one, or within the trial after it has moved, all go back, unless they are to stay. A
+/// process that offers itself during the trial moves too, and is on trial for what is left of it.
+/// Without one that has moved there is no trial.
 ///
 /// A reload is not over while attempts go on.
 #[derive(Debug)]
@@ -152,6 +153,9 @@ pub enum RolloutEvent {
     Declined(String),
     /// It has ended; whether by a failure.
     Ended(bool),
+    /// It has ended by a failure while it was to move: since it was told in which version to write
+    /// its state.
+    FailedMoving,
 }
 
 /// What is to be done.
@@ -282,6 +286,16 @@ impl Rollout {
         }
     }
 
+    /// The kinds of which an attempt has failed and none has ended well.
+    pub(crate) fn kinds_given_up(&self) -> BTreeSet<Arc<str>> {
+        let failed = |member: &&Member| matches!(member.progress, Done(Outcome::Failed { .. }));
+        let failed = self.members.values().filter(failed);
+        let is_unproven =
+            |kind: &&Arc<str>| self.kinds.get(*kind).is_some_and(|kind| !kind.is_proven);
+        let kinds = failed.map(|member| &member.kind).filter(is_unproven);
+        kinds.cloned().collect()
+    }
+
     /// What has become of each process; the rest of the reload is forgotten on the way.
     pub(crate) fn into_outcomes(self) -> impl Iterator<Item = (Pid, Arc<str>, Outcome)> {
         self.members.into_iter().map(|(pid, member)| {
@@ -301,14 +315,21 @@ impl Rollout {
         if !matches!(self.phase, Phase::Forward | Phase::Trial { .. }) {
             return;
         }
-        match self.members.get(&pid) {
-            None => self.add(pid, kind, true),
-            Some(member) if member.progress == Waiting && member.kind != kind => {
-                let is_late_comer = member.is_late_comer;
-                self.remove(pid);
-                self.add(pid, kind, is_late_comer);
-            }
-            Some(_) => {}
+        let Some(member) = self.members.get(&pid) else {
+            self.add(pid, kind, true);
+            return;
+        };
+        let is_new = match &member.progress {
+            Waiting | Asked { .. } => member.kind != kind,
+            // It offered itself no longer, and does again.
+            Done(Outcome::Declined { .. }) => true,
+            _ => false,
+        };
+        if is_new {
+            let (before, is_late_comer) = (member.kind.clone(), member.is_late_comer);
+            self.forget_first(pid, &before);
+            self.remove(pid);
+            self.add(pid, kind, is_late_comer);
         }
     }
 
@@ -431,8 +452,9 @@ impl Rollout {
         if !may_end {
             return asked;
         }
+        let is_tried = self.members.values().any(|member| member.moved.is_some());
         match self.options.trial {
-            Duration::ZERO => self.finish(),
+            trial if trial.is_zero() || !is_tried => self.finish(),
             trial => {
                 let until = self.last_move + trial.min(LONGEST);
                 self.phase = Phase::Trial { until };
@@ -587,6 +609,7 @@ impl Progress {
         let next = match (self, event) {
             (_, RolloutEvent::Began) if is_ahead => return (Attempting, false),
             (_, RolloutEvent::Accepted) if is_ahead => return (Arriving, false),
+            (_, RolloutEvent::FailedMoving) if is_ahead => return (Done(Outcome::Ended), true),
             (GoingBack { is_arriving: true }, RolloutEvent::Moved(_)) => {
                 return (GoingBack { is_arriving: false }, false);
             }
@@ -600,11 +623,15 @@ impl Progress {
                 RolloutEvent::Failed(why) | RolloutEvent::Declined(why),
             ) => Outcome::Stuck { why },
             (GivingUp, RolloutEvent::Failed(why)) => Outcome::Failed { why },
-            (GivingUp | GoingBack { .. } | TryingBack | Returning, RolloutEvent::Ended(_)) => {
-                Outcome::Ended
-            }
+            (
+                GivingUp | GoingBack { .. } | TryingBack | Returning,
+                RolloutEvent::Ended(_) | RolloutEvent::FailedMoving,
+            ) => Outcome::Ended,
             (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), RolloutEvent::Ended(failed)) => {
                 return (Done(Outcome::Ended), failed && within_trial);
+            }
+            (Done(Outcome::Moved { .. } | Outcome::Stuck { .. }), RolloutEvent::FailedMoving) => {
+                return (Done(Outcome::Ended), within_trial);
             }
             (_, RolloutEvent::Moved(pause)) if is_ahead => Outcome::Moved {
                 pause_us: u64::try_from(pause.as_micros()).unwrap_or(u64::MAX),

@@ -1,6 +1,6 @@
 //! The versions of modules, and the processes that offer to move between them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -13,7 +13,7 @@ use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use futures_lite::{StreamExt, future};
 use lunatic_mailbox::Pid;
-use lunatic_process::{ExitReason, Process};
+use lunatic_process::{ExitReason, Failure, FailureKind, Process};
 use parking_lot::Mutex;
 
 use crate::entries::Entries;
@@ -87,6 +87,8 @@ pub struct Member<M> {
     named: Weak<Named<M>>,
     /// Whether it is wanted at its next safe point. It is read without the lock.
     is_wanted: AtomicBool,
+    /// Whether it was told in which version to write its state, and nothing has come of that yet.
+    is_moving: AtomicBool,
     state: Mutex<Offered>,
 }
 
@@ -324,6 +326,7 @@ impl<M: Clone + Send + Sync + 'static> Versions<M> {
             process: process.clone(),
             named: Arc::downgrade(&named),
             is_wanted: AtomicBool::new(false),
+            is_moving: AtomicBool::new(false),
             state: Mutex::new(Offered {
                 runs,
                 offer: None,
@@ -690,7 +693,15 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
             return report;
         };
         report.result = rollout.result(is_current);
+        let given_up = match is_current {
+            true => rollout.kinds_given_up(),
+            false => BTreeSet::new(),
+        };
         for (pid, kind, outcome) in rollout.into_outcomes() {
+            let outcome = match outcome {
+                Outcome::Late if given_up.contains(&kind) => Outcome::NotAsked,
+                outcome => outcome,
+            };
             report.processes.push(ProcessReport {
                 pid,
                 kind: kind.to_string(),
@@ -703,6 +714,9 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         self.for_each_piece(|members| {
             let state = self.state.lock();
             for member in members {
+                if !given_up.is_empty() {
+                    member.give_up(&given_up, new);
+                }
                 state.settle(member);
             }
             drop(state);
@@ -718,11 +732,18 @@ impl<M: Clone + Send + Sync + 'static> Named<M> {
         if removed.as_ref().is_some_and(|member| member.offers()) {
             state.offering -= 1;
         }
-        let failed = matches!(reason, ExitReason::Failed(_));
+        // One that others take along through a link has not failed itself.
+        let is_own = |failure: &Failure| !matches!(failure.kind(), FailureKind::LinkDied { .. });
+        let failed = reason.failure().is_some_and(is_own);
         if let Some(meanwhile) = &mut state.meanwhile {
             meanwhile.insert(pid, Meanwhile::Ended(failed));
         }
-        state.tell(pid, RolloutEvent::Ended(failed));
+        let is_moving = |member: &Arc<Member<M>>| member.is_moving.load(Ordering::Relaxed);
+        let event = match failed && removed.as_ref().is_some_and(is_moving) {
+            true => RolloutEvent::FailedMoving,
+            false => RolloutEvent::Ended(failed),
+        };
+        state.tell(pid, event);
         drop(state);
         drop(removed);
     }
@@ -903,6 +924,14 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         })
     }
 
+    /// The process is told where it is to move, or that it is not to.
+    pub fn set_moving(&self, is_moving: bool) {
+        // Most are told that they are not, again and again.
+        if self.is_moving.load(Ordering::Relaxed) != is_moving {
+            self.is_moving.store(is_moving, Ordering::Relaxed);
+        }
+    }
+
     /// The process hands over to a version: an attempt begins. That it has
     /// [accepted](Member::accepts) or [`failed`](Member::failed) has to follow, unless it ends.
     /// If it is [wanted](Member::is_wanted) no longer meanwhile, the attempt is to end.
@@ -933,6 +962,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
     }
 
     fn refuse(&self, target: &[u8; 32], event: RolloutEvent) {
+        self.set_moving(false);
         let Some(named) = self.named.upgrade() else {
             return;
         };
@@ -947,6 +977,15 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         state.tell(self.process.id(), event);
     }
 
+    /// If the process is of one of these kinds, it is not asked to move to a version any more.
+    fn give_up(&self, kinds: &BTreeSet<Arc<str>>, to: &[u8; 32]) {
+        let mut own = self.state.lock();
+        let is_of = |(kind, _): &(Arc<str>, i64)| kinds.contains(kind);
+        if own.runs != *to && own.offer.as_ref().is_some_and(is_of) {
+            own.refused = Some(*to);
+        }
+    }
+
     /// The process will run another version in a moment, and does not offer itself until it
     /// does so again. That it has [`moved`](Member::moved) has to follow.
     ///
@@ -959,6 +998,7 @@ impl<M: Clone + Send + Sync + 'static> Member<M> {
         if state.current.hash != *to || !self.is_wanted() {
             return Err(NotWanted);
         }
+        self.set_moving(false);
         let mut own = self.state.lock();
         own.runs = *to;
         own.refused = None;

@@ -39,7 +39,9 @@ enum Step {
     AllMove,
     /// A process ends; whether by a failure.
     Ends(usize, bool),
-    /// Another process offers itself, or one that has not moved does so as another kind.
+    /// One that is wanted fails as it writes its state.
+    FailsMoving(usize),
+    /// Another process offers itself, or one that has not moved does so again, or as another kind.
     Offers(usize),
     OffersAgain(usize, usize),
 }
@@ -55,8 +57,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Fails),
         1 => any::<usize>().prop_map(Step::Declines),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(who, failed)| Step::Ends(who, failed)),
+        1 => any::<usize>().prop_map(Step::FailsMoving),
         2 => (0..KINDS).prop_map(Step::Offers),
-        1 => (any::<usize>(), 0..KINDS).prop_map(|(who, kind)| Step::OffersAgain(who, kind)),
+        2 => (any::<usize>(), 0..KINDS).prop_map(|(who, kind)| Step::OffersAgain(who, kind)),
     ]
 }
 
@@ -78,6 +81,8 @@ struct Process {
     runs_new: bool,
     is_wanted: bool,
     asked: Option<Instant>,
+    has_failed: bool,
+    has_declined: bool,
     /// While an attempt goes on: whether to the new version.
     attempting: Option<bool>,
     /// While it has accepted and not arrived: whether the new version.
@@ -98,6 +103,12 @@ impl Process {
     /// Whether an attempt goes on that has to end, as all go back.
     fn is_called_off(&self) -> bool {
         !self.is_wanted && self.attempting.is_some()
+    }
+
+    /// Whether it may offer itself to the new version.
+    fn can_offer(&self) -> bool {
+        let is_on_its_way = self.attempting.is_some() || self.arriving.is_some();
+        self.is_alive && !self.runs_new && !is_on_its_way && !self.has_failed
     }
 
     fn is_arriving(&self) -> bool {
@@ -309,13 +320,15 @@ impl World {
                     let is_forward = !self.has_gone_back && !self.is_over;
                     let process = self.processes.get_mut(&pid).unwrap();
                     (process.is_wanted, process.attempting) = (false, None);
+                    process.has_failed = true;
                     self.tell(pid, RolloutEvent::Failed("why".to_owned()));
                     self.failed(is_forward);
                 }
             }
             Step::Declines(who) => {
                 if let Some(pid) = self.pick(who, Process::can_begin) {
-                    self.processes.get_mut(&pid).unwrap().is_wanted = false;
+                    let process = self.processes.get_mut(&pid).unwrap();
+                    (process.is_wanted, process.has_declined) = (false, true);
                     let had_gone_back = self.has_gone_back;
                     self.tell(pid, RolloutEvent::Declined("why".to_owned()));
                     assert_eq!(self.has_gone_back, had_gone_back);
@@ -339,6 +352,16 @@ impl World {
                     }
                 }
             }
+            Step::FailsMoving(who) => {
+                if let Some(pid) = self.pick(who, Process::can_move) {
+                    let is_forward = !self.has_gone_back && !self.is_over;
+                    let process = self.processes.get_mut(&pid).unwrap();
+                    (process.is_alive, process.is_wanted) = (false, false);
+                    process.attempting = None;
+                    self.tell(pid, RolloutEvent::FailedMoving);
+                    self.failed(is_forward);
+                }
+            }
             Step::Offers(of_kind) => {
                 let number = self.processes.len() as u64 + 1;
                 let pid = Pid::from_bits(number);
@@ -346,9 +369,13 @@ impl World {
                 self.tell(pid, RolloutEvent::Offered(kind(of_kind)));
             }
             Step::OffersAgain(who, of_kind) => {
-                let waits = |own: &Process| own.is_alive && own.asked.is_none();
-                if let Some(pid) = self.pick(who, waits) {
-                    self.processes.get_mut(&pid).unwrap().kind = of_kind;
+                if let Some(pid) = self.pick(who, Process::can_offer) {
+                    let process = self.processes.get_mut(&pid).unwrap();
+                    if process.kind != of_kind || process.has_declined {
+                        // It is asked anew.
+                        process.asked = None;
+                    }
+                    (process.kind, process.has_declined) = (of_kind, false);
                     self.tell(pid, RolloutEvent::Offered(kind(of_kind)));
                 }
             }
@@ -440,6 +467,8 @@ fn process(kind: usize, is_initial: bool) -> Process {
         attempting: None,
         arriving: None,
         asked: None,
+        has_failed: false,
+        has_declined: false,
         moved: None,
     }
 }
@@ -627,4 +656,60 @@ fn a_process_that_offers_itself_during_the_trial_moves_and_is_on_trial() {
     world.moves(newest);
     world.tell(newest, RolloutEvent::Ended(true));
     assert!(world.has_gone_back);
+}
+
+#[test]
+fn without_one_that_has_moved_there_is_no_trial() {
+    let options = ReloadOptions {
+        trial: Duration::from_secs(10),
+        ..ReloadOptions::default()
+    };
+    assert!(World::begin(options, &[]).is_over);
+    let mut world = World::begin(options, &[0]);
+    world.does(Step::Declines(0));
+    assert!(world.is_over);
+}
+
+#[test]
+fn one_that_fails_as_it_writes_its_state_takes_all_back() {
+    let mut world = of_one_kind(10);
+    world.does(Step::FailsMoving(0));
+    assert!(world.has_gone_back && world.is_over);
+    let ended = |(_, _, outcome): &(Pid, &Arc<str>, Outcome)| *outcome == Outcome::Ended;
+    assert_eq!(world.rollout.outcomes().filter(ended).count(), 1);
+    // To be killed is no failure: the next one goes first then.
+    let mut world = of_one_kind(10);
+    world.does(Step::Ends(0, false));
+    assert!(!world.has_gone_back && world.processes[&Pid::from_bits(2)].is_wanted);
+}
+
+#[test]
+fn one_that_offers_itself_again_is_asked_again() {
+    let mut world = of_one_kind(2);
+    world.does(Step::Declines(0));
+    let first = Pid::from_bits(1);
+    world.does(Step::OffersAgain(0, 0));
+    assert!(!world.is_over && !world.processes[&first].is_wanted);
+    // The other one has become the first of its kind.
+    world.moves(Pid::from_bits(2));
+    assert!(world.processes[&first].is_wanted);
+    world.moves(first);
+    assert!(world.is_over);
+    assert_eq!(world.rollout.result(true), ReloadResult::Moved);
+}
+
+#[test]
+fn one_that_was_asked_and_offers_itself_as_another_kind_proves_that_kind() {
+    let mut world = World::begin(ReloadOptions::default(), &[0, 0, 1]);
+    world.does(Step::OffersAgain(0, 1));
+    // The next one of the kind that it was goes first; of the other one is on its way.
+    let is_asked = |world: &World, number| world.processes[&Pid::from_bits(number)].asked;
+    assert!(is_asked(&world, 2).is_some() && is_asked(&world, 1).is_none());
+    world.moves(Pid::from_bits(3));
+    assert!(
+        is_asked(&world, 1).is_none(),
+        "of the other kind none has moved"
+    );
+    world.moves(Pid::from_bits(2));
+    assert!(is_asked(&world, 1).is_some());
 }

@@ -12,6 +12,7 @@ use crate::command_line::admin::{self, Naming, ReloadArguments, VersionsArgument
 #[cfg(feature = "distribution")]
 use crate::command_line::cluster::ClusterArguments;
 use crate::command_line::completions::{Completions, Man};
+use crate::command_line::count::at_least_one;
 use crate::command_line::doctor::Doctor;
 use crate::command_line::engine::Engine;
 use crate::command_line::from_manifest::FromManifest;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     /// Have cargo build the project in this directory to WebAssembly, and run it here.
     Init,
     /// Describe a module without running it: what it imports, needs, exports and takes.
+    #[command(alias = "inspect-module")]
     Describe(Describe),
     /// Look at this machine: kernel, limits, directories, and toolchains for guests.
     Doctor(Doctor),
@@ -79,7 +81,7 @@ pub(crate) enum Command {
     Reload(ReloadArguments),
     /// Show the versions of the modules of a running program, and what keeps them.
     Versions(VersionsArguments),
-    /// Show or clear what is kept of compiled modules.
+    /// Delete the compiled modules that are kept, or print where they are.
     Cache(Cache),
     /// List the processes of a runtime.
     Ps(admin::Ps),
@@ -226,11 +228,11 @@ pub(crate) struct Run {
 
     /// How much the first process may execute in all, in units of about 100 000
     /// instructions; processes that it spawns have no more each.
-    #[arg(long, value_name = "UNITS", help_heading = "Limits")]
+    #[arg(long, value_name = "UNITS", value_parser = at_least_one::<NonZeroU64>, help_heading = "Limits")]
     pub(crate) max_fuel: Option<NonZeroU64>,
 
     /// The most processes that there may be at once.
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>, help_heading = "Limits")]
     pub(crate) max_processes: Option<NonZeroU64>,
 
     /// Pass `--bench` to the guest, as cargo does for benchmarks.
@@ -323,8 +325,8 @@ pub(crate) struct Test {
 
 impl Arguments {
     /// Reads the command line; ends the program on a mistake, or on `--help`.
-    pub(crate) fn from_command_line() -> Arguments {
-        parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    pub(crate) fn from_command_line() -> Result<Arguments, clap::Error> {
+        parse(std::env::args_os().collect())
     }
 
     /// A flag where a path should be: because the guest may be given any flag,

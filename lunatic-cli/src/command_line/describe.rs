@@ -2,6 +2,7 @@
 
 mod module;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use futures_lite::future;
@@ -15,9 +16,11 @@ use crate::command_line::{diagnosis, logging, run};
 /// Describes a module, and compiles it to see whether it is accepted. The exit code is 1 if
 /// it is not.
 pub(crate) fn describe(arguments: &Describe) -> Result<ExitCode, Problem> {
-    let path = &arguments.path;
     logging::start("warn")?;
-    let bytes = diagnosis::read(path)?;
+    let (path, bytes) = match arguments.path.as_os_str() == "-" {
+        true => (Path::new("stdin"), diagnosis::read_stdin()?),
+        false => (&*arguments.path, diagnosis::read(&arguments.path)?),
+    };
     let mut description = Description::of(&bytes);
     let runtime = run::start_runtime(&arguments.engine)?;
     let (refused, shown) = future::block_on(async {

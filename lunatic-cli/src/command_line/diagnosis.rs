@@ -31,26 +31,37 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let shown = path.display();
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Reads the file of a program, in place of which a command may be meant.
+pub(crate) fn read_program(path: &Path) -> Result<Vec<u8>, Problem> {
     std::fs::read(path).map_err(|error| {
-        let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
-        match error.kind() {
-            ErrorKind::NotFound if path.extension().is_none() && path.components().count() == 1 => {
-                problem.help(match arguments::similar_command(&path.to_string_lossy()) {
-                    Some(command) => format!("did you mean the command `lunatic {command}`?"),
-                    None => format!(
-                        "there is no file `{shown}`, and no command of that name; `lunatic help` \
-                         lists the commands"
-                    ),
-                })
-            }
-            ErrorKind::NotFound => {
-                problem.help("check the path; it is taken from the current directory")
-            }
-            ErrorKind::IsADirectory => problem.help("name the .wasm or .wat file inside of it"),
-            _ => problem,
+        let is_word = path.extension().is_none() && path.components().count() == 1;
+        if error.kind() != ErrorKind::NotFound || !is_word {
+            return unreadable(path, &error);
         }
+        let shown = path.display();
+        let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
+        problem.help(match arguments::similar_command(&path.to_string_lossy()) {
+            Some(command) => format!("did you mean the command `lunatic {command}`?"),
+            None => format!(
+                "there is no file `{shown}`, and no command of that name; `lunatic help` lists \
+                 the commands"
+            ),
+        })
     })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let problem = Problem::new(format!("cannot read `{}`: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::NotFound => {
+            problem.help("check the path; it is taken from the current directory")
+        }
+        ErrorKind::IsADirectory => problem.help("name the .wasm or .wat file inside of it"),
+        _ => problem,
+    }
 }
 
 /// Reads a module from standard input, which is empty for the guest then.
@@ -60,7 +71,12 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(MAX).read_to_end(&mut bytes);
     read.map_err(|error| Problem::new(format!("cannot read standard input: {error}")))?;
-    Ok(bytes)
+    match bytes.is_empty() {
+        true => Err(Problem::new(
+            "standard input is empty, and was to be a module",
+        )),
+        false => Ok(bytes),
+    }
 }
 
 /// Compiles and links a file.

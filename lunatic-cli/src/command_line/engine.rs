@@ -45,14 +45,14 @@ impl From<Memory> for Option<Geometry> {
 }
 
 /// A number of bytes, perhaps with one of the suffixes K, M, G, each 1024 times the one
-/// before.
+/// before; `KiB` is the same as `K`.
 fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|suffix: char| "kKmMgG".contains(suffix));
+    let digits = text.trim_end_matches(|suffix: char| suffix.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
-        "" => 1,
-        "k" | "K" => 1 << 10,
-        "m" | "M" => 1 << 20,
-        "g" | "G" => 1 << 30,
+        "" | "B" => 1,
+        "k" | "K" | "KiB" => 1 << 10,
+        "m" | "M" | "MiB" => 1 << 20,
+        "g" | "G" | "GiB" => 1 << 30,
         _ => return Err(format!("`{text}` is no size; write one like 512M or 4G")),
     };
     let number: u64 = digits

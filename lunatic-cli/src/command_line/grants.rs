@@ -149,7 +149,7 @@ impl Grants {
             variables.extend(read_env_file(file)?);
         }
         for variable in &self.env {
-            variables.extend(named(variable));
+            variables.extend(named(variable)?);
         }
         Ok(last_of_each(variables))
     }
@@ -181,10 +181,17 @@ pub(crate) fn last_of_each(variables: Vec<(String, String)>) -> Vec<(String, Str
 }
 
 /// `K=V`, or `K` with its value here; nothing if there is none.
-fn named(variable: &str) -> Option<(String, String)> {
-    match variable.split_once('=') {
-        Some((key, value)) => Some((key.into(), value.into())),
-        None => Some((variable.into(), std::env::var(variable).ok()?)),
+fn named(variable: &str) -> Result<Option<(String, String)>, Problem> {
+    let (key, value) = match variable.split_once('=') {
+        Some((key, value)) => (key, Some(value.to_owned())),
+        None => (variable, std::env::var(variable).ok()),
+    };
+    match key.is_empty() {
+        true => {
+            let what = format!("`--env {variable}` names no variable");
+            Err(Problem::new(what).help("write K=V, or K to pass on the one that there is"))
+        }
+        false => Ok(value.map(|value| (key.to_owned(), value))),
     }
 }
 
@@ -198,9 +205,11 @@ fn read_env_file(path: &PathBuf) -> Result<Vec<(String, String)>, Problem> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (key, value) = line.split_once('=').ok_or_else(|| {
-            Problem::new(format!("`{shown}` line {}: no `=` in {line:?}", number + 1))
-                .help("each line is K=V, empty, or a comment that begins with #")
+        let is_named = |(key, _): &(&str, &str)| !key.trim().is_empty();
+        let variable = line.split_once('=').filter(is_named);
+        let (key, value) = variable.ok_or_else(|| {
+            let line = format!("`{shown}` line {}: no K=V in {line:?}", number + 1);
+            Problem::new(line).help("each line is K=V, empty, or a comment that begins with #")
         })?;
         variables.push((key.trim().into(), value.trim().into()));
     }

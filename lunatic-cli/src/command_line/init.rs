@@ -14,6 +14,9 @@ const TARGET: &str = "wasm32-wasip1";
 const RUNNER: &str = "lunatic run";
 const CONFIG: &str = ".cargo/config.toml";
 
+/// The name that cargo gave it before, which it still prefers.
+const OLD_CONFIG: &str = ".cargo/config";
+
 /// Sets target and runner in the project in the current directory, and says what has
 /// changed. To do it again changes nothing.
 pub(crate) fn init() -> Result<ExitCode, Problem> {
@@ -25,6 +28,12 @@ pub(crate) fn init() -> Result<ExitCode, Problem> {
         }
         Err(error) => return Err(Problem::new(format!("cannot read Cargo.toml: {error}"))),
     };
+    if Path::new(OLD_CONFIG).exists() {
+        return Err(
+            Problem::new(format!("cargo would read {OLD_CONFIG} and leave {CONFIG}"))
+                .help(format!("rename it: mv {OLD_CONFIG} {CONFIG}")),
+        );
+    }
     let text = match fs::read_to_string(CONFIG) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),

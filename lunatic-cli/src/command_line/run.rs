@@ -38,7 +38,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     run.recording.start("warn")?;
     let bytes = match is_stdin {
         true => diagnosis::read_stdin()?,
-        false => diagnosis::read(&path)?,
+        false => diagnosis::read_program(&path)?,
     };
     // What is wrong with the flags is told before a module is compiled, which may take long.
     let config = config(&path, &run)?;
@@ -221,12 +221,17 @@ pub(crate) fn config(path: &Path, run: &Run) -> Result<Config, Problem> {
     if !is_from_manifest {
         run.grants.apply(&mut config)?;
     }
-    config.process.max_fuel = run.max_fuel.or(config.process.max_fuel);
+    // What a manifest does not give, the command line does not give either.
+    config.process.max_fuel = match (run.max_fuel, config.process.max_fuel) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
     if let Some(processes) = run.max_processes {
-        config.process.account = Some(AccountLimits {
-            processes: processes.get(),
-            ..AccountLimits::UNLIMITED
-        });
+        let account = config
+            .process
+            .account
+            .get_or_insert(AccountLimits::UNLIMITED);
+        account.processes = account.processes.min(processes.get());
     }
     // With `--invoke` they are those of the function.
     let own: Vec<_> = run.guest_args().filter(|_| run.invoke.is_none()).collect();
@@ -304,7 +309,13 @@ pub(crate) fn report(path: &Path, reason: &ExitReason) -> ExitCode {
         what.push('\n');
         what.push_str(&indented(backtrace.trim_end()));
     }
-    Problem::new(what).print()
+    let problem = Problem::new(what);
+    match failure.kind() {
+        FailureKind::OutOfFuel => problem
+            .help("`--max-fuel` sets how much it may execute, in units of 100 000 instructions"),
+        _ => problem,
+    }
+    .print()
 }
 
 /// Returns what a guest says, on one line.

@@ -26,7 +26,7 @@ pub(crate) fn is_asked_in_detail(words: &[OsString]) -> bool {
 ///
 /// - `commit`: what the program was built from, if that is known.
 pub(crate) fn in_detail(commit: Option<&str>) -> String {
-    let commit = commit.unwrap_or("unknown: it was not built in a clone of the repository");
+    let commit = commit.unwrap_or("unknown");
     let features: Vec<_> = features().collect();
     let features = match features.is_empty() {
         true => "none".to_owned(),

@@ -11,6 +11,7 @@ mod guest;
 pub mod interface;
 pub mod pasted;
 pub mod program;
+pub mod reloaded;
 pub mod runtimes;
 pub mod shop;
 pub mod watched;

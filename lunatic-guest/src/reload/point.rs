@@ -47,10 +47,18 @@ pub fn point<S: State>(state: &mut S) {
             return;
         }
         match panics::catch(|| write(state, version)).and_then(|written| written) {
-            Ok(start) => {
-                // The reload is told why.
-                error::check(reload::hand_over(version)).ok();
-                take_back(state, start);
+            Ok(written) => {
+                if panics::catch(|| sys::message_write(&written.bytes)).is_ok() {
+                    // The reload is told why.
+                    error::check(reload::hand_over(version)).ok();
+                } else {
+                    reload::refuse(&format!(
+                        "the state has {} bytes: more than a message may have, or than there is \
+                         memory for",
+                        written.bytes.len()
+                    ));
+                }
+                take_back(state, &written);
             }
             Err(why) => reload::refuse(&format!("the state cannot be written: {why}")),
         }
@@ -100,9 +108,18 @@ pub fn withdraw() {
     }
 }
 
-/// Puts the state into scratch, in the version that is asked for. If that is not its own,
-/// it is there in its own behind that. Returns where it begins in its own.
-fn write<S: State>(state: &S, version: i64) -> Result<usize, String> {
+/// A state that is written; its streams are in the message in scratch.
+struct Written {
+    /// The state in the version that was asked for. If that is not its own, it is there in its
+    /// own behind that.
+    bytes: Vec<u8>,
+    /// Where it begins in its own.
+    own: usize,
+}
+
+/// Writes the state in the version that is asked for. Its streams go into a new message in
+/// scratch, the bytes do not yet.
+fn write<S: State>(state: &S, version: i64) -> Result<Written, String> {
     let previous = S::PREVIOUS.filter(|previous| previous.version() == version);
     let mut bytes = Vec::new();
     sys::message_create(0);
@@ -114,20 +131,18 @@ fn write<S: State>(state: &S, version: i64) -> Result<usize, String> {
             "it is of version {own}, and {version} is asked for"
         ));
     }
-    let start = bytes.len();
+    let own = bytes.len();
     // Streams that are in no message would stay open until the process ends.
     encoding::write(state, &mut bytes)?;
-    sys::message_write(&bytes);
-    Ok(start)
+    Ok(Written { bytes, own })
 }
 
 /// Nobody has taken the state. Streams are in scratch, if it has any; otherwise it is what
 /// it was.
-fn take_back<S: State>(state: &mut S, start: usize) {
+fn take_back<S: State>(state: &mut S, written: &Written) {
     if reload::message_has_resources() {
-        let bytes = sys::message_bytes();
-        let written = bytes.get(start..).unwrap_or_default();
-        match encoding::read(written) {
+        let own = written.bytes.get(written.own..).unwrap_or_default();
+        match encoding::read(own) {
             Ok(taken_back) => *state = taken_back,
             Err(why) => panic!("the state that nobody took over cannot be read again: {why}"),
         }

@@ -57,15 +57,16 @@ pub(super) async fn bind_plain<T: NetHost, S: Bind>(
 /// Binds an address, which is permitted. New code of a process that has not accepted it
 /// yet gets the socket that the process has bound there.
 ///
-/// Traps if there is none, unless the port is left to the system.
+/// Traps if there is none, as there never is one whose port is left to the system: others could
+/// find a port that is open for a moment.
 pub(super) fn bind<T: NetHost, S: Kind>(
     caller: &mut Caller<'_, T>,
     address: SocketAddr,
 ) -> Result<Result<Arc<Bound<S>>, BindError>> {
     let owner = caller.data_mut().net().owner();
-    let is_restricted = caller.data_mut().net().is_attempt() && address.port() != 0;
+    let is_attempt = caller.data_mut().net().is_attempt();
     let listeners = caller.data().listeners();
-    if !is_restricted {
+    if !is_attempt {
         let backlog = match caller.data().account().is_branch() {
             true => BACKLOG_OF_BRANCH,
             false => BACKLOG,

@@ -82,8 +82,8 @@ impl GuestNet {
     /// sockets and those of the process together are no more than one process may have.
     ///
     /// Where the process has bound an address, the attempt gets the same socket. It can
-    /// bind no other address but one whose port the system chooses, as others could
-    /// notice that.
+    /// bind no other address, nor leave the port to the system, as others could notice
+    /// that.
     ///
     /// - `account`: that of the process.
     ///

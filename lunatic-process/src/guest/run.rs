@@ -13,7 +13,7 @@ use lunatic_error::with_causes;
 use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::GuestMailbox;
 use wasmtime::{
-    AsContextMut, GcHeapOutOfMemory, ThrownException, Val, WasmBacktrace, WasmCoreDump,
+    AsContextMut, GcHeapOutOfMemory, ThrownException, Trap, Val, WasmBacktrace, WasmCoreDump,
 };
 
 use crate::config::FUEL_UNIT;
@@ -218,6 +218,7 @@ fn tell(report: &Report, outcome: Result<(), SpawnError>) {
 fn failure<T: ProcessHost>(error: &wasmtime::Error) -> Failure {
     let kind = match T::exit_status(error) {
         Some(status) => FailureKind::ExitStatus(status),
+        None if error.downcast_ref() == Some(&Trap::OutOfFuel) => FailureKind::OutOfFuel,
         None => FailureKind::Trap,
     };
     let failure = Failure::with_message(kind, cause_of(error));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lunatic_abi::{Misuse, Resource, Table};
 use lunatic_account::{Charge, Kind};
-use lunatic_engine::{MemoryLimiter, Module, STACK_BYTES};
+use lunatic_engine::{MemoryLimiter, Module, ModuleHash, STACK_BYTES};
 use wasmtime::Memory;
 
 use crate::guest::exchange::Handover;
@@ -75,6 +75,12 @@ impl<C: Config> Resource for GuestConfig<C> {
     }
 }
 
+/// The [bits](Process::code_bits) of a process that runs a module; never 0.
+pub fn code_bits(module: ModuleHash) -> u16 {
+    let [one, other, ..] = *module.as_bytes();
+    u16::from_le_bytes([one, other]).max(1)
+}
+
 impl<T: ProcessHost> GuestProcess<T> {
     pub(super) fn new(
         process: Process,
@@ -82,6 +88,7 @@ impl<T: ProcessHost> GuestProcess<T> {
         config: Arc<T::Config>,
         limits: MemoryLimiter,
     ) -> GuestProcess<T> {
+        process.set_code_bits(code_bits(module.hash()));
         GuestProcess {
             process,
             modules: Table::new(),
@@ -224,6 +231,8 @@ impl<T: ProcessHost> GuestProcess<T> {
 
     /// Adds what an older instance of the process has, when this one takes over.
     pub fn join(&mut self, older: GuestProcess<T>) {
+        let hash = self.incarnation.module.hash();
+        self.process.set_code_bits(code_bits(hash));
         self.modules.join(older.modules);
         self.configs.join(older.configs);
     }

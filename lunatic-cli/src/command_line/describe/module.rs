@@ -7,8 +7,8 @@ use lunatic_engine::ModuleInfo;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use serde::Serialize;
 use wasmparser::{
-    BinaryReaderError, ExternalKind, KnownCustom, Name, Parser, Payload, ProducersFieldValue,
-    TypeRef,
+    BinaryReaderError, Encoding, ExternalKind, KnownCustom, Name, Parser, Payload,
+    ProducersFieldValue, TypeRef,
 };
 
 use crate::command_line::interface;
@@ -24,6 +24,8 @@ const ENTRY: &str = "_lunatic_reload_";
 /// What can be told of a module without running it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Description {
+    /// Whether it could be read to its end, and is no component. If not, the rest says nothing.
+    is_module: bool,
     /// Bytes of the binary.
     bytes: usize,
     /// The name that the module gives itself.
@@ -97,7 +99,22 @@ const NEEDS: &[(&str, &[&str], Need)] = &[
         need("modules that it brings along", None),
     ),
     ("lunatic::supervisor", &[""], need("supervisors", None)),
-    ("lunatic::distributed", &[""], need("other nodes", None)),
+    // Of the others the `lunatic` crate imports some into each program.
+    (
+        "lunatic::distributed",
+        &[
+            "nodes_count",
+            "get_nodes",
+            "exec_lookup_nodes",
+            "copy_lookup_nodes_results",
+            "spawn_link",
+            "exists",
+            "node_name",
+            "find_node",
+            "monitor_nodes",
+        ],
+        need("other nodes", None),
+    ),
     ("lunatic::reload", &[""], need("reloading", None)),
 ];
 
@@ -114,7 +131,12 @@ impl Description {
         };
         description.bytes = wasm.len();
         description.guest_library = interface::guest_library(&wasm);
+        let mut is_component = false;
         for payload in Parser::new(0).parse_all(&wasm) {
+            if let Ok(Payload::Version { encoding, .. }) = &payload {
+                is_component |= *encoding == Encoding::Component;
+            }
+            description.is_module = matches!(payload, Ok(Payload::End(_))) && !is_component;
             if payload
                 .and_then(|payload| description.read(payload))
                 .is_err()
@@ -203,6 +225,10 @@ impl Description {
         let mut add = |what: &str, value: String| {
             let _ = write!(text, "\n  {what:<11} {}", line(&value));
         };
+        if !self.is_module {
+            add("is", "no module that can be read to its end".to_owned());
+            return text;
+        }
         if let Some(name) = &self.name {
             add("name", name.clone());
         }
@@ -252,7 +278,13 @@ impl Description {
             match (self.offers_state, self.takes_over.is_empty()) {
                 (false, true) => "is replaced as a whole".to_owned(),
                 (true, true) => "its processes offer their state".to_owned(),
-                (_, false) => format!("takes over {}", self.takes_over.join(", ")),
+                (_, false) => {
+                    let entries = self.takes_over.iter().filter_map(|it| it.split_once('_'));
+                    let entries = entries
+                        .map(|(version, kind)| format!("{kind} with a state of version {version}"));
+                    let entries: Vec<_> = entries.collect();
+                    format!("takes over processes of the kind {}", entries.join(", "))
+                }
             },
         );
         if self.refused.is_none() {

@@ -168,10 +168,14 @@ fn cache() -> Finding {
     }
 }
 
-/// Whether files can be made in a directory, which is made if it is not there.
+/// Whether files can be made in a directory; if it is not there, in the one that it would be
+/// made in.
 fn is_writable(directory: &Path) -> bool {
-    let probe = directory.join(format!(".doctor-{}", std::process::id()));
-    let made = fs::create_dir_all(directory).and_then(|()| fs::write(&probe, ""));
+    let Some(existing) = directory.ancestors().find(|it| it.is_dir()) else {
+        return false;
+    };
+    let probe = existing.join(format!(".doctor-{}", std::process::id()));
+    let made = fs::write(&probe, "");
     fs::remove_file(&probe).ok();
     made.is_ok()
 }

@@ -14,13 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn toolchains() -> Vec<Finding> {
     vec![
         rust(),
-        by_version(
-            "C and C++",
-            "clang",
-            &["--version"],
-            "clang --target=wasm32-wasi; it needs lld and a C library: Debian's lld, wasi-libc \
-             and libclang-rt-dev-wasm32, or wasi-sdk",
-        ),
+        c(),
         by_version(
             "Zig",
             "zig",
@@ -61,6 +55,36 @@ fn rust() -> Finding {
             false,
             format!("{version}, without {TARGET}"),
             "rustup target add wasm32-wasip1",
+        ),
+    }
+}
+
+/// A compiler alone makes no program: it needs a linker and a library.
+fn c() -> Finding {
+    const LANGUAGE: &str = "C and C++";
+    const USAGE: &str = "clang --target=wasm32-wasi; it needs lld and a C library: Debian's lld, \
+                         wasi-libc and libclang-rt-dev-wasm32, or wasi-sdk";
+    let Some(version) = output("clang", &["--version"]) else {
+        return Finding::new(LANGUAGE, false, "there is no `clang`", USAGE);
+    };
+    // Of what it does not find, clang prints the name alone.
+    let has = |what: &str| {
+        let path = output("clang", &["--target=wasm32-wasi", what]);
+        path.is_some_and(|path| Path::new(&path).is_absolute())
+    };
+    let parts = [
+        ("-print-prog-name=wasm-ld", "`wasm-ld`"),
+        ("-print-file-name=crt1.o", "a C library"),
+    ];
+    let missing = parts.iter().filter(|(what, _)| !has(what));
+    let missing: Vec<_> = missing.map(|(_, name)| *name).collect();
+    match missing.is_empty() {
+        true => Finding::new(LANGUAGE, true, version, USAGE),
+        false => Finding::new(
+            LANGUAGE,
+            false,
+            format!("{version}, without {}", missing.join(" and ")),
+            USAGE,
         ),
     }
 }

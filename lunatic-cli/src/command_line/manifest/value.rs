@@ -129,11 +129,15 @@ pub(super) fn duration(key: &str, value: Value<'_>) -> Result<Duration, Diagnost
 }
 
 /// The units of memory, in bytes.
-const MEMORY_UNITS: [(&str, u64); 4] = [
+const MEMORY_UNITS: [(&str, u64); 7] = [
     ("B", 1),
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
+    // As after `--max-memory`.
+    ("K", 1 << 10),
+    ("M", 1 << 20),
+    ("G", 1 << 30),
 ];
 
 const MEMORY_HELP: &str =

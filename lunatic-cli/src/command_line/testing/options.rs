@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ArgAction;
 
+use crate::command_line::count::at_least_one;
 use crate::command_line::testing::name::TestCase;
 use crate::command_line::testing::report::Format;
 use crate::command_line::testing::shuffle::Seed;
@@ -53,7 +54,7 @@ pub(crate) struct Options {
     pub(super) list: bool,
 
     /// Run so many tests at once at most; by default all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     test_threads: Option<NonZeroUsize>,
 
     /// Start the tests in another order: the one that this number stands for, or

@@ -120,7 +120,9 @@ impl Build {
 
     fn told(&self, status: ExitStatus) {
         if !status.success() {
-            self.say(&format!("has failed ({status}); the old version goes on"));
+            self.say(&format!(
+                "has failed ({status}); what it has made before stays"
+            ));
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_io::Timer;
+use lunatic_engine::ModuleHash;
 
 use crate::command_line::diagnosis;
 use crate::command_line::watch::build::Build;
@@ -24,6 +25,8 @@ struct File {
     seen: Option<Stamp>,
     /// As it was when it was read.
     read: Option<Stamp>,
+    /// What was in it then, if it was read here.
+    hash: Option<ModuleHash>,
 }
 
 /// What is in a file now.
@@ -43,6 +46,7 @@ impl Files {
             path,
             seen: None,
             read: None,
+            hash: None,
         };
         Files {
             files: paths.into_iter().map(file).collect(),
@@ -81,6 +85,11 @@ impl Files {
             file.read = now;
             match diagnosis::read(&file.path) {
                 Ok(bytes) => {
+                    let hash = ModuleHash::of(&bytes);
+                    if file.hash.replace(hash) == Some(hash) {
+                        // It was written anew, and is the same.
+                        continue;
+                    }
                     return Some(Changed {
                         path: file.path.clone(),
                         bytes,
