@@ -3,6 +3,9 @@
 mod asking;
 mod detail;
 mod measuring;
+#[cfg(not(feature = "distribution"))]
+mod no_nodes;
+#[cfg(feature = "distribution")]
 mod nodes;
 mod processes;
 mod reloading;
@@ -20,6 +23,8 @@ use lunatic_admin::{
 use lunatic_mailbox::Pid;
 use lunatic_process::{Environment, ExitReason, Failure, Process, Signal};
 
+#[cfg(not(feature = "distribution"))]
+use crate::admin::no_nodes as nodes;
 use crate::runtime::Runtime;
 
 /// What a runtime tells, and has done, at its admin socket.

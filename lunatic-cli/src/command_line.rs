@@ -5,6 +5,7 @@ mod arguments;
 mod cache;
 mod cargo_command;
 mod check;
+#[cfg(feature = "distribution")]
 mod cluster;
 mod completions;
 mod count;
@@ -12,6 +13,7 @@ mod describe;
 mod diagnosis;
 mod doctor;
 mod engine;
+mod features;
 mod from_manifest;
 mod grants;
 mod help;
@@ -23,6 +25,9 @@ mod log_writer;
 mod logging;
 mod manifest;
 mod new;
+#[cfg(not(feature = "distribution"))]
+mod no_cluster;
+#[cfg(feature = "distribution")]
 mod node;
 mod origin;
 mod output;
@@ -46,6 +51,8 @@ pub use manifest::try_manifest;
 use std::process::ExitCode;
 
 use crate::command_line::arguments::Command;
+#[cfg(not(feature = "distribution"))]
+use crate::command_line::{no_cluster as cluster, no_cluster as node};
 
 /// Does what the command line of this program says, as `lunatic` does, and returns the exit
 /// code.

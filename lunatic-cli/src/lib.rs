@@ -44,6 +44,9 @@ mod descriptors;
 mod memory_watch;
 mod metrics;
 mod name_scope;
+#[cfg(not(feature = "distribution"))]
+mod no_node;
+#[cfg(feature = "distribution")]
 mod node;
 mod ongoing_reloads;
 mod program;
@@ -55,6 +58,9 @@ mod state;
 mod timeline;
 mod value;
 
+#[cfg(not(feature = "distribution"))]
+use no_node as node;
+
 pub use admin::Admin;
 pub use child_environment::ChildEnvironment;
 pub use command_line::{cargo_main, main, main_of_commit, try_manifest};
@@ -62,6 +68,7 @@ pub use config::{Config, WireConfig};
 pub use memory_watch::when_memory_is_short;
 pub use metrics::MetricsServer;
 pub use name_scope::NameScope;
+#[cfg(feature = "distribution")]
 pub use node::{RemoteDir, RemoteRights, RemoteRule};
 pub use program::{Program, ReplaceError, ReplaceLimits};
 pub use reloading::{Others, ReloadFailure, Reloading};

@@ -421,9 +421,10 @@ impl Builder {
 
     /// Makes the runtime a node of a cluster: its processes reach those of other nodes. All
     /// root processes of its [environment](Runtime::environment) have the same names and groups.
-    /// The node is not stopped with the runtime.
+    /// The node is not stopped with the runtime. With the feature `distribution` only.
     ///
     /// - `rights`: what processes may do that other nodes start here.
+    #[cfg(feature = "distribution")]
     pub fn node(mut self, node: Node, rights: RemoteRights) -> Builder {
         self.node = Some((node, rights));
         self

@@ -1,23 +1,27 @@
 //! What a wasm process is made of.
 
+#[cfg(feature = "net")]
+mod net;
+#[cfg(not(feature = "net"))]
+mod no_net;
+#[cfg(not(feature = "sqlite"))]
+mod no_sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lunatic_abi::{AbiHost, CallEnd, ErrorTable, Misuse, host_functions};
-use lunatic_account::{Account, Charge};
+use lunatic_account::Account;
 use lunatic_distributed::Node;
 use lunatic_distributed::guest::{DistributedHost, Lookups};
 use lunatic_engine::{InstanceState, Loader, MemoryLimiter, Module, is_time_slice_over};
-use lunatic_fs::Dir;
 use lunatic_groups::Groups;
 use lunatic_groups::guest::GroupHost;
-use lunatic_mailbox::Pid;
 use lunatic_mailbox::guest::{GuestMailbox, MailboxHost};
 use lunatic_metrics::Metrics;
 use lunatic_metrics::guest::MetricsHost;
-use lunatic_net::Listeners;
-use lunatic_net::guest::{GuestNet, NetHost};
 use lunatic_process::guest::{
     CurrentVersions, GuestProcess, ProcessHost, ProcessPost, answer_requests,
 };
@@ -26,7 +30,6 @@ use lunatic_registry::Registry;
 use lunatic_registry::guest::RegistryHost;
 use lunatic_reload::Versions;
 use lunatic_reload::guest::{GuestReload, ReloadHost, check_permitted};
-use lunatic_sqlite::guest::{GuestSqlite, SqliteHost};
 use lunatic_supervisor::guest::{ChildEnvironments, GuestSupervisors, SupervisorHost};
 use lunatic_timer::Timers;
 use lunatic_timer::guest::{StartedTimers, TimerHost};
@@ -35,6 +38,12 @@ use wasmtime::{Memory, StoreContextMut};
 
 use crate::child_environment::{ChildEnvironment, Services};
 use crate::config::Config;
+use crate::state::net::GuestNet;
+#[cfg(not(feature = "net"))]
+use crate::state::no_net as net;
+#[cfg(not(feature = "sqlite"))]
+use crate::state::no_sqlite as sqlite;
+use crate::state::sqlite::GuestSqlite;
 use crate::timeline;
 
 /// The state of a wasm process: one part for each feature crate.
@@ -60,8 +69,8 @@ host_functions! {
 
     use lunatic_abi, lunatic_mailbox::guest, lunatic_process::guest, lunatic_timer::guest,
         lunatic_registry::guest, lunatic_groups::guest, lunatic_supervisor::guest,
-        lunatic_reload::guest, lunatic_distributed::guest, lunatic_wasi, lunatic_net::guest,
-        lunatic_sqlite::guest, lunatic_metrics::guest;
+        lunatic_reload::guest, lunatic_distributed::guest, lunatic_wasi, net, sqlite,
+        lunatic_metrics::guest;
 }
 
 impl AbiHost for State {
@@ -448,38 +457,6 @@ impl WasiHost for State {
         if process.is_output_traced() {
             process.has_printed(is_error, bytes);
         }
-    }
-}
-
-impl NetHost for State {
-    fn net(&mut self) -> &mut GuestNet {
-        &mut self.net
-    }
-
-    fn listeners(&self) -> &Listeners {
-        &self.services.listeners
-    }
-}
-
-impl SqliteHost for State {
-    fn sqlite(&mut self) -> &mut GuestSqlite {
-        &mut self.sqlite
-    }
-
-    fn pid(&self) -> Pid {
-        self.process.handle().id()
-    }
-
-    fn find_file(&self, path: &str) -> Option<(Dir, PathBuf)> {
-        self.wasi.opened_config().find(path)
-    }
-
-    fn begin_call(&mut self) -> Result<Charge, Misuse> {
-        self.process.begin_call()
-    }
-
-    fn end_call(&mut self) {
-        self.process.end_call();
     }
 }
 

@@ -146,7 +146,7 @@ fn the_version_is_told_in_detail_on_request() {
             .prints(version)
             .prints("commit: ")
             .prints("wasmtime: 48.")
-            .prints("features: net");
+            .prints("features: net tls sqlite distribution\n");
     }
 }
 

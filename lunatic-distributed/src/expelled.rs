@@ -37,11 +37,19 @@ impl Expelled {
 
 /// Tells those who wait whether, and why, the node is expelled.
 #[derive(Debug, Default)]
+#[cfg_attr(
+    not(feature = "transport"),
+    allow(dead_code, reason = "only a node tells and waits")
+)]
 pub(crate) struct Expulsion {
     reason: OnceLock<Expelled>,
     has_come: Event,
 }
 
+#[cfg_attr(
+    not(feature = "transport"),
+    allow(dead_code, reason = "only a node tells and waits")
+)]
 impl Expulsion {
     /// Something has happened. Returns why the node is expelled, if it is from now on.
     pub(crate) fn event(&self, event: &NodeEvent) -> Option<Expelled> {

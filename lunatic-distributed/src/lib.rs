@@ -17,6 +17,7 @@
 //!   lists in that is read.
 //! - `local`: [`LocalNode`], what the cluster needs of the node it runs on; `processes`: the part
 //!   of it that is about processes; `attached`: [`Attached`], as it comes later than the cluster.
+//! - `register_error`: [`RegisterError`], why a name is not given.
 //! - `held_names`: which processes of this node have names that are unique in the cluster;
 //!   `node_monitors`: which are told of nodes that come and go.
 //!
@@ -27,7 +28,7 @@
 //!
 //! - `node`: [`Node`], with its thread (`node/driver`), what waits for files beside it
 //!   (`node/background`) and for name servers (`node/seeds`), and how one joins with a token
-//!   (`node/joining`).
+//!   (`node/joining`). `no_node`: what `guest` has in its place where `transport` is off.
 //! - `guest`: the namespaces `lunatic::distributed` and `lunatic::global` (feature `guest`, on by
 //!   default); `uploads`: modules on their way to other nodes.
 //!
@@ -56,6 +57,8 @@ mod held_names;
 mod incoming;
 mod local;
 mod membership;
+#[cfg(all(feature = "guest", not(feature = "transport")))]
+mod no_node;
 #[cfg(feature = "transport")]
 mod node;
 mod node_info;
@@ -65,6 +68,7 @@ mod outgoing;
 mod planted;
 mod processes;
 mod query;
+mod register_error;
 mod relations;
 mod session;
 mod sessions;
@@ -72,6 +76,9 @@ mod sessions;
 mod simulation;
 #[cfg(feature = "guest")]
 mod uploads;
+
+#[cfg(all(feature = "guest", not(feature = "transport")))]
+use no_node as node;
 
 // The simulation uses what others do.
 #[cfg(test)]
@@ -89,14 +96,15 @@ pub use handshake::{PROTOCOL, Refusal};
 pub use held_names::{HeldNames, OnLoss};
 pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
+#[cfg(all(feature = "guest", not(feature = "transport")))]
+pub use no_node::Node;
 #[cfg(feature = "transport")]
-pub use node::{
-    GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, RegisterError, Unconnected, join,
-};
+pub use node::{GoneNode, JoinFailed, Node, NodeConfig, NodeError, Peer, Unconnected, join};
 pub use node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo};
 pub use node_monitors::{MAX_NODE_MONITORS, NodeMonitors, NodeWatcher, NotMonitored};
 pub use processes::{deliver, signal};
 pub use query::{BadQuery, Query};
+pub use register_error::RegisterError;
 pub use session::{NotSent, RequestError, Responder, Session};
 pub use sessions::Sessions;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use foca::{
     AccumulatingRuntime, Config, Foca, Identity, Member, OwnedNotification, PeriodicParams,
-    PostcardCodec, State, Timer,
+    PostcardCodec, Timer,
 };
 use lunatic_mailbox::NodeId;
 use rand::SeedableRng;
@@ -244,7 +244,7 @@ impl Membership {
     pub(crate) fn suspicions(&self) -> u64 {
         let of = |member: &Member<MemberId>| {
             // Who refutes a suspicion counts on.
-            u64::from(member.incarnation()) + u64::from(member.state() == State::Suspect)
+            u64::from(member.incarnation()) + u64::from(member.state() == foca::State::Suspect)
         };
         self.foca.iter_members().map(of).sum()
     }

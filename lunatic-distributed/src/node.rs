@@ -43,6 +43,7 @@ use crate::node::unreached::SeedReason;
 use crate::node_info::{MAX_TAG_BYTES, MAX_TAGS, NodeInfo, longest_tag};
 use crate::node_monitors::{NodeMonitors, NotMonitored};
 use crate::query::Query;
+use crate::register_error::RegisterError;
 use crate::session::RequestError;
 #[cfg(feature = "guest")]
 use crate::session::Responder;
@@ -197,21 +198,6 @@ pub enum NodeError {
     NoNumber,
     /// The system gives no thread, or no random numbers.
     System(io::Error),
-}
-
-/// Why a name was not registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RegisterError {
-    /// Another process has it.
-    Taken(NameTaken),
-    /// It is too long.
-    TooLong {
-        /// So many bytes it has.
-        length: usize,
-    },
-    /// This node is being stopped.
-    Stopped,
 }
 
 impl NodeConfig {
@@ -837,20 +823,3 @@ impl fmt::Display for NodeError {
 }
 
 impl Error for NodeError {}
-
-impl fmt::Display for RegisterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RegisterError::Taken(NameTaken { by }) => {
-                write!(f, "process {by} has the name")
-            }
-            RegisterError::TooLong { length } => write!(
-                f,
-                "a name of {length} bytes is longer than the {MAX_GLOBAL_NAME_BYTES} that it may have"
-            ),
-            RegisterError::Stopped => f.write_str("the node is being stopped"),
-        }
-    }
-}
-
-impl Error for RegisterError {}

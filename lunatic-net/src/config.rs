@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::{Action, BadRule, Denied, Rule, Rules};
-use crate::tls::DEFAULT_HANDSHAKE_LIMIT;
 
 /// What a process may do with the network, and its limits.
 ///
@@ -44,6 +43,9 @@ pub struct NetConfig {
 
 /// The default of [`NetConfig::max_sockets`].
 pub const DEFAULT_MAX_SOCKETS: usize = 1 << 16;
+
+/// The default time limit of a TLS handshake.
+pub const DEFAULT_HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 impl NetConfig {
     /// Returns a config that allows nothing.

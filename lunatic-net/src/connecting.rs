@@ -33,6 +33,10 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
 /// address, and the last error if all fail.
 ///
 /// - `payer`: one descriptor is charged to it already; `None` if nobody pays.
+#[cfg_attr(
+    not(feature = "tls"),
+    allow(dead_code, reason = "only TLS has several")
+)]
 pub(crate) async fn connect_any(
     addresses: &[SocketAddr],
     payer: Option<&Account>,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
-use crate::tls::HandshakeError;
+use crate::tls::{HandshakeError, TlsError};
 
 /// The error of looking up a name.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub enum StreamError {
     /// The TLS handshake failed, which the first operation on a stream does.
     Handshake(HandshakeError),
     /// The other side violated the TLS protocol, or sent an alert.
-    Tls(rustls::Error),
+    Tls(TlsError),
     /// The operating system failed.
     Io(io::Error),
 }

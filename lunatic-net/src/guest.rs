@@ -7,20 +7,28 @@
 
 mod addresses;
 mod binding;
+#[cfg(feature = "tls")]
 mod certificates;
 mod dns;
 mod listeners;
+#[cfg(not(feature = "tls"))]
+mod no_tls;
 mod reports;
 mod sockets;
 mod streams;
 mod tcp;
+#[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_sockets;
 mod udp;
 mod vectors;
 
 use lunatic_abi::host_functions;
 use lunatic_mailbox::guest::MailboxHost;
 
+#[cfg(not(feature = "tls"))]
+use crate::guest::{no_tls as tls, no_tls as tls_sockets};
 use crate::listeners::Listeners;
 
 pub use sockets::{GuestNet, TooManySockets};

@@ -24,7 +24,7 @@
 //!
 //! - `resolver`: [`resolve`], the addresses of a name.
 //! - `tcp_listener`, `tcp_stream`, `udp_socket`: the sockets.
-//! - `tls`: listener, connector and stream of TLS, on rustls.
+//! - `tls`: listener, connector and stream of TLS, on rustls (feature `tls`, on by default).
 //! - `rules`, `config`: [`Rules`] and [`NetConfig`], what a process may connect to and
 //!   bind, and how many sockets it may have.
 //! - `listeners`, `active_generation`, `open_streams`: [`Listeners`], what the processes of a program have bound, and
@@ -58,6 +58,8 @@ mod errors;
 #[cfg(feature = "guest")]
 pub mod guest;
 mod listeners;
+#[cfg(not(feature = "tls"))]
+mod no_tls;
 mod open_sockets;
 mod open_streams;
 mod operation_lock;
@@ -66,10 +68,14 @@ mod rules;
 mod tcp_listener;
 mod tcp_stream;
 mod time_limit;
+#[cfg(feature = "tls")]
 mod tls;
 mod udp_socket;
 
-pub use config::{DEFAULT_MAX_SOCKETS, NetConfig};
+#[cfg(not(feature = "tls"))]
+use no_tls as tls;
+
+pub use config::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MAX_SOCKETS, NetConfig};
 pub use errors::{AcceptError, BindError, ConnectError, ResolveError, StreamError};
 pub use listeners::Listeners;
 pub use open_sockets::open_sockets;
@@ -77,10 +83,9 @@ pub use resolver::{resolve, resolve_host};
 pub use rules::{Action, BadRule, Denied, Rule, Rules};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
-pub use tls::{
-    DEFAULT_HANDSHAKE_LIMIT, HandshakeError, IdentityError, RootsError, TlsConnector, TlsIdentity,
-    TlsListener, TlsStream,
-};
+pub use tls::HandshakeError;
+#[cfg(feature = "tls")]
+pub use tls::{IdentityError, RootsError, TlsConnector, TlsIdentity, TlsListener, TlsStream};
 pub use udp_socket::UdpSocket;
 
 /// Runs the example of the README as a test.

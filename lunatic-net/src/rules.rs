@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use rule::Denial;
 pub use rule::{BadRule, Rule};
 use wanted::Wanted;
+#[cfg(feature = "guest")]
 pub(crate) use wanted::destination;
 
 /// What can be done with an address.

@@ -21,8 +21,9 @@ use rustls::crypto::{CryptoProvider, ring};
 pub use connector::TlsConnector;
 pub use handshake::HandshakeError;
 pub use identity::{IdentityError, TlsIdentity};
-pub use listener::{DEFAULT_HANDSHAKE_LIMIT, TlsListener};
+pub use listener::TlsListener;
 pub use roots::RootsError;
+pub(crate) use rustls::Error as TlsError;
 pub use stream::TlsStream;
 
 /// Returns the crypto provider that all connections use.

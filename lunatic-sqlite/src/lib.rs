@@ -7,6 +7,8 @@
 //!
 //! # Layout
 //!
+//! All but [`SqliteLimits`] needs the feature `library`, which `guest` has.
+//!
 //! - [`Connection`], [`Statement`]: what is used from any thread; `bindings`: what is bound to a
 //!   statement.
 //! - `life`: a connection on its thread, opened and closed; `job`: what it is asked for; `worker`:
@@ -33,45 +35,77 @@
 //! - No lock is waited for on a thread that others need.
 //! - A statement runs for as long as [`SqliteLimits::max_query_time`] at most.
 
+#[cfg(feature = "library")]
 mod allocator;
+#[cfg(feature = "library")]
 mod bindings;
+#[cfg(feature = "library")]
 mod blob;
+#[cfg(feature = "library")]
 mod bounds;
+#[cfg(feature = "library")]
 mod changes;
+#[cfg(feature = "library")]
 mod compiled;
+#[cfg(feature = "library")]
 mod connection;
+#[cfg(feature = "library")]
 mod control;
+#[cfg(feature = "library")]
 mod cpu_time;
+#[cfg(feature = "library")]
 mod error;
+#[cfg(feature = "library")]
 mod files;
+#[cfg(feature = "library")]
 mod full_text;
+#[cfg(feature = "library")]
 mod functions;
 #[cfg(feature = "guest")]
 pub mod guest;
+#[cfg(feature = "library")]
 mod job;
+#[cfg(feature = "library")]
 mod library;
+#[cfg(feature = "library")]
 mod life;
 mod limits;
+#[cfg(feature = "library")]
 mod locks;
+#[cfg(feature = "library")]
 mod nameless;
+#[cfg(feature = "library")]
 mod opening;
+#[cfg(feature = "library")]
 mod policy;
+#[cfg(feature = "library")]
 mod quota;
+#[cfg(feature = "library")]
 mod rows;
+#[cfg(feature = "library")]
 mod statement;
+#[cfg(feature = "library")]
 mod value;
+#[cfg(feature = "library")]
 mod worker;
 
+#[cfg(feature = "library")]
 pub use changes::{Change, Watch};
+#[cfg(feature = "library")]
 pub use connection::{Connection, Place};
+#[cfg(feature = "library")]
 pub use error::SqliteError;
+#[cfg(feature = "library")]
 pub use job::{BlobPlace, Description, Status};
+#[cfg(feature = "library")]
 pub use library::initialize;
 pub use limits::SqliteLimits;
+#[cfg(feature = "library")]
 pub use statement::Statement;
+#[cfg(feature = "library")]
 pub use value::{Key, Malformed, Value, read_bindings, read_row};
 
 /// Runs the example of the README as a test.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "library"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;

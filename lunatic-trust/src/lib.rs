@@ -8,6 +8,8 @@
 //!
 //! # Layout
 //!
+//! All but the names needs the feature `certificates`, which is on by default.
+//!
 //! - `name`: names of nodes and clusters, and patterns for them.
 //! - `authority`: the directory; `redeeming` has tokens, `revoking` the revoked names,
 //!   `answering` what nodes ask for. `issuer` signs.
@@ -30,49 +32,82 @@
 //!   is parsed only if it comes with the proof of a token or from a member.
 //! - Sessions of TLS are not resumed, so that each connection is verified.
 
+#[cfg(feature = "certificates")]
 mod admission;
+#[cfg(feature = "certificates")]
 mod authority;
+#[cfg(feature = "certificates")]
 mod certificate;
+#[cfg(feature = "certificates")]
 mod chain;
+#[cfg(feature = "certificates")]
 mod credentials;
+#[cfg(feature = "certificates")]
 mod exchange;
+#[cfg(feature = "certificates")]
 mod files;
+#[cfg(feature = "certificates")]
 mod fingerprint;
+#[cfg(feature = "certificates")]
 mod identity;
+#[cfg(feature = "certificates")]
 mod instant;
+#[cfg(feature = "certificates")]
 mod issued;
+#[cfg(feature = "certificates")]
 mod issuer;
+#[cfg(feature = "certificates")]
 mod join;
+#[cfg(feature = "certificates")]
 mod key;
 mod name;
+#[cfg(feature = "certificates")]
 mod refusal;
+#[cfg(feature = "certificates")]
 mod revocation;
+#[cfg(feature = "certificates")]
 mod tls;
+#[cfg(feature = "certificates")]
 mod token;
 
+#[cfg(feature = "certificates")]
 pub use admission::{ALPN, ALPN_JOIN, PeerIdentity};
+#[cfg(feature = "certificates")]
 pub use authority::{
     Answer, AnswerError, Authority, AuthorityError, Issued, RedeemError, RenewError, RevokeError,
     TokenError,
 };
+#[cfg(feature = "certificates")]
 pub use certificate::Validity;
+#[cfg(feature = "certificates")]
 pub use credentials::{
     Credentials, CredentialsError, IdentityFiles, RefreshWarning, Refreshed, Renewal, RenewalError,
 };
+#[cfg(feature = "certificates")]
 pub use exchange::MAX_EXCHANGE_BYTES;
+#[cfg(feature = "certificates")]
 pub use files::FileError;
+#[cfg(feature = "certificates")]
 pub use fingerprint::Fingerprint;
+#[cfg(feature = "certificates")]
 pub use identity::IdentityError;
+#[cfg(feature = "certificates")]
 pub use issued::JoinError;
+#[cfg(feature = "certificates")]
 pub use issuer::{DEFAULT_VALIDITY, IssueError, MAX_VALIDITY};
+#[cfg(feature = "certificates")]
 pub use join::TokenJoin;
 pub use name::{ClusterName, InvalidName, MAX_NAME_BYTES, NamePattern, NodeName};
+#[cfg(feature = "certificates")]
 pub use refusal::{REFUSED, Refusal};
+#[cfg(feature = "certificates")]
 pub use revocation::{InvalidRevocations, MAX_REVOKED, RevocationList};
+#[cfg(feature = "certificates")]
 pub use tls::{SERVER_NAME, refusal};
+#[cfg(feature = "certificates")]
 pub use token::{InvalidToken, Token};
 
 /// The examples in the README, as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "certificates"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

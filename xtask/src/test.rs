@@ -40,6 +40,7 @@ impl Run {
     fn all(&mut self) -> Result<()> {
         self.step("format", |_| format())?;
         self.step("clippy", |_| clippy())?;
+        self.step("smallest", |_| smallest())?;
         self.step("tidy", |_| tidy::main())?;
         self.step("guests", |_| guests::main())?;
         if has_nextest() {
@@ -112,6 +113,14 @@ fn clippy() -> Result<()> {
         ]))?;
     }
     Ok(())
+}
+
+/// Checks the programs without all that can be left out of them. With everything, they are checked
+/// with the workspace.
+fn smallest() -> Result<()> {
+    let mut clippy = cargo::new("clippy");
+    clippy.args(["--package", "lunatic-cli", "--package", "lunatic-runtime"]);
+    command::run(clippy.args(["--no-default-features", "--locked", "--", "--deny=warnings"]))
 }
 
 fn has_nextest() -> bool {

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use lunatic_admin::{Count, GonePeer, Measurements, PeerUse, SlotUse, WorkerUse, cut};
+use lunatic_admin::{Count, Measurements, SlotUse, WorkerUse};
 use lunatic_engine::EngineStats;
 use lunatic_process::END_REASONS;
 
 use crate::admin::asking::before;
-use crate::admin::{detail, stats};
+use crate::admin::{detail, nodes, stats};
 use crate::memory_watch;
 use crate::runtime::Runtime;
 
@@ -33,7 +33,9 @@ pub(super) async fn of(runtime: &Runtime, started: Instant) -> Measurements {
     add_scheduler(runtime, &mut told);
     add_engine(runtime.loader.engine().stats(), &mut told);
     told.delay_us = delay(runtime).await;
-    add_nodes(runtime, &mut told).await;
+    if let Some(cluster) = &runtime.cluster {
+        nodes::measure(&cluster.node, &mut told).await;
+    }
     told
 }
 
@@ -105,30 +107,4 @@ async fn delay(runtime: &Runtime) -> Option<u64> {
     let run = async { receiver.recv().await.ok() };
     let delay = before(queued + PATIENCE, run).await?;
     Some(delay.as_micros() as u64)
-}
-
-async fn add_nodes(runtime: &Runtime, told: &mut Measurements) {
-    let Some(cluster) = &runtime.cluster else {
-        return;
-    };
-    told.node = Some(cut(&cluster.node.info().name.to_string()));
-    let asked = async { Some(cluster.node.peers().await) };
-    let peers = before(Instant::now() + PATIENCE, asked).await;
-    let peers = peers.unwrap_or_default().into_iter().map(|peer| PeerUse {
-        name: cut(&peer.info.name.to_string()),
-        address: peer.info.address.to_string(),
-        round_trip_us: peer.round_trip.as_micros() as u64,
-        queued_bytes: peer.queued_bytes as u64,
-        sent_bytes: peer.sent_bytes,
-        received_bytes: peer.received_bytes,
-    });
-    told.peers = peers.collect();
-    let gone = cluster.node.gone().into_iter().map(|gone| GonePeer {
-        name: cut(&gone.name.to_string()),
-        address: gone.address.to_string(),
-        left: gone.left,
-        ago_ms: gone.ago.as_millis() as u64,
-    });
-    told.gone = gone.collect();
-    told.lost_peers = cluster.node.lost_sessions();
 }

@@ -1,13 +1,18 @@
 //! What is told of the nodes of a cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lunatic_admin::{NodeConnection, NodeEntry, NodeState};
+use lunatic_admin::{GonePeer, Measurements, NodeConnection, NodeEntry, NodeState, PeerUse, cut};
 use lunatic_distributed::{GoneNode, Node, Peer};
+
+use crate::admin::asking::before;
 
 /// A node that has died is given up by gossip within this time, however many nodes there are. Of one
 /// whose session was lost longer ago and that gossip knows to live, this node is cut off.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a node may take to tell of its connections.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The nodes that a node knows, itself first.
 ///
@@ -45,6 +50,30 @@ pub(super) async fn list(node: &Node, uptime_ms: u64) -> Vec<NodeEntry> {
     others.extend(gone);
     others.sort_by(|one, other| one.name.cmp(&other.name));
     std::iter::once(own).chain(others).collect()
+}
+
+/// Adds what a node counts of its connections.
+pub(super) async fn measure(node: &Node, told: &mut Measurements) {
+    told.node = Some(cut(&node.info().name.to_string()));
+    let asked = async { Some(node.peers().await) };
+    let peers = before(Instant::now() + PATIENCE, asked).await;
+    let peers = peers.unwrap_or_default().into_iter().map(|peer| PeerUse {
+        name: cut(&peer.info.name.to_string()),
+        address: peer.info.address.to_string(),
+        round_trip_us: peer.round_trip.as_micros() as u64,
+        queued_bytes: peer.queued_bytes as u64,
+        sent_bytes: peer.sent_bytes,
+        received_bytes: peer.received_bytes,
+    });
+    told.peers = peers.collect();
+    let gone = node.gone().into_iter().map(|gone| GonePeer {
+        name: cut(&gone.name.to_string()),
+        address: gone.address.to_string(),
+        left: gone.left,
+        ago_ms: gone.ago.as_millis() as u64,
+    });
+    told.gone = gone.collect();
+    told.lost_peers = node.lost_sessions();
 }
 
 fn connected(peer: Peer) -> NodeEntry {

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command_line::admin::{self, Naming, ReloadArguments, VersionsArguments};
+#[cfg(feature = "distribution")]
 use crate::command_line::cluster::ClusterArguments;
 use crate::command_line::completions::{Completions, Man};
 use crate::command_line::count::at_least_one;
@@ -18,6 +19,9 @@ use crate::command_line::from_manifest::FromManifest;
 use crate::command_line::grants::Grants;
 use crate::command_line::help::{self, Help};
 use crate::command_line::new::New;
+#[cfg(not(feature = "distribution"))]
+use crate::command_line::no_cluster::{ClusterArguments, NodeArguments};
+#[cfg(feature = "distribution")]
 use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;

@@ -284,6 +284,12 @@ fn imports(path: &Path, problems: &[ImportProblem], guest: Option<&str>) -> Prob
     let names = problems
         .iter()
         .map(|problem| (&*problem.namespace, &*problem.name));
+    let left_out = names
+        .clone()
+        .find_map(|(namespace, name)| interface::left_out(namespace, name));
+    if let Some(feature) = left_out {
+        return Problem::new(what).help(feature.remedy());
+    }
     Problem::new(what).help(match (origin::of_imports(names), guest) {
         (Some(help), _) => help.to_owned(),
         (None, Some(guest)) => format!("it was built with {guest}; {VERSIONS}"),

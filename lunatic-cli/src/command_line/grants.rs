@@ -10,6 +10,7 @@ use clap::Args;
 use lunatic_net::{Rule, Rules};
 use lunatic_wasi::Access;
 
+use crate::command_line::features::Feature;
 use crate::command_line::problem::Problem;
 
 #[derive(Debug, Args)]
@@ -76,6 +77,9 @@ pub(crate) struct EmptyDir;
 impl Grants {
     /// Puts what is granted into a configuration.
     pub(crate) fn apply(&self, config: &mut Config) -> Result<(), Problem> {
+        if !self.allow_net.is_empty() {
+            Feature::Net.require()?;
+        }
         if let Some(rules) = self.rules() {
             config.narrow_net(rules);
         }

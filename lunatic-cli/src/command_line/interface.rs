@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::HOST_FUNCTIONS;
 
+use crate::command_line::features::{Feature, LeftOut};
 use crate::command_line::interface::not_offered::NOT_OFFERED;
 use crate::command_line::similar::most_similar;
 
@@ -51,6 +52,8 @@ pub(crate) enum Absence {
     Function,
     /// It is part of the interface, and not in this build.
     NotYet,
+    /// It belongs to a feature that this build was made without.
+    LeftOut(Feature),
     /// There is no such name in the namespace.
     NoSuchName {
         /// One that looks like it.
@@ -72,6 +75,9 @@ pub(crate) fn absence(namespace: &str, name: &str) -> Absence {
     if not_offered().any(|function| function == wanted) {
         return Absence::NotYet;
     }
+    if let Some(feature) = left_out(namespace, name) {
+        return Absence::LeftOut(feature);
+    }
     let interface = || offered().chain(not_offered());
     let names = interface().filter(|(known, _)| *known == namespace);
     let mut names = names.map(|(_, name)| name).peekable();
@@ -84,6 +90,12 @@ pub(crate) fn absence(namespace: &str, name: &str) -> Absence {
                 .map(str::to_owned),
         },
     }
+}
+
+/// The feature that would register a function, if this build was made without it.
+pub(crate) fn left_out(namespace: &str, name: &str) -> Option<Feature> {
+    let feature = Feature::of_function(namespace, name);
+    feature.filter(|feature| !feature.is_included())
 }
 
 /// Namespace and name of each function that is registered.
@@ -135,6 +147,7 @@ impl fmt::Display for Absence {
                 return f
                     .write_str("part of the interface, but not in this version of the runtime");
             }
+            Absence::LeftOut(feature) => return LeftOut(*feature).fmt(f),
             Absence::NoSuchName { similar } => ("there is no such function", similar),
             Absence::NoSuchNamespace { similar } => ("there is no such namespace", similar),
         };

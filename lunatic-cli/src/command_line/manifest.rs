@@ -11,6 +11,7 @@ mod diagnostic;
 mod limits;
 mod parse;
 mod program;
+#[cfg(feature = "distribution")]
 mod remote;
 mod supervisor;
 mod table;
@@ -27,6 +28,7 @@ pub(crate) use check::check;
 use diagnostic::Diagnostics;
 pub(crate) use tree::TreeBuilder;
 
+#[cfg(feature = "distribution")]
 use crate::RemoteRights;
 use crate::command_line::problem::Problem;
 
@@ -66,7 +68,10 @@ pub fn try_manifest(text: &str) {
         }
         Err(mistakes) => mistakes,
     };
+    #[cfg(feature = "distribution")]
     let of_remote = remote::parse(text, &context).err().unwrap_or_default();
+    #[cfg(not(feature = "distribution"))]
+    let of_remote = Diagnostics::default();
     for diagnostic in mistakes.sorted().into_iter().chain(of_remote.sorted()) {
         drop(diagnostic.explain(path, text));
     }
@@ -108,6 +113,7 @@ impl<'a> Manifest<'a> {
     }
 
     /// What it says that other nodes may do here, if it is a file for `lunatic node --remote`.
+    #[cfg(feature = "distribution")]
     pub(crate) fn parse_remote(&self) -> Result<RemoteRights, Problem> {
         let context = ParseContext {
             directory: self.path.parent().unwrap_or(Path::new("")),

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::command_line::features::Feature;
+
 /// The version of the compiler of WebAssembly, which a test compares with the lock file.
 const WASMTIME: &str = "48.0.8";
 
@@ -25,7 +27,11 @@ pub(crate) fn is_asked_in_detail(words: &[OsString]) -> bool {
 /// - `commit`: what the program was built from, if that is known.
 pub(crate) fn in_detail(commit: Option<&str>) -> String {
     let commit = commit.unwrap_or("unknown");
-    let features = features().join(" ");
+    let features: Vec<_> = features().collect();
+    let features = match features.is_empty() {
+        true => "none".to_owned(),
+        false => features.join(" "),
+    };
     format!(
         "lunatic {}\n\
          commit: {commit}\n\
@@ -40,8 +46,11 @@ pub(crate) fn in_detail(commit: Option<&str>) -> String {
 }
 
 /// What was not left out of this build.
-fn features() -> Vec<&'static str> {
-    vec!["net", "tls", "sqlite", "distribution"]
+fn features() -> impl Iterator<Item = &'static str> {
+    let included = Feature::ALL
+        .into_iter()
+        .filter(|feature| feature.is_included());
+    included.map(Feature::name)
 }
 
 #[cfg(test)]

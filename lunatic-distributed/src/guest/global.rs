@@ -8,7 +8,7 @@ use wasmtime::{Caller, Result};
 use crate::global::MAX_GLOBAL_NAME_BYTES;
 use crate::guest::{DistributedHost, clustered};
 use crate::held_names::OnLoss;
-use crate::node::RegisterError;
+use crate::register_error::RegisterError;
 
 host_functions! {
     pub(super) fn add_to_linker<T: DistributedHost>(Linker<T>);

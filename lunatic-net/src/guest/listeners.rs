@@ -15,7 +15,9 @@ use crate::guest::NetHost;
 use crate::guest::dns::tell;
 use crate::guest::reports::{Interrupted, keep, reserve};
 use crate::guest::sockets::{self, Socket};
-use crate::{TcpListener, TcpStream, TlsListener, TlsStream};
+use crate::{TcpListener, TcpStream};
+#[cfg(feature = "tls")]
+use crate::{TlsListener, TlsStream};
 
 /// A socket that accepts connections.
 pub(super) trait Listener: Socket {
@@ -111,6 +113,7 @@ impl Listener for TcpListener {
     }
 }
 
+#[cfg(feature = "tls")]
 impl Listener for TlsListener {
     type Stream = TlsStream;
 

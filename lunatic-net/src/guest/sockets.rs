@@ -14,8 +14,9 @@ use wasmtime::{Caller, Result};
 use crate::config::NetConfig;
 use crate::guest::NetHost;
 use crate::guest::dns::{DnsIterator, tell};
+use crate::guest::tls_sockets::TlsSockets;
 use crate::listeners::{Owner, WAITING_BYTES};
-use crate::{TcpListener, TcpStream, TlsListener, TlsStream, UdpSocket};
+use crate::{TcpListener, TcpStream, UdpSocket};
 
 /// The sockets of a process, and what it may do with the network.
 ///
@@ -35,8 +36,7 @@ pub(super) struct Tables {
     pub(super) dns_iterators: Table<DnsIterator>,
     tcp_listeners: Table<TcpListener>,
     tcp_streams: Table<TcpStream>,
-    tls_listeners: Table<TlsListener>,
-    tls_streams: Table<TlsStream>,
+    pub(super) tls: TlsSockets,
     udp_sockets: Table<UdpSocket>,
     /// Who binds addresses, from the first time on.
     owner: Option<Owner>,
@@ -46,7 +46,7 @@ pub(super) struct Tables {
 
 /// What the kernel keeps for a socket at least, in bytes: its state, its file, and a little of what
 /// it sends and receives.
-const KERNEL_BYTES: usize = 8 << 10;
+pub(super) const KERNEL_BYTES: usize = 8 << 10;
 
 /// The error of a process that has as many sockets as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,8 +192,7 @@ impl Tables {
             dns_iterators: self.dns_iterators.successor(account)?,
             tcp_listeners: self.tcp_listeners.successor(account)?,
             tcp_streams: self.tcp_streams.successor(account)?,
-            tls_listeners: self.tls_listeners.successor(account)?,
-            tls_streams: self.tls_streams.successor(account)?,
+            tls: self.tls.successor(account)?,
             udp_sockets: self.udp_sockets.successor(account)?,
             owner: self.owner,
             old_sockets: self.sockets(),
@@ -204,8 +203,7 @@ impl Tables {
         self.dns_iterators.join(old.dns_iterators);
         self.tcp_listeners.join(old.tcp_listeners);
         self.tcp_streams.join(old.tcp_streams);
-        self.tls_listeners.join(old.tls_listeners);
-        self.tls_streams.join(old.tls_streams);
+        self.tls.join(old.tls);
         self.udp_sockets.join(old.udp_sockets);
         self.old_sockets = 0;
         // The process can have more than one, if the attempt was the first to bind an
@@ -217,8 +215,7 @@ impl Tables {
         self.old_sockets
             + self.tcp_listeners.len()
             + self.tcp_streams.len()
-            + self.tls_listeners.len()
-            + self.tls_streams.len()
+            + self.tls.len()
             + self.udp_sockets.len()
     }
 }
@@ -352,42 +349,6 @@ impl Resource for TcpStream {
 impl Socket for TcpStream {
     fn table(tables: &mut Tables) -> &mut Table<TcpStream> {
         &mut tables.tcp_streams
-    }
-}
-
-impl Resource for TlsListener {
-    const KIND: &'static str = "TLS listener";
-    const IS_DESCRIPTOR: bool = true;
-    const LIMIT: usize = usize::MAX;
-
-    fn size(&self) -> usize {
-        KERNEL_BYTES + WAITING_BYTES + self.identity_size()
-    }
-}
-
-impl Socket for TlsListener {
-    fn table(tables: &mut Tables) -> &mut Table<TlsListener> {
-        &mut tables.tls_listeners
-    }
-}
-
-impl Resource for TlsStream {
-    const KIND: &'static str = "TLS stream";
-    const IS_DESCRIPTOR: bool = true;
-    const LIMIT: usize = usize::MAX;
-
-    fn size(&self) -> usize {
-        KERNEL_BYTES
-    }
-}
-
-impl Socket for TlsStream {
-    fn table(tables: &mut Tables) -> &mut Table<TlsStream> {
-        &mut tables.tls_streams
-    }
-
-    fn charge_to(&self, payer: &Account) -> Result<(), Exceeded> {
-        TlsStream::charge_to(self, payer)
     }
 }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use lunatic_abi::{Guest, SharedCaller};
 use wasmtime::{Caller, Result};
 
+use crate::TcpStream;
+#[cfg(feature = "tls")]
+use crate::TlsStream;
 use crate::errors::StreamError;
 use crate::guest::reports::{counted, counted_unless_interrupted};
 use crate::guest::sockets::{Socket, with_buffer};
 use crate::guest::{NetHost, vectors};
-use crate::{TcpStream, TlsStream};
 
 /// A stream of bytes.
 pub(super) trait Stream: Socket {
@@ -155,6 +157,7 @@ impl Stream for TcpStream {
     }
 }
 
+#[cfg(feature = "tls")]
 impl Stream for TlsStream {
     async fn read_with(
         &self,

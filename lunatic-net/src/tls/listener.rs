@@ -8,12 +8,10 @@ use std::time::Duration;
 use rustls::ServerConnection;
 
 use crate::accepting::{self, Accepted};
+use crate::config::DEFAULT_HANDSHAKE_LIMIT;
 use crate::errors::{AcceptError, BindError};
 use crate::listeners::{Bound, Listeners, Owner, Standing};
 use crate::tls::{TlsIdentity, TlsStream};
-
-/// The default time limit of a handshake.
-pub const DEFAULT_HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A socket that accepts TLS connections. All clones are the same socket.
 ///

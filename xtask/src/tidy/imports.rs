@@ -54,6 +54,10 @@ const ALLOWED: [(&str, &[&str], &str); 17] = [
             "program",
             "runtime",
             "state",
+            "state/net",
+            "state/no_net",
+            "state/no_sqlite",
+            "state/sqlite",
         ],
         "the state of a process is made of the environment that it gives its children, and the \
          runtime knows its programs and its node, which start processes in it",
@@ -122,7 +126,12 @@ const ALLOWED: [(&str, &[&str], &str); 17] = [
     ),
     (
         "lunatic-net",
-        &["guest/dns", "guest/reports", "guest/sockets"],
+        &[
+            "guest/dns",
+            "guest/reports",
+            "guest/sockets",
+            "guest/tls_sockets",
+        ],
         "each kind of resource has its table in the state",
     ),
     (

@@ -7,6 +7,7 @@ use lunatic_account::AccountLimits;
 use lunatic_sqlite::SqliteLimits;
 
 use crate::Config;
+use crate::command_line::features::Feature;
 use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::command_line::manifest::table::{Table, Value};
 use crate::command_line::manifest::value::{duration, integer, memory};
@@ -26,6 +27,7 @@ pub(super) fn read(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut
         let max_fuel = config.process.max_fuel;
         config.process.account = Some(account(table, max_fuel, diagnostics));
     }
+    table.require(sqlite, Feature::Sqlite, diagnostics);
     if let Some(value) = table.value(sqlite)
         && let Some(table) = diagnostics.take(Table::of(sqlite, value))
     {

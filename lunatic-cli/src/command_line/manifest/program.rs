@@ -7,6 +7,7 @@ use crate::Config;
 use lunatic_net::{Rule, Rules};
 use toml::de::DeValue;
 
+use crate::command_line::features::Feature;
 use crate::command_line::grants::{self, Dir};
 use crate::command_line::manifest::ParseContext;
 use crate::command_line::manifest::application::Program;
@@ -198,6 +199,7 @@ fn read_dirs(
 
 /// As `--allow-net` and `--deny-net`, but without either nothing is allowed.
 fn read_network(table: &mut Table<'_>, config: &mut Config, diagnostics: &mut Diagnostics) {
+    table.require("allow_net", Feature::Net, diagnostics);
     let mut rules = |key| -> Vec<Rule> {
         list(table, key, diagnostics)
             .iter()

@@ -7,6 +7,7 @@ use lunatic_net::{Rule, Rules};
 use lunatic_trust::NamePattern;
 use toml::de::{DeTable, DeValue};
 
+use crate::command_line::features::Feature;
 use crate::command_line::grants::Dir;
 use crate::command_line::manifest::ParseContext;
 use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics};
@@ -69,6 +70,7 @@ fn read_rule(
     let mut rule = RemoteRights::default_rule();
     rule.nodes = nodes.unwrap_or_else(NamePattern::any);
     read_process(&mut table, &mut rule.ceiling, diagnostics);
+    table.require("allow_net", Feature::Net, diagnostics);
     let mut rules = |key| -> Vec<Rule> {
         list(&mut table, key, diagnostics)
             .iter()

@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::command_line::features::Feature;
 use crate::command_line::manifest::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::command_line::similar::most_similar;
 
@@ -80,6 +81,19 @@ impl<'t> Table<'t> {
             if let Some(span) = self.key_span(key) {
                 diagnostics.push(Diagnostic::new(span, format!("`{key}` {why}")));
             }
+        }
+    }
+
+    /// Complains of a key if it is there and its feature is not in this build.
+    pub(super) fn require(
+        &self,
+        key: &'static str,
+        feature: Feature,
+        diagnostics: &mut Diagnostics,
+    ) {
+        if let Some(span) = self.key_span(key) {
+            let required = feature.require();
+            diagnostics.take(required.map_err(|left_out| Diagnostic::about(span, left_out)));
         }
     }
 
