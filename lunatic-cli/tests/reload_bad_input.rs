@@ -283,11 +283,14 @@ fn a_state_may_have_as_many_resources_as_a_mailbox_has_room_for() {
                 (br_if $again
                     (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
             (i32.const 1))"#;
-    let takes =
-        "(drop (call $take_module (i64.const 0))) (drop (call $take_module (i64.const 99)))";
+    let new = Counter {
+        after: "(call $drop_module (call $take_module (i64.const 0)))
+            (call $drop_module (call $take_module (i64.const 99)))",
+        ..filling(2, "", FILL)
+    };
     one_is_too_large(
         &filling(1, "", FILL),
-        &filling(2, takes, FILL),
+        &new,
         8 + 100 * DataMessage::RESOURCE_BYTES,
     );
 }
@@ -333,8 +336,11 @@ fn a_state_has_at_most_as_many_resources_as_a_message() {
                 (br_if $again (i64.ne (i64.const 0)
                     (local.tee $left (i64.sub (local.get $left) (i64.const 1))))))
             (i32.const 1))"#;
-    let takes = "(drop (call $take_module (i64.sub (call $setting) (i64.const 1))))";
-    let (old, new) = (filling(1, takes, FILL), filling(2, takes, FILL));
+    let counter = |version| Counter {
+        after: "(call $drop_module (call $take_module (i64.sub (call $setting) (i64.const 1))))",
+        ..filling(version, "", FILL)
+    };
+    let (old, new) = (counter(1), counter(2));
     let app = App::new(&old);
     let process = app.spawn_and_count();
     app.set(16_385);
