@@ -20,6 +20,7 @@ mod help;
 mod init;
 mod interface;
 mod invoke;
+mod leaving;
 mod log_format;
 mod log_writer;
 mod logging;

@@ -40,6 +40,11 @@ impl Node {
         match self.never {}
     }
 
+    /// Leaves the cluster.
+    pub async fn stop(&self) {
+        match self.never {}
+    }
+
     pub(crate) fn find(&self, _: &Query) -> Vec<NodeId> {
         match self.never {}
     }

@@ -287,7 +287,7 @@ fn why_others_were_refused_is_kept_until_it_is_taken() {
     let ends = connect(server_at(&seed, now), client_at(&stranger, now));
     let refused = refused_by_client(&ends);
     assert!(matches!(refused, Refusal::OtherCluster { .. }), "{refused}");
-    let told = ends.client_result.unwrap_err().to_string();
+    let told = ends.client_result.expect_err("it is refused").to_string();
     assert_eq!(stranger.take_refusal(&told), Some(refused));
     assert_eq!(seed.take_refusal(&told), None);
     // Those who ask again and again take no more memory.

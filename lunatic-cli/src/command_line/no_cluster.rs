@@ -5,12 +5,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use lunatic_distributed::Node;
 
-use crate::Runtime;
 use crate::command_line::features::Feature;
 use crate::command_line::problem::Problem;
-use crate::command_line::signals::Signals;
 
 /// What `lunatic node` takes: anything.
 #[derive(Debug, Args)]
@@ -36,9 +33,4 @@ pub(crate) fn cluster(_: &ClusterArguments) -> Result<ExitCode, Problem> {
 /// What `lunatic control` says.
 pub(crate) fn no_control_server() -> Problem {
     Feature::Distribution.left_out()
-}
-
-/// Never called, as there are no nodes.
-pub(crate) async fn leave(node: &Node, _: &Runtime, _: &mut Signals) {
-    node.drain();
 }

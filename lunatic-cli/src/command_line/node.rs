@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use futures_lite::future;
 use lunatic_distributed::{Expelled, Node, NodeConfig, NodeError};
 
+use crate::command_line::leaving::leave;
 use crate::command_line::manifest::Manifest;
 use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::node::identity::Identity;
@@ -166,12 +167,6 @@ async fn run_on(
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Leaves the cluster, and ends all processes meanwhile: others are told that the node has left,
-/// behind all that was sent to them, and not how each process ends then.
-pub(crate) async fn leave(node: &Node, runtime: &Runtime, signals: &mut Signals) {
-    future::zip(node.stop(), run::shut_down(runtime, signals)).await;
 }
 
 fn config(path: &Path, arguments: &NodeArguments) -> Result<Config, Problem> {

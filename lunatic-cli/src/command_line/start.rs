@@ -11,8 +11,8 @@ use lunatic_process::ExitReason;
 use lunatic_supervisor::{Spec, SupervisorError, SupervisorEvent};
 
 use crate::command_line::arguments::Start;
+use crate::command_line::leaving::leave;
 use crate::command_line::manifest::{self, Application, Manifest, TreeBuilder};
-use crate::command_line::node::leave;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::views::Views;
