@@ -50,6 +50,7 @@ mod no_node;
 mod node;
 mod ongoing_reloads;
 mod program;
+mod reactor;
 mod recording;
 mod reload_counts;
 mod reloading;

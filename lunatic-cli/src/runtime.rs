@@ -39,6 +39,7 @@ use crate::name_scope::NameScope;
 use crate::node::{ClusterNode, RemoteRights};
 use crate::ongoing_reloads::OngoingReloads;
 use crate::program::Programs;
+use crate::reactor;
 use crate::recording::Recording;
 use crate::reload_counts::ReloadCounts;
 use crate::state::{self, HOST_FUNCTIONS, State};
@@ -496,6 +497,7 @@ impl Builder {
         /// The environment of `run` (ABI §15.1).
         const ENVIRONMENT: u64 = 1;
 
+        reactor::start().map_err(RuntimeError::Threads)?;
         let mut config = EngineConfig::default();
         config.cache = self.compile_cache;
         config.memory_layout = self.memory_layout;

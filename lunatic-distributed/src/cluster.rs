@@ -2,6 +2,7 @@
 
 mod frames;
 mod greeting;
+mod revocation_rate;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use lunatic_mailbox::{NodeId, Pid};
 
 use crate::NodeName;
+use crate::cluster::revocation_rate::RevocationRate;
 use crate::dials::Dials;
 use crate::frame::Frame;
 use crate::global::{GlobalFrame, GlobalNames, Output};
@@ -134,6 +136,7 @@ struct Known {
     /// and when it said so.
     started: Option<(Duration, Instant)>,
     incoming: Incoming,
+    revocations: RevocationRate,
 }
 
 enum State {
@@ -282,6 +285,7 @@ impl Cluster {
             state: State::Greeting { until },
             started: None,
             incoming: Incoming::default(),
+            revocations: RevocationRate::default(),
         };
         self.connections.insert(connection, known);
     }

@@ -532,6 +532,10 @@ fn reloads_end_whatever_many_processes_do_meanwhile() {
             }
         }));
     }
+    // With nobody to move, a reload takes no time.
+    wait_until("there are processes to move", || {
+        app.versions.list()[0].offering >= 30
+    });
     let mut results = Vec::new();
     for number in 0..RELOADS {
         let next = version(

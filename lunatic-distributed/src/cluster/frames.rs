@@ -117,9 +117,29 @@ impl Cluster {
                 }
                 Ok(())
             }
+            Frame::Revocations(list) if lane == CONTROL => self.revocations(connection, list, now),
             frame if lane == CONTROL => self.control_frame(connection, session, frame),
             frame => self.process_frame(session, lane, frame),
         }
+    }
+
+    /// Takes in a list of revoked certificates, whose signature takes the node some time to verify.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the other node sends more lists than it can have.
+    fn revocations(
+        &mut self,
+        connection: Connection,
+        list: &[u8],
+        now: Instant,
+    ) -> Result<(), BadFrame> {
+        let known = self.connections.get_mut(&connection);
+        if known.is_some_and(|known| !known.revocations.admit(now)) {
+            return Err(BadFrame("too many lists of revoked certificates"));
+        }
+        self.local.revocations(list);
+        Ok(())
     }
 
     /// A frame about the nodes themselves.
@@ -135,7 +155,6 @@ impl Cluster {
             Frame::Draining => session.set_draining(),
             Frame::Ping(number) => session.answer_control(&Frame::Pong(number), 0),
             Frame::Pong(_) => self.holder_answered(connection),
-            Frame::Revocations(list) => self.local.revocations(list),
             Frame::Groups(frame) => {
                 for change in self.groups.received(node, frame) {
                     self.local.group_changed(change);
