@@ -52,6 +52,7 @@ pub use manifest::try_manifest;
 use std::process::ExitCode;
 
 use crate::command_line::arguments::Command;
+use crate::command_line::problem::Problem;
 #[cfg(not(feature = "distribution"))]
 use crate::command_line::{no_cluster as cluster, no_cluster as node};
 
@@ -78,6 +79,11 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
     output::choose_colors(arguments.color);
     log_writer::report_panics();
     crate::descriptors::raise_limit();
+    if let Err(error) = crate::reactor::start() {
+        let code = Problem::new(format!("cannot start threads: {error}")).print();
+        log_writer::flush();
+        return code;
+    }
     signals::outlive_file_size_limit();
     let done = match arguments.command {
         Command::Run(run) if run.watch => watch::watch(&run),
