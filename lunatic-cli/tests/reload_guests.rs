@@ -847,11 +847,12 @@ fn connections_stay_with(
         }
         let report = reload.join().unwrap();
         assert_eq!(report.result, ReloadResult::Unchanged, "{report:?}");
-        let failed = report.processes.iter().find_map(|it| match &it.outcome {
-            Outcome::Failed { why } => Some(why),
-            _ => None,
-        });
-        assert!(failed.unwrap().contains(why), "{report:?}");
+        // Others may have been on their way, and were taken back.
+        let has_failed = report
+            .processes
+            .iter()
+            .any(|it| matches!(&it.outcome, Outcome::Failed { why: told } if told.contains(why)));
+        assert!(has_failed, "{report:?}");
         assert_eq!(client.ask("more"), format!("{} more\n", answer(lines + 1)));
     });
     let mut another = Client::new(client.port);

@@ -2,7 +2,6 @@
 //!
 //! What needs another user than root is done by one that has no rights if root runs the test.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod harness;
 
@@ -44,11 +43,7 @@ impl Place {
 
     /// The program, run by a user who is not root.
     fn as_stranger(&self) -> Command {
-        self.run_by_stranger(Command::new(&self.program))
-    }
-
-    /// A command, run by a user who is not root.
-    fn run_by_stranger(&self, mut command: Command) -> Command {
+        let mut command = Command::new(&self.program);
         command
             .current_dir(self.guests.path())
             .env_remove("CARGO_MANIFEST_DIR")
@@ -205,26 +200,4 @@ fn a_limit_of_the_size_of_files_fails_writes_and_ends_nothing() {
         .stdin(Stdio::null());
     ran(&mut limited).code(3 * FILE_TOO_LARGE);
     assert_eq!(guests.path().join("file").metadata().unwrap().len(), 0);
-}
-
-#[test]
-fn where_the_system_gives_few_threads_the_program_runs_or_says_so() {
-    if Command::new("prlimit").arg("--version").output().is_err() {
-        eprintln!("!!! skipped: there is no `prlimit` (Debian: util-linux)");
-        return;
-    }
-    let place = Place::new();
-    place.guests.file("guest.wat", RETURNS);
-    for threads in 4..13 {
-        let mut command = Command::new("timeout");
-        command
-            .args(["60", "prlimit", &format!("--nproc={threads}")])
-            .arg(&place.program)
-            .args(["run", "--no-cache", "guest.wat"]);
-        let ran = ran(&mut place.run_by_stranger(command));
-        assert!(
-            ran.code == Some(0) || ran.code == Some(1) && ran.err.contains("thread"),
-            "{threads}: {ran:?}"
-        );
-    }
 }
