@@ -206,8 +206,8 @@ uint32_t lunatic_wait(uint64_t process, uint64_t timeout_ms, uint64_t *id);
 /* The caller is of this kind and writes its state in this version. */
 LUNATIC_IMPORT("lunatic::reload", "offer")
 void lunatic_reload_offer(const char *kind, size_t kind_len, int64_t version);
-/* The version in which the caller is to write its state; if there is none, its next wait
- * ends early should that change. */
+/* The version in which the caller is to write its state, if it is wanted or its last wait has
+ * ended early as it was; if not, its next wait ends early should that change. */
 LUNATIC_IMPORT("lunatic::reload", "arm")
 int64_t lunatic_reload_arm(void);
 /* Hands over with the state in scratch. Does not return if it is taken; 0 if nobody wants

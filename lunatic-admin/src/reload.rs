@@ -91,8 +91,9 @@ pub struct ReloadedProcess {
     pub pid: ProcessId,
     /// Its kind; empty if it has made no offer.
     pub kind: String,
-    /// `not_asked`, `moved`, `went_back`, `late`, `ended`, `failed`, `declined`, `stuck`; or, of a
-    /// process without an offer, `replaced`, `restarted`, `killed` or `kept`.
+    /// `not_asked`, `not_asked_in_time`, `called_off`, `moved`, `went_back`, `late`, `ended`,
+    /// `failed`, `declined`, `stuck`; or, of a process without an offer, `replaced`, `restarted`,
+    /// `killed`, `kept` or, if nothing is done, `planned`.
     pub outcome: String,
     /// The outcome as text for people, on one line.
     pub text: String,
@@ -125,6 +126,10 @@ pub struct ModuleVersions {
     pub current: VersionUse,
     /// The previous version, if there is one.
     pub old: Option<VersionUse>,
+    /// Versions before that one which processes still run: a reload was to end those processes and
+    /// has gone back in part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<VersionUse>,
     /// The number of processes that offer to move.
     pub offering: usize,
     /// Whether a reload is in progress.

@@ -6,7 +6,8 @@
 //!
 //! # Layout
 //!
-//! - `queue`: [`Queue`], the operations that wait and the threads that run them.
+//! - `queue`: [`Queue`], the operations that wait.
+//! - `threads`: the threads that run them.
 //! - `class`: [`Class`], the queues of the program, with their number of threads.
 //! - `drop_later`: [`drop_later`] and [`DropLater`], for large values that a worker should not
 //!   drop.
@@ -46,10 +47,10 @@ mod drop_later;
 mod fair_queue;
 mod local_pool;
 mod memory;
-mod pool;
 mod queue;
 mod quotas;
 mod single_flight;
+mod threads;
 
 pub use adaptive_spin::AdaptiveSpin;
 pub use class::{Class, cores};

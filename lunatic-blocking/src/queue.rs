@@ -12,13 +12,14 @@ use parking_lot::Mutex;
 use crate::compilation::Compilation;
 use crate::fair_queue::{FairQueue, Ticket};
 use crate::memory::{Granted, Need};
-use crate::pool;
+use crate::threads::{self, NoThread};
 
 /// A queue of operations, and a bounded number of threads that run them. A clone is the
 /// same queue.
 ///
-/// Its threads are those of the [`blocking`] crate. They are taken when there are operations, and
-/// given back when there are none.
+/// All queues share their threads. A thread is started when there are operations and no thread is
+/// without work; it ends when it had nothing to do for half a second. If the system gives no thread,
+/// operations run on the calling thread.
 ///
 /// Users take turns: each guest, with all that it has started, and the program itself. A user is
 /// identified by the [share](Share::current) of the calling process. Operations of one user begin
@@ -246,27 +247,40 @@ impl Shared {
     /// Starts a thread if an operation can run and there may be one more thread; that thread starts
     /// the next.
     fn start_threads(self: &Arc<Shared>) {
-        let mut state = self.state.lock();
-        let has_thread_left = state.threads < self.max_threads.get();
-        let needs_thread = has_thread_left && state.operations.is_ready();
-        state.threads += usize::from(needs_thread);
-        drop(state);
-        if needs_thread {
-            let shared = self.clone();
-            match pool::has_threads() {
-                true => blocking::unblock(move || shared.work()).detach(),
-                // What is waited for has to be done, and be it on this thread.
-                false => shared.work(),
+        if self.start_thread().is_err() {
+            // What is waited for has to be done, and be it on this thread, which a process may use.
+            let share = Share::leave();
+            self.work();
+            if let Some(share) = share {
+                share.enter();
             }
         }
+    }
+
+    /// Counts one more thread if it is needed, and starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`NoThread`] if the system gives none; then the calling thread is counted instead.
+    fn start_thread(self: &Arc<Shared>) -> Result<(), NoThread> {
+        let mut state = self.state.lock();
+        if state.threads == self.max_threads.get() || !state.operations.is_ready() {
+            return Ok(());
+        }
+        state.threads += 1;
+        drop(state);
+        let shared = self.clone();
+        threads::run(Box::new(move || shared.work()))
     }
 
     /// The loop of a thread, until there are no operations.
     fn work(self: &Arc<Shared>) {
         let mut ended = None;
         while let Some((ticket, operation, granted)) = self.next(ended) {
-            // There may be something for others, too.
-            self.start_threads();
+            // There may be something for others, too. Without others, this thread comes to it.
+            if self.start_thread().is_err() {
+                self.state.lock().threads -= 1;
+            }
             // A panic has been reported by its hook; the thread continues.
             drop(catch_unwind(AssertUnwindSafe(|| operation.run(granted))));
             Share::leave();

@@ -619,7 +619,7 @@ impl fmt::Display for ReplaceError {
             ReplaceError::Ended(reason) => {
                 write!(
                     f,
-                    "the new root process ended before it accepted a connection: {reason}"
+                    "the new root process has ended before it took over: {reason}"
                 )
             }
             ReplaceError::Failed(reason) => {
@@ -632,7 +632,7 @@ impl fmt::Display for ReplaceError {
             ReplaceError::TookTooLong(limit) => {
                 write!(
                     f,
-                    "the new root process has not accepted a connection within {limit:?}"
+                    "the new root process has not accepted a connection within {limit:?} (--timeout)"
                 )
             }
         }

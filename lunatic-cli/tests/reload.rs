@@ -207,7 +207,7 @@ fn of_many_processes_few_try_an_entry_that_does_not_accept_and_all_answer_when_i
     // The second one is asked if the first one does not come at once.
     assert!((1..PROCESSES / 4).contains(&failed), "{report:?}");
     let versions = app.world.runtime.versions();
-    assert!(versions[0].old.is_none(), "no instance is left");
+    assert!(versions[0].old.is_empty(), "no instance is left");
     for process in &processes {
         assert_eq!(app.count(process), 21);
     }
@@ -261,12 +261,13 @@ fn a_purge_ends_nobody_if_all_go_back() {
         let reload = app.world.runtime.reload("app", text.into(), how);
         wait("the reload", reload).unwrap()
     };
-    let first_version = app.world.runtime.versions()[0].old.clone().unwrap().hash;
+    let first_version = app.world.runtime.versions()[0].old[0].hash;
     let report = purge(&quiet(3).replace("(call $accept)", "unreachable"));
     assert_eq!(report.result, ReloadResult::Unchanged);
     assert!(first.is_alive());
-    let old = app.world.runtime.versions()[0].old.clone();
-    assert_eq!(old.map(|old| old.hash), Some(first_version));
+    let old = &app.world.runtime.versions()[0].old;
+    assert_eq!(old.len(), 1);
+    assert_eq!(old[0].hash, first_version);
     assert_eq!(app.count(&process), 22);
     // If they do not, it is told who was ended.
     let report = purge(&quiet(3));

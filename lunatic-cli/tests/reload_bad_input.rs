@@ -13,6 +13,7 @@ use harness::reloaded::{App, Counter};
 use harness::{World, assert_failed, module, send};
 use lunatic_account::{AccountLimits, Kind};
 use lunatic_cli::{Config, NameScope, ReloadFailure, Root};
+use lunatic_engine::ModuleHash;
 use lunatic_mailbox::{DataMessage, Limits, Pid};
 use lunatic_process::guest::code_bits;
 use lunatic_process::{Process, ProcessConfig};
@@ -521,7 +522,7 @@ fn nobody_is_ended_for_a_reload_that_is_refused() {
 }
 
 #[test]
-fn who_runs_a_version_that_is_forgotten_as_others_are_stuck_on_the_way_back_is_told_of() {
+fn a_version_older_than_the_old_one_stays_known_if_others_are_stuck_on_the_way_back() {
     let app = App::new(&Counter {
         main: "(if (i64.eq (call $setting) (i64.const 1)) (then (call $sleep)))",
         ..Counter::new(1)
@@ -562,6 +563,83 @@ fn who_runs_a_version_that_is_forgotten_as_others_are_stuck_on_the_way_back_is_t
     assert!(matches!(outcome(&quiet), Outcome::Kept { .. }));
     assert!(quiet.is_alive());
     assert_eq!(app.count(&stays) % 10, 3);
+    // The second is current, the third is the old one, and the first is listed beside them.
+    let hashes = |versions: Vec<lunatic_reload::Version<_>>| {
+        let hashes = versions.into_iter().map(|version| version.hash);
+        hashes.collect::<Vec<_>>()
+    };
+    let listed = app.world.runtime.versions().remove(0);
+    let first = *app.module.hash().as_bytes();
+    assert_eq!(listed.current.hash, hash_of(&second.text()));
+    assert_eq!(hashes(listed.old), [hash_of(&third.text()), first]);
+    // So a reload to a fourth is refused because of both.
+    app.set(0);
+    let fourth = Counter::new(4).text();
+    let refused = app.try_reload(&fourth, ReloadOptions::default(), false);
+    let Err(ReloadFailure::Reload(ReloadError::ThirdVersion { processes, .. })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(processes == [stays.id()] || processes == [quiet.id()]);
+    let report = app
+        .try_reload(&fourth, ReloadOptions::default(), true)
+        .unwrap();
+    assert_eq!(report.result, ReloadResult::Moved, "{report:?}");
+    wait_until("the end", || !quiet.is_alive() && !stays.is_alive());
+    let listed = app.world.runtime.versions().remove(0);
+    assert_eq!(hashes(listed.old), [hash_of(&second.text())]);
+}
+
+#[test]
+fn a_wait_that_ends_early_for_a_reload_that_goes_back_is_told_from_one_that_fails() {
+    const PROCESSES: usize = 40;
+    const RELOADS: usize = 40;
+    /// The one that cannot be taken over is asked together with others.
+    const FAILS: usize = 8;
+    let first = Counter::new(1).text();
+    let first = first
+        .replace(
+            "(call $receive (i32.const 0) (i32.const 0) (i64.const -1)))",
+            "(call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
+            (global.set $early (i32.eq (local.get $kind) (i32.const 9027)))",
+        )
+        .replace(
+            "(local.set $version (call $arm))",
+            "(local.set $version (call $arm))
+            ;; Its wait has ended, and it is not told why.
+            (if (i32.and (global.get $early) (i64.eq (local.get $version) (i64.const -1)))
+                (then (call $report (i64.const -1))))
+            (global.set $early (i32.const 0))",
+        )
+        .replace(
+            "(func (export \"main\")",
+            "(global $early (mut i32) (i32.const 0)) (func (export \"main\")",
+        );
+    let app = App::of(&first);
+    let processes: Vec<_> = (0..PROCESSES).map(|_| app.spawn_and_count()).collect();
+    assert_eq!(app.count(&processes[FAILS]), 21);
+    let second = Counter::entry(
+        2,
+        "(if (i64.eq (global.get $count) (i64.const 2)) (then unreachable))",
+    );
+    let mut called_off = 0;
+    for _ in 0..RELOADS {
+        let report = app.reload(&second);
+        assert_eq!(report.result, ReloadResult::Unchanged, "{report:?}");
+        let outcomes = report.processes.iter().map(|told| &told.outcome);
+        called_off += outcomes
+            .filter(|outcome| **outcome == Outcome::CalledOff)
+            .count();
+    }
+    assert!(called_off > 0, "none was asked when all went back");
+    for (number, process) in processes.iter().enumerate() {
+        let before = if number == FAILS { 2 } else { 1 };
+        assert_eq!(app.count(process), 10 * (before + 1) + 1);
+    }
+    app.world.no_more_reports();
+}
+
+fn hash_of(text: &str) -> [u8; 32] {
+    *ModuleHash::of(text.as_bytes()).as_bytes()
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl App {
     /// How many processes run the old version.
     fn on_old(&self) -> usize {
         let versions = self.world.runtime.versions();
-        let Some(old) = versions[0].old.as_ref() else {
+        let Some(old) = versions[0].old.first() else {
             return 0;
         };
         let hash = lunatic_engine::ModuleHash::from_bytes(old.hash).to_string();

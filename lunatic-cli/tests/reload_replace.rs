@@ -119,7 +119,7 @@ impl App {
 
     /// Whether a version is known that is not the current one.
     fn has_old(&self) -> bool {
-        self.world.runtime.versions()[0].old.is_some()
+        !self.world.runtime.versions()[0].old.is_empty()
     }
 }
 
@@ -229,8 +229,21 @@ fn a_dry_run_checks_a_third_version_and_ends_nobody() {
         ReloadFailure::Reload(ReloadError::ThirdVersion { .. })
     );
     assert!(is_third, "{refused}");
-    dry(Others::Keep, true).unwrap();
-    dry(REPLACE, false).unwrap();
+    for (others, purge, expected) in [
+        (Others::Keep, true, "would be killed (--purge)"),
+        (
+            REPLACE,
+            false,
+            "would be replaced with its program, if it is of one",
+        ),
+    ] {
+        let report = dry(others, purge).unwrap();
+        let [root] = report.processes.as_slice() else {
+            panic!("{report:?}");
+        };
+        assert_eq!(root.pid, app.program.process().id());
+        assert_eq!(root.outcome.to_string(), expected);
+    }
     assert!(app.program.process().is_alive());
 }
 

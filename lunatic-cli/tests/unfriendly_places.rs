@@ -14,9 +14,12 @@ use std::process::{Command, Stdio};
 
 use harness::program::{Guests, lunatic};
 use lunatic_testkit::program::{Ran, ran};
+use lunatic_testkit::skipped;
 
 /// A user and a group that own nothing.
 const NOBODY: u32 = 65_534;
+/// Another one, who runs no programs but those of one test: limits of threads are of users.
+const LONELY: u32 = 65_533;
 
 const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/suite.wat");
 
@@ -75,6 +78,43 @@ fn another_user_than_root_runs_programs_and_tests() {
         .prints("test result: ok. 7 passed");
     place.run(&["doctor"]);
     place.run(&["ps"]).code(1);
+}
+
+#[test]
+fn a_user_who_may_have_few_threads_runs_programs_or_is_told_of_that() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        skipped("to be another user, whose limit nobody else uses up, needs root");
+        return;
+    }
+    let place = Place::new();
+    place.guests.file("guest.wat", RETURNS);
+    let mut ended = [0, 0];
+    for threads in 2..24 {
+        let mut limited = Command::new("timeout");
+        limited
+            .args(["--signal=KILL", "60", "prlimit"])
+            .arg(format!("--nproc={threads}"))
+            .arg(&place.program)
+            .args(["run", "--no-cache", "guest.wat"])
+            .current_dir(place.guests.path())
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::null())
+            .uid(LONELY)
+            .gid(LONELY);
+        let ran = ran(&mut limited);
+        match ran.code {
+            Some(0) => ended[0] += 1,
+            Some(1) => {
+                let is_told = ran.err.contains("thread");
+                assert!(is_told, "with {threads} threads: {}", ran.err);
+                ended[1] += 1;
+            }
+            _ => panic!("with {threads} threads: {ran:?}"),
+        }
+    }
+    // Both were seen.
+    assert!(ended[0] > 0 && ended[1] > 0, "{ended:?}");
 }
 
 #[test]

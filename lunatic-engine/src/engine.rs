@@ -98,7 +98,10 @@ impl Engine {
         let core_dumps = config.core_dumps;
         let config = sharing_config(arena, core_dumps);
         let sharing = wasmtime::Engine::new(&config).map_err(EngineError)?;
-        let ticker = Ticker::start().map_err(|error| EngineError(error.into()))?;
+        let ticker = Ticker::start().map_err(|error| {
+            let error = wasmtime::Error::new(error);
+            EngineError(error.context("the system gives no thread for its clock"))
+        })?;
         Ok(Engine {
             inner: Arc::new(Inner {
                 sharing,

@@ -1,19 +1,17 @@
 //! Where processes live and are found.
 
-use std::error::Error;
+mod delivery;
+
 use std::fmt;
 use std::future::Future;
-use std::hint;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Waker;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use event_listener::Event;
-use lunatic_account::{Account, BranchError, Exceeded, Kind};
-use lunatic_mailbox::{Limits, Mailbox, Message, NodeId, Pid, SendError, Tag};
+use lunatic_account::{Account, Kind};
+use lunatic_mailbox::{Mailbox, NodeId, Pid};
 use lunatic_scheduler::Scheduler;
 
 use crate::counters::{EnvironmentMark, MailboxLengths, ProcessCounters};
@@ -22,11 +20,13 @@ use crate::exit::ExitReason;
 use crate::failure::Failure;
 use crate::info::Role;
 use crate::life::{self, Life};
-use crate::peers::{NoConnection, NoPeers, Peers};
+use crate::peers::{NoPeers, Peers};
+use crate::pid_counter::PidCounter;
 use crate::process::Process;
 use crate::signal::Signal;
+use crate::spawning::{AtBirth, Context, SpawnError, SpawnLink, SpawnOptions};
 use crate::table::ProcessTable;
-use crate::trace::{TraceEvent, Tracers};
+use crate::trace::Tracers;
 
 /// The processes that can see each other, and their ids; clone it freely.
 ///
@@ -90,82 +90,6 @@ struct Counters {
     spawned: AtomicU64,
 }
 
-/// Counts up the ids of processes. Environments that share it, as clones do, have no two
-/// processes with one id.
-#[derive(Debug, Clone, Default)]
-pub struct PidCounter {
-    counts: Arc<PidCounts>,
-}
-
-/// On a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct PidCounts {
-    /// How many ids were given.
-    given: AtomicU64,
-    /// How many of those were put into the table of their environment.
-    born: AtomicU64,
-    /// The ids up to this one were all put there, as it was seen once.
-    all_born: AtomicU64,
-}
-
-impl PidCounter {
-    /// Returns a counter that has given no id.
-    pub fn new() -> PidCounter {
-        PidCounter::default()
-    }
-
-    /// Returns the next id of a process of this node; `None` if there is none left.
-    #[inline]
-    fn next(&self, node: NodeId) -> Option<Pid> {
-        let given = self.counts.given.fetch_add(1, Ordering::SeqCst);
-        Pid::new(node.number(), given + 1)
-    }
-
-    /// Notes that the process with an id that was given is in the table.
-    #[inline]
-    fn count_born(&self) {
-        const LOOKED_EACH: u64 = 64;
-        let born = self.counts.born.fetch_add(1, Ordering::SeqCst) + 1;
-        if born.is_multiple_of(LOOKED_EACH) {
-            self.are_all_born();
-        }
-    }
-
-    /// Returns whether all ids that were given are in the table, or were.
-    fn are_all_born(&self) -> bool {
-        // In this order: if they are equal, nothing was under way when the first was read.
-        let born = self.counts.born.load(Ordering::SeqCst);
-        let given = self.counts.given.load(Ordering::SeqCst);
-        if born == given {
-            self.counts.all_born.fetch_max(given, Ordering::SeqCst);
-        }
-        born == given
-    }
-
-    /// Returns whether the process with this id is in the table, or was. One that is just put
-    /// there by another thread is waited for, for some microseconds; then it is not.
-    fn was_born(&self, id: Pid) -> bool {
-        const SPINS: u32 = 64;
-        const YIELDS: u32 = 16;
-        if id.counter() <= self.counts.all_born.load(Ordering::SeqCst) {
-            return true;
-        }
-        if id.counter() > self.counts.given.load(Ordering::SeqCst) {
-            return false;
-        }
-        (0..SPINS + YIELDS).any(|round| {
-            let is_born = self.are_all_born();
-            match round {
-                _ if is_born => {}
-                0..SPINS => hint::spin_loop(),
-                _ => thread::yield_now(),
-            }
-            is_born
-        })
-    }
-}
-
 /// How an [`Environment`] is to be.
 #[derive(Debug, Clone)]
 pub struct EnvironmentConfig {
@@ -195,101 +119,6 @@ impl Default for EnvironmentConfig {
             pids: PidCounter::new(),
         }
     }
-}
-
-/// How a process is to start.
-#[derive(Debug, Clone, Default)]
-pub struct SpawnOptions {
-    /// Links the new process to another before any of its code runs.
-    pub link: Option<SpawnLink>,
-    /// To whom the process and what it makes the host keep is charged; `None` is the
-    /// account of the environment.
-    pub account: Option<Account>,
-    /// Messages to processes whose account is neither its own nor below it are refused,
-    /// except to the process that spawns it.
-    pub sends_within_branch: bool,
-    /// Messages of processes outside of its branch are dropped, except of those above the
-    /// branch, and of the process that spawns it.
-    pub is_sent_to_within_branch: bool,
-    /// What is done with it before any of its code runs, after it was linked.
-    pub at_birth: Option<AtBirth>,
-    /// Its body answers [requests](crate::Request), as wasm instances do.
-    pub answers_requests: bool,
-    /// How much its mailbox holds.
-    pub mailbox: Limits,
-    /// Whoever spawns it waits for it and tells of its failure: it is not logged
-    /// as a warning too.
-    pub awaited: bool,
-    /// The process that spawns it, for information.
-    pub parent: Option<Pid>,
-    /// What it is for.
-    pub role: Role,
-    /// What happens to its links becomes messages from the start; see
-    /// [`Process::trap_exits`].
-    pub trap_exits: bool,
-    /// The name for people, in logs.
-    pub label: Option<Arc<str>>,
-}
-
-/// What is done with a new process before any of its code runs.
-#[derive(Clone)]
-pub struct AtBirth(Arc<dyn Fn(&Process) + Send + Sync>);
-
-impl AtBirth {
-    /// - `act`: must not block.
-    pub fn new(act: impl Fn(&Process) + Send + Sync + 'static) -> AtBirth {
-        AtBirth(Arc::new(act))
-    }
-}
-
-impl fmt::Debug for AtBirth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AtBirth")
-    }
-}
-
-/// A link between a process and the one it spawns.
-#[derive(Debug, Clone)]
-pub struct SpawnLink {
-    /// Who spawns.
-    pub parent: Process,
-    /// What the parent is told when the child dies; the child is told no tag.
-    pub tag: Option<Tag>,
-}
-
-/// What a body gets to know of itself.
-#[derive(Debug)]
-pub struct Context {
-    /// The process it is.
-    pub process: Process,
-    /// Its mailbox.
-    pub mailbox: Mailbox,
-}
-
-/// Why there is no new process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SpawnError {
-    /// The environment holds as many processes as it may.
-    TooManyProcesses {
-        /// That many.
-        limit: usize,
-    },
-    /// A limit of the account is reached.
-    Exceeded(Exceeded),
-    /// There is no account for the limits that the process was to have.
-    Branch(BranchError),
-    /// The environment is being shut down.
-    ShuttingDown,
-    /// All ids were used.
-    OutOfIds,
-    /// The account has a limit of fuel, and the process would have none.
-    NoBudget,
-    /// The module needs more than the limits of the process allow.
-    ExceedsLimits(Failure),
-    /// The process was spawned and has ended, because its instance could not be
-    /// made: its start function failed, for example.
-    StartFailed(Failure),
 }
 
 impl Environment {
@@ -531,184 +360,6 @@ impl Environment {
         &self.inner.config.counters
     }
 
-    /// Queues a message for a process, of this node or another; drops it if there
-    /// is no such process. This is the one way by which messages leave a process.
-    ///
-    /// - `from`: the sender, to whose account the message is charged until it is received;
-    ///   `None` if it is sent by the host.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the mailbox of the process is full, the account has no memory left, or the
-    /// message cannot leave this node and would have to. The message is dropped then.
-    pub fn send(&self, from: Option<&Process>, to: Pid, message: Message) -> Result<(), SendError> {
-        self.send_taking(from, to, &mut Some(message))
-    }
-
-    /// Like [`send`](Environment::send), for who wants to keep a message that is refused.
-    ///
-    /// - `message`: unchanged after an error; `None` once it is queued. If there is no such
-    ///   process, it may stay or not.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Environment::send).
-    #[inline]
-    pub fn send_taking(
-        &self,
-        from: Option<&Process>,
-        to: Pid,
-        message: &mut Option<Message>,
-    ) -> Result<(), SendError> {
-        if let (Some(from), Some(message)) = (from, &*message)
-            && from.is_traced()
-        {
-            from.tell_tracers(&TraceEvent::sent(to, message));
-        }
-        self.inner.config.counters.count_message();
-        if !self.is_local(to) {
-            return match self.inner.config.peers.send(from, to, message) {
-                // A receiver that cannot be reached is like one that has ended.
-                Err(SendError::Closed) => Ok(()),
-                sent => sent,
-            };
-        }
-        self.deliver_from(
-            from.map(Process::id),
-            from.map(Process::account),
-            to,
-            message,
-        )
-    }
-
-    /// Queues a message for a process of this node, as [`send_taking`](Environment::send_taking)
-    /// does, for who knows the process: spares finding it by its id.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Environment::send). That the process has ended is no error.
-    #[inline]
-    pub fn send_to(
-        &self,
-        from: &Process,
-        to: &Process,
-        message: &mut Option<Message>,
-    ) -> Result<(), SendError> {
-        if let Some(message) = message
-            && from.is_traced()
-        {
-            from.tell_tracers(&TraceEvent::sent(to.id(), message));
-        }
-        self.inner.config.counters.count_message();
-        end_delivery(to.deliver(Some(from.id()), Some(from.account()), message))
-    }
-
-    /// Sends a message that no process sends, and that an account pays for until it is received;
-    /// drops it if there is no such process.
-    ///
-    /// - `payer`: nobody pays for a message to another node.
-    /// - `message`: as for [`send_taking`](Environment::send_taking).
-    ///
-    /// # Errors
-    ///
-    /// Fails if the mailbox of the process is full, or the account has no memory left.
-    pub fn send_charged(
-        &self,
-        payer: &Account,
-        to: Pid,
-        message: &mut Option<Message>,
-    ) -> Result<(), SendError> {
-        if !self.is_local(to) {
-            return self.send_taking(None, to, message);
-        }
-        self.inner.config.counters.count_message();
-        self.deliver_from(None, Some(payer), to, message)
-    }
-
-    /// Queues a message that has come from elsewhere, and was counted there, for a process of this node; drops it if
-    /// there is no such process.
-    ///
-    /// - `from`: who has sent it.
-    /// - `payer`: to whom it is charged until it is received.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the mailbox of the process is full, or the account has no memory left. The
-    /// message is dropped then.
-    pub fn deliver(
-        &self,
-        from: Pid,
-        payer: Option<&Account>,
-        to: Pid,
-        message: Message,
-    ) -> Result<(), SendError> {
-        self.deliver_from(Some(from), payer, to, &mut Some(message))
-    }
-
-    #[inline]
-    fn deliver_from(
-        &self,
-        from: Option<Pid>,
-        payer: Option<&Account>,
-        to: Pid,
-        message: &mut Option<Message>,
-    ) -> Result<(), SendError> {
-        // Nothing is woken or dropped under the table's lock: it may be a process
-        // that ends by that, and leaves the table.
-        let processes = &self.inner.processes;
-        match processes.with(to, |process| process.deliver(from, payer, message)) {
-            None => Ok(()),
-            Some(delivered) => end_delivery(delivered),
-        }
-    }
-
-    /// Applies a signal to a process, of this node or another. This is the one way
-    /// by which signals leave a process. One for another node is charged to the process in
-    /// whose name it is, while that lives, until it has left; see [`Peers::signal`].
-    ///
-    /// - `from`: in whose name.
-    ///
-    /// # Errors
-    ///
-    /// [`ExitReason::NoProcess`] if there is no such process, or it has ended;
-    /// [`ExitReason::NoConnection`] if its node cannot be reached.
-    pub fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
-        if self.is_local(to) {
-            return self.signal_here(to, signal);
-        }
-        let payer = self.process(from);
-        self.signal_beyond(payer.as_ref(), from, to, signal)
-    }
-
-    /// Like [`signal`](Environment::signal), in the name of a process that may have ended.
-    pub(crate) fn signal_by(
-        &self,
-        from: &Process,
-        to: Pid,
-        signal: Signal,
-    ) -> Result<(), ExitReason> {
-        match self.is_local(to) {
-            true => self.signal_here(to, signal),
-            false => self.signal_beyond(Some(from), from.id(), to, signal),
-        }
-    }
-
-    fn signal_here(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
-        let process = self.process(to).ok_or(ExitReason::NoProcess)?;
-        process.signal(signal).map_err(|_| ExitReason::NoProcess)
-    }
-
-    fn signal_beyond(
-        &self,
-        payer: Option<&Process>,
-        from: Pid,
-        to: Pid,
-        signal: Signal,
-    ) -> Result<(), ExitReason> {
-        let sent = self.inner.config.peers.signal(payer, from, to, signal);
-        sent.map_err(|NoConnection| ExitReason::NoConnection)
-    }
-
     /// Kills all processes and waits until the last is gone. From now on, no
     /// process is spawned.
     pub async fn shut_down(&self) {
@@ -811,17 +462,6 @@ impl WeakEnvironment {
     }
 }
 
-/// Wakes who has got a message. A receiver that has ended is like one that there is not.
-#[inline]
-fn end_delivery(delivered: Result<Option<Waker>, SendError>) -> Result<(), SendError> {
-    match delivered {
-        Ok(Some(waker)) => waker.wake(),
-        Ok(None) | Err(SendError::Closed) => {}
-        Err(refused) => return Err(refused),
-    }
-    Ok(())
-}
-
 /// Links parent and child before the child runs (ABI §3.3).
 fn link_at_birth(link: &SpawnLink, child: &Process) {
     let SpawnLink { parent, tag } = link;
@@ -858,23 +498,3 @@ impl fmt::Debug for WeakEnvironment {
         f.write_str("WeakEnvironment")
     }
 }
-
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SpawnError::TooManyProcesses { limit } => {
-                write!(f, "there are {limit} processes already, as many as may be")
-            }
-            SpawnError::Exceeded(exceeded) => exceeded.fmt(f),
-            SpawnError::Branch(error) => error.fmt(f),
-            SpawnError::ShuttingDown => f.write_str("the environment is being shut down"),
-            SpawnError::ExceedsLimits(failure) | SpawnError::StartFailed(failure) => failure.fmt(f),
-            SpawnError::NoBudget => {
-                f.write_str("the account has a limit of fuel, so a process has to have one, too")
-            }
-            SpawnError::OutOfIds => f.write_str("all process ids of this node were used"),
-        }
-    }
-}
-
-impl Error for SpawnError {}

@@ -8,6 +8,7 @@
 //! # Layout
 //!
 //! - `environment`: [`Environment`], where processes live and are found.
+//! - `spawning`: [`SpawnOptions`] and [`SpawnError`]; `pid_counter`: [`PidCounter`], the ids.
 //! - `process`: [`Process`], the handle to one.
 //! - `relations`: links and monitors as a pure state machine.
 //! - `exit`: [`ExitReason`], how a process ended; `failure`: [`Failure`], what went wrong.
@@ -46,29 +47,30 @@ pub mod guest;
 mod info;
 mod life;
 mod peers;
+mod pid_counter;
 mod process;
 mod rate_limit;
 mod relations;
 mod request;
 mod signal;
+mod spawning;
 mod table;
 mod trace;
 
 pub use config::{FUEL_UNIT, ProcessConfig};
 pub use counters::{END_REASONS, MailboxLengths, ProcessCounters, ProcessCounts};
-pub use environment::{
-    AtBirth, Context, Environment, EnvironmentConfig, PidCounter, SpawnError, SpawnLink,
-    SpawnOptions, WeakEnvironment,
-};
+pub use environment::{Environment, EnvironmentConfig, WeakEnvironment};
 pub use exit::ExitReason;
 pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, Shutdown};
 pub use info::{Detail, Inspection, ProcessInfo, Role};
 pub use peers::{NoConnection, NoPeers, Peers};
+pub use pid_counter::PidCounter;
 pub use process::Process;
 pub use rate_limit::RateLimit;
 pub use relations::{Reaction, Relations};
 pub use request::Request;
 pub use signal::{LinkNotice, Signal};
+pub use spawning::{AtBirth, Context, SpawnError, SpawnLink, SpawnOptions};
 pub use trace::{MAX_PRINTED_BYTES, TooManyTraces, Trace, TraceEvent, TraceOptions, Traced};
 
 /// The examples in the README, as tests.

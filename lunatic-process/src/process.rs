@@ -1,26 +1,31 @@
 //! The handle to one process.
 
+mod cpu_time;
+mod permissions;
+mod requests;
+mod signals;
+mod tracing;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_listener::{Event, EventListener};
-use lunatic_account::{Account, Exceeded, Kind};
+use lunatic_account::Account;
 use lunatic_mailbox::{ClosedQueue, Message, Pid, SendError, Sender, Tag};
 use parking_lot::Mutex;
 
-use crate::counters::Running;
-use crate::environment::{Environment, SpawnOptions};
+use crate::environment::Environment;
 use crate::exit::ExitReason;
 use crate::failure::Failure;
-use crate::info::{Inspection, ProcessInfo, Role};
-use crate::relations::{Reaction, Relations};
-use crate::request::{Request, RequestQueue};
-use crate::signal::Signal;
-use crate::trace::{Interest, TraceEvent, Tracers};
+use crate::info::{ProcessInfo, Role};
+use crate::relations::Relations;
+use crate::request::RequestQueue;
+use crate::spawning::SpawnOptions;
+use crate::trace::TraceEvent;
 
 /// A process, alive or dead; clone it freely.
 ///
@@ -110,9 +115,6 @@ struct Control {
     may_signal: Vec<Pid>,
 }
 
-/// At least what a message takes that tells a process of another one, in bytes.
-const NOTICE_BYTES: u64 = 512;
-
 /// What is to be done when a process has ended. It is called until it returns that nothing is
 /// left to do.
 pub(crate) type ExitHook = Box<dyn FnMut(&ExitReason) -> bool + Send>;
@@ -187,69 +189,6 @@ impl Process {
         &self.inner.account
     }
 
-    /// Whether it may send messages to all processes, and not only within its branch.
-    #[inline]
-    pub fn sends_anywhere(&self) -> bool {
-        !self.inner.sends_within_branch
-    }
-
-    /// Whether it may send messages to a process.
-    #[inline]
-    pub fn may_send_to(&self, receiver: Pid) -> bool {
-        self.sends_anywhere() || self.is_within_reach(receiver)
-    }
-
-    fn is_within_reach(&self, receiver: Pid) -> bool {
-        self.inner.parent == Some(receiver) || self.is_of_branch(receiver)
-    }
-
-    /// Whether a process of this node is in the branch of this one, or has ended. An id that no
-    /// process had yet may become that of a stranger.
-    pub fn is_of_branch(&self, process: Pid) -> bool {
-        let environment = self.environment();
-        environment.is_local(process)
-            && match environment.process(process) {
-                Some(other) => other.account().is_within(self.account().branch_root()),
-                None => environment.has_ended(process),
-            }
-    }
-
-    /// Permits it to signal a process outside of its branch, although it has no right to signal
-    /// others there. Returns whether it may: it may have 64 such permissions for processes that
-    /// have not ended.
-    pub fn permit_signals(&self, target: Pid) -> bool {
-        const MOST: usize = 64;
-        let permitted = self.inner.control.lock().may_signal.clone();
-        let environment = self.environment();
-        let is_over = |pid: &Pid| environment.is_local(*pid) && !environment.exists(*pid);
-        let over: Vec<_> = match permitted.len() {
-            MOST => permitted.into_iter().filter(is_over).collect(),
-            _ => Vec::new(),
-        };
-        let mut control = self.inner.control.lock();
-        let permitted = &mut control.may_signal;
-        permitted.retain(|pid| !over.contains(pid));
-        if permitted.contains(&target) {
-            return true;
-        }
-        let has_room = permitted.len() < MOST;
-        if has_room {
-            permitted.push(target);
-        }
-        has_room
-    }
-
-    /// Whether it is [permitted](Process::permit_signals) to signal a process.
-    pub fn may_signal(&self, target: Pid) -> bool {
-        self.inner.control.lock().may_signal.contains(&target)
-    }
-
-    /// Whether its body answers requests, as [`inspect`](Process::inspect) makes one. Who
-    /// asks another waits until it ends.
-    pub fn answers_requests(&self) -> bool {
-        self.inner.answers_requests
-    }
-
     /// Some bits of what names the code that it runs, by which those that run other code are
     /// known without asking them; 0 if it has not begun, or runs none that has a name.
     pub fn code_bits(&self) -> u16 {
@@ -302,62 +241,6 @@ impl Process {
         self.inner.mailbox.queue(payer, message)
     }
 
-    /// Whether a sender is of its branch, above it, or has spawned it. The host may always send.
-    /// Which branch a process of another node is in is not known.
-    #[cold]
-    fn is_sent_to_by(&self, from: Option<Pid>, payer: Option<&Account>) -> bool {
-        let Some(from) = from else { return true };
-        let own = self.account();
-        let is_of_branch_or_above = |sender: &Account| {
-            sender.is_within(own.branch_root()) || own.is_within(sender.branch_root())
-        };
-        let is_local = self.environment().is_local(from);
-        self.inner.parent == Some(from) || is_local && payer.is_some_and(is_of_branch_or_above)
-    }
-
-    /// Whether somebody is told what it does.
-    #[inline]
-    pub(crate) fn is_traced(&self) -> bool {
-        self.inner.attention.load(Ordering::Relaxed) & attention::TRACE != 0
-    }
-
-    /// Whether somebody is told what it prints; see [`has_printed`](Process::has_printed).
-    #[inline]
-    pub fn is_output_traced(&self) -> bool {
-        self.inner.attention.load(Ordering::Relaxed) & attention::OUTPUT != 0
-    }
-
-    /// Tells those who [trace](crate::Environment::trace) its output what it prints.
-    ///
-    /// - `is_error`: to standard error.
-    pub fn has_printed(&self, is_error: bool, printed: &[u8]) {
-        let tracers = self.environment().tracers();
-        tracers.tell_printed(self.id(), is_error, printed);
-    }
-
-    #[cold]
-    pub(crate) fn tell_tracers(&self, event: &TraceEvent) {
-        self.environment().tracers().tell(self.id(), event);
-    }
-
-    /// Sets whether it is traced to what the tracers want.
-    pub(crate) fn set_traced(&self, tracers: &Tracers) {
-        self.set_interest(tracers.interest(self.id()));
-    }
-
-    pub(crate) fn set_interest(&self, interest: Interest) {
-        let bits = [
-            (attention::TRACE, interest.events),
-            (attention::OUTPUT, interest.output),
-        ];
-        for (bit, is_set) in bits {
-            match is_set {
-                true => self.inner.attention.fetch_or(bit, Ordering::Relaxed),
-                false => self.inner.attention.fetch_and(!bit, Ordering::Relaxed),
-            };
-        }
-    }
-
     /// Tag and size of the messages in its mailbox that arrived last, the last one behind;
     /// no more than so many.
     pub fn last_messages(&self, max: usize) -> Vec<(Option<Tag>, usize)> {
@@ -369,218 +252,9 @@ impl Process {
         self.inner.parent
     }
 
-    /// Queues a message about another process, for which there is always room. It is charged to
-    /// this process; whatever leads to one has asked before whether it [can
-    /// pay](Process::make_room_for_relation).
-    fn tell(&self, notice: Message) {
-        let mailbox = &self.inner.mailbox;
-        if let Ok(Some(waker)) = mailbox.queue_notice(self.account(), &mut Some(notice)) {
-            waker.wake();
-        }
-    }
-
     /// How many messages wait in the mailbox.
     pub fn queued_messages(&self) -> usize {
         self.inner.mailbox.len()
-    }
-
-    /// Ends the process at its next suspension point.
-    pub fn kill(&self) {
-        self.signal(Signal::Kill).ok();
-    }
-
-    /// From now on, link deaths kill this process (the initial state), or become
-    /// messages.
-    pub fn die_when_link_dies(&self, die: bool) {
-        self.signal(Signal::DieWhenLinkDies(die)).ok();
-    }
-
-    /// From now on, what happens to links becomes messages with a
-    /// [`LinkNotice`](crate::LinkNotice), as OTP's `trap_exit` does. See also
-    /// [`SpawnOptions::trap_exits`].
-    pub fn trap_exits(&self) {
-        self.signal(Signal::TrapExits).ok();
-    }
-
-    /// Asks another process to end, in the name of this one; OTP's `exit/2`. It
-    /// ends with this reason, unless it traps link deaths: then it is told of
-    /// one, and does what it likes. If there is no such process, nothing happens.
-    /// What the other one is told is charged to this process.
-    pub fn exit(&self, process: Pid, reason: ExitReason) {
-        let from = self.id();
-        let tag = self.inner.control.lock().relations.link_to(process);
-        let tag = tag.flatten();
-        self.signal_to(process, Signal::Exit { from, tag, reason });
-    }
-
-    /// Like [`exit`](Process::exit), if this process can pay for what the other one is told.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`] if its account has no memory left. Nobody is asked to end then.
-    pub fn try_exit(&self, process: Pid, reason: ExitReason) -> Result<(), Exceeded> {
-        let bytes = NOTICE_BYTES + reason.text_bytes() as u64;
-        self.account().check(Kind::Memory, bytes)?;
-        self.exit(process, reason);
-        Ok(())
-    }
-
-    /// Whether this process is linked to another.
-    pub fn is_linked(&self, peer: Pid) -> bool {
-        let control = self.inner.control.lock();
-        control.relations.link_to(peer).is_some()
-    }
-
-    /// Links this process and another, both ways; replaces the tag if they are
-    /// linked. If there is no such process, this one is told of a link death with
-    /// [`ExitReason::NoProcess`]; if its node cannot be reached, with
-    /// [`ExitReason::NoConnection`].
-    ///
-    /// - `tag`: what either end is told when the other dies.
-    pub fn link(&self, peer: Pid, tag: Option<Tag>) {
-        if peer == self.id() {
-            return;
-        }
-        self.signal(Signal::Link { peer, tag }).ok();
-        let own_id = self.id();
-        let other_end = Signal::Link { peer: own_id, tag };
-        if let Err(reason) = self.environment().signal_by(self, peer, other_end) {
-            self.link_died(peer, tag, reason);
-        } else if let Some(reason) = self.exit_reason() {
-            // It has ended since, and could not tell the other end.
-            let peer_of_peer = own_id;
-            let died = Signal::LinkDied {
-                peer: peer_of_peer,
-                tag,
-                reason,
-            };
-            self.signal_to(peer, died);
-        }
-    }
-
-    /// Like [`link`](Process::link), if both processes can pay for it.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is linked then.
-    pub fn try_link(&self, peer: Pid, tag: Option<Tag>) -> Result<(), Exceeded> {
-        self.make_room_here_and_there(peer)?;
-        self.link(peer, tag);
-        Ok(())
-    }
-
-    /// Like [`monitor`](Process::monitor), if the other process can pay for it, and this one for
-    /// what it is told.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is monitored then.
-    pub fn try_monitor(&self, process: Pid) -> Result<(), Exceeded> {
-        self.account().check(Kind::Memory, NOTICE_BYTES)?;
-        self.make_room_there(process)?;
-        self.monitor(process);
-        Ok(())
-    }
-
-    /// Like [`monitor_with_reason`](Process::monitor_with_reason), if both processes can pay for
-    /// it.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`] if the account of one of them has no memory left. Nothing is monitored then.
-    pub fn try_monitor_with_reason(&self, process: Pid, tag: Option<Tag>) -> Result<(), Exceeded> {
-        self.make_room_here_and_there(process)?;
-        self.monitor_with_reason(process, tag);
-        Ok(())
-    }
-
-    fn make_room_here_and_there(&self, other: Pid) -> Result<(), Exceeded> {
-        self.make_room_for_relation()?;
-        self.make_room_there(other)
-    }
-
-    /// Checks that this process can pay for another signal to a process of another node, which is
-    /// charged to it until the signal has left. Within a node, a signal takes nothing that is
-    /// not charged otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`] if its account has no memory left.
-    pub fn check_room_to_signal(&self, process: Pid) -> Result<(), Exceeded> {
-        match self.environment().is_local(process) {
-            true => Ok(()),
-            false => self.account().check(Kind::Memory, NOTICE_BYTES),
-        }
-    }
-
-    /// What another node keeps of its own processes is charged there.
-    fn make_room_there(&self, other: Pid) -> Result<(), Exceeded> {
-        let environment = self.environment();
-        match environment.is_local(other) {
-            true => environment
-                .process(other)
-                .map_or(Ok(()), |other| other.make_room_for_relation()),
-            false => Ok(()),
-        }
-    }
-
-    /// Charges one link or monitor more to the account of this process, which has to be able to
-    /// pay for what it will be told, too.
-    pub(crate) fn make_room_for_relation(&self) -> Result<(), Exceeded> {
-        self.account().check(Kind::Memory, NOTICE_BYTES)?;
-        let mut control = self.inner.control.lock();
-        match control.ended {
-            Some(_) => Ok(()),
-            None => control.relations.make_room(self.account()),
-        }
-    }
-
-    /// Removes a link, both ways.
-    pub fn unlink(&self, peer: Pid) {
-        self.signal(Signal::Unlink { peer }).ok();
-        let own_id = self.id();
-        self.signal_to(peer, Signal::Unlink { peer: own_id });
-    }
-
-    /// Asks to be told when another process ends. If there is no such process on
-    /// this node, nothing ever comes (ABI §3.5). If its node cannot be reached, the
-    /// caller is told at once, as if the process had ended.
-    pub fn monitor(&self, process: Pid) {
-        self.inner.control.lock().relations.do_not_tell_why(process);
-        self.begin_monitoring(process).ok();
-    }
-
-    /// Asks to be told why another process ends: by a data message with this tag, which has its
-    /// id and the [reason](ExitReason), as ABI §31 has it. It takes the
-    /// place of an earlier monitor of the same process. If there is no such process, or its
-    /// node cannot be reached, that is told at once. The message is charged to this process;
-    /// it ends if it has no room for it.
-    pub fn monitor_with_reason(&self, process: Pid, tag: Option<Tag>) {
-        self.inner.control.lock().relations.tell_why(process, tag);
-        if let Err(reason) = self.begin_monitoring(process)
-            && reason != ExitReason::NoConnection
-        {
-            self.signal(Signal::ProcessDied { process, reason }).ok();
-        }
-    }
-
-    fn begin_monitoring(&self, process: Pid) -> Result<(), ExitReason> {
-        let watcher = self.id();
-        let monitor = Signal::Monitor { watcher };
-        let monitored = self.environment().signal_by(self, process, monitor);
-        if monitored == Err(ExitReason::NoConnection) {
-            let reason = ExitReason::NoConnection;
-            self.signal(Signal::ProcessDied { process, reason }).ok();
-        }
-        monitored
-    }
-
-    /// Undoes [`monitor`](Process::monitor) and
-    /// [`monitor_with_reason`](Process::monitor_with_reason).
-    pub fn stop_monitoring(&self, process: Pid) {
-        self.inner.control.lock().relations.do_not_tell_why(process);
-        let watcher = self.id();
-        self.signal_to(process, Signal::StopMonitoring { watcher });
     }
 
     /// Why the process has ended; `None` while it lives.
@@ -634,32 +308,6 @@ impl Process {
         }
     }
 
-    /// The processes that this one is linked to, in no order.
-    pub fn links(&self) -> Vec<Pid> {
-        let control = self.inner.control.lock();
-        control.relations.links().map(|(peer, _)| peer).collect()
-    }
-
-    /// The processes that monitor this one, in no order.
-    pub fn watchers(&self) -> Vec<Pid> {
-        self.inner.control.lock().relations.watchers().collect()
-    }
-
-    /// Has the CPU time of the process, which [`info`](Process::info) tells, measured exactly from
-    /// now on, or sampled again; see
-    /// [`Environment::sample_cpu_time`](crate::Environment::sample_cpu_time). Nothing is measured
-    /// unless this is asked for or the account of the process has a limit of CPU time, since
-    /// reading the clock costs as much as a short message does.
-    pub fn measure_cpu_time(&self, measure: bool) {
-        let attention = &self.inner.attention;
-        match measure {
-            true => attention.fetch_or(attention::MEASURE, Ordering::Relaxed),
-            // It is needed for the limit of the account.
-            false if self.account().limits_cpu() => return,
-            false => attention.fetch_and(!attention::MEASURE, Ordering::Relaxed),
-        };
-    }
-
     /// Calls `hook` when the process ends, before its links are told; at once if
     /// it has ended.
     pub fn at_exit(&self, hook: impl FnOnce(&ExitReason) + Send + 'static) {
@@ -688,64 +336,6 @@ impl Process {
         }
     }
 
-    /// Applies a signal.
-    ///
-    /// # Errors
-    ///
-    /// The reason of its end, if the process has ended.
-    pub fn signal(&self, signal: Signal) -> Result<(), ExitReason> {
-        let mut control = self.inner.control.lock();
-        if let Some(reason) = &control.ended {
-            return Err(reason.clone());
-        }
-        // Of these another process can send any number, of the others only as many as
-        // this one has relations.
-        let asked_by = match signal {
-            Signal::Exit { from, .. } => Some(from),
-            _ => None,
-        };
-        let traced = self.is_traced().then(|| signal.clone());
-        if matches!(signal, Signal::Link { .. } | Signal::Monitor { .. }) {
-            // Whoever may be refused has asked before; others are charged as far as it goes.
-            control.relations.make_room(self.account()).ok();
-        }
-        let reaction = control.relations.apply(signal);
-        drop(control);
-        if let Some(signal) = traced {
-            self.tell_tracers(&TraceEvent::Signal(signal));
-        }
-        match reaction {
-            Reaction::None => {}
-            Reaction::Deliver(message) => match asked_by {
-                Some(from) => self.tell_in_the_name_of(from, message),
-                None => self.tell(message),
-            },
-            Reaction::MustDeliver(message) => self.deliver_or_end(message),
-            Reaction::Die(reason) => self.request_exit(reason),
-        }
-        Ok(())
-    }
-
-    /// Queues a message that another process has caused, and pays for, even if it has no memory
-    /// left: whoever may not do that has [asked before](Process::try_exit), and a supervisor has
-    /// to be heard. The message is dropped if the mailbox is full.
-    fn tell_in_the_name_of(&self, from: Pid, message: Message) {
-        let environment = self.environment();
-        let sender = match environment.is_local(from) {
-            true => environment.process(from),
-            false => None,
-        };
-        let payer = sender.as_ref().map(Process::account);
-        let (mailbox, mut notice) = (&self.inner.mailbox, Some(message));
-        let queued = match (mailbox.queue(payer, &mut notice), payer) {
-            (Err(SendError::Refused(_)), Some(payer)) => mailbox.queue_notice(payer, &mut notice),
-            (queued, _) => queued,
-        };
-        if let Ok(Some(waker)) = queued {
-            waker.wake();
-        }
-    }
-
     /// Queues a message that the process itself has asked for, and pays for. It ends if there
     /// is no room: nobody else could be told that it was not.
     pub fn deliver_or_end(&self, message: Message) {
@@ -769,106 +359,12 @@ impl Process {
         self.request_exit(Failure::new(missed).into());
     }
 
-    /// Asks the body of the process for something, to be seen to at its next
-    /// suspension point; the process is woken for it.
-    ///
-    /// # Errors
-    ///
-    /// Hands the request back if the process has ended, or has many requests
-    /// waiting already.
-    pub fn request(&self, request: Request) -> Result<(), Request> {
-        let mut control = self.inner.control.lock();
-        if control.ended.is_some() {
-            return Err(request);
-        }
-        control.requests.push(request)?;
-        let waker = self.call_attention(&control, attention::REQUEST);
-        drop(control);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(())
-    }
-
     /// Has the body polled, so that it looks what has changed.
     pub fn wake(&self) {
         let waker = self.inner.control.lock().waker.clone();
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-
-    /// Asks the process what only its body knows: its module, its memory, what it
-    /// waits in. The answer comes from its next suspension point; a wasm process is
-    /// at one at least once in a millisecond of running. `None` if the process
-    /// ends before, does not answer requests (native ones do not), or has too
-    /// many of them waiting.
-    pub async fn inspect(&self) -> Option<Inspection> {
-        let (sender, receiver) = async_channel::bounded(1);
-        self.request(Request::Inspect(sender)).ok()?;
-        receiver.recv().await.ok()
-    }
-
-    /// Like [`inspect`](Process::inspect), but without backtrace and details: cheap enough to ask many
-    /// processes.
-    pub async fn describe(&self) -> Option<Inspection> {
-        let (sender, receiver) = async_channel::bounded(1);
-        self.request(Request::Describe(sender)).ok()?;
-        receiver.recv().await.ok()
-    }
-
-    /// Whether there are requests for the body; for bodies that see to them.
-    #[inline]
-    pub fn has_requests(&self) -> bool {
-        self.inner.attention.load(Ordering::Relaxed) & attention::REQUEST != 0
-    }
-
-    /// Notes whether the body is polled only to answer requests.
-    pub(crate) fn set_only_answers(&self, only_answers: bool) {
-        let attention = &self.inner.attention;
-        match only_answers {
-            true => attention.fetch_or(attention::ONLY_ANSWERS, Ordering::Relaxed),
-            false => attention.fetch_and(!attention::ONLY_ANSWERS, Ordering::Relaxed),
-        };
-    }
-
-    /// Whether the body is polled only to answer requests: no code of the guest is to run.
-    #[cfg(feature = "guest")]
-    pub(crate) fn only_answers(&self) -> bool {
-        self.inner.attention.load(Ordering::Relaxed) & attention::ONLY_ANSWERS != 0
-    }
-
-    /// Takes the requests for the body out, the oldest first; for bodies that see
-    /// to them.
-    pub fn take_requests(&self) -> impl Iterator<Item = Request> + use<> {
-        self.take_requests_before(u64::MAX).into_iter()
-    }
-
-    /// Takes out the requests whose numbers are lower than this.
-    pub(crate) fn take_requests_before(&self, number: u64) -> Vec<Request> {
-        let mut control = self.inner.control.lock();
-        let taken = control.requests.take_before(number);
-        if control.requests.is_empty() {
-            let attention = &self.inner.attention;
-            attention.fetch_and(!attention::REQUEST, Ordering::Relaxed);
-        }
-        taken
-    }
-
-    /// The number that the next request will have.
-    #[cfg(feature = "guest")]
-    pub(crate) fn next_request(&self) -> u64 {
-        self.inner.control.lock().requests.next()
-    }
-
-    /// Sends a signal to another process. What cannot be delivered is of no
-    /// further concern.
-    fn signal_to(&self, process: Pid, signal: Signal) {
-        self.environment().signal_by(self, process, signal).ok();
-    }
-
-    fn link_died(&self, peer: Pid, tag: Option<Tag>, reason: ExitReason) {
-        self.signal(Signal::LinkDied { peer, tag, reason }).ok();
     }
 
     /// The process has to exit; the first reason counts.
@@ -894,35 +390,6 @@ impl Process {
             return None;
         }
         self.inner.control.lock().pending_exit.clone()
-    }
-
-    /// Notes that this thread polls the body, until the result is dropped.
-    #[inline]
-    pub(crate) fn run(&self) -> Running<'_> {
-        let environment = self.environment();
-        environment.counters().run(self.id(), environment.mark())
-    }
-
-    /// The body was seen to run for so long. If its time is measured, that is known already.
-    pub(crate) fn add_sampled_time(&self, time: Duration) {
-        if !self.is_measured() {
-            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            self.inner.cpu_time.fetch_add(nanos, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the CPU time is measured.
-    pub(crate) fn is_measured(&self) -> bool {
-        self.inner.attention.load(Ordering::Relaxed) & attention::MEASURE != 0
-    }
-
-    /// The body has run since `started`.
-    pub(crate) fn add_cpu_time(&self, started: Instant) {
-        let now = Instant::now();
-        let time = now.saturating_duration_since(started);
-        self.account().use_cpu(now, time);
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.inner.cpu_time.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Whom to wake when something needs the attention of the task.

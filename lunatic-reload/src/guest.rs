@@ -4,7 +4,9 @@ mod permitted;
 
 use std::error::Error;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
@@ -21,7 +23,9 @@ use wasmtime::{Caller, Result};
 pub use crate::guest::permitted::check_permitted;
 
 use crate::entries::Entries;
-use crate::versions::{Member, NotWanted, Target, Version, Versions};
+use crate::error::NotWanted;
+use crate::member::{Member, Target};
+use crate::versions::{Version, Versions};
 
 /// What the state of a process offers to `lunatic::reload`.
 pub trait ReloadHost: ProcessHost {
@@ -42,6 +46,10 @@ struct Part<T: ReloadHost> {
     charge: Option<Charge>,
     /// Whether the next wait ends early when the process is wanted.
     is_armed: bool,
+    /// Whether the wait that the process is in ends early because of that.
+    is_interrupted: AtomicBool,
+    /// Whether the last wait has, and the process has not asked why yet.
+    was_interrupted: bool,
     /// While this instance hands over: to which version, and since when.
     hand_over: Option<HandOver>,
     /// While this instance has not taken over yet.
@@ -112,7 +120,8 @@ fn offer<T: ReloadHost>(
 
 /// `lunatic::reload::arm` (ABI §27): the version in which the caller is to write its state
 /// if it is wanted now; else -1, and the caller's next wait ends early if it is wanted
-/// meanwhile.
+/// meanwhile. If the wait before has ended early and the caller is not wanted any more, the
+/// version that it offers, as its wait has not failed: `hand_over` returns 0 then.
 fn arm<T: ReloadHost>(mut caller: Caller<'_, T>) -> i64 {
     let Some(part) = &mut caller.data_mut().reload().0 else {
         return NOT_WANTED;
@@ -122,9 +131,15 @@ fn arm<T: ReloadHost>(mut caller: Caller<'_, T>) -> i64 {
         member.set_moving(target.is_some());
         target
     });
-    match target {
-        Some(target) => target.state_version,
-        None => {
+    let was_interrupted = mem::take(&mut part.was_interrupted);
+    let offered = match &part.member {
+        Some(member) if was_interrupted => member.offered_version(),
+        _ => None,
+    };
+    match (target, offered) {
+        (Some(target), _) => target.state_version,
+        (None, Some(offered)) => offered,
+        (None, None) => {
             part.is_armed = true;
             NOT_WANTED
         }
@@ -336,8 +351,14 @@ impl<T: ReloadHost> GuestReload<T> {
     /// Returns whether the wait that the process is in has to end early.
     #[inline]
     pub fn is_interrupted(&self) -> bool {
-        let part = self.0.as_ref();
-        part.is_some_and(|part| part.is_armed && part.is_wanted())
+        let Some(part) = &self.0 else {
+            return false;
+        };
+        let is_interrupted = part.is_armed && part.is_wanted();
+        if is_interrupted {
+            part.is_interrupted.store(true, Ordering::Relaxed);
+        }
+        is_interrupted
     }
 
     /// A wait is over that could have been interrupted: the next one is not, unless the
@@ -346,6 +367,7 @@ impl<T: ReloadHost> GuestReload<T> {
     pub fn end_interruptible(&mut self) {
         if let Some(part) = &mut self.0 {
             part.is_armed = false;
+            part.was_interrupted = mem::take(part.is_interrupted.get_mut());
         }
     }
 
@@ -355,6 +377,8 @@ impl<T: ReloadHost> GuestReload<T> {
                 member: None,
                 charge: None,
                 is_armed: false,
+                is_interrupted: AtomicBool::new(false),
+                was_interrupted: false,
                 hand_over: None,
                 arrival: None,
             })

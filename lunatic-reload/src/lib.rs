@@ -1,6 +1,6 @@
 //! Exchanges the code of processes while they live.
 //!
-//! A module with a name has a current version and at most one old one. A process that
+//! A module with a name has a current version and usually one old one. A process that
 //! offers itself tells its kind and the version in which it writes its state; the exports
 //! of a module say which of these it can take over. A reload makes another version the
 //! current one, and each process that does not run it moves at its next safe point: its
@@ -11,8 +11,11 @@
 //!
 //! - `entries`: [`Entries`], what a module can take over.
 //! - `rollout`: [`Rollout`], the order in which processes move: a state machine.
-//! - `versions`: [`Versions`], the versions of modules, who offers to move, and
-//!   [`Versions::reload`].
+//! - `versions`: [`Versions`], the modules that have a name.
+//! - `named`: one of them, with its versions and its processes that have offered themselves.
+//! - `member`: [`Member`], such a process.
+//! - `reload`: [`Versions::reload`], the course of a reload of a module.
+//! - `error`: [`ReloadError`] and [`NotWanted`].
 //! - `report`: [`Report`], what a reload has done.
 //! - [`guest`]: the namespace `lunatic::reload`.
 //!
@@ -28,19 +31,22 @@
 //!   under either.
 
 mod entries;
+mod error;
 #[cfg(feature = "guest")]
 pub mod guest;
+mod member;
+mod named;
+mod reload;
 mod report;
 mod rollout;
 mod versions;
 
 pub use entries::Entries;
+pub use error::{MissingEntry, NotWanted, ReloadError};
+pub use member::{Member, Target};
 pub use report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
 pub use rollout::{ProgressCount, Rollout, RolloutAction, RolloutEvent};
-pub use versions::{
-    Member, MissingEntry, NamedVersions, NotWanted, ReloadError, ReloadPlan, Target, Version,
-    Versions,
-};
+pub use versions::{NamedVersions, ReloadPlan, Version, Versions};
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]

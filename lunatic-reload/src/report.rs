@@ -75,8 +75,12 @@ pub struct ProcessReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
-    /// It was not asked: the reload ended before, or only tells what would happen.
+    /// It was not asked: all went back before, or the reload only tells what would happen.
     NotAsked,
+    /// Its turn had not come when the time was up. It moves at its next safe point.
+    NotAskedInTime,
+    /// It was asked, and had not moved when all went back.
+    CalledOff,
     /// It runs the new version.
     Moved {
         /// How long it ran neither the one nor the other, in microseconds.
@@ -108,6 +112,11 @@ pub enum Outcome {
     Kept {
         /// Why.
         why: String,
+    },
+    /// What would become of it: nothing was done.
+    Planned {
+        /// In words.
+        what: String,
     },
     /// It was to go back to the old version, and runs the new one.
     Stuck {
@@ -147,6 +156,10 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::NotAsked => f.write_str("was not asked"),
+            Outcome::NotAskedInTime => {
+                f.write_str("was not asked within the time; it moves at its next safe point")
+            }
+            Outcome::CalledOff => f.write_str("was asked, and had not moved when all went back"),
             Outcome::Moved { pause_us } => write!(f, "moved, paused for {pause_us} µs"),
             Outcome::WentBack => f.write_str("moved, and went back"),
             Outcome::Late => f.write_str("has not reached a safe point; it moves when it does"),
@@ -157,6 +170,7 @@ impl fmt::Display for Outcome {
             Outcome::Restarted => f.write_str("started again by its supervisor"),
             Outcome::Killed => f.write_str("killed"),
             Outcome::Kept { why } => write!(f, "goes on with the old version: {why}"),
+            Outcome::Planned { what } => f.write_str(what),
             Outcome::Stuck { why } => write!(f, "could not go back: {why}"),
         }
     }

@@ -20,6 +20,9 @@ const BATCH: usize = 16;
 /// A process that has been asked for so long is not waited for before others are asked.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The highest number of processes of one kind that are asked at a time while none of it has moved.
+const MOST_FIRST_ONES: usize = 1024;
+
 /// How much longer than for all else is waited for attempts that go on. They end by themselves
 /// after some seconds, but not those of a process that may not run, as its account has used
 /// its time.
@@ -32,8 +35,8 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// whether they have to go back. It does nothing itself: it is told what happens, with
 /// the time, and says what is to be done.
 ///
-/// Of each kind one process goes first. When these have moved, or have not come for a
-/// while, the others follow in batches. If an attempt fails, a process fails while it writes its
+/// Of each kind one process goes first. While none of a kind has come for a while, more of it are
+/// asked, twice as many each time; when one has moved, the others follow in batches. If an attempt fails, a process fails while it writes its
 /// state for one, or within the trial after it has moved, all go back, unless they are to stay. A
 /// process that offers itself during the trial moves too, and is on trial for what is left of it.
 /// Without one that has moved there is no trial.
@@ -65,8 +68,12 @@ pub struct Rollout {
 struct Kind {
     /// Whether one has moved.
     is_proven: bool,
-    /// Which was asked to go first, and when; `None` if none is on its way.
-    first: Option<(Instant, Pid)>,
+    /// Which were asked last to go first, and are on their way.
+    first_ones: BTreeSet<Pid>,
+    /// When those were asked.
+    asked_first: Option<Instant>,
+    /// How many those were when they were asked.
+    first_count: usize,
     /// For how many of them an attempt goes on.
     attempts: usize,
     /// Those that have not been asked; the oldest processes are the first.
@@ -384,13 +391,14 @@ impl Rollout {
         }
     }
 
-    /// The process that was asked to go first of its kind is not on its way any more, if
-    /// it is this one.
+    /// A process is not on its way any more. If it was asked to go first of its kind and the others
+    /// have not come, one follows at once.
     fn forget_first(&mut self, pid: Pid, kind: &Arc<str>) {
         if let Some(kind) = self.kinds.get_mut(kind)
-            && kind.first.is_some_and(|(_, first)| first == pid)
+            && kind.first_ones.remove(&pid)
+            && kind.first_ones.is_empty()
         {
-            kind.first = None;
+            (kind.asked_first, kind.first_count) = (None, 0);
         }
     }
 
@@ -503,18 +511,25 @@ impl Rollout {
         }
     }
 
-    /// Asks one process of each kind of which none has moved or is on its way.
+    /// Asks processes of each kind of which none has moved or is on its way: one, and twice as many
+    /// each time that none has come for a while.
     fn ask_first_ones(&mut self, now: Instant, asked: &mut Vec<RolloutAction>) {
         let mut next = Vec::new();
         for kind in self.kinds.values_mut().filter(|kind| !kind.is_proven) {
             let is_asked = kind
-                .first
-                .is_some_and(|(asked, _)| now.duration_since(asked) < PATIENCE);
-            if is_asked || kind.attempts > 0 {
+                .asked_first
+                .is_some_and(|asked| now.duration_since(asked) < PATIENCE);
+            if is_asked || kind.attempts > 0 || kind.waiting.is_empty() {
                 continue;
             }
-            if let Some(pid) = kind.waiting.pop_first() {
-                kind.first = Some((now, pid));
+            kind.first_count = (2 * kind.first_count).clamp(1, MOST_FIRST_ONES);
+            kind.asked_first = Some(now);
+            kind.first_ones.clear();
+            for _ in 0..kind.first_count {
+                let Some(pid) = kind.waiting.pop_first() else {
+                    break;
+                };
+                kind.first_ones.insert(pid);
                 next.push(pid);
             }
         }
@@ -543,7 +558,8 @@ impl Rollout {
                 }
                 Arriving => member.progress = GoingBack { is_arriving: true },
                 Attempting => member.progress = GivingUp,
-                Waiting | Asked { .. } => member.progress = Done(Outcome::NotAsked),
+                Waiting => member.progress = Done(Outcome::NotAsked),
+                Asked { .. } => member.progress = Done(Outcome::CalledOff),
                 GivingUp | GoingBack { .. } | TryingBack | Returning | Done(_) => {}
             }
             self.open += usize::from(member.is_open());
@@ -589,7 +605,8 @@ impl Member {
     fn last_outcome(&self) -> Outcome {
         match &self.progress {
             Done(outcome) => outcome.clone(),
-            Waiting | Asked { .. } | Attempting | Arriving => Outcome::Late,
+            Waiting => Outcome::NotAskedInTime,
+            Asked { .. } | Attempting | Arriving => Outcome::Late,
             GivingUp => Outcome::Failed {
                 why: "the attempt has not ended in time".to_owned(),
             },

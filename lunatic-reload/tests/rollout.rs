@@ -13,7 +13,7 @@ use proptest::prelude::*;
 /// A process that was asked for so long is not waited for.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// So many are asked at a time, beside one of each kind that goes first.
+/// So many are asked at a time, beside those of each kind that go first.
 const BATCH: usize = 16;
 
 const KINDS: usize = 4;
@@ -118,6 +118,7 @@ impl Process {
 
 /// What the versions and the processes would do.
 struct World {
+    began: Instant,
     now: Instant,
     options: ReloadOptions,
     rollout: Rollout,
@@ -140,6 +141,7 @@ impl World {
         let members = members.map(|(pid, process)| (*pid, kind(process.kind)));
         let (rollout, actions) = Rollout::begin(now, options, members);
         let mut world = World {
+            began: now,
             now,
             options,
             rollout,
@@ -192,11 +194,14 @@ impl World {
         self.check_pace();
     }
 
-    /// One of each kind goes first, and then not too many at a time.
+    /// One of each kind goes first, or twice as many each time that none has come for a while; and
+    /// then not too many at a time.
     fn check_pace(&self) {
         if self.has_gone_back || self.is_over {
             return;
         }
+        let whiles = (self.now - self.began).as_millis() / PATIENCE.as_millis();
+        let most_first_ones = 1_usize << whiles.min(10);
         let mut awaited = 0;
         for kind in 0..KINDS {
             let of_kind = || {
@@ -212,9 +217,13 @@ impl World {
             let on_their_way = on_their_way.count();
             awaited += on_their_way;
             let is_proven = of_kind().any(|process| process.moved.is_some());
-            assert!(is_proven || on_their_way <= 1, "{on_their_way} first ones");
+            assert!(
+                is_proven || on_their_way <= most_first_ones,
+                "{on_their_way} first ones"
+            );
         }
-        assert!(awaited <= BATCH + KINDS, "{awaited} at a time");
+        let most = BATCH + KINDS * most_first_ones;
+        assert!(awaited <= most, "{awaited} at a time");
     }
 
     /// Nobody is asked while the first one of its kind attempts to move, or too many do.
@@ -419,11 +428,22 @@ impl World {
                 Outcome::Moved { .. } => assert!(alive && runs_new && !self.has_gone_back),
                 Outcome::Stuck { .. } => assert!(alive && runs_new && self.has_gone_back),
                 Outcome::WentBack => assert!(!runs_new && process.moved.is_some()),
-                Outcome::Replaced | Outcome::Restarted | Outcome::Killed | Outcome::Kept { .. } => {
+                Outcome::Replaced
+                | Outcome::Restarted
+                | Outcome::Killed
+                | Outcome::Kept { .. }
+                | Outcome::Planned { .. } => {
                     panic!("a rollout sees to nobody else")
                 }
                 Outcome::NotAsked => {
+                    assert!(self.has_gone_back && !runs_new && process.asked.is_none());
+                }
+                Outcome::CalledOff => {
                     assert!(self.has_gone_back && !runs_new && process.attempting.is_none());
+                    assert!(process.asked.is_some());
+                }
+                Outcome::NotAskedInTime => {
+                    assert!(!self.has_gone_back && !runs_new && process.asked.is_none());
                 }
                 Outcome::Late | Outcome::Failed { .. } | Outcome::Declined { .. } => {
                     assert!(!runs_new);
@@ -515,6 +535,42 @@ fn processes_that_have_ended_before_they_were_asked_hold_up_nobody() {
     assert_eq!(is_asked(&world, 1000), None, "the first one is on its way");
     world.does(Step::Time(100));
     assert!(is_asked(&world, 1000).is_some());
+}
+
+#[test]
+fn of_those_that_do_not_come_twice_as_many_are_asked_each_time() {
+    let mut world = of_one_kind(1000);
+    let asked = |world: &World| {
+        let processes = world.processes.values();
+        processes.filter(|own| own.asked.is_some()).count()
+    };
+    let mut counts = vec![asked(&world)];
+    for _ in 0..5 {
+        world.does(Step::Time(100));
+        counts.push(asked(&world));
+    }
+    assert_eq!(counts, [1, 3, 7, 15, 31, 63]);
+    // When one has come and declined, the next ones are few again.
+    for pid in 32..=63 {
+        world.tell(Pid::from_bits(pid), RolloutEvent::Declined(String::new()));
+    }
+    assert_eq!(asked(&world), 64);
+    world.does(Step::Time(100));
+    assert_eq!(asked(&world), 66);
+}
+
+#[test]
+fn what_was_not_asked_in_time_is_not_said_to_be_late() {
+    let mut world = of_one_kind(1000);
+    for _ in 0..4 {
+        world.does(Step::Time(100));
+    }
+    world.does(Step::Time(60_000));
+    assert!(world.is_over);
+    let outcomes: Vec<_> = world.rollout.outcomes().map(|(.., told)| told).collect();
+    let count = |is: &Outcome| outcomes.iter().filter(|told| *told == is).count();
+    assert_eq!(count(&Outcome::Late), 31);
+    assert_eq!(count(&Outcome::NotAskedInTime), 1000 - 31);
 }
 
 #[test]

@@ -75,9 +75,8 @@ impl App {
     /// Begins a reload, which goes on in a thread.
     fn begins(&self, version: Version<Code>, options: ReloadOptions) -> Reload {
         let versions = self.versions.clone();
-        let reload = thread::spawn(move || {
-            wait("the reload", versions.reload(NAME, version, options, None))
-        });
+        let reload =
+            thread::spawn(move || wait("the reload", versions.reload(NAME, version, options, &[])));
         Reload(reload)
     }
 
@@ -88,7 +87,7 @@ impl App {
     ) -> Result<Report, ReloadError> {
         wait(
             "the reload",
-            self.versions.reload(NAME, version, options, None),
+            self.versions.reload(NAME, version, options, &[]),
         )
     }
 
@@ -96,10 +95,10 @@ impl App {
         wait("the plan", self.versions.plan(NAME, &version))
     }
 
-    /// The hash of the version that a reload would drop.
-    fn dropped(&self, version: Version<Code>) -> Option<[u8; 32]> {
+    /// The hashes of the versions that a reload would drop.
+    fn dropped(&self, version: Version<Code>) -> Vec<[u8; 32]> {
         let plan = self.plan(version).unwrap();
-        plan.dropped.map(|dropped| dropped.hash)
+        plan.dropped.iter().map(|dropped| dropped.hash).collect()
     }
 
     /// Whether a reload moves processes.
@@ -178,7 +177,7 @@ fn one_reload_of_a_module_goes_on_at_a_time() {
     // Another module is none of it.
     let other: Arc<str> = "other".into();
     app.versions.register(&other, usual(1)).unwrap();
-    let report = wait("it", app.versions.reload(&other, usual(2), within(0), None));
+    let report = wait("it", app.versions.reload(&other, usual(2), within(0), &[]));
     assert_eq!(report.unwrap().result, ReloadResult::Moved);
     moves(&member);
     assert_eq!(reload.report().result, ReloadResult::Moved);
@@ -379,7 +378,7 @@ fn a_dry_run_changes_nothing() {
     };
     let report = app.reload(usual(2), options).unwrap();
     assert_eq!(outcome(&report, &process), Outcome::NotAsked);
-    assert!(!member.is_wanted() && app.versions.list()[0].old.is_none());
+    assert!(!member.is_wanted() && app.versions.list()[0].old.is_empty());
     let missing = app.reload(version(3, &[("b", 1)]), options).unwrap_err();
     assert!(matches!(missing, ReloadError::NoEntry(missing) if missing.len() == 1));
 }
@@ -392,9 +391,9 @@ fn a_third_version_is_checked_before_anybody_is_ended_for_it() {
     let reload = app.begins(usual(2), ReloadOptions::default());
     moves(&member);
     reload.report();
-    assert_eq!(app.dropped(usual(1)), None);
-    assert_eq!(app.dropped(usual(2)), None);
-    assert_eq!(app.dropped(usual(3)), Some(hash(1)));
+    assert!(app.dropped(usual(1)).is_empty());
+    assert!(app.dropped(usual(2)).is_empty());
+    assert_eq!(app.dropped(usual(3)), [hash(1)]);
     let error = app.plan(version(3, &[])).unwrap_err();
     assert!(matches!(error, ReloadError::NoEntry(_)));
 }
@@ -403,20 +402,68 @@ fn a_third_version_is_checked_before_anybody_is_ended_for_it() {
 fn a_version_that_was_dropped_for_nothing_is_kept_again() {
     let app = App::new();
     app.reload(usual(2), within(0)).unwrap();
-    let first = app.versions.list()[0].old.clone().unwrap();
-    let old = || {
-        let old = app.versions.list()[0].old.clone();
-        old.map(|old| old.hash)
-    };
-    // There is another one.
-    app.versions.keep_old(NAME, usual(3));
-    assert_eq!(old(), Some(hash(1)));
-    app.versions.forget_old(NAME, &hash(1));
+    let first = app.versions.list()[0].old[0].clone();
+    let old = || app.versions.old(NAME);
     // It is the current one.
     app.versions.keep_old(NAME, usual(2));
-    assert_eq!(old(), None);
+    assert_eq!(old(), [hash(1)]);
+    // It is known.
+    app.versions.keep_old(NAME, usual(1));
+    assert_eq!(old(), [hash(1)]);
+    app.versions.forget_old(NAME, &hash(1));
+    assert!(old().is_empty());
     app.versions.keep_old(NAME, first);
-    assert_eq!(old(), Some(hash(1)));
+    assert_eq!(old(), [hash(1)]);
+}
+
+#[test]
+fn a_version_older_than_the_old_one_is_known_until_the_next_reload() {
+    let app = App::new();
+    let first = usual(1);
+    app.reload(usual(2), within(0)).unwrap();
+    app.reload(usual(3), within(0)).unwrap();
+    assert_eq!(app.versions.old(NAME), [hash(2)]);
+    app.versions.keep_old(NAME, first);
+    assert_eq!(app.versions.old(NAME), [hash(2), hash(1)]);
+    assert!(app.versions.find(NAME, &hash(1)).unwrap().is_some());
+    assert_eq!(app.dropped(usual(4)), [hash(2), hash(1)]);
+    assert_eq!(app.dropped(usual(2)), [hash(1)]);
+    assert_eq!(app.dropped(usual(1)), [hash(2)]);
+    app.reload(usual(4), within(0)).unwrap();
+    assert_eq!(app.versions.old(NAME), [hash(3)]);
+}
+
+#[test]
+fn a_reload_to_the_current_version_asks_those_again_that_have_declined() {
+    let app = App::new();
+    let (declines, member) = app.offers("a");
+    let (_, moves_at_once) = app.offers("a");
+    let reload = app.begins(usual(2), ReloadOptions::default());
+    wait_until("the question", || member.is_wanted());
+    member.declined("not now".to_owned());
+    moves(&moves_at_once);
+    assert_eq!(reload.report().result, ReloadResult::Partly);
+    assert!(!member.is_wanted());
+    let again = app.begins(usual(2), ReloadOptions::default());
+    wait_until("the question", || member.is_wanted());
+    member.declined("not yet".to_owned());
+    let report = again.report();
+    assert_eq!(report.result, ReloadResult::Partly);
+    assert_eq!(report.processes.len(), 1);
+    let why = "not yet".to_owned();
+    assert_eq!(outcome(&report, &declines), Outcome::Declined { why });
+    let again = app.begins(usual(2), ReloadOptions::default());
+    moves(&member);
+    let report = again.report();
+    assert_eq!(report.result, ReloadResult::Moved);
+    assert_eq!(
+        (report.from, app.versions.old(NAME)),
+        (report.to, vec![hash(1)])
+    );
+    // Nobody is left behind.
+    let report = app.reload(usual(2), within(0)).unwrap();
+    assert_eq!(report.result, ReloadResult::Unchanged);
+    assert_eq!(report.processes, []);
 }
 
 #[test]
@@ -454,7 +501,7 @@ fn a_name_is_taken_once() {
         app.versions.register(&name, usual(1)).unwrap().hash,
         hash(1)
     );
-    let error = wait("it", app.versions.reload("none", usual(2), within(0), None));
+    let error = wait("it", app.versions.reload("none", usual(2), within(0), &[]));
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "there is no module `none`; there are `app`");
     assert!(
@@ -568,7 +615,7 @@ fn reloads_end_whatever_many_processes_do_meanwhile() {
 fn a_reload_can_be_sent_to_a_task() {
     fn sent<T: Future + Send>(_: T) {}
     let versions = Versions::<Code>::new();
-    sent(versions.reload(NAME, usual(1), ReloadOptions::default(), None));
+    sent(versions.reload(NAME, usual(1), ReloadOptions::default(), &[]));
 }
 
 #[test]
@@ -682,7 +729,7 @@ fn processes_that_are_left_out_are_not_asked_to_move() {
     let third = version(3, &[("a", 1), ("b", 1)]);
     let reload = thread::spawn(move || {
         let options = ReloadOptions::default();
-        wait("it", versions.reload(NAME, third, options, Some(hash(1))))
+        wait("it", versions.reload(NAME, third, options, &[hash(1)]))
     });
     wait_until("the reload", || app.is_reloading());
     offer(&late, "a");
@@ -705,7 +752,7 @@ fn an_offer_just_before_a_version_becomes_current_asks_nobody() {
     // Back to what the late one runs; the other one does not come.
     let back = app
         .versions
-        .reload(NAME, usual(1), ReloadOptions::default(), None);
+        .reload(NAME, usual(1), ReloadOptions::default(), &[]);
     let mut back = pin!(back);
     loop {
         assert!(block_on(poll_once(&mut back)).is_none());

@@ -42,14 +42,16 @@ pub(super) fn progress(runtime: &Runtime) -> Vec<ReloadProgress> {
 async fn module(runtime: &Runtime, named: NamedVersions<Module<State>>) -> ModuleVersions {
     // Those of the table of versions itself, and of what was asked of it.
     const OWN_HANDLES: usize = 2;
-    let old = match named.old {
-        Some(old) => Some(version(runtime, &named.name, &old, OWN_HANDLES).await),
-        None => None,
-    };
+    let mut old = Vec::new();
+    for of in &named.old {
+        old.push(version(runtime, &named.name, of, OWN_HANDLES).await);
+    }
+    let mut old = old.into_iter();
     ModuleVersions {
         module: named.name.to_string(),
         current: version(runtime, &named.name, &named.current, OWN_HANDLES).await,
-        old,
+        old: old.next(),
+        older: old.collect(),
         offering: named.offering,
         reloading: named.is_reloading,
     }
@@ -180,6 +182,8 @@ fn text_bytes(outcome: &Outcome) -> usize {
 fn process(process: &ProcessReport) -> ReloadedProcess {
     let outcome = match process.outcome {
         Outcome::NotAsked => "not_asked",
+        Outcome::NotAskedInTime => "not_asked_in_time",
+        Outcome::CalledOff => "called_off",
         Outcome::Moved { .. } => "moved",
         Outcome::WentBack => "went_back",
         Outcome::Late => "late",
@@ -190,6 +194,7 @@ fn process(process: &ProcessReport) -> ReloadedProcess {
         Outcome::Restarted => "restarted",
         Outcome::Killed => "killed",
         Outcome::Kept { .. } => "kept",
+        Outcome::Planned { .. } => "planned",
         Outcome::Stuck { .. } => "stuck",
     };
     ReloadedProcess {

@@ -27,6 +27,9 @@ pub(crate) use build::Build;
 pub(crate) use files::{Changed, Files};
 pub(crate) use project::build_line;
 
+/// How long a new version has until it accepts its first connection.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
 /// Runs a program until a signal comes: whenever its file has changed, the new version takes
 /// the place of the old one. If the program ends, its next version is waited for.
 pub(crate) fn watch(run: &Run) -> Result<ExitCode, Problem> {
@@ -165,7 +168,11 @@ impl Watched<'_> {
 }
 
 fn replaced() -> Others {
-    Others::Replace(ReplaceLimits::default())
+    // A version that hangs keeps the next one waiting as long.
+    Others::Replace(ReplaceLimits {
+        start: START_LIMIT,
+        ..ReplaceLimits::default()
+    })
 }
 
 /// How a module is reloaded whose file has changed.

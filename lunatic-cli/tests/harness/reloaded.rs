@@ -187,7 +187,7 @@ impl App {
             other => panic!("{other:?}"),
         }
         // The version that was given up is not kept.
-        assert!(self.world.runtime.versions()[0].old.is_none());
+        assert!(self.world.runtime.versions()[0].old.is_empty());
     }
 
     pub fn count(&self, process: &Process) -> i64 {

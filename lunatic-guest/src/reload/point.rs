@@ -95,8 +95,8 @@ pub fn wait<S: State, T, E>(
     }
 }
 
-/// Whether the process is to move at its next safe point. If not, its next wait ends early
-/// should that change, as after a [`point`].
+/// Whether the process is to move at its next safe point, or its last wait has ended early as it
+/// was to. If not, its next wait ends early should that change, as after a [`point`].
 pub fn is_wanted() -> bool {
     reload::arm() >= 0
 }

@@ -17,7 +17,6 @@ use wasmtime::{
 };
 
 use crate::config::FUEL_UNIT;
-use crate::environment::{Context, SpawnError, SpawnOptions};
 use crate::failure::{Failure, FailureKind};
 use crate::guest::exchange::{self, Exchanged};
 use crate::guest::post::ProcessPost;
@@ -25,6 +24,7 @@ use crate::guest::requests::AnsweringOutside;
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost, backtrace};
 use crate::process::Process;
+use crate::spawning::{Context, SpawnError, SpawnOptions};
 
 /// Everything a new wasm process starts with.
 pub struct Spawn<T: ProcessHost> {

@@ -8,10 +8,10 @@ use lunatic_engine::Module;
 use lunatic_mailbox::Tag;
 use wasmtime::{Caller, Result, Val};
 
-use crate::environment::{SpawnLink, SpawnOptions};
 use crate::guest::run::Spawn;
 use crate::guest::start;
 use crate::guest::{Config, ProcessHost};
+use crate::spawning::{SpawnLink, SpawnOptions};
 
 host_functions! {
     pub(super) fn add_to_linker<T: ProcessHost>(Linker<T>);

@@ -7,11 +7,12 @@ use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_engine::{MemoryLimiter, MemoryLimits};
 use wasmtime::Val;
 
-use crate::environment::{Environment, SpawnError, SpawnOptions};
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::guest::run::{Spawn, run};
 use crate::guest::{Config, ProcessHost};
 use crate::process::Process;
+use crate::spawning::{SpawnError, SpawnOptions};
 
 /// A process that was spawned.
 #[derive(Debug)]

@@ -288,10 +288,14 @@ fn told(reloaded: &Reloaded, dry_run: bool) -> String {
         would_move += usize::from(process.outcome == "not_asked");
     }
     let has_moved = !kinds.is_empty() || reloaded.left_out > 0;
-    for (kind, (count, longest)) in &kinds {
+    for (kind, (count, longest)) in kinds.iter().take(SHOWN) {
+        let kind = shown::text(kind, SHOWN_KIND);
         lines.push(format!(
             "  {kind}: {count} moved, longest pause {longest} µs"
         ));
+    }
+    if kinds.len() > SHOWN {
+        lines.push(format!("  … and {} more kinds", kinds.len() - SHOWN));
     }
     let shown = others.iter().take(SHOWN);
     lines.extend(shown.map(|process| match process.kind.as_str() {
@@ -339,7 +343,7 @@ fn processes(count: usize) -> String {
 
 fn module_line(module: &ModuleVersions) -> String {
     let current = version_line("current", &module.current);
-    let old = module.old.as_ref().map(|old| version_line("old", old));
+    let old = module.old.iter().chain(&module.older);
     let reloading = match module.reloading {
         true => ", a reload goes on",
         false => "",
@@ -348,9 +352,9 @@ fn module_line(module: &ModuleVersions) -> String {
         "{}: {} offering{reloading}\n{current}",
         module.module, module.offering
     );
-    if let Some(old) = old {
+    for old in old {
         text.push('\n');
-        text.push_str(&old);
+        text.push_str(&version_line("old", old));
     }
     text
 }
